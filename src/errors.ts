@@ -1,0 +1,94 @@
+/**
+ * Errors with stable codes. Every failure that a person or another program may see has a code from
+ * the list below; the code never changes its meaning once released. The message is public to the
+ * operator; the cause stays private (logs name its code only), and the partner sees neither.
+ */
+
+/** All codes, one line each: code and what it means. Docs and the verdict schema are made from it. */
+export const errorCodes = {
+  // asn1, cms: the octets of the message
+  'asn1-malformed': 'the octets are not BER: a tag, length or end is wrong',
+  'asn1-truncated': 'the octets end in the middle of a BER element',
+  'asn1-limit': 'nesting, size or count goes beyond the limits for BER',
+  'cms-malformed': 'the BER is well-formed but is not the CMS structure that it claims to be',
+  'cms-unsupported': 'a content type, version or algorithm that is not supported',
+  'cms-limit': 'more recipients, signers, certificates or octets than the limits allow',
+  'decrypt-no-key': 'none of the keys here belongs to a recipient of the message',
+  'decrypt-failed': 'the message could not be decrypted with the key it names',
+  'decrypt-policy': 'the way it is encrypted is not allowed by the policy',
+  'signature-invalid':
+    'the signed octets or the signature were changed, or the signature is not from that key',
+  // message, smime
+  'mime-malformed': 'a header or a MIME structure can not be read',
+  'mime-limit': 'nesting, number of parts or header size goes beyond the limits',
+  'transfer-encoding': 'the body does not decode in the transfer encoding that it names',
+  'layer-limit': 'more nested S/MIME layers than the limit',
+  'not-smime': 'the message is neither signed nor encrypted',
+  'encode-recipient': 'a message can not be encrypted for this certificate',
+  'encode-signer': 'a message can not be signed with this identity',
+  'encode-policy': 'the algorithm needs the explicit word of the operator',
+  // pki
+  'certificate-malformed': 'the file or octets are not an X.509 certificate',
+  'key-malformed': 'the file is not a private key that can be read',
+  'key-mismatch': 'the private key does not belong to the certificate',
+  password: 'the password is missing or wrong',
+  // config, files, command line
+  'config-invalid': 'the configuration has errors',
+  'file-access': 'a file can not be read or written',
+  'file-mode': 'a secret file is readable by others',
+  usage: 'the command was called wrongly',
+  // queue
+  'redis-unreachable': 'Redis does not answer',
+  'redis-not-durable': 'the Redis server could lose what was accepted',
+  'redis-full': 'Redis has no memory or disk left',
+  'spool-write': 'the octets could not be stored',
+  'spool-missing': 'the stored octets are gone',
+  'spool-corrupt': 'the stored octets do not open with the spool key or were changed',
+  'message-unknown': 'there is no such message',
+  // flow
+  'mailbox-unknown': 'the recipient is not a configured mailbox',
+  'address-invalid': 'an envelope address that is not allowed in SMTP',
+  'message-too-large': 'the message is larger than the limit',
+  'message-empty': 'the message has no octets',
+  'partner-unknown': 'no partner of that name or address',
+  'policy-refused': 'the verdict does not meet the policy of the mailbox or partner',
+  'handoff-failed': 'a destination did not take the message',
+  'handoff-refused': 'a destination refused the message for good',
+  'send-failed': "the partner's server could not be reached or deferred the message",
+  'send-refused': "the partner's server refused the message for good",
+  'imap-failed': 'the mailbox could not be polled',
+  'attempts-exhausted': 'the retry schedule has ended without success',
+  internal: 'a defect of Sealpost',
+} as const;
+
+export type ErrorCode = keyof typeof errorCodes;
+
+export interface ErrorOptionsExtra {
+  /** What to do about it: one line for the operator. */
+  hint?: string;
+  cause?: unknown;
+}
+
+/** The one error class: a stable code, a message for the operator, a private cause. */
+export class SealpostError extends Error {
+  readonly code: ErrorCode;
+  readonly hint: string | undefined;
+
+  constructor(code: ErrorCode, message: string, options: ErrorOptionsExtra = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'SealpostError';
+    this.code = code;
+    this.hint = options.hint;
+  }
+}
+
+/** The error as a code and message, whatever was thrown. An unknown error becomes `internal`. */
+export function toErrorInfo(error: unknown): { code: ErrorCode; message: string } {
+  if (error instanceof SealpostError) return { code: error.code, message: error.message };
+  return { code: 'internal', message: error instanceof Error ? error.message : String(error) };
+}
+
+/** True for an error of Node or a library whose `code` is the given one (ENOENT, ECONNREFUSED ...). */
+export function hasCode(error: unknown, ...codes: string[]): boolean {
+  return error instanceof Error && 'code' in error && codes.includes(String(error.code));
+}

@@ -1,0 +1,25 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+/** The process's registry. Counters are declared beside the code that counts, with the helpers below. */
+export const registry = new Registry();
+
+export function counter<L extends string = never>(
+  name: string,
+  help: string,
+  labelNames: L[] = [],
+): Counter<L> {
+  return new Counter({ name: `sealpost_${name}`, help, labelNames, registers: [registry] });
+}
+
+export function gauge<L extends string = never>(name: string, help: string, labelNames: L[] = []): Gauge<L> {
+  return new Gauge({ name: `sealpost_${name}`, help, labelNames, registers: [registry] });
+}
+
+export function histogram<L extends string = never>(
+  name: string,
+  help: string,
+  buckets: number[],
+  labelNames: L[] = [],
+): Histogram<L> {
+  return new Histogram({ name: `sealpost_${name}`, help, buckets, labelNames, registers: [registry] });
+}
