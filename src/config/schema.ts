@@ -1,0 +1,401 @@
+/**
+ * Every setting of Sealpost, once: name, type, default and documentation. The commented example, the
+ * settings page and `sealpost check` are made from this file. Defaults are written as a person would write them.
+ */
+import { z } from 'zod';
+import { logLevels } from '../log.ts';
+import { duration, size } from './units.ts';
+
+const name = () =>
+  z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9._-]{0,62}$/i, 'use letters, digits, dot, underscore and hyphen, at most 63');
+const path = () => z.string().min(1).meta({ format: 'path' });
+const port = () => z.number().int().min(0).max(65535);
+
+/** A secret never stands in the configuration itself: it comes from a file or from the environment. */
+const secret = () =>
+  z.union([
+    z.strictObject({ file: path().describe('File that holds the secret; not readable by group or others.') }),
+    z.strictObject({ env: z.string().min(1).describe('Environment variable that holds the secret.') }),
+  ]);
+
+const redis = z.strictObject({
+  url: z
+    .string()
+    .optional()
+    .describe(
+      'Where Redis or Valkey is: redis://, rediss:// or unix://. Without it the daemon starts a private server of its own in the data folder, with durable settings.',
+    ),
+  password: secret().optional().describe('Password of the Redis server.'),
+  prefix: z
+    .string()
+    .default('{sealpost}')
+    .describe('Prefix of all keys. Braces keep them on one node of a Redis Cluster.'),
+  durability: z
+    .enum(['strict', 'relaxed'])
+    .default('strict')
+    .describe(
+      'strict: refuse to start on a server that could lose what was accepted (no append-only file, fsync not "always", or an eviction policy). relaxed: start all the same, with a warning.',
+    ),
+  commandTimeout: duration()
+    .prefault('8s')
+    .describe('How long a command may take before the sender is told to try again.'),
+});
+
+const spool = z.strictObject({
+  key: secret()
+    .optional()
+    .describe(
+      'Key that seals everything at rest: 32 random octets in base64 (openssl rand -base64 32). Without it a key is made at the first start and kept in the data folder.',
+    ),
+  inlineLimit: size()
+    .prefault('256KiB')
+    .describe(
+      'Messages up to this size lie sealed in Redis beside their job; larger ones in the spool folder.',
+    ),
+  directory: path()
+    .optional()
+    .describe(
+      'Spool folder for large messages; a shared volume when the roles run on several machines. Default: "spool" in the data folder.',
+    ),
+  sweepAfter: duration()
+    .prefault('24h')
+    .describe('Octets that no message refers to are removed when they are older than this.'),
+});
+
+const tlsFiles = z.strictObject({
+  cert: path().describe('Certificate chain in PEM.'),
+  key: path().describe('Private key in PEM.'),
+});
+
+const smtp = z.strictObject({
+  listen: z
+    .array(
+      z.strictObject({
+        host: z.string().default('127.0.0.1').describe('Address to listen on.'),
+        port: port().describe('Port to listen on.'),
+        implicitTls: z
+          .boolean()
+          .default(false)
+          .describe('TLS from the first octet (port 465) instead of STARTTLS.'),
+      }),
+    )
+    .default([])
+    .describe('Addresses of the SMTP listener. None: no mail is received over SMTP.'),
+  hostname: z
+    .string()
+    .optional()
+    .describe('Name in the greeting and in Received fields. Default: the name of the machine.'),
+  tls: tlsFiles.optional().describe('Certificate for STARTTLS. Without it STARTTLS is not offered.'),
+  requireTls: z.boolean().default(false).describe('Refuse MAIL before STARTTLS (530 5.7.0).'),
+  maxSize: size().prefault('150MiB').describe('Largest message; announced by SIZE, beyond it 552 5.3.4.'),
+  maxConnections: z
+    .number()
+    .int()
+    .min(1)
+    .default(500)
+    .describe('Connections at a time; further ones get 421.'),
+  maxConnectionsPerClient: z
+    .number()
+    .int()
+    .min(1)
+    .default(50)
+    .describe('Connections at a time from one address.'),
+  maxRecipients: z
+    .number()
+    .int()
+    .min(1)
+    .default(100)
+    .describe('Recipients of one message; further ones get 452.'),
+  commandTimeout: duration().prefault('5m').describe('How long a client may be silent.'),
+  dataTimeout: duration()
+    .prefault('10m')
+    .describe('How long DATA may take beyond what the minimum rate allows.'),
+  dataMinimumRate: size()
+    .prefault('1KiB')
+    .describe('Octets per second that a client must reach in DATA, on average, once dataTimeout is over.'),
+  greetingDelay: duration()
+    .prefault('100ms')
+    .describe('Wait before the greeting to catch clients that talk too early. 0ms turns it off.'),
+});
+
+const identity = z.strictObject({
+  name: name().describe('Name of this key in the log, the ledger and the verdict.'),
+  certificate: path()
+    .optional()
+    .describe('Certificate in PEM or DER, further chain certificates may follow.'),
+  key: path().optional().describe('Private key in PEM or DER; PKCS#8, PKCS#1 or SEC 1, encrypted or not.'),
+  pkcs12: path()
+    .optional()
+    .describe('PKCS#12 file (.p12, .pfx) with key and certificates, in place of certificate and key.'),
+  password: secret().optional().describe('Password of the key or PKCS#12 file.'),
+});
+
+const trust = z.strictObject({
+  anchors: z
+    .array(path())
+    .default([])
+    .describe('Root certificates that signers are trusted through, for all partners.'),
+  intermediates: z.array(path()).default([]).describe('Certificates that may help to build a path.'),
+});
+
+const imap = z.strictObject({
+  host: z.string().describe('Host of the IMAP server.'),
+  port: port().optional().describe('Port; default 993 for implicit TLS, 143 else.'),
+  tls: z
+    .enum(['implicit', 'starttls', 'none'])
+    .default('implicit')
+    .describe('How the connection is secured. none is for loopback only.'),
+  ca: path().optional().describe("Certificates to check the server with, in place of the system's."),
+  user: z.string().describe('Login name.'),
+  password: secret().optional().describe('Password.'),
+  oauth2: z
+    .strictObject({
+      accessToken: secret()
+        .optional()
+        .describe('A bearer token that another program keeps fresh; read again at each login.'),
+      tokenUrl: z.url().optional().describe('Token endpoint for the client credentials grant.'),
+      clientId: z.string().optional().describe('Client id.'),
+      clientSecret: secret().optional().describe('Client secret.'),
+      scope: z.string().optional().describe('Scope, such as https://outlook.office365.com/.default.'),
+    })
+    .optional()
+    .describe('OAuth 2.0 bearer login in place of a password.'),
+  folder: z.string().default('INBOX').describe('Folder to read.'),
+  action: z
+    .enum(['move', 'seen', 'delete'])
+    .default('move')
+    .describe('What happens to a message after it was stored: moved, marked as seen, or deleted.'),
+  moveTo: z
+    .string()
+    .default('Sealpost/Processed')
+    .describe('Folder for the action move; made when it is missing.'),
+  pollInterval: duration()
+    .prefault('1m')
+    .describe('Time between polls where IDLE is not available, and at the latest.'),
+  idle: z.boolean().default(true).describe('Use IDLE where the server has it.'),
+  maxSize: size().prefault('150MiB').describe('Larger messages are left in the folder and reported.'),
+});
+
+const directoryDestination = z.strictObject({
+  type: z.literal('directory'),
+  name: name().optional().describe('Name in the ledger; default: the type.'),
+  path: path().describe('Folder; each message becomes a folder in it, complete when it appears.'),
+});
+const webhookDestination = z.strictObject({
+  type: z.literal('webhook'),
+  name: name().optional().describe('Name in the ledger; default: the type.'),
+  url: z.url({ protocol: /^https?$/ }).describe('Where the JSON is posted.'),
+  secret: secret().describe('Key of the HMAC-SHA-256 signature of each request.'),
+  inlineLimit: size()
+    .prefault('1MiB')
+    .describe('Content up to this size stands in the JSON as base64; larger content by a signed URL.'),
+  timeout: duration().prefault('30s').describe('Time for one request.'),
+  allowPrivate: z
+    .boolean()
+    .default(false)
+    .describe('Allow addresses of loopback, private and link-local networks.'),
+  ca: path().optional().describe("Certificates to check the server with, in place of the system's."),
+});
+const queueDestination = z.strictObject({
+  type: z.literal('queue'),
+  name: name().optional().describe('Name in the ledger; default: the type.'),
+  queue: name().describe('Name of the BullMQ queue for your own workers.'),
+  prefix: z.string().optional().describe('Key prefix of that queue; default: redis.prefix.'),
+  inlineLimit: size()
+    .prefault('256KiB')
+    .describe('Content up to this size stands in the job as base64; larger content by a signed URL.'),
+});
+const destination = z.discriminatedUnion('type', [
+  directoryDestination,
+  webhookDestination,
+  queueDestination,
+]);
+
+const mailbox = z.strictObject({
+  name: name().describe('Name of the mailbox.'),
+  addresses: z
+    .array(z.string())
+    .default([])
+    .describe(
+      'Recipient addresses that the SMTP listener takes for this mailbox; "@example.com" stands for a whole domain.',
+    ),
+  imap: imap.optional().describe('An IMAP folder to read.'),
+  identities: z
+    .array(name())
+    .optional()
+    .describe('Identities that may decrypt mail of this mailbox. Default: all.'),
+  trust: z
+    .strictObject({
+      anchors: z.array(path()).default([]).describe('Root certificates that signers are trusted through.'),
+      intermediates: z.array(path()).default([]).describe('Certificates that may help to build a path.'),
+    })
+    .prefault({})
+    .describe('Trust beside the global one.'),
+  notSmime: z
+    .enum(['pass', 'suspend'])
+    .default('suspend')
+    .describe('Mail that is neither signed nor encrypted: hand it off with its verdict, or suspend it.'),
+  require: z
+    .array(z.enum(['encrypted', 'signed']))
+    .default([])
+    .describe(
+      'What the verdict must show; else the message is suspended. signed means a valid signature by a trusted signer.',
+    ),
+  bodyPart: z
+    .strictObject({
+      contentType: z.string().optional().describe('Content type of the part to take as the body part.'),
+      index: z.number().int().min(0).default(0).describe('Number of the part, from 1; 0 is off.'),
+    })
+    .prefault({})
+    .describe(
+      'Which MIME part is the body part. Default order: Content-Description "body", then text/xml, then text/*, then the first part.',
+    ),
+  destinations: z
+    .array(destination)
+    .min(1)
+    .describe('Where decoded messages go; each of them gets every message.'),
+});
+
+const partner = z.strictObject({
+  name: name().describe('Name of the partner.'),
+  addresses: z
+    .array(z.string())
+    .min(1)
+    .describe(
+      'Mail addresses of the partner; "@example.com" stands for a whole domain. The first full address is where mail is sent.',
+    ),
+  certificates: z
+    .array(path())
+    .default([])
+    .describe('Certificates to encrypt with, and signer certificates that are trusted as pinned.'),
+  encrypt: z.boolean().default(true).describe('Encrypt outbound mail.'),
+  contentEncryption: z
+    .enum([
+      'aes-256-cbc',
+      'aes-192-cbc',
+      'aes-128-cbc',
+      'des-ede3-cbc',
+      'des-cbc',
+      'rc2-128-cbc',
+      'rc2-64-cbc',
+      'rc2-40-cbc',
+    ])
+    .default('aes-256-cbc')
+    .describe('Content encryption of outbound mail.'),
+  keyTransport: z
+    .enum(['pkcs1', 'oaep-sha1', 'oaep-sha256', 'oaep-sha384', 'oaep-sha512'])
+    .default('pkcs1')
+    .describe('RSA key transport of outbound mail.'),
+  allowWeak: z.boolean().default(false).describe('Allow DES and RC2 for outbound mail.'),
+  sign: z
+    .enum(['opaque', 'detached', 'none'])
+    .default('opaque')
+    .describe('Signature of outbound mail: inside the CMS object, as multipart/signed, or none.'),
+  identity: name().optional().describe('Identity that signs. Needed unless sign is none.'),
+  digest: z
+    .enum(['sha1', 'sha256', 'sha384', 'sha512'])
+    .default('sha256')
+    .describe('Digest of the signature.'),
+  signatureScheme: z.enum(['pkcs1', 'pss']).default('pkcs1').describe('RSA signature scheme.'),
+  from: z.string().optional().describe('Envelope sender, and From of messages that have none.'),
+  route: z
+    .strictObject({
+      host: z
+        .string()
+        .optional()
+        .describe(
+          "Host of the partner's or your own outgoing server. Without it the MX records of the recipient's domain are used.",
+        ),
+      port: port().default(25).describe('Port.'),
+      tls: z
+        .enum(['opportunistic', 'required', 'implicit', 'none'])
+        .default('required')
+        .describe('TLS: STARTTLS when offered, STARTTLS always, from the first octet, or never.'),
+      ca: path().optional().describe("Certificates to check the server with, in place of the system's."),
+      user: z.string().optional().describe('Login name.'),
+      password: secret().optional().describe('Password.'),
+      connections: z.number().int().min(1).default(5).describe('Connections at a time.'),
+    })
+    .prefault({})
+    .describe('How mail reaches the partner.'),
+});
+
+const retry = z.strictObject({
+  attempts: z.number().int().min(1).default(20).describe('Attempts before the message is suspended.'),
+  firstDelay: duration()
+    .prefault('5s')
+    .describe('Wait after the first failure; it doubles each time, with jitter.'),
+  maxDelay: duration().prefault('1h').describe('Longest wait.'),
+});
+
+const limits = z.strictObject({
+  layers: z.number().int().min(1).default(10).describe('Nested S/MIME layers.'),
+  parts: z.number().int().min(1).default(1000).describe('MIME parts of one message.'),
+  depth: z.number().int().min(1).default(50).describe('Nesting of MIME parts.'),
+  headerSize: size().prefault('100KiB').describe('Size of one header block.'),
+});
+
+const workers = z.strictObject({
+  decrypt: z.number().int().min(0).default(0).describe('Decrypt processes; 0: one for each core.'),
+  handoff: z.number().int().min(1).default(1).describe('Handoff processes.'),
+  outbound: z.number().int().min(1).default(1).describe('Outbound processes.'),
+  concurrency: z.number().int().min(1).default(32).describe('Jobs that one process has in hand at a time.'),
+  drainTimeout: duration().prefault('30s').describe('Time for what is in flight when the daemon stops.'),
+});
+
+const retention = z.strictObject({
+  original: duration()
+    .prefault('0s')
+    .describe('How long the original octets of a delivered message are kept.'),
+  ledger: duration().prefault('30d').describe('How long the ledger remembers a delivered message.'),
+  duplicates: duration().prefault('7d').describe('How long a message is known as already received.'),
+});
+
+const http = z.strictObject({
+  host: z
+    .string()
+    .default('127.0.0.1')
+    .describe('Address of the HTTP listener for health, metrics and signed content URLs.'),
+  port: port().optional().describe('Port; without it there is no HTTP listener.'),
+  publicUrl: z
+    .url()
+    .optional()
+    .describe('How your systems reach the HTTP listener, for signed URLs. Default: http://host:port.'),
+});
+
+export const configSchema = z.strictObject({
+  dataDir: path()
+    .default('/var/lib/sealpost')
+    .describe('Folder for the private Redis server, the spool and the generated spool key.'),
+  redis: redis.prefault({}).describe('The queue and store.'),
+  spool: spool.prefault({}).describe('Where the octets of messages lie, sealed.'),
+  smtp: smtp.prefault({}).describe('The SMTP listener.'),
+  identities: z
+    .array(identity)
+    .default([])
+    .describe(
+      'Your own keys. All of them may decrypt; partners name the one that signs. Keep old ones for mail that is still on its way.',
+    ),
+  trust: trust.prefault({}).describe('Trust anchors for signers.'),
+  mailboxes: z.array(mailbox).default([]).describe('Where partners send to, and where it goes from there.'),
+  partners: z.array(partner).default([]).describe('Who you exchange mail with.'),
+  retry: retry.prefault({}).describe('Schedule of repeated attempts, for hand-off and sending.'),
+  limits: limits.prefault({}).describe('Limits for what is accepted as a message.'),
+  workers: workers.prefault({}).describe('Processes.'),
+  retention: retention.prefault({}).describe('How long things are kept.'),
+  http: http.prefault({}).describe('HTTP listener.'),
+  log: z
+    .strictObject({
+      level: z.enum(logLevels).default('info').describe('Least severity that is logged.'),
+    })
+    .prefault({})
+    .describe('Logging: JSON lines on standard error.'),
+});
+
+export type Config = z.output<typeof configSchema>;
+export type MailboxConfig = Config['mailboxes'][number];
+export type PartnerConfig = Config['partners'][number];
+export type DestinationConfig = MailboxConfig['destinations'][number];
+export type Secret = z.output<ReturnType<typeof secret>>;

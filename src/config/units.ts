@@ -1,0 +1,29 @@
+import { z } from 'zod';
+
+const durationUnits: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const sizeUnits: Record<string, number> = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
+
+function scaled(text: string, units: Record<string, number>): number | undefined {
+  const match = /^(\d+(?:\.\d+)?) ?([A-Za-z]+)$/.exec(text);
+  const factor = units[match?.[2] ?? ''];
+  return match?.[1] === undefined || factor === undefined ? undefined : Math.round(Number(match[1]) * factor);
+}
+
+function unit(kind: string, units: Record<string, number>, example: string) {
+  return z.string().transform((text, context) => {
+    const value = scaled(text.trim(), units);
+    if (value !== undefined) return value;
+    const names = Object.keys(units).join(', ');
+    context.addIssue({
+      code: 'custom',
+      message: `not a ${kind}: write a number and one of ${names}, such as ${example}`,
+    });
+    return z.NEVER;
+  });
+}
+
+/** A time span such as `30s` or `7d`; the value is in milliseconds. */
+export const duration = () => unit('time span', durationUnits, '30s').meta({ format: 'duration' });
+
+/** A number of octets such as `256KiB` or `100MiB`; the value is in octets. */
+export const size = () => unit('size', sizeUnits, '100MiB').meta({ format: 'size' });
