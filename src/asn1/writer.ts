@@ -1,0 +1,158 @@
+import { tags } from './header.ts';
+
+/** The first octets of an element of indefinite length, and what ends it (X.690 section 8.1.3.6). */
+export const endOfContents: Buffer = Buffer.from([0, 0]);
+
+/** Identifier and length octets (DER) of an element with `length` content octets; -1 is indefinite. */
+export function header(identifier: number, tag: number, length: number): Buffer {
+  const octets: number[] = [];
+  if (tag < 0x1f) {
+    octets.push(identifier | tag);
+  } else {
+    octets.push(identifier | 0x1f);
+    const parts = [tag & 0x7f];
+    for (let rest = Math.floor(tag / 128); rest > 0; rest = Math.floor(rest / 128)) {
+      parts.unshift((rest & 0x7f) | 0x80);
+    }
+    octets.push(...parts);
+  }
+  if (length < 0) {
+    octets.push(0x80);
+  } else if (length < 0x80) {
+    octets.push(length);
+  } else {
+    const parts: number[] = [];
+    for (let rest = length; rest > 0; rest = Math.floor(rest / 256)) parts.unshift(rest % 256);
+    octets.push(0x80 | parts.length, ...parts);
+  }
+  return Buffer.from(octets);
+}
+
+function element(identifier: number, tag: number, parts: readonly Uint8Array[]): Buffer {
+  let length = 0;
+  for (const part of parts) length += part.length;
+  return Buffer.concat([header(identifier, tag, length), ...parts]);
+}
+
+export function sequence(...parts: Uint8Array[]): Buffer {
+  return element(0x20, tags.sequence, parts);
+}
+
+/** A SET whose order is given; DER needs `setOf` for a SET OF. */
+export function set(...parts: Uint8Array[]): Buffer {
+  return element(0x20, tags.set, parts);
+}
+
+/** A SET OF, its elements in the order that DER wants (X.690 section 11.6). */
+export function setOf(...parts: Uint8Array[]): Buffer {
+  return element(0x20, tags.set, sortDer(parts));
+}
+
+/** Encodings in ascending order, the shorter one first where one begins with the other (X.690 section 11.6). */
+export function sortDer<T extends Uint8Array>(parts: readonly T[]): T[] {
+  return [...parts].sort((a, b) => Buffer.compare(a, b));
+}
+
+/** An INTEGER from a number, a bigint, or unsigned big-endian octets. */
+export function integer(value: bigint | number | Uint8Array): Buffer {
+  return element(0, tags.integer, [integerContent(value)]);
+}
+
+/** The content octets of an INTEGER. */
+export function integerContent(value: bigint | number | Uint8Array): Buffer {
+  if (typeof value === 'object') return unsignedContent(value);
+  const big = BigInt(value);
+  let octets = 1;
+  while (BigInt.asIntN(octets * 8, big) !== big) octets++;
+  return Buffer.from(
+    BigInt.asUintN(octets * 8, big)
+      .toString(16)
+      .padStart(octets * 2, '0'),
+    'hex',
+  );
+}
+
+function unsignedContent(value: Uint8Array): Buffer {
+  let start = 0;
+  while (start < value.length - 1 && value[start] === 0) start++;
+  const octets = value.subarray(start);
+  return octets.length === 0 || (octets[0] ?? 0) >= 0x80
+    ? Buffer.concat([Buffer.from([0]), octets])
+    : Buffer.from(octets);
+}
+
+/** An OBJECT IDENTIFIER from its dotted form; a TypeError when that is not one. */
+export function oid(dotted: string): Buffer {
+  const [first, second, ...rest] = dotted.split('.').map((arc) => BigInt(arc));
+  if (first === undefined || second === undefined || first > 2n || (first < 2n && second > 39n)) {
+    throw new TypeError(`not an object identifier: ${dotted}`);
+  }
+  const octets: number[] = [];
+  for (const arc of [first * 40n + second, ...rest]) {
+    const parts = [Number(arc & 0x7fn)];
+    for (let left = arc >> 7n; left > 0n; left >>= 7n) parts.unshift(Number(left & 0x7fn) | 0x80);
+    octets.push(...parts);
+  }
+  return element(0, tags.oid, [Buffer.from(octets)]);
+}
+
+export function octetString(content: Uint8Array): Buffer {
+  return element(0, tags.octetString, [content]);
+}
+
+export function bitString(content: Uint8Array, unusedBits = 0): Buffer {
+  return element(0, tags.bitString, [Buffer.from([unusedBits]), content]);
+}
+
+export function boolean(value: boolean): Buffer {
+  return element(0, tags.boolean, [Buffer.from([value ? 0xff : 0])]);
+}
+
+export function nullValue(): Buffer {
+  return Buffer.from([tags.nullValue, 0]);
+}
+
+/** [tag] EXPLICIT: a context-specific tag around whole elements. */
+export function explicit(tag: number, ...parts: Uint8Array[]): Buffer {
+  return element(0xa0, tag, parts);
+}
+
+/** [tag] IMPLICIT: a context-specific tag in place of the element's own, with its content octets. */
+export function implicit(tag: number, constructed: boolean, ...content: Uint8Array[]): Buffer {
+  return element(constructed ? 0xa0 : 0x80, tag, content);
+}
+
+export function utf8(value: string): Buffer {
+  return element(0, tags.utf8String, [Buffer.from(value, 'utf8')]);
+}
+
+export function printable(value: string): Buffer {
+  return element(0, tags.printableString, [Buffer.from(value, 'latin1')]);
+}
+
+export function ia5(value: string): Buffer {
+  return element(0, tags.ia5String, [Buffer.from(value, 'latin1')]);
+}
+
+/** UTCTime for 1950 to 2049, else GeneralizedTime, in whole seconds (RFC 5652 section 11.3). */
+export function time(value: Date): Buffer {
+  const digits = `${value
+    .toISOString()
+    .replace(/\.\d+Z$/, '')
+    .replace(/[-:T]/g, '')}Z`;
+  const year = value.getUTCFullYear();
+  if (year < 0 || year > 9999) throw new TypeError('a year that ASN.1 can not express');
+  return year >= 1950 && year < 2050
+    ? element(0, tags.utcTime, [Buffer.from(digits.slice(2), 'latin1')])
+    : element(0, tags.generalizedTime, [Buffer.from(digits, 'latin1')]);
+}
+
+/** The beginning of a universal SEQUENCE, or with a tag of a context-specific element, of indefinite length. */
+export function openIndefinite(contextTag?: number): Buffer {
+  return contextTag === undefined ? header(0x20, tags.sequence, -1) : header(0xa0, contextTag, -1);
+}
+
+/** The beginning of a constructed OCTET STRING of indefinite length; segments follow as `octetString`. */
+export function openOctetString(): Buffer {
+  return header(0x20, tags.octetString, -1);
+}
