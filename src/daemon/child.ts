@@ -1,0 +1,114 @@
+/** One supervised role process: started, watched, started again with capped backoff, drained. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { extname, join } from 'node:path';
+import type { Log } from '../log.ts';
+import { EXIT_CONFIG, env, isFromRole, type ReadyFacts, type RoleName } from './protocol.ts';
+
+const firstDelayMs = 500;
+const maxDelayMs = 30_000;
+/** A process that lived this long starts its backoff anew. */
+const steadyMs = 60_000;
+
+/** These roles decode old mail: DES and RC2 come from OpenSSL's legacy provider. */
+const needsLegacyProvider: readonly RoleName[] = ['decrypt', 'outbound'];
+
+export interface ChildOptions {
+  role: RoleName;
+  index: number;
+  configFile: string;
+  redisUrl: string | undefined;
+  log: Log;
+  /** The role could not start for a reason that another start would not mend. */
+  onFatal(role: RoleName): void;
+}
+
+export class Child {
+  readonly ready = Promise.withResolvers<ReadyFacts>();
+  readonly role: RoleName;
+  readonly #options: ChildOptions;
+  #process: ChildProcess | undefined;
+  #exited = Promise.resolve();
+  #stopping = false;
+  #delayMs = firstDelayMs;
+  #restart: NodeJS.Timeout | undefined;
+
+  constructor(options: ChildOptions) {
+    this.#options = options;
+    this.role = options.role;
+    this.ready.promise.catch(() => undefined);
+  }
+
+  get pid(): number | undefined {
+    return this.#process?.pid;
+  }
+
+  start(): void {
+    const { role, index, configFile, redisUrl, log } = this.#options;
+    const startedAt = Date.now();
+    // Run from source the roles are .ts files, in the published package .js files beside the compiled source.
+    const file = join(import.meta.dirname, '..', '..', 'workers', `${role}${extname(import.meta.filename)}`);
+    const flags = needsLegacyProvider.includes(role) ? ['--openssl-legacy-provider'] : [];
+    const child = spawn(process.execPath, [...flags, '--disable-warning=ExperimentalWarning', file], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      env: {
+        ...process.env,
+        [env.config]: configFile,
+        [env.index]: String(index),
+        ...(redisUrl === undefined ? {} : { [env.redisUrl]: redisUrl }),
+      },
+    });
+    this.#process = child;
+    let wasReady = false;
+    child.on('message', (message) => {
+      if (!isFromRole(message)) return;
+      wasReady = true;
+      this.ready.resolve(message.facts);
+    });
+    child.on('error', (error) => log.error({ err: error, role }, 'role process error'));
+    const exited = Promise.withResolvers<void>();
+    this.#exited = exited.promise;
+    child.on('exit', (code, signal) => {
+      exited.resolve();
+      if (this.#stopping) return;
+      if (!wasReady && code === EXIT_CONFIG) {
+        this.ready.reject(new Error(`${role} could not start`));
+        this.#options.onFatal(role);
+        return;
+      }
+      this.#startAgain(Date.now() - startedAt, code, signal);
+    });
+  }
+
+  #startAgain(livedMs: number, code: number | null, signal: NodeJS.Signals | null): void {
+    if (livedMs > steadyMs) this.#delayMs = firstDelayMs;
+    const delayMs = this.#delayMs;
+    this.#delayMs = Math.min(delayMs * 2, maxDelayMs);
+    this.#options.log.error(
+      { role: this.role, code, signal, delayMs },
+      'role process ended; starting it again',
+    );
+    this.#restart = setTimeout(() => this.start(), delayMs);
+  }
+
+  /** Asks the process to finish what is in flight; kills it when it has not ended `timeoutMs` and a second later. */
+  async drain(timeoutMs: number): Promise<void> {
+    this.#stopping = true;
+    clearTimeout(this.#restart);
+    const child = this.#process;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    if (child.connected) child.send({ type: 'drain', timeoutMs });
+    else child.kill('SIGTERM');
+    const late = setTimeout(() => {
+      this.#options.log.error({ role: this.role, pid: child.pid }, 'did not drain in time; killed');
+      child.kill('SIGKILL');
+    }, timeoutMs + 1_000);
+    await this.#exited;
+    clearTimeout(late);
+  }
+
+  kill(): void {
+    this.#stopping = true;
+    clearTimeout(this.#restart);
+    this.#process?.kill('SIGKILL');
+  }
+}

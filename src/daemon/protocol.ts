@@ -1,0 +1,28 @@
+/** What the supervisor and the role processes say to each other over Node's IPC channel. */
+
+export const roleNames = ['receive', 'decrypt', 'handoff', 'outbound', 'http'] as const;
+export type RoleName = (typeof roleNames)[number];
+
+/** Facts that a role states when it is ready, such as the addresses that it listens on. */
+export type ReadyFacts = Record<string, string | number | string[]>;
+
+export type FromRole = { type: 'ready'; facts: ReadyFacts };
+export type ToRole = { type: 'drain'; timeoutMs: number };
+
+/** Exit code of a role whose configuration or surroundings are wrong: starting it again would not help (sysexits EX_CONFIG). */
+export const EXIT_CONFIG = 78;
+
+/** Environment of a role process. */
+export const env = {
+  config: 'SEALPOST_CONFIG',
+  redisUrl: 'SEALPOST_REDIS_URL',
+  index: 'SEALPOST_INDEX',
+} as const;
+
+export function isFromRole(message: unknown): message is FromRole {
+  return typeof message === 'object' && message !== null && 'type' in message && message.type === 'ready';
+}
+
+export function isToRole(message: unknown): message is ToRole {
+  return typeof message === 'object' && message !== null && 'type' in message && message.type === 'drain';
+}

@@ -1,0 +1,85 @@
+/**
+ * The skeleton that every role process shares: read the configuration, open the queue, build the parts, say
+ * that it is ready, run until told to drain. A role supplies the one function that builds its parts.
+ */
+import { loadConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import { SealpostError } from '../errors.ts';
+import { createLog, type Log } from '../log.ts';
+import { openQueue, type QueueRoom } from '../queue/index.ts';
+import { startHeartbeat } from './heartbeat.ts';
+import { EXIT_CONFIG, env, isToRole, type ReadyFacts, type RoleName } from './protocol.ts';
+
+export interface RoleContext {
+  config: Config;
+  log: Log;
+  queue: QueueRoom;
+}
+
+export interface RoleParts {
+  /** What the supervisor should know: addresses and the like. */
+  facts: ReadyFacts;
+  /** Stops taking work and finishes what is in flight within `timeoutMs`. */
+  drain(timeoutMs: number): Promise<void>;
+}
+
+/** Errors of the configuration or the surroundings: the same start would fail the same way. */
+function isFatalAtStart(error: unknown): boolean {
+  return error instanceof SealpostError && error.code !== 'internal';
+}
+
+/** Runs a role to its end. Sets the exit code: 0 after a drain, 78 when it could not start, 1 after a defect. */
+export async function runRole(
+  name: RoleName,
+  build: (context: RoleContext) => Promise<RoleParts>,
+): Promise<void> {
+  const file = process.env[env.config];
+  if (!file)
+    throw new SealpostError('usage', `${env.config} is not set`, { hint: 'start roles with sealpost start' });
+
+  let log = createLog('info', name);
+  let context: RoleContext | undefined;
+  let parts: RoleParts | undefined;
+  try {
+    const config = configOf(file);
+    log = createLog(config.log.level, name);
+    const queue = await openQueue(config, { role: name, log });
+    context = { config, log, queue };
+    parts = await build(context);
+  } catch (error) {
+    log.fatal({ err: error }, 'could not start');
+    await context?.queue.close().catch(() => undefined);
+    process.exitCode = isFatalAtStart(error) ? EXIT_CONFIG : 1;
+    process.disconnect?.();
+    return;
+  }
+  const heartbeat = startHeartbeat(context.queue, name, log);
+  await untilDrain(parts, context, log);
+  heartbeat.stop();
+  await context.queue.close();
+  process.disconnect?.();
+}
+
+/** The configuration as this process sees it: the supervisor's private Redis stands in for a missing URL. */
+export function configOf(file: string): Config {
+  const config = loadConfig(file);
+  const url = process.env[env.redisUrl];
+  return url ? { ...config, redis: { ...config.redis, url } } : config;
+}
+
+async function untilDrain(parts: RoleParts, { config }: RoleContext, log: Log): Promise<void> {
+  const told = Promise.withResolvers<number>();
+  process.on('message', (message) => isToRole(message) && told.resolve(message.timeoutMs));
+  // A terminal's Ctrl-C reaches every process of the group: the supervisor decides, the roles wait for its word.
+  process.on('SIGINT', () => undefined);
+  process.on('SIGTERM', () => told.resolve(config.workers.drainTimeout));
+  // The supervisor is gone: nobody would start us again in step with the rest.
+  process.on('disconnect', () => told.resolve(config.workers.drainTimeout));
+
+  process.send?.({ type: 'ready', facts: parts.facts });
+  log.info({ ...parts.facts }, 'ready');
+  const timeoutMs = await told.promise;
+  log.info('draining');
+  await parts.drain(timeoutMs);
+  log.info('drained');
+}
