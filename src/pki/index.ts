@@ -1,0 +1,5 @@
+export { Certificate, parseCertificate, publicKeyOf } from './certificate.ts';
+export { readCertificates } from './certificate-file.ts';
+export type { BasicConstraints, Extension, KeyUsage } from './extensions.ts';
+export { type GeneralName, normalizeEmail } from './general-name.ts';
+export { type KeyFacts, keyFacts, type PublicKeyInfo } from './public-key.ts';

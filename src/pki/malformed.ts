@@ -1,0 +1,25 @@
+import { SealpostError } from '../errors.ts';
+
+/** A `certificate-malformed` error that says what is wrong and in which part. */
+export function malformedCertificate(part: string, what: string, cause?: unknown): SealpostError {
+  return new SealpostError('certificate-malformed', `${part}: ${what}`, { cause });
+}
+
+/** Runs a reader over octets from outside: whatever it throws becomes `certificate-malformed` with the part's name. */
+export function reading<T>(part: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof SealpostError && error.code === 'certificate-malformed') throw error;
+    throw malformedCertificate(part, error instanceof Error ? error.message : String(error), error);
+  }
+}
+
+/** A value that is made at its first use and kept. What `make` throws is thrown at each use. */
+export function lazy<T>(make: () => T): () => T {
+  let made: { value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
+}

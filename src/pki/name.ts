@@ -1,0 +1,174 @@
+import {
+  Cursor,
+  content,
+  type Element,
+  type OidName,
+  oid,
+  oids,
+  parse,
+  raw,
+  tags,
+  text,
+} from '../asn1/index.ts';
+import { malformedCertificate, reading } from './malformed.ts';
+
+/** One attribute of a distinguished name. */
+export interface NameAttribute {
+  /** Dotted object identifier of the type. */
+  type: string;
+  value: string;
+  /** The form that comparisons use: RFC 5280 section 7.1. */
+  canonical: string;
+  /** The whole value element as it stands in the name. */
+  der: Buffer;
+}
+
+/** A distinguished name: relative names in the order of the encoding, the most significant first. */
+export interface Name {
+  der: Buffer;
+  rdns: NameAttribute[][];
+  /** One string per relative name; names are the same when all of these are. */
+  canonicalRdns: string[];
+  canonical: string;
+}
+
+const mostRdns = 256;
+
+/** Short names of attribute types (RFC 4514 section 3), and those that people know from other programs. */
+const shortNames = new Map<string, string>(
+  (
+    [
+      ['commonName', 'CN'],
+      ['localityName', 'L'],
+      ['stateOrProvinceName', 'ST'],
+      ['organizationName', 'O'],
+      ['organizationalUnitName', 'OU'],
+      ['countryName', 'C'],
+      ['streetAddress', 'STREET'],
+      ['domainComponent', 'DC'],
+      ['userId', 'UID'],
+      ['emailAddress', 'emailAddress'],
+      ['serialNumber', 'serialNumber'],
+      ['surname', 'SN'],
+      ['givenName', 'givenName'],
+      ['title', 'title'],
+    ] satisfies [OidName, string][]
+  ).map(([name, short]) => [oids[name], short]),
+);
+
+const stringTags: ReadonlySet<number> = new Set([
+  tags.utf8String,
+  tags.numericString,
+  tags.printableString,
+  tags.teletexString,
+  tags.ia5String,
+  tags.visibleString,
+  tags.universalString,
+  tags.bmpString,
+]);
+
+/**
+ * Reads a Name: `RDNSequence ::= SEQUENCE OF SET OF SEQUENCE { type OID, value ANY }` (RFC 5280
+ * section 4.1.2.4).
+ * @throws SealpostError `certificate-malformed`
+ */
+export function readName(der: Buffer): Name {
+  return reading('name', () => {
+    const rdns: NameAttribute[][] = [];
+    const cursor = new Cursor(parse(der));
+    while (!cursor.atEnd) {
+      if (rdns.length >= mostRdns) throw malformedCertificate('name', `more than ${mostRdns} parts`);
+      rdns.push(readRdn(cursor.expect(tags.set)));
+    }
+    return nameOf(der, rdns);
+  });
+}
+
+/** Reads one RelativeDistinguishedName; its tag may have been replaced by an IMPLICIT one. */
+export function readRdn(element: Element): NameAttribute[] {
+  const attributes: NameAttribute[] = [];
+  const cursor = new Cursor(element);
+  while (!cursor.atEnd) {
+    if (attributes.length >= mostRdns) throw malformedCertificate('name', `more than ${mostRdns} attributes`);
+    const pair = new Cursor(cursor.expect(tags.sequence));
+    const type = oid(pair.expect(tags.oid));
+    const value = pair.next();
+    pair.done();
+    attributes.push(readAttribute(type, value));
+  }
+  if (attributes.length === 0) throw malformedCertificate('name', 'an empty part');
+  return attributes;
+}
+
+/** A name made of the parts of `base` and one more: the nameRelativeToCRLIssuer of RFC 5280 section 4.2.1.13. */
+export function appendRdn(base: Name, rdn: NameAttribute[]): Name {
+  return nameOf(base.der, [...base.rdns, rdn]);
+}
+
+function nameOf(der: Buffer, rdns: NameAttribute[][]): Name {
+  // JSON escapes whatever a value could hold, so that no value can look like two.
+  const canonicalRdns = rdns.map((rdn) =>
+    JSON.stringify(rdn.map(({ type, canonical }) => `${type}=${canonical}`).sort()),
+  );
+  return { der, rdns, canonicalRdns, canonical: canonicalRdns.join('\n') };
+}
+
+function readAttribute(type: string, element: Element): NameAttribute {
+  const der = raw(element);
+  if (element.cls !== 0 || !stringTags.has(element.tag)) {
+    const hex = `#${der.toString('hex')}`;
+    return { type, value: hex, canonical: hex, der };
+  }
+  const value = text(element);
+  return { type, value, canonical: canonicalValue(value), der };
+}
+
+/** Case and runs of white space do not count (RFC 5280 section 7.1, RFC 4518). */
+function canonicalValue(value: string): string {
+  return value.normalize('NFKC').toLowerCase().replace(/\s+/g, ' ').trim();
+}
+
+/** True when `name` lies in the subtree of `base`: all parts of `base` begin it (RFC 5280 section 4.2.1.10). */
+export function isWithin(name: Name, base: Name): boolean {
+  return (
+    name.canonicalRdns.length >= base.canonicalRdns.length &&
+    base.canonicalRdns.every((part, index) => part === name.canonicalRdns[index])
+  );
+}
+
+/** The string form of RFC 4514: the last part first, special characters escaped. */
+export function nameToString(name: Name): string {
+  return name.rdns
+    .map((rdn) => rdn.map(attributeToString).join('+'))
+    .reverse()
+    .join(',');
+}
+
+function attributeToString({ type, value, der }: NameAttribute): string {
+  const short = shortNames.get(type);
+  if (short === undefined) return `${type}=#${der.toString('hex')}`;
+  return `${short}=${value.startsWith('#') && value.slice(1) === der.toString('hex') ? value : escapeValue(value)}`;
+}
+
+/** RFC 4514 section 2.4; control characters are written in hexadecimal, so that a name is safe to print. */
+function escapeValue(value: string): string {
+  return value
+    .replace(/["+,;<>\\=]/g, '\\$&')
+    .replace(/^[ #]/, '\\$&')
+    .replace(/(?<!\\) $/, '\\ ')
+    .replace(/\p{Cc}/gu, (control) =>
+      [...Buffer.from(control)].map((octet) => `\\${octet.toString(16).padStart(2, '0')}`).join(''),
+    );
+}
+
+/** The values of one attribute type, in order. */
+export function attributeValues(name: Name, type: string): string[] {
+  return name.rdns.flatMap((rdn) =>
+    rdn.filter((attribute) => attribute.type === type).map(({ value }) => value),
+  );
+}
+
+/** True for a Name without parts, as certificates that carry all names in subjectAltName have it. */
+export function isEmptyName(der: Buffer): boolean {
+  return content(parse(der)).length === 0;
+}

@@ -1,0 +1,41 @@
+/** One block of a PEM file (RFC 7468). */
+export interface PemBlock {
+  label: string;
+  /** The decoded octets; of no use where `encrypted` says so. */
+  der: Buffer;
+  /** The block with its first and last line. */
+  text: string;
+  /** It has the header lines of RFC 1421, as OpenSSL's traditional encrypted keys do. */
+  encrypted: boolean;
+}
+
+const begin = '-----BEGIN ';
+const dashes = '-----';
+const mostBlocks = 10_000;
+
+/** Finds the blocks of a PEM file between whatever other text; a block without its end is left out. */
+export function readPem(data: Buffer): PemBlock[] {
+  const text = data.toString('latin1');
+  const blocks: PemBlock[] = [];
+  for (let at = text.indexOf(begin); at >= 0 && blocks.length < mostBlocks; at = text.indexOf(begin, at)) {
+    const labelEnd = text.indexOf(dashes, at + begin.length);
+    if (labelEnd < 0) break;
+    const label = text.slice(at + begin.length, labelEnd);
+    const footer = `-----END ${label}-----`;
+    const end = label.length > 64 ? -1 : text.indexOf(footer, labelEnd);
+    if (end < 0) {
+      at = labelEnd;
+      continue;
+    }
+    const inside = text.slice(labelEnd + dashes.length, end);
+    const body = inside.replace(/^[ \t]*\r?\n(?:[A-Za-z-]+:[^\n]*\n)+\r?\n?/, '');
+    blocks.push({
+      label,
+      der: Buffer.from(body, 'base64'),
+      text: `${text.slice(at, end + footer.length)}\n`,
+      encrypted: inside.includes('ENCRYPTED'),
+    });
+    at = end + footer.length;
+  }
+  return blocks;
+}
