@@ -1,0 +1,205 @@
+import { SealpostError } from '../errors.ts';
+import type { Sink } from './sink.ts';
+
+const LF = 0x0a;
+const CR = 0x0d;
+const PAD = 0x3d;
+/** Node decodes pieces of this size several times faster than one large buffer. */
+const PIECE = 64 * 1024;
+
+const SPACE = 64;
+const PADDING = 65;
+const JUNK = 66;
+
+/** For each octet its value (0 to 63), or SPACE, PADDING, JUNK. */
+const table = new Uint8Array(256).fill(JUNK);
+for (const [value, char] of [
+  ...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/',
+].entries()) {
+  table[char.charCodeAt(0)] = value;
+}
+for (const char of ' \t\r\n') table[char.charCodeAt(0)] = SPACE;
+table[PAD] = PADDING;
+
+function broken(what: string): SealpostError {
+  return new SealpostError('transfer-encoding', `the body is not base64: ${what}`);
+}
+
+/**
+ * Decodes base64 (RFC 2045, section 6.8) as a stream. Characters outside of the alphabet are ignored, as
+ * that section says, unless there are so many that the body is something else. Missing padding at the end
+ * is accepted.
+ *
+ * Runs of equally long lines, which is nearly all of a real message, go through Node's decoder; the count
+ * of octets that it gives proves that it skipped nothing but the line ends. The rest goes octet by octet.
+ *
+ * Errors: `transfer-encoding` for padding in the wrong place, data behind the padding, a single last
+ * character, mostly foreign characters.
+ */
+export class Base64Decoder implements Sink {
+  readonly #output: Sink;
+  #bits = 0;
+  #count = 0;
+  #padding = 0;
+  #significant = 0;
+  #junk = 0;
+  /** Octets that go octet by octet before the fast way is tried again: a failed try is not free. */
+  #slowLeft = 0;
+
+  constructor(output: Sink) {
+    this.#output = output;
+  }
+
+  write(chunk: Buffer): void {
+    let at = 0;
+    while (at < chunk.length) {
+      const aligned = this.#count === 0 && this.#padding === 0;
+      const taken = aligned && this.#slowLeft === 0 ? this.#fast(chunk, at) : 0;
+      if (taken > 0) {
+        at += taken;
+        continue;
+      }
+      const lf = chunk.indexOf(LF, at + this.#slowLeft);
+      const end = lf < 0 ? chunk.length : lf + 1;
+      this.#slow(chunk, at, end);
+      this.#slowLeft = Math.max(0, this.#slowLeft - (end - at));
+      at = end;
+    }
+  }
+
+  end(): void {
+    if (this.#padding > 0 && this.#count + this.#padding < 4) throw broken('its padding is incomplete');
+    if (this.#padding === 0) {
+      if (this.#count === 1) throw broken('it ends within a group of characters');
+      this.#flushPartial();
+    }
+    this.#output.end();
+  }
+
+  /** Takes whole lines from `start` on; returns how many octets, 0 when these are no equally long lines. */
+  #fast(chunk: Buffer, start: number): number {
+    const firstEnd = chunk.indexOf(LF, start);
+    if (firstEnd < 0) return 0;
+    const period = firstEnd + 1 - start;
+    const width = chunk[firstEnd - 1] === CR && firstEnd > start ? period - 2 : period - 1;
+    if (width <= 0 || width % 4 !== 0) return 0;
+    let limit = Math.min(chunk.length, start + Math.max(PIECE, period));
+    const pad = chunk.subarray(start, limit).indexOf(PAD);
+    if (pad >= 0) limit = start + pad;
+    const lines = Math.floor((limit - start) / period);
+    if (lines === 0) return 0;
+    const end = start + lines * period;
+    if (chunk[end - 1] !== LF) return 0;
+    const piece = chunk.toString('latin1', start, end);
+    // Node takes the URL-safe alphabet too; for RFC 2045 these are foreign characters
+    const foreign = piece.includes('-') || piece.includes('_');
+    const decoded = foreign ? undefined : Buffer.from(piece, 'base64');
+    if (decoded?.length !== (lines * width * 3) / 4) {
+      this.#slowLeft = PIECE / 4;
+      return 0;
+    }
+    this.#significant += lines * width;
+    this.#output.write(decoded);
+    return end - start;
+  }
+
+  #slow(chunk: Buffer, start: number, end: number): void {
+    const out = Buffer.allocUnsafe(Math.ceil(((end - start + 3) * 3) / 4));
+    let length = 0;
+    let bits = this.#bits;
+    let count = this.#count;
+    for (let i = start; i < end; i++) {
+      const value = table[chunk[i] ?? 0] ?? JUNK;
+      if (value < SPACE) {
+        if (this.#padding > 0) throw broken('there are data behind the padding');
+        bits = (bits << 6) | value;
+        count++;
+        this.#significant++;
+        if (count === 4) {
+          out[length++] = bits >> 16;
+          out[length++] = bits >> 8;
+          out[length++] = bits;
+          bits = 0;
+          count = 0;
+        }
+      } else if (value === PADDING) {
+        this.#bits = bits;
+        this.#count = count;
+        const last = this.#pad();
+        if (last !== undefined) {
+          last.copy(out, length);
+          length += last.length;
+        }
+      } else if (value === JUNK) this.#countJunk();
+    }
+    this.#bits = bits;
+    this.#count = count;
+    if (length > 0) this.#output.write(out.subarray(0, length));
+  }
+
+  /** One `=`; at the first of them the octets of the unfinished group. */
+  #pad(): Buffer | undefined {
+    this.#padding++;
+    if (this.#count < 2 || this.#count + this.#padding > 4) throw broken('padding in the wrong place');
+    return this.#padding === 1 ? this.#partial() : undefined;
+  }
+
+  #partial(): Buffer {
+    if (this.#count === 2) return Buffer.from([this.#bits >> 4]);
+    return Buffer.from([this.#bits >> 10, this.#bits >> 2]);
+  }
+
+  #flushPartial(): void {
+    if (this.#count >= 2) this.#output.write(this.#partial());
+  }
+
+  #countJunk(): void {
+    this.#junk++;
+    if (this.#junk > 16 && this.#junk * 4 > this.#significant) {
+      throw broken('most of it are characters outside of the alphabet');
+    }
+  }
+}
+
+const LINE_OCTETS = 57;
+const LINE_WIDTH = 76;
+
+/** Encodes base64 in lines of 76 characters, each ended by CRLF (RFC 2045, section 6.8). */
+export class Base64Encoder implements Sink {
+  readonly #output: Sink;
+  #carry: Buffer = Buffer.alloc(0);
+
+  constructor(output: Sink) {
+    this.#output = output;
+  }
+
+  write(chunk: Buffer): void {
+    const octets = this.#carry.length === 0 ? chunk : Buffer.concat([this.#carry, chunk]);
+    const whole = octets.length - (octets.length % LINE_OCTETS);
+    if (whole > 0) this.#output.write(encodeLines(octets, whole));
+    // a copy, because the chunk is the caller's to reuse
+    this.#carry = Buffer.from(octets.subarray(whole));
+  }
+
+  end(): void {
+    if (this.#carry.length > 0) {
+      this.#output.write(Buffer.from(`${this.#carry.toString('base64')}\r\n`, 'latin1'));
+    }
+    this.#output.end();
+  }
+}
+
+/** `length` octets (a multiple of 57) as full lines: written in one run, then spread from the last line on. */
+function encodeLines(octets: Buffer, length: number): Buffer {
+  const lines = length / LINE_OCTETS;
+  const out = Buffer.allocUnsafe(lines * (LINE_WIDTH + 2));
+  out.write(octets.toString('base64', 0, length), 'latin1');
+  for (let line = lines - 1; line >= 0; line--) {
+    const from = line * LINE_WIDTH;
+    const to = line * (LINE_WIDTH + 2);
+    if (line > 0) out.copyWithin(to, from, from + LINE_WIDTH);
+    out[to + LINE_WIDTH] = CR;
+    out[to + LINE_WIDTH + 1] = LF;
+  }
+  return out;
+}

@@ -1,0 +1,96 @@
+import type { Sink } from './sink.ts';
+
+const LF = 0x0a;
+const CR = 0x0d;
+
+/**
+ * Which line ends become CRLF. `lf`: a bare LF only, as for octets that were stored with local line ends
+ * (RFC 8551, section 3.1.1). `cr-and-lf`: a bare CR too, as everything that is to be signed and sent needs
+ * it, since a later hop would change it otherwise.
+ */
+export type LineEnds = 'lf' | 'cr-and-lf';
+
+/** Turns bare LF (and bare CR, if so chosen) into CRLF, as a stream; other octets are untouched. */
+export class CanonicalSink implements Sink {
+  readonly #output: Sink;
+  readonly #convertCr: boolean;
+  /** The last octet so far was a CR (already written only when bare CRs are left alone). */
+  #afterCr = false;
+  /** Line ends that were converted so far. */
+  converted = 0;
+
+  constructor(output: Sink, lineEnds: LineEnds = 'lf') {
+    this.#output = output;
+    this.#convertCr = lineEnds === 'cr-and-lf';
+  }
+
+  write(chunk: Buffer): void {
+    if (chunk.length === 0) return;
+    const first = this.#firstBare(chunk);
+    const held = this.#afterCr && this.#convertCr;
+    if (first < 0) {
+      if (held) this.#output.write(Buffer.from('\r'));
+      this.#afterCr = chunk[chunk.length - 1] === CR;
+      const holdBack = this.#afterCr && this.#convertCr;
+      const whole = holdBack ? chunk.subarray(0, chunk.length - 1) : chunk;
+      if (whole.length > 0) this.#output.write(whole);
+      return;
+    }
+    this.#convert(chunk, first, held);
+  }
+
+  end(): void {
+    if (this.#afterCr && this.#convertCr) {
+      this.converted++;
+      this.#output.write(Buffer.from('\r\n'));
+    }
+    this.#output.end();
+  }
+
+  /** Index of the first octet that makes a conversion necessary, or -1. A CR at the chunk's end waits. */
+  #firstBare(chunk: Buffer): number {
+    if (this.#convertCr && this.#afterCr && chunk[0] !== LF) return 0;
+    for (let at = chunk.indexOf(LF); at >= 0; at = chunk.indexOf(LF, at + 1)) {
+      const cr = at === 0 ? this.#afterCr : chunk[at - 1] === CR;
+      if (!cr) return this.#convertCr ? this.#firstBareCr(chunk, at) : at;
+    }
+    return this.#convertCr ? this.#firstBareCr(chunk, -1) : -1;
+  }
+
+  #firstBareCr(chunk: Buffer, other: number): number {
+    const limit = other < 0 ? chunk.length - 1 : other;
+    for (let at = chunk.indexOf(CR); at >= 0 && at < limit; at = chunk.indexOf(CR, at + 1)) {
+      if (chunk[at + 1] !== LF) return at;
+    }
+    return other;
+  }
+
+  #convert(chunk: Buffer, first: number, held: boolean): void {
+    const out = Buffer.allocUnsafe(chunk.length * 2 + 2);
+    let length = 0;
+    let afterCr = this.#afterCr;
+    if (held) out[length++] = CR;
+    length += chunk.copy(out, length, 0, first);
+    if (first > 0) afterCr = chunk[first - 1] === CR;
+    for (let at = first; at < chunk.length; at++) {
+      const octet = chunk[at] ?? 0;
+      if (octet === LF) {
+        if (!afterCr) {
+          out[length++] = CR;
+          this.converted++;
+        }
+        out[length++] = LF;
+      } else {
+        if (afterCr && this.#convertCr) {
+          out[length++] = LF;
+          this.converted++;
+        }
+        out[length++] = octet;
+      }
+      afterCr = octet === CR;
+    }
+    this.#afterCr = afterCr;
+    if (afterCr && this.#convertCr) length--;
+    if (length > 0) this.#output.write(out.subarray(0, length));
+  }
+}

@@ -1,0 +1,172 @@
+/** A MIME type or disposition with its parameters (names in lower case, values decoded). */
+export interface Parameterized {
+  readonly value: string;
+  readonly parameters: ReadonlyMap<string, string>;
+}
+
+export interface ContentType extends Parameterized {
+  /** Such as `multipart`, in lower case. */
+  readonly type: string;
+  /** Such as `signed`, in lower case. */
+  readonly subtype: string;
+}
+
+/** Reads one structured value from left to right; nothing in it can fail, the worst is a lost parameter. */
+class Scanner {
+  readonly #text: string;
+  #at = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  get done(): boolean {
+    return this.#at >= this.#text.length;
+  }
+
+  /** Skips white space and comments (RFC 822, nested); an unclosed comment ends with the text. */
+  skipSpace(): void {
+    for (;;) {
+      const char = this.#text[this.#at];
+      if (char === '(') this.#skipComment();
+      else if (char === ' ' || char === '\t' || char === '\r' || char === '\n') this.#at++;
+      else return;
+    }
+  }
+
+  #skipComment(): void {
+    let depth = 0;
+    for (; this.#at < this.#text.length; this.#at++) {
+      const char = this.#text[this.#at];
+      if (char === '\\') this.#at++;
+      else if (char === '(') depth++;
+      else if (char === ')' && --depth === 0) {
+        this.#at++;
+        return;
+      }
+    }
+  }
+
+  /** Takes the character when it is next. */
+  take(char: string): boolean {
+    if (this.#text[this.#at] !== char) return false;
+    this.#at++;
+    return true;
+  }
+
+  /** Characters up to one of `stops` or the end, trimmed; a comment after white space is dropped. */
+  until(stops: string): string {
+    let found = '';
+    while (!this.done) {
+      const char = this.#text[this.#at] ?? '';
+      if (stops.includes(char)) break;
+      if (char === '(' && (found === '' || /\s$/.test(found))) {
+        this.#skipComment();
+        continue;
+      }
+      found += char;
+      this.#at++;
+    }
+    return found.trim();
+  }
+
+  /** The rest of a quoted string, its opening quote already taken; an unclosed one ends with the text. */
+  quoted(): string {
+    let found = '';
+    while (!this.done) {
+      const char = this.#text[this.#at++] ?? '';
+      if (char === '"') break;
+      if (char === '\\' && !this.done) found += this.#text[this.#at++] ?? '';
+      else found += char;
+    }
+    return found;
+  }
+}
+
+/**
+ * Reads a value with parameters: RFC 2045, section 5.1, with the continuations and charsets of RFC 2231.
+ * Tolerant as mail needs it: comments, values without quotes that should have them, empty parameters.
+ * Of two parameters of one name the first counts.
+ */
+export function parseParameterized(text: string): Parameterized {
+  const scanner = new Scanner(text);
+  scanner.skipSpace();
+  const value = scanner.until(';').toLowerCase();
+  const plain = new Map<string, string>();
+  while (!scanner.done) {
+    if (scanner.take(';')) continue;
+    scanner.skipSpace();
+    const name = scanner.until('=;').toLowerCase();
+    if (!scanner.take('=')) continue;
+    scanner.skipSpace();
+    let content: string;
+    if (scanner.take('"')) {
+      content = scanner.quoted();
+      scanner.until(';');
+    } else content = scanner.until(';');
+    if (name !== '' && !plain.has(name)) plain.set(name, content);
+  }
+  return { value, parameters: joinContinuations(plain) };
+}
+
+/** RFC 2231: `name*0`, `name*1*` ... become `name`; `name*` and `name*0*` carry charset and language. */
+function joinContinuations(plain: ReadonlyMap<string, string>): Map<string, string> {
+  const joined = new Map<string, string>();
+  const sections = new Map<string, { index: number; extended: boolean; text: string }[]>();
+  for (const [name, content] of plain) {
+    const match = /^([^*]+)\*(?:(\d{1,3})(\*)?)?$/.exec(name);
+    if (match === null) {
+      joined.set(name, content);
+      continue;
+    }
+    const [, base = '', index, star] = match;
+    const extended = index === undefined || star !== undefined;
+    const list = sections.get(base) ?? [];
+    list.push({ index: Number(index ?? 0), extended, text: content });
+    sections.set(base, list);
+  }
+  for (const [base, list] of sections) {
+    list.sort((a, b) => a.index - b.index);
+    let charset = 'utf-8';
+    const octets: Buffer[] = [];
+    for (const [position, section] of list.entries()) {
+      let content = section.text;
+      if (section.extended && position === 0) {
+        const head = /^([^']*)'[^']*'/.exec(content);
+        if (head !== null) {
+          charset = head[1] || 'utf-8';
+          content = content.slice(head[0].length);
+        }
+      }
+      octets.push(section.extended ? percentDecode(content) : Buffer.from(content, 'utf8'));
+    }
+    // the extended form is the one meant for readers that know it (RFC 2231, section 4)
+    joined.set(base, decodeCharset(charset, Buffer.concat(octets)));
+  }
+  return joined;
+}
+
+function percentDecode(text: string): Buffer {
+  const octets = text.replace(/%([0-9a-f]{2})/gi, (_, hex: string) =>
+    String.fromCharCode(Number.parseInt(hex, 16)),
+  );
+  return Buffer.from(octets, 'latin1');
+}
+
+/** Octets in a named charset as text; an unknown charset is read as Latin-1, so that nothing is lost. */
+export function decodeCharset(charset: string, octets: Buffer): string {
+  try {
+    return new TextDecoder(charset).decode(octets);
+  } catch {
+    return octets.toString('latin1');
+  }
+}
+
+/** Reads a Content-Type value; missing or unreadable it is `text/plain` (RFC 2045, section 5.2). */
+export function parseContentType(text: string | undefined): ContentType {
+  const { value, parameters } = parseParameterized(text ?? '');
+  const match = /^([^\s/]+)\s*\/\s*([^\s/]+)$/.exec(value);
+  if (match === null) return { value: 'text/plain', type: 'text', subtype: 'plain', parameters };
+  const [, type = '', subtype = ''] = match;
+  return { value: `${type}/${subtype}`, type, subtype, parameters };
+}

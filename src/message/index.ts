@@ -1,0 +1,20 @@
+/** RFC 5322 and MIME, byte-preserving, as streams of pushed octets. */
+export { type Address, parseAddresses } from './address.ts';
+export { Base64Decoder, Base64Encoder } from './base64.ts';
+export { CanonicalSink, type LineEnds } from './canonical.ts';
+export {
+  type ContentType,
+  type Parameterized,
+  parseContentType,
+  parseParameterized,
+} from './content-type.ts';
+export { decodeWords } from './encoded-words.ts';
+export { type EntityInfo, entityInfo } from './entity.ts';
+export { HeaderBlock, type HeaderField, HeaderSplitter, parseHeaders } from './headers.ts';
+export { defaultMessageLimits, type MessageLimits } from './limits.ts';
+export { comparableAddress, comparableDomain, type Mailbox, parseMailbox, sameAddress } from './mailbox.ts';
+export { type MultipartHandler, MultipartSplitter } from './multipart.ts';
+export { QuotedPrintableDecoder, QuotedPrintableEncoder } from './quoted-printable.ts';
+export { BufferSink, NullSink, type Sink, TeeSink } from './sink.ts';
+export { transferDecoder } from './transfer.ts';
+export { UuDecoder } from './uuencode.ts';

@@ -1,0 +1,91 @@
+import { domainToASCII } from 'node:url';
+import { SealpostError } from '../errors.ts';
+
+/** An envelope address, taken apart. */
+export interface Mailbox {
+  /** Without the quotes and escapes of a quoted local part. */
+  readonly localPart: string;
+  /** As written; for an address literal with its brackets. */
+  readonly domain: string;
+  /** The text as it was accepted. */
+  readonly address: string;
+}
+
+const ATEXT = "A-Za-z0-9!#$%&'*+/=?^_`{|}~-";
+const DOT_STRING = new RegExp(`^[${ATEXT}]+(?:\\.[${ATEXT}]+)*$`);
+const DOT_STRING_UTF8 = new RegExp(
+  `^[${ATEXT}\\u0080-\\u{10ffff}]+(?:\\.[${ATEXT}\\u0080-\\u{10ffff}]+)*$`,
+  'u',
+);
+/** A quoted local part without white space and angle brackets, which some server would take apart. */
+const QUOTED = /^"(?:[!#-;=?-[\]-~]|\\[!-;=?-~])*"$/;
+const LABEL = /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
+const LITERAL = /^\[(?:\d{1,3}(?:\.\d{1,3}){3}|IPv6:[0-9A-Fa-f:.]{2,45})\]$/;
+
+/**
+ * Reads an envelope address (RFC 5321, section 4.1.2; with `utf8` RFC 6531, section 3.3), strictly:
+ * what passes holds no CR, LF, control character, space or angle bracket, so it can not become a second
+ * SMTP command. The empty reverse path is the caller's business.
+ *
+ * Errors: `address-invalid`; the message does not repeat the address.
+ */
+export function parseMailbox(text: string, options: { utf8?: boolean } = {}): Mailbox {
+  const utf8 = options.utf8 ?? false;
+  const refused = (why: string) => new SealpostError('address-invalid', `an envelope address ${why}`);
+  if (text.length > 320) throw refused('is too long');
+  for (const char of text) {
+    const code = char.codePointAt(0) ?? 0;
+    if (code <= 0x20 || code === 0x7f || (code >= 0x80 && code < 0xa0)) {
+      throw refused('has a space or control character');
+    }
+    if (char === '<' || char === '>') throw refused('has an angle bracket');
+    if (code > 0x7f && !utf8) throw refused('is not ASCII, and SMTPUTF8 was not asked for');
+    if (/\p{Zs}|\p{Zl}|\p{Zp}|\p{Cf}|\p{Cs}/u.test(char)) throw refused('has an invisible character');
+  }
+  const at = text.lastIndexOf('@');
+  if (at < 1) throw refused('has no local part or no domain');
+  const local = text.slice(0, at);
+  const domain = text.slice(at + 1);
+  const quoted = QUOTED.test(local);
+  if (!quoted && !(utf8 ? DOT_STRING_UTF8 : DOT_STRING).test(local))
+    throw refused('has an invalid local part');
+  if (Buffer.byteLength(local) > 64) throw refused('has a local part of more than 64 octets');
+  if (!validDomain(domain)) throw refused('has an invalid domain');
+  const localPart = quoted ? local.slice(1, -1).replace(/\\(.)/g, '$1') : local;
+  return { localPart, domain, address: text };
+}
+
+function validDomain(domain: string): boolean {
+  if (LITERAL.test(domain)) return true;
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII is meant
+  const ascii = /^[\x00-\x7f]*$/.test(domain) ? domain : domainToASCII(domain);
+  if (ascii === '' || ascii.length > 253) return false;
+  const labels = ascii.split('.');
+  return labels.every((label) => LABEL.test(label)) && !/^\d+$/.test(labels.at(-1) ?? '');
+}
+
+/** A domain for comparing: A-labels (RFC 5890), lower case. */
+export function comparableDomain(domain: string): string {
+  if (domain.startsWith('[')) return domain.toLowerCase();
+  return domainToASCII(domain) || domain.toLowerCase();
+}
+
+/**
+ * An address for comparing: the local part exactly (RFC 5321, section 2.4) but without needless quotes, the
+ * domain without case and as A-labels. Undefined when it is no valid address, which then equals nothing.
+ */
+export function comparableAddress(address: string): string | undefined {
+  try {
+    const { localPart, domain } = parseMailbox(address, { utf8: true });
+    return `${localPart.normalize('NFC')}@${comparableDomain(domain)}`;
+  } catch (error) {
+    if (error instanceof SealpostError) return undefined;
+    throw error;
+  }
+}
+
+/** True when both are valid and name the same mailbox. */
+export function sameAddress(a: string, b: string): boolean {
+  const first = comparableAddress(a);
+  return first !== undefined && first === comparableAddress(b);
+}

@@ -1,0 +1,162 @@
+import type { Sink } from './sink.ts';
+
+const LF = 0x0a;
+const CR = 0x0d;
+const EQUALS = 0x3d;
+const SPACE = 0x20;
+const TAB = 0x09;
+
+function hexValue(octet: number | undefined): number {
+  if (octet === undefined) return -1;
+  if (octet >= 0x30 && octet <= 0x39) return octet - 0x30;
+  if (octet >= 0x41 && octet <= 0x46) return octet - 0x37;
+  if (octet >= 0x61 && octet <= 0x66) return octet - 0x57;
+  return -1;
+}
+
+/**
+ * Decodes quoted-printable (RFC 2045, section 6.7) as a stream. Tolerant as that section advises: white
+ * space at line ends is dropped, an `=` that begins no valid sequence stays as it is. Line ends stay as
+ * they came.
+ */
+export class QuotedPrintableDecoder implements Sink {
+  readonly #output: Sink;
+  /** The end of what came that can not be judged yet: white space, or `=` with what follows it. */
+  #carry: Buffer = Buffer.alloc(0);
+
+  constructor(output: Sink) {
+    this.#output = output;
+  }
+
+  write(chunk: Buffer): void {
+    const octets = this.#carry.length === 0 ? chunk : Buffer.concat([this.#carry, chunk]);
+    this.#carry = this.#decode(octets, false);
+  }
+
+  end(): void {
+    this.#decode(this.#carry, true);
+    this.#carry = Buffer.alloc(0);
+    this.#output.end();
+  }
+
+  /** Writes what can be decided; returns (a copy of) the rest, which is empty when `final`. */
+  #decode(octets: Buffer, final: boolean): Buffer {
+    const out = Buffer.allocUnsafe(octets.length);
+    let length = 0;
+    let at = 0;
+    while (at < octets.length) {
+      const octet = octets[at] ?? 0;
+      if (octet === EQUALS) {
+        const step = this.#escape(octets, at, final);
+        if (step === undefined) break;
+        if (step.octet !== undefined) out[length++] = step.octet;
+        at = step.next;
+      } else if (octet === SPACE || octet === TAB) {
+        const end = skipSpace(octets, at);
+        const open = end === octets.length || (octets[end] === CR && end + 1 === octets.length);
+        // an unfinished run of white space is kept only to a sensible length; beyond, it is text
+        if (open && !final && octets.length - at < 1000) break;
+        if (!isLineEnd(octets, end) && !(final && end === octets.length)) {
+          length += octets.copy(out, length, at, end);
+        }
+        at = end;
+      } else {
+        out[length++] = octet;
+        at++;
+      }
+    }
+    if (length > 0) this.#output.write(out.subarray(0, length));
+    return Buffer.from(octets.subarray(at));
+  }
+
+  /** What stands at an `=`: an octet, a soft line break, or undefined when more octets are needed. */
+  #escape(octets: Buffer, at: number, final: boolean): { next: number; octet?: number } | undefined {
+    const high = hexValue(octets[at + 1]);
+    const low = hexValue(octets[at + 2]);
+    if (high >= 0 && low >= 0) return { next: at + 3, octet: high * 16 + low };
+    const end = skipSpace(octets, at + 1);
+    if (octets[end] === LF) return { next: end + 1 };
+    if (octets[end] === CR && octets[end + 1] === LF) return { next: end + 2 };
+    const open = end >= octets.length || (octets[end] === CR && end + 1 >= octets.length);
+    const halfHex = high >= 0 && at + 2 >= octets.length;
+    if ((open || halfHex) && !final && octets.length - at < 1000) return undefined;
+    if (open && final && !halfHex) return { next: octets.length };
+    return { next: at + 1, octet: EQUALS };
+  }
+}
+
+function skipSpace(octets: Buffer, start: number): number {
+  let at = start;
+  while (octets[at] === SPACE || octets[at] === TAB) at++;
+  return at;
+}
+
+function isLineEnd(octets: Buffer, at: number): boolean {
+  return octets[at] === LF || (octets[at] === CR && octets[at + 1] === LF);
+}
+
+const HEX = '0123456789ABCDEF';
+const MAX_LINE = 76;
+
+/**
+ * Encodes text as quoted-printable (RFC 2045, section 6.7): CRLF line ends of the input stay line ends,
+ * everything that a gateway could change is escaped: white space at line ends, a dot alone and `From ` at
+ * a line start (RFC 5751, section 3.1.3 calls for this in signed text).
+ */
+export class QuotedPrintableEncoder implements Sink {
+  readonly #output: Sink;
+  #line = '';
+  #carry: Buffer = Buffer.alloc(0);
+
+  constructor(output: Sink) {
+    this.#output = output;
+  }
+
+  write(chunk: Buffer): void {
+    const octets = this.#carry.length === 0 ? chunk : Buffer.concat([this.#carry, chunk]);
+    // the last octet waits: whether white space or CR stands at a line end is only known with the next two
+    const limit = Math.max(0, octets.length - 2);
+    this.#carry = Buffer.from(octets.subarray(this.#encode(octets, limit)));
+  }
+
+  end(): void {
+    this.#encode(this.#carry, this.#carry.length);
+    const rest = this.#takeLine('');
+    if (rest.length > 0) this.#output.write(Buffer.from(rest, 'latin1'));
+    this.#output.end();
+  }
+
+  /** Encodes octets up to `limit`; returns how far it came (one more where a CRLF goes across it). */
+  #encode(octets: Buffer, limit: number): number {
+    let text = '';
+    let at = 0;
+    while (at < limit) {
+      const octet = octets[at] ?? 0;
+      if (octet === CR && octets[at + 1] === LF) {
+        text += this.#takeLine('\r\n');
+        at += 2;
+        continue;
+      }
+      const plain = octet >= 0x20 && octet < 0x7f && octet !== EQUALS;
+      const space = octet === SPACE || octet === TAB;
+      const atLineEnd = at + 1 >= octets.length || isLineEnd(octets, at + 1);
+      const piece =
+        (plain || space) && !(space && atLineEnd)
+          ? String.fromCharCode(octet)
+          : `=${HEX[octet >> 4]}${HEX[octet & 15]}`;
+      if (this.#line.length + piece.length > MAX_LINE - 1) text += this.#takeLine('=\r\n');
+      this.#line += piece;
+      at++;
+    }
+    if (text.length > 0) this.#output.write(Buffer.from(text, 'latin1'));
+    return at;
+  }
+
+  #takeLine(end: string): string {
+    let line = this.#line;
+    this.#line = '';
+    if (line.startsWith('From ')) line = `=46${line.slice(1)}`;
+    else if (line === '.') line = '=2E';
+    return line + end;
+  }
+}

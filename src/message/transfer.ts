@@ -1,0 +1,36 @@
+import { SealpostError } from '../errors.ts';
+import { Base64Decoder } from './base64.ts';
+import { QuotedPrintableDecoder } from './quoted-printable.ts';
+import type { Sink } from './sink.ts';
+import { UuDecoder } from './uuencode.ts';
+
+/**
+ * A sink that decodes a Content-Transfer-Encoding (RFC 2045, section 6) into `output`. 7bit, 8bit and
+ * binary are the octets themselves, so `output` is returned as it is.
+ *
+ * Errors: `transfer-encoding` for an encoding that does not exist, at once; a body that does not decode
+ * gives the same code when it is written.
+ */
+export function transferDecoder(encoding: string, output: Sink): Sink {
+  switch (encoding.trim().toLowerCase()) {
+    case '':
+    case '7bit':
+    case '8bit':
+    case 'binary':
+    // seen in mail of the nineties
+    case '7-bit':
+    case '8-bit':
+      return output;
+    case 'base64':
+      return new Base64Decoder(output);
+    case 'quoted-printable':
+      return new QuotedPrintableDecoder(output);
+    case 'x-uuencode':
+    case 'x-uue':
+    case 'uuencode':
+    case 'uue':
+      return new UuDecoder(output);
+    default:
+      throw new SealpostError('transfer-encoding', 'the Content-Transfer-Encoding is not a known one');
+  }
+}
