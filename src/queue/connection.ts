@@ -1,0 +1,181 @@
+/**
+ * Connections to Redis. Two kinds: producers fail fast (a sender waits for the answer), workers wait for the
+ * server to come back. Errors of ioredis hold the arguments of the command (octets, passwords), so they end here:
+ * what leaves this room is a `SealpostError` without them.
+ */
+import { Redis, type RedisOptions } from 'ioredis';
+import type { Config } from '../config/schema.ts';
+import { readSecret } from '../config/secrets.ts';
+import { SealpostError } from '../errors.ts';
+import type { Log } from '../log.ts';
+
+export interface RedisTarget {
+  /** redis://, rediss:// or unix:// (path; `?db=2` for a database). */
+  url: string;
+  password?: string;
+  /** Milliseconds that a command may take. */
+  commandTimeout: number;
+}
+
+export type ConnectionKind = 'producer' | 'worker';
+
+/** The server of the configuration; `url` stands in where the configuration has none (private server). */
+export function redisTarget(config: Config['redis'], url: string): RedisTarget {
+  const target: RedisTarget = { url: config.url ?? url, commandTimeout: config.commandTimeout };
+  if (config.password) target.password = readSecret(config.password);
+  return target;
+}
+
+/** ioredis options of a URL. `config-invalid` when it is none of the three kinds. */
+export function redisOptions(target: RedisTarget): RedisOptions {
+  const refuse = () =>
+    new SealpostError('config-invalid', 'redis.url is not a redis://, rediss:// or unix:// URL', {
+      hint: 'write redis://host:6379, rediss://host:6380 or unix:///run/redis/redis.sock',
+    });
+  if (!URL.canParse(target.url)) throw refuse();
+  const url = new URL(target.url);
+  const options: RedisOptions = {};
+  const db = url.protocol === 'unix:' ? url.searchParams.get('db') : url.pathname.slice(1);
+  if (db) {
+    if (!/^\d+$/.test(db)) throw refuse();
+    options.db = Number(db);
+  }
+  if (url.protocol === 'unix:') {
+    options.path = decodeURIComponent(url.pathname);
+  } else if (url.protocol === 'redis:' || url.protocol === 'rediss:') {
+    options.host = url.hostname.replace(/^\[|\]$/g, '') || '127.0.0.1';
+    options.port = url.port ? Number(url.port) : 6379;
+    if (url.protocol === 'rediss:') options.tls = { servername: options.host };
+  } else {
+    throw refuse();
+  }
+  if (url.username) options.username = decodeURIComponent(url.username);
+  const password = target.password ?? decodeURIComponent(url.password);
+  if (password) options.password = password;
+  return options;
+}
+
+/** The address for people: without user and password. */
+export function describeTarget(target: RedisTarget): string {
+  if (!URL.canParse(target.url)) return 'redis';
+  const url = new URL(target.url);
+  return `${url.protocol}//${url.host}${url.pathname}`;
+}
+
+/**
+ * A connection; it begins to connect at once, and reconnects for ever. A producer's commands fail when the server
+ * is away or silent; a worker's wait (BullMQ needs `maxRetriesPerRequest: null`).
+ */
+export function connect(target: RedisTarget, kind: ConnectionKind, log: Log, name: string = kind): Redis {
+  const producer = kind === 'producer';
+  const options: RedisOptions = {
+    ...redisOptions(target),
+    connectionName: `sealpost-${name}`,
+    connectTimeout: Math.min(target.commandTimeout, 10_000),
+    // A half-open socket says nothing: without this a worker would wait on it for ever.
+    socketTimeout: producer ? target.commandTimeout + 1000 : 30_000,
+    keepAlive: 10_000,
+    retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 2000),
+    enableAutoPipelining: true,
+    enableOfflineQueue: !producer,
+    autoResendUnfulfilledCommands: !producer,
+    maxRetriesPerRequest: producer ? 0 : null,
+    ...(producer ? { commandTimeout: target.commandTimeout } : {}),
+  };
+  const redis = new Redis({ ...options, replyMapping: 'legacy' });
+  let away = false;
+  // One line when it goes and one when it is back, however often it tries in between.
+  redis.on('error', (error: unknown) => {
+    if (away) return;
+    away = true;
+    log.warn({ err: redisError(error, 'connection'), server: describeTarget(target), name }, 'redis is away');
+  });
+  redis.on('ready', () => {
+    if (away) log.info({ server: describeTarget(target), name }, 'redis is back');
+    away = false;
+  });
+  return redis;
+}
+
+/** Resolves when the connection is usable; `redis-unreachable` when it is not within the command timeout. */
+export async function ready(redis: Redis, target: RedisTarget): Promise<void> {
+  if (redis.status === 'ready') return;
+  let last: unknown;
+  const remember = (error: unknown) => {
+    last = error;
+  };
+  redis.on('error', remember);
+  const outcome = await new Promise<'ready' | 'end' | 'late'>((resolve) => {
+    const timer = setTimeout(() => resolve('late'), target.commandTimeout);
+    redis.once('ready', () => {
+      clearTimeout(timer);
+      resolve('ready');
+    });
+    redis.once('end', () => {
+      clearTimeout(timer);
+      resolve('end');
+    });
+  });
+  redis.off('error', remember);
+  if (outcome === 'ready') return;
+  const { message, hint } = redisError(last ?? new Error('no answer'), describeTarget(target));
+  throw new SealpostError('redis-unreachable', message, {
+    hint: hint ?? 'is the server running, and are redis.url and redis.password right?',
+  });
+}
+
+/** Closes in order, or at once when the server does not answer. Idempotent. */
+export async function disconnect(redis: Redis): Promise<void> {
+  if (redis.status === 'end') return;
+  const ended = new Promise<void>((resolve) => {
+    redis.once('end', () => resolve());
+    setTimeout(resolve, 1000).unref();
+  });
+  if (redis.status === 'ready') await redis.quit().catch(() => undefined);
+  redis.disconnect();
+  // `end` never comes for a connection that was waiting to reconnect.
+  if (redis.stream && !redis.stream.destroyed) await ended;
+}
+
+const fullReplies = /^(OOM|MISCONF)\b|no space left|ENOSPC/i;
+const awayReplies = /^(LOADING|READONLY|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|UNBLOCKED)\b/;
+const refusedReplies = /^(NOAUTH|WRONGPASS|NOPERM)\b/;
+
+/**
+ * What an error of ioredis means, without its arguments: `redis-full` (no memory or disk), `redis-unreachable`
+ * (away, silent, loading, not allowed), else `internal`. `what` names the work.
+ */
+export function redisError(error: unknown, what: string): SealpostError {
+  if (error instanceof SealpostError) return error;
+  const text = error instanceof Error ? error.message : '';
+  const reply = /^[A-Z]{3,}\b/.exec(text)?.[0];
+  if (fullReplies.test(text)) {
+    return new SealpostError('redis-full', `${what}: redis has no memory or disk left (${reply ?? 'full'})`, {
+      hint: 'free memory or disk, or raise maxmemory',
+    });
+  }
+  if (refusedReplies.test(text)) {
+    return new SealpostError('redis-unreachable', `${what}: redis refuses the login or command (${reply})`, {
+      hint: 'check redis.password and the user of redis.url',
+    });
+  }
+  if (awayReplies.test(text)) {
+    return new SealpostError('redis-unreachable', `${what}: redis can not answer now (${reply})`);
+  }
+  const replyError = error instanceof Error && error.name === 'ReplyError';
+  if (!replyError) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : undefined;
+    const reason = /timed out/i.test(text) ? 'no answer in time' : (code ?? 'no connection');
+    return new SealpostError('redis-unreachable', `${what}: redis does not answer (${reason})`);
+  }
+  return new SealpostError('internal', `${what}: redis answered ${reply ?? 'an error'}`);
+}
+
+/** Awaits a command and lets no error of ioredis through. */
+export async function guarded<T>(what: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw redisError(error, what);
+  }
+}

@@ -1,0 +1,265 @@
+/**
+ * A Redis server of our own, for installations that have none: in the data folder, on a Unix socket (no TCP port),
+ * with durable settings. It runs in a process group of its own, so that Ctrl-C in a terminal reaches the daemon only,
+ * and the workers can drain before it stops. Whoever starts with the same data folder shares it: the last one
+ * that leaves stops it; one that was left behind by a crash is taken over.
+ */
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { constants } from 'node:fs';
+import { access, chmod, lstat, mkdir, open, readFile, realpath, rm, writeFile } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { Redis } from 'ioredis';
+import { hasCode, SealpostError } from '../errors.ts';
+import { createLog, type Log } from '../log.ts';
+import { connect, disconnect } from './connection.ts';
+
+export interface PrivateServer {
+  url: string;
+  pid: number;
+  /** True when it was running already. */
+  adopted: boolean;
+  /** Stops the server unless somebody else shares it. Idempotent. */
+  stop(): Promise<void>;
+}
+
+export interface PrivateServerOptions {
+  log?: Log;
+  /** Milliseconds until it must answer; loading a large append-only file takes time. */
+  startTimeout?: number;
+  /** Further settings of redis.conf, such as maxmemory. */
+  settings?: Record<string, string>;
+}
+
+const keeperName = 'keeper';
+// sun_path is 108 octets on Linux and 104 elsewhere, with the final NUL.
+const socketPathLimit = 100;
+
+interface Paths {
+  folder: string;
+  socket: string;
+  /** Folder of the socket when the data folder's path is too long for one. */
+  socketFolder: string | undefined;
+  pidFile: string;
+}
+
+async function pathsOf(dataDir: string): Promise<Paths> {
+  await mkdir(dataDir, { recursive: true });
+  const folder = join(await realpath(dataDir), 'redis');
+  const pidFile = join(folder, 'redis.pid');
+  const socket = join(folder, 'redis.sock');
+  if (Buffer.byteLength(socket) <= socketPathLimit)
+    return { folder, socket, socketFolder: undefined, pidFile };
+  const digest = createHash('sha256').update(folder).digest('hex').slice(0, 16);
+  const socketFolder = `/tmp/sealpost-${process.getuid?.() ?? 0}-${digest}`;
+  return { folder, socket: join(socketFolder, 'redis.sock'), socketFolder, pidFile };
+}
+
+/** Where the private server of a data folder is reached, running or not. */
+export async function privateServerUrl(dataDir: string): Promise<string> {
+  const { socket } = await pathsOf(dataDir);
+  return `unix://${encodeURI(socket)}`;
+}
+
+async function findBinary(): Promise<string> {
+  const cache = fileURLToPath(new URL('../../.cache/redis/', import.meta.url));
+  const folders = [...(process.env.PATH ?? '').split(delimiter).filter(Boolean), cache, join(cache, 'bin')];
+  for (const program of ['redis-server', 'valkey-server']) {
+    for (const folder of folders) {
+      const file = join(folder, program);
+      const found = await access(file, constants.X_OK).then(
+        () => true,
+        () => false,
+      );
+      if (found) return file;
+    }
+  }
+  throw new SealpostError('redis-unreachable', 'no redis-server or valkey-server was found', {
+    hint: 'install one (apt install redis-server), or set redis.url to a server that runs',
+  });
+}
+
+/** A folder that only we can enter, even where others may write beside it (/tmp). */
+async function ownFolder(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const stat = await lstat(folder);
+  if (!stat.isDirectory() || (process.getuid && stat.uid !== process.getuid())) {
+    throw new SealpostError('file-access', `${folder} belongs to somebody else`);
+  }
+  await chmod(folder, 0o700);
+}
+
+/**
+ * Durable: each reply follows the fsync, nothing is evicted. The append-only file is rewritten late, since nearly
+ * all of it is messages that have gone through.
+ */
+function configText(paths: Paths, extra: Record<string, string>): string {
+  const settings: Record<string, string> = {
+    port: '0',
+    unixsocket: `"${paths.socket}"`,
+    unixsocketperm: '700',
+    dir: `"${paths.folder}"`,
+    pidfile: `"${paths.pidFile}"`,
+    logfile: `"${join(paths.folder, 'redis.log')}"`,
+    daemonize: 'no',
+    appendonly: 'yes',
+    appendfsync: 'always',
+    'no-appendfsync-on-rewrite': 'no',
+    'auto-aof-rewrite-percentage': '100',
+    'auto-aof-rewrite-min-size': '512mb',
+    save: '""',
+    'maxmemory-policy': 'noeviction',
+    'lazyfree-lazy-user-del': 'yes',
+    ...extra,
+  };
+  return Object.entries(settings)
+    .map(([name, value]) => `${name} ${value}\n`)
+    .join('');
+}
+
+async function runningPid(paths: Paths): Promise<number | undefined> {
+  const text = await readFile(paths.pidFile, 'utf8').catch(() => '');
+  const pid = Number.parseInt(text, 10);
+  if (!(pid > 0) || !isAlive(pid)) return undefined;
+  // The number may belong to another program by now.
+  const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => 'redis');
+  return /redis|valkey/.test(line) ? pid : undefined;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return hasCode(error, 'EPERM');
+  }
+}
+
+/** Only one at a time may look for and start a server in a folder: two on one append-only file would ruin it. */
+async function withStartLock<T>(folder: string, deadline: number, work: () => Promise<T>): Promise<T> {
+  const file = join(folder, 'start.lock');
+  for (;;) {
+    try {
+      await writeFile(file, String(process.pid), { flag: 'wx', mode: 0o600 });
+      break;
+    } catch (error) {
+      if (!hasCode(error, 'EEXIST')) {
+        throw new SealpostError('file-access', `can not write into ${folder}`, { cause: error });
+      }
+    }
+    const holder = Number.parseInt(await readFile(file, 'utf8').catch(() => ''), 10);
+    if (holder > 0 && !isAlive(holder)) await rm(file, { force: true });
+    if (Date.now() > deadline) {
+      throw new SealpostError('redis-unreachable', `another process is starting redis in ${folder}`, {
+        hint: `when no other runs, remove ${file}`,
+      });
+    }
+    await sleep(50);
+  }
+  try {
+    return await work();
+  } finally {
+    await rm(file, { force: true });
+  }
+}
+
+async function answers(url: string, log: Log): Promise<boolean> {
+  const probe = connect({ url, commandTimeout: 1000 }, 'producer', log, 'probe');
+  try {
+    await new Promise<void>((resolve) => {
+      probe.once('ready', resolve);
+      probe.once('error', () => resolve());
+      setTimeout(resolve, 1000).unref();
+    });
+    return probe.status === 'ready' && (await probe.ping().catch(() => '')) === 'PONG';
+  } finally {
+    await disconnect(probe);
+  }
+}
+
+async function logTail(folder: string): Promise<string> {
+  const text = await readFile(join(folder, 'redis.log'), 'utf8').catch(() => '');
+  return text.trim().split('\n').slice(-2).join(' / ');
+}
+
+async function launch(paths: Paths, options: PrivateServerOptions): Promise<number> {
+  const binary = await findBinary();
+  const conf = join(paths.folder, 'redis.conf');
+  await writeFile(conf, configText(paths, options.settings ?? {}), { mode: 0o600 });
+  const output = await open(join(paths.folder, 'redis.out'), 'w', 0o600);
+  try {
+    // `detached`: a process group of its own, out of reach of the terminal's Ctrl-C.
+    const child = spawn(binary, [conf], { detached: true, stdio: ['ignore', output.fd, output.fd] });
+    const pid = await new Promise<number | undefined>((resolve) => {
+      child.once('spawn', () => resolve(child.pid));
+      child.once('error', () => resolve(undefined));
+    });
+    if (pid === undefined) throw new SealpostError('redis-unreachable', `can not start ${binary}`);
+    child.unref();
+    await writeFile(paths.pidFile, `${pid}\n`, { mode: 0o600 });
+    return pid;
+  } finally {
+    await output.close();
+  }
+}
+
+/**
+ * Starts the private server of a data folder, or joins the one that runs there, and waits until it answers.
+ * `redis-unreachable` when there is no server program or it does not come up; the message has its last words.
+ */
+export async function startPrivateServer(
+  dataDir: string,
+  options: PrivateServerOptions = {},
+): Promise<PrivateServer> {
+  const paths = await pathsOf(dataDir);
+  await ownFolder(paths.folder);
+  if (paths.socketFolder) await ownFolder(paths.socketFolder);
+  const url = await privateServerUrl(dataDir);
+  const quiet = createLog('silent', 'redis');
+  const deadline = Date.now() + (options.startTimeout ?? 60_000);
+
+  return await withStartLock(paths.folder, deadline, async () => {
+    const running = await runningPid(paths);
+    const pid = running ?? (await launch(paths, options));
+    while (!(await answers(url, quiet))) {
+      const gone = !isAlive(pid);
+      if (gone || Date.now() > deadline) {
+        const why = gone ? 'ended' : 'does not answer';
+        throw new SealpostError(
+          'redis-unreachable',
+          `the private redis server in ${paths.folder} ${why}: ${await logTail(paths.folder)}`,
+        );
+      }
+      await sleep(25);
+    }
+    const keeper = connect({ url, commandTimeout: 5000 }, 'producer', quiet, keeperName);
+    await new Promise<void>((resolve) => keeper.once('ready', resolve));
+    const adopted = running !== undefined;
+    options.log?.info({ pid, adopted, folder: paths.folder }, 'private redis server');
+    let stopping: Promise<void> | undefined;
+    const stop = () => {
+      stopping ??= leave(keeper, pid);
+      return stopping;
+    };
+    return { url, pid, adopted, stop };
+  });
+}
+
+/** Lets go of the server; the last keeper stops it. SHUTDOWN writes and syncs the append-only file first. */
+async function leave(keeper: Redis, pid: number): Promise<void> {
+  const clients = await keeper.client('LIST').catch(() => undefined);
+  const keepers = String(clients ?? '').match(new RegExp(` name=sealpost-${keeperName} `, 'g'))?.length ?? 0;
+  if (keepers > 1) return await disconnect(keeper);
+  if (clients !== undefined) await keeper.shutdown().catch(() => undefined);
+  await disconnect(keeper);
+  const deadline = Date.now() + 10_000;
+  while (isAlive(pid)) {
+    if (Date.now() > deadline) {
+      process.kill(pid, 'SIGTERM');
+      return;
+    }
+    await sleep(10);
+  }
+}
