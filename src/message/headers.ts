@@ -133,7 +133,8 @@ export class HeaderSplitter implements Sink {
     const taken = end < 0 ? chunk : chunk.subarray(0, end);
     this.#length += taken.length;
     if (this.#length > this.#limits.headerOctets) throw headerTooLarge(this.#limits);
-    this.#pending.push(taken);
+    // a copy: fields are views of it, and outlive the caller's chunk
+    this.#pending.push(Buffer.from(taken));
     if (end < 0) return;
     const body = this.#finish();
     if (end < chunk.length) body.write(chunk.subarray(end));

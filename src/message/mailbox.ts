@@ -11,7 +11,7 @@ export interface Mailbox {
   readonly address: string;
 }
 
-const ATEXT = "A-Za-z0-9!#$%&'*+/=?^_`{|}~-";
+const ATEXT = "-A-Za-z0-9!#$%&'*+/=?^_`{|}~";
 const DOT_STRING = new RegExp(`^[${ATEXT}]+(?:\\.[${ATEXT}]+)*$`);
 const DOT_STRING_UTF8 = new RegExp(
   `^[${ATEXT}\\u0080-\\u{10ffff}]+(?:\\.[${ATEXT}\\u0080-\\u{10ffff}]+)*$`,
