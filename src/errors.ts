@@ -36,6 +36,7 @@ export const errorCodes = {
   'config-invalid': 'the configuration has errors',
   'file-access': 'a file can not be read or written',
   'file-mode': 'a secret file is readable by others',
+  'listen-failed': 'an address can not be listened on',
   usage: 'the command was called wrongly',
   // queue
   'redis-unreachable': 'Redis does not answer',

@@ -1,0 +1,13 @@
+import { counter, gauge } from '../metrics.ts';
+
+export const connectionsTotal = counter('smtp_connections_total', 'SMTP connections that were let in.');
+export const connectionsOpen = gauge('smtp_connections_open', 'SMTP connections that are open now.');
+export const messagesAccepted = counter(
+  'smtp_messages_accepted_total',
+  'Messages that got a 250 after DATA.',
+);
+export const octetsAccepted = counter('smtp_octets_accepted_total', 'Octets of the messages that got a 250.');
+export const refusals = counter('smtp_refusals_total', 'Replies of 400 and above, by code.', ['code']);
+export const sendResults = counter('smtp_sent_total', 'Results of sending, one for each recipient.', [
+  'status',
+]);

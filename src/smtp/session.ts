@@ -1,0 +1,192 @@
+import type { Readable } from 'node:stream';
+import type { SMTPServerAddress, SMTPServerSession } from 'smtp-server';
+import { SealpostError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { parseMailbox } from '../message/mailbox.ts';
+import type { Envelope, Origin } from '../queue/types.ts';
+import type { Connection } from './connection.ts';
+import type { Gate } from './gate.ts';
+import { messagesAccepted, octetsAccepted } from './metrics.ts';
+import type { Recipients } from './recipients.ts';
+import { type Reply, ReplyError, replyFor, replyTo } from './replies.ts';
+import { type DataLimits, type Entry, Transaction } from './transaction.ts';
+
+/** One message for one mailbox. */
+export interface Arrival {
+  mailbox: string;
+  origin: Origin;
+  envelope: Envelope;
+  messageId: string | null;
+}
+
+/** What the receiver needs of the queue's intake. */
+export interface Intake {
+  begin(): Entry & { commit(arrivals: Arrival[]): Promise<{ id: string }[]> };
+}
+
+interface SessionParts {
+  recipients: Recipients;
+  intake: Intake;
+  log: Log;
+  gate: Gate;
+  requireTls: boolean;
+  limits: DataLimits;
+}
+
+type Done = (error?: Error | null, message?: string) => void;
+
+/** The commands of a mail transaction: MAIL, RCPT, DATA. */
+export class Session {
+  readonly #parts: SessionParts;
+  readonly #connections = new WeakMap<SMTPServerSession, Connection>();
+  /** Accepted recipients of the transaction (smtp-server makes a new envelope for each) with their mailbox. */
+  readonly #accepted = new WeakMap<object, Map<string, string>>();
+
+  constructor(parts: SessionParts) {
+    this.#parts = parts;
+  }
+
+  register(connection: Connection): void {
+    this.#connections.set(connection.session, connection);
+  }
+
+  mail({ address }: SMTPServerAddress, smtp: SMTPServerSession, done: Done): void {
+    const refusal = this.#refuseMail(address, smtp);
+    done(refusal === undefined ? null : new ReplyError(refusal));
+  }
+
+  #refuseMail(address: string, smtp: SMTPServerSession): Reply | undefined {
+    if (this.#parts.gate.draining) return replyTo('draining');
+    if (this.#parts.requireTls && !smtp.secure) return replyTo('tls-required');
+    try {
+      if (address !== '') parseMailbox(address, { utf8: true });
+      return undefined;
+    } catch {
+      return replyTo('sender-syntax');
+    }
+  }
+
+  recipient({ address }: SMTPServerAddress, smtp: SMTPServerSession, done: Done): void {
+    try {
+      const mailbox = this.#parts.recipients.find(address);
+      const accepted = this.#accepted.get(smtp.envelope) ?? new Map<string, string>();
+      this.#accepted.set(smtp.envelope, accepted.set(address, mailbox));
+    } catch (error) {
+      done(new ReplyError(replyFor(error)));
+      return;
+    }
+    done();
+  }
+
+  data(stream: Readable, smtp: SMTPServerSession, done: Done): void {
+    const connection = this.#connections.get(smtp);
+    if (connection === undefined) throw new SealpostError('internal', 'an SMTP session without a connection');
+    const { limits, log } = this.#parts;
+    const arrivals = this.#arrivals(smtp);
+    const entry = this.#parts.intake.begin();
+    const transaction = new Transaction(entry, limits, log, Date.now());
+    connection.transaction = transaction;
+
+    stream.on('data', (chunk: Buffer) => {
+      const wait = transaction.push(chunk);
+      if (wait !== undefined) {
+        stream.pause();
+        wait.then(() => stream.resume());
+      } else if (transaction.octets > limits.maxSize * 2 + 2 ** 20) {
+        // it has been refused long ago; a client that never ends is not heard to the end
+        connection.reply(replyTo('too-slow'));
+      }
+    });
+    stream.on('error', () => transaction.fail(replyTo('too-slow')));
+    stream.on('close', () => {
+      // the client left, or was sent away, before the final dot: nothing of the message stays
+      if (connection.transaction === transaction && !stream.readableEnded) {
+        transaction.fail(replyTo('too-slow'));
+        connection.transaction = undefined;
+      }
+    });
+    stream.on('end', async () => {
+      const answer = transaction.end() ?? (await this.#store(entry, arrivals, transaction));
+      connection.transaction = undefined;
+      if (typeof answer === 'string') connection.forgive();
+      if (typeof answer === 'string') done(null, answer);
+      else done(new ReplyError(answer));
+      if (this.#parts.gate.draining) connection.reply(replyTo('draining'));
+    });
+  }
+
+  /** The text of the 250, or the reply of a failure, in time. */
+  async #store(
+    entry: ReturnType<Intake['begin']>,
+    arrivals: Arrival[],
+    transaction: Transaction,
+  ): Promise<string | Reply> {
+    const { log, limits } = this.#parts;
+    const messageId = transaction.messageId;
+    for (const arrival of arrivals) arrival.messageId = messageId;
+    try {
+      const stored = await within(limits.storeTimeout, entry.commit(arrivals), (err) =>
+        log.error({ err }, 'a commit failed after its deadline'),
+      );
+      messagesAccepted.inc();
+      octetsAccepted.inc(transaction.octets);
+      const ids = stored.map(({ id }) => id);
+      log.info({ ids, octets: transaction.octets, origin: arrivals[0]?.origin.detail }, 'message accepted');
+      return `2.0.0 Ok: queued as ${ids.join(' ')}`;
+    } catch (error) {
+      log.error({ err: error, octets: transaction.octets }, 'a message could not be stored');
+      // after the deadline the commit may still succeed; the client sends again, and the intake knows the content
+      transaction.fail(replyFor(error));
+      return replyFor(error);
+    }
+  }
+
+  /** One entry for each mailbox, with the recipients that are its own. */
+  #arrivals(smtp: SMTPServerSession): Arrival[] {
+    const { mailFrom } = smtp.envelope;
+    const from = mailFrom === false ? '' : mailFrom.address;
+    const origin: Origin = { kind: 'smtp', detail: traceOf(smtp) };
+    const byMailbox = new Map<string, string[]>();
+    for (const [address, mailbox] of this.#accepted.get(smtp.envelope) ?? []) {
+      const to = byMailbox.get(mailbox);
+      if (to === undefined) byMailbox.set(mailbox, [address]);
+      else to.push(address);
+    }
+    return Array.from(byMailbox, ([mailbox, to]) => ({
+      mailbox,
+      origin,
+      envelope: { from, to },
+      messageId: null,
+    }));
+  }
+}
+
+/** What a Received field would say (RFC 5321 section 4.4). */
+function traceOf(smtp: SMTPServerSession): Record<string, string | number> {
+  return {
+    client: smtp.remoteAddress,
+    helo: smtp.hostNameAppearsAs,
+    protocol: smtp.transmissionType,
+    ...(smtp.tlsOptions ? { tls: `${smtp.tlsOptions.version} ${smtp.tlsOptions.name}` } : {}),
+  };
+}
+
+/** The value in `ms` milliseconds, or `redis-unreachable`; a later failure goes to `late`. */
+async function within<T>(ms: number, promise: Promise<T>, late: (error: unknown) => void): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  let expired = false;
+  const deadline = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      expired = true;
+      reject(new SealpostError('redis-unreachable', 'the store did not answer in time'));
+    }, ms);
+  });
+  promise.catch((error: unknown) => {
+    if (expired) late(error);
+  });
+  try {
+    return await Promise.race([promise, deadline]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,111 @@
+import type { Log } from '../log.ts';
+import { MessageIdFinder } from '../message/message-id.ts';
+import { LineEnds } from './line-ends.ts';
+import { type Reply, replyFor, replyTo } from './replies.ts';
+
+/** Limits of one DATA; times in milliseconds. */
+export interface DataLimits {
+  maxSize: number;
+  /** How long DATA may take beyond what `minimumRate` (octets per second) allows. */
+  timeout: number;
+  minimumRate: number;
+  /** How long the spool may take for one write, and the queue for the commit. */
+  storeTimeout: number;
+}
+
+/** What the transaction needs of the intake's entry. */
+export interface Entry {
+  write(chunk: Buffer): Promise<void> | void;
+  abort(): Promise<void>;
+}
+
+/**
+ * The octets of one DATA on their way into the spool: counted, checked, never held. The first failure wins;
+ * what comes after it is read and dropped, since a client must be heard to the end before it reads a reply.
+ */
+export class Transaction {
+  octets = 0;
+  readonly #entry: Entry;
+  readonly #limits: DataLimits;
+  readonly #log: Log;
+  readonly #lineEnds = new LineEnds();
+  readonly #messageId = new MessageIdFinder();
+  readonly #startedAt: number;
+  #failure: Reply | undefined;
+  /** While the spool makes us wait: since when. The client's clock stands still then. */
+  #waitingSince = 0;
+  #waited = 0;
+
+  constructor(entry: Entry, limits: DataLimits, log: Log, now: number) {
+    this.#entry = entry;
+    this.#limits = limits;
+    this.#log = log;
+    this.#startedAt = now;
+  }
+
+  get failure(): Reply | undefined {
+    return this.#failure;
+  }
+
+  get messageId(): string | null {
+    return this.#messageId.end();
+  }
+
+  /** Takes a piece. A promise means: send no more until it resolves (it never rejects). */
+  push(chunk: Buffer): Promise<void> | undefined {
+    this.octets += chunk.length;
+    if (this.#failure !== undefined) return undefined;
+    if (this.octets > this.#limits.maxSize) return this.fail(replyTo('message-too-large'));
+    this.#lineEnds.push(chunk);
+    if (this.#lineEnds.bare) return this.fail(replyTo('line-ends'));
+    this.#messageId.push(chunk);
+    try {
+      const wait = this.#entry.write(chunk);
+      return wait === undefined ? undefined : this.#wait(wait);
+    } catch (error) {
+      return this.#broken(error);
+    }
+  }
+
+  /** After the last octet: the failure, if there is one. */
+  end(): Reply | undefined {
+    if (this.#failure !== undefined) return this.#failure;
+    if (this.octets === 0) this.fail(replyTo('message-empty'));
+    else if (this.#lineEnds.end()) this.fail(replyTo('line-ends'));
+    return this.#failure;
+  }
+
+  /** Gives up: nothing of the message stays. Idempotent. */
+  fail(reply: Reply): undefined {
+    if (this.#failure !== undefined) return;
+    this.#failure = reply;
+    this.#entry
+      .abort()
+      .catch((err: unknown) => this.#log.warn({ err }, 'an aborted message was not removed'));
+  }
+
+  /** Who keeps the other waiting longer than allowed: the client, our own store, or nobody. */
+  overdue(now: number): 'client' | 'store' | undefined {
+    if (this.#waitingSince > 0) {
+      return now - this.#waitingSince > this.#limits.storeTimeout ? 'store' : undefined;
+    }
+    const allowed = this.#limits.timeout + (this.octets / this.#limits.minimumRate) * 1000;
+    return now - this.#startedAt - this.#waited > allowed ? 'client' : undefined;
+  }
+
+  async #wait(wait: Promise<void>): Promise<void> {
+    this.#waitingSince = Date.now();
+    try {
+      await wait;
+    } catch (error) {
+      this.#broken(error);
+    }
+    this.#waited += Date.now() - this.#waitingSince;
+    this.#waitingSince = 0;
+  }
+
+  #broken(error: unknown): undefined {
+    this.#log.error({ err: error }, 'a message could not be spooled');
+    return this.fail(replyFor(error));
+  }
+}
