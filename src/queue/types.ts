@@ -22,8 +22,15 @@ export interface SpoolRef {
   id: string;
   /** Octets before sealing. */
   octets: number;
-  /** SHA-256 of the octets before sealing, in hex. */
+  /** SHA-256 of the octets before sealing, in hex; the trace field that was put before them does not count. */
   sha256: string;
+}
+
+/** Octets that have ended; small ones are sealed, but stored by the caller beside the job. */
+export interface FinishedOctets {
+  ref: SpoolRef;
+  /** The sealed value of small octets; null when they are in a file already. */
+  sealed: Buffer | null;
 }
 
 /** Takes octets of any number, sealed as they come; nothing is readable, or there at all, before `commit`. */
@@ -37,15 +44,21 @@ export interface SpoolWriter {
    * without it: the intake stores them in one round trip with the job.
    */
   commit(): Promise<SpoolRef>;
+  /**
+   * Ends the octets as `commit` does, for a caller that stores small ones in the same round trip as the rest. With
+   * `copies` above 1 small octets are sealed once for each owner; a file is shared.
+   */
+  finish(copies?: number): Promise<FinishedOctets[]>;
   /** Removes what was written. Idempotent; does nothing after `commit`. */
   abort(): Promise<void>;
 }
 
 export interface Spool {
-  create(): SpoolWriter;
+  /** `trace` is stored before the octets that follow, but is no part of their digest. */
+  create(trace?: Buffer): SpoolWriter;
   /** The octets, opened and verified chunk by chunk. `spool-missing`, `spool-corrupt`. */
   open(ref: SpoolRef): AsyncIterable<Buffer>;
-  /** The octets of a small message at once; undefined when they are not small or must be streamed. */
+  /** All octets at once: for small ones. */
   read(ref: SpoolRef): Promise<Buffer>;
   remove(ref: SpoolRef): Promise<void>;
 }
@@ -133,4 +146,142 @@ export interface OutboundJob {
   envelope: Envelope;
   octets: SpoolRef;
   queuedAt: number;
+}
+
+export interface Jobs {
+  inbound: InboundJob;
+  handoff: HandoffJob;
+  outbound: OutboundJob;
+}
+export type QueueName = keyof Jobs;
+
+export type Facts = LedgerEvent['facts'];
+
+/** One mailbox that a message came for. */
+export interface IntakeEntry {
+  mailbox: string;
+  origin: Origin;
+  envelope: Envelope;
+  /** Message-ID field of the message, if it has one. */
+  messageId: string | null;
+}
+
+export interface IntakeResult {
+  /** Bound to the mailbox and the octets: the same message gets the same id. */
+  id: string;
+  /** True when it was here before; it is not worked on again. */
+  duplicate: boolean;
+}
+
+export interface OutboundEntry {
+  partner: string;
+  origin: Origin;
+  envelope: Envelope;
+  messageId: string | null;
+  /** A repeated call with the same key and partner is a duplicate; without a key each call is a message. */
+  idempotencyKey?: string;
+}
+
+/** The one durable way in. */
+export interface Intake {
+  /** Takes the octets; `trace` is our own Received field, written before them and no part of the message's identity. */
+  begin(trace?: Buffer): SpoolWriter;
+  /**
+   * One result for each entry, in order, when octets, job and record are on disk. `redis-unreachable`, `redis-full`,
+   * `spool-write`: nothing was accepted as far as the sender may know, and a repetition does no harm.
+   */
+  commit(writer: SpoolWriter, entries: IntakeEntry[]): Promise<IntakeResult[]>;
+  /** The same for a message to a partner. */
+  commitOutbound(writer: SpoolWriter, entry: OutboundEntry): Promise<IntakeResult>;
+}
+
+/** What a worker needs at the start of a job, in one round trip. */
+export interface Fetched {
+  /** State of the message; null when the ledger does not know it. A job whose work is done already has moved on. */
+  state: MessageState | null;
+  /** Small octets, opened, in the order asked for. Null for a file and for what is gone: `spool.open` tells. */
+  octets: (Buffer | null)[];
+}
+
+export interface DecodedOutcome {
+  /** The decoded content, not yet committed. */
+  content: SpoolWriter;
+  /** JSON of verdict and outer header block; it is sealed here. */
+  result: Buffer;
+  destinations: string[];
+  /** Name of the partner who sent it, as far as known. */
+  partner: string | null;
+  /** For the ledger: status, algorithms, signature. */
+  facts: Facts;
+}
+
+/** The steps of a message on its way, each one atomic and one round trip; a repeated step changes nothing. */
+export interface Flow {
+  fetch(id: string, refs: SpoolRef[]): Promise<Fetched>;
+  /** Stores content and result, queues one hand-off for each destination, records `decoded`. */
+  decoded(job: InboundJob, outcome: DecodedOutcome): Promise<void>;
+  /** Records `handed-off`; with the last destination also `delivered`, and the octets go as retention says. */
+  handedOff(job: HandoffJob, facts: Facts): Promise<{ delivered: boolean }>;
+  /** Records `sent` and removes the octets. */
+  sent(job: OutboundJob, facts: Facts): Promise<void>;
+  /** Records `suspended` with a reason code and keeps the job's data for `resume`. Workers return `{ suspend }` instead. */
+  suspend<N extends QueueName>(queue: N, job: Jobs[N], reason: string, facts?: Facts): Promise<void>;
+  /** Queues what was suspended again; false when the message is not suspended. `message-unknown`. */
+  resume(id: string, by?: string): Promise<boolean>;
+  /** Ends a message for good and removes its octets; false when it has ended already. `message-unknown`. */
+  terminate(id: string, why: string): Promise<boolean>;
+}
+
+export interface ListQuery {
+  state?: MessageState;
+  mailbox?: string;
+  partner?: string;
+  /** Received at or after, in milliseconds since the epoch. */
+  since?: number;
+  /** Messages on a page; default 50. */
+  limit?: number;
+  cursor?: string;
+}
+
+export interface Ledger {
+  get(id: string): Promise<MessageRecord | null>;
+  /** Newest first. `cursor` leads to the next page; null at the end. */
+  list(query: ListQuery): Promise<{ messages: MessageRecord[]; cursor: string | null }>;
+  count(): Promise<Record<MessageState, number>>;
+  /** Appends an event that changes no state. */
+  note(id: string, event: LedgerEvent): Promise<void>;
+}
+
+/** What a handler made of a job. Reasons are error codes. What it throws counts as `retry`. */
+export type JobOutcome =
+  | { done: true }
+  | { retry: string; facts?: Facts }
+  | { suspend: string; facts?: Facts };
+
+export interface JobContext {
+  /** From 1. */
+  attempt: number;
+  /** True when a retry would be one too many: it suspends the message. */
+  last: boolean;
+  /** Aborted when the worker closes and its time is over. */
+  signal: AbortSignal;
+}
+
+export type JobHandler<N extends QueueName> = (job: Jobs[N], context: JobContext) => Promise<JobOutcome>;
+
+export interface WorkerOptions {
+  concurrency: number;
+  /** Milliseconds without a sign of life until a job is taken from a worker; default 30,000. */
+  lockDuration?: number;
+}
+
+export interface QueueWorker {
+  /** Takes no more jobs and waits for those in hand, at most `timeoutMs`; the rest is done again elsewhere. Idempotent. */
+  close(timeoutMs: number): Promise<void>;
+}
+
+export interface Queues {
+  createWorker<N extends QueueName>(name: N, handler: JobHandler<N>, options: WorkerOptions): QueueWorker;
+  /** Jobs that wait, run or are delayed. */
+  depth(): Promise<Record<QueueName, { waiting: number; active: number; delayed: number }>>;
 }
