@@ -1,0 +1,77 @@
+import type { KeyObject } from 'node:crypto';
+import { SealpostError } from '../errors.ts';
+import type { Certificate } from './certificate.ts';
+import { readCertificates } from './certificate-file.ts';
+import { keyBelongsTo, readPrivateKey } from './private-key.ts';
+
+/** A key of our own with its certificate: what signs and decrypts. */
+export interface Identity {
+  /** The operator's name for it. */
+  name: string;
+  certificate: Certificate;
+  privateKey: KeyObject;
+  /** Issuers of the certificate, nearest first, as far as they were given; without the certificate. */
+  chain: Certificate[];
+}
+
+/**
+ * Pairs a private key with its certificate among those given; the others become its chain.
+ * @throws SealpostError `key-mismatch` when it belongs to none of them
+ */
+export function createIdentity(name: string, certificates: readonly Certificate[], key: KeyObject): Identity {
+  const certificate = certificates.find((candidate) => belongs(key, candidate, certificates));
+  if (certificate === undefined) {
+    throw new SealpostError(
+      'key-mismatch',
+      certificates.length === 0
+        ? `identity ${name}: there is no certificate for the private key`
+        : `identity ${name}: the private key belongs to none of the certificates (${certificates
+            .slice(0, 3)
+            .map(({ subject, serialHex }) => `${subject}, serial ${serialHex}`)
+            .join('; ')})`,
+      { hint: 'give the certificate that was issued for this key' },
+    );
+  }
+  return Object.freeze({ name, certificate, privateKey: key, chain: orderChain(certificate, certificates) });
+}
+
+function belongs(key: KeyObject, certificate: Certificate, issuers: readonly Certificate[]): boolean {
+  try {
+    return keyBelongsTo(key, certificate, issuers);
+  } catch (error) {
+    // A certificate with a key that can not be loaded is not ours.
+    if (error instanceof SealpostError) return false;
+    throw error;
+  }
+}
+
+/** Issuers of `certificate` found by name among `others`, nearest first. */
+export function orderChain(certificate: Certificate, others: readonly Certificate[]): Certificate[] {
+  const chain: Certificate[] = [];
+  let at = certificate;
+  for (;;) {
+    const { issuerDer, subjectDer } = at;
+    if (issuerDer.equals(subjectDer)) return chain;
+    const next = others.find(
+      (other) => other.subjectDer.equals(issuerDer) && other !== certificate && !chain.includes(other),
+    );
+    if (next === undefined) return chain;
+    chain.push(next);
+    at = next;
+  }
+}
+
+/**
+ * Reads an identity from PEM: private key and certificates, in one file or in two.
+ * @param certificateData the file with the certificates, when it is another than that of the key
+ * @throws SealpostError `key-malformed`, `password`, `certificate-malformed`, `key-mismatch`
+ */
+export function readIdentity(
+  name: string,
+  keyData: Buffer,
+  options: { password?: string; certificateData?: Buffer } = {},
+): Identity {
+  const key = readPrivateKey(keyData, options.password);
+  const certificates = readCertificates(options.certificateData ?? keyData);
+  return createIdentity(name, certificates, key);
+}

@@ -1,0 +1,102 @@
+import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import { children, parse, tags } from '../asn1/index.ts';
+import { hasCode, SealpostError } from '../errors.ts';
+import { type Certificate, publicKeyOf } from './certificate.ts';
+import { type PemBlock, readPem } from './pem.ts';
+import { namedCurve, readPublicKeyInfo } from './public-key.ts';
+
+/**
+ * Reads a private key: PKCS#8 plain or encrypted, PKCS#1 (RSA), SEC 1 (EC), in PEM or DER, and
+ * OpenSSL's traditional encrypted PEM. RSA, RSA-PSS, EC, Ed25519, X25519, DSA, DH and X9.42 DH keys.
+ * Other blocks of a PEM file are passed over; the first private key is taken.
+ * @throws SealpostError `key-malformed`, or `password` when it is missing or wrong
+ */
+export function readPrivateKey(data: Buffer, password?: string): KeyObject {
+  const block = readPem(data).find(isPrivateKey);
+  if (block !== undefined) return readBlock(block, password);
+  if (data[0] === 0x30) return readDer(data, password);
+  throw new SealpostError('key-malformed', 'there is no private key in the file', {
+    hint: 'give a PEM file with a PRIVATE KEY block, a DER key or a PKCS#12 file',
+  });
+}
+
+/** True for a file that holds a private key in PEM form. */
+export function hasPrivateKey(data: Buffer): boolean {
+  return readPem(data).some(isPrivateKey);
+}
+
+function isPrivateKey({ label }: PemBlock): boolean {
+  return label.endsWith('PRIVATE KEY');
+}
+
+function readBlock(block: PemBlock, password: string | undefined): KeyObject {
+  const encrypted = block.encrypted || block.label === 'ENCRYPTED PRIVATE KEY';
+  return load(encrypted, password, () =>
+    createPrivateKey({ key: block.text, format: 'pem', ...passphrase(encrypted, password) }),
+  );
+}
+
+type DerKind = 'pkcs8' | 'encrypted' | 'pkcs1' | 'sec1';
+
+function readDer(data: Buffer, password: string | undefined): KeyObject {
+  const kind = derKind(data);
+  const encrypted = kind === 'encrypted';
+  const type = encrypted ? 'pkcs8' : kind;
+  return load(encrypted, password, () =>
+    createPrivateKey({ key: data, format: 'der', type, ...passphrase(encrypted, password) }),
+  );
+}
+
+/** The forms differ in their first two elements: RFC 5958, RFC 8017 appendix A.1.2, RFC 5915. */
+function derKind(data: Buffer): DerKind {
+  try {
+    const [first, second] = children(parse(data)).map(({ tag }) => tag);
+    if (first === tags.sequence && second === tags.octetString) return 'encrypted';
+    if (first === tags.integer && second === tags.sequence) return 'pkcs8';
+    if (first === tags.integer && second === tags.integer) return 'pkcs1';
+    if (first === tags.integer && second === tags.octetString) return 'sec1';
+  } catch (cause) {
+    throw new SealpostError('key-malformed', 'the file is neither PEM nor a DER private key', { cause });
+  }
+  throw new SealpostError('key-malformed', 'the DER file is not a private key');
+}
+
+function passphrase(encrypted: boolean, password: string | undefined): { passphrase?: string } {
+  return encrypted && password !== undefined ? { passphrase: password } : {};
+}
+
+function load(encrypted: boolean, password: string | undefined, read: () => KeyObject): KeyObject {
+  if (encrypted && password === undefined) {
+    throw new SealpostError('password', 'the private key is encrypted and there is no password');
+  }
+  try {
+    return read();
+  } catch (cause) {
+    // A wrong password sometimes leaves valid padding and then fails as ASN.1: it is still the password.
+    if (encrypted && !hasCode(cause, 'ERR_OSSL_UNSUPPORTED')) {
+      throw new SealpostError('password', 'the password does not open the private key', { cause });
+    }
+    const message = hasCode(cause, 'ERR_OSSL_UNSUPPORTED')
+      ? 'the private key is of a kind, or encrypted in a way, that is not supported'
+      : 'the private key can not be read';
+    throw new SealpostError('key-malformed', message, { cause });
+  }
+}
+
+/**
+ * True when the private key is that of the certificate. The public numbers are compared and not the
+ * whole structures, since those differ for RSA keys marked PSS or OAEP, for DSA keys with inherited
+ * parameters and for DH keys, whose parameters are written in several ways.
+ * @param issuers where DSA parameters may come from
+ */
+export function keyBelongsTo(
+  key: KeyObject,
+  certificate: Certificate,
+  issuers: readonly Certificate[] = [],
+): boolean {
+  const publicKey = createPublicKey(key);
+  const own = readPublicKeyInfo(parse(publicKey.export({ type: 'spki', format: 'der' })));
+  const theirs = certificate.publicKeyInfo;
+  if (own.key.equals(theirs.key) && namedCurve(own) === namedCurve(theirs)) return true;
+  return publicKey.asymmetricKeyType !== undefined && publicKey.equals(publicKeyOf(certificate, issuers));
+}
