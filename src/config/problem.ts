@@ -1,0 +1,60 @@
+import { SealpostError } from '../errors.ts';
+
+/** A setting by its way from the top: `['mailboxes', 0, 'imap', 'host']`. */
+export type SettingPath = readonly (string | number)[];
+
+/** A place in the configuration file; line and column count from 1. */
+export interface Position {
+  file: string;
+  line: number;
+  column: number;
+}
+
+/** One thing that is wrong with the configuration, or with what it names. */
+export interface Problem extends Position {
+  severity: 'error' | 'warning';
+  /** The setting as a person writes it, `mailboxes[0].imap.host`; empty for the file as a whole. */
+  setting: string;
+  /** What is wrong. Never holds a secret or the value of a setting that may be one. */
+  message: string;
+  /** What to do about it. */
+  hint?: string;
+}
+
+/** `mailboxes[0].imap.host` */
+export function formatSetting(path: SettingPath): string {
+  let text = '';
+  for (const step of path) text += typeof step === 'number' ? `[${step}]` : text === '' ? step : `.${step}`;
+  return text;
+}
+
+/** One line: `sealpost.yaml:3:5: error: mailboxes[0].name: is missing (hint)`. */
+export function formatProblem(problem: Problem): string {
+  const { file, line, column, severity, setting, message, hint } = problem;
+  const what = setting === '' ? message : `${setting}: ${message}`;
+  return `${file}:${line}:${column}: ${severity}: ${what}${hint === undefined ? '' : ` (${hint})`}`;
+}
+
+/** In the order of the file, errors and warnings together. */
+export function sortProblems(problems: readonly Problem[]): Problem[] {
+  return [...problems].sort((a, b) => a.line - b.line || a.column - b.column);
+}
+
+export const hasErrors = (problems: readonly Problem[]) =>
+  problems.some((problem) => problem.severity === 'error');
+
+/**
+ * `config-invalid` with everything that is wrong. The message holds one line for each problem, so that a
+ * program that prints only messages says enough.
+ */
+export class ConfigError extends SealpostError {
+  readonly problems: readonly Problem[];
+
+  constructor(file: string, problems: readonly Problem[]) {
+    const errors = problems.filter((problem) => problem.severity === 'error');
+    const count = errors.length === 1 ? 'an error' : `${errors.length} errors`;
+    super('config-invalid', [`${file} has ${count}`, ...errors.map(formatProblem)].join('\n'));
+    this.name = 'ConfigError';
+    this.problems = problems;
+  }
+}

@@ -1,0 +1,66 @@
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { SealpostError } from '../errors.ts';
+import type { Secret } from './schema.ts';
+import { isMissing } from './source.ts';
+
+const maxSecretFile = 1024 * 1024;
+
+/**
+ * Reads a file that others must not read: a password, a private key. The mode of the opened file is checked, so
+ * that it can not be exchanged between check and read. A file of root may be readable by its group, since that is how
+ * an orchestrator hands secrets to a process without root's rights (the rule of PostgreSQL for its keys).
+ *
+ * @throws {SealpostError} `file-access`, `file-mode`
+ */
+export function readPrivateFile(path: string): Buffer {
+  let handle: number;
+  try {
+    handle = openSync(path, 'r');
+  } catch (error) {
+    const what = isMissing(error) ? 'there is no such file' : 'can not be read';
+    const hint = isMissing(error)
+      ? 'check the path; a relative one starts at the folder of the configuration file'
+      : 'give the user that runs Sealpost the right to read it';
+    throw new SealpostError('file-access', `${path}: ${what}`, { hint, cause: error });
+  }
+  try {
+    const { mode, uid, size } = fstatSync(handle);
+    const own = uid === process.geteuid?.() || uid !== 0;
+    if (process.platform !== 'win32' && (mode & (own ? 0o077 : 0o037)) !== 0)
+      throw new SealpostError(
+        'file-mode',
+        `${path}: mode ${(mode & 0o777).toString(8).padStart(4, '0')} lets others read or change it`,
+        { hint: `run: chmod 600 ${path}` },
+      );
+    if (size > maxSecretFile)
+      throw new SealpostError('file-access', `${path}: ${size} octets are too many for a secret or key`);
+    return readFileSync(handle);
+  } catch (error) {
+    if (error instanceof SealpostError) throw error;
+    throw new SealpostError('file-access', `${path}: can not be read`, { cause: error });
+  } finally {
+    closeSync(handle);
+  }
+}
+
+/**
+ * The secret itself, from its file (one newline at the end does not count) or from the environment. Read it when it
+ * is needed and do not keep it: the file may be renewed while the daemon runs.
+ *
+ * @throws {SealpostError} `file-access`, `file-mode`, `config-invalid` (variable not set, empty secret)
+ */
+export function readSecret(secret: Secret, env: NodeJS.ProcessEnv = process.env): string {
+  if ('env' in secret) {
+    const value = env[secret.env];
+    if (value === undefined || value === '')
+      throw new SealpostError('config-invalid', `the environment variable ${secret.env} is not set`, {
+        hint: 'set it for the process, or name a file in place of env',
+      });
+    return value;
+  }
+  const value = readPrivateFile(secret.file)
+    .toString('utf8')
+    .replace(/\r?\n$/, '');
+  if (value === '') throw new SealpostError('config-invalid', `${secret.file}: holds no secret`);
+  return value;
+}

@@ -1,0 +1,121 @@
+import { type Document, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
+import { hasCode } from '../errors.ts';
+import type { Position, Problem, SettingPath } from './problem.ts';
+import { formatSetting } from './problem.ts';
+
+/** What the YAML library says, in an operator's words; its own message where it is good enough. */
+const syntaxMessages: Record<string, [message: string, hint?: string]> = {
+  DUPLICATE_KEY: ['is written twice', 'keep one of them'],
+  TAB_AS_INDENT: ['a tab is used to indent', 'use spaces'],
+  MULTIPLE_DOCS: ['the file holds several YAML documents', 'keep one; remove the line ---'],
+  BAD_SCALAR_START: [
+    'a value can not start with this character',
+    'write the value in quotes: "@example.com"',
+  ],
+  BLOCK_AS_IMPLICIT_KEY: ['a second colon on this line', 'write the value in quotes, or on lines of its own'],
+  TAG_RESOLVE_FAILED: ['a YAML tag (!...) that is not known', 'remove it, or write the value in quotes'],
+  BAD_ALIAS: ['a YAML alias that can not be used here', 'write values that start with * or & in quotes'],
+  MISSING_CHAR: ['a closing quote, bracket or colon is missing here or before'],
+  BAD_INDENT: ['is not indented as the lines before ask for'],
+};
+
+/** The text of a configuration with the place of each setting. */
+export class ConfigSource {
+  readonly file: string;
+  readonly syntaxProblems: readonly Problem[];
+  /** What was written, as plain values; undefined when the syntax is wrong. */
+  readonly value: unknown;
+  readonly #document: Document;
+  readonly #lines = new LineCounter();
+
+  /** @param file Name for messages. */
+  constructor(text: string, file: string) {
+    this.file = file;
+    this.#document = parseDocument(text, {
+      lineCounter: this.#lines,
+      prettyErrors: false,
+      uniqueKeys: true,
+      stringKeys: true,
+    });
+    const problems: Problem[] = [];
+    for (const { code, message, pos } of [...this.#document.errors, ...this.#document.warnings]) {
+      const [ours, hint] = syntaxMessages[code] ?? [`not YAML: ${message}`];
+      const setting = code === 'DUPLICATE_KEY' ? (/^[^\s:]+/.exec(text.slice(pos[0]))?.[0] ?? '') : '';
+      problems.push({
+        severity: 'error',
+        ...this.#position(pos[0]),
+        setting,
+        message: ours,
+        ...(hint && { hint }),
+      });
+    }
+    if (problems.length === 0) {
+      try {
+        // A few kilobytes of aliases to aliases can stand for gigabytes: the library counts and refuses.
+        this.value = this.#document.toJS({ maxAliasCount: 100 }) ?? {};
+      } catch (error) {
+        if (!(error instanceof ReferenceError)) throw error;
+        const bomb = error.message.includes('Excessive alias count');
+        problems.push({
+          severity: 'error',
+          ...this.#position(Math.max(0, text.search(/[*][^\s,\]}]/))),
+          setting: '',
+          message: bomb ? 'YAML aliases that stand for too much' : 'a YAML alias without its anchor',
+          hint: bomb ? 'write the values out' : 'write values that start with * in quotes',
+        });
+      }
+    }
+    this.syntaxProblems = problems;
+  }
+
+  #position(offset: number): Position {
+    const { line, col } = this.#lines.linePos(offset);
+    return { file: this.file, line: Math.max(1, line), column: Math.max(1, col) };
+  }
+
+  /** Where a setting's value stands, or its key (`'key'`); for one that is not written, the nearest above it. */
+  locate(path: SettingPath, what: 'key' | 'value' = 'value'): Position {
+    let node: unknown = this.#document.contents;
+    let offset = 0;
+    let last: 'found' | 'missing' = 'found';
+    path.forEach((step, index) => {
+      if (last === 'missing') return;
+      const container = isAlias(node) ? node.resolve(this.#document) : node;
+      const isEnd = index === path.length - 1;
+      if (isMap(container)) {
+        const pair = container.items.find((item) => isScalar(item.key) && item.key.value === step);
+        const key = pair?.key;
+        if (pair === undefined || !isNode(key)) last = 'missing';
+        else {
+          node = pair.value;
+          offset = key.range?.[0] ?? offset;
+          const empty = !isNode(node) || (isScalar(node) && node.source === '');
+          if (isEnd && what === 'value' && !empty && isNode(node)) offset = node.range?.[0] ?? offset;
+        }
+      } else if (isSeq(container) && typeof step === 'number' && isNode(container.items[step])) {
+        node = container.items[step];
+        if (isNode(node)) offset = node.range?.[0] ?? offset;
+      } else last = 'missing';
+    });
+    return this.#position(offset);
+  }
+
+  /** A problem of one setting with its place. */
+  problem(
+    path: SettingPath,
+    message: string,
+    extra: { severity?: Problem['severity']; hint?: string; at?: 'key' | 'value' } = {},
+  ): Problem {
+    const { severity = 'error', hint, at } = extra;
+    return {
+      severity,
+      ...this.locate(path, at),
+      setting: formatSetting(path),
+      message,
+      ...(hint !== undefined && { hint }),
+    };
+  }
+}
+
+/** True for "there is no such file". */
+export const isMissing = (error: unknown) => hasCode(error, 'ENOENT', 'ENOTDIR');
