@@ -1,0 +1,83 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { hasCode } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { MessageLimits } from '../message/limits.ts';
+import { composeStreamed, messageOctets } from './message.ts';
+import type { UrlSigner } from './signed-url.ts';
+import type { Delivery } from './types.ts';
+
+/** What the content server needs of a message. */
+export type StoredContent = Pick<Delivery, 'header' | 'whole' | 'content' | 'contentOctets'>;
+
+export interface ContentServerDeps {
+  signer: UrlSigner;
+  /** The decoded content of a message; undefined when it is no longer kept. */
+  find(id: string): Promise<StoredContent | undefined>;
+  limits: MessageLimits;
+  log: Log;
+  /** Milliseconds since the epoch. */
+  now(): number;
+}
+
+export type ContentHandler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+
+const statusOf = { route: 404, signature: 403, expired: 410 } as const;
+
+/**
+ * Handles `GET` and `HEAD` of signed content URLs: streams `message.eml`. 404 for any other path, 403 for a
+ * wrong signature (whether or not there is such a message), 410 when the URL has expired or the content is gone.
+ * Mail is never shown: it is for programs, and a browser that opens it by mistake saves it.
+ */
+export function createContentHandler(deps: ContentServerDeps): ContentHandler {
+  return async (request, response) => {
+    const check = deps.signer.check(request.url ?? '', deps.now());
+    if ('wrong' in check) return refuse(response, statusOf[check.wrong]);
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.setHeader('Allow', 'GET, HEAD');
+      return refuse(response, 405);
+    }
+    try {
+      const stored = await deps.find(check.valid);
+      if (stored === undefined) return refuse(response, 410);
+      await send(request, response, stored, deps.limits);
+    } catch (err) {
+      // a client that goes away is none of our trouble
+      if (!hasCode(err, 'ERR_STREAM_PREMATURE_CLOSE')) {
+        deps.log.error({ err, id: check.valid }, 'content could not be sent');
+      }
+      if (response.headersSent) response.destroy();
+      else refuse(response, 500);
+    }
+  };
+}
+
+async function send(
+  request: IncomingMessage,
+  response: ServerResponse,
+  stored: StoredContent,
+  limits: MessageLimits,
+): Promise<void> {
+  const message = await composeStreamed(stored, limits);
+  response.writeHead(200, {
+    'Content-Type': 'message/rfc822',
+    'Content-Length': message.octets,
+    'Content-Disposition': 'attachment; filename="message.eml"',
+    ...guards,
+  });
+  if (request.method === 'HEAD') response.end();
+  else await pipeline(Readable.from(messageOctets(message, stored.content())), response);
+}
+
+const guards = {
+  'Cache-Control': 'no-store',
+  'X-Content-Type-Options': 'nosniff',
+  'Content-Security-Policy': "default-src 'none'; sandbox",
+  'Referrer-Policy': 'no-referrer',
+};
+
+function refuse(response: ServerResponse, status: number): void {
+  response.writeHead(status, { 'Content-Length': 0, ...guards });
+  response.end();
+}

@@ -1,0 +1,96 @@
+import type { MailboxConfig } from '../config/schema.ts';
+import { SealpostError } from '../errors.ts';
+import type { MessageLimits } from '../message/limits.ts';
+import type { Envelope, Origin } from '../queue/types.ts';
+import { chooseBodyPart } from './body-part.ts';
+import { type HeadersJson, readHeaders } from './mail-text.ts';
+import { composeMessage, composeStreamed } from './message.ts';
+import { type PartJson, readParts } from './parts.ts';
+import type { Delivery, JsonValue, SignedUrl } from './types.ts';
+
+/** Content above this never stands in a JSON, whatever `inlineLimit` says: the text would not fit in memory. */
+export const largestInline = 50 * 1024 * 1024;
+
+/** What the webhook and the queue destination hand off. Times are ISO 8601 in UTC. */
+export interface HandoffDocument {
+  id: string;
+  idempotencyKey: string;
+  mailbox: string;
+  destination: string;
+  receivedAt: string;
+  envelope: Envelope;
+  origin: Origin;
+  headers: HeadersJson;
+  verdict: JsonValue;
+  /** Number of the body part in `parts`, null when the message has no part. */
+  body: number | null;
+  parts: PartJson[];
+  /** Decoded content: size and digest of what the verdict is about. */
+  content: { octets: number; sha256: string };
+  /** The complete message (RFC 5322). */
+  message:
+    | { octets: number; encoding: 'base64'; data: string }
+    | { octets: number; url: string; expires: string };
+}
+
+export interface DocumentSettings {
+  /** Content up to this many octets stands in the document itself. */
+  inlineLimit: number;
+  bodyPart: MailboxConfig['bodyPart'];
+  limits: MessageLimits;
+  signedUrl: ((delivery: Delivery) => SignedUrl) | undefined;
+}
+
+/**
+ * Makes the document. `keepUntil` (milliseconds since the epoch) is there when it has a URL.
+ *
+ * Errors: those of `createWalker` and `composeMessage`; `config-invalid` when the content needs a URL and there
+ * is no HTTP listener.
+ */
+export async function makeDocument(
+  delivery: Delivery,
+  settings: DocumentSettings,
+): Promise<{ document: HandoffDocument; keepUntil?: number }> {
+  const { limits } = settings;
+  const inline = delivery.contentOctets <= Math.min(settings.inlineLimit, largestInline);
+  const content = inline ? await delivery.read() : undefined;
+  const message =
+    content === undefined
+      ? await composeStreamed(delivery, limits)
+      : composeMessage(delivery, content, limits);
+  const source = content === undefined ? delivery.content() : [content];
+  const parts = await readParts(message.kind, source, { inline, limits });
+  const whole = content === undefined ? signed(delivery, settings) : undefined;
+  const document: HandoffDocument = {
+    id: delivery.id,
+    idempotencyKey: delivery.idempotencyKey,
+    mailbox: delivery.mailbox,
+    destination: delivery.destination,
+    receivedAt: new Date(delivery.receivedAt).toISOString(),
+    envelope: delivery.envelope,
+    origin: delivery.origin,
+    headers: await readHeaders(message.headers),
+    verdict: delivery.verdict,
+    body: chooseBodyPart(parts, settings.bodyPart) ?? null,
+    parts,
+    content: { octets: delivery.contentOctets, sha256: delivery.contentSha256 },
+    message:
+      whole === undefined
+        ? {
+            octets: message.octets,
+            encoding: 'base64',
+            data: Buffer.concat([message.prefix, content ?? Buffer.alloc(0)]).toString('base64'),
+          }
+        : { octets: message.octets, url: whole.url, expires: new Date(whole.expires).toISOString() },
+  };
+  return whole === undefined ? { document } : { document, keepUntil: whole.expires };
+}
+
+function signed(delivery: Delivery, settings: DocumentSettings): SignedUrl {
+  if (settings.signedUrl !== undefined) return settings.signedUrl(delivery);
+  throw new SealpostError(
+    'config-invalid',
+    `the content is above inlineLimit of destination ${delivery.destination} and there is no HTTP listener for a URL`,
+    { hint: 'set http.port (and http.publicUrl), or raise inlineLimit' },
+  );
+}

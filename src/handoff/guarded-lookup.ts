@@ -1,0 +1,34 @@
+import { type LookupAddress, type LookupAllOptions, lookup } from 'node:dns';
+import type { LookupFunction } from 'node:net';
+import { isPublicAddress } from './ip-address.ts';
+
+/** Resolves a name to all of its addresses; `dns.lookup` in the daemon. */
+export type Resolve = (
+  name: string,
+  options: LookupAllOptions,
+  callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
+) => void;
+
+/** Code of the error that a guarded lookup gives for a name that leads to an address it may not use. */
+export const privateAddressCode = 'SEALPOST_PRIVATE_ADDRESS';
+
+/**
+ * A lookup for `net.connect` that refuses names which lead anywhere but to the public Internet. It is the
+ * lookup of the connection itself, so the address that was checked is the address that is used (no DNS
+ * rebinding). One address that is not public among several refuses the name.
+ */
+export function guardedLookup(resolve: Resolve = lookup): LookupFunction {
+  return (hostname, options, callback) => {
+    resolve(hostname, { ...options, all: true }, (error, addresses) => {
+      if (error !== null) return callback(error, '', 0);
+      const [first] = addresses;
+      if (first === undefined || !addresses.every(({ address }) => isPublicAddress(address))) {
+        const refused: NodeJS.ErrnoException = new Error('the name leads to an address that is not public');
+        refused.code = privateAddressCode;
+        return callback(refused, '', 0);
+      }
+      if (options.all === true) return callback(null, addresses);
+      return callback(null, first.address, first.family);
+    });
+  };
+}

@@ -1,0 +1,137 @@
+import { SealpostError } from '../errors.ts';
+import { HeaderBlock, type HeaderField, HeaderSplitter, parseHeaders } from '../message/headers.ts';
+import { defaultMessageLimits, type MessageLimits } from '../message/limits.ts';
+import { NullSink } from '../message/sink.ts';
+import type { Delivery } from './types.ts';
+
+/**
+ * What the decoded content is: a MIME entity (RFC 8551, section 3.1), octets that are none, or, for mail that
+ * was not S/MIME, the mail itself.
+ */
+export type ContentKind = 'entity' | 'octets' | 'message';
+
+/** The message to hand off: `prefix` and then the content, whose octets are never changed. */
+export interface HandoffMessage {
+  kind: ContentKind;
+  prefix: Buffer;
+  /** All fields of the resulting message. */
+  headers: HeaderBlock;
+  /** Length of `message.eml`. */
+  octets: number;
+}
+
+/** RFC 5322, section 3.6: fields that a message has once. Those of the entity were protected, so they win. */
+const singleFields = new Set([
+  'date',
+  'from',
+  'sender',
+  'reply-to',
+  'to',
+  'cc',
+  'bcc',
+  'message-id',
+  'in-reply-to',
+  'references',
+  'subject',
+]);
+
+const isMimeField = (field: HeaderField) => field.key === 'mime-version' || field.key.startsWith('content-');
+
+/** The header block at the start of the content; undefined where there is none within the limits. */
+function leadingHeaders(head: Buffer, limits: MessageLimits): HeaderBlock | undefined {
+  let found: HeaderBlock | undefined;
+  const splitter = new HeaderSplitter((headers) => {
+    found = headers;
+    return new NullSink();
+  }, limits);
+  try {
+    splitter.write(head);
+    splitter.end();
+  } catch (error) {
+    if (error instanceof SealpostError) return undefined;
+    throw error;
+  }
+  return found;
+}
+
+/**
+ * A MIME entity starts with an empty line or has a MIME field in its header. Stricter than "looks like a
+ * header", because EDIFACT (`UNA:+.? '`) does.
+ */
+function isEntity(head: Buffer, headers: HeaderBlock | undefined): headers is HeaderBlock {
+  if (headers === undefined) return false;
+  if (headers.fields.some(isMimeField)) return true;
+  return head[0] === 0x0a || (head[0] === 0x0d && head[1] === 0x0a);
+}
+
+function withLineEnd(raw: Buffer): Buffer {
+  return raw.at(-1) === 0x0a ? raw : Buffer.concat([raw, Buffer.from('\r\n')]);
+}
+
+/**
+ * Makes the message to hand off from the outer header block and the start of the content.
+ *
+ * The outer fields stay as received, without those of MIME, which described the envelope, and without those
+ * that the entity has itself. Content that is no MIME entity gets a header as `application/octet-stream`.
+ * `head` is the start of the content: all of it, or at least `limits.headerOctets`.
+ *
+ * Errors: `mime-limit` when the header block of the mail is above the limits.
+ */
+export function composeMessage(
+  delivery: Pick<Delivery, 'header' | 'whole' | 'contentOctets'>,
+  head: Buffer,
+  limits: MessageLimits = defaultMessageLimits,
+): HandoffMessage {
+  if (delivery.whole) {
+    const headers = leadingHeaders(head, limits) ?? parseHeaders(delivery.header, limits);
+    return { kind: 'message', prefix: Buffer.alloc(0), headers, octets: delivery.contentOctets };
+  }
+  const inner = leadingHeaders(head, limits);
+  const entity = isEntity(head, inner) ? inner : undefined;
+  const own = new Set(entity?.fields.map((field) => field.key).filter((key) => singleFields.has(key)));
+  const outer = parseHeaders(delivery.header, limits);
+  const kept = outer.fields.filter((field) => !isMimeField(field) && !own.has(field.key));
+  const added =
+    entity === undefined
+      ? 'MIME-Version: 1.0\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: binary\r\n\r\n'
+      : entity.get('mime-version') === undefined
+        ? 'MIME-Version: 1.0\r\n'
+        : '';
+  const addedOctets = Buffer.from(added, 'latin1');
+  const prefix = Buffer.concat([...kept.map((field) => withLineEnd(field.raw)), addedOctets]);
+  return {
+    kind: entity === undefined ? 'octets' : 'entity',
+    prefix,
+    headers: new HeaderBlock(
+      [...kept, ...parseHeaders(addedOctets).fields, ...(entity?.fields ?? [])],
+      Buffer.concat([prefix, entity?.raw ?? Buffer.alloc(0)]),
+    ),
+    octets: prefix.length + delivery.contentOctets,
+  };
+}
+
+/** The first octets of the content: at least `limit`, or all. Reads no further than needed. */
+export async function readHead(content: AsyncIterable<Buffer>, limit: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of content) {
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length >= limit) break;
+  }
+  return Buffer.concat(chunks, length);
+}
+
+/** As `composeMessage`, for content that is not in memory. */
+export async function composeStreamed(
+  delivery: Pick<Delivery, 'header' | 'whole' | 'content' | 'contentOctets'>,
+  limits: MessageLimits = defaultMessageLimits,
+): Promise<HandoffMessage> {
+  return composeMessage(delivery, await readHead(delivery.content(), limits.headerOctets), limits);
+}
+
+/** The octets of `message.eml`. */
+export async function* messageOctets(message: HandoffMessage, content: AsyncIterable<Buffer>) {
+  if (message.prefix.length > 0) yield message.prefix;
+  yield* content;
+}

@@ -1,0 +1,97 @@
+import { createHash } from 'node:crypto';
+
+const extensions: Record<string, string> = {
+  'text/plain': 'txt',
+  'text/html': 'html',
+  'text/xml': 'xml',
+  'text/csv': 'csv',
+  'text/calendar': 'ics',
+  'application/xml': 'xml',
+  'application/json': 'json',
+  'application/pdf': 'pdf',
+  'application/zip': 'zip',
+  'application/gzip': 'gz',
+  'application/edifact': 'edi',
+  'application/edi-x12': 'edi',
+  'application/edi-consent': 'edi',
+  'application/pkcs7-mime': 'p7m',
+  'application/x-pkcs7-mime': 'p7m',
+  'application/pkcs7-signature': 'p7s',
+  'application/x-pkcs7-signature': 'p7s',
+  'message/rfc822': 'eml',
+  'image/png': 'png',
+  'image/jpeg': 'jpg',
+  'image/gif': 'gif',
+  'image/tiff': 'tif',
+};
+
+/** Extension for decoded octets: by the type, else from the file name when it is a plain one, else `bin`. */
+export function extensionFor(contentType: string, fileName: string): string {
+  const known = extensions[contentType];
+  if (known !== undefined) return known;
+  if (contentType.endsWith('+xml')) return 'xml';
+  if (contentType.endsWith('+json')) return 'json';
+  const own = /\.([a-z0-9]{1,8})$/i.exec(fileName)?.[1];
+  if (own !== undefined) return own.toLowerCase();
+  return contentType.startsWith('text/') ? 'txt' : 'bin';
+}
+
+/** Octets that a file name may have in UTF-8; file systems allow 255, tools append to it. */
+const maxOctets = 120;
+
+/** Shortens to a number of octets in UTF-8 without splitting a character. */
+function clip(text: string, octets: number): string {
+  let length = 0;
+  let clipped = '';
+  for (const char of text) {
+    length += Buffer.byteLength(char);
+    if (length > octets) break;
+    clipped += char;
+  }
+  return clipped;
+}
+
+/** Names that Windows keeps for devices, with any extension. */
+const reserved = /^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$|clock\$)(\.|$)/i;
+
+/**
+ * A file name that is safe on every file system, made from what a stranger wrote: no path, no control or
+ * invisible characters (a right-to-left override hides an extension), no characters that shells or Windows
+ * take for something else, no leading or trailing dot or space, no device name; NFC; at most 120 octets, the
+ * extension kept. '' when nothing is left.
+ */
+export function safeName(name: string): string {
+  const base =
+    name
+      .toWellFormed()
+      .normalize('NFC')
+      .split(/[/\\]/)
+      .findLast((piece) => piece.trim() !== '') ?? '';
+  const cleaned = base
+    .replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/gu, '')
+    .replace(/\p{Zs}+/gu, ' ')
+    .replace(/[<>:"|?*$`;&'!%]/g, '_')
+    .replace(/^[ .~-]+|[ .]+$/g, '');
+  const named = reserved.test(cleaned) ? `_${cleaned}` : cleaned;
+  if (Buffer.byteLength(named) <= maxOctets) return named;
+  const extension = /\.[^. ]{1,16}$/u.exec(named)?.[0] ?? '';
+  const stem = clip(
+    named.slice(0, named.length - extension.length),
+    maxOctets - Buffer.byteLength(extension),
+  );
+  return stem.replace(/[ .]+$/, '') + extension;
+}
+
+/** File name of a part: its number (so names are unique) and its own name, else `part` with an extension. */
+export function partFileName(number: number, contentType: string, fileName: string): string {
+  const own = safeName(fileName);
+  const rest = own === '' ? `part.${extensionFor(contentType, fileName)}` : own;
+  return `${String(number).padStart(2, '0')}-${rest}`;
+}
+
+/** Folder of a message: sorts by time of receipt, and is the same for every attempt. */
+export function folderName(receivedAt: number, id: string): string {
+  const time = new Date(receivedAt).toISOString().replace(/[-:.]/g, '');
+  const plain = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$/.test(id);
+  return `${time}-${plain ? id : createHash('sha256').update(id).digest('hex').slice(0, 32)}`;
+}

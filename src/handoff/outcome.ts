@@ -1,0 +1,34 @@
+import { type ErrorCode, SealpostError } from '../errors.ts';
+import type { Outcome } from './types.ts';
+
+/** Codes that say something about the message: they stay as they are, however often it is tried. */
+const lasting: readonly ErrorCode[] = [
+  'mime-malformed',
+  'mime-limit',
+  'transfer-encoding',
+  'spool-missing',
+  'spool-corrupt',
+  'config-invalid',
+];
+
+/** The outcome for an error of our own; undefined for any other. */
+export function outcomeOf(error: unknown): Outcome | undefined {
+  if (!(error instanceof SealpostError)) return undefined;
+  const { code } = error;
+  const message = error.hint === undefined ? error.message : `${error.message}; ${error.hint}`;
+  return lasting.includes(code) ? { refused: true, code, message } : { retry: true, code, message };
+}
+
+/** The outcome when the daemon stops in the middle of an attempt. */
+export const stopped: Outcome = {
+  retry: true,
+  code: 'handoff-failed',
+  message: 'the hand-off was stopped',
+  untried: true,
+};
+
+/** The code of a foreign error for a message to the operator: never its text, which may hold arguments. */
+export function foreignCode(error: unknown): string {
+  if (error instanceof Error && 'code' in error) return String(error.code);
+  return error instanceof Error ? error.name : 'unknown';
+}

@@ -1,0 +1,80 @@
+import { createHash } from 'node:crypto';
+import type { HeaderBlock } from '../message/headers.ts';
+import type { MessageLimits } from '../message/limits.ts';
+import { BufferSink, type Sink } from '../message/sink.ts';
+import { readText } from './mail-text.ts';
+import type { ContentKind } from './message.ts';
+import { createWalker, type PartFacts } from './walk.ts';
+
+/** A part as the JSON has it: facts and, where the content is inlined, its text or its octets. */
+export interface PartJson extends PartFacts {
+  /** Decoded octets. */
+  octets: number;
+  /** SHA-256 of the decoded octets, in hex. */
+  sha256: string;
+  /** For text parts: in Unicode, one part only, HTML as it is. */
+  text?: string;
+  /** For other parts. */
+  content?: { encoding: 'base64'; data: string };
+}
+
+/** Counts and digests what a part has, and keeps it when it shall be inlined. */
+class PartCollector implements Sink {
+  readonly facts: PartFacts;
+  readonly headers: HeaderBlock;
+  readonly #hash = createHash('sha256');
+  readonly #kept: BufferSink | undefined;
+  #octets = 0;
+
+  constructor(facts: PartFacts, headers: HeaderBlock, keep: boolean) {
+    this.facts = facts;
+    this.headers = headers;
+    this.#kept = keep ? new BufferSink() : undefined;
+  }
+
+  write(chunk: Buffer): void {
+    this.#octets += chunk.length;
+    this.#hash.update(chunk);
+    this.#kept?.write(chunk);
+  }
+
+  end(): void {}
+
+  async toJson(): Promise<PartJson> {
+    const json: PartJson = { ...this.facts, octets: this.#octets, sha256: this.#hash.digest('hex') };
+    if (this.#kept === undefined) return json;
+    const data = this.#kept.toBuffer();
+    const text = json.contentType.startsWith('text/') ? await readText(this.headers, data) : undefined;
+    if (text !== undefined) json.text = text;
+    else json.content = { encoding: 'base64', data: data.toString('base64') };
+    return json;
+  }
+}
+
+/**
+ * Lists the leaf parts of the content. With `inline` each has its text or octets too; only for content whose
+ * size is limited by the caller. Without it, memory is bounded whatever the content is.
+ *
+ * Errors: those of `createWalker`.
+ */
+export async function readParts(
+  kind: ContentKind,
+  content: AsyncIterable<Buffer> | Iterable<Buffer>,
+  options: { inline: boolean; limits: MessageLimits },
+): Promise<PartJson[]> {
+  const collectors: PartCollector[] = [];
+  const walker = createWalker(
+    kind,
+    (facts, headers) => {
+      const collector = new PartCollector(facts, headers, options.inline);
+      collectors.push(collector);
+      return collector;
+    },
+    options.limits,
+  );
+  for await (const chunk of content) walker.write(chunk);
+  walker.end();
+  const parts: PartJson[] = [];
+  for (const collector of collectors) parts.push(await collector.toJson());
+  return parts;
+}

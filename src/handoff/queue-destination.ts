@@ -1,0 +1,91 @@
+import { createHash } from 'node:crypto';
+import { Queue } from 'bullmq';
+import type { DestinationConfig } from '../config/schema.ts';
+import { messageLimits } from './directory.ts';
+import { makeDocument } from './document.ts';
+import { foreignCode, outcomeOf, stopped } from './outcome.ts';
+import type { Delivery, Destination, DestinationDeps, Outcome } from './types.ts';
+
+type QueueConfig = Extract<DestinationConfig, { type: 'queue' }>;
+
+/** The operator's worker gets a job more than once, too: it decides with the idempotency key. */
+const jobOptions = {
+  attempts: 10,
+  backoff: { type: 'exponential', delay: 5000, jitter: 0.5 },
+  // the job holds readable content: it goes soon after it was worked on
+  removeOnComplete: { age: 3600, count: 1000 },
+};
+
+/** BullMQ takes no ":" in a job id and none that is only digits; both forms here stay one to one. */
+export function jobId(idempotencyKey: string): string {
+  const plain = idempotencyKey.replaceAll(':', '-');
+  if (/^\d*$/.test(plain)) return `key-${plain}`;
+  if (plain === idempotencyKey) return plain;
+  return `${plain}-${createHash('sha256').update(idempotencyKey).digest('hex').slice(0, 8)}`;
+}
+
+/**
+ * Adds each message as a job named `message` to a BullMQ queue of the operator, with the JSON that a webhook
+ * gets. A job with the id is there already: nothing is added. The content in the job is readable, as it is in a
+ * folder: this Redis is the operator's.
+ */
+export async function createQueueDestination(
+  config: QueueConfig,
+  deps: DestinationDeps,
+): Promise<Destination> {
+  const name = config.name ?? config.type;
+  const connection = deps.connectRedis();
+  const queue = new Queue(config.queue, { connection, prefix: config.prefix ?? deps.redisPrefix });
+  // each failing call gives its error to its caller; without a listener the event would end the process
+  queue.on('error', (err) =>
+    deps.log.debug({ err, destination: name }, 'connection of the queue destination'),
+  );
+  const settings = {
+    inlineLimit: config.inlineLimit,
+    bodyPart: deps.bodyPart,
+    limits: messageLimits(deps.limits),
+    signedUrl: deps.signedUrl,
+  };
+
+  async function attempt(delivery: Delivery, signal: AbortSignal): Promise<Outcome> {
+    const { document, keepUntil } = await makeDocument(delivery, settings);
+    const id = jobId(delivery.idempotencyKey);
+    const adding = queue.add('message', document, { ...jobOptions, jobId: id });
+    await untilAborted(adding, AbortSignal.any([signal, AbortSignal.timeout(addTimeout)]));
+    const facts = { queue: config.queue, jobId: id };
+    return { done: true, facts, ...(keepUntil === undefined ? {} : { keepUntil }) };
+  }
+
+  return {
+    name,
+    async deliver(delivery, signal) {
+      try {
+        return await attempt(delivery, signal);
+      } catch (error) {
+        if (signal.aborted) return stopped;
+        const message = `destination ${name} could not add to queue ${config.queue} (${foreignCode(error)})`;
+        return outcomeOf(error) ?? { retry: true, code: 'handoff-failed', message };
+      }
+    },
+    async close() {
+      await queue.close();
+      connection.disconnect();
+    },
+  };
+}
+
+/** A lost connection must not hold the job for ever; an addition that comes late finds its own id. */
+const addTimeout = 30_000;
+
+async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  promise.catch(() => {});
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}

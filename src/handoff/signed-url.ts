@@ -1,0 +1,64 @@
+import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import type { SignedUrl } from './types.ts';
+
+const route = /^\/v1\/messages\/([A-Za-z0-9._~%-]{1,400})\/content$/;
+
+export type UrlCheck = { valid: string } | { wrong: 'route' | 'signature' | 'expired' };
+
+/**
+ * Signs and checks URLs that give the content of one message until a time:
+ * `<base>/v1/messages/<id>/content?expires=<unix seconds>&signature=<base64url>`.
+ * The key is derived from the spool key (HKDF, RFC 5869), so every process has it and a leak of a URL says
+ * nothing about the spool.
+ */
+export class UrlSigner {
+  readonly #key: Buffer;
+  readonly #base: string;
+  readonly #lifetime: number;
+
+  /** `base` is `http.publicUrl`; `lifetime` in milliseconds. */
+  constructor(spoolKey: Buffer, base: string, lifetime = 24 * 3_600_000) {
+    this.#key = Buffer.from(hkdfSync('sha256', spoolKey, Buffer.alloc(0), 'sealpost content url v1', 32));
+    this.#base = base.replace(/\/+$/, '');
+    this.#lifetime = lifetime;
+  }
+
+  /** A URL for the content of a message; `now` and `expires` in milliseconds since the epoch. */
+  sign(id: string, now: number): SignedUrl {
+    const expires = Math.ceil((now + this.#lifetime) / 1000);
+    const signature = this.#mac(id, String(expires)).toString('base64url');
+    const path = `/v1/messages/${encodeURIComponent(id)}/content`;
+    return {
+      url: `${this.#base}${path}?expires=${expires}&signature=${signature}`,
+      expires: expires * 1000,
+    };
+  }
+
+  /** Checks path and query as they came; the id is only given when the signature is right and in time. */
+  check(target: string, now: number): UrlCheck {
+    const url = URL.parse(target, 'http://localhost');
+    const encoded = url === null ? undefined : route.exec(url.pathname)?.[1];
+    const id = encoded === undefined ? undefined : decode(encoded);
+    if (url === null || id === undefined) return { wrong: 'route' };
+    const expires = url.searchParams.get('expires') ?? '';
+    const given = Buffer.from(url.searchParams.get('signature') ?? '', 'base64url');
+    const wanted = this.#mac(id, expires);
+    if (given.length !== wanted.length || !timingSafeEqual(given, wanted)) return { wrong: 'signature' };
+    return Number(expires) * 1000 <= now ? { wrong: 'expired' } : { valid: id };
+  }
+
+  /** The length of the id stands in front, so that no other pair of id and time gives the same octets. */
+  #mac(id: string, expires: string): Buffer {
+    return createHmac('sha256', this.#key)
+      .update(`${Buffer.byteLength(id)}:${id}:${expires}`)
+      .digest();
+  }
+}
+
+function decode(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,80 @@
+import type { Redis } from 'ioredis';
+import type { Config, MailboxConfig, Secret } from '../config/schema.ts';
+import type { ErrorCode } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { Envelope, LedgerEvent, Origin } from '../queue/types.ts';
+
+export type JsonValue = string | number | boolean | null | JsonValue[] | { [key: string]: JsonValue };
+
+/** One message for one destination. Nothing here is changed by a destination. */
+export interface Delivery {
+  /** The message id. */
+  id: string;
+  /** The same for every attempt to deliver this message to this destination, and for no other. */
+  idempotencyKey: string;
+  mailbox: string;
+  /** Name of the destination in the mailbox's list. */
+  destination: string;
+  envelope: Envelope;
+  origin: Origin;
+  /** Milliseconds since the epoch. */
+  receivedAt: number;
+  /** What the decoder found; opaque here. */
+  verdict: JsonValue;
+  /** The header block of the outer message as it was received, with or without the empty line at its end. */
+  header: Buffer;
+  /** The mail was not S/MIME: its content is the whole mail, header included. */
+  whole: boolean;
+  /** The decoded content as a stream; every call starts again. */
+  content(): AsyncIterable<Buffer>;
+  contentOctets: number;
+  /** SHA-256 of the content, in hex. */
+  contentSha256: string;
+  /** The decoded content at once; for small content only. */
+  read(): Promise<Buffer>;
+}
+
+export type Facts = LedgerEvent['facts'];
+
+/**
+ * How an attempt ended. A destination does not throw for what can go wrong outside of it.
+ * - `done`: taken. `keepUntil` (milliseconds since the epoch) is given when the destination got a signed URL:
+ *   the content must stay in the spool until then.
+ * - `retry`: try again, not before `after` milliseconds when given. `untried` says that the destination was
+ *   not even asked (its breaker is open), so that the attempt need not count.
+ * - `refused`: no repetition helps; a person has to look at it.
+ */
+export type Outcome =
+  | { done: true; facts: Facts; keepUntil?: number }
+  | { retry: true; code: ErrorCode; message: string; after?: number; untried?: boolean }
+  | { refused: true; code: ErrorCode; message: string };
+
+export interface Destination {
+  readonly name: string;
+  /** One attempt. Aborting the signal ends it soon, with `retry`. */
+  deliver(delivery: Delivery, signal: AbortSignal): Promise<Outcome>;
+  /** Lets go of connections; idempotent. */
+  close(): Promise<void>;
+}
+
+/** A URL that gives the content to whoever has it, until `expires` (milliseconds since the epoch). */
+export interface SignedUrl {
+  url: string;
+  expires: number;
+}
+
+/** What the destinations need from whoever composes them. */
+export interface DestinationDeps {
+  readSecret(secret: Secret): string | Promise<string>;
+  /** Undefined when there is no HTTP listener: large content can then not be handed off by URL. */
+  signedUrl: ((delivery: Delivery) => SignedUrl) | undefined;
+  /** A connection of its own for the queue destination, which closes it. */
+  connectRedis(): Redis;
+  /** `redis.prefix` of the configuration. */
+  redisPrefix: string;
+  bodyPart: MailboxConfig['bodyPart'];
+  limits: Config['limits'];
+  log: Log;
+  /** Milliseconds since the epoch. */
+  now(): number;
+}

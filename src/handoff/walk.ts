@@ -1,0 +1,91 @@
+import { SealpostError } from '../errors.ts';
+import { decodeWords } from '../message/encoded-words.ts';
+import { entityInfo } from '../message/entity.ts';
+import { type HeaderBlock, HeaderSplitter, parseHeaders } from '../message/headers.ts';
+import { defaultMessageLimits, type MessageLimits } from '../message/limits.ts';
+import { MultipartSplitter } from '../message/multipart.ts';
+import type { Sink } from '../message/sink.ts';
+import { transferDecoder } from '../message/transfer.ts';
+import type { ContentKind } from './message.ts';
+
+/** What the header of a leaf part says, after BizTalk's part properties. Texts are decoded, '' when missing. */
+export interface PartFacts {
+  /** From 1, over the leaf parts in their order. */
+  number: number;
+  /** Such as `text/xml`, in lower case. */
+  contentType: string;
+  charset: string;
+  fileName: string;
+  contentId: string;
+  description: string;
+  transferEncoding: string;
+  disposition: string;
+  location: string;
+}
+
+/** Takes each leaf part: facts first, then the decoded octets go to the sink, which ends with the part. */
+export type PartVisitor = (facts: PartFacts, headers: HeaderBlock) => Sink;
+
+const rawOctets = parseHeaders(Buffer.from('Content-Type: application/octet-stream\r\n\r\n'));
+
+function factsOf(number: number, headers: HeaderBlock, fallback: string | undefined): PartFacts {
+  const info = entityInfo(headers);
+  const type = !info.hasContentType && fallback !== undefined ? fallback : info.contentType.value;
+  return {
+    number,
+    contentType: type,
+    charset: info.contentType.parameters.get('charset')?.toLowerCase() ?? '',
+    // encoded words in parameters are against RFC 2047, section 5, and common
+    fileName: decodeWords(info.fileName),
+    contentId: headers.get('content-id')?.replace(/^<|>$/g, '') ?? '',
+    description: decodeWords(headers.get('content-description') ?? ''),
+    transferEncoding: info.transferEncoding,
+    disposition: info.disposition,
+    location: headers.get('content-location')?.replace(/\s+/g, '') ?? '',
+  };
+}
+
+/**
+ * A sink for the content that finds its leaf parts and decodes each by itself. Parts are never joined
+ * (EFAIL: each piece is an origin of its own), and a `message/rfc822` is one leaf, not looked into.
+ *
+ * Errors: `mime-limit` beyond the limits of parts, depth or headers; `transfer-encoding` for a part that does
+ * not decode.
+ */
+export function createWalker(
+  kind: ContentKind,
+  visit: PartVisitor,
+  limits: MessageLimits = defaultMessageLimits,
+): Sink {
+  let count = 0;
+
+  function leaf(headers: HeaderBlock, fallback: string | undefined): Sink {
+    count++;
+    if (count > limits.parts) {
+      throw new SealpostError('mime-limit', `the message has more than ${limits.parts} parts`);
+    }
+    const facts = factsOf(count, headers, fallback);
+    return transferDecoder(facts.transferEncoding, visit(facts, headers));
+  }
+
+  function body(headers: HeaderBlock, depth: number, fallback: string | undefined): Sink {
+    const info = entityInfo(headers);
+    const boundary = info.contentType.parameters.get('boundary')?.trimEnd() ?? '';
+    // a multipart without boundary can not be taken apart: it is handed on as it is
+    if (info.contentType.type !== 'multipart' || boundary === '') return leaf(headers, fallback);
+    if (depth >= limits.depth) {
+      throw new SealpostError('mime-limit', `multiparts are nested more than ${limits.depth} deep`);
+    }
+    // RFC 2046, section 5.1.5: the parts of a digest are messages unless they say something else
+    const inside = info.contentType.subtype === 'digest' ? 'message/rfc822' : undefined;
+    const splitter = new MultipartSplitter(
+      boundary,
+      { part: () => new HeaderSplitter((inner) => body(inner, depth + 1, inside), limits) },
+      limits,
+    );
+    return transferDecoder(info.transferEncoding, splitter);
+  }
+
+  if (kind === 'octets') return leaf(rawOctets, undefined);
+  return new HeaderSplitter((headers) => body(headers, 0, undefined), limits);
+}
