@@ -1,0 +1,217 @@
+import { isIP } from 'node:net';
+import type { Readable } from 'node:stream';
+import SMTPConnection from 'nodemailer/lib/smtp-connection';
+import type { PartnerConfig } from '../config/schema.ts';
+
+/** Milliseconds to a connection, to the greeting, and of silence. */
+const CONNECT_TIMEOUT = 30_000;
+const GREETING_TIMEOUT = 30_000;
+const SOCKET_TIMEOUT = 300_000;
+
+export interface ClientOptions {
+  host: string;
+  port: number;
+  tls: PartnerConfig['route']['tls'];
+  /** Certificates to check the server with, PEM. */
+  ca: string | undefined;
+  auth: { user: string; pass: string } | undefined;
+  /** Name in EHLO. */
+  name: string;
+}
+
+/** A failure before or in a transaction. `reply` is the server's, where it gave one. */
+export class ClientError extends Error {
+  readonly code: number | null;
+  readonly reply: string;
+  readonly stage: 'connect' | 'tls' | 'login' | 'message';
+  readonly recipients: readonly { recipient: string; code: number | null; reply: string }[];
+
+  constructor(stage: ClientError['stage'], error: SMTPConnection.SMTPError | string) {
+    const found = typeof error === 'string' ? { reply: error, code: null } : readError(error);
+    super(found.reply);
+    this.stage = stage;
+    this.code = found.code;
+    this.reply = found.reply;
+    this.recipients = typeof error === 'string' ? [] : rejectedOf(error.rejectedErrors);
+  }
+}
+
+/**
+ * One SMTP connection (nodemailer's, without its mailer and its pool: those cost more than the transaction and
+ * repeat messages on their own).
+ */
+export class Client {
+  readonly host: string;
+  /** True after a failure or close: of no further use. */
+  dead = false;
+  /** Transactions so far. */
+  transactions = 0;
+  readonly #connection: SMTPConnection;
+  #extensions = '';
+  /** What is in progress when the connection ends without an error. */
+  #onEnd: () => void = () => {};
+
+  private constructor(host: string, connection: SMTPConnection) {
+    this.host = host;
+    this.#connection = connection;
+    connection.on('error', () => {
+      this.dead = true;
+    });
+    connection.on('end', () => {
+      this.dead = true;
+      this.#onEnd();
+    });
+  }
+
+  /** Connects, secures and logs in. Rejects with a `ClientError`. */
+  static async open(options: ClientOptions, signal: AbortSignal): Promise<Client> {
+    const connection = new SMTPConnection({
+      host: options.host,
+      port: options.port,
+      name: options.name,
+      connectionTimeout: CONNECT_TIMEOUT,
+      greetingTimeout: GREETING_TIMEOUT,
+      socketTimeout: SOCKET_TIMEOUT,
+      logger: false,
+      ...tlsOptions(options),
+    });
+    const client = new Client(options.host, connection);
+    try {
+      await client.#start(options, signal);
+      return client;
+    } catch (error) {
+      client.close();
+      throw error;
+    }
+  }
+
+  async #start(options: ClientOptions, signal: AbortSignal): Promise<void> {
+    const connection = this.#connection;
+    await new Promise<void>((resolve, reject) => {
+      const failed = (error: SMTPConnection.SMTPError) =>
+        reject(new ClientError(error.code === 'ETLS' ? 'tls' : 'connect', explainTls(options, error)));
+      const aborted = () => reject(new ClientError('connect', 'sending was aborted'));
+      signal.addEventListener('abort', aborted, { once: true });
+      connection.once('error', failed);
+      this.#onEnd = () => reject(new ClientError('connect', 'the server closed the connection'));
+      connection.connect((error) => {
+        signal.removeEventListener('abort', aborted);
+        connection.removeListener('error', failed);
+        if (error) failed(error);
+        else resolve();
+      });
+    });
+    this.#extensions = connection.lastServerResponse || '';
+    if (options.auth === undefined) return;
+    if (!connection.secure && !isLoopback(options.host)) {
+      throw new ClientError('login', 'the server offers no TLS, and the login is not sent in clear text');
+    }
+    const { user, pass } = options.auth;
+    await new Promise<void>((resolve, reject) => {
+      const failed = (error: SMTPConnection.SMTPError) => reject(new ClientError('login', error));
+      connection.once('error', failed);
+      connection.login({ user, pass, credentials: { user, pass } }, (error) => {
+        connection.removeListener('error', failed);
+        if (error) failed(error);
+        else resolve();
+      });
+    });
+  }
+
+  /** True when the server can take addresses that are not ASCII (RFC 6531). */
+  get utf8(): boolean {
+    return /[ -]SMTPUTF8\b/i.test(this.#extensions);
+  }
+
+  /** One transaction. Resolves with the final reply and the refused recipients; rejects with a `ClientError`. */
+  async send(
+    envelope: { from: string; to: string[]; size: number },
+    octets: Readable,
+    signal: AbortSignal,
+  ): Promise<{ reply: string; rejected: ClientError['recipients'] }> {
+    this.transactions++;
+    const connection = this.#connection;
+    const abort = () => connection.close();
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      return await new Promise((resolve, reject) => {
+        connection.send({ ...envelope, use8BitMime: true }, octets, (error, info) => {
+          if (error) reject(new ClientError('message', error));
+          else resolve({ reply: info.response, rejected: rejectedOf(info.rejectedErrors) });
+        });
+        this.#onEnd = () => reject(new ClientError('message', 'the connection was closed before the reply'));
+      });
+    } catch (error) {
+      // half a message may be on its way; and after a refusal a new connection is simpler than RSET
+      if (error instanceof ClientError && error.code !== null) this.quit();
+      else this.close();
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
+  }
+
+  quit(): void {
+    if (this.dead) return;
+    this.dead = true;
+    this.#connection.quit();
+  }
+
+  close(): void {
+    this.dead = true;
+    this.#connection.close();
+  }
+}
+
+function tlsOptions({ host, tls, ca }: ClientOptions): SMTPConnection.Options {
+  const check = {
+    minVersion: 'TLSv1.2' as const,
+    ...(ca === undefined ? {} : { ca }),
+    ...(isIP(host) === 0 ? { servername: host } : {}),
+  };
+  switch (tls) {
+    case 'implicit':
+      return { secure: true, tls: check };
+    case 'required':
+      return { secure: false, requireTLS: true, tls: check };
+    case 'opportunistic':
+      // RFC 7435: better than clear text, and whom it does not know it can not check; with a CA file it does
+      return {
+        secure: false,
+        opportunisticTLS: true,
+        tls: { ...check, rejectUnauthorized: ca !== undefined },
+      };
+    case 'none':
+      return { secure: false, ignoreTLS: true };
+  }
+}
+
+/** nodemailer sends STARTTLS whether it was offered or not; the operator should read what is the matter. */
+function explainTls(
+  options: ClientOptions,
+  error: SMTPConnection.SMTPError,
+): SMTPConnection.SMTPError | string {
+  if (options.tls !== 'required' || error.command !== 'STARTTLS' || !error.responseCode) return error;
+  return `TLS is required by the route but ${options.host} does not offer STARTTLS`;
+}
+
+function rejectedOf(errors: SMTPConnection.SMTPError[] | undefined): ClientError['recipients'] {
+  return (errors ?? []).map((error) => ({ recipient: error.recipient ?? '', ...readError(error) }));
+}
+
+function readError(error: SMTPConnection.SMTPError): { code: number | null; reply: string } {
+  const text = error.response || error.message || error.code || 'unknown error';
+  return { code: error.responseCode || null, reply: cleanReply(text) };
+}
+
+/** A reply for the ledger: one line, no control characters, at most 400 characters. */
+export function cleanReply(text: string): string {
+  return text
+    .replace(/[\p{Cc}\p{Cf}\s]+/gu, ' ')
+    .trim()
+    .slice(0, 400);
+}
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\./.test(host);
+}

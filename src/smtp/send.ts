@@ -1,0 +1,259 @@
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { Readable } from 'node:stream';
+import { domainToASCII } from 'node:url';
+import type { PartnerConfig, Secret } from '../config/schema.ts';
+import { SealpostError } from '../errors.ts';
+import { parseMailbox } from '../message/mailbox.ts';
+import type { Envelope } from '../queue/types.ts';
+import { type Client, ClientError, type ClientOptions, cleanReply, isLoopback } from './client.ts';
+import { sendResults } from './metrics.ts';
+import { Pool } from './pool.ts';
+import { hopsFor, type MxResolver } from './route.ts';
+
+/** What became of one recipient. */
+export interface RecipientResult {
+  recipient: string;
+  status: 'sent' | 'deferred' | 'refused';
+  /** The server's reply code, or null when there was none. */
+  code: number | null;
+  /** The reply, or what went wrong, in one line. */
+  reply: string;
+}
+
+/**
+ * `sent`: every recipient was accepted. `deferred`: try again, for the recipients that are deferred.
+ * `refused`: refused for good, for some recipient at least, and none is deferred. `possibleDuplicate`: the whole
+ * message was handed over and the reply never came, so the server may have it.
+ */
+export interface SendResult {
+  status: 'sent' | 'deferred' | 'refused';
+  code: number | null;
+  reply: string;
+  /** The host that the last word came from; null when none was reached. */
+  host: string | null;
+  possibleDuplicate: boolean;
+  recipients: RecipientResult[];
+}
+
+export interface OutboundMessage {
+  envelope: Envelope;
+  /** The message, CRLF line ends; called anew for each attempt. */
+  octets: () => AsyncIterable<Buffer> | Readable;
+  /** Octets. */
+  size: number;
+}
+
+export interface Sender {
+  /** Never rejects but with `address-invalid`: what goes wrong on the network is in the result. */
+  send(message: OutboundMessage, signal?: AbortSignal): Promise<SendResult>;
+  close(): void;
+}
+
+export interface SenderParts {
+  route: PartnerConfig['route'];
+  readSecret: (secret: Secret) => string;
+  /** Name in EHLO; default: the name of the machine. */
+  name?: string;
+  /** MX lookup; default: the system's. */
+  resolver?: MxResolver;
+}
+
+interface Attempt {
+  status: 'sent' | 'deferred' | 'refused';
+  code: number | null;
+  reply: string;
+  host: string | null;
+  possibleDuplicate: boolean;
+  rejected: ClientError['recipients'];
+}
+
+/** Sends messages over one route, in at most `route.connections` connections. `file-access`, `config-invalid`. */
+export function createSender(parts: SenderParts): Sender {
+  const { route } = parts;
+  if (route.user !== undefined && route.tls === 'none' && !isLoopback(route.host ?? '')) {
+    throw new SealpostError('config-invalid', 'a route with a login needs TLS', {
+      hint: 'set tls to required or implicit',
+    });
+  }
+  const pool = new Pool(route.connections);
+  const base = {
+    port: route.port,
+    tls: route.tls,
+    ca: route.ca === undefined ? undefined : readCa(route.ca),
+    name: parts.name ?? hostname(),
+  };
+
+  /** Read at each use: another program may renew it. */
+  const auth = () =>
+    route.user === undefined || route.password === undefined
+      ? undefined
+      : { user: route.user, pass: parts.readSecret(route.password) };
+
+  return {
+    async send(message, signal = new AbortController().signal) {
+      const envelope = checkEnvelope(message.envelope);
+      await pool.enter();
+      try {
+        const recipients: RecipientResult[] = [];
+        const attempts: Attempt[] = [];
+        for (const hop of await hopsFor(envelope.to, route, parts.resolver)) {
+          const attempt: Attempt =
+            'hosts' in hop
+              ? await tryHosts(pool, hop.hosts, { ...base, auth: auth() }, signal, {
+                  ...message,
+                  envelope: { from: envelope.from, to: hop.recipients },
+                })
+              : { ...hop, code: null, host: null, possibleDuplicate: false, rejected: [] };
+          attempts.push(attempt);
+          recipients.push(...hop.recipients.map((recipient) => resultFor(recipient, attempt)));
+        }
+        for (const { status } of recipients) sendResults.inc({ status });
+        return summarize(attempts, recipients);
+      } finally {
+        pool.leave();
+      }
+    },
+    close: () => pool.close(),
+  };
+}
+
+/** One host after the other, as long as none got so far as to hear the envelope. */
+async function tryHosts(
+  pool: Pool,
+  hosts: string[],
+  options: Omit<ClientOptions, 'host'>,
+  signal: AbortSignal,
+  message: OutboundMessage,
+): Promise<Attempt> {
+  let last: Attempt | undefined;
+  for (const host of hosts) {
+    if (signal.aborted) break;
+    const { attempt, next } = await tryHost(pool, { ...options, host }, signal, message);
+    last = attempt;
+    if (!next) break;
+  }
+  return last ?? failure(null, new ClientError('connect', 'sending was aborted'), false);
+}
+
+async function tryHost(
+  pool: Pool,
+  options: ClientOptions,
+  signal: AbortSignal,
+  message: OutboundMessage,
+): Promise<{ attempt: Attempt; next: boolean }> {
+  let taken: { client: Client; reused: boolean };
+  try {
+    taken = await pool.take(options, signal);
+  } catch (error) {
+    const failed = asClientError(error);
+    if (failed.stage === 'tls' && options.tls === 'opportunistic' && options.auth === undefined) {
+      return tryHost(pool, { ...options, tls: 'none' }, signal, message);
+    }
+    return { attempt: failure(options.host, failed, false), next: true };
+  }
+  const { client, reused } = taken;
+  const { envelope } = message;
+  if (!client.utf8 && [envelope.from, ...envelope.to].some((address) => !isAscii(address))) {
+    pool.keep(client);
+    const reply = '5.6.7 the server does not take addresses outside ASCII';
+    return {
+      attempt: { ...failure(options.host, new ClientError('message', reply), false), status: 'refused' },
+      next: false,
+    };
+  }
+  const octets = Readable.from(message.octets(), { objectMode: false });
+  let handedOver = false;
+  octets.once('end', () => {
+    handedOver = true;
+  });
+  try {
+    const { reply, rejected } = await client.send({ ...envelope, size: message.size }, octets, signal);
+    pool.keep(client);
+    const attempt: Attempt = {
+      status: 'sent',
+      code: Number(reply.slice(0, 3)) || null,
+      reply: cleanReply(reply),
+      host: options.host,
+      possibleDuplicate: false,
+      rejected,
+    };
+    return { attempt, next: false };
+  } catch (error) {
+    const failed = asClientError(error);
+    octets.destroy();
+    // a kept connection that the server had closed in the meantime says nothing about the message
+    if (reused && failed.code === null && !octets.readableDidRead && !signal.aborted) {
+      return tryHost(pool, options, signal, message);
+    }
+    return { attempt: failure(options.host, failed, handedOver && failed.code === null), next: false };
+  }
+}
+
+function failure(host: string | null, error: ClientError, possibleDuplicate: boolean): Attempt {
+  // a refused login or greeting is a matter of configuration, not of this message: it can be tried again
+  const refused = error.stage === 'message' && error.code !== null && error.code >= 500;
+  const tooLarge = /^Message size larger than allowed/.test(error.reply);
+  return {
+    status: refused || tooLarge ? 'refused' : 'deferred',
+    code: error.code,
+    reply: error.reply,
+    host,
+    possibleDuplicate,
+    rejected: error.recipients,
+  };
+}
+
+function asClientError(error: unknown): ClientError {
+  if (error instanceof ClientError) return error;
+  return new ClientError('connect', error instanceof SealpostError ? error.message : 'an unexpected error');
+}
+
+function resultFor(recipient: string, attempt: Attempt): RecipientResult {
+  const own = attempt.rejected.find((rejected) => rejected.recipient === recipient);
+  if (own === undefined)
+    return { recipient, status: attempt.status, code: attempt.code, reply: attempt.reply };
+  const status = own.code !== null && own.code >= 500 ? 'refused' : 'deferred';
+  return { recipient, status, code: own.code, reply: own.reply };
+}
+
+function summarize(attempts: Attempt[], recipients: RecipientResult[]): SendResult {
+  const worst =
+    recipients.find(({ status }) => status === 'deferred') ??
+    recipients.find(({ status }) => status === 'refused') ??
+    recipients[0];
+  return {
+    status: worst?.status ?? 'refused',
+    code: worst?.code ?? null,
+    reply: worst?.reply ?? 'no recipients',
+    host: attempts.findLast(({ host }) => host !== null)?.host ?? null,
+    possibleDuplicate: attempts.some(({ possibleDuplicate }) => possibleDuplicate),
+    recipients,
+  };
+}
+
+/**
+ * Strict, before anything is sent: nodemailer would send an address with CRLF in it as another address. A domain
+ * outside ASCII becomes A-labels, so that only local parts need SMTPUTF8.
+ */
+function checkEnvelope(envelope: Envelope): Envelope {
+  if (envelope.to.length === 0) throw new SealpostError('address-invalid', 'the envelope has no recipient');
+  const check = (address: string) => {
+    const { domain } = parseMailbox(address, { utf8: true });
+    const ascii = isAscii(domain) ? domain : domainToASCII(domain);
+    return `${address.slice(0, address.length - domain.length)}${ascii}`;
+  };
+  return { from: envelope.from === '' ? '' : check(envelope.from), to: envelope.to.map(check) };
+}
+
+function isAscii(text: string): boolean {
+  return !/[\u0080-\u{10ffff}]/u.test(text);
+}
+
+function readCa(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new SealpostError('file-access', `route.ca: can not read ${path}`, { cause });
+  }
+}
