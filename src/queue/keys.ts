@@ -1,0 +1,33 @@
+import type { MessageState } from './types.ts';
+
+/** Names of all Redis keys of this room, beside those of BullMQ; each begins with the prefix (its hash tag). */
+export interface Keys {
+  prefix: string;
+  /** Hash: the record of a message. */
+  message(id: string): string;
+  /** Value: small octets, sealed. */
+  octets(objectId: string): string;
+  /** Set: ids of the messages that share a file of the spool folder. */
+  fileOwners(objectId: string): string;
+  /** Sorted sets of message ids by the time when they were received. */
+  all: string;
+  state(state: MessageState): string;
+  mailbox(name: string): string;
+  partner(name: string): string;
+  /** Value: something sealed, to notice another spool key. */
+  keyCheck: string;
+}
+
+export function keysOf(prefix: string): Keys {
+  return {
+    prefix,
+    message: (id) => `${prefix}:m:${id}`,
+    octets: (objectId) => `${prefix}:o:${objectId}`,
+    fileOwners: (objectId) => `${prefix}:f:${objectId}`,
+    all: `${prefix}:ix:all`,
+    state: (state) => `${prefix}:ix:s:${state}`,
+    mailbox: (name) => `${prefix}:ix:b:${name}`,
+    partner: (name) => `${prefix}:ix:p:${name}`,
+    keyCheck: `${prefix}:keycheck`,
+  };
+}

@@ -1,0 +1,148 @@
+/**
+ * Sealing of octets at rest: AES-256-GCM under a key of their own, in the STREAM construction (Hoang, Reyhanitabar,
+ * Rogaway, Vizar 2015), so that truncation, reordering and exchange of chunks or whole objects is detected.
+ *
+ *     whole  = 0x01 | salt (16) | ciphertext | tag (16)
+ *     stream = 0x02 | salt (16) | { ciphertext of 65,536 octets, the last one of 0 to 65,536 | tag (16) } ...
+ *
+ * Object key: HKDF-SHA-256 of the spool key with the salt. Nonce: 7 zero octets, number of the chunk in 4 octets,
+ * 1 octet that is 1 in the last chunk; it can not repeat, since each object has a salt and thus a key of its own.
+ * Additional data: the id of the object.
+ */
+import {
+  createCipheriv,
+  createDecipheriv,
+  createSecretKey,
+  hkdfSync,
+  type KeyObject,
+  randomBytes,
+} from 'node:crypto';
+import { SealpostError } from '../errors.ts';
+
+/** Octets of plain text in a chunk of a stream. */
+export const chunkSize = 65_536;
+export const tagSize = 16;
+const saltSize = 16;
+export const headerSize = 1 + saltSize;
+const wholeVersion = 1;
+const streamVersion = 2;
+const cipherName = 'aes-256-gcm';
+
+/** The operator's key. */
+export type SpoolKey = KeyObject;
+
+function corrupt(id: string): SealpostError {
+  return new SealpostError('spool-corrupt', `stored octets ${id} do not open`, {
+    hint: 'the spool key is another one, or they were changed or cut at rest',
+  });
+}
+
+function objectKey(key: SpoolKey, salt: Buffer): KeyObject {
+  return createSecretKey(Buffer.from(hkdfSync('sha256', key, salt, 'sealpost spool 1', 32)));
+}
+
+function nonceOf(index: number, last: boolean): Buffer {
+  const nonce = Buffer.alloc(12);
+  nonce.writeUInt32BE(index, 7);
+  nonce[11] = last ? 1 : 0;
+  return nonce;
+}
+
+function header(version: number): Buffer {
+  const octets = randomBytes(headerSize);
+  octets[0] = version;
+  return octets;
+}
+
+/** Seals small octets, given in pieces, in one pass. */
+export function sealWhole(key: SpoolKey, id: string, pieces: Buffer[]): Buffer {
+  const head = header(wholeVersion);
+  const cipher = createCipheriv(cipherName, objectKey(key, head.subarray(1)), nonceOf(0, true));
+  cipher.setAAD(Buffer.from(id));
+  const sealed = pieces.map((piece) => cipher.update(piece));
+  cipher.final();
+  return Buffer.concat([head, ...sealed, cipher.getAuthTag()]);
+}
+
+/** Opens what `sealWhole` made. `spool-corrupt`. */
+export function openWhole(key: SpoolKey, id: string, sealed: Buffer): Buffer {
+  if (sealed.length < headerSize + tagSize || sealed[0] !== wholeVersion) throw corrupt(id);
+  const decipher = createDecipheriv(
+    cipherName,
+    objectKey(key, sealed.subarray(1, headerSize)),
+    nonceOf(0, true),
+    { authTagLength: tagSize },
+  );
+  decipher.setAAD(Buffer.from(id));
+  decipher.setAuthTag(sealed.subarray(sealed.length - tagSize));
+  const plain = decipher.update(sealed.subarray(headerSize, sealed.length - tagSize));
+  try {
+    decipher.final();
+  } catch {
+    throw corrupt(id);
+  }
+  return plain;
+}
+
+/** Seals a stream chunk by chunk; write `header` before them. */
+export class StreamSealer {
+  readonly header: Buffer;
+  #key: KeyObject;
+  #aad: Buffer;
+  #index = 0;
+
+  constructor(key: SpoolKey, id: string) {
+    this.header = header(streamVersion);
+    this.#key = objectKey(key, this.header.subarray(1));
+    this.#aad = Buffer.from(id);
+  }
+
+  /** One sealed chunk: exactly `chunkSize` octets of plain text unless it is the last. */
+  seal(plain: Buffer, last: boolean): Buffer {
+    const cipher = createCipheriv(cipherName, this.#key, nonceOf(this.#index++, last));
+    cipher.setAAD(this.#aad);
+    const sealed = cipher.update(plain);
+    cipher.final();
+    return Buffer.concat([sealed, cipher.getAuthTag()]);
+  }
+}
+
+/** Opens a stream chunk by chunk. */
+export class StreamOpener {
+  #key: KeyObject;
+  #id: string;
+  #index = 0;
+
+  constructor(key: SpoolKey, id: string, head: Buffer) {
+    if (head.length !== headerSize || head[0] !== streamVersion) throw corrupt(id);
+    this.#key = objectKey(key, head.subarray(1));
+    this.#id = id;
+  }
+
+  /** Plain text of one sealed chunk, verified. `last` is what the caller saw: that the octets end here. */
+  open(sealed: Buffer, last: boolean): Buffer {
+    if (sealed.length < tagSize) throw corrupt(this.#id);
+    const decipher = createDecipheriv(cipherName, this.#key, nonceOf(this.#index++, last), {
+      authTagLength: tagSize,
+    });
+    decipher.setAAD(Buffer.from(this.#id));
+    decipher.setAuthTag(sealed.subarray(sealed.length - tagSize));
+    const plain = decipher.update(sealed.subarray(0, sealed.length - tagSize));
+    try {
+      decipher.final();
+    } catch {
+      throw corrupt(this.#id);
+    }
+    return plain;
+  }
+}
+
+/** Seals a small value as JSON; `context` says what it is and must be the same when it is opened. */
+export function sealValue(key: SpoolKey, context: string, value: unknown): Buffer {
+  return sealWhole(key, `value:${context}`, [Buffer.from(JSON.stringify(value))]);
+}
+
+/** Opens what `sealValue` made. `spool-corrupt`. */
+export function openValue(key: SpoolKey, context: string, sealed: Buffer): unknown {
+  return JSON.parse(openWhole(key, `value:${context}`, sealed).toString('utf8'));
+}

@@ -1,0 +1,190 @@
+/**
+ * Large octets: sealed streams in the spool folder. A file is written in `tmp`, synced, and renamed into a folder by
+ * the first two characters of its id, so that a name that is there is a whole file. The folder may be a shared volume.
+ */
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { hasCode, SealpostError } from '../errors.ts';
+import { chunkSize, headerSize, type SpoolKey, StreamOpener, StreamSealer, tagSize } from './seal.ts';
+
+/** Writes the names in a folder to disk. */
+export async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+function writeFailed(cause: unknown): SealpostError {
+  const full = hasCode(cause, 'ENOSPC', 'EDQUOT');
+  return new SealpostError('spool-write', `the spool folder ${full ? 'is full' : 'can not be written'}`, {
+    hint: full ? 'free space in the spool folder' : 'check its path and rights',
+    cause,
+  });
+}
+
+/** One file while it is written. Calls must not overlap. */
+export class SpoolFileWriter {
+  #store: SpoolFolder;
+  #id: string;
+  #handle: FileHandle;
+  #sealer: StreamSealer;
+  // Holds back a full chunk until more octets come: only then it is known not to be the last.
+  #pending = Buffer.allocUnsafe(chunkSize);
+  #filled = 0;
+
+  constructor(store: SpoolFolder, id: string, handle: FileHandle, sealer: StreamSealer) {
+    this.#store = store;
+    this.#id = id;
+    this.#handle = handle;
+    this.#sealer = sealer;
+  }
+
+  async write(octets: Buffer): Promise<void> {
+    const sealed: Buffer[] = [];
+    let offset = 0;
+    while (offset < octets.length) {
+      if (this.#filled === chunkSize) {
+        sealed.push(this.#sealer.seal(this.#pending, false));
+        this.#filled = 0;
+      }
+      const taken = octets.copy(this.#pending, this.#filled, offset, offset + chunkSize - this.#filled);
+      this.#filled += taken;
+      offset += taken;
+    }
+    if (sealed.length > 0) await this.#put(sealed);
+  }
+
+  /** Seals the last chunk; the file is on disk under its name when this resolves. */
+  async finish(): Promise<void> {
+    await this.#put([this.#sealer.seal(this.#pending.subarray(0, this.#filled), true)]);
+    try {
+      await this.#handle.sync();
+      await this.#handle.close();
+      await this.#store.publish(this.#id);
+    } catch (error) {
+      throw writeFailed(error);
+    }
+  }
+
+  async abort(): Promise<void> {
+    await this.#handle.close().catch(() => undefined);
+    await rm(this.#store.draftPath(this.#id), { force: true });
+  }
+
+  async #put(buffers: Buffer[]): Promise<void> {
+    try {
+      let left = buffers.reduce((sum, part) => sum + part.length, 0);
+      const { bytesWritten } = await this.#handle.writev(buffers);
+      left -= bytesWritten;
+      if (left > 0) await this.#handle.writeFile(Buffer.concat(buffers).subarray(bytesWritten));
+    } catch (error) {
+      throw writeFailed(error);
+    }
+  }
+}
+
+export interface SpoolFile {
+  id: string;
+  /** Milliseconds since the epoch. */
+  modifiedAt: number;
+  path: string;
+}
+
+export class SpoolFolder {
+  readonly folder: string;
+  #key: SpoolKey;
+  #made = new Set<string>();
+
+  constructor(folder: string, key: SpoolKey) {
+    this.folder = folder;
+    this.#key = key;
+  }
+
+  draftPath(id: string): string {
+    return join(this.folder, 'tmp', id);
+  }
+
+  path(id: string): string {
+    return join(this.folder, id.slice(0, 2), id);
+  }
+
+  async create(id: string): Promise<SpoolFileWriter> {
+    let handle: FileHandle | undefined;
+    try {
+      await this.#make('tmp');
+      handle = await open(this.draftPath(id), 'wx', 0o600);
+      const sealer = new StreamSealer(this.#key, id);
+      await handle.writeFile(sealer.header);
+      return new SpoolFileWriter(this, id, handle, sealer);
+    } catch (error) {
+      await handle?.close();
+      throw writeFailed(error);
+    }
+  }
+
+  /** Gives a synced draft its name, for good. */
+  async publish(id: string): Promise<void> {
+    const fan = id.slice(0, 2);
+    await this.#make(fan);
+    await rename(this.draftPath(id), this.path(id));
+    await syncFolder(join(this.folder, fan));
+  }
+
+  /** The plain octets in chunks, each verified before it is given out. `spool-missing`, `spool-corrupt`. */
+  async *open(id: string): AsyncGenerator<Buffer> {
+    let handle: FileHandle;
+    try {
+      handle = await open(this.path(id), 'r');
+    } catch (error) {
+      if (hasCode(error, 'ENOENT')) throw missing(id);
+      throw new SealpostError('file-access', `can not read the spool file ${id}`, { cause: error });
+    }
+    try {
+      const { size } = await handle.stat();
+      const head = Buffer.alloc(headerSize);
+      await handle.read(head, 0, headerSize, 0);
+      const opener = new StreamOpener(this.#key, id, head);
+      // Several chunks a read: fewer trips to the thread pool.
+      const step = (chunkSize + tagSize) * 4;
+      for (let offset = headerSize; offset === headerSize || offset < size; offset += step) {
+        const sealed = Buffer.allocUnsafe(Math.max(0, Math.min(step, size - offset)));
+        await handle.read(sealed, 0, sealed.length, offset);
+        for (let at = 0; at === 0 || at < sealed.length; at += chunkSize + tagSize) {
+          const end = at + chunkSize + tagSize;
+          yield opener.open(sealed.subarray(at, end), offset + end >= size);
+        }
+      }
+    } finally {
+      await handle.close();
+    }
+  }
+
+  async remove(id: string): Promise<void> {
+    await rm(this.path(id), { force: true });
+  }
+
+  /** Every file of the spool folder, drafts included. */
+  async *files(): AsyncGenerator<SpoolFile> {
+    for (const fan of await readdir(this.folder).catch(() => [])) {
+      for (const id of await readdir(join(this.folder, fan)).catch(() => [])) {
+        const path = join(this.folder, fan, id);
+        const stats = await stat(path).catch(() => undefined);
+        if (stats?.isFile()) yield { id, modifiedAt: stats.mtimeMs, path };
+      }
+    }
+  }
+
+  async #make(name: string): Promise<void> {
+    if (this.#made.has(name)) return;
+    await mkdir(join(this.folder, name), { recursive: true, mode: 0o700 });
+    await syncFolder(this.folder);
+    this.#made.add(name);
+  }
+}
+
+export function missing(id: string): SealpostError {
+  return new SealpostError('spool-missing', `stored octets ${id} are gone`);
+}

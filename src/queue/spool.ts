@@ -1,0 +1,160 @@
+/**
+ * The spool: sealed octets of messages. Small ones (up to `inlineLimit`) are one value in Redis, large ones a file;
+ * a writer begins small and moves to a file when it passes the limit.
+ */
+import { createHash, randomUUID } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { SealpostError } from '../errors.ts';
+import { guarded } from './connection.ts';
+import type { Keys } from './keys.ts';
+import { openWhole, type SpoolKey, sealWhole } from './seal.ts';
+import { missing, type SpoolFileWriter, type SpoolFolder } from './spool-file.ts';
+import type { FinishedOctets, Spool, SpoolRef, SpoolWriter } from './types.ts';
+
+export interface SpoolParts {
+  redis: Redis;
+  keys: Keys;
+  key: SpoolKey;
+  folder: SpoolFolder;
+  /** Octets. */
+  inlineLimit: number;
+}
+
+function newId(): string {
+  return randomUUID().replaceAll('-', '');
+}
+
+class Writer implements SpoolWriter {
+  octets = 0;
+  #parts: SpoolParts;
+  #hash = createHash('sha256');
+  #pieces: Buffer[] = [];
+  #file: Promise<SpoolFileWriter> | undefined;
+  #fileId = '';
+  // Writes follow each other even when the caller does not wait.
+  #tail: Promise<void> = Promise.resolve();
+  #ended = false;
+
+  constructor(parts: SpoolParts, trace: Buffer | undefined) {
+    this.#parts = parts;
+    if (trace) void this.#take(trace);
+  }
+
+  write(chunk: Buffer): Promise<void> | void {
+    if (this.#ended) throw new SealpostError('internal', 'octets were written after their end');
+    this.#hash.update(chunk);
+    return this.#take(chunk);
+  }
+
+  async commit(): Promise<SpoolRef> {
+    const [finished] = await this.finish();
+    if (!finished) throw new SealpostError('internal', 'no octets were finished');
+    const { ref, sealed } = finished;
+    const { redis, keys } = this.#parts;
+    if (sealed) await guarded('spool', redis.set(keys.octets(ref.id), sealed));
+    return ref;
+  }
+
+  async finish(copies = 1): Promise<FinishedOctets[]> {
+    if (this.#ended) throw new SealpostError('internal', 'octets were ended twice');
+    this.#ended = true;
+    const sha256 = this.#hash.digest('hex');
+    const facts = { octets: this.octets, sha256 };
+    if (!this.#file) {
+      const pieces = this.#pieces;
+      this.#pieces = [];
+      return Array.from({ length: copies }, () => {
+        const id = newId();
+        return { ref: { kind: 'inline', id, ...facts }, sealed: sealWhole(this.#parts.key, id, pieces) };
+      });
+    }
+    const file = await this.#file;
+    try {
+      await this.#tail;
+      await file.finish();
+    } catch (error) {
+      await file.abort();
+      throw error;
+    }
+    const ref: SpoolRef = { kind: 'file', id: this.#fileId, ...facts };
+    return Array.from({ length: copies }, () => ({ ref, sealed: null }));
+  }
+
+  async abort(): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#pieces = [];
+    const file = await this.#file?.catch(() => undefined);
+    await this.#tail.catch(() => undefined);
+    await file?.abort();
+  }
+
+  #take(chunk: Buffer): Promise<void> | void {
+    this.octets += chunk.length;
+    if (!this.#file && this.octets <= this.#parts.inlineLimit) {
+      this.#pieces.push(chunk);
+      return;
+    }
+    let octets = chunk;
+    if (!this.#file) {
+      this.#fileId = newId();
+      this.#file = this.#parts.folder.create(this.#fileId);
+      octets = Buffer.concat([...this.#pieces, chunk]);
+      this.#pieces = [];
+    }
+    const file = this.#file;
+    const written = this.#tail.then(async () => (await file).write(octets));
+    // A failure is reported by this write and by `finish`; it must not count as unhandled in between.
+    written.catch(() => undefined);
+    this.#tail = written;
+    return written;
+  }
+}
+
+export class LocalSpool implements Spool {
+  #parts: SpoolParts;
+
+  constructor(parts: SpoolParts) {
+    this.#parts = parts;
+  }
+
+  create(trace?: Buffer): SpoolWriter {
+    return new Writer(this.#parts, trace);
+  }
+
+  /** Seals a small value that the caller stores itself. */
+  sealInline(octets: Buffer): { ref: SpoolRef; sealed: Buffer } {
+    const id = newId();
+    const sha256 = createHash('sha256').update(octets).digest('hex');
+    const ref: SpoolRef = { kind: 'inline', id, octets: octets.length, sha256 };
+    return { ref, sealed: sealWhole(this.#parts.key, id, [octets]) };
+  }
+
+  /** Opens a value that the caller has read itself. */
+  openInline(ref: SpoolRef, sealed: Buffer): Buffer {
+    return openWhole(this.#parts.key, ref.id, sealed);
+  }
+
+  async *open(ref: SpoolRef): AsyncGenerator<Buffer> {
+    if (ref.kind === 'inline') yield await this.read(ref);
+    else yield* this.#parts.folder.open(ref.id);
+  }
+
+  async read(ref: SpoolRef): Promise<Buffer> {
+    if (ref.kind === 'file') {
+      const chunks: Buffer[] = [];
+      for await (const chunk of this.#parts.folder.open(ref.id)) chunks.push(chunk);
+      return Buffer.concat(chunks);
+    }
+    const { redis, keys, key } = this.#parts;
+    const sealed = await guarded('spool', redis.getBuffer(keys.octets(ref.id)));
+    if (!sealed) throw missing(ref.id);
+    return openWhole(key, ref.id, sealed);
+  }
+
+  async remove(ref: SpoolRef): Promise<void> {
+    const { redis, keys, folder } = this.#parts;
+    if (ref.kind === 'inline') await guarded('spool', redis.unlink(keys.octets(ref.id)));
+    else await folder.remove(ref.id);
+  }
+}
