@@ -38,7 +38,7 @@ const redis = z.strictObject({
     .describe(
       'strict: refuse to start on a server that could lose what was accepted (no append-only file, fsync not "always", or an eviction policy). relaxed: start all the same, with a warning.',
     ),
-  commandTimeout: duration()
+  commandTimeout: duration('100ms')
     .prefault('8s')
     .describe('How long a command may take before the sender is told to try again.'),
 });
@@ -89,7 +89,9 @@ const smtp = z.strictObject({
     .describe('Name in the greeting and in Received fields. Default: the name of the machine.'),
   tls: tlsFiles.optional().describe('Certificate for STARTTLS. Without it STARTTLS is not offered.'),
   requireTls: z.boolean().default(false).describe('Refuse MAIL before STARTTLS (530 5.7.0).'),
-  maxSize: size().prefault('150MiB').describe('Largest message; announced by SIZE, beyond it 552 5.3.4.'),
+  maxSize: size('1KiB')
+    .prefault('150MiB')
+    .describe('Largest message; announced by SIZE, beyond it 552 5.3.4.'),
   maxConnections: z
     .number()
     .int()
@@ -108,11 +110,11 @@ const smtp = z.strictObject({
     .min(1)
     .default(100)
     .describe('Recipients of one message; further ones get 452.'),
-  commandTimeout: duration().prefault('5m').describe('How long a client may be silent.'),
-  dataTimeout: duration()
+  commandTimeout: duration('1s').prefault('5m').describe('How long a client may be silent.'),
+  dataTimeout: duration('1s')
     .prefault('10m')
     .describe('How long DATA may take beyond what the minimum rate allows.'),
-  dataMinimumRate: size()
+  dataMinimumRate: size('1B')
     .prefault('1KiB')
     .describe('Octets per second that a client must reach in DATA, on average, once dataTimeout is over.'),
   greetingDelay: duration()
@@ -171,11 +173,11 @@ const imap = z.strictObject({
     .string()
     .default('Sealpost/Processed')
     .describe('Folder for the action move; made when it is missing.'),
-  pollInterval: duration()
+  pollInterval: duration('1s')
     .prefault('1m')
     .describe('Time between polls where IDLE is not available, and at the latest.'),
   idle: z.boolean().default(true).describe('Use IDLE where the server has it.'),
-  maxSize: size().prefault('150MiB').describe('Larger messages are left in the folder and reported.'),
+  maxSize: size('1KiB').prefault('150MiB').describe('Larger messages are left in the folder and reported.'),
 });
 
 const directoryDestination = z.strictObject({
@@ -191,7 +193,7 @@ const webhookDestination = z.strictObject({
   inlineLimit: size()
     .prefault('1MiB')
     .describe('Content up to this size stands in the JSON as base64; larger content by a signed URL.'),
-  timeout: duration().prefault('30s').describe('Time for one request.'),
+  timeout: duration('100ms').prefault('30s').describe('Time for one request.'),
   allowPrivate: z
     .boolean()
     .default(false)
@@ -224,6 +226,7 @@ const mailbox = z.strictObject({
   imap: imap.optional().describe('An IMAP folder to read.'),
   identities: z
     .array(name())
+    .min(1)
     .optional()
     .describe('Identities that may decrypt mail of this mailbox. Default: all.'),
   trust: z
@@ -238,10 +241,10 @@ const mailbox = z.strictObject({
     .default('suspend')
     .describe('Mail that is neither signed nor encrypted: hand it off with its verdict, or suspend it.'),
   require: z
-    .array(z.enum(['encrypted', 'signed']))
+    .array(z.enum(['encrypted', 'signed', 'partner']))
     .default([])
     .describe(
-      'What the verdict must show; else the message is suspended. signed means a valid signature by a trusted signer.',
+      'What the verdict must show; else the message is suspended. encrypted: it came encrypted. signed: a valid signature by a trusted signer, who is the partner where the partner has certificates. partner: from a partner of this file, known by signer or by address.',
     ),
   bodyPart: z
     .strictObject({
@@ -288,7 +291,7 @@ const partner = z.strictObject({
     .enum(['pkcs1', 'oaep-sha1', 'oaep-sha256', 'oaep-sha384', 'oaep-sha512'])
     .default('pkcs1')
     .describe('RSA key transport of outbound mail.'),
-  allowWeak: z.boolean().default(false).describe('Allow DES and RC2 for outbound mail.'),
+  allowWeak: z.boolean().default(false).describe('Allow DES, RC2 and SHA-1 signatures for outbound mail.'),
   sign: z
     .enum(['opaque', 'detached', 'none'])
     .default('opaque')
@@ -324,17 +327,17 @@ const partner = z.strictObject({
 
 const retry = z.strictObject({
   attempts: z.number().int().min(1).default(20).describe('Attempts before the message is suspended.'),
-  firstDelay: duration()
+  firstDelay: duration('100ms')
     .prefault('5s')
     .describe('Wait after the first failure; it doubles each time, with jitter.'),
-  maxDelay: duration().prefault('1h').describe('Longest wait.'),
+  maxDelay: duration('100ms').prefault('1h').describe('Longest wait.'),
 });
 
 const limits = z.strictObject({
   layers: z.number().int().min(1).default(10).describe('Nested S/MIME layers.'),
   parts: z.number().int().min(1).default(1000).describe('MIME parts of one message.'),
   depth: z.number().int().min(1).default(50).describe('Nesting of MIME parts.'),
-  headerSize: size().prefault('100KiB').describe('Size of one header block.'),
+  headerSize: size('1KiB').prefault('100KiB').describe('Size of one header block.'),
 });
 
 const workers = z.strictObject({

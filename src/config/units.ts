@@ -9,21 +9,27 @@ function scaled(text: string, units: Record<string, number>): number | undefined
   return match?.[1] === undefined || factor === undefined ? undefined : Math.round(Number(match[1]) * factor);
 }
 
-function unit(kind: string, units: Record<string, number>, example: string) {
+function unit(kind: string, units: Record<string, number>, example: string, least: string | undefined) {
+  const smallest = least === undefined ? undefined : scaled(least, units);
   return z.string().transform((text, context) => {
     const value = scaled(text.trim(), units);
+    if (value !== undefined && smallest !== undefined && value < smallest) {
+      context.addIssue({ code: 'custom', message: `is below ${least}, the least that is allowed` });
+      return z.NEVER;
+    }
     if (value !== undefined) return value;
     const names = Object.keys(units).join(', ');
     context.addIssue({
       code: 'custom',
-      message: `not a ${kind}: write a number and one of ${names}, such as ${example}`,
+      message: `is not a ${kind}: write a number and one of ${names}, such as ${example}`,
     });
     return z.NEVER;
   });
 }
 
-/** A time span such as `30s` or `7d`; the value is in milliseconds. */
-export const duration = () => unit('time span', durationUnits, '30s').meta({ format: 'duration' });
+/** A time span such as `30s` or `7d`, not shorter than `least`; the value is in milliseconds. */
+export const duration = (least?: string) =>
+  unit('time span', durationUnits, '30s', least).meta({ format: 'duration' });
 
-/** A number of octets such as `256KiB` or `100MiB`; the value is in octets. */
-export const size = () => unit('size', sizeUnits, '100MiB').meta({ format: 'size' });
+/** A number of octets such as `256KiB` or `100MiB`, not below `least`; the value is in octets. */
+export const size = (least?: string) => unit('size', sizeUnits, '100MiB', least).meta({ format: 'size' });

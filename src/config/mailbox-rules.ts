@@ -1,0 +1,203 @@
+import { parseAddressEntry } from './addresses.ts';
+import { isLoopback } from './hosts.ts';
+import type { SettingPath } from './problem.ts';
+import { checkNames, type Report } from './rules.ts';
+import type { Config, DestinationConfig, MailboxConfig } from './schema.ts';
+
+/** The queues of Sealpost itself under `redis.prefix`. */
+const ownQueues = ['inbound', 'handoff', 'outbound'];
+
+const quoted = (text: string) => JSON.stringify(text);
+
+export function checkMailboxes(config: Config, report: Report): void {
+  const { mailboxes, identities, trust, partners } = config;
+  checkNames(mailboxes, ['mailboxes'], 'a mailbox', report);
+  checkAddresses(mailboxes, 'mailboxes', report);
+  checkFolders(mailboxes, report);
+  if (mailboxes.length === 0 && partners.length === 0)
+    report([], 'there are neither mailboxes nor partners: nothing will be done', { severity: 'warning' });
+
+  const known = identities.map(({ name }) => name);
+  const pinned = partners.some(({ certificates }) => certificates.length > 0);
+  mailboxes.forEach((mailbox, index) => {
+    const at: SettingPath = ['mailboxes', index];
+    mailbox.identities?.forEach((name, entry) => {
+      if (!known.includes(name))
+        report([...at, 'identities', entry], `there is no identity ${name}`, { hint: knownNames(known) });
+    });
+    if (mailbox.addresses.length === 0 && mailbox.imap === undefined)
+      report(at, 'has neither addresses nor imap, so nothing can arrive', {
+        hint: 'write addresses for the SMTP listener, or imap',
+      });
+    if (
+      mailbox.require.includes('signed') &&
+      !pinned &&
+      trust.anchors.length + mailbox.trust.anchors.length === 0
+    )
+      report([...at, 'require'], 'asks for a trusted signature, and nothing is trusted', {
+        hint: 'write trust.anchors, or the certificates of partners',
+      });
+    if (mailbox.require.includes('partner') && partners.length === 0)
+      report([...at, 'require'], 'asks for a known partner, and there is none', { hint: 'write partners' });
+    if (mailbox.require.includes('encrypted') && known.length === 0)
+      report([...at, 'require'], 'asks for encryption, and there is no identity to decrypt with', {
+        hint: 'write identities',
+      });
+    if (mailbox.notSmime === 'pass' && mailbox.require.some((each) => each !== 'partner'))
+      report([...at, 'notSmime'], 'is pass, but what require asks for suspends such mail all the same', {
+        severity: 'warning',
+        hint: 'remove one of the two',
+      });
+    checkImap(mailbox, [...at, 'imap'], report);
+    checkDestinations(mailbox.destinations, [...at, 'destinations'], config, report);
+  });
+}
+
+/** `known: a, b` for a name that does not exist. */
+export function knownNames(known: readonly string[]): string {
+  return known.length === 0 ? 'there is none in the file' : `known: ${known.join(', ')}`;
+}
+
+/** Each address is valid and belongs to one entry; a difference in case only is pointed out. */
+export function checkAddresses(
+  owners: readonly { name: string; addresses: readonly string[] }[],
+  where: 'mailboxes' | 'partners',
+  report: Report,
+): void {
+  const seen = new Map<string, string>();
+  const folded = new Map<string, string>();
+  owners.forEach(({ name, addresses }, index) => {
+    addresses.forEach((address, entry) => {
+      const at = [where, index, 'addresses', entry];
+      const parsed = parseAddressEntry(address);
+      if (parsed === undefined || (where === 'partners' && parsed.kind === 'postmaster')) {
+        report(at, `${quoted(address)} is not an address`, {
+          hint: 'write user@example.com, or "@example.com" for a whole domain',
+        });
+        return;
+      }
+      const other = seen.get(parsed.key);
+      const alike = folded.get(parsed.key.toLowerCase());
+      if (other !== undefined)
+        report(at, `${quoted(address)} is an address of ${other === name ? 'this entry' : other} already`, {
+          hint: 'keep one of them',
+        });
+      else if (alike !== undefined && alike !== name)
+        report(at, `${quoted(address)} differs from an address of ${alike} in upper and lower case only`, {
+          severity: 'warning',
+          hint: 'mail is told apart by the exact form, any other form goes to the first one',
+        });
+      seen.set(parsed.key, name);
+      if (alike === undefined) folded.set(parsed.key.toLowerCase(), name);
+    });
+  });
+}
+
+/** Two mailboxes that read one folder would take each other's mail. */
+function checkFolders(mailboxes: readonly MailboxConfig[], report: Report): void {
+  const seen = new Map<string, string>();
+  mailboxes.forEach(({ name, imap }, index) => {
+    if (imap === undefined) return;
+    const key = JSON.stringify([imap.host.toLowerCase(), imap.port, imap.user, imap.folder]);
+    const other = seen.get(key);
+    if (other !== undefined)
+      report(['mailboxes', index, 'imap', 'folder'], `mailbox ${other} reads this folder already`, {
+        hint: 'let each mailbox read a folder of its own',
+      });
+    seen.set(key, name);
+  });
+}
+
+function checkImap({ imap }: MailboxConfig, at: SettingPath, report: Report): void {
+  if (imap === undefined) return;
+  const { password, oauth2, tls, port } = imap;
+  if (password === undefined && oauth2 === undefined)
+    report(at, 'has neither password nor oauth2', { hint: 'write one of them, to log in with' });
+  if (password !== undefined && oauth2 !== undefined)
+    report([...at, 'oauth2'], 'stands beside password', { hint: 'keep one of them' });
+  if (oauth2 !== undefined) {
+    const grant = [oauth2.tokenUrl, oauth2.clientId, oauth2.clientSecret];
+    const written = grant.filter((each) => each !== undefined).length;
+    const wrong = oauth2.accessToken === undefined ? written < 3 : written > 0;
+    if (wrong)
+      report([...at, 'oauth2'], 'needs accessToken, or tokenUrl with clientId and clientSecret', {
+        hint: 'write one of the two ways',
+      });
+    if (oauth2.tokenUrl?.startsWith('http:') && !isLoopback(new URL(oauth2.tokenUrl).hostname))
+      report([...at, 'oauth2', 'tokenUrl'], 'would send the client secret in the clear', {
+        hint: 'write https:',
+      });
+  }
+  if (tls === 'none' && !isLoopback(imap.host))
+    report([...at, 'tls'], 'none is for this machine only: password and mail would go in the clear', {
+      hint: 'write implicit or starttls',
+    });
+  if ((tls === 'starttls' && port === 993) || (tls === 'implicit' && port === 143))
+    report([...at, 'port'], `${port} is not the usual port for tls ${tls}`, {
+      severity: 'warning',
+      hint: 'usual are 993 for implicit and 143 for starttls',
+    });
+  if (imap.action === 'move' && imap.moveTo === imap.folder)
+    report([...at, 'moveTo'], 'is the folder that is read', { hint: 'name another folder' });
+}
+
+function checkDestinations(
+  destinations: readonly DestinationConfig[],
+  at: SettingPath,
+  config: Config,
+  report: Report,
+): void {
+  const seen = new Set<string>();
+  destinations.forEach((destination, index) => {
+    const here = [...at, index];
+    const name = destination.name ?? destination.type;
+    if (seen.has(name))
+      report(
+        destination.name === undefined ? here : [...here, 'name'],
+        `a destination ${name} is there already`,
+        {
+          hint: 'give it a name of its own: retries and the ledger tell destinations apart by name',
+        },
+      );
+    seen.add(name);
+    if (destination.type !== 'directory' && config.http.port === undefined)
+      report(
+        [...here, 'type'],
+        'content above inlineLimit is handed off by a URL, and there is no HTTP listener',
+        {
+          severity: 'warning',
+          hint: 'write http.port and http.publicUrl',
+        },
+      );
+    if (destination.type === 'webhook') checkWebhook(destination, here, report);
+    if (destination.type === 'queue') {
+      const sameServer = (destination.prefix ?? config.redis.prefix) === config.redis.prefix;
+      if (sameServer && ownQueues.includes(destination.queue))
+        report([...here, 'queue'], `${destination.queue} is a queue of Sealpost itself`, {
+          hint: 'choose another name, or another prefix',
+        });
+    }
+  });
+}
+
+function checkWebhook(
+  webhook: Extract<DestinationConfig, { type: 'webhook' }>,
+  at: SettingPath,
+  report: Report,
+): void {
+  const url = new URL(webhook.url);
+  if (url.username !== '' || url.password !== '')
+    report([...at, 'url'], 'holds a user or password', {
+      hint: 'remove it; requests are signed with the secret',
+    });
+  const loopback = isLoopback(url.hostname);
+  if (url.protocol === 'http:' && !loopback)
+    report([...at, 'url'], 'is http: decrypted content would go in the clear', {
+      severity: 'warning',
+      hint: 'write https:',
+    });
+  if (loopback && !webhook.allowPrivate)
+    report([...at, 'url'], 'is on this machine, which is refused without allowPrivate', {
+      hint: 'write allowPrivate: true',
+    });
+}

@@ -1,0 +1,73 @@
+import { parseAddressEntry } from './addresses.ts';
+import { isLoopback } from './hosts.ts';
+import { checkAddresses, knownNames } from './mailbox-rules.ts';
+import type { SettingPath } from './problem.ts';
+import { checkNames, type Report } from './rules.ts';
+import type { Config, PartnerConfig } from './schema.ts';
+
+export function checkPartners({ partners, identities }: Config, report: Report): void {
+  checkNames(partners, ['partners'], 'a partner', report);
+  checkAddresses(partners, 'partners', report);
+  const known = identities.map(({ name }) => name);
+  partners.forEach((partner, index) => {
+    const at: SettingPath = ['partners', index];
+    checkProtection(partner, at, known, report);
+    checkRoute(partner, [...at, 'route'], report);
+    if (partner.from !== undefined && parseAddressEntry(partner.from)?.kind !== 'address')
+      report([...at, 'from'], 'is not an address', { hint: 'write user@example.com' });
+  });
+}
+
+function checkProtection(partner: PartnerConfig, at: SettingPath, known: readonly string[], report: Report) {
+  const { encrypt, sign, identity, certificates, contentEncryption, digest, allowWeak } = partner;
+  if (encrypt && certificates.length === 0)
+    report(at, 'has no certificates to encrypt with', {
+      hint: "write certificates with the partner's certificate, or encrypt: false",
+    });
+  if (sign !== 'none' && identity === undefined)
+    report(at, 'has no identity that signs', {
+      hint: `write identity, or sign: none; ${knownNames(known)}`,
+    });
+  if (identity !== undefined && !known.includes(identity))
+    report([...at, 'identity'], `there is no identity ${identity}`, { hint: knownNames(known) });
+  if (!encrypt && sign === 'none')
+    report(at, 'mail to it is neither encrypted nor signed', { severity: 'warning' });
+  if (encrypt && !allowWeak && /^(des-cbc|rc2-)/.test(contentEncryption))
+    report([...at, 'contentEncryption'], `${contentEncryption} can be broken by anyone`, {
+      hint: 'write aes-256-cbc; where the partner reads nothing better, allowWeak: true',
+    });
+  if (sign !== 'none' && !allowWeak && digest === 'sha1')
+    report([...at, 'digest'], 'sha1 no longer protects a signature', {
+      hint: 'write sha256; where the partner reads nothing better, allowWeak: true',
+    });
+}
+
+function checkRoute({ route }: PartnerConfig, at: SettingPath, report: Report): void {
+  const { host, tls, user, password } = route;
+  if (user !== undefined && password === undefined)
+    report([...at, 'user'], 'has no password beside it', { hint: 'write password, or remove user' });
+  if (password !== undefined && user === undefined)
+    report([...at, 'password'], 'has no user beside it', { hint: 'write user, or remove password' });
+  if (user !== undefined && host === undefined)
+    report([...at, 'user'], 'would log in to whatever server the MX records name', {
+      hint: 'write host, or remove user and password',
+    });
+  if (
+    user !== undefined &&
+    host !== undefined &&
+    !isLoopback(host) &&
+    (tls === 'none' || tls === 'opportunistic')
+  )
+    report([...at, 'tls'], `${tls} would send the password in the clear`, {
+      hint: 'write required or implicit',
+    });
+  if (tls === 'implicit' && host === undefined)
+    report([...at, 'tls'], 'implicit is not spoken by the servers of MX records', {
+      hint: 'write host, or required',
+    });
+  if (tls === 'none' && host !== undefined && !isLoopback(host))
+    report([...at, 'tls'], 'none: addresses and header fields go in the clear', {
+      severity: 'warning',
+      hint: 'write required where the server has TLS',
+    });
+}
