@@ -49,7 +49,11 @@ function parse(octets: Buffer[]): Promise<Parsed> {
       if (data.type === 'attachment') {
         data.content.on('end', () => data.release?.());
         data.content.on('data', () => {});
-      } else parsed.text = data.text ?? (typeof data.html === 'string' ? data.html : undefined);
+      } else {
+        // it gives an empty text beside the HTML when it was told not to make one from it
+        const html = typeof data.html === 'string' ? data.html : undefined;
+        parsed.text = html ?? data.text;
+      }
     });
     parser.on('error', () => resolve(parsed));
     parser.on('end', () => resolve(parsed));
@@ -79,13 +83,19 @@ function single(headers: Headers | undefined, key: string): string | null {
   return typeof value === 'string' ? value : null;
 }
 
+/** mailparser takes the present time for a date that it can not read; here that is null. */
+function readDate(value: string | undefined): string | null {
+  // V8 reads RFC 5322 dates with their comments, and much that is none
+  if (value === undefined || !/\d{1,2} [A-Za-z]{3} \d{2,4} \d{1,2}:\d{2}/.test(value)) return null;
+  const time = Date.parse(value);
+  return Number.isNaN(time) ? null : new Date(time).toISOString();
+}
+
 /** Decodes the fields of the message (RFC 2047, RFC 5322); what can not be read is null or empty. */
 export async function readHeaders(headers: HeaderBlock): Promise<HeadersJson> {
-  const wanted = ['subject', 'from', 'to', 'cc', 'reply-to', 'message-id', 'in-reply-to', 'date'];
+  const wanted = ['subject', 'from', 'to', 'cc', 'reply-to', 'message-id', 'in-reply-to'];
   const fields = headers.fields.filter((field) => wanted.includes(field.key)).map((field) => field.raw);
   const parsed = (await parse([...fields, Buffer.from('\r\n')])).headers;
-  const date = parsed?.get('date');
-  const dated = date instanceof Date && !Number.isNaN(date.getTime()) && headers.get('date') !== undefined;
   return {
     subject: single(parsed, 'subject'),
     from: addresses(parsed, 'from'),
@@ -94,7 +104,7 @@ export async function readHeaders(headers: HeaderBlock): Promise<HeadersJson> {
     replyTo: addresses(parsed, 'reply-to'),
     messageId: single(parsed, 'message-id'),
     inReplyTo: single(parsed, 'in-reply-to'),
-    date: dated ? date.toISOString() : null,
+    date: readDate(headers.get('date')),
   };
 }
 
