@@ -48,7 +48,7 @@ function checkIdentities({ identities }: Config, report: Report): void {
       });
     if (pkcs12 === undefined && key === undefined)
       report(at, 'has no private key', {
-        hint: 'write pkcs12, or certificate and key (key alone when one PEM file holds both)',
+        hint: 'write pkcs12, or certificate and key; key alone when one PEM file holds both',
       });
   });
 }
