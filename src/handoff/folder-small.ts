@@ -63,7 +63,7 @@ export async function writeSmall(
   };
   try {
     put('message.eml', message.prefix.length === 0 ? content : Buffer.concat([message.prefix, content]));
-    put('verdict.json', `${JSON.stringify(delivery.verdict)}\n`);
+    put('verdict.json', `${JSON.stringify(delivery.verdict, undefined, 2)}\n`);
     const bodyFile = body === undefined ? '' : bodyFileName(body.facts);
     if (body !== undefined) put(bodyFile, body.sink.toBuffer());
     if (showParts(list)) {

@@ -109,7 +109,7 @@ export async function writeStreamed(
     walker.end();
     await parts.run();
     await eml.sync();
-    await putSynced(at('verdict.json'), `${JSON.stringify(delivery.verdict)}\n`);
+    await putSynced(at('verdict.json'), `${JSON.stringify(delivery.verdict, undefined, 2)}\n`);
     const number = chooseBodyPart(parts.files, settings.bodyPart);
     const body = parts.files.find((part) => part.number === number);
     if (body !== undefined) await link(at('parts', body.file), at(bodyFileName(body)));
