@@ -3,12 +3,14 @@ import { hostname } from 'node:os';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
 import type { Config, MailboxConfig } from '../config/schema.ts';
+import { readPrivateFile } from '../config/secrets.ts';
 import { SealpostError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { Intake } from '../queue/types.ts';
 import { Connection, type ConnectionPolicy } from './connection.ts';
 import { Gate } from './gate.ts';
 import { Recipients } from './recipients.ts';
-import { type Intake, Session } from './session.ts';
+import { Session } from './session.ts';
 
 /** Milliseconds that the durable store of a message may take before the client reads 451. */
 const STORE_TIMEOUT = 30_000;
@@ -18,7 +20,7 @@ const MAX_COMMAND = 4096;
 export interface SmtpReceiverParts {
   config: Config['smtp'];
   mailboxes: readonly MailboxConfig[];
-  intake: Intake;
+  intake: Pick<Intake, 'begin' | 'commit'>;
   log: Log;
   /** Milliseconds; default 30,000. */
   storeTimeout?: number;
@@ -39,7 +41,7 @@ export interface SmtpReceiver {
  * means that the intake has the message on disk. No Received field is added: the octets are kept as they came
  * (ids and signatures depend on them) and the trace facts stand in the origin.
  *
- * Errors: `config-invalid`, `file-access`, `certificate-malformed`; `listen-failed` from `listen`.
+ * Errors: `config-invalid`, `file-access`, `file-mode`, `certificate-malformed`; `listen-failed` from `listen`.
  */
 export function createSmtpReceiver(parts: SmtpReceiverParts): SmtpReceiver {
   const { config, log } = parts;
@@ -174,16 +176,9 @@ async function drain(servers: readonly Listener[], gate: Gate, timeout: number):
 }
 
 function readTls(files: { cert: string; key: string }): SecureContextOptions {
-  const read = (path: string) => {
-    try {
-      return readFileSync(path);
-    } catch (cause) {
-      throw new SealpostError('file-access', `smtp.tls: can not read ${path}`, { cause });
-    }
-  };
   const options: SecureContextOptions = {
-    cert: read(files.cert),
-    key: read(files.key),
+    cert: readCertificates(files.cert),
+    key: readPrivateFile(files.key),
     minVersion: 'TLSv1.2',
   };
   try {
@@ -195,4 +190,12 @@ function readTls(files: { cert: string; key: string }): SecureContextOptions {
     });
   }
   return options;
+}
+
+function readCertificates(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    throw new SealpostError('file-access', `smtp.tls.cert: can not read ${path}`, { cause });
+  }
 }

@@ -3,30 +3,17 @@ import type { SMTPServerAddress, SMTPServerSession } from 'smtp-server';
 import { SealpostError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { parseMailbox } from '../message/mailbox.ts';
-import type { Envelope, Origin } from '../queue/types.ts';
+import type { Intake, IntakeEntry, Origin, SpoolWriter } from '../queue/types.ts';
 import type { Connection } from './connection.ts';
 import type { Gate } from './gate.ts';
 import { messagesAccepted, octetsAccepted } from './metrics.ts';
 import type { Recipients } from './recipients.ts';
 import { type Reply, ReplyError, replyFor, replyTo } from './replies.ts';
-import { type DataLimits, type Entry, Transaction } from './transaction.ts';
-
-/** One message for one mailbox. */
-export interface Arrival {
-  mailbox: string;
-  origin: Origin;
-  envelope: Envelope;
-  messageId: string | null;
-}
-
-/** What the receiver needs of the queue's intake. */
-export interface Intake {
-  begin(): Entry & { commit(arrivals: Arrival[]): Promise<{ id: string }[]> };
-}
+import { type DataLimits, Transaction } from './transaction.ts';
 
 interface SessionParts {
   recipients: Recipients;
-  intake: Intake;
+  intake: Pick<Intake, 'begin' | 'commit'>;
   log: Log;
   gate: Gate;
   requireTls: boolean;
@@ -82,9 +69,9 @@ export class Session {
     const connection = this.#connections.get(smtp);
     if (connection === undefined) throw new SealpostError('internal', 'an SMTP session without a connection');
     const { limits, log } = this.#parts;
-    const arrivals = this.#arrivals(smtp);
-    const entry = this.#parts.intake.begin();
-    const transaction = new Transaction(entry, limits, log, Date.now());
+    const entries = this.#entries(smtp);
+    const writer = this.#parts.intake.begin();
+    const transaction = new Transaction(writer, limits, log, Date.now());
     connection.transaction = transaction;
 
     stream.on('data', (chunk: Buffer) => {
@@ -106,7 +93,7 @@ export class Session {
       }
     });
     stream.on('end', async () => {
-      const answer = transaction.end() ?? (await this.#store(entry, arrivals, transaction));
+      const answer = transaction.end() ?? (await this.#store(writer, entries, transaction));
       connection.transaction = undefined;
       if (typeof answer === 'string') connection.forgive();
       if (typeof answer === 'string') done(null, answer);
@@ -117,32 +104,31 @@ export class Session {
 
   /** The text of the 250, or the reply of a failure, in time. */
   async #store(
-    entry: ReturnType<Intake['begin']>,
-    arrivals: Arrival[],
+    writer: SpoolWriter,
+    entries: IntakeEntry[],
     transaction: Transaction,
   ): Promise<string | Reply> {
-    const { log, limits } = this.#parts;
+    const { intake, log, limits } = this.#parts;
     const messageId = transaction.messageId;
-    for (const arrival of arrivals) arrival.messageId = messageId;
+    for (const entry of entries) entry.messageId = messageId;
     try {
-      const stored = await within(limits.storeTimeout, entry.commit(arrivals), (err) =>
+      const stored = await within(limits.storeTimeout, intake.commit(writer, entries), (err) =>
         log.error({ err }, 'a commit failed after its deadline'),
       );
       messagesAccepted.inc();
       octetsAccepted.inc(transaction.octets);
       const ids = stored.map(({ id }) => id);
-      log.info({ ids, octets: transaction.octets, origin: arrivals[0]?.origin.detail }, 'message accepted');
+      log.info({ ids, octets: transaction.octets, origin: entries[0]?.origin.detail }, 'message accepted');
       return `2.0.0 Ok: queued as ${ids.join(' ')}`;
     } catch (error) {
       log.error({ err: error, octets: transaction.octets }, 'a message could not be stored');
-      // after the deadline the commit may still succeed; the client sends again, and the intake knows the content
-      transaction.fail(replyFor(error));
+      // it may have succeeded all the same, or may still: the client sends again, and the intake knows the content
       return replyFor(error);
     }
   }
 
   /** One entry for each mailbox, with the recipients that are its own. */
-  #arrivals(smtp: SMTPServerSession): Arrival[] {
+  #entries(smtp: SMTPServerSession): IntakeEntry[] {
     const { mailFrom } = smtp.envelope;
     const from = mailFrom === false ? '' : mailFrom.address;
     const origin: Origin = { kind: 'smtp', detail: traceOf(smtp) };

@@ -1,5 +1,6 @@
 import type { Log } from '../log.ts';
 import { MessageIdFinder } from '../message/message-id.ts';
+import type { SpoolWriter } from '../queue/types.ts';
 import { LineEnds } from './line-ends.ts';
 import { type Reply, replyFor, replyTo } from './replies.ts';
 
@@ -13,19 +14,13 @@ export interface DataLimits {
   storeTimeout: number;
 }
 
-/** What the transaction needs of the intake's entry. */
-export interface Entry {
-  write(chunk: Buffer): Promise<void> | void;
-  abort(): Promise<void>;
-}
-
 /**
  * The octets of one DATA on their way into the spool: counted, checked, never held. The first failure wins;
  * what comes after it is read and dropped, since a client must be heard to the end before it reads a reply.
  */
 export class Transaction {
   octets = 0;
-  readonly #entry: Entry;
+  readonly #writer: Pick<SpoolWriter, 'write' | 'abort'>;
   readonly #limits: DataLimits;
   readonly #log: Log;
   readonly #lineEnds = new LineEnds();
@@ -36,8 +31,8 @@ export class Transaction {
   #waitingSince = 0;
   #waited = 0;
 
-  constructor(entry: Entry, limits: DataLimits, log: Log, now: number) {
-    this.#entry = entry;
+  constructor(writer: Pick<SpoolWriter, 'write' | 'abort'>, limits: DataLimits, log: Log, now: number) {
+    this.#writer = writer;
     this.#limits = limits;
     this.#log = log;
     this.#startedAt = now;
@@ -60,7 +55,7 @@ export class Transaction {
     if (this.#lineEnds.bare) return this.fail(replyTo('line-ends'));
     this.#messageId.push(chunk);
     try {
-      const wait = this.#entry.write(chunk);
+      const wait = this.#writer.write(chunk);
       return wait === undefined ? undefined : this.#wait(wait);
     } catch (error) {
       return this.#broken(error);
@@ -79,7 +74,7 @@ export class Transaction {
   fail(reply: Reply): undefined {
     if (this.#failure !== undefined) return;
     this.#failure = reply;
-    this.#entry
+    this.#writer
       .abort()
       .catch((err: unknown) => this.#log.warn({ err }, 'an aborted message was not removed'));
   }

@@ -1,0 +1,27 @@
+import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** Waits until something listens on the port. */
+export async function reachable(port: number, host = '127.0.0.1'): Promise<void> {
+  for (let attempt = 0; attempt < 500; attempt++) {
+    const ok = await new Promise<boolean>((resolve) => {
+      const socket = connect(port, host, () => {
+        socket.destroy();
+        resolve(true);
+      });
+      socket.on('error', () => resolve(false));
+    });
+    if (ok) return;
+    await sleep(20);
+  }
+  throw new Error(`nothing listens on port ${port}`);
+}
+
+/** Waits until the condition holds; fails after ten seconds. */
+export async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
+  for (let attempt = 0; attempt < 1000; attempt++) {
+    if (await condition()) return;
+    await sleep(10);
+  }
+  throw new Error(`did not happen: ${what}`);
+}
