@@ -59,6 +59,7 @@ export const errorCodes = {
   'send-refused': "the partner's server refused the message for good",
   'imap-failed': 'the mailbox could not be polled',
   'attempts-exhausted': 'the retry schedule has ended without success',
+  'worker-crashed': 'working on it ended the process several times',
   internal: 'a defect of Sealpost',
 } as const;
 

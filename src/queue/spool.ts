@@ -157,4 +157,9 @@ export class LocalSpool implements Spool {
     if (ref.kind === 'inline') await guarded('spool', redis.unlink(keys.octets(ref.id)));
     else await folder.remove(ref.id);
   }
+
+  /** Removes a file of which only the id is known. */
+  async removeFile(id: string): Promise<void> {
+    await this.#parts.folder.remove(id);
+  }
 }

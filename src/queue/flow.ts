@@ -1,0 +1,159 @@
+/** The steps of a message between the queues: each one script, so that a crash leaves it done or not begun. */
+import type { Redis } from 'ioredis';
+import { SealpostError } from '../errors.ts';
+import { guarded } from './connection.ts';
+import { octetsToken } from './intake.ts';
+import type { Keys } from './keys.ts';
+import { eventLine, isState } from './ledger.ts';
+import { run, type Script, scripts } from './scripts.ts';
+import type { LocalSpool } from './spool.ts';
+import type {
+  DecodedOutcome,
+  Facts,
+  Fetched,
+  Flow,
+  HandoffJob,
+  InboundJob,
+  Jobs,
+  LedgerEventType,
+  OutboundJob,
+  QueueName,
+  SpoolRef,
+} from './types.ts';
+
+export interface FlowParts {
+  redis: Redis;
+  keys: Keys;
+  spool: LocalSpool;
+  /** Milliseconds that the original of a delivered message is kept. */
+  keepOriginal: number;
+}
+
+/** What a suspended job is called in the record: a message may have one for each destination. */
+function workName(queue: QueueName, job: Jobs[QueueName]): string {
+  return queue === 'handoff' && 'destination' in job ? `handoff.${job.destination}` : queue;
+}
+
+export class RedisFlow implements Flow {
+  #parts: FlowParts;
+
+  constructor(parts: FlowParts) {
+    this.#parts = parts;
+  }
+
+  async fetch(id: string, refs: SpoolRef[]): Promise<Fetched> {
+    const { redis, keys, spool } = this.#parts;
+    // One round trip: the connection sends what was asked for in one turn of the event loop together.
+    const [state, ...values] = await guarded(
+      'fetch',
+      Promise.all([
+        redis.hget(keys.message(id), 's'),
+        ...refs.map((ref) => (ref.kind === 'inline' ? redis.getBuffer(keys.octets(ref.id)) : null)),
+      ]),
+    );
+    const octets = refs.map((ref, index) => {
+      const sealed = values[index];
+      return sealed ? spool.openInline(ref, sealed) : null;
+    });
+    return { state: isState(state) ? state : null, octets };
+  }
+
+  async decoded(job: InboundJob, outcome: DecodedOutcome): Promise<void> {
+    const { spool } = this.#parts;
+    const [content] = await outcome.content.finish();
+    if (!content) throw new SealpostError('internal', 'the decoded content was not finished');
+    const result = spool.sealInline(outcome.result);
+    const now = Date.now();
+    const args: (string | number | Buffer)[] = [
+      now,
+      job.id,
+      eventLine({ type: 'decoded', at: now, facts: outcome.facts }),
+      outcome.partner ?? '',
+      octetsToken(content.ref),
+      content.sealed ?? '',
+      octetsToken(result.ref),
+      result.sealed,
+    ];
+    for (const destination of outcome.destinations) {
+      const handoff: HandoffJob = {
+        id: job.id,
+        mailbox: job.mailbox,
+        destination,
+        origin: job.origin,
+        envelope: job.envelope,
+        receivedAt: job.receivedAt,
+        original: job.octets,
+        content: content.ref,
+        result: result.ref,
+      };
+      args.push(destination, JSON.stringify(handoff));
+    }
+    const taken = await this.#run(scripts.decoded, args);
+    // Somebody else has decoded it (a lost lock), or a person has ended it.
+    if (taken === 0 && content.ref.kind === 'file') await spool.remove(content.ref);
+  }
+
+  async handedOff(job: HandoffJob, facts: Facts): Promise<{ delivered: boolean }> {
+    const now = Date.now();
+    const reply = await this.#run(scripts.handedOff, [
+      now,
+      job.id,
+      job.destination,
+      eventLine({ type: 'handed-off', at: now, facts: { destination: job.destination, ...facts } }),
+      eventLine({ type: 'delivered', at: now, facts: {} }),
+      this.#parts.keepOriginal,
+    ]);
+    return { delivered: (await this.#release(reply)) === 1 };
+  }
+
+  async sent(job: OutboundJob, facts: Facts): Promise<void> {
+    await this.#release(await this.#run(scripts.sent, this.#event(job.id, 'sent', facts)));
+  }
+
+  async suspend<N extends QueueName>(
+    queue: N,
+    job: Jobs[N],
+    reason: string,
+    facts: Facts = {},
+  ): Promise<void> {
+    const work = workName(queue, job);
+    const event = this.#event(job.id, 'suspended', { reason, work, ...facts });
+    await this.#run(scripts.suspend, [...event, reason, work, queue, JSON.stringify(job)]);
+  }
+
+  async resume(id: string, by?: string): Promise<boolean> {
+    const reply = await this.#run(scripts.resume, this.#event(id, 'resumed', by === undefined ? {} : { by }));
+    if (reply === -1) throw unknownMessage(id);
+    return reply === 1;
+  }
+
+  async terminate(id: string, why: string): Promise<boolean> {
+    const reply = await this.#run(scripts.terminate, this.#event(id, 'terminated', { why }));
+    const outcome = await this.#release(reply);
+    if (outcome === -1) throw unknownMessage(id);
+    return outcome === 1;
+  }
+
+  #event(id: string, type: LedgerEventType, facts: Facts): (string | number | Buffer)[] {
+    const now = Date.now();
+    return [now, id, eventLine({ type, at: now, facts })];
+  }
+
+  async #run(script: Script, args: (string | number | Buffer)[]): Promise<unknown> {
+    return await run(this.#parts.redis, this.#parts.keys.prefix, script, args, 'flow');
+  }
+
+  /** Removes the files that a script's reply names after its outcome; returns the outcome. */
+  async #release(reply: unknown): Promise<unknown> {
+    if (!Array.isArray(reply)) return reply;
+    const [outcome, ...files]: unknown[] = reply;
+    for (const id of files) await this.#parts.spool.removeFile(String(id));
+    return outcome;
+  }
+}
+
+function unknownMessage(id: string): SealpostError {
+  return new SealpostError('message-unknown', `there is no message ${id}`, {
+    hint: 'see sealpost messages list',
+  });
+}

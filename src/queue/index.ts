@@ -1,0 +1,153 @@
+/** The queue room, composed: one connection for what must answer in time, workers' connections on demand. */
+import { join } from 'node:path';
+import type { Redis } from 'ioredis';
+import type { Config } from '../config/schema.ts';
+import { SealpostError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { connect, disconnect, guarded, ready, redisError, redisTarget } from './connection.ts';
+import { ensureDurability } from './durability.ts';
+import { RedisFlow } from './flow.ts';
+import { RedisIntake } from './intake.ts';
+import { type Keys, keysOf } from './keys.ts';
+import { RedisLedger } from './ledger.ts';
+import { privateServerUrl } from './private-server.ts';
+import { BullQueues, prepareQueues } from './queues.ts';
+import { openValue, type SpoolKey, sealValue } from './seal.ts';
+import { LocalSpool } from './spool.ts';
+import { SpoolFolder } from './spool-file.ts';
+import { loadSpoolKey } from './spool-key.ts';
+import { type SweepResult, sweep } from './sweep.ts';
+import type { Flow, Intake, Ledger, Queues, Spool } from './types.ts';
+
+export interface QueueRoom {
+  /** Prefix of all keys. */
+  prefix: string;
+  /** A connection that fails fast. */
+  redis: Redis;
+  spool: Spool;
+  ledger: Ledger;
+  intake: Intake;
+  flow: Flow;
+  queues: Queues;
+  sweep(): Promise<SweepResult>;
+  /** Seals a small JSON value; `context` says what it is, and opens it only for the same one. */
+  seal(context: string, value: unknown): Buffer;
+  /** `spool-corrupt` when it was changed or is for another context. */
+  unseal(context: string, sealed: Buffer): unknown;
+  /** Closes every connection, workers included. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface OpenOptions {
+  /** Name of the process in the connection's name. */
+  role: string;
+  log: Log;
+  /** Check the server's durability settings; false for commands that only read. Default true. */
+  checkDurability?: boolean;
+  /** Sweep every now and then in this process. Default false. */
+  sweep?: boolean;
+}
+
+const sweepEvery = 15 * 60_000;
+
+/**
+ * Opens the room: `redis.url`, or the private server of the data folder (which somebody has started).
+ * `redis-unreachable`, `redis-not-durable`, `spool-corrupt` (the key is not the one that sealed what is there),
+ * `config-invalid`, `file-access`, `file-mode`.
+ */
+export async function openQueue(config: Config, options: OpenOptions): Promise<QueueRoom> {
+  const { log } = options;
+  const key = await loadSpoolKey(config.spool, config.dataDir);
+  const url = config.redis.url ?? (await privateServerUrl(config.dataDir));
+  const target = redisTarget(config.redis, url);
+  const keys = keysOf(config.redis.prefix);
+  const redis = connect(target, 'producer', log, options.role);
+  try {
+    await ready(redis, target);
+    if (options.checkDurability ?? true) await ensureDurability(redis, config.redis.durability, log);
+    await checkKey(redis, keys, key);
+    await prepareQueues(redis, keys);
+  } catch (error) {
+    await disconnect(redis);
+    throw error;
+  }
+
+  const folder = new SpoolFolder(config.spool.directory ?? join(config.dataDir, 'spool'), key);
+  const spool = new LocalSpool({ redis, keys, key, folder, inlineLimit: config.spool.inlineLimit });
+  const ledger = new RedisLedger(redis, keys);
+  const { retention, retry } = config;
+  const intake = new RedisIntake({ redis, keys, spool, duplicates: retention.duplicates });
+  const flow = new RedisFlow({ redis, keys, spool, keepOriginal: retention.original });
+  const queues = new BullQueues({ redis, target, keys, flow, ledger, log, retry });
+  const sweepNow = () =>
+    sweep({
+      redis,
+      keys,
+      folder,
+      log,
+      sweepAfter: config.spool.sweepAfter,
+      // A record is also what a duplicate is known by.
+      keepRecords: Math.max(retention.ledger, retention.duplicates),
+      keepOriginal: retention.original,
+    });
+  const timer = options.sweep ? sweepSometimes(redis, keys, sweepNow, log) : undefined;
+
+  let closing: Promise<void> | undefined;
+  const close = async () => {
+    clearInterval(timer);
+    await queues.close();
+    await disconnect(redis);
+  };
+  return {
+    prefix: keys.prefix,
+    redis,
+    spool,
+    ledger,
+    intake,
+    flow,
+    queues,
+    sweep: sweepNow,
+    seal: (context, value) => sealValue(key, context, value),
+    unseal: (context, sealed) => openValue(key, context, sealed),
+    close: () => {
+      closing ??= close();
+      return closing;
+    },
+  };
+}
+
+/** Notices at the start, and not at the first message, that the spool key is not the one that sealed what is there. */
+async function checkKey(redis: Redis, keys: Keys, key: SpoolKey): Promise<void> {
+  await guarded('spool key', redis.setnx(keys.keyCheck, sealValue(key, 'keycheck', 'sealpost')));
+  const sealed = await guarded('spool key', redis.getBuffer(keys.keyCheck));
+  try {
+    if (sealed) openValue(key, 'keycheck', sealed);
+  } catch (cause) {
+    throw new SealpostError('spool-corrupt', 'the spool key is not the one that sealed what lies in redis', {
+      hint: 'set spool.key to the old key, or restore spool.key in the data folder',
+      cause,
+    });
+  }
+}
+
+/** One process of all sweeps at a time: the lease ends by itself. */
+function sweepSometimes(
+  redis: Redis,
+  keys: Keys,
+  work: () => Promise<SweepResult>,
+  log: Log,
+): NodeJS.Timeout {
+  const lease = `${keys.prefix}:lease:sweep`;
+  const attempt = async () => {
+    try {
+      if (await redis.set(lease, String(process.pid), 'PX', sweepEvery - 1000, 'NX')) await work();
+    } catch (error) {
+      log.warn({ err: redisError(error, 'sweep') }, 'could not sweep');
+    }
+  };
+  return setInterval(() => void attempt(), sweepEvery).unref();
+}
+
+export type { DurabilityFinding } from './durability.ts';
+export { checkDurability } from './durability.ts';
+export * from './types.ts';

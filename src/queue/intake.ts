@@ -1,0 +1,152 @@
+/**
+ * The one durable way in. Octets, job and record go to Redis in one script, which is one transaction of the
+ * append-only file; with `appendfsync always` its reply follows the fsync. So after a crash at any moment either nothing
+ * is there, and the sender who got no reply sends again, or all of it is, and the repetition is recognised by its id.
+ * A file is on disk before; when the script did not run, it belongs to nobody and is swept later.
+ */
+import { createHash, randomUUID } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { SealpostError } from '../errors.ts';
+import { counter } from '../metrics.ts';
+import type { Keys } from './keys.ts';
+import { eventLine, type RecordFacts } from './ledger.ts';
+import { run, scripts } from './scripts.ts';
+import type { LocalSpool } from './spool.ts';
+import type {
+  FinishedOctets,
+  InboundJob,
+  Intake,
+  IntakeEntry,
+  IntakeResult,
+  Origin,
+  OutboundEntry,
+  OutboundJob,
+  SpoolRef,
+  SpoolWriter,
+} from './types.ts';
+
+const accepted = counter(
+  'accepted_total',
+  'Messages that were stored durably, by queue; duplicate is yes for those that were known already.',
+  ['queue', 'duplicate'],
+);
+
+export interface IntakeParts {
+  redis: Redis;
+  keys: Keys;
+  spool: LocalSpool;
+  /** Milliseconds that a finished message is known as a duplicate. */
+  duplicates: number;
+}
+
+/** Id from what identifies a message: a letter (BullMQ takes no number) and 124 bits of SHA-256 in hex. */
+function idOf(letter: string, ...parts: string[]): string {
+  const digest = createHash('sha256').update(parts.join('\0')).digest('hex');
+  return letter + digest.slice(0, 31);
+}
+
+export function octetsToken(ref: SpoolRef): string {
+  return `${ref.kind === 'inline' ? 'i' : 'f'}:${ref.id}`;
+}
+
+interface Item {
+  id: string;
+  /** Mailbox or partner. */
+  name: string;
+  facts: RecordFacts;
+  received: string;
+  duplicate: string;
+  octets: FinishedOctets;
+  job: InboundJob | OutboundJob;
+}
+
+interface Way {
+  queue: 'inbound' | 'outbound';
+  state: 'received' | 'queued';
+  index: 'b' | 'p';
+}
+
+const inboundWay: Way = { queue: 'inbound', state: 'received', index: 'b' };
+const outboundWay: Way = { queue: 'outbound', state: 'queued', index: 'p' };
+
+export class RedisIntake implements Intake {
+  #parts: IntakeParts;
+
+  constructor(parts: IntakeParts) {
+    this.#parts = parts;
+  }
+
+  begin(trace?: Buffer): SpoolWriter {
+    return this.#parts.spool.create(trace);
+  }
+
+  async commit(writer: SpoolWriter, entries: IntakeEntry[]): Promise<IntakeResult[]> {
+    if (entries.length === 0) throw new SealpostError('internal', 'a message came for no mailbox');
+    const finished = await writer.finish(entries.length);
+    const now = Date.now();
+    const items = entries.map((entry, index): Item => {
+      const octets = at(finished, index);
+      const id = idOf('i', entry.mailbox, octets.ref.sha256);
+      const { mailbox, origin, envelope, messageId } = entry;
+      const job: InboundJob = { id, mailbox, origin, envelope, octets: octets.ref, receivedAt: now };
+      const facts = recordFacts('inbound', origin, envelope, messageId, octets.ref);
+      return { id, name: mailbox, facts, ...this.#lines('received', now, origin), octets, job };
+    });
+    return await this.#accept(inboundWay, items, now);
+  }
+
+  async commitOutbound(writer: SpoolWriter, entry: OutboundEntry): Promise<IntakeResult> {
+    const finished = await writer.finish();
+    const octets = at(finished, 0);
+    const now = Date.now();
+    const { partner, origin, envelope, messageId } = entry;
+    const id = idOf('o', partner, entry.idempotencyKey ?? randomUUID());
+    const job: OutboundJob = { id, partner, envelope, octets: octets.ref, queuedAt: now };
+    const facts = recordFacts('outbound', origin, envelope, messageId, octets.ref);
+    const item = { id, name: partner, facts, ...this.#lines('queued', now, origin), octets, job };
+    return at(await this.#accept(outboundWay, [item], now), 0);
+  }
+
+  #lines(type: 'received' | 'queued', now: number, origin: Origin): { received: string; duplicate: string } {
+    const facts = { kind: origin.kind, ...origin.detail };
+    return {
+      received: eventLine({ type, at: now, facts }),
+      duplicate: eventLine({ type: 'duplicate', at: now, facts }),
+    };
+  }
+
+  async #accept(way: Way, items: Item[], now: number): Promise<IntakeResult[]> {
+    const { redis, keys, duplicates, spool } = this.#parts;
+    const { queue, state, index } = way;
+    const args: (string | number | Buffer)[] = [now, now - duplicates, queue, state, index];
+    for (const { id, name, facts, received, duplicate, octets, job } of items) {
+      const token = octetsToken(octets.ref);
+      args.push(id, name, JSON.stringify(facts), received, duplicate, token, octets.sealed ?? '');
+      args.push(JSON.stringify(job));
+    }
+    const reply = await run(redis, keys.prefix, scripts.accept, args, 'intake');
+    const flags = Array.isArray(reply) ? reply : [];
+    const results = items.map(({ id }, position) => ({ id, duplicate: flags[position] === 1 }));
+    for (const { duplicate } of results) accepted.inc({ queue, duplicate: duplicate ? 'yes' : 'no' });
+
+    const file = items[0]?.octets.ref;
+    if (file?.kind === 'file' && results.every(({ duplicate }) => duplicate)) await spool.remove(file);
+    return results;
+  }
+}
+
+function at<T>(list: T[], index: number): T {
+  const item = list[index];
+  if (item === undefined) throw new SealpostError('internal', 'fewer octets were finished than asked for');
+  return item;
+}
+
+function recordFacts(
+  direction: RecordFacts['direction'],
+  origin: Origin,
+  envelope: RecordFacts['envelope'],
+  messageId: string | null,
+  { octets, sha256 }: SpoolRef,
+): RecordFacts {
+  return { direction, origin, envelope, messageId, octets, sha256 };
+}

@@ -1,0 +1,19 @@
+export interface RetrySchedule {
+  /** Milliseconds. */
+  firstDelay: number;
+  maxDelay: number;
+}
+
+/**
+ * Milliseconds to wait after the given number of failures (from 1): the first delay, doubled each time up to the
+ * longest, and of that a random share (full jitter, so that what failed together does not come back together), but
+ * never less than a tenth: a destination that is down must not be asked in a tight loop.
+ */
+export function retryDelay(
+  failures: number,
+  { firstDelay, maxDelay }: RetrySchedule,
+  random: () => number = Math.random,
+): number {
+  const longest = Math.min(maxDelay, firstDelay * 2 ** Math.min(failures - 1, 40));
+  return Math.round(longest * (0.1 + 0.9 * random()));
+}
