@@ -1,9 +1,39 @@
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
-import { SealpostError } from '../errors.ts';
+import { hasCode, SealpostError } from '../errors.ts';
 import type { Secret } from './schema.ts';
 import { isMissing } from './source.ts';
 
 const maxSecretFile = 1024 * 1024;
+
+function unreadable(path: string, cause: unknown): SealpostError {
+  if (hasCode(cause, 'EISDIR')) return new SealpostError('file-access', `${path}: is a folder`, { cause });
+  const what = isMissing(cause) ? 'there is no such file' : 'can not be read';
+  const hint = isMissing(cause)
+    ? 'check the path; a relative one starts at the folder of the configuration file'
+    : 'give the user that runs Sealpost the right to read it';
+  return new SealpostError('file-access', `${path}: ${what}`, { hint, cause });
+}
+
+function open(path: string): number {
+  try {
+    return openSync(path, 'r');
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+}
+
+/**
+ * Reads a file that everybody may read: a certificate.
+ *
+ * @throws {SealpostError} `file-access`
+ */
+export function readPublicFile(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+}
 
 /**
  * Reads a file that others must not read: a password, a private key. The mode of the opened file is checked, so
@@ -13,18 +43,11 @@ const maxSecretFile = 1024 * 1024;
  * @throws {SealpostError} `file-access`, `file-mode`
  */
 export function readPrivateFile(path: string): Buffer {
-  let handle: number;
+  const handle = open(path);
   try {
-    handle = openSync(path, 'r');
-  } catch (error) {
-    const what = isMissing(error) ? 'there is no such file' : 'can not be read';
-    const hint = isMissing(error)
-      ? 'check the path; a relative one starts at the folder of the configuration file'
-      : 'give the user that runs Sealpost the right to read it';
-    throw new SealpostError('file-access', `${path}: ${what}`, { hint, cause: error });
-  }
-  try {
-    const { mode, uid, size } = fstatSync(handle);
+    const stat = fstatSync(handle);
+    const { mode, uid, size } = stat;
+    if (stat.isDirectory()) throw new SealpostError('file-access', `${path}: is a folder`);
     const own = uid === process.geteuid?.() || uid !== 0;
     if (process.platform !== 'win32' && (mode & (own ? 0o077 : 0o037)) !== 0)
       throw new SealpostError(
@@ -37,7 +60,7 @@ export function readPrivateFile(path: string): Buffer {
     return readFileSync(handle);
   } catch (error) {
     if (error instanceof SealpostError) throw error;
-    throw new SealpostError('file-access', `${path}: can not be read`, { cause: error });
+    throw unreadable(path, error);
   } finally {
     closeSync(handle);
   }

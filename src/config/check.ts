@@ -1,0 +1,148 @@
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { SealpostError } from '../errors.ts';
+import { KeyReader } from './key-reader.ts';
+import { checkKeys } from './key-rules.ts';
+import { readKeys } from './keys.ts';
+import { readConfig } from './load.ts';
+import { type Problem, type SettingPath, sortProblems } from './problem.ts';
+import { type Config, configSchema, type MailboxConfig, type Secret } from './schema.ts';
+import { optionsOf, schemaAt } from './shape.ts';
+import { isMissing } from './source.ts';
+import { readListenerTls } from './tls.ts';
+
+/** What `sealpost check` tries beyond the files. Each throws `SealpostError` for what is wrong. */
+export interface CheckProbes {
+  /** The day for which certificates are looked at; default now. */
+  now?: Date;
+  /** Reaches Redis and looks at its durability. Not called when it would be the private server. */
+  redis?: (config: Config) => Promise<void>;
+  /** Logs in to a mailbox (`--online`). */
+  mailbox?: (imap: NonNullable<MailboxConfig['imap']>, mailbox: MailboxConfig) => Promise<void>;
+}
+
+/**
+ * Everything that is wrong with a configuration and with what it names: syntax, settings, keys and certificates,
+ * secrets and their modes, folders; and with the probes, Redis and mailboxes. In the order of the file.
+ *
+ * @throws {SealpostError} `file-access` when the file itself can not be read
+ */
+export async function checkConfig(file: string, probes: CheckProbes = {}): Promise<Problem[]> {
+  const read = readConfig(readText(file), file);
+  if (read.config === undefined) return read.problems;
+  const { config, source, problems } = read;
+  const reader = new KeyReader(source);
+
+  const loaded = readKeys(config, source);
+  problems.push(...loaded.problems);
+  const now = probes.now ?? new Date();
+  if (loaded.keys !== undefined) problems.push(...checkKeys(config, loaded.keys, source, now));
+  for (const [path, secret] of secretsOf(config)) {
+    // passwords of identities were read with their keys
+    if (path[0] === 'identities') continue;
+    const text = reader.secret(path, secret);
+    if (path[0] === 'spool' && text !== undefined) checkSpoolKey(path, text, reader);
+  }
+  checkTls(config, reader, now);
+  checkCaFiles(config, reader);
+  checkFolders(config, reader);
+
+  const { redis, mailbox } = probes;
+  if (redis !== undefined && config.redis.url !== undefined)
+    await reader.tryAsync(['redis', 'url'], () => redis(config));
+  if (mailbox !== undefined) {
+    const polled = config.mailboxes.map(async (each, index) => {
+      const { imap } = each;
+      if (imap !== undefined) await reader.tryAsync(['mailboxes', index, 'imap'], () => mailbox(imap, each));
+    });
+    await Promise.all(polled);
+  }
+  return sortProblems([...problems, ...reader.problems]);
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (cause) {
+    const what = isMissing(cause) ? 'there is no such file' : 'can not be read';
+    throw new SealpostError('file-access', `configuration ${file}: ${what}`, { cause });
+  }
+}
+
+/** Every secret that is set, found by the schema so that none is forgotten. */
+function secretsOf(config: Config): [SettingPath, Secret][] {
+  const found: [SettingPath, Secret][] = [];
+  const visit = (value: unknown, path: SettingPath) => {
+    if (typeof value !== 'object' || value === null) return;
+    const secret = asSecret(value);
+    const schema = schemaAt(configSchema, path, config);
+    if (secret !== undefined && schema !== undefined && optionsOf(schema) !== undefined) {
+      found.push([path, secret]);
+      return;
+    }
+    for (const [key, each] of Object.entries(value))
+      visit(each, [...path, Array.isArray(value) ? Number(key) : key]);
+  };
+  visit(config, []);
+  return found;
+}
+
+function asSecret(value: object): Secret | undefined {
+  if ('file' in value && typeof value.file === 'string') return { file: value.file };
+  return 'env' in value && typeof value.env === 'string' ? { env: value.env } : undefined;
+}
+
+function checkSpoolKey(path: SettingPath, text: string, reader: KeyReader): void {
+  if (!/^[A-Za-z0-9+/]{43}=?$/.test(text.trim()))
+    reader.report(path, 'is not 32 octets in base64', { hint: 'make one: openssl rand -base64 32' });
+}
+
+function checkTls({ smtp }: Config, reader: KeyReader, now: Date): void {
+  const { tls } = smtp;
+  if (tls === undefined) return;
+  const read = reader.try(['smtp', 'tls'], () => readListenerTls(tls));
+  if (read !== undefined && read.notAfter < now)
+    reader.report(['smtp', 'tls', 'cert'], `expired on ${read.notAfter.toISOString().slice(0, 10)}`, {
+      hint: 'renew it; senders that check it can not deliver',
+    });
+}
+
+function checkCaFiles({ mailboxes, partners }: Config, reader: KeyReader): void {
+  mailboxes.forEach(({ imap, destinations }, index) => {
+    const at = ['mailboxes', index];
+    if (imap?.ca !== undefined) reader.certificates([...at, 'imap', 'ca'], imap.ca);
+    destinations.forEach((destination, entry) => {
+      if (destination.type === 'webhook' && destination.ca !== undefined)
+        reader.certificates([...at, 'destinations', entry, 'ca'], destination.ca);
+    });
+  });
+  partners.forEach(({ route }, index) => {
+    if (route.ca !== undefined) reader.certificates(['partners', index, 'route', 'ca'], route.ca);
+  });
+}
+
+function checkFolders(config: Config, reader: KeyReader): void {
+  checkFolder(['dataDir'], config.dataDir, reader);
+  if (config.spool.directory !== undefined)
+    checkFolder(['spool', 'directory'], config.spool.directory, reader);
+  config.mailboxes.forEach(({ destinations }, index) => {
+    destinations.forEach((destination, entry) => {
+      if (destination.type === 'directory')
+        checkFolder(['mailboxes', index, 'destinations', entry, 'path'], destination.path, reader);
+    });
+  });
+}
+
+/** A folder that is missing is made at the start; then the one above it must be writable. */
+function checkFolder(path: SettingPath, folder: string, reader: KeyReader): void {
+  let existing = folder;
+  while (!existsSync(existing) && dirname(existing) !== existing) existing = dirname(existing);
+  try {
+    accessSync(existing, constants.W_OK | constants.X_OK);
+  } catch {
+    const what = existing === folder ? '' : `does not exist, and ${existing} `;
+    reader.report(path, `${what}can not be written by this user`, {
+      hint: `make it, for the user that runs Sealpost`,
+    });
+  }
+}

@@ -1,0 +1,62 @@
+import { SealpostError } from '../errors.ts';
+import { type Certificate, readCertificates } from '../pki/index.ts';
+import type { Problem, SettingPath } from './problem.ts';
+import type { Secret } from './schema.ts';
+import { readPublicFile, readSecret } from './secrets.ts';
+import type { ConfigSource } from './source.ts';
+
+/** Reads all files; collects what is wrong with its place and gives undefined in place of the file. */
+export class KeyReader {
+  readonly problems: Problem[] = [];
+  readonly #source: ConfigSource;
+
+  constructor(source: ConfigSource) {
+    this.#source = source;
+  }
+
+  report(path: SettingPath, message: string, extra: { severity?: Problem['severity']; hint?: string } = {}) {
+    this.problems.push(this.#source.problem(path, message, extra));
+  }
+
+  try<T>(path: SettingPath, read: () => T, prefix = ''): T | undefined {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof SealpostError)) throw error;
+      const hint = error.hint ?? hints[error.code];
+      this.report(path, `${prefix}${error.message}`, hint === undefined ? {} : { hint });
+      return undefined;
+    }
+  }
+
+  async tryAsync(path: SettingPath, run: () => Promise<void>): Promise<void> {
+    try {
+      await run();
+    } catch (error) {
+      this.try(path, () => {
+        throw error;
+      });
+    }
+  }
+
+  secret(path: SettingPath, secret: Secret): string | undefined {
+    return this.try(path, () => readSecret(secret));
+  }
+
+  certificates(path: SettingPath, file: string): Certificate[] {
+    const data = this.try(path, () => readPublicFile(file));
+    if (data === undefined) return [];
+    return this.try(path, () => readCertificates(data), `${file}: `) ?? [];
+  }
+
+  /** All files of a list setting. */
+  list(path: SettingPath, files: readonly string[]): Certificate[] {
+    return files.flatMap((file, index) => this.certificates([...path, index], file));
+  }
+}
+
+const hints: Partial<Record<string, string>> = {
+  password: 'write password: {file: PATH} or {env: NAME} of this identity, and check it',
+  'certificate-malformed': 'give a certificate in PEM or DER',
+  'key-malformed': 'give a private key in PEM or DER, or a PKCS#12 file as pkcs12',
+};

@@ -1,0 +1,147 @@
+/** Loads the keys and certificates that the settings name. What listens to the network never imports this file. */
+import { SealpostError } from '../errors.ts';
+import {
+  type Certificate,
+  createIdentity,
+  hasPrivateKey,
+  type Identity,
+  keyBelongsTo,
+  readCertificates,
+  readPkcs12,
+  readPrivateKey,
+} from '../pki/index.ts';
+import { KeyReader } from './key-reader.ts';
+import { ConfigError, type Problem, type SettingPath, sortProblems } from './problem.ts';
+import type { Config } from './schema.ts';
+import { readPrivateFile } from './secrets.ts';
+import { ConfigSource } from './source.ts';
+
+/** What one mailbox may decrypt with and trusts. */
+export interface MailboxKeys {
+  identities: readonly Identity[];
+  /** Those of all partners and those of the mailbox. */
+  anchors: readonly Certificate[];
+  intermediates: readonly Certificate[];
+}
+
+export interface LoadedKeys {
+  /**
+   * All own keys. A name may occur several times: one PKCS#12 file may hold a key to sign and one to decrypt, one
+   * key may have an old and a renewed certificate.
+   */
+  identities: readonly Identity[];
+  /** Trusted for all mailboxes. */
+  anchors: readonly Certificate[];
+  /** Help to build paths; with the CA certificates that stand in files of partners. */
+  intermediates: readonly Certificate[];
+  /** By name of the mailbox. */
+  mailboxes: ReadonlyMap<string, MailboxKeys>;
+  /** Certificates of each partner by name, without CA certificates: to encrypt for and trusted as pinned. */
+  partners: ReadonlyMap<string, readonly Certificate[]>;
+  /** Certificates of all partners: signers that are trusted as pinned. */
+  pinned: readonly Certificate[];
+}
+
+function identitiesOf(entry: Config['identities'][number], at: SettingPath, reader: KeyReader): Identity[] {
+  const { name, certificate, key, pkcs12 } = entry;
+  const { password: secret } = entry;
+  const password = secret && reader.secret([...at, 'password'], secret);
+  // The file could only fail for the same reason a second time.
+  if (secret !== undefined && password === undefined) return [];
+  const path = [...at, pkcs12 === undefined ? 'key' : 'pkcs12'];
+  const file = pkcs12 ?? key;
+  const data = file === undefined ? undefined : reader.try(path, () => readPrivateFile(file));
+  const others = certificate === undefined ? [] : reader.certificates([...at, 'certificate'], certificate);
+  if (file === undefined || data === undefined) return [];
+
+  if (pkcs12 !== undefined) {
+    const found = reader.try(path, () => readPkcs12(data, password), `${file}: `);
+    return (found?.identities ?? []).map((identity) => ({ ...identity, name }));
+  }
+  const privateKey = reader.try(path, () => readPrivateKey(data, password), `${file}: `);
+  if (certificate !== undefined && others.length === 0) return [];
+  const beside =
+    certificate === undefined || (hasPrivateKey(data) && data.includes('-----BEGIN CERTIFICATE-----'))
+      ? (reader.try(path, () => readCertificates(data), `${file}: `) ?? [])
+      : [];
+  if (privateKey === undefined || (certificate === undefined && beside.length === 0)) return [];
+
+  const all = [...others, ...beside.filter((each) => !others.some((other) => other.equals(each)))];
+  const own = all.filter((each) => belongs(() => keyBelongsTo(privateKey, each, all)));
+  if (own.length === 0) {
+    const where = certificate === undefined ? path : [...at, 'certificate'];
+    reader.try(where, () => createIdentity(name, all, privateKey), `${certificate ?? file}: `);
+    return [];
+  }
+  return own.map((each) =>
+    createIdentity(name, [each, ...all.filter((other) => other !== each)], privateKey),
+  );
+}
+
+function belongs(test: () => boolean): boolean {
+  try {
+    return test();
+  } catch (error) {
+    // a certificate whose key can not be loaded is not ours
+    if (error instanceof SealpostError) return false;
+    throw error;
+  }
+}
+
+const isCa = (certificate: Certificate) =>
+  certificate.basicConstraints?.ca === true && certificate.keyUsage?.has('keyCertSign') !== false;
+
+/**
+ * Reads the keys and certificates of a configuration. Whether they are expired or fit for their use is not
+ * looked at here: that changes while the daemon runs (see `checkKeys`, and `partner/certificates`).
+ *
+ * @returns Without `keys` when a file, password or pair is wrong.
+ */
+export function readKeys(
+  config: Config,
+  source: ConfigSource,
+): { keys: LoadedKeys; problems: Problem[] } | { keys?: never; problems: Problem[] } {
+  const reader = new KeyReader(source);
+  const identities = config.identities.flatMap((entry, index) =>
+    identitiesOf(entry, ['identities', index], reader),
+  );
+  const anchors = reader.list(['trust', 'anchors'], config.trust.anchors);
+  const intermediates = reader.list(['trust', 'intermediates'], config.trust.intermediates);
+
+  const partners = new Map<string, Certificate[]>();
+  config.partners.forEach(({ name, certificates }, index) => {
+    const found = reader.list(['partners', index, 'certificates'], certificates);
+    partners.set(
+      name,
+      found.filter((each) => !isCa(each) || each.isSelfIssued),
+    );
+    intermediates.push(...found.filter((each) => isCa(each) && !each.isSelfIssued));
+  });
+
+  const mailboxes = new Map<string, MailboxKeys>();
+  config.mailboxes.forEach(({ name, identities: named, trust }, index) => {
+    const at = ['mailboxes', index, 'trust'];
+    mailboxes.set(name, {
+      identities: identities.filter((identity) => named === undefined || named.includes(identity.name)),
+      anchors: [...anchors, ...reader.list([...at, 'anchors'], trust.anchors)],
+      intermediates: [...intermediates, ...reader.list([...at, 'intermediates'], trust.intermediates)],
+    });
+  });
+
+  const { problems } = reader;
+  if (problems.length > 0) return { problems: sortProblems(problems) };
+  const pinned = [...partners.values()].flat();
+  return { keys: { identities, anchors, intermediates, mailboxes, partners, pinned }, problems };
+}
+
+/**
+ * The keys and certificates of a configuration, for the processes that decrypt and send.
+ *
+ * @param source Gives the places for messages; without it they name the settings alone.
+ * @throws {ConfigError} `config-invalid` with everything that is wrong with the files
+ */
+export function loadKeys(config: Config, source = new ConfigSource('', 'configuration')): LoadedKeys {
+  const read = readKeys(config, source);
+  if (read.keys === undefined) throw new ConfigError(source.file, read.problems);
+  return read.keys;
+}
