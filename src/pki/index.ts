@@ -1,8 +1,20 @@
 export { Certificate, parseCertificate, publicKeyOf } from './certificate.ts';
 export { readCertificates } from './certificate-file.ts';
+export { Crl, type CrlEntry, parseCrl } from './crl.ts';
 export type { BasicConstraints, Extension, KeyUsage } from './extensions.ts';
 export { type GeneralName, normalizeEmail } from './general-name.ts';
 export { createIdentity, type Identity, readIdentity } from './identity.ts';
+export { validatePath } from './path.ts';
+export {
+  type PathLimits,
+  type PathOptions,
+  type PathReason,
+  type PathResult,
+  type PathWeakness,
+  pathReasons,
+  pathWeaknesses,
+  type RevocationStatus,
+} from './path-types.ts';
 export { isPkcs12, type Pkcs12, readPkcs12 } from './pkcs12.ts';
 export { hasPrivateKey, keyBelongsTo, readPrivateKey } from './private-key.ts';
 export { type KeyFacts, keyFacts, type PublicKeyInfo } from './public-key.ts';

@@ -1,0 +1,223 @@
+import {
+  bitString,
+  Cursor,
+  content,
+  type Element,
+  integer,
+  oids,
+  parse,
+  raw,
+  readElement,
+  tags,
+  time,
+} from '../asn1/index.ts';
+import { type IssuingDistributionPoint, readIssuingDistributionPoint } from './distribution-point.ts';
+import {
+  type AuthorityKeyIdentifier,
+  decodeExtension,
+  type Extension,
+  readAuthorityKeyIdentifier,
+  readExtensions,
+} from './extensions.ts';
+import { readGeneralNames } from './general-name.ts';
+import { lazy, malformedCertificate, reading } from './malformed.ts';
+import { type Name, readName } from './name.ts';
+import { type AlgorithmIdentifier, readAlgorithm } from './public-key.ts';
+
+/** A larger list is refused: some real ones have 50 MB. */
+const largestCrl = 128 * 1024 * 1024;
+const mostEntries = 5_000_000;
+
+/** CRLReason by number (RFC 5280 section 5.3.1). */
+const crlReasons = [
+  'unspecified',
+  'keyCompromise',
+  'cACompromise',
+  'affiliationChanged',
+  'superseded',
+  'cessationOfOperation',
+  'certificateHold',
+  undefined,
+  'removeFromCRL',
+  'privilegeWithdrawn',
+  'aACompromise',
+] as const;
+
+export interface CrlEntry {
+  revokedAt: Date;
+  /** CRLReason by name. */
+  reason: string;
+}
+
+/** Extensions of a list and of its entries that are acted upon; another critical one makes the list useless. */
+const understood: ReadonlySet<string> = new Set([
+  oids.authorityKeyIdentifier,
+  oids.cRLNumber,
+  oids.deltaCRLIndicator,
+  oids.issuingDistributionPoint,
+  oids.freshestCRL,
+  oids.issuerAltName,
+]);
+const understoodInEntries: ReadonlySet<string> = new Set([
+  oids.cRLReason,
+  oids.invalidityDate,
+  oids.certificateIssuer,
+]);
+
+/** A certificate revocation list (RFC 5280 section 5). Entries are read at the first look-up and kept. */
+export class Crl {
+  readonly der: Buffer;
+  readonly tbs: Buffer;
+  readonly signatureAlgorithm: AlgorithmIdentifier;
+  readonly signature: Buffer;
+  readonly issuerDer: Buffer;
+  readonly issuerName: Name;
+  readonly thisUpdate: Date;
+  readonly nextUpdate: Date | undefined;
+  readonly extensions: ReadonlyMap<string, Extension>;
+  readonly #revoked: Element | undefined;
+
+  readonly #distributionPoint = lazy(() =>
+    decodeExtension(
+      this.extensions,
+      oids.issuingDistributionPoint,
+      'issuingDistributionPoint',
+      readIssuingDistributionPoint,
+    ),
+  );
+  readonly #authorityKeyIdentifier = lazy(() =>
+    decodeExtension(
+      this.extensions,
+      oids.authorityKeyIdentifier,
+      'authorityKeyIdentifier',
+      readAuthorityKeyIdentifier,
+    ),
+  );
+  readonly #number = this.#integerExtension('cRLNumber');
+  readonly #baseNumber = this.#integerExtension('deltaCRLIndicator');
+  readonly #entries = lazy(() => reading('revokedCertificates', () => this.#readEntries()));
+
+  /** @throws SealpostError `certificate-malformed` */
+  constructor(der: Buffer) {
+    if (der.length > largestCrl)
+      throw malformedCertificate('CRL', `${der.length} octets; the limit is ${largestCrl}`);
+    const element = reading('CRL', () => readElement(der, 0));
+    const outer = new Cursor(reading('CRL', () => element));
+    const tbs = reading('CRL', () => outer.expect(tags.sequence));
+    this.der = der;
+    this.tbs = raw(tbs);
+    this.signatureAlgorithm = reading('CRL', () => readAlgorithm(outer.expect(tags.sequence)));
+    this.signature = reading('CRL', () => bitString(outer.expect(tags.bitString)).octets);
+    const cursor = new Cursor(tbs);
+    const inner = reading('CRL', () => {
+      cursor.optional(0, tags.integer);
+      return raw(cursor.expect(tags.sequence));
+    });
+    if (!inner.equals(this.signatureAlgorithm.der)) {
+      throw malformedCertificate('CRL', 'the signature algorithm is not the one that the signed part names');
+    }
+    this.issuerDer = reading('CRL issuer', () => raw(cursor.expect(tags.sequence)));
+    this.issuerName = readName(this.issuerDer);
+    this.thisUpdate = reading('thisUpdate', () => time(cursor.next()));
+    this.nextUpdate = reading('nextUpdate', () => {
+      const next = cursor.optional(0, tags.utcTime) ?? cursor.optional(0, tags.generalizedTime);
+      return next === undefined ? undefined : time(next);
+    });
+    this.#revoked = reading('CRL', () => cursor.optional(0, tags.sequence));
+    this.extensions = reading('CRL extensions', () => {
+      const explicit = cursor.optional(2, 0);
+      cursor.done();
+      return explicit === undefined ? new Map() : readExtensions(new Cursor(explicit).expect(tags.sequence));
+    });
+  }
+
+  get distributionPoint(): IssuingDistributionPoint | undefined {
+    return this.#distributionPoint();
+  }
+
+  get authorityKeyIdentifier(): AuthorityKeyIdentifier | undefined {
+    return this.#authorityKeyIdentifier();
+  }
+
+  get number(): bigint | undefined {
+    return this.#number();
+  }
+
+  /** For a delta list the number of the complete list that it builds upon. */
+  get baseNumber(): bigint | undefined {
+    return this.#baseNumber();
+  }
+
+  get isDelta(): boolean {
+    return this.extensions.has(oids.deltaCRLIndicator);
+  }
+
+  /** False where it, or one of its entries, has a critical extension that is not understood (section 5.2). */
+  get isUnderstood(): boolean {
+    for (const { oid, critical } of this.extensions.values()) {
+      if (critical && !understood.has(oid)) return false;
+    }
+    return this.#entries().understood;
+  }
+
+  /**
+   * The entry of a certificate, if it is on the list.
+   * @param issuer canonical name of the certificate's issuer, which an indirect list needs
+   */
+  find(issuer: string, serialNumber: Buffer): CrlEntry | undefined {
+    return this.#entries().byCertificate.get(entryKey(issuer, serialNumber));
+  }
+
+  #integerExtension(name: 'cRLNumber' | 'deltaCRLIndicator'): () => bigint | undefined {
+    return lazy(() => decodeExtension(this.extensions, oids[name], name, (value) => integer(parse(value))));
+  }
+
+  #readEntries(): { byCertificate: Map<string, CrlEntry>; understood: boolean } {
+    const byCertificate = new Map<string, CrlEntry>();
+    let allUnderstood = true;
+    // In an indirect list an entry's issuer holds for those that follow it (section 5.3.3).
+    let issuer = this.issuerName.canonical;
+    if (this.#revoked === undefined) return { byCertificate, understood: true };
+    const cursor = new Cursor(this.#revoked);
+    while (!cursor.atEnd) {
+      if (byCertificate.size >= mostEntries)
+        throw malformedCertificate('CRL', `more than ${mostEntries} entries`);
+      const entry = new Cursor(cursor.expect(tags.sequence));
+      const serial = content(entry.expect(tags.integer));
+      const revokedAt = time(entry.next());
+      const list = entry.optional(0, tags.sequence);
+      const extensions = list === undefined ? undefined : readExtensions(list);
+      if (extensions !== undefined) {
+        for (const { oid, critical } of extensions.values()) {
+          if (critical && !understoodInEntries.has(oid)) allUnderstood = false;
+        }
+        issuer = entryIssuer(extensions) ?? issuer;
+      }
+      byCertificate.set(entryKey(issuer, serial), { revokedAt, reason: entryReason(extensions) });
+    }
+    return { byCertificate, understood: allUnderstood };
+  }
+}
+
+/** Reads one DER list. @throws SealpostError `certificate-malformed` */
+export function parseCrl(der: Buffer): Crl {
+  return new Crl(der);
+}
+
+function entryKey(issuer: string, serialNumber: Buffer): string {
+  return `${serialNumber.toString('hex')} ${issuer}`;
+}
+
+function entryIssuer(extensions: ReadonlyMap<string, Extension>): string | undefined {
+  const names = decodeExtension(extensions, oids.certificateIssuer, 'certificateIssuer', (value) =>
+    readGeneralNames(parse(value)),
+  );
+  const directory = names?.find((name) => name.kind === 'directory');
+  return directory?.kind === 'directory' ? directory.name.canonical : undefined;
+}
+
+function entryReason(extensions: ReadonlyMap<string, Extension> | undefined): string {
+  const value = extensions?.get(oids.cRLReason)?.value;
+  // ENUMERATED in one octet: 0a 01 nn.
+  return (value?.length === 3 ? crlReasons[value[2] ?? 0] : undefined) ?? 'unspecified';
+}

@@ -1,0 +1,168 @@
+import { domainToASCII } from 'node:url';
+import { Cursor, content, oids, parse, tags } from '../asn1/index.ts';
+import type { Certificate } from './certificate.ts';
+import { type GeneralName, readGeneralName } from './general-name.ts';
+import { malformedCertificate, reading } from './malformed.ts';
+import { attributeValues, isEmptyName, isWithin } from './name.ts';
+
+/** The kinds of names that constraints are understood for. */
+type Kind = 'email' | 'dns' | 'uri' | 'directory' | 'ip' | 'other';
+
+/** `NameConstraints ::= SEQUENCE { permittedSubtrees [0], excludedSubtrees [1] }` (RFC 5280 section 4.2.1.10) */
+export interface NameConstraints {
+  permitted: GeneralName[];
+  excluded: GeneralName[];
+}
+
+const mostSubtrees = 1000;
+/** Comparisons of a name with a subtree that one path may cost, as OpenSSL counts them. */
+const mostComparisons = 1 << 20;
+
+export function readNameConstraints(value: Buffer): NameConstraints {
+  const cursor = new Cursor(parse(value));
+  const permitted = cursor.optional(2, 0);
+  const excluded = cursor.optional(2, 1);
+  cursor.done();
+  return {
+    permitted: permitted === undefined ? [] : readSubtrees(new Cursor(permitted)),
+    excluded: excluded === undefined ? [] : readSubtrees(new Cursor(excluded)),
+  };
+}
+
+function readSubtrees(cursor: Cursor): GeneralName[] {
+  const bases: GeneralName[] = [];
+  while (!cursor.atEnd) {
+    if (bases.length >= mostSubtrees) throw malformedCertificate('nameConstraints', 'too many subtrees');
+    const subtree = new Cursor(cursor.expect(tags.sequence));
+    bases.push(readGeneralName(subtree.next()));
+    // RFC 5280: minimum is 0 and maximum absent; there is no meaning to give them otherwise.
+    const minimum = subtree.optional(2, 0);
+    if (minimum !== undefined && content(minimum).some((octet) => octet !== 0)) {
+      throw malformedCertificate('nameConstraints', 'a minimum other than 0');
+    }
+    subtree.done();
+  }
+  return bases;
+}
+
+/** All names of a certificate that constraints apply to, the subject and addresses in it among them. */
+function namesOf(certificate: Certificate): GeneralName[] {
+  const names: GeneralName[] = [...certificate.subjectAltNames];
+  if (!isEmptyName(certificate.subjectDer)) names.push({ kind: 'directory', name: certificate.subjectName });
+  // RFC 5280 asks for this only without subjectAltName; Sealpost uses these addresses in any case.
+  for (const value of attributeValues(certificate.subjectName, oids.emailAddress)) {
+    names.push({ kind: 'email', value });
+  }
+  return names;
+}
+
+/** The constraints that have come together along a path: a name must satisfy each certificate's. */
+export class ConstraintSet {
+  readonly #sets: NameConstraints[] = [];
+  #comparisons = 0;
+
+  add(certificate: Certificate): void {
+    const extension = certificate.extensions.get(oids.nameConstraints);
+    if (extension === undefined) return;
+    this.#sets.push(reading('extension nameConstraints', () => readNameConstraints(extension.value)));
+  }
+
+  /**
+   * Steps (b) and (c) of RFC 5280 section 6.1.3.
+   * @returns undefined when all names are allowed, else a description of one that is not
+   */
+  violation(certificate: Certificate): string | undefined {
+    if (this.#sets.length === 0) return undefined;
+    for (const name of namesOf(certificate)) {
+      for (const set of this.#sets) {
+        if (!this.#allows(set, name))
+          return `a name of kind ${name.kind} is outside what its issuers may certify`;
+      }
+    }
+    return undefined;
+  }
+
+  #allows({ permitted, excluded }: NameConstraints, name: GeneralName): boolean {
+    const kind = kindOf(name);
+    const sameKind = (base: GeneralName): boolean =>
+      kindOf(base) === kind && (kind !== 'other' || typeOf(base) === typeOf(name));
+    const allowing = permitted.filter(sameKind);
+    const refusing = excluded.filter(sameKind);
+    this.#comparisons += permitted.length + excluded.length;
+    if (this.#comparisons > mostComparisons) {
+      throw malformedCertificate('nameConstraints', 'too many names and subtrees to compare');
+    }
+    if (allowing.length === 0 && refusing.length === 0) return true;
+    // A constraint on a kind of name that is not understood must not be passed over (section 4.2.1.10).
+    if (kind === 'other') return false;
+    if (refusing.some((base) => matches(name, base, true))) return false;
+    return allowing.length === 0 || allowing.some((base) => matches(name, base, false));
+  }
+}
+
+function kindOf({ kind }: GeneralName): Kind {
+  return kind === 'utf8Email' ? 'email' : kind;
+}
+
+function typeOf(name: GeneralName): string {
+  return name.kind === 'other' ? name.type : name.kind;
+}
+
+/** @param excluding where in doubt a name that can not be understood matches */
+function matches(name: GeneralName, base: GeneralName, excluding: boolean): boolean {
+  if (name.kind === 'directory' && base.kind === 'directory') return isWithin(name.name, base.name);
+  if (name.kind === 'dns' && base.kind === 'dns') return inDomain(host(name.value), host(base.value));
+  if (name.kind === 'uri' && base.kind === 'uri') return uriMatches(name.value, base.value, excluding);
+  if (name.kind === 'ip' && base.kind === 'ip') return ipMatches(name.octets, base.octets, excluding);
+  if ((name.kind === 'email' || name.kind === 'utf8Email') && base.kind === 'email') {
+    return emailMatches(name.value, base.value, excluding);
+  }
+  return excluding;
+}
+
+/** A host name for comparison: lower case, A-labels, without the dot that may end it. */
+function host(name: string): string {
+  const bare = name.endsWith('.') ? name.slice(0, -1) : name;
+  // domainToASCII refuses a leading dot, which constraints have, and gives '' for what is no name.
+  const leading = bare.startsWith('.') ? '.' : '';
+  const rest = bare.slice(leading.length);
+  return leading + (domainToASCII(rest) || rest.toLowerCase());
+}
+
+/** A DNS constraint covers the name itself and all below; with a leading dot only those below. */
+function inDomain(name: string, base: string): boolean {
+  if (base === '' || name === base) return true;
+  return name.endsWith(base.startsWith('.') ? base : `.${base}`);
+}
+
+/** A constraint on hosts: "host" is that host alone, ".domain" is all below it (RFC 5280 section 4.2.1.10). */
+function hostMatches(name: string, base: string): boolean {
+  return base.startsWith('.') ? name.endsWith(base) && name.length > base.length : name === base;
+}
+
+function emailMatches(name: string, base: string, excluding: boolean): boolean {
+  const at = name.lastIndexOf('@');
+  if (at < 0) return excluding;
+  const domain = host(name.slice(at + 1));
+  if (base === '') return true;
+  const baseAt = base.lastIndexOf('@');
+  if (baseAt < 0) return hostMatches(domain, host(base));
+  const local = name.slice(0, at);
+  const baseLocal = base.slice(0, baseAt);
+  const sameLocal = local === baseLocal || (excluding && local.toLowerCase() === baseLocal.toLowerCase());
+  return sameLocal && domain === host(base.slice(baseAt + 1));
+}
+
+function uriMatches(name: string, base: string, excluding: boolean): boolean {
+  const authority = /^[a-z][a-z0-9+.-]*:\/\/(?:[^/?#@]*@)?(\[[^\]]*\]|[^/?#:@]*)/i.exec(name)?.[1];
+  // Constraints on URIs need a host name; an address of numbers is none (RFC 5280 section 4.2.1.10).
+  if (authority === undefined || authority === '' || /^\[|^[\d.]+$/.test(authority)) return excluding;
+  return base === '' || hostMatches(host(authority), host(base));
+}
+
+function ipMatches(address: Buffer, base: Buffer, excluding: boolean): boolean {
+  if (base.length !== address.length * 2) return excluding && base.length !== 8 && base.length !== 32;
+  return address.every(
+    (octet, index) => ((octet ^ (base[index] ?? 0)) & (base[address.length + index] ?? 0)) === 0,
+  );
+}

@@ -1,0 +1,118 @@
+import { SealpostError } from '../errors.ts';
+import type { Certificate } from './certificate.ts';
+import { namesAnotherKey } from './path-check.ts';
+import { PathFailure, type PathLimits, type PathReason } from './path-types.ts';
+import { inheritsParameters } from './public-key.ts';
+import type { SignatureChecker } from './signature-check.ts';
+
+/** Certificates by subject, those of the roots first. */
+export class Issuers {
+  readonly #bySubject = new Map<string, Certificate[]>();
+  readonly #anchors: ReadonlySet<string>;
+
+  constructor(anchors: readonly Certificate[], intermediates: readonly Certificate[]) {
+    this.#anchors = new Set(anchors.map(({ thumbprint }) => thumbprint));
+    const seen = new Set<string>();
+    for (const certificate of [...anchors, ...intermediates]) {
+      if (seen.has(certificate.thumbprint)) continue;
+      seen.add(certificate.thumbprint);
+      this.#add(certificate);
+    }
+  }
+
+  #add(certificate: Certificate): void {
+    const name = subjectOf(certificate);
+    if (name === undefined) return;
+    const known = this.#bySubject.get(name);
+    if (known === undefined) this.#bySubject.set(name, [certificate]);
+    else known.push(certificate);
+  }
+
+  isAnchor(certificate: Certificate): boolean {
+    return this.#anchors.has(certificate.thumbprint);
+  }
+
+  /** Who may have issued it, by name; those whose key identifier fits come first, roots before others. */
+  of(certificate: Certificate): Certificate[] {
+    const named = this.named(certificate.issuerName.canonical);
+    const rank = (candidate: Certificate): number =>
+      (another(certificate, candidate) ? 2 : 0) + (this.isAnchor(candidate) ? 0 : 1);
+    return named
+      .map((candidate) => ({ candidate, place: rank(candidate) }))
+      .sort((a, b) => a.place - b.place)
+      .map(({ candidate }) => candidate);
+  }
+
+  named(canonical: string): readonly Certificate[] {
+    return this.#bySubject.get(canonical) ?? [];
+  }
+}
+
+function subjectOf(certificate: Certificate): string | undefined {
+  try {
+    return certificate.subjectName.canonical;
+  } catch {
+    return undefined; // What can not be read issues nothing.
+  }
+}
+
+function another(certificate: Certificate, issuer: Certificate): boolean {
+  try {
+    return namesAnotherKey(certificate, issuer);
+  } catch {
+    return true;
+  }
+}
+
+/**
+ * Finds the paths from a leaf to the roots one after the other, the likeliest first (RFC 4158). A step
+ * whose signature does not hold is not taken, so a bag of namesakes costs one check each and not one
+ * for each combination; `SignatureChecker` bounds the whole.
+ * @param note told why a namesake of an issuer was not taken
+ */
+export function* findPaths(
+  leaf: Certificate,
+  issuers: Issuers,
+  signatures: SignatureChecker,
+  limits: PathLimits,
+  note: (reason: PathReason, certificate: Certificate, message: string) => void,
+): Generator<Certificate[]> {
+  yield* extend([leaf]);
+
+  function* extend(path: Certificate[]): Generator<Certificate[]> {
+    const last = path.at(-1);
+    if (last === undefined) return;
+    if (issuers.isAnchor(last)) {
+      yield path;
+      return; // A root needs nothing above it.
+    }
+    if (path.length >= limits.maxLength) return;
+    for (const issuer of issuers.of(last)) {
+      if (path.some((used) => isSameEntity(used, issuer))) continue;
+      signatures.step();
+      if (mayHaveSigned(last, issuer)) yield* extend([...path, issuer]);
+    }
+  }
+
+  /** Keys with inherited parameters are checked later, when the path above is known. */
+  function mayHaveSigned(certificate: Certificate, issuer: Certificate): boolean {
+    const info = issuer.publicKeyInfo;
+    if (inheritsParameters(info)) return true;
+    try {
+      if (signatures.verify(certificate, { info, key: issuer.publicKey })) return true;
+      note('signature-invalid', certificate, 'no issuer of that name has signed it');
+    } catch (error) {
+      if (error instanceof PathFailure) {
+        if (error.reason === 'limit') throw error;
+        note(error.reason, issuer, error.message);
+      } else if (error instanceof SealpostError) note('certificate-malformed', issuer, error.message);
+      else throw error;
+    }
+    return false;
+  }
+}
+
+/** The same name and key twice in a path is a loop, also through different certificates (RFC 4158 section 2.4.2). */
+function isSameEntity(a: Certificate, b: Certificate): boolean {
+  return a.equals(b) || (a.subjectDer.equals(b.subjectDer) && a.spki.equals(b.spki));
+}

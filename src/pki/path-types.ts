@@ -1,0 +1,126 @@
+import type { KeyObject } from 'node:crypto';
+import type { Certificate } from './certificate.ts';
+import type { Crl } from './crl.ts';
+
+/** Why a certificate is not trusted. Codes are stable; docs and the verdict's schema are made from this table. */
+export const pathReasons = {
+  'no-path': 'no chain of certificates leads to a trusted root',
+  'self-signed': 'the certificate is self-signed and neither a trusted root nor pinned',
+  expired: 'a certificate was past its validity at the time in question',
+  'not-yet-valid': 'a certificate was not valid yet at the time in question',
+  'signature-invalid': 'the signature of an issuer does not match',
+  'algorithm-refused': 'a certificate is signed with an algorithm that is not accepted',
+  'algorithm-unsupported': 'a certificate is signed with an algorithm that is not known',
+  'key-too-small': 'a key is smaller than is accepted',
+  'key-too-large': 'an RSA key is larger than is safe to compute with',
+  'not-a-ca': 'a certificate issues others and is not a certification authority',
+  'path-length': 'an issuer allows fewer certificates below it',
+  'key-usage': 'keyUsage does not allow this use of the key',
+  'extended-key-usage': 'extKeyUsage does not allow mail protection',
+  'name-constraints': 'an issuer may not certify this name',
+  'critical-extension': 'a critical extension is not understood',
+  policy: 'the certificate policies do not meet what is required',
+  revoked: 'a certificate was revoked',
+  'revocation-unknown': 'it could not be found out whether a certificate was revoked',
+  'certificate-malformed': 'a certificate can not be read',
+  limit: 'finding the chain would cost more than the limits allow',
+} as const;
+
+export type PathReason = keyof typeof pathReasons;
+
+/** What makes a trusted path weaker than it should be. */
+export const pathWeaknesses = {
+  'md5-signature': 'a certificate is signed with MD5',
+  'sha1-signature': 'a certificate is signed with SHA-1',
+  'small-key': 'an RSA, DSA or DH key is below 2,048 bits',
+  'small-curve': 'a curve is below 224 bits',
+  'revocation-unknown': 'it could not be found out whether a certificate was revoked',
+} as const;
+
+export type PathWeakness = keyof typeof pathWeaknesses;
+
+export interface PathLimits {
+  /** Certificates in a path, leaf and root counted; default 10. */
+  maxLength: number;
+  /** Certificates looked at in a bag; default 1,000. */
+  maxIntermediates: number;
+  /** Work for signatures, one being about a check with RSA of 2,048 bits; default 2,000. */
+  maxWork: number;
+}
+
+/** Whether certificates signed with a digest are trusted: `weak` trusts and marks them. */
+export type DigestRule = 'weak' | 'refuse';
+
+export interface PathOptions {
+  /** Trusted roots. */
+  anchors: readonly Certificate[];
+  /** Certificates that may lie between: from the message, the settings, a cache. */
+  intermediates?: readonly Certificate[];
+  /** Certificates trusted for themselves within their validity, without a path. */
+  pinned?: readonly Certificate[];
+  /** The time in question, such as that of signing. */
+  at: Date;
+  /** What the leaf's key is used for; `any` checks neither keyUsage nor extKeyUsage. */
+  purpose: 'sign' | 'encrypt' | 'any';
+  limits?: Partial<PathLimits>;
+  /** Default `refuse`. */
+  md5?: DigestRule;
+  /** Default `weak`. */
+  sha1?: DigestRule;
+  /** Smaller RSA, DSA and DH keys are refused; default 1,024 bits. Those below 2,048 are weak in any case. */
+  minimumKeyBits?: number;
+  /** user-initial-policy-set of RFC 5280 section 6.1.1; absent for any policy. */
+  policies?: readonly string[];
+  /** initial-explicit-policy */
+  requireExplicitPolicy?: boolean;
+  /** initial-policy-mapping-inhibit */
+  inhibitPolicyMapping?: boolean;
+  /** initial-any-policy-inhibit */
+  inhibitAnyPolicy?: boolean;
+  /**
+   * `off` (default) looks at no revocation; `soft` refuses what is revoked and marks the unknown weak;
+   * `hard` refuses the unknown as well.
+   */
+  revocation?: 'off' | 'soft' | 'hard';
+  /** Lists that revocation is looked up in. */
+  crls?: readonly Crl[];
+}
+
+/** What is known about the revocation of one certificate of a path. */
+export interface RevocationStatus {
+  certificate: Certificate;
+  status: 'good' | 'revoked' | 'unknown';
+  /** Of the list or answer that it rests on: its age shows how much the status is worth. */
+  thisUpdate?: Date;
+  revokedAt?: Date;
+  /** CRLReason by name. */
+  crlReason?: string;
+  source?: 'crl' | 'ocsp';
+}
+
+export interface PathResult {
+  trusted: boolean;
+  reason: PathReason | null;
+  /** For the operator: which certificate and why. */
+  message: string;
+  /** The leaf first and the root last where it is trusted, else the best that was found. */
+  chain: Certificate[];
+  /** Trusted because it is pinned, not through a chain. */
+  pinned: boolean;
+  weak: PathWeakness[];
+  /** Policies under which the path is valid, in the terms of the root; anyPolicy for all. */
+  policies: string[];
+  /** The leaf's key, with inherited DSA parameters filled in; absent where it can not be had. */
+  publicKey?: KeyObject;
+  revocation: RevocationStatus[];
+}
+
+/** Ends the validation of one path; caught by whoever tries the next one. */
+export class PathFailure extends Error {
+  readonly reason: PathReason;
+
+  constructor(reason: PathReason, message: string) {
+    super(message);
+    this.reason = reason;
+  }
+}

@@ -1,0 +1,146 @@
+import { SealpostError } from '../errors.ts';
+import type { Certificate } from './certificate.ts';
+import { checkRevocation } from './crl-check.ts';
+import { findPaths, Issuers } from './path-build.ts';
+import { type CheckedPath, checkPath, describe } from './path-check.ts';
+import {
+  PathFailure,
+  type PathLimits,
+  type PathOptions,
+  type PathReason,
+  type PathResult,
+  type PathWeakness,
+  type RevocationStatus,
+} from './path-types.ts';
+import { SignatureChecker } from './signature-check.ts';
+
+const defaultLimits: PathLimits = { maxLength: 10, maxIntermediates: 1000, maxWork: 2000 };
+
+/**
+ * Decides whether a certificate is trusted at a time, for a purpose: it is pinned, or a path leads from
+ * it to a trusted root that RFC 5280 section 6 finds valid and RFC 8550 fit for mail. All paths are
+ * tried within the limits. Never throws for what stands in certificates: that is a reason.
+ */
+export function validatePath(leaf: Certificate, options: PathOptions): PathResult {
+  if (options.pinned?.some((pinned) => pinned.equals(leaf)) === true) return validatePinned(leaf, options);
+  const limits = { ...defaultLimits, ...options.limits };
+  const intermediates = (options.intermediates ?? []).slice(0, limits.maxIntermediates);
+  const issuers = new Issuers(options.anchors, intermediates);
+  const signatures = new SignatureChecker(options, limits.maxWork);
+  let failure: PathResult | undefined;
+  let noted: PathResult | undefined;
+  try {
+    const paths = findPaths(leaf, issuers, signatures, limits, (reason, certificate, message) => {
+      noted ??= untrusted([leaf], reason, `${describe(certificate)}: ${message}`);
+    });
+    for (const path of paths) {
+      const result = tryPath(path, options, signatures, issuers);
+      if (result.trusted) return result;
+      failure ??= result;
+    }
+  } catch (error) {
+    return failureOf([leaf], error);
+  }
+  return failure ?? noted ?? withoutPath(leaf);
+}
+
+function tryPath(
+  path: Certificate[],
+  options: PathOptions,
+  signatures: SignatureChecker,
+  issuers: Issuers,
+): PathResult {
+  let checked: CheckedPath;
+  try {
+    checked = checkPath(path, options, signatures);
+  } catch (error) {
+    if (error instanceof PathFailure && error.reason === 'limit') throw error;
+    return failureOf(path, error);
+  }
+  const weak = new Set(checked.weak);
+  const revocation = revocationOf(path, checked, options, signatures, issuers);
+  const revoked = revocation.find(({ status }) => status === 'revoked');
+  if (revoked !== undefined) {
+    const when = revoked.revokedAt === undefined ? '' : ` since ${revoked.revokedAt.toISOString()}`;
+    const message = `${describe(revoked.certificate)}: revoked${when}, ${revoked.crlReason ?? 'unspecified'}`;
+    return { ...untrusted(path, 'revoked', message), revocation };
+  }
+  const unknown = revocation.find(({ status }) => status === 'unknown');
+  if (unknown !== undefined) {
+    if (options.revocation === 'hard') {
+      const message = `${describe(unknown.certificate)}: no list or answer in force says whether it was revoked`;
+      return { ...untrusted(path, 'revocation-unknown', message), revocation };
+    }
+    weak.add('revocation-unknown');
+  }
+  const root = path.at(-1);
+  return {
+    trusted: true,
+    reason: null,
+    message: `trusted through ${root === undefined ? 'nothing' : describe(root)}`,
+    chain: path,
+    pinned: false,
+    weak: [...weak],
+    policies: [...checked.policies],
+    publicKey: checked.leafKey.key,
+    revocation,
+  };
+}
+
+function revocationOf(
+  path: Certificate[],
+  checked: CheckedPath,
+  options: PathOptions,
+  signatures: SignatureChecker,
+  issuers: Issuers,
+): RevocationStatus[] {
+  if ((options.revocation ?? 'off') === 'off') return [];
+  return checkRevocation(path, checked, options, signatures, issuers);
+}
+
+/** A pinned certificate is trusted for itself; only its validity, its key and its use are looked at. */
+function validatePinned(leaf: Certificate, options: PathOptions): PathResult {
+  try {
+    const signatures = new SignatureChecker(options, 0);
+    const { leafKey, weak } = checkPath([leaf], options, signatures);
+    return {
+      trusted: true,
+      reason: null,
+      message: `${describe(leaf)} is pinned`,
+      chain: [leaf],
+      pinned: true,
+      weak: [...weak],
+      policies: [],
+      publicKey: leafKey.key,
+      revocation: [],
+    };
+  } catch (error) {
+    return failureOf([leaf], error);
+  }
+}
+
+function withoutPath(leaf: Certificate): PathResult {
+  if (leaf.isSelfIssued) {
+    return untrusted(
+      [leaf],
+      'self-signed',
+      `${describe(leaf)}: self-signed, neither a trusted root nor pinned`,
+    );
+  }
+  return untrusted(
+    [leaf],
+    'no-path',
+    `${describe(leaf)}: no chain leads to a trusted root; its issuer is "${leaf.issuer}"`,
+  );
+}
+
+function failureOf(path: Certificate[], error: unknown): PathResult {
+  if (error instanceof PathFailure) return untrusted(path, error.reason, error.message);
+  if (error instanceof SealpostError) return untrusted(path, 'certificate-malformed', error.message);
+  throw error;
+}
+
+function untrusted(chain: Certificate[], reason: PathReason, message: string): PathResult {
+  const weak: PathWeakness[] = [];
+  return { trusted: false, reason, message, chain, pinned: false, weak, policies: [], revocation: [] };
+}

@@ -1,0 +1,107 @@
+import type { KeyObject } from 'node:crypto';
+import type { Certificate } from './certificate.ts';
+import { PathFailure, type PathOptions, type PathWeakness } from './path-types.ts';
+import { type AlgorithmIdentifier, keyFacts, largestRsa, type PublicKeyInfo } from './public-key.ts';
+import { type SignatureScheme, signatureScheme, verifySignature } from './signature.ts';
+
+/** A signing key with what is needed to judge and use it. */
+export interface IssuerKey {
+  info: PublicKeyInfo;
+  key: KeyObject;
+}
+
+/** What is signed, by which algorithm: a certificate, a CRL, an OCSP answer. */
+export interface SignedObject {
+  tbs: Buffer;
+  signature: Buffer;
+  signatureAlgorithm: AlgorithmIdentifier;
+}
+
+const weakBelow = 2048;
+const weakCurveBelow = 224;
+
+/**
+ * Checks signatures for one validation within a budget of work, and remembers the answers: with
+ * cross-certificates and a large bag the same check comes up many times.
+ */
+export class SignatureChecker {
+  readonly #results = new WeakMap<SignedObject, Map<string, boolean>>();
+  readonly #options: PathOptions;
+  #work: number;
+
+  constructor(options: PathOptions, work: number) {
+    this.#options = options;
+    this.#work = work;
+  }
+
+  /**
+   * The scheme of a signature.
+   * @throws PathFailure when it is not known or not accepted
+   */
+  scheme(signed: SignedObject, weak: Set<PathWeakness>): SignatureScheme {
+    const scheme = signatureScheme(signed.signatureAlgorithm);
+    if (scheme === undefined) {
+      throw new PathFailure('algorithm-unsupported', `signature algorithm ${signed.signatureAlgorithm.oid}`);
+    }
+    if (scheme.digest === 'md5' || scheme.digest === 'sha1') {
+      const rule = this.#options[scheme.digest] ?? (scheme.digest === 'md5' ? 'refuse' : 'weak');
+      if (rule === 'refuse') throw new PathFailure('algorithm-refused', `signed with ${scheme.digest}`);
+      weak.add(`${scheme.digest}-signature`);
+    }
+    return scheme;
+  }
+
+  /** @throws PathFailure `limit` when the budget is used up, or for an unknown algorithm */
+  verify(signed: SignedObject, issuer: IssuerKey): boolean {
+    const known = this.#results.get(signed) ?? new Map<string, boolean>();
+    this.#results.set(signed, known);
+    // Inherited parameters make the key more than its own octets.
+    const name = `${issuer.info.der.toString('latin1')}${issuer.info.parameters?.length ?? 0}`;
+    const before = known.get(name);
+    if (before !== undefined) return before;
+    this.#spend(issuer.info);
+    const scheme = this.scheme(signed, new Set());
+    const valid =
+      scheme.family === keyFacts(issuer.info).family &&
+      verifySignature(scheme, signed.tbs, signed.signature, issuer.key);
+    known.set(name, valid);
+    return valid;
+  }
+
+  /** Counts a step of the search, so that steps without a check of a signature are bounded as well. */
+  step(): void {
+    this.#work -= 0.05;
+    this.#checkWork();
+  }
+
+  /** RSA of 2,048 bits costs one; curves, DSA and larger moduli what they take beside it. */
+  #spend(info: PublicKeyInfo): void {
+    const { family, bits } = keyFacts(info);
+    const size = (bits ?? weakBelow) / weakBelow;
+    this.#work -=
+      family === 'rsa' ? Math.max(1, size * size) : family === 'dsa' ? 10 * Math.max(1, size * size) : 5;
+    this.#checkWork();
+  }
+
+  #checkWork(): void {
+    if (this.#work < 0) throw new PathFailure('limit', 'more signatures to check than the limit allows');
+  }
+}
+
+/**
+ * Judges the size of a certificate's key before it is used.
+ * @throws PathFailure `key-too-small`, `key-too-large`
+ */
+export function checkKeySize(certificate: Certificate, options: PathOptions, weak: Set<PathWeakness>): void {
+  const { family, bits } = keyFacts(certificate.publicKeyInfo);
+  if (bits === undefined) return;
+  if (family === 'rsa' || family === 'dsa' || family === 'dh') {
+    if (bits > largestRsa)
+      throw new PathFailure('key-too-large', `${family.toUpperCase()} key of ${bits} bits`);
+    const minimum = options.minimumKeyBits ?? 1024;
+    if (bits < minimum) throw new PathFailure('key-too-small', `${family.toUpperCase()} key of ${bits} bits`);
+    if (bits < weakBelow) weak.add('small-key');
+  } else if (family === 'ec' && bits < weakCurveBelow) {
+    weak.add('small-curve');
+  }
+}
