@@ -59,7 +59,8 @@ export class Client {
     });
     connection.on('end', () => {
       this.dead = true;
-      this.#onEnd();
+      // after nodemailer's own callback, which may have the server's last words
+      setImmediate(() => this.#onEnd());
     });
   }
 

@@ -1,0 +1,443 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import { after, before, describe, it } from 'node:test';
+import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
+import type { PartnerConfig } from '../../src/config/schema.ts';
+import { createSender, type Sender, type SenderParts } from '../../src/smtp/send.ts';
+import { skipWithoutPostfix, startSink } from '../support/postfix.ts';
+import { MemoryIntake, startReceiver } from '../support/smtp.ts';
+import { makeTlsFiles, type TlsFiles } from '../support/tls.ts';
+
+const mail = Buffer.from('Subject: test\r\n\r\n.dot\r\n..dots\r\nend\r\n');
+const envelope = { from: 'us@example.org', to: ['orders@example.com'] };
+
+const senders: Sender[] = [];
+after(() => {
+  for (const { close } of senders) close();
+});
+
+function sender(route: Partial<PartnerConfig['route']>, parts: Partial<SenderParts> = {}) {
+  const complete = { host: '127.0.0.1', port: 25, tls: 'none' as const, connections: 5, ...route };
+  const made = createSender({
+    route: complete,
+    readSecret: () => 'secret',
+    name: 'us.example.org',
+    ...parts,
+  });
+  senders.push(made);
+  return made;
+}
+
+function message(octets: Buffer = mail, to = envelope.to) {
+  async function* pieces() {
+    for (let at = 0; at < octets.length; at += 1000) yield octets.subarray(at, at + 1000);
+  }
+  return { envelope: { ...envelope, to }, octets: pieces, size: octets.length };
+}
+
+/** A server that says what it is told; smtp-server's own listening part. */
+async function scripted(options: SMTPServerOptions): Promise<{ port: number; stop: () => void }> {
+  const server = new SMTPServer({
+    disableReverseLookup: true,
+    logger: false,
+    hideSTARTTLS: true,
+    disabledCommands: ['AUTH'],
+    ...options,
+  });
+  server.on('error', () => {});
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { port: portOf(server.server), stop: () => server.close() };
+}
+
+/** A server of single lines, for what no library does: `script` answers each line, DATA included. */
+async function typed(script: (line: string, socket: Socket) => string | undefined) {
+  const server = createServer((socket) => {
+    let buffer = '';
+    socket.on('error', () => {});
+    socket.write('220 typed\r\n');
+    socket.on('data', (chunk) => {
+      buffer += chunk.toString('latin1');
+      for (;;) {
+        const end = buffer.indexOf('\r\n');
+        if (end < 0) return;
+        const answer = script(buffer.slice(0, end), socket);
+        buffer = buffer.slice(end + 2);
+        if (answer !== undefined) socket.write(`${answer}\r\n`);
+      }
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { port: portOf(server), stop: () => server.close() };
+}
+
+function portOf(server: Server): number {
+  const address = server.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  return address.port;
+}
+
+function replyWith(responseCode: number, text: string): Error {
+  return Object.assign(new Error(text), { responseCode });
+}
+
+describe('smtp sender', () => {
+  it('sends exactly the octets, dots and all, over kept connections', async () => {
+    const { receiver, intake, ports } = await startReceiver();
+    const large = Buffer.from(
+      `${Array.from({ length: 5000 }, () => `.${randomBytes(40).toString('base64')}`).join('\r\n')}\r\n`,
+    );
+    const { send, close } = sender({ port: ports[0] ?? 0 });
+    for (const octets of [mail, large, mail]) {
+      const result = await send(message(octets));
+      assert.equal(result.status, 'sent', result.reply);
+      assert.match(result.reply, /^250 2\.0\.0 Ok: queued as orders-/);
+      assert.deepEqual([result.host, result.possibleDuplicate], ['127.0.0.1', false]);
+      assert.ok(intake.stored.at(-1)?.octets.equals(octets));
+    }
+    assert.deepEqual(intake.stored[0]?.entries[0]?.envelope, envelope);
+    close();
+    await receiver.close(1000);
+  });
+
+  it('sends to smtp-sink, many at once', { skip: skipWithoutPostfix() }, async () => {
+    const sink = await startSink(['-m', '3']);
+    const { send, close } = sender({ port: sink.port, connections: 3 });
+    const results = await Promise.all(Array.from({ length: 50 }, () => send(message())));
+    assert.ok(results.every(({ status }) => status === 'sent'));
+    close();
+    const messages = await sink.messages();
+    assert.equal(messages.length, 50);
+    const unixLines = mail.toString().replaceAll('\r\n', '\n');
+    for (const octets of messages) assert.equal(octets.toString().trimEnd(), unixLines.trimEnd());
+    await sink.stop();
+  });
+
+  it('refuses an address that holds more than an address', async () => {
+    const { send } = sender({ port: 1 });
+    for (const to of ['a@x.example\r\nRCPT TO:<z@z.example>', 'a@x.example> SIZE=1', 'no domain', '']) {
+      await assert.rejects(send(message(mail, [to])), { code: 'address-invalid' });
+    }
+    await assert.rejects(send({ ...message(), envelope: { from: 'a\n@b.example', to: envelope.to } }), {
+      code: 'address-invalid',
+    });
+    await assert.rejects(send(message(mail, [])), { code: 'address-invalid' });
+  });
+
+  it('defers on 4xx and network errors, and is refused on 5xx, with the reply', async () => {
+    for (const [code, status] of [
+      [451, 'deferred'],
+      [421, 'deferred'],
+      [550, 'refused'],
+      [554, 'refused'],
+    ] as const) {
+      for (const stage of ['onMailFrom', 'onRcptTo', 'onData'] as const) {
+        const server = await scripted({
+          onData: (stream, _session, done) => stream.resume().on('end', () => done()),
+          ...(stage === 'onData'
+            ? {
+                onData: (stream, _s, done) =>
+                  stream.resume().on('end', () => done(replyWith(code, 'at the end'))),
+              }
+            : {
+                [stage]: (_a: unknown, _s: unknown, done: (e: Error) => void) => done(replyWith(code, 'no')),
+              }),
+        });
+        const { send, close } = sender({ port: server.port });
+        const result = await send(message());
+        assert.deepEqual([result.status, result.code], [status, code], `${code} ${stage}`);
+        assert.match(result.reply, new RegExp(`^${code} `));
+        assert.equal(result.possibleDuplicate, false);
+        close();
+        server.stop();
+      }
+    }
+    const result = await sender({ port: 1 }).send(message());
+    assert.deepEqual([result.status, result.code, result.possibleDuplicate], ['deferred', null, false]);
+    assert.match(result.reply, /ECONNREFUSED/);
+  });
+
+  it('says for each recipient what became of it', async () => {
+    const server = await scripted({
+      onRcptTo: ({ address }, _session, done) => {
+        if (address.startsWith('no')) done(replyWith(550, 'unknown'));
+        else if (address.startsWith('later')) done(replyWith(450, 'busy'));
+        else done();
+      },
+      onData: (stream, _session, done) => stream.resume().on('end', () => done()),
+    });
+    const { send, close } = sender({ port: server.port });
+    const all = await send(message(mail, ['yes@a.example', 'no@a.example', 'later@a.example']));
+    assert.deepEqual(
+      all.recipients.map(({ recipient, status, code }) => [recipient, status, code]),
+      [
+        ['yes@a.example', 'sent', 250],
+        ['no@a.example', 'refused', 550],
+        ['later@a.example', 'deferred', 450],
+      ],
+    );
+    assert.equal(all.status, 'deferred');
+    const none = await send(message(mail, ['no@a.example', 'later@a.example']));
+    assert.deepEqual(
+      none.recipients.map(({ status }) => status),
+      ['refused', 'deferred'],
+    );
+    assert.equal((await send(message(mail, ['yes@a.example', 'no@a.example']))).status, 'refused');
+    close();
+    server.stop();
+  });
+
+  it('tells a possible duplicate: the connection is lost after the final dot, not before it', async () => {
+    let data = false;
+    let cutAt = '.';
+    const server = await typed((line, socket) => {
+      if (data) {
+        if (line === cutAt) socket.destroy();
+        return undefined;
+      }
+      if (line === 'DATA') data = true;
+      return line === 'DATA' ? '354 go' : '250 ok';
+    });
+    const { send } = sender({ port: server.port });
+    const after = await send(message());
+    assert.deepEqual([after.status, after.possibleDuplicate], ['deferred', true]);
+    data = false;
+    cutAt = 'first';
+    const endless = Buffer.from(`first\r\n${'x'.repeat(70)}\r\n`.padEnd(8_000_000, 'y'));
+    const before = await send(message(endless));
+    assert.deepEqual([before.status, before.possibleDuplicate], ['deferred', false]);
+    server.stop();
+  });
+
+  it('sends nothing of a message whose octets break off', async () => {
+    const { receiver, intake, ports } = await startReceiver();
+    const { send, close } = sender({ port: ports[0] ?? 0 });
+    const result = await send({
+      ...message(),
+      octets: async function* () {
+        yield mail;
+        throw new Error('gone');
+      },
+    });
+    assert.deepEqual([result.status, result.possibleDuplicate], ['deferred', false]);
+    close();
+    await receiver.close(1000);
+    assert.deepEqual([intake.stored.length, intake.open], [0, 0]);
+  });
+
+  it('takes a new connection when the server has closed the kept one', async () => {
+    const sockets: Socket[] = [];
+    let data = false;
+    const server = await typed((line, socket) => {
+      sockets.push(socket);
+      if (data) {
+        data = line !== '.';
+        return data ? undefined : '250 taken';
+      }
+      data = line === 'DATA';
+      return data ? '354 go' : '250 ok';
+    });
+    const { send, close } = sender({ port: server.port });
+    assert.equal((await send(message())).status, 'sent');
+    sockets.at(-1)?.destroy();
+    assert.equal((await send(message())).status, 'sent');
+    close();
+    server.stop();
+  });
+
+  it('stops when it is told to', async () => {
+    const server = await typed((line) => (line.startsWith('EHLO') ? '250 ok' : undefined));
+    const abort = new AbortController();
+    const { send } = sender({ port: server.port });
+    setTimeout(() => abort.abort(), 100);
+    const result = await send(message(), abort.signal);
+    assert.deepEqual([result.status, result.possibleDuplicate], ['deferred', false]);
+    server.stop();
+  });
+
+  it('needs SMTPUTF8 for a local part outside ASCII, and not for a domain', async () => {
+    const seen: string[] = [];
+    const server = await scripted({
+      hideSMTPUTF8: true,
+      onRcptTo: ({ address }, _s, done) => {
+        seen.push(address);
+        done();
+      },
+      onData: (stream, _s, done) => stream.resume().on('end', () => done()),
+    });
+    const { send, close } = sender({ port: server.port });
+    const result = await send(message(mail, ['jörg@a.example']));
+    assert.deepEqual([result.status, seen.length], ['refused', 0]);
+    assert.equal((await send(message(mail, ['joerg@bücher.example']))).status, 'sent');
+    assert.equal(seen.length, 1);
+    close();
+    server.stop();
+  });
+
+  it('refuses a message that the server has announced to be too large for it', async () => {
+    const server = await scripted({ size: 1000 });
+    const { send, close } = sender({ port: server.port });
+    const result = await send(message(Buffer.alloc(5000, 'x')));
+    assert.equal(result.status, 'refused');
+    close();
+    server.stop();
+  });
+});
+
+describe('smtp sender: TLS', () => {
+  let files: TlsFiles;
+  before(async () => {
+    files = await makeTlsFiles();
+  });
+  after(() => files.remove());
+
+  const tlsServer = (options: SMTPServerOptions = {}) =>
+    scripted({
+      cert: files.pem,
+      key: readFileSync(files.key),
+      hideSTARTTLS: false,
+      disabledCommands: [],
+      authOptional: true,
+      onData: (stream, session, done) =>
+        stream.resume().on('end', () => done(null, session.secure ? 'secure' : 'clear')),
+      ...options,
+    });
+
+  it('upgrades with the CA of the route, and not with another', async () => {
+    const server = await tlsServer();
+    const good = await sender({ port: server.port, tls: 'required', ca: files.cert }).send(message());
+    assert.deepEqual([good.status, good.reply], ['sent', '250 secure']);
+    const bad = await sender({ port: server.port, tls: 'required' }).send(message());
+    assert.deepEqual([bad.status, bad.code], ['deferred', null]);
+    assert.match(bad.reply, /self.signed/i);
+    server.stop();
+  });
+
+  it('sends nothing when TLS is required and not offered, and says so', async () => {
+    const lines: string[] = [];
+    const server = await typed((line) => {
+      lines.push(line);
+      return line === 'STARTTLS' ? '502 no' : '250 ok';
+    });
+    const result = await sender({
+      port: server.port,
+      tls: 'required',
+      user: 'u',
+      password: { env: 'X' },
+    }).send(message());
+    assert.deepEqual(
+      [result.status, result.reply],
+      ['deferred', 'TLS is required by the route but 127.0.0.1 does not offer STARTTLS'],
+    );
+    assert.ok(lines.every((line) => !/^(MAIL|AUTH)/.test(line)));
+    server.stop();
+  });
+
+  it('speaks TLS from the first octet', async () => {
+    const server = await tlsServer({ secure: true });
+    const result = await sender({ port: server.port, tls: 'implicit', ca: files.cert }).send(message());
+    assert.equal(result.reply, '250 secure');
+    server.stop();
+  });
+
+  it('takes TLS where it is offered and goes without where it is not', async () => {
+    for (const [hideSTARTTLS, reply] of [
+      [false, '250 secure'],
+      [true, '250 clear'],
+    ] as const) {
+      const server = await tlsServer({ hideSTARTTLS, disabledCommands: hideSTARTTLS ? ['STARTTLS'] : [] });
+      const result = await sender({ port: server.port, tls: 'opportunistic' }).send(message());
+      assert.equal(result.reply, reply);
+      server.stop();
+    }
+  });
+
+  it('logs in over TLS; a refused login is no verdict on the message', async () => {
+    const server = await tlsServer({
+      authOptional: false,
+      onAuth: ({ username, password }, _s, done) =>
+        username === 'us' && password === 'secret' ? done(null, { user: 'us' }) : done(new Error('no')),
+    });
+    const route = { port: server.port, tls: 'required' as const, ca: files.cert, password: { env: 'X' } };
+    assert.equal((await sender({ ...route, user: 'us' }).send(message())).status, 'sent');
+    const bad = await sender({ ...route, user: 'them' }).send(message());
+    assert.deepEqual([bad.status, bad.code], ['deferred', 535]);
+    assert.throws(() => sender({ ...route, host: 'mx.example', tls: 'none', user: 'us' }), {
+      code: 'config-invalid',
+    });
+    server.stop();
+  });
+});
+
+describe('smtp sender: MX', () => {
+  const failing = (code: string) => async () => {
+    throw Object.assign(new Error(code), { code });
+  };
+  const mx = (port: number, parts: Partial<SenderParts>) =>
+    createSender({
+      route: { port, tls: 'none', connections: 5 },
+      readSecret: () => '',
+      name: 'us.example.org',
+      ...parts,
+    });
+
+  it('goes on to the next host when the first can not be reached', async () => {
+    const { receiver, intake, ports } = await startReceiver();
+    const { send, close } = mx(ports[0] ?? 0, {
+      resolver: async (domain) => {
+        assert.equal(domain, 'example.com');
+        return [
+          { exchange: '127.0.0.1', priority: 20 },
+          { exchange: '127.0.0.9', priority: 10 },
+        ];
+      },
+    });
+    const result = await send(message());
+    assert.deepEqual([result.status, result.host], ['sent', '127.0.0.1']);
+    assert.equal(intake.stored.length, 1);
+    close();
+    await receiver.close(1000);
+  });
+
+  it('takes the domain itself without MX, refuses for a null MX or no domain, defers when DNS is down', async () => {
+    const { receiver, ports } = await startReceiver();
+    const cases: [NonNullable<SenderParts['resolver']>, string[], string, RegExp][] = [
+      [failing('ENODATA'), ['orders@[127.0.0.1]'], 'refused', /550 5\.1\.1/],
+      [failing('ENODATA'), ['orders@localhost'], 'refused', /550 5\.1\.1/],
+      [async () => [{ exchange: '', priority: 0 }], envelope.to, 'refused', /null MX/],
+      [failing('ENOTFOUND'), envelope.to, 'refused', /does not exist/],
+      [failing('ESERVFAIL'), envelope.to, 'deferred', /DNS/],
+    ];
+    for (const [resolver, to, status, reply] of cases) {
+      const { send, close } = mx(ports[0] ?? 0, { resolver });
+      const result = await send(message(mail, to));
+      assert.equal(result.status, status, result.reply);
+      assert.match(result.reply, reply);
+      close();
+    }
+    await receiver.close(1000);
+  });
+
+  it('sends to each domain by itself', async () => {
+    const intake = new MemoryIntake();
+    const { receiver, ports } = await startReceiver({}, { intake });
+    const { send, close } = mx(ports[0] ?? 0, {
+      resolver: async (domain) => {
+        if (domain === 'gone.example') throw Object.assign(new Error(), { code: 'ENOTFOUND' });
+        return [{ exchange: '127.0.0.1', priority: 1 }];
+      },
+    });
+    const result = await send(message(mail, ['orders@example.com', 'x@invoices.example', 'y@gone.example']));
+    assert.deepEqual(
+      result.recipients.map(({ status }) => status),
+      ['sent', 'sent', 'refused'],
+    );
+    assert.deepEqual(
+      intake.stored.map(({ entries }) => entries[0]?.mailbox),
+      ['orders', 'invoices'],
+    );
+    close();
+    await receiver.close(1000);
+  });
+});
