@@ -156,3 +156,8 @@ export function openIndefinite(contextTag?: number): Buffer {
 export function openOctetString(): Buffer {
   return header(0x20, tags.octetString, -1);
 }
+
+/** A primitive universal element from its content octets as they stand. */
+export function primitive(tag: number, content: Uint8Array): Buffer {
+  return element(0, tag, [content]);
+}

@@ -1,0 +1,92 @@
+import { Cursor, content, type Element, octetString, raw, tags } from '../asn1/index.ts';
+import * as der from '../asn1/writer.ts';
+import { SealpostError } from '../errors.ts';
+import type { Certificate } from '../pki/certificate.ts';
+import { nameToString, readName } from '../pki/name.ts';
+import { keyIdentifierOf } from './identity.ts';
+
+/**
+ * How CMS names a certificate or key: IssuerAndSerialNumber or SubjectKeyIdentifier (RFC 5652
+ * sections 5.3, 6.2.1 and 10.2.4), or for recipients that are no certificates another identifier.
+ */
+export type CertificateIdentifier =
+  | { type: 'issuer-serial'; issuer: string; issuerDer: Buffer; serialNumber: string }
+  | { type: 'subject-key-identifier'; subjectKeyIdentifier: string }
+  | { type: 'key-identifier'; keyIdentifier: string }
+  | { type: 'none' };
+
+/** Reads `CHOICE { issuerAndSerialNumber, subjectKeyIdentifier [0] }`. */
+export function readCertificateIdentifier(element: Element): CertificateIdentifier {
+  if (element.cls === 0 && element.tag === tags.sequence) return readIssuerAndSerial(element);
+  if (element.cls === 2 && element.tag === 0) {
+    return {
+      type: 'subject-key-identifier',
+      subjectKeyIdentifier: octetString(element).toString('hex'),
+    };
+  }
+  throw new SealpostError('cms-malformed', 'neither issuer and serial number nor a subject key identifier');
+}
+
+/** `IssuerAndSerialNumber ::= SEQUENCE { issuer Name, serialNumber INTEGER }` */
+export function readIssuerAndSerial(element: Element): CertificateIdentifier {
+  const cursor = new Cursor(element);
+  const issuerDer = raw(cursor.expect(tags.sequence));
+  const serialNumber = content(cursor.expect(tags.integer)).toString('hex');
+  cursor.done();
+  return { type: 'issuer-serial', issuer: printName(issuerDer), issuerDer, serialNumber };
+}
+
+/** Names print lazily elsewhere; here a bad name must not hide the message, so it prints as hexadecimal. */
+function printName(issuerDer: Buffer): string {
+  try {
+    return nameToString(readName(issuerDer));
+  } catch {
+    return `#${issuerDer.toString('hex')}`;
+  }
+}
+
+/** Whether the identifier names this certificate. Names are compared as RFC 5280 section 7.1 says. */
+export function identifies(identifier: CertificateIdentifier, certificate: Certificate): boolean {
+  switch (identifier.type) {
+    case 'issuer-serial':
+      return (
+        withoutZeros(identifier.serialNumber) === withoutZeros(certificate.serialHex) &&
+        (identifier.issuerDer.equals(certificate.issuerDer) || sameName(identifier.issuerDer, certificate))
+      );
+    case 'subject-key-identifier':
+      return keyIdentifierOf(certificate).toString('hex') === identifier.subjectKeyIdentifier;
+    default:
+      return false;
+  }
+}
+
+function sameName(issuerDer: Buffer, certificate: Certificate): boolean {
+  try {
+    return readName(issuerDer).canonical === certificate.issuerName.canonical;
+  } catch {
+    return false;
+  }
+}
+
+function withoutZeros(hex: string): string {
+  return hex.replace(/^(?:00)+(?=..)/, '');
+}
+
+/** In words for an error or a log. */
+export function describeIdentifier(identifier: CertificateIdentifier): string {
+  switch (identifier.type) {
+    case 'issuer-serial':
+      return `issuer ${identifier.issuer} serial ${identifier.serialNumber}`;
+    case 'subject-key-identifier':
+      return `subject key identifier ${identifier.subjectKeyIdentifier}`;
+    case 'key-identifier':
+      return `key identifier ${identifier.keyIdentifier}`;
+    case 'none':
+      return 'a password';
+  }
+}
+
+/** IssuerAndSerialNumber of a certificate, in DER. */
+export function writeIssuerAndSerial(certificate: Certificate): Buffer {
+  return der.sequence(certificate.issuerDer, der.primitive(tags.integer, certificate.serialNumber));
+}

@@ -1,0 +1,50 @@
+import { createHash, type Hash } from 'node:crypto';
+import type { Sink } from '../message/sink.ts';
+import { digestByName } from './algorithms.ts';
+import type { DetachedContent } from './content-reader.ts';
+
+/**
+ * Digests content that is signed, as it passes. Small content is kept beside, since a few signature
+ * schemes need the content and not its digest when there are no signed attributes.
+ */
+export class ContentDigests implements Sink {
+  readonly #hashes = new Map<string, Hash>();
+  readonly #limit: number;
+  #kept: Buffer[] | undefined = [];
+  #length = 0;
+  readonly #digests = new Map<string, Buffer>();
+
+  /**
+   * @param names of the registry ("sha256"); unknown ones are left out
+   * @param keep octets of content that may be kept
+   */
+  constructor(names: Iterable<string>, keep: number = 1 << 20) {
+    this.#limit = keep;
+    for (const name of names) {
+      const info = digestByName.get(name);
+      if (info === undefined || this.#hashes.has(name)) continue;
+      const options = name.startsWith('shake') ? { outputLength: info.octets } : undefined;
+      this.#hashes.set(name, createHash(info.node, options));
+    }
+  }
+
+  write(chunk: Buffer): void {
+    for (const hash of this.#hashes.values()) hash.update(chunk);
+    this.#length += chunk.length;
+    if (this.#length > this.#limit) this.#kept = undefined;
+    this.#kept?.push(chunk);
+  }
+
+  end(): void {
+    for (const [name, hash] of this.#hashes) this.#digests.set(name, hash.digest());
+    this.#hashes.clear();
+  }
+
+  /** Call after `end`: what `CmsOptions.detached` takes. */
+  get result(): DetachedContent {
+    return {
+      digests: this.#digests,
+      content: this.#kept === undefined ? undefined : Buffer.concat(this.#kept),
+    };
+  }
+}

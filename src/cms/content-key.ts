@@ -1,0 +1,58 @@
+import { randomBytes as nodeRandomBytes } from 'node:crypto';
+import { SealpostError } from '../errors.ts';
+import { describeIdentifier } from './certificate-identifier.ts';
+import { type ContentEncryption, keyLengthFits, keyOctets } from './ciphers.ts';
+import type { CmsOptions } from './content-reader.ts';
+import type { CmsLimits } from './limits.ts';
+import type { Opener, Recipient, RecipientFacts } from './recipients/recipient.ts';
+
+/** The recipient that one of the keys here opens, and what the verdict says of all of them. */
+export interface FoundRecipient {
+  opener: Opener | undefined;
+  facts: RecipientFacts[];
+}
+
+/** Chooses the first recipient that names a key here. */
+export function findRecipient(
+  recipients: readonly Recipient[],
+  options: CmsOptions,
+  limits: CmsLimits,
+): FoundRecipient {
+  let opener: Opener | undefined;
+  const facts = recipients.map((recipient) => {
+    const found = recipient.find(options, limits);
+    opener ??= found;
+    return { ...recipient.facts, matched: found?.name ?? null };
+  });
+  return { opener, facts };
+}
+
+/**
+ * The content encryption key, or a random one. RFC 3218 section 2.3.2: whatever goes wrong with the
+ * key transport (padding, length), go on with a random key, so that the failure shows only where a
+ * wrong key would show, and in the same way (threats S3).
+ */
+export function contentKey(opener: Opener, encryption: ContentEncryption, options: CmsOptions): Buffer {
+  const random = (options.randomBytes ?? nodeRandomBytes)(keyOctets(encryption));
+  const key = opener.recover();
+  return key !== undefined && keyLengthFits(encryption, key.length) ? key : random;
+}
+
+/** For the operator: whom it is for, and which keys there are. */
+export function noKey(recipients: readonly Recipient[], options: CmsOptions): SealpostError {
+  const wanted = recipients.slice(0, 5).map(({ facts }) => describeIdentifier(facts.identifier));
+  const more = recipients.length > 5 ? ` and ${recipients.length - 5} more` : '';
+  const here = options.identities.map(({ name }) => name);
+  return new SealpostError(
+    'decrypt-no-key',
+    `encrypted for ${wanted.join('; ') || 'nobody'}${more}; the keys here are ${here.join(', ') || 'none'}`,
+    { hint: 'load the key of one of these certificates, or send the partner your present certificate' },
+  );
+}
+
+/** The one answer to every failure that depends on the key or the encrypted octets. */
+export function decryptFailed(cause?: unknown): SealpostError {
+  return new SealpostError('decrypt-failed', 'the message could not be decrypted with the key it names', {
+    cause,
+  });
+}

@@ -1,0 +1,74 @@
+import { SealpostError } from '../errors.ts';
+import type { Sink } from '../message/sink.ts';
+import type { Certificate } from '../pki/certificate.ts';
+import type { Action, BerHandler } from './ber-stream.ts';
+import type { RandomBytes } from './ciphers.ts';
+import type { CmsHead, CmsTail } from './facts.ts';
+import type { DecryptionKeys } from './identity.ts';
+import type { CmsLimits } from './limits.ts';
+
+/** What the caller of a CmsReader is told, in this order. */
+export interface CmsHandlers {
+  /**
+   * Everything before the content is known; the answer takes the content. Its `end` is called when
+   * the content is complete, and for authenticated encryption only after the tag was right. On any
+   * error the reader throws and never calls `end`: what was written must then be thrown away.
+   */
+  onHead(head: CmsHead): Sink;
+  /** The whole object has come. */
+  onTail(tail: CmsTail): void;
+}
+
+export interface CmsOptions extends DecryptionKeys {
+  limits?: Partial<CmsLimits>;
+  /** More certificates among which signers are looked for. */
+  certificates?: readonly Certificate[];
+  /** Detached content, already digested by the caller (`ContentDigests`). */
+  detached?: DetachedContent;
+  /** Allow AES-GCM and its like inside EnvelopedData, against RFC 5083 (threats S4). */
+  aeadInEnvelopedData?: boolean;
+  /** For issuers of DSA signers whose parameters are inherited, and for tests. */
+  randomBytes?: RandomBytes;
+}
+
+/** What the signatures of detached content are checked against. */
+export interface DetachedContent {
+  /** Digests by name of the registry ("sha256"). */
+  digests: ReadonlyMap<string, Buffer>;
+  /** The content itself where it was small: Ed25519 and ECDSA without signed attributes need it. */
+  content?: Buffer | undefined;
+}
+
+/** Everything that the reader of one content type is given. */
+export interface ContentContext {
+  handlers: CmsHandlers;
+  options: CmsOptions;
+  limits: CmsLimits;
+  /** Call when the content has ended: from then on the limit for the tail applies. */
+  contentEnded(): void;
+}
+
+/** Reads the content type that ContentInfo names; depth 0 is its own outermost element. */
+export interface ContentReader extends BerHandler {
+  /** The ContentInfo is complete. */
+  finish(): void;
+}
+
+/** The error for an element that the structure does not have at this place. */
+export function unexpected(structure: string, tag: { cls: number; tag: number }): SealpostError {
+  return new SealpostError(
+    'cms-malformed',
+    `${structure}: an element ${tag.cls}:${tag.tag} at a wrong place`,
+  );
+}
+
+/** The error for a structure that ends too early. */
+export function incomplete(structure: string): SealpostError {
+  return new SealpostError('cms-malformed', `${structure}: a part is missing`);
+}
+
+/** Checks an outermost element and goes into it. */
+export function enterSequence(structure: string, tag: { cls: number; tag: number }): Action {
+  if (tag.cls !== 0 || tag.tag !== 16) throw unexpected(structure, tag);
+  return 'enter';
+}

@@ -1,0 +1,135 @@
+import type { Certificate } from '../pki/certificate.ts';
+import type { Attribute } from './attributes.ts';
+import type { CertificateIdentifier } from './certificate-identifier.ts';
+import type { RecipientFacts } from './recipients/recipient.ts';
+
+/** What is known of a CMS object before its content, by type. OIDs are dotted. */
+export type CmsHead = EnvelopedHead | SignedHead | CompressedHead | DigestedHead | DataHead;
+
+/** What is known after all of it has come. */
+export type CmsTail = EnvelopedTail | SignedTail | CompressedTail | DigestedTail | DataTail;
+
+export interface ContentEncryptionFacts {
+  name: string;
+  oid: string;
+  keyBits: number;
+  /** RC2 only: how many bits really count. */
+  effectiveBits: number | undefined;
+  /** True for authenticated encryption. */
+  aead: boolean;
+}
+
+/** EnvelopedData, AuthEnvelopedData and EncryptedData. */
+export interface EnvelopedHead {
+  type: 'enveloped-data' | 'auth-enveloped-data' | 'encrypted-data';
+  /** contentType of what is inside; id-data for a MIME entity. */
+  contentType: string;
+  encryption: ContentEncryptionFacts;
+  recipients: RecipientFacts[];
+  weak: string[];
+}
+
+export interface EnvelopedTail {
+  type: EnvelopedHead['type'];
+  /** What deserves a word though it was decrypted. */
+  notes: string[];
+  /** OIDs of the attributes that nobody protects. */
+  unprotectedAttributes: string[];
+}
+
+export interface SignedHead {
+  type: 'signed-data';
+  contentType: string;
+  /** Names, or OIDs of those that are not known. */
+  digestAlgorithms: string[];
+  /** True when the signed content is not inside. */
+  detached: boolean;
+}
+
+/** Why a signature is not valid; `ok` when it is. */
+export type SignatureReason =
+  | 'ok'
+  | 'content-missing'
+  | 'certificate-missing'
+  | 'certificate-unusable'
+  | 'digest-unsupported'
+  | 'signature-unsupported'
+  | 'signature-malformed'
+  | 'digest-mismatch'
+  | 'content-type-mismatch'
+  | 'attributes-malformed'
+  | 'algorithm-mismatch'
+  | 'signature-mismatch';
+
+export interface SignerFacts {
+  identifier: CertificateIdentifier;
+  /** Name, or OID of one that is not known. */
+  digestAlgorithm: string;
+  signatureAlgorithm: {
+    name: string;
+    oid: string;
+    /** Of PSS: digest, mgf1, saltLength; of the key: bits or curve. */
+    parameters: Record<string, string>;
+  };
+  /** Undefined when the signer signed the content without attributes. */
+  signedAttributes: SignedAttributeFacts | undefined;
+  unsignedAttributes: string[];
+  /** From the message, or from those that the caller gave. */
+  certificate: Certificate | undefined;
+  /** The signature alone: whether the certificate is to be trusted is for pki and the caller. */
+  valid: boolean;
+  reason: SignatureReason;
+  weak: string[];
+}
+
+export interface SignedAttributeFacts {
+  contentType: string | undefined;
+  messageDigest: string | undefined;
+  signingTime: Date | undefined;
+  /** Names, or OIDs of those that are not known. */
+  smimeCapabilities: string[];
+  /** All attributes in the order of the message. */
+  all: Attribute[];
+}
+
+export interface SignedTail {
+  type: 'signed-data';
+  certificates: Certificate[];
+  /** Elements in the set of certificates that could not be read as X.509. */
+  otherCertificates: number;
+  /** CertificateList in DER each. */
+  crls: Buffer[];
+  /** OCSPResponse in DER each (RFC 5940). */
+  ocspResponses: Buffer[];
+  signers: SignerFacts[];
+}
+
+export interface CompressedHead {
+  type: 'compressed-data';
+  contentType: string;
+}
+
+export interface CompressedTail {
+  type: 'compressed-data';
+  compressedOctets: number;
+  contentOctets: number;
+}
+
+export interface DigestedHead {
+  type: 'digested-data';
+  contentType: string;
+  digestAlgorithm: string;
+}
+
+export interface DigestedTail {
+  type: 'digested-data';
+  valid: boolean;
+}
+
+export interface DataHead {
+  type: 'data';
+}
+
+export interface DataTail {
+  type: 'data';
+}

@@ -1,0 +1,10 @@
+/** The way into CMS for other rooms. */
+export type { Attribute } from './attributes.ts';
+export { type CertificateIdentifier, describeIdentifier } from './certificate-identifier.ts';
+export { CmsReader } from './cms-reader.ts';
+export { ContentDigests } from './content-digests.ts';
+export type { CmsHandlers, CmsOptions, DetachedContent } from './content-reader.ts';
+export type * from './facts.ts';
+export type { DecryptionIdentity, DecryptionKeys, KeyEncryptionKey } from './identity.ts';
+export { type CmsLimits, defaultLimits } from './limits.ts';
+export type { RecipientFacts, RecipientKind } from './recipients/recipient.ts';

@@ -1,0 +1,33 @@
+/** What a CMS object may cost. All have defaults; the caller may lower or raise each. */
+export interface CmsLimits {
+  /** Octets of everything before the content (recipients, originator's certificates); default 4 MiB. */
+  headOctets: number;
+  /** Octets of everything after the content (certificates, CRLs, signers, attributes); default 16 MiB. */
+  tailOctets: number;
+  recipients: number;
+  signers: number;
+  certificates: number;
+  /** Levels of nesting inside one element. */
+  depth: number;
+  /** Octets of content, after decryption or decompression; default none. */
+  contentOctets: number;
+  /** Decompressed octets for each compressed octet (RFC 3274); the first 64 KiB are free. */
+  compressionRatio: number;
+  /** Iterations of PBKDF2 for a password recipient. */
+  passwordIterations: number;
+  /** Content kept for signatures that need the content itself, not its digest (RFC 8419). */
+  signedContentKept: number;
+}
+
+export const defaultLimits: CmsLimits = {
+  headOctets: 4 << 20,
+  tailOctets: 16 << 20,
+  recipients: 1000,
+  signers: 100,
+  certificates: 1000,
+  depth: 64,
+  contentOctets: Number.POSITIVE_INFINITY,
+  compressionRatio: 200,
+  passwordIterations: 10_000_000,
+  signedContentKept: 1 << 20,
+};

@@ -1,0 +1,143 @@
+import { constants, type KeyObject, privateDecrypt, publicEncrypt } from 'node:crypto';
+import { Cursor, type Element, octetString, oids, smallInteger, tags } from '../../asn1/index.ts';
+import * as der from '../../asn1/writer.ts';
+import { SealpostError } from '../../errors.ts';
+import type { Certificate } from '../../pki/certificate.ts';
+import { type AlgorithmIdentifier, readAlgorithm, writeAlgorithm } from '../algorithm-identifier.ts';
+import { keyTransportByOid } from '../algorithms.ts';
+import {
+  type CertificateIdentifier,
+  identifies,
+  readCertificateIdentifier,
+  writeIssuerAndSerial,
+} from '../certificate-identifier.ts';
+import type { DecryptionKeys } from '../identity.ts';
+import { keyIdentifierOf } from '../identity.ts';
+import { oaepDecrypt, oaepEncrypt, oaepOf, readOaepParameters, writeOaepParameters } from '../oaep.ts';
+import type { Opener, Recipient } from './recipient.ts';
+
+type Unwrap = (key: KeyObject, encryptedKey: Buffer) => Buffer;
+
+/**
+ * `KeyTransRecipientInfo ::= SEQUENCE { version, rid RecipientIdentifier, keyEncryptionAlgorithm,
+ * encryptedKey OCTET STRING }` (RFC 5652 section 6.2.1).
+ */
+export function readKeyTrans(element: Element): Recipient[] {
+  const cursor = new Cursor(element);
+  smallInteger(cursor.expect(tags.integer));
+  const identifier = readCertificateIdentifier(cursor.next());
+  const algorithm = readAlgorithm(cursor.expect(tags.sequence));
+  const encryptedKey = octetString(cursor.expect(tags.octetString));
+  cursor.done();
+  const { name, parameters, unwrap } = readTransport(algorithm);
+  return [
+    {
+      facts: {
+        kind: 'key-trans',
+        identifier,
+        keyEncryption: { name, oid: algorithm.oid, parameters },
+        weak: [],
+      },
+      find: (keys) => findOpener(keys, identifier, encryptedKey, unwrap),
+    },
+  ];
+}
+
+function readTransport(algorithm: AlgorithmIdentifier): {
+  name: string;
+  parameters: Record<string, string>;
+  unwrap: Unwrap | undefined;
+} {
+  const transport = keyTransportByOid.get(algorithm.oid);
+  if (transport === undefined) return { name: algorithm.oid, parameters: {}, unwrap: undefined };
+  if (transport.name === 'rsa') return { name: 'rsa', parameters: {}, unwrap: pkcs1Decrypt };
+  const oaep = readOaepParameters(algorithm);
+  const parameters: Record<string, string> = { digest: oaep.digest.name, mgf1: oaep.mgfDigest.name };
+  if (oaep.label.length > 0) parameters.label = oaep.label.toString('hex');
+  return {
+    name: transport.name,
+    parameters,
+    unwrap: (key, encryptedKey) => oaepDecrypt(key, encryptedKey, oaep),
+  };
+}
+
+/** OpenSSL 3.2 and later reject implicitly: bad padding gives random octets, not an error. */
+function pkcs1Decrypt(key: KeyObject, encryptedKey: Buffer): Buffer {
+  return privateDecrypt({ key, padding: constants.RSA_PKCS1_PADDING }, encryptedKey);
+}
+
+/** By identifier, never by trying keys in turn (threats S3, CVE-2019-1563). */
+function findOpener(
+  keys: DecryptionKeys,
+  identifier: CertificateIdentifier,
+  encryptedKey: Buffer,
+  unwrap: Unwrap | undefined,
+): Opener | undefined {
+  if (unwrap === undefined) return undefined;
+  const identity = keys.identities.find(
+    ({ certificate, privateKey }) =>
+      privateKey.asymmetricKeyType === 'rsa' && identifies(identifier, certificate),
+  );
+  if (identity === undefined) return undefined;
+  const { name, privateKey } = identity;
+  return {
+    name,
+    recover: () => {
+      try {
+        return unwrap(privateKey, leftPadded(encryptedKey, modulusOctets(privateKey)));
+      } catch {
+        return undefined;
+      }
+    },
+  };
+}
+
+function modulusOctets(key: KeyObject): number {
+  return Math.ceil((key.asymmetricKeyDetails?.modulusLength ?? 0) / 8);
+}
+
+/** Some senders drop the leading zeros of the number that the encrypted key is. */
+function leftPadded(octets: Buffer, size: number): Buffer {
+  return octets.length >= size ? octets : Buffer.concat([Buffer.alloc(size - octets.length), octets]);
+}
+
+export interface KeyTransOptions {
+  certificate: Certificate;
+  /** PKCS#1 v1.5 unless given; OAEP with a digest for hash and MGF1, and a label. */
+  oaep?: { digest: string; label?: Buffer };
+  /** Name the certificate by its subject key identifier instead of issuer and serial number. */
+  bySubjectKeyIdentifier?: boolean;
+}
+
+/**
+ * A KeyTransRecipientInfo in DER.
+ * @throws SealpostError `encode-recipient` when the certificate's key is not RSA or too small
+ */
+export function writeKeyTrans(contentKey: Buffer, options: KeyTransOptions): Buffer {
+  const { certificate, oaep } = options;
+  const key = certificate.publicKey;
+  if (key.asymmetricKeyType !== 'rsa') {
+    throw new SealpostError('encode-recipient', `the key of ${certificate.subject} is not RSA`);
+  }
+  try {
+    const parameters = oaep === undefined ? undefined : oaepOf(oaep.digest, oaep.label);
+    const algorithm =
+      parameters === undefined
+        ? writeAlgorithm(oids.rsaEncryption, der.nullValue())
+        : writeAlgorithm(oids.rsaesOaep, writeOaepParameters(parameters));
+    const encryptedKey =
+      parameters === undefined
+        ? publicEncrypt({ key, padding: constants.RSA_PKCS1_PADDING }, contentKey)
+        : oaepEncrypt(key, contentKey, parameters);
+    const bySki = options.bySubjectKeyIdentifier === true;
+    const identifier = bySki
+      ? der.implicit(0, false, keyIdentifierOf(certificate))
+      : writeIssuerAndSerial(certificate);
+    return der.sequence(der.integer(bySki ? 2 : 0), identifier, algorithm, der.octetString(encryptedKey));
+  } catch (cause) {
+    if (cause instanceof SealpostError) throw cause;
+    throw new SealpostError('encode-recipient', `the key of ${certificate.subject} can not encrypt`, {
+      cause,
+    });
+  }
+}

@@ -1,0 +1,37 @@
+import type { CertificateIdentifier } from '../certificate-identifier.ts';
+import type { DecryptionKeys } from '../identity.ts';
+import type { CmsLimits } from '../limits.ts';
+
+export type RecipientKind = 'key-trans' | 'key-agree' | 'kek' | 'password' | 'kem' | 'other';
+
+/** What the verdict says of one recipient. */
+export interface RecipientFacts {
+  kind: RecipientKind;
+  identifier: CertificateIdentifier;
+  keyEncryption: {
+    name: string;
+    oid: string;
+    /** Parameters in words: digest, mgf, wrap, curve ... */
+    parameters: Record<string, string>;
+  };
+  /** Name of the key here that it is for; null when there is none. */
+  matched: string | null;
+  weak: string[];
+}
+
+/** A key that fits a recipient. */
+export interface Opener {
+  name: string;
+  /**
+   * The content encryption key, or undefined when it can not be had. It never throws for a reason
+   * that depends on a secret: the caller goes on with a random key (RFC 3218 section 2.3).
+   */
+  recover(): Buffer | undefined;
+}
+
+/** One recipient of a message; a KeyAgreeRecipientInfo gives several. */
+export interface Recipient {
+  facts: Omit<RecipientFacts, 'matched'>;
+  /** A key here that it is meant for, by identifier; undefined when it is for others. */
+  find(keys: DecryptionKeys, limits: CmsLimits): Opener | undefined;
+}

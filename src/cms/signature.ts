@@ -1,0 +1,121 @@
+import { constants, createHash, type KeyObject, publicDecrypt, verify } from 'node:crypto';
+import * as der from '../asn1/writer.ts';
+import { type AlgorithmIdentifier, writeAlgorithm } from './algorithm-identifier.ts';
+import {
+  type DigestInfo,
+  digestByName,
+  digestByOid,
+  type SignatureInfo,
+  signatureByOid,
+} from './algorithms.ts';
+import type { SignatureReason } from './facts.ts';
+import { type PssParameters, readPssParameters, verifyPss } from './pss.ts';
+
+/** What was signed: its digest under the signer's digest algorithm, and where it is at hand itself. */
+export interface SignedOctets {
+  digest(info: DigestInfo): Buffer | undefined;
+  octets: Buffer | undefined;
+}
+
+/** A signature algorithm with its parameters read. */
+export interface SignatureAlgorithm {
+  oid: string;
+  name: string;
+  info: SignatureInfo | undefined;
+  pss: PssParameters | undefined;
+  /** The digest that the algorithm itself names. */
+  digest: DigestInfo | undefined;
+}
+
+/**
+ * Reads a SignatureAlgorithmIdentifier. A digest's OID in its place (some old signers) means RSA.
+ * @throws SealpostError for PSS parameters that are malformed or not supported
+ */
+export function readSignatureAlgorithm(algorithm: AlgorithmIdentifier): SignatureAlgorithm {
+  const info = signatureByOid.get(algorithm.oid);
+  const pss = info?.scheme === 'rsa-pss' ? readPssParameters(algorithm) : undefined;
+  const named = info?.digest === undefined ? undefined : digestByName.get(info.digest);
+  return {
+    oid: algorithm.oid,
+    name: info?.name ?? algorithm.oid,
+    info,
+    pss,
+    digest: pss?.digest ?? named ?? (info === undefined ? digestByOid(algorithm.oid) : undefined),
+  };
+}
+
+/**
+ * Verifies one signature.
+ * @param digest the digestAlgorithm of the SignerInfo
+ */
+export function verifySignature(
+  key: KeyObject,
+  algorithm: SignatureAlgorithm,
+  digest: DigestInfo,
+  signed: SignedOctets,
+  signature: Buffer,
+): SignatureReason {
+  const type = key.asymmetricKeyType;
+  const scheme = algorithm.info?.scheme ?? (type === 'rsa' ? 'rsa' : undefined);
+  // The signature's own digest must be the one that the SignerInfo names (RFC 6211 tells why), but
+  // what is hashed for the signature is what the signature algorithm says.
+  const own = algorithm.digest ?? digest;
+  try {
+    switch (scheme) {
+      case 'rsa':
+        if (type !== 'rsa') return 'certificate-unusable';
+        return outcome(signed.digest(own), (hash) => verifyPkcs1(key, own, hash, signature));
+      case 'rsa-pss': {
+        const { pss } = algorithm;
+        if ((type !== 'rsa' && type !== 'rsa-pss') || pss === undefined) return 'certificate-unusable';
+        return outcome(signed.digest(own), (hash) => verifyPss(key, hash, signature, pss));
+      }
+      case 'ecdsa':
+        if (type !== 'ec') return 'certificate-unusable';
+        return outcome(signed.octets, (octets) => verify(own.node, octets, key, signature));
+      case 'dsa':
+        if (type !== 'dsa') return 'certificate-unusable';
+        return outcome(signed.octets, (octets) => verify(own.node, octets, key, signature));
+      case 'eddsa':
+        if (type !== 'ed25519' && type !== 'ed448') return 'certificate-unusable';
+        return outcome(signed.octets, (octets) => verify(null, octets, key, signature));
+      case 'ml-dsa':
+        if (!type?.startsWith('ml-dsa')) return 'certificate-unusable';
+        return outcome(signed.octets, (octets) => verify(null, octets, key, signature));
+      default:
+        return 'signature-unsupported';
+    }
+  } catch {
+    // OpenSSL throws for a signature whose form is wrong.
+    return 'signature-mismatch';
+  }
+}
+
+function outcome(input: Buffer | undefined, check: (input: Buffer) => boolean): SignatureReason {
+  if (input === undefined) return 'digest-unsupported';
+  return check(input) ? 'ok' : 'signature-mismatch';
+}
+
+/**
+ * RSASSA-PKCS1-v1_5 over a digest (RFC 8017 section 8.2.2): the recovered DigestInfo is compared
+ * with the only two encodings that there are (section 9.2, note 1, and RFC 5754 section 3.2 on
+ * absent parameters), never parsed, so that nothing can hide in it (Bleichenbacher 2006).
+ */
+function verifyPkcs1(key: KeyObject, digest: DigestInfo, hash: Buffer, signature: Buffer): boolean {
+  if (signature.length !== Math.ceil((key.asymmetricKeyDetails?.modulusLength ?? 0) / 8)) return false;
+  const recovered = publicDecrypt({ key, padding: constants.RSA_PKCS1_PADDING }, signature);
+  return [der.nullValue(), undefined].some((parameters) =>
+    recovered.equals(der.sequence(writeAlgorithm(digest.oid, parameters), der.octetString(hash))),
+  );
+}
+
+/** Octets that are at hand as something signed. */
+export function signedOctets(octets: Buffer): SignedOctets {
+  return {
+    octets,
+    digest: (info) =>
+      createHash(info.node, info.name.startsWith('shake') ? { outputLength: info.octets } : undefined)
+        .update(octets)
+        .digest(),
+  };
+}

@@ -1,0 +1,197 @@
+import {
+  Cursor,
+  children,
+  type Element,
+  octetString,
+  raw,
+  readElement,
+  smallInteger,
+  tags,
+} from '../asn1/index.ts';
+import * as der from '../asn1/writer.ts';
+import { SealpostError } from '../errors.ts';
+import type { Certificate } from '../pki/certificate.ts';
+import { publicKeyOf } from '../pki/certificate.ts';
+import { readAlgorithm } from './algorithm-identifier.ts';
+import { type DigestInfo, digestByOid } from './algorithms.ts';
+import { readAttributes, signedAttributeFacts } from './attributes.ts';
+import {
+  type CertificateIdentifier,
+  identifies,
+  readCertificateIdentifier,
+} from './certificate-identifier.ts';
+import type { DetachedContent } from './content-reader.ts';
+import type { SignatureReason, SignedAttributeFacts, SignerFacts } from './facts.ts';
+import {
+  readSignatureAlgorithm,
+  type SignatureAlgorithm,
+  signedOctets,
+  verifySignature,
+} from './signature.ts';
+
+/**
+ * `SignerInfo ::= SEQUENCE { version, sid, digestAlgorithm, signedAttrs [0] OPTIONAL,
+ * signatureAlgorithm, signature OCTET STRING, unsignedAttrs [1] OPTIONAL }` (RFC 5652 section 5.3).
+ */
+export interface SignerInfo {
+  identifier: CertificateIdentifier;
+  digestOid: string;
+  digest: DigestInfo | undefined;
+  /** The [0] element as received. */
+  signedAttributes: Element | undefined;
+  algorithm: SignatureAlgorithm;
+  signature: Buffer;
+  unsignedAttributes: string[];
+}
+
+export function readSignerInfo(element: Element): SignerInfo {
+  const cursor = new Cursor(element);
+  smallInteger(cursor.expect(tags.integer));
+  const identifier = readCertificateIdentifier(cursor.next());
+  const { oid: digestOid } = readAlgorithm(cursor.expect(tags.sequence));
+  const signedAttributes = cursor.optional(2, 0);
+  const algorithm = readSignatureAlgorithm(readAlgorithm(cursor.expect(tags.sequence)));
+  const signature = octetString(cursor.expect(tags.octetString));
+  const unsigned = cursor.optional(2, 1);
+  cursor.done();
+  const unsignedAttributes = unsigned === undefined ? [] : readAttributes(unsigned).map(({ type }) => type);
+  const digest = digestByOid(digestOid);
+  return { identifier, digestOid, digest, signedAttributes, algorithm, signature, unsignedAttributes };
+}
+
+/** What signatures are checked with. */
+export interface VerificationContext {
+  /** eContentType, dotted. */
+  contentType: string;
+  content: DetachedContent | undefined;
+  /** In which signers are looked for. */
+  certificates: readonly Certificate[];
+}
+
+/** Checks the signature of one signer, its certificate taken as given (RFC 5652 section 5.6). */
+export function verifySigner(signer: SignerInfo, context: VerificationContext): SignerFacts {
+  const { identifier, digest, algorithm } = signer;
+  const certificate = context.certificates.find((candidate) => identifies(identifier, candidate));
+  const attributes = readFacts(signer.signedAttributes);
+  const reason = check(signer, attributes, certificate, context);
+  const weak = new Set([digest?.weak, algorithm.digest?.weak].filter((why) => why !== undefined));
+  return {
+    identifier,
+    digestAlgorithm: digest?.name ?? signer.digestOid,
+    signatureAlgorithm: {
+      name: algorithm.name,
+      oid: algorithm.oid,
+      parameters: parametersInWords(algorithm, certificate),
+    },
+    signedAttributes: attributes instanceof SealpostError ? undefined : attributes,
+    unsignedAttributes: signer.unsignedAttributes,
+    certificate,
+    valid: reason === 'ok',
+    reason,
+    weak: [...weak],
+  };
+}
+
+function readFacts(element: Element | undefined): SignedAttributeFacts | undefined | SealpostError {
+  if (element === undefined) return undefined;
+  try {
+    return signedAttributeFacts(readAttributes(element));
+  } catch (error) {
+    if (error instanceof SealpostError) return error;
+    throw error;
+  }
+}
+
+function check(
+  signer: SignerInfo,
+  attributes: SignedAttributeFacts | undefined | SealpostError,
+  certificate: Certificate | undefined,
+  context: VerificationContext,
+): SignatureReason {
+  const { digest, algorithm, signature, signedAttributes } = signer;
+  if (context.content === undefined) return 'content-missing';
+  if (digest === undefined) return 'digest-unsupported';
+  if (attributes instanceof SealpostError) return 'attributes-malformed';
+  const contentDigest = context.content.digests.get(digest.name);
+  if (contentDigest === undefined) return 'digest-unsupported';
+  if (attributes !== undefined) {
+    // RFC 5652 section 5.3: both attributes MUST be there.
+    if (attributes.contentType === undefined || attributes.messageDigest === undefined) {
+      return 'attributes-malformed';
+    }
+    if (attributes.messageDigest !== contentDigest.toString('hex')) return 'digest-mismatch';
+    if (attributes.contentType !== context.contentType) return 'content-type-mismatch';
+  }
+  if (certificate === undefined) return 'certificate-missing';
+  let key: ReturnType<typeof publicKeyOf>;
+  try {
+    key = publicKeyOf(certificate, context.certificates);
+  } catch {
+    return 'certificate-unusable';
+  }
+  if (signedAttributes === undefined) {
+    const { content, digests } = context.content;
+    const signed = { octets: content, digest: (info: DigestInfo) => digests.get(info.name) };
+    return verifySignature(key, algorithm, digest, signed, signature);
+  }
+  let reason: SignatureReason = 'signature-mismatch';
+  for (const octets of signedEncodings(signedAttributes)) {
+    reason = verifySignature(key, algorithm, digest, signedOctets(octets), signature);
+    if (reason === 'ok') break;
+  }
+  return reason;
+}
+
+/**
+ * What the signature of the attributes may be over: the octets as received with the tag of a SET OF
+ * (RFC 5652 section 5.4), and where these are not DER, the DER encoding, which that section asks for.
+ */
+function signedEncodings(element: Element): Buffer[] {
+  const received = Buffer.from(raw(element));
+  received[0] = 0x20 | tags.set;
+  const sorted = der.setOf(...children(element).map(toDer));
+  return received.equals(sorted) ? [received] : [received, sorted];
+}
+
+/** Definite lengths for what came with indefinite ones, or with lengths in a longer form. */
+function toDer(element: Element): Buffer {
+  const octets = raw(element);
+  if (!element.constructed) {
+    const identifier = octets[0] ?? 0;
+    return Buffer.concat([
+      der.header(identifier & 0xe0, element.tag, element.contentEnd - element.contentStart),
+      element.source.subarray(element.contentStart, element.contentEnd),
+    ]);
+  }
+  const parts = children(element).map(toDer);
+  const isSet = element.cls === 0 && element.tag === tags.set;
+  const inner = Buffer.concat(isSet ? der.sortDer(parts) : parts);
+  return Buffer.concat([der.header((octets[0] ?? 0) & 0xe0, element.tag, inner.length), inner]);
+}
+
+function parametersInWords(
+  { pss }: SignatureAlgorithm,
+  certificate: Certificate | undefined,
+): Record<string, string> {
+  const words: Record<string, string> = {};
+  if (pss !== undefined) {
+    words.digest = pss.digest.name;
+    words.mgf1 = pss.mgfDigest.name;
+    words.saltLength = String(pss.saltLength);
+  }
+  try {
+    const details = certificate?.publicKey.asymmetricKeyDetails;
+    if (details?.modulusLength !== undefined) words.bits = String(details.modulusLength);
+    if (details?.namedCurve !== undefined) words.curve = details.namedCurve;
+  } catch {
+    // The reason says that the key can not be used.
+  }
+  return words;
+}
+
+/** Reads the SET OF SignerInfo. */
+export function readSignerInfos(octets: Buffer, most: number): SignerInfo[] {
+  const found = children(readElement(octets, 0), { maxElements: most + 1 });
+  if (found.length > most) throw new SealpostError('cms-limit', `more than ${most} signers`);
+  return found.map(readSignerInfo);
+}
