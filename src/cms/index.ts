@@ -4,7 +4,21 @@ export { type CertificateIdentifier, describeIdentifier } from './certificate-id
 export { CmsReader } from './cms-reader.ts';
 export { ContentDigests } from './content-digests.ts';
 export type { CmsHandlers, CmsOptions, DetachedContent } from './content-reader.ts';
+export {
+  type EnvelopedDataOptions,
+  EnvelopedDataWriter,
+  encodeEnvelopedData,
+} from './enveloped-data-writer.ts';
 export type * from './facts.ts';
 export type { DecryptionIdentity, DecryptionKeys, KeyEncryptionKey } from './identity.ts';
 export { type CmsLimits, defaultLimits } from './limits.ts';
 export type { RecipientFacts, RecipientKind } from './recipients/recipient.ts';
+export type { RecipientOptions } from './recipients/write.ts';
+export {
+  encodeDetachedSignature,
+  encodeSignedData,
+  type SignedDataOptions,
+  SignedDataWriter,
+  type SignerOptions,
+  signingDigests,
+} from './signed-data-writer.ts';

@@ -1,0 +1,116 @@
+import { oids } from '../asn1/index.ts';
+import * as der from '../asn1/writer.ts';
+import { SealpostError } from '../errors.ts';
+import type { Sink } from '../message/sink.ts';
+import {
+  type ContentCipher,
+  createContentCipher,
+  type FreshEncryption,
+  freshEncryption,
+  type RandomBytes,
+} from './ciphers.ts';
+import { SegmentWriter } from './octet-string-writer.ts';
+import { type RecipientOptions, writeRecipientInfo } from './recipients/write.ts';
+
+export interface EnvelopedDataOptions {
+  recipients: readonly RecipientOptions[];
+  /** Name of the registry; `aes-256-cbc` unless given, RC2 as `rc2-40-cbc`. */
+  contentEncryption?: string;
+  /** contentType of what is inside, dotted; id-data (a MIME entity) unless given. */
+  contentType?: string;
+  /** Needed for DES and RC2. */
+  allowWeak?: boolean;
+  randomBytes?: RandomBytes;
+}
+
+/** Everything before the encrypted octets. */
+interface Prepared {
+  fresh: FreshEncryption;
+  version: Buffer;
+  recipientInfos: Buffer;
+  contentType: Buffer;
+}
+
+function prepare(options: EnvelopedDataOptions): Prepared {
+  if (options.recipients.length === 0) {
+    throw new SealpostError('encode-recipient', 'a message can not be encrypted for nobody');
+  }
+  const fresh = freshEncryption(options.contentEncryption ?? 'aes-256-cbc', options);
+  if (fresh.encryption.info.mode !== 'cbc') {
+    throw new SealpostError('cms-unsupported', `${fresh.encryption.name} needs AuthEnvelopedData`);
+  }
+  const infos = options.recipients.map((recipient) => writeRecipientInfo(fresh, recipient, options));
+  // RFC 5652 section 6.1: 0 with plain version 0 recipients only, 3 with password or other ones, else 2.
+  const version = infos.some((info) => info.kind === 'password' || info.kind === 'kem')
+    ? 3
+    : infos.every((info) => info.version === 0)
+      ? 0
+      : 2;
+  return {
+    fresh,
+    version: der.integer(version),
+    recipientInfos: der.setOf(...infos.map((info) => info.encoded)),
+    contentType: der.oid(options.contentType ?? oids.data),
+  };
+}
+
+/**
+ * Encrypts content of any size as EnvelopedData, in BER with indefinite lengths and constant memory.
+ * The constructor makes the key and writes everything before the content.
+ * @throws SealpostError `encode-recipient`, `encode-policy` (a weak cipher without `allowWeak`)
+ */
+export class EnvelopedDataWriter implements Sink {
+  readonly #out: Sink;
+  readonly #cipher: ContentCipher;
+  readonly #segments: SegmentWriter;
+
+  constructor(options: EnvelopedDataOptions, out: Sink) {
+    const { fresh, version, recipientInfos, contentType } = prepare(options);
+    this.#out = out;
+    this.#cipher = createContentCipher(fresh);
+    this.#segments = new SegmentWriter(out);
+    out.write(
+      Buffer.concat([
+        der.openIndefinite(),
+        der.oid(oids.envelopedData),
+        der.openIndefinite(0),
+        der.openIndefinite(),
+        version,
+        recipientInfos,
+        der.openIndefinite(),
+        contentType,
+        fresh.algorithm,
+        der.openIndefinite(0),
+      ]),
+    );
+  }
+
+  write(chunk: Buffer): void {
+    this.#segments.write(this.#cipher.update(chunk));
+  }
+
+  end(): void {
+    this.#segments.write(this.#cipher.final());
+    this.#segments.end();
+    // encryptedContent, EncryptedContentInfo, EnvelopedData, [0], ContentInfo
+    this.#out.write(Buffer.alloc(5 * der.endOfContents.length));
+    this.#out.end();
+  }
+}
+
+/**
+ * Encrypts content that is at hand as a whole: DER with definite lengths.
+ * @throws SealpostError as `EnvelopedDataWriter`
+ */
+export function encodeEnvelopedData(content: Buffer, options: EnvelopedDataOptions): Buffer {
+  const { fresh, version, recipientInfos, contentType } = prepare(options);
+  const cipher = createContentCipher(fresh);
+  const body = cipher.update(content);
+  const last = cipher.final();
+  const encrypted = der.implicit(0, false, body, last);
+  const info = der.sequence(contentType, fresh.algorithm, encrypted);
+  return der.sequence(
+    der.oid(oids.envelopedData),
+    der.explicit(0, der.sequence(version, recipientInfos, info)),
+  );
+}

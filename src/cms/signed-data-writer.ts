@@ -1,0 +1,239 @@
+import { constants, type KeyObject, sign } from 'node:crypto';
+import { type OidName, oids } from '../asn1/index.ts';
+import * as der from '../asn1/writer.ts';
+import { SealpostError } from '../errors.ts';
+import type { Sink } from '../message/sink.ts';
+import type { Certificate } from '../pki/certificate.ts';
+import { writeAlgorithm } from './algorithm-identifier.ts';
+import { type DigestInfo, digestByName } from './algorithms.ts';
+import { writeAttribute, writeCapabilities } from './attributes.ts';
+import { writeIssuerAndSerial } from './certificate-identifier.ts';
+import { ContentDigests } from './content-digests.ts';
+import { keyIdentifierOf } from './identity.ts';
+import { SegmentWriter } from './octet-string-writer.ts';
+import { writePssAlgorithm } from './pss.ts';
+
+export interface SignerOptions {
+  certificate: Certificate;
+  privateKey: KeyObject;
+  /** Name of the registry; `sha256` unless given. MD5 and SHA-1 need `allowWeak`. */
+  digest?: string;
+  /** PSS with a salt as long as the digest, instead of PKCS#1 v1.5; RSA keys only. */
+  pss?: boolean;
+  /** Name the certificate by its subject key identifier instead of issuer and serial number. */
+  bySubjectKeyIdentifier?: boolean;
+}
+
+export interface SignedDataOptions {
+  signers: readonly SignerOptions[];
+  /** More certificates to send along (the signers' own are always sent). */
+  certificates?: readonly Certificate[];
+  /** eContentType, dotted; id-data unless given. */
+  contentType?: string;
+  /** Goes into the signingTime attribute. */
+  signingTime?: Date;
+  /** Names of content ciphers for smimeCapabilities, the preferred one first. */
+  capabilities?: readonly string[];
+  /** Needed for MD5 and SHA-1. */
+  allowWeak?: boolean;
+}
+
+function digestOf(signer: SignerOptions, options: SignedDataOptions): DigestInfo {
+  const name = signer.digest ?? 'sha256';
+  const info = digestByName.get(name);
+  if (info === undefined) throw new SealpostError('cms-unsupported', `there is no digest ${name}`);
+  if (info.weak !== undefined && options.allowWeak !== true) {
+    throw new SealpostError('encode-policy', `${name} is weak: ${info.weak}`, {
+      hint: 'use sha256, or allow weak signatures for this partner in so many words',
+    });
+  }
+  return info;
+}
+
+/** The digests that signing needs, by name: what `ContentDigests` is made with. */
+export function signingDigests(options: SignedDataOptions): string[] {
+  return options.signers.map((signer) => digestOf(signer, options).name);
+}
+
+/**
+ * A detached signature over content that the caller has digested (multipart/signed), in DER.
+ * @param digests by name, as `signingDigests` lists them
+ * @throws SealpostError `encode-signer` when a key can not sign, `encode-policy`
+ */
+export function encodeDetachedSignature(
+  digests: ReadonlyMap<string, Buffer>,
+  options: SignedDataOptions,
+): Buffer {
+  return contentInfo(signedData(options, der.sequence(contentTypeOf(options)), digests));
+}
+
+/** Opaque SignedData around content that is at hand as a whole, in DER. */
+export function encodeSignedData(content: Buffer, options: SignedDataOptions): Buffer {
+  const digests = new ContentDigests(signingDigests(options), 0);
+  digests.write(content);
+  digests.end();
+  const info = der.sequence(contentTypeOf(options), der.explicit(0, der.octetString(content)));
+  return contentInfo(signedData(options, info, digests.result.digests));
+}
+
+/** Opaque SignedData around content of any size, in BER with indefinite lengths and constant memory. */
+export class SignedDataWriter implements Sink {
+  readonly #options: SignedDataOptions;
+  readonly #out: Sink;
+  readonly #digests: ContentDigests;
+  readonly #segments: SegmentWriter;
+
+  constructor(options: SignedDataOptions, out: Sink) {
+    this.#options = options;
+    this.#out = out;
+    this.#digests = new ContentDigests(signingDigests(options), 0);
+    this.#segments = new SegmentWriter(out);
+    out.write(
+      Buffer.concat([
+        der.openIndefinite(),
+        der.oid(oids.signedData),
+        der.openIndefinite(0),
+        der.openIndefinite(),
+        ...beforeContent(options),
+        der.openIndefinite(),
+        contentTypeOf(options),
+        der.openIndefinite(0),
+        der.openOctetString(),
+      ]),
+    );
+  }
+
+  write(chunk: Buffer): void {
+    this.#digests.write(chunk);
+    this.#segments.write(chunk);
+  }
+
+  end(): void {
+    this.#digests.end();
+    this.#segments.end();
+    // the OCTET STRING, its [0], EncapsulatedContentInfo
+    this.#out.write(Buffer.alloc(3 * der.endOfContents.length));
+    this.#out.write(Buffer.concat(afterContent(this.#options, this.#digests.result.digests)));
+    // SignedData, [0], ContentInfo
+    this.#out.write(Buffer.alloc(3 * der.endOfContents.length));
+    this.#out.end();
+  }
+}
+
+function contentInfo(signedData: Buffer): Buffer {
+  return der.sequence(der.oid(oids.signedData), der.explicit(0, signedData));
+}
+
+function contentTypeOf(options: SignedDataOptions): Buffer {
+  return der.oid(options.contentType ?? oids.data);
+}
+
+function signedData(
+  options: SignedDataOptions,
+  content: Buffer,
+  digests: ReadonlyMap<string, Buffer>,
+): Buffer {
+  return der.sequence(...beforeContent(options), content, ...afterContent(options, digests));
+}
+
+/** version and digestAlgorithms; the version is of RFC 5652 section 5.1. */
+function beforeContent(options: SignedDataOptions): Buffer[] {
+  const isData = (options.contentType ?? oids.data) === oids.data;
+  const bySki = options.signers.some((signer) => signer.bySubjectKeyIdentifier === true);
+  const algorithms = new Map(
+    options.signers.map((signer) => {
+      const info = digestOf(signer, options);
+      return [info.name, writeDigestAlgorithm(info)];
+    }),
+  );
+  return [der.integer(isData && !bySki ? 1 : 3), der.setOf(...algorithms.values())];
+}
+
+/** RFC 5754 section 2: SHA-2 without parameters; SHA-1 and MD5 with NULL, as RFC 3370 section 2 has them. */
+function writeDigestAlgorithm(info: DigestInfo): Buffer {
+  return info.weak === undefined ? writeAlgorithm(info.oid) : writeAlgorithm(info.oid, der.nullValue());
+}
+
+/** certificates and signerInfos. */
+function afterContent(options: SignedDataOptions, digests: ReadonlyMap<string, Buffer>): Buffer[] {
+  const all = [...options.signers.map(({ certificate }) => certificate), ...(options.certificates ?? [])];
+  const certificates = [
+    ...new Map(all.map((certificate) => [certificate.thumbprint, certificate.der])).values(),
+  ];
+  const signers = options.signers.map((signer) => writeSignerInfo(signer, options, digests));
+  const parts = certificates.length === 0 ? [] : [der.implicit(0, true, ...der.sortDer(certificates))];
+  return [...parts, der.setOf(...signers)];
+}
+
+function writeSignerInfo(
+  signer: SignerOptions,
+  options: SignedDataOptions,
+  digests: ReadonlyMap<string, Buffer>,
+): Buffer {
+  const info = digestOf(signer, options);
+  const digest = digests.get(info.name);
+  if (digest === undefined)
+    throw new SealpostError('encode-signer', `the content was not digested with ${info.name}`);
+  const attributes = der.setOf(
+    writeAttribute(oids.contentType, contentTypeOf(options)),
+    writeAttribute(oids.messageDigest, der.octetString(digest)),
+    ...(options.signingTime === undefined
+      ? []
+      : [writeAttribute(oids.signingTime, der.time(options.signingTime))]),
+    ...(options.capabilities === undefined ? [] : [writeCapabilities(options.capabilities)]),
+  );
+  const { algorithm, value } = signAttributes(signer, info, attributes);
+  const implicit = Buffer.from(attributes);
+  // The SET OF is signed; in the message it stands under [0] IMPLICIT (RFC 5652 section 5.4).
+  implicit[0] = 0xa0;
+  const bySki = signer.bySubjectKeyIdentifier === true;
+  return der.sequence(
+    der.integer(bySki ? 3 : 1),
+    bySki
+      ? der.implicit(0, false, keyIdentifierOf(signer.certificate))
+      : writeIssuerAndSerial(signer.certificate),
+    writeDigestAlgorithm(info),
+    implicit,
+    algorithm,
+    der.octetString(value),
+  );
+}
+
+const ecdsaNames: Record<string, OidName | undefined> = {
+  sha1: 'ecdsaWithSha1',
+  sha224: 'ecdsaWithSha224',
+  sha256: 'ecdsaWithSha256',
+  sha384: 'ecdsaWithSha384',
+  sha512: 'ecdsaWithSha512',
+};
+
+function signAttributes(
+  signer: SignerOptions,
+  info: DigestInfo,
+  octets: Buffer,
+): { algorithm: Buffer; value: Buffer } {
+  const { privateKey: key, certificate } = signer;
+  const type = key.asymmetricKeyType;
+  try {
+    if (type === 'rsa' && signer.pss === true) {
+      const padding = constants.RSA_PKCS1_PSS_PADDING;
+      const value = sign(info.node, octets, { key, padding, saltLength: info.octets });
+      return { algorithm: writePssAlgorithm(info), value };
+    }
+    if (type === 'rsa') {
+      // rsaEncryption is what every reader since PKCS#7 knows (RFC 3370 section 3.2).
+      const algorithm = writeAlgorithm(oids.rsaEncryption, der.nullValue());
+      return { algorithm, value: sign(info.node, octets, key) };
+    }
+    const ecdsa = ecdsaNames[info.name];
+    if (type === 'ec' && ecdsa !== undefined) {
+      return { algorithm: writeAlgorithm(oids[ecdsa]), value: sign(info.node, octets, key) };
+    }
+  } catch (cause) {
+    throw new SealpostError('encode-signer', `the key of ${certificate.subject} can not sign`, { cause });
+  }
+  throw new SealpostError(
+    'encode-signer',
+    `no signature algorithm for a key of type ${type} with ${info.name}`,
+  );
+}
