@@ -113,15 +113,22 @@ function headerTooLarge(limits: MessageLimits): SealpostError {
 export class HeaderSplitter implements Sink {
   readonly #onHeaders: (headers: HeaderBlock) => Sink;
   readonly #limits: MessageLimits;
+  readonly #onOverflow: ((octets: Buffer) => Sink) | undefined;
   #body: Sink | undefined;
   #pending: Buffer[] = [];
   #length = 0;
   /** What the octets so far end with: a line start, a line start and CR, or the middle of a line. */
   #state: 'line-start' | 'line-start-cr' | 'in-line' = 'line-start';
 
-  constructor(onHeaders: (headers: HeaderBlock) => Sink, limits: MessageLimits = defaultMessageLimits) {
+  /** @param onOverflow instead of the error: takes what came so far, returns the sink for the rest */
+  constructor(
+    onHeaders: (headers: HeaderBlock) => Sink,
+    limits: MessageLimits = defaultMessageLimits,
+    onOverflow?: (octets: Buffer) => Sink,
+  ) {
     this.#onHeaders = onHeaders;
     this.#limits = limits;
+    this.#onOverflow = onOverflow;
   }
 
   write(chunk: Buffer): void {
@@ -132,7 +139,13 @@ export class HeaderSplitter implements Sink {
     const end = this.#scan(chunk);
     const taken = end < 0 ? chunk : chunk.subarray(0, end);
     this.#length += taken.length;
-    if (this.#length > this.#limits.headerOctets) throw headerTooLarge(this.#limits);
+    if (this.#length > this.#limits.headerOctets) {
+      if (this.#onOverflow === undefined) throw headerTooLarge(this.#limits);
+      this.#body = this.#onOverflow(Buffer.concat(this.#pending));
+      this.#pending = [];
+      this.#body.write(chunk);
+      return;
+    }
     // a copy: fields are views of it, and outlive the caller's chunk
     this.#pending.push(Buffer.from(taken));
     if (end < 0) return;

@@ -4,7 +4,10 @@
  * stage needs no promises, and memory is bounded by the chunk and what a stage has to keep.
  */
 
-/** Takes octets in order; `end` is called once, after the last of them. Both may throw a SealpostError. */
+/**
+ * Takes octets in order; `end` is called once, after the last of them. Both may throw a SealpostError. Who
+ * writes a chunk does not change it afterwards, so a sink may keep it.
+ */
 export interface Sink {
   write(chunk: Buffer): void;
   end(): void;

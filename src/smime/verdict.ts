@@ -137,7 +137,7 @@ export const verdictSchema = z
         sha256: hex,
       })
       .nullable()
-      .describe('what was decoded, exactly as it was protected; null on failure'),
+      .describe('what was decoded, exactly as it was protected; null on failure, or when there is none'),
   })
   .describe('What a message was worth, as the decoder of Sealpost found it');
 
@@ -170,7 +170,7 @@ function overallSignature(layers: readonly Layer[]): Verdict['signature'] {
 }
 
 /** The verdict on what could be decoded. `aead` tells that an authenticating cipher's tag was verified. */
-export function okVerdict(layers: Layer[], content: VerdictContent, aead: boolean): Verdict {
+export function okVerdict(layers: Layer[], content: VerdictContent | null, aead: boolean): Verdict {
   const signature = overallSignature(layers);
   return {
     version: 1,

@@ -1,0 +1,204 @@
+import { oids } from '../asn1/index.ts';
+import { oid } from '../asn1/writer.ts';
+import { type CmsHead, type CmsOptions, CmsReader, type CmsTail, type SignedTail } from '../cms/index.ts';
+import { SealpostError } from '../errors.ts';
+import { NullSink, type Sink } from '../message/index.ts';
+import { OutputError } from './content.ts';
+import { innerData } from './entity.ts';
+import { encryptionLayer, signerOf, unique } from './facts.ts';
+import type { Peeling } from './peeling.ts';
+import { Sniffer } from './sniffer.ts';
+import { judgeSigner } from './trust.ts';
+import type { Layer, SignatureLayer } from './verdict.ts';
+
+/** Takes a ContentInfo in BER, notes its layer and peels what is inside. */
+export function cmsLayer(peeling: Peeling): Sink {
+  return new CmsLayer(peeling);
+}
+
+/** What every CmsReader here is given. */
+export function cmsOptions(peeling: Peeling): CmsOptions {
+  const { anchors, intermediates = [], pinned = [] } = peeling.trust;
+  return {
+    identities: peeling.identities,
+    limits: peeling.limits.cms,
+    // a signer may leave the certificate out when the receiver has it
+    certificates: [...pinned, ...intermediates, ...anchors],
+    aeadInEnvelopedData: peeling.aeadInEnvelopedData,
+  };
+}
+
+class CmsLayer implements Sink {
+  readonly #peeling: Peeling;
+  readonly #reader: CmsReader;
+  #index = -1;
+
+  constructor(peeling: Peeling) {
+    this.#peeling = peeling;
+    this.#reader = new CmsReader(
+      { onHead: (head) => this.#head(head), onTail: (tail) => this.#tail(tail) },
+      cmsOptions(peeling),
+    );
+  }
+
+  write(chunk: Buffer): void {
+    this.#guard(() => this.#reader.write(chunk));
+  }
+
+  end(): void {
+    this.#guard(() => this.#reader.end());
+  }
+
+  /** What a wrong key made of the octets is noise: no layer or hint of it may show (threats S3). */
+  #guard(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      if (error instanceof SealpostError && error.code === 'decrypt-failed' && this.#index >= 0) {
+        this.#peeling.layers.splice(this.#index + 1);
+        this.#peeling.retry = undefined;
+      }
+      throw error;
+    }
+  }
+
+  #head(head: CmsHead): Sink {
+    const { layers, identities } = this.#peeling;
+    this.#index = layers.length;
+    switch (head.type) {
+      case 'data':
+        return innerData(this.#peeling);
+      case 'enveloped-data':
+      case 'auth-enveloped-data':
+      case 'encrypted-data':
+        this.#peeling.enter(encryptionLayer(head, identities));
+        return new DecryptedSink(inner(this.#peeling, head.contentType));
+      case 'signed-data': {
+        const { digestAlgorithms } = head;
+        this.#peeling.enter({
+          type: 'signed-data',
+          digestAlgorithms,
+          signers: [],
+          certificates: 0,
+          weak: [],
+        });
+        return head.detached ? new NullSink() : inner(this.#peeling, head.contentType);
+      }
+      case 'compressed-data':
+        this.#peeling.enter({ type: 'compressed-data', algorithm: 'zlib', weak: [] });
+        return inner(this.#peeling, head.contentType);
+      case 'digested-data': {
+        const { digestAlgorithm } = head;
+        this.#peeling.enter({ type: 'digested-data', digestAlgorithm, valid: false, weak: [] });
+        return inner(this.#peeling, head.contentType);
+      }
+    }
+  }
+
+  #tail(tail: CmsTail): void {
+    const layer = this.#peeling.layers[this.#index];
+    if (tail.type === 'signed-data' && layer?.type === 'signed-data') this.#signed(tail, layer);
+    else if (tail.type === 'digested-data' && layer?.type === 'digested-data') layer.valid = tail.valid;
+    else if (tail.type === 'auth-enveloped-data') this.#peeling.aead = true;
+  }
+
+  #signed(tail: SignedTail, layer: SignatureLayer): void {
+    const contentMissing = tail.signers.some(({ reason }) => reason === 'content-missing');
+    if (contentMissing) {
+      throw new SealpostError('cms-malformed', 'a detached signature alone: the signed content is not there');
+    }
+    const certificates = tail.certificates.length + tail.otherCertificates;
+    // a degenerate SignedData carries certificates and nothing else (RFC 8551, section 3.8)
+    if (
+      tail.signers.length === 0 &&
+      !this.#peeling.hasContent &&
+      this.#index === this.#peeling.layers.length - 1
+    ) {
+      const certsOnly: Layer = { type: 'certs-only', certificates, weak: [] };
+      this.#peeling.layers[this.#index] = certsOnly;
+      return;
+    }
+    fillSigners(this.#peeling, layer, tail);
+  }
+}
+
+/** Writes what became known of the signers into their layer. */
+export function fillSigners(peeling: Peeling, layer: SignatureLayer, tail: SignedTail): void {
+  layer.certificates = tail.certificates.length + tail.otherCertificates;
+  const judged = tail.signers.map((facts) => ({
+    facts,
+    trust: judgeSigner(facts.certificate, tail.certificates, peeling.trust, peeling.at),
+  }));
+  layer.signers = judged.map(({ facts, trust }) => signerOf(facts, trust));
+  layer.weak = unique(judged.flatMap(({ facts, trust }) => [...facts.weak, ...trust.weak]));
+}
+
+/** What the content of a layer is, by its content type. */
+function inner(peeling: Peeling, contentType: string): Sink {
+  if (contentType === oids.data) return innerData(peeling);
+  if (nestedTypes.includes(contentType)) return nested(peeling, contentType);
+  return peeling.beginContent(null);
+}
+
+const nestedTypes: readonly string[] = [
+  oids.signedData,
+  oids.envelopedData,
+  oids.digestedData,
+  oids.encryptedData,
+  oids.compressedData,
+  oids.authEnvelopedData,
+];
+
+/**
+ * A CMS type directly inside another one. RFC 5652 puts the bare structure there; some software a whole
+ * ContentInfo. The bare one gets the ContentInfo's octets around it, in the indefinite form.
+ */
+function nested(peeling: Peeling, contentType: string): Sink {
+  return new Sniffer(8, (head) => {
+    const layer = cmsLayer(peeling);
+    const length = head[1] ?? 0;
+    const first = head[length < 0x80 ? 2 : 2 + (length & 0x7f)];
+    if (first === 0x06) return layer;
+    layer.write(Buffer.concat([Buffer.from([0x30, 0x80]), oid(contentType), Buffer.from([0xa0, 0x80])]));
+    return {
+      write: (chunk) => layer.write(chunk),
+      end: () => {
+        layer.write(Buffer.alloc(4));
+        layer.end();
+      },
+    };
+  });
+}
+
+/**
+ * Holds a fault of what is inside back until the decryption has ended: had the key been wrong, the fault
+ * would be one of the noise, and must look like every other failure of decryption (threats S3).
+ */
+class DecryptedSink implements Sink {
+  readonly #inner: Sink;
+  #fault: unknown;
+  #faulty = false;
+
+  constructor(inside: Sink) {
+    this.#inner = inside;
+  }
+
+  write(chunk: Buffer): void {
+    if (!this.#faulty) this.#try(() => this.#inner.write(chunk));
+  }
+
+  end(): void {
+    if (!this.#faulty) this.#try(() => this.#inner.end());
+    if (this.#faulty) throw this.#fault;
+  }
+
+  #try(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      if (error instanceof OutputError) throw error;
+      this.#faulty = true;
+      this.#fault = error;
+    }
+  }
+}

@@ -1,0 +1,109 @@
+import { BufferSink, type Sink } from '../message/index.ts';
+import { type DecodeOptions, Decoder, type RunOptions } from './decoder.ts';
+import type { Verdict } from './verdict.ts';
+
+/** Where the content goes, if it is not to be collected in memory. */
+export interface ContentOutput {
+  /** Takes the next octets; the buffer is its to keep. */
+  write(chunk: Buffer): void | Promise<void>;
+  /** What came so far is void: a second run begins. Needed by `decodeReopenable`. */
+  restart?(): void | Promise<void>;
+}
+
+export interface DecodeResult {
+  verdict: Verdict;
+  /** The content; undefined when the status is `failed` or `output` was given. */
+  content: Buffer | undefined;
+}
+
+export interface DecodeCallOptions extends DecodeOptions {
+  /** See `Decoder`: to be discarded unless the verdict's status is `ok`. */
+  readonly output?: ContentOutput;
+}
+
+export type DecodeInput = Buffer | Iterable<Buffer> | AsyncIterable<Buffer>;
+
+/** Pieces of this size keep every stage's own buffers small. */
+const PIECE = 64 * 1024;
+
+function* pieces(octets: Buffer): Iterable<Buffer> {
+  if (octets.length <= PIECE) yield octets;
+  else for (let at = 0; at < octets.length; at += PIECE) yield octets.subarray(at, at + PIECE);
+}
+
+/**
+ * Decodes a message: a mail or a bare CMS object, in memory or as a stream.
+ *
+ * A Buffer is read twice where that finds out more (see `decodeReopenable`); a stream is read once and
+ * hashed with every plausible digest instead.
+ *
+ * @returns the verdict, also for every fault of the message; it rejects only when reading or `output` fails
+ */
+export async function decode(input: DecodeInput, options: DecodeCallOptions): Promise<DecodeResult> {
+  if (Buffer.isBuffer(input)) return decodeReopenable(() => pieces(input), options);
+  const { decoder, content } = await run(input, options, {});
+  return { verdict: decoder.verdict, content };
+}
+
+/**
+ * Decodes a message that can be read again: `open` is called once, and a second time only when the first
+ * run shows that it is needed (a multipart/signed whose micalg is wrong, or that is not S/MIME at all).
+ */
+export async function decodeReopenable(
+  open: () => Iterable<Buffer> | AsyncIterable<Buffer>,
+  options: DecodeCallOptions,
+): Promise<DecodeResult> {
+  let { decoder, content } = await run(open(), options, { reopenable: true });
+  for (let again = 0; decoder.retry !== undefined && again < 2; again++) {
+    await options.output?.restart?.();
+    ({ decoder, content } = await run(open(), options, { reopenable: true, hints: decoder.retry }));
+  }
+  return { verdict: decoder.verdict, content };
+}
+
+async function run(
+  input: Iterable<Buffer> | AsyncIterable<Buffer>,
+  options: DecodeCallOptions,
+  how: RunOptions,
+): Promise<{ decoder: Decoder; content: Buffer | undefined }> {
+  const sink = new BufferSink();
+  const decoder = new Decoder(sink, options, how);
+  const { output } = options;
+  const drain = async () => {
+    if (output !== undefined) for (const chunk of sink.drain()) await output.write(chunk);
+  };
+  // a plain iterable must not pay for promises: most messages are one buffer
+  if (Symbol.iterator in input && output === undefined) for (const chunk of input) decoder.write(chunk);
+  else {
+    for await (const chunk of input) {
+      decoder.write(chunk);
+      await drain();
+      if (decoder.finished) break;
+    }
+  }
+  decoder.end();
+  await drain();
+  const collected = output === undefined && decoder.verdict.status === 'ok';
+  return { decoder, content: collected ? sink.toBuffer() : undefined };
+}
+
+/** Decodes what is in memory, at once: `decode` without promises. */
+export function decodeSync(input: Buffer, options: DecodeOptions): DecodeResult {
+  const once = (how: RunOptions) => {
+    const sink = new BufferSink();
+    const decoder = new Decoder(sink, options, how);
+    push(pieces(input), decoder);
+    return { decoder, sink };
+  };
+  let found = once({ reopenable: true });
+  for (let again = 0; found.decoder.retry !== undefined && again < 2; again++) {
+    found = once({ reopenable: true, hints: found.decoder.retry });
+  }
+  const { verdict } = found.decoder;
+  return { verdict, content: verdict.status === 'ok' ? found.sink.toBuffer() : undefined };
+}
+
+function push(chunks: Iterable<Buffer>, sink: Sink): void {
+  for (const chunk of chunks) sink.write(chunk);
+  sink.end();
+}

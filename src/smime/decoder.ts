@@ -1,0 +1,111 @@
+import { SealpostError, toErrorInfo } from '../errors.ts';
+import { NullSink, type Sink } from '../message/index.ts';
+import type { Identity } from '../pki/index.ts';
+import { cmsLayer } from './cms-layer.ts';
+import { OutputError } from './content.ts';
+import { mailEntity } from './entity.ts';
+import { cmsBody } from './kinds.ts';
+import { type DecodeLimits, settleLimits } from './limits.ts';
+import { type Hints, noHints, Peeling } from './peeling.ts';
+import { FORM_OCTETS, formOf, Sniffer } from './sniffer.ts';
+import type { Trust } from './trust.ts';
+import { failedVerdict, okVerdict, type Verdict } from './verdict.ts';
+
+/** What decoding needs besides the octets. Nothing else is looked up anywhere. */
+export interface DecodeOptions {
+  /** Own keys. Those of expired certificates still decrypt. */
+  readonly identities: readonly Identity[];
+  readonly trust: Trust;
+  /** The time at which certificates are judged. */
+  readonly at: Date;
+  readonly limits?: DecodeLimits;
+  /** Allow AES-GCM and its like inside EnvelopedData, which RFC 5083 forbids and some senders write. */
+  readonly aeadInEnvelopedData?: boolean;
+  /** What the octets are: a mail, a CMS object (DER, BER, PEM, base64), or either (the default). */
+  readonly form?: 'auto' | 'mail' | 'cms';
+}
+
+/** For the functions around the decoder: what one run may hand to the next. */
+export interface RunOptions {
+  readonly hints?: Hints;
+  readonly reopenable?: boolean;
+}
+
+/**
+ * Decodes one message that is pushed in chunks of any size. The content goes to `output` as it becomes
+ * known, before signatures and paddings are checked: **its owner must discard it unless the verdict's
+ * status is `ok`** (write to a temporary place, then commit or abort). `output.end` is called only then.
+ *
+ * `write` and `end` throw nothing about the message: every fault of it ends in a failed verdict with a
+ * stable code. An error of `output` itself comes through unchanged.
+ */
+export class Decoder implements Sink {
+  readonly #peeling: Peeling;
+  #stage: Sink;
+  #octets = 0;
+  #verdict: Verdict | undefined;
+
+  constructor(output: Sink, options: DecodeOptions, run: RunOptions = {}) {
+    this.#peeling = new Peeling(output, {
+      identities: options.identities,
+      trust: options.trust,
+      at: options.at,
+      limits: settleLimits(options.limits),
+      aeadInEnvelopedData: options.aeadInEnvelopedData ?? false,
+      hints: run.hints ?? noHints,
+      reopenable: run.reopenable ?? false,
+    });
+    this.#stage = firstStage(this.#peeling, options.form ?? 'auto');
+  }
+
+  write(chunk: Buffer): void {
+    if (this.#verdict !== undefined || chunk.length === 0) return;
+    this.#octets += chunk.length;
+    this.#guard(() => this.#stage.write(chunk));
+  }
+
+  end(): void {
+    if (this.#verdict !== undefined) return;
+    this.#guard(() => {
+      if (this.#octets === 0) throw new SealpostError('message-empty', 'the message has no octets');
+      this.#stage.end();
+      const { layers, content, aead, hasContent } = this.#peeling;
+      this.#verdict = okVerdict(layers, hasContent ? content.finish() : null, aead);
+    });
+  }
+
+  /** True when a fault has decided already; what is still to come need not be read. */
+  get finished(): boolean {
+    return this.#verdict !== undefined;
+  }
+
+  /** After `end`: the verdict. */
+  get verdict(): Verdict {
+    if (this.#verdict === undefined)
+      throw new SealpostError('internal', 'the verdict was asked before the end');
+    return this.#verdict;
+  }
+
+  /** What a second run should do otherwise, or undefined when this one saw everything. */
+  get retry(): Hints | undefined {
+    return this.#peeling.retry;
+  }
+
+  #guard(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      if (error instanceof OutputError) throw error.cause;
+      this.#verdict = failedVerdict(this.#peeling.layers, toErrorInfo(error));
+      this.#stage = new NullSink();
+    }
+  }
+}
+
+function firstStage(peeling: Peeling, form: 'auto' | 'mail' | 'cms'): Sink {
+  if (form === 'mail') return mailEntity(peeling);
+  if (form === 'cms') return cmsBody('binary', cmsLayer(peeling));
+  return new Sniffer(FORM_OCTETS, (head) =>
+    formOf(head) === 'other' ? mailEntity(peeling) : cmsBody('binary', cmsLayer(peeling)),
+  );
+}

@@ -1,0 +1,35 @@
+/** Digests that a multipart/signed is hashed with when nothing says which one it is. */
+export const plausibleDigests: readonly string[] = ['sha1', 'sha256', 'sha384', 'sha512', 'md5', 'sha224'];
+
+const names = new Map<string, string>([
+  ['md5', 'md5'],
+  ['sha1', 'sha1'],
+  ['sha224', 'sha224'],
+  ['sha256', 'sha256'],
+  ['sha384', 'sha384'],
+  ['sha512', 'sha512'],
+  ['sha3224', 'sha3-224'],
+  ['sha3256', 'sha3-256'],
+  ['sha3384', 'sha3-384'],
+  ['sha3512', 'sha3-512'],
+]);
+
+/**
+ * The digests that a micalg parameter names (RFC 8551, section 3.5.3.2: a list with commas), in the words
+ * of node:crypto. Old and odd spellings (`rsa-sha1`, `SHA256`, `sha-1`) count; `unknown` gives nothing.
+ */
+export function micalgDigests(micalg: string | undefined): string[] {
+  const found = (micalg ?? '').split(/[,\s]+/).map((word) => {
+    const plain = word
+      .toLowerCase()
+      .replace(/^(?:rsa|dsa|ecdsa)-/, '')
+      .replace(/[-_]/g, '');
+    return names.get(plain);
+  });
+  return [...new Set(found.filter((name) => name !== undefined))];
+}
+
+/** The micalg word for a digest in the words of node:crypto (RFC 8551, section 3.5.3.2). */
+export function micalgOf(digest: string): string {
+  return digest.startsWith('sha3-') || digest === 'md5' ? digest : digest.replace(/^sha/, 'sha-');
+}

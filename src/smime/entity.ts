@@ -1,0 +1,76 @@
+import { SealpostError } from '../errors.ts';
+import { entityInfo, type HeaderBlock, HeaderSplitter, type Sink } from '../message/index.ts';
+import { cmsLayer } from './cms-layer.ts';
+import { cmsBody, entityKind } from './kinds.ts';
+import { multipartSigned } from './multipart-signed.ts';
+import type { Peeling } from './peeling.ts';
+import { FORM_OCTETS, formOf, Sniffer } from './sniffer.ts';
+
+/** Takes a whole mail (RFC 5322). Errors: `mime-malformed` when it has no header field at all. */
+export function mailEntity(peeling: Peeling): Sink {
+  return new HeaderSplitter((headers) => {
+    if (headers.fields.length === 0)
+      throw new SealpostError('mime-malformed', 'this is no mail: it has no header');
+    return entityBody(peeling, headers);
+  }, peeling.limits.message);
+}
+
+/** Takes one MIME entity, such as the first part of a multipart/signed. */
+export function mimeEntity(peeling: Peeling): Sink {
+  return new HeaderSplitter((headers) => entityBody(peeling, headers), peeling.limits.message);
+}
+
+/** Chooses by the header where the body goes: to the next layer, or out as the content with its header. */
+function entityBody(peeling: Peeling, headers: HeaderBlock): Sink {
+  const info = entityInfo(headers);
+  const kind = entityKind(info);
+  if (kind === 'cms') return cmsBody(info.transferEncoding, cmsLayer(peeling));
+  if (kind === 'multipart-signed' && !peeling.hints.foreignMultipart) return multipartSigned(peeling, info);
+  return contentWith(peeling, headers.raw, info.contentType.value);
+}
+
+function contentWith(peeling: Peeling, head: Buffer, contentType: string | null): Sink {
+  const content = peeling.beginContent(contentType);
+  if (head.length > 0) content.write(head);
+  return content;
+}
+
+/**
+ * Takes what a CMS layer held as id-data: a MIME entity, which may be the next layer; a bare CMS object
+ * (SECON and other EDI profiles nest them so); or octets that are the content as they are.
+ */
+export function innerData(peeling: Peeling): Sink {
+  return new Sniffer(FORM_OCTETS, (head) => {
+    if (formOf(head) === 'der' && isKnownContentInfo(head)) return cmsLayer(peeling);
+    if (!beginsLikeHeader(head)) return contentWith(peeling, Buffer.alloc(0), null);
+    return new HeaderSplitter(
+      (headers) =>
+        headers.get('content-type') === undefined
+          ? contentWith(peeling, headers.raw, null)
+          : entityBody(peeling, headers),
+      peeling.limits.message,
+      // no header after all, only text that looked like one
+      (octets) => contentWith(peeling, octets, null),
+    );
+  });
+}
+
+function beginsLikeHeader(head: Buffer): boolean {
+  return /^[!-9;-~]+[ \t]*:/.test(head.toString('latin1', 0, FORM_OCTETS));
+}
+
+/** Content types of PKCS#7 (1.2.840.113549.1.7.2 to 6) and S/MIME (1.2.840.113549.1.9.16.1.9 and 23). */
+const knownTypes = [
+  ...[2, 3, 5, 6].map((last) =>
+    Buffer.from([0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, last]),
+  ),
+  ...[9, 23].map((last) =>
+    Buffer.from([0x06, 0x0b, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x10, 0x01, last]),
+  ),
+];
+
+function isKnownContentInfo(head: Buffer): boolean {
+  const length = head[1] ?? 0;
+  const at = length < 0x80 ? 2 : 2 + (length & 0x7f);
+  return knownTypes.some((type) => head.subarray(at, at + type.length).equals(type));
+}

@@ -1,0 +1,138 @@
+import type {
+  CertificateIdentifier as CmsIdentifier,
+  EnvelopedHead,
+  RecipientFacts,
+  RecipientKind,
+  SignatureReason,
+  SignerFacts,
+} from '../cms/index.ts';
+import type { Certificate, Identity } from '../pki/index.ts';
+import type { SignerTrust } from './trust.ts';
+import type { CertificateIdentifier, EncryptionLayer, Recipient, Signer } from './verdict.ts';
+
+/** From what the CMS room tells to the words of the verdict. */
+
+const kinds: Record<RecipientKind, Recipient['kind']> = {
+  'key-trans': 'key-transport',
+  'key-agree': 'key-agreement',
+  kek: 'kek',
+  password: 'password',
+  kem: 'kem',
+  other: 'other',
+};
+
+/** Names that differ from those of the registry in the CMS room. */
+const keyEncryptionNames = new Map([
+  ['rsa', 'rsa-pkcs1'],
+  ['rsaes-oaep', 'rsa-oaep'],
+  ['oaep', 'rsa-oaep'],
+]);
+
+function identifierOf(identifier: CmsIdentifier): CertificateIdentifier | null {
+  switch (identifier.type) {
+    case 'issuer-serial':
+      return { issuer: identifier.issuer, serialNumber: identifier.serialNumber };
+    case 'subject-key-identifier':
+      return { subjectKeyIdentifier: identifier.subjectKeyIdentifier };
+    case 'key-identifier':
+      return { keyIdentifier: identifier.keyIdentifier };
+    case 'none':
+      return null;
+  }
+}
+
+function recipientOf(facts: RecipientFacts, identities: readonly Identity[]): Recipient {
+  const { kind, identifier, keyEncryption, matched } = facts;
+  const own = identities.find(({ name }) => name === matched);
+  return {
+    kind: kinds[kind],
+    identifier: identifierOf(identifier),
+    keyEncryption: {
+      algorithm: keyEncryptionNames.get(keyEncryption.name) ?? keyEncryption.name,
+      oid: keyEncryption.oid,
+      parameters: keyEncryption.parameters,
+    },
+    matched: matched === null ? null : { identity: matched, thumbprint: own?.certificate.thumbprint ?? '' },
+  };
+}
+
+/** The layer of an EnvelopedData, AuthEnvelopedData or EncryptedData. */
+export function encryptionLayer(head: EnvelopedHead, identities: readonly Identity[]): EncryptionLayer {
+  const { name, oid, keyBits, effectiveBits } = head.encryption;
+  return {
+    type: head.type,
+    contentEncryption: { algorithm: name, oid, keyBits: effectiveBits ?? keyBits },
+    recipients: head.recipients.map((recipient) => recipientOf(recipient, identities)),
+    weak: unique([...head.weak, ...head.recipients.flatMap(({ weak }) => weak)]),
+  };
+}
+
+export function unique(words: readonly string[]): string[] {
+  return [...new Set(words)];
+}
+
+const reasons: Record<SignatureReason, string> = {
+  ok: 'the signature is good',
+  'content-missing': 'the signed octets are not there',
+  'certificate-missing': "the signer's certificate is neither in the message nor known here",
+  'certificate-unusable': "the key in the signer's certificate can not be used",
+  'digest-unsupported': 'the digest algorithm is not supported',
+  'signature-unsupported': 'the signature algorithm is not supported',
+  'signature-malformed': 'the signature can not be read',
+  'digest-mismatch': 'the octets are not those that were signed',
+  'content-type-mismatch': 'the signed attributes name another content type',
+  'attributes-malformed': 'the signed attributes can not be read or are incomplete',
+  'algorithm-mismatch': 'the algorithms are not those that the signer protected',
+  'signature-mismatch': "the signature is not from the key in the signer's certificate",
+};
+
+/** One signer: the signature as the CMS room found it, the certificate as `trust` judged it. */
+export function signerOf(facts: SignerFacts, trust: SignerTrust): Signer {
+  const { certificate, valid } = facts;
+  return {
+    identifier: identifierOf(facts.identifier) ?? { keyIdentifier: '' },
+    ...certificateFacts(certificate),
+    digestAlgorithm: facts.digestAlgorithm,
+    signatureAlgorithm: facts.signatureAlgorithm.name,
+    signingTime: facts.signedAttributes?.signingTime?.toISOString() ?? null,
+    valid,
+    trusted: valid && trust.trusted,
+    chain: valid && trust.trusted ? [...trust.chain] : [],
+    reason: valid ? trust.reason : facts.reason,
+    message: valid ? trust.message : reasons[facts.reason],
+  };
+}
+
+function certificateFacts(
+  certificate: Certificate | undefined,
+): Pick<Signer, 'subject' | 'issuer' | 'serialNumber' | 'thumbprint' | 'emails' | 'notBefore' | 'notAfter'> {
+  if (certificate === undefined) {
+    return {
+      subject: null,
+      issuer: null,
+      serialNumber: null,
+      thumbprint: null,
+      emails: [],
+      notBefore: null,
+      notAfter: null,
+    };
+  }
+  return {
+    subject: readable(() => certificate.subject),
+    issuer: readable(() => certificate.issuer),
+    serialNumber: certificate.serialHex,
+    thumbprint: certificate.thumbprint,
+    emails: readable(() => [...certificate.emails]) ?? [],
+    notBefore: certificate.notBefore.toISOString(),
+    notAfter: certificate.notAfter.toISOString(),
+  };
+}
+
+/** A part of a certificate that can not be read is left out: the signature is judged elsewhere. */
+function readable<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch {
+    return null;
+  }
+}

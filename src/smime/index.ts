@@ -1,0 +1,29 @@
+/**
+ * The S/MIME codec (RFC 8551) as a library of its own: no I/O, no clock, no configuration. Keys, trust and
+ * time are arguments; octets go in and come out as streams.
+ */
+
+export type { DecodeCallOptions } from './decode.ts';
+export {
+  type ContentOutput,
+  type DecodeInput,
+  type DecodeResult,
+  decode,
+  decodeReopenable,
+  decodeSync,
+} from './decode.ts';
+export { type DecodeOptions, Decoder } from './decoder.ts';
+export type { DecodeLimits } from './limits.ts';
+export { createTrustCache, PathCache, type Trust } from './trust.ts';
+export {
+  type EncryptionLayer,
+  isEncryptionLayer,
+  isSignatureLayer,
+  type Layer,
+  type Recipient,
+  type SignatureLayer,
+  type Signer,
+  type Verdict,
+  type VerdictContent,
+  verdictSchema,
+} from './verdict.ts';

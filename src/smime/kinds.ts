@@ -1,0 +1,57 @@
+import { Base64Decoder, type EntityInfo, type Sink, transferDecoder, UuDecoder } from '../message/index.ts';
+import { PemDecoder } from './armor.ts';
+import { FORM_OCTETS, formOf, Sniffer } from './sniffer.ts';
+
+/** What an entity is for the decoder. */
+export type EntityKind = 'cms' | 'multipart-signed' | 'plain';
+
+const cmsTypes = ['application/pkcs7-mime', 'application/x-pkcs7-mime'];
+const signatureTypes = ['application/pkcs7-signature', 'application/x-pkcs7-signature'];
+/** File extensions of RFC 8551, section 3.2.1 (.p7s with data inside is seen as an opaque signature). */
+const cmsFile = /\.p7[mzs]$/i;
+
+/**
+ * What an entity is, by its header (RFC 8551, section 3.2 and 3.9). The smime-type is not asked: it is
+ * missing or wrong in real mail, and the ContentInfo says it better.
+ */
+export function entityKind(info: EntityInfo): EntityKind {
+  const { contentType } = info;
+  const type = contentType.value;
+  if (cmsTypes.includes(type) || signatureTypes.includes(type)) return 'cms';
+  if (type === 'multipart/signed') {
+    const protocol = contentType.parameters.get('protocol')?.trim().toLowerCase() ?? '';
+    if (signatureTypes.includes(protocol) || cmsTypes.includes(protocol)) return 'multipart-signed';
+    return protocol === '' ? 'multipart-signed' : 'plain';
+  }
+  if (contentType.type === 'application' && cmsFile.test(info.fileName.trim())) return 'cms';
+  return 'plain';
+}
+
+/** True for the second part of a multipart/signed that is ours. */
+export function isSignaturePart(info: EntityInfo): boolean {
+  const type = info.contentType.value;
+  return signatureTypes.includes(type) || cmsTypes.includes(type) || cmsFile.test(info.fileName.trim());
+}
+
+/**
+ * Decodes the body that holds a CMS object, by its Content-Transfer-Encoding; what the first octets show
+ * goes before a label that can not be right, as it is in mail that a gateway has touched.
+ */
+export function cmsBody(transferEncoding: string, output: Sink): Sink {
+  return new Sniffer(FORM_OCTETS, (head) => {
+    switch (formOf(head)) {
+      case 'der':
+        return output;
+      case 'pem':
+        return new PemDecoder(output);
+      case 'uuencode':
+        return new UuDecoder(output);
+      case 'base64':
+        return transferEncoding === 'quoted-printable'
+          ? transferDecoder(transferEncoding, output)
+          : new Base64Decoder(output);
+      case 'other':
+        return transferDecoder(transferEncoding, output);
+    }
+  });
+}

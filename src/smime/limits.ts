@@ -1,0 +1,38 @@
+import { type CmsLimits, defaultLimits } from '../cms/index.ts';
+import { defaultMessageLimits, type MessageLimits } from '../message/index.ts';
+
+/** What decoding one message may cost (threats S10, S12, S13). What is not given has its default. */
+export interface DecodeLimits {
+  /** Nested S/MIME layers; more are `layer-limit`. Default 10. */
+  readonly layers?: number;
+  /** Octets of one header block. Default 100 KiB. */
+  readonly headerSize?: number;
+  /** Parts of one multipart. Default 1,000. */
+  readonly parts?: number;
+  /** Nested multiparts. Default 100. */
+  readonly depth?: number;
+  readonly cms?: Partial<CmsLimits>;
+}
+
+/** All limits, settled. */
+export interface SettledLimits {
+  readonly layers: number;
+  readonly message: MessageLimits;
+  readonly cms: CmsLimits;
+}
+
+const defaultLayers = 10;
+
+export function settleLimits(limits: DecodeLimits = {}): SettledLimits {
+  const { headerOctets, parts, depth } = defaultMessageLimits;
+  return {
+    layers: limits.layers ?? defaultLayers,
+    message: {
+      ...defaultMessageLimits,
+      headerOctets: limits.headerSize ?? headerOctets,
+      parts: limits.parts ?? parts,
+      depth: limits.depth ?? depth,
+    },
+    cms: { ...defaultLimits, ...limits.cms },
+  };
+}

@@ -1,0 +1,92 @@
+import { ContentDigests } from '../cms/index.ts';
+import { SealpostError } from '../errors.ts';
+import {
+  CanonicalSink,
+  type EntityInfo,
+  entityInfo,
+  HeaderSplitter,
+  MultipartSplitter,
+  NullSink,
+  type Sink,
+  TeeSink,
+} from '../message/index.ts';
+import { detachedSignature } from './detached.ts';
+import { micalgDigests, plausibleDigests } from './digests.ts';
+import { mimeEntity } from './entity.ts';
+import { cmsBody, isSignaturePart } from './kinds.ts';
+import type { Peeling } from './peeling.ts';
+import type { SignatureLayer } from './verdict.ts';
+
+/**
+ * A multipart/signed body (RFC 1847; RFC 8551, section 3.5.3): hashes the first part exactly as it came,
+ * but with CRLF line ends where a file had LF, peels it further, and checks the signature in the second.
+ *
+ * Errors: `mime-malformed` when a part is missing; `cms-*` for the signature object.
+ */
+export function multipartSigned(peeling: Peeling, info: EntityInfo): Sink {
+  return new MultipartSigned(peeling, info);
+}
+
+class MultipartSigned implements Sink {
+  readonly #peeling: Peeling;
+  readonly #splitter: MultipartSplitter;
+  readonly #digests: ContentDigests;
+  readonly #layer: SignatureLayer;
+  readonly #protocol: string;
+  #hasSignature = false;
+
+  constructor(peeling: Peeling, info: EntityInfo) {
+    const { parameters } = info.contentType;
+    this.#peeling = peeling;
+    this.#protocol = parameters.get('protocol') ?? '';
+    this.#digests = new ContentDigests(digestsFor(peeling, parameters.get('micalg')));
+    this.#layer = { type: 'multipart/signed', digestAlgorithms: [], signers: [], certificates: 0, weak: [] };
+    peeling.enter(this.#layer);
+    this.#splitter = new MultipartSplitter(
+      parameters.get('boundary') ?? '',
+      { part: (index) => this.#part(index) },
+      peeling.limits.message,
+    );
+  }
+
+  write(chunk: Buffer): void {
+    this.#splitter.write(chunk);
+  }
+
+  end(): void {
+    this.#splitter.end();
+    if (this.#hasSignature) return;
+    if (this.#splitter.parts < 2) {
+      throw new SealpostError('mime-malformed', 'a multipart/signed has no second part with the signature');
+    }
+    if (this.#protocol !== '') {
+      throw new SealpostError(
+        'mime-malformed',
+        'the second part of a multipart/signed is no S/MIME signature',
+      );
+    }
+    // nothing said that it is S/MIME, and it is not: with the octets at hand it is plain content
+    this.#peeling.retry = { ...this.#peeling.hints, foreignMultipart: true };
+    throw new SealpostError(
+      'mime-malformed',
+      'a multipart/signed without protocol holds no S/MIME signature',
+    );
+  }
+
+  #part(index: number): Sink {
+    if (index === 0) return new CanonicalSink(new TeeSink(this.#digests, mimeEntity(this.#peeling)), 'lf');
+    if (index > 1) return new NullSink();
+    return new HeaderSplitter((headers) => {
+      const info = entityInfo(headers);
+      if (!isSignaturePart(info)) return new NullSink();
+      this.#hasSignature = true;
+      return cmsBody(info.transferEncoding, detachedSignature(this.#peeling, this.#layer, this.#digests));
+    }, this.#peeling.limits.message);
+  }
+}
+
+function digestsFor(peeling: Peeling, micalg: string | undefined): readonly string[] {
+  if (peeling.hints.digests !== undefined) return peeling.hints.digests;
+  const stated = micalgDigests(micalg);
+  return stated.length > 0 && peeling.reopenable ? stated : [...new Set([...stated, ...plausibleDigests])];
+}

@@ -1,0 +1,74 @@
+import { SealpostError } from '../errors.ts';
+import type { Sink } from '../message/index.ts';
+import type { Identity } from '../pki/index.ts';
+import { ContentSink } from './content.ts';
+import type { SettledLimits } from './limits.ts';
+import type { Trust } from './trust.ts';
+import type { Layer } from './verdict.ts';
+
+/** What a first run over a message found out for a second one. */
+export interface Hints {
+  /** Digests to hash a multipart/signed with; undefined: those that its micalg names, else all. */
+  readonly digests: readonly string[] | undefined;
+  /** A multipart/signed without a protocol turned out to be none of ours. */
+  readonly foreignMultipart: boolean;
+}
+
+export const noHints: Hints = { digests: undefined, foreignMultipart: false };
+
+/** The state of decoding one message, shared by the stages that peel its layers. */
+export class Peeling {
+  readonly identities: readonly Identity[];
+  readonly trust: Trust;
+  readonly at: Date;
+  readonly limits: SettledLimits;
+  readonly aeadInEnvelopedData: boolean;
+  readonly hints: Hints;
+  /** True when the octets can be read again, so that hashing may begin with the stated digest only. */
+  readonly reopenable: boolean;
+  readonly layers: Layer[] = [];
+  readonly content: ContentSink;
+  /** An innermost entity was reached. */
+  hasContent = false;
+  /** An authenticating cipher's tag was verified. */
+  aead = false;
+  /** Set when a second run with these hints would see more. */
+  retry: Hints | undefined;
+
+  constructor(
+    output: Sink,
+    options: {
+      identities: readonly Identity[];
+      trust: Trust;
+      at: Date;
+      limits: SettledLimits;
+      aeadInEnvelopedData: boolean;
+      hints: Hints;
+      reopenable: boolean;
+    },
+  ) {
+    this.identities = options.identities;
+    this.trust = options.trust;
+    this.at = options.at;
+    this.limits = options.limits;
+    this.aeadInEnvelopedData = options.aeadInEnvelopedData;
+    this.hints = options.hints;
+    this.reopenable = options.reopenable;
+    this.content = new ContentSink(output);
+  }
+
+  /** Notes a layer, from the outside in. Errors: `layer-limit`. */
+  enter(layer: Layer): void {
+    if (this.layers.length >= this.limits.layers) {
+      throw new SealpostError('layer-limit', `more than ${this.limits.layers} nested S/MIME layers`);
+    }
+    this.layers.push(layer);
+  }
+
+  /** The innermost entity begins: everything from here on is content. */
+  beginContent(contentType: string | null): Sink {
+    this.hasContent = true;
+    this.content.contentType = contentType;
+    return this.content;
+  }
+}

@@ -1,0 +1,190 @@
+import { SealpostError } from '../errors.ts';
+import {
+  Base64Encoder,
+  CanonicalSink,
+  type EntityInfo,
+  entityInfo,
+  type HeaderBlock,
+  HeaderSplitter,
+  type MessageLimits,
+  MultipartSplitter,
+  NullSink,
+  QuotedPrintableEncoder,
+  type Sink,
+} from '../message/index.ts';
+
+/**
+ * How far transfer encodings change. `signed`: everything that is not 7bit is encoded, because a gateway
+ * that does it later would break the signature (RFC 8551, section 3.1.3). `binary-only`: only binary
+ * parts, whose line ends must not be made canonical.
+ */
+export type SevenBitMode = 'signed' | 'binary-only';
+
+/** A part without a label is kept until it is known whether it is 7bit, up to this; a larger one is encoded. */
+const UNDECIDED_OCTETS = 1024 * 1024;
+const MAX_LINE = 998;
+/** Types whose inner structure is another's business: a signature inside would break. */
+const opaqueMultiparts = ['multipart/signed', 'multipart/encrypted'];
+
+/** Lets octets through; the end is for the owner of the output to say. */
+class Open implements Sink {
+  readonly #output: Sink;
+
+  constructor(output: Sink) {
+    this.#output = output;
+  }
+
+  write(chunk: Buffer): void {
+    this.#output.write(chunk);
+  }
+
+  end(): void {}
+}
+
+/**
+ * Takes a MIME entity and gives it with transfer encodings that survive transport. Types, names and the
+ * order of parts stay; preamble and epilogue go. The output is not ended.
+ *
+ * Errors: `mime-limit`, `mime-malformed`.
+ */
+export function sevenBitEntity(output: Sink, mode: SevenBitMode, limits: MessageLimits, depth = 0): Sink {
+  if (depth > limits.depth)
+    throw new SealpostError('mime-limit', `more than ${limits.depth} nested multiparts`);
+  return new HeaderSplitter((headers) => bodySink(headers, output, mode, limits, depth), limits);
+}
+
+function bodySink(
+  headers: HeaderBlock,
+  output: Sink,
+  mode: SevenBitMode,
+  limits: MessageLimits,
+  depth: number,
+): Sink {
+  const info = entityInfo(headers);
+  const { contentType, transferEncoding } = info;
+  const open = new Open(output);
+  const wide = transferEncoding === '8bit' || transferEncoding === 'binary';
+  const concerned = mode === 'signed' ? wide || transferEncoding === '7bit' : transferEncoding === 'binary';
+  if (!concerned || opaqueMultiparts.includes(contentType.value)) {
+    writeHeader(headers, undefined, output);
+    return open;
+  }
+  if (contentType.type === 'multipart') {
+    writeHeader(headers, wide ? '7bit' : undefined, output);
+    return rewriteMultipart(contentType.parameters.get('boundary') ?? '', output, mode, limits, depth);
+  }
+  if (contentType.value === 'message/rfc822') {
+    writeHeader(headers, wide ? '7bit' : undefined, output);
+    return sevenBitEntity(output, mode, limits, depth + 1);
+  }
+  if (transferEncoding === 'binary') {
+    writeHeader(headers, 'base64', output);
+    return new Base64Encoder(open);
+  }
+  return wide ? encodedText(headers, info, output) : new UnlabelledLeaf(headers, info, output);
+}
+
+/** A leaf of 8bit lines: text as quoted-printable, the rest as base64, with canonical line ends. */
+function encodedText(headers: HeaderBlock, info: EntityInfo, output: Sink): Sink {
+  const isText = info.contentType.type === 'text';
+  writeHeader(headers, isText ? 'quoted-printable' : 'base64', output);
+  const open = new Open(output);
+  return new CanonicalSink(isText ? new QuotedPrintableEncoder(open) : new Base64Encoder(open), 'cr-and-lf');
+}
+
+/** A leaf that says 7bit, or nothing: looks whether it is true before its header goes out. */
+class UnlabelledLeaf implements Sink {
+  readonly #headers: HeaderBlock;
+  readonly #info: EntityInfo;
+  readonly #output: Sink;
+  #held: Buffer[] = [];
+  #length = 0;
+  #lineLength = 0;
+  #target: Sink | undefined;
+
+  constructor(headers: HeaderBlock, info: EntityInfo, output: Sink) {
+    this.#headers = headers;
+    this.#info = info;
+    this.#output = output;
+  }
+
+  write(chunk: Buffer): void {
+    if (this.#target !== undefined) {
+      this.#target.write(chunk);
+      return;
+    }
+    this.#held.push(Buffer.from(chunk));
+    this.#length += chunk.length;
+    if (!this.#isSafe(chunk) || this.#length > UNDECIDED_OCTETS) {
+      this.#release(encodedText(this.#headers, this.#info, this.#output));
+    }
+  }
+
+  end(): void {
+    if (this.#target === undefined) {
+      writeHeader(this.#headers, undefined, this.#output);
+      this.#release(new Open(this.#output));
+    }
+    this.#target?.end();
+  }
+
+  #release(target: Sink): void {
+    this.#target = target;
+    for (const chunk of this.#held) target.write(chunk);
+    this.#held = [];
+  }
+
+  /** 7bit data (RFC 2045, section 2.7): no NUL, nothing above 127, no line above 998 octets. */
+  #isSafe(chunk: Buffer): boolean {
+    for (const octet of chunk) {
+      if (octet === 0 || octet > 127) return false;
+      this.#lineLength = octet === 0x0a ? 0 : this.#lineLength + 1;
+      if (this.#lineLength > MAX_LINE + 1) return false;
+    }
+    return true;
+  }
+}
+
+/** The header with another Content-Transfer-Encoding (undefined: as it is), and its empty line. */
+function writeHeader(headers: HeaderBlock, transferEncoding: string | undefined, output: Sink): void {
+  const kept =
+    transferEncoding === undefined
+      ? headers.fields
+      : headers.fields.filter((field) => field.key !== 'content-transfer-encoding');
+  for (const field of kept) output.write(withLineEnd(field.raw));
+  const added = transferEncoding === undefined ? '' : `Content-Transfer-Encoding: ${transferEncoding}\r\n`;
+  output.write(Buffer.from(`${added}\r\n`, 'latin1'));
+}
+
+/** A field's octets, ended by a line end even where it was the last of a message without a body. */
+export function withLineEnd(raw: Buffer): Buffer {
+  return raw[raw.length - 1] === 0x0a ? raw : Buffer.concat([raw, Buffer.from('\r\n')]);
+}
+
+function rewriteMultipart(
+  boundary: string,
+  output: Sink,
+  mode: SevenBitMode,
+  limits: MessageLimits,
+  depth: number,
+): Sink {
+  const delimiter = `--${boundary.trimEnd()}`;
+  const splitter = new MultipartSplitter(
+    boundary,
+    {
+      preamble: new NullSink(),
+      part: (index) => {
+        output.write(Buffer.from(`${index === 0 ? '' : '\r\n'}${delimiter}\r\n`, 'utf8'));
+        return sevenBitEntity(output, mode, limits, depth + 1);
+      },
+    },
+    limits,
+  );
+  return {
+    write: (chunk) => splitter.write(chunk),
+    end: () => {
+      splitter.end();
+      output.write(Buffer.from(`${splitter.parts === 0 ? '' : '\r\n'}${delimiter}--\r\n`, 'utf8'));
+    },
+  };
+}

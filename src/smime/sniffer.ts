@@ -1,0 +1,75 @@
+import type { Sink } from '../message/index.ts';
+
+/**
+ * Holds the first octets back until there are enough of them (or the end comes) to choose the sink that
+ * gets everything. A first chunk that is large enough goes through without a copy.
+ */
+export class Sniffer implements Sink {
+  readonly #need: number;
+  readonly #choose: (head: Buffer, complete: boolean) => Sink;
+  #held: Buffer[] = [];
+  #length = 0;
+  #chosen: Sink | undefined;
+
+  /** @param choose gets at least `need` octets, or all there are (then `complete` is true) */
+  constructor(need: number, choose: (head: Buffer, complete: boolean) => Sink) {
+    this.#need = need;
+    this.#choose = choose;
+  }
+
+  write(chunk: Buffer): void {
+    if (this.#chosen !== undefined) {
+      this.#chosen.write(chunk);
+      return;
+    }
+    this.#length += chunk.length;
+    if (this.#length >= this.#need) {
+      this.#pass(this.#held.length === 0 ? chunk : Buffer.concat([...this.#held, chunk]), false);
+    } else this.#held.push(Buffer.from(chunk));
+  }
+
+  end(): void {
+    const sink = this.#chosen ?? this.#pass(Buffer.concat(this.#held), true);
+    sink.end();
+  }
+
+  #pass(head: Buffer, complete: boolean): Sink {
+    const chosen = this.#choose(head, complete);
+    this.#chosen = chosen;
+    this.#held = [];
+    if (head.length > 0) chosen.write(head);
+    return chosen;
+  }
+}
+
+/** What the first octets of a file or body are. */
+export type Form = 'der' | 'pem' | 'base64' | 'uuencode' | 'other';
+
+/** How many octets `formOf` wants to see. */
+export const FORM_OCTETS = 128;
+
+/**
+ * Tells a CMS object in BER, PEM, bare base64 or uuencode from anything else by its first octets. A
+ * ContentInfo (RFC 5652, section 3) is a SEQUENCE that begins with an OBJECT IDENTIFIER; in base64 it
+ * begins with M.
+ */
+export function formOf(head: Buffer): Form {
+  let start = 0;
+  // a byte order mark, then white space, that an editor or mailer put in front
+  if (head[0] === 0xef && head[1] === 0xbb && head[2] === 0xbf) start = 3;
+  while (start < head.length && [0x20, 0x09, 0x0d, 0x0a].includes(head[start] ?? 0)) start++;
+  if (head[0] === 0x30 && isContentInfo(head)) return 'der';
+  const text = head.toString('latin1', start, start + FORM_OCTETS);
+  if (text.startsWith('-----BEGIN ')) return 'pem';
+  if (/^begin [0-7]{3,4} /.test(text)) return 'uuencode';
+  const line = text.split(/[\r\n]/, 1)[0] ?? '';
+  if (line.length >= 4 && /^M[A-Za-z0-9+/]+={0,2}[ \t]*$/.test(line)) return 'base64';
+  return 'other';
+}
+
+function isContentInfo(head: Buffer): boolean {
+  const length = head[1] ?? 0;
+  const identifier = length < 0x80 ? 2 : 2 + (length & 0x7f);
+  // a length of more than 8 octets is no length; BerStream says so more clearly than a mail parser
+  return length >= 0x80 ? head[identifier] === 0x06 || identifier > 10 : head[2] === 0x06;
+}
