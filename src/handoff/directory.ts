@@ -3,10 +3,11 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DestinationConfig, MailboxConfig } from '../config/schema.ts';
 import { hasCode } from '../errors.ts';
-import { defaultMessageLimits, type MessageLimits } from '../message/limits.ts';
+import type { MessageLimits } from '../message/limits.ts';
 import { FolderSync, sweepTemporary } from './folder.ts';
 import { writeSmall } from './folder-small.ts';
 import { writeStreamed } from './folder-streamed.ts';
+import { messageLimits } from './limits.ts';
 import { folderName } from './names.ts';
 import { foreignCode, outcomeOf, stopped } from './outcome.ts';
 import type { Delivery, Destination, DestinationDeps, Outcome } from './types.ts';
@@ -21,16 +22,6 @@ export interface FolderSettings {
   bodyPart: MailboxConfig['bodyPart'];
   limits: MessageLimits;
   sync: FolderSync;
-}
-
-/** The limits of the configuration in the terms of the message room. */
-export function messageLimits(limits: DestinationDeps['limits']): MessageLimits {
-  return {
-    ...defaultMessageLimits,
-    parts: limits.parts,
-    depth: limits.depth,
-    headerOctets: limits.headerSize,
-  };
 }
 
 /**
@@ -48,17 +39,32 @@ export async function createDirectoryDestination(
   config: DirectoryConfig,
   deps: DestinationDeps,
 ): Promise<Destination> {
-  await mkdir(config.path, { recursive: true });
-  sweepTemporary(config.path, deps.now());
-  const sync = new FolderSync(config.path);
-  const settings: FolderSettings = { bodyPart: deps.bodyPart, limits: messageLimits(deps.limits), sync };
+  const settings: FolderSettings = {
+    bodyPart: deps.bodyPart,
+    limits: messageLimits(deps.limits),
+    sync: new FolderSync(config.path),
+  };
+  let ready = false;
+  /** Once: a folder that goes away later may be a volume that is not mounted, and is not made again. */
+  const prepare = async () => {
+    await mkdir(config.path, { recursive: true });
+    sweepTemporary(config.path, deps.now());
+    ready = true;
+  };
   const write = async (delivery: Delivery, signal: AbortSignal): Promise<Outcome> => {
+    if (!ready) await prepare();
     const folder = folderName(delivery.receivedAt, delivery.id);
     if (existsSync(join(config.path, folder))) return { done: true, facts: { folder, repeated: true } };
     const small = delivery.contentOctets <= smallLimit;
     await (small ? writeSmall : writeStreamed)(config.path, folder, delivery, settings, signal);
     return { done: true, facts: { folder } };
   };
+  try {
+    await prepare();
+  } catch (err) {
+    // the other destinations shall work all the same; each delivery says it again
+    deps.log.warn({ err, path: config.path }, 'the folder of a destination can not be used');
+  }
   return {
     name: config.name ?? config.type,
     async deliver(delivery, signal) {
@@ -68,7 +74,7 @@ export async function createDirectoryDestination(
         return failure(error, config.path, signal);
       }
     },
-    close: () => sync.close(),
+    async close() {},
   };
 }
 

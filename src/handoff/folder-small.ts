@@ -80,6 +80,7 @@ export async function writeSmall(
       put('parts.json', partsJson(files, body?.facts.number));
       open.push(openSync(join(folder.path, 'parts'), 'r'));
     }
+    open.push(openSync(folder.path, 'r'));
     await flush();
     await folder.publish(settings.sync);
   } catch (error) {

@@ -11,6 +11,7 @@ import {
   partFile,
   partsJson,
   showParts,
+  syncFolder,
   TemporaryFolder,
 } from './folder.ts';
 import { composeStreamed } from './message.ts';
@@ -73,15 +74,6 @@ async function putSynced(path: string, octets: string): Promise<void> {
   }
 }
 
-async function syncFolder(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
 /** Writes the folder of a large message while its content streams by; memory is bounded by the chunks. */
 export async function writeStreamed(
   parent: string,
@@ -117,6 +109,7 @@ export async function writeStreamed(
       await putSynced(at('parts.json'), partsJson(parts.files, number));
       await syncFolder(at('parts'));
     } else await removeParts(at('parts'), parts.files);
+    await syncFolder(folder.path);
     await folder.publish(settings.sync);
   } catch (error) {
     await parts.close().catch(() => {});

@@ -44,7 +44,6 @@ export function partsJson(parts: readonly PartFile[], body: number | undefined):
  */
 export class FolderSync {
   readonly #path: string;
-  #fd: number | undefined;
   #running: Promise<void> | undefined;
   #next: Promise<void> | undefined;
 
@@ -65,18 +64,21 @@ export class FolderSync {
   }
 
   #start(): Promise<void> {
-    this.#fd ??= openSync(this.#path, 'r');
-    const running = syncFile(this.#fd).finally(() => {
+    const running = syncFolder(this.#path).finally(() => {
       if (this.#running === running) this.#running = undefined;
     });
     this.#running = running;
     return running;
   }
+}
 
-  async close(): Promise<void> {
-    await Promise.allSettled([this.#running, this.#next]);
-    if (this.#fd !== undefined) closeSync(this.#fd);
-    this.#fd = undefined;
+/** Opened each time: the operator may have put another folder in its place. */
+export async function syncFolder(path: string): Promise<void> {
+  const fd = openSync(path, 'r');
+  try {
+    await syncFile(fd);
+  } finally {
+    closeSync(fd);
   }
 }
 
@@ -92,16 +94,10 @@ export class TemporaryFolder {
   }
 
   /**
-   * Puts the complete folder under its name. Another process may have been faster with the same message (a
+   * Puts the folder, complete and synced by the caller, under its name. Another process may have been faster with the same message (a
    * job that lost its lock): then its folder stays, and this one goes.
    */
   async publish(sync: FolderSync): Promise<void> {
-    const fd = openSync(this.path, 'r');
-    try {
-      await syncFile(fd);
-    } finally {
-      closeSync(fd);
-    }
     try {
       renameSync(this.path, this.#final);
     } catch (error) {

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { Queue } from 'bullmq';
 import type { DestinationConfig } from '../config/schema.ts';
-import { messageLimits } from './directory.ts';
 import { makeDocument } from './document.ts';
+import { messageLimits } from './limits.ts';
 import { foreignCode, outcomeOf, stopped } from './outcome.ts';
 import type { Delivery, Destination, DestinationDeps, Outcome } from './types.ts';
 

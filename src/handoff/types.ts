@@ -30,7 +30,7 @@ export interface Delivery {
   contentOctets: number;
   /** SHA-256 of the content, in hex. */
   contentSha256: string;
-  /** The decoded content at once; for small content only. */
+  /** The decoded content at once, wherever it lies in the spool; called for at most 50 MiB. */
   read(): Promise<Buffer>;
 }
 

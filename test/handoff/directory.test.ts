@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, readFileSync, statSync, utimesSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
@@ -219,6 +219,18 @@ describe('handoff directory', () => {
     assert.ok('retry' in outcome);
     assert.match(outcome.message, /ENOENT/);
     assert.ok('done' in (await made.deliver(delivery(order), never)));
+  });
+
+  it('can be made while its folder can not, and delivers as soon as it can', async (t) => {
+    const root = await temporary(t);
+    writeFileSync(join(root, 'mount'), 'a file in the place of a folder');
+    const { made } = await destination(t, {}, join(root, 'mount', 'in'));
+    const outcome = await made.deliver(delivery(order), never);
+    assert.ok('retry' in outcome);
+    assert.match(outcome.message, /ENOTDIR/);
+    await rm(join(root, 'mount'));
+    assert.ok('done' in (await made.deliver(delivery(order), never)));
+    assert.deepEqual(readdirSync(join(root, 'mount', 'in')), [folder]);
   });
 
   it('tries again when the disk is full, small or large, and leaves nothing behind', async (t) => {
