@@ -31,31 +31,34 @@ local rcall = redis.call
 local P = string.sub(KEYS[1], 1, -3)
 local function record(id) return P .. ':m:' .. id end
 -- Events beyond this many octets are dropped: a message that is retried for weeks stays small.
-local function append(m, line)
-  local e = rcall('HGET', m, 'e') or ''
-  if #e < 30000 then rcall('HSET', m, 'e', e .. line .. '\\n') end
+local function joined(events, ...)
+  local e = events or ''
+  for _, line in ipairs({ ... }) do
+    if #e < 30000 then e = e .. line .. '\\n' end
+  end
+  return e
 end
-local function move(id, m, from, to, now, ...)
-  rcall('HSET', m, 's', to, 'u', now, ...)
+local function move(id, from, to, received)
   if from == to then return end
-  rcall('ZADD', P .. ':ix:s:' .. to, rcall('HGET', m, 'a'), id)
+  rcall('ZADD', P .. ':ix:s:' .. to, received, id)
   if from then rcall('ZREM', P .. ':ix:s:' .. from, id) end
 end
 local finished = { delivered = true, sent = true, terminated = true }
--- Lets go of octets from the number given on; returns the files that nobody needs any more.
-local function release(id, m, first, files)
-  local at = 0
-  for kind, object in string.gmatch(rcall('HGET', m, 'k') or '', '(%a):(%w+)') do
+-- Lets go of octets (field k) from the number given on; returns the files that nobody needs any more.
+local function release(id, tokens, first, files)
+  local at, values = 0, {}
+  for kind, object in string.gmatch(tokens or '', '(%a):(%w+)') do
     at = at + 1
     if at >= first then
       if kind == 'i' then
-        rcall('UNLINK', P .. ':o:' .. object)
+        values[#values + 1] = P .. ':o:' .. object
       else
         rcall('SREM', P .. ':f:' .. object, id)
         if rcall('EXISTS', P .. ':f:' .. object) == 0 then files[#files + 1] = object end
       end
     end
   end
+  if #values > 0 then rcall('UNLINK', unpack(values)) end
   return files
 end
 local function keep_octets(id, token, sealed)
@@ -110,17 +113,18 @@ local now, oldest, queue, state, index = ARGV[1], tonumber(ARGV[2]), ARGV[3], AR
 local result = {}
 for at = 6, #ARGV, 8 do
   local id, name, m = ARGV[at], ARGV[at + 1], record(ARGV[at])
-  local old = rcall('HMGET', m, 's', 'a')
+  local old = rcall('HMGET', m, 's', 'a', 'e')
   if old[1] and (not finished[old[1]] or tonumber(old[2]) >= oldest) then
-    append(m, ARGV[at + 4])
+    rcall('HSET', m, 'e', joined(old[3], ARGV[at + 4]))
     result[#result + 1] = 1
   else
     keep_octets(id, ARGV[at + 5], ARGV[at + 6])
-    if old[1] then rcall('ZREM', P .. ':ix:s:' .. old[1], id) end
-    local e = rcall('HGET', m, 'e') or ''
-    rcall('DEL', m)
-    rcall('HSET', m, 'r', ARGV[at + 2], 's', state, 'a', now, 'u', now, index, name, 'e', e .. ARGV[at + 3] .. '\\n',
-      'k', ARGV[at + 5])
+    if old[1] then
+      rcall('ZREM', P .. ':ix:s:' .. old[1], id)
+      rcall('DEL', m)
+    end
+    rcall('HSET', m, 'r', ARGV[at + 2], 's', state, 'a', now, 'u', now, index, name,
+      'e', joined(old[3], ARGV[at + 3]), 'k', ARGV[at + 5])
     rcall('ZADD', P .. ':ix:all', now, id)
     rcall('ZADD', P .. ':ix:s:' .. state, now, id)
     rcall('ZADD', P .. ':ix:' .. index .. ':' .. name, now, id)
@@ -142,20 +146,24 @@ const decoded = script(
   `
 local now, id, partner = ARGV[1], ARGV[2], ARGV[4]
 local m = record(id)
-local old = rcall('HMGET', m, 's', 'k', 'a')
+local old = rcall('HMGET', m, 's', 'k', 'a', 'e')
 if old[1] ~= 'received' then return 0 end
 keep_octets(id, ARGV[5], ARGV[6])
 keep_octets(id, ARGV[7], ARGV[8])
-append(m, ARGV[3])
-move(id, m, 'received', 'decoded', now, 'k', old[2] .. ' ' .. ARGV[5] .. ' ' .. ARGV[7], 'n', (#ARGV - 8) / 2)
+local fields = { 's', 'decoded', 'u', now, 'e', joined(old[4], ARGV[3]), 'k', old[2] .. ' ' .. ARGV[5] .. ' ' .. ARGV[7],
+  'n', (#ARGV - 8) / 2 }
 if partner ~= '' then
-  rcall('HSET', m, 'p', partner)
+  fields[#fields + 1] = 'p'
+  fields[#fields + 1] = partner
   rcall('ZADD', P .. ':ix:p:' .. partner, old[3], id)
 end
 for at = 9, #ARGV, 2 do
-  rcall('HSET', m, 'd:' .. ARGV[at], 1)
+  fields[#fields + 1] = 'd:' .. ARGV[at]
+  fields[#fields + 1] = 1
   add_job('handoff', id .. '.' .. ARGV[at], ARGV[at + 1], now)
 end
+rcall('HSET', m, unpack(fields))
+move(id, 'received', 'decoded', old[3])
 return 1
 `,
 );
@@ -169,17 +177,21 @@ const handedOff = script(
   `
 local now, id, name, kept = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[6])
 local m = record(id)
-if rcall('HDEL', m, 'd:' .. name) == 0 then return { -1 } end
-rcall('HDEL', m, 'w:handoff.' .. name)
-append(m, ARGV[4])
-if rcall('HINCRBY', m, 'n', -1) > 0 then return { 0 } end
-append(m, ARGV[5])
-move(id, m, rcall('HGET', m, 's'), 'delivered', now)
-rcall('HDEL', m, 'x', 'n')
-if kept == 0 then return release(id, m, 1, { 1 }) end
-local original = string.match(rcall('HGET', m, 'k'), '^i:(%w+)')
+local old = rcall('HMGET', m, 'd:' .. name, 'n', 's', 'a', 'e', 'k')
+if not old[1] then return { -1 } end
+local left = tonumber(old[2]) - 1
+if left > 0 then
+  rcall('HDEL', m, 'd:' .. name, 'w:handoff.' .. name)
+  rcall('HSET', m, 'n', left, 'u', now, 'e', joined(old[5], ARGV[4]))
+  return { 0 }
+end
+rcall('HDEL', m, 'd:' .. name, 'w:handoff.' .. name, 'n', 'x')
+rcall('HSET', m, 's', 'delivered', 'u', now, 'e', joined(old[5], ARGV[4], ARGV[5]))
+move(id, old[3], 'delivered', old[4])
+if kept == 0 then return release(id, old[6], 1, { 1 }) end
+local original = string.match(old[6], '^i:(%w+)')
 if original then rcall('PEXPIRE', P .. ':o:' .. original, kept) end
-return release(id, m, 2, { 1 })
+return release(id, old[6], 2, { 1 })
 `,
 );
 
@@ -189,12 +201,12 @@ const sent = script(
   `
 local now, id = ARGV[1], ARGV[2]
 local m = record(id)
-local state = rcall('HGET', m, 's')
-if not state or finished[state] then return { 0 } end
-append(m, ARGV[3])
-move(id, m, state, 'sent', now)
+local old = rcall('HMGET', m, 's', 'a', 'e', 'k')
+if not old[1] or finished[old[1]] then return { 0 } end
 rcall('HDEL', m, 'x', 'w:outbound')
-return release(id, m, 1, { 1 })
+rcall('HSET', m, 's', 'sent', 'u', now, 'e', joined(old[3], ARGV[3]))
+move(id, old[1], 'sent', old[2])
+return release(id, old[4], 1, { 1 })
 `,
 );
 
@@ -204,10 +216,11 @@ const suspend = script(
   `
 local now, id = ARGV[1], ARGV[2]
 local m = record(id)
-local state = rcall('HGET', m, 's')
-if not state or finished[state] then return 0 end
-append(m, ARGV[3])
-move(id, m, state, 'suspended', now, 'x', ARGV[4], 'w:' .. ARGV[5], ARGV[6] .. '\\n' .. ARGV[7])
+local old = rcall('HMGET', m, 's', 'a', 'e')
+if not old[1] or finished[old[1]] then return 0 end
+rcall('HSET', m, 's', 'suspended', 'u', now, 'e', joined(old[3], ARGV[3]), 'x', ARGV[4],
+  'w:' .. ARGV[5], ARGV[6] .. '\\n' .. ARGV[7])
+move(id, old[1], 'suspended', old[2])
 return 1
 `,
 );
@@ -221,7 +234,8 @@ local now, id = ARGV[1], ARGV[2]
 local m = record(id)
 local fields = rcall('HGETALL', m)
 if #fields == 0 then return -1 end
-if rcall('HGET', m, 's') ~= 'suspended' then return 0 end
+local old = rcall('HMGET', m, 's', 'a', 'e')
+if old[1] ~= 'suspended' then return 0 end
 local states = { inbound = 'received', handoff = 'decoded', outbound = 'queued' }
 -- The job that suspended it may not be gone yet: with the same id this one would be ignored.
 local turn = rcall('HINCRBY', m, 'g', 1)
@@ -235,9 +249,10 @@ for at = 1, #fields, 2 do
     rcall('HDEL', m, fields[at])
   end
 end
-append(m, ARGV[3])
+state = state or 'suspended'
 rcall('HDEL', m, 'x')
-move(id, m, 'suspended', state or 'suspended', now)
+rcall('HSET', m, 's', state, 'u', now, 'e', joined(old[3], ARGV[3]))
+move(id, 'suspended', state, old[2])
 return 1
 `,
 );
@@ -248,16 +263,16 @@ const terminate = script(
   `
 local now, id = ARGV[1], ARGV[2]
 local m = record(id)
-local state = rcall('HGET', m, 's')
-if not state then return { -1 } end
-if finished[state] then return { 0 } end
-append(m, ARGV[3])
+local old = rcall('HMGET', m, 's', 'a', 'e', 'k')
+if not old[1] then return { -1 } end
+if finished[old[1]] then return { 0 } end
 for _, field in ipairs(rcall('HKEYS', m)) do
   if string.match(field, '^[dw]:') then rcall('HDEL', m, field) end
 end
 rcall('HDEL', m, 'n', 'x')
-move(id, m, state, 'terminated', now)
-return release(id, m, 1, { 1 })
+rcall('HSET', m, 's', 'terminated', 'u', now, 'e', joined(old[3], ARGV[3]))
+move(id, old[1], 'terminated', old[2])
+return release(id, old[4], 1, { 1 })
 `,
 );
 
@@ -266,9 +281,9 @@ const note = script(
   records,
   `
 local m = record(ARGV[2])
-if rcall('EXISTS', m) == 0 then return 0 end
-append(m, ARGV[3])
-rcall('HSET', m, 'u', ARGV[1])
+local old = rcall('HMGET', m, 's', 'e')
+if not old[1] then return 0 end
+rcall('HSET', m, 'u', ARGV[1], 'e', joined(old[2], ARGV[3]))
 return 1
 `,
 );
@@ -285,9 +300,9 @@ local ids = rcall('ZRANGEBYSCORE', P .. ':ix:s:' .. state, '-inf', oldest, 'LIMI
 local gone, files = 0, {}
 for _, id in ipairs(ids) do
   local m = record(id)
-  local fields = rcall('HMGET', m, 'u', 'b', 'p')
+  local fields = rcall('HMGET', m, 'u', 'b', 'p', 'k')
   if tonumber(fields[1] or 0) < oldest then
-    release(id, m, 1, files)
+    release(id, fields[4], 1, files)
     rcall('ZREM', P .. ':ix:s:' .. state, id)
     rcall('ZREM', P .. ':ix:all', id)
     if fields[2] then rcall('ZREM', P .. ':ix:b:' .. fields[2], id) end

@@ -5,18 +5,11 @@
  *     whole  = 0x01 | salt (16) | ciphertext | tag (16)
  *     stream = 0x02 | salt (16) | { ciphertext of 65,536 octets, the last one of 0 to 65,536 | tag (16) } ...
  *
- * Object key: HKDF-SHA-256 of the spool key with the salt. Nonce: 7 zero octets, number of the chunk in 4 octets,
+ * Object key: HKDF-SHA-256 of the spool key, with the salt in the info. Nonce: 7 zero octets, number of the chunk in 4 octets,
  * 1 octet that is 1 in the last chunk; it can not repeat, since each object has a salt and thus a key of its own.
  * Additional data: the id of the object.
  */
-import {
-  createCipheriv,
-  createDecipheriv,
-  createSecretKey,
-  hkdfSync,
-  type KeyObject,
-  randomBytes,
-} from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHmac, type KeyObject, randomBytes } from 'node:crypto';
 import { SealpostError } from '../errors.ts';
 
 /** Octets of plain text in a chunk of a stream. */
@@ -37,8 +30,12 @@ function corrupt(id: string): SealpostError {
   });
 }
 
-function objectKey(key: SpoolKey, salt: Buffer): KeyObject {
-  return createSecretKey(Buffer.from(hkdfSync('sha256', key, salt, 'sealpost spool 1', 32)));
+/**
+ * HKDF-Expand (RFC 5869 section 2.3) for one block. The spool key is uniformly random, so the extract step may be left
+ * out (section 3.3); it would cost as much as sealing a small message.
+ */
+function objectKey(key: SpoolKey, salt: Buffer): Buffer {
+  return createHmac('sha256', key).update('sealpost spool 1').update(salt).update('\x01').digest();
 }
 
 function nonceOf(index: number, last: boolean): Buffer {
@@ -48,10 +45,13 @@ function nonceOf(index: number, last: boolean): Buffer {
   return nonce;
 }
 
+// Random octets are drawn in bulk: one call for each object costs more than its cipher.
+let pool = Buffer.alloc(0);
 function header(version: number): Buffer {
-  const octets = randomBytes(headerSize);
-  octets[0] = version;
-  return octets;
+  if (pool.length < saltSize) pool = randomBytes(256 * saltSize);
+  const salt = pool.subarray(0, saltSize);
+  pool = pool.subarray(saltSize);
+  return Buffer.concat([Buffer.of(version), salt]);
 }
 
 /** Seals small octets, given in pieces, in one pass. */
@@ -87,7 +87,7 @@ export function openWhole(key: SpoolKey, id: string, sealed: Buffer): Buffer {
 /** Seals a stream chunk by chunk; write `header` before them. */
 export class StreamSealer {
   readonly header: Buffer;
-  #key: KeyObject;
+  #key: Buffer;
   #aad: Buffer;
   #index = 0;
 
@@ -109,7 +109,7 @@ export class StreamSealer {
 
 /** Opens a stream chunk by chunk. */
 export class StreamOpener {
-  #key: KeyObject;
+  #key: Buffer;
   #id: string;
   #index = 0;
 
