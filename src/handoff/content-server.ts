@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { hasCode } from '../errors.ts';
+import { hasCode, SealpostError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { MessageLimits } from '../message/limits.ts';
 import { composeStreamed, messageOctets } from './message.ts';
@@ -43,6 +43,9 @@ export function createContentHandler(deps: ContentServerDeps): ContentHandler {
       if (stored === undefined) return refuse(response, 410);
       await send(request, response, stored, deps.limits);
     } catch (err) {
+      // it went between the look into the ledger and the opening
+      const gone = err instanceof SealpostError && err.code === 'spool-missing';
+      if (gone && !response.headersSent) return refuse(response, 410);
       // a client that goes away is none of our trouble
       if (!hasCode(err, 'ERR_STREAM_PREMATURE_CLOSE')) {
         deps.log.error({ err, id: check.valid }, 'content could not be sent');

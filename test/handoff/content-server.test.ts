@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
+import { SealpostError } from '../../src/errors.ts';
 import { createContentHandler, type StoredContent } from '../../src/handoff/content-server.ts';
 import { UrlSigner } from '../../src/handoff/signed-url.ts';
 import { createLog } from '../../src/log.ts';
@@ -72,6 +73,12 @@ describe('handoff content server', () => {
     const { sign, clock } = await listen(t, { 'm-1': delivery(mixed) });
     const gone = sign('m-9').url;
     assert.equal((await fetch(gone)).status, 410);
+    async function* swept() {
+      yield* [];
+      throw new SealpostError('spool-missing', 'swept');
+    }
+    const late = await listen(t, { 'm-2': { ...delivery(mixed), content: swept } });
+    assert.equal((await fetch(late.sign('m-2').url)).status, 410);
     const { url } = sign('m-1');
     clock.now += 59_000;
     assert.equal((await fetch(url).then((response) => response.bytes().then(() => response))).status, 200);
