@@ -1,0 +1,37 @@
+import { BufferSink } from '../message/index.ts';
+import { type EncodeOptions, Encoder } from './encoder.ts';
+
+const PIECE = 64 * 1024;
+
+/**
+ * Signs and encrypts a message as a stream: what comes out can be sent while the rest is still read.
+ *
+ * @param message a full mail (RFC 5322) with CRLF or LF line ends
+ * @returns the encoded mail in chunks, CRLF line ends; rejects as `Encoder` throws
+ */
+export async function* encode(
+  message: Buffer | Iterable<Buffer> | AsyncIterable<Buffer>,
+  options: EncodeOptions,
+): AsyncIterable<Buffer> {
+  const output = new BufferSink();
+  const encoder = new Encoder(output, options);
+  for await (const chunk of Buffer.isBuffer(message) ? pieces(message) : message) {
+    encoder.write(chunk);
+    yield* output.drain();
+  }
+  encoder.end();
+  yield* output.drain();
+}
+
+/** Signs and encrypts what is in memory, at once. Errors as `Encoder`. */
+export function encodeSync(message: Buffer, options: EncodeOptions): Buffer {
+  const output = new BufferSink();
+  const encoder = new Encoder(output, options);
+  for (const piece of pieces(message)) encoder.write(piece);
+  encoder.end();
+  return output.toBuffer();
+}
+
+function* pieces(octets: Buffer): Iterable<Buffer> {
+  for (let at = 0; at < octets.length; at += PIECE) yield octets.subarray(at, at + PIECE);
+}

@@ -1,0 +1,153 @@
+import {
+  ContentDigests,
+  type EnvelopedDataOptions,
+  EnvelopedDataWriter,
+  encodeDetachedSignature,
+  encodeEnvelopedData,
+  encodeSignedData,
+  type SignedDataOptions,
+  SignedDataWriter,
+  signingDigests,
+} from '../cms/index.ts';
+import { SealpostError } from '../errors.ts';
+import { Base64Encoder, type Sink } from '../message/index.ts';
+import { micalgOf } from './digests.ts';
+import type { EncryptOptions, SignOptions } from './encoder.ts';
+
+type RandomBytes = (size: number) => Buffer;
+
+/** Up to this a CMS object is written in DER with definite lengths, which the oldest readers want too. */
+const DEFINITE_OCTETS = 1024 * 1024;
+
+/** Collects what is small and writes it at once; beyond the limit everything goes to a streaming writer. */
+class DefiniteOrStreaming implements Sink {
+  readonly #output: Sink;
+  readonly #atOnce: (content: Buffer) => Buffer;
+  readonly #stream: () => Sink;
+  #held: Buffer[] = [];
+  #length = 0;
+  #streaming: Sink | undefined;
+
+  constructor(output: Sink, atOnce: (content: Buffer) => Buffer, stream: () => Sink) {
+    this.#output = output;
+    this.#atOnce = atOnce;
+    this.#stream = stream;
+  }
+
+  write(chunk: Buffer): void {
+    if (this.#streaming !== undefined) {
+      this.#streaming.write(chunk);
+      return;
+    }
+    this.#held.push(chunk);
+    this.#length += chunk.length;
+    if (this.#length <= DEFINITE_OCTETS) return;
+    this.#streaming = this.#stream();
+    for (const held of this.#held) this.#streaming.write(held);
+    this.#held = [];
+  }
+
+  end(): void {
+    if (this.#streaming === undefined) {
+      this.#output.write(this.#atOnce(Buffer.concat(this.#held, this.#length)));
+      this.#output.end();
+    } else this.#streaming.end();
+  }
+}
+
+/**
+ * Encrypts what is written as EnvelopedData (RFC 8551, section 3.3) into `output`.
+ *
+ * Errors: `encode-recipient`, `encode-policy`.
+ */
+export function encryptingSink(output: Sink, options: EncryptOptions, randomBytes: RandomBytes): Sink {
+  if (options.recipients.length === 0) {
+    throw new SealpostError('encode-recipient', 'there is no certificate to encrypt for', {
+      hint: "add the partner's certificate",
+    });
+  }
+  const digest = /^oaep-(.+)$/.exec(options.keyTransport)?.[1];
+  const oaep = digest === undefined ? {} : { oaep: { digest } };
+  const enveloped: EnvelopedDataOptions = {
+    recipients: options.recipients.map((certificate) => ({ certificate, ...oaep })),
+    contentEncryption: options.contentEncryption,
+    allowWeak: options.allowWeak ?? false,
+    randomBytes,
+  };
+  return new DefiniteOrStreaming(
+    output,
+    (content) => encodeEnvelopedData(content, enveloped),
+    () => new EnvelopedDataWriter(enveloped, output),
+  );
+}
+
+function signedOptions({ identity, digest, scheme, at, allowWeak }: SignOptions): SignedDataOptions {
+  const { certificate, privateKey, chain } = identity;
+  return {
+    signers: [{ certificate, privateKey, digest, pss: scheme === 'pss' }],
+    // a receiver has its roots; the certificates between are what it may lack
+    certificates: chain.filter((issuer) => !issuer.isSelfIssued),
+    signingTime: at,
+    capabilities: ['aes-256-cbc', 'aes-128-cbc'],
+    allowWeak: allowWeak ?? false,
+  };
+}
+
+/**
+ * Signs what is written as opaque SignedData (RFC 8551, section 3.5.2) into `output`.
+ *
+ * Errors: `encode-signer`, `encode-policy`.
+ */
+export function opaqueSigningSink(output: Sink, options: SignOptions): Sink {
+  const signed = signedOptions(options);
+  return new DefiniteOrStreaming(
+    output,
+    (content) => encodeSignedData(content, signed),
+    () => new SignedDataWriter(signed, output),
+  );
+}
+
+/** Signs what is written as multipart/signed (RFC 8551, section 3.5.3), its MIME header included. */
+export class DetachedSigner implements Sink {
+  readonly #output: Sink;
+  readonly #options: SignedDataOptions;
+  readonly #digests: ContentDigests;
+  readonly #boundary: string;
+
+  constructor(output: Sink, options: SignOptions, randomBytes: RandomBytes) {
+    this.#output = output;
+    this.#options = signedOptions(options);
+    this.#digests = new ContentDigests(signingDigests(this.#options), 0);
+    this.#boundary = `sealpost-${randomBytes(18).toString('hex')}`;
+    this.#text(
+      `Content-Type: multipart/signed; protocol="application/pkcs7-signature";\r\n micalg=${micalgOf(options.digest)};` +
+        ` boundary="${this.#boundary}"\r\n\r\n` +
+        `This is a signed message (S/MIME).\r\n\r\n--${this.#boundary}\r\n`,
+    );
+  }
+
+  write(chunk: Buffer): void {
+    this.#digests.write(chunk);
+    this.#output.write(chunk);
+  }
+
+  end(): void {
+    this.#digests.end();
+    const signature = encodeDetachedSignature(this.#digests.result.digests, this.#options);
+    this.#text(
+      `\r\n--${this.#boundary}\r\n` +
+        'Content-Type: application/pkcs7-signature; name="smime.p7s"\r\n' +
+        'Content-Transfer-Encoding: base64\r\n' +
+        'Content-Disposition: attachment; filename="smime.p7s"\r\n\r\n',
+    );
+    const body = new Base64Encoder({ write: (chunk) => this.#output.write(chunk), end: () => {} });
+    body.write(signature);
+    body.end();
+    this.#text(`\r\n--${this.#boundary}--\r\n`);
+    this.#output.end();
+  }
+
+  #text(text: string): void {
+    this.#output.write(Buffer.from(text, 'latin1'));
+  }
+}
