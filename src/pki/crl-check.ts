@@ -120,7 +120,7 @@ function tryList(
   lookup: Lookup,
 ): Found | undefined {
   try {
-    if (crl.isDelta || !inForce(crl, lookup.options.at) || !crl.isUnderstood) return undefined;
+    if (crl.isDelta || !inForce(crl, lookup) || !crl.isUnderstood) return undefined;
     if (!covers(crl, certificate, point)) return undefined;
     if (!isSigned(crl, certificate, issuer, lookup)) return undefined;
     const delta = findDelta(crl, certificate, issuer, lookup);
@@ -141,7 +141,8 @@ function tryList(
 }
 
 /** Without nextUpdate nobody can say how long a list holds; RFC 5280 section 5.1.2.5 demands it. */
-function inForce(crl: Crl, at: Date): boolean {
+function inForce(crl: Crl, { options }: Lookup): boolean {
+  const at = options.revocationAt ?? options.at;
   return crl.thisUpdate <= at && crl.nextUpdate !== undefined && at <= crl.nextUpdate;
 }
 
@@ -205,7 +206,7 @@ function findDelta(crl: Crl, certificate: Certificate, issuer: Issuer, lookup: L
       (delta) =>
         delta.isDelta &&
         delta.issuerName.canonical === crl.issuerName.canonical &&
-        inForce(delta, lookup.options.at) &&
+        inForce(delta, lookup) &&
         delta.isUnderstood &&
         (delta.baseNumber ?? number + 1n) <= number &&
         (delta.number ?? -1n) >= number &&

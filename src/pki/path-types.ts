@@ -84,6 +84,11 @@ export interface PathOptions {
   revocation?: 'off' | 'soft' | 'hard';
   /** Lists that revocation is looked up in. */
   crls?: readonly Crl[];
+  /**
+   * When lists and answers have to be in force; default `at`. With the time of signing as `at` this is
+   * the present: what is revoked by now is refused, since only the signer says when it signed.
+   */
+  revocationAt?: Date;
 }
 
 /** What is known about the revocation of one certificate of a path. */

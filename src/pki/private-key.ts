@@ -98,5 +98,12 @@ export function keyBelongsTo(
   const own = readPublicKeyInfo(parse(publicKey.export({ type: 'spki', format: 'der' })));
   const theirs = certificate.publicKeyInfo;
   if (own.key.equals(theirs.key) && namedCurve(own) === namedCurve(theirs)) return true;
-  return publicKey.asymmetricKeyType !== undefined && publicKey.equals(publicKeyOf(certificate, issuers));
+  const certified = publicKeyOf(certificate, issuers);
+  // Between kinds `equals` leaves an error behind in OpenSSL's queue, and the next DH key that is read
+  // fails with it (Node 24.21).
+  return (
+    publicKey.asymmetricKeyType !== undefined &&
+    publicKey.asymmetricKeyType === certified.asymmetricKeyType &&
+    publicKey.equals(certified)
+  );
 }

@@ -56,7 +56,7 @@ export class SignatureChecker {
     const known = this.#results.get(signed) ?? new Map<string, boolean>();
     this.#results.set(signed, known);
     // Inherited parameters make the key more than its own octets.
-    const name = `${issuer.info.der.toString('latin1')}${issuer.info.parameters?.length ?? 0}`;
+    const name = `${issuer.info.der.toString('latin1')}${issuer.info.parameters?.toString('latin1') ?? ''}`;
     const before = known.get(name);
     if (before !== undefined) return before;
     this.#spend(issuer.info);
