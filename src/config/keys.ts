@@ -19,9 +19,17 @@ import { ConfigSource } from './source.ts';
 /** What one mailbox may decrypt with and trusts. */
 export interface MailboxKeys {
   identities: readonly Identity[];
-  /** Those of all partners and those of the mailbox. */
+  trust: TrustedCertificates;
+}
+
+/** What makes a signer trusted for a mailbox. */
+export interface TrustedCertificates {
+  /** The global ones and those of the mailbox. */
   anchors: readonly Certificate[];
+  /** Help to build paths. */
   intermediates: readonly Certificate[];
+  /** Certificates of all partners. Which partner a signer is, `PartnerDirectory` says. */
+  pinned: readonly Certificate[];
 }
 
 export interface LoadedKeys {
@@ -118,19 +126,22 @@ export function readKeys(
     intermediates.push(...found.filter((each) => isCa(each) && !each.isSelfIssued));
   });
 
+  const pinned = [...partners.values()].flat();
   const mailboxes = new Map<string, MailboxKeys>();
   config.mailboxes.forEach(({ name, identities: named, trust }, index) => {
     const at = ['mailboxes', index, 'trust'];
     mailboxes.set(name, {
       identities: identities.filter((identity) => named === undefined || named.includes(identity.name)),
-      anchors: [...anchors, ...reader.list([...at, 'anchors'], trust.anchors)],
-      intermediates: [...intermediates, ...reader.list([...at, 'intermediates'], trust.intermediates)],
+      trust: {
+        anchors: [...anchors, ...reader.list([...at, 'anchors'], trust.anchors)],
+        intermediates: [...intermediates, ...reader.list([...at, 'intermediates'], trust.intermediates)],
+        pinned,
+      },
     });
   });
 
   const { problems } = reader;
   if (problems.length > 0) return { problems: sortProblems(problems) };
-  const pinned = [...partners.values()].flat();
   return { keys: { identities, anchors, intermediates, mailboxes, partners, pinned }, problems };
 }
 

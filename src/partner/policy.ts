@@ -1,0 +1,104 @@
+import type { MailboxConfig } from '../config/schema.ts';
+import type { ErrorCode } from '../errors.ts';
+import { sameAddress } from '../message/mailbox.ts';
+import type { PartnerDirectory, Sender } from './directory.ts';
+
+/** What the policy needs of a signer in the verdict. */
+export interface SignerFacts {
+  readonly thumbprint: string | null;
+  /** Mail addresses in the certificate. */
+  readonly emails: readonly string[];
+  readonly valid: boolean;
+  readonly trusted: boolean;
+}
+
+/** What the policy needs of a verdict; the verdict of `smime` has this shape. */
+export interface VerdictFacts {
+  readonly status: 'ok' | 'failed';
+  readonly error: { readonly code: ErrorCode; readonly message: string } | null;
+  readonly encrypted: boolean;
+  readonly signature: 'none' | 'valid' | 'untrusted' | 'invalid';
+  readonly layers: readonly { readonly type: string; readonly signers?: readonly SignerFacts[] }[];
+}
+
+/** Where the message says it is from, and who that is (`PartnerDirectory.senderOf`). */
+export interface OriginFacts {
+  /** Addresses of the From field. */
+  readonly from: readonly string[];
+  readonly sender: Sender | undefined;
+  /** Tells whether an address in a certificate belongs to the same partner as the From field. */
+  readonly directory: Pick<PartnerDirectory, 'byAddress'>;
+}
+
+/** `suspend` is the reason code; the message is for the operator. */
+export type Judgement = { readonly accept: true } | { readonly suspend: ErrorCode; readonly message: string };
+
+type Policy = Pick<MailboxConfig, 'require' | 'notSmime'>;
+
+const refused = (message: string): Judgement => ({ suspend: 'policy-refused', message });
+
+/**
+ * What becomes of a decoded message by the policy of its mailbox: handed off, or suspended with a reason. A signature
+ * that is there and wrong does not suspend by itself: `require: [signed]` says that it matters.
+ */
+export function judge(verdict: VerdictFacts, policy: Policy, origin: OriginFacts): Judgement {
+  const { status, error, encrypted, signature, layers } = verdict;
+  if (status === 'failed' && error?.code !== 'not-smime')
+    return {
+      suspend: error?.code ?? 'internal',
+      message: error?.message ?? 'the message could not be decoded',
+    };
+
+  const { require, notSmime } = policy;
+  if (require.includes('encrypted') && !encrypted)
+    return refused('the mailbox requires encryption, and the message came without');
+  if (require.includes('signed')) {
+    if (signature === 'invalid')
+      return {
+        suspend: 'signature-invalid',
+        message: 'the mailbox requires a signature, and it is not valid',
+      };
+    if (signature === 'untrusted')
+      return refused('the mailbox requires a trusted signature, and the signer is not trusted');
+    if (signature === 'none') return refused('the mailbox requires a signature, and the message has none');
+    const wrong = wrongSigner(verdict, origin);
+    if (wrong !== undefined) return refused(wrong);
+  }
+  if (require.includes('partner')) {
+    const { sender } = origin;
+    if (sender === undefined)
+      return { suspend: 'partner-unknown', message: 'the sender is not a configured partner' };
+    if (sender.conflict !== undefined) return refused(conflictOf(sender));
+  }
+  if (layers.length === 0 && notSmime === 'suspend')
+    return { suspend: 'not-smime', message: 'the message is neither signed nor encrypted' };
+  return { accept: true };
+}
+
+const conflictOf = ({ name, conflict }: Sender) =>
+  `the message is signed by partner ${name}, and its From field names partner ${conflict ?? ''}`;
+
+/**
+ * A trusted signature is worth nothing when it is somebody else's. A partner's own certificate is the operator's
+ * word. Of any other that leads to an anchor, RFC 8550 section 3 asks that the sender's address is in it, if it has
+ * addresses. One without addresses could be anybody's under that anchor, so it never speaks for a configured partner.
+ */
+function wrongSigner({ layers }: VerdictFacts, { from, sender, directory }: OriginFacts): string | undefined {
+  if (sender?.conflict !== undefined) return conflictOf(sender);
+  if (sender?.by === 'signer') return undefined;
+  const signers = layers.flatMap((layer) => layer.signers ?? []).filter((each) => each.valid && each.trusted);
+  const emails = signers.flatMap((signer) => signer.emails);
+  if (sender !== undefined) {
+    // Not just any From address: a second one beside the partner's must not do.
+    if (emails.some((email) => directory.byAddress(email) === sender.partner)) return undefined;
+    return `the signer's certificate names no address of partner ${sender.name}; if it is the partner's, add it to its certificates`;
+  }
+  if (signers.some((signer) => signer.emails.length === 0)) return undefined;
+  const covered = from.every((address) => emails.some((email) => sameSender(address, email)));
+  return from.length > 0 && covered
+    ? undefined
+    : "the signer's certificate does not name the address in the From field";
+}
+
+/** Certificates are written with the local part in any case. */
+const sameSender = (a: string, b: string) => sameAddress(a.toLowerCase(), b.toLowerCase());

@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { mainAddress, PartnerDirectory } from '../../src/partner/directory.ts';
+import { partnersOf } from './support.ts';
+
+const partners = partnersOf(`
+  - { name: acme, addresses: ["@acme.example", orders@acme.example, Sales@big.example] }
+  - { name: acme-bills, addresses: [bills@acme.example] }
+  - { name: big, addresses: ["@big.example", sales@big.example] }
+  - { name: buecher, addresses: ["@Bücher.example"] }
+`);
+const certificates = new Map([
+  ['acme', [{ thumbprint: 'aa' }, { thumbprint: 'dd' }]],
+  ['acme-bills', [{ thumbprint: 'AA' }]],
+  ['big', [{ thumbprint: 'bb' }]],
+]);
+const directory = new PartnerDirectory(partners, certificates);
+
+describe('byAddress', () => {
+  for (const [address, name, why] of [
+    ['orders@acme.example', 'acme', 'the exact address'],
+    ['anybody@ACME.Example', 'acme', 'the domain, which has no case'],
+    ['bills@acme.example', 'acme-bills', 'an address counts more than a domain'],
+    ['Bills@Acme.example', 'acme-bills', 'also in another case'],
+    ['sales@big.example', 'big', 'the exact case counts more'],
+    ['Sales@big.example', 'acme', 'the exact case counts more'],
+    ['SALES@big.example', 'acme', 'any other case goes to the first one'],
+    ['a@xn--bcher-kva.example', 'buecher', 'A-labels and U-labels are one domain'],
+    ['a@sub.acme.example', undefined, 'a sub-domain is another domain'],
+    ['a@xacme.example', undefined, 'no part of a label'],
+    ['acme.example', undefined, 'no address'],
+    ['postmaster', undefined, 'postmaster is nobody'],
+    ['', undefined, 'the null sender is nobody'],
+    ['orders@acme.example\r\n', undefined, 'a line end makes it no address'],
+  ] as const)
+    it(`${JSON.stringify(address)}: ${why}`, () => assert.equal(directory.byAddress(address)?.name, name));
+});
+
+describe('senderOf', () => {
+  const of = (signers: string[], from: string[]) => {
+    const sender = directory.senderOf({ signers, from });
+    return sender && [sender.name, sender.by, sender.conflict];
+  };
+  it('goes by the signer first', () => {
+    assert.deepEqual(of(['bb'], ['x@unknown.example']), ['big', 'signer', undefined]);
+    assert.deepEqual(of(['cc', 'BB'], []), ['big', 'signer', undefined]);
+  });
+  it('goes by the address when no signer is known', () => {
+    assert.deepEqual(of(['cc'], ['orders@acme.example']), ['acme', 'address', undefined]);
+    assert.deepEqual(of([], ['x@unknown.example', 'orders@acme.example']), ['acme', 'address', undefined]);
+  });
+  it('lets the address choose among partners with one certificate', () => {
+    assert.deepEqual(of(['aa'], ['bills@acme.example']), ['acme-bills', 'signer', undefined]);
+    assert.deepEqual(of(['aa'], []), ['acme', 'signer', undefined]);
+  });
+  it('says when signer and address are two partners', () => {
+    assert.deepEqual(of(['bb'], ['orders@acme.example']), ['big', 'signer', 'acme']);
+  });
+  it('knows nobody', () => assert.equal(of(['cc'], ['x@unknown.example']), undefined));
+});
+
+describe('mainAddress', () => {
+  it('is the first full address', () => {
+    assert.equal(mainAddress({ addresses: ['@a.example', 'b@a.example', 'c@a.example'] }), 'b@a.example');
+    assert.equal(mainAddress({ addresses: ['@a.example'] }), undefined);
+  });
+});
+
+describe('byName', () => {
+  it('takes the exact name', () => {
+    assert.equal(directory.byName('big'), partners[2]);
+    assert.equal(directory.byName('Big'), undefined);
+  });
+});
