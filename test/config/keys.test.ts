@@ -1,0 +1,341 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { checkConfig } from '../../src/config/check.ts';
+import { loadKeys } from '../../src/config/keys.ts';
+import { openConfig } from '../../src/config/load.ts';
+import { ConfigError, formatProblem } from '../../src/config/problem.ts';
+import { readListenerTls } from '../../src/config/tls.ts';
+import { SealpostError } from '../../src/errors.ts';
+import { createTestCa } from '../support/ca.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'sealpost-keys-'));
+after(() => rmSync(folder, { recursive: true }));
+
+function put(name: string, content: string | Buffer, mode = 0o600): string {
+  const file = join(folder, name);
+  writeFileSync(file, content);
+  chmodSync(file, mode);
+  return file;
+}
+
+const day = (text: string) => new Date(`${text}T00:00:00Z`);
+const now = day('2026-06-01');
+const ca = createTestCa('Keys Test');
+const own256 = ca.issue({ commonName: 'localhost' });
+const between = ca.issueCa('Keys Between');
+const own = ca.issue({ commonName: 'own', key: 'rsa2048' });
+const renewed = ca.issue({ commonName: 'own', key: 'rsa2048', notBefore: day('2026-05-01') });
+const other = ca.issue({ commonName: 'other' });
+const partner = between.issue({ commonName: 'partner' });
+put('ca.pem', ca.pem, 0o644);
+put('own.pem', own.certPem, 0o644);
+put('own.key', own.keyPem);
+put('both.pem', own.keyPem + renewed.certPem + own.certPem + ca.pem);
+put('other.pem', other.certPem, 0o644);
+put('partner.pem', partner.certPem + between.pem, 0o644);
+put('open.key', own.keyPem, 0o644);
+put('junk', 'junk');
+put('password', 'hunter2\n');
+put('wrong', 'hunter3\n');
+const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' });
+openssl('pkcs8', '-topk8', '-in', 'own.key', '-out', 'encrypted.key', '-passout', 'file:password');
+openssl(
+  ...['pkcs12', '-export', '-inkey', 'own.key', '-in', 'own.pem', '-certfile', 'ca.pem'],
+  ...['-out', 'own.p12', '-passout', 'file:password'],
+);
+for (const name of ['encrypted.key', 'own.p12']) chmodSync(join(folder, name), 0o600);
+
+let files = 0;
+function config(text: string): string {
+  return put(`sealpost-${files++}.yaml`, text);
+}
+const identity = (settings: string) => `identities:\n  - { name: own, ${settings} }\n`;
+
+function keysOf(text: string) {
+  const { config: settings, source } = openConfig(config(text));
+  return loadKeys(settings, source);
+}
+
+/** What is said, without the file's name and with `DIR` for the folder. */
+function said(problems: readonly Parameters<typeof formatProblem>[0][]): string[] {
+  return problems.map((problem) =>
+    formatProblem(problem)
+      .slice(problem.file.length + 1)
+      .replaceAll(folder, 'DIR'),
+  );
+}
+
+describe('loadKeys', () => {
+  for (const [what, settings] of [
+    ['certificate and key', 'certificate: own.pem, key: own.key'],
+    ['an encrypted key', 'certificate: own.pem, key: encrypted.key, password: { file: password }'],
+    ['PKCS#12', 'pkcs12: own.p12, password: { file: password }'],
+  ] as const)
+    it(`reads ${what}`, () => {
+      const { identities } = keysOf(identity(settings));
+      assert.equal(identities.length, 1);
+      assert.equal(identities[0]?.name, 'own');
+      assert.ok(identities[0]?.certificate.equals(own.certificate));
+      assert.ok(identities[0]?.privateKey.equals(own.privateKey));
+    });
+
+  it('makes an identity of each certificate of one key, with its chain', () => {
+    const { identities } = keysOf(identity('key: both.pem'));
+    assert.deepEqual(
+      identities.map(({ certificate }) => certificate.thumbprint),
+      [renewed.certificate.thumbprint, own.certificate.thumbprint],
+    );
+    assert.deepEqual(
+      identities[0]?.chain.map(({ subject }) => subject),
+      ['CN=Keys Test'],
+    );
+  });
+
+  it('keeps trust for each mailbox, and certificates for each partner', () => {
+    const keys = keysOf(`
+identities: [{ name: own, key: both.pem }, { name: p12, pkcs12: own.p12, password: { file: password } }]
+trust: { anchors: [ca.pem] }
+partners: [{ name: acme, addresses: ["@acme.example"], certificates: [partner.pem], sign: none }]
+smtp: { listen: [{ port: 2525 }] }
+mailboxes:
+  - { name: a, addresses: [a@example.com], identities: [p12], trust: { anchors: [other.pem] }, destinations: [{ type: directory, path: in }] }
+  - { name: b, addresses: [b@example.com], destinations: [{ type: directory, path: in }] }
+`);
+    const subjects = (list: readonly { subject: string }[] | undefined) =>
+      list?.map(({ subject }) => subject);
+    const [a, b] = [keys.mailboxes.get('a'), keys.mailboxes.get('b')];
+    assert.deepEqual(
+      a?.identities.map(({ name }) => name),
+      ['p12'],
+    );
+    assert.equal(b?.identities.length, 3);
+    assert.deepEqual(subjects(a?.trust.anchors), ['CN=Keys Test', 'CN=other']);
+    assert.deepEqual(subjects(b?.trust.anchors), ['CN=Keys Test']);
+    assert.deepEqual(subjects(keys.partners.get('acme')), ['CN=partner'], 'its CA is not the partner');
+    assert.deepEqual(subjects(b?.trust.pinned), ['CN=partner']);
+    assert.deepEqual(subjects(b?.trust.intermediates), ['CN=Keys Between']);
+  });
+
+  for (const [settings, expected] of [
+    [
+      'certificate: none.pem, key: own.key',
+      'certificate: DIR/none.pem: there is no such file (check the path; a relative one starts at the folder of the configuration file)',
+    ],
+    [
+      'certificate: own.pem, key: open.key',
+      'key: DIR/open.key: mode 0644 lets others read or change it (run: chmod 600 DIR/open.key)',
+    ],
+    [
+      'certificate: own.pem, key: encrypted.key, password: { file: wrong }',
+      'key: DIR/encrypted.key: the password does not open the private key (write password: {file: PATH} or {env: NAME} of this identity, and check it)',
+    ],
+    [
+      'certificate: own.pem, key: encrypted.key',
+      'key: DIR/encrypted.key: the private key is encrypted and there is no password (write password: {file: PATH} or {env: NAME} of this identity, and check it)',
+    ],
+    [
+      'pkcs12: own.p12, password: { file: wrong }',
+      'pkcs12: DIR/own.p12: the password does not open the PKCS#12 file (write password: {file: PATH} or {env: NAME} of this identity, and check it)',
+    ],
+    [
+      'pkcs12: own.p12, password: { env: SEALPOST_TEST_NOT_SET }',
+      'password: the environment variable SEALPOST_TEST_NOT_SET is not set (set it for the process, or name a file in place of env)',
+    ],
+    ['certificate: junk, key: own.key', 'certificate: DIR/junk: '],
+    ['certificate: own.pem, key: junk', 'key: DIR/junk: there is no private key in the file'],
+    [
+      'certificate: other.pem, key: own.key',
+      'certificate: DIR/other.pem: identity own: the private key belongs to none of the certificates (CN=other',
+    ],
+  ] as const)
+    it(`says what is wrong with ${settings}`, () => {
+      assert.throws(
+        () => keysOf(identity(settings)),
+        (error) => {
+          assert.ok(error instanceof ConfigError);
+          const lines = said(error.problems);
+          assert.equal(lines.length, 1, lines.join('\n'));
+          const setting = expected.slice(0, expected.indexOf(':'));
+          const column =
+            `  - { name: own, ${settings}`.search(new RegExp(`\\b${setting}: `)) + setting.length + 3;
+          assert.ok(lines[0]?.startsWith(`2:${column}: error: identities[0].${expected}`), lines[0]);
+          assert.doesNotMatch(error.message, /hunter/);
+          return true;
+        },
+      );
+    });
+
+  it('says all at once', () => {
+    const text = `${identity('certificate: none.pem, key: open.key')}trust: { anchors: [junk, none.pem] }\n`;
+    assert.throws(
+      () => keysOf(text),
+      (error) => error instanceof ConfigError && error.problems.length === 4,
+    );
+  });
+});
+
+describe('checkConfig', () => {
+  const issue = (name: string, from: string, until: string, keyUsage?: string[]) => {
+    const issued = ca.issue({
+      commonName: name,
+      notBefore: day(from),
+      notAfter: day(until),
+      ...(keyUsage && { keyUsage }),
+    });
+    put(`${name}.pem`, issued.keyPem + issued.certPem);
+    put(`${name}.crt`, issued.certPem, 0o644);
+  };
+  issue('expired', '2025-01-01', '2026-05-01');
+  issue('soon', '2025-01-01', '2026-06-11');
+  issue('future', '2026-07-01', '2028-01-01');
+  issue('good', '2026-01-01', '2028-01-01');
+  issue('signs', '2026-01-01', '2028-01-01', ['digitalSignature']);
+  const partners = (identityName: string, ...certificates: string[]) =>
+    `partners: [{ name: p, addresses: [p@p.example], identity: ${identityName}, certificates: [${certificates}] }]\n`;
+  const own = (...names: string[]) =>
+    `dataDir: .\nidentities: [${names.map((name) => `{ name: ${name}, key: ${name}.pem }`).join(', ')}]\n`;
+  const check = async (text: string, probes = {}) =>
+    said(await checkConfig(config(text), { now, ...probes }));
+
+  for (const [why, text, expected] of [
+    ['nothing is wrong', own('good') + partners('good', 'good.crt'), []],
+    [
+      'an expired identity that decrypts',
+      own('good', 'expired') + partners('good', 'good.crt'),
+      [/^2:45: warning: identities\[1\]: CN=expired, serial \w+ expired on 2026-05-01; it still decrypts/],
+    ],
+    [
+      'an expired identity that signs',
+      own('expired') + partners('expired', 'good.crt'),
+      [
+        /^2:14: error: identities\[0\]: signs for partners, but CN=expired, serial \w+ expired on 2026-05-01 \(name an identity in force/,
+      ],
+    ],
+    [
+      'an identity that signs and may not yet',
+      own('future') + partners('future', 'good.crt'),
+      [/error: identities\[0\]: signs for partners, but CN=future, serial \w+ is valid from 2026-07-01 on/],
+    ],
+    [
+      'an identity that expires soon',
+      own('soon') + partners('soon', 'good.crt'),
+      [/warning: identities\[0\]: CN=soon, serial \w+ expires in 10 days, on 2026-06-11/],
+    ],
+    [
+      'a signer that nobody names',
+      own('good', 'signs') + partners('good', 'good.crt'),
+      [
+        /warning: identities\[1\]: CN=signs, serial \w+ may not be encrypted for .*no partner names it to sign/,
+      ],
+    ],
+    [
+      'an expired partner',
+      own('good') + partners('good', 'expired.crt'),
+      [
+        /^3:79: error: partners\[0\].certificates: CN=expired, serial \w+ expired on 2026-05-01 \(ask the partner/,
+      ],
+    ],
+    [
+      'a partner that only signs',
+      own('good') + partners('good', 'signs.crt'),
+      [/error: partners\[0\].certificates: CN=signs, serial \w+ may not be encrypted for/],
+    ],
+    [
+      'a partner that signs and encrypts with two',
+      own('good') + partners('good', 'signs.crt', 'good.crt'),
+      [],
+    ],
+    [
+      'an old one beside a good one',
+      own('good') + partners('good', 'expired.crt', 'good.crt'),
+      [/warning: .*expired on 2026-05-01; it is not used/],
+    ],
+  ] as const)
+    it(why, async () => {
+      const found = await check(text);
+      assert.equal(found.length, expected.length, found.join('\n'));
+      expected.forEach((pattern, index) => {
+        assert.match(found[index] ?? '', pattern);
+      });
+    });
+
+  it('reads every secret, listener, CA file and folder that is named', async () => {
+    put('listener.key', own256.keyPem);
+    put('listener.pem', own256.certPem, 0o644);
+    put('spool.key', 'c2hvcnQ=');
+    const found = await check(`dataDir: junk/data
+redis: { url: "redis://127.0.0.1:1", password: { file: none } }
+spool: { key: { file: spool.key } }
+smtp: { listen: [{ port: 2525 }], tls: { cert: other.pem, key: listener.key } }
+http: { port: 8025 }
+mailboxes:
+  - name: a
+    addresses: [a@example.com]
+    imap: { host: localhost, user: a, password: { env: SEALPOST_TEST_NOT_SET }, ca: junk }
+    destinations:
+      - { type: webhook, url: "https://x.example", secret: { file: open.key } }
+`);
+    const settings = found.map((line) => /^[\d:]+ error: ([^:]+):/.exec(line)?.[1]);
+    assert.deepEqual(settings, [
+      'dataDir',
+      'redis.password',
+      'spool.key',
+      'smtp.tls',
+      'mailboxes[0].imap.password',
+      'mailboxes[0].imap.ca',
+      'mailboxes[0].destinations[0].secret',
+    ]);
+  });
+
+  it('puts what the probes find at its setting', async () => {
+    const found = await check(
+      `dataDir: .
+redis: { url: "redis://127.0.0.1:1" }
+mailboxes:
+  - { name: a, imap: { host: localhost, user: a, password: { file: password } }, destinations: [{ type: directory, path: in }] }
+`,
+      {
+        redis: async () => {
+          throw new SealpostError('redis-unreachable', 'Redis does not answer', { hint: 'start it' });
+        },
+        mailbox: async (imap: { user: string }) => {
+          throw new SealpostError('imap-failed', `login of ${imap.user} failed`);
+        },
+      },
+    );
+    assert.deepEqual(found, [
+      '2:15: error: redis.url: Redis does not answer (start it)',
+      '4:22: error: mailboxes[0].imap: login of a failed',
+    ]);
+  });
+});
+
+describe('readListenerTls', () => {
+  it('takes a pair', () => {
+    const read = readListenerTls({ cert: put('l.pem', own256.certPem), key: put('l.key', own256.keyPem) });
+    assert.deepEqual(read.notAfter, own256.certificate.notAfter);
+  });
+  for (const [cert, key, code] of [
+    ['other.pem', 'own.key', 'key-mismatch'],
+    ['junk', 'own.key', 'certificate-malformed'],
+    ['own.pem', 'junk', 'key-malformed'],
+    ['own.pem', 'encrypted.key', 'key-malformed'],
+    ['own.pem', 'open.key', 'file-mode'],
+    ['none', 'own.key', 'file-access'],
+  ] as const)
+    it(`refuses ${cert} with ${key}: ${code}`, () => {
+      assert.throws(() => readListenerTls({ cert: join(folder, cert), key: join(folder, key) }), { code });
+    });
+
+  it('refuses the key that is published with the SMTP library', () => {
+    const options: unknown = createRequire(import.meta.url)('smtp-server/lib/tls-options.js').default();
+    assert.ok(typeof options === 'object' && options !== null && 'key' in options && 'cert' in options);
+    const files = { cert: put('lib.pem', String(options.cert)), key: put('lib.key', String(options.key)) };
+    assert.throws(() => readListenerTls(files), { code: 'key-malformed', message: /published key/ });
+  });
+});
