@@ -179,9 +179,13 @@ async function answers(url: string, log: Log): Promise<boolean> {
   }
 }
 
-async function logTail(folder: string): Promise<string> {
-  const text = await readFile(join(folder, 'redis.log'), 'utf8').catch(() => '');
-  return text.trim().split('\n').slice(-2).join(' / ');
+/** The server's last words: errors of its settings go to its output, everything later into its log. */
+async function lastWords(folder: string): Promise<string> {
+  for (const name of ['redis.out', 'redis.log']) {
+    const text = await readFile(join(folder, name), 'utf8').catch(() => '');
+    if (text.trim()) return text.trim().split('\n').slice(-3).join(' / ');
+  }
+  return 'it said nothing';
 }
 
 async function launch(paths: Paths, options: PrivateServerOptions): Promise<number> {
@@ -229,7 +233,7 @@ export async function startPrivateServer(
         const why = gone ? 'ended' : 'does not answer';
         throw new SealpostError(
           'redis-unreachable',
-          `the private redis server in ${paths.folder} ${why}: ${await logTail(paths.folder)}`,
+          `the private redis server in ${paths.folder} ${why}: ${await lastWords(paths.folder)}`,
         );
       }
       await sleep(25);

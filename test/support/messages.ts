@@ -1,0 +1,34 @@
+/** Short ways for tests to put a message through the queue. */
+import type { IntakeResult, QueueRoom } from '../../src/queue/index.ts';
+
+/** Stores octets for a mailbox, as the SMTP listener would. */
+export async function accept(
+  queue: QueueRoom,
+  octets: Buffer | string,
+  mailbox = 'edi',
+  trace?: Buffer,
+): Promise<IntakeResult> {
+  const writer = queue.intake.begin(trace);
+  await writer.write(Buffer.from(octets));
+  const [result] = await queue.intake.commit(writer, [
+    {
+      mailbox,
+      origin: { kind: 'smtp', detail: { address: '192.0.2.1' } },
+      envelope: { from: 'partner@example.com', to: ['edi@example.net'] },
+      messageId: '<1@example.com>',
+    },
+  ]);
+  if (!result) throw new Error('nothing was accepted');
+  return result;
+}
+
+/** Waits until `test` gives something else than undefined or false; fails after 20 seconds. */
+export async function until<T>(test: () => Promise<T | undefined | false>): Promise<T> {
+  const deadline = Date.now() + 20_000;
+  for (;;) {
+    const value = await test();
+    if (value !== undefined && value !== false) return value;
+    if (Date.now() > deadline) throw new Error('it did not happen within 20 seconds');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
