@@ -126,7 +126,7 @@ export class Client {
 
   /** One transaction. Resolves with the final reply and the refused recipients; rejects with a `ClientError`. */
   async send(
-    envelope: { from: string; to: string[]; size: number },
+    envelope: { from: string; to: string[]; size: number | undefined },
     octets: Readable,
     signal: AbortSignal,
   ): Promise<{ reply: string; rejected: ClientError['recipients'] }> {

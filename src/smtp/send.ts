@@ -40,8 +40,8 @@ export interface OutboundMessage {
   envelope: Envelope;
   /** The message, CRLF line ends; called anew for each attempt. */
   octets: () => AsyncIterable<Buffer> | Readable;
-  /** Octets. */
-  size: number;
+  /** Octets, for SIZE (RFC 1870); left out when they are not known yet. */
+  size?: number | undefined;
 }
 
 export interface Sender {
@@ -54,7 +54,7 @@ export interface SenderParts {
   route: PartnerConfig['route'];
   readSecret: (secret: Secret) => string;
   /** Name in EHLO; default: the name of the machine. */
-  name?: string;
+  name?: string | undefined;
   /** MX lookup; default: the system's. */
   resolver?: MxResolver;
 }

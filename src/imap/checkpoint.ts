@@ -1,0 +1,89 @@
+import type { Redis } from 'ioredis';
+import { z } from 'zod';
+import { SealpostError } from '../errors.ts';
+
+/** How far a folder has been read. */
+const mark = z.object({
+  /** As text: it may go beyond what JSON keeps exactly. */
+  uidValidity: z.string(),
+  /** Every message up to this UID was stored, or is in one of the lists below. */
+  uid: z.number(),
+  /** Stored, but not yet marked, moved or deleted: this is repeated without fetching again. */
+  pending: z.array(z.number()),
+  /** Could not be fetched: how often it was tried, and how many octets came the last time. */
+  failed: z.record(z.string(), z.object({ attempts: z.number(), octets: z.number() })),
+});
+
+export type Mark = z.output<typeof mark>;
+
+/** Where marks are kept. */
+export interface Checkpoint {
+  /** Null when the folder was never read. */
+  load(folder: string): Promise<Mark | null>;
+  save(folder: string, mark: Mark): Promise<void>;
+  /**
+   * Takes or keeps the folder for `owner` for `ms` milliseconds; false while another owner has it. One poller for each
+   * folder works, however many run.
+   */
+  hold(folder: string, owner: string, ms: number): Promise<boolean>;
+  /** Gives the folder back, if `owner` has it. */
+  release(folder: string, owner: string): Promise<void>;
+}
+
+export function freshMark(uidValidity: string): Mark {
+  return { uidValidity, uid: 0, pending: [], failed: {} };
+}
+
+const holdScript = `
+local owner = redis.call('GET', KEYS[1])
+if owner and owner ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1`;
+
+const releaseScript = `
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 1`;
+
+/** Marks in the queue's Redis, under its prefix. Errors: `redis-unreachable`. */
+export function createCheckpoints(redis: Redis, prefix: string): Checkpoint {
+  const markKey = (folder: string) => `${prefix}:imap:mark:${folder}`;
+  const leaseKey = (folder: string) => `${prefix}:imap:lease:${folder}`;
+  return {
+    async load(folder) {
+      const text = await guarded(redis.get(markKey(folder)));
+      if (text === null) return null;
+      const parsed = mark.safeParse(parseJson(text));
+      // a mark that can not be read means reading the folder again; the intake knows what it has
+      return parsed.success ? parsed.data : null;
+    },
+    async save(folder, value) {
+      await guarded(redis.set(markKey(folder), JSON.stringify(value)));
+    },
+    async hold(folder, owner, ms) {
+      return (await guarded(redis.eval(holdScript, 1, leaseKey(folder), owner, ms))) === 1;
+    },
+    async release(folder, owner) {
+      await guarded(redis.eval(releaseScript, 1, leaseKey(folder), owner));
+    },
+  };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Errors of ioredis hold the command's arguments: none of them leaves this file. */
+async function guarded<T>(command: Promise<T>): Promise<T> {
+  try {
+    return await command;
+  } catch {
+    throw new SealpostError(
+      'redis-unreachable',
+      'Redis did not take or give the checkpoint of an IMAP folder',
+    );
+  }
+}

@@ -1,0 +1,102 @@
+import { readFileSync } from 'node:fs';
+import { ImapFlow, type ImapFlowOptions } from 'imapflow';
+import type { MailboxConfig, Secret } from '../config/schema.ts';
+import { SealpostError } from '../errors.ts';
+import { TokenSource } from './oauth.ts';
+
+export type ImapConfig = NonNullable<MailboxConfig['imap']>;
+
+/** Octets that are asked for at a time. */
+export const CHUNK = 512 * 1024;
+
+/** Makes connections to one server: a new one each time, since an ImapFlow can not connect again. */
+export class Connector {
+  readonly #config: ImapConfig;
+  readonly #readSecret: (secret: Secret) => string;
+  readonly #tokens: TokenSource | undefined;
+  readonly #ca: string | undefined;
+
+  /** Errors: `config-invalid` for clear text to another machine or a login without a secret, `file-access`. */
+  constructor(config: ImapConfig, readSecret: (secret: Secret) => string) {
+    if (config.tls === 'none' && !isLoopback(config.host)) {
+      throw new SealpostError('config-invalid', `imap.tls is none but ${config.host} is not this machine`, {
+        hint: 'use implicit or starttls',
+      });
+    }
+    if (config.password === undefined && config.oauth2 === undefined) {
+      throw new SealpostError(
+        'config-invalid',
+        `imap: there is no password and no oauth2 for ${config.user}`,
+      );
+    }
+    this.#config = config;
+    this.#readSecret = readSecret;
+    this.#tokens = config.oauth2 === undefined ? undefined : new TokenSource(config.oauth2, readSecret);
+    this.#ca = config.ca === undefined ? undefined : readCa(config.ca);
+  }
+
+  /** A connection that is logged in. Errors: `imap-failed`, those of imapflow, those of the secrets. */
+  async open(signal: AbortSignal): Promise<ImapFlow> {
+    const { host, port, tls, user, password } = this.#config;
+    const secret =
+      this.#tokens === undefined
+        ? { pass: password === undefined ? '' : this.#readSecret(password) }
+        : { accessToken: await this.#tokens.get(signal) };
+    const client = new ImapFlow({
+      ...limits,
+      host,
+      port: port ?? (tls === 'implicit' ? 993 : 143),
+      secure: tls === 'implicit',
+      // required, or the capability list that an attacker can change would decide
+      ...(tls === 'implicit' ? {} : { doSTARTTLS: tls === 'starttls' }),
+      tls: { minVersion: 'TLSv1.2', ...(this.#ca === undefined ? {} : { ca: this.#ca }) },
+      auth: { user, ...secret },
+    });
+    // without a listener an error would end the process; whoever uses the connection sees it end
+    client.on('error', () => {});
+    const abort = () => client.close();
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      await client.connect();
+    } catch (error) {
+      client.close();
+      this.#tokens?.forget();
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
+    // RFC 9051 section 11.3: PREAUTH is how someone between us and the server would keep us in a session of theirs
+    if (client.authenticated === true) {
+      client.close();
+      throw new SealpostError('imap-failed', `${host} greets with PREAUTH, which is not accepted`);
+    }
+    return client;
+  }
+}
+
+const limits: ImapFlowOptions = {
+  logger: false,
+  disableAutoIdle: true,
+  disableCompression: true,
+  disableAutoEnable: true,
+  connectionTimeout: 30_000,
+  greetingTimeout: 30_000,
+  socketTimeout: 300_000,
+  maxLiteralSize: 4 * 1024 * 1024,
+  maxLineLength: 8 * 1024 * 1024,
+  maxResponseSize: 16 * 1024 * 1024,
+  maxResponseTokens: 200_000,
+  clientInfo: { name: 'sealpost' },
+};
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\./.test(host);
+}
+
+function readCa(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new SealpostError('file-access', `imap.ca: can not read ${path}`, { cause });
+  }
+}

@@ -1,0 +1,134 @@
+import type { ImapFlow } from 'imapflow';
+import { SealpostError } from '../errors.ts';
+import { parseAddresses } from '../message/address.ts';
+import { type HeaderBlock, parseHeaders } from '../message/headers.ts';
+import { parseMailbox } from '../message/mailbox.ts';
+import { MessageIdFinder } from '../message/message-id.ts';
+import type { Envelope, Intake, Origin, SpoolWriter } from '../queue/types.ts';
+import { CHUNK } from './connect.ts';
+
+/** Octets in which the fields for the envelope are looked for. */
+const HEADER = 64 * 1024;
+
+/** The message can not be fetched, though the connection is good. `octets`: how many came. */
+export class FetchError extends Error {
+  readonly octets: number;
+
+  constructor(message: string, octets: number, cause?: unknown) {
+    super(message, { cause });
+    this.octets = octets;
+  }
+}
+
+export interface Target {
+  mailbox: string;
+  /** Recipient when the message has no Delivered-To. */
+  user: string;
+  origin: Origin;
+  maxSize: number;
+  /** Octets of an earlier attempt that ended short of the size that the server gives. */
+  acceptOctets?: number | undefined;
+}
+
+/**
+ * Streams one message into the intake. `stored`: it is on disk. `gone`: somebody else removed it.
+ *
+ * Errors: `message-too-large`, `message-empty`; those of the intake; `FetchError`; nothing of the message stays then.
+ */
+export async function fetchMessage(
+  client: ImapFlow,
+  uid: number,
+  intake: Pick<Intake, 'begin' | 'commit'>,
+  target: Target,
+): Promise<'stored' | 'gone'> {
+  const { meta, content } = await download(client, uid);
+  if (content === undefined) return 'gone';
+  const messageId = new MessageIdFinder();
+  const head: Buffer[] = [];
+  let headOctets = 0;
+  const writer = intake.begin();
+  try {
+    await readAll(content, writer, (chunk) => {
+      if (writer.octets + chunk.length > target.maxSize) throw tooLarge(target.maxSize);
+      messageId.push(chunk);
+      if (headOctets < HEADER) head.push(chunk.subarray(0, HEADER - headOctets));
+      headOctets += chunk.length;
+    });
+    const { octets } = writer;
+    if (octets === 0) throw new SealpostError('message-empty', 'the message has no octets');
+    // some servers give a wrong size: the same number of octets twice is the message
+    if (octets < (meta.expectedSize ?? 0) && octets !== target.acceptOctets) {
+      throw new FetchError(`the server gave ${octets} octets of ${meta.expectedSize}`, octets);
+    }
+  } catch (error) {
+    content.destroy();
+    await writer.abort();
+    throw error;
+  }
+  const entry = {
+    mailbox: target.mailbox,
+    origin: target.origin,
+    envelope: envelopeOf(Buffer.concat(head), target.user),
+    messageId: messageId.end(),
+  };
+  await intake.commit(writer, [entry]);
+  return 'stored';
+}
+
+async function download(client: ImapFlow, uid: number) {
+  try {
+    return await client.download(String(uid), undefined, { uid: true, chunkSize: CHUNK });
+  } catch (cause) {
+    throw new FetchError('the server does not give the message', 0, cause);
+  }
+}
+
+/** The spool's errors come through as they are; those of the stream as `FetchError`. */
+async function readAll(
+  content: AsyncIterable<Buffer>,
+  writer: SpoolWriter,
+  look: (chunk: Buffer) => void,
+): Promise<void> {
+  const pieces = content[Symbol.asyncIterator]();
+  for (;;) {
+    let next: IteratorResult<Buffer>;
+    try {
+      next = await pieces.next();
+    } catch (cause) {
+      throw new FetchError('the download broke off', writer.octets, cause);
+    }
+    if (next.done) return;
+    look(next.value);
+    await writer.write(next.value);
+  }
+}
+
+export function tooLarge(limit: number): SealpostError {
+  return new SealpostError('message-too-large', `the message is larger than ${limit} octets`, {
+    hint: 'raise imap.maxSize, or take it out of the folder',
+  });
+}
+
+/** What stands for the envelope that IMAP does not keep: what the last server wrote into the header. */
+export function envelopeOf(head: Buffer, user: string): Envelope {
+  let end = head.indexOf('\r\n\r\n');
+  if (end < 0) end = head.indexOf('\n\n');
+  let headers: HeaderBlock;
+  try {
+    headers = parseHeaders(end < 0 ? head : head.subarray(0, end + 2));
+  } catch {
+    return { from: '', to: [user] };
+  }
+  const returnPath = headers.get('return-path');
+  const from = returnPath === undefined ? firstAddress(headers.get('from')) : firstAddress(returnPath);
+  return { from: from ?? '', to: [firstAddress(headers.get('delivered-to')) ?? user] };
+}
+
+function firstAddress(value: string | undefined): string | undefined {
+  if (value === undefined) return undefined;
+  try {
+    return parseMailbox(parseAddresses(value)[0]?.address ?? '', { utf8: true }).address;
+  } catch {
+    return undefined;
+  }
+}

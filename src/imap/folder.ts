@@ -1,0 +1,216 @@
+import type { ImapFlow } from 'imapflow';
+import { SealpostError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { Intake } from '../queue/types.ts';
+import { type Checkpoint, freshMark, type Mark } from './checkpoint.ts';
+import type { ImapConfig } from './connect.ts';
+import { FetchError, fetchMessage, tooLarge } from './fetch.ts';
+import { messagesFetched, messagesSkipped } from './metrics.ts';
+
+/** Messages whose sizes are asked for at once, and that are moved or marked at once. */
+const BATCH = 20;
+/** Attempts for a message that the server does not give; and for one at which the connection breaks. */
+const MAX_ATTEMPTS = 3;
+const MAX_DROPS = 10;
+
+/** A message that stays in the folder. */
+export interface Skipped {
+  mailbox: string;
+  folder: string;
+  uidValidity: string;
+  uid: number;
+  code: string;
+  message: string;
+}
+
+export interface FolderParts {
+  /** Name of the mailbox in the configuration. */
+  mailbox: string;
+  config: ImapConfig;
+  intake: Pick<Intake, 'begin' | 'commit'>;
+  checkpoint: Checkpoint;
+  log: Log;
+  onSkipped: (skipped: Skipped) => void;
+  /** By UID: how often the connection broke at it. Outlives the connection. */
+  drops: Map<string, number>;
+}
+
+/** Name of the folder in checkpoints. */
+export function folderKey(mailbox: string, { host, user, folder }: ImapConfig): string {
+  return `${mailbox}:${user}@${host}:${folder}`;
+}
+
+/**
+ * One folder over one connection: what is new in it goes into the intake and is then moved, marked or deleted. The
+ * order makes it safe to die anywhere: durable first, then the mark, then the action. What is fetched twice for that
+ * reason has the same octets, and the intake drops it.
+ */
+export class FolderReader {
+  readonly #client: ImapFlow;
+  readonly #parts: FolderParts;
+  readonly #key: string;
+  #mark: Mark = freshMark('');
+
+  constructor(client: ImapFlow, parts: FolderParts) {
+    this.#client = client;
+    this.#parts = parts;
+    this.#key = folderKey(parts.mailbox, parts.config);
+  }
+
+  /** Selects the folder and finds out how far it was read. */
+  async open(): Promise<void> {
+    const { config, checkpoint, log, mailbox, drops } = this.#parts;
+    const selected = await this.#client.mailboxOpen(config.folder);
+    const uidValidity = String(selected.uidValidity);
+    const known = await checkpoint.load(this.#key);
+    if (known !== null && known.uidValidity !== uidValidity) {
+      log.warn(
+        { mailbox, folder: config.folder },
+        'UIDVALIDITY has changed, the folder is read from its beginning',
+      );
+      drops.clear();
+    }
+    this.#mark = known?.uidValidity === uidValidity ? known : freshMark(uidValidity);
+  }
+
+  /** Makes the folder for the action `move` where it is missing. */
+  async prepare(): Promise<void> {
+    const { config } = this.#parts;
+    if (config.action === 'move') await this.#client.mailboxCreate(pathOf(config.moveTo));
+  }
+
+  /** Reads what is new, until there is no more or `stopped` says so. Resolves with the number of messages stored. */
+  async scan(stopped: () => boolean): Promise<number> {
+    const mark = this.#mark;
+    await this.#act();
+    const retries = Object.keys(mark.failed).map(Number);
+    let stored = 0;
+    const uids = [...(await this.#newUids()), ...retries];
+    for (let at = 0; at < uids.length && !stopped(); at += BATCH) {
+      const batch = uids.slice(at, at + BATCH);
+      const sizes = await this.#sizes(batch);
+      for (const uid of batch) {
+        if (stopped()) break;
+        const size = sizes.get(uid);
+        if (size === undefined) delete mark.failed[uid];
+        else if (await this.#take(uid, size)) stored++;
+        mark.uid = Math.max(mark.uid, uid);
+      }
+      await this.#save();
+      await this.#act();
+    }
+    return stored;
+  }
+
+  async #newUids(): Promise<number[]> {
+    const first = this.#mark.uid + 1;
+    const seen = this.#parts.config.action === 'seen' ? { seen: false } : {};
+    const found = await this.#client.search({ uid: `${first}:*`, deleted: false, ...seen }, { uid: true });
+    if (!Array.isArray(found))
+      throw new SealpostError('imap-failed', 'the server does not search the folder');
+    // "5:*" means the last message also where its UID is below 5 (RFC 9051 section 9, seq-range)
+    return found.filter((uid) => uid >= first).sort((a, b) => a - b);
+  }
+
+  async #sizes(uids: number[]): Promise<Map<number, number>> {
+    const messages = await this.#client.fetchAll(uids.join(','), { uid: true, size: true }, { uid: true });
+    return new Map(messages.map(({ uid, size }) => [uid, size ?? 0]));
+  }
+
+  /** Stores one message; true when it was. What is wrong with the message ends here, anything else is thrown. */
+  async #take(uid: number, size: number): Promise<boolean> {
+    const { mailbox, config, intake, drops } = this.#parts;
+    const mark = this.#mark;
+    const { uidValidity } = mark;
+    try {
+      if (size > config.maxSize) throw tooLarge(config.maxSize);
+      const result = await fetchMessage(this.#client, uid, intake, {
+        mailbox,
+        user: config.user,
+        origin: { kind: 'imap', detail: { host: config.host, folder: config.folder, uidValidity, uid } },
+        maxSize: config.maxSize,
+        acceptOctets: mark.failed[uid]?.octets,
+      });
+      delete mark.failed[uid];
+      drops.delete(`${uidValidity}/${uid}`);
+      if (result === 'gone') return false;
+      mark.pending.push(uid);
+      messagesFetched.inc({ mailbox });
+      return true;
+    } catch (error) {
+      if (isAboutMessage(error)) this.#skip(uid, error);
+      else if (error instanceof FetchError) await this.#failed(uid, error);
+      else throw error;
+      return false;
+    }
+  }
+
+  async #failed(uid: number, error: FetchError): Promise<void> {
+    const { drops } = this.#parts;
+    const mark = this.#mark;
+    if (!this.#client.usable) {
+      // the network, most likely; a message that ends the connection every time must not stop the mailbox
+      const key = `${mark.uidValidity}/${uid}`;
+      const count = (drops.get(key) ?? 0) + 1;
+      drops.set(key, count);
+      if (count < MAX_DROPS)
+        throw new SealpostError('imap-failed', 'the connection was lost', { cause: error });
+      this.#skip(uid, new SealpostError('imap-failed', 'the connection breaks at this message'));
+      mark.uid = Math.max(mark.uid, uid);
+      await this.#save();
+      throw new SealpostError('imap-failed', 'the connection was lost', { cause: error });
+    }
+    const attempts = (mark.failed[uid]?.attempts ?? 0) + 1;
+    mark.failed[uid] = { attempts, octets: error.octets };
+    this.#parts.log.warn(
+      { mailbox: this.#parts.mailbox, uid, attempts },
+      'an IMAP message can not be fetched',
+    );
+    if (attempts >= MAX_ATTEMPTS) this.#skip(uid, new SealpostError('imap-failed', error.message));
+  }
+
+  #skip(uid: number, error: SealpostError): void {
+    const { mailbox, config, log, onSkipped } = this.#parts;
+    const { uidValidity } = this.#mark;
+    delete this.#mark.failed[uid];
+    messagesSkipped.inc({ mailbox });
+    log.error({ mailbox, folder: config.folder, uid, err: error }, 'an IMAP message is left in its folder');
+    onSkipped({ mailbox, folder: config.folder, uidValidity, uid, code: error.code, message: error.message });
+  }
+
+  /** The action for everything that is stored; what fails stays pending and is tried again at the next scan. */
+  async #act(): Promise<void> {
+    const { config, log, mailbox } = this.#parts;
+    const { pending } = this.#mark;
+    if (pending.length === 0) return;
+    const range = pending.join(',');
+    const options = { uid: true };
+    let done: boolean;
+    if (config.action === 'move') {
+      done = Boolean(await this.#client.messageMove(range, pathOf(config.moveTo), options));
+    } else if (config.action === 'seen')
+      done = await this.#client.messageFlagsAdd(range, ['\\Seen'], options);
+    else done = await this.#client.messageDelete(range, options);
+    if (!done) {
+      log.error({ mailbox, action: config.action }, 'stored messages can not be moved, marked or deleted');
+      return;
+    }
+    this.#mark.pending = [];
+    await this.#save();
+  }
+
+  #save(): Promise<void> {
+    return this.#parts.checkpoint.save(this.#key, this.#mark);
+  }
+}
+
+function isAboutMessage(error: unknown): error is SealpostError {
+  return (
+    error instanceof SealpostError && (error.code === 'message-too-large' || error.code === 'message-empty')
+  );
+}
+
+/** The parts of a folder's path: imapflow joins them with the server's delimiter. */
+function pathOf(folder: string): string[] {
+  return folder.split('/');
+}

@@ -1,0 +1,219 @@
+import { randomUUID } from 'node:crypto';
+import type { ImapFlow } from 'imapflow';
+import type { MailboxConfig, Secret } from '../config/schema.ts';
+import { SealpostError, toErrorInfo } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { Intake } from '../queue/types.ts';
+import type { Checkpoint } from './checkpoint.ts';
+import { Connector, type ImapConfig } from './connect.ts';
+import { type FolderParts, FolderReader, folderKey, type Skipped } from './folder.ts';
+import { sessionsFailed } from './metrics.ts';
+
+export type { Skipped } from './folder.ts';
+
+/** Milliseconds: the first wait after a failure, the longest, and the first after a refused login. */
+const FIRST_WAIT = 1000;
+const LONGEST_WAIT = 300_000;
+const LOGIN_WAIT = 30_000;
+/** Milliseconds that a folder stays ours without a sign of life. */
+const LEASE = 60_000;
+
+export interface ImapPollerParts {
+  mailbox: MailboxConfig;
+  intake: Pick<Intake, 'begin' | 'commit'>;
+  checkpoint: Checkpoint;
+  log: Log;
+  readSecret: (secret: Secret) => string;
+  /** Called for each message that is left in the folder for good; it is logged in any case. */
+  onSkipped?: (skipped: Skipped) => void;
+}
+
+export interface PollerStatus {
+  /** `standby`: another process has the folder. `waiting`: after a failure. */
+  state: 'stopped' | 'connecting' | 'standby' | 'reading' | 'idle' | 'waiting';
+  /** End of the last scan that went well, in milliseconds since the epoch. */
+  lastScan: number | null;
+  /** Why the last session failed; null after a scan that went well. */
+  lastError: { code: string; message: string } | null;
+  stored: number;
+  skipped: number;
+}
+
+export interface ImapPoller {
+  start(): void;
+  /** Finishes the message in hand, at most `timeout` milliseconds. Idempotent. */
+  stop(timeout: number): Promise<void>;
+  status(): PollerStatus;
+}
+
+/**
+ * Polls the IMAP folder of one mailbox (RFC 9051, RFC 3501) over one connection, made again after each failure with
+ * a growing wait. Errors: `config-invalid`, `file-access`.
+ */
+export function createImapPoller(parts: ImapPollerParts): ImapPoller {
+  const { imap } = parts.mailbox;
+  if (imap === undefined)
+    throw new SealpostError('config-invalid', `mailbox ${parts.mailbox.name} has no imap`);
+  return new Poller(parts, imap);
+}
+
+class Poller implements ImapPoller {
+  readonly #config: ImapConfig;
+  readonly #log: Log;
+  readonly #checkpoint: Checkpoint;
+  readonly #connector: Connector;
+  readonly #folder: FolderParts;
+  readonly #key: string;
+  readonly #owner = randomUUID();
+  readonly #abort = new AbortController();
+  readonly #status: PollerStatus = {
+    state: 'stopped',
+    lastScan: null,
+    lastError: null,
+    stored: 0,
+    skipped: 0,
+  };
+  #failures = 0;
+  #stopping = false;
+  #running: Promise<void> | undefined;
+  /** Ends the wait in progress. */
+  #wake: () => void = () => {};
+
+  constructor(parts: ImapPollerParts, config: ImapConfig) {
+    this.#config = config;
+    this.#log = parts.log;
+    this.#checkpoint = parts.checkpoint;
+    this.#connector = new Connector(config, parts.readSecret);
+    this.#key = folderKey(parts.mailbox.name, config);
+    this.#folder = {
+      mailbox: parts.mailbox.name,
+      config,
+      intake: parts.intake,
+      checkpoint: parts.checkpoint,
+      log: parts.log,
+      drops: new Map(),
+      onSkipped: (skipped) => {
+        this.#status.skipped++;
+        parts.onSkipped?.(skipped);
+      },
+    };
+  }
+
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  async stop(timeout: number): Promise<void> {
+    this.#stopping = true;
+    this.#wake();
+    const timer = setTimeout(() => this.#abort.abort(), timeout);
+    await this.#running;
+    clearTimeout(timer);
+  }
+
+  status(): PollerStatus {
+    return { ...this.#status };
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopping) {
+      try {
+        if (await this.#checkpoint.hold(this.#key, this.#owner, LEASE)) await this.#session();
+        else {
+          this.#status.state = 'standby';
+          await this.#wait(LEASE / 2);
+        }
+      } catch (error) {
+        if (!this.#stopping) await this.#wait(this.#failed(error));
+      }
+    }
+    await this.#checkpoint.release(this.#key, this.#owner).catch(() => {});
+    this.#status.state = 'stopped';
+  }
+
+  async #session(): Promise<void> {
+    this.#status.state = 'connecting';
+    const client = await this.#connector.open(this.#abort.signal);
+    const close = () => client.close();
+    this.#abort.signal.addEventListener('abort', close, { once: true });
+    const renewal = setInterval(() => {
+      this.#checkpoint.hold(this.#key, this.#owner, LEASE).then(
+        (ours) => ours || client.close(),
+        () => {}, // Redis is away for a moment; the intake will say so when there is something to store
+      );
+    }, LEASE / 3);
+    renewal.unref();
+    try {
+      await this.#read(client);
+      await client.logout();
+    } finally {
+      clearInterval(renewal);
+      this.#abort.signal.removeEventListener('abort', close);
+      client.close();
+    }
+  }
+
+  async #read(client: ImapFlow): Promise<void> {
+    const reader = new FolderReader(client, this.#folder);
+    let news = false;
+    client.on('exists', () => {
+      news = true;
+      this.#wake();
+    });
+    client.on('close', () => this.#wake());
+    await reader.prepare();
+    while (!this.#stopping) {
+      this.#status.state = 'reading';
+      // selecting again shows new messages on servers that are slow to tell, and a changed UIDVALIDITY
+      if (!news) await reader.open();
+      news = false;
+      this.#status.stored += await reader.scan(() => this.#stopping);
+      this.#status.lastScan = Date.now();
+      this.#status.lastError = null;
+      this.#failures = 0;
+      if (news || this.#stopping) continue;
+      this.#status.state = 'idle';
+      // it rejects when the connection ends, which 'close' tells as well
+      if (this.#config.idle && client.capabilities.has('IDLE')) client.idle().catch(() => {});
+      await this.#wait(this.#config.pollInterval);
+      if (!client.usable)
+        throw new SealpostError('imap-failed', `${this.#config.host} closed the connection`);
+    }
+  }
+
+  /** Milliseconds to wait after the failure. */
+  #failed(error: unknown): number {
+    this.#failures++;
+    const login =
+      error instanceof Error && 'authenticationFailed' in error && error.authenticationFailed === true;
+    const known = login
+      ? new SealpostError('imap-failed', `${this.#config.host} refused the login of ${this.#config.user}`)
+      : error instanceof SealpostError
+        ? error
+        : new SealpostError('imap-failed', `no session with ${this.#config.host}`, { cause: error });
+    // a wrong password must not lock the account: the first wait is long then
+    const first = login ? LOGIN_WAIT : FIRST_WAIT;
+    const wait =
+      Math.min(LONGEST_WAIT, first * 2 ** Math.min(this.#failures - 1, 20)) * (0.5 + Math.random() / 2);
+    this.#status.state = 'waiting';
+    this.#status.lastError = toErrorInfo(known);
+    sessionsFailed.inc({ mailbox: this.#folder.mailbox });
+    this.#log.warn(
+      { mailbox: this.#folder.mailbox, err: known, seconds: Math.round(wait / 1000) },
+      'an IMAP session failed',
+    );
+    return wait;
+  }
+
+  async #wait(ms: number): Promise<void> {
+    if (this.#stopping) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#wake = () => {};
+  }
+}
