@@ -12,7 +12,7 @@ export interface ContentOutput {
 
 export interface DecodeResult {
   verdict: Verdict;
-  /** The content; undefined when the status is `failed` or `output` was given. */
+  /** The content; undefined when there is none, the status is `failed`, or `output` was given. */
   content: Buffer | undefined;
 }
 
@@ -83,7 +83,8 @@ async function run(
   }
   decoder.end();
   await drain();
-  const collected = output === undefined && decoder.verdict.status === 'ok';
+  // `ok` without content: certificates only
+  const collected = output === undefined && decoder.verdict.content !== null;
   return { decoder, content: collected ? sink.toBuffer() : undefined };
 }
 
@@ -100,7 +101,7 @@ export function decodeSync(input: Buffer, options: DecodeOptions): DecodeResult 
     found = once({ reopenable: true, hints: found.decoder.retry });
   }
   const { verdict } = found.decoder;
-  return { verdict, content: verdict.status === 'ok' ? found.sink.toBuffer() : undefined };
+  return { verdict, content: verdict.content !== null ? found.sink.toBuffer() : undefined };
 }
 
 function push(chunks: Iterable<Buffer>, sink: Sink): void {

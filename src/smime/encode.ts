@@ -1,6 +1,8 @@
 import { BufferSink } from '../message/index.ts';
 import { type EncodeOptions, Encoder } from './encoder.ts';
 
+export type { EncodeOptions, EncryptOptions, SignOptions } from './encoder.ts';
+
 const PIECE = 64 * 1024;
 
 /**

@@ -13,8 +13,8 @@ export {
   decodeSync,
 } from './decode.ts';
 export { type DecodeOptions, Decoder } from './decoder.ts';
-export { encode, encodeSync } from './encode.ts';
-export { type EncodeOptions, Encoder, type EncryptOptions, type SignOptions } from './encoder.ts';
+export { type EncodeOptions, type EncryptOptions, encode, encodeSync, type SignOptions } from './encode.ts';
+export { Encoder } from './encoder.ts';
 export type { DecodeLimits } from './limits.ts';
 export { createTrustCache, PathCache, type Trust } from './trust.ts';
 export {
