@@ -181,12 +181,12 @@ const imap = z.strictObject({
 });
 
 const directoryDestination = z.strictObject({
-  type: z.literal('directory'),
+  type: z.literal('directory').describe('A folder of files.'),
   name: name().optional().describe('Name in the ledger; default: the type.'),
   path: path().describe('Folder; each message becomes a folder in it, complete when it appears.'),
 });
 const webhookDestination = z.strictObject({
-  type: z.literal('webhook'),
+  type: z.literal('webhook').describe('An HTTP request to your system.'),
   name: name().optional().describe('Name in the ledger; default: the type.'),
   url: z.url({ protocol: /^https?$/ }).describe('Where the JSON is posted.'),
   secret: secret().describe('Key of the HMAC-SHA-256 signature of each request.'),
@@ -201,7 +201,7 @@ const webhookDestination = z.strictObject({
   ca: path().optional().describe("Certificates to check the server with, in place of the system's."),
 });
 const queueDestination = z.strictObject({
-  type: z.literal('queue'),
+  type: z.literal('queue').describe('A BullMQ queue that your own workers read.'),
   name: name().optional().describe('Name in the ledger; default: the type.'),
   queue: name().describe('Name of the BullMQ queue for your own workers.'),
   prefix: z.string().optional().describe('Key prefix of that queue; default: redis.prefix.'),
