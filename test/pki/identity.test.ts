@@ -171,7 +171,8 @@ describe('PKCS#12', () => {
           const { identities, certificates } = readPkcs12(data, password);
           assert.equal(certificates.length, 3);
           const [identity] = identities;
-          assert.ok(identity !== undefined && identity.privateKey.equals(issued.privateKey));
+          assert.ok(identity);
+          assert.ok(identity.privateKey.equals(issued.privateKey));
           assert.deepEqual(identity.certificate.der, issued.certificate.der);
           assert.equal(identity.name, 'Größe');
           assert.equal(identity.chain.length, 2);

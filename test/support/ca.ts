@@ -44,6 +44,8 @@ export interface IssueOptions {
   /** Dotted object identifiers; default emailProtection; null leaves it out. */
   eku?: string[] | null;
   serial?: number | bigint;
+  /** Instead of the one made from the key. */
+  subjectKeyIdentifier?: Buffer;
   /** A CA certificate; `pathLength` limits it. */
   ca?: boolean;
   pathLength?: number;
@@ -66,6 +68,8 @@ export interface TestCa extends Issued {
   pem: string;
   /** Issues an end-entity certificate, valid from 2020 to 2040 unless told. */
   issue(options?: IssueOptions): Issued;
+  /** Certifies a public key without looking at it, such as one that nothing should compute with. */
+  issueUncheckedKey(publicKey: KeyObject): Certificate;
   /** Issues an intermediate CA. */
   issueCa(name: string, options?: IssueOptions): TestCa;
   /** A CRL (RFC 5280 section 5) of this CA in DER. */
@@ -124,6 +128,7 @@ function makeCa(name: string, options: IssueOptions, parent: TestCa | undefined)
     ...issued,
     pem: issued.certPem,
     issue: (wanted = {}) => makeCertificate(wanted, ca),
+    issueUncheckedKey: (publicKey) => certify({}, publicKey, ca, ca.privateKey),
     issueCa: (caName, wanted = {}) => makeCa(caName, wanted, ca),
     crl: (wanted = {}) => makeCrl(ca, wanted),
   };
@@ -135,21 +140,7 @@ function makeCertificate(options: IssueOptions, issuer: TestCa | undefined): Iss
     typeof options.key === 'object'
       ? options.key
       : testKey(options.key ?? 'p256', options.commonName, options.freshKey);
-  const signer = issuer?.privateKey ?? pair.privateKey;
-  const algorithm = signatureAlgorithm(signer, options.digest ?? 'sha256');
-  const spki = pair.publicKey.export({ type: 'spki', format: 'der' });
-  const subject = distinguishedName(options.subject ?? [[oids.commonName, options.commonName ?? 'Test']]);
-  const tbs = der.sequence(
-    der.explicit(0, der.integer(2)),
-    der.integer(options.serial ?? Buffer.concat([Buffer.from([1]), randomBytes(15)])),
-    algorithm,
-    issuer?.certificate.subjectDer ?? subject,
-    der.sequence(der.time(options.notBefore ?? validFrom), der.time(options.notAfter ?? validUntil)),
-    subject,
-    spki,
-    der.explicit(3, der.sequence(...extensionsOf(options, pair, issuer).map(encodeExtension))),
-  );
-  const certificate = parseCertificate(signed(tbs, algorithm, signer, options.digest ?? 'sha256'));
+  const certificate = certify(options, pair.publicKey, issuer, issuer?.privateKey ?? pair.privateKey);
   const chain = issuer === undefined ? [] : [issuer.certificate, ...issuer.identity.chain];
   return {
     certificate,
@@ -160,9 +151,34 @@ function makeCertificate(options: IssueOptions, issuer: TestCa | undefined): Iss
   };
 }
 
-function extensionsOf(options: IssueOptions, pair: KeyPair, issuer: TestCa | undefined): TestExtension[] {
-  const keyId = keyIdentifier(pair.publicKey);
-  const authority = issuer === undefined ? keyId : keyIdentifier(createPublicKey(issuer.privateKey));
+function certify(
+  options: IssueOptions,
+  publicKey: KeyObject,
+  issuer: TestCa | undefined,
+  signer: KeyObject,
+): Certificate {
+  const algorithm = signatureAlgorithm(signer, options.digest ?? 'sha256');
+  const subject = distinguishedName(options.subject ?? [[oids.commonName, options.commonName ?? 'Test']]);
+  const tbs = der.sequence(
+    der.explicit(0, der.integer(2)),
+    der.integer(options.serial ?? Buffer.concat([Buffer.from([1]), randomBytes(15)])),
+    algorithm,
+    issuer?.certificate.subjectDer ?? subject,
+    der.sequence(der.time(options.notBefore ?? validFrom), der.time(options.notAfter ?? validUntil)),
+    subject,
+    publicKey.export({ type: 'spki', format: 'der' }),
+    der.explicit(3, der.sequence(...extensionsOf(options, publicKey, issuer).map(encodeExtension))),
+  );
+  return parseCertificate(signed(tbs, algorithm, signer, options.digest ?? 'sha256'));
+}
+
+function extensionsOf(
+  options: IssueOptions,
+  publicKey: KeyObject,
+  issuer: TestCa | undefined,
+): TestExtension[] {
+  const keyId = options.subjectKeyIdentifier ?? keyIdentifier(publicKey);
+  const authority = issuer?.certificate.subjectKeyIdentifier ?? keyId;
   const found: TestExtension[] = [
     { oid: oids.subjectKeyIdentifier, value: der.octetString(keyId) },
     { oid: oids.authorityKeyIdentifier, value: der.sequence(der.implicit(0, false, authority)) },
@@ -175,7 +191,7 @@ function extensionsOf(options: IssueOptions, pair: KeyPair, issuer: TestCa | und
       value: der.sequence(der.boolean(true), ...length),
     });
   }
-  const usage = options.keyUsage === undefined ? defaultUsage(options, pair) : options.keyUsage;
+  const usage = options.keyUsage === undefined ? defaultUsage(options, publicKey) : options.keyUsage;
   if (usage !== null) found.push({ oid: oids.keyUsage, critical: true, value: keyUsage(usage) });
   const eku = options.eku === undefined ? (options.ca === true ? null : [oids.emailProtection]) : options.eku;
   if (eku !== null) found.push({ oid: oids.extKeyUsage, value: der.sequence(...eku.map(der.oid)) });
@@ -187,9 +203,9 @@ function extensionsOf(options: IssueOptions, pair: KeyPair, issuer: TestCa | und
   return [...found, ...(options.extensions ?? [])];
 }
 
-function defaultUsage(options: IssueOptions, pair: KeyPair): string[] {
+function defaultUsage(options: IssueOptions, publicKey: KeyObject): string[] {
   if (options.ca === true) return ['keyCertSign', 'cRLSign'];
-  const encrypts = pair.publicKey.asymmetricKeyType === 'rsa' ? 'keyEncipherment' : 'keyAgreement';
+  const encrypts = publicKey.asymmetricKeyType === 'rsa' ? 'keyEncipherment' : 'keyAgreement';
   return ['digitalSignature', encrypts];
 }
 

@@ -1,0 +1,439 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { createPublicKey, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { oids } from '../../src/asn1/index.ts';
+import * as der from '../../src/asn1/writer.ts';
+import {
+  type Certificate,
+  type PathOptions,
+  type PathReason,
+  parseCrl,
+  validatePath,
+} from '../../src/pki/index.ts';
+import { createTestCa, type IssueOptions, type TestExtension, testKey } from '../support/ca.ts';
+
+const at = new Date('2026-06-01T00:00:00Z');
+const root = createTestCa('Root');
+const sub = root.issueCa('Sub');
+const folder = mkdtempSync(join(tmpdir(), 'sealpost-path-'));
+after(() => rmSync(folder, { recursive: true }));
+
+function validate(leaf: Certificate, options: Partial<PathOptions> = {}) {
+  return validatePath(leaf, {
+    anchors: [root.certificate],
+    intermediates: [sub.certificate],
+    at,
+    purpose: 'sign',
+    ...options,
+  });
+}
+
+/** What `openssl verify` says of the same chain. */
+function opensslTrusts(
+  leaf: Certificate,
+  anchors: Certificate[],
+  intermediates: Certificate[],
+  purpose: string,
+): boolean {
+  const write = (name: string, certificates: Certificate[]) =>
+    writeFileSync(join(folder, name), certificates.map((certificate) => certificate.toPem()).join(''));
+  write('roots.pem', anchors);
+  write('others.pem', intermediates);
+  write('leaf.pem', [leaf]);
+  const args = [
+    'verify',
+    '-no-CApath',
+    '-CAfile',
+    'roots.pem',
+    '-attime',
+    `${at.getTime() / 1000}`,
+    '-purpose',
+    purpose,
+  ];
+  if (intermediates.length > 0) args.push('-untrusted', 'others.pem');
+  try {
+    execFileSync('openssl', [...args, 'leaf.pem'], { cwd: folder, stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const expired = { notBefore: new Date('2020-01-01T00:00:00Z'), notAfter: new Date('2025-01-01T00:00:00Z') };
+const future = { notBefore: new Date('2030-01-01T00:00:00Z') };
+
+const email = (value: string) => der.implicit(1, false, Buffer.from(value));
+const dns = (value: string) => der.implicit(2, false, Buffer.from(value));
+
+function nameConstraints(permitted: Buffer[], excluded: Buffer[] = []): TestExtension {
+  const subtrees = (tag: number, bases: Buffer[]) =>
+    bases.length === 0 ? [] : [der.implicit(tag, true, ...bases.map((base) => der.sequence(base)))];
+  const value = der.sequence(...subtrees(0, permitted), ...subtrees(1, excluded));
+  return { oid: oids.nameConstraints, critical: true, value };
+}
+
+interface Case {
+  title: string;
+  expected: PathReason | null;
+  ca?: IssueOptions;
+  leaf?: IssueOptions;
+  purpose?: 'sign' | 'encrypt';
+  /** Why `openssl verify` is not asked, where it judges another thing. */
+  notOpenssl?: string;
+}
+
+const constrained = (permitted: Buffer[], excluded?: Buffer[]): IssueOptions => ({
+  extensions: [nameConstraints(permitted, excluded)],
+});
+const unknownCritical = { oid: '1.3.6.1.4.1.99999.1', critical: true, value: der.nullValue() };
+
+const cases: Case[] = [
+  { title: 'a plain chain', expected: null },
+  { title: 'a leaf that has expired', expected: 'expired', leaf: expired },
+  { title: 'an issuer that has expired', expected: 'expired', ca: expired },
+  { title: 'a leaf that is not valid yet', expected: 'not-yet-valid', leaf: future },
+  {
+    title: 'an issuer without basicConstraints',
+    expected: 'not-a-ca',
+    ca: { ca: false, keyUsage: ['keyCertSign'] },
+  },
+  { title: 'an issuer without keyCertSign', expected: 'not-a-ca', ca: { keyUsage: ['cRLSign'] } },
+  {
+    title: 'an unknown critical extension',
+    expected: 'critical-extension',
+    leaf: { extensions: [unknownCritical] },
+  },
+  {
+    title: 'an unknown extension that is not critical',
+    expected: null,
+    leaf: { extensions: [{ ...unknownCritical, critical: false }] },
+  },
+  {
+    title: 'a signature by a key for encryption',
+    expected: 'key-usage',
+    leaf: { keyUsage: ['keyAgreement'] },
+  },
+  {
+    title: 'a signature by a key for nonRepudiation',
+    expected: null,
+    leaf: { keyUsage: ['nonRepudiation'] },
+  },
+  { title: 'a signature by a key without keyUsage', expected: null, leaf: { keyUsage: null } },
+  {
+    title: 'encryption for a key for signatures',
+    expected: 'key-usage',
+    purpose: 'encrypt',
+    leaf: { keyUsage: ['digitalSignature'] },
+  },
+  {
+    title: 'encryption for a key for key agreement',
+    expected: null,
+    purpose: 'encrypt',
+    leaf: { keyUsage: ['keyAgreement'] },
+    notOpenssl: 'its smimeencrypt wants keyEncipherment',
+  },
+  {
+    title: 'a certificate for web servers',
+    expected: 'extended-key-usage',
+    leaf: { eku: [oids.serverAuth] },
+  },
+  { title: 'a certificate without extKeyUsage', expected: null, leaf: { eku: null } },
+  {
+    title: 'a certificate for any use',
+    expected: null,
+    leaf: { eku: [oids.anyExtendedKeyUsage] },
+    notOpenssl: 'it wants emailProtection itself, RFC 8550 section 4.4.4 allows any',
+  },
+  {
+    title: 'an issuer for web servers alone',
+    expected: 'extended-key-usage',
+    ca: { eku: [oids.serverAuth] },
+  },
+  {
+    title: 'mail in a permitted host',
+    expected: null,
+    ca: constrained([email('example.com')]),
+    leaf: { email: 'a@EXAMPLE.com' },
+  },
+  {
+    title: 'mail outside of a permitted host',
+    expected: 'name-constraints',
+    ca: constrained([email('example.com')]),
+    leaf: { email: 'a@example.org' },
+  },
+  {
+    title: 'mail below a permitted host',
+    expected: 'name-constraints',
+    ca: constrained([email('example.com')]),
+    leaf: { email: 'a@sub.example.com' },
+  },
+  {
+    title: 'mail below a permitted domain',
+    expected: null,
+    ca: constrained([email('.example.com')]),
+    leaf: { email: 'a@sub.example.com' },
+  },
+  {
+    title: 'mail at a permitted domain itself',
+    expected: 'name-constraints',
+    ca: constrained([email('.example.com')]),
+    leaf: { email: 'a@example.com' },
+  },
+  {
+    title: 'a permitted address',
+    expected: null,
+    ca: constrained([email('a@example.com')]),
+    leaf: { email: 'a@example.com' },
+  },
+  {
+    title: 'another address than the permitted one',
+    expected: 'name-constraints',
+    ca: constrained([email('a@example.com')]),
+    leaf: { email: 'b@example.com' },
+  },
+  {
+    title: 'one of several addresses outside',
+    expected: 'name-constraints',
+    ca: constrained([email('example.com')]),
+    leaf: { emails: ['a@example.com', 'a@evil.example'] },
+  },
+  {
+    title: 'several permitted hosts',
+    expected: null,
+    ca: constrained([email('example.com'), email('example.org')]),
+    leaf: { emails: ['a@example.org', 'a@example.com'] },
+  },
+  {
+    title: 'an excluded host',
+    expected: 'name-constraints',
+    ca: constrained([], [email('example.com')]),
+    leaf: { email: 'a@example.com' },
+  },
+  {
+    title: 'an excluded host with a dot at its end',
+    expected: 'name-constraints',
+    ca: constrained([], [email('example.com')]),
+    leaf: { email: 'a@example.com.' },
+    notOpenssl: 'it compares the dot',
+  },
+  {
+    title: 'an address in the subject outside',
+    expected: 'name-constraints',
+    ca: constrained([email('example.com')]),
+    leaf: { subject: [[oids.emailAddress, 'a@evil.example']], email: 'a@example.com' },
+    notOpenssl: 'it looks at the subject in other cases',
+  },
+  {
+    title: 'constraints on names of another kind',
+    expected: null,
+    ca: constrained([dns('example.com')]),
+    leaf: { email: 'a@example.org' },
+  },
+];
+
+describe('path validation', () => {
+  for (const { title, expected, ca, leaf, purpose = 'sign', notOpenssl } of cases) {
+    it(`judges ${title}`, (context) => {
+      const issuer = root.issueCa('Issuer', ca);
+      const { certificate } = issuer.issue({ commonName: 'Leaf', ...leaf });
+      const result = validate(certificate, { intermediates: [issuer.certificate], purpose });
+      assert.equal(result.reason, expected, result.message);
+      assert.equal(result.trusted, expected === null);
+      if (notOpenssl !== undefined) return context.diagnostic(`openssl is not asked: ${notOpenssl}`);
+      const theirs = opensslTrusts(certificate, [root.certificate], [issuer.certificate], `smime${purpose}`);
+      assert.equal(theirs, expected === null, 'openssl says otherwise');
+    });
+  }
+
+  it('gives the chain, the key and the marks', () => {
+    const leaf = sub.issue({ commonName: 'Leaf' });
+    const result = validate(leaf.certificate);
+    assert.deepEqual(result.chain, [leaf.certificate, sub.certificate, root.certificate]);
+    assert.ok(result.publicKey?.equals(createPublicKey(leaf.privateKey)));
+    assert.deepEqual(result.weak, []);
+  });
+
+  it('respects pathLenConstraint', () => {
+    const first = root.issueCa('First', { pathLength: 0 });
+    const second = first.issueCa('Second');
+    const { certificate } = second.issue();
+    const intermediates = [second.certificate, first.certificate];
+    assert.equal(validate(certificate, { intermediates }).reason, 'path-length');
+    assert.equal(validate(first.issue().certificate, { intermediates }).reason, null);
+  });
+
+  it('needs the issuers and the very root', () => {
+    const { certificate } = sub.issue();
+    assert.equal(validate(certificate, { intermediates: [] }).reason, 'no-path');
+    assert.equal(validate(certificate, { anchors: [] }).reason, 'no-path');
+    const namesake = createTestCa('Root');
+    assert.equal(validate(certificate, { anchors: [namesake.certificate] }).reason, 'signature-invalid');
+  });
+
+  it('trusts a self-signed certificate only as root or pinned', () => {
+    const own = createTestCa('Own', {
+      ca: false,
+      keyUsage: ['digitalSignature'],
+      notAfter: new Date('2027-01-01T00:00:00Z'),
+    });
+    const pinned = [own.certificate];
+    assert.equal(validate(own.certificate).reason, 'self-signed');
+    assert.equal(validate(own.certificate, { intermediates: pinned }).reason, 'self-signed');
+    assert.equal(validate(own.certificate, { anchors: pinned }).reason, null);
+    const result = validate(own.certificate, { pinned });
+    assert.ok(result.trusted && result.pinned);
+    const later = new Date('2028-01-01T00:00:00Z');
+    assert.equal(validate(own.certificate, { pinned, at: later }).reason, 'expired');
+    assert.equal(validate(own.certificate, { pinned, purpose: 'encrypt' }).reason, 'key-usage');
+  });
+
+  it('lets a pinned end entity or root without the right to do so issue nothing', () => {
+    const own = createTestCa('Own', { ca: false });
+    const { certificate } = own.issue();
+    assert.equal(
+      validate(certificate, { pinned: [own.certificate], intermediates: [own.certificate] }).reason,
+      'no-path',
+    );
+    assert.equal(validate(certificate, { anchors: [own.certificate] }).reason, 'not-a-ca');
+  });
+
+  it('finds the way that holds among cross-certificates', () => {
+    const other = createTestCa('Other root');
+    const key = testKey('p256');
+    const dead = root.issueCa('Crossed', { key, ...expired });
+    const alive = other.issueCa('Crossed', { key });
+    const { certificate } = alive.issue();
+    for (const intermediates of [
+      [dead.certificate, alive.certificate],
+      [alive.certificate, dead.certificate],
+    ]) {
+      const result = validate(certificate, { anchors: [root.certificate, other.certificate], intermediates });
+      assert.equal(result.reason, null, result.message);
+      assert.equal(result.chain.at(-1), other.certificate);
+    }
+  });
+
+  it('ends in a ring of issuers', () => {
+    const keys = [testKey('p256'), testKey('p256')];
+    const [one, two] = keys.map((key, index) => createTestCa(`Ring ${index}`, { key }));
+    assert.ok(one && two && keys[0] && keys[1]);
+    const oneByTwo = two.issueCa('Ring 0', { key: keys[0] });
+    const twoByOne = one.issueCa('Ring 1', { key: keys[1] });
+    const { certificate } = one.issue();
+    const intermediates = [oneByTwo.certificate, twoByOne.certificate];
+    assert.equal(validate(certificate, { intermediates }).reason, 'no-path');
+  });
+
+  it('bounds the work for a bag of 1,000 namesakes', () => {
+    const { certificate } = sub.issue();
+    const namesakes = Array.from({ length: 1000 }, () => root.issueCa('Sub').certificate);
+    const found = validate(certificate, { intermediates: [...namesakes.slice(0, 999), sub.certificate] });
+    assert.equal(found.reason, null, 'the key identifier leads to the right one');
+    // All with the right key identifier and a wrong key.
+    const hostile = namesakes.map((_, index) => {
+      const keyIdentifier = certificate.authorityKeyIdentifier?.keyIdentifier ?? Buffer.alloc(0);
+      return root.issue({ commonName: 'Sub', serial: index + 1, subjectKeyIdentifier: keyIdentifier })
+        .certificate;
+    });
+    assert.equal(validate(certificate, { intermediates: hostile }).reason, 'limit');
+  });
+
+  it('bounds policies that multiply by mappings (CVE-2023-0464)', () => {
+    const policy = (n: number) => `1.3.6.1.4.1.99999.2.${n}`;
+    const numbers = Array.from({ length: 20 }, (_, n) => n);
+    const policies = der.sequence(...numbers.map((n) => der.sequence(der.oid(policy(n)))));
+    const pairs = numbers.flatMap((a) =>
+      numbers.map((b) => der.sequence(der.oid(policy(a)), der.oid(policy(b)))),
+    );
+    const extensions = [
+      { oid: oids.certificatePolicies, value: policies },
+      { oid: oids.policyMappings, value: der.sequence(...pairs) },
+    ];
+    let ca = root.issueCa('Level 1', { extensions });
+    const intermediates = [ca.certificate];
+    for (let level = 2; level <= 8; level++) {
+      ca = ca.issueCa(`Level ${level}`, { extensions });
+      intermediates.push(ca.certificate);
+    }
+    const leaf = ca.issue({ extensions: extensions.slice(0, 1) });
+    const result = validate(leaf.certificate, { intermediates, requireExplicitPolicy: true });
+    assert.equal(result.reason, null, result.message);
+    assert.equal(result.policies.length, 20);
+  });
+});
+
+describe('weak algorithms', () => {
+  const rsaRoot = createTestCa('Rsa root', { key: 'rsa2048' });
+  const anchors = [rsaRoot.certificate];
+
+  it('refuses MD5 and marks SHA-1, and the other way round if told', () => {
+    const md5 = rsaRoot.issue({ digest: 'md5' }).certificate;
+    const sha1 = rsaRoot.issue({ digest: 'sha1' }).certificate;
+    assert.equal(validate(md5, { anchors }).reason, 'algorithm-refused');
+    assert.deepEqual(validate(md5, { anchors, md5: 'weak' }).weak, ['md5-signature']);
+    assert.deepEqual(validate(sha1, { anchors }).weak, ['sha1-signature']);
+    assert.equal(validate(sha1, { anchors, sha1: 'refuse' }).reason, 'algorithm-refused');
+  });
+
+  it('marks RSA below 2,048 bits and refuses it below 1,024', () => {
+    const rsa = (modulusLength: number) => generateKeyPairSync('rsa', { modulusLength });
+    const weak = validate(rsaRoot.issue({ key: rsa(1024) }).certificate, { anchors });
+    assert.ok(weak.trusted);
+    assert.deepEqual(weak.weak, ['small-key']);
+    assert.equal(validate(rsaRoot.issue({ key: rsa(768) }).certificate, { anchors }).reason, 'key-too-small');
+  });
+
+  it('refuses an RSA key above 16,384 bits before any use', () => {
+    const n = randomBytes(2100);
+    n[0] = 0x80;
+    const jwk = { kty: 'RSA', n: n.toString('base64url'), e: 'AQAB' };
+    const issued = rsaRoot.issueUncheckedKey(createPublicKey({ key: jwk, format: 'jwk' }));
+    assert.equal(validate(issued, { anchors }).reason, 'key-too-large');
+    assert.throws(() => issued.publicKey, { code: 'certificate-malformed' });
+  });
+});
+
+describe('revocation by CRLs', () => {
+  const leaf = sub.issue({ commonName: 'Leaf' }).certificate;
+  const other = sub.issue({ commonName: 'Other' }).certificate;
+  const rootCrl = parseCrl(root.crl());
+  const list = (options: Parameters<typeof sub.crl>[0]) => [rootCrl, parseCrl(sub.crl(options))];
+
+  it('refuses what is revoked and trusts what is not', () => {
+    const crls = list({ revoked: [other] });
+    assert.equal(validate(leaf, { revocation: 'hard', crls }).reason, null);
+    const result = validate(other, { revocation: 'soft', crls });
+    assert.equal(result.reason, 'revoked');
+    assert.equal(result.chain[0], other);
+  });
+
+  it('marks or refuses what is unknown, as told', () => {
+    const soft = validate(leaf, { revocation: 'soft' });
+    assert.ok(soft.trusted);
+    assert.deepEqual(soft.weak, ['revocation-unknown']);
+    assert.equal(validate(leaf, { revocation: 'hard' }).reason, 'revocation-unknown');
+    assert.deepEqual(validate(leaf).weak, []);
+  });
+
+  it('takes no list that is out of date, of the future, or not signed by the issuer', () => {
+    const lists = [
+      list({ nextUpdate: new Date('2026-05-01T00:00:00Z') }),
+      list({ thisUpdate: new Date('2026-07-01T00:00:00Z') }),
+      [rootCrl, parseCrl(root.issueCa('Sub').crl())],
+    ];
+    for (const crls of lists) {
+      assert.equal(validate(leaf, { revocation: 'hard', crls }).reason, 'revocation-unknown');
+    }
+  });
+
+  it('looks at lists of the present for a signature of the past', () => {
+    const crls = list({ revoked: [other], thisUpdate: new Date('2026-06-10T00:00:00Z') });
+    const revocationAt = new Date('2026-06-11T00:00:00Z');
+    assert.equal(validate(leaf, { revocation: 'hard', crls, revocationAt }).reason, null);
+    assert.equal(validate(other, { revocation: 'hard', crls, revocationAt }).reason, 'revoked');
+  });
+});
