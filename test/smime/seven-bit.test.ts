@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Base64Encoder, defaultMessageLimits } from '../../src/message/index.ts';
+import { type SevenBitMode, sevenBitEntity } from '../../src/smime/seven-bit.ts';
+import { cuts, pushThrough } from '../message/pushing.ts';
+
+function converts(input: string, expected: string, mode: SevenBitMode = 'signed'): void {
+  for (const { name, chunks } of cuts(Buffer.from(input, 'latin1'))) {
+    const found = pushThrough(chunks, (output) => sevenBitEntity(output, mode, defaultMessageLimits));
+    assert.equal(found.toString('latin1'), expected, name);
+  }
+}
+
+const base64 = (text: string) =>
+  pushThrough([Buffer.from(text, 'latin1')], (output) => new Base64Encoder(output)).toString();
+
+describe('an entity that is to be signed', () => {
+  it('stays as it is when it is 7bit, or encoded already', () => {
+    for (const entity of [
+      'Content-Type: text/plain\r\n\r\nplain\r\n',
+      'Content-Type: text/plain\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n=E4\r\n',
+      'Content-Type: application/pdf\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA\r\n',
+      'Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\n\u00e4\r\n--b--\r\n',
+    ]) {
+      converts(entity, entity);
+    }
+  });
+
+  it('gets quoted-printable for text and base64 for the rest', () => {
+    converts(
+      'Content-Type: text/plain\nContent-Transfer-Encoding: 8bit\n\na\u00e4\nb',
+      'Content-Type: text/plain\nContent-Transfer-Encoding: quoted-printable\r\n\r\na=E4\r\nb',
+    );
+    converts(
+      'Content-Type: application/xml\r\nContent-Transfer-Encoding: 8bit\r\n\r\na\u00e4\nb',
+      `Content-Type: application/xml\r\nContent-Transfer-Encoding: base64\r\n\r\n${base64('a\u00e4\r\nb')}`,
+    );
+  });
+
+  it('is looked at when it does not say what it is', () => {
+    converts(
+      '\r\na\u00e4\r\n',
+      `${'Content-Transfer-Encoding: base64\r\n\r\n'.replace('base64', 'quoted-printable')}a=E4\r\n`,
+    );
+    const long = 'x'.repeat(1200);
+    converts(
+      `Content-Type: application/edifact\r\n\r\n${long}`,
+      `Content-Type: application/edifact\r\nContent-Transfer-Encoding: base64\r\n\r\n${base64(long)}`,
+    );
+  });
+
+  it('keeps the octets of binary parts, line ends included, in each mode', () => {
+    for (const mode of ['signed', 'binary-only'] as const) {
+      converts(
+        'Content-Type: image/png\r\nContent-Transfer-Encoding: binary\r\n\r\na\nb\r\rc\u0000',
+        `Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\n${base64('a\nb\r\rc\u0000')}`,
+        mode,
+      );
+    }
+  });
+
+  it('is converted part by part', () => {
+    converts(
+      'Content-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: 8bit\r\n\r\npre\r\n--b\r\n' +
+        'Content-Type: multipart/alternative; boundary=bb\r\n\r\n--bb\r\nContent-Transfer-Encoding: 8bit\r\n\r\n\u00e4\r\n--bb--\r\n\r\n--b\r\n' +
+        'Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n\r\nSubject: x\r\n\r\n\u00f6\r\n--b--\r\nepilogue',
+      'Content-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: 7bit\r\n\r\n--b\r\n' +
+        'Content-Type: multipart/alternative; boundary=bb\r\n\r\n--bb\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n=E4\r\n--bb--\r\n\r\n--b\r\n' +
+        'Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 7bit\r\n\r\nSubject: x\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n=F6\r\n--b--\r\n',
+    );
+  });
+
+  it('is limited in depth', () => {
+    const deep = 'Content-Type: message/rfc822\r\n\r\n'.repeat(5);
+    const limits = { ...defaultMessageLimits, depth: 3 };
+    assert.throws(
+      () => pushThrough([Buffer.from(deep)], (output) => sevenBitEntity(output, 'signed', limits)),
+      { code: 'mime-limit' },
+    );
+  });
+});
