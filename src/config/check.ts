@@ -41,7 +41,13 @@ export async function checkConfig(file: string, probes: CheckProbes = {}): Promi
     // passwords of identities were read with their keys
     if (path[0] === 'identities') continue;
     const text = reader.secret(path, secret);
-    if (path[0] === 'spool' && text !== undefined) checkSpoolKey(path, text, reader);
+    if (text === undefined) continue;
+    if (path[0] === 'spool') checkSpoolKey(path, text, reader);
+    if (path.at(-1) === 'secret' && text.length < 16)
+      reader.report(path, 'is short for a key that signs requests', {
+        severity: 'warning',
+        hint: 'make one: openssl rand -hex 32',
+      });
   }
   checkTls(config, reader, now);
   checkCaFiles(config, reader);

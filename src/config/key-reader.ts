@@ -5,6 +5,16 @@ import type { Secret } from './schema.ts';
 import { readPublicFile, readSecret } from './secrets.ts';
 import type { ConfigSource } from './source.ts';
 
+/**
+ * Decodes the parts of certificates that are looked at later, so that a wrong one is found with its file.
+ * @throws {SealpostError} `certificate-malformed`
+ */
+export function decodeParts(certificates: Certificate[]): Certificate[] {
+  for (const { subject, issuer, keyUsage, basicConstraints, emails, extendedKeyUsage } of certificates)
+    void [subject, issuer, keyUsage, basicConstraints, emails, extendedKeyUsage];
+  return certificates;
+}
+
 /** Reads all files; collects what is wrong with its place and gives undefined in place of the file. */
 export class KeyReader {
   readonly problems: Problem[] = [];
@@ -46,7 +56,7 @@ export class KeyReader {
   certificates(path: SettingPath, file: string): Certificate[] {
     const data = this.try(path, () => readPublicFile(file));
     if (data === undefined) return [];
-    return this.try(path, () => readCertificates(data), `${file}: `) ?? [];
+    return this.try(path, () => decodeParts(readCertificates(data)), `${file}: `) ?? [];
   }
 
   /** All files of a list setting. */

@@ -10,11 +10,11 @@ import {
   readPkcs12,
   readPrivateKey,
 } from '../pki/index.ts';
-import { KeyReader } from './key-reader.ts';
+import { decodeParts, KeyReader } from './key-reader.ts';
 import { ConfigError, type Problem, type SettingPath, sortProblems } from './problem.ts';
 import type { Config } from './schema.ts';
 import { readPrivateFile } from './secrets.ts';
-import { ConfigSource } from './source.ts';
+import { type ConfigSource, sourceOf } from './source.ts';
 
 /** What one mailbox may decrypt with and trusts. */
 export interface MailboxKeys {
@@ -64,13 +64,14 @@ function identitiesOf(entry: Config['identities'][number], at: SettingPath, read
 
   if (pkcs12 !== undefined) {
     const found = reader.try(path, () => readPkcs12(data, password), `${file}: `);
+    reader.try(path, () => decodeParts(found?.certificates ?? []), `${file}: `);
     return (found?.identities ?? []).map((identity) => ({ ...identity, name }));
   }
   const privateKey = reader.try(path, () => readPrivateKey(data, password), `${file}: `);
   if (certificate !== undefined && others.length === 0) return [];
   const beside =
     certificate === undefined || (hasPrivateKey(data) && data.includes('-----BEGIN CERTIFICATE-----'))
-      ? (reader.try(path, () => readCertificates(data), `${file}: `) ?? [])
+      ? (reader.try(path, () => decodeParts(readCertificates(data)), `${file}: `) ?? [])
       : [];
   if (privateKey === undefined || (certificate === undefined && beside.length === 0)) return [];
 
@@ -96,8 +97,23 @@ function belongs(test: () => boolean): boolean {
   }
 }
 
-const isCa = (certificate: Certificate) =>
-  certificate.basicConstraints?.ca === true && certificate.keyUsage?.has('keyCertSign') !== false;
+/**
+ * Tells a partner's own certificates from those of authorities that stand beside them in a chain. A self-signed
+ * certificate that issued none of the others is the partner's own, whatever its basicConstraints say.
+ */
+function splitAuthorities(certificates: readonly Certificate[]): {
+  own: Certificate[];
+  authorities: Certificate[];
+} {
+  const isAuthority = (each: Certificate) =>
+    each.basicConstraints?.ca === true &&
+    (!each.isSelfIssued ||
+      certificates.some((other) => !other.equals(each) && other.issuerDer.equals(each.subjectDer)));
+  return {
+    own: certificates.filter((each) => !isAuthority(each)),
+    authorities: certificates.filter(isAuthority),
+  };
+}
 
 /**
  * Reads the keys and certificates of a configuration. Whether they are expired or fit for their use is not
@@ -118,12 +134,10 @@ export function readKeys(
 
   const partners = new Map<string, Certificate[]>();
   config.partners.forEach(({ name, certificates }, index) => {
-    const found = reader.list(['partners', index, 'certificates'], certificates);
-    partners.set(
-      name,
-      found.filter((each) => !isCa(each) || each.isSelfIssued),
-    );
-    intermediates.push(...found.filter((each) => isCa(each) && !each.isSelfIssued));
+    const read = reader.list(['partners', index, 'certificates'], certificates);
+    const { own, authorities } = splitAuthorities(read);
+    partners.set(name, own);
+    intermediates.push(...authorities);
   });
 
   const pinned = [...partners.values()].flat();
@@ -148,10 +162,11 @@ export function readKeys(
 /**
  * The keys and certificates of a configuration, for the processes that decrypt and send.
  *
- * @param source Gives the places for messages; without it they name the settings alone.
+ * @param config As read by `loadConfig`; messages then name file, line and column.
  * @throws {ConfigError} `config-invalid` with everything that is wrong with the files
  */
-export function loadKeys(config: Config, source = new ConfigSource('', 'configuration')): LoadedKeys {
+export function loadKeys(config: Config): LoadedKeys {
+  const source = sourceOf(config);
   const read = readKeys(config, source);
   if (read.keys === undefined) throw new ConfigError(source.file, read.problems);
   return read.keys;

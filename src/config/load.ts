@@ -6,7 +6,7 @@ import { ConfigError, hasErrors, type Problem, sortProblems } from './problem.ts
 import { checkRules } from './rules.ts';
 import { type Config, configSchema } from './schema.ts';
 import { mapFormat } from './shape.ts';
-import { ConfigSource, isMissing } from './source.ts';
+import { ConfigSource, isMissing, rememberSource } from './source.ts';
 
 /** A configuration that can be used, with the place of each setting for later messages. */
 export interface LoadedConfig {
@@ -39,6 +39,7 @@ export function readConfig(
     return { problems: sortProblems(problems) };
   }
   const problems = sortProblems(checkRules(parsed.data, source));
+  rememberSource(parsed.data, source);
   return hasErrors(problems) ? { problems } : { config: parsed.data, source, problems };
 }
 

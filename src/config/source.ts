@@ -117,5 +117,17 @@ export class ConfigSource {
   }
 }
 
+const sources = new WeakMap<object, ConfigSource>();
+
+/** Remembers where a configuration was read from, so that later checks of it can name places too. */
+export function rememberSource(config: object, source: ConfigSource): void {
+  sources.set(config, source);
+}
+
+/** Where a configuration was read from; one without places for a configuration that was made by hand. */
+export function sourceOf(config: object): ConfigSource {
+  return sources.get(config) ?? new ConfigSource('', 'configuration');
+}
+
 /** True for "there is no such file". */
 export const isMissing = (error: unknown) => hasCode(error, 'ENOENT', 'ENOTDIR');

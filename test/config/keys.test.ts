@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { checkConfig } from '../../src/config/check.ts';
 import { loadKeys } from '../../src/config/keys.ts';
-import { openConfig } from '../../src/config/load.ts';
+import { loadConfig } from '../../src/config/load.ts';
 import { ConfigError, formatProblem } from '../../src/config/problem.ts';
 import { readListenerTls } from '../../src/config/tls.ts';
 import { SealpostError } from '../../src/errors.ts';
@@ -37,7 +37,9 @@ put('own.pem', own.certPem, 0o644);
 put('own.key', own.keyPem);
 put('both.pem', own.keyPem + renewed.certPem + own.certPem + ca.pem);
 put('other.pem', other.certPem, 0o644);
-put('partner.pem', partner.certPem + between.pem, 0o644);
+put('partner.pem', partner.certPem + between.pem + ca.pem, 0o644);
+const selfSigned = createTestCa('Self-signed partner');
+put('self.pem', selfSigned.pem, 0o644);
 put('open.key', own.keyPem, 0o644);
 put('junk', 'junk');
 put('password', 'hunter2\n');
@@ -57,8 +59,7 @@ function config(text: string): string {
 const identity = (settings: string) => `identities:\n  - { name: own, ${settings} }\n`;
 
 function keysOf(text: string) {
-  const { config: settings, source } = openConfig(config(text));
-  return loadKeys(settings, source);
+  return loadKeys(loadConfig(config(text)));
 }
 
 /** What is said, without the file's name and with `DIR` for the folder. */
@@ -100,7 +101,7 @@ describe('loadKeys', () => {
     const keys = keysOf(`
 identities: [{ name: own, key: both.pem }, { name: p12, pkcs12: own.p12, password: { file: password } }]
 trust: { anchors: [ca.pem] }
-partners: [{ name: acme, addresses: ["@acme.example"], certificates: [partner.pem], sign: none }]
+partners: [{ name: acme, addresses: ["@acme.example"], certificates: [partner.pem], sign: none }, { name: self, addresses: [a@self.example], certificates: [self.pem], encrypt: false, sign: none }]
 smtp: { listen: [{ port: 2525 }] }
 mailboxes:
   - { name: a, addresses: [a@example.com], identities: [p12], trust: { anchors: [other.pem] }, destinations: [{ type: directory, path: in }] }
@@ -117,8 +118,8 @@ mailboxes:
     assert.deepEqual(subjects(a?.trust.anchors), ['CN=Keys Test', 'CN=other']);
     assert.deepEqual(subjects(b?.trust.anchors), ['CN=Keys Test']);
     assert.deepEqual(subjects(keys.partners.get('acme')), ['CN=partner'], 'its CA is not the partner');
-    assert.deepEqual(subjects(b?.trust.pinned), ['CN=partner']);
-    assert.deepEqual(subjects(b?.trust.intermediates), ['CN=Keys Between']);
+    assert.deepEqual(subjects(b?.trust.pinned), ['CN=partner', 'CN=Self-signed partner']);
+    assert.deepEqual(subjects(b?.trust.intermediates), ['CN=Keys Between', 'CN=Keys Test']);
   });
 
   for (const [settings, expected] of [
