@@ -17,6 +17,7 @@ import type {
 
 interface EncryptionExtra {
   stage?: Stage;
+  deviations?: Record<string, string>;
   byKeyId?: boolean;
 }
 
@@ -44,7 +45,7 @@ function encryption(
   keyManagement: KeyManagement,
   recipient: string | undefined,
   cipher: ContentCipher,
-  { stage = 'issue3', byKeyId = false }: EncryptionExtra = {},
+  { stage = 'issue3', byKeyId = false, deviations }: EncryptionExtra = {},
 ): EncryptionCase {
   const id = [
     nameOf(keyManagement),
@@ -57,6 +58,7 @@ function encryption(
     ...base,
     ...(recipient === undefined ? {} : { recipient }),
     ...(byKeyId ? { byKeyId } : {}),
+    ...(deviations && { deviations }),
   };
 }
 
@@ -96,7 +98,6 @@ function rsa(): EncryptionCase[] {
     'AES-128-CCM',
     'AES-256-CCM',
     'ChaCha20-Poly1305',
-    'CAST5',
     'Camellia-128',
     'Camellia-192',
     'Camellia-256',
@@ -114,6 +115,9 @@ function rsa(): EncryptionCase[] {
     encryption(oaep('SHA-1'), 'rsa-2048', '3DES', issue2),
     encryption(oaep('SHA-256'), 'rsa-3072', 'AES-128-CBC', issue2),
     ...later.map((cipher) => encryption(pkcs1, 'rsa-2048', cipher)),
+    encryption(pkcs1, 'rsa-2048', 'CAST5', {
+      deviations: { OpenSSL: 'takes the parameters as an OCTET STRING, not as in RFC 2984' },
+    }),
     encryption(oaep('SHA-256'), 'rsa-2048', 'AES-256-GCM'),
   ];
 }

@@ -23,6 +23,16 @@ const cipherOptions: Partial<Record<ContentCipher, string>> = {
   'AES-256-GCM': 'AES256.GCM',
 };
 
+/** The DER of the object identifiers: gpgsm chooses another digest where it finds the one asked for too weak. */
+const digestOids: Partial<Record<Digest, string>> = {
+  MD5: '06082a864886f70d0205',
+  'SHA-1': '06052b0e03021a',
+  'SHA-224': '0609608648016503040204',
+  'SHA-256': '0609608648016503040201',
+  'SHA-384': '0609608648016503040202',
+  'SHA-512': '0609608648016503040203',
+};
+
 const base = ['--batch', '--no-tty', '--pinentry-mode', 'loopback', '--passphrase-fd', '0'];
 
 function digestName(digest: Digest): string {
@@ -77,9 +87,10 @@ class Gpgsm implements Peer {
     }
     if (each.type !== 'signature') throw new PeerError('no CompressedData');
     const args = ['--digest-algo', digestName(each.digest), '-u', this.#fingerprint(each.signer)];
-    if (each.form === 'opaque')
-      return { form: 'cms', octets: await this.#gpgsm([...args, '--sign'], content) };
-    return { form: 'cms', octets: await this.#gpgsm([...args, '--detach-sign'], content), content };
+    const octets = await this.#gpgsm([...args, each.form === 'opaque' ? '--sign' : '--detach-sign'], content);
+    if (!octets.includes(Buffer.from(digestOids[each.digest] ?? '', 'hex')))
+      throw new PeerError('chose another digest');
+    return each.form === 'opaque' ? { form: 'cms', octets } : { form: 'cms', octets, content };
   }
 
   async read(each: InteropCase, message: Artefact): Promise<Buffer> {

@@ -115,6 +115,7 @@ class Nss implements Peer {
 }
 
 async function version(): Promise<string> {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: a field of dpkg-query
   const ran = await run('dpkg-query', ['-W', '-f', '${source:Upstream-Version}', 'libnss3']).catch(
     () => undefined,
   );

@@ -63,7 +63,7 @@ export async function runOk(program: string, args: string[], options: RunOptions
 export function lastLine(text: string): string {
   const lines = text
     .split(/\r?\n/)
-    .map((line) => line.replace(/^[0-9A-F]+:error:/, '').replace(/:\.\.\/\S+?:\d+:/, ' '))
+    .map((line) => line.replace(/^[0-9A-F]+:error:[0-9A-F]+:/, '').replace(/:\.\.\/\S+?:\d+:/, ' '))
     .map((line) => line.replace(/\s+/g, ' ').trim())
     .filter((line) => line !== '');
   return (lines.at(-1) ?? '').slice(0, 160);

@@ -42,10 +42,15 @@ export type KeyManagement =
 /** The issue that promises the case. */
 export type Stage = 'issue2' | 'issue3';
 
-export interface EncryptionCase {
-  type: 'encryption';
+interface CaseBase {
   id: string;
   stage: Stage;
+  /** By name of a peer: why it reads only its own, non-conformant messages of the case. */
+  deviations?: Record<string, string>;
+}
+
+export interface EncryptionCase extends CaseBase {
+  type: 'encryption';
   keyManagement: KeyManagement;
   /** Name of the recipient's identity; absent where a secret is shared. */
   recipient?: string;
@@ -56,10 +61,8 @@ export interface EncryptionCase {
 
 export type SignatureScheme = 'pkcs1' | 'pss' | 'ecdsa' | 'dsa' | 'eddsa';
 
-export interface SignatureCase {
+export interface SignatureCase extends CaseBase {
   type: 'signature';
-  id: string;
-  stage: Stage;
   signer: string;
   scheme: SignatureScheme;
   digest: Digest;
@@ -69,10 +72,8 @@ export interface SignatureCase {
   byKeyId?: boolean;
 }
 
-export interface CompressionCase {
+export interface CompressionCase extends CaseBase {
   type: 'compression';
-  id: string;
-  stage: Stage;
 }
 
 export type InteropCase = EncryptionCase | SignatureCase | CompressionCase;

@@ -1,0 +1,172 @@
+/** Runs the cases in both directions against each peer, and says for each what came of it and who said so. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startBouncyCastle } from '../support/peers/bouncy-castle.ts';
+import { startGpgsm } from '../support/peers/gpgsm.ts';
+import { makeIdentities } from '../support/peers/identities.ts';
+import { startNss } from '../support/peers/nss.ts';
+import { startOpenssl } from '../support/peers/openssl.ts';
+import { startSealpost } from '../support/peers/sealpost.ts';
+import {
+  type Absent,
+  type Artefact,
+  type InteropCase,
+  isAbsent,
+  NotYetError,
+  type Peer,
+  PeerError,
+  type StartPeer,
+} from '../support/peers/types.ts';
+
+/**
+ * - `pass`: read, and the octets are the same.
+ * - `fail`: a defect of ours. From a peer: we do not read what it wrote. To a peer: it reads others' messages of the case,
+ *   but not ours.
+ * - `not-yet`: our codec refuses with an explicit code.
+ * - `not-offered`: our interface has no option to write it.
+ * - `peer-cannot`: the peer has no option for it, refused to write it, or reads nobody's messages of the case.
+ */
+export type Status = 'pass' | 'fail' | 'not-yet' | 'not-offered' | 'peer-cannot';
+
+export interface Result {
+  each: InteropCase;
+  peer: string;
+  direction: 'from' | 'to';
+  status: Status;
+  /** Empty for `pass`. */
+  reason: string;
+  /** What failed, for a reproduction. */
+  message?: Artefact;
+}
+
+export interface Outcome {
+  us: { name: string; version: string };
+  peers: { name: string; version: string }[];
+  absent: Absent[];
+  results: Result[];
+  seconds: number;
+}
+
+/** The content of all cases: a MIME entity, canonical, longer than a few blocks of every cipher. */
+export const content = Buffer.from(
+  'Content-Type: text/plain; charset=us-ascii\r\nContent-Transfer-Encoding: 7bit\r\n\r\n' +
+    `${'The quick brown fox jumps over the lazy dog.\r\n'.repeat(40)}The end.\r\n`,
+);
+
+const starters: StartPeer[] = [startOpenssl, startBouncyCastle, startNss, startGpgsm];
+
+export interface RunOptions {
+  /** Called after each case. */
+  progress?: (done: number, all: number, each: InteropCase) => void;
+}
+
+/** Makes keys, starts the peers, runs the cases, removes everything again. */
+export async function runMatrix(cases: readonly InteropCase[], options: RunOptions = {}): Promise<Outcome> {
+  const start = performance.now();
+  const folder = await mkdtemp(join(tmpdir(), 'sealpost-interop-'));
+  const started: Peer[] = [];
+  try {
+    const identities = await makeIdentities(folder);
+    const all = await Promise.all(starters.map((starter) => starter(identities, folder)));
+    started.push(...all.filter((peer): peer is Peer => !isAbsent(peer)));
+    const us = await startSealpost(identities, folder);
+    const results: Result[] = [];
+    for (const [index, each] of cases.entries()) {
+      results.push(...(await runCase(each, us, started)));
+      options.progress?.(index + 1, cases.length, each);
+    }
+    return {
+      us: { name: us.name, version: us.version },
+      peers: started.map(({ name, version }) => ({ name, version })),
+      absent: all.filter(isAbsent),
+      results,
+      seconds: (performance.now() - start) / 1000,
+    };
+  } finally {
+    for (const peer of started) await peer.close();
+    await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+  }
+}
+
+type Made = Artefact | Error | string;
+
+/** The message, why the peer has no way to make it, or the error that it gave. */
+async function make(peer: Peer, each: InteropCase): Promise<Made> {
+  const can = peer.can(each, 'write');
+  if (can !== true) return can;
+  try {
+    return await peer.write(each, content);
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}
+
+async function runCase(each: InteropCase, us: Peer, peers: Peer[]): Promise<Result[]> {
+  const ours = await make(us, each);
+  const theirs = await Promise.all(peers.map((peer) => make(peer, each)));
+  const results = await Promise.all(
+    peers.map(async (peer, index) => [
+      await fromPeer(each, us, peer, theirs[index] ?? 'nothing'),
+      await toPeer(each, ours, peer, theirs),
+    ]),
+  );
+  return results.flat();
+}
+
+async function fromPeer(each: InteropCase, us: Peer, peer: Peer, made: Made): Promise<Result> {
+  const result = (status: Status, reason = '', message?: Artefact): Result => ({
+    each,
+    peer: peer.name,
+    direction: 'from',
+    status,
+    reason,
+    ...(message && { message }),
+  });
+  if (typeof made === 'string') return result('peer-cannot', made);
+  if (made instanceof Error) {
+    if (!(made instanceof PeerError)) throw made;
+    return result('peer-cannot', made.message);
+  }
+  const can = us.can(each, 'read');
+  if (can !== true) return result('not-yet', can);
+  const reason = await readFault(us, each, made);
+  if (reason === undefined) return result('pass');
+  return result(reason instanceof NotYetError ? 'not-yet' : 'fail', reason.message, made);
+}
+
+async function toPeer(each: InteropCase, made: Made, peer: Peer, references: Made[]): Promise<Result> {
+  const result = (status: Status, reason = '', message?: Artefact): Result => ({
+    each,
+    peer: peer.name,
+    direction: 'to',
+    status,
+    reason,
+    ...(message && { message }),
+  });
+  const can = peer.can(each, 'read');
+  if (can !== true) return result('peer-cannot', can);
+  if (typeof made === 'string') return result('not-offered', made);
+  if (made instanceof Error) return result(made instanceof NotYetError ? 'not-yet' : 'fail', made.message);
+  const fault = await readFault(peer, each, made);
+  const deviation = each.deviations?.[peer.name];
+  if (fault !== undefined && deviation !== undefined) return result('peer-cannot', deviation);
+  if (fault === undefined) return result('pass');
+  // whose fault is it? The peer has the case if it reads anybody's message of it, its own included
+  for (const reference of references) {
+    if (typeof reference === 'string' || reference instanceof Error) continue;
+    if ((await readFault(peer, each, reference)) === undefined) return result('fail', fault.message, made);
+  }
+  return result('peer-cannot', fault.message);
+}
+
+/** Undefined if the reader gives back the very octets. */
+async function readFault(reader: Peer, each: InteropCase, message: Artefact): Promise<Error | undefined> {
+  try {
+    const got = await reader.read(each, message);
+    if (got.equals(content)) return undefined;
+    return new PeerError(`other octets: ${got.length} instead of ${content.length}`);
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}

@@ -1,0 +1,215 @@
+/**
+ * Our own codec behind the interface of a peer. It writes whole mails with `encode`; what only the CMS layer has an
+ * option for (key identifiers, labels) it writes as bare CMS.
+ */
+import { createPrivateKey } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  ContentDigests,
+  encodeDetachedSignature,
+  encodeEnvelopedData,
+  encodeSignedData,
+  type SignedDataOptions,
+  signingDigests,
+} from '../../../src/cms/index.ts';
+import { SealpostError } from '../../../src/errors.ts';
+import {
+  createIdentity,
+  type Identity as Own,
+  parseCertificate,
+  readCertificates,
+} from '../../../src/pki/index.ts';
+import { encodeSync } from '../../../src/smime/encode.ts';
+import type { EncryptOptions } from '../../../src/smime/encoder.ts';
+import { decode } from '../../../src/smime/index.ts';
+import type { Verdict } from '../../../src/smime/verdict.ts';
+import { asMail } from './artefact.ts';
+import { caFileName, type Identity, identityOf } from './identities.ts';
+import type {
+  Artefact,
+  ContentCipher,
+  Digest,
+  EncryptionCase,
+  InteropCase,
+  Peer,
+  Role,
+  SignatureCase,
+} from './types.ts';
+import { NotYetError, PeerError } from './types.ts';
+
+const head = 'From: us@example.com\r\nTo: peer@example.com\r\nSubject: interop\r\nMIME-Version: 1.0\r\n';
+
+/** Our name of a content cipher. */
+function cipherName(cipher: ContentCipher): string {
+  if (cipher === '3DES') return 'des-ede3-cbc';
+  if (cipher === 'DES') return 'des-cbc';
+  if (cipher === 'CAST5') return 'cast5-cbc';
+  if (/^(RC2|Camellia)-/.test(cipher)) return `${cipher.toLowerCase()}-cbc`;
+  return cipher.toLowerCase();
+}
+
+function digestName(digest: Digest): string {
+  return digest.toLowerCase().replace(/^sha-/, 'sha');
+}
+
+/** Codes by which the codec says that it has no such algorithm, in distinction to "this message is broken". */
+const notYetCodes = ['cms-unsupported', 'encode-recipient', 'encode-signer'];
+/** The same for one signer. */
+const notYetReasons = ['digest-unsupported', 'signature-unsupported'];
+
+/** What the codec threw, in the terms of the matrix. */
+function refusal(error: unknown): Error {
+  if (!(error instanceof SealpostError)) return error instanceof Error ? error : new Error(String(error));
+  const text = `${error.code}: ${error.message}`;
+  return notYetCodes.includes(error.code) ? new NotYetError(text) : new PeerError(text);
+}
+
+/** Throws when the verdict is not what a message of the case deserves. */
+function judge(each: InteropCase, verdict: Verdict): void {
+  if (verdict.error !== null) {
+    const text = `${verdict.error.code}: ${verdict.error.message}`;
+    throw notYetCodes.includes(verdict.error.code) ? new NotYetError(text) : new PeerError(text);
+  }
+  if (each.type === 'encryption' && !verdict.encrypted) throw new PeerError('the verdict is not "encrypted"');
+  if (each.type !== 'signature' || verdict.signature === 'valid') return;
+  const signers = verdict.layers.flatMap((layer) => ('signers' in layer ? layer.signers : []));
+  const said = signers.map(({ reason, message }) => `${reason}: ${message}`).join('; ');
+  const text = `signature ${verdict.signature}: ${said}`;
+  const unsupported = signers.some(({ reason }) => notYetReasons.includes(reason ?? ''));
+  throw unsupported ? new NotYetError(text) : new PeerError(text);
+}
+
+class Sealpost implements Peer {
+  readonly name = 'Sealpost';
+  readonly version: string;
+  readonly #identities: Map<string, Identity>;
+  readonly #ca: Buffer;
+  readonly #own = new Map<string, Own>();
+
+  constructor(version: string, identities: Map<string, Identity>, ca: Buffer) {
+    this.version = version;
+    this.#identities = identities;
+    this.#ca = ca;
+  }
+
+  /** What the interface has no word for, in the direction asked. The codec is asked for all the rest. */
+  can(each: InteropCase, role: Role): true | string {
+    if (each.type === 'compression') return role === 'write' ? 'no option for compression' : true;
+    if (each.type === 'signature') {
+      if (role === 'write' && !each.attributes) return 'always writes signed attributes';
+      return true;
+    }
+    const how = each.keyManagement;
+    if (how.kind === 'kek' || how.kind === 'password') return 'takes no shared secrets';
+    if (role === 'read') return true;
+    if (how.kind === 'rsa-oaep' && how.mgf !== how.digest) return 'writes MGF1 with the digest of OAEP';
+    if ('ukm' in how && how.ukm !== undefined) return 'no option for user keying material';
+    if (how.kind === 'dh' && how.static) return 'no option for static-static agreement';
+    return true;
+  }
+
+  async write(each: InteropCase, content: Buffer): Promise<Artefact> {
+    try {
+      if (each.type === 'encryption') return this.#encrypt(each, content);
+      if (each.type === 'signature') return this.#sign(each, content);
+    } catch (error) {
+      throw refusal(error);
+    }
+    throw new NotYetError('no option for compression');
+  }
+
+  async read(each: InteropCase, message: Artefact): Promise<Buffer> {
+    const at = new Date();
+    const trust = { anchors: readCertificates(this.#ca) };
+    const recipient = each.type === 'encryption' ? each.recipient : undefined;
+    let identities: Own[];
+    try {
+      identities = recipient === undefined ? [] : [this.#identity(recipient)];
+    } catch (error) {
+      throw refusal(error);
+    }
+    const { verdict, content } = await decode(asMail(message), {
+      identities,
+      trust,
+      at,
+      // Bouncy Castle 1.72 has ChaCha20-Poly1305 in that form only
+      aeadInEnvelopedData: true,
+    });
+    judge(each, verdict);
+    if (content === undefined) throw new PeerError('there is no content');
+    return content;
+  }
+
+  async close(): Promise<void> {}
+
+  #encrypt(each: EncryptionCase, content: Buffer): Artefact {
+    const how = each.keyManagement;
+    const certificate = parseCertificate(identityOf(this.#identities, each.recipient).der);
+    const contentEncryption = cipherName(each.cipher);
+    const digest = how.kind === 'rsa-oaep' ? digestName(how.digest) : undefined;
+    const label = how.kind === 'rsa-oaep' ? how.label : undefined;
+    if (each.byKeyId || label !== undefined || digest === 'sha224') {
+      const oaep =
+        digest === undefined ? {} : { oaep: { digest, ...(label && { label: Buffer.from(label) }) } };
+      const recipient = { certificate, ...oaep, bySubjectKeyIdentifier: each.byKeyId ?? false };
+      const options = { recipients: [recipient], contentEncryption, allowWeak: true };
+      return { form: 'cms', octets: encodeEnvelopedData(content, options) };
+    }
+    const encrypt: EncryptOptions = {
+      recipients: [certificate],
+      contentEncryption,
+      keyTransport: keyTransport(digest),
+      allowWeak: true,
+    };
+    return { form: 'mail', octets: encodeSync(Buffer.concat([Buffer.from(head), content]), { encrypt }) };
+  }
+
+  #sign(each: SignatureCase, content: Buffer): Artefact {
+    const identity = this.#identity(each.signer);
+    const digest = digestName(each.digest);
+    const at = new Date();
+    if (each.byKeyId) {
+      const { certificate, privateKey } = identity;
+      const signer = { certificate, privateKey, digest, bySubjectKeyIdentifier: true };
+      const options: SignedDataOptions = { signers: [signer], signingTime: at, allowWeak: true };
+      if (each.form === 'opaque') return { form: 'cms', octets: encodeSignedData(content, options) };
+      const digests = new ContentDigests(signingDigests(options), 0);
+      digests.write(content);
+      digests.end();
+      return { form: 'cms', octets: encodeDetachedSignature(digests.result.digests, options), content };
+    }
+    const scheme = each.scheme === 'pss' ? 'pss' : 'pkcs1';
+    const sign = { identity, form: each.form, digest, scheme, at, allowWeak: true } as const;
+    return { form: 'mail', octets: encodeSync(Buffer.concat([Buffer.from(head), content]), { sign }) };
+  }
+
+  #identity(name: string): Own {
+    let own = this.#own.get(name);
+    if (own === undefined) {
+      const { der, keyPem } = identityOf(this.#identities, name);
+      own = createIdentity(name, [parseCertificate(der)], createPrivateKey(keyPem));
+      this.#own.set(name, own);
+    }
+    return own;
+  }
+}
+
+function keyTransport(digest: string | undefined): EncryptOptions['keyTransport'] {
+  switch (digest) {
+    case 'sha1':
+    case 'sha256':
+    case 'sha384':
+    case 'sha512':
+      return `oaep-${digest}`;
+    default:
+      return 'pkcs1';
+  }
+}
+
+/** Our side. `folder` is where the identities lie. */
+export async function startSealpost(identities: Map<string, Identity>, folder: string): Promise<Peer> {
+  const manifest = await readFile(join(import.meta.dirname, '../../../package.json'), 'utf8');
+  const version = /"version": "([^"]+)"/.exec(manifest)?.[1] ?? '';
+  return new Sealpost(version, identities, await readFile(join(folder, caFileName)));
+}
