@@ -1,3 +1,4 @@
+import { SealpostError } from '../errors.ts';
 import { Base64Decoder, type EntityInfo, type Sink, transferDecoder, UuDecoder } from '../message/index.ts';
 import { PemDecoder } from './armor.ts';
 import { FORM_OCTETS, formOf, Sniffer } from './sniffer.ts';
@@ -27,6 +28,10 @@ export function entityKind(info: EntityInfo): EntityKind {
   return 'plain';
 }
 
+function isProse(head: Buffer): boolean {
+  return (head.toString('latin1', 0, FORM_OCTETS).match(/\S (?=\S)/g)?.length ?? 0) >= 5;
+}
+
 /** True for the second part of a multipart/signed that is ours. */
 export function isSignaturePart(info: EntityInfo): boolean {
   const type = info.contentType.value;
@@ -51,6 +56,10 @@ export function cmsBody(transferEncoding: string, output: Sink): Sink {
           ? transferDecoder(transferEncoding, output)
           : new Base64Decoder(output);
       case 'other':
+        // nearly every character of a text is one of base64, so the decoder alone would not notice
+        if (transferEncoding === 'base64' && isProse(head)) {
+          throw new SealpostError('transfer-encoding', 'the body is not base64: it is text');
+        }
         return transferDecoder(transferEncoding, output);
     }
   });
