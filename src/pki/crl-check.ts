@@ -10,6 +10,7 @@ import {
 } from './distribution-point.ts';
 import type { GeneralName } from './general-name.ts';
 import { appendRdn, type Name } from './name.ts';
+import { ocspStatus } from './ocsp-check.ts';
 import type { Issuers } from './path-build.ts';
 import { findPaths } from './path-build.ts';
 import { type CheckedPath, checkPath } from './path-check.ts';
@@ -31,8 +32,8 @@ interface Lookup {
 }
 
 /**
- * Revocation of each certificate of a valid path but the root, by CRLs: RFC 5280 section 6.3, with
- * distribution points, indirect, partitioned and delta lists. The leaf comes first.
+ * Revocation of each certificate of a valid path but the root, by OCSP answers, else by CRLs: RFC 5280
+ * section 6.3, with distribution points, indirect, partitioned and delta lists. The leaf comes first.
  */
 export function checkRevocation(
   path: readonly Certificate[],
@@ -69,6 +70,8 @@ interface Issuer {
 function statusOf(certificate: Certificate, issuer: Issuer, lookup: Lookup): RevocationStatus {
   const unknown: RevocationStatus = { certificate, status: 'unknown' };
   try {
+    const answer = ocspStatus(certificate, issuer, lookup.options, lookup.signatures);
+    if (answer !== undefined) return answer;
     const covered = new Set<ReasonFlag>();
     let thisUpdate: Date | undefined;
     // Lists of the issuer itself count in the end even where no distribution point names them (end of 6.3.3).

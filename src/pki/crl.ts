@@ -216,8 +216,13 @@ function entryIssuer(extensions: ReadonlyMap<string, Extension>): string | undef
   return directory?.kind === 'directory' ? directory.name.canonical : undefined;
 }
 
+/** The name of a CRLReason number; `unspecified` for one that is not known. */
+export function crlReasonName(number: number): string {
+  return crlReasons[number] ?? 'unspecified';
+}
+
 function entryReason(extensions: ReadonlyMap<string, Extension> | undefined): string {
   const value = extensions?.get(oids.cRLReason)?.value;
   // ENUMERATED in one octet: 0a 01 nn.
-  return (value?.length === 3 ? crlReasons[value[2] ?? 0] : undefined) ?? 'unspecified';
+  return crlReasonName(value?.length === 3 ? (value[2] ?? 0) : 0);
 }

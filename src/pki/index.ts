@@ -4,6 +4,7 @@ export { Crl, type CrlEntry, parseCrl } from './crl.ts';
 export type { BasicConstraints, Extension, KeyUsage } from './extensions.ts';
 export { type GeneralName, normalizeEmail } from './general-name.ts';
 export { createIdentity, type Identity, readIdentity } from './identity.ts';
+export { encodeOcspRequest, type OcspResponse, parseOcspResponse } from './ocsp.ts';
 export { validatePath } from './path.ts';
 export {
   type PathLimits,
@@ -18,3 +19,11 @@ export {
 export { isPkcs12, type Pkcs12, readPkcs12 } from './pkcs12.ts';
 export { hasPrivateKey, keyBelongsTo, readPrivateKey } from './private-key.ts';
 export { type KeyFacts, keyFacts, type PublicKeyInfo } from './public-key.ts';
+export {
+  type FetchFailure,
+  type FetchKind,
+  type RevocationFetcher,
+  type RevocationOptions,
+  validateWithRevocation,
+} from './revocation.ts';
+export { RevocationCache } from './revocation-cache.ts';

@@ -1,6 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import type { Certificate } from './certificate.ts';
 import type { Crl } from './crl.ts';
+import type { OcspResponse } from './ocsp.ts';
 
 /** Why a certificate is not trusted. Codes are stable; docs and the verdict's schema are made from this table. */
 export const pathReasons = {
@@ -84,6 +85,8 @@ export interface PathOptions {
   revocation?: 'off' | 'soft' | 'hard';
   /** Lists that revocation is looked up in. */
   crls?: readonly Crl[];
+  /** Answers that revocation is looked up in first. */
+  ocsp?: readonly OcspResponse[];
   /**
    * When lists and answers have to be in force; default `at`. With the time of signing as `at` this is
    * the present: what is revoked by now is refused, since only the signer says when it signed.

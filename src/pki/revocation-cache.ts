@@ -1,0 +1,87 @@
+import { toErrorInfo } from '../errors.ts';
+import type { Certificate } from './certificate.ts';
+import type { Crl } from './crl.ts';
+import type { OcspResponse } from './ocsp.ts';
+
+/** How long something is used before it is asked for again, even where it says that it holds longer. */
+const longestAge = 24 * 3_600_000;
+/** How long a failure, or something out of date, is kept, so that a bad server is not asked for each message. */
+const shortestAge = 60_000;
+
+export interface Fetched<T> {
+  value: T;
+  /** Octets. */
+  size: number;
+  /** Milliseconds since 1970 until which it says that it holds. */
+  holdsUntil: number;
+}
+
+type Entry<T> = ({ value: T } | { failure: Error }) & { size: number; until: number };
+
+/** Fetched things of one kind by key; oldest first out when they become too large. */
+export class FetchStore<T> {
+  readonly #entries = new Map<string, Entry<T>>();
+  readonly #pending = new Map<string, Promise<T>>();
+  readonly #maxSize: number;
+  #size = 0;
+
+  constructor(maxSize: number) {
+    this.#maxSize = maxSize;
+  }
+
+  /** What is kept under the key, or what `fetch` brings; those who ask at once share one request. */
+  async get(key: string, now: Date, fetch: () => Promise<Fetched<T>>): Promise<T> {
+    const entry = this.#entries.get(key);
+    if (entry !== undefined && entry.until > now.getTime()) {
+      if ('failure' in entry) throw entry.failure;
+      return entry.value;
+    }
+    const pending = this.#pending.get(key) ?? this.#fetch(key, now.getTime(), fetch);
+    this.#pending.set(key, pending);
+    return pending;
+  }
+
+  async #fetch(key: string, now: number, fetch: () => Promise<Fetched<T>>): Promise<T> {
+    try {
+      const { value, size, holdsUntil } = await fetch();
+      const until = Math.max(now + shortestAge, Math.min(now + longestAge, holdsUntil));
+      this.#put(key, { value, size, until });
+      return value;
+    } catch (error) {
+      const failure = error instanceof Error ? error : new Error(toErrorInfo(error).message);
+      this.#put(key, { failure, size: 200, until: now + shortestAge });
+      throw failure;
+    } finally {
+      this.#pending.delete(key);
+    }
+  }
+
+  #put(key: string, entry: Entry<T>): void {
+    this.#remove(key);
+    this.#entries.set(key, entry);
+    this.#size += entry.size;
+    for (const oldest of this.#entries.keys()) {
+      if (this.#size <= this.#maxSize) break;
+      this.#remove(oldest);
+    }
+  }
+
+  #remove(key: string): void {
+    this.#size -= this.#entries.get(key)?.size ?? 0;
+    this.#entries.delete(key);
+  }
+}
+
+/** Keeps what revocation has fetched. One for a process. */
+export class RevocationCache {
+  readonly crls: FetchStore<Crl>;
+  readonly answers: FetchStore<OcspResponse>;
+  readonly issuers: FetchStore<Certificate[]>;
+
+  /** @param maxSize octets of lists to keep; answers and issuers get a sixteenth of it each */
+  constructor(maxSize = 128 * 1024 * 1024) {
+    this.crls = new FetchStore(maxSize);
+    this.answers = new FetchStore(maxSize / 16);
+    this.issuers = new FetchStore(maxSize / 16);
+  }
+}
