@@ -65,8 +65,9 @@ export class Connector {
     } finally {
       signal.removeEventListener('abort', abort);
     }
-    // RFC 9051 section 11.3: PREAUTH is how someone between us and the server would keep us in a session of theirs
-    if (client.authenticated === true) {
+    // RFC 9051 section 11.3: PREAUTH is how someone between us and the server would keep us in a session of theirs.
+    // imapflow keeps the greeting when it is OK only.
+    if (client.greeting === undefined) {
       client.close();
       throw new SealpostError('imap-failed', `${host} greets with PREAUTH, which is not accepted`);
     }

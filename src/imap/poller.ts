@@ -17,6 +17,8 @@ const LONGEST_WAIT = 300_000;
 const LOGIN_WAIT = 30_000;
 /** Milliseconds that a folder stays ours without a sign of life. */
 const LEASE = 60_000;
+/** Milliseconds between looks whether the folder is free. */
+const STANDBY = 5000;
 
 export interface ImapPollerParts {
   mailbox: MailboxConfig;
@@ -121,7 +123,7 @@ class Poller implements ImapPoller {
         if (await this.#checkpoint.hold(this.#key, this.#owner, LEASE)) await this.#session();
         else {
           this.#status.state = 'standby';
-          await this.#wait(LEASE / 2);
+          await this.#wait(STANDBY);
         }
       } catch (error) {
         if (!this.#stopping) await this.#wait(this.#failed(error));

@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict';
+import { createServer as createHttp } from 'node:http';
+import { createServer, type Server } from 'node:net';
+import { describe, it } from 'node:test';
+import { configSchema } from '../../src/config/schema.ts';
+import { Connector, type ImapConfig } from '../../src/imap/connect.ts';
+import { envelopeOf } from '../../src/imap/fetch.ts';
+import { skipWithoutDovecot, startDovecot } from '../support/dovecot.ts';
+
+function config(imap: Record<string, unknown>): ImapConfig {
+  const [mailbox] = configSchema.parse({
+    mailboxes: [
+      {
+        name: 'box',
+        imap: { host: '127.0.0.1', user: 'orders@example.com', ...imap },
+        destinations: [{ type: 'directory', path: '/nonexistent' }],
+      },
+    ],
+  }).mailboxes;
+  assert.ok(mailbox?.imap);
+  return mailbox.imap;
+}
+
+async function listen(server: Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  return address.port;
+}
+
+const { signal } = new AbortController();
+
+describe('imap connection', () => {
+  it('sends no password to a server that offers no TLS, or greets with PREAUTH', async () => {
+    for (const greeting of ['* OK ready', '* PREAUTH welcome']) {
+      let heard = '';
+      const server = createServer((socket) => {
+        socket.on('error', () => {});
+        socket.write(`${greeting}\r\n`);
+        socket.on('data', (chunk) => {
+          heard += chunk.toString('latin1');
+          for (const [, tag, command] of chunk.toString('latin1').matchAll(/^(\S+) (\S+).*\r\n/gm)) {
+            if (command === 'CAPABILITY') socket.write('* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n');
+            socket.write(`${tag} OK done\r\n`);
+          }
+        });
+      });
+      const port = await listen(server);
+      const connector = new Connector(
+        config({ port, tls: 'starttls', password: { env: 'X' } }),
+        () => 'correct horse',
+      );
+      await assert.rejects(connector.open(signal));
+      assert.doesNotMatch(heard, /LOGIN|AUTHENTICATE|SELECT|correct|horse/);
+      const clear = new Connector(
+        config({ port, tls: 'none', password: { env: 'X' } }),
+        () => 'correct horse',
+      );
+      if (greeting.includes('PREAUTH')) await assert.rejects(clear.open(signal), { code: 'imap-failed' });
+      server.close();
+    }
+  });
+
+  it('speaks clear text with this machine only, and needs a secret', () => {
+    const none = { tls: 'none', password: { env: 'X' } };
+    assert.throws(() => new Connector(config({ ...none, host: 'imap.example.com' }), String), {
+      code: 'config-invalid',
+    });
+    assert.throws(() => new Connector(config({}), String), { code: 'config-invalid' });
+    assert.ok(new Connector(config(none), String));
+  });
+
+  it('logs in with a bearer token, given or granted', { skip: skipWithoutDovecot() }, async () => {
+    const grants: string[] = [];
+    const server = createHttp((request, response) => {
+      let body = '';
+      request.on('data', (chunk) => {
+        body += chunk;
+      });
+      request.on('end', () => {
+        response.setHeader('content-type', 'application/json');
+        if (request.url === '/token') {
+          grants.push(body);
+          const good = body.includes('client_secret=s3cret');
+          response.statusCode = good ? 200 : 401;
+          response.end(
+            JSON.stringify(
+              good ? { access_token: 'granted', expires_in: 3600 } : { error: 'invalid_client' },
+            ),
+          );
+        } else {
+          const token = new URL(request.url ?? '', 'http://x').searchParams.get('access_token');
+          const good = token === 'granted' || token === 'given';
+          response.statusCode = good ? 200 : 401;
+          response.end(
+            JSON.stringify(good ? { email: 'orders@example.com', active: true } : { error: 'invalid_token' }),
+          );
+        }
+      });
+    });
+    const http = `http://127.0.0.1:${await listen(server)}`;
+    const dovecot = await startDovecot({ tokenInfo: `${http}/info?access_token=` });
+    const base = { port: dovecot.tlsPort, ca: dovecot.tls.cert };
+    try {
+      const given = new Connector(config({ ...base, oauth2: { accessToken: { env: 'X' } } }), () => 'given');
+      (await given.open(signal)).close();
+
+      const oauth2 = { tokenUrl: `${http}/token`, clientId: 'me', clientSecret: { env: 'X' }, scope: 'mail' };
+      const granted = new Connector(config({ ...base, oauth2 }), () => 's3cret');
+      (await granted.open(signal)).close();
+      (await granted.open(signal)).close();
+      assert.deepEqual(grants, [
+        'grant_type=client_credentials&client_id=me&client_secret=s3cret&scope=mail',
+      ]);
+
+      const wrong = new Connector(config({ ...base, oauth2 }), () => 'wr0ng');
+      await assert.rejects(
+        wrong.open(signal),
+        (error: Error) => /status 401/.test(error.message) && !/wr0ng/.test(error.message),
+      );
+      const stale = new Connector(config({ ...base, oauth2: { accessToken: { env: 'X' } } }), () => 'stale');
+      await assert.rejects(stale.open(signal), { authenticationFailed: true });
+    } finally {
+      server.close();
+      await dovecot.stop();
+    }
+  });
+});
+
+describe('imap envelope', () => {
+  it('is made of Return-Path and Delivered-To, else of From and the user', () => {
+    const of = (header: string) =>
+      envelopeOf(Buffer.from(`${header}\r\n\r\nFrom: body@example.org\r\n`), 'me@example.com');
+    assert.deepEqual(
+      of('Return-Path: <a@example.org>\r\nFrom: B <b@example.org>\r\nDelivered-To: c@example.com'),
+      {
+        from: 'a@example.org',
+        to: ['c@example.com'],
+      },
+    );
+    assert.deepEqual(of('From: "B, C" <b@example.org>'), { from: 'b@example.org', to: ['me@example.com'] });
+    assert.deepEqual(of('Return-Path: <>\r\nFrom: b@example.org'), { from: '', to: ['me@example.com'] });
+    assert.deepEqual(of('From: not an address\r\nDelivered-To: <a b>'), { from: '', to: ['me@example.com'] });
+  });
+});
