@@ -127,7 +127,7 @@ export function fillSigners(peeling: Peeling, layer: SignatureLayer, tail: Signe
   layer.certificates = tail.certificates.length + tail.otherCertificates;
   const judged = tail.signers.map((facts) => ({
     facts,
-    trust: judgeSigner(facts.certificate, tail.certificates, peeling.trust, peeling.at),
+    trust: judgeSigner(facts.certificate, tail, peeling.trust, peeling.at),
   }));
   layer.signers = judged.map(({ facts, trust }) => signerOf(facts, trust));
   layer.weak = unique(judged.flatMap(({ facts, trust }) => [...facts.weak, ...trust.weak]));

@@ -1,6 +1,9 @@
+import { SealpostError } from '../errors.ts';
 import {
   type Certificate,
+  type Crl,
   type PathOptions,
+  parseCrl,
   pathReasons,
   pathWeaknesses,
   validatePath,
@@ -80,31 +83,44 @@ export function createTrustCache(most?: number): PathCache {
   return new PathCache(most);
 }
 
+/** CRLs of one message that are read. */
+const MOST_CRLS = 50;
+
+/** What a SignedData carries beside its signers. */
+export interface MessageBag {
+  readonly certificates: readonly Certificate[];
+  /** CertificateList in DER each. */
+  readonly crls: readonly Buffer[];
+}
+
 const unknownSigner: SignerTrust = { trusted: false, chain: [], reason: null, message: null, weak: [] };
 
 /**
  * Judges a signer's certificate at a time (RFC 8550).
  *
- * @param bag the certificates of the message: they may lie between, and prove nothing by themselves
+ * @param bag what the message brings: its certificates may lie between, its CRLs may tell of revocation;
+ *   both prove nothing by themselves
  */
 export function judgeSigner(
   certificate: Certificate | undefined,
-  bag: readonly Certificate[],
+  bag: MessageBag,
   trust: Trust,
   at: Date,
 ): SignerTrust {
   if (certificate === undefined) return unknownSigner;
   const { cache } = trust;
-  if (cache === undefined) return judge(certificate, bag, trust, at);
+  // CRLs of this message may say what a result of before did not know
+  const revealing = bag.crls.length > 0 && (trust.revocation ?? 'off') !== 'off';
+  if (cache === undefined || revealing) return judge(certificate, bag, trust, at);
   const minute = Math.floor(at.getTime() / 60_000);
   const key = `${cache.keyOf(trust)} ${certificate.thumbprint} ${minute}`;
   const known = cache.get(key);
   if (known !== undefined) return known;
   // a failure may only be for want of the certificates that another message brings
-  const bagKey = `${key} ${bag
+  const bagKey = `${key} ${bag.certificates
     .slice(0, 20)
     .map(({ thumbprint }) => thumbprint)
-    .join(' ')} ${bag.length}`;
+    .join(' ')} ${bag.certificates.length}`;
   const failed = cache.get(bagKey);
   if (failed !== undefined) return failed;
   const result = judge(certificate, bag, trust, at);
@@ -112,11 +128,12 @@ export function judgeSigner(
   return result;
 }
 
-function judge(certificate: Certificate, bag: readonly Certificate[], trust: Trust, at: Date): SignerTrust {
+function judge(certificate: Certificate, bag: MessageBag, trust: Trust, at: Date): SignerTrust {
   const { cache: _, intermediates = [], ...options } = trust;
   const result = validatePath(certificate, {
     ...options,
-    intermediates: [...intermediates, ...bag],
+    intermediates: [...intermediates, ...bag.certificates],
+    ...withCrls(bag, trust),
     at,
     purpose: 'sign',
   });
@@ -133,4 +150,20 @@ function judge(certificate: Certificate, bag: readonly Certificate[], trust: Tru
   }
   const chain = result.chain.map(({ subject, thumbprint }) => ({ subject, thumbprint }));
   return { trusted: true, chain, reason: null, message: null, weak };
+}
+
+/** The caller's CRLs with those of the message, where revocation is looked at. */
+function withCrls(bag: MessageBag, trust: Trust): Pick<PathOptions, 'crls'> {
+  const own = trust.crls === undefined ? {} : { crls: trust.crls };
+  if ((trust.revocation ?? 'off') === 'off' || bag.crls.length === 0) return own;
+  const found: Crl[] = [];
+  for (const der of bag.crls.slice(0, MOST_CRLS)) {
+    try {
+      found.push(parseCrl(der));
+    } catch (error) {
+      // a list that can not be read says nothing; whether that is enough is the revocation word's matter
+      if (!(error instanceof SealpostError)) throw error;
+    }
+  }
+  return { crls: [...(trust.crls ?? []), ...found] };
 }

@@ -86,7 +86,7 @@ describe('the ways S/MIME mail is labelled', () => {
       'transfer-encoding',
     );
     assert.equal(failed(base64(enveloped).replace(/.{76}\r\n/, 'AAAA====\r\n')), 'transfer-encoding');
-    assert.equal(failed(base64(Buffer.from('not a CMS object, only text'))), 'asn1-malformed');
+    assert.equal(failed(base64(Buffer.from('not a CMS object, only text'))), 'cms-malformed');
     assert.equal(failed(''), 'asn1-truncated');
   });
 });
