@@ -364,8 +364,8 @@ describe('smtp receiver: TLS', () => {
     client.write(`${mail}.\r\n`);
     assert.match(await client.reply(), /^250 /);
     const detail = test.intake.stored.at(-1)?.entries[0]?.origin.detail;
-    assert.equal(detail?.['protocol'], 'ESMTPS');
-    assert.match(String(detail?.['tls']), /^TLSv1\.3 /);
+    assert.equal(detail?.protocol, 'ESMTPS');
+    assert.match(String(detail?.tls), /^TLSv1\.3 /);
     client.close();
   });
 
