@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startBouncyCastle } from '../support/peers/bouncy-castle.ts';
 import { startGpgsm } from '../support/peers/gpgsm.ts';
-import { makeIdentities } from '../support/peers/identities.ts';
+import { type Identity, makeIdentities } from '../support/peers/identities.ts';
 import { startNss } from '../support/peers/nss.ts';
 import { startOpenssl } from '../support/peers/openssl.ts';
 import { startSealpost } from '../support/peers/sealpost.ts';
@@ -61,31 +61,57 @@ export interface RunOptions {
   progress?: (done: number, all: number, each: InteropCase) => void;
 }
 
-/** Makes keys, starts the peers, runs the cases, removes everything again. */
-export async function runMatrix(cases: readonly InteropCase[], options: RunOptions = {}): Promise<Outcome> {
-  const start = performance.now();
+/** Keys, our side and the peers that are installed, ready to be asked. */
+export interface Setting {
+  identities: Map<string, Identity>;
+  us: Peer;
+  peers: Peer[];
+  absent: Absent[];
+  /** Where the identities lie. */
+  folder: string;
+  /** Ends what was started and removes the folder. */
+  close(): Promise<void>;
+}
+
+/** Makes keys and starts the peers. */
+export async function startAll(): Promise<Setting> {
   const folder = await mkdtemp(join(tmpdir(), 'sealpost-interop-'));
-  const started: Peer[] = [];
+  const peers: Peer[] = [];
+  const close = async () => {
+    for (const peer of peers) await peer.close();
+    await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+  };
   try {
     const identities = await makeIdentities(folder);
     const all = await Promise.all(starters.map((starter) => starter(identities, folder)));
-    started.push(...all.filter((peer): peer is Peer => !isAbsent(peer)));
+    peers.push(...all.filter((peer): peer is Peer => !isAbsent(peer)));
     const us = await startSealpost(identities, folder);
+    return { identities, us, peers, absent: all.filter(isAbsent), folder, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Makes keys, starts the peers, runs the cases, removes everything again. */
+export async function runMatrix(cases: readonly InteropCase[], options: RunOptions = {}): Promise<Outcome> {
+  const start = performance.now();
+  const { us, peers, absent, close } = await startAll();
+  try {
     const results: Result[] = [];
     for (const [index, each] of cases.entries()) {
-      results.push(...(await runCase(each, us, started)));
+      results.push(...(await runCase(each, us, peers)));
       options.progress?.(index + 1, cases.length, each);
     }
     return {
       us: { name: us.name, version: us.version },
-      peers: started.map(({ name, version }) => ({ name, version })),
-      absent: all.filter(isAbsent),
+      peers: peers.map(({ name, version }) => ({ name, version })),
+      absent,
       results,
       seconds: (performance.now() - start) / 1000,
     };
   } finally {
-    for (const peer of started) await peer.close();
-    await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+    await close();
   }
 }
 

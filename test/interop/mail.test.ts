@@ -1,0 +1,214 @@
+/** Whole mails with more than one layer, recipient or signer, large ones, and changed ones, against the real peers. */
+import assert from 'node:assert/strict';
+import { createPrivateKey } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, it, type TestContext } from 'node:test';
+import {
+  createIdentity,
+  type Identity as Own,
+  parseCertificate,
+  readCertificates,
+} from '../../src/pki/index.ts';
+import { encodeSync } from '../../src/smime/encode.ts';
+import type { EncryptOptions, SignOptions } from '../../src/smime/encoder.ts';
+import { type DecodeResult, decode } from '../../src/smime/index.ts';
+import { asMail } from '../support/peers/artefact.ts';
+import { caFileName, type Identity, identityOf } from '../support/peers/identities.ts';
+import { runOk } from '../support/peers/run.ts';
+import type { Artefact, EncryptionCase, Peer, SignatureCase } from '../support/peers/types.ts';
+import { PeerError } from '../support/peers/types.ts';
+import { content, type Setting, startAll } from './matrix.ts';
+
+const head = Buffer.from('From: us@example.com\r\nTo: peer@example.com\r\nSubject: interop\r\n');
+const mail = Buffer.concat([head, content]);
+/** Above the limit up to which our encoder writes definite lengths; base64, so that it is signed as it is. */
+const large = Buffer.from(
+  'Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n' +
+    `${'QWxsIHdvcmsgYW5kIG5vIHBsYXkgbWFrZXMgSmFjayBhIGR1bGwgYm95LiBBbGwgd29yayBh\r\n'.repeat(25_000)}`,
+);
+
+function encryptionTo(recipient: string): EncryptionCase {
+  const keyManagement = { kind: 'rsa-pkcs1' } as const;
+  return { type: 'encryption', id: '', stage: 'issue2', keyManagement, recipient, cipher: 'AES-256-CBC' };
+}
+
+function signatureOf(form: 'opaque' | 'detached'): SignatureCase {
+  const base = { type: 'signature', id: '', stage: 'issue2', signer: 'rsa-2048', scheme: 'pkcs1' } as const;
+  return { ...base, digest: 'SHA-256', form, attributes: true };
+}
+
+describe('whole mails', () => {
+  let setting: Setting;
+
+  before(async () => {
+    setting = await startAll();
+  });
+  after(() => setting.close());
+
+  const identity = (name: string): Identity => identityOf(setting.identities, name);
+  const own = (name: string): Own =>
+    createIdentity(name, [parseCertificate(identity(name).der)], createPrivateKey(identity(name).keyPem));
+  const read = async (message: Buffer, ...names: string[]): Promise<DecodeResult> => {
+    const trust = { anchors: readCertificates(await readFile(join(setting.folder, caFileName))) };
+    return await decode(message, { identities: names.map(own), trust, at: new Date() });
+  };
+  const encrypt = (...names: string[]): EncryptOptions => ({
+    recipients: names.map((name) => own(name).certificate),
+    contentEncryption: 'aes-256-cbc',
+    keyTransport: 'pkcs1',
+  });
+  const sign = (form: 'opaque' | 'detached'): SignOptions => ({
+    identity: own('rsa-2048'),
+    form,
+    digest: 'sha256',
+    scheme: 'pkcs1',
+    at: new Date(),
+  });
+  const openssl = (args: string[], input: Buffer) => runOk('openssl', ['cms', ...args], { input });
+  const ca = () => join(setting.folder, caFileName);
+  /** The peers that are installed; in CI all must be. */
+  const peers = (t: TestContext): Peer[] => {
+    for (const { name, missing } of setting.absent) t.diagnostic(`without ${name}: ${missing}`);
+    if (process.env.CI === 'true') assert.deepEqual(setting.absent, []);
+    if (setting.peers.length === 0) t.skip('no peer is installed');
+    return setting.peers;
+  };
+
+  for (const form of ['opaque', 'detached'] as const) {
+    it(`openssl opens what we signed (${form}) and encrypted`, async () => {
+      const message = encodeSync(mail, { sign: sign(form), encrypt: encrypt('rsa-3072') });
+      const { certFile, keyFile } = identity('rsa-3072');
+      const inner = await openssl(['-decrypt', '-binary', '-recip', certFile, '-inkey', keyFile], message);
+      // for a detached signature openssl makes line ends LF, unless told otherwise
+      const lines = form === 'detached' ? '-crlfeol' : '-binary';
+      const got = await openssl(['-verify', lines, '-CAfile', ca()], inner);
+      assert.deepEqual(got, content);
+    });
+
+    it(`we open what openssl signed (${form}), encrypted and signed again`, async () => {
+      const { certFile, keyFile } = identity('ec-p256');
+      const signer = ['-sign', '-binary', '-crlfeol', '-signer', certFile, '-inkey', keyFile];
+      const how = form === 'opaque' ? ['-nodetach'] : [];
+      const inner = await openssl([...signer, ...how], content);
+      const to = identity('rsa-3072').certFile;
+      const middle = await openssl(['-encrypt', '-binary', '-crlfeol', '-aes256', '-recip', to], inner);
+      // openssl leaves LF in base64, and its own reader then fails on what it has signed
+      const canonical = Buffer.from(middle.toString('latin1').replace(/\r?\n/g, '\r\n'), 'latin1');
+      const outer = await openssl([...signer, ...how], canonical);
+      const found = await read(outer, 'rsa-3072');
+      assert.equal(found.verdict.error, null);
+      assert.deepEqual(found.content, content);
+      assert.equal(found.verdict.signature, 'valid');
+      assert.equal(found.verdict.layers.length, 3);
+      assert.equal(found.verdict.layers[1]?.type, 'enveloped-data');
+    });
+  }
+
+  it('each recipient of several opens it, in both directions', async (t) => {
+    const names = ['rsa-2048', 'rsa-3072', 'rsa-4096'];
+    const ours = encodeSync(mail, { encrypt: encrypt(...names) });
+    const files = names.flatMap((name) => ['-recip', identity(name).certFile]);
+    const theirs = await openssl(['-encrypt', '-binary', '-aes128', ...files], content);
+    for (const name of names) {
+      const found = await read(theirs, name);
+      assert.deepEqual(found.content, content, name);
+      for (const peer of peers(t)) {
+        const each = encryptionTo(name);
+        if (peer.can(each, 'read') !== true) continue;
+        assert.deepEqual(
+          await peer.read(each, { form: 'mail', octets: ours }),
+          content,
+          `${peer.name}, ${name}`,
+        );
+      }
+    }
+  });
+
+  it('several signers are each verified', async () => {
+    const signers = ['rsa-2048', 'ec-p256', 'ec-p521'].flatMap((name) => [
+      '-signer',
+      identity(name).certFile,
+      '-inkey',
+      identity(name).keyFile,
+    ]);
+    for (const how of [['-nodetach'], []]) {
+      const found = await read(await openssl(['-sign', '-binary', '-crlfeol', ...how, ...signers], content));
+      assert.equal(found.verdict.signature, 'valid');
+      const [layer] = found.verdict.layers;
+      assert.equal(layer !== undefined && 'signers' in layer ? layer.signers.length : 0, 3);
+    }
+  });
+
+  it('every peer reads our large mails, which have indefinite lengths', async (t) => {
+    const whole = Buffer.concat([head, large]);
+    const encrypted: Artefact = { form: 'mail', octets: encodeSync(whole, { encrypt: encrypt('rsa-2048') }) };
+    const opaque: Artefact = { form: 'mail', octets: encodeSync(whole, { sign: sign('opaque') }) };
+    const detached: Artefact = { form: 'mail', octets: encodeSync(whole, { sign: sign('detached') }) };
+    for (const peer of peers(t)) {
+      const readAll = async (each: EncryptionCase | SignatureCase, message: Artefact) =>
+        assert.ok((await peer.read(each, message)).equals(large), `${peer.name}: ${each.type}`);
+      await readAll(encryptionTo('rsa-2048'), encrypted);
+      await readAll(signatureOf('opaque'), opaque);
+      await readAll(signatureOf('detached'), detached);
+    }
+  });
+
+  it("we read every peer's large messages, streamed by openssl as well", async (t) => {
+    for (const peer of peers(t)) {
+      for (const each of [encryptionTo('rsa-2048'), signatureOf('opaque'), signatureOf('detached')]) {
+        const cases =
+          peer.name === 'NSS' && each.type === 'encryption'
+            ? { ...each, cipher: 'AES-128-CBC' as const }
+            : each;
+        const found = await read(asMail(await peer.write(cases, large)), 'rsa-2048');
+        assert.equal(found.verdict.error, null, peer.name);
+        assert.ok(found.content?.equals(large), `${peer.name}: ${each.type}`);
+      }
+    }
+    const { certFile } = identity('rsa-2048');
+    const streamed = await openssl(['-encrypt', '-stream', '-binary', '-aes256', '-recip', certFile], large);
+    assert.ok((await read(streamed, 'rsa-2048')).content?.equals(large));
+  });
+
+  it('a changed octet is noticed by us and by every peer', async (t) => {
+    for (const form of ['opaque', 'detached'] as const) {
+      // in detached form the content is readable in the mail, in opaque form inside the base64 of the CMS object
+      const message = encodeSync(mail, { sign: sign(form) });
+      const changed = form === 'detached' ? changeText(message) : changeBase64(message);
+      const found = await read(changed);
+      assert.equal(found.verdict.signature, 'invalid');
+      for (const peer of peers(t)) {
+        const artefact: Artefact = { form: 'mail', octets: changed };
+        await assert.rejects(peer.read(signatureOf(form), artefact), PeerError, `${peer.name}, ${form}`);
+      }
+    }
+  });
+
+  it('openssl reads the mail as a file with LF line ends too', async () => {
+    const message = encodeSync(mail, { sign: sign('detached'), encrypt: encrypt('rsa-2048') });
+    const file = join(setting.folder, 'lf.eml');
+    await writeFile(file, message.toString('latin1').replaceAll('\r\n', '\n'), 'latin1');
+    const { certFile, keyFile } = identity('rsa-2048');
+    const inner = await openssl(
+      ['-decrypt', '-binary', '-in', file, '-recip', certFile, '-inkey', keyFile],
+      Buffer.alloc(0),
+    );
+    assert.deepEqual(await openssl(['-verify', '-crlfeol', '-CAfile', ca()], inner), content);
+    const found = await read(await readFile(file), 'rsa-2048');
+    assert.equal(found.verdict.signature, 'valid');
+  });
+});
+
+function changeText(message: Buffer): Buffer {
+  return Buffer.from(message.toString('latin1').replace('lazy dog', 'lazy cat'), 'latin1');
+}
+
+/** Changes the content inside the CMS object of an opaque signature. */
+function changeBase64(message: Buffer): Buffer {
+  const text = message.toString('latin1');
+  const at = text.indexOf('\r\n\r\n') + 4;
+  const cms = Buffer.from(text.slice(at), 'base64').toString('latin1').replace('lazy dog', 'lazy cat');
+  const encoded = Buffer.from(cms, 'latin1').toString('base64').replace(/.{76}/g, '$&\r\n');
+  return Buffer.from(`${text.slice(0, at)}${encoded}\r\n`, 'latin1');
+}
