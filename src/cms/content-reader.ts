@@ -1,6 +1,5 @@
 import { SealpostError } from '../errors.ts';
 import type { Sink } from '../message/sink.ts';
-import type { Certificate } from '../pki/certificate.ts';
 import type { Action, BerHandler } from './ber-stream.ts';
 import type { RandomBytes } from './ciphers.ts';
 import type { CmsHead, CmsTail } from './facts.ts';
@@ -21,8 +20,6 @@ export interface CmsHandlers {
 
 export interface CmsOptions extends DecryptionKeys {
   limits?: Partial<CmsLimits>;
-  /** More certificates among which signers are looked for. */
-  certificates?: readonly Certificate[];
   /** Detached content, already digested by the caller (`ContentDigests`). */
   detached?: DetachedContent;
   /** Allow AES-GCM and its like inside EnvelopedData, against RFC 5083 (threats S4). */

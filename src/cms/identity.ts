@@ -24,6 +24,8 @@ export interface DecryptionKeys {
   keyEncryptionKeys?: readonly KeyEncryptionKey[];
   /** Tried in turn for a PasswordRecipientInfo. */
   passwords?: readonly { name: string; password: Buffer }[];
+  /** More certificates among which signers and the originators of static keys are looked for. */
+  certificates?: readonly Certificate[];
 }
 
 const computed = new WeakMap<Certificate, Buffer>();

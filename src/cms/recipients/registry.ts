@@ -1,4 +1,5 @@
 import type { Element } from '../../asn1/index.ts';
+import { readKeyAgree } from './key-agree.ts';
 import { readKeyTrans } from './key-trans.ts';
 import type { Recipient } from './recipient.ts';
 
@@ -8,12 +9,12 @@ type ReadRecipient = (element: Element) => Recipient[];
  * `RecipientInfo ::= CHOICE { ktri, kari [1], kekri [2], pwri [3], ori [4] }` (RFC 5652 section 6.2).
  * A new kind is a file of its own and a line here.
  */
-const readers = new Map<string, { kind: string; read: ReadRecipient }>([
-  ['0:16', { kind: 'key-trans', read: readKeyTrans }],
+const readers = new Map<string, ReadRecipient>([
+  ['0:16', readKeyTrans],
+  ['2:1', readKeyAgree],
 ]);
 
 const otherKinds = new Map([
-  ['2:1', 'key-agree'],
   ['2:2', 'kek'],
   ['2:3', 'password'],
   ['2:4', 'other'],
@@ -22,8 +23,8 @@ const otherKinds = new Map([
 /** Reads one RecipientInfo; a kind that is not known is listed and never matches. */
 export function readRecipientInfo(element: Element): Recipient[] {
   const key = `${element.cls}:${element.tag}`;
-  const reader = readers.get(key);
-  if (reader !== undefined) return reader.read(element);
+  const read = readers.get(key);
+  if (read !== undefined) return read(element);
   const kind = [...otherKinds].find(([tag]) => tag === key)?.[1] ?? 'other';
   return [
     {

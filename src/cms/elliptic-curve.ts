@@ -1,0 +1,44 @@
+import { createPublicKey, diffieHellman, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { bitString, Cursor, oids, parse, tags } from '../asn1/index.ts';
+import * as der from '../asn1/writer.ts';
+import { SealpostError } from '../errors.ts';
+import type { PublicKeyInfo } from '../pki/public-key.ts';
+
+/** ECDH and X25519 / X448: the sender's key is on the curve of the recipient's certificate. */
+export function isCurveAgreement(algorithm: string): boolean {
+  return algorithm === oids.ecPublicKey || algorithm === oids.x25519 || algorithm === oids.x448;
+}
+
+/** A public key of the same algorithm and curve as another one; OpenSSL checks that the point is on it. */
+function samePublicKey(like: PublicKeyInfo, octets: Buffer): KeyObject {
+  const algorithm = der.sequence(der.oid(like.algorithm), ...(like.parameters ? [like.parameters] : []));
+  const key = der.sequence(algorithm, der.bitString(octets));
+  return createPublicKey({ key, format: 'der', type: 'spki' });
+}
+
+/**
+ * The shared secret.
+ * @param own the certificate's key, which names the curve
+ * @param publicKey content of the originator's BIT STRING
+ * @throws Error for a point that is not on the curve, or the point at infinity (threats S5)
+ */
+export function agreeOnCurve(privateKey: KeyObject, own: PublicKeyInfo, publicKey: Buffer): Buffer {
+  return diffieHellman({ privateKey, publicKey: samePublicKey(own, publicKey) });
+}
+
+/** An ephemeral key on the curve of a certificate: the secret, and the content of the BIT STRING. */
+export function agreeEphemeralOnCurve(certificateKey: KeyObject): { secret: Buffer; publicKey: Buffer } {
+  const { privateKey, publicKey } = ephemeral(certificateKey);
+  const secret = diffieHellman({ privateKey, publicKey: certificateKey });
+  const info = new Cursor(parse(publicKey.export({ type: 'spki', format: 'der' })));
+  info.expect(tags.sequence);
+  return { secret, publicKey: Buffer.from(bitString(info.expect(tags.bitString)).octets) };
+}
+
+function ephemeral(key: KeyObject): { privateKey: KeyObject; publicKey: KeyObject } {
+  const curve = key.asymmetricKeyDetails?.namedCurve;
+  if (key.asymmetricKeyType === 'x25519') return generateKeyPairSync('x25519');
+  if (key.asymmetricKeyType === 'x448') return generateKeyPairSync('x448');
+  if (curve === undefined) throw new SealpostError('encode-recipient', 'an EC key without a named curve');
+  return generateKeyPairSync('ec', { namedCurve: curve });
+}

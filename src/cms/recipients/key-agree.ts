@@ -1,0 +1,144 @@
+import type { KeyObject } from 'node:crypto';
+import {
+  bitString,
+  Cursor,
+  children,
+  type Element,
+  octetString,
+  smallInteger,
+  tags,
+} from '../../asn1/index.ts';
+import { SealpostError } from '../../errors.ts';
+import type { PublicKeyInfo } from '../../pki/public-key.ts';
+import { type AlgorithmIdentifier, parametersOf, readAlgorithm } from '../algorithm-identifier.ts';
+import { type CertificateIdentifier, identifies, readIssuerAndSerial } from '../certificate-identifier.ts';
+import { agree, isDiffieHellman } from '../diffie-hellman.ts';
+import { agreeOnCurve, isCurveAgreement } from '../elliptic-curve.ts';
+import type { DecryptionKeys } from '../identity.ts';
+import { agreementByOid, deriveKek, type KeyAgreementInfo } from '../key-derivation.ts';
+import { type KeyWrap, readKeyWrap } from '../key-wrap.ts';
+import type { Opener, Recipient } from './recipient.ts';
+
+/** Everything that the recipients of one KeyAgreeRecipientInfo share. */
+interface Agreement {
+  originator: Originator;
+  ukm: Buffer | undefined;
+  algorithm: AlgorithmIdentifier;
+  info: KeyAgreementInfo | undefined;
+  wrap: KeyWrap | undefined;
+  /** The wrap's AlgorithmIdentifier as received. */
+  wrapEncoded: Buffer;
+}
+
+type Originator = { publicKey: Buffer } | { certificate: CertificateIdentifier };
+
+/**
+ * `KeyAgreeRecipientInfo ::= SEQUENCE { version, originator [0] EXPLICIT, ukm [1] EXPLICIT OPTIONAL,
+ * keyEncryptionAlgorithm, recipientEncryptedKeys SEQUENCE OF SEQUENCE { rid, encryptedKey } }` (RFC
+ * 5652 section 6.2.2): Diffie-Hellman (RFC 2631, 3370), ECDH (RFC 5753), X25519 and X448 (RFC 8418).
+ */
+export function readKeyAgree(element: Element): Recipient[] {
+  const cursor = new Cursor(element);
+  smallInteger(cursor.expect(tags.integer));
+  const originator = readOriginator(new Cursor(cursor.expect(0, 2)).next());
+  const material = cursor.optional(2, 1);
+  const ukm = material === undefined ? undefined : octetString(new Cursor(material).expect(tags.octetString));
+  const algorithm = readAlgorithm(cursor.expect(tags.sequence));
+  const keys = children(cursor.expect(tags.sequence), { maxElements: 10_000 });
+  cursor.done();
+  const parameters = parametersOf(algorithm);
+  const isWrap = parameters !== undefined && parameters.tag === tags.sequence;
+  const wrap = isWrap ? readKeyWrap(readAlgorithm(parameters)) : undefined;
+  const wrapEncoded = algorithm.parameters ?? Buffer.alloc(0);
+  const info = agreementByOid.get(algorithm.oid);
+  const agreement = { originator, ukm, algorithm, info, wrap, wrapEncoded };
+  return keys.map((key) => readRecipient(key, agreement));
+}
+
+/** `OriginatorIdentifierOrKey ::= CHOICE { issuerAndSerialNumber, subjectKeyIdentifier [0], originatorKey [1] }` */
+function readOriginator(element: Element): Originator {
+  if (element.cls === 2 && element.tag === 1) {
+    const cursor = new Cursor(element);
+    // Senders write the parameters, NULL, or nothing; the recipient's certificate has the ones that count.
+    cursor.expect(tags.sequence);
+    return { publicKey: bitString(cursor.expect(tags.bitString)).octets };
+  }
+  if (element.cls === 2 && element.tag === 0) {
+    const subjectKeyIdentifier = octetString(element).toString('hex');
+    return { certificate: { type: 'subject-key-identifier', subjectKeyIdentifier } };
+  }
+  return { certificate: readIssuerAndSerial(element) };
+}
+
+function readRecipient(element: Element, agreement: Agreement): Recipient {
+  const cursor = new Cursor(element);
+  const identifier = readRecipientIdentifier(cursor.next());
+  const encryptedKey = octetString(cursor.expect(tags.octetString));
+  cursor.done();
+  const { info, algorithm, wrap } = agreement;
+  const parameters: Record<string, string> = { wrap: wrap?.name ?? 'unknown' };
+  if (info !== undefined) parameters.kdf = `${info.kdf} ${info.digest}`;
+  return {
+    facts: {
+      kind: 'key-agree',
+      identifier,
+      keyEncryption: { name: info?.name ?? algorithm.oid, oid: algorithm.oid, parameters },
+      weak: wrap?.weak === undefined ? [] : [wrap.weak],
+    },
+    find: (keys) => findOpener(keys, identifier, encryptedKey, agreement),
+  };
+}
+
+/** `KeyAgreeRecipientIdentifier ::= CHOICE { issuerAndSerialNumber, rKeyId [0] { subjectKeyIdentifier, ... } }` */
+function readRecipientIdentifier(element: Element): CertificateIdentifier {
+  if (element.cls === 0) return readIssuerAndSerial(element);
+  const subjectKeyIdentifier = octetString(new Cursor(element).expect(tags.octetString)).toString('hex');
+  return { type: 'subject-key-identifier', subjectKeyIdentifier };
+}
+
+function findOpener(
+  keys: DecryptionKeys,
+  identifier: CertificateIdentifier,
+  encryptedKey: Buffer,
+  agreement: Agreement,
+): Opener | undefined {
+  const { info, wrap, wrapEncoded, ukm } = agreement;
+  if (info === undefined || wrap === undefined) return undefined;
+  const identity = keys.identities.find(
+    ({ certificate }) =>
+      identifies(identifier, certificate) && fits(info, certificate.publicKeyInfo.algorithm),
+  );
+  if (identity === undefined) return undefined;
+  const { name, privateKey, certificate } = identity;
+  return {
+    name,
+    recover: () => {
+      try {
+        const publicKey = originatorKey(agreement.originator, keys);
+        const secret = sharedSecret(privateKey, certificate.publicKeyInfo, publicKey);
+        return wrap.unwrap(deriveKek(info, { secret, wrap, wrapEncoded, ukm }), encryptedKey);
+      } catch {
+        return undefined;
+      }
+    },
+  };
+}
+
+function fits(info: KeyAgreementInfo, algorithm: string): boolean {
+  return info.agreement === 'dh' ? isDiffieHellman(algorithm) : isCurveAgreement(algorithm);
+}
+
+/** Content of the BIT STRING of the originator's key: in the message, or in its certificate (static-static). */
+function originatorKey(originator: Originator, keys: DecryptionKeys): Buffer {
+  if ('publicKey' in originator) return originator.publicKey;
+  const found = keys.certificates?.find((candidate) => identifies(originator.certificate, candidate));
+  if (found === undefined)
+    throw new SealpostError('decrypt-failed', "the originator's certificate is missing");
+  return found.publicKeyInfo.key;
+}
+
+function sharedSecret(privateKey: KeyObject, own: PublicKeyInfo, publicKey: Buffer): Buffer {
+  return isDiffieHellman(own.algorithm)
+    ? agree(privateKey, publicKey)
+    : agreeOnCurve(privateKey, own, publicKey);
+}
