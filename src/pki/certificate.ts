@@ -94,7 +94,7 @@ export class Certificate {
     this.der = der;
     this.tbs = raw(tbs);
     this.signatureAlgorithm = reading('signatureAlgorithm', () => readAlgorithm(outer.expect(tags.sequence)));
-    this.signature = reading('signature', () => bitString(outer.expect(tags.bitString)).octets);
+    this.signature = reading('signature', () => wholeOctets(outer.expect(tags.bitString)));
     reading('certificate', () => outer.done());
     const cursor = new Cursor(tbs);
     this.version = reading('version', () => readVersion(cursor));
@@ -260,6 +260,13 @@ function expectSequence(element: Element): Element {
     throw malformedCertificate('certificate', 'it does not begin with a SEQUENCE');
   }
   return element;
+}
+
+/** The octets of a BIT STRING that has whole octets, as signatures have. */
+function wholeOctets(element: Element): Buffer {
+  const { octets, unusedBits } = bitString(element);
+  if (unusedBits !== 0) throw malformedCertificate('signature', 'it does not end with an octet');
+  return octets;
 }
 
 function readVersion(cursor: Cursor): number {

@@ -1,8 +1,8 @@
 import {
   bitString,
   Cursor,
-  content,
   type Element,
+  Header,
   integer,
   oids,
   parse,
@@ -165,47 +165,84 @@ export class Crl {
    * @param issuer canonical name of the certificate's issuer, which an indirect list needs
    */
   find(issuer: string, serialNumber: Buffer): CrlEntry | undefined {
-    return this.#entries().byCertificate.get(entryKey(issuer, serialNumber));
+    const at = this.#entries().byIssuer.get(issuer)?.get(serialNumber.toString('latin1'));
+    return at === undefined ? undefined : reading('CRL entry', () => this.#entryAt(at));
   }
 
   #integerExtension(name: 'cRLNumber' | 'deltaCRLIndicator'): () => bigint | undefined {
     return lazy(() => decodeExtension(this.extensions, oids[name], name, (value) => integer(parse(value))));
   }
 
-  #readEntries(): { byCertificate: Map<string, CrlEntry>; understood: boolean } {
-    const byCertificate = new Map<string, CrlEntry>();
-    let allUnderstood = true;
+  /** One pass over lists that may have a million entries: only where each is, the rest when it is asked for. */
+  #readEntries(): { byIssuer: Map<string, Map<string, number>>; understood: boolean } {
+    const byIssuer = new Map<string, Map<string, number>>();
+    let understood = true;
+    if (this.#revoked === undefined) return { byIssuer, understood };
+    const { source, contentStart, contentEnd } = this.#revoked;
+    const header = new Header();
+    const expect = (tag: number, at: number, limit: number): number => {
+      const fits =
+        header.read(source, at, limit) && header.cls === 0 && header.tag === tag && header.length >= 0;
+      const end = header.contentStart + header.length;
+      if (!fits || end > limit) throw malformedCertificate('CRL', `a wrong entry at offset ${at}`);
+      return end;
+    };
     // In an indirect list an entry's issuer holds for those that follow it (section 5.3.3).
-    let issuer = this.issuerName.canonical;
-    if (this.#revoked === undefined) return { byCertificate, understood: true };
-    const cursor = new Cursor(this.#revoked);
-    while (!cursor.atEnd) {
-      if (byCertificate.size >= mostEntries)
-        throw malformedCertificate('CRL', `more than ${mostEntries} entries`);
-      const entry = new Cursor(cursor.expect(tags.sequence));
-      const serial = content(entry.expect(tags.integer));
-      const revokedAt = time(entry.next());
-      const list = entry.optional(0, tags.sequence);
-      const extensions = list === undefined ? undefined : readExtensions(list);
-      if (extensions !== undefined) {
-        for (const { oid, critical } of extensions.values()) {
-          if (critical && !understoodInEntries.has(oid)) allUnderstood = false;
-        }
-        issuer = entryIssuer(extensions) ?? issuer;
+    let current = entriesOf(byIssuer, this.issuerName.canonical);
+    let count = 0;
+    // Most entries have the same few extensions.
+    const known = new Map<string, { understood: boolean; issuer: string | undefined }>();
+    for (let at = contentStart; at < contentEnd; ) {
+      if (++count > mostEntries) throw malformedCertificate('CRL', `more than ${mostEntries} entries`);
+      const end = expect(tags.sequence, at, contentEnd);
+      const serialStart = header.contentStart;
+      const serialEnd = expect(tags.integer, serialStart, end);
+      const serial = source.toString('latin1', header.contentStart, serialEnd);
+      if (!header.read(source, serialEnd, end))
+        throw malformedCertificate('CRL', `a wrong entry at offset ${at}`);
+      const extensionsStart = header.contentStart + header.length;
+      if (extensionsStart < end) {
+        const octets = source.toString('latin1', extensionsStart, end);
+        const facts =
+          known.get(octets) ?? extensionFacts(readElement(source.subarray(0, end), extensionsStart));
+        if (known.size < mostKnown) known.set(octets, facts);
+        understood &&= facts.understood;
+        if (facts.issuer !== undefined) current = entriesOf(byIssuer, facts.issuer);
       }
-      byCertificate.set(entryKey(issuer, serial), { revokedAt, reason: entryReason(extensions) });
+      current.set(serial, at);
+      at = end;
     }
-    return { byCertificate, understood: allUnderstood };
+    return { byIssuer, understood };
   }
+
+  #entryAt(at: number): CrlEntry {
+    const entry = new Cursor(readElement(this.#revoked?.source ?? this.der, at));
+    entry.expect(tags.integer);
+    const revokedAt = time(entry.next());
+    const list = entry.optional(0, tags.sequence);
+    return { revokedAt, reason: entryReason(list === undefined ? undefined : readExtensions(list)) };
+  }
+}
+
+const mostKnown = 1000;
+
+function entriesOf(byIssuer: Map<string, Map<string, number>>, issuer: string): Map<string, number> {
+  const known = byIssuer.get(issuer) ?? new Map<string, number>();
+  byIssuer.set(issuer, known);
+  return known;
+}
+
+function extensionFacts(list: Element): { understood: boolean; issuer: string | undefined } {
+  const extensions = readExtensions(list);
+  const understood = [...extensions.values()].every(
+    ({ oid, critical }) => !critical || understoodInEntries.has(oid),
+  );
+  return { understood, issuer: entryIssuer(extensions) };
 }
 
 /** Reads one DER list. @throws SealpostError `certificate-malformed` */
 export function parseCrl(der: Buffer): Crl {
   return new Crl(der);
-}
-
-function entryKey(issuer: string, serialNumber: Buffer): string {
-  return `${serialNumber.toString('hex')} ${issuer}`;
 }
 
 function entryIssuer(extensions: ReadonlyMap<string, Extension>): string | undefined {

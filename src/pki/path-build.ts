@@ -87,10 +87,21 @@ export function* findPaths(
       return; // A root needs nothing above it.
     }
     if (path.length >= limits.maxLength) return;
-    for (const issuer of issuers.of(last)) {
+    for (const issuer of issuersOf(last)) {
       if (path.some((used) => isSameEntity(used, issuer))) continue;
       signatures.step();
       if (mayHaveSigned(last, issuer)) yield* extend([...path, issuer]);
+    }
+  }
+
+  /** A certificate that can not be read leads nowhere; that must not spoil the ways beside it. */
+  function issuersOf(certificate: Certificate): Certificate[] {
+    try {
+      return issuers.of(certificate);
+    } catch (error) {
+      if (!(error instanceof SealpostError)) throw error;
+      note('certificate-malformed', certificate, error.message);
+      return [];
     }
   }
 

@@ -38,10 +38,10 @@ export function validatePath(leaf: Certificate, options: PathOptions): PathResul
       if (result.trusted) return result;
       failure ??= result;
     }
+    return failure ?? noted ?? withoutPath(leaf);
   } catch (error) {
     return failureOf([leaf], error);
   }
-  return failure ?? noted ?? withoutPath(leaf);
 }
 
 function tryPath(

@@ -5,12 +5,14 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
+import fc from 'fast-check';
 import { oids } from '../../src/asn1/index.ts';
 import * as der from '../../src/asn1/writer.ts';
 import {
   type Certificate,
   type PathOptions,
   type PathReason,
+  parseCertificate,
   parseCrl,
   validatePath,
 } from '../../src/pki/index.ts';
@@ -363,6 +365,37 @@ describe('path validation', () => {
     const result = validate(leaf.certificate, { intermediates, requireExplicitPolicy: true });
     assert.equal(result.reason, null, result.message);
     assert.equal(result.policies.length, 20);
+  });
+});
+
+describe('path validation of damaged certificates', () => {
+  it('never throws, and trusts no leaf but the one that was signed', () => {
+    const leaf = sub.issue({ email: 'a@example.com' }).certificate;
+    const damaged = (original: Buffer) =>
+      fc.tuple(fc.nat(original.length - 1), fc.integer({ min: 1, max: 255 })).map(([at, change]) => {
+        const octets = Buffer.from(original);
+        octets[at] = (octets[at] ?? 0) ^ change;
+        return octets;
+      });
+    const parsed = (octets: Buffer): Certificate | undefined => {
+      try {
+        return parseCertificate(octets);
+      } catch {
+        return undefined;
+      }
+    };
+    fc.assert(
+      fc.property(damaged(leaf.der), damaged(sub.certificate.der), (leafOctets, issuerOctets) => {
+        const wrongLeaf = parsed(leafOctets);
+        if (wrongLeaf !== undefined) assert.equal(validate(wrongLeaf).trusted, false);
+        const wrongIssuer = parsed(issuerOctets);
+        if (wrongIssuer === undefined) return;
+        // A key that still fits would mean that a certificate with a broken signature was taken.
+        assert.equal(validate(leaf, { intermediates: [wrongIssuer] }).trusted, false);
+        assert.equal(validate(leaf, { intermediates: [wrongIssuer, sub.certificate] }).trusted, true);
+      }),
+      { numRuns: Number(process.env.FUZZ_RUNS ?? 300) },
+    );
   });
 });
 
