@@ -9,6 +9,7 @@ import { run, type Script, scripts } from './scripts.ts';
 import type { LocalSpool } from './spool.ts';
 import type {
   DecodedOutcome,
+  DecodedRefs,
   Facts,
   Fetched,
   Flow,
@@ -73,6 +74,7 @@ export class RedisFlow implements Flow {
       content.sealed ?? '',
       octetsToken(result.ref),
       result.sealed,
+      JSON.stringify({ content: content.ref, result: result.ref }),
     ];
     for (const destination of outcome.destinations) {
       const handoff: HandoffJob = {
@@ -93,7 +95,7 @@ export class RedisFlow implements Flow {
     if (taken === 0 && content.ref.kind === 'file') await spool.remove(content.ref);
   }
 
-  async handedOff(job: HandoffJob, facts: Facts): Promise<{ delivered: boolean }> {
+  async handedOff(job: HandoffJob, facts: Facts, holdUntil = 0): Promise<{ delivered: boolean }> {
     const now = Date.now();
     const reply = await this.#run(scripts.handedOff, [
       now,
@@ -102,8 +104,15 @@ export class RedisFlow implements Flow {
       eventLine({ type: 'handed-off', at: now, facts: { destination: job.destination, ...facts } }),
       eventLine({ type: 'delivered', at: now, facts: {} }),
       this.#parts.keepOriginal,
+      holdUntil,
     ]);
     return { delivered: (await this.#release(reply)) === 1 };
+  }
+
+  async contentOf(id: string): Promise<DecodedRefs | null> {
+    const { redis, keys } = this.#parts;
+    const refs = await guarded('flow', redis.hget(keys.message(id), 'c'));
+    return refs === null ? null : JSON.parse(refs);
   }
 
   async sent(job: OutboundJob, facts: Facts): Promise<void> {
@@ -118,7 +127,14 @@ export class RedisFlow implements Flow {
   ): Promise<void> {
     const work = workName(queue, job);
     const event = this.#event(job.id, 'suspended', { reason, work, ...facts });
-    await this.#run(scripts.suspend, [...event, reason, work, queue, JSON.stringify(job)]);
+    await this.#run(scripts.suspend, [
+      ...event,
+      reason,
+      work,
+      queue,
+      // Attempts are counted from the beginning when it is resumed.
+      JSON.stringify({ ...job, untried: undefined }),
+    ]);
   }
 
   async resume(id: string, by?: string): Promise<boolean> {

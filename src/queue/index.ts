@@ -12,7 +12,7 @@ import { type Keys, keysOf } from './keys.ts';
 import { RedisLedger } from './ledger.ts';
 import { privateServerUrl } from './private-server.ts';
 import { BullQueues, prepareQueues } from './queues.ts';
-import { openValue, type SpoolKey, sealValue } from './seal.ts';
+import { deriveKey, openValue, type SpoolKey, sealValue } from './seal.ts';
 import { LocalSpool } from './spool.ts';
 import { SpoolFolder } from './spool-file.ts';
 import { loadSpoolKey } from './spool-key.ts';
@@ -30,6 +30,10 @@ export interface QueueRoom {
   flow: Flow;
   queues: Queues;
   sweep(): Promise<SweepResult>;
+  /** A key of 32 octets for another purpose, derived from the spool key (HKDF, RFC 5869). */
+  deriveKey(purpose: string): Buffer;
+  /** Another connection to the same server, for whoever closes it. */
+  connect(name: string): Redis;
   /** Seals a small JSON value; `context` says what it is, and opens it only for the same one. */
   seal(context: string, value: unknown): Buffer;
   /** `spool-corrupt` when it was changed or is for another context. */
@@ -107,6 +111,8 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     flow,
     queues,
     sweep: sweepNow,
+    deriveKey: (purpose) => deriveKey(key, purpose),
+    connect: (name) => connect(target, 'producer', log, name),
     seal: (context, value) => sealValue(key, context, value),
     unseal: (context, sealed) => openValue(key, context, sealed),
     close: () => {

@@ -80,17 +80,12 @@ export class RedisLedger implements Ledger {
     const index = this.#indexOf(query);
     const start = parseCursor(query.cursor);
     const messages: MessageRecord[] = [];
-    for (let skip = 0; ; skip += batchSize) {
+    // Little more than a page at first; when filters or equal times leave it short, more at a time.
+    let batch = Math.min(limit + 10, batchSize);
+    for (let skip = 0; ; ) {
       const page = await guarded(
         'ledger',
-        this.#redis.zrevrangebyscore(
-          index,
-          start?.at ?? '+inf',
-          query.since ?? '-inf',
-          'LIMIT',
-          skip,
-          batchSize,
-        ),
+        this.#redis.zrevrangebyscore(index, start?.at ?? '+inf', query.since ?? '-inf', 'LIMIT', skip, batch),
       );
       const records = await Promise.all(page.map((id) => this.get(id)));
       for (const record of records) {
@@ -102,7 +97,9 @@ export class RedisLedger implements Ledger {
         messages.push(record);
         if (messages.length === limit) return { messages, cursor: `${record.receivedAt}.${record.id}` };
       }
-      if (page.length < batchSize) return { messages, cursor: null };
+      if (page.length < batch) return { messages, cursor: null };
+      skip += batch;
+      batch = batchSize;
     }
   }
 

@@ -8,7 +8,6 @@ import { connect, disconnect, guarded, type RedisTarget, redisError } from './co
 import type { Keys } from './keys.ts';
 import { type RetrySchedule, retryDelay } from './retry.ts';
 import type {
-  Facts,
   Flow,
   JobHandler,
   JobOutcome,
@@ -139,16 +138,21 @@ export class BullQueues implements Queues {
       jobsDone.inc({ queue: name, outcome: 'suspend' });
       return await flow.suspend(name, data, 'worker-crashed', { starts: job.attemptsStarted - 1 });
     }
-    const attempt = job.attemptsMade + 1;
+    const untried = 'untried' in data ? (data.untried ?? 0) : 0;
+    const attempt = job.attemptsMade + 1 - untried;
     const last = attempt >= retry.attempts;
     const outcome = await this.#attempt(name, data, () => handler(data, { attempt, last, signal }));
     if ('done' in outcome) {
       jobsDone.inc({ queue: name, outcome: 'done' });
       return;
     }
+    if ('retry' in outcome && outcome.untried === true) {
+      await job.updateData({ ...data, untried: untried + 1 });
+      throw new RetryLater(outcome.retry, outcome.after ?? retryDelay(attempt, retry));
+    }
     if ('retry' in outcome && !last) {
       jobsDone.inc({ queue: name, outcome: 'retry' });
-      return await this.#retry(name, data, outcome.retry, outcome.facts ?? {}, attempt);
+      return await this.#retry(name, data, outcome, attempt);
     }
     jobsDone.inc({ queue: name, outcome: 'suspend' });
     if ('suspend' in outcome) return await flow.suspend(name, data, outcome.suspend, outcome.facts);
@@ -175,12 +179,11 @@ export class BullQueues implements Queues {
   async #retry(
     queue: QueueName,
     data: { id: string },
-    reason: string,
-    more: Facts,
+    { retry: reason, facts: more = {}, after = 0 }: Extract<JobOutcome, { retry: string }>,
     attempt: number,
   ): Promise<never> {
     const { ledger, retry } = this.#parts;
-    const delay = retryDelay(attempt, retry);
+    const delay = Math.max(retryDelay(attempt, retry), Math.min(after, retry.maxDelay));
     const facts = { queue, reason, attempt, delay, ...more };
     await ledger.note(data.id, { type: 'retried', at: Date.now(), facts });
     throw new RetryLater(reason, delay);

@@ -5,7 +5,8 @@
  * A record is one hash: `r` facts that never change (JSON), `s` state, `a` and `u` when received and updated, `b`
  * mailbox, `p` partner, `x` reason, `e` events (a JSON line each), `k` its octets (`i:ID` in Redis, `f:ID` file, the
  * original first), `n` hand-offs that are left, `d:NAME` set while that destination is one of them, `w:NAME` data of a
- * suspended job (queue, line feed, JSON), `g` how often it was resumed.
+ * suspended job (queue, line feed, JSON), `g` how often it was resumed, `c` references of content and result (JSON),
+ * `h` until when they are held for somebody who got a URL.
  */
 import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
@@ -44,18 +45,15 @@ local function move(id, from, to, received)
   if from then rcall('ZREM', P .. ':ix:s:' .. from, id) end
 end
 local finished = { delivered = true, sent = true, terminated = true }
--- Lets go of octets (field k) from the number given on; returns the files that nobody needs any more.
-local function release(id, tokens, first, files)
-  local at, values = 0, {}
+-- Lets go of octets (as in field k); returns the files that nobody needs any more.
+local function release(id, tokens, files)
+  local values = {}
   for kind, object in string.gmatch(tokens or '', '(%a):(%w+)') do
-    at = at + 1
-    if at >= first then
-      if kind == 'i' then
-        values[#values + 1] = P .. ':o:' .. object
-      else
-        rcall('SREM', P .. ':f:' .. object, id)
-        if rcall('EXISTS', P .. ':f:' .. object) == 0 then files[#files + 1] = object end
-      end
+    if kind == 'i' then
+      values[#values + 1] = P .. ':o:' .. object
+    else
+      rcall('SREM', P .. ':f:' .. object, id)
+      if rcall('EXISTS', P .. ':f:' .. object) == 0 then files[#files + 1] = object end
     end
   end
   if #values > 0 then rcall('UNLINK', unpack(values)) end
@@ -137,8 +135,8 @@ return result
 );
 
 /**
- * now, id, event, partner or '', token and value of the content, token and value of the result, then name and job for
- * each destination. Returns 0 when the message has moved on already.
+ * now, id, event, partner or '', token and value of the content, token and value of the result, references of both, then
+ * name and job for each destination. Returns 0 when the message has moved on already.
  */
 const decoded = script(
   records,
@@ -151,13 +149,13 @@ if old[1] ~= 'received' then return 0 end
 keep_octets(id, ARGV[5], ARGV[6])
 keep_octets(id, ARGV[7], ARGV[8])
 local fields = { 's', 'decoded', 'u', now, 'e', joined(old[4], ARGV[3]), 'k', old[2] .. ' ' .. ARGV[5] .. ' ' .. ARGV[7],
-  'n', (#ARGV - 8) / 2 }
+  'n', (#ARGV - 9) / 2, 'c', ARGV[9] }
 if partner ~= '' then
   fields[#fields + 1] = 'p'
   fields[#fields + 1] = partner
   rcall('ZADD', P .. ':ix:p:' .. partner, old[3], id)
 end
-for at = 9, #ARGV, 2 do
+for at = 10, #ARGV, 2 do
   fields[#fields + 1] = 'd:' .. ARGV[at]
   fields[#fields + 1] = 1
   add_job('handoff', id .. '.' .. ARGV[at], ARGV[at + 1], now)
@@ -169,16 +167,19 @@ return 1
 );
 
 /**
- * now, id, destination, event, event if it was the last one, milliseconds that the original is kept. Returns -1 when
- * it was handed off there already, 0, or with the last one 1 and the files to remove.
+ * now, id, destination, event, event if it was the last one, milliseconds that the original is kept, time until which
+ * content and result are held (0: not at all). Returns -1 when it was handed off there already, 0, or with the last one
+ * 1 and the files to remove.
  */
 const handedOff = script(
   records,
   `
-local now, id, name, kept = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[6])
+local now, id, name, kept, hold = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[6]), tonumber(ARGV[7])
 local m = record(id)
-local old = rcall('HMGET', m, 'd:' .. name, 'n', 's', 'a', 'e', 'k')
+local old = rcall('HMGET', m, 'd:' .. name, 'n', 's', 'a', 'e', 'k', 'h')
 if not old[1] then return { -1 } end
+hold = math.max(hold, tonumber(old[7] or 0))
+if hold > 0 then rcall('HSET', m, 'h', string.format('%.0f', hold)) end
 local left = tonumber(old[2]) - 1
 if left > 0 then
   rcall('HDEL', m, 'd:' .. name, 'w:handoff.' .. name)
@@ -188,10 +189,21 @@ end
 rcall('HDEL', m, 'd:' .. name, 'w:handoff.' .. name, 'n', 'x')
 rcall('HSET', m, 's', 'delivered', 'u', now, 'e', joined(old[5], ARGV[4], ARGV[5]))
 move(id, old[3], 'delivered', old[4])
-if kept == 0 then return release(id, old[6], 1, { 1 }) end
-local original = string.match(old[6], '^i:(%w+)')
-if original then rcall('PEXPIRE', P .. ':o:' .. original, kept) end
-return release(id, old[6], 2, { 1 })
+local held = hold - tonumber(now)
+if held <= 0 then rcall('HDEL', m, 'c') end
+-- Values that are kept for a while end by themselves; files are swept when the time is over.
+local gone, at = {}, 0
+for kind, object in string.gmatch(old[6], '(%a):(%w+)') do
+  at = at + 1
+  local life = held
+  if at == 1 then life = kept end
+  if life <= 0 then
+    gone[#gone + 1] = kind .. ':' .. object
+  elseif kind == 'i' then
+    rcall('PEXPIRE', P .. ':o:' .. object, string.format('%.0f', life))
+  end
+end
+return release(id, table.concat(gone, ' '), { 1 })
 `,
 );
 
@@ -206,7 +218,7 @@ if not old[1] or finished[old[1]] then return { 0 } end
 rcall('HDEL', m, 'x', 'w:outbound')
 rcall('HSET', m, 's', 'sent', 'u', now, 'e', joined(old[3], ARGV[3]))
 move(id, old[1], 'sent', old[2])
-return release(id, old[4], 1, { 1 })
+return release(id, old[4], { 1 })
 `,
 );
 
@@ -272,7 +284,7 @@ end
 rcall('HDEL', m, 'n', 'x')
 rcall('HSET', m, 's', 'terminated', 'u', now, 'e', joined(old[3], ARGV[3]))
 move(id, old[1], 'terminated', old[2])
-return release(id, old[4], 1, { 1 })
+return release(id, old[4], { 1 })
 `,
 );
 
@@ -302,7 +314,7 @@ for _, id in ipairs(ids) do
   local m = record(id)
   local fields = rcall('HMGET', m, 'u', 'b', 'p', 'k')
   if tonumber(fields[1] or 0) < oldest then
-    release(id, fields[4], 1, files)
+    release(id, fields[4], files)
     rcall('ZREM', P .. ':ix:s:' .. state, id)
     rcall('ZREM', P .. ':ix:all', id)
     if fields[2] then rcall('ZREM', P .. ':ix:b:' .. fields[2], id) end

@@ -9,7 +9,14 @@
  * 1 octet that is 1 in the last chunk; it can not repeat, since each object has a salt and thus a key of its own.
  * Additional data: the id of the object.
  */
-import { createCipheriv, createDecipheriv, createHmac, type KeyObject, randomBytes } from 'node:crypto';
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  hkdfSync,
+  type KeyObject,
+  randomBytes,
+} from 'node:crypto';
 import { SealpostError } from '../errors.ts';
 
 /** Octets of plain text in a chunk of a stream. */
@@ -135,6 +142,11 @@ export class StreamOpener {
     }
     return plain;
   }
+}
+
+/** A key of 32 octets for another purpose than sealing (HKDF, RFC 5869). */
+export function deriveKey(key: SpoolKey, purpose: string): Buffer {
+  return Buffer.from(hkdfSync('sha256', key, Buffer.alloc(0), `sealpost ${purpose}`, 32));
 }
 
 /** Seals a small value as JSON; `context` says what it is and must be the same when it is opened. */

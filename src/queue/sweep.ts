@@ -69,10 +69,12 @@ async function isNeeded(
 ): Promise<boolean> {
   const owners = await guarded('sweep', redis.smembers(keys.fileOwners(id)));
   for (const owner of owners) {
-    const [state, octets, updated] = await guarded('sweep', redis.hmget(keys.message(owner), 's', 'k', 'u'));
+    const fields = await guarded('sweep', redis.hmget(keys.message(owner), 's', 'k', 'u', 'h'));
+    const [state, octets, updated, held] = fields;
     if (!octets?.split(' ').includes(`f:${id}`)) continue;
     if (state !== 'delivered' && state !== 'sent' && state !== 'terminated') return true;
     if (state === 'delivered' && Number(updated) + keepOriginal > now) return true;
+    if (Number(held) > now) return true;
   }
   return false;
 }

@@ -137,6 +137,8 @@ export interface HandoffJob {
   content: SpoolRef;
   /** The verdict and the outer header block, as sealed JSON. */
   result: SpoolRef;
+  /** Attempts that did not reach the destination and do not count. */
+  untried?: number;
 }
 
 /** Job of the queue "outbound". */
@@ -215,13 +217,23 @@ export interface DecodedOutcome {
   facts: Facts;
 }
 
+export interface DecodedRefs {
+  content: SpoolRef;
+  result: SpoolRef;
+}
+
 /** The steps of a message on its way, each one atomic and one round trip; a repeated step changes nothing. */
 export interface Flow {
   fetch(id: string, refs: SpoolRef[]): Promise<Fetched>;
   /** Stores content and result, queues one hand-off for each destination, records `decoded`. */
   decoded(job: InboundJob, outcome: DecodedOutcome): Promise<void>;
-  /** Records `handed-off`; with the last destination also `delivered`, and the octets go as retention says. */
-  handedOff(job: HandoffJob, facts: Facts): Promise<{ delivered: boolean }>;
+  /**
+   * Records `handed-off`; with the last destination also `delivered`, and the octets go as retention says. Content and
+   * result are held until `holdUntil` (milliseconds since the epoch) for a destination that was given a URL.
+   */
+  handedOff(job: HandoffJob, facts: Facts, holdUntil?: number): Promise<{ delivered: boolean }>;
+  /** The decoded content and its result, while they are kept. */
+  contentOf(id: string): Promise<DecodedRefs | null>;
   /** Records `sent` and removes the octets. */
   sent(job: OutboundJob, facts: Facts): Promise<void>;
   /** Records `suspended` with a reason code and keeps the job's data for `resume`. Workers return `{ suspend }` instead. */
@@ -255,7 +267,14 @@ export interface Ledger {
 /** What a handler made of a job. Reasons are error codes. What it throws counts as `retry`. */
 export type JobOutcome =
   | { done: true }
-  | { retry: string; facts?: Facts }
+  | {
+      retry: string;
+      facts?: Facts;
+      /** Milliseconds to wait at the least, when the other side said so. */
+      after?: number;
+      /** The other side was not even asked: the attempt does not count. */
+      untried?: boolean;
+    }
   | { suspend: string; facts?: Facts };
 
 export interface JobContext {

@@ -1,0 +1,352 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, fork } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import type {
+  InboundJob,
+  IntakeResult,
+  JobHandler,
+  JobOutcome,
+  MessageState,
+  QueueName,
+  QueueRoom,
+} from '../../src/queue/index.ts';
+import { accept, until } from '../support/messages.ts';
+import { openTestQueue } from '../support/queue.ts';
+import { startTestRedis, type TestRedis } from '../support/redis.ts';
+
+let server: TestRedis;
+let queue: QueueRoom;
+before(async () => {
+  server = await startTestRedis();
+  queue = await openTestQueue(server, {
+    spool: { inlineLimit: '1KiB' },
+    retry: { attempts: 3, firstDelay: '100ms', maxDelay: '100ms' },
+  });
+});
+after(async () => {
+  await queue.close();
+  await server.stop();
+});
+
+/** Runs a handler until the message has the state and no job is in hand. */
+async function work<N extends QueueName>(
+  name: N,
+  id: string,
+  state: MessageState,
+  handler: JobHandler<N>,
+): Promise<void> {
+  const worker = queue.queues.createWorker(name, handler, { concurrency: 4 });
+  await until(async () => (await queue.ledger.get(id))?.state === state);
+  await worker.close(5000);
+}
+
+async function decode(job: InboundJob, destinations: string[], content = 'decoded'): Promise<JobOutcome> {
+  const writer = queue.spool.create();
+  await writer.write(Buffer.from(content));
+  const rest = { result: Buffer.from('{}'), destinations, partner: 'acme', facts: {} };
+  await queue.flow.decoded(job, { content: writer, ...rest });
+  return { done: true };
+}
+
+async function send(from: QueueRoom, text: string): Promise<IntakeResult> {
+  const writer = from.intake.begin();
+  await writer.write(Buffer.from(text));
+  const envelope = { from: 'edi@example.net', to: ['partner@example.com'] };
+  const origin = { kind: 'command', detail: {} } as const;
+  return await from.intake.commitOutbound(writer, { partner: 'acme', origin, envelope, messageId: null });
+}
+
+async function events(id: string, from = queue): Promise<string[]> {
+  return (await from.ledger.get(id))?.events.map(({ type }) => type) ?? [];
+}
+
+/** No octets and no jobs are left behind by what has ended. */
+async function nothingLeft(): Promise<void> {
+  assert.deepEqual(await queue.redis.keys('{sealpost}:[of]:*'), []);
+  const spool = join(server.dataDir, 'spool');
+  const files = await readdir(spool, { recursive: true, withFileTypes: true }).catch(() => []);
+  assert.deepEqual(
+    files.filter((entry) => entry.isFile()),
+    [],
+  );
+  for (const name of ['inbound', 'handoff', 'outbound'])
+    assert.deepEqual(await queue.redis.keys(`{sealpost}:${name}:[io][0-9a-f]*[0-9a-f]`), []);
+}
+
+describe('a message on its way', () => {
+  for (const size of [100, 5000]) {
+    it(`goes through both queues to two destinations, ${size} octets`, async () => {
+      const octets = randomBytes(size);
+      const { id } = await accept(queue, octets);
+      await work('inbound', id, 'decoded', async (job, context) => {
+        assert.deepEqual([context.attempt, context.last], [1, false]);
+        const fetched = await queue.flow.fetch(job.id, [job.octets]);
+        assert.equal(fetched.state, 'received');
+        assert.deepEqual(fetched.octets[0] ?? (await queue.spool.read(job.octets)), octets);
+        return await decode(job, ['one', 'two'], octets.toString('hex'));
+      });
+      const delivered: boolean[] = [];
+      await work('handoff', id, 'delivered', async (job) => {
+        assert.equal((await queue.spool.read(job.content)).toString(), octets.toString('hex'));
+        assert.deepEqual(await queue.spool.read(job.original), octets);
+        delivered.push((await queue.flow.handedOff(job, { status: 200 })).delivered);
+        return { done: true };
+      });
+      assert.deepEqual(delivered, [false, true]);
+      const all = ['received', 'decoded', 'handed-off', 'handed-off', 'delivered'];
+      assert.deepEqual(await events(id), all);
+      await nothingLeft();
+    });
+  }
+
+  it('is not decoded or handed off twice when a job runs again', async () => {
+    const { id } = await accept(queue, 'runs again');
+    await work('inbound', id, 'decoded', async (job) => {
+      await decode(job, ['one'], 'x'.repeat(3000));
+      return await decode(job, ['one'], 'x'.repeat(3000));
+    });
+    await work('handoff', id, 'delivered', async (job) => {
+      assert.deepEqual(await queue.flow.handedOff(job, {}), { delivered: true });
+      assert.deepEqual(await queue.flow.handedOff(job, {}), { delivered: false });
+      return { done: true };
+    });
+    assert.deepEqual(await events(id), ['received', 'decoded', 'handed-off', 'delivered']);
+    await nothingLeft();
+  });
+
+  it('keeps the original as long as retention says', async () => {
+    const room = await openTestQueue(server, {
+      spool: { inlineLimit: '1KiB' },
+      retention: { original: '1h' },
+    });
+    const { id } = await accept(room, 'kept');
+    await work('inbound', id, 'decoded', (job) => decode(job, ['one']));
+    await work('handoff', id, 'delivered', async (job) => {
+      await room.flow.handedOff(job, {});
+      return { done: true };
+    });
+    const kept = await room.redis.keys('{sealpost}:o:*');
+    assert.equal(kept.length, 1);
+    assert.ok((await room.redis.pttl(kept[0] ?? '')) > 3_000_000);
+    await room.redis.del(...kept);
+    await room.close();
+  });
+});
+
+describe('retry, suspend, resume, terminate', () => {
+  it('tries as often as the schedule says, then suspends at no cost', async () => {
+    const { id } = await accept(queue, 'tries');
+    const attempts: string[] = [];
+    await work('inbound', id, 'suspended', async (_job, { attempt, last }) => {
+      attempts.push(`${attempt} ${last}`);
+      if (attempt === 2) throw new TypeError('text of a message');
+      return { retry: 'decrypt-failed' };
+    });
+    assert.deepEqual(attempts, ['1 false', '2 false', '3 true']);
+    const record = await queue.ledger.get(id);
+    assert.equal(record?.reason, 'attempts-exhausted');
+    assert.deepEqual(
+      record?.events.map(({ type, facts }) => [type, facts.reason ?? null]),
+      [
+        ['received', null],
+        ['retried', 'decrypt-failed'],
+        ['retried', 'internal'],
+        ['suspended', 'attempts-exhausted'],
+      ],
+    );
+    assert.doesNotMatch(JSON.stringify(record), /text of a message/);
+    assert.deepEqual(await queue.queues.depth().then(({ inbound }) => inbound), {
+      waiting: 0,
+      active: 0,
+      delayed: 0,
+    });
+    assert.deepEqual(await queue.redis.keys(`{sealpost}:inbound:${id}*`), []);
+
+    assert.equal(await queue.flow.resume(id, 'operator'), true);
+    assert.equal(await queue.flow.resume(id), false);
+    assert.equal((await queue.ledger.get(id))?.reason, null);
+    await work('inbound', id, 'decoded', (job) => decode(job, ['one']));
+    await work('handoff', id, 'delivered', async (job) => {
+      await queue.flow.handedOff(job, {});
+      return { done: true };
+    });
+    await nothingLeft();
+  });
+
+  it('suspends one destination while the other goes on', async () => {
+    const { id } = await accept(queue, 'two destinations');
+    await work('inbound', id, 'decoded', (job) => decode(job, ['good', 'bad']));
+    await work('handoff', id, 'suspended', async (job) => {
+      if (job.destination === 'bad') return { suspend: 'handoff-refused', facts: { status: 410 } };
+      await until(async () => (await queue.ledger.get(id))?.state === 'suspended');
+      assert.deepEqual(await queue.flow.handedOff(job, {}), { delivered: false });
+      return { done: true };
+    });
+    const record = await queue.ledger.get(id);
+    assert.deepEqual([record?.state, record?.reason], ['suspended', 'handoff-refused']);
+    await queue.flow.resume(id);
+    assert.equal((await queue.ledger.get(id))?.state, 'decoded');
+    await work('handoff', id, 'delivered', async (job) => {
+      assert.equal(job.destination, 'bad');
+      assert.deepEqual(await queue.flow.handedOff(job, {}), { delivered: true });
+      return { done: true };
+    });
+    await nothingLeft();
+  });
+
+  it('loses nothing when it is resumed before the suspended job is gone', async () => {
+    const { id } = await accept(queue, 'resumed early');
+    await work('inbound', id, 'decoded', async (job, { attempt }) => {
+      const resumed = (await events(id)).includes('resumed');
+      if (resumed) return await decode(job, ['one']);
+      assert.equal(attempt, 1);
+      await queue.flow.suspend('inbound', job, 'decrypt-no-key');
+      await queue.flow.resume(id);
+      return { done: true };
+    });
+    await queue.flow.terminate(id, 'test');
+    await drain('handoff');
+    await nothingLeft();
+  });
+
+  it('terminates what is suspended, and says so to what still runs', async () => {
+    const { id } = await accept(queue, randomBytes(5000));
+    await work('inbound', id, 'decoded', (job) => decode(job, ['one'], 'x'.repeat(5000)));
+    assert.equal(await queue.flow.terminate(id, 'asked by the partner'), true);
+    assert.equal(await queue.flow.terminate(id, 'again'), false);
+    assert.equal(await queue.flow.resume(id), false);
+    assert.equal((await accept(queue, 'other')).duplicate, false);
+    await drain('handoff', async (job) => {
+      const { state } = await queue.flow.fetch(job.id, [job.content]);
+      assert.equal(state, 'terminated');
+      assert.deepEqual(await queue.flow.handedOff(job, {}), { delivered: false });
+    });
+    const record = await queue.ledger.get(id);
+    assert.equal(record?.state, 'terminated');
+    assert.equal(record?.events.at(-1)?.facts.why, 'asked by the partner');
+    await drain('inbound', async (job) => void (await queue.flow.terminate(job.id, 'test')));
+    await nothingLeft();
+  });
+
+  it('does not know what was never accepted', async () => {
+    await assert.rejects(queue.flow.resume('i0'), { code: 'message-unknown' });
+    await assert.rejects(queue.flow.terminate('i0', 'x'), { code: 'message-unknown' });
+    assert.equal(await queue.ledger.get('i0'), null);
+  });
+});
+
+/** Runs what waits in a queue to its end. */
+async function drain<N extends QueueName>(
+  name: N,
+  each: (job: Parameters<JobHandler<N>>[0]) => Promise<void> = async () => undefined,
+): Promise<void> {
+  let failure: unknown;
+  const worker = queue.queues.createWorker(
+    name,
+    async (job) => {
+      await each(job).catch((error: unknown) => {
+        failure = error;
+      });
+      return { done: true };
+    },
+    { concurrency: 1 },
+  );
+  await until(async () => {
+    const { waiting, active, delayed } = (await queue.queues.depth())[name];
+    return waiting + active + delayed === 0;
+  });
+  await worker.close(5000);
+  if (failure) throw failure;
+}
+
+describe('worker processes', () => {
+  const start = (url: string, dataDir: string, behaviour: 'hang' | 'done'): ChildProcess => {
+    const file = fileURLToPath(new URL('worker-process.ts', import.meta.url));
+    return fork(file, [url, dataDir, behaviour], { stdio: 'inherit' });
+  };
+
+  it('a job of a killed one is done by another', async () => {
+    const { id } = await send(queue, 'killed once');
+    const first = start(server.url, server.dataDir, 'hang');
+    await once(first, 'message');
+    first.kill('SIGKILL');
+    const second = start(server.url, server.dataDir, 'done');
+    await until(async () => (await queue.ledger.get(id))?.state === 'sent');
+    assert.deepEqual(await events(id), ['queued', 'sent']);
+    second.kill('SIGKILL');
+    await once(second, 'exit');
+    await nothingLeft();
+  });
+
+  it('a message that ends each of them is suspended, and the others go on', async () => {
+    const poison = await send(queue, 'poison');
+    for (let kill = 0; kill < 5; kill++) {
+      const process = start(server.url, server.dataDir, 'hang');
+      const [message] = await once(process, 'message');
+      assert.deepEqual(message, { started: poison.id });
+      process.kill('SIGKILL');
+      await once(process, 'exit');
+    }
+    const other = await send(queue, 'other');
+    const last = start(server.url, server.dataDir, 'done');
+    await until(async () => (await queue.ledger.get(poison.id))?.state === 'suspended');
+    await until(async () => (await queue.ledger.get(other.id))?.state === 'sent');
+    assert.equal((await queue.ledger.get(poison.id))?.reason, 'worker-crashed');
+    await queue.flow.resume(poison.id);
+    await until(async () => (await queue.ledger.get(poison.id))?.state === 'sent');
+    last.kill('SIGKILL');
+    await once(last, 'exit');
+    await nothingLeft();
+  });
+
+  it('close waits for what is in hand, and not longer than it is told', async () => {
+    const { id } = await send(queue, 'slow');
+    const started = Promise.withResolvers<void>();
+    const stuck = queue.queues.createWorker(
+      'outbound',
+      async (_job, { signal }) => {
+        started.resolve();
+        await once(signal, 'abort');
+        return { done: true };
+      },
+      { concurrency: 1, lockDuration: 400 },
+    );
+    await started.promise;
+    await stuck.close(50);
+    await stuck.close(50);
+    // Its lock runs out, and another one gets the job.
+    const worker = queue.queues.createWorker(
+      'outbound',
+      async (job) => {
+        await queue.flow.sent(job, {});
+        return { done: true };
+      },
+      { concurrency: 1, lockDuration: 400 },
+    );
+    await until(async () => (await queue.ledger.get(id))?.state === 'sent');
+    await worker.close(5000);
+    await nothingLeft();
+  });
+
+  it('works on when redis was killed and is back', async () => {
+    const worker = queue.queues.createWorker(
+      'outbound',
+      async (job) => {
+        await queue.flow.sent(job, {});
+        return { done: true };
+      },
+      { concurrency: 4, lockDuration: 1000 },
+    );
+    await server.kill();
+    await server.start();
+    await until(async () => queue.redis.status === 'ready');
+    const { id } = await send(queue, 'after the crash');
+    await until(async () => (await queue.ledger.get(id))?.state === 'sent');
+    await worker.close(5000);
+  });
+});
