@@ -1,4 +1,4 @@
-import { createDecipheriv, createHash, createHmac, getCipherInfo, pbkdf2Sync } from 'node:crypto';
+import { createDecipheriv, createHmac, getCipherInfo, hash, pbkdf2Sync } from 'node:crypto';
 import { Cursor, type Element, octetString, oids, parse, smallInteger, tags } from '../asn1/index.ts';
 import { SealpostError } from '../errors.ts';
 import { type AlgorithmIdentifier, readAlgorithm } from './public-key.ts';
@@ -99,14 +99,14 @@ export function passwordMac(
     const parameters = new Cursor(parse(algorithm.parameters ?? Buffer.alloc(0)));
     const kdf = readAlgorithm(parameters.expect(tags.sequence));
     const digest = prf(readAlgorithm(parameters.expect(tags.sequence)).oid);
-    const length = createHash(digest).digest().length;
+    const length = hash(digest, '', 'buffer').length;
     return createHmac(digest, pbkdf2(kdf, password, length))
       .update(data)
       .digest();
   }
   const digest = digests.get(algorithm.oid);
   if (digest === undefined) throw unsupported(`MAC algorithm ${algorithm.oid}`);
-  const length = createHash(digest).digest().length;
+  const length = hash(digest, '', 'buffer').length;
   return createHmac(digest, pkcs12Key(digest, 3, password.bmp, salt, rounds, length))
     .update(data)
     .digest();
@@ -163,11 +163,11 @@ function pkcs12Key(
   const diversifier = Buffer.alloc(block, id);
   const parts: Buffer[] = [];
   for (let made = 0; made < length; ) {
-    let hash = createHash(digest).update(diversifier).update(input).digest();
-    for (let round = 1; round < rounds; round++) hash = createHash(digest).update(hash).digest();
-    parts.push(hash);
-    made += hash.length;
-    addToBlocks(input, fill(hash, block).subarray(0, block), block);
+    let output = hash(digest, Buffer.concat([diversifier, input]), 'buffer');
+    for (let round = 1; round < rounds; round++) output = hash(digest, output, 'buffer');
+    parts.push(output);
+    made += output.length;
+    addToBlocks(input, fill(output, block).subarray(0, block), block);
   }
   return Buffer.concat(parts).subarray(0, length);
 }

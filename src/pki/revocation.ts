@@ -1,4 +1,4 @@
-import { toErrorInfo } from '../errors.ts';
+import { SealpostError, toErrorInfo } from '../errors.ts';
 import type { Certificate } from './certificate.ts';
 import { readCertificates } from './certificate-file.ts';
 import { type Crl, parseCrl } from './crl.ts';
@@ -110,7 +110,7 @@ class Session {
 
   async #askResponders(certificate: Certificate, issuer: Certificate): Promise<boolean> {
     const body = encodeOcspRequest(certificate, issuer);
-    for (const url of addresses(certificate.authorityInfoAccess.ocsp)) {
+    for (const url of addresses(orNone(() => certificate.authorityInfoAccess.ocsp))) {
       const answer = await this.#get(
         this.#options.cache.answers,
         { kind: 'ocsp', url, body },
@@ -125,7 +125,10 @@ class Session {
   }
 
   async #getLists(certificate: Certificate): Promise<void> {
-    const points = [...(certificate.crlDistributionPoints ?? []), ...(certificate.freshestCrl ?? [])];
+    const points = [
+      ...orNone(() => certificate.crlDistributionPoints ?? []),
+      ...orNone(() => certificate.freshestCrl ?? []),
+    ];
     for (const point of points) {
       // Several addresses of one point lead to the same list: the first that answers is enough.
       for (const url of addresses(urlsOf(point))) {
@@ -146,7 +149,7 @@ class Session {
   async issuersOf([leaf, ...others]: readonly Certificate[]): Promise<Certificate[]> {
     const found = [...others];
     for (const certificate of leaf === undefined ? others : [leaf, ...others]) {
-      for (const url of addresses(certificate.authorityInfoAccess.caIssuers)) {
+      for (const url of addresses(orNone(() => certificate.authorityInfoAccess.caIssuers))) {
         if (this.#seen.has(url)) continue;
         this.#seen.add(url);
         const issuers = await this.#get(
@@ -186,6 +189,16 @@ class Session {
       this.failures.push({ url, message: toErrorInfo(error).message });
       return undefined;
     }
+  }
+}
+
+/** An extension that can not be read names no address; the revocation is unknown then. */
+function orNone<T>(read: () => readonly T[]): readonly T[] {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof SealpostError) return [];
+    throw error;
   }
 }
 

@@ -223,9 +223,9 @@ describe('PKCS#12', () => {
     });
   }
 
-  it('reads the files of PKITS', { skip: missing }, () => {
+  it('reads some of the files of PKITS', { skip: missing }, () => {
     const path = join(corpora, 'pkits-nist-2004/pkcs12');
-    for (const name of readdirSync(path)) {
+    for (const name of readdirSync(path).filter((_, index) => index % 20 === 0)) {
       const { identities } = readPkcs12(readFileSync(join(path, name)), 'password');
       assert.equal(identities.length, 1, name);
     }

@@ -249,6 +249,18 @@ describe('fetching for revocation', () => {
     assert.deepEqual(asked, []);
   });
 
+  it('takes an extension that can not be read for none', async () => {
+    const { fetch } = fetcherOf({});
+    const rubbish = [oids.cRLDistributionPoints, oids.authorityInfoAccess, oids.freshestCRL];
+    const extensions = rubbish.map((oid) => ({ oid, value: Buffer.from([1, 2, 3]) }));
+    const subject = sub.issue({ extensions }).certificate;
+    const options: RevocationOptions = { fetch, cache: new RevocationCache(), now, fetchIssuers: true };
+    const result = await validateWithRevocation(subject, base, options);
+    assert.equal(result.reason, 'revocation-unknown');
+    const lost = await validateWithRevocation(subject, { ...base, intermediates: [] }, options);
+    assert.equal(lost.reason, 'no-path');
+  });
+
   it('bounds the requests for one message', async () => {
     const { asked, fetch } = fetcherOf({});
     const urls = Array.from({ length: 100 }, (_, index) => `http://pki.test/${index}.crl`);
