@@ -232,9 +232,32 @@ function writeContentEncryption({ info, iv, effectiveBits, tagOctets }: ContentE
   return writeAlgorithm(info.oid, der.octetString(iv));
 }
 
-/** A CBC encryptor for what `freshEncryption` gave. */
-export function createContentCipher({ encryption, key }: FreshEncryption): ContentCipher {
-  return cbcCipher('encrypt', encryption, key);
+/** An encryptor; AEAD ciphers have a tag after `final`. */
+export interface ContentEncryptor extends ContentCipher {
+  authTag(): Buffer | undefined;
+}
+
+/** An encryptor for what `freshEncryption` gave. CCM can not stream, so it is only read. */
+export function createContentCipher({ encryption, key }: FreshEncryption): ContentEncryptor {
+  const { info, iv, name, tagOctets: authTagLength = 16 } = encryption;
+  if (info.mode === 'ccm') throw new SealpostError('cms-unsupported', `${name} is only decrypted`);
+  if (info.mode === 'cbc') {
+    const cipher = cbcCipher('encrypt', encryption, key);
+    return {
+      update: (octets) => cipher.update(octets),
+      final: () => cipher.final(),
+      authTag: () => undefined,
+    };
+  }
+  const cipher =
+    info.mode === 'gcm'
+      ? createCipheriv(gcmName(key), key, iv, { authTagLength })
+      : createCipheriv('chacha20-poly1305', key, iv, { authTagLength });
+  return {
+    update: (octets) => cipher.update(octets),
+    final: () => cipher.final(),
+    authTag: () => cipher.getAuthTag(),
+  };
 }
 
 /** DES keys have odd parity (FIPS 46-3); some implementations check it. */

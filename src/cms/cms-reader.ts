@@ -20,6 +20,8 @@ import { SignedDataReader } from './signed-data.ts';
 const contentReaders = new Map<string, (context: ContentContext) => ContentReader>([
   [oids.data, (context) => new DataReader(context)],
   [oids.envelopedData, (context) => new EnvelopedDataReader(context)],
+  [oids.authEnvelopedData, (context) => new EnvelopedDataReader(context, 'auth-enveloped-data')],
+  [oids.encryptedData, (context) => new EnvelopedDataReader(context, 'encrypted-data')],
   [oids.signedData, (context) => new SignedDataReader(context)],
 ]);
 

@@ -38,6 +38,12 @@ export function contentKey(opener: Opener, encryption: ContentEncryption, option
   return key !== undefined && keyLengthFits(encryption, key.length) ? key : random;
 }
 
+/** For EncryptedData, which has no recipients: the first content key here that fits the cipher. */
+export function contentKeyHere(encryption: ContentEncryption, options: CmsOptions): Opener | undefined {
+  const found = options.contentKeys?.find(({ key }) => keyLengthFits(encryption, key.length));
+  return found && { name: found.name, recover: () => found.key };
+}
+
 /** For the operator: whom it is for, and which keys there are. */
 export function noKey(recipients: readonly Recipient[], options: CmsOptions): SealpostError {
   const wanted = recipients.slice(0, 5).map(({ facts }) => describeIdentifier(facts.identifier));

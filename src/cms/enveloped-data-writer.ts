@@ -3,7 +3,7 @@ import * as der from '../asn1/writer.ts';
 import { SealpostError } from '../errors.ts';
 import type { Sink } from '../message/sink.ts';
 import {
-  type ContentCipher,
+  type ContentEncryptor,
   createContentCipher,
   type FreshEncryption,
   freshEncryption,
@@ -25,6 +25,7 @@ export interface EnvelopedDataOptions {
 
 /** Everything before the encrypted octets. */
 interface Prepared {
+  structure: string;
   fresh: FreshEncryption;
   version: Buffer;
   recipientInfos: Buffer;
@@ -36,17 +37,19 @@ function prepare(options: EnvelopedDataOptions): Prepared {
     throw new SealpostError('encode-recipient', 'a message can not be encrypted for nobody');
   }
   const fresh = freshEncryption(options.contentEncryption ?? 'aes-256-cbc', options);
-  if (fresh.encryption.info.mode !== 'cbc') {
-    throw new SealpostError('cms-unsupported', `${fresh.encryption.name} needs AuthEnvelopedData`);
-  }
+  const isAead = fresh.encryption.info.mode !== 'cbc';
   const infos = options.recipients.map((recipient) => writeRecipientInfo(fresh, recipient, options));
   // RFC 5652 section 6.1: 0 with plain version 0 recipients only, 3 with password or other ones, else 2.
-  const version = infos.some((info) => info.kind === 'password' || info.kind === 'kem')
-    ? 3
-    : infos.every((info) => info.version === 0)
-      ? 0
-      : 2;
+  // AuthEnvelopedData is always 0 (RFC 5083 section 2.1).
+  const version = isAead
+    ? 0
+    : infos.some((info) => info.kind === 'password' || info.kind === 'kem')
+      ? 3
+      : infos.every((info) => info.version === 0)
+        ? 0
+        : 2;
   return {
+    structure: isAead ? oids.authEnvelopedData : oids.envelopedData,
     fresh,
     version: der.integer(version),
     recipientInfos: der.setOf(...infos.map((info) => info.encoded)),
@@ -55,24 +58,24 @@ function prepare(options: EnvelopedDataOptions): Prepared {
 }
 
 /**
- * Encrypts content of any size as EnvelopedData, in BER with indefinite lengths and constant memory.
+ * Encrypts content of any size as EnvelopedData (AuthEnvelopedData with an AEAD cipher), in BER with indefinite lengths and constant memory.
  * The constructor makes the key and writes everything before the content.
  * @throws SealpostError `encode-recipient`, `encode-policy` (a weak cipher without `allowWeak`)
  */
 export class EnvelopedDataWriter implements Sink {
   readonly #out: Sink;
-  readonly #cipher: ContentCipher;
+  readonly #cipher: ContentEncryptor;
   readonly #segments: SegmentWriter;
 
   constructor(options: EnvelopedDataOptions, out: Sink) {
-    const { fresh, version, recipientInfos, contentType } = prepare(options);
+    const { structure, fresh, version, recipientInfos, contentType } = prepare(options);
     this.#out = out;
     this.#cipher = createContentCipher(fresh);
     this.#segments = new SegmentWriter(out);
     out.write(
       Buffer.concat([
         der.openIndefinite(),
-        der.oid(oids.envelopedData),
+        der.oid(structure),
         der.openIndefinite(0),
         der.openIndefinite(),
         version,
@@ -92,8 +95,11 @@ export class EnvelopedDataWriter implements Sink {
   end(): void {
     this.#segments.write(this.#cipher.final());
     this.#segments.end();
-    // encryptedContent, EncryptedContentInfo, EnvelopedData, [0], ContentInfo
-    this.#out.write(Buffer.alloc(5 * der.endOfContents.length));
+    // encryptedContent, EncryptedContentInfo
+    this.#out.write(Buffer.alloc(2 * der.endOfContents.length));
+    this.#out.write(writeMac(this.#cipher));
+    // EnvelopedData, [0], ContentInfo
+    this.#out.write(Buffer.alloc(3 * der.endOfContents.length));
     this.#out.end();
   }
 }
@@ -103,14 +109,20 @@ export class EnvelopedDataWriter implements Sink {
  * @throws SealpostError as `EnvelopedDataWriter`
  */
 export function encodeEnvelopedData(content: Buffer, options: EnvelopedDataOptions): Buffer {
-  const { fresh, version, recipientInfos, contentType } = prepare(options);
+  const { structure, fresh, version, recipientInfos, contentType } = prepare(options);
   const cipher = createContentCipher(fresh);
   const body = cipher.update(content);
   const last = cipher.final();
   const encrypted = der.implicit(0, false, body, last);
   const info = der.sequence(contentType, fresh.algorithm, encrypted);
   return der.sequence(
-    der.oid(oids.envelopedData),
-    der.explicit(0, der.sequence(version, recipientInfos, info)),
+    der.oid(structure),
+    der.explicit(0, der.sequence(version, recipientInfos, info, writeMac(cipher))),
   );
+}
+
+/** The mac of AuthEnvelopedData; nothing for EnvelopedData. */
+function writeMac(cipher: ContentEncryptor): Buffer {
+  const tag = cipher.authTag();
+  return tag === undefined ? Buffer.alloc(0) : der.octetString(tag);
 }

@@ -1,19 +1,20 @@
 import type { Header } from '../asn1/header.ts';
-import { children, type Element, oid, tags } from '../asn1/index.ts';
+import { children, type Element, octetString, oid, raw, tags } from '../asn1/index.ts';
 import { SealpostError } from '../errors.ts';
 import type { Sink } from '../message/sink.ts';
+import { AppendedTag, createAeadDecryptor } from './aead.ts';
 import { readAlgorithm } from './algorithm-identifier.ts';
 import { readAttributes } from './attributes.ts';
 import type { Action } from './ber-stream.ts';
 import {
-  type ContentCipher,
   type ContentEncryption,
   createContentDecipher,
   keyOctets,
   readContentEncryption,
 } from './ciphers.ts';
-import { contentKey, decryptFailed, findRecipient, noKey } from './content-key.ts';
+import { contentKey, contentKeyHere, decryptFailed, findRecipient, noKey } from './content-key.ts';
 import {
+  type CmsOptions,
   type ContentContext,
   type ContentReader,
   enterSequence,
@@ -24,36 +25,58 @@ import type { EnvelopedHead } from './facts.ts';
 import type { Recipient } from './recipients/recipient.ts';
 import { readRecipientInfo } from './recipients/registry.ts';
 
-const structure = 'EnvelopedData';
+/** The three structures that hold encrypted content; they differ in a few parts. */
+export type EncryptedStructure = EnvelopedHead['type'];
 
 /** Where the reader is among the parts of the structure; parts only ever follow. */
-const steps = { version: 0, originator: 1, recipients: 2, content: 3, attributes: 4 };
+const steps = {
+  version: 0,
+  originator: 1,
+  recipients: 2,
+  content: 3,
+  attributes: 4,
+  mac: 5,
+  unauthenticated: 6,
+};
 
 /**
  * `EnvelopedData ::= SEQUENCE { version, originatorInfo [0] OPTIONAL, recipientInfos SET OF,
  * encryptedContentInfo, unprotectedAttrs [1] OPTIONAL }` (RFC 5652 section 6.1).
+ *
+ * `AuthEnvelopedData ::= SEQUENCE { version, originatorInfo [0] OPTIONAL, recipientInfos SET OF,
+ * authEncryptedContentInfo, authAttrs [1] OPTIONAL, mac OCTET STRING, unauthAttrs [2] OPTIONAL }` (RFC
+ * 5083 section 2.1).
+ *
+ * `EncryptedData ::= SEQUENCE { version, encryptedContentInfo, unprotectedAttrs [1] OPTIONAL }` (RFC
+ * 5652 section 8).
  */
 export class EnvelopedDataReader implements ContentReader {
+  readonly #type: EncryptedStructure;
   readonly #context: ContentContext;
   #step = -1;
-  #recipients: Recipient[] = [];
+  readonly #recipients: Recipient[] = [];
   #contentType: string | undefined;
   #encryption: ContentEncryption | undefined;
-  #cipher: ContentCipher | undefined;
+  #cipher: { update(octets: Buffer): Buffer } | undefined;
+  /** Checks padding or tag; gives the last octets. */
+  #final: (mac: Buffer | undefined) => Buffer = () => Buffer.alloc(0);
   #sink: Sink | undefined;
   #octets = 0;
+  #contentEnded = false;
+  #authenticated: Buffer | undefined;
   #ended = false;
   readonly #notes: string[] = [];
   #unprotected: string[] = [];
 
-  constructor(context: ContentContext) {
+  constructor(context: ContentContext, type: EncryptedStructure = 'enveloped-data') {
     this.#context = context;
+    this.#type = type;
   }
 
   open(header: Header, depth: number): Action {
-    if (depth === 0) return enterSequence(structure, header);
+    if (depth === 0) return enterSequence(this.#type, header);
     if (depth === 1) {
-      this.#advance(stepOf(header), header);
+      this.#advance(this.#stepOf(header), header);
       return this.#step === steps.content ? 'enter' : 'collect';
     }
     if (header.cls === 2 && header.tag === 0 && this.#cipher === undefined) {
@@ -61,13 +84,29 @@ export class EnvelopedDataReader implements ContentReader {
       return 'stream';
     }
     if (header.cls === 0 && this.#encryption === undefined) return 'collect';
-    throw unexpected(structure, header);
+    throw unexpected(this.#type, header);
+  }
+
+  /** The part that an element at the first level is, by its tag. */
+  #stepOf(header: Header): number {
+    const { cls, tag } = header;
+    const hasMac = this.#type === 'auth-enveloped-data';
+    if (cls === 0 && tag === tags.integer) return steps.version;
+    if (cls === 2 && tag === 0 && this.#type !== 'encrypted-data') return steps.originator;
+    if (cls === 0 && tag === tags.set && this.#type !== 'encrypted-data') return steps.recipients;
+    if (cls === 0 && tag === tags.sequence) return steps.content;
+    if (cls === 2 && tag === 1) return steps.attributes;
+    if (cls === 0 && tag === tags.octetString && hasMac) return steps.mac;
+    if (cls === 2 && tag === 2 && hasMac) return steps.unauthenticated;
+    throw unexpected(this.#type, header);
   }
 
   #advance(step: number, header: Header): void {
-    const skipsRecipients = step > steps.recipients && this.#step < steps.recipients;
-    if (step <= this.#step || skipsRecipients || (this.#step < 0 && step !== steps.version)) {
-      throw unexpected(structure, header);
+    const needed = this.#type === 'encrypted-data' ? steps.version : steps.recipients;
+    const skips = step > steps.recipients && this.#step < needed;
+    const skipsContent = step > steps.content && this.#step < steps.content;
+    if (step <= this.#step || skips || skipsContent || (this.#step < 0 && step !== steps.version)) {
+      throw unexpected(this.#type, header);
     }
     this.#step = step;
   }
@@ -77,8 +116,14 @@ export class EnvelopedDataReader implements ContentReader {
       this.#readContentInfo(element);
     } else if (this.#step === steps.recipients) {
       this.#readRecipients(element);
-    } else if (this.#step === steps.attributes) {
+    } else if (this.#step === steps.attributes && this.#type === 'auth-enveloped-data') {
+      // RFC 5083 section 2.2: authenticated as a SET OF, not under [1].
+      this.#authenticated = Buffer.from(raw(element));
+      this.#authenticated[0] = 0x20 | tags.set;
+    } else if (this.#step === steps.attributes || this.#step === steps.unauthenticated) {
       this.#unprotected = readAttributes(element).map(({ type }) => type);
+    } else if (this.#step === steps.mac) {
+      this.#authenticate(octetString(element));
     }
   }
 
@@ -86,7 +131,7 @@ export class EnvelopedDataReader implements ContentReader {
   #readContentInfo(element: Element): void {
     if (this.#contentType === undefined && element.tag === tags.oid) this.#contentType = oid(element);
     else if (element.tag === tags.sequence) this.#encryption = readContentEncryption(readAlgorithm(element));
-    else throw unexpected(structure, element);
+    else throw unexpected(this.#type, element);
   }
 
   #readRecipients(element: Element): void {
@@ -101,27 +146,40 @@ export class EnvelopedDataReader implements ContentReader {
 
   #begin(): void {
     const encryption = this.#encryption;
-    if (encryption === undefined || this.#contentType === undefined) throw incomplete(structure);
+    if (encryption === undefined || this.#contentType === undefined) throw incomplete(this.#type);
     const { handlers, options, limits } = this.#context;
-    const { opener, facts } = findRecipient(this.#recipients, options, limits);
+    const found = findRecipient(this.#recipients, options, limits);
     const { name, oid: dotted, keyBits, effectiveBits, info } = encryption;
-    const head: EnvelopedHead = {
-      type: 'enveloped-data',
+    this.#sink = handlers.onHead({
+      type: this.#type,
       contentType: this.#contentType,
       encryption: { name, oid: dotted, keyBits, effectiveBits, aead: info.mode !== 'cbc' },
-      recipients: facts,
+      recipients: found.facts,
       weak: encryption.weak === undefined ? [] : [encryption.weak],
-    };
-    this.#sink = handlers.onHead(head);
-    if (info.mode !== 'cbc') {
-      throw new SealpostError('cms-unsupported', `${name} in EnvelopedData, where RFC 5083 forbids it`);
-    }
+    });
+    checkMode(this.#type, encryption, options);
+    const opener = this.#type === 'encrypted-data' ? contentKeyHere(encryption, options) : found.opener;
     if (opener === undefined) throw noKey(this.#recipients, options);
     const key = contentKey(opener, encryption, options);
     if (info.family === 'aes' && key.length !== keyOctets(encryption)) {
       this.#notes.push(`the key has ${key.length * 8} bits, not the ${keyBits} of ${name}`);
     }
-    this.#cipher = createContentDecipher(encryption, key);
+    this.#useCipher(encryption, key);
+  }
+
+  #useCipher(encryption: ContentEncryption, key: Buffer): void {
+    if (this.#type === 'auth-enveloped-data') {
+      const decryptor = createAeadDecryptor(encryption, key);
+      this.#cipher = decryptor;
+      this.#final = (mac) => decryptor.final(mac ?? Buffer.alloc(0), this.#authenticated);
+      return;
+    }
+    const cipher =
+      encryption.info.mode === 'cbc'
+        ? createContentDecipher(encryption, key)
+        : new AppendedTag(createAeadDecryptor(encryption, key), encryption.tagOctets ?? 16);
+    this.#cipher = cipher;
+    this.#final = () => cipher.final();
   }
 
   chunk(octets: Buffer): void {
@@ -138,38 +196,54 @@ export class EnvelopedDataReader implements ContentReader {
 
   close(depth: number): void {
     if (depth !== 2 || this.#cipher === undefined) return;
+    this.#contentEnded = true;
+    this.#context.contentEnded();
+    if (this.#type !== 'auth-enveloped-data') this.#complete(undefined);
+  }
+
+  /** Threats S4: short tags are refused; the content ends only when its tag is right. */
+  #authenticate(mac: Buffer): void {
+    if (!this.#contentEnded) throw incomplete(this.#type);
+    if (mac.length < 12 || mac.length !== this.#encryption?.tagOctets) throw decryptFailed();
+    this.#complete(mac);
+  }
+
+  #complete(mac: Buffer | undefined): void {
     let last: Buffer;
     try {
-      last = this.#cipher.final();
+      last = this.#final(mac);
     } catch (cause) {
+      if (cause instanceof SealpostError) throw cause;
       throw decryptFailed(cause);
     }
     this.#pass(last);
     this.#sink?.end();
     this.#ended = true;
-    this.#context.contentEnded();
   }
 
   finish(): void {
     if (!this.#ended) {
-      throw this.#step === steps.content || this.#step === steps.attributes
+      throw this.#step >= steps.content && this.#sink === undefined
         ? new SealpostError('cms-unsupported', 'the encrypted content is not inside the message')
-        : incomplete(structure);
+        : incomplete(this.#type);
     }
     this.#context.handlers.onTail({
-      type: 'enveloped-data',
+      type: this.#type,
       notes: this.#notes,
       unprotectedAttributes: this.#unprotected,
     });
   }
 }
 
-/** The part that an element at the first level is, by its tag. */
-function stepOf(header: Header): number {
-  if (header.cls === 0 && header.tag === tags.integer) return steps.version;
-  if (header.cls === 2 && header.tag === 0) return steps.originator;
-  if (header.cls === 0 && header.tag === tags.set) return steps.recipients;
-  if (header.cls === 0 && header.tag === tags.sequence) return steps.content;
-  if (header.cls === 2 && header.tag === 1) return steps.attributes;
-  throw unexpected(structure, header);
+/** Threats S4, CVE-2026-34182: AuthEnvelopedData means AEAD, EnvelopedData does not (RFC 5083 section 1). */
+function checkMode(type: EncryptedStructure, { info, name }: ContentEncryption, options: CmsOptions): void {
+  const isAead = info.mode !== 'cbc';
+  if (type === 'auth-enveloped-data' && !isAead) {
+    throw new SealpostError('cms-malformed', `${name} in AuthEnvelopedData authenticates nothing`);
+  }
+  if (type !== 'auth-enveloped-data' && isAead && options.aeadInEnvelopedData !== true) {
+    throw new SealpostError('decrypt-policy', `${name} in EnvelopedData, where RFC 5083 forbids it`, {
+      hint: 'allow it for this partner, or ask for AuthEnvelopedData',
+    });
+  }
 }

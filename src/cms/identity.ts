@@ -24,6 +24,8 @@ export interface DecryptionKeys {
   keyEncryptionKeys?: readonly KeyEncryptionKey[];
   /** Tried in turn for a PasswordRecipientInfo. */
   passwords?: readonly { name: string; password: Buffer }[];
+  /** For EncryptedData, whose key is agreed outside of the message. */
+  contentKeys?: readonly { name: string; key: Buffer }[];
   /** More certificates among which signers and the originators of static keys are looked for. */
   certificates?: readonly Certificate[];
 }

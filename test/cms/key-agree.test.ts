@@ -9,11 +9,11 @@ import { agree } from '../../src/cms/diffie-hellman.ts';
 import { type DecryptionIdentity, encodeEnvelopedData } from '../../src/cms/index.ts';
 import { agreementByName, deriveKek } from '../../src/cms/key-derivation.ts';
 import { des3Wrap, keyWrapByName, rc2Wrap } from '../../src/cms/key-wrap.ts';
-import { readCertificates } from '../../src/pki/index.ts';
 import { createTestCa, type Issued } from '../support/ca.ts';
 import {
   corpora,
   corpus,
+  corpusIdentity,
   envelopedHead,
   type Folder,
   feeds,
@@ -222,7 +222,9 @@ test('S5: a point off the curve gives the one answer', () => {
 });
 
 test('made by OpenSSL and Bouncy Castle: Diffie-Hellman and ECDH', { skip: noCorpora }, () => {
-  const identities = ['dh', 'p256', 'p521', 'bp256'].map((name) => pemIdentity(name, `made/ids/${name}.pem`));
+  const identities = ['dh', 'p256', 'p521', 'bp256'].map((name) =>
+    corpusIdentity(name, `made/ids/${name}.pem`),
+  );
   const names = readdirSync(join(corpora ?? '', 'made')).filter((name) =>
     /_(?:dh|p256|p521|bp256)_/.test(name),
   );
@@ -237,7 +239,7 @@ test('made by OpenSSL and Bouncy Castle: Diffie-Hellman and ECDH', { skip: noCor
 });
 
 test('made by Bouncy Castle: Diffie-Hellman with RC2 key wrap', { skip: noCorpora }, () => {
-  const identities = [pemIdentity('smdh', 'openssl/test/smime-certs/smdh.pem')];
+  const identities = [corpusIdentity('smdh', 'openssl/test/smime-certs/smdh.pem')];
   for (const bits of [40, 64, 128]) {
     const { head, content: plain } = readCms([corpus(`made/bc72-esdh-rc2wrap-rc2_${bits}.der`)], {
       identities,
@@ -248,9 +250,3 @@ test('made by Bouncy Castle: Diffie-Hellman with RC2 key wrap', { skip: noCorpor
     assert.equal(encryption.oid, oids['rc2-cbc']);
   }
 });
-
-function pemIdentity(name: string, file: string): DecryptionIdentity {
-  const [certificate] = readCertificates(corpus(file));
-  assert.ok(certificate);
-  return { name, certificate, privateKey: createPrivateKey(corpus(file)) };
-}

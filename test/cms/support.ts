@@ -1,10 +1,19 @@
 import { spawnSync } from 'node:child_process';
+import { createPrivateKey } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { CmsHead, CmsOptions, CmsTail, EnvelopedHead, SignedTail } from '../../src/cms/index.ts';
+import type {
+  CmsHead,
+  CmsOptions,
+  CmsTail,
+  DecryptionIdentity,
+  EnvelopedHead,
+  SignedTail,
+} from '../../src/cms/index.ts';
 import { CmsReader } from '../../src/cms/index.ts';
 import { BufferSink } from '../../src/message/sink.ts';
+import { readCertificates } from '../../src/pki/index.ts';
 
 /** The folder of messages that others made; undefined where it is absent. */
 export const corpora: string | undefined = [
@@ -16,6 +25,13 @@ export const noCorpora = corpora === undefined ? 'the corpora are not here' : fa
 
 export function corpus(path: string): Buffer {
   return readFileSync(join(corpora ?? '', path));
+}
+
+/** An identity of the corpora: certificate and key in one PEM file. */
+export function corpusIdentity(name: string, file: string): DecryptionIdentity {
+  const [certificate] = readCertificates(corpus(file));
+  if (certificate === undefined) throw new Error(`${file} has no certificate`);
+  return { name, certificate, privateKey: createPrivateKey(corpus(file)) };
 }
 
 const version = spawnSync('openssl', ['version'], { encoding: 'latin1' }).stdout;

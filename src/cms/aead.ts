@@ -1,0 +1,165 @@
+import { type CipherCCMTypes, createCipheriv, createDecipheriv, type DecipherGCM } from 'node:crypto';
+import { SealpostError } from '../errors.ts';
+import { type ContentEncryption, gcmName } from './ciphers.ts';
+
+/** Authenticated decryption: what comes out of `update` is not yet known to be genuine. */
+export interface AeadDecryptor {
+  update(octets: Buffer): Buffer;
+  /**
+   * Checks the tag; gives the last octets.
+   * @param aad what is authenticated beside the content: the attributes that came after it
+   * @throws Error when the tag is wrong
+   */
+  final(tag: Buffer, aad: Buffer | undefined): Buffer;
+}
+
+/** Content that CCM keeps whole, since its first block holds the length (RFC 3610 section 2.2). */
+const largestCcm = 64 << 20;
+
+/** A decryptor for AES-GCM, AES-CCM or ChaCha20-Poly1305 (RFC 5084, RFC 8103). */
+export function createAeadDecryptor(encryption: ContentEncryption, key: Buffer): AeadDecryptor {
+  const { mode } = encryption.info;
+  if (mode === 'ccm') return new CcmDecryptor(encryption, key);
+  const authTagLength = encryption.tagOctets ?? 16;
+  if (mode === 'poly1305') {
+    const decipher = createDecipheriv('chacha20-poly1305', key, encryption.iv, { authTagLength });
+    return {
+      update: (octets) => decipher.update(octets),
+      final: (tag, aad) => {
+        if (aad !== undefined) {
+          throw new SealpostError('cms-unsupported', 'ChaCha20-Poly1305 with authenticated attributes');
+        }
+        decipher.setAuthTag(tag);
+        return decipher.final();
+      },
+    };
+  }
+  return new GcmDecryptor(createDecipheriv(gcmName(key), key, encryption.iv, { authTagLength }), key);
+}
+
+/**
+ * AuthEnvelopedData puts the authenticated attributes after the content, GCM wants them before it.
+ * GHASH is linear, so the tag that the content alone has follows from the tag of both: OpenSSL
+ * streams and checks that one.
+ */
+class GcmDecryptor implements AeadDecryptor {
+  readonly #decipher: DecipherGCM;
+  readonly #key: Buffer;
+  #length = 0;
+
+  constructor(decipher: DecipherGCM, key: Buffer) {
+    this.#decipher = decipher;
+    this.#key = key;
+  }
+
+  update(octets: Buffer): Buffer {
+    this.#length += octets.length;
+    return this.#decipher.update(octets);
+  }
+
+  final(tag: Buffer, aad: Buffer | undefined): Buffer {
+    this.#decipher.setAuthTag(aad === undefined ? tag : this.#withoutAad(tag, aad));
+    return this.#decipher.final();
+  }
+
+  /** tag xor GHASH(aad)·H^(blocks+1) xor length(aad)·H (NIST SP 800-38D section 6.4). */
+  #withoutAad(tag: Buffer, aad: Buffer): Buffer {
+    const ecb = createCipheriv(`aes-${this.#key.length * 8}-ecb`, this.#key, null).setAutoPadding(false);
+    const h = toField(ecb.update(Buffer.alloc(16)));
+    let hash = 0n;
+    for (let at = 0; at < aad.length; at += 16) {
+      const block = Buffer.alloc(16);
+      aad.copy(block, 0, at);
+      hash = multiply(hash ^ toField(block), h);
+    }
+    hash = multiply(hash, power(h, Math.ceil(this.#length / 16) + 1));
+    const length = BigInt(aad.length * 8) << 64n;
+    const mask = Buffer.from((hash ^ multiply(length, h)).toString(16).padStart(32, '0'), 'hex');
+    return Buffer.from(tag.map((octet, at) => octet ^ (mask[at] ?? 0)));
+  }
+}
+
+function toField(block: Buffer): bigint {
+  return BigInt(`0x${block.toString('hex')}`);
+}
+
+/** In GF(2^128) as GCM has it: the first bit is the coefficient of x^0 (SP 800-38D section 6.3). */
+function multiply(a: bigint, b: bigint): bigint {
+  let product = 0n;
+  let factor = b;
+  for (let bit = 127n; bit >= 0n; bit--) {
+    if (((a >> bit) & 1n) === 1n) product ^= factor;
+    factor = (factor & 1n) === 1n ? (factor >> 1n) ^ (0xe1n << 120n) : factor >> 1n;
+  }
+  return product;
+}
+
+function power(base: bigint, exponent: number): bigint {
+  let result = 1n << 127n;
+  let square = base;
+  for (let rest = exponent; rest > 0; rest = Math.floor(rest / 2)) {
+    if (rest % 2 === 1) result = multiply(result, square);
+    square = multiply(square, square);
+  }
+  return result;
+}
+
+/** CCM needs the length first, so the content is kept until it is complete. */
+class CcmDecryptor implements AeadDecryptor {
+  readonly #encryption: ContentEncryption;
+  readonly #key: Buffer;
+  readonly #parts: Buffer[] = [];
+  #length = 0;
+
+  constructor(encryption: ContentEncryption, key: Buffer) {
+    this.#encryption = encryption;
+    this.#key = key;
+  }
+
+  update(octets: Buffer): Buffer {
+    this.#length += octets.length;
+    if (this.#length > largestCcm) {
+      throw new SealpostError('cms-limit', `more than ${largestCcm} octets encrypted with AES-CCM`);
+    }
+    this.#parts.push(octets);
+    return Buffer.alloc(0);
+  }
+
+  final(tag: Buffer, aad: Buffer | undefined): Buffer {
+    const { iv, tagOctets } = this.#encryption;
+    const authTagLength = tagOctets ?? 16;
+    const decipher = createDecipheriv(ccmName(this.#key), this.#key, iv, { authTagLength });
+    decipher.setAuthTag(tag);
+    if (aad !== undefined) decipher.setAAD(aad, { plaintextLength: this.#length });
+    const octets = decipher.update(Buffer.concat(this.#parts));
+    decipher.final();
+    return octets;
+  }
+}
+
+function ccmName(key: Buffer): CipherCCMTypes {
+  return key.length === 16 ? 'aes-128-ccm' : key.length === 24 ? 'aes-192-ccm' : 'aes-256-ccm';
+}
+
+/** The tag after the last encrypted octet, as those write it who put AEAD into EnvelopedData. */
+export class AppendedTag {
+  readonly #decryptor: AeadDecryptor;
+  readonly #tagOctets: number;
+  #held: Buffer = Buffer.alloc(0);
+
+  constructor(decryptor: AeadDecryptor, tagOctets: number) {
+    this.#decryptor = decryptor;
+    this.#tagOctets = tagOctets;
+  }
+
+  update(octets: Buffer): Buffer {
+    const all = this.#held.length === 0 ? octets : Buffer.concat([this.#held, octets]);
+    const usable = Math.max(0, all.length - this.#tagOctets);
+    this.#held = Buffer.from(all.subarray(usable));
+    return this.#decryptor.update(all.subarray(0, usable));
+  }
+
+  final(): Buffer {
+    return this.#decryptor.final(this.#held, undefined);
+  }
+}
