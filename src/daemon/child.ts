@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { extname, join } from 'node:path';
 import type { Log } from '../log.ts';
-import { EXIT_CONFIG, env, isFromRole, type ReadyFacts, type RoleName } from './protocol.ts';
+import { env, isFromRole, type ReadyFacts, type RoleName } from './protocol.ts';
 
 const firstDelayMs = 500;
 const maxDelayMs = 30_000;
@@ -31,6 +31,7 @@ export class Child {
   #stopping = false;
   #delayMs = firstDelayMs;
   #restart: NodeJS.Timeout | undefined;
+  #wasReady = false;
 
   constructor(options: ChildOptions) {
     this.#options = options;
@@ -58,10 +59,9 @@ export class Child {
       },
     });
     this.#process = child;
-    let wasReady = false;
     child.on('message', (message) => {
       if (!isFromRole(message)) return;
-      wasReady = true;
+      this.#wasReady = true;
       this.ready.resolve(message.facts);
     });
     child.on('error', (error) => log.error({ err: error, role }, 'role process error'));
@@ -70,7 +70,8 @@ export class Child {
     child.on('exit', (code, signal) => {
       exited.resolve();
       if (this.#stopping) return;
-      if (!wasReady && code === EXIT_CONFIG) {
+      // What never ran would fail again; what did run comes back when its surroundings (Redis) do.
+      if (!this.#wasReady) {
         this.ready.reject(new Error(`${role} could not start`));
         this.#options.onFatal(role);
         return;

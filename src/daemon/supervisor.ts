@@ -66,8 +66,7 @@ export class Supervisor {
           hint: 'add a mailbox with smtp.listen or imap, or a partner',
         },
       );
-    if (config.redis.url === undefined)
-      this.#redis = await startPrivateServer({ dataDir: config.dataDir, log });
+    if (config.redis.url === undefined) this.#redis = await startPrivateServer(config.dataDir, { log });
     const onFatal = (role: RoleName) =>
       this.failed.reject(
         new SealpostError('config-invalid', `${role} could not start; its log line above says why`),

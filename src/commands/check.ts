@@ -1,0 +1,68 @@
+import { Command } from 'commander';
+import { checkConfig } from '../config/check.ts';
+import { formatProblem } from '../config/problem.ts';
+import type { Config, MailboxConfig } from '../config/schema.ts';
+import { readSecret } from '../config/secrets.ts';
+import { SealpostError, toErrorInfo } from '../errors.ts';
+import { Connector } from '../imap/connect.ts';
+import { createLog } from '../log.ts';
+import { openQueue } from '../queue/index.ts';
+import { configOption } from './options.ts';
+
+const loginTimeoutMs = 30_000;
+
+/** Reaches Redis and judges its durability; opens and closes it as a role would. */
+async function probeRedis(config: Config): Promise<void> {
+  const queue = await openQueue(config, { role: 'check', log: createLog('silent', 'check') });
+  await queue.close();
+}
+
+type Imap = NonNullable<MailboxConfig['imap']>;
+
+async function probeMailbox(imap: Imap): Promise<void> {
+  try {
+    const client = await new Connector(imap, readSecret).open(AbortSignal.timeout(loginTimeoutMs));
+    try {
+      await client.mailboxOpen(imap.folder, { readOnly: true });
+    } finally {
+      await client.logout().catch(() => client.close());
+    }
+  } catch (error) {
+    if (error instanceof SealpostError) throw error;
+    throw new SealpostError(
+      'imap-failed',
+      `can not log in to ${imap.host} as ${imap.user}, or open ${imap.folder}: ${toErrorInfo(error).message}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+export function checkCommand(): Command {
+  return new Command('check')
+    .description(
+      'say everything that is wrong with the configuration, its keys, files and Redis; exit code 1 when there is an error',
+    )
+    .addOption(configOption())
+    .option('--online', 'also log in to the mailboxes')
+    .option('--json', 'print the problems as JSON')
+    .action(async (options: { config: string; online?: boolean; json?: boolean }) => {
+      const problems = await checkConfig(options.config, {
+        redis: probeRedis,
+        ...(options.online ? { mailbox: probeMailbox } : {}),
+      });
+      const errors = problems.filter(({ severity }) => severity === 'error').length;
+      if (options.json) process.stdout.write(`${JSON.stringify(problems, null, 2)}\n`);
+      else {
+        for (const problem of problems) process.stdout.write(`${formatProblem(problem)}\n`);
+        const warnings = problems.length - errors;
+        process.stdout.write(
+          errors + warnings === 0
+            ? `${options.config}: no problems\n`
+            : `${errors} errors, ${warnings} warnings\n`,
+        );
+      }
+      if (errors > 0) process.exitCode = 1;
+    });
+}

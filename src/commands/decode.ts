@@ -1,0 +1,117 @@
+import { Command } from 'commander';
+import { SealpostError } from '../errors.ts';
+import type { Identity } from '../pki/index.ts';
+import { decodeReopenable, type Trust, type Verdict } from '../smime/index.ts';
+import { OutputFile, readPieces } from './files.ts';
+import { certificatesOf, identitiesOf, type KeyOptions } from './keys.ts';
+import { collect } from './options.ts';
+import { describeVerdict } from './verdict-text.ts';
+
+interface DecodeCommandOptions extends KeyOptions {
+  config?: string;
+  trust?: string[];
+  at?: string;
+  out?: string;
+  json?: boolean;
+}
+
+function parseTime(text: string | undefined): Date {
+  if (text === undefined) return new Date();
+  const time = new Date(text);
+  if (Number.isNaN(time.getTime()))
+    throw new SealpostError('usage', `--at: ${JSON.stringify(text)} is not an ISO 8601 time`, {
+      hint: 'write it like 2026-01-31T12:00:00Z',
+    });
+  return time;
+}
+
+/** Keys and trust from the options. */
+function materialOf(options: DecodeCommandOptions): { identities: Identity[]; trust: Trust } {
+  const { identities, certificates } = identitiesOf(options);
+  const anchors = (options.trust ?? []).flatMap(certificatesOf);
+  return { identities, trust: { anchors, intermediates: certificates } };
+}
+
+/** Decodes and writes the content; the file appears only when the whole could be decoded. */
+async function decodeFile(file: string, options: DecodeCommandOptions): Promise<Verdict> {
+  const at = parseTime(options.at);
+  const { identities, trust } = materialOf(options);
+  const toFile = options.out !== undefined && options.out !== '-';
+  const output = toFile && options.out !== undefined ? await OutputFile.create(options.out) : undefined;
+  const held: Buffer[] = [];
+  const write = (chunk: Buffer) => {
+    if (output) return output.write(chunk);
+    if (options.out === '-') held.push(Buffer.from(chunk));
+    return undefined;
+  };
+  try {
+    const open = file === '-' ? await rereadable() : () => readPieces(file);
+    const { verdict } = await decodeReopenable(open, {
+      identities,
+      trust,
+      at,
+      output: {
+        write,
+        restart: async () => {
+          held.length = 0;
+          await output?.restart();
+        },
+      },
+    });
+    if (verdict.status === 'ok') {
+      await output?.commit();
+      for (const chunk of held) process.stdout.write(chunk);
+    } else await output?.abort();
+    return verdict;
+  } catch (error) {
+    await output?.abort();
+    throw error;
+  }
+}
+
+/** Standard input can be read only once: it is kept in memory. */
+async function rereadable(): Promise<() => AsyncIterable<Buffer>> {
+  const pieces = await Array.fromAsync(readPieces('-'));
+  return async function* () {
+    yield* pieces;
+  };
+}
+
+export function decodeCommand(): Command {
+  return new Command('decode')
+    .description('decode a mail, or a CMS object in DER or PEM, and say what it is worth')
+    .argument('<file>', 'a mail (RFC 5322), or a bare CMS object in DER or PEM; - for standard input')
+    .option(
+      '--key <file>',
+      'own private key, PEM or DER; one PEM with key and certificate is fine (repeatable)',
+      collect,
+    )
+    .option('--cert <file>', 'certificate of a key, PEM or DER (repeatable)', collect)
+    .option('--p12 <file>', 'PKCS#12 file with key and certificate (repeatable)', collect)
+    .option('--password-file <file>', 'file with the password of the keys; or set SEALPOST_PASSWORD')
+    .option('--config <file>', 'take keys and trust from the configuration')
+    .option(
+      '--trust <file>',
+      'root certificates that signers are trusted through, PEM or DER (repeatable)',
+      collect,
+    )
+    .option('--at <time>', 'judge certificates at this time (ISO 8601) instead of now')
+    .option('--out <file>', 'write the decoded content, only when it could be decoded; - for standard output')
+    .option('--json', 'print the verdict as JSON on standard output')
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 it could be decoded (the verdict says what it is worth), 1 it could not, 2 wrong call.',
+    )
+    .action(async (file: string, options: DecodeCommandOptions) => {
+      if (options.json && options.out === '-')
+        throw new SealpostError('usage', '--json and --out - both want standard output');
+      const verdict = await decodeFile(file, options);
+      if (options.json) process.stdout.write(`${JSON.stringify(verdict, null, 2)}\n`);
+      else {
+        const text = describeVerdict(verdict);
+        if (options.out === '-') process.stderr.write(text);
+        else process.stdout.write(text);
+      }
+      if (verdict.status === 'failed') process.exitCode = 1;
+    });
+}

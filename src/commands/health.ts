@@ -1,0 +1,51 @@
+import { hostname } from 'node:os';
+import { Command } from 'commander';
+import { loadConfig } from '../config/load.ts';
+import { readHeartbeats } from '../daemon/heartbeat.ts';
+import { SealpostError } from '../errors.ts';
+import { configOption } from './options.ts';
+import { withQueue } from './queue.ts';
+
+interface HealthOptions {
+  config: string;
+  role?: string;
+  json?: boolean;
+}
+
+export function healthCommand(): Command {
+  return new Command('health')
+    .description(
+      'say which roles are alive and how much waits; exit code 1 when Redis or the role asked for does not answer',
+    )
+    .addOption(configOption())
+    .option('--role <role>', 'this role must be alive on this machine')
+    .option('--json', 'print JSON')
+    .action(async (options: HealthOptions) => {
+      await withQueue(loadConfig(options.config), async (queue) => {
+        const [alive, depth, messages] = [
+          await readHeartbeats(queue),
+          await queue.queues.depth(),
+          await queue.ledger.count(),
+        ];
+        if (options.json) process.stdout.write(`${JSON.stringify({ alive, depth, messages })}\n`);
+        else {
+          for (const { role, host, pid } of alive)
+            process.stdout.write(`alive  ${role.padEnd(9)} ${host} process ${pid}\n`);
+          for (const [name, { waiting, active, delayed }] of Object.entries(depth))
+            process.stdout.write(
+              `queue  ${name.padEnd(9)} ${waiting} waiting, ${active} active, ${delayed} delayed\n`,
+            );
+          for (const [state, count] of Object.entries(messages))
+            process.stdout.write(`state  ${state.padEnd(10)} ${count}\n`);
+        }
+        if (
+          options.role !== undefined &&
+          !alive.some(({ role, host }) => role === options.role && host === hostname())
+        )
+          throw new SealpostError(
+            'redis-unreachable',
+            `${options.role} gives no sign of life on this machine`,
+          );
+      });
+    });
+}

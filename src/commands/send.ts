@@ -1,0 +1,139 @@
+import { randomUUID } from 'node:crypto';
+import { Command } from 'commander';
+import { loadConfig } from '../config/load.ts';
+import type { Config, PartnerConfig } from '../config/schema.ts';
+import { SealpostError } from '../errors.ts';
+import { type HeaderBlock, HeaderSplitter, parseAddresses, parseMailbox } from '../message/index.ts';
+import type { Envelope, SpoolWriter } from '../queue/index.ts';
+import { readPieces } from './files.ts';
+import { configOption } from './options.ts';
+import { withQueue } from './queue.ts';
+
+function partnerOf(config: Config, name: string): PartnerConfig {
+  const partner = config.partners.find((each) => each.name === name);
+  if (partner) return partner;
+  const names = config.partners.map((each) => each.name);
+  throw new SealpostError('partner-unknown', `there is no partner ${JSON.stringify(name)}`, {
+    hint: names.length > 0 ? `partners are ${names.join(', ')}` : 'the configuration has no partners',
+  });
+}
+
+/** Envelope from the partner's entry; a sender without one comes from the message. */
+function envelopeOf(partner: PartnerConfig, headers: HeaderBlock): Envelope {
+  const to = partner.addresses.find((address) => !address.startsWith('@'));
+  if (to === undefined)
+    throw new SealpostError(
+      'address-invalid',
+      `partner ${partner.name} has only domains: where should the mail go?`,
+      {
+        hint: 'put a full address first in its addresses',
+      },
+    );
+  const from = partner.from ?? parseAddresses(headers.get('from') ?? '')[0]?.address;
+  if (from === undefined)
+    throw new SealpostError(
+      'address-invalid',
+      'the message has no From field and the partner no from setting',
+      {
+        hint: `set from of partner ${partner.name}, or put a From field into the message`,
+      },
+    );
+  return { from: parseMailbox(from, { utf8: true }).address, to: [parseMailbox(to, { utf8: true }).address] };
+}
+
+/** Fields that RFC 5322 section 3.6 asks for and the message lacks, as octets to put in front. */
+function missingFields(
+  headers: HeaderBlock,
+  envelope: Envelope,
+  now: Date,
+): { octets: Buffer; messageId: string } {
+  const domain = envelope.from.split('@').at(-1) ?? 'localhost';
+  const messageId = headers.get('message-id') ?? `<${randomUUID()}@${domain}>`;
+  const fields = [
+    ['From', `<${envelope.from}>`],
+    ['To', `<${envelope.to.join('>, <')}>`],
+    ['Date', now.toUTCString().replace('GMT', '+0000')],
+    ['Message-ID', messageId],
+  ].filter(([name = '']) => headers.get(name) === undefined);
+  return { octets: Buffer.from(fields.map(([name, value]) => `${name}: ${value}\r\n`).join('')), messageId };
+}
+
+/**
+ * Puts a message on the outbound queue: durable when this resolves. Missing From, To, Date and Message-ID are added.
+ *
+ * @param message an RFC 5322 message
+ * @returns its id
+ */
+export async function enqueueMessage(
+  config: Config,
+  partnerName: string,
+  message: Iterable<Buffer> | AsyncIterable<Buffer>,
+): Promise<string> {
+  const partner = partnerOf(config, partnerName);
+  return withQueue(config, async (queue) => {
+    const writer = queue.intake.begin();
+    try {
+      const { envelope, messageId } = await spoolMessage(writer, partner, message);
+      const origin = { kind: 'command' as const, detail: {} };
+      const { id } = await queue.intake.commitOutbound(writer, {
+        partner: partner.name,
+        origin,
+        envelope,
+        messageId,
+      });
+      return id;
+    } catch (error) {
+      await writer.abort();
+      throw error;
+    }
+  });
+}
+
+async function spoolMessage(
+  writer: SpoolWriter,
+  partner: PartnerConfig,
+  message: Iterable<Buffer> | AsyncIterable<Buffer>,
+): Promise<{ envelope: Envelope; messageId: string }> {
+  let head: { envelope: Envelope; messageId: string } | undefined;
+  const ready: Buffer[] = [];
+  const splitter = new HeaderSplitter((headers) => {
+    if (headers.fields.length === 0)
+      throw new SealpostError('mime-malformed', 'the file does not begin with a header: it is no mail', {
+        hint: 'put a header in front, such as "Subject: ..." and "Content-Type: ...", and an empty line',
+      });
+    const envelope = envelopeOf(partner, headers);
+    const { octets, messageId } = missingFields(headers, envelope, new Date());
+    head = { envelope, messageId };
+    ready.push(octets, headers.raw);
+    return { write: (chunk) => void ready.push(Buffer.from(chunk)), end: () => undefined };
+  });
+  let octets = 0;
+  for await (const chunk of message) {
+    octets += chunk.length;
+    splitter.write(chunk);
+    for (const piece of ready.splice(0)) await writer.write(piece);
+  }
+  if (octets === 0) throw new SealpostError('message-empty', 'the message has no octets');
+  splitter.end();
+  for (const piece of ready.splice(0)) await writer.write(piece);
+  if (!head) throw new SealpostError('mime-malformed', 'the message has no header');
+  return head;
+}
+
+export function sendCommand(): Command {
+  return new Command('send')
+    .description(
+      "put a message on the outbound queue: it is signed, encrypted and sent as the partner's entry says",
+    )
+    .argument(
+      '<file>',
+      'a mail (RFC 5322); From, To, Date and Message-ID are added where they are missing; - for standard input',
+    )
+    .requiredOption('--partner <name>', 'name of the partner in the configuration')
+    .addOption(configOption())
+    .option('--json', 'print the id as JSON')
+    .action(async (file: string, options: { partner: string; config: string; json?: boolean }) => {
+      const id = await enqueueMessage(loadConfig(options.config), options.partner, readPieces(file));
+      process.stdout.write(options.json ? `${JSON.stringify({ id })}\n` : `${id}\n`);
+    });
+}

@@ -1,0 +1,56 @@
+import { Command } from 'commander';
+import { loadConfig } from '../config/load.ts';
+import { type RoleName, roleNames } from '../daemon/protocol.ts';
+import { Supervisor } from '../daemon/supervisor.ts';
+import { SealpostError } from '../errors.ts';
+import { createLog } from '../log.ts';
+import { configOption } from './options.ts';
+
+function parseRoles(text: string): RoleName[] {
+  const names = text.split(',').map((name) => name.trim());
+  return names.map((name) => {
+    const role = roleNames.find((each) => each === name);
+    if (!role)
+      throw new SealpostError('usage', `--only: there is no role ${JSON.stringify(name)}`, {
+        hint: `roles are ${roleNames.join(', ')}`,
+      });
+    return role;
+  });
+}
+
+export function startCommand(): Command {
+  return new Command('start')
+    .description(
+      'run the daemon: supervise the roles as processes until SIGTERM; a second SIGTERM forces the end',
+    )
+    .addOption(configOption())
+    .option('--only <roles>', `run only these roles, separated by commas: ${roleNames.join(', ')}`)
+    .action(async (options: { config: string; only?: string }) => {
+      const roles = options.only === undefined ? roleNames : parseRoles(options.only);
+      const config = loadConfig(options.config);
+      const log = createLog(config.log.level, 'supervisor');
+      const supervisor = new Supervisor({ configFile: options.config, config, roles, log });
+
+      const ended = Promise.withResolvers<void>();
+      let signals = 0;
+      const onSignal = (signal: NodeJS.Signals) => {
+        signals += 1;
+        log.info({ signal }, signals === 1 ? 'draining; a second signal forces the end' : 'forced');
+        const stopping = signals === 1 ? supervisor.stop() : supervisor.force();
+        stopping.then(ended.resolve, ended.reject);
+      };
+      process.on('SIGTERM', onSignal);
+      process.on('SIGINT', onSignal);
+      try {
+        const facts = await supervisor.start();
+        log.info({ roles: facts, pids: supervisor.pids }, 'running');
+        await Promise.race([ended.promise, supervisor.failed.promise]);
+      } catch (error) {
+        if (signals > 0) await ended.promise;
+        else {
+          await supervisor.stop();
+          throw error;
+        }
+      }
+    });
+}

@@ -1,0 +1,48 @@
+import type { Verdict } from '../smime/index.ts';
+
+type Layer = Verdict['layers'][number];
+
+function layerLines(layer: Layer): string[] {
+  const lines: string[] = [];
+  if ('recipients' in layer) {
+    lines.push(`${layer.type}: ${layer.contentEncryption?.algorithm ?? 'unknown content encryption'}`);
+    for (const { kind, keyEncryption, identifier, matched } of layer.recipients) {
+      const who = identifier === null ? 'unnamed' : Object.values(identifier).join(', serial ');
+      const key = matched === null ? 'no key here' : `key: ${matched.identity}`;
+      lines.push(`  for ${who} (${kind}, ${keyEncryption?.algorithm ?? 'unknown'}): ${key}`);
+    }
+  } else if ('signers' in layer) {
+    lines.push(
+      `${layer.type}: ${layer.signers.length === 1 ? '1 signer' : `${layer.signers.length} signers`}`,
+    );
+    for (const signer of layer.signers) {
+      const worth = !signer.valid ? 'INVALID' : signer.trusted ? 'valid, trusted' : 'valid, NOT TRUSTED';
+      const why =
+        signer.reason === null ? '' : ` (${signer.reason}${signer.message ? `: ${signer.message}` : ''})`;
+      lines.push(`  ${signer.subject ?? 'unknown signer'}: ${worth}${why}`);
+    }
+  } else lines.push(layer.type);
+  if (layer.weak.length > 0) lines.push(`  weak: ${layer.weak.join('; ')}`);
+  return lines;
+}
+
+/** The verdict for a person: a few lines, each ended. */
+export function describeVerdict(verdict: Verdict): string {
+  const lines =
+    verdict.status === 'ok'
+      ? [
+          `decoded; encrypted: ${verdict.encrypted ? 'yes' : 'no'}, signature: ${verdict.signature}, integrity: ${verdict.integrity}`,
+        ]
+      : [
+          `could not be decoded: ${verdict.error?.message ?? 'unknown'} [${verdict.error?.code ?? 'internal'}]`,
+        ];
+  verdict.layers.forEach((layer, index) => {
+    const [first = '', ...rest] = layerLines(layer);
+    lines.push(`${index + 1}. ${first}`, ...rest.map((line) => `   ${line}`));
+  });
+  if (verdict.content)
+    lines.push(
+      `content: ${verdict.content.octets} octets, ${verdict.content.contentType ?? 'no content type'}`,
+    );
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,181 @@
+/** Decodes messages: peels the S/MIME layers, judges the verdict by the mailbox's policy, queues the hand-off. */
+
+import { type LoadedKeys, loadKeys } from '../src/config/keys.ts';
+import type { MailboxConfig } from '../src/config/schema.ts';
+import { runRole } from '../src/daemon/role.ts';
+import { HeaderSplitter, NullSink, parseAddresses, parseHeaders } from '../src/message/index.ts';
+import { PartnerDirectory } from '../src/partner/directory.ts';
+import { judge } from '../src/partner/policy.ts';
+import type { Facts, InboundJob, JobOutcome, QueueRoom, SpoolWriter } from '../src/queue/index.ts';
+import {
+  createTrustCache,
+  type DecodeOptions,
+  decodeReopenable,
+  decodeSync,
+  isSignatureLayer,
+  type Verdict,
+} from '../src/smime/index.ts';
+import { writeResult } from './result.ts';
+
+await runRole('decrypt', async ({ config, queue }) => {
+  const keys = loadKeys(config);
+  const partners = new PartnerDirectory(config.partners, keys.partners);
+  const decode = decoderFor(config.limits, keys);
+  const worker = queue.queues.createWorker(
+    'inbound',
+    async (job) => {
+      const mailbox = config.mailboxes.find(({ name }) => name === job.mailbox);
+      if (!mailbox) return { suspend: 'mailbox-unknown' };
+      return work(job, mailbox, { queue, partners, options: decode(mailbox) });
+    },
+    { concurrency: config.workers.concurrency },
+  );
+  return { facts: { identities: keys.identities.length }, drain: (timeoutMs) => worker.close(timeoutMs) };
+});
+
+/** The options of the decoder for a mailbox; what does not depend on the message is made once. */
+function decoderFor(
+  limits: { layers: number; parts: number; depth: number; headerSize: number },
+  keys: LoadedKeys,
+) {
+  const cache = createTrustCache();
+  const made = new Map<string, Omit<DecodeOptions, 'at'>>();
+  return (mailbox: MailboxConfig): DecodeOptions => {
+    let options = made.get(mailbox.name);
+    if (!options) {
+      const own = keys.mailboxes.get(mailbox.name);
+      options = {
+        identities: own?.identities ?? [],
+        trust: { ...(own?.trust ?? { anchors: [] }), cache },
+        form: 'mail',
+        limits,
+      };
+      made.set(mailbox.name, options);
+    }
+    return { ...options, at: new Date() };
+  };
+}
+
+interface Tools {
+  queue: QueueRoom;
+  partners: PartnerDirectory;
+  options: DecodeOptions;
+}
+
+interface Decoded {
+  verdict: Verdict;
+  content: SpoolWriter;
+  /** Header block of the message as it came. */
+  header: Buffer;
+}
+
+async function work(job: InboundJob, mailbox: MailboxConfig, tools: Tools): Promise<JobOutcome> {
+  const { queue, partners } = tools;
+  const { state, octets } = await queue.flow.fetch(job.id, [job.octets]);
+  // A repeated job whose work was done, or whose message a person has ended.
+  if (state !== 'received') return { done: true };
+
+  const [small] = octets;
+  const { verdict, content, header } = small ? decodeSmall(small, tools) : await decodeLarge(job, tools);
+  const from = fromOf(header);
+  const sender = partners.senderOf({ signers: signersOf(verdict), from });
+  const facts = factsOf(verdict, sender?.name);
+  const judgement = judge(verdict, mailbox, { from, sender, directory: partners });
+  if ('suspend' in judgement) {
+    await content.abort();
+    return { suspend: judgement.suspend, facts: { ...facts, message: judgement.message } };
+  }
+  await queue.flow.decoded(job, {
+    content,
+    result: writeResult({ verdict, header, whole: verdict.layers.length === 0 }),
+    destinations: mailbox.destinations.map(({ name, type }) => name ?? type),
+    partner: sender?.name ?? null,
+    facts,
+  });
+  return { done: true };
+}
+
+function decodeSmall(octets: Buffer, { queue, options }: Tools): Decoded {
+  const { verdict, content } = decodeSync(octets, options);
+  const writer = queue.spool.create();
+  if (content) void writer.write(content);
+  return { verdict, content: writer, header: headerOf(octets) };
+}
+
+async function decodeLarge(job: InboundJob, { queue, options }: Tools): Promise<Decoded> {
+  let writer = queue.spool.create();
+  let header: Buffer | undefined;
+  async function* open() {
+    for await (const piece of queue.spool.open(job.octets)) {
+      // The first piece is larger than a header block may be.
+      header ??= headerOf(piece);
+      yield piece;
+    }
+  }
+  try {
+    const { verdict } = await decodeReopenable(open, {
+      ...options,
+      output: {
+        write: (chunk) => writer.write(chunk),
+        restart: async () => {
+          await writer.abort();
+          writer = queue.spool.create();
+        },
+      },
+    });
+    return { verdict, content: writer, header: header ?? Buffer.alloc(0) };
+  } catch (error) {
+    await writer.abort();
+    throw error;
+  }
+}
+
+/** The header block at the start of a message; what is above the limits has failed to decode before. */
+function headerOf(octets: Buffer): Buffer {
+  let found: Buffer = Buffer.alloc(0);
+  const splitter = new HeaderSplitter(({ raw }) => {
+    found = raw;
+    return new NullSink();
+  });
+  try {
+    splitter.write(octets);
+    splitter.end();
+  } catch {
+    return Buffer.alloc(0);
+  }
+  return found;
+}
+
+function fromOf(header: Buffer): string[] {
+  return parseHeaders(header)
+    .all('from')
+    .flatMap((value) => parseAddresses(value).map(({ address }) => address));
+}
+
+/** Thumbprints of the signers whose signature is valid. */
+function signersOf(verdict: Verdict): string[] {
+  return verdict.layers
+    .filter(isSignatureLayer)
+    .flatMap(({ signers }) => signers)
+    .flatMap(({ valid, thumbprint }) => (valid && thumbprint ? [thumbprint] : []));
+}
+
+/** What the ledger keeps of a verdict: metadata that helps to find and to understand a message. */
+function factsOf(verdict: Verdict, partner: string | undefined): Facts {
+  const keys = verdict.layers.flatMap((layer) =>
+    'recipients' in layer
+      ? layer.recipients.flatMap(({ matched }) => (matched ? [matched.thumbprint] : []))
+      : [],
+  );
+  return {
+    status: verdict.status,
+    error: verdict.error?.code ?? null,
+    encrypted: verdict.encrypted,
+    signature: verdict.signature,
+    integrity: verdict.integrity,
+    layers: verdict.layers.map(({ type }) => type),
+    decryptionThumbprint: keys[0] ?? null,
+    signatureThumbprint: signersOf(verdict)[0] ?? null,
+    partner: partner ?? null,
+  };
+}

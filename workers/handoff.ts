@@ -1,0 +1,110 @@
+/** Brings decoded messages to the destinations of their mailbox. */
+import type { Config } from '../src/config/schema.ts';
+import { readSecret } from '../src/config/secrets.ts';
+import { type RoleContext, runRole } from '../src/daemon/role.ts';
+import { createDestination, type Delivery, type Destination, UrlSigner } from '../src/handoff/index.ts';
+import type { HandoffJob, JobContext, JobOutcome, QueueRoom } from '../src/queue/index.ts';
+import { readResult } from './result.ts';
+
+await runRole('handoff', async (context) => {
+  const { config, queue } = context;
+  const destinations = await openDestinations(context);
+  const worker = queue.queues.createWorker(
+    'handoff',
+    async (job, jobContext) => {
+      const destination = destinations.get(keyOf(job.mailbox, job.destination));
+      if (!destination) return { suspend: 'destination-unknown' };
+      return work(job, destination, queue, jobContext);
+    },
+    { concurrency: config.workers.concurrency },
+  );
+  return {
+    facts: { destinations: destinations.size },
+    async drain(timeoutMs) {
+      await worker.close(timeoutMs);
+      await Promise.all([...destinations.values()].map((destination) => destination.close()));
+    },
+  };
+});
+
+function keyOf(mailbox: string, destination: string): string {
+  return `${mailbox}\n${destination}`;
+}
+
+async function openDestinations({ config, queue, log }: RoleContext): Promise<Map<string, Destination>> {
+  const base = publicUrlOf(config.http);
+  const signer = base === undefined ? undefined : new UrlSigner(queue.deriveKey('content url'), base);
+  const opened = new Map<string, Destination>();
+  for (const mailbox of config.mailboxes) {
+    for (const settings of mailbox.destinations) {
+      const destination = await createDestination(settings, {
+        readSecret,
+        signedUrl: signer && ((delivery) => signer.sign(delivery.id, Date.now())),
+        connectRedis: () => queue.connect('handoff'),
+        redisPrefix: config.redis.prefix,
+        bodyPart: mailbox.bodyPart,
+        limits: config.limits,
+        log,
+        now: Date.now,
+      });
+      opened.set(keyOf(mailbox.name, destination.name), destination);
+    }
+  }
+  return opened;
+}
+
+/** Where the HTTP listener is reached, when there is one. */
+function publicUrlOf({ host, port, publicUrl }: Config['http']): string | undefined {
+  return port === undefined ? undefined : (publicUrl ?? `http://${host}:${port}`);
+}
+
+async function work(
+  job: HandoffJob,
+  destination: Destination,
+  queue: QueueRoom,
+  { signal }: JobContext,
+): Promise<JobOutcome> {
+  const { state, octets } = await queue.flow.fetch(job.id, [job.result, job.content]);
+  // Done by another process that lost its lock, or ended by a person.
+  if (state !== 'decoded' && state !== 'suspended') return { done: true };
+  const [result, small] = octets;
+  const outcome = await destination.deliver(
+    deliveryOf(job, readResult(result ?? (await queue.spool.read(job.result))), small ?? null, queue),
+    signal,
+  );
+  if ('done' in outcome) {
+    await queue.flow.handedOff(job, outcome.facts, outcome.keepUntil);
+    return { done: true };
+  }
+  const facts = { destination: job.destination, message: outcome.message };
+  if ('refused' in outcome) return { suspend: outcome.code, facts };
+  const { code: retry, after, untried = false } = outcome;
+  return { retry, facts, untried, ...(after === undefined ? {} : { after }) };
+}
+
+function deliveryOf(
+  job: HandoffJob,
+  { verdict, header, whole }: ReturnType<typeof readResult>,
+  small: Buffer | null,
+  queue: QueueRoom,
+): Delivery {
+  return {
+    id: job.id,
+    idempotencyKey: `${job.id}.${job.destination}`,
+    mailbox: job.mailbox,
+    destination: job.destination,
+    envelope: job.envelope,
+    origin: job.origin,
+    receivedAt: job.receivedAt,
+    verdict,
+    header,
+    whole,
+    async *content() {
+      if (small) yield small;
+      else yield* queue.spool.open(job.content);
+    },
+    contentOctets: job.content.octets,
+    contentSha256: job.content.sha256,
+    read: async () => small ?? (await queue.spool.read(job.content)),
+  };
+}

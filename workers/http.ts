@@ -1,0 +1,54 @@
+/** The HTTP listener: signed content URLs, health and metrics. Holds no private keys. */
+import { createServer } from 'node:http';
+import { runRole } from '../src/daemon/role.ts';
+import { createContentHandler, messageLimits, UrlSigner } from '../src/handoff/index.ts';
+import { registry } from '../src/metrics.ts';
+import { readResult } from './result.ts';
+
+await runRole('http', async ({ config, log, queue }) => {
+  const { host, port = 0, publicUrl } = config.http;
+  const signer = new UrlSigner(queue.deriveKey('content url'), publicUrl ?? `http://${host}:${port}`);
+  const content = createContentHandler({
+    signer,
+    limits: messageLimits(config.limits),
+    log,
+    now: Date.now,
+    async find(id) {
+      const refs = await queue.flow.contentOf(id);
+      if (!refs) return undefined;
+      const { header, whole } = readResult(await queue.spool.read(refs.result));
+      return {
+        header,
+        whole,
+        content: () => queue.spool.open(refs.content),
+        contentOctets: refs.content.octets,
+      };
+    },
+  });
+  const server = createServer((request, response) => {
+    const path = request.url ?? '';
+    if (path === '/healthz')
+      return void response.writeHead(200, { 'Content-Type': 'text/plain' }).end('ok\n');
+    if (path === '/metrics')
+      return void registry
+        .metrics()
+        .then((text) => response.writeHead(200, { 'Content-Type': registry.contentType }).end(text));
+    void content(request, response);
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, resolve);
+  });
+  const address = server.address();
+  const bound =
+    typeof address === 'object' && address ? `${address.address}:${address.port}` : `${host}:${port}`;
+  return {
+    facts: { http: bound },
+    drain: (timeoutMs) =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        setTimeout(() => server.closeAllConnections(), timeoutMs).unref();
+        server.closeIdleConnections();
+      }),
+  };
+});

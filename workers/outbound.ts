@@ -1,0 +1,113 @@
+/** Signs and encrypts messages for partners and sends them by the partner's route. */
+import { type LoadedKeys, loadKeys } from '../src/config/keys.ts';
+import type { PartnerConfig } from '../src/config/schema.ts';
+import { readSecret } from '../src/config/secrets.ts';
+import { runRole } from '../src/daemon/role.ts';
+import { SealpostError } from '../src/errors.ts';
+import { encryptionCertificates, signingIdentity } from '../src/partner/certificates.ts';
+import type { JobContext, JobOutcome, OutboundJob, QueueRoom } from '../src/queue/index.ts';
+import { type EncodeOptions, encode } from '../src/smime/index.ts';
+import { createSender, type Sender, type SendResult } from '../src/smtp/send.ts';
+
+await runRole('outbound', async ({ config, queue }) => {
+  const keys = loadKeys(config);
+  const senders = new Map(
+    config.partners.map(({ name, route }) => [
+      name,
+      createSender({ route, readSecret, name: config.smtp.hostname }),
+    ]),
+  );
+  const worker = queue.queues.createWorker(
+    'outbound',
+    async (job, context) => {
+      const partner = config.partners.find(({ name }) => name === job.partner);
+      const sender = senders.get(job.partner);
+      if (!partner || !sender) return { suspend: 'partner-unknown' };
+      return work(job, partner, { keys, sender, queue, context });
+    },
+    { concurrency: config.workers.concurrency },
+  );
+  return {
+    facts: { partners: senders.size },
+    async drain(timeoutMs) {
+      await worker.close(timeoutMs);
+      await Promise.all([...senders.values()].map((sender) => sender.close()));
+    },
+  };
+});
+
+interface Tools {
+  keys: LoadedKeys;
+  sender: Sender;
+  queue: QueueRoom;
+  context: JobContext;
+}
+
+/** What the partner's entry says about protection, with the certificates in force now. */
+function encodeOptions(partner: PartnerConfig, keys: LoadedKeys, at: Date): EncodeOptions {
+  const options: EncodeOptions = {};
+  if (partner.sign !== 'none') {
+    const identity = signingIdentity(partner.name, partner.identity, keys.identities, at);
+    options.sign = {
+      identity,
+      form: partner.sign,
+      digest: partner.digest,
+      scheme: partner.signatureScheme,
+      at,
+    };
+  }
+  if (partner.encrypt) {
+    options.encrypt = {
+      recipients: encryptionCertificates(partner.name, keys.partners.get(partner.name) ?? [], at),
+      contentEncryption: partner.contentEncryption,
+      keyTransport: partner.keyTransport,
+      allowWeak: partner.allowWeak,
+    };
+  }
+  return options;
+}
+
+async function work(job: OutboundJob, partner: PartnerConfig, tools: Tools): Promise<JobOutcome> {
+  const { keys, sender, queue, context } = tools;
+  const { state, octets } = await queue.flow.fetch(job.id, [job.octets]);
+  if (state !== 'queued') return { done: true };
+  let options: EncodeOptions;
+  try {
+    options = encodeOptions(partner, keys, new Date());
+  } catch (error) {
+    if (error instanceof SealpostError) return { suspend: error.code, facts: { message: error.message } };
+    throw error;
+  }
+  const [small] = octets;
+  const plain = () => small ?? queue.spool.open(job.octets);
+  let failure: SealpostError | undefined;
+  const result = await sender.send(
+    {
+      envelope: job.envelope,
+      octets: async function* () {
+        try {
+          yield* encode(plain(), options);
+        } catch (error) {
+          // The sender sees a broken stream; why it broke is known here only.
+          if (error instanceof SealpostError) failure = error;
+          throw error;
+        }
+      },
+      size: job.octets.octets,
+    },
+    context.signal,
+  );
+  if (failure) return { suspend: failure.code, facts: { message: failure.message } };
+  return outcomeOf(job, result, queue);
+}
+
+async function outcomeOf(job: OutboundJob, result: SendResult, queue: QueueRoom): Promise<JobOutcome> {
+  const { status, code, reply, host, possibleDuplicate } = result;
+  const facts = { host, code: code === null ? null : String(code), reply, possibleDuplicate };
+  if (status === 'sent') {
+    await queue.flow.sent(job, facts);
+    return { done: true };
+  }
+  if (status === 'refused') return { suspend: 'send-refused', facts };
+  return { retry: 'send-failed', facts };
+}

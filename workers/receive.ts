@@ -1,0 +1,23 @@
+/** Takes messages over SMTP and from IMAP mailboxes onto the queue. Holds no keys. */
+import { readSecret } from '../src/config/secrets.ts';
+import { runRole } from '../src/daemon/role.ts';
+import { createCheckpoints } from '../src/imap/checkpoint.ts';
+import { createImapPoller } from '../src/imap/poller.ts';
+import { createSmtpReceiver } from '../src/smtp/server.ts';
+
+await runRole('receive', async ({ config, log, queue }) => {
+  const { intake } = queue;
+  const smtp = createSmtpReceiver({ config: config.smtp, mailboxes: config.mailboxes, intake, log });
+  const checkpoint = createCheckpoints(queue.redis, queue.prefix);
+  const pollers = config.mailboxes
+    .filter((mailbox) => mailbox.imap)
+    .map((mailbox) => createImapPoller({ mailbox, intake, checkpoint, log, readSecret }));
+  const listening = config.smtp.listen.length > 0 ? await smtp.listen() : [];
+  for (const poller of pollers) poller.start();
+  return {
+    facts: { smtp: listening.map(({ host, port }) => `${host}:${port}`), imap: pollers.length },
+    async drain(timeoutMs) {
+      await Promise.all([smtp.close(timeoutMs), ...pollers.map((poller) => poller.stop(timeoutMs))]);
+    },
+  };
+});
