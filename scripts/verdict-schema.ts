@@ -1,5 +1,5 @@
 /**
- * Writes docs/verdict.schema.json from the schema in src/smime/verdict.ts: `node scripts/verdict-schema.ts`.
+ * Writes docs/verdict.schema.json from the schema in src/smime/verdict-schema.ts: `node scripts/verdict-schema.ts`.
  * A test fails when the file is not what this writes.
  */
 import { writeFileSync } from 'node:fs';

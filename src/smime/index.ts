@@ -27,5 +27,4 @@ export {
   type Signer,
   type Verdict,
   type VerdictContent,
-  verdictSchema,
 } from './verdict.ts';

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { encodeEnvelopedData, encodeSignedData } from '../../src/cms/index.ts';
 import type { ErrorCode } from '../../src/errors.ts';
-import { decodeSync, encodeSync, isEncryptionLayer, verdictSchema } from '../../src/smime/index.ts';
+import { decodeSync, encodeSync, isEncryptionLayer } from '../../src/smime/index.ts';
+import { verdictSchema } from '../../src/smime/verdict-schema.ts';
 import { randomOf } from '../message/pushing.ts';
 import { alice, bob, options } from './openssl.ts';
 
