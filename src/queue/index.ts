@@ -80,7 +80,10 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
   const spool = new LocalSpool({ redis, keys, key, folder, inlineLimit: config.spool.inlineLimit });
   const ledger = new RedisLedger(redis, keys);
   const { retention, retry } = config;
-  const intake = new RedisIntake({ redis, keys, spool, duplicates: retention.duplicates });
+  const repeating = new Set(
+    config.mailboxes.filter(({ duplicates }) => duplicates === 'deliver').map(({ name }) => name),
+  );
+  const intake = new RedisIntake({ redis, keys, spool, duplicates: retention.duplicates, repeating });
   const flow = new RedisFlow({ redis, keys, spool, keepOriginal: retention.original });
   const queues = new BullQueues({ redis, target, keys, flow, ledger, log, retry });
   const sweepNow = () =>

@@ -37,6 +37,8 @@ export interface IntakeParts {
   spool: LocalSpool;
   /** Milliseconds that a finished message is known as a duplicate. */
   duplicates: number;
+  /** Mailboxes for which the same octets may come as another message. */
+  repeating: ReadonlySet<string>;
 }
 
 /** Id from what identifies a message: a letter (BullMQ takes no number) and 124 bits of SHA-256 in hex. */
@@ -86,13 +88,19 @@ export class RedisIntake implements Intake {
     const now = Date.now();
     const items = entries.map((entry, index): Item => {
       const octets = at(finished, index);
-      const id = idOf('i', entry.mailbox, octets.ref.sha256);
+      const id = idOf('i', entry.mailbox, octets.ref.sha256, ...this.#arrival(entry));
       const { mailbox, origin, envelope, messageId } = entry;
       const job: InboundJob = { id, mailbox, origin, envelope, octets: octets.ref, receivedAt: now };
       const facts = recordFacts('inbound', origin, envelope, messageId, octets.ref);
       return { id, name: mailbox, facts, ...this.#lines('received', now, origin), octets, job };
     });
     return await this.#accept(inboundWay, items, now);
+  }
+
+  /** What tells one arrival of the same octets from another, where that is wanted: the UID, else nothing but the moment. */
+  #arrival({ mailbox, origin }: IntakeEntry): string[] {
+    if (!this.#parts.repeating.has(mailbox)) return [];
+    return [origin.kind === 'imap' ? JSON.stringify(origin.detail) : randomUUID()];
   }
 
   async commitOutbound(writer: SpoolWriter, entry: OutboundEntry): Promise<IntakeResult> {

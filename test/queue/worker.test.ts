@@ -138,7 +138,55 @@ describe('a message on its way', () => {
   });
 });
 
+describe('content that a destination reads later', () => {
+  for (const size of [100, 5000]) {
+    it(`is held as long as the destination was told, ${size} octets`, async () => {
+      const { id } = await accept(queue, randomBytes(size));
+      await work('inbound', id, 'decoded', (job) => decode(job, ['url', 'other'], 'x'.repeat(size)));
+      const until = Date.now() + 1500;
+      await work('handoff', id, 'delivered', async (job) => {
+        await queue.flow.handedOff(job, {}, job.destination === 'url' ? until : undefined);
+        return { done: true };
+      });
+      const refs = await queue.flow.contentOf(id);
+      assert.ok(refs);
+      assert.equal((await queue.spool.read(refs.content)).toString(), 'x'.repeat(size));
+      const room = await openTestQueue(server, { spool: { sweepAfter: '0s' } });
+      assert.equal((await room.sweep()).files, 0);
+      await new Promise((resolve) => setTimeout(resolve, until - Date.now() + 20));
+      await room.sweep();
+      await room.close();
+      await assert.rejects(queue.spool.read(refs.content), { code: 'spool-missing' });
+      await nothingLeft();
+    });
+  }
+
+  it('is not there for one who was told nothing', async () => {
+    const { id } = await accept(queue, 'no url');
+    assert.equal(await queue.flow.contentOf(id), null);
+    await work('inbound', id, 'decoded', (job) => decode(job, ['one']));
+    await work('handoff', id, 'delivered', async (job) => {
+      await queue.flow.handedOff(job, {});
+      return { done: true };
+    });
+    assert.equal(await queue.flow.contentOf(id), null);
+  });
+});
+
 describe('retry, suspend, resume, terminate', () => {
+  it('does not count attempts that asked nobody', async () => {
+    const { id } = await accept(queue, 'untried');
+    const attempts: number[] = [];
+    await work('inbound', id, 'decoded', (job) => decode(job, ['one']));
+    await work('handoff', id, 'suspended', async (_job, { attempt }) => {
+      attempts.push(attempt);
+      if (attempts.length < 5) return { retry: 'handoff-failed', untried: true, after: 100 };
+      return { retry: 'handoff-failed' };
+    });
+    assert.deepEqual(attempts, [1, 1, 1, 1, 1, 2, 3]);
+    await queue.flow.terminate(id, 'test');
+  });
+
   it('tries as often as the schedule says, then suspends at no cost', async () => {
     const { id } = await accept(queue, 'tries');
     const attempts: string[] = [];
