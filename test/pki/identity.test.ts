@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, describe, it } from 'node:test';
+import { Cursor, children, octetString, oids, parse, raw } from '../../src/asn1/index.ts';
+import * as der from '../../src/asn1/writer.ts';
 import {
   createIdentity,
   isPkcs12,
@@ -183,6 +186,29 @@ describe('PKCS#12', () => {
       }
     }
   }
+
+  it('checks a MAC of the newer kind (RFC 9579), which openssl 3.0 does not write', () => {
+    openssl('pkcs12', '-export', '-in', 'rsa.pem', '-passout', 'pass:x', '-nomac', '-out', 'out.p12');
+    const [version, contentInfo] = children(parse(readFileSync(file('out.p12'))));
+    assert.ok(version && contentInfo);
+    const content = new Cursor(contentInfo);
+    content.next();
+    const authSafe = octetString(new Cursor(content.next()).next());
+    const salt = randomBytes(16);
+    const macKey = pbkdf2Sync('x', salt, 1000, 32, 'sha256');
+    const mac = createHmac('sha256', macKey).update(authSafe).digest();
+    const hmac = der.sequence(der.oid(oids.hmacWithSha256), der.nullValue());
+    const kdf = der.sequence(der.octetString(salt), der.integer(1000), der.integer(32), hmac);
+    const parameters = der.sequence(der.sequence(der.oid(oids.pbkdf2), kdf), hmac);
+    const digestInfo = der.sequence(
+      der.sequence(der.oid('1.2.840.113549.1.5.14'), parameters),
+      der.octetString(mac),
+    );
+    const macData = der.sequence(digestInfo, der.octetString(Buffer.from('unused')), der.integer(1));
+    const data = der.sequence(raw(version), raw(contentInfo), macData);
+    assert.equal(readPkcs12(data, 'x').identities.length, 1);
+    assert.throws(() => readPkcs12(data, 'y'), { code: 'password', message: /does not open/ });
+  });
 
   it('refuses an absurd count of iterations and what is no PKCS#12', () => {
     openssl(
