@@ -109,7 +109,7 @@ describe('architecture', () => {
 
   it('keeps node-forge at the trusted edge', () => {
     const users = files.filter((file) => importsOf(file).some(({ specifier }) => specifier === 'node-forge'));
-    const allowed = ['src/pki/pkcs12.ts', 'src/commands/demo-keys.ts'];
+    const allowed = ['src/commands/demo/keys.ts'];
     assert.deepEqual(
       users.map((file) => relative(root, file)).filter((file) => !allowed.includes(file)),
       [],

@@ -240,6 +240,12 @@ const mailbox = z.strictObject({
     .enum(['pass', 'suspend'])
     .default('suspend')
     .describe('Mail that is neither signed nor encrypted: hand it off with its verdict, or suspend it.'),
+  duplicates: z
+    .enum(['drop', 'deliver'])
+    .default('drop')
+    .describe(
+      'The same octets again within retention.duplicates: drop: answered and noted, not handed off a second time. deliver: each arrival is a message of its own, also a repetition after a lost reply.',
+    ),
   require: z
     .array(z.enum(['encrypted', 'signed', 'partner']))
     .default([])
