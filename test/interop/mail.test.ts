@@ -14,7 +14,7 @@ import { encodeSync } from '../../src/smime/encode.ts';
 import type { EncryptOptions, SignOptions } from '../../src/smime/encoder.ts';
 import { type DecodeResult, decode } from '../../src/smime/index.ts';
 import { asMail } from '../support/peers/artefact.ts';
-import { caFileName, type Identity, identityOf } from '../support/peers/identities.ts';
+import { caFileName, type Identity, identityOf, missingOpenssl } from '../support/peers/identities.ts';
 import { runOk } from '../support/peers/run.ts';
 import type { Artefact, EncryptionCase, Peer, SignatureCase } from '../support/peers/types.ts';
 import { PeerError } from '../support/peers/types.ts';
@@ -38,7 +38,7 @@ function signatureOf(form: 'opaque' | 'detached'): SignatureCase {
   return { ...base, digest: 'SHA-256', form, attributes: true };
 }
 
-describe('whole mails', () => {
+describe('whole mails', { skip: missingOpenssl() }, () => {
   let setting: Setting;
 
   before(async () => {

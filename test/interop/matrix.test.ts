@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
+import { missingOpenssl } from '../support/peers/identities.ts';
 import { cases } from './cases.ts';
 import { type Outcome, type Result, runMatrix } from './matrix.ts';
 import { toMarkdown } from './table.ts';
@@ -7,7 +8,7 @@ import { toMarkdown } from './table.ts';
 /** What the encoder does not offer on purpose: the only reasons for which a case of issue 2 may go unwritten. */
 const notOffered = ['always writes signed attributes', 'writes MGF1 with the digest of OAEP'];
 
-describe('the live matrix', () => {
+describe('the live matrix', { skip: missingOpenssl() }, () => {
   let outcome: Outcome;
 
   before(async () => {

@@ -10,6 +10,7 @@ import {
   encodeDetachedSignature,
   encodeEnvelopedData,
   encodeSignedData,
+  type RecipientOptions,
   type SignedDataOptions,
   signingDigests,
 } from '../../../src/cms/index.ts';
@@ -25,13 +26,13 @@ import type { EncryptOptions } from '../../../src/smime/encoder.ts';
 import { decode } from '../../../src/smime/index.ts';
 import type { Verdict } from '../../../src/smime/verdict.ts';
 import { asMail } from './artefact.ts';
+import { cipherName, difference, digestName, wrapName } from './facts.ts';
 import { caFileName, type Identity, identityOf } from './identities.ts';
 import type {
   Artefact,
-  ContentCipher,
-  Digest,
   EncryptionCase,
   InteropCase,
+  KeyManagement,
   Peer,
   Role,
   SignatureCase,
@@ -39,19 +40,6 @@ import type {
 import { NotYetError, PeerError } from './types.ts';
 
 const head = 'From: us@example.com\r\nTo: peer@example.com\r\nSubject: interop\r\nMIME-Version: 1.0\r\n';
-
-/** Our name of a content cipher. */
-function cipherName(cipher: ContentCipher): string {
-  if (cipher === '3DES') return 'des-ede3-cbc';
-  if (cipher === 'DES') return 'des-cbc';
-  if (cipher === 'CAST5') return 'cast5-cbc';
-  if (/^(RC2|Camellia)-/.test(cipher)) return `${cipher.toLowerCase()}-cbc`;
-  return cipher.toLowerCase();
-}
-
-function digestName(digest: Digest): string {
-  return digest.toLowerCase().replace(/^sha-/, 'sha');
-}
 
 /** Codes by which the codec says that it has no such algorithm, in distinction to "this message is broken". */
 const notYetCodes = ['cms-unsupported', 'encode-recipient', 'encode-signer'];
@@ -72,7 +60,11 @@ function judge(each: InteropCase, verdict: Verdict): void {
     throw notYetCodes.includes(verdict.error.code) ? new NotYetError(text) : new PeerError(text);
   }
   if (each.type === 'encryption' && !verdict.encrypted) throw new PeerError('the verdict is not "encrypted"');
-  if (each.type !== 'signature' || verdict.signature === 'valid') return;
+  if (each.type !== 'signature' || verdict.signature === 'valid') {
+    const unlike = difference(each, verdict);
+    if (unlike !== undefined) throw new PeerError(`the verdict says ${unlike}`);
+    return;
+  }
   const signers = verdict.layers.flatMap((layer) => ('signers' in layer ? layer.signers : []));
   const said = signers.map(({ reason, message }) => `${reason}: ${message}`).join('; ');
   const text = `signature ${verdict.signature}: ${said}`;
@@ -104,19 +96,22 @@ class Sealpost implements Peer {
     if (how.kind === 'kek' || how.kind === 'password') return 'takes no shared secrets';
     if (role === 'read') return true;
     if (how.kind === 'rsa-oaep' && how.mgf !== how.digest) return 'writes MGF1 with the digest of OAEP';
-    if ('ukm' in how && how.ukm !== undefined) return 'no option for user keying material';
     if (how.kind === 'dh' && how.static) return 'no option for static-static agreement';
+    if (how.kind === 'ecdh' && how.cofactor) return 'no option for cofactor agreement';
     return true;
   }
 
   async write(each: InteropCase, content: Buffer): Promise<Artefact> {
+    if (each.type === 'compression') throw new NotYetError('no option for compression');
+    let made: Artefact;
     try {
-      if (each.type === 'encryption') return this.#encrypt(each, content);
-      if (each.type === 'signature') return this.#sign(each, content);
+      made = each.type === 'encryption' ? this.#encrypt(each, content) : this.#sign(each, content);
     } catch (error) {
       throw refusal(error);
     }
-    throw new NotYetError('no option for compression');
+    // peers read whatever it is: that it is the case's algorithm is for us to see
+    await this.read(each, made);
+    return made;
   }
 
   async read(each: InteropCase, message: Artefact): Promise<Buffer> {
@@ -148,11 +143,9 @@ class Sealpost implements Peer {
     const certificate = parseCertificate(identityOf(this.#identities, each.recipient).der);
     const contentEncryption = cipherName(each.cipher);
     const digest = how.kind === 'rsa-oaep' ? digestName(how.digest) : undefined;
-    const label = how.kind === 'rsa-oaep' ? how.label : undefined;
-    if (each.byKeyId || label !== undefined || digest === 'sha224') {
-      const oaep =
-        digest === undefined ? {} : { oaep: { digest, ...(label && { label: Buffer.from(label) }) } };
-      const recipient = { certificate, ...oaep, bySubjectKeyIdentifier: each.byKeyId ?? false };
+    const special = recipientOptions(how);
+    if (each.byKeyId || special !== undefined) {
+      const recipient = { certificate, ...special, bySubjectKeyIdentifier: each.byKeyId ?? false };
       const options = { recipients: [recipient], contentEncryption, allowWeak: true };
       return { form: 'cms', octets: encodeEnvelopedData(content, options) };
     }
@@ -192,6 +185,26 @@ class Sealpost implements Peer {
       this.#own.set(name, own);
     }
     return own;
+  }
+}
+
+/** What only the CMS layer has options for; undefined when `encode` is enough. */
+function recipientOptions(how: KeyManagement): Omit<RecipientOptions, 'certificate'> | undefined {
+  switch (how.kind) {
+    case 'rsa-oaep': {
+      const digest = digestName(how.digest);
+      if (how.label === undefined && keyTransport(digest) !== 'pkcs1') return undefined;
+      return { oaep: { digest, ...(how.label !== undefined && { label: Buffer.from(how.label) }) } };
+    }
+    case 'dh':
+      return { wrap: wrapName(how.wrap), ...(how.ukm !== undefined && { ukm: Buffer.from(how.ukm, 'hex') }) };
+    case 'ecdh':
+    case 'xdh': {
+      const ukm = 'ukm' in how && how.ukm !== undefined ? { ukm: Buffer.from(how.ukm, 'hex') } : {};
+      return { digest: digestName(how.kdf), wrap: wrapName(how.wrap), ...ukm };
+    }
+    default:
+      return undefined;
   }
 }
 
