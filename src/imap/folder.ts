@@ -11,7 +11,9 @@ import { messagesFetched, messagesSkipped } from './metrics.ts';
 const BATCH = 20;
 /** Attempts for a message that the server does not give; and for one at which the connection breaks. */
 const MAX_ATTEMPTS = 3;
-const MAX_DROPS = 10;
+const MAX_DROPS = 6;
+/** Milliseconds from the second break at a message to the next attempt; it doubles. */
+const DROP_WAIT = 30_000;
 
 /** A message that stays in the folder. */
 export interface Skipped {
@@ -31,8 +33,10 @@ export interface FolderParts {
   checkpoint: Checkpoint;
   log: Log;
   onSkipped: (skipped: Skipped) => void;
-  /** By UID: how often the connection broke at it. Outlives the connection. */
-  drops: Map<string, number>;
+  /** Called for each message that was stored. */
+  onStored: () => void;
+  /** By UIDVALIDITY and UID: how often the connection broke at it, and when it is tried again. Outlives the connection. */
+  drops: Map<string, { count: number; notBefore: number }>;
 }
 
 /** Name of the folder in checkpoints. */
@@ -79,12 +83,14 @@ export class FolderReader {
     if (config.action === 'move') await this.#client.mailboxCreate(pathOf(config.moveTo));
   }
 
-  /** Reads what is new, until there is no more or `stopped` says so. Resolves with the number of messages stored. */
-  async scan(stopped: () => boolean): Promise<number> {
+  /** Reads what is new, until there is no more or `stopped` says so. */
+  async scan(stopped: () => boolean): Promise<void> {
+    const { drops } = this.#parts;
     const mark = this.#mark;
     await this.#act();
-    const retries = Object.keys(mark.failed).map(Number);
-    let stored = 0;
+    const retries = Object.keys(mark.failed)
+      .map(Number)
+      .filter((uid) => (drops.get(`${mark.uidValidity}/${uid}`)?.notBefore ?? 0) <= Date.now());
     const uids = [...(await this.#newUids()), ...retries];
     for (let at = 0; at < uids.length && !stopped(); at += BATCH) {
       const batch = uids.slice(at, at + BATCH);
@@ -93,13 +99,12 @@ export class FolderReader {
         if (stopped()) break;
         const size = sizes.get(uid);
         if (size === undefined) delete mark.failed[uid];
-        else if (await this.#take(uid, size)) stored++;
+        else await this.#take(uid, size);
         mark.uid = Math.max(mark.uid, uid);
       }
       await this.#save();
       await this.#act();
     }
-    return stored;
   }
 
   async #newUids(): Promise<number[]> {
@@ -117,8 +122,8 @@ export class FolderReader {
     return new Map(messages.map(({ uid, size }) => [uid, size ?? 0]));
   }
 
-  /** Stores one message; true when it was. What is wrong with the message ends here, anything else is thrown. */
-  async #take(uid: number, size: number): Promise<boolean> {
+  /** Stores one message. What is wrong with the message ends here, anything else is thrown. */
+  async #take(uid: number, size: number): Promise<void> {
     const { mailbox, config, intake, drops } = this.#parts;
     const mark = this.#mark;
     const { uidValidity } = mark;
@@ -133,15 +138,14 @@ export class FolderReader {
       });
       delete mark.failed[uid];
       drops.delete(`${uidValidity}/${uid}`);
-      if (result === 'gone') return false;
+      if (result === 'gone') return;
       mark.pending.push(uid);
       messagesFetched.inc({ mailbox });
-      return true;
+      this.#parts.onStored();
     } catch (error) {
       if (isAboutMessage(error)) this.#skip(uid, error);
       else if (error instanceof FetchError) await this.#failed(uid, error);
       else throw error;
-      return false;
     }
   }
 
@@ -149,13 +153,15 @@ export class FolderReader {
     const { drops } = this.#parts;
     const mark = this.#mark;
     if (!this.#client.usable) {
-      // the network, most likely; a message that ends the connection every time must not stop the mailbox
+      // The network, most likely, so it may take more attempts. But a message that ends the connection every time
+      // must not stop the mailbox: it comes after the others then, and not at once.
       const key = `${mark.uidValidity}/${uid}`;
-      const count = (drops.get(key) ?? 0) + 1;
-      drops.set(key, count);
-      if (count < MAX_DROPS)
-        throw new SealpostError('imap-failed', 'the connection was lost', { cause: error });
-      this.#skip(uid, new SealpostError('imap-failed', 'the connection breaks at this message'));
+      const count = (drops.get(key)?.count ?? 0) + 1;
+      drops.set(key, { count, notBefore: count === 1 ? 0 : Date.now() + DROP_WAIT * 2 ** (count - 2) });
+      mark.failed[uid] ??= { attempts: 0, octets: error.octets };
+      if (count >= MAX_DROPS) {
+        this.#skip(uid, new SealpostError('imap-failed', 'the connection breaks at this message'));
+      }
       mark.uid = Math.max(mark.uid, uid);
       await this.#save();
       throw new SealpostError('imap-failed', 'the connection was lost', { cause: error });

@@ -94,6 +94,9 @@ class Poller implements ImapPoller {
       checkpoint: parts.checkpoint,
       log: parts.log,
       drops: new Map(),
+      onStored: () => {
+        this.#status.stored++;
+      },
       onSkipped: (skipped) => {
         this.#status.skipped++;
         parts.onSkipped?.(skipped);
@@ -169,7 +172,7 @@ class Poller implements ImapPoller {
       // selecting again shows new messages on servers that are slow to tell, and a changed UIDVALIDITY
       if (!news) await reader.open();
       news = false;
-      this.#status.stored += await reader.scan(() => this.#stopping);
+      await reader.scan(() => this.#stopping);
       this.#status.lastScan = Date.now();
       this.#status.lastError = null;
       this.#failures = 0;

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
+import { chmodSync, readdirSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
+import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { configSchema } from '../../src/config/schema.ts';
+import { configSchema, type MailboxConfig } from '../../src/config/schema.ts';
 import { SealpostError } from '../../src/errors.ts';
 import { type Checkpoint, createCheckpoints } from '../../src/imap/checkpoint.ts';
+import type { ImapConfig } from '../../src/imap/connect.ts';
+import { FolderReader } from '../../src/imap/folder.ts';
 import {
   createImapPoller,
   type ImapPoller,
@@ -59,8 +63,7 @@ describe('imap poller', { skip: skipWithoutDovecot() }, () => {
     again?: boolean;
   }
 
-  function poller(imap: Record<string, unknown> = {}, options: PollerOptions = {}): ImapPoller {
-    if (!options.again) mailboxName = `box${serial++}`;
+  function mailboxOf(imap: Record<string, unknown>): MailboxConfig {
     const [mailbox] = configSchema.parse({
       mailboxes: [
         {
@@ -79,6 +82,18 @@ describe('imap poller', { skip: skipWithoutDovecot() }, () => {
       ],
     }).mailboxes;
     assert.ok(mailbox);
+    return mailbox;
+  }
+
+  function configOf(imap: Record<string, unknown>): ImapConfig {
+    const config = mailboxOf(imap).imap;
+    assert.ok(config);
+    return config;
+  }
+
+  function poller(imap: Record<string, unknown> = {}, options: PollerOptions = {}): ImapPoller {
+    if (!options.again) mailboxName = `box${serial++}`;
+    const mailbox = mailboxOf(imap);
     const made = createImapPoller({
       mailbox,
       intake: queue.intake,
@@ -210,6 +225,55 @@ describe('imap poller', { skip: skipWithoutDovecot() }, () => {
     assert.equal(await inFolder('INBOX'), 1);
     await made.stop(2000);
     await rest(poller({ maxSize: '4KiB' }, { parts: { onSkipped }, again: true }));
+    assert.equal(skipped.length, 1);
+  });
+
+  it('goes on past a message that the server can not read, and reports it in the end', async () => {
+    const client = await dovecot.client();
+    const names = (): string[] =>
+      ['new', 'cur'].flatMap((sub) =>
+        readdirSync(join(dovecot.maildir, sub)).map((name) => join(dovecot.maildir, sub, name)),
+      );
+    await client.append('INBOX', mail('first'));
+    const others = names();
+    await client.append('INBOX', mail('unreadable'));
+    const [bad = ''] = names().filter((name) => !others.includes(name));
+    await client.append('INBOX', mail('last'));
+    await client.logout();
+    chmodSync(bad, 0);
+    const skipped: Skipped[] = [];
+    const made = poller({ pollInterval: '1s' }, { parts: { onSkipped: (message) => skipped.push(message) } });
+    await until('the others are stored', async () => (await storedCount()) === 2);
+    await append(mail('newer'));
+    await until('a newer one is stored', async () => (await storedCount()) === 3);
+    await rest(made);
+    await until('it was moved', async () => (await inFolder('INBOX')) === 1);
+    assert.equal(made.status().stored, 3);
+    await made.stop(2000);
+
+    // the last of its attempts
+    const [folder] = await queue.redis.keys(`*:imap:mark:${mailboxName}:*`);
+    const { uidValidity, failed } = JSON.parse((await queue.redis.get(folder ?? '')) ?? '');
+    const [uid] = Object.keys(failed);
+    const again = await dovecot.client();
+    const parts = {
+      mailbox: mailboxName,
+      config: configOf({}),
+      intake: queue.intake,
+      checkpoint: createCheckpoints(queue.redis, queue.prefix),
+      log,
+      onStored: () => {},
+      onSkipped: (message: Skipped) => skipped.push(message),
+      drops: new Map([[`${uidValidity}/${uid}`, { count: 5, notBefore: 0 }]]),
+    };
+    const reader = new FolderReader(again, parts);
+    await reader.open();
+    await assert.rejects(reader.scan(() => false));
+    assert.deepEqual(
+      skipped.map(({ uid: number, code }) => [String(number), code]),
+      [[uid, 'imap-failed']],
+    );
+    await rest(poller({}, { again: true, parts: { onSkipped: (message) => skipped.push(message) } }));
     assert.equal(skipped.length, 1);
   });
 

@@ -40,6 +40,8 @@ export interface Dovecot {
   port: number;
   tlsPort: number;
   tls: TlsFiles;
+  /** The user's maildir. */
+  maildir: string;
   user: string;
   password: string;
   /** A connection of the test's own, logged in. */
@@ -130,6 +132,7 @@ ${options.settings ?? ''}
     port,
     tlsPort,
     tls,
+    maildir: join(mail, user),
     user,
     password,
     async client() {
