@@ -85,7 +85,13 @@ export class BerStream {
       }
       if (this.#remaining === 0 && this.#closeFinished()) continue;
       if (at >= source.length) return;
-      if (this.#complete) throw malformed('octets after the end of the element', this.#position);
+      if (this.#complete) {
+        // Senders that treat the object as text leave a line end behind it; nothing else is forgiven.
+        if (source.subarray(at).some((octet) => octet !== 0x0a && octet !== 0x0d)) {
+          throw malformed('octets after the end of the element', this.#position);
+        }
+        return;
+      }
       const limit = this.#frames.at(-1)?.limit ?? Number.POSITIVE_INFINITY;
       const available = Math.min(source.length, at + (limit - this.#position));
       if (!this.#header.read(source, at, available)) {

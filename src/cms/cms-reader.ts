@@ -3,6 +3,7 @@ import { type Element, oid, oids, tags } from '../asn1/index.ts';
 import { SealpostError } from '../errors.ts';
 import type { Sink } from '../message/sink.ts';
 import { type Action, type BerHandler, BerStream } from './ber-stream.ts';
+import { CompressedDataReader } from './compressed-data.ts';
 import {
   type CmsHandlers,
   type CmsOptions,
@@ -12,6 +13,7 @@ import {
   unexpected,
 } from './content-reader.ts';
 import { DataReader } from './data.ts';
+import { DigestedDataReader } from './digested-data.ts';
 import { EnvelopedDataReader } from './enveloped-data.ts';
 import { defaultLimits } from './limits.ts';
 import { SignedDataReader } from './signed-data.ts';
@@ -22,6 +24,8 @@ const contentReaders = new Map<string, (context: ContentContext) => ContentReade
   [oids.envelopedData, (context) => new EnvelopedDataReader(context)],
   [oids.authEnvelopedData, (context) => new EnvelopedDataReader(context, 'auth-enveloped-data')],
   [oids.encryptedData, (context) => new EnvelopedDataReader(context, 'encrypted-data')],
+  [oids.compressedData, (context) => new CompressedDataReader(context)],
+  [oids.digestedData, (context) => new DigestedDataReader(context)],
   [oids.signedData, (context) => new SignedDataReader(context)],
 ]);
 

@@ -2,6 +2,7 @@
 export type { Attribute } from './attributes.ts';
 export { type CertificateIdentifier, describeIdentifier } from './certificate-identifier.ts';
 export { CmsReader } from './cms-reader.ts';
+export { CompressedDataWriter } from './compressed-data-writer.ts';
 export { ContentDigests } from './content-digests.ts';
 export type { CmsHandlers, CmsOptions, DetachedContent } from './content-reader.ts';
 export {

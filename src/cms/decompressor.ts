@@ -1,0 +1,87 @@
+import { Unzlib } from 'fflate';
+import { SealpostError } from '../errors.ts';
+import type { CmsLimits } from './limits.ts';
+
+/** Compressed octets given to the library at once: 4 KiB become at most 4 MiB. */
+const stepOctets = 4096;
+/** Octets that are decompressed before the ratio counts. */
+const freeOctets = 64 * 1024;
+
+/**
+ * Decompresses zlib (RFC 1950) as it comes, within limits of octets and ratio (threats S12). Node's
+ * own zlib streams only asynchronously, and this room is synchronous.
+ */
+export class Decompressor {
+  readonly #limits: CmsLimits;
+  readonly #out: (octets: Buffer) => void;
+  readonly #zlib: Unzlib;
+  /** The last four octets may be the checksum. */
+  #trailer: Buffer = Buffer.alloc(0);
+  #checksum = { a: 1, b: 0 };
+  compressedOctets = 0;
+  contentOctets = 0;
+
+  constructor(limits: CmsLimits, out: (octets: Buffer) => void) {
+    this.#limits = limits;
+    this.#out = out;
+    this.#zlib = new Unzlib((octets) => this.#take(octets));
+  }
+
+  /** @throws SealpostError `cms-malformed`, `cms-limit` */
+  write(octets: Buffer): void {
+    this.#trailer = Buffer.from(Buffer.concat([this.#trailer, octets.subarray(-4)]).subarray(-4));
+    for (let at = 0; at < octets.length; at += stepOctets) {
+      const piece = octets.subarray(at, at + stepOctets);
+      this.compressedOctets += piece.length;
+      this.#push(piece, false);
+    }
+  }
+
+  end(): void {
+    this.#push(Buffer.alloc(0), true);
+    const { a, b } = this.#checksum;
+    if (this.#trailer.length < 4 || this.#trailer.readUInt32BE() !== b * 65_536 + a) {
+      throw new SealpostError('cms-malformed', 'the checksum of the compressed content is wrong');
+    }
+  }
+
+  #push(octets: Buffer, final: boolean): void {
+    try {
+      this.#zlib.push(octets, final);
+    } catch (cause) {
+      if (cause instanceof SealpostError) throw cause;
+      throw new SealpostError('cms-malformed', 'the compressed content is not zlib, or is cut off', {
+        cause,
+      });
+    }
+  }
+
+  #take(octets: Uint8Array): void {
+    if (octets.length === 0) return;
+    this.contentOctets += octets.length;
+    const { contentOctets, compressionRatio } = this.#limits;
+    if (this.contentOctets > contentOctets) {
+      throw new SealpostError('cms-limit', `more than ${contentOctets} octets of decompressed content`);
+    }
+    if (this.contentOctets > freeOctets + this.compressedOctets * compressionRatio) {
+      throw new SealpostError('cms-limit', `content that grows to over ${compressionRatio} times its size`);
+    }
+    this.#sum(octets);
+    this.#out(Buffer.from(octets.buffer, octets.byteOffset, octets.length));
+  }
+
+  /** Adler-32 (RFC 1950 section 8.2); 3800 sums stay below 2^31. */
+  #sum(octets: Uint8Array): void {
+    let { a, b } = this.#checksum;
+    for (let at = 0; at < octets.length; ) {
+      const end = Math.min(at + 3800, octets.length);
+      for (; at < end; at++) {
+        a += octets[at] ?? 0;
+        b += a;
+      }
+      a %= 65_521;
+      b %= 65_521;
+    }
+    this.#checksum = { a, b };
+  }
+}
