@@ -7,6 +7,8 @@ import type { PartnerConfig } from '../config/schema.ts';
 const CONNECT_TIMEOUT = 30_000;
 const GREETING_TIMEOUT = 30_000;
 const SOCKET_TIMEOUT = 300_000;
+/** Milliseconds for the reply to QUIT. */
+const QUIT_TIMEOUT = 2000;
 
 export interface ClientOptions {
   host: string;
@@ -156,6 +158,7 @@ export class Client {
     if (this.dead) return;
     this.dead = true;
     this.#connection.quit();
+    setTimeout(() => this.#connection.close(), QUIT_TIMEOUT).unref();
   }
 
   close(): void {

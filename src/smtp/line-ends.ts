@@ -1,5 +1,6 @@
 const LF = 0x0a;
 const CR = 0x0d;
+const NONE = new Uint32Array(0);
 
 /**
  * Looks for a CR without LF or an LF without CR in octets that come in pieces. The hot loop of the receiver:
@@ -39,7 +40,9 @@ function scan(chunk: Buffer, before: number): number {
     if ((octet === LF) !== (last === CR)) return -1;
     last = octet;
   }
-  const words = new Uint32Array(chunk.buffer, chunk.byteOffset + at, (length - at) >>> 2);
+  const count = (length - at) >>> 2;
+  // an array of no words must not be made: fewer octets than up to the next word's start may have come
+  const words = count === 0 ? NONE : new Uint32Array(chunk.buffer, chunk.byteOffset + at, count);
   for (let index = 0; index < words.length; index++) {
     const word = words[index] ?? 0;
     // no octet below 0x0e in the word (a well-known trick), and none pending: nothing to see here

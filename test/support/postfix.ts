@@ -8,13 +8,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { reachable } from './net.ts';
 import { findProgram, runOk } from './peers/run.ts';
 
-const path = `${process.env['PATH']}:/usr/sbin`;
+const path = `${process.env.PATH}:/usr/sbin`;
 
 /** Why a test must be skipped, or false. With CI=true a missing program fails the test instead. */
 export function skipWithoutPostfix(): string | false {
-  process.env['PATH'] = path;
+  process.env.PATH = path;
   if (findProgram('smtp-source') && findProgram('smtp-sink')) return false;
-  if (process.env['CI'] === 'true') throw new Error('smtp-source and smtp-sink (postfix) are not installed');
+  if (process.env.CI === 'true') throw new Error('smtp-source and smtp-sink (postfix) are not installed');
   return 'smtp-source and smtp-sink (postfix) are not installed';
 }
 

@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { SealpostError } from '../../src/errors.ts';
+import { MessageIdFinder } from '../../src/message/message-id.ts';
+import { Gate } from '../../src/smtp/gate.ts';
+import { LineEnds } from '../../src/smtp/line-ends.ts';
+import { Recipients } from '../../src/smtp/recipients.ts';
+import { replyFor } from '../../src/smtp/replies.ts';
+
+describe('line ends', () => {
+  it('finds a bare CR or LF as a regular expression does, wherever the octets are cut or lie', () => {
+    const piece = fc.constantFrom(
+      '\r\n',
+      '\r',
+      '\n',
+      'a',
+      '.',
+      '\0',
+      '\x0d\x0b',
+      '\x0e',
+      '\xff',
+      'long enough text',
+    );
+    fc.assert(
+      fc.property(
+        fc.array(piece, { maxLength: 12 }),
+        fc.array(fc.nat(40), { maxLength: 5 }),
+        fc.nat(7),
+        (pieces, cuts, offset) => {
+          const text = pieces.join('');
+          const octets = Buffer.concat([Buffer.alloc(offset), Buffer.from(text, 'latin1')]).subarray(offset);
+          const lineEnds = new LineEnds();
+          const at = [
+            0,
+            ...cuts.map((cut) => Math.min(cut, octets.length)).sort((a, b) => a - b),
+            octets.length,
+          ];
+          for (let index = 1; index < at.length; index++)
+            lineEnds.push(octets.subarray(at[index - 1], at[index]));
+          assert.equal(lineEnds.end(), /\r(?!\n)|(?<!\r)\n/.test(text), JSON.stringify(text));
+        },
+      ),
+      { numRuns: 2000 },
+    );
+  });
+});
+
+describe('recipients', () => {
+  const recipients = new Recipients([
+    { name: 'one', addresses: ['Sales@example.com', 'other@bücher.example'] },
+    { name: 'two', addresses: ['sales@example.com', '@sub.example.com', 'postmaster'] },
+  ]);
+
+  it('prefers the exact local part, then any case, then the domain', () => {
+    const cases: [string, string][] = [
+      ['Sales@example.com', 'one'],
+      ['sales@EXAMPLE.com', 'two'],
+      ['SALES@example.com', 'one'],
+      ['"sales"@example.com', 'two'],
+      ['whoever@Sub.Example.COM', 'two'],
+      ['other@xn--bcher-kva.example', 'one'],
+      ['OTHER@BÜCHER.example', 'one'],
+      ['Postmaster', 'two'],
+    ];
+    for (const [address, mailbox] of cases) assert.equal(recipients.find(address), mailbox, address);
+  });
+
+  it('knows nobody else', () => {
+    for (const address of [
+      'sales@sub2.example.com',
+      'a@x.sub.example.com',
+      'postmaster@example.com',
+      'sales@example.com.evil.example',
+    ]) {
+      assert.throws(() => recipients.find(address), { code: 'mailbox-unknown' }, address);
+    }
+    for (const address of [
+      'sales',
+      'sales@',
+      '@sub.example.com',
+      'a@b@sub.example.com',
+      'a b@sub.example.com',
+    ]) {
+      assert.throws(() => recipients.find(address), { code: 'address-invalid' }, address);
+    }
+  });
+
+  it('does not take one address for two mailboxes, or what is no address', () => {
+    for (const addresses of [['a@example.com'], ['@example.com']]) {
+      assert.throws(
+        () =>
+          new Recipients([
+            { name: 'one', addresses },
+            { name: 'two', addresses },
+          ]),
+        { code: 'config-invalid' },
+      );
+    }
+    assert.throws(() => new Recipients([{ name: 'one', addresses: ['nobody'] }]), { code: 'config-invalid' });
+  });
+});
+
+describe('gate', () => {
+  it('counts an IPv6 client by its network, and lets the next in when one leaves', () => {
+    const gate = new Gate(10, 1);
+    const first = gate.enter('2001:db8:0:1::1');
+    assert.ok('leave' in first);
+    assert.ok('refusal' in gate.enter('2001:0db8::1:ffff:0:0:2'), 'the same /64');
+    assert.ok('leave' in gate.enter('2001:db8:0:2::1'), 'another /64');
+    assert.ok('leave' in gate.enter('192.0.2.1'));
+    first.leave();
+    assert.ok('leave' in gate.enter('2001:db8:0:1::2'));
+  });
+});
+
+describe('replies', () => {
+  it('never repeats what an error says', () => {
+    for (const code of ['redis-full', 'spool-write', 'internal', 'mailbox-unknown'] as const) {
+      const reply = replyFor(new SealpostError(code, 'private'));
+      assert.doesNotMatch(reply.text, /private/);
+      assert.equal(String(reply.code)[0], reply.enhanced[0]);
+    }
+    assert.equal(replyFor('anything').code, 451);
+  });
+});
+
+describe('message id', () => {
+  const find = (text: string, step = text.length) => {
+    const finder = new MessageIdFinder();
+    for (let at = 0; at < text.length; at += step) finder.push(Buffer.from(text.slice(at, at + step)));
+    return finder.end();
+  };
+
+  it('is found in the header only, folded or in pieces', () => {
+    const header = 'Subject: a\r\nmessage-ID:\r\n <x.1@example.org>\r\nTo: b\r\n\r\n';
+    for (const step of [1, 2, 7, 1000]) assert.equal(find(header, step), '<x.1@example.org>');
+    assert.equal(find('Subject: a\r\n\r\nMessage-ID: <body@example.org>\r\n'), null);
+    assert.equal(find('Message-ID: <no end\r\n\r\n'), null);
+    assert.equal(find(`X: ${'y'.repeat(70_000)}\r\nMessage-ID: <far@example.org>\r\n\r\n`, 1000), null);
+  });
+});
