@@ -43,6 +43,8 @@ function readPemCertificates(data: Buffer): Certificate[] {
 function readDer(data: Buffer): Certificate[] {
   const found: Certificate[] = [];
   for (let at = 0; at < data.length; ) {
+    // Editors and transports leave line ends behind.
+    if (found.length > 0 && isBlank(data.subarray(at))) break;
     const element = reading(`octet ${at}`, () => readElement(data, at));
     const first = reading(`octet ${at}`, () => new Cursor(element).next());
     if (first.cls === 0 && first.tag === tags.oid) {
@@ -55,6 +57,10 @@ function readDer(data: Buffer): Certificate[] {
     at = element.end;
   }
   return found;
+}
+
+function isBlank(octets: Buffer): boolean {
+  return octets.length < 16 && octets.every((octet) => octet === 0x0d || octet === 0x0a || octet === 0x20);
 }
 
 /** The certificates of a SignedData (RFC 5652 section 5.1); other kinds of certificates in it are passed over. */

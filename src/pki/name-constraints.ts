@@ -123,7 +123,8 @@ function matches(name: GeneralName, base: GeneralName, excluding: boolean): bool
 /** A host name for comparison: lower case, A-labels, without the dot that may end it. */
 function host(name: string): string {
   const bare = name.endsWith('.') ? name.slice(0, -1) : name;
-  // domainToASCII refuses a leading dot, which constraints have, and gives '' for what is no name.
+  // domainToASCII reads a host as URLs have it, escapes and numbers included: only for letters beyond ASCII.
+  if (!/[^\p{ASCII}]/u.test(bare) || bare.includes('%')) return bare.toLowerCase();
   const leading = bare.startsWith('.') ? '.' : '';
   const rest = bare.slice(leading.length);
   return leading + (domainToASCII(rest) || rest.toLowerCase());

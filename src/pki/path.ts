@@ -34,6 +34,7 @@ export function validatePath(leaf: Certificate, options: PathOptions): PathResul
       noted ??= untrusted([leaf], reason, `${describe(certificate)}: ${message}`);
     });
     for (const path of paths) {
+      signatures.step(1);
       const result = tryPath(path, options, signatures, issuers);
       if (result.trusted) return result;
       failure ??= result;

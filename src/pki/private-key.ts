@@ -72,12 +72,15 @@ function load(encrypted: boolean, password: string | undefined, read: () => KeyO
   try {
     return read();
   } catch (cause) {
-    // A wrong password sometimes leaves valid padding and then fails as ASN.1: it is still the password.
-    if (encrypted && !hasCode(cause, 'ERR_OSSL_UNSUPPORTED')) {
-      throw new SealpostError('password', 'the password does not open the private key', { cause });
+    // One wrong password in some 200 leaves valid padding, and then what it opens is of no known kind.
+    if (encrypted) {
+      throw new SealpostError('password', 'the password does not open the private key', {
+        cause,
+        hint: 'where the password is right, the file is encrypted in a way that is not supported',
+      });
     }
     const message = hasCode(cause, 'ERR_OSSL_UNSUPPORTED')
-      ? 'the private key is of a kind, or encrypted in a way, that is not supported'
+      ? 'the private key is of a kind that is not supported'
       : 'the private key can not be read';
     throw new SealpostError('key-malformed', message, { cause });
   }

@@ -69,8 +69,8 @@ export class SignatureChecker {
   }
 
   /** Counts a step of the search, so that steps without a check of a signature are bounded as well. */
-  step(): void {
-    this.#work -= 0.05;
+  step(cost = 0.05): void {
+    this.#work -= cost;
     this.#checkWork();
   }
 

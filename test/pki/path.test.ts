@@ -223,6 +223,12 @@ const cases: Case[] = [
     notOpenssl: 'it compares the dot',
   },
   {
+    title: 'a host in escapes of URLs',
+    expected: 'name-constraints',
+    ca: constrained([email('example.com')]),
+    leaf: { email: 'a@ex%61mple.com' },
+  },
+  {
     title: 'an address in the subject outside',
     expected: 'name-constraints',
     ca: constrained([email('example.com')]),

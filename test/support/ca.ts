@@ -69,7 +69,7 @@ export interface TestCa extends Issued {
   /** Issues an end-entity certificate, valid from 2020 to 2040 unless told. */
   issue(options?: IssueOptions): Issued;
   /** Certifies a public key without looking at it, such as one that nothing should compute with. */
-  issueUncheckedKey(publicKey: KeyObject): Certificate;
+  issueUncheckedKey(publicKey: KeyObject, commonName?: string): Certificate;
   /** Issues an intermediate CA. */
   issueCa(name: string, options?: IssueOptions): TestCa;
   /** A CRL (RFC 5280 section 5) of this CA in DER. */
@@ -128,7 +128,8 @@ function makeCa(name: string, options: IssueOptions, parent: TestCa | undefined)
     ...issued,
     pem: issued.certPem,
     issue: (wanted = {}) => makeCertificate(wanted, ca),
-    issueUncheckedKey: (publicKey) => certify({}, publicKey, ca, ca.privateKey),
+    issueUncheckedKey: (publicKey, commonName = 'Unchecked') =>
+      certify({ commonName }, publicKey, ca, ca.privateKey),
     issueCa: (caName, wanted = {}) => makeCa(caName, wanted, ca),
     crl: (wanted = {}) => makeCrl(ca, wanted),
   };
