@@ -1,27 +1,15 @@
 /** Whole mails with more than one layer, recipient or signer, large ones, and changed ones, against the real peers. */
 import assert from 'node:assert/strict';
-import { createPrivateKey } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, describe, it, type TestContext } from 'node:test';
-import {
-  createIdentity,
-  type Identity as Own,
-  parseCertificate,
-  readCertificates,
-} from '../../src/pki/index.ts';
+import { after, before, describe, it } from 'node:test';
 import { encodeSync } from '../../src/smime/encode.ts';
-import type { EncryptOptions, SignOptions } from '../../src/smime/encoder.ts';
-import { type DecodeResult, decode } from '../../src/smime/index.ts';
 import { asMail } from '../support/peers/artefact.ts';
-import { caFileName, type Identity, identityOf, missingOpenssl } from '../support/peers/identities.ts';
-import { runOk } from '../support/peers/run.ts';
-import type { Artefact, EncryptionCase, Peer, SignatureCase } from '../support/peers/types.ts';
+import { missingOpenssl } from '../support/peers/identities.ts';
+import type { Artefact, EncryptionCase, SignatureCase } from '../support/peers/types.ts';
 import { PeerError } from '../support/peers/types.ts';
-import { content, type Setting, startAll } from './matrix.ts';
+import { content, head, mail, Setting } from './setting.ts';
 
-const head = Buffer.from('From: us@example.com\r\nTo: peer@example.com\r\nSubject: interop\r\n');
-const mail = Buffer.concat([head, content]);
 /** Above the limit up to which our encoder writes definite lengths; base64, so that it is signed as it is. */
 const large = Buffer.from(
   'Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n' +
@@ -42,61 +30,37 @@ describe('whole mails', { skip: missingOpenssl() }, () => {
   let setting: Setting;
 
   before(async () => {
-    setting = await startAll();
+    setting = await Setting.start();
   });
   after(() => setting.close());
 
-  const identity = (name: string): Identity => identityOf(setting.identities, name);
-  const own = (name: string): Own =>
-    createIdentity(name, [parseCertificate(identity(name).der)], createPrivateKey(identity(name).keyPem));
-  const read = async (message: Buffer, ...names: string[]): Promise<DecodeResult> => {
-    const trust = { anchors: readCertificates(await readFile(join(setting.folder, caFileName))) };
-    return await decode(message, { identities: names.map(own), trust, at: new Date() });
-  };
-  const encrypt = (...names: string[]): EncryptOptions => ({
-    recipients: names.map((name) => own(name).certificate),
-    contentEncryption: 'aes-256-cbc',
-    keyTransport: 'pkcs1',
-  });
-  const sign = (form: 'opaque' | 'detached'): SignOptions => ({
-    identity: own('rsa-2048'),
-    form,
-    digest: 'sha256',
-    scheme: 'pkcs1',
-    at: new Date(),
-  });
-  const openssl = (args: string[], input: Buffer) => runOk('openssl', ['cms', ...args], { input });
-  const ca = () => join(setting.folder, caFileName);
-  /** The peers that are installed; in CI all must be. */
-  const peers = (t: TestContext): Peer[] => {
-    for (const { name, missing } of setting.absent) t.diagnostic(`without ${name}: ${missing}`);
-    if (process.env.CI === 'true') assert.deepEqual(setting.absent, []);
-    if (setting.peers.length === 0) t.skip('no peer is installed');
-    return setting.peers;
-  };
+  const openssl = (args: string[], input: Buffer) => setting.openssl(['cms', ...args], input);
 
   for (const form of ['opaque', 'detached'] as const) {
     it(`openssl opens what we signed (${form}) and encrypted`, async () => {
-      const message = encodeSync(mail, { sign: sign(form), encrypt: encrypt('rsa-3072') });
-      const { certFile, keyFile } = identity('rsa-3072');
+      const message = encodeSync(mail, {
+        sign: setting.signAs('rsa-2048', form),
+        encrypt: setting.encryptTo('rsa-3072'),
+      });
+      const { certFile, keyFile } = setting.identity('rsa-3072');
       const inner = await openssl(['-decrypt', '-binary', '-recip', certFile, '-inkey', keyFile], message);
       // for a detached signature openssl makes line ends LF, unless told otherwise
       const lines = form === 'detached' ? '-crlfeol' : '-binary';
-      const got = await openssl(['-verify', lines, '-CAfile', ca()], inner);
+      const got = await openssl(['-verify', lines, '-CAfile', setting.caFile], inner);
       assert.deepEqual(got, content);
     });
 
     it(`we open what openssl signed (${form}), encrypted and signed again`, async () => {
-      const { certFile, keyFile } = identity('ec-p256');
+      const { certFile, keyFile } = setting.identity('ec-p256');
       const signer = ['-sign', '-binary', '-crlfeol', '-signer', certFile, '-inkey', keyFile];
       const how = form === 'opaque' ? ['-nodetach'] : [];
       const inner = await openssl([...signer, ...how], content);
-      const to = identity('rsa-3072').certFile;
+      const to = setting.identity('rsa-3072').certFile;
       const middle = await openssl(['-encrypt', '-binary', '-crlfeol', '-aes256', '-recip', to], inner);
       // openssl leaves LF in base64, and its own reader then fails on what it has signed
       const canonical = Buffer.from(middle.toString('latin1').replace(/\r?\n/g, '\r\n'), 'latin1');
       const outer = await openssl([...signer, ...how], canonical);
-      const found = await read(outer, 'rsa-3072');
+      const found = await setting.read(outer, 'rsa-3072');
       assert.equal(found.verdict.error, null);
       assert.deepEqual(found.content, content);
       assert.equal(found.verdict.signature, 'valid');
@@ -107,13 +71,13 @@ describe('whole mails', { skip: missingOpenssl() }, () => {
 
   it('each recipient of several opens it, in both directions', async (t) => {
     const names = ['rsa-2048', 'rsa-3072', 'rsa-4096'];
-    const ours = encodeSync(mail, { encrypt: encrypt(...names) });
-    const files = names.flatMap((name) => ['-recip', identity(name).certFile]);
+    const ours = encodeSync(mail, { encrypt: setting.encryptTo(...names) });
+    const files = names.flatMap((name) => ['-recip', setting.identity(name).certFile]);
     const theirs = await openssl(['-encrypt', '-binary', '-aes128', ...files], content);
     for (const name of names) {
-      const found = await read(theirs, name);
+      const found = await setting.read(theirs, name);
       assert.deepEqual(found.content, content, name);
-      for (const peer of peers(t)) {
+      for (const peer of setting.installed(t)) {
         const each = encryptionTo(name);
         if (peer.can(each, 'read') !== true) continue;
         assert.deepEqual(
@@ -128,12 +92,14 @@ describe('whole mails', { skip: missingOpenssl() }, () => {
   it('several signers are each verified', async () => {
     const signers = ['rsa-2048', 'ec-p256', 'ec-p521'].flatMap((name) => [
       '-signer',
-      identity(name).certFile,
+      setting.identity(name).certFile,
       '-inkey',
-      identity(name).keyFile,
+      setting.identity(name).keyFile,
     ]);
     for (const how of [['-nodetach'], []]) {
-      const found = await read(await openssl(['-sign', '-binary', '-crlfeol', ...how, ...signers], content));
+      const found = await setting.read(
+        await openssl(['-sign', '-binary', '-crlfeol', ...how, ...signers], content),
+      );
       assert.equal(found.verdict.signature, 'valid');
       const [layer] = found.verdict.layers;
       assert.equal(layer !== undefined && 'signers' in layer ? layer.signers.length : 0, 3);
@@ -142,10 +108,19 @@ describe('whole mails', { skip: missingOpenssl() }, () => {
 
   it('every peer reads our large mails, which have indefinite lengths', async (t) => {
     const whole = Buffer.concat([head, large]);
-    const encrypted: Artefact = { form: 'mail', octets: encodeSync(whole, { encrypt: encrypt('rsa-2048') }) };
-    const opaque: Artefact = { form: 'mail', octets: encodeSync(whole, { sign: sign('opaque') }) };
-    const detached: Artefact = { form: 'mail', octets: encodeSync(whole, { sign: sign('detached') }) };
-    for (const peer of peers(t)) {
+    const encrypted: Artefact = {
+      form: 'mail',
+      octets: encodeSync(whole, { encrypt: setting.encryptTo('rsa-2048') }),
+    };
+    const opaque: Artefact = {
+      form: 'mail',
+      octets: encodeSync(whole, { sign: setting.signAs('rsa-2048', 'opaque') }),
+    };
+    const detached: Artefact = {
+      form: 'mail',
+      octets: encodeSync(whole, { sign: setting.signAs('rsa-2048', 'detached') }),
+    };
+    for (const peer of setting.installed(t)) {
       const readAll = async (each: EncryptionCase | SignatureCase, message: Artefact) =>
         assert.ok((await peer.read(each, message)).equals(large), `${peer.name}: ${each.type}`);
       await readAll(encryptionTo('rsa-2048'), encrypted);
@@ -155,30 +130,30 @@ describe('whole mails', { skip: missingOpenssl() }, () => {
   });
 
   it("we read every peer's large messages, streamed by openssl as well", async (t) => {
-    for (const peer of peers(t)) {
+    for (const peer of setting.installed(t)) {
       for (const each of [encryptionTo('rsa-2048'), signatureOf('opaque'), signatureOf('detached')]) {
         const cases =
           peer.name === 'NSS' && each.type === 'encryption'
             ? { ...each, cipher: 'AES-128-CBC' as const }
             : each;
-        const found = await read(asMail(await peer.write(cases, large)), 'rsa-2048');
+        const found = await setting.read(asMail(await peer.write(cases, large)), 'rsa-2048');
         assert.equal(found.verdict.error, null, peer.name);
         assert.ok(found.content?.equals(large), `${peer.name}: ${each.type}`);
       }
     }
-    const { certFile } = identity('rsa-2048');
+    const { certFile } = setting.identity('rsa-2048');
     const streamed = await openssl(['-encrypt', '-stream', '-binary', '-aes256', '-recip', certFile], large);
-    assert.ok((await read(streamed, 'rsa-2048')).content?.equals(large));
+    assert.ok((await setting.read(streamed, 'rsa-2048')).content?.equals(large));
   });
 
   it('a changed octet is noticed by us and by every peer', async (t) => {
     for (const form of ['opaque', 'detached'] as const) {
       // in detached form the content is readable in the mail, in opaque form inside the base64 of the CMS object
-      const message = encodeSync(mail, { sign: sign(form) });
+      const message = encodeSync(mail, { sign: setting.signAs('rsa-2048', form) });
       const changed = form === 'detached' ? changeText(message) : changeBase64(message);
-      const found = await read(changed);
+      const found = await setting.read(changed);
       assert.equal(found.verdict.signature, 'invalid');
-      for (const peer of peers(t)) {
+      for (const peer of setting.installed(t)) {
         const artefact: Artefact = { form: 'mail', octets: changed };
         await assert.rejects(peer.read(signatureOf(form), artefact), PeerError, `${peer.name}, ${form}`);
       }
@@ -186,16 +161,19 @@ describe('whole mails', { skip: missingOpenssl() }, () => {
   });
 
   it('openssl reads the mail as a file with LF line ends too', async () => {
-    const message = encodeSync(mail, { sign: sign('detached'), encrypt: encrypt('rsa-2048') });
+    const message = encodeSync(mail, {
+      sign: setting.signAs('rsa-2048', 'detached'),
+      encrypt: setting.encryptTo('rsa-2048'),
+    });
     const file = join(setting.folder, 'lf.eml');
     await writeFile(file, message.toString('latin1').replaceAll('\r\n', '\n'), 'latin1');
-    const { certFile, keyFile } = identity('rsa-2048');
+    const { certFile, keyFile } = setting.identity('rsa-2048');
     const inner = await openssl(
       ['-decrypt', '-binary', '-in', file, '-recip', certFile, '-inkey', keyFile],
       Buffer.alloc(0),
     );
-    assert.deepEqual(await openssl(['-verify', '-crlfeol', '-CAfile', ca()], inner), content);
-    const found = await read(await readFile(file), 'rsa-2048');
+    assert.deepEqual(await openssl(['-verify', '-crlfeol', '-CAfile', setting.caFile], inner), content);
+    const found = await setting.read(await readFile(file), 'rsa-2048');
     assert.equal(found.verdict.signature, 'valid');
   });
 });

@@ -1,23 +1,13 @@
 /** Runs the cases in both directions against each peer, and says for each what came of it and who said so. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { startBouncyCastle } from '../support/peers/bouncy-castle.ts';
-import { startGpgsm } from '../support/peers/gpgsm.ts';
-import { type Identity, makeIdentities } from '../support/peers/identities.ts';
-import { startNss } from '../support/peers/nss.ts';
-import { startOpenssl } from '../support/peers/openssl.ts';
-import { startSealpost } from '../support/peers/sealpost.ts';
 import {
   type Absent,
   type Artefact,
   type InteropCase,
-  isAbsent,
   NotYetError,
   type Peer,
   PeerError,
-  type StartPeer,
 } from '../support/peers/types.ts';
+import { content, Setting } from './setting.ts';
 
 /**
  * - `pass`: read, and the octets are the same.
@@ -48,55 +38,16 @@ export interface Outcome {
   seconds: number;
 }
 
-/** The content of all cases: a MIME entity, canonical, longer than a few blocks of every cipher. */
-export const content = Buffer.from(
-  'Content-Type: text/plain; charset=us-ascii\r\nContent-Transfer-Encoding: 7bit\r\n\r\n' +
-    `${'The quick brown fox jumps over the lazy dog.\r\n'.repeat(40)}The end.\r\n`,
-);
-
-const starters: StartPeer[] = [startOpenssl, startBouncyCastle, startNss, startGpgsm];
-
 export interface RunOptions {
   /** Called after each case. */
   progress?: (done: number, all: number, each: InteropCase) => void;
 }
 
-/** Keys, our side and the peers that are installed, ready to be asked. */
-export interface Setting {
-  identities: Map<string, Identity>;
-  us: Peer;
-  peers: Peer[];
-  absent: Absent[];
-  /** Where the identities lie. */
-  folder: string;
-  /** Ends what was started and removes the folder. */
-  close(): Promise<void>;
-}
-
-/** Makes keys and starts the peers. */
-export async function startAll(): Promise<Setting> {
-  const folder = await mkdtemp(join(tmpdir(), 'sealpost-interop-'));
-  const peers: Peer[] = [];
-  const close = async () => {
-    for (const peer of peers) await peer.close();
-    await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
-  };
-  try {
-    const identities = await makeIdentities(folder);
-    const all = await Promise.all(starters.map((starter) => starter(identities, folder)));
-    peers.push(...all.filter((peer): peer is Peer => !isAbsent(peer)));
-    const us = await startSealpost(identities, folder);
-    return { identities, us, peers, absent: all.filter(isAbsent), folder, close };
-  } catch (error) {
-    await close();
-    throw error;
-  }
-}
-
 /** Makes keys, starts the peers, runs the cases, removes everything again. */
 export async function runMatrix(cases: readonly InteropCase[], options: RunOptions = {}): Promise<Outcome> {
   const start = performance.now();
-  const { us, peers, absent, close } = await startAll();
+  const setting = await Setting.start();
+  const { us, peers, absent } = setting;
   try {
     const results: Result[] = [];
     for (const [index, each] of cases.entries()) {
@@ -111,7 +62,7 @@ export async function runMatrix(cases: readonly InteropCase[], options: RunOptio
       seconds: (performance.now() - start) / 1000,
     };
   } finally {
-    await close();
+    await setting.close();
   }
 }
 
