@@ -14,7 +14,7 @@ import { ocspStatus } from './ocsp-check.ts';
 import type { Issuers } from './path-build.ts';
 import { findPaths } from './path-build.ts';
 import { type CheckedPath, checkPath } from './path-check.ts';
-import { PathFailure, type PathOptions, type RevocationStatus } from './path-types.ts';
+import { clockSkew, PathFailure, type PathOptions, type RevocationStatus } from './path-types.ts';
 import type { IssuerKey, SignatureChecker } from './signature-check.ts';
 
 const allReasons: ReadonlySet<ReasonFlag> = new Set(reasonFlags.filter((flag) => flag !== 'unused'));
@@ -146,7 +146,11 @@ function tryList(
 /** Without nextUpdate nobody can say how long a list holds; RFC 5280 section 5.1.2.5 demands it. */
 function inForce(crl: Crl, { options }: Lookup): boolean {
   const at = options.revocationAt ?? options.at;
-  return crl.thisUpdate <= at && crl.nextUpdate !== undefined && at <= crl.nextUpdate;
+  return (
+    crl.thisUpdate.getTime() <= at.getTime() + clockSkew &&
+    crl.nextUpdate !== undefined &&
+    at <= crl.nextUpdate
+  );
 }
 
 /** (b): the issuer of the list and its scope fit the certificate and the distribution point. */

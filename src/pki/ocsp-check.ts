@@ -4,11 +4,9 @@ import { SealpostError } from '../errors.ts';
 import type { Certificate } from './certificate.ts';
 import { isAbout, type OcspResponse, type OcspStatus } from './ocsp.ts';
 
-import { PathFailure, type PathOptions, type RevocationStatus } from './path-types.ts';
+import { clockSkew, PathFailure, type PathOptions, type RevocationStatus } from './path-types.ts';
 import { checkKeySize, type IssuerKey, type SignatureChecker } from './signature-check.ts';
 
-/** Clocks differ: an answer may be from this much in the future. */
-const skew = 5 * 60_000;
 /** How long an answer without nextUpdate holds. */
 const defaultAge = 24 * 3_600_000;
 
@@ -44,7 +42,7 @@ export function ocspStatus(
 function inForce({ thisUpdate, nextUpdate }: OcspStatus, options: PathOptions): boolean {
   const at = (options.revocationAt ?? options.at).getTime();
   const until = nextUpdate?.getTime() ?? thisUpdate.getTime() + defaultAge;
-  return thisUpdate.getTime() <= at + skew && at <= until;
+  return thisUpdate.getTime() <= at + clockSkew && at <= until;
 }
 
 /** No extension of answers has to be acted upon here; a critical one that we do not know spoils it. */

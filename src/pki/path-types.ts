@@ -123,6 +123,9 @@ export interface PathResult {
   revocation: RevocationStatus[];
 }
 
+/** Milliseconds by which clocks may differ: a list or answer may come from this far in the future. */
+export const clockSkew = 5 * 60_000;
+
 /** Ends the validation of one path; caught by whoever tries the next one. */
 export class PathFailure extends Error {
   readonly reason: PathReason;

@@ -16,7 +16,7 @@ import {
   parseCrl,
   validatePath,
 } from '../../src/pki/index.ts';
-import { createTestCa, type IssueOptions, type TestExtension, testKey } from '../support/ca.ts';
+import { createTestCa, type IssueOptions, type KeyPair, type TestExtension, testKey } from '../support/ca.ts';
 
 const at = new Date('2026-06-01T00:00:00Z');
 const root = createTestCa('Root');
@@ -372,6 +372,37 @@ describe('path validation', () => {
     assert.equal(result.reason, null, result.message);
     assert.equal(result.policies.length, 20);
   });
+});
+
+describe('signature schemes', () => {
+  const pss = {
+    modulusLength: 2048,
+    hashAlgorithm: 'sha256',
+    mgf1HashAlgorithm: 'sha256',
+  };
+  const kinds: [string, KeyPair, string?][] = [
+    ['RSA', testKey('rsa2048')],
+    ['RSASSA-PSS', generateKeyPairSync('rsa-pss', pss)],
+    ['ECDSA with P-521', testKey('p521')],
+    ['Ed25519', testKey('ed25519')],
+    ['Ed448', generateKeyPairSync('ed448')],
+    ['ML-DSA', generateKeyPairSync('ml-dsa-65'), 'openssl 3.0 does not know it'],
+  ];
+  for (const [name, key, notOpenssl] of kinds) {
+    it(`trusts what ${name} has signed, and nothing that was changed`, (context) => {
+      const signer = createTestCa(`Root ${name}`, { key });
+      const { certificate } = signer.issue({ commonName: 'Leaf' });
+      const anchors = [signer.certificate];
+      const result = validate(certificate, { anchors });
+      assert.equal(result.reason, null, result.message);
+      const octets = Buffer.from(certificate.der);
+      const at = octets.indexOf('Leaf');
+      octets[at] = 'l'.charCodeAt(0);
+      assert.equal(validate(parseCertificate(octets), { anchors }).reason, 'signature-invalid');
+      if (notOpenssl !== undefined) return context.diagnostic(notOpenssl);
+      assert.ok(opensslTrusts(certificate, anchors, [], 'smimesign'));
+    });
+  }
 });
 
 describe('path validation of damaged certificates', () => {

@@ -258,16 +258,40 @@ const signatureOids: Record<string, Record<TestDigest, string>> = {
   },
 };
 
+/** Schemes with a digest of their own. */
+const ownDigest: Record<string, string> = {
+  ed25519: oids.ed25519,
+  ed448: oids.ed448,
+  'ml-dsa-44': oids['ml-dsa-44'],
+  'ml-dsa-65': oids['ml-dsa-65'],
+  'ml-dsa-87': oids['ml-dsa-87'],
+};
+
+const sha256 = der.sequence(der.oid(oids.sha256), der.nullValue());
+
+/** RSASSA-PSS with SHA-256 and 32 octets of salt (RFC 4055 section 3.1), for keys of the kind rsa-pss. */
+const pssAlgorithm = der.sequence(
+  der.oid(oids.rsassaPss),
+  der.sequence(
+    der.explicit(0, sha256),
+    der.explicit(1, der.sequence(der.oid(oids.mgf1), sha256)),
+    der.explicit(2, der.integer(32)),
+  ),
+);
+
 function signatureAlgorithm(key: KeyObject, digest: TestDigest): Buffer {
   const kind = key.asymmetricKeyType ?? '';
-  if (kind === 'ed25519') return der.sequence(der.oid(oids.ed25519));
+  const own = ownDigest[kind];
+  if (own !== undefined) return der.sequence(der.oid(own));
+  if (kind === 'rsa-pss') return pssAlgorithm;
   const found = signatureOids[kind]?.[digest] ?? '';
   if (found === '') throw new TypeError(`no signature algorithm for ${kind} with ${digest}`);
   return kind === 'rsa' ? der.sequence(der.oid(found), der.nullValue()) : der.sequence(der.oid(found));
 }
 
 function signed(tbs: Buffer, algorithm: Buffer, key: KeyObject, digest: TestDigest): Buffer {
-  const signature = sign(key.asymmetricKeyType === 'ed25519' ? null : digest, tbs, key);
+  const kind = key.asymmetricKeyType ?? '';
+  const signature = sign(kind in ownDigest ? null : digest, tbs, key);
   return der.sequence(tbs, algorithm, der.bitString(signature));
 }
 
