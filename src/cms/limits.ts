@@ -28,6 +28,6 @@ export const defaultLimits: CmsLimits = {
   depth: 64,
   contentOctets: Number.POSITIVE_INFINITY,
   compressionRatio: 200,
-  passwordIterations: 10_000_000,
+  passwordIterations: 2_000_000,
   signedContentKept: 1 << 20,
 };

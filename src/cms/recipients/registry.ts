@@ -1,6 +1,8 @@
 import type { Element } from '../../asn1/index.ts';
+import { readKek } from './kek.ts';
 import { readKeyAgree } from './key-agree.ts';
 import { readKeyTrans } from './key-trans.ts';
+import { readPassword } from './password.ts';
 import type { Recipient } from './recipient.ts';
 
 type ReadRecipient = (element: Element) => Recipient[];
@@ -12,24 +14,19 @@ type ReadRecipient = (element: Element) => Recipient[];
 const readers = new Map<string, ReadRecipient>([
   ['0:16', readKeyTrans],
   ['2:1', readKeyAgree],
+  ['2:2', readKek],
+  ['2:3', readPassword],
 ]);
-
-const otherKinds = new Map([
-  ['2:2', 'kek'],
-  ['2:3', 'password'],
-  ['2:4', 'other'],
-] as const);
 
 /** Reads one RecipientInfo; a kind that is not known is listed and never matches. */
 export function readRecipientInfo(element: Element): Recipient[] {
   const key = `${element.cls}:${element.tag}`;
   const read = readers.get(key);
   if (read !== undefined) return read(element);
-  const kind = [...otherKinds].find(([tag]) => tag === key)?.[1] ?? 'other';
   return [
     {
       facts: {
-        kind,
+        kind: 'other',
         identifier: { type: 'none' },
         keyEncryption: { name: 'unknown', oid: '', parameters: {} },
         weak: [],

@@ -1,10 +1,20 @@
+import { randomBytes as nodeRandomBytes } from 'node:crypto';
 import type { FreshEncryption, RandomBytes } from '../ciphers.ts';
+import type { KeyEncryptionKey } from '../identity.ts';
+import { writeKek } from './kek.ts';
 import { agreesKeys, type KeyAgreeOptions, writeKeyAgree } from './key-agree-writer.ts';
 import { type KeyTransOptions, writeKeyTrans } from './key-trans.ts';
+import { type PasswordOptions, writePassword } from './password.ts';
 import type { RecipientKind } from './recipient.ts';
 
-/** Whom to encrypt for: a certificate's key says by itself whether it takes or agrees keys. */
-export type RecipientOptions = KeyTransOptions & KeyAgreeOptions;
+/**
+ * Whom to encrypt for: a certificate (its key says by itself whether it takes or agrees keys), a
+ * symmetric key that both sides have, or a password.
+ */
+export type RecipientOptions =
+  | (KeyTransOptions & KeyAgreeOptions)
+  | { keyEncryptionKey: KeyEncryptionKey }
+  | PasswordOptions;
 
 /** A RecipientInfo in DER, with what EnvelopedData's version depends on (RFC 5652 section 6.1). */
 export interface WrittenRecipient {
@@ -19,8 +29,15 @@ export function writeRecipientInfo(
   recipient: RecipientOptions,
   options: { randomBytes?: RandomBytes },
 ): WrittenRecipient {
+  const random = options.randomBytes ?? nodeRandomBytes;
+  if ('password' in recipient) {
+    return { kind: 'password', version: 0, encoded: writePassword(fresh, recipient, random) };
+  }
+  if ('keyEncryptionKey' in recipient) {
+    return { kind: 'kek', version: 4, encoded: writeKek(fresh, recipient.keyEncryptionKey, random) };
+  }
   if (agreesKeys(recipient.certificate)) {
-    return { kind: 'key-agree', version: 3, encoded: writeKeyAgree(fresh, recipient, options.randomBytes) };
+    return { kind: 'key-agree', version: 3, encoded: writeKeyAgree(fresh, recipient, random) };
   }
   const encoded = writeKeyTrans(fresh.key, recipient);
   return { kind: 'key-trans', version: recipient.bySubjectKeyIdentifier === true ? 2 : 0, encoded };

@@ -1,0 +1,173 @@
+import { createCipheriv, createDecipheriv, pbkdf2Sync } from 'node:crypto';
+import { Cursor, type Element, octetString, oids, smallInteger, tags } from '../../asn1/index.ts';
+import * as der from '../../asn1/writer.ts';
+import { SealpostError } from '../../errors.ts';
+import {
+  type AlgorithmIdentifier,
+  parametersOf,
+  readAlgorithm,
+  writeAlgorithm,
+} from '../algorithm-identifier.ts';
+import { type FreshEncryption, type RandomBytes, readContentEncryption } from '../ciphers.ts';
+import type { CmsLimits } from '../limits.ts';
+import type { Recipient } from './recipient.ts';
+
+/** Digests of the HMACs that PBKDF2 may name (RFC 8018 appendix B.1). */
+const prfs = new Map<string, string>([
+  [oids.hmacWithSha1, 'sha1'],
+  [oids.hmacWithSha224, 'sha224'],
+  [oids.hmacWithSha256, 'sha256'],
+  [oids.hmacWithSha384, 'sha384'],
+  [oids.hmacWithSha512, 'sha512'],
+]);
+
+interface Derivation {
+  salt: Buffer;
+  iterations: number;
+  digest: string;
+}
+
+/** A CBC cipher for the key, without padding. */
+interface KeyCipher {
+  name: string;
+  keyOctets: number;
+  iv: Buffer;
+}
+
+/**
+ * `PasswordRecipientInfo ::= SEQUENCE { version, keyDerivationAlgorithm [0] OPTIONAL,
+ * keyEncryptionAlgorithm, encryptedKey OCTET STRING }` (RFC 5652 section 6.2.4), with PBKDF2 and
+ * PWRI-KEK (RFC 3211).
+ */
+export function readPassword(element: Element): Recipient[] {
+  const cursor = new Cursor(element);
+  smallInteger(cursor.expect(tags.integer));
+  const kdf = cursor.optional(2, 0);
+  const derivation = kdf === undefined ? undefined : readDerivation(readAlgorithm(kdf));
+  const algorithm = readAlgorithm(cursor.expect(tags.sequence));
+  const encryptedKey = octetString(cursor.expect(tags.octetString));
+  cursor.done();
+  const cipher = readKeyCipher(algorithm);
+  const parameters: Record<string, string> = {};
+  if (cipher !== undefined) parameters.cipher = cipher.name;
+  if (derivation !== undefined) {
+    parameters.prf = derivation.digest;
+    parameters.iterations = String(derivation.iterations);
+  }
+  const name = algorithm.oid === oids['pwri-kek'] ? 'pwri-kek' : algorithm.oid;
+  return [
+    {
+      facts: {
+        kind: 'password',
+        identifier: { type: 'none' },
+        keyEncryption: { name, oid: algorithm.oid, parameters },
+        weak: [],
+      },
+      find: ({ passwords = [] }, limits) => {
+        if (derivation === undefined || cipher === undefined) return undefined;
+        checkIterations(derivation, limits);
+        // The checksum tells which password it is; nothing here comes from a private key.
+        for (const { name, password } of passwords) {
+          const key = unwrap(cipher, derive(derivation, password, cipher.keyOctets), encryptedKey);
+          if (key !== undefined) return { name, recover: () => key };
+        }
+        return undefined;
+      },
+    },
+  ];
+}
+
+/** Threats S12: 2^31 iterations would hold a worker for half an hour. */
+function checkIterations({ iterations }: Derivation, limits: CmsLimits): void {
+  if (iterations < 1 || iterations > limits.passwordIterations) {
+    throw new SealpostError(
+      'cms-limit',
+      `${iterations} iterations of PBKDF2; the limit is ${limits.passwordIterations}`,
+    );
+  }
+}
+
+/** `PBKDF2-params ::= SEQUENCE { salt OCTET STRING, iterationCount, keyLength OPTIONAL, prf DEFAULT hmacWithSHA1 }` */
+function readDerivation(algorithm: AlgorithmIdentifier): Derivation | undefined {
+  const parameters = parametersOf(algorithm);
+  if (algorithm.oid !== oids.pbkdf2 || parameters === undefined) return undefined;
+  const cursor = new Cursor(parameters);
+  const salt = octetString(cursor.expect(tags.octetString));
+  const iterations = smallInteger(cursor.expect(tags.integer));
+  cursor.optional(0, tags.integer);
+  const prf = cursor.optional(0, tags.sequence);
+  cursor.done();
+  const digest = prf === undefined ? 'sha1' : prfs.get(readAlgorithm(prf).oid);
+  return digest === undefined ? undefined : { salt, iterations, digest };
+}
+
+function readKeyCipher(algorithm: AlgorithmIdentifier): KeyCipher | undefined {
+  const parameters = parametersOf(algorithm);
+  if (algorithm.oid !== oids['pwri-kek'] || parameters === undefined) return undefined;
+  const { info, iv } = readContentEncryption(readAlgorithm(parameters));
+  if (info.node === undefined || (info.family !== 'aes' && info.family !== 'des3') || info.mode !== 'cbc') {
+    return undefined;
+  }
+  return { name: info.node, keyOctets: info.keyBits / 8, iv };
+}
+
+function derive({ salt, iterations, digest }: Derivation, password: Buffer, octets: number): Buffer {
+  return pbkdf2Sync(password, salt, iterations, octets, digest);
+}
+
+function cbc(
+  direction: 'encrypt' | 'decrypt',
+  name: string,
+  key: Buffer,
+  iv: Buffer,
+  octets: Buffer,
+): Buffer {
+  const create = direction === 'encrypt' ? createCipheriv : createDecipheriv;
+  const cipher = create(name, key, iv).setAutoPadding(false);
+  return Buffer.concat([cipher.update(octets), cipher.final()]);
+}
+
+/** RFC 3211 section 2.3.2; undefined when the check octets are wrong. */
+function unwrap({ name, iv }: KeyCipher, kek: Buffer, wrapped: Buffer): Buffer | undefined {
+  const block = iv.length;
+  if (wrapped.length < 2 * block || wrapped.length % block !== 0) return undefined;
+  const last = wrapped.length - block;
+  const lastInner = cbc('decrypt', name, kek, wrapped.subarray(last - block, last), wrapped.subarray(last));
+  const inner = cbc('decrypt', name, kek, lastInner, wrapped.subarray(0, last));
+  const octets = cbc('decrypt', name, kek, iv, Buffer.concat([inner, lastInner]));
+  const length = octets[0] ?? 0;
+  let wrong = length < 3 || length > octets.length - 4 ? 1 : 0;
+  for (let at = 1; at <= 3; at++) wrong |= (octets[at] ?? 0) ^ (octets[at + 3] ?? 0) ^ 0xff;
+  return wrong === 0 ? octets.subarray(4, 4 + length) : undefined;
+}
+
+export interface PasswordOptions {
+  password: Buffer;
+  /** Of PBKDF2 with HMAC-SHA-256; 600,000 unless given. */
+  iterations?: number;
+}
+
+/** A PasswordRecipientInfo with PBKDF2 and AES-256, in DER. */
+export function writePassword(fresh: FreshEncryption, options: PasswordOptions, random: RandomBytes): Buffer {
+  const { password, iterations = 600_000 } = options;
+  const derivation = { salt: random(16), iterations, digest: 'sha256' };
+  const iv = random(16);
+  const name = 'aes-256-cbc';
+  const kek = derive(derivation, password, 32);
+  const check = Buffer.from(fresh.key.subarray(0, 3).map((octet) => octet ^ 0xff));
+  const used = 4 + fresh.key.length;
+  const padding = random(Math.max(2 * 16, Math.ceil(used / 16) * 16) - used);
+  const octets = Buffer.concat([Buffer.from([fresh.key.length]), check, fresh.key, padding]);
+  const inner = cbc('encrypt', name, kek, iv, octets);
+  const wrapped = cbc('encrypt', name, kek, inner.subarray(-16), inner);
+  const prf = writeAlgorithm(oids.hmacWithSha256, der.nullValue());
+  const parameters = der.sequence(der.octetString(derivation.salt), der.integer(iterations), prf);
+  return der.implicit(
+    3,
+    true,
+    der.integer(0),
+    der.implicit(0, true, der.oid(oids.pbkdf2), parameters),
+    writeAlgorithm(oids['pwri-kek'], writeAlgorithm(oids[name], der.octetString(iv))),
+    der.octetString(wrapped),
+  );
+}
