@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { describe, it } from 'node:test';
 import { createLog } from '../../src/log.ts';
@@ -81,12 +84,7 @@ describe('a server that is not there', () => {
     await once(silent, 'listening');
     const address = silent.address();
     assert.ok(typeof address === 'object' && address !== null);
-    const dataDir = (
-      await startTestRedis().then(async (server) => {
-        await server.stop();
-        return server;
-      })
-    ).dataDir;
+    const dataDir = await mkdtemp(join(tmpdir(), 'sealpost-absent-'));
     for (const url of [`redis://127.0.0.1:${address.port}`, `unix://${dataDir}/no.sock`]) {
       let lines = '';
       const stream = new Writable({
@@ -101,6 +99,6 @@ describe('a server that is not there', () => {
       assert.ok(lines.split('\n').length <= 2, 'one line at the most, however often it tried');
     }
     silent.close();
-    silent.unref();
+    await rm(dataDir, { recursive: true });
   });
 });

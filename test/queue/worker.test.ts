@@ -313,6 +313,12 @@ async function drain<N extends QueueName>(
 }
 
 describe('worker processes', () => {
+  // The record says sent a moment before BullMQ has removed the job.
+  const idle = () =>
+    until(async () => {
+      const { waiting, active, delayed } = (await queue.queues.depth()).outbound;
+      return waiting + active + delayed === 0;
+    });
   const start = (url: string, dataDir: string, behaviour: 'hang' | 'done'): ChildProcess => {
     const file = fileURLToPath(new URL('worker-process.ts', import.meta.url));
     return fork(file, [url, dataDir, behaviour], { stdio: 'inherit' });
@@ -326,6 +332,7 @@ describe('worker processes', () => {
     const second = start(server.url, server.dataDir, 'done');
     await until(async () => (await queue.ledger.get(id))?.state === 'sent');
     assert.deepEqual(await events(id), ['queued', 'sent']);
+    await idle();
     second.kill('SIGKILL');
     await once(second, 'exit');
     await nothingLeft();
@@ -347,6 +354,7 @@ describe('worker processes', () => {
     assert.equal((await queue.ledger.get(poison.id))?.reason, 'worker-crashed');
     await queue.flow.resume(poison.id);
     await until(async () => (await queue.ledger.get(poison.id))?.state === 'sent');
+    await idle();
     last.kill('SIGKILL');
     await once(last, 'exit');
     await nothingLeft();
