@@ -108,29 +108,35 @@ export class Base64Decoder implements Sink {
     let length = 0;
     let bits = this.#bits;
     let count = this.#count;
-    for (let i = start; i < end; i++) {
-      const value = table[chunk[i] ?? 0] ?? JUNK;
-      if (value < SPACE) {
-        if (this.#padding > 0) throw broken('there are data behind the padding');
-        bits = (bits << 6) | value;
-        count++;
-        this.#significant++;
-        if (count === 4) {
-          out[length++] = bits >> 16;
-          out[length++] = bits >> 8;
-          out[length++] = bits;
-          bits = 0;
-          count = 0;
-        }
-      } else if (value === PADDING) {
-        this.#bits = bits;
-        this.#count = count;
-        const last = this.#pad();
-        if (last !== undefined) {
-          last.copy(out, length);
-          length += last.length;
-        }
-      } else if (value === JUNK) this.#countJunk();
+    try {
+      for (let i = start; i < end; i++) {
+        const value = table[chunk[i] ?? 0] ?? JUNK;
+        if (value < SPACE) {
+          if (this.#padding > 0) throw broken('there are data behind the padding');
+          bits = (bits << 6) | value;
+          count++;
+          this.#significant++;
+          if (count === 4) {
+            out[length++] = bits >> 16;
+            out[length++] = bits >> 8;
+            out[length++] = bits;
+            bits = 0;
+            count = 0;
+          }
+        } else if (value === PADDING) {
+          this.#bits = bits;
+          this.#count = count;
+          const last = this.#pad();
+          if (last !== undefined) {
+            last.copy(out, length);
+            length += last.length;
+          }
+        } else if (value === JUNK) this.#countJunk();
+      }
+    } catch (error) {
+      // what stands in front of the fault goes on first, so that chunks make no difference to who complains
+      if (length > 0) this.#output.write(out.subarray(0, length));
+      throw error;
     }
     this.#bits = bits;
     this.#count = count;

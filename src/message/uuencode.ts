@@ -23,7 +23,13 @@ export class UuDecoder implements Sink {
     if (this.#carry.length > MAX_LINE && this.#state === 'data') throw broken('a line is too long');
     if (this.#state !== 'data') this.#carry = this.#carry.slice(0, MAX_LINE);
     const decoded: Buffer[] = [];
-    for (const line of lines) this.#line(line, decoded);
+    try {
+      for (const line of lines) this.#line(line, decoded);
+    } catch (error) {
+      // what stands in front of the fault goes on first, so that chunks make no difference to who complains
+      if (decoded.length > 0) this.#output.write(Buffer.concat(decoded));
+      throw error;
+    }
     if (decoded.length > 0) this.#output.write(Buffer.concat(decoded));
   }
 

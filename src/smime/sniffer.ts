@@ -53,13 +53,15 @@ export const FORM_OCTETS = 128;
  * ContentInfo (RFC 5652, section 3) is a SEQUENCE that begins with an OBJECT IDENTIFIER; in base64 it
  * begins with M.
  */
-export function formOf(head: Buffer): Form {
+export function formOf(octets: Buffer): Form {
+  // never more than that, so that the size of the first chunk makes no difference
+  const head = octets.subarray(0, FORM_OCTETS);
   let start = 0;
   // a byte order mark, then white space, that an editor or mailer put in front
   if (head[0] === 0xef && head[1] === 0xbb && head[2] === 0xbf) start = 3;
   while (start < head.length && [0x20, 0x09, 0x0d, 0x0a].includes(head[start] ?? 0)) start++;
   if (head[0] === 0x30 && isContentInfo(head)) return 'der';
-  const text = head.toString('latin1', start, start + FORM_OCTETS);
+  const text = head.toString('latin1', start);
   if (text.startsWith('-----BEGIN ')) return 'pem';
   if (/^begin [0-7]{3,4} /.test(text)) return 'uuencode';
   const line = text.split(/[\r\n]/, 1)[0] ?? '';
