@@ -42,7 +42,10 @@ export async function fetchMessage(
   target: Target,
 ): Promise<'stored' | 'gone'> {
   const { meta, content } = await download(client, uid);
-  if (content === undefined) return 'gone';
+  if (content === undefined) {
+    if (!(await isThere(client, uid))) return 'gone';
+    throw new FetchError('the server does not give the message', 0);
+  }
   const messageId = new MessageIdFinder();
   const head: Buffer[] = [];
   let headOctets = 0;
@@ -81,6 +84,13 @@ async function download(client: ImapFlow, uid: number) {
   } catch (cause) {
     throw new FetchError('the server does not give the message', 0, cause);
   }
+}
+
+/** imapflow makes no difference between a message that is gone and one that the server does not give. */
+export async function isThere(client: ImapFlow, uid: number): Promise<boolean> {
+  const found = await client.search({ uid: String(uid) }, { uid: true });
+  if (!Array.isArray(found)) throw new FetchError('the server does not search the folder', 0);
+  return found.includes(uid);
 }
 
 /** The spool's errors come through as they are; those of the stream as `FetchError`. */

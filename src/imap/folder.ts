@@ -4,7 +4,7 @@ import type { Log } from '../log.ts';
 import type { Intake } from '../queue/types.ts';
 import { type Checkpoint, freshMark, type Mark } from './checkpoint.ts';
 import type { ImapConfig } from './connect.ts';
-import { FetchError, fetchMessage, tooLarge } from './fetch.ts';
+import { FetchError, fetchMessage, isThere, tooLarge } from './fetch.ts';
 import { messagesFetched, messagesSkipped } from './metrics.ts';
 
 /** Messages whose sizes are asked for at once, and that are moved or marked at once. */
@@ -98,8 +98,8 @@ export class FolderReader {
       for (const uid of batch) {
         if (stopped()) break;
         const size = sizes.get(uid);
-        if (size === undefined) delete mark.failed[uid];
-        else await this.#take(uid, size);
+        if (size === undefined && !(await isThere(this.#client, uid))) delete mark.failed[uid];
+        else await this.#take(uid, size ?? 0);
         mark.uid = Math.max(mark.uid, uid);
       }
       await this.#save();

@@ -83,6 +83,7 @@ export function createSmtpReceiver(parts: SmtpReceiverParts): SmtpReceiver {
       hideSTARTTLS: tls === undefined,
       disabledCommands: ['AUTH', 'XCLIENT', 'XFORWARD', 'WIZ', 'SHELL', 'KILL'].concat(tls ? [] : 'STARTTLS'),
       socketTimeout: config.commandTimeout,
+      maxClients: config.maxConnections, // of TLS handshakes; sessions are counted by the gate
       maxRecipients: config.maxRecipients,
       maxCommandLength: MAX_COMMAND,
       closeTimeout: 1000,

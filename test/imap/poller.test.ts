@@ -277,6 +277,31 @@ describe('imap poller', { skip: skipWithoutDovecot() }, () => {
     assert.equal(skipped.length, 1);
   });
 
+  it('tries three times what the server does not give, then reports it', async () => {
+    await append(mail('first'), mail('refused'), mail('last'));
+    const client = await dovecot.client();
+    await client.mailboxOpen('INBOX');
+    const bad = ((await client.search({ all: true }, { uid: true })) || [])[1];
+    await client.logout();
+    let asked = 0;
+    const wire = await startWire(dovecot.port, {
+      answer(line) {
+        const tag = new RegExp(`^(\\S+) UID FETCH ${bad} .*BODY\\.PEEK\\[\\]`).exec(line)?.[1];
+        if (tag === undefined) return undefined;
+        asked++;
+        return `${tag} NO [SERVERBUG] not now\r\n`;
+      },
+    });
+    const skipped: Skipped[] = [];
+    const onSkipped = (message: Skipped) => skipped.push(message);
+    const made = poller({ tls: 'none', port: wire.port, pollInterval: '1s' }, { parts: { onSkipped } });
+    await until('it is reported', () => skipped.length === 1);
+    assert.deepEqual([skipped[0]?.uid, skipped[0]?.code, asked], [bad, 'imap-failed', 3]);
+    assert.deepEqual([await storedCount(), made.status().lastError, await inFolder('INBOX')], [2, null, 1]);
+    await made.stop(2000);
+    wire.stop();
+  });
+
   it('streams a message of 20 MB, octet for octet', async () => {
     const lines = Array.from({ length: 20_000 }, () => randomBytes(750).toString('base64'));
     const octets = Buffer.from(mail('large', lines.join('\r\n')));
@@ -368,33 +393,23 @@ describe('imap poller', { skip: skipWithoutDovecot() }, () => {
     );
     await append(octets);
     const { counts, intake } = watched();
-    // a wire between the two that breaks after a megabyte, the first time
     let breaks = 1;
-    const wire = createServer((near) => {
-      const far = connect(dovecot.tlsPort, '127.0.0.1');
-      let passed = 0;
-      near.pipe(far);
-      far.on('data', (chunk) => {
+    let passed = 0;
+    const wire = await startWire(dovecot.tlsPort, {
+      fromServer(chunk, cut) {
         passed += chunk.length;
         if (breaks > 0 && passed > 1_000_000) {
           breaks--;
-          near.destroy();
-          far.destroy();
-        } else near.write(chunk);
-      });
-      for (const socket of [near, far]) socket.on('error', () => {});
-      near.on('close', () => far.destroy());
-      far.on('close', () => near.destroy());
+          cut();
+        }
+      },
     });
-    await new Promise<void>((resolve) => wire.listen(0, '127.0.0.1', resolve));
-    const address = wire.address();
-    assert.ok(typeof address === 'object' && address !== null);
-    const made = poller({ port: address.port }, { parts: { intake } });
+    const made = poller({ port: wire.port }, { parts: { intake } });
     await until('it is stored', async () => (await storedCount()) === 1);
     assert.deepEqual(counts, { begun: 2, aborted: 1, committed: 1 });
     assert.equal((await records())[0]?.octets, octets.length);
     await made.stop(2000);
-    wire.close();
+    wire.stop();
   });
 
   it('connects again after the server was killed', async () => {
@@ -435,3 +450,35 @@ describe('imap poller', { skip: skipWithoutDovecot() }, () => {
     assert.equal(made.status().lastError?.code, 'imap-failed');
   });
 });
+
+interface Faults {
+  /** Sees what the server sends; may cut the wire. */
+  fromServer?: (chunk: Buffer, cut: () => void) => void;
+  /** Answers a command in place of the server (clear text only). */
+  answer?: (line: string) => string | undefined;
+}
+
+/** A wire between poller and server that can be cut, and that can answer for the server. */
+async function startWire(target: number, faults: Faults): Promise<{ port: number; stop: () => void }> {
+  const wire = createServer((near) => {
+    const far = connect(target, '127.0.0.1');
+    const cut = () => {
+      near.destroy();
+      far.destroy();
+    };
+    near.on('data', (chunk) => {
+      const answer = faults.answer?.(chunk.toString('latin1'));
+      if (answer === undefined) far.write(chunk);
+      else near.write(answer);
+    });
+    far.on('data', (chunk) => {
+      faults.fromServer?.(chunk, cut);
+      if (!near.destroyed) near.write(chunk);
+    });
+    for (const socket of [near, far]) socket.on('error', () => {}).on('close', cut);
+  });
+  await new Promise<void>((resolve) => wire.listen(0, '127.0.0.1', resolve));
+  const address = wire.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  return { port: address.port, stop: () => wire.close() };
+}
