@@ -42,6 +42,8 @@ export async function startTestRedis(settings: Record<string, string> = {}): Pro
     if (alive(server.pid)) process.kill(server.pid, 'SIGKILL');
   };
   process.once('exit', killNow);
+  // A runner that gives up ends the test with SIGTERM, which alone would leave the server behind.
+  process.once('SIGTERM', () => process.exit(1));
   return {
     get url() {
       return server.url;
