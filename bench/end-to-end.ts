@@ -1,0 +1,161 @@
+/**
+ * Messages a second through the real daemon: smtp-source (Postfix) over SMTP, Redis with appendfsync always, decode,
+ * hand-off; from smtp-source's first connection to the last hand-off. The load generator shares the machine's cores.
+ *
+ *   node bench/end-to-end.ts [--size "10 KB"] [--messages 5000] [--sessions 20] [--destination directory|queue]
+ */
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { stringify } from 'yaml';
+import { loadConfig } from '../src/config/load.ts';
+import { Supervisor } from '../src/daemon/supervisor.ts';
+import { createLog } from '../src/log.ts';
+import { makeMaterial, type SizeName, sizes } from './material.ts';
+import { figure, printTable, progress } from './table.ts';
+
+const { values } = parseArgs({
+  options: {
+    size: { type: 'string', default: '10 KB' },
+    messages: { type: 'string' },
+    sessions: { type: 'string', default: '20' },
+    destination: { type: 'string', default: 'directory' },
+    cipher: { type: 'string', default: '-aes256' },
+    decrypt: { type: 'string', default: '0' },
+  },
+});
+
+function isSize(text: string): text is SizeName {
+  return text in sizes;
+}
+
+if (!isSize(values.size)) throw new Error(`--size: one of ${Object.keys(sizes).join(', ')}`);
+const size = values.size;
+const messages = Number(values.messages ?? (sizes[size] > 1e6 ? 60 : 5000));
+const material = makeMaterial();
+const delivered = join(material.folder, 'delivered');
+mkdirSync(delivered);
+const destination =
+  values.destination === 'queue'
+    ? { type: 'queue', queue: 'bench', inlineLimit: '50MiB' }
+    : { type: 'directory', path: delivered };
+const configFile = join(material.folder, 'sealpost.yaml');
+writeFileSync(
+  configFile,
+  stringify({
+    dataDir: join(material.folder, 'data'),
+    smtp: { listen: [{ host: '127.0.0.1', port: 0 }], hostname: 'bench.example' },
+    identities: [{ name: 'own', certificate: material.cert, key: material.key }],
+    mailboxes: [
+      { name: 'bench', addresses: ['to@bench.example'], duplicates: 'deliver', destinations: [destination] },
+    ],
+    workers: { decrypt: Number(values.decrypt) },
+    log: { level: 'error' },
+  }),
+);
+
+/** User and system time of a process, in milliseconds. */
+function cpuOf(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+function peakOf(pid: number): number {
+  return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024;
+}
+
+const mail = material.encrypted(size, values.cipher);
+const config = loadConfig(configFile);
+const supervisor = new Supervisor({
+  configFile,
+  config,
+  roles: ['receive', 'decrypt', 'handoff'],
+  log: createLog('error', 'bench'),
+});
+const facts = await supervisor.start();
+const port = String([facts.receive?.smtp ?? []].flat()[0])
+  .split(':')
+  .at(-1);
+const redisPid = Number(readFileSync(join(material.folder, 'data', 'redis', 'redis.pid'), 'utf8'));
+const processes: [string, number][] = [
+  ...supervisor.pids.map(({ role, pid }): [string, number] => [role, pid ?? 0]),
+  ['redis', redisPid],
+];
+
+const { openQueue } = await import('../src/queue/index.ts');
+const url = supervisor.redisUrl;
+const queue = await openQueue(
+  { ...config, redis: { ...config.redis, ...(url === undefined ? {} : { url }) } },
+  { role: 'bench', log: createLog('silent', 'bench'), checkDurability: false },
+);
+async function done(): Promise<number> {
+  if (values.destination === 'queue') return queue.redis.llen('{sealpost}:bench:wait');
+  return readdirSync(delivered).filter((name) => !name.startsWith('.')).length;
+}
+
+async function load(count: number): Promise<number> {
+  const before = await done();
+  const start = performance.now();
+  const source = spawn(
+    'smtp-source',
+    [
+      '-d',
+      '-s',
+      values.sessions,
+      '-m',
+      String(count),
+      '-f',
+      'from@bench.example',
+      '-t',
+      'to@bench.example',
+      '-F',
+      mail,
+      `127.0.0.1:${port}`,
+    ],
+    {
+      stdio: ['ignore', 'inherit', 'inherit'],
+      env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` },
+    },
+  );
+  source.on('exit', (code) => {
+    if (code !== 0) throw new Error(`smtp-source ended with ${code}`);
+  });
+  const deadline = start + 600_000;
+  for (;;) {
+    await sleep(count > 1000 ? 50 : 10);
+    const now = (await done()) - before;
+    progress(`${now} of ${count}`);
+    if (now >= count) return count / ((performance.now() - start) / 1000);
+    if (performance.now() > deadline) throw new Error(`only ${now} of ${count} were handed off in time`);
+  }
+}
+
+try {
+  execFileSync('/bin/sh', ['-c', 'PATH=$PATH:/usr/sbin command -v smtp-source'], { stdio: 'ignore' });
+  await load(Math.ceil(messages / 5));
+  const cpuBefore = processes.map(([, pid]) => cpuOf(pid));
+  const rate = await load(messages);
+  const used = processes.map(([name, pid], index): [string, number, number] => [
+    name,
+    cpuOf(pid) - (cpuBefore[index] ?? 0),
+    peakOf(pid),
+  ]);
+  printTable(
+    `End to end, ${size}, ${values.cipher.slice(1)}, ${values.sessions} sessions, ${availableParallelism()} cores, hand-off to a ${values.destination}`,
+    ['messages', 'messages a second'],
+    [[String(messages), figure(rate)]],
+  );
+  printTable(
+    'Processor time and peak memory',
+    ['process', 'us a message', 'peak MB'],
+    used.map(([name, ms, peak]) => [name, figure((ms * 1000) / messages), figure(peak)]),
+  );
+} finally {
+  progress('');
+  await queue.close();
+  await supervisor.stop();
+  material.remove();
+}
