@@ -60,7 +60,8 @@ class Scanner {
     while (!this.done) {
       const char = this.#text[this.#at] ?? '';
       if (stops.includes(char)) break;
-      if (char === '(' && (found === '' || /\s$/.test(found))) {
+      const before = found.at(-1) ?? ' ';
+      if (char === '(' && (before === ' ' || before === '\t')) {
         this.#skipComment();
         continue;
       }

@@ -4,12 +4,15 @@ import { type EncodeOptions, Encoder } from './encoder.ts';
 export type { EncodeOptions, EncryptOptions, SignOptions } from './encoder.ts';
 
 const PIECE = 64 * 1024;
+/** Octets that are collected before they are given out. */
+const BATCH = 128 * 1024;
 
 /**
  * Signs and encrypts a message as a stream: what comes out can be sent while the rest is still read.
  *
  * @param message a full mail (RFC 5322) with CRLF or LF line ends
- * @returns the encoded mail in chunks, CRLF line ends; rejects as `Encoder` throws
+ * @returns the encoded mail in chunks, CRLF line ends; rejects as `Encoder` throws, for what is wrong with
+ *   certificates and keys before the first chunk (a signature of a large message excepted)
  */
 export async function* encode(
   message: Buffer | Iterable<Buffer> | AsyncIterable<Buffer>,
@@ -19,7 +22,8 @@ export async function* encode(
   const encoder = new Encoder(output, options);
   for await (const chunk of Buffer.isBuffer(message) ? pieces(message) : message) {
     encoder.write(chunk);
-    yield* output.drain();
+    // not the header alone: a certificate that can not be used shows before anything has been sent
+    if (output.length > BATCH) yield* output.drain();
   }
   encoder.end();
   yield* output.drain();

@@ -152,6 +152,22 @@ describe('what is signed here', { skip: noOpenssl }, () => {
 });
 
 describe('a message', () => {
+  it('for a certificate that can not be used fails before the first chunk', async () => {
+    const { certificate } = party('ed2@example.com', { key: 'ed25519' });
+    for (const size of [10, 3_000_000]) {
+      const large = Buffer.concat([mail, Buffer.alloc(size, 'text\r\n')]);
+      let chunks = 0;
+      await assert.rejects(
+        async () => {
+          for await (const _ of encode(large, { encrypt: encrypting({ recipients: [certificate] }) }))
+            chunks++;
+        },
+        { code: 'encode-recipient' },
+      );
+      assert.equal(chunks, 0);
+    }
+  });
+
   it('is encoded to the same however it is cut', async () => {
     // a signature of RSA PKCS#1 v1.5 has no randomness of its own; the boundary has, so opaque
     const sign = signing('opaque');
