@@ -16,7 +16,7 @@ import { writePssAlgorithm } from './pss.ts';
 export interface SignerOptions {
   certificate: Certificate;
   privateKey: KeyObject;
-  /** Name of the registry; `sha256` unless given. MD5 and SHA-1 need `allowWeak`. */
+  /** Name of the registry; what suits the key unless given (`sha256` for RSA and ECDSA). MD5 and SHA-1 need `allowWeak`. */
   digest?: string;
   /** PSS with a salt as long as the digest, instead of PKCS#1 v1.5; RSA keys only. */
   pss?: boolean;
@@ -39,7 +39,8 @@ export interface SignedDataOptions {
 }
 
 function digestOf(signer: SignerOptions, options: SignedDataOptions): DigestInfo {
-  const name = signer.digest ?? 'sha256';
+  const pure = pureSignatures.get(signer.privateKey.asymmetricKeyType ?? '');
+  const name = signer.digest ?? pure?.digests[0] ?? 'sha256';
   const info = digestByName.get(name);
   if (info === undefined) throw new SealpostError('cms-unsupported', `there is no digest ${name}`);
   if (info.weak !== undefined && options.allowWeak !== true) {
@@ -205,7 +206,24 @@ const ecdsaNames: Record<string, OidName | undefined> = {
   sha256: 'ecdsaWithSha256',
   sha384: 'ecdsaWithSha384',
   sha512: 'ecdsaWithSha512',
+  'sha3-224': 'ecdsa-with-sha3-224',
+  'sha3-256': 'ecdsa-with-sha3-256',
+  'sha3-384': 'ecdsa-with-sha3-384',
+  'sha3-512': 'ecdsa-with-sha3-512',
 };
+
+/**
+ * Schemes that sign octets and not a digest, by node's key type, with the digests that their
+ * specifications allow for the attributes (RFC 8419 section 2.3, RFC 9882 section 3.3); the first is
+ * the default.
+ */
+const pureSignatures = new Map<string, { name: OidName; digests: string[] }>([
+  ['ed25519', { name: 'ed25519', digests: ['sha512'] }],
+  ['ed448', { name: 'ed448', digests: ['shake256'] }],
+  ['ml-dsa-44', { name: 'ml-dsa-44', digests: ['sha512', 'sha384', 'sha256', 'sha3-512', 'shake256'] }],
+  ['ml-dsa-65', { name: 'ml-dsa-65', digests: ['sha512', 'sha384', 'sha3-512', 'shake256'] }],
+  ['ml-dsa-87', { name: 'ml-dsa-87', digests: ['sha512', 'sha3-512', 'shake256'] }],
+]);
 
 function signAttributes(
   signer: SignerOptions,
@@ -224,6 +242,10 @@ function signAttributes(
       // rsaEncryption is what every reader since PKCS#7 knows (RFC 3370 section 3.2).
       const algorithm = writeAlgorithm(oids.rsaEncryption, der.nullValue());
       return { algorithm, value: sign(info.node, octets, key) };
+    }
+    const pure = pureSignatures.get(type ?? '');
+    if (pure?.digests.includes(info.name)) {
+      return { algorithm: writeAlgorithm(oids[pure.name]), value: sign(null, octets, key) };
     }
     const ecdsa = ecdsaNames[info.name];
     if (type === 'ec' && ecdsa !== undefined) {
