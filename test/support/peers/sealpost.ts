@@ -6,6 +6,7 @@ import { createPrivateKey } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
+  CompressedDataWriter,
   ContentDigests,
   encodeDetachedSignature,
   encodeEnvelopedData,
@@ -15,6 +16,7 @@ import {
   signingDigests,
 } from '../../../src/cms/index.ts';
 import { SealpostError } from '../../../src/errors.ts';
+import { BufferSink } from '../../../src/message/index.ts';
 import {
   createIdentity,
   type Identity as Own,
@@ -87,7 +89,7 @@ class Sealpost implements Peer {
 
   /** What the interface has no word for, in the direction asked. The codec is asked for all the rest. */
   can(each: InteropCase, role: Role): true | string {
-    if (each.type === 'compression') return role === 'write' ? 'no option for compression' : true;
+    if (each.type === 'compression') return true;
     if (each.type === 'signature') {
       if (role === 'write' && !each.attributes) return 'always writes signed attributes';
       return true;
@@ -102,10 +104,9 @@ class Sealpost implements Peer {
   }
 
   async write(each: InteropCase, content: Buffer): Promise<Artefact> {
-    if (each.type === 'compression') throw new NotYetError('no option for compression');
     let made: Artefact;
     try {
-      made = each.type === 'encryption' ? this.#encrypt(each, content) : this.#sign(each, content);
+      made = this.#make(each, content);
     } catch (error) {
       throw refusal(error);
     }
@@ -137,6 +138,16 @@ class Sealpost implements Peer {
   }
 
   async close(): Promise<void> {}
+
+  #make(each: InteropCase, content: Buffer): Artefact {
+    if (each.type === 'encryption') return this.#encrypt(each, content);
+    if (each.type === 'signature') return this.#sign(each, content);
+    const output = new BufferSink();
+    const writer = new CompressedDataWriter(output);
+    writer.write(content);
+    writer.end();
+    return { form: 'cms', octets: output.toBuffer() };
+  }
 
   #encrypt(each: EncryptionCase, content: Buffer): Artefact {
     const how = each.keyManagement;

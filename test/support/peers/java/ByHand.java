@@ -115,7 +115,7 @@ final class ByHand {
     private final X509Certificate certificate;
 
     Rc2Wrapped(Peer.Request request) throws Exception {
-      certificate = Enveloped.certificate(request.octets("cert"));
+      certificate = request.once("cert", Enveloped::certificate);
     }
 
     public RecipientInfo generate(GenericKey key) {
@@ -142,7 +142,7 @@ final class ByHand {
   static byte[] decryptRc2Wrapped(Peer.Request request) throws Exception {
     EnvelopedData data = enveloped(request.octets("message"));
     KeyAgreeRecipientInfo info = agreement(data);
-    DHPrivateKey key = (DHPrivateKey) Enveloped.privateKey(request.octets("key"));
+    DHPrivateKey key = (DHPrivateKey) request.once("key", Enveloped::privateKey);
     byte[] bits = info.getOriginator().getOriginatorKey().getPublicKey().getOctets();
     DHPublicKeySpec spec =
         new DHPublicKeySpec(
@@ -204,7 +204,7 @@ final class ByHand {
     private final AlgorithmIdentifier wrap;
 
     Montgomery(Peer.Request request) throws Exception {
-      certificate = Enveloped.certificate(request.octets("cert"));
+      certificate = request.once("cert", Enveloped::certificate);
       digest = request.text("kdf");
       wrap = new AlgorithmIdentifier(Enveloped.wrap(request));
     }
@@ -231,7 +231,7 @@ final class ByHand {
   static byte[] decryptMontgomery(Peer.Request request) throws Exception {
     EnvelopedData data = enveloped(request.octets("message"));
     KeyAgreeRecipientInfo info = agreement(data);
-    PrivateKey key = Enveloped.privateKey(request.octets("key"));
+    PrivateKey key = request.once("key", Enveloped::privateKey);
     OriginatorPublicKey originator = info.getOriginator().getOriginatorKey();
     SubjectPublicKeyInfo spki =
         new SubjectPublicKeyInfo(originator.getAlgorithm(), originator.getPublicKey().getOctets());

@@ -169,7 +169,7 @@ final class Enveloped {
   }
 
   private static RecipientInfoGenerator keyTransport(Peer.Request request) throws Exception {
-    X509Certificate certificate = certificate(request.octets("cert"));
+    X509Certificate certificate = request.once("cert", Enveloped::certificate);
     PublicKey key = certificate.getPublicKey();
     boolean byKeyId = request.has("keyid");
     if (request.text("kind").equals("rsa-pkcs1")) {
@@ -208,12 +208,12 @@ final class Enveloped {
   }
 
   private static RecipientInfoGenerator keyAgreement(Peer.Request request) throws Exception {
-    X509Certificate certificate = certificate(request.octets("cert"));
+    X509Certificate certificate = request.once("cert", Enveloped::certificate);
     PrivateKey senderKey;
     PublicKey senderPublic;
     if (request.has("senderKey")) {
-      senderKey = privateKey(request.octets("senderKey"));
-      senderPublic = certificate(request.octets("senderCert")).getPublicKey();
+      senderKey = request.once("senderKey", Enveloped::privateKey);
+      senderPublic = request.once("senderCert", Enveloped::certificate).getPublicKey();
     } else {
       KeyPair pair = ephemeral(certificate.getPublicKey());
       senderKey = pair.getPrivate();
@@ -262,7 +262,7 @@ final class Enveloped {
           .setProvider(BC);
     if (each instanceof PasswordRecipientInformation)
       return new JcePasswordEnvelopedRecipient(request.text("password").toCharArray()).setProvider(BC);
-    PrivateKey key = privateKey(request.octets("key"));
+    PrivateKey key = request.once("key", Enveloped::privateKey);
     if (each instanceof KeyAgreeRecipientInformation)
       return new JceKeyAgreeEnvelopedRecipient(key).setProvider(BC);
     return authenticated

@@ -16,10 +16,15 @@ import java.util.Map;
 import org.bouncycastle.jce.provider.BouncyCastleProvider;
 
 public class Peer {
+  interface Parser<T> {
+    T parse(byte[] octets) throws Exception;
+  }
+
   /** The arguments of a request, decoded as they are asked for. */
   static final class Request {
     final String op;
     private final Map<String, byte[]> values = new HashMap<>();
+    private final Map<String, Object> parsed = new HashMap<>();
 
     Request(String line) {
       String[] words = line.trim().split(" ");
@@ -38,6 +43,14 @@ public class Peer {
       byte[] value = values.get(name);
       if (value == null) throw new IllegalArgumentException("the request has no " + name);
       return value;
+    }
+
+    /** The value parsed once, so that a loop measures messages and not the reading of keys. */
+    @SuppressWarnings("unchecked")
+    <T> T once(String name, Parser<T> parser) throws Exception {
+      Object found = parsed.get(name);
+      if (found == null) parsed.put(name, found = parser.parse(octets(name)));
+      return (T) found;
     }
 
     String text(String name) {

@@ -23,8 +23,8 @@ import org.bouncycastle.util.Selector;
 final class Signed {
   /** `algorithm` is the name that Bouncy Castle gives the pair of digest and key, such as SHA256WITHRSAANDMGF1. */
   static byte[] sign(Peer.Request request) throws Exception {
-    X509Certificate certificate = Enveloped.certificate(request.octets("cert"));
-    PrivateKey key = Enveloped.privateKey(request.octets("key"));
+    X509Certificate certificate = request.once("cert", Enveloped::certificate);
+    PrivateKey key = request.once("key", Enveloped::privateKey);
     ContentSigner signer = new JcaContentSignerBuilder(request.text("algorithm")).setProvider("BC").build(key);
     JcaSignerInfoGeneratorBuilder builder =
         new JcaSignerInfoGeneratorBuilder(new JcaDigestCalculatorProviderBuilder().setProvider("BC").build());
@@ -52,7 +52,7 @@ final class Signed {
             ? new CMSSignedData(new CMSProcessableByteArray(request.octets("content")), message)
             : new CMSSignedData(message);
     if (signed.getSignerInfos().size() == 0) throw new Exception("the message has no signers");
-    X509Certificate ca = Enveloped.certificate(request.octets("ca"));
+    X509Certificate ca = request.once("ca", Enveloped::certificate);
     for (SignerInformation each : signed.getSignerInfos().getSigners()) {
       @SuppressWarnings("unchecked")
       Selector<X509CertificateHolder> selector = (Selector<X509CertificateHolder>) each.getSID();
