@@ -1,5 +1,6 @@
 import type { Element } from '../../asn1/index.ts';
 import { readKek } from './kek.ts';
+import { readOther } from './kem.ts';
 import { readKeyAgree } from './key-agree.ts';
 import { readKeyTrans } from './key-trans.ts';
 import { readPassword } from './password.ts';
@@ -16,6 +17,7 @@ const readers = new Map<string, ReadRecipient>([
   ['2:1', readKeyAgree],
   ['2:2', readKek],
   ['2:3', readPassword],
+  ['2:4', readOther],
 ]);
 
 /** Reads one RecipientInfo; a kind that is not known is listed and never matches. */
