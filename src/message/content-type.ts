@@ -57,18 +57,22 @@ class Scanner {
   /** Characters up to one of `stops` or the end, trimmed; a comment after white space is dropped. */
   until(stops: string): string {
     let found = '';
-    while (!this.done) {
-      const char = this.#text[this.#at] ?? '';
-      if (stops.includes(char)) break;
-      const before = found.at(-1) ?? ' ';
+    let from = this.#at;
+    let before = ' ';
+    for (;;) {
+      const char = this.#text[this.#at];
+      if (char === undefined || stops.includes(char)) break;
       if (char === '(' && (before === ' ' || before === '\t')) {
+        found += this.#text.slice(from, this.#at);
         this.#skipComment();
-        continue;
+        from = this.#at;
+        before = ' ';
+      } else {
+        this.#at++;
+        before = char;
       }
-      found += char;
-      this.#at++;
     }
-    return found.trim();
+    return (found + this.#text.slice(from, this.#at)).trim();
   }
 
   /** The rest of a quoted string, its opening quote already taken; an unclosed one ends with the text. */

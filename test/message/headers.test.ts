@@ -107,6 +107,7 @@ describe('Content-Type', () => {
     ['', 'text/plain', {}],
     ['a/b; x="never closed', 'a/b', { x: 'never closed' }],
     ['a/b; (never closed', 'a/b', {}],
+    ['a/b; x=y (one)(two) ; z=w(no comment)', 'a/b', { x: 'y', z: 'w(no comment)' }],
   ];
   for (const [text, type, parameters] of cases) {
     it(`is read: ${text}`, () => {
