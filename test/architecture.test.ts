@@ -36,7 +36,7 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
 
 /** Rooms that may do no I/O: no socket, file, clock of the process or logger. */
 const pure = ['asn1', 'message', 'pki', 'cms', 'smime'];
-const pureMayImport = /^(node:(crypto|buffer|zlib|assert|util|url|punycode|string_decoder)|zod|node-forge)$/;
+const pureMayImport = /^(node:(crypto|buffer|zlib|assert|util|url|punycode|string_decoder)|zod|fflate)$/;
 
 function roomOf(file: string): string {
   const parts = relative(root, file).split('/');

@@ -93,7 +93,6 @@ async function work(job: OutboundJob, partner: PartnerConfig, tools: Tools): Pro
           throw error;
         }
       },
-      size: job.octets.octets,
     },
     context.signal,
   );

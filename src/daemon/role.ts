@@ -43,7 +43,7 @@ export async function runRole(
   try {
     const config = configOf(file);
     log = createLog(config.log.level, name);
-    const queue = await openQueue(config, { role: name, log });
+    const queue = await openQueue(config, { role: name, log, sweep: true });
     context = { config, log, queue };
     parts = await build(context);
   } catch (error) {

@@ -1,9 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
 import type { Config, MailboxConfig } from '../config/schema.ts';
-import { readPrivateFile } from '../config/secrets.ts';
+import { readListenerTls } from '../config/tls.ts';
 import { SealpostError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Intake } from '../queue/types.ts';
@@ -45,7 +43,7 @@ export interface SmtpReceiver {
  */
 export function createSmtpReceiver(parts: SmtpReceiverParts): SmtpReceiver {
   const { config, log } = parts;
-  const tls = config.tls === undefined ? undefined : readTls(config.tls);
+  const tls = config.tls === undefined ? undefined : readListenerTls(config.tls);
   const gate = new Gate(config.maxConnections, config.maxConnectionsPerClient);
   const policy: ConnectionPolicy = {
     gate,
@@ -72,7 +70,7 @@ export function createSmtpReceiver(parts: SmtpReceiverParts): SmtpReceiver {
       });
     }
     const options: SMTPServerOptions = {
-      ...(tls ?? {}),
+      ...(tls === undefined ? {} : { cert: tls.cert, key: tls.key, minVersion: 'TLSv1.2' }),
       secure: implicitTls,
       name: config.hostname ?? hostname(),
       heloResponse: '%s',
@@ -174,29 +172,4 @@ async function drain(servers: readonly Listener[], gate: Gate, timeout: number):
       .map((server) => new Promise<void>((resolve) => server.close(resolve))),
   );
   for (const connection of all()) connection._socket.destroy();
-}
-
-function readTls(files: { cert: string; key: string }): SecureContextOptions {
-  const options: SecureContextOptions = {
-    cert: readCertificates(files.cert),
-    key: readPrivateFile(files.key),
-    minVersion: 'TLSv1.2',
-  };
-  try {
-    createSecureContext(options);
-  } catch (cause) {
-    throw new SealpostError('certificate-malformed', 'smtp.tls: certificate and key can not be used', {
-      hint: `check that ${files.key} is the key of ${files.cert}, both in PEM`,
-      cause,
-    });
-  }
-  return options;
-}
-
-function readCertificates(path: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch (cause) {
-    throw new SealpostError('file-access', `smtp.tls.cert: can not read ${path}`, { cause });
-  }
 }
