@@ -57,10 +57,18 @@ function options() {
 const { write, only, defects } = options();
 const chosen = cases.filter(({ id }) => id.includes(only));
 const terminal = process.stderr.isTTY;
+// the peers' programs and the folder of test keys must not stay behind
+const stop = new AbortController();
+process.once('SIGINT', () => stop.abort());
+process.once('SIGTERM', () => stop.abort());
 const outcome = await runMatrix(chosen, {
+  signal: stop.signal,
   progress: (done, all, { id }) => {
     if (terminal) process.stderr.write(`\r\x1b[K${done}/${all} ${id}`);
   },
+}).catch((error: unknown) => {
+  if (!stop.signal.aborted) throw error;
+  process.exit(130);
 });
 if (terminal)
   process.stderr.write(`\r\x1b[K${outcome.results.length} results in ${outcome.seconds.toFixed(0)} s\n`);

@@ -111,6 +111,7 @@ function rsa(): EncryptionCase[] {
     encryption(pkcs1, 'rsa-2048', 'AES-256-CBC', { ...issue2, byKeyId: true }),
     ...digests.map((digest) => encryption(oaep(digest), 'rsa-2048', 'AES-256-CBC', issue2)),
     encryption(oaep('SHA-256', 'SHA-1'), 'rsa-2048', 'AES-256-CBC', issue2),
+    encryption(oaep('SHA-512', 'SHA-1'), 'rsa-2048', 'AES-256-CBC', issue2),
     encryption(oaep('SHA-256', 'SHA-256', 'a label'), 'rsa-2048', 'AES-256-CBC', issue2),
     encryption(oaep('SHA-1'), 'rsa-2048', '3DES', issue2),
     encryption(oaep('SHA-256'), 'rsa-3072', 'AES-128-CBC', issue2),

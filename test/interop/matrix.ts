@@ -41,6 +41,8 @@ export interface Outcome {
 export interface RunOptions {
   /** Called after each case. */
   progress?: (done: number, all: number, each: InteropCase) => void;
+  /** Ends the run after the case at hand, with the signal's reason. */
+  signal?: AbortSignal;
 }
 
 /** Makes keys, starts the peers, runs the cases, removes everything again. */
@@ -51,6 +53,7 @@ export async function runMatrix(cases: readonly InteropCase[], options: RunOptio
   try {
     const results: Result[] = [];
     for (const [index, each] of cases.entries()) {
+      options.signal?.throwIfAborted();
       results.push(...(await runCase(each, us, peers)));
       options.progress?.(index + 1, cases.length, each);
     }
