@@ -54,7 +54,7 @@ export function identifies(identifier: CertificateIdentifier, certificate: Certi
         (identifier.issuerDer.equals(certificate.issuerDer) || sameName(identifier.issuerDer, certificate))
       );
     case 'subject-key-identifier':
-      return keyIdentifierOf(certificate).toString('hex') === identifier.subjectKeyIdentifier;
+      return hasKeyIdentifier(certificate, identifier.subjectKeyIdentifier);
     default:
       return false;
   }
@@ -63,6 +63,15 @@ export function identifies(identifier: CertificateIdentifier, certificate: Certi
 function sameName(issuerDer: Buffer, certificate: Certificate): boolean {
   try {
     return readName(issuerDer).canonical === certificate.issuerName.canonical;
+  } catch {
+    return false;
+  }
+}
+
+/** A certificate whose extension is malformed is nobody's, and must not spoil the others. */
+function hasKeyIdentifier(certificate: Certificate, wanted: string): boolean {
+  try {
+    return keyIdentifierOf(certificate).toString('hex') === wanted;
   } catch {
     return false;
   }
