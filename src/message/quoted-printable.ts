@@ -105,7 +105,8 @@ const MAX_LINE = 76;
  */
 export class QuotedPrintableEncoder implements Sink {
   readonly #output: Sink;
-  #line = '';
+  /** Characters in the line that is being written. */
+  #column = 0;
   #carry: Buffer = Buffer.alloc(0);
 
   constructor(output: Sink) {
@@ -114,49 +115,69 @@ export class QuotedPrintableEncoder implements Sink {
 
   write(chunk: Buffer): void {
     const octets = this.#carry.length === 0 ? chunk : Buffer.concat([this.#carry, chunk]);
-    // the last octet waits: whether white space or CR stands at a line end is only known with the next two
-    const limit = Math.max(0, octets.length - 2);
+    // the last octets wait: what an octet becomes depends on those behind it, at most on all of "From "
+    const limit = Math.max(0, octets.length - FROM.length);
     this.#carry = Buffer.from(octets.subarray(this.#encode(octets, limit)));
   }
 
   end(): void {
     this.#encode(this.#carry, this.#carry.length);
-    const rest = this.#takeLine('');
-    if (rest.length > 0) this.#output.write(Buffer.from(rest, 'latin1'));
     this.#output.end();
   }
 
   /** Encodes octets up to `limit`; returns how far it came (one more where a CRLF goes across it). */
   #encode(octets: Buffer, limit: number): number {
-    let text = '';
+    // three characters for an octet, and a soft line break of three for each line
+    const out = Buffer.allocUnsafe(Math.ceil(limit * 3.2) + 16);
+    let length = 0;
+    let column = this.#column;
     let at = 0;
     while (at < limit) {
       const octet = octets[at] ?? 0;
       if (octet === CR && octets[at + 1] === LF) {
-        text += this.#takeLine('\r\n');
+        out[length++] = CR;
+        out[length++] = LF;
+        column = 0;
         at += 2;
         continue;
       }
-      const plain = octet >= 0x20 && octet < 0x7f && octet !== EQUALS;
-      const space = octet === SPACE || octet === TAB;
-      const atLineEnd = at + 1 >= octets.length || isLineEnd(octets, at + 1);
-      const piece =
-        (plain || space) && !(space && atLineEnd)
-          ? String.fromCharCode(octet)
-          : `=${HEX[octet >> 4]}${HEX[octet & 15]}`;
-      if (this.#line.length + piece.length > MAX_LINE - 1) text += this.#takeLine('=\r\n');
-      this.#line += piece;
+      const plain = isPlain(octets, at, octet) && !(column === 0 && isSpecialStart(octets, at, octet));
+      if (column + (plain ? 1 : 3) > MAX_LINE - 1) {
+        out[length++] = EQUALS;
+        out[length++] = CR;
+        out[length++] = LF;
+        column = 0;
+        // the same octet again, now at a line start
+        continue;
+      }
+      if (plain) {
+        out[length++] = octet;
+        column++;
+      } else {
+        out[length++] = EQUALS;
+        out[length++] = HEX.charCodeAt(octet >> 4);
+        out[length++] = HEX.charCodeAt(octet & 15);
+        column += 3;
+      }
       at++;
     }
-    if (text.length > 0) this.#output.write(Buffer.from(text, 'latin1'));
+    this.#column = column;
+    if (length > 0) this.#output.write(out.subarray(0, length));
     return at;
   }
+}
 
-  #takeLine(end: string): string {
-    let line = this.#line;
-    this.#line = '';
-    if (line.startsWith('From ')) line = `=46${line.slice(1)}`;
-    else if (line === '.') line = '=2E';
-    return line + end;
-  }
+const FROM = Buffer.from('From ');
+const DOT = 0x2e;
+
+/** Printable ASCII, and white space that does not stand at a line end. */
+function isPlain(octets: Buffer, at: number, octet: number): boolean {
+  if (octet === SPACE || octet === TAB) return at + 1 < octets.length && !isLineEnd(octets, at + 1);
+  return octet > SPACE && octet < 0x7f && octet !== EQUALS;
+}
+
+/** `From ` or a dot alone in its line. */
+function isSpecialStart(octets: Buffer, at: number, octet: number): boolean {
+  if (octet === DOT) return at + 1 >= octets.length || isLineEnd(octets, at + 1);
+  return octet === FROM[0] && octets.subarray(at, at + FROM.length).equals(FROM);
 }

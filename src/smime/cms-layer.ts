@@ -32,6 +32,7 @@ class CmsLayer implements Sink {
   readonly #peeling: Peeling;
   readonly #reader: CmsReader;
   #index = -1;
+  #aead = false;
 
   constructor(peeling: Peeling) {
     this.#peeling = peeling;
@@ -71,6 +72,7 @@ class CmsLayer implements Sink {
       case 'enveloped-data':
       case 'auth-enveloped-data':
       case 'encrypted-data':
+        this.#aead = head.encryption.aead;
         this.#peeling.enter(encryptionLayer(head, identities));
         return new DecryptedSink(inner(this.#peeling, head.contentType));
       case 'signed-data': {
@@ -99,7 +101,8 @@ class CmsLayer implements Sink {
     const layer = this.#peeling.layers[this.#index];
     if (tail.type === 'signed-data' && layer?.type === 'signed-data') this.#signed(tail, layer);
     else if (tail.type === 'digested-data' && layer?.type === 'digested-data') layer.valid = tail.valid;
-    else if (tail.type === 'auth-enveloped-data') this.#peeling.aead = true;
+    // the tail only comes when the tag was right
+    else if (this.#aead) this.#peeling.aead = true;
   }
 
   #signed(tail: SignedTail, layer: SignatureLayer): void {
