@@ -27,9 +27,10 @@ import { encodeSync } from '../../../src/smime/encode.ts';
 import type { EncryptOptions } from '../../../src/smime/encoder.ts';
 import { decode } from '../../../src/smime/index.ts';
 import type { Verdict } from '../../../src/smime/verdict.ts';
-import { asMail } from './artefact.ts';
+import { asMail, bareCms } from './artefact.ts';
 import { cipherName, difference, digestName, wrapName } from './facts.ts';
 import { caFileName, type Identity, identityOf } from './identities.ts';
+import { decryptShared, encryptShared, isShared } from './shared-secrets.ts';
 import type {
   Artefact,
   EncryptionCase,
@@ -95,8 +96,8 @@ class Sealpost implements Peer {
       return true;
     }
     const how = each.keyManagement;
-    if (how.kind === 'kek' || how.kind === 'password') return 'takes no shared secrets';
     if (role === 'read') return true;
+    if (how.kind === 'kek' && how.wrap === '3DES') return 'wraps with AES for shared keys';
     if (how.kind === 'rsa-oaep' && how.mgf !== how.digest) return 'writes MGF1 with the digest of OAEP';
     if (how.kind === 'dh' && how.static) return 'no option for static-static agreement';
     if (how.kind === 'ecdh' && how.cofactor) return 'no option for cofactor agreement';
@@ -116,6 +117,13 @@ class Sealpost implements Peer {
   }
 
   async read(each: InteropCase, message: Artefact): Promise<Buffer> {
+    if (each.type === 'encryption' && isShared(each.keyManagement)) {
+      try {
+        return decryptShared(each, bareCms(message).octets);
+      } catch (error) {
+        throw refusal(error);
+      }
+    }
     const at = new Date();
     const trust = { anchors: readCertificates(this.#ca) };
     const recipient = each.type === 'encryption' ? each.recipient : undefined;
@@ -151,6 +159,7 @@ class Sealpost implements Peer {
 
   #encrypt(each: EncryptionCase, content: Buffer): Artefact {
     const how = each.keyManagement;
+    if (isShared(how)) return { form: 'cms', octets: encryptShared(each, content) };
     const certificate = parseCertificate(identityOf(this.#identities, each.recipient).der);
     const contentEncryption = cipherName(each.cipher);
     const digest = how.kind === 'rsa-oaep' ? digestName(how.digest) : undefined;
