@@ -74,9 +74,10 @@ describe('a damaged mail', () => {
         const decoder = new Decoder(new NullSink(), options, { reopenable: true });
         for (let at = 0; at < changed.length; at += size) decoder.write(changed.subarray(at, at + size));
         decoder.end();
-        // a wrong content key is random, and so is what it makes of the octets
-        if (whole.error?.code === 'decrypt-failed' || decoder.verdict.error?.code === 'decrypt-failed')
-          continue;
+        const codes = [whole.error?.code, decoder.verdict.error?.code];
+        // a wrong content key is random, and so is what it makes of the octets; a length that is too large
+        // shows only when all of its octets are there
+        if (codes.includes('decrypt-failed') || codes.includes('asn1-limit')) continue;
         assert.deepEqual(decoder.verdict, whole, `${round}, chunks of ${size}`);
       }
     }
