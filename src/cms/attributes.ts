@@ -12,6 +12,7 @@ import {
 } from '../asn1/index.ts';
 import * as der from '../asn1/writer.ts';
 import { SealpostError } from '../errors.ts';
+import { readAlgorithm } from './algorithm-identifier.ts';
 import { contentCipherByName, contentCipherByOid } from './algorithms.ts';
 import type { SignedAttributeFacts } from './facts.ts';
 import { rc2EffectiveBits } from './rc2.ts';
@@ -89,6 +90,32 @@ export function signedAttributeFacts(attributes: Attribute[]): SignedAttributeFa
     smimeCapabilities: capabilities === undefined ? [] : capabilityNames(elementOf(capabilities)),
     all: attributes,
   };
+}
+
+/** The algorithms that a signer protected against exchange (RFC 6211). */
+export interface AlgorithmProtection {
+  digestOid: string;
+  signatureOid: string;
+}
+
+/**
+ * `CMSAlgorithmProtection ::= SEQUENCE { digestAlgorithm, signatureAlgorithm [1] OPTIONAL, mac [2]
+ * OPTIONAL }` (RFC 6211 section 2); undefined when the attribute is absent, the error when it is not that.
+ */
+export function readAlgorithmProtection(
+  attributes: Attribute[],
+): AlgorithmProtection | undefined | SealpostError {
+  try {
+    const value = single(attributes, oids.algorithmProtection);
+    if (value === undefined) return undefined;
+    const cursor = new Cursor(value);
+    const { oid: digestOid } = readAlgorithm(cursor.expect(tags.sequence));
+    const { oid: signatureOid } = readAlgorithm(cursor.expect(1, 2));
+    return { digestOid, signatureOid };
+  } catch (error) {
+    if (error instanceof SealpostError) return error;
+    throw error;
+  }
 }
 
 function typed(element: Element, tag: number): Element {

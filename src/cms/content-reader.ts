@@ -24,7 +24,7 @@ export interface CmsOptions extends DecryptionKeys {
   detached?: DetachedContent;
   /** Allow AES-GCM and its like inside EnvelopedData, against RFC 5083 (threats S4). */
   aeadInEnvelopedData?: boolean;
-  /** For issuers of DSA signers whose parameters are inherited, and for tests. */
+  /** Where random keys come from; node's unless given. */
   randomBytes?: RandomBytes;
 }
 

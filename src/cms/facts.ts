@@ -54,10 +54,10 @@ export type SignatureReason =
   | 'certificate-unusable'
   | 'digest-unsupported'
   | 'signature-unsupported'
-  | 'signature-malformed'
   | 'digest-mismatch'
   | 'content-type-mismatch'
   | 'attributes-malformed'
+  | 'signature-malformed'
   | 'algorithm-mismatch'
   | 'signature-mismatch';
 

@@ -1,5 +1,5 @@
-import { constants, createHash, type KeyObject, publicDecrypt } from 'node:crypto';
-import { Cursor, type Element, oids, smallInteger, tags } from '../asn1/index.ts';
+import { constants, createHash, createPublicKey, type KeyObject, publicDecrypt } from 'node:crypto';
+import { Cursor, type Element, oids, parse, raw, smallInteger, tags } from '../asn1/index.ts';
 import * as der from '../asn1/writer.ts';
 import { SealpostError } from '../errors.ts';
 import {
@@ -77,7 +77,7 @@ export function verifyPss(
   if (signature.length !== Math.ceil(modulusBits / 8)) return false;
   const encodedBits = modulusBits - 1;
   const size = Math.ceil(encodedBits / 8);
-  const whole = publicDecrypt({ key, padding: constants.RSA_NO_PADDING }, signature);
+  const whole = publicDecrypt({ key: plainKey(key), padding: constants.RSA_NO_PADDING }, signature);
   if (whole.subarray(0, whole.length - size).some((octet) => octet !== 0)) return false;
   const encoded = whole.subarray(whole.length - size);
   if (size < info.octets + saltLength + 2 || encoded.at(-1) !== 0xbc) return false;
@@ -93,4 +93,16 @@ export function verifyPss(
   const salt = masked.subarray(zeros + 1);
   const check = createHash(info.node).update(Buffer.alloc(8)).update(digest).update(salt).digest();
   return check.equals(hash);
+}
+
+/** OpenSSL does nothing but whole PSS with a key whose algorithm is id-RSASSA-PSS; the number is the same. */
+function plainKey(key: KeyObject): KeyObject {
+  if (key.asymmetricKeyType !== 'rsa-pss') return key;
+  const info = new Cursor(parse(key.export({ type: 'spki', format: 'der' })));
+  info.expect(tags.sequence);
+  const spki = der.sequence(
+    writeAlgorithm(oids.rsaEncryption, der.nullValue()),
+    raw(info.expect(tags.bitString)),
+  );
+  return createPublicKey({ key: spki, format: 'der', type: 'spki' });
 }

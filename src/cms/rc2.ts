@@ -50,6 +50,11 @@ function expandKey(key: Uint8Array, effectiveBits: number): Uint16Array {
   return words;
 }
 
+/*
+ * The block functions assert that their typed arrays are full: a check at each word costs a third of
+ * the speed, and the arrays are made here with fixed lengths.
+ */
+
 /** One block of eight octets as four little-endian words; changed in place (RFC 2268 section 3). */
 function encryptBlock(k: Uint16Array, block: Uint16Array): void {
   let r0 = block[0] as number;

@@ -18,7 +18,7 @@ export interface SignerOptions {
   privateKey: KeyObject;
   /** Name of the registry; what suits the key unless given (`sha256` for RSA and ECDSA). MD5 and SHA-1 need `allowWeak`. */
   digest?: string;
-  /** PSS with a salt as long as the digest, instead of PKCS#1 v1.5; RSA keys only. */
+  /** PSS with a salt as long as the digest, instead of PKCS#1 v1.5; for keys that are only for PSS anyway. */
   pss?: boolean;
   /** Name the certificate by its subject key identifier instead of issuer and serial number. */
   bySubjectKeyIdentifier?: boolean;
@@ -233,7 +233,7 @@ function signAttributes(
   const { privateKey: key, certificate } = signer;
   const type = key.asymmetricKeyType;
   try {
-    if (type === 'rsa' && signer.pss === true) {
+    if (type === 'rsa-pss' || (type === 'rsa' && signer.pss === true)) {
       const padding = constants.RSA_PKCS1_PSS_PADDING;
       const value = sign(info.node, octets, { key, padding, saltLength: info.octets });
       return { algorithm: writePssAlgorithm(info), value };

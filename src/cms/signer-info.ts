@@ -14,7 +14,12 @@ import type { Certificate } from '../pki/certificate.ts';
 import { publicKeyOf } from '../pki/certificate.ts';
 import { readAlgorithm } from './algorithm-identifier.ts';
 import { type DigestInfo, digestByOid } from './algorithms.ts';
-import { readAttributes, signedAttributeFacts } from './attributes.ts';
+import {
+  type AlgorithmProtection,
+  readAlgorithmProtection,
+  readAttributes,
+  signedAttributeFacts,
+} from './attributes.ts';
 import {
   type CertificateIdentifier,
   identifies,
@@ -121,6 +126,9 @@ function check(
     }
     if (attributes.messageDigest !== contentDigest.toString('hex')) return 'digest-mismatch';
     if (attributes.contentType !== context.contentType) return 'content-type-mismatch';
+    const protection = readAlgorithmProtection(attributes.all);
+    if (protection instanceof SealpostError) return 'attributes-malformed';
+    if (protection !== undefined && !protects(protection, signer)) return 'algorithm-mismatch';
   }
   if (certificate === undefined) return 'certificate-missing';
   let key: ReturnType<typeof publicKeyOf>;
@@ -140,6 +148,10 @@ function check(
     if (reason === 'ok') break;
   }
   return reason;
+}
+
+function protects(protection: AlgorithmProtection, { digestOid, algorithm }: SignerInfo): boolean {
+  return protection.digestOid === digestOid && protection.signatureOid === algorithm.oid;
 }
 
 /**

@@ -54,6 +54,15 @@ test('DSA, with and without attributes', { skip: noOpenssl }, () => {
   }
 });
 
+test('a key that is only for PSS, both ways', { skip: noOpenssl }, () => {
+  const signer = issue(
+    createPrivateKey(openssl('genpkey', '-algorithm', 'RSA-PSS', '-pkeyopt', 'rsa_keygen_bits:2048')),
+  );
+  assert.deepEqual(verifyWithOpenssl(encodeSignedData(content, { signers: [signer] })), content);
+  const [facts] = signers(signWithOpenssl('-md', 'sha256', '-keyopt', 'rsa_padding_mode:pss'));
+  assert.deepEqual([facts?.reason, facts?.signatureAlgorithm.name], ['ok', 'rsassaPss']);
+});
+
 test('SHA-3 with RSA, both ways; with ECDSA it comes back', { skip: noOpenssl }, () => {
   const rsa = issue(ca.issue({ commonName: 'rsa', key: 'rsa2048' }).privateKey);
   const ec = ca.issue({ commonName: 'ec', key: 'p256' });
