@@ -125,3 +125,22 @@ test('Bouncy Castle: a key of 24 octets under AES-128 and AES-256', { skip: noCo
     assert.equal('notes' in tail && tail.notes.length, bits === 192 ? 0 : 1);
   }
 });
+
+test('Bouncy Castle: multipart/signed with protected algorithms (RFC 6211)', { skip: noCorpora }, () => {
+  const mail = corpus('made/bc72-bcmail-multipart-signed.eml').toString('latin1').replace(/\r?\n/g, '\r\n');
+  const boundary = `--${/boundary="([^"]+)"/.exec(mail)?.[1]}`;
+  const [, signed = '', signature = ''] = mail.split(`${boundary}\r\n`);
+  const digests = new ContentDigests(['sha1', 'sha256', 'sha512']);
+  digests.write(Buffer.from(signed.replace(/\r\n$/, ''), 'latin1'));
+  digests.end();
+  const message = Buffer.from(signature.slice(signature.indexOf('\r\n\r\n')).split('--')[0] ?? '', 'base64');
+  const reasons = (octets: Buffer) =>
+    signedTail(readCms([octets], { detached: digests.result }).tail).signers.map(({ reason }) => reason);
+  assert.deepEqual(reasons(message), ['ok']);
+  // The digest that the attribute names becomes another one.
+  const attribute = message.indexOf(Buffer.from('06092a864886f70d010934', 'hex'));
+  const digest = message.indexOf(Buffer.from('0609608648016503040201', 'hex'), attribute);
+  assert.ok(attribute > 0 && digest > attribute);
+  message[digest + 10] = 3;
+  assert.deepEqual(reasons(message), ['algorithm-mismatch']);
+});
