@@ -115,7 +115,8 @@ export function parseParameterized(text: string): Parameterized {
 }
 
 /** RFC 2231: `name*0`, `name*1*` ... become `name`; `name*` and `name*0*` carry charset and language. */
-function joinContinuations(plain: ReadonlyMap<string, string>): Map<string, string> {
+function joinContinuations(plain: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  if (![...plain.keys()].some((name) => name.includes('*'))) return plain;
   const joined = new Map<string, string>();
   const sections = new Map<string, { index: number; extended: boolean; text: string }[]>();
   for (const [name, content] of plain) {
