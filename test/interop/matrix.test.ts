@@ -8,6 +8,29 @@ import { toMarkdown } from './table.ts';
 /** What the encoder does not offer on purpose: the only reasons for which a case of issue 2 may go unwritten. */
 const notOffered = ['always writes signed attributes', 'writes MGF1 with the digest of OAEP'];
 
+/** What the codec refuses by name as of today, at least in one direction; all else must pass. */
+const notYet = new Set([
+  // read, not written
+  'RSA PKCS#1 v1.5 / AES-128-CCM',
+  'RSA PKCS#1 v1.5 / AES-256-CCM',
+  'DSA / dsa-2048 / SHA-1 / opaque',
+  'DSA / dsa-2048 / SHA-1 / detached',
+  'DSA / dsa-2048 / SHA-256 / opaque',
+  'DSA / dsa-2048 / SHA-256 / detached',
+  // SHA-3 and SHAKE256 in multipart/signed without a micalg that names them
+  'RSA PKCS#1 v1.5 / SHA3-256 / detached',
+  'RSA PKCS#1 v1.5 / SHA3-512 / detached',
+  'ECDSA / ec-p256 / SHA3-256 / detached',
+  'EdDSA / ed448 / opaque',
+  'EdDSA / ed448 / detached',
+]);
+
+/** Defects that are known; the reason is the test's `todo`. */
+const defects: Record<string, string> = {
+  'DH ephemeral-static, 3DES wrap / dh-x942 / RC2-40': 'the refusal has no code',
+  'DH ephemeral-static, 3DES wrap / dh-x942 / RC2-128': '3DES wrap changes keys that are not DES keys',
+};
+
 describe('the live matrix', { skip: missingOpenssl() }, () => {
   let outcome: Outcome;
 
@@ -25,13 +48,13 @@ describe('the live matrix', { skip: missingOpenssl() }, () => {
   });
 
   for (const { id, stage } of cases) {
-    // what the next issue promises may be refused by name
-    it(id, stage === 'issue2' ? {} : { todo: 'issue 3' }, () => {
+    const todo = defects[id];
+    it(id, todo === undefined ? {} : { todo }, () => {
       const allowed = ({ status, reason }: Result) =>
         status === 'pass' ||
         status === 'peer-cannot' ||
-        (stage === 'issue3' && (status === 'not-yet' || status === 'not-offered')) ||
-        (status === 'not-offered' && notOffered.includes(reason));
+        (stage === 'issue3' && status === 'not-yet' && notYet.has(id)) ||
+        (status === 'not-offered' && (stage === 'issue3' || notOffered.includes(reason)));
       assert.deepEqual(
         of(id)
           .filter((result) => !allowed(result))
@@ -41,9 +64,10 @@ describe('the live matrix', { skip: missingOpenssl() }, () => {
     });
   }
 
-  it('has a peer that writes each case of issue 2, and one that reads ours', (t) => {
+  it('has a peer that writes each case, and one that reads ours', (t) => {
     if (outcome.absent.length > 0) return t.skip('not all peers are installed');
-    for (const { id } of cases.filter(({ stage }) => stage === 'issue2')) {
+    for (const { id } of cases) {
+      if (notYet.has(id) || id in defects) continue;
       const results = of(id);
       const passes = (direction: Result['direction']) =>
         results.some((each) => each.direction === direction && each.status === 'pass');
