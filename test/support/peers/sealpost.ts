@@ -75,6 +75,15 @@ function judge(each: InteropCase, verdict: Verdict): void {
   throw unsupported ? new NotYetError(text) : new PeerError(text);
 }
 
+/** As a network gives it: pieces of changing size. */
+function* pieces(octets: Buffer): Iterable<Buffer> {
+  let size = 1;
+  for (let at = 0; at < octets.length; at += size) {
+    size = ((size * 7 + 3) % 211) + 1;
+    yield octets.subarray(at, at + size);
+  }
+}
+
 class Sealpost implements Peer {
   readonly name = 'Sealpost';
   readonly version: string;
@@ -133,15 +142,16 @@ class Sealpost implements Peer {
     } catch (error) {
       throw refusal(error);
     }
-    const { verdict, content } = await decode(asMail(message), {
-      identities,
-      trust,
-      at,
-      // Bouncy Castle 1.72 has ChaCha20-Poly1305 in that form only
-      aeadInEnvelopedData: true,
-    });
+    // Bouncy Castle 1.72 has ChaCha20-Poly1305 in EnvelopedData only
+    const options = { identities, trust, at, aeadInEnvelopedData: true };
+    const mail = asMail(message);
+    const { verdict, content } = await decode(mail, options);
     judge(each, verdict);
     if (content === undefined) throw new PeerError('there is no content');
+    const streamed = await decode(pieces(mail), options);
+    judge(each, streamed.verdict);
+    if (streamed.content?.equals(content) !== true)
+      throw new PeerError('other octets when it comes in pieces');
     return content;
   }
 
