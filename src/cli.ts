@@ -5,16 +5,20 @@
  */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { checkCommand } from './commands/check.ts';
-import { decodeCommand } from './commands/decode.ts';
-import { demoCommand } from './commands/demo.ts';
-import { encodeCommand } from './commands/encode.ts';
 import { packageFile } from './commands/files.ts';
-import { healthCommand } from './commands/health.ts';
-import { messagesCommand } from './commands/messages.ts';
 import { reportError } from './commands/report.ts';
-import { sendCommand } from './commands/send.ts';
-import { startCommand } from './commands/start.ts';
+
+/** Each command's modules are loaded only when it is called: all of them take half a second. */
+const commands: Record<string, () => Promise<Command>> = {
+  start: async () => (await import('./commands/start.ts')).startCommand(),
+  check: async () => (await import('./commands/check.ts')).checkCommand(),
+  decode: async () => (await import('./commands/decode.ts')).decodeCommand(),
+  encode: async () => (await import('./commands/encode.ts')).encodeCommand(),
+  send: async () => (await import('./commands/send.ts')).sendCommand(),
+  messages: async () => (await import('./commands/messages.ts')).messagesCommand(),
+  health: async () => (await import('./commands/health.ts')).healthCommand(),
+  demo: async () => (await import('./commands/demo.ts')).demoCommand(),
+};
 
 const { version } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8'));
 
@@ -23,19 +27,12 @@ const program = new Command('sealpost')
   .version(version)
   .showHelpAfterError('hint: sealpost --help lists the commands')
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'sealpost: ')) })
-  .addHelpText('after', '\nExit codes: 0 done, 1 could not be done, 2 wrong call.');
+  .addHelpText('afterAll', '\nExit codes: 0 done, 1 could not be done, 2 wrong call.');
 
-for (const make of [
-  startCommand,
-  checkCommand,
-  decodeCommand,
-  encodeCommand,
-  sendCommand,
-  messagesCommand,
-  healthCommand,
-  demoCommand,
-])
-  program.addCommand(make());
+// Without one of their names (help, a wrong call) all of them.
+const [wanted = ''] = process.argv.slice(2);
+const loaders = Object.hasOwn(commands, wanted) ? [commands[wanted]] : Object.values(commands);
+for (const load of loaders) if (load) program.addCommand(await load());
 
 /** Commander's own exit codes are 0 for help and 1 for a wrong call; ours are 0 and 2. */
 function throwInsteadOfExit(command: Command): void {

@@ -1,4 +1,6 @@
 import { Command } from 'commander';
+import { loadKeys } from '../config/keys.ts';
+import { loadConfig } from '../config/load.ts';
 import { SealpostError } from '../errors.ts';
 import type { Identity } from '../pki/index.ts';
 import { decodeReopenable, type Trust, type Verdict } from '../smime/index.ts';
@@ -25,11 +27,26 @@ function parseTime(text: string | undefined): Date {
   return time;
 }
 
-/** Keys and trust from the options. */
+/** Keys and trust from the options, and beside them those of the configuration. */
 function materialOf(options: DecodeCommandOptions): { identities: Identity[]; trust: Trust } {
   const { identities, certificates } = identitiesOf(options);
   const anchors = (options.trust ?? []).flatMap(certificatesOf);
-  return { identities, trust: { anchors, intermediates: certificates } };
+  if (options.config === undefined) return { identities, trust: { anchors, intermediates: certificates } };
+  const keys = loadKeys(loadConfig(options.config));
+  // No mailbox is named here: what any of them trusts counts.
+  const trusts = [...keys.mailboxes.values()].map(({ trust }) => trust);
+  return {
+    identities: [...identities, ...keys.identities],
+    trust: {
+      anchors: [...anchors, ...keys.anchors, ...trusts.flatMap((trust) => trust.anchors)],
+      intermediates: [
+        ...certificates,
+        ...keys.intermediates,
+        ...trusts.flatMap((trust) => trust.intermediates ?? []),
+      ],
+      pinned: keys.pinned,
+    },
+  };
 }
 
 /** Decodes and writes the content; the file appears only when the whole could be decoded. */
@@ -100,7 +117,7 @@ export function decodeCommand(): Command {
     .option('--json', 'print the verdict as JSON on standard output')
     .addHelpText(
       'after',
-      '\nExit codes: 0 it could be decoded (the verdict says what it is worth), 1 it could not, 2 wrong call.',
+      '\nDone (exit code 0) means that it could be decoded; the verdict says what it is worth.',
     )
     .action(async (file: string, options: DecodeCommandOptions) => {
       if (options.json && options.out === '-')

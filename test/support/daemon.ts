@@ -1,0 +1,305 @@
+/** The real daemon, `bin/sealpost start`, with a configuration and folders of its own; and the real command line. */
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { stringify } from 'yaml';
+import { loadConfig } from '../../src/config/load.ts';
+import { createLog } from '../../src/log.ts';
+import { type MessageRecord, type MessageState, openQueue, type QueueRoom } from '../../src/queue/index.ts';
+import { type Ran, type RunOptions, run } from './peers/run.ts';
+import { RawClient } from './smtp.ts';
+import type { World } from './world.ts';
+
+const program = join(import.meta.dirname, '../../bin/sealpost');
+
+/** Runs a command to its end. */
+export function sealpost(args: string[], options: RunOptions = {}): Promise<Ran> {
+  return run(program, args, { timeout: 60_000, ...options });
+}
+
+export interface RoleProcess {
+  role: string;
+  pid: number;
+}
+
+export interface TestDaemon {
+  pid: number;
+  configFile: string;
+  dataDir: string;
+  /** Folder of the directory destination of the mailbox "orders". */
+  inbox: string;
+  smtpPort: number;
+  /** The queue room on the daemon's own Redis. */
+  queue: QueueRoom;
+  /** Sends as smtp clients do; gives the reply to the final dot, or to what was refused before. */
+  send(raw: Buffer | Iterable<Buffer>, envelope?: { from?: string; to?: string[] }): Promise<string>;
+  /** Sends, and gives the id in the 250. */
+  accept(raw: Buffer | Iterable<Buffer>, envelope?: { from?: string; to?: string[] }): Promise<string>;
+  /** Waits until the message has one of the states. */
+  reaches(id: string, ...states: MessageState[]): Promise<MessageRecord>;
+  /** Waits until something is true of the daemon; fails with its log. */
+  waitFor<T>(what: string, test: () => T | Promise<T>): Promise<NonNullable<T>>;
+  /** Folder of a delivered message. */
+  delivered(id: string): string;
+  /** The role processes that run now. */
+  roles(): RoleProcess[];
+  pidOf(role: string): number;
+  redisPid(): number | undefined;
+  /** A command with this daemon's configuration. */
+  command(args: string[], options?: RunOptions): Promise<Ran>;
+  /** All that it wrote to standard output and error so far. */
+  log(): string;
+  signal(signal: NodeJS.Signals): void;
+  /** Resolves when the supervisor has ended. */
+  ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
+  /** SIGTERM and wait; what is left of it is killed. */
+  stop(): Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
+}
+
+export interface DaemonOptions {
+  /** Settings that replace those of the same name at the top level. */
+  config?: Record<string, unknown>;
+  args?: string[];
+  env?: Record<string, string>;
+}
+
+let daemons = 0;
+
+/** The configuration that tests begin with: one mailbox into a folder, one partner who sends to us. */
+export function baseConfig(world: World, folder: string): Record<string, unknown> {
+  const inbox = join(folder, 'inbox');
+  return {
+    dataDir: join(folder, 'data'),
+    smtp: { listen: [{ port: 0 }], hostname: 'own.example', greetingDelay: '0ms' },
+    identities: [{ name: 'own', certificate: world.own.certFile, key: world.own.keyFile }],
+    trust: { anchors: [world.anchorFile] },
+    mailboxes: [
+      {
+        name: 'orders',
+        addresses: ['orders@own.example'],
+        destinations: [{ type: 'directory', path: inbox }],
+      },
+    ],
+    workers: { decrypt: 1 },
+    retry: { attempts: 30, firstDelay: '100ms', maxDelay: '400ms' },
+    log: { level: 'debug' },
+  };
+}
+
+/** Writes the configuration of a daemon into a folder of its own in the world. */
+export function writeConfig(
+  world: World,
+  config: Record<string, unknown> = {},
+): { folder: string; configFile: string } {
+  daemons += 1;
+  const folder = join(world.folder, `daemon${daemons}`);
+  mkdirSync(join(folder, 'inbox'), { recursive: true });
+  const settings = { ...baseConfig(world, folder), ...config };
+  const configFile = world.file(`daemon${daemons}.yaml`, stringify(settings));
+  return { folder, configFile };
+}
+
+/** What runs of a daemon, before it is known to be ready. */
+export interface Launched {
+  pid: number;
+  log(): string;
+  ended: TestDaemon['ended'];
+  roles(): RoleProcess[];
+}
+
+/** Starts `sealpost start` and waits for nothing. */
+export function launch(configFile: string, { args = [], env = {} }: DaemonOptions = {}): Launched {
+  const child = spawn(program, ['start', '--config', configFile, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+  });
+  let text = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (chunk) => {
+      text += chunk;
+    });
+  const { pid } = child;
+  if (pid === undefined) throw new Error('bin/sealpost did not start');
+  const ended: TestDaemon['ended'] = new Promise((resolve) =>
+    child.once('exit', (code, signal) => resolve({ code, signal })),
+  );
+  const roles = () => childrenOf(pid);
+  const killAll = () => {
+    for (const process of [...roles(), { pid }]) kill(process.pid);
+  };
+  process.once('exit', killAll);
+  void ended.then(() => process.off('exit', killAll));
+  return { pid, log: () => text, ended, roles };
+}
+
+/** Starts the daemon and waits until all roles are ready. */
+export async function startDaemon(world: World, options: DaemonOptions = {}): Promise<TestDaemon> {
+  const { folder, configFile } = writeConfig(world, options.config);
+  return await bootDaemon(folder, configFile, options);
+}
+
+/** Starts a daemon on a folder that may hold the data of an earlier one. */
+export async function bootDaemon(
+  folder: string,
+  configFile: string,
+  options: DaemonOptions = {},
+): Promise<TestDaemon> {
+  const config = loadConfig(configFile);
+  const { dataDir } = config;
+  const inbox = join(folder, 'inbox');
+  const launched = launch(configFile, options);
+  const { pid, log, ended, roles } = launched;
+  let over = false;
+  void ended.then(() => {
+    over = true;
+  });
+  const waitFor: TestDaemon['waitFor'] = async (what, test) => {
+    const deadline = Date.now() + 60_000;
+    for (;;) {
+      const value = await test();
+      if (value !== undefined && value !== null && value !== false) return value;
+      if (Date.now() > deadline) throw new Error(`did not happen: ${what}; log:\n${log().slice(-6000)}`);
+      await sleep(15);
+    }
+  };
+  const running = await waitFor('the daemon is running', () => {
+    if (over) throw new Error(`the daemon ended at its start:\n${log()}`);
+    return log()
+      .split('\n')
+      .find((line) => line.includes('"msg":"running"'));
+  });
+  const port = /"smtp":\["[^"]*:(\d+)"/.exec(running)?.[1];
+  const queue = await openQueue(config, { role: 'test', log: createLog('silent', 'test') });
+  const redisPid = () => {
+    const file = join(dataDir, 'redis', 'redis.pid');
+    const found = existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0;
+    return found > 0 && isAlive(found) ? found : undefined;
+  };
+
+  const daemon: TestDaemon = {
+    pid,
+    configFile,
+    dataDir,
+    inbox,
+    smtpPort: Number(port ?? 0),
+    queue,
+    send: (raw, { from = 'edi@partner.example', to = ['orders@own.example'] } = {}) =>
+      sendOver(daemon.smtpPort, raw, from, to),
+    async accept(raw, envelope) {
+      const reply = await daemon.send(raw, envelope);
+      const id = / as (\S+)$/.exec(reply)?.[1];
+      if (!reply.startsWith('250 ') || id === undefined) throw new Error(`not accepted: ${reply}`);
+      return id;
+    },
+    reaches: (id, ...states) =>
+      waitFor(`${id} is ${states.join(' or ')}`, async () => {
+        const record = await queue.ledger.get(id);
+        return record !== null && states.includes(record.state) ? record : undefined;
+      }),
+    waitFor,
+    delivered(id) {
+      const name = readdirSync(inbox).find((each) => !each.startsWith('.') && each.includes(id));
+      if (name === undefined) throw new Error(`no folder for ${id} among ${readdirSync(inbox).join(', ')}`);
+      return join(inbox, name);
+    },
+    roles,
+    pidOf(role) {
+      const found = roles().find((each) => each.role === role);
+      if (found === undefined) throw new Error(`no process of ${role} runs`);
+      return found.pid;
+    },
+    redisPid,
+    command: (args, more) => sealpost([...args, '--config', configFile], more),
+    log,
+    signal: (signal) => void process.kill(pid, signal),
+    ended,
+    async stop() {
+      await queue.close();
+      if (!over) process.kill(pid, 'SIGTERM');
+      const late = setTimeout(() => kill(pid), 45_000);
+      const end = await ended;
+      clearTimeout(late);
+      for (const left of roles()) kill(left.pid);
+      const redis = redisPid();
+      if (redis !== undefined) kill(redis);
+      return end;
+    },
+  };
+  return daemon;
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+  // A zombie whose parent has not looked yet is no process any more.
+  return !/^State:\s+Z/m.test(textOf(`/proc/${pid}/status`));
+}
+
+/** kill -9 of one process, if it is there. */
+export function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {}
+}
+
+function textOf(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+/** Most memory that a process had so far, in MB (proc(5), VmHWM). */
+export function peakMegabytes(pid: number): number {
+  return Number(/^VmHWM:\s+(\d+)/m.exec(textOf(`/proc/${pid}/status`))?.[1] ?? Number.NaN) / 1024;
+}
+
+function childrenOf(parent: number): RoleProcess[] {
+  const found: RoleProcess[] = [];
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const line = textOf(`/proc/${name}/cmdline`);
+    const role = /workers\/(\w+)\.[jt]s/.exec(line)?.[1];
+    if (role === undefined) continue;
+    const ppid = /^PPid:\s+(\d+)/m.exec(textOf(`/proc/${name}/status`))?.[1];
+    if (Number(ppid) === parent) found.push({ role, pid: Number(name) });
+  }
+  return found;
+}
+
+/** Speaks SMTP by hand: what it is given goes out as it is, but for the dots. */
+async function sendOver(
+  port: number,
+  raw: Buffer | Iterable<Buffer>,
+  from: string,
+  to: string[],
+): Promise<string> {
+  const client = await RawClient.connect(port);
+  try {
+    await client.hello();
+    for (const line of [`MAIL FROM:<${from}>`, ...to.map((each) => `RCPT TO:<${each}>`), 'DATA']) {
+      const reply = await client.command(line);
+      if (!/^[23]/.test(reply)) return reply;
+    }
+    if (Buffer.isBuffer(raw)) {
+      const text = raw.toString('latin1');
+      const ending = text === '' || text.endsWith('\r\n') ? '' : '\r\n';
+      client.write(Buffer.from(`${text.replace(/^\./gm, '..')}${ending}.\r\n`, 'latin1'));
+    } else {
+      // Large ones: whole lines without dots at their start.
+      for (const piece of raw)
+        if (!client.socket.write(piece)) await new Promise((resolve) => client.socket.once('drain', resolve));
+      client.write('.\r\n');
+    }
+    const reply = await client.reply();
+    await client.command('QUIT');
+    return reply;
+  } finally {
+    client.close();
+  }
+}
