@@ -17,6 +17,8 @@ const notYet = new Set([
   'DSA / dsa-2048 / SHA-1 / detached',
   'DSA / dsa-2048 / SHA-256 / opaque',
   'DSA / dsa-2048 / SHA-256 / detached',
+  // five octets are too few for that wrap, at every peer
+  'DH ephemeral-static, 3DES wrap / dh-x942 / RC2-40',
   // SHA-3 and SHAKE256 in multipart/signed without a micalg that names them
   'RSA PKCS#1 v1.5 / SHA3-256 / detached',
   'RSA PKCS#1 v1.5 / SHA3-512 / detached',
