@@ -53,6 +53,7 @@ export const errorCodes = {
   'message-empty': 'the message has no octets',
   'partner-unknown': 'no partner of that name or address',
   'policy-refused': 'the verdict does not meet the policy of the mailbox or partner',
+  'destination-unknown': 'the mailbox has no destination of that name any more',
   'handoff-failed': 'a destination did not take the message',
   'handoff-refused': 'a destination refused the message for good',
   'send-failed': "the partner's server could not be reached or deferred the message",

@@ -1,8 +1,10 @@
 /** The HTTP listener: signed content URLs, health and metrics. Holds no private keys. */
-import { createServer } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
+import { collectMetrics } from '../src/daemon/metrics.ts';
 import { runRole } from '../src/daemon/role.ts';
 import { createContentHandler, messageLimits, UrlSigner } from '../src/handoff/index.ts';
-import { registry } from '../src/metrics.ts';
+import type { Log } from '../src/log.ts';
+import type { QueueRoom } from '../src/queue/index.ts';
 import { readResult } from './result.ts';
 
 await runRole('http', async ({ config, log, queue }) => {
@@ -16,8 +18,9 @@ await runRole('http', async ({ config, log, queue }) => {
     async find(id) {
       const refs = await queue.flow.contentOf(id);
       if (!refs) return undefined;
-      const { header, whole } = readResult(await queue.spool.read(refs.result));
+      const { verdict, header, whole } = readResult(await queue.spool.read(refs.result));
       return {
+        verdict,
         header,
         whole,
         content: () => queue.spool.open(refs.content),
@@ -29,10 +32,7 @@ await runRole('http', async ({ config, log, queue }) => {
     const path = request.url ?? '';
     if (path === '/healthz')
       return void response.writeHead(200, { 'Content-Type': 'text/plain' }).end('ok\n');
-    if (path === '/metrics')
-      return void registry
-        .metrics()
-        .then((text) => response.writeHead(200, { 'Content-Type': registry.contentType }).end(text));
+    if (path === '/metrics') return void showMetrics(queue, response, log);
     void content(request, response);
   });
   await new Promise<void>((resolve, reject) => {
@@ -52,3 +52,13 @@ await runRole('http', async ({ config, log, queue }) => {
       }),
   };
 });
+
+async function showMetrics(queue: QueueRoom, response: ServerResponse, log: Log): Promise<void> {
+  try {
+    const { contentType, text } = await collectMetrics(queue);
+    response.writeHead(200, { 'Content-Type': contentType }).end(text);
+  } catch (err) {
+    log.warn({ err }, 'metrics could not be collected');
+    response.writeHead(503).end();
+  }
+}

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import type { Log } from '../log.ts';
 import type { QueueRoom } from '../queue/index.ts';
+import { publishMetrics } from './metrics.ts';
 import type { RoleName } from './protocol.ts';
 
 const everyMs = 5_000;
@@ -22,6 +23,7 @@ export function startHeartbeat(queue: QueueRoom, role: RoleName, log: Log): { st
     try {
       const value: Heartbeat = { role, host: hostname(), pid: process.pid, at: Date.now() };
       await queue.redis.set(key, JSON.stringify(value), 'PX', keptMs);
+      await publishMetrics(queue, role, keptMs);
       failed = false;
     } catch (error) {
       if (!failed) log.warn({ err: error }, 'Redis does not take the sign of life');

@@ -127,6 +127,8 @@ export async function ready(redis: Redis, target: RedisTarget): Promise<void> {
 /** Closes in order, or at once when the server does not answer. Idempotent. */
 export async function disconnect(redis: Redis): Promise<void> {
   if (redis.status === 'end') return;
+  // What the connection still says is of no interest to whoever closes it.
+  redis.removeAllListeners('error').on('error', () => undefined);
   const ended = new Promise<void>((resolve) => {
     redis.once('end', () => resolve());
     setTimeout(resolve, 1000).unref();

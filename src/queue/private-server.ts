@@ -241,7 +241,7 @@ export async function startPrivateServer(
     const keeper = connect({ url, commandTimeout: 5000 }, 'producer', quiet, keeperName);
     await new Promise<void>((resolve) => keeper.once('ready', resolve));
     const adopted = running !== undefined;
-    options.log?.info({ pid, adopted, folder: paths.folder }, 'private redis server');
+    options.log?.info({ redis: pid, adopted, folder: paths.folder }, 'private redis server');
     let stopping: Promise<void> | undefined;
     const stop = () => {
       stopping ??= leave(keeper, pid);

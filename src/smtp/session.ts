@@ -118,7 +118,9 @@ export class Session {
       messagesAccepted.inc();
       octetsAccepted.inc(transaction.octets);
       const ids = stored.map(({ id }) => id);
-      log.info({ ids, octets: transaction.octets, origin: entries[0]?.origin.detail }, 'message accepted');
+      const duplicates = stored.filter(({ duplicate }) => duplicate).length;
+      const what = duplicates === stored.length ? 'duplicate noted' : 'message accepted';
+      log.info({ ids, duplicates, octets: transaction.octets, origin: entries[0]?.origin.detail }, what);
       return `2.0.0 Ok: queued as ${ids.join(' ')}`;
     } catch (error) {
       log.error({ err: error, octets: transaction.octets }, 'a message could not be stored');
