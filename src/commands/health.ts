@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { Command } from 'commander';
 import { loadConfig } from '../config/load.ts';
 import { readHeartbeats } from '../daemon/heartbeat.ts';
+import { roleNames } from '../daemon/protocol.ts';
 import { SealpostError } from '../errors.ts';
 import { configOption } from './options.ts';
 import { withQueue } from './queue.ts';
@@ -21,6 +22,10 @@ export function healthCommand(): Command {
     .option('--role <role>', 'this role must be alive on this machine')
     .option('--json', 'print JSON')
     .action(async (options: HealthOptions) => {
+      if (options.role !== undefined && !roleNames.some((name) => name === options.role))
+        throw new SealpostError('usage', `--role: there is no role ${JSON.stringify(options.role)}`, {
+          hint: `roles are ${roleNames.join(', ')}`,
+        });
       await withQueue(loadConfig(options.config), async (queue) => {
         const [alive, depth, messages] = [
           await readHeartbeats(queue),
