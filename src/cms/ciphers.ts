@@ -2,6 +2,7 @@ import {
   type CipherGCMTypes,
   createCipheriv,
   createDecipheriv,
+  createSecretKey,
   getCipherInfo,
   randomBytes as nodeRandomBytes,
 } from 'node:crypto';
@@ -122,24 +123,26 @@ function cbcCipher(
   key: Buffer,
 ): ContentCipher {
   const { info, iv } = encryption;
-  const create = direction === 'encrypt' ? createCipheriv : createDecipheriv;
+  const make = direction === 'encrypt' ? createCipheriv : createDecipheriv;
+  // given octets, node finds out by two exceptions that they are no key object: that costs more than the cipher
+  const create = (name: string, octets: Buffer) => make(name, createSecretKey(octets), iv);
   if (info.family === 'rc2') {
     const bits = encryption.effectiveBits ?? key.length * 8;
     const native = bits === key.length * 8 ? nativeRc2(bits) : undefined;
-    return native === undefined ? new Rc2Cbc(direction, key, bits, iv) : create(native, key, iv);
+    return native === undefined ? new Rc2Cbc(direction, key, bits, iv) : create(native, key);
   }
-  if (info.family === 'aes') return create(`aes-${key.length * 8}-cbc`, key, iv);
+  if (info.family === 'aes') return create(`aes-${key.length * 8}-cbc`, key);
   if (info.family === 'des3') {
-    return create('des-ede3-cbc', key.length === 16 ? Buffer.concat([key, key.subarray(0, 8)]) : key, iv);
+    return create('des-ede3-cbc', key.length === 16 ? Buffer.concat([key, key.subarray(0, 8)]) : key);
   }
   if (info.family === 'des' && !isAvailable('des-cbc')) {
     // Three times the same key is single DES.
-    return create('des-ede3-cbc', Buffer.concat([key, key, key]), iv);
+    return create('des-ede3-cbc', Buffer.concat([key, key, key]));
   }
   if (info.node === undefined || !isAvailable(info.node)) {
     throw new SealpostError('cms-unsupported', `${info.name} is not in this build of OpenSSL`);
   }
-  return create(info.node, key, iv);
+  return create(info.node, key);
 }
 
 /** The names mean 40, 64 and 128 effective bits. */
@@ -249,10 +252,11 @@ export function createContentCipher({ encryption, key }: FreshEncryption): Conte
       authTag: () => undefined,
     };
   }
+  const secret = createSecretKey(key);
   const cipher =
     info.mode === 'gcm'
-      ? createCipheriv(gcmName(key), key, iv, { authTagLength })
-      : createCipheriv('chacha20-poly1305', key, iv, { authTagLength });
+      ? createCipheriv(gcmName(key), secret, iv, { authTagLength })
+      : createCipheriv('chacha20-poly1305', secret, iv, { authTagLength });
   return {
     update: (octets) => cipher.update(octets),
     final: () => cipher.final(),

@@ -33,9 +33,19 @@ export function findRecipient(
  * wrong key would show, and in the same way (threats S3).
  */
 export function contentKey(opener: Opener, encryption: ContentEncryption, options: CmsOptions): Buffer {
-  const random = (options.randomBytes ?? nodeRandomBytes)(keyOctets(encryption));
+  const random = (options.randomBytes ?? pooledRandomBytes)(keyOctets(encryption));
   const key = opener.recover();
   return key !== undefined && keyLengthFits(encryption, key.length) ? key : random;
+}
+
+let pool: Buffer = Buffer.alloc(0);
+
+/** Octets for keys that are nearly never used, drawn for many messages at once, since each draw has its price. */
+function pooledRandomBytes(size: number): Buffer {
+  if (pool.length < size) pool = nodeRandomBytes(Math.max(size, 4096));
+  const octets = pool.subarray(0, size);
+  pool = pool.subarray(size);
+  return octets;
 }
 
 /** For EncryptedData, which has no recipients: the first content key here that fits the cipher. */

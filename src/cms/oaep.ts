@@ -1,4 +1,4 @@
-import { constants, createHash, type KeyObject, privateDecrypt, publicEncrypt } from 'node:crypto';
+import { constants, createHash, type KeyObject } from 'node:crypto';
 import { Cursor, content, type Element, oids, tags } from '../asn1/index.ts';
 import * as der from '../asn1/writer.ts';
 import { SealpostError } from '../errors.ts';
@@ -9,6 +9,7 @@ import {
   writeAlgorithm,
 } from './algorithm-identifier.ts';
 import { type DigestInfo, digestByName, digestByOid } from './algorithms.ts';
+import { privateDecrypt, publicEncrypt } from './rsa.ts';
 
 /** RSAES-OAEP-params (RFC 3560, RFC 8017 appendix A.2.1). */
 export interface OaepParameters {

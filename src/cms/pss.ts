@@ -1,4 +1,4 @@
-import { constants, createHash, createPublicKey, type KeyObject, publicDecrypt } from 'node:crypto';
+import { constants, createHash, createPublicKey, type KeyObject } from 'node:crypto';
 import { Cursor, type Element, oids, parse, raw, smallInteger, tags } from '../asn1/index.ts';
 import * as der from '../asn1/writer.ts';
 import { SealpostError } from '../errors.ts';
@@ -10,6 +10,7 @@ import {
 } from './algorithm-identifier.ts';
 import { type DigestInfo, digestByName, digestByOid } from './algorithms.ts';
 import { mgf1, readMgf1, xor } from './oaep.ts';
+import { publicDecrypt } from './rsa.ts';
 
 /** RSASSA-PSS-params (RFC 4056 section 3). */
 export interface PssParameters {

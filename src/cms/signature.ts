@@ -1,4 +1,4 @@
-import { constants, createHash, type KeyObject, publicDecrypt, verify } from 'node:crypto';
+import { constants, createHash, type KeyObject, verify } from 'node:crypto';
 import * as der from '../asn1/writer.ts';
 import { type AlgorithmIdentifier, writeAlgorithm } from './algorithm-identifier.ts';
 import {
@@ -10,6 +10,7 @@ import {
 } from './algorithms.ts';
 import type { SignatureReason } from './facts.ts';
 import { type PssParameters, readPssParameters, verifyPss } from './pss.ts';
+import { publicDecrypt } from './rsa.ts';
 
 /** What was signed: its digest under the signer's digest algorithm, and where it is at hand itself. */
 export interface SignedOctets {

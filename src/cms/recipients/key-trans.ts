@@ -1,4 +1,4 @@
-import { constants, type KeyObject, privateDecrypt, publicEncrypt } from 'node:crypto';
+import { constants, type KeyObject } from 'node:crypto';
 import { Cursor, type Element, octetString, oids, smallInteger, tags } from '../../asn1/index.ts';
 import * as der from '../../asn1/writer.ts';
 import { SealpostError } from '../../errors.ts';
@@ -14,6 +14,7 @@ import {
 import type { DecryptionKeys } from '../identity.ts';
 import { keyIdentifierOf } from '../identity.ts';
 import { oaepDecrypt, oaepEncrypt, oaepOf, readOaepParameters, writeOaepParameters } from '../oaep.ts';
+import { privateDecrypt, publicEncrypt } from '../rsa.ts';
 import type { Opener, Recipient } from './recipient.ts';
 
 type Unwrap = (key: KeyObject, encryptedKey: Buffer) => Buffer;
