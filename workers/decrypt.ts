@@ -77,7 +77,7 @@ async function work(job: InboundJob, mailbox: MailboxConfig, tools: Tools): Prom
 
   const [small] = octets;
   const { verdict, content, header } = small ? decodeSmall(small, tools) : await decodeLarge(job, tools);
-  const from = fromOf(header);
+  const from = fromOf(verdict, header);
   const sender = partners.senderOf({ signers: signersOf(verdict), from });
   const facts = factsOf(verdict, sender?.name);
   const judgement = judge(verdict, mailbox, { from, sender, directory: partners });
@@ -146,10 +146,11 @@ function headerOf(octets: Buffer): Buffer {
   return found;
 }
 
-function fromOf(header: Buffer): string[] {
-  return parseHeaders(header)
-    .all('from')
-    .flatMap((value) => parseAddresses(value).map(({ address }) => address));
+/** The addresses of the From field that is handed off: the protected one where there is one, else the outer one. */
+function fromOf({ headers }: Verdict, header: Buffer): string[] {
+  const inside = headers.fields.filter(({ name }) => name.toLowerCase() === 'from');
+  const values = inside.length > 0 ? inside.map(({ value }) => value) : parseHeaders(header).all('from');
+  return values.flatMap((value) => parseAddresses(value).map(({ address }) => address));
 }
 
 /** Thumbprints of the signers whose signature is valid. */

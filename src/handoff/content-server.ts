@@ -9,7 +9,7 @@ import type { UrlSigner } from './signed-url.ts';
 import type { Delivery } from './types.ts';
 
 /** What the content server needs of a message. */
-export type StoredContent = Pick<Delivery, 'header' | 'whole' | 'content' | 'contentOctets'>;
+export type StoredContent = Pick<Delivery, 'header' | 'whole' | 'verdict' | 'content' | 'contentOctets'>;
 
 export interface ContentServerDeps {
   signer: UrlSigner;

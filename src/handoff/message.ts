@@ -1,8 +1,9 @@
 import { SealpostError } from '../errors.ts';
+import { entityInfo } from '../message/entity.ts';
 import { HeaderBlock, type HeaderField, HeaderSplitter, parseHeaders } from '../message/headers.ts';
 import { defaultMessageLimits, type MessageLimits } from '../message/limits.ts';
 import { NullSink } from '../message/sink.ts';
-import type { Delivery } from './types.ts';
+import type { Delivery, JsonValue } from './types.ts';
 
 /**
  * What the decoded content is: a MIME entity (RFC 8551, section 3.1), octets that are none, or, for mail that
@@ -64,6 +65,21 @@ function isEntity(head: Buffer, headers: HeaderBlock | undefined): headers is He
   return head[0] === 0x0a || (head[0] === 0x0d && head[1] === 0x0a);
 }
 
+/** The decoder's word on header protection: the content is a message/rfc822 that is the message itself. */
+function isWrapped(verdict: JsonValue): boolean {
+  if (typeof verdict !== 'object' || verdict === null || Array.isArray(verdict)) return false;
+  const { headers } = verdict;
+  if (typeof headers !== 'object' || headers === null || Array.isArray(headers)) return false;
+  return headers.protection === 'wrapped';
+}
+
+/** RFC 9788, section 2.1.1: the header of the entity is complete, what is missing in it was not the sender's. */
+function isComplete(entity: HeaderBlock | undefined): boolean {
+  if (entity === undefined) return false;
+  const { parameters } = entityInfo(entity).contentType;
+  return ['clear', 'cipher'].includes(parameters.get('hp')?.trim().toLowerCase() ?? '');
+}
+
 function withLineEnd(raw: Buffer): Buffer {
   return raw.at(-1) === 0x0a ? raw : Buffer.concat([raw, Buffer.from('\r\n')]);
 }
@@ -72,13 +88,14 @@ function withLineEnd(raw: Buffer): Buffer {
  * Makes the message to hand off from the outer header block and the start of the content.
  *
  * The outer fields stay as received, without those of MIME, which described the envelope, and without those
- * that the entity has itself. Content that is no MIME entity gets a header as `application/octet-stream`.
+ * that the entity has itself, or that a complete protected header (RFC 9788, or a wrapped message) leaves out: nobody
+ * vouches for these. The fields of a wrapped message are repeated above it. Content that is no MIME entity gets a header as `application/octet-stream`.
  * `head` is the start of the content: all of it, or at least `limits.headerOctets`.
  *
  * Errors: `mime-limit` when the header block of the mail is above the limits.
  */
 export function composeMessage(
-  delivery: Pick<Delivery, 'header' | 'whole' | 'contentOctets'>,
+  delivery: Pick<Delivery, 'header' | 'whole' | 'verdict' | 'contentOctets'>,
   head: Buffer,
   limits: MessageLimits = defaultMessageLimits,
 ): HandoffMessage {
@@ -88,9 +105,16 @@ export function composeMessage(
   }
   const inner = leadingHeaders(head, limits);
   const entity = isEntity(head, inner) ? inner : undefined;
+  const wrapped =
+    entity !== undefined && isWrapped(delivery.verdict)
+      ? leadingHeaders(head.subarray(entity.raw.length), limits)
+      : undefined;
+  const complete = wrapped !== undefined || isComplete(entity);
   const own = new Set(entity?.fields.map((field) => field.key).filter((key) => singleFields.has(key)));
-  const outer = parseHeaders(delivery.header, limits);
-  const kept = outer.fields.filter((field) => !isMimeField(field) && !own.has(field.key));
+  const outer = parseHeaders(delivery.header, limits).fields.filter(
+    (field) => !isMimeField(field) && !(complete ? singleFields.has(field.key) : own.has(field.key)),
+  );
+  const kept = [...outer, ...(wrapped?.fields.filter((field) => singleFields.has(field.key)) ?? [])];
   const added =
     entity === undefined
       ? 'MIME-Version: 1.0\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: binary\r\n\r\n'
@@ -124,7 +148,7 @@ export async function readHead(content: AsyncIterable<Buffer>, limit: number): P
 
 /** As `composeMessage`, for content that is not in memory. */
 export async function composeStreamed(
-  delivery: Pick<Delivery, 'header' | 'whole' | 'content' | 'contentOctets'>,
+  delivery: Pick<Delivery, 'header' | 'whole' | 'verdict' | 'content' | 'contentOctets'>,
   limits: MessageLimits = defaultMessageLimits,
 ): Promise<HandoffMessage> {
   return composeMessage(delivery, await readHead(delivery.content(), limits.headerOctets), limits);

@@ -69,8 +69,14 @@ export class Decoder implements Sink {
     this.#guard(() => {
       if (this.#octets === 0) throw new SealpostError('message-empty', 'the message has no octets');
       this.#stage.end();
-      const { layers, content, aead, hasContent } = this.#peeling;
-      this.#verdict = okVerdict(layers, hasContent ? content.finish() : null, aead);
+      const { layers, content, aead, header, outer, hasContent } = this.#peeling;
+      this.#verdict = okVerdict({
+        layers,
+        content: hasContent ? content.finish() : null,
+        aead,
+        header,
+        outer,
+      });
     });
   }
 

@@ -1,9 +1,10 @@
 import { SealpostError } from '../errors.ts';
-import { entityInfo, type HeaderBlock, HeaderSplitter, type Sink } from '../message/index.ts';
+import { entityInfo, type HeaderBlock, HeaderSplitter, type Sink, TeeSink } from '../message/index.ts';
 import { cmsLayer } from './cms-layer.ts';
 import { cmsBody, entityKind } from './kinds.ts';
 import { multipartSigned } from './multipart-signed.ts';
 import type { Peeling } from './peeling.ts';
+import { hasMimeField, wrappedHeader } from './protected-headers.ts';
 import { FORM_OCTETS, formOf, Sniffer } from './sniffer.ts';
 
 /** Takes a whole mail (RFC 5322). Errors: `mime-malformed` when it has no header field at all. */
@@ -11,6 +12,7 @@ export function mailEntity(peeling: Peeling): Sink {
   return new HeaderSplitter((headers) => {
     if (headers.fields.length === 0)
       throw new SealpostError('mime-malformed', 'this is no mail: it has no header');
+    peeling.outer = headers;
     return entityBody(peeling, headers);
   }, peeling.limits.message);
 }
@@ -26,7 +28,16 @@ function entityBody(peeling: Peeling, headers: HeaderBlock): Sink {
   const kind = entityKind(info);
   if (kind === 'cms') return cmsBody(info.transferEncoding, cmsLayer(peeling));
   if (kind === 'multipart-signed' && !peeling.hints.foreignMultipart) return multipartSigned(peeling, info);
-  return contentWith(peeling, headers.raw, info.contentType.value);
+  return protectedContent(peeling, headers, info.contentType.value);
+}
+
+/** The innermost entity, whose header may be the one that the sender wanted to be seen (RFC 9788). */
+function protectedContent(peeling: Peeling, headers: HeaderBlock, contentType: string | null): Sink {
+  const content = contentWith(peeling, headers.raw, contentType);
+  if (peeling.layers.length === 0 || !hasMimeField(headers)) return content;
+  peeling.header = { entity: headers, wrapped: undefined };
+  if (contentType !== 'message/rfc822') return content;
+  return new TeeSink(content, wrappedHeader(peeling.header, peeling.limits.message));
 }
 
 function contentWith(peeling: Peeling, head: Buffer, contentType: string | null): Sink {
@@ -46,7 +57,7 @@ export function innerData(peeling: Peeling): Sink {
     return new HeaderSplitter(
       (headers) =>
         headers.get('content-type') === undefined
-          ? contentWith(peeling, headers.raw, null)
+          ? protectedContent(peeling, headers, null)
           : entityBody(peeling, headers),
       peeling.limits.message,
       // no header after all, only text that looked like one

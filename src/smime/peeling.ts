@@ -1,8 +1,9 @@
 import { SealpostError } from '../errors.ts';
-import type { Sink } from '../message/index.ts';
+import type { HeaderBlock, Sink } from '../message/index.ts';
 import type { Identity } from '../pki/index.ts';
 import { ContentSink } from './content.ts';
 import type { SettledLimits } from './limits.ts';
+import type { ProtectedHeader } from './protected-headers.ts';
 import type { Trust } from './trust.ts';
 import type { Layer } from './verdict.ts';
 
@@ -28,6 +29,10 @@ export class Peeling {
   readonly reopenable: boolean;
   readonly layers: Layer[] = [];
   readonly content: ContentSink;
+  /** Header of the mail as it came; none for a bare CMS object. */
+  outer: HeaderBlock | undefined;
+  /** Header of the innermost entity, where layers protect it. */
+  header: ProtectedHeader | undefined;
   /** An innermost entity was reached. */
   hasContent = false;
   /** An authenticating cipher's tag was verified. */

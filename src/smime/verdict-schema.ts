@@ -109,6 +109,37 @@ export const layerSchema = z.discriminatedUnion('type', [
   digestedLayerSchema,
 ]);
 
+export const headersSchema = z
+  .strictObject({
+    protection: z
+      .enum(['none', 'rfc9788-clear', 'rfc9788-cipher', 'wrapped', 'unmarked'])
+      .describe(
+        'none: no header fields inside; rfc9788-clear, rfc9788-cipher: by RFC 9788, the latter with fields that the outer header hides; wrapped: a message/rfc822 inside (RFC 8551, section 3.1); unmarked: fields stand inside, and nothing says that they are those of the message',
+      ),
+    signed: z
+      .boolean()
+      .describe('every signature over them is valid; whether the signer is trusted says `signature`'),
+    encrypted: z
+      .boolean()
+      .describe('they came encrypted; what the outer header repeats was readable all the same'),
+    fields: z
+      .array(z.strictObject({ name: z.string(), value: z.string() }))
+      .describe('the fields inside, unfolded, without those of MIME: these are the ones to show'),
+    differences: z
+      .array(
+        z.strictObject({
+          name: z.string(),
+          outer: z.string().nullable().describe('null when the outer header has no such field'),
+          inner: z.string().nullable().describe('null when the protected header has no such field'),
+          intended: z
+            .boolean()
+            .describe('the sender says inside that it wrote the outer field so (HP-Outer), to hide this one'),
+        }),
+      )
+      .describe('where the outer header says something else about who, to whom, when and what'),
+  })
+  .describe('what the protected octets say about the header of the message');
+
 const codes = Object.keys(errorCodes).filter((code): code is ErrorCode => code in errorCodes);
 
 export const verdictSchema = z
@@ -127,6 +158,7 @@ export const verdictSchema = z
     signature: z
       .enum(['none', 'valid', 'untrusted', 'invalid'])
       .describe('the worst of all signers of all layers'),
+    headers: headersSchema,
     layers: z.array(layerSchema).describe('from the outside in; on failure as far as they were read'),
     content: z
       .strictObject({

@@ -1,7 +1,10 @@
 import type * as z from 'zod';
 import type { ErrorCode } from '../errors.ts';
+import type { HeaderBlock } from '../message/index.ts';
+import { headerFacts, noHeaders, type ProtectedHeader } from './protected-headers.ts';
 import type {
   encryptionLayerSchema,
+  headersSchema,
   identifierSchema,
   layerSchema,
   recipientSchema,
@@ -17,6 +20,7 @@ export type SignatureLayer = z.infer<typeof signatureLayerSchema>;
 export type Signer = z.infer<typeof signerSchema>;
 export type Recipient = z.infer<typeof recipientSchema>;
 export type CertificateIdentifier = z.infer<typeof identifierSchema>;
+export type HeaderFacts = z.infer<typeof headersSchema>;
 export type VerdictContent = NonNullable<Verdict['content']>;
 
 export function isEncryptionLayer(layer: Layer): layer is EncryptionLayer {
@@ -36,15 +40,25 @@ function overallSignature(layers: readonly Layer[]): Verdict['signature'] {
 }
 
 /** The verdict on what could be decoded. `aead` tells that an authenticating cipher's tag was verified. */
-export function okVerdict(layers: Layer[], content: VerdictContent | null, aead: boolean): Verdict {
+export function okVerdict(found: {
+  layers: Layer[];
+  content: VerdictContent | null;
+  aead: boolean;
+  header: ProtectedHeader | undefined;
+  outer: HeaderBlock | undefined;
+}): Verdict {
+  const { layers, content, aead } = found;
   const signature = overallSignature(layers);
+  const encrypted = layers.some(isEncryptionLayer);
+  const signed = signature === 'valid' || signature === 'untrusted';
   return {
     version: 1,
     status: 'ok',
     error: null,
-    encrypted: layers.some(isEncryptionLayer),
+    encrypted,
     integrity: signature === 'valid' ? 'signed' : aead ? 'aead' : 'none',
     signature,
+    headers: headerFacts(found.header, found.outer, { signed, encrypted }),
     layers,
     content,
   };
@@ -59,6 +73,7 @@ export function failedVerdict(layers: Layer[], error: { code: ErrorCode; message
     encrypted: layers.some(isEncryptionLayer),
     integrity: 'none',
     signature: overallSignature(layers),
+    headers: noHeaders,
     layers,
     content: null,
   };
