@@ -54,6 +54,7 @@ function encodeOptions(partner: PartnerConfig, keys: LoadedKeys, at: Date): Enco
       digest: partner.digest,
       scheme: partner.signatureScheme,
       at,
+      allowWeak: partner.allowWeak,
     };
   }
   if (partner.encrypt) {

@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander';
+import { freshEncryption } from '../cms/ciphers.ts';
 import { SealpostError } from '../errors.ts';
 import { type EncodeOptions, encode } from '../smime/index.ts';
 import { OutputFile, readPieces } from './files.ts';
@@ -35,9 +36,11 @@ function optionsOf(options: EncodeCommandOptions, now: Date): EncodeOptions {
         digest: options.digest,
         scheme: options.scheme,
         at: now,
+        allowWeak: options.allowWeak ?? false,
       };
   } else if (options.signCert !== undefined) throw new SealpostError('usage', '--sign-cert needs --sign-key');
   if (options.to !== undefined) {
+    checkCipher(options.contentEncryption);
     encoding.encrypt = {
       // The first certificate of a file is the recipient's; further ones are its chain.
       recipients: options.to.flatMap((file) => certificatesOf(file).slice(0, 1)),
@@ -51,8 +54,41 @@ function optionsOf(options: EncodeCommandOptions, now: Date): EncodeOptions {
   return encoding;
 }
 
+/** An unknown name is a wrong call; whether a weak one is allowed shows later. */
+function checkCipher(name: string): void {
+  try {
+    freshEncryption(name, { allowWeak: true });
+  } catch (cause) {
+    throw new SealpostError('usage', `--content-encryption: there is no cipher ${JSON.stringify(name)}`, {
+      hint: 'aes-256-cbc is what everybody reads; others are aes-128-cbc, aes-256-gcm, des-ede3-cbc',
+      cause,
+    });
+  }
+}
+
+async function* encoded(file: string, options: EncodeCommandOptions): AsyncGenerator<Buffer> {
+  let octets = 0;
+  async function* counted() {
+    for await (const piece of readPieces(file)) {
+      octets += piece.length;
+      yield piece;
+    }
+  }
+  try {
+    yield* encode(counted(), optionsOf(options, new Date()));
+  } catch (error) {
+    if (error instanceof SealpostError && error.code === 'encode-policy')
+      throw new SealpostError(error.code, error.message, {
+        hint: 'use what is not weak, or say --allow-weak',
+        cause: error,
+      });
+    throw error;
+  }
+  if (octets === 0) throw new SealpostError('message-empty', `${file}: the message has no octets`);
+}
+
 async function encodeFile(file: string, options: EncodeCommandOptions): Promise<void> {
-  const octets = encode(readPieces(file), optionsOf(options, new Date()));
+  const octets = encoded(file, options);
   if (options.out === undefined || options.out === '-') {
     // Held back until the end, so that a failure leaves nothing half in a pipe.
     for (const chunk of await Array.fromAsync(octets)) process.stdout.write(chunk);
@@ -95,7 +131,7 @@ export function encodeCommand(): Command {
         .choices(['pkcs1', 'oaep-sha1', 'oaep-sha256', 'oaep-sha384', 'oaep-sha512'])
         .default('pkcs1'),
     )
-    .option('--allow-weak', 'allow DES and RC2')
+    .option('--allow-weak', 'allow DES, RC2 and signatures with SHA-1')
     .option('--out <file>', 'where the mail goes; default: standard output')
     .action(encodeFile);
 }
