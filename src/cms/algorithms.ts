@@ -173,6 +173,9 @@ export const digestByName: ReadonlyMap<string, DigestInfo> = byName(digests);
 
 const digestsByOid = byOid(digests);
 
+/** id-shake256-len (RFC 8419 section 2.3): the length beside it is that of Ed448, 512 bits. Bouncy Castle writes it. */
+const shake256Len = '2.16.840.1.101.3.4.2.18';
+
 /**
  * The digest that an OID names. Some signers write a signature OID (sha1WithRSAEncryption) where
  * a digest should be; what they mean is clear, so that is read too.
@@ -180,6 +183,7 @@ const digestsByOid = byOid(digests);
 export function digestByOid(oid: string): DigestInfo | undefined {
   const found = digestsByOid.get(oid);
   if (found !== undefined) return found;
+  if (oid === shake256Len) return digestByName.get('shake256');
   const implied = signatureByOid.get(oid)?.digest;
   return implied === undefined ? undefined : digestByName.get(implied);
 }

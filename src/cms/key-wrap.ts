@@ -9,7 +9,7 @@ import { oids, smallInteger, tags } from '../asn1/index.ts';
 import * as der from '../asn1/writer.ts';
 import { SealpostError } from '../errors.ts';
 import { type AlgorithmIdentifier, parametersOf, writeAlgorithm } from './algorithm-identifier.ts';
-import { type ContentEncryption, type RandomBytes, setOddParity } from './ciphers.ts';
+import type { ContentEncryption, RandomBytes } from './ciphers.ts';
 import { Rc2Cbc, rc2EffectiveBits, rc2Version } from './rc2.ts';
 
 /** A key wrap algorithm with its parameters read. */
@@ -82,7 +82,10 @@ function aesWrap(oid: string, bits: number, pad: boolean): KeyWrap {
     oid,
     keyOctets: bits / 8,
     weak: undefined,
-    wrap: (kek, key) => createCipheriv(node, kek, iv).update(key),
+    wrap: (kek, key) => {
+      if (!pad) checkLength(`aes-${bits}-wrap`, key, 16);
+      return createCipheriv(node, kek, iv).update(key);
+    },
     unwrap: (kek, wrapped) => createDecipheriv(node, kek, iv).update(wrapped),
     encoded: writeAlgorithm(oid),
   };
@@ -127,15 +130,21 @@ export const des3Wrap: KeyWrap = {
   oid: oids['des-ede3-wrap'],
   keyOctets: 24,
   weak: undefined,
-  wrap: (kek, key, random = nodeRandomBytes) => wrapTwice(des3Cbc, kek, withParity(key), random(8)),
+  // The parity of DES keys is set where they are made: other keys, such as RC2's, must stay as they are.
+  wrap: (kek, key, random = nodeRandomBytes) => {
+    checkLength('des-ede3-wrap', key, 8);
+    return wrapTwice(des3Cbc, kek, key, random(8));
+  },
   unwrap: (kek, wrapped) => unwrapTwice(des3Cbc, kek, wrapped),
   encoded: writeAlgorithm(oids['des-ede3-wrap'], der.nullValue()),
 };
 
-function withParity(key: Buffer): Buffer {
-  const copy = Buffer.from(key);
-  setOddParity(copy);
-  return copy;
+/** Wraps without padding of their own take whole blocks of 64 bits: not the five octets of RC2 with 40 bits. */
+function checkLength(name: string, key: Buffer, least: number): void {
+  if (key.length >= least && key.length % 8 === 0) return;
+  throw new SealpostError('encode-recipient', `${name} takes no content key of ${key.length} octets`, {
+    hint: 'choose another content cipher or key wrap',
+  });
 }
 
 /** id-alg-CMSRC2wrap (RFC 3217 section 4): the length and the key, padded to blocks. */

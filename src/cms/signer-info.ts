@@ -107,6 +107,11 @@ function readFacts(element: Element | undefined): SignedAttributeFacts | undefin
   }
 }
 
+/** A digest that nobody expected before the content came: it can be had where the content was small. */
+function digestOf({ digests, content }: DetachedContent, info: DigestInfo): Buffer | undefined {
+  return digests.get(info.name) ?? (content && signedOctets(content).digest(info));
+}
+
 function check(
   signer: SignerInfo,
   attributes: SignedAttributeFacts | undefined | SealpostError,
@@ -117,7 +122,7 @@ function check(
   if (context.content === undefined) return 'content-missing';
   if (digest === undefined) return 'digest-unsupported';
   if (attributes instanceof SealpostError) return 'attributes-malformed';
-  const contentDigest = context.content.digests.get(digest.name);
+  const contentDigest = digestOf(context.content, digest);
   if (contentDigest === undefined) return 'digest-unsupported';
   if (attributes !== undefined) {
     // RFC 5652 section 5.3: both attributes MUST be there.
@@ -138,8 +143,8 @@ function check(
     return 'certificate-unusable';
   }
   if (signedAttributes === undefined) {
-    const { content, digests } = context.content;
-    const signed = { octets: content, digest: (info: DigestInfo) => digests.get(info.name) };
+    const { content } = context;
+    const signed = { octets: content.content, digest: (info: DigestInfo) => digestOf(content, info) };
     return verifySignature(key, algorithm, digest, signed, signature);
   }
   let reason: SignatureReason = 'signature-mismatch';

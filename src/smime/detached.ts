@@ -2,7 +2,7 @@ import { CmsReader, type ContentDigests, type SignedTail } from '../cms/index.ts
 import { SealpostError } from '../errors.ts';
 import { BufferSink, NullSink, type Sink } from '../message/index.ts';
 import { cmsOptions, fillSigners } from './cms-layer.ts';
-import { plausibleDigests } from './digests.ts';
+import { knownDigests } from './digests.ts';
 import type { Peeling } from './peeling.ts';
 import type { SignatureLayer } from './verdict.ts';
 
@@ -55,11 +55,11 @@ function read(peeling: Peeling, layer: SignatureLayer, digests: ContentDigests, 
 function askForDigests(peeling: Peeling, tail: SignedTail, digests: ContentDigests): void {
   if (!peeling.reopenable) return;
   const used = tail.signers.map(({ digestAlgorithm }) => digestAlgorithm);
-  const missing = used.filter((name) => plausibleDigests.includes(name) && !digests.result.digests.has(name));
+  const missing = used.filter((name) => knownDigests.has(name) && !digests.result.digests.has(name));
   if (missing.length > 0 && peeling.hints.digests === undefined) {
     peeling.retry = {
       ...peeling.hints,
-      digests: [...new Set(used)].filter((name) => plausibleDigests.includes(name)),
+      digests: [...new Set(used)].filter((name) => knownDigests.has(name)),
     };
   }
 }

@@ -12,7 +12,14 @@ const names = new Map<string, string>([
   ['sha3256', 'sha3-256'],
   ['sha3384', 'sha3-384'],
   ['sha3512', 'sha3-512'],
+  ['sha512224', 'sha512-224'],
+  ['sha512256', 'sha512-256'],
+  ['shake128', 'shake128'],
+  ['shake256', 'shake256'],
 ]);
+
+/** Digests that a second run may be asked for. */
+export const knownDigests: ReadonlySet<string> = new Set(names.values());
 
 /**
  * The digests that a micalg parameter names (RFC 8551, section 3.5.3.2: a list with commas), in the words
@@ -31,5 +38,5 @@ export function micalgDigests(micalg: string | undefined): string[] {
 
 /** The micalg word for a digest in the words of node:crypto (RFC 8551, section 3.5.3.2). */
 export function micalgOf(digest: string): string {
-  return digest.startsWith('sha3-') || digest === 'md5' ? digest : digest.replace(/^sha/, 'sha-');
+  return digest.replace(/^sha(?=\d)(?!3-)/, 'sha-');
 }

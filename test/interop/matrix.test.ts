@@ -20,18 +20,10 @@ const notYet = new Set([
   // five octets are too few for that wrap, at every peer
   'DH ephemeral-static, 3DES wrap / dh-x942 / RC2-40',
   // SHA-3 and SHAKE256 in multipart/signed without a micalg that names them
-  'RSA PKCS#1 v1.5 / SHA3-256 / detached',
-  'RSA PKCS#1 v1.5 / SHA3-512 / detached',
-  'ECDSA / ec-p256 / SHA3-256 / detached',
-  'EdDSA / ed448 / opaque',
-  'EdDSA / ed448 / detached',
 ]);
 
 /** Defects that are known; the reason is the test's `todo`. */
-const defects: Record<string, string> = {
-  'DH ephemeral-static, 3DES wrap / dh-x942 / RC2-40': 'the refusal has no code',
-  'DH ephemeral-static, 3DES wrap / dh-x942 / RC2-128': '3DES wrap changes keys that are not DES keys',
-};
+const defects: Record<string, string> = {};
 
 describe('the live matrix', { skip: missingOpenssl() }, () => {
   let outcome: Outcome;
