@@ -69,13 +69,14 @@ export class Decoder implements Sink {
     this.#guard(() => {
       if (this.#octets === 0) throw new SealpostError('message-empty', 'the message has no octets');
       this.#stage.end();
-      const { layers, content, aead, header, outer, hasContent } = this.#peeling;
+      const { layers, content, aead, header, outer, pieces, hasContent } = this.#peeling;
       this.#verdict = okVerdict({
         layers,
         content: hasContent ? content.finish() : null,
         aead,
         header,
         outer,
+        pieces: pieces.map((piece) => piece.result()).filter((piece) => piece !== undefined),
       });
     });
   }

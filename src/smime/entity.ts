@@ -4,6 +4,7 @@ import { cmsLayer } from './cms-layer.ts';
 import { cmsBody, entityKind } from './kinds.ts';
 import { multipartSigned } from './multipart-signed.ts';
 import type { Peeling } from './peeling.ts';
+import { mayHavePieces, pieceScanner } from './pieces.ts';
 import { hasMimeField, wrappedHeader } from './protected-headers.ts';
 import { FORM_OCTETS, formOf, Sniffer } from './sniffer.ts';
 
@@ -23,12 +24,14 @@ export function mimeEntity(peeling: Peeling): Sink {
 }
 
 /** Chooses by the header where the body goes: to the next layer, or out as the content with its header. */
-function entityBody(peeling: Peeling, headers: HeaderBlock): Sink {
+export function entityBody(peeling: Peeling, headers: HeaderBlock): Sink {
   const info = entityInfo(headers);
   const kind = entityKind(info);
   if (kind === 'cms') return cmsBody(info.transferEncoding, cmsLayer(peeling));
   if (kind === 'multipart-signed' && !peeling.hints.foreignMultipart) return multipartSigned(peeling, info);
-  return protectedContent(peeling, headers, info.contentType.value);
+  const content = protectedContent(peeling, headers, info.contentType.value);
+  if (peeling.isPiece || !mayHavePieces(info.contentType)) return content;
+  return new TeeSink(content, pieceScanner(peeling, headers));
 }
 
 /** The innermost entity, whose header may be the one that the sender wanted to be seen (RFC 9788). */

@@ -11,22 +11,27 @@ export interface DecodeLimits {
   readonly parts?: number;
   /** Nested multiparts. Default 100. */
   readonly depth?: number;
+  /** S/MIME parts below a multipart that are looked at; each may cost a private-key operation. Default 20. */
+  readonly pieces?: number;
   readonly cms?: Partial<CmsLimits>;
 }
 
 /** All limits, settled. */
 export interface SettledLimits {
   readonly layers: number;
+  readonly pieces: number;
   readonly message: MessageLimits;
   readonly cms: CmsLimits;
 }
 
 const defaultLayers = 10;
+const defaultPieces = 20;
 
 export function settleLimits(limits: DecodeLimits = {}): SettledLimits {
   const { headerOctets, parts, depth } = defaultMessageLimits;
   return {
     layers: limits.layers ?? defaultLayers,
+    pieces: limits.pieces ?? defaultPieces,
     message: {
       ...defaultMessageLimits,
       headerOctets: limits.headerSize ?? headerOctets,

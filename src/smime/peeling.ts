@@ -1,8 +1,9 @@
 import { SealpostError } from '../errors.ts';
-import type { HeaderBlock, Sink } from '../message/index.ts';
+import { type HeaderBlock, NullSink, type Sink } from '../message/index.ts';
 import type { Identity } from '../pki/index.ts';
 import { ContentSink } from './content.ts';
 import type { SettledLimits } from './limits.ts';
+import type { PieceSink } from './pieces.ts';
 import type { ProtectedHeader } from './protected-headers.ts';
 import type { Trust } from './trust.ts';
 import type { Layer } from './verdict.ts';
@@ -29,6 +30,10 @@ export class Peeling {
   readonly reopenable: boolean;
   readonly layers: Layer[] = [];
   readonly content: ContentSink;
+  /** S/MIME parts below the content, as they are found. */
+  readonly pieces: PieceSink[] = [];
+  /** True for a piece: what lies below it is not looked at. */
+  readonly isPiece: boolean;
   /** Header of the mail as it came; none for a bare CMS object. */
   outer: HeaderBlock | undefined;
   /** Header of the innermost entity, where layers protect it. */
@@ -50,6 +55,7 @@ export class Peeling {
       aeadInEnvelopedData: boolean;
       hints: Hints;
       reopenable: boolean;
+      isPiece?: boolean;
     },
   ) {
     this.identities = options.identities;
@@ -59,7 +65,23 @@ export class Peeling {
     this.aeadInEnvelopedData = options.aeadInEnvelopedData;
     this.hints = options.hints;
     this.reopenable = options.reopenable;
+    this.isPiece = options.isPiece ?? false;
     this.content = new ContentSink(output);
+  }
+
+  /** The state for an S/MIME part below the content: with the same keys and limits, and nothing else in common. */
+  static ofPiece(outer: Peeling): Peeling {
+    const { identities, trust, at, limits, aeadInEnvelopedData } = outer;
+    return new Peeling(new NullSink(), {
+      identities,
+      trust,
+      at,
+      limits,
+      aeadInEnvelopedData,
+      hints: noHints,
+      reopenable: false,
+      isPiece: true,
+    });
   }
 
   /** Notes a layer, from the outside in. Errors: `layer-limit`. */

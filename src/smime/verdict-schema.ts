@@ -142,35 +142,55 @@ export const headersSchema = z
 
 const codes = Object.keys(errorCodes).filter((code): code is ErrorCode => code in errorCodes);
 
+const outcome = {
+  status: z
+    .enum(['ok', 'failed'])
+    .describe('whether it could be decoded; a bad signature does not make it failed'),
+  error: z.strictObject({ code: z.enum(codes), message: z.string() }).nullable(),
+  encrypted: z.boolean().describe('there is at least one layer of encryption'),
+  integrity: z
+    .enum(['none', 'aead', 'signed'])
+    .describe(
+      'what shows that the content is unchanged: nothing, an authenticating cipher, a valid signature',
+    ),
+  signature: z
+    .enum(['none', 'valid', 'untrusted', 'invalid'])
+    .describe('the worst of all signers of all layers'),
+};
+
+const layersSchema = z
+  .array(layerSchema)
+  .describe('from the outside in; on failure as far as they were read');
+
+const contentSchema = z
+  .strictObject({
+    contentType: z.string().nullable().describe('of the innermost entity; null when it has no MIME header'),
+    octets: z.number(),
+    sha256: hex,
+  })
+  .nullable()
+  .describe('what was decoded, exactly as it was protected; null on failure, or when there is none');
+
+export const pieceSchema = z.strictObject({
+  path: z.string().describe('its number, such as 1.2, as IMAP counts parts (RFC 9051)'),
+  contentType: z.string().describe('as the part says'),
+  ...outcome,
+  layers: layersSchema,
+  content: contentSchema,
+});
+
 export const verdictSchema = z
   .strictObject({
     version: z.literal(1),
-    status: z
-      .enum(['ok', 'failed'])
-      .describe('whether it could be decoded; a bad signature does not make it failed'),
-    error: z.strictObject({ code: z.enum(codes), message: z.string() }).nullable(),
-    encrypted: z.boolean().describe('there is at least one layer of encryption'),
-    integrity: z
-      .enum(['none', 'aead', 'signed'])
-      .describe(
-        'what shows that the content is unchanged: nothing, an authenticating cipher, a valid signature',
-      ),
-    signature: z
-      .enum(['none', 'valid', 'untrusted', 'invalid'])
-      .describe('the worst of all signers of all layers'),
+    ...outcome,
     headers: headersSchema,
-    layers: z.array(layerSchema).describe('from the outside in; on failure as far as they were read'),
-    content: z
-      .strictObject({
-        contentType: z
-          .string()
-          .nullable()
-          .describe('of the innermost entity; null when it has no MIME header'),
-        octets: z.number(),
-        sha256: hex,
-      })
-      .nullable()
-      .describe('what was decoded, exactly as it was protected; null on failure, or when there is none'),
+    layers: layersSchema,
+    content: contentSchema,
+    pieces: z
+      .array(pieceSchema)
+      .describe(
+        'S/MIME parts below a multipart or in a forwarded mail, each decoded by itself; what they are worth says nothing about the message',
+      ),
   })
   .describe('What a message was worth, as the decoder of Sealpost found it');
 

@@ -7,6 +7,7 @@ import type {
   headersSchema,
   identifierSchema,
   layerSchema,
+  pieceSchema,
   recipientSchema,
   signatureLayerSchema,
   signerSchema,
@@ -20,6 +21,7 @@ export type SignatureLayer = z.infer<typeof signatureLayerSchema>;
 export type Signer = z.infer<typeof signerSchema>;
 export type Recipient = z.infer<typeof recipientSchema>;
 export type CertificateIdentifier = z.infer<typeof identifierSchema>;
+export type Piece = z.infer<typeof pieceSchema>;
 export type HeaderFacts = z.infer<typeof headersSchema>;
 export type VerdictContent = NonNullable<Verdict['content']>;
 
@@ -46,6 +48,7 @@ export function okVerdict(found: {
   aead: boolean;
   header: ProtectedHeader | undefined;
   outer: HeaderBlock | undefined;
+  pieces: Piece[];
 }): Verdict {
   const { layers, content, aead } = found;
   const signature = overallSignature(layers);
@@ -61,6 +64,7 @@ export function okVerdict(found: {
     headers: headerFacts(found.header, found.outer, { signed, encrypted }),
     layers,
     content,
+    pieces: found.pieces,
   };
 }
 
@@ -76,5 +80,6 @@ export function failedVerdict(layers: Layer[], error: { code: ErrorCode; message
     headers: noHeaders,
     layers,
     content: null,
+    pieces: [],
   };
 }

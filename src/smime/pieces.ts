@@ -1,0 +1,168 @@
+import { SealpostError, toErrorInfo } from '../errors.ts';
+import {
+  type EntityInfo,
+  entityInfo,
+  type HeaderBlock,
+  HeaderSplitter,
+  MultipartSplitter,
+  NullSink,
+  type Sink,
+  transferDecoder,
+} from '../message/index.ts';
+import { entityBody } from './entity.ts';
+import { entityKind } from './kinds.ts';
+import { Peeling } from './peeling.ts';
+import { failedVerdict, okVerdict, type Piece } from './verdict.ts';
+
+/** True for content that may have S/MIME parts below it. */
+export function mayHavePieces({ type, value }: EntityInfo['contentType']): boolean {
+  return type === 'multipart' || value === 'message/rfc822';
+}
+
+/**
+ * Looks for S/MIME parts below an entity that is none itself: mailing lists put a signed mail in a multipart, people
+ * forward and attach them. Each is decoded by itself and gets a verdict of its own; what it protects says nothing
+ * about the parts beside it (threats S2, S6). What can not be taken apart has no pieces: the content is the caller's.
+ */
+export function pieceScanner(peeling: Peeling, headers: HeaderBlock): Sink {
+  const { message } = peeling.limits;
+
+  function body(inner: HeaderBlock, path: string, depth: number): Sink {
+    const info = entityInfo(inner);
+    const { type, value, parameters } = info.contentType;
+    if (path !== '' && entityKind(info) !== 'plain') return pieceSink(peeling, inner, path);
+    if (depth >= message.depth || !mayHavePieces(info.contentType)) return new NullSink();
+    if (value === 'message/rfc822') {
+      const at = path === '' ? '1' : path;
+      return new HeaderSplitter((mail) => mailBody(mail, at, depth + 1), message);
+    }
+    if (type !== 'multipart' || (parameters.get('boundary') ?? '') === '') return new NullSink();
+    const below = path === '' ? '' : `${path}.`;
+    return transferDecoder(
+      info.transferEncoding,
+      new MultipartSplitter(
+        parameters.get('boundary') ?? '',
+        {
+          part: (index) =>
+            new HeaderSplitter((part) => body(part, `${below}${index + 1}`, depth + 1), message),
+        },
+        message,
+      ),
+    );
+  }
+
+  /** Numbers as in RFC 9051, section 6.4.5.1: the parts of a multipart count below the mail, else its body is 1. */
+  function mailBody(mail: HeaderBlock, path: string, depth: number): Sink {
+    const info = entityInfo(mail);
+    const divided = info.contentType.type === 'multipart' && entityKind(info) === 'plain';
+    return body(mail, divided ? path : `${path}.1`, depth);
+  }
+
+  return new QuietSink(body(headers, '', 0));
+}
+
+function pieceSink(peeling: Peeling, headers: HeaderBlock, path: string): Sink {
+  const most = peeling.limits.pieces;
+  if (peeling.pieces.length > most) return new NullSink();
+  const piece = new PieceSink(peeling, headers, path, peeling.pieces.length === most);
+  peeling.pieces.push(piece);
+  return piece;
+}
+
+/** Decodes one S/MIME part; a fault in it is its own. */
+export class PieceSink implements Sink {
+  readonly #peeling: Peeling;
+  readonly #path: string;
+  readonly #contentType: string;
+  #stage: Sink = new NullSink();
+  #error: { code: SealpostError['code']; message: string } | undefined;
+  #ended = false;
+
+  /** @param beyond there are more than are looked at: this one only says so */
+  constructor(outer: Peeling, headers: HeaderBlock, path: string, beyond: boolean) {
+    this.#path = path;
+    this.#contentType = entityInfo(headers).contentType.value;
+    this.#peeling = Peeling.ofPiece(outer);
+    this.#guard(() => {
+      if (beyond)
+        throw new SealpostError('mime-limit', `more than ${outer.limits.pieces} S/MIME parts in a mail`);
+      this.#stage = entityBody(this.#peeling, headers);
+    });
+  }
+
+  write(chunk: Buffer): void {
+    this.#guard(() => this.#stage.write(chunk));
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#guard(() => this.#stage.end());
+  }
+
+  #guard(step: () => void): void {
+    if (this.#error !== undefined) return;
+    try {
+      step();
+    } catch (error) {
+      this.#error = toErrorInfo(error);
+    }
+  }
+
+  /** After the whole message: what it was worth; undefined when it was no S/MIME after all. */
+  result(): Piece | undefined {
+    const { layers, content, aead, header, hasContent, retry } = this.#peeling;
+    if (retry?.foreignMultipart) return undefined;
+    const error = this.#ended
+      ? this.#error
+      : { code: 'mime-malformed' as const, message: 'the part does not end' };
+    const verdict =
+      error !== undefined
+        ? failedVerdict(layers, error)
+        : okVerdict({
+            layers,
+            content: hasContent ? content.finish() : null,
+            aead,
+            header,
+            outer: undefined,
+            pieces: [],
+          });
+    const { status, encrypted, integrity, signature, content: found } = verdict;
+    return {
+      path: this.#path,
+      contentType: this.#contentType,
+      status,
+      error: verdict.error,
+      encrypted,
+      integrity,
+      signature,
+      layers,
+      content: found,
+    };
+  }
+}
+
+/** Lets no fault out: the search is beside the message's own way. */
+class QuietSink implements Sink {
+  #inner: Sink;
+
+  constructor(inner: Sink) {
+    this.#inner = inner;
+  }
+
+  write(chunk: Buffer): void {
+    this.#try(() => this.#inner.write(chunk));
+  }
+
+  end(): void {
+    this.#try(() => this.#inner.end());
+  }
+
+  #try(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      if (!(error instanceof SealpostError)) throw error;
+      this.#inner = new NullSink();
+    }
+  }
+}

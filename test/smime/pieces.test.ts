@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { describe, it } from 'node:test';
+import { NullSink } from '../../src/message/index.ts';
+import { Decoder, decodeSync, type Verdict } from '../../src/smime/index.ts';
+import { verdictSchema } from '../../src/smime/verdict-schema.ts';
+import { cuts } from '../message/pushing.ts';
+import { alice, bob, encrypt, noOpenssl, options, sign } from './openssl.ts';
+
+const crlf = (text: string) => text.replace(/\r?\n/g, '\r\n');
+const entity = Buffer.from(crlf('Content-Type: text/plain\n\nthe piece\n'));
+const head = 'From: list@example.com\nSubject: x\nMIME-Version: 1.0\n';
+const footer = '--list\nContent-Type: text/plain\n\nTo unsubscribe ...\n';
+
+/** openssl writes a whole mail; without its MIME-Version and preamble it is a part. */
+const part = (octets: Buffer) => crlf(octets.toString('latin1').replace(/^MIME-Version: 1.0\r?\n/m, ''));
+const signed = part(sign(entity, ['-binary']));
+const encrypted = part(encrypt(entity, []));
+
+const listMail = (...parts: string[]) =>
+  Buffer.from(
+    crlf(`${head}Content-Type: multipart/mixed; boundary=list\n\n`) +
+      parts.map((each) => `--list\r\n${each}\r\n`).join('') +
+      crlf(`${footer}--list--\n`),
+    'latin1',
+  );
+
+function decoded(mail: Buffer, change = {}): Verdict {
+  const { verdict, content } = decodeSync(mail, { ...options, ...change });
+  verdictSchema.parse(verdict);
+  assert.equal(verdict.error, null);
+  assert.deepEqual(content, mail, 'the content is the mail, with nothing taken out or put in');
+  assert.deepEqual(
+    [verdict.encrypted, verdict.signature, verdict.integrity, verdict.layers],
+    [false, 'none', 'none', []],
+  );
+  return verdict;
+}
+
+const brief = ({ pieces }: Verdict) =>
+  pieces.map(({ path, contentType, status, encrypted, signature }) => [
+    path,
+    contentType,
+    status,
+    encrypted,
+    signature,
+  ]);
+
+describe('S/MIME parts below a multipart', { skip: noOpenssl }, () => {
+  const sha256 = createHash('sha256').update(entity).digest('hex');
+
+  it('are pieces of their own, and the mail around them stays unprotected', () => {
+    const verdict = decoded(listMail(signed, encrypted));
+    assert.deepEqual(brief(verdict), [
+      ['1', 'multipart/signed', 'ok', false, 'valid'],
+      ['2', 'application/pkcs7-mime', 'ok', true, 'none'],
+    ]);
+    for (const { content } of verdict.pieces) assert.equal(content?.sha256, sha256);
+  });
+
+  it('are the same however the octets are cut', () => {
+    const mail = listMail(signed, encrypted);
+    const whole = decoded(mail);
+    for (const { chunks } of cuts(mail, 4)) {
+      const { pieces } = decodeInPieces(chunks);
+      assert.deepEqual(pieces, whole.pieces);
+    }
+  });
+
+  it('are found in a forwarded mail and in multiparts within multiparts', () => {
+    const inner = `Content-Type: multipart/mixed; boundary=inner\r\n\r\n--inner\r\n\r\ntext\r\n--inner\r\n${encrypted}\r\n--inner--\r\n`;
+    const forwarded = `Content-Type: message/rfc822\r\n\r\nFrom: a@example.com\r\nMIME-Version: 1.0\r\n${signed}`;
+    const forwardedList = `Content-Type: message/rfc822\r\n\r\nFrom: a@example.com\r\n${inner}`;
+    assert.deepEqual(brief(decoded(listMail(inner, forwarded, forwardedList))), [
+      ['1.2', 'application/pkcs7-mime', 'ok', true, 'none'],
+      ['2.1', 'multipart/signed', 'ok', false, 'valid'],
+      ['3.2', 'application/pkcs7-mime', 'ok', true, 'none'],
+    ]);
+  });
+
+  it('fail by themselves', () => {
+    const broken = signed.replace('the piece', 'another piece');
+    const foreign = part(encrypt(entity, [], [bob]));
+    const garbage =
+      'Content-Type: application/pkcs7-mime\r\nContent-Transfer-Encoding: base64\r\n\r\nMIIBAAAA\r\n';
+    const verdict = decoded(listMail(broken, foreign, garbage, encrypted));
+    assert.deepEqual(
+      verdict.pieces.map(({ path, signature, error }) => [path, signature, error?.code ?? null]),
+      [
+        ['1', 'invalid', null],
+        ['2', 'none', 'decrypt-no-key'],
+        ['3', 'none', 'asn1-malformed'],
+        ['4', 'none', null],
+      ],
+    );
+  });
+
+  it('are no pieces when they are not S/MIME', () => {
+    const pgp = signed
+      .replace(/protocol="[^"]*"/, 'protocol="application/pgp-signature"')
+      .replaceAll(/application\/(?:x-)?pkcs7-signature/g, 'application/pgp-signature')
+      .replaceAll('smime.p7s', 'signature.asc');
+    const nothing = pgp.replace('protocol="application/pgp-signature"', 'x=y');
+    assert.deepEqual(decoded(listMail(pgp, nothing)).pieces, []);
+  });
+
+  it('are decoded up to a number, and one more says that there are others', () => {
+    const verdict = decoded(listMail(encrypted, encrypted, encrypted, encrypted), { limits: { pieces: 2 } });
+    assert.deepEqual(
+      verdict.pieces.map(({ path, error }) => [path, error?.code ?? null]),
+      [
+        ['1', null],
+        ['2', null],
+        ['3', 'mime-limit'],
+      ],
+    );
+  });
+
+  it('do not make a signed multipart anything else', () => {
+    const within = listMail(encrypted)
+      .toString('latin1')
+      .replace(/^From[\s\S]*?(?=Content-Type)/, '');
+    const mail = sign(Buffer.from(within, 'latin1'), ['-binary'], alice);
+    const { verdict } = decodeSync(mail, options);
+    assert.equal(verdict.signature, 'valid');
+    assert.equal(verdict.encrypted, false);
+    assert.deepEqual(brief(verdict), [['1', 'application/pkcs7-mime', 'ok', true, 'none']]);
+  });
+});
+
+function decodeInPieces(chunks: Iterable<Buffer>): Verdict {
+  const decoder = new Decoder(new NullSink(), options);
+  for (const chunk of chunks) decoder.write(chunk);
+  decoder.end();
+  return decoder.verdict;
+}
