@@ -12,6 +12,7 @@ import {
 } from '../asn1/index.ts';
 import * as der from '../asn1/writer.ts';
 import { SealpostError } from '../errors.ts';
+import type { Certificate } from '../pki/certificate.ts';
 import { readAlgorithm } from './algorithm-identifier.ts';
 import { contentCipherByName, contentCipherByOid } from './algorithms.ts';
 import type { SignedAttributeFacts } from './facts.ts';
@@ -166,4 +167,14 @@ export function writeCapabilities(names: readonly string[]): Buffer {
       : der.sequence(der.oid(info.oid), der.integer(Number(rc2[1])));
   });
   return writeAttribute(oids.smimeCapabilities, der.sequence(...capabilities));
+}
+
+/**
+ * The certificate to encrypt answers for: `SMIMEEncryptionKeyPreference ::= CHOICE { issuerAndSerialNumber [0]
+ * IMPLICIT IssuerAndSerialNumber, ... }` (RFC 8551 section 2.5.3).
+ */
+export function writeKeyPreference(certificate: Certificate): Buffer {
+  const { issuerDer, serialNumber } = certificate;
+  const value = der.implicit(0, true, issuerDer, der.primitive(tags.integer, serialNumber));
+  return writeAttribute(oids.encryptionKeyPreference, value);
 }

@@ -6,7 +6,7 @@ import type { Sink } from '../message/sink.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import { writeAlgorithm } from './algorithm-identifier.ts';
 import { type DigestInfo, digestByName } from './algorithms.ts';
-import { writeAttribute, writeCapabilities } from './attributes.ts';
+import { writeAttribute, writeCapabilities, writeKeyPreference } from './attributes.ts';
 import { writeIssuerAndSerial } from './certificate-identifier.ts';
 import { ContentDigests } from './content-digests.ts';
 import { keyIdentifierOf } from './identity.ts';
@@ -26,14 +26,18 @@ export interface SignerOptions {
 
 export interface SignedDataOptions {
   signers: readonly SignerOptions[];
-  /** More certificates to send along (the signers' own are always sent). */
+  /** More certificates to send along. */
   certificates?: readonly Certificate[];
+  /** Leaves the signers' own certificates out, for receivers that have them. */
+  withoutSignerCertificates?: boolean;
   /** eContentType, dotted; id-data unless given. */
   contentType?: string;
   /** Goes into the signingTime attribute. */
   signingTime?: Date;
   /** Names of content ciphers for smimeCapabilities, the preferred one first. */
   capabilities?: readonly string[];
+  /** Named in the encryption key preference attribute (RFC 8551 section 2.5.3). */
+  encryptionCertificate?: Certificate;
   /** Needed for MD5 and SHA-1. */
   allowWeak?: boolean;
 }
@@ -157,7 +161,8 @@ function writeDigestAlgorithm(info: DigestInfo): Buffer {
 
 /** certificates and signerInfos. */
 function afterContent(options: SignedDataOptions, digests: ReadonlyMap<string, Buffer>): Buffer[] {
-  const all = [...options.signers.map(({ certificate }) => certificate), ...(options.certificates ?? [])];
+  const own = options.withoutSignerCertificates === true ? [] : options.signers;
+  const all = [...own.map(({ certificate }) => certificate), ...(options.certificates ?? [])];
   const certificates = [
     ...new Map(all.map((certificate) => [certificate.thumbprint, certificate.der])).values(),
   ];
@@ -182,6 +187,9 @@ function writeSignerInfo(
       ? []
       : [writeAttribute(oids.signingTime, der.time(options.signingTime))]),
     ...(options.capabilities === undefined ? [] : [writeCapabilities(options.capabilities)]),
+    ...(options.encryptionCertificate === undefined
+      ? []
+      : [writeKeyPreference(options.encryptionCertificate)]),
   );
   const { algorithm, value } = signAttributes(signer, info, attributes);
   const implicit = Buffer.from(attributes);

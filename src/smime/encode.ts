@@ -1,26 +1,38 @@
 import { BufferSink } from '../message/index.ts';
-import { type EncodeOptions, Encoder } from './encoder.ts';
+import { type EncodeOptions, Encoder, surveyMessage } from './encoder.ts';
+import { isEntityDetached } from './layer-stack.ts';
+import { UNDECIDED_OCTETS } from './seven-bit.ts';
+import { TransferSurvey } from './transfer-survey.ts';
 
-export type { EncodeOptions, EncryptOptions, SignOptions } from './encoder.ts';
+export type { EncodeOptions, EncryptOptions, KeyRequirements, SignOptions } from './encoder.ts';
 
 const PIECE = 64 * 1024;
 /** Octets that are collected before they are given out. */
 const BATCH = 128 * 1024;
 
+/** A message as it comes, or a function that opens it anew each time, such as a file. */
+export type EncodeInput =
+  | Buffer
+  | Iterable<Buffer>
+  | AsyncIterable<Buffer>
+  | (() => Iterable<Buffer> | AsyncIterable<Buffer>);
+
 /**
  * Signs and encrypts a message as a stream: what comes out can be sent while the rest is still read.
+ *
+ * For multipart/signed every part must be 7bit (RFC 8551, section 3.1.3). Large parts that are so already, labelled
+ * or not, are only left as they are where the message can be read twice: as a Buffer or by a function. In a stream
+ * they get quoted-printable or base64, since a label that is not true would break the signature on its way.
  *
  * @param message a full mail (RFC 5322) with CRLF or LF line ends
  * @returns the encoded mail in chunks, CRLF line ends; rejects as `Encoder` throws, for what is wrong with
  *   certificates and keys before the first chunk (a signature of a large message excepted)
  */
-export async function* encode(
-  message: Buffer | Iterable<Buffer> | AsyncIterable<Buffer>,
-  options: EncodeOptions,
-): AsyncIterable<Buffer> {
+export async function* encode(message: EncodeInput, options: EncodeOptions): AsyncIterable<Buffer> {
   const output = new BufferSink();
-  const encoder = new Encoder(output, options);
-  for await (const chunk of Buffer.isBuffer(message) ? pieces(message) : message) {
+  const open = opener(message);
+  const encoder = new Encoder(output, options, await survey(message, options));
+  for await (const chunk of open()) {
     encoder.write(chunk);
     // not the header alone: a certificate that can not be used shows before anything has been sent
     if (output.length > BATCH) yield* output.drain();
@@ -32,10 +44,42 @@ export async function* encode(
 /** Signs and encrypts what is in memory, at once. Errors as `Encoder`. */
 export function encodeSync(message: Buffer, options: EncodeOptions): Buffer {
   const output = new BufferSink();
-  const encoder = new Encoder(output, options);
+  const encoder = new Encoder(
+    output,
+    options,
+    needsSurvey(message, options) ? read(message, options) : undefined,
+  );
   for (const piece of pieces(message)) encoder.write(piece);
   encoder.end();
   return output.toBuffer();
+}
+
+function needsSurvey(message: EncodeInput, options: EncodeOptions): boolean {
+  const large = Buffer.isBuffer(message) ? message.length > UNDECIDED_OCTETS : typeof message === 'function';
+  return large && isEntityDetached(options);
+}
+
+/** The first pass over what is in memory. */
+function read(message: Buffer, options: EncodeOptions): TransferSurvey {
+  const found = new TransferSurvey();
+  const sink = surveyMessage(options, found);
+  for (const piece of pieces(message)) sink.write(piece);
+  sink.end();
+  return found.finish();
+}
+
+async function survey(message: EncodeInput, options: EncodeOptions): Promise<TransferSurvey | undefined> {
+  if (!needsSurvey(message, options)) return undefined;
+  const found = new TransferSurvey();
+  const sink = surveyMessage(options, found);
+  for await (const chunk of opener(message)()) sink.write(chunk);
+  sink.end();
+  return found.finish();
+}
+
+function opener(message: EncodeInput): () => Iterable<Buffer> | AsyncIterable<Buffer> {
+  if (Buffer.isBuffer(message)) return () => pieces(message);
+  return typeof message === 'function' ? message : () => message;
 }
 
 function* pieces(octets: Buffer): Iterable<Buffer> {

@@ -13,9 +13,25 @@ export {
   decodeSync,
 } from './decode.ts';
 export { type DecodeOptions, Decoder } from './decoder.ts';
-export { type EncodeOptions, type EncryptOptions, encode, encodeSync, type SignOptions } from './encode.ts';
+export {
+  type EncodeInput,
+  type EncodeOptions,
+  type EncryptOptions,
+  encode,
+  encodeSync,
+  type KeyRequirements,
+  type SignOptions,
+} from './encode.ts';
 export { Encoder } from './encoder.ts';
 export type { DecodeLimits } from './limits.ts';
+export {
+  type PresetName,
+  type Protection,
+  presetNames,
+  presets,
+  protectionOf,
+} from './presets.ts';
+export { type ProtectionParties, protectWith } from './protect-with.ts';
 export { createTrustCache, PathCache, type Trust } from './trust.ts';
 export {
   type EncryptionLayer,

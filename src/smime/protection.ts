@@ -11,8 +11,9 @@ import {
 } from '../cms/index.ts';
 import { SealpostError } from '../errors.ts';
 import { Base64Encoder, type Sink } from '../message/index.ts';
-import { micalgOf } from './digests.ts';
-import type { EncryptOptions, SignOptions } from './encoder.ts';
+import type { EncryptOptions, SignOptions } from './encode-options.ts';
+import { recipientOptions } from './recipient-options.ts';
+import { micalgFor, signedDataOptions } from './signing-options.ts';
 
 type RandomBytes = (size: number) => Buffer;
 
@@ -56,7 +57,7 @@ class DefiniteOrStreaming implements Sink {
 }
 
 /**
- * Encrypts what is written as EnvelopedData (RFC 8551, section 3.3) into `output`.
+ * Encrypts what is written as EnvelopedData or AuthEnvelopedData (RFC 8551, sections 3.3 and 3.4) into `output`.
  *
  * Errors: `encode-recipient`, `encode-policy`.
  */
@@ -66,10 +67,9 @@ export function encryptingSink(output: Sink, options: EncryptOptions, randomByte
       hint: "add the partner's certificate",
     });
   }
-  const digest = /^oaep-(.+)$/.exec(options.keyTransport)?.[1];
-  const oaep = digest === undefined ? {} : { oaep: { digest } };
+  const unique = new Map(options.recipients.map((certificate) => [certificate.thumbprint, certificate]));
   const enveloped: EnvelopedDataOptions = {
-    recipients: options.recipients.map((certificate) => ({ certificate, ...oaep })),
+    recipients: [...unique.values()].map((certificate) => recipientOptions(certificate, options)),
     contentEncryption: options.contentEncryption,
     allowWeak: options.allowWeak ?? false,
     randomBytes,
@@ -81,25 +81,13 @@ export function encryptingSink(output: Sink, options: EncryptOptions, randomByte
   );
 }
 
-function signedOptions({ identity, digest, scheme, at, allowWeak }: SignOptions): SignedDataOptions {
-  const { certificate, privateKey, chain } = identity;
-  return {
-    signers: [{ certificate, privateKey, digest, pss: scheme === 'pss' }],
-    // a receiver has its roots; the certificates between are what it may lack
-    certificates: chain.filter((issuer) => !issuer.isSelfIssued),
-    signingTime: at,
-    capabilities: ['aes-256-cbc', 'aes-128-cbc'],
-    allowWeak: allowWeak ?? false,
-  };
-}
-
 /**
  * Signs what is written as opaque SignedData (RFC 8551, section 3.5.2) into `output`.
  *
  * Errors: `encode-signer`, `encode-policy`.
  */
 export function opaqueSigningSink(output: Sink, options: SignOptions): Sink {
-  const signed = signedOptions(options);
+  const signed = signedDataOptions(options);
   return new DefiniteOrStreaming(
     output,
     (content) => encodeSignedData(content, signed),
@@ -116,11 +104,14 @@ export class DetachedSigner implements Sink {
 
   constructor(output: Sink, options: SignOptions, randomBytes: RandomBytes) {
     this.#output = output;
-    this.#options = signedOptions(options);
+    this.#options = signedDataOptions(options);
     this.#digests = new ContentDigests(signingDigests(this.#options), 0);
     this.#boundary = `sealpost-${randomBytes(18).toString('hex')}`;
+    // several digests make a list, which needs quotes for its comma (RFC 2045, section 5.1)
+    const names = micalgFor(this.#options);
+    const micalg = names.includes(',') ? `"${names}"` : names;
     this.#text(
-      `Content-Type: multipart/signed; protocol="application/pkcs7-signature";\r\n micalg=${micalgOf(options.digest)};` +
+      `Content-Type: multipart/signed; protocol="application/pkcs7-signature";\r\n micalg=${micalg};` +
         ` boundary="${this.#boundary}"\r\n\r\n` +
         `This is a signed message (S/MIME).\r\n\r\n--${this.#boundary}\r\n`,
     );

@@ -12,6 +12,7 @@ import {
   QuotedPrintableEncoder,
   type Sink,
 } from '../message/index.ts';
+import { SevenBitScan, type TransferSurvey } from './transfer-survey.ts';
 
 /**
  * How far transfer encodings change. `signed`: everything that is not 7bit is encoded, because a gateway
@@ -20,9 +21,11 @@ import {
  */
 export type SevenBitMode = 'signed' | 'binary-only';
 
-/** A part without a label is kept until it is known whether it is 7bit, up to this; a larger one is encoded. */
-const UNDECIDED_OCTETS = 1024 * 1024;
-const MAX_LINE = 998;
+/**
+ * A part that says 7bit, or nothing, is kept until it is known whether that is true, up to this; a larger one is
+ * encoded, since its label alone can not be trusted, unless a survey of the message has found that it is true.
+ */
+export const UNDECIDED_OCTETS: number = 1024 * 1024;
 /** Types whose inner structure is another's business: a signature inside would break. */
 const opaqueMultiparts = ['multipart/signed', 'multipart/encrypted'];
 
@@ -45,21 +48,38 @@ class Open implements Sink {
  * Takes a MIME entity and gives it with transfer encodings that survive transport. Types, names and the
  * order of parts stay; preamble and epilogue go. The output is not ended.
  *
+ * @param survey of the same entity: in its first pass it is filled, and what is written counts for nothing
+ *
  * Errors: `mime-limit`, `mime-malformed`.
  */
-export function sevenBitEntity(output: Sink, mode: SevenBitMode, limits: MessageLimits, depth = 0): Sink {
-  if (depth > limits.depth)
-    throw new SealpostError('mime-limit', `more than ${limits.depth} nested multiparts`);
-  return new HeaderSplitter((headers) => bodySink(headers, output, mode, limits, depth), limits);
-}
-
-function bodySink(
-  headers: HeaderBlock,
+export function sevenBitEntity(
   output: Sink,
   mode: SevenBitMode,
   limits: MessageLimits,
-  depth: number,
+  depth = 0,
+  survey?: TransferSurvey,
 ): Sink {
+  if (depth > limits.depth)
+    throw new SealpostError('mime-limit', `more than ${limits.depth} nested multiparts`);
+  return new HeaderSplitter((headers) => bodySink(headers, { output, mode, limits, depth, survey }), limits);
+}
+
+/** What an entity is converted with. */
+interface Place {
+  output: Sink;
+  mode: SevenBitMode;
+  limits: MessageLimits;
+  depth: number;
+  survey: TransferSurvey | undefined;
+}
+
+/** An entity inside of one at that place. */
+function below({ output, mode, limits, depth, survey }: Place): Sink {
+  return sevenBitEntity(output, mode, limits, depth + 1, survey);
+}
+
+function bodySink(headers: HeaderBlock, place: Place): Sink {
+  const { output, mode, survey } = place;
   const info = entityInfo(headers);
   const { contentType, transferEncoding } = info;
   const open = new Open(output);
@@ -71,17 +91,23 @@ function bodySink(
   }
   if (contentType.type === 'multipart') {
     writeHeader(headers, wide ? '7bit' : undefined, output);
-    return rewriteMultipart(contentType.parameters.get('boundary') ?? '', output, mode, limits, depth);
+    return rewriteMultipart(contentType.parameters.get('boundary') ?? '', place);
   }
   if (contentType.value === 'message/rfc822') {
     writeHeader(headers, wide ? '7bit' : undefined, output);
-    return sevenBitEntity(output, mode, limits, depth + 1);
+    return below(place);
   }
   if (transferEncoding === 'binary') {
     writeHeader(headers, 'base64', output);
     return new Base64Encoder(open);
   }
-  return wide ? encodedText(headers, info, output) : new UnlabelledLeaf(headers, info, output);
+  if (wide) return encodedText(headers, info, output);
+  if (survey === undefined) return new UnlabelledLeaf(headers, info, output);
+  const scanner = survey.scanner();
+  if (scanner !== undefined) return scanner;
+  if (!survey.next()) return encodedText(headers, info, output);
+  writeHeader(headers, undefined, output);
+  return open;
 }
 
 /** A leaf of 8bit lines: text as quoted-printable, the rest as base64, with canonical line ends. */
@@ -99,7 +125,7 @@ class UnlabelledLeaf implements Sink {
   readonly #output: Sink;
   #held: Buffer[] = [];
   #length = 0;
-  #lineLength = 0;
+  readonly #scan = new SevenBitScan();
   #target: Sink | undefined;
 
   constructor(headers: HeaderBlock, info: EntityInfo, output: Sink) {
@@ -115,7 +141,7 @@ class UnlabelledLeaf implements Sink {
     }
     this.#held.push(Buffer.from(chunk));
     this.#length += chunk.length;
-    if (!this.#isSafe(chunk) || this.#length > UNDECIDED_OCTETS) {
+    if (!this.#scan.scan(chunk) || this.#length > UNDECIDED_OCTETS) {
       this.#release(encodedText(this.#headers, this.#info, this.#output));
     }
   }
@@ -132,16 +158,6 @@ class UnlabelledLeaf implements Sink {
     this.#target = target;
     for (const chunk of this.#held) target.write(chunk);
     this.#held = [];
-  }
-
-  /** 7bit data (RFC 2045, section 2.7): no NUL, nothing above 127, no line above 998 octets. */
-  #isSafe(chunk: Buffer): boolean {
-    for (const octet of chunk) {
-      if (octet === 0 || octet > 127) return false;
-      this.#lineLength = octet === 0x0a ? 0 : this.#lineLength + 1;
-      if (this.#lineLength > MAX_LINE + 1) return false;
-    }
-    return true;
   }
 }
 
@@ -161,13 +177,8 @@ export function withLineEnd(raw: Buffer): Buffer {
   return raw[raw.length - 1] === 0x0a ? raw : Buffer.concat([raw, Buffer.from('\r\n')]);
 }
 
-function rewriteMultipart(
-  boundary: string,
-  output: Sink,
-  mode: SevenBitMode,
-  limits: MessageLimits,
-  depth: number,
-): Sink {
+function rewriteMultipart(boundary: string, place: Place): Sink {
+  const { output, limits } = place;
   const delimiter = `--${boundary.trimEnd()}`;
   const splitter = new MultipartSplitter(
     boundary,
@@ -175,7 +186,7 @@ function rewriteMultipart(
       preamble: new NullSink(),
       part: (index) => {
         output.write(Buffer.from(`${index === 0 ? '' : '\r\n'}${delimiter}\r\n`, 'utf8'));
-        return sevenBitEntity(output, mode, limits, depth + 1);
+        return below(place);
       },
     },
     limits,

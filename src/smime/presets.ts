@@ -1,0 +1,194 @@
+/**
+ * How outbound messages are protected, and the named presets for it: data alone, without imports, so that the
+ * settings and the codec have them from one place. What is said of a profile is as far as its text was read.
+ */
+
+/** For RSA keys; `by-key-size`: OAEP with SHA-256 for keys of 4096 bits or more, else PKCS#1 v1.5. */
+export const keyTransports = [
+  'pkcs1',
+  'oaep-sha1',
+  'oaep-sha256',
+  'oaep-sha384',
+  'oaep-sha512',
+  'by-key-size',
+] as const;
+export type KeyTransport = (typeof keyTransports)[number];
+
+/** Digests of the key derivation for ECDH, X25519 and X448. */
+export const keyAgreementDigests = ['sha1', 'sha224', 'sha256', 'sha384', 'sha512'] as const;
+export type KeyAgreementDigest = (typeof keyAgreementDigests)[number];
+
+/** For RSA keys; `as-certificate`: PSS where the signer's certificate is itself signed with PSS. */
+export const signatureSchemes = ['pkcs1', 'pss', 'as-certificate'] as const;
+export type SignatureScheme = (typeof signatureSchemes)[number];
+
+export const contentEncryptions = [
+  'aes-256-cbc',
+  'aes-192-cbc',
+  'aes-128-cbc',
+  'aes-256-gcm',
+  'aes-192-gcm',
+  'aes-128-gcm',
+  'chacha20-poly1305',
+  'des-ede3-cbc',
+  'des-cbc',
+  'rc2-128-cbc',
+  'rc2-64-cbc',
+  'rc2-40-cbc',
+] as const;
+export type ContentEncryption = (typeof contentEncryptions)[number];
+
+export const signatureDigests = ['sha1', 'sha256', 'sha384', 'sha512'] as const;
+export type SignatureDigest = (typeof signatureDigests)[number];
+
+export const compressions = ['none', 'before-signing', 'after-signing'] as const;
+export type Compression = (typeof compressions)[number];
+
+export const signatureForms = ['opaque', 'detached', 'none'] as const;
+export const transferEncodings = ['base64', 'binary'] as const;
+
+/** The way a message is protected, keys and people aside. The settings of a partner have the same names. */
+export interface Protection {
+  readonly contentEncryption: ContentEncryption;
+  readonly keyTransport: KeyTransport;
+  /** Undefined: SHA-256, for X448 SHA-512 (RFC 8418). */
+  readonly keyAgreementDigest?: KeyAgreementDigest;
+  readonly sign: (typeof signatureForms)[number];
+  /** For RSA and ECDSA; the other schemes bring their own. */
+  readonly digest: SignatureDigest;
+  readonly signatureScheme: SignatureScheme;
+  readonly addSigningCertificate: boolean;
+  readonly compress: Compression;
+  readonly tripleWrap: boolean;
+  readonly headerProtection: boolean;
+  readonly innerTransferEncoding: (typeof transferEncodings)[number];
+  readonly bodyAsAttachment: boolean;
+  readonly encryptToSelf: boolean;
+  /** Shorter RSA keys, of recipients and signers, are refused. */
+  readonly minimumRsaBits: number;
+  /** Curves that EC keys may be on, in the words of node:crypto; undefined: any. */
+  readonly curves?: readonly string[];
+  /** The smime-type of AuthEnvelopedData. */
+  readonly authEnvelopedType?: 'authEnveloped-data' | 'authenticated-enveloped-data';
+}
+
+export interface Preset {
+  /** What it is for and what is in it, as the settings page has it. */
+  readonly about: string;
+  readonly protection: Protection;
+}
+
+const safe: Protection = {
+  contentEncryption: 'aes-256-cbc',
+  keyTransport: 'pkcs1',
+  sign: 'opaque',
+  digest: 'sha256',
+  signatureScheme: 'pkcs1',
+  addSigningCertificate: true,
+  compress: 'none',
+  tripleWrap: false,
+  headerProtection: false,
+  innerTransferEncoding: 'base64',
+  bodyAsAttachment: false,
+  encryptToSelf: false,
+  minimumRsaBits: 1024,
+};
+
+export const presetNames = [
+  'default',
+  'bsi-tr-03116-4',
+  'edi-energy',
+  'direct',
+  'as1',
+  'kim',
+  'secon',
+  'biztalk',
+] as const;
+export type PresetName = (typeof presetNames)[number];
+
+export const presets: Readonly<Record<PresetName, Preset>> = {
+  default: {
+    about:
+      'Safe, and read by Outlook, Thunderbird, Apple Mail and OpenSSL: AES-256-CBC, RSA PKCS#1 v1.5 key transport, opaque signature with SHA-256.',
+    protection: safe,
+  },
+  'bsi-tr-03116-4': {
+    about:
+      'BSI TR-03116-4 of 2023: AES-256-GCM (CBC was allowed until 2025), RSAES-OAEP and RSASSA-PSS with SHA-256, RSA keys of 3072 bits or more, ECDH and ECDSA on NIST and Brainpool curves of 256 bits or more.',
+    protection: {
+      ...safe,
+      contentEncryption: 'aes-256-gcm',
+      keyTransport: 'oaep-sha256',
+      signatureScheme: 'pss',
+      minimumRsaBits: 3072,
+      curves: [
+        'brainpoolP256r1',
+        'brainpoolP384r1',
+        'brainpoolP512r1',
+        'prime256v1',
+        'secp384r1',
+        'secp521r1',
+      ],
+    },
+  },
+  'edi-energy': {
+    about:
+      'EDI@Energy (German energy market): AES-256-CBC, RSAES-OAEP and RSASSA-PSS with SHA-256; the file is an attachment. Where a partner asks for GCM, set contentEncryption to aes-128-gcm beside it.',
+    protection: {
+      ...safe,
+      keyTransport: 'oaep-sha256',
+      signatureScheme: 'pss',
+      bodyAsAttachment: true,
+    },
+  },
+  direct: {
+    about:
+      'Direct Project (US health): multipart/signed with SHA-256, then AES-128-CBC and RSA-OAEP. Made after the reference implementation; certificates are not looked up in DNS or LDAP.',
+    protection: {
+      ...safe,
+      contentEncryption: 'aes-128-cbc',
+      keyTransport: 'oaep-sha256',
+      sign: 'detached',
+    },
+  },
+  as1: {
+    about:
+      'AS1 (RFC 3335) with the algorithms of today: multipart/signed with SHA-256, then AES-256-CBC. Signed receipts are not asked for by it.',
+    protection: { ...safe, sign: 'detached' },
+  },
+  kim: {
+    about:
+      'KIM (German health, gemSpec_CM_KOMLE): opaque signature with PSS in binary transfer encoding inside AES-256-GCM, RSAES-OAEP with SHA-256, encrypted to the sender too. The recipient-emails attribute of the client module is not written.',
+    protection: {
+      ...safe,
+      contentEncryption: 'aes-256-gcm',
+      keyTransport: 'oaep-sha256',
+      signatureScheme: 'pss',
+      innerTransferEncoding: 'binary',
+      encryptToSelf: true,
+      authEnvelopedType: 'authenticated-enveloped-data',
+    },
+  },
+  secon: {
+    about:
+      'GKV SECON (German health insurers): AES-256-CBC; RSAES-OAEP with SHA-256 for RSA keys of 4096 bits or more, else PKCS#1 v1.5; PSS where the own certificate is signed with PSS.',
+    protection: { ...safe, keyTransport: 'by-key-size', signatureScheme: 'as-certificate' },
+  },
+  biztalk: {
+    about:
+      'What BizTalk Server of before 2016 and its partners read: 3DES, RSA PKCS#1 v1.5, opaque signature with SHA-1. SHA-1 needs allowWeak.',
+    protection: { ...safe, contentEncryption: 'des-ede3-cbc', digest: 'sha1' },
+  },
+};
+
+/** A preset with single settings in place of its own; undefined keeps the preset's. */
+export function protectionOf(
+  preset: PresetName,
+  settings: { readonly [Name in keyof Protection]?: Protection[Name] | undefined } = {},
+): Protection {
+  const names = Object.keys({ ...safe, keyAgreementDigest: undefined }) as (keyof Protection)[];
+  const own = names.flatMap((name) =>
+    settings[name] === undefined ? [] : [[name, settings[name]] as const],
+  );
+  return { ...presets[preset].protection, ...Object.fromEntries(own) };
+}
