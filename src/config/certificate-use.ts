@@ -9,8 +9,10 @@ const signing = new Set(['rsa', 'rsa-pss', 'dsa', 'ec', 'ed25519', 'ed448']);
 const encrypting = new Set(['rsa', 'ec', 'dh', 'x25519', 'x448']);
 
 function keyType(certificate: Certificate): string {
-  // A DSA key may leave its parameters to the issuer; it can not be loaded alone.
-  if (keyFacts(certificate.publicKeyInfo).family === 'dsa') return 'dsa';
+  // A DSA key may leave its parameters to the issuer; it can not be loaded alone. Keys with X9.42 parameters have no
+  // name in node:crypto.
+  const { family } = keyFacts(certificate.publicKeyInfo);
+  if (family === 'dsa' || family === 'dh') return family;
   return certificate.publicKey.asymmetricKeyType ?? 'unknown';
 }
 
