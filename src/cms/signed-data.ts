@@ -22,6 +22,14 @@ const structure = 'SignedData';
 
 const steps = { version: 0, digests: 1, content: 2, certificates: 3, crls: 4, signers: 5 };
 
+/** Types of CMS that PKCS#7 nests as they are, not in an OCTET STRING. */
+const cmsTypes: readonly string[] = [
+  oids.signedData,
+  oids.envelopedData,
+  oids.digestedData,
+  oids.encryptedData,
+];
+
 /** What is computed when a sender lists no digest algorithms but signs all the same. */
 const likelyDigests = ['sha1', 'sha256', 'sha384', 'sha512'];
 
@@ -83,7 +91,9 @@ export class SignedDataReader implements ContentReader {
 
   element(element: Element, depth: number): void {
     if (depth === 3 && this.#isObject) {
-      this.chunk(element.source.subarray(element.contentStart, element.contentEnd));
+      const octets = element.source.subarray(element.contentStart, element.contentEnd);
+      // the next layer needs the tag and length that are not signed
+      this.chunk(octets, cmsTypes.includes(this.#contentType ?? '') ? raw(element) : octets);
     } else if (depth === 2) {
       if (element.tag !== tags.oid) throw unexpected(structure, element);
       this.#contentType = oid(element);
@@ -119,12 +129,13 @@ export class SignedDataReader implements ContentReader {
     this.#digests = new ContentDigests(names, limits.signedContentKept);
   }
 
-  chunk(octets: Buffer): void {
+  /** @param given what goes on as content, where it is not what is signed */
+  chunk(octets: Buffer, given: Buffer = octets): void {
     this.#octets += octets.length;
     const most = this.#context.limits.contentOctets;
     if (this.#octets > most) throw new SealpostError('cms-limit', `more than ${most} octets of content`);
     this.#digests?.write(octets);
-    this.#sink?.write(octets);
+    this.#sink?.write(given);
   }
 
   close(depth: number): void {

@@ -3,6 +3,7 @@ import {
   children,
   type Element,
   octetString,
+  oids,
   raw,
   readElement,
   smallInteger,
@@ -112,6 +113,9 @@ function digestOf({ digests, content }: DetachedContent, info: DigestInfo): Buff
   return digests.get(info.name) ?? (content && signedOctets(content).digest(info));
 }
 
+/** RFC 5652 sections 11.1 to 11.3: MUST NOT be unsigned, where anybody could have put them. */
+const onlySigned: readonly string[] = [oids.contentType, oids.messageDigest, oids.signingTime];
+
 function check(
   signer: SignerInfo,
   attributes: SignedAttributeFacts | undefined | SealpostError,
@@ -122,6 +126,7 @@ function check(
   if (context.content === undefined) return 'content-missing';
   if (digest === undefined) return 'digest-unsupported';
   if (attributes instanceof SealpostError) return 'attributes-malformed';
+  if (signer.unsignedAttributes.some((type) => onlySigned.includes(type))) return 'attributes-malformed';
   const contentDigest = digestOf(context.content, digest);
   if (contentDigest === undefined) return 'digest-unsupported';
   if (attributes !== undefined) {
