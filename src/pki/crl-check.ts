@@ -123,9 +123,10 @@ function tryList(
   lookup: Lookup,
 ): Found | undefined {
   try {
-    if (crl.isDelta || !inForce(crl, lookup) || !crl.isUnderstood) return undefined;
+    if (crl.isDelta || !hasBegun(crl, lookup) || !crl.isUnderstood) return undefined;
     if (!covers(crl, certificate, point)) return undefined;
     if (!isSigned(crl, certificate, issuer, lookup)) return undefined;
+    if (!inForce(crl, lookup)) return revokedForGood(certificate, point, crl);
     const delta = findDelta(crl, certificate, issuer, lookup);
     const name = certificate.issuerName.canonical;
     // What the delta says goes first: (i), then (j), then (k).
@@ -143,14 +144,26 @@ function tryList(
   }
 }
 
+/**
+ * What an outdated list still proves: a revocation, unless it was a hold, can not be taken back (RFC 5280
+ * section 5.3.1). That it does not name a certificate proves nothing any more.
+ */
+function revokedForGood(certificate: Certificate, point: DistributionPoint, crl: Crl): Found | undefined {
+  const entry = crl.find(certificate.issuerName.canonical, certificate.serialNumber);
+  if (entry === undefined || entry.reason === 'certificateHold' || entry.reason === 'removeFromCRL') {
+    return undefined;
+  }
+  return { reasons: reasonsOf(point, crl.distributionPoint), entry, thisUpdate: crl.thisUpdate };
+}
+
+function hasBegun(crl: Crl, { options }: Lookup): boolean {
+  return crl.thisUpdate.getTime() <= (options.revocationAt ?? options.at).getTime() + clockSkew;
+}
+
 /** Without nextUpdate nobody can say how long a list holds; RFC 5280 section 5.1.2.5 demands it. */
-function inForce(crl: Crl, { options }: Lookup): boolean {
-  const at = options.revocationAt ?? options.at;
-  return (
-    crl.thisUpdate.getTime() <= at.getTime() + clockSkew &&
-    crl.nextUpdate !== undefined &&
-    at <= crl.nextUpdate
-  );
+function inForce(crl: Crl, lookup: Lookup): boolean {
+  const at = lookup.options.revocationAt ?? lookup.options.at;
+  return hasBegun(crl, lookup) && crl.nextUpdate !== undefined && at <= crl.nextUpdate;
 }
 
 /** (b): the issuer of the list and its scope fit the certificate and the distribution point. */
