@@ -1,4 +1,5 @@
 import { tags } from './header.ts';
+import { oidName } from './oids.ts';
 
 /** The first octets of an element of indefinite length, and what ends it (X.690 section 8.1.3.6). */
 export const endOfContents: Buffer = Buffer.from([0, 0]);
@@ -28,10 +29,21 @@ export function header(identifier: number, tag: number, length: number): Buffer 
   return Buffer.from(octets);
 }
 
-function element(identifier: number, tag: number, parts: readonly Uint8Array[]): Buffer {
+/** Octets that lie in pieces. */
+export type Pieces = readonly Uint8Array[];
+
+/**
+ * The pieces of an element, those of its content among them: for content that is too large to be copied at
+ * each level around it.
+ */
+export function enclose(identifier: number, tag: number, content: Pieces): Pieces {
   let length = 0;
-  for (const part of parts) length += part.length;
-  return Buffer.concat([header(identifier, tag, length), ...parts]);
+  for (const piece of content) length += piece.length;
+  return [header(identifier, tag, length), ...content];
+}
+
+function element(identifier: number, tag: number, content: Pieces): Buffer {
+  return Buffer.concat(enclose(identifier, tag, content));
 }
 
 export function sequence(...parts: Uint8Array[]): Buffer {
@@ -81,8 +93,19 @@ function unsignedContent(value: Uint8Array): Buffer {
     : Buffer.from(octets);
 }
 
-/** An OBJECT IDENTIFIER from its dotted form; a TypeError when that is not one. */
+const encodedOids = new Map<string, Buffer>();
+
+/** An OBJECT IDENTIFIER from its dotted form; a TypeError when that is not one. Not to be changed: it is kept. */
 export function oid(dotted: string): Buffer {
+  const known = encodedOids.get(dotted);
+  if (known !== undefined) return known;
+  const encoded = encodeOid(dotted);
+  // only those of the table, so that foreign ones can not fill the memory
+  if (oidName(dotted) !== undefined) encodedOids.set(dotted, encoded);
+  return encoded;
+}
+
+function encodeOid(dotted: string): Buffer {
   const [first, second, ...rest] = dotted.split('.').map((arc) => BigInt(arc));
   if (first === undefined || second === undefined || first > 2n || (first < 2n && second > 39n)) {
     throw new TypeError(`not an object identifier: ${dotted}`);

@@ -1,4 +1,4 @@
-import { oids } from '../asn1/index.ts';
+import { oids, tags } from '../asn1/index.ts';
 import * as der from '../asn1/writer.ts';
 import { SealpostError } from '../errors.ts';
 import type { Sink } from '../message/sink.ts';
@@ -111,14 +111,11 @@ export class EnvelopedDataWriter implements Sink {
 export function encodeEnvelopedData(content: Buffer, options: EnvelopedDataOptions): Buffer {
   const { structure, fresh, version, recipientInfos, contentType } = prepare(options);
   const cipher = createContentCipher(fresh);
-  const body = cipher.update(content);
-  const last = cipher.final();
-  const encrypted = der.implicit(0, false, body, last);
-  const info = der.sequence(contentType, fresh.algorithm, encrypted);
-  return der.sequence(
-    der.oid(structure),
-    der.explicit(0, der.sequence(version, recipientInfos, info, writeMac(cipher))),
-  );
+  const encrypted = der.enclose(0x80, 0, [cipher.update(content), cipher.final()]);
+  const sequence = (...parts: der.Pieces) => der.enclose(0x20, tags.sequence, parts);
+  const info = sequence(contentType, fresh.algorithm, ...encrypted);
+  const enveloped = sequence(version, recipientInfos, ...info, writeMac(cipher));
+  return Buffer.concat(sequence(der.oid(structure), ...der.enclose(0xa0, 0, enveloped)));
 }
 
 /** The mac of AuthEnvelopedData; nothing for EnvelopedData. */
