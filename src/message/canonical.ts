@@ -10,6 +10,9 @@ const CR = 0x0d;
  */
 export type LineEnds = 'lf' | 'cr-and-lf';
 
+const bareLf = /(?<!\r)\n/g;
+const bareLfOrCr = /(?<!\r)\n|\r(?!\n|$)/g;
+
 /** Turns bare LF (and bare CR, if so chosen) into CRLF, as a stream; other octets are untouched. */
 export class CanonicalSink implements Sink {
   readonly #output: Sink;
@@ -50,19 +53,10 @@ export class CanonicalSink implements Sink {
   /** Index of the first octet that makes a conversion necessary, or -1. A CR at the chunk's end waits. */
   #firstBare(chunk: Buffer): number {
     if (this.#convertCr && this.#afterCr && chunk[0] !== LF) return 0;
-    for (let at = chunk.indexOf(LF); at >= 0; at = chunk.indexOf(LF, at + 1)) {
-      const cr = at === 0 ? this.#afterCr : chunk[at - 1] === CR;
-      if (!cr) return this.#convertCr ? this.#firstBareCr(chunk, at) : at;
-    }
-    return this.#convertCr ? this.#firstBareCr(chunk, -1) : -1;
-  }
-
-  #firstBareCr(chunk: Buffer, other: number): number {
-    const limit = other < 0 ? chunk.length - 1 : other;
-    for (let at = chunk.indexOf(CR); at >= 0 && at < limit; at = chunk.indexOf(CR, at + 1)) {
-      if (chunk[at + 1] !== LF) return at;
-    }
-    return other;
+    // one search of a string is several times faster than an indexOf for each line
+    const search = this.#convertCr ? bareLfOrCr : bareLf;
+    search.lastIndex = this.#afterCr ? 1 : 0;
+    return search.exec(chunk.toString('latin1'))?.index ?? -1;
   }
 
   #convert(chunk: Buffer, first: number, held: boolean): void {
