@@ -169,43 +169,55 @@ export class Base64Decoder implements Sink {
 
 const LINE_OCTETS = 57;
 const LINE_WIDTH = 76;
+/** With its line end. */
+const LINE_OUT = LINE_WIDTH + 2;
 
 /** Encodes base64 in lines of 76 characters, each ended by CRLF (RFC 2045, section 6.8). */
 export class Base64Encoder implements Sink {
   readonly #output: Sink;
-  #carry: Buffer = Buffer.alloc(0);
+  /** The octets of a line that is not full yet. */
+  readonly #line: Buffer = Buffer.alloc(LINE_OCTETS);
+  #filled = 0;
 
   constructor(output: Sink) {
     this.#output = output;
   }
 
   write(chunk: Buffer): void {
-    const octets = this.#carry.length === 0 ? chunk : Buffer.concat([this.#carry, chunk]);
-    const whole = octets.length - (octets.length % LINE_OCTETS);
-    if (whole > 0) this.#output.write(encodeLines(octets, whole));
-    // a copy, because the chunk is the caller's to reuse
-    this.#carry = Buffer.from(octets.subarray(whole));
+    const first = this.#filled > 0 ? chunk.copy(this.#line, this.#filled, 0) : 0;
+    this.#filled += first;
+    if (this.#filled > 0 && this.#filled < LINE_OCTETS) return;
+    const begun = this.#filled > 0 ? 1 : 0;
+    const lines = Math.floor((chunk.length - first) / LINE_OCTETS);
+    const end = first + lines * LINE_OCTETS;
+    if (begun + lines > 0) {
+      const out = Buffer.allocUnsafe((begun + lines) * LINE_OUT);
+      encodeLines(this.#line, out.subarray(0, begun * LINE_OUT));
+      encodeLines(chunk.subarray(first, end), out.subarray(begun * LINE_OUT));
+      this.#output.write(out);
+    }
+    this.#filled = chunk.copy(this.#line, 0, end);
   }
 
   end(): void {
-    if (this.#carry.length > 0) {
-      this.#output.write(Buffer.from(`${this.#carry.toString('base64')}\r\n`, 'latin1'));
+    if (this.#filled > 0) {
+      const last = this.#line.toString('base64', 0, this.#filled);
+      this.#output.write(Buffer.from(`${last}\r\n`, 'latin1'));
     }
     this.#output.end();
   }
 }
 
-/** `length` octets (a multiple of 57) as full lines: written in one run, then spread from the last line on. */
-function encodeLines(octets: Buffer, length: number): Buffer {
-  const lines = length / LINE_OCTETS;
-  const out = Buffer.allocUnsafe(lines * (LINE_WIDTH + 2));
-  out.write(octets.toString('base64', 0, length), 'latin1');
+/** Fills `out` with full lines: written in one run, then spread from the last line on. */
+function encodeLines(octets: Buffer, out: Buffer): void {
+  const lines = out.length / LINE_OUT;
+  if (lines === 0) return;
+  out.write(octets.toString('base64'), 'latin1');
   for (let line = lines - 1; line >= 0; line--) {
     const from = line * LINE_WIDTH;
-    const to = line * (LINE_WIDTH + 2);
+    const to = line * LINE_OUT;
     if (line > 0) out.copyWithin(to, from, from + LINE_WIDTH);
     out[to + LINE_WIDTH] = CR;
     out[to + LINE_WIDTH + 1] = LF;
   }
-  return out;
 }
