@@ -1,5 +1,12 @@
 import { SealpostError } from '../errors.ts';
-import { entityInfo, type HeaderBlock, HeaderSplitter, type Sink, TeeSink } from '../message/index.ts';
+import {
+  type EntityInfo,
+  entityInfo,
+  type HeaderBlock,
+  HeaderSplitter,
+  type Sink,
+  TeeSink,
+} from '../message/index.ts';
 import { cmsLayer } from './cms-layer.ts';
 import { cmsBody, entityKind } from './kinds.ts';
 import { multipartSigned } from './multipart-signed.ts';
@@ -7,6 +14,8 @@ import type { Peeling } from './peeling.ts';
 import { mayHavePieces, pieceScanner } from './pieces.ts';
 import { hasMimeField, wrappedHeader } from './protected-headers.ts';
 import { FORM_OCTETS, formOf, Sniffer } from './sniffer.ts';
+import { isTnef } from './tnef.ts';
+import { isSmimeWinmail, smimeWinmail, WINMAIL_PROBE } from './winmail.ts';
 
 /** Takes a whole mail (RFC 5322). Errors: `mime-malformed` when it has no header field at all. */
 export function mailEntity(peeling: Peeling): Sink {
@@ -29,8 +38,17 @@ export function entityBody(peeling: Peeling, headers: HeaderBlock): Sink {
   const kind = entityKind(info);
   if (kind === 'cms') return cmsBody(info.transferEncoding, cmsLayer(peeling));
   if (kind === 'multipart-signed' && !peeling.hints.foreignMultipart) return multipartSigned(peeling, info);
+  if (!isTnef(info)) return plainEntity(peeling, headers, info);
+  return new Sniffer(WINMAIL_PROBE, (head) =>
+    isSmimeWinmail(head, info.transferEncoding)
+      ? smimeWinmail(peeling, info.transferEncoding)
+      : plainEntity(peeling, headers, info),
+  );
+}
+
+function plainEntity(peeling: Peeling, headers: HeaderBlock, info: EntityInfo): Sink {
   const content = protectedContent(peeling, headers, info.contentType.value);
-  if (peeling.isPiece || !mayHavePieces(info.contentType)) return content;
+  if (peeling.isPiece || !mayHavePieces(info)) return content;
   return new TeeSink(content, pieceScanner(peeling, headers));
 }
 
@@ -69,7 +87,7 @@ export function innerData(peeling: Peeling): Sink {
   });
 }
 
-function beginsLikeHeader(head: Buffer): boolean {
+export function beginsLikeHeader(head: Buffer): boolean {
   return /^[!-9;-~]+[ \t]*:/.test(head.toString('latin1', 0, FORM_OCTETS));
 }
 
@@ -83,7 +101,7 @@ const knownTypes = [
   ),
 ];
 
-function isKnownContentInfo(head: Buffer): boolean {
+export function isKnownContentInfo(head: Buffer): boolean {
   const length = head[1] ?? 0;
   const at = length < 0x80 ? 2 : 2 + (length & 0x7f);
   return knownTypes.some((type) => head.subarray(at, at + type.length).equals(type));

@@ -9,14 +9,18 @@ import {
   type Sink,
   transferDecoder,
 } from '../message/index.ts';
-import { entityBody } from './entity.ts';
+import { cmsLayer } from './cms-layer.ts';
+import { beginsLikeHeader, entityBody, isKnownContentInfo } from './entity.ts';
 import { entityKind } from './kinds.ts';
 import { Peeling } from './peeling.ts';
+import { FORM_OCTETS, formOf, Sniffer } from './sniffer.ts';
+import { isTnef, TnefReader } from './tnef.ts';
 import { failedVerdict, okVerdict, type Piece } from './verdict.ts';
 
 /** True for content that may have S/MIME parts below it. */
-export function mayHavePieces({ type, value }: EntityInfo['contentType']): boolean {
-  return type === 'multipart' || value === 'message/rfc822';
+export function mayHavePieces(info: EntityInfo): boolean {
+  const { type, value } = info.contentType;
+  return type === 'multipart' || value === 'message/rfc822' || isTnef(info);
 }
 
 /**
@@ -30,8 +34,11 @@ export function pieceScanner(peeling: Peeling, headers: HeaderBlock): Sink {
   function body(inner: HeaderBlock, path: string, depth: number): Sink {
     const info = entityInfo(inner);
     const { type, value, parameters } = info.contentType;
-    if (path !== '' && entityKind(info) !== 'plain') return pieceSink(peeling, inner, path);
-    if (depth >= message.depth || !mayHavePieces(info.contentType)) return new NullSink();
+    if (path !== '' && entityKind(info) !== 'plain') {
+      return pieceSink(peeling, path, value, (own) => entityBody(own, inner));
+    }
+    if (depth >= message.depth || !mayHavePieces(info)) return new NullSink();
+    if (isTnef(info)) return transferDecoder(info.transferEncoding, attachments(path === '' ? '1' : path));
     if (value === 'message/rfc822') {
       const at = path === '' ? '1' : path;
       return new HeaderSplitter((mail) => mailBody(mail, at, depth + 1), message);
@@ -51,6 +58,26 @@ export function pieceScanner(peeling: Peeling, headers: HeaderBlock): Sink {
     );
   }
 
+  /** The attachments of a winmail.dat count below it. */
+  function attachments(path: string): Sink {
+    return new TnefReader({ attachment: (number) => attachment(`${path}.${number}`) });
+  }
+
+  function attachment(path: string): Sink {
+    return new Sniffer(FORM_OCTETS, (head) => {
+      if (formOf(head) === 'der' && isKnownContentInfo(head)) {
+        return pieceSink(peeling, path, 'application/ms-tnef', cmsLayer);
+      }
+      if (!beginsLikeHeader(head)) return new NullSink();
+      // no further down: an attachment that is no S/MIME entity is nobody's piece
+      return new HeaderSplitter(
+        (part) => body(part, path, message.depth),
+        message,
+        () => new NullSink(),
+      );
+    });
+  }
+
   /** Numbers as in RFC 9051, section 6.4.5.1: the parts of a multipart count below the mail, else its body is 1. */
   function mailBody(mail: HeaderBlock, path: string, depth: number): Sink {
     const info = entityInfo(mail);
@@ -61,10 +88,14 @@ export function pieceScanner(peeling: Peeling, headers: HeaderBlock): Sink {
   return new QuietSink(body(headers, '', 0));
 }
 
-function pieceSink(peeling: Peeling, headers: HeaderBlock, path: string): Sink {
+function pieceSink(peeling: Peeling, path: string, contentType: string, open: (own: Peeling) => Sink): Sink {
   const most = peeling.limits.pieces;
   if (peeling.pieces.length > most) return new NullSink();
-  const piece = new PieceSink(peeling, headers, path, peeling.pieces.length === most);
+  const beyond = peeling.pieces.length === most;
+  const piece = new PieceSink(peeling, path, contentType, (own) => {
+    if (beyond) throw new SealpostError('mime-limit', `more than ${most} S/MIME parts in a mail`);
+    return open(own);
+  });
   peeling.pieces.push(piece);
   return piece;
 }
@@ -78,15 +109,12 @@ export class PieceSink implements Sink {
   #error: { code: SealpostError['code']; message: string } | undefined;
   #ended = false;
 
-  /** @param beyond there are more than are looked at: this one only says so */
-  constructor(outer: Peeling, headers: HeaderBlock, path: string, beyond: boolean) {
+  constructor(outer: Peeling, path: string, contentType: string, open: (own: Peeling) => Sink) {
     this.#path = path;
-    this.#contentType = entityInfo(headers).contentType.value;
+    this.#contentType = contentType;
     this.#peeling = Peeling.ofPiece(outer);
     this.#guard(() => {
-      if (beyond)
-        throw new SealpostError('mime-limit', `more than ${outer.limits.pieces} S/MIME parts in a mail`);
-      this.#stage = entityBody(this.#peeling, headers);
+      this.#stage = open(this.#peeling);
     });
   }
 
