@@ -8,6 +8,7 @@ import { stringify } from 'yaml';
 import { z } from 'zod';
 import { configSchema } from '../src/config/schema.ts';
 import { optionsOf, settingsOf, shapeOf } from '../src/config/shape.ts';
+import { type Protection, presets, protectionOf } from '../src/smime/presets.ts';
 import { examples, written } from './settings-examples.ts';
 
 type Schema = z.core.$ZodType;
@@ -127,7 +128,32 @@ export function settingsPage(): string {
   const sections = groups.map(({ name, description, below }) =>
     [`## ${name}`, description, table(below.flatMap(rows))].join('\n\n'),
   );
-  return `${[intro, table(plain.map(row)), ...sections].join('\n\n').replace(/\n{3,}/g, '\n\n')}\n`;
+  return `${[intro, table(plain.map(row)), ...sections, presetsSection()].join('\n\n').replace(/\n{3,}/g, '\n\n')}\n`;
+}
+
+/** What each preset sets, with what it is for. */
+function presetsSection(): string {
+  const names = Object.entries(presets);
+  const facts = Object.keys(presets.default.protection) as (keyof Protection)[];
+  const shown = facts.filter((fact) =>
+    names.some(([, { protection }]) => protection[fact] !== presets.default.protection[fact]),
+  );
+  return [
+    '## Presets',
+    'A partner names one as `preset`; single settings beside it override it. `sealpost encode --preset NAME` takes them too.',
+    names.map(([name, { about }]) => `- **${name}**: ${about}`).join('\n'),
+    [
+      `| preset | ${shown.map((fact) => `\`${fact}\``).join(' | ')} |`,
+      `| --- |${' --- |'.repeat(shown.length)}`,
+      ...names.map(
+        ([name, { protection }]) => `| ${name} | ${shown.map((fact) => protection[fact]).join(' | ')} |`,
+      ),
+    ].join('\n'),
+    `The same in all: ${facts
+      .filter((fact) => !shown.includes(fact))
+      .map((fact) => `\`${fact}: ${protectionOf('default')[fact]}\``)
+      .join(', ')}. \`bsi-tr-03116-4\` also allows only the curves that its text names.`,
+  ].join('\n\n');
 }
 
 // ---- config/sealpost.example.yaml

@@ -5,8 +5,9 @@ import { readSecret } from '../src/config/secrets.ts';
 import { runRole } from '../src/daemon/role.ts';
 import { SealpostError } from '../src/errors.ts';
 import { encryptionCertificates, signingIdentity } from '../src/partner/certificates.ts';
+import type { Certificate } from '../src/pki/index.ts';
 import type { JobContext, JobOutcome, OutboundJob, QueueRoom } from '../src/queue/index.ts';
-import { type EncodeOptions, encode } from '../src/smime/index.ts';
+import { type EncodeOptions, encode, protectionOf, protectWith } from '../src/smime/index.ts';
 import { createSender, type Sender, type SendResult } from '../src/smtp/send.ts';
 
 await runRole('outbound', async ({ config, queue }) => {
@@ -45,27 +46,36 @@ interface Tools {
 
 /** What the partner's entry says about protection, with the certificates in force now. */
 function encodeOptions(partner: PartnerConfig, keys: LoadedKeys, at: Date): EncodeOptions {
-  const options: EncodeOptions = {};
-  if (partner.sign !== 'none') {
-    const identity = signingIdentity(partner.name, partner.identity, keys.identities, at);
-    options.sign = {
-      identity,
-      form: partner.sign,
-      digest: partner.digest,
-      scheme: partner.signatureScheme,
-      at,
-      allowWeak: partner.allowWeak,
-    };
-  }
-  if (partner.encrypt) {
-    options.encrypt = {
-      recipients: encryptionCertificates(partner.name, keys.partners.get(partner.name) ?? [], at),
-      contentEncryption: partner.contentEncryption,
-      keyTransport: partner.keyTransport,
-      allowWeak: partner.allowWeak,
-    };
-  }
-  return options;
+  const { name, preset, allowWeak, encryptionIdentity } = partner;
+  const protection = protectionOf(preset, partner);
+  const identityOf = (each: string | undefined) => signingIdentity(name, each, keys.identities, at);
+  const signs = protection.sign !== 'none';
+  const identity = signs ? identityOf(partner.identity) : undefined;
+  const recipients = partner.encrypt ? encryptionCertificates(name, keys.partners.get(name) ?? [], at) : [];
+  return protectWith(protection, {
+    identity,
+    coSigners: signs ? partner.coSigners.map(identityOf) : [],
+    recipients,
+    encryptionCertificate: answersFor(name, encryptionIdentity, keys, at),
+    allowWeak,
+    at,
+  });
+}
+
+/** The newest certificate in force of the identity that the partner is to encrypt for. */
+function answersFor(
+  partner: string,
+  identity: string | undefined,
+  keys: LoadedKeys,
+  at: Date,
+): Certificate | undefined {
+  if (identity === undefined) return undefined;
+  const own = keys.identities.filter(({ name }) => name === identity);
+  return encryptionCertificates(
+    partner,
+    own.map(({ certificate }) => certificate),
+    at,
+  )[0];
 }
 
 async function work(job: OutboundJob, partner: PartnerConfig, tools: Tools): Promise<JobOutcome> {
@@ -80,14 +90,15 @@ async function work(job: OutboundJob, partner: PartnerConfig, tools: Tools): Pro
     throw error;
   }
   const [small] = octets;
-  const plain = () => small ?? queue.spool.open(job.octets);
+  // what is large can be read twice: parts that are 7bit already stay so under a detached signature
+  const plain = small ?? (() => queue.spool.open(job.octets));
   let failure: SealpostError | undefined;
   const result = await sender.send(
     {
       envelope: job.envelope,
       octets: async function* () {
         try {
-          yield* encode(plain(), options);
+          yield* encode(plain, options);
         } catch (error) {
           // The sender sees a broken stream; why it broke is known here only.
           if (error instanceof SealpostError) failure = error;

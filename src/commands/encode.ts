@@ -1,7 +1,24 @@
 import { Command, Option } from 'commander';
 import { freshEncryption } from '../cms/ciphers.ts';
 import { SealpostError } from '../errors.ts';
-import { type EncodeOptions, encode } from '../smime/index.ts';
+import type { Identity } from '../pki/index.ts';
+import {
+  type EncodeOptions,
+  encode,
+  type PresetName,
+  type Protection,
+  presetNames,
+  protectionOf,
+  protectWith,
+} from '../smime/index.ts';
+import {
+  compressions,
+  keyAgreementDigests,
+  keyTransports,
+  signatureDigests,
+  signatureSchemes,
+  transferEncodings,
+} from '../smime/presets.ts';
 import { OutputFile, readPieces } from './files.ts';
 import { certificatesOf, identitiesOf } from './keys.ts';
 import { collect } from './options.ts';
@@ -11,47 +28,61 @@ interface EncodeCommandOptions {
   signKey?: string;
   signCert?: string;
   passwordFile?: string;
-  signForm: 'opaque' | 'detached';
-  digest: string;
-  scheme: 'pkcs1' | 'pss';
-  contentEncryption: string;
-  keyTransport: 'pkcs1' | 'oaep-sha1' | 'oaep-sha256' | 'oaep-sha384' | 'oaep-sha512';
+  preset: PresetName;
+  signForm?: 'opaque' | 'detached';
+  digest?: Protection['digest'];
+  scheme?: Protection['signatureScheme'];
+  contentEncryption?: string;
+  keyTransport?: Protection['keyTransport'];
+  keyAgreementDigest?: NonNullable<Protection['keyAgreementDigest']>;
+  compress?: Protection['compress'];
+  tripleWrap?: boolean;
+  headerProtection?: boolean;
+  innerTransferEncoding?: Protection['innerTransferEncoding'];
+  bodyAsAttachment?: boolean;
+  signingCertificate: boolean;
   allowWeak?: boolean;
   out?: string;
 }
 
 function optionsOf(options: EncodeCommandOptions, now: Date): EncodeOptions {
-  const encoding: EncodeOptions = {};
-  if (options.signKey !== undefined) {
-    const { identities } = identitiesOf({
-      key: [options.signKey],
-      cert: options.signCert === undefined ? [] : [options.signCert],
-      ...(options.passwordFile === undefined ? {} : { passwordFile: options.passwordFile }),
-    });
-    const [identity] = identities;
-    if (identity)
-      encoding.sign = {
-        identity,
-        form: options.signForm,
-        digest: options.digest,
-        scheme: options.scheme,
-        at: now,
-        allowWeak: options.allowWeak ?? false,
-      };
-  } else if (options.signCert !== undefined) throw new SealpostError('usage', '--sign-cert needs --sign-key');
-  if (options.to !== undefined) {
-    checkCipher(options.contentEncryption);
-    encoding.encrypt = {
-      // The first certificate of a file is the recipient's; further ones are its chain.
-      recipients: options.to.flatMap((file) => certificatesOf(file).slice(0, 1)),
-      contentEncryption: options.contentEncryption,
-      keyTransport: options.keyTransport,
-      allowWeak: options.allowWeak ?? false,
-    };
-  }
-  if (!encoding.sign && !encoding.encrypt)
+  if (options.signKey === undefined && options.signCert !== undefined)
+    throw new SealpostError('usage', '--sign-cert needs --sign-key');
+  if (options.signKey === undefined && options.to === undefined)
     throw new SealpostError('usage', 'nothing to do: give --to to encrypt, --sign-key to sign, or both');
+  const protection = protectionOf(options.preset, {
+    sign: options.signForm,
+    digest: options.digest,
+    signatureScheme: options.scheme,
+    keyTransport: options.keyTransport,
+    keyAgreementDigest: options.keyAgreementDigest,
+    compress: options.compress,
+    tripleWrap: options.tripleWrap,
+    headerProtection: options.headerProtection,
+    innerTransferEncoding: options.innerTransferEncoding,
+    bodyAsAttachment: options.bodyAsAttachment,
+    addSigningCertificate: options.signingCertificate ? undefined : false,
+  });
+  if (options.contentEncryption !== undefined) checkCipher(options.contentEncryption);
+  const encoding = protectWith(protection, {
+    identity: options.signKey === undefined ? undefined : signerOf(options.signKey, options),
+    // The first certificate of a file is the recipient's; further ones are its chain.
+    recipients: (options.to ?? []).flatMap((file) => certificatesOf(file).slice(0, 1)),
+    allowWeak: options.allowWeak,
+    at: now,
+  });
+  if (encoding.encrypt !== undefined && options.contentEncryption !== undefined)
+    encoding.encrypt = { ...encoding.encrypt, contentEncryption: options.contentEncryption };
   return encoding;
+}
+
+function signerOf(key: string, { signCert, passwordFile }: EncodeCommandOptions): Identity | undefined {
+  const { identities } = identitiesOf({
+    key: [key],
+    cert: signCert === undefined ? [] : [signCert],
+    ...(passwordFile === undefined ? {} : { passwordFile }),
+  });
+  return identities[0];
 }
 
 /** An unknown name is a wrong call; whether a weak one is allowed shows later. */
@@ -74,8 +105,10 @@ async function* encoded(file: string, options: EncodeCommandOptions): AsyncGener
       yield piece;
     }
   }
+  // a file can be read twice, standard input can not
+  const message = file === '-' ? counted() : counted;
   try {
-    yield* encode(counted(), optionsOf(options, new Date()));
+    yield* encode(message, optionsOf(options, new Date()));
   } catch (error) {
     if (error instanceof SealpostError && error.code === 'encode-policy')
       throw new SealpostError(error.code, error.message, {
@@ -113,24 +146,35 @@ export function encodeCommand(): Command {
     .option('--sign-cert <file>', 'certificate of that key')
     .option('--password-file <file>', 'file with the password of the key; or set SEALPOST_PASSWORD')
     .addOption(
-      new Option('--sign-form <form>', 'signature inside the CMS object, or multipart/signed')
-        .choices(['opaque', 'detached'])
-        .default('opaque'),
+      new Option('--preset <name>', 'how to protect; the options below override it')
+        .choices(presetNames)
+        .default('default'),
     )
     .addOption(
-      new Option('--digest <name>', 'digest of the signature')
-        .choices(['sha1', 'sha256', 'sha384', 'sha512'])
-        .default('sha256'),
+      new Option('--sign-form <form>', 'signature inside the CMS object, or multipart/signed').choices([
+        'opaque',
+        'detached',
+      ]),
     )
+    .addOption(new Option('--digest <name>', 'digest of the signature').choices(signatureDigests))
+    .addOption(new Option('--scheme <name>', 'RSA signature scheme').choices(signatureSchemes))
+    .option('--no-signing-certificate', 'send no certificates along')
+    .option('--content-encryption <name>', 'such as aes-256-cbc, aes-256-gcm, des-ede3-cbc')
+    .addOption(new Option('--key-transport <name>', 'for RSA keys').choices(keyTransports))
     .addOption(
-      new Option('--scheme <name>', 'RSA signature scheme').choices(['pkcs1', 'pss']).default('pkcs1'),
+      new Option('--key-agreement-digest <name>', 'for EC, X25519 and X448 keys').choices(
+        keyAgreementDigests,
+      ),
     )
-    .option('--content-encryption <name>', 'such as aes-256-cbc, aes-128-cbc, des-ede3-cbc', 'aes-256-cbc')
+    .addOption(new Option('--compress <when>', 'compress below or above the signature').choices(compressions))
+    .option('--triple-wrap', 'sign what is signed and encrypted once more')
+    .option('--header-protection', 'protect the header fields too (RFC 9788)')
     .addOption(
-      new Option('--key-transport <name>', 'RSA key transport')
-        .choices(['pkcs1', 'oaep-sha1', 'oaep-sha256', 'oaep-sha384', 'oaep-sha512'])
-        .default('pkcs1'),
+      new Option('--inner-transfer-encoding <name>', 'of CMS objects inside others').choices(
+        transferEncodings,
+      ),
     )
+    .option('--body-as-attachment', 'mark a body that is one part as an attachment')
     .option('--allow-weak', 'allow DES, RC2 and signatures with SHA-1')
     .option('--out <file>', 'where the mail goes; default: standard output')
     .action(encodeFile);

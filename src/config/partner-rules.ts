@@ -1,3 +1,4 @@
+import { protectionOf } from '../smime/presets.ts';
 import { parseAddressEntry } from './addresses.ts';
 import { isLoopback } from './hosts.ts';
 import { checkAddresses, knownNames } from './mailbox-rules.ts';
@@ -19,7 +20,9 @@ export function checkPartners({ partners, identities }: Config, report: Report):
 }
 
 function checkProtection(partner: PartnerConfig, at: SettingPath, known: readonly string[], report: Report) {
-  const { encrypt, sign, identity, certificates, contentEncryption, digest, allowWeak } = partner;
+  const { encrypt, identity, certificates, allowWeak, preset, coSigners, encryptionIdentity } = partner;
+  const { sign, contentEncryption, digest, tripleWrap } = protectionOf(preset, partner);
+  const by = (name: 'contentEncryption' | 'digest') => (partner[name] === undefined ? 'preset' : name);
   if (encrypt && certificates.length === 0)
     report(at, 'has no certificates to encrypt with', {
       hint: "write certificates with the partner's certificate, or encrypt: false",
@@ -28,17 +31,26 @@ function checkProtection(partner: PartnerConfig, at: SettingPath, known: readonl
     report(at, 'has no identity that signs', {
       hint: `write identity, or sign: none; ${knownNames(known)}`,
     });
-  if (identity !== undefined && !known.includes(identity))
-    report([...at, 'identity'], `there is no identity ${identity}`, { hint: knownNames(known) });
+  for (const [name, value] of Object.entries({ identity, encryptionIdentity }))
+    if (value !== undefined && !known.includes(value))
+      report([...at, name], `there is no identity ${value}`, { hint: knownNames(known) });
+  coSigners.forEach((value, index) => {
+    if (!known.includes(value))
+      report([...at, 'coSigners', index], `there is no identity ${value}`, { hint: knownNames(known) });
+  });
   if (!encrypt && sign === 'none')
     report(at, 'mail to it is neither encrypted nor signed', { severity: 'warning' });
+  if (tripleWrap && (!encrypt || sign === 'none'))
+    report([...at, 'tripleWrap'], 'does nothing where mail is not both signed and encrypted', {
+      severity: 'warning',
+    });
   if (encrypt && !allowWeak && /^(des-cbc|rc2-)/.test(contentEncryption))
-    report([...at, 'contentEncryption'], `${contentEncryption} can be broken by anyone`, {
+    report([...at, by('contentEncryption')], `${contentEncryption} can be broken by anyone`, {
       hint: 'write aes-256-cbc; where the partner reads nothing better, allowWeak: true',
     });
   if (sign !== 'none' && !allowWeak && digest === 'sha1')
-    report([...at, 'digest'], 'sha1 no longer protects a signature', {
-      hint: 'write sha256; where the partner reads nothing better, allowWeak: true',
+    report([...at, by('digest')], 'sha1 no longer protects a signature', {
+      hint: 'write digest: sha256; where the partner reads nothing better, allowWeak: true',
     });
 }
 
