@@ -12,17 +12,18 @@ export class OutputError extends Error {
 /** Passes the content on to the caller's sink and notes what it was. */
 export class ContentSink implements Sink {
   readonly #output: Sink;
-  readonly #hash: Hash = createHash('sha256');
+  readonly #hash: Hash | undefined;
   #octets = 0;
   contentType: string | null = null;
 
-  constructor(output: Sink) {
+  constructor(output: Sink, digest: boolean) {
     this.#output = output;
+    this.#hash = digest ? createHash('sha256') : undefined;
   }
 
   write(chunk: Buffer): void {
     this.#octets += chunk.length;
-    this.#hash.update(chunk);
+    this.#hash?.update(chunk);
     try {
       this.#output.write(chunk);
     } catch (error) {
@@ -39,6 +40,7 @@ export class ContentSink implements Sink {
     } catch (error) {
       throw new OutputError(error);
     }
-    return { contentType: this.contentType, octets: this.#octets, sha256: this.#hash.digest('hex') };
+    const sha256 = this.#hash?.digest('hex') ?? null;
+    return { contentType: this.contentType, octets: this.#octets, sha256 };
   }
 }

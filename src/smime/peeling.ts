@@ -55,6 +55,7 @@ export class Peeling {
       aeadInEnvelopedData: boolean;
       hints: Hints;
       reopenable: boolean;
+      contentDigest?: boolean;
       isPiece?: boolean;
     },
   ) {
@@ -66,7 +67,7 @@ export class Peeling {
     this.hints = options.hints;
     this.reopenable = options.reopenable;
     this.isPiece = options.isPiece ?? false;
-    this.content = new ContentSink(output);
+    this.content = new ContentSink(output, options.contentDigest ?? true);
   }
 
   /** The state for an S/MIME part below the content: with the same keys and limits, and nothing else in common. */

@@ -166,7 +166,7 @@ const contentSchema = z
   .strictObject({
     contentType: z.string().nullable().describe('of the innermost entity; null when it has no MIME header'),
     octets: z.number(),
-    sha256: hex,
+    sha256: hex.nullable().describe('of these octets; null where the caller wanted none'),
   })
   .nullable()
   .describe('what was decoded, exactly as it was protected; null on failure, or when there is none');
