@@ -4,6 +4,7 @@ export { type CertificateIdentifier, describeIdentifier } from './certificate-id
 export { CmsReader } from './cms-reader.ts';
 export { CompressedDataWriter } from './compressed-data-writer.ts';
 export { ContentDigests } from './content-digests.ts';
+export { decryptFailed } from './content-key.ts';
 export type { CmsHandlers, CmsOptions, DetachedContent } from './content-reader.ts';
 export {
   type EnvelopedDataOptions,

@@ -1,6 +1,13 @@
 import { oids } from '../asn1/index.ts';
 import { oid } from '../asn1/writer.ts';
-import { type CmsHead, type CmsOptions, CmsReader, type CmsTail, type SignedTail } from '../cms/index.ts';
+import {
+  type CmsHead,
+  type CmsOptions,
+  CmsReader,
+  type CmsTail,
+  decryptFailed,
+  type SignedTail,
+} from '../cms/index.ts';
 import { SealpostError } from '../errors.ts';
 import { NullSink, type Sink } from '../message/index.ts';
 import { OutputError } from './content.ts';
@@ -74,7 +81,7 @@ class CmsLayer implements Sink {
       case 'encrypted-data':
         this.#aead = head.encryption.aead;
         this.#peeling.enter(encryptionLayer(head, identities));
-        return new DecryptedSink(inner(this.#peeling, head.contentType));
+        return new DecryptedSink(inner(this.#peeling, head.contentType), this.#aead);
       case 'signed-data': {
         const { digestAlgorithms } = head;
         this.#peeling.enter({
@@ -173,17 +180,24 @@ function nested(peeling: Peeling, contentType: string): Sink {
   });
 }
 
+/** Faults that garbage can not have: they need a whole layer that can be read. */
+const notOfGarbage: readonly string[] = ['decrypt-no-key', 'decrypt-policy', 'layer-limit'];
+
 /**
  * Holds a fault of what is inside back until the decryption has ended: had the key been wrong, the fault
- * would be one of the noise, and must look like every other failure of decryption (threats S3).
+ * would be one of the noise, and must look like every other failure of decryption (threats S3). Without an
+ * authenticating cipher a good end shows nothing: one wrong key in 256 gives a padding that passes. So what can not
+ * be read inside is a failure of decryption too.
  */
 class DecryptedSink implements Sink {
   readonly #inner: Sink;
+  readonly #aead: boolean;
   #fault: unknown;
   #faulty = false;
 
-  constructor(inside: Sink) {
+  constructor(inside: Sink, aead: boolean) {
     this.#inner = inside;
+    this.#aead = aead;
   }
 
   write(chunk: Buffer): void {
@@ -192,7 +206,12 @@ class DecryptedSink implements Sink {
 
   end(): void {
     if (!this.#faulty) this.#try(() => this.#inner.end());
-    if (this.#faulty) throw this.#fault;
+    if (this.#faulty) throw this.#outward(this.#fault);
+  }
+
+  #outward(fault: unknown): unknown {
+    if (this.#aead || !(fault instanceof SealpostError) || notOfGarbage.includes(fault.code)) return fault;
+    return decryptFailed(fault);
   }
 
   #try(step: () => void): void {
