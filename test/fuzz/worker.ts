@@ -1,0 +1,90 @@
+import { createHash } from 'node:crypto';
+import { closeSync, ftruncateSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { readCorpus, regressions } from './corpus.ts';
+import { Coverage } from './coverage.ts';
+import { mutate, script } from './mutate.ts';
+import { check, Finding, mostMemory } from './target.ts';
+
+/**
+ * Fuzzes until its time is over and tells the parent how it goes. The input at hand lies in the file
+ * `current`, so that the parent can keep it when this process hangs or runs out of memory.
+ */
+const [, , current = '', minutes = '1', firstSeed = '1'] = process.argv;
+const until = Date.now() + Number(minutes) * 60_000;
+const batchSize = 200;
+const mostInputs = 3000;
+
+const file = openSync(current, 'w');
+const inputs = readCorpus();
+const coverage = new Coverage();
+const known = new Set<string>();
+let runs = 0;
+let findings = 0;
+let slowest = 0;
+const codes = new Map<string, number>();
+
+function run(octets: Buffer): void {
+  ftruncateSync(file, 0);
+  writeSync(file, octets, 0, octets.length, 0);
+  runs++;
+  const start = performance.now();
+  try {
+    const { verdict } = check(octets);
+    const code = verdict.error?.code ?? 'ok';
+    codes.set(code, (codes.get(code) ?? 0) + 1);
+  } catch (error) {
+    if (!(error instanceof Finding)) throw error;
+    keep(octets, error.message);
+  }
+  slowest = Math.max(slowest, performance.now() - start);
+}
+
+/** One file for each kind of finding: where it was thrown, or what it says. */
+function keep(octets: Buffer, message: string): void {
+  findings++;
+  const kind = message
+    .split('\n')
+    .slice(0, 2)
+    .join(' ')
+    .replace(/\d+ ms/, '');
+  if (known.has(kind)) return;
+  known.add(kind);
+  const name = createHash('sha256').update(octets).digest('hex').slice(0, 16);
+  writeFileSync(join(regressions, name), octets);
+  process.send?.({ finding: name, message });
+}
+
+for (const octets of inputs) run(octets);
+coverage.news();
+const fromCorpus = coverage.blocks;
+let memory = 0;
+for (let seed = Number(firstSeed); Date.now() < until; seed++) {
+  const batch = fc.sample(script, { seed, numRuns: batchSize }).map((each) => mutate(each, inputs));
+  for (const octets of batch) run(octets);
+  // which of them brought something new is found by running them once more, which is rare
+  if (coverage.news() > 0 && inputs.length < mostInputs)
+    inputs.push(...batch.filter((_, index) => index % 20 === seed % 20));
+  memory = Math.max(memory, process.memoryUsage.rss());
+  if (memory > mostMemory) {
+    keep(batch.at(-1) ?? Buffer.alloc(0), `memory: ${memory}`);
+    break;
+  }
+  if (seed % 25 === 0) report();
+}
+report();
+closeSync(file);
+process.disconnect?.();
+
+function report(): void {
+  process.send?.({
+    runs,
+    findings,
+    slowest: Math.round(slowest),
+    memory: Math.round(memory / 1024 / 1024),
+    inputs: inputs.length,
+    blocks: [fromCorpus, coverage.blocks],
+    codes: Object.fromEntries(codes),
+  });
+}
