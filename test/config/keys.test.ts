@@ -133,7 +133,7 @@ mailboxes:
     ],
     [
       'certificate: own.pem, key: encrypted.key, password: { file: wrong }',
-      'key: DIR/encrypted.key: the password does not open the private key (write password: {file: PATH} or {env: NAME} of this identity, and check it)',
+      'key: DIR/encrypted.key: the password does not open the private key (where the password is right, the file is encrypted in a way that is not supported)',
     ],
     [
       'certificate: own.pem, key: encrypted.key',
