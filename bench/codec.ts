@@ -1,199 +1,228 @@
 /**
- * The codec against OpenSSL and against the raw limits of this machine, in one run. Each figure is the median of
- * rounds that alternate between the contestants, so that a drift of the machine meets all of them.
+ * The codec against other implementations and against the raw limits of this machine, in one run. Each
+ * figure is the median of rounds that alternate between the contestants, so that a drift of the machine
+ * meets all of them.
  *
- *   npm run bench                    everything
- *   node bench/codec.ts --quick      one short round
+ *   npm run bench                                  everything
+ *   node bench/codec.ts --quick                    one short round
+ *   node bench/codec.ts --only 'decode 10 KB'      the rows and tables whose names match (a regular expression)
+ *   node bench/codec.ts --rounds 5 --seconds 2
  */
-import { execFileSync, spawnSync } from 'node:child_process';
-import { join } from 'node:path';
+import { spawnSync } from 'node:child_process';
+import { availableParallelism, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { makeMaterial, type SizeName } from './material.ts';
-import { cipherRate, privateOperations } from './raw.ts';
-import { figure, printTable, progress } from './table.ts';
+import { bouncyCastle } from './peers/bouncy-castle.ts';
+import { nodeForge, pkijs } from './peers/javascript.ts';
+import { opensslCms, opensslCommands, opensslInProcess } from './peers/openssl.ts';
+import { Parties } from './peers/parties.ts';
+import { runWorker, sealpost } from './peers/sealpost.ts';
+import { type Contestant, ciphers, type Rate, type Row, type Task } from './peers/types.ts';
+import { againstRaw, cipherRate, privateOperations } from './raw.ts';
+import { figure, median, printTable, progress } from './table.ts';
 
-const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false } } });
-const rounds = values.quick ? 1 : 3;
-const seconds = values.quick ? 0.5 : 2;
-const material = makeMaterial();
-const { key, cert } = material;
+const { values } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string', default: '' },
+    rounds: { type: 'string' },
+    seconds: { type: 'string' },
+  },
+});
+const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
+const seconds = Number(values.seconds ?? (values.quick ? 0.4 : 1.5));
+const only = new RegExp(values.only, 'i');
+const titles = {
+  decode: 'Decode EnvelopedData, messages a second',
+  encode: 'Sign with RSA-2048 and encrypt, messages a second',
+};
 
-const ciphers = [
-  { name: 'AES-256', flag: '-aes256', ours: 'aes-256-cbc', openssl: 'aes-256-cbc' },
-  { name: '3DES', flag: '-des3', ours: 'des-ede3-cbc', openssl: 'des-ede3-cbc' },
-] as const;
-type Cipher = (typeof ciphers)[number];
-
-function median(numbers: number[]): number {
-  const sorted = numbers.filter(Number.isFinite).sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+function rowsOf(task: Task): Row[] {
+  const rows: Row[] = [];
+  for (const size of ['10 KB', '1 MB', '25 MB'] as const) {
+    for (const cipher of [ciphers.aes, ciphers.gcm, ciphers.des3])
+      rows.push({ task, size, cipher, recipient: 'rsa-2048' });
+  }
+  for (const recipient of ['dh-x942', 'ec-p256'] as const)
+    rows.push({ task, size: '10 KB', cipher: ciphers.aes, recipient });
+  for (const cipher of [ciphers.rc2, ciphers.des])
+    rows.push({ task, size: '1 MB', cipher, recipient: 'rsa-2048' });
+  return rows.filter((row) => only.test(`${task} ${labelOf(row)}`));
 }
 
-/** OpenSSL in process: compiled here, where there is a compiler and its headers. */
-function compileLoop(): string | undefined {
-  const program = join(material.folder, 'openssl-loop');
-  const source = join(import.meta.dirname, 'peers', 'openssl-loop.c');
-  const { status } = spawnSync('cc', ['-O2', '-o', program, source, '-lcrypto'], { stdio: 'ignore' });
-  return status === 0 ? program : undefined;
+function labelOf({ size, cipher, recipient }: Row): string {
+  const key = { 'rsa-2048': 'RSA-2048', 'dh-x942': 'DH (X9.42) 2048', 'ec-p256': 'P-256' }[recipient];
+  return `${size} ${key} ${cipher.name}`;
 }
 
-const loop = compileLoop();
-
-function inProcess(what: 'decrypt' | 'signencrypt', file: string, cipher: Cipher): number {
-  if (loop === undefined) return Number.NaN;
-  return Number(
-    execFileSync(loop, [what, key, cert, file, String(seconds), cipher.openssl], { encoding: 'utf8' }),
-  );
+async function attempt(contestant: Contestant, row: Row): Promise<Rate | undefined> {
+  try {
+    const found = await contestant.run(row, seconds);
+    return found !== undefined && Number.isFinite(found.rate) ? found : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
-function ours(what: 'decode' | 'encode', file: string, cipher: Cipher): { rate: number; peakMb: number } {
-  const worker = join(import.meta.dirname, 'codec-worker.ts');
-  const args = ['--openssl-legacy-provider', worker, what, key, cert, file, String(seconds), cipher.ours];
-  return JSON.parse(
-    execFileSync(process.execPath, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }),
-  );
-}
-
-/** `openssl cms`, a process for each message. */
-function opensslCommand(args: string[]): number {
-  const start = performance.now();
-  let count = 0;
-  do {
-    execFileSync('openssl', args, { stdio: 'ignore' });
-    count += 1;
-  } while (performance.now() - start < seconds * 1000);
-  return (count * 1000) / (performance.now() - start);
-}
-
-function opensslSignEncrypt(content: string, cipher: Cipher): number {
-  const middle = join(material.folder, 'signed.eml');
-  const out = join(material.folder, 'sealed.eml');
-  const start = performance.now();
-  let count = 0;
-  do {
-    execFileSync(
-      'openssl',
-      [
-        'cms',
-        '-sign',
-        '-nodetach',
-        '-binary',
-        '-stream',
-        '-in',
-        content,
-        '-signer',
-        cert,
-        '-inkey',
-        key,
-        '-out',
-        middle,
-      ],
-      { stdio: 'ignore' },
-    );
-    execFileSync(
-      'openssl',
-      ['cms', '-encrypt', '-binary', '-stream', '-in', middle, cipher.flag, '-out', out, cert],
-      { stdio: 'ignore' },
-    );
-    count += 1;
-  } while (performance.now() - start < seconds * 1000);
-  return (count * 1000) / (performance.now() - start);
-}
-
-interface Row {
-  sealpost: number;
-  inProcess: number;
-  command: number;
-  peakMb: number;
-}
-
-function measure(what: 'decode' | 'encode', size: SizeName, cipher: Cipher): Row {
-  const found = { sealpost: [] as number[], inProcess: [] as number[], command: [] as number[], peakMb: 0 };
-  const encrypted = what === 'decode' ? material.encrypted(size, cipher.flag) : '';
-  const content = material.content(size);
+/** Rates by contestant. Who could not do it once is not asked again. */
+async function measure(row: Row, contestants: readonly Contestant[]): Promise<Rate[][]> {
+  const found = contestants.map((): Rate[] => []);
   for (let round = 0; round < rounds; round++) {
-    progress(`${what} ${size} ${cipher.name}, round ${round + 1}`);
-    const own = ours(what, what === 'decode' ? encrypted : content, cipher);
-    found.sealpost.push(own.rate);
-    found.peakMb = Math.max(found.peakMb, own.peakMb);
-    if (what === 'decode') {
-      found.inProcess.push(inProcess('decrypt', encrypted, cipher));
-      found.command.push(
-        opensslCommand([
-          'cms',
-          '-decrypt',
-          '-in',
-          encrypted,
-          '-recip',
-          cert,
-          '-inkey',
-          key,
-          '-out',
-          '/dev/null',
-        ]),
-      );
-    } else {
-      found.inProcess.push(inProcess('signencrypt', content, cipher));
-      found.command.push(opensslSignEncrypt(content, cipher));
+    for (const [index, contestant] of contestants.entries()) {
+      const list = found[index] ?? [];
+      if (list.length < round) continue;
+      progress(`${row.task} ${labelOf(row)}, round ${round + 1}, ${contestant.name}`);
+      const rate = await attempt(contestant, row);
+      if (rate !== undefined) list.push(rate);
     }
   }
-  return {
-    sealpost: median(found.sealpost),
-    inProcess: median(found.inProcess),
-    command: median(found.command),
-    peakMb: found.peakMb,
-  };
+  return found;
 }
 
-const head = [
-  '',
-  'Sealpost',
-  'openssl in process',
-  'openssl cms',
-  'against in process',
-  'against openssl cms',
-  'peak MB',
-];
-
-function cells(label: string, row: Row): string[] {
-  return [
-    label,
-    figure(row.sealpost),
-    figure(row.inProcess),
-    figure(row.command),
-    figure(row.sealpost / row.inProcess),
-    figure(row.sealpost / row.command),
-    figure(row.peakMb),
-  ];
+async function compare(task: Task, contestants: readonly Contestant[]): Promise<void> {
+  const rows = rowsOf(task);
+  if (rows.length === 0) return;
+  const [, ...others] = contestants;
+  const ratios = others.map(({ name }) => `/ ${name}`);
+  const byCpu = 'openssl in process, processor time';
+  const lines: string[][] = [];
+  for (const row of rows) {
+    const found = await measure(row, contestants);
+    const rates = found.map((list) => median(list.map(({ rate }) => rate)));
+    const [own = Number.NaN, ...theirs] = rates;
+    const cpu = found.map((list) => median(list.map(({ cpuRate }) => cpuRate ?? Number.NaN)));
+    const inProcess = contestants.findIndex(({ name }) => name === 'openssl in process');
+    const cells = [
+      ...rates,
+      ...theirs.map((rate) => own / rate),
+      (cpu[0] ?? Number.NaN) / (cpu[inProcess] ?? Number.NaN),
+    ];
+    lines.push([labelOf(row), ...cells.map(figure)]);
+  }
+  printTable(titles[task], ['', ...contestants.map(({ name }) => name), ...ratios, `/ ${byCpu}`], lines);
 }
 
-try {
-  const raw = Array.from({ length: rounds }, () => privateOperations(key, seconds));
+const encrypted: Row = { task: 'decode', size: '10 KB', cipher: ciphers.aes, recipient: 'rsa-2048' };
+
+/** How near decoding comes to the private key alone: blocks of both, alternating in one process. */
+function rawLimits(parties: Parties): void {
+  if (!only.test('raw limits')) return;
+  const { keyFile, certFile } = parties.signer;
+  const operations = median(Array.from({ length: rounds }, () => privateOperations(keyFile, seconds / 2)));
   const aes = cipherRate('aes-256-cbc', seconds / 2);
   const des = cipherRate('des-ede3-cbc', seconds / 2);
+  const near = againstRaw(keyFile, certFile, parties.input(encrypted), rounds * 8);
   printTable(
     'Raw limits of this machine, one core',
-    ['RSA-2048 private, operations a second', 'AES-256-CBC decrypt, MB/s', 'encrypt', '3DES decrypt, MB/s'],
-    [[figure(median(raw)), figure(aes.decrypt), figure(aes.encrypt), figure(des.decrypt)]],
+    [
+      'RSA-2048 private, a second',
+      'AES-256-CBC decrypt, MB/s',
+      'encrypt',
+      '3DES decrypt, MB/s',
+      'decode of 10 KB / RSA private',
+      'by processor time',
+    ],
+    [[operations, aes.decrypt, aes.encrypt, des.decrypt, near.wall, near.cpu].map(figure)],
   );
-  for (const what of ['decode', 'encode'] as const) {
-    const rows: string[][] = [];
-    for (const size of ['10 KB', '1 MB', '25 MB'] as const)
-      for (const cipher of ciphers) rows.push(cells(`${size} ${cipher.name}`, measure(what, size, cipher)));
-    printTable(
-      what === 'decode' ? 'Decode EnvelopedData, messages a second' : 'Sign and encrypt, messages a second',
-      head,
-      rows,
-    );
+}
+
+async function twoProcesses(parties: Parties): Promise<void> {
+  if (!only.test('two processes')) return;
+  const run = async () => (await runWorker(parties, encrypted, parties.input(encrypted), seconds)).rate;
+  const one: number[] = [];
+  const two: number[] = [];
+  for (let round = 0; round < rounds + 2; round++) {
+    progress(`two processes, round ${round + 1}`);
+    one.push(await run());
+    const [first, second] = await Promise.all([run(), run()]);
+    two.push(first + second);
   }
-  const [first] = ciphers;
-  const memory = (['1 MB', '25 MB', '100 MB'] as const).map((size) => [
-    size,
-    figure(ours('decode', material.encrypted(size, first.flag), first).peakMb),
-    figure(ours('encode', material.content(size), first).peakMb),
-  ]);
-  printTable(`Peak memory, ${first.name}, streamed`, ['', 'decode, MB', 'sign and encrypt, MB'], memory);
+  const cells = [
+    median(one),
+    median(two),
+    median(two.map((rate, index) => rate / (one[index] ?? Number.NaN))),
+  ];
+  printTable('Decode 10 KB, messages a second', ['one process', 'two', 'two / one'], [cells.map(figure)]);
+}
+
+async function digests(parties: Parties): Promise<void> {
+  if (!only.test('digest')) return;
+  const rows: string[][] = [];
+  for (const size of ['10 KB', '25 MB'] as const) {
+    const row = { ...encrypted, size };
+    const without = await runWorker(parties, row, parties.input(row), seconds);
+    const withDigest = await runWorker(parties, row, parties.input(row), seconds, ['--digest']);
+    rows.push([size, ...[without.rate, withDigest.rate].map(figure)]);
+  }
+  printTable(
+    "Decode with the content's SHA-256 in the verdict, messages a second",
+    ['', 'without', 'with'],
+    rows,
+  );
+}
+
+/** Peak memory of one command, where GNU time is installed. */
+function commandPeak(args: string[]): number {
+  const { stderr, status } = spawnSync('/usr/bin/time', ['-f', '%M', 'openssl', ...args], {
+    encoding: 'utf8',
+  });
+  return status === 0 ? Number(stderr.trim().split('\n').at(-1)) / 1024 : Number.NaN;
+}
+
+async function memory(parties: Parties): Promise<void> {
+  if (!only.test('peak memory')) return;
+  const sizes: SizeName[] = ['1 MB', '25 MB', '100 MB'];
+  const rows: string[][] = [];
+  for (const size of sizes) {
+    progress(`peak memory, ${size}`);
+    const cells: number[] = [];
+    for (const task of ['decode', 'encode'] as const) {
+      const row = { ...encrypted, task, size };
+      cells.push((await runWorker(parties, row, parties.input(row), 0)).peakMb);
+      cells.push(Math.max(...opensslCommands(parties, row).map(commandPeak)));
+    }
+    rows.push([size, ...cells.map(figure)]);
+  }
+  const head = ['', 'decode, MB', 'openssl cms', 'sign and encrypt, MB', 'openssl cms'];
+  printTable('Peak memory, AES-256-CBC, streamed', head, rows);
+}
+
+const material = makeMaterial();
+const started: Contestant[] = [];
+try {
+  const parties = await Parties.make(material);
+  const possible = [
+    sealpost(parties),
+    opensslInProcess(parties),
+    opensslCms(parties),
+    await bouncyCastle(parties),
+    pkijs(parties),
+    nodeForge(parties),
+  ];
+  started.push(...possible.filter((each) => each !== undefined));
+  const names = started.map(({ name }) => name);
+  if (!names.includes('Bouncy Castle'))
+    process.stdout.write('java, javac or libbcmail-java is not installed\n');
+  if (!names.includes('openssl in process'))
+    process.stdout.write('no C compiler, or no headers of OpenSSL\n');
+  const load = () =>
+    loadavg()
+      .map((value) => value.toFixed(1))
+      .join(', ');
+  process.stdout.write(
+    `${rounds} rounds of ${seconds} s; ${availableParallelism()} cores; load ${load()} at the start\n`,
+  );
+  rawLimits(parties);
+  await compare('decode', started);
+  await compare('encode', started);
+  await twoProcesses(parties);
+  await digests(parties);
+  await memory(parties);
+  process.stdout.write(
+    `\nBouncy Castle, pkijs and node-forge work on bare DER, without MIME. Load ${load()} at the end.\n`,
+  );
 } finally {
   progress('');
+  for (const { close } of started) await close?.();
   material.remove();
 }

@@ -19,8 +19,8 @@ export interface Material {
   cert: string;
   /** A file of base64 text of that size: what a business document looks like to a cipher. */
   content(size: SizeName): string;
-  /** A mail, encrypted by openssl with the given cipher flag (such as -aes256). */
-  encrypted(size: SizeName, cipher: string): string;
+  /** A mail, encrypted by openssl with the given cipher flag (such as -aes256), for `cert` unless given. */
+  encrypted(size: SizeName, cipher: string, recipient?: { name: string; cert: string }): string;
   remove(): void;
 }
 
@@ -28,25 +28,14 @@ export function openssl(args: string[]): Buffer {
   return execFileSync('openssl', args, { stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 1024 ** 3 });
 }
 
+const providers = ['-provider', 'legacy', '-provider', 'default'];
+
 export function makeMaterial(): Material {
   const folder = mkdtempSync(join(tmpdir(), 'sealpost-bench-'));
   const key = join(folder, 'key.pem');
   const cert = join(folder, 'cert.pem');
-  openssl([
-    'req',
-    '-x509',
-    '-newkey',
-    'rsa:2048',
-    '-nodes',
-    '-keyout',
-    key,
-    '-out',
-    cert,
-    '-days',
-    '30',
-    '-subj',
-    '/CN=bench',
-  ]);
+  const files = ['-nodes', '-keyout', key, '-out', cert];
+  openssl(['req', '-x509', '-newkey', 'rsa:2048', ...files, '-days', '30', '-subj', '/CN=bench']);
   const content = (size: SizeName) => {
     const file = join(folder, `content-${sizes[size]}`);
     if (!existsSync(file)) {
@@ -63,24 +52,10 @@ export function makeMaterial(): Material {
     key,
     cert,
     content,
-    encrypted(size, cipher) {
-      const file = join(folder, `mail-${sizes[size]}${cipher}.eml`);
-      if (!existsSync(file))
-        openssl([
-          'cms',
-          '-encrypt',
-          '-binary',
-          '-in',
-          content(size),
-          cipher,
-          '-out',
-          file,
-          '-provider',
-          'legacy',
-          '-provider',
-          'default',
-          cert,
-        ]);
+    encrypted(size, cipher, recipient = { name: '', cert }) {
+      const file = join(folder, `mail-${sizes[size]}${cipher}${recipient.name}.eml`);
+      const into = ['-in', content(size), '-out', file, ...providers, recipient.cert];
+      if (!existsSync(file)) openssl(['cms', '-encrypt', '-binary', cipher, ...into]);
       return file;
     },
     remove: () => rmSync(folder, { recursive: true, force: true }),

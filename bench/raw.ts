@@ -9,6 +9,9 @@ import {
   randomBytes,
 } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { createIdentity, readCertificates, readPrivateKey } from '../src/pki/index.ts';
+import { decodeSync } from '../src/smime/index.ts';
+import { median } from './table.ts';
 
 export function perSecond(seconds: number, run: () => void): number {
   run();
@@ -43,5 +46,44 @@ export function cipherRate(
   return {
     decrypt: perSecond(seconds, () => decipher.update(piece)) * mb,
     encrypt: perSecond(seconds, () => cipher.update(piece)) * mb,
+  };
+}
+
+/** Runs of an operation in a block of 150 ms, a millisecond by the clock and by processor time. */
+function block(run: () => void): { wall: number; cpu: number } {
+  const start = performance.now();
+  const cpu = process.cpuUsage();
+  let count = 0;
+  do {
+    run();
+    count += 1;
+  } while (performance.now() - start < 150);
+  const { user, system } = process.cpuUsage(cpu);
+  return { wall: count / (performance.now() - start), cpu: (count * 1000) / (user + system) };
+}
+
+/** The rate of decoding a mail as a share of the private key's, in blocks that alternate. */
+export function againstRaw(
+  keyFile: string,
+  certFile: string,
+  mailFile: string,
+  blocks: number,
+): { wall: number; cpu: number } {
+  const mail = readFileSync(mailFile);
+  const certificates = readCertificates(readFileSync(certFile));
+  const identity = createIdentity('bench', certificates, readPrivateKey(readFileSync(keyFile)));
+  const options = { identities: [identity], trust: { anchors: [] }, at: new Date(), contentDigest: false };
+  const decode = () => {
+    if (decodeSync(mail, options).verdict.status !== 'ok') throw new Error('the mail was not decoded');
+  };
+  const { privateKey: key } = identity;
+  const padding = constants.RSA_PKCS1_PADDING;
+  const encrypted = publicEncrypt({ key: readFileSync(keyFile), padding }, randomBytes(32));
+  const raw = () => privateDecrypt({ key, padding }, encrypted);
+  for (let round = 0; round < 5; round++) [block(decode), block(raw)];
+  const pairs = Array.from({ length: blocks }, () => [block(decode), block(raw)] as const);
+  return {
+    wall: median(pairs.map(([own, limit]) => own.wall / limit.wall)),
+    cpu: median(pairs.map(([own, limit]) => own.cpu / limit.cpu)),
   };
 }

@@ -11,6 +11,12 @@ export function printTable(title: string, head: string[], rows: string[][]): voi
   for (const row of rows) process.stdout.write(line(row));
 }
 
+/** The middle one of the numbers that are numbers; NaN where there are none. */
+export function median(numbers: readonly number[]): number {
+  const sorted = numbers.filter(Number.isFinite).sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+}
+
 /** Three significant figures. */
 export function figure(value: number): string {
   if (!Number.isFinite(value)) return '-';

@@ -1,9 +1,9 @@
 /*
  * OpenSSL in process, as the yardstick of the benches: loops over libcrypto's CMS calls and prints
- * messages a second. The private key and certificate are parsed once.
+ * messages a second by the clock and by processor time. Keys and certificates are parsed once.
  *
  *   openssl-loop decrypt KEY.pem CERT.pem MESSAGE.eml SECONDS
- *   openssl-loop signencrypt KEY.pem CERT.pem CONTENT SECONDS CIPHER
+ *   openssl-loop signencrypt KEY.pem CERT.pem CONTENT SECONDS CIPHER [RECIPIENT.pem]
  */
 #include <openssl/bio.h>
 #include <openssl/cms.h>
@@ -18,6 +18,12 @@
 static double now(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+static double processor(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
   return t.tv_sec + t.tv_nsec / 1e9;
 }
 
@@ -43,10 +49,11 @@ static void decrypt(const char *data, long size, EVP_PKEY *key, X509 *cert) {
   BIO_free(out);
 }
 
-static void signencrypt(const char *data, long size, EVP_PKEY *key, X509 *cert, const EVP_CIPHER *cipher) {
+static void signencrypt(const char *data, long size, EVP_PKEY *key, X509 *cert, const EVP_CIPHER *cipher,
+                        X509 *recipient) {
   BIO *in = memory(data, size), *middle = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
   STACK_OF(X509) *to = sk_X509_new_null();
-  sk_X509_push(to, cert);
+  sk_X509_push(to, recipient);
   int flags = CMS_BINARY | CMS_STREAM;
   CMS_ContentInfo *signedData = CMS_sign(cert, key, NULL, in, flags);
   if (!signedData || !SMIME_write_CMS(middle, signedData, in, flags)) die("sign");
@@ -70,8 +77,14 @@ int main(int argc, char **argv) {
   file = BIO_new_file(argv[3], "r");
   X509 *cert = file ? PEM_read_bio_X509(file, NULL, NULL, NULL) : NULL;
   BIO_free(file);
+  X509 *recipient = cert;
+  if (argc > 7) {
+    file = BIO_new_file(argv[7], "r");
+    recipient = file ? PEM_read_bio_X509(file, NULL, NULL, NULL) : NULL;
+    BIO_free(file);
+  }
   FILE *input = fopen(argv[4], "rb");
-  if (!key || !cert || !input) die("can not read key, certificate or file");
+  if (!key || !cert || !recipient || !input) die("can not read key, certificate or file");
   fseek(input, 0, SEEK_END);
   long size = ftell(input);
   rewind(input);
@@ -81,13 +94,13 @@ int main(int argc, char **argv) {
   int decrypting = strcmp(argv[1], "decrypt") == 0;
   if (!decrypting && !cipher) die("no such cipher");
 
-  double seconds = atof(argv[5]), start = 0;
+  double seconds = atof(argv[5]), start = 0, used = 0;
   long count = -1; /* the first round warms up and is not counted */
   do {
     if (decrypting) decrypt(data, size, key, cert);
-    else signencrypt(data, size, key, cert, cipher);
-    if (++count == 0) start = now();
+    else signencrypt(data, size, key, cert, cipher, recipient);
+    if (++count == 0) start = now(), used = processor();
   } while (count < 1 || now() - start < seconds);
-  printf("%.2f\n", count / (now() - start));
+  printf("%.2f %.2f\n", count / (now() - start), count / (processor() - used));
   return 0;
 }
