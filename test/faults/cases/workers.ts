@@ -1,0 +1,161 @@
+/** R2, R3, R18: workers killed or stopped in the middle of what they do. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { FaultCase, Run } from '../support/case.ts';
+import { partnerSink, webhookSink } from '../support/oracle.ts';
+import { outboundLoad, outboundPartner, webhookMailbox } from '../support/outbound.ts';
+import { startPartner, startWebhook } from '../support/partners.ts';
+import { makeMail, type Rig, type RigOptions } from '../support/rig.ts';
+import { merge } from './receiver.ts';
+
+/** Kills of one daemon; more would only wait for the supervisor, which starts again ever later. */
+const killsOfOne = 6;
+
+async function inRounds(
+  run: Run,
+  options: RigOptions,
+  round: (rig: Rig, kills: number) => ReturnType<Rig['findings']>,
+) {
+  const findings = [];
+  for (let left = run.kills; left > 0; left -= killsOfOne) {
+    const rig = await run.rig(options);
+    findings.push(await round(rig, Math.min(left, killsOfOne)));
+    await rig.close();
+  }
+  return merge(findings);
+}
+
+/** Kills decrypt each time that it works on the one message; until the message has ended. */
+async function killFiveTimes(rig: Rig, id: string): Promise<void> {
+  for (;;) {
+    const record = await rig.queue.ledger.get(id);
+    if (record?.state !== 'received') return;
+    const { active } = (await rig.queue.queues.depth()).inbound;
+    if (active > 0 && rig.daemon.roles().some(({ role }) => role === 'decrypt')) {
+      await sleep(20);
+      rig.killRole('decrypt');
+      await rig.up('decrypt').catch(() => undefined);
+      // The lock of a dead worker runs out after 30 seconds.
+      await rig.daemon.waitFor('the job waits again or has ended', async () => {
+        const state = (await rig.queue.ledger.get(id))?.state;
+        const depth = await rig.queue.queues.depth();
+        return state !== 'received' || depth.inbound.active === 0 || (await freshStart(rig));
+      });
+    } else await sleep(5);
+  }
+}
+
+/** The time since decrypt runs again is longer than a lock: what is active now was started by it. */
+async function freshStart(rig: Rig): Promise<boolean> {
+  await sleep(200);
+  const keys = await rig.queue.redis.keys(`${rig.queue.prefix}:inbound:*:lock`);
+  return keys.length > 0 && (await rig.queue.redis.pttl(keys[0] ?? '')) > 25_000;
+}
+
+export const workerCases: FaultCase[] = [
+  {
+    id: 'R2-under-load',
+    title: 'decrypt workers killed under load',
+    share: 20,
+    short: true,
+    run: (run) =>
+      inRounds(run, { config: { workers: { decrypt: 2 } } }, async (rig, kills) => {
+        const load = rig.load({ clients: 4, pace: 10 });
+        await rig.killing('decrypt', kills, 500);
+        await load.finish();
+        return rig.findings([load]);
+      }),
+  },
+  {
+    id: 'R2-five-times',
+    title: 'decrypt killed again and again in the middle of one job; others go on',
+    share: 5,
+    async run(run) {
+      const rig = await run.rig({ config: { workers: { decrypt: 2 } } });
+      const others = rig.load({ clients: 1, pace: 300 });
+      const heavy = makeMail(run.world, 12_000_000);
+      const one = rig.load({ count: 1, clients: 1, mail: () => heavy });
+      await one.done();
+      await killFiveTimes(rig, one.accepted[0]?.id ?? '');
+      await others.finish();
+      const findings = await rig.findings([one, others]);
+      const record = await rig.queue.ledger.get(one.accepted[0]?.id ?? '');
+      findings.notes.push(
+        `the message in hand: ${record?.state} ${record?.reason ?? ''} after ${rig.kills} kills`,
+      );
+      return findings;
+    },
+  },
+  {
+    id: 'R3-webhook',
+    title: 'deliverer killed between the 2xx of the webhook and the acknowledgement',
+    share: 15,
+    run: (run) =>
+      inRoundsOfWebhook(run, async (rig, kills, hook) => {
+        let next = 15;
+        hook.script = (request) => {
+          if (rig.kills >= kills || request < next) return { status: 200 };
+          next = request + 15;
+          return { taken: () => void rig.killRole('handoff') };
+        };
+        const load = rig.load({ clients: 4, pace: 10 });
+        await rig.daemon.waitFor('all kills', () => rig.kills >= kills);
+        await load.finish();
+        return rig.findings([load], { sink: () => webhookSink(hook.received) });
+      }),
+  },
+  {
+    id: 'R3-partner',
+    title: 'sender killed between the 250 of the partner and the acknowledgement',
+    share: 15,
+    async run(run) {
+      const partner = await startPartner();
+      run.after(() => partner.close());
+      return inRounds(run, { config: outboundPartner(run.world, partner.port) }, async (rig, kills) => {
+        let next = partner.mails + 10;
+        partner.script = (mail) => {
+          if (rig.kills >= kills || mail < next) return { code: 250 };
+          next = mail + 10;
+          return { taken: () => void rig.killRole('outbound') };
+        };
+        const load = outboundLoad(rig, { pace: 20 });
+        await rig.daemon.waitFor('all kills', () => rig.kills >= kills);
+        await load.finish();
+        return rig.findings([load], { sink: () => partnerSink(partner.received) });
+      });
+    },
+  },
+  {
+    id: 'R18-stopped-worker',
+    title: 'a decrypt worker hangs (SIGSTOP) with jobs in hand; others go on',
+    async run(run) {
+      const rig = await run.rig({ config: { workers: { decrypt: 2 } } });
+      const load = rig.load({ clients: 4, pace: 20 });
+      await sleep(1500);
+      const pid = rig.daemon.pidOf('decrypt');
+      process.kill(pid, 'SIGSTOP');
+      await sleep(run.short ? 2000 : 8000);
+      await load.finish();
+      const findings = await rig.findings([load], {
+        notes: ['the hung process was taken over after its lock'],
+      });
+      if (rig.daemon.roles().some((each) => each.pid === pid)) process.kill(pid, 'SIGKILL');
+      else findings.notes.push('the supervisor ended it');
+      return findings;
+    },
+  },
+];
+
+async function inRoundsOfWebhook(
+  run: Run,
+  round: (
+    rig: Rig,
+    kills: number,
+    hook: Awaited<ReturnType<typeof startWebhook>>,
+  ) => ReturnType<Rig['findings']>,
+) {
+  const hook = await startWebhook();
+  run.after(() => hook.close());
+  return inRounds(run, { config: webhookMailbox(run.world, hook.url) }, (rig, kills) =>
+    round(rig, kills, hook),
+  );
+}
