@@ -4,6 +4,7 @@ import {
   type Element,
   octetString,
   oids,
+  parse,
   raw,
   readElement,
   smallInteger,
@@ -140,6 +141,7 @@ function check(
     if (protection instanceof SealpostError) return 'attributes-malformed';
     if (protection !== undefined && !protects(protection, signer)) return 'algorithm-mismatch';
   }
+  if (attributes === undefined && isSignedAttributes(context.content.content)) return 'attributes-malformed';
   if (certificate === undefined) return 'certificate-missing';
   let key: ReturnType<typeof publicKeyOf>;
   try {
@@ -158,6 +160,20 @@ function check(
     if (reason === 'ok') break;
   }
   return reason;
+}
+
+/**
+ * What was signed as attributes would, without them, pass for signed content of the same octets
+ * (draft-ietf-lamps-cms-euf-cma-signeddata; threats S6). No MIME entity begins like a SET.
+ */
+function isSignedAttributes(octets: Buffer | undefined): boolean {
+  if (octets?.[0] !== (0x20 | tags.set)) return false;
+  try {
+    const types = readAttributes(parse(octets)).map(({ type }) => type);
+    return types.includes(oids.contentType) && types.includes(oids.messageDigest);
+  } catch {
+    return false;
+  }
 }
 
 function protects(protection: AlgorithmProtection, { digestOid, algorithm }: SignerInfo): boolean {
