@@ -58,6 +58,7 @@ function encodeOptions(partner: PartnerConfig, keys: LoadedKeys, at: Date): Enco
     recipients,
     encryptionCertificate: answersFor(name, encryptionIdentity, keys, at),
     allowWeak,
+    unprotected: !signs && !partner.encrypt,
     at,
   });
 }

@@ -67,6 +67,8 @@ export interface EncodeOptions {
   /** Marks a body that is one part as an attachment, with a file name where one is known. */
   readonly bodyAsAttachment?: boolean;
   readonly keys?: KeyRequirements;
+  /** The explicit word for a message that is neither signed nor encrypted nor compressed. */
+  readonly unprotected?: boolean;
   readonly limits?: MessageLimits;
   readonly randomBytes?: (size: number) => Buffer;
 }

@@ -32,7 +32,7 @@ function layersOf({ sign, encrypt, signAgain, compress }: EncodeOptions): Layer[
  */
 export function stackLayers(output: Sink, options: EncodeOptions): Sink {
   const layers = layersOf(options);
-  if (layers.length === 0) {
+  if (layers.length === 0 && options.unprotected !== true) {
     throw new SealpostError('encode-policy', 'a message would be neither signed nor encrypted');
   }
   const random = options.randomBytes ?? nodeRandomBytes;

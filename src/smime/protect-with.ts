@@ -12,6 +12,8 @@ export interface ProtectionParties {
   /** The own certificate that answers are to be encrypted for, when it is not the signer's. */
   readonly encryptionCertificate?: Certificate | undefined;
   readonly allowWeak?: boolean | undefined;
+  /** The explicit word for mail that nobody signs and that is encrypted for nobody. */
+  readonly unprotected?: boolean | undefined;
   readonly at: Date;
 }
 
@@ -28,6 +30,7 @@ export function protectWith(protection: Protection, parties: ProtectionParties):
     headerProtection: protection.headerProtection,
     innerTransferEncoding: protection.innerTransferEncoding,
     bodyAsAttachment: protection.bodyAsAttachment,
+    unprotected: parties.unprotected ?? false,
     keys: { rsaBits: minimumRsaBits, ...(curves && { curves }) },
   };
 }

@@ -125,6 +125,11 @@ describe('layers', { skip: missingOpenssl() }, () => {
     const sign = setting.signAs('rsa-2048', 'opaque');
     assert.throws(() => encodeSync(mail, { sign, signAgain: sign }), { code: 'encode-policy' });
     assert.throws(() => encodeSync(mail, {}), { code: 'encode-policy' });
+    // a partner's settings may say so
+    const plain = encodeSync(Buffer.concat([Buffer.from('Bcc: x@example.com\r\n'), mail]), {
+      unprotected: true,
+    });
+    assert.deepEqual(plain, Buffer.concat([head, Buffer.from('MIME-Version: 1.0\r\n'), content]));
   });
 });
 
