@@ -38,6 +38,9 @@ const nothing: Buffer = Buffer.alloc(0);
 /** Free segments of a constructed OCTET STRING; beyond them each must bring 16 octets (threats S10). */
 const freeSegments = 20_000;
 const octetsPerSegment = 16;
+/** The same for elements that are collected one by one. */
+const freeElements = 20_000;
+const octetsPerElement = 8;
 
 /**
  * Reads one BER element that arrives in pieces of any size, and hands it to a grammar. Memory is
@@ -58,6 +61,7 @@ export class BerStream {
   #collected: Buffer = nothing;
   #collectedLength = 0;
   #collectedTotal = 0;
+  #collectedElements = 0;
   /** Number of frames when collecting began; -1 when not collecting. */
   #collectBase = -1;
   #streamBase = -1;
@@ -205,6 +209,10 @@ export class BerStream {
         this.#deliver(source.subarray(at, end));
         return end;
       }
+    }
+    // elements under indefinite lengths are looked at one by one: a bomb of empty ones has many (threats S10)
+    if (++this.#collectedElements > freeElements + this.#collectedTotal / octetsPerElement) {
+      throw new SealpostError('asn1-limit', `${this.#collectedElements} elements, nearly empty`);
     }
     this.#keep(source.subarray(at, contentStart));
     if (length < 0) {
