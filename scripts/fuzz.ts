@@ -66,7 +66,7 @@ worker.on('exit', (code, signal) => {
     const { runs, findings, slowest, memory, inputs, blocks, codes } = last;
     process.stdout.write(
       `fuzz: seed ${values.seed}, ${values.minutes} min: ${runs} inputs, ${findings} findings; slowest ${slowest} ms; ` +
-        `at most ${memory} MB; ${inputs} inputs kept; blocks covered ${blocks[0]} by the corpus, ${blocks[1]} in the end\n` +
+        `the process had at most ${memory} MB; ${inputs} inputs kept; blocks covered ${blocks[0]} by the corpus, ${blocks[1]} in the end\n` +
         `fuzz: verdicts ${JSON.stringify(codes)}\n`,
     );
   }

@@ -166,10 +166,13 @@ function changeNode(
     case 'delete':
       list.splice(index, 1);
       return;
-    case 'repeat':
-      for (let times = 1 + (other % (other % 11 === 0 ? 1200 : 3)); times > 0; times--)
-        list.splice(index, 0, copy(node));
+    case 'repeat': {
+      const wanted = 1 + (other % (other % 11 === 0 ? 1200 : 3));
+      // repeated repetitions must not fill the fuzzer's own memory
+      const most = Math.floor(4000 / allNodes([node]).length);
+      for (let times = Math.min(wanted, most); times > 0; times--) list.splice(index, 0, copy(node));
       return;
+    }
     case 'swap': {
       const next = list[index + 1];
       if (next !== undefined) list.splice(index, 2, next, node);

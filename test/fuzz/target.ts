@@ -2,17 +2,18 @@ import { NullSink } from '../../src/message/index.ts';
 import { type DecodeResult, Decoder, decodeSync } from '../../src/smime/index.ts';
 import { options } from './keys.ts';
 
-/** Milliseconds that one input of at most `mostOctets` may take; more is a hang. */
+/** Milliseconds of processor time that one input of at most `mostOctets` may take; more is a hang. */
 export const mostTime = 1000;
 export const mostOctets = 256 * 1024;
-/** Octets that the process may hold: heap limit, buffers and the engine itself. */
-export const mostMemory = 512 * 1024 * 1024;
+/** Octets that decoding one input, whole and in chunks, may take of heap and buffers, garbage included. */
+export const mostMemory = 128 * 1024 * 1024;
 
 export class Finding extends Error {}
 
 /** Decodes one input whole and in chunks. @throws Finding for anything but a verdict in time */
 export function check(octets: Buffer): DecodeResult {
-  const start = performance.now();
+  const start = process.cpuUsage();
+  const before = held();
   const result = once(() => decodeSync(octets, options));
   const { verdict } = result;
   if (verdict.error?.code === 'internal') throw new Finding(`internal: ${verdict.error.message}`);
@@ -27,9 +28,17 @@ export function check(octets: Buffer): DecodeResult {
     return { verdict: decoder.verdict, content: undefined };
   });
   if (cut.verdict.error?.code === 'internal') throw new Finding(`internal: ${cut.verdict.error.message}`);
-  const time = performance.now() - start;
+  const { user, system } = process.cpuUsage(start);
+  const time = (user + system) / 1000;
   if (time > mostTime) throw new Finding(`hang: ${Math.round(time)} ms`);
+  const memory = held() - before;
+  if (memory > mostMemory) throw new Finding(`memory: ${memory} octets`);
   return result;
+}
+
+function held(): number {
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
 }
 
 function once(run: () => DecodeResult): DecodeResult {

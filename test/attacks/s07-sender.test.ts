@@ -1,0 +1,150 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { encodeSignedData } from '../../src/cms/index.ts';
+import { parseAddresses, parseHeaders } from '../../src/message/index.ts';
+import { PartnerDirectory } from '../../src/partner/directory.ts';
+import { judge } from '../../src/partner/policy.ts';
+import { decodeSync, isSignatureLayer } from '../../src/smime/index.ts';
+import { partnersOf } from '../partner/support.ts';
+import { ca, entity, options } from './support.ts';
+
+const partners = partnersOf(`
+  - { name: acme, addresses: [orders@acme.example, "@edi.acme.example"] }
+  - { name: big, addresses: ["@big.example"] }
+`);
+
+const signerWith = (...emails: string[]) => ca.issue({ commonName: 'signer', emails });
+const mallory = signerWith('mallory@evil.example');
+const acme = signerWith('orders@acme.example');
+const nameless = signerWith();
+const pinned = signerWith();
+
+const directory = new PartnerDirectory(
+  partners,
+  new Map([['big', [{ thumbprint: pinned.certificate.thumbprint }]]]),
+);
+
+/** What becomes of a mail with these From lines that this signer signed, where a signature and a partner are required. */
+function outcome(
+  from: string,
+  signer: ReturnType<typeof signerWith>,
+  require: ('signed' | 'partner')[] = ['signed', 'partner'],
+) {
+  const mail = Buffer.concat([
+    Buffer.from(
+      `${from}\r\nMIME-Version: 1.0\r\nContent-Type: application/pkcs7-mime\r\nContent-Transfer-Encoding: base64\r\n\r\n`,
+    ),
+    Buffer.from(
+      encodeSignedData(entity, { signers: [signer] })
+        .toString('base64')
+        .replace(/.{76}/g, '$&\r\n'),
+    ),
+  ]);
+  const { verdict } = decodeSync(mail, options);
+  assert.equal(verdict.signature, 'valid');
+  const fields = parseHeaders(mail).fields.filter(({ key }) => key === 'from');
+  const addresses = fields.flatMap(({ value }) => parseAddresses(value)).map(({ address }) => address);
+  const signers = verdict.layers
+    .filter(isSignatureLayer)
+    .flatMap((layer) => layer.signers)
+    .flatMap(({ thumbprint }) => (thumbprint === null ? [] : [thumbprint]));
+  const sender = directory.senderOf({ signers, from: addresses });
+  const judgement = judge(verdict, { require, notSmime: 'suspend' }, { from: addresses, sender, directory });
+  return 'accept' in judgement ? `accept ${sender?.name}` : judgement.suspend;
+}
+
+describe('S7: who is the sender (RFC 8550 section 3)', () => {
+  it('the partner itself, in each way that its address may be written', () => {
+    for (const from of [
+      'From: orders@acme.example',
+      'From: <orders@acme.example>',
+      'From: "Orders, ACME" <orders@acme.example>',
+      'From: =?utf-8?Q?Auftr=C3=A4ge?= <orders@acme.example>',
+      'From: orders@ACME.Example',
+      'From: Orders (our desk) <orders@acme.example>',
+      'From: desk: orders@acme.example;',
+    ]) {
+      assert.equal(outcome(from, acme), 'accept acme', from);
+    }
+  });
+
+  const spoofs: Record<string, string> = {
+    'the plain address': 'From: orders@acme.example',
+    'two From fields': 'From: mallory@evil.example\r\nFrom: orders@acme.example',
+    'two From fields, the other way round': 'From: orders@acme.example\r\nFrom: mallory@evil.example',
+    'two addresses in From': 'From: mallory@evil.example, orders@acme.example',
+    'a group': 'From: mallory@evil.example: orders@acme.example;',
+    'a group of both': 'From: us: mallory@evil.example, orders@acme.example;',
+    'upper case': 'From: ORDERS@ACME.EXAMPLE',
+    'a comment inside': 'From: orders(mallory@evil.example)@acme.example',
+    'the own address as display name': 'From: "mallory@evil.example" <orders@acme.example>',
+  };
+  for (const [name, from] of Object.entries(spoofs)) {
+    it(`a stranger with a trusted certificate does not pass for the partner: ${name}`, () => {
+      assert.equal(outcome(from, mallory), 'policy-refused');
+      assert.equal(outcome(from, mallory, ['signed']), 'policy-refused');
+    });
+    it(`nor does a certificate without addresses: ${name}`, () => {
+      assert.equal(outcome(from, nameless, ['signed']), 'policy-refused');
+    });
+  }
+
+  const lookalikes: Record<string, string> = {
+    'an address in the display name': 'From: "orders@acme.example" <mallory@evil.example>',
+    'an address in an encoded word': 'From: =?utf-8?Q?orders=40acme=2Eexample?= <mallory@evil.example>',
+    'an encoded word with the whole mailbox':
+      'From: =?utf-8?B?PG9yZGVyc0BhY21lLmV4YW1wbGU+?= <mallory@evil.example>',
+    'a comment': 'From: mallory@evil.example (orders@acme.example)',
+    'the name of a group': 'From: "orders@acme.example": mallory@evil.example;',
+    'a quoted local part': 'From: "orders@acme.example"@evil.example',
+    'a domain literal': 'From: mallory@[orders@acme.example]',
+  };
+  for (const [name, from] of Object.entries(lookalikes)) {
+    it(`what only looks like the partner's address is not it: ${name}`, () => {
+      assert.equal(outcome(from, mallory, ['partner']), 'partner-unknown');
+    });
+  }
+
+  const otherDomains: Record<string, string> = {
+    'a domain below': 'From: orders@x.acme.example',
+    'a domain that ends alike': 'From: orders@notacme.example',
+    'Cyrillic letters': 'From: orders@\u0430cme.example',
+    'the same as an A-label': 'From: orders@xn--cme-7cd.example',
+    'full-width letters': 'From: orders@\uff41cme.evil.example',
+    'a trailing domain': 'From: orders@acme.example.evil.example',
+    'a NUL': 'From: orders@acme.example\0.evil.example',
+    'another local part': 'From: order@acme.example',
+  };
+  for (const [name, from] of Object.entries(otherDomains)) {
+    it(`another domain is another: ${name}`, () => {
+      assert.notEqual(outcome(from, mallory, ['partner']), 'accept acme');
+      assert.equal(outcome(from, mallory), 'policy-refused');
+    });
+  }
+
+  it('an address in the certificate with a NUL or other letters is not the one that it looks like', () => {
+    for (const email of [
+      'orders@acme.example\0.evil.example',
+      'orders@acme.example.',
+      ' orders@acme.example',
+      'orders@acme.example,x@y.example',
+    ]) {
+      const signer = signerWith(email);
+      assert.notEqual(
+        outcome('From: orders@acme.example', signer, ['signed']),
+        'accept acme',
+        JSON.stringify(email),
+      );
+    }
+  });
+
+  it('a pinned certificate is the word of the operator, and speaks for its own partner only', () => {
+    assert.equal(outcome('From: someone@big.example', pinned), 'accept big');
+    assert.equal(outcome('From: orders@acme.example', pinned), 'policy-refused');
+  });
+
+  it('no From at all is no partner', () => {
+    assert.equal(outcome('X-From: orders@acme.example', mallory), 'policy-refused');
+    assert.equal(outcome('Sender: orders@acme.example', mallory, ['partner']), 'partner-unknown');
+  });
+});
