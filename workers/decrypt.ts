@@ -16,17 +16,19 @@ import {
   type Verdict,
 } from '../src/smime/index.ts';
 import { writeResult } from './result.ts';
+import { Turns } from './turns.ts';
 
 await runRole('decrypt', async ({ config, queue }) => {
   const keys = loadKeys(config);
   const partners = new PartnerDirectory(config.partners, keys.partners);
   const decode = decoderFor(config.limits, keys);
+  const large = new Turns(config.workers.large);
   const worker = queue.queues.createWorker(
     'inbound',
     async (job) => {
       const mailbox = config.mailboxes.find(({ name }) => name === job.mailbox);
       if (!mailbox) return { suspend: 'mailbox-unknown' };
-      return work(job, mailbox, { queue, partners, options: decode(mailbox) });
+      return work(job, mailbox, { queue, partners, large, options: decode(mailbox) });
     },
     { concurrency: config.workers.concurrency },
   );
@@ -59,6 +61,7 @@ function decoderFor(
 interface Tools {
   queue: QueueRoom;
   partners: PartnerDirectory;
+  large: Turns;
   options: DecodeOptions;
 }
 
@@ -76,7 +79,9 @@ async function work(job: InboundJob, mailbox: MailboxConfig, tools: Tools): Prom
   if (state !== 'received') return { done: true };
 
   const [small] = octets;
-  const { verdict, content, header } = small ? decodeSmall(small, tools) : await decodeLarge(job, tools);
+  const { verdict, content, header } = small
+    ? decodeSmall(small, tools)
+    : await tools.large.run(() => decodeLarge(job, tools));
   const from = fromOf(verdict, header);
   const sender = partners.senderOf({ signers: signersOf(verdict), from });
   const facts = factsOf(verdict, sender?.name);

@@ -5,16 +5,19 @@ import { type RoleContext, runRole } from '../src/daemon/role.ts';
 import { createDestination, type Delivery, type Destination, UrlSigner } from '../src/handoff/index.ts';
 import type { HandoffJob, JobContext, JobOutcome, QueueRoom } from '../src/queue/index.ts';
 import { readResult } from './result.ts';
+import { Turns } from './turns.ts';
 
 await runRole('handoff', async (context) => {
   const { config, queue } = context;
   const destinations = await openDestinations(context);
+  const large = new Turns(config.workers.large);
   const worker = queue.queues.createWorker(
     'handoff',
     async (job, jobContext) => {
       const destination = destinations.get(keyOf(job.mailbox, job.destination));
       if (!destination) return { suspend: 'destination-unknown' };
-      return work(job, destination, queue, jobContext);
+      const deliver = () => work(job, destination, queue, jobContext);
+      return job.content.kind === 'file' ? large.run(deliver) : deliver();
     },
     { concurrency: config.workers.concurrency },
   );
@@ -90,7 +93,8 @@ function deliveryOf(
 ): Delivery {
   return {
     id: job.id,
-    idempotencyKey: `${job.id}.${job.destination}`,
+    idempotencyKey: `${job.id}.${job.destination}${job.again === undefined ? '' : `.again${job.again}`}`,
+    ...(job.again === undefined ? {} : { again: job.again }),
     mailbox: job.mailbox,
     destination: job.destination,
     envelope: job.envelope,

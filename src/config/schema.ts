@@ -257,6 +257,12 @@ const mailbox = z.strictObject({
     .describe(
       'The same octets again within retention.duplicates: drop: answered and noted, not handed off a second time. deliver: each arrival is a message of its own, also a repetition after a lost reply.',
     ),
+  duplicatesBy: z
+    .enum(['content', 'message-id', 'uid'])
+    .default('content')
+    .describe(
+      'What makes two arrivals the same message for duplicates: drop. content: the octets (SHA-256). message-id: the Message-ID field, where there is one, also when the octets differ; whoever knows a Message-ID can then keep the genuine message out. uid: the UIDVALIDITY and UID of an IMAP message, so that the same octets may come twice. What does not have the named thing goes by its octets.',
+    ),
   require: z
     .array(z.enum(['encrypted', 'signed', 'partner']))
     .default([])
@@ -428,18 +434,66 @@ const retry = z.strictObject({
   maxDelay: duration('100ms').prefault('1h').describe('Longest wait.'),
 });
 
+const queueLimit = (what: string) =>
+  z
+    .strictObject({
+      depth: z.number().int().min(1).default(500_000).describe('Most messages that wait or are worked on.'),
+      octets: size('1KiB').prefault('50GiB').describe('Most octets of these messages.'),
+    })
+    .prefault({})
+    .describe(what);
+
 const limits = z.strictObject({
   layers: z.number().int().min(1).default(10).describe('Nested S/MIME layers.'),
   parts: z.number().int().min(1).default(1000).describe('MIME parts of one message.'),
   depth: z.number().int().min(1).default(50).describe('Nesting of MIME parts.'),
   headerSize: size('1KiB').prefault('100KiB').describe('Size of one header block.'),
+  queue: z
+    .strictObject({
+      inbound: queueLimit('Received, not decoded yet.'),
+      handoff: queueLimit('Decoded, not with every destination yet; beyond it nothing more is received.'),
+      outbound: queueLimit('To be sent.'),
+    })
+    .prefault({})
+    .describe(
+      'Beyond these nothing new is accepted (SMTP: 452; IMAP: polling pauses) until there is room again.',
+    ),
+  redisMemory: z
+    .number()
+    .int()
+    .min(10)
+    .max(100)
+    .default(85)
+    .describe(
+      'Percent of the maxmemory of Redis (without one: of the memory of its machine) from which nothing new is accepted, until it is 5 points lower. What was accepted goes on, and needs the rest.',
+    ),
+  diskFree: size()
+    .prefault('512MiB')
+    .describe(
+      'Free space of the disk with the spool folder (and the private Redis server) below which nothing new is accepted, until there is a quarter more; at most a twentieth of the disk.',
+    ),
 });
 
 const workers = z.strictObject({
   decrypt: z.number().int().min(0).default(0).describe('Decrypt processes; 0: one for each core.'),
   handoff: z.number().int().min(1).default(1).describe('Handoff processes.'),
   outbound: z.number().int().min(1).default(1).describe('Outbound processes.'),
-  concurrency: z.number().int().min(1).default(32).describe('Jobs that one process has in hand at a time.'),
+  concurrency: z
+    .number()
+    .int()
+    .min(1)
+    .default(64)
+    .describe(
+      'Jobs that one process has in hand at a time. Most of the time they wait for the disk of Redis: more of them share one fsync.',
+    ),
+  large: z
+    .number()
+    .int()
+    .min(1)
+    .default(4)
+    .describe(
+      'Messages above spool.inlineLimit that one process works on at a time; each takes memory for its pieces.',
+    ),
   drainTimeout: duration().prefault('30s').describe('Time for what is in flight when the daemon stops.'),
 });
 
@@ -447,7 +501,16 @@ const retention = z.strictObject({
   original: duration()
     .prefault('0s')
     .describe('How long the original octets of a delivered message are kept.'),
-  ledger: duration().prefault('30d').describe('How long the ledger remembers a delivered message.'),
+  ledger: duration().prefault('30d').describe('How long the ledger remembers a message that has ended.'),
+  records: z
+    .number()
+    .int()
+    .min(0)
+    .default(2_000_000)
+    .describe(
+      'Most messages that have ended in the ledger; beyond it the oldest are forgotten. 0: no limit.',
+    ),
+  audit: duration().prefault('365d').describe('How long the audit trail is kept.'),
   duplicates: duration().prefault('7d').describe('How long a message is known as already received.'),
 });
 
