@@ -1,4 +1,8 @@
 /** All cases, in the order of the matrix. */
+import { floodCases } from './cases/floods.ts';
+import { imapCases } from './cases/imap.ts';
+import { lifeCases } from './cases/life.ts';
+import { partnerCases } from './cases/partners.ts';
 import { receiverCases } from './cases/receiver.ts';
 import { redisCases } from './cases/redis.ts';
 import { workerCases } from './cases/workers.ts';
@@ -6,9 +10,15 @@ import type { FaultCase } from './support/case.ts';
 
 const numberOf = ({ id }: FaultCase) => Number(/^R(\d+)-/.exec(id)?.[1]);
 
-export const cases: readonly FaultCase[] = [...receiverCases, ...workerCases, ...redisCases].sort(
-  (a, b) => numberOf(a) - numberOf(b),
-);
+export const cases: readonly FaultCase[] = [
+  ...receiverCases,
+  ...workerCases,
+  ...redisCases,
+  ...partnerCases,
+  ...imapCases,
+  ...floodCases,
+  ...lifeCases,
+].sort((a, b) => numberOf(a) - numberOf(b));
 
 /** Those that a name stands for: an R-number, or the id of one case. */
 export function casesNamed(name: string): FaultCase[] {

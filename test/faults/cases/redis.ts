@@ -70,6 +70,7 @@ export const redisCases: FaultCase[] = [
     id: 'R4-private-killed',
     title: 'the private Redis killed under load; the supervisor starts it again',
     share: 4,
+    short: true,
     async run(run) {
       const rig = await run.rig({ redis: 'private' });
       const load = rig.load({ clients: 4, pace: 20 });

@@ -116,7 +116,11 @@ export async function startPartner(): Promise<PartnerServer> {
     closeTimeout: 100,
     async onData(stream, session, done) {
       const chunks: Buffer[] = [];
-      for await (const chunk of stream) chunks.push(chunk);
+      try {
+        for await (const chunk of stream) chunks.push(chunk);
+      } catch {
+        return; // the sender died in the middle
+      }
       const mail = Buffer.concat(chunks).toString('latin1');
       const messageId = /^message-id:\s*<([^>]+)>/im.exec(mail)?.[1] ?? '';
       const step = partner.script(partner.mails++);

@@ -1,8 +1,10 @@
 /** One daemon with its surroundings: Redis, a proxy before it, load, oracle. */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Redis } from 'ioredis';
 import { loadConfig } from '../../../src/config/load.ts';
 import { createLog } from '../../../src/log.ts';
+import { connect } from '../../../src/queue/connection.ts';
 import { openQueue, type QueueRoom } from '../../../src/queue/index.ts';
 import { bootDaemon, kill, type TestDaemon, writeConfig } from '../../support/daemon.ts';
 import { reachable } from '../../support/net.ts';
@@ -22,6 +24,14 @@ export interface RigOptions {
   /** `private`: the daemon's own server. Default: one of the harness, through a proxy. */
   redis?: 'private' | { settings?: Record<string, string>; folder?: string };
   env?: Record<string, string>;
+}
+
+/** The queue room on a server, past whatever stands between it and the daemon. */
+async function openAt(configFile: string, url: string | undefined): Promise<QueueRoom> {
+  const config = loadConfig(configFile);
+  const direct = url === undefined ? config : { ...config, redis: { ...config.redis, url } };
+  const log = createLog('silent', 'oracle');
+  return await openQueue(direct, { role: 'oracle', log, checkDurability: false });
 }
 
 let mails = 0;
@@ -47,7 +57,7 @@ export class Rig {
   readonly world: World;
   daemon: TestDaemon;
   /** The queue room on the server itself, past the proxy. */
-  readonly queue: QueueRoom;
+  queue: QueueRoom;
   readonly port: number;
   readonly redis: FaultRedis | undefined;
   readonly proxy: TcpProxy | undefined;
@@ -96,19 +106,22 @@ export class Rig {
       ...options.config,
     });
     const daemon = await bootDaemon(folder, configFile, options.env ? { env: options.env } : {});
-    const config = loadConfig(configFile);
-    const direct = redis ? { ...config, redis: { ...config.redis, url: redis.url } } : config;
-    const queue = await openQueue(direct, {
-      role: 'oracle',
-      log: createLog('silent', 'oracle'),
-      checkDurability: false,
-    });
+    const queue = await openAt(configFile, redis?.url);
     return new Rig(world, options, { daemon, queue, port, folder, redis, proxy });
   }
 
   /** Starts a new daemon on the data of the one that has ended. */
   async boot(env: Record<string, string> = this.#options.env ?? {}): Promise<void> {
     this.daemon = await bootDaemon(this.folder, this.daemon.configFile, { env });
+  }
+
+  /** The oracle asks another server from now on; `prepare` gets a connection to it first. */
+  async useRedis(url: string, prepare: (redis: Redis) => Promise<void>): Promise<void> {
+    const link = connect({ url, commandTimeout: 3000 }, 'worker', createLog('silent', 'oracle'));
+    await prepare(link);
+    link.disconnect();
+    await this.queue.close();
+    this.queue = await openAt(this.daemon.configFile, url);
   }
 
   load(options: Partial<LoadOptions> & { size?: number } = {}): Load {

@@ -1,0 +1,158 @@
+/** R19, R20, R21: too many, too slow, too large. */
+import { readFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { peakMegabytes } from '../../support/daemon.ts';
+import type { FaultCase } from '../support/case.ts';
+import { replies, sendOnce } from '../support/load.ts';
+import { webhookSink } from '../support/oracle.ts';
+import { webhookMailbox } from '../support/outbound.ts';
+import { startWebhook } from '../support/partners.ts';
+import { makeMail, type Rig } from '../support/rig.ts';
+
+/** Resident memory of each role now, in MB. */
+function memoryOf(rig: Rig): Map<string, number> {
+  const found = new Map<string, number>();
+  for (const { role, pid } of rig.daemon.roles()) {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    const resident = Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0) / 1024;
+    found.set(role, Math.max(found.get(role) ?? 0, Math.round(resident)));
+  }
+  return found;
+}
+
+const shown = (memory: ReadonlyMap<string, number>) =>
+  [...memory].map(([role, size]) => `${role} ${size} MB`).join(', ');
+
+interface Loris {
+  socket: Socket;
+  greeting: Promise<string>;
+}
+
+/** A client that says one octet of a long command each second. */
+function loris(port: number, localAddress: string): Loris {
+  const socket = connect({ port, host: '127.0.0.1', localAddress });
+  socket.on('error', () => {});
+  const next = replies(socket, 60_000);
+  const timer = setInterval(() => socket.writable && socket.write('E'), 1000);
+  socket.on('close', () => clearInterval(timer));
+  return { socket, greeting: next() };
+}
+
+async function lorises(port: number, clients: number, each: number): Promise<Loris[]> {
+  const all: Loris[] = [];
+  for (let client = 0; client < clients; client++) {
+    const address = `127.0.${1 + (client >> 7)}.${2 + (client & 127)}`;
+    for (let at = 0; at < each; at++) all.push(loris(port, address));
+    await sleep(20);
+  }
+  await Promise.all(all.map(({ greeting }) => greeting));
+  return all;
+}
+
+const heard = async (all: readonly Loris[], code: string) =>
+  (await Promise.all(all.map(({ greeting }) => greeting))).filter((text) => text.startsWith(code)).length;
+
+export const floodCases: FaultCase[] = [
+  {
+    id: 'R19-slow-loris',
+    title: 'slow clients: 2,400 from 60 addresses, 600 more from one; healthy ones between them',
+    async run(run) {
+      const [clients, each, flood] = run.short ? [10, 30, 100] : [60, 40, 600];
+      const rig = await run.rig({
+        smtp: { maxConnections: 3000, maxConnectionsPerClient: 50, commandTimeout: '8s' },
+      });
+      const before = memoryOf(rig).get('receive') ?? 0;
+      const slow = await lorises(rig.port, clients, each);
+      const one = await lorises(rig.port, 1, 1).then(async ([first]) => [
+        ...(first ? [first] : []),
+        ...Array.from({ length: flood }, () => loris(rig.port, '127.0.99.9')),
+      ]);
+      const refused = await heard(one, '421');
+      const load = rig.load({ clients: 4, count: run.short ? 20 : 100 });
+      await load.done();
+      const served = load.refusals.size === 0;
+      const after = memoryOf(rig).get('receive') ?? 0;
+      await rig.daemon.waitFor('the slow ones are sent away', () =>
+        slow.every(({ socket }) => socket.destroyed),
+      );
+      for (const { socket } of [...slow, ...one]) socket.destroy();
+      return rig.findings([load], {
+        failures: [
+          ...(served ? [] : [`healthy clients were refused: ${[...load.refusals]}`]),
+          ...(refused >= flood - 50 ? [] : [`only ${refused} of ${flood} of one address were refused`]),
+        ],
+        notes: [
+          `${await heard(slow, '220')} of ${slow.length} slow ones were let in and sent away after commandTimeout; ${refused} of ${flood} from one address read 421`,
+          `receive: ${before} MB before, ${after} MB with them`,
+        ],
+      });
+    },
+  },
+  {
+    id: 'R19-full-house',
+    title: 'slow clients hold every connection; healthy ones are served when these run out of time',
+    async run(run) {
+      const rig = await run.rig({
+        smtp: { maxConnections: 200, maxConnectionsPerClient: 50, commandTimeout: '5s' },
+      });
+      const slow = await lorises(rig.port, 6, 50);
+      const refused = await heard(slow, '421');
+      const load = rig.load({ clients: 4, count: 20, again: 300 });
+      await load.done();
+      for (const { socket } of slow) socket.destroy();
+      return rig.findings([load], {
+        failures: refused >= 100 ? [] : [`only ${refused} read 421`],
+        notes: [`${refused} of 300 read 421 with maxConnections 200`],
+      });
+    },
+  },
+  {
+    id: 'R20-flood',
+    title: 'a flood with the destination down; memory stays flat, then all of it drains',
+    async run(run) {
+      const hook = await startWebhook();
+      run.after(() => hook.close());
+      hook.script = () => ({ status: 503 });
+      const rig = await run.rig({ config: webhookMailbox(run.world, hook.url) });
+      const count = run.short ? 300 : 3000;
+      const first = rig.load({ clients: 16, count: count / 3 });
+      await first.done();
+      const early = memoryOf(rig);
+      const rest = rig.load({ clients: 16, count: (count * 2) / 3 });
+      await rest.done();
+      await sleep(2000);
+      const late = memoryOf(rig);
+      hook.script = () => ({ status: 200 });
+      const grown = [...late].filter(([role, size]) => size > (early.get(role) ?? 0) + 60);
+      return rig.findings([first, rest], {
+        sink: () => webhookSink(hook.received),
+        failures: grown.map(([role, size]) => `${role} grew from ${early.get(role)} to ${size} MB`),
+        notes: [`after a third: ${shown(early)}; after all: ${shown(late)}`],
+      });
+    },
+  },
+  {
+    id: 'R21-large',
+    title: 'mails of 100 MB side by side; one above the limit',
+    async run(run) {
+      const rig = await run.rig({ smtp: { maxSize: '120MiB' } });
+      const size = run.short ? 10_000_000 : 70_000_000;
+      const load = rig.load({ clients: 4, count: run.short ? 2 : 6, size, timeout: 300_000 });
+      await load.done();
+      const line = Buffer.alloc(1 << 20, `${'x'.repeat(62)}\r\n`);
+      const header = Buffer.from('Subject: too large\r\nMessage-ID: <large@partner.example>\r\n\r\n');
+      const large = Buffer.concat([header, ...Array<Buffer>(125).fill(line)]);
+      const reply = await sendOnce(rig.port, large);
+      const findings = await rig.findings([load], { patience: 180_000 });
+      const peaks = rig.daemon
+        .roles()
+        .map(({ role, pid }) => [role, Math.round(peakMegabytes(pid))] as const);
+      const octets = makeMail(run.world, size).octets.length / 1e6;
+      findings.notes.push(`mails of ${octets.toFixed(0)} MB; peak memory: ${shown(new Map(peaks))}`);
+      if (!reply.startsWith('552')) findings.failures.push(`above the limit: ${reply}`);
+      for (const [role, peak] of peaks) if (peak > 400) findings.failures.push(`${role} needed ${peak} MB`);
+      return findings;
+    },
+  },
+];
