@@ -42,7 +42,7 @@ export function readAttributes(element: Element): Attribute[] {
 }
 
 /** The one value of an attribute that must have one (RFC 5652 section 11); undefined when it is absent. */
-function single(attributes: Attribute[], type: string): Element | undefined {
+export function single(attributes: Attribute[], type: string): Element | undefined {
   const found = attributes.filter((attribute) => attribute.type === type);
   if (found.length === 0) return undefined;
   const [value, ...others] = found.flatMap(({ values }) => values);
@@ -52,7 +52,7 @@ function single(attributes: Attribute[], type: string): Element | undefined {
   return elementOf(value);
 }
 
-function elementOf(value: Buffer): Element {
+export function elementOf(value: Buffer): Element {
   const [element] = children(wrap(value));
   if (element === undefined) throw new SealpostError('cms-malformed', 'an attribute without a value');
   return element;
@@ -76,7 +76,9 @@ function wrap(value: Buffer): Element {
  * The attributes that a verdict shows.
  * @throws SealpostError `cms-malformed` when an attribute occurs twice or has several values
  */
-export function signedAttributeFacts(attributes: Attribute[]): SignedAttributeFacts {
+export function signedAttributeFacts(
+  attributes: Attribute[],
+): Omit<SignedAttributeFacts, 'signingCertificates' | 'receiptRequest' | 'encryptionKeyPreference'> {
   const contentType = single(attributes, oids.contentType);
   const messageDigest = single(attributes, oids.messageDigest);
   const signingTime = single(attributes, oids.signingTime);

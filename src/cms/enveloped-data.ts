@@ -1,11 +1,13 @@
 import type { Header } from '../asn1/header.ts';
-import { children, type Element, octetString, oid, raw, tags } from '../asn1/index.ts';
+import { Cursor, children, type Element, octetString, oid, raw, tags } from '../asn1/index.ts';
 import { SealpostError } from '../errors.ts';
 import type { Sink } from '../message/sink.ts';
+import type { Certificate } from '../pki/certificate.ts';
 import { AppendedTag, createAeadDecryptor } from './aead.ts';
 import { readAlgorithm } from './algorithm-identifier.ts';
 import { readAttributes } from './attributes.ts';
 import type { Action } from './ber-stream.ts';
+import { readCertificateSet } from './certificate-set.ts';
 import {
   type ContentEncryption,
   createContentDecipher,
@@ -54,6 +56,7 @@ export class EnvelopedDataReader implements ContentReader {
   readonly #type: EncryptedStructure;
   readonly #context: ContentContext;
   #step = -1;
+  readonly #originator: Certificate[] = [];
   readonly #recipients: Recipient[] = [];
   #contentType: string | undefined;
   #encryption: ContentEncryption | undefined;
@@ -114,6 +117,8 @@ export class EnvelopedDataReader implements ContentReader {
   element(element: Element, depth: number): void {
     if (depth === 2) {
       this.#readContentInfo(element);
+    } else if (this.#step === steps.originator) {
+      this.#readOriginator(element);
     } else if (this.#step === steps.recipients) {
       this.#readRecipients(element);
     } else if (this.#step === steps.attributes && this.#type === 'auth-enveloped-data') {
@@ -134,6 +139,13 @@ export class EnvelopedDataReader implements ContentReader {
     else throw unexpected(this.#type, element);
   }
 
+  /** `OriginatorInfo ::= SEQUENCE { certs [0] OPTIONAL, crls [1] OPTIONAL }` (RFC 5652 section 6.1) */
+  #readOriginator(element: Element): void {
+    const set = new Cursor(element).optional(2, 0);
+    if (set === undefined) return;
+    this.#originator.push(...readCertificateSet(set, this.#context.limits.certificates).certificates);
+  }
+
   #readRecipients(element: Element): void {
     const most = this.#context.limits.recipients;
     for (const info of children(element, { maxElements: most + 1 })) {
@@ -147,7 +159,8 @@ export class EnvelopedDataReader implements ContentReader {
   #begin(): void {
     const encryption = this.#encryption;
     if (encryption === undefined || this.#contentType === undefined) throw incomplete(this.#type);
-    const { handlers, options, limits } = this.#context;
+    const { handlers, limits } = this.#context;
+    const options = withOriginator(this.#context.options, this.#originator);
     const found = findRecipient(this.#recipients, options, limits);
     const { name, oid: dotted, keyBits, effectiveBits, info } = encryption;
     this.#sink = handlers.onHead({
@@ -155,6 +168,7 @@ export class EnvelopedDataReader implements ContentReader {
       contentType: this.#contentType,
       encryption: { name, oid: dotted, keyBits, effectiveBits, aead: info.mode !== 'cbc' },
       recipients: found.facts,
+      originatorCertificates: this.#originator,
       weak: encryption.weak === undefined ? [] : [encryption.weak],
     });
     checkMode(this.#type, encryption, options);
@@ -233,6 +247,13 @@ export class EnvelopedDataReader implements ContentReader {
       unprotectedAttributes: this.#unprotected,
     });
   }
+}
+
+/** The originator of a static key may bring its certificate along (RFC 5652 section 6.2.2). */
+function withOriginator(options: CmsOptions, found: readonly Certificate[]): CmsOptions {
+  return found.length === 0
+    ? options
+    : { ...options, certificates: [...(options.certificates ?? []), ...found] };
 }
 
 /** Threats S4, CVE-2026-34182: AuthEnvelopedData means AEAD, EnvelopedData does not (RFC 5083 section 1). */

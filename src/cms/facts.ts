@@ -1,6 +1,7 @@
 import type { Certificate } from '../pki/certificate.ts';
 import type { Attribute } from './attributes.ts';
 import type { CertificateIdentifier } from './certificate-identifier.ts';
+import type { ReceiptRequest, SigningCertificate } from './ess-attributes.ts';
 import type { RecipientFacts } from './recipients/recipient.ts';
 
 /** What is known of a CMS object before its content, by type. OIDs are dotted. */
@@ -26,6 +27,8 @@ export interface EnvelopedHead {
   contentType: string;
   encryption: ContentEncryptionFacts;
   recipients: RecipientFacts[];
+  /** What the sender brought along, such as the certificate of its static key. */
+  originatorCertificates: Certificate[];
   weak: string[];
 }
 
@@ -59,6 +62,7 @@ export type SignatureReason =
   | 'attributes-malformed'
   | 'signature-malformed'
   | 'algorithm-mismatch'
+  | 'certificate-mismatch'
   | 'signature-mismatch';
 
 export interface SignerFacts {
@@ -74,6 +78,8 @@ export interface SignerFacts {
   /** Undefined when the signer signed the content without attributes. */
   signedAttributes: SignedAttributeFacts | undefined;
   unsignedAttributes: string[];
+  /** Of this signature, as far as they can be read; at most ten. */
+  countersignatures: SignerFacts[];
   /** From the message, or from those that the caller gave. */
   certificate: Certificate | undefined;
   /** The signature alone: whether the certificate is to be trusted is for pki and the caller. */
@@ -88,6 +94,9 @@ export interface SignedAttributeFacts {
   signingTime: Date | undefined;
   /** Names, or OIDs of those that are not known. */
   smimeCapabilities: string[];
+  signingCertificates: SigningCertificate[];
+  receiptRequest: ReceiptRequest | undefined;
+  encryptionKeyPreference: CertificateIdentifier | undefined;
   /** All attributes in the order of the message. */
   all: Attribute[];
 }

@@ -2,10 +2,10 @@ import type { Header } from '../asn1/header.ts';
 import { Cursor, children, type Element, oid, oids, raw, tags } from '../asn1/index.ts';
 import { SealpostError } from '../errors.ts';
 import type { Sink } from '../message/sink.ts';
-import { Certificate } from '../pki/certificate.ts';
 import { readAlgorithm } from './algorithm-identifier.ts';
 import { digestByOid } from './algorithms.ts';
 import type { Action } from './ber-stream.ts';
+import { readCertificateSet } from './certificate-set.ts';
 import { ContentDigests } from './content-digests.ts';
 import {
   type ContentContext,
@@ -147,19 +147,10 @@ export class SignedDataReader implements ContentReader {
     this.#context.contentEnded();
   }
 
-  /** `CertificateSet ::= SET OF CHOICE { certificate, ... }`: what is no X.509 certificate is counted. */
   #readCertificates(element: Element): void {
-    const most = this.#context.limits.certificates;
-    const found = children(element, { maxElements: most + 1 });
-    if (found.length > most) throw new SealpostError('cms-limit', `more than ${most} certificates`);
-    for (const choice of found) {
-      try {
-        if (choice.cls !== 0) throw unexpected(structure, choice);
-        this.#tail.certificates.push(new Certificate(raw(choice)));
-      } catch {
-        this.#tail.otherCertificates++;
-      }
-    }
+    const { certificates, others } = readCertificateSet(element, this.#context.limits.certificates);
+    this.#tail.certificates.push(...certificates);
+    this.#tail.otherCertificates = others;
   }
 
   /** `RevocationInfoChoices ::= SET OF CHOICE { crl, other [1] { format OID, info ANY } }` (RFC 5652 section 10.2.1). */

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import {
   Cursor,
   children,
@@ -18,6 +19,7 @@ import { readAlgorithm } from './algorithm-identifier.ts';
 import { type DigestInfo, digestByOid } from './algorithms.ts';
 import {
   type AlgorithmProtection,
+  type Attribute,
   readAlgorithmProtection,
   readAttributes,
   signedAttributeFacts,
@@ -28,6 +30,12 @@ import {
   readCertificateIdentifier,
 } from './certificate-identifier.ts';
 import type { DetachedContent } from './content-reader.ts';
+import {
+  namesCertificate,
+  readEncryptionKeyPreference,
+  readReceiptRequest,
+  readSigningCertificates,
+} from './ess-attributes.ts';
 import type { SignatureReason, SignedAttributeFacts, SignerFacts } from './facts.ts';
 import {
   readSignatureAlgorithm,
@@ -48,7 +56,7 @@ export interface SignerInfo {
   signedAttributes: Element | undefined;
   algorithm: SignatureAlgorithm;
   signature: Buffer;
-  unsignedAttributes: string[];
+  unsignedAttributes: Attribute[];
 }
 
 export function readSignerInfo(element: Element): SignerInfo {
@@ -61,15 +69,15 @@ export function readSignerInfo(element: Element): SignerInfo {
   const signature = octetString(cursor.expect(tags.octetString));
   const unsigned = cursor.optional(2, 1);
   cursor.done();
-  const unsignedAttributes = unsigned === undefined ? [] : readAttributes(unsigned).map(({ type }) => type);
+  const unsignedAttributes = unsigned === undefined ? [] : readAttributes(unsigned);
   const digest = digestByOid(digestOid);
   return { identifier, digestOid, digest, signedAttributes, algorithm, signature, unsignedAttributes };
 }
 
 /** What signatures are checked with. */
 export interface VerificationContext {
-  /** eContentType, dotted. */
-  contentType: string;
+  /** eContentType, dotted; null for a countersignature, whose content has no type (RFC 5652 section 11.4). */
+  contentType: string | null;
   content: DetachedContent | undefined;
   /** In which signers are looked for. */
   certificates: readonly Certificate[];
@@ -91,7 +99,8 @@ export function verifySigner(signer: SignerInfo, context: VerificationContext): 
       parameters: parametersInWords(algorithm, certificate),
     },
     signedAttributes: attributes instanceof SealpostError ? undefined : attributes,
-    unsignedAttributes: signer.unsignedAttributes,
+    unsignedAttributes: signer.unsignedAttributes.map(({ type }) => type),
+    countersignatures: context.contentType === null ? [] : countersignatures(signer, context.certificates),
     certificate,
     valid: reason === 'ok',
     reason,
@@ -102,11 +111,40 @@ export function verifySigner(signer: SignerInfo, context: VerificationContext): 
 function readFacts(element: Element | undefined): SignedAttributeFacts | undefined | SealpostError {
   if (element === undefined) return undefined;
   try {
-    return signedAttributeFacts(readAttributes(element));
+    const attributes = readAttributes(element);
+    return {
+      ...signedAttributeFacts(attributes),
+      signingCertificates: readSigningCertificates(attributes),
+      receiptRequest: readReceiptRequest(attributes),
+      encryptionKeyPreference: readEncryptionKeyPreference(attributes),
+    };
   } catch (error) {
     if (error instanceof SealpostError) return error;
     throw error;
   }
+}
+
+const mostCountersignatures = 10;
+
+/**
+ * The signatures of this signature, in an attribute that nobody protects: what can not be read there is none.
+ * Those of a countersignature itself are not looked at.
+ */
+function countersignatures(signer: SignerInfo, certificates: readonly Certificate[]): SignerFacts[] {
+  const found: SignerFacts[] = [];
+  const values = signer.unsignedAttributes
+    .filter(({ type }) => type === oids.countersignature)
+    .flatMap((attribute) => attribute.values);
+  const content = { digests: new Map<string, Buffer>(), content: signer.signature };
+  for (const value of values.slice(0, mostCountersignatures)) {
+    try {
+      const info = readSignerInfo(readElement(value, 0));
+      found.push(verifySigner(info, { contentType: null, content, certificates }));
+    } catch (error) {
+      if (!(error instanceof SealpostError)) throw error;
+    }
+  }
+  return found;
 }
 
 /** A digest that nobody expected before the content came: it can be had where the content was small. */
@@ -127,22 +165,27 @@ function check(
   if (context.content === undefined) return 'content-missing';
   if (digest === undefined) return 'digest-unsupported';
   if (attributes instanceof SealpostError) return 'attributes-malformed';
-  if (signer.unsignedAttributes.some((type) => onlySigned.includes(type))) return 'attributes-malformed';
+  if (signer.unsignedAttributes.some(({ type }) => onlySigned.includes(type))) return 'attributes-malformed';
   const contentDigest = digestOf(context.content, digest);
   if (contentDigest === undefined) return 'digest-unsupported';
   if (attributes !== undefined) {
     // RFC 5652 section 5.3: both attributes MUST be there.
-    if (attributes.contentType === undefined || attributes.messageDigest === undefined) {
-      return 'attributes-malformed';
-    }
+    const typed = context.contentType === null || attributes.contentType !== undefined;
+    if (!typed || attributes.messageDigest === undefined) return 'attributes-malformed';
     if (attributes.messageDigest !== contentDigest.toString('hex')) return 'digest-mismatch';
-    if (attributes.contentType !== context.contentType) return 'content-type-mismatch';
+    if (context.contentType !== null && attributes.contentType !== context.contentType)
+      return 'content-type-mismatch';
     const protection = readAlgorithmProtection(attributes.all);
     if (protection instanceof SealpostError) return 'attributes-malformed';
     if (protection !== undefined && !protects(protection, signer)) return 'algorithm-mismatch';
   }
   if (attributes === undefined && isSignedAttributes(context.content.content)) return 'attributes-malformed';
   if (certificate === undefined) return 'certificate-missing';
+  // RFC 5035 section 5: a signer that says which certificate it means must not be shown with another one
+  const named = attributes?.signingCertificates.map((each) =>
+    namesCertificate(each, (node) => createHash(node).update(certificate.der).digest()),
+  );
+  if (named?.includes(false)) return 'certificate-mismatch';
   let key: ReturnType<typeof publicKeyOf>;
   try {
     key = publicKeyOf(certificate, context.certificates);

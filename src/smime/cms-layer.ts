@@ -10,6 +10,7 @@ import {
 } from '../cms/index.ts';
 import { SealpostError } from '../errors.ts';
 import { NullSink, type Sink } from '../message/index.ts';
+import type { Certificate } from '../pki/index.ts';
 import { OutputError } from './content.ts';
 import { innerData } from './entity.ts';
 import { encryptionLayer, signerOf, unique } from './facts.ts';
@@ -135,11 +136,12 @@ class CmsLayer implements Sink {
 /** Writes what became known of the signers into their layer. */
 export function fillSigners(peeling: Peeling, layer: SignatureLayer, tail: SignedTail): void {
   layer.certificates = tail.certificates.length + tail.otherCertificates;
-  const judged = tail.signers.map((facts) => ({
-    facts,
-    trust: judgeSigner(facts.certificate, tail, peeling.trust, peeling.at),
-  }));
-  layer.signers = judged.map(({ facts, trust }) => signerOf(facts, trust));
+  const judge = (certificate: Certificate | undefined) =>
+    judgeSigner(certificate, tail, peeling.trust, peeling.at);
+  const judged = tail.signers.map((facts) => ({ facts, trust: judge(facts.certificate) }));
+  layer.signers = judged.map(({ facts, trust }) =>
+    signerOf(facts, (certificate) => (certificate === facts.certificate ? trust : judge(certificate))),
+  );
   layer.weak = unique(judged.flatMap(({ facts, trust }) => [...facts.weak, ...trust.weak]));
 }
 

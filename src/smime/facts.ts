@@ -63,6 +63,12 @@ export function encryptionLayer(head: EnvelopedHead, identities: readonly Identi
     type: head.type,
     contentEncryption: { algorithm: name, oid, keyBits: effectiveBits ?? keyBits },
     recipients: head.recipients.map((recipient) => recipientOf(recipient, identities)),
+    originatorCertificates: head.originatorCertificates.map((certificate) => ({
+      subject: readable(() => certificate.subject),
+      issuer: readable(() => certificate.issuer),
+      serialNumber: certificate.serialHex,
+      thumbprint: certificate.thumbprint,
+    })),
     weak: unique([...head.weak, ...head.recipients.flatMap(({ weak }) => weak)]),
   };
 }
@@ -82,12 +88,44 @@ const reasons: Record<SignatureReason, string> = {
   'digest-mismatch': 'the octets are not those that were signed',
   'content-type-mismatch': 'the signed attributes name another content type',
   'attributes-malformed': 'the signed attributes can not be read or are incomplete',
+  'certificate-mismatch': 'the signer protected the digest of another certificate than the one that is found',
   'algorithm-mismatch': 'the algorithms are not those that the signer protected',
   'signature-mismatch': "the signature is not from the key in the signer's certificate",
 };
 
-/** One signer: the signature as the CMS room found it, the certificate as `trust` judged it. */
-export function signerOf(facts: SignerFacts, trust: SignerTrust): Signer {
+type SignatureFacts = Omit<
+  Signer,
+  | 'signingCertificates'
+  | 'smimeCapabilities'
+  | 'encryptionKeyPreference'
+  | 'receiptRequest'
+  | 'countersignatures'
+>;
+
+/** One signer: the signature as the CMS room found it, the certificate as `judge` finds it. */
+export function signerOf(
+  facts: SignerFacts,
+  judge: (certificate: Certificate | undefined) => SignerTrust,
+): Signer {
+  const attributes = facts.signedAttributes;
+  const preference = attributes?.encryptionKeyPreference;
+  return {
+    ...signatureOf(facts, judge(facts.certificate)),
+    signingCertificates: (attributes?.signingCertificates ?? []).map(
+      ({ version, digestAlgorithm, digest }) => ({
+        version,
+        digestAlgorithm,
+        digest: digest.toString('hex'),
+      }),
+    ),
+    smimeCapabilities: attributes?.smimeCapabilities ?? [],
+    encryptionKeyPreference: preference === undefined ? null : identifierOf(preference),
+    receiptRequest: attributes?.receiptRequest ?? null,
+    countersignatures: facts.countersignatures.map((each) => signatureOf(each, judge(each.certificate))),
+  };
+}
+
+function signatureOf(facts: SignerFacts, trust: SignerTrust): SignatureFacts {
   const { certificate, valid } = facts;
   return {
     identifier: identifierOf(facts.identifier) ?? { keyIdentifier: '' },

@@ -47,10 +47,22 @@ export const encryptionLayerSchema = z.strictObject({
     .nullable()
     .describe('null when the message ended before it'),
   recipients: z.array(recipientSchema),
+  originatorCertificates: z
+    .array(
+      z.strictObject({
+        subject: z.string().nullable(),
+        issuer: z.string().nullable(),
+        serialNumber: hex,
+        thumbprint: hex,
+      }),
+    )
+    .describe(
+      'certificates that the sender brought along, such as that of its static key; nobody vouches for them',
+    ),
   weak,
 });
 
-export const signerSchema = z.strictObject({
+const signatureFields = {
   identifier: identifierSchema,
   subject: z
     .string()
@@ -72,6 +84,40 @@ export const signerSchema = z.strictObject({
     .describe('from the signer to the anchor; only when trusted'),
   reason: z.string().nullable().describe('a stable code when it is not valid or not trusted'),
   message: z.string().nullable().describe('the reason in words'),
+};
+
+const counterSignerSchema = z.strictObject(signatureFields);
+
+export const signerSchema = z.strictObject({
+  ...signatureFields,
+  signingCertificates: z
+    .array(
+      z.strictObject({
+        version: z.union([z.literal(1), z.literal(2)]),
+        digestAlgorithm: z.string(),
+        digest: hex,
+      }),
+    )
+    .describe(
+      'which certificate the signer says is its own (RFC 5035); one that is not the one found makes the signature invalid',
+    ),
+  smimeCapabilities: z
+    .array(z.string())
+    .describe('what the signer says it can read, the preferred first: names, or object identifiers'),
+  encryptionKeyPreference: identifierSchema
+    .nullable()
+    .describe('the certificate that the signer wants answers encrypted for'),
+  receiptRequest: z
+    .strictObject({
+      contentIdentifier: hex,
+      from: z.union([z.enum(['all', 'first-tier']), z.array(z.string())]),
+      to: z.array(z.string()),
+    })
+    .nullable()
+    .describe('a signed receipt is asked for (RFC 2634); none is sent'),
+  countersignatures: z
+    .array(counterSignerSchema)
+    .describe('signatures of this signature, at most ten; they change nothing about the message'),
 });
 
 export const signatureLayerSchema = z.strictObject({

@@ -1,0 +1,26 @@
+import { children, type Element, raw } from '../asn1/index.ts';
+import { SealpostError } from '../errors.ts';
+import { Certificate } from '../pki/certificate.ts';
+
+/**
+ * `CertificateSet ::= SET OF CHOICE { certificate, ... }` (RFC 5652 section 10.2.3), whatever its tag is; what is no
+ * X.509 certificate, or none that can be read, is counted.
+ * @throws SealpostError `cms-limit`
+ */
+export function readCertificateSet(
+  element: Element,
+  most: number,
+): { certificates: Certificate[]; others: number } {
+  const found = children(element, { maxElements: most + 1 });
+  if (found.length > most) throw new SealpostError('cms-limit', `more than ${most} certificates`);
+  const certificates: Certificate[] = [];
+  for (const choice of found) {
+    if (choice.cls !== 0) continue;
+    try {
+      certificates.push(new Certificate(raw(choice)));
+    } catch {
+      // counted below
+    }
+  }
+  return { certificates, others: found.length - certificates.length };
+}
