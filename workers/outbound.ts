@@ -93,7 +93,7 @@ async function work(job: OutboundJob, partner: PartnerConfig, tools: Tools): Pro
   const [small] = octets;
   // what is large can be read twice: parts that are 7bit already stay so under a detached signature
   const plain = small ?? (() => queue.spool.open(job.octets));
-  let failure: SealpostError | undefined;
+  let failure: { suspend: string; facts: { message: string } } | undefined;
   const result = await sender.send(
     {
       envelope: job.envelope,
@@ -101,15 +101,17 @@ async function work(job: OutboundJob, partner: PartnerConfig, tools: Tools): Pro
         try {
           yield* encode(plain, options);
         } catch (error) {
-          // The sender sees a broken stream; why it broke is known here only.
-          if (error instanceof SealpostError) failure = error;
+          // The sender sees a broken stream, and the SMTP library writes a code of its own into the error; why it
+          // broke is known here only.
+          if (error instanceof SealpostError)
+            failure = { suspend: error.code, facts: { message: error.message } };
           throw error;
         }
       },
     },
     context.signal,
   );
-  if (failure) return { suspend: failure.code, facts: { message: failure.message } };
+  if (failure) return failure;
   return outcomeOf(job, result, queue);
 }
 
