@@ -50,14 +50,14 @@ export async function runRole(
     log.fatal({ err: error }, 'could not start');
     await context?.queue.close().catch(() => undefined);
     process.exitCode = isFatalAtStart(error) ? EXIT_CONFIG : 1;
-    process.disconnect?.();
+    if (process.connected) process.disconnect();
     return;
   }
   const heartbeat = startHeartbeat(context.queue, name, log);
   await untilDrain(parts, context, log);
   heartbeat.stop();
   await context.queue.close();
-  process.disconnect?.();
+  if (process.connected) process.disconnect();
 }
 
 /** The configuration as this process sees it: the supervisor's private Redis stands in for a missing URL. */
@@ -75,8 +75,9 @@ async function untilDrain(parts: RoleParts, { config }: RoleContext, log: Log): 
   process.on('SIGTERM', () => told.resolve(config.workers.drainTimeout));
   // The supervisor is gone: nobody would start us again in step with the rest.
   process.on('disconnect', () => told.resolve(config.workers.drainTimeout));
-
-  process.send?.({ type: 'ready', facts: parts.facts });
+  // It may have gone while the parts were built.
+  if (process.connected === false) told.resolve(config.workers.drainTimeout);
+  else process.send?.({ type: 'ready', facts: parts.facts });
   log.info({ ...parts.facts }, 'ready');
   const timeoutMs = await told.promise;
   log.info('draining');
