@@ -15,6 +15,7 @@ import * as der from '../asn1/writer.ts';
 import { SealpostError } from '../errors.ts';
 import type { PublicKeyInfo } from '../pki/public-key.ts';
 import type { RandomBytes } from './ciphers.ts';
+import { withoutStackTraces } from './stackless.ts';
 
 /**
  * Finite-field Diffie-Hellman. Keys come as X9.42 (`dhPublicNumber`, with q) or PKCS#3
@@ -49,6 +50,8 @@ export function isDiffieHellman(algorithm: string): boolean {
 interface OwnKey {
   group: DhGroup;
   key: KeyObject;
+  /** X9.42 only: the number q + 1 as a private key, which leaves the values of the subgroup as they are. */
+  identity: KeyObject | undefined;
 }
 
 const ownKeys = new WeakMap<KeyObject, OwnKey>();
@@ -63,7 +66,8 @@ function ownKey(privateKey: KeyObject): OwnKey {
     const dotted = oid(algorithm.expect(tags.oid));
     const group = readGroup(dotted, raw(algorithm.next()));
     const x = integer(parse(octetString(info.expect(tags.octetString))));
-    own = { group, key: pkcs3Private(group, x) };
+    const identity = group.q === undefined ? undefined : pkcs3Private(group, group.q + 1n);
+    own = { group, key: pkcs3Private(group, x), identity };
     ownKeys.set(privateKey, own);
   }
   return own;
@@ -75,12 +79,16 @@ function ownKey(privateKey: KeyObject): OwnKey {
  * @throws Error for a value out of range or outside the group of order q (RFC 2785, threats S5)
  */
 export function agree(privateKey: KeyObject, publicValue: Buffer): Buffer {
-  const { group, key } = ownKey(privateKey);
+  const { group, key, identity } = ownKey(privateKey);
   const y = integer(parse(publicValue));
-  const { p, q } = group;
+  const { p } = group;
   if (y < 2n || y > p - 2n) throw new Error('public value out of range');
-  if (q !== undefined && power(y, q, p) !== 1n) throw new Error('public value outside the subgroup');
-  const secret = diffieHellman({ privateKey: key, publicKey: pkcs3Public(group, y) });
+  const publicKey = pkcs3Public(group, y);
+  // y^(q + 1) = y says the same as y^q = 1, and OpenSSL computes it ten times faster than bigints do
+  if (identity !== undefined && numberOf(diffieHellman({ privateKey: identity, publicKey })) !== y) {
+    throw new Error('public value outside the subgroup');
+  }
+  const secret = diffieHellman({ privateKey: key, publicKey });
   return Buffer.concat([Buffer.alloc(octetsOf(p) - secret.length), secret]);
 }
 
@@ -118,25 +126,18 @@ function pkcs3Algorithm({ p, g }: DhGroup): Buffer {
 
 function pkcs3Private(group: DhGroup, x: bigint): KeyObject {
   const key = der.sequence(der.integer(0), pkcs3Algorithm(group), der.octetString(der.integer(x)));
-  return createPrivateKey({ key, format: 'der', type: 'pkcs8' });
+  return withoutStackTraces(() => createPrivateKey({ key, format: 'der', type: 'pkcs8' }));
 }
 
 function pkcs3Public(group: DhGroup, y: bigint): KeyObject {
   const key = der.sequence(pkcs3Algorithm(group), der.bitString(der.integer(y)));
-  return createPublicKey({ key, format: 'der', type: 'spki' });
+  return withoutStackTraces(() => createPublicKey({ key, format: 'der', type: 'spki' }));
 }
 
 function octetsOf(value: bigint): number {
   return Math.ceil(value.toString(16).length / 2);
 }
 
-/** base^exponent mod modulus; for public values only, since its time depends on them. */
-function power(base: bigint, exponent: bigint, modulus: bigint): bigint {
-  let result = 1n;
-  let square = base % modulus;
-  for (let bits = exponent; bits > 0n; bits >>= 1n) {
-    if ((bits & 1n) === 1n) result = (result * square) % modulus;
-    square = (square * square) % modulus;
-  }
-  return result;
+function numberOf(octets: Buffer): bigint {
+  return BigInt(`0x${octets.toString('hex')}`);
 }

@@ -3,6 +3,7 @@ import { bitString, Cursor, oids, parse, tags } from '../asn1/index.ts';
 import * as der from '../asn1/writer.ts';
 import { SealpostError } from '../errors.ts';
 import type { PublicKeyInfo } from '../pki/public-key.ts';
+import { withoutStackTraces } from './stackless.ts';
 
 /** ECDH and X25519 / X448: the sender's key is on the curve of the recipient's certificate. */
 export function isCurveAgreement(algorithm: string): boolean {
@@ -13,7 +14,7 @@ export function isCurveAgreement(algorithm: string): boolean {
 function samePublicKey(like: PublicKeyInfo, octets: Buffer): KeyObject {
   const algorithm = der.sequence(der.oid(like.algorithm), ...(like.parameters ? [like.parameters] : []));
   const key = der.sequence(algorithm, der.bitString(octets));
-  return createPublicKey({ key, format: 'der', type: 'spki' });
+  return withoutStackTraces(() => createPublicKey({ key, format: 'der', type: 'spki' }));
 }
 
 /**

@@ -2,6 +2,7 @@ import {
   createCipheriv,
   createDecipheriv,
   createHash,
+  createSecretKey,
   randomBytes as nodeRandomBytes,
   timingSafeEqual,
 } from 'node:crypto';
@@ -84,9 +85,9 @@ function aesWrap(oid: string, bits: number, pad: boolean): KeyWrap {
     weak: undefined,
     wrap: (kek, key) => {
       if (!pad) checkLength(`aes-${bits}-wrap`, key, 16);
-      return createCipheriv(node, kek, iv).update(key);
+      return createCipheriv(node, createSecretKey(kek), iv).update(key);
     },
-    unwrap: (kek, wrapped) => createDecipheriv(node, kek, iv).update(wrapped),
+    unwrap: (kek, wrapped) => createDecipheriv(node, createSecretKey(kek), iv).update(wrapped),
     encoded: writeAlgorithm(oid),
   };
 }
@@ -95,7 +96,7 @@ type Cbc = (direction: 'encrypt' | 'decrypt', kek: Buffer, iv: Buffer, octets: B
 
 const des3Cbc: Cbc = (direction, kek, iv, octets) => {
   const create = direction === 'encrypt' ? createCipheriv : createDecipheriv;
-  const cipher = create('des-ede3-cbc', kek, iv).setAutoPadding(false);
+  const cipher = create('des-ede3-cbc', createSecretKey(kek), iv).setAutoPadding(false);
   return Buffer.concat([cipher.update(octets), cipher.final()]);
 };
 

@@ -1,9 +1,7 @@
 import * as crypto from 'node:crypto';
+import { withoutStackTraces } from './stackless.ts';
 
-/*
- * The RSA operations of node:crypto that take options. Node finds out by two exceptions that the options
- * are no key object; without stack traces these cost 10 us less, a third of a public key operation.
- */
+/* The RSA operations of node:crypto that take options, a third faster than they are there. */
 
 export function privateDecrypt(options: crypto.RsaPrivateKey, octets: Buffer): Buffer {
   return withoutStackTraces(() => crypto.privateDecrypt(options, octets));
@@ -15,14 +13,4 @@ export function publicEncrypt(options: crypto.RsaPublicKey | crypto.RsaPrivateKe
 
 export function publicDecrypt(options: crypto.RsaPublicKey, octets: Buffer): Buffer {
   return withoutStackTraces(() => crypto.publicDecrypt(options, octets));
-}
-
-function withoutStackTraces<T>(run: () => T): T {
-  const { stackTraceLimit } = Error;
-  Error.stackTraceLimit = 0;
-  try {
-    return run();
-  } finally {
-    Error.stackTraceLimit = stackTraceLimit;
-  }
 }
