@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { extname, join } from 'node:path';
 import type { Log } from '../log.ts';
 import { env, isFromRole, type ReadyFacts, type RoleName } from './protocol.ts';
+import { Watchdog } from './watchdog.ts';
 
 const firstDelayMs = 500;
 const maxDelayMs = 30_000;
@@ -65,15 +66,23 @@ export class Child {
       },
     });
     this.#process = child;
+    const watchdog = new Watchdog((facts) => {
+      log.error({ role, pid: child.pid, ...facts }, 'a role process is out of hand; killed');
+      child.kill('SIGKILL');
+    }, child.pid);
     child.on('message', (message) => {
       if (!isFromRole(message)) return;
+      watchdog.heard();
+      if (message.type !== 'ready') return;
       this.#wasReady = true;
+      watchdog.start();
       this.ready.resolve(message.facts);
     });
     child.on('error', (error) => log.error({ err: error, role }, 'role process error'));
     const exited = Promise.withResolvers<void>();
     this.#exited = exited.promise;
     child.on('exit', (code, signal) => {
+      watchdog.stop();
       exited.resolve();
       if (this.#stopping) return;
       // What never ran would fail again; what did run comes back when its surroundings (Redis) do.

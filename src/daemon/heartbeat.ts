@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import type { Log } from '../log.ts';
 import type { QueueRoom } from '../queue/index.ts';
 import { publishMetrics } from './metrics.ts';
-import type { RoleName } from './protocol.ts';
+import { aliveEveryMs, type FromRole, type RoleName } from './protocol.ts';
 
 const everyMs = 5_000;
 const keptMs = 20_000;
@@ -15,7 +15,10 @@ export interface Heartbeat {
   at: number;
 }
 
-/** Writes this process's sign of life into Redis every 5 seconds; it is gone 20 seconds after the last. */
+/**
+ * Writes this process's sign of life into Redis every 5 seconds; it is gone 20 seconds after the last. The supervisor
+ * gets one of its own, so that Redis being away does not look like a process that hangs.
+ */
 export function startHeartbeat(queue: QueueRoom, role: RoleName, log: Log): { stop(): void } {
   const key = `${queue.prefix}:alive:${role}:${hostname()}:${process.pid}`;
   let failed = false;
@@ -32,9 +35,12 @@ export function startHeartbeat(queue: QueueRoom, role: RoleName, log: Log): { st
   };
   void beat();
   const timer = setInterval(beat, everyMs);
+  const alive: FromRole = { type: 'alive' };
+  const watch = setInterval(() => process.connected && process.send?.(alive), aliveEveryMs);
   return {
     stop() {
       clearInterval(timer);
+      clearInterval(watch);
       queue.redis.del(key).catch(() => undefined);
     },
   };

@@ -6,8 +6,11 @@ export type RoleName = (typeof roleNames)[number];
 /** Facts that a role states when it is ready, such as the addresses that it listens on. */
 export type ReadyFacts = Record<string, string | number | string[]>;
 
-export type FromRole = { type: 'ready'; facts: ReadyFacts };
+/** `alive` comes every `aliveEveryMs` while the role's event loop turns. */
+export type FromRole = { type: 'ready'; facts: ReadyFacts } | { type: 'alive' };
 export type ToRole = { type: 'drain'; timeoutMs: number };
+
+export const aliveEveryMs = 5_000;
 
 /** Exit code of a role whose configuration or surroundings are wrong: starting it again would not help (sysexits EX_CONFIG). */
 export const EXIT_CONFIG = 78;
@@ -20,7 +23,8 @@ export const env = {
 } as const;
 
 export function isFromRole(message: unknown): message is FromRole {
-  return typeof message === 'object' && message !== null && 'type' in message && message.type === 'ready';
+  if (typeof message !== 'object' || message === null || !('type' in message)) return false;
+  return message.type === 'ready' || message.type === 'alive';
 }
 
 export function isToRole(message: unknown): message is ToRole {

@@ -3,8 +3,8 @@ import { availableParallelism } from 'node:os';
 import type { Config } from '../config/schema.ts';
 import { SealpostError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { type PrivateServer, startPrivateServer } from '../queue/private-server.ts';
 import { Child } from './child.ts';
+import { KeptRedis } from './kept-redis.ts';
 import type { ReadyFacts, RoleName } from './protocol.ts';
 
 export interface SupervisorOptions {
@@ -33,7 +33,9 @@ function hasWork(role: RoleName, config: Config): boolean {
 
 export class Supervisor {
   readonly #options: SupervisorOptions;
-  #redis: PrivateServer | undefined;
+  #redis: KeptRedis | undefined;
+  /** The start of the private server: whoever stops meanwhile waits for it, so that it is not left behind. */
+  #redisStart: Promise<KeptRedis> | undefined;
   #children: Child[] = [];
   #stopped: Promise<void> | undefined;
   /** Rejects when a role can not start, or the private server is lost for good. */
@@ -54,7 +56,7 @@ export class Supervisor {
     return this.#children.map(({ role, pid }) => ({ role, pid }));
   }
 
-  /** Starts everything; resolves with each role's facts when all are ready. */
+  /** Starts everything; resolves with each role's facts when all are ready, or with none when told to stop meanwhile. */
   async start(): Promise<Partial<Record<RoleName, ReadyFacts>>> {
     const { config, configFile, roles, log } = this.#options;
     const working = roles.filter((role) => hasWork(role, config));
@@ -66,7 +68,11 @@ export class Supervisor {
           hint: 'add a mailbox with smtp.listen or imap, or a partner',
         },
       );
-    if (config.redis.url === undefined) this.#redis = await startPrivateServer(config.dataDir, { log });
+    if (config.redis.url === undefined) {
+      this.#redisStart = KeptRedis.start({ dataDir: config.dataDir, log });
+      this.#redis = await this.#redisStart;
+    }
+    if (this.#stopped) return {};
     const onFatal = (role: RoleName) =>
       this.failed.reject(
         new SealpostError('config-invalid', `${role} could not start; its log line above says why`),
@@ -92,7 +98,8 @@ export class Supervisor {
   async #stop(): Promise<void> {
     const timeoutMs = this.#options.config.workers.drainTimeout;
     await Promise.all(this.#children.map((child) => child.drain(timeoutMs)));
-    await this.#redis?.stop();
+    const redis = await this.#redisStart?.catch(() => undefined);
+    await redis?.stop();
   }
 
   /** Ends the roles at once; what they had in hand is taken up again at the next start. */
