@@ -10,6 +10,8 @@ export interface SignerFacts {
   readonly emails: readonly string[];
   readonly valid: boolean;
   readonly trusted: boolean;
+  /** Why it is not valid or not trusted, such as a certificate that has expired. */
+  readonly message?: string | null;
 }
 
 /** What the policy needs of a verdict; the verdict of `smime` has this shape. */
@@ -35,6 +37,13 @@ export type Judgement = { readonly accept: true } | { readonly suspend: ErrorCod
 
 type Policy = Pick<MailboxConfig, 'require' | 'notSmime'>;
 
+/** What the verdict says of the first signer that is not trusted. */
+function whyUntrusted(layers: VerdictFacts['layers']): string {
+  const signers = layers.flatMap((layer) => layer.signers ?? []);
+  const message = signers.find((signer) => signer.valid && !signer.trusted)?.message;
+  return message ? `: ${message}` : '';
+}
+
 const refused = (message: string): Judgement => ({ suspend: 'policy-refused', message });
 
 /**
@@ -59,7 +68,9 @@ export function judge(verdict: VerdictFacts, policy: Policy, origin: OriginFacts
         message: 'the mailbox requires a signature, and it is not valid',
       };
     if (signature === 'untrusted')
-      return refused('the mailbox requires a trusted signature, and the signer is not trusted');
+      return refused(
+        `the mailbox requires a trusted signature, and the signer is not trusted${whyUntrusted(layers)}`,
+      );
     if (signature === 'none') return refused('the mailbox requires a signature, and the message has none');
     const wrong = wrongSigner(verdict, origin);
     if (wrong !== undefined) return refused(wrong);
