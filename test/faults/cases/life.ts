@@ -43,6 +43,7 @@ export const lifeCases: FaultCase[] = [
       const replica = await startFaultRedis({ replicaof: `127.0.0.1 ${redis.port}` });
       run.after(() => replica.stop());
       const link = rig.queue.connect('failover');
+      await rig.daemon.waitFor('a connection', () => link.status === 'ready');
       await rig.daemon.waitFor('the replica follows', async () =>
         /state=online/.test(await link.info('replication')),
       );
