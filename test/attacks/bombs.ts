@@ -45,7 +45,7 @@ function compressed(content: Buffer): Buffer {
 }
 
 function nestedCompression(times: number): Buffer {
-  let inner = Buffer.from('Content-Type: text/plain\r\n\r\nx');
+  let inner: Buffer = Buffer.from('Content-Type: text/plain\r\n\r\nx');
   for (let layer = 0; layer < times; layer++) inner = compressed(inner);
   return inner;
 }
