@@ -142,6 +142,10 @@ export function fillSigners(peeling: Peeling, layer: SignatureLayer, tail: Signe
   layer.signers = judged.map(({ facts, trust }) =>
     signerOf(facts, (certificate) => (certificate === facts.certificate ? trust : judge(certificate))),
   );
+  for (const [index, { facts }] of judged.entries()) {
+    const signer = layer.signers[index];
+    if (signer !== undefined) peeling.judged.push({ signer, certificate: facts.certificate, bag: tail });
+  }
   layer.weak = unique(judged.flatMap(({ facts, trust }) => [...facts.weak, ...trust.weak]));
 }
 

@@ -7,9 +7,10 @@ import { mailEntity } from './entity.ts';
 import { cmsBody } from './kinds.ts';
 import { type DecodeLimits, settleLimits } from './limits.ts';
 import { type Hints, noHints, Peeling } from './peeling.ts';
+import { checkRevocation } from './revocation-check.ts';
 import { FORM_OCTETS, formOf, Sniffer } from './sniffer.ts';
 import type { Trust } from './trust.ts';
-import { failedVerdict, okVerdict, type Verdict } from './verdict.ts';
+import { failedVerdict, okVerdict, type Verdict, withLostTrust } from './verdict.ts';
 
 /** What decoding needs besides the octets. Nothing else is looked up anywhere. */
 export interface DecodeOptions {
@@ -97,6 +98,14 @@ export class Decoder implements Sink {
     if (this.#verdict === undefined)
       throw new SealpostError('internal', 'the verdict was asked before the end');
     return this.#verdict;
+  }
+
+  /** Asks the authorities about the signers, where the caller's trust says so. After `end`. */
+  async checkRevocation(): Promise<void> {
+    const { judged, trust, at } = this.#peeling;
+    if (trust.revocationCheck === undefined) return;
+    await checkRevocation(judged, trust, trust.revocationCheck, at);
+    this.#verdict = withLostTrust(this.verdict);
   }
 
   /** What a second run should do otherwise, or undefined when this one saw everything. */

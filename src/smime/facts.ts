@@ -7,6 +7,7 @@ import type {
   SignerFacts,
 } from '../cms/index.ts';
 import type { Certificate, Identity } from '../pki/index.ts';
+import { notChecked } from './revocation-facts.ts';
 import type { SignerTrust } from './trust.ts';
 import type { CertificateIdentifier, EncryptionLayer, Recipient, Signer } from './verdict.ts';
 
@@ -138,6 +139,7 @@ function signatureOf(facts: SignerFacts, trust: SignerTrust): SignatureFacts {
     chain: valid && trust.trusted ? [...trust.chain] : [],
     reason: valid ? trust.reason : facts.reason,
     message: valid ? trust.message : reasons[facts.reason],
+    revocation: valid ? trust.revocation : notChecked,
   };
 }
 

@@ -32,6 +32,7 @@ export {
   protectionOf,
 } from './presets.ts';
 export { type ProtectionParties, protectWith } from './protect-with.ts';
+export type { RevocationCheck } from './revocation-check.ts';
 export { createTrustCache, PathCache, type Trust } from './trust.ts';
 export {
   type EncryptionLayer,

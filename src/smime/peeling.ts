@@ -5,6 +5,7 @@ import { ContentSink } from './content.ts';
 import type { SettledLimits } from './limits.ts';
 import type { PieceSink } from './pieces.ts';
 import type { ProtectedHeader } from './protected-headers.ts';
+import type { JudgedSigner } from './revocation-check.ts';
 import type { Trust } from './trust.ts';
 import type { Layer } from './verdict.ts';
 
@@ -32,6 +33,8 @@ export class Peeling {
   readonly content: ContentSink;
   /** S/MIME parts below the content, as they are found. */
   readonly pieces: PieceSink[] = [];
+  /** Signers as they are judged, those of pieces included. */
+  readonly judged: JudgedSigner[];
   /** True for a piece: what lies below it is not looked at. */
   readonly isPiece: boolean;
   /** Header of the mail as it came; none for a bare CMS object. */
@@ -57,6 +60,7 @@ export class Peeling {
       reopenable: boolean;
       contentDigest?: boolean;
       isPiece?: boolean;
+      judged?: JudgedSigner[];
     },
   ) {
     this.identities = options.identities;
@@ -67,6 +71,7 @@ export class Peeling {
     this.hints = options.hints;
     this.reopenable = options.reopenable;
     this.isPiece = options.isPiece ?? false;
+    this.judged = options.judged ?? [];
     this.content = new ContentSink(output, options.contentDigest ?? true);
   }
 
@@ -82,6 +87,7 @@ export class Peeling {
       hints: noHints,
       reopenable: false,
       isPiece: true,
+      judged: outer.judged,
     });
   }
 

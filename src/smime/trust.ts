@@ -8,6 +8,9 @@ import {
   pathWeaknesses,
   validatePath,
 } from '../pki/index.ts';
+import type { RevocationCheck } from './revocation-check.ts';
+import { notChecked, revocationOf } from './revocation-facts.ts';
+import type { SignerRevocation } from './verdict.ts';
 
 /** What makes a signer trusted: a path to an anchor, or being pinned. All of it is the caller's word. */
 export interface Trust
@@ -22,9 +25,15 @@ export interface Trust
     | 'minimumKeyBits'
     | 'revocation'
     | 'crls'
+    | 'policies'
+    | 'requireExplicitPolicy'
+    | 'inhibitPolicyMapping'
+    | 'inhibitAnyPolicy'
   > {
   /** Keeps results, so that a path is validated once a minute and not for each message. */
   readonly cache?: PathCache;
+  /** Asks the authorities about signers that are trusted; only in `decode` and `decodeReopenable`, which can wait. */
+  readonly revocationCheck?: RevocationCheck;
 }
 
 /** What was found about a signer's certificate. */
@@ -35,6 +44,7 @@ export interface SignerTrust {
   readonly reason: string | null;
   readonly message: string | null;
   readonly weak: readonly string[];
+  readonly revocation: SignerRevocation;
 }
 
 /**
@@ -66,7 +76,9 @@ export class PathCache {
   keyOf(trust: Trust): string {
     const arrays = [trust.anchors, trust.intermediates, trust.pinned, trust.crls];
     const numbers = arrays.map((array) => (array === undefined ? 0 : this.#numberOf(array)));
-    return [...numbers, trust.md5, trust.sha1, trust.minimumKeyBits, trust.revocation].join(' ');
+    const { policies, requireExplicitPolicy, inhibitPolicyMapping, inhibitAnyPolicy } = trust;
+    const words = [trust.md5, trust.sha1, trust.minimumKeyBits, trust.revocation, policies?.join()];
+    return [...numbers, ...words, requireExplicitPolicy, inhibitPolicyMapping, inhibitAnyPolicy].join(' ');
   }
 
   #numberOf(array: object): number {
@@ -93,7 +105,14 @@ export interface MessageBag {
   readonly crls: readonly Buffer[];
 }
 
-const unknownSigner: SignerTrust = { trusted: false, chain: [], reason: null, message: null, weak: [] };
+const unknownSigner: SignerTrust = {
+  trusted: false,
+  chain: [],
+  reason: null,
+  message: null,
+  weak: [],
+  revocation: notChecked,
+};
 
 /**
  * Judges a signer's certificate at a time (RFC 8550).
@@ -129,14 +148,8 @@ export function judgeSigner(
 }
 
 function judge(certificate: Certificate, bag: MessageBag, trust: Trust, at: Date): SignerTrust {
-  const { cache: _, intermediates = [], ...options } = trust;
-  const result = validatePath(certificate, {
-    ...options,
-    intermediates: [...intermediates, ...bag.certificates],
-    ...withCrls(bag, trust),
-    at,
-    purpose: 'sign',
-  });
+  const result = validatePath(certificate, pathOptions(bag, trust, at));
+  const revocation = revocationOf(result, at);
   const weak = result.weak.map((word) => pathWeaknesses[word]);
   if (!result.trusted) {
     const { reason } = result;
@@ -146,10 +159,23 @@ function judge(certificate: Certificate, bag: MessageBag, trust: Trust, at: Date
       reason,
       message: result.message || (reason && pathReasons[reason]),
       weak,
+      revocation,
     };
   }
   const chain = result.chain.map(({ subject, thumbprint }) => ({ subject, thumbprint }));
-  return { trusted: true, chain, reason: null, message: null, weak };
+  return { trusted: true, chain, reason: null, message: null, weak, revocation };
+}
+
+/** How the path of a signer is validated, with what the message brings along. */
+export function pathOptions(bag: MessageBag, trust: Trust, at: Date): PathOptions {
+  const { cache: _, revocationCheck: __, intermediates = [], ...options } = trust;
+  return {
+    ...options,
+    intermediates: [...intermediates, ...bag.certificates],
+    ...withCrls(bag, trust),
+    at,
+    purpose: 'sign',
+  };
 }
 
 /** The caller's CRLs with those of the message, where revocation is looked at. */

@@ -62,6 +62,18 @@ export const encryptionLayerSchema = z.strictObject({
   weak,
 });
 
+export const revocationSchema = z
+  .strictObject({
+    status: z
+      .enum(['good', 'revoked', 'unknown', 'not-checked'])
+      .describe('the worst of the certificates in the chain'),
+    source: z.enum(['crl', 'ocsp']).nullable(),
+    thisUpdate: time.nullable().describe('when the authority said so'),
+    ageSeconds: z.number().nullable(),
+    message: z.string().nullable().describe('what could not be had, and why'),
+  })
+  .describe('whether the certificate was revoked, where that is looked at');
+
 const signatureFields = {
   identifier: identifierSchema,
   subject: z
@@ -84,6 +96,7 @@ const signatureFields = {
     .describe('from the signer to the anchor; only when trusted'),
   reason: z.string().nullable().describe('a stable code when it is not valid or not trusted'),
   message: z.string().nullable().describe('the reason in words'),
+  revocation: revocationSchema,
 };
 
 const counterSignerSchema = z.strictObject(signatureFields);

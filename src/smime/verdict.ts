@@ -9,6 +9,7 @@ import type {
   layerSchema,
   pieceSchema,
   recipientSchema,
+  revocationSchema,
   signatureLayerSchema,
   signerSchema,
   verdictSchema,
@@ -21,6 +22,7 @@ export type SignatureLayer = z.infer<typeof signatureLayerSchema>;
 export type Signer = z.infer<typeof signerSchema>;
 export type Recipient = z.infer<typeof recipientSchema>;
 export type CertificateIdentifier = z.infer<typeof identifierSchema>;
+export type SignerRevocation = z.infer<typeof revocationSchema>;
 export type Piece = z.infer<typeof pieceSchema>;
 export type HeaderFacts = z.infer<typeof headersSchema>;
 export type VerdictContent = NonNullable<Verdict['content']>;
@@ -82,4 +84,16 @@ export function failedVerdict(layers: Layer[], error: { code: ErrorCode; message
     content: null,
     pieces: [],
   };
+}
+
+/** The verdict after signers have lost trust; it never gets better by that. */
+export function withLostTrust(verdict: Verdict): Verdict {
+  return { ...lessTrusted(verdict), pieces: verdict.pieces.map(lessTrusted) };
+}
+
+function lessTrusted<T extends Pick<Verdict, 'integrity' | 'signature' | 'layers'>>(verdict: T): T {
+  const signature = overallSignature(verdict.layers);
+  if (verdict.integrity !== 'signed' || signature === 'valid') return { ...verdict, signature };
+  const aead = verdict.layers.some(({ type }) => type === 'auth-enveloped-data');
+  return { ...verdict, signature, integrity: aead ? 'aead' : 'none' };
 }

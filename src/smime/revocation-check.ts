@@ -1,0 +1,58 @@
+import {
+  type Certificate,
+  type RevocationCache,
+  type RevocationFetcher,
+  type RevocationOptions,
+  validateWithRevocation,
+} from '../pki/index.ts';
+import { revocationOf } from './revocation-facts.ts';
+import { type MessageBag, pathOptions, type Trust } from './trust.ts';
+import type { Signer } from './verdict.ts';
+
+/** How signers are looked up with their authorities, by the functions that can wait for an answer. */
+export interface RevocationCheck {
+  /** What becomes of a signer of whom nothing can be found out: `soft` leaves it trusted and says so. */
+  readonly mode: 'soft' | 'hard';
+  readonly fetch: RevocationFetcher;
+  /** One for a process. */
+  readonly cache: RevocationCache;
+  /** The present, at which lists and answers have to be in force. */
+  readonly now: Date;
+  readonly methods?: NonNullable<RevocationOptions['methods']>;
+}
+
+/** A signer of the verdict with what its certificate was judged by. */
+export interface JudgedSigner {
+  readonly signer: Pick<Signer, 'trusted' | 'chain' | 'reason' | 'message' | 'revocation'>;
+  readonly certificate: Certificate | undefined;
+  readonly bag: MessageBag;
+}
+
+/**
+ * Looks up the trusted ones of the signers and writes what was found into them. Pinned certificates are the
+ * operator's own word: nobody is asked about them.
+ */
+export async function checkRevocation(
+  judged: readonly JudgedSigner[],
+  trust: Trust,
+  check: RevocationCheck,
+  at: Date,
+): Promise<void> {
+  await Promise.all(
+    judged.map(async ({ signer, certificate, bag }) => {
+      if (certificate === undefined || !signer.trusted) return;
+      const result = await validateWithRevocation(
+        certificate,
+        { ...pathOptions(bag, { ...trust, revocation: check.mode }, at), revocation: check.mode },
+        check,
+      );
+      const why = result.failures.map(({ url, message }) => `${url}: ${message}`).join('; ');
+      signer.revocation = revocationOf(result, check.now, why === '' ? null : why);
+      if (result.trusted) return;
+      signer.trusted = false;
+      signer.chain = [];
+      signer.reason = result.reason;
+      signer.message = result.message;
+    }),
+  );
+}
