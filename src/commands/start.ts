@@ -43,7 +43,7 @@ export function startCommand(): Command {
       process.on('SIGINT', onSignal);
       try {
         const facts = await supervisor.start();
-        log.info({ roles: facts, pids: supervisor.pids }, 'running');
+        if (signals === 0) log.info({ roles: facts, pids: supervisor.pids }, 'running');
         await Promise.race([ended.promise, supervisor.failed.promise]);
       } catch (error) {
         if (signals > 0) await ended.promise;
