@@ -105,6 +105,7 @@ export interface Launched {
   pid: number;
   log(): string;
   ended: TestDaemon['ended'];
+  over(): boolean;
   roles(): RoleProcess[];
 }
 
@@ -129,8 +130,9 @@ export function launch(configFile: string, { args = [], env = {} }: DaemonOption
     for (const process of [...roles(), { pid }]) kill(process.pid);
   };
   process.once('exit', killAll);
+  const over = () => child.exitCode !== null || child.signalCode !== null;
   void ended.then(() => process.off('exit', killAll));
-  return { pid, log: () => text, ended, roles };
+  return { pid, log: () => text, ended, over, roles };
 }
 
 /** Starts the daemon and waits until all roles are ready. */
@@ -149,11 +151,7 @@ export async function bootDaemon(
   const { dataDir } = config;
   const inbox = join(folder, 'inbox');
   const launched = launch(configFile, options);
-  const { pid, log, ended, roles } = launched;
-  let over = false;
-  void ended.then(() => {
-    over = true;
-  });
+  const { pid, log, ended, over, roles } = launched;
   const waitFor: TestDaemon['waitFor'] = async (what, test) => {
     const deadline = Date.now() + 60_000;
     for (;;) {
@@ -164,7 +162,7 @@ export async function bootDaemon(
     }
   };
   const running = await waitFor('the daemon is running', () => {
-    if (over) throw new Error(`the daemon ended at its start:\n${log()}`);
+    if (over()) throw new Error(`the daemon ended at its start:\n${log()}`);
     return log()
       .split('\n')
       .find((line) => line.includes('"msg":"running"'));
@@ -216,7 +214,7 @@ export async function bootDaemon(
     ended,
     async stop() {
       await queue.close();
-      if (!over) process.kill(pid, 'SIGTERM');
+      if (!over()) process.kill(pid, 'SIGTERM');
       const late = setTimeout(() => kill(pid), 45_000);
       const end = await ended;
       clearTimeout(late);

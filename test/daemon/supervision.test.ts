@@ -1,0 +1,281 @@
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  bootDaemon,
+  isAlive,
+  kill,
+  type Launched,
+  launch,
+  sealpost,
+  startDaemon,
+  type TestDaemon,
+  writeConfig,
+} from '../support/daemon.ts';
+import { RawClient } from '../support/smtp.ts';
+import { makeWorld, skipWithout, textEntity } from '../support/world.ts';
+
+describe('supervision', { skip: skipWithout('openssl'), timeout: 600_000 }, () => {
+  const world = makeWorld();
+  const running = new Set<TestDaemon>();
+  const launches: Launched[] = [];
+  const launchOne = (file: string) => {
+    const launched = launch(file);
+    launches.push(launched);
+    return launched;
+  };
+  after(async () => {
+    // What a failed test has left.
+    for (const { pid, roles, over } of launches)
+      if (!over()) for (const each of [...roles(), { pid }]) kill(each.pid);
+    for (const daemon of running) await daemon.stop();
+    world.remove();
+  });
+  async function start(...args: Parameters<typeof startDaemon>): Promise<TestDaemon> {
+    const daemon = await startDaemon(...args);
+    running.add(daemon);
+    return daemon;
+  }
+  async function stop(daemon: TestDaemon) {
+    running.delete(daemon);
+    return await daemon.stop();
+  }
+  const partners = [
+    {
+      name: 'partner',
+      addresses: ['edi@partner.example'],
+      certificates: [world.partner.certFile],
+      identity: 'own',
+      from: world.own.email,
+      route: { host: '127.0.0.1', port: 1, tls: 'none' },
+    },
+  ];
+  const noneAlive = (daemon: TestDaemon, pids: number[]) =>
+    daemon.waitFor('all processes have ended', () => pids.every((pid) => !isAlive(pid)));
+
+  it('starts each role again after kill -9, and loses nothing', async () => {
+    const daemon = await start(world, { config: { partners, http: { port: 0 } } });
+    assert.deepEqual(
+      daemon
+        .roles()
+        .map(({ role }) => role)
+        .sort(),
+      ['decrypt', 'handoff', 'http', 'outbound', 'receive'],
+    );
+    const ids: string[] = [];
+    for (const { role, pid } of daemon.roles()) {
+      // The receiver has a new port afterwards: all mail goes in while it is there.
+      if (role === 'receive') continue;
+      kill(pid);
+      // While it is away: accepted all the same, and done later.
+      for (let count = 0; count < 3; count++)
+        ids.push(await daemon.accept(world.mail(textEntity(`${role} ${count}`))));
+      await daemon.waitFor(`${role} runs again`, () =>
+        daemon.roles().some((each) => each.role === role && each.pid !== pid),
+      );
+    }
+    const receiver = daemon.pidOf('receive');
+    kill(receiver);
+    await daemon.waitFor(
+      'receive is ready again',
+      () => daemon.log().split('"imap":0,"msg":"ready"').length > 2,
+    );
+    assert.notEqual(daemon.pidOf('receive'), receiver);
+    for (const id of ids) await daemon.reaches(id, 'delivered');
+    const folders = readdirSync(daemon.inbox).filter((name) => !name.startsWith('.'));
+    assert.equal(folders.length, ids.length, 'each once');
+    assert.match(daemon.log(), /"role":"supervisor".*"signal":"SIGKILL".*starting it again/);
+    assert.deepEqual(await stop(daemon), { code: 0, signal: null });
+  });
+
+  it('drains at SIGTERM: what is in flight is finished, then it ends with 0 and nothing is left', async () => {
+    const daemon = await start(world);
+    const pids = [...daemon.roles().map(({ pid }) => pid), daemon.redisPid() ?? 0];
+    const slow = await RawClient.connect(daemon.smtpPort);
+    await slow.hello();
+    assert.match(await slow.envelope(['orders@own.example']), /^354 /);
+    const mail = world.mail(textEntity('in the middle of DATA'));
+    slow.write(mail.subarray(0, 500));
+    const waiting: string[] = [];
+    for (let count = 0; count < 20; count++)
+      waiting.push(await daemon.accept(world.mail(textEntity(`${count}`))));
+    daemon.signal('SIGTERM');
+    await daemon.waitFor('receive drains', () => /"role":"receive".*"msg":"draining"/.test(daemon.log()));
+    slow.write(mail.subarray(500));
+    slow.write('.\r\n');
+    const reply = await slow.reply();
+    assert.match(reply, /^250 /);
+    assert.deepEqual(await daemon.ended, { code: 0, signal: null });
+    await noneAlive(daemon, pids);
+    await stop(daemon);
+
+    // What was not done is done by the next one: nothing was lost.
+    const again = await bootDaemon(join(daemon.dataDir, '..'), daemon.configFile);
+    running.add(again);
+    for (const id of [...waiting, reply.split(' as ')[1] ?? '']) await again.reaches(id, 'delivered');
+    assert.equal(readdirSync(again.inbox).filter((name) => !name.startsWith('.')).length, 21);
+    await stop(again);
+  });
+
+  it('ends at once at a second SIGTERM', async () => {
+    const daemon = await start(world, { config: { workers: { decrypt: 1, drainTimeout: '10m' } } });
+    const pids = [...daemon.roles().map(({ pid }) => pid), daemon.redisPid() ?? 0];
+    // A client that never ends its message keeps the receiver from draining.
+    const slow = await RawClient.connect(daemon.smtpPort);
+    await slow.hello();
+    assert.match(await slow.envelope(['orders@own.example']), /^354 /);
+    slow.write('Subject: never ends\r\n');
+    daemon.signal('SIGTERM');
+    await daemon.waitFor('receive drains', () => /"role":"receive".*"msg":"draining"/.test(daemon.log()));
+    assert.ok(daemon.roles().some(({ role }) => role === 'receive'));
+    daemon.signal('SIGTERM');
+    const { signal } = await daemon.ended;
+    assert.equal(signal, null);
+    await noneAlive(daemon, pids);
+    slow.close();
+    await stop(daemon);
+  });
+
+  it('roles end by themselves when the supervisor is killed, and the next start takes over', async () => {
+    const daemon = await start(world);
+    const id = await daemon.accept(world.mail(textEntity('before the crash')));
+    const pids = daemon.roles().map(({ pid }) => pid);
+    kill(daemon.pid);
+    await daemon.ended;
+    await noneAlive(daemon, pids);
+    const redis = daemon.redisPid();
+    const again = await bootDaemon(join(daemon.dataDir, '..'), daemon.configFile);
+    running.add(again);
+    assert.equal(again.redisPid(), redis, 'the private server that was left is used again');
+    await again.reaches(id, 'delivered');
+    await daemon.queue.close();
+    running.delete(daemon);
+    await stop(again);
+    assert.equal(again.redisPid(), undefined, 'the private server is left');
+  });
+
+  for (const [moment, line] of [
+    ['Redis is starting', undefined],
+    ['the roles are starting', '"private redis server"'],
+  ] as const) {
+    it(`ends with 0 when SIGTERM comes while ${moment}`, async () => {
+      const { configFile, folder } = writeConfig(world);
+      const launched = launchOne(configFile);
+      const lock = join(folder, 'data', 'redis', 'start.lock');
+      while (line === undefined ? !existsSync(lock) : !launched.log().includes(line)) await sleep(2);
+      process.kill(launched.pid, 'SIGTERM');
+      assert.deepEqual(await launched.ended, { code: 0, signal: null }, launched.log());
+      assert.deepEqual(launched.roles(), []);
+      // redis-server removes it when it ends in order
+      assert.equal(existsSync(join(folder, 'data', 'redis', 'redis.pid')), false);
+    });
+  }
+
+  it('roles that are still starting end, too, when the supervisor is killed', async () => {
+    const { configFile, folder } = writeConfig(world);
+    const launched = launchOne(configFile);
+    while (launched.roles().length < 3) await sleep(2);
+    const pids = launched.roles().map(({ pid }) => pid);
+    kill(launched.pid);
+    await launched.ended;
+    while (pids.some(isAlive)) await sleep(10);
+    assert.doesNotMatch(launched.log(), /ERR_IPC_CHANNEL_CLOSED/);
+    kill(Number(readFileSync(join(folder, 'data', 'redis', 'redis.pid'), 'utf8')));
+  });
+
+  it('runs only the roles of --only', async () => {
+    const daemon = await start(world, { args: ['--only', 'receive'] });
+    assert.deepEqual(
+      daemon.roles().map(({ role }) => role),
+      ['receive'],
+    );
+    const id = await daemon.accept(world.mail(textEntity('waits')));
+    // The rest in a second daemon on the same folder: it shares the private server.
+    const rest = await bootDaemon(join(daemon.dataDir, '..'), daemon.configFile, {
+      args: ['--only', 'decrypt,handoff'],
+    });
+    running.add(rest);
+    assert.deepEqual(
+      rest
+        .roles()
+        .map(({ role }) => role)
+        .sort(),
+      ['decrypt', 'handoff'],
+    );
+    await rest.reaches(id, 'delivered');
+    await rest.queue.close();
+    // The first that leaves does not take the server away from the other.
+    rest.signal('SIGTERM');
+    assert.deepEqual(await rest.ended, { code: 0, signal: null });
+    running.delete(rest);
+    await daemon.reaches(await daemon.accept(world.mail(textEntity('still taken'))), 'received');
+    await stop(daemon);
+  });
+
+  it('calls a wrong role list a wrong call', async () => {
+    const { configFile } = writeConfig(world);
+    const { code, stderr } = await sealpost(['start', '--config', configFile, '--only', 'receive,decript']);
+    assert.equal(code, 2);
+    assert.match(
+      stderr,
+      /^sealpost: --only: there is no role "decript" \[usage\]\nhint: roles are receive, /,
+    );
+  });
+
+  describe('a broken start ends with 1, says why, and leaves no process', () => {
+    const badKey = world.file(
+      'bad.key',
+      '-----BEGIN PRIVATE KEY-----\nnonsense\n-----END PRIVATE KEY-----\n',
+    );
+    const taken = createServer();
+    after(() => taken.close());
+    const portInUse = async () => {
+      await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+      const address = taken.address();
+      return typeof address === 'object' && address !== null ? address.port : 0;
+    };
+    const cases: [string, () => Promise<Record<string, unknown>>, RegExp][] = [
+      [
+        'a bad key file',
+        async () => ({ identities: [{ name: 'own', certificate: world.own.certFile, key: badKey }] }),
+        /bad\.key.*sealpost: (.*\n)*.*\[config-invalid\]/s,
+      ],
+      [
+        'a port in use',
+        async () => ({ smtp: { listen: [{ port: await portInUse() }], hostname: 'own.example' } }),
+        /"code":"listen-failed","message":"[^"]*127\.0\.0\.1.*sealpost: .*\[config-invalid\]/s,
+      ],
+      [
+        'Redis that is not there',
+        async () => ({ redis: { url: 'redis://127.0.0.1:1', commandTimeout: '500ms' } }),
+        /"code":"redis-unreachable".*127\.0\.0\.1:1.*sealpost: /s,
+      ],
+      ['a setting that does not exist', async () => ({ smpt: {} }), /^sealpost: .*smpt.*\[config-invalid\]/s],
+      [
+        'nothing to do',
+        async () => ({ smtp: {}, mailboxes: [] }),
+        /^.*sealpost: .*nothing|anything to do \[config-invalid\]\nhint: /s,
+      ],
+    ];
+    for (const [name, config, wanted] of cases) {
+      it(name, async () => {
+        const { configFile, folder } = writeConfig(world, await config());
+        const launched = launchOne(configFile);
+        const seen = new Set<number>();
+        const look = setInterval(() => {
+          for (const { pid } of launched.roles()) seen.add(pid);
+        }, 10);
+        const end = await launched.ended;
+        clearInterval(look);
+        assert.deepEqual(end, { code: 1, signal: null }, launched.log());
+        assert.match(launched.log(), wanted);
+        assert.deepEqual([...seen].filter(isAlive), []);
+        const pidFile = join(folder, 'data', 'redis', 'redis.pid');
+        if (existsSync(pidFile)) assert.equal(isAlive(Number(readFileSync(pidFile, 'utf8'))), false);
+      });
+    }
+  });
+});
