@@ -29,20 +29,21 @@ export function header(identifier: number, tag: number, length: number): Buffer 
   return Buffer.from(octets);
 }
 
-/** Octets that lie in pieces. */
-export type Pieces = readonly Uint8Array[];
-
 /**
  * The pieces of an element, those of its content among them: for content that is too large to be copied at
  * each level around it.
  */
-export function enclose(identifier: number, tag: number, content: Pieces): Pieces {
+export function enclose<T extends Uint8Array>(
+  identifier: number,
+  tag: number,
+  content: readonly T[],
+): (T | Buffer)[] {
   let length = 0;
   for (const piece of content) length += piece.length;
   return [header(identifier, tag, length), ...content];
 }
 
-function element(identifier: number, tag: number, content: Pieces): Buffer {
+function element(identifier: number, tag: number, content: readonly Uint8Array[]): Buffer {
   return Buffer.concat(enclose(identifier, tag, content));
 }
 

@@ -109,13 +109,18 @@ export class EnvelopedDataWriter implements Sink {
  * @throws SealpostError as `EnvelopedDataWriter`
  */
 export function encodeEnvelopedData(content: Buffer, options: EnvelopedDataOptions): Buffer {
+  return Buffer.concat(envelopedDataPieces([content], options));
+}
+
+/** The same in pieces, from content in pieces: nothing is joined. */
+export function envelopedDataPieces(content: readonly Buffer[], options: EnvelopedDataOptions): Buffer[] {
   const { structure, fresh, version, recipientInfos, contentType } = prepare(options);
   const cipher = createContentCipher(fresh);
-  const encrypted = der.enclose(0x80, 0, [cipher.update(content), cipher.final()]);
-  const sequence = (...parts: der.Pieces) => der.enclose(0x20, tags.sequence, parts);
-  const info = sequence(contentType, fresh.algorithm, ...encrypted);
+  const encrypted = [...content.map((piece) => cipher.update(piece)), cipher.final()];
+  const sequence = (...parts: Buffer[]) => der.enclose(0x20, tags.sequence, parts);
+  const info = sequence(contentType, fresh.algorithm, ...der.enclose(0x80, 0, encrypted));
   const enveloped = sequence(version, recipientInfos, ...info, writeMac(cipher));
-  return Buffer.concat(sequence(der.oid(structure), ...der.enclose(0xa0, 0, enveloped)));
+  return sequence(der.oid(structure), ...der.enclose(0xa0, 0, enveloped));
 }
 
 /** The mac of AuthEnvelopedData; nothing for EnvelopedData. */

@@ -10,6 +10,7 @@ export {
   type EnvelopedDataOptions,
   EnvelopedDataWriter,
   encodeEnvelopedData,
+  envelopedDataPieces,
 } from './enveloped-data-writer.ts';
 export type * from './facts.ts';
 export type { DecryptionIdentity, DecryptionKeys, KeyEncryptionKey } from './identity.ts';
@@ -22,5 +23,6 @@ export {
   type SignedDataOptions,
   SignedDataWriter,
   type SignerOptions,
+  signedDataPieces,
   signingDigests,
 } from './signed-data-writer.ts';

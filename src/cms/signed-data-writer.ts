@@ -1,5 +1,5 @@
 import { constants, type KeyObject, sign } from 'node:crypto';
-import { type OidName, oids } from '../asn1/index.ts';
+import { type OidName, oids, tags } from '../asn1/index.ts';
 import * as der from '../asn1/writer.ts';
 import { SealpostError } from '../errors.ts';
 import type { Sink } from '../message/sink.ts';
@@ -69,16 +69,22 @@ export function encodeDetachedSignature(
   digests: ReadonlyMap<string, Buffer>,
   options: SignedDataOptions,
 ): Buffer {
-  return contentInfo(signedData(options, der.sequence(contentTypeOf(options)), digests));
+  return Buffer.concat(contentInfo(options, [der.sequence(contentTypeOf(options))], digests));
 }
 
 /** Opaque SignedData around content that is at hand as a whole, in DER. */
 export function encodeSignedData(content: Buffer, options: SignedDataOptions): Buffer {
+  return Buffer.concat(signedDataPieces([content], options));
+}
+
+/** The same in pieces, from content in pieces: nothing is joined. */
+export function signedDataPieces(content: readonly Buffer[], options: SignedDataOptions): Buffer[] {
   const digests = new ContentDigests(signingDigests(options), 0);
-  digests.write(content);
+  for (const piece of content) digests.write(piece);
   digests.end();
-  const info = der.sequence(contentTypeOf(options), der.explicit(0, der.octetString(content)));
-  return contentInfo(signedData(options, info, digests.result.digests));
+  const explicit = der.enclose(0xa0, 0, der.enclose(0, tags.octetString, content));
+  const info = der.enclose(0x20, tags.sequence, [contentTypeOf(options), ...explicit]);
+  return contentInfo(options, info, digests.result.digests);
 }
 
 /** Opaque SignedData around content of any size, in BER with indefinite lengths and constant memory. */
@@ -125,20 +131,19 @@ export class SignedDataWriter implements Sink {
   }
 }
 
-function contentInfo(signedData: Buffer): Buffer {
-  return der.sequence(der.oid(oids.signedData), der.explicit(0, signedData));
-}
-
 function contentTypeOf(options: SignedDataOptions): Buffer {
   return der.oid(options.contentType ?? oids.data);
 }
 
-function signedData(
+/** The whole object around EncapsulatedContentInfo, in pieces. */
+function contentInfo(
   options: SignedDataOptions,
-  content: Buffer,
+  content: readonly Buffer[],
   digests: ReadonlyMap<string, Buffer>,
-): Buffer {
-  return der.sequence(...beforeContent(options), content, ...afterContent(options, digests));
+): Buffer[] {
+  const parts = [...beforeContent(options), ...content, ...afterContent(options, digests)];
+  const explicit = der.enclose(0xa0, 0, der.enclose(0x20, tags.sequence, parts));
+  return der.enclose(0x20, tags.sequence, [der.oid(oids.signedData), ...explicit]);
 }
 
 /** version and digestAlgorithms; the version is of RFC 5652 section 5.1. */

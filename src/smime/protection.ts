@@ -3,10 +3,10 @@ import {
   type EnvelopedDataOptions,
   EnvelopedDataWriter,
   encodeDetachedSignature,
-  encodeEnvelopedData,
-  encodeSignedData,
+  envelopedDataPieces,
   type SignedDataOptions,
   SignedDataWriter,
+  signedDataPieces,
   signingDigests,
 } from '../cms/index.ts';
 import { SealpostError } from '../errors.ts';
@@ -23,13 +23,13 @@ const DEFINITE_OCTETS = 1024 * 1024;
 /** Collects what is small and writes it at once; beyond the limit everything goes to a streaming writer. */
 class DefiniteOrStreaming implements Sink {
   readonly #output: Sink;
-  readonly #atOnce: (content: Buffer) => Buffer;
+  readonly #atOnce: (content: readonly Buffer[]) => readonly Buffer[];
   readonly #stream: () => Sink;
   #held: Buffer[] = [];
   #length = 0;
   #streaming: Sink | undefined;
 
-  constructor(output: Sink, atOnce: (content: Buffer) => Buffer, stream: () => Sink) {
+  constructor(output: Sink, atOnce: (content: readonly Buffer[]) => readonly Buffer[], stream: () => Sink) {
     this.#output = output;
     this.#atOnce = atOnce;
     this.#stream = stream;
@@ -50,7 +50,7 @@ class DefiniteOrStreaming implements Sink {
 
   end(): void {
     if (this.#streaming === undefined) {
-      this.#output.write(this.#atOnce(Buffer.concat(this.#held, this.#length)));
+      for (const piece of this.#atOnce(this.#held)) this.#output.write(piece);
       this.#output.end();
     } else this.#streaming.end();
   }
@@ -76,7 +76,7 @@ export function encryptingSink(output: Sink, options: EncryptOptions, randomByte
   };
   return new DefiniteOrStreaming(
     output,
-    (content) => encodeEnvelopedData(content, enveloped),
+    (content) => envelopedDataPieces(content, enveloped),
     () => new EnvelopedDataWriter(enveloped, output),
   );
 }
@@ -90,7 +90,7 @@ export function opaqueSigningSink(output: Sink, options: SignOptions): Sink {
   const signed = signedDataOptions(options);
   return new DefiniteOrStreaming(
     output,
-    (content) => encodeSignedData(content, signed),
+    (content) => signedDataPieces(content, signed),
     () => new SignedDataWriter(signed, output),
   );
 }
