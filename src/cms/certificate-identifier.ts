@@ -36,8 +36,23 @@ export function readIssuerAndSerial(element: Element): CertificateIdentifier {
   return { type: 'issuer-serial', issuer: printName(issuerDer), issuerDer, serialNumber };
 }
 
-/** Names print lazily elsewhere; here a bad name must not hide the message, so it prints as hexadecimal. */
+/** The same few issuers stand in nearly every message. */
+const printedNames = new Map<string, string>();
+const mostPrintedNames = 200;
+
 function printName(issuerDer: Buffer): string {
+  const key = issuerDer.toString('latin1');
+  let printed = printedNames.get(key);
+  if (printed === undefined) {
+    printed = readAndPrint(issuerDer);
+    if (printedNames.size >= mostPrintedNames) printedNames.clear();
+    if (key.length < 1000) printedNames.set(key, printed);
+  }
+  return printed;
+}
+
+/** A bad name must not hide the message, so it prints as hexadecimal. */
+function readAndPrint(issuerDer: Buffer): string {
   try {
     return nameToString(readName(issuerDer));
   } catch {
