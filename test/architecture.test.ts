@@ -18,13 +18,16 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
   workers: { may: anything, why: 'a process composes its parts' },
   daemon: { may: ['config', 'queue'], why: 'the supervisor holds no keys and reads no message' },
   handoff: {
-    may: ['message', 'queue', 'config'],
+    may: ['message', 'queue', 'config', 'net'],
     why: 'a destination gets octets and a verdict; it can not decrypt',
   },
   smtp: { may: ['message', 'queue', 'config'], why: 'what listens to the network can not decrypt' },
   imap: { may: ['message', 'queue', 'config'], why: 'what listens to the network can not decrypt' },
   queue: { may: ['config'], why: 'the queue carries references and sealed octets' },
-  partner: { may: ['config', 'pki', 'message'], why: 'partner rules are about certificates and addresses' },
+  partner: {
+    may: ['config', 'pki', 'message', 'net'],
+    why: 'partner rules are about certificates and addresses',
+  },
   config: {
     may: ['pki', 'message'],
     why: 'settings name keys and addresses; both are checked where they are read',
@@ -32,6 +35,7 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
   smime: { may: ['asn1', 'cms', 'pki', 'message'], why: 'the codec could be published by itself' },
   cms: { may: ['asn1', 'pki', 'message'], why: 'CMS knows certificates and pushes into sinks, and no mail' },
   pki: { may: ['asn1'], why: 'certificates stand alone' },
+  net: { may: [], why: 'which addresses may be asked stands alone, so that it is written once' },
   message: { may: [], why: 'mail syntax stands alone' },
   asn1: { may: [], why: 'the lowest room' },
 };

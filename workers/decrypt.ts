@@ -1,18 +1,22 @@
 /** Decodes messages: peels the S/MIME layers, judges the verdict by the mailbox's policy, queues the hand-off. */
 
 import { type LoadedKeys, loadKeys } from '../src/config/keys.ts';
-import type { MailboxConfig } from '../src/config/schema.ts';
+import type { Config, MailboxConfig } from '../src/config/schema.ts';
 import { runRole } from '../src/daemon/role.ts';
 import { HeaderSplitter, NullSink, parseAddresses, parseHeaders } from '../src/message/index.ts';
 import { PartnerDirectory } from '../src/partner/directory.ts';
 import { judge } from '../src/partner/policy.ts';
+import { createRevocationFetcher } from '../src/partner/revocation-fetcher.ts';
+import { RevocationCache } from '../src/pki/index.ts';
 import type { Facts, InboundJob, JobOutcome, QueueRoom, SpoolWriter } from '../src/queue/index.ts';
 import {
   createTrustCache,
   type DecodeOptions,
+  decode,
   decodeReopenable,
   decodeSync,
   isSignatureLayer,
+  type RevocationCheck,
   type Verdict,
 } from '../src/smime/index.ts';
 import { writeResult } from './result.ts';
@@ -21,14 +25,14 @@ import { Turns } from './turns.ts';
 await runRole('decrypt', async ({ config, queue }) => {
   const keys = loadKeys(config);
   const partners = new PartnerDirectory(config.partners, keys.partners);
-  const decode = decoderFor(config.limits, keys);
+  const optionsOf = decoderFor(config.limits, keys, revocationFor(config.trust.revocation));
   const large = new Turns(config.workers.large);
   const worker = queue.queues.createWorker(
     'inbound',
     async (job) => {
       const mailbox = config.mailboxes.find(({ name }) => name === job.mailbox);
       if (!mailbox) return { suspend: 'mailbox-unknown' };
-      return work(job, mailbox, { queue, partners, large, options: decode(mailbox) });
+      return work(job, mailbox, { queue, partners, large, options: optionsOf(mailbox) });
     },
     { concurrency: config.workers.concurrency },
   );
@@ -39,6 +43,7 @@ await runRole('decrypt', async ({ config, queue }) => {
 function decoderFor(
   limits: { layers: number; parts: number; depth: number; headerSize: number },
   keys: LoadedKeys,
+  revocation: (() => RevocationCheck) | undefined,
 ) {
   const cache = createTrustCache();
   const made = new Map<string, Omit<DecodeOptions, 'at'>>();
@@ -54,8 +59,18 @@ function decoderFor(
       };
       made.set(mailbox.name, options);
     }
-    return { ...options, at: new Date() };
+    if (revocation === undefined) return { ...options, at: new Date() };
+    return { ...options, at: new Date(), trust: { ...options.trust, revocationCheck: revocation() } };
   };
+}
+
+/** How authorities are asked about signers; undefined when the settings turn it off. One cache for the process. */
+function revocationFor(settings: Config['trust']['revocation']): (() => RevocationCheck) | undefined {
+  const { mode } = settings;
+  if (mode === 'off') return undefined;
+  const fetch = createRevocationFetcher(settings);
+  const cache = new RevocationCache();
+  return () => ({ mode, fetch, cache, now: new Date() });
 }
 
 interface Tools {
@@ -80,7 +95,7 @@ async function work(job: InboundJob, mailbox: MailboxConfig, tools: Tools): Prom
 
   const [small] = octets;
   const { verdict, content, header } = small
-    ? decodeSmall(small, tools)
+    ? await decodeSmall(small, tools)
     : await tools.large.run(() => decodeLarge(job, tools));
   const from = fromOf(verdict, header);
   const sender = partners.senderOf({ signers: signersOf(verdict), from });
@@ -100,8 +115,10 @@ async function work(job: InboundJob, mailbox: MailboxConfig, tools: Tools): Prom
   return { done: true };
 }
 
-function decodeSmall(octets: Buffer, { queue, options }: Tools): Decoded {
-  const { verdict, content } = decodeSync(octets, options);
+async function decodeSmall(octets: Buffer, { queue, options }: Tools): Promise<Decoded> {
+  // most messages need no promise for each of their pieces
+  const asks = options.trust.revocationCheck !== undefined;
+  const { verdict, content } = asks ? await decode(octets, options) : decodeSync(octets, options);
   const writer = queue.spool.create();
   if (content) void writer.write(content);
   return { verdict, content: writer, header: headerOf(octets) };

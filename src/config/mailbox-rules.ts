@@ -19,6 +19,11 @@ export function checkMailboxes(config: Config, report: Report): void {
 
   const known = identities.map(({ name }) => name);
   const pinned = partners.some(({ certificates }) => certificates.length > 0);
+  const { mode, hosts } = trust.revocation;
+  if (mode !== 'off' && hosts.length === 0)
+    report(['trust', 'revocation', 'mode'], `is ${mode}, and no host may be asked`, {
+      hint: 'write trust.revocation.hosts',
+    });
   mailboxes.forEach((mailbox, index) => {
     const at: SettingPath = ['mailboxes', index];
     mailbox.identities?.forEach((name, entry) => {

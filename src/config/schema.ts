@@ -141,6 +141,29 @@ const trust = z.strictObject({
     .default([])
     .describe('Root certificates that signers are trusted through, for all partners.'),
   intermediates: z.array(path()).default([]).describe('Certificates that may help to build a path.'),
+  revocation: z
+    .strictObject({
+      mode: z
+        .enum(['off', 'soft', 'hard'])
+        .default('off')
+        .describe(
+          'Whether authorities are asked if a signer was revoked. soft: a signer of whom nothing can be found out stays trusted. hard: it does not.',
+        ),
+      hosts: z
+        .array(z.string())
+        .default([])
+        .describe(
+          'Hosts that may be asked for lists (CRL) and answers (OCSP): "crl.example.com", "*.example.com", "pki.example.com:8080". Addresses in certificates that lead elsewhere are not asked.',
+        ),
+      timeout: duration('100ms').prefault('5s').describe('Time for one request.'),
+      maxSize: size('1KiB').prefault('20MiB').describe('Largest list or answer that is read.'),
+      allowPrivate: z
+        .boolean()
+        .default(false)
+        .describe('Allow addresses of loopback, private and link-local networks.'),
+    })
+    .prefault({})
+    .describe('Asking authorities whether signers were revoked.'),
 });
 
 const imap = z.strictObject({

@@ -1,8 +1,8 @@
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
-import { guardedLookup, privateAddressCode, type Resolve } from './guarded-lookup.ts';
-import { isPublicAddress } from './ip-address.ts';
+import { guardedLookup, privateAddressCode, type Resolve } from '../net/guarded-lookup.ts';
+import { isPublicAddress } from '../net/ip-address.ts';
 
 export interface HttpReply {
   status: number;

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import type { DestinationConfig } from '../config/schema.ts';
 import { SealpostError } from '../errors.ts';
+import { privateAddressCode, type Resolve } from '../net/guarded-lookup.ts';
 import { Breaker, type BreakerSettings, type Pass } from './breaker.ts';
 import { makeDocument } from './document.ts';
-import { privateAddressCode, type Resolve } from './guarded-lookup.ts';
 import { HttpPoster, type HttpReply, RequestTimeout } from './http-post.ts';
 import { messageLimits } from './limits.ts';
 import { foreignCode, outcomeOf, stopped } from './outcome.ts';

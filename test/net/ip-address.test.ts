@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { isPublicAddress } from '../../src/handoff/ip-address.ts';
+import { isPublicAddress } from '../../src/net/ip-address.ts';
 
 describe('handoff addresses', () => {
   const open = [

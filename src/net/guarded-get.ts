@@ -1,0 +1,81 @@
+import http, { type IncomingMessage } from 'node:http';
+import https from 'node:https';
+import { isIP } from 'node:net';
+import { guardedLookup, privateAddressCode } from './guarded-lookup.ts';
+import { isPublicAddress } from './ip-address.ts';
+
+export interface GuardedRequest {
+  /** http: or https:. */
+  url: URL;
+  /** Sent with POST where given, else GET. */
+  body?: Buffer;
+  headers?: Record<string, string>;
+  /** Addresses of loopback and private networks as well. */
+  allowPrivate: boolean;
+  /** Milliseconds for all of it. */
+  timeout: number;
+  /** Octets of the answer. */
+  maxLength: number;
+}
+
+/**
+ * Gets one answer from an address that somebody else chose (threats S9): http and https only, the address is checked
+ * by the connection's own lookup, redirects are not followed, time and size are limited, and 200 is the only good end.
+ *
+ * Rejects with what went wrong; never with anything of the answer.
+ */
+export async function guardedGet(request: GuardedRequest): Promise<Buffer> {
+  const { url, body, headers = {}, allowPrivate, timeout, maxLength } = request;
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') throw new Error('only http and https are asked');
+  // the lookup is not called for an address in the URL; URL has made it canonical
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  if (!allowPrivate && isIP(host) !== 0 && !isPublicAddress(host)) {
+    throw Object.assign(new Error('the address is not public'), { code: privateAddressCode });
+  }
+  const signal = AbortSignal.timeout(timeout);
+  try {
+    const response = await send({ url, body, headers, allowPrivate, signal });
+    return await read(response, maxLength);
+  } catch (error) {
+    if (signal.aborted) throw new Error(`no answer within ${timeout} ms`, { cause: error });
+    throw error;
+  }
+}
+
+function send(request: {
+  url: URL;
+  body: Buffer | undefined;
+  headers: Record<string, string>;
+  allowPrivate: boolean;
+  signal: AbortSignal;
+}): Promise<IncomingMessage> {
+  const { url, body, headers, allowPrivate, signal } = request;
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+  const outgoing = (url.protocol === 'https:' ? https : http).request(url, {
+    method: body === undefined ? 'GET' : 'POST',
+    headers: body === undefined ? headers : { ...headers, 'Content-Length': body.length },
+    agent: false,
+    signal,
+    ...(allowPrivate ? {} : { lookup: guardedLookup() }),
+  });
+  outgoing.on('response', resolve);
+  outgoing.on('error', reject);
+  outgoing.end(body);
+  return promise;
+}
+
+async function read(response: IncomingMessage, maxLength: number): Promise<Buffer> {
+  try {
+    if (response.statusCode !== 200) throw new Error(`the answer was ${response.statusCode}`);
+    const chunks: Buffer[] = [];
+    let length = 0;
+    for await (const chunk of response) {
+      chunks.push(chunk);
+      length += chunk.length;
+      if (length > maxLength) throw new Error(`the answer has more than ${maxLength} octets`);
+    }
+    return Buffer.concat(chunks);
+  } finally {
+    response.destroy();
+  }
+}
