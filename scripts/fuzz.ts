@@ -35,8 +35,8 @@ const messageSchema = z.union([reportSchema, z.object({ finding: z.string(), mes
 const folder = mkdtempSync(join(tmpdir(), 'sealpost-fuzz-'));
 const current = join(folder, 'current');
 const worker = fork(join(root, 'test/fuzz/worker.ts'), [current, values.minutes, values.seed], {
-  // the heap of a worker is small on purpose: a bomb must end it, not the machine
-  execArgv: ['--openssl-legacy-provider', '--max-old-space-size=192'],
+  // the engine's coverage takes most of it; what one input may take is in target.ts
+  execArgv: ['--openssl-legacy-provider', '--max-old-space-size=512'],
 });
 
 let last: z.infer<typeof reportSchema> | undefined;

@@ -2,14 +2,9 @@ import { Session } from 'node:inspector';
 
 /** Which blocks of our sources ran: V8's own coverage, so the fuzzer needs no native engine. */
 export class Coverage {
-  readonly #session = new Session();
+  #session = begin();
+  #calls = 0;
   readonly #seen = new Set<string>();
-
-  constructor() {
-    this.#session.connect();
-    this.#session.post('Profiler.enable');
-    this.#session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: true });
-  }
 
   get blocks(): number {
     return this.#seen.size;
@@ -32,6 +27,22 @@ export class Coverage {
         }
       }
     });
+    // what the engine keeps for its counters grows; a new session begins without it
+    if (++this.#calls % callsPerSession === 0) {
+      this.#session.post('Profiler.stopPreciseCoverage');
+      this.#session.disconnect();
+      this.#session = begin();
+    }
     return fresh;
   }
+}
+
+const callsPerSession = 100;
+
+function begin(): Session {
+  const session = new Session();
+  session.connect();
+  session.post('Profiler.enable');
+  session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: true });
+  return session;
 }
