@@ -8,7 +8,7 @@ import { encodeEnvelopedData } from '../../src/cms/index.ts';
 import { type DecodeOptions, decode, type Verdict } from '../../src/smime/index.ts';
 import { noOpenssl, openssl } from '../cms/support.ts';
 import type { Issued } from '../support/ca.ts';
-import { aesCbc, ca, entity, enveloped, options } from './support.ts';
+import { ca, entity, enveloped, options } from './support.ts';
 
 const recipient = (name: string, privateKey: KeyObject): Issued =>
   ca.issue({
@@ -39,8 +39,13 @@ function agreeInfo(to: Issued, agreement: string, publicKey: Buffer, wrapped = 2
 const attack = (to: Issued, agreement: string, publicKey: Buffer): Buffer =>
   enveloped({
     recipients: [agreeInfo(to, agreement, publicKey)],
-    algorithm: aesCbc(Buffer.alloc(16, 1)),
+    // with a tag, so that no random key leaves a padding by chance
+    algorithm: der.sequence(
+      der.oid(oids['aes-128-gcm']),
+      der.sequence(der.octetString(Buffer.alloc(12, 1)), der.integer(16)),
+    ),
     encrypted: Buffer.alloc(64, 2),
+    mac: Buffer.alloc(16, 3),
   });
 
 const own = (to: Issued): DecodeOptions => ({ ...options, identities: [to.identity] });
