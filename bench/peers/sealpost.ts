@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Parties } from './parties.ts';
@@ -11,7 +12,16 @@ export interface OwnRate {
   peakMb: number;
 }
 
-const worker = join(import.meta.dirname, '..', 'codec-worker.ts');
+const repository = join(import.meta.dirname, '..', '..');
+const fromSource = join(repository, 'bench', 'codec-worker.ts');
+
+/** The worker compiled, as the codec is installed: loading it from source costs 30 MB for taking the types out. */
+export function compiledWorker(): string {
+  const compiler = join(repository, 'node_modules', '.bin', 'tsc');
+  spawnSync(compiler, ['-p', join(repository, 'bench', 'tsconfig.json')], { stdio: 'ignore' });
+  const compiled = join(repository, '.cache', 'bench', 'bench', 'codec-worker.js');
+  return existsSync(compiled) ? compiled : fromSource;
+}
 
 /** One process of the codec; several may run at once. */
 export async function runWorker(
@@ -19,7 +29,7 @@ export async function runWorker(
   { task, recipient, cipher }: Row,
   file: string,
   seconds: number,
-  flags: readonly string[] = [],
+  { flags = [], worker = fromSource }: { flags?: readonly string[]; worker?: string } = {},
 ): Promise<OwnRate> {
   const { keyFile, certFile } = parties.of(recipient);
   const { signer } = parties;
