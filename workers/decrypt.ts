@@ -3,7 +3,8 @@
 import { type LoadedKeys, loadKeys } from '../src/config/keys.ts';
 import type { Config, MailboxConfig } from '../src/config/schema.ts';
 import { runRole } from '../src/daemon/role.ts';
-import { HeaderSplitter, NullSink, parseAddresses, parseHeaders } from '../src/message/index.ts';
+import { HeaderSplitter, NullSink, parseHeaders } from '../src/message/index.ts';
+import { authorsOf } from '../src/partner/authors.ts';
 import { PartnerDirectory } from '../src/partner/directory.ts';
 import { judge } from '../src/partner/policy.ts';
 import { createRevocationFetcher } from '../src/partner/revocation-fetcher.ts';
@@ -97,7 +98,7 @@ async function work(job: InboundJob, mailbox: MailboxConfig, tools: Tools): Prom
   const { verdict, content, header } = small
     ? await decodeSmall(small, tools)
     : await tools.large.run(() => decodeLarge(job, tools));
-  const from = fromOf(verdict, header);
+  const from = authorsOf(verdict.headers, parseHeaders(header));
   const sender = partners.senderOf({ signers: signersOf(verdict), from });
   const facts = factsOf(verdict, sender?.name);
   const judgement = judge(verdict, mailbox, { from, sender, directory: partners });
@@ -166,13 +167,6 @@ function headerOf(octets: Buffer): Buffer {
     return Buffer.alloc(0);
   }
   return found;
-}
-
-/** The addresses of the From field that is handed off: the protected one where there is one, else the outer one. */
-function fromOf({ headers }: Verdict, header: Buffer): string[] {
-  const inside = headers.fields.filter(({ name }) => name.toLowerCase() === 'from');
-  const values = inside.length > 0 ? inside.map(({ value }) => value) : parseHeaders(header).all('from');
-  return values.flatMap((value) => parseAddresses(value).map(({ address }) => address));
 }
 
 /** Thumbprints of the signers whose signature is valid. */
