@@ -28,6 +28,7 @@ export function cmsLayer(peeling: Peeling): Sink {
 export function cmsOptions(peeling: Peeling): CmsOptions {
   const { anchors, intermediates = [], pinned = [] } = peeling.trust;
   return {
+    ...peeling.sharedKeys,
     identities: peeling.identities,
     limits: peeling.limits.cms,
     // a signer may leave the certificate out when the receiver has it

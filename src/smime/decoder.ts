@@ -1,3 +1,4 @@
+import type { DecryptionKeys } from '../cms/index.ts';
 import { SealpostError, toErrorInfo } from '../errors.ts';
 import { NullSink, type Sink } from '../message/index.ts';
 import type { Identity } from '../pki/index.ts';
@@ -12,8 +13,11 @@ import { FORM_OCTETS, formOf, Sniffer } from './sniffer.ts';
 import type { Trust } from './trust.ts';
 import { failedVerdict, okVerdict, type Verdict, withLostTrust } from './verdict.ts';
 
+/** Keys that are agreed outside of the message: for KEK and password recipients, and for EncryptedData. */
+export type SharedKeys = Pick<DecryptionKeys, 'keyEncryptionKeys' | 'passwords' | 'contentKeys'>;
+
 /** What decoding needs besides the octets. Nothing else is looked up anywhere. */
-export interface DecodeOptions {
+export interface DecodeOptions extends SharedKeys {
   /** Own keys. Those of expired certificates still decrypt. */
   readonly identities: readonly Identity[];
   readonly trust: Trust;
@@ -54,6 +58,7 @@ export class Decoder implements Sink {
   constructor(output: Sink, options: DecodeOptions, run: RunOptions = {}) {
     this.#peeling = new Peeling(output, {
       identities: options.identities,
+      sharedKeys: sharedKeysOf(options),
       trust: options.trust,
       at: options.at,
       limits: settleLimits(options.limits),
@@ -122,6 +127,14 @@ export class Decoder implements Sink {
       this.#stage = new NullSink();
     }
   }
+}
+
+function sharedKeysOf({ keyEncryptionKeys, passwords, contentKeys }: SharedKeys): SharedKeys {
+  return {
+    ...(keyEncryptionKeys === undefined ? {} : { keyEncryptionKeys }),
+    ...(passwords === undefined ? {} : { passwords }),
+    ...(contentKeys === undefined ? {} : { contentKeys }),
+  };
 }
 
 function firstStage(peeling: Peeling, form: 'auto' | 'mail' | 'cms'): Sink {

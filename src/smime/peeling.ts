@@ -1,3 +1,4 @@
+import type { DecryptionKeys } from '../cms/index.ts';
 import { SealpostError } from '../errors.ts';
 import { type HeaderBlock, NullSink, type Sink } from '../message/index.ts';
 import type { Identity } from '../pki/index.ts';
@@ -22,6 +23,7 @@ export const noHints: Hints = { digests: undefined, foreignMultipart: false };
 /** The state of decoding one message, shared by the stages that peel its layers. */
 export class Peeling {
   readonly identities: readonly Identity[];
+  readonly sharedKeys: Omit<DecryptionKeys, 'identities' | 'certificates'>;
   readonly trust: Trust;
   readonly at: Date;
   readonly limits: SettledLimits;
@@ -52,6 +54,7 @@ export class Peeling {
     output: Sink,
     options: {
       identities: readonly Identity[];
+      sharedKeys: Omit<DecryptionKeys, 'identities' | 'certificates'>;
       trust: Trust;
       at: Date;
       limits: SettledLimits;
@@ -64,6 +67,7 @@ export class Peeling {
     },
   ) {
     this.identities = options.identities;
+    this.sharedKeys = options.sharedKeys;
     this.trust = options.trust;
     this.at = options.at;
     this.limits = options.limits;
@@ -77,9 +81,10 @@ export class Peeling {
 
   /** The state for an S/MIME part below the content: with the same keys and limits, and nothing else in common. */
   static ofPiece(outer: Peeling): Peeling {
-    const { identities, trust, at, limits, aeadInEnvelopedData } = outer;
+    const { identities, sharedKeys, trust, at, limits, aeadInEnvelopedData } = outer;
     return new Peeling(new NullSink(), {
       identities,
+      sharedKeys,
       trust,
       at,
       limits,
