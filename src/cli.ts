@@ -16,6 +16,8 @@ const commands: Record<string, () => Promise<Command>> = {
   encode: async () => (await import('./commands/encode.ts')).encodeCommand(),
   send: async () => (await import('./commands/send.ts')).sendCommand(),
   messages: async () => (await import('./commands/messages.ts')).messagesCommand(),
+  audit: async () => (await import('./commands/audit.ts')).auditCommand(),
+  reload: async () => (await import('./commands/reload.ts')).reloadCommand(),
   health: async () => (await import('./commands/health.ts')).healthCommand(),
   demo: async () => (await import('./commands/demo.ts')).demoCommand(),
 };

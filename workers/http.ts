@@ -5,9 +5,10 @@ import { runRole } from '../src/daemon/role.ts';
 import { createContentHandler, messageLimits, UrlSigner } from '../src/handoff/index.ts';
 import type { Log } from '../src/log.ts';
 import type { QueueRoom } from '../src/queue/index.ts';
+import { listenShared } from '../src/smtp/listen.ts';
 import { readResult } from './result.ts';
 
-await runRole('http', async ({ config, log, queue }) => {
+await runRole('http', async ({ config, log, queue, takeOver }) => {
   const { host, port = 0, publicUrl } = config.http;
   const signer = new UrlSigner(queue.deriveKey('content url'), publicUrl ?? `http://${host}:${port}`);
   const content = createContentHandler({
@@ -35,10 +36,7 @@ await runRole('http', async ({ config, log, queue }) => {
     if (path === '/metrics') return void showMetrics(queue, response, log);
     void content(request, response);
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, resolve);
-  });
+  await listenShared(server, { host, port }, takeOver);
   const address = server.address();
   const bound =
     typeof address === 'object' && address ? `${address.address}:${address.port}` : `${host}:${port}`;

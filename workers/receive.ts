@@ -5,9 +5,15 @@ import { createCheckpoints } from '../src/imap/checkpoint.ts';
 import { createImapPoller } from '../src/imap/poller.ts';
 import { createSmtpReceiver } from '../src/smtp/server.ts';
 
-await runRole('receive', async ({ config, log, queue }) => {
+await runRole('receive', async ({ config, log, queue, takeOver }) => {
   const { intake } = queue;
-  const smtp = createSmtpReceiver({ config: config.smtp, mailboxes: config.mailboxes, intake, log });
+  const smtp = createSmtpReceiver({
+    config: config.smtp,
+    mailboxes: config.mailboxes,
+    intake,
+    log,
+    takeOver,
+  });
   const checkpoint = createCheckpoints(queue.redis, queue.prefix);
   const pollers = config.mailboxes
     .filter((mailbox) => mailbox.imap)
@@ -16,8 +22,11 @@ await runRole('receive', async ({ config, log, queue }) => {
   for (const poller of pollers) poller.start();
   return {
     facts: { smtp: listening.map(({ host, port }) => `${host}:${port}`), imap: pollers.length },
-    async drain(timeoutMs) {
-      await Promise.all([smtp.close(timeoutMs), ...pollers.map((poller) => poller.stop(timeoutMs))]);
+    async drain(timeoutMs, handover) {
+      await Promise.all([
+        smtp.close(timeoutMs, handover),
+        ...pollers.map((poller) => poller.stop(timeoutMs)),
+      ]);
     },
   };
 });

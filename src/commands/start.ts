@@ -41,6 +41,8 @@ export function startCommand(): Command {
       };
       process.on('SIGTERM', onSignal);
       process.on('SIGINT', onSignal);
+      // The log says what became of it.
+      process.on('SIGHUP', () => void supervisor.reload().catch(() => undefined));
       try {
         const facts = await supervisor.start();
         if (signals === 0) log.info({ roles: facts, pids: supervisor.pids }, 'running');

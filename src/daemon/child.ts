@@ -24,6 +24,10 @@ export interface ChildOptions {
   index: number;
   configFile: string;
   redisUrl: string | undefined;
+  /** File with the text of the configuration in force. */
+  configText: string;
+  /** It takes over from a process that still runs. */
+  takeOver: boolean;
   log: Log;
   /** The role could not start for a reason that another start would not mend. */
   onFatal(role: RoleName): void;
@@ -51,7 +55,7 @@ export class Child {
   }
 
   start(): void {
-    const { role, index, configFile, redisUrl, log } = this.#options;
+    const { role, index, configFile, configText, redisUrl, takeOver, log } = this.#options;
     const startedAt = Date.now();
     // Run from source the roles are .ts files, in the published package .js files beside the compiled source.
     const file = join(import.meta.dirname, '..', '..', 'workers', `${role}${extname(import.meta.filename)}`);
@@ -62,6 +66,9 @@ export class Child {
         ...process.env,
         [env.config]: configFile,
         [env.index]: String(index),
+        [env.configText]: configText,
+        // Only the first time: what is started again later has nobody beside it.
+        [env.takeOver]: takeOver && !this.#wasReady ? '1' : '',
         ...(redisUrl === undefined ? {} : { [env.redisUrl]: redisUrl }),
       },
     });
@@ -107,12 +114,12 @@ export class Child {
   }
 
   /** Asks the process to finish what is in flight; kills it when it has not ended `timeoutMs` and a second later. */
-  async drain(timeoutMs: number): Promise<void> {
+  async drain(timeoutMs: number, handover = false): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#restart);
     const child = this.#process;
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    if (child.connected) child.send({ type: 'drain', timeoutMs });
+    if (child.connected) child.send({ type: 'drain', timeoutMs, handover });
     else child.kill('SIGTERM');
     const late = setTimeout(() => {
       this.#options.log.error({ role: this.role, pid: child.pid }, 'did not drain in time; killed');

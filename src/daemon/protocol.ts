@@ -8,7 +8,12 @@ export type ReadyFacts = Record<string, string | number | string[]>;
 
 /** `alive` comes every `aliveEveryMs` while the role's event loop turns. */
 export type FromRole = { type: 'ready'; facts: ReadyFacts } | { type: 'alive' };
-export type ToRole = { type: 'drain'; timeoutMs: number };
+export type ToRole = {
+  type: 'drain';
+  timeoutMs: number;
+  /** A process that takes over is running already. */
+  handover?: boolean;
+};
 
 export const aliveEveryMs = 5_000;
 
@@ -20,6 +25,10 @@ export const env = {
   config: 'SEALPOST_CONFIG',
   redisUrl: 'SEALPOST_REDIS_URL',
   index: 'SEALPOST_INDEX',
+  /** File with the text of the configuration in force: the operator may be editing the original. */
+  configText: 'SEALPOST_CONFIG_TEXT',
+  /** Set for a process that takes over from another one of its role. */
+  takeOver: 'SEALPOST_TAKE_OVER',
 } as const;
 
 export function isFromRole(message: unknown): message is FromRole {

@@ -2,7 +2,9 @@
  * The skeleton that every role process shares: read the configuration, open the queue, build the parts, say
  * that it is ready, run until told to drain. A role supplies the one function that builds its parts.
  */
-import { loadConfig } from '../config/load.ts';
+import { readFileSync } from 'node:fs';
+import { loadConfig, readConfig } from '../config/load.ts';
+import { ConfigError } from '../config/problem.ts';
 import type { Config } from '../config/schema.ts';
 import { SealpostError } from '../errors.ts';
 import { createLog, type Log } from '../log.ts';
@@ -14,13 +16,15 @@ export interface RoleContext {
   config: Config;
   log: Log;
   queue: QueueRoom;
+  /** Another process of this role still runs, and ends when this one is ready. */
+  takeOver: boolean;
 }
 
 export interface RoleParts {
   /** What the supervisor should know: addresses and the like. */
   facts: ReadyFacts;
   /** Stops taking work and finishes what is in flight within `timeoutMs`. */
-  drain(timeoutMs: number): Promise<void>;
+  drain(timeoutMs: number, handover: boolean): Promise<void>;
 }
 
 /** Errors of the configuration or the surroundings: the same start would fail the same way. */
@@ -44,7 +48,7 @@ export async function runRole(
     const config = configOf(file);
     log = createLog(config.log.level, name);
     const queue = await openQueue(config, { role: name, log, sweep: true });
-    context = { config, log, queue };
+    context = { config, log, queue, takeOver: process.env[env.takeOver] === '1' };
     parts = await build(context);
   } catch (error) {
     log.fatal({ err: error }, 'could not start');
@@ -62,25 +66,35 @@ export async function runRole(
 
 /** The configuration as this process sees it: the supervisor's private Redis stands in for a missing URL. */
 export function configOf(file: string): Config {
-  const config = loadConfig(file);
+  const config = configInForce(file);
   const url = process.env[env.redisUrl];
   return url ? { ...config, redis: { ...config.redis, url } } : config;
 }
 
+function configInForce(file: string): Config {
+  const copy = process.env[env.configText];
+  if (!copy) return loadConfig(file);
+  const read = readConfig(readFileSync(copy, 'utf8'), file);
+  if (read.config === undefined) throw new ConfigError(file, read.problems);
+  return read.config;
+}
+
 async function untilDrain(parts: RoleParts, { config }: RoleContext, log: Log): Promise<void> {
-  const told = Promise.withResolvers<number>();
-  process.on('message', (message) => isToRole(message) && told.resolve(message.timeoutMs));
+  const told = Promise.withResolvers<{ timeoutMs: number; handover?: boolean }>();
+  process.on('message', (message) => isToRole(message) && told.resolve(message));
   // A terminal's Ctrl-C reaches every process of the group: the supervisor decides, the roles wait for its word.
   process.on('SIGINT', () => undefined);
-  process.on('SIGTERM', () => told.resolve(config.workers.drainTimeout));
+  process.on('SIGTERM', () => told.resolve({ timeoutMs: config.workers.drainTimeout }));
+  // A terminal that is closed; the supervisor reloads at this signal, if it was meant.
+  process.on('SIGHUP', () => undefined);
   // The supervisor is gone: nobody would start us again in step with the rest.
-  process.on('disconnect', () => told.resolve(config.workers.drainTimeout));
+  process.on('disconnect', () => told.resolve({ timeoutMs: config.workers.drainTimeout }));
   // It may have gone while the parts were built.
-  if (process.connected === false) told.resolve(config.workers.drainTimeout);
+  if (process.connected === false) told.resolve({ timeoutMs: config.workers.drainTimeout });
   else process.send?.({ type: 'ready', facts: parts.facts });
   log.info({ ...parts.facts }, 'ready');
-  const timeoutMs = await told.promise;
+  const { timeoutMs, handover = false } = await told.promise;
   log.info('draining');
-  await parts.drain(timeoutMs);
+  await parts.drain(timeoutMs, handover);
   log.info('drained');
 }

@@ -1,10 +1,14 @@
 /** Runs the roles as processes, and the private Redis server where no other is configured. */
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import type { Config } from '../config/schema.ts';
-import { SealpostError } from '../errors.ts';
+import { SealpostError, toErrorInfo } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { Child } from './child.ts';
+import { openControl, runFolder } from './control.ts';
 import { KeptRedis } from './kept-redis.ts';
+import { readNewConfig, refusal } from './new-config.ts';
 import type { ReadyFacts, RoleName } from './protocol.ts';
 
 export interface SupervisorOptions {
@@ -31,8 +35,17 @@ function hasWork(role: RoleName, config: Config): boolean {
   return config.http.port !== undefined;
 }
 
+/** Milliseconds that the processes of a new configuration may take until they are ready. */
+const readyTimeoutMs = 60_000;
+
 export class Supervisor {
   readonly #options: SupervisorOptions;
+  /** In force. */
+  #config: Config;
+  #configText = '';
+  #texts = 0;
+  #control: { close(): Promise<void> } | undefined;
+  #reloading: Promise<string> | undefined;
   #redis: KeptRedis | undefined;
   /** The start of the private server: whoever stops meanwhile waits for it, so that it is not left behind. */
   #redisStart: Promise<KeptRedis> | undefined;
@@ -43,6 +56,7 @@ export class Supervisor {
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
+    this.#config = options.config;
     this.failed.promise.catch(() => undefined);
   }
 
@@ -58,16 +72,9 @@ export class Supervisor {
 
   /** Starts everything; resolves with each role's facts when all are ready, or with none when told to stop meanwhile. */
   async start(): Promise<Partial<Record<RoleName, ReadyFacts>>> {
-    const { config, configFile, roles, log } = this.#options;
-    const working = roles.filter((role) => hasWork(role, config));
-    if (working.length === 0)
-      throw new SealpostError(
-        'config-invalid',
-        'the configuration gives none of these roles anything to do',
-        {
-          hint: 'add a mailbox with smtp.listen or imap, or a partner',
-        },
-      );
+    const { config, configFile, log } = this.#options;
+    this.#working(config);
+    this.#configText = await this.#keepText(await readFile(configFile, 'utf8'));
     if (config.redis.url === undefined) {
       this.#redisStart = KeptRedis.start({ dataDir: config.dataDir, log });
       this.#redis = await this.#redisStart;
@@ -77,16 +84,109 @@ export class Supervisor {
       this.failed.reject(
         new SealpostError('config-invalid', `${role} could not start; its log line above says why`),
       );
-    for (const role of working) {
-      for (let index = 0; index < countOf(role, config); index++)
-        this.#children.push(new Child({ role, index, configFile, redisUrl: this.#redis?.url, log, onFatal }));
-    }
-    for (const child of this.#children) child.start();
+    this.#children = this.#spawn(config, this.#configText, false, onFatal);
     const all = Promise.all(
       this.#children.map(async (child) => [child.role, await child.ready.promise] as const),
     );
     all.catch(() => undefined);
-    return Object.fromEntries(await Promise.race([all, this.failed.promise]));
+    const facts = await Promise.race([all, this.failed.promise]);
+    this.#control = await openControl(await runFolder(config.dataDir), () => this.reload());
+    return Object.fromEntries(facts);
+  }
+
+  /**
+   * Takes the configuration file anew: all processes start beside the old ones, and only when every one is ready the old
+   * ones finish what they have in hand. `reload-refused`: something is wrong with it, and nothing has changed.
+   */
+  reload(): Promise<string> {
+    this.#reloading ??= this.#reload().finally(() => {
+      this.#reloading = undefined;
+    });
+    return this.#reloading;
+  }
+
+  async #reload(): Promise<string> {
+    const { configFile, log } = this.#options;
+    const old = { children: this.#children, text: this.#configText, config: this.#config };
+    try {
+      if (!this.#control || this.#stopped) throw refusal('the daemon is being started or stopped');
+      const { config, text } = await readNewConfig(configFile, old.config);
+      this.#working(config);
+      const copy = await this.#keepText(text);
+      try {
+        await this.#replace(config, copy);
+      } catch (error) {
+        await rm(copy, { force: true });
+        throw error;
+      }
+    } catch (error) {
+      const known = error instanceof SealpostError && error.code === 'reload-refused';
+      const refused = known ? error : refusal(toErrorInfo(error).message, error);
+      log.error({ err: refused }, 'not reloaded');
+      throw refused;
+    }
+    await rm(old.text, { force: true });
+    log.info({ pids: this.pids }, 'reloaded: new processes have taken over');
+    await Promise.all(old.children.map((child) => child.drain(old.config.workers.drainTimeout, true)));
+    log.info('reloaded: the old processes have ended');
+    return `the new configuration is in force, in ${this.#children.length} new processes`;
+  }
+
+  /** Starts the processes of the new configuration; they are ours when all of them are ready. */
+  async #replace(config: Config, copy: string): Promise<void> {
+    const failed = Promise.withResolvers<never>();
+    failed.promise.catch(() => undefined);
+    const fresh = this.#spawn(config, copy, true, (role) =>
+      failed.reject(refusal(`${role} could not start with the new one; its log line above says why`)),
+    );
+    const late = setTimeout(
+      () => failed.reject(refusal('the new processes were not ready in time')),
+      readyTimeoutMs,
+    );
+    try {
+      const ready = Promise.all(fresh.map((child) => child.ready.promise));
+      ready.catch(() => undefined);
+      await Promise.race([ready, failed.promise]);
+      if (this.#stopped) throw refusal('the daemon is being stopped');
+    } catch (error) {
+      for (const child of fresh) child.kill();
+      throw error;
+    } finally {
+      clearTimeout(late);
+    }
+    this.#children = fresh;
+    this.#config = config;
+    this.#configText = copy;
+  }
+
+  #spawn(config: Config, configText: string, takeOver: boolean, onFatal: (role: RoleName) => void): Child[] {
+    const { configFile, log } = this.#options;
+    const redisUrl = this.#redis?.url;
+    const children = this.#working(config).flatMap((role) =>
+      Array.from(
+        { length: countOf(role, config) },
+        (_, index) => new Child({ role, index, configFile, configText, redisUrl, takeOver, log, onFatal }),
+      ),
+    );
+    for (const child of children) child.start();
+    return children;
+  }
+
+  /** The roles that have something to do. `config-invalid` when there is none. */
+  #working(config: Config): RoleName[] {
+    const working = this.#options.roles.filter((role) => hasWork(role, config));
+    if (working.length > 0) return working;
+    throw new SealpostError('config-invalid', 'the configuration gives none of these roles anything to do', {
+      hint: 'add a mailbox with smtp.listen or imap, or a partner',
+    });
+  }
+
+  /** A copy of the configuration in force: a process that is started again must not read half of an edit. */
+  async #keepText(text: string): Promise<string> {
+    this.#texts += 1;
+    const file = join(await runFolder(this.#config.dataDir), `config-${process.pid}-${this.#texts}.yaml`);
+    await writeFile(file, text, { mode: 0o600 });
+    return file;
   }
 
   /** Drains every role, then stops the private server. Idempotent. */
@@ -96,8 +196,12 @@ export class Supervisor {
   }
 
   async #stop(): Promise<void> {
-    const timeoutMs = this.#options.config.workers.drainTimeout;
+    await this.#control?.close();
+    const timeoutMs = this.#config.workers.drainTimeout;
     await Promise.all(this.#children.map((child) => child.drain(timeoutMs)));
+    // What a reload has begun to replace, or has started in vain, ends by itself.
+    await this.#reloading?.catch(() => undefined);
+    if (this.#configText) await rm(this.#configText, { force: true });
     const redis = await this.#redisStart?.catch(() => undefined);
     await redis?.stop();
   }

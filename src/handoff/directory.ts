@@ -53,7 +53,8 @@ export async function createDirectoryDestination(
   };
   const write = async (delivery: Delivery, signal: AbortSignal): Promise<Outcome> => {
     if (!ready) await prepare();
-    const folder = folderName(delivery.receivedAt, delivery.id);
+    const suffix = delivery.again === undefined ? '' : `.again${delivery.again}`;
+    const folder = folderName(delivery.receivedAt, delivery.id + suffix);
     if (existsSync(join(config.path, folder))) return { done: true, facts: { folder, repeated: true } };
     const small = delivery.contentOctets <= smallLimit;
     await (small ? writeSmall : writeStreamed)(config.path, folder, delivery, settings, signal);

@@ -15,6 +15,8 @@ export const largestInline = 50 * 1024 * 1024;
 export interface HandoffDocument {
   id: string;
   idempotencyKey: string;
+  /** Only when the message was handed off before, and a person had it decoded again: for the nth time. */
+  again?: number;
   mailbox: string;
   destination: string;
   receivedAt: string;
@@ -64,6 +66,7 @@ export async function makeDocument(
   const document: HandoffDocument = {
     id: delivery.id,
     idempotencyKey: delivery.idempotencyKey,
+    ...(delivery.again === undefined ? {} : { again: delivery.again }),
     mailbox: delivery.mailbox,
     destination: delivery.destination,
     receivedAt: new Date(delivery.receivedAt).toISOString(),

@@ -2,7 +2,9 @@ import type { Config } from '../config/schema.ts';
 import { defaultMessageLimits, type MessageLimits } from '../message/limits.ts';
 
 /** The limits of the configuration in the terms of the message room. */
-export function messageLimits(limits: Config['limits']): MessageLimits {
+export function messageLimits(
+  limits: Omit<Config['limits'], 'queue' | 'redisMemory' | 'diskFree'>,
+): MessageLimits {
   return {
     ...defaultMessageLimits,
     parts: limits.parts,

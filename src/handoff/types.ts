@@ -12,6 +12,8 @@ export interface Delivery {
   id: string;
   /** The same for every attempt to deliver this message to this destination, and for no other. */
   idempotencyKey: string;
+  /** Set when a person had the message decoded again after it was handed off: for the nth time. */
+  again?: number;
   mailbox: string;
   /** Name of the destination in the mailbox's list. */
   destination: string;
@@ -73,7 +75,7 @@ export interface DestinationDeps {
   /** `redis.prefix` of the configuration. */
   redisPrefix: string;
   bodyPart: MailboxConfig['bodyPart'];
-  limits: Config['limits'];
+  limits: Omit<Config['limits'], 'queue' | 'redisMemory' | 'diskFree'>;
   log: Log;
   /** Milliseconds since the epoch. */
   now(): number;

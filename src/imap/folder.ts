@@ -29,7 +29,7 @@ export interface FolderParts {
   /** Name of the mailbox in the configuration. */
   mailbox: string;
   config: ImapConfig;
-  intake: Pick<Intake, 'begin' | 'commit'>;
+  intake: Pick<Intake, 'begin' | 'commit'> & Partial<Pick<Intake, 'refusal'>>;
   checkpoint: Checkpoint;
   log: Log;
   onSkipped: (skipped: Skipped) => void;

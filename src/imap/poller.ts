@@ -19,10 +19,12 @@ const LOGIN_WAIT = 30_000;
 const LEASE = 60_000;
 /** Milliseconds between looks whether the folder is free. */
 const STANDBY = 5000;
+/** Milliseconds between looks whether there is room again. */
+const FULL_WAIT = 5000;
 
 export interface ImapPollerParts {
   mailbox: MailboxConfig;
-  intake: Pick<Intake, 'begin' | 'commit'>;
+  intake: Pick<Intake, 'begin' | 'commit'> & Partial<Pick<Intake, 'refusal'>>;
   checkpoint: Checkpoint;
   log: Log;
   readSecret: (secret: Secret) => string;
@@ -31,8 +33,8 @@ export interface ImapPollerParts {
 }
 
 export interface PollerStatus {
-  /** `standby`: another process has the folder. `waiting`: after a failure. */
-  state: 'stopped' | 'connecting' | 'standby' | 'reading' | 'idle' | 'waiting';
+  /** `standby`: another process has the folder. `paused`: there is no room. `waiting`: after a failure. */
+  state: 'stopped' | 'connecting' | 'standby' | 'reading' | 'idle' | 'paused' | 'waiting';
   /** End of the last scan that went well, in milliseconds since the epoch. */
   lastScan: number | null;
   /** Why the last session failed; null after a scan that went well. */
@@ -167,12 +169,21 @@ class Poller implements ImapPoller {
     });
     client.on('close', () => this.#wake());
     await reader.prepare();
+    const full = () => (this.#folder.intake.refusal?.() ?? null) !== null;
     while (!this.#stopping) {
+      if (full()) {
+        this.#status.state = 'paused';
+        await this.#wait(FULL_WAIT);
+        if (!client.usable)
+          throw new SealpostError('imap-failed', `${this.#config.host} closed the connection`);
+        continue;
+      }
       this.#status.state = 'reading';
       // selecting again shows new messages on servers that are slow to tell, and a changed UIDVALIDITY
       if (!news) await reader.open();
       news = false;
-      await reader.scan(() => this.#stopping);
+      await reader.scan(() => this.#stopping || full());
+      if (full()) continue;
       this.#status.lastScan = Date.now();
       this.#status.lastError = null;
       this.#failures = 0;
@@ -188,6 +199,12 @@ class Poller implements ImapPoller {
 
   /** Milliseconds to wait after the failure. */
   #failed(error: unknown): number {
+    // Not a failure of the mailbox: it goes on soon after there is room, however long there was none.
+    if (error instanceof SealpostError && error.code === 'queue-full') {
+      this.#status.state = 'paused';
+      this.#status.lastError = toErrorInfo(error);
+      return FULL_WAIT;
+    }
     this.#failures++;
     const login =
       error instanceof Error && 'authenticationFailed' in error && error.authenticationFailed === true;

@@ -4,10 +4,13 @@ import { SealpostError } from '../errors.ts';
 import { guarded } from './connection.ts';
 import { octetsToken } from './intake.ts';
 import type { Keys } from './keys.ts';
-import { eventLine, isState } from './ledger.ts';
-import { run, type Script, scripts } from './scripts.ts';
+import { auditLine, eventLine, isState, parseRecord } from './ledger.ts';
+import { run, type Script } from './lua.ts';
+import { scripts } from './scripts.ts';
 import type { LocalSpool } from './spool.ts';
 import type {
+  Act,
+  AuditEntry,
   DecodedOutcome,
   DecodedRefs,
   Facts,
@@ -17,6 +20,7 @@ import type {
   InboundJob,
   Jobs,
   LedgerEventType,
+  MessageRecord,
   OutboundJob,
   QueueName,
   SpoolRef,
@@ -75,6 +79,7 @@ export class RedisFlow implements Flow {
       octetsToken(result.ref),
       result.sealed,
       JSON.stringify({ content: content.ref, result: result.ref }),
+      content.ref.octets + result.ref.octets,
     ];
     for (const destination of outcome.destinations) {
       const handoff: HandoffJob = {
@@ -87,6 +92,7 @@ export class RedisFlow implements Flow {
         original: job.octets,
         content: content.ref,
         result: result.ref,
+        ...(job.again === undefined ? {} : { again: job.again }),
       };
       args.push(destination, JSON.stringify(handoff));
     }
@@ -137,17 +143,70 @@ export class RedisFlow implements Flow {
     ]);
   }
 
-  async resume(id: string, by?: string): Promise<boolean> {
-    const reply = await this.#run(scripts.resume, this.#event(id, 'resumed', by === undefined ? {} : { by }));
+  async decodeAgain(id: string, act: Act = nobody): Promise<void> {
+    const { redis, keys } = this.#parts;
+    const fields = await guarded('flow', redis.hgetall(keys.message(id)));
+    const record = parseRecord(id, fields);
+    if (!record) throw unknownMessage(id);
+    if (record.direction !== 'inbound' || record.mailbox === null)
+      throw new SealpostError('usage', `${id} is outbound: there is nothing to decode`);
+    const octets = originalRef(record, fields.k);
+    if (!octets) throw originalGone(id);
+    const { mailbox, origin, envelope, receivedAt } = record;
+    const before = fields.v ?? '0';
+    // What never was decoded was never handed off.
+    const again = Number(before) + (fields['w:inbound'] === undefined ? 1 : 0);
+    const job: InboundJob = { id, mailbox, origin, envelope, octets, receivedAt };
+    if (again > 0) job.again = again;
+    const reply = await this.#run(scripts.redecode, [
+      ...this.#act(id, 'decode-again', 'decode', act),
+      octetsToken(octets),
+      octets.octets,
+      JSON.stringify(job),
+      before,
+    ]);
+    const outcome = await this.#release(reply);
+    if (outcome === -1) throw unknownMessage(id);
+    if (outcome === -2) throw originalGone(id);
+    if (outcome === -3 || outcome === -4)
+      throw new SealpostError('message-busy', `a hand-off of ${id} is under way`, {
+        hint: 'try again when it is delivered, or suspended for every destination that is left',
+      });
+    if (outcome !== 1)
+      throw new SealpostError('usage', `${id} is ${record.state}: only a suspended or delivered message`);
+  }
+
+  async originalOf(id: string): Promise<SpoolRef | null> {
+    const { redis, keys } = this.#parts;
+    const fields = await guarded('flow', redis.hgetall(keys.message(id)));
+    const record = parseRecord(id, fields);
+    if (!record) throw unknownMessage(id);
+    const ref = originalRef(record, fields.k);
+    if (!ref) return null;
+    const key = ref.kind === 'inline' ? keys.octets(ref.id) : keys.fileOwners(ref.id);
+    return (await guarded('flow', redis.exists(key))) === 1 ? ref : null;
+  }
+
+  async resume(id: string, act: Act = nobody): Promise<boolean> {
+    const reply = await this.#run(scripts.resume, this.#act(id, 'resumed', 'resume', act));
     if (reply === -1) throw unknownMessage(id);
     return reply === 1;
   }
 
-  async terminate(id: string, why: string): Promise<boolean> {
-    const reply = await this.#run(scripts.terminate, this.#event(id, 'terminated', { why }));
+  async terminate(id: string, why: string, act: Act = nobody): Promise<boolean> {
+    const reply = await this.#run(
+      scripts.terminate,
+      this.#act(id, 'terminated', 'terminate', { ...act, why }),
+    );
     const outcome = await this.#release(reply);
     if (outcome === -1) throw unknownMessage(id);
     return outcome === 1;
+  }
+
+  /** The first arguments of a script for something that a person does. */
+  #act(id: string, type: LedgerEventType, what: AuditEntry['what'], act: Act): (string | number | Buffer)[] {
+    const entry: AuditEntry = { at: Date.now(), what, id, ...act };
+    return [...this.#event(id, type, { ...act }), auditLine(entry)];
   }
 
   #event(id: string, type: LedgerEventType, facts: Facts): (string | number | Buffer)[] {
@@ -166,6 +225,22 @@ export class RedisFlow implements Flow {
     for (const id of files) await this.#parts.spool.removeFile(String(id));
     return outcome;
   }
+}
+
+/** For callers that are no person. */
+const nobody: Act = { by: 'sealpost' };
+
+/** The first of a record's octets is the message as it came. */
+function originalRef({ octets, sha256 }: MessageRecord, tokens: string | undefined): SpoolRef | null {
+  const match = /^([if]):(\w+)/.exec(tokens ?? '');
+  if (!match?.[2]) return null;
+  return { kind: match[1] === 'i' ? 'inline' : 'file', id: match[2], octets, sha256 };
+}
+
+function originalGone(id: string): SealpostError {
+  return new SealpostError('original-gone', `the original octets of ${id} are no longer kept`, {
+    hint: 'retention.original says how long they are kept after delivery',
+  });
 }
 
 function unknownMessage(id: string): SealpostError {

@@ -4,12 +4,14 @@ import type { Redis } from 'ioredis';
 import type { Config } from '../config/schema.ts';
 import { SealpostError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { RedisAudit } from './audit.ts';
 import { connect, disconnect, guarded, ready, redisError, redisTarget } from './connection.ts';
 import { ensureDurability } from './durability.ts';
 import { RedisFlow } from './flow.ts';
 import { RedisIntake } from './intake.ts';
 import { type Keys, keysOf } from './keys.ts';
 import { RedisLedger } from './ledger.ts';
+import { Pressure } from './pressure.ts';
 import { privateServerUrl } from './private-server.ts';
 import { BullQueues, prepareQueues } from './queues.ts';
 import { deriveKey, openValue, type SpoolKey, sealValue } from './seal.ts';
@@ -17,7 +19,7 @@ import { LocalSpool } from './spool.ts';
 import { SpoolFolder } from './spool-file.ts';
 import { loadSpoolKey } from './spool-key.ts';
 import { type SweepResult, sweep } from './sweep.ts';
-import type { Flow, Intake, Ledger, Queues, Spool } from './types.ts';
+import type { Audit, Flow, Intake, Ledger, Queues, Spool } from './types.ts';
 
 export interface QueueRoom {
   /** Prefix of all keys. */
@@ -28,6 +30,8 @@ export interface QueueRoom {
   ledger: Ledger;
   intake: Intake;
   flow: Flow;
+  /** What people did. */
+  audit: Audit;
   queues: Queues;
   sweep(): Promise<SweepResult>;
   /** A key of 32 octets for another purpose, derived from the spool key (HKDF, RFC 5869). */
@@ -83,7 +87,14 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
   const repeating = new Set(
     config.mailboxes.filter(({ duplicates }) => duplicates === 'deliver').map(({ name }) => name),
   );
-  const intake = new RedisIntake({ redis, keys, spool, duplicates: retention.duplicates, repeating });
+  const identity = new Map(config.mailboxes.map(({ name, duplicatesBy }) => [name, duplicatesBy]));
+  const { queue: limits, redisMemory, diskFree } = config.limits;
+  const watched = config.spool.directory ?? config.dataDir;
+  const pressure = new Pressure({ redis, keys, log, folder: watched, redisMemory, diskFree });
+  await pressure.start();
+  const { duplicates } = retention;
+  const intake = new RedisIntake({ redis, keys, spool, duplicates, repeating, identity, limits, pressure });
+  const audit = new RedisAudit(redis, keys);
   const flow = new RedisFlow({ redis, keys, spool, keepOriginal: retention.original });
   const queues = new BullQueues({ redis, target, keys, flow, ledger, log, retry });
   const sweepNow = () =>
@@ -93,8 +104,10 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
       folder,
       log,
       sweepAfter: config.spool.sweepAfter,
-      // A record is also what a duplicate is known by.
-      keepRecords: Math.max(retention.ledger, retention.duplicates),
+      keepRecords: retention.ledger,
+      maxRecords: retention.records,
+      duplicates,
+      keepAudit: retention.audit,
       keepOriginal: retention.original,
     });
   const timer = options.sweep ? sweepSometimes(redis, keys, sweepNow, log) : undefined;
@@ -102,6 +115,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
   let closing: Promise<void> | undefined;
   const close = async () => {
     clearInterval(timer);
+    pressure.stop();
     await queues.close();
     await disconnect(redis);
   };
@@ -112,6 +126,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     ledger,
     intake,
     flow,
+    audit,
     queues,
     sweep: sweepNow,
     deriveKey: (purpose) => deriveKey(key, purpose),
@@ -159,4 +174,6 @@ function sweepSometimes(
 
 export type { DurabilityFinding } from './durability.ts';
 export { checkDurability } from './durability.ts';
+export { isState, messageStates } from './ledger.ts';
+export { retryAfterSeconds } from './pressure.ts';
 export * from './types.ts';

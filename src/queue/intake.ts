@@ -10,7 +10,9 @@ import { SealpostError } from '../errors.ts';
 import { counter } from '../metrics.ts';
 import type { Keys } from './keys.ts';
 import { eventLine, type RecordFacts } from './ledger.ts';
-import { run, scripts } from './scripts.ts';
+import { run } from './lua.ts';
+import { type Pressure, queueFull } from './pressure.ts';
+import { scripts } from './scripts.ts';
 import type { LocalSpool } from './spool.ts';
 import type {
   FinishedOctets,
@@ -18,9 +20,11 @@ import type {
   Intake,
   IntakeEntry,
   IntakeResult,
+  MessageState,
   Origin,
   OutboundEntry,
   OutboundJob,
+  QueueName,
   SpoolRef,
   SpoolWriter,
 } from './types.ts';
@@ -31,6 +35,14 @@ const accepted = counter(
   ['queue', 'duplicate'],
 );
 
+const refused = counter(
+  'queue_full_total',
+  'Messages that were refused for want of room: depth, octets (limits.queue), memory (Redis), disk.',
+  ['what'],
+);
+
+export type QueueLimits = Record<QueueName, { depth: number; octets: number }>;
+
 export interface IntakeParts {
   redis: Redis;
   keys: Keys;
@@ -39,6 +51,10 @@ export interface IntakeParts {
   duplicates: number;
   /** Mailboxes for which the same octets may come as another message. */
   repeating: ReadonlySet<string>;
+  /** What makes two arrivals the same message, by mailbox; the octets where it says nothing. */
+  identity: ReadonlyMap<string, 'content' | 'message-id' | 'uid'>;
+  limits: QueueLimits;
+  pressure: Pressure;
 }
 
 /** Id from what identifies a message: a letter (BullMQ takes no number) and 124 bits of SHA-256 in hex. */
@@ -66,10 +82,26 @@ interface Way {
   queue: 'inbound' | 'outbound';
   state: 'received' | 'queued';
   index: 'b' | 'p';
+  /** What must have room: a message counts for the queue of its state. */
+  limited: { state: MessageState; queue: QueueName }[];
 }
 
-const inboundWay: Way = { queue: 'inbound', state: 'received', index: 'b' };
-const outboundWay: Way = { queue: 'outbound', state: 'queued', index: 'p' };
+const inboundWay: Way = {
+  queue: 'inbound',
+  state: 'received',
+  index: 'b',
+  // What is decoded waits for destinations; when they are down, that is what fills up.
+  limited: [
+    { state: 'received', queue: 'inbound' },
+    { state: 'decoded', queue: 'handoff' },
+  ],
+};
+const outboundWay: Way = {
+  queue: 'outbound',
+  state: 'queued',
+  index: 'p',
+  limited: [{ state: 'queued', queue: 'outbound' }],
+};
 
 export class RedisIntake implements Intake {
   #parts: IntakeParts;
@@ -78,32 +110,53 @@ export class RedisIntake implements Intake {
     this.#parts = parts;
   }
 
+  refusal(): SealpostError | null {
+    return this.#parts.pressure.refusal();
+  }
+
   begin(trace?: Buffer): SpoolWriter {
     return this.#parts.spool.create(trace);
   }
 
   async commit(writer: SpoolWriter, entries: IntakeEntry[]): Promise<IntakeResult[]> {
     if (entries.length === 0) throw new SealpostError('internal', 'a message came for no mailbox');
+    await this.#ensureRoom(writer);
     const finished = await writer.finish(entries.length);
     const now = Date.now();
     const items = entries.map((entry, index): Item => {
       const octets = at(finished, index);
-      const id = idOf('i', entry.mailbox, octets.ref.sha256, ...this.#arrival(entry));
+      const id = idOf('i', entry.mailbox, ...this.#identity(entry, octets.ref.sha256));
       const { mailbox, origin, envelope, messageId } = entry;
       const job: InboundJob = { id, mailbox, origin, envelope, octets: octets.ref, receivedAt: now };
       const facts = recordFacts('inbound', origin, envelope, messageId, octets.ref);
-      return { id, name: mailbox, facts, ...this.#lines('received', now, origin), octets, job };
+      const lines = this.#lines('received', now, origin, octets.ref.sha256);
+      return { id, name: mailbox, facts, ...lines, octets, job };
     });
     return await this.#accept(inboundWay, items, now);
   }
 
-  /** What tells one arrival of the same octets from another, where that is wanted: the UID, else nothing but the moment. */
-  #arrival({ mailbox, origin }: IntakeEntry): string[] {
-    if (!this.#parts.repeating.has(mailbox)) return [];
-    return [origin.kind === 'imap' ? JSON.stringify(origin.detail) : randomUUID()];
+  /** What tells one message of a mailbox from another; the records under it, and so duplicates, outlive any process. */
+  #identity({ mailbox, origin, messageId }: IntakeEntry, sha256: string): string[] {
+    const uid = origin.kind === 'imap' ? JSON.stringify(origin.detail) : undefined;
+    if (this.#parts.repeating.has(mailbox)) return [sha256, uid ?? randomUUID()];
+    const by = this.#parts.identity.get(mailbox);
+    // With something before it that is no digest: it can not be mistaken for the octets of another.
+    if (by === 'message-id' && messageId !== null) return ['message-id', messageId];
+    if (by === 'uid' && uid !== undefined) return ['uid', uid];
+    return [sha256];
+  }
+
+  /** Throws `queue-full` before anything is stored. */
+  async #ensureRoom(writer: SpoolWriter): Promise<void> {
+    const refusal = this.refusal();
+    if (!refusal) return;
+    await writer.abort();
+    refused.inc({ what: this.#parts.pressure.what() ?? 'depth' });
+    throw refusal;
   }
 
   async commitOutbound(writer: SpoolWriter, entry: OutboundEntry): Promise<IntakeResult> {
+    await this.#ensureRoom(writer);
     const finished = await writer.finish();
     const octets = at(finished, 0);
     const now = Date.now();
@@ -111,33 +164,59 @@ export class RedisIntake implements Intake {
     const id = idOf('o', partner, entry.idempotencyKey ?? randomUUID());
     const job: OutboundJob = { id, partner, envelope, octets: octets.ref, queuedAt: now };
     const facts = recordFacts('outbound', origin, envelope, messageId, octets.ref);
-    const item = { id, name: partner, facts, ...this.#lines('queued', now, origin), octets, job };
+    const item = {
+      id,
+      name: partner,
+      facts,
+      ...this.#lines('queued', now, origin, octets.ref.sha256),
+      octets,
+      job,
+    };
     return at(await this.#accept(outboundWay, [item], now), 0);
   }
 
-  #lines(type: 'received' | 'queued', now: number, origin: Origin): { received: string; duplicate: string } {
+  #lines(
+    type: 'received' | 'queued',
+    now: number,
+    origin: Origin,
+    sha256: string,
+  ): { received: string; duplicate: string } {
     const facts = { kind: origin.kind, ...origin.detail };
     return {
       received: eventLine({ type, at: now, facts }),
-      duplicate: eventLine({ type: 'duplicate', at: now, facts }),
+      // A duplicate need not have the same octets.
+      duplicate: eventLine({ type: 'duplicate', at: now, facts: { ...facts, sha256 } }),
     };
   }
 
   async #accept(way: Way, items: Item[], now: number): Promise<IntakeResult[]> {
-    const { redis, keys, duplicates, spool } = this.#parts;
-    const { queue, state, index } = way;
+    const { redis, keys, duplicates, spool, limits, pressure } = this.#parts;
+    const { queue, state, index, limited } = way;
     const args: (string | number | Buffer)[] = [now, now - duplicates, queue, state, index];
+    for (const place of [0, 1]) {
+      const each = limited[place];
+      if (each) args.push(each.state, limits[each.queue].depth, limits[each.queue].octets);
+      else args.push('', 0, 0);
+    }
     for (const { id, name, facts, received, duplicate, octets, job } of items) {
       const token = octetsToken(octets.ref);
       args.push(id, name, JSON.stringify(facts), received, duplicate, token, octets.sealed ?? '');
-      args.push(JSON.stringify(job));
+      args.push(JSON.stringify(job), facts.messageId ?? '', octets.ref.sha256, octets.ref.octets);
     }
     const reply = await run(redis, keys.prefix, scripts.accept, args, 'intake');
-    const flags = Array.isArray(reply) ? reply : [];
+    const flags: unknown[] = Array.isArray(reply) ? reply : [];
+    const file = items[0]?.octets.ref;
+    if (flags[0] === -1) {
+      if (file?.kind === 'file') await spool.remove(file);
+      const full = limited.find((each) => each.state === flags[1])?.queue ?? queue;
+      const what = flags[2] === 'octets' ? 'octets' : 'depth';
+      refused.inc({ what });
+      pressure.lookSoon();
+      throw queueFull(`the queue ${full} is full (limits.queue.${full}.${what})`);
+    }
     const results = items.map(({ id }, position) => ({ id, duplicate: flags[position] === 1 }));
     for (const { duplicate } of results) accepted.inc({ queue, duplicate: duplicate ? 'yes' : 'no' });
 
-    const file = items[0]?.octets.ref;
     if (file?.kind === 'file' && results.every(({ duplicate }) => duplicate)) await spool.remove(file);
     return results;
   }

@@ -14,8 +14,15 @@ export interface Keys {
   state(state: MessageState): string;
   mailbox(name: string): string;
   partner(name: string): string;
+  reason(code: string): string;
   /** Value: something sealed, to notice another spool key. */
   keyCheck: string;
+  /** Hash: octets that are held, by state. */
+  load: string;
+  /** Sorted set: ids by a digest in hex, of the Message-ID (`i`, SHA-1) or the octets (`h`, SHA-256). */
+  digest(kind: 'i' | 'h', digest: string): string;
+  /** Stream: what people did. */
+  audit: string;
 }
 
 export function keysOf(prefix: string): Keys {
@@ -28,6 +35,10 @@ export function keysOf(prefix: string): Keys {
     state: (state) => `${prefix}:ix:s:${state}`,
     mailbox: (name) => `${prefix}:ix:b:${name}`,
     partner: (name) => `${prefix}:ix:p:${name}`,
+    reason: (code) => `${prefix}:ix:x:${code}`,
     keyCheck: `${prefix}:keycheck`,
+    load: `${prefix}:load`,
+    digest: (kind, digest) => `${prefix}:ix:${kind}:${digest.slice(0, 4)}`,
+    audit: `${prefix}:audit`,
   };
 }

@@ -1,10 +1,12 @@
 /** The ledger: what is known of each message and what happened to it. Written by the scripts, read here. */
+import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { SealpostError } from '../errors.ts';
 import { guarded } from './connection.ts';
 import type { Keys } from './keys.ts';
-import { run, scripts } from './scripts.ts';
-import type { Ledger, LedgerEvent, ListQuery, MessageRecord, MessageState } from './types.ts';
+import { ledgerScripts } from './ledger-scripts.ts';
+import { run } from './lua.ts';
+import type { AuditEntry, Ledger, LedgerEvent, ListQuery, MessageRecord, MessageState } from './types.ts';
 
 export const messageStates: readonly MessageState[] = [
   'received',
@@ -27,11 +29,16 @@ export function eventLine(event: LedgerEvent): string {
   return JSON.stringify(event);
 }
 
+/** An entry of the audit trail as the scripts store it. */
+export function auditLine(entry: AuditEntry): string {
+  return JSON.stringify(entry);
+}
+
 export function isState(text: unknown): text is MessageState {
   return messageStates.some((state) => state === text);
 }
 
-function parseRecord(id: string, fields: Record<string, string>): MessageRecord | null {
+export function parseRecord(id: string, fields: Record<string, string>): MessageRecord | null {
   const { r, s, a, u, b, p, x, e } = fields;
   if (r === undefined || !isState(s)) return null;
   const facts: RecordFacts = JSON.parse(r);
@@ -58,7 +65,15 @@ function parseRecord(id: string, fields: Record<string, string>): MessageRecord 
 }
 
 const pageSize = 50;
-const batchSize = 200;
+/** Records that one call of the script looks at: about two milliseconds of Redis at most. */
+const lookSize = 1000;
+/** Most messages that are looked at for one Message-ID or digest. */
+const digestLimit = 10_000;
+
+interface Found {
+  id: string;
+  receivedAt: number;
+}
 
 export class RedisLedger implements Ledger {
   #redis: Redis;
@@ -74,33 +89,109 @@ export class RedisLedger implements Ledger {
     return parseRecord(id, fields);
   }
 
-  /** Walks the narrowest index, newest first, and tests the rest on the records. `usage` for a broken cursor. */
+  /** `usage` for a broken cursor. */
   async list(query: ListQuery): Promise<{ messages: MessageRecord[]; cursor: string | null }> {
     const limit = Math.max(1, query.limit ?? pageSize);
-    const index = this.#indexOf(query);
     const start = parseCursor(query.cursor);
     const messages: MessageRecord[] = [];
-    // Little more than a page at first; when filters or equal times leave it short, more at a time.
-    let batch = Math.min(limit + 10, batchSize);
-    for (let skip = 0; ; ) {
-      const page = await guarded(
-        'ledger',
-        this.#redis.zrevrangebyscore(index, start?.at ?? '+inf', query.since ?? '-inf', 'LIMIT', skip, batch),
-      );
-      const records = await Promise.all(page.map((id) => this.get(id)));
-      for (const record of records) {
-        // Of equal times Redis gives the greater id first; those up to the cursor's were on the last page.
-        if (!record || (start && record.receivedAt === start.at && record.id >= start.id)) continue;
-        if (query.state && record.state !== query.state) continue;
-        if (query.mailbox && record.mailbox !== query.mailbox) continue;
-        if (query.partner && record.partner !== query.partner) continue;
-        messages.push(record);
-        if (messages.length === limit) return { messages, cursor: `${record.receivedAt}.${record.id}` };
-      }
-      if (page.length < batch) return { messages, cursor: null };
-      skip += batch;
-      batch = batchSize;
+    for await (const batch of this.#find(query, start, limit)) {
+      // One round trip for the records of a batch.
+      const wanted = batch.slice(0, limit - messages.length);
+      for (const record of await Promise.all(wanted.map(({ id }) => this.get(id))))
+        if (record) messages.push(record);
+      const last = wanted.at(-1);
+      if (messages.length === limit && last) return { messages, cursor: `${last.receivedAt}.${last.id}` };
     }
+    return { messages, cursor: null };
+  }
+
+  async *ids(query: ListQuery): AsyncGenerator<string> {
+    for await (const batch of this.#find(query, parseCursor(query.cursor), lookSize))
+      for (const { id } of batch) yield id;
+  }
+
+  /** Walks the narrowest index, newest first, in batches; the server tests the rest of the query. */
+  async *#find(query: ListQuery, start: Found | undefined, expected: number): AsyncGenerator<Found[]> {
+    if (query.messageId !== undefined || query.sha256 !== undefined) {
+      const found = await this.#findByDigest(query);
+      // Of equal times the greater id comes first, as Redis has it in the indices.
+      const isAfter = ({ id, receivedAt }: Found) =>
+        !start || receivedAt < start.receivedAt || (receivedAt === start.receivedAt && id < start.id);
+      yield found.filter(isAfter);
+      return;
+    }
+    const { index, tested } = await this.#narrowest(query);
+    const { state, mailbox, partner, reason } = query;
+    const tests = [state, mailbox, partner, reason].map((value) =>
+      value === undefined || value === tested ? '' : value,
+    );
+    // A little more than a page at first; when tests or equal times leave it short, more at a time.
+    let look = tests.some(Boolean) ? lookSize : Math.min(expected + 10, lookSize);
+    let greatest = start ? String(start.receivedAt) : '+inf';
+    const least = query.since ?? '-inf';
+    if (query.until !== undefined && (!start || start.receivedAt >= query.until))
+      greatest = `(${query.until}`;
+    for (let skip = 0; ; look = lookSize) {
+      const args = [index, greatest, least, skip, look, ...tests];
+      const reply = await run(this.#redis, this.#keys.prefix, ledgerScripts.find, args, 'ledger');
+      const [seen = 0, time = '', same = 0, ...pairs]: unknown[] = Array.isArray(reply) ? reply : [];
+      const batch: Found[] = [];
+      for (let at = 0; at < pairs.length; at += 2) {
+        const found = { id: String(pairs[at]), receivedAt: Number(pairs[at + 1]) };
+        // Of equal times Redis gives the greater id first; those up to the cursor's were on the last page.
+        if (!start || found.receivedAt !== start.receivedAt || found.id < start.id) batch.push(found);
+      }
+      yield batch;
+      if (Number(seen) < look) return;
+      // Passing over many is slow, so the walk goes on by time, and passes over those of the same time only.
+      skip = greatest === String(time) ? skip + Number(seen) : Number(same);
+      greatest = String(time);
+    }
+  }
+
+  async #findByDigest(query: ListQuery): Promise<Found[]> {
+    const { messageId } = query;
+    const digest =
+      query.sha256?.toLowerCase() ??
+      createHash('sha1')
+        .update(messageId ?? '')
+        .digest('hex');
+    const key = this.#keys.digest(query.sha256 === undefined ? 'i' : 'h', digest);
+    const start = digest.slice(4, 12);
+    const members = await guarded(
+      'ledger',
+      this.#redis.zrangebylex(key, `[${start}`, `(${start}~`, 'LIMIT', 0, digestLimit),
+    );
+    const records = await Promise.all(members.map((member) => this.get(member.slice(start.length))));
+    return records
+      .filter((record) => record !== null)
+      .filter((record) => fits(record, query))
+      .sort((a, b) => b.receivedAt - a.receivedAt || (a.id < b.id ? 1 : -1));
+  }
+
+  /** The index with the fewest entries in the time asked for, and the value that it stands for. */
+  async #narrowest(query: ListQuery): Promise<{ index: string; tested: string | undefined }> {
+    const { state, mailbox, partner, reason } = query;
+    const candidates = [
+      ...(reason === undefined ? [] : [{ index: `x:${reason}`, tested: reason }]),
+      ...(state === undefined ? [] : [{ index: `s:${state}`, tested: state }]),
+      ...(partner === undefined ? [] : [{ index: `p:${partner}`, tested: partner }]),
+      ...(mailbox === undefined ? [] : [{ index: `b:${mailbox}`, tested: mailbox }]),
+    ];
+    // The value of one could be the name of another: then all are tested again.
+    const values = candidates.map(({ tested }) => tested);
+    const unique = new Set(values).size === values.length;
+    if (candidates.length < 2) return candidates[0] ?? { index: 'all', tested: undefined };
+    const most = query.until === undefined ? '+inf' : `(${query.until}`;
+    const sized = await Promise.all(
+      candidates.map(async (candidate) => {
+        const key = `${this.#keys.prefix}:ix:${candidate.index}`;
+        const size = await guarded('ledger', this.#redis.zcount(key, query.since ?? '-inf', most));
+        return { ...candidate, size };
+      }),
+    );
+    const [best] = sized.sort((a, b) => a.size - b.size);
+    return { index: best?.index ?? 'all', tested: unique ? best?.tested : undefined };
   }
 
   async count(): Promise<Record<MessageState, number>> {
@@ -123,22 +214,37 @@ export class RedisLedger implements Ledger {
     return counts;
   }
 
-  async note(id: string, event: LedgerEvent): Promise<void> {
-    await run(this.#redis, this.#keys.prefix, scripts.note, [event.at, id, eventLine(event)], 'ledger');
+  async load(): Promise<Partial<Record<MessageState, number>>> {
+    const fields = await guarded('ledger', this.#redis.hgetall(this.#keys.load));
+    const load: Partial<Record<MessageState, number>> = {};
+    for (const state of messageStates) if (fields[state] !== undefined) load[state] = Number(fields[state]);
+    return load;
   }
 
-  #indexOf({ state, partner, mailbox }: ListQuery): string {
-    // Finished messages are nearly all of them; every other state is a short list.
-    if (state && state !== 'delivered' && state !== 'sent') return this.#keys.state(state);
-    if (partner) return this.#keys.partner(partner);
-    if (mailbox) return this.#keys.mailbox(mailbox);
-    return state ? this.#keys.state(state) : this.#keys.all;
+  async note(id: string, event: LedgerEvent, audit?: AuditEntry): Promise<void> {
+    const args = [event.at, id, eventLine(event), audit ? auditLine(audit) : ''];
+    await run(this.#redis, this.#keys.prefix, ledgerScripts.note, args, 'ledger');
   }
 }
 
-function parseCursor(cursor: string | undefined): { at: number; id: string } | undefined {
+function fits(record: MessageRecord, query: ListQuery): boolean {
+  const { state, mailbox, partner, reason, messageId, sha256, since, until } = query;
+  const same = (wanted: string | undefined, value: string | null) => wanted === undefined || wanted === value;
+  return (
+    same(state, record.state) &&
+    same(mailbox, record.mailbox) &&
+    same(partner, record.partner) &&
+    same(reason, record.reason) &&
+    same(messageId, record.messageId) &&
+    same(sha256?.toLowerCase(), record.sha256) &&
+    (since === undefined || record.receivedAt >= since) &&
+    (until === undefined || record.receivedAt < until)
+  );
+}
+
+function parseCursor(cursor: string | undefined): Found | undefined {
   if (cursor === undefined) return undefined;
   const match = /^(\d+)\.(\w+)$/.exec(cursor);
-  if (match?.[1] && match[2]) return { at: Number(match[1]), id: match[2] };
+  if (match?.[1] && match[2]) return { receivedAt: Number(match[1]), id: match[2] };
   throw new SealpostError('usage', 'the cursor is not one that a list gave');
 }

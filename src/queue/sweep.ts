@@ -4,7 +4,8 @@ import type { Redis } from 'ioredis';
 import type { Log } from '../log.ts';
 import { guarded } from './connection.ts';
 import type { Keys } from './keys.ts';
-import { run, scripts } from './scripts.ts';
+import { ledgerScripts } from './ledger-scripts.ts';
+import { run } from './lua.ts';
 import type { SpoolFolder } from './spool-file.ts';
 
 export interface SweepParts {
@@ -16,6 +17,12 @@ export interface SweepParts {
   sweepAfter: number;
   /** Milliseconds that finished records are kept. */
   keepRecords: number;
+  /** Finished records that are kept at most; 0 for no limit. */
+  maxRecords: number;
+  /** Milliseconds that a duplicate is known, also without its record. */
+  duplicates: number;
+  /** Milliseconds that entries of the audit trail are kept. */
+  keepAudit: number;
   /** Milliseconds that the original of a delivered message is kept. */
   keepOriginal: number;
 }
@@ -29,25 +36,74 @@ const batch = 200;
 
 /** Forgets what is past its time; `now` in milliseconds since the epoch. May run in several processes at once. */
 export async function sweep(parts: SweepParts, now: number = Date.now()): Promise<SweepResult> {
-  const records = await forgetRecords(parts, now - parts.keepRecords);
+  const old = await forgetOld(parts, now);
+  const surplus = await forgetSurplus(parts, now);
+  const records = old + surplus;
+  await guarded(
+    'sweep',
+    parts.redis.xtrim(parts.keys.audit, 'MINID', '~', String(Math.max(0, now - parts.keepAudit))),
+  );
   const files = await sweepFiles(parts, now);
   if (records > 0 || files > 0) parts.log.info({ records, files }, 'swept');
   return { records, files };
 }
 
-async function forgetRecords({ redis, keys, folder }: SweepParts, oldest: number): Promise<number> {
+const finishedStates = ['delivered', 'sent', 'terminated'] as const;
+
+/** Forgets up to `count` records of a state; `oldest` is the oldest update to keep, '' for none. */
+async function forget(
+  { redis, keys, folder, duplicates }: SweepParts,
+  {
+    state,
+    oldest,
+    skip,
+    count,
+    now,
+  }: { state: string; oldest: number | ''; skip: number; count: number; now: number },
+): Promise<{ seen: number; gone: number }> {
+  const args = [state, oldest, skip, count, now, duplicates];
+  const reply = await run(redis, keys.prefix, ledgerScripts.forget, args, 'sweep');
+  const [seen = 0, gone = 0, ...files]: unknown[] = Array.isArray(reply) ? reply : [];
+  for (const id of files) await folder.remove(String(id));
+  return { seen: Number(seen), gone: Number(gone) };
+}
+
+async function forgetOld(parts: SweepParts, now: number): Promise<number> {
   let total = 0;
-  for (const state of ['delivered', 'sent', 'terminated']) {
+  for (const state of finishedStates) {
     for (let skip = 0; ; ) {
-      const reply = await run(redis, keys.prefix, scripts.forget, [state, oldest, skip, batch], 'sweep');
-      const [seen = 0, gone = 0, ...files]: unknown[] = Array.isArray(reply) ? reply : [];
-      for (const id of files) await folder.remove(String(id));
-      total += Number(gone);
-      skip += Number(seen) - Number(gone);
-      if (Number(seen) < batch) break;
+      const oldest = now - parts.keepRecords;
+      const { seen, gone } = await forget(parts, { state, oldest, skip, count: batch, now });
+      total += gone;
+      skip += seen - gone;
+      if (seen < batch) break;
     }
   }
   return total;
+}
+
+/** Keeps the number of finished records within bounds: of the states the one with the oldest record gives first. */
+async function forgetSurplus(parts: SweepParts, now: number): Promise<number> {
+  const { redis, keys, maxRecords } = parts;
+  if (maxRecords === 0) return 0;
+  const state = async (name: (typeof finishedStates)[number]) => {
+    const key = keys.state(name);
+    const [count, first] = await guarded(
+      'sweep',
+      Promise.all([redis.zcard(key), redis.zrange(key, '0', '0', 'WITHSCORES')]),
+    );
+    return { name, count, oldest: Number(first[1] ?? Number.POSITIVE_INFINITY) };
+  };
+  for (let total = 0; ; ) {
+    const states = await Promise.all(finishedStates.map(state));
+    const surplus = states.reduce((sum, { count }) => sum + count, 0) - maxRecords;
+    const [first] = states.sort((a, b) => a.oldest - b.oldest);
+    if (surplus <= 0 || !first) return total;
+    const count = Math.min(batch, surplus);
+    const { gone } = await forget(parts, { state: first.name, oldest: '', skip: 0, count, now });
+    if (gone === 0) return total;
+    total += gone;
+  }
 }
 
 async function sweepFiles(parts: SweepParts, now: number): Promise<number> {

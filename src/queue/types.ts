@@ -3,6 +3,8 @@
  * message), the intake (the one durable way in) and the three queues.
  */
 
+import type { SealpostError } from '../errors.ts';
+
 /** Where a message came from. Metadata only: nothing of the content but its Message-ID. */
 export interface Origin {
   kind: 'smtp' | 'imap' | 'command' | 'api';
@@ -83,6 +85,8 @@ export type LedgerEventType =
   | 'retried'
   | 'suspended'
   | 'resumed'
+  | 'decode-again'
+  | 'saved'
   | 'terminated';
 
 export interface LedgerEvent {
@@ -120,6 +124,8 @@ export interface InboundJob {
   envelope: Envelope;
   octets: SpoolRef;
   receivedAt: number;
+  /** How often it was decoded again after a hand-off. */
+  again?: number;
 }
 
 /** Job of the queue "handoff": one for each message and destination. */
@@ -139,6 +145,8 @@ export interface HandoffJob {
   result: SpoolRef;
   /** Attempts that did not reach the destination and do not count. */
   untried?: number;
+  /** A person had it decoded again after a hand-off, for the nth time: its idempotency key is another one. */
+  again?: number;
 }
 
 /** Job of the queue "outbound". */
@@ -186,11 +194,13 @@ export interface OutboundEntry {
 
 /** The one durable way in. */
 export interface Intake {
+  /** Why nothing new is accepted now (`queue-full`), as of the last look at it; null when there is room. */
+  refusal(): SealpostError | null;
   /** Takes the octets; `trace` is our own Received field, written before them and no part of the message's identity. */
   begin(trace?: Buffer): SpoolWriter;
   /**
-   * One result for each entry, in order, when octets, job and record are on disk. `redis-unreachable`, `redis-full`,
-   * `spool-write`: nothing was accepted as far as the sender may know, and a repetition does no harm.
+   * One result for each entry, in order, when octets, job and record are on disk. `queue-full`: there is no room.
+   * `redis-unreachable`, `redis-full`, `spool-write`: nothing was accepted as far as the sender may know, and a repetition does no harm.
    */
   commit(writer: SpoolWriter, entries: IntakeEntry[]): Promise<IntakeResult[]>;
   /** The same for a message to a partner. */
@@ -222,6 +232,13 @@ export interface DecodedRefs {
   result: SpoolRef;
 }
 
+/** Who does something by hand, and why. */
+export interface Act {
+  /** User and host. */
+  by: string;
+  why?: string;
+}
+
 /** The steps of a message on its way, each one atomic and one round trip; a repeated step changes nothing. */
 export interface Flow {
   fetch(id: string, refs: SpoolRef[]): Promise<Fetched>;
@@ -236,20 +253,36 @@ export interface Flow {
   contentOf(id: string): Promise<DecodedRefs | null>;
   /** Records `sent` and removes the octets. */
   sent(job: OutboundJob, facts: Facts): Promise<void>;
+  /**
+   * Puts a message back to its beginning, to be decoded again with the keys, policy and code of now: a suspended one, or a
+   * delivered one whose original is kept. What was handed off before is then handed off again, marked by `again` (see
+   * `HandoffJob`). `message-unknown`, `message-busy`, `original-gone`, `usage` (outbound, or ended by a person).
+   */
+  decodeAgain(id: string, act?: Act): Promise<void>;
+  /** Where the octets of a message lie as they came; null when they are gone. `message-unknown`. */
+  originalOf(id: string): Promise<SpoolRef | null>;
   /** Records `suspended` with a reason code and keeps the job's data for `resume`. Workers return `{ suspend }` instead. */
   suspend<N extends QueueName>(queue: N, job: Jobs[N], reason: string, facts?: Facts): Promise<void>;
   /** Queues what was suspended again; false when the message is not suspended. `message-unknown`. */
-  resume(id: string, by?: string): Promise<boolean>;
+  resume(id: string, act?: Act): Promise<boolean>;
   /** Ends a message for good and removes its octets; false when it has ended already. `message-unknown`. */
-  terminate(id: string, why: string): Promise<boolean>;
+  terminate(id: string, why: string, act?: Act): Promise<boolean>;
 }
 
 export interface ListQuery {
   state?: MessageState;
   mailbox?: string;
   partner?: string;
+  /** Reason code; suspended messages only have one. */
+  reason?: string;
+  /** Message-ID field, with its angle brackets. */
+  messageId?: string;
+  /** SHA-256 of the octets as they came, in hex. */
+  sha256?: string;
   /** Received at or after, in milliseconds since the epoch. */
   since?: number;
+  /** Received before, in milliseconds since the epoch. */
+  until?: number;
   /** Messages on a page; default 50. */
   limit?: number;
   cursor?: string;
@@ -259,9 +292,39 @@ export interface Ledger {
   get(id: string): Promise<MessageRecord | null>;
   /** Newest first. `cursor` leads to the next page; null at the end. */
   list(query: ListQuery): Promise<{ messages: MessageRecord[]; cursor: string | null }>;
+  /** Ids of all that fit, newest first; what changes meanwhile may or may not be among them. */
+  ids(query: ListQuery): AsyncIterable<string>;
   count(): Promise<Record<MessageState, number>>;
-  /** Appends an event that changes no state. */
-  note(id: string, event: LedgerEvent): Promise<void>;
+  /** Octets that are held for messages which are worked on or suspended, by state. */
+  load(): Promise<Partial<Record<MessageState, number>>>;
+  /** Appends an event that changes no state, and with `audit` an entry to the audit trail. */
+  note(id: string, event: LedgerEvent, audit?: AuditEntry): Promise<void>;
+}
+
+/** What somebody did by hand. */
+export interface AuditEntry {
+  /** Milliseconds since the epoch. */
+  at: number;
+  by: string;
+  what: 'resume' | 'terminate' | 'decode' | 'save';
+  id: string;
+  why?: string;
+}
+
+export interface AuditQuery {
+  /** Milliseconds since the epoch; `until` is not included. */
+  since?: number;
+  until?: number;
+  by?: string;
+  id?: string;
+  /** Default 100. */
+  limit?: number;
+}
+
+/** The audit trail: only ever appended to, and cut at its old end by `retention.audit`. */
+export interface Audit {
+  /** Newest first. */
+  list(query: AuditQuery): Promise<AuditEntry[]>;
 }
 
 /** What a handler made of a job. Reasons are error codes. What it throws counts as `retry`. */

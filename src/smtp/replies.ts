@@ -29,6 +29,7 @@ const localError: Reply = {
  * the client keeps the message and tries again.
  */
 const table: Partial<Record<ErrorCode | Condition, Reply>> = {
+  'queue-full': { code: 452, enhanced: '4.3.1', text: 'No room for the message now, try again later' },
   'redis-full': { code: 452, enhanced: '4.3.1', text: 'No room for the message now, try again' },
   'mailbox-unknown': { code: 550, enhanced: '5.1.1', text: 'No such mailbox here' },
   'address-invalid': { code: 501, enhanced: '5.1.3', text: 'The recipient address has a syntax error' },

@@ -7,6 +7,7 @@ import type { Log } from '../log.ts';
 import type { Intake } from '../queue/types.ts';
 import { Connection, type ConnectionPolicy } from './connection.ts';
 import { Gate } from './gate.ts';
+import { listenShared } from './listen.ts';
 import { Recipients } from './recipients.ts';
 import { Session } from './session.ts';
 
@@ -18,10 +19,12 @@ const MAX_COMMAND = 4096;
 export interface SmtpReceiverParts {
   config: Config['smtp'];
   mailboxes: readonly MailboxConfig[];
-  intake: Pick<Intake, 'begin' | 'commit'>;
+  intake: Pick<Intake, 'begin' | 'commit'> & Partial<Pick<Intake, 'refusal'>>;
   log: Log;
   /** Milliseconds; default 30,000. */
   storeTimeout?: number;
+  /** Listen beside the process that this one takes over from. */
+  takeOver?: boolean;
 }
 
 export interface SmtpReceiver {
@@ -29,9 +32,10 @@ export interface SmtpReceiver {
   listen(): Promise<{ host: string; port: number }[]>;
   /**
    * Drains: new clients and new transactions get 421, what is in flight has `timeout` milliseconds to finish;
-   * then everything is closed. Idempotent.
+   * then everything is closed. With `handover` another process listens already: nobody is turned away, and clients who are
+   * connected have half of the time for whatever they want to send. Idempotent.
    */
-  close(timeout: number): Promise<void>;
+  close(timeout: number, handover?: boolean): Promise<void>;
 }
 
 /**
@@ -110,12 +114,13 @@ export function createSmtpReceiver(parts: SmtpReceiverParts): SmtpReceiver {
       const bound: { host: string; port: number }[] = [];
       for (const [index, server] of servers.entries()) {
         const address = config.listen[index];
-        if (address !== undefined) bound.push(await server.bind(address.host, address.port));
+        if (address !== undefined)
+          bound.push(await server.bind(address.host, address.port, parts.takeOver ?? false));
       }
       return bound;
     },
-    close(timeout) {
-      closing ??= drain(servers, gate, timeout).finally(() => clearInterval(timer));
+    close(timeout, handover = false) {
+      closing ??= drain(servers, gate, timeout, handover).finally(() => clearInterval(timer));
       return closing;
     },
   };
@@ -143,25 +148,32 @@ class Listener extends SMTPServer {
     connection.init();
   }
 
-  bind(host: string, port: number): Promise<{ host: string; port: number }> {
-    return new Promise((resolve, reject) => {
-      const failed = (cause: Error) =>
-        reject(new SealpostError('listen-failed', `can not listen for SMTP on ${host}:${port}`, { cause }));
-      this.server.once('error', failed);
-      this.listen(port, host, () => {
-        this.server.removeListener('error', failed);
-        const address = this.server.address();
-        resolve({ host, port: typeof address === 'object' && address !== null ? address.port : port });
-      });
-    });
+  async bind(host: string, port: number, takeOver: boolean): Promise<{ host: string; port: number }> {
+    try {
+      await listenShared(this.server, { host, port }, takeOver);
+    } catch (cause) {
+      throw new SealpostError('listen-failed', `can not listen for SMTP on ${host}:${port}`, { cause });
+    }
+    const address = this.server.address();
+    return { host, port: typeof address === 'object' && address !== null ? address.port : port };
   }
 }
 
-async function drain(servers: readonly Listener[], gate: Gate, timeout: number): Promise<void> {
-  gate.draining = true;
+async function drain(
+  servers: readonly Listener[],
+  gate: Gate,
+  timeout: number,
+  handover: boolean,
+): Promise<void> {
   const all = () => servers.flatMap((server) => [...server.sessions]);
-  for (const connection of all()) if (!connection.inTransaction) connection.cut();
   const end = Date.now() + timeout;
+  if (handover) {
+    for (const { server } of servers) server.close();
+    while (Date.now() < end - timeout / 2 && all().length > 0)
+      await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  gate.draining = true;
+  for (const connection of all()) if (!connection.inTransaction) connection.cut();
   while (Date.now() < end && all().some((connection) => connection.inTransaction)) {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }

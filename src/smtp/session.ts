@@ -13,7 +13,7 @@ import { type DataLimits, Transaction } from './transaction.ts';
 
 interface SessionParts {
   recipients: Recipients;
-  intake: Pick<Intake, 'begin' | 'commit'>;
+  intake: Pick<Intake, 'begin' | 'commit'> & Partial<Pick<Intake, 'refusal'>>;
   log: Log;
   gate: Gate;
   requireTls: boolean;
@@ -45,6 +45,9 @@ export class Session {
   #refuseMail(address: string, smtp: SMTPServerSession): Reply | undefined {
     if (this.#parts.gate.draining) return replyTo('draining');
     if (this.#parts.requireTls && !smtp.secure) return replyTo('tls-required');
+    // Before the octets come, not after.
+    const full = this.#parts.intake.refusal?.();
+    if (full) return replyFor(full);
     try {
       if (address !== '') parseMailbox(address, { utf8: true });
       return undefined;

@@ -215,7 +215,7 @@ describe('retry, suspend, resume, terminate', () => {
     });
     assert.deepEqual(await queue.redis.keys(`{sealpost}:inbound:${id}*`), []);
 
-    assert.equal(await queue.flow.resume(id, 'operator'), true);
+    assert.equal(await queue.flow.resume(id, { by: 'operator' }), true);
     assert.equal(await queue.flow.resume(id), false);
     assert.equal((await queue.ledger.get(id))?.reason, null);
     await work('inbound', id, 'decoded', (job) => decode(job, ['one']));

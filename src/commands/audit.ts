@@ -1,0 +1,43 @@
+import { Command } from 'commander';
+import { loadConfig } from '../config/load.ts';
+import type { AuditQuery } from '../queue/index.ts';
+import { countOf, timeOf } from './message-filter.ts';
+import { configOption } from './options.ts';
+import { withQueue } from './queue.ts';
+
+interface AuditOptions {
+  config: string;
+  since?: string;
+  until?: string;
+  by?: string;
+  id?: string;
+  limit: string;
+  json?: boolean;
+}
+
+export function auditCommand(): Command {
+  return new Command('audit')
+    .description('say who resumed, terminated, decoded again or saved which message, newest first')
+    .addOption(configOption())
+    .option('--since <time>', 'only at that time (ISO 8601) or later')
+    .option('--until <time>', 'only before that time (ISO 8601)')
+    .option('--by <user@host>', 'only what this person did')
+    .option('--id <id>', 'only what was done with this message')
+    .option('--limit <number>', 'at most so many', '100')
+    .option('--json', 'print JSON')
+    .action(async (options: AuditOptions) => {
+      const query: AuditQuery = { limit: countOf('--limit', options.limit) };
+      if (options.since !== undefined) query.since = timeOf('--since', options.since);
+      if (options.until !== undefined) query.until = timeOf('--until', options.until);
+      if (options.by !== undefined) query.by = options.by;
+      if (options.id !== undefined) query.id = options.id;
+      await withQueue(loadConfig(options.config), async ({ audit }) => {
+        const entries = await audit.list(query);
+        if (options.json) return void process.stdout.write(`${JSON.stringify(entries)}\n`);
+        for (const { at, by, what, id, why } of entries)
+          process.stdout.write(
+            `${new Date(at).toISOString()}  ${by}  ${what}  ${id}${why ? `  ${why}` : ''}\n`,
+          );
+      });
+    });
+}

@@ -1,0 +1,165 @@
+/** What a person does with messages: resume, terminate, decode again, save. Each act is in the audit trail. */
+import { open, rm } from 'node:fs/promises';
+import { Command } from 'commander';
+import { loadConfig } from '../config/load.ts';
+import { hasCode, SealpostError, toErrorInfo } from '../errors.ts';
+import type { Flow, ListQuery, QueueRoom } from '../queue/index.ts';
+import { addFilters, type FilterOptions, queryOf } from './message-filter.ts';
+import { operator } from './operator.ts';
+import { configOption } from './options.ts';
+import { withQueue } from './queue.ts';
+
+interface BulkOptions extends FilterOptions {
+  config: string;
+  all?: boolean;
+  dryRun?: boolean;
+  json?: boolean;
+  why?: string;
+}
+
+type Act = (flow: Flow, id: string) => Promise<boolean>;
+
+/** Ids that a dry run prints. */
+const firstIds = 20;
+const atOnce = 50;
+
+/** Acts on the messages that are named, or on all suspended ones that the filters choose. */
+async function bulk(ids: string[], options: BulkOptions, act: Act, not: string): Promise<void> {
+  const filters = queryOf(options);
+  const filtered = Object.keys(filters).length > 0 || options.all === true;
+  if (filtered === ids.length > 0)
+    throw new SealpostError('usage', 'name messages by their ids, or choose them by filters', {
+      hint: '--all stands for every suspended message; --dry-run shows what would be chosen',
+    });
+  await withQueue(loadConfig(options.config), async (queue) => {
+    const chosen = await choose(queue, ids, { ...filters, state: 'suspended' });
+    if (options.dryRun)
+      return report(options, { dryRun: true, messages: chosen.length, ids: chosen.slice(0, firstIds) });
+    const done: string[] = [];
+    const failed: { id: string; error: string }[] = [];
+    for (let at = 0; at < chosen.length; at += atOnce)
+      await Promise.all(
+        chosen.slice(at, at + atOnce).map(async (id) => {
+          const error = await act(queue.flow, id).then(
+            (did) => (did ? undefined : not),
+            (thrown: unknown) => toErrorInfo(thrown).message,
+          );
+          if (error === undefined) done.push(id);
+          else failed.push({ id, error });
+        }),
+      );
+    if (failed.length > 0) process.exitCode = 1;
+    report(options, { messages: done.length, ids: done, failed });
+  });
+}
+
+async function choose(queue: QueueRoom, ids: string[], query: ListQuery): Promise<string[]> {
+  if (ids.length > 0) return ids;
+  const chosen: string[] = [];
+  for await (const id of queue.ledger.ids(query)) chosen.push(id);
+  return chosen;
+}
+
+interface Report {
+  dryRun?: boolean;
+  messages: number;
+  ids: string[];
+  failed?: { id: string; error: string }[];
+}
+
+function report({ json }: BulkOptions, result: Report): void {
+  if (json) return void process.stdout.write(`${JSON.stringify(result)}\n`);
+  for (const id of result.ids) process.stdout.write(`${id}\n`);
+  for (const { id, error } of result.failed ?? []) process.stderr.write(`sealpost: ${id}: ${error}\n`);
+  if (result.dryRun) process.stdout.write(`${result.messages} messages; nothing was done\n`);
+}
+
+/** Decodes again from the kept original: what is suspended or delivered. */
+async function decodeAgain(ids: string[], options: BulkOptions): Promise<void> {
+  const act: Act = async (flow, id) => {
+    await flow.decodeAgain(id, actOf(options));
+    return true;
+  };
+  await bulk(ids, options, act, '');
+}
+
+/** Writes the octets as they came into a new file that only its owner reads. Audited before they leave. */
+async function save(id: string, options: { config: string; original: string; why?: string }): Promise<void> {
+  await withQueue(loadConfig(options.config), async ({ flow, ledger, spool }) => {
+    const ref = await flow.originalOf(id);
+    if (!ref)
+      throw new SealpostError('original-gone', `the original octets of ${id} are no longer kept`, {
+        hint: 'retention.original says how long they are kept after delivery',
+      });
+    const file = await open(options.original, 'wx', 0o600).catch((cause: unknown) => {
+      const what = hasCode(cause, 'EEXIST') ? 'is there already' : 'can not be written';
+      throw new SealpostError('file-access', `${options.original} ${what}`, { cause });
+    });
+    let whole = false;
+    try {
+      const act = actOf(options);
+      const at = Date.now();
+      await ledger.note(id, { type: 'saved', at, facts: { ...act } }, { at, what: 'save', id, ...act });
+      for await (const piece of spool.open(ref)) await file.writeFile(piece);
+      await file.sync();
+      whole = true;
+    } finally {
+      await file.close();
+      if (!whole) await rm(options.original, { force: true });
+    }
+    process.stdout.write(`${ref.octets} octets\n`);
+  });
+}
+
+function actOf({ why }: { why?: string }): { by: string; why?: string } {
+  return { by: operator(), ...(why === undefined ? {} : { why }) };
+}
+
+function bulkCommand(name: string, description: string): Command {
+  const command = new Command(name).description(description).argument('[id...]').addOption(configOption());
+  return addFilters(command, { state: false })
+    .option('--all', 'every suspended message')
+    .option('--dry-run', 'only say how many, and the first ids')
+    .option('--json', 'print JSON');
+}
+
+const whyText = 'the reason, for ledger and audit trail';
+
+export function addActs(command: Command): void {
+  command.addCommand(
+    bulkCommand('resume', 'put suspended messages back to work: the step that failed is done again')
+      .option('--why <reason>', whyText)
+      .action((ids: string[], options: BulkOptions) =>
+        bulk(ids, options, (flow, id) => flow.resume(id, actOf(options)), 'is not suspended'),
+      ),
+  );
+  command.addCommand(
+    bulkCommand('terminate', 'end messages for good')
+      .requiredOption('--why <reason>', whyText)
+      .action((ids: string[], options: BulkOptions) => {
+        const why = options.why ?? '';
+        return bulk(
+          ids,
+          options,
+          (flow, id) => flow.terminate(id, why, { by: operator() }),
+          'has ended already',
+        );
+      }),
+  );
+  command.addCommand(
+    bulkCommand(
+      'decode',
+      'decode messages again from their originals, with the keys and settings of now: suspended ones, and by id delivered ones whose original is kept (retention.original); these are handed off again under another idempotency key',
+    )
+      .option('--why <reason>', whyText)
+      .action(decodeAgain),
+  );
+  command
+    .command('save')
+    .description('write the octets of a message as they came, still encrypted, into a new file')
+    .argument('<id>')
+    .addOption(configOption())
+    .requiredOption('--original <file>', 'the file; only its owner can read it')
+    .option('--why <reason>', whyText)
+    .action(save);
+}

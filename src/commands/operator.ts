@@ -1,0 +1,17 @@
+/** Who calls a command, for the audit trail. */
+import { hostname, userInfo } from 'node:os';
+
+/** `user@host`; with sudo the one who called it. */
+export function operator(): string {
+  const user = process.env.SUDO_USER || nameOf();
+  return `${user}@${hostname()}`;
+}
+
+function nameOf(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    // A container's user need not have a name.
+    return `uid ${process.getuid?.() ?? '?'}`;
+  }
+}

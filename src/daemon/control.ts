@@ -1,0 +1,92 @@
+/** The supervisor's door for commands of the same user on the same machine: a Unix socket beside its data. */
+import { createHash } from 'node:crypto';
+import { chmod, lstat, mkdir, readdir, realpath, rm } from 'node:fs/promises';
+import { connect, createServer, type Server } from 'node:net';
+import { join } from 'node:path';
+import { SealpostError, toErrorInfo } from '../errors.ts';
+
+// sun_path is 108 octets on Linux and 104 elsewhere, with the final NUL.
+const socketPathLimit = 100;
+const longestName = 32;
+
+export interface ControlReply {
+  ok: boolean;
+  /** What was done, or why it was not. */
+  message: string;
+}
+
+/** Folder of the sockets and of the configuration in force; only its owner can enter it. */
+export async function runFolder(dataDir: string): Promise<string> {
+  await mkdir(dataDir, { recursive: true });
+  const usual = join(await realpath(dataDir), 'run');
+  const digest = createHash('sha256').update(usual).digest('hex').slice(0, 16);
+  const folder =
+    Buffer.byteLength(usual) + longestName <= socketPathLimit
+      ? usual
+      : `/tmp/sealpost-${process.getuid?.() ?? 0}-${digest}`;
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const stat = await lstat(folder);
+  if (!stat.isDirectory() || (process.getuid && stat.uid !== process.getuid()))
+    throw new SealpostError('file-access', `${folder} belongs to somebody else`);
+  await chmod(folder, 0o700);
+  return folder;
+}
+
+/** Answers `reload`; `reload` resolves with what was done. */
+export async function openControl(
+  folder: string,
+  reload: () => Promise<string>,
+): Promise<{ close(): Promise<void> }> {
+  const path = join(folder, `supervisor-${process.pid}.sock`);
+  await rm(path, { force: true });
+  const server: Server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.once('data', async (chunk) => {
+      const reply: ControlReply =
+        chunk.toString() === 'reload\n'
+          ? await reload().then(
+              (message) => ({ ok: true, message }),
+              (error: unknown) => ({ ok: false, message: toErrorInfo(error).message }),
+            )
+          : { ok: false, message: 'unknown command' };
+      socket.end(`${JSON.stringify(reply)}\n`);
+    });
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(path, resolve);
+  });
+  server.unref();
+  return {
+    async close() {
+      server.close();
+      await rm(path, { force: true });
+    },
+  };
+}
+
+/** Tells every supervisor of a data folder to reload; empty when none runs. */
+export async function askReload(dataDir: string): Promise<ControlReply[]> {
+  const folder = await runFolder(dataDir);
+  const names = (await readdir(folder)).filter((name) => /^supervisor-\d+\.sock$/.test(name));
+  const replies = await Promise.all(names.map((name) => ask(join(folder, name))));
+  return replies.filter((reply) => reply !== undefined);
+}
+
+/** Undefined when nobody is behind the socket: a killed supervisor leaves it. */
+function ask(path: string): Promise<ControlReply | undefined> {
+  return new Promise((resolve) => {
+    let text = '';
+    let connected = false;
+    const lost: ControlReply = { ok: false, message: 'the daemon ended before it answered' };
+    const socket = connect(path, () => {
+      connected = true;
+      socket.write('reload\n');
+    });
+    socket.on('data', (chunk) => {
+      text += chunk;
+    });
+    socket.on('error', () => resolve(connected ? lost : undefined));
+    socket.on('close', () => resolve(text === '' ? lost : JSON.parse(text)));
+  });
+}

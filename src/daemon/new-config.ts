@@ -1,0 +1,37 @@
+/** A changed configuration file, read for a daemon that runs. */
+import { readFile } from 'node:fs/promises';
+import { checkConfig } from '../config/check.ts';
+import { readConfig } from '../config/load.ts';
+import { formatProblem } from '../config/problem.ts';
+import type { Config } from '../config/schema.ts';
+import { SealpostError } from '../errors.ts';
+
+/** Why nothing has changed. */
+export function refusal(why: string, cause?: unknown): SealpostError {
+  return new SealpostError('reload-refused', `the old configuration stays in force: ${why}`, { cause });
+}
+
+/**
+ * The text and what it says, checked with all the files that it names. `reload-refused` with everything that is wrong, or
+ * when it moves what holds messages that are here already.
+ */
+export async function readNewConfig(file: string, old: Config): Promise<{ config: Config; text: string }> {
+  const problems = await checkConfig(file);
+  const errors = problems.filter(({ severity }) => severity === 'error');
+  if (errors.length > 0) throw refusal(errors.map(formatProblem).join('; '));
+  const text = await readFile(file, 'utf8');
+  const { config } = readConfig(text, file);
+  if (config === undefined) throw refusal('the file was changed while it was read');
+  const moved = movedStore(old, config);
+  if (moved) throw refusal(`${moved} was changed, which needs a restart`);
+  return { config, text };
+}
+
+function movedStore(old: Config, next: Config): string | undefined {
+  const differs = (a: unknown, b: unknown) => JSON.stringify(a) !== JSON.stringify(b);
+  if (differs(old.dataDir, next.dataDir)) return 'dataDir';
+  if (differs(old.redis, next.redis)) return 'redis';
+  if (differs(old.spool.key, next.spool.key)) return 'spool.key';
+  if (differs(old.spool.directory, next.spool.directory)) return 'spool.directory';
+  return undefined;
+}

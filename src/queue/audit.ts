@@ -1,0 +1,37 @@
+/** The audit trail, read. It is written by the scripts, in the same step as what it tells of. */
+import type { Redis } from 'ioredis';
+import { guarded } from './connection.ts';
+import type { Keys } from './keys.ts';
+import type { Audit, AuditEntry, AuditQuery } from './types.ts';
+
+const batch = 500;
+
+export class RedisAudit implements Audit {
+  #redis: Redis;
+  #keys: Keys;
+
+  constructor(redis: Redis, keys: Keys) {
+    this.#redis = redis;
+    this.#keys = keys;
+  }
+
+  async list({ since = 0, until, by, id, limit = 100 }: AuditQuery): Promise<AuditEntry[]> {
+    const found: AuditEntry[] = [];
+    // Ids of a stream begin with the server's time in milliseconds.
+    let end = until === undefined ? '+' : String(Math.max(0, until - 1));
+    for (;;) {
+      const page = await guarded(
+        'audit',
+        this.#redis.xrevrange(this.#keys.audit, end, String(Math.max(0, since)), 'COUNT', batch),
+      );
+      for (const [streamId, [, line]] of page) {
+        end = `(${streamId}`;
+        const entry: AuditEntry = JSON.parse(line ?? '');
+        if ((by !== undefined && entry.by !== by) || (id !== undefined && entry.id !== id)) continue;
+        found.push(entry);
+        if (found.length === limit) return found;
+      }
+      if (page.length < batch) return found;
+    }
+  }
+}

@@ -1,0 +1,87 @@
+/** The scripts of the ledger: finding, noting and forgetting records. */
+import { freeingScript, records, script } from './lua.ts';
+
+/** now, id, event, line of the audit trail or ''. Returns 0 when unknown. */
+const note = freeingScript(
+  records,
+  `
+local m = record(ARGV[2])
+local old = rcall('HMGET', m, 's', 'e')
+if not old[1] then return 0 end
+audit(ARGV[4])
+rcall('HSET', m, 'u', ARGV[1], 'e', joined(old[2], ARGV[3]))
+return 1
+`,
+);
+
+/**
+ * index, greatest and least time, how many to pass over, how many to look at, then state, mailbox, partner and reason
+ * that a record must have ('' for any). Newest first. Returns how many it looked at, time of the last of them, how many
+ * in a row had that time, then id and time of each that fits.
+ */
+const find = script(
+  records,
+  `
+local found = rcall('ZREVRANGEBYSCORE', P .. ':ix:' .. ARGV[1], ARGV[2], ARGV[3], 'WITHSCORES', 'LIMIT', ARGV[4], ARGV[5])
+local fields, wanted = {}, {}
+for at, field in ipairs({ 's', 'b', 'p', 'x' }) do
+  if ARGV[5 + at] ~= '' then
+    fields[#fields + 1] = field
+    wanted[#wanted + 1] = ARGV[5 + at]
+  end
+end
+local last, same = '', 0
+local reply = { #found / 2, '', 0 }
+for at = 1, #found, 2 do
+  local id, time = found[at], found[at + 1]
+  if time == last then same = same + 1 else last, same = time, 1 end
+  local fits = true
+  if #fields > 0 then
+    local values = rcall('HMGET', record(id), unpack(fields))
+    for each, value in ipairs(wanted) do
+      if values[each] ~= value then fits = false end
+    end
+  end
+  if fits then
+    reply[#reply + 1] = id
+    reply[#reply + 1] = time
+  end
+end
+reply[2], reply[3] = last, same
+return reply
+`,
+);
+
+/**
+ * state, oldest update to keep, how many to pass over, how many to look at, now, milliseconds that a duplicate is known.
+ * Forgets records of that state; with an oldest update of '' whatever it looks at. What still counts as a duplicate
+ * leaves a key without a value. Returns how many it saw, how many it forgot, and files to remove.
+ */
+const forget = freeingScript(
+  records,
+  `
+local state, oldest, skip, limit, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local known = tonumber(ARGV[6])
+local ids = rcall('ZRANGEBYSCORE', P .. ':ix:s:' .. state, '-inf', oldest == '' and '+inf' or oldest, 'LIMIT', skip, limit)
+local gone, files = 0, {}
+for _, id in ipairs(ids) do
+  local m = record(id)
+  local fields = rcall('HMGET', m, 'u', 'b', 'p', 'k', 'a', 'r')
+  if not fields[6] then
+    rcall('ZREM', P .. ':ix:s:' .. state, id)
+    rcall('ZREM', P .. ':ix:all', id)
+    gone = gone + 1
+  elseif oldest == '' or tonumber(fields[1] or 0) < tonumber(oldest) then
+    release(id, fields[4], files)
+    unindex(id, state, { b = fields[2], p = fields[3], r = fields[6] })
+    rcall('UNLINK', m)
+    local left = tonumber(fields[5]) + known - now
+    if left > 0 then rcall('SET', P .. ':d:' .. id, '', 'PX', string.format('%.0f', left)) end
+    gone = gone + 1
+  end
+end
+return { #ids, gone, unpack(files) }
+`,
+);
+
+export const ledgerScripts = { note, find, forget };

@@ -1,0 +1,165 @@
+/**
+ * What all Lua scripts of this room share, and how they are run. Redis runs a script as a whole and writes it to the
+ * append-only file as one transaction, so a crash leaves a step done or not begun.
+ *
+ * A record is one hash: `r` facts that never change (JSON), `s` state, `a` and `u` when received and updated, `b`
+ * mailbox, `p` partner, `x` reason, `e` events (a JSON line each), `k` its octets (`i:ID` in Redis, `f:ID` file, the
+ * original first), `o` how many octets that is while it is worked on or suspended, `n` hand-offs that are left, `d:NAME`
+ * set while that destination is one of them, `w:NAME` data of a suspended job (queue, line feed, JSON), `g` how often it
+ * was resumed, `v` how often it was decoded again after a hand-off, `c` references of content and result (JSON), `h`
+ * until when they are held for somebody who got a URL.
+ *
+ * Indices: `ix:all`, `ix:s:STATE`, `ix:b:MAILBOX`, `ix:p:PARTNER`, `ix:x:REASON` (suspended ones only) are sorted sets of
+ * ids by the time of receipt. `ix:i:XXXX` (Message-ID, SHA-1) and `ix:h:XXXX` (octets, SHA-256) are 65,536 small sorted sets
+ * each, by the first four digits of the digest, of eight more digits and the id: small ones are packed by Redis and
+ * need a third of the memory. `load` holds the octets by state. `d:ID` stands for a forgotten record that still counts
+ * as a duplicate. `audit` is the stream of what people did.
+ */
+import { createHash } from 'node:crypto';
+import { createRequire } from 'node:module';
+import type { Redis } from 'ioredis';
+import { SealpostError } from '../errors.ts';
+import { redisError } from './connection.ts';
+
+/**
+ * BullMQ's own script that adds a job, to run inside of ours: a job is added in the same transaction as the record, and
+ * only if the message is new. BullMQ's version is pinned; a test adds a job this way and lets a BullMQ worker run it.
+ */
+function bullmqAddScript(): string {
+  const exported: unknown = createRequire(import.meta.url)('bullmq/dist/cjs/scripts/addStandardJob-9.js');
+  if (typeof exported === 'object' && exported !== null && 'addStandardJob' in exported) {
+    const script = exported.addStandardJob;
+    if (typeof script === 'object' && script !== null && 'content' in script) return String(script.content);
+  }
+  throw new SealpostError('internal', 'this version of BullMQ keeps its scripts elsewhere');
+}
+
+export const records = `
+local rcall = redis.call
+local P = string.sub(KEYS[1], 1, -3)
+local function record(id) return P .. ':m:' .. id end
+-- Events beyond this many octets are dropped: a message that is retried for weeks stays small.
+local function joined(events, ...)
+  local e = events or ''
+  for _, line in ipairs({ ... }) do
+    if #e < 30000 then e = e .. line .. '\\n' end
+  end
+  return e
+end
+local held = { received = true, decoded = true, queued = true, suspended = true }
+-- From one state to another; before and after are the octets that it holds in them.
+local function move(id, from, to, received, before, after)
+  before, after = tonumber(before or 0), tonumber(after or before or 0)
+  if held[from] and before > 0 then rcall('HINCRBY', P .. ':load', from, -before) end
+  if held[to] and after > 0 then rcall('HINCRBY', P .. ':load', to, after) end
+  if from == to then return end
+  rcall('ZADD', P .. ':ix:s:' .. to, received, id)
+  if from then rcall('ZREM', P .. ':ix:s:' .. from, id) end
+end
+local function no_reason(id, reason)
+  if reason then rcall('ZREM', P .. ':ix:x:' .. reason, id) end
+end
+local function digest_index(kind, digest, id)
+  return P .. ':ix:' .. kind .. ':' .. string.sub(digest, 1, 4), string.sub(digest, 5, 12) .. id
+end
+local function audit(line)
+  if line ~= '' then rcall('XADD', P .. ':audit', '*', 'j', line) end
+end
+local finished = { delivered = true, sent = true, terminated = true }
+-- Lets go of octets (as in field k); returns the files that nobody needs any more.
+local function release(id, tokens, files)
+  local values = {}
+  for kind, object in string.gmatch(tokens or '', '(%a):(%w+)') do
+    if kind == 'i' then
+      values[#values + 1] = P .. ':o:' .. object
+    else
+      rcall('SREM', P .. ':f:' .. object, id)
+      if rcall('EXISTS', P .. ':f:' .. object) == 0 then files[#files + 1] = object end
+    end
+  end
+  if #values > 0 then rcall('UNLINK', unpack(values)) end
+  return files
+end
+local function keep_octets(id, token, sealed)
+  local object = string.sub(token, 3)
+  if string.sub(token, 1, 1) == 'i' then
+    rcall('SET', P .. ':o:' .. object, sealed)
+  else
+    rcall('SADD', P .. ':f:' .. object, id)
+  end
+end
+-- Takes a record out of every index.
+local function unindex(id, state, fields)
+  rcall('ZREM', P .. ':ix:s:' .. state, id)
+  rcall('ZREM', P .. ':ix:all', id)
+  if fields.b then rcall('ZREM', P .. ':ix:b:' .. fields.b, id) end
+  if fields.p then rcall('ZREM', P .. ':ix:p:' .. fields.p, id) end
+  local facts = cjson.decode(fields.r)
+  if type(facts.messageId) == 'string' then rcall('ZREM', digest_index('i', redis.sha1hex(facts.messageId), id)) end
+  rcall('ZREM', digest_index('h', facts.sha256, id))
+end
+`;
+
+export const jobs = () => `
+local add_bullmq
+do
+  -- Our arguments are tables already.
+  local cmsgpack = { unpack = function(value) return value end }
+  add_bullmq = function(KEYS, ARGV)
+${bullmqAddScript()}
+  end
+end
+local function add_job(queue, id, data, now)
+  local q = P .. ':' .. queue .. ':'
+  add_bullmq(
+    { q .. 'wait', q .. 'paused', q .. 'meta', q .. 'id', q .. 'completed', q .. 'delayed', q .. 'active',
+      q .. 'events', q .. 'marker' },
+    { { q, id, queue, tonumber(now) }, data,
+      { attempts = 1000000, removeOnComplete = true, stackTraceLimit = 0, backoff = { type = 'custom' } } })
+end
+`;
+
+export interface Script {
+  source: string;
+  sha: string;
+  /** The same without flags, for servers that do not know them (before Redis 7). */
+  plain?: Script;
+}
+
+export function script(...parts: string[]): Script {
+  const source = parts.join('\n');
+  return { source, sha: createHash('sha1').update(source).digest('hex') };
+}
+
+/** A script that sets memory free in the end: it runs also when Redis has none left. */
+export function freeingScript(...parts: string[]): Script {
+  return { ...script('#!lua flags=allow-oom', ...parts), plain: script(...parts) };
+}
+
+/** Connections to servers that do not know flags of scripts. */
+const plainServers = new WeakSet<Redis>();
+
+/** Runs a script by its digest, and sends its text when the server does not know it (again). */
+export async function run(
+  redis: Redis,
+  prefix: string,
+  wanted: Script,
+  args: (string | number | Buffer)[],
+  what: string,
+): Promise<unknown> {
+  const { source, sha, plain } = plainServers.has(redis) ? (wanted.plain ?? wanted) : wanted;
+  const key = `${prefix}:m`;
+  try {
+    return await redis.evalsha(sha, 1, key, ...args);
+  } catch (error) {
+    if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw redisError(error, what);
+  }
+  try {
+    return await redis.eval(source, 1, key, ...args);
+  } catch (error) {
+    if (!plain || !(error instanceof Error && /compiling script/i.test(error.message)))
+      throw redisError(error, what);
+  }
+  plainServers.add(redis);
+  return await run(redis, prefix, plain, args, what);
+}

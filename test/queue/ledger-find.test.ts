@@ -1,0 +1,220 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { InboundJob, IntakeResult, ListQuery, Origin, QueueRoom } from '../../src/queue/index.ts';
+import { openTestQueue } from '../support/queue.ts';
+import { startTestRedis, type TestRedis } from '../support/redis.ts';
+
+const smtp: Origin = { kind: 'smtp', detail: { client: '192.0.2.1' } };
+const imap = (uid: number, uidValidity = '7'): Origin => ({
+  kind: 'imap',
+  detail: { host: 'imap.example', folder: 'INBOX', uidValidity, uid },
+});
+
+interface Mail {
+  octets: string;
+  mailbox?: string;
+  messageId?: string | null;
+  origin?: Origin;
+}
+
+async function take(
+  queue: QueueRoom,
+  { octets, mailbox = 'edi', messageId = null, origin = smtp }: Mail,
+): Promise<IntakeResult> {
+  const writer = queue.intake.begin();
+  await writer.write(Buffer.from(octets));
+  const envelope = { from: 'a@partner.example', to: ['b@own.example'] };
+  const [result] = await queue.intake.commit(writer, [{ mailbox, origin, envelope, messageId }]);
+  if (!result) throw new Error('nothing was accepted');
+  return result;
+}
+
+async function jobOf(queue: QueueRoom, id: string): Promise<InboundJob> {
+  return JSON.parse((await queue.redis.hget(`{sealpost}:inbound:${id}`, 'data')) ?? '');
+}
+
+async function all(queue: QueueRoom, query: ListQuery): Promise<string[]> {
+  const found: string[] = [];
+  let cursor: string | null = null;
+  do {
+    const page = await queue.ledger.list(cursor === null ? query : { ...query, cursor });
+    found.push(...page.messages.map(({ id }) => id));
+    cursor = page.cursor;
+  } while (cursor !== null);
+  return found;
+}
+
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+const partnerWithout = { destinations: [{ type: 'directory', path: '/nowhere' }] };
+
+describe('finding in the ledger', () => {
+  let server: TestRedis;
+  let queue: QueueRoom;
+  before(async () => {
+    server = await startTestRedis();
+    queue = await openTestQueue(server);
+  });
+  after(async () => {});
+
+  it('finds by Message-ID and by digest, alone and with other filters', async () => {
+    const one = await take(queue, { octets: 'one', messageId: '<same@x>' });
+    const two = await take(queue, { octets: 'two', messageId: '<same@x>' });
+    const other = await take(queue, { octets: 'one', mailbox: 'orders', messageId: '<other@x>' });
+    assert.deepEqual(new Set(await all(queue, { messageId: '<same@x>' })), new Set([one.id, two.id]));
+    assert.deepEqual(
+      new Set(await all(queue, { messageId: '<same@x>', limit: 1 })),
+      new Set([one.id, two.id]),
+    );
+    assert.deepEqual(new Set(await all(queue, { sha256: sha256('one') })), new Set([one.id, other.id]));
+    assert.deepEqual(await all(queue, { sha256: sha256('one').toUpperCase(), mailbox: 'edi' }), [one.id]);
+    assert.deepEqual(await all(queue, { messageId: '<same@x>', sha256: sha256('two') }), [two.id]);
+    assert.deepEqual(await all(queue, { messageId: '<nothing@x>' }), []);
+    assert.deepEqual(await all(queue, { messageId: '<same@x>', state: 'suspended' }), []);
+  });
+
+  it('finds by reason while a message is suspended, and not after', async () => {
+    const { id } = await take(queue, { octets: 'for a reason' });
+    const job = await jobOf(queue, id);
+    await queue.flow.suspend('inbound', job, 'decrypt-no-key');
+    assert.deepEqual(await all(queue, { reason: 'decrypt-no-key' }), [id]);
+    assert.deepEqual(await all(queue, { reason: 'decrypt-no-key', state: 'suspended', mailbox: 'edi' }), [
+      id,
+    ]);
+    assert.deepEqual(await all(queue, { reason: 'decrypt-no-key', mailbox: 'orders' }), []);
+    await queue.flow.suspend('inbound', job, 'not-smime');
+    assert.deepEqual(await all(queue, { reason: 'decrypt-no-key' }), []);
+    assert.deepEqual(await all(queue, { reason: 'not-smime' }), [id]);
+    await queue.flow.resume(id);
+    assert.deepEqual(await all(queue, { reason: 'not-smime' }), []);
+    await queue.flow.suspend('inbound', job, 'not-smime');
+    await queue.flow.terminate(id, 'test');
+    assert.deepEqual(await all(queue, { reason: 'not-smime' }), []);
+  });
+
+  it('finds by a span of time', async () => {
+    await sleep(3);
+    const { id } = await take(queue, { octets: 'in the middle' });
+    const at = (await queue.ledger.get(id))?.receivedAt ?? 0;
+    await sleep(3);
+    await take(queue, { octets: 'afterwards' });
+    assert.deepEqual(await all(queue, { since: at, until: at + 1 }), [id]);
+    assert.ok(!(await all(queue, { until: at })).includes(id));
+    assert.deepEqual(await all(queue, { since: at, until: at + 1, state: 'received', mailbox: 'edi' }), [id]);
+  });
+
+  it('gives the ids of many without their records, more than one look of the script', async () => {
+    await Promise.all(
+      Array.from({ length: 2500 }, (_, at) =>
+        take(queue, { octets: `many ${at}`, mailbox: at % 5 === 0 ? 'rare' : 'many' }),
+      ),
+    );
+    const ids: string[] = [];
+    for await (const id of queue.ledger.ids({ mailbox: 'many', state: 'received' })) ids.push(id);
+    assert.equal(new Set(ids).size, 2000);
+    assert.equal(ids.length, 2000);
+    assert.equal((await all(queue, { mailbox: 'rare', limit: 7 })).length, 500);
+  });
+
+  it('keeps count of the octets that are held, to the octet', async () => {
+    const held = async () => {
+      const load = await queue.ledger.load();
+      return { received: load.received ?? 0, suspended: load.suspended ?? 0 };
+    };
+    const start = await held();
+    const { id } = await take(queue, { octets: 'x'.repeat(1000) });
+    assert.deepEqual(await held(), { ...start, received: start.received + 1000 });
+    await queue.flow.suspend('inbound', await jobOf(queue, id), 'not-smime');
+    assert.deepEqual(await held(), { received: start.received, suspended: start.suspended + 1000 });
+    await queue.flow.resume(id);
+    assert.deepEqual(await held(), { ...start, received: start.received + 1000 });
+    await queue.flow.terminate(id, 'test');
+    assert.deepEqual(await held(), start);
+  });
+
+  it('leaves nothing in any index of what it forgets', async () => {
+    const room = await openTestQueue(server, {
+      redis: { prefix: '{forget}' },
+      retention: { ledger: '0s', duplicates: '0s' },
+    });
+    const results = [];
+    for (let at = 0; at < 5; at++)
+      results.push(await take(room, { octets: `gone ${at}`, messageId: `<${at}@x>` }));
+    for (const { id } of results) await room.flow.terminate(id, 'test');
+    await sleep(3);
+    assert.equal((await room.sweep()).records, 5);
+    const left = (await room.redis.keys('{forget}:*')).filter(
+      (key) => !/:(inbound|handoff|outbound):|keycheck|audit$/.test(key),
+    );
+    assert.deepEqual(
+      left.filter((key) => !key.endsWith(':load')),
+      [],
+    );
+    assert.ok(Object.values(await room.ledger.load()).every((octets) => octets === 0));
+    await room.close();
+  });
+});
+
+describe('retention by number', () => {
+  it('forgets the oldest of those that have ended, and still knows them as duplicates', async (t) => {
+    const server = await startTestRedis();
+    t.after(() => server.stop());
+    const queue = await openTestQueue(server, { retention: { records: 10 } });
+    t.after(() => queue.close());
+    const ids: string[] = [];
+    for (let at = 0; at < 25; at++) {
+      ids.push((await take(queue, { octets: `${at}` })).id);
+      await sleep(2);
+    }
+    for (const id of ids.slice(0, 20)) await queue.flow.terminate(id, 'test');
+    assert.equal((await queue.sweep()).records, 10);
+    const kept = await all(queue, {});
+    assert.deepEqual(new Set(kept), new Set(ids.slice(10)));
+    assert.equal((await queue.sweep()).records, 0);
+    assert.deepEqual(await take(queue, { octets: '3' }), { id: ids[3], duplicate: true });
+    assert.equal(await queue.ledger.get(ids[3] ?? ''), null);
+    assert.equal((await take(queue, { octets: 'new' })).duplicate, false);
+  });
+});
+
+describe('what makes a duplicate', () => {
+  it('is Message-ID, UID or octets as the mailbox says, also after a restart', async (t) => {
+    const server = await startTestRedis();
+    t.after(() => server.stop());
+    const mailbox = (name: string, more: object) => ({
+      name,
+      addresses: [`${name}@own.example`],
+      ...partnerWithout,
+      ...more,
+    });
+    const settings = {
+      mailboxes: [
+        mailbox('content', {}),
+        mailbox('id', { duplicatesBy: 'message-id' }),
+        mailbox('uid', { duplicatesBy: 'uid' }),
+      ],
+    };
+    let queue = await openTestQueue(server, settings);
+    t.after(() => queue.close());
+    const again = async (mail: Mail) => (await take(queue, mail)).duplicate;
+    const messageId = '<1@x>';
+    for (const restarted of [false, true]) {
+      if (restarted) {
+        await queue.close();
+        await server.kill();
+        await server.start();
+        queue = await openTestQueue(server, settings);
+      }
+      assert.equal(await again({ mailbox: 'content', octets: 'a', messageId }), restarted);
+      assert.equal(await again({ mailbox: 'content', octets: 'b', messageId }), restarted);
+      assert.equal(await again({ mailbox: 'id', octets: 'a', messageId }), restarted);
+      assert.equal(await again({ mailbox: 'id', octets: 'b', messageId }), true);
+      assert.equal(await again({ mailbox: 'id', octets: 'a', messageId: null }), restarted);
+      assert.equal(await again({ mailbox: 'uid', octets: 'a', origin: imap(1) }), restarted);
+      assert.equal(await again({ mailbox: 'uid', octets: 'a', origin: imap(2) }), restarted);
+      assert.equal(await again({ mailbox: 'uid', octets: 'a', origin: imap(1, '8') }), restarted);
+      assert.equal(await again({ mailbox: 'uid', octets: 'other', origin: imap(1) }), true);
+    }
+  });
+});
