@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { stringify } from 'yaml';
+import type { QueueRoom } from '../../src/queue/index.ts';
+import { sealpost } from '../support/daemon.ts';
+import { accept } from '../support/messages.ts';
+import { openTestQueue } from '../support/queue.ts';
+import { startTestRedis, type TestRedis } from '../support/redis.ts';
+import { makeWorld, skipWithout, type World } from '../support/world.ts';
+
+describe('messages', { skip: skipWithout('openssl') }, () => {
+  let world: World;
+  let server: TestRedis;
+  let queue: QueueRoom;
+  let configFile: string;
+  before(async () => {
+    world = makeWorld();
+    server = await startTestRedis();
+    configFile = world.file(
+      'sealpost.yaml',
+      stringify({ dataDir: server.dataDir, redis: { url: server.url } }),
+    );
+    queue = await openTestQueue(server);
+  });
+  after(async () => {
+    await queue?.close();
+    await server?.stop();
+    world?.remove();
+  });
+
+  const run = async (...args: string[]) => {
+    const ran = await sealpost([...args, '--config', configFile], { env: { SUDO_USER: 'alice' } });
+    return { ...ran, stdout: ran.stdout.toString() };
+  };
+
+  async function suspended(text: string, reason: string, mailbox = 'edi'): Promise<string> {
+    const { id } = await accept(queue, text, mailbox);
+    const data = (await queue.redis.hget(`{sealpost}:inbound:${id}`, 'data')) ?? '';
+    await queue.redis.del(`{sealpost}:inbound:${id}`);
+    await queue.redis.lrem('{sealpost}:inbound:wait', 0, id);
+    await queue.flow.suspend('inbound', JSON.parse(data), reason);
+    return id;
+  }
+  const stateOf = async (id: string) => (await queue.ledger.get(id))?.state;
+
+  it('acts on what the filters choose, after a dry run that changes nothing', async () => {
+    const chosen = [await suspended('a', 'decrypt-no-key'), await suspended('b', 'decrypt-no-key')];
+    const other = await suspended('c', 'decrypt-no-key', 'orders');
+    const filters = ['--reason', 'decrypt-no-key', '--mailbox', 'edi'];
+    const listed = await run('messages', 'list', ...filters, '--json');
+    const ids: string[] = JSON.parse(listed.stdout).map(({ id }: { id: string }) => id);
+    assert.deepEqual(new Set(ids), new Set(chosen));
+    const dry = await run('messages', 'resume', ...filters, '--dry-run', '--json');
+    const told = JSON.parse(dry.stdout);
+    assert.equal(told.messages, 2);
+    assert.deepEqual(new Set(told.ids), new Set(chosen));
+    for (const id of chosen) assert.equal(await stateOf(id), 'suspended');
+    const done = await run('messages', 'resume', ...filters, '--json', '--why', 'key loaded');
+    assert.equal(done.code, 0, done.stderr);
+    assert.equal(JSON.parse(done.stdout).messages, 2);
+    for (const id of chosen) assert.equal(await stateOf(id), 'received');
+    assert.equal(await stateOf(other), 'suspended');
+    const ended = await run('messages', 'terminate', '--all', '--why', 'enough');
+    assert.equal(ended.code, 0, ended.stderr);
+    assert.equal(await stateOf(other), 'terminated');
+    assert.equal(await stateOf(chosen[0] ?? ''), 'received', 'not suspended, so not chosen');
+    const audit = JSON.parse((await run('audit', '--json')).stdout);
+    assert.deepEqual(
+      audit.map(({ by, what, why }: Record<string, string>) => [by?.split('@')[0], what, why]),
+      [
+        ['alice', 'terminate', 'enough'],
+        ['alice', 'resume', 'key loaded'],
+        ['alice', 'resume', 'key loaded'],
+      ],
+    );
+  });
+
+  it('acts on nothing by mistake', async () => {
+    const id = await suspended('d', 'not-smime');
+    for (const args of [
+      [],
+      [id, '--all'],
+      [id, '--mailbox', 'edi'],
+      ['--since', 'soon'],
+      ['--sha256', 'beef'],
+    ]) {
+      const ran = await run('messages', 'terminate', '--why', 'x', ...args);
+      assert.equal(ran.code, 2, args.join(' '));
+    }
+    assert.equal((await run('messages', 'terminate', id)).code, 2, 'without a reason');
+    assert.equal(await stateOf(id), 'suspended');
+    const partly = await run('messages', 'resume', id, 'i0');
+    assert.equal(partly.code, 1);
+    assert.match(partly.stderr, /there is no message i0/);
+    assert.equal(await stateOf(id), 'received');
+  });
+
+  it('saves the octets as they came into a new file of its owner only, and audits it', async () => {
+    const id = await suspended('octets as they came', 'not-smime');
+    const file = join(world.folder, 'original.eml');
+    const saved = await run('messages', 'save', id, '--original', file);
+    assert.equal(saved.code, 0, saved.stderr);
+    assert.equal(readFileSync(file, 'utf8'), 'octets as they came');
+    assert.equal(statSync(file).mode & 0o777, 0o600);
+    assert.equal((await run('messages', 'save', id, '--original', file)).code, 1, 'not over another file');
+    assert.equal(JSON.parse((await run('audit', '--id', id, '--json')).stdout)[0].what, 'save');
+    await queue.flow.terminate(id, 'test');
+    const gone = join(world.folder, 'gone.eml');
+    const none = await run('messages', 'save', id, '--original', gone);
+    assert.match(none.stderr, /original-gone/);
+    assert.equal(existsSync(gone), false);
+  });
+
+  it('decodes again, and pages', async () => {
+    const id = await suspended('e', 'decrypt-no-key');
+    const ran = await run('messages', 'decode', id);
+    assert.equal(ran.code, 0, ran.stderr);
+    assert.equal(await stateOf(id), 'received');
+    const page = await run('messages', 'list', '--limit', '2');
+    const cursor = /--cursor (\S+)/.exec(page.stderr)?.[1] ?? '';
+    const next = await run('messages', 'list', '--limit', '2', '--cursor', cursor);
+    const first = page.stdout.split('\n').map((line) => line.split(' ')[0]);
+    for (const line of next.stdout.trim().split('\n')) assert.ok(!first.includes(line.split(' ')[0]));
+  });
+});
