@@ -34,7 +34,10 @@ export class Breaker {
   /** A pass when a delivery may go (give it back with its end), else the milliseconds to wait. */
   enter(): Pass | number {
     if (this.#pause === 0) return { probe: false };
-    const wait = this.#openUntil - this.#now();
+    const now = this.#now();
+    // A clock that was set back must not make the pause longer than it was meant to be.
+    this.#openUntil = Math.min(this.#openUntil, now + this.#pause);
+    const wait = this.#openUntil - now;
     if (wait > 0) return wait;
     if (this.#probe !== undefined) return this.#settings.firstPause;
     this.#probe = { probe: true };
