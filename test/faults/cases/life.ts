@@ -3,9 +3,9 @@ import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FaultCase } from '../support/case.ts';
-import { webhookSink } from '../support/oracle.ts';
-import { webhookMailbox } from '../support/outbound.ts';
-import { startWebhook } from '../support/partners.ts';
+import { partnerSink, settle } from '../support/oracle.ts';
+import { outboundLoad, outboundPartner } from '../support/outbound.ts';
+import { startPartner } from '../support/partners.ts';
 import { startFaultRedis } from '../support/redis.ts';
 import { makeMail } from '../support/rig.ts';
 
@@ -13,6 +13,7 @@ const faketime = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu']
   .map((folder) => `${folder}/faketime/libfaketimeMT.so.1`)
   .find((file) => existsSync(file));
 const day = 86_400;
+const retry = { attempts: 1000, firstDelay: '100ms', maxDelay: '2s' };
 
 /** A clock for the daemon and all its roles that the case sets while they run. */
 function fakeClock(folder: string) {
@@ -70,23 +71,30 @@ export const lifeCases: FaultCase[] = [
     title: 'the clock of the daemon jumps a day ahead and back while messages are retried',
     skip: () => (faketime ? undefined : 'libfaketime is not installed'),
     async run(run) {
-      const hook = await startWebhook();
-      run.after(() => hook.close());
-      hook.script = () => ({ status: 503 });
+      const partner = await startPartner();
+      run.after(() => partner.close());
+      partner.script = () => ({ code: 451 });
       const clock = fakeClock(run.world.folder);
-      const rig = await run.rig({ config: webhookMailbox(run.world, hook.url), env: clock.env });
-      const load = rig.load({ clients: 2, pace: 200 });
+      const config = { ...outboundPartner(run.world, partner.port), retry };
+      const rig = await run.rig({ config, env: clock.env });
+      const load = outboundLoad(rig, { pace: 200 });
       await sleep(3000);
       clock.set(day);
-      await sleep(5000);
-      const ahead = hook.requests;
-      await sleep(12_000);
-      const failures = hook.requests > ahead ? [] : ['no attempt while the clock was ahead'];
+      await sleep(2000);
+      const before = partner.mails;
+      await sleep(8000);
+      const failures = partner.mails > before ? [] : ['no attempt while the clock was ahead'];
       clock.set(0);
-      await sleep(3000);
-      hook.script = () => ({ status: 200 });
       await load.finish();
-      return rig.findings([load], { sink: () => webhookSink(hook.received), failures });
+      await sleep(1000);
+      partner.script = () => ({ code: 250 });
+      await settle(rig.queue, load.accepted, 20_000);
+      const { sent } = await rig.queue.ledger.count();
+      const late = load.accepted.length - sent;
+      if (late > 0)
+        failures.push(`${late} retries wait for the time that the clock showed when it was ahead`);
+      clock.set(day);
+      return rig.findings([load], { sink: () => partnerSink(partner.received), failures });
     },
   },
   {

@@ -21,7 +21,6 @@ export const partnerCases: FaultCase[] = [
   {
     id: 'R11-partner-4xx-421',
     title: 'the partner answers 451, 452, 421 or cuts, then takes it',
-    short: true,
     async run(run) {
       const partner = await startPartner();
       run.after(() => partner.close());

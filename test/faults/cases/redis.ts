@@ -70,7 +70,6 @@ export const redisCases: FaultCase[] = [
     id: 'R4-private-killed',
     title: 'the private Redis killed under load; the supervisor starts it again',
     share: 4,
-    short: true,
     async run(run) {
       const rig = await run.rig({ redis: 'private' });
       const load = rig.load({ clients: 4, pace: 20 });
@@ -166,7 +165,6 @@ export const redisCases: FaultCase[] = [
         'half-open': 'open connections to Redis fall silent for good, new ones work',
         slow: 'each packet to and from Redis takes 300 ms',
       }[how],
-      ...(how === 'half-open' ? { short: true as const } : {}),
       async run(run) {
         const rig = await run.rig();
         const load = rig.load({ clients: 4, pace: 10 });

@@ -128,6 +128,11 @@ export class Load {
     await this.#all(within);
   }
 
+  /** Gives up at once what is not accepted yet. */
+  abandon(): void {
+    this.#givingUp = true;
+  }
+
   /** Waits until the count is reached. */
   async done(within = 300_000): Promise<void> {
     await this.#all(within);

@@ -64,6 +64,7 @@ export class Rig {
   readonly folder: string;
   kills = 0;
   readonly #options: RigOptions;
+  readonly #loads: Load[] = [];
 
   private constructor(
     world: World,
@@ -126,7 +127,9 @@ export class Rig {
 
   load(options: Partial<LoadOptions> & { size?: number } = {}): Load {
     const { size, ...rest } = options;
-    return new Load({ port: this.port, mail: () => makeMail(this.world, size), ...rest });
+    const load = new Load({ port: this.port, mail: () => makeMail(this.world, size), ...rest });
+    this.#loads.push(load);
+    return load;
   }
 
   /** kill -9 of one process of a role, when there is one. */
@@ -183,6 +186,7 @@ export class Rig {
   }
 
   async close(): Promise<void> {
+    for (const load of this.#loads) load.abandon();
     this.proxy?.heal();
     if (this.redis && !this.redis.alive()) await this.redis.start().catch(() => undefined);
     await this.daemon.stop();
