@@ -12,7 +12,7 @@ export {
   decodeReopenable,
   decodeSync,
 } from './decode.ts';
-export { type DecodeOptions, Decoder } from './decoder.ts';
+export { type DecodeOptions, Decoder, type SharedKeys } from './decoder.ts';
 export {
   type EncodeInput,
   type EncodeOptions,
@@ -36,12 +36,15 @@ export type { RevocationCheck } from './revocation-check.ts';
 export { createTrustCache, PathCache, type Trust } from './trust.ts';
 export {
   type EncryptionLayer,
+  type HeaderFacts,
   isEncryptionLayer,
   isSignatureLayer,
   type Layer,
+  type Piece,
   type Recipient,
   type SignatureLayer,
   type Signer,
+  type SignerRevocation,
   type Verdict,
   type VerdictContent,
 } from './verdict.ts';

@@ -35,7 +35,8 @@ export function isSmimeClass(name: string): boolean {
 /**
  * Reads a TNEF stream (MS-OXTNEF) as far as S/MIME needs it: the class of the message and the data of its
  * attachments. Everything else is skipped; nothing is held but one attribute's head. Checksums are not looked at:
- * they protect nothing, and some writers get them wrong.
+ * they protect nothing, and some writers get them wrong. The library on npm (node-tnef) has no types, takes whole files
+ * only and brings a logger and a command line along.
  *
  * Errors: `mime-malformed` when it is no TNEF, or ends in the middle.
  */
