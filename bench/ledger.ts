@@ -13,7 +13,7 @@ import { configSchema } from '../src/config/schema.ts';
 import { createLog } from '../src/log.ts';
 import { openQueue } from '../src/queue/index.ts';
 import { eventLine } from '../src/queue/ledger.ts';
-import { run } from '../src/queue/lua.ts';
+import { records as luaRecords, run, script } from '../src/queue/lua.ts';
 import { startPrivateServer } from '../src/queue/private-server.ts';
 import { scripts } from '../src/queue/scripts.ts';
 import { figure, printTable, progress } from './table.ts';
@@ -30,10 +30,15 @@ const config = configSchema.parse({
 const queue = await openQueue(config, { role: 'bench', log: createLog('silent', 'bench') });
 const { redis, prefix, ledger } = queue;
 
+const sha1 = (text: string) => createHash('sha1').update(text).digest('hex');
 const hex = (text: string) => createHash('sha256').update(text).digest('hex');
+const digestOf = (at: number) => {
+  const one = sha1(`digest ${at}`);
+  return one + one.slice(0, 24);
+};
 const start = Date.now() - records;
-const idOf = (at: number) => `i${hex(`id ${at}`).slice(0, 31)}`;
-const messageIdOf = (at: number) => `<${hex(`mid ${at}`).slice(0, 24)}@partner.example>`;
+const idOf = (at: number) => `i${sha1(`id ${at}`).slice(0, 31)}`;
+const messageIdOf = (at: number) => `<${sha1(`mid ${at}`).slice(0, 24)}@partner.example>`;
 const sealed = randomBytes(64);
 
 /** The way of one message: accepted, decoded, handed off; or suspended. */
@@ -42,7 +47,7 @@ function way(at: number): Promise<unknown>[] {
   const now = start + at;
   const mailbox = `mailbox${at % 20}`;
   const octets = hex(`octets ${at}`).slice(0, 32);
-  const sha256 = hex(`digest ${at}`);
+  const sha256 = digestOf(at);
   const envelope = { from: 'edi@partner.example', to: ['orders@own.example'] };
   const origin = {
     kind: 'smtp',
@@ -116,6 +121,51 @@ function way(at: number): Promise<unknown>[] {
   return steps;
 }
 
+/** Records of the numbers from ARGV[1] to ARGV[2], in every index. */
+const clone = script(
+  luaRecords,
+  `
+local templates = {}
+for kind = 1, 2 do
+  local fields = rcall('HGETALL', record(ARGV[4 + kind]))
+  local template = {}
+  for at = 1, #fields, 2 do template[fields[at]] = fields[at + 1] end
+  templates[kind] = template
+end
+for at = tonumber(ARGV[1]), tonumber(ARGV[2]) do
+  local kind = 2
+  if at % tonumber(ARGV[4]) == 0 then kind = 1 end
+  local template = templates[kind]
+  local id = 'i' .. string.sub(redis.sha1hex('id ' .. at), 1, 31)
+  local mid = '<' .. string.sub(redis.sha1hex('mid ' .. at), 1, 24) .. '@partner.example>'
+  local one = redis.sha1hex('digest ' .. at)
+  local digest = one .. string.sub(one, 1, 24)
+  local now = string.format('%.0f', tonumber(ARGV[3]) + at)
+  local fields = {}
+  for name, value in pairs(template) do
+    if name == 'r' then
+      value = string.gsub(value, string.gsub(ARGV[6 + kind], '%p', '%%%0'), mid)
+      value = string.gsub(value, ARGV[8 + kind], digest)
+    elseif name == 'a' or name == 'u' then value = now
+    elseif name == 'b' then value = 'mailbox' .. at % 20
+    elseif name == 'p' then value = 'partner' .. at % 50 end
+    fields[#fields + 1] = name
+    fields[#fields + 1] = value
+  end
+  rcall('HSET', record(id), unpack(fields))
+  rcall('ZADD', P .. ':ix:all', now, id)
+  rcall('ZADD', P .. ':ix:s:' .. template.s, now, id)
+  rcall('ZADD', P .. ':ix:b:mailbox' .. at % 20, now, id)
+  if template.p then rcall('ZADD', P .. ':ix:p:partner' .. at % 50, now, id) end
+  if template.x then rcall('ZADD', P .. ':ix:x:' .. template.x, now, id) end
+  local bucket, member = digest_index('i', redis.sha1hex(mid), id)
+  rcall('ZADD', bucket, 0, member)
+  bucket, member = digest_index('h', digest, id)
+  rcall('ZADD', bucket, 0, member)
+end
+`,
+);
+
 async function timed(work: () => Promise<unknown>, rounds = 30): Promise<string> {
   const times: number[] = [];
   for (let round = 0; round < rounds; round++) {
@@ -129,25 +179,15 @@ async function timed(work: () => Promise<unknown>, rounds = 30): Promise<string>
 
 try {
   const used = async () => Number(/^used_memory:(\d+)/m.exec(await redis.info('memory'))?.[1] ?? 0);
-  await Promise.all(way(0));
+  // The first ones go the daemon's own way; the others are made in the server, alike but for what tells them apart.
+  await Promise.all([...way(0), ...way(1)]);
   const before = await used();
-  for (let at = 1; at < records; at += 500) {
-    await Promise.all(
-      Array.from({ length: Math.min(500, records - at) }, (_, each) => way(at + each)).flat(),
-    );
-    // The jobs that nobody takes are no part of the ledger.
-    if (at % 5000 === 1) {
-      await redis.unlink(`${prefix}:inbound:wait`, `${prefix}:handoff:wait`);
-      progress(`${at} of ${records}`);
-    }
-    await redis.unlink(
-      ...Array.from({ length: 500 }, (_, each) => [
-        `${prefix}:inbound:${idOf(at + each)}`,
-        `${prefix}:handoff:${idOf(at + each)}.directory`,
-      ]).flat(),
-    );
+  for (let at = 2; at < records; at += 2000) {
+    const args = [idOf(0), idOf(1), messageIdOf(0), messageIdOf(1), digestOf(0), digestOf(1)];
+    const last = Math.min(records, at + 2000) - 1;
+    await run(redis, prefix, clone, [at, last, start, suspendedEvery, ...args], 'bench');
+    progress(`${at} of ${records}`);
   }
-  await redis.unlink(`${prefix}:inbound:wait`, `${prefix}:handoff:wait`);
   const memory = ((await used()) - before) / records;
   progress('');
   const any = () => Math.floor(Math.random() * records);
@@ -171,7 +211,7 @@ try {
       ],
       ['one by id', await timed(() => ledger.get(idOf(any())))],
       ['one by Message-ID', await timed(() => ledger.list({ messageId: messageIdOf(any()) }))],
-      ['one by SHA-256', await timed(() => ledger.list({ sha256: hex(`digest ${any()}`) }))],
+      ['one by SHA-256', await timed(() => ledger.list({ sha256: digestOf(any()) }))],
       ['count by state', await timed(() => ledger.count())],
       ['ids of the suspended by reason and mailbox', await timed(suspended)],
     ],
