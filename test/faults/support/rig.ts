@@ -113,6 +113,7 @@ export class Rig {
 
   /** Starts a new daemon on the data of the one that has ended. */
   async boot(env: Record<string, string> = this.#options.env ?? {}): Promise<void> {
+    await this.daemon.queue.close();
     this.daemon = await bootDaemon(this.folder, this.daemon.configFile, { env });
   }
 
