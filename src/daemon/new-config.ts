@@ -1,8 +1,9 @@
 /** A changed configuration file, read for a daemon that runs. */
+import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
-import { checkConfig } from '../config/check.ts';
+import { extname, join } from 'node:path';
 import { readConfig } from '../config/load.ts';
-import { formatProblem } from '../config/problem.ts';
+import { formatProblem, type Problem } from '../config/problem.ts';
 import type { Config } from '../config/schema.ts';
 import { SealpostError } from '../errors.ts';
 
@@ -12,11 +13,29 @@ export function refusal(why: string, cause?: unknown): SealpostError {
 }
 
 /**
+ * What `sealpost check` says of the file. It reads private keys, so it runs as a process of its own: the supervisor
+ * never has any.
+ */
+function check(file: string): Promise<Problem[]> {
+  const main = join(import.meta.dirname, '..', `cli${extname(import.meta.filename)}`);
+  const args = ['--disable-warning=ExperimentalWarning', main, 'check', '--config', file, '--json'];
+  return new Promise((resolve, reject) => {
+    execFile(process.execPath, args, { maxBuffer: 16 * 1024 * 1024 }, (error, output, said) => {
+      try {
+        resolve(JSON.parse(output));
+      } catch {
+        reject(refusal(said.trim() || 'it could not be checked', error));
+      }
+    });
+  });
+}
+
+/**
  * The text and what it says, checked with all the files that it names. `reload-refused` with everything that is wrong, or
  * when it moves what holds messages that are here already.
  */
 export async function readNewConfig(file: string, old: Config): Promise<{ config: Config; text: string }> {
-  const problems = await checkConfig(file);
+  const problems = await check(file);
   const errors = problems.filter(({ severity }) => severity === 'error');
   if (errors.length > 0) throw refusal(errors.map(formatProblem).join('; '));
   const text = await readFile(file, 'utf8');
