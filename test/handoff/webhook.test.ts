@@ -7,9 +7,9 @@ import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { guardedLookup } from '../../src/net/guarded-lookup.ts';
 import type { DestinationDeps, Outcome } from '../../src/handoff/types.ts';
 import { createWebhookDestination, retryAfter, type WebhookOptions } from '../../src/handoff/webhook.ts';
+import { guardedLookup } from '../../src/net/guarded-lookup.ts';
 import { createTestCa } from '../support/ca.ts';
 import { crlf, delivery, deps, mixed, never, temporary } from './support.ts';
 
