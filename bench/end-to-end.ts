@@ -47,7 +47,11 @@ writeFileSync(
   configFile,
   stringify({
     dataDir: join(material.folder, 'data'),
-    smtp: { listen: [{ host: '127.0.0.1', port: 0 }], hostname: 'bench.example', maxConnectionsPerClient: 500 },
+    smtp: {
+      listen: [{ host: '127.0.0.1', port: 0 }],
+      hostname: 'bench.example',
+      maxConnectionsPerClient: 500,
+    },
     identities: [{ name: 'own', certificate: material.cert, key: material.key }],
     mailboxes: [
       { name: 'bench', addresses: ['to@bench.example'], duplicates: 'deliver', destinations: [destination] },
