@@ -42,7 +42,7 @@ export interface PressureParts {
 /** The error for whoever brings something new. */
 export function queueFull(what: string): SealpostError {
   return new SealpostError('queue-full', `${what}: nothing new is accepted now`, {
-    hint: `try again in ${retryAfterSeconds} seconds; sealpost health shows what is full`,
+    hint: `try again in ${retryAfterSeconds} seconds; sealpost health shows what waits`,
   });
 }
 
