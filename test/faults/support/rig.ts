@@ -29,7 +29,9 @@ export interface RigOptions {
 /** The queue room on a server, past whatever stands between it and the daemon. */
 async function openAt(configFile: string, url: string | undefined): Promise<QueueRoom> {
   const config = loadConfig(configFile);
-  const direct = url === undefined ? config : { ...config, redis: { ...config.redis, url } };
+  // The harness itself may be busy for seconds (encrypting a mail of 100 MB).
+  const redis = { ...config.redis, commandTimeout: 30_000, ...(url === undefined ? {} : { url }) };
+  const direct = { ...config, redis };
   const log = createLog('silent', 'oracle');
   return await openQueue(direct, { role: 'oracle', log, checkDurability: false });
 }
