@@ -41,8 +41,11 @@ async function bulk(ids: string[], options: BulkOptions, act: Act, not: string):
       await Promise.all(
         chosen.slice(at, at + atOnce).map(async (id) => {
           const error = await act(queue.flow, id).then(
-            (did) => (did ? undefined : not),
-            (thrown: unknown) => toErrorInfo(thrown).message,
+            (did) => (did ? undefined : `${id} ${not}`),
+            (thrown: unknown) => {
+              const { code, message } = toErrorInfo(thrown);
+              return `${message} [${code}]`;
+            },
           );
           if (error === undefined) done.push(id);
           else failed.push({ id, error });
@@ -70,7 +73,7 @@ interface Report {
 function report({ json }: BulkOptions, result: Report): void {
   if (json) return void process.stdout.write(`${JSON.stringify(result)}\n`);
   for (const id of result.ids) process.stdout.write(`${id}\n`);
-  for (const { id, error } of result.failed ?? []) process.stderr.write(`sealpost: ${id}: ${error}\n`);
+  for (const { error } of result.failed ?? []) process.stderr.write(`sealpost: ${error}\n`);
   if (result.dryRun) process.stdout.write(`${result.messages} messages; nothing was done\n`);
 }
 
