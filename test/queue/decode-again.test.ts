@@ -15,7 +15,10 @@ describe('decoding again', () => {
     server = await startTestRedis();
     queue = await openTestQueue(server, { retention: { original: '1h' }, spool: { inlineLimit: '10KiB' } });
   });
-  after(async () => {});
+  after(async () => {
+    await queue.close();
+    await server.stop();
+  });
 
   /** Decodes and hands off what waits, with real workers, and gives the hand-off jobs; `fail` suspends a destination. */
   async function work(id: string, destinations: string[], fail: string[] = []): Promise<HandoffJob[]> {
