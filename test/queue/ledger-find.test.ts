@@ -56,7 +56,10 @@ describe('finding in the ledger', () => {
     server = await startTestRedis();
     queue = await openTestQueue(server);
   });
-  after(async () => {});
+  after(async () => {
+    await queue.close();
+    await server.stop();
+  });
 
   it('finds by Message-ID and by digest, alone and with other filters', async () => {
     const one = await take(queue, { octets: 'one', messageId: '<same@x>' });
