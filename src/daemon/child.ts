@@ -17,7 +17,7 @@ const needsLegacyProvider: readonly RoleName[] = ['decrypt', 'outbound'];
  * A small young generation: octets live for one message only, and V8's default of three times 16 MiB only lets
  * them pile up (60 to 100 MB more resident, and no faster; bench/end-to-end.ts).
  */
-const runtimeFlags = ['--max-semi-space-size=4', '--disable-warning=ExperimentalWarning'];
+const runtimeFlags = ['--max-semi-space-size=8', '--disable-warning=ExperimentalWarning'];
 
 export interface ChildOptions {
   role: RoleName;

@@ -13,6 +13,7 @@ import {
   createCipheriv,
   createDecipheriv,
   createHmac,
+  createSecretKey,
   hkdfSync,
   type KeyObject,
   randomBytes,
@@ -41,8 +42,10 @@ function corrupt(id: string): SealpostError {
  * HKDF-Expand (RFC 5869 section 2.3) for one block. The spool key is uniformly random, so the extract step may be left
  * out (section 3.3); it would cost as much as sealing a small message.
  */
-function objectKey(key: SpoolKey, salt: Buffer): Buffer {
-  return createHmac('sha256', key).update('sealpost spool 1').update(salt).update('\x01').digest();
+function objectKey(key: SpoolKey, salt: Buffer): KeyObject {
+  const octets = createHmac('sha256', key).update('sealpost spool 1').update(salt).update('\x01').digest();
+  // Given octets, a cipher of node:crypto finds out by two exceptions that they are no key object.
+  return createSecretKey(octets);
 }
 
 function nonceOf(index: number, last: boolean): Buffer {
@@ -94,7 +97,7 @@ export function openWhole(key: SpoolKey, id: string, sealed: Buffer): Buffer {
 /** Seals a stream chunk by chunk; write `header` before them. */
 export class StreamSealer {
   readonly header: Buffer;
-  #key: Buffer;
+  #key: KeyObject;
   #aad: Buffer;
   #index = 0;
 
@@ -116,7 +119,7 @@ export class StreamSealer {
 
 /** Opens a stream chunk by chunk. */
 export class StreamOpener {
-  #key: Buffer;
+  #key: KeyObject;
   #id: string;
   #index = 0;
 
