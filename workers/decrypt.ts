@@ -3,7 +3,7 @@
 import { type LoadedKeys, loadKeys } from '../src/config/keys.ts';
 import type { Config, MailboxConfig } from '../src/config/schema.ts';
 import { runRole } from '../src/daemon/role.ts';
-import { HeaderSplitter, NullSink, parseHeaders } from '../src/message/index.ts';
+import { defaultMessageLimits, HeaderSplitter, NullSink, parseHeaders } from '../src/message/index.ts';
 import { authorsOf } from '../src/partner/authors.ts';
 import { PartnerDirectory } from '../src/partner/directory.ts';
 import { judge } from '../src/partner/policy.ts';
@@ -98,7 +98,10 @@ async function work(job: InboundJob, mailbox: MailboxConfig, tools: Tools): Prom
   const { verdict, content, header } = small
     ? await decodeSmall(small, tools)
     : await tools.large.run(() => decodeLarge(job, tools));
-  const from = authorsOf(verdict.headers, parseHeaders(header));
+  const from = authorsOf(
+    verdict.headers,
+    parseHeaders(header, { ...defaultMessageLimits, headerOctets: Math.max(header.length, 1) }),
+  );
   const sender = partners.senderOf({ signers: signersOf(verdict), from });
   const facts = factsOf(verdict, sender?.name);
   const judgement = judge(verdict, mailbox, { from, sender, directory: partners });
@@ -122,16 +125,17 @@ async function decodeSmall(octets: Buffer, { queue, options }: Tools): Promise<D
   const { verdict, content } = asks ? await decode(octets, options) : decodeSync(octets, options);
   const writer = queue.spool.create();
   if (content) void writer.write(content);
-  return { verdict, content: writer, header: headerOf(octets) };
+  const taker = headerTaker(options);
+  taker.write(octets);
+  return { verdict, content: writer, header: taker.header() };
 }
 
 async function decodeLarge(job: InboundJob, { queue, options }: Tools): Promise<Decoded> {
   let writer = queue.spool.create();
-  let header: Buffer | undefined;
+  const taker = headerTaker(options);
   async function* open() {
     for await (const piece of queue.spool.open(job.octets)) {
-      // The first piece is larger than a header block may be.
-      header ??= headerOf(piece);
+      taker.write(piece);
       yield piece;
     }
   }
@@ -146,27 +150,38 @@ async function decodeLarge(job: InboundJob, { queue, options }: Tools): Promise<
         },
       },
     });
-    return { verdict, content: writer, header: header ?? Buffer.alloc(0) };
+    return { verdict, content: writer, header: taker.header() };
   } catch (error) {
     await writer.abort();
     throw error;
   }
 }
 
-/** The header block at the start of a message; what is above the limits has failed to decode before. */
-function headerOf(octets: Buffer): Buffer {
-  let found: Buffer = Buffer.alloc(0);
-  const splitter = new HeaderSplitter(({ raw }) => {
-    found = raw;
-    return new NullSink();
-  });
-  try {
-    splitter.write(octets);
-    splitter.end();
-  } catch {
-    return Buffer.alloc(0);
-  }
-  return found;
+/** Takes the header block from the pieces of a message; what is above the limit has failed to decode as well. */
+function headerTaker({ limits }: DecodeOptions): { write(piece: Buffer): void; header(): Buffer } {
+  let found: Buffer | undefined;
+  const headerOctets = limits?.headerSize ?? defaultMessageLimits.headerOctets;
+  const splitter = new HeaderSplitter(
+    ({ raw }) => {
+      found = raw;
+      return new NullSink();
+    },
+    { ...defaultMessageLimits, headerOctets },
+  );
+  const attempt = (step: () => void) => {
+    try {
+      if (found === undefined) step();
+    } catch {
+      found = Buffer.alloc(0);
+    }
+  };
+  return {
+    write: (piece) => attempt(() => splitter.write(piece)),
+    header() {
+      attempt(() => splitter.end());
+      return found ?? Buffer.alloc(0);
+    },
+  };
 }
 
 /** Thumbprints of the signers whose signature is valid. */
