@@ -1,4 +1,11 @@
-import { createPrivateKey, createPublicKey, diffieHellman, type KeyObject } from 'node:crypto';
+import {
+  constants,
+  createPrivateKey,
+  createPublicKey,
+  diffieHellman,
+  type KeyObject,
+  publicEncrypt,
+} from 'node:crypto';
 import {
   bitString,
   Cursor,
@@ -20,7 +27,8 @@ import { withoutStackTraces } from './stackless.ts';
 /**
  * Finite-field Diffie-Hellman. Keys come as X9.42 (`dhPublicNumber`, with q) or PKCS#3
  * (`dhKeyAgreement`); node's `diffieHellman` takes only PKCS#3, so keys are written anew in that
- * form. It never sees q: that a foreign value lies in the group of order q is checked here.
+ * form. OpenSSL then knows q only where p and g are those of a group with a name (RFC 5114, RFC 7919); for
+ * any other group it is checked here that a foreign value lies in the subgroup of order q.
  */
 export interface DhGroup {
   p: bigint;
@@ -50,8 +58,8 @@ export function isDiffieHellman(algorithm: string): boolean {
 interface OwnKey {
   group: DhGroup;
   key: KeyObject;
-  /** X9.42 only: the number q + 1 as a private key, which leaves the values of the subgroup as they are. */
-  identity: KeyObject | undefined;
+  /** Throws for a value outside the subgroup; undefined where there is no q, or OpenSSL looks by itself. */
+  requireMember: ((y: bigint) => void) | undefined;
 }
 
 const ownKeys = new WeakMap<KeyObject, OwnKey>();
@@ -65,13 +73,54 @@ function ownKey(privateKey: KeyObject): OwnKey {
     const algorithm = new Cursor(info.expect(tags.sequence));
     const dotted = oid(algorithm.expect(tags.oid));
     const group = readGroup(dotted, raw(algorithm.next()));
-    const x = integer(parse(octetString(info.expect(tags.octetString))));
-    const identity = group.q === undefined ? undefined : pkcs3Private(group, group.q + 1n);
-    own = { group, key: pkcs3Private(group, x), identity };
+    const key = pkcs3Private(group, integer(parse(octetString(info.expect(tags.octetString)))));
+    own = { group, key, requireMember: membership(group, key) };
     ownKeys.set(privateKey, own);
   }
   return own;
 }
+
+/** How the group's values are told from others; `key` is one of the group's private keys. */
+function membership(group: DhGroup, key: KeyObject): OwnKey['requireMember'] {
+  const { q } = group;
+  if (q === undefined) return undefined;
+  const isMember = membershipTest(group, q);
+  let foreign = 2n;
+  while (foreign < 100n && isMember(foreign)) foreign += 1n;
+  // OpenSSL knows the group and refuses what lies outside: no need to look twice
+  if (accepts(group, key, group.g) && !accepts(group, key, foreign)) return undefined;
+  return (y) => {
+    if (!isMember(y)) throw new Error('public value outside the subgroup');
+  };
+}
+
+function accepts(group: DhGroup, privateKey: KeyObject, y: bigint): boolean {
+  try {
+    diffieHellman({ privateKey, publicKey: pkcs3Public(group, y) });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** y^q = 1 (mod p), by OpenSSL: ten times faster than with bigints. */
+function membershipTest(group: DhGroup, q: bigint): (y: bigint) => boolean {
+  if (bitsOf(group.p) <= largestRsaModulus) {
+    // RSA's public operation is y^e mod n, and takes no care to hide y, p and q: they are public
+    const numbers = der.sequence(der.integer(group.p), der.integer(q));
+    const algorithm = der.sequence(der.oid(oids.rsaEncryption), der.nullValue());
+    const power = publicKeyOf(der.sequence(algorithm, der.bitString(numbers)));
+    const padding = constants.RSA_NO_PADDING;
+    const octets = octetsOf(group.p);
+    return (y) => numberOf(publicEncrypt({ key: power, padding }, octetsFrom(y, octets))) === 1n;
+  }
+  // y^(q + 1) = y says the same
+  const identity = pkcs3Private(group, q + 1n);
+  return (y) => numberOf(diffieHellman({ privateKey: identity, publicKey: pkcs3Public(group, y) })) === y;
+}
+
+/** Above this modulus OpenSSL takes RSA exponents of 64 bits at most (OPENSSL_RSA_SMALL_MODULUS_BITS). */
+const largestRsaModulus = 3072;
 
 /**
  * The shared secret ZZ, as many octets as p has (RFC 2631 section 2.1.1).
@@ -79,17 +128,38 @@ function ownKey(privateKey: KeyObject): OwnKey {
  * @throws Error for a value out of range or outside the group of order q (RFC 2785, threats S5)
  */
 export function agree(privateKey: KeyObject, publicValue: Buffer): Buffer {
-  const { group, key, identity } = ownKey(privateKey);
+  const { group, key, requireMember } = ownKey(privateKey);
   const y = integer(parse(publicValue));
   const { p } = group;
   if (y < 2n || y > p - 2n) throw new Error('public value out of range');
-  const publicKey = pkcs3Public(group, y);
-  // y^(q + 1) = y says the same as y^q = 1, and OpenSSL computes it ten times faster than bigints do
-  if (identity !== undefined && numberOf(diffieHellman({ privateKey: identity, publicKey })) !== y) {
-    throw new Error('public value outside the subgroup');
-  }
-  const secret = diffieHellman({ privateKey: key, publicKey });
+  requireMember?.(y);
+  const secret = diffieHellman({ privateKey: key, publicKey: pkcs3Public(group, y) });
   return Buffer.concat([Buffer.alloc(octetsOf(p) - secret.length), secret]);
+}
+
+/** A recipient's group and public value, made once for each certificate. */
+interface Peer {
+  group: DhGroup;
+  publicKey: KeyObject;
+}
+
+const peers = new WeakMap<PublicKeyInfo, Peer>();
+
+function peerOf(recipient: PublicKeyInfo): Peer {
+  let peer = peers.get(recipient);
+  if (peer === undefined) {
+    if (recipient.parameters === undefined) {
+      throw new SealpostError('encode-recipient', 'a Diffie-Hellman certificate without parameters');
+    }
+    const group = readGroup(recipient.algorithm, recipient.parameters);
+    const y = integer(parse(recipient.key));
+    if (y < 2n || y > group.p - 2n) {
+      throw new SealpostError('encode-recipient', 'a Diffie-Hellman public value out of range');
+    }
+    peer = { group, publicKey: pkcs3Public(group, y) };
+    peers.set(recipient, peer);
+  }
+  return peer;
 }
 
 /** An ephemeral key for the group of a certificate: the secret, and the public value as an INTEGER in DER. */
@@ -97,19 +167,12 @@ export function agreeEphemeral(
   recipient: PublicKeyInfo,
   random: RandomBytes,
 ): { secret: Buffer; publicValue: Buffer } {
-  if (recipient.parameters === undefined) {
-    throw new SealpostError('encode-recipient', 'a Diffie-Hellman certificate without parameters');
-  }
-  const group = readGroup(recipient.algorithm, recipient.parameters);
+  const { group, publicKey } = peerOf(recipient);
   const order = group.q ?? (group.p - 1n) / 2n;
   const x = 2n + (BigInt(`0x${random(octetsOf(order) + 8).toString('hex')}`) % (order - 3n));
   const privateKey = pkcs3Private(group, x);
   const publicValue = publicValueOf(createPublicKey(privateKey));
-  const peer = integer(parse(recipient.key));
-  if (peer < 2n || peer > group.p - 2n) {
-    throw new SealpostError('encode-recipient', 'a Diffie-Hellman public value out of range');
-  }
-  const secret = diffieHellman({ privateKey, publicKey: pkcs3Public(group, peer) });
+  const secret = diffieHellman({ privateKey, publicKey });
   return { secret: Buffer.concat([Buffer.alloc(octetsOf(group.p) - secret.length), secret]), publicValue };
 }
 
@@ -130,7 +193,10 @@ function pkcs3Private(group: DhGroup, x: bigint): KeyObject {
 }
 
 function pkcs3Public(group: DhGroup, y: bigint): KeyObject {
-  const key = der.sequence(pkcs3Algorithm(group), der.bitString(der.integer(y)));
+  return publicKeyOf(der.sequence(pkcs3Algorithm(group), der.bitString(der.integer(y))));
+}
+
+function publicKeyOf(key: Buffer): KeyObject {
   return withoutStackTraces(() => createPublicKey({ key, format: 'der', type: 'spki' }));
 }
 
@@ -140,4 +206,12 @@ function octetsOf(value: bigint): number {
 
 function numberOf(octets: Buffer): bigint {
   return BigInt(`0x${octets.toString('hex')}`);
+}
+
+function bitsOf(value: bigint): number {
+  return value.toString(2).length;
+}
+
+function octetsFrom(value: bigint, length: number): Buffer {
+  return Buffer.from(value.toString(16).padStart(2 * length, '0'), 'hex');
 }

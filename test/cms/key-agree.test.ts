@@ -1,5 +1,11 @@
 import assert from 'node:assert/strict';
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  generatePrimeSync,
+  type KeyObject,
+} from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -207,6 +213,44 @@ test('S5: public values of 0, 1, p-1 and outside the subgroup are refused', { sk
   const p = BigInt(`0x${/P:\s*([0-9a-f:\s]+)/.exec(text)?.[1]?.replace(/[^0-9a-f]/g, '')}`);
   for (const y of [0n, 1n, p - 1n, p, 2n]) assert.throws(() => agree(privateKey, der.integer(y)), Error);
 });
+
+function power(base: bigint, exponent: bigint, modulus: bigint): bigint {
+  let [result, square] = [1n, base % modulus];
+  for (let rest = exponent; rest > 0n; rest >>= 1n) {
+    if (rest & 1n) result = (result * square) % modulus;
+    square = (square * square) % modulus;
+  }
+  return result;
+}
+
+/** A key of a group that nobody has heard of: p = kq + 1 (RFC 2631 section 2.2.1). */
+function ownGroup(bits: number) {
+  const q = generatePrimeSync(224, { bigint: true });
+  const p = generatePrimeSync(bits, { bigint: true, add: 2n * q, rem: 1n });
+  const g = power(2n, (p - 1n) / q, p);
+  const x = q - 12345n;
+  const parameters = der.sequence(der.integer(p), der.integer(g), der.integer(q));
+  const algorithm = der.sequence(der.oid(oids.dhPublicNumber), parameters);
+  const key = der.sequence(der.integer(0), algorithm, der.octetString(der.integer(x)));
+  return { p, g, q, x, privateKey: createPrivateKey({ key, format: 'der', type: 'pkcs8' }) };
+}
+
+// below and above 3,072 bits OpenSSL computes the test of the subgroup by other ways
+for (const bits of [1024, 3136]) {
+  test(`S5: a group of its own of ${bits} bits: members agree, others are refused`, () => {
+    const { p, g, q, x, privateKey } = ownGroup(bits);
+    const member = power(g, 98765432123456789n, p);
+    const secret = agree(privateKey, der.integer(member));
+    assert.equal(BigInt(`0x${secret.toString('hex')}`), power(member, x, p));
+    assert.equal(secret.length, bits / 8);
+    const small = power(3n, q, p);
+    for (const y of [2n, small, (member * small) % p, p - member]) {
+      assert.throws(() => agree(privateKey, der.integer(y)), {
+        message: 'public value outside the subgroup',
+      });
+    }
+  });
+}
 
 test('S5: a point off the curve gives the one answer', () => {
   const who = issue('ec', generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey);
