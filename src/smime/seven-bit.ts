@@ -8,7 +8,6 @@ import {
   HeaderSplitter,
   type MessageLimits,
   MultipartSplitter,
-  NullSink,
   QuotedPrintableEncoder,
   type Sink,
 } from '../message/index.ts';
@@ -17,7 +16,8 @@ import { SevenBitScan, type TransferSurvey } from './transfer-survey.ts';
 /**
  * How far transfer encodings change. `signed`: everything that is not 7bit is encoded, because a gateway
  * that does it later would break the signature (RFC 8551, section 3.1.3). `binary-only`: only binary
- * parts, whose line ends must not be made canonical.
+ * parts, whose line ends must not be made canonical. The label of each part counts, whatever the multipart around
+ * it says: senders forget that RFC 2045, section 6.4 wants the widest one there.
  */
 export type SevenBitMode = 'signed' | 'binary-only';
 
@@ -46,7 +46,7 @@ class Open implements Sink {
 
 /**
  * Takes a MIME entity and gives it with transfer encodings that survive transport. Types, names and the
- * order of parts stay; preamble and epilogue go. The output is not ended.
+ * order of parts stay; preamble and epilogue go when everything is made 7bit. The output is not ended.
  *
  * @param survey of the same entity: in its first pass it is filled, and what is written counts for nothing
  *
@@ -84,18 +84,18 @@ function bodySink(headers: HeaderBlock, place: Place): Sink {
   const { contentType, transferEncoding } = info;
   const open = new Open(output);
   const wide = transferEncoding === '8bit' || transferEncoding === 'binary';
-  const concerned = mode === 'signed' ? wide || transferEncoding === '7bit' : transferEncoding === 'binary';
+  const identity = wide || transferEncoding === '7bit';
+  const boundary = contentType.parameters.get('boundary') ?? '';
+  const divisible = contentType.type === 'multipart' && boundary.trimEnd() !== '';
+  const composite = divisible || contentType.value === 'message/rfc822';
+  const concerned = mode === 'signed' || composite ? identity : transferEncoding === 'binary';
   if (!concerned || opaqueMultiparts.includes(contentType.value)) {
     writeHeader(headers, undefined, output);
     return open;
   }
-  if (contentType.type === 'multipart') {
-    writeHeader(headers, wide ? '7bit' : undefined, output);
-    return rewriteMultipart(contentType.parameters.get('boundary') ?? '', place);
-  }
-  if (contentType.value === 'message/rfc822') {
-    writeHeader(headers, wide ? '7bit' : undefined, output);
-    return below(place);
+  if (contentType.type === 'multipart' || composite) {
+    writeHeader(headers, compositeLabel(transferEncoding, mode), output);
+    return composite && !divisible ? below(place) : rewriteMultipart(boundary, place);
   }
   if (transferEncoding === 'binary') {
     writeHeader(headers, 'base64', output);
@@ -108,6 +108,12 @@ function bodySink(headers: HeaderBlock, place: Place): Sink {
   if (!survey.next()) return encodedText(headers, info, output);
   writeHeader(headers, undefined, output);
   return open;
+}
+
+/** What a multipart or message/rfc822 says when its parts are encoded; undefined: what it said before. */
+function compositeLabel(transferEncoding: string, mode: SevenBitMode): string | undefined {
+  if (mode === 'signed') return transferEncoding === '7bit' ? undefined : '7bit';
+  return transferEncoding === 'binary' ? '8bit' : undefined;
 }
 
 /** A leaf of 8bit lines: text as quoted-printable, the rest as base64, with canonical line ends. */
@@ -161,15 +167,16 @@ class UnlabelledLeaf implements Sink {
   }
 }
 
-/** The header with another Content-Transfer-Encoding (undefined: as it is), and its empty line. */
+/** The header with another Content-Transfer-Encoding (undefined: octet for octet as it is). */
 function writeHeader(headers: HeaderBlock, transferEncoding: string | undefined, output: Sink): void {
-  const kept =
-    transferEncoding === undefined
-      ? headers.fields
-      : headers.fields.filter((field) => field.key !== 'content-transfer-encoding');
+  if (transferEncoding === undefined) {
+    // with lines that are no fields, and without an empty line where there was none
+    if (headers.raw.length > 0) output.write(headers.raw);
+    return;
+  }
+  const kept = headers.fields.filter((field) => field.key !== 'content-transfer-encoding');
   for (const field of kept) output.write(withLineEnd(field.raw));
-  const added = transferEncoding === undefined ? '' : `Content-Transfer-Encoding: ${transferEncoding}\r\n`;
-  output.write(Buffer.from(`${added}\r\n`, 'latin1'));
+  output.write(Buffer.from(`Content-Transfer-Encoding: ${transferEncoding}\r\n\r\n`, 'latin1'));
 }
 
 /** A field's octets, ended by a line end even where it was the last of a message without a body. */
@@ -178,15 +185,42 @@ export function withLineEnd(raw: Buffer): Buffer {
 }
 
 function rewriteMultipart(boundary: string, place: Place): Sink {
-  const { output, limits } = place;
+  const { output, limits, mode } = place;
   const delimiter = `--${boundary.trimEnd()}`;
+  let begun = false;
+  /** Text between the parts: nobody reads it, but only what must be 7bit loses it. */
+  const aside = (): Sink => ({
+    write: (chunk) => {
+      if (mode === 'signed') return;
+      begun = true;
+      output.write(chunk);
+    },
+    end: () => {},
+  });
+  const write = (line: string) => {
+    output.write(Buffer.from(`${begun ? '\r\n' : ''}${line}\r\n`, 'utf8'));
+    begun = true;
+  };
+  let closed = false;
+  const close = () => {
+    if (!closed) write(`${delimiter}--`);
+    closed = true;
+  };
+  const epilogue = aside();
   const splitter = new MultipartSplitter(
     boundary,
     {
-      preamble: new NullSink(),
-      part: (index) => {
-        output.write(Buffer.from(`${index === 0 ? '' : '\r\n'}${delimiter}\r\n`, 'utf8'));
+      preamble: aside(),
+      part: () => {
+        write(delimiter);
         return below(place);
+      },
+      epilogue: {
+        write: (chunk) => {
+          close();
+          epilogue.write(chunk);
+        },
+        end: close,
       },
     },
     limits,
@@ -195,7 +229,7 @@ function rewriteMultipart(boundary: string, place: Place): Sink {
     write: (chunk) => splitter.write(chunk),
     end: () => {
       splitter.end();
-      output.write(Buffer.from(`${splitter.parts === 0 ? '' : '\r\n'}${delimiter}--\r\n`, 'utf8'));
+      close();
     },
   };
 }

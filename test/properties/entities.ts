@@ -12,6 +12,8 @@ export interface Part {
 export interface Mail {
   headers: string[];
   parts: Part[];
+  /** The multipart has the Content-Transfer-Encoding that RFC 2045 wants there; many senders forget it. */
+  labelled: boolean;
   lineEnd: '\r\n' | '\n';
 }
 
@@ -118,6 +120,7 @@ export const mail: fc.Arbitrary<Mail> = fc.record({
     { weight: 3, arbitrary: part.map((one) => [one]) },
     { weight: 1, arbitrary: fc.array(part, { minLength: 2, maxLength: 4 }) },
   ),
+  labelled: fc.boolean(),
   lineEnd: fc.constantFrom('\r\n', '\r\n', '\n'),
 });
 
@@ -152,14 +155,15 @@ function outerEncoding(parts: readonly Part[]): string {
 }
 
 /** The octets of the mail as it is given to the encoder. */
-export function octetsOf({ headers: fields, parts, lineEnd }: Mail): Buffer {
+export function octetsOf({ headers: fields, parts, labelled, lineEnd }: Mail): Buffer {
   const head = ['From: alice@example.com', 'To: bob@example.com', ...fields].join('\r\n');
   const [only] = parts;
+  const label = labelled ? outerEncoding(parts) : '';
   const body =
     parts.length === 1 && only !== undefined
       ? written(only)
       : Buffer.concat([
-          Buffer.from(`Content-Type: multipart/mixed; boundary="${boundary}"\r\n${outerEncoding(parts)}\r\n`),
+          Buffer.from(`Content-Type: multipart/mixed; boundary="${boundary}"\r\n${label}\r\n`),
           ...parts.flatMap((each) => [Buffer.from(`--${boundary}\r\n`), written(each), Buffer.from('\r\n')]),
           Buffer.from(`--${boundary}--\r\n`),
         ]);

@@ -176,6 +176,7 @@ describe('encode, then decode', () => {
         const body = Buffer.alloc(octets + difference, 'octets of a large order\n');
         const message = {
           headers: [],
+          labelled: false,
           lineEnd: '\r\n' as const,
           parts: [{ contentType: 'application/x', transferEncoding: 'base64' as const, body }],
         };

@@ -59,6 +59,19 @@ describe('an entity that is to be signed', () => {
     }
   });
 
+  it('keeps the octets of a binary part whatever the multipart around it says', () => {
+    for (const label of ['', 'Content-Transfer-Encoding: 8bit\r\n']) {
+      const made = (encoding: string, body: string) =>
+        `Content-Type: multipart/mixed; boundary=b\r\n${label}\r\npre\r\n--b\r\nContent-Type: text/plain\r\n\r\na\r\n--b\r\n` +
+        `Content-Type: message/rfc822\r\n\r\nSubject: x\r\nno field\r\nContent-Transfer-Encoding: ${encoding}\r\n\r\n${body}\r\n--b--\r\nepilogue`;
+      const binary = made('binary', 'a\nb\r\rc');
+      const expected = made('base64', base64('a\nb\r\rc')).replace('no field\r\n', '');
+      converts(binary, expected, 'binary-only');
+      const plain = made('quoted-printable', 'a');
+      converts(plain, plain, 'binary-only');
+    }
+  });
+
   it('is converted part by part', () => {
     converts(
       'Content-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: 8bit\r\n\r\npre\r\n--b\r\n' +
