@@ -17,7 +17,9 @@ interface AuditOptions {
 
 export function auditCommand(): Command {
   return new Command('audit')
-    .description('say who resumed, terminated, decoded again or saved which message, newest first')
+    .description(
+      'say who resumed, terminated, decoded again or saved which message, and who reloaded, newest first',
+    )
     .addOption(configOption())
     .option('--since <time>', 'only at that time (ISO 8601) or later')
     .option('--until <time>', 'only before that time (ISO 8601)')
@@ -36,7 +38,7 @@ export function auditCommand(): Command {
         if (options.json) return void process.stdout.write(`${JSON.stringify(entries)}\n`);
         for (const { at, by, what, id, why } of entries)
           process.stdout.write(
-            `${new Date(at).toISOString()}  ${by}  ${what}  ${id}${why ? `  ${why}` : ''}\n`,
+            `${[new Date(at).toISOString(), by, what, id, why].filter(Boolean).join('  ')}\n`,
           );
       });
     });

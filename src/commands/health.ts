@@ -36,6 +36,9 @@ export function healthCommand(): Command {
         else {
           for (const { role, host, pid } of alive)
             process.stdout.write(`alive  ${role.padEnd(9)} ${host} process ${pid}\n`);
+          // Every process looks by itself; those of one machine see the same.
+          for (const reason of new Set(alive.map(({ host, refusing }) => refusing && `${host}: ${refusing}`)))
+            if (reason) process.stdout.write(`refuses  ${reason}\n`);
           for (const [name, { waiting, active, delayed }] of Object.entries(depth))
             process.stdout.write(
               `queue  ${name.padEnd(9)} ${waiting} waiting, ${active} active, ${delayed} delayed\n`,

@@ -2,7 +2,9 @@ import { Command } from 'commander';
 import { loadConfig } from '../config/load.ts';
 import { askReload } from '../daemon/control.ts';
 import { SealpostError } from '../errors.ts';
+import { operator } from './operator.ts';
 import { configOption } from './options.ts';
+import { withQueue } from './queue.ts';
 
 export function reloadCommand(): Command {
   return new Command('reload')
@@ -22,5 +24,8 @@ export function reloadCommand(): Command {
         if (!ok) throw new SealpostError('reload-refused', message);
         process.stdout.write(`${message}\n`);
       }
+      await withQueue(config, ({ audit }) =>
+        audit.add({ at: Date.now(), by: operator(), what: 'reload', why: options.config }),
+      );
     });
 }

@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import type { Log } from '../log.ts';
 import type { QueueRoom } from '../queue/index.ts';
 import { publishMetrics } from './metrics.ts';
+import { leave, present, withdraw } from './presence.ts';
 import { aliveEveryMs, type FromRole, type RoleName } from './protocol.ts';
 
 const everyMs = 5_000;
@@ -13,6 +14,8 @@ export interface Heartbeat {
   pid: number;
   /** Milliseconds since the epoch. */
   at: number;
+  /** Why this process accepts nothing new; null when it does. */
+  refusing: string | null;
 }
 
 /**
@@ -20,12 +23,12 @@ export interface Heartbeat {
  * gets one of its own, so that Redis being away does not look like a process that hangs.
  */
 export function startHeartbeat(queue: QueueRoom, role: RoleName, log: Log): { stop(): void } {
-  const key = `${queue.prefix}:alive:${role}:${hostname()}:${process.pid}`;
   let failed = false;
   const beat = async () => {
     try {
-      const value: Heartbeat = { role, host: hostname(), pid: process.pid, at: Date.now() };
-      await queue.redis.set(key, JSON.stringify(value), 'PX', keptMs);
+      const refusing = queue.intake.refusal()?.message ?? null;
+      const value: Heartbeat = { role, host: hostname(), pid: process.pid, at: Date.now(), refusing };
+      await leave(queue, 'alive', role, value, keptMs);
       await publishMetrics(queue, role, keptMs);
       failed = false;
     } catch (error) {
@@ -41,22 +44,13 @@ export function startHeartbeat(queue: QueueRoom, role: RoleName, log: Log): { st
     stop() {
       clearInterval(timer);
       clearInterval(watch);
-      queue.redis.del(key).catch(() => undefined);
+      withdraw(queue, 'alive', role).catch(() => undefined);
     },
   };
 }
 
 /** The processes that gave a sign of life in the last 20 seconds. */
 export async function readHeartbeats(queue: QueueRoom): Promise<Heartbeat[]> {
-  const found: Heartbeat[] = [];
-  let cursor = '0';
-  do {
-    const [next, keys] = await queue.redis.scan(cursor, 'MATCH', `${queue.prefix}:alive:*`, 'COUNT', 500);
-    cursor = next;
-    for (const key of keys) {
-      const value = await queue.redis.get(key);
-      if (value) found.push(JSON.parse(value));
-    }
-  } while (cursor !== '0');
+  const found = (await present(queue, 'alive')).map((text): Heartbeat => JSON.parse(text));
   return found.sort((a, b) => a.role.localeCompare(b.role) || a.pid - b.pid);
 }

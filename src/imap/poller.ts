@@ -169,10 +169,12 @@ class Poller implements ImapPoller {
     });
     client.on('close', () => this.#wake());
     await reader.prepare();
-    const full = () => (this.#folder.intake.refusal?.() ?? null) !== null;
+    const refusal = () => this.#folder.intake.refusal?.() ?? null;
+    const full = () => refusal() !== null;
     while (!this.#stopping) {
-      if (full()) {
-        this.#status.state = 'paused';
+      const why = refusal();
+      if (why) {
+        this.#pause(why);
         await this.#wait(FULL_WAIT);
         if (!client.usable)
           throw new SealpostError('imap-failed', `${this.#config.host} closed the connection`);
@@ -197,12 +199,20 @@ class Poller implements ImapPoller {
     }
   }
 
+  /** Mail lies in its folder until there is room. */
+  #pause(why: SealpostError): void {
+    const { state } = this.#status;
+    this.#status.state = 'paused';
+    this.#status.lastError = toErrorInfo(why);
+    const { log, mailbox } = this.#folder;
+    if (state !== 'paused') log.warn({ mailbox, err: why }, 'the mailbox is not read for want of room');
+  }
+
   /** Milliseconds to wait after the failure. */
   #failed(error: unknown): number {
     // Not a failure of the mailbox: it goes on soon after there is room, however long there was none.
     if (error instanceof SealpostError && error.code === 'queue-full') {
-      this.#status.state = 'paused';
-      this.#status.lastError = toErrorInfo(error);
+      this.#pause(error);
       return FULL_WAIT;
     }
     this.#failures++;

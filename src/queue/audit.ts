@@ -1,7 +1,8 @@
-/** The audit trail, read. It is written by the scripts, in the same step as what it tells of. */
+/** The audit trail. What is done with messages is written by the scripts, in the same step as what it tells of. */
 import type { Redis } from 'ioredis';
 import { guarded } from './connection.ts';
 import type { Keys } from './keys.ts';
+import { auditLine } from './ledger.ts';
 import type { Audit, AuditEntry, AuditQuery } from './types.ts';
 
 const batch = 500;
@@ -13,6 +14,10 @@ export class RedisAudit implements Audit {
   constructor(redis: Redis, keys: Keys) {
     this.#redis = redis;
     this.#keys = keys;
+  }
+
+  async add(entry: AuditEntry): Promise<void> {
+    await guarded('audit', this.#redis.xadd(this.#keys.audit, '*', 'j', auditLine(entry)));
   }
 
   async list({ since = 0, until, by, id, limit = 100 }: AuditQuery): Promise<AuditEntry[]> {

@@ -306,8 +306,9 @@ export interface AuditEntry {
   /** Milliseconds since the epoch. */
   at: number;
   by: string;
-  what: 'resume' | 'terminate' | 'decode' | 'save';
-  id: string;
+  what: 'resume' | 'terminate' | 'decode' | 'save' | 'reload';
+  /** Of the message; absent where it was none. */
+  id?: string;
   why?: string;
 }
 
@@ -323,6 +324,8 @@ export interface AuditQuery {
 
 /** The audit trail: only ever appended to, and cut at its old end by `retention.audit`. */
 export interface Audit {
+  /** Adds what was done to something other than a message; for messages their own step does it. */
+  add(entry: AuditEntry): Promise<void>;
   /** Newest first. */
   list(query: AuditQuery): Promise<AuditEntry[]>;
 }

@@ -50,6 +50,9 @@ describe('reload', { skip: skipWithout('openssl') }, () => {
     assert.match(ran.stdout.toString(), /in force, in 3 new processes/);
     const now = pids();
     assert.equal(now.size, 3);
+    const [entry] = await daemon.queue.audit.list({ limit: 1 });
+    assert.equal(entry?.what, 'reload');
+    assert.match(entry?.by ?? '', /.@./);
     assert.deepEqual(
       [...now].filter((pid) => old.has(pid)),
       [],
