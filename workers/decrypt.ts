@@ -1,14 +1,13 @@
 /** Decodes messages: peels the S/MIME layers, judges the verdict by the mailbox's policy, queues the hand-off. */
 
 import { type LoadedKeys, loadKeys } from '../src/config/keys.ts';
-import type { Config, MailboxConfig } from '../src/config/schema.ts';
+import type { MailboxConfig } from '../src/config/schema.ts';
 import { runRole } from '../src/daemon/role.ts';
 import { defaultMessageLimits, HeaderSplitter, NullSink, parseHeaders } from '../src/message/index.ts';
+import { type Authorities, authoritiesOf } from '../src/partner/authorities.ts';
 import { authorsOf } from '../src/partner/authors.ts';
 import { PartnerDirectory } from '../src/partner/directory.ts';
 import { judge } from '../src/partner/policy.ts';
-import { createRevocationFetcher } from '../src/partner/revocation-fetcher.ts';
-import { RevocationCache } from '../src/pki/index.ts';
 import type { Facts, InboundJob, JobOutcome, QueueRoom, SpoolWriter } from '../src/queue/index.ts';
 import {
   createTrustCache,
@@ -17,7 +16,6 @@ import {
   decodeReopenable,
   decodeSync,
   isSignatureLayer,
-  type RevocationCheck,
   type Verdict,
 } from '../src/smime/index.ts';
 import { writeResult } from './result.ts';
@@ -26,7 +24,7 @@ import { Turns } from './turns.ts';
 await runRole('decrypt', async ({ config, queue }) => {
   const keys = loadKeys(config);
   const partners = new PartnerDirectory(config.partners, keys.partners);
-  const optionsOf = decoderFor(config.limits, keys, revocationFor(config.trust.revocation));
+  const optionsOf = decoderFor(config.limits, keys, authoritiesOf(config.trust));
   const large = new Turns(config.workers.large);
   const worker = queue.queues.createWorker(
     'inbound',
@@ -44,7 +42,7 @@ await runRole('decrypt', async ({ config, queue }) => {
 function decoderFor(
   limits: { layers: number; parts: number; depth: number; headerSize: number },
   keys: LoadedKeys,
-  revocation: (() => RevocationCheck) | undefined,
+  authorities: (now: Date) => Authorities,
 ) {
   const cache = createTrustCache();
   const made = new Map<string, Omit<DecodeOptions, 'at'>>();
@@ -60,18 +58,9 @@ function decoderFor(
       };
       made.set(mailbox.name, options);
     }
-    if (revocation === undefined) return { ...options, at: new Date() };
-    return { ...options, at: new Date(), trust: { ...options.trust, revocationCheck: revocation() } };
+    const at = new Date();
+    return { ...options, at, trust: { ...options.trust, ...authorities(at) } };
   };
-}
-
-/** How authorities are asked about signers; undefined when the settings turn it off. One cache for the process. */
-function revocationFor(settings: Config['trust']['revocation']): (() => RevocationCheck) | undefined {
-  const { mode } = settings;
-  if (mode === 'off') return undefined;
-  const fetch = createRevocationFetcher(settings);
-  const cache = new RevocationCache();
-  return () => ({ mode, fetch, cache, now: new Date() });
 }
 
 interface Tools {
@@ -121,7 +110,8 @@ async function work(job: InboundJob, mailbox: MailboxConfig, tools: Tools): Prom
 
 async function decodeSmall(octets: Buffer, { queue, options }: Tools): Promise<Decoded> {
   // most messages need no promise for each of their pieces
-  const asks = options.trust.revocationCheck !== undefined;
+  const { revocationCheck, issuerFetch } = options.trust;
+  const asks = revocationCheck !== undefined || issuerFetch !== undefined;
   const { verdict, content } = asks ? await decode(octets, options) : decodeSync(octets, options);
   const writer = queue.spool.create();
   if (content) void writer.write(content);

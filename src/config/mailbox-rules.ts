@@ -24,6 +24,8 @@ export function checkMailboxes(config: Config, report: Report): void {
     report(['trust', 'revocation', 'mode'], `is ${mode}, and no host may be asked`, {
       hint: 'write trust.revocation.hosts',
     });
+  if (trust.aia.fetch && trust.aia.hosts.length === 0)
+    report(['trust', 'aia', 'fetch'], 'is true, and no host may be asked', { hint: 'write trust.aia.hosts' });
   mailboxes.forEach((mailbox, index) => {
     const at: SettingPath = ['mailboxes', index];
     mailbox.identities?.forEach((name, entry) => {

@@ -164,6 +164,27 @@ const trust = z.strictObject({
     })
     .prefault({})
     .describe('Asking authorities whether signers were revoked.'),
+  aia: z
+    .strictObject({
+      fetch: z
+        .boolean()
+        .default(false)
+        .describe(
+          'Whether an issuer that a message does not bring along is fetched from the address that the certificate below it names (AIA, RFC 5280 section 4.2.2.1). What is fetched helps to build a path; it is never trusted by itself.',
+        ),
+      hosts: z
+        .array(z.string())
+        .default([])
+        .describe('Hosts that may be asked for issuers, written as those of trust.revocation.hosts.'),
+      timeout: duration('100ms').prefault('5s').describe('Time for one request; at most 8 for one message.'),
+      maxSize: size('1KiB').prefault('256KiB').describe('Largest answer that is read.'),
+      allowPrivate: z
+        .boolean()
+        .default(false)
+        .describe('Allow addresses of loopback, private and link-local networks.'),
+    })
+    .prefault({})
+    .describe('Fetching issuers that are missing.'),
 });
 
 const imap = z.strictObject({

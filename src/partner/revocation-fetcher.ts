@@ -2,7 +2,7 @@ import type { Config } from '../config/schema.ts';
 import { guardedGet } from '../net/guarded-get.ts';
 import type { RevocationFetcher } from '../pki/index.ts';
 
-/** What an operator allows to be asked: `trust.revocation` of the settings. Times in milliseconds, sizes in octets. */
+/** What an operator allows to be asked, as in `trust.revocation` and `trust.aia`. Times in milliseconds, sizes in octets. */
 export type FetcherSettings = Omit<Config['trust']['revocation'], 'mode'>;
 
 const answerTypes = {
@@ -12,15 +12,19 @@ const answerTypes = {
 };
 
 /**
- * Gets lists and answers over HTTP from the hosts that the operator names. Addresses stand in certificates, which
- * whoever sends a mail can write, so nobody else is asked (threats S9).
+ * Gets lists, answers and issuers over HTTP from the hosts that the operator names. Addresses stand in certificates,
+ * which whoever sends a mail can write, so nobody else is asked (threats S9).
+ *
+ * @param setting where the operator names them, for what is said of others
  */
-export function createRevocationFetcher(settings: FetcherSettings): RevocationFetcher {
+export function createRevocationFetcher(
+  settings: FetcherSettings,
+  setting: 'trust.revocation' | 'trust.aia' = 'trust.revocation',
+): RevocationFetcher {
   const { hosts, timeout, maxSize, allowPrivate } = settings;
   return async ({ kind, url, body, maxLength }) => {
     const target = new URL(url);
-    if (!hosts.some((host) => isHost(target, host)))
-      throw new Error('its host is not in trust.revocation.hosts');
+    if (!hosts.some((host) => isHost(target, host))) throw new Error(`its host is not in ${setting}.hosts`);
     return guardedGet({
       url: target,
       ...(body === undefined ? {} : { body }),

@@ -2,8 +2,10 @@ export { Certificate, parseCertificate, publicKeyOf } from './certificate.ts';
 export { readCertificates } from './certificate-file.ts';
 export { Crl, type CrlEntry, parseCrl } from './crl.ts';
 export type { BasicConstraints, Extension, KeyUsage } from './extensions.ts';
+export type { FetchFailure, FetchKind, RevocationFetcher } from './fetching.ts';
 export { type GeneralName, normalizeEmail } from './general-name.ts';
 export { createIdentity, type Identity, readIdentity } from './identity.ts';
+export { type IssuerOptions, IssuerSearch, issuerAddresses } from './issuer-search.ts';
 export { encodeOcspRequest, type OcspResponse, parseOcspResponse } from './ocsp.ts';
 export { validatePath } from './path.ts';
 export {
@@ -19,11 +21,5 @@ export {
 export { isPkcs12, type Pkcs12, readPkcs12 } from './pkcs12.ts';
 export { hasPrivateKey, keyBelongsTo, readPrivateKey } from './private-key.ts';
 export { type KeyFacts, keyFacts, type PublicKeyInfo } from './public-key.ts';
-export {
-  type FetchFailure,
-  type FetchKind,
-  type RevocationFetcher,
-  type RevocationOptions,
-  validateWithRevocation,
-} from './revocation.ts';
+export { type RevocationOptions, validateWithRevocation } from './revocation.ts';
 export { RevocationCache } from './revocation-cache.ts';

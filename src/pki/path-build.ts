@@ -123,6 +123,45 @@ export function* findPaths(
   }
 }
 
+/** Certificates that are looked at for the ends of a broken path, and ends that are named. */
+const mostLookedAt = 20;
+const mostEnds = 5;
+
+/**
+ * Where the ways up from a leaf break off: certificates whose issuer, by name and key identifier, is not among
+ * those known. Signatures are not looked at; this says what to get, not what to trust.
+ */
+export function withoutIssuer(leaf: Certificate, issuers: Issuers): Certificate[] {
+  const ends: Certificate[] = [];
+  const seen = [leaf];
+  for (let at = 0; at < seen.length && ends.length < mostEnds; at++) {
+    const certificate = seen[at];
+    if (certificate === undefined || isRootLike(certificate, issuers)) continue;
+    const above = aboveOf(certificate, issuers);
+    if (above === undefined) continue;
+    if (above.length === 0) ends.push(certificate);
+    for (const issuer of above) {
+      if (seen.length >= mostLookedAt) break;
+      if (!seen.some((known) => isSameEntity(known, issuer))) seen.push(issuer);
+    }
+  }
+  return ends;
+}
+
+function isRootLike(certificate: Certificate, issuers: Issuers): boolean {
+  return issuers.isAnchor(certificate) || certificate.isSelfIssued;
+}
+
+/** Undefined for a certificate that can not be read. */
+function aboveOf(certificate: Certificate, issuers: Issuers): Certificate[] | undefined {
+  try {
+    const { canonical } = certificate.issuerName;
+    return issuers.named(canonical).filter((candidate) => !another(certificate, candidate));
+  } catch {
+    return undefined;
+  }
+}
+
 /** The same name and key twice in a path is a loop, also through different certificates (RFC 4158 section 2.4.2). */
 function isSameEntity(a: Certificate, b: Certificate): boolean {
   return a.equals(b) || (a.subjectDer.equals(b.subjectDer) && a.spki.equals(b.spki));

@@ -121,6 +121,8 @@ export interface PathResult {
   /** The leaf's key, with inherited DSA parameters filled in; absent where it can not be had. */
   publicKey?: KeyObject;
   revocation: RevocationStatus[];
+  /** Where no path leads to a root: the certificates on the way whose issuer is not there. */
+  missing?: readonly Certificate[];
 }
 
 /** Milliseconds by which clocks may differ: a list or answer may come from this far in the future. */

@@ -1,7 +1,7 @@
 import { SealpostError } from '../errors.ts';
 import type { Certificate } from './certificate.ts';
 import { checkRevocation } from './crl-check.ts';
-import { findPaths, Issuers } from './path-build.ts';
+import { findPaths, Issuers, withoutIssuer } from './path-build.ts';
 import { type CheckedPath, checkPath, describe } from './path-check.ts';
 import {
   PathFailure,
@@ -39,7 +39,9 @@ export function validatePath(leaf: Certificate, options: PathOptions): PathResul
       if (result.trusted) return result;
       failure ??= result;
     }
-    return failure ?? noted ?? withoutPath(leaf);
+    if (failure !== undefined) return failure;
+    const missing = withoutIssuer(leaf, issuers);
+    return { ...(noted ?? withoutPath(leaf, missing)), missing };
   } catch (error) {
     return failureOf([leaf], error);
   }
@@ -120,7 +122,7 @@ function validatePinned(leaf: Certificate, options: PathOptions): PathResult {
   }
 }
 
-function withoutPath(leaf: Certificate): PathResult {
+function withoutPath(leaf: Certificate, missing: readonly Certificate[]): PathResult {
   if (leaf.isSelfIssued) {
     return untrusted(
       [leaf],
@@ -128,11 +130,12 @@ function withoutPath(leaf: Certificate): PathResult {
       `${describe(leaf)}: self-signed, neither a trusted root nor pinned`,
     );
   }
-  return untrusted(
-    [leaf],
-    'no-path',
-    `${describe(leaf)}: no chain leads to a trusted root; its issuer is "${leaf.issuer}"`,
-  );
+  const [end = leaf] = missing;
+  const issuer = `its issuer is "${leaf.issuer}"`;
+  const gap = end.equals(leaf)
+    ? issuer
+    : `${issuer}; "${end.issuer}", who issued ${describe(end)}, is missing`;
+  return untrusted([leaf], 'no-path', `${describe(leaf)}: no chain leads to a trusted root; ${gap}`);
 }
 
 function failureOf(path: Certificate[], error: unknown): PathResult {

@@ -1,29 +1,19 @@
-import { SealpostError, toErrorInfo } from '../errors.ts';
+import { toErrorInfo } from '../errors.ts';
 import type { Certificate } from './certificate.ts';
-import { readCertificates } from './certificate-file.ts';
 import { type Crl, parseCrl } from './crl.ts';
 import type { DistributionPoint } from './distribution-point.ts';
+import {
+  addresses,
+  type FetchFailure,
+  type FetchKind,
+  fetchThrough,
+  orNone,
+  type RevocationFetcher,
+} from './fetching.ts';
 import { encodeOcspRequest, type OcspResponse, parseOcspResponse } from './ocsp.ts';
 import { validatePath } from './path.ts';
 import type { PathOptions, PathResult } from './path-types.ts';
 import type { FetchStore, RevocationCache } from './revocation-cache.ts';
-
-export type FetchKind = 'crl' | 'ocsp' | 'issuer';
-
-/**
- * Gets octets over HTTP for revocation. Whoever gives it decides which addresses may be asked (an
- * allow-list, no private addresses, no redirects to them), how long and how much: an address in a
- * certificate is chosen by whoever wrote the certificate. It rejects when there is no answer.
- */
-export type RevocationFetcher = (request: {
-  kind: FetchKind;
-  /** Always http: or https:. */
-  url: string;
-  /** For OCSP the request, to be sent with POST as application/ocsp-request. */
-  body?: Buffer;
-  /** Octets after which the fetcher gives up. */
-  maxLength: number;
-}) => Promise<Buffer>;
 
 export interface RevocationOptions {
   fetch: RevocationFetcher;
@@ -32,23 +22,9 @@ export interface RevocationOptions {
   now: Date;
   /** Ask OCSP responders, and where they do not answer get lists; default both. */
   methods?: readonly ('ocsp' | 'crl')[];
-  /** Get issuers that the message does not bring along from the addresses in certificates; default false. */
-  fetchIssuers?: boolean;
   /** Requests for one validation; default 20. */
   maxRequests?: number;
 }
-
-/** Why something could not be had, for the operator. */
-export interface FetchFailure {
-  url: string;
-  message: string;
-}
-
-const maxLengths: Record<FetchKind, number> = {
-  crl: 64 * 1024 * 1024,
-  ocsp: 1024 * 1024,
-  issuer: 1024 * 1024,
-};
 
 /**
  * `validatePath` with revocation lists and answers fetched for the path that it finds. Whether the
@@ -60,15 +36,8 @@ export async function validateWithRevocation(
   revocation: RevocationOptions,
 ): Promise<PathResult & { failures: FetchFailure[] }> {
   const session = new Session(revocation);
-  let offline: PathOptions = { ...options, revocation: 'off' };
-  let result = validatePath(leaf, offline);
-  // Each round can bring one issuer nearer to a root.
-  for (let round = 0; round < 4 && result.reason === 'no-path' && revocation.fetchIssuers === true; round++) {
-    const found = await session.issuersOf([leaf, ...(offline.intermediates ?? [])]);
-    if (found.length <= (offline.intermediates?.length ?? 0)) break;
-    offline = { ...offline, intermediates: found };
-    result = validatePath(leaf, offline);
-  }
+  const offline: PathOptions = { ...options, revocation: 'off' };
+  const result = validatePath(leaf, offline);
   if (!result.trusted || result.pinned) return { ...result, failures: session.failures };
   await session.gather(result.chain);
   const final = validatePath(leaf, {
@@ -87,7 +56,6 @@ class Session {
   readonly answers: OcspResponse[] = [];
   readonly failures: FetchFailure[] = [];
   readonly #options: RevocationOptions;
-  readonly #seen = new Set<string>();
   #left: number;
 
   constructor(options: RevocationOptions) {
@@ -145,25 +113,6 @@ class Session {
     }
   }
 
-  /** The certificates but the first, with those that their addresses lead to. */
-  async issuersOf([leaf, ...others]: readonly Certificate[]): Promise<Certificate[]> {
-    const found = [...others];
-    for (const certificate of leaf === undefined ? others : [leaf, ...others]) {
-      for (const url of addresses(orNone(() => certificate.authorityInfoAccess.caIssuers))) {
-        if (this.#seen.has(url)) continue;
-        this.#seen.add(url);
-        const issuers = await this.#get(
-          this.#options.cache.issuers,
-          { kind: 'issuer', url },
-          readCertificates,
-          () => Number.POSITIVE_INFINITY,
-        );
-        if (issuers !== undefined) found.push(...issuers.slice(0, 20));
-      }
-    }
-    return found;
-  }
-
   /** Undefined where it can not be had; why goes into `failures`. */
   async #get<T>(
     store: FetchStore<T>,
@@ -171,34 +120,17 @@ class Session {
     read: (data: Buffer) => T,
     holdsUntil: (value: T) => number,
   ): Promise<T | undefined> {
-    const { now, fetch } = this.#options;
-    const { kind, url, body } = request;
+    const { url } = request;
     if (this.#left-- <= 0) {
       this.failures.push({ url, message: 'more addresses than may be asked for one message' });
       return undefined;
     }
     try {
-      return await store.get(`${url} ${body?.toString('base64') ?? ''}`, now, async () => {
-        const maxLength = maxLengths[kind];
-        const data = await fetch({ ...request, maxLength });
-        if (data.length > maxLength) throw new Error(`more than ${maxLength} octets`);
-        const value = read(data);
-        return { value, size: data.length, holdsUntil: holdsUntil(value) };
-      });
+      return await fetchThrough(store, request, this.#options, read, holdsUntil);
     } catch (error) {
       this.failures.push({ url, message: toErrorInfo(error).message });
       return undefined;
     }
-  }
-}
-
-/** An extension that can not be read names no address; the revocation is unknown then. */
-function orNone<T>(read: () => readonly T[]): readonly T[] {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof SealpostError) return [];
-    throw error;
   }
 }
 
@@ -208,9 +140,4 @@ function answerHoldsUntil({ statuses }: OcspResponse): number {
 
 function urlsOf({ name }: DistributionPoint): string[] {
   return (name?.fullName ?? []).flatMap((one) => (one.kind === 'uri' ? [one.value] : []));
-}
-
-/** Only http and https are asked, never ldap or file (threats S9); at most three of them. */
-function addresses(urls: readonly string[]): string[] {
-  return urls.filter((url) => /^https?:$/.test(URL.parse(url)?.protocol ?? '')).slice(0, 3);
 }

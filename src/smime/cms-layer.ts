@@ -145,7 +145,8 @@ export function fillSigners(peeling: Peeling, layer: SignatureLayer, tail: Signe
   );
   for (const [index, { facts }] of judged.entries()) {
     const signer = layer.signers[index];
-    if (signer !== undefined) peeling.judged.push({ signer, certificate: facts.certificate, bag: tail });
+    if (signer !== undefined)
+      peeling.judged.push({ signer, layer, certificate: facts.certificate, bag: tail });
   }
   layer.weak = unique(judged.flatMap(({ facts, trust }) => [...facts.weak, ...trust.weak]));
 }

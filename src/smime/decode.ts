@@ -42,7 +42,7 @@ function* pieces(octets: Buffer): Iterable<Buffer> {
 export async function decode(input: DecodeInput, options: DecodeCallOptions): Promise<DecodeResult> {
   if (Buffer.isBuffer(input)) return decodeReopenable(() => pieces(input), options);
   const { decoder, content } = await run(input, options, {});
-  await decoder.checkRevocation();
+  await decoder.askOthers();
   return { verdict: decoder.verdict, content };
 }
 
@@ -59,7 +59,7 @@ export async function decodeReopenable(
     await options.output?.restart?.();
     ({ decoder, content } = await run(open(), options, { reopenable: true, hints: decoder.retry }));
   }
-  await decoder.checkRevocation();
+  await decoder.askOthers();
   return { verdict: decoder.verdict, content };
 }
 
@@ -90,7 +90,7 @@ async function run(
   return { decoder, content: collected ? sink.toBuffer() : undefined };
 }
 
-/** Decodes what is in memory, at once: `decode` without promises, and so without asking anybody about revocation. */
+/** Decodes what is in memory, at once: `decode` without promises, and so without asking anybody about revocation or issuers. */
 export function decodeSync(input: Buffer, options: DecodeOptions): DecodeResult {
   const once = (how: RunOptions) => {
     const sink = new BufferSink();

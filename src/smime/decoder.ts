@@ -5,13 +5,14 @@ import type { Identity } from '../pki/index.ts';
 import { cmsLayer } from './cms-layer.ts';
 import { OutputError } from './content.ts';
 import { mailEntity } from './entity.ts';
+import { fetchIssuers } from './issuer-fetch.ts';
 import { cmsBody } from './kinds.ts';
 import { type DecodeLimits, settleLimits } from './limits.ts';
 import { type Hints, noHints, Peeling } from './peeling.ts';
 import { checkRevocation } from './revocation-check.ts';
 import { FORM_OCTETS, formOf, Sniffer } from './sniffer.ts';
 import type { Trust } from './trust.ts';
-import { failedVerdict, okVerdict, type Verdict, withLostTrust } from './verdict.ts';
+import { failedVerdict, okVerdict, rejudged, type Verdict } from './verdict.ts';
 
 /** Keys that are agreed outside of the message: for KEK and password recipients, and for EncryptedData. */
 export type SharedKeys = Pick<DecryptionKeys, 'keyEncryptionKeys' | 'passwords' | 'contentKeys'>;
@@ -105,12 +106,15 @@ export class Decoder implements Sink {
     return this.#verdict;
   }
 
-  /** Asks the authorities about the signers, where the caller's trust says so. After `end`. */
-  async checkRevocation(): Promise<void> {
-    const { judged, trust, at } = this.#peeling;
-    if (trust.revocationCheck === undefined) return;
-    await checkRevocation(judged, trust, trust.revocationCheck, at);
-    this.#verdict = withLostTrust(this.verdict);
+  /** Gets missing issuers and asks the authorities about the signers, where the caller's trust says so. After `end`. */
+  async askOthers(): Promise<void> {
+    const { trust, at } = this.#peeling;
+    const { issuerFetch, revocationCheck } = trust;
+    if (issuerFetch === undefined && revocationCheck === undefined) return;
+    let { judged } = this.#peeling;
+    if (issuerFetch !== undefined) judged = await fetchIssuers(judged, trust, issuerFetch, at);
+    if (revocationCheck !== undefined) await checkRevocation(judged, trust, revocationCheck, at);
+    this.#verdict = rejudged(this.verdict);
   }
 
   /** What a second run should do otherwise, or undefined when this one saw everything. */

@@ -23,6 +23,7 @@ export {
   type SignOptions,
 } from './encode.ts';
 export { Encoder } from './encoder.ts';
+export type { IssuerFetch } from './issuer-fetch.ts';
 export type { DecodeLimits } from './limits.ts';
 export {
   type PresetName,

@@ -7,7 +7,7 @@ import {
 } from '../pki/index.ts';
 import { revocationOf } from './revocation-facts.ts';
 import { type MessageBag, pathOptions, type Trust } from './trust.ts';
-import type { Signer } from './verdict.ts';
+import type { SignatureLayer, Signer } from './verdict.ts';
 
 /** How signers are looked up with their authorities, by the functions that can wait for an answer. */
 export interface RevocationCheck {
@@ -23,7 +23,8 @@ export interface RevocationCheck {
 
 /** A signer of the verdict with what its certificate was judged by. */
 export interface JudgedSigner {
-  readonly signer: Pick<Signer, 'trusted' | 'chain' | 'reason' | 'message' | 'revocation'>;
+  readonly signer: Pick<Signer, 'valid' | 'trusted' | 'chain' | 'reason' | 'message' | 'revocation'>;
+  readonly layer: Pick<SignatureLayer, 'weak'>;
   readonly certificate: Certificate | undefined;
   readonly bag: MessageBag;
 }

@@ -3,11 +3,14 @@ import {
   type Certificate,
   type Crl,
   type PathOptions,
+  type PathResult,
   parseCrl,
   pathReasons,
   pathWeaknesses,
   validatePath,
 } from '../pki/index.ts';
+import type { IssuerFetch } from './issuer-fetch.ts';
+import { missingIssuerHint } from './missing-issuer.ts';
 import type { RevocationCheck } from './revocation-check.ts';
 import { notChecked, revocationOf } from './revocation-facts.ts';
 import type { SignerRevocation } from './verdict.ts';
@@ -34,6 +37,8 @@ export interface Trust
   readonly cache?: PathCache;
   /** Asks the authorities about signers that are trusted; only in `decode` and `decodeReopenable`, which can wait. */
   readonly revocationCheck?: RevocationCheck;
+  /** Gets issuers that a message does not bring along (AIA); only in `decode` and `decodeReopenable` as well. */
+  readonly issuerFetch?: IssuerFetch;
 }
 
 /** What was found about a signer's certificate. */
@@ -150,25 +155,31 @@ export function judgeSigner(
 function judge(certificate: Certificate, bag: MessageBag, trust: Trust, at: Date): SignerTrust {
   const result = validatePath(certificate, pathOptions(bag, trust, at));
   const revocation = revocationOf(result, at);
-  const weak = result.weak.map((word) => pathWeaknesses[word]);
+  const weak = weaknessesOf(result);
   if (!result.trusted) {
     const { reason } = result;
-    return {
-      trusted: false,
-      chain: [],
-      reason,
-      message: result.message || (reason && pathReasons[reason]),
-      weak,
-      revocation,
-    };
+    return { trusted: false, chain: [], reason, message: failureText(result), weak, revocation };
   }
   const chain = result.chain.map(({ subject, thumbprint }) => ({ subject, thumbprint }));
   return { trusted: true, chain, reason: null, message: null, weak, revocation };
 }
 
+/**
+ * Why a certificate is not trusted, in words, with what can be done about missing issuers.
+ * @param why see `missingIssuerHint`
+ */
+export function failureText(result: PathResult, why?: ReadonlyMap<string, string>): string | null {
+  if (result.reason === null) return null;
+  return `${result.message || pathReasons[result.reason]}${missingIssuerHint(result, why)}`;
+}
+
+export function weaknessesOf({ weak }: PathResult): string[] {
+  return weak.map((word) => pathWeaknesses[word]);
+}
+
 /** How the path of a signer is validated, with what the message brings along. */
 export function pathOptions(bag: MessageBag, trust: Trust, at: Date): PathOptions {
-  const { cache: _, revocationCheck: __, intermediates = [], ...options } = trust;
+  const { cache: _, revocationCheck: __, issuerFetch: ___, intermediates = [], ...options } = trust;
   return {
     ...options,
     intermediates: [...intermediates, ...bag.certificates],

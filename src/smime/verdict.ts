@@ -86,14 +86,19 @@ export function failedVerdict(layers: Layer[], error: { code: ErrorCode; message
   };
 }
 
-/** The verdict after signers have lost trust; it never gets better by that. */
-export function withLostTrust(verdict: Verdict): Verdict {
-  return { ...lessTrusted(verdict), pieces: verdict.pieces.map(lessTrusted) };
+/** The verdict after signers have lost trust, or found it. */
+export function rejudged(verdict: Verdict): Verdict {
+  return { ...withSignature(verdict), pieces: verdict.pieces.map(withSignature) };
 }
 
-function lessTrusted<T extends Pick<Verdict, 'integrity' | 'signature' | 'layers'>>(verdict: T): T {
+function withSignature<T extends Pick<Verdict, 'status' | 'integrity' | 'signature' | 'layers'>>(
+  verdict: T,
+): T {
   const signature = overallSignature(verdict.layers);
-  if (verdict.integrity !== 'signed' || signature === 'valid') return { ...verdict, signature };
+  // of what could not be decoded nothing is protected
+  if (verdict.status === 'failed') return { ...verdict, signature };
+  if (signature === 'valid') return { ...verdict, signature, integrity: 'signed' };
+  if (verdict.integrity !== 'signed') return { ...verdict, signature };
   const aead = verdict.layers.some(({ type }) => type === 'auth-enveloped-data');
   return { ...verdict, signature, integrity: aead ? 'aead' : 'none' };
 }

@@ -10,6 +10,7 @@ import {
   type Certificate,
   encodeOcspRequest,
   type FetchKind,
+  IssuerSearch,
   type PathOptions,
   parseOcspResponse,
   RevocationCache,
@@ -212,27 +213,6 @@ describe('fetching for revocation', () => {
     assert.deepEqual(asked.map(({ url }) => url).sort(), ['http://ocsp.test/', 'http://pki.test/root.crl']);
   });
 
-  it('gets issuers only when told', async () => {
-    const { asked, fetch } = fetcherOf({
-      ...lists,
-      'http://pki.test/listed.cer': () => listed.certificate.der,
-    });
-    const subject = listed.issue({
-      extensions: [access('caIssuers', 'http://pki.test/listed.cer'), listAt('http://pki.test/sub.crl')],
-    }).certificate;
-    const lonely = { ...base, intermediates: [] };
-    const without = await validateWithRevocation(subject, lonely, {
-      fetch,
-      cache: new RevocationCache(),
-      now,
-    });
-    assert.equal(without.reason, 'no-path');
-    assert.deepEqual(asked, []);
-    const cache = new RevocationCache();
-    const result = await validateWithRevocation(subject, lonely, { fetch, cache, now, fetchIssuers: true });
-    assert.equal(result.reason, null, result.message);
-  });
-
   it('never asks anything but http and https, nor for a path that is not trusted', async () => {
     const { asked, fetch } = fetcherOf({});
     const urls = ['ldap://pki.test/x', 'file:///etc/passwd', 'ftp://pki.test/x', 'gopher://x/', 'no address'];
@@ -254,11 +234,12 @@ describe('fetching for revocation', () => {
     const rubbish = [oids.cRLDistributionPoints, oids.authorityInfoAccess, oids.freshestCRL];
     const extensions = rubbish.map((oid) => ({ oid, value: Buffer.from([1, 2, 3]) }));
     const subject = sub.issue({ extensions }).certificate;
-    const options: RevocationOptions = { fetch, cache: new RevocationCache(), now, fetchIssuers: true };
+    const options: RevocationOptions = { fetch, cache: new RevocationCache(), now };
     const result = await validateWithRevocation(subject, base, options);
     assert.equal(result.reason, 'revocation-unknown');
-    const lost = await validateWithRevocation(subject, { ...base, intermediates: [] }, options);
-    assert.equal(lost.reason, 'no-path');
+    const search = new IssuerSearch(options);
+    const lost = await search.complete(subject, { ...base, intermediates: [] });
+    assert.deepEqual([lost.result.reason, lost.fetched, lost.failures], ['no-path', [], []]);
   });
 
   it('bounds the requests for one message', async () => {

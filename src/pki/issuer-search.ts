@@ -1,0 +1,99 @@
+import { toErrorInfo } from '../errors.ts';
+import type { Certificate } from './certificate.ts';
+import { readCertificates } from './certificate-file.ts';
+import { addresses, type FetchFailure, fetchThrough, orNone, type RevocationFetcher } from './fetching.ts';
+import { validatePath } from './path.ts';
+import type { PathOptions, PathResult } from './path-types.ts';
+import type { RevocationCache } from './revocation-cache.ts';
+
+export interface IssuerOptions {
+  fetch: RevocationFetcher;
+  /** One for a process. */
+  cache: RevocationCache;
+  /** The present: how old what is kept may be. */
+  now: Date;
+  /** Addresses that are asked for one message; default 8. */
+  maxRequests?: number;
+}
+
+/** Issuers above one another that are fetched for one path. */
+const mostRounds = 4;
+/** Certificates taken from one answer: an authority and those that cross-certify it, not a whole store. */
+const mostFromAnswer = 20;
+
+/**
+ * Gets issuers that a message does not bring along from the addresses that certificates name for them (caIssuers
+ * of authorityInfoAccess, RFC 5280 section 4.2.2.1). What is fetched proves nothing: it is one more certificate that a
+ * path may lead through, and each signature of the path is checked. One search for a message: its signers
+ * share the bound on requests.
+ */
+export class IssuerSearch {
+  readonly #options: IssuerOptions;
+  readonly #answers = new Map<string, Promise<Certificate[] | FetchFailure>>();
+  #left: number;
+
+  constructor(options: IssuerOptions) {
+    this.#options = options;
+    this.#left = options.maxRequests ?? 8;
+  }
+
+  /**
+   * `validatePath`, and again with what could be fetched while an issuer is missing.
+   * @returns the result, the certificates that it rests on beside those of `options`, and what could not be had
+   */
+  async complete(
+    leaf: Certificate,
+    options: PathOptions,
+  ): Promise<{ result: PathResult; fetched: Certificate[]; failures: FetchFailure[] }> {
+    const fetched: Certificate[] = [];
+    const failures: FetchFailure[] = [];
+    const asked = new Set<string>();
+    let result = validatePath(leaf, options);
+    for (let round = 0; round < mostRounds; round++) {
+      const urls = (result.missing ?? []).flatMap(issuerAddresses).filter((url) => !asked.has(url));
+      const before = fetched.length;
+      for (const answer of await Promise.all(urls.map((url) => this.#ask(url)))) {
+        if (!Array.isArray(answer)) failures.push(answer);
+        else fetched.push(...answer.filter((each) => !fetched.some((known) => known.equals(each))));
+      }
+      for (const url of urls) asked.add(url);
+      if (fetched.length === before) break;
+      // in front of those of the message, which may be more than are looked at
+      result = validatePath(leaf, {
+        ...options,
+        intermediates: [...fetched, ...(options.intermediates ?? [])],
+      });
+    }
+    return { result, fetched, failures };
+  }
+
+  #ask(url: string): Promise<Certificate[] | FetchFailure> {
+    const known = this.#answers.get(url);
+    if (known !== undefined) return known;
+    const answer = this.#left-- > 0 ? this.#fetch(url) : tooMany(url);
+    this.#answers.set(url, answer);
+    return answer;
+  }
+
+  async #fetch(url: string): Promise<Certificate[] | FetchFailure> {
+    try {
+      const { cache } = this.#options;
+      const request = { kind: 'issuer', url } as const;
+      // The cache asks again after a day, whatever the certificate's own validity.
+      const until = () => Number.POSITIVE_INFINITY;
+      const found = await fetchThrough(cache.issuers, request, this.#options, readCertificates, until);
+      return found.slice(0, mostFromAnswer);
+    } catch (error) {
+      return { url, message: toErrorInfo(error).message };
+    }
+  }
+}
+
+async function tooMany(url: string): Promise<FetchFailure> {
+  return { url, message: 'more addresses than may be asked for one message' };
+}
+
+/** Where a certificate says that its issuer's certificate is, over http or https. */
+export function issuerAddresses(certificate: Certificate): string[] {
+  return addresses(orNone(() => certificate.authorityInfoAccess.caIssuers));
+}
