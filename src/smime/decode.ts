@@ -1,12 +1,13 @@
 import { BufferSink, type Sink } from '../message/index.ts';
 import { type DecodeOptions, Decoder, type RunOptions } from './decoder.ts';
+import { type OpenPiece, PieceOutputs } from './piece-outputs.ts';
 import type { Verdict } from './verdict.ts';
 
 /** Where the content goes, if it is not to be collected in memory. */
 export interface ContentOutput {
   /** Takes the next octets; the buffer is its to keep. */
   write(chunk: Buffer): void | Promise<void>;
-  /** What came so far is void: a second run begins. Needed by `decodeReopenable`. */
+  /** What came so far, of pieces too, is void: a second run begins. Needed by `decodeReopenable`. */
   restart?(): void | Promise<void>;
 }
 
@@ -14,11 +15,18 @@ export interface DecodeResult {
   verdict: Verdict;
   /** The content; undefined when there is none, the status is `failed`, or `output` was given. */
   content: Buffer | undefined;
+  /** The content of the S/MIME parts below it, by their path in the verdict; empty when `output` was given. */
+  pieces: ReadonlyMap<string, Buffer>;
 }
 
 export interface DecodeCallOptions extends DecodeOptions {
   /** See `Decoder`: to be discarded unless the verdict's status is `ok`. */
   readonly output?: ContentOutput;
+  /**
+   * With `output`: opens where the content of an S/MIME part below the message goes. Never merged with anything, it
+   * is to be discarded unless the verdict has that piece with content. Not given: it is dropped.
+   */
+  readonly pieceOutput?: OpenPiece;
 }
 
 export type DecodeInput = Buffer | Iterable<Buffer> | AsyncIterable<Buffer>;
@@ -26,7 +34,7 @@ export type DecodeInput = Buffer | Iterable<Buffer> | AsyncIterable<Buffer>;
 /** Pieces of this size keep every stage's own buffers small. */
 const PIECE = 64 * 1024;
 
-function* pieces(octets: Buffer): Iterable<Buffer> {
+function* chunksOf(octets: Buffer): Iterable<Buffer> {
   if (octets.length <= PIECE) yield octets;
   else for (let at = 0; at < octets.length; at += PIECE) yield octets.subarray(at, at + PIECE);
 }
@@ -40,10 +48,10 @@ function* pieces(octets: Buffer): Iterable<Buffer> {
  * @returns the verdict, also for every fault of the message; it rejects only when reading or `output` fails
  */
 export async function decode(input: DecodeInput, options: DecodeCallOptions): Promise<DecodeResult> {
-  if (Buffer.isBuffer(input)) return decodeReopenable(() => pieces(input), options);
-  const { decoder, content } = await run(input, options, {});
+  if (Buffer.isBuffer(input)) return decodeReopenable(() => chunksOf(input), options);
+  const { decoder, ...found } = await run(input, options, {});
   await decoder.askOthers();
-  return { verdict: decoder.verdict, content };
+  return { verdict: decoder.verdict, ...found };
 }
 
 /**
@@ -54,25 +62,29 @@ export async function decodeReopenable(
   open: () => Iterable<Buffer> | AsyncIterable<Buffer>,
   options: DecodeCallOptions,
 ): Promise<DecodeResult> {
-  let { decoder, content } = await run(open(), options, { reopenable: true });
+  let { decoder, ...found } = await run(open(), options, { reopenable: true });
   for (let again = 0; decoder.retry !== undefined && again < 2; again++) {
     await options.output?.restart?.();
-    ({ decoder, content } = await run(open(), options, { reopenable: true, hints: decoder.retry }));
+    ({ decoder, ...found } = await run(open(), options, { reopenable: true, hints: decoder.retry }));
   }
   await decoder.askOthers();
-  return { verdict: decoder.verdict, content };
+  return { verdict: decoder.verdict, ...found };
 }
 
 async function run(
   input: Iterable<Buffer> | AsyncIterable<Buffer>,
   options: DecodeCallOptions,
   how: RunOptions,
-): Promise<{ decoder: Decoder; content: Buffer | undefined }> {
+): Promise<{ decoder: Decoder } & Omit<DecodeResult, 'verdict'>> {
+  const { output, pieceOutput } = options;
   const sink = new BufferSink();
-  const decoder = new Decoder(sink, options, how);
-  const { output } = options;
+  const pieces = new PieceOutputs(pieceOutput);
+  const keeps = output === undefined || pieceOutput !== undefined;
+  const decoder = new Decoder(sink, options, keeps ? { ...how, openPiece: pieces.open } : how);
   const drain = async () => {
-    if (output !== undefined) for (const chunk of sink.drain()) await output.write(chunk);
+    if (output === undefined) return;
+    for (const chunk of sink.drain()) await output.write(chunk);
+    await pieces.drain();
   };
   // a plain iterable must not pay for promises: most messages are one buffer
   if (Symbol.iterator in input && output === undefined) for (const chunk of input) decoder.write(chunk);
@@ -87,23 +99,29 @@ async function run(
   await drain();
   // `ok` without content: certificates only
   const collected = output === undefined && decoder.verdict.content !== null;
-  return { decoder, content: collected ? sink.toBuffer() : undefined };
+  return {
+    decoder,
+    content: collected ? sink.toBuffer() : undefined,
+    pieces: output === undefined ? pieces.kept(decoder.verdict) : new Map(),
+  };
 }
 
 /** Decodes what is in memory, at once: `decode` without promises, and so without asking anybody about revocation or issuers. */
 export function decodeSync(input: Buffer, options: DecodeOptions): DecodeResult {
   const once = (how: RunOptions) => {
     const sink = new BufferSink();
-    const decoder = new Decoder(sink, options, how);
-    push(pieces(input), decoder);
-    return { decoder, sink };
+    const below = new PieceOutputs();
+    const decoder = new Decoder(sink, options, { ...how, openPiece: below.open });
+    push(chunksOf(input), decoder);
+    return { decoder, sink, below };
   };
   let found = once({ reopenable: true });
   for (let again = 0; found.decoder.retry !== undefined && again < 2; again++) {
     found = once({ reopenable: true, hints: found.decoder.retry });
   }
   const { verdict } = found.decoder;
-  return { verdict, content: verdict.content !== null ? found.sink.toBuffer() : undefined };
+  const content = verdict.content !== null ? found.sink.toBuffer() : undefined;
+  return { verdict, content, pieces: found.below.kept(verdict) };
 }
 
 function push(chunks: Iterable<Buffer>, sink: Sink): void {

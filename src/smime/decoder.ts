@@ -9,6 +9,7 @@ import { fetchIssuers } from './issuer-fetch.ts';
 import { cmsBody } from './kinds.ts';
 import { type DecodeLimits, settleLimits } from './limits.ts';
 import { type Hints, noHints, Peeling } from './peeling.ts';
+import type { PieceStart } from './pieces.ts';
 import { checkRevocation } from './revocation-check.ts';
 import { FORM_OCTETS, formOf, Sniffer } from './sniffer.ts';
 import type { Trust } from './trust.ts';
@@ -40,12 +41,15 @@ export interface DecodeOptions extends SharedKeys {
 export interface RunOptions {
   readonly hints?: Hints;
   readonly reopenable?: boolean;
+  /** Gives the sink for the content of an S/MIME part below the message; not given: it is dropped. */
+  readonly openPiece?: (piece: PieceStart) => Sink;
 }
 
 /**
  * Decodes one message that is pushed in chunks of any size. The content goes to `output` as it becomes
  * known, before signatures and paddings are checked: **its owner must discard it unless the verdict's
- * status is `ok`** (write to a temporary place, then commit or abort). `output.end` is called only then.
+ * status is `ok`** (write to a temporary place, then commit or abort). `output.end` is called only then. The same
+ * holds for each piece: its content counts only when the verdict has the piece, with content.
  *
  * `write` and `end` throw nothing about the message: every fault of it ends in a failed verdict with a
  * stable code. An error of `output` itself comes through unchanged.
@@ -67,6 +71,7 @@ export class Decoder implements Sink {
       contentDigest: options.contentDigest ?? true,
       hints: run.hints ?? noHints,
       reopenable: run.reopenable ?? false,
+      openPiece: run.openPiece ?? (() => new NullSink()),
     });
     this.#stage = firstStage(this.#peeling, options.form ?? 'auto');
   }

@@ -48,7 +48,7 @@ export function entityBody(peeling: Peeling, headers: HeaderBlock): Sink {
 
 function plainEntity(peeling: Peeling, headers: HeaderBlock, info: EntityInfo): Sink {
   const content = protectedContent(peeling, headers, info.contentType.value);
-  if (peeling.isPiece || !mayHavePieces(info)) return content;
+  if (!mayHavePieces(info)) return content;
   return new TeeSink(content, pieceScanner(peeling, headers));
 }
 

@@ -25,6 +25,8 @@ export {
 export { Encoder } from './encoder.ts';
 export type { IssuerFetch } from './issuer-fetch.ts';
 export type { DecodeLimits } from './limits.ts';
+export type { OpenPiece, PieceOutput } from './piece-outputs.ts';
+export type { PieceStart } from './pieces.ts';
 export {
   type PresetName,
   type Protection,

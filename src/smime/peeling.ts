@@ -1,10 +1,10 @@
 import type { DecryptionKeys } from '../cms/index.ts';
 import { SealpostError } from '../errors.ts';
-import { type HeaderBlock, NullSink, type Sink } from '../message/index.ts';
+import type { HeaderBlock, Sink } from '../message/index.ts';
 import type { Identity } from '../pki/index.ts';
 import { ContentSink } from './content.ts';
 import type { SettledLimits } from './limits.ts';
-import type { PieceSink } from './pieces.ts';
+import type { PieceSink, PieceStart } from './pieces.ts';
 import type { ProtectedHeader } from './protected-headers.ts';
 import type { JudgedSigner } from './revocation-check.ts';
 import type { Trust } from './trust.ts';
@@ -33,12 +33,16 @@ export class Peeling {
   readonly reopenable: boolean;
   readonly layers: Layer[] = [];
   readonly content: ContentSink;
-  /** S/MIME parts below the content, as they are found. */
-  readonly pieces: PieceSink[] = [];
+  /** S/MIME parts below the content, as they are found; of the whole message, in one list. */
+  readonly pieces: PieceSink[];
+  /** Where the content of a piece goes. */
+  readonly openPiece: (piece: PieceStart) => Sink;
   /** Signers as they are judged, those of pieces included. */
   readonly judged: JudgedSigner[];
-  /** True for a piece: what lies below it is not looked at. */
-  readonly isPiece: boolean;
+  /** The piece that is peeled here; undefined for the message itself. */
+  readonly piece: PieceSink | undefined;
+  /** Layers around the piece, which count for the limit. */
+  readonly #layersAbove: number;
   /** Header of the mail as it came; none for a bare CMS object. */
   outer: HeaderBlock | undefined;
   /** Header of the innermost entity, where layers protect it. */
@@ -62,8 +66,8 @@ export class Peeling {
       hints: Hints;
       reopenable: boolean;
       contentDigest?: boolean;
-      isPiece?: boolean;
-      judged?: JudgedSigner[];
+      openPiece: (piece: PieceStart) => Sink;
+      within?: { outer: Peeling; piece: PieceSink };
     },
   ) {
     this.identities = options.identities;
@@ -74,15 +78,19 @@ export class Peeling {
     this.aeadInEnvelopedData = options.aeadInEnvelopedData;
     this.hints = options.hints;
     this.reopenable = options.reopenable;
-    this.isPiece = options.isPiece ?? false;
-    this.judged = options.judged ?? [];
+    this.openPiece = options.openPiece;
+    const { outer, piece } = options.within ?? {};
+    this.piece = piece;
+    this.pieces = outer?.pieces ?? [];
+    this.judged = outer?.judged ?? [];
+    this.#layersAbove = outer === undefined ? 0 : outer.#layersAbove + outer.layers.length;
     this.content = new ContentSink(output, options.contentDigest ?? true);
   }
 
   /** The state for an S/MIME part below the content: with the same keys and limits, and nothing else in common. */
-  static ofPiece(outer: Peeling): Peeling {
-    const { identities, sharedKeys, trust, at, limits, aeadInEnvelopedData } = outer;
-    return new Peeling(new NullSink(), {
+  static ofPiece(outer: Peeling, piece: PieceSink, output: Sink): Peeling {
+    const { identities, sharedKeys, trust, at, limits, aeadInEnvelopedData, openPiece } = outer;
+    return new Peeling(output, {
       identities,
       sharedKeys,
       trust,
@@ -91,14 +99,14 @@ export class Peeling {
       aeadInEnvelopedData,
       hints: noHints,
       reopenable: false,
-      isPiece: true,
-      judged: outer.judged,
+      openPiece,
+      within: { outer, piece },
     });
   }
 
   /** Notes a layer, from the outside in. Errors: `layer-limit`. */
   enter(layer: Layer): void {
-    if (this.layers.length >= this.limits.layers) {
+    if (this.#layersAbove + this.layers.length >= this.limits.layers) {
       throw new SealpostError('layer-limit', `more than ${this.limits.layers} nested S/MIME layers`);
     }
     this.layers.push(layer);

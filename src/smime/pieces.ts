@@ -10,12 +10,21 @@ import {
   transferDecoder,
 } from '../message/index.ts';
 import { cmsLayer } from './cms-layer.ts';
+import { OutputError } from './content.ts';
 import { beginsLikeHeader, entityBody, isKnownContentInfo } from './entity.ts';
 import { entityKind } from './kinds.ts';
 import { Peeling } from './peeling.ts';
 import { FORM_OCTETS, formOf, Sniffer } from './sniffer.ts';
 import { isTnef, TnefReader } from './tnef.ts';
 import { failedVerdict, okVerdict, type Piece } from './verdict.ts';
+
+/** What is known of an S/MIME part below the message before it is decoded. */
+export interface PieceStart {
+  /** As in the verdict; no two pieces have the same. */
+  readonly path: string;
+  /** Of the part, not of what it holds. */
+  readonly contentType: string;
+}
 
 /** True for content that may have S/MIME parts below it. */
 export function mayHavePieces(info: EntityInfo): boolean {
@@ -25,8 +34,8 @@ export function mayHavePieces(info: EntityInfo): boolean {
 
 /**
  * Looks for S/MIME parts below an entity that is none itself: mailing lists put a signed mail in a multipart, people
- * forward and attach them. Each is decoded by itself and gets a verdict of its own; what it protects says nothing
- * about the parts beside it (threats S2, S6). What can not be taken apart has no pieces: the content is the caller's.
+ * forward and attach them. Each is decoded by itself, into an output of its own, and gets a verdict of its own; what it
+ * protects says nothing about the parts beside it (threats S2, S6). Its content is searched in turn. What can not be taken apart has no pieces: the content is the caller's.
  */
 export function pieceScanner(peeling: Peeling, headers: HeaderBlock): Sink {
   const { message } = peeling.limits;
@@ -92,27 +101,39 @@ function pieceSink(peeling: Peeling, path: string, contentType: string, open: (o
   const most = peeling.limits.pieces;
   if (peeling.pieces.length > most) return new NullSink();
   const beyond = peeling.pieces.length === most;
-  const piece = new PieceSink(peeling, path, contentType, (own) => {
+  const below = peeling.piece === undefined ? path : `${peeling.piece.start.path}/${path}`;
+  const piece = new PieceSink(peeling, { path: below, contentType }, (own) => {
     if (beyond) throw new SealpostError('mime-limit', `more than ${most} S/MIME parts in a mail`);
     return open(own);
   });
-  peeling.pieces.push(piece);
   return piece;
+}
+
+function outputOf({ openPiece }: Peeling, start: PieceStart): Sink {
+  try {
+    return openPiece(start);
+  } catch (error) {
+    throw new OutputError(error);
+  }
 }
 
 /** Decodes one S/MIME part; a fault in it is its own. */
 export class PieceSink implements Sink {
+  readonly start: PieceStart;
   readonly #peeling: Peeling;
-  readonly #path: string;
-  readonly #contentType: string;
+  readonly #outer: PieceSink | undefined;
   #stage: Sink = new NullSink();
   #error: { code: SealpostError['code']; message: string } | undefined;
   #ended = false;
+  /** After `result`: what it holds counts for nothing. */
+  isVoid = false;
 
-  constructor(outer: Peeling, path: string, contentType: string, open: (own: Peeling) => Sink) {
-    this.#path = path;
-    this.#contentType = contentType;
-    this.#peeling = Peeling.ofPiece(outer);
+  constructor(outer: Peeling, start: PieceStart, open: (own: Peeling) => Sink) {
+    this.start = start;
+    this.#outer = outer.piece;
+    this.#peeling = Peeling.ofPiece(outer, this, outputOf(outer, start));
+    // before those that are found inside of it
+    outer.pieces.push(this);
     this.#guard(() => {
       this.#stage = open(this.#peeling);
     });
@@ -132,12 +153,22 @@ export class PieceSink implements Sink {
     try {
       step();
     } catch (error) {
+      if (error instanceof OutputError) throw error;
       this.#error = toErrorInfo(error);
     }
   }
 
-  /** After the whole message: what it was worth; undefined when it was no S/MIME after all. */
+  /**
+   * After the whole message, and after the piece around it: what it was worth; undefined when it was no S/MIME after
+   * all, or stood in octets that are void.
+   */
   result(): Piece | undefined {
+    const piece = this.#outer?.isVoid ? undefined : this.#judge();
+    this.isVoid = piece?.status !== 'ok';
+    return piece;
+  }
+
+  #judge(): Piece | undefined {
     const { layers, content, aead, header, hasContent, retry } = this.#peeling;
     if (retry?.foreignMultipart) return undefined;
     const error = this.#ended
@@ -156,8 +187,7 @@ export class PieceSink implements Sink {
           });
     const { status, encrypted, integrity, signature, content: found } = verdict;
     return {
-      path: this.#path,
-      contentType: this.#contentType,
+      ...this.start,
       status,
       error: verdict.error,
       encrypted,

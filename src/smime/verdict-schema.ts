@@ -231,7 +231,11 @@ const contentSchema = z
   .describe('what was decoded, exactly as it was protected; null on failure, or when there is none');
 
 export const pieceSchema = z.strictObject({
-  path: z.string().describe('its number, such as 1.2, as IMAP counts parts (RFC 9051)'),
+  path: z
+    .string()
+    .describe(
+      'its number, such as 1.2, as IMAP counts parts (RFC 9051); 1.2/3 is number 3 in the content of 1.2',
+    ),
   contentType: z.string().describe('as the part says'),
   ...outcome,
   layers: layersSchema,
@@ -248,7 +252,7 @@ export const verdictSchema = z
     pieces: z
       .array(pieceSchema)
       .describe(
-        'S/MIME parts below a multipart or in a forwarded mail, each decoded by itself; what they are worth says nothing about the message',
+        'S/MIME parts below a multipart or in a forwarded mail, each decoded by itself, those in the content of another one behind it; what they are worth says nothing about the message',
       ),
   })
   .describe('What a message was worth, as the decoder of Sealpost found it');

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { NullSink } from '../../src/message/index.ts';
-import { Decoder, decodeSync, type Verdict } from '../../src/smime/index.ts';
+import { Decoder, decode, decodeSync, type Verdict } from '../../src/smime/index.ts';
 import { verdictSchema } from '../../src/smime/verdict-schema.ts';
 import { cuts } from '../message/pushing.ts';
 import { alice, bob, encrypt, noOpenssl, options, sign } from './openssl.ts';
@@ -125,6 +125,152 @@ describe('S/MIME parts below a multipart', { skip: noOpenssl }, () => {
     assert.equal(verdict.signature, 'valid');
     assert.equal(verdict.encrypted, false);
     assert.deepEqual(brief(verdict), [['1', 'application/pkcs7-mime', 'ok', true, 'none']]);
+  });
+});
+
+const partOf = (octets: Buffer) => octets.toString('latin1').replace(/^From[\s\S]*?(?=Content-Type)/, '');
+const layered = (inside: string) => part(encrypt(Buffer.from(inside, 'latin1'), []));
+
+describe('the content of pieces', { skip: noOpenssl }, () => {
+  const nested = layered(partOf(listMail(signed, layered(partOf(listMail(encrypted))))));
+  const broken = signed.replace('the piece', 'another piece');
+  const foreign = part(encrypt(entity, [], [bob]));
+  const mail = listMail(nested, broken, foreign);
+  const expected = [
+    ['1', null, 'none'],
+    ['1/1', entity, 'valid'],
+    ['1/2', null, 'none'],
+    ['1/2/1', entity, 'none'],
+    ['2', Buffer.from(entity.toString().replace('the piece', 'another piece')), 'invalid'],
+    ['3', undefined, 'none'],
+  ] as const;
+
+  it('is given for each by itself, those inside of others too', () => {
+    const { verdict, content, pieces } = decodeSync(mail, options);
+    verdictSchema.parse(verdict);
+    assert.deepEqual(content, mail);
+    assert.deepEqual(
+      verdict.pieces.map(({ path, signature }) => [path, signature]),
+      expected.map(([path, , signature]) => [path, signature]),
+    );
+    for (const [path, octets] of expected) {
+      const found = pieces.get(path);
+      if (octets !== null) assert.deepEqual(found, octets, path);
+      const sha256 = found && createHash('sha256').update(found).digest('hex');
+      assert.equal(verdict.pieces.find((each) => each.path === path)?.content?.sha256, sha256, path);
+    }
+  });
+
+  it('goes to outputs of their own when it is streamed, a second run included', async () => {
+    const once = decodeSync(mail, options);
+    // an unmarked multipart/signed that is none of ours makes a second run
+    const foreignMail = Buffer.from(
+      mail.toString('latin1').replace('multipart/mixed; boundary=list', 'multipart/signed; boundary=list'),
+      'latin1',
+    );
+    for (const [octets, runs] of [
+      [mail, 1],
+      [foreignMail, 2],
+    ] as const) {
+      let ran = 1;
+      let outputs = new Map<string, Buffer[]>();
+      const { verdict, pieces } = await decode(octets, {
+        ...options,
+        output: {
+          write: () => {},
+          restart: () => {
+            ran++;
+            outputs = new Map();
+          },
+        },
+        pieceOutput: ({ path }) => {
+          const chunks: Buffer[] = [];
+          assert.ok(!outputs.has(path));
+          outputs.set(path, chunks);
+          return { write: async (chunk) => void chunks.push(chunk) };
+        },
+      });
+      assert.equal(ran, runs);
+      assert.equal(pieces.size, 0);
+      assert.equal(verdict.pieces.length, expected.length);
+      for (const { path, content } of verdict.pieces) {
+        if (content === null) continue;
+        assert.deepEqual(Buffer.concat(outputs.get(path) ?? []), once.pieces.get(path), path);
+      }
+    }
+  });
+
+  it('is void when the piece around it is', () => {
+    const at = mail.indexOf('MII');
+    const cut = Buffer.from(mail);
+    // the last block of the outer piece: its padding does not hold
+    const end = mail.indexOf('\r\n\r\n', at);
+    mail.copy(cut, end - 60, end - 180, end - 130);
+    const { verdict, pieces } = decodeSync(cut, options);
+    assert.deepEqual(
+      verdict.pieces.map(({ path, status }) => [path, status]),
+      [
+        ['1', 'failed'],
+        ['2', 'ok'],
+        ['3', 'failed'],
+      ],
+    );
+    assert.deepEqual([...pieces.keys()], ['2']);
+  });
+
+  it('is looked for up to the limits of layers and pieces of the whole message', () => {
+    const { verdict } = decodeSync(mail, { ...options, limits: { layers: 2 } });
+    assert.deepEqual(
+      verdict.pieces.map(({ path, error }) => [path, error?.code ?? null]),
+      [
+        ['1', null],
+        ['1/1', null],
+        ['1/2', null],
+        ['1/2/1', 'layer-limit'],
+        ['2', null],
+        ['3', 'decrypt-no-key'],
+      ],
+    );
+    const few = decodeSync(mail, { ...options, limits: { pieces: 2 } });
+    assert.deepEqual(
+      few.verdict.pieces.map(({ path, error }) => [path, error?.code ?? null]),
+      [
+        ['1', null],
+        ['1/1', null],
+        ['1/2', 'mime-limit'],
+      ],
+    );
+  });
+
+  it("needs no more memory than what passes through, and an error of its output is the caller's", async () => {
+    await assert.rejects(
+      decode(mail, {
+        ...options,
+        output: { write: () => {} },
+        pieceOutput: () => {
+          throw new Error('the disk is full');
+        },
+      }),
+      /the disk is full/,
+    );
+    let held = 0;
+    const sink = {
+      write: (chunk: Buffer) => {
+        held += chunk.length;
+      },
+      end: () => {},
+    };
+    const decoder = new Decoder(new NullSink(), options, { openPiece: () => sink });
+    const large = part(encrypt(Buffer.alloc(3 << 20, 'large\r\n'), []));
+    const octets = listMail(large);
+    let before = 0;
+    for (let at = 0; at < octets.length; at += 65_536) {
+      decoder.write(octets.subarray(at, at + 65_536));
+      if (at > 0 && at < 3 << 20) assert.ok(held > before, 'it comes as the message is read');
+      before = held;
+    }
+    decoder.end();
+    assert.equal(held, 3 << 20);
   });
 });
 
