@@ -1,5 +1,5 @@
 /**
- * The fault harness: `npm run faults -- [--only R4,R7-disk-full] [--kills 100] [--short] [--jobs 2] [--list]`.
+ * The fault harness: `npm run faults -- [--only R4,R7-disk-full] [--kills 100] [--short] [--jobs 2] [--messages 20000] [--logs folder] [--list]`.
  * Ends with 1 when something was lost or is not as it should be. See docs/reliability.md.
  */
 import { parseArgs } from 'node:util';
@@ -12,6 +12,8 @@ const { values } = parseArgs({
     kills: { type: 'string', default: '20' },
     short: { type: 'boolean', default: false },
     jobs: { type: 'string', default: '1' },
+    messages: { type: 'string' },
+    logs: { type: 'string' },
     list: { type: 'boolean', default: false },
   },
 });
@@ -38,7 +40,9 @@ const results = await runCases({
   cases: chosen,
   kills: Number(values.kills),
   short: values.short,
+  ...(values.messages === undefined ? {} : { messages: Number(values.messages) }),
   jobs: Number(values.jobs),
+  ...(values.logs === undefined ? {} : { logs: values.logs }),
   onResult: show,
 });
 console.log(table(results));

@@ -1,5 +1,7 @@
 /** Runs cases and prints the table. */
+import { appendFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
+import { join } from 'node:path';
 import { makeWorld } from '../support/world.ts';
 import type { FaultCase, Findings, Run } from './support/case.ts';
 import { Rig } from './support/rig.ts';
@@ -9,8 +11,12 @@ export interface RunOptions {
   /** Kills of the whole run, shared out among the cases. */
   kills: number;
   short: boolean;
+  /** Messages of a flood. */
+  messages?: number;
   /** Cases side by side. */
   jobs?: number;
+  /** Folder for what the daemons of each case wrote. */
+  logs?: string;
   onResult?: (result: CaseResult) => void;
 }
 
@@ -26,6 +32,8 @@ export async function runCases({
   cases,
   kills,
   short,
+  messages,
+  logs,
   jobs = 1,
   onResult,
 }: RunOptions): Promise<CaseResult[]> {
@@ -38,8 +46,9 @@ export async function runCases({
   const work = async () => {
     for (let next = left.shift(); next; next = left.shift()) {
       const share = next.share ?? 0;
-      const run = { world, short, kills: share === 0 ? 0 : Math.max(1, Math.ceil((kills * share) / shares)) };
-      const result = await runCase(next, run);
+      const own = share === 0 ? 0 : Math.max(1, Math.ceil((kills * share) / shares));
+      const run = { world, short, kills: own, ...(messages === undefined ? {} : { messages }) };
+      const result = await runCase(next, run, logs);
       results.push(result);
       onResult?.(result);
     }
@@ -52,7 +61,11 @@ export async function runCases({
   return results.sort((a, b) => cases.indexOf(a.case) - cases.indexOf(b.case));
 }
 
-async function runCase(fault: FaultCase, about: Pick<Run, 'world' | 'short' | 'kills'>): Promise<CaseResult> {
+async function runCase(
+  fault: FaultCase,
+  about: Pick<Run, 'world' | 'short' | 'kills' | 'messages'>,
+  logs?: string,
+): Promise<CaseResult> {
   const skipped = fault.skip?.();
   if (skipped !== undefined) return { case: fault, seconds: 0, skipped, failures: [] };
   const startedAt = performance.now();
@@ -66,7 +79,10 @@ async function runCase(fault: FaultCase, about: Pick<Run, 'world' | 'short' | 'k
       closed ??= close();
       return closed;
     };
-    after(() => started.close());
+    after(async () => {
+      await started.close();
+      if (logs !== undefined) appendFileSync(join(logs, `${fault.id}.log`), started.daemon.log());
+    });
     return started;
   };
   const result: CaseResult = { case: fault, seconds: 0, failures: [] };

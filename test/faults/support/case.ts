@@ -21,6 +21,8 @@ export interface Run {
   /** Kills that a case of kills does. */
   kills: number;
   short: boolean;
+  /** Messages of a flood, where the run says so. */
+  messages?: number;
   /** A daemon with its surroundings; closed when the case is over. */
   rig(options?: RigOptions): Promise<Rig>;
   /** To be called when the case is over, last one first. */
