@@ -34,3 +34,45 @@ export function createLog(level: LogLevel, role: string, stream?: DestinationStr
   const options = { level, base: { role, pid: process.pid }, serializers: { err: describeError } };
   return stream ? pino(options, stream) : pino(options, pino.destination({ dest: 2, sync: true }));
 }
+
+interface Repeated {
+  /** How often since the last line. */
+  more: number;
+  fields: Record<string, unknown>;
+}
+
+const repeatedEvery = 30_000;
+const repeated = new WeakMap<Log, Map<string, Repeated>>();
+
+/**
+ * For what happens with each message while something is away or full: a line at once, then one each 30 seconds that
+ * says how often more (`more`), with the fields of the last time, until it stops. `key` tells apart what is counted.
+ */
+export function logRarely(
+  log: Log,
+  level: 'warn' | 'error',
+  key: string,
+  fields: Record<string, unknown>,
+  message: string,
+): void {
+  const keys = repeated.get(log) ?? new Map<string, Repeated>();
+  repeated.set(log, keys);
+  const known = keys.get(key);
+  if (known !== undefined) {
+    known.more += 1;
+    known.fields = fields;
+    return;
+  }
+  const entry: Repeated = { more: 0, fields };
+  keys.set(key, entry);
+  log[level](fields, message);
+  const timer = setInterval(() => {
+    if (entry.more === 0) {
+      clearInterval(timer);
+      keys.delete(key);
+      return;
+    }
+    log[level]({ ...entry.fields, more: entry.more }, message);
+    entry.more = 0;
+  }, repeatedEvery).unref();
+}

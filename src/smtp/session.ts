@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { SMTPServerAddress, SMTPServerSession } from 'smtp-server';
-import { SealpostError } from '../errors.ts';
-import type { Log } from '../log.ts';
+import { SealpostError, toErrorInfo } from '../errors.ts';
+import { type Log, logRarely } from '../log.ts';
 import { parseMailbox } from '../message/mailbox.ts';
 import type { Intake, IntakeEntry, Origin, SpoolWriter } from '../queue/types.ts';
 import type { Connection } from './connection.ts';
@@ -126,7 +126,9 @@ export class Session {
       log.info({ ids, duplicates, octets: transaction.octets, origin: entries[0]?.origin.detail }, what);
       return `2.0.0 Ok: queued as ${ids.join(' ')}`;
     } catch (error) {
-      log.error({ err: error, octets: transaction.octets }, 'a message could not be stored');
+      const facts = { err: error, octets: transaction.octets };
+      // While Redis is away or full this is so for every message.
+      logRarely(log, 'error', `store ${toErrorInfo(error).code}`, facts, 'a message could not be stored');
       // it may have succeeded all the same, or may still: the client sends again, and the intake knows the content
       return replyFor(error);
     }

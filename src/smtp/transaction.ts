@@ -1,4 +1,5 @@
-import type { Log } from '../log.ts';
+import { toErrorInfo } from '../errors.ts';
+import { type Log, logRarely } from '../log.ts';
 import { MessageIdFinder } from '../message/message-id.ts';
 import type { SpoolWriter } from '../queue/types.ts';
 import { LineEnds } from './line-ends.ts';
@@ -100,7 +101,8 @@ export class Transaction {
   }
 
   #broken(error: unknown): undefined {
-    this.#log.error({ err: error }, 'a message could not be spooled');
+    const { code } = toErrorInfo(error);
+    logRarely(this.#log, 'error', `spool ${code}`, { err: error }, 'a message could not be spooled');
     return this.fail(replyFor(error));
   }
 }

@@ -16,10 +16,20 @@ import type { Rig } from '../support/rig.ts';
 const refusalsOf = (load: Load) =>
   `refusals: ${[...load.refusals].map(([code, times]) => `${code || 'cut'} ${times}`).join(', ') || 'none'}`;
 
-/** Lines of the log for each second: a tight loop shows here. */
-function linesSince(rig: Rig, offset: number, seconds: number): number {
-  return Math.round(rig.daemon.log().slice(offset).split('\n').length / seconds);
+/** Warnings and errors in the log: a tight loop shows here, and a line for each message. */
+function complaintsSince(rig: Rig, offset: number): number {
+  return [
+    ...rig.daemon
+      .log()
+      .slice(offset)
+      .matchAll(/^\{"level":[4-6]0,/gm),
+  ].length;
 }
+
+/** What three processes may say about one trouble of Redis that lasts some seconds. */
+const mostComplaints = 25;
+const tooMany = (complaints: number) =>
+  complaints > mostComplaints ? [`${complaints} warnings and errors in the log about one trouble`] : [];
 
 /** Why a small file system can not be mounted here, or undefined. */
 function noMount(): string | undefined {
@@ -106,7 +116,7 @@ export const redisCases: FaultCase[] = [
       const load = rig.load({ clients: 4, pace: 5, size: 10_000 });
       const full = await untilRefused(load, 60_000);
       await sleep(3000);
-      const rate = linesSince(rig, offset, 3);
+      const complaints = complaintsSince(rig, offset);
       const died = !rig.redis?.alive();
       truncateSync(ballast, 0);
       hook.script = () => ({ status: 200 });
@@ -117,10 +127,10 @@ export const redisCases: FaultCase[] = [
       await load.finish();
       return rig.findings([load], {
         sink: () => webhookSink(hook.received),
-        failures: full ? [] : ['the disk did not become full'],
+        failures: [...(full ? [] : ['the disk did not become full']), ...tooMany(complaints)],
         notes: [
           refusalsOf(load),
-          `Redis ${died ? 'ended' : 'went on'}; log lines per second while full: ${rate}`,
+          `Redis ${died ? 'ended' : 'went on'}; warnings and errors in the log: ${complaints}`,
         ],
       });
     },
@@ -141,7 +151,7 @@ export const redisCases: FaultCase[] = [
       const load = rig.load({ clients: 4, pace: 2, size: 30_000 });
       const full = await untilRefused(load, 60_000);
       await sleep(3000);
-      const rate = linesSince(rig, offset, 5);
+      const complaints = complaintsSince(rig, offset);
       hook.script = () => ({ status: 200 });
       const recovered = await rig.daemon
         .waitFor('room again', async () => (await rig.queue.queues.depth()).handoff.delayed < 5)
@@ -152,8 +162,9 @@ export const redisCases: FaultCase[] = [
         failures: [
           ...(full ? [] : ['it did not become full']),
           ...(recovered ? [] : ['it does not drain by itself']),
+          ...tooMany(complaints),
         ],
-        notes: [refusalsOf(load), `log lines per second while full: ${rate}`],
+        notes: [refusalsOf(load), `warnings and errors in the log: ${complaints}`],
       });
     },
   },
@@ -169,6 +180,7 @@ export const redisCases: FaultCase[] = [
         const rig = await run.rig();
         const load = rig.load({ clients: 4, pace: 10 });
         await sleep(1000);
+        const offset = rig.daemon.log().length;
         const rounds = run.short ? 1 : 3;
         for (let round = 0; round < rounds; round++) {
           if (how === 'half-open') rig.proxy?.halfOpen();
@@ -182,12 +194,17 @@ export const redisCases: FaultCase[] = [
           await sleep(2000);
         }
         await load.finish();
+        const complaints = complaintsSince(rig, offset) / rounds;
         const answer = (load.longestAnswer / 1000).toFixed(1);
         return rig.findings([load], {
-          failures: load.longestAnswer > 31_000 ? ['a client had no answer within 31 s'] : [],
+          failures: [
+            ...(load.longestAnswer > 31_000 ? ['a client had no answer within 31 s'] : []),
+            ...tooMany(complaints),
+          ],
           notes: [
             refusalsOf(load),
             `longest wait of a client for an answer: ${answer} s (commandTimeout 3 s)`,
+            `warnings and errors in the log for each trouble: ${Math.round(complaints)}`,
           ],
         });
       },
