@@ -5,10 +5,10 @@ import type { Log } from '../log.ts';
 import { env, isFromRole, type ReadyFacts, type RoleName } from './protocol.ts';
 import { Watchdog } from './watchdog.ts';
 
-const firstDelayMs = 500;
+const firstDelayMs = 250;
 const maxDelayMs = 30_000;
-/** A process that lived this long starts its backoff anew. */
-const steadyMs = 60_000;
+/** A process that lived this long, or has done some work, starts its backoff anew. */
+const steadyMs = 10_000;
 
 /** These roles decode old mail: DES and RC2 come from OpenSSL's legacy provider. */
 const needsLegacyProvider: readonly RoleName[] = ['decrypt', 'outbound'];
@@ -56,7 +56,8 @@ export class Child {
 
   start(): void {
     const { role, index, configFile, configText, redisUrl, takeOver, log } = this.#options;
-    const startedAt = Date.now();
+    const startedAt = performance.now();
+    let worked = false;
     // Run from source the roles are .ts files, in the published package .js files beside the compiled source.
     const file = join(import.meta.dirname, '..', '..', 'workers', `${role}${extname(import.meta.filename)}`);
     const legacy = needsLegacyProvider.includes(role) ? ['--openssl-legacy-provider'] : [];
@@ -80,6 +81,7 @@ export class Child {
     child.on('message', (message) => {
       if (!isFromRole(message)) return;
       watchdog.heard();
+      if (message.type === 'worked') worked = true;
       if (message.type !== 'ready') return;
       this.#wasReady = true;
       watchdog.start();
@@ -98,12 +100,12 @@ export class Child {
         this.#options.onFatal(role);
         return;
       }
-      this.#startAgain(Date.now() - startedAt, code, signal);
+      this.#startAgain(worked || performance.now() - startedAt > steadyMs, code, signal);
     });
   }
 
-  #startAgain(livedMs: number, code: number | null, signal: NodeJS.Signals | null): void {
-    if (livedMs > steadyMs) this.#delayMs = firstDelayMs;
+  #startAgain(healthy: boolean, code: number | null, signal: NodeJS.Signals | null): void {
+    if (healthy) this.#delayMs = firstDelayMs;
     const delayMs = this.#delayMs;
     this.#delayMs = Math.min(delayMs * 2, maxDelayMs);
     this.#options.log.error(

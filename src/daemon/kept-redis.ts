@@ -11,7 +11,7 @@ const lookMs = 250;
 const firstDelayMs = 250;
 const maxDelayMs = 15_000;
 /** A server that ran this long starts its backoff anew. */
-const steadyMs = 60_000;
+const steadyMs = 10_000;
 
 export interface KeptRedisOptions {
   dataDir: string;

@@ -6,8 +6,8 @@ export type RoleName = (typeof roleNames)[number];
 /** Facts that a role states when it is ready, such as the addresses that it listens on. */
 export type ReadyFacts = Record<string, string | number | string[]>;
 
-/** `alive` comes every `aliveEveryMs` while the role's event loop turns. */
-export type FromRole = { type: 'ready'; facts: ReadyFacts } | { type: 'alive' };
+/** `alive` comes every `aliveEveryMs` while the role's event loop turns, `worked` once, when it has done some work. */
+export type FromRole = { type: 'ready'; facts: ReadyFacts } | { type: 'alive' } | { type: 'worked' };
 export type ToRole = {
   type: 'drain';
   timeoutMs: number;
@@ -33,7 +33,7 @@ export const env = {
 
 export function isFromRole(message: unknown): message is FromRole {
   if (typeof message !== 'object' || message === null || !('type' in message)) return false;
-  return message.type === 'ready' || message.type === 'alive';
+  return message.type === 'ready' || message.type === 'alive' || message.type === 'worked';
 }
 
 export function isToRole(message: unknown): message is ToRole {

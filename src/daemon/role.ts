@@ -10,7 +10,7 @@ import { SealpostError } from '../errors.ts';
 import { createLog, type Log } from '../log.ts';
 import { openQueue, type QueueRoom } from '../queue/index.ts';
 import { startHeartbeat } from './heartbeat.ts';
-import { EXIT_CONFIG, env, isToRole, type ReadyFacts, type RoleName } from './protocol.ts';
+import { EXIT_CONFIG, env, type FromRole, isToRole, type ReadyFacts, type RoleName } from './protocol.ts';
 
 export interface RoleContext {
   config: Config;
@@ -47,7 +47,7 @@ export async function runRole(
   try {
     const config = configOf(file);
     log = createLog(config.log.level, name);
-    const queue = await openQueue(config, { role: name, log, sweep: true });
+    const queue = await openQueue(config, { role: name, log, sweep: true, onWork: tellOnce() });
     context = { config, log, queue, takeOver: process.env[env.takeOver] === '1' };
     parts = await build(context);
   } catch (error) {
@@ -62,6 +62,17 @@ export async function runRole(
   heartbeat.stop();
   await context.queue.close();
   if (process.connected) process.disconnect();
+}
+
+/** Tells the supervisor of the first piece of work: what dies after it did not die for nothing. */
+function tellOnce(): () => void {
+  let told = false;
+  return () => {
+    if (told) return;
+    told = true;
+    const worked: FromRole = { type: 'worked' };
+    if (process.connected) process.send?.(worked);
+  };
 }
 
 /** The configuration as this process sees it: the supervisor's private Redis stands in for a missing URL. */

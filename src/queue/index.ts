@@ -54,6 +54,8 @@ export interface OpenOptions {
   checkDurability?: boolean;
   /** Sweep every now and then in this process. Default false. */
   sweep?: boolean;
+  /** Called when a job has had an outcome, and when messages were accepted. */
+  onWork?: () => void;
 }
 
 const sweepEvery = 15 * 60_000;
@@ -64,7 +66,7 @@ const sweepEvery = 15 * 60_000;
  * `config-invalid`, `file-access`, `file-mode`.
  */
 export async function openQueue(config: Config, options: OpenOptions): Promise<QueueRoom> {
-  const { log } = options;
+  const { log, onWork } = options;
   const key = await loadSpoolKey(config.spool, config.dataDir);
   const url = config.redis.url ?? (await privateServerUrl(config.dataDir));
   const target = redisTarget(config.redis, url);
@@ -93,10 +95,20 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
   const pressure = new Pressure({ redis, keys, log, folder: watched, redisMemory, diskFree });
   await pressure.start();
   const { duplicates } = retention;
-  const intake = new RedisIntake({ redis, keys, spool, duplicates, repeating, identity, limits, pressure });
+  const intake = new RedisIntake({
+    redis,
+    keys,
+    spool,
+    duplicates,
+    repeating,
+    identity,
+    limits,
+    pressure,
+    onWork,
+  });
   const audit = new RedisAudit(redis, keys);
   const flow = new RedisFlow({ redis, keys, spool, keepOriginal: retention.original });
-  const queues = new BullQueues({ redis, target, keys, flow, ledger, log, retry });
+  const queues = new BullQueues({ redis, target, keys, flow, ledger, log, retry, onWork });
   const sweepNow = () =>
     sweep({
       redis,

@@ -55,6 +55,8 @@ export interface IntakeParts {
   identity: ReadonlyMap<string, 'content' | 'message-id' | 'uid'>;
   limits: QueueLimits;
   pressure: Pressure;
+  /** Called when messages were accepted. */
+  onWork?: (() => void) | undefined;
 }
 
 /** Id from what identifies a message: a letter (BullMQ takes no number) and 124 bits of SHA-256 in hex. */
@@ -215,6 +217,7 @@ export class RedisIntake implements Intake {
       throw queueFull(`the queue ${full} is full (limits.queue.${full}.${what})`);
     }
     const results = items.map(({ id }, position) => ({ id, duplicate: flags[position] === 1 }));
+    this.#parts.onWork?.();
     for (const { duplicate } of results) accepted.inc({ queue, duplicate: duplicate ? 'yes' : 'no' });
 
     if (file?.kind === 'file' && results.every(({ duplicate }) => duplicate)) await spool.remove(file);

@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../faults/support/ports.ts';
 import {
   bootDaemon,
   isAlive,
@@ -89,6 +90,34 @@ describe('supervision', { skip: skipWithout('openssl'), timeout: 600_000 }, () =
     assert.equal(folders.length, ids.length, 'each once');
     assert.match(daemon.log(), /"role":"supervisor".*"signal":"SIGKILL".*starting it again/);
     assert.deepEqual(await stop(daemon), { code: 0, signal: null });
+  });
+
+  it('waits longer only for a role that dies again and again without any work done', async () => {
+    const port = await freePort();
+    const smtp = { listen: [{ port }], hostname: 'own.example', greetingDelay: '0ms' };
+    const daemon = await start(world, { config: { smtp } });
+    const waits = () =>
+      [...daemon.log().matchAll(/"code":null,"signal":"SIGKILL","delayMs":(\d+)/g)].map(([, ms]) =>
+        Number(ms),
+      );
+    const ready = () => daemon.log().split('"imap":0,"msg":"ready"').length - 1;
+    const die = async () => {
+      const before = ready();
+      kill(daemon.pidOf('receive'));
+      await daemon.waitFor('receive is ready again', () => ready() > before);
+    };
+    for (let count = 0; count < 3; count++) {
+      await daemon.accept(world.mail(textEntity(`work ${count}`)));
+      await die();
+    }
+    assert.deepEqual(waits(), [250, 250, 250]);
+    await die();
+    await die();
+    assert.deepEqual(waits(), [250, 250, 250, 500, 1000]);
+    await daemon.accept(world.mail(textEntity('work again')));
+    await die();
+    assert.equal(waits().at(-1), 250);
+    await stop(daemon);
   });
 
   it('drains at SIGTERM: what is in flight is finished, then it ends with 0 and nothing is left', async () => {
