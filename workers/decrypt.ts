@@ -33,7 +33,7 @@ await runRole('decrypt', async ({ config, queue }) => {
       if (!mailbox) return { suspend: 'mailbox-unknown' };
       return work(job, mailbox, { queue, partners, large, options: optionsOf(mailbox) });
     },
-    { concurrency: config.workers.concurrency },
+    { concurrency: config.workers.concurrency, suspectsAlone: true },
   );
   return { facts: { identities: keys.identities.length }, drain: (timeoutMs) => worker.close(timeoutMs) };
 });

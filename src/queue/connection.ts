@@ -72,8 +72,8 @@ export function connect(target: RedisTarget, kind: ConnectionKind, log: Log, nam
     ...redisOptions(target),
     connectionName: `sealpost-${name}`,
     connectTimeout: Math.min(target.commandTimeout, 10_000),
-    // A half-open socket says nothing: without this a worker would wait on it for ever.
-    socketTimeout: producer ? target.commandTimeout + 1000 : 30_000,
+    // A half-open socket says nothing: without this a worker would wait on it for ever. BullMQ blocks for ten seconds at most.
+    socketTimeout: producer ? target.commandTimeout + 1000 : 15_000,
     keepAlive: 10_000,
     retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 2000),
     enableAutoPipelining: true,

@@ -138,8 +138,8 @@ export class RedisFlow implements Flow {
       reason,
       work,
       queue,
-      // Attempts are counted from the beginning when it is resumed.
-      JSON.stringify({ ...job, untried: undefined }),
+      // Attempts and crashes are counted from the beginning when it is resumed.
+      JSON.stringify({ ...job, untried: undefined, alone: undefined, forgiven: undefined }),
     ]);
   }
 

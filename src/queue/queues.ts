@@ -2,14 +2,17 @@
 import { type Job, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { SealpostError, toErrorInfo } from '../errors.ts';
-import type { Log } from '../log.ts';
+import { type Log, logRarely } from '../log.ts';
 import { counter, histogram } from '../metrics.ts';
 import { connect, disconnect, guarded, type RedisTarget, redisError } from './connection.ts';
+import { bringLateForward } from './delayed.ts';
 import type { Keys } from './keys.ts';
 import { type RetrySchedule, retryDelay } from './retry.ts';
+import { SuspectLane } from './suspects.ts';
 import type {
   Flow,
   JobHandler,
+  JobMarks,
   JobOutcome,
   Jobs,
   Ledger,
@@ -31,8 +34,24 @@ const jobSeconds = histogram(
 );
 
 export const queueNames: readonly QueueName[] = ['inbound', 'handoff', 'outbound'];
-/** Starts that may end without an outcome (a killed process): then the message is suspended as poison. */
+/** Starts that may end without an outcome (a killed process), all but the first alone: then the message is poison. */
 const maxCrashes = 5;
+/** BullMQ's count is of neighbours too, and would leave a job in its failed set: ours comes long before. */
+const maxStalled = 1000;
+/**
+ * Milliseconds. Renewed four times in each, by a timer: only what keeps the event loop for seconds loses it. What a
+ * killed process had in hand goes on after this and a look for stalled jobs, each a quarter of it, at the latest.
+ */
+const defaultLockDuration = 10_000;
+/** What waits for the network does not kill its process: another suspect may begin beside it after two seconds. */
+const besidePatience = { fresh: 0, suspect: 2000 };
+/** Codes of errors that say something about Redis, and nothing about a job. */
+const ofRedis: readonly string[] = ['redis-unreachable', 'redis-full'];
+const lookForLateEvery = 10_000;
+/** Longest wait of a job whose destination was not even asked (the breaker of the hand-off). */
+const longestUntried = 300_000;
+/** Clocks of several machines are never quite the same. */
+const clockMargin = 60_000;
 const eventsKept = 10;
 
 export interface QueuesParts {
@@ -43,6 +62,8 @@ export interface QueuesParts {
   ledger: Ledger;
   log: Log;
   retry: RetrySchedule & { attempts: number };
+  /** Called when a job has had an outcome. */
+  onWork?: (() => void) | undefined;
 }
 
 /** Tells BullMQ to run the job again; it keeps the message in Redis, which is a reason code only. */
@@ -70,17 +91,19 @@ export class BullQueues implements Queues {
 
   createWorker<N extends QueueName>(name: N, handler: JobHandler<N>, options: WorkerOptions): QueueWorker {
     const { target, keys, log } = this.#parts;
-    const lockDuration = options.lockDuration ?? 30_000;
+    const lockDuration = options.lockDuration ?? defaultLockDuration;
+    const alone = options.suspectsAlone ?? false;
+    const lane = alone ? new SuspectLane(true) : new SuspectLane(false, besidePatience);
     const connection = connect(target, 'worker', log, name);
     const ended = new AbortController();
-    const worker = new Worker<Jobs[N]>(name, (job) => this.#work(name, handler, job, ended.signal), {
+    const worker = new Worker<Jobs[N]>(name, (job) => this.#work(name, handler, job, lane, ended.signal), {
       connection,
       prefix: keys.prefix,
       concurrency: options.concurrency,
       lockDuration,
-      stalledInterval: Math.max(100, Math.round(lockDuration / 2)),
-      // Our own count of crashes comes first; BullMQ's would leave the job in its failed set.
-      maxStalledCount: 10 * maxCrashes,
+      lockRenewTime: Math.round(lockDuration / 4),
+      stalledInterval: Math.max(100, Math.round(lockDuration / 4)),
+      maxStalledCount: maxStalled,
       removeOnComplete: { count: 0 },
       settings: {
         backoffStrategy: (_failures, _type, error) => (error instanceof RetryLater ? error.delay : 1000),
@@ -93,9 +116,15 @@ export class BullQueues implements Queues {
     worker.on('error', (error) => {
       if (!ended.signal.aborted) log.debug({ err: redisError(error, name), queue: name }, 'worker error');
     });
+    worker.on('lockRenewalFailed', (ids) => {
+      const message = 'jobs took too long without a sign of life; others may have taken them';
+      logRarely(log, 'warn', `lock ${name}`, { queue: name, ids }, message);
+    });
+    const late = setInterval(() => void this.#bringLateForward(name), lookForLateEvery).unref();
     let closing: Promise<void> | undefined;
     const handle: QueueWorker = {
       close: (timeoutMs) => {
+        clearInterval(late);
         closing ??= closeWorker(worker, connection, ended, timeoutMs).finally(() =>
           this.#workers.delete(handle),
         );
@@ -129,35 +158,75 @@ export class BullQueues implements Queues {
     name: N,
     handler: JobHandler<N>,
     job: Job<Jobs[N]>,
+    lane: SuspectLane,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const crashes = job.attemptsStarted - 1 - job.attemptsMade;
+    if (crashes <= (job.data.forgiven ?? 0)) {
+      return await lane.run(false, () => this.#start(name, handler, job, {}, signal));
+    }
+    const alone = job.data.alone ?? 0;
+    // The first start was among others.
+    if (alone + 1 >= maxCrashes) {
+      this.#count(name, 'suspend');
+      return await this.#parts.flow.suspend(name, job.data, 'worker-crashed', { starts: alone + 1 });
+    }
+    await lane.run(true, async () => {
+      // When Redis has no room for the mark, going on is what makes room.
+      await job.updateData({ ...job.data, alone: alone + 1 }).catch(() => undefined);
+      await this.#start(name, handler, job, { alone: 0, forgiven: crashes }, signal);
+    });
+  }
+
+  /** Runs the handler; `marks` are what the job is to have when it is tried again. */
+  async #start<N extends QueueName>(
+    name: N,
+    handler: JobHandler<N>,
+    job: Job<Jobs[N]>,
+    marks: JobMarks,
     signal: AbortSignal,
   ): Promise<void> {
     const { flow, retry } = this.#parts;
     const { data } = job;
-    const crashes = job.attemptsStarted - 1 - job.attemptsMade;
-    if (crashes >= maxCrashes) {
-      jobsDone.inc({ queue: name, outcome: 'suspend' });
-      return await flow.suspend(name, data, 'worker-crashed', { starts: job.attemptsStarted - 1 });
-    }
-    const untried = 'untried' in data ? (data.untried ?? 0) : 0;
+    const { untried = 0 } = data;
     const attempt = job.attemptsMade + 1 - untried;
     const last = attempt >= retry.attempts;
     const outcome = await this.#attempt(name, data, () => handler(data, { attempt, last, signal }));
-    if ('done' in outcome) {
-      jobsDone.inc({ queue: name, outcome: 'done' });
-      return;
-    }
+    if ('done' in outcome) return this.#count(name, 'done');
     if ('retry' in outcome && outcome.untried === true) {
-      await job.updateData({ ...data, untried: untried + 1 });
-      throw new RetryLater(outcome.retry, outcome.after ?? retryDelay(attempt, retry));
+      await job.updateData({ ...data, ...marks, untried: untried + 1 });
+      const after = outcome.after ?? retryDelay(attempt, retry);
+      throw new RetryLater(outcome.retry, Math.min(after, this.#longestWait()));
     }
     if ('retry' in outcome && !last) {
-      jobsDone.inc({ queue: name, outcome: 'retry' });
+      this.#count(name, 'retry');
+      if (marks.forgiven !== undefined) await job.updateData({ ...data, ...marks });
       return await this.#retry(name, data, outcome, attempt);
     }
-    jobsDone.inc({ queue: name, outcome: 'suspend' });
+    this.#count(name, 'suspend');
     if ('suspend' in outcome) return await flow.suspend(name, data, outcome.suspend, outcome.facts);
     const facts = { ...outcome.facts, last: outcome.retry, attempts: attempt };
     await flow.suspend(name, data, 'attempts-exhausted', facts);
+  }
+
+  #count(queue: QueueName, outcome: 'done' | 'retry' | 'suspend'): void {
+    jobsDone.inc({ queue, outcome });
+    this.#parts.onWork?.();
+  }
+
+  #longestWait(): number {
+    return Math.max(this.#parts.retry.maxDelay, longestUntried);
+  }
+
+  async #bringLateForward(queue: QueueName): Promise<void> {
+    const { redis, keys, log } = this.#parts;
+    try {
+      const count = await bringLateForward(redis, keys, queue, this.#longestWait() + clockMargin);
+      if (count > 0)
+        log.warn({ queue, count }, 'retries were planned by a clock that was ahead; they are due now');
+    } catch (err) {
+      log.debug({ err, queue }, 'could not look for late retries');
+    }
   }
 
   async #attempt(
@@ -169,8 +238,13 @@ export class BullQueues implements Queues {
     try {
       return await work();
     } catch (error) {
-      this.#parts.log.warn({ err: error, queue: name, id: data.id }, 'job failed');
-      return { retry: toErrorInfo(error).code };
+      const { code } = toErrorInfo(error);
+      const { log } = this.#parts;
+      const facts = { err: error, queue: name, id: data.id };
+      // While Redis is away or full this is so for every job.
+      if (ofRedis.includes(code)) logRarely(log, 'warn', `job ${name} ${code}`, facts, 'job failed');
+      else log.warn(facts, 'job failed');
+      return { retry: code };
     } finally {
       timer();
     }

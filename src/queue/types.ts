@@ -116,8 +116,18 @@ export interface MessageRecord {
   events: LedgerEvent[];
 }
 
+/** What the queues themselves note in a job. */
+export interface JobMarks {
+  /** Attempts that did not reach the other side and do not count. */
+  untried?: number;
+  /** Starts alone, after a death of its process, that had no outcome. */
+  alone?: number;
+  /** Starts without an outcome before the last one that had an outcome. */
+  forgiven?: number;
+}
+
 /** Job of the queue "inbound": the name is the message id. */
-export interface InboundJob {
+export interface InboundJob extends JobMarks {
   id: string;
   mailbox: string;
   origin: Origin;
@@ -129,7 +139,7 @@ export interface InboundJob {
 }
 
 /** Job of the queue "handoff": one for each message and destination. */
-export interface HandoffJob {
+export interface HandoffJob extends JobMarks {
   id: string;
   mailbox: string;
   /** Name of the destination in the mailbox's list. */
@@ -143,14 +153,12 @@ export interface HandoffJob {
   content: SpoolRef;
   /** The verdict and the outer header block, as sealed JSON. */
   result: SpoolRef;
-  /** Attempts that did not reach the destination and do not count. */
-  untried?: number;
   /** A person had it decoded again after a hand-off, for the nth time: its idempotency key is another one. */
   again?: number;
 }
 
 /** Job of the queue "outbound". */
-export interface OutboundJob {
+export interface OutboundJob extends JobMarks {
   id: string;
   partner: string;
   envelope: Envelope;
@@ -356,8 +364,10 @@ export type JobHandler<N extends QueueName> = (job: Jobs[N], context: JobContext
 
 export interface WorkerOptions {
   concurrency: number;
-  /** Milliseconds without a sign of life until a job is taken from a worker; default 30,000. */
+  /** Milliseconds without a sign of life until a job is taken from a worker; default 10,000. */
   lockDuration?: number;
+  /** No job runs beside one that was in hand when a process died; else only no other such job. Default false. */
+  suspectsAlone?: boolean;
 }
 
 export interface QueueWorker {

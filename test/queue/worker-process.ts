@@ -1,12 +1,17 @@
-/** A worker in a process of its own, to be killed: `node worker-process.ts URL DATA_DIR hang|done`. */
+/** A worker in a process of its own, to be killed: `node worker-process.ts URL DATA_DIR hang|done|poison`. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { openTestQueue } from '../support/queue.ts';
 
 const [url = '', dataDir = '', behaviour] = process.argv.slice(2);
 const queue = await openTestQueue({ url, dataDir });
+const poison = behaviour === 'poison' ? await queue.redis.get('test:poison') : null;
 queue.queues.createWorker(
   'outbound',
   async (job) => {
     process.send?.({ started: job.id });
+    // Its neighbours are still at work when it takes the process down.
+    if (behaviour === 'poison') await sleep(job.id === poison ? 20 : 200);
+    if (job.id === poison) process.kill(process.pid, 'SIGKILL');
     if (behaviour === 'hang') await new Promise(() => undefined);
     await queue.flow.sent(job, {});
     return { done: true };

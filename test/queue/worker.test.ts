@@ -319,7 +319,7 @@ describe('worker processes', () => {
       const { waiting, active, delayed } = (await queue.queues.depth()).outbound;
       return waiting + active + delayed === 0;
     });
-  const start = (url: string, dataDir: string, behaviour: 'hang' | 'done'): ChildProcess => {
+  const start = (url: string, dataDir: string, behaviour: 'hang' | 'done' | 'poison'): ChildProcess => {
     const file = fileURLToPath(new URL('worker-process.ts', import.meta.url));
     return fork(file, [url, dataDir, behaviour], { stdio: 'inherit' });
   };
@@ -357,6 +357,34 @@ describe('worker processes', () => {
     await idle();
     last.kill('SIGKILL');
     await once(last, 'exit');
+    await nothingLeft();
+  });
+
+  it('its neighbours in the same process are not suspended with it', async () => {
+    const poison = await send(queue, 'poison');
+    const neighbours = [];
+    for (let count = 0; count < 12; count++) neighbours.push(await send(queue, `neighbour ${count}`));
+    await queue.redis.set('test:poison', poison.id);
+    let deaths = 0;
+    const suspended = async () => (await queue.ledger.get(poison.id))?.state === 'suspended';
+    while (!(await suspended())) {
+      const process = start(server.url, server.dataDir, 'poison');
+      const exit = once(process, 'exit').then(() => true);
+      const died = await Promise.race([exit, until(suspended).then(() => false)]);
+      if (died) deaths += 1;
+      else process.kill('SIGKILL');
+      await exit;
+      assert.ok(deaths < 7, 'it ends');
+    }
+    const last = start(server.url, server.dataDir, 'done');
+    for (const { id } of neighbours) await until(async () => (await queue.ledger.get(id))?.state === 'sent');
+    const record = await queue.ledger.get(poison.id);
+    assert.deepEqual([record?.reason, record?.events.at(-1)?.facts.starts, deaths], ['worker-crashed', 5, 5]);
+    await queue.flow.terminate(poison.id, 'test');
+    await idle();
+    last.kill('SIGKILL');
+    await once(last, 'exit');
+    await queue.redis.del('test:poison');
     await nothingLeft();
   });
 

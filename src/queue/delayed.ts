@@ -1,0 +1,43 @@
+/** Retries whose time was written by a clock that was ahead: without this they would wait until that time. */
+import type { Redis } from 'ioredis';
+import type { Keys } from './keys.ts';
+import { records, run, script } from './lua.ts';
+import type { QueueName } from './types.ts';
+
+/** Jobs that one look brings forward at most; the next look takes the next ones. */
+const batch = 1000;
+
+/**
+ * queue, now, longest wait that there is. BullMQ keeps delayed jobs in a sorted set, the time in milliseconds times 4096.
+ * What is due later than the longest wait from now was planned by another clock. "Now" is the later of the caller's
+ * and Redis's time: a worker whose own clock is behind must not think that all others are ahead. They are due one
+ * millisecond after the other, and the marker wakes a worker. Returns how many.
+ */
+const bringForward = script(
+  records,
+  `
+local q, now = P .. ':' .. ARGV[1] .. ':', tonumber(ARGV[2])
+local time = rcall('TIME')
+local latest = math.max(now, time[1] * 1000 + math.floor(time[2] / 1000)) + tonumber(ARGV[3])
+local late = rcall('ZRANGEBYSCORE', q .. 'delayed', string.format('(%.0f', latest * 4096), '+inf', 'LIMIT', 0, ${batch})
+for at, id in ipairs(late) do
+  rcall('ZADD', q .. 'delayed', 'XX', string.format('%.0f', (now + at) * 4096), id)
+end
+if #late > 0 then rcall('ZADD', q .. 'marker', 0, '0') end
+return #late
+`,
+);
+
+/**
+ * Makes jobs of a queue due now that are due later than `longest` milliseconds from now. `now` in milliseconds since the
+ * epoch. Gives how many they were. Errors: `redis-unreachable`, `redis-full`.
+ */
+export async function bringLateForward(
+  redis: Redis,
+  keys: Keys,
+  queue: QueueName,
+  longest: number,
+  now: number = Date.now(),
+): Promise<number> {
+  return Number(await run(redis, keys.prefix, bringForward, [queue, now, longest], 'delayed'));
+}

@@ -1,0 +1,70 @@
+/**
+ * Which jobs of a process may run beside each other. A job that was in hand when a process died is a suspect: it, or a
+ * neighbour, is poison. Suspects run one after the other, so that the next death says which of them it is, and
+ * its neighbours count none.
+ */
+
+/** Milliseconds after which whoever is let in no longer keeps others waiting. */
+export interface Patience {
+  /** One that is no suspect. */
+  fresh: number;
+  suspect: number;
+}
+
+/** A message that needs longer than this has shown that it does not kill at once. */
+const defaultPatience: Patience = { fresh: 10_000, suspect: 10_000 };
+
+export class SuspectLane {
+  readonly #alone: boolean;
+  readonly #patience: Patience;
+  readonly #waiting: { suspect: boolean; go: () => void }[] = [];
+  #fresh = 0;
+  #suspect = false;
+
+  /** `alone`: while a suspect runs no other job does; else only no other suspect. */
+  constructor(alone: boolean, patience: Patience = defaultPatience) {
+    this.#alone = alone;
+    this.#patience = patience;
+  }
+
+  /** Runs the work when its turn has come; in the order of the calls. */
+  async run<T>(suspect: boolean, work: () => Promise<T>): Promise<T> {
+    if (!suspect && !this.#alone) return await work();
+    const leave = await this.#enter(suspect);
+    const late = setTimeout(leave, suspect ? this.#patience.suspect : this.#patience.fresh).unref();
+    try {
+      return await work();
+    } finally {
+      clearTimeout(late);
+      leave();
+    }
+  }
+
+  #enter(suspect: boolean): Promise<() => void> {
+    return new Promise((resolve) => {
+      this.#waiting.push({ suspect, go: () => resolve(this.#leaver(suspect)) });
+      this.#next();
+    });
+  }
+
+  #leaver(suspect: boolean): () => void {
+    let left = false;
+    return () => {
+      if (left) return;
+      left = true;
+      if (suspect) this.#suspect = false;
+      else this.#fresh -= 1;
+      this.#next();
+    };
+  }
+
+  #next(): void {
+    for (let first = this.#waiting[0]; first !== undefined; first = this.#waiting[0]) {
+      if (this.#suspect || (first.suspect && this.#fresh > 0)) return;
+      this.#waiting.shift();
+      if (first.suspect) this.#suspect = true;
+      else this.#fresh += 1;
+      first.go();
+    }
+  }
+}
