@@ -190,11 +190,17 @@ export async function bootDaemon(
       if (!reply.startsWith('250 ') || id === undefined) throw new Error(`not accepted: ${reply}`);
       return id;
     },
-    reaches: (id, ...states) =>
-      waitFor(`${id} is ${states.join(' or ')}`, async () => {
-        const record = await queue.ledger.get(id);
-        return record !== null && states.includes(record.state) ? record : undefined;
-      }),
+    async reaches(id, ...states) {
+      let last: MessageRecord | null = null;
+      try {
+        return await waitFor(`${id} is ${states.join(' or ')}`, async () => {
+          last = await queue.ledger.get(id);
+          return last !== null && states.includes(last.state) ? last : undefined;
+        });
+      } catch (error) {
+        throw new Error(`its record: ${JSON.stringify(last)}`, { cause: error });
+      }
+    },
     waitFor,
     delivered(id) {
       const name = readdirSync(inbox).find((each) => !each.startsWith('.') && each.includes(id));

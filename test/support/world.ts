@@ -40,7 +40,7 @@ export interface World {
 
 export interface MailOptions {
   /** false: not signed. */
-  signer?: Party | false;
+  signer?: Pick<Party, 'certFile' | 'keyFile'> | false;
   /** false: not encrypted. */
   to?: Party | false;
   cipher?: string;
