@@ -2,8 +2,8 @@ import { Command } from 'commander';
 import { loadKeys } from '../config/keys.ts';
 import { loadConfig } from '../config/load.ts';
 import { SealpostError } from '../errors.ts';
-import type { Identity } from '../pki/index.ts';
-import { decodeReopenable, type Trust, type Verdict } from '../smime/index.ts';
+import { authoritiesOf } from '../partner/authorities.ts';
+import { type DecodeOptions, decodeReopenable, type Verdict } from '../smime/index.ts';
 import { OutputFile, readPieces } from './files.ts';
 import { certificatesOf, identitiesOf, type KeyOptions } from './keys.ts';
 import { collect } from './options.ts';
@@ -11,6 +11,7 @@ import { describeVerdict } from './verdict-text.ts';
 
 interface DecodeCommandOptions extends KeyOptions {
   config?: string;
+  offline?: boolean;
   trust?: string[];
   at?: string;
   out?: string;
@@ -27,12 +28,16 @@ function parseTime(text: string | undefined): Date {
   return time;
 }
 
-/** Keys and trust from the options, and beside them those of the configuration. */
-function materialOf(options: DecodeCommandOptions): { identities: Identity[]; trust: Trust } {
+/**
+ * Keys and trust from the options, and beside them those of the configuration with its limits and whom it allows
+ * to be asked. Without a configuration nobody is asked.
+ */
+function materialOf(options: DecodeCommandOptions): Pick<DecodeOptions, 'identities' | 'trust' | 'limits'> {
   const { identities, certificates } = identitiesOf(options);
   const anchors = (options.trust ?? []).flatMap(certificatesOf);
   if (options.config === undefined) return { identities, trust: { anchors, intermediates: certificates } };
-  const keys = loadKeys(loadConfig(options.config));
+  const config = loadConfig(options.config);
+  const keys = loadKeys(config);
   // No mailbox is named here: what any of them trusts counts.
   const trusts = [...keys.mailboxes.values()].map(({ trust }) => trust);
   return {
@@ -45,14 +50,16 @@ function materialOf(options: DecodeCommandOptions): { identities: Identity[]; tr
         ...trusts.flatMap((trust) => trust.intermediates ?? []),
       ],
       pinned: keys.pinned,
+      ...(options.offline ? {} : authoritiesOf(config.trust)(new Date())),
     },
+    limits: config.limits,
   };
 }
 
 /** Decodes and writes the content; the file appears only when the whole could be decoded. */
 async function decodeFile(file: string, options: DecodeCommandOptions): Promise<Verdict> {
   const at = parseTime(options.at);
-  const { identities, trust } = materialOf(options);
+  const material = materialOf(options);
   const toFile = options.out !== undefined && options.out !== '-';
   const output = toFile && options.out !== undefined ? await OutputFile.create(options.out) : undefined;
   const held: Buffer[] = [];
@@ -64,8 +71,7 @@ async function decodeFile(file: string, options: DecodeCommandOptions): Promise<
   try {
     const open = file === '-' ? await rereadable() : () => readPieces(file);
     const { verdict } = await decodeReopenable(open, {
-      identities,
-      trust,
+      ...material,
       at,
       output: {
         write,
@@ -106,7 +112,11 @@ export function decodeCommand(): Command {
     .option('--cert <file>', 'certificate of a key, PEM or DER (repeatable)', collect)
     .option('--p12 <file>', 'PKCS#12 file with key and certificate (repeatable)', collect)
     .option('--password-file <file>', 'file with the password of the keys; or set SEALPOST_PASSWORD')
-    .option('--config <file>', 'take keys and trust from the configuration')
+    .option(
+      '--config <file>',
+      'take keys, trust and limits from the configuration, and ask the authorities that it allows',
+    )
+    .option('--offline', 'ask nobody about revocation and missing issuers, whatever the configuration says')
     .option(
       '--trust <file>',
       'root certificates that signers are trusted through, PEM or DER (repeatable)',

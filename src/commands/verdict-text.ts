@@ -1,4 +1,4 @@
-import type { Verdict } from '../smime/index.ts';
+import type { Signer, Verdict } from '../smime/index.ts';
 
 type Layer = Verdict['layers'][number];
 
@@ -19,11 +19,19 @@ function layerLines(layer: Layer): string[] {
       const worth = !signer.valid ? 'INVALID' : signer.trusted ? 'valid, trusted' : 'valid, NOT TRUSTED';
       const why =
         signer.reason === null ? '' : ` (${signer.reason}${signer.message ? `: ${signer.message}` : ''})`;
-      lines.push(`  ${signer.subject ?? 'unknown signer'}: ${worth}${why}`);
+      lines.push(`  ${signer.subject ?? 'unknown signer'}: ${worth}${why}`, ...revocationLines(signer));
     }
   } else lines.push(layer.type);
   if (layer.weak.length > 0) lines.push(`  weak: ${layer.weak.join('; ')}`);
   return lines;
+}
+
+/** What authorities said of a signer, where they were asked. */
+function revocationLines({ revocation }: Signer): string[] {
+  const { status, source, ageSeconds, message } = revocation;
+  if (status === 'not-checked') return [];
+  const said = source === null ? '' : ` (${source}, ${ageSeconds ?? 0} seconds old)`;
+  return [`    revocation: ${status}${said}${message === null ? '' : `; ${message}`}`];
 }
 
 /** The verdict for a person: a few lines, each ended. */
