@@ -6,27 +6,38 @@ export const endOfContents: Buffer = Buffer.from([0, 0]);
 
 /** Identifier and length octets (DER) of an element with `length` content octets; -1 is indefinite. */
 export function header(identifier: number, tag: number, length: number): Buffer {
-  const octets: number[] = [];
-  if (tag < 0x1f) {
-    octets.push(identifier | tag);
-  } else {
-    octets.push(identifier | 0x1f);
-    const parts = [tag & 0x7f];
-    for (let rest = Math.floor(tag / 128); rest > 0; rest = Math.floor(rest / 128)) {
-      parts.unshift((rest & 0x7f) | 0x80);
+  const out = Buffer.allocUnsafe(headerOctets(tag, length));
+  writeHeader(out, identifier, tag, length);
+  return out;
+}
+
+function headerOctets(tag: number, length: number): number {
+  let octets = 2;
+  if (tag >= 0x1f) for (let rest = tag; rest > 0; rest = Math.floor(rest / 128)) octets++;
+  if (length >= 0x80) for (let rest = length; rest > 0; rest = Math.floor(rest / 256)) octets++;
+  return octets;
+}
+
+/** Writes the header at the start of `out`, from its last octet on; returns where the content begins. */
+function writeHeader(out: Buffer, identifier: number, tag: number, length: number): number {
+  const end = headerOctets(tag, length);
+  let at = end;
+  if (length < 0x80) out[--at] = length < 0 ? 0x80 : length;
+  else {
+    for (let rest = length; rest > 0; rest = Math.floor(rest / 256)) out[--at] = rest % 256;
+    const octets = end - at;
+    out[--at] = 0x80 | octets;
+  }
+  if (tag < 0x1f) out[0] = identifier | tag;
+  else {
+    let more = 0;
+    for (let rest = tag; rest > 0; rest = Math.floor(rest / 128)) {
+      out[--at] = (rest % 128) | more;
+      more = 0x80;
     }
-    octets.push(...parts);
+    out[0] = identifier | 0x1f;
   }
-  if (length < 0) {
-    octets.push(0x80);
-  } else if (length < 0x80) {
-    octets.push(length);
-  } else {
-    const parts: number[] = [];
-    for (let rest = length; rest > 0; rest = Math.floor(rest / 256)) parts.unshift(rest % 256);
-    octets.push(0x80 | parts.length, ...parts);
-  }
-  return Buffer.from(octets);
+  return end;
 }
 
 /**
@@ -44,7 +55,15 @@ export function enclose<T extends Uint8Array>(
 }
 
 function element(identifier: number, tag: number, content: readonly Uint8Array[]): Buffer {
-  return Buffer.concat(enclose(identifier, tag, content));
+  let length = 0;
+  for (const piece of content) length += piece.length;
+  const out = Buffer.allocUnsafe(headerOctets(tag, length) + length);
+  let at = writeHeader(out, identifier, tag, length);
+  for (const piece of content) {
+    out.set(piece, at);
+    at += piece.length;
+  }
+  return out;
 }
 
 export function sequence(...parts: Uint8Array[]): Buffer {

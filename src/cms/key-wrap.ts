@@ -32,6 +32,7 @@ const aesIv = Buffer.alloc(8, 0xa6);
 /** The second IV of RFC 3217 sections 3.1 and 4.1. */
 const wrapIv = Buffer.from('4adda22c79e82105', 'hex');
 
+const oidByName: ReadonlyMap<string, string> = new Map(Object.entries(oids));
 const aesWraps = new Map([
   [oids['aes-128-wrap'], { bits: 128, pad: false }],
   [oids['aes-192-wrap'], { bits: 192, pad: false }],
@@ -69,7 +70,7 @@ export function wrapFor({ info, effectiveBits }: ContentEncryption): KeyWrap {
 export function keyWrapByName(name: string): KeyWrap {
   const rc2 = /^rc2-(\d+)-wrap$/.exec(name);
   if (rc2 !== null) return rc2Wrap(Number(rc2[1]));
-  const dotted = new Map<string, string>(Object.entries(oids)).get(name);
+  const dotted = oidByName.get(name);
   const found = dotted === undefined ? undefined : readKeyWrap({ oid: dotted, parameters: undefined });
   if (found === undefined) throw new SealpostError('cms-unsupported', `there is no key wrap ${name}`);
   return found;

@@ -52,19 +52,26 @@ function encryptingType(certificate: Certificate): string {
   const isDh = keyFacts(certificate.publicKeyInfo).family === 'dh';
   const type = isDh ? 'dh' : (certificate.publicKey.asymmetricKeyType ?? 'unknown');
   const usage = usages.get(type) ?? (kem.test(type) ? 'keyEncipherment' : undefined);
-  const name = `${certificate.subject}, serial ${certificate.serialHex}`;
   if (usage === undefined) {
-    throw new SealpostError('encode-recipient', `${name}: a key of type ${type} can sign but not encrypt`, {
-      hint: 'ask for the certificate that is for encryption',
-    });
+    throw new SealpostError(
+      'encode-recipient',
+      `${nameOf(certificate)}: a key of type ${type} can sign but not encrypt`,
+      {
+        hint: 'ask for the certificate that is for encryption',
+      },
+    );
   }
   const allowed = certificate.keyUsage;
   if (allowed !== undefined && !allowed.has(usage)) {
     throw new SealpostError(
       'encode-recipient',
-      `${name}: its keyUsage (${[...allowed].join(', ')}) has no ${usage}, so it may not be encrypted for`,
+      `${nameOf(certificate)}: its keyUsage (${[...allowed].join(', ')}) has no ${usage}, so it may not be encrypted for`,
       { hint: 'ask for the certificate that is for encryption' },
     );
   }
   return type;
+}
+
+function nameOf({ subject, serialHex }: Certificate): string {
+  return `${subject}, serial ${serialHex}`;
 }
