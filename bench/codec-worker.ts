@@ -1,7 +1,7 @@
 /**
  * One measurement in a process of its own, so that its peak memory is its own: prints JSON.
  *
- *   node bench/codec-worker.ts [--digest] decode|encode KEY CERT SIGNER-KEY SIGNER-CERT FILE SECONDS CIPHER
+ *   node bench/codec-worker.ts [--digest] [--inner binary] decode|encode KEY CERT SIGNER-KEY SIGNER-CERT FILE SECONDS CIPHER
  *
  * The other programs do not hash the content, so neither is it done here without --digest.
  */
@@ -11,7 +11,7 @@ import { createIdentity, readCertificates, readPrivateKey } from '../src/pki/ind
 import { decodeReopenable, decodeSync, encode, encodeSync } from '../src/smime/index.ts';
 
 const { values, positionals } = parseArgs({
-  options: { digest: { type: 'boolean', default: false } },
+  options: { digest: { type: 'boolean', default: false }, inner: { type: 'string', default: 'base64' } },
   allowPositionals: true,
 });
 const [what, keyFile = '', certFile = '', signerKey = '', signerCert = '', file = '', seconds, cipher = ''] =
@@ -34,6 +34,7 @@ const encoding = {
     keyTransport: 'pkcs1',
     allowWeak: true,
   },
+  innerTransferEncoding: values.inner === 'binary' ? 'binary' : 'base64',
 } as const;
 
 /** Small messages come whole from the queue; large ones are streamed in pieces of 64 KiB, from disk. */

@@ -47,12 +47,16 @@ function rowsOf(task: Task): Row[] {
     rows.push({ task, size: '10 KB', cipher: ciphers.aes, recipient });
   for (const cipher of [ciphers.rc2, ciphers.des])
     rows.push({ task, size: '1 MB', cipher, recipient: 'rsa-2048' });
+  if (task === 'encode') {
+    for (const cipher of [ciphers.aes, ciphers.des3, ciphers.rc2, ciphers.des])
+      rows.push({ task, size: '1 MB', cipher, recipient: 'rsa-2048', inner: 'binary' });
+  }
   return rows.filter((row) => only.test(`${task} ${labelOf(row)}`));
 }
 
-function labelOf({ size, cipher, recipient }: Row): string {
+function labelOf({ size, cipher, recipient, inner }: Row): string {
   const key = { 'rsa-2048': 'RSA-2048', 'dh-x942': 'DH (X9.42) 2048', 'ec-p256': 'P-256' }[recipient];
-  return `${size} ${key} ${cipher.name}`;
+  return `${size} ${key} ${cipher.name}${inner === undefined ? '' : `, ${inner} inside`}`;
 }
 
 async function attempt(contestant: Contestant, row: Row): Promise<Rate | undefined> {
@@ -84,22 +88,24 @@ async function compare(task: Task, contestants: readonly Contestant[]): Promise<
   if (rows.length === 0) return;
   const [, ...others] = contestants;
   const ratios = others.map(({ name }) => `/ ${name}`);
-  const byCpu = 'openssl in process, processor time';
+  const measured = contestants
+    .map(({ name }, index) => ({ name, index }))
+    .filter(({ name }) => name === 'openssl in process' || name === 'Bouncy Castle');
+  const byCpu = measured.map(({ name }) => `/ ${name}, processor time`);
   const lines: string[][] = [];
   for (const row of rows) {
     const found = await measure(row, contestants);
     const rates = found.map((list) => median(list.map(({ rate }) => rate)));
     const [own = Number.NaN, ...theirs] = rates;
     const cpu = found.map((list) => median(list.map(({ cpuRate }) => cpuRate ?? Number.NaN)));
-    const inProcess = contestants.findIndex(({ name }) => name === 'openssl in process');
     const cells = [
       ...rates,
       ...theirs.map((rate) => own / rate),
-      (cpu[0] ?? Number.NaN) / (cpu[inProcess] ?? Number.NaN),
+      ...measured.map(({ index }) => (cpu[0] ?? Number.NaN) / (cpu[index] ?? Number.NaN)),
     ];
     lines.push([labelOf(row), ...cells.map(figure)]);
   }
-  printTable(titles[task], ['', ...contestants.map(({ name }) => name), ...ratios, `/ ${byCpu}`], lines);
+  printTable(titles[task], ['', ...contestants.map(({ name }) => name), ...ratios, ...byCpu], lines);
 }
 
 const encrypted: Row = { task: 'decode', size: '10 KB', cipher: ciphers.aes, recipient: 'rsa-2048' };
@@ -220,7 +226,7 @@ try {
   await digests(parties);
   await memory(parties);
   process.stdout.write(
-    `\nBouncy Castle, pkijs and node-forge work on bare DER, without MIME. Load ${load()} at the end.\n`,
+    `\npkijs and node-forge work on bare DER, without MIME or base64. Load ${load()} at the end.\n`,
   );
 } finally {
   progress('');

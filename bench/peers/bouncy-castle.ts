@@ -1,4 +1,5 @@
 import { createPrivateKey } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startJava } from '../../test/support/peers/bouncy-castle.ts';
 import type { Identity } from '../../test/support/peers/identities.ts';
@@ -14,7 +15,7 @@ const kinds: Record<RecipientName, Record<string, string>> = {
 const pkcs8 = (identity: Identity) =>
   createPrivateKey(identity.keyPem).export({ type: 'pkcs8', format: 'der' });
 
-/** Bouncy Castle in one warm JVM, on bare DER; undefined where java or its jars are missing. */
+/** Bouncy Castle in one warm JVM, on whole mails as the others; undefined where java or its jars are missing. */
 export async function bouncyCastle(parties: Parties): Promise<Contestant | undefined> {
   const java = await startJava(join(parties.material.folder, 'java'));
   if (java === undefined) return undefined;
@@ -22,25 +23,21 @@ export async function bouncyCastle(parties: Parties): Promise<Contestant | undef
     name: 'Bouncy Castle',
     async run(row, seconds) {
       const recipient = parties.of(row.recipient);
-      const octets = parties.bareInput(row);
       const kind = kinds[row.recipient];
-      if (row.task === 'decode') {
-        const rate = await java.loop('decrypt', seconds, { ...kind, message: octets, key: pkcs8(recipient) });
-        return { rate };
-      }
+      const octets = readFileSync(parties.input(row));
+      if (row.task === 'decode')
+        return await java.loop('decrypt', seconds, { ...kind, mail: octets, key: pkcs8(recipient) });
       const { signer } = parties;
-      const signing = { cert: signer.der, key: pkcs8(signer), algorithm: 'SHA256WITHRSA', attributes: '1' };
-      const signed = await java.ask('sign', { ...signing, content: octets });
-      const cipher = row.cipher.bouncyCastle;
-      const first = await java.loop('sign', seconds / 2, { ...signing, content: octets });
-      const second = await java.loop('encrypt', seconds / 2, {
+      return await java.loop('protect', seconds, {
         ...kind,
-        cipher,
+        content: octets,
+        signerCert: signer.der,
+        signerKey: pkcs8(signer),
+        algorithm: 'SHA256WITHRSA',
+        inner: row.inner ?? 'base64',
+        cipher: row.cipher.bouncyCastle,
         cert: recipient.der,
-        content: signed,
       });
-      // one after the other
-      return { rate: 1 / (1 / first + 1 / second) };
     },
     close: () => java.close(),
   };

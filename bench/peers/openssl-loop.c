@@ -3,7 +3,9 @@
  * messages a second by the clock and by processor time. Keys and certificates are parsed once.
  *
  *   openssl-loop decrypt KEY.pem CERT.pem MESSAGE.eml SECONDS
- *   openssl-loop signencrypt KEY.pem CERT.pem CONTENT SECONDS CIPHER [RECIPIENT.pem]
+ *   openssl-loop signencrypt KEY.pem CERT.pem CONTENT SECONDS CIPHER [RECIPIENT.pem [binary]]
+ *
+ * With `binary` the signed layer under the encryption has that transfer encoding, else base64.
  */
 #include <openssl/bio.h>
 #include <openssl/cms.h>
@@ -50,13 +52,20 @@ static void decrypt(const char *data, long size, EVP_PKEY *key, X509 *cert) {
 }
 
 static void signencrypt(const char *data, long size, EVP_PKEY *key, X509 *cert, const EVP_CIPHER *cipher,
-                        X509 *recipient) {
+                        X509 *recipient, int binary) {
   BIO *in = memory(data, size), *middle = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
   STACK_OF(X509) *to = sk_X509_new_null();
   sk_X509_push(to, recipient);
   int flags = CMS_BINARY | CMS_STREAM;
   CMS_ContentInfo *signedData = CMS_sign(cert, key, NULL, in, flags);
-  if (!signedData || !SMIME_write_CMS(middle, signedData, in, flags)) die("sign");
+  if (!signedData) die("sign");
+  if (!binary) {
+    if (!SMIME_write_CMS(middle, signedData, in, flags)) die("sign");
+  } else {
+    BIO_puts(middle, "Content-Type: application/pkcs7-mime; smime-type=signed-data; name=\"smime.p7m\"\r\n"
+                     "Content-Transfer-Encoding: binary\r\n\r\n");
+    if (!i2d_CMS_bio_stream(middle, signedData, in, flags)) die("sign");
+  }
   CMS_ContentInfo *enveloped = CMS_encrypt(to, middle, cipher, flags);
   if (!enveloped || !SMIME_write_CMS(out, enveloped, middle, flags)) die("encrypt");
   CMS_ContentInfo_free(signedData);
@@ -98,7 +107,7 @@ int main(int argc, char **argv) {
   long count = -1; /* the first round warms up and is not counted */
   do {
     if (decrypting) decrypt(data, size, key, cert);
-    else signencrypt(data, size, key, cert, cipher, recipient);
+    else signencrypt(data, size, key, cert, cipher, recipient, argc > 8);
     if (++count == 0) start = now(), used = processor();
   } while (count < 1 || now() - start < seconds);
   printf("%.2f %.2f\n", count / (now() - start), count / (processor() - used));

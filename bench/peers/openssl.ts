@@ -20,7 +20,8 @@ export function opensslInProcess(parties: Parties): Contestant | undefined {
       const who = row.task === 'decode' ? recipient : signer;
       const what = row.task === 'decode' ? 'decrypt' : 'signencrypt';
       const args = [what, who.keyFile, who.certFile, parties.input(row), String(seconds)];
-      const { stdout } = await run(program, [...args, row.cipher.openssl, recipient.certFile]);
+      const more = [row.cipher.openssl, recipient.certFile, ...(row.inner === undefined ? [] : [row.inner])];
+      const { stdout } = await run(program, [...args, ...more]);
       const [rate = Number.NaN, cpuRate = Number.NaN] = stdout.split(' ').map(Number);
       return { rate, cpuRate };
     },
@@ -76,6 +77,7 @@ export function opensslCms(parties: Parties): Contestant {
   return {
     name: 'openssl cms',
     async run(row, seconds): Promise<Rate | undefined> {
+      if (row.inner !== undefined) return undefined;
       const start = performance.now();
       const commands = opensslCommands(parties, row);
       let count = 0;

@@ -26,14 +26,15 @@ export function compiledWorker(): string {
 /** One process of the codec; several may run at once. */
 export async function runWorker(
   parties: Parties,
-  { task, recipient, cipher }: Row,
+  { task, recipient, cipher, inner }: Row,
   file: string,
   seconds: number,
   { flags = [], worker = fromSource }: { flags?: readonly string[]; worker?: string } = {},
 ): Promise<OwnRate> {
   const { keyFile, certFile } = parties.of(recipient);
   const { signer } = parties;
-  const args = ['--openssl-legacy-provider', worker, ...flags, task, keyFile, certFile];
+  const encoding = inner === undefined ? [] : [`--inner=${inner}`];
+  const args = ['--openssl-legacy-provider', worker, ...flags, ...encoding, task, keyFile, certFile];
   const more = [signer.keyFile, signer.certFile, file, String(seconds), cipher.sealpost];
   const { stdout } = await promisify(execFile)(process.execPath, [...args, ...more]);
   return JSON.parse(stdout);

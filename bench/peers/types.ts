@@ -20,6 +20,8 @@ export interface Row {
   size: SizeName;
   cipher: Cipher;
   recipient: RecipientName;
+  /** Transfer encoding of the signed layer under the encryption: base64 unless given. */
+  inner?: 'binary';
 }
 
 /** Messages a second, by the clock and (where it can be known) by processor time. */

@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
+import { createIdentity, readCertificates } from '../../src/pki/index.ts';
+import { decodeSync } from '../../src/smime/index.ts';
 import { type JavaProcess, startJava } from '../support/peers/bouncy-castle.ts';
 import { missingOpenssl } from '../support/peers/identities.ts';
 import { PeerError } from '../support/peers/types.ts';
@@ -46,7 +48,33 @@ describe('the JVM of the peers', { skip: missingOpenssl() }, () => {
   it('repeats an operation and tells its rate, or why it failed', async (t) => {
     if (java === undefined) return t.skip('java or libbcmail-java is not installed');
     const message = await java.ask('encrypt', values());
-    assert.ok((await java.loop('decrypt', 0.2, { ...values(), message })) > 0);
+    const { rate, cpuRate } = await java.loop('decrypt', 0.2, { ...values(), message });
+    assert.ok(rate > 0 && cpuRate > 0);
     await assert.rejects(java.loop('decrypt', 0.2, { ...values(), message: content }), PeerError);
+  });
+
+  it("writes whole mails, which is what the codec's encoder is measured against", async (t) => {
+    if (java === undefined) return t.skip('java or libbcmail-java is not installed');
+    const { der, keyPem, certPem } = setting.identity('rsa-2048');
+    const key = createPrivateKey(keyPem);
+    const identity = createIdentity('recipient', readCertificates(Buffer.from(certPem)), key);
+    const entity = Buffer.from('Content-Type: text/plain\r\n\r\nGr\u00fc\u00dfe\r\n');
+    const signer = { signerCert: der, signerKey: values().key, algorithm: 'SHA256WITHRSA' };
+    for (const [inner, cipher] of [
+      ['base64', 'AES-256-CBC'],
+      ['binary', '3DES'],
+      ['base64', 'AES-256-GCM'],
+    ] as const) {
+      const mail = await java.ask('protect', { ...values(), ...signer, content: entity, inner, cipher });
+      const options = { identities: [identity], trust: { anchors: [] }, at: new Date() };
+      const { verdict, content: found } = decodeSync(mail, options);
+      assert.deepEqual(
+        verdict.layers.map(({ type }) => type),
+        [cipher.endsWith('GCM') ? 'auth-enveloped-data' : 'enveloped-data', 'signed-data'],
+      );
+      assert.ok(found?.toString().endsWith('Gr\u00fc\u00dfe\r\n'));
+      const opened = await java.ask('decrypt', { ...values(), mail });
+      assert.match(opened.toString('latin1'), /^Content-Type: application\/pkcs7-mime/);
+    }
   });
 });

@@ -19,7 +19,14 @@ type Values = Record<string, Buffer | string>;
 /** Where Debian puts the jars; another place by the environment variable BC_JARS. */
 function jars(): string[] {
   const folder = process.env.BC_JARS ?? '/usr/share/java';
-  return ['bcprov.jar', 'bcpkix.jar', 'bcutil.jar'].map((name) => join(folder, name));
+  return [
+    'bcprov.jar',
+    'bcpkix.jar',
+    'bcutil.jar',
+    'bcmail.jar',
+    'javax.mail.jar',
+    'javax.activation.jar',
+  ].map((name) => join(folder, name));
 }
 
 /** The Java program and its line protocol. */
@@ -53,11 +60,11 @@ export class JavaProcess {
     });
   }
 
-  /** Repeats an operation for about so many seconds in the warm JVM; messages a second. */
-  async loop(op: string, seconds: number, values: Values): Promise<number> {
+  /** Repeats an operation for about so many seconds in the warm JVM; messages a second, by clock and processor time. */
+  async loop(op: string, seconds: number, values: Values): Promise<{ rate: number; cpuRate: number }> {
     const answer = await this.ask('loop', { ...values, op, seconds: String(seconds) });
-    const [runs, took] = answer.toString().split(' ').map(Number);
-    return (runs ?? 0) / (took ?? 1);
+    const [runs = 0, took = 1, processor = 1] = answer.toString().split(' ').map(Number);
+    return { rate: runs / took, cpuRate: runs / processor };
   }
 
   async close(): Promise<void> {

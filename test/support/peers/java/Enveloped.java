@@ -90,7 +90,7 @@ final class Enveloped {
   }
 
   /** The case's cipher by its name in the tests, such as AES-128-CBC, 3DES, RC2-40, Camellia-128. */
-  private static OutputEncryptor encryptor(String cipher) throws Exception {
+  static OutputEncryptor encryptor(String cipher) throws Exception {
     if (cipher.startsWith("RC2-")) return rc2(Integer.parseInt(cipher.substring(4)));
     ASN1ObjectIdentifier oid;
     if (cipher.equals("DES")) oid = OIWObjectIdentifiers.desCBC;
@@ -133,7 +133,7 @@ final class Enveloped {
     };
   }
 
-  private static RecipientInfoGenerator recipient(Peer.Request request) throws Exception {
+  static RecipientInfoGenerator recipient(Peer.Request request) throws Exception {
     switch (request.text("kind")) {
       case "rsa-pkcs1":
       case "rsa-oaep":
@@ -234,7 +234,7 @@ final class Enveloped {
   }
 
   static byte[] decrypt(Peer.Request request) throws Exception {
-    byte[] message = request.octets("message");
+    byte[] message = request.has("mail") ? Mail.object(request.octets("mail")) : request.octets("message");
     if (request.text("kind", "").equals("dh") && request.text("wrap", "").equals("RC2"))
       return ByHand.decryptRc2Wrapped(request);
     if (request.text("kind", "").equals("xdh")) return ByHand.decryptMontgomery(request);
