@@ -1,7 +1,16 @@
 /** Values for the example file, as YAML, for settings that have no default or that read better with another value. */
 export const examples: Record<string, string> = {
   'redis.url': 'redis://localhost:6379',
+  'redis.sentinel.master': 'mail',
+  'redis.sentinel.nodes':
+    "['redis://redis1.example.com:26379', 'redis://redis2.example.com:26379', 'redis://redis3.example.com:26379']",
+  'redis.sentinel.username': 'sealpost',
+  'redis.sentinel.password': '{ file: secrets/sentinel-password }',
+  'redis.cluster.nodes': "['redis://redis1.example.com:6379', 'redis://redis2.example.com:6379']",
+  'redis.username': 'sealpost',
   'redis.password': '{ file: secrets/redis-password }',
+  'redis.ca': 'keys/redis-ca.pem',
+  'redis.replicas': '1',
   'spool.key': '{ file: secrets/spool-key }',
   'spool.directory': '/var/lib/sealpost/spool',
   'smtp.listen[].port': '2525',

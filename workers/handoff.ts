@@ -43,7 +43,7 @@ async function openDestinations({ config, queue, log }: RoleContext): Promise<Ma
       const destination = await createDestination(settings, {
         readSecret,
         signedUrl: signer && ((delivery) => signer.sign(delivery.id, Date.now())),
-        connectRedis: () => queue.connect('handoff'),
+        connectRedis: (prefix) => queue.connect('handoff', prefix),
         redisPrefix: config.redis.prefix,
         bodyPart: mailbox.bodyPart,
         limits: config.limits,

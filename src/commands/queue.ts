@@ -1,4 +1,5 @@
 /** The queue room for a command: connected to the configured Redis, or to the running daemon's private server. */
+import { isPrivateRedis } from '../config/redis-settings.ts';
 import type { Config } from '../config/schema.ts';
 import { SealpostError } from '../errors.ts';
 import { createLog } from '../log.ts';
@@ -11,11 +12,7 @@ export async function withQueue<T>(config: Config, work: (queue: QueueRoom) => P
   try {
     queue = await openQueue(config, { role: 'command', log, checkDurability: false });
   } catch (error) {
-    if (
-      config.redis.url === undefined &&
-      error instanceof SealpostError &&
-      error.code === 'redis-unreachable'
-    )
+    if (isPrivateRedis(config.redis) && error instanceof SealpostError && error.code === 'redis-unreachable')
       throw new SealpostError(
         'redis-unreachable',
         'the daemon is not running: its private Redis does not answer',

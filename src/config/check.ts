@@ -54,8 +54,9 @@ export async function checkConfig(file: string, probes: CheckProbes = {}): Promi
   checkFolders(config, reader);
 
   const { redis, mailbox } = probes;
-  if (redis !== undefined && config.redis.url !== undefined)
-    await reader.tryAsync(['redis', 'url'], () => redis(config));
+  const store = (['url', 'sentinel', 'cluster'] as const).find((name) => config.redis[name] !== undefined);
+  if (redis !== undefined && store !== undefined)
+    await reader.tryAsync(['redis', store], () => redis(config));
   if (mailbox !== undefined) {
     const polled = config.mailboxes.map(async (each, index) => {
       const { imap } = each;
@@ -113,7 +114,8 @@ function checkTls({ smtp }: Config, reader: KeyReader, now: Date): void {
     });
 }
 
-function checkCaFiles({ mailboxes, partners }: Config, reader: KeyReader): void {
+function checkCaFiles({ mailboxes, partners, redis }: Config, reader: KeyReader): void {
+  if (redis.ca !== undefined) reader.certificates(['redis', 'ca'], redis.ca);
   mailboxes.forEach(({ imap, destinations }, index) => {
     const at = ['mailboxes', index];
     if (imap?.ca !== undefined) reader.certificates([...at, 'imap', 'ca'], imap.ca);

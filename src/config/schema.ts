@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { logLevels } from '../log.ts';
 import { protectionSettings } from './protection-settings.ts';
+import { redisSettings } from './redis-settings.ts';
 import { duration, size } from './units.ts';
 
 const name = () =>
@@ -21,28 +22,7 @@ const secret = () =>
     z.strictObject({ env: z.string().min(1).describe('Environment variable that holds the secret.') }),
   ]);
 
-const redis = z.strictObject({
-  url: z
-    .string()
-    .optional()
-    .describe(
-      'Where Redis or Valkey is: redis://, rediss:// or unix://. Without it the daemon starts a private server of its own in the data folder, with durable settings.',
-    ),
-  password: secret().optional().describe('Password of the Redis server.'),
-  prefix: z
-    .string()
-    .default('{sealpost}')
-    .describe('Prefix of all keys. Braces keep them on one node of a Redis Cluster.'),
-  durability: z
-    .enum(['strict', 'relaxed'])
-    .default('strict')
-    .describe(
-      'strict: refuse to start on a server that could lose what was accepted (no append-only file, fsync not "always", or an eviction policy). relaxed: start all the same, with a warning.',
-    ),
-  commandTimeout: duration('100ms')
-    .prefault('8s')
-    .describe('How long a command may take before the sender is told to try again.'),
-});
+const redis = redisSettings({ secret, path });
 
 const spool = z.strictObject({
   key: secret()

@@ -1,4 +1,6 @@
 import { isLoopback } from './hosts.ts';
+import type { SettingPath } from './problem.ts';
+import { isPrivateRedis } from './redis-settings.ts';
 import type { Report } from './rules.ts';
 import type { Config } from './schema.ts';
 
@@ -45,22 +47,67 @@ function checkListener({ smtp, mailboxes, http }: Config, report: Report): void 
   });
 }
 
-function checkRedis({ redis }: Config, report: Report): void {
-  if (redis.url === undefined) {
-    if (redis.password !== undefined)
-      report(['redis', 'password'], 'has no url beside it; the private server needs none', {
-        hint: 'write redis.url, or remove the password',
-      });
-    return;
-  }
-  if (!/^(rediss?|unix):\/\/./.test(redis.url) || !URL.canParse(redis.url)) {
+function checkRedis(config: Config, report: Report): void {
+  const { redis } = config;
+  const places = (['url', 'sentinel', 'cluster'] as const).filter((name) => redis[name] !== undefined);
+  if (isPrivateRedis(redis))
+    for (const name of ['username', 'password', 'ca'] as const)
+      if (redis[name] !== undefined)
+        report(['redis', name], 'has no url beside it; the private server needs none', {
+          hint: `write redis.url, or remove the ${name}`,
+        });
+  for (const name of places.slice(1))
+    report(['redis', name], `stands beside redis.${places[0]}: there is one store only`, {
+      hint: 'write one of redis.url, redis.sentinel and redis.cluster',
+    });
+  if (isPrivateRedis(redis) && (redis.replicas ?? 0) > 0)
+    report(['redis', 'replicas'], 'the private server has no replicas', { hint: 'remove it' });
+  if (redis.url !== undefined) checkRedisUrl(redis.url, report);
+  redis.sentinel?.nodes.forEach((node, index) => {
+    checkNode(node, ['redis', 'sentinel', 'nodes', index], 'Sentinel', 'redis://host:26379', report);
+  });
+  redis.cluster?.nodes.forEach((node, index) => {
+    checkNode(node, ['redis', 'cluster', 'nodes', index], 'node of a cluster', 'redis://host:6379', report);
+  });
+  if (redis.cluster !== undefined) checkPrefixes(config, report);
+}
+
+function checkRedisUrl(url: string, report: Report): void {
+  if (!/^(rediss?|unix):\/\/./.test(url) || !URL.canParse(url)) {
     report(['redis', 'url'], 'is not the address of a Redis server', {
       hint: 'write redis://host:6379, rediss://host:6379 or unix:///path/of/redis.sock',
     });
     return;
   }
-  if (new URL(redis.url).password !== '')
+  if (new URL(url).password !== '')
     report(['redis', 'url'], 'holds a password', {
       hint: 'write it as redis.password: {file: PATH} or {env: NAME}',
     });
+}
+
+function checkNode(node: string, path: SettingPath, what: string, example: string, report: Report): void {
+  const url = /^rediss?:\/\/./.test(node) && URL.canParse(node) ? new URL(node) : undefined;
+  if (url === undefined || url.hostname === '')
+    report(path, `is not the address of a ${what}`, { hint: `write ${example}` });
+  else if (url.username !== '' || url.password !== '' || url.pathname.length > 1)
+    report(path, 'holds more than host and port', {
+      hint: 'user and password have settings of their own; a cluster has no numbered databases',
+    });
+}
+
+/** All keys of one script must be in one slot: what stands in the first pair of braces decides it. */
+function checkPrefixes({ redis, mailboxes }: Config, report: Report): void {
+  const check = (prefix: string, path: SettingPath) => {
+    if (!/^[^{]*\{[^}]+\}/.test(prefix))
+      report(path, 'has no braces, so a cluster would spread its keys over all nodes', {
+        hint: `write "{${prefix.replaceAll(/[{}]/g, '') || 'sealpost'}}"`,
+      });
+  };
+  check(redis.prefix, ['redis', 'prefix']);
+  mailboxes.forEach(({ destinations }, at) => {
+    destinations.forEach((destination, index) => {
+      if (destination.type === 'queue' && destination.prefix !== undefined)
+        check(destination.prefix, ['mailboxes', at, 'destinations', index, 'prefix']);
+    });
+  });
 }

@@ -2,6 +2,7 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { isPrivateRedis } from '../config/redis-settings.ts';
 import type { Config } from '../config/schema.ts';
 import { SealpostError, toErrorInfo } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -75,7 +76,7 @@ export class Supervisor {
     const { config, configFile, log } = this.#options;
     this.#working(config);
     this.#configText = await this.#keepText(await readFile(configFile, 'utf8'));
-    if (config.redis.url === undefined) {
+    if (isPrivateRedis(config.redis)) {
       this.#redisStart = KeptRedis.start({ dataDir: config.dataDir, log });
       this.#redis = await this.#redisStart;
     }

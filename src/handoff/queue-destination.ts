@@ -34,8 +34,9 @@ export async function createQueueDestination(
   deps: DestinationDeps,
 ): Promise<Destination> {
   const name = config.name ?? config.type;
-  const connection = deps.connectRedis();
-  const queue = new Queue(config.queue, { connection, prefix: config.prefix ?? deps.redisPrefix });
+  const prefix = config.prefix ?? deps.redisPrefix;
+  const connection = deps.connectRedis(prefix);
+  const queue = new Queue(config.queue, { connection, prefix });
   // each failing call gives its error to its caller; without a listener the event would end the process
   queue.on('error', (err) =>
     deps.log.debug({ err, destination: name }, 'connection of the queue destination'),

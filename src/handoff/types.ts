@@ -71,7 +71,7 @@ export interface DestinationDeps {
   /** Undefined when there is no HTTP listener: large content can then not be handed off by URL. */
   signedUrl: ((delivery: Delivery) => SignedUrl) | undefined;
   /** A connection of its own for the queue destination, which closes it. */
-  connectRedis(): Redis;
+  connectRedis(prefix: string): Redis;
   /** `redis.prefix` of the configuration. */
   redisPrefix: string;
   bodyPart: MailboxConfig['bodyPart'];

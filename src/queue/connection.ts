@@ -4,63 +4,11 @@
  * what leaves this room is a `SealpostError` without them.
  */
 import { Redis, type RedisOptions } from 'ioredis';
-import type { Config } from '../config/schema.ts';
-import { readSecret } from '../config/secrets.ts';
 import { SealpostError } from '../errors.ts';
 import type { Log } from '../log.ts';
-
-export interface RedisTarget {
-  /** redis://, rediss:// or unix:// (path; `?db=2` for a database). */
-  url: string;
-  password?: string;
-  /** Milliseconds that a command may take. */
-  commandTimeout: number;
-}
+import { describeTarget, type RedisTarget, redisOptions } from './target.ts';
 
 export type ConnectionKind = 'producer' | 'worker';
-
-/** The server of the configuration; `url` stands in where the configuration has none (private server). */
-export function redisTarget(config: Config['redis'], url: string): RedisTarget {
-  const target: RedisTarget = { url: config.url ?? url, commandTimeout: config.commandTimeout };
-  if (config.password) target.password = readSecret(config.password);
-  return target;
-}
-
-/** ioredis options of a URL. `config-invalid` when it is none of the three kinds. */
-export function redisOptions(target: RedisTarget): RedisOptions {
-  const refuse = () =>
-    new SealpostError('config-invalid', 'redis.url is not a redis://, rediss:// or unix:// URL', {
-      hint: 'write redis://host:6379, rediss://host:6380 or unix:///run/redis/redis.sock',
-    });
-  if (!URL.canParse(target.url)) throw refuse();
-  const url = new URL(target.url);
-  const options: RedisOptions = {};
-  const db = url.protocol === 'unix:' ? url.searchParams.get('db') : url.pathname.slice(1);
-  if (db) {
-    if (!/^\d+$/.test(db)) throw refuse();
-    options.db = Number(db);
-  }
-  if (url.protocol === 'unix:') {
-    options.path = decodeURIComponent(url.pathname);
-  } else if (url.protocol === 'redis:' || url.protocol === 'rediss:') {
-    options.host = url.hostname.replace(/^\[|\]$/g, '') || '127.0.0.1';
-    options.port = url.port ? Number(url.port) : 6379;
-    if (url.protocol === 'rediss:') options.tls = { servername: options.host };
-  } else {
-    throw refuse();
-  }
-  if (url.username) options.username = decodeURIComponent(url.username);
-  const password = target.password ?? decodeURIComponent(url.password);
-  if (password) options.password = password;
-  return options;
-}
-
-/** The address for people: without user and password. */
-export function describeTarget(target: RedisTarget): string {
-  if (!URL.canParse(target.url)) return 'redis';
-  const url = new URL(target.url);
-  return `${url.protocol}//${url.host}${url.pathname}`;
-}
 
 /**
  * A connection; it begins to connect at once, and reconnects for ever. A producer's commands fail when the server
@@ -81,6 +29,7 @@ export function connect(target: RedisTarget, kind: ConnectionKind, log: Log, nam
     autoResendUnfulfilledCommands: !producer,
     maxRetriesPerRequest: producer ? 0 : null,
     ...(producer ? { commandTimeout: target.commandTimeout } : {}),
+    reconnectOnError: (error) => (isElsewhere(error) ? (producer ? 1 : 2) : false),
   };
   const redis = new Redis({ ...options, replyMapping: 'legacy' });
   let away = false;
@@ -139,8 +88,18 @@ export async function disconnect(redis: Redis): Promise<void> {
   if (redis.stream && !redis.stream.destroyed) await ended;
 }
 
+/**
+ * Replies of a server that did not run the command because another one has the keys now, or will have: a new connection
+ * asks again who that is. A worker's command is sent there, a producer's fails, since its sender waits. ASK is not followed:
+ * while a slot moves, half of what a script reads would be on the other node (docs/operations.md).
+ */
+function isElsewhere(error: Error): boolean {
+  return /^(READONLY|MOVED|ASK|CLUSTERDOWN|MASTERDOWN|TRYAGAIN|UNBLOCKED)\b/.test(error.message);
+}
+
 const fullReplies = /^(OOM|MISCONF)\b|no space left|ENOSPC/i;
-const awayReplies = /^(LOADING|READONLY|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|UNBLOCKED)\b/;
+const awayReplies =
+  /^(LOADING|READONLY|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|BUSY|UNBLOCKED)\b/;
 const refusedReplies = /^(NOAUTH|WRONGPASS|NOPERM)\b/;
 
 /**

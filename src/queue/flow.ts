@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis';
 import { SealpostError } from '../errors.ts';
 import { guarded } from './connection.ts';
 import { octetsToken } from './intake.ts';
+import type { KeptWrites } from './kept-writes.ts';
 import type { Keys } from './keys.ts';
 import { auditLine, eventLine, isState, parseRecord } from './ledger.ts';
 import { run, type Script } from './lua.ts';
@@ -29,6 +30,8 @@ import type {
 export interface FlowParts {
   redis: Redis;
   keys: Keys;
+  /** For steps after which files go: a primary that comes back without the step must find them. */
+  kept: KeptWrites;
   spool: LocalSpool;
   /** Milliseconds that the original of a delivered message is kept. */
   keepOriginal: number;
@@ -103,7 +106,8 @@ export class RedisFlow implements Flow {
 
   async handedOff(job: HandoffJob, facts: Facts, holdUntil = 0): Promise<{ delivered: boolean }> {
     const now = Date.now();
-    const reply = await this.#run(scripts.handedOff, [
+    const files = [job.original, job.content].some(({ kind }) => kind === 'file');
+    const args = [
       now,
       job.id,
       job.destination,
@@ -111,7 +115,8 @@ export class RedisFlow implements Flow {
       eventLine({ type: 'delivered', at: now, facts: {} }),
       this.#parts.keepOriginal,
       holdUntil,
-    ]);
+    ];
+    const reply = await this.#run(scripts.handedOff, args, files);
     return { delivered: (await this.#release(reply)) === 1 };
   }
 
@@ -122,7 +127,8 @@ export class RedisFlow implements Flow {
   }
 
   async sent(job: OutboundJob, facts: Facts): Promise<void> {
-    await this.#release(await this.#run(scripts.sent, this.#event(job.id, 'sent', facts)));
+    const args = this.#event(job.id, 'sent', facts);
+    await this.#release(await this.#run(scripts.sent, args, job.octets.kind === 'file'));
   }
 
   async suspend<N extends QueueName>(
@@ -158,13 +164,14 @@ export class RedisFlow implements Flow {
     const again = Number(before) + (fields['w:inbound'] === undefined ? 1 : 0);
     const job: InboundJob = { id, mailbox, origin, envelope, octets, receivedAt };
     if (again > 0) job.again = again;
-    const reply = await this.#run(scripts.redecode, [
+    const args = [
       ...this.#act(id, 'decode-again', 'decode', act),
       octetsToken(octets),
       octets.octets,
       JSON.stringify(job),
       before,
-    ]);
+    ];
+    const reply = await this.#run(scripts.redecode, args, true);
     const outcome = await this.#release(reply);
     if (outcome === -1) throw unknownMessage(id);
     if (outcome === -2) throw originalGone(id);
@@ -194,10 +201,8 @@ export class RedisFlow implements Flow {
   }
 
   async terminate(id: string, why: string, act: Act = nobody): Promise<boolean> {
-    const reply = await this.#run(
-      scripts.terminate,
-      this.#act(id, 'terminated', 'terminate', { ...act, why }),
-    );
+    const args = this.#act(id, 'terminated', 'terminate', { ...act, why });
+    const reply = await this.#run(scripts.terminate, args, true);
     const outcome = await this.#release(reply);
     if (outcome === -1) throw unknownMessage(id);
     return outcome === 1;
@@ -214,7 +219,8 @@ export class RedisFlow implements Flow {
     return [now, id, eventLine({ type, at: now, facts })];
   }
 
-  async #run(script: Script, args: (string | number | Buffer)[]): Promise<unknown> {
+  async #run(script: Script, args: (string | number | Buffer)[], kept = false): Promise<unknown> {
+    if (kept) return await this.#parts.kept.run(script, args, 'flow');
     return await run(this.#parts.redis, this.#parts.keys.prefix, script, args, 'flow');
   }
 

@@ -5,20 +5,23 @@ import type { Config } from '../config/schema.ts';
 import { SealpostError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { RedisAudit } from './audit.ts';
-import { connect, disconnect, guarded, ready, redisError, redisTarget } from './connection.ts';
+import { connect, disconnect, guarded, ready, redisError } from './connection.ts';
 import { ensureDurability } from './durability.ts';
 import { RedisFlow } from './flow.ts';
 import { RedisIntake } from './intake.ts';
+import { ReplicatedWrites, writesOfPrimary } from './kept-writes.ts';
 import { type Keys, keysOf } from './keys.ts';
 import { RedisLedger } from './ledger.ts';
 import { Pressure } from './pressure.ts';
 import { privateServerUrl } from './private-server.ts';
 import { BullQueues, prepareQueues } from './queues.ts';
+import { checkReplicas, ensureReplicas } from './replicas.ts';
 import { deriveKey, openValue, type SpoolKey, sealValue } from './seal.ts';
 import { LocalSpool } from './spool.ts';
 import { SpoolFolder } from './spool-file.ts';
 import { loadSpoolKey } from './spool-key.ts';
 import { type SweepResult, sweep } from './sweep.ts';
+import { redisTarget } from './target.ts';
 import type { Audit, Flow, Intake, Ledger, Queues, Spool } from './types.ts';
 
 export interface QueueRoom {
@@ -36,8 +39,8 @@ export interface QueueRoom {
   sweep(): Promise<SweepResult>;
   /** A key of 32 octets for another purpose, derived from the spool key (HKDF, RFC 5869). */
   deriveKey(purpose: string): Buffer;
-  /** Another connection to the same server, for whoever closes it. */
-  connect(name: string): Redis;
+  /** Another connection to the same store, for whoever closes it; `prefix` where its keys have another one. */
+  connect(name: string, prefix?: string): Redis;
   /** Seals a small JSON value; `context` says what it is, and opens it only for the same one. */
   seal(context: string, value: unknown): Buffer;
   /** `spool-corrupt` when it was changed or is for another context. */
@@ -71,13 +74,22 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
   const url = config.redis.url ?? (await privateServerUrl(config.dataDir));
   const target = redisTarget(config.redis, url);
   const keys = keysOf(config.redis.prefix);
+  const { durability } = config.redis;
+  const replicas = config.redis.replicas ?? (target.url === undefined ? 1 : 0);
   const redis = connect(target, 'producer', log, options.role);
+  const writer = replicas > 0 ? connect(target, 'producer', log, `${options.role}-kept`) : undefined;
   try {
     await ready(redis, target);
-    if (options.checkDurability ?? true) await ensureDurability(redis, config.redis.durability, log);
+    if (writer) await ready(writer, target);
+    if (options.checkDurability ?? true) {
+      await ensureDurability(redis, durability, log);
+      if (replicas > 0 || target.url === undefined)
+        await ensureReplicas(await checkReplicas(redis, target, log), { durability, replicas }, log);
+    }
     await checkKey(redis, keys, key);
     await prepareQueues(redis, keys);
   } catch (error) {
+    if (writer) await disconnect(writer);
     await disconnect(redis);
     throw error;
   }
@@ -95,9 +107,18 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
   const pressure = new Pressure({ redis, keys, log, folder: watched, redisMemory, diskFree });
   await pressure.start();
   const { duplicates } = retention;
+  const kept = writer
+    ? new ReplicatedWrites({
+        redis: writer,
+        prefix: keys.prefix,
+        replicas,
+        // Another batch may be under way: both together must fit into the time that a sender waits.
+        timeout: Math.round(target.commandTimeout / 2),
+        disk: durability === 'strict',
+      })
+    : writesOfPrimary(redis, keys.prefix);
   const intake = new RedisIntake({
-    redis,
-    keys,
+    kept,
     spool,
     duplicates,
     repeating,
@@ -107,7 +128,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     onWork,
   });
   const audit = new RedisAudit(redis, keys);
-  const flow = new RedisFlow({ redis, keys, spool, keepOriginal: retention.original });
+  const flow = new RedisFlow({ redis, keys, kept, spool, keepOriginal: retention.original });
   const queues = new BullQueues({ redis, target, keys, flow, ledger, log, retry, onWork });
   const sweepNow = () =>
     sweep({
@@ -129,6 +150,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     clearInterval(timer);
     pressure.stop();
     await queues.close();
+    if (writer) await disconnect(writer);
     await disconnect(redis);
   };
   return {
@@ -142,7 +164,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     queues,
     sweep: sweepNow,
     deriveKey: (purpose) => deriveKey(key, purpose),
-    connect: (name) => connect(target, 'producer', log, name),
+    connect: (name, prefix) => connect(redisTarget(config.redis, url, prefix), 'producer', log, name),
     seal: (context, value) => sealValue(key, context, value),
     unseal: (context, sealed) => openValue(key, context, sealed),
     close: () => {

@@ -5,12 +5,10 @@
  * A file is on disk before; when the script did not run, it belongs to nobody and is swept later.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import type { Redis } from 'ioredis';
 import { SealpostError } from '../errors.ts';
 import { counter } from '../metrics.ts';
-import type { Keys } from './keys.ts';
+import type { KeptWrites } from './kept-writes.ts';
 import { eventLine, type RecordFacts } from './ledger.ts';
-import { run } from './lua.ts';
 import { type Pressure, queueFull } from './pressure.ts';
 import { scripts } from './scripts.ts';
 import type { LocalSpool } from './spool.ts';
@@ -44,8 +42,8 @@ const refused = counter(
 export type QueueLimits = Record<QueueName, { depth: number; octets: number }>;
 
 export interface IntakeParts {
-  redis: Redis;
-  keys: Keys;
+  /** For what is acknowledged to a sender. */
+  kept: KeptWrites;
   spool: LocalSpool;
   /** Milliseconds that a finished message is known as a duplicate. */
   duplicates: number;
@@ -192,7 +190,7 @@ export class RedisIntake implements Intake {
   }
 
   async #accept(way: Way, items: Item[], now: number): Promise<IntakeResult[]> {
-    const { redis, keys, duplicates, spool, limits, pressure } = this.#parts;
+    const { kept, duplicates, spool, limits, pressure } = this.#parts;
     const { queue, state, index, limited } = way;
     const args: (string | number | Buffer)[] = [now, now - duplicates, queue, state, index];
     for (const place of [0, 1]) {
@@ -205,7 +203,7 @@ export class RedisIntake implements Intake {
       args.push(id, name, JSON.stringify(facts), received, duplicate, token, octets.sealed ?? '');
       args.push(JSON.stringify(job), facts.messageId ?? '', octets.ref.sha256, octets.ref.octets);
     }
-    const reply = await run(redis, keys.prefix, scripts.accept, args, 'intake');
+    const reply = await kept.run(scripts.accept, args, 'intake');
     const flags: unknown[] = Array.isArray(reply) ? reply : [];
     const file = items[0]?.octets.ref;
     if (flags[0] === -1) {

@@ -139,6 +139,20 @@ export function freeingScript(...parts: string[]): Script {
 /** Connections to servers that do not know flags of scripts. */
 const plainServers = new WeakSet<Redis>();
 
+/** Makes a script known to a server; gives the form that it understands. */
+export async function loadScript(redis: Redis, wanted: Script): Promise<Script> {
+  const { plain } = wanted;
+  if (plain && plainServers.has(redis)) return await loadScript(redis, plain);
+  try {
+    await redis.script('LOAD', wanted.source);
+    return wanted;
+  } catch (error) {
+    if (!plain || !(error instanceof Error && /compiling script/i.test(error.message))) throw error;
+  }
+  plainServers.add(redis);
+  return await loadScript(redis, plain);
+}
+
 /** Runs a script by its digest, and sends its text when the server does not know it (again). */
 export async function run(
   redis: Redis,

@@ -63,10 +63,13 @@ export async function privateServerUrl(dataDir: string): Promise<string> {
   return `unix://${encodeURI(socket)}`;
 }
 
+/** `SEALPOST_REDIS_SERVER` chooses the program, by name or path. */
 async function findBinary(): Promise<string> {
+  const chosen = process.env.SEALPOST_REDIS_SERVER;
+  if (chosen?.includes('/')) return chosen;
   const cache = fileURLToPath(new URL('../../.cache/redis/', import.meta.url));
   const folders = [...(process.env.PATH ?? '').split(delimiter).filter(Boolean), cache, join(cache, 'bin')];
-  for (const program of ['redis-server', 'valkey-server']) {
+  for (const program of chosen ? [chosen] : ['redis-server', 'valkey-server']) {
     for (const folder of folders) {
       const file = join(folder, program);
       const found = await access(file, constants.X_OK).then(
@@ -76,7 +79,7 @@ async function findBinary(): Promise<string> {
       if (found) return file;
     }
   }
-  throw new SealpostError('redis-unreachable', 'no redis-server or valkey-server was found', {
+  throw new SealpostError('redis-unreachable', `no ${chosen ?? 'redis-server or valkey-server'} was found`, {
     hint: 'install one (apt install redis-server), or set redis.url to a server that runs',
   });
 }

@@ -4,11 +4,12 @@ import type { Redis } from 'ioredis';
 import { SealpostError, toErrorInfo } from '../errors.ts';
 import { type Log, logRarely } from '../log.ts';
 import { counter, histogram } from '../metrics.ts';
-import { connect, disconnect, guarded, type RedisTarget, redisError } from './connection.ts';
+import { connect, disconnect, guarded, redisError } from './connection.ts';
 import { bringLateForward } from './delayed.ts';
 import type { Keys } from './keys.ts';
 import { type RetrySchedule, retryDelay } from './retry.ts';
 import { SuspectLane } from './suspects.ts';
+import type { RedisTarget } from './target.ts';
 import type {
   Flow,
   JobHandler,

@@ -1,0 +1,133 @@
+/**
+ * Writes that must outlive the primary. A primary answers before its replicas have what it did, so a step that is not
+ * to be lost with it is followed by WAIT, or where the server has it WAITAOF (Redis 7.2, Valkey), which also waits for
+ * the replica's disk. Both are about the connection that wrote, and hold it up: so these writes have a connection of
+ * their own, and those that come while it waits go together the next time, with one WAIT for all of them.
+ */
+import type { Redis } from 'ioredis';
+import { SealpostError } from '../errors.ts';
+import { counter } from '../metrics.ts';
+import { guarded, redisError } from './connection.ts';
+import { loadScript, run, type Script } from './lua.ts';
+
+const unreplicated = counter(
+  'unreplicated_total',
+  'Writes that too few replicas acknowledged in time; the sender was told to try again.',
+);
+
+export type ScriptArguments = (string | number | Buffer)[];
+
+/** Runs scripts whose effect is kept when this resolves. Errors: `redis-unreachable`, `redis-full`. */
+export interface KeptWrites {
+  run(script: Script, args: ScriptArguments, what: string): Promise<unknown>;
+}
+
+/** Where the primary alone is asked for: its reply follows its fsync. */
+export function writesOfPrimary(redis: Redis, prefix: string): KeptWrites {
+  return { run: (script, args, what) => run(redis, prefix, script, args, what) };
+}
+
+interface Write {
+  script: Script;
+  args: ScriptArguments;
+  what: string;
+  /** The server did not know the script once already. */
+  loaded: boolean;
+  resolve(reply: unknown): void;
+  reject(error: SealpostError): void;
+}
+
+export interface ReplicatedParts {
+  /** A connection for nothing else. */
+  redis: Redis;
+  prefix: string;
+  replicas: number;
+  /** Milliseconds that the replicas have. */
+  timeout: number;
+  /** Wait for the disks of the replicas where the server can; they must have append-only files. */
+  disk: boolean;
+}
+
+export class ReplicatedWrites implements KeptWrites {
+  readonly #parts: ReplicatedParts;
+  #waiting: Write[] = [];
+  #running = false;
+  #waitAof = false;
+
+  constructor(parts: ReplicatedParts) {
+    this.#parts = parts;
+    parts.redis.on('ready', () => void this.#look());
+  }
+
+  run(script: Script, args: ScriptArguments, what: string): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ script, args, what, loaded: false, resolve, reject });
+      // With what else comes in this turn of the event loop.
+      if (!this.#running) {
+        this.#running = true;
+        setImmediate(() => void this.#work());
+      }
+    });
+  }
+
+  /** Another server after each connection, so perhaps another version. */
+  async #look(): Promise<void> {
+    const { redis, disk } = this.#parts;
+    const reply: unknown = await redis.command('INFO', 'WAITAOF').catch(() => undefined);
+    this.#waitAof = disk && Array.isArray(reply) && Array.isArray(reply[0]);
+  }
+
+  async #work(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting;
+      this.#waiting = [];
+      try {
+        await this.#together(batch);
+      } catch (error) {
+        for (const { what, reject } of batch) reject(redisError(error, what));
+      }
+    }
+    this.#running = false;
+  }
+
+  /** All in one go and on one connection: after a reconnection WAIT would ask a server that has none of it. */
+  async #together(batch: Write[]): Promise<void> {
+    const { redis, prefix, replicas, timeout } = this.#parts;
+    const pipeline = redis.pipeline();
+    for (const { script, args } of batch) pipeline.evalsha(script.sha, 1, `${prefix}:m`, ...args);
+    if (this.#waitAof) pipeline.call('WAITAOF', 1, replicas, timeout);
+    else pipeline.wait(replicas, timeout);
+    const replies = (await pipeline.exec()) ?? [];
+    const [failed, reply] = replies.at(-1) ?? [new Error('no reply')];
+    const acknowledged = Number(Array.isArray(reply) ? reply[1] : reply);
+    for (const [index, write] of batch.entries()) {
+      const [error, result] = replies[index] ?? [new Error('no reply')];
+      if (error) await this.#failed(write, error);
+      else if (failed) write.reject(redisError(failed, write.what));
+      else if (acknowledged >= replicas) write.resolve(result);
+      else {
+        unreplicated.inc();
+        write.reject(tooFew(write.what, acknowledged, replicas));
+      }
+    }
+  }
+
+  async #failed(write: Write, error: Error): Promise<void> {
+    const { script, what, loaded, reject } = write;
+    if (!error.message.startsWith('NOSCRIPT') || loaded) return reject(redisError(error, what));
+    try {
+      const known = await guarded(what, loadScript(this.#parts.redis, script));
+      this.#waiting.push({ ...write, script: known, loaded: true });
+    } catch (cause) {
+      reject(redisError(cause, what));
+    }
+  }
+}
+
+function tooFew(what: string, acknowledged: number, replicas: number): SealpostError {
+  return new SealpostError(
+    'redis-unreachable',
+    `${what}: ${acknowledged} replicas of Redis acknowledged in time, of ${replicas} that must (redis.replicas)`,
+    { hint: 'start the replicas that are missing; sealpost logs how many the primary has' },
+  );
+}
