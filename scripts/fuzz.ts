@@ -26,6 +26,7 @@ const reportSchema = z.object({
   findings: z.number(),
   slowest: z.number(),
   memory: z.number(),
+  inUse: z.tuple([z.number(), z.number()]),
   inputs: z.number(),
   blocks: z.tuple([z.number(), z.number()]),
   codes: z.record(z.string(), z.number()),
@@ -36,7 +37,7 @@ const folder = mkdtempSync(join(tmpdir(), 'sealpost-fuzz-'));
 const current = join(folder, 'current');
 const worker = fork(join(root, 'test/fuzz/worker.ts'), [current, values.minutes, values.seed], {
   // the engine's coverage takes most of it; what one input may take is in target.ts
-  execArgv: ['--openssl-legacy-provider', '--max-old-space-size=512'],
+  execArgv: ['--openssl-legacy-provider', '--max-old-space-size=512', '--expose-gc'],
 });
 
 let last: z.infer<typeof reportSchema> | undefined;
@@ -63,10 +64,11 @@ worker.on('exit', (code, signal) => {
   }
   rmSync(folder, { recursive: true });
   if (last !== undefined) {
-    const { runs, findings, slowest, memory, inputs, blocks, codes } = last;
+    const { runs, findings, slowest, memory, inUse, inputs, blocks, codes } = last;
     process.stdout.write(
       `fuzz: seed ${values.seed}, ${values.minutes} min: ${runs} inputs, ${findings} findings; slowest ${slowest} ms; ` +
-        `the process had at most ${memory} MB; ${inputs} inputs kept; blocks covered ${blocks[0]} by the corpus, ${blocks[1]} in the end\n` +
+        `the process had at most ${memory} MB, in use were ${inUse[0]} MB at first and ${inUse[1]} MB in the end; ` +
+        `${inputs} inputs kept; blocks covered ${blocks[0]} by the corpus, ${blocks[1]} in the end\n` +
         `fuzz: verdicts ${JSON.stringify(codes)}\n`,
     );
   }

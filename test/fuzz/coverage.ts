@@ -2,8 +2,8 @@ import { Session } from 'node:inspector';
 
 /** Which blocks of our sources ran: V8's own coverage, so the fuzzer needs no native engine. */
 export class Coverage {
-  #session = begin();
-  #calls = 0;
+  // One for all: after a new one the engine counts functions that it has compiled as a whole, not their blocks.
+  readonly #session = begin();
   readonly #seen = new Set<string>();
 
   get blocks(): number {
@@ -27,17 +27,9 @@ export class Coverage {
         }
       }
     });
-    // what the engine keeps for its counters grows; a new session begins without it
-    if (++this.#calls % callsPerSession === 0) {
-      this.#session.post('Profiler.stopPreciseCoverage');
-      this.#session.disconnect();
-      this.#session = begin();
-    }
     return fresh;
   }
 }
-
-const callsPerSession = 100;
 
 function begin(): Session {
   const session = new Session();

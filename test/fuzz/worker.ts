@@ -44,6 +44,20 @@ function run(octets: Buffer): void {
   slowest = Math.max(slowest, (user + system) / 1000);
 }
 
+/** A copy in memory of its own: a view would keep the whole mutant, or the pool, that it was cut from. */
+function alone(octets: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(octets.length);
+  copy.set(octets);
+  return copy;
+}
+
+/** MB of heap and buffers that are still in use after a collection. */
+function inUse(): number {
+  globalThis.gc?.();
+  const { heapUsed, external } = process.memoryUsage();
+  return Math.round((heapUsed + external) / 1024 / 1024);
+}
+
 /** The collector or compiler may have had its moment just then. */
 function isSlowAgain(octets: Buffer): boolean {
   try {
@@ -73,12 +87,15 @@ for (const octets of inputs) run(octets);
 coverage.news();
 const fromCorpus = coverage.blocks;
 let memory = 0;
+let firstInUse: number | undefined;
 for (let seed = Number(firstSeed); Date.now() < until; seed++) {
   const batch = fc.sample(script, { seed, numRuns: batchSize }).map((each) => mutate(each, inputs));
   for (const octets of batch) run(octets);
   // one in ten of a batch that brought something new: to run each again for it would cost more than it finds
   if (coverage.news() > 0 && inputs.length < mostInputs)
-    inputs.push(...batch.filter((octets, index) => octets.length <= mostKept && index % 10 === seed % 10));
+    inputs.push(
+      ...batch.filter((octets, index) => octets.length <= mostKept && index % 10 === seed % 10).map(alone),
+    );
   memory = Math.max(memory, process.memoryUsage.rss());
   if (seed % 25 === 0) report();
 }
@@ -87,11 +104,14 @@ closeSync(file);
 process.disconnect?.();
 
 function report(): void {
+  const now = inUse();
+  firstInUse ??= now;
   process.send?.({
     runs,
     findings,
     slowest: Math.round(slowest),
     memory: Math.round(memory / 1024 / 1024),
+    inUse: [firstInUse, now],
     inputs: inputs.length,
     blocks: [fromCorpus, coverage.blocks],
     codes: Object.fromEntries(codes),
