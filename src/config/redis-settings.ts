@@ -61,6 +61,12 @@ export const redisSettings = <S extends z.ZodType, P extends z.ZodType>(kinds: {
       .describe(
         'How many replicas must have a message before it counts as accepted; with fewer the sender is told to try again. Default: 1 with sentinel or cluster, 0 with url.',
       ),
+    acknowledge: z
+      .enum(['memory', 'disk'])
+      .default('memory')
+      .describe(
+        'What a replica acknowledges: that it has the message in memory (WAIT), or on its disk (WAITAOF: Redis 7.2 or Valkey).',
+      ),
     commandTimeout: duration('100ms')
       .prefault('8s')
       .describe('How long a command may take before the sender is told to try again.'),

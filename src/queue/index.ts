@@ -9,7 +9,7 @@ import { connect, disconnect, guarded, ready, redisError } from './connection.ts
 import { ensureDurability } from './durability.ts';
 import { RedisFlow } from './flow.ts';
 import { RedisIntake } from './intake.ts';
-import { ReplicatedWrites, writesOfPrimary } from './kept-writes.ts';
+import { ensureWaitAof, ReplicatedWrites, writesOfPrimary } from './kept-writes.ts';
 import { type Keys, keysOf } from './keys.ts';
 import { RedisLedger } from './ledger.ts';
 import { Pressure } from './pressure.ts';
@@ -81,6 +81,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
   try {
     await ready(redis, target);
     if (writer) await ready(writer, target);
+    if (writer && config.redis.acknowledge === 'disk') await ensureWaitAof(writer);
     if (options.checkDurability ?? true) {
       await ensureDurability(redis, durability, log);
       if (replicas > 0 || target.url === undefined)
@@ -114,7 +115,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
         replicas,
         // Another batch may be under way: both together must fit into the time that a sender waits.
         timeout: Math.round(target.commandTimeout / 2),
-        disk: durability === 'strict',
+        disk: config.redis.acknowledge === 'disk',
       })
     : writesOfPrimary(redis, keys.prefix);
   const intake = new RedisIntake({

@@ -1,7 +1,7 @@
 /**
  * Writes that must outlive the primary. A primary answers before its replicas have what it did, so a step that is not
- * to be lost with it is followed by WAIT, or where the server has it WAITAOF (Redis 7.2, Valkey), which also waits for
- * the replica's disk. Both are about the connection that wrote, and hold it up: so these writes have a connection of
+ * to be lost with it is followed by WAIT, or by WAITAOF (Redis 7.2, Valkey), which also waits for the replica's disk.
+ * Both are about the connection that wrote, and hold it up: so these writes have a connection of
  * their own, and those that come while it waits go together the next time, with one WAIT for all of them.
  */
 import type { Redis } from 'ioredis';
@@ -44,7 +44,7 @@ export interface ReplicatedParts {
   replicas: number;
   /** Milliseconds that the replicas have. */
   timeout: number;
-  /** Wait for the disks of the replicas where the server can; they must have append-only files. */
+  /** Wait for the disks of the replicas. */
   disk: boolean;
 }
 
@@ -52,11 +52,9 @@ export class ReplicatedWrites implements KeptWrites {
   readonly #parts: ReplicatedParts;
   #waiting: Write[] = [];
   #running = false;
-  #waitAof = false;
 
   constructor(parts: ReplicatedParts) {
     this.#parts = parts;
-    parts.redis.on('ready', () => void this.#look());
   }
 
   run(script: Script, args: ScriptArguments, what: string): Promise<unknown> {
@@ -68,13 +66,6 @@ export class ReplicatedWrites implements KeptWrites {
         setImmediate(() => void this.#work());
       }
     });
-  }
-
-  /** Another server after each connection, so perhaps another version. */
-  async #look(): Promise<void> {
-    const { redis, disk } = this.#parts;
-    const reply: unknown = await redis.command('INFO', 'WAITAOF').catch(() => undefined);
-    this.#waitAof = disk && Array.isArray(reply) && Array.isArray(reply[0]);
   }
 
   async #work(): Promise<void> {
@@ -92,10 +83,10 @@ export class ReplicatedWrites implements KeptWrites {
 
   /** All in one go and on one connection: after a reconnection WAIT would ask a server that has none of it. */
   async #together(batch: Write[]): Promise<void> {
-    const { redis, prefix, replicas, timeout } = this.#parts;
+    const { redis, prefix, replicas, timeout, disk } = this.#parts;
     const pipeline = redis.pipeline();
     for (const { script, args } of batch) pipeline.evalsha(script.sha, 1, `${prefix}:m`, ...args);
-    if (this.#waitAof) pipeline.call('WAITAOF', 1, replicas, timeout);
+    if (disk) pipeline.call('WAITAOF', 1, replicas, timeout);
     else pipeline.wait(replicas, timeout);
     const replies = (await pipeline.exec()) ?? [];
     const [failed, reply] = replies.at(-1) ?? [new Error('no reply')];
@@ -122,6 +113,15 @@ export class ReplicatedWrites implements KeptWrites {
       reject(redisError(cause, what));
     }
   }
+}
+
+/** Refuses a server without WAITAOF: `redis-not-durable`. */
+export async function ensureWaitAof(redis: Redis): Promise<void> {
+  const reply: unknown = await guarded('durability', redis.command('INFO', 'WAITAOF'));
+  if (Array.isArray(reply) && Array.isArray(reply[0])) return;
+  throw new SealpostError('redis-not-durable', 'redis.acknowledge is disk, and the server has no WAITAOF', {
+    hint: 'it is there since Redis 7.2 and in Valkey; or write redis.acknowledge: memory',
+  });
 }
 
 function tooFew(what: string, acknowledged: number, replicas: number): SealpostError {

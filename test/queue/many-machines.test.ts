@@ -157,6 +157,19 @@ for (const { name, replicas, start } of settings) {
       await store.healthy(replicas);
       const again = await until(() => accept(queue, 'alone').catch(() => undefined));
       assert.equal(again.duplicate, true);
+      const hasWaitAof = await withClient(owner, async (client) =>
+        Array.isArray((await client.command('INFO', 'WAITAOF'))[0]),
+      );
+      if (hasWaitAof) {
+        const disk = await open({ acknowledge: 'disk' });
+        assert.equal((await accept(disk, 'on the disk of a replica')).duplicate, false);
+        await disk.close();
+      } else {
+        await assert.rejects(open({ acknowledge: 'disk' }), {
+          code: 'redis-not-durable',
+          message: /WAITAOF/,
+        });
+      }
       const relaxed = await open({ replicas: 0 });
       assert.equal((await accept(relaxed, 'no replica is asked')).duplicate, false);
       await relaxed.close();
