@@ -42,7 +42,7 @@ await runRole('decrypt', async ({ config, queue }) => {
 function decoderFor(
   limits: { layers: number; parts: number; depth: number; headerSize: number },
   keys: LoadedKeys,
-  authorities: (now: Date) => Authorities,
+  authorities: ((now: Date) => Authorities) | undefined,
 ) {
   const cache = createTrustCache();
   const made = new Map<string, Omit<DecodeOptions, 'at'>>();
@@ -59,6 +59,7 @@ function decoderFor(
       made.set(mailbox.name, options);
     }
     const at = new Date();
+    if (authorities === undefined) return { ...options, at };
     return { ...options, at, trust: { ...options.trust, ...authorities(at) } };
   };
 }

@@ -50,7 +50,7 @@ function materialOf(options: DecodeCommandOptions): Pick<DecodeOptions, 'identit
         ...trusts.flatMap((trust) => trust.intermediates ?? []),
       ],
       pinned: keys.pinned,
-      ...(options.offline ? {} : authoritiesOf(config.trust)(new Date())),
+      ...(options.offline ? {} : authoritiesOf(config.trust)?.(new Date())),
     },
     limits: config.limits,
   };

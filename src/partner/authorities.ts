@@ -10,10 +10,14 @@ export interface Authorities {
 
 /**
  * How authorities are asked about signers, and for issuers that are missing, as the settings say. Call it once for a
- * process: what it returns shares one cache. Nothing of it is there where the settings turn both off.
+ * process: what it returns shares one cache. Undefined where the settings turn both off.
  */
-export function authoritiesOf({ revocation, aia }: Config['trust']): (now: Date) => Authorities {
+export function authoritiesOf({
+  revocation,
+  aia,
+}: Config['trust']): ((now: Date) => Authorities) | undefined {
   const { mode } = revocation;
+  if (mode === 'off' && !aia.fetch) return undefined;
   const cache = new RevocationCache();
   const fetchRevocation = createRevocationFetcher(revocation);
   const fetchIssuer = createRevocationFetcher(aia, 'trust.aia');

@@ -73,7 +73,7 @@ describe('issuers from the addresses in certificates', { skip }, () => {
 
   const allowed = () => ({ fetch: true, hosts: [web.host], allowPrivate: true, timeout: '2s' });
   const askers = (aia: Record<string, unknown> = {}, revocation: Record<string, unknown> = {}) =>
-    authoritiesOf(settings({ aia: { ...allowed(), ...aia }, revocation }));
+    authoritiesOf(settings({ aia: { ...allowed(), ...aia }, revocation })) ?? (() => ({}));
 
   async function judge(
     message: Buffer,
