@@ -142,7 +142,7 @@ export function withoutIssuer(leaf: Certificate, issuers: Issuers): Certificate[
     if (above.length === 0) ends.push(certificate);
     for (const issuer of above) {
       if (seen.length >= mostLookedAt) break;
-      if (!seen.some((known) => isSameEntity(known, issuer))) seen.push(issuer);
+      if (!seen.some((known) => known.equals(issuer))) seen.push(issuer);
     }
   }
   return ends;

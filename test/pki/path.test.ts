@@ -465,3 +465,42 @@ describe('weak algorithms', () => {
     assert.throws(() => issued.publicKey, { code: 'certificate-malformed' });
   });
 });
+
+describe('where a path breaks off', () => {
+  it('names the certificates whose issuer is missing, nearest first', () => {
+    const low = sub.issueCa('Low');
+    const leaf = low.issue().certificate;
+    const alone = validate(leaf, { intermediates: [] });
+    assert.deepEqual([alone.reason, alone.missing], ['no-path', [leaf]]);
+    const higher = validate(leaf, { intermediates: [low.certificate] });
+    assert.deepEqual(higher.missing, [low.certificate]);
+    assert.match(higher.message, /its issuer is "CN=Low"; "CN=Sub", who issued "CN=Low", is missing$/);
+    assert.equal(validate(leaf, { intermediates: [low.certificate, sub.certificate] }).missing, undefined);
+  });
+
+  it('knows a namesake with another key for another', () => {
+    const leaf = sub.issue().certificate;
+    const { reason, missing } = validate(leaf, { intermediates: [root.issueCa('Sub').certificate] });
+    assert.deepEqual([reason, missing], ['signature-invalid', [leaf]]);
+  });
+
+  it('misses nothing above a root that is not trusted, nor for one that signed itself', () => {
+    const stranger = createTestCa('Stranger');
+    assert.deepEqual(
+      validate(stranger.issue().certificate, { intermediates: [stranger.certificate] }).missing,
+      [],
+    );
+    assert.deepEqual(validate(stranger.certificate).missing, []);
+  });
+
+  it('names few of the many ends of a bag of namesakes', () => {
+    const key = testKey('p256');
+    const subjectKeyIdentifier = Buffer.from('the same');
+    const named = (parent: string) =>
+      createTestCa(parent).issueCa('Many', { key, subjectKeyIdentifier }).certificate;
+    const intermediates = Array.from({ length: 40 }, (_, index) => named(`Parent ${index}`));
+    const leaf = createTestCa('Many', { key, subjectKeyIdentifier }).issue().certificate;
+    const { reason, missing } = validate(leaf, { intermediates });
+    assert.deepEqual([reason, missing], ['no-path', intermediates.slice(0, 5)]);
+  });
+});
