@@ -15,8 +15,9 @@ export type { Skipped } from './folder.ts';
 const FIRST_WAIT = 1000;
 const LONGEST_WAIT = 300_000;
 const LOGIN_WAIT = 30_000;
-/** Milliseconds that a folder stays ours without a sign of life. */
-const LEASE = 60_000;
+/** Milliseconds that a folder stays ours without a sign of life: longer than a fail-over of Redis takes. */
+const LEASE = 20_000;
+const RENEWAL = 5000;
 /** Milliseconds between looks whether the folder is free. */
 const STANDBY = 5000;
 /** Milliseconds between looks whether there is room again. */
@@ -148,7 +149,7 @@ class Poller implements ImapPoller {
         (ours) => ours || client.close(),
         () => {}, // Redis is away for a moment; the intake will say so when there is something to store
       );
-    }, LEASE / 3);
+    }, RENEWAL);
     renewal.unref();
     try {
       await this.#read(client);

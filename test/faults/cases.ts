@@ -1,4 +1,5 @@
 /** All cases, in the order of the matrix. */
+import { failoverCases } from './cases/failover.ts';
 import { floodCases } from './cases/floods.ts';
 import { imapCases } from './cases/imap.ts';
 import { lifeCases } from './cases/life.ts';
@@ -14,6 +15,7 @@ export const cases: readonly FaultCase[] = [
   ...receiverCases,
   ...workerCases,
   ...redisCases,
+  ...failoverCases,
   ...partnerCases,
   ...imapCases,
   ...floodCases,
