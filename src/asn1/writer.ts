@@ -93,6 +93,7 @@ export function integer(value: bigint | number | Uint8Array): Buffer {
 /** The content octets of an INTEGER. */
 export function integerContent(value: bigint | number | Uint8Array): Buffer {
   if (typeof value === 'object') return unsignedContent(value);
+  if (value >= 0 && value < 0x80) return Buffer.from([Number(value)]);
   const big = BigInt(value);
   let octets = 1;
   while (BigInt.asIntN(octets * 8, big) !== big) octets++;

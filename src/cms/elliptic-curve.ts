@@ -31,15 +31,14 @@ export function agreeOnCurve(privateKey: KeyObject, own: PublicKeyInfo, publicKe
 export function agreeEphemeralOnCurve(certificateKey: KeyObject): { secret: Buffer; publicKey: Buffer } {
   const { privateKey, publicKey } = ephemeral(certificateKey);
   const secret = diffieHellman({ privateKey, publicKey: certificateKey });
-  return { secret, publicKey: pointOf(publicKey) };
+  return { secret, publicKey: pointOf(publicKey, certificateKey.asymmetricKeyDetails?.namedCurve) };
 }
 
 /** Keys that node:crypto gives as a JWK, which takes a third of the time of an encoding in DER. */
 const jwkCurves = ['prime256v1', 'secp384r1', 'secp521r1'];
 
 /** Content of the BIT STRING of a public key; a point of a curve uncompressed (SEC 1, section 2.3.3). */
-function pointOf(key: KeyObject): Buffer {
-  const curve = key.asymmetricKeyDetails?.namedCurve;
+function pointOf(key: KeyObject, curve: string | undefined): Buffer {
   if (curve === undefined || jwkCurves.includes(curve)) {
     const { x = '', y = '' } = key.export({ format: 'jwk' });
     const coordinates = [Buffer.from(x, 'base64url'), Buffer.from(y, 'base64url')];

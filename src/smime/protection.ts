@@ -11,72 +11,12 @@ import {
 } from '../cms/index.ts';
 import { SealpostError } from '../errors.ts';
 import { Base64Encoder, type Sink } from '../message/index.ts';
+import { DefiniteOrStreaming } from './definite-or-streaming.ts';
 import type { EncryptOptions, SignOptions } from './encode-options.ts';
 import { recipientOptions } from './recipient-options.ts';
 import { micalgFor, signedDataOptions } from './signing-options.ts';
 
 type RandomBytes = (size: number) => Buffer;
-
-/** Up to this a CMS object is written in DER with definite lengths, which the oldest readers want too. */
-const DEFINITE_OCTETS = 1024 * 1024;
-
-/** Collects what is small and writes it at once; beyond the limit everything goes to a streaming writer. */
-class DefiniteOrStreaming implements Sink {
-  readonly #output: Sink;
-  readonly #atOnce: (content: readonly Buffer[]) => readonly Buffer[];
-  readonly #stream: () => Sink;
-  #held: Buffer[] = [];
-  #length = 0;
-  #streaming: Sink | undefined;
-
-  constructor(output: Sink, atOnce: (content: readonly Buffer[]) => readonly Buffer[], stream: () => Sink) {
-    this.#output = output;
-    this.#atOnce = atOnce;
-    this.#stream = stream;
-  }
-
-  write(chunk: Buffer): void {
-    if (this.#streaming !== undefined) {
-      this.#streaming.write(chunk);
-      return;
-    }
-    this.#held.push(chunk);
-    this.#length += chunk.length;
-    if (this.#length <= DEFINITE_OCTETS) return;
-    this.#streaming = this.#stream();
-    for (const held of this.#held) this.#streaming.write(held);
-    this.#held = [];
-  }
-
-  end(): void {
-    if (this.#streaming === undefined) {
-      for (const piece of this.#atOnce(joined(this.#held))) this.#output.write(piece);
-      this.#output.end();
-    } else this.#streaming.end();
-  }
-}
-
-/** Pieces up to this are joined before they are digested or encrypted: a call for each costs more than the copy. */
-const JOINED_OCTETS = 64 * 1024;
-
-function joined(pieces: readonly Buffer[]): Buffer[] {
-  const found: Buffer[] = [];
-  let small: Buffer[] = [];
-  let length = 0;
-  const flush = () => {
-    const [first] = small;
-    if (first !== undefined) found.push(small.length === 1 ? first : Buffer.concat(small, length));
-    small = [];
-    length = 0;
-  };
-  for (const piece of pieces) {
-    if (length + piece.length > JOINED_OCTETS) flush();
-    small.push(piece);
-    length += piece.length;
-  }
-  flush();
-  return found;
-}
 
 /**
  * Encrypts what is written as EnvelopedData or AuthEnvelopedData (RFC 8551, sections 3.3 and 3.4) into `output`.
