@@ -1,6 +1,8 @@
 /** R19, R20, R21: too many, too slow, too large. */
+import { fork } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { peakMegabytes } from '../../support/daemon.ts';
 import type { FaultCase } from '../support/case.ts';
@@ -9,6 +11,7 @@ import { webhookSink } from '../support/oracle.ts';
 import { webhookMailbox } from '../support/outbound.ts';
 import { startWebhook } from '../support/partners.ts';
 import { makeMail, type Rig } from '../support/rig.ts';
+import type { SlowClients } from '../support/slow-clients.ts';
 
 /** MB by which a role may grow while more and more messages wait. */
 const flatWithin = 60;
@@ -57,6 +60,28 @@ async function lorises(port: number, clients: number, each: number): Promise<Lor
 
 const heard = async (all: readonly Loris[], code: string) =>
   (await Promise.all(all.map(({ greeting }) => greeting))).filter((text) => text.startsWith(code)).length;
+
+/** Descriptors that one process may have open (getrlimit(2)); Node raises the soft limit to the hard one. */
+function descriptors(): number {
+  return Number(/^Max open files\s+\S+\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? 0);
+}
+
+const thousands = 10_000;
+const perAddress = 50;
+
+/** Slow clients in another process, and what it said of them last. */
+function slowClients(port: number, first: number, clients: number) {
+  const file = join(import.meta.dirname, '../support/slow-clients.ts');
+  const child = fork(file, [port, first, clients / perAddress, perAddress].map(String), { stdio: 'inherit' });
+  let counts: SlowClients = { greeted: 0, refused: 0, open: 0, waiting: clients };
+  child.on('message', (message) => {
+    if (isCounts(message)) counts = message;
+  });
+  return { counts: () => counts, stop: () => child.kill('SIGKILL') };
+}
+
+const isCounts = (message: unknown): message is SlowClients =>
+  typeof message === 'object' && message !== null && 'greeted' in message;
 
 export const floodCases: FaultCase[] = [
   {
@@ -113,6 +138,54 @@ export const floodCases: FaultCase[] = [
     },
   },
   {
+    id: 'R19-ten-thousand',
+    title: '10,000 slow clients from 200 addresses; healthy ones between them; 421 above the limit',
+    skip: () =>
+      descriptors() < thousands + 1000 ? `only ${descriptors()} descriptors (ulimit -n)` : undefined,
+    async run(run) {
+      const spare = 100;
+      const rig = await run.rig({
+        smtp: {
+          maxConnections: thousands + spare,
+          maxConnectionsPerClient: perAddress,
+          commandTimeout: '2m',
+        },
+      });
+      const before = memoryOf(rig).get('receive') ?? 0;
+      const parts = [0, 50, 100, 150].map((first) => slowClients(rig.port, first, thousands / 4));
+      const sum = (of: keyof SlowClients) => parts.reduce((total, { counts }) => total + counts()[of], 0);
+      run.after(() => parts.forEach(({ stop }) => void stop()));
+      await rig.daemon.waitFor('all are connected', () => sum('waiting') === 0);
+      const greeted = sum('greeted');
+      const load = rig.load({ clients: 4, count: 100 });
+      await load.done();
+      const served = load.refusals.size === 0;
+      const slowest = Math.round(load.longestAnswer);
+      const after = memoryOf(rig).get('receive') ?? 0;
+      const open = sum('open');
+      const above = slowClients(rig.port, 200, 500);
+      run.after(() => void above.stop());
+      await rig.daemon.waitFor('those above the limit have an answer', () => above.counts().waiting === 0);
+      const { refused } = above.counts();
+      for (const part of [...parts, above]) part.stop();
+      const last = rig.load({ clients: 4, count: 20 });
+      await last.done();
+      return rig.findings([load, last], {
+        failures: [
+          ...(greeted === thousands ? [] : [`only ${greeted} of ${thousands} were let in`]),
+          ...(open === thousands ? [] : [`only ${open} of ${thousands} were open at the same time`]),
+          ...(served ? [] : [`healthy clients were refused: ${[...load.refusals]}`]),
+          ...(refused >= 500 - spare ? [] : [`only ${refused} of 500 above the limit read 421`]),
+        ],
+        notes: [
+          `${open} slow ones at the same time; ${refused} of 500 more read 421 (limit ${thousands + spare})`,
+          `longest wait of a healthy client between them: ${slowest} ms`,
+          `receive: ${before} MB before, ${after} MB with them`,
+        ],
+      });
+    },
+  },
+  {
     id: 'R20-flood',
     title: 'a flood with the destination down; memory stays flat, then all of it drains',
     async run(run) {
@@ -164,6 +237,8 @@ export const floodCases: FaultCase[] = [
         .map(({ role, pid }) => [role, Math.round(peakMegabytes(pid))] as const);
       const octets = makeMail(run.world, size).octets.length / 1e6;
       findings.notes.push(`mails of ${octets.toFixed(0)} MB; peak memory: ${shown(new Map(peaks))}`);
+      if (rig.daemon.log().includes('without a sign of life'))
+        findings.failures.push('a job lost its lock while it was worked on');
       if (!reply.startsWith('552')) findings.failures.push(`above the limit: ${reply}`);
       for (const [role, peak] of peaks) if (peak > 400) findings.failures.push(`${role} needed ${peak} MB`);
       return findings;

@@ -1,10 +1,12 @@
 /** R2, R3, R18: workers killed or stopped in the middle of what they do. */
-import { readdirSync, readlinkSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { kill } from '../../support/daemon.ts';
 import type { FaultCase, Run } from '../support/case.ts';
-import { partnerSink, webhookSink } from '../support/oracle.ts';
+import type { Load } from '../support/load.ts';
+import { partnerSink, settle, webhookSink } from '../support/oracle.ts';
 import { outboundLoad, outboundPartner, webhookMailbox } from '../support/outbound.ts';
 import { startPartner, startWebhook } from '../support/partners.ts';
 import { makeMail, type Rig, type RigOptions } from '../support/rig.ts';
@@ -39,19 +41,19 @@ function hasSpoolOpen(pid: number, spool: string): boolean {
 }
 
 /**
- * Kills the process that reads the one large message, as poison in it would, until the message has ended. A process
+ * Hits the process that reads the one large message, as poison in it would, until the message has ended. A process
  * that has taken it up only to suspend it does not read it, and is left alone.
  */
-async function killWhileWorkingOn(rig: Rig, id: string): Promise<void> {
+async function whileWorkingOn(rig: Rig, id: string, hit: (pid: number) => void): Promise<void> {
   const spool = join(rig.daemon.dataDir, 'spool');
   const dead = new Set<number>();
-  const deadline = Date.now() + 300_000;
+  const deadline = Date.now() + 600_000;
   while (Date.now() < deadline) {
     for (let look = 0; look < 10; look++) {
       for (const { role, pid } of rig.daemon.roles()) {
         if (role !== 'decrypt' || dead.has(pid) || !hasSpoolOpen(pid, spool)) continue;
         dead.add(pid);
-        kill(pid);
+        hit(pid);
         rig.kills++;
       }
       await sleep(5);
@@ -59,6 +61,60 @@ async function killWhileWorkingOn(rig: Rig, id: string): Promise<void> {
     const record = await rig.queue.ledger.get(id);
     if (record?.state !== 'received') return;
   }
+}
+
+/** One large message ends each process that works on it, while others come in; only it may be suspended. */
+async function onePoison(run: Run, starts: number, poison: (rig: Rig, id: string) => Promise<void>) {
+  const rig = await run.rig();
+  const others = rig.load({ clients: 4, pace: 20 });
+  const heavy = makeMail(run.world, 12_000_000);
+  const one = rig.load({ count: 1, clients: 1, mail: () => heavy });
+  await one.done();
+  const id = one.accepted[0]?.id ?? '';
+  await poison(rig, id);
+  await others.finish();
+  return await judged(rig, [one, others], id, starts);
+}
+
+async function judged(rig: Rig, loads: Load[], id: string, starts: number) {
+  const findings = await rig.findings(loads);
+  const record = await rig.queue.ledger.get(id);
+  const { state, reason } = record ?? { state: 'absent', reason: null };
+  const started = record?.events.at(-1)?.facts.starts;
+  findings.notes.push(`the message in hand: ${state} ${reason ?? ''} after ${started} starts`);
+  if (reason !== 'worker-crashed' || started !== starts)
+    findings.failures.push(`the message was not suspended as worker-crashed after ${starts} starts`);
+  if (findings.tally.suspended > 1) findings.failures.push('others were suspended with it');
+  return findings;
+}
+
+/** Octets that a decrypt process may take beyond what it has when it is ready. */
+const dataMore = 100 * 2 ** 20;
+
+function noPrlimit(): string | undefined {
+  return spawnSync('prlimit', ['--version']).status === 0 ? undefined : 'prlimit is not installed';
+}
+
+/** From now on the kernel gives each decrypt process so much data (RLIMIT_DATA) and no more; stops with the case. */
+function limitData(run: Run, rig: Rig): void {
+  const limited = new Set<number>();
+  const look = () => {
+    for (const { role, pid } of rig.daemon.roles()) {
+      if (
+        role !== 'decrypt' ||
+        limited.has(pid) ||
+        !rig.daemon.log().includes(`"role":"decrypt","pid":${pid},`)
+      )
+        continue;
+      limited.add(pid);
+      const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+      const now = Number(/^VmData:\s+(\d+)/m.exec(status)?.[1] ?? 0) * 1024;
+      spawnSync('prlimit', ['--pid', String(pid), `--data=${now + dataMore}`]);
+    }
+  };
+  look();
+  const timer = setInterval(look, 20);
+  run.after(() => clearInterval(timer));
 }
 
 export const workerCases: FaultCase[] = [
@@ -79,24 +135,7 @@ export const workerCases: FaultCase[] = [
     id: 'R2-five-times',
     title: 'decrypt killed again and again in the middle of one job; others go on',
     share: 5,
-    async run(run) {
-      const rig = await run.rig();
-      const others = rig.load({ clients: 4, pace: 20 });
-      const heavy = makeMail(run.world, 12_000_000);
-      const one = rig.load({ count: 1, clients: 1, mail: () => heavy });
-      await one.done();
-      await killWhileWorkingOn(rig, one.accepted[0]?.id ?? '');
-      await others.finish();
-      const findings = await rig.findings([one, others]);
-      const record = await rig.queue.ledger.get(one.accepted[0]?.id ?? '');
-      findings.notes.push(
-        `the message in hand: ${record?.state} ${record?.reason ?? ''} after ${rig.kills} kills`,
-      );
-      if (record?.reason !== 'worker-crashed')
-        findings.failures.push('the message did not end as worker-crashed');
-      if (findings.tally.suspended > 1) findings.failures.push('others were suspended with it');
-      return findings;
-    },
+    run: (run) => onePoison(run, 5, (rig, id) => whileWorkingOn(rig, id, kill)),
   },
   {
     id: 'R3-webhook',
@@ -136,6 +175,40 @@ export const workerCases: FaultCase[] = [
         return rig.findings([load], { sink: () => partnerSink(partner.received) });
       });
     },
+  },
+  {
+    id: 'R18-memory',
+    title: 'a message with a header field of 90 MB takes more memory than the kernel gives; others go on',
+    skip: noPrlimit,
+    async run(run) {
+      const rig = await run.rig({ config: { limits: { headerSize: '100MiB' } } });
+      limitData(run, rig);
+      const others = rig.load({ clients: 4, pace: 20 });
+      const messageId = 'poison@partner.example';
+      const subject = `Subject: ${'x'.repeat(90_000_000)}`;
+      const octets = Buffer.from(
+        `From: edi@partner.example\r\nMessage-ID: <${messageId}>\r\n${subject}\r\n\r\npoison\r\n`,
+      );
+      const one = rig.load({ count: 1, clients: 1, mail: () => ({ messageId, octets }) });
+      await one.done();
+      const id = one.accepted[0]?.id ?? '';
+      await settle(rig.queue, one.accepted, 180_000);
+      await others.finish();
+      const findings = await judged(rig, [one, others], id, 5);
+      const said = rig.daemon.log().match(/out of memory/gi) ?? [];
+      const deaths = rig.daemon.log().match(/"role":"decrypt","code":.*starting it again/g) ?? [];
+      findings.notes.push(
+        `decrypt died ${deaths.length} times; the log says out of memory ${said.length} times`,
+      );
+      return findings;
+    },
+  },
+  {
+    id: 'R18-hung-message',
+    title:
+      'each process that reads one message hangs (SIGSTOP); the supervisor ends it after a minute; others go on',
+    run: (run) =>
+      onePoison(run, 5, (rig, id) => whileWorkingOn(rig, id, (pid) => void process.kill(pid, 'SIGSTOP'))),
   },
   {
     id: 'R18-hung-worker',
