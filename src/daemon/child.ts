@@ -28,6 +28,8 @@ const heapMegabytes = 1024;
 const runtimeFlags = [
   `--max-semi-space-size=${youngMegabytes}`,
   `--max-old-space-size=${heapMegabytes}`,
+  // for the octets of large messages (src/queue/reclaim.ts)
+  '--expose-gc',
   '--disable-warning=ExperimentalWarning',
 ];
 

@@ -19,6 +19,7 @@ import {
   randomBytes,
 } from 'node:crypto';
 import { SealpostError } from '../errors.ts';
+import { reclaim } from './reclaim.ts';
 
 /** Octets of plain text in a chunk of a stream. */
 export const chunkSize = 65_536;
@@ -113,6 +114,7 @@ export class StreamSealer {
     cipher.setAAD(this.#aad);
     const sealed = cipher.update(plain);
     cipher.final();
+    reclaim(sealed.length);
     return Buffer.concat([sealed, cipher.getAuthTag()]);
   }
 }
@@ -143,6 +145,7 @@ export class StreamOpener {
     } catch {
       throw corrupt(this.#id);
     }
+    reclaim(plain.length);
     return plain;
   }
 }
