@@ -44,6 +44,7 @@ async function openDestinations({ config, queue, log }: RoleContext): Promise<Ma
         readSecret,
         signedUrl: signer && ((delivery) => signer.sign(delivery.id, Date.now())),
         connectRedis: (prefix) => queue.connect('handoff', prefix),
+        ensureKept: (connection, key) => queue.ensureKept(connection, key),
         redisPrefix: config.redis.prefix,
         bodyPart: mailbox.bodyPart,
         limits: config.limits,

@@ -51,7 +51,9 @@ export async function createQueueDestination(
   async function attempt(delivery: Delivery, signal: AbortSignal): Promise<Outcome> {
     const { document, keepUntil } = await makeDocument(delivery, settings);
     const id = jobId(delivery.idempotencyKey);
-    const adding = queue.add('message', document, { ...jobOptions, jobId: id });
+    const adding = queue
+      .add('message', document, { ...jobOptions, jobId: id })
+      .then(() => deps.ensureKept(connection, queue.toKey(id)));
     await untilAborted(adding, AbortSignal.any([signal, AbortSignal.timeout(addTimeout)]));
     const facts = { queue: config.queue, jobId: id };
     return { done: true, facts, ...(keepUntil === undefined ? {} : { keepUntil }) };

@@ -72,6 +72,8 @@ export interface DestinationDeps {
   signedUrl: ((delivery: Delivery) => SignedUrl) | undefined;
   /** A connection of its own for the queue destination, which closes it. */
   connectRedis(prefix: string): Redis;
+  /** Resolves when a key that was written over such a connection survives the primary. */
+  ensureKept(connection: Redis, key: string): Promise<void>;
   /** `redis.prefix` of the configuration. */
   redisPrefix: string;
   bodyPart: MailboxConfig['bodyPart'];

@@ -3,10 +3,10 @@ import type { Redis } from 'ioredis';
 import { SealpostError } from '../errors.ts';
 import { guarded } from './connection.ts';
 import { octetsToken } from './intake.ts';
-import type { KeptWrites } from './kept-writes.ts';
+import type { KeptWrites, ScriptArguments } from './kept-writes.ts';
 import type { Keys } from './keys.ts';
 import { auditLine, eventLine, isState, parseRecord } from './ledger.ts';
-import { run, type Script } from './lua.ts';
+import type { Script } from './lua.ts';
 import { scripts } from './scripts.ts';
 import type { LocalSpool } from './spool.ts';
 import type {
@@ -30,7 +30,10 @@ import type {
 export interface FlowParts {
   redis: Redis;
   keys: Keys;
-  /** For steps after which files go: a primary that comes back without the step must find them. */
+  /**
+   * For the steps: what follows one (the end of its job, files that go) may reach another primary, which must not be
+   * without the step then.
+   */
   kept: KeptWrites;
   spool: LocalSpool;
   /** Milliseconds that the original of a delivered message is kept. */
@@ -106,7 +109,6 @@ export class RedisFlow implements Flow {
 
   async handedOff(job: HandoffJob, facts: Facts, holdUntil = 0): Promise<{ delivered: boolean }> {
     const now = Date.now();
-    const files = [job.original, job.content].some(({ kind }) => kind === 'file');
     const args = [
       now,
       job.id,
@@ -116,7 +118,7 @@ export class RedisFlow implements Flow {
       this.#parts.keepOriginal,
       holdUntil,
     ];
-    const reply = await this.#run(scripts.handedOff, args, files);
+    const reply = await this.#run(scripts.handedOff, args);
     return { delivered: (await this.#release(reply)) === 1 };
   }
 
@@ -128,7 +130,7 @@ export class RedisFlow implements Flow {
 
   async sent(job: OutboundJob, facts: Facts): Promise<void> {
     const args = this.#event(job.id, 'sent', facts);
-    await this.#release(await this.#run(scripts.sent, args, job.octets.kind === 'file'));
+    await this.#release(await this.#run(scripts.sent, args));
   }
 
   async suspend<N extends QueueName>(
@@ -171,7 +173,7 @@ export class RedisFlow implements Flow {
       JSON.stringify(job),
       before,
     ];
-    const reply = await this.#run(scripts.redecode, args, true);
+    const reply = await this.#run(scripts.redecode, args);
     const outcome = await this.#release(reply);
     if (outcome === -1) throw unknownMessage(id);
     if (outcome === -2) throw originalGone(id);
@@ -202,7 +204,7 @@ export class RedisFlow implements Flow {
 
   async terminate(id: string, why: string, act: Act = nobody): Promise<boolean> {
     const args = this.#act(id, 'terminated', 'terminate', { ...act, why });
-    const reply = await this.#run(scripts.terminate, args, true);
+    const reply = await this.#run(scripts.terminate, args);
     const outcome = await this.#release(reply);
     if (outcome === -1) throw unknownMessage(id);
     return outcome === 1;
@@ -219,9 +221,8 @@ export class RedisFlow implements Flow {
     return [now, id, eventLine({ type, at: now, facts })];
   }
 
-  async #run(script: Script, args: (string | number | Buffer)[], kept = false): Promise<unknown> {
-    if (kept) return await this.#parts.kept.run(script, args, 'flow');
-    return await run(this.#parts.redis, this.#parts.keys.prefix, script, args, 'flow');
+  async #run(script: Script, args: ScriptArguments): Promise<unknown> {
+    return await this.#parts.kept.run(script, args, 'flow');
   }
 
   /** Removes the files that a script's reply names after its outcome; returns the outcome. */

@@ -9,7 +9,7 @@ import { connect, disconnect, guarded, ready, redisError } from './connection.ts
 import { ensureDurability } from './durability.ts';
 import { RedisFlow } from './flow.ts';
 import { RedisIntake } from './intake.ts';
-import { ensureWaitAof, ReplicatedWrites, writesOfPrimary } from './kept-writes.ts';
+import { ensureKept, ensureWaitAof, ReplicatedWrites, writesOfPrimary } from './kept-writes.ts';
 import { type Keys, keysOf } from './keys.ts';
 import { RedisLedger } from './ledger.ts';
 import { Pressure } from './pressure.ts';
@@ -41,6 +41,8 @@ export interface QueueRoom {
   deriveKey(purpose: string): Buffer;
   /** Another connection to the same store, for whoever closes it; `prefix` where its keys have another one. */
   connect(name: string, prefix?: string): Redis;
+  /** Resolves when as many replicas as must have a key; at once where none must. `redis-unreachable`. */
+  ensureKept(connection: Redis, key: string): Promise<void>;
   /** Seals a small JSON value; `context` says what it is, and opens it only for the same one. */
   seal(context: string, value: unknown): Buffer;
   /** `spool-corrupt` when it was changed or is for another context. */
@@ -108,15 +110,11 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
   const pressure = new Pressure({ redis, keys, log, folder: watched, redisMemory, diskFree });
   await pressure.start();
   const { duplicates } = retention;
+  // Another batch may be under way: both together must fit into the time that a sender waits.
+  const timeout = Math.round(target.commandTimeout / 2);
+  const waiting = { replicas, timeout, disk: config.redis.acknowledge === 'disk' };
   const kept = writer
-    ? new ReplicatedWrites({
-        redis: writer,
-        prefix: keys.prefix,
-        replicas,
-        // Another batch may be under way: both together must fit into the time that a sender waits.
-        timeout: Math.round(target.commandTimeout / 2),
-        disk: config.redis.acknowledge === 'disk',
-      })
+    ? new ReplicatedWrites({ redis: writer, prefix: keys.prefix, ...waiting })
     : writesOfPrimary(redis, keys.prefix);
   const intake = new RedisIntake({
     kept,
@@ -166,6 +164,9 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     sweep: sweepNow,
     deriveKey: (purpose) => deriveKey(key, purpose),
     connect: (name, prefix) => connect(redisTarget(config.redis, url, prefix), 'producer', log, name),
+    ensureKept: async (connection, key) => {
+      if (replicas > 0) await ensureKept(connection, key, waiting);
+    },
     seal: (context, value) => sealValue(key, context, value),
     unseal: (context, sealed) => openValue(key, context, sealed),
     close: () => {

@@ -115,6 +115,27 @@ export class ReplicatedWrites implements KeptWrites {
   }
 }
 
+/**
+ * Makes sure that the replicas have a key that another library wrote: it and WAIT are asked of one server, whichever that
+ * is by now. `redis-unreachable` when the key is not there or too few replicas acknowledge.
+ */
+export async function ensureKept(
+  redis: Redis,
+  key: string,
+  { replicas, timeout, disk }: Omit<ReplicatedParts, 'redis' | 'prefix'>,
+): Promise<void> {
+  const pipeline = redis.pipeline().exists(key);
+  if (disk) pipeline.call('WAITAOF', 1, replicas, timeout);
+  else pipeline.wait(replicas, timeout);
+  const [there, waited] = (await guarded('replicas', pipeline.exec())) ?? [];
+  const error = there?.[0] ?? waited?.[0];
+  if (error) throw redisError(error, 'replicas');
+  if (there?.[1] !== 1)
+    throw new SealpostError('redis-unreachable', 'redis has lost what was written just now');
+  const acknowledged = Number(Array.isArray(waited?.[1]) ? waited[1][1] : waited?.[1]);
+  if (!(acknowledged >= replicas)) throw tooFew('replicas', acknowledged, replicas);
+}
+
 /** Refuses a server without WAITAOF: `redis-not-durable`. */
 export async function ensureWaitAof(redis: Redis): Promise<void> {
   const reply: unknown = await guarded('durability', redis.command('INFO', 'WAITAOF'));

@@ -133,7 +133,11 @@ for (const { name, replicas, start } of settings) {
       const connection = queue.connect('other', '{elsewhere}');
       const jobs = new Queue('results', { connection, prefix: '{elsewhere}' });
       await jobs.add('message', { text: 'result' });
-      assert.equal((await jobs.getWaiting()).length, 1);
+      const [job] = await jobs.getWaiting();
+      await queue.ensureKept(connection, jobs.toKey(job?.id ?? ''));
+      await assert.rejects(queue.ensureKept(connection, jobs.toKey('never-written')), {
+        code: 'redis-unreachable',
+      });
       await jobs.close();
       connection.disconnect();
     });

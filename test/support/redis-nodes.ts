@@ -119,6 +119,8 @@ class Server implements Node {
       ...(password === undefined ? {} : { password }),
       ...(tls === undefined ? {} : { tls: { ca: tls.pem } }),
       maxRetriesPerRequest: 0,
+      // A node may be stopped.
+      commandTimeout: 2000,
       retryStrategy: () => 20,
       replyMapping: 'legacy',
     });
@@ -205,6 +207,15 @@ async function info(node: Node, section: string): Promise<Map<string, string>> {
   } finally {
     client.disconnect();
   }
+}
+
+/** The nodes that follow a primary, as it sees them. */
+export async function followersOf(primary: Node, nodes: readonly Node[]): Promise<Node[]> {
+  const facts = await info(primary, 'replication');
+  const ports = [...facts].flatMap(([name, value]) =>
+    /^slave\d+$/.test(name) ? [Number(/port=(\d+)/.exec(value)?.[1])] : [],
+  );
+  return nodes.filter(({ port }) => ports.includes(port));
 }
 
 export interface TestCluster {
