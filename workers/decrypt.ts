@@ -18,6 +18,7 @@ import {
   isSignatureLayer,
   type Verdict,
 } from '../src/smime/index.ts';
+import { PieceWriters } from './piece-writers.ts';
 import { writeResult } from './result.ts';
 import { Turns } from './turns.ts';
 
@@ -74,6 +75,8 @@ interface Tools {
 interface Decoded {
   verdict: Verdict;
   content: SpoolWriter;
+  /** Contents of S/MIME parts below the message, by their path in the verdict; what it has no content of is void. */
+  pieces: PieceWriters;
   /** Header block of the message as it came. */
   header: Buffer;
 }
@@ -85,7 +88,7 @@ async function work(job: InboundJob, mailbox: MailboxConfig, tools: Tools): Prom
   if (state !== 'received') return { done: true };
 
   const [small] = octets;
-  const { verdict, content, header } = small
+  const { verdict, content, pieces, header } = small
     ? await decodeSmall(small, tools)
     : await tools.large.run(() => decodeLarge(job, tools));
   const from = authorsOf(
@@ -96,12 +99,14 @@ async function work(job: InboundJob, mailbox: MailboxConfig, tools: Tools): Prom
   const facts = factsOf(verdict, sender?.name);
   const judgement = judge(verdict, mailbox, { from, sender, directory: partners });
   if ('suspend' in judgement) {
-    await content.abort();
+    await Promise.all([content.abort(), pieces.abort()]);
     return { suspend: judgement.suspend, facts: { ...facts, message: judgement.message } };
   }
+  const stored = await pieces.finish(verdict);
   await queue.flow.decoded(job, {
     content,
-    result: writeResult({ verdict, header, whole: verdict.layers.length === 0 }),
+    result: writeResult({ verdict, header, whole: verdict.layers.length === 0, pieces: stored.pieces }),
+    pieces: stored.octets,
     destinations: mailbox.destinations.map(({ name, type }) => name ?? type),
     partner: sender?.name ?? null,
     facts,
@@ -113,16 +118,19 @@ async function decodeSmall(octets: Buffer, { queue, options }: Tools): Promise<D
   // most messages need no promise for each of their pieces
   const { revocationCheck, issuerFetch } = options.trust;
   const asks = revocationCheck !== undefined || issuerFetch !== undefined;
-  const { verdict, content } = asks ? await decode(octets, options) : decodeSync(octets, options);
+  const { verdict, content, pieces } = asks ? await decode(octets, options) : decodeSync(octets, options);
   const writer = queue.spool.create();
   if (content) void writer.write(content);
+  const writers = new PieceWriters(queue.spool);
+  for (const [path, piece] of pieces) await writers.open(path).write(piece);
   const taker = headerTaker(options);
   taker.write(octets);
-  return { verdict, content: writer, header: taker.header() };
+  return { verdict, content: writer, pieces: writers, header: taker.header() };
 }
 
 async function decodeLarge(job: InboundJob, { queue, options }: Tools): Promise<Decoded> {
   let writer = queue.spool.create();
+  const pieces = new PieceWriters(queue.spool);
   const taker = headerTaker(options);
   async function* open() {
     for await (const piece of queue.spool.open(job.octets)) {
@@ -136,14 +144,15 @@ async function decodeLarge(job: InboundJob, { queue, options }: Tools): Promise<
       output: {
         write: (chunk) => writer.write(chunk),
         restart: async () => {
-          await writer.abort();
+          await Promise.all([writer.abort(), pieces.abort()]);
           writer = queue.spool.create();
         },
       },
+      pieceOutput: ({ path }) => pieces.open(path),
     });
-    return { verdict, content: writer, header: taker.header() };
+    return { verdict, content: writer, pieces, header: taker.header() };
   } catch (error) {
-    await writer.abort();
+    await Promise.all([writer.abort(), pieces.abort()]);
     throw error;
   }
 }

@@ -4,7 +4,7 @@ import { readSecret } from '../src/config/secrets.ts';
 import { type RoleContext, runRole } from '../src/daemon/role.ts';
 import { createDestination, type Delivery, type Destination, UrlSigner } from '../src/handoff/index.ts';
 import type { HandoffJob, JobContext, JobOutcome, QueueRoom } from '../src/queue/index.ts';
-import { readResult } from './result.ts';
+import { deliveryPieces, readResult } from './result.ts';
 import { Turns } from './turns.ts';
 
 await runRole('handoff', async (context) => {
@@ -42,7 +42,7 @@ async function openDestinations({ config, queue, log }: RoleContext): Promise<Ma
     for (const settings of mailbox.destinations) {
       const destination = await createDestination(settings, {
         readSecret,
-        signedUrl: signer && ((delivery) => signer.sign(delivery.id, Date.now())),
+        signedUrl: signer && ((delivery, piece) => signer.sign(delivery.id, Date.now(), piece)),
         connectRedis: (prefix) => queue.connect('handoff', prefix),
         ensureKept: (connection, key) => queue.ensureKept(connection, key),
         redisPrefix: config.redis.prefix,
@@ -88,7 +88,7 @@ async function work(
 
 function deliveryOf(
   job: HandoffJob,
-  { verdict, header, whole }: ReturnType<typeof readResult>,
+  { verdict, header, whole, pieces }: ReturnType<typeof readResult>,
   small: Buffer | null,
   queue: QueueRoom,
 ): Delivery {
@@ -111,5 +111,6 @@ function deliveryOf(
     contentOctets: job.content.octets,
     contentSha256: job.content.sha256,
     read: async () => small ?? (await queue.spool.read(job.content)),
+    pieces: deliveryPieces(pieces, queue.spool),
   };
 }

@@ -6,7 +6,7 @@ import { createContentHandler, messageLimits, UrlSigner } from '../src/handoff/i
 import type { Log } from '../src/log.ts';
 import type { QueueRoom } from '../src/queue/index.ts';
 import { listenShared } from '../src/smtp/listen.ts';
-import { readResult } from './result.ts';
+import { deliveryPieces, readResult } from './result.ts';
 
 await runRole('http', async ({ config, log, queue, takeOver }) => {
   const { host, port = 0, publicUrl } = config.http;
@@ -19,13 +19,14 @@ await runRole('http', async ({ config, log, queue, takeOver }) => {
     async find(id) {
       const refs = await queue.flow.contentOf(id);
       if (!refs) return undefined;
-      const { verdict, header, whole } = readResult(await queue.spool.read(refs.result));
+      const { verdict, header, whole, pieces } = readResult(await queue.spool.read(refs.result));
       return {
         verdict,
         header,
         whole,
         content: () => queue.spool.open(refs.content),
         contentOctets: refs.content.octets,
+        pieces: deliveryPieces(pieces, queue.spool),
       };
     },
   });

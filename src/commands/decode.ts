@@ -7,6 +7,7 @@ import { type DecodeOptions, decodeReopenable, type Verdict } from '../smime/ind
 import { OutputFile, readPieces } from './files.ts';
 import { certificatesOf, identitiesOf, type KeyOptions } from './keys.ts';
 import { collect } from './options.ts';
+import { PieceFiles } from './piece-files.ts';
 import { describeVerdict } from './verdict-text.ts';
 
 interface DecodeCommandOptions extends KeyOptions {
@@ -15,6 +16,7 @@ interface DecodeCommandOptions extends KeyOptions {
   trust?: string[];
   at?: string;
   out?: string;
+  pieces?: string;
   json?: boolean;
 }
 
@@ -62,6 +64,7 @@ async function decodeFile(file: string, options: DecodeCommandOptions): Promise<
   const material = materialOf(options);
   const toFile = options.out !== undefined && options.out !== '-';
   const output = toFile && options.out !== undefined ? await OutputFile.create(options.out) : undefined;
+  const pieces = options.pieces === undefined ? undefined : await PieceFiles.create(options.pieces);
   const held: Buffer[] = [];
   const write = (chunk: Buffer) => {
     if (output) return output.write(chunk);
@@ -78,16 +81,19 @@ async function decodeFile(file: string, options: DecodeCommandOptions): Promise<
         restart: async () => {
           held.length = 0;
           await output?.restart();
+          await pieces?.abort();
         },
       },
+      ...(pieces && { pieceOutput: ({ path }) => pieces.open(path) }),
     });
     if (verdict.status === 'ok') {
       await output?.commit();
+      await pieces?.commit(verdict);
       for (const chunk of held) process.stdout.write(chunk);
-    } else await output?.abort();
+    } else await Promise.all([output?.abort(), pieces?.abort()]);
     return verdict;
   } catch (error) {
-    await output?.abort();
+    await Promise.all([output?.abort(), pieces?.abort()]);
     throw error;
   }
 }
@@ -124,6 +130,10 @@ export function decodeCommand(): Command {
     )
     .option('--at <time>', 'judge certificates at this time (ISO 8601) instead of now')
     .option('--out <file>', 'write the decoded content, only when it could be decoded; - for standard output')
+    .option(
+      '--pieces <folder>',
+      'write the content of S/MIME parts below the message (mailing lists, forwarded mail) into this folder, each as a file of its own',
+    )
     .option('--json', 'print the verdict as JSON on standard output')
     .addHelpText(
       'after',

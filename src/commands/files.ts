@@ -76,13 +76,14 @@ export class OutputFile {
     await this.#handle.truncate(0);
   }
 
-  async commit(): Promise<void> {
+  /** @param file another name in the same folder */
+  async commit(file = this.#file): Promise<void> {
     try {
       await this.#handle.close();
-      await rename(this.#temporary, this.#file);
+      await rename(this.#temporary, file);
     } catch (error) {
       await rm(this.#temporary, { force: true });
-      throw accessError('write', this.#file, error);
+      throw accessError('write', file, error);
     }
   }
 

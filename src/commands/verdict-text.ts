@@ -52,5 +52,11 @@ export function describeVerdict(verdict: Verdict): string {
     lines.push(
       `content: ${verdict.content.octets} octets, ${verdict.content.contentType ?? 'no content type'}`,
     );
+  for (const { path, status, error, encrypted, signature, contentType } of verdict.pieces)
+    lines.push(
+      status === 'ok'
+        ? `piece ${path} (${contentType}): encrypted: ${encrypted ? 'yes' : 'no'}, signature: ${signature}`
+        : `piece ${path} (${contentType}) could not be decoded: ${error?.message ?? 'unknown'} [${error?.code ?? 'internal'}]`,
+    );
   return `${lines.join('\n')}\n`;
 }

@@ -5,11 +5,15 @@ import { hasCode, SealpostError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { MessageLimits } from '../message/limits.ts';
 import { composeStreamed, messageOctets } from './message.ts';
+import { pieceFileName } from './names.ts';
 import type { UrlSigner } from './signed-url.ts';
 import type { Delivery } from './types.ts';
 
 /** What the content server needs of a message. */
-export type StoredContent = Pick<Delivery, 'header' | 'whole' | 'verdict' | 'content' | 'contentOctets'>;
+export type StoredContent = Pick<
+  Delivery,
+  'header' | 'whole' | 'verdict' | 'content' | 'contentOctets' | 'pieces'
+>;
 
 export interface ContentServerDeps {
   signer: UrlSigner;
@@ -26,8 +30,9 @@ export type ContentHandler = (request: IncomingMessage, response: ServerResponse
 const statusOf = { route: 404, signature: 403, expired: 410 } as const;
 
 /**
- * Handles `GET` and `HEAD` of signed content URLs: streams `message.eml`. 404 for any other path, 403 for a
- * wrong signature (whether or not there is such a message), 410 when the URL has expired or the content is gone.
+ * Handles `GET` and `HEAD` of signed content URLs: streams `message.eml`, or the content of a piece. 404 for any other
+ * path, 403 for a wrong signature (whether or not there is such a message), 410 when the URL has expired or the content
+ * is gone.
  * Mail is never shown: it is for programs, and a browser that opens it by mistake saves it.
  */
 export function createContentHandler(deps: ContentServerDeps): ContentHandler {
@@ -41,18 +46,18 @@ export function createContentHandler(deps: ContentServerDeps): ContentHandler {
     try {
       const stored = await deps.find(check.valid);
       if (stored === undefined) return refuse(response, 410);
-      await send(request, response, stored, deps.limits);
+      if (check.piece === undefined) await send(request, response, stored, deps.limits);
+      else await sendPiece(request, response, stored, check.piece);
     } catch (err) {
       // it went between the look into the ledger and the opening
       const gone = err instanceof SealpostError && err.code === 'spool-missing';
       if (gone && !response.headersSent) return refuse(response, 410);
-      const away = err instanceof SealpostError && err.code === 'spool-unreachable';
       // a client that goes away is none of our trouble
       if (!hasCode(err, 'ERR_STREAM_PREMATURE_CLOSE')) {
         deps.log.error({ err, id: check.valid }, 'content could not be sent');
       }
       if (response.headersSent) response.destroy();
-      else refuse(response, away ? 503 : 500);
+      else refuse(response, 500);
     }
   };
 }
@@ -72,6 +77,24 @@ async function send(
   });
   if (request.method === 'HEAD') response.end();
   else await pipeline(Readable.from(messageOctets(message, stored.content())), response);
+}
+
+async function sendPiece(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { pieces }: StoredContent,
+  path: string,
+): Promise<void> {
+  const piece = pieces.find((each) => each.path === path);
+  if (piece === undefined) return refuse(response, 410);
+  response.writeHead(200, {
+    'Content-Type': 'application/octet-stream',
+    'Content-Length': piece.octets,
+    'Content-Disposition': `attachment; filename="${pieceFileName(path, piece.contentType)}"`,
+    ...guards,
+  });
+  if (request.method === 'HEAD') response.end();
+  else await pipeline(Readable.from(piece.content()), response);
 }
 
 const guards = {

@@ -30,7 +30,8 @@ export interface FolderSettings {
  * - `verdict.json`: what it is worth,
  * - `body.<ext>`: the body part, decoded,
  * - `parts/NN-<name>`: every part, decoded, and `parts.json` with their facts; both only when there is more than
- *   the body part, or when it has a file name.
+ *   the body part, or when it has a file name,
+ * - `pieces/<path>.eml`: the content of each S/MIME part below the message.
  *
  * The folder appears at once, complete and on disk: it is made beside under a name with a leading dot and renamed.
  * The name is the same for every attempt, so a message that is there already is not written again.

@@ -6,7 +6,7 @@ import { chooseBodyPart } from './body-part.ts';
 import { type HeadersJson, readHeaders } from './mail-text.ts';
 import { composeMessage, composeStreamed } from './message.ts';
 import { type PartJson, readParts } from './parts.ts';
-import type { Delivery, JsonValue, SignedUrl } from './types.ts';
+import type { Delivery, DeliveryPiece, JsonValue, SignedUrl, SignUrl } from './types.ts';
 
 /** Content above this never stands in a JSON, whatever `inlineLimit` says: the text would not fit in memory. */
 export const largestInline = 50 * 1024 * 1024;
@@ -33,14 +33,19 @@ export interface HandoffDocument {
   message:
     | { octets: number; encoding: 'base64'; data: string }
     | { octets: number; url: string; expires: string };
+  /** The decoded content of S/MIME parts below the message, one entry each; their worth is in the verdict. */
+  pieces: PieceJson[];
 }
+
+export type PieceJson = Pick<DeliveryPiece, 'path' | 'contentType' | 'octets' | 'sha256'> &
+  ({ encoding: 'base64'; data: string } | { url: string; expires: string });
 
 export interface DocumentSettings {
   /** Content up to this many octets stands in the document itself. */
   inlineLimit: number;
   bodyPart: MailboxConfig['bodyPart'];
   limits: MessageLimits;
-  signedUrl: ((delivery: Delivery) => SignedUrl) | undefined;
+  signedUrl: SignUrl | undefined;
 }
 
 /**
@@ -54,7 +59,8 @@ export async function makeDocument(
   settings: DocumentSettings,
 ): Promise<{ document: HandoffDocument; keepUntil?: number }> {
   const { limits } = settings;
-  const inline = delivery.contentOctets <= Math.min(settings.inlineLimit, largestInline);
+  const mostInline = Math.min(settings.inlineLimit, largestInline);
+  const inline = delivery.contentOctets <= mostInline;
   const content = inline ? await delivery.read() : undefined;
   const message =
     content === undefined
@@ -63,6 +69,8 @@ export async function makeDocument(
   const source = content === undefined ? delivery.content() : [content];
   const parts = await readParts(message.kind, source, { inline, limits });
   const whole = content === undefined ? signed(delivery, settings) : undefined;
+  const { pieces, expires } = await readPieces(delivery, settings, mostInline);
+  const keepUntil = Math.max(whole?.expires ?? 0, expires);
   const document: HandoffDocument = {
     id: delivery.id,
     idempotencyKey: delivery.idempotencyKey,
@@ -85,12 +93,37 @@ export async function makeDocument(
             data: Buffer.concat([message.prefix, content ?? Buffer.alloc(0)]).toString('base64'),
           }
         : { octets: message.octets, url: whole.url, expires: new Date(whole.expires).toISOString() },
+    pieces,
   };
-  return whole === undefined ? { document } : { document, keepUntil: whole.expires };
+  return keepUntil === 0 ? { document } : { document, keepUntil };
 }
 
-function signed(delivery: Delivery, settings: DocumentSettings): SignedUrl {
-  if (settings.signedUrl !== undefined) return settings.signedUrl(delivery);
+/** The pieces, in the document as long as all of them together are within the limit; `expires` (0: none) of the last URL. */
+async function readPieces(
+  delivery: Delivery,
+  settings: DocumentSettings,
+  mostInline: number,
+): Promise<{ pieces: PieceJson[]; expires: number }> {
+  const pieces: PieceJson[] = [];
+  let left = mostInline;
+  let expires = 0;
+  for (const piece of delivery.pieces) {
+    const { path, contentType, octets, sha256 } = piece;
+    const facts = { path, contentType, octets, sha256 };
+    if (octets <= left) {
+      left -= octets;
+      pieces.push({ ...facts, encoding: 'base64', data: (await piece.read()).toString('base64') });
+      continue;
+    }
+    const url = signed(delivery, settings, path);
+    expires = Math.max(expires, url.expires);
+    pieces.push({ ...facts, url: url.url, expires: new Date(url.expires).toISOString() });
+  }
+  return { pieces, expires };
+}
+
+function signed(delivery: Delivery, settings: DocumentSettings, piece?: string): SignedUrl {
+  if (settings.signedUrl !== undefined) return settings.signedUrl(delivery, piece);
   throw new SealpostError(
     'config-invalid',
     `the content is above inlineLimit of destination ${delivery.destination} and there is no HTTP listener for a URL`,

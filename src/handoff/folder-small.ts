@@ -13,6 +13,7 @@ import {
   syncFile,
   TemporaryFolder,
 } from './folder.ts';
+import { writePieces } from './folder-pieces.ts';
 import { composeMessage } from './message.ts';
 import type { Delivery } from './types.ts';
 import { createWalker, type PartFacts } from './walk.ts';
@@ -80,6 +81,7 @@ export async function writeSmall(
       put('parts.json', partsJson(files, body?.facts.number));
       open.push(openSync(join(folder.path, 'parts'), 'r'));
     }
+    await writePieces(folder.path, delivery.pieces, signal);
     open.push(openSync(folder.path, 'r'));
     await flush();
     await folder.publish(settings.sync);

@@ -14,6 +14,7 @@ import {
   syncFolder,
   TemporaryFolder,
 } from './folder.ts';
+import { writePieces } from './folder-pieces.ts';
 import { composeStreamed } from './message.ts';
 import type { Delivery } from './types.ts';
 import { createWalker, type PartFacts } from './walk.ts';
@@ -109,6 +110,7 @@ export async function writeStreamed(
       await putSynced(at('parts.json'), partsJson(parts.files, number));
       await syncFolder(at('parts'));
     } else await removeParts(at('parts'), parts.files);
+    await writePieces(folder.path, delivery.pieces, signal);
     await syncFolder(folder.path);
     await folder.publish(settings.sync);
   } catch (error) {

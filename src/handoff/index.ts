@@ -8,9 +8,11 @@ import { createWebhookDestination } from './webhook.ts';
 export { type ContentServerDeps, createContentHandler, type StoredContent } from './content-server.ts';
 export type { HandoffDocument } from './document.ts';
 export { messageLimits } from './limits.ts';
+export { pieceFileName } from './names.ts';
 export { UrlSigner } from './signed-url.ts';
 export type {
   Delivery,
+  DeliveryPiece,
   Destination,
   DestinationDeps,
   Facts,

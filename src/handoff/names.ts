@@ -89,6 +89,14 @@ export function partFileName(number: number, contentType: string, fileName: stri
   return `${String(number).padStart(2, '0')}-${rest}`;
 }
 
+/** File name of a piece: its path in the verdict with `_` for `/`; `.eml` when it is a MIME entity. */
+export function pieceFileName(path: string, contentType: string | null): string {
+  const plain = path.replaceAll('/', '_');
+  const digest = createHash('sha256').update(path).digest('hex').slice(0, 16);
+  const name = plain.length > maxOctets ? `${plain.slice(0, maxOctets - 17)}-${digest}` : plain;
+  return `${name}.${contentType === null ? 'bin' : 'eml'}`;
+}
+
 /** Folder of a message: sorts by time of receipt, and is the same for every attempt. */
 export function folderName(receivedAt: number, id: string): string {
   const time = new Date(receivedAt).toISOString().replace(/[-:.]/g, '');

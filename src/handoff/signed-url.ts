@@ -3,11 +3,12 @@ import type { SignedUrl } from './types.ts';
 
 const route = /^\/v1\/messages\/([A-Za-z0-9._~%-]{1,400})\/content$/;
 
-export type UrlCheck = { valid: string } | { wrong: 'route' | 'signature' | 'expired' };
+export type UrlCheck = { valid: string; piece?: string } | { wrong: 'route' | 'signature' | 'expired' };
 
 /**
  * Signs and checks URLs that give the content of one message until a time:
- * `<base>/v1/messages/<id>/content?expires=<unix seconds>&signature=<base64url>`.
+ * `<base>/v1/messages/<id>/content?expires=<unix seconds>&signature=<base64url>`, with `piece=<path>` for one of its
+ * pieces.
  * The key is derived from the spool key (HKDF, RFC 5869), so every process has it and a leak of a URL says
  * nothing about the spool.
  */
@@ -24,12 +25,13 @@ export class UrlSigner {
   }
 
   /** A URL for the content of a message; `now` and `expires` in milliseconds since the epoch. */
-  sign(id: string, now: number): SignedUrl {
+  sign(id: string, now: number, piece?: string): SignedUrl {
     const expires = Math.ceil((now + this.#lifetime) / 1000);
-    const signature = this.#mac(id, String(expires)).toString('base64url');
+    const signature = this.#mac(id, String(expires), piece).toString('base64url');
+    const query = piece === undefined ? '' : `piece=${encodeURIComponent(piece)}&`;
     const path = `/v1/messages/${encodeURIComponent(id)}/content`;
     return {
-      url: `${this.#base}${path}?expires=${expires}&signature=${signature}`,
+      url: `${this.#base}${path}?${query}expires=${expires}&signature=${signature}`,
       expires: expires * 1000,
     };
   }
@@ -42,15 +44,20 @@ export class UrlSigner {
     if (url === null || id === undefined) return { wrong: 'route' };
     const expires = url.searchParams.get('expires') ?? '';
     const given = Buffer.from(url.searchParams.get('signature') ?? '', 'base64url');
-    const wanted = this.#mac(id, expires);
+    const piece = url.searchParams.get('piece') ?? undefined;
+    // digits only, so that it can not be taken for a piece
+    if (!/^\d{1,15}$/.test(expires)) return { wrong: 'signature' };
+    const wanted = this.#mac(id, expires, piece);
     if (given.length !== wanted.length || !timingSafeEqual(given, wanted)) return { wrong: 'signature' };
-    return Number(expires) * 1000 <= now ? { wrong: 'expired' } : { valid: id };
+    if (Number(expires) * 1000 <= now) return { wrong: 'expired' };
+    return piece === undefined ? { valid: id } : { valid: id, piece };
   }
 
   /** The length of the id stands in front, so that no other pair of id and time gives the same octets. */
-  #mac(id: string, expires: string): Buffer {
+  #mac(id: string, expires: string, piece: string | undefined): Buffer {
+    const of = piece === undefined ? '' : `piece:${piece}:`;
     return createHmac('sha256', this.#key)
-      .update(`${Buffer.byteLength(id)}:${id}:${expires}`)
+      .update(`${Buffer.byteLength(id)}:${id}:${of}${expires}`)
       .digest();
   }
 }

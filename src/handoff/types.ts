@@ -6,6 +6,21 @@ import type { Envelope, LedgerEvent, Origin } from '../queue/types.ts';
 
 export type JsonValue = string | number | boolean | null | JsonValue[] | { [key: string]: JsonValue };
 
+/** The decoded content of an S/MIME part below the message: protected by itself, and never joined with anything. */
+export interface DeliveryPiece {
+  /** As in the verdict's `pieces`, such as `1.2`. */
+  path: string;
+  /** Of the MIME entity that it is; null when it is none. */
+  contentType: string | null;
+  octets: number;
+  /** SHA-256, in hex. */
+  sha256: string;
+  /** As a stream; every call starts again. */
+  content(): AsyncIterable<Buffer>;
+  /** At once; called for at most 50 MiB. */
+  read(): Promise<Buffer>;
+}
+
 /** One message for one destination. Nothing here is changed by a destination. */
 export interface Delivery {
   /** The message id. */
@@ -34,6 +49,8 @@ export interface Delivery {
   contentSha256: string;
   /** The decoded content at once, wherever it lies in the spool; called for at most 50 MiB. */
   read(): Promise<Buffer>;
+  /** In the order of the verdict; those without content are not here. */
+  pieces: readonly DeliveryPiece[];
 }
 
 export type Facts = LedgerEvent['facts'];
@@ -65,11 +82,14 @@ export interface SignedUrl {
   expires: number;
 }
 
+/** Makes the URL for the content of a message, or of the piece with that path. */
+export type SignUrl = (delivery: Delivery, piece?: string) => SignedUrl;
+
 /** What the destinations need from whoever composes them. */
 export interface DestinationDeps {
   readSecret(secret: Secret): string | Promise<string>;
   /** Undefined when there is no HTTP listener: large content can then not be handed off by URL. */
-  signedUrl: ((delivery: Delivery) => SignedUrl) | undefined;
+  signedUrl: SignUrl | undefined;
   /** A connection of its own for the queue destination, which closes it. */
   connectRedis(prefix: string): Redis;
   /** Resolves when a key that was written over such a connection survives the primary. */

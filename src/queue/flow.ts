@@ -74,6 +74,7 @@ export class RedisFlow implements Flow {
     const [content] = await outcome.content.finish();
     if (!content) throw new SealpostError('internal', 'the decoded content was not finished');
     const result = spool.sealInline(outcome.result);
+    const pieces = outcome.pieces ?? [];
     const now = Date.now();
     const args: (string | number | Buffer)[] = [
       now,
@@ -85,7 +86,9 @@ export class RedisFlow implements Flow {
       octetsToken(result.ref),
       result.sealed,
       JSON.stringify({ content: content.ref, result: result.ref }),
-      content.ref.octets + result.ref.octets,
+      [content, result, ...pieces].reduce((sum, { ref }) => sum + ref.octets, 0),
+      pieces.length,
+      ...pieces.flatMap(({ ref, sealed }) => [octetsToken(ref), sealed ?? '']),
     ];
     for (const destination of outcome.destinations) {
       const handoff: HandoffJob = {
@@ -104,7 +107,8 @@ export class RedisFlow implements Flow {
     }
     const taken = await this.#run(scripts.decoded, args);
     // Somebody else has decoded it (a lost lock), or a person has ended it.
-    if (taken === 0 && content.ref.kind === 'file') await spool.remove(content.ref);
+    if (taken !== 0) return;
+    for (const { ref } of [content, ...pieces]) if (ref.kind === 'file') await spool.remove(ref);
   }
 
   async handedOff(job: HandoffJob, facts: Facts, holdUntil = 0): Promise<{ delivered: boolean }> {

@@ -20,7 +20,6 @@ import { deriveKey, openValue, type SpoolKey, sealValue } from './seal.ts';
 import { LocalSpool } from './spool.ts';
 import { SpoolFolder } from './spool-file.ts';
 import { loadSpoolKey } from './spool-key.ts';
-import type { LargeStore } from './spool-store.ts';
 import { type SweepResult, sweep } from './sweep.ts';
 import { redisTarget } from './target.ts';
 import type { Audit, Flow, Intake, Ledger, Queues, Spool } from './types.ts';
@@ -98,8 +97,8 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     throw error;
   }
 
-  const store = await openStore(config, key, log);
-  const spool = new LocalSpool({ redis, keys, key, store, inlineLimit: config.spool.inlineLimit });
+  const folder = new SpoolFolder(config.spool.directory ?? join(config.dataDir, 'spool'), key);
+  const spool = new LocalSpool({ redis, keys, key, folder, inlineLimit: config.spool.inlineLimit });
   const ledger = new RedisLedger(redis, keys);
   const { retention, retry } = config;
   const repeating = new Set(
@@ -108,8 +107,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
   const identity = new Map(config.mailboxes.map(({ name, duplicatesBy }) => [name, duplicatesBy]));
   const { queue: limits, redisMemory, diskFree } = config.limits;
   const watched = config.spool.directory ?? config.dataDir;
-  const trouble = () => store.trouble();
-  const pressure = new Pressure({ redis, keys, log, folder: watched, redisMemory, diskFree, store: trouble });
+  const pressure = new Pressure({ redis, keys, log, folder: watched, redisMemory, diskFree });
   await pressure.start();
   const { duplicates } = retention;
   // Another batch may be under way: both together must fit into the time that a sender waits.
@@ -135,7 +133,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     sweep({
       redis,
       keys,
-      store,
+      folder,
       log,
       sweepAfter: config.spool.sweepAfter,
       keepRecords: retention.ledger,
@@ -152,7 +150,6 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     pressure.stop();
     await queues.close();
     if (writer) await disconnect(writer);
-    store.close();
     await disconnect(redis);
   };
   return {
@@ -177,16 +174,6 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
       return closing;
     },
   };
-}
-
-/** The client of the object store is loaded only where one is used: it takes some 25 MB of memory. */
-async function openStore({ spool, dataDir }: Config, key: SpoolKey, log: Log): Promise<LargeStore> {
-  const { s3 } = spool;
-  if (spool.store === 'directory') return new SpoolFolder(spool.directory ?? join(dataDir, 'spool'), key);
-  if (s3 === undefined)
-    throw new SealpostError('config-invalid', 'spool.store is s3, and spool.s3 is missing');
-  const { openS3Store } = await import('./spool-s3.ts');
-  return await openS3Store(s3, key, log);
 }
 
 /** Notices at the start, and not at the first message, that the spool key is not the one that sealed what is there. */

@@ -8,7 +8,6 @@ import { connect, disconnect, guarded, redisError } from './connection.ts';
 import { bringLateForward } from './delayed.ts';
 import type { Keys } from './keys.ts';
 import { type RetrySchedule, retryDelay } from './retry.ts';
-import { isStoreAway } from './spool-store.ts';
 import { SuspectLane } from './suspects.ts';
 import type { RedisTarget } from './target.ts';
 import type {
@@ -98,12 +97,7 @@ export class BullQueues implements Queues {
     const lane = alone ? new SuspectLane(true) : new SuspectLane(false, besidePatience);
     const connection = connect(target, 'worker', log, name);
     const ended = new AbortController();
-    const inHand = new Set<string | undefined>();
-    const work = async (job: Job<Jobs[N]>) => {
-      inHand.add(job.id);
-      await this.#work(name, handler, job, lane, ended.signal).finally(() => inHand.delete(job.id));
-    };
-    const worker = new Worker<Jobs[N]>(name, work, {
+    const worker = new Worker<Jobs[N]>(name, (job) => this.#work(name, handler, job, lane, ended.signal), {
       connection,
       prefix: keys.prefix,
       concurrency: options.concurrency,
@@ -123,10 +117,7 @@ export class BullQueues implements Queues {
     worker.on('error', (error) => {
       if (!ended.signal.aborted) log.debug({ err: redisError(error, name), queue: name }, 'worker error');
     });
-    worker.on('lockRenewalFailed', (failed) => {
-      // One that has just ended has no lock either.
-      const ids = failed.filter((id) => inHand.has(id));
-      if (ids.length === 0) return;
+    worker.on('lockRenewalFailed', (ids) => {
       const message = 'jobs took too long without a sign of life; others may have taken them';
       logRarely(log, 'warn', `lock ${name}`, { queue: name, ids }, message);
     });
@@ -251,20 +242,13 @@ export class BullQueues implements Queues {
       const { code } = toErrorInfo(error);
       const { log } = this.#parts;
       const facts = { err: error, queue: name, id: data.id };
-      // While Redis is away or full, or the object store is away, this is so for every job.
-      const away = isStoreAway(error);
-      if (away || ofRedis.includes(code)) logRarely(log, 'warn', `job ${name} ${code}`, facts, 'job failed');
+      // While Redis is away or full this is so for every job.
+      if (ofRedis.includes(code)) logRarely(log, 'warn', `job ${name} ${code}`, facts, 'job failed');
       else log.warn(facts, 'job failed');
-      // Not a failure of the message: it waits for the store, however long that is away.
-      return { retry: code, ...(away ? { untried: true, after: this.#storeWait() } : {}) };
+      return { retry: code };
     } finally {
       timer();
     }
-  }
-
-  /** Milliseconds until a job asks again for a store that is away, jittered so that not all come at once. */
-  #storeWait(): number {
-    return Math.min(this.#parts.retry.maxDelay, 15_000) * (0.5 + Math.random() / 2);
   }
 
   async #retry(

@@ -58,7 +58,8 @@ return result
 
 /**
  * now, id, event, partner or '', token and value of the content, token and value of the result, references of both,
- * octets of both, then name and job for each destination. Returns 0 when the message has moved on already.
+ * octets of all, number of pieces, token and value of each, then name and job for each destination. Returns 0 when the
+ * message has moved on already.
  */
 const decoded = script(
   records,
@@ -70,9 +71,15 @@ local old = rcall('HMGET', m, 's', 'k', 'a', 'e', 'o', 'g')
 if old[1] ~= 'received' then return 0 end
 keep_octets(id, ARGV[5], ARGV[6])
 keep_octets(id, ARGV[7], ARGV[8])
+local kept = old[2] .. ' ' .. ARGV[5] .. ' ' .. ARGV[7]
+local first = 12 + 2 * tonumber(ARGV[11])
+for at = 12, first - 1, 2 do
+  keep_octets(id, ARGV[at], ARGV[at + 1])
+  kept = kept .. ' ' .. ARGV[at]
+end
 local octets = tonumber(old[5] or 0) + tonumber(ARGV[10])
-local fields = { 's', 'decoded', 'u', now, 'e', joined(old[4], ARGV[3]), 'k', old[2] .. ' ' .. ARGV[5] .. ' ' .. ARGV[7],
-  'n', (#ARGV - 10) / 2, 'c', ARGV[9], 'o', octets }
+local fields = { 's', 'decoded', 'u', now, 'e', joined(old[4], ARGV[3]), 'k', kept,
+  'n', (#ARGV - first + 1) / 2, 'c', ARGV[9], 'o', octets }
 if partner ~= '' then
   fields[#fields + 1] = 'p'
   fields[#fields + 1] = partner
@@ -81,7 +88,7 @@ end
 -- Jobs of an earlier turn may not be gone yet: with the same id these would be ignored.
 local turn = ''
 if old[6] then turn = '.' .. old[6] end
-for at = 11, #ARGV, 2 do
+for at = first, #ARGV, 2 do
   fields[#fields + 1] = 'd:' .. ARGV[at]
   fields[#fields + 1] = 1
   add_job('handoff', id .. '.' .. ARGV[at] .. turn, ARGV[at + 1], now)

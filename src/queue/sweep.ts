@@ -1,16 +1,17 @@
 /** Tidying: records past their retention, and files that no message needs (left by a crash, or past their time). */
+import { rm } from 'node:fs/promises';
 import type { Redis } from 'ioredis';
 import type { Log } from '../log.ts';
 import { guarded } from './connection.ts';
 import type { Keys } from './keys.ts';
 import { ledgerScripts } from './ledger-scripts.ts';
 import { run } from './lua.ts';
-import type { LargeStore } from './spool-store.ts';
+import type { SpoolFolder } from './spool-file.ts';
 
 export interface SweepParts {
   redis: Redis;
   keys: Keys;
-  store: LargeStore;
+  folder: SpoolFolder;
   log: Log;
   /** Milliseconds: age of a file that nobody refers to. */
   sweepAfter: number;
@@ -51,7 +52,7 @@ const finishedStates = ['delivered', 'sent', 'terminated'] as const;
 
 /** Forgets up to `count` records of a state; `oldest` is the oldest update to keep, '' for none. */
 async function forget(
-  { redis, keys, store, duplicates }: SweepParts,
+  { redis, keys, folder, duplicates }: SweepParts,
   {
     state,
     oldest,
@@ -63,7 +64,7 @@ async function forget(
   const args = [state, oldest, skip, count, now, duplicates];
   const reply = await run(redis, keys.prefix, ledgerScripts.forget, args, 'sweep');
   const [seen = 0, gone = 0, ...files]: unknown[] = Array.isArray(reply) ? reply : [];
-  for (const id of files) await store.remove(String(id));
+  for (const id of files) await folder.remove(String(id));
   return { seen: Number(seen), gone: Number(gone) };
 }
 
@@ -107,9 +108,9 @@ async function forgetSurplus(parts: SweepParts, now: number): Promise<number> {
 
 async function sweepFiles(parts: SweepParts, now: number): Promise<number> {
   let removed = 0;
-  for await (const { id, modifiedAt, remove } of parts.store.objects()) {
+  for await (const { id, modifiedAt, path } of parts.folder.files()) {
     if (modifiedAt > now - parts.sweepAfter || (await isNeeded(parts, id, now))) continue;
-    await remove();
+    await rm(path, { force: true });
     await guarded('sweep', parts.redis.unlink(parts.keys.fileOwners(id)));
     removed += 1;
   }

@@ -18,7 +18,7 @@ export interface Envelope {
   to: string[];
 }
 
-/** Names sealed octets in the spool: in Redis (`inline`), or in the spool folder or object store (`file`). */
+/** Names sealed octets in the spool: in Redis (`inline`) or in the spool folder (`file`). */
 export interface SpoolRef {
   kind: 'inline' | 'file';
   id: string;
@@ -136,8 +136,6 @@ export interface InboundJob extends JobMarks {
   receivedAt: number;
   /** How often it was decoded again after a hand-off. */
   again?: number;
-  /** Attempts that found the store of its octets away, and do not count. */
-  untried?: number;
 }
 
 /** Job of the queue "handoff": one for each message and destination. */
@@ -166,8 +164,6 @@ export interface OutboundJob extends JobMarks {
   envelope: Envelope;
   octets: SpoolRef;
   queuedAt: number;
-  /** Attempts that found the store of its octets away, and do not count. */
-  untried?: number;
 }
 
 export interface Jobs {
@@ -232,6 +228,8 @@ export interface DecodedOutcome {
   content: SpoolWriter;
   /** JSON of verdict and outer header block; it is sealed here. */
   result: Buffer;
+  /** Octets that the result names, finished by the caller; they are kept as long as the content. */
+  pieces?: readonly FinishedOctets[];
   destinations: string[];
   /** Name of the partner who sent it, as far as known. */
   partner: string | null;

@@ -53,6 +53,26 @@ describe('sealpost decode', { skip: skipWithout('openssl') }, () => {
     assert.match(JSON.stringify(verdict.get('layers')), /expired/);
   });
 
+  it('writes the pieces of a mail from a mailing list into a folder', async () => {
+    const one = world.mail(entity, { header: '' });
+    const other = world.mail(entity, { header: '', to: false });
+    const list = file('list.eml', world.listed([one, other]));
+    const folder = join(world.folder, 'pieces');
+    const { code, stdout } = await sealpost([
+      ...['decode', list, ...keyArgs, '--trust', anchorFile, '--pieces', folder],
+    ]);
+    assert.equal(code, 0);
+    assert.match(stdout.toString(), /^decoded; encrypted: no, signature: none/);
+    assert.match(stdout.toString(), /^piece 1 \(\S+\): encrypted: yes, signature: valid$/m);
+    assert.match(stdout.toString(), /^piece 2 \(\S+\): encrypted: no, signature: valid$/m);
+    assert.deepEqual(readdirSync(folder).sort(), ['1.eml', '2.eml']);
+    for (const name of readdirSync(folder))
+      assert.equal(readFileSync(join(folder, name), 'utf8').trimEnd(), entity.trimEnd());
+    const without = await sealpost(['decode', list, '--pieces', join(world.folder, 'none')]);
+    assert.match(without.stdout.toString(), /^piece 1 .* could not be decoded: .* \[decrypt-no-key\]$/m);
+    assert.deepEqual(readdirSync(join(world.folder, 'none')), ['2.eml']);
+  });
+
   it('says in words what it found', async () => {
     const { code, stdout } = await sealpost(['decode', mailFile, ...keyArgs, '--trust', anchorFile]);
     assert.equal(code, 0);

@@ -89,8 +89,6 @@ const fromCorpus = coverage.blocks;
 let memory = 0;
 let firstInUse: number | undefined;
 for (let seed = Number(firstSeed); Date.now() < until; seed++) {
-  // between the batches, so that what is in use is not that of one of them
-  if (seed % 25 === 0) report();
   const batch = fc.sample(script, { seed, numRuns: batchSize }).map((each) => mutate(each, inputs));
   for (const octets of batch) run(octets);
   // one in ten of a batch that brought something new: to run each again for it would cost more than it finds
@@ -99,6 +97,7 @@ for (let seed = Number(firstSeed); Date.now() < until; seed++) {
       ...batch.filter((octets, index) => octets.length <= mostKept && index % 10 === seed % 10).map(alone),
     );
   memory = Math.max(memory, process.memoryUsage.rss());
+  if (seed % 25 === 0) report();
 }
 report();
 closeSync(file);

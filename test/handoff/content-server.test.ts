@@ -9,7 +9,7 @@ import { createContentHandler, type StoredContent } from '../../src/handoff/cont
 import { UrlSigner } from '../../src/handoff/signed-url.ts';
 import { createLog } from '../../src/log.ts';
 import { defaultMessageLimits as limits } from '../../src/message/limits.ts';
-import { crlf, delivery, mixed } from './support.ts';
+import { crlf, delivery, mixed, piece } from './support.ts';
 
 const spoolKey = randomBytes(32);
 
@@ -67,6 +67,32 @@ describe('handoff content server', () => {
       new UrlSigner(randomBytes(32), base, 60_000).sign('m-1', Date.now()).url,
     ];
     for (const target of changed) assert.equal((await fetch(target)).status, 403, target);
+  });
+
+  it('gives a piece to whoever has its URL, and nothing else with it', async (t) => {
+    const octets = Buffer.from('Content-Type: text/plain\r\n\r\nthe piece');
+    const pieces = [piece('1', octets), piece('1/2', Buffer.alloc(3000, 1), null)];
+    const { signer, sign } = await listen(t, { 'm-1': delivery(mixed, { pieces }) });
+    const { url } = signer.sign('m-1', Date.now(), '1');
+    const response = await fetch(url);
+    assert.equal(response.status, 200);
+    assert.equal(response.headers.get('content-type'), 'application/octet-stream');
+    assert.equal(response.headers.get('content-disposition'), 'attachment; filename="1.eml"');
+    assert.deepEqual(Buffer.from(await response.arrayBuffer()), octets);
+    const nested = await fetch(signer.sign('m-1', Date.now(), '1/2').url, { method: 'HEAD' });
+    assert.deepEqual([nested.status, nested.headers.get('content-length')], [200, '3000']);
+    assert.equal((await fetch(signer.sign('m-1', Date.now(), '3').url)).status, 410);
+    const whole = sign('m-1').url;
+    for (const changed of [
+      url.replace('piece=1', 'piece=1%2F2'),
+      url.replace('piece=1&', ''),
+      whole.replace('content?', 'content?piece=1&'),
+      whole.replace('expires=', 'expires=piece%3A1%3A'),
+      url.replace(/piece=1&expires=/, 'expires=piece%3A1%3A'),
+    ]) {
+      assert.notEqual(changed, whole);
+      assert.equal((await fetch(changed)).status, 403, changed);
+    }
   });
 
   it('says that a URL has expired, or that the content is gone', async (t) => {

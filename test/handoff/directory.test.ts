@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { createDestination } from '../../src/handoff/index.ts';
 import type { DestinationDeps } from '../../src/handoff/types.ts';
-import { crlf, delivery, deps, mixed, never, temporary, verdict } from './support.ts';
+import { crlf, delivery, deps, mixed, never, piece, temporary, verdict } from './support.ts';
 
 const folder = '20261123T000001234Z-m-0001';
 const order = crlf(
@@ -64,6 +64,33 @@ describe('handoff directory', () => {
     assert.ok(read('message.eml').subarray(-order.length).equals(order));
     assert.deepEqual(JSON.parse(read('verdict.json').toString()), verdict);
     assert.equal(statSync(join(path, folder, 'body.xml')).mode & 0o007, 0);
+  });
+
+  it('writes the content of each piece as a file of its own, small and streamed', async (t) => {
+    const text = crlf('Content-Type: text/plain\n\nthe piece');
+    const raw = Buffer.alloc(5000, 0xa5);
+    const pieces = [piece('1', text), piece('1/2.1', raw, null)];
+    for (const changes of [{}, largeContent(11).changes]) {
+      const { path, made, read } = await destination(t);
+      assert.ok('done' in (await made.deliver(delivery(order, { ...changes, pieces }), never)));
+      assert.deepEqual(readdirSync(join(path, folder, 'pieces')).sort(), ['1.eml', '1_2.1.bin']);
+      assert.deepEqual(read('pieces/1.eml'), text);
+      assert.deepEqual(read('pieces/1_2.1.bin'), raw);
+      assert.ok(!read('message.eml').includes('the piece'));
+      assert.equal(statSync(join(path, folder, 'pieces/1.eml')).mode & 0o007, 0);
+    }
+  });
+
+  it('leaves nothing when a piece can not be read', async (t) => {
+    const { path, made } = await destination(t);
+    const broken = piece('1', order);
+    async function* content() {
+      yield order;
+      throw new Error('the spool is broken');
+    }
+    const outcome = await made.deliver(delivery(order, { pieces: [{ ...broken, content }] }), never);
+    assert.ok('retry' in outcome, JSON.stringify(outcome));
+    assert.deepEqual(readdirSync(path), []);
   });
 
   it('writes each part under a safe name, with its facts', async (t) => {

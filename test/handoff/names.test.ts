@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { extensionFor, folderName, partFileName, safeName } from '../../src/handoff/names.ts';
+import { extensionFor, folderName, partFileName, pieceFileName, safeName } from '../../src/handoff/names.ts';
 
 describe('handoff names', () => {
   const cases: [string, string][] = [
@@ -56,5 +56,14 @@ describe('handoff names', () => {
     assert.equal(early, '20260102T030405006Z-zz');
     assert.ok(early < folderName(Date.UTC(2026, 0, 2, 3, 4, 5, 7), 'aa'));
     assert.match(folderName(0, '../x'), /^19700101T000000000Z-[0-9a-f]{32}$/);
+  });
+
+  it('name pieces by their path, also by one that is very deep', () => {
+    assert.equal(pieceFileName('1/2.1', 'text/plain'), '1_2.1.eml');
+    assert.equal(pieceFileName('2', null), '2.bin');
+    const deep = Array.from({ length: 100 }, () => '1.1');
+    const names = ['1', '2'].map((last) => pieceFileName([...deep, last].join('/'), null));
+    assert.equal(new Set(names).size, 2);
+    for (const name of names) assert.ok(name.length <= 124, name);
   });
 });

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { Redis } from 'ioredis';
-import type { Delivery, DestinationDeps, JsonValue } from '../../src/handoff/types.ts';
+import type { Delivery, DeliveryPiece, DestinationDeps, JsonValue } from '../../src/handoff/types.ts';
 import { createLog } from '../../src/log.ts';
 
 export const crlf = (text: string): Buffer => Buffer.from(text.replace(/\r?\n/g, '\r\n'));
@@ -44,7 +44,26 @@ export function delivery(content: Buffer, changes: Partial<Delivery> = {}, chunk
     contentOctets: content.length,
     contentSha256: createHash('sha256').update(content).digest('hex'),
     read: async () => content,
+    pieces: [],
     ...changes,
+  };
+}
+
+/** A piece of a delivery. */
+export function piece(
+  path: string,
+  content: Buffer,
+  contentType: string | null = 'text/plain',
+): DeliveryPiece {
+  return {
+    path,
+    contentType,
+    octets: content.length,
+    sha256: createHash('sha256').update(content).digest('hex'),
+    async *content() {
+      for (let at = 0; at < content.length; at += 1000) yield content.subarray(at, at + 1000);
+    },
+    read: async () => content,
   };
 }
 

@@ -11,7 +11,7 @@ import type { DestinationDeps, Outcome } from '../../src/handoff/types.ts';
 import { createWebhookDestination, retryAfter, type WebhookOptions } from '../../src/handoff/webhook.ts';
 import { guardedLookup } from '../../src/net/guarded-lookup.ts';
 import { createTestCa } from '../support/ca.ts';
-import { crlf, delivery, deps, mixed, never, temporary } from './support.ts';
+import { crlf, delivery, deps, mixed, never, piece, temporary } from './support.ts';
 
 interface Received {
   request: IncomingMessage;
@@ -128,6 +128,39 @@ describe('handoff webhook', () => {
     assert.equal(document.message.data, undefined);
     assert.equal(document.parts[2].fileName, '../../etc/Bestellung €.xml');
     assert.equal(document.parts[2].content, undefined);
+  });
+
+  it('gives the pieces by themselves: in the document up to the limit together, beyond by URL', async (t) => {
+    const { got, port } = await receiver(t, [answer(200)]);
+    const asked: (string | undefined)[] = [];
+    const signedUrl: DestinationDeps['signedUrl'] = (_, path) => {
+      asked.push(path);
+      return { url: `https://sealpost.example/x?piece=${path}`, expires: 1_800_000_000_000 };
+    };
+    const made = await webhook(t, { url: `http://127.0.0.1:${port}/`, inlineLimit: 100 }, {}, { signedUrl });
+    const text = crlf('Content-Type: text/plain\n\nthe piece');
+    const pieces = [
+      piece('1', text),
+      piece('1/2', Buffer.alloc(70), null),
+      piece('2', Buffer.from('small'), null),
+    ];
+    const outcome = await made.deliver(delivery(order, { pieces }), never);
+    assert.deepEqual(outcome, { done: true, facts: { status: 200 }, keepUntil: 1_800_000_000_000 });
+    const document = JSON.parse(String(got[0]?.body));
+    assert.deepEqual(asked, ['1/2']);
+    const facts = pieces.map(({ path, contentType, octets, sha256 }) => ({
+      ...{ path, contentType, octets, sha256 },
+    }));
+    assert.deepEqual(document.pieces, [
+      { ...facts[0], encoding: 'base64', data: text.toString('base64') },
+      { ...facts[1], url: 'https://sealpost.example/x?piece=1/2', expires: '2027-01-15T08:00:00.000Z' },
+      { ...facts[2], encoding: 'base64', data: Buffer.from('small').toString('base64') },
+    ]);
+    assert.deepEqual(
+      document.parts.map(({ text }: { text: string }) => text),
+      ['<order/>'],
+      'never among the parts',
+    );
   });
 
   it('suspends large content where there is no HTTP listener to give it', async (t) => {

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type {
+  FinishedOctets,
   InboundJob,
   IntakeResult,
   JobHandler,
@@ -14,6 +15,7 @@ import type {
   MessageState,
   QueueName,
   QueueRoom,
+  SpoolRef,
 } from '../../src/queue/index.ts';
 import { accept, until } from '../support/messages.ts';
 import { openTestQueue } from '../support/queue.ts';
@@ -160,6 +162,46 @@ describe('content that a destination reads later', () => {
       await nothingLeft();
     });
   }
+
+  it('is held and let go with its pieces, which count among its octets', async () => {
+    const { id } = await accept(queue, 'with pieces');
+    const before = Number(await queue.redis.hget(`{sealpost}:m:${id}`, 'o'));
+    const refs: SpoolRef[] = [];
+    await work('inbound', id, 'decoded', async (job) => {
+      const content = queue.spool.create();
+      await content.write(Buffer.from('whole'));
+      const pieces: FinishedOctets[] = [];
+      for (const size of [10, 5000]) {
+        const piece = queue.spool.create();
+        await piece.write(Buffer.alloc(size, 'p'));
+        pieces.push(...(await piece.finish()));
+      }
+      refs.push(...pieces.map(({ ref }) => ref));
+      const rest = { result: Buffer.from('{}'), destinations: ['one', 'two'], partner: null, facts: {} };
+      await queue.flow.decoded(job, { content, pieces, ...rest });
+      return { done: true };
+    });
+    assert.deepEqual(
+      refs.map(({ kind }) => kind),
+      ['inline', 'file'],
+    );
+    const octets = Number(await queue.redis.hget(`{sealpost}:m:${id}`, 'o'));
+    assert.equal(octets - before, 5 + 2 + 10 + 5000);
+    const room = await openTestQueue(server, { spool: { sweepAfter: '0s' } });
+    assert.equal((await room.sweep()).files, 0);
+    await work('handoff', id, 'delivered', async (job) => {
+      for (const ref of refs) {
+        const read = await queue.spool.read(ref);
+        assert.deepEqual(read, Buffer.alloc(ref.octets, 'p'));
+      }
+      await queue.flow.handedOff(job, {});
+      return { done: true };
+    });
+    await room.sweep();
+    await room.close();
+    for (const ref of refs) await assert.rejects(queue.spool.read(ref), { code: 'spool-missing' });
+    await nothingLeft();
+  });
 
   it('is not there for one who was told nothing', async () => {
     const { id } = await accept(queue, 'no url');

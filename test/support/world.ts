@@ -35,6 +35,8 @@ export interface World {
   party(email: string, options?: IssueOptions): Party;
   /** Signs as the partner and encrypts for us, as openssl writes it; `header` stands before. */
   mail(entity: string | Buffer, how?: MailOptions): Buffer;
+  /** What a mailing list makes of parts: the parts and a footer in a multipart/mixed of its own. */
+  listed(parts: Buffer[]): Buffer;
   remove(): void;
 }
 
@@ -120,6 +122,15 @@ export function makeWorld(): World {
           crlf(octets),
         );
       return Buffer.concat([Buffer.from(header ?? partnerHeader()), crlf(octets)]);
+    },
+    listed(parts) {
+      const begin = 'Content-Type: multipart/mixed; boundary=list\r\n\r\n';
+      const footer = 'Content-Type: text/plain\r\n\r\nfooter of the list\r\n--list--\r\n';
+      return Buffer.concat([
+        Buffer.from(`${partnerHeader('[list] test')}${begin}`),
+        ...parts.flatMap((part) => [Buffer.from('--list\r\n'), part, Buffer.from('\r\n')]),
+        Buffer.from(`--list\r\n${footer}`),
+      ]);
     },
     remove: () => rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }),
   };
