@@ -25,6 +25,8 @@ const known = new Set<string>();
 let runs = 0;
 let findings = 0;
 let slowest = 0;
+let memory = 0;
+let firstInUse: number | undefined;
 const codes = new Map<string, number>();
 
 function run(octets: Buffer): void {
@@ -42,6 +44,16 @@ function run(octets: Buffer): void {
   }
   const { user, system } = process.cpuUsage(start);
   slowest = Math.max(slowest, (user + system) / 1000);
+}
+
+function runBatch(seed: number): void {
+  const batch = fc.sample(script, { seed, numRuns: batchSize }).map((each) => mutate(each, inputs));
+  for (const octets of batch) run(octets);
+  memory = Math.max(memory, process.memoryUsage.rss());
+  // one in ten of a batch that brought something new: to run each again for it would cost more than it finds
+  if (coverage.news() === 0 || inputs.length >= mostInputs) return;
+  const few = batch.filter((octets, index) => octets.length <= mostKept && index % 10 === seed % 10);
+  inputs.push(...few.map(alone));
 }
 
 /** A copy in memory of its own: a view would keep the whole mutant, or the pool, that it was cut from. */
@@ -86,18 +98,10 @@ function keep(octets: Buffer, message: string): void {
 for (const octets of inputs) run(octets);
 coverage.news();
 const fromCorpus = coverage.blocks;
-let memory = 0;
-let firstInUse: number | undefined;
 for (let seed = Number(firstSeed); Date.now() < until; seed++) {
-  const batch = fc.sample(script, { seed, numRuns: batchSize }).map((each) => mutate(each, inputs));
-  for (const octets of batch) run(octets);
-  // one in ten of a batch that brought something new: to run each again for it would cost more than it finds
-  if (coverage.news() > 0 && inputs.length < mostInputs)
-    inputs.push(
-      ...batch.filter((octets, index) => octets.length <= mostKept && index % 10 === seed % 10).map(alone),
-    );
-  memory = Math.max(memory, process.memoryUsage.rss());
+  // between the batches, so that what is in use is not that of one of them
   if (seed % 25 === 0) report();
+  runBatch(seed);
 }
 report();
 closeSync(file);
