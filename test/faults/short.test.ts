@@ -10,7 +10,7 @@ const chosen = cases.filter(({ short }) => short);
 describe('faults, short form', { skip: skipWithout('redis-server', 'openssl') }, () => {
   let results: CaseResult[] = [];
   before(async () => {
-    results = await runCases({ cases: chosen, kills: 6, short: true, jobs: 4 });
+    results = await runCases({ cases: chosen, kills: 4, short: true, jobs: 4 });
   });
   for (const { id, title } of chosen) {
     it(`${id}: ${title}`, (t) => {
