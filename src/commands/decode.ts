@@ -17,6 +17,7 @@ interface DecodeCommandOptions extends KeyOptions {
   at?: string;
   out?: string;
   pieces?: string;
+  content?: string;
   json?: boolean;
 }
 
@@ -64,6 +65,7 @@ async function decodeFile(file: string, options: DecodeCommandOptions): Promise<
   const material = materialOf(options);
   const toFile = options.out !== undefined && options.out !== '-';
   const output = toFile && options.out !== undefined ? await OutputFile.create(options.out) : undefined;
+  const { content } = options;
   const pieces = options.pieces === undefined ? undefined : await PieceFiles.create(options.pieces);
   const held: Buffer[] = [];
   const write = (chunk: Buffer) => {
@@ -84,6 +86,7 @@ async function decodeFile(file: string, options: DecodeCommandOptions): Promise<
           await pieces?.abort();
         },
       },
+      ...(content !== undefined && { detached: () => readPieces(content) }),
       ...(pieces && { pieceOutput: ({ path }) => pieces.open(path) }),
     });
     if (verdict.status === 'ok') {
@@ -134,6 +137,10 @@ export function decodeCommand(): Command {
       '--pieces <folder>',
       'write the content of S/MIME parts below the message (mailing lists, forwarded mail) into this folder, each as a file of its own',
     )
+    .option(
+      '--content <file>',
+      'the content of a detached signature that comes alone, exactly as it was signed',
+    )
     .option('--json', 'print the verdict as JSON on standard output')
     .addHelpText(
       'after',
@@ -142,6 +149,8 @@ export function decodeCommand(): Command {
     .action(async (file: string, options: DecodeCommandOptions) => {
       if (options.json && options.out === '-')
         throw new SealpostError('usage', '--json and --out - both want standard output');
+      if (options.content === '-' && file === '-')
+        throw new SealpostError('usage', 'the message and --content - both want standard input');
       const verdict = await decodeFile(file, options);
       if (options.json) process.stdout.write(`${JSON.stringify(verdict, null, 2)}\n`);
       else {

@@ -9,7 +9,7 @@ import {
   type SignedTail,
 } from '../cms/index.ts';
 import { SealpostError } from '../errors.ts';
-import { NullSink, type Sink } from '../message/index.ts';
+import { BufferSink, NullSink, type Sink } from '../message/index.ts';
 import type { Certificate } from '../pki/index.ts';
 import { OutputError } from './content.ts';
 import { innerData } from './entity.ts';
@@ -42,9 +42,13 @@ class CmsLayer implements Sink {
   readonly #reader: CmsReader;
   #index = -1;
   #aead = false;
+  /** The octets, as long as they may be a signature whose content the caller has. */
+  #kept: BufferSink | undefined;
+  #detached: string | undefined;
 
   constructor(peeling: Peeling) {
     this.#peeling = peeling;
+    if (peeling.hasDetached && peeling.layers.length === 0) this.#kept = new BufferSink();
     this.#reader = new CmsReader(
       { onHead: (head) => this.#head(head), onTail: (tail) => this.#tail(tail) },
       cmsOptions(peeling),
@@ -52,6 +56,7 @@ class CmsLayer implements Sink {
   }
 
   write(chunk: Buffer): void {
+    this.#kept?.write(Buffer.from(chunk));
     this.#guard(() => this.#reader.write(chunk));
   }
 
@@ -75,6 +80,7 @@ class CmsLayer implements Sink {
   #head(head: CmsHead): Sink {
     const { layers, identities } = this.#peeling;
     this.#index = layers.length;
+    if (head.type !== 'signed-data') this.#kept = undefined;
     switch (head.type) {
       case 'data':
         return innerData(this.#peeling);
@@ -83,7 +89,7 @@ class CmsLayer implements Sink {
       case 'encrypted-data':
         this.#aead = head.encryption.aead;
         this.#peeling.enter(encryptionLayer(head, identities));
-        return new DecryptedSink(inner(this.#peeling, head.contentType), this.#aead);
+        return new DecryptedSink(innerContent(this.#peeling, head.contentType), this.#aead);
       case 'signed-data': {
         const { digestAlgorithms } = head;
         this.#peeling.enter({
@@ -93,15 +99,17 @@ class CmsLayer implements Sink {
           certificates: 0,
           weak: [],
         });
-        return head.detached ? new NullSink() : inner(this.#peeling, head.contentType);
+        if (!head.detached) this.#kept = undefined;
+        this.#detached = head.detached ? head.contentType : undefined;
+        return head.detached ? new NullSink() : innerContent(this.#peeling, head.contentType);
       }
       case 'compressed-data':
         this.#peeling.enter({ type: 'compressed-data', algorithm: 'zlib', weak: [] });
-        return inner(this.#peeling, head.contentType);
+        return innerContent(this.#peeling, head.contentType);
       case 'digested-data': {
         const { digestAlgorithm } = head;
         this.#peeling.enter({ type: 'digested-data', digestAlgorithm, valid: false, weak: [] });
-        return inner(this.#peeling, head.contentType);
+        return innerContent(this.#peeling, head.contentType);
       }
     }
   }
@@ -115,6 +123,12 @@ class CmsLayer implements Sink {
   }
 
   #signed(tail: SignedTail, layer: SignatureLayer): void {
+    if (this.#kept !== undefined && this.#detached !== undefined && tail.signers.length > 0) {
+      const digests = unique(tail.signers.map(({ digestAlgorithm }) => digestAlgorithm));
+      const signature = this.#kept.toBuffer();
+      this.#peeling.missing = { layer, contentType: this.#detached, digests, signature };
+      return;
+    }
     const contentMissing = tail.signers.some(({ reason }) => reason === 'content-missing');
     if (contentMissing) {
       throw new SealpostError('cms-malformed', 'a detached signature alone: the signed content is not there');
@@ -152,7 +166,7 @@ export function fillSigners(peeling: Peeling, layer: SignatureLayer, tail: Signe
 }
 
 /** What the content of a layer is, by its content type. */
-function inner(peeling: Peeling, contentType: string): Sink {
+export function innerContent(peeling: Peeling, contentType: string): Sink {
   if (contentType === oids.data) return innerData(peeling);
   if (nestedTypes.includes(contentType)) return nested(peeling, contentType);
   return peeling.beginContent(null);

@@ -1,5 +1,5 @@
 import { BufferSink, type Sink } from '../message/index.ts';
-import { type DecodeOptions, Decoder, type RunOptions } from './decoder.ts';
+import { type DecodeOptions, Decoder, type RunOptions, type StreamedDecodeOptions } from './decoder.ts';
 import { type OpenPiece, PieceOutputs } from './piece-outputs.ts';
 import type { Verdict } from './verdict.ts';
 
@@ -19,7 +19,7 @@ export interface DecodeResult {
   pieces: ReadonlyMap<string, Buffer>;
 }
 
-export interface DecodeCallOptions extends DecodeOptions {
+export interface DecodeCallOptions extends StreamedDecodeOptions {
   /** See `Decoder`: to be discarded unless the verdict's status is `ok`. */
   readonly output?: ContentOutput;
   /**
@@ -71,6 +71,10 @@ export async function decodeReopenable(
   return { verdict: decoder.verdict, ...found };
 }
 
+function detachedChunks({ detached = Buffer.alloc(0) }: StreamedDecodeOptions) {
+  return Buffer.isBuffer(detached) ? chunksOf(detached) : detached();
+}
+
 async function run(
   input: Iterable<Buffer> | AsyncIterable<Buffer>,
   options: DecodeCallOptions,
@@ -96,6 +100,14 @@ async function run(
     }
   }
   decoder.end();
+  const { awaited } = decoder;
+  if (awaited !== undefined) {
+    for await (const chunk of detachedChunks(options)) {
+      awaited.write(chunk);
+      await drain();
+    }
+    awaited.end();
+  }
   await drain();
   // `ok` without content: certificates only
   const collected = output === undefined && decoder.verdict.content !== null;
@@ -113,6 +125,7 @@ export function decodeSync(input: Buffer, options: DecodeOptions): DecodeResult 
     const below = new PieceOutputs();
     const decoder = new Decoder(sink, options, { ...how, openPiece: below.open });
     push(chunksOf(input), decoder);
+    if (decoder.awaited !== undefined) push(chunksOf(options.detached ?? Buffer.alloc(0)), decoder.awaited);
     return { decoder, sink, below };
   };
   let found = once({ reopenable: true });

@@ -8,6 +8,7 @@ import { mailEntity } from './entity.ts';
 import { fetchIssuers } from './issuer-fetch.ts';
 import { cmsBody } from './kinds.ts';
 import { type DecodeLimits, settleLimits } from './limits.ts';
+import { detachedContent } from './missing-content.ts';
 import { type Hints, noHints, Peeling } from './peeling.ts';
 import type { PieceStart } from './pieces.ts';
 import { checkRevocation } from './revocation-check.ts';
@@ -17,6 +18,8 @@ import { failedVerdict, okVerdict, rejudged, type Verdict } from './verdict.ts';
 
 /** Keys that are agreed outside of the message: for KEK and password recipients, and for EncryptedData. */
 export type SharedKeys = Pick<DecryptionKeys, 'keyEncryptionKeys' | 'passwords' | 'contentKeys'>;
+
+const notDetached = 'content was given beside a message that is no detached signature alone';
 
 /** What decoding needs besides the octets. Nothing else is looked up anywhere. */
 export interface DecodeOptions extends SharedKeys {
@@ -33,8 +36,19 @@ export interface DecodeOptions extends SharedKeys {
    * little more than half of the time.
    */
   readonly contentDigest?: boolean;
+  /**
+   * The content of a detached signature that comes alone (RFC 5652, section 5.2), exactly as it was signed; the verdict
+   * and the output are then as if it stood inside. Given beside anything else it is a fault: what it is worth would be
+   * nobody's word.
+   */
+  readonly detached?: Buffer;
   /** What the octets are: a mail, a CMS object (DER, BER, PEM, base64), or either (the default). */
   readonly form?: 'auto' | 'mail' | 'cms';
+}
+
+/** As `DecodeOptions`; the content of a detached signature may also be something that can be read again. */
+export interface StreamedDecodeOptions extends Omit<DecodeOptions, 'detached'> {
+  readonly detached?: Buffer | (() => Iterable<Buffer> | AsyncIterable<Buffer>);
 }
 
 /** For the functions around the decoder: what one run may hand to the next. */
@@ -46,7 +60,8 @@ export interface RunOptions {
 }
 
 /**
- * Decodes one message that is pushed in chunks of any size. The content goes to `output` as it becomes
+ * Decodes one message that is pushed in chunks of any size; with `detached` the owner then pushes that too, into
+ * `awaited`. The content goes to `output` as it becomes
  * known, before signatures and paddings are checked: **its owner must discard it unless the verdict's
  * status is `ok`** (write to a temporary place, then commit or abort). `output.end` is called only then. The same
  * holds for each piece: its content counts only when the verdict has the piece, with content.
@@ -58,9 +73,10 @@ export class Decoder implements Sink {
   readonly #peeling: Peeling;
   #stage: Sink;
   #octets = 0;
+  #awaited: Sink | undefined;
   #verdict: Verdict | undefined;
 
-  constructor(output: Sink, options: DecodeOptions, run: RunOptions = {}) {
+  constructor(output: Sink, options: StreamedDecodeOptions, run: RunOptions = {}) {
     this.#peeling = new Peeling(output, {
       identities: options.identities,
       sharedKeys: sharedKeysOf(options),
@@ -71,6 +87,7 @@ export class Decoder implements Sink {
       contentDigest: options.contentDigest ?? true,
       hints: run.hints ?? noHints,
       reopenable: run.reopenable ?? false,
+      hasDetached: options.detached !== undefined,
       openPiece: run.openPiece ?? (() => new NullSink()),
     });
     this.#stage = firstStage(this.#peeling, options.form ?? 'auto');
@@ -87,15 +104,40 @@ export class Decoder implements Sink {
     this.#guard(() => {
       if (this.#octets === 0) throw new SealpostError('message-empty', 'the message has no octets');
       this.#stage.end();
-      const { layers, content, aead, header, outer, pieces, hasContent } = this.#peeling;
-      this.#verdict = okVerdict({
-        layers,
-        content: hasContent ? content.finish() : null,
-        aead,
-        header,
-        outer,
-        pieces: pieces.map((piece) => piece.result()).filter((piece) => piece !== undefined),
-      });
+      const { missing, hasDetached } = this.#peeling;
+      if (missing !== undefined) this.#awaited = detachedContent(this.#peeling, missing);
+      else if (hasDetached) throw new SealpostError('cms-malformed', notDetached);
+      else this.#judge();
+    });
+  }
+
+  /** After `end`: takes the content of a detached signature, if the message is one and the content was promised. */
+  get awaited(): Sink | undefined {
+    const stage = this.#awaited;
+    if (stage === undefined) return undefined;
+    return {
+      write: (chunk) => {
+        if (this.#verdict === undefined) this.#guard(() => stage.write(chunk));
+      },
+      end: () => {
+        if (this.#verdict === undefined)
+          this.#guard(() => {
+            stage.end();
+            this.#judge();
+          });
+      },
+    };
+  }
+
+  #judge(): void {
+    const { layers, content, aead, header, outer, pieces, hasContent } = this.#peeling;
+    this.#verdict = okVerdict({
+      layers,
+      content: hasContent ? content.finish() : null,
+      aead,
+      header,
+      outer,
+      pieces: pieces.map((piece) => piece.result()).filter((piece) => piece !== undefined),
     });
   }
 

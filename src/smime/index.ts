@@ -12,7 +12,7 @@ export {
   decodeReopenable,
   decodeSync,
 } from './decode.ts';
-export { type DecodeOptions, Decoder, type SharedKeys } from './decoder.ts';
+export { type DecodeOptions, Decoder, type SharedKeys, type StreamedDecodeOptions } from './decoder.ts';
 export {
   type EncodeInput,
   type EncodeOptions,

@@ -8,7 +8,7 @@ import type { PieceSink, PieceStart } from './pieces.ts';
 import type { ProtectedHeader } from './protected-headers.ts';
 import type { JudgedSigner } from './revocation-check.ts';
 import type { Trust } from './trust.ts';
-import type { Layer } from './verdict.ts';
+import type { Layer, SignatureLayer } from './verdict.ts';
 
 /** What a first run over a message found out for a second one. */
 export interface Hints {
@@ -19,6 +19,16 @@ export interface Hints {
 }
 
 export const noHints: Hints = { digests: undefined, foreignMultipart: false };
+
+/** A signature alone, whose content the caller has. */
+export interface MissingContent {
+  readonly layer: SignatureLayer;
+  readonly contentType: string;
+  /** Those of the signers. */
+  readonly digests: readonly string[];
+  /** The ContentInfo. */
+  readonly signature: Buffer;
+}
 
 /** The state of decoding one message, shared by the stages that peel its layers. */
 export class Peeling {
@@ -31,6 +41,10 @@ export class Peeling {
   readonly hints: Hints;
   /** True when the octets can be read again, so that hashing may begin with the stated digest only. */
   readonly reopenable: boolean;
+  /** The caller has the content of a detached signature. Never for a piece: it is not what was meant. */
+  readonly hasDetached: boolean;
+  /** The signature that it belongs to. */
+  missing: MissingContent | undefined;
   readonly layers: Layer[] = [];
   readonly content: ContentSink;
   /** S/MIME parts below the content, as they are found; of the whole message, in one list. */
@@ -65,6 +79,7 @@ export class Peeling {
       aeadInEnvelopedData: boolean;
       hints: Hints;
       reopenable: boolean;
+      hasDetached?: boolean;
       contentDigest?: boolean;
       openPiece: (piece: PieceStart) => Sink;
       within?: { outer: Peeling; piece: PieceSink };
@@ -79,6 +94,7 @@ export class Peeling {
     this.hints = options.hints;
     this.reopenable = options.reopenable;
     this.openPiece = options.openPiece;
+    this.hasDetached = options.hasDetached ?? false;
     const { outer, piece } = options.within ?? {};
     this.piece = piece;
     this.pieces = outer?.pieces ?? [];

@@ -73,6 +73,26 @@ describe('sealpost decode', { skip: skipWithout('openssl') }, () => {
     assert.deepEqual(readdirSync(join(world.folder, 'none')), ['2.eml']);
   });
 
+  it('checks a detached signature that comes alone against --content', async () => {
+    const content = file('order.edi', "UNB+UNOA:1'\n");
+    const signer = ['-signer', partner.certFile, '-inkey', partner.keyFile];
+    const p7s = file(
+      'order.p7s',
+      openssl(['cms', '-sign', '-binary', '-outform', 'DER', '-in', content, ...signer]),
+    );
+    const out = join(world.folder, 'order.out');
+    const { code, verdict } = await verdictOf([
+      ...[p7s, '--content', content, '--trust', anchorFile, '--out', out],
+    ]);
+    assert.deepEqual([code, verdict.get('signature')], [0, 'valid']);
+    assert.deepEqual(readFileSync(out), readFileSync(content));
+    const alone = await verdictOf([p7s, '--trust', anchorFile]);
+    assert.equal(alone.code, 1);
+    const missing = await sealpost(['decode', p7s, '--content', join(world.folder, 'missing')]);
+    assert.equal(missing.code, 1);
+    assert.match(missing.stderr, /can not read .*missing: there is no such file \[file-access\]/);
+  });
+
   it('says in words what it found', async () => {
     const { code, stdout } = await sealpost(['decode', mailFile, ...keyArgs, '--trust', anchorFile]);
     assert.equal(code, 0);
