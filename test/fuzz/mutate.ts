@@ -118,8 +118,10 @@ export function mutate({ seed, other, steps, wrap }: Script, inputs: readonly Bu
   const second = inputs[other % inputs.length] ?? Buffer.alloc(0);
   const tree = steps.filter(({ kind }) => structured.some((each) => each === kind));
   let made = tree.length > 0 ? throughMail(first, (object) => mutateTree(object, second, tree)) : first;
+  // each step is bounded: a line 1,500 times over and then cut into words took half a gigabyte
   for (const each of steps)
-    if (flat.some((kind) => kind === each.kind)) made = mutateFlat(made, second, each);
+    if (flat.some((kind) => kind === each.kind))
+      made = mutateFlat(made, second, each).subarray(0, mostOctets);
   return wrapped(made.subarray(0, mostOctets), wrap);
 }
 
