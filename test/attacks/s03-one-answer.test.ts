@@ -76,6 +76,13 @@ function answers(make: Make, type: string, rounds: number): { seen: Set<string>;
   return { seen, byChance };
 }
 
+function shuffled<T>(all: readonly T[]): T[] {
+  return all
+    .map((each) => ({ each, place: Math.random() }))
+    .toSorted((a, b) => a.place - b.place)
+    .map(({ each }) => each);
+}
+
 /** Milliseconds at some shares of the sorted times, and how much two distributions lie over each other. */
 export function distribution(times: readonly number[]): { p5: number; median: number; p95: number } {
   const sorted = times.toSorted((a, b) => a - b);
@@ -157,9 +164,8 @@ describe('S3: one answer to every failure of decryption', () => {
       const timed: [string, Make][] = [...classes, ...Object.entries(fifth)];
       const times = new Map<string, number[]>(timed.map(([name]) => [name, []]));
       for (let round = -5; round < runs; round++) {
-        // the classes take turns, so that a slow moment of the machine hits all, and each follows each other
-        const first = (round + 5) % timed.length;
-        for (const [name, make] of [...timed.slice(first), ...timed.slice(0, first)]) {
+        // all classes in each round, so that a slow moment hits all; in any order, so that none always follows another
+        for (const [name, make] of shuffled(timed)) {
           const octets = make(type);
           const start = performance.now();
           decodeSync(octets, options);
@@ -176,8 +182,8 @@ describe('S3: one answer to every failure of decryption', () => {
         );
       }
       // what two samples of one class have, which no two classes can exceed but by chance
-      const turn = (index: number) => Math.floor(index / timed.length) % 2;
-      const halves = [0, 1].map((half) => reference.filter((_, index) => turn(index) === half));
+      const mixed = shuffled(reference);
+      const halves = [mixed.slice(0, runs / 2), mixed.slice(runs / 2)];
       context.diagnostic(
         `one half of the first class with the other: overlap ${overlap(halves[0] ?? [], halves[1] ?? []).toFixed(3)}`,
       );
