@@ -32,6 +32,8 @@ export function connect(target: RedisTarget, kind: ConnectionKind, log: Log, nam
     reconnectOnError: (error) => (isElsewhere(error) ? (producer ? 1 : 2) : false),
   };
   const redis = new Redis({ ...options, replyMapping: 'legacy' });
+  // Each of many replies that say "elsewhere" adds a listener to the socket, which is about to end.
+  redis.on('connect', () => redis.stream.setMaxListeners(0));
   let away = false;
   // One line when it goes and one when it is back, however often it tries in between.
   redis.on('error', (error: unknown) => {

@@ -29,6 +29,7 @@ interface Setting {
   redis: Record<string, unknown>;
   nodes: readonly Node[];
   primary(): Promise<Node>;
+  moveSlot?(between: () => Promise<void>): Promise<void>;
   healthy(replicas: number): Promise<void>;
   stop(): Promise<void>;
 }
@@ -45,6 +46,7 @@ const settings: { name: string; replicas: number; start(options?: NodesOptions):
         redis: { cluster: { nodes: cluster.urls.slice(0, 2) } },
         nodes: cluster.nodes,
         primary: () => cluster.owner(prefix),
+        moveSlot: (between) => cluster.moveSlot(prefix, between),
         healthy: (replicas) => cluster.healthy(prefix, replicas),
         stop: () => cluster.stop(),
       };
@@ -209,6 +211,25 @@ for (const { name, replicas, start } of settings) {
       }
     });
 
+    it('stands still while its slot moves, and goes on at the other primary', async (t) => {
+      if (!store.moveSlot) return t.skip('there are no slots');
+      const ids: string[] = [];
+      for (let count = 0; count < 30; count++) ids.push((await accept(queue, `moved ${count}`)).id);
+      const working = decodeAll(queue, ['folder'], 300);
+      const from = await store.primary();
+      await store.moveSlot(async () => {
+        await assert.rejects(accept(queue, 'in between'), { code: 'redis-unreachable' });
+        await sleep(1000);
+      });
+      assert.notEqual(await store.primary(), from);
+      ids.push((await until(() => accept(queue, 'in between').catch(() => undefined))).id);
+      await until(async () => {
+        const records = await Promise.all(ids.map((id) => queue.ledger.get(id).catch(() => null)));
+        return records.every((record) => record?.state === 'decoded');
+      });
+      await working;
+    });
+
     it('loses nothing that was accepted when the primary is killed', async () => {
       await store.healthy(replicas);
       const accepted: string[] = [];
@@ -320,18 +341,22 @@ async function withClient<T>(
 }
 
 /** Decodes what waits, once. */
-async function decodeAll(queue: QueueRoom, destinations: string[]): Promise<void> {
+async function decodeAll(queue: QueueRoom, destinations: string[], pace = 0): Promise<void> {
   const worker = queue.queues.createWorker(
     'inbound',
     async (job) => {
+      await sleep(pace);
       const writer = queue.spool.create();
       await writer.write(Buffer.from('decoded'));
       const rest = { result: Buffer.from('{}'), destinations, partner: null, facts: {} };
       await queue.flow.decoded(job, { content: writer, ...rest });
       return { done: true };
     },
-    { concurrency: 1 },
+    { concurrency: 4, lockDuration: 3000 },
   );
-  await until(async () => (await queue.queues.depth()).inbound.waiting === 0);
+  await until(async () => {
+    const depth = await queue.queues.depth().catch(() => undefined);
+    return depth && depth.inbound.waiting + depth.inbound.active === 0;
+  });
   await worker.close(5000);
 }

@@ -224,6 +224,8 @@ export interface TestCluster {
   urls: string[];
   /** The primary that has the slot of a key. */
   owner(key: string): Promise<Node>;
+  /** Moves the slot of a key to another primary, key by key; calls `between` when some of the keys are there. */
+  moveSlot(key: string, between: () => Promise<void>): Promise<void>;
   /** Waits until every slot has an owner again, which has as many replicas as said. */
   healthy(key: string, replicas: number): Promise<void>;
   stop(): Promise<void>;
@@ -270,10 +272,44 @@ export async function startTestCluster(options: NodesOptions = {}): Promise<Test
     nodes,
     urls: nodes.map(({ url }) => url),
     owner,
+    async moveSlot(key, between) {
+      const from = await owner(key);
+      const roles = await Promise.all(
+        nodes.map(async (node) => ({ node, role: (await info(node, 'replication')).get('role') })),
+      );
+      const primaries = roles.filter(({ role }) => role === 'master').map(({ node }) => node);
+      const to = primaries.find((node) => node !== from);
+      if (!to) throw new Error('no other primary');
+      const clients = new Map(primaries.map((node) => [node, node.client()]));
+      const [source, target] = [clients.get(from), clients.get(to)];
+      if (!source || !target) throw new Error('no clients');
+      try {
+        await Promise.all(
+          [...clients.values()].map((each) => new Promise((done) => each.once('ready', done))),
+        );
+        const slot = await source.cluster('KEYSLOT', key);
+        const [sourceId, targetId] = [
+          String(await source.cluster('MYID')),
+          String(await target.cluster('MYID')),
+        ];
+        await target.cluster('SETSLOT', slot, 'IMPORTING', sourceId);
+        await source.cluster('SETSLOT', slot, 'MIGRATING', targetId);
+        for (let moved = 0; ; ) {
+          const keys = await source.cluster('GETKEYSINSLOT', slot, 10);
+          if (keys.length === 0) break;
+          await source.call('MIGRATE', '127.0.0.1', to.port, '', 0, 5000, 'KEYS', ...keys.map(String));
+          moved += keys.length;
+          if (moved === keys.length) await between();
+        }
+        for (const each of [target, source, ...clients.values()])
+          await each.cluster('SETSLOT', slot, 'NODE', targetId);
+      } finally {
+        for (const each of clients.values()) each.disconnect();
+      }
+    },
     async healthy(key, replicas) {
-      const node = await owner(key);
       await until(`${replicas} replicas follow the owner of ${key}`, async () => {
-        const facts = await info(node, 'replication');
+        const facts = await info(await owner(key), 'replication');
         const online = [...facts].filter(
           ([name, value]) => /^slave\d+$/.test(name) && value.includes('state=online'),
         );
@@ -392,9 +428,9 @@ export async function startTestSentinels(options: NodesOptions = {}): Promise<Te
     master,
     primary,
     async healthy(replicas) {
-      const node = await primary();
       await until(`${replicas} replicas follow`, async () => {
-        const facts = await info(node, 'replication');
+        // On a busy machine the primary may change once more by itself.
+        const facts = await info(await primary(), 'replication');
         const online = [...facts].filter(
           ([name, value]) => /^slave\d+$/.test(name) && value.includes('state=online'),
         );

@@ -7,6 +7,7 @@ import { findProgram } from '../../support/peers/run.ts';
 import { followersOf, type Node, startTestCluster, startTestSentinels } from '../../support/redis-nodes.ts';
 import type { FaultCase, Run } from '../support/case.ts';
 import type { Load } from '../support/load.ts';
+import type { Rig } from '../support/rig.ts';
 
 const prefix = '{sealpost}';
 const replicas = Number(process.env.SEALPOST_FAULTS_REPLICAS ?? 1);
@@ -49,6 +50,19 @@ async function withoutReplicas(primary: Node): Promise<void> {
     await client.call('CLIENT', 'KILL', 'TYPE', 'replica');
   } finally {
     client.disconnect();
+  }
+}
+
+/** A connection that slept while another took over is told so at its first command, which fails. */
+async function oracleIsThere(rig: Rig): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    try {
+      await rig.queue.ledger.count();
+      return;
+    } catch (error) {
+      if (tries > 50) throw error;
+      await sleep(200);
+    }
   }
 }
 
@@ -105,6 +119,7 @@ const failover = ({ id, title, start, how, short }: Kind): FaultCase => ({
     }
     await sleep(2000);
     await load.finish();
+    await oracleIsThere(rig);
     const longest = (Math.max(...away) / 1000).toFixed(1);
     return rig.findings([load], {
       notes: [refusalsOf(load), `until another was the primary: ${longest} s at most`],
