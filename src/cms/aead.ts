@@ -1,12 +1,7 @@
-import {
-  type CipherCCMTypes,
-  createCipheriv,
-  createDecipheriv,
-  createSecretKey,
-  type DecipherGCM,
-} from 'node:crypto';
+import { type CipherCCMTypes, createCipheriv, createDecipheriv, type DecipherGCM } from 'node:crypto';
 import { SealpostError } from '../errors.ts';
 import { type ContentEncryption, gcmName } from './ciphers.ts';
+import { keyText, rawKey } from './raw-key.ts';
 
 /** Authenticated decryption: what comes out of `update` is not yet known to be genuine. */
 export interface AeadDecryptor {
@@ -27,10 +22,10 @@ export function createAeadDecryptor(encryption: ContentEncryption, key: Buffer):
   const { mode } = encryption.info;
   if (mode === 'ccm') return new CcmDecryptor(encryption, key);
   const authTagLength = encryption.tagOctets ?? 16;
-  // a key object, as in `cbcCipher`: octets would cost two exceptions
-  const secret = createSecretKey(key);
+  const secret = keyText(key);
+  const options = { ...rawKey, authTagLength };
   if (mode === 'poly1305') {
-    const decipher = createDecipheriv('chacha20-poly1305', secret, encryption.iv, { authTagLength });
+    const decipher = createDecipheriv('chacha20-poly1305', secret, encryption.iv, options);
     return {
       update: (octets) => decipher.update(octets),
       final: (tag, aad) => {
@@ -42,7 +37,7 @@ export function createAeadDecryptor(encryption: ContentEncryption, key: Buffer):
       },
     };
   }
-  return new GcmDecryptor(createDecipheriv(gcmName(key), secret, encryption.iv, { authTagLength }), key);
+  return new GcmDecryptor(createDecipheriv(gcmName(key), secret, encryption.iv, options), key);
 }
 
 /**

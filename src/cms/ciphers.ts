@@ -2,7 +2,6 @@ import {
   type CipherGCMTypes,
   createCipheriv,
   createDecipheriv,
-  createSecretKey,
   getCipherInfo,
   randomBytes as nodeRandomBytes,
 } from 'node:crypto';
@@ -11,6 +10,7 @@ import * as der from '../asn1/writer.ts';
 import { SealpostError } from '../errors.ts';
 import { type AlgorithmIdentifier, parametersOf, writeAlgorithm } from './algorithm-identifier.ts';
 import { type ContentCipherInfo, contentCipherByName, contentCipherByOid } from './algorithms.ts';
+import { keyText, rawKey } from './raw-key.ts';
 import { Rc2Cbc, rc2EffectiveBits, rc2Version } from './rc2.ts';
 
 /** What encrypts or decrypts content: node:crypto's ciphers have this shape. */
@@ -124,8 +124,7 @@ function cbcCipher(
 ): ContentCipher {
   const { info, iv } = encryption;
   const make = direction === 'encrypt' ? createCipheriv : createDecipheriv;
-  // given octets, node finds out by two exceptions that they are no key object: that costs more than the cipher
-  const create = (name: string, octets: Buffer) => make(name, createSecretKey(octets), iv);
+  const create = (name: string, octets: Buffer) => make(name, keyText(octets), iv, rawKey);
   if (info.family === 'rc2') {
     const bits = encryption.effectiveBits ?? key.length * 8;
     const native = bits === key.length * 8 ? nativeRc2(bits) : undefined;
@@ -252,11 +251,10 @@ export function createContentCipher({ encryption, key }: FreshEncryption): Conte
       authTag: () => undefined,
     };
   }
-  const secret = createSecretKey(key);
   const cipher =
     info.mode === 'gcm'
-      ? createCipheriv(gcmName(key), secret, iv, { authTagLength })
-      : createCipheriv('chacha20-poly1305', secret, iv, { authTagLength });
+      ? createCipheriv(gcmName(key), keyText(key), iv, { ...rawKey, authTagLength })
+      : createCipheriv('chacha20-poly1305', keyText(key), iv, { ...rawKey, authTagLength });
   return {
     update: (octets) => cipher.update(octets),
     final: () => cipher.final(),

@@ -2,7 +2,6 @@ import {
   createCipheriv,
   createDecipheriv,
   createHash,
-  createSecretKey,
   randomBytes as nodeRandomBytes,
   timingSafeEqual,
 } from 'node:crypto';
@@ -11,6 +10,7 @@ import * as der from '../asn1/writer.ts';
 import { SealpostError } from '../errors.ts';
 import { type AlgorithmIdentifier, parametersOf, writeAlgorithm } from './algorithm-identifier.ts';
 import type { ContentEncryption, RandomBytes } from './ciphers.ts';
+import { keyText, rawKey } from './raw-key.ts';
 import { Rc2Cbc, rc2EffectiveBits, rc2Version } from './rc2.ts';
 
 /** A key wrap algorithm with its parameters read. */
@@ -86,9 +86,9 @@ function aesWrap(oid: string, bits: number, pad: boolean): KeyWrap {
     weak: undefined,
     wrap: (kek, key) => {
       if (!pad) checkLength(`aes-${bits}-wrap`, key, 16);
-      return createCipheriv(node, createSecretKey(kek), iv).update(key);
+      return createCipheriv(node, keyText(kek), iv, rawKey).update(key);
     },
-    unwrap: (kek, wrapped) => createDecipheriv(node, createSecretKey(kek), iv).update(wrapped),
+    unwrap: (kek, wrapped) => createDecipheriv(node, keyText(kek), iv, rawKey).update(wrapped),
     encoded: writeAlgorithm(oid),
   };
 }
@@ -97,7 +97,7 @@ type Cbc = (direction: 'encrypt' | 'decrypt', kek: Buffer, iv: Buffer, octets: B
 
 const des3Cbc: Cbc = (direction, kek, iv, octets) => {
   const create = direction === 'encrypt' ? createCipheriv : createDecipheriv;
-  const cipher = create('des-ede3-cbc', createSecretKey(kek), iv).setAutoPadding(false);
+  const cipher = create('des-ede3-cbc', keyText(kek), iv, rawKey).setAutoPadding(false);
   return Buffer.concat([cipher.update(octets), cipher.final()]);
 };
 

@@ -14,7 +14,7 @@ import {
 import type { DecryptionKeys } from '../identity.ts';
 import { keyIdentifierOf } from '../identity.ts';
 import { oaepDecrypt, oaepEncrypt, oaepOf, readOaepParameters, writeOaepParameters } from '../oaep.ts';
-import { privateDecrypt, publicEncrypt } from '../rsa.ts';
+import { pkcs1Decrypt, publicEncrypt } from '../rsa.ts';
 import type { Opener, Recipient } from './recipient.ts';
 
 type Unwrap = (key: KeyObject, encryptedKey: Buffer) => Buffer;
@@ -60,11 +60,6 @@ function readTransport(algorithm: AlgorithmIdentifier): {
     parameters,
     unwrap: (key, encryptedKey) => oaepDecrypt(key, encryptedKey, oaep),
   };
-}
-
-/** OpenSSL 3.2 and later reject implicitly: bad padding gives random octets, not an error. */
-function pkcs1Decrypt(key: KeyObject, encryptedKey: Buffer): Buffer {
-  return privateDecrypt({ key, padding: constants.RSA_PKCS1_PADDING }, encryptedKey);
 }
 
 /** By identifier, never by trying keys in turn (threats S3, CVE-2019-1563). */
