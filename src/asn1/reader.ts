@@ -124,8 +124,10 @@ export class Cursor {
   }
 }
 
+/** Read anew for each element, and never held over from one to the next. */
+const header = new Header();
+
 function read(source: Buffer, offset: number, limit: number, options: ReadOptions, deep: boolean): Element {
-  const header = new Header();
   if (!header.read(source, offset, limit)) throw truncated(offset);
   if (header.isEndOfContents) throw malformed('end-of-contents where an element should be', offset);
   const { cls, constructed, tag, contentStart, length } = header;
@@ -154,7 +156,6 @@ function scan(
 ): number {
   const maxDepth = options.maxDepth ?? defaultDepth;
   const maxElements = options.maxElements ?? defaultElements;
-  const header = new Header();
   // For each open element where its content must end, and whether end-of-contents octets do it.
   const ends: number[] = [limit];
   const open: boolean[] = [indefinite];

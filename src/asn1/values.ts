@@ -24,13 +24,40 @@ export function integer(element: Element): bigint {
 
 /** An INTEGER that fits a JavaScript number: versions, counts, lengths. */
 export function smallInteger(element: Element): number {
+  const { source, contentStart, contentEnd } = element;
+  // versions and counts, nearly always
+  const first = source[contentStart] ?? 0xff;
+  if (contentEnd - contentStart === 1 && first < 0x80 && !element.constructed) return first;
   const value = Number(integer(element));
   if (!Number.isSafeInteger(value)) throw new SealpostError('asn1-limit', 'an INTEGER beyond 2^53');
   return value;
 }
 
+/** Texts of OIDs by the sum of their octets: the same few stand in every message. */
+const knownOids = new Map<number, { octets: Buffer; text: string }>();
+const mostKnownOids = 1000;
+
 /** The OBJECT IDENTIFIER in dotted form (X.690 section 8.19); arcs of any size. */
 export function oid(element: Element): string {
+  const { source, contentStart, contentEnd, constructed } = element;
+  if (constructed || contentEnd - contentStart > 32) return readOid(element);
+  let sum = 0;
+  for (let at = contentStart; at < contentEnd; at++) sum = (Math.imul(sum, 31) + (source[at] ?? 0)) | 0;
+  const known = knownOids.get(sum);
+  if (known !== undefined && holds(known.octets, source, contentStart, contentEnd)) return known.text;
+  const text = readOid(element);
+  if (knownOids.size >= mostKnownOids) knownOids.clear();
+  knownOids.set(sum, { octets: Buffer.from(content(element)), text });
+  return text;
+}
+
+function holds(octets: Buffer, source: Buffer, start: number, end: number): boolean {
+  if (octets.length !== end - start) return false;
+  for (let at = 0; at < octets.length; at++) if (octets[at] !== source[start + at]) return false;
+  return true;
+}
+
+function readOid(element: Element): string {
   const octets = primitive(element);
   if (octets.length === 0) throw malformed('an OBJECT IDENTIFIER without octets', element.start);
   if (octets.length > longestOid) {
