@@ -88,12 +88,34 @@ class Scanner {
   }
 }
 
+/** A function of short texts that remembers its results: the same few values stand in nearly every message. */
+function remembered<T>(read: (text: string) => T): (text: string) => T {
+  const known = new Map<string, T>();
+  return (text) => {
+    if (text.length > longestRemembered) return read(text);
+    let found = known.get(text);
+    if (found === undefined) {
+      if (known.size >= mostRemembered) known.clear();
+      // a copy: as a part of a header block's text it would keep all of that
+      const own = Buffer.from(text).toString();
+      found = read(own);
+      known.set(own, found);
+    }
+    return found;
+  };
+}
+
+const longestRemembered = 200;
+const mostRemembered = 200;
+
 /**
  * Reads a value with parameters: RFC 2045, section 5.1, with the continuations and charsets of RFC 2231.
  * Tolerant as mail needs it: comments, values without quotes that should have them, empty parameters.
  * Of two parameters of one name the first counts.
  */
-export function parseParameterized(text: string): Parameterized {
+export const parseParameterized = remembered(readParameterized);
+
+function readParameterized(text: string): Parameterized {
   const scanner = new Scanner(text);
   scanner.skipSpace();
   const value = scanner.until(';').toLowerCase();
@@ -170,9 +192,13 @@ export function decodeCharset(charset: string, octets: Buffer): string {
 
 /** Reads a Content-Type value; missing or unreadable it is `text/plain` (RFC 2045, section 5.2). */
 export function parseContentType(text: string | undefined): ContentType {
-  const { value, parameters } = parseParameterized(text ?? '');
+  return readContentType(text ?? '');
+}
+
+const readContentType = remembered((text): ContentType => {
+  const { value, parameters } = readParameterized(text);
   const match = /^([^\s/]+)\s*\/\s*([^\s/]+)$/.exec(value);
   if (match === null) return { value: 'text/plain', type: 'text', subtype: 'plain', parameters };
   const [, type = '', subtype = ''] = match;
   return { value: `${type}/${subtype}`, type, subtype, parameters };
-}
+});

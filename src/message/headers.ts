@@ -1,4 +1,4 @@
-import { isUtf8 } from 'node:buffer';
+import { isAscii, isUtf8 } from 'node:buffer';
 import { SealpostError } from '../errors.ts';
 import { defaultMessageLimits, type MessageLimits } from './limits.ts';
 import type { Sink } from './sink.ts';
@@ -44,31 +44,73 @@ export class HeaderBlock {
   }
 }
 
-function text(octets: Buffer): string {
-  return isUtf8(octets) ? octets.toString('utf8') : octets.toString('latin1');
+/** The octets of a block and their text, which the fields of it are parts of. */
+interface BlockText {
+  readonly raw: Buffer;
+  readonly latin1: string;
+  readonly ascii: boolean;
 }
 
-function makeField(raw: Buffer, colon: number): HeaderField {
-  const name = raw.toString('latin1', 0, colon).trimEnd();
-  const value = text(raw.subarray(colon + 1))
-    .replace(/\r?\n(?=[ \t])/g, '')
-    .trim();
-  return { name, key: name.toLowerCase(), raw, value };
-}
+/** A field as places in its block: most fields of most messages are never asked for more than their name. */
+class Field implements HeaderField {
+  readonly name: string;
+  readonly key: string;
+  readonly #block: BlockText;
+  readonly #start: number;
+  readonly #colon: number;
+  readonly #end: number;
+  #raw: Buffer | undefined;
+  #value: string | undefined;
 
-/** The colon that ends the field name, or -1 when this is no field: a name has no space or control in it. */
-function nameEnd(raw: Buffer): number {
-  const colon = raw.indexOf(COLON);
-  if (colon <= 0) return -1;
-  let end = colon;
-  // obsolete syntax (RFC 5322, section 4.5.8): white space between the name and the colon
-  while (end > 0 && (raw[end - 1] === SPACE || raw[end - 1] === TAB)) end--;
-  if (end === 0) return -1;
-  for (let i = 0; i < end; i++) {
-    const octet = raw[i] ?? 0;
-    if (octet <= SPACE || octet >= 0x7f) return -1;
+  constructor(block: BlockText, start: number, nameEnd: number, colon: number, end: number) {
+    this.name = block.latin1.slice(start, nameEnd);
+    this.key = this.name.toLowerCase();
+    this.#block = block;
+    this.#start = start;
+    this.#colon = colon;
+    this.#end = end;
   }
-  return colon;
+
+  get raw(): Buffer {
+    this.#raw ??= this.#block.raw.subarray(this.#start, this.#end);
+    return this.#raw;
+  }
+
+  get value(): string {
+    this.#value ??= unfolded(this.#text().trim());
+    return this.#value;
+  }
+
+  #text(): string {
+    const { raw, latin1, ascii } = this.#block;
+    if (ascii || !isUtf8(raw.subarray(this.#colon + 1, this.#end)))
+      return latin1.slice(this.#colon + 1, this.#end);
+    return raw.toString('utf8', this.#colon + 1, this.#end);
+  }
+}
+
+function unfolded(value: string): string {
+  return value.includes('\n') ? value.replace(/\r?\n(?=[ \t])/g, '') : value;
+}
+
+/** The field from `start` to `end`, or undefined when this is none: a name has no space or control in it. */
+function readField(block: BlockText, start: number, end: number): Field | undefined {
+  const { latin1 } = block;
+  let nameEnd = start;
+  for (; nameEnd < end; nameEnd++) {
+    const char = latin1.charCodeAt(nameEnd);
+    if (char <= SPACE || char >= 0x7f || char === COLON) break;
+  }
+  if (nameEnd === start) return undefined;
+  let colon = nameEnd;
+  // obsolete syntax (RFC 5322, section 4.5.8): white space between the name and the colon
+  while (colon < end && isBlank(latin1.charCodeAt(colon))) colon++;
+  if (colon === end || latin1.charCodeAt(colon) !== COLON) return undefined;
+  return new Field(block, start, nameEnd, colon, end);
+}
+
+function isBlank(char: number): boolean {
+  return char === SPACE || char === TAB;
 }
 
 /**
@@ -79,14 +121,15 @@ function nameEnd(raw: Buffer): number {
  */
 export function parseHeaders(raw: Buffer, limits: MessageLimits = defaultMessageLimits): HeaderBlock {
   if (raw.length > limits.headerOctets) throw headerTooLarge(limits);
+  const latin1 = raw.toString('latin1');
+  const block = { raw, latin1, ascii: isAscii(raw) };
   const fields: HeaderField[] = [];
   let start = 0;
-  while (start < raw.length) {
-    let end = lineEnd(raw, start);
-    while (end < raw.length && (raw[end] === SPACE || raw[end] === TAB)) end = lineEnd(raw, end);
-    const octets = raw.subarray(start, end);
-    const colon = nameEnd(octets);
-    if (colon > 0) fields.push(makeField(octets, colon));
+  while (start < latin1.length) {
+    let end = lineEnd(latin1, start);
+    while (end < latin1.length && isBlank(latin1.charCodeAt(end))) end = lineEnd(latin1, end);
+    const field = readField(block, start, end);
+    if (field !== undefined) fields.push(field);
     if (fields.length > limits.headerFields) {
       throw new SealpostError('mime-limit', `a header block has more than ${limits.headerFields} fields`);
     }
@@ -95,9 +138,9 @@ export function parseHeaders(raw: Buffer, limits: MessageLimits = defaultMessage
   return new HeaderBlock(fields, raw);
 }
 
-function lineEnd(octets: Buffer, start: number): number {
-  const lf = octets.indexOf(LF, start);
-  return lf < 0 ? octets.length : lf + 1;
+function lineEnd(text: string, start: number): number {
+  const lf = text.indexOf('\n', start);
+  return lf < 0 ? text.length : lf + 1;
 }
 
 function headerTooLarge(limits: MessageLimits): SealpostError {
