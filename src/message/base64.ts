@@ -86,21 +86,24 @@ export class Base64Decoder implements Sink {
     let limit = Math.min(chunk.length, start + Math.max(PIECE, period));
     const pad = chunk.subarray(start, limit).indexOf(PAD);
     if (pad >= 0) limit = start + pad;
-    const lines = Math.floor((limit - start) / period);
+    const lines = equalLines(chunk, firstEnd, period, width, limit);
     if (lines === 0) return 0;
     const end = start + lines * period;
-    if (chunk[end - 1] !== LF) return 0;
-    const piece = chunk.toString('latin1', start, end);
+    const last = pad >= 0 ? lastLine(chunk, end, width) : undefined;
+    const piece = chunk.toString('latin1', start, last?.end ?? end);
+    const significant = lines * width + (last?.significant ?? 0);
     // Node takes the URL-safe alphabet too; for RFC 2045 these are foreign characters
     const foreign = piece.includes('-') || piece.includes('_');
     const decoded = foreign ? undefined : Buffer.from(piece, 'base64');
-    if (decoded?.length !== (lines * width * 3) / 4) {
+    if (decoded?.length !== Math.floor((significant * 3) / 4)) {
       this.#slowLeft = PIECE / 4;
       return 0;
     }
-    this.#significant += lines * width;
+    this.#significant += significant;
+    this.#count = significant % 4;
+    this.#padding = last?.padding ?? 0;
     this.#output.write(decoded);
-    return end - start;
+    return (last?.end ?? end) - start;
   }
 
   #slow(chunk: Buffer, start: number, end: number): void {
@@ -165,6 +168,40 @@ export class Base64Decoder implements Sink {
       throw broken('most of it are characters outside of the alphabet');
     }
   }
+}
+
+/**
+ * How many lines there are up to `limit` that end like the first one. No line then has more than `width` characters,
+ * so that a count of all of them shows that none is foreign.
+ */
+function equalLines(chunk: Buffer, firstEnd: number, period: number, width: number, limit: number): number {
+  const crlf = period - width === 2;
+  let lines = 0;
+  for (let at = firstEnd; at < limit; at += period) {
+    if (chunk[at] !== LF || (crlf && chunk[at - 1] !== CR)) break;
+    lines++;
+  }
+  return lines;
+}
+
+/**
+ * The last line of a body, which is a shorter one with its padding, when the chunk has all of it and nothing but line
+ * ends behind it: `end` is behind its characters. Undefined when something else comes.
+ */
+function lastLine(
+  chunk: Buffer,
+  start: number,
+  width: number,
+): { end: number; significant: number; padding: number } | undefined {
+  let behind = chunk.length;
+  while (behind > start && (chunk[behind - 1] === LF || chunk[behind - 1] === CR)) behind--;
+  let end = behind;
+  while (end > start && behind - end < 2 && chunk[end - 1] === PAD) end--;
+  const significant = end - start;
+  const padding = behind - end;
+  // without a padding more lines may follow in the next chunk, which must not be cut from this one
+  if (padding === 0 || behind - start > width || (significant + padding) % 4 !== 0) return undefined;
+  return { end: behind, significant, padding };
 }
 
 const LINE_OCTETS = 57;

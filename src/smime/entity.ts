@@ -87,8 +87,19 @@ export function innerData(peeling: Peeling): Sink {
   });
 }
 
+const COLON = 0x3a;
+
+/** True for a field name (RFC 5322, section 3.6.8), perhaps white space, and a colon. */
 export function beginsLikeHeader(head: Buffer): boolean {
-  return /^[!-9;-~]+[ \t]*:/.test(head.toString('latin1', 0, FORM_OCTETS));
+  const end = Math.min(head.length, FORM_OCTETS);
+  let at = 0;
+  for (; at < end; at++) {
+    const octet = head[at] ?? 0;
+    if (octet <= 0x20 || octet >= 0x7f || octet === COLON) break;
+  }
+  if (at === 0) return false;
+  while (at < end && (head[at] === 0x20 || head[at] === 0x09)) at++;
+  return at < end && head[at] === COLON;
 }
 
 /** Content types of PKCS#7 (1.2.840.113549.1.7.2 to 6) and S/MIME (1.2.840.113549.1.9.16.1.9 and 23). */

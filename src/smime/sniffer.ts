@@ -55,13 +55,15 @@ export const FORM_OCTETS = 128;
  */
 export function formOf(octets: Buffer): Form {
   // never more than that, so that the size of the first chunk makes no difference
-  const head = octets.subarray(0, FORM_OCTETS);
+  const end = Math.min(octets.length, FORM_OCTETS);
   let start = 0;
   // a byte order mark, then white space, that an editor or mailer put in front
-  if (head[0] === 0xef && head[1] === 0xbb && head[2] === 0xbf) start = 3;
-  while (start < head.length && [0x20, 0x09, 0x0d, 0x0a].includes(head[start] ?? 0)) start++;
-  if (head[0] === 0x30 && isContentInfo(head)) return 'der';
-  const text = head.toString('latin1', start);
+  if (octets[0] === 0xef && octets[1] === 0xbb && octets[2] === 0xbf) start = 3;
+  while (start < end && isSpace(octets[start] ?? 0)) start++;
+  if (octets[0] === 0x30 && isContentInfo(octets, end)) return 'der';
+  // nothing else begins with another letter; most heads are done with here
+  if (!formBeginnings.includes(octets[start] ?? 0)) return 'other';
+  const text = octets.toString('latin1', start, end);
   if (text.startsWith('-----BEGIN ')) return 'pem';
   if (/^begin [0-7]{3,4} /.test(text)) return 'uuencode';
   const line = text.split(/[\r\n]/, 1)[0] ?? '';
@@ -69,9 +71,17 @@ export function formOf(octets: Buffer): Form {
   return 'other';
 }
 
-function isContentInfo(head: Buffer): boolean {
-  const length = head[1] ?? 0;
+/** `-`, `b` and `M`. */
+const formBeginnings: readonly number[] = [0x2d, 0x62, 0x4d];
+
+function isSpace(octet: number): boolean {
+  return octet === 0x20 || octet === 0x09 || octet === 0x0d || octet === 0x0a;
+}
+
+function isContentInfo(octets: Buffer, end: number): boolean {
+  const length = octets[1] ?? 0;
   const identifier = length < 0x80 ? 2 : 2 + (length & 0x7f);
   // a length of more than 8 octets is no length; BerStream says so more clearly than a mail parser
-  return length >= 0x80 ? head[identifier] === 0x06 || identifier > 10 : head[2] === 0x06;
+  if (length >= 0x80 && identifier > 10) return true;
+  return identifier < end && octets[identifier] === 0x06;
 }
