@@ -17,6 +17,12 @@ async function probeRedis(config: Config): Promise<void> {
   await queue.close();
 }
 
+/** Stores, reads and removes an object. */
+async function probeObjectStore(s3: NonNullable<Config['spool']['s3']>): Promise<void> {
+  const { probeS3Store } = await import('../queue/spool-s3.ts');
+  await probeS3Store(s3, createLog('silent', 'check'));
+}
+
 type Imap = NonNullable<MailboxConfig['imap']>;
 
 async function probeMailbox(imap: Imap): Promise<void> {
@@ -50,6 +56,7 @@ export function checkCommand(): Command {
     .action(async (options: { config: string; online?: boolean; json?: boolean }) => {
       const problems = await checkConfig(options.config, {
         redis: probeRedis,
+        objectStore: probeObjectStore,
         ...(options.online ? { mailbox: probeMailbox } : {}),
       });
       const errors = problems.filter(({ severity }) => severity === 'error').length;

@@ -17,6 +17,8 @@ export interface CheckProbes {
   now?: Date;
   /** Reaches Redis and looks at its durability. Not called when it would be the private server. */
   redis?: (config: Config) => Promise<void>;
+  /** Stores something in the object store. */
+  objectStore?: (s3: NonNullable<Config['spool']['s3']>) => Promise<void>;
   /** Logs in to a mailbox (`--online`). */
   mailbox?: (imap: NonNullable<MailboxConfig['imap']>, mailbox: MailboxConfig) => Promise<void>;
 }
@@ -42,7 +44,7 @@ export async function checkConfig(file: string, probes: CheckProbes = {}): Promi
     if (path[0] === 'identities') continue;
     const text = reader.secret(path, secret);
     if (text === undefined) continue;
-    if (path[0] === 'spool') checkSpoolKey(path, text, reader);
+    if (path[0] === 'spool' && path[1] === 'key') checkSpoolKey(path, text, reader);
     if (path.at(-1) === 'secret' && text.length < 16)
       reader.report(path, 'is short for a key that signs requests', {
         severity: 'warning',
@@ -53,7 +55,10 @@ export async function checkConfig(file: string, probes: CheckProbes = {}): Promi
   checkCaFiles(config, reader);
   checkFolders(config, reader);
 
-  const { redis, mailbox } = probes;
+  const { redis, mailbox, objectStore } = probes;
+  const { s3 } = config.spool;
+  if (objectStore !== undefined && config.spool.store === 's3' && s3 !== undefined)
+    await reader.tryAsync(['spool', 's3'], () => objectStore(s3));
   const store = (['url', 'sentinel', 'cluster'] as const).find((name) => config.redis[name] !== undefined);
   if (redis !== undefined && store !== undefined)
     await reader.tryAsync(['redis', store], () => redis(config));

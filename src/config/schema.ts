@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { logLevels } from '../log.ts';
 import { protectionSettings } from './protection-settings.ts';
 import { redisSettings } from './redis-settings.ts';
+import { spoolSettings } from './spool-settings.ts';
 import { duration, size } from './units.ts';
 
 const name = () =>
@@ -24,26 +25,7 @@ const secret = () =>
 
 const redis = redisSettings({ secret, path });
 
-const spool = z.strictObject({
-  key: secret()
-    .optional()
-    .describe(
-      'Key that seals everything at rest: 32 random octets in base64 (openssl rand -base64 32). Without it a key is made at the first start and kept in the data folder.',
-    ),
-  inlineLimit: size()
-    .prefault('256KiB')
-    .describe(
-      'Messages up to this size lie sealed in Redis beside their job; larger ones in the spool folder.',
-    ),
-  directory: path()
-    .optional()
-    .describe(
-      'Spool folder for large messages; a shared volume when the roles run on several machines. Default: "spool" in the data folder.',
-    ),
-  sweepAfter: duration()
-    .prefault('24h')
-    .describe('Octets that no message refers to are removed when they are older than this.'),
-});
+const spool = spoolSettings({ secret, path });
 
 const tlsFiles = z.strictObject({
   cert: path().describe('Certificate chain in PEM.'),

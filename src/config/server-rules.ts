@@ -7,6 +7,7 @@ import type { Config } from './schema.ts';
 export function checkServers(config: Config, report: Report): void {
   checkListener(config, report);
   checkRedis(config, report);
+  checkSpool(config, report);
   if (config.retry.firstDelay > config.retry.maxDelay)
     report(['retry', 'firstDelay'], 'is longer than maxDelay', { hint: 'make it shorter' });
   if (config.http.publicUrl !== undefined && config.http.port === undefined)
@@ -45,6 +46,23 @@ function checkListener({ smtp, mailboxes, http }: Config, report: Report): void 
       });
     taken.add(`${host}:${port}`);
   });
+}
+
+function checkSpool({ spool: { store, s3 } }: Config, report: Report): void {
+  if (s3 === undefined) {
+    if (store === 's3')
+      report(['spool', 'store'], 'is s3, and nothing says where that is', { hint: 'write spool.s3' });
+    return;
+  }
+  if (store !== 's3')
+    report(['spool', 's3'], 'is not used', { severity: 'warning', hint: 'write spool.store: s3' });
+  if ((s3.accessKeyId === undefined) !== (s3.secretAccessKey === undefined))
+    report(['spool', 's3'], 'has one half of the credentials', {
+      hint: 'write both accessKeyId and secretAccessKey, or neither',
+    });
+  const { endpoint } = s3;
+  if (endpoint?.startsWith('http:') && !isLoopback(new URL(endpoint).hostname))
+    report(['spool', 's3', 'endpoint'], 'is asked without TLS', { severity: 'warning', hint: 'use https' });
 }
 
 function checkRedis(config: Config, report: Report): void {

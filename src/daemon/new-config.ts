@@ -52,5 +52,7 @@ function movedStore(old: Config, next: Config): string | undefined {
   if (differs(old.redis, next.redis)) return 'redis';
   if (differs(old.spool.key, next.spool.key)) return 'spool.key';
   if (differs(old.spool.directory, next.spool.directory)) return 'spool.directory';
+  if (differs(old.spool.store, next.spool.store)) return 'spool.store';
+  if (differs(old.spool.s3, next.spool.s3)) return 'spool.s3';
   return undefined;
 }

@@ -52,12 +52,13 @@ export function createContentHandler(deps: ContentServerDeps): ContentHandler {
       // it went between the look into the ledger and the opening
       const gone = err instanceof SealpostError && err.code === 'spool-missing';
       if (gone && !response.headersSent) return refuse(response, 410);
+      const away = err instanceof SealpostError && err.code === 'spool-unreachable';
       // a client that goes away is none of our trouble
       if (!hasCode(err, 'ERR_STREAM_PREMATURE_CLOSE')) {
         deps.log.error({ err, id: check.valid }, 'content could not be sent');
       }
       if (response.headersSent) response.destroy();
-      else refuse(response, 500);
+      else refuse(response, away ? 503 : 500);
     }
   };
 }

@@ -11,12 +11,16 @@ const lasting: readonly ErrorCode[] = [
   'config-invalid',
 ];
 
+/** Codes of a store of the content that is away: the destination was not even asked. */
+const away: readonly ErrorCode[] = ['spool-unreachable', 'spool-refused'];
+
 /** The outcome for an error of our own; undefined for any other. */
 export function outcomeOf(error: unknown): Outcome | undefined {
   if (!(error instanceof SealpostError)) return undefined;
   const { code } = error;
   const message = error.hint === undefined ? error.message : `${error.message}; ${error.hint}`;
-  return lasting.includes(code) ? { refused: true, code, message } : { retry: true, code, message };
+  if (lasting.includes(code)) return { refused: true, code, message };
+  return { retry: true, code, message, ...(away.includes(code) ? { untried: true } : {}) };
 }
 
 /** The outcome when the daemon stops in the middle of an attempt. */

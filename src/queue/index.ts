@@ -20,6 +20,7 @@ import { deriveKey, openValue, type SpoolKey, sealValue } from './seal.ts';
 import { LocalSpool } from './spool.ts';
 import { SpoolFolder } from './spool-file.ts';
 import { loadSpoolKey } from './spool-key.ts';
+import type { LargeStore } from './spool-store.ts';
 import { type SweepResult, sweep } from './sweep.ts';
 import { redisTarget } from './target.ts';
 import type { Audit, Flow, Intake, Ledger, Queues, Spool } from './types.ts';
@@ -97,8 +98,8 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     throw error;
   }
 
-  const folder = new SpoolFolder(config.spool.directory ?? join(config.dataDir, 'spool'), key);
-  const spool = new LocalSpool({ redis, keys, key, folder, inlineLimit: config.spool.inlineLimit });
+  const store = await openStore(config, key, log);
+  const spool = new LocalSpool({ redis, keys, key, store, inlineLimit: config.spool.inlineLimit });
   const ledger = new RedisLedger(redis, keys);
   const { retention, retry } = config;
   const repeating = new Set(
@@ -107,7 +108,8 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
   const identity = new Map(config.mailboxes.map(({ name, duplicatesBy }) => [name, duplicatesBy]));
   const { queue: limits, redisMemory, diskFree } = config.limits;
   const watched = config.spool.directory ?? config.dataDir;
-  const pressure = new Pressure({ redis, keys, log, folder: watched, redisMemory, diskFree });
+  const trouble = () => store.trouble();
+  const pressure = new Pressure({ redis, keys, log, folder: watched, redisMemory, diskFree, store: trouble });
   await pressure.start();
   const { duplicates } = retention;
   // Another batch may be under way: both together must fit into the time that a sender waits.
@@ -133,7 +135,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     sweep({
       redis,
       keys,
-      folder,
+      store,
       log,
       sweepAfter: config.spool.sweepAfter,
       keepRecords: retention.ledger,
@@ -150,6 +152,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     pressure.stop();
     await queues.close();
     if (writer) await disconnect(writer);
+    store.close();
     await disconnect(redis);
   };
   return {
@@ -174,6 +177,16 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
       return closing;
     },
   };
+}
+
+/** The client of the object store is loaded only where one is used: it takes some 25 MB of memory. */
+async function openStore({ spool, dataDir }: Config, key: SpoolKey, log: Log): Promise<LargeStore> {
+  const { s3 } = spool;
+  if (spool.store === 'directory') return new SpoolFolder(spool.directory ?? join(dataDir, 'spool'), key);
+  if (s3 === undefined)
+    throw new SealpostError('config-invalid', 'spool.store is s3, and spool.s3 is missing');
+  const { openS3Store } = await import('./spool-s3.ts');
+  return await openS3Store(s3, key, log);
 }
 
 /** Notices at the start, and not at the first message, that the spool key is not the one that sealed what is there. */

@@ -25,7 +25,7 @@ const memoryLimit = gauge('redis_memory_limit_octets', 'maxmemory of Redis, else
 const diskFree = gauge('disk_free_octets', 'Free space of the disk with the spool folder, for this process.');
 const refusing = gauge('refusing', 'For what nothing new is accepted now: 1, else 0.', ['what']);
 
-export type PressureKind = 'memory' | 'disk' | 'depth' | 'octets';
+export type PressureKind = 'memory' | 'disk' | 'store' | 'depth' | 'octets';
 
 export interface PressureParts {
   redis: Redis;
@@ -37,6 +37,8 @@ export interface PressureParts {
   redisMemory: number;
   /** Octets. */
   diskFree: number;
+  /** Why the store of large octets can not be used now; asked at each look. */
+  store: () => SealpostError | null;
 }
 
 /** The error for whoever brings something new. */
@@ -92,10 +94,11 @@ export class Pressure {
 
   async #look(): Promise<void> {
     const [memory, disk] = await Promise.all([this.#memory(), this.#disk()]);
-    const next = memory ?? disk;
+    const next = memory ?? disk ?? this.#store();
     const before = this.#state;
     this.#state = next;
-    for (const what of ['memory', 'disk'] as const) refusing.set({ what }, next?.what === what ? 1 : 0);
+    for (const what of ['memory', 'disk', 'store'] as const)
+      refusing.set({ what }, next?.what === what ? 1 : 0);
     if (next && before?.what !== next.what)
       this.#parts.log.warn({ what: next.what }, `${next.message}: nothing new is accepted`);
     if (!next && before)
@@ -118,6 +121,11 @@ export class Pressure {
       what: 'memory',
       message: `Redis uses ${Math.floor(percent)} percent of its memory (limits.redisMemory)`,
     };
+  }
+
+  #store(): { what: 'store'; message: string } | null {
+    const trouble = this.#parts.store();
+    return trouble && { what: 'store', message: trouble.message };
   }
 
   async #disk(): Promise<{ what: 'disk'; message: string } | null> {

@@ -8,6 +8,7 @@ import { connect, disconnect, guarded, redisError } from './connection.ts';
 import { bringLateForward } from './delayed.ts';
 import type { Keys } from './keys.ts';
 import { type RetrySchedule, retryDelay } from './retry.ts';
+import { isStoreAway } from './spool-store.ts';
 import { SuspectLane } from './suspects.ts';
 import type { RedisTarget } from './target.ts';
 import type {
@@ -242,13 +243,20 @@ export class BullQueues implements Queues {
       const { code } = toErrorInfo(error);
       const { log } = this.#parts;
       const facts = { err: error, queue: name, id: data.id };
-      // While Redis is away or full this is so for every job.
-      if (ofRedis.includes(code)) logRarely(log, 'warn', `job ${name} ${code}`, facts, 'job failed');
+      // While Redis is away or full, or the object store is away, this is so for every job.
+      const away = isStoreAway(error);
+      if (away || ofRedis.includes(code)) logRarely(log, 'warn', `job ${name} ${code}`, facts, 'job failed');
       else log.warn(facts, 'job failed');
-      return { retry: code };
+      // Not a failure of the message: it waits for the store, however long that is away.
+      return { retry: code, ...(away ? { untried: true, after: this.#storeWait() } : {}) };
     } finally {
       timer();
     }
+  }
+
+  /** Milliseconds until a job asks again for a store that is away, jittered so that not all come at once. */
+  #storeWait(): number {
+    return Math.min(this.#parts.retry.maxDelay, 15_000) * (0.5 + Math.random() / 2);
   }
 
   async #retry(

@@ -5,7 +5,8 @@
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hasCode, SealpostError } from '../errors.ts';
-import { chunkSize, headerSize, type SpoolKey, StreamOpener, StreamSealer, tagSize } from './seal.ts';
+import { chunkSize, headerSize, type SpoolKey, StreamOpener, tagSize } from './seal.ts';
+import { ChunkSealer, type LargeStore, type LargeWriter, missing, type StoredObject } from './spool-store.ts';
 
 /** Writes the names in a folder to disk. */
 export async function syncFolder(folder: string): Promise<void> {
@@ -19,23 +20,24 @@ export async function syncFolder(folder: string): Promise<void> {
 
 function writeFailed(cause: unknown): SealpostError {
   const full = hasCode(cause, 'ENOSPC', 'EDQUOT');
-  return new SealpostError('spool-write', `the spool folder ${full ? 'is full' : 'can not be written'}`, {
-    hint: full ? 'free space in the spool folder' : 'check its path and rights',
-    cause,
-  });
+  return new SealpostError(
+    full ? 'spool-full' : 'spool-write',
+    `the spool folder ${full ? 'is full' : 'can not be written'}`,
+    {
+      hint: full ? 'free space in the spool folder' : 'check its path and rights',
+      cause,
+    },
+  );
 }
 
 /** One file while it is written. Calls must not overlap. */
-export class SpoolFileWriter {
+export class SpoolFileWriter implements LargeWriter {
   #store: SpoolFolder;
   #id: string;
   #handle: FileHandle;
-  #sealer: StreamSealer;
-  // Holds back a full chunk until more octets come: only then it is known not to be the last.
-  #pending = Buffer.allocUnsafe(chunkSize);
-  #filled = 0;
+  #sealer: ChunkSealer;
 
-  constructor(store: SpoolFolder, id: string, handle: FileHandle, sealer: StreamSealer) {
+  constructor(store: SpoolFolder, id: string, handle: FileHandle, sealer: ChunkSealer) {
     this.#store = store;
     this.#id = id;
     this.#handle = handle;
@@ -43,23 +45,13 @@ export class SpoolFileWriter {
   }
 
   async write(octets: Buffer): Promise<void> {
-    const sealed: Buffer[] = [];
-    let offset = 0;
-    while (offset < octets.length) {
-      if (this.#filled === chunkSize) {
-        sealed.push(this.#sealer.seal(this.#pending, false));
-        this.#filled = 0;
-      }
-      const taken = octets.copy(this.#pending, this.#filled, offset, offset + chunkSize - this.#filled);
-      this.#filled += taken;
-      offset += taken;
-    }
+    const sealed = this.#sealer.take(octets);
     if (sealed.length > 0) await this.#put(sealed);
   }
 
   /** Seals the last chunk; the file is on disk under its name when this resolves. */
   async finish(): Promise<void> {
-    await this.#put([this.#sealer.seal(this.#pending.subarray(0, this.#filled), true)]);
+    await this.#put([this.#sealer.last()]);
     try {
       await this.#handle.sync();
       await this.#handle.close();
@@ -86,14 +78,7 @@ export class SpoolFileWriter {
   }
 }
 
-export interface SpoolFile {
-  id: string;
-  /** Milliseconds since the epoch. */
-  modifiedAt: number;
-  path: string;
-}
-
-export class SpoolFolder {
+export class SpoolFolder implements LargeStore {
   readonly folder: string;
   #key: SpoolKey;
   #made = new Set<string>();
@@ -116,7 +101,7 @@ export class SpoolFolder {
     try {
       await this.#make('tmp');
       handle = await open(this.draftPath(id), 'wx', 0o600);
-      const sealer = new StreamSealer(this.#key, id);
+      const sealer = new ChunkSealer(this.#key, id);
       await handle.writeFile(sealer.header);
       return new SpoolFileWriter(this, id, handle, sealer);
     } catch (error) {
@@ -133,7 +118,6 @@ export class SpoolFolder {
     await syncFolder(join(this.folder, fan));
   }
 
-  /** The plain octets in chunks, each verified before it is given out. `spool-missing`, `spool-corrupt`. */
   async *open(id: string): AsyncGenerator<Buffer> {
     let handle: FileHandle;
     try {
@@ -167,15 +151,22 @@ export class SpoolFolder {
   }
 
   /** Every file of the spool folder, drafts included. */
-  async *files(): AsyncGenerator<SpoolFile> {
+  async *objects(): AsyncGenerator<StoredObject> {
     for (const fan of await readdir(this.folder).catch(() => [])) {
       for (const id of await readdir(join(this.folder, fan)).catch(() => [])) {
         const path = join(this.folder, fan, id);
         const stats = await stat(path).catch(() => undefined);
-        if (stats?.isFile()) yield { id, modifiedAt: stats.mtimeMs, path };
+        if (stats?.isFile()) yield { id, modifiedAt: stats.mtimeMs, remove: () => rm(path, { force: true }) };
       }
     }
   }
+
+  /** Its disk is watched by the pressure gauge. */
+  trouble(): null {
+    return null;
+  }
+
+  close(): void {}
 
   async #make(name: string): Promise<void> {
     if (this.#made.has(name)) return;
@@ -183,8 +174,4 @@ export class SpoolFolder {
     await syncFolder(this.folder);
     this.#made.add(name);
   }
-}
-
-export function missing(id: string): SealpostError {
-  return new SealpostError('spool-missing', `stored octets ${id} are gone`);
 }

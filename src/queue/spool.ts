@@ -1,6 +1,6 @@
 /**
- * The spool: sealed octets of messages. Small ones (up to `inlineLimit`) are one value in Redis, large ones a file;
- * a writer begins small and moves to a file when it passes the limit.
+ * The spool: sealed octets of messages. Small ones (up to `inlineLimit`) are one value in Redis, large ones a file of
+ * the spool folder or an object of the object store; a writer begins small and moves there when it passes the limit.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
@@ -8,14 +8,14 @@ import { SealpostError } from '../errors.ts';
 import { guarded } from './connection.ts';
 import type { Keys } from './keys.ts';
 import { openWhole, type SpoolKey, sealWhole } from './seal.ts';
-import { missing, type SpoolFileWriter, type SpoolFolder } from './spool-file.ts';
+import { type LargeStore, type LargeWriter, missing } from './spool-store.ts';
 import type { FinishedOctets, Spool, SpoolRef, SpoolWriter } from './types.ts';
 
 export interface SpoolParts {
   redis: Redis;
   keys: Keys;
   key: SpoolKey;
-  folder: SpoolFolder;
+  store: LargeStore;
   /** Octets. */
   inlineLimit: number;
 }
@@ -29,7 +29,7 @@ class Writer implements SpoolWriter {
   #parts: SpoolParts;
   #hash = createHash('sha256');
   #pieces: Buffer[] = [];
-  #file: Promise<SpoolFileWriter> | undefined;
+  #file: Promise<LargeWriter> | undefined;
   #fileId = '';
   // Writes follow each other even when the caller does not wait.
   #tail: Promise<void> = Promise.resolve();
@@ -98,7 +98,7 @@ class Writer implements SpoolWriter {
     let octets = chunk;
     if (!this.#file) {
       this.#fileId = newId();
-      this.#file = this.#parts.folder.create(this.#fileId);
+      this.#file = this.#parts.store.create(this.#fileId);
       octets = Buffer.concat([...this.#pieces, chunk]);
       this.#pieces = [];
     }
@@ -137,13 +137,13 @@ export class LocalSpool implements Spool {
 
   async *open(ref: SpoolRef): AsyncGenerator<Buffer> {
     if (ref.kind === 'inline') yield await this.read(ref);
-    else yield* this.#parts.folder.open(ref.id);
+    else yield* this.#parts.store.open(ref.id);
   }
 
   async read(ref: SpoolRef): Promise<Buffer> {
     if (ref.kind === 'file') {
       const chunks: Buffer[] = [];
-      for await (const chunk of this.#parts.folder.open(ref.id)) chunks.push(chunk);
+      for await (const chunk of this.#parts.store.open(ref.id)) chunks.push(chunk);
       return Buffer.concat(chunks);
     }
     const { redis, keys, key } = this.#parts;
@@ -153,13 +153,13 @@ export class LocalSpool implements Spool {
   }
 
   async remove(ref: SpoolRef): Promise<void> {
-    const { redis, keys, folder } = this.#parts;
+    const { redis, keys, store } = this.#parts;
     if (ref.kind === 'inline') await guarded('spool', redis.unlink(keys.octets(ref.id)));
-    else await folder.remove(ref.id);
+    else await store.remove(ref.id);
   }
 
   /** Removes a file of which only the id is known. */
   async removeFile(id: string): Promise<void> {
-    await this.#parts.folder.remove(id);
+    await this.#parts.store.remove(id);
   }
 }

@@ -1,17 +1,16 @@
 /** Tidying: records past their retention, and files that no message needs (left by a crash, or past their time). */
-import { rm } from 'node:fs/promises';
 import type { Redis } from 'ioredis';
 import type { Log } from '../log.ts';
 import { guarded } from './connection.ts';
 import type { Keys } from './keys.ts';
 import { ledgerScripts } from './ledger-scripts.ts';
 import { run } from './lua.ts';
-import type { SpoolFolder } from './spool-file.ts';
+import type { LargeStore } from './spool-store.ts';
 
 export interface SweepParts {
   redis: Redis;
   keys: Keys;
-  folder: SpoolFolder;
+  store: LargeStore;
   log: Log;
   /** Milliseconds: age of a file that nobody refers to. */
   sweepAfter: number;
@@ -52,7 +51,7 @@ const finishedStates = ['delivered', 'sent', 'terminated'] as const;
 
 /** Forgets up to `count` records of a state; `oldest` is the oldest update to keep, '' for none. */
 async function forget(
-  { redis, keys, folder, duplicates }: SweepParts,
+  { redis, keys, store, duplicates }: SweepParts,
   {
     state,
     oldest,
@@ -64,7 +63,7 @@ async function forget(
   const args = [state, oldest, skip, count, now, duplicates];
   const reply = await run(redis, keys.prefix, ledgerScripts.forget, args, 'sweep');
   const [seen = 0, gone = 0, ...files]: unknown[] = Array.isArray(reply) ? reply : [];
-  for (const id of files) await folder.remove(String(id));
+  for (const id of files) await store.remove(String(id));
   return { seen: Number(seen), gone: Number(gone) };
 }
 
@@ -108,9 +107,9 @@ async function forgetSurplus(parts: SweepParts, now: number): Promise<number> {
 
 async function sweepFiles(parts: SweepParts, now: number): Promise<number> {
   let removed = 0;
-  for await (const { id, modifiedAt, path } of parts.folder.files()) {
+  for await (const { id, modifiedAt, remove } of parts.store.objects()) {
     if (modifiedAt > now - parts.sweepAfter || (await isNeeded(parts, id, now))) continue;
-    await rm(path, { force: true });
+    await remove();
     await guarded('sweep', parts.redis.unlink(parts.keys.fileOwners(id)));
     removed += 1;
   }

@@ -18,7 +18,7 @@ export interface Envelope {
   to: string[];
 }
 
-/** Names sealed octets in the spool: in Redis (`inline`) or in the spool folder (`file`). */
+/** Names sealed octets in the spool: in Redis (`inline`), or in the spool folder or object store (`file`). */
 export interface SpoolRef {
   kind: 'inline' | 'file';
   id: string;
@@ -136,6 +136,8 @@ export interface InboundJob extends JobMarks {
   receivedAt: number;
   /** How often it was decoded again after a hand-off. */
   again?: number;
+  /** Attempts that found the store of its octets away, and do not count. */
+  untried?: number;
 }
 
 /** Job of the queue "handoff": one for each message and destination. */
@@ -164,6 +166,8 @@ export interface OutboundJob extends JobMarks {
   envelope: Envelope;
   octets: SpoolRef;
   queuedAt: number;
+  /** Attempts that found the store of its octets away, and do not count. */
+  untried?: number;
 }
 
 export interface Jobs {

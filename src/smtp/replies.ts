@@ -31,6 +31,7 @@ const localError: Reply = {
 const table: Partial<Record<ErrorCode | Condition, Reply>> = {
   'queue-full': { code: 452, enhanced: '4.3.1', text: 'No room for the message now, try again later' },
   'redis-full': { code: 452, enhanced: '4.3.1', text: 'No room for the message now, try again' },
+  'spool-full': { code: 452, enhanced: '4.3.1', text: 'No room for the message now, try again' },
   'mailbox-unknown': { code: 550, enhanced: '5.1.1', text: 'No such mailbox here' },
   'address-invalid': { code: 501, enhanced: '5.1.3', text: 'The recipient address has a syntax error' },
   'message-too-large': { code: 552, enhanced: '5.3.4', text: 'The message is larger than the limit' },

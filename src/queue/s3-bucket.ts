@@ -1,0 +1,203 @@
+/**
+ * Requests to the bucket of the object store. One place knows how failures of the client are called, and whether the
+ * store is away: then requests fail at once instead of each one waiting and trying by itself, until a probe gets through.
+ */
+import { ListObjectsV2Command, S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
+import type { Config } from '../config/schema.ts';
+import { readPublicFile, readSecret } from '../config/secrets.ts';
+import { SealpostError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { counter } from '../metrics.ts';
+
+export type S3Settings = NonNullable<Config['spool']['s3']>;
+
+const requests = counter(
+  'object_store_requests_total',
+  'Requests to the object store, by outcome (ok, code).',
+  ['what', 'outcome'],
+);
+
+/** Attempts of one request by the client, with its own short and jittered waits. */
+const attempts = 3;
+/** While the store is away one request gets through in this time even when nobody probes. Milliseconds. */
+const letThrough = 10_000;
+const noSuchThing = new Set(['NoSuchKey', 'NotFound', 'NoSuchUpload']);
+const fullNames = new Set([
+  'QuotaExceeded',
+  'XMinioStorageFull',
+  'InsufficientStorage',
+  'ServiceQuotaExceeded',
+]);
+
+/** What is refused whatever is asked for, and not the one request. */
+const refusingStatus = new Set([301, 307, 401, 403, 404]);
+const refusingNames = /Authorization|AccessKey|Bucket|Token|Skewed/;
+
+interface Failure {
+  name: string;
+  status: number | undefined;
+}
+
+function failureOf(error: unknown): Failure {
+  const name = error instanceof Error ? error.name : '';
+  if (typeof error !== 'object' || error === null || !('$metadata' in error))
+    return { name, status: undefined };
+  const meta = error.$metadata;
+  const status = typeof meta === 'object' && meta !== null && 'httpStatusCode' in meta && meta.httpStatusCode;
+  return { name, status: typeof status === 'number' ? status : undefined };
+}
+
+/** True when the store says that the object or upload itself is not there. */
+export function isNotThere(error: unknown): boolean {
+  return error instanceof SealpostError ? isNotThere(error.cause) : noSuchThing.has(failureOf(error).name);
+}
+
+/** The message names what the store called it, and nothing that it said: that may repeat keys of requests. */
+function errorOf(what: string, cause: unknown): SealpostError {
+  if (cause instanceof SealpostError)
+    return cause.code.startsWith('spool-')
+      ? cause
+      : new SealpostError('spool-refused', `object store: ${what}: ${cause.message}`, { cause });
+  const { name, status } = failureOf(cause);
+  const said = [name === 'Error' ? '' : name, status].filter(Boolean).join(' ');
+  const brief = said === '' ? '' : ` (${said})`;
+  if (noSuchThing.has(name))
+    return new SealpostError('spool-missing', `object store: ${what}: not there`, { cause });
+  if (fullNames.has(name) || status === 507)
+    return new SealpostError('spool-full', `object store: ${what}: no room${brief}`, {
+      hint: 'free space or raise the quota of the bucket',
+      cause,
+    });
+  const away =
+    status === undefined ? !/Credentials/i.test(name) : status >= 500 || status === 429 || status === 408;
+  if (away)
+    return new SealpostError('spool-unreachable', `object store: ${what}: it does not answer${brief}`, {
+      hint: 'check spool.s3.endpoint and the store; it goes on by itself when the store is back',
+      cause,
+    });
+  // There is nothing at that place: the object is shorter than it was.
+  if (status === 416)
+    return new SealpostError('spool-corrupt', `object store: ${what}: it was cut`, { cause });
+  if (status !== undefined && !refusingStatus.has(status) && !refusingNames.test(name))
+    return new SealpostError('spool-write', `object store: ${what}: it rejects the request${brief}`, {
+      cause,
+    });
+  return new SealpostError('spool-refused', `object store: ${what}: it refuses${brief}`, {
+    hint: 'check bucket, region, credentials and rights, and the clock of this machine',
+    cause,
+  });
+}
+
+function clientConfig(s3: S3Settings): S3ClientConfig {
+  const { endpoint, region, accessKeyId, secretAccessKey, ca } = s3;
+  const sockets = { keepAlive: true, maxSockets: 2 * s3.uploads };
+  return {
+    region,
+    ...(endpoint === undefined ? {} : { endpoint }),
+    forcePathStyle: s3.pathStyle,
+    ...(accessKeyId && secretAccessKey
+      ? {
+          // Read when they are needed, so that renewed files are taken.
+          credentials: async () => ({
+            accessKeyId: readSecret(accessKeyId),
+            secretAccessKey: readSecret(secretAccessKey),
+            expiration: new Date(Date.now() + 15 * 60_000),
+          }),
+        }
+      : {}),
+    maxAttempts: attempts,
+    // With it the client sends large bodies over an agent of its own making, which has none of the settings below.
+    expectContinueHeader: false,
+    // Each request is signed with the SHA-256 of its body, which every store checks; newer checksums not all know.
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    requestHandler: {
+      connectionTimeout: s3.connectTimeout,
+      requestTimeout: s3.timeout,
+      throwOnRequestTimeout: true,
+      httpAgent: sockets,
+      httpsAgent: { ...sockets, ...(ca === undefined ? {} : { ca: readPublicFile(ca) }) },
+    },
+  };
+}
+
+export class S3Bucket {
+  readonly settings: S3Settings;
+  #client: S3Client;
+  #log: Log;
+  #trouble: SealpostError | null = null;
+  #heardAt = 0;
+  #probing: Promise<void> | undefined;
+
+  /** `file-access` for the CA file. */
+  constructor(settings: S3Settings, log: Log) {
+    this.settings = settings;
+    this.#client = new S3Client(clientConfig(settings));
+    this.#log = log;
+  }
+
+  /**
+   * One request; `work` sends it. Errors: `spool-unreachable`, `spool-refused`, `spool-full`, `spool-missing`,
+   * `spool-write`, `spool-corrupt`.
+   */
+  async request<T>(what: string, work: (client: S3Client) => Promise<T>): Promise<T> {
+    if (this.#trouble) {
+      if (Date.now() - this.#heardAt < letThrough) throw this.#trouble;
+      this.#heardAt = Date.now();
+    }
+    return await this.#send(what, work);
+  }
+
+  /** Why the store can not be used; while there is a reason, each call asks the store again behind the scenes. */
+  trouble(): SealpostError | null {
+    if (this.#trouble) void this.probe();
+    return this.#trouble;
+  }
+
+  /** Asks for a list of one object: address, credentials and bucket. Does not throw. */
+  probe(): Promise<void> {
+    this.#probing ??= this.#send('list', (client) =>
+      client.send(
+        new ListObjectsV2Command({
+          Bucket: this.settings.bucket,
+          Prefix: this.settings.prefix,
+          MaxKeys: 1,
+        }),
+      ),
+    )
+      .then(
+        () => undefined,
+        () => undefined,
+      )
+      .finally(() => {
+        this.#probing = undefined;
+      });
+    return this.#probing;
+  }
+
+  close(): void {
+    this.#client.destroy();
+  }
+
+  async #send<T>(what: string, work: (client: S3Client) => Promise<T>): Promise<T> {
+    try {
+      const result = await work(this.#client);
+      requests.inc({ what, outcome: 'ok' });
+      this.#judge(null);
+      return result;
+    } catch (cause) {
+      const error = errorOf(what, cause);
+      requests.inc({ what, outcome: error.code });
+      this.#judge(error);
+      throw error;
+    }
+  }
+
+  #judge(error: SealpostError | null): void {
+    const away = error?.code === 'spool-unreachable' || error?.code === 'spool-refused' ? error : null;
+    this.#heardAt = Date.now();
+    if (away && !this.#trouble) this.#log.warn({ err: away }, 'the object store is away');
+    if (!away && this.#trouble) this.#log.info('the object store is back');
+    this.#trouble = away;
+  }
+}

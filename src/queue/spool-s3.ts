@@ -1,0 +1,317 @@
+/**
+ * Large octets as objects of an S3-compatible store, sealed in the same chunks as in the spool folder. What is smaller
+ * than a part goes up in one request, the rest in parts as it comes; an object is there as a whole or not at all.
+ */
+import { createSecretKey, randomBytes } from 'node:crypto';
+import {
+  AbortMultipartUploadCommand,
+  type CompletedPart,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListMultipartUploadsCommand,
+  type ListMultipartUploadsCommandInput,
+  type ListMultipartUploadsCommandOutput,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  type S3Client,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3';
+import { SealpostError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { isNotThere, S3Bucket, type S3Settings } from './s3-bucket.ts';
+import { S3Slots } from './s3-slots.ts';
+import { chunkSize, headerSize, type SpoolKey, StreamOpener, tagSize } from './seal.ts';
+import {
+  ChunkSealer,
+  isStoreAway,
+  type LargeStore,
+  type LargeWriter,
+  type StoredObject,
+} from './spool-store.ts';
+
+const sealedChunk = chunkSize + tagSize;
+/** Octets from which a part is sent; S3 takes no smaller ones but the last, and 10,000 of them. */
+const partSize = 5 * 1024 * 1024;
+/** Octets of one read: a multiple of the chunks. */
+const window = 64 * sealedChunk;
+/** How often a body that broke off is asked for again. */
+const bodyRepeats = 2;
+const idPattern = /^[0-9a-f]{32}$/;
+
+/** Octets of an object, and how many the whole has. */
+interface Piece {
+  octets: Buffer;
+  size: number;
+}
+
+interface Place {
+  Bucket: string;
+  Key: string;
+}
+
+class S3Writer implements LargeWriter {
+  #bucket: S3Bucket;
+  #place: Place;
+  #release: () => void;
+  #sealer: ChunkSealer;
+  #held: Buffer[];
+  #size: number;
+  #upload: string | undefined;
+  #parts: CompletedPart[] = [];
+
+  constructor(bucket: S3Bucket, place: Place, sealer: ChunkSealer, release: () => void) {
+    this.#bucket = bucket;
+    this.#place = place;
+    this.#sealer = sealer;
+    this.#release = release;
+    this.#held = [sealer.header];
+    this.#size = sealer.header.length;
+  }
+
+  async write(octets: Buffer): Promise<void> {
+    for (const sealed of this.#sealer.take(octets)) {
+      this.#hold(sealed);
+      if (this.#size >= partSize) await this.#sendPart();
+    }
+  }
+
+  async finish(): Promise<void> {
+    this.#hold(this.#sealer.last());
+    if (this.#upload === undefined) {
+      const input = { ...this.#place, Body: this.#taken(), ContentType: 'application/octet-stream' };
+      await this.#bucket.request('put', (client) => client.send(new PutObjectCommand(input)));
+    } else {
+      await this.#sendPart();
+      await this.#complete(this.#upload);
+    }
+    this.#release();
+  }
+
+  async abort(): Promise<void> {
+    this.#release();
+    this.#held = [];
+    const UploadId = this.#upload;
+    this.#upload = undefined;
+    if (UploadId === undefined) return;
+    // What can not be aborted now is left to the sweep.
+    await this.#bucket
+      .request('abort', (client) =>
+        client.send(new AbortMultipartUploadCommand({ ...this.#place, UploadId })),
+      )
+      .catch(() => undefined);
+  }
+
+  #hold(sealed: Buffer): void {
+    this.#held.push(sealed);
+    this.#size += sealed.length;
+  }
+
+  #taken(): Buffer {
+    const octets = Buffer.concat(this.#held);
+    this.#held = [];
+    this.#size = 0;
+    return octets;
+  }
+
+  async #sendPart(): Promise<void> {
+    const UploadId = this.#upload ?? (await this.#begin());
+    const PartNumber = this.#parts.length + 1;
+    const input = { ...this.#place, UploadId, PartNumber, Body: this.#taken() };
+    const { ETag } = await this.#bucket.request('part', (client) =>
+      client.send(new UploadPartCommand(input)),
+    );
+    this.#parts.push({ PartNumber, ...(ETag === undefined ? {} : { ETag }) });
+  }
+
+  async #begin(): Promise<string> {
+    const input = { ...this.#place, ContentType: 'application/octet-stream' };
+    const { UploadId } = await this.#bucket.request('begin', (client) =>
+      client.send(new CreateMultipartUploadCommand(input)),
+    );
+    if (UploadId === undefined)
+      throw new SealpostError('spool-refused', 'object store: begin: it gave no id of the upload');
+    this.#upload = UploadId;
+    return UploadId;
+  }
+
+  async #complete(UploadId: string): Promise<void> {
+    const input = { ...this.#place, UploadId, MultipartUpload: { Parts: this.#parts } };
+    try {
+      await this.#bucket.request('complete', (client) =>
+        client.send(new CompleteMultipartUploadCommand(input)),
+      );
+    } catch (error) {
+      // The answer to an attempt was lost, and the client's next one found the upload ended: is it there?
+      if (!isNotThere(error)) throw error;
+      await this.#bucket.request('head', (client) => client.send(new HeadObjectCommand(this.#place)));
+    }
+  }
+}
+
+export class S3Store implements LargeStore {
+  #bucket: S3Bucket;
+  #key: SpoolKey;
+  #log: Log;
+  #slots: S3Slots;
+
+  constructor(bucket: S3Bucket, key: SpoolKey, log: Log) {
+    this.#bucket = bucket;
+    this.#key = key;
+    this.#log = log;
+    const { uploads, timeout } = bucket.settings;
+    this.#slots = new S3Slots(uploads, timeout);
+  }
+
+  async create(id: string): Promise<LargeWriter> {
+    const release = await this.#slots.take();
+    return new S3Writer(this.#bucket, this.#place(id), new ChunkSealer(this.#key, id), release);
+  }
+
+  async *open(id: string): AsyncGenerator<Buffer> {
+    let at = headerSize + window;
+    let { octets, size } = await this.#read(id, 0, at - 1);
+    const opener = new StreamOpener(this.#key, id, octets.subarray(0, headerSize));
+    octets = octets.subarray(headerSize);
+    for (;;) {
+      const last = at >= size;
+      for (let from = 0; from === 0 || from < octets.length; from += sealedChunk) {
+        const end = from + sealedChunk;
+        yield opener.open(octets.subarray(from, end), last && end >= octets.length);
+      }
+      if (last) return;
+      ({ octets, size } = await this.#read(id, at, at + window - 1));
+      at += window;
+    }
+  }
+
+  async remove(id: string): Promise<void> {
+    try {
+      await this.#delete(this.#place(id));
+    } catch (err) {
+      // The message has ended all the same; the octets belong to nobody now.
+      if (!isStoreAway(err)) throw err;
+      this.#log.warn({ err }, 'stored octets are left to the sweep');
+    }
+  }
+
+  async *objects(): AsyncGenerator<StoredObject> {
+    const { bucket: Bucket, prefix: Prefix } = this.#bucket.settings;
+    for (let ContinuationToken: string | undefined; ; ) {
+      const input = { Bucket, Prefix, ...(ContinuationToken === undefined ? {} : { ContinuationToken }) };
+      const page = await this.#bucket.request('list', (client) =>
+        client.send(new ListObjectsV2Command(input)),
+      );
+      for (const { Key = '', LastModified } of page.Contents ?? []) {
+        const id = this.#idOf(Key);
+        if (id === undefined || LastModified === undefined) continue;
+        yield { id, modifiedAt: LastModified.getTime(), remove: () => this.#delete({ Bucket, Key }) };
+      }
+      ContinuationToken = page.NextContinuationToken;
+      if (ContinuationToken === undefined) break;
+    }
+    yield* this.#uploads();
+  }
+
+  trouble(): SealpostError | null {
+    return this.#bucket.trouble();
+  }
+
+  close(): void {
+    this.#bucket.close();
+  }
+
+  /** Uploads that were begun and neither completed nor aborted: of a process that died. */
+  async *#uploads(): AsyncGenerator<StoredObject> {
+    const { bucket: Bucket, prefix: Prefix } = this.#bucket.settings;
+    for (let marker: { KeyMarker?: string; UploadIdMarker?: string } | undefined = {}; marker; ) {
+      const input: ListMultipartUploadsCommandInput = { Bucket, Prefix, ...marker };
+      const page: ListMultipartUploadsCommandOutput = await this.#bucket.request('list', (client) =>
+        client.send(new ListMultipartUploadsCommand(input)),
+      );
+      for (const { Key = '', UploadId, Initiated } of page.Uploads ?? []) {
+        const id = this.#idOf(Key);
+        if (id === undefined || UploadId === undefined || Initiated === undefined) continue;
+        const upload = { Bucket, Key, UploadId };
+        yield { id, modifiedAt: Initiated.getTime(), remove: () => this.#abort(upload) };
+      }
+      const { IsTruncated, NextKeyMarker: KeyMarker, NextUploadIdMarker: UploadIdMarker } = page;
+      marker =
+        IsTruncated === true && KeyMarker !== undefined && UploadIdMarker !== undefined
+          ? { KeyMarker, UploadIdMarker }
+          : undefined;
+    }
+  }
+
+  async #abort(upload: Place & { UploadId: string }): Promise<void> {
+    await this.#bucket
+      .request('abort', (client) => client.send(new AbortMultipartUploadCommand(upload)))
+      .catch((error: unknown) => {
+        if (!isNotThere(error)) throw error;
+      });
+  }
+
+  async #delete(place: Place): Promise<void> {
+    await this.#bucket.request('delete', (client) => client.send(new DeleteObjectCommand(place)));
+  }
+
+  /** The octets from `first` to `last` and the size of the whole. */
+  async #read(id: string, first: number, last: number): Promise<Piece> {
+    const input = { ...this.#place(id), Range: `bytes=${first}-${last}` };
+    const { timeout } = this.#bucket.settings;
+    const attempt = async (client: S3Client): Promise<Piece> => {
+      const abortSignal = AbortSignal.timeout(timeout);
+      const { Body, ContentRange } = await client.send(new GetObjectCommand(input), { abortSignal });
+      const size = Number(/\/(\d+)$/.exec(ContentRange ?? '')?.[1]);
+      const octets = Buffer.from((await Body?.transformToByteArray()) ?? []);
+      if (octets.length !== Math.min(last + 1, size) - first)
+        throw new SealpostError('spool-unreachable', 'object store: get: not the range that was asked for');
+      return { octets, size };
+    };
+    return await this.#bucket.request('get', async (client) => {
+      // The client itself repeats a request, but not when the body of the answer breaks off.
+      for (let left = bodyRepeats; ; left -= 1) {
+        try {
+          return await attempt(client);
+        } catch (error) {
+          if (left === 0 || (error instanceof Error && '$metadata' in error)) throw error;
+        }
+      }
+    });
+  }
+
+  #place(id: string): Place {
+    const { bucket, prefix } = this.#bucket.settings;
+    return { Bucket: bucket, Key: `${prefix}${id.slice(0, 2)}/${id}` };
+  }
+
+  /** The id in the name of an object; undefined for what is not ours. */
+  #idOf(key: string): string | undefined {
+    const id = key.slice(-32);
+    return idPattern.test(id) && key === this.#place(id).Key ? id : undefined;
+  }
+}
+
+/** Stores, reads and removes an object, as a message would be. Errors as of the store. */
+export async function probeS3Store(settings: S3Settings, log: Log): Promise<void> {
+  const store = new S3Store(new S3Bucket(settings, log), createSecretKey(randomBytes(32)), log);
+  const id = randomBytes(16).toString('hex');
+  try {
+    const writer = await store.create(id);
+    await writer.write(Buffer.from('sealpost check'));
+    await writer.finish();
+    for await (const _ of store.open(id));
+    await store.remove(id);
+  } finally {
+    store.close();
+  }
+}
+
+/** Opens the store and asks whether it is there; a store that is away is known by `trouble`. */
+export async function openS3Store(settings: S3Settings, key: SpoolKey, log: Log): Promise<S3Store> {
+  const bucket = new S3Bucket(settings, log);
+  await bucket.probe();
+  return new S3Store(bucket, key, log);
+}
