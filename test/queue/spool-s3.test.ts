@@ -1,0 +1,254 @@
+/** The object store as a spool, against Ceph's RADOS Gateway. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { after, before, describe, it } from 'node:test';
+import {
+  CreateMultipartUploadCommand,
+  GetObjectCommand,
+  ListMultipartUploadsCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+} from '@aws-sdk/client-s3';
+import type { QueueRoom, SpoolRef } from '../../src/queue/index.ts';
+import { accept, until } from '../support/messages.ts';
+import { objectStorePrograms, startObjectStore, type TestObjectStore } from '../support/object-store.ts';
+import { openTestQueue } from '../support/queue.ts';
+import { startTestRedis, type TestRedis } from '../support/redis.ts';
+import { startS3Proxy } from '../support/s3-proxy.ts';
+import { skipWithout } from '../support/world.ts';
+
+describe('spool in an object store', { skip: skipWithout(...objectStorePrograms) }, () => {
+  let server: TestRedis;
+  let store: TestObjectStore;
+  let queue: QueueRoom;
+  const open = (s3: Record<string, unknown> = {}, more: Record<string, unknown> = {}) =>
+    openTestQueue(server, {
+      spool: {
+        store: 's3',
+        inlineLimit: '1KiB',
+        s3: { ...store.settings, ...s3 },
+        sweepAfter: '0s',
+        ...more,
+      },
+    });
+  before(async () => {
+    [server, store] = await Promise.all([startTestRedis(), startObjectStore()]);
+    queue = await open();
+  });
+  after(async () => {
+    await queue?.close();
+    await store?.stop();
+    await server?.stop();
+  });
+
+  const put = async (octets: Buffer, step = 300_000, room = queue): Promise<SpoolRef> => {
+    const writer = room.spool.create();
+    try {
+      for (let at = 0; at < octets.length; at += step) await writer.write(octets.subarray(at, at + step));
+      return await writer.commit();
+    } catch (error) {
+      await writer.abort();
+      throw error;
+    }
+  };
+  const key = ({ id }: SpoolRef) => `sealpost/${id.slice(0, 2)}/${id}`;
+  const objects = async () => {
+    const { Contents = [] } = await store.client.send(new ListObjectsV2Command({ Bucket: store.bucket }));
+    return Contents.map(({ Key }) => Key ?? '');
+  };
+  const uploads = async () => {
+    const { Uploads = [] } = await store.client.send(
+      new ListMultipartUploadsCommand({ Bucket: store.bucket }),
+    );
+    return Uploads.map(({ Key }) => Key ?? '');
+  };
+
+  const window = 64 * 65_536;
+  for (const [size, what] of [
+    [1025, 'one request'],
+    [65_536, 'a whole chunk'],
+    [window, 'exactly what one read gives'],
+    [window + 1, 'one octet more than one read gives'],
+    [2 * window, 'two reads'],
+    [80 * 65_536, 'a part and an empty rest'],
+    [17_000_000, 'several parts'],
+  ] as const) {
+    it(`keeps ${size} octets: ${what}`, async () => {
+      const octets = randomBytes(size);
+      const ref = await put(octets);
+      assert.equal(ref.kind, 'file');
+      assert.deepEqual(await objects(), [key(ref)]);
+      assert.deepEqual(await uploads(), []);
+      assert.ok(octets.equals(await queue.spool.read(ref)));
+      await queue.spool.remove(ref);
+      await queue.spool.remove(ref);
+      assert.deepEqual(await objects(), []);
+      await assert.rejects(queue.spool.read(ref), { code: 'spool-missing' });
+    });
+  }
+
+  it('keeps small octets in Redis', async () => {
+    assert.equal((await put(randomBytes(1024))).kind, 'inline');
+    assert.deepEqual(await objects(), []);
+  });
+
+  it('shows nothing readable, and detects objects that were changed, cut or exchanged', async () => {
+    const octets = Buffer.alloc(6_000_000, 'marker-of-the-content ');
+    const [a, b] = [await put(octets), await put(randomBytes(6_000_000))];
+    const raw = async (ref: SpoolRef) => {
+      const { Body } = await store.client.send(new GetObjectCommand({ Bucket: store.bucket, Key: key(ref) }));
+      return Buffer.from((await Body?.transformToByteArray()) ?? []);
+    };
+    const replace = (Body: Buffer) =>
+      store.client.send(new PutObjectCommand({ Bucket: store.bucket, Key: key(a), Body }));
+    const whole = await raw(a);
+    assert.ok(!whole.includes('marker'));
+    for (const at of [0, 5, 5_000_000, whole.length - 1]) {
+      const changed = Buffer.from(whole);
+      changed[at] = (changed[at] ?? 0) ^ 0x80;
+      await replace(changed);
+      await assert.rejects(queue.spool.read(a), { code: 'spool-corrupt' }, `octet ${at}`);
+    }
+    for (const length of [0, 17, 17 + 65_552, 17 + 64 * 65_552, whole.length - 1]) {
+      await replace(whole.subarray(0, length));
+      await assert.rejects(queue.spool.read(a), { code: 'spool-corrupt' }, `cut to ${length}`);
+    }
+    await replace(await raw(b));
+    await assert.rejects(queue.spool.read(a), { code: 'spool-corrupt' });
+    await replace(whole);
+    assert.ok(octets.equals(await queue.spool.read(a)));
+    for (const ref of [a, b]) await queue.spool.remove(ref);
+  });
+
+  it('aborts an upload that its owner gives up, in parts or not yet', async () => {
+    for (const size of [100_000, 12_000_000]) {
+      const writer = queue.spool.create();
+      await writer.write(randomBytes(size));
+      await writer.abort();
+    }
+    assert.deepEqual([await objects(), await uploads()], [[], []]);
+  });
+
+  it('sweeps objects and unfinished uploads that no message needs, and nothing else', async () => {
+    const { id } = await accept(queue, randomBytes(50_000));
+    const kept = await objects();
+    const orphan = await put(randomBytes(50_000));
+    const begun = key({ ...orphan, id: 'f'.repeat(32) });
+    for (const Key of [begun, 'sealpost/not-ours', 'elsewhere/ff'])
+      await store.client.send(new CreateMultipartUploadCommand({ Bucket: store.bucket, Key }));
+    assert.equal((await queue.sweep()).files, 2);
+    assert.deepEqual(await objects(), kept);
+    assert.deepEqual((await uploads()).toSorted(), ['elsewhere/ff', 'sealpost/not-ours']);
+    await queue.flow.terminate(id, 'test');
+    assert.deepEqual(await objects(), []);
+  });
+
+  it('stores as many at a time as it may; the others wait, or are told to come again', async (t) => {
+    const room = await open({ uploads: 1, timeout: '500ms' });
+    t.after(() => room.close());
+    const first = room.spool.create();
+    await first.write(randomBytes(2000));
+    await assert.rejects(put(randomBytes(2000), 2000, room), { code: 'queue-full' });
+    const next = put(randomBytes(2000), 2000, room);
+    await first.abort();
+    await room.spool.remove(await next);
+  });
+
+  it('reads credentials from the environment, and asks over TLS with the given certificate', async (t) => {
+    const { accessKeyId, secretAccessKey } = {
+      accessKeyId: 'SEALPOSTTEST',
+      secretAccessKey: 'a-secret-of-the-tests',
+    };
+    Object.assign(process.env, { TEST_S3_ID: accessKeyId, TEST_S3_SECRET: secretAccessKey });
+    const room = await open({
+      endpoint: store.tlsEndpoint,
+      ca: store.caFile,
+      accessKeyId: { env: 'TEST_S3_ID' },
+      secretAccessKey: { env: 'TEST_S3_SECRET' },
+    });
+    t.after(() => room.close());
+    const octets = randomBytes(6_000_000);
+    const ref = await put(octets, 300_000, room);
+    assert.ok(octets.equals(await room.spool.read(ref)));
+    await room.spool.remove(ref);
+    const untrusting = await open({ endpoint: store.tlsEndpoint });
+    t.after(() => untrusting.close());
+    assert.equal(untrusting.intake.refusal()?.code, 'queue-full');
+    await assert.rejects(put(octets, 300_000, untrusting), { code: 'spool-unreachable' });
+  });
+
+  for (const [what, change] of [
+    ['a wrong secret', { secretAccessKey: { env: 'TEST_WRONG' } }],
+    ['a bucket that is not there', { bucket: 'no-such-bucket' }],
+  ] as const) {
+    it(`accepts nothing with ${what}, and says so without the secret`, async (t) => {
+      process.env.TEST_WRONG = 'wrong-wrong-wrong';
+      const room = await open(change);
+      t.after(() => room.close());
+      assert.equal(room.intake.refusal()?.code, 'queue-full');
+      await assert.rejects(put(randomBytes(2000), 2000, room), (error: Error & { code?: string }) => {
+        assert.equal(error.code, 'spool-refused');
+        assert.doesNotMatch(error.message, /wrong-wrong|SEALPOSTTEST/);
+        return true;
+      });
+    });
+  }
+
+  it('takes nothing for whole that was changed on its way: the gateway refuses it', async (t) => {
+    const proxy = await startS3Proxy(store.port);
+    t.after(() => proxy.stop());
+    const room = await open({ endpoint: proxy.endpoint });
+    t.after(() => room.close());
+    proxy.mode = 'change';
+    await assert.rejects(put(randomBytes(6_000_000), 300_000, room), { code: 'spool-write' });
+    assert.deepEqual(await objects(), []);
+    assert.deepEqual((await uploads()).toSorted(), ['elsewhere/ff', 'sealpost/not-ours']);
+  });
+
+  it('asks again when an answer breaks off, for octets and for the end of an upload', async (t) => {
+    const proxy = await startS3Proxy(store.port);
+    t.after(() => proxy.stop());
+    const room = await open({ endpoint: proxy.endpoint });
+    t.after(() => room.close());
+    const octets = randomBytes(6_000_000);
+    const writer = room.spool.create();
+    await writer.write(octets);
+    proxy.dropAnswers(1, /^POST .*uploadId=/);
+    const ref = await writer.commit();
+    proxy.dropAnswers(2, /^GET /);
+    assert.ok(octets.equals(await room.spool.read(ref)));
+    assert.equal(proxy.dropped, 3);
+    await room.spool.remove(ref);
+  });
+
+  it('gives up on a store that hangs, fails at once from then on, and comes back by itself', async (t) => {
+    const proxy = await startS3Proxy(store.port);
+    t.after(() => proxy.stop());
+    const room = await open({ endpoint: proxy.endpoint, timeout: '300ms' });
+    t.after(() => room.close());
+    const ref = await put(randomBytes(5000), 5000, room);
+    proxy.mode = 'hang';
+    await assert.rejects(put(randomBytes(5000), 5000, room), { code: 'spool-unreachable' });
+    const asked = proxy.requests;
+    for (let i = 0; i < 50; i += 1) await assert.rejects(room.spool.read(ref), { code: 'spool-unreachable' });
+    assert.ok(proxy.requests - asked < 10, `${proxy.requests - asked} requests while it was away`);
+    await until(async () => room.intake.refusal() !== null);
+    proxy.mode = 'pass';
+    await until(async () => room.intake.refusal() === null);
+    await room.spool.read(ref);
+    await room.spool.remove(ref);
+  });
+
+  it('goes on after the gateway was killed and started again', async () => {
+    const ref = await put(randomBytes(5000));
+    await store.kill();
+    await assert.rejects(put(randomBytes(5000)), { code: 'spool-unreachable' });
+    // a message that ends meanwhile does not fail for octets that can not go now
+    await queue.spool.remove(ref);
+    await until(async () => queue.intake.refusal() !== null);
+    await store.start();
+    await until(async () => queue.intake.refusal() === null);
+    assert.deepEqual(await objects(), [key(ref)]);
+    assert.equal((await queue.sweep()).files, 1);
+  });
+});
