@@ -98,7 +98,12 @@ export class BullQueues implements Queues {
     const lane = alone ? new SuspectLane(true) : new SuspectLane(false, besidePatience);
     const connection = connect(target, 'worker', log, name);
     const ended = new AbortController();
-    const worker = new Worker<Jobs[N]>(name, (job) => this.#work(name, handler, job, lane, ended.signal), {
+    const inHand = new Set<string | undefined>();
+    const work = async (job: Job<Jobs[N]>) => {
+      inHand.add(job.id);
+      await this.#work(name, handler, job, lane, ended.signal).finally(() => inHand.delete(job.id));
+    };
+    const worker = new Worker<Jobs[N]>(name, work, {
       connection,
       prefix: keys.prefix,
       concurrency: options.concurrency,
@@ -118,7 +123,10 @@ export class BullQueues implements Queues {
     worker.on('error', (error) => {
       if (!ended.signal.aborted) log.debug({ err: redisError(error, name), queue: name }, 'worker error');
     });
-    worker.on('lockRenewalFailed', (ids) => {
+    worker.on('lockRenewalFailed', (failed) => {
+      // One that has just ended has no lock either.
+      const ids = failed.filter((id) => inHand.has(id));
+      if (ids.length === 0) return;
       const message = 'jobs took too long without a sign of life; others may have taken them';
       logRarely(log, 'warn', `lock ${name}`, { queue: name, ids }, message);
     });

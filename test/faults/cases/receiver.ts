@@ -12,7 +12,7 @@ type Point = 'before-dot' | 'after-dot' | 'enqueued' | 'before-250';
 
 /** Messages that are in flight at each kill. */
 const together = 6;
-/** Kills of one daemon: the supervisor waits longer each time. */
+/** Kills of one daemon; then a new one begins on empty data. */
 const killsOfOne = 4;
 
 async function messagesOf(rig: Rig): Promise<number> {

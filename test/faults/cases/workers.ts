@@ -12,7 +12,7 @@ import { startPartner, startWebhook } from '../support/partners.ts';
 import { makeMail, type Rig, type RigOptions } from '../support/rig.ts';
 import { merge } from './receiver.ts';
 
-/** Kills of one daemon; more would only wait for the supervisor, which starts again ever later. */
+/** Kills of one daemon; then a new one begins on empty data. */
 const killsOfOne = 6;
 
 async function inRounds(

@@ -50,7 +50,7 @@ const ended = (record: MessageRecord | null) =>
 
 /**
  * Waits until every accepted message has ended, as long as some still do: `patience` milliseconds without progress
- * end the wait. Longer than the lock of a job (30 seconds) and the look for lost ones (15 seconds).
+ * end the wait. Longer than the lock of a job (10 seconds), the look for lost ones, and a hang (a minute).
  */
 export async function settle(
   queue: QueueRoom,
