@@ -62,6 +62,7 @@ export const examples: Record<string, string> = {
   'partners[].digest': 'sha256',
   'partners[].signatureScheme': 'pss',
   'partners[].addSigningCertificate': 'true',
+  'partners[].algorithmProtection': 'true',
   'partners[].compress': 'none',
   'partners[].tripleWrap': 'false',
   'partners[].headerProtection': 'true',

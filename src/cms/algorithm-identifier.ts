@@ -25,6 +25,14 @@ export function parametersOf(algorithm: AlgorithmIdentifier): Element | undefine
   return element.cls === 0 && element.tag === tags.nullValue ? undefined : element;
 }
 
+/** Absent parameters and NULL are the same: for many algorithms either is written (RFC 5754 section 2). */
+export function sameAlgorithm(one: AlgorithmIdentifier, other: AlgorithmIdentifier): boolean {
+  const [first, second] = [parametersOf(one), parametersOf(other)];
+  if (one.oid !== other.oid) return false;
+  if (first === undefined || second === undefined) return first === second;
+  return raw(first).equals(raw(second));
+}
+
 export function writeAlgorithm(oid: string, parameters?: Uint8Array): Buffer {
   return parameters === undefined ? der.sequence(der.oid(oid)) : der.sequence(der.oid(oid), parameters);
 }

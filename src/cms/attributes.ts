@@ -13,7 +13,7 @@ import {
 import * as der from '../asn1/writer.ts';
 import { SealpostError } from '../errors.ts';
 import type { Certificate } from '../pki/certificate.ts';
-import { readAlgorithm } from './algorithm-identifier.ts';
+import { type AlgorithmIdentifier, readAlgorithm } from './algorithm-identifier.ts';
 import { contentCipherByName, contentCipherByOid } from './algorithms.ts';
 import type { SignedAttributeFacts } from './facts.ts';
 import { rc2EffectiveBits } from './rc2.ts';
@@ -97,8 +97,8 @@ export function signedAttributeFacts(
 
 /** The algorithms that a signer protected against exchange (RFC 6211). */
 export interface AlgorithmProtection {
-  digestOid: string;
-  signatureOid: string;
+  digest: AlgorithmIdentifier;
+  signature: AlgorithmIdentifier;
 }
 
 /**
@@ -112,9 +112,10 @@ export function readAlgorithmProtection(
     const value = single(attributes, oids.algorithmProtection);
     if (value === undefined) return undefined;
     const cursor = new Cursor(value);
-    const { oid: digestOid } = readAlgorithm(cursor.expect(tags.sequence));
-    const { oid: signatureOid } = readAlgorithm(cursor.expect(1, 2));
-    return { digestOid, signatureOid };
+    const digest = readAlgorithm(cursor.expect(tags.sequence));
+    const signature = readAlgorithm(cursor.expect(1, 2));
+    cursor.done();
+    return { digest, signature };
   } catch (error) {
     if (error instanceof SealpostError) return error;
     throw error;
@@ -179,4 +180,15 @@ export function writeKeyPreference(certificate: Certificate): Buffer {
   const { issuerDer, serialNumber } = certificate;
   const value = der.implicit(0, true, issuerDer, der.primitive(tags.integer, serialNumber));
   return writeAttribute(oids.encryptionKeyPreference, value);
+}
+
+/**
+ * What `readAlgorithmProtection` reads.
+ * @param digest AlgorithmIdentifier in DER
+ * @param signature AlgorithmIdentifier in DER
+ */
+export function writeAlgorithmProtection(digest: Buffer, signature: Buffer): Buffer {
+  const implicit = Buffer.from(signature);
+  implicit[0] = 0xa1;
+  return writeAttribute(oids.algorithmProtection, der.sequence(digest, implicit));
 }

@@ -6,7 +6,12 @@ import type { Sink } from '../message/sink.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import { writeAlgorithm } from './algorithm-identifier.ts';
 import { type DigestInfo, digestByName } from './algorithms.ts';
-import { writeAttribute, writeCapabilities, writeKeyPreference } from './attributes.ts';
+import {
+  writeAlgorithmProtection,
+  writeAttribute,
+  writeCapabilities,
+  writeKeyPreference,
+} from './attributes.ts';
 import { writeIssuerAndSerial } from './certificate-identifier.ts';
 import { ContentDigests } from './content-digests.ts';
 import { keyIdentifierOf } from './identity.ts';
@@ -38,6 +43,8 @@ export interface SignedDataOptions {
   capabilities?: readonly string[];
   /** Named in the encryption key preference attribute (RFC 8551 section 2.5.3). */
   encryptionCertificate?: Certificate;
+  /** Signs the names and parameters of digest and signature algorithm too (RFC 6211). */
+  algorithmProtection?: boolean;
   /** Needed for MD5 and SHA-1. */
   allowWeak?: boolean;
 }
@@ -185,6 +192,7 @@ function writeSignerInfo(
   const digest = digests.get(info.name);
   if (digest === undefined)
     throw new SealpostError('encode-signer', `the content was not digested with ${info.name}`);
+  const { algorithm, signed } = signatureOf(signer, info);
   const attributes = der.setOf(
     writeAttribute(oids.contentType, contentTypeOf(options)),
     writeAttribute(oids.messageDigest, der.octetString(digest)),
@@ -195,8 +203,10 @@ function writeSignerInfo(
     ...(options.encryptionCertificate === undefined
       ? []
       : [writeKeyPreference(options.encryptionCertificate)]),
+    ...(options.algorithmProtection === true
+      ? [writeAlgorithmProtection(writeDigestAlgorithm(info), algorithm)]
+      : []),
   );
-  const { algorithm, value } = signAttributes(signer, info, attributes);
   const implicit = Buffer.from(attributes);
   // The SET OF is signed; in the message it stands under [0] IMPLICIT (RFC 5652 section 5.4).
   implicit[0] = 0xa0;
@@ -209,7 +219,7 @@ function writeSignerInfo(
     writeDigestAlgorithm(info),
     implicit,
     algorithm,
-    der.octetString(value),
+    der.octetString(signed(attributes)),
   );
 }
 
@@ -238,34 +248,41 @@ const pureSignatures = new Map<string, { name: OidName; digests: string[] }>([
   ['ml-dsa-87', { name: 'ml-dsa-87', digests: ['sha512', 'sha3-512', 'shake256'] }],
 ]);
 
-function signAttributes(
+/** The AlgorithmIdentifier of the signatures that a key makes, and how it makes them. */
+function signatureOf(
   signer: SignerOptions,
   info: DigestInfo,
-  octets: Buffer,
-): { algorithm: Buffer; value: Buffer } {
+): { algorithm: Buffer; signed(octets: Buffer): Buffer } {
   const { privateKey: key, certificate } = signer;
   const type = key.asymmetricKeyType;
-  try {
-    if (type === 'rsa-pss' || (type === 'rsa' && signer.pss === true)) {
-      const padding = constants.RSA_PKCS1_PSS_PADDING;
-      const value = sign(info.node, octets, { key, padding, saltLength: info.octets });
-      return { algorithm: writePssAlgorithm(info), value };
-    }
-    if (type === 'rsa') {
-      // rsaEncryption is what every reader since PKCS#7 knows (RFC 3370 section 3.2).
-      const algorithm = writeAlgorithm(oids.rsaEncryption, der.nullValue());
-      return { algorithm, value: sign(info.node, octets, key) };
-    }
-    const pure = pureSignatures.get(type ?? '');
-    if (pure?.digests.includes(info.name)) {
-      return { algorithm: writeAlgorithm(oids[pure.name]), value: sign(null, octets, key) };
-    }
-    const ecdsa = ecdsaNames[info.name];
-    if (type === 'ec' && ecdsa !== undefined) {
-      return { algorithm: writeAlgorithm(oids[ecdsa]), value: sign(info.node, octets, key) };
-    }
-  } catch (cause) {
-    throw new SealpostError('encode-signer', `the key of ${certificate.subject} can not sign`, { cause });
+  const by = (algorithm: Buffer, make: (octets: Buffer) => Buffer) => ({
+    algorithm,
+    signed(octets: Buffer) {
+      try {
+        return make(octets);
+      } catch (cause) {
+        throw new SealpostError('encode-signer', `the key of ${certificate.subject} can not sign`, { cause });
+      }
+    },
+  });
+  if (type === 'rsa-pss' || (type === 'rsa' && signer.pss === true)) {
+    const padding = constants.RSA_PKCS1_PSS_PADDING;
+    return by(writePssAlgorithm(info), (octets) =>
+      sign(info.node, octets, { key, padding, saltLength: info.octets }),
+    );
+  }
+  if (type === 'rsa') {
+    // rsaEncryption is what every reader since PKCS#7 knows (RFC 3370 section 3.2).
+    const algorithm = writeAlgorithm(oids.rsaEncryption, der.nullValue());
+    return by(algorithm, (octets) => sign(info.node, octets, key));
+  }
+  const pure = pureSignatures.get(type ?? '');
+  if (pure?.digests.includes(info.name)) {
+    return by(writeAlgorithm(oids[pure.name]), (octets) => sign(null, octets, key));
+  }
+  const ecdsa = ecdsaNames[info.name];
+  if (type === 'ec' && ecdsa !== undefined) {
+    return by(writeAlgorithm(oids[ecdsa]), (octets) => sign(info.node, octets, key));
   }
   throw new SealpostError(
     'encode-signer',

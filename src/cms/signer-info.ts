@@ -15,7 +15,7 @@ import * as der from '../asn1/writer.ts';
 import { SealpostError } from '../errors.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import { publicKeyOf } from '../pki/certificate.ts';
-import { readAlgorithm } from './algorithm-identifier.ts';
+import { readAlgorithm, sameAlgorithm } from './algorithm-identifier.ts';
 import { type DigestInfo, digestByOid } from './algorithms.ts';
 import {
   type AlgorithmProtection,
@@ -51,6 +51,8 @@ import {
 export interface SignerInfo {
   identifier: CertificateIdentifier;
   digestOid: string;
+  /** Both as received. */
+  identifiers: AlgorithmProtection;
   digest: DigestInfo | undefined;
   /** The [0] element as received. */
   signedAttributes: Element | undefined;
@@ -63,15 +65,27 @@ export function readSignerInfo(element: Element): SignerInfo {
   const cursor = new Cursor(element);
   smallInteger(cursor.expect(tags.integer));
   const identifier = readCertificateIdentifier(cursor.next());
-  const { oid: digestOid } = readAlgorithm(cursor.expect(tags.sequence));
+  const digestAlgorithm = readAlgorithm(cursor.expect(tags.sequence));
+  const { oid: digestOid } = digestAlgorithm;
   const signedAttributes = cursor.optional(2, 0);
-  const algorithm = readSignatureAlgorithm(readAlgorithm(cursor.expect(tags.sequence)));
+  const signatureAlgorithm = readAlgorithm(cursor.expect(tags.sequence));
+  const algorithm = readSignatureAlgorithm(signatureAlgorithm);
   const signature = octetString(cursor.expect(tags.octetString));
   const unsigned = cursor.optional(2, 1);
   cursor.done();
   const unsignedAttributes = unsigned === undefined ? [] : readAttributes(unsigned);
   const digest = digestByOid(digestOid);
-  return { identifier, digestOid, digest, signedAttributes, algorithm, signature, unsignedAttributes };
+  const identifiers = { digest: digestAlgorithm, signature: signatureAlgorithm };
+  return {
+    identifier,
+    digestOid,
+    identifiers,
+    digest,
+    signedAttributes,
+    algorithm,
+    signature,
+    unsignedAttributes,
+  };
 }
 
 /** What signatures are checked with. */
@@ -219,8 +233,9 @@ function isSignedAttributes(octets: Buffer | undefined): boolean {
   }
 }
 
-function protects(protection: AlgorithmProtection, { digestOid, algorithm }: SignerInfo): boolean {
-  return protection.digestOid === digestOid && protection.signatureOid === algorithm.oid;
+/** RFC 6211 section 3: both with their parameters. */
+function protects({ digest, signature }: AlgorithmProtection, { identifiers }: SignerInfo): boolean {
+  return sameAlgorithm(digest, identifiers.digest) && sameAlgorithm(signature, identifiers.signature);
 }
 
 /**

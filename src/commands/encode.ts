@@ -41,6 +41,7 @@ interface EncodeCommandOptions {
   innerTransferEncoding?: Protection['innerTransferEncoding'];
   bodyAsAttachment?: boolean;
   signingCertificate: boolean;
+  algorithmProtection?: boolean;
   allowWeak?: boolean;
   out?: string;
 }
@@ -61,6 +62,7 @@ function optionsOf(options: EncodeCommandOptions, now: Date): EncodeOptions {
     headerProtection: options.headerProtection,
     innerTransferEncoding: options.innerTransferEncoding,
     bodyAsAttachment: options.bodyAsAttachment,
+    algorithmProtection: options.algorithmProtection,
     addSigningCertificate: options.signingCertificate ? undefined : false,
   });
   if (options.contentEncryption !== undefined) checkCipher(options.contentEncryption);
@@ -167,6 +169,7 @@ export function encodeCommand(): Command {
       ),
     )
     .addOption(new Option('--compress <when>', 'compress below or above the signature').choices(compressions))
+    .option('--algorithm-protection', 'sign the names of the algorithms too (RFC 6211)')
     .option('--triple-wrap', 'sign what is signed and encrypted once more')
     .option('--header-protection', 'protect the header fields too (RFC 9788)')
     .addOption(

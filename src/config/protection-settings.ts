@@ -86,6 +86,12 @@ export const protectionSettings = (name: () => z.ZodString) => ({
     .describe(
       "Send the signer's certificate and its intermediate issuers along. Without them only those verify who have the certificate. Default: true.",
     ),
+  algorithmProtection: z
+    .boolean()
+    .optional()
+    .describe(
+      'Sign the names of the digest and signature algorithms too (RFC 6211). Readers that do not know the attribute ignore it. Default: false.',
+    ),
   compress: z
     .enum(compressions)
     .optional()

@@ -26,6 +26,8 @@ export interface SignOptions {
    * may encrypt, unless given.
    */
   readonly encryptionCertificate?: Certificate;
+  /** Signs which algorithms were used too (RFC 6211), so that nobody can name others. */
+  readonly algorithmProtection?: boolean;
   /** Content ciphers for smimeCapabilities, the preferred one first; what the decoder here prefers unless given. */
   readonly capabilities?: readonly string[];
 }

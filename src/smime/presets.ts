@@ -58,6 +58,7 @@ export interface Protection {
   readonly digest: SignatureDigest;
   readonly signatureScheme: SignatureScheme;
   readonly addSigningCertificate: boolean;
+  readonly algorithmProtection: boolean;
   readonly compress: Compression;
   readonly tripleWrap: boolean;
   readonly headerProtection: boolean;
@@ -85,6 +86,7 @@ const safe: Protection = {
   digest: 'sha256',
   signatureScheme: 'pkcs1',
   addSigningCertificate: true,
+  algorithmProtection: false,
   compress: 'none',
   tripleWrap: false,
   headerProtection: false,

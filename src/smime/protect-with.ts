@@ -45,6 +45,7 @@ function signOptions(protection: Protection, parties: ProtectionParties): SignOp
     digest: protection.digest,
     scheme: protection.signatureScheme,
     addCertificates: protection.addSigningCertificate,
+    algorithmProtection: protection.algorithmProtection,
     ...(encryptionCertificate && { encryptionCertificate }),
     allowWeak,
     at,

@@ -40,6 +40,7 @@ export function signedDataOptions(options: SignOptions): SignedDataOptions {
     withoutSignerCertificates: !withCertificates,
     signingTime: options.at,
     capabilities: options.capabilities ?? capabilities,
+    algorithmProtection: options.algorithmProtection ?? false,
     ...(encryptionCertificate === undefined ? {} : { encryptionCertificate }),
     allowWeak: options.allowWeak ?? false,
   };
