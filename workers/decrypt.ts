@@ -79,6 +79,8 @@ interface Decoded {
   pieces: PieceWriters;
   /** Header block of the message as it came. */
   header: Buffer;
+  /** Why the decryption failed: for the ledger, which the operator alone reads, and for no log or destination. */
+  detail: string | null;
 }
 
 async function work(job: InboundJob, mailbox: MailboxConfig, tools: Tools): Promise<JobOutcome> {
@@ -88,7 +90,7 @@ async function work(job: InboundJob, mailbox: MailboxConfig, tools: Tools): Prom
   if (state !== 'received') return { done: true };
 
   const [small] = octets;
-  const { verdict, content, pieces, header } = small
+  const { verdict, content, pieces, header, detail } = small
     ? await decodeSmall(small, tools)
     : await tools.large.run(() => decodeLarge(job, tools));
   const from = authorsOf(
@@ -100,7 +102,7 @@ async function work(job: InboundJob, mailbox: MailboxConfig, tools: Tools): Prom
   const judgement = judge(verdict, mailbox, { from, sender, directory: partners });
   if ('suspend' in judgement) {
     await Promise.all([content.abort(), pieces.abort()]);
-    return { suspend: judgement.suspend, facts: { ...facts, message: judgement.message } };
+    return { suspend: judgement.suspend, facts: { ...facts, message: judgement.message, detail } };
   }
   const stored = await pieces.finish(verdict);
   await queue.flow.decoded(job, {
@@ -118,14 +120,16 @@ async function decodeSmall(octets: Buffer, { queue, options }: Tools): Promise<D
   // most messages need no promise for each of their pieces
   const { revocationCheck, issuerFetch } = options.trust;
   const asks = revocationCheck !== undefined || issuerFetch !== undefined;
-  const { verdict, content, pieces } = asks ? await decode(octets, options) : decodeSync(octets, options);
+  const { verdict, content, pieces, detail } = asks
+    ? await decode(octets, options)
+    : decodeSync(octets, options);
   const writer = queue.spool.create();
   if (content) void writer.write(content);
   const writers = new PieceWriters(queue.spool);
   for (const [path, piece] of pieces) await writers.open(path).write(piece);
   const taker = headerTaker(options);
   taker.write(octets);
-  return { verdict, content: writer, pieces: writers, header: taker.header() };
+  return { verdict, content: writer, pieces: writers, header: taker.header(), detail };
 }
 
 async function decodeLarge(job: InboundJob, { queue, options }: Tools): Promise<Decoded> {
@@ -139,7 +143,7 @@ async function decodeLarge(job: InboundJob, { queue, options }: Tools): Promise<
     }
   }
   try {
-    const { verdict } = await decodeReopenable(open, {
+    const { verdict, detail } = await decodeReopenable(open, {
       ...options,
       output: {
         write: (chunk) => writer.write(chunk),
@@ -150,7 +154,7 @@ async function decodeLarge(job: InboundJob, { queue, options }: Tools): Promise<
       },
       pieceOutput: ({ path }) => pieces.open(path),
     });
-    return { verdict, content: writer, pieces, header: taker.header() };
+    return { verdict, content: writer, pieces, header: taker.header(), detail };
   } catch (error) {
     await Promise.all([writer.abort(), pieces.abort()]);
     throw error;

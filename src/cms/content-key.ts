@@ -61,9 +61,15 @@ export function noKey(recipients: readonly Recipient[], options: CmsOptions): Se
   const here = options.identities.map(({ name }) => name);
   return new SealpostError(
     'decrypt-no-key',
-    `encrypted for ${wanted.join('; ') || 'nobody'}${more}; the keys here are ${here.join(', ') || 'none'}`,
+    `encrypted for ${wanted.join('; ') || 'nobody'}${more}; the keys here are ${here.join(', ') || 'none'}${wrongPasswords(recipients, options)}`,
     { hint: 'load the key of one of these certificates, or send the partner your present certificate' },
   );
+}
+
+/** Passwords that were tried: their checksum says that they are others than the sender's (RFC 3211 section 2.3.1). */
+function wrongPasswords(recipients: readonly Recipient[], { passwords = [] }: CmsOptions): string {
+  if (passwords.length === 0 || !recipients.some(({ facts }) => facts.kind === 'password')) return '';
+  return `; none of the passwords here is the right one: ${passwords.map(({ name }) => name).join(', ')}`;
 }
 
 /** The one answer to every failure that depends on the key or the encrypted octets. */

@@ -218,7 +218,8 @@ export class EnvelopedDataReader implements ContentReader {
   /** Threats S4: short tags are refused; the content ends only when its tag is right. */
   #authenticate(mac: Buffer): void {
     if (!this.#contentEnded) throw incomplete(this.#type);
-    if (mac.length < 12 || mac.length !== this.#encryption?.tagOctets) throw decryptFailed();
+    if (mac.length < 12 || mac.length !== this.#encryption?.tagOctets)
+      throw decryptFailed(new Error(`a tag of ${mac.length} octets`));
     this.#complete(mac);
   }
 
@@ -228,7 +229,9 @@ export class EnvelopedDataReader implements ContentReader {
       last = this.#final(mac);
     } catch (cause) {
       if (cause instanceof SealpostError) throw cause;
-      throw decryptFailed(cause);
+      throw decryptFailed(
+        new Error(faults[this.#encryption?.info.mode === 'cbc' ? 'cbc' : 'aead'], { cause }),
+      );
     }
     this.#pass(last);
     this.#sink?.end();
@@ -248,6 +251,12 @@ export class EnvelopedDataReader implements ContentReader {
     });
   }
 }
+
+/** For the operator, as causes of the one answer: what a wrong key and changed octets both look like. */
+const faults = {
+  cbc: 'the last block has no right padding: another key, or changed or missing octets',
+  aead: 'the authentication tag is not right: another key, or changed octets',
+};
 
 /** The originator of a static key may bring its certificate along (RFC 5652 section 6.2.2). */
 function withOriginator(options: CmsOptions, found: readonly Certificate[]): CmsOptions {

@@ -3,7 +3,7 @@ import { loadKeys } from '../config/keys.ts';
 import { loadConfig } from '../config/load.ts';
 import { SealpostError } from '../errors.ts';
 import { authoritiesOf } from '../partner/authorities.ts';
-import { type DecodeOptions, decodeReopenable, type Verdict } from '../smime/index.ts';
+import { type DecodeOptions, type DecodeResult, decodeReopenable } from '../smime/index.ts';
 import { OutputFile, readPieces } from './files.ts';
 import { certificatesOf, identitiesOf, type KeyOptions } from './keys.ts';
 import { collect } from './options.ts';
@@ -60,7 +60,10 @@ function materialOf(options: DecodeCommandOptions): Pick<DecodeOptions, 'identit
 }
 
 /** Decodes and writes the content; the file appears only when the whole could be decoded. */
-async function decodeFile(file: string, options: DecodeCommandOptions): Promise<Verdict> {
+async function decodeFile(
+  file: string,
+  options: DecodeCommandOptions,
+): Promise<Pick<DecodeResult, 'verdict' | 'detail'>> {
   const at = parseTime(options.at);
   const material = materialOf(options);
   const toFile = options.out !== undefined && options.out !== '-';
@@ -75,7 +78,7 @@ async function decodeFile(file: string, options: DecodeCommandOptions): Promise<
   };
   try {
     const open = file === '-' ? await rereadable() : () => readPieces(file);
-    const { verdict } = await decodeReopenable(open, {
+    const { verdict, detail } = await decodeReopenable(open, {
       ...material,
       at,
       output: {
@@ -94,7 +97,7 @@ async function decodeFile(file: string, options: DecodeCommandOptions): Promise<
       await pieces?.commit(verdict);
       for (const chunk of held) process.stdout.write(chunk);
     } else await Promise.all([output?.abort(), pieces?.abort()]);
-    return verdict;
+    return { verdict, detail };
   } catch (error) {
     await Promise.all([output?.abort(), pieces?.abort()]);
     throw error;
@@ -151,10 +154,10 @@ export function decodeCommand(): Command {
         throw new SealpostError('usage', '--json and --out - both want standard output');
       if (options.content === '-' && file === '-')
         throw new SealpostError('usage', 'the message and --content - both want standard input');
-      const verdict = await decodeFile(file, options);
+      const { verdict, detail } = await decodeFile(file, options);
       if (options.json) process.stdout.write(`${JSON.stringify(verdict, null, 2)}\n`);
       else {
-        const text = describeVerdict(verdict);
+        const text = describeVerdict(verdict, detail);
         if (options.out === '-') process.stderr.write(text);
         else process.stdout.write(text);
       }

@@ -34,8 +34,11 @@ function revocationLines({ revocation }: Signer): string[] {
   return [`    revocation: ${status}${said}${message === null ? '' : `; ${message}`}`];
 }
 
-/** The verdict for a person: a few lines, each ended. */
-export function describeVerdict(verdict: Verdict): string {
+/**
+ * The verdict for a person: a few lines, each ended.
+ * @param detail why a decryption failed, which is for the operator only
+ */
+export function describeVerdict(verdict: Verdict, detail: string | null): string {
   const lines =
     verdict.status === 'ok'
       ? [
@@ -44,6 +47,7 @@ export function describeVerdict(verdict: Verdict): string {
       : [
           `could not be decoded: ${verdict.error?.message ?? 'unknown'} [${verdict.error?.code ?? 'internal'}]`,
         ];
+  if (detail !== null) lines.push(`detail: ${detail}`);
   verdict.layers.forEach((layer, index) => {
     const [first = '', ...rest] = layerLines(layer);
     lines.push(`${index + 1}. ${first}`, ...rest.map((line) => `   ${line}`));

@@ -17,6 +17,8 @@ export interface DecodeResult {
   content: Buffer | undefined;
   /** The content of the S/MIME parts below it, by their path in the verdict; empty when `output` was given. */
   pieces: ReadonlyMap<string, Buffer>;
+  /** See `Decoder.detail`: why a decryption failed, for the operator only. */
+  detail: string | null;
 }
 
 export interface DecodeCallOptions extends StreamedDecodeOptions {
@@ -51,7 +53,7 @@ export async function decode(input: DecodeInput, options: DecodeCallOptions): Pr
   if (Buffer.isBuffer(input)) return decodeReopenable(() => chunksOf(input), options);
   const { decoder, ...found } = await run(input, options, {});
   await decoder.askOthers();
-  return { verdict: decoder.verdict, ...found };
+  return { verdict: decoder.verdict, detail: decoder.detail, ...found };
 }
 
 /**
@@ -68,7 +70,7 @@ export async function decodeReopenable(
     ({ decoder, ...found } = await run(open(), options, { reopenable: true, hints: decoder.retry }));
   }
   await decoder.askOthers();
-  return { verdict: decoder.verdict, ...found };
+  return { verdict: decoder.verdict, detail: decoder.detail, ...found };
 }
 
 function detachedChunks({ detached = Buffer.alloc(0) }: StreamedDecodeOptions) {
@@ -79,7 +81,7 @@ async function run(
   input: Iterable<Buffer> | AsyncIterable<Buffer>,
   options: DecodeCallOptions,
   how: RunOptions,
-): Promise<{ decoder: Decoder } & Omit<DecodeResult, 'verdict'>> {
+): Promise<{ decoder: Decoder } & Omit<DecodeResult, 'verdict' | 'detail'>> {
   const { output, pieceOutput } = options;
   const sink = new BufferSink();
   const pieces = new PieceOutputs(pieceOutput);
@@ -134,7 +136,7 @@ export function decodeSync(input: Buffer, options: DecodeOptions): DecodeResult 
   }
   const { verdict } = found.decoder;
   const content = verdict.content !== null ? found.sink.toBuffer() : undefined;
-  return { verdict, content, pieces: found.below.kept(verdict) };
+  return { verdict, content, pieces: found.below.kept(verdict), detail: found.decoder.detail };
 }
 
 function push(chunks: Iterable<Buffer>, sink: Sink): void {

@@ -74,6 +74,7 @@ export class Decoder implements Sink {
   #stage: Sink;
   #octets = 0;
   #awaited: Sink | undefined;
+  #detail: string | null = null;
   #verdict: Verdict | undefined;
 
   constructor(output: Sink, options: StreamedDecodeOptions, run: RunOptions = {}) {
@@ -153,6 +154,14 @@ export class Decoder implements Sink {
     return this.#verdict;
   }
 
+  /**
+   * What is known of a failed decryption beyond the verdict, whose one answer shows no difference (threats S3). For the
+   * operator's eyes only: who could read it as a sender or a destination might learn the key by trying.
+   */
+  get detail(): string | null {
+    return this.#detail;
+  }
+
   /** Gets missing issuers and asks the authorities about the signers, where the caller's trust says so. After `end`. */
   async askOthers(): Promise<void> {
     const { trust, at } = this.#peeling;
@@ -175,6 +184,7 @@ export class Decoder implements Sink {
     } catch (error) {
       if (error instanceof OutputError) throw error.cause;
       this.#verdict = failedVerdict(this.#peeling.layers, toErrorInfo(error));
+      this.#detail = detailOf(error);
       this.#stage = new NullSink();
     }
   }
@@ -194,4 +204,13 @@ function firstStage(peeling: Peeling, form: 'auto' | 'mail' | 'cms'): Sink {
   return new Sniffer(FORM_OCTETS, (head) =>
     formOf(head) === 'other' ? mailEntity(peeling) : cmsBody('binary', cmsLayer(peeling)),
   );
+}
+
+/** The cause of a decryption's one answer, in words; no octets of the message. */
+function detailOf(error: unknown): string | null {
+  if (!(error instanceof SealpostError) || error.code !== 'decrypt-failed') return null;
+  const { cause } = error;
+  if (cause instanceof SealpostError && cause.code !== 'decrypt-failed')
+    return `the padding is right, and what is inside can not be read (${cause.code}: ${cause.message}): the sender wrote it so, or another key passed by chance, as one in 256 does`;
+  return cause instanceof Error ? cause.message : null;
 }

@@ -154,6 +154,22 @@ describe('S3: one answer to every failure of decryption', () => {
     });
   }
 
+  it('what is known beyond the answer is beside the verdict, for the operator', () => {
+    const detailsOf = (make: Make) => {
+      const found = Array.from({ length: 12 }, () => decodeSync(make(oids.signedData), options));
+      const answered = new Set(found.map(({ verdict }) => answer(verdict)));
+      return { answered, details: found.map(({ detail }) => detail ?? '') };
+    };
+    const [padding, inside] = [detailsOf(classes[3]?.[1] ?? garbage), detailsOf(garbage)];
+    assert.deepEqual([...inside.answered], [...padding.answered]);
+    // one in 256 passes by chance
+    assert.ok(padding.details.some((detail) => /^the last block has no right padding/.test(detail)));
+    for (const detail of inside.details) assert.match(detail, /^the padding is right, .*\((asn1|cms)-/);
+    for (const [, make] of Object.entries(keyFailures))
+      for (const detail of detailsOf(make).details)
+        assert.match(detail, /padding/, 'the key transport is never told of');
+  });
+
   // What a wrong key makes of id-data is content like any other: the fifth class fails only below it.
   for (const [title, type, fifth] of [
     ['id-data', oids.data, {}],

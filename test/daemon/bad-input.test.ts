@@ -72,6 +72,8 @@ describe('bad input', { skip: skipWithout('openssl') }, () => {
     from?: string;
     /** Error code in the ledger's facts or in verdict.json when it is delivered. */
     verdict?: RegExp;
+    /** What the ledger alone says of it. */
+    detail?: RegExp;
   }
   /** What is not S/MIME, at a mailbox that takes such. */
   const open = 'open@own.example';
@@ -115,6 +117,7 @@ describe('bad input', { skip: skipWithout('openssl') }, () => {
         return cmsMail(damaged);
       },
       ends: 'decrypt-failed',
+      detail: /no right padding/,
     },
     {
       name: 'a message for another key',
@@ -250,11 +253,15 @@ describe('bad input', { skip: skipWithout('openssl') }, () => {
   };
   const stillUp = () => assert.equal(JSON.stringify(daemon.roles()), pids, 'a process was started again');
 
-  for (const { name, mail, ends, to = 'orders@own.example', from, verdict } of cases) {
+  for (const { name, mail, ends, to = 'orders@own.example', from, verdict, detail } of cases) {
     it(`${name}: ${ends}`, async () => {
       const id = await daemon.accept(mail(), { to: [to], ...(from === undefined ? {} : { from }) });
       const record = await daemon.reaches(id, 'delivered', 'suspended');
       assert.equal(record.reason ?? record.state, ends, JSON.stringify(record.events));
+      if (detail !== undefined) {
+        assert.match(String(record.events.at(-1)?.facts.detail), detail);
+        assert.doesNotMatch(daemon.log(), detail);
+      }
       if (record.state === 'delivered') {
         const text = readFileSync(join(daemon.delivered(id), 'verdict.json'), 'utf8');
         assert.match(text, verdict ?? /"status":\s*"ok"/);

@@ -25,7 +25,12 @@ export function check(octets: Buffer): DecodeResult {
     const decoder = new Decoder(new NullSink(), options);
     for (let at = 0; at < octets.length; at += size) decoder.write(octets.subarray(at, at + size));
     decoder.end();
-    return { verdict: decoder.verdict, content: undefined, pieces: new Map() };
+    return {
+      verdict: decoder.verdict,
+      content: undefined,
+      pieces: new Map(),
+      detail: decoder.detail,
+    };
   });
   if (cut.verdict.error?.code === 'internal') throw new Finding(`internal: ${cut.verdict.error.message}`);
   const { user, system } = process.cpuUsage(start);

@@ -10,7 +10,8 @@ const keyIdentifier = randomBytes(8);
 
 function decoded(message: Buffer, keys: Partial<DecodeOptions>) {
   const { verdict, content } = decodeSync(message, { ...options, identities: [], ...keys });
-  return { code: verdict.error?.code, content, kind: verdict.layers[0] };
+  const { code, message: said } = verdict.error ?? {};
+  return { code, said, content, kind: verdict.layers[0] };
 }
 
 describe('keys that are agreed outside of the message', { skip: noOpenssl }, () => {
@@ -21,8 +22,12 @@ describe('keys that are agreed outside of the message', { skip: noOpenssl }, () 
     const message = encrypt('-pwri_password', 'secret');
     const password = (text: string) => [{ name: 'shared', password: Buffer.from(text) }];
     assert.deepEqual(decoded(message, { passwords: password('secret') }).content, entity);
-    assert.equal(decoded(message, { passwords: password('other') }).content, undefined);
-    assert.equal(decoded(message, {}).code, 'decrypt-no-key');
+    const wrong = decoded(message, { passwords: password('other') });
+    assert.deepEqual([wrong.code, wrong.content], ['decrypt-no-key', undefined]);
+    assert.match(wrong.said ?? '', /; none of the passwords here is the right one: shared$/);
+    const none = decoded(message, {});
+    assert.equal(none.code, 'decrypt-no-key');
+    assert.doesNotMatch(none.said ?? '', /right one/);
   });
 
   it('open what openssl encrypted for a key-encryption key', () => {
