@@ -66,6 +66,7 @@ export const examples: Record<string, string> = {
   'partners[].compress': 'none',
   'partners[].tripleWrap': 'false',
   'partners[].headerProtection': 'true',
+  'partners[].legacyDisplay': 'true',
   'partners[].innerTransferEncoding': 'base64',
   'partners[].bodyAsAttachment': 'true',
   'partners[].minimumRsaBits': '2048',

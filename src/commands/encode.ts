@@ -38,6 +38,7 @@ interface EncodeCommandOptions {
   compress?: Protection['compress'];
   tripleWrap?: boolean;
   headerProtection?: boolean;
+  legacyDisplay?: boolean;
   innerTransferEncoding?: Protection['innerTransferEncoding'];
   bodyAsAttachment?: boolean;
   signingCertificate: boolean;
@@ -60,6 +61,7 @@ function optionsOf(options: EncodeCommandOptions, now: Date): EncodeOptions {
     compress: options.compress,
     tripleWrap: options.tripleWrap,
     headerProtection: options.headerProtection,
+    legacyDisplay: options.legacyDisplay,
     innerTransferEncoding: options.innerTransferEncoding,
     bodyAsAttachment: options.bodyAsAttachment,
     algorithmProtection: options.algorithmProtection,
@@ -172,6 +174,7 @@ export function encodeCommand(): Command {
     .option('--algorithm-protection', 'sign the names of the algorithms too (RFC 6211)')
     .option('--triple-wrap', 'sign what is signed and encrypted once more')
     .option('--header-protection', 'protect the header fields too (RFC 9788)')
+    .option('--legacy-display', 'with it: repeat the hidden subject in the text, for old mail programs')
     .addOption(
       new Option('--inner-transfer-encoding <name>', 'of CMS objects inside others').choices(
         transferEncodings,

@@ -110,6 +110,12 @@ export const protectionSettings = (name: () => z.ZodString) => ({
     .describe(
       'Sign the header fields of the mail too (RFC 9788). In encrypted mail the outer Subject becomes "[...]" and Keywords and Comments are not shown outside. Default: false.',
     ),
+  legacyDisplay: z
+    .boolean()
+    .optional()
+    .describe(
+      'Repeat a Subject that headerProtection hides at the begin of the text (RFC 9788), for mail programs that do not show the protected one. Changes the text; not for EDI. Default: false.',
+    ),
   innerTransferEncoding: z
     .enum(transferEncodings)
     .optional()

@@ -64,6 +64,11 @@ export interface EncodeOptions {
   readonly compress?: 'before-signing' | 'after-signing';
   /** Puts the header fields under the protection, and "[...]" for the subject outside of an encrypted one (RFC 9788). */
   readonly headerProtection?: boolean;
+  /**
+   * Repeats a subject that header protection hides at the begin of the text, for readers that know nothing of it
+   * (RFC 9788, section 5.2.2). Does nothing without `headerProtection` and `encrypt`.
+   */
+  readonly legacyDisplay?: boolean;
   /** Of CMS objects inside others; the outermost is always base64. base64 unless given, which every reader takes. */
   readonly innerTransferEncoding?: 'base64' | 'binary';
   /** Marks a body that is one part as an attachment, with a file name where one is known. */

@@ -1,5 +1,6 @@
 import {
   CanonicalSink,
+  decodeWords,
   defaultMessageLimits,
   type HeaderBlock,
   HeaderSplitter,
@@ -11,6 +12,7 @@ import { attachmentField } from './attachment.ts';
 import type { EncodeOptions } from './encode-options.ts';
 import { checkKeys } from './key-requirements.ts';
 import { isEntityDetached, stackLayers } from './layer-stack.ts';
+import { legacyDisplayEntity } from './legacy-display-writer.ts';
 import { splitHeader } from './outer-header.ts';
 import { type SevenBitMode, sevenBitEntity } from './seven-bit.ts';
 import type { TransferSurvey } from './transfer-survey.ts';
@@ -39,7 +41,7 @@ export class Encoder implements Sink {
       output.write(Buffer.from('MIME-Version: 1.0\r\n'));
       // canonical before it is signed, because a later hop would do it otherwise (threats S14)
       const canonical = new CanonicalSink(stackLayers(output, options), 'cr-and-lf');
-      return entitySink(inner, canonical, mode, limits, survey);
+      return entitySink(inner, canonical, { mode, limits, survey, subject: hiddenSubject(headers, options) });
     }, limits);
   }
 
@@ -55,10 +57,15 @@ export class Encoder implements Sink {
 /** A first pass over a message: notes in `survey` which of its parts are 7bit. Gives nothing out. */
 export function surveyMessage(options: EncodeOptions, survey: TransferSurvey): Sink {
   const limits = options.limits ?? defaultMessageLimits;
-  return new HeaderSplitter(
-    (headers) => entitySink(halves(headers, options).inner, new NullSink(), 'signed', limits, survey),
-    limits,
-  );
+  return new HeaderSplitter((headers) => {
+    const subject = hiddenSubject(headers, options);
+    return entitySink(halves(headers, options).inner, new NullSink(), {
+      mode: 'signed',
+      limits,
+      survey,
+      subject,
+    });
+  }, limits);
 }
 
 function halves({ fields }: HeaderBlock, options: EncodeOptions): ReturnType<typeof splitHeader> {
@@ -68,21 +75,39 @@ function halves({ fields }: HeaderBlock, options: EncodeOptions): ReturnType<typ
   return { outer, inner: attachment === undefined ? inner : [...inner, attachment] };
 }
 
+/** The subject that stands in the text for readers that do not show the protected one; undefined: it need not. */
+function hiddenSubject(headers: HeaderBlock, options: EncodeOptions): string | undefined {
+  const { encrypt, headerProtection, legacyDisplay } = options;
+  if (legacyDisplay !== true || headerProtection !== true || encrypt === undefined) return undefined;
+  const subject = decodeWords(headers.get('subject') ?? '')
+    .replace(/[\s\p{Cc}]+/gu, ' ')
+    .trim();
+  return subject === '' ? undefined : subject;
+}
+
+interface EntityHow {
+  mode: SevenBitMode;
+  limits: MessageLimits;
+  survey: TransferSurvey | undefined;
+  subject: string | undefined;
+}
+
 /** Takes the body; writes it after its header to `output`, which it ends. */
 function entitySink(
   header: readonly Buffer[],
   output: Sink,
-  mode: SevenBitMode,
-  limits: MessageLimits,
-  survey: TransferSurvey | undefined,
+  { mode, limits, survey, subject }: EntityHow,
 ): Sink {
-  const entity = sevenBitEntity(output, mode, limits, 0, survey);
+  const sevenBit = sevenBitEntity(output, mode, limits, 0, survey);
+  const shown = subject === undefined ? undefined : legacyDisplayEntity(sevenBit, subject, limits);
+  const entity = shown ?? sevenBit;
   for (const field of header) entity.write(field);
   entity.write(Buffer.from('\r\n'));
   return {
     write: (chunk) => entity.write(chunk),
     end: () => {
-      entity.end();
+      shown?.end();
+      sevenBit.end();
       output.end();
     },
   };

@@ -9,10 +9,11 @@ import {
 } from '../message/index.ts';
 import { cmsLayer } from './cms-layer.ts';
 import { cmsBody, entityKind } from './kinds.ts';
+import { legacyDisplayScanner } from './legacy-display.ts';
 import { multipartSigned } from './multipart-signed.ts';
 import type { Peeling } from './peeling.ts';
 import { mayHavePieces, pieceScanner } from './pieces.ts';
-import { hasMimeField, wrappedHeader } from './protected-headers.ts';
+import { hasMimeField, isMarked, wrappedHeader } from './protected-headers.ts';
 import { FORM_OCTETS, formOf, Sniffer } from './sniffer.ts';
 import { isTnef } from './tnef.ts';
 import { isSmimeWinmail, smimeWinmail, WINMAIL_PROBE } from './winmail.ts';
@@ -56,7 +57,11 @@ function plainEntity(peeling: Peeling, headers: HeaderBlock, info: EntityInfo): 
 function protectedContent(peeling: Peeling, headers: HeaderBlock, contentType: string | null): Sink {
   const content = contentWith(peeling, headers.raw, contentType);
   if (peeling.layers.length === 0 || !hasMimeField(headers)) return content;
-  peeling.header = { entity: headers, wrapped: undefined };
+  peeling.header = { entity: headers, wrapped: undefined, legacyDisplay: [] };
+  if (isMarked(headers)) {
+    const { legacyDisplay } = peeling.header;
+    return new TeeSink(content, legacyDisplayScanner(headers, legacyDisplay, peeling.limits.message));
+  }
   if (contentType !== 'message/rfc822') return content;
   return new TeeSink(content, wrappedHeader(peeling.header, peeling.limits.message));
 }

@@ -199,8 +199,8 @@ export class PieceSink implements Sink {
   }
 }
 
-/** Lets no fault out: the search is beside the message's own way. */
-class QuietSink implements Sink {
+/** Lets no fault out: a search is beside the message's own way. */
+export class QuietSink implements Sink {
   #inner: Sink;
 
   constructor(inner: Sink) {

@@ -62,6 +62,7 @@ export interface Protection {
   readonly compress: Compression;
   readonly tripleWrap: boolean;
   readonly headerProtection: boolean;
+  readonly legacyDisplay: boolean;
   readonly innerTransferEncoding: (typeof transferEncodings)[number];
   readonly bodyAsAttachment: boolean;
   readonly encryptToSelf: boolean;
@@ -90,6 +91,7 @@ const safe: Protection = {
   compress: 'none',
   tripleWrap: false,
   headerProtection: false,
+  legacyDisplay: false,
   innerTransferEncoding: 'base64',
   bodyAsAttachment: false,
   encryptToSelf: false,

@@ -28,6 +28,7 @@ export function protectWith(protection: Protection, parties: ProtectionParties):
     ...(sign && encrypt && protection.tripleWrap && { signAgain: sign }),
     ...(compress !== 'none' && { compress }),
     headerProtection: protection.headerProtection,
+    legacyDisplay: protection.legacyDisplay,
     innerTransferEncoding: protection.innerTransferEncoding,
     bodyAsAttachment: protection.bodyAsAttachment,
     unprotected: parties.unprotected ?? false,

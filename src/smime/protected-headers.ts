@@ -15,6 +15,8 @@ import type { HeaderFacts } from './verdict.ts';
 export interface ProtectedHeader {
   readonly entity: HeaderBlock;
   wrapped: HeaderBlock | undefined;
+  /** Numbers of the leaves that repeat fields in their text. */
+  readonly legacyDisplay: number[];
 }
 
 /** Fields that tell who, to whom, when and about what: those that are compared with the outer ones. */
@@ -41,6 +43,15 @@ export function hasMimeField(headers: HeaderBlock): boolean {
   return headers.fields.some(isStructural);
 }
 
+/** True when the header says by RFC 9788 that it is that of the message. */
+export function isMarked(entity: HeaderBlock): boolean {
+  return ['clear', 'cipher'].includes(hpOf(entity));
+}
+
+function hpOf(entity: HeaderBlock): string {
+  return entityInfo(entity).contentType.parameters.get('hp')?.trim().toLowerCase() ?? '';
+}
+
 /** Reads the header of the mail in a message/rfc822 as it goes by; what is no header is none. */
 export function wrappedHeader(header: ProtectedHeader, limits: MessageLimits): Sink {
   return new HeaderSplitter(
@@ -59,6 +70,7 @@ export const noHeaders: HeaderFacts = {
   encrypted: false,
   fields: [],
   differences: [],
+  legacyDisplay: [],
 };
 
 /**
@@ -83,6 +95,7 @@ export function headerFacts(
     ...covered,
     fields: fields.map(({ name, value }) => ({ name, value })),
     differences: outer === undefined ? [] : differencesOf(protection, fields, source, outer),
+    legacyDisplay: header.legacyDisplay,
   };
 }
 
@@ -91,7 +104,7 @@ function protectionOf(
   outer: HeaderBlock | undefined,
 ): HeaderFacts['protection'] {
   const { contentType } = entityInfo(entity);
-  switch (contentType.parameters.get('hp')?.trim().toLowerCase()) {
+  switch (hpOf(entity)) {
     case 'clear':
       return 'rfc9788-clear';
     case 'cipher':

@@ -95,7 +95,7 @@ function bodySink(headers: HeaderBlock, place: Place): Sink {
   }
   if (contentType.type === 'multipart' || composite) {
     writeHeader(headers, compositeLabel(transferEncoding, mode), output);
-    return composite && !divisible ? below(place) : rewriteMultipart(boundary, place);
+    return composite && !divisible ? below(place) : rewriteMultipart(boundary, place, () => below(place));
   }
   if (transferEncoding === 'binary') {
     writeHeader(headers, 'base64', output);
@@ -167,6 +167,11 @@ class UnlabelledLeaf implements Sink {
   }
 }
 
+/** Lets octets through; the end is for the owner of the output to say. */
+export function openTo(output: Sink): Sink {
+  return new Open(output);
+}
+
 /** The header with another Content-Transfer-Encoding (undefined: octet for octet as it is). */
 function writeHeader(headers: HeaderBlock, transferEncoding: string | undefined, output: Sink): void {
   if (transferEncoding === undefined) {
@@ -184,8 +189,15 @@ export function withLineEnd(raw: Buffer): Buffer {
   return raw[raw.length - 1] === 0x0a ? raw : Buffer.concat([raw, Buffer.from('\r\n')]);
 }
 
-function rewriteMultipart(boundary: string, place: Place): Sink {
-  const { output, limits, mode } = place;
+/**
+ * Gives a multipart's body again, with parts as they are made.
+ * @param part takes the part of that index, counted from 0, with its header
+ */
+export function rewriteMultipart(
+  boundary: string,
+  { output, limits, mode }: Pick<Place, 'output' | 'limits' | 'mode'>,
+  part: (index: number) => Sink,
+): Sink {
   const delimiter = `--${boundary.trimEnd()}`;
   let begun = false;
   /** Text between the parts: nobody reads it, but only what must be 7bit loses it. */
@@ -211,9 +223,9 @@ function rewriteMultipart(boundary: string, place: Place): Sink {
     boundary,
     {
       preamble: aside(),
-      part: () => {
+      part: (index) => {
         write(delimiter);
-        return below(place);
+        return part(index);
       },
       epilogue: {
         write: (chunk) => {

@@ -196,6 +196,11 @@ export const headersSchema = z
         }),
       )
       .describe('where the outer header says something else about who, to whom, when and what'),
+    legacyDisplay: z
+      .array(z.number().int())
+      .describe(
+        'parts, counted as in the hand-off, whose text begins with a copy of such fields for readers without RFC 9788 (hp-legacy-display): the lines up to the first blank one; in HTML the div of class header-protection-legacy-display',
+      ),
   })
   .describe('what the protected octets say about the header of the message');
 
