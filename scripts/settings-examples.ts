@@ -49,6 +49,7 @@ export const examples: Record<string, string> = {
   'mailboxes[].destinations[].ca': 'keys/erp-ca.pem',
   'mailboxes[].destinations[].queue': 'mail-orders',
   'mailboxes[].destinations[].prefix': 'bull',
+  'mailboxes[].onSuspend.destination': '{ type: directory, path: /srv/mail/failed }',
   'partners[].name': 'acme',
   'partners[].addresses': "[edi@acme.example, '@acme.example']",
   'partners[].certificates': '[keys/acme.pem]',
@@ -75,6 +76,7 @@ export const examples: Record<string, string> = {
   'partners[].route.ca': 'keys/acme-ca.pem',
   'partners[].route.user': 'sealpost',
   'partners[].route.password': '{ file: secrets/acme-smtp }',
+  'partners[].onSuspend.destination': '{ type: directory, path: /srv/mail/failed }',
   'http.port': '8025',
   'http.publicUrl': 'https://sealpost.example.com',
 };

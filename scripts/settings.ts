@@ -42,6 +42,7 @@ function numberType(schema: Schema): string {
 
 function typeOf(schema: Schema): string {
   const { core, format } = shapeOf(schema);
+  if (core instanceof z.core.$ZodDiscriminatedUnion) return 'as an entry of `mailboxes[].destinations`';
   if (optionsOf(schema) !== undefined) return 'secret';
   if (core instanceof z.core.$ZodArray) {
     const element = typeOf(core._zod.def.element);

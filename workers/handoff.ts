@@ -1,15 +1,16 @@
 /** Brings decoded messages to the destinations of their mailbox. */
-import type { Config } from '../src/config/schema.ts';
-import { readSecret } from '../src/config/secrets.ts';
 import { type RoleContext, runRole } from '../src/daemon/role.ts';
-import { createDestination, type Delivery, type Destination, UrlSigner } from '../src/handoff/index.ts';
+import { createDestination, type Delivery, type Destination } from '../src/handoff/index.ts';
 import type { HandoffJob, JobContext, JobOutcome, QueueRoom } from '../src/queue/index.ts';
+import { destinationDeps } from './destination-deps.ts';
+import { startReports } from './reports.ts';
 import { deliveryPieces, readResult } from './result.ts';
 import { Turns } from './turns.ts';
 
 await runRole('handoff', async (context) => {
   const { config, queue } = context;
   const destinations = await openDestinations(context);
+  const reports = await startReports(context);
   const large = new Turns(config.workers.large);
   const worker = queue.queues.createWorker(
     'handoff',
@@ -24,7 +25,7 @@ await runRole('handoff', async (context) => {
   return {
     facts: { destinations: destinations.size },
     async drain(timeoutMs) {
-      await worker.close(timeoutMs);
+      await Promise.all([worker.close(timeoutMs), reports.drain(timeoutMs)]);
       await Promise.all([...destinations.values()].map((destination) => destination.close()));
     },
   };
@@ -34,32 +35,15 @@ function keyOf(mailbox: string, destination: string): string {
   return `${mailbox}\n${destination}`;
 }
 
-async function openDestinations({ config, queue, log }: RoleContext): Promise<Map<string, Destination>> {
-  const base = publicUrlOf(config.http);
-  const signer = base === undefined ? undefined : new UrlSigner(queue.deriveKey('content url'), base);
+async function openDestinations(context: RoleContext): Promise<Map<string, Destination>> {
   const opened = new Map<string, Destination>();
-  for (const mailbox of config.mailboxes) {
+  for (const mailbox of context.config.mailboxes) {
     for (const settings of mailbox.destinations) {
-      const destination = await createDestination(settings, {
-        readSecret,
-        signedUrl: signer && ((delivery, piece) => signer.sign(delivery.id, Date.now(), piece)),
-        connectRedis: (prefix) => queue.connect('handoff', prefix),
-        ensureKept: (connection, key) => queue.ensureKept(connection, key),
-        redisPrefix: config.redis.prefix,
-        bodyPart: mailbox.bodyPart,
-        limits: config.limits,
-        log,
-        now: Date.now,
-      });
+      const destination = await createDestination(settings, destinationDeps(context, mailbox.bodyPart));
       opened.set(keyOf(mailbox.name, destination.name), destination);
     }
   }
   return opened;
-}
-
-/** Where the HTTP listener is reached, when there is one. */
-function publicUrlOf({ host, port, publicUrl }: Config['http']): string | undefined {
-  return port === undefined ? undefined : (publicUrl ?? `http://${host}:${port}`);
 }
 
 async function work(

@@ -1,6 +1,7 @@
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { SealpostError } from '../errors.ts';
+import { allDestinations } from './destinations.ts';
 import { KeyReader } from './key-reader.ts';
 import { checkKeys } from './key-rules.ts';
 import { readKeys } from './keys.ts';
@@ -119,16 +120,15 @@ function checkTls({ smtp }: Config, reader: KeyReader, now: Date): void {
     });
 }
 
-function checkCaFiles({ mailboxes, partners, redis }: Config, reader: KeyReader): void {
+function checkCaFiles(config: Config, reader: KeyReader): void {
+  const { mailboxes, partners, redis } = config;
   if (redis.ca !== undefined) reader.certificates(['redis', 'ca'], redis.ca);
-  mailboxes.forEach(({ imap, destinations }, index) => {
-    const at = ['mailboxes', index];
-    if (imap?.ca !== undefined) reader.certificates([...at, 'imap', 'ca'], imap.ca);
-    destinations.forEach((destination, entry) => {
-      if (destination.type === 'webhook' && destination.ca !== undefined)
-        reader.certificates([...at, 'destinations', entry, 'ca'], destination.ca);
-    });
+  mailboxes.forEach(({ imap }, index) => {
+    if (imap?.ca !== undefined) reader.certificates(['mailboxes', index, 'imap', 'ca'], imap.ca);
   });
+  for (const [path, destination] of allDestinations(config))
+    if (destination.type === 'webhook' && destination.ca !== undefined)
+      reader.certificates([...path, 'ca'], destination.ca);
   partners.forEach(({ route }, index) => {
     if (route.ca !== undefined) reader.certificates(['partners', index, 'route', 'ca'], route.ca);
   });
@@ -138,12 +138,8 @@ function checkFolders(config: Config, reader: KeyReader): void {
   checkFolder(['dataDir'], config.dataDir, reader);
   if (config.spool.directory !== undefined)
     checkFolder(['spool', 'directory'], config.spool.directory, reader);
-  config.mailboxes.forEach(({ destinations }, index) => {
-    destinations.forEach((destination, entry) => {
-      if (destination.type === 'directory')
-        checkFolder(['mailboxes', index, 'destinations', entry, 'path'], destination.path, reader);
-    });
-  });
+  for (const [path, destination] of allDestinations(config))
+    if (destination.type === 'directory') checkFolder([...path, 'path'], destination.path, reader);
 }
 
 /** A folder that is missing is made at the start; then the one above it must be writable. */

@@ -1,11 +1,12 @@
 import { parseAddressEntry } from './addresses.ts';
+import { allDestinations } from './destinations.ts';
 import { isLoopback } from './hosts.ts';
 import type { SettingPath } from './problem.ts';
 import { checkNames, type Report } from './rules.ts';
 import type { Config, DestinationConfig, MailboxConfig } from './schema.ts';
 
 /** The queues of Sealpost itself under `redis.prefix`. */
-const ownQueues = ['inbound', 'handoff', 'outbound'];
+const ownQueues = ['inbound', 'handoff', 'outbound', 'failures'];
 
 const quoted = (text: string) => JSON.stringify(text);
 
@@ -58,6 +59,8 @@ export function checkMailboxes(config: Config, report: Report): void {
     checkImap(mailbox, [...at, 'imap'], report);
     checkDestinations(mailbox.destinations, [...at, 'destinations'], config, report);
   });
+  for (const [path, destination] of allDestinations(config))
+    checkDestination(destination, path, config, report);
 }
 
 /** `known: a, b` for a name that does not exist. */
@@ -176,15 +179,24 @@ function checkDestinations(
           hint: 'write http.port and http.publicUrl',
         },
       );
-    if (destination.type === 'webhook') checkWebhook(destination, here, report);
-    if (destination.type === 'queue') {
-      const sameServer = (destination.prefix ?? config.redis.prefix) === config.redis.prefix;
-      if (sameServer && ownQueues.includes(destination.queue))
-        report([...here, 'queue'], `${destination.queue} is a queue of Sealpost itself`, {
-          hint: 'choose another name, or another prefix',
-        });
-    }
   });
+}
+
+/** What must be so of every destination, also of one for reports. */
+function checkDestination(
+  destination: DestinationConfig,
+  at: SettingPath,
+  config: Config,
+  report: Report,
+): void {
+  if (destination.type === 'webhook') checkWebhook(destination, at, report);
+  if (destination.type === 'queue') {
+    const sameServer = (destination.prefix ?? config.redis.prefix) === config.redis.prefix;
+    if (sameServer && ownQueues.includes(destination.queue))
+      report([...at, 'queue'], `${destination.queue} is a queue of Sealpost itself`, {
+        hint: 'choose another name, or another prefix',
+      });
+  }
 }
 
 function checkWebhook(

@@ -222,6 +222,20 @@ const destination = z.discriminatedUnion('type', [
   queueDestination,
 ]);
 
+const onSuspend = (what: string) =>
+  z
+    .strictObject({
+      destination: destination.describe('Where the error report goes: a directory, webhook or queue.'),
+      include: z
+        .enum(['none', 'original'])
+        .default('none')
+        .describe(`original: the report has the message beside it, ${what}.`),
+    })
+    .optional()
+    .describe(
+      'A destination that is told of each message that is suspended. The message stays suspended, for a person to resume or terminate.',
+    );
+
 const mailbox = z.strictObject({
   name: name().describe('Name of the mailbox.'),
   addresses: z
@@ -278,6 +292,7 @@ const mailbox = z.strictObject({
     .array(destination)
     .min(1)
     .describe('Where decoded messages go; each of them gets every message.'),
+  onSuspend: onSuspend('as it came'),
 });
 
 const partner = z.strictObject({
@@ -314,6 +329,7 @@ const partner = z.strictObject({
     })
     .prefault({})
     .describe('How mail reaches the partner.'),
+  onSuspend: onSuspend('readable, as your system gave it'),
 });
 
 const retry = z.strictObject({

@@ -1,3 +1,4 @@
+import { allDestinations } from './destinations.ts';
 import { isLoopback } from './hosts.ts';
 import type { SettingPath } from './problem.ts';
 import { isPrivateRedis } from './redis-settings.ts';
@@ -114,18 +115,15 @@ function checkNode(node: string, path: SettingPath, what: string, example: strin
 }
 
 /** All keys of one script must be in one slot: what stands in the first pair of braces decides it. */
-function checkPrefixes({ redis, mailboxes }: Config, report: Report): void {
+function checkPrefixes(config: Config, report: Report): void {
   const check = (prefix: string, path: SettingPath) => {
     if (!/^[^{]*\{[^}]+\}/.test(prefix))
       report(path, 'has no braces, so a cluster would spread its keys over all nodes', {
         hint: `write "{${prefix.replaceAll(/[{}]/g, '') || 'sealpost'}}"`,
       });
   };
-  check(redis.prefix, ['redis', 'prefix']);
-  mailboxes.forEach(({ destinations }, at) => {
-    destinations.forEach((destination, index) => {
-      if (destination.type === 'queue' && destination.prefix !== undefined)
-        check(destination.prefix, ['mailboxes', at, 'destinations', index, 'prefix']);
-    });
-  });
+  check(config.redis.prefix, ['redis', 'prefix']);
+  for (const [path, destination] of allDestinations(config))
+    if (destination.type === 'queue' && destination.prefix !== undefined)
+      check(destination.prefix, [...path, 'prefix']);
 }

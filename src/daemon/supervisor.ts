@@ -31,7 +31,9 @@ function countOf(role: RoleName, config: Config): number {
 function hasWork(role: RoleName, config: Config): boolean {
   if (role === 'receive')
     return config.smtp.listen.length > 0 || config.mailboxes.some((mailbox) => mailbox.imap);
-  if (role === 'decrypt' || role === 'handoff') return config.mailboxes.length > 0;
+  if (role === 'decrypt') return config.mailboxes.length > 0;
+  if (role === 'handoff')
+    return config.mailboxes.length > 0 || config.partners.some(({ onSuspend }) => onSuspend);
   if (role === 'outbound') return config.partners.length > 0;
   return config.http.port !== undefined;
 }

@@ -5,6 +5,7 @@ import type { DestinationConfig, MailboxConfig } from '../config/schema.ts';
 import { hasCode } from '../errors.ts';
 import type { MessageLimits } from '../message/limits.ts';
 import { FolderSync, sweepTemporary } from './folder.ts';
+import { writeFailure } from './folder-failure.ts';
 import { writeSmall } from './folder-small.ts';
 import { writeStreamed } from './folder-streamed.ts';
 import { messageLimits } from './limits.ts';
@@ -72,6 +73,18 @@ export async function createDirectoryDestination(
     async deliver(delivery, signal) {
       try {
         return await write(delivery, signal);
+      } catch (error) {
+        return failure(error, config.path, signal);
+      }
+    },
+    async report(report, signal) {
+      const { receivedAt, idempotencyKey } = report.document;
+      const folder = folderName(Date.parse(receivedAt), idempotencyKey);
+      try {
+        if (!ready) await prepare();
+        if (!existsSync(join(config.path, folder)))
+          await writeFailure(config.path, folder, report, settings.sync, signal);
+        return { done: true, facts: { folder } };
       } catch (error) {
         return failure(error, config.path, signal);
       }

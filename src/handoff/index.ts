@@ -7,6 +7,7 @@ import { createWebhookDestination } from './webhook.ts';
 
 export { type ContentServerDeps, createContentHandler, type StoredContent } from './content-server.ts';
 export type { HandoffDocument } from './document.ts';
+export { type FailureDocument, failureDocument } from './failure.ts';
 export { messageLimits } from './limits.ts';
 export { pieceFileName } from './names.ts';
 export { UrlSigner } from './signed-url.ts';
@@ -66,6 +67,7 @@ function counted(kind: DestinationConfig['type'], destination: Destination): Des
       attempts.inc({ kind, result: resultOf(outcome) });
       return outcome;
     },
+    report: (report, signal) => destination.report(report, signal),
     close: () => destination.close(),
   };
 }

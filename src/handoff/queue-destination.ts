@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto';
 import { Queue } from 'bullmq';
 import type { DestinationConfig } from '../config/schema.ts';
 import { makeDocument } from './document.ts';
+import { failureWithOriginal } from './failure.ts';
 import { messageLimits } from './limits.ts';
 import { foreignCode, outcomeOf, stopped } from './outcome.ts';
-import type { Delivery, Destination, DestinationDeps, Outcome } from './types.ts';
+import type { Delivery, Destination, DestinationDeps, Facts, Outcome } from './types.ts';
 
 type QueueConfig = Extract<DestinationConfig, { type: 'queue' }>;
 
@@ -50,26 +51,38 @@ export async function createQueueDestination(
 
   async function attempt(delivery: Delivery, signal: AbortSignal): Promise<Outcome> {
     const { document, keepUntil } = await makeDocument(delivery, settings);
-    const id = jobId(delivery.idempotencyKey);
+    const facts = await add('message', document, delivery.idempotencyKey, signal);
+    return { done: true, facts, ...(keepUntil === undefined ? {} : { keepUntil }) };
+  }
+
+  async function add(what: string, document: object, key: string, signal: AbortSignal): Promise<Facts> {
+    const id = jobId(key);
     const adding = queue
-      .add('message', document, { ...jobOptions, jobId: id })
+      .add(what, document, { ...jobOptions, jobId: id })
       .then(() => deps.ensureKept(connection, queue.toKey(id)));
     await untilAborted(adding, AbortSignal.any([signal, AbortSignal.timeout(addTimeout)]));
-    const facts = { queue: config.queue, jobId: id };
-    return { done: true, facts, ...(keepUntil === undefined ? {} : { keepUntil }) };
+    return { queue: config.queue, jobId: id };
+  }
+
+  async function guarded(signal: AbortSignal, work: () => Promise<Outcome>): Promise<Outcome> {
+    try {
+      return await work();
+    } catch (error) {
+      if (signal.aborted) return stopped;
+      const message = `destination ${name} could not add to queue ${config.queue} (${foreignCode(error)})`;
+      return outcomeOf(error) ?? { retry: true, code: 'handoff-failed', message };
+    }
   }
 
   return {
     name,
-    async deliver(delivery, signal) {
-      try {
-        return await attempt(delivery, signal);
-      } catch (error) {
-        if (signal.aborted) return stopped;
-        const message = `destination ${name} could not add to queue ${config.queue} (${foreignCode(error)})`;
-        return outcomeOf(error) ?? { retry: true, code: 'handoff-failed', message };
-      }
-    },
+    deliver: (delivery, signal) => guarded(signal, () => attempt(delivery, signal)),
+    report: (report, signal) =>
+      guarded(signal, async () => {
+        const document = await failureWithOriginal(report, config.inlineLimit);
+        const facts = await add('suspended', document, report.document.idempotencyKey, signal);
+        return { done: true, facts };
+      }),
     async close() {
       await queue.close();
       connection.disconnect();

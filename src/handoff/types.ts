@@ -3,6 +3,7 @@ import type { Config, MailboxConfig, Secret } from '../config/schema.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Envelope, LedgerEvent, Origin } from '../queue/types.ts';
+import type { FailureReport } from './failure.ts';
 
 export type JsonValue = string | number | boolean | null | JsonValue[] | { [key: string]: JsonValue };
 
@@ -72,6 +73,8 @@ export interface Destination {
   readonly name: string;
   /** One attempt. Aborting the signal ends it soon, with `retry`. */
   deliver(delivery: Delivery, signal: AbortSignal): Promise<Outcome>;
+  /** One attempt to tell of a suspended message; as `deliver`. */
+  report(report: FailureReport, signal: AbortSignal): Promise<Outcome>;
   /** Lets go of connections; idempotent. */
   close(): Promise<void>;
 }

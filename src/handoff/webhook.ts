@@ -4,6 +4,7 @@ import { SealpostError } from '../errors.ts';
 import { privateAddressCode, type Resolve } from '../net/guarded-lookup.ts';
 import { Breaker, type BreakerSettings, type Pass } from './breaker.ts';
 import { makeDocument } from './document.ts';
+import { failureWithOriginal } from './failure.ts';
 import { HttpPoster, type HttpReply, RequestTimeout } from './http-post.ts';
 import { messageLimits } from './limits.ts';
 import { foreignCode, outcomeOf, stopped } from './outcome.ts';
@@ -61,18 +62,21 @@ export async function createWebhookDestination(
 
   async function attempt(delivery: Delivery, pass: Pass, signal: AbortSignal): Promise<Outcome> {
     const { document, keepUntil } = await makeDocument(delivery, settings);
-    const body = Buffer.from(JSON.stringify(document));
-    const headers = {
-      'Content-Type': 'application/json',
-      'User-Agent': 'Sealpost',
-      'Idempotency-Key': delivery.idempotencyKey,
-      'Sealpost-Signature': webhookSignature(secret, Math.floor(deps.now() / 1000), body),
-    };
-    const reply = await poster.post(body, headers, signal);
+    const reply = await post(Buffer.from(JSON.stringify(document)), delivery.idempotencyKey, signal);
     return judge(reply, pass, keepUntil);
   }
 
-  function judge(reply: HttpReply, pass: Pass, keepUntil: number | undefined): Outcome {
+  async function post(body: Buffer, idempotencyKey: string, signal: AbortSignal): Promise<HttpReply> {
+    const headers = {
+      'Content-Type': 'application/json',
+      'User-Agent': 'Sealpost',
+      'Idempotency-Key': idempotencyKey,
+      'Sealpost-Signature': webhookSignature(secret, Math.floor(deps.now() / 1000), body),
+    };
+    return await poster.post(body, headers, signal);
+  }
+
+  function judge(reply: HttpReply, pass: Pass, keepUntil?: number): Outcome {
     const { status } = reply;
     if (troubled(status)) breaker.failed(pass);
     else breaker.succeeded();
@@ -101,20 +105,28 @@ export async function createWebhookDestination(
     return { retry: true, code: 'handoff-failed', message: `destination ${name} ${why}` };
   }
 
+  /** Does what is given unless the receiver rests after failures. */
+  async function guarded(signal: AbortSignal, work: (pass: Pass) => Promise<Outcome>): Promise<Outcome> {
+    const pass = breaker.enter();
+    if (typeof pass === 'number') {
+      const message = `destination ${name} is paused after failures in a row`;
+      return { retry: true, code: 'handoff-failed', message, after: pass, untried: true };
+    }
+    try {
+      return await work(pass);
+    } catch (error) {
+      return failure(error, pass, signal);
+    }
+  }
+
   return {
     name,
-    async deliver(delivery, signal) {
-      const pass = breaker.enter();
-      if (typeof pass === 'number') {
-        const message = `destination ${name} is paused after failures in a row`;
-        return { retry: true, code: 'handoff-failed', message, after: pass, untried: true };
-      }
-      try {
-        return await attempt(delivery, pass, signal);
-      } catch (error) {
-        return failure(error, pass, signal);
-      }
-    },
+    deliver: (delivery, signal) => guarded(signal, (pass) => attempt(delivery, pass, signal)),
+    report: (report, signal) =>
+      guarded(signal, async (pass) => {
+        const body = Buffer.from(JSON.stringify(await failureWithOriginal(report, config.inlineLimit)));
+        return judge(await post(body, report.document.idempotencyKey, signal), pass);
+      }),
     async close() {
       poster.close();
     },

@@ -15,6 +15,7 @@ import type {
   DecodedOutcome,
   DecodedRefs,
   Facts,
+  FailureJob,
   Fetched,
   Flow,
   HandoffJob,
@@ -23,8 +24,8 @@ import type {
   LedgerEventType,
   MessageRecord,
   OutboundJob,
-  QueueName,
   SpoolRef,
+  WorkQueue,
 } from './types.ts';
 
 export interface FlowParts {
@@ -38,10 +39,12 @@ export interface FlowParts {
   spool: LocalSpool;
   /** Milliseconds that the original of a delivered message is kept. */
   keepOriginal: number;
+  /** Names of the mailboxes and partners of which a suspended message is reported. */
+  reported: { inbound: ReadonlySet<string>; outbound: ReadonlySet<string> };
 }
 
 /** What a suspended job is called in the record: a message may have one for each destination. */
-function workName(queue: QueueName, job: Jobs[QueueName]): string {
+function workName(queue: WorkQueue, job: Jobs[WorkQueue]): string {
   return queue === 'handoff' && 'destination' in job ? `handoff.${job.destination}` : queue;
 }
 
@@ -137,11 +140,12 @@ export class RedisFlow implements Flow {
     await this.#release(await this.#run(scripts.sent, args));
   }
 
-  async suspend<N extends QueueName>(
+  async suspend<N extends WorkQueue>(
     queue: N,
     job: Jobs[N],
     reason: string,
     facts: Facts = {},
+    starts = 1,
   ): Promise<void> {
     const work = workName(queue, job);
     const event = this.#event(job.id, 'suspended', { reason, work, ...facts });
@@ -152,7 +156,23 @@ export class RedisFlow implements Flow {
       queue,
       // Attempts and crashes are counted from the beginning when it is resumed.
       JSON.stringify({ ...job, untried: undefined, alone: undefined, forgiven: undefined }),
+      this.#report(job, { work, reason, facts, starts }),
     ]);
+  }
+
+  /** Job of the report without its turn, which the script knows; '' where nobody wants one. */
+  #report(job: Jobs[WorkQueue], what: Pick<FailureJob, 'work' | 'reason' | 'facts' | 'starts'>): string {
+    const direction = 'mailbox' in job ? 'inbound' : 'outbound';
+    const owner = 'mailbox' in job ? job.mailbox : job.partner;
+    if (!this.#parts.reported[direction].has(owner)) return '';
+    const report: Omit<FailureJob, 'turn'> = {
+      id: job.id,
+      direction,
+      owner,
+      ...what,
+      suspendedAt: Date.now(),
+    };
+    return JSON.stringify(report);
   }
 
   async decodeAgain(id: string, act: Act = nobody): Promise<void> {

@@ -129,7 +129,10 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     onWork,
   });
   const audit = new RedisAudit(redis, keys);
-  const flow = new RedisFlow({ redis, keys, kept, spool, keepOriginal: retention.original });
+  const named = (owners: { name: string; onSuspend?: unknown }[]) =>
+    new Set(owners.filter(({ onSuspend }) => onSuspend !== undefined).map(({ name }) => name));
+  const reported = { inbound: named(config.mailboxes), outbound: named(config.partners) };
+  const flow = new RedisFlow({ redis, keys, kept, spool, keepOriginal: retention.original, reported });
   const queues = new BullQueues({ redis, target, keys, flow, ledger, log, retry, onWork });
   const sweepNow = () =>
     sweep({

@@ -22,9 +22,9 @@ import type {
   Origin,
   OutboundEntry,
   OutboundJob,
-  QueueName,
   SpoolRef,
   SpoolWriter,
+  WorkQueue,
 } from './types.ts';
 
 const accepted = counter(
@@ -39,7 +39,7 @@ const refused = counter(
   ['what'],
 );
 
-export type QueueLimits = Record<QueueName, { depth: number; octets: number }>;
+export type QueueLimits = Record<WorkQueue, { depth: number; octets: number }>;
 
 export interface IntakeParts {
   /** For what is acknowledged to a sender. */
@@ -83,7 +83,7 @@ interface Way {
   state: 'received' | 'queued';
   index: 'b' | 'p';
   /** What must have room: a message counts for the queue of its state. */
-  limited: { state: MessageState; queue: QueueName }[];
+  limited: { state: MessageState; queue: WorkQueue }[];
 }
 
 const inboundWay: Way = {

@@ -12,6 +12,7 @@ import { isStoreAway } from './spool-store.ts';
 import { SuspectLane } from './suspects.ts';
 import type { RedisTarget } from './target.ts';
 import type {
+  Facts,
   Flow,
   JobHandler,
   JobMarks,
@@ -35,7 +36,7 @@ const jobSeconds = histogram(
   ['queue'],
 );
 
-export const queueNames: readonly QueueName[] = ['inbound', 'handoff', 'outbound'];
+export const queueNames: readonly QueueName[] = ['inbound', 'handoff', 'outbound', 'failures'];
 /** Starts that may end without an outcome (a killed process), all but the first alone: then the message is poison. */
 const maxCrashes = 5;
 /** BullMQ's count is of neighbours too, and would leave a job in its failed set: ours comes long before. */
@@ -155,8 +156,13 @@ export class BullQueues implements Queues {
       );
       return { waiting, active, delayed };
     };
-    const [inbound, handoff, outbound] = await Promise.all([of('inbound'), of('handoff'), of('outbound')]);
-    return { inbound, handoff, outbound };
+    const [inbound, handoff, outbound, failures] = await Promise.all([
+      of('inbound'),
+      of('handoff'),
+      of('outbound'),
+      of('failures'),
+    ]);
+    return { inbound, handoff, outbound, failures };
   }
 
   /** Closes what its owners have not closed. */
@@ -179,7 +185,7 @@ export class BullQueues implements Queues {
     // The first start was among others.
     if (alone + 1 >= maxCrashes) {
       this.#count(name, 'suspend');
-      return await this.#parts.flow.suspend(name, job.data, 'worker-crashed', { starts: alone + 1 });
+      return await this.#giveUp(name, job, 'worker-crashed', { starts: alone + 1 });
     }
     await lane.run(true, async () => {
       // When Redis has no room for the mark, going on is what makes room.
@@ -196,7 +202,7 @@ export class BullQueues implements Queues {
     marks: JobMarks,
     signal: AbortSignal,
   ): Promise<void> {
-    const { flow, retry } = this.#parts;
+    const { retry } = this.#parts;
     const { data } = job;
     const { untried = 0 } = data;
     const attempt = job.attemptsMade + 1 - untried;
@@ -214,9 +220,19 @@ export class BullQueues implements Queues {
       return await this.#retry(name, data, outcome, attempt);
     }
     this.#count(name, 'suspend');
-    if ('suspend' in outcome) return await flow.suspend(name, data, outcome.suspend, outcome.facts);
+    if ('suspend' in outcome) return await this.#giveUp(name, job, outcome.suspend, outcome.facts);
     const facts = { ...outcome.facts, last: outcome.retry, attempts: attempt };
-    await flow.suspend(name, data, 'attempts-exhausted', facts);
+    await this.#giveUp(name, job, 'attempts-exhausted', facts);
+  }
+
+  /** The message waits for a person; a report about such a message is given up, so that none is ever about itself. */
+  async #giveUp(name: QueueName, job: Job<Jobs[QueueName]>, reason: string, facts?: Facts): Promise<void> {
+    const { flow, ledger, log } = this.#parts;
+    const { data } = job;
+    if (name !== 'failures' && !('turn' in data))
+      return await flow.suspend(name, data, reason, facts, job.attemptsStarted);
+    log.error({ id: data.id, reason }, 'a suspended message could not be reported');
+    await ledger.note(data.id, { type: 'report-failed', at: Date.now(), facts: { reason, ...facts } });
   }
 
   #count(queue: QueueName, outcome: 'done' | 'retry' | 'suspend'): void {
@@ -281,9 +297,9 @@ export class BullQueues implements Queues {
   }
 
   async #rescue<N extends QueueName>(name: N, job: Job<Jobs[N]>): Promise<void> {
-    const { flow, log } = this.#parts;
+    const { log } = this.#parts;
     try {
-      await flow.suspend(name, job.data, 'worker-crashed', { starts: job.attemptsStarted });
+      await this.#giveUp(name, job, 'worker-crashed', { starts: job.attemptsStarted });
       await job.remove();
     } catch (error) {
       log.error({ err: redisError(error, name), queue: name, id: job.data.id }, 'could not suspend a job');

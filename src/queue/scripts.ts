@@ -157,14 +157,24 @@ return release(id, old[4], { 1 })
 `,
 );
 
-/** now, id, event, reason, name of the work, queue, job. Returns 0 when it has ended already. */
+/**
+ * now, id, event, reason, name of the work, queue, job, job of the report without its turn or ''. Returns 0 when it has
+ * ended already.
+ */
 const suspend = freeingScript(
   records,
+  jobs(),
   `
 local now, id = ARGV[1], ARGV[2]
 local m = record(id)
-local old = rcall('HMGET', m, 's', 'a', 'e', 'o', 'x')
+local old = rcall('HMGET', m, 's', 'a', 'e', 'o', 'x', 'w:' .. ARGV[5], 'g')
 if not old[1] or finished[old[1]] then return 0 end
+-- Once for each time that the work is suspended, and not again for a job that lost its lock.
+if ARGV[8] ~= '' and not old[6] then
+  local turn = old[7] or '0'
+  local data = string.sub(ARGV[8], 1, -2) .. ',"turn":' .. turn .. '}'
+  add_job('failures', id .. '.' .. ARGV[5] .. '.' .. turn, data, now)
+end
 if old[5] ~= ARGV[4] then no_reason(id, old[5]) end
 rcall('ZADD', P .. ':ix:x:' .. ARGV[4], old[2], id)
 rcall('HSET', m, 's', 'suspended', 'u', now, 'e', joined(old[3], ARGV[3]), 'x', ARGV[4],

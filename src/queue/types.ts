@@ -87,6 +87,8 @@ export type LedgerEventType =
   | 'resumed'
   | 'decode-again'
   | 'saved'
+  | 'reported'
+  | 'report-failed'
   | 'terminated';
 
 export interface LedgerEvent {
@@ -170,12 +172,33 @@ export interface OutboundJob extends JobMarks {
   untried?: number;
 }
 
+/** Job of the queue "failures": a message was suspended, and a destination wants to be told. */
+export interface FailureJob extends JobMarks {
+  id: string;
+  direction: MessageRecord['direction'];
+  /** Name of the mailbox (inbound) or partner (outbound). */
+  owner: string;
+  /** What was suspended: `inbound`, `handoff.NAME` of a destination, or `outbound`. */
+  work: string;
+  reason: string;
+  facts: Facts;
+  /** How often its job was started. */
+  starts: number;
+  /** Milliseconds since the epoch. */
+  suspendedAt: number;
+  /** How often the message had been resumed or decoded again before. */
+  turn: number;
+}
+
 export interface Jobs {
   inbound: InboundJob;
   handoff: HandoffJob;
   outbound: OutboundJob;
+  failures: FailureJob;
 }
 export type QueueName = keyof Jobs;
+/** The queues whose jobs are a step of a message. */
+export type WorkQueue = Exclude<QueueName, 'failures'>;
 
 export type Facts = LedgerEvent['facts'];
 
@@ -275,8 +298,17 @@ export interface Flow {
   decodeAgain(id: string, act?: Act): Promise<void>;
   /** Where the octets of a message lie as they came; null when they are gone. `message-unknown`. */
   originalOf(id: string): Promise<SpoolRef | null>;
-  /** Records `suspended` with a reason code and keeps the job's data for `resume`. Workers return `{ suspend }` instead. */
-  suspend<N extends QueueName>(queue: N, job: Jobs[N], reason: string, facts?: Facts): Promise<void>;
+  /**
+   * Records `suspended` with a reason code and keeps the job's data for `resume`, and queues a report where the mailbox
+   * or partner has `onSuspend`. Workers return `{ suspend }` instead. `starts`: of the job, for the report.
+   */
+  suspend<N extends WorkQueue>(
+    queue: N,
+    job: Jobs[N],
+    reason: string,
+    facts?: Facts,
+    starts?: number,
+  ): Promise<void>;
   /** Queues what was suspended again; false when the message is not suspended. `message-unknown`. */
   resume(id: string, act?: Act): Promise<boolean>;
   /** Ends a message for good and removes its octets; false when it has ended already. `message-unknown`. */

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { createServer as createHttpServer, type IncomingHttpHeaders } from 'node:http';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -8,6 +7,7 @@ import { Worker } from 'bullmq';
 import type { MessageRecord } from '../../src/queue/index.ts';
 import { sealpost, startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { type Dovecot, skipWithoutDovecot, startDovecot } from '../support/dovecot.ts';
+import { type Hook, startHook } from '../support/hook.ts';
 import { type Sink, skipWithoutPostfix, startSink } from '../support/postfix.ts';
 import { makeWorld, openssl, partnerReads, skipWithout, textEntity } from '../support/world.ts';
 
@@ -54,29 +54,6 @@ class Door {
   }
 }
 
-interface Posted {
-  headers: IncomingHttpHeaders;
-  body: string;
-}
-
-/** The operator's web server; it answers as told, and with 204 after that. */
-async function startHook(): Promise<{ url: string; posted: Posted[]; answers: number[]; close(): void }> {
-  const posted: Posted[] = [];
-  const answers: number[] = [];
-  const server = createHttpServer((request, response) => {
-    const chunks: Buffer[] = [];
-    request.on('data', (chunk: Buffer) => chunks.push(chunk));
-    request.on('end', () => {
-      posted.push({ headers: request.headers, body: Buffer.concat(chunks).toString() });
-      response.writeHead(answers.shift() ?? 204).end();
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
-  return { url: `http://127.0.0.1:${port}/in`, posted, answers, close: () => void server.close() };
-}
-
 describe('the flow through the running daemon', { skip }, () => {
   const world = makeWorld();
   const door = new Door();
@@ -84,7 +61,7 @@ describe('the flow through the running daemon', { skip }, () => {
   let dovecot: Dovecot;
   let sink: Sink;
   let refusing: Sink;
-  let hook: Awaited<ReturnType<typeof startHook>>;
+  let hook: Hook;
 
   before(async () => {
     dovecot = await startDovecot();

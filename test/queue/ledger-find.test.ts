@@ -148,7 +148,7 @@ describe('finding in the ledger', () => {
     await sleep(3);
     assert.equal((await room.sweep()).records, 5);
     const left = (await room.redis.keys('{forget}:*')).filter(
-      (key) => !/:(inbound|handoff|outbound):|keycheck|audit$/.test(key),
+      (key) => !/:(inbound|handoff|outbound|failures):|keycheck|audit$/.test(key),
     );
     assert.deepEqual(
       left.filter((key) => !key.endsWith(':load')),

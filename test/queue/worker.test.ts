@@ -76,7 +76,7 @@ async function nothingLeft(): Promise<void> {
     files.filter((entry) => entry.isFile()),
     [],
   );
-  for (const name of ['inbound', 'handoff', 'outbound'])
+  for (const name of ['inbound', 'handoff', 'outbound', 'failures'])
     assert.deepEqual(await queue.redis.keys(`{sealpost}:${name}:[io][0-9a-f]*[0-9a-f]`), []);
 }
 

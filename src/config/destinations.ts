@@ -1,0 +1,17 @@
+import type { SettingPath } from './problem.ts';
+import type { Config, DestinationConfig } from './schema.ts';
+
+/** Every destination of the configuration with its place: of messages, and of reports about suspended ones. */
+export function allDestinations({ mailboxes, partners }: Config): [SettingPath, DestinationConfig][] {
+  const found: [SettingPath, DestinationConfig][] = [];
+  mailboxes.forEach(({ destinations, onSuspend }, at) => {
+    destinations.forEach((destination, index) => {
+      found.push([['mailboxes', at, 'destinations', index], destination]);
+    });
+    if (onSuspend) found.push([['mailboxes', at, 'onSuspend', 'destination'], onSuspend.destination]);
+  });
+  partners.forEach(({ onSuspend }, at) => {
+    if (onSuspend) found.push([['partners', at, 'onSuspend', 'destination'], onSuspend.destination]);
+  });
+  return found;
+}

@@ -1,0 +1,103 @@
+/** What a destination is told of a message that was suspended. */
+import { createHash } from 'node:crypto';
+import { errorCodes } from '../errors.ts';
+import type { FailureJob, MessageRecord } from '../queue/types.ts';
+import { largestInline } from './document.ts';
+
+/** The report itself. Times are ISO 8601 in UTC. Nothing in it is content of the message. */
+export interface FailureDocument {
+  kind: 'suspended';
+  id: string;
+  /** The same for every attempt to report this suspension, and for no other. */
+  idempotencyKey: string;
+  direction: MessageRecord['direction'];
+  /** Null for an outbound message. */
+  mailbox: string | null;
+  partner: string | null;
+  /** Name of the destination that gets the report. */
+  destination: string;
+  /** What failed: `decode`, `handoff` to the destination `to`, or `send`. */
+  failed: { step: 'decode' | 'handoff' | 'send'; to: string | null };
+  reason: { code: string; explanation: string; facts: FailureJob['facts'] };
+  receivedAt: string;
+  suspendedAt: string;
+  /** How often work on it was started since it came or was resumed. */
+  starts: number;
+  /** How often it was resumed or decoded again before. */
+  resumed: number;
+  envelope: MessageRecord['envelope'];
+  origin: MessageRecord['origin'];
+  messageId: string | null;
+  octets: number;
+  sha256: string;
+}
+
+/** The message as it lies in the spool. */
+export interface FailureOriginal {
+  octets: number;
+  open(): AsyncIterable<Buffer>;
+}
+
+export interface FailureReport {
+  document: FailureDocument;
+  /** Null when it is kept no longer; undefined when it is not wanted. */
+  original: FailureOriginal | null | undefined;
+}
+
+function explanationOf(reason: string): string {
+  const found = Object.entries(errorCodes).find(([code]) => code === reason);
+  return found?.[1] ?? 'see the facts';
+}
+
+const steps = { inbound: 'decode', handoff: 'handoff', outbound: 'send' } as const;
+
+/** Makes the report of a suspended message. */
+export function failureDocument(
+  job: FailureJob,
+  record: MessageRecord,
+  destination: string,
+): FailureDocument {
+  const { id, work, reason, facts, starts, turn, direction, owner } = job;
+  const [, queue, to] = /^(inbound|handoff|outbound)(?:\.(.*))?$/.exec(work) ?? [];
+  const step = queue === 'handoff' || queue === 'outbound' ? steps[queue] : steps.inbound;
+  return {
+    kind: 'suspended',
+    id,
+    idempotencyKey: `${id}.suspended.${work}.${turn}`,
+    direction,
+    mailbox: direction === 'inbound' ? owner : null,
+    partner: record.partner,
+    destination,
+    failed: { step, to: to ?? null },
+    reason: { code: reason, explanation: explanationOf(reason), facts },
+    receivedAt: new Date(record.receivedAt).toISOString(),
+    suspendedAt: new Date(job.suspendedAt).toISOString(),
+    starts,
+    resumed: turn,
+    envelope: record.envelope,
+    origin: record.origin,
+    messageId: record.messageId,
+    octets: record.octets,
+    sha256: record.sha256,
+  };
+}
+
+/** The report with the message in it when that is wanted and at most `inlineLimit` octets. */
+export async function failureWithOriginal(
+  { document, original }: FailureReport,
+  inlineLimit: number,
+): Promise<object> {
+  return { ...document, ...(await inlined(original, inlineLimit)) };
+}
+
+async function inlined(original: FailureReport['original'], inlineLimit: number): Promise<object> {
+  if (original === undefined) return {};
+  if (original === null) return { original: null };
+  const { octets } = original;
+  if (octets > Math.min(inlineLimit, largestInline)) return { original: { octets } };
+  const pieces: Buffer[] = [];
+  for await (const piece of original.open()) pieces.push(piece);
+  const data = Buffer.concat(pieces);
+  const sha256 = createHash('sha256').update(data).digest('hex');
+  return { original: { octets, sha256, encoding: 'base64', data: data.toString('base64') } };
+}

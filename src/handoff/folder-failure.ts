@@ -1,0 +1,43 @@
+import { createHash } from 'node:crypto';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { FailureReport } from './failure.ts';
+import { type FolderSync, fileMode, syncFolder, TemporaryFolder } from './folder.ts';
+
+/** Writes the folder of a report: `report.json`, and `original.eml` when it is wanted and still there. */
+export async function writeFailure(
+  parent: string,
+  name: string,
+  { document, original }: FailureReport,
+  sync: FolderSync,
+  signal: AbortSignal,
+): Promise<void> {
+  const folder = new TemporaryFolder(parent, name);
+  const put = async (file: string, pieces: AsyncIterable<Buffer> | Iterable<Buffer>) => {
+    const handle = await open(join(folder.path, file), 'wx', fileMode);
+    const hash = createHash('sha256');
+    let octets = 0;
+    try {
+      for await (const piece of pieces) {
+        signal.throwIfAborted();
+        await handle.writeFile(piece);
+        hash.update(piece);
+        octets += piece.length;
+      }
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    return { octets, sha256: hash.digest('hex'), file };
+  };
+  try {
+    const written = original ? await put('original.eml', original.open()) : original;
+    const json = written === undefined ? document : { ...document, original: written };
+    await put('report.json', [Buffer.from(`${JSON.stringify(json, undefined, 2)}\n`)]);
+    await syncFolder(folder.path);
+    await folder.publish(sync);
+  } catch (error) {
+    folder.remove();
+    throw error;
+  }
+}
