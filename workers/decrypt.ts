@@ -104,7 +104,10 @@ async function work(job: InboundJob, mailbox: MailboxConfig, tools: Tools): Prom
     await Promise.all([content.abort(), pieces.abort()]);
     return { suspend: judgement.suspend, facts: { ...facts, message: judgement.message, detail } };
   }
-  const stored = await pieces.finish(verdict);
+  const stored = await pieces.finish(verdict).catch(async (error: unknown) => {
+    await Promise.all([content.abort(), pieces.abort()]);
+    throw error;
+  });
   await queue.flow.decoded(job, {
     content,
     result: writeResult({ verdict, header, whole: verdict.layers.length === 0, pieces: stored.pieces }),

@@ -21,7 +21,10 @@ export function checkPartners({ partners, identities }: Config, report: Report):
 
 function checkProtection(partner: PartnerConfig, at: SettingPath, known: readonly string[], report: Report) {
   const { encrypt, identity, certificates, allowWeak, preset, coSigners, encryptionIdentity } = partner;
-  const { sign, contentEncryption, digest, tripleWrap } = protectionOf(preset, partner);
+  const { sign, contentEncryption, digest, tripleWrap, headerProtection, legacyDisplay } = protectionOf(
+    preset,
+    partner,
+  );
   const by = (name: 'contentEncryption' | 'digest') => (partner[name] === undefined ? 'preset' : name);
   if (encrypt && certificates.length === 0)
     report(at, 'has no certificates to encrypt with', {
@@ -42,6 +45,10 @@ function checkProtection(partner: PartnerConfig, at: SettingPath, known: readonl
     report(at, 'mail to it is neither encrypted nor signed', { severity: 'warning' });
   if (tripleWrap && (!encrypt || sign === 'none'))
     report([...at, 'tripleWrap'], 'does nothing where mail is not both signed and encrypted', {
+      severity: 'warning',
+    });
+  if (legacyDisplay && !(encrypt && headerProtection))
+    report([...at, 'legacyDisplay'], 'does nothing where mail is not encrypted with headerProtection', {
       severity: 'warning',
     });
   if (encrypt && !allowWeak && /^(des-cbc|rc2-)/.test(contentEncryption))
