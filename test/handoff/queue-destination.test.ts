@@ -4,7 +4,7 @@ import { after, before, describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Job, Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
-import { createDestination } from '../../src/handoff/index.ts';
+import { createDestination, type FailureDocument } from '../../src/handoff/index.ts';
 import { jobId } from '../../src/handoff/queue-destination.ts';
 import type { DestinationDeps } from '../../src/handoff/types.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
@@ -58,6 +58,49 @@ describe('handoff queue', { skip }, () => {
     const connection = connect();
     const queue = new Queue('repeats', { connection, prefix: '{test}' });
     assert.equal(await queue.count(), 2);
+    await queue.close();
+    connection.disconnect();
+  });
+
+  it('adds a report of a suspended message once, without an original that is too large', async (t) => {
+    const made = await destination(t, 'failed');
+    const document: FailureDocument = {
+      kind: 'suspended',
+      id: 'm-0001',
+      idempotencyKey: 'm-0001.suspended.inbound.0',
+      direction: 'inbound',
+      mailbox: 'orders',
+      partner: null,
+      destination: 'queue',
+      failed: { step: 'decode', to: null },
+      reason: { code: 'not-smime', explanation: 'no', facts: {} },
+      receivedAt: '2026-11-23T00:00:00.000Z',
+      suspendedAt: '2026-11-23T00:00:01.000Z',
+      starts: 1,
+      resumed: 0,
+      envelope: { from: '', to: [] },
+      origin: { kind: 'smtp', detail: {} },
+      messageId: null,
+      octets: mixed.length,
+      sha256: '',
+    };
+    const original = (octets: number) => ({
+      octets,
+      async *open() {
+        yield mixed;
+      },
+    });
+    for (let i = 0; i < 2; i++)
+      assert.ok('done' in (await made.report({ document, original: original(mixed.length) }, never)));
+    const large = { ...document, idempotencyKey: 'm-0001.suspended.inbound.1' };
+    await made.report({ document: large, original: original(262_145) }, never);
+    const connection = connect();
+    const queue = new Queue('failed', { connection, prefix: '{test}' });
+    assert.equal(await queue.count(), 2);
+    const job = await queue.getJob(jobId(document.idempotencyKey));
+    assert.equal(job?.name, 'suspended');
+    assert.ok(Buffer.from(job.data.original.data, 'base64').equals(mixed));
+    assert.deepEqual((await queue.getJob(jobId(large.idempotencyKey)))?.data.original, { octets: 262_145 });
     await queue.close();
     connection.disconnect();
   });
