@@ -115,7 +115,7 @@ public class Peer {
   private static byte[] loop(Request request) throws Exception {
     String op = request.text("op");
     double seconds = Double.parseDouble(request.text("seconds"));
-    long warm = System.nanoTime() + 700_000_000L;
+    long warm = System.nanoTime() + 2_500_000_000L;
     while (System.nanoTime() < warm) perform(op, request);
     long processor = processorTime();
     long start = System.nanoTime();
