@@ -4,6 +4,7 @@ import { chmod, lstat, mkdir, readdir, realpath, rm } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { SealpostError, toErrorInfo } from '../errors.ts';
+import { makeFolder } from '../queue/folders.ts';
 
 // sun_path is 108 octets on Linux and 104 elsewhere, with the final NUL.
 const socketPathLimit = 100;
@@ -17,7 +18,7 @@ export interface ControlReply {
 
 /** Folder of the sockets and of the configuration in force; only its owner can enter it. */
 export async function runFolder(dataDir: string): Promise<string> {
-  await mkdir(dataDir, { recursive: true });
+  await makeFolder(dataDir);
   const usual = join(await realpath(dataDir), 'run');
   const digest = createHash('sha256').update(usual).digest('hex').slice(0, 16);
   const folder =

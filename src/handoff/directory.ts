@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DestinationConfig, MailboxConfig } from '../config/schema.ts';
 import { hasCode } from '../errors.ts';
 import type { MessageLimits } from '../message/limits.ts';
+import { makeFolder } from '../queue/folders.ts';
 import { FolderSync, sweepTemporary } from './folder.ts';
 import { writeFailure } from './folder-failure.ts';
 import { writeSmall } from './folder-small.ts';
@@ -49,7 +49,7 @@ export async function createDirectoryDestination(
   let ready = false;
   /** Once: a folder that goes away later may be a volume that is not mounted, and is not made again. */
   const prepare = async () => {
-    await mkdir(config.path, { recursive: true });
+    await makeFolder(config.path);
     sweepTemporary(config.path, deps.now());
     ready = true;
   };
@@ -57,7 +57,11 @@ export async function createDirectoryDestination(
     if (!ready) await prepare();
     const suffix = delivery.again === undefined ? '' : `.again${delivery.again}`;
     const folder = folderName(delivery.receivedAt, delivery.id + suffix);
-    if (existsSync(join(config.path, folder))) return { done: true, facts: { folder, repeated: true } };
+    if (existsSync(join(config.path, folder))) {
+      // Whoever gave it its name may have died before that was on disk.
+      await settings.sync.sync();
+      return { done: true, facts: { folder, repeated: true } };
+    }
     const small = delivery.contentOctets <= smallLimit;
     await (small ? writeSmall : writeStreamed)(config.path, folder, delivery, settings, signal);
     return { done: true, facts: { folder } };

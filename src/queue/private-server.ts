@@ -7,7 +7,7 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, chmod, lstat, mkdir, open, readFile, realpath, rm, writeFile } from 'node:fs/promises';
+import { access, chmod, lstat, open, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -15,6 +15,7 @@ import type { Redis } from 'ioredis';
 import { hasCode, SealpostError } from '../errors.ts';
 import { createLog, type Log } from '../log.ts';
 import { connect, disconnect } from './connection.ts';
+import { makeFolder, syncFolder } from './folders.ts';
 
 export interface PrivateServer {
   url: string;
@@ -46,7 +47,7 @@ interface Paths {
 }
 
 async function pathsOf(dataDir: string): Promise<Paths> {
-  await mkdir(dataDir, { recursive: true });
+  await makeFolder(dataDir);
   const folder = join(await realpath(dataDir), 'redis');
   const pidFile = join(folder, 'redis.pid');
   const socket = join(folder, 'redis.sock');
@@ -86,7 +87,7 @@ async function findBinary(): Promise<string> {
 
 /** A folder that only we can enter, even where others may write beside it (/tmp). */
 async function ownFolder(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await makeFolder(folder, 0o700);
   const stat = await lstat(folder);
   if (!stat.isDirectory() || (process.getuid && stat.uid !== process.getuid())) {
     throw new SealpostError('file-access', `${folder} belongs to somebody else`);
@@ -142,6 +143,17 @@ function isAlive(pid: number): boolean {
   }
 }
 
+/**
+ * A lock whose holder died. After a loss of power the file may be there without the number, or with one that belongs
+ * to somebody else by now: nobody holds it for minutes.
+ */
+async function isLeftBehind(file: string): Promise<boolean> {
+  const holder = Number.parseInt(await readFile(file, 'utf8').catch(() => ''), 10);
+  const madeAt = (await stat(file).catch(() => undefined))?.mtimeMs ?? Date.now();
+  const age = Date.now() - madeAt;
+  return holder > 0 ? !isAlive(holder) || age > 300_000 : age > 5_000;
+}
+
 /** Only one at a time may look for and start a server in a folder: two on one append-only file would ruin it. */
 async function withStartLock<T>(folder: string, deadline: number, work: () => Promise<T>): Promise<T> {
   const file = join(folder, 'start.lock');
@@ -154,8 +166,7 @@ async function withStartLock<T>(folder: string, deadline: number, work: () => Pr
         throw new SealpostError('file-access', `can not write into ${folder}`, { cause: error });
       }
     }
-    const holder = Number.parseInt(await readFile(file, 'utf8').catch(() => ''), 10);
-    if (holder > 0 && !isAlive(holder)) await rm(file, { force: true });
+    if (await isLeftBehind(file)) await rm(file, { force: true });
     if (Date.now() > deadline) {
       throw new SealpostError('redis-unreachable', `another process is starting redis in ${folder}`, {
         hint: `when no other runs, remove ${file}`,
@@ -243,6 +254,8 @@ export async function startPrivateServer(
       }
       await sleep(25);
     }
+    // The server syncs what is in its append-only folder, and not the name of that folder.
+    await syncFolder(paths.folder);
     const keeper = connect({ url, commandTimeout: 5000 }, 'producer', quiet, keeperName);
     await new Promise<void>((resolve) => keeper.once('ready', resolve));
     const adopted = running !== undefined;

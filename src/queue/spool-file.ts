@@ -2,21 +2,12 @@
  * Large octets: sealed streams in the spool folder. A file is written in `tmp`, synced, and renamed into a folder by
  * the first two characters of its id, so that a name that is there is a whole file. The folder may be a shared volume.
  */
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hasCode, SealpostError } from '../errors.ts';
+import { makeFolder, syncFolder } from './folders.ts';
 import { chunkSize, headerSize, type SpoolKey, StreamOpener, tagSize } from './seal.ts';
 import { ChunkSealer, type LargeStore, type LargeWriter, missing, type StoredObject } from './spool-store.ts';
-
-/** Writes the names in a folder to disk. */
-export async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
 
 function writeFailed(cause: unknown): SealpostError {
   const full = hasCode(cause, 'ENOSPC', 'EDQUOT');
@@ -170,7 +161,7 @@ export class SpoolFolder implements LargeStore {
 
   async #make(name: string): Promise<void> {
     if (this.#made.has(name)) return;
-    await mkdir(join(this.folder, name), { recursive: true, mode: 0o700 });
+    await makeFolder(join(this.folder, name), 0o700);
     await syncFolder(this.folder);
     this.#made.add(name);
   }

@@ -1,12 +1,12 @@
 import { createSecretKey, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { link, mkdir, open, rm } from 'node:fs/promises';
+import { link, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../config/schema.ts';
 import { readPrivateFile, readSecret } from '../config/secrets.ts';
 import { hasCode, SealpostError } from '../errors.ts';
+import { makeFolder, syncFolder } from './folders.ts';
 import type { SpoolKey } from './seal.ts';
-import { syncFolder } from './spool-file.ts';
 
 function parse(text: string, where: string): SpoolKey {
   const octets = Buffer.from(text.trim(), 'base64');
@@ -31,7 +31,7 @@ export async function loadSpoolKey(config: Config['spool'], dataDir: string): Pr
 async function makeKeyFile(file: string, dataDir: string): Promise<void> {
   const draft = `${file}.${process.pid}.${randomBytes(6).toString('hex')}`;
   try {
-    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    await makeFolder(dataDir, 0o700);
     const handle = await open(draft, 'wx', 0o600);
     try {
       await handle.writeFile(`${randomBytes(32).toString('base64')}\n`);

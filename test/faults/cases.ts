@@ -4,6 +4,7 @@ import { floodCases } from './cases/floods.ts';
 import { imapCases } from './cases/imap.ts';
 import { lifeCases } from './cases/life.ts';
 import { partnerCases } from './cases/partners.ts';
+import { powerCases } from './cases/power.ts';
 import { receiverCases } from './cases/receiver.ts';
 import { redisCases } from './cases/redis.ts';
 import { workerCases } from './cases/workers.ts';
@@ -15,6 +16,7 @@ export const cases: readonly FaultCase[] = [
   ...receiverCases,
   ...workerCases,
   ...redisCases,
+  ...powerCases,
   ...failoverCases,
   ...partnerCases,
   ...imapCases,

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, describe, it } from 'node:test';
@@ -94,6 +94,17 @@ describe('private server', () => {
     await writeFile(join(folder, 'redis', 'start.lock'), '999999999');
     const server = await startPrivateServer(folder);
     assert.equal(server.adopted, false);
+    await server.stop();
+  });
+
+  it('is started again after a loss of power that left the lock without its number', async () => {
+    const folder = await tempFolder();
+    await mkdir(join(folder, 'redis'));
+    const lock = join(folder, 'redis', 'start.lock');
+    await writeFile(lock, '');
+    const before = new Date(Date.now() - 60_000);
+    await utimes(lock, before, before);
+    const server = await startPrivateServer(folder, { startTimeout: 20_000 });
     await server.stop();
   });
 
