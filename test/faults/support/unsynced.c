@@ -23,7 +23,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+/* Looked up once: a look-up takes a lock of the loader, which another thread may hold at a fork. */
+#define REAL(name)                                                        \
+  ({                                                                      \
+    static _Atomic(__typeof__(&name)) found;                              \
+    if (!found) found = (__typeof__(&name))dlsym(RTLD_NEXT, #name);       \
+    found;                                                                \
+  })
 #define INODE "%lx.%lx"
 #define OF(st) (unsigned long)(st).st_dev, (unsigned long)(st).st_ino
 
