@@ -3,6 +3,7 @@ import { bitString, Cursor, oids, parse, tags } from '../asn1/index.ts';
 import * as der from '../asn1/writer.ts';
 import { SealpostError } from '../errors.ts';
 import type { PublicKeyInfo } from '../pki/public-key.ts';
+import { agreeWithCofactor, hasCofactor } from './cofactor.ts';
 import { withoutStackTraces } from './stackless.ts';
 
 /** ECDH and X25519 / X448: the sender's key is on the curve of the recipient's certificate. */
@@ -21,9 +22,17 @@ function samePublicKey(like: PublicKeyInfo, octets: Buffer): KeyObject {
  * The shared secret.
  * @param own the certificate's key, which names the curve
  * @param publicKey content of the originator's BIT STRING
+ * @param withCofactor cofactor ECDH, which on most curves is the same
  * @throws Error for a point that is not on the curve, or the point at infinity (threats S5)
  */
-export function agreeOnCurve(privateKey: KeyObject, own: PublicKeyInfo, publicKey: Buffer): Buffer {
+export function agreeOnCurve(
+  privateKey: KeyObject,
+  own: PublicKeyInfo,
+  publicKey: Buffer,
+  withCofactor: boolean,
+): Buffer {
+  const curve = privateKey.asymmetricKeyDetails?.namedCurve;
+  if (withCofactor && hasCofactor(curve)) return agreeWithCofactor(privateKey, curve, publicKey);
   return diffieHellman({ privateKey, publicKey: samePublicKey(own, publicKey) });
 }
 

@@ -115,7 +115,7 @@ function findOpener(
     recover: () => {
       try {
         const publicKey = originatorKey(agreement.originator, keys);
-        const secret = sharedSecret(privateKey, certificate.publicKeyInfo, publicKey);
+        const secret = sharedSecret(privateKey, certificate.publicKeyInfo, publicKey, info);
         return wrap.unwrap(deriveKek(info, { secret, wrap, wrapEncoded, ukm }), encryptedKey);
       } catch {
         return undefined;
@@ -137,8 +137,13 @@ function originatorKey(originator: Originator, keys: DecryptionKeys): Buffer {
   return found.publicKeyInfo.key;
 }
 
-function sharedSecret(privateKey: KeyObject, own: PublicKeyInfo, publicKey: Buffer): Buffer {
+function sharedSecret(
+  privateKey: KeyObject,
+  own: PublicKeyInfo,
+  publicKey: Buffer,
+  { agreement }: KeyAgreementInfo,
+): Buffer {
   return isDiffieHellman(own.algorithm)
     ? agree(privateKey, publicKey)
-    : agreeOnCurve(privateKey, own, publicKey);
+    : agreeOnCurve(privateKey, own, publicKey, agreement === 'cofactor');
 }
