@@ -225,8 +225,9 @@ export const floodCases: FaultCase[] = [
     async run(run) {
       const rig = await run.rig({ smtp: { maxSize: '120MiB' } });
       const size = run.short ? 10_000_000 : 70_000_000;
-      const load = rig.load({ clients: 4, count: run.short ? 2 : 6, size, timeout: 300_000 });
-      await load.done();
+      const clients = run.short ? 4 : 20;
+      const load = rig.load({ clients, count: run.short ? 2 : clients, size, timeout: 600_000 });
+      await load.done(600_000);
       const line = Buffer.alloc(1 << 20, `${'x'.repeat(62)}\r\n`);
       const header = Buffer.from('Subject: too large\r\nMessage-ID: <large@partner.example>\r\n\r\n');
       const large = Buffer.concat([header, ...Array<Buffer>(125).fill(line)]);
