@@ -221,7 +221,7 @@ export const floodCases: FaultCase[] = [
   },
   {
     id: 'R21-large',
-    title: 'mails of 100 MB side by side; one above the limit',
+    title: 'twenty mails of 100 MB at once; one above the limit',
     async run(run) {
       const rig = await run.rig({ smtp: { maxSize: '120MiB' } });
       const size = run.short ? 10_000_000 : 70_000_000;
