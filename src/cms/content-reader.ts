@@ -1,5 +1,7 @@
+import type { KeyObject } from 'node:crypto';
 import { SealpostError } from '../errors.ts';
 import type { Sink } from '../message/sink.ts';
+import type { Certificate } from '../pki/certificate.ts';
 import type { Action, BerHandler } from './ber-stream.ts';
 import type { RandomBytes } from './ciphers.ts';
 import type { CmsHead, CmsTail } from './facts.ts';
@@ -24,9 +26,20 @@ export interface CmsOptions extends DecryptionKeys {
   detached?: DetachedContent;
   /** Allow AES-GCM and its like inside EnvelopedData, against RFC 5083 (threats S4). */
   aeadInEnvelopedData?: boolean;
+  /**
+   * The whole key of a signer's certificate that leaves its parameters to its issuer (RFC 3279 section 2.3.2), by a
+   * validated path; undefined where there is none. Without it such a key verifies nothing.
+   */
+  inheritedKey?: InheritedKey;
   /** Where random keys come from; node's unless given. */
   randomBytes?: RandomBytes;
 }
+
+/** @param others certificates that the message brings, which prove nothing by themselves */
+export type InheritedKey = (
+  certificate: Certificate,
+  others: readonly Certificate[],
+) => KeyObject | undefined;
 
 /** What the signatures of detached content are checked against. */
 export interface DetachedContent {

@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import type { Certificate } from '../pki/certificate.ts';
 import type { Attribute } from './attributes.ts';
 import type { CertificateIdentifier } from './certificate-identifier.ts';
@@ -55,6 +56,7 @@ export type SignatureReason =
   | 'content-missing'
   | 'certificate-missing'
   | 'certificate-unusable'
+  | 'key-parameters-missing'
   | 'digest-unsupported'
   | 'signature-unsupported'
   | 'digest-mismatch'
@@ -82,8 +84,12 @@ export interface SignerFacts {
   countersignatures: SignerFacts[];
   /** From the message, or from those that the caller gave. */
   certificate: Certificate | undefined;
+  /** Other certificates that the identifier names and under whose key the signature verifies as well. */
+  alternatives: readonly Certificate[];
   /** The signature alone: whether the certificate is to be trusted is for pki and the caller. */
   valid: boolean;
+  /** The key under which the signature verified: only who trusts this very key trusts the signer. Where valid. */
+  verifiedBy: KeyObject | undefined;
   reason: SignatureReason;
   weak: string[];
 }

@@ -2,6 +2,7 @@ import type { Header } from '../asn1/header.ts';
 import { Cursor, children, type Element, oid, oids, raw, tags } from '../asn1/index.ts';
 import { SealpostError } from '../errors.ts';
 import type { Sink } from '../message/sink.ts';
+import type { Certificate } from '../pki/certificate.ts';
 import { readAlgorithm } from './algorithm-identifier.ts';
 import { digestByOid } from './algorithms.ts';
 import type { Action } from './ber-stream.ts';
@@ -173,9 +174,10 @@ export class SignedDataReader implements ContentReader {
     const content: DetachedContent | undefined = this.#digests?.result ?? options.detached;
     const certificates = [...this.#tail.certificates, ...(options.certificates ?? [])];
     const contentType = this.#contentType ?? oids.data;
-    const signers = this.#signers.map((signer) =>
-      verifySigner(signer, { contentType, content, certificates }),
-    );
+    const inheritedKey = (certificate: Certificate) =>
+      options.inheritedKey?.(certificate, this.#tail.certificates);
+    const context = { contentType, content, certificates, inheritedKey };
+    const signers = this.#signers.map((signer) => verifySigner(signer, context));
     handlers.onTail({ ...this.#tail, signers });
   }
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, type KeyObject } from 'node:crypto';
 import {
   Cursor,
   children,
@@ -14,7 +14,7 @@ import {
 import * as der from '../asn1/writer.ts';
 import { SealpostError } from '../errors.ts';
 import type { Certificate } from '../pki/certificate.ts';
-import { publicKeyOf } from '../pki/certificate.ts';
+import { inheritsParameters, sameKey } from '../pki/public-key.ts';
 import { readAlgorithm, sameAlgorithm } from './algorithm-identifier.ts';
 import { type DigestInfo, digestByOid } from './algorithms.ts';
 import {
@@ -95,14 +95,17 @@ export interface VerificationContext {
   content: DetachedContent | undefined;
   /** In which signers are looked for. */
   certificates: readonly Certificate[];
+  /** See `CmsOptions.inheritedKey`. */
+  inheritedKey: (certificate: Certificate) => KeyObject | undefined;
 }
 
 /** Checks the signature of one signer, its certificate taken as given (RFC 5652 section 5.6). */
 export function verifySigner(signer: SignerInfo, context: VerificationContext): SignerFacts {
   const { identifier, digest, algorithm } = signer;
-  const certificate = context.certificates.find((candidate) => identifies(identifier, candidate));
+  const candidates = namedBy(identifier, context.certificates);
   const attributes = readFacts(signer.signedAttributes);
-  const reason = check(signer, attributes, certificate, context);
+  const { reason, certificates, key } = check(signer, attributes, candidates, context);
+  const [certificate = candidates[0], ...alternatives] = certificates;
   const weak = new Set([digest?.weak, algorithm.digest?.weak].filter((why) => why !== undefined));
   return {
     identifier,
@@ -114,9 +117,11 @@ export function verifySigner(signer: SignerInfo, context: VerificationContext): 
     },
     signedAttributes: attributes instanceof SealpostError ? undefined : attributes,
     unsignedAttributes: signer.unsignedAttributes.map(({ type }) => type),
-    countersignatures: context.contentType === null ? [] : countersignatures(signer, context.certificates),
+    countersignatures: context.contentType === null ? [] : countersignatures(signer, context),
     certificate,
+    alternatives,
     valid: reason === 'ok',
+    verifiedBy: key,
     reason,
     weak: [...weak],
   };
@@ -144,7 +149,7 @@ const mostCountersignatures = 10;
  * The signatures of this signature, in an attribute that nobody protects: what can not be read there is none.
  * Those of a countersignature itself are not looked at.
  */
-function countersignatures(signer: SignerInfo, certificates: readonly Certificate[]): SignerFacts[] {
+function countersignatures(signer: SignerInfo, context: VerificationContext): SignerFacts[] {
   const found: SignerFacts[] = [];
   const values = signer.unsignedAttributes
     .filter(({ type }) => type === oids.countersignature)
@@ -153,7 +158,7 @@ function countersignatures(signer: SignerInfo, certificates: readonly Certificat
   for (const value of values.slice(0, mostCountersignatures)) {
     try {
       const info = readSignerInfo(readElement(value, 0));
-      found.push(verifySigner(info, { contentType: null, content, certificates }));
+      found.push(verifySigner(info, { ...context, contentType: null, content }));
     } catch (error) {
       if (!(error instanceof SealpostError)) throw error;
     }
@@ -169,13 +174,85 @@ function digestOf({ digests, content }: DetachedContent, info: DigestInfo): Buff
 /** RFC 5652 sections 11.1 to 11.3: MUST NOT be unsigned, where anybody could have put them. */
 const onlySigned: readonly string[] = [oids.contentType, oids.messageDigest, oids.signingTime];
 
+/** Certificates that are tried for one signer: some authorities certify a key again under the same identifier. */
+const mostCandidates = 4;
+
+/** The certificates that an identifier names, each once; nothing keeps a sender from naming several. */
+function namedBy(identifier: CertificateIdentifier, certificates: readonly Certificate[]): Certificate[] {
+  const found: Certificate[] = [];
+  for (const candidate of certificates) {
+    if (found.length >= mostCandidates) break;
+    if (!identifies(identifier, candidate) || found.some((known) => known.equals(candidate))) continue;
+    found.push(candidate);
+  }
+  return found;
+}
+
+/** What came of a signature; the certificates whose key it verified under, and that key, where it is valid. */
+interface Checked {
+  reason: SignatureReason;
+  certificates: Certificate[];
+  key: KeyObject | undefined;
+}
+
+/** The signature under the key of each certificate that is meant; those of other keys than the first that fits do not count. */
 function check(
   signer: SignerInfo,
   attributes: SignedAttributeFacts | undefined | SealpostError,
-  certificate: Certificate | undefined,
+  candidates: readonly Certificate[],
   context: VerificationContext,
-): SignatureReason {
-  const { digest, algorithm, signature, signedAttributes } = signer;
+): Checked {
+  const wrong = checkContent(signer, attributes, context);
+  const found: Checked = { reason: wrong ?? 'certificate-missing', certificates: [], key: undefined };
+  if (wrong !== undefined || attributes instanceof SealpostError) return found;
+  for (const certificate of candidates) {
+    const isFirst = certificate === candidates[0];
+    const key = keyOf(certificate, attributes, context);
+    if (typeof key === 'string') {
+      if (isFirst) found.reason = key;
+      continue;
+    }
+    if (found.key !== undefined) {
+      if (sameKey(found.key, key)) found.certificates.push(certificate);
+      continue;
+    }
+    const reason = checkUnder(key, signer, context);
+    if (reason === 'ok') {
+      found.certificates.push(certificate);
+      found.key = key;
+    }
+    if (isFirst || reason === 'ok') found.reason = reason;
+  }
+  return found;
+}
+
+/** A certificate's key, or why the signature is none of it. */
+function keyOf(
+  certificate: Certificate,
+  attributes: SignedAttributeFacts | undefined,
+  { inheritedKey }: VerificationContext,
+): KeyObject | SignatureReason {
+  // RFC 5035 section 5: a signer that says which certificate it means must not be shown with another one
+  const named = attributes?.signingCertificates.map((each) =>
+    namesCertificate(each, (node) => createHash(node).update(certificate.der).digest()),
+  );
+  if (named?.includes(false)) return 'certificate-mismatch';
+  if (inheritsParameters(certificate.publicKeyInfo))
+    return inheritedKey(certificate) ?? 'key-parameters-missing';
+  try {
+    return certificate.publicKey;
+  } catch {
+    return 'certificate-unusable';
+  }
+}
+
+/** All that does not depend on the key; undefined where nothing is wrong. */
+function checkContent(
+  signer: SignerInfo,
+  attributes: SignedAttributeFacts | undefined | SealpostError,
+  context: VerificationContext,
+): SignatureReason | undefined {
+  const { digest } = signer;
   if (context.content === undefined) return 'content-missing';
   if (digest === undefined) return 'digest-unsupported';
   if (attributes instanceof SealpostError) return 'attributes-malformed';
@@ -194,20 +271,14 @@ function check(
     if (protection !== undefined && !protects(protection, signer)) return 'algorithm-mismatch';
   }
   if (attributes === undefined && isSignedAttributes(context.content.content)) return 'attributes-malformed';
-  if (certificate === undefined) return 'certificate-missing';
-  // RFC 5035 section 5: a signer that says which certificate it means must not be shown with another one
-  const named = attributes?.signingCertificates.map((each) =>
-    namesCertificate(each, (node) => createHash(node).update(certificate.der).digest()),
-  );
-  if (named?.includes(false)) return 'certificate-mismatch';
-  let key: ReturnType<typeof publicKeyOf>;
-  try {
-    key = publicKeyOf(certificate, context.certificates);
-  } catch {
-    return 'certificate-unusable';
-  }
+  return undefined;
+}
+
+function checkUnder(key: KeyObject, signer: SignerInfo, { content }: VerificationContext): SignatureReason {
+  const { digest, algorithm, signature, signedAttributes } = signer;
+  if (content === undefined) return 'content-missing';
+  if (digest === undefined) return 'digest-unsupported';
   if (signedAttributes === undefined) {
-    const { content } = context;
     const signed = { octets: content.content, digest: (info: DigestInfo) => digestOf(content, info) };
     return verifySignature(key, algorithm, digest, signed, signature);
   }

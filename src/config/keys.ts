@@ -76,7 +76,7 @@ function identitiesOf(entry: Config['identities'][number], at: SettingPath, read
   if (privateKey === undefined || (certificate === undefined && beside.length === 0)) return [];
 
   const all = [...others, ...beside.filter((each) => !others.some((other) => other.equals(each)))];
-  const own = all.filter((each) => belongs(() => keyBelongsTo(privateKey, each, all)));
+  const own = all.filter((each) => belongs(() => keyBelongsTo(privateKey, each)));
   if (own.length === 0) {
     const where = certificate === undefined ? path : [...at, 'certificate'];
     reader.try(where, () => createIdentity(name, all, privateKey), `${certificate ?? file}: `);

@@ -35,7 +35,6 @@ import { lazy, malformedCertificate, reading } from './malformed.ts';
 import { attributeValues, type Name, nameToString, readName } from './name.ts';
 import {
   type AlgorithmIdentifier,
-  inheritsParameters,
   type PublicKeyInfo,
   readAlgorithm,
   readPublicKeyInfo,
@@ -168,7 +167,7 @@ export class Certificate {
   }
 
   /**
-   * The key. For DSA parameters left to the issuer use `publicKeyOf`.
+   * The key. One whose DSA parameters are left to the issuer is only known to `validatePath`.
    * @throws SealpostError `certificate-malformed`
    */
   get publicKey(): KeyObject {
@@ -238,21 +237,6 @@ export class Certificate {
  */
 export function parseCertificate(der: Buffer): Certificate {
   return new Certificate(der);
-}
-
-/**
- * The public key of a certificate, with DSA parameters taken from its issuers where it leaves them to
- * those (RFC 3279 section 2.3.2). The issuers are found by name; none of their signatures is checked.
- */
-export function publicKeyOf(certificate: Certificate, issuers: readonly Certificate[]): KeyObject {
-  let at: Certificate | undefined = certificate;
-  for (let steps = 0; at !== undefined && inheritsParameters(at.publicKeyInfo) && steps < 10; steps++) {
-    const { issuerDer }: Certificate = at;
-    at = issuers.find(({ subjectDer }) => subjectDer.equals(issuerDer));
-  }
-  if (at === undefined || at === certificate || at.publicKeyAlgorithm !== oids.dsa)
-    return certificate.publicKey;
-  return toKeyObject(certificate.publicKeyInfo, at.publicKeyInfo.parameters);
 }
 
 function expectSequence(element: Element): Element {

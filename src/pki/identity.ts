@@ -19,7 +19,7 @@ export interface Identity {
  * @throws SealpostError `key-mismatch` when it belongs to none of them
  */
 export function createIdentity(name: string, certificates: readonly Certificate[], key: KeyObject): Identity {
-  const certificate = certificates.find((candidate) => belongs(key, candidate, certificates));
+  const certificate = certificates.find((candidate) => belongs(key, candidate));
   if (certificate === undefined) {
     throw new SealpostError(
       'key-mismatch',
@@ -35,9 +35,9 @@ export function createIdentity(name: string, certificates: readonly Certificate[
   return Object.freeze({ name, certificate, privateKey: key, chain: orderChain(certificate, certificates) });
 }
 
-function belongs(key: KeyObject, certificate: Certificate, issuers: readonly Certificate[]): boolean {
+function belongs(key: KeyObject, certificate: Certificate): boolean {
   try {
-    return keyBelongsTo(key, certificate, issuers);
+    return keyBelongsTo(key, certificate);
   } catch (error) {
     // A certificate with a key that can not be loaded is not ours.
     if (error instanceof SealpostError) return false;

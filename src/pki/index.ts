@@ -1,4 +1,4 @@
-export { Certificate, parseCertificate, publicKeyOf } from './certificate.ts';
+export { Certificate, parseCertificate } from './certificate.ts';
 export { readCertificates } from './certificate-file.ts';
 export { Crl, type CrlEntry, parseCrl } from './crl.ts';
 export type { BasicConstraints, Extension, KeyUsage } from './extensions.ts';
@@ -20,6 +20,6 @@ export {
 } from './path-types.ts';
 export { isPkcs12, type Pkcs12, readPkcs12 } from './pkcs12.ts';
 export { hasPrivateKey, keyBelongsTo, readPrivateKey } from './private-key.ts';
-export { type KeyFacts, keyFacts, type PublicKeyInfo } from './public-key.ts';
+export { type KeyFacts, keyFacts, type PublicKeyInfo, sameKey } from './public-key.ts';
 export { type RevocationOptions, validateWithRevocation } from './revocation.ts';
 export { RevocationCache } from './revocation-cache.ts';

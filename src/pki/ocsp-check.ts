@@ -3,7 +3,7 @@ import { oids } from '../asn1/index.ts';
 import { SealpostError } from '../errors.ts';
 import type { Certificate } from './certificate.ts';
 import { isAbout, type OcspResponse, type OcspStatus } from './ocsp.ts';
-
+import { certifiedKey } from './path-check.ts';
 import { clockSkew, PathFailure, type PathOptions, type RevocationStatus } from './path-types.ts';
 import { checkKeySize, type IssuerKey, type SignatureChecker } from './signature-check.ts';
 
@@ -62,7 +62,7 @@ function isSigned(
     (candidate) =>
       isResponder(response, candidate) &&
       holds(() => isDelegate(candidate, issuer, options, signatures)) &&
-      holds(() => signatures.verify(response, { info: candidate.publicKeyInfo, key: candidate.publicKey })),
+      holds(() => signatures.verify(response, certifiedKey(candidate, issuer.key))),
   );
 }
 

@@ -5,7 +5,7 @@ import { decodeExtension, understoodExtensions } from './extensions.ts';
 import { ConstraintSet } from './name-constraints.ts';
 import { PathFailure, type PathOptions, type PathWeakness } from './path-types.ts';
 import { PolicyGraph, readCertificatePolicies, readPolicyMappings } from './policy-graph.ts';
-import { inheritsParameters, type PublicKeyInfo, toKeyObject } from './public-key.ts';
+import { inheritsParameters, toKeyObject } from './public-key.ts';
 import { checkKeySize, type IssuerKey, type SignatureChecker } from './signature-check.ts';
 
 /** What a path that holds gives: the leaf's key and the policies. */
@@ -41,7 +41,7 @@ export function checkPath(
     }
     checkKeySize(anchor, options, weak);
   });
-  let key = named(anchor, () => issuerKey(anchor.publicKeyInfo, undefined));
+  let key = named(anchor, () => certifiedKey(anchor, undefined));
   const keys: IssuerKey[] = [];
   const policies = new PolicyState(below.length, options);
   let maxPathLength = pathLengthOf(anchor) ?? Number.POSITIVE_INFINITY;
@@ -67,7 +67,7 @@ export function checkPath(
         maxPathLength = Math.min(maxPathLength, pathLengthOf(certificate) ?? Number.POSITIVE_INFINITY);
         policies.prepareNext(certificate);
       } else policies.wrapUp(certificate);
-      key = issuerKey(certificate.publicKeyInfo, key.info);
+      key = certifiedKey(certificate, key);
     });
   });
   if (leafIsAnchor) named(anchor, () => checkCritical(anchor));
@@ -100,10 +100,14 @@ export function describe(certificate: Certificate): string {
   }
 }
 
-/** The key of a certificate; DSA parameters that it lacks are those of the key above (section 6.1.4 (f)). */
-function issuerKey(info: PublicKeyInfo, above: PublicKeyInfo | undefined): IssuerKey {
-  if (!inheritsParameters(info)) return { info, key: toKeyObject(info) };
-  const parameters = above?.algorithm === oids.dsa ? above.parameters : undefined;
+/**
+ * The key of a certificate; DSA parameters that it lacks are those of the key that signed it (section 6.1.4 (f)).
+ * @param above that key, once its signature over the certificate was checked; there is no other source of parameters
+ */
+export function certifiedKey(certificate: Certificate, above: IssuerKey | undefined): IssuerKey {
+  const info = certificate.publicKeyInfo;
+  if (!inheritsParameters(info)) return { info, key: certificate.publicKey };
+  const parameters = above?.info.algorithm === oids.dsa ? above.info.parameters : undefined;
   return { info: { ...info, parameters }, key: toKeyObject(info, parameters) };
 }
 

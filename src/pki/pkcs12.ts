@@ -78,7 +78,7 @@ export function isPkcs12(data: Buffer): boolean {
 
 function identitiesOf({ keys, certificates }: Bags): Identity[] {
   const identities = keys.flatMap(({ key, name }) => {
-    const certificate = certificates.find((candidate) => keyBelongsTo(key, candidate, certificates));
+    const certificate = certificates.find((candidate) => keyBelongsTo(key, candidate));
     return certificate === undefined
       ? []
       : [createIdentity(name ?? certificate.subject, [certificate, ...certificates], key)];

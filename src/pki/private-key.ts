@@ -1,9 +1,9 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { children, parse, tags } from '../asn1/index.ts';
 import { hasCode, SealpostError } from '../errors.ts';
-import { type Certificate, publicKeyOf } from './certificate.ts';
+import type { Certificate } from './certificate.ts';
 import { type PemBlock, readPem } from './pem.ts';
-import { namedCurve, readPublicKeyInfo } from './public-key.ts';
+import { inheritsParameters, namedCurve, readPublicKeyInfo, sameKey } from './public-key.ts';
 
 /**
  * Reads a private key: PKCS#8 plain or encrypted, PKCS#1 (RSA), SEC 1 (EC), in PEM or DER, and
@@ -90,23 +90,11 @@ function load(encrypted: boolean, password: string | undefined, read: () => KeyO
  * True when the private key is that of the certificate. The public numbers are compared and not the
  * whole structures, since those differ for RSA keys marked PSS or OAEP, for DSA keys with inherited
  * parameters and for DH keys, whose parameters are written in several ways.
- * @param issuers where DSA parameters may come from
  */
-export function keyBelongsTo(
-  key: KeyObject,
-  certificate: Certificate,
-  issuers: readonly Certificate[] = [],
-): boolean {
+export function keyBelongsTo(key: KeyObject, certificate: Certificate): boolean {
   const publicKey = createPublicKey(key);
   const own = readPublicKeyInfo(parse(publicKey.export({ type: 'spki', format: 'der' })));
   const theirs = certificate.publicKeyInfo;
   if (own.key.equals(theirs.key) && namedCurve(own) === namedCurve(theirs)) return true;
-  const certified = publicKeyOf(certificate, issuers);
-  // Between kinds `equals` leaves an error behind in OpenSSL's queue, and the next DH key that is read
-  // fails with it (Node 24.21).
-  return (
-    publicKey.asymmetricKeyType !== undefined &&
-    publicKey.asymmetricKeyType === certified.asymmetricKeyType &&
-    publicKey.equals(certified)
-  );
+  return !inheritsParameters(theirs) && sameKey(publicKey, certificate.publicKey);
 }

@@ -129,6 +129,14 @@ export function toKeyObject(info: PublicKeyInfo, inherited?: Buffer): KeyObject 
   });
 }
 
+/** Whether two keys are one, parameters included. */
+export function sameKey(a: KeyObject, b: KeyObject): boolean {
+  // Between kinds `equals` leaves an error behind in OpenSSL's queue, and the next DH key that is read
+  // fails with it (Node 24.21).
+  const type = a.asymmetricKeyType;
+  return a === b || (type !== undefined && type === b.asymmetricKeyType && a.equals(b));
+}
+
 function usableSpki(info: PublicKeyInfo, inherited: Buffer | undefined): Buffer {
   if (inheritsParameters(info)) {
     if (inherited === undefined)

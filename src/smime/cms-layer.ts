@@ -7,16 +7,16 @@ import {
   type CmsTail,
   decryptFailed,
   type SignedTail,
+  type SignerFacts,
 } from '../cms/index.ts';
 import { SealpostError } from '../errors.ts';
 import { BufferSink, NullSink, type Sink } from '../message/index.ts';
-import type { Certificate } from '../pki/index.ts';
 import { OutputError } from './content.ts';
 import { innerData } from './entity.ts';
 import { encryptionLayer, signerOf, unique } from './facts.ts';
 import type { Peeling } from './peeling.ts';
 import { Sniffer } from './sniffer.ts';
-import { judgeSigner } from './trust.ts';
+import { inheritedKey, judgeSigner, type MessageBag, type SignerTrust, unjudged } from './trust.ts';
 import type { Layer, SignatureLayer } from './verdict.ts';
 
 /** Takes a ContentInfo in BER, notes its layer and peels what is inside. */
@@ -34,6 +34,7 @@ export function cmsOptions(peeling: Peeling): CmsOptions {
     // a signer may leave the certificate out when the receiver has it
     certificates: [...pinned, ...intermediates, ...anchors],
     aeadInEnvelopedData: peeling.aeadInEnvelopedData,
+    inheritedKey: (certificate, others) => inheritedKey(certificate, others, peeling.trust, peeling.at),
   };
 }
 
@@ -151,18 +152,34 @@ class CmsLayer implements Sink {
 /** Writes what became known of the signers into their layer. */
 export function fillSigners(peeling: Peeling, layer: SignatureLayer, tail: SignedTail): void {
   layer.certificates = tail.certificates.length + tail.otherCertificates;
-  const judge = (certificate: Certificate | undefined) =>
-    judgeSigner(certificate, tail, peeling.trust, peeling.at);
-  const judged = tail.signers.map((facts) => ({ facts, trust: judge(facts.certificate) }));
+  const judged = tail.signers.map((facts) => judgeFacts(facts, tail, peeling));
   layer.signers = judged.map(({ facts, trust }) =>
-    signerOf(facts, (certificate) => (certificate === facts.certificate ? trust : judge(certificate))),
+    signerOf(facts, trust, (each) => judgeFacts(each, tail, peeling).trust),
   );
   for (const [index, { facts }] of judged.entries()) {
     const signer = layer.signers[index];
-    if (signer !== undefined)
-      peeling.judged.push({ signer, layer, certificate: facts.certificate, bag: tail });
+    const { certificate, verifiedBy } = facts;
+    if (signer !== undefined && certificate !== undefined && verifiedBy !== undefined)
+      peeling.judged.push({ signer, layer, certificate, verifiedBy, bag: tail });
   }
   layer.weak = unique(judged.flatMap(({ facts, trust }) => [...facts.weak, ...trust.weak]));
+}
+
+/** Judges whom a valid signature is from; of several certificates for its key the first that is trusted counts. */
+function judgeFacts(
+  facts: SignerFacts,
+  bag: MessageBag,
+  { trust, at }: Peeling,
+): { facts: SignerFacts; trust: SignerTrust } {
+  const { certificate, verifiedBy, alternatives } = facts;
+  if (certificate === undefined || verifiedBy === undefined) return { facts, trust: unjudged };
+  const first = judgeSigner(certificate, verifiedBy, bag, trust, at);
+  if (first.trusted) return { facts, trust: first };
+  for (const other of alternatives) {
+    const found = judgeSigner(other, verifiedBy, bag, trust, at);
+    if (found.trusted) return { facts: { ...facts, certificate: other }, trust: found };
+  }
+  return { facts, trust: first };
 }
 
 /** What the content of a layer is, by its content type. */

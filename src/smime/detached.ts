@@ -46,7 +46,12 @@ function read(peeling: Peeling, layer: SignatureLayer, digests: ContentDigests, 
   askForDigests(peeling, found, digests);
   // eContent that nobody sees must not make the part that everybody sees look signed (threats S6)
   if (encapsulated) {
-    found.signers = found.signers.map((signer) => ({ ...signer, valid: false, reason: 'digest-mismatch' }));
+    found.signers = found.signers.map((signer) => ({
+      ...signer,
+      valid: false,
+      verifiedBy: undefined,
+      reason: 'digest-mismatch',
+    }));
   }
   fillSigners(peeling, layer, found);
 }

@@ -83,6 +83,8 @@ const reasons: Record<SignatureReason, string> = {
   'content-missing': 'the signed octets are not there',
   'certificate-missing': "the signer's certificate is neither in the message nor known here",
   'certificate-unusable': "the key in the signer's certificate can not be used",
+  'key-parameters-missing':
+    "the signer's key takes its parameters from its issuer, and no valid path leads to a trusted one",
   'digest-unsupported': 'the digest algorithm is not supported',
   'signature-unsupported': 'the signature algorithm is not supported',
   'signature-malformed': 'the signature can not be read',
@@ -103,15 +105,16 @@ type SignatureFacts = Omit<
   | 'countersignatures'
 >;
 
-/** One signer: the signature as the CMS room found it, the certificate as `judge` finds it. */
+/** One signer: the signature as the CMS room found it, and what is to be thought of its certificate. */
 export function signerOf(
   facts: SignerFacts,
-  judge: (certificate: Certificate | undefined) => SignerTrust,
+  trust: SignerTrust,
+  judge: (countersigner: SignerFacts) => SignerTrust,
 ): Signer {
   const attributes = facts.signedAttributes;
   const preference = attributes?.encryptionKeyPreference;
   return {
-    ...signatureOf(facts, judge(facts.certificate)),
+    ...signatureOf(facts, trust),
     signingCertificates: (attributes?.signingCertificates ?? []).map(
       ({ version, digestAlgorithm, digest }) => ({
         version,
@@ -122,7 +125,7 @@ export function signerOf(
     smimeCapabilities: attributes?.smimeCapabilities ?? [],
     encryptionKeyPreference: preference === undefined ? null : identifierOf(preference),
     receiptRequest: attributes?.receiptRequest ?? null,
-    countersignatures: facts.countersignatures.map((each) => signatureOf(each, judge(each.certificate))),
+    countersignatures: facts.countersignatures.map((each) => signatureOf(each, judge(each))),
   };
 }
 

@@ -1,8 +1,7 @@
 import { type IssuerOptions, IssuerSearch } from '../pki/index.ts';
 import { unique } from './facts.ts';
 import type { JudgedSigner } from './revocation-check.ts';
-import { revocationOf } from './revocation-facts.ts';
-import { failureText, pathOptions, type Trust, weaknessesOf } from './trust.ts';
+import { pathOptions, type Trust, trustUnder } from './trust.ts';
 
 /** How issuers that a message does not bring along are had; by the functions that can wait for an answer. */
 export type IssuerFetch = IssuerOptions;
@@ -21,18 +20,19 @@ export async function fetchIssuers(
   const search = new IssuerSearch(how);
   return Promise.all(
     judged.map(async (each) => {
-      const { signer, certificate, bag, layer } = each;
-      // a signature that is not from that key makes its certificate nobody's
-      if (certificate === undefined || signer.trusted || !signer.valid) return each;
+      const { signer, certificate, verifiedBy, bag, layer } = each;
+      if (signer.trusted) return each;
       const { result, fetched, failures } = await search.complete(certificate, pathOptions(bag, trust, at));
-      if (result.trusted) {
+      const why = new Map(failures.map(({ url, message }) => [url, message]));
+      const found = trustUnder(verifiedBy, result, at, why);
+      if (found.trusted) {
         signer.trusted = true;
-        signer.chain = result.chain.map(({ subject, thumbprint }) => ({ subject, thumbprint }));
-        layer.weak = unique([...layer.weak, ...weaknessesOf(result)]);
+        signer.chain = [...found.chain];
+        layer.weak = unique([...layer.weak, ...found.weak]);
       }
-      signer.revocation = revocationOf(result, at);
-      signer.reason = result.reason;
-      signer.message = failureText(result, new Map(failures.map(({ url, message }) => [url, message])));
+      signer.revocation = found.revocation;
+      signer.reason = found.reason;
+      signer.message = found.message;
       return { ...each, bag: { ...bag, certificates: [...fetched, ...bag.certificates] } };
     }),
   );

@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import {
   type Certificate,
   type RevocationCache,
@@ -6,7 +7,7 @@ import {
   validateWithRevocation,
 } from '../pki/index.ts';
 import { revocationOf } from './revocation-facts.ts';
-import { type MessageBag, pathOptions, type Trust } from './trust.ts';
+import { type MessageBag, pathOptions, type Trust, trustUnder } from './trust.ts';
 import type { SignatureLayer, Signer } from './verdict.ts';
 
 /** How signers are looked up with their authorities, by the functions that can wait for an answer. */
@@ -21,11 +22,13 @@ export interface RevocationCheck {
   readonly methods?: NonNullable<RevocationOptions['methods']>;
 }
 
-/** A signer of the verdict with what its certificate was judged by. */
+/** A signer of the verdict whose signature is valid, with what its certificate was judged by. */
 export interface JudgedSigner {
   readonly signer: Pick<Signer, 'valid' | 'trusted' | 'chain' | 'reason' | 'message' | 'revocation'>;
   readonly layer: Pick<SignatureLayer, 'weak'>;
-  readonly certificate: Certificate | undefined;
+  readonly certificate: Certificate;
+  /** The key that the signature verified under. */
+  readonly verifiedBy: KeyObject;
   readonly bag: MessageBag;
 }
 
@@ -40,8 +43,8 @@ export async function checkRevocation(
   at: Date,
 ): Promise<void> {
   await Promise.all(
-    judged.map(async ({ signer, certificate, bag }) => {
-      if (certificate === undefined || !signer.trusted) return;
+    judged.map(async ({ signer, certificate, verifiedBy, bag }) => {
+      if (!signer.trusted) return;
       const result = await validateWithRevocation(
         certificate,
         { ...pathOptions(bag, { ...trust, revocation: check.mode }, at), revocation: check.mode },
@@ -49,11 +52,12 @@ export async function checkRevocation(
       );
       const why = result.failures.map(({ url, message }) => `${url}: ${message}`).join('; ');
       signer.revocation = revocationOf(result, check.now, why === '' ? null : why);
-      if (result.trusted) return;
+      const found = trustUnder(verifiedBy, result, check.now);
+      if (found.trusted) return;
       signer.trusted = false;
       signer.chain = [];
-      signer.reason = result.reason;
-      signer.message = result.message;
+      signer.reason = found.reason;
+      signer.message = found.message;
     }),
   );
 }

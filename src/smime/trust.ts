@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import { SealpostError } from '../errors.ts';
 import {
   type Certificate,
@@ -7,6 +8,7 @@ import {
   parseCrl,
   pathReasons,
   pathWeaknesses,
+  sameKey,
   validatePath,
 } from '../pki/index.ts';
 import type { IssuerFetch } from './issuer-fetch.ts';
@@ -41,7 +43,7 @@ export interface Trust
   readonly issuerFetch?: IssuerFetch;
 }
 
-/** What was found about a signer's certificate. */
+/** What was found about a signer's certificate, for the key that its signature verified under (`trustUnder`). */
 export interface SignerTrust {
   readonly trusted: boolean;
   /** From the signer to the anchor, when trusted. */
@@ -58,7 +60,7 @@ export interface SignerTrust {
  */
 export class PathCache {
   readonly #most: number;
-  readonly #results = new Map<string, SignerTrust>();
+  readonly #results = new Map<string, PathResult>();
   readonly #numbers = new WeakMap<object, number>();
   #count = 0;
 
@@ -67,11 +69,11 @@ export class PathCache {
     this.#most = most;
   }
 
-  get(key: string): SignerTrust | undefined {
+  get(key: string): PathResult | undefined {
     return this.#results.get(key);
   }
 
-  set(key: string, result: SignerTrust): void {
+  set(key: string, result: PathResult): void {
     const [oldest] = this.#results.keys();
     if (this.#results.size >= this.#most && oldest !== undefined) this.#results.delete(oldest);
     this.#results.set(key, result);
@@ -110,7 +112,8 @@ export interface MessageBag {
   readonly crls: readonly Buffer[];
 }
 
-const unknownSigner: SignerTrust = {
+/** Of a signature that is not valid: whose certificate it brings says nothing. */
+export const unjudged: SignerTrust = {
   trusted: false,
   chain: [],
   reason: null,
@@ -120,22 +123,27 @@ const unknownSigner: SignerTrust = {
 };
 
 /**
- * Judges a signer's certificate at a time (RFC 8550).
+ * Judges the certificate of a valid signature at a time (RFC 8550).
  *
+ * @param key the key that the signature verified under
  * @param bag what the message brings: its certificates may lie between, its CRLs may tell of revocation;
  *   both prove nothing by themselves
  */
 export function judgeSigner(
-  certificate: Certificate | undefined,
+  certificate: Certificate,
+  key: KeyObject,
   bag: MessageBag,
   trust: Trust,
   at: Date,
 ): SignerTrust {
-  if (certificate === undefined) return unknownSigner;
+  return trustUnder(key, validate(certificate, bag, trust, at), at);
+}
+
+function validate(certificate: Certificate, bag: MessageBag, trust: Trust, at: Date): PathResult {
   const { cache } = trust;
   // CRLs of this message may say what a result of before did not know
   const revealing = bag.crls.length > 0 && (trust.revocation ?? 'off') !== 'off';
-  if (cache === undefined || revealing) return judge(certificate, bag, trust, at);
+  if (cache === undefined || revealing) return validatePath(certificate, pathOptions(bag, trust, at));
   const minute = Math.floor(at.getTime() / 60_000);
   const key = `${cache.keyOf(trust)} ${certificate.thumbprint} ${minute}`;
   const known = cache.get(key);
@@ -147,18 +155,33 @@ export function judgeSigner(
     .join(' ')} ${bag.certificates.length}`;
   const failed = cache.get(bagKey);
   if (failed !== undefined) return failed;
-  const result = judge(certificate, bag, trust, at);
+  const result = validatePath(certificate, pathOptions(bag, trust, at));
   cache.set(result.trusted ? key : bagKey, result);
   return result;
 }
 
-function judge(certificate: Certificate, bag: MessageBag, trust: Trust, at: Date): SignerTrust {
-  const result = validatePath(certificate, pathOptions(bag, trust, at));
-  const revocation = revocationOf(result, at);
+/**
+ * What a path is worth to a signature. The only way from a path to trust: the key at its end has to be the one that
+ * the signature verified under.
+ *
+ * @param now what the age of revocation lists and answers is counted from
+ * @param why see `missingIssuerHint`
+ */
+export function trustUnder(
+  key: KeyObject,
+  result: PathResult,
+  now: Date,
+  why?: ReadonlyMap<string, string>,
+): SignerTrust {
+  const revocation = revocationOf(result, now);
   const weak = weaknessesOf(result);
   if (!result.trusted) {
     const { reason } = result;
-    return { trusted: false, chain: [], reason, message: failureText(result), weak, revocation };
+    return { trusted: false, chain: [], reason, message: failureText(result, why), weak, revocation };
+  }
+  if (result.publicKey === undefined || !sameKey(result.publicKey, key)) {
+    const message = pathReasons['signature-invalid'];
+    return { trusted: false, chain: [], reason: 'signature-invalid', message, weak, revocation };
   }
   const chain = result.chain.map(({ subject, thumbprint }) => ({ subject, thumbprint }));
   return { trusted: true, chain, reason: null, message: null, weak, revocation };
@@ -168,13 +191,28 @@ function judge(certificate: Certificate, bag: MessageBag, trust: Trust, at: Date
  * Why a certificate is not trusted, in words, with what can be done about missing issuers.
  * @param why see `missingIssuerHint`
  */
-export function failureText(result: PathResult, why?: ReadonlyMap<string, string>): string | null {
+function failureText(result: PathResult, why?: ReadonlyMap<string, string>): string | null {
   if (result.reason === null) return null;
   return `${result.message || pathReasons[result.reason]}${missingIssuerHint(result, why)}`;
 }
 
-export function weaknessesOf({ weak }: PathResult): string[] {
+function weaknessesOf({ weak }: PathResult): string[] {
   return weak.map((word) => pathWeaknesses[word]);
+}
+
+/**
+ * The whole key of a certificate that leaves its parameters to its issuer: that of a trusted path, and of nothing else.
+ * Revocation is left to the judgement of the signer.
+ */
+export function inheritedKey(
+  certificate: Certificate,
+  others: readonly Certificate[],
+  trust: Trust,
+  at: Date,
+): KeyObject | undefined {
+  const bag = { certificates: others, crls: [] };
+  const path = validatePath(certificate, { ...pathOptions(bag, trust, at), revocation: 'off' });
+  return path.trusted ? path.publicKey : undefined;
 }
 
 /** How the path of a signer is validated, with what the message brings along. */
