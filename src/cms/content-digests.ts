@@ -1,6 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { Sink } from '../message/sink.ts';
-import { digestByName } from './algorithms.ts';
+import { type DigestInfo, digestByName } from './algorithms.ts';
 import type { DetachedContent } from './content-reader.ts';
 
 /**
@@ -23,9 +23,18 @@ export class ContentDigests implements Sink {
     for (const name of names) {
       const info = digestByName.get(name);
       if (info === undefined || this.#hashes.has(name)) continue;
-      const options = name.startsWith('shake') ? { outputLength: info.octets } : undefined;
-      this.#hashes.set(name, createHash(info.node, options));
+      this.#hashes.set(name, createHash(info.node, outputOf(info)));
     }
+  }
+
+  /** One that goes on from here by itself; not after `end`. */
+  fork(): ContentDigests {
+    const other = new ContentDigests([], this.#limit);
+    for (const [name, hash] of this.#hashes)
+      other.#hashes.set(name, hash.copy(outputOf(digestByName.get(name))));
+    other.#kept = this.#kept?.slice();
+    other.#length = this.#length;
+    return other;
   }
 
   write(chunk: Buffer): void {
@@ -47,4 +56,9 @@ export class ContentDigests implements Sink {
       content: this.#kept === undefined ? undefined : Buffer.concat(this.#kept),
     };
   }
+}
+
+/** What node:crypto wants to be told about digests of any length. */
+function outputOf(info: DigestInfo | undefined): { outputLength: number } | undefined {
+  return info?.name.startsWith('shake') ? { outputLength: info.octets } : undefined;
 }

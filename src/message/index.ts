@@ -1,7 +1,7 @@
 /** RFC 5322 and MIME, byte-preserving, as streams of pushed octets. */
 export { type Address, parseAddresses } from './address.ts';
 export { Base64Decoder, Base64Encoder } from './base64.ts';
-export { CanonicalSink, type LineEnds } from './canonical.ts';
+export { CanonicalSink, firstBareLf, type LineEnds } from './canonical.ts';
 export {
   type ContentType,
   type Parameterized,

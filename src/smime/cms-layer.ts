@@ -98,6 +98,7 @@ class CmsLayer implements Sink {
           digestAlgorithms,
           signers: [],
           certificates: 0,
+          lineEnds: null,
           weak: [],
         });
         if (!head.detached) this.#kept = undefined;

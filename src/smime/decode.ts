@@ -33,6 +33,9 @@ export interface DecodeCallOptions extends StreamedDecodeOptions {
 
 export type DecodeInput = Buffer | Iterable<Buffer> | AsyncIterable<Buffer>;
 
+/** One for digests and two for the line ends of nested signatures, or one because it is not S/MIME. */
+const mostRetries = 3;
+
 /** Pieces of this size keep every stage's own buffers small. */
 const PIECE = 64 * 1024;
 
@@ -45,7 +48,8 @@ function* chunksOf(octets: Buffer): Iterable<Buffer> {
  * Decodes a message: a mail or a bare CMS object, in memory or as a stream.
  *
  * A Buffer is read twice where that finds out more (see `decodeReopenable`); a stream is read once and
- * hashed with every plausible digest instead.
+ * hashed with every plausible digest instead. Its signature is invalid where it is over the form of a multipart/signed
+ * that was not given on (see `SignedPart`).
  *
  * @returns the verdict, also for every fault of the message; it rejects only when reading or `output` fails
  */
@@ -57,15 +61,16 @@ export async function decode(input: DecodeInput, options: DecodeCallOptions): Pr
 }
 
 /**
- * Decodes a message that can be read again: `open` is called once, and a second time only when the first
- * run shows that it is needed (a multipart/signed whose micalg is wrong, or that is not S/MIME at all).
+ * Decodes a message that can be read again: `open` is called once, and again only when the last
+ * run shows that it is needed (a multipart/signed whose micalg is wrong, that is over other line ends than those that were
+ * likely, or that is not S/MIME at all).
  */
 export async function decodeReopenable(
   open: () => Iterable<Buffer> | AsyncIterable<Buffer>,
   options: DecodeCallOptions,
 ): Promise<DecodeResult> {
   let { decoder, ...found } = await run(open(), options, { reopenable: true });
-  for (let again = 0; decoder.retry !== undefined && again < 2; again++) {
+  for (let again = 0; decoder.retry !== undefined && again < mostRetries; again++) {
     await options.output?.restart?.();
     ({ decoder, ...found } = await run(open(), options, { reopenable: true, hints: decoder.retry }));
   }
@@ -131,7 +136,7 @@ export function decodeSync(input: Buffer, options: DecodeOptions): DecodeResult 
     return { decoder, sink, below };
   };
   let found = once({ reopenable: true });
-  for (let again = 0; found.decoder.retry !== undefined && again < 2; again++) {
+  for (let again = 0; found.decoder.retry !== undefined && again < mostRetries; again++) {
     found = once({ reopenable: true, hints: found.decoder.retry });
   }
   const { verdict } = found.decoder;

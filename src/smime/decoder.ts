@@ -175,7 +175,12 @@ export class Decoder implements Sink {
 
   /** What a second run should do otherwise, or undefined when this one saw everything. */
   get retry(): Hints | undefined {
-    return this.#peeling.retry;
+    const { retry, pieces, hints } = this.#peeling;
+    if (retry !== undefined || this.#verdict?.status !== 'ok') return retry;
+    const lineEnds = pieces.flatMap((piece) => [...(piece.lineEnds ?? [])]);
+    return lineEnds.length === 0
+      ? undefined
+      : { ...hints, lineEnds: new Map([...hints.lineEnds, ...lineEnds]) };
   }
 
   #guard(step: () => void): void {

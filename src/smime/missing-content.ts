@@ -23,7 +23,8 @@ export function detachedContent(peeling: Peeling, missing: MissingContent): Sink
     },
     end() {
       content.end();
-      const checked = detachedSignature(peeling, layer, hashed);
+      const given = { lineEnds: null, digests: hashed };
+      const checked = detachedSignature(peeling, layer, { given, other: undefined });
       checked.write(signature);
       checked.end();
     },

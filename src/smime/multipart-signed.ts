@@ -1,25 +1,24 @@
 import { ContentDigests } from '../cms/index.ts';
 import { SealpostError } from '../errors.ts';
 import {
-  CanonicalSink,
   type EntityInfo,
   entityInfo,
   HeaderSplitter,
   MultipartSplitter,
   NullSink,
   type Sink,
-  TeeSink,
 } from '../message/index.ts';
 import { detachedSignature } from './detached.ts';
 import { micalgDigests, plausibleDigests } from './digests.ts';
 import { mimeEntity } from './entity.ts';
 import { cmsBody, isSignaturePart } from './kinds.ts';
 import type { Peeling } from './peeling.ts';
-import type { SignatureLayer } from './verdict.ts';
+import { SignedPart } from './signed-part.ts';
+import { isEncryptionLayer, type SignatureLayer } from './verdict.ts';
 
 /**
- * A multipart/signed body (RFC 1847; RFC 8551, section 3.5.3): hashes the first part exactly as it came,
- * but with CRLF line ends where a file had LF, peels it further, and checks the signature in the second.
+ * A multipart/signed body (RFC 1847; RFC 8551, section 3.5.3): hashes the first part, peels it further, and
+ * checks the signature in the second (see `SignedPart` for line ends).
  *
  * Errors: `mime-malformed` when a part is missing; `cms-*` for the signature object.
  */
@@ -30,7 +29,7 @@ export function multipartSigned(peeling: Peeling, info: EntityInfo): Sink {
 class MultipartSigned implements Sink {
   readonly #peeling: Peeling;
   readonly #splitter: MultipartSplitter;
-  readonly #digests: ContentDigests;
+  readonly #first: SignedPart;
   readonly #layer: SignatureLayer;
   readonly #protocol: string;
   #hasSignature = false;
@@ -39,9 +38,20 @@ class MultipartSigned implements Sink {
     const { parameters } = info.contentType;
     this.#peeling = peeling;
     this.#protocol = parameters.get('protocol') ?? '';
-    this.#digests = new ContentDigests(digestsFor(peeling, parameters.get('micalg')));
-    this.#layer = { type: 'multipart/signed', digestAlgorithms: [], signers: [], certificates: 0, weak: [] };
+    this.#layer = {
+      type: 'multipart/signed',
+      digestAlgorithms: [],
+      signers: [],
+      certificates: 0,
+      lineEnds: null,
+      weak: [],
+    };
     peeling.enter(this.#layer);
+    const digests = new ContentDigests(digestsFor(peeling, parameters.get('micalg')));
+    this.#first = new SignedPart(digests, () => mimeEntity(peeling), {
+      known: peeling.hints.lineEnds.get(peeling.placeOf(this.#layer)),
+      exact: peeling.layers.some(isEncryptionLayer),
+    });
     this.#splitter = new MultipartSplitter(
       parameters.get('boundary') ?? '',
       { part: (index) => this.#part(index) },
@@ -74,13 +84,13 @@ class MultipartSigned implements Sink {
   }
 
   #part(index: number): Sink {
-    if (index === 0) return new CanonicalSink(new TeeSink(this.#digests, mimeEntity(this.#peeling)), 'lf');
+    if (index === 0) return this.#first;
     if (index > 1) return new NullSink();
     return new HeaderSplitter((headers) => {
       const info = entityInfo(headers);
       if (!isSignaturePart(info)) return new NullSink();
       this.#hasSignature = true;
-      return cmsBody(info.transferEncoding, detachedSignature(this.#peeling, this.#layer, this.#digests));
+      return cmsBody(info.transferEncoding, detachedSignature(this.#peeling, this.#layer, this.#first));
     }, this.#peeling.limits.message);
   }
 }

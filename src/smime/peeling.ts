@@ -16,9 +16,14 @@ export interface Hints {
   readonly digests: readonly string[] | undefined;
   /** A multipart/signed without a protocol turned out to be none of ours. */
   readonly foreignMultipart: boolean;
+  /** The line ends that signatures turned out to be over, by the place of their layer (`Peeling.placeOf`). */
+  readonly lineEnds: ReadonlyMap<string, SignedLineEnds>;
 }
 
-export const noHints: Hints = { digests: undefined, foreignMultipart: false };
+/** See `SignatureLayer.lineEnds`. */
+export type SignedLineEnds = NonNullable<SignatureLayer['lineEnds']>;
+
+export const noHints: Hints = { digests: undefined, foreignMultipart: false, lineEnds: new Map() };
 
 /** A signature alone, whose content the caller has. */
 export interface MissingContent {
@@ -113,7 +118,7 @@ export class Peeling {
       at,
       limits,
       aeadInEnvelopedData,
-      hints: noHints,
+      hints: { ...noHints, lineEnds: outer.hints.lineEnds },
       reopenable: false,
       openPiece,
       within: { outer, piece },
@@ -126,6 +131,11 @@ export class Peeling {
       throw new SealpostError('layer-limit', `more than ${this.limits.layers} nested S/MIME layers`);
     }
     this.layers.push(layer);
+  }
+
+  /** The name of a layer that has been entered: the same in each run over the message. */
+  placeOf(layer: Layer): string {
+    return `${this.piece?.start.path ?? ''}#${this.layers.indexOf(layer)}`;
   }
 
   /** The innermost entity begins: everything from here on is content. */

@@ -168,6 +168,11 @@ export class PieceSink implements Sink {
     return piece;
   }
 
+  /** After `result`: the line ends with which another run over the message would find more signatures valid. */
+  get lineEnds(): Peeling['hints']['lineEnds'] | undefined {
+    return this.isVoid ? undefined : this.#peeling.retry?.lineEnds;
+  }
+
   #judge(): Piece | undefined {
     const { layers, content, aead, header, hasContent, retry } = this.#peeling;
     if (retry?.foreignMultipart) return undefined;

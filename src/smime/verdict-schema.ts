@@ -138,6 +138,12 @@ export const signatureLayerSchema = z.strictObject({
   digestAlgorithms: z.array(z.string()),
   signers: z.array(signerSchema).describe('empty when nobody signed'),
   certificates: z.number().describe('how many certificates came with it'),
+  lineEnds: z
+    .enum(['as-received', 'crlf'])
+    .nullable()
+    .describe(
+      'multipart/signed whose first part came with bare LF: whether the octets that were checked, and that are handed on, are those that came, or have CRLF in place of LF; null for everything else',
+    ),
   weak,
 });
 
