@@ -47,4 +47,5 @@ export const inputs: readonly (readonly [RegExp, string])[] = [
     /^rustcrypto\/.*\/(?:authroot\.stl\.sd|signer_info_.*\.bin)$/,
     'a structure without its ContentInfo, which no mail carries',
   ],
+  [/^(?:bounces|receipts)\//, 'reports about mail: nothing in them is for the decoder of S/MIME'],
 ];
