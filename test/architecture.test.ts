@@ -25,8 +25,8 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
   imap: { may: ['message', 'queue', 'config'], why: 'what listens to the network can not decrypt' },
   queue: { may: ['config'], why: 'the queue carries references and sealed octets' },
   partner: {
-    may: ['config', 'pki', 'message', 'net'],
-    why: 'partner rules are about certificates and addresses',
+    may: ['config', 'pki', 'message', 'net', 'smime'],
+    why: 'partner rules are about certificates and addresses, and about how mail for a partner is protected',
   },
   config: {
     may: ['pki', 'message'],

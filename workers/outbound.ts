@@ -4,10 +4,9 @@ import type { PartnerConfig } from '../src/config/schema.ts';
 import { readSecret } from '../src/config/secrets.ts';
 import { runRole } from '../src/daemon/role.ts';
 import { SealpostError } from '../src/errors.ts';
-import { encryptionCertificates, signingIdentity } from '../src/partner/certificates.ts';
-import type { Certificate } from '../src/pki/index.ts';
+import { outboundProtection } from '../src/partner/outbound.ts';
 import type { JobContext, JobOutcome, OutboundJob, QueueRoom } from '../src/queue/index.ts';
-import { type EncodeOptions, encode, protectionOf, protectWith } from '../src/smime/index.ts';
+import { type EncodeOptions, encode } from '../src/smime/index.ts';
 import { createSender, type Sender, type SendResult } from '../src/smtp/send.ts';
 
 await runRole('outbound', async ({ config, queue }) => {
@@ -44,48 +43,13 @@ interface Tools {
   context: JobContext;
 }
 
-/** What the partner's entry says about protection, with the certificates in force now. */
-function encodeOptions(partner: PartnerConfig, keys: LoadedKeys, at: Date): EncodeOptions {
-  const { name, preset, allowWeak, encryptionIdentity } = partner;
-  const protection = protectionOf(preset, partner);
-  const identityOf = (each: string | undefined) => signingIdentity(name, each, keys.identities, at);
-  const signs = protection.sign !== 'none';
-  const identity = signs ? identityOf(partner.identity) : undefined;
-  const recipients = partner.encrypt ? encryptionCertificates(name, keys.partners.get(name) ?? [], at) : [];
-  return protectWith(protection, {
-    identity,
-    coSigners: signs ? partner.coSigners.map(identityOf) : [],
-    recipients,
-    encryptionCertificate: answersFor(name, encryptionIdentity, keys, at),
-    allowWeak,
-    unprotected: !signs && !partner.encrypt,
-    at,
-  });
-}
-
-/** The newest certificate in force of the identity that the partner is to encrypt for. */
-function answersFor(
-  partner: string,
-  identity: string | undefined,
-  keys: LoadedKeys,
-  at: Date,
-): Certificate | undefined {
-  if (identity === undefined) return undefined;
-  const own = keys.identities.filter(({ name }) => name === identity);
-  return encryptionCertificates(
-    partner,
-    own.map(({ certificate }) => certificate),
-    at,
-  )[0];
-}
-
 async function work(job: OutboundJob, partner: PartnerConfig, tools: Tools): Promise<JobOutcome> {
   const { keys, sender, queue, context } = tools;
   const { state, octets } = await queue.flow.fetch(job.id, [job.octets]);
   if (state !== 'queued') return { done: true };
   let options: EncodeOptions;
   try {
-    options = encodeOptions(partner, keys, new Date());
+    options = outboundProtection(partner, keys, new Date());
   } catch (error) {
     if (error instanceof SealpostError) return { suspend: error.code, facts: { message: error.message } };
     throw error;

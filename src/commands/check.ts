@@ -6,6 +6,7 @@ import { readSecret } from '../config/secrets.ts';
 import { SealpostError, toErrorInfo } from '../errors.ts';
 import { Connector } from '../imap/connect.ts';
 import { createLog } from '../log.ts';
+import { tryProtection } from '../partner/outbound.ts';
 import { openQueue } from '../queue/index.ts';
 import { configOption } from './options.ts';
 
@@ -55,6 +56,7 @@ export function checkCommand(): Command {
     .option('--json', 'print the problems as JSON')
     .action(async (options: { config: string; online?: boolean; json?: boolean }) => {
       const problems = await checkConfig(options.config, {
+        protection: tryProtection,
         redis: probeRedis,
         objectStore: probeObjectStore,
         ...(options.online ? { mailbox: probeMailbox } : {}),

@@ -1,6 +1,6 @@
 /** What a certificate is good for, on a day: facts for settings and partner rules, not a judgement of trust. */
 import { SealpostError } from '../errors.ts';
-import { type Certificate, keyFacts } from '../pki/index.ts';
+import { type Certificate, isSelfSigned, keyFacts } from '../pki/index.ts';
 
 export type CertificateUse = 'encrypt' | 'sign';
 
@@ -24,7 +24,7 @@ export function unusableFor(certificate: Certificate, use: CertificateUse): stri
   try {
     const type = keyType(certificate);
     const usage = certificate.keyUsage;
-    if (certificate.basicConstraints?.ca === true && !certificate.isSelfIssued)
+    if (certificate.basicConstraints?.ca === true && !isSelfSigned(certificate))
       return 'is the certificate of a certification authority';
     const known = use === 'sign' ? signing : encrypting;
     if (!known.has(type) && !type.startsWith(use === 'sign' ? 'ml-dsa' : 'ml-kem'))

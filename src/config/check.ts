@@ -4,10 +4,10 @@ import { SealpostError } from '../errors.ts';
 import { allDestinations } from './destinations.ts';
 import { KeyReader } from './key-reader.ts';
 import { checkKeys } from './key-rules.ts';
-import { readKeys } from './keys.ts';
+import { type LoadedKeys, readKeys } from './keys.ts';
 import { readConfig } from './load.ts';
-import { type Problem, type SettingPath, sortProblems } from './problem.ts';
-import { type Config, configSchema, type MailboxConfig, type Secret } from './schema.ts';
+import { formatSetting, type Problem, type SettingPath, sortProblems } from './problem.ts';
+import { type Config, configSchema, type MailboxConfig, type PartnerConfig, type Secret } from './schema.ts';
 import { optionsOf, schemaAt } from './shape.ts';
 import { isMissing } from './source.ts';
 import { readListenerTls } from './tls.ts';
@@ -16,6 +16,8 @@ import { readListenerTls } from './tls.ts';
 export interface CheckProbes {
   /** The day for which certificates are looked at; default now. */
   now?: Date;
+  /** Protects something as mail to a partner is. Not called for a partner of whom an error is known already. */
+  protection?: (partner: PartnerConfig, keys: LoadedKeys, now: Date) => void;
   /** Reaches Redis and looks at its durability. Not called when it would be the private server. */
   redis?: (config: Config) => Promise<void>;
   /** Stores something in the object store. */
@@ -39,7 +41,12 @@ export async function checkConfig(file: string, probes: CheckProbes = {}): Promi
   const loaded = readKeys(config, source);
   problems.push(...loaded.problems);
   const now = probes.now ?? new Date();
-  if (loaded.keys !== undefined) problems.push(...checkKeys(config, loaded.keys, source, now));
+  const { keys } = loaded;
+  if (keys !== undefined) {
+    problems.push(...checkKeys(config, keys, source, now));
+    if (probes.protection !== undefined)
+      checkProtection(config, keys, problems, reader, probes.protection, now);
+  }
   for (const [path, secret] of secretsOf(config)) {
     // passwords of identities were read with their keys
     if (path[0] === 'identities') continue;
@@ -71,6 +78,30 @@ export async function checkConfig(file: string, probes: CheckProbes = {}): Promi
     await Promise.all(polled);
   }
   return sortProblems([...problems, ...reader.problems]);
+}
+
+/** What stands against mail to a partner and no rule knows of, such as a key that is too small for its preset. */
+function checkProtection(
+  { partners }: Config,
+  keys: LoadedKeys,
+  problems: readonly Problem[],
+  reader: KeyReader,
+  protect: NonNullable<CheckProbes['protection']>,
+  now: Date,
+): void {
+  const hasError = (setting: string) =>
+    problems.some(
+      (each) =>
+        each.severity === 'error' && (each.setting === setting || each.setting.startsWith(`${setting}.`)),
+    );
+  const identityFails = problems.some(
+    ({ severity, setting }) => severity === 'error' && setting.startsWith('identities'),
+  );
+  partners.forEach((partner, index) => {
+    const path = ['partners', index];
+    if (identityFails || hasError(formatSetting(path))) return;
+    reader.try(path, () => protect(partner, keys, now), `mail to partner ${partner.name} would fail: `);
+  });
 }
 
 function readText(file: string): string {

@@ -19,9 +19,12 @@ export function checkKeys(config: Config, keys: LoadedKeys, source: ConfigSource
     const own = keys.identities.filter((identity) => identity.name === name);
     checkIdentity(own, ['identities', index], isSigner(config, name), now, report);
   });
-  config.partners.forEach(({ name, encrypt }, index) => {
-    const certificates = keys.partners.get(name) ?? [];
-    checkPartner(certificates, ['partners', index, 'certificates'], encrypt, now, report);
+  const hasAnchors = [keys, ...[...keys.mailboxes.values()].map(({ trust }) => trust)].some(
+    ({ anchors }) => anchors.length > 0,
+  );
+  config.partners.forEach((partner, index) => {
+    const certificates = keys.partners.get(partner.name) ?? [];
+    checkPartner(partner, certificates, ['partners', index, 'certificates'], hasAnchors, now, report);
   });
   for (const [index, anchor] of keys.anchors.entries()) {
     const state = describeValidity(anchor, now);
@@ -71,24 +74,70 @@ function checkIdentity(
   if (!signs) warnOfExpiry(certificates, at, now, report);
 }
 
+/** Both directions: mail to a partner is encrypted for its certificates, and its signatures are verified with them. */
 function checkPartner(
+  { name, encrypt }: Config['partners'][number],
   certificates: readonly Certificate[],
   at: readonly (string | number)[],
-  encrypt: boolean,
+  hasAnchors: boolean,
   now: Date,
   report: Report,
 ): void {
-  const usable = certificates.filter((each) => whyNot(each, 'encrypt', now) === undefined);
-  for (const each of certificates) {
-    const why = whyNot(each, encrypt ? 'encrypt' : 'sign', now);
-    // An old or a future one beside one in force is a rollover, and a signer beside an encrypter is usual.
-    if (why === undefined || (encrypt && usable.length > 0 && whyNot(each, 'sign', now) === undefined))
+  const uses: [CertificateUse, string][] = [
+    ['encrypt', 'encrypt for'],
+    ['sign', 'verify with'],
+  ];
+  const serves = (each: Certificate) => uses.some(([use]) => whyNot(each, use, now) === undefined);
+  for (const [use, words] of uses) {
+    // Signatures may also lead to an anchor, and mail may go out unencrypted by the operator's word.
+    if (use === 'encrypt' ? !encrypt : hasAnchors) continue;
+    const usable = certificates.filter((each) => whyNot(each, use, now) === undefined);
+    if (usable.length === 0) {
+      const reasons = certificates.map((each) => `${nameOf(each)} ${whyNot(each, use, now)}`).join('; ');
+      report(
+        at,
+        `partner ${name} has no certificate in force to ${words}${reasons === '' ? '' : `: ${reasons}`}`,
+        {
+          ...(use === 'encrypt' ? {} : { severity: 'warning' }),
+          hint: 'ask the partner for its certificate in force',
+        },
+      );
       continue;
-    if (encrypt && usable.length === 0)
-      report(at, `${nameOf(each)} ${why}`, { hint: 'ask the partner for its certificate in force' });
-    else report(at, `${nameOf(each)} ${why}; it is not used`, { severity: 'warning' });
+    }
+    const gap = firstGap(certificates, use, now);
+    if (gap !== undefined)
+      report(
+        at,
+        `partner ${name} will have none to ${words} from ${day(gap.from)} on: ${nameOf(gap.last)} ends`,
+        { severity: 'warning', hint: 'add its successor beside it in time' },
+      );
   }
-  if (encrypt) warnOfExpiry(usable, at, now, report);
+  // An old or a future one beside one in force is a rollover, and a signer beside an encrypter is usual.
+  if (!certificates.some(serves)) return;
+  for (const each of certificates.filter((one) => !serves(one)))
+    if (each.notBefore <= now)
+      report(at, `${nameOf(each)} ${whyNot(each, encrypt ? 'encrypt' : 'sign', now)}; it is not used`, {
+        severity: 'warning',
+      });
+}
+
+const day = (date: Date) => date.toISOString().slice(0, 10);
+
+/** The first moment within the next days at which no certificate serves, though one does now. */
+function firstGap(
+  certificates: readonly Certificate[],
+  use: CertificateUse,
+  now: Date,
+): { from: Date; last: Certificate } | undefined {
+  const until = now.getTime() + warnDays * 86_400_000;
+  return certificates
+    .filter((each) => unusableFor(each, use) === undefined && each.notAfter >= now)
+    .map((last) => ({ last, from: new Date(last.notAfter.getTime() + 1000) }))
+    .sort((a, b) => a.from.getTime() - b.from.getTime())
+    .find(
+      ({ from }) =>
+        from.getTime() <= until && certificates.every((each) => whyNot(each, use, from) !== undefined),
+    );
 }
 
 /** Only when the last one of them ends: before that another takes over. */

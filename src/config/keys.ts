@@ -4,12 +4,15 @@ import {
   type Certificate,
   createIdentity,
   hasPrivateKey,
+  hasSigned,
   type Identity,
+  isSelfSigned,
   keyBelongsTo,
   readCertificates,
   readPkcs12,
   readPrivateKey,
 } from '../pki/index.ts';
+import { unusableFor } from './certificate-use.ts';
 import { decodeParts, KeyReader } from './key-reader.ts';
 import { ConfigError, type Problem, type SettingPath, sortProblems } from './problem.ts';
 import type { Config } from './schema.ts';
@@ -98,17 +101,20 @@ function belongs(test: () => boolean): boolean {
 }
 
 /**
- * Tells a partner's own certificates from those of authorities that stand beside them in a chain. A self-signed
- * certificate that issued none of the others is the partner's own, whatever its basicConstraints say.
+ * Tells a partner's own certificates from those of authorities that stand beside them in a chain, by who signed what
+ * and what keys are for, not by names: the certificates of a roll-over share theirs. A self-signed certificate is the
+ * partner's own, whatever its basicConstraints say, unless it signed another certificate or its key can only sign such.
  */
 function splitAuthorities(certificates: readonly Certificate[]): {
   own: Certificate[];
   authorities: Certificate[];
 } {
+  const selfSigned = new Set(certificates.filter(isSelfSigned));
   const isAuthority = (each: Certificate) =>
     each.basicConstraints?.ca === true &&
-    (!each.isSelfIssued ||
-      certificates.some((other) => !other.equals(each) && other.issuerDer.equals(each.subjectDer)));
+    (!selfSigned.has(each) ||
+      (unusableFor(each, 'encrypt') !== undefined && unusableFor(each, 'sign') !== undefined) ||
+      certificates.some((other) => !selfSigned.has(other) && hasSigned(each, other)));
   return {
     own: certificates.filter((each) => !isAuthority(each)),
     authorities: certificates.filter(isAuthority),

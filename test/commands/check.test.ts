@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
 import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -83,6 +84,20 @@ describe('sealpost check', () => {
     const json = await check({ ...good, smpt: {} }, ['--json']);
     const problems: { setting: string; line: number }[] = JSON.parse(json.stdout.toString());
     assert.deepEqual([json.code, problems.map(({ setting }) => setting)], [1, ['smpt']]);
+  });
+
+  it('tries the protection of mail to each partner', async () => {
+    const short = generateKeyPairSync('rsa', { modulusLength: 512 });
+    const certificate = world.ca.issue({ commonName: 'short', key: short }).certPem;
+    const { code, stdout } = await check({
+      ...good,
+      partners: [{ ...good.partners[0], certificates: [file('short.pem', certificate)] }],
+    });
+    assert.equal(code, 1);
+    assert.match(
+      stdout.toString(),
+      /error: partners\[0\]: mail to partner partner would fail: the key of CN=short, serial \w+, has 512 bits; at least 1024/,
+    );
   });
 
   it('says so when there is no configuration', async () => {

@@ -38,7 +38,7 @@ put('own.key', own.keyPem);
 put('both.pem', own.keyPem + renewed.certPem + own.certPem + ca.pem);
 put('other.pem', other.certPem, 0o644);
 put('partner.pem', partner.certPem + between.pem + ca.pem, 0o644);
-const selfSigned = createTestCa('Self-signed partner');
+const selfSigned = createTestCa('Self-signed partner', { keyUsage: ['digitalSignature', 'keyCertSign'] });
 put('self.pem', selfSigned.pem, 0o644);
 put('open.key', own.keyPem, 0o644);
 put('junk', 'junk');
@@ -238,13 +238,14 @@ describe('checkConfig', () => {
       'an expired partner',
       own('good') + partners('good', 'expired.crt'),
       [
-        /^3:79: error: partners\[0\].certificates: CN=expired, serial \w+ expired on 2026-05-01 \(ask the partner/,
+        /^3:79: error: partners\[0\].certificates: partner p has no certificate in force to encrypt for: CN=expired, serial \w+ expired on 2026-05-01 \(ask the partner/,
+        /^3:79: warning: .*partner p has no certificate in force to verify with: CN=expired/,
       ],
     ],
     [
       'a partner that only signs',
       own('good') + partners('good', 'signs.crt'),
-      [/error: partners\[0\].certificates: CN=signs, serial \w+ may not be encrypted for/],
+      [/error: partners\[0\].certificates: partner p .*: CN=signs, serial \w+ may not be encrypted for/],
     ],
     [
       'a partner that signs and encrypts with two',

@@ -1,0 +1,54 @@
+import type { LoadedKeys } from '../config/keys.ts';
+import type { PartnerConfig } from '../config/schema.ts';
+import type { Certificate } from '../pki/index.ts';
+import { type EncodeOptions, encodeSync, protectionOf, protectWith } from '../smime/index.ts';
+import { encryptionCertificates, signingIdentity } from './certificates.ts';
+
+/**
+ * What the partner's entry says about protection, with the certificates in force at a time.
+ *
+ * @throws {SealpostError} `encode-recipient`, `encode-signer` where none is in force
+ */
+export function outboundProtection(partner: PartnerConfig, keys: LoadedKeys, at: Date): EncodeOptions {
+  const { name, preset, allowWeak, encryptionIdentity } = partner;
+  const protection = protectionOf(preset, partner);
+  const identityOf = (each: string | undefined) => signingIdentity(name, each, keys.identities, at);
+  const signs = protection.sign !== 'none';
+  const identity = signs ? identityOf(partner.identity) : undefined;
+  const recipients = partner.encrypt ? encryptionCertificates(name, keys.partners.get(name) ?? [], at) : [];
+  return protectWith(protection, {
+    identity,
+    coSigners: signs ? partner.coSigners.map(identityOf) : [],
+    recipients,
+    encryptionCertificate: answersFor(name, encryptionIdentity, keys, at),
+    allowWeak,
+    unprotected: !signs && !partner.encrypt,
+    at,
+  });
+}
+
+/** The newest certificate in force of the identity that the partner is to encrypt for. */
+function answersFor(
+  partner: string,
+  identity: string | undefined,
+  keys: LoadedKeys,
+  at: Date,
+): Certificate | undefined {
+  if (identity === undefined) return undefined;
+  const own = keys.identities.filter(({ name }) => name === identity);
+  return encryptionCertificates(
+    partner,
+    own.map(({ certificate }) => certificate),
+    at,
+  )[0];
+}
+
+/**
+ * Protects a mail of a few octets as mail to a partner is: all that certificates, keys and settings can do against it
+ * shows now, and not with the first order.
+ *
+ * @throws {SealpostError} as the encoder does
+ */
+export function tryProtection(partner: PartnerConfig, keys: LoadedKeys, at: Date): void {
+  encodeSync(Buffer.from('Content-Type: text/plain\r\n\r\ntest\r\n'), outboundProtection(partner, keys, at));
+}

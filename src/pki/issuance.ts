@@ -1,0 +1,30 @@
+import { SealpostError } from '../errors.ts';
+import type { Certificate } from './certificate.ts';
+import { inheritsParameters, keyFacts } from './public-key.ts';
+import { signatureScheme, verifySignature } from './signature.ts';
+
+/**
+ * Whether the key of one certificate signed another one, which names it as its issuer. Says nothing of validity or of
+ * the right to issue. False too for what can not be read or computed with.
+ */
+export function hasSigned(issuer: Certificate, certificate: Certificate): boolean {
+  try {
+    const scheme = signatureScheme(certificate.signatureAlgorithm);
+    const info = issuer.publicKeyInfo;
+    return (
+      scheme !== undefined &&
+      certificate.issuerName.canonical === issuer.subjectName.canonical &&
+      !inheritsParameters(info) &&
+      scheme.family === keyFacts(info).family &&
+      verifySignature(scheme, certificate.tbs, certificate.signature, issuer.publicKey)
+    );
+  } catch (error) {
+    if (error instanceof SealpostError) return false;
+    throw error;
+  }
+}
+
+/** Signed with its own key, not merely issued under its own name. */
+export function isSelfSigned(certificate: Certificate): boolean {
+  return hasSigned(certificate, certificate);
+}
