@@ -29,6 +29,15 @@ function describeError(error: unknown): Record<string, unknown> {
   return { type: typeof error };
 }
 
+/** What somebody else said, for log and ledger: one line without control and invisible characters, cut to `max`. */
+export function cleanText(text: string, max: number): string {
+  return text
+    .slice(0, max * 4)
+    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\s]+/gu, ' ')
+    .trim()
+    .slice(0, max);
+}
+
 /** A structured logger (JSON lines). Use `{ err }` for errors: it is reduced to what is safe to keep. */
 export function createLog(level: LogLevel, role: string, stream?: DestinationStream): Log {
   const options = { level, base: { role, pid: process.pid }, serializers: { err: describeError } };

@@ -60,13 +60,15 @@ const smtp = z.strictObject({
     .int()
     .min(1)
     .default(500)
-    .describe('Connections at a time; further ones get 421.'),
+    .describe(
+      'Connections at a time, over all listeners, counted before TLS; further ones get 421, or are closed where TLS comes first.',
+    ),
   maxConnectionsPerClient: z
     .number()
     .int()
     .min(1)
     .default(50)
-    .describe('Connections at a time from one address.'),
+    .describe('Connections at a time from one IPv4 address or one IPv6 network (/64).'),
   maxRecipients: z
     .number()
     .int()
@@ -74,6 +76,9 @@ const smtp = z.strictObject({
     .default(100)
     .describe('Recipients of one message; further ones get 452.'),
   commandTimeout: duration('1s').prefault('5m').describe('How long a client may be silent.'),
+  handshakeTimeout: duration('1s')
+    .prefault('30s')
+    .describe('How long a TLS handshake may take, from the first octet or after STARTTLS.'),
   dataTimeout: duration('1s')
     .prefault('10m')
     .describe('How long DATA may take beyond what the minimum rate allows.'),

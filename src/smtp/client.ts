@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import type { Readable } from 'node:stream';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import type { PartnerConfig } from '../config/schema.ts';
+import { cleanText } from '../log.ts';
 
 /** Milliseconds to a connection, to the greeting, and of silence. */
 const CONNECT_TIMEOUT = 30_000;
@@ -210,10 +211,7 @@ function readError(error: SMTPConnection.SMTPError): { code: number | null; repl
 
 /** A reply for the ledger: one line, no control characters, at most 400 characters. */
 export function cleanReply(text: string): string {
-  return text
-    .replace(/[\p{Cc}\p{Cf}\s]+/gu, ' ')
-    .trim()
-    .slice(0, 400);
+  return cleanText(text, 400);
 }
 
 export function isLoopback(host: string): boolean {

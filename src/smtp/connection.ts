@@ -2,34 +2,54 @@ import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { SMTPServer } from 'smtp-server';
 import { SMTPConnection, type SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection.js';
-import type { Gate } from './gate.ts';
-import { connectionsOpen, connectionsTotal, refusals } from './metrics.ts';
+import { refusals } from './metrics.ts';
+import { commandForLog } from './refusal-log.ts';
 import { type Reply, replyTo } from './replies.ts';
 import type { Transaction } from './transaction.ts';
 
 /** Errors of the client (5xx) in a row, without an accepted message, before it is sent away (as Postfix does). */
-const MAX_ERRORS = 20;
+export const MAX_ERRORS = 20;
+/** Commands that bring no message nearer, in a row, before the client is sent away (as Postfix does). */
+export const MAX_IDLE_COMMANDS = 100;
+const idleCommands = ['NOOP', 'RSET', 'VRFY', 'HELP', 'EHLO', 'HELO'];
+/** Parameters of MAIL (RFC 1870, 6152, 6531, 8689); none of RCPT is known. */
+const mailParameters = ['SIZE', 'BODY', 'SMTPUTF8', 'REQUIRETLS'];
+
+/** What a connection was refused, for log and figures. */
+export interface RefusedCommand {
+  connection: Connection;
+  code: number;
+  reply: string;
+  command: string;
+}
 
 export interface ConnectionPolicy {
-  gate: Gate;
   /** Milliseconds before the greeting; who talks earlier is sent away. */
   greetingDelay: number;
   /** Milliseconds that a client may take for one command, octet by octet or not. */
   commandTimeout: number;
+  /** Milliseconds for the TLS handshake. */
+  handshakeTimeout: number;
+  /** Called for each reply of 400 and above. */
+  onRefused: (refused: RefusedCommand) => void;
 }
 
 /**
- * A session of smtp-server with what the library leaves out: one gate for all listeners that answers before
- * anything else, a greeting delay of our choice, enhanced status codes of our own table, a deadline for each
- * command (its idle timeout starts anew with each octet) and for DATA, and a limit of errors.
+ * A session of smtp-server with what the library leaves out: a greeting delay of our choice, enhanced status codes of
+ * our own table, a deadline for each command (its idle timeout starts anew with each octet), for the TLS handshake and
+ * for DATA, limits of errors and of idle commands, and 555 for parameters that were not offered.
  */
 export class Connection extends SMTPConnection {
   /** The DATA in progress. */
   transaction: Transaction | undefined;
   readonly #policy: ConnectionPolicy;
-  #leave: (() => void) | undefined;
+  #onEnd: () => void = () => {};
   #errors = 0;
+  #idleCommands = 0;
   #heardAt = Date.now();
+  #command = '';
+  /** The TLS socket of a handshake after STARTTLS, until the library takes it as its own. */
+  #handshake: Socket | undefined;
 
   constructor(
     server: SMTPServer,
@@ -43,17 +63,15 @@ export class Connection extends SMTPConnection {
 
   override init(): void {
     this._setListeners(() => {
-      const entry = this.#policy.gate.enter(this.remoteAddress);
-      if ('refusal' in entry) {
-        this.reply(entry.refusal);
-        return;
-      }
-      this.#leave = entry.leave;
-      connectionsTotal.inc();
-      connectionsOpen.set(this.#policy.gate.open);
       if (this.#policy.greetingDelay === 0) this.connectionReady();
       else setTimeout(() => this.connectionReady(), this.#policy.greetingDelay).unref();
     });
+  }
+
+  /** Calls `listener` when the connection has ended, whatever ended it. */
+  onceEnded(listener: () => void): void {
+    this.#onEnd = listener;
+    this._socket.once('close', () => this._onClose());
   }
 
   /** Replies of our own begin with their enhanced status; the library's get theirs from the library. */
@@ -63,6 +81,8 @@ export class Connection extends SMTPConnection {
     this.#heardAt = Date.now();
     if (code < 400) return;
     refusals.inc({ code: String(code) });
+    const reply = Array.isArray(data) ? data.join(' ') : (data ?? '');
+    this.#policy.onRefused({ connection: this, code, reply, command: commandForLog(this.#command) });
     if (code >= 500 && ++this.#errors >= MAX_ERRORS && !this._closing) this.reply(replyTo('too-many-errors'));
   }
 
@@ -73,23 +93,76 @@ export class Connection extends SMTPConnection {
   /** A message was accepted: earlier errors are forgiven. */
   forgive(): void {
     this.#errors = 0;
+    this.#idleCommands = 0;
+  }
+
+  override _onCommand(command: Buffer, callback?: () => void): void {
+    // what comes while the handshake runs was said in clear and is dropped by the library
+    if (!this._upgrading) {
+      this.#command = command.toString();
+      const [verb = ''] = this.#command.split(' ', 1);
+      if (idleCommands.includes(verb.toUpperCase()) && ++this.#idleCommands > MAX_IDLE_COMMANDS) {
+        this.reply(replyTo('too-many-commands'));
+        return;
+      }
+    }
+    super._onCommand(command, callback);
+  }
+
+  override _validateMailParams(
+    ...[parsed]: Parameters<SMTPConnection['_validateMailParams']>
+  ): ReturnType<SMTPConnection['_validateMailParams']> {
+    const offered = (name: string) =>
+      mailParameters.includes(name) && (name !== 'REQUIRETLS' || this.secure === true);
+    const unknown = Object.keys(parsed.args || {}).some((name) => !offered(name));
+    if (!unknown) return super._validateMailParams(parsed);
+    const { code, enhanced, text } = replyTo('unknown-parameter');
+    return { code, message: `${enhanced} ${text}`, enhancedCode: null };
+  }
+
+  override handler_RCPT(command: Buffer, callback: () => void): void {
+    const parsed = this._parseAddressCommand('rcpt to', command);
+    if (parsed === false || !parsed.args) {
+      super.handler_RCPT(command, callback);
+      return;
+    }
+    this.reply(replyTo('unknown-parameter'));
+    callback();
+  }
+
+  override upgrade(callback: () => void, secureCallback?: () => void): void {
+    const clear = this._socket;
+    super.upgrade(callback, secureCallback);
+    // the library has just taken all listeners off it
+    clear.once('close', () => this._onClose());
+    this.#heardAt = Date.now();
+  }
+
+  override _armTimeout(socket?: Socket): void {
+    super._armTimeout(socket);
+    if (this._upgrading && socket !== undefined) this.#handshake = socket;
   }
 
   override _onClose(): void {
     super._onClose();
-    this.#leave?.();
-    this.#leave = undefined;
-    connectionsOpen.set(this.#policy.gate.open);
+    this.#onEnd();
+    this.#onEnd = () => {};
   }
 
   /** True between MAIL and the reply to DATA. */
   get inTransaction(): boolean {
+    if (this._closed || this._upgrading) return false;
     return this.transaction !== undefined || (this.session.envelope?.mailFrom ?? false) !== false;
   }
 
   /** Sends away a client that takes too long. To be called now and then. */
   checkDeadlines(now: number): void {
-    if (this._closing || this._closed) return;
+    if (this._closed) return;
+    if (this._upgrading) {
+      if (now - this.#heardAt > this.#policy.handshakeTimeout) this.#endHandshake();
+      return;
+    }
+    if (this._closing) return;
     if (this.transaction !== undefined) {
       const late = this.transaction.overdue(now);
       if (late === 'client') {
@@ -104,13 +177,20 @@ export class Connection extends SMTPConnection {
     }
     if (this._handlerPending || now - this.#heardAt <= this.#policy.commandTimeout) return;
     this.reply(replyTo('idle'));
-    // the library sends nothing during a TLS handshake and waits for the peer's end; this one had its time
-    if (this._upgrading) this._socket.destroy();
   }
 
   /** Ends the session at once. */
   cut(): void {
+    if (this._upgrading) {
+      this.#endHandshake();
+      return;
+    }
     this.reply(replyTo('draining'));
     this._socket.destroySoon();
+  }
+
+  /** Nothing can be said in the middle of a handshake. The TLS socket goes first: its end takes the other with it. */
+  #endHandshake(): void {
+    (this.#handshake ?? this._socket).destroy();
   }
 }

@@ -1,4 +1,4 @@
-import { isIPv6 } from 'node:net';
+import { isIPv4, isIPv6 } from 'node:net';
 import { type Reply, replyTo } from './replies.ts';
 
 /** Counts connections over all listeners, in all and by client, and knows whether the receiver is draining. */
@@ -38,9 +38,13 @@ export class Gate {
   }
 }
 
-/** What counts as one client: an IPv4 address, or the first 64 bits of an IPv6 address (RFC 4291 section 2.5.1). */
-function clientOf(address: string): string {
-  if (!isIPv6(address)) return address;
+/**
+ * What counts as one client: an IPv4 address (also as a listener on `::` sees it, ::ffff:192.0.2.1), or the first 64 bits
+ * of an IPv6 address (RFC 4291 section 2.5.1).
+ */
+export function clientOf(address: string): string {
+  const mapped = address.replace(/^::ffff:/i, '');
+  if (isIPv4(mapped) || !isIPv6(address)) return mapped;
   const [head = '', tail = ''] = address.split('::');
   const groups = head === '' ? [] : head.split(':');
   const missing = address.includes('::') ? 8 - groups.length - (tail === '' ? 0 : tail.split(':').length) : 0;

@@ -12,6 +12,9 @@ type Condition =
   | 'draining'
   | 'too-many-connections'
   | 'too-many-errors'
+  | 'too-many-commands'
+  | 'too-many-recipients'
+  | 'unknown-parameter'
   | 'too-slow'
   | 'idle'
   | 'tls-required'
@@ -39,6 +42,10 @@ const table: Partial<Record<ErrorCode | Condition, Reply>> = {
   draining: { code: 421, enhanced: '4.3.2', text: 'The service is being stopped, try again' },
   'too-many-connections': { code: 421, enhanced: '4.7.0', text: 'Too many connections, try again' },
   'too-many-errors': { code: 421, enhanced: '4.7.0', text: 'Too many errors' },
+  'too-many-commands': { code: 421, enhanced: '4.7.0', text: 'Too many commands without a message' },
+  'too-many-recipients': { code: 452, enhanced: '4.5.3', text: 'Too many recipients' },
+  // RFC 5321 section 4.1.1.11: what was not offered is not known
+  'unknown-parameter': { code: 555, enhanced: '5.5.4', text: 'A parameter is not known here' },
   'too-slow': { code: 421, enhanced: '4.4.2', text: 'The message took too long' },
   idle: { code: 421, enhanced: '4.4.2', text: 'No command in time' },
   'tls-required': { code: 530, enhanced: '5.7.0', text: 'Issue STARTTLS first' },
@@ -56,6 +63,11 @@ export function replyFor(error: unknown): Reply {
 /** The reply for a condition of the session, or for an error code by itself. */
 export function replyTo(condition: Condition | ErrorCode): Reply {
   return table[condition] ?? localError;
+}
+
+/** Every reply of the table, for whoever documents them. */
+export function replies(): Reply[] {
+  return [localError, ...Object.values(table)];
 }
 
 /** A reply as smtp-server wants it: an Error with `responseCode`, the enhanced status before the text. */

@@ -1,18 +1,22 @@
+import type { Socket } from 'node:net';
 import { hostname } from 'node:os';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
 import type { Config, MailboxConfig } from '../config/schema.ts';
 import { readListenerTls } from '../config/tls.ts';
 import { SealpostError } from '../errors.ts';
-import type { Log } from '../log.ts';
+import { cleanText, type Log } from '../log.ts';
 import type { Intake } from '../queue/types.ts';
-import { Connection, type ConnectionPolicy } from './connection.ts';
-import { Gate } from './gate.ts';
+import { Connection, type ConnectionPolicy, type RefusedCommand } from './connection.ts';
+import { clientOf, Gate } from './gate.ts';
 import { listenShared } from './listen.ts';
+import { connectionsOpen, connectionsTotal, refusals } from './metrics.ts';
 import { Recipients } from './recipients.ts';
+import { RefusalLog } from './refusal-log.ts';
+import { type Reply, replyTo } from './replies.ts';
 import { Session } from './session.ts';
 
 /** Milliseconds that the durable store of a message may take before the client reads 451. */
-const STORE_TIMEOUT = 30_000;
+export const STORE_TIMEOUT = 30_000;
 /** Longest command line in octets: 512 and what the extensions add (RFC 5321 section 4.5.3.1.4), doubled. */
 const MAX_COMMAND = 4096;
 
@@ -49,10 +53,14 @@ export function createSmtpReceiver(parts: SmtpReceiverParts): SmtpReceiver {
   const { config, log } = parts;
   const tls = config.tls === undefined ? undefined : readListenerTls(config.tls);
   const gate = new Gate(config.maxConnections, config.maxConnectionsPerClient);
-  const policy: ConnectionPolicy = {
+  const refusalLog = new RefusalLog(log);
+  const policy: ListenerPolicy = {
     gate,
+    refusalLog,
     greetingDelay: config.greetingDelay,
     commandTimeout: config.commandTimeout,
+    handshakeTimeout: config.handshakeTimeout,
+    onRefused: (refused) => noteRefused(refusalLog, refused),
   };
   const session = new Session({
     recipients: new Recipients(parts.mailboxes),
@@ -60,6 +68,7 @@ export function createSmtpReceiver(parts: SmtpReceiverParts): SmtpReceiver {
     log,
     gate,
     requireTls: config.requireTls,
+    maxRecipients: config.maxRecipients,
     limits: {
       maxSize: config.maxSize,
       timeout: config.dataTimeout,
@@ -85,7 +94,7 @@ export function createSmtpReceiver(parts: SmtpReceiverParts): SmtpReceiver {
       hideSTARTTLS: tls === undefined,
       disabledCommands: ['AUTH', 'XCLIENT', 'XFORWARD', 'WIZ', 'SHELL', 'KILL'].concat(tls ? [] : 'STARTTLS'),
       socketTimeout: config.commandTimeout,
-      maxClients: config.maxConnections, // of TLS handshakes; sessions are counted by the gate
+      hideREQUIRETLS: false, // offered over TLS: a message that is handed off leaves no TLS for another hop
       maxRecipients: config.maxRecipients,
       maxCommandLength: MAX_COMMAND,
       closeTimeout: 1000,
@@ -95,11 +104,16 @@ export function createSmtpReceiver(parts: SmtpReceiverParts): SmtpReceiver {
       onData: (stream, smtp, done) => session.data(stream, smtp, done),
     };
     const server = new Listener(options, policy, session);
-    server.on('error', (err) => log.debug({ err }, 'an SMTP connection failed'));
+    server.on('error', (err: ConnectionError) => noteFailure(refusalLog, err));
     return server;
   });
 
-  const shortest = Math.min(config.commandTimeout, config.dataTimeout, parts.storeTimeout ?? STORE_TIMEOUT);
+  const shortest = Math.min(
+    config.commandTimeout,
+    config.handshakeTimeout,
+    config.dataTimeout,
+    parts.storeTimeout ?? STORE_TIMEOUT,
+  );
   const watch = () => {
     const now = Date.now();
     for (const server of servers) for (const connection of server.sessions) connection.checkDeadlines(now);
@@ -120,22 +134,110 @@ export function createSmtpReceiver(parts: SmtpReceiverParts): SmtpReceiver {
       return bound;
     },
     close(timeout, handover = false) {
-      closing ??= drain(servers, gate, timeout, handover).finally(() => clearInterval(timer));
+      closing ??= drain(servers, gate, timeout, handover).finally(() => {
+        clearInterval(timer);
+        refusalLog.flush();
+      });
       return closing;
     },
   };
 }
 
+interface ListenerPolicy extends ConnectionPolicy {
+  gate: Gate;
+  refusalLog: RefusalLog;
+}
+
+const draining = replyTo('draining');
+const lastWord = `${draining.enhanced} ${draining.text}`;
+
+function noteRefused(refusalLog: RefusalLog, { connection, code, reply, command }: RefusedCommand): void {
+  // of our own making, and told to everybody who is connected
+  if (reply === lastWord) return;
+  const { remoteAddress, hostNameAppearsAs, session, transaction } = connection;
+  const { mailFrom, rcptTo } = session.envelope ?? { mailFrom: false, rcptTo: [] };
+  const envelope = mailFrom ? { from: cleanText(mailFrom.address, 256), recipients: rcptTo.length } : {};
+  refusalLog.note({
+    client: clientOf(remoteAddress),
+    kind: `${code} ${/^[45]\.\d\.\d{1,3} /.exec(reply)?.[0] ?? ''}`,
+    fields: {
+      client: remoteAddress,
+      ...(hostNameAppearsAs ? { helo: cleanText(hostNameAppearsAs, 256) } : {}),
+      command,
+      reply: `${code} ${cleanText(reply, 200)}`,
+      ...envelope,
+      ...(transaction === undefined ? {} : { octets: transaction.octets }),
+    },
+  });
+}
+
+/** What smtp-server adds to an error. */
+interface ConnectionError extends Error {
+  code?: string;
+  remoteAddress?: string;
+  meta?: { remoteAddress?: string };
+}
+
+/** A connection that broke, or a handshake that failed. What a library says may hold anything: only its code is kept. */
+function noteFailure(refusalLog: RefusalLog, error: ConnectionError): void {
+  const { code, remoteAddress, meta } = error;
+  const client = meta?.remoteAddress ?? remoteAddress ?? 'unknown';
+  const why = code ?? error.name;
+  refusalLog.note({
+    client: clientOf(client),
+    kind: `failed ${why}`,
+    fields: { client, reply: `the connection failed: ${cleanText(why, 80)}` },
+  });
+}
+
 /** One listening address. */
 class Listener extends SMTPServer {
   readonly sessions = new Set<Connection>();
-  readonly #policy: ConnectionPolicy;
+  readonly #policy: ListenerPolicy;
   readonly #session: Session;
 
-  constructor(options: SMTPServerOptions, policy: ConnectionPolicy, session: Session) {
+  constructor(options: SMTPServerOptions, policy: ListenerPolicy, session: Session) {
     super(options);
     this.#policy = policy;
     this.#session = session;
+  }
+
+  /** Before anything else, TLS too: a client that never finishes its handshake counts like any other. */
+  override _acceptSocket(socket: Socket, handshake: boolean): (() => void) | false {
+    const { gate, refusalLog, handshakeTimeout } = this.#policy;
+    const address = socket.remoteAddress ?? '';
+    const entry = gate.enter(address);
+    if ('refusal' in entry) {
+      turnAway(socket, entry.refusal, handshake);
+      const { code, enhanced, text } = entry.refusal;
+      refusals.inc({ code: String(code) });
+      const fields = { client: address, command: 'connect', reply: `${code} ${enhanced} ${text}` };
+      refusalLog.note({ client: clientOf(address), kind: `connect ${code} ${enhanced}`, fields });
+      return false;
+    }
+    connectionsTotal.inc();
+    connectionsOpen.set(gate.open);
+    this.#places.set(socket, () => {
+      entry.leave();
+      connectionsOpen.set(gate.open);
+    });
+    const free = () => this.#free(socket);
+    socket.once('close', free);
+    const release = super._acceptSocket(socket, handshake);
+    if (release === false || !handshake) return release;
+    // The topmost socket: the library says that Node does not survive the other order in the middle of a handshake.
+    const late = setTimeout(() => (this._pendingSockets.get(socket) ?? socket).destroy(), handshakeTimeout);
+    return () => {
+      clearTimeout(late);
+      release();
+    };
+  }
+
+  readonly #places = new WeakMap<Socket, () => void>();
+
+  #free(socket: Socket): void {
+    this.#places.get(socket)?.();
+    this.#places.delete(socket);
   }
 
   override connect(...[socket, options]: Parameters<SMTPServer['connect']>): void {
@@ -143,7 +245,10 @@ class Listener extends SMTPServer {
     this.connections.add(connection);
     this.sessions.add(connection);
     this.#session.register(connection);
-    socket.once('close', () => this.sessions.delete(connection));
+    connection.onceEnded(() => {
+      this.sessions.delete(connection);
+      this.#free(socket);
+    });
     connection.on('error', (error: Error) => this.emit('error', error));
     connection.init();
   }
@@ -157,6 +262,17 @@ class Listener extends SMTPServer {
     const address = this.server.address();
     return { host, port: typeof address === 'object' && address !== null ? address.port : port };
   }
+}
+
+/** Says no where something can be said, and keeps nothing of the connection. */
+function turnAway(socket: Socket, { code, enhanced, text }: Reply, handshake: boolean): void {
+  socket.on('error', () => {});
+  if (handshake) {
+    socket.destroy();
+    return;
+  }
+  socket.write(`${code} ${enhanced} ${text}\r\n`);
+  socket.destroySoon();
 }
 
 async function drain(

@@ -17,6 +17,7 @@ interface SessionParts {
   log: Log;
   gate: Gate;
   requireTls: boolean;
+  maxRecipients: number;
   limits: DataLimits;
 }
 
@@ -60,6 +61,11 @@ export class Session {
     try {
       const mailbox = this.#parts.recipients.find(address);
       const accepted = this.#accepted.get(smtp.envelope) ?? new Map<string, string>();
+      // smtp-server counts addresses without case; these are kept as they were written
+      if (accepted.size >= this.#parts.maxRecipients && !accepted.has(address)) {
+        done(new ReplyError(replyTo('too-many-recipients')));
+        return;
+      }
       this.#accepted.set(smtp.envelope, accepted.set(address, mailbox));
     } catch (error) {
       done(new ReplyError(replyFor(error)));
@@ -97,10 +103,11 @@ export class Session {
     });
     stream.on('end', async () => {
       const answer = transaction.end() ?? (await this.#store(writer, entries, transaction));
-      connection.transaction = undefined;
       if (typeof answer === 'string') connection.forgive();
       if (typeof answer === 'string') done(null, answer);
       else done(new ReplyError(answer));
+      // the next one may have begun meanwhile, when the client pipelines
+      if (connection.transaction === transaction) connection.transaction = undefined;
       if (this.#parts.gate.draining) connection.reply(replyTo('draining'));
     });
   }

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { configSchema } from '../../src/config/schema.ts';
-import { createLog } from '../../src/log.ts';
+import { createLog, type Log } from '../../src/log.ts';
 import type { Intake, IntakeEntry, SpoolWriter } from '../../src/queue/types.ts';
 import { createSmtpReceiver, type SmtpReceiver } from '../../src/smtp/server.ts';
 
@@ -86,7 +86,7 @@ export interface TestReceiver {
 /** Starts a receiver on a free port. `smtp` is written as in the configuration file. */
 export async function startReceiver(
   smtp: Record<string, unknown> = {},
-  options: { storeTimeout?: number; intake?: Pick<Intake, 'begin' | 'commit'> } = {},
+  options: { storeTimeout?: number; intake?: Pick<Intake, 'begin' | 'commit'>; log?: Log } = {},
 ): Promise<TestReceiver> {
   const intake = new MemoryIntake();
   const { smtp: config } = configSchema.parse({
@@ -96,7 +96,7 @@ export async function startReceiver(
     config,
     mailboxes: testMailboxes,
     intake: options.intake ?? intake,
-    log: createLog('silent', 'test'),
+    log: options.log ?? createLog('silent', 'test'),
     ...(options.storeTimeout === undefined ? {} : { storeTimeout: options.storeTimeout }),
   });
   const bound = await receiver.listen();

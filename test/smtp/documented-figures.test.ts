@@ -1,0 +1,29 @@
+/** The figures that stand in the documentation as text are those of the code. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { describe, it } from 'node:test';
+import { MAX_ERRORS, MAX_IDLE_COMMANDS } from '../../src/smtp/connection.ts';
+import { MAX_CLIENTS, EVERY as REFUSALS_EVERY } from '../../src/smtp/refusal-log.ts';
+import { replies } from '../../src/smtp/replies.ts';
+import { STORE_TIMEOUT } from '../../src/smtp/server.ts';
+
+const operations = readFileSync(new URL('../../docs/operations.md', import.meta.url), 'utf8').replace(
+  /\s+/g,
+  ' ',
+);
+
+describe('docs/operations.md', () => {
+  const says = (text: string) => assert.ok(operations.includes(text), `it does not say: ${text}`);
+
+  it('has the limits of the SMTP receiver', () => {
+    says(`${MAX_ERRORS} errors in a row`);
+    says(`${MAX_IDLE_COMMANDS} commands in a row that bring no message nearer`);
+    says(`${STORE_TIMEOUT / 1000} seconds without an answer`);
+    says(`For each kind ${MAX_CLIENTS} clients have lines of their own`);
+    assert.equal(REFUSALS_EVERY, 60_000, 'one line a minute');
+  });
+
+  it('lists every reply of the table', () => {
+    for (const { code, enhanced } of replies()) says(`${code} ${enhanced}`);
+  });
+});
