@@ -191,7 +191,7 @@ describe('the log of what was refused', () => {
     ]);
     assert.doesNotMatch(JSON.stringify(lines), /c2VjcmV0|AGEA|\\u001b|\u202e/);
     const message = lines.find(({ command }) => command === 'DATA');
-    assert.deepEqual([message?.from, message?.recipients, message?.octets], ['sender@example.org', 1, 6]);
+    assert.deepEqual([message?.from, message?.recipients, message?.octets], ['sender@example.org', 1, 7]);
   });
 
   it('counts each client and each kind by itself, so a flood hides nothing', () => {
