@@ -18,6 +18,7 @@ import { makeDemoKeys } from './demo/keys.ts';
 import { makeMail, type PartnerFiles, readMail } from './demo/mail.ts';
 import { type PartnerServer, sendRaw, startPartnerServer } from './demo/partner.ts';
 import { Steps } from './demo/steps.ts';
+import { outgoing } from './outgoing.ts';
 import { enqueueMessage } from './send.ts';
 
 const own = 'orders@sealpost.example';
@@ -30,6 +31,8 @@ const order = [
   '<order number="4711"><item quantity="12">Sealing wax, red</item></order>',
   '',
 ].join('\r\n');
+
+const confirmation = 'Order 4711 is confirmed.';
 
 interface DemoWorld {
   folder: string;
@@ -136,18 +139,20 @@ async function inbound(steps: Steps, world: DemoWorld, smtpPort: number): Promis
 
 async function outbound(steps: Steps, world: DemoWorld, redisUrl: string | undefined): Promise<void> {
   const config = loadConfig(world.configFile);
-  steps.step('a message of ours goes out: signed with our key, encrypted for the partner');
-  const text =
-    'Content-Type: text/plain; charset=utf-8\r\nSubject: Confirmation\r\n\r\nOrder 4711 is confirmed.\r\n';
+  steps.step('a file of ours goes out: signed with our key, encrypted for the partner');
+  const file = join(world.folder, 'confirmation.txt');
+  writeFileSync(file, confirmation);
   const withRedis =
     redisUrl === undefined ? config : { ...config, redis: { ...config.redis, url: redisUrl } };
-  const id = await enqueueMessage(withRedis, 'partner', [Buffer.from(text)]);
+  const id = await enqueueMessage(withRedis, 'partner', outgoing(file, {}).open());
   steps.fact('queued', id);
   const received = await world.partnerServer.next();
   steps.fact('arrived', `${received.mail.length} octets from ${received.from} for ${received.to.join(', ')}`);
   const read = readMail(world.files, received.mail);
   steps.fact('partner reads', `with ${read.by}; signature ${read.signature}`);
-  steps.fact('content', JSON.stringify(read.text.trim().split('\r\n').at(-1)));
+  const [header = '', ...body] = read.text.split(/\r?\n\r?\n/);
+  steps.fact('file', /filename="(.*)"/.exec(header)?.[1] ?? 'without a name');
+  steps.fact('content', JSON.stringify(Buffer.from(body.join(''), 'base64').toString()));
 }
 
 async function runDemo(keep: boolean): Promise<void> {

@@ -19,11 +19,12 @@ import {
   signatureSchemes,
   transferEncodings,
 } from '../smime/presets.ts';
-import { OutputFile, readPieces } from './files.ts';
+import { OutputFile } from './files.ts';
 import { certificatesOf, identitiesOf } from './keys.ts';
 import { collect } from './options.ts';
+import { addOutgoingOptions, type OutgoingOptions, outgoing } from './outgoing.ts';
 
-interface EncodeCommandOptions {
+interface EncodeCommandOptions extends OutgoingOptions {
   to?: string[];
   signKey?: string;
   signCert?: string;
@@ -102,15 +103,8 @@ function checkCipher(name: string): void {
 }
 
 async function* encoded(file: string, options: EncodeCommandOptions): AsyncGenerator<Buffer> {
-  let octets = 0;
-  async function* counted() {
-    for await (const piece of readPieces(file)) {
-      octets += piece.length;
-      yield piece;
-    }
-  }
-  // a file can be read twice, standard input can not
-  const message = file === '-' ? counted() : counted;
+  const { open, reopenable } = outgoing(file, options);
+  const message = reopenable ? open : open();
   try {
     yield* encode(message, optionsOf(options, new Date()));
   } catch (error) {
@@ -121,7 +115,6 @@ async function* encoded(file: string, options: EncodeCommandOptions): AsyncGener
       });
     throw error;
   }
-  if (octets === 0) throw new SealpostError('message-empty', `${file}: the message has no octets`);
 }
 
 async function encodeFile(file: string, options: EncodeCommandOptions): Promise<void> {
@@ -142,9 +135,10 @@ async function encodeFile(file: string, options: EncodeCommandOptions): Promise<
 }
 
 export function encodeCommand(): Command {
-  return new Command('encode')
-    .description('sign and encrypt a mail: signed first, then encrypted')
-    .argument('<file>', 'a mail (RFC 5322); - for standard input')
+  const command = new Command('encode')
+    .description('sign and encrypt content or a mail: signed first, then encrypted')
+    .argument('<file>', 'content of any kind, or a mail; - for standard input');
+  return addOutgoingOptions(command)
     .option('--to <file>', 'certificate to encrypt for, PEM or DER (repeatable)', collect)
     .option('--sign-key <file>', 'private key to sign with; one PEM with key and certificate is fine')
     .option('--sign-cert <file>', 'certificate of that key')

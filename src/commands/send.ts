@@ -5,8 +5,8 @@ import type { Config, PartnerConfig } from '../config/schema.ts';
 import { SealpostError } from '../errors.ts';
 import { type HeaderBlock, HeaderSplitter, parseAddresses, parseMailbox } from '../message/index.ts';
 import type { Envelope, SpoolWriter } from '../queue/index.ts';
-import { readPieces } from './files.ts';
 import { configOption } from './options.ts';
+import { addOutgoingOptions, type OutgoingOptions, outgoing } from './outgoing.ts';
 import { withQueue } from './queue.ts';
 
 function partnerOf(config: Config, name: string): PartnerConfig {
@@ -59,9 +59,9 @@ function missingFields(
 }
 
 /**
- * Puts a message on the outbound queue: durable when this resolves. Missing From, To, Date and Message-ID are added.
+ * Puts a mail on the outbound queue: durable when this resolves. Missing From, To, Date and Message-ID are added.
  *
- * @param message an RFC 5322 message
+ * @param message an RFC 5322 message, as `outgoing` gives it
  * @returns its id
  */
 export async function enqueueMessage(
@@ -97,43 +97,44 @@ async function spoolMessage(
   let head: { envelope: Envelope; messageId: string } | undefined;
   const ready: Buffer[] = [];
   const splitter = new HeaderSplitter((headers) => {
-    if (headers.fields.length === 0)
-      throw new SealpostError('mime-malformed', 'the file does not begin with a header: it is no mail', {
-        hint: 'put a header in front, such as "Subject: ..." and "Content-Type: ...", and an empty line',
-      });
     const envelope = envelopeOf(partner, headers);
     const { octets, messageId } = missingFields(headers, envelope, new Date());
     head = { envelope, messageId };
     ready.push(octets, headers.raw);
     return { write: (chunk) => void ready.push(Buffer.from(chunk)), end: () => undefined };
   });
-  let octets = 0;
   for await (const chunk of message) {
-    octets += chunk.length;
     splitter.write(chunk);
     for (const piece of ready.splice(0)) await writer.write(piece);
   }
-  if (octets === 0) throw new SealpostError('message-empty', 'the message has no octets');
   splitter.end();
   for (const piece of ready.splice(0)) await writer.write(piece);
   if (!head) throw new SealpostError('mime-malformed', 'the message has no header');
   return head;
 }
 
+interface SendOptions extends OutgoingOptions {
+  partner: string;
+  config: string;
+  json?: boolean;
+}
+
 export function sendCommand(): Command {
-  return new Command('send')
+  const command = new Command('send')
     .description(
-      "put a message on the outbound queue: it is signed, encrypted and sent as the partner's entry says",
+      "put content or a mail on the outbound queue: it is signed, encrypted and sent as the partner's entry says",
     )
     .argument(
       '<file>',
-      'a mail (RFC 5322); From, To, Date and Message-ID are added where they are missing; - for standard input',
+      'content of any kind, which becomes the attachment of a new mail under its file name; or a mail, which gets From, To, Date and Message-ID where they are missing; - for standard input',
     )
-    .requiredOption('--partner <name>', 'name of the partner in the configuration')
+    .requiredOption('--partner <name>', 'name of the partner in the configuration');
+  return addOutgoingOptions(command)
     .addOption(configOption())
     .option('--json', 'print the id as JSON')
-    .action(async (file: string, options: { partner: string; config: string; json?: boolean }) => {
-      const id = await enqueueMessage(loadConfig(options.config), options.partner, readPieces(file));
+    .action(async (file: string, options: SendOptions) => {
+      const { open } = outgoing(file, options);
+      const id = await enqueueMessage(loadConfig(options.config), options.partner, open());
       process.stdout.write(options.json ? `${JSON.stringify({ id })}\n` : `${id}\n`);
     });
 }

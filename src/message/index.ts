@@ -2,6 +2,7 @@
 export { type Address, parseAddresses } from './address.ts';
 export { Base64Decoder, Base64Encoder } from './base64.ts';
 export { CanonicalSink, firstBareLf, type LineEnds } from './canonical.ts';
+export { contentHeader } from './content-entity.ts';
 export {
   type ContentType,
   type Parameterized,
@@ -18,3 +19,4 @@ export { QuotedPrintableDecoder, QuotedPrintableEncoder } from './quoted-printab
 export { BufferSink, NullSink, type Sink, TeeSink } from './sink.ts';
 export { transferDecoder } from './transfer.ts';
 export { UuDecoder } from './uuencode.ts';
+export { checkWholeHeader } from './whole-header.ts';

@@ -9,9 +9,26 @@ const isContentField = ({ key }: HeaderField): boolean => key.startsWith('conten
 
 /** Nobody may see Bcc; MIME-Version is written anew; HP-Outer is written here or by nobody. */
 const dropped = ['bcc', 'resent-bcc', 'mime-version', 'hp-outer'];
-/** What transport adds on the way belongs to the outside alone. */
-const trace =
-  /^(?:return-path|received|resent-.*|dkim-.*|arc-.*|authentication-results|received-spf|delivered-to)$/;
+
+/**
+ * The fields that may stand outside of the protection, where every mail server reads them. Any other field goes inside
+ * alone: whoever invents a field cannot leak by it, and content that was mistaken for a header stays protected.
+ */
+const outerFields: ReadonlySet<string> = new Set([
+  // RFC 5322, sections 3.6.1 to 3.6.5: what servers and mail programs need; the subject by the confidentiality policy
+  ...['date', 'from', 'sender', 'reply-to', 'to', 'cc', 'message-id', 'in-reply-to', 'references', 'subject'],
+  // RFC 3834; RFC 8098 with RFC 3335 (AS1), whose receivers look for the request outside
+  ...['auto-submitted', 'disposition-notification-to', 'disposition-notification-options'],
+]);
+
+/** What transport adds on the way (RFC 5322, sections 3.6.6 and 3.6.7, and its signatures): outside alone. */
+const traceFields: ReadonlySet<string> = new Set([
+  ...['return-path', 'received', 'delivered-to', 'received-spf', 'authentication-results', 'dkim-signature'],
+  ...['arc-seal', 'arc-message-signature', 'arc-authentication-results'],
+  ...['resent-date', 'resent-from', 'resent-sender', 'resent-to', 'resent-cc', 'resent-message-id'],
+]);
+
+const isTrace = ({ key }: HeaderField): boolean => traceFields.has(key);
 
 /** The header of a mail in two halves, each field with CRLF line ends. */
 export interface SplitHeader {
@@ -21,8 +38,8 @@ export interface SplitHeader {
 }
 
 /**
- * @param protect undefined: nothing but the Content fields goes inside; `clear` and `cipher` are the values of the hp
- *   parameter (RFC 9788, section 2.1.1)
+ * @param protect undefined: inside are the Content fields, and those that may not stand outside; `clear` and `cipher`
+ *   are the values of the hp parameter (RFC 9788, section 2.1.1)
  */
 export function splitHeader(
   fields: readonly HeaderField[],
@@ -31,14 +48,17 @@ export function splitHeader(
   const kept = fields.filter((field) => !dropped.includes(field.key));
   const entity = contentFields(kept, protect);
   const others = kept.filter((field) => !isContentField(field));
-  if (protect === undefined) return { outer: others.map(canonicalField), inner: entity };
-  const own = others.filter(({ key }) => !trace.test(key));
-  const outside = (field: HeaderField) =>
-    protect === 'clear' || trace.test(field.key) ? canonicalField(field) : confidential(field);
+  const own = others.filter((field) => !isTrace(field));
+  const outside = (field: HeaderField) => outerField(field, protect);
   const present = (octets: Buffer | undefined) => octets !== undefined;
+  const outer = others.map(outside).filter(present);
+  if (protect === undefined) {
+    const hidden = own.filter(({ key }) => !outerFields.has(key));
+    return { outer, inner: [...hidden.map(canonicalField), ...entity] };
+  }
   const visible = protect === 'clear' ? [] : own.map(outside).filter(present);
   return {
-    outer: others.map(outside).filter(present),
+    outer,
     inner: [
       ...own.map(canonicalField),
       ...visible.map((field) => Buffer.concat([Buffer.from('HP-Outer: '), field])),
@@ -47,10 +67,17 @@ export function splitHeader(
   };
 }
 
-/** The confidentiality policy hcp_baseline (RFC 9788, section 3.2.1); undefined: not outside at all. */
-function confidential(field: HeaderField): Buffer | undefined {
-  if (field.key === 'subject') return Buffer.from('Subject: [...]\r\n');
-  return field.key === 'keywords' || field.key === 'comments' ? undefined : canonicalField(field);
+/**
+ * A field as it stands outside; undefined: not at all. Under `cipher` the subject is obscured, as the confidentiality
+ * policy hcp_baseline (RFC 9788, section 3.2.1) has it; its Keywords and Comments are not on our list in any case.
+ */
+function outerField(field: HeaderField, protect: 'clear' | 'cipher' | undefined): Buffer | undefined {
+  // what is signed alone hides nothing, and RFC 9788 (section 2.1.1) wants each field repeated outside
+  if (protect === 'clear' || isTrace(field)) return canonicalField(field);
+  if (!outerFields.has(field.key)) return undefined;
+  return protect === 'cipher' && field.key === 'subject'
+    ? Buffer.from('Subject: [...]\r\n')
+    : canonicalField(field);
 }
 
 function contentFields(fields: readonly HeaderField[], protect: 'clear' | 'cipher' | undefined): Buffer[] {

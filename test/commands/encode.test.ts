@@ -53,7 +53,10 @@ describe('sealpost encode', { skip: skipWithout('openssl') }, () => {
 
   it('reads standard input, and a PEM with key and certificate', async () => {
     const both = file('both.pem', own.keyPem + own.certPem);
-    assert.match(verify(await encoded(['-', '--sign-key', both], { input: mail })), new RegExp(text));
+    assert.match(
+      verify(await encoded(['-', '--message', '--sign-key', both], { input: mail })),
+      new RegExp(text),
+    );
   });
 
   it('takes the password of the key from a file or the environment', async () => {

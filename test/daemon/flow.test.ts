@@ -343,9 +343,9 @@ describe('the flow through the running daemon', { skip }, () => {
         /there is no partner "nobody" \[partner-unknown\]\nhint: partners are partner/,
       ],
       [['--partner', 'partner', '/nonexistent'], 1, /there is no such file \[file-access\]/],
-      [['--partner', 'partner', world.file('empty', '')], 1, /\[message-empty\]/],
+      [['--partner', 'partner', world.file('empty.eml', '')], 1, /\[message-empty\]/],
       [
-        ['--partner', 'partner', world.file('bare.txt', 'no header at all\n\nx\n')],
+        ['--partner', 'partner', world.file('bare.eml', 'no header at all\n\nx\n')],
         1,
         /\[mime-malformed\]\nhint: /,
       ],

@@ -1,0 +1,41 @@
+import { SealpostError } from '../errors.ts';
+import { parseContentType } from './content-type.ts';
+
+/** RFC 2045, section 5.1: `type/subtype`, and parameters in printable ASCII. */
+const mediaType = /^[a-z0-9!#$&^_.+-]{1,127}\/[a-z0-9!#$&^_.+-]{1,127}(?:[ \t]*;[ -~\t]*)?$/i;
+
+/**
+ * The header of a MIME entity (RFC 2045) whose body is content as it is: any octets, never looked at, and no line end
+ * changed. The empty line at its end is part of it.
+ *
+ * Errors: `usage` for what is no media type, and for `multipart/...` and `message/...`, whose body is a MIME structure.
+ *
+ * @param type such as `application/EDIFACT` or `text/csv; charset=utf-8`
+ * @param fileName without folders, in any script
+ */
+export function contentHeader(type: string, fileName?: string): Buffer {
+  if (!mediaType.test(type))
+    throw new SealpostError('usage', `${JSON.stringify(type)} is not a media type`, {
+      hint: 'write it like application/EDIFACT or "text/csv; charset=utf-8"',
+    });
+  const kind = parseContentType(type).type;
+  if (kind === 'multipart' || kind === 'message')
+    throw new SealpostError('usage', `content cannot be ${kind}/..., since that is a structure of its own`, {
+      hint: 'to send a mail that you have put together, say --message',
+    });
+  const disposition =
+    fileName === undefined ? 'attachment' : `attachment;\r\n ${fileNameParameter(fileName)}`;
+  return Buffer.from(
+    `Content-Type: ${type}\r\nContent-Transfer-Encoding: binary\r\nContent-Disposition: ${disposition}\r\n\r\n`,
+  );
+}
+
+/** The filename parameter (RFC 2183), in RFC 2231's form where it is not plain ASCII. */
+function fileNameParameter(name: string): string {
+  if (/^[ -~]*$/.test(name)) return `filename="${name.replace(/["\\]/g, '\\$&')}"`;
+  const octets = [...Buffer.from(name.toWellFormed())].map((octet) => {
+    const char = String.fromCharCode(octet);
+    return /[A-Za-z0-9._-]/.test(char) ? char : `%${octet.toString(16).toUpperCase().padStart(2, '0')}`;
+  });
+  return `filename*=utf-8''${octets.join('')}`;
+}
