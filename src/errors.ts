@@ -23,6 +23,8 @@ export const errorCodes = {
   'mime-limit': 'nesting, number of parts or header size goes beyond the limits',
   'transfer-encoding': 'the body does not decode in the transfer encoding that it names',
   'layer-limit': 'more nested S/MIME layers than the limit',
+  'work-limit': 'working on the message would cost more than the limit for all of it',
+  'output-limit': 'the message would become more octets than the limit for all of it',
   'not-smime': 'the message is neither signed nor encrypted',
   'encode-recipient': 'a message can not be encrypted for this certificate',
   'encode-signer': 'a message can not be signed with this identity',

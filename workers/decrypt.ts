@@ -41,7 +41,7 @@ await runRole('decrypt', async ({ config, queue }) => {
 
 /** The options of the decoder for a mailbox; what does not depend on the message is made once. */
 function decoderFor(
-  limits: { layers: number; parts: number; depth: number; headerSize: number },
+  limits: NonNullable<DecodeOptions['limits']>,
   keys: LoadedKeys,
   authorities: ((now: Date) => Authorities) | undefined,
 ) {

@@ -1,5 +1,6 @@
 import type { Header } from '../asn1/header.ts';
 import { type Element, oid, oids, tags } from '../asn1/index.ts';
+import { Budget, costs } from '../budget.ts';
 import { SealpostError } from '../errors.ts';
 import type { Sink } from '../message/sink.ts';
 import { type Action, type BerHandler, BerStream } from './ber-stream.ts';
@@ -40,21 +41,32 @@ const contentReaders = new Map<string, (context: ContentContext) => ContentReade
 export class CmsReader implements Sink {
   readonly #stream: BerStream;
   readonly #grammar: ContentInfoReader;
+  readonly #budget: Budget;
+  readonly #growing: boolean;
+  #octets = 0;
   #failure: unknown;
   #failed = false;
 
   constructor(handlers: CmsHandlers, options: CmsOptions) {
     const limits = { ...defaultLimits, ...options.limits };
+    this.#budget = options.budget ?? new Budget();
+    // by itself the object is the message
+    this.#growing = options.budget === undefined;
     const bounds = { collectLimit: limits.headOctets, maxDepth: limits.depth };
     const contentEnded = (): void => {
       bounds.collectLimit = limits.headOctets + limits.tailOctets;
     };
-    this.#grammar = new ContentInfoReader({ handlers, options, limits, contentEnded });
+    this.#grammar = new ContentInfoReader({ handlers, options, limits, budget: this.#budget, contentEnded });
     this.#stream = new BerStream(this.#grammar, bounds);
   }
 
   write(chunk: Buffer): void {
-    this.#guard(() => this.#stream.write(chunk));
+    this.#guard(() => {
+      this.#octets += chunk.length;
+      if (this.#growing) this.#budget.received(this.#octets);
+      this.#budget.spend(chunk.length * costs.octet);
+      this.#stream.write(chunk);
+    });
   }
 
   end(): void {

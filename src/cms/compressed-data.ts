@@ -64,7 +64,9 @@ export class CompressedDataReader implements ContentReader {
     if (this.#contentType === undefined) throw incomplete(structure);
     const sink = this.#context.handlers.onHead({ type: 'compressed-data', contentType: this.#contentType });
     this.#sink = sink;
-    this.#decompressor = new Decompressor(this.#context.limits, (octets) => sink.write(octets));
+    this.#decompressor = new Decompressor(this.#context.limits, this.#context.budget, (octets) =>
+      sink.write(octets),
+    );
   }
 
   chunk(octets: Buffer): void {

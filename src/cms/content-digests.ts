@@ -1,4 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
+import { type Budget, costs } from '../budget.ts';
 import type { Sink } from '../message/sink.ts';
 import { type DigestInfo, digestByName } from './algorithms.ts';
 import type { DetachedContent } from './content-reader.ts';
@@ -10,6 +11,9 @@ import type { DetachedContent } from './content-reader.ts';
 export class ContentDigests implements Sink {
   readonly #hashes = new Map<string, Hash>();
   readonly #limit: number;
+  readonly #budget: Budget | undefined;
+  /** Of one octet through all digests. */
+  #cost = 0;
   #kept: Buffer[] | undefined = [];
   #length = 0;
   readonly #digests = new Map<string, Buffer>();
@@ -17,19 +21,23 @@ export class ContentDigests implements Sink {
   /**
    * @param names of the registry ("sha256"); unknown ones are left out
    * @param keep octets of content that may be kept
+   * @param budget of the message that is read; none for one that is written
    */
-  constructor(names: Iterable<string>, keep: number = 1 << 20) {
+  constructor(names: Iterable<string>, keep: number = 1 << 20, budget?: Budget) {
     this.#limit = keep;
+    this.#budget = budget;
     for (const name of names) {
       const info = digestByName.get(name);
       if (info === undefined || this.#hashes.has(name)) continue;
       this.#hashes.set(name, createHash(info.node, outputOf(info)));
+      this.#cost += costs.digestOctet(name);
     }
   }
 
   /** One that goes on from here by itself; not after `end`. */
   fork(): ContentDigests {
-    const other = new ContentDigests([], this.#limit);
+    const other = new ContentDigests([], this.#limit, this.#budget);
+    other.#cost = this.#cost;
     for (const [name, hash] of this.#hashes)
       other.#hashes.set(name, hash.copy(outputOf(digestByName.get(name))));
     other.#kept = this.#kept?.slice();
@@ -38,6 +46,7 @@ export class ContentDigests implements Sink {
   }
 
   write(chunk: Buffer): void {
+    this.#budget?.spend(chunk.length * this.#cost);
     for (const hash of this.#hashes.values()) hash.update(chunk);
     this.#length += chunk.length;
     if (this.#length > this.#limit) this.#kept = undefined;

@@ -1,9 +1,9 @@
 import { randomBytes as nodeRandomBytes } from 'node:crypto';
+import { type Budget, costs } from '../budget.ts';
 import { SealpostError } from '../errors.ts';
 import { describeIdentifier } from './certificate-identifier.ts';
 import { type ContentEncryption, keyLengthFits, keyOctets } from './ciphers.ts';
 import type { CmsOptions } from './content-reader.ts';
-import type { CmsLimits } from './limits.ts';
 import type { Opener, Recipient, RecipientFacts } from './recipients/recipient.ts';
 
 /** The recipient that one of the keys here opens, and what the verdict says of all of them. */
@@ -16,11 +16,14 @@ export interface FoundRecipient {
 export function findRecipient(
   recipients: readonly Recipient[],
   options: CmsOptions,
-  limits: CmsLimits,
+  budget: Budget,
 ): FoundRecipient {
   let opener: Opener | undefined;
   const facts = recipients.map((recipient) => {
-    const found = recipient.find(options, limits);
+    budget.spend(costs.attribute(0) + options.identities.length * costs.comparison);
+    // to try passwords costs a derivation each: not when the message can be opened already
+    const settled = opener !== undefined && recipient.facts.kind === 'password';
+    const found = settled ? undefined : recipient.find(options, budget);
     opener ??= found;
     return { ...recipient.facts, matched: found?.name ?? null };
   });
@@ -32,7 +35,13 @@ export function findRecipient(
  * key transport (padding, length), go on with a random key, so that the failure shows only where a
  * wrong key would show, and in the same way (threats S3).
  */
-export function contentKey(opener: Opener, encryption: ContentEncryption, options: CmsOptions): Buffer {
+export function contentKey(
+  opener: Opener,
+  encryption: ContentEncryption,
+  options: CmsOptions,
+  budget: Budget,
+): Buffer {
+  budget.spend(opener.cost);
   const random = (options.randomBytes ?? pooledRandomBytes)(keyOctets(encryption));
   const key = opener.recover();
   return key !== undefined && keyLengthFits(encryption, key.length) ? key : random;
@@ -51,7 +60,7 @@ function pooledRandomBytes(size: number): Buffer {
 /** For EncryptedData, which has no recipients: the first content key here that fits the cipher. */
 export function contentKeyHere(encryption: ContentEncryption, options: CmsOptions): Opener | undefined {
   const found = options.contentKeys?.find(({ key }) => keyLengthFits(encryption, key.length));
-  return found && { name: found.name, recover: () => found.key };
+  return found && { name: found.name, cost: 0, recover: () => found.key };
 }
 
 /** For the operator: whom it is for, and which keys there are. */

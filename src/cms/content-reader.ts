@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto';
+import type { Budget } from '../budget.ts';
 import { SealpostError } from '../errors.ts';
 import type { Sink } from '../message/sink.ts';
 import type { Certificate } from '../pki/certificate.ts';
@@ -22,6 +23,8 @@ export interface CmsHandlers {
 
 export interface CmsOptions extends DecryptionKeys {
   limits?: Partial<CmsLimits>;
+  /** What the message may still cost, this object included; one of its own unless given. */
+  budget?: Budget;
   /** Detached content, already digested by the caller (`ContentDigests`). */
   detached?: DetachedContent;
   /** Allow AES-GCM and its like inside EnvelopedData, against RFC 5083 (threats S4). */
@@ -54,6 +57,7 @@ export interface ContentContext {
   handlers: CmsHandlers;
   options: CmsOptions;
   limits: CmsLimits;
+  budget: Budget;
   /** Call when the content has ended: from then on the limit for the tail applies. */
   contentEnded(): void;
 }

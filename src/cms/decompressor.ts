@@ -1,4 +1,5 @@
 import { Unzlib } from 'fflate';
+import { type Budget, costs } from '../budget.ts';
 import { SealpostError } from '../errors.ts';
 import type { CmsLimits } from './limits.ts';
 
@@ -13,6 +14,7 @@ const freeOctets = 64 * 1024;
  */
 export class Decompressor {
   readonly #limits: CmsLimits;
+  readonly #budget: Budget;
   readonly #out: (octets: Buffer) => void;
   readonly #zlib: Unzlib;
   /** The last four octets may be the checksum. */
@@ -21,8 +23,9 @@ export class Decompressor {
   compressedOctets = 0;
   contentOctets = 0;
 
-  constructor(limits: CmsLimits, out: (octets: Buffer) => void) {
+  constructor(limits: CmsLimits, budget: Budget, out: (octets: Buffer) => void) {
     this.#limits = limits;
+    this.#budget = budget;
     this.#out = out;
     this.#zlib = new Unzlib((octets) => this.#take(octets));
   }
@@ -59,6 +62,8 @@ export class Decompressor {
   #take(octets: Uint8Array): void {
     if (octets.length === 0) return;
     this.contentOctets += octets.length;
+    this.#budget.produce(octets.length);
+    this.#budget.spend(octets.length * costs.inflatedOctet);
     const { contentOctets, compressionRatio } = this.#limits;
     if (this.contentOctets > contentOctets) {
       throw new SealpostError('cms-limit', `more than ${contentOctets} octets of decompressed content`);

@@ -68,7 +68,7 @@ export class DigestedDataReader implements ContentReader {
       contentType: this.#contentType,
       digestAlgorithm: this.#digestName,
     });
-    this.#digests = new ContentDigests([this.#digestName], 0);
+    this.#digests = new ContentDigests([this.#digestName], 0, this.#context.budget);
   }
 
   chunk(octets: Buffer): void {

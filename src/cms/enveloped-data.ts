@@ -1,5 +1,6 @@
 import type { Header } from '../asn1/header.ts';
 import { Cursor, children, type Element, octetString, oid, raw, tags } from '../asn1/index.ts';
+import { costs } from '../budget.ts';
 import { SealpostError } from '../errors.ts';
 import type { Sink } from '../message/sink.ts';
 import type { Certificate } from '../pki/certificate.ts';
@@ -65,6 +66,7 @@ export class EnvelopedDataReader implements ContentReader {
   #final: (mac: Buffer | undefined) => Buffer = () => Buffer.alloc(0);
   #sink: Sink | undefined;
   #octets = 0;
+  #octetCost = 0;
   #contentEnded = false;
   #authenticated: Buffer | undefined;
   #ended = false;
@@ -143,12 +145,15 @@ export class EnvelopedDataReader implements ContentReader {
   #readOriginator(element: Element): void {
     const set = new Cursor(element).optional(2, 0);
     if (set === undefined) return;
-    this.#originator.push(...readCertificateSet(set, this.#context.limits.certificates).certificates);
+    this.#originator.push(
+      ...readCertificateSet(set, this.#context.limits.certificates, this.#context.budget).certificates,
+    );
   }
 
   #readRecipients(element: Element): void {
     const most = this.#context.limits.recipients;
     for (const info of children(element, { maxElements: most + 1 })) {
+      this.#context.budget.spend(costs.name(info.end - info.start));
       this.#recipients.push(...readRecipientInfo(info));
       if (this.#recipients.length > most) {
         throw new SealpostError('cms-limit', `more than ${most} recipients`);
@@ -159,9 +164,9 @@ export class EnvelopedDataReader implements ContentReader {
   #begin(): void {
     const encryption = this.#encryption;
     if (encryption === undefined || this.#contentType === undefined) throw incomplete(this.#type);
-    const { handlers, limits } = this.#context;
+    const { handlers, budget } = this.#context;
     const options = withOriginator(this.#context.options, this.#originator);
-    const found = findRecipient(this.#recipients, options, limits);
+    const found = findRecipient(this.#recipients, options, budget);
     const { name, oid: dotted, keyBits, effectiveBits, info } = encryption;
     this.#sink = handlers.onHead({
       type: this.#type,
@@ -174,10 +179,11 @@ export class EnvelopedDataReader implements ContentReader {
     checkMode(this.#type, encryption, options);
     const opener = this.#type === 'encrypted-data' ? contentKeyHere(encryption, options) : found.opener;
     if (opener === undefined) throw noKey(this.#recipients, options);
-    const key = contentKey(opener, encryption, options);
+    const key = contentKey(opener, encryption, options, budget);
     if (info.family === 'aes' && key.length !== keyOctets(encryption)) {
       this.#notes.push(`the key has ${key.length * 8} bits, not the ${keyBits} of ${name}`);
     }
+    this.#octetCost = costs.cipherOctet(info.family);
     this.#useCipher(encryption, key);
   }
 
@@ -197,7 +203,9 @@ export class EnvelopedDataReader implements ContentReader {
   }
 
   chunk(octets: Buffer): void {
-    if (this.#cipher !== undefined) this.#pass(this.#cipher.update(octets));
+    if (this.#cipher === undefined) return;
+    this.#context.budget.spend(octets.length * this.#octetCost);
+    this.#pass(this.#cipher.update(octets));
   }
 
   #pass(octets: Buffer): void {

@@ -1,4 +1,7 @@
-/** What a CMS object may cost. All have defaults; the caller may lower or raise each. */
+/**
+ * The bounds of one CMS object's structure. All have defaults; the caller may lower or raise each. What all objects of a
+ * message may cost together is for its `Budget`.
+ */
 export interface CmsLimits {
   /** Octets of everything before the content (recipients, originator's certificates); default 4 MiB. */
   headOctets: number;
@@ -13,8 +16,6 @@ export interface CmsLimits {
   contentOctets: number;
   /** Decompressed octets for each compressed octet (RFC 3274); the first 64 KiB are free. */
   compressionRatio: number;
-  /** Iterations of PBKDF2 for a password recipient. */
-  passwordIterations: number;
   /** Content kept for signatures that need the content itself, not its digest (RFC 8419). */
   signedContentKept: number;
 }
@@ -28,6 +29,5 @@ export const defaultLimits: CmsLimits = {
   depth: 64,
   contentOctets: Number.POSITIVE_INFINITY,
   compressionRatio: 200,
-  passwordIterations: 2_000_000,
   signedContentKept: 1 << 20,
 };

@@ -108,13 +108,13 @@ export class SignedDataReader implements ContentReader {
     } else if (this.#step === steps.crls) {
       this.#readRevocation(element);
     } else if (this.#step === steps.signers) {
-      this.#signers = readSignerInfos(raw(element), this.#context.limits.signers);
+      this.#signers = readSignerInfos(raw(element), this.#context.limits.signers, this.#context.budget);
     }
   }
 
   #begin(detached: boolean): void {
     if (this.#contentType === undefined) throw incomplete(structure);
-    const { handlers, options, limits } = this.#context;
+    const { handlers, options, limits, budget } = this.#context;
     if (!detached && options.detached !== undefined) {
       // One signature over two contents is how readers are deceived (threats S6).
       throw new SealpostError('cms-malformed', 'a detached signature that brings content of its own');
@@ -127,7 +127,7 @@ export class SignedDataReader implements ContentReader {
     });
     if (detached) return;
     const names = this.#digestNames.length === 0 ? likelyDigests : this.#digestNames;
-    this.#digests = new ContentDigests(names, limits.signedContentKept);
+    this.#digests = new ContentDigests(names, limits.signedContentKept, budget);
   }
 
   /** @param given what goes on as content, where it is not what is signed */
@@ -149,7 +149,11 @@ export class SignedDataReader implements ContentReader {
   }
 
   #readCertificates(element: Element): void {
-    const { certificates, others } = readCertificateSet(element, this.#context.limits.certificates);
+    const { certificates, others } = readCertificateSet(
+      element,
+      this.#context.limits.certificates,
+      this.#context.budget,
+    );
     this.#tail.certificates.push(...certificates);
     this.#tail.otherCertificates = others;
   }
@@ -170,13 +174,13 @@ export class SignedDataReader implements ContentReader {
 
   finish(): void {
     if (!this.#ended || this.#step !== steps.signers) throw incomplete(structure);
-    const { handlers, options } = this.#context;
+    const { handlers, options, budget } = this.#context;
     const content: DetachedContent | undefined = this.#digests?.result ?? options.detached;
     const certificates = [...this.#tail.certificates, ...(options.certificates ?? [])];
     const contentType = this.#contentType ?? oids.data;
     const inheritedKey = (certificate: Certificate) =>
       options.inheritedKey?.(certificate, this.#tail.certificates);
-    const context = { contentType, content, certificates, inheritedKey };
+    const context = { contentType, content, certificates, inheritedKey, budget };
     const signers = this.#signers.map((signer) => verifySigner(signer, context));
     handlers.onTail({ ...this.#tail, signers });
   }

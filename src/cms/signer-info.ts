@@ -12,9 +12,10 @@ import {
   tags,
 } from '../asn1/index.ts';
 import * as der from '../asn1/writer.ts';
+import { type Budget, costs, isExhaustion, publicKeyCost } from '../budget.ts';
 import { SealpostError } from '../errors.ts';
 import type { Certificate } from '../pki/certificate.ts';
-import { inheritsParameters, sameKey } from '../pki/public-key.ts';
+import { inheritsParameters, keyFacts, sameKey } from '../pki/public-key.ts';
 import { readAlgorithm, sameAlgorithm } from './algorithm-identifier.ts';
 import { type DigestInfo, digestByOid } from './algorithms.ts';
 import {
@@ -97,11 +98,13 @@ export interface VerificationContext {
   certificates: readonly Certificate[];
   /** See `CmsOptions.inheritedKey`. */
   inheritedKey: (certificate: Certificate) => KeyObject | undefined;
+  budget: Budget;
 }
 
 /** Checks the signature of one signer, its certificate taken as given (RFC 5652 section 5.6). */
 export function verifySigner(signer: SignerInfo, context: VerificationContext): SignerFacts {
   const { identifier, digest, algorithm } = signer;
+  context.budget.spend(context.certificates.length * costs.comparison);
   const candidates = namedBy(identifier, context.certificates);
   const attributes = readFacts(signer.signedAttributes);
   const { reason, certificates, key } = check(signer, attributes, candidates, context);
@@ -156,19 +159,32 @@ function countersignatures(signer: SignerInfo, context: VerificationContext): Si
     .flatMap((attribute) => attribute.values);
   const content = { digests: new Map<string, Buffer>(), content: signer.signature };
   for (const value of values.slice(0, mostCountersignatures)) {
+    context.budget.spend(costs.attribute(value.length));
     try {
       const info = readSignerInfo(readElement(value, 0));
       found.push(verifySigner(info, { ...context, contentType: null, content }));
     } catch (error) {
-      if (!(error instanceof SealpostError)) throw error;
+      if (!(error instanceof SealpostError) || isExhaustion(error)) throw error;
     }
   }
   return found;
 }
 
 /** A digest that nobody expected before the content came: it can be had where the content was small. */
-function digestOf({ digests, content }: DetachedContent, info: DigestInfo): Buffer | undefined {
-  return digests.get(info.name) ?? (content && signedOctets(content).digest(info));
+function digestOf(
+  { digests, content }: DetachedContent,
+  info: DigestInfo,
+  budget: Budget,
+): Buffer | undefined {
+  const known = digests.get(info.name);
+  if (known !== undefined || content === undefined) return known;
+  budget.spend(content.length * costs.digestOctet(info.name));
+  return signedOctets(content).digest(info);
+}
+
+/** Draws for a check with a certificate's key, before the key is made of its octets. */
+function drawForKey({ publicKeyInfo }: Certificate, octets: number, budget: Budget): void {
+  budget.spend(costs.key + publicKeyCost(keyFacts(publicKeyInfo)) + octets * costs.digestOctet('sha3'));
 }
 
 /** RFC 5652 sections 11.1 to 11.3: MUST NOT be unsigned, where anybody could have put them. */
@@ -207,7 +223,7 @@ function check(
   if (wrong !== undefined || attributes instanceof SealpostError) return found;
   for (const certificate of candidates) {
     const isFirst = certificate === candidates[0];
-    const key = keyOf(certificate, attributes, context);
+    const key = keyOf(certificate, attributes, signer, context);
     if (typeof key === 'string') {
       if (isFirst) found.reason = key;
       continue;
@@ -230,18 +246,23 @@ function check(
 function keyOf(
   certificate: Certificate,
   attributes: SignedAttributeFacts | undefined,
-  { inheritedKey }: VerificationContext,
+  { signedAttributes }: SignerInfo,
+  { inheritedKey, content, budget }: VerificationContext,
 ): KeyObject | SignatureReason {
   // RFC 5035 section 5: a signer that says which certificate it means must not be shown with another one
   const named = attributes?.signingCertificates.map((each) =>
     namesCertificate(each, (node) => createHash(node).update(certificate.der).digest()),
   );
   if (named?.includes(false)) return 'certificate-mismatch';
-  if (inheritsParameters(certificate.publicKeyInfo))
-    return inheritedKey(certificate) ?? 'key-parameters-missing';
+  const { start, end } = signedAttributes ?? { start: 0, end: content?.content?.length ?? 0 };
   try {
+    // attributes may have to be hashed in two encodings
+    drawForKey(certificate, 2 * (end - start), budget);
+    if (inheritsParameters(certificate.publicKeyInfo))
+      return inheritedKey(certificate) ?? 'key-parameters-missing';
     return certificate.publicKey;
-  } catch {
+  } catch (error) {
+    if (isExhaustion(error)) throw error;
     return 'certificate-unusable';
   }
 }
@@ -257,7 +278,7 @@ function checkContent(
   if (digest === undefined) return 'digest-unsupported';
   if (attributes instanceof SealpostError) return 'attributes-malformed';
   if (signer.unsignedAttributes.some(({ type }) => onlySigned.includes(type))) return 'attributes-malformed';
-  const contentDigest = digestOf(context.content, digest);
+  const contentDigest = digestOf(context.content, digest, context.budget);
   if (contentDigest === undefined) return 'digest-unsupported';
   if (attributes !== undefined) {
     // RFC 5652 section 5.3: both attributes MUST be there.
@@ -274,12 +295,16 @@ function checkContent(
   return undefined;
 }
 
-function checkUnder(key: KeyObject, signer: SignerInfo, { content }: VerificationContext): SignatureReason {
+function checkUnder(
+  key: KeyObject,
+  signer: SignerInfo,
+  { content, budget }: VerificationContext,
+): SignatureReason {
   const { digest, algorithm, signature, signedAttributes } = signer;
   if (content === undefined) return 'content-missing';
   if (digest === undefined) return 'digest-unsupported';
   if (signedAttributes === undefined) {
-    const signed = { octets: content.content, digest: (info: DigestInfo) => digestOf(content, info) };
+    const signed = { octets: content.content, digest: (info: DigestInfo) => digestOf(content, info, budget) };
     return verifySignature(key, algorithm, digest, signed, signature);
   }
   let reason: SignatureReason = 'signature-mismatch';
@@ -357,8 +382,11 @@ function parametersInWords(
 }
 
 /** Reads the SET OF SignerInfo. */
-export function readSignerInfos(octets: Buffer, most: number): SignerInfo[] {
+export function readSignerInfos(octets: Buffer, most: number, budget: Budget): SignerInfo[] {
   const found = children(readElement(octets, 0), { maxElements: most + 1 });
   if (found.length > most) throw new SealpostError('cms-limit', `more than ${most} signers`);
-  return found.map(readSignerInfo);
+  return found.map((element) => {
+    budget.spend(costs.attribute(element.end - element.start));
+    return readSignerInfo(element);
+  });
 }

@@ -359,6 +359,19 @@ const limits = z.strictObject({
   parts: z.number().int().min(1).default(1000).describe('MIME parts of one message.'),
   depth: z.number().int().min(1).default(50).describe('Nesting of MIME parts.'),
   headerSize: size('1KiB').prefault('100KiB').describe('Size of one header block.'),
+  work: z
+    .number()
+    .int()
+    .min(10_000)
+    .default(1_000_000)
+    .describe(
+      'Work that one message may cost, in all its layers, signers, certificates, recipients, parts and names together: in units of about a microsecond on a core of 2 to 3 GHz, counted by operations and not by time. A message of 5 MiB may cost twice this, and so on. Beyond it the message is suspended (work-limit).',
+    ),
+  output: size('1KiB')
+    .prefault('16MiB')
+    .describe(
+      'Octets that one message may become by decompression, in all its layers together; for each octet that it has itself 32 more. Beyond it the message is suspended (output-limit).',
+    ),
   queue: z
     .strictObject({
       inbound: queueLimit('Received, not decoded yet.'),

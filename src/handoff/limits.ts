@@ -3,7 +3,7 @@ import { defaultMessageLimits, type MessageLimits } from '../message/limits.ts';
 
 /** The limits of the configuration in the terms of the message room. */
 export function messageLimits(
-  limits: Omit<Config['limits'], 'queue' | 'redisMemory' | 'diskFree'>,
+  limits: Pick<Config['limits'], 'parts' | 'depth' | 'headerSize'>,
 ): MessageLimits {
   return {
     ...defaultMessageLimits,

@@ -5,6 +5,8 @@ import type { Outcome } from './types.ts';
 const lasting: readonly ErrorCode[] = [
   'mime-malformed',
   'mime-limit',
+  'work-limit',
+  'output-limit',
   'transfer-encoding',
   'spool-missing',
   'spool-corrupt',

@@ -100,7 +100,7 @@ export interface DestinationDeps {
   /** `redis.prefix` of the configuration. */
   redisPrefix: string;
   bodyPart: MailboxConfig['bodyPart'];
-  limits: Omit<Config['limits'], 'queue' | 'redisMemory' | 'diskFree'>;
+  limits: Pick<Config['limits'], 'layers' | 'parts' | 'depth' | 'headerSize' | 'work' | 'output'>;
   log: Log;
   /** Milliseconds since the epoch. */
   now(): number;

@@ -1,3 +1,4 @@
+import { isExhaustion } from '../budget.ts';
 import { SealpostError } from '../errors.ts';
 import type { Certificate } from './certificate.ts';
 import type { Crl, CrlEntry } from './crl.ts';
@@ -98,7 +99,7 @@ function statusOf(certificate: Certificate, issuer: Issuer, lookup: Lookup): Rev
     if (!isComplete(covered) || thisUpdate === undefined) return unknown;
     return { certificate, status: 'good', thisUpdate, source: 'crl' };
   } catch (error) {
-    if (error instanceof PathFailure && error.reason === 'limit') throw error;
+    if (isExhaustion(error) || (error instanceof PathFailure && error.reason === 'limit')) throw error;
     if (error instanceof PathFailure || error instanceof SealpostError) return unknown;
     throw error;
   }
@@ -139,7 +140,7 @@ function tryList(
     };
   } catch (error) {
     // A list that can not be read is no list; there may be another.
-    if (error instanceof SealpostError) return undefined;
+    if (error instanceof SealpostError && !isExhaustion(error)) return undefined;
     throw error;
   }
 }

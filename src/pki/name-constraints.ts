@@ -1,5 +1,6 @@
 import { domainToASCII } from 'node:url';
 import { Cursor, content, oids, parse, tags } from '../asn1/index.ts';
+import { type Budget, costs } from '../budget.ts';
 import type { Certificate } from './certificate.ts';
 import { type GeneralName, readGeneralName } from './general-name.ts';
 import { malformedCertificate, reading } from './malformed.ts';
@@ -59,7 +60,12 @@ function namesOf(certificate: Certificate): GeneralName[] {
 /** The constraints that have come together along a path: a name must satisfy each certificate's. */
 export class ConstraintSet {
   readonly #sets: NameConstraints[] = [];
+  readonly #budget: Budget | undefined;
   #comparisons = 0;
+
+  constructor(budget?: Budget) {
+    this.#budget = budget;
+  }
 
   add(certificate: Certificate): void {
     const extension = certificate.extensions.get(oids.nameConstraints);
@@ -83,6 +89,7 @@ export class ConstraintSet {
   }
 
   #allows({ permitted, excluded }: NameConstraints, name: GeneralName): boolean {
+    this.#budget?.spend((permitted.length + excluded.length) * costs.comparison);
     const kind = kindOf(name);
     const sameKind = (base: GeneralName): boolean =>
       kindOf(base) === kind && (kind !== 'other' || typeOf(base) === typeOf(name));

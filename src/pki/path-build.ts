@@ -1,3 +1,4 @@
+import { isExhaustion } from '../budget.ts';
 import { SealpostError } from '../errors.ts';
 import type { Certificate } from './certificate.ts';
 import { namesAnotherKey } from './path-check.ts';
@@ -113,6 +114,7 @@ export function* findPaths(
       if (signatures.verify(certificate, { info, key: issuer.publicKey })) return true;
       note('signature-invalid', certificate, 'no issuer of that name has signed it');
     } catch (error) {
+      if (isExhaustion(error)) throw error;
       if (error instanceof PathFailure) {
         if (error.reason === 'limit') throw error;
         note(error.reason, issuer, error.message);

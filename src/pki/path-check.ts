@@ -1,4 +1,5 @@
 import { Cursor, oids, parse, smallInteger } from '../asn1/index.ts';
+import { costs, isExhaustion } from '../budget.ts';
 import { SealpostError } from '../errors.ts';
 import type { Certificate } from './certificate.ts';
 import { decodeExtension, understoodExtensions } from './extensions.ts';
@@ -32,7 +33,7 @@ export function checkPath(
   if (anchor === undefined) throw new PathFailure('no-path', 'an empty path');
   const weak = new Set<PathWeakness>();
   const leafIsAnchor = below.length === 0;
-  const constraints = new ConstraintSet();
+  const constraints = new ConstraintSet(options.budget);
   named(anchor, () => {
     checkValidity(anchor, options.at);
     if (!leafIsAnchor) {
@@ -48,6 +49,8 @@ export function checkPath(
   below.forEach((certificate, index) => {
     const final = index === below.length - 1;
     named(certificate, () => {
+      // policies and constraints are gone through again for each path
+      options.budget?.spend(costs.attribute(certificate.der.length));
       keys.push(key);
       checkSigned(certificate, fromRoot[index] ?? anchor, key, signatures, weak);
       checkValidity(certificate, options.at);
@@ -81,6 +84,7 @@ function named<T>(certificate: Certificate, check: () => T): T {
   try {
     return check();
   } catch (error) {
+    if (isExhaustion(error)) throw error;
     if (error instanceof PathFailure) {
       throw new PathFailure(error.reason, `${describe(certificate)}: ${error.message}`);
     }

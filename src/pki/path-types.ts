@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto';
+import type { Budget } from '../budget.ts';
 import type { Certificate } from './certificate.ts';
 import type { Crl } from './crl.ts';
 import type { OcspResponse } from './ocsp.ts';
@@ -13,7 +14,7 @@ export const pathReasons = {
   'algorithm-refused': 'a certificate is signed with an algorithm that is not accepted',
   'algorithm-unsupported': 'a certificate is signed with an algorithm that is not known',
   'key-too-small': 'a key is smaller than is accepted',
-  'key-too-large': 'an RSA key is larger than is safe to compute with',
+  'key-too-large': 'a key, or the exponent of an RSA key, is larger than is safe to compute with',
   'not-a-ca': 'a certificate issues others and is not a certification authority',
   'path-length': 'an issuer allows fewer certificates below it',
   'key-usage': 'keyUsage does not allow this use of the key',
@@ -64,6 +65,8 @@ export interface PathOptions {
   /** What the leaf's key is used for; `any` checks neither keyUsage nor extKeyUsage. */
   purpose: 'sign' | 'encrypt' | 'any';
   limits?: Partial<PathLimits>;
+  /** Of the message that the certificate came with: its `work-limit` ends validation with that error. None unless given. */
+  budget?: Budget;
   /** Default `refuse`. */
   md5?: DigestRule;
   /** Default `weak`. */

@@ -1,3 +1,4 @@
+import { costs, isExhaustion } from '../budget.ts';
 import { SealpostError } from '../errors.ts';
 import type { Certificate } from './certificate.ts';
 import { checkRevocation } from './crl-check.ts';
@@ -19,12 +20,14 @@ const defaultLimits: PathLimits = { maxLength: 10, maxIntermediates: 1000, maxWo
 /**
  * Decides whether a certificate is trusted at a time, for a purpose: it is pinned, or a path leads from
  * it to a trusted root that RFC 5280 section 6 finds valid and RFC 8550 fit for mail. All paths are
- * tried within the limits. Never throws for what stands in certificates: that is a reason.
+ * tried within the limits. Never throws for what stands in certificates: that is a reason; it throws `work-limit` when the
+ * budget of the message is used up.
  */
 export function validatePath(leaf: Certificate, options: PathOptions): PathResult {
   if (options.pinned?.some((pinned) => pinned.equals(leaf)) === true) return validatePinned(leaf, options);
   const limits = { ...defaultLimits, ...options.limits };
   const intermediates = (options.intermediates ?? []).slice(0, limits.maxIntermediates);
+  options.budget?.spend((options.anchors.length + intermediates.length) * costs.comparison);
   const issuers = new Issuers(options.anchors, intermediates);
   const signatures = new SignatureChecker(options, limits.maxWork);
   let failure: PathResult | undefined;
@@ -139,6 +142,7 @@ function withoutPath(leaf: Certificate, missing: readonly Certificate[]): PathRe
 }
 
 function failureOf(path: Certificate[], error: unknown): PathResult {
+  if (isExhaustion(error)) throw error;
   if (error instanceof PathFailure) return untrusted(path, error.reason, error.message);
   if (error instanceof SealpostError) return untrusted(path, 'certificate-malformed', error.message);
   throw error;

@@ -42,6 +42,17 @@ const rsaAlgorithms: ReadonlySet<string> = new Set([oids.rsaEncryption, oids.rsa
 
 /** RSA keys above this many bits are refused before any use: the cost grows with the cube (threats S8). */
 export const largestRsa = 16_384;
+/** FIPS 186-4 ends at 3,072 bits. */
+export const largestDsa = 4096;
+
+/**
+ * Bits of a public exponent: at most 256 (FIPS 186-5, section A.1.1), and 64 where the modulus is large, as OpenSSL has it
+ * (OPENSSL_RSA_SMALL_MODULUS_BITS). 65,537 has 17. With an exponent as long as the modulus each check would cost as much as
+ * a private-key operation without its short cuts.
+ */
+export function largestExponent(modulusBits: number): number {
+  return modulusBits > 3072 ? 64 : 256;
+}
 
 const curveBits = new Map<string, number>([
   [oids.secp192r1, 192],
@@ -66,10 +77,16 @@ export interface KeyFacts {
   family: KeyFamily;
   /** Bits of the modulus or of the curve; undefined when unknown. */
   bits: number | undefined;
+  /** RSA only: bits of the public exponent. */
+  exponentBits?: number | undefined;
 }
 
 export function keyFacts(info: PublicKeyInfo): KeyFacts {
-  if (rsaAlgorithms.has(info.algorithm)) return { family: 'rsa', bits: bitsOfFirstInteger(info.key) };
+  if (rsaAlgorithms.has(info.algorithm)) {
+    // RSAPublicKey ::= SEQUENCE { modulus, publicExponent } (RFC 8017 appendix A.1.1)
+    const numbers = new Cursor(parse(info.key));
+    return { family: 'rsa', bits: bitsOf(numbers), exponentBits: bitsOf(numbers) };
+  }
   switch (info.algorithm) {
     case oids.dsa:
       return { family: 'dsa', bits: firstParameterBits(info.parameters) };
@@ -96,11 +113,14 @@ export function namedCurve(info: PublicKeyInfo): string | undefined {
 }
 
 function firstParameterBits(parameters: Buffer | undefined): number | undefined {
-  return parameters === undefined || parameters[0] !== 0x30 ? undefined : bitsOfFirstInteger(parameters);
+  return parameters === undefined || parameters[0] !== 0x30
+    ? undefined
+    : bitsOf(new Cursor(parse(parameters)));
 }
 
-function bitsOfFirstInteger(sequence: Buffer): number | undefined {
-  const octets = content(new Cursor(parse(sequence)).expect(tags.integer));
+/** Bits of the INTEGER that comes next, without its leading zeros. */
+function bitsOf(numbers: Cursor): number {
+  const octets = content(numbers.expect(tags.integer));
   const first = octets.findIndex((octet) => octet !== 0);
   const high = octets[first];
   return high === undefined ? 0 : (octets.length - first) * 8 - Math.clz32(high) + 24;
@@ -111,6 +131,17 @@ export function inheritsParameters(info: PublicKeyInfo): boolean {
   return info.algorithm === oids.dsa && (info.parameters === undefined || info.parameters[0] !== 0x30);
 }
 
+/** Why a key is larger than is safe to compute with, in words; undefined when it is not. */
+export function oversized({ family, bits = 0, exponentBits = 0 }: KeyFacts): string | undefined {
+  const largest = family === 'dsa' ? largestDsa : largestRsa;
+  if (family !== 'rsa' && family !== 'dsa' && family !== 'dh') return undefined;
+  if (bits > largest) {
+    return `${family === 'rsa' ? 'an' : 'a'} ${family.toUpperCase()} key of ${bits} bits; the limit is ${largest}`;
+  }
+  if (family !== 'rsa' || exponentBits <= largestExponent(bits)) return undefined;
+  return `an RSA key with an exponent of ${exponentBits} bits; the limit is ${largestExponent(bits)}`;
+}
+
 /**
  * The key as Node's object.
  * @param inherited DSA parameters of the issuer, for a key that has none of its own
@@ -118,10 +149,10 @@ export function inheritsParameters(info: PublicKeyInfo): boolean {
  */
 export function toKeyObject(info: PublicKeyInfo, inherited?: Buffer): KeyObject {
   return reading('public key', () => {
-    const { family, bits } = keyFacts(info);
-    if (family === 'rsa' && (bits ?? 0) > largestRsa) {
-      throw malformedCertificate('public key', `an RSA key of ${bits} bits; the limit is ${largestRsa}`);
-    }
+    const facts = keyFacts(info);
+    const { family } = facts;
+    const tooLarge = oversized(facts);
+    if (tooLarge !== undefined) throw malformedCertificate('public key', tooLarge);
     if (family === 'ec' && namedCurve(info) === undefined) {
       throw malformedCertificate('public key', 'an EC key with explicit curve parameters');
     }

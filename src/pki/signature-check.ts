@@ -1,7 +1,8 @@
 import type { KeyObject } from 'node:crypto';
+import { type Budget, costs, publicKeyCost } from '../budget.ts';
 import type { Certificate } from './certificate.ts';
 import { PathFailure, type PathOptions, type PathWeakness } from './path-types.ts';
-import { type AlgorithmIdentifier, keyFacts, largestRsa, type PublicKeyInfo } from './public-key.ts';
+import { type AlgorithmIdentifier, keyFacts, oversized, type PublicKeyInfo } from './public-key.ts';
 import { type SignatureScheme, signatureScheme, verifySignature } from './signature.ts';
 
 /** A signing key with what is needed to judge and use it. */
@@ -27,10 +28,12 @@ const weakCurveBelow = 224;
 export class SignatureChecker {
   readonly #results = new WeakMap<SignedObject, Map<string, boolean>>();
   readonly #options: PathOptions;
+  readonly #budget: Budget | undefined;
   #work: number;
 
   constructor(options: PathOptions, work: number) {
     this.#options = options;
+    this.#budget = options.budget;
     this.#work = work;
   }
 
@@ -59,7 +62,7 @@ export class SignatureChecker {
     const name = `${issuer.info.der.toString('latin1')}${issuer.info.parameters?.toString('latin1') ?? ''}`;
     const before = known.get(name);
     if (before !== undefined) return before;
-    this.#spend(issuer.info);
+    this.#spend(issuer.info, signed.tbs.length);
     const scheme = this.scheme(signed, new Set());
     const valid =
       scheme.family === keyFacts(issuer.info).family &&
@@ -70,13 +73,16 @@ export class SignatureChecker {
 
   /** Counts a step of the search, so that steps without a check of a signature are bounded as well. */
   step(cost = 0.05): void {
+    this.#budget?.spend(costs.pathStep);
     this.#work -= cost;
     this.#checkWork();
   }
 
   /** RSA of 2,048 bits costs one; curves, DSA and larger moduli what they take beside it. */
-  #spend(info: PublicKeyInfo): void {
-    const { family, bits } = keyFacts(info);
+  #spend(info: PublicKeyInfo, octets: number): void {
+    const facts = keyFacts(info);
+    const { family, bits } = facts;
+    this.#budget?.spend(publicKeyCost(facts) + octets * costs.digestOctet('sha3'));
     const size = (bits ?? weakBelow) / weakBelow;
     this.#work -=
       family === 'rsa' ? Math.max(1, size * size) : family === 'dsa' ? 10 * Math.max(1, size * size) : 5;
@@ -93,11 +99,12 @@ export class SignatureChecker {
  * @throws PathFailure `key-too-small`, `key-too-large`
  */
 export function checkKeySize(certificate: Certificate, options: PathOptions, weak: Set<PathWeakness>): void {
-  const { family, bits } = keyFacts(certificate.publicKeyInfo);
+  const facts = keyFacts(certificate.publicKeyInfo);
+  const { family, bits } = facts;
   if (bits === undefined) return;
   if (family === 'rsa' || family === 'dsa' || family === 'dh') {
-    if (bits > largestRsa)
-      throw new PathFailure('key-too-large', `${family.toUpperCase()} key of ${bits} bits`);
+    const tooLarge = oversized(facts);
+    if (tooLarge !== undefined) throw new PathFailure('key-too-large', tooLarge);
     const minimum = options.minimumKeyBits ?? 1024;
     if (bits < minimum) throw new PathFailure('key-too-small', `${family.toUpperCase()} key of ${bits} bits`);
     if (bits < weakBelow) weak.add('small-key');

@@ -31,10 +31,12 @@ export function cmsOptions(peeling: Peeling): CmsOptions {
     ...peeling.sharedKeys,
     identities: peeling.identities,
     limits: peeling.limits.cms,
+    budget: peeling.budget,
     // a signer may leave the certificate out when the receiver has it
     certificates: [...pinned, ...intermediates, ...anchors],
     aeadInEnvelopedData: peeling.aeadInEnvelopedData,
-    inheritedKey: (certificate, others) => inheritedKey(certificate, others, peeling.trust, peeling.at),
+    inheritedKey: (certificate, others) =>
+      inheritedKey(certificate, others, peeling.trust, peeling.at, peeling.budget),
   };
 }
 
@@ -170,14 +172,14 @@ export function fillSigners(peeling: Peeling, layer: SignatureLayer, tail: Signe
 function judgeFacts(
   facts: SignerFacts,
   bag: MessageBag,
-  { trust, at }: Peeling,
+  { trust, at, budget }: Peeling,
 ): { facts: SignerFacts; trust: SignerTrust } {
   const { certificate, verifiedBy, alternatives } = facts;
   if (certificate === undefined || verifiedBy === undefined) return { facts, trust: unjudged };
-  const first = judgeSigner(certificate, verifiedBy, bag, trust, at);
+  const first = judgeSigner(certificate, verifiedBy, bag, trust, at, budget);
   if (first.trusted) return { facts, trust: first };
   for (const other of alternatives) {
-    const found = judgeSigner(other, verifiedBy, bag, trust, at);
+    const found = judgeSigner(other, verifiedBy, bag, trust, at, budget);
     if (found.trusted) return { facts: { ...facts, certificate: other }, trust: found };
   }
   return { facts, trust: first };

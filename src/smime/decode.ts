@@ -1,5 +1,7 @@
+import { Budget } from '../budget.ts';
 import { BufferSink, type Sink } from '../message/index.ts';
 import { type DecodeOptions, Decoder, type RunOptions, type StreamedDecodeOptions } from './decoder.ts';
+import { settleLimits } from './limits.ts';
 import { type OpenPiece, PieceOutputs } from './piece-outputs.ts';
 import type { Verdict } from './verdict.ts';
 
@@ -57,7 +59,7 @@ export async function decode(input: DecodeInput, options: DecodeCallOptions): Pr
   if (Buffer.isBuffer(input)) return decodeReopenable(() => chunksOf(input), options);
   const { decoder, ...found } = await run(input, options, {});
   await decoder.askOthers();
-  return { verdict: decoder.verdict, detail: decoder.detail, ...found };
+  return resultOf(decoder, found);
 }
 
 /**
@@ -69,13 +71,28 @@ export async function decodeReopenable(
   open: () => Iterable<Buffer> | AsyncIterable<Buffer>,
   options: DecodeCallOptions,
 ): Promise<DecodeResult> {
-  let { decoder, ...found } = await run(open(), options, { reopenable: true });
+  const budget = budgetOf(options);
+  let { decoder, ...found } = await run(open(), options, { reopenable: true, budget });
   for (let again = 0; decoder.retry !== undefined && again < mostRetries; again++) {
     await options.output?.restart?.();
-    ({ decoder, ...found } = await run(open(), options, { reopenable: true, hints: decoder.retry }));
+    ({ decoder, ...found } = await run(open(), options, { reopenable: true, budget, hints: decoder.retry }));
   }
   await decoder.askOthers();
-  return { verdict: decoder.verdict, detail: decoder.detail, ...found };
+  return resultOf(decoder, found);
+}
+
+/** What was found, unless asking others has ended in a failure. */
+function resultOf(
+  { verdict, detail }: Decoder,
+  { content, pieces }: Pick<DecodeResult, 'content' | 'pieces'>,
+): DecodeResult {
+  if (verdict.status === 'failed') return { verdict, detail, content: undefined, pieces: new Map() };
+  return { verdict, detail, content, pieces };
+}
+
+/** One for a message, however often it is read. */
+function budgetOf({ limits, budget }: DecodeOptions | StreamedDecodeOptions): Budget {
+  return budget ?? new Budget(settleLimits(limits).budget);
 }
 
 function detachedChunks({ detached = Buffer.alloc(0) }: StreamedDecodeOptions) {
@@ -135,9 +152,10 @@ export function decodeSync(input: Buffer, options: DecodeOptions): DecodeResult 
     if (decoder.awaited !== undefined) push(chunksOf(options.detached ?? Buffer.alloc(0)), decoder.awaited);
     return { decoder, sink, below };
   };
-  let found = once({ reopenable: true });
+  const budget = budgetOf(options);
+  let found = once({ reopenable: true, budget });
   for (let again = 0; found.decoder.retry !== undefined && again < mostRetries; again++) {
-    found = once({ reopenable: true, hints: found.decoder.retry });
+    found = once({ reopenable: true, budget, hints: found.decoder.retry });
   }
   const { verdict } = found.decoder;
   const content = verdict.content !== null ? found.sink.toBuffer() : undefined;

@@ -1,3 +1,4 @@
+import { Budget, costs, isExhaustion } from '../budget.ts';
 import type { DecryptionKeys } from '../cms/index.ts';
 import { SealpostError, toErrorInfo } from '../errors.ts';
 import { NullSink, type Sink } from '../message/index.ts';
@@ -29,6 +30,8 @@ export interface DecodeOptions extends SharedKeys {
   /** The time at which certificates are judged. */
   readonly at: Date;
   readonly limits?: DecodeLimits;
+  /** What the message may cost, by one who wants to know what it did cost; made from `limits` unless given. */
+  readonly budget?: Budget;
   /** Allow AES-GCM and its like inside EnvelopedData, which RFC 5083 forbids and some senders write. */
   readonly aeadInEnvelopedData?: boolean;
   /**
@@ -55,6 +58,8 @@ export interface StreamedDecodeOptions extends Omit<DecodeOptions, 'detached'> {
 export interface RunOptions {
   readonly hints?: Hints;
   readonly reopenable?: boolean;
+  /** What the message may still cost; the runs over one message share it. Its limits' own unless given. */
+  readonly budget?: Budget;
   /** Gives the sink for the content of an S/MIME part below the message; not given: it is dropped. */
   readonly openPiece?: (piece: PieceStart) => Sink;
 }
@@ -78,12 +83,14 @@ export class Decoder implements Sink {
   #verdict: Verdict | undefined;
 
   constructor(output: Sink, options: StreamedDecodeOptions, run: RunOptions = {}) {
+    const limits = settleLimits(options.limits);
     this.#peeling = new Peeling(output, {
       identities: options.identities,
       sharedKeys: sharedKeysOf(options),
       trust: options.trust,
       at: options.at,
-      limits: settleLimits(options.limits),
+      limits,
+      budget: run.budget ?? options.budget ?? new Budget(limits.budget),
       aeadInEnvelopedData: options.aeadInEnvelopedData ?? false,
       contentDigest: options.contentDigest ?? true,
       hints: run.hints ?? noHints,
@@ -97,7 +104,10 @@ export class Decoder implements Sink {
   write(chunk: Buffer): void {
     if (this.#verdict !== undefined || chunk.length === 0) return;
     this.#octets += chunk.length;
-    this.#guard(() => this.#stage.write(chunk));
+    this.#guard(() => {
+      this.#draw(chunk);
+      this.#stage.write(chunk);
+    });
   }
 
   end(): void {
@@ -118,7 +128,12 @@ export class Decoder implements Sink {
     if (stage === undefined) return undefined;
     return {
       write: (chunk) => {
-        if (this.#verdict === undefined) this.#guard(() => stage.write(chunk));
+        if (this.#verdict !== undefined) return;
+        this.#octets += chunk.length;
+        this.#guard(() => {
+          this.#draw(chunk);
+          stage.write(chunk);
+        });
       },
       end: () => {
         if (this.#verdict === undefined)
@@ -130,8 +145,17 @@ export class Decoder implements Sink {
     };
   }
 
+  /** A message that is larger may cost more; content that is given beside it is a part of it. */
+  #draw(chunk: Buffer): void {
+    const { budget } = this.#peeling;
+    budget.received(this.#octets);
+    budget.spend(chunk.length * costs.octet);
+  }
+
   #judge(): void {
-    const { layers, content, aead, header, outer, pieces, hasContent } = this.#peeling;
+    const { layers, content, aead, header, outer, pieces, hasContent, budget } = this.#peeling;
+    // it may have been taken for the fault of a part that could be left out
+    if (budget.exceeded !== undefined) throw budget.exceeded;
     this.#verdict = okVerdict({
       layers,
       content: hasContent ? content.finish() : null,
@@ -164,13 +188,18 @@ export class Decoder implements Sink {
 
   /** Gets missing issuers and asks the authorities about the signers, where the caller's trust says so. After `end`. */
   async askOthers(): Promise<void> {
-    const { trust, at } = this.#peeling;
+    const { trust, at, budget } = this.#peeling;
     const { issuerFetch, revocationCheck } = trust;
     if (issuerFetch === undefined && revocationCheck === undefined) return;
     let { judged } = this.#peeling;
-    if (issuerFetch !== undefined) judged = await fetchIssuers(judged, trust, issuerFetch, at);
-    if (revocationCheck !== undefined) await checkRevocation(judged, trust, revocationCheck, at);
-    this.#verdict = rejudged(this.verdict);
+    try {
+      if (issuerFetch !== undefined) judged = await fetchIssuers(judged, trust, issuerFetch, at, budget);
+      if (revocationCheck !== undefined) await checkRevocation(judged, trust, revocationCheck, at, budget);
+      this.#verdict = rejudged(this.verdict);
+    } catch (error) {
+      if (!isExhaustion(error)) throw error;
+      this.#fail(error);
+    }
   }
 
   /** What a second run should do otherwise, or undefined when this one saw everything. */
@@ -183,13 +212,17 @@ export class Decoder implements Sink {
       : { ...hints, lineEnds: new Map([...hints.lineEnds, ...lineEnds]) };
   }
 
+  #fail(error: unknown): void {
+    this.#verdict = failedVerdict(this.#peeling.layers, toErrorInfo(error));
+    this.#detail = detailOf(error);
+  }
+
   #guard(step: () => void): void {
     try {
       step();
     } catch (error) {
       if (error instanceof OutputError) throw error.cause;
-      this.#verdict = failedVerdict(this.#peeling.layers, toErrorInfo(error));
-      this.#detail = detailOf(error);
+      this.#fail(this.#peeling.budget.exceeded ?? error);
       this.#stage = new NullSink();
     }
   }

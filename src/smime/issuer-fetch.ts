@@ -1,3 +1,4 @@
+import type { Budget } from '../budget.ts';
 import { type IssuerOptions, IssuerSearch } from '../pki/index.ts';
 import { unique } from './facts.ts';
 import type { JudgedSigner } from './revocation-check.ts';
@@ -16,13 +17,17 @@ export async function fetchIssuers(
   trust: Trust,
   how: IssuerFetch,
   at: Date,
+  budget: Budget,
 ): Promise<JudgedSigner[]> {
   const search = new IssuerSearch(how);
   return Promise.all(
     judged.map(async (each) => {
       const { signer, certificate, verifiedBy, bag, layer } = each;
       if (signer.trusted) return each;
-      const { result, fetched, failures } = await search.complete(certificate, pathOptions(bag, trust, at));
+      const { result, fetched, failures } = await search.complete(
+        certificate,
+        pathOptions(bag, trust, at, budget),
+      );
       const why = new Map(failures.map(({ url, message }) => [url, message]));
       const found = trustUnder(verifiedBy, result, at, why);
       if (found.trusted) {

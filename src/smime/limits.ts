@@ -1,3 +1,4 @@
+import { type BudgetLimits, defaultBudget } from '../budget.ts';
 import { type CmsLimits, defaultLimits } from '../cms/index.ts';
 import { defaultMessageLimits, type MessageLimits } from '../message/index.ts';
 
@@ -13,6 +14,10 @@ export interface DecodeLimits {
   readonly depth?: number;
   /** S/MIME parts below a multipart that are looked at; each may cost a private-key operation. Default 20. */
   readonly pieces?: number;
+  /** Units of work for all of the message; see `Budget`. Default 1,000,000, and more for a large message. */
+  readonly work?: number;
+  /** Octets that all of the message may become; see `Budget`. Default 16 MiB, and 32 for each octet of it. */
+  readonly output?: number;
   readonly cms?: Partial<CmsLimits>;
 }
 
@@ -22,6 +27,7 @@ export interface SettledLimits {
   readonly pieces: number;
   readonly message: MessageLimits;
   readonly cms: CmsLimits;
+  readonly budget: BudgetLimits;
 }
 
 const defaultLayers = 10;
@@ -39,5 +45,6 @@ export function settleLimits(limits: DecodeLimits = {}): SettledLimits {
       depth: limits.depth ?? depth,
     },
     cms: { ...defaultLimits, ...limits.cms },
+    budget: { work: limits.work ?? defaultBudget.work, output: limits.output ?? defaultBudget.output },
   };
 }

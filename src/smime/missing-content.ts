@@ -12,7 +12,7 @@ import type { MissingContent, Peeling } from './peeling.ts';
 export function detachedContent(peeling: Peeling, missing: MissingContent): Sink {
   const { layer, contentType, digests, signature } = missing;
   const { signedContentKept, contentOctets: most = Number.POSITIVE_INFINITY } = peeling.limits.cms;
-  const hashed = new ContentDigests(digests, signedContentKept);
+  const hashed = new ContentDigests(digests, signedContentKept, peeling.budget);
   const content = new TeeSink(hashed, innerContent(peeling, contentType));
   let octets = 0;
   return {

@@ -47,7 +47,8 @@ class MultipartSigned implements Sink {
       weak: [],
     };
     peeling.enter(this.#layer);
-    const digests = new ContentDigests(digestsFor(peeling, parameters.get('micalg')));
+    const names = digestsFor(peeling, parameters.get('micalg'));
+    const digests = new ContentDigests(names, undefined, peeling.budget);
     this.#first = new SignedPart(digests, () => mimeEntity(peeling), {
       known: peeling.hints.lineEnds.get(peeling.placeOf(this.#layer)),
       exact: peeling.layers.some(isEncryptionLayer),

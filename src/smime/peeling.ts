@@ -1,3 +1,4 @@
+import { type Budget, costs } from '../budget.ts';
 import type { DecryptionKeys } from '../cms/index.ts';
 import { SealpostError } from '../errors.ts';
 import type { HeaderBlock, Sink } from '../message/index.ts';
@@ -42,6 +43,8 @@ export class Peeling {
   readonly trust: Trust;
   readonly at: Date;
   readonly limits: SettledLimits;
+  /** What the whole message may cost: the same for its pieces, and for a second run. */
+  readonly budget: Budget;
   readonly aeadInEnvelopedData: boolean;
   readonly hints: Hints;
   /** True when the octets can be read again, so that hashing may begin with the stated digest only. */
@@ -81,6 +84,7 @@ export class Peeling {
       trust: Trust;
       at: Date;
       limits: SettledLimits;
+      budget: Budget;
       aeadInEnvelopedData: boolean;
       hints: Hints;
       reopenable: boolean;
@@ -95,6 +99,7 @@ export class Peeling {
     this.trust = options.trust;
     this.at = options.at;
     this.limits = options.limits;
+    this.budget = options.budget;
     this.aeadInEnvelopedData = options.aeadInEnvelopedData;
     this.hints = options.hints;
     this.reopenable = options.reopenable;
@@ -110,13 +115,14 @@ export class Peeling {
 
   /** The state for an S/MIME part below the content: with the same keys and limits, and nothing else in common. */
   static ofPiece(outer: Peeling, piece: PieceSink, output: Sink): Peeling {
-    const { identities, sharedKeys, trust, at, limits, aeadInEnvelopedData, openPiece } = outer;
+    const { identities, sharedKeys, trust, at, limits, budget, aeadInEnvelopedData, openPiece } = outer;
     return new Peeling(output, {
       identities,
       sharedKeys,
       trust,
       at,
       limits,
+      budget,
       aeadInEnvelopedData,
       hints: { ...noHints, lineEnds: outer.hints.lineEnds },
       reopenable: false,
@@ -125,8 +131,9 @@ export class Peeling {
     });
   }
 
-  /** Notes a layer, from the outside in. Errors: `layer-limit`. */
+  /** Notes a layer, from the outside in. Errors: `layer-limit`, `work-limit`. */
   enter(layer: Layer): void {
+    this.budget.spend(costs.layer);
     if (this.#layersAbove + this.layers.length >= this.limits.layers) {
       throw new SealpostError('layer-limit', `more than ${this.limits.layers} nested S/MIME layers`);
     }

@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto';
+import type { Budget } from '../budget.ts';
 import {
   type Certificate,
   type RevocationCache,
@@ -41,13 +42,14 @@ export async function checkRevocation(
   trust: Trust,
   check: RevocationCheck,
   at: Date,
+  budget: Budget,
 ): Promise<void> {
   await Promise.all(
     judged.map(async ({ signer, certificate, verifiedBy, bag }) => {
       if (!signer.trusted) return;
       const result = await validateWithRevocation(
         certificate,
-        { ...pathOptions(bag, { ...trust, revocation: check.mode }, at), revocation: check.mode },
+        { ...pathOptions(bag, { ...trust, revocation: check.mode }, at, budget), revocation: check.mode },
         check,
       );
       const why = result.failures.map(({ url, message }) => `${url}: ${message}`).join('; ');

@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto';
+import { type Budget, costs, isExhaustion } from '../budget.ts';
 import { SealpostError } from '../errors.ts';
 import {
   type Certificate,
@@ -135,15 +136,23 @@ export function judgeSigner(
   bag: MessageBag,
   trust: Trust,
   at: Date,
+  budget: Budget,
 ): SignerTrust {
-  return trustUnder(key, validate(certificate, bag, trust, at), at);
+  return trustUnder(key, validate(certificate, bag, trust, at, budget), at);
 }
 
-function validate(certificate: Certificate, bag: MessageBag, trust: Trust, at: Date): PathResult {
+function validate(
+  certificate: Certificate,
+  bag: MessageBag,
+  trust: Trust,
+  at: Date,
+  budget: Budget,
+): PathResult {
+  const path = () => validatePath(certificate, pathOptions(bag, trust, at, budget));
   const { cache } = trust;
   // CRLs of this message may say what a result of before did not know
   const revealing = bag.crls.length > 0 && (trust.revocation ?? 'off') !== 'off';
-  if (cache === undefined || revealing) return validatePath(certificate, pathOptions(bag, trust, at));
+  if (cache === undefined || revealing) return path();
   const minute = Math.floor(at.getTime() / 60_000);
   const key = `${cache.keyOf(trust)} ${certificate.thumbprint} ${minute}`;
   const known = cache.get(key);
@@ -155,7 +164,7 @@ function validate(certificate: Certificate, bag: MessageBag, trust: Trust, at: D
     .join(' ')} ${bag.certificates.length}`;
   const failed = cache.get(bagKey);
   if (failed !== undefined) return failed;
-  const result = validatePath(certificate, pathOptions(bag, trust, at));
+  const result = path();
   cache.set(result.trusted ? key : bagKey, result);
   return result;
 }
@@ -209,36 +218,49 @@ export function inheritedKey(
   others: readonly Certificate[],
   trust: Trust,
   at: Date,
+  budget: Budget,
 ): KeyObject | undefined {
   const bag = { certificates: others, crls: [] };
-  const path = validatePath(certificate, { ...pathOptions(bag, trust, at), revocation: 'off' });
+  const path = validatePath(certificate, { ...pathOptions(bag, trust, at, budget), revocation: 'off' });
   return path.trusted ? path.publicKey : undefined;
 }
 
 /** How the path of a signer is validated, with what the message brings along. */
-export function pathOptions(bag: MessageBag, trust: Trust, at: Date): PathOptions {
+export function pathOptions(bag: MessageBag, trust: Trust, at: Date, budget: Budget): PathOptions {
   const { cache: _, revocationCheck: __, issuerFetch: ___, intermediates = [], ...options } = trust;
   return {
     ...options,
     intermediates: [...intermediates, ...bag.certificates],
-    ...withCrls(bag, trust),
+    ...withCrls(bag, trust, budget),
     at,
+    budget,
     purpose: 'sign',
   };
 }
 
 /** The caller's CRLs with those of the message, where revocation is looked at. */
-function withCrls(bag: MessageBag, trust: Trust): Pick<PathOptions, 'crls'> {
+function withCrls(bag: MessageBag, trust: Trust, budget: Budget): Pick<PathOptions, 'crls'> {
   const own = trust.crls === undefined ? {} : { crls: trust.crls };
   if ((trust.revocation ?? 'off') === 'off' || bag.crls.length === 0) return own;
+  return { crls: [...(trust.crls ?? []), ...crlsOf(bag.crls, budget)] };
+}
+
+/** Lists of a message as they were read for its first signer: the others ask the same ones. */
+const readLists = new WeakMap<readonly Buffer[], readonly Crl[]>();
+
+function crlsOf(lists: readonly Buffer[], budget: Budget): readonly Crl[] {
+  const known = readLists.get(lists);
+  if (known !== undefined) return known;
   const found: Crl[] = [];
-  for (const der of bag.crls.slice(0, MOST_CRLS)) {
+  for (const der of lists.slice(0, MOST_CRLS)) {
+    budget.spend(costs.crl(der.length));
     try {
       found.push(parseCrl(der));
     } catch (error) {
       // a list that can not be read says nothing; whether that is enough is the revocation word's matter
-      if (!(error instanceof SealpostError)) throw error;
+      if (!(error instanceof SealpostError) || isExhaustion(error)) throw error;
     }
   }
-  return { crls: [...(trust.crls ?? []), ...found] };
+  readLists.set(lists, found);
+  return found;
 }

@@ -3,6 +3,7 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import { test } from 'node:test';
 import { oids } from '../../src/asn1/index.ts';
 import * as der from '../../src/asn1/writer.ts';
+import { Budget } from '../../src/budget.ts';
 import { writeIssuerAndSerial } from '../../src/cms/certificate-identifier.ts';
 import { type Certificate, sameKey } from '../../src/pki/index.ts';
 import { judgeSigner } from '../../src/smime/trust.ts';
@@ -120,7 +121,7 @@ test('of several certificates for the key that verified a trusted one counts', a
 test('a path that ends with another key than the one that verified trusts nobody', () => {
   const real = certified(leafKey, 'CA', authority);
   const bag = { certificates: [], crls: [] };
-  const verdictUnder = (key: KeyObject) => judgeSigner(real, key, bag, trust, at);
+  const verdictUnder = (key: KeyObject) => judgeSigner(real, key, bag, trust, at, new Budget());
   assert.equal(verdictUnder(real.publicKey).trusted, true);
   const stranger = verdictUnder(createPublicKey(forged.privateKey));
   assert.equal(stranger.trusted, false);

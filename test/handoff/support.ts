@@ -75,7 +75,7 @@ export function deps(changes: Partial<DestinationDeps> = {}): DestinationDeps {
     ensureKept: async () => undefined,
     redisPrefix: '{test}',
     bodyPart: { index: 0 },
-    limits: { layers: 10, parts: 1000, depth: 50, headerSize: 102400 },
+    limits: { layers: 10, parts: 1000, depth: 50, work: 1_000_000, output: 1 << 24, headerSize: 102400 },
     log: createLog('silent', 'test'),
     now: Date.now,
     ...changes,

@@ -1,5 +1,6 @@
 import { Cursor, type Element, octetString, smallInteger, tags } from '../../asn1/index.ts';
 import * as der from '../../asn1/writer.ts';
+import { costs } from '../../budget.ts';
 import { SealpostError } from '../../errors.ts';
 import { readAlgorithm } from '../algorithm-identifier.ts';
 import type { FreshEncryption, RandomBytes } from '../ciphers.ts';
@@ -38,7 +39,7 @@ export function readKek(element: Element): Recipient[] {
             return undefined;
           }
         };
-        return { name: found.name, recover };
+        return { name: found.name, cost: costs.attribute(encryptedKey.length), recover };
       },
     },
   ];

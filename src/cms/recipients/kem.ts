@@ -1,6 +1,7 @@
 import { decapsulate, encapsulate, hkdfSync } from 'node:crypto';
 import { Cursor, type Element, octetString, oid, oids, raw, smallInteger, tags } from '../../asn1/index.ts';
 import * as der from '../../asn1/writer.ts';
+import { costs } from '../../budget.ts';
 import type { Certificate } from '../../pki/certificate.ts';
 import { readAlgorithm, writeAlgorithm } from '../algorithm-identifier.ts';
 import { identifies, readCertificateIdentifier, writeIssuerAndSerial } from '../certificate-identifier.ts';
@@ -89,7 +90,7 @@ function readKem(element: Element): Recipient[] {
             return undefined;
           }
         };
-        return { name: found.name, recover };
+        return { name: found.name, cost: costs.lattice, recover };
       },
     },
   ];

@@ -8,8 +8,9 @@ import {
   smallInteger,
   tags,
 } from '../../asn1/index.ts';
+import { costs, publicKeyCost } from '../../budget.ts';
 import { SealpostError } from '../../errors.ts';
-import type { PublicKeyInfo } from '../../pki/public-key.ts';
+import { keyFacts, type PublicKeyInfo } from '../../pki/public-key.ts';
 import { type AlgorithmIdentifier, parametersOf, readAlgorithm } from '../algorithm-identifier.ts';
 import { type CertificateIdentifier, identifies, readIssuerAndSerial } from '../certificate-identifier.ts';
 import { agree, isDiffieHellman } from '../diffie-hellman.ts';
@@ -112,6 +113,8 @@ function findOpener(
   const { name, privateKey, certificate } = identity;
   return {
     name,
+    // the public value is checked with up to two powers more
+    cost: costs.key + 3 * publicKeyCost(keyFacts(certificate.publicKeyInfo)),
     recover: () => {
       try {
         const publicKey = originatorKey(agreement.originator, keys);

@@ -1,6 +1,7 @@
 import { constants, type KeyObject } from 'node:crypto';
 import { Cursor, type Element, octetString, oids, smallInteger, tags } from '../../asn1/index.ts';
 import * as der from '../../asn1/writer.ts';
+import { costs } from '../../budget.ts';
 import { SealpostError } from '../../errors.ts';
 import type { Certificate } from '../../pki/certificate.ts';
 import { type AlgorithmIdentifier, readAlgorithm, writeAlgorithm } from '../algorithm-identifier.ts';
@@ -78,6 +79,7 @@ function findOpener(
   const { name, privateKey } = identity;
   return {
     name,
+    cost: costs.rsaPrivate(privateKey.asymmetricKeyDetails?.modulusLength ?? 0),
     recover: () => {
       try {
         return unwrap(privateKey, leftPadded(encryptedKey, modulusOctets(privateKey)));

@@ -1,7 +1,7 @@
 import { createCipheriv, createDecipheriv, pbkdf2Sync } from 'node:crypto';
 import { Cursor, type Element, octetString, oids, smallInteger, tags } from '../../asn1/index.ts';
 import * as der from '../../asn1/writer.ts';
-import { SealpostError } from '../../errors.ts';
+import { type Budget, costs } from '../../budget.ts';
 import {
   type AlgorithmIdentifier,
   parametersOf,
@@ -9,7 +9,6 @@ import {
   writeAlgorithm,
 } from '../algorithm-identifier.ts';
 import { type FreshEncryption, type RandomBytes, readContentEncryption } from '../ciphers.ts';
-import type { CmsLimits } from '../limits.ts';
 import type { Recipient } from './recipient.ts';
 
 /** Digests of the HMACs that PBKDF2 may name (RFC 8018 appendix B.1). */
@@ -63,13 +62,13 @@ export function readPassword(element: Element): Recipient[] {
         keyEncryption: { name, oid: algorithm.oid, parameters },
         weak: [],
       },
-      find: ({ passwords = [] }, limits) => {
+      find: ({ passwords = [] }, budget) => {
         if (derivation === undefined || cipher === undefined) return undefined;
-        checkIterations(derivation, limits);
         // The checksum tells which password it is; nothing here comes from a private key.
         for (const { name, password } of passwords) {
+          if (!drawFor(derivation, cipher.keyOctets, budget)) return undefined;
           const key = unwrap(cipher, derive(derivation, password, cipher.keyOctets), encryptedKey);
-          if (key !== undefined) return { name, recover: () => key };
+          if (key !== undefined) return { name, cost: 0, recover: () => key };
         }
         return undefined;
       },
@@ -77,15 +76,24 @@ export function readPassword(element: Element): Recipient[] {
   ];
 }
 
-/** Threats S12: 2^31 iterations would hold a worker for half an hour. */
-function checkIterations({ iterations }: Derivation, limits: CmsLimits): void {
-  if (iterations < 1 || iterations > limits.passwordIterations) {
-    throw new SealpostError(
-      'cms-limit',
-      `${iterations} iterations of PBKDF2; the limit is ${limits.passwordIterations}`,
-    );
-  }
+/**
+ * Threats S12: 2^31 iterations would hold a worker for half an hour, and so would a few in each of a thousand recipients.
+ * @returns false where the number is none that can be
+ */
+function drawFor({ iterations, digest }: Derivation, octets: number, budget: Budget): boolean {
+  if (iterations < 1) return false;
+  const blocks = Math.ceil(octets / (digestOctets[digest] ?? 1));
+  budget.spend(iterations * blocks * costs.derivation(digest));
+  return iterations < 2 ** 31;
 }
+
+const digestOctets: Readonly<Record<string, number>> = {
+  sha1: 20,
+  sha224: 28,
+  sha256: 32,
+  sha384: 48,
+  sha512: 64,
+};
 
 /** `PBKDF2-params ::= SEQUENCE { salt OCTET STRING, iterationCount, keyLength OPTIONAL, prf DEFAULT hmacWithSHA1 }` */
 function readDerivation(algorithm: AlgorithmIdentifier): Derivation | undefined {

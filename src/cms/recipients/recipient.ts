@@ -1,6 +1,6 @@
+import type { Budget } from '../../budget.ts';
 import type { CertificateIdentifier } from '../certificate-identifier.ts';
 import type { DecryptionKeys } from '../identity.ts';
-import type { CmsLimits } from '../limits.ts';
 
 export type RecipientKind = 'key-trans' | 'key-agree' | 'kek' | 'password' | 'kem' | 'other';
 
@@ -22,6 +22,8 @@ export interface RecipientFacts {
 /** A key that fits a recipient. */
 export interface Opener {
   name: string;
+  /** Units of work that `recover` costs, by kind and size of the key: whoever calls it draws them first. */
+  cost: number;
   /**
    * The content encryption key, or undefined when it can not be had. It never throws for a reason
    * that depends on a secret: the caller goes on with a random key (RFC 3218 section 2.3).
@@ -33,5 +35,5 @@ export interface Opener {
 export interface Recipient {
   facts: Omit<RecipientFacts, 'matched'>;
   /** A key here that it is meant for, by identifier; undefined when it is for others. */
-  find(keys: DecryptionKeys, limits: CmsLimits): Opener | undefined;
+  find(keys: DecryptionKeys, budget: Budget): Opener | undefined;
 }

@@ -1,0 +1,191 @@
+import { SealpostError } from './errors.ts';
+
+/*
+ * What one message may cost. Limits for each item (so many signers, so many certificates) multiply; one budget that
+ * every layer, signer, certificate, recipient, part and name draws from does not.
+ */
+
+/** What a message may cost; see `limits.work` and `limits.output` of the settings. */
+export interface BudgetLimits {
+  /** Units of work that a message has to begin with, and for each `OCTETS_PER_WORK` octets of it once more. */
+  readonly work: number;
+  /** Octets that it may become to begin with, and for each octet of it `OUTPUT_PER_OCTET` more. */
+  readonly output: number;
+}
+
+export const defaultBudget: BudgetLimits = { work: 1_000_000, output: 16 << 20 };
+
+/** A message of this size has twice the work of an empty one. */
+export const OCTETS_PER_WORK = 5 << 20;
+/** Text compresses to a tenth, wide XML to a thirtieth; a bomb to a thousandth. */
+export const OUTPUT_PER_OCTET = 32;
+
+const unknownBits = 4096;
+
+/**
+ * What operations cost. A unit is about a microsecond of a core of 2 to 3 GHz with OpenSSL 3.5; the figures lie above
+ * what was measured (`bench/worst-cost.ts`), since a budget that counts too little is none. They are constants:
+ * nothing here looks at a clock, so a message is refused on every machine or on none.
+ */
+export const costs = {
+  /** An octet of the message as it comes in, and once more in each layer: MIME, base64, BER. */
+  octet: 0.008,
+  /** Setting up a layer, a piece or a part with its header. */
+  layer: 100,
+  /** An octet that comes out of zlib, with its checksum. */
+  inflatedOctet: 0.015,
+  /** An octet of content through all its digests costs what each of them costs. */
+  digestOctet: (name: string): number => digestCosts[name] ?? 0.009,
+  /** An octet deciphered or enciphered, by the family of the cipher. */
+  cipherOctet: (family: string): number => cipherCosts[family] ?? 0.06,
+  /** A certificate read, with its names, extensions and thumbprint. Each part is decoded once. */
+  certificate: (octets: number): number => 60 + octets * 0.15,
+  /** A list of revocations parsed. */
+  crl: (octets: number): number => 60 + octets * 0.15,
+  /** A name read, brought into its form for comparison and printed. */
+  name: (octets: number): number => 5 + octets * 0.2,
+  /** An element of ASN.1 taken apart in memory. */
+  element: 0.5,
+  /** One thing held against another: a certificate against an identifier, a name against a constraint. */
+  comparison: 0.3,
+  /** An attribute of a signer, a recipient's structure. */
+  attribute: (octets: number): number => 2 + octets * 0.05,
+  /** An entry of the verdict and an octet of its text. */
+  entry: 10,
+  /** A step of the search for a path. */
+  pathStep: 5,
+  /** One iteration of PBKDF2, for one block of the key. */
+  derivation: (digest: string): number => (digest === 'sha384' || digest === 'sha512' ? 1.1 : 0.45),
+  /** Setting up any key. */
+  key: 120,
+  rsaPublic: (bits: number, exponentBits: number): number => 60 + bits ** 2 * exponentBits * 4.5e-7,
+  rsaPrivate: (bits: number): number => 300 + bits ** 3 * 1.1e-7,
+  dsa: (bits: number): number => 150 + bits ** 2 * 256 * 6e-7,
+  /** A power in a group of a prime of this size, of an exponent as long. */
+  diffieHellman: (bits: number): number => 300 + bits ** 3 * 4e-7,
+  /** A multiplication on a curve, the slow (binary) ones included. */
+  curve: (bits: number): number => 150 + bits ** 3 * 3.2e-5,
+  edwards: 400,
+  lattice: 600,
+} as const;
+
+const digestCosts: Readonly<Record<string, number>> = {
+  sha1: 0.001,
+  sha224: 0.001,
+  sha256: 0.001,
+  sha384: 0.0025,
+  sha512: 0.0025,
+  md5: 0.0025,
+};
+
+const cipherCosts: Readonly<Record<string, number>> = {
+  aes: 0.0025,
+  chacha20: 0.0025,
+  des3: 0.055,
+  des: 0.055,
+  camellia: 0.012,
+  cast5: 0.013,
+  rc2: 0.06,
+};
+
+/**
+ * The budget of one message. It is made where the message comes in (decode, encode, hand-off, submission), and is the same
+ * for its second reading and for what authorities are asked. Once it is used up every further draw on it fails, so that
+ * whatever swallows an error on the way ends all the same, and soon.
+ */
+export class Budget {
+  readonly #limits: BudgetLimits;
+  #work: number;
+  #output: number;
+  #octets = 0;
+  #spent = 0;
+  #produced = 0;
+  #exceeded: SealpostError | undefined;
+
+  constructor(limits: Partial<BudgetLimits> = {}) {
+    this.#limits = { ...defaultBudget, ...limits };
+    this.#work = this.#limits.work;
+    this.#output = this.#limits.output;
+  }
+
+  /** So many octets of the message have come by now: more of them may cost more. A second reading tells nothing new. */
+  received(octets: number): void {
+    if (octets <= this.#octets) return;
+    this.#octets = octets;
+    const { work, output } = this.#limits;
+    this.#work = work * (1 + octets / OCTETS_PER_WORK);
+    this.#output = output + octets * OUTPUT_PER_OCTET;
+  }
+
+  /** Work is about to be done. @throws SealpostError `work-limit`, before it is */
+  spend(units: number): void {
+    if (this.#exceeded !== undefined) throw this.#exceeded;
+    this.#spent += units;
+    if (this.#spent > this.#work) {
+      this.#fail(
+        'work-limit',
+        `working on the message would take more than ${Math.floor(this.#work)} units; if it is genuine mail, raise limits.work`,
+      );
+    }
+  }
+
+  /** Octets come into being that were not in the message. @throws SealpostError `output-limit` */
+  produce(octets: number): void {
+    if (this.#exceeded !== undefined) throw this.#exceeded;
+    this.#produced += octets;
+    if (this.#produced > this.#output) {
+      this.#fail(
+        'output-limit',
+        `the message would become more than ${Math.floor(this.#output)} octets; if it is genuine mail, raise limits.output`,
+      );
+    }
+  }
+
+  /** Why nothing more can be had from it. */
+  get exceeded(): SealpostError | undefined {
+    return this.#exceeded;
+  }
+
+  /** Units of work so far. */
+  get spent(): number {
+    return this.#spent;
+  }
+
+  /** Octets so far. */
+  get produced(): number {
+    return this.#produced;
+  }
+
+  #fail(code: 'work-limit' | 'output-limit', message: string): never {
+    this.#exceeded = new SealpostError(code, message);
+    throw this.#exceeded;
+  }
+}
+
+/** True for the error of a budget: what ends the message must not be taken for a fault of one of its parts. */
+export function isExhaustion(error: unknown): boolean {
+  return error instanceof SealpostError && (error.code === 'work-limit' || error.code === 'output-limit');
+}
+
+/** Cost of a public-key operation with a key of this kind and size. */
+export function publicKeyCost(key: {
+  family: string;
+  bits: number | undefined;
+  exponentBits?: number | undefined;
+}): number {
+  const bits = key.bits ?? unknownBits;
+  switch (key.family) {
+    case 'rsa':
+      return costs.rsaPublic(bits, key.exponentBits ?? 64);
+    case 'dsa':
+      return costs.dsa(bits);
+    case 'dh':
+      return costs.diffieHellman(bits);
+    case 'ec':
+      return costs.curve(key.bits ?? 571);
+    case 'okp':
+      return costs.edwards;
+    default:
+      return costs.lattice;
+  }
+}
