@@ -1,12 +1,12 @@
 import { hostname } from 'node:os';
 import type { Log } from '../log.ts';
 import type { QueueRoom } from '../queue/index.ts';
+import { lifetimes } from '../queue/lifetimes.ts';
 import { publishMetrics } from './metrics.ts';
 import { leave, present, withdraw } from './presence.ts';
 import { aliveEveryMs, type FromRole, type RoleName } from './protocol.ts';
 
 const everyMs = 5_000;
-const keptMs = 20_000;
 
 export interface Heartbeat {
   role: string;
@@ -28,8 +28,8 @@ export function startHeartbeat(queue: QueueRoom, role: RoleName, log: Log): { st
     try {
       const refusing = queue.intake.refusal()?.message ?? null;
       const value: Heartbeat = { role, host: hostname(), pid: process.pid, at: Date.now(), refusing };
-      await leave(queue, 'alive', role, value, keptMs);
-      await publishMetrics(queue, role, keptMs);
+      await leave(queue, 'alive', role, value, lifetimes.presence);
+      await publishMetrics(queue, role, lifetimes.presence);
       failed = false;
     } catch (error) {
       if (!failed) log.warn({ err: error }, 'Redis does not take the sign of life');

@@ -52,10 +52,10 @@ export class KeptRedis {
   async #keep(): Promise<void> {
     const { log } = this.#options;
     let delayMs = firstDelayMs;
-    let startedAt = Date.now();
+    let startedAt = performance.now();
     while (await this.#waited(lookMs)) {
       if (isAlive(this.#server.pid)) continue;
-      if (Date.now() - startedAt > steadyMs) delayMs = firstDelayMs;
+      if (performance.now() - startedAt > steadyMs) delayMs = firstDelayMs;
       log.error({ redis: this.#server.pid, delayMs }, 'the private redis server ended; starting it again');
       // Lets go of the connection that stands for us; a new start makes its own.
       await this.#server.stop();
@@ -63,7 +63,7 @@ export class KeptRedis {
         delayMs = Math.min(delayMs * 2, maxDelayMs);
         if (await this.#startAgain()) break;
       }
-      startedAt = Date.now();
+      startedAt = performance.now();
     }
   }
 

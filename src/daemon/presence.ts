@@ -4,9 +4,8 @@
  */
 import { hostname } from 'node:os';
 import type { QueueRoom } from '../queue/index.ts';
+import type { PresenceKind } from '../queue/lifetimes.ts';
 import type { RoleName } from './protocol.ts';
-
-export type PresenceKind = 'alive' | 'metrics';
 
 /** This process among those of its role. */
 export const instance = `${hostname()}:${process.pid}`;

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { SealpostError } from '../errors.ts';
+import { holdLease, releaseLease } from '../queue/lease.ts';
 
 /** How far a folder has been read. */
 const mark = z.object({
@@ -34,16 +35,6 @@ export function freshMark(uidValidity: string): Mark {
   return { uidValidity, uid: 0, pending: [], failed: {} };
 }
 
-const holdScript = `
-local owner = redis.call('GET', KEYS[1])
-if owner and owner ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return 1`;
-
-const releaseScript = `
-if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
-return 1`;
-
 /** Marks in the queue's Redis, under its prefix. Errors: `redis-unreachable`. */
 export function createCheckpoints(redis: Redis, prefix: string): Checkpoint {
   const markKey = (folder: string) => `${prefix}:imap:mark:${folder}`;
@@ -59,12 +50,8 @@ export function createCheckpoints(redis: Redis, prefix: string): Checkpoint {
     async save(folder, value) {
       await guarded(redis.set(markKey(folder), JSON.stringify(value)));
     },
-    async hold(folder, owner, ms) {
-      return (await guarded(redis.eval(holdScript, 1, leaseKey(folder), owner, ms))) === 1;
-    },
-    async release(folder, owner) {
-      await guarded(redis.eval(releaseScript, 1, leaseKey(folder), owner));
-    },
+    hold: (folder, owner, ms) => holdLease(redis, prefix, leaseKey(folder), { owner, ms }),
+    release: (folder, owner) => releaseLease(redis, leaseKey(folder), owner),
   };
 }
 

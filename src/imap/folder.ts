@@ -90,7 +90,7 @@ export class FolderReader {
     await this.#act();
     const retries = Object.keys(mark.failed)
       .map(Number)
-      .filter((uid) => (drops.get(`${mark.uidValidity}/${uid}`)?.notBefore ?? 0) <= Date.now());
+      .filter((uid) => (drops.get(`${mark.uidValidity}/${uid}`)?.notBefore ?? 0) <= performance.now());
     const uids = [...(await this.#newUids()), ...retries];
     for (let at = 0; at < uids.length && !stopped(); at += BATCH) {
       const batch = uids.slice(at, at + BATCH);
@@ -157,7 +157,10 @@ export class FolderReader {
       // must not stop the mailbox: it comes after the others then, and not at once.
       const key = `${mark.uidValidity}/${uid}`;
       const count = (drops.get(key)?.count ?? 0) + 1;
-      drops.set(key, { count, notBefore: count === 1 ? 0 : Date.now() + DROP_WAIT * 2 ** (count - 2) });
+      drops.set(key, {
+        count,
+        notBefore: count === 1 ? 0 : performance.now() + DROP_WAIT * 2 ** (count - 2),
+      });
       mark.failed[uid] ??= { attempts: 0, octets: error.octets };
       if (count >= MAX_DROPS) {
         this.#skip(uid, new SealpostError('imap-failed', 'the connection breaks at this message'));

@@ -33,7 +33,7 @@ export class TokenSource {
     if (tokenUrl === undefined) {
       throw new SealpostError('config-invalid', 'imap.oauth2 has neither accessToken nor tokenUrl');
     }
-    if (this.#token === undefined || Date.now() > this.#token.until)
+    if (this.#token === undefined || performance.now() > this.#token.until)
       this.#token = await this.#grant(tokenUrl, signal);
     return this.#token.value;
   }
@@ -75,7 +75,7 @@ export class TokenSource {
       );
     }
     const { access_token: value, expires_in: seconds = 300 } = parsed.data;
-    return { value, until: Date.now() + Math.max(0, seconds * 1000 - EARLY) };
+    return { value, until: performance.now() + Math.max(0, seconds * 1000 - EARLY) };
   }
 }
 

@@ -3,6 +3,7 @@ import type { ImapFlow } from 'imapflow';
 import type { MailboxConfig, Secret } from '../config/schema.ts';
 import { SealpostError, toErrorInfo } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { lifetimes } from '../queue/lifetimes.ts';
 import type { Intake } from '../queue/types.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { Connector, type ImapConfig } from './connect.ts';
@@ -15,8 +16,8 @@ export type { Skipped } from './folder.ts';
 const FIRST_WAIT = 1000;
 const LONGEST_WAIT = 300_000;
 const LOGIN_WAIT = 30_000;
-/** Milliseconds that a folder stays ours without a sign of life: longer than a fail-over of Redis takes. */
-const LEASE = 20_000;
+/** Milliseconds that a folder stays ours without a sign of life. */
+const LEASE = lifetimes.imapLease;
 const RENEWAL = 5000;
 /** Milliseconds between looks whether the folder is free. */
 const STANDBY = 5000;
@@ -126,7 +127,8 @@ class Poller implements ImapPoller {
   async #run(): Promise<void> {
     while (!this.#stopping) {
       try {
-        if (await this.#checkpoint.hold(this.#key, this.#owner, LEASE)) await this.#session();
+        const heldAt = performance.now();
+        if (await this.#checkpoint.hold(this.#key, this.#owner, LEASE)) await this.#session(heldAt);
         else {
           this.#status.state = 'standby';
           await this.#wait(STANDBY);
@@ -139,15 +141,25 @@ class Poller implements ImapPoller {
     this.#status.state = 'stopped';
   }
 
-  async #session(): Promise<void> {
+  /** @param heldAt when the lease was asked for, on a clock that never jumps */
+  async #session(heldAt: number): Promise<void> {
     this.#status.state = 'connecting';
     const client = await this.#connector.open(this.#abort.signal);
     const close = () => client.close();
     this.#abort.signal.addEventListener('abort', close, { once: true });
+    let ours = heldAt;
     const renewal = setInterval(() => {
+      const askedAt = performance.now();
       this.#checkpoint.hold(this.#key, this.#owner, LEASE).then(
-        (ours) => ours || client.close(),
-        () => {}, // Redis is away for a moment; the intake will say so when there is something to store
+        (held) => {
+          if (held) ours = askedAt;
+          else client.close();
+        },
+        () => {
+          // Redis is away for a moment; the intake will say so when there is something to store. When it is back, somebody
+          // else may have the folder.
+          if (performance.now() - ours > LEASE) client.close();
+        },
       );
     }, RENEWAL);
     renewal.unref();

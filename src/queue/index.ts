@@ -5,6 +5,7 @@ import type { Config } from '../config/schema.ts';
 import { SealpostError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { RedisAudit } from './audit.ts';
+import { type ClockFacts, ClockWatch, readClockFacts } from './clock.ts';
 import { connect, disconnect, guarded, ready, redisError } from './connection.ts';
 import { ensureDurability } from './durability.ts';
 import { RedisFlow } from './flow.ts';
@@ -12,6 +13,7 @@ import { RedisIntake } from './intake.ts';
 import { ensureKept, ensureWaitAof, ReplicatedWrites, writesOfPrimary } from './kept-writes.ts';
 import { type Keys, keysOf } from './keys.ts';
 import { RedisLedger } from './ledger.ts';
+import { lifetimes } from './lifetimes.ts';
 import { Pressure } from './pressure.ts';
 import { privateServerUrl } from './private-server.ts';
 import { BullQueues, prepareQueues } from './queues.ts';
@@ -38,6 +40,8 @@ export interface QueueRoom {
   audit: Audit;
   queues: Queues;
   sweep(): Promise<SweepResult>;
+  /** Jumps of clocks, and what they would have held up. `redis-unreachable`. */
+  clock(): Promise<ClockFacts>;
   /** A key of 32 octets for another purpose, derived from the spool key (HKDF, RFC 5869). */
   deriveKey(purpose: string): Buffer;
   /** Another connection to the same store, for whoever closes it; `prefix` where its keys have another one. */
@@ -58,13 +62,13 @@ export interface OpenOptions {
   log: Log;
   /** Check the server's durability settings; false for commands that only read. Default true. */
   checkDurability?: boolean;
-  /** Sweep every now and then in this process. Default false. */
+  /** Sweep every now and then in this process, and watch the clocks. Default false. */
   sweep?: boolean;
   /** Called when a job has had an outcome, and when messages were accepted. */
   onWork?: () => void;
 }
 
-const sweepEvery = 15 * 60_000;
+const sweepEvery = lifetimes.sweepLease + 1000;
 
 /**
  * Opens the room: `redis.url`, or the private server of the data folder (which somebody has started).
@@ -147,11 +151,14 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
       keepAudit: retention.audit,
       keepOriginal: retention.original,
     });
+  const clock = new ClockWatch({ redis, keys, log });
+  if (options.sweep) await clock.start();
   const timer = options.sweep ? sweepSometimes(redis, keys, sweepNow, log) : undefined;
 
   let closing: Promise<void> | undefined;
   const close = async () => {
     clearInterval(timer);
+    clock.stop();
     pressure.stop();
     await queues.close();
     if (writer) await disconnect(writer);
@@ -168,6 +175,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     audit,
     queues,
     sweep: sweepNow,
+    clock: () => readClockFacts(redis, keys),
     deriveKey: (purpose) => deriveKey(key, purpose),
     connect: (name, prefix) => connect(redisTarget(config.redis, url, prefix), 'producer', log, name),
     ensureKept: async (connection, key) => {
@@ -216,7 +224,7 @@ function sweepSometimes(
   const lease = `${keys.prefix}:lease:sweep`;
   const attempt = async () => {
     try {
-      if (await redis.set(lease, String(process.pid), 'PX', sweepEvery - 1000, 'NX')) await work();
+      if (await redis.set(lease, String(process.pid), 'PX', lifetimes.sweepLease, 'NX')) await work();
     } catch (error) {
       log.warn({ err: redisError(error, 'sweep') }, 'could not sweep');
     }
@@ -224,6 +232,7 @@ function sweepSometimes(
   return setInterval(() => void attempt(), sweepEvery).unref();
 }
 
+export type { ClockFacts } from './clock.ts';
 export type { DurabilityFinding } from './durability.ts';
 export { checkDurability } from './durability.ts';
 export { isState, messageStates } from './ledger.ts';

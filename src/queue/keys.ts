@@ -1,4 +1,6 @@
-import type { MessageState } from './types.ts';
+import type { MessageState, QueueName } from './types.ts';
+
+export const queueNames: readonly QueueName[] = ['inbound', 'handoff', 'outbound', 'failures'];
 
 /** Names of all Redis keys of this room, beside those of BullMQ; each begins with the prefix (its hash tag). */
 export interface Keys {
@@ -23,6 +25,8 @@ export interface Keys {
   digest(kind: 'i' | 'h', digest: string): string;
   /** Stream: what people did. */
   audit: string;
+  /** Hash: the last jump of a clock, and what had to be shortened for it (JSON). */
+  clock: string;
 }
 
 export function keysOf(prefix: string): Keys {
@@ -40,5 +44,6 @@ export function keysOf(prefix: string): Keys {
     load: `${prefix}:load`,
     digest: (kind, digest) => `${prefix}:ix:${kind}:${digest.slice(0, 4)}`,
     audit: `${prefix}:audit`,
+    clock: `${prefix}:clock`,
   };
 }

@@ -150,7 +150,8 @@ function isAlive(pid: number): boolean {
 async function isLeftBehind(file: string): Promise<boolean> {
   const holder = Number.parseInt(await readFile(file, 'utf8').catch(() => ''), 10);
   const madeAt = (await stat(file).catch(() => undefined))?.mtimeMs ?? Date.now();
-  const age = Date.now() - madeAt;
+  // Made in the future: the clock was set back since.
+  const age = Math.abs(Date.now() - madeAt);
   return holder > 0 ? !isAlive(holder) || age > 300_000 : age > 5_000;
 }
 
@@ -167,7 +168,7 @@ async function withStartLock<T>(folder: string, deadline: number, work: () => Pr
       }
     }
     if (await isLeftBehind(file)) await rm(file, { force: true });
-    if (Date.now() > deadline) {
+    if (performance.now() > deadline) {
       throw new SealpostError('redis-unreachable', `another process is starting redis in ${folder}`, {
         hint: `when no other runs, remove ${file}`,
       });
@@ -238,14 +239,14 @@ export async function startPrivateServer(
   if (paths.socketFolder) await ownFolder(paths.socketFolder);
   const url = await privateServerUrl(dataDir);
   const quiet = createLog('silent', 'redis');
-  const deadline = Date.now() + (options.startTimeout ?? 60_000);
+  const deadline = performance.now() + (options.startTimeout ?? 60_000);
 
   return await withStartLock(paths.folder, deadline, async () => {
     const running = await runningPid(paths);
     const pid = running ?? (await launch(paths, options));
     while (!(await answers(url, quiet))) {
       const gone = !isAlive(pid);
-      if (gone || Date.now() > deadline) {
+      if (gone || performance.now() > deadline) {
         const why = gone ? 'ended' : 'does not answer';
         throw new SealpostError(
           'redis-unreachable',
@@ -276,9 +277,9 @@ async function leave(keeper: Redis, pid: number): Promise<void> {
   if (keepers > 1) return await disconnect(keeper);
   if (clients !== undefined) await keeper.shutdown().catch(() => undefined);
   await disconnect(keeper);
-  const deadline = Date.now() + 10_000;
+  const deadline = performance.now() + 10_000;
   while (isAlive(pid)) {
-    if (Date.now() > deadline) {
+    if (performance.now() > deadline) {
       process.kill(pid, 'SIGTERM');
       return;
     }

@@ -6,7 +6,8 @@ import { type Log, logRarely } from '../log.ts';
 import { counter, histogram } from '../metrics.ts';
 import { connect, disconnect, guarded, redisError } from './connection.ts';
 import { bringLateForward } from './delayed.ts';
-import type { Keys } from './keys.ts';
+import { type Keys, queueNames } from './keys.ts';
+import { lifetimes } from './lifetimes.ts';
 import { type RetrySchedule, retryDelay } from './retry.ts';
 import { isStoreAway } from './spool-store.ts';
 import { SuspectLane } from './suspects.ts';
@@ -36,16 +37,10 @@ const jobSeconds = histogram(
   ['queue'],
 );
 
-export const queueNames: readonly QueueName[] = ['inbound', 'handoff', 'outbound', 'failures'];
 /** Starts that may end without an outcome (a killed process), all but the first alone: then the message is poison. */
 const maxCrashes = 5;
 /** BullMQ's count is of neighbours too, and would leave a job in its failed set: ours comes long before. */
 const maxStalled = 1000;
-/**
- * Milliseconds. Renewed four times in each, by a timer: only what keeps the event loop for seconds loses it. What a
- * killed process had in hand goes on after this and a look for stalled jobs, each a quarter of it, at the latest.
- */
-const defaultLockDuration = 10_000;
 /** What waits for the network does not kill its process: another suspect may begin beside it after two seconds. */
 const besidePatience = { fresh: 0, suspect: 2000 };
 /** Codes of errors that say something about Redis, and nothing about a job. */
@@ -94,23 +89,25 @@ export class BullQueues implements Queues {
 
   createWorker<N extends QueueName>(name: N, handler: JobHandler<N>, options: WorkerOptions): QueueWorker {
     const { target, keys, log } = this.#parts;
-    const lockDuration = options.lockDuration ?? defaultLockDuration;
+    const lockDuration = options.lockDuration ?? lifetimes.lock;
     const alone = options.suspectsAlone ?? false;
     const lane = alone ? new SuspectLane(true) : new SuspectLane(false, besidePatience);
     const connection = connect(target, 'worker', log, name);
     const ended = new AbortController();
-    const inHand = new Set<string | undefined>();
-    const work = async (job: Job<Jobs[N]>) => {
-      inHand.add(job.id);
-      await this.#work(name, handler, job, lane, ended.signal).finally(() => inHand.delete(job.id));
+    const inHand = new Map<string, string>();
+    const work = async (job: Job<Jobs[N]>, token = '') => {
+      const id = job.id ?? '';
+      inHand.set(id, token);
+      await this.#work(name, handler, job, lane, ended.signal).finally(() => inHand.delete(id));
     };
     const worker = new Worker<Jobs[N]>(name, work, {
       connection,
       prefix: keys.prefix,
       concurrency: options.concurrency,
       lockDuration,
-      lockRenewTime: Math.round(lockDuration / 4),
-      stalledInterval: Math.max(100, Math.round(lockDuration / 4)),
+      // BullMQ goes by the time of day: after a clock was set back it would renew none for as long as the step.
+      skipLockRenewal: true,
+      stalledInterval: Math.min(lifetimes.stalledCheck, Math.max(100, Math.round(lockDuration / 4))),
       maxStalledCount: maxStalled,
       removeOnComplete: { count: 0 },
       settings: {
@@ -124,26 +121,44 @@ export class BullQueues implements Queues {
     worker.on('error', (error) => {
       if (!ended.signal.aborted) log.debug({ err: redisError(error, name), queue: name }, 'worker error');
     });
-    worker.on('lockRenewalFailed', (failed) => {
-      // One that has just ended has no lock either.
-      const ids = failed.filter((id) => inHand.has(id));
-      if (ids.length === 0) return;
-      const message = 'jobs took too long without a sign of life; others may have taken them';
-      logRarely(log, 'warn', `lock ${name}`, { queue: name, ids }, message);
-    });
+    const renewal = setInterval(
+      () => void this.#renewLocks(name, worker, inHand, lockDuration),
+      Math.round(lockDuration / 4),
+    );
     const late = setInterval(() => void this.#bringLateForward(name), lookForLateEvery).unref();
     let closing: Promise<void> | undefined;
     const handle: QueueWorker = {
       close: (timeoutMs) => {
         clearInterval(late);
-        closing ??= closeWorker(worker, connection, ended, timeoutMs).finally(() =>
-          this.#workers.delete(handle),
-        );
+        closing ??= closeWorker(worker, connection, ended, timeoutMs).finally(() => {
+          clearInterval(renewal);
+          this.#workers.delete(handle);
+        });
         return closing;
       },
     };
     this.#workers.add(handle);
     return handle;
+  }
+
+  async #renewLocks(
+    queue: QueueName,
+    worker: Worker,
+    inHand: ReadonlyMap<string, string>,
+    lockDuration: number,
+  ): Promise<void> {
+    if (inHand.size === 0) return;
+    const { log } = this.#parts;
+    try {
+      const failed = await worker.extendJobLocks([...inHand.keys()], [...inHand.values()], lockDuration);
+      // One that has just ended has no lock either.
+      const ids = failed.filter((id) => inHand.has(id));
+      if (ids.length === 0) return;
+      const message = 'jobs took too long without a sign of life; others may have taken them';
+      logRarely(log, 'warn', `lock ${queue}`, { queue, ids }, message);
+    } catch (err) {
+      log.debug({ err: redisError(err, queue), queue }, 'locks were not renewed');
+    }
   }
 
   async depth(): Promise<Record<QueueName, { waiting: number; active: number; delayed: number }>> {

@@ -142,8 +142,8 @@ export class S3Bucket {
    */
   async request<T>(what: string, work: (client: S3Client) => Promise<T>): Promise<T> {
     if (this.#trouble) {
-      if (Date.now() - this.#heardAt < letThrough) throw this.#trouble;
-      this.#heardAt = Date.now();
+      if (performance.now() - this.#heardAt < letThrough) throw this.#trouble;
+      this.#heardAt = performance.now();
     }
     return await this.#send(what, work);
   }
@@ -195,7 +195,7 @@ export class S3Bucket {
 
   #judge(error: SealpostError | null): void {
     const away = error?.code === 'spool-unreachable' || error?.code === 'spool-refused' ? error : null;
-    this.#heardAt = Date.now();
+    this.#heardAt = performance.now();
     if (away && !this.#trouble) this.#log.warn({ err: away }, 'the object store is away');
     if (!away && this.#trouble) this.#log.info('the object store is back');
     this.#trouble = away;

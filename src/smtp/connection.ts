@@ -46,7 +46,7 @@ export class Connection extends SMTPConnection {
   #onEnd: () => void = () => {};
   #errors = 0;
   #idleCommands = 0;
-  #heardAt = Date.now();
+  #heardAt = performance.now();
   #command = '';
   /** The TLS socket of a handshake after STARTTLS, until the library takes it as its own. */
   #handshake: Socket | undefined;
@@ -78,7 +78,7 @@ export class Connection extends SMTPConnection {
   override send(code: number, data?: string | string[] | null, context?: string | false): void {
     const own = typeof data === 'string' && /^[245]\.\d\.\d{1,3} /.test(data);
     super.send(code, data, own ? false : context);
-    this.#heardAt = Date.now();
+    this.#heardAt = performance.now();
     if (code < 400) return;
     refusals.inc({ code: String(code) });
     const reply = Array.isArray(data) ? data.join(' ') : (data ?? '');

@@ -115,7 +115,7 @@ export function createSmtpReceiver(parts: SmtpReceiverParts): SmtpReceiver {
     parts.storeTimeout ?? STORE_TIMEOUT,
   );
   const watch = () => {
-    const now = Date.now();
+    const now = performance.now();
     for (const server of servers) for (const connection of server.sessions) connection.checkDeadlines(now);
   };
   let timer: NodeJS.Timeout | undefined;
@@ -282,15 +282,15 @@ async function drain(
   handover: boolean,
 ): Promise<void> {
   const all = () => servers.flatMap((server) => [...server.sessions]);
-  const end = Date.now() + timeout;
+  const end = performance.now() + timeout;
   if (handover) {
     for (const { server } of servers) server.close();
-    while (Date.now() < end - timeout / 2 && all().length > 0)
+    while (performance.now() < end - timeout / 2 && all().length > 0)
       await new Promise((resolve) => setTimeout(resolve, 20));
   }
   gate.draining = true;
   for (const connection of all()) if (!connection.inTransaction) connection.cut();
-  while (Date.now() < end && all().some((connection) => connection.inTransaction)) {
+  while (performance.now() < end && all().some((connection) => connection.inTransaction)) {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   for (const connection of all()) connection.cut();

@@ -80,7 +80,7 @@ export class Session {
     const { limits, log } = this.#parts;
     const entries = this.#entries(smtp);
     const writer = this.#parts.intake.begin();
-    const transaction = new Transaction(writer, limits, log, Date.now());
+    const transaction = new Transaction(writer, limits, log, performance.now());
     connection.transaction = transaction;
 
     stream.on('data', (chunk: Buffer) => {

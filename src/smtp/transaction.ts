@@ -90,13 +90,13 @@ export class Transaction {
   }
 
   async #wait(wait: Promise<void>): Promise<void> {
-    this.#waitingSince = Date.now();
+    this.#waitingSince = performance.now();
     try {
       await wait;
     } catch (error) {
       this.#broken(error);
     }
-    this.#waited += Date.now() - this.#waitingSince;
+    this.#waited += performance.now() - this.#waitingSince;
     this.#waitingSince = 0;
   }
 

@@ -12,7 +12,7 @@ import { Service } from 'kubernetes-models/v1/Service';
 import { parse, parseAllDocuments } from 'yaml';
 import { readConfig } from '../../src/config/load.ts';
 import { roleNames } from '../../src/daemon/protocol.ts';
-import { queueNames } from '../../src/queue/queues.ts';
+import { queueNames } from '../../src/queue/keys.ts';
 
 const folder = join(import.meta.dirname, '../../deploy/kubernetes');
 const text = (name: string) => readFileSync(join(folder, name), 'utf8');

@@ -1,0 +1,199 @@
+/**
+ * Clocks that jump. What ends by itself in Redis (locks of jobs, leases, signs of life) has a time of day at which it ends,
+ * also in the append-only file. When Redis's clock is set back, that lasts longer by the step: jobs of killed processes
+ * stay locked, mailboxes are left unread. So each process looks, at its start and every five seconds, for keys that would
+ * last longer than any may, and shortens them. It also compares the clocks with one that never jumps, and says so.
+ */
+import { hostname } from 'node:os';
+import type { Redis } from 'ioredis';
+import type { Log } from '../log.ts';
+import { guarded, redisError } from './connection.ts';
+import { type Keys, queueNames } from './keys.ts';
+import { lifetimes, presenceKinds } from './lifetimes.ts';
+import { records, run, script } from './lua.ts';
+
+const lookEvery = 5_000;
+/** Milliseconds: smaller steps (a leap second, a correction over the network) delay nothing that anybody would notice. */
+const smallest = 2_000;
+/** Milliseconds between this machine's clock and Redis's that are worth a word. */
+const apart = 60_000;
+/** Milliseconds that `health` tells of what happened. */
+const toldFor = 86_400_000;
+
+/**
+ * Step that is too small to be told, longest life of: lock, stalled-check, presence, lease of the sweep; number of queues,
+ * queues, sets of the presence. Returns how many keys would have outlived that, by how many milliseconds at most, and
+ * Redis's time.
+ */
+const shorten = script(
+  records,
+  `
+local found, worst = 0, 0
+local function look(key, most)
+  local left = rcall('PTTL', key)
+  if left <= most then return left end
+  rcall('PEXPIRE', key, most)
+  if left - most > tonumber(ARGV[1]) then
+    found = found + 1
+    worst = math.max(worst, left - most)
+  end
+  return most
+end
+local lock, check, presence = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local queues = tonumber(ARGV[6])
+look(P .. ':lease:sweep', tonumber(ARGV[5]))
+for at = 7, 6 + queues do
+  local q = P .. ':' .. ARGV[at] .. ':'
+  look(q .. 'stalled-check', check)
+  for _, id in ipairs(rcall('LRANGE', q .. 'active', 0, -1)) do look(q .. id .. ':lock', lock) end
+end
+for at = 7 + queues, #ARGV do
+  for _, key in ipairs(rcall('SMEMBERS', P .. ':' .. ARGV[at])) do look(key, presence) end
+end
+local leases = rcall('HGETALL', P .. ':leases')
+for at = 1, #leases, 2 do
+  -- Who takes it again puts its name back.
+  if look(leases[at], tonumber(leases[at + 1])) == -2 then rcall('HDEL', P .. ':leases', leases[at]) end
+end
+local time = rcall('TIME')
+return { found, string.format('%.0f', worst), time[1], time[2] }
+`,
+);
+
+/** What became known of the clocks in the last day; times in milliseconds since the epoch, by whoever told. */
+export interface ClockFacts {
+  /** The last jump of a clock: of which machine, or of `redis`. Seconds, negative when it was set back. */
+  jump: { at: number; of: string; seconds: number } | null;
+  /** Locks, leases and signs of life that would have lasted too long, and the most seconds too long. */
+  shortened: { at: number; keys: number; seconds: number } | null;
+  /** Seconds that the clock of this machine is ahead of Redis's, when that is more than a minute; else null. */
+  ahead: number | null;
+}
+
+export interface Shortened {
+  keys: number;
+  /** Milliseconds that the worst of them would have lasted too long. */
+  worst: number;
+  /** Redis's time in milliseconds since the epoch. */
+  redisTime: number;
+}
+
+/** Shortens what would last longer than it may. Errors: `redis-unreachable`, `redis-full`. */
+export async function shortenLives(redis: Redis, keys: Keys): Promise<Shortened> {
+  const { lock, stalledCheck, presence, sweepLease } = lifetimes;
+  const limits = [smallest, lock, stalledCheck, presence, sweepLease];
+  const args = [...limits, queueNames.length, ...queueNames, ...presenceKinds];
+  const reply = await run(redis, keys.prefix, shorten, args, 'clock');
+  const [found = 0, worst = 0, seconds = 0, micros = 0]: unknown[] = Array.isArray(reply) ? reply : [];
+  return {
+    keys: Number(found),
+    worst: Number(worst),
+    redisTime: Number(seconds) * 1000 + Math.floor(Number(micros) / 1000),
+  };
+}
+
+/** What `health` says of the clocks. Errors: `redis-unreachable`. */
+export async function readClockFacts(redis: Redis, keys: Keys): Promise<ClockFacts> {
+  const [jump, shortened] = await guarded('clock', redis.hmget(keys.clock, 'jump', 'shortened'));
+  const [seconds] = await guarded('clock', redis.time());
+  const ahead = Math.round(Date.now() / 1000) - Number(seconds);
+  return {
+    jump: recent<NonNullable<ClockFacts['jump']>>(jump),
+    shortened: recent<NonNullable<ClockFacts['shortened']>>(shortened),
+    ahead: Math.abs(ahead) * 1000 > apart ? ahead : null,
+  };
+}
+
+function recent<T extends { at: number }>(text: string | null | undefined): T | null {
+  if (!text) return null;
+  const value: T = JSON.parse(text);
+  return Math.abs(Date.now() - value.at) < toldFor ? value : null;
+}
+
+interface Clocks {
+  /** Milliseconds of a clock that never jumps. */
+  steady: number;
+  here: number;
+  redis: number;
+}
+
+export interface ClockWatchParts {
+  redis: Redis;
+  keys: Keys;
+  log: Log;
+}
+
+export class ClockWatch {
+  readonly #parts: ClockWatchParts;
+  #last: Clocks | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #apart = false;
+
+  constructor(parts: ClockWatchParts) {
+    this.#parts = parts;
+  }
+
+  /** Looks at once, and from now on every five seconds. */
+  async start(): Promise<void> {
+    await this.look();
+    this.#timer = setInterval(() => void this.look(), lookEvery).unref();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** Does not throw: while Redis is away there is nothing to shorten, and others say that it is away. */
+  async look(): Promise<void> {
+    const { redis, keys, log } = this.#parts;
+    try {
+      const before = performance.now();
+      const { keys: count, worst, redisTime } = await shortenLives(redis, keys);
+      const after = performance.now();
+      const clocks = { steady: after, here: Date.now(), redis: redisTime };
+      const last = this.#last;
+      this.#last = clocks;
+      if (last) {
+        await this.#compare('here', last, clocks, 0);
+        // The reply may have been under way for a while.
+        await this.#compare('redis', last, clocks, after - before);
+      }
+      this.#compareBoth(clocks, after - before);
+      if (count === 0) return;
+      const seconds = Math.round(worst / 1000);
+      log.warn(
+        { keys: count, seconds },
+        'locks or leases were made by a clock that was ahead; shortened, so that work goes on',
+      );
+      await this.#tell('shortened', { at: Date.now(), keys: count, seconds });
+    } catch (error) {
+      log.debug({ err: redisError(error, 'clock') }, 'could not look at the clocks');
+    }
+  }
+
+  async #compare(which: 'here' | 'redis', last: Clocks, now: Clocks, uncertain: number): Promise<void> {
+    const jump = now[which] - last[which] - (now.steady - last.steady);
+    if (Math.abs(jump) < smallest + uncertain) return;
+    const of = which === 'redis' ? 'redis' : hostname();
+    const seconds = Math.round(jump / 1000);
+    const how = jump < 0 ? 'set back' : 'set ahead (or the machine slept)';
+    this.#parts.log.warn({ of, seconds }, `the clock jumped by ${seconds} s: it was ${how}`);
+    await this.#tell('jump', { at: now.here, of, seconds });
+  }
+
+  #compareBoth({ here, redis }: Clocks, uncertain: number): void {
+    const difference = here - redis;
+    const differ = Math.abs(difference) > apart + uncertain;
+    if (differ && !this.#apart)
+      this.#parts.log.warn(
+        { seconds: Math.round(difference / 1000) },
+        'the clocks of this machine and of Redis differ; set both by NTP',
+      );
+    this.#apart = differ;
+  }
+
+  async #tell(field: 'jump' | 'shortened', value: object): Promise<void> {
+    const { redis, keys } = this.#parts;
+    await guarded('clock', redis.hset(keys.clock, field, JSON.stringify(value)));
+  }
+}
