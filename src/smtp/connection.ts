@@ -135,7 +135,7 @@ export class Connection extends SMTPConnection {
     super.upgrade(callback, secureCallback);
     // the library has just taken all listeners off it
     clear.once('close', () => this._onClose());
-    this.#heardAt = Date.now();
+    this.#heardAt = performance.now();
   }
 
   override _armTimeout(socket?: Socket): void {
