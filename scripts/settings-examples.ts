@@ -55,6 +55,7 @@ export const examples: Record<string, string> = {
   'partners[].certificates': '[keys/acme.pem]',
   'partners[].identity': 'orders-2026',
   'partners[].contentEncryption': 'aes-256-cbc',
+  'partners[].deriveKey': 'true',
   'partners[].keyTransport': 'oaep-sha256',
   'partners[].keyAgreementDigest': 'sha256',
   'partners[].encryptToSelf': 'true',

@@ -3,12 +3,18 @@ import {
   createCipheriv,
   createDecipheriv,
   getCipherInfo,
+  hkdfSync,
   randomBytes as nodeRandomBytes,
 } from 'node:crypto';
-import { Cursor, content, oids, smallInteger, tags } from '../asn1/index.ts';
+import { Cursor, content, oids, raw, smallInteger, tags } from '../asn1/index.ts';
 import * as der from '../asn1/writer.ts';
 import { SealpostError } from '../errors.ts';
-import { type AlgorithmIdentifier, parametersOf, writeAlgorithm } from './algorithm-identifier.ts';
+import {
+  type AlgorithmIdentifier,
+  parametersOf,
+  readAlgorithm,
+  writeAlgorithm,
+} from './algorithm-identifier.ts';
 import { type ContentCipherInfo, contentCipherByName, contentCipherByOid } from './algorithms.ts';
 import { keyText, rawKey } from './raw-key.ts';
 import { Rc2Cbc, rc2EffectiveBits, rc2Version } from './rc2.ts';
@@ -34,14 +40,24 @@ export interface ContentEncryption {
   /** AEAD only: octets of the tag. */
   tagOctets: number | undefined;
   weak: string | undefined;
+  /** RFC 9709: the AlgorithmIdentifier in DER that the key is derived with; undefined where it is used as it came. */
+  derivation?: Buffer | undefined;
 }
 
 /**
  * Reads a ContentEncryptionAlgorithmIdentifier with its parameters (RFC 3370 section 5, RFC 3565,
- * RFC 5084 section 3.2, RFC 8103).
+ * RFC 5084 section 3.2, RFC 8103). Of one that derives the key (RFC 9709) the cipher inside counts in all respects.
  * @throws SealpostError `cms-unsupported` for an unknown algorithm, `cms-malformed` for bad parameters
  */
 export function readContentEncryption(algorithm: AlgorithmIdentifier): ContentEncryption {
+  if (algorithm.oid !== oids['cek-hkdf-sha256']) return readCipher(algorithm);
+  const inner = parametersOf(algorithm);
+  if (inner?.tag !== tags.sequence || inner.cls !== 0) throw badParameters('cek-hkdf-sha256');
+  // What is read into the derivation are the octets as they stand (RFC 9709 section 2).
+  return { ...readCipher(readAlgorithm(inner)), derivation: raw(inner) };
+}
+
+function readCipher(algorithm: AlgorithmIdentifier): ContentEncryption {
   const info = contentCipherByOid.get(algorithm.oid);
   if (info === undefined) {
     throw new SealpostError('cms-unsupported', `content encryption algorithm ${algorithm.oid}`);
@@ -110,6 +126,17 @@ export function keyLengthFits(encryption: ContentEncryption, octets: number): bo
   if (family === 'aes' && mode === 'cbc') return octets === 16 || octets === 24 || octets === 32;
   if (family === 'des3') return octets === 24 || octets === 16;
   return octets === keyOctets(encryption);
+}
+
+const derivationSalt = Buffer.from('The Cryptographic Message Syntax');
+
+/**
+ * The key that the cipher runs with: the transported one, or what HKDF makes of it and the algorithm identifier, so
+ * that nobody can have another algorithm used with the same key (RFC 9709 section 2).
+ */
+export function cipherKey({ derivation }: ContentEncryption, transported: Buffer): Buffer {
+  if (derivation === undefined) return transported;
+  return Buffer.from(hkdfSync('sha256', transported, derivationSalt, derivation, transported.length));
 }
 
 /** A CBC decryptor for the key; its length must fit (`keyLengthFits`). */
@@ -186,6 +213,8 @@ export interface FreshEncryption {
 export interface FreshOptions {
   /** Needed for ciphers that are weak. */
   allowWeak?: boolean;
+  /** Derives the key from the algorithm identifier (RFC 9709). */
+  deriveKey?: boolean;
   randomBytes?: RandomBytes;
 }
 
@@ -214,7 +243,13 @@ export function freshEncryption(name: string, options: FreshOptions = {}): Fresh
   const key = random(keyBits / 8);
   if (info.family === 'des' || info.family === 'des3') setOddParity(key);
   const encryption = { info, name, oid: info.oid, keyBits, effectiveBits, iv, tagOctets, weak: info.weak };
-  return { encryption, key, algorithm: writeContentEncryption(encryption) };
+  const algorithm = writeContentEncryption(encryption);
+  if (options.deriveKey !== true) return { encryption, key, algorithm };
+  return {
+    encryption: { ...encryption, derivation: algorithm },
+    key,
+    algorithm: writeAlgorithm(oids['cek-hkdf-sha256'], algorithm),
+  };
 }
 
 function writeContentEncryption({ info, iv, effectiveBits, tagOctets }: ContentEncryption): Buffer {
@@ -240,7 +275,8 @@ export interface ContentEncryptor extends ContentCipher {
 }
 
 /** An encryptor for what `freshEncryption` gave. CCM can not stream, so it is only read. */
-export function createContentCipher({ encryption, key }: FreshEncryption): ContentEncryptor {
+export function createContentCipher({ encryption, key: transported }: FreshEncryption): ContentEncryptor {
+  const key = cipherKey(encryption, transported);
   const { info, iv, name, tagOctets: authTagLength = 16 } = encryption;
   if (info.mode === 'ccm') throw new SealpostError('cms-unsupported', `${name} is only decrypted`);
   if (info.mode === 'cbc') {

@@ -20,6 +20,8 @@ export interface EnvelopedDataOptions {
   contentType?: string;
   /** Needed for DES and RC2. */
   allowWeak?: boolean;
+  /** Derives the key from the algorithm identifier (RFC 9709), which few readers know. */
+  deriveKey?: boolean;
   randomBytes?: RandomBytes;
 }
 

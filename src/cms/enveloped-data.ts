@@ -11,6 +11,7 @@ import type { Action } from './ber-stream.ts';
 import { readCertificateSet } from './certificate-set.ts';
 import {
   type ContentEncryption,
+  cipherKey,
   createContentDecipher,
   keyOctets,
   readContentEncryption,
@@ -167,11 +168,18 @@ export class EnvelopedDataReader implements ContentReader {
     const { handlers, budget } = this.#context;
     const options = withOriginator(this.#context.options, this.#originator);
     const found = findRecipient(this.#recipients, options, budget);
-    const { name, oid: dotted, keyBits, effectiveBits, info } = encryption;
+    const { name, oid: dotted, keyBits, effectiveBits, info, derivation } = encryption;
     this.#sink = handlers.onHead({
       type: this.#type,
       contentType: this.#contentType,
-      encryption: { name, oid: dotted, keyBits, effectiveBits, aead: info.mode !== 'cbc' },
+      encryption: {
+        name,
+        oid: dotted,
+        keyBits,
+        effectiveBits,
+        aead: info.mode !== 'cbc',
+        keyDerived: derivation !== undefined,
+      },
       recipients: found.facts,
       originatorCertificates: this.#originator,
       weak: encryption.weak === undefined ? [] : [encryption.weak],
@@ -184,7 +192,7 @@ export class EnvelopedDataReader implements ContentReader {
       this.#notes.push(`the key has ${key.length * 8} bits, not the ${keyBits} of ${name}`);
     }
     this.#octetCost = costs.cipherOctet(info.family);
-    this.#useCipher(encryption, key);
+    this.#useCipher(encryption, cipherKey(encryption, key));
   }
 
   #useCipher(encryption: ContentEncryption, key: Buffer): void {

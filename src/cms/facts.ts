@@ -19,6 +19,8 @@ export interface ContentEncryptionFacts {
   effectiveBits: number | undefined;
   /** True for authenticated encryption. */
   aead: boolean;
+  /** The key is derived from the algorithm identifier (RFC 9709). */
+  keyDerived: boolean;
 }
 
 /** EnvelopedData, AuthEnvelopedData and EncryptedData. */

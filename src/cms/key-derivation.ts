@@ -67,8 +67,9 @@ export function deriveKek(info: KeyAgreementInfo, inputs: KeyInputs): Buffer {
   const shared = sharedInfo(inputs);
   const { keyOctets } = inputs.wrap;
   if (info.kdf === 'x963') return deriveX963(info.digest, inputs.secret, shared, keyOctets);
-  // RFC 8418 section 2.2: no salt.
-  return Buffer.from(hkdfSync(info.digest, inputs.secret, Buffer.alloc(0), shared, keyOctets));
+  // RFC 8418 section 2.2: the ukm is the salt, where there is one; it stands in the SharedInfo too.
+  const salt = inputs.ukm ?? Buffer.alloc(0);
+  return Buffer.from(hkdfSync(info.digest, inputs.secret, salt, shared, keyOctets));
 }
 
 /** The bits of the key encryption key, as suppPubInfo has them. */

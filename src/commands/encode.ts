@@ -34,6 +34,7 @@ interface EncodeCommandOptions extends OutgoingOptions {
   digest?: Protection['digest'];
   scheme?: Protection['signatureScheme'];
   contentEncryption?: string;
+  deriveKey?: boolean;
   keyTransport?: Protection['keyTransport'];
   keyAgreementDigest?: NonNullable<Protection['keyAgreementDigest']>;
   compress?: Protection['compress'];
@@ -57,6 +58,7 @@ function optionsOf(options: EncodeCommandOptions, now: Date): EncodeOptions {
     sign: options.signForm,
     digest: options.digest,
     signatureScheme: options.scheme,
+    deriveKey: options.deriveKey,
     keyTransport: options.keyTransport,
     keyAgreementDigest: options.keyAgreementDigest,
     compress: options.compress,
@@ -158,6 +160,7 @@ export function encodeCommand(): Command {
     .addOption(new Option('--scheme <name>', 'RSA signature scheme').choices(signatureSchemes))
     .option('--no-signing-certificate', 'send no certificates along')
     .option('--content-encryption <name>', 'such as aes-256-cbc, aes-256-gcm, des-ede3-cbc')
+    .option('--derive-key', 'derive the content key from the algorithm identifier too (RFC 9709)')
     .addOption(new Option('--key-transport <name>', 'for RSA keys').choices(keyTransports))
     .addOption(
       new Option('--key-agreement-digest <name>', 'for EC, X25519 and X448 keys').choices(

@@ -31,6 +31,12 @@ export const protectionSettings = (name: () => z.ZodString) => ({
     .describe(
       'Content encryption of outbound mail. GCM and ChaCha20-Poly1305 make authenticated enveloped data (RFC 5083), which older readers lack. DES and RC2 need allowWeak. Default: as the preset has it.',
     ),
+  deriveKey: z
+    .boolean()
+    .optional()
+    .describe(
+      'Derive the content key from the algorithm identifier too (RFC 9709), so that nobody can have it used with another algorithm. Few readers know it: ask the partner. Default: false.',
+    ),
   keyTransport: z
     .enum(keyTransports)
     .optional()

@@ -43,6 +43,8 @@ export interface EncryptOptions {
   readonly keyAgreementDigest?: KeyAgreementDigest;
   /** The operator's explicit word for weak ciphers. */
   readonly allowWeak?: boolean;
+  /** Derives the content key from the algorithm identifier (RFC 9709), which few readers know; false unless given. */
+  readonly deriveKey?: boolean;
   /** The smime-type of AuthEnvelopedData (RFC 8551, section 3.2.2) unless a profile has a word of its own. */
   readonly authEnvelopedType?: 'authEnveloped-data' | 'authenticated-enveloped-data';
 }

@@ -59,10 +59,10 @@ function recipientOf(facts: RecipientFacts, identities: readonly Identity[]): Re
 
 /** The layer of an EnvelopedData, AuthEnvelopedData or EncryptedData. */
 export function encryptionLayer(head: EnvelopedHead, identities: readonly Identity[]): EncryptionLayer {
-  const { name, oid, keyBits, effectiveBits } = head.encryption;
+  const { name, oid, keyBits, effectiveBits, keyDerived } = head.encryption;
   return {
     type: head.type,
-    contentEncryption: { algorithm: name, oid, keyBits: effectiveBits ?? keyBits },
+    contentEncryption: { algorithm: name, oid, keyBits: effectiveBits ?? keyBits, keyDerived },
     recipients: head.recipients.map((recipient) => recipientOf(recipient, identities)),
     originatorCertificates: head.originatorCertificates.map((certificate) => ({
       subject: readable(() => certificate.subject),

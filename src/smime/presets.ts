@@ -51,6 +51,8 @@ export const transferEncodings = ['base64', 'binary'] as const;
 export interface Protection {
   readonly contentEncryption: ContentEncryption;
   readonly keyTransport: KeyTransport;
+  /** The content key is derived from the algorithm identifier (RFC 9709). */
+  readonly deriveKey: boolean;
   /** Undefined: SHA-256, for X448 SHA-512 (RFC 8418). */
   readonly keyAgreementDigest?: KeyAgreementDigest;
   readonly sign: (typeof signatureForms)[number];
@@ -82,6 +84,7 @@ export interface Preset {
 
 const safe: Protection = {
   contentEncryption: 'aes-256-cbc',
+  deriveKey: false,
   keyTransport: 'pkcs1',
   sign: 'opaque',
   digest: 'sha256',

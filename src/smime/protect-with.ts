@@ -62,6 +62,7 @@ function encryptOptions(protection: Protection, parties: ProtectionParties): Enc
   return {
     recipients: self === undefined ? recipients : [...recipients, self],
     contentEncryption,
+    deriveKey: protection.deriveKey,
     keyTransport,
     ...(keyAgreementDigest && { keyAgreementDigest }),
     ...(authEnvelopedType && { authEnvelopedType }),

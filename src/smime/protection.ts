@@ -33,6 +33,7 @@ export function encryptingSink(output: Sink, options: EncryptOptions, randomByte
   const enveloped: EnvelopedDataOptions = {
     recipients: [...unique.values()].map((certificate) => recipientOptions(certificate, options)),
     contentEncryption: options.contentEncryption,
+    deriveKey: options.deriveKey ?? false,
     allowWeak: options.allowWeak ?? false,
     randomBytes,
   };

@@ -43,7 +43,12 @@ export const recipientSchema = z.strictObject({
 export const encryptionLayerSchema = z.strictObject({
   type: z.enum(['enveloped-data', 'auth-enveloped-data', 'encrypted-data']),
   contentEncryption: z
-    .strictObject({ algorithm: z.string(), oid, keyBits: z.number().nullable() })
+    .strictObject({
+      algorithm: z.string(),
+      oid,
+      keyBits: z.number().nullable(),
+      keyDerived: z.boolean().describe('the key is derived from the algorithm identifier (RFC 9709)'),
+    })
     .nullable()
     .describe('null when the message ended before it'),
   recipients: z.array(recipientSchema),

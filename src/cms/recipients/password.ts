@@ -112,8 +112,13 @@ function readDerivation(algorithm: AlgorithmIdentifier): Derivation | undefined 
 function readKeyCipher(algorithm: AlgorithmIdentifier): KeyCipher | undefined {
   const parameters = parametersOf(algorithm);
   if (algorithm.oid !== oids['pwri-kek'] || parameters === undefined) return undefined;
-  const { info, iv } = readContentEncryption(readAlgorithm(parameters));
-  if (info.node === undefined || (info.family !== 'aes' && info.family !== 'des3') || info.mode !== 'cbc') {
+  const { info, iv, derivation } = readContentEncryption(readAlgorithm(parameters));
+  if (
+    derivation !== undefined ||
+    info.node === undefined ||
+    (info.family !== 'aes' && info.family !== 'des3') ||
+    info.mode !== 'cbc'
+  ) {
     return undefined;
   }
   return { name: info.node, keyOctets: info.keyBits / 8, iv };
