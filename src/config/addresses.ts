@@ -1,20 +1,95 @@
-import { comparableAddress, comparableDomain } from '../message/mailbox.ts';
+import { type MailHost, toDomain } from '../domain.ts';
+import { SealpostError } from '../errors.ts';
+import { type Mailbox, parseMailbox } from '../message/mailbox.ts';
 
-/** An entry of `addresses`: one address, a whole domain, or the bare `postmaster` of RFC 5321 section 4.5.1. */
+/**
+ * An entry of `addresses`: one address, `@x` for a domain, `@*.x` for all domains below it (and not itself), or the
+ * bare `postmaster` of RFC 5321 section 4.5.1.
+ */
 export interface AddressEntry {
-  kind: 'address' | 'domain' | 'postmaster';
-  /** For comparing: domain in lower case as A-labels, local part exactly; of a domain entry the domain alone. */
+  kind: 'address' | 'domain' | 'subdomains' | 'postmaster';
+  /** For comparing: equal for two entries that stand for the same. */
   key: string;
 }
 
-/** Reads an entry; undefined when it is neither an address nor `@domain`. */
+const postmaster = 'postmaster';
+
+/** Reads an entry; undefined when it is none of the forms. */
 export function parseAddressEntry(entry: string): AddressEntry | undefined {
-  if (entry.toLowerCase() === 'postmaster') return { kind: 'postmaster', key: 'postmaster' };
-  if (!entry.startsWith('@')) {
-    const key = comparableAddress(entry);
-    return key === undefined ? undefined : { kind: 'address', key };
+  if (entry.toLowerCase() === postmaster) return { kind: 'postmaster', key: postmaster };
+  const below = entry.startsWith('@*.');
+  if (below || entry.startsWith('@')) {
+    const domain = toDomain(entry.slice(below ? 3 : 1));
+    if (domain === undefined) return undefined;
+    return below ? { kind: 'subdomains', key: `@*.${domain}` } : { kind: 'domain', key: `@${domain}` };
   }
-  // a domain is right when an address in it is
-  if (comparableAddress(`x${entry}`) === undefined) return undefined;
-  return { kind: 'domain', key: comparableDomain(entry.slice(1)) };
+  const mailbox = readMailbox(entry);
+  // a star that is meant to stand for others would be one mailbox of that very name
+  if (mailbox === undefined || mailbox.localPart.includes('*')) return undefined;
+  return { kind: 'address', key: mailbox.key };
+}
+
+/** What to write in place of an entry that is none. */
+export function addressHint(entry: string): string {
+  const star = /^[^@]*\*[^@]*(@.+)$/.exec(entry)?.[1];
+  const meant = star ?? (/^\*\./.test(entry) ? `@${entry}` : undefined);
+  if (meant !== undefined && parseAddressEntry(meant) !== undefined)
+    return `write ${JSON.stringify(meant)}: a star stands for nothing else`;
+  return 'write user@example.com, or "@example.com" for a whole domain';
+}
+
+function readMailbox(address: string): Mailbox | undefined {
+  try {
+    return parseMailbox(address, { utf8: true });
+  } catch (error) {
+    if (error instanceof SealpostError) return undefined;
+    throw error;
+  }
+}
+
+/** An address as it is looked up. */
+export type AddressKey = Pick<Mailbox, 'key' | 'host'>;
+
+/**
+ * Whose address it is: of a mailbox, or of a partner. The exact entry counts first (RFC 5321 section 2.4: the local
+ * part has case), else without case, as nearly every sender means it; then the domain, then the nearest domain above
+ * it with an entry for what is below. Of two that claim the same the first one has it; `check` finds such.
+ */
+export class AddressBook<T> {
+  readonly #exact = new Map<string, T>();
+  readonly #folded = new Map<string, T>();
+
+  /** @returns who has what the entry stands for already, or the same in another case; nothing when it is the first */
+  add({ kind, key }: AddressEntry, owner: T): { same: T | undefined; alike: T | undefined } {
+    const same = this.#exact.get(key);
+    const folded = key.toLowerCase();
+    const alike = kind === 'address' ? this.#folded.get(folded) : undefined;
+    if (same === undefined) this.#exact.set(key, owner);
+    if (kind === 'address' && alike === undefined) this.#folded.set(folded, owner);
+    return { same, alike };
+  }
+
+  get postmaster(): T | undefined {
+    return this.#exact.get(postmaster);
+  }
+
+  find({ key, host }: AddressKey): T | undefined {
+    return this.#exact.get(key) ?? this.#folded.get(key.toLowerCase()) ?? this.#ofHost(host);
+  }
+
+  /** As `find`, for a text that may be no address at all. */
+  findText(address: string): T | undefined {
+    const mailbox = readMailbox(address);
+    return mailbox === undefined ? undefined : this.find(mailbox);
+  }
+
+  #ofHost(host: MailHost): T | undefined {
+    const own = this.#exact.get(`@${host}`);
+    if (own !== undefined) return own;
+    for (let dot = host.indexOf('.'); dot >= 0; dot = host.indexOf('.', dot + 1)) {
+      const found = this.#exact.get(`@*${host.slice(dot)}`);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
 }

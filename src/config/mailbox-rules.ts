@@ -1,4 +1,4 @@
-import { parseAddressEntry } from './addresses.ts';
+import { AddressBook, addressHint, parseAddressEntry } from './addresses.ts';
 import { allDestinations } from './destinations.ts';
 import { isLoopback } from './hosts.ts';
 import type { SettingPath } from './problem.ts';
@@ -74,22 +74,18 @@ export function checkAddresses(
   where: 'mailboxes' | 'partners',
   report: Report,
 ): void {
-  const seen = new Map<string, string>();
-  const folded = new Map<string, string>();
+  const book = new AddressBook<string>();
   owners.forEach(({ name, addresses }, index) => {
     addresses.forEach((address, entry) => {
       const at = [where, index, 'addresses', entry];
       const parsed = parseAddressEntry(address);
       if (parsed === undefined || (where === 'partners' && parsed.kind === 'postmaster')) {
-        report(at, `${quoted(address)} is not an address`, {
-          hint: 'write user@example.com, or "@example.com" for a whole domain',
-        });
+        report(at, `${quoted(address)} is not an address`, { hint: addressHint(address) });
         return;
       }
-      const other = seen.get(parsed.key);
-      const alike = folded.get(parsed.key.toLowerCase());
-      if (other !== undefined)
-        report(at, `${quoted(address)} is an address of ${other === name ? 'this entry' : other} already`, {
+      const { same, alike } = book.add(parsed, name);
+      if (same !== undefined)
+        report(at, `${quoted(address)} is an address of ${same === name ? 'this entry' : same} already`, {
           hint: 'keep one of them',
         });
       else if (alike !== undefined && alike !== name)
@@ -97,8 +93,6 @@ export function checkAddresses(
           severity: 'warning',
           hint: 'mail is told apart by the exact form, any other form goes to the first one',
         });
-      seen.set(parsed.key, name);
-      if (alike === undefined) folded.set(parsed.key.toLowerCase(), name);
     });
   });
 }

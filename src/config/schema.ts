@@ -247,7 +247,7 @@ const mailbox = z.strictObject({
     .array(z.string())
     .default([])
     .describe(
-      'Recipient addresses that the SMTP listener takes for this mailbox; "@example.com" stands for a whole domain.',
+      'Recipient addresses that the SMTP listener takes for this mailbox; "@example.com" stands for a whole domain, "@*.example.com" for all domains below it (and not for it).',
     ),
   imap: imap.optional().describe('An IMAP folder to read.'),
   identities: z
@@ -306,7 +306,7 @@ const partner = z.strictObject({
     .array(z.string())
     .min(1)
     .describe(
-      'Mail addresses of the partner; "@example.com" stands for a whole domain. The first full address is where mail is sent.',
+      'Mail addresses of the partner; "@example.com" stands for a whole domain, "@*.example.com" for all domains below it (and not for it). The first full address is where mail is sent.',
     ),
   certificates: z
     .array(path())

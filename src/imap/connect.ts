@@ -16,19 +16,8 @@ export class Connector {
   readonly #tokens: TokenSource | undefined;
   readonly #ca: string | undefined;
 
-  /** Errors: `config-invalid` for clear text to another machine or a login without a secret, `file-access`. */
+  /** @param config as the configuration reader has checked it. Errors: `file-access`. */
   constructor(config: ImapConfig, readSecret: (secret: Secret) => string) {
-    if (config.tls === 'none' && !isLoopback(config.host)) {
-      throw new SealpostError('config-invalid', `imap.tls is none but ${config.host} is not this machine`, {
-        hint: 'use implicit or starttls',
-      });
-    }
-    if (config.password === undefined && config.oauth2 === undefined) {
-      throw new SealpostError(
-        'config-invalid',
-        `imap: there is no password and no oauth2 for ${config.user}`,
-      );
-    }
     this.#config = config;
     this.#readSecret = readSecret;
     this.#tokens = config.oauth2 === undefined ? undefined : new TokenSource(config.oauth2, readSecret);
@@ -89,10 +78,6 @@ const limits: ImapFlowOptions = {
   maxResponseTokens: 200_000,
   clientInfo: { name: 'sealpost' },
 };
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\./.test(host);
-}
 
 function readCa(path: string): string {
   try {

@@ -13,7 +13,7 @@ export { decodeWords } from './encoded-words.ts';
 export { type EntityInfo, entityInfo } from './entity.ts';
 export { HeaderBlock, type HeaderField, HeaderSplitter, parseHeaders } from './headers.ts';
 export { defaultMessageLimits, type MessageLimits } from './limits.ts';
-export { comparableAddress, comparableDomain, type Mailbox, parseMailbox, sameAddress } from './mailbox.ts';
+export { comparableAddress, type Mailbox, mailboxKey, parseMailbox, sameAddress } from './mailbox.ts';
 export { type MultipartHandler, MultipartSplitter } from './multipart.ts';
 export { QuotedPrintableDecoder, QuotedPrintableEncoder } from './quoted-printable.ts';
 export { BufferSink, NullSink, type Sink, TeeSink } from './sink.ts';

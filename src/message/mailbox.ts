@@ -1,4 +1,4 @@
-import { domainToASCII } from 'node:url';
+import { type MailHost, toMailHost } from '../domain.ts';
 import { SealpostError } from '../errors.ts';
 
 /** An envelope address, taken apart. */
@@ -9,6 +9,10 @@ export interface Mailbox {
   readonly domain: string;
   /** The text as it was accepted. */
   readonly address: string;
+  /** The domain as it is compared, looked up and sent. */
+  readonly host: MailHost;
+  /** The whole in the form of comparing: equal for two texts that name the same mailbox. */
+  readonly key: string;
 }
 
 const ATEXT = "-A-Za-z0-9!#$%&'*+/=?^_`{|}~";
@@ -19,8 +23,6 @@ const DOT_STRING_UTF8 = new RegExp(
 );
 /** A quoted local part without white space and angle brackets, which some server would take apart. */
 const QUOTED = /^"(?:[!#-;=?-[\]-~]|\\[!-;=?-~])*"$/;
-const LABEL = /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
-const LITERAL = /^\[(?:\d{1,3}(?:\.\d{1,3}){3}|IPv6:[0-9A-Fa-f:.]{2,45})\]$/;
 
 /**
  * Reads an envelope address (RFC 5321, section 4.1.2; with `utf8` RFC 6531, section 3.3), strictly:
@@ -50,34 +52,24 @@ export function parseMailbox(text: string, options: { utf8?: boolean } = {}): Ma
   if (!quoted && !(utf8 ? DOT_STRING_UTF8 : DOT_STRING).test(local))
     throw refused('has an invalid local part');
   if (Buffer.byteLength(local) > 64) throw refused('has a local part of more than 64 octets');
-  if (!validDomain(domain)) throw refused('has an invalid domain');
+  const host = toMailHost(domain);
+  if (host === undefined) throw refused('has an invalid domain');
   const localPart = quoted ? local.slice(1, -1).replace(/\\(.)/g, '$1') : local;
-  return { localPart, domain, address: text };
-}
-
-function validDomain(domain: string): boolean {
-  if (LITERAL.test(domain)) return true;
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII is meant
-  const ascii = /^[\x00-\x7f]*$/.test(domain) ? domain : domainToASCII(domain);
-  if (ascii === '' || ascii.length > 253) return false;
-  const labels = ascii.split('.');
-  return labels.every((label) => LABEL.test(label)) && !/^\d+$/.test(labels.at(-1) ?? '');
-}
-
-/** A domain for comparing: A-labels (RFC 5890), lower case. */
-export function comparableDomain(domain: string): string {
-  if (domain.startsWith('[')) return domain.toLowerCase();
-  return domainToASCII(domain) || domain.toLowerCase();
+  return { localPart, domain, address: text, host, key: mailboxKey(localPart, host) };
 }
 
 /**
- * An address for comparing: the local part exactly (RFC 5321, section 2.4) but without needless quotes, the
- * domain without case and as A-labels. Undefined when it is no valid address, which then equals nothing.
+ * A mailbox for comparing: the value of the local part exactly (RFC 5321, section 2.4), whatever quotes it was written
+ * with, and the domain without case and as A-labels.
  */
+export function mailboxKey(localPart: string, host: MailHost): string {
+  return `${localPart.normalize('NFC')}@${host}`;
+}
+
+/** The key of an address. Undefined when it is no valid address, which then equals nothing. */
 export function comparableAddress(address: string): string | undefined {
   try {
-    const { localPart, domain } = parseMailbox(address, { utf8: true });
-    return `${localPart.normalize('NFC')}@${comparableDomain(domain)}`;
+    return parseMailbox(address, { utf8: true }).key;
   } catch (error) {
     if (error instanceof SealpostError) return undefined;
     throw error;

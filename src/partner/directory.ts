@@ -1,6 +1,5 @@
-import { parseAddressEntry } from '../config/addresses.ts';
+import { AddressBook, parseAddressEntry } from '../config/addresses.ts';
 import type { PartnerConfig } from '../config/schema.ts';
-import { parseMailbox } from '../message/mailbox.ts';
 
 /** Who a message is from, and what shows it. */
 export interface Sender {
@@ -23,14 +22,11 @@ export interface Origin {
 
 /**
  * Who is who. A signer's certificate says more than an address, so it counts first, as in the party
- * resolution of BizTalk. Addresses: the exact one (RFC 5321 section 2.4: the local part has case), else without
- * case, as nearly every sender means it, else the entry for the whole domain; domains of sub-domains do not count.
+ * resolution of BizTalk. Addresses are looked up as `AddressBook` does it.
  */
 export class PartnerDirectory {
   readonly #byName = new Map<string, PartnerConfig>();
-  readonly #exact = new Map<string, PartnerConfig>();
-  readonly #folded = new Map<string, PartnerConfig>();
-  readonly #domains = new Map<string, PartnerConfig>();
+  readonly #book = new AddressBook<PartnerConfig>();
   readonly #bySigner = new Map<string, PartnerConfig[]>();
 
   /** @param certificates Certificates of each partner by its name (`LoadedKeys.partners`). */
@@ -40,23 +36,13 @@ export class PartnerDirectory {
   ) {
     for (const partner of partners) {
       this.#byName.set(partner.name, partner);
-      for (const entry of partner.addresses) this.#addAddress(entry, partner);
+      for (const entry of partner.addresses.map(parseAddressEntry))
+        if (entry !== undefined) this.#book.add(entry, partner);
       for (const { thumbprint } of certificates.get(partner.name) ?? []) {
         const owners = this.#bySigner.get(thumbprint.toLowerCase());
         if (owners === undefined) this.#bySigner.set(thumbprint.toLowerCase(), [partner]);
         else if (!owners.includes(partner)) owners.push(partner);
       }
-    }
-  }
-
-  #addAddress(entry: string, partner: PartnerConfig): void {
-    const parsed = parseAddressEntry(entry);
-    if (parsed === undefined) return;
-    if (parsed.kind === 'domain') this.#domains.set(parsed.key, partner);
-    else {
-      this.#exact.set(parsed.key, partner);
-      const folded = parsed.key.toLowerCase();
-      if (!this.#folded.has(folded)) this.#folded.set(folded, partner);
     }
   }
 
@@ -66,12 +52,7 @@ export class PartnerDirectory {
 
   /** The partner that an address belongs to; undefined for none, and for what is not an address. */
   byAddress(address: string): PartnerConfig | undefined {
-    const parsed = parseAddressEntry(address);
-    if (parsed?.kind !== 'address') return undefined;
-    const domain = parsed.key.slice(parsed.key.lastIndexOf('@') + 1);
-    return (
-      this.#exact.get(parsed.key) ?? this.#folded.get(parsed.key.toLowerCase()) ?? this.#domains.get(domain)
-    );
+    return this.#book.findText(address);
   }
 
   /** The partners that have this certificate, by its SHA-256 thumbprint in hexadecimal; mostly one. */
@@ -92,10 +73,4 @@ export class PartnerDirectory {
     }
     return addressed && { name: addressed.name, partner: addressed, by: 'address' };
   }
-}
-
-/** The address that mail to a partner goes to: the first full one; undefined when there are domains only. */
-export function mainAddress(partner: Pick<PartnerConfig, 'addresses'>): string | undefined {
-  const entry = partner.addresses.find((each) => parseAddressEntry(each)?.kind === 'address');
-  return entry === undefined ? undefined : parseMailbox(entry, { utf8: true }).address;
 }

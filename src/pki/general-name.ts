@@ -1,4 +1,5 @@
 import { Cursor, content, type Element, oid, oids, raw, tags, text } from '../asn1/index.ts';
+import { toMailHost } from '../domain.ts';
 import { malformedCertificate } from './malformed.ts';
 import { type Name, readName } from './name.ts';
 
@@ -62,13 +63,12 @@ function readOtherName(element: Element): GeneralName {
 }
 
 /**
- * A mail address in the form that comparisons use: the domain in lower case, the local part as it is
+ * A mail address in the form that comparisons use: the domain as A-labels in lower case, the local part as it is
  * (RFC 5321 section 2.4). Undefined for what is no address, or could smuggle control characters.
  */
 export function normalizeEmail(address: string): string | undefined {
   const at = address.lastIndexOf('@');
-  if (at < 1 || at === address.length - 1 || address.length > 1000 || /[\p{Cc}\s]/u.test(address)) {
-    return undefined;
-  }
-  return address.slice(0, at + 1) + address.slice(at + 1).toLowerCase();
+  if (at < 1 || address.length > 1000 || /[\p{Cc}\s]/u.test(address)) return undefined;
+  const host = toMailHost(address.slice(at + 1));
+  return host === undefined ? undefined : `${address.slice(0, at)}@${host}`;
 }

@@ -1,6 +1,6 @@
-import { domainToASCII } from 'node:url';
 import { Cursor, content, oids, parse, tags } from '../asn1/index.ts';
 import { type Budget, costs } from '../budget.ts';
+import { type Domain, isBelow, toDomain } from '../domain.ts';
 import type { Certificate } from './certificate.ts';
 import { type GeneralName, readGeneralName } from './general-name.ts';
 import { malformedCertificate, reading } from './malformed.ts';
@@ -118,7 +118,7 @@ function typeOf(name: GeneralName): string {
 /** @param excluding where in doubt a name that can not be understood matches */
 function matches(name: GeneralName, base: GeneralName, excluding: boolean): boolean {
   if (name.kind === 'directory' && base.kind === 'directory') return isWithin(name.name, base.name);
-  if (name.kind === 'dns' && base.kind === 'dns') return inDomain(host(name.value), host(base.value));
+  if (name.kind === 'dns' && base.kind === 'dns') return dnsMatches(name.value, base.value, excluding);
   if (name.kind === 'uri' && base.kind === 'uri') return uriMatches(name.value, base.value, excluding);
   if (name.kind === 'ip' && base.kind === 'ip') return ipMatches(name.octets, base.octets, excluding);
   if ((name.kind === 'email' || name.kind === 'utf8Email') && base.kind === 'email') {
@@ -127,45 +127,60 @@ function matches(name: GeneralName, base: GeneralName, excluding: boolean): bool
   return excluding;
 }
 
-/** A host name for comparison: lower case, A-labels, without the dot that may end it. */
-function host(name: string): string {
-  const bare = name.endsWith('.') ? name.slice(0, -1) : name;
-  // domainToASCII reads a host as URLs have it, escapes and numbers included: only for letters beyond ASCII.
-  if (!/[^\p{ASCII}]/u.test(bare) || bare.includes('%')) return bare.toLowerCase();
-  const leading = bare.startsWith('.') ? '.' : '';
-  const rest = bare.slice(leading.length);
-  return leading + (domainToASCII(rest) || rest.toLowerCase());
+/** A host of a name or a constraint; the dot that may end it says nothing. */
+function hostOf(text: string): Domain | undefined {
+  return toDomain(text.endsWith('.') ? text.slice(0, -1) : text);
 }
 
-/** A DNS constraint covers the name itself and all below; with a leading dot only those below. */
-function inDomain(name: string, base: string): boolean {
-  if (base === '' || name === base) return true;
-  return name.endsWith(base.startsWith('.') ? base : `.${base}`);
+/** A DNS constraint covers the name itself and all below; with a leading dot, as some write it, only those below. */
+function dnsMatches(text: string, constraint: string, excluding: boolean): boolean {
+  if (constraint === '') return true;
+  const onlyBelow = constraint.startsWith('.');
+  const base = hostOf(onlyBelow ? constraint.slice(1) : constraint);
+  const wildcard = text.startsWith('*.');
+  const name = hostOf(wildcard ? text.slice(2) : text);
+  if (base === undefined || name === undefined) return excluding;
+  if (isBelow(name, base)) return true;
+  // `*.x` is every name below x: within a constraint on x, and it has names within any constraint below x
+  if (wildcard) return name === base || (excluding && isBelow(base, name));
+  return name === base && !onlyBelow;
 }
 
 /** A constraint on hosts: "host" is that host alone, ".domain" is all below it (RFC 5280 section 4.2.1.10). */
-function hostMatches(name: string, base: string): boolean {
-  return base.startsWith('.') ? name.endsWith(base) && name.length > base.length : name === base;
+function hostMatches(name: Domain, constraint: string, excluding: boolean): boolean {
+  const onlyBelow = constraint.startsWith('.');
+  const base = hostOf(onlyBelow ? constraint.slice(1) : constraint);
+  if (base === undefined) return excluding;
+  return onlyBelow ? isBelow(name, base) : name === base;
 }
 
 function emailMatches(name: string, base: string, excluding: boolean): boolean {
   const at = name.lastIndexOf('@');
-  if (at < 0) return excluding;
-  const domain = host(name.slice(at + 1));
+  const domain = at < 0 ? undefined : hostOf(name.slice(at + 1));
+  if (domain === undefined) return excluding;
   if (base === '') return true;
   const baseAt = base.lastIndexOf('@');
-  if (baseAt < 0) return hostMatches(domain, host(base));
-  const local = name.slice(0, at);
-  const baseLocal = base.slice(0, baseAt);
+  if (baseAt < 0) return hostMatches(domain, base, excluding);
+  const baseDomain = hostOf(base.slice(baseAt + 1));
+  if (baseDomain === undefined) return excluding;
+  const local = localValue(name.slice(0, at));
+  const baseLocal = localValue(base.slice(0, baseAt));
   const sameLocal = local === baseLocal || (excluding && local.toLowerCase() === baseLocal.toLowerCase());
-  return sameLocal && domain === host(base.slice(baseAt + 1));
+  return sameLocal && domain === baseDomain;
+}
+
+/** Quotes around a local part are no part of it (RFC 5321, section 4.1.2). */
+function localValue(local: string): string {
+  return /^".*"$/s.test(local) ? local.slice(1, -1).replace(/\\(.)/gs, '$1') : local;
 }
 
 function uriMatches(name: string, base: string, excluding: boolean): boolean {
-  const authority = /^[a-z][a-z0-9+.-]*:\/\/(?:[^/?#@]*@)?(\[[^\]]*\]|[^/?#:@]*)/i.exec(name)?.[1];
+  // RFC 3986, section 3.2: what stands before an `@` is a user; more than one, or a backslash, is read in two ways
+  const host = /^[a-z][a-z0-9+.-]*:\/\/(?:[^/?#@\\]*@)?([^/?#@\\:]*)(?::\d*)?(?:[/?#]|$)/i.exec(name)?.[1];
   // Constraints on URIs need a host name; an address of numbers is none (RFC 5280 section 4.2.1.10).
-  if (authority === undefined || authority === '' || /^\[|^[\d.]+$/.test(authority)) return excluding;
-  return base === '' || hostMatches(host(authority), host(base));
+  const domain = host === undefined ? undefined : hostOf(host);
+  if (domain === undefined) return excluding;
+  return base === '' || hostMatches(domain, base, excluding);
 }
 
 function ipMatches(address: Buffer, base: Buffer, excluding: boolean): boolean {

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import type { Readable } from 'node:stream';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
+import { isLoopback } from '../config/hosts.ts';
 import type { PartnerConfig } from '../config/schema.ts';
 import { cleanText } from '../log.ts';
 
@@ -212,8 +213,4 @@ function readError(error: SMTPConnection.SMTPError): { code: number | null; repl
 /** A reply for the ledger: one line, no control characters, at most 400 characters. */
 export function cleanReply(text: string): string {
   return cleanText(text, 400);
-}
-
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\./.test(host);
 }

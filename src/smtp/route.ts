@@ -1,7 +1,7 @@
 import { resolveMx } from 'node:dns/promises';
 import type { PartnerConfig } from '../config/schema.ts';
 import { hasCode } from '../errors.ts';
-import { comparableDomain, parseMailbox } from '../message/mailbox.ts';
+import { parseMailbox } from '../message/mailbox.ts';
 
 /** Hosts that are tried for one message at most, as Postfix does (smtp_mx_address_limit). */
 const MAX_HOSTS = 5;
@@ -31,7 +31,7 @@ export async function hopsFor(
   if (route.host !== undefined) return [{ recipients: [...recipients], hosts: [route.host] }];
   const byDomain = new Map<string, string[]>();
   for (const recipient of recipients) {
-    const domain = comparableDomain(parseMailbox(recipient, { utf8: true }).domain);
+    const domain = parseMailbox(recipient, { utf8: true }).host;
     byDomain.set(domain, [...(byDomain.get(domain) ?? []), recipient]);
   }
   return Promise.all(Array.from(byDomain, ([domain, group]) => hopOf(domain, group, resolver)));

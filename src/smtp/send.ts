@@ -1,12 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { Readable } from 'node:stream';
-import { domainToASCII } from 'node:url';
 import type { PartnerConfig, Secret } from '../config/schema.ts';
 import { SealpostError } from '../errors.ts';
 import { parseMailbox } from '../message/mailbox.ts';
 import type { Envelope } from '../queue/types.ts';
-import { type Client, ClientError, type ClientOptions, cleanReply, isLoopback } from './client.ts';
+import { type Client, ClientError, type ClientOptions, cleanReply } from './client.ts';
 import { sendResults } from './metrics.ts';
 import { Pool } from './pool.ts';
 import { hopsFor, type MxResolver } from './route.ts';
@@ -68,14 +67,9 @@ interface Attempt {
   rejected: ClientError['recipients'];
 }
 
-/** Sends messages over one route, in at most `route.connections` connections. `file-access`, `config-invalid`. */
+/** Sends messages over one route, in at most `route.connections` connections. `file-access`. */
 export function createSender(parts: SenderParts): Sender {
   const { route } = parts;
-  if (route.user !== undefined && route.tls === 'none' && !isLoopback(route.host ?? '')) {
-    throw new SealpostError('config-invalid', 'a route with a login needs TLS', {
-      hint: 'set tls to required or implicit',
-    });
-  }
   const pool = new Pool(route.connections);
   const base = {
     port: route.port,
@@ -239,9 +233,9 @@ function summarize(attempts: Attempt[], recipients: RecipientResult[]): SendResu
 function checkEnvelope(envelope: Envelope): Envelope {
   if (envelope.to.length === 0) throw new SealpostError('address-invalid', 'the envelope has no recipient');
   const check = (address: string) => {
-    const { domain } = parseMailbox(address, { utf8: true });
-    const ascii = isAscii(domain) ? domain : domainToASCII(domain);
-    return `${address.slice(0, address.length - domain.length)}${ascii}`;
+    const { domain, host } = parseMailbox(address, { utf8: true });
+    // an address literal goes as it was written: its tag has case for some servers
+    return `${address.slice(0, address.length - domain.length)}${host.startsWith('[') ? domain : host}`;
   };
   return { from: envelope.from === '' ? '' : check(envelope.from), to: envelope.to.map(check) };
 }

@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { nearest } from '../../src/config/explain.ts';
-import { isLoopback } from '../../src/config/hosts.ts';
 import { loadConfig, openConfig, readConfig } from '../../src/config/load.ts';
 import { ConfigError } from '../../src/config/problem.ts';
 
@@ -102,28 +101,4 @@ describe('nearest', () => {
     assert.equal(nearest('max_size', known), 'maxSize');
     assert.equal(nearest('banner', known), undefined);
   });
-});
-
-describe('isLoopback', () => {
-  for (const host of [
-    'localhost',
-    '127.0.0.1',
-    '127.8.8.8',
-    '::1',
-    '[::1]',
-    '0:0:0:0:0:0:0:1',
-    'x.localhost',
-  ])
-    it(`${host} is`, () => assert.equal(isLoopback(host), true));
-  for (const host of [
-    '0.0.0.0',
-    '::',
-    '10.0.0.1',
-    '127.0.0.1.example.com',
-    '::2',
-    'localhost.example',
-    '1::1',
-    '::1:1',
-  ])
-    it(`${host} is not`, () => assert.equal(isLoopback(host), false));
 });

@@ -61,15 +61,6 @@ describe('imap connection', () => {
     }
   });
 
-  it('speaks clear text with this machine only, and needs a secret', () => {
-    const none = { tls: 'none', password: { env: 'X' } };
-    assert.throws(() => new Connector(config({ ...none, host: 'imap.example.com' }), String), {
-      code: 'config-invalid',
-    });
-    assert.throws(() => new Connector(config({}), String), { code: 'config-invalid' });
-    assert.ok(new Connector(config(none), String));
-  });
-
   it('logs in with a bearer token, given or granted', { skip: skipWithoutDovecot() }, async () => {
     const grants: string[] = [];
     const server = createHttp((request, response) => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { mainAddress, PartnerDirectory } from '../../src/partner/directory.ts';
+import { PartnerDirectory } from '../../src/partner/directory.ts';
 import { partnersOf } from './support.ts';
 
 const partners = partnersOf(`
@@ -57,13 +57,6 @@ describe('senderOf', () => {
     assert.deepEqual(of(['bb'], ['orders@acme.example']), ['big', 'signer', 'acme']);
   });
   it('knows nobody', () => assert.equal(of(['cc'], ['x@unknown.example']), undefined));
-});
-
-describe('mainAddress', () => {
-  it('is the first full address', () => {
-    assert.equal(mainAddress({ addresses: ['@a.example', 'b@a.example', 'c@a.example'] }), 'b@a.example');
-    assert.equal(mainAddress({ addresses: ['@a.example'] }), undefined);
-  });
 });
 
 describe('byName', () => {
