@@ -363,9 +363,6 @@ describe('smtp sender: TLS', () => {
     assert.equal((await sender({ ...route, user: 'us' }).send(message())).status, 'sent');
     const bad = await sender({ ...route, user: 'them' }).send(message());
     assert.deepEqual([bad.status, bad.code], ['deferred', 535]);
-    assert.throws(() => sender({ ...route, host: 'mx.example', tls: 'none', user: 'us' }), {
-      code: 'config-invalid',
-    });
     server.stop();
   });
 });
