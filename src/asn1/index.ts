@@ -4,6 +4,7 @@ export { type OidName, oidName, oids } from './oids.ts';
 export {
   Cursor,
   children,
+  childrenOf,
   content,
   type Element,
   parse,

@@ -68,6 +68,15 @@ export function children(element: Element, options: ReadOptions = {}): Element[]
   return found;
 }
 
+/** The elements of a SET OF or SEQUENCE OF, which must all be of this universal type. */
+export function childrenOf(element: Element, tag: number, options: ReadOptions = {}): Element[] {
+  const found = children(element, options);
+  const other = found.find((child) => child.cls !== 0 || child.tag !== tag);
+  if (other !== undefined)
+    throw malformed(`an element ${other.cls}:${other.tag} where ${tag} should be`, other.start);
+  return found;
+}
+
 /** Walks over the elements inside a constructed element, in order. */
 export class Cursor {
   readonly element: Element;

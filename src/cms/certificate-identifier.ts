@@ -3,7 +3,7 @@ import * as der from '../asn1/writer.ts';
 import { SealpostError } from '../errors.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import { nameToString, readName } from '../pki/name.ts';
-import { keyIdentifierOf } from './identity.ts';
+import { keyIdentifiersOf } from './identity.ts';
 
 /**
  * How CMS names a certificate or key: IssuerAndSerialNumber or SubjectKeyIdentifier (RFC 5652
@@ -86,7 +86,7 @@ function sameName(issuerDer: Buffer, certificate: Certificate): boolean {
 /** A certificate whose extension is malformed is nobody's, and must not spoil the others. */
 function hasKeyIdentifier(certificate: Certificate, wanted: string): boolean {
   try {
-    return keyIdentifierOf(certificate).toString('hex') === wanted;
+    return keyIdentifiersOf(certificate).some((identifier) => identifier.toString('hex') === wanted);
   } catch {
     return false;
   }

@@ -86,7 +86,7 @@ export class EnvelopedDataReader implements ContentReader {
       return this.#step === steps.content ? 'enter' : 'collect';
     }
     if (header.cls === 2 && header.tag === 0 && this.#cipher === undefined) {
-      this.#begin();
+      this.#begin(header.constructed || header.length < 0 ? undefined : header.length);
       return 'stream';
     }
     if (header.cls === 0 && this.#encryption === undefined) return 'collect';
@@ -162,7 +162,8 @@ export class EnvelopedDataReader implements ContentReader {
     }
   }
 
-  #begin(): void {
+  /** @param encryptedOctets where they are known before they come */
+  #begin(encryptedOctets: number | undefined): void {
     const encryption = this.#encryption;
     if (encryption === undefined || this.#contentType === undefined) throw incomplete(this.#type);
     const { handlers, budget } = this.#context;
@@ -181,6 +182,7 @@ export class EnvelopedDataReader implements ContentReader {
         keyDerived: derivation !== undefined,
       },
       recipients: found.facts,
+      contentOctets: contentOctets(encryption, encryptedOctets),
       originatorCertificates: this.#originator,
       weak: encryption.weak === undefined ? [] : [encryption.weak],
     });
@@ -279,6 +281,15 @@ function withOriginator(options: CmsOptions, found: readonly Certificate[]): Cms
   return found.length === 0
     ? options
     : { ...options, certificates: [...(options.certificates ?? []), ...found] };
+}
+
+/** The padding takes between one octet and a block (RFC 5652 section 6.3). */
+function contentOctets(
+  { info }: ContentEncryption,
+  encrypted: number | undefined,
+): EnvelopedHead['contentOctets'] {
+  if (encrypted === undefined || info.mode !== 'cbc') return undefined;
+  return { least: encrypted - info.ivOctets, most: encrypted - 1 };
 }
 
 /** Threats S4, CVE-2026-34182: AuthEnvelopedData means AEAD, EnvelopedData does not (RFC 5083 section 1). */

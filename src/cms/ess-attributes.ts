@@ -1,4 +1,13 @@
-import { Cursor, children, content, type Element, octetString, oids, tags } from '../asn1/index.ts';
+import {
+  Cursor,
+  children,
+  childrenOf,
+  content,
+  type Element,
+  octetString,
+  oids,
+  tags,
+} from '../asn1/index.ts';
 import { SealpostError } from '../errors.ts';
 import { type GeneralName, readGeneralNames } from '../pki/general-name.ts';
 import { nameToString } from '../pki/name.ts';
@@ -30,7 +39,8 @@ export function readSigningCertificates(attributes: Attribute[]): SigningCertifi
   ] as const) {
     const value = single(attributes, type);
     if (value === undefined) continue;
-    const [first] = children(new Cursor(value).expect(tags.sequence), { maxElements: 1000 });
+    const certificates = new Cursor(value).expect(tags.sequence);
+    const [first] = childrenOf(certificates, tags.sequence, { maxElements: 1000 });
     if (first === undefined)
       throw new SealpostError('cms-malformed', 'a signing certificate that names none');
     const cursor = new Cursor(first);

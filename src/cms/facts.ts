@@ -30,6 +30,8 @@ export interface EnvelopedHead {
   contentType: string;
   encryption: ContentEncryptionFacts;
   recipients: RecipientFacts[];
+  /** How long the content is, where the octets before it tell: in CBC with a definite length, to the padding. */
+  contentOctets: { readonly least: number; readonly most: number } | undefined;
   /** What the sender brought along, such as the certificate of its static key. */
   originatorCertificates: Certificate[];
   weak: string[];

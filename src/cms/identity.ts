@@ -30,19 +30,27 @@ export interface DecryptionKeys {
   certificates?: readonly Certificate[];
 }
 
-const computed = new WeakMap<Certificate, Buffer>();
+const computed = new WeakMap<Certificate, readonly [Buffer, Buffer]>();
 
 /**
- * The key identifier of a certificate: its extension, or where it has none method 1 of RFC 5280
- * section 4.2.1.2 (SHA-1 of the public key), which is what senders then use.
+ * What senders take for the key identifier of a certificate, the usual one first: its extension; where it has none,
+ * method 1 of RFC 5280 section 4.2.1.2 (SHA-1 of the public key), or what Windows and .NET make, SHA-1 over the whole
+ * SubjectPublicKeyInfo (CERT_KEY_IDENTIFIER_PROP_ID).
  */
-export function keyIdentifierOf(certificate: Certificate): Buffer {
+export function keyIdentifiersOf(certificate: Certificate): readonly [Buffer, ...Buffer[]] {
   const extension = certificate.subjectKeyIdentifier;
-  if (extension !== undefined) return extension;
-  let identifier = computed.get(certificate);
-  if (identifier === undefined) {
-    identifier = createHash('sha1').update(certificate.publicKeyInfo.key).digest();
-    computed.set(certificate, identifier);
+  if (extension !== undefined) return [extension];
+  let identifiers = computed.get(certificate);
+  if (identifiers === undefined) {
+    const { key, der } = certificate.publicKeyInfo;
+    const sha1 = (octets: Buffer) => createHash('sha1').update(octets).digest();
+    identifiers = [sha1(key), sha1(der)];
+    computed.set(certificate, identifiers);
   }
-  return identifier;
+  return identifiers;
+}
+
+/** The one to write. */
+export function keyIdentifierOf(certificate: Certificate): Buffer {
+  return keyIdentifiersOf(certificate)[0];
 }

@@ -1,5 +1,5 @@
 import type { Header } from '../asn1/header.ts';
-import { Cursor, children, type Element, oid, oids, raw, tags } from '../asn1/index.ts';
+import { Cursor, children, childrenOf, type Element, oid, oids, raw, tags } from '../asn1/index.ts';
 import { SealpostError } from '../errors.ts';
 import type { Sink } from '../message/sink.ts';
 import type { Certificate } from '../pki/certificate.ts';
@@ -99,7 +99,7 @@ export class SignedDataReader implements ContentReader {
       if (element.tag !== tags.oid) throw unexpected(structure, element);
       this.#contentType = oid(element);
     } else if (this.#step === steps.digests) {
-      this.#digestNames = children(element, { maxElements: 100 }).map((algorithm) => {
+      this.#digestNames = childrenOf(element, tags.sequence, { maxElements: 100 }).map((algorithm) => {
         const { oid: dotted } = readAlgorithm(algorithm);
         return digestByOid(dotted)?.name ?? dotted;
       });

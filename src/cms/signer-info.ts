@@ -2,6 +2,7 @@ import { createHash, type KeyObject } from 'node:crypto';
 import {
   Cursor,
   children,
+  childrenOf,
   type Element,
   octetString,
   oids,
@@ -383,7 +384,7 @@ function parametersInWords(
 
 /** Reads the SET OF SignerInfo. */
 export function readSignerInfos(octets: Buffer, most: number, budget: Budget): SignerInfo[] {
-  const found = children(readElement(octets, 0), { maxElements: most + 1 });
+  const found = childrenOf(readElement(octets, 0), tags.sequence, { maxElements: most + 1 });
   if (found.length > most) throw new SealpostError('cms-limit', `more than ${most} signers`);
   return found.map((element) => {
     budget.spend(costs.attribute(element.end - element.start));

@@ -1,7 +1,7 @@
 import { Cursor, type Element, oid, oids, raw, readElement, tags } from '../asn1/index.ts';
 import { Certificate, parseCertificate } from './certificate.ts';
 import { malformedCertificate, reading } from './malformed.ts';
-import { readPem } from './pem.ts';
+import { cmsLabels, isPem, readPem } from './pem.ts';
 
 const mostCertificates = 10_000;
 const certificateLabels: ReadonlySet<string> = new Set([
@@ -9,7 +9,6 @@ const certificateLabels: ReadonlySet<string> = new Set([
   'X509 CERTIFICATE',
   'TRUSTED CERTIFICATE',
 ]);
-const cmsLabels: ReadonlySet<string> = new Set(['PKCS7', 'PKCS #7 SIGNED DATA', 'CMS']);
 
 /**
  * Reads the certificates of a file: a PEM bundle with any text around it (private keys are passed
@@ -17,14 +16,9 @@ const cmsLabels: ReadonlySet<string> = new Set(['PKCS7', 'PKCS #7 SIGNED DATA', 
  * @throws SealpostError `certificate-malformed` also when there is none
  */
 export function readCertificates(data: Buffer): Certificate[] {
-  const certificates = looksLikeDer(data) ? readDer(data) : readPemCertificates(data);
+  const certificates = isPem(data) ? readPemCertificates(data) : readDer(data);
   if (certificates.length === 0) throw malformedCertificate('file', 'there is no certificate in it');
   return certificates;
-}
-
-/** The first octets are a SEQUENCE with a length that the file has; text begins so only by chance ("0"). */
-function looksLikeDer(data: Buffer): boolean {
-  return data[0] === 0x30 && ((data[1] ?? 0) >= 0x80 || !data.includes('-----BEGIN '));
 }
 
 function readPemCertificates(data: Buffer): Certificate[] {

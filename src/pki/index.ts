@@ -19,6 +19,7 @@ export {
   pathWeaknesses,
   type RevocationStatus,
 } from './path-types.ts';
+export { cmsLabels } from './pem.ts';
 export { isPkcs12, type Pkcs12, readPkcs12 } from './pkcs12.ts';
 export { hasPrivateKey, keyBelongsTo, readPrivateKey } from './private-key.ts';
 export { type KeyFacts, keyFacts, type PublicKeyInfo, sameKey } from './public-key.ts';

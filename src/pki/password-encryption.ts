@@ -6,6 +6,7 @@ import { type AlgorithmIdentifier, readAlgorithm } from './public-key.ts';
 /** Above this a file is taken for an attack or a mistake; common programs use 2,048 to 1,000,000. */
 const mostIterations = 10_000_000;
 
+const cast5 = '1.2.840.113533.7.66.10';
 const pbes2 = '1.2.840.113549.1.5.13';
 const pbmac1 = '1.2.840.113549.1.5.14';
 
@@ -36,6 +37,12 @@ const pbes2Ciphers = new Map<string, { cipher: string; keyLength: number }>([
   [oids['aes-192-cbc'], { cipher: 'aes-192-cbc', keyLength: 24 }],
   [oids['aes-256-cbc'], { cipher: 'aes-256-cbc', keyLength: 32 }],
   [oids['des-ede3-cbc'], { cipher: 'des-ede3-cbc', keyLength: 24 }],
+  // RFC 3657
+  ['1.2.392.200011.61.1.1.1.2', { cipher: 'camellia-128-cbc', keyLength: 16 }],
+  ['1.2.392.200011.61.1.1.1.3', { cipher: 'camellia-192-cbc', keyLength: 24 }],
+  ['1.2.392.200011.61.1.1.1.4', { cipher: 'camellia-256-cbc', keyLength: 32 }],
+  // RFC 2984; other lengths of the key are not known to be written
+  [cast5, { cipher: 'cast5-cbc', keyLength: 16 }],
 ]);
 
 const prfs = new Map<string, string>([
@@ -48,7 +55,7 @@ const prfs = new Map<string, string>([
 
 /**
  * Decrypts octets by a password: the schemes of RFC 7292 appendix C (SHA-1 with Triple DES or RC2)
- * and PBES2 (RFC 8018) with PBKDF2.
+ * and PBES2 (RFC 8018) with PBKDF2 and AES, Triple DES, Camellia or CAST5.
  * @throws Error of node:crypto when the password is wrong; SealpostError `key-malformed`
  */
 export function decryptWithPassword(
@@ -62,7 +69,7 @@ export function decryptWithPassword(
     const scheme = readAlgorithm(parameters.expect(tags.sequence));
     const found = pbes2Ciphers.get(scheme.oid);
     if (found === undefined) throw unsupported(`cipher ${scheme.oid}`);
-    const iv = octetString(parse(scheme.parameters ?? Buffer.alloc(0)));
+    const iv = readIv(scheme);
     return decrypt(found.cipher, pbkdf2(kdf, password, found.keyLength), iv, data);
   }
   const found = pkcs12Ciphers.get(algorithm.oid);
@@ -75,6 +82,20 @@ export function decryptWithPassword(
     ? // Node has Triple DES with three keys only; the third is the first.
       decrypt('des-ede3-cbc', Buffer.concat([key, key.subarray(0, 8)]), iv, data)
     : decrypt(found.cipher, key, iv, data);
+}
+
+/**
+ * The IV alone. Of CAST5 also `CAST5CBCParameters ::= SEQUENCE { iv OCTET STRING, keyLength INTEGER }` (RFC 2984), which
+ * OpenSSL does not write.
+ */
+function readIv(scheme: AlgorithmIdentifier): Buffer {
+  const parameters = parse(scheme.parameters ?? Buffer.alloc(0));
+  if (scheme.oid !== cast5 || !parameters.constructed) return octetString(parameters);
+  const cursor = new Cursor(parameters);
+  const iv = octetString(cursor.expect(tags.octetString));
+  const bits = smallInteger(cursor.expect(tags.integer));
+  if (bits !== 128) throw unsupported(`CAST5 key of ${bits} bits`);
+  return iv;
 }
 
 function decrypt(cipher: string, key: Buffer, iv: Buffer, data: Buffer): Buffer {
@@ -100,7 +121,7 @@ export function passwordMac(
     const kdf = readAlgorithm(parameters.expect(tags.sequence));
     const digest = prf(readAlgorithm(parameters.expect(tags.sequence)).oid);
     const length = hash(digest, '', 'buffer').length;
-    return createHmac(digest, pbkdf2(kdf, password, length))
+    return createHmac(digest, pbkdf2(kdf, password, length, 'length-required'))
       .update(data)
       .digest();
   }
@@ -123,13 +144,21 @@ function prf(type: string): string {
 }
 
 /** `PBKDF2-params ::= SEQUENCE { salt, iterationCount, keyLength OPTIONAL, prf DEFAULT hmacWithSHA1 }` */
-function pbkdf2(algorithm: AlgorithmIdentifier, password: Password, keyLength: number): Buffer {
+function pbkdf2(
+  algorithm: AlgorithmIdentifier,
+  password: Password,
+  keyLength: number,
+  stated: 'length-optional' | 'length-required' = 'length-optional',
+): Buffer {
   if (algorithm.oid !== oids.pbkdf2) throw unsupported(`key derivation ${algorithm.oid}`);
   const cursor = new Cursor(parse(algorithm.parameters ?? Buffer.alloc(0)));
   const salt = octetString(cursor.expect(tags.octetString));
   const rounds = iterations(cursor.expect(tags.integer));
   const length = cursor.optional(0, tags.integer);
   const digest = cursor.optional(0, tags.sequence);
+  // RFC 9579 section 4: without it the length of a PBMAC1 key would be a guess
+  if (length === undefined && stated === 'length-required')
+    throw unsupported('MAC without the length of its key');
   if (length !== undefined && smallInteger(length) !== keyLength) throw unsupported('key length');
   return pbkdf2Sync(
     password.utf8,

@@ -9,6 +9,21 @@ export interface PemBlock {
   encrypted: boolean;
 }
 
+/** Of a CMS object: RFC 7468, PKCS#7 before it, OpenSSL's old word, and what gpgsm writes. */
+export const cmsLabels: ReadonlySet<string> = new Set([
+  'CMS',
+  'PKCS7',
+  'PKCS #7 SIGNED DATA',
+  'SIGNED MESSAGE',
+  'ENCRYPTED MESSAGE',
+  'CMS OBJECT',
+]);
+
+/** The octets are not DER: a SEQUENCE with a length that the file has; text begins so only by chance ("0"). */
+export function isPem(data: Buffer): boolean {
+  return data[0] !== 0x30 || ((data[1] ?? 0) < 0x80 && data.includes(begin));
+}
+
 const begin = '-----BEGIN ';
 const dashes = '-----';
 const mostBlocks = 10_000;

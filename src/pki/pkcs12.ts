@@ -21,6 +21,7 @@ import {
   passwordForms,
   passwordMac,
 } from './password-encryption.ts';
+import { isPem, readPem } from './pem.ts';
 import { keyBelongsTo } from './private-key.ts';
 import { readAlgorithm } from './public-key.ts';
 
@@ -44,13 +45,13 @@ interface Bags {
 }
 
 /**
- * Reads a PKCS#12 file (RFC 7292): .p12 or .pfx with a password, also an empty one or none. The
+ * Reads a PKCS#12 file (RFC 7292): .p12 or .pfx with a password, also an empty one or none, in PEM too. The
  * certificates come out octet for octet, and the keys may be of any kind that node:crypto knows;
  * node-forge, which knows RSA only and writes certificates anew, does neither.
  * @throws SealpostError `password`, `key-malformed`, `key-mismatch`, `certificate-malformed`
  */
 export function readPkcs12(data: Buffer, password?: string): Pkcs12 {
-  const { authSafe, mac } = reading(() => readPfx(data));
+  const { authSafe, mac } = reading(() => readPfx(unarmored(data)));
   const forms = passwordForms(password);
   const form = mac === undefined ? forms[0] : forms.find((candidate) => reading(() => mac(candidate)));
   if (form === undefined) {
@@ -69,11 +70,17 @@ export function readPkcs12(data: Buffer, password?: string): Pkcs12 {
 /** True for octets that begin like a PKCS#12 file: a SEQUENCE with version 3. */
 export function isPkcs12(data: Buffer): boolean {
   try {
-    const version = new Cursor(readElement(data, 0)).expect(tags.integer);
+    const version = new Cursor(readElement(unarmored(data), 0)).expect(tags.integer);
     return smallInteger(version) === 3;
   } catch {
     return false;
   }
+}
+
+/** Some programs and people put the file into PEM. */
+function unarmored(data: Buffer): Buffer {
+  if (!isPem(data)) return data;
+  return readPem(data).find(({ label }) => label === 'PKCS12' || label === 'PFX')?.der ?? data;
 }
 
 function identitiesOf({ keys, certificates }: Bags): Identity[] {

@@ -1,5 +1,6 @@
 import { SealpostError } from '../errors.ts';
 import { Base64Decoder, type Sink } from '../message/index.ts';
+import { cmsLabels } from '../pki/index.ts';
 
 const DASH = 0x2d;
 const LF = 0x0a;
@@ -51,10 +52,29 @@ export class PemDecoder implements Sink {
     if (lf < 0) return octets.subarray(octets.length);
     const line = this.#line.toString('latin1').trim();
     this.#line = Buffer.alloc(0);
-    if (/^(?:\xef\xbb\xbf)?-----BEGIN (?:CMS|PKCS7|PKCS #7 SIGNED DATA|ENCRYPTED MESSAGE)-----$/.test(line))
-      this.#state = 'body';
+    if (beginsCms(line)) this.#state = 'body';
     return octets.subarray(lf + 1);
   }
+}
+
+/** A line without its end; a byte order mark in front of it is passed over. */
+function beginsCms(line: string): boolean {
+  const label = /^(?:\xef\xbb\xbf)?-----BEGIN ([A-Z0-9# ]{1,64})-----$/.exec(line)?.[1];
+  return label !== undefined && cmsLabels.has(label);
+}
+
+/** How much text in front of the block is looked through. */
+export const TEXT_BEFORE_PEM = 16 * 1024;
+
+/** Whether one of the first lines begins a CMS object in PEM. */
+export function hasPem(head: Buffer): boolean {
+  const text = head.toString('latin1', 0, TEXT_BEFORE_PEM);
+  for (let at = text.indexOf('-----BEGIN '); at >= 0; at = text.indexOf('-----BEGIN ', at + 1)) {
+    if (at > 0 && text[at - 1] !== '\n') continue;
+    const end = text.indexOf('\n', at);
+    if (end >= 0 && beginsCms(text.slice(at, Math.min(end, at + MAX_LABEL_LINE)).trim())) return true;
+  }
+  return false;
 }
 
 function broken(what: string): SealpostError {

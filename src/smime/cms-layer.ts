@@ -1,4 +1,4 @@
-import { oids } from '../asn1/index.ts';
+import { oids, tags } from '../asn1/index.ts';
 import { oid } from '../asn1/writer.ts';
 import {
   type CmsHead,
@@ -6,6 +6,7 @@ import {
   CmsReader,
   type CmsTail,
   decryptFailed,
+  type EnvelopedHead,
   type SignedTail,
   type SignerFacts,
 } from '../cms/index.ts';
@@ -18,6 +19,7 @@ import type { Peeling } from './peeling.ts';
 import { Sniffer } from './sniffer.ts';
 import { inheritedKey, judgeSigner, type MessageBag, type SignerTrust, unjudged } from './trust.ts';
 import type { Layer, SignatureLayer } from './verdict.ts';
+import { unwrapped } from './wrapped-content.ts';
 
 /** Takes a ContentInfo in BER, notes its layer and peels what is inside. */
 export function cmsLayer(peeling: Peeling): Sink {
@@ -92,7 +94,7 @@ class CmsLayer implements Sink {
       case 'encrypted-data':
         this.#aead = head.encryption.aead;
         this.#peeling.enter(encryptionLayer(head, identities));
-        return new DecryptedSink(innerContent(this.#peeling, head.contentType), this.#aead);
+        return new DecryptedSink(decryptedContent(this.#peeling, head), this.#aead);
       case 'signed-data': {
         const { digestAlgorithms } = head;
         this.#peeling.enter({
@@ -185,6 +187,11 @@ function judgeFacts(
   return { facts, trust: first };
 }
 
+function decryptedContent(peeling: Peeling, { contentType, contentOctets }: EnvelopedHead): Sink {
+  if (contentType !== oids.data || contentOctets === undefined) return innerContent(peeling, contentType);
+  return unwrapped(contentOctets, () => innerData(peeling));
+}
+
 /** What the content of a layer is, by its content type. */
 export function innerContent(peeling: Peeling, contentType: string): Sink {
   if (contentType === oids.data) return innerData(peeling);
@@ -201,21 +208,31 @@ const nestedTypes: readonly string[] = [
   oids.authEnvelopedData,
 ];
 
+/** What is missing in front of an object so that it is a ContentInfo: headers of the indefinite form. */
+function missingHeaders(head: Buffer, contentType: string): Buffer[] {
+  const sequence = Buffer.from([0x30, 0x80]);
+  const explicit = Buffer.concat([oid(contentType), Buffer.from([0xa0, 0x80])]);
+  if (head[0] === tags.integer) return [sequence, explicit, sequence];
+  if (head[0] === tags.oid) return [sequence];
+  const length = head[1] ?? 0;
+  const first = head[length < 0x80 ? 2 : 2 + (length & 0x7f)];
+  return first === tags.oid ? [] : [sequence, explicit];
+}
+
 /**
- * A CMS type directly inside another one. RFC 5652 puts the bare structure there; some software a whole
- * ContentInfo. The bare one gets the ContentInfo's octets around it, in the indefinite form.
+ * A CMS type directly inside another one. RFC 5652 puts the bare structure there; some software a whole ContentInfo.
+ * Windows and .NET encrypt either of them without its outermost tag and length, which their own readers put back.
  */
 function nested(peeling: Peeling, contentType: string): Sink {
   return new Sniffer(8, (head) => {
     const layer = cmsLayer(peeling);
-    const length = head[1] ?? 0;
-    const first = head[length < 0x80 ? 2 : 2 + (length & 0x7f)];
-    if (first === 0x06) return layer;
-    layer.write(Buffer.concat([Buffer.from([0x30, 0x80]), oid(contentType), Buffer.from([0xa0, 0x80])]));
+    const missing = missingHeaders(head, contentType);
+    if (missing.length === 0) return layer;
+    layer.write(Buffer.concat(missing));
     return {
       write: (chunk) => layer.write(chunk),
       end: () => {
-        layer.write(Buffer.alloc(4));
+        layer.write(Buffer.alloc(2 * missing.length));
         layer.end();
       },
     };

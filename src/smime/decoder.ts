@@ -3,9 +3,10 @@ import type { DecryptionKeys } from '../cms/index.ts';
 import { SealpostError, toErrorInfo } from '../errors.ts';
 import { NullSink, type Sink } from '../message/index.ts';
 import type { Identity } from '../pki/index.ts';
+import { hasPem, TEXT_BEFORE_PEM } from './armor.ts';
 import { cmsLayer } from './cms-layer.ts';
 import { OutputError } from './content.ts';
-import { mailEntity } from './entity.ts';
+import { beginsLikeHeader, mailEntity } from './entity.ts';
 import { fetchIssuers } from './issuer-fetch.ts';
 import { cmsBody } from './kinds.ts';
 import { type DecodeLimits, settleLimits } from './limits.ts';
@@ -239,9 +240,13 @@ function sharedKeysOf({ keyEncryptionKeys, passwords, contentKeys }: SharedKeys)
 function firstStage(peeling: Peeling, form: 'auto' | 'mail' | 'cms'): Sink {
   if (form === 'mail') return mailEntity(peeling);
   if (form === 'cms') return cmsBody('binary', cmsLayer(peeling));
-  return new Sniffer(FORM_OCTETS, (head) =>
-    formOf(head) === 'other' ? mailEntity(peeling) : cmsBody('binary', cmsLayer(peeling)),
-  );
+  const object = () => cmsBody('binary', cmsLayer(peeling));
+  return new Sniffer(FORM_OCTETS, (head) => {
+    if (formOf(head) !== 'other') return object();
+    // the line of a mailbox file in front of a mail looks like text
+    if (beginsLikeHeader(head) || head.toString('latin1', 0, 5) === 'From ') return mailEntity(peeling);
+    return new Sniffer(TEXT_BEFORE_PEM, (text) => (hasPem(text) ? object() : mailEntity(peeling)));
+  });
 }
 
 /** The cause of a decryption's one answer, in words; no octets of the message. */

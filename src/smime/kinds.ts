@@ -1,7 +1,7 @@
 import { SealpostError } from '../errors.ts';
 import { Base64Decoder, type EntityInfo, type Sink, transferDecoder, UuDecoder } from '../message/index.ts';
-import { PemDecoder } from './armor.ts';
-import { FORM_OCTETS, formOf, Sniffer } from './sniffer.ts';
+import { hasPem, PemDecoder, TEXT_BEFORE_PEM } from './armor.ts';
+import { FORM_OCTETS, type Form, formOf, Sniffer } from './sniffer.ts';
 
 /** What an entity is for the decoder. */
 export type EntityKind = 'cms' | 'multipart-signed' | 'plain';
@@ -44,23 +44,38 @@ export function isSignaturePart(info: EntityInfo): boolean {
  */
 export function cmsBody(transferEncoding: string, output: Sink): Sink {
   return new Sniffer(FORM_OCTETS, (head) => {
-    switch (formOf(head)) {
-      case 'der':
-        return output;
-      case 'pem':
-        return new PemDecoder(output);
-      case 'uuencode':
-        return new UuDecoder(output);
-      case 'base64':
-        return transferEncoding === 'quoted-printable'
-          ? transferDecoder(transferEncoding, output)
-          : new Base64Decoder(output);
-      case 'other':
-        // nearly every character of a text is one of base64, so the decoder alone would not notice
-        if (transferEncoding === 'base64' && isProse(head)) {
-          throw new SealpostError('transfer-encoding', 'the body is not base64: it is text');
-        }
-        return transferDecoder(transferEncoding, output);
+    const form = formOf(head);
+    if (form !== 'other' && !(form === 'base64' && transferEncoding === 'quoted-printable')) {
+      return decoderOf(form, form === 'der' ? output : twiceEncoded(output));
     }
+    // nearly every character of a text is one of base64, so the decoder alone would not notice
+    if (transferEncoding === 'base64' && isProse(head)) {
+      throw new SealpostError('transfer-encoding', 'the body is not base64: it is text');
+    }
+    if (isEncoded(transferEncoding)) return transferDecoder(transferEncoding, twiceEncoded(output));
+    return new Sniffer(TEXT_BEFORE_PEM, (text) => (hasPem(text) ? new PemDecoder(output) : output));
   });
+}
+
+function isEncoded(transferEncoding: string): boolean {
+  return !['', '7bit', '8bit', 'binary'].includes(transferEncoding);
+}
+
+/** A file in PEM or base64 that a mailer encoded once more, as any other file. */
+function twiceEncoded(output: Sink): Sink {
+  return new Sniffer(FORM_OCTETS, (head) => decoderOf(formOf(head), output));
+}
+
+function decoderOf(form: Form, output: Sink): Sink {
+  switch (form) {
+    case 'pem':
+      return new PemDecoder(output);
+    case 'uuencode':
+      return new UuDecoder(output);
+    case 'base64':
+      return new Base64Decoder(output);
+    case 'der':
+    case 'other':
+      return output;
+  }
 }

@@ -198,17 +198,43 @@ describe('PKCS#12', () => {
     const macKey = pbkdf2Sync('x', salt, 1000, 32, 'sha256');
     const mac = createHmac('sha256', macKey).update(authSafe).digest();
     const hmac = der.sequence(der.oid(oids.hmacWithSha256), der.nullValue());
-    const kdf = der.sequence(der.octetString(salt), der.integer(1000), der.integer(32), hmac);
-    const parameters = der.sequence(der.sequence(der.oid(oids.pbkdf2), kdf), hmac);
-    const digestInfo = der.sequence(
-      der.sequence(der.oid('1.2.840.113549.1.5.14'), parameters),
-      der.octetString(mac),
-    );
-    const macData = der.sequence(digestInfo, der.octetString(Buffer.from('unused')), der.integer(1));
-    const data = der.sequence(raw(version), raw(contentInfo), macData);
+    const withLength = (...length: Buffer[]) => {
+      const kdf = der.sequence(der.octetString(salt), der.integer(1000), ...length, hmac);
+      const parameters = der.sequence(der.sequence(der.oid(oids.pbkdf2), kdf), hmac);
+      const digestInfo = der.sequence(
+        der.sequence(der.oid('1.2.840.113549.1.5.14'), parameters),
+        der.octetString(mac),
+      );
+      const macData = der.sequence(digestInfo, der.octetString(Buffer.from('unused')), der.integer(1));
+      return der.sequence(raw(version), raw(contentInfo), macData);
+    };
+    const data = withLength(der.integer(32));
+    // the length of the key MUST be there, and it is that of the MAC
+    for (const other of [withLength(), withLength(der.integer(31))]) {
+      assert.throws(() => readPkcs12(other, 'x'), { code: 'key-malformed', message: /length/ });
+    }
     assert.equal(readPkcs12(data, 'x').identities.length, 1);
     assert.throws(() => readPkcs12(data, 'y'), { code: 'password', message: /does not open/ });
   });
+
+  for (const [cipher, ...providers] of [
+    ['CAMELLIA-128-CBC'],
+    ['CAMELLIA-256-CBC'],
+    ['CAST5-CBC', '-provider', 'legacy', '-provider', 'default'],
+  ] as const) {
+    it(`reads keys and certificates under ${cipher}, in DER and in PEM`, () => {
+      const out = ['-in', 'rsa.pem', '-passout', 'pass:x', '-keypbe', cipher, '-certpbe', cipher];
+      openssl('pkcs12', ...providers, '-export', ...out, '-out', 'out.p12');
+      const data = readFileSync(file('out.p12'));
+      const lines = data.toString('base64').replace(/.{64}/g, '$&\n');
+      const pem = Buffer.from(`a note in front\n-----BEGIN PKCS12-----\n${lines}\n-----END PKCS12-----\n`);
+      for (const form of [data, pem]) {
+        assert.ok(isPkcs12(form));
+        assert.equal(readPkcs12(form, 'x').identities.length, 1);
+        assert.throws(() => readPkcs12(form, 'y'), { code: 'password' });
+      }
+    });
+  }
 
   it('refuses an absurd count of iterations and what is no PKCS#12', () => {
     openssl(

@@ -75,6 +75,43 @@ describe('the ways S/MIME mail is labelled', () => {
     decodes(mail(encoding, `${text}\r\n\r\n`));
   });
 
+  it('are known in PEM, with each label, with text in front, and encoded once more', () => {
+    const armored = (label: string, before = '') =>
+      `${before}-----BEGIN ${label}-----\r\n${base64(enveloped)}\r\n-----END ${label}-----\r\n`;
+    const type = 'Content-Type: application/pkcs7-mime; name=smime.p7m';
+    const labels = [
+      'CMS',
+      'PKCS7',
+      'PKCS #7 SIGNED DATA',
+      'SIGNED MESSAGE',
+      'ENCRYPTED MESSAGE',
+      'CMS OBJECT',
+    ];
+    const text = `An order from us\r\n\r\n${'-----BEGIN OF NOTHING\r\n'.repeat(20)}`;
+    for (const label of labels) {
+      for (const before of ['', text, '\xef\xbb\xbf']) {
+        decodes(Buffer.from(armored(label, before), 'latin1'));
+        decodes(mail(type, armored(label, before)));
+      }
+      const once = Buffer.from(armored(label));
+      decodes(mail(`${type}\r\nContent-Transfer-Encoding: base64`, base64(once)));
+    }
+    decodes(mail(`${type}\r\nContent-Transfer-Encoding: base64`, base64(Buffer.from(base64(enveloped)))));
+    for (const label of ['CERTIFICATE', 'CMS ', 'X CMS']) {
+      const { verdict } = decodeSync(Buffer.from(armored(label, text)), options);
+      assert.equal(verdict.status, 'failed');
+    }
+  });
+
+  it('do not make a CMS object of a mail that shows one in PEM', () => {
+    const pem = `-----BEGIN CMS-----\r\n${base64(enveloped)}\r\n-----END CMS-----\r\n`;
+    for (const first of ['', 'From a@example.com Sat Jan  1 00:00:00 2028\r\n']) {
+      const octets = Buffer.concat([Buffer.from(first), mail('Content-Type: text/plain', pem)]);
+      const { verdict } = decodeSync(octets, options);
+      assert.equal(verdict.layers.length, 0, first);
+    }
+  });
+
   it('are failures with a code where the body is something else', () => {
     const failed = (body: string) => {
       const { verdict } = decodeSync(mail(`${head}\r\nContent-Transfer-Encoding: base64`, body), options);

@@ -44,8 +44,8 @@ export interface IssueOptions {
   /** Dotted object identifiers; default emailProtection; null leaves it out. */
   eku?: string[] | null;
   serial?: number | bigint;
-  /** Instead of the one made from the key. */
-  subjectKeyIdentifier?: Buffer;
+  /** Instead of the one made from the key; null leaves the extension out. */
+  subjectKeyIdentifier?: Buffer | null;
   /** A CA certificate; `pathLength` limits it. */
   ca?: boolean;
   pathLength?: number;
@@ -181,7 +181,9 @@ function extensionsOf(
   const keyId = options.subjectKeyIdentifier ?? keyIdentifier(publicKey);
   const authority = issuer?.certificate.subjectKeyIdentifier ?? keyId;
   const found: TestExtension[] = [
-    { oid: oids.subjectKeyIdentifier, value: der.octetString(keyId) },
+    ...(options.subjectKeyIdentifier === null
+      ? []
+      : [{ oid: oids.subjectKeyIdentifier, value: der.octetString(keyId) }]),
     { oid: oids.authorityKeyIdentifier, value: der.sequence(der.implicit(0, false, authority)) },
   ];
   if (options.ca === true) {

@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import {
   bitString,
   Cursor,
-  children,
+  childrenOf,
   type Element,
   octetString,
   smallInteger,
@@ -45,7 +45,7 @@ export function readKeyAgree(element: Element): Recipient[] {
   const material = cursor.optional(2, 1);
   const ukm = material === undefined ? undefined : octetString(new Cursor(material).expect(tags.octetString));
   const algorithm = readAlgorithm(cursor.expect(tags.sequence));
-  const keys = children(cursor.expect(tags.sequence), { maxElements: 10_000 });
+  const keys = childrenOf(cursor.expect(tags.sequence), tags.sequence, { maxElements: 10_000 });
   cursor.done();
   const parameters = parametersOf(algorithm);
   const isWrap = parameters !== undefined && parameters.tag === tags.sequence;
