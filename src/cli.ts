@@ -6,7 +6,11 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { packageFile } from './commands/files.ts';
+import { guardOutput } from './commands/output.ts';
 import { reportError } from './commands/report.ts';
+import { printable } from './printable.ts';
+
+guardOutput();
 
 /** Each command's modules are loaded only when it is called: all of them take half a second. */
 const commands: Record<string, () => Promise<Command>> = {
@@ -28,7 +32,12 @@ const program = new Command('sealpost')
   .description('mail adapter daemon for S/MIME mail with partners')
   .version(version)
   .showHelpAfterError('hint: sealpost --help lists the commands')
-  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'sealpost: ')) })
+  .configureOutput({
+    outputError: (text, write) => {
+      const lines = text.replace(/^error: /, 'sealpost: ').split('\n');
+      write(lines.map(printable).join('\n'));
+    },
+  })
   .addHelpText('afterAll', '\nExit codes: 0 done, 1 could not be done, 2 wrong call.');
 
 // Without one of their names (help, a wrong call) all of them.

@@ -1,5 +1,6 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { SealpostError } from './errors.ts';
+import { printableJson } from './printable.ts';
 
 export type Log = Logger;
 
@@ -41,7 +42,9 @@ export function cleanText(text: string, max: number): string {
 /** A structured logger (JSON lines). Use `{ err }` for errors: it is reduced to what is safe to keep. */
 export function createLog(level: LogLevel, role: string, stream?: DestinationStream): Log {
   const options = { level, base: { role, pid: process.pid }, serializers: { err: describeError } };
-  return stream ? pino(options, stream) : pino(options, pino.destination({ dest: 2, sync: true }));
+  const target = stream ?? pino.destination({ dest: 2, sync: true });
+  // the log may be read on a terminal, and holds words of partners and their servers
+  return pino(options, { write: (line) => target.write(printableJson(line)) });
 }
 
 interface Repeated {

@@ -3,6 +3,7 @@ import { loadConfig } from '../config/load.ts';
 import type { AuditQuery } from '../queue/index.ts';
 import { countOf, timeOf } from './message-filter.ts';
 import { configOption } from './options.ts';
+import { printJson, printLine } from './output.ts';
 import { withQueue } from './queue.ts';
 
 interface AuditOptions {
@@ -35,11 +36,9 @@ export function auditCommand(): Command {
       if (options.id !== undefined) query.id = options.id;
       await withQueue(loadConfig(options.config), async ({ audit }) => {
         const entries = await audit.list(query);
-        if (options.json) return void process.stdout.write(`${JSON.stringify(entries)}\n`);
+        if (options.json) return printJson(entries);
         for (const { at, by, what, id, why } of entries)
-          process.stdout.write(
-            `${[new Date(at).toISOString(), by, what, id, why].filter(Boolean).join('  ')}\n`,
-          );
+          printLine([new Date(at).toISOString(), by, what, id, why].filter(Boolean).join('  '));
       });
     });
 }

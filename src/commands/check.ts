@@ -9,6 +9,7 @@ import { createLog } from '../log.ts';
 import { tryProtection } from '../partner/outbound.ts';
 import { openQueue } from '../queue/index.ts';
 import { configOption } from './options.ts';
+import { printJson, printLine } from './output.ts';
 
 const loginTimeoutMs = 30_000;
 
@@ -62,14 +63,14 @@ export function checkCommand(): Command {
         ...(options.online ? { mailbox: probeMailbox } : {}),
       });
       const errors = problems.filter(({ severity }) => severity === 'error').length;
-      if (options.json) process.stdout.write(`${JSON.stringify(problems, null, 2)}\n`);
+      if (options.json) printJson(problems, 2);
       else {
-        for (const problem of problems) process.stdout.write(`${formatProblem(problem)}\n`);
+        for (const problem of problems) printLine(formatProblem(problem));
         const warnings = problems.length - errors;
-        process.stdout.write(
+        printLine(
           errors + warnings === 0
-            ? `${options.config}: no problems\n`
-            : `${errors} errors, ${warnings} warnings\n`,
+            ? `${options.config}: no problems`
+            : `${errors} errors, ${warnings} warnings`,
         );
       }
       if (errors > 0) process.exitCode = 1;

@@ -7,6 +7,7 @@ import { type DecodeOptions, type DecodeResult, decodeReopenable } from '../smim
 import { OutputFile, readPieces } from './files.ts';
 import { certificatesOf, identitiesOf, type KeyOptions } from './keys.ts';
 import { collect } from './options.ts';
+import { printError, printJson, printLine, printOctets } from './output.ts';
 import { PieceFiles } from './piece-files.ts';
 import { describeVerdict } from './verdict-text.ts';
 
@@ -95,7 +96,7 @@ async function decodeFile(
     if (verdict.status === 'ok') {
       await output?.commit();
       await pieces?.commit(verdict);
-      for (const chunk of held) process.stdout.write(chunk);
+      for (const chunk of held) printOctets(chunk);
     } else await Promise.all([output?.abort(), pieces?.abort()]);
     return { verdict, detail };
   } catch (error) {
@@ -155,12 +156,10 @@ export function decodeCommand(): Command {
       if (options.content === '-' && file === '-')
         throw new SealpostError('usage', 'the message and --content - both want standard input');
       const { verdict, detail } = await decodeFile(file, options);
-      if (options.json) process.stdout.write(`${JSON.stringify(verdict, null, 2)}\n`);
-      else {
-        const text = describeVerdict(verdict, detail);
-        if (options.out === '-') process.stderr.write(text);
-        else process.stdout.write(text);
-      }
+      if (options.json) printJson(verdict, 2);
+      else
+        for (const line of describeVerdict(verdict, detail))
+          (options.out === '-' ? printError : printLine)(line);
       if (verdict.status === 'failed') process.exitCode = 1;
     });
 }

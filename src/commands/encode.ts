@@ -23,6 +23,7 @@ import { OutputFile } from './files.ts';
 import { certificatesOf, identitiesOf } from './keys.ts';
 import { collect } from './options.ts';
 import { addOutgoingOptions, type OutgoingOptions, outgoing } from './outgoing.ts';
+import { printOctets } from './output.ts';
 
 interface EncodeCommandOptions extends OutgoingOptions {
   to?: string[];
@@ -123,7 +124,7 @@ async function encodeFile(file: string, options: EncodeCommandOptions): Promise<
   const octets = encoded(file, options);
   if (options.out === undefined || options.out === '-') {
     // Held back until the end, so that a failure leaves nothing half in a pipe.
-    for (const chunk of await Array.fromAsync(octets)) process.stdout.write(chunk);
+    for (const chunk of await Array.fromAsync(octets)) printOctets(chunk);
     return;
   }
   const output = await OutputFile.create(options.out);

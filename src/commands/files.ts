@@ -1,8 +1,9 @@
 /** Files of the command line: read with errors that name them, written whole or not at all. */
 import { randomBytes } from 'node:crypto';
-import { createReadStream, existsSync, readFileSync } from 'node:fs';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { constants, createReadStream, existsSync, readFileSync } from 'node:fs';
+import { type FileHandle, link, open, readlink, realpath, rename, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join, resolve } from 'node:path';
 import { hasCode, SealpostError } from '../errors.ts';
 
 /** A file of the package itself, run from source or compiled into `dist`. */
@@ -17,6 +18,11 @@ function accessError(action: string, file: string, error: unknown): SealpostErro
     ['ENOENT', 'there is no such file'],
     ['EACCES', 'permission denied'],
     ['EISDIR', 'it is a folder'],
+    ['EEXIST', 'it exists already'],
+    ['ELOOP', 'its links lead in a circle'],
+    ['ENXIO', 'it is a socket or a device that is not there'],
+    ['EPIPE', 'its reader has gone'],
+    ['EROFS', 'the file system is read-only'],
     ['ENOSPC', 'no space left'],
   ];
   const reason =
@@ -42,22 +48,76 @@ export async function* readPieces(file: string): AsyncGenerator<Buffer> {
   }
 }
 
-/** A file that appears under its name only on `commit`, so that a failed command leaves nothing half. */
+/** Where the octets of a file go in the end. */
+type Destination =
+  /** A regular file, or a name that is free: replaced as a whole. */
+  | { kind: 'file'; path: string }
+  /** A device, a FIFO, or an open file under /proc: written through, since replacing it would destroy it. */
+  | { kind: 'through'; path: string };
+
+const mostLinks = 40;
+
+/** Follows links, also one that leads nowhere yet: what it leads to is written, and the link stays. */
+async function destinationOf(file: string, links = 0): Promise<Destination> {
+  const found = await stat(file).catch((error: unknown) => {
+    if (hasCode(error, 'ENOENT')) return undefined;
+    throw error;
+  });
+  if (found?.isDirectory()) throw Object.assign(new Error('it is a folder'), { code: 'EISDIR' });
+  if (found !== undefined && !found.isFile()) return { kind: 'through', path: file };
+  const next = await readlink(file).catch(() => undefined);
+  if (next === undefined) return { kind: 'file', path: file };
+  if (found === undefined) {
+    if (links >= mostLinks) throw Object.assign(new Error('too many links'), { code: 'ELOOP' });
+    return await destinationOf(resolve(dirname(file), next), links + 1);
+  }
+  // the links of /proc/self/fd lead to what is open, whatever name it had
+  const path = await realpath(file).catch(() => undefined);
+  const target = path === undefined ? undefined : await stat(path).catch(() => undefined);
+  if (path === undefined || target?.ino !== found.ino || target.dev !== found.dev)
+    return { kind: 'through', path: file };
+  return { kind: 'file', path };
+}
+
+async function refuseExisting(path: string): Promise<void> {
+  const found = await stat(path).catch(() => undefined);
+  if (found !== undefined) throw Object.assign(new Error('it exists already'), { code: 'EEXIST' });
+}
+
+/**
+ * A file that gets its octets only on `commit`, so that a failed command leaves nothing half. A regular file is
+ * replaced by a new one that only its owner can read; anything else is written through and stays what it is.
+ */
 export class OutputFile {
   readonly #file: string;
-  readonly #temporary: string;
+  readonly #destination: Destination & { isNew: boolean };
+  /** A name beside the file; of what is written through, a file without a name. */
+  readonly #temporary: string | undefined;
   readonly #handle: FileHandle;
 
-  private constructor(file: string, temporary: string, handle: FileHandle) {
+  private constructor(
+    file: string,
+    destination: Destination & { isNew: boolean },
+    temporary: string | undefined,
+    handle: FileHandle,
+  ) {
     this.#file = file;
+    this.#destination = destination;
     this.#temporary = temporary;
     this.#handle = handle;
   }
 
-  static async create(file: string): Promise<OutputFile> {
-    const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString('hex')}`);
+  /** @param isNew refuse a regular file that exists already */
+  static async create(file: string, { isNew = false } = {}): Promise<OutputFile> {
     try {
-      return new OutputFile(file, temporary, await open(temporary, 'ax', 0o600));
+      const destination = await destinationOf(file);
+      if (isNew && destination.kind === 'file') await refuseExisting(destination.path);
+      const through = destination.kind === 'through';
+      const folder = through ? tmpdir() : dirname(destination.path);
+      const temporary = join(folder, `.${basename(file)}.${randomBytes(6).toString('hex')}`);
+      const handle = await open(temporary, 'ax+', 0o600);
+      if (through) await rm(temporary);
+      return new OutputFile(file, { ...destination, isNew }, through ? undefined : temporary, handle);
     } catch (error) {
       throw accessError('write', file, error);
     }
@@ -79,16 +139,41 @@ export class OutputFile {
   /** @param file another name in the same folder */
   async commit(file = this.#file): Promise<void> {
     try {
-      await this.#handle.close();
-      await rename(this.#temporary, file);
+      const destination = file === this.#file ? this.#destination : await destinationOf(file);
+      if (destination.kind === 'through' || this.#temporary === undefined)
+        await this.#copyTo(destination.path);
+      else {
+        await this.#handle.sync();
+        // a link, in contrast to a rename, replaces nothing
+        if (this.#destination.isNew) await link(this.#temporary, destination.path);
+        else await rename(this.#temporary, destination.path);
+      }
+      await this.abort();
     } catch (error) {
-      await rm(this.#temporary, { force: true });
+      await this.abort();
       throw accessError('write', file, error);
     }
   }
 
+  /** Without O_CREAT: what is there is opened, and waited for where it is a FIFO that nobody reads yet. */
+  async #copyTo(path: string): Promise<void> {
+    const target = await open(path, constants.O_WRONLY);
+    try {
+      const chunk = Buffer.allocUnsafe(64 * 1024);
+      for (let at = 0; ; ) {
+        const { bytesRead } = await this.#handle.read(chunk, 0, chunk.length, at);
+        if (bytesRead === 0) return;
+        at += bytesRead;
+        await target.writeFile(chunk.subarray(0, bytesRead));
+      }
+    } finally {
+      await target.close();
+    }
+  }
+
+  /** Idempotent. */
   async abort(): Promise<void> {
     await this.#handle.close();
-    await rm(this.#temporary, { force: true });
+    if (this.#temporary !== undefined) await rm(this.#temporary, { force: true });
   }
 }

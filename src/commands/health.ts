@@ -6,6 +6,7 @@ import { roleNames } from '../daemon/protocol.ts';
 import { SealpostError } from '../errors.ts';
 import type { ClockFacts } from '../queue/index.ts';
 import { configOption } from './options.ts';
+import { printJson, printLine } from './output.ts';
 import { withQueue } from './queue.ts';
 
 interface HealthOptions {
@@ -34,20 +35,18 @@ export function healthCommand(): Command {
           await queue.ledger.count(),
           await queue.clock(),
         ];
-        if (options.json) process.stdout.write(`${JSON.stringify({ alive, depth, messages, clock })}\n`);
+        if (options.json) printJson({ alive, depth, messages, clock });
         else {
           for (const { role, host, pid } of alive)
-            process.stdout.write(`alive  ${role.padEnd(9)} ${host} process ${pid}\n`);
+            printLine(`alive  ${role.padEnd(9)} ${host} process ${pid}`);
           // Every process looks by itself; those of one machine see the same.
           for (const reason of new Set(alive.map(({ host, refusing }) => refusing && `${host}: ${refusing}`)))
-            if (reason) process.stdout.write(`refuses  ${reason}\n`);
-          for (const line of clockLines(clock)) process.stdout.write(`clock  ${line}\n`);
+            if (reason) printLine(`refuses  ${reason}`);
+          for (const line of clockLines(clock)) printLine(`clock  ${line}`);
           for (const [name, { waiting, active, delayed }] of Object.entries(depth))
-            process.stdout.write(
-              `queue  ${name.padEnd(9)} ${waiting} waiting, ${active} active, ${delayed} delayed\n`,
-            );
+            printLine(`queue  ${name.padEnd(9)} ${waiting} waiting, ${active} active, ${delayed} delayed`);
           for (const [state, count] of Object.entries(messages))
-            process.stdout.write(`state  ${state.padEnd(10)} ${count}\n`);
+            printLine(`state  ${state.padEnd(10)} ${count}`);
         }
         if (
           options.role !== undefined &&

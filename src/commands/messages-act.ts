@@ -1,12 +1,13 @@
 /** What a person does with messages: resume, terminate, decode again, save. Each act is in the audit trail. */
-import { open, rm } from 'node:fs/promises';
 import { Command } from 'commander';
 import { loadConfig } from '../config/load.ts';
-import { hasCode, SealpostError, toErrorInfo } from '../errors.ts';
+import { SealpostError, toErrorInfo } from '../errors.ts';
 import type { Flow, ListQuery, QueueRoom } from '../queue/index.ts';
+import { OutputFile } from './files.ts';
 import { addFilters, type FilterOptions, queryOf } from './message-filter.ts';
 import { operator } from './operator.ts';
 import { configOption } from './options.ts';
+import { printError, printJson, printLine } from './output.ts';
 import { withQueue } from './queue.ts';
 
 interface BulkOptions extends FilterOptions {
@@ -71,10 +72,13 @@ interface Report {
 }
 
 function report({ json }: BulkOptions, result: Report): void {
-  if (json) return void process.stdout.write(`${JSON.stringify(result)}\n`);
-  for (const id of result.ids) process.stdout.write(`${id}\n`);
-  for (const { error } of result.failed ?? []) process.stderr.write(`sealpost: ${error}\n`);
-  if (result.dryRun) process.stdout.write(`${result.messages} messages; nothing was done\n`);
+  if (json) {
+    printJson(result);
+    return;
+  }
+  for (const id of result.ids) printLine(id);
+  for (const { error } of result.failed ?? []) printError(`sealpost: ${error}`);
+  if (result.dryRun) printLine(`${result.messages} messages; nothing was done`);
 }
 
 /** Decodes again from the kept original: what is suspended or delivered. */
@@ -94,23 +98,18 @@ async function save(id: string, options: { config: string; original: string; why
       throw new SealpostError('original-gone', `the original octets of ${id} are no longer kept`, {
         hint: 'retention.original says how long they are kept after delivery',
       });
-    const file = await open(options.original, 'wx', 0o600).catch((cause: unknown) => {
-      const what = hasCode(cause, 'EEXIST') ? 'is there already' : 'can not be written';
-      throw new SealpostError('file-access', `${options.original} ${what}`, { cause });
-    });
-    let whole = false;
+    const file = await OutputFile.create(options.original, { isNew: true });
     try {
       const act = actOf(options);
       const at = Date.now();
       await ledger.note(id, { type: 'saved', at, facts: { ...act } }, { at, what: 'save', id, ...act });
-      for await (const piece of spool.open(ref)) await file.writeFile(piece);
-      await file.sync();
-      whole = true;
-    } finally {
-      await file.close();
-      if (!whole) await rm(options.original, { force: true });
+      for await (const piece of spool.open(ref)) await file.write(piece);
+    } catch (error) {
+      await file.abort();
+      throw error;
     }
-    process.stdout.write(`${ref.octets} octets\n`);
+    await file.commit();
+    printLine(`${ref.octets} octets`);
   });
 }
 

@@ -5,6 +5,7 @@ import type { LedgerEvent, ListQuery, MessageRecord } from '../queue/index.ts';
 import { addFilters, countOf, type FilterOptions, queryOf } from './message-filter.ts';
 import { addActs } from './messages-act.ts';
 import { configOption } from './options.ts';
+import { printError, printJson, printLine } from './output.ts';
 import { withQueue } from './queue.ts';
 
 interface ListOptions extends FilterOptions {
@@ -36,12 +37,12 @@ function line({
     String(octets).padStart(9),
     envelope.from || '<>',
   ];
-  return `${cells.join('  ')}${reason ? `  ${reason}` : ''}\n`;
+  return `${cells.join('  ')}${reason ? `  ${reason}` : ''}`;
 }
 
 function eventText({ at, type, facts }: LedgerEvent): string {
   const shown = Object.entries(facts).filter(([, value]) => value !== null && value !== '');
-  return `  ${time(at)}  ${type.padEnd(10)}  ${shown.map(([name, value]) => `${name}=${Array.isArray(value) ? value.join('+') : value}`).join(' ')}\n`;
+  return `  ${time(at)}  ${type.padEnd(10)}  ${shown.map(([name, value]) => `${name}=${Array.isArray(value) ? value.join('+') : value}`).join(' ')}`;
 }
 
 async function list(options: ListOptions): Promise<void> {
@@ -49,9 +50,9 @@ async function list(options: ListOptions): Promise<void> {
   if (options.cursor !== undefined) query.cursor = options.cursor;
   await withQueue(loadConfig(options.config), async ({ ledger }) => {
     const { messages, cursor } = await ledger.list(query);
-    if (options.json) process.stdout.write(`${JSON.stringify(messages)}\n`);
-    else for (const message of messages) process.stdout.write(line(message));
-    if (cursor !== null) process.stderr.write(`more: --cursor ${cursor}\n`);
+    if (options.json) printJson(messages);
+    else for (const message of messages) printLine(line(message));
+    if (cursor !== null) printError(`more: --cursor ${cursor}`);
   });
 }
 
@@ -63,19 +64,19 @@ async function show(id: string, options: { config: string; json?: boolean }): Pr
         hint: 'see sealpost messages list',
       });
     if (options.json) {
-      process.stdout.write(`${JSON.stringify(message, null, 2)}\n`);
+      printJson(message, 2);
       return;
     }
     const { events, envelope, origin, ...facts } = message;
     for (const [name, value] of Object.entries(facts)) {
       if (value !== null)
-        process.stdout.write(`${name.padEnd(11)} ${name.endsWith('At') ? time(Number(value)) : value}\n`);
+        printLine(`${name.padEnd(11)} ${name.endsWith('At') ? time(Number(value)) : value}`);
     }
-    process.stdout.write(
-      `${'from'.padEnd(11)} ${envelope.from || '<>'}\n${'to'.padEnd(11)} ${envelope.to.join(', ')}\n`,
-    );
-    process.stdout.write(`${'origin'.padEnd(11)} ${origin.kind} ${JSON.stringify(origin.detail)}\nevents\n`);
-    for (const event of events) process.stdout.write(eventText(event));
+    printLine(`${'from'.padEnd(11)} ${envelope.from || '<>'}`);
+    printLine(`${'to'.padEnd(11)} ${envelope.to.join(', ')}`);
+    printLine(`${'origin'.padEnd(11)} ${origin.kind} ${JSON.stringify(origin.detail)}`);
+    printLine('events');
+    for (const event of events) printLine(eventText(event));
   });
 }
 

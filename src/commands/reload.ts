@@ -4,6 +4,7 @@ import { askReload } from '../daemon/control.ts';
 import { SealpostError } from '../errors.ts';
 import { operator } from './operator.ts';
 import { configOption } from './options.ts';
+import { printLine } from './output.ts';
 import { withQueue } from './queue.ts';
 
 export function reloadCommand(): Command {
@@ -22,7 +23,7 @@ export function reloadCommand(): Command {
         });
       for (const { ok, message } of replies) {
         if (!ok) throw new SealpostError('reload-refused', message);
-        process.stdout.write(`${message}\n`);
+        printLine(message);
       }
       await withQueue(config, ({ audit }) =>
         audit.add({ at: Date.now(), by: operator(), what: 'reload', why: options.config }),

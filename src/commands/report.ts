@@ -1,14 +1,22 @@
+import { ConfigError, formatProblem } from '../config/problem.ts';
 import { SealpostError } from '../errors.ts';
+import { printError } from './output.ts';
 
 /** Prints an error as `sealpost: message` with its code and a hint line; returns the exit code. */
 export function reportError(error: unknown): 1 | 2 {
+  if (error instanceof ConfigError) {
+    const errors = error.problems.filter(({ severity }) => severity === 'error');
+    const [first = ''] = error.message.split('\n');
+    printError(`sealpost: ${first} [${error.code}]`);
+    for (const problem of errors) printError(formatProblem(problem));
+    return 1;
+  }
   if (error instanceof SealpostError) {
-    process.stderr.write(`sealpost: ${error.message} [${error.code}]\n`);
-    if (error.hint) process.stderr.write(`hint: ${error.hint}\n`);
+    printError(`sealpost: ${error.message} [${error.code}]`);
+    if (error.hint) printError(`hint: ${error.hint}`);
     return error.code === 'usage' ? 2 : 1;
   }
-  process.stderr.write(
-    `sealpost: defect: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
-  );
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  for (const line of `sealpost: defect: ${text}`.split('\n')) printError(line);
   return 1;
 }

@@ -7,6 +7,7 @@ import { type HeaderBlock, HeaderSplitter, parseAddresses, parseMailbox } from '
 import type { Envelope, SpoolWriter } from '../queue/index.ts';
 import { configOption } from './options.ts';
 import { addOutgoingOptions, type OutgoingOptions, outgoing } from './outgoing.ts';
+import { printJson, printLine } from './output.ts';
 import { withQueue } from './queue.ts';
 
 function partnerOf(config: Config, name: string): PartnerConfig {
@@ -135,6 +136,7 @@ export function sendCommand(): Command {
     .action(async (file: string, options: SendOptions) => {
       const { open } = outgoing(file, options);
       const id = await enqueueMessage(loadConfig(options.config), options.partner, open());
-      process.stdout.write(options.json ? `${JSON.stringify({ id })}\n` : `${id}\n`);
+      if (options.json) printJson({ id });
+      else printLine(id);
     });
 }

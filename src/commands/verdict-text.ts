@@ -35,10 +35,10 @@ function revocationLines({ revocation }: Signer): string[] {
 }
 
 /**
- * The verdict for a person: a few lines, each ended.
+ * The verdict for a person: a few lines. They hold what strangers wrote, as they wrote it.
  * @param detail why a decryption failed, which is for the operator only
  */
-export function describeVerdict(verdict: Verdict, detail: string | null): string {
+export function describeVerdict(verdict: Verdict, detail: string | null): string[] {
   const lines =
     verdict.status === 'ok'
       ? [
@@ -62,5 +62,5 @@ export function describeVerdict(verdict: Verdict, detail: string | null): string
         ? `piece ${path} (${contentType}): encrypted: ${encrypted ? 'yes' : 'no'}, signature: ${signature}`
         : `piece ${path} (${contentType}) could not be decoded: ${error?.message ?? 'unknown'} [${error?.code ?? 'internal'}]`,
     );
-  return `${lines.join('\n')}\n`;
+  return lines;
 }

@@ -23,7 +23,7 @@ export interface PartFile extends PartFacts {
 
 /** The parts are written out when they say more than the body file does. */
 export function showParts(parts: readonly PartFacts[]): boolean {
-  return parts.length > 1 || parts.some((part) => part.fileName !== '');
+  return parts.length > 1 || parts.some((part) => part.originalFileName !== '');
 }
 
 export function partFile(facts: PartFacts, octets: number): PartFile {

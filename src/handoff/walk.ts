@@ -7,6 +7,7 @@ import { MultipartSplitter } from '../message/multipart.ts';
 import type { Sink } from '../message/sink.ts';
 import { transferDecoder } from '../message/transfer.ts';
 import type { ContentKind } from './message.ts';
+import { safeName } from './names.ts';
 
 /** What the header of a leaf part says, after BizTalk's part properties. Texts are decoded, '' when missing. */
 export interface PartFacts {
@@ -15,7 +16,10 @@ export interface PartFacts {
   /** Such as `text/xml`, in lower case. */
   contentType: string;
   charset: string;
+  /** Safe as a file's name on every system: see `safeName`. */
   fileName: string;
+  /** As the sender wrote it, which may be `../../etc/passwd`: to show, never to open. */
+  originalFileName: string;
   contentId: string;
   description: string;
   transferEncoding: string;
@@ -30,13 +34,15 @@ const rawOctets = parseHeaders(Buffer.from('Content-Type: application/octet-stre
 
 function factsOf(number: number, headers: HeaderBlock, fallback: string | undefined): PartFacts {
   const info = entityInfo(headers);
+  // encoded words in parameters are against RFC 2047, section 5, and common
+  const originalFileName = decodeWords(info.fileName);
   const type = !info.hasContentType && fallback !== undefined ? fallback : info.contentType.value;
   return {
     number,
     contentType: type,
     charset: info.contentType.parameters.get('charset')?.toLowerCase() ?? '',
-    // encoded words in parameters are against RFC 2047, section 5, and common
-    fileName: decodeWords(info.fileName),
+    fileName: safeName(originalFileName),
+    originalFileName,
     contentId: headers.get('content-id')?.replace(/^<|>$/g, '') ?? '',
     description: decodeWords(headers.get('content-description') ?? ''),
     transferEncoding: info.transferEncoding,

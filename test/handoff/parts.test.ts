@@ -20,7 +20,8 @@ describe('handoff parts', () => {
     assert.match(html?.text ?? '', /tracker\.example/);
     assert.deepEqual(order?.content, { encoding: 'base64', data: 'PG9yZGVyLz4=' });
     assert.equal(order?.octets, 8);
-    assert.equal(order?.fileName, '../../etc/Bestellung €.xml');
+    assert.equal(order?.fileName, 'Bestellung €.xml');
+    assert.equal(order?.originalFileName, '../../etc/Bestellung €.xml');
     assert.equal(order?.contentId, 'part3@partner.example');
     assert.equal(order?.description, 'die Bestellung €');
     assert.equal(order?.location, 'http://partner.example/order.xml');

@@ -126,7 +126,8 @@ describe('handoff webhook', () => {
     assert.equal(document.message.url, 'https://sealpost.example/v1/messages/x/content');
     assert.equal(document.message.expires, '2027-01-15T08:00:00.000Z');
     assert.equal(document.message.data, undefined);
-    assert.equal(document.parts[2].fileName, '../../etc/Bestellung €.xml');
+    assert.equal(document.parts[2].fileName, 'Bestellung €.xml');
+    assert.equal(document.parts[2].originalFileName, '../../etc/Bestellung €.xml');
     assert.equal(document.parts[2].content, undefined);
   });
 

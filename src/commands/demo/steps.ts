@@ -1,3 +1,5 @@
+import { printLine } from '../output.ts';
+
 /** What the demo prints: numbered steps and indented facts, on standard output. */
 export class Steps {
   #count = 0;
@@ -6,15 +8,17 @@ export class Steps {
   step(text: string): void {
     this.#count += 1;
     const seconds = ((performance.now() - this.#started) / 1000).toFixed(1).padStart(5);
-    process.stdout.write(`\n${seconds} s  ${this.#count}. ${text}\n`);
+    printLine('');
+    printLine(`${seconds} s  ${this.#count}. ${text}`);
   }
 
   fact(name: string, value: string): void {
-    process.stdout.write(`            ${name.padEnd(14)} ${value}\n`);
+    printLine(`            ${name.padEnd(14)} ${value}`);
   }
 
   end(text: string): void {
     const seconds = ((performance.now() - this.#started) / 1000).toFixed(1);
-    process.stdout.write(`\n${text} (${seconds} s)\n`);
+    printLine('');
+    printLine(`${text} (${seconds} s)`);
   }
 }
