@@ -1,5 +1,6 @@
-import { type CipherCCMTypes, createCipheriv, createDecipheriv, type DecipherGCM } from 'node:crypto';
+import { createCipheriv, createDecipheriv, type DecipherGCM } from 'node:crypto';
 import { SealpostError } from '../errors.ts';
+import { CcmDecryptor } from './ccm.ts';
 import { type ContentEncryption, gcmName } from './ciphers.ts';
 import { keyText, rawKey } from './raw-key.ts';
 
@@ -13,9 +14,6 @@ export interface AeadDecryptor {
    */
   final(tag: Buffer, aad: Buffer | undefined): Buffer;
 }
-
-/** Content that CCM keeps whole, since its first block holds the length (RFC 3610 section 2.2). */
-const largestCcm = 64 << 20;
 
 /** A decryptor for AES-GCM, AES-CCM or ChaCha20-Poly1305 (RFC 5084, RFC 8103). */
 export function createAeadDecryptor(encryption: ContentEncryption, key: Buffer): AeadDecryptor {
@@ -114,43 +112,6 @@ function power(base: bigint, exponent: number): bigint {
     square = multiply(square, square);
   }
   return result;
-}
-
-/** CCM needs the length first, so the content is kept until it is complete. */
-class CcmDecryptor implements AeadDecryptor {
-  readonly #encryption: ContentEncryption;
-  readonly #key: Buffer;
-  readonly #parts: Buffer[] = [];
-  #length = 0;
-
-  constructor(encryption: ContentEncryption, key: Buffer) {
-    this.#encryption = encryption;
-    this.#key = key;
-  }
-
-  update(octets: Buffer): Buffer {
-    this.#length += octets.length;
-    if (this.#length > largestCcm) {
-      throw new SealpostError('cms-limit', `more than ${largestCcm} octets encrypted with AES-CCM`);
-    }
-    this.#parts.push(octets);
-    return Buffer.alloc(0);
-  }
-
-  final(tag: Buffer, aad: Buffer | undefined): Buffer {
-    const { iv, tagOctets } = this.#encryption;
-    const authTagLength = tagOctets ?? 16;
-    const decipher = createDecipheriv(ccmName(this.#key), this.#key, iv, { authTagLength });
-    decipher.setAuthTag(tag);
-    if (aad !== undefined) decipher.setAAD(aad, { plaintextLength: this.#length });
-    const octets = decipher.update(Buffer.concat(this.#parts));
-    decipher.final();
-    return octets;
-  }
-}
-
-function ccmName(key: Buffer): CipherCCMTypes {
-  return key.length === 16 ? 'aes-128-ccm' : key.length === 24 ? 'aes-192-ccm' : 'aes-256-ccm';
 }
 
 /** The tag after the last encrypted octet, as those write it who put AEAD into EnvelopedData. */

@@ -16,6 +16,7 @@ import {
   writeAlgorithm,
 } from './algorithm-identifier.ts';
 import { type ContentCipherInfo, contentCipherByName, contentCipherByOid } from './algorithms.ts';
+import { CcmEncryptor } from './ccm.ts';
 import { keyText, rawKey } from './raw-key.ts';
 import { Rc2Cbc, rc2EffectiveBits, rc2Version } from './rc2.ts';
 
@@ -274,11 +275,11 @@ export interface ContentEncryptor extends ContentCipher {
   authTag(): Buffer | undefined;
 }
 
-/** An encryptor for what `freshEncryption` gave. CCM can not stream, so it is only read. */
+/** An encryptor for what `freshEncryption` gave. CCM can not stream: all comes with `final`. */
 export function createContentCipher({ encryption, key: transported }: FreshEncryption): ContentEncryptor {
   const key = cipherKey(encryption, transported);
-  const { info, iv, name, tagOctets: authTagLength = 16 } = encryption;
-  if (info.mode === 'ccm') throw new SealpostError('cms-unsupported', `${name} is only decrypted`);
+  const { info, iv, tagOctets: authTagLength = 16 } = encryption;
+  if (info.mode === 'ccm') return new CcmEncryptor(key, iv, authTagLength);
   if (info.mode === 'cbc') {
     const cipher = cbcCipher('encrypt', encryption, key);
     return {

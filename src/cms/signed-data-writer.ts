@@ -235,6 +235,13 @@ const ecdsaNames: Record<string, OidName | undefined> = {
   'sha3-512': 'ecdsa-with-sha3-512',
 };
 
+/** RFC 3370 section 3.1, RFC 5754 section 3.1: without parameters. */
+const dsaNames: Record<string, OidName | undefined> = {
+  sha1: 'dsaWithSha1',
+  sha224: 'dsaWithSha224',
+  sha256: 'dsaWithSha256',
+};
+
 /**
  * Schemes that sign octets and not a digest, by node's key type, with the digests that their
  * specifications allow for the attributes (RFC 8419 section 2.3, RFC 9882 section 3.3); the first is
@@ -280,9 +287,11 @@ function signatureOf(
   if (pure?.digests.includes(info.name)) {
     return by(writeAlgorithm(oids[pure.name]), (octets) => sign(null, octets, key));
   }
-  const ecdsa = ecdsaNames[info.name];
-  if (type === 'ec' && ecdsa !== undefined) {
-    return by(writeAlgorithm(oids[ecdsa]), (octets) => sign(info.node, octets, key));
+  const names = type === 'ec' ? ecdsaNames : type === 'dsa' ? dsaNames : {};
+  const name = names[info.name];
+  if (name !== undefined) {
+    // DER of r and s for both
+    return by(writeAlgorithm(oids[name]), (octets) => sign(info.node, octets, key));
   }
   throw new SealpostError(
     'encode-signer',

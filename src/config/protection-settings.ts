@@ -29,7 +29,7 @@ export const protectionSettings = (name: () => z.ZodString) => ({
     .enum(contentEncryptions)
     .optional()
     .describe(
-      'Content encryption of outbound mail. GCM and ChaCha20-Poly1305 make authenticated enveloped data (RFC 5083), which older readers lack. DES and RC2 need allowWeak. Default: as the preset has it.',
+      'Content encryption of outbound mail. GCM, CCM and ChaCha20-Poly1305 make authenticated enveloped data (RFC 5083), which older readers lack. CCM takes messages of up to 16 MiB. DES and RC2 need allowWeak. Default: as the preset has it.',
     ),
   deriveKey: z
     .boolean()

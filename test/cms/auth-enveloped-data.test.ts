@@ -196,3 +196,32 @@ test('EncryptedData: RFC 4134 7.1 and 7.2, and by openssl', { skip: noCorpora ||
   assert.deepEqual(readCms([folder.read('out')], keys).content, content);
   assert.throws(() => readCms([folder.read('out')]), { code: 'decrypt-no-key' });
 });
+
+for (const cipher of ['aes-128-ccm', 'aes-192-ccm', 'aes-256-ccm']) {
+  test(`${cipher} is written, and read again`, () => {
+    const settings = { recipients: [alice], contentEncryption: cipher };
+    const sink = new BufferSink();
+    const writer = new EnvelopedDataWriter(settings, sink);
+    for (const piece of feeds(content)[1]?.[1] ?? []) writer.write(piece);
+    writer.end();
+    for (const message of [encodeEnvelopedData(content, settings), sink.toBuffer()]) {
+      const { head, content: plain } = readCms([message], options);
+      assert.deepEqual(plain, content);
+      assert.deepEqual([head.type, envelopedHead(head).encryption.name], ['auth-enveloped-data', cipher]);
+      for (const at of [message.length - 1, message.length - 40]) {
+        const changed = Buffer.from(message);
+        changed[at] = (changed[at] ?? 0) ^ 1;
+        assert.throws(() => readCms([changed], options));
+      }
+    }
+  });
+}
+
+test('AES-CCM is written up to what its length field holds', () => {
+  const settings = { recipients: [alice], contentEncryption: 'aes-128-ccm' };
+  const most = Buffer.alloc(2 ** 24 - 1, 'octets\r\n');
+  const { content: plain } = readCms([encodeEnvelopedData(most, settings)], options);
+  assert.ok(plain?.equals(most));
+  const one = Buffer.concat([most, Buffer.from('x')]);
+  assert.throws(() => encodeEnvelopedData(one, settings), { code: 'cms-limit', message: /CCM/ });
+});

@@ -40,18 +40,28 @@ function verifyWithOpenssl(message: Buffer): Buffer {
   return openssl('cms', '-verify', '-binary', '-purpose', 'any', ...args);
 }
 
-test('DSA, with and without attributes', { skip: noOpenssl }, () => {
+test('DSA, both ways, with and without attributes', { skip: noOpenssl }, () => {
   const parameters = folder.write(
     'dsa',
     openssl('genpkey', '-genparam', '-algorithm', 'DSA', '-pkeyopt', 'dsa_paramgen_bits:1024'),
   );
-  issue(createPrivateKey(openssl('genpkey', '-paramfile', parameters)));
-  for (const digest of ['sha1', 'sha256']) {
+  const signer = issue(createPrivateKey(openssl('genpkey', '-paramfile', parameters)));
+  for (const digest of ['sha1', 'sha224', 'sha256']) {
+    const written = encodeSignedData(content, { signers: [{ ...signer, digest }], allowWeak: true });
+    assert.deepEqual(verifyWithOpenssl(written), content);
+    const [read] = signers(written);
+    assert.deepEqual(
+      [read?.reason, read?.signatureAlgorithm.name],
+      ['ok', `dsaWith${digest.replace('sha', 'Sha')}`],
+    );
     for (const attributes of [[], ['-noattr']]) {
-      const [signer] = signers(signWithOpenssl('-md', digest, ...attributes));
-      assert.deepEqual([signer?.reason, signer?.digestAlgorithm], ['ok', digest]);
+      const [facts] = signers(signWithOpenssl('-md', digest, ...attributes));
+      assert.deepEqual([facts?.reason, facts?.digestAlgorithm], ['ok', digest]);
     }
   }
+  // RFC 5754 has no name for it
+  const options = { signers: [{ ...signer, digest: 'sha512' }] };
+  assert.throws(() => encodeSignedData(content, options), { code: 'encode-signer' });
 });
 
 test('a key that is only for PSS, both ways', { skip: noOpenssl }, () => {
