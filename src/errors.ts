@@ -62,6 +62,8 @@ export const errorCodes = {
   'message-empty': 'the message has no octets',
   'partner-unknown': 'no partner of that name or address',
   'policy-refused': 'the verdict does not meet the policy of the mailbox or partner',
+  'policy-aead': 'authenticated encryption is required, and the message came without',
+  'policy-weak': 'an algorithm or key of the message is weaker than is required',
   'destination-unknown': 'the mailbox has no destination of that name any more',
   'handoff-failed': 'a destination did not take the message',
   'handoff-refused': 'a destination refused the message for good',

@@ -1,7 +1,7 @@
 /** Decodes messages: peels the S/MIME layers, judges the verdict by the mailbox's policy, queues the hand-off. */
 
 import { type LoadedKeys, loadKeys } from '../src/config/keys.ts';
-import type { MailboxConfig } from '../src/config/schema.ts';
+import type { Config, MailboxConfig } from '../src/config/schema.ts';
 import { runRole } from '../src/daemon/role.ts';
 import { defaultMessageLimits, HeaderSplitter, NullSink, parseHeaders } from '../src/message/index.ts';
 import { type Authorities, authoritiesOf } from '../src/partner/authorities.ts';
@@ -32,7 +32,8 @@ await runRole('decrypt', async ({ config, queue }) => {
     async (job) => {
       const mailbox = config.mailboxes.find(({ name }) => name === job.mailbox);
       if (!mailbox) return { suspend: 'mailbox-unknown' };
-      return work(job, mailbox, { queue, partners, large, options: optionsOf(mailbox) });
+      const { strong } = config;
+      return work(job, { ...mailbox, strong }, { queue, partners, large, options: optionsOf(mailbox) });
     },
     { concurrency: config.workers.concurrency, suspectsAlone: true },
   );
@@ -83,7 +84,11 @@ interface Decoded {
   detail: string | null;
 }
 
-async function work(job: InboundJob, mailbox: MailboxConfig, tools: Tools): Promise<JobOutcome> {
+async function work(
+  job: InboundJob,
+  mailbox: MailboxConfig & Pick<Config, 'strong'>,
+  tools: Tools,
+): Promise<JobOutcome> {
   const { queue, partners } = tools;
   const { state, octets } = await queue.flow.fetch(job.id, [job.octets]);
   // A repeated job whose work was done, or whose message a person has ended.

@@ -47,11 +47,14 @@ export function checkMailboxes(config: Config, report: Report): void {
       });
     if (mailbox.require.includes('partner') && partners.length === 0)
       report([...at, 'require'], 'asks for a known partner, and there is none', { hint: 'write partners' });
-    if (mailbox.require.includes('encrypted') && known.length === 0)
+    if (mailbox.require.some((each) => each === 'encrypted' || each === 'aead') && known.length === 0)
       report([...at, 'require'], 'asks for encryption, and there is no identity to decrypt with', {
         hint: 'write identities',
       });
-    if (mailbox.notSmime === 'pass' && mailbox.require.some((each) => each !== 'partner'))
+    if (
+      mailbox.notSmime === 'pass' &&
+      mailbox.require.some((each) => each !== 'partner' && each !== 'strong')
+    )
       report([...at, 'notSmime'], 'is pass, but what require asks for suspends such mail all the same', {
         severity: 'warning',
         hint: 'remove one of the two',

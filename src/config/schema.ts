@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { logLevels } from '../log.ts';
 import { protectionSettings } from './protection-settings.ts';
 import { redisSettings } from './redis-settings.ts';
+import { mailboxRequire, partnerRequire, strong } from './require-settings.ts';
 import { spoolSettings } from './spool-settings.ts';
 import { duration, size } from './units.ts';
 
@@ -278,12 +279,7 @@ const mailbox = z.strictObject({
     .describe(
       'What makes two arrivals the same message for duplicates: drop. content: the octets (SHA-256). message-id: the Message-ID field, where there is one, also when the octets differ; whoever knows a Message-ID can then keep the genuine message out. uid: the UIDVALIDITY and UID of an IMAP message, so that the same octets may come twice. What does not have the named thing goes by its octets.',
     ),
-  require: z
-    .array(z.enum(['encrypted', 'signed', 'partner']))
-    .default([])
-    .describe(
-      'What the verdict must show; else the message is suspended. encrypted: it came encrypted. signed: a valid signature by a trusted signer, who is the partner where the partner has certificates. partner: from a partner of this file, known by signer or by address.',
-    ),
+  require: mailboxRequire,
   bodyPart: z
     .strictObject({
       contentType: z.string().optional().describe('Content type of the part to take as the body part.'),
@@ -308,6 +304,7 @@ const partner = z.strictObject({
     .describe(
       'Mail addresses of the partner; "@example.com" stands for a whole domain, "@*.example.com" for all domains below it (and not for it). The first full address is where mail is sent.',
     ),
+  require: partnerRequire,
   certificates: z
     .array(path())
     .default([])
@@ -467,6 +464,7 @@ export const configSchema = z.strictObject({
   mailboxes: z.array(mailbox).default([]).describe('Where partners send to, and where it goes from there.'),
   partners: z.array(partner).default([]).describe('Who you exchange mail with.'),
   retry: retry.prefault({}).describe('Schedule of repeated attempts, for hand-off and sending.'),
+  strong,
   limits: limits.prefault({}).describe('Limits for what is accepted as a message.'),
   workers: workers.prefault({}).describe('Processes.'),
   retention: retention.prefault({}).describe('How long things are kept.'),

@@ -1,7 +1,8 @@
-import type { MailboxConfig } from '../config/schema.ts';
+import type { Config, MailboxConfig } from '../config/schema.ts';
 import type { ErrorCode } from '../errors.ts';
 import { sameAddress } from '../message/mailbox.ts';
 import type { PartnerDirectory, Sender } from './directory.ts';
+import { type LayerStrength, weakness, withoutAead } from './strength.ts';
 
 /** What the policy needs of a signer in the verdict. */
 export interface SignerFacts {
@@ -20,7 +21,7 @@ export interface VerdictFacts {
   readonly error: { readonly code: ErrorCode; readonly message: string } | null;
   readonly encrypted: boolean;
   readonly signature: 'none' | 'valid' | 'untrusted' | 'invalid';
-  readonly layers: readonly { readonly type: string; readonly signers?: readonly SignerFacts[] }[];
+  readonly layers: readonly (LayerStrength & { readonly signers?: readonly SignerFacts[] })[];
 }
 
 /** Where the message says it is from, and who that is (`PartnerDirectory.senderOf`). */
@@ -35,7 +36,7 @@ export interface OriginFacts {
 /** `suspend` is the reason code; the message is for the operator. */
 export type Judgement = { readonly accept: true } | { readonly suspend: ErrorCode; readonly message: string };
 
-type Policy = Pick<MailboxConfig, 'require' | 'notSmime'>;
+type Policy = Pick<MailboxConfig, 'require' | 'notSmime'> & { readonly strong: Config['strong'] };
 
 /** What the verdict says of the first signer that is not trusted. */
 function whyUntrusted(layers: VerdictFacts['layers']): string {
@@ -47,7 +48,7 @@ function whyUntrusted(layers: VerdictFacts['layers']): string {
 const refused = (message: string): Judgement => ({ suspend: 'policy-refused', message });
 
 /**
- * What becomes of a decoded message by the policy of its mailbox: handed off, or suspended with a reason. A signature
+ * What becomes of a decoded message by the policy of its mailbox and of the partner that it is from: handed off, or suspended with a reason. A signature
  * that is there and wrong does not suspend by itself: `require: [signed]` says that it matters.
  */
 export function judge(verdict: VerdictFacts, policy: Policy, origin: OriginFacts): Judgement {
@@ -58,20 +59,19 @@ export function judge(verdict: VerdictFacts, policy: Policy, origin: OriginFacts
       message: error?.message ?? 'the message could not be decoded',
     };
 
-  const { require, notSmime } = policy;
+  const { notSmime, strong } = policy;
+  const require: readonly string[] = [...policy.require, ...(origin.sender?.partner.require ?? [])];
   if (require.includes('encrypted') && !encrypted)
-    return refused('the mailbox requires encryption, and the message came without');
+    return refused('encryption is required, and the message came without');
   if (require.includes('signed')) {
     if (signature === 'invalid')
       return {
         suspend: 'signature-invalid',
-        message: 'the mailbox requires a signature, and it is not valid',
+        message: 'a signature is required, and it is not valid',
       };
     if (signature === 'untrusted')
-      return refused(
-        `the mailbox requires a trusted signature, and the signer is not trusted${whyUntrusted(layers)}`,
-      );
-    if (signature === 'none') return refused('the mailbox requires a signature, and the message has none');
+      return refused(`a trusted signature is required, and the signer is not trusted${whyUntrusted(layers)}`);
+    if (signature === 'none') return refused('a signature is required, and the message has none');
     const wrong = wrongSigner(verdict, origin);
     if (wrong !== undefined) return refused(wrong);
   }
@@ -81,6 +81,12 @@ export function judge(verdict: VerdictFacts, policy: Policy, origin: OriginFacts
       return { suspend: 'partner-unknown', message: 'the sender is not a configured partner' };
     if (sender.conflict !== undefined) return refused(conflictOf(sender));
   }
+  const plain = require.includes('aead') ? withoutAead(layers) : undefined;
+  if (plain !== undefined)
+    return { suspend: 'policy-aead', message: `authenticated encryption is required, and ${plain}` };
+  const weak = require.includes('strong') ? weakness(layers, strong) : undefined;
+  if (weak !== undefined)
+    return { suspend: 'policy-weak', message: `strong algorithms and keys are required; ${weak}` };
   if (layers.length === 0 && notSmime === 'suspend')
     return { suspend: 'not-smime', message: 'the message is neither signed nor encrypted' };
   return { accept: true };

@@ -25,3 +25,4 @@ export { hasPrivateKey, keyBelongsTo, readPrivateKey } from './private-key.ts';
 export { type KeyFacts, keyFacts, type PublicKeyInfo, sameKey } from './public-key.ts';
 export { type RevocationOptions, validateWithRevocation } from './revocation.ts';
 export { RevocationCache } from './revocation-cache.ts';
+export { sizeWeakness } from './signature-check.ts';

@@ -94,7 +94,7 @@ export function keyFacts(info: PublicKeyInfo): KeyFacts {
     case oids.dhKeyAgreement:
       return { family: 'dh', bits: firstParameterBits(info.parameters) };
     case oids.ecPublicKey:
-      return { family: 'ec', bits: curveBits.get(namedCurve(info) ?? '') };
+      return { family: 'ec', bits: bitsOfCurve(info) };
     case oids.ed25519:
     case oids.ed448:
     case oids.x25519:
@@ -103,6 +103,17 @@ export function keyFacts(info: PublicKeyInfo): KeyFacts {
     default:
       return { family: 'other', bits: undefined };
   }
+}
+
+/**
+ * A curve that is not in the table is as large as its points show: a coordinate has the octets of the field, and the order is
+ * no larger than that. So sect113r1 and its like count as the short curves that they are.
+ */
+function bitsOfCurve(info: PublicKeyInfo): number | undefined {
+  const curve = namedCurve(info);
+  if (curve === undefined) return undefined;
+  const isWhole = info.key[0] === 4 || info.key[0] === 6 || info.key[0] === 7;
+  return curveBits.get(curve) ?? (8 * (info.key.length - 1)) / (isWhole ? 2 : 1);
 }
 
 /** The curve of an EC key, undefined where its parameters are written out (forbidden by RFC 5480 section 2.1.1). */

@@ -2,7 +2,13 @@ import type { KeyObject } from 'node:crypto';
 import { type Budget, costs, publicKeyCost } from '../budget.ts';
 import type { Certificate } from './certificate.ts';
 import { PathFailure, type PathOptions, type PathWeakness } from './path-types.ts';
-import { type AlgorithmIdentifier, keyFacts, oversized, type PublicKeyInfo } from './public-key.ts';
+import {
+  type AlgorithmIdentifier,
+  type KeyFacts,
+  keyFacts,
+  oversized,
+  type PublicKeyInfo,
+} from './public-key.ts';
 import { type SignatureScheme, signatureScheme, verifySignature } from './signature.ts';
 
 /** A signing key with what is needed to judge and use it. */
@@ -102,13 +108,20 @@ export function checkKeySize(certificate: Certificate, options: PathOptions, wea
   const facts = keyFacts(certificate.publicKeyInfo);
   const { family, bits } = facts;
   if (bits === undefined) return;
+  const word = sizeWeakness(facts);
+  if (word !== undefined) weak.add(word);
   if (family === 'rsa' || family === 'dsa' || family === 'dh') {
     const tooLarge = oversized(facts);
     if (tooLarge !== undefined) throw new PathFailure('key-too-large', tooLarge);
     const minimum = options.minimumKeyBits ?? 1024;
     if (bits < minimum) throw new PathFailure('key-too-small', `${family.toUpperCase()} key of ${bits} bits`);
-    if (bits < weakBelow) weak.add('small-key');
-  } else if (family === 'ec' && bits < weakCurveBelow) {
-    weak.add('small-curve');
   }
+}
+
+/** Why a key is too small to be strong; undefined when it is not, or its size is not known. */
+export function sizeWeakness({ family, bits }: KeyFacts): 'small-key' | 'small-curve' | undefined {
+  if (bits === undefined) return undefined;
+  if (family === 'ec') return bits < weakCurveBelow ? 'small-curve' : undefined;
+  const isNumber = family === 'rsa' || family === 'dsa' || family === 'dh';
+  return isNumber && bits < weakBelow ? 'small-key' : undefined;
 }

@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import type {
   CertificateIdentifier as CmsIdentifier,
   EnvelopedHead,
@@ -6,7 +7,7 @@ import type {
   SignatureReason,
   SignerFacts,
 } from '../cms/index.ts';
-import type { Certificate, Identity } from '../pki/index.ts';
+import { type Certificate, type Identity, keyFacts } from '../pki/index.ts';
 import { notChecked } from './revocation-facts.ts';
 import type { SignerTrust } from './trust.ts';
 import type { CertificateIdentifier, EncryptionLayer, Recipient, Signer } from './verdict.ts';
@@ -53,7 +54,14 @@ function recipientOf(facts: RecipientFacts, identities: readonly Identity[]): Re
       oid: keyEncryption.oid,
       parameters: keyEncryption.parameters,
     },
-    matched: matched === null ? null : { identity: matched, thumbprint: own?.certificate.thumbprint ?? '' },
+    matched:
+      matched === null
+        ? null
+        : {
+            identity: matched,
+            thumbprint: own?.certificate.thumbprint ?? '',
+            key: own === undefined ? null : keyOf(own.certificate),
+          },
   };
 }
 
@@ -72,6 +80,14 @@ export function encryptionLayer(head: EnvelopedHead, identities: readonly Identi
     })),
     weak: unique([...head.weak, ...head.recipients.flatMap(({ weak }) => weak)]),
   };
+}
+
+/** What kind of key a certificate has, and its size; of DSA parameters that it inherits the key that was found tells. */
+function keyOf(certificate: Certificate, found?: KeyObject): Signer['key'] {
+  return readable(() => {
+    const { family, bits } = keyFacts(certificate.publicKeyInfo);
+    return { family, bits: bits ?? found?.asymmetricKeyDetails?.modulusLength ?? null };
+  });
 }
 
 export function unique(words: readonly string[]): string[] {
@@ -133,6 +149,7 @@ function signatureOf(facts: SignerFacts, trust: SignerTrust): SignatureFacts {
   const { certificate, valid } = facts;
   return {
     identifier: identifierOf(facts.identifier) ?? { keyIdentifier: '' },
+    key: certificate === undefined ? null : keyOf(certificate, facts.verifiedBy),
     ...certificateFacts(certificate),
     digestAlgorithm: facts.digestAlgorithm,
     signatureAlgorithm: facts.signatureAlgorithm.name,

@@ -30,12 +30,19 @@ const algorithmSchema = z.strictObject({
     .describe('such as {"digest": "sha256"}'),
 });
 
+export const keySchema = z.strictObject({
+  family: z
+    .enum(['rsa', 'dsa', 'dh', 'ec', 'okp', 'other'])
+    .describe('okp: Ed25519, Ed448, X25519, X448; other: ML-DSA, ML-KEM and unknown ones'),
+  bits: z.number().nullable().describe('of the modulus or curve; null where it is not known'),
+});
+
 export const recipientSchema = z.strictObject({
   kind: z.enum(['key-transport', 'key-agreement', 'kek', 'password', 'kem', 'other']),
   identifier: identifierSchema.nullable().describe('null where the kind has none'),
   keyEncryption: algorithmSchema.nullable(),
   matched: z
-    .strictObject({ identity: z.string(), thumbprint: hex })
+    .strictObject({ identity: z.string(), thumbprint: hex, key: keySchema.nullable() })
     .nullable()
     .describe('the own key that belongs to this recipient: its name and SHA-256 of its certificate'),
 });
@@ -81,6 +88,7 @@ export const revocationSchema = z
 
 const signatureFields = {
   identifier: identifierSchema,
+  key: keySchema.nullable().describe("the signer's key; null when the certificate was not found"),
   subject: z
     .string()
     .nullable()

@@ -49,7 +49,11 @@ function outcome(
     .flatMap((layer) => layer.signers)
     .flatMap(({ thumbprint }) => (thumbprint === null ? [] : [thumbprint]));
   const sender = directory.senderOf({ signers, from: addresses });
-  const judgement = judge(verdict, { require, notSmime: 'suspend' }, { from: addresses, sender, directory });
+  const judgement = judge(
+    verdict,
+    { require, notSmime: 'suspend', strong: { minimumRsaBits: 2048, minimumCurveBits: 224 } },
+    { from: addresses, sender, directory },
+  );
   return 'accept' in judgement ? `accept ${sender?.name}` : judgement.suspend;
 }
 

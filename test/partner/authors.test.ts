@@ -47,7 +47,7 @@ describe('the From field that the policy judges', () => {
       const sender = directory.senderOf({ signers: ['c1'], from: authors });
       return judge(
         verdict,
-        { require: ['signed'], notSmime: 'suspend' },
+        { require: ['signed'], notSmime: 'suspend', strong: { minimumRsaBits: 2048, minimumCurveBits: 224 } },
         { from: authors, sender, directory },
       );
     };

@@ -226,7 +226,8 @@ describe('judge', () => {
         signers: signers.filter((each) => each.valid).map((each) => each.thumbprint),
         from,
       });
-      const judgement = judge(verdict, { require, notSmime }, { from, sender, directory });
+      const strong = { minimumRsaBits: 2048, minimumCurveBits: 224 };
+      const judgement = judge(verdict, { require, notSmime, strong }, { from, sender, directory });
       assert.equal('suspend' in judgement ? judgement.suspend : 'accept', expect);
       if (message !== undefined) assert.match('message' in judgement ? judgement.message : '', message);
     });

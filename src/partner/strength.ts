@@ -1,0 +1,70 @@
+import type { Config } from '../config/schema.ts';
+import { pathWeaknesses } from '../pki/index.ts';
+
+/** A key as the verdict has it. */
+export interface KeySize {
+  readonly family: string;
+  /** Null where it is not known. */
+  readonly bits: number | null;
+}
+
+/** What is needed of a layer of the verdict. */
+export interface LayerStrength {
+  readonly type: string;
+  /** Why its algorithms are weak, one reason each. */
+  readonly weak?: readonly string[];
+  readonly contentEncryption?: { readonly algorithm: string } | null;
+  readonly recipients?: readonly { readonly matched: { readonly key: KeySize | null } | null }[];
+  readonly signers?: readonly { readonly valid: boolean; readonly key?: KeySize | null }[];
+}
+
+const encryptions: readonly string[] = ['enveloped-data', 'auth-enveloped-data', 'encrypted-data'];
+/** Blocks of 128 bits or a stream, keys of 128 bits or more: not 3DES, whose blocks have 64. */
+const strongCipher = /^(?:aes|camellia)-(?:128|192|256)-|^chacha20-poly1305$/;
+/** Says nothing about algorithms or keys; whether it is accepted is `trust.revocation.mode`. */
+const aboutRevocation: string = pathWeaknesses['revocation-unknown'];
+
+/**
+ * Why the message has not the authenticated encryption (RFC 5083) that is required; undefined where it has. All of its
+ * encryption has to have it: a layer of CBC is what an attacker makes of one of GCM, who knows no key.
+ */
+export function withoutAead(layers: readonly LayerStrength[]): string | undefined {
+  const found = layers.filter(({ type }) => encryptions.includes(type));
+  if (found.length === 0) return 'it came without encryption';
+  const plain = found.find(({ type }) => type !== 'auth-enveloped-data');
+  return (
+    plain && `it came as ${plain.type} with ${plain.contentEncryption?.algorithm ?? 'an unknown cipher'}`
+  );
+}
+
+/** The first algorithm or key that is weaker than is required, in words; undefined where all are strong. */
+export function weakness(layers: readonly LayerStrength[], strong: Config['strong']): string | undefined {
+  for (const { type, weak = [], contentEncryption, recipients = [], signers = [] } of layers) {
+    const [reason] = weak.filter((each) => each !== aboutRevocation);
+    if (reason !== undefined) return `in ${type}: ${reason}`;
+    if (encryptions.includes(type) && !strongCipher.test(contentEncryption?.algorithm ?? ''))
+      return `in ${type}: the cipher ${contentEncryption?.algorithm ?? 'is unknown'}`;
+    for (const { matched } of recipients) {
+      const small = matched && tooSmall(matched.key, strong);
+      if (small) return `it is encrypted for ${small}`;
+    }
+    for (const { valid, key = null } of signers) {
+      const small = valid ? tooSmall(key, strong) : undefined;
+      if (small !== undefined) return `it is signed by ${small}`;
+    }
+  }
+  return undefined;
+}
+
+/** A key whose size is not known is not strong; those of other kinds (ML-DSA, ML-KEM) are in all sizes. */
+function tooSmall(
+  key: KeySize | null,
+  { minimumRsaBits, minimumCurveBits }: Config['strong'],
+): string | undefined {
+  if (key === null || key.family === 'other') return undefined;
+  const { family, bits } = key;
+  const least = family === 'ec' || family === 'okp' ? minimumCurveBits : minimumRsaBits;
+  if (bits !== null && bits >= least) return undefined;
+  const size = bits === null ? 'unknown size' : `${bits} bits`;
+  return `a key (${family}) of ${size}; at least ${least} are required`;
+}
