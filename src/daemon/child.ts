@@ -2,7 +2,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { extname, join } from 'node:path';
 import type { Log } from '../log.ts';
-import { env, isFromRole, type ReadyFacts, type RoleName } from './protocol.ts';
+import {
+  EXIT_CONFIG,
+  env,
+  isFromRole,
+  type ReadyFacts,
+  type RoleName,
+  type StartFailure,
+  startError,
+} from './protocol.ts';
 import { Watchdog } from './watchdog.ts';
 
 const firstDelayMs = 250;
@@ -45,8 +53,10 @@ export interface ChildOptions {
   /** It takes over from a process that still runs. */
   takeOver: boolean;
   log: Log;
-  /** The role could not start for a reason that another start would not mend. */
-  onFatal(role: RoleName): void;
+  /** The role never ran, since something is wrong with what it was given. False: it is to be tried again all the same. */
+  onFailed(role: RoleName, failure: StartFailure): boolean;
+  /** A process has ended without a word, and could not take away what it left in Redis. */
+  onLost(role: RoleName, pid: number): void;
 }
 
 export class Child {
@@ -71,9 +81,10 @@ export class Child {
   }
 
   start(): void {
-    const { role, index, configFile, configText, redisUrl, takeOver, log } = this.#options;
+    const { role, index, configFile, configText, redisUrl, takeOver, log, onFailed, onLost } = this.#options;
     const startedAt = performance.now();
     let worked = false;
+    let failure: StartFailure | undefined;
     // Run from source the roles are .ts files, in the published package .js files beside the compiled source.
     const file = join(import.meta.dirname, '..', '..', 'workers', `${role}${extname(import.meta.filename)}`);
     const legacy = needsLegacyProvider.includes(role) ? ['--openssl-legacy-provider'] : [];
@@ -98,6 +109,7 @@ export class Child {
       if (!isFromRole(message)) return;
       watchdog.heard();
       if (message.type === 'worked') worked = true;
+      if (message.type === 'failed') failure = message.failure;
       if (message.type !== 'ready') return;
       this.#wasReady = true;
       watchdog.start();
@@ -109,12 +121,12 @@ export class Child {
     child.on('exit', (code, signal) => {
       watchdog.stop();
       exited.resolve();
+      if (code !== 0 && child.pid !== undefined) onLost(role, child.pid);
       if (this.#stopping) return;
-      // What never ran would fail again; what did run comes back when its surroundings (Redis) do.
-      if (!this.#wasReady) {
-        this.ready.reject(new Error(`${role} could not start`));
-        this.#options.onFatal(role);
-        return;
+      // What never ran would fail again; what did run comes back when its surroundings (Redis) do. A crash says nothing.
+      if (!this.#wasReady && code === EXIT_CONFIG) {
+        const why = failure ?? { code: 'config-invalid', message: 'its log line above says why' };
+        if (onFailed(role, why)) return this.ready.reject(startError(role, why));
       }
       this.#startAgain(worked || performance.now() - startedAt > steadyMs, code, signal);
     });

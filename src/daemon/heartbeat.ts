@@ -4,7 +4,7 @@ import type { QueueRoom } from '../queue/index.ts';
 import { lifetimes } from '../queue/lifetimes.ts';
 import { publishMetrics } from './metrics.ts';
 import { leave, present, withdraw } from './presence.ts';
-import { aliveEveryMs, type FromRole, type RoleName } from './protocol.ts';
+import { aliveEveryMs, type RoleName, tellSupervisor } from './protocol.ts';
 
 const everyMs = 5_000;
 
@@ -20,9 +20,9 @@ export interface Heartbeat {
 
 /**
  * Writes this process's sign of life into Redis every 5 seconds; it is gone 20 seconds after the last. The supervisor
- * gets one of its own, so that Redis being away does not look like a process that hangs.
+ * gets one of its own, so that Redis being away does not look like a process that hangs. `stop` takes it away.
  */
-export function startHeartbeat(queue: QueueRoom, role: RoleName, log: Log): { stop(): void } {
+export function startHeartbeat(queue: QueueRoom, role: RoleName, log: Log): { stop(): Promise<void> } {
   let failed = false;
   const beat = async () => {
     try {
@@ -36,15 +36,18 @@ export function startHeartbeat(queue: QueueRoom, role: RoleName, log: Log): { st
       failed = true;
     }
   };
-  void beat();
-  const timer = setInterval(beat, everyMs);
-  const alive: FromRole = { type: 'alive' };
-  const watch = setInterval(() => process.connected && process.send?.(alive), aliveEveryMs);
+  let beating = beat();
+  const timer = setInterval(() => {
+    beating = beat();
+  }, everyMs);
+  const watch = setInterval(() => tellSupervisor({ type: 'alive' }), aliveEveryMs);
   return {
-    stop() {
+    async stop() {
       clearInterval(timer);
       clearInterval(watch);
-      withdraw(queue, 'alive', role).catch(() => undefined);
+      // One that is under way would bring back what is taken away.
+      await beating;
+      await withdraw(queue, role, process.pid).catch(() => undefined);
     },
   };
 }

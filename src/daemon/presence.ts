@@ -4,11 +4,15 @@
  */
 import { hostname } from 'node:os';
 import type { QueueRoom } from '../queue/index.ts';
-import type { PresenceKind } from '../queue/lifetimes.ts';
+import { type PresenceKind, presenceKinds } from '../queue/lifetimes.ts';
 import type { RoleName } from './protocol.ts';
 
 /** This process among those of its role. */
-export const instance = `${hostname()}:${process.pid}`;
+export const instance = instanceOf(process.pid);
+
+function instanceOf(pid: number): string {
+  return `${hostname()}:${pid}`;
+}
 
 /** Leaves this process's value for `keptMs` milliseconds. */
 export async function leave(
@@ -18,16 +22,22 @@ export async function leave(
   value: unknown,
   keptMs: number,
 ): Promise<void> {
-  const key = keyOf(queue, kind, role);
+  const key = keyOf(queue, kind, role, instance);
   await queue.redis.sadd(`${queue.prefix}:${kind}`, key);
   await queue.redis.set(key, JSON.stringify(value), 'PX', keptMs);
 }
 
-/** Takes this process's value away. */
-export async function withdraw(queue: QueueRoom, kind: PresenceKind, role: RoleName): Promise<void> {
-  const key = keyOf(queue, kind, role);
-  await queue.redis.del(key);
-  await queue.redis.srem(`${queue.prefix}:${kind}`, key);
+/** Takes away what a process of this machine has left, when it ends or has ended. */
+export async function withdraw(
+  queue: Pick<QueueRoom, 'redis' | 'prefix'>,
+  role: RoleName,
+  pid: number,
+): Promise<void> {
+  for (const kind of presenceKinds) {
+    const key = keyOf(queue, kind, role, instanceOf(pid));
+    await queue.redis.del(key);
+    await queue.redis.srem(`${queue.prefix}:${kind}`, key);
+  }
 }
 
 /** The values that are there, as JSON texts. Forgets the names of processes that have ended without a word. */
@@ -41,6 +51,11 @@ export async function present(queue: QueueRoom, kind: PresenceKind): Promise<str
   return values.filter((value) => value !== null);
 }
 
-function keyOf(queue: QueueRoom, kind: PresenceKind, role: RoleName): string {
-  return `${queue.prefix}:${kind}:${role}:${instance}`;
+function keyOf(
+  { prefix }: Pick<QueueRoom, 'prefix'>,
+  kind: PresenceKind,
+  role: RoleName,
+  of: string,
+): string {
+  return `${prefix}:${kind}:${role}:${of}`;
 }

@@ -1,4 +1,5 @@
 /** What the supervisor and the role processes say to each other over Node's IPC channel. */
+import { type ErrorCode, errorCodes, SealpostError } from '../errors.ts';
 
 export const roleNames = ['receive', 'decrypt', 'handoff', 'outbound', 'http'] as const;
 export type RoleName = (typeof roleNames)[number];
@@ -6,8 +7,22 @@ export type RoleName = (typeof roleNames)[number];
 /** Facts that a role states when it is ready, such as the addresses that it listens on. */
 export type ReadyFacts = Record<string, string | number | string[]>;
 
-/** `alive` comes every `aliveEveryMs` while the role's event loop turns, `worked` once, when it has done some work. */
-export type FromRole = { type: 'ready'; facts: ReadyFacts } | { type: 'alive' } | { type: 'worked' };
+/** Why a role could not start. */
+export interface StartFailure {
+  code: ErrorCode;
+  message: string;
+  hint?: string | undefined;
+}
+
+/**
+ * `alive` comes every `aliveEveryMs` while the role's event loop turns, `worked` once, when it has done some work, `failed`
+ * before the role ends with `EXIT_CONFIG`.
+ */
+export type FromRole =
+  | { type: 'ready'; facts: ReadyFacts }
+  | { type: 'alive' }
+  | { type: 'worked' }
+  | { type: 'failed'; failure: StartFailure };
 export type ToRole = {
   type: 'drain';
   timeoutMs: number;
@@ -33,7 +48,25 @@ export const env = {
 
 export function isFromRole(message: unknown): message is FromRole {
   if (typeof message !== 'object' || message === null || !('type' in message)) return false;
+  if (message.type === 'failed') return 'failure' in message && isFailure(message.failure);
   return message.type === 'ready' || message.type === 'alive' || message.type === 'worked';
+}
+
+function isFailure(value: unknown): value is StartFailure {
+  if (typeof value !== 'object' || value === null || !('code' in value) || !('message' in value))
+    return false;
+  return typeof value.code === 'string' && value.code in errorCodes && typeof value.message === 'string';
+}
+
+/** Says something to the supervisor. It may have died a moment ago: then nobody is there to hear it. */
+export function tellSupervisor(message: FromRole): void {
+  if (process.connected) process.send?.(message, undefined, {}, () => undefined);
+}
+
+/** The failure of a role as an error of the daemon; the code is the one of the cause. */
+export function startError(role: RoleName, { code, message, hint }: StartFailure): SealpostError {
+  const more = hint === undefined ? {} : { hint };
+  return new SealpostError(code, `${role} could not start: ${message}`, more);
 }
 
 export function isToRole(message: unknown): message is ToRole {

@@ -10,7 +10,7 @@ import { SealpostError } from '../errors.ts';
 import { createLog, type Log } from '../log.ts';
 import { openQueue, type QueueRoom } from '../queue/index.ts';
 import { startHeartbeat } from './heartbeat.ts';
-import { EXIT_CONFIG, env, type FromRole, isToRole, type ReadyFacts, type RoleName } from './protocol.ts';
+import { EXIT_CONFIG, env, isToRole, type ReadyFacts, type RoleName, tellSupervisor } from './protocol.ts';
 
 export interface RoleContext {
   config: Config;
@@ -28,7 +28,7 @@ export interface RoleParts {
 }
 
 /** Errors of the configuration or the surroundings: the same start would fail the same way. */
-function isFatalAtStart(error: unknown): boolean {
+function isFatalAtStart(error: unknown): error is SealpostError {
   return error instanceof SealpostError && error.code !== 'internal';
 }
 
@@ -53,13 +53,18 @@ export async function runRole(
   } catch (error) {
     log.fatal({ err: error }, 'could not start');
     await context?.queue.close().catch(() => undefined);
-    process.exitCode = isFatalAtStart(error) ? EXIT_CONFIG : 1;
+    process.exitCode = 1;
+    if (isFatalAtStart(error)) {
+      process.exitCode = EXIT_CONFIG;
+      const { code, message, hint } = error;
+      tellSupervisor({ type: 'failed', failure: { code, message, hint } });
+    }
     if (process.connected) process.disconnect();
     return;
   }
   const heartbeat = startHeartbeat(context.queue, name, log);
   await untilDrain(parts, context, log);
-  heartbeat.stop();
+  await heartbeat.stop();
   await context.queue.close();
   if (process.connected) process.disconnect();
 }
@@ -70,8 +75,7 @@ function tellOnce(): () => void {
   return () => {
     if (told) return;
     told = true;
-    const worked: FromRole = { type: 'worked' };
-    if (process.connected) process.send?.(worked);
+    tellSupervisor({ type: 'worked' });
   };
 }
 
@@ -102,7 +106,7 @@ async function untilDrain(parts: RoleParts, { config }: RoleContext, log: Log): 
   process.on('disconnect', () => told.resolve({ timeoutMs: config.workers.drainTimeout }));
   // It may have gone while the parts were built.
   if (process.connected === false) told.resolve({ timeoutMs: config.workers.drainTimeout });
-  else process.send?.({ type: 'ready', facts: parts.facts });
+  else tellSupervisor({ type: 'ready', facts: parts.facts });
   log.info({ ...parts.facts }, 'ready');
   const { timeoutMs, handover = false } = await told.promise;
   log.info('draining');

@@ -4,13 +4,14 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { isPrivateRedis } from '../config/redis-settings.ts';
 import type { Config } from '../config/schema.ts';
-import { SealpostError, toErrorInfo } from '../errors.ts';
+import { type ErrorCode, SealpostError, toErrorInfo } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { Child } from './child.ts';
+import { Child, type ChildOptions } from './child.ts';
 import { openControl, runFolder } from './control.ts';
+import { Departures } from './departures.ts';
 import { KeptRedis } from './kept-redis.ts';
 import { readNewConfig, refusal } from './new-config.ts';
-import type { ReadyFacts, RoleName } from './protocol.ts';
+import { type ReadyFacts, type RoleName, type StartFailure, startError } from './protocol.ts';
 
 export interface SupervisorOptions {
   configFile: string;
@@ -38,6 +39,9 @@ function hasWork(role: RoleName, config: Config): boolean {
   return config.http.port !== undefined;
 }
 
+/** Codes of what may be over in a moment. */
+const passing: readonly ErrorCode[] = ['redis-unreachable', 'redis-full', 'spool-unreachable', 'spool-full'];
+
 /** Milliseconds that the processes of a new configuration may take until they are ready. */
 const readyTimeoutMs = 60_000;
 
@@ -53,6 +57,9 @@ export class Supervisor {
   /** The start of the private server: whoever stops meanwhile waits for it, so that it is not left behind. */
   #redisStart: Promise<KeptRedis> | undefined;
   #children: Child[] = [];
+  /** A role has run: what it needs is there, and was away for a moment only when another could not start. */
+  #ran = false;
+  readonly #departures: Departures;
   #stopped: Promise<void> | undefined;
   /** Rejects when a role can not start, or the private server is lost for good. */
   readonly failed = Promise.withResolvers<never>();
@@ -60,6 +67,7 @@ export class Supervisor {
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#config = options.config;
+    this.#departures = new Departures(options.config.redis, options.log);
     this.failed.promise.catch(() => undefined);
   }
 
@@ -83,13 +91,18 @@ export class Supervisor {
       this.#redis = await this.#redisStart;
     }
     if (this.#stopped) return {};
-    const onFatal = (role: RoleName) =>
-      this.failed.reject(
-        new SealpostError('config-invalid', `${role} could not start; its log line above says why`),
-      );
-    this.#children = this.#spawn(config, this.#configText, false, onFatal);
+    const onFailed = (role: RoleName, failure: StartFailure) => {
+      if (this.#ran && passing.includes(failure.code)) return false;
+      this.failed.reject(startError(role, failure));
+      return true;
+    };
+    this.#children = this.#spawn(config, this.#configText, false, onFailed);
     const all = Promise.all(
-      this.#children.map(async (child) => [child.role, await child.ready.promise] as const),
+      this.#children.map(async (child) => {
+        const facts = await child.ready.promise;
+        this.#ran = true;
+        return [child.role, facts] as const;
+      }),
     );
     all.catch(() => undefined);
     const facts = await Promise.race([all, this.failed.promise]);
@@ -139,9 +152,10 @@ export class Supervisor {
   async #replace(config: Config, copy: string): Promise<void> {
     const failed = Promise.withResolvers<never>();
     failed.promise.catch(() => undefined);
-    const fresh = this.#spawn(config, copy, true, (role) =>
-      failed.reject(refusal(`${role} could not start with the new one; its log line above says why`)),
-    );
+    const fresh = this.#spawn(config, copy, true, (role, failure) => {
+      failed.reject(refusal(startError(role, failure).message));
+      return true;
+    });
     const late = setTimeout(
       () => failed.reject(refusal('the new processes were not ready in time')),
       readyTimeoutMs,
@@ -162,13 +176,15 @@ export class Supervisor {
     this.#configText = copy;
   }
 
-  #spawn(config: Config, configText: string, takeOver: boolean, onFatal: (role: RoleName) => void): Child[] {
+  #spawn(config: Config, configText: string, takeOver: boolean, onFailed: ChildOptions['onFailed']): Child[] {
     const { configFile, log } = this.#options;
     const redisUrl = this.#redis?.url;
+    const onLost = (role: RoleName, pid: number) => this.#departures.lost(role, pid, redisUrl);
     const children = this.#working(config).flatMap((role) =>
       Array.from(
         { length: countOf(role, config) },
-        (_, index) => new Child({ role, index, configFile, configText, redisUrl, takeOver, log, onFatal }),
+        (_, index) =>
+          new Child({ role, index, configFile, configText, redisUrl, takeOver, log, onFailed, onLost }),
       ),
     );
     for (const child of children) child.start();
@@ -205,12 +221,14 @@ export class Supervisor {
     // What a reload has begun to replace, or has started in vain, ends by itself.
     await this.#reloading?.catch(() => undefined);
     if (this.#configText) await rm(this.#configText, { force: true });
+    await this.#departures.settled();
     const redis = await this.#redisStart?.catch(() => undefined);
     await redis?.stop();
   }
 
   /** Ends the roles at once; what they had in hand is taken up again at the next start. */
   async force(): Promise<void> {
+    this.#departures.stop();
     for (const child of this.#children) child.kill();
     await this.#redis?.stop();
   }

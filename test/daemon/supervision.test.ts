@@ -275,12 +275,12 @@ describe('supervision', { skip: skipWithout('openssl'), timeout: 600_000 }, () =
       [
         'a port in use',
         async () => ({ smtp: { listen: [{ port: await portInUse() }], hostname: 'own.example' } }),
-        /"code":"listen-failed","message":"[^"]*127\.0\.0\.1.*sealpost: .*\[config-invalid\]/s,
+        /"code":"listen-failed","message":"[^"]*127\.0\.0\.1.*sealpost: receive could not start: .*\[listen-failed\]/s,
       ],
       [
         'Redis that is not there',
         async () => ({ redis: { url: 'redis://127.0.0.1:1', commandTimeout: '500ms' } }),
-        /"code":"redis-unreachable".*127\.0\.0\.1:1.*sealpost: /s,
+        /"code":"redis-unreachable".*127\.0\.0\.1:1.*sealpost: \w+ could not start: .*\[redis-unreachable\]/s,
       ],
       ['a setting that does not exist', async () => ({ smpt: {} }), /^sealpost: .*smpt.*\[config-invalid\]/s],
       [

@@ -1,0 +1,51 @@
+/** Takes away the signs of life of processes that could not do it themselves: killed ones, crashed ones. */
+import type { Config } from '../config/schema.ts';
+import type { Log } from '../log.ts';
+import { connect, disconnect, ready } from '../queue/connection.ts';
+import { redisTarget } from '../queue/target.ts';
+import { withdraw } from './presence.ts';
+import type { RoleName } from './protocol.ts';
+
+export class Departures {
+  readonly #redis: Config['redis'];
+  readonly #log: Log;
+  readonly #pending = new Set<Promise<void>>();
+  #stopped = false;
+
+  constructor(redis: Config['redis'], log: Log) {
+    this.#redis = redis;
+    this.#log = log;
+  }
+
+  /** @param url of the private server, where `redis` names none */
+  lost(role: RoleName, pid: number, url: string | undefined): void {
+    if (this.#stopped) return;
+    const work = this.#forget(role, pid, url)
+      // Not worth a word: what it left ends by itself.
+      .catch((err) => this.#log.debug({ err, role, pid }, 'its sign of life was not taken away'))
+      .finally(() => this.#pending.delete(work));
+    this.#pending.add(work);
+  }
+
+  /** From now on nobody is forgotten: Redis ends as well. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** Resolves when nothing is under way. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#pending);
+  }
+
+  /** A connection of its own: processes die rarely, and the supervisor needs none otherwise. */
+  async #forget(role: RoleName, pid: number, url: string | undefined): Promise<void> {
+    const target = redisTarget(this.#redis, url ?? '');
+    const redis = connect(target, 'producer', this.#log.child({}, { level: 'silent' }), 'supervisor');
+    try {
+      await ready(redis, target);
+      await withdraw({ redis, prefix: this.#redis.prefix }, role, pid);
+    } finally {
+      await disconnect(redis);
+    }
+  }
+}
