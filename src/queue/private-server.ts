@@ -248,9 +248,14 @@ export async function startPrivateServer(
       const gone = !isAlive(pid);
       if (gone || performance.now() > deadline) {
         const why = gone ? 'ended' : 'does not answer';
+        const words = await lastWords(paths.folder);
+        const broken =
+          /append only file|AOF/i.test(words) && /bad|broken|corrupt|unexpected|truncat/i.test(words);
+        const hint = `copy ${join(paths.folder, 'appendonlydir')}, then repair it with redis-check-aof: docs/operations.md, "When the private Redis refuses its file"`;
         throw new SealpostError(
           'redis-unreachable',
-          `the private redis server in ${paths.folder} ${why}: ${await lastWords(paths.folder)}`,
+          `the private redis server in ${paths.folder} ${why}: ${words}`,
+          broken ? { hint } : {},
         );
       }
       await sleep(25);

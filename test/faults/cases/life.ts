@@ -1,7 +1,7 @@
 /** R6, R17, R22: fail-over of Redis, clocks that jump, the end of the daemon under load. */
-import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fakeClock, skipWithoutClock } from '../../support/fake-clock.ts';
 import type { FaultCase } from '../support/case.ts';
 import { partnerSink, settle } from '../support/oracle.ts';
 import { outboundLoad, outboundPartner } from '../support/outbound.ts';
@@ -9,29 +9,8 @@ import { startPartner } from '../support/partners.ts';
 import { startFaultRedis } from '../support/redis.ts';
 import { makeMail } from '../support/rig.ts';
 
-const faketime = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu']
-  .map((folder) => `${folder}/faketime/libfaketimeMT.so.1`)
-  .find((file) => existsSync(file));
 const day = 86_400;
 const retry = { attempts: 1000, firstDelay: '100ms', maxDelay: '2s' };
-
-/** A clock for the daemon and all its roles that the case sets while they run. */
-function fakeClock(folder: string) {
-  const file = join(folder, `clock${process.hrtime.bigint()}`);
-  const set = (seconds: number) => {
-    writeFileSync(`${file}.new`, `${seconds >= 0 ? '+' : ''}${seconds}\n`);
-    renameSync(`${file}.new`, file);
-  };
-  set(0);
-  const env = {
-    LD_PRELOAD: faketime ?? '',
-    FAKETIME_TIMESTAMP_FILE: file,
-    FAKETIME_NO_CACHE: '1',
-    FAKETIME_DONT_FAKE_MONOTONIC: '1',
-    DONT_FAKE_MONOTONIC: '1',
-  };
-  return { env, set };
-}
 
 export const lifeCases: FaultCase[] = [
   {
@@ -69,7 +48,7 @@ export const lifeCases: FaultCase[] = [
   {
     id: 'R17-clock-jumps',
     title: 'the clock of the daemon jumps a day ahead and back while messages are retried',
-    skip: () => (faketime ? undefined : 'libfaketime is not installed'),
+    skip: () => skipWithoutClock || undefined,
     async run(run) {
       const partner = await startPartner();
       run.after(() => partner.close());
@@ -98,9 +77,46 @@ export const lifeCases: FaultCase[] = [
     },
   },
   {
+    id: 'R17-all-clocks',
+    title:
+      'one clock for daemon and Redis: two hours ahead at the start, right, ahead, right, with workers killed',
+    skip: () => skipWithoutClock || undefined,
+    async run(run) {
+      const ahead = 7200;
+      const clock = fakeClock(run.world.folder, ahead);
+      const rig = await run.rig({ redis: 'private', env: clock.env });
+      const load = rig.load({ clients: 4, pace: 20, again: 200 });
+      const failures: string[] = [];
+      const notes: string[] = [];
+      for (const seconds of [0, ahead, 0]) {
+        await sleep(3000);
+        // What they have in hand is locked by the clock of now.
+        for (const role of ['decrypt', 'handoff', 'decrypt']) {
+          rig.killRole(role);
+          await sleep(300);
+        }
+        clock.set(seconds);
+      }
+      await sleep(3000);
+      await load.finish();
+      // Far less than the step: with keys that last two hours nothing would end in time.
+      const findings = await rig.findings([load], { failures, notes, patience: 60_000 });
+      const log = rig.daemon.log();
+      const jumps = [...log.matchAll(/the clock jumped by (-?\d+) s/g)].map(([, step]) => Number(step));
+      if (!jumps.some((step) => step < -7000)) findings.failures.push('the log says of no step back');
+      if (!jumps.some((step) => step > 7000)) findings.failures.push('the log says of no step ahead');
+      const health = await rig.daemon.command(['health']);
+      if (!/^clock {2}/m.test(String(health.stdout)))
+        findings.failures.push('health says nothing of the clock');
+      const kept = [...log.matchAll(/"keys":(\d+),"seconds":\d+,"msg":"locks or leases/g)].length;
+      findings.notes.push(`${jumps.length} lines of a jump, ${kept} of shortened keys`);
+      return findings;
+    },
+  },
+  {
     id: 'R17-certificate-time',
     title: 'the clock stands in 2101: the signer has expired, and the verdict says so',
-    skip: () => (faketime ? undefined : 'libfaketime is not installed'),
+    skip: () => skipWithoutClock || undefined,
     async run(run) {
       const clock = fakeClock(run.world.folder);
       clock.set((2101 - new Date().getFullYear()) * 365.25 * day);
