@@ -41,6 +41,11 @@ export function contentKey(
   options: CmsOptions,
   budget: Budget,
 ): Buffer {
+  if (opener.refused !== undefined) {
+    throw new SealpostError('decrypt-policy', opener.refused, {
+      hint: 'ask the partner for the algorithm that the certificate names',
+    });
+  }
   budget.spend(opener.cost);
   const random = (options.randomBytes ?? pooledRandomBytes)(keyOctets(encryption));
   const key = opener.recover();

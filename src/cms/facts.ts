@@ -61,6 +61,7 @@ export type SignatureReason =
   | 'certificate-missing'
   | 'certificate-unusable'
   | 'key-parameters-missing'
+  | 'key-restricted'
   | 'digest-unsupported'
   | 'signature-unsupported'
   | 'digest-mismatch'

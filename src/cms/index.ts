@@ -17,6 +17,7 @@ export type { DecryptionIdentity, DecryptionKeys, KeyEncryptionKey } from './ide
 export { type CmsLimits, defaultLimits } from './limits.ts';
 export type { RecipientFacts, RecipientKind } from './recipients/recipient.ts';
 export type { RecipientOptions } from './recipients/write.ts';
+export { boundOaep } from './rsa-restrictions.ts';
 export {
   encodeDetachedSignature,
   encodeSignedData,

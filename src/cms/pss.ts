@@ -50,15 +50,15 @@ export function readPssParameters(algorithm: AlgorithmIdentifier): PssParameters
   return result;
 }
 
-/** AlgorithmIdentifier of PSS with the digest for hash and MGF1, and a salt as long as the digest. */
-export function writePssAlgorithm(digest: DigestInfo): Buffer {
+/** AlgorithmIdentifier of PSS with the digest for hash and MGF1. */
+export function writePssAlgorithm(digest: DigestInfo, saltLength: number): Buffer {
   const hash = writeAlgorithm(digest.oid, der.nullValue());
   return writeAlgorithm(
     oids.rsassaPss,
     der.sequence(
       der.explicit(0, hash),
       der.explicit(1, writeAlgorithm(oids.mgf1, hash)),
-      der.explicit(2, der.integer(digest.octets)),
+      der.explicit(2, der.integer(saltLength)),
     ),
   );
 }

@@ -17,6 +17,7 @@ import { ContentDigests } from './content-digests.ts';
 import { keyIdentifierOf } from './identity.ts';
 import { SegmentWriter } from './octet-string-writer.ts';
 import { writePssAlgorithm } from './pss.ts';
+import { boundPss, maySign } from './rsa-restrictions.ts';
 
 export interface SignerOptions {
   certificate: Certificate;
@@ -51,7 +52,8 @@ export interface SignedDataOptions {
 
 function digestOf(signer: SignerOptions, options: SignedDataOptions): DigestInfo {
   const pure = pureSignatures.get(signer.privateKey.asymmetricKeyType ?? '');
-  const name = signer.digest ?? pure?.digests[0] ?? 'sha256';
+  const bound = boundPss(signer.certificate.publicKeyInfo);
+  const name = bound?.digest.name ?? signer.digest ?? pure?.digests[0] ?? 'sha256';
   const info = digestByName.get(name);
   if (info === undefined) throw new SealpostError('cms-unsupported', `there is no digest ${name}`);
   if (info.weak !== undefined && options.allowWeak !== true) {
@@ -272,10 +274,22 @@ function signatureOf(
       }
     },
   });
-  if (type === 'rsa-pss' || (type === 'rsa' && signer.pss === true)) {
+  const { publicKeyInfo } = certificate;
+  const isPssOnly = type === 'rsa-pss' || publicKeyInfo.algorithm === oids.rsassaPss;
+  const pss = isPssOnly || (type === 'rsa' && signer.pss === true);
+  const saltLength = Math.max(info.octets, boundPss(publicKeyInfo)?.saltLength ?? 0);
+  const scheme = pss ? 'rsa-pss' : 'rsa';
+  if (!maySign(publicKeyInfo, scheme, { digest: info, mgfDigest: info, saltLength })) {
+    throw new SealpostError(
+      'encode-signer',
+      `the certificate of ${certificate.subject} does not allow its key to sign in this way (RFC 4055)`,
+      { hint: 'use an identity whose certificate is for signatures' },
+    );
+  }
+  if (pss) {
     const padding = constants.RSA_PKCS1_PSS_PADDING;
-    return by(writePssAlgorithm(info), (octets) =>
-      sign(info.node, octets, { key, padding, saltLength: info.octets }),
+    return by(writePssAlgorithm(info, saltLength), (octets) =>
+      sign(info.node, octets, { key, padding, saltLength }),
     );
   }
   if (type === 'rsa') {

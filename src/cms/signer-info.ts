@@ -39,6 +39,7 @@ import {
   readSigningCertificates,
 } from './ess-attributes.ts';
 import type { SignatureReason, SignedAttributeFacts, SignerFacts } from './facts.ts';
+import { maySign } from './rsa-restrictions.ts';
 import {
   readSignatureAlgorithm,
   type SignatureAlgorithm,
@@ -247,7 +248,7 @@ function check(
 function keyOf(
   certificate: Certificate,
   attributes: SignedAttributeFacts | undefined,
-  { signedAttributes }: SignerInfo,
+  { signedAttributes, algorithm }: SignerInfo,
   { inheritedKey, content, budget }: VerificationContext,
 ): KeyObject | SignatureReason {
   // RFC 5035 section 5: a signer that says which certificate it means must not be shown with another one
@@ -255,6 +256,8 @@ function keyOf(
     namesCertificate(each, (node) => createHash(node).update(certificate.der).digest()),
   );
   if (named?.includes(false)) return 'certificate-mismatch';
+  const scheme = algorithm.info?.scheme === 'rsa-pss' ? 'rsa-pss' : 'rsa';
+  if (!maySign(certificate.publicKeyInfo, scheme, algorithm.pss)) return 'key-restricted';
   const { start, end } = signedAttributes ?? { start: 0, end: content?.content?.length ?? 0 };
   try {
     // attributes may have to be hashed in two encodings

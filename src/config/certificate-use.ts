@@ -6,13 +6,15 @@ export type CertificateUse = 'encrypt' | 'sign';
 
 /** Own kinds of keys sign, agree or transport (RFC 8551 sections 2.2 and 2.3). */
 const signing = new Set(['rsa', 'rsa-pss', 'dsa', 'ec', 'ed25519', 'ed448']);
-const encrypting = new Set(['rsa', 'ec', 'dh', 'x25519', 'x448']);
+const encrypting = new Set(['rsa', 'rsaes-oaep', 'ec', 'dh', 'x25519', 'x448']);
 
 function keyType(certificate: Certificate): string {
   // A DSA key may leave its parameters to the issuer; it can not be loaded alone. Keys with X9.42 parameters have no
   // name in node:crypto.
-  const { family } = keyFacts(certificate.publicKeyInfo);
+  const { family, onlyFor } = keyFacts(certificate.publicKeyInfo);
   if (family === 'dsa' || family === 'dh') return family;
+  // The numbers are an ordinary key's, its certificate allows OAEP alone (RFC 4055 section 4.1).
+  if (onlyFor === 'encrypt') return 'rsaes-oaep';
   return certificate.publicKey.asymmetricKeyType ?? 'unknown';
 }
 
@@ -34,7 +36,7 @@ export function unusableFor(certificate: Certificate, use: CertificateUse): stri
       return usage.has('digitalSignature') || usage.has('nonRepudiation')
         ? undefined
         : 'may not sign (keyUsage has no digitalSignature)';
-    const needed = type === 'rsa' || type.startsWith('ml-kem') ? 'keyEncipherment' : 'keyAgreement';
+    const needed = type.startsWith('rsa') || type.startsWith('ml-kem') ? 'keyEncipherment' : 'keyAgreement';
     return usage.has(needed) ? undefined : `may not be encrypted for (keyUsage has no ${needed})`;
   } catch (error) {
     if (error instanceof SealpostError) return error.message;

@@ -77,6 +77,8 @@ export interface KeyFacts {
   family: KeyFamily;
   /** Bits of the modulus or of the curve; undefined when unknown. */
   bits: number | undefined;
+  /** RSA only: id-RSASSA-PSS is for signatures alone, id-RSAES-OAEP for encryption (RFC 4055 section 1.2). */
+  onlyFor?: 'sign' | 'encrypt';
   /** RSA only: bits of the public exponent. */
   exponentBits?: number | undefined;
 }
@@ -85,7 +87,10 @@ export function keyFacts(info: PublicKeyInfo): KeyFacts {
   if (rsaAlgorithms.has(info.algorithm)) {
     // RSAPublicKey ::= SEQUENCE { modulus, publicExponent } (RFC 8017 appendix A.1.1)
     const numbers = new Cursor(parse(info.key));
-    return { family: 'rsa', bits: bitsOf(numbers), exponentBits: bitsOf(numbers) };
+    const facts: KeyFacts = { family: 'rsa', bits: bitsOf(numbers), exponentBits: bitsOf(numbers) };
+    if (info.algorithm === oids.rsassaPss) facts.onlyFor = 'sign';
+    if (info.algorithm === oids.rsaesOaep) facts.onlyFor = 'encrypt';
+    return facts;
   }
   switch (info.algorithm) {
     case oids.dsa:

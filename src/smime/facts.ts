@@ -101,6 +101,8 @@ const reasons: Record<SignatureReason, string> = {
   'certificate-unusable': "the key in the signer's certificate can not be used",
   'key-parameters-missing':
     "the signer's key takes its parameters from its issuer, and no valid path leads to a trusted one",
+  'key-restricted':
+    "the signer's certificate does not allow its key to be used with this algorithm (RFC 4055)",
   'digest-unsupported': 'the digest algorithm is not supported',
   'signature-unsupported': 'the signature algorithm is not supported',
   'signature-malformed': 'the signature can not be read',

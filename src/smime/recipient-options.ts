@@ -1,5 +1,5 @@
 import { oids } from '../asn1/index.ts';
-import type { RecipientOptions } from '../cms/index.ts';
+import { boundOaep, type RecipientOptions } from '../cms/index.ts';
 import { SealpostError } from '../errors.ts';
 import { type Certificate, keyFacts } from '../pki/index.ts';
 import type { EncryptOptions } from './encode-options.ts';
@@ -24,6 +24,9 @@ const usages = new Map<string, 'keyEncipherment' | 'keyAgreement'>([
 export function recipientOptions(certificate: Certificate, options: EncryptOptions): RecipientOptions {
   const type = encryptingType(certificate);
   if (type === 'rsa') {
+    // RFC 4055 section 4.1: parameters beside the key are the only ones that it may be used with
+    const bound = boundOaep(certificate.publicKeyInfo);
+    if (bound !== undefined) return { certificate, oaep: { digest: bound.digest.name, label: bound.label } };
     const digest = /^oaep-(.+)$/.exec(keyTransport(certificate, options))?.[1];
     return digest === undefined ? { certificate } : { certificate, oaep: { digest } };
   }

@@ -14,8 +14,16 @@ import {
 } from '../certificate-identifier.ts';
 import type { DecryptionKeys } from '../identity.ts';
 import { keyIdentifierOf } from '../identity.ts';
-import { oaepDecrypt, oaepEncrypt, oaepOf, readOaepParameters, writeOaepParameters } from '../oaep.ts';
+import {
+  type OaepParameters,
+  oaepDecrypt,
+  oaepEncrypt,
+  oaepOf,
+  readOaepParameters,
+  writeOaepParameters,
+} from '../oaep.ts';
 import { pkcs1Decrypt, publicEncrypt } from '../rsa.ts';
+import { mayTransport } from '../rsa-restrictions.ts';
 import type { Opener, Recipient } from './recipient.ts';
 
 type Unwrap = (key: KeyObject, encryptedKey: Buffer) => Buffer;
@@ -31,7 +39,7 @@ export function readKeyTrans(element: Element): Recipient[] {
   const algorithm = readAlgorithm(cursor.expect(tags.sequence));
   const encryptedKey = octetString(cursor.expect(tags.octetString));
   cursor.done();
-  const { name, parameters, unwrap } = readTransport(algorithm);
+  const { name, parameters, unwrap, oaep } = readTransport(algorithm);
   return [
     {
       facts: {
@@ -40,7 +48,7 @@ export function readKeyTrans(element: Element): Recipient[] {
         keyEncryption: { name, oid: algorithm.oid, parameters },
         weak: [],
       },
-      find: (keys) => findOpener(keys, identifier, encryptedKey, unwrap),
+      find: (keys) => findOpener(keys, identifier, encryptedKey, unwrap, oaep),
     },
   ];
 }
@@ -49,6 +57,7 @@ function readTransport(algorithm: AlgorithmIdentifier): {
   name: string;
   parameters: Record<string, string>;
   unwrap: Unwrap | undefined;
+  oaep?: OaepParameters;
 } {
   const transport = keyTransportByOid.get(algorithm.oid);
   if (transport === undefined) return { name: algorithm.oid, parameters: {}, unwrap: undefined };
@@ -59,6 +68,7 @@ function readTransport(algorithm: AlgorithmIdentifier): {
   return {
     name: transport.name,
     parameters,
+    oaep,
     unwrap: (key, encryptedKey) => oaepDecrypt(key, encryptedKey, oaep),
   };
 }
@@ -69,6 +79,7 @@ function findOpener(
   identifier: CertificateIdentifier,
   encryptedKey: Buffer,
   unwrap: Unwrap | undefined,
+  oaep: OaepParameters | undefined,
 ): Opener | undefined {
   if (unwrap === undefined) return undefined;
   const identity = keys.identities.find(
@@ -76,9 +87,10 @@ function findOpener(
       privateKey.asymmetricKeyType === 'rsa' && identifies(identifier, certificate),
   );
   if (identity === undefined) return undefined;
-  const { name, privateKey } = identity;
+  const { name, privateKey, certificate } = identity;
   return {
     name,
+    ...(mayTransport(certificate.publicKeyInfo, oaep) ? {} : { refused: refusalOf(certificate, name) }),
     cost: costs.rsaPrivate(privateKey.asymmetricKeyDetails?.modulusLength ?? 0),
     recover: () => {
       try {
@@ -89,6 +101,9 @@ function findOpener(
     },
   };
 }
+
+const refusalOf = ({ subject }: Certificate, name: string) =>
+  `the certificate of ${name} (${subject}) does not allow its key to be used with this key transport (RFC 4055)`;
 
 function modulusOctets(key: KeyObject): number {
   return Math.ceil((key.asymmetricKeyDetails?.modulusLength ?? 0) / 8);
@@ -119,6 +134,13 @@ export function writeKeyTrans(contentKey: Buffer, options: KeyTransOptions): Buf
   }
   try {
     const parameters = oaep === undefined ? undefined : oaepOf(oaep.digest, oaep.label);
+    if (!mayTransport(certificate.publicKeyInfo, parameters)) {
+      throw new SealpostError(
+        'encode-recipient',
+        `the certificate of ${certificate.subject} does not allow this key transport (RFC 4055)`,
+        { hint: 'choose the keyTransport that the certificate names' },
+      );
+    }
     const algorithm =
       parameters === undefined
         ? writeAlgorithm(oids.rsaEncryption, der.nullValue())

@@ -24,6 +24,8 @@ export interface Opener {
   name: string;
   /** Units of work that `recover` costs, by kind and size of the key: whoever calls it draws them first. */
   cost: number;
+  /** Why the key may not be used in this way, by its certificate: seen from what is public alone. */
+  refused?: string;
   /**
    * The content encryption key, or undefined when it can not be had. It never throws for a reason
    * that depends on a secret: the caller goes on with a random key (RFC 3218 section 2.3).

@@ -1,0 +1,66 @@
+import { oids } from '../asn1/index.ts';
+import { SealpostError } from '../errors.ts';
+import type { PublicKeyInfo } from '../pki/public-key.ts';
+import { type OaepParameters, readOaepParameters } from './oaep.ts';
+import { type PssParameters, readPssParameters } from './pss.ts';
+
+/*
+ * What a certificate says of the ways in which its RSA key may be used: id-RSASSA-PSS is for PSS alone, id-RSAES-OAEP for
+ * OAEP alone, and parameters beside either are the only ones (RFC 4055 sections 1.2, 3.3 and 4.1; RFC 5756).
+ */
+
+/** The PSS parameters that a key is bound to; undefined for one that may be used with any. */
+export function boundPss({ algorithm, parameters }: PublicKeyInfo): PssParameters | undefined {
+  if (algorithm !== oids.rsassaPss || parameters === undefined) return undefined;
+  return readPssParameters(algorithmOf(algorithm, parameters));
+}
+
+/** The OAEP parameters that a key is bound to; undefined for one that may be used with any. */
+export function boundOaep({ algorithm, parameters }: PublicKeyInfo): OaepParameters | undefined {
+  if (algorithm !== oids.rsaesOaep || parameters === undefined) return undefined;
+  return readOaepParameters(algorithmOf(algorithm, parameters));
+}
+
+const algorithmOf = (oid: string, parameters: Buffer) => ({ oid, parameters });
+
+/** Whether a key may make RSA signatures of a scheme; true for keys of other kinds. */
+export function maySign(info: PublicKeyInfo, scheme: 'rsa' | 'rsa-pss', pss?: PssParameters): boolean {
+  if (info.algorithm === oids.rsaesOaep) return false;
+  if (info.algorithm !== oids.rsassaPss) return true;
+  if (scheme !== 'rsa-pss' || pss === undefined) return false;
+  return orFalse(() => {
+    const bound = boundPss(info);
+    return (
+      bound === undefined ||
+      (bound.digest.name === pss.digest.name &&
+        bound.mgfDigest.name === pss.mgfDigest.name &&
+        pss.saltLength >= bound.saltLength)
+    );
+  });
+}
+
+/** Whether a content key may be transported to an RSA key in this way; `oaep` undefined for PKCS#1 v1.5. */
+export function mayTransport(info: PublicKeyInfo, oaep: OaepParameters | undefined): boolean {
+  if (info.algorithm === oids.rsassaPss) return false;
+  if (info.algorithm !== oids.rsaesOaep) return true;
+  if (oaep === undefined) return false;
+  return orFalse(() => {
+    const bound = boundOaep(info);
+    return (
+      bound === undefined ||
+      (bound.digest.name === oaep.digest.name &&
+        bound.mgfDigest.name === oaep.mgfDigest.name &&
+        bound.label.equals(oaep.label))
+    );
+  });
+}
+
+/** Parameters that can not be read allow nothing. */
+function orFalse(check: () => boolean): boolean {
+  try {
+    return check();
+  } catch (error) {
+    if (error instanceof SealpostError) return false;
+    throw error;
+  }
+}
