@@ -6,7 +6,7 @@ import { runRole } from '../src/daemon/role.ts';
 import { SealpostError } from '../src/errors.ts';
 import { outboundProtection } from '../src/partner/outbound.ts';
 import type { JobContext, JobOutcome, OutboundJob, QueueRoom } from '../src/queue/index.ts';
-import { type EncodeOptions, encode } from '../src/smime/index.ts';
+import { type EncodeOptions, encode, estimateOctets } from '../src/smime/index.ts';
 import { createSender, type Sender, type SendResult } from '../src/smtp/send.ts';
 
 await runRole('outbound', async ({ config, queue }) => {
@@ -58,23 +58,34 @@ async function work(job: OutboundJob, partner: PartnerConfig, tools: Tools): Pro
   // what is large can be read twice: parts that are 7bit already stay so under a detached signature
   const plain = small ?? (() => queue.spool.open(job.octets));
   let failure: { suspend: string; facts: { message: string } } | undefined;
-  const result = await sender.send(
-    {
-      envelope: job.envelope,
-      octets: async function* () {
-        try {
-          yield* encode(plain, options);
-        } catch (error) {
-          // The sender sees a broken stream, and the SMTP library writes a code of its own into the error; why it
-          // broke is known here only.
-          if (error instanceof SealpostError)
-            failure = { suspend: error.code, facts: { message: error.message } };
-          throw error;
-        }
+  const failed = (error: unknown) => {
+    if (error instanceof SealpostError) failure = { suspend: error.code, facts: { message: error.message } };
+    return error;
+  };
+  let result: SendResult;
+  try {
+    result = await sender.send(
+      {
+        envelope: job.envelope,
+        estimate: estimateOctets(job.octets.octets, options),
+        octets: async function* () {
+          try {
+            yield* encode(plain, options);
+          } catch (error) {
+            // The sender sees a broken stream, and the SMTP library writes a code of its own into the error; why it
+            // broke is known here only.
+            throw failed(error);
+          }
+        },
       },
-    },
-    context.signal,
-  );
+      context.signal,
+    );
+  } catch (error) {
+    // before anybody was connected to: the message's own fault, never the route's
+    failed(error);
+    if (failure === undefined) throw error;
+    return failure;
+  }
   if (failure) return failure;
   return outcomeOf(job, result, queue);
 }

@@ -1,5 +1,6 @@
 /** RFC 5322 and MIME, byte-preserving, as streams of pushed octets. */
 export { type Address, parseAddresses } from './address.ts';
+export { asciiField, longestLine, MAX_LINE } from './ascii-header.ts';
 export { Base64Decoder, Base64Encoder } from './base64.ts';
 export { CanonicalSink, firstBareLf, type LineEnds } from './canonical.ts';
 export { contentHeader } from './content-entity.ts';
@@ -13,6 +14,7 @@ export { decodeWords } from './encoded-words.ts';
 export { type EntityInfo, entityInfo } from './entity.ts';
 export { HeaderBlock, type HeaderField, HeaderSplitter, parseHeaders } from './headers.ts';
 export { defaultMessageLimits, type MessageLimits } from './limits.ts';
+export { LineFold } from './line-fold.ts';
 export { comparableAddress, type Mailbox, mailboxKey, parseMailbox, sameAddress } from './mailbox.ts';
 export { type MultipartHandler, MultipartSplitter } from './multipart.ts';
 export { QuotedPrintableDecoder, QuotedPrintableEncoder } from './quoted-printable.ts';

@@ -1,5 +1,5 @@
 import { BufferSink } from '../message/index.ts';
-import { type EncodeOptions, Encoder, surveyMessage } from './encoder.ts';
+import { type EncodeOptions, Encoder, isClear, surveyMessage } from './encoder.ts';
 import { isEntityDetached } from './layer-stack.ts';
 import { UNDECIDED_OCTETS } from './seven-bit.ts';
 import { TransferSurvey } from './transfer-survey.ts';
@@ -26,9 +26,11 @@ export type EncodeInput =
  *
  * @param message a full mail (RFC 5322) with CRLF or LF line ends
  * @returns the encoded mail in chunks, CRLF line ends; rejects as `Encoder` throws, for what is wrong with
- *   certificates and keys before the first chunk (a signature of a large message excepted)
+ *   certificates and keys before the first chunk
  */
 export async function* encode(message: EncodeInput, options: EncodeOptions): AsyncIterable<Buffer> {
+  // what is streamed is signed at its end: whether keys and certificates can do it must show before
+  if (!Buffer.isBuffer(message)) prove(options);
   const output = new BufferSink();
   const open = opener(message);
   const encoder = new Encoder(output, options, await survey(message, options));
@@ -54,9 +56,28 @@ export function encodeSync(message: Buffer, options: EncodeOptions): Buffer {
   return output.toBuffer();
 }
 
+/** Signs and encrypts next to nothing. Errors: those of certificates and keys. */
+function prove({ randomBytes: _, ...options }: EncodeOptions): void {
+  encodeSync(Buffer.from('\r\n'), options);
+}
+
+/**
+ * About how many octets a message of so many becomes: base64 makes four octets and a share of a line end of three, once for
+ * each CMS object that is not binary. Undefined where it is compressed.
+ */
+export function estimateOctets(octets: number, options: EncodeOptions): number | undefined {
+  const { sign, encrypt, signAgain, compress, innerTransferEncoding } = options;
+  if (compress !== undefined) return undefined;
+  const objects = [sign?.form === 'opaque', encrypt !== undefined, signAgain?.form === 'opaque'].filter(
+    Boolean,
+  );
+  const wrapped = innerTransferEncoding === 'binary' ? Math.min(1, objects.length) : objects.length;
+  return Math.ceil(octets * (78 / 57) ** wrapped);
+}
+
 function needsSurvey(message: EncodeInput, options: EncodeOptions): boolean {
   const large = Buffer.isBuffer(message) ? message.length > UNDECIDED_OCTETS : typeof message === 'function';
-  return large && isEntityDetached(options);
+  return large && (isEntityDetached(options) || isClear(options));
 }
 
 /** The first pass over what is in memory. */

@@ -33,7 +33,8 @@ export class Encoder implements Sink {
   /** @param survey what a first pass over the same message found; spares a needless transfer encoding */
   constructor(output: Sink, options: EncodeOptions, survey?: TransferSurvey) {
     checkKeys(options);
-    const mode = isEntityDetached(options) ? 'signed' : 'binary-only';
+    // what nobody wraps goes through servers as it is, like what is signed in clear
+    const mode = isEntityDetached(options) || isClear(options) ? 'signed' : 'binary-only';
     const limits = options.limits ?? defaultMessageLimits;
     this.#input = new HeaderSplitter((headers) => {
       const { outer, inner } = halves(headers, options);
@@ -52,6 +53,11 @@ export class Encoder implements Sink {
   end(): void {
     this.#input.end();
   }
+}
+
+/** Whether the entity goes out with nothing around it. */
+export function isClear({ sign, encrypt, compress }: EncodeOptions): boolean {
+  return sign === undefined && encrypt === undefined && compress === undefined;
 }
 
 /** A first pass over a message: notes in `survey` which of its parts are 7bit. Gives nothing out. */

@@ -19,6 +19,7 @@ export {
   type EncryptOptions,
   encode,
   encodeSync,
+  estimateOctets,
   type KeyRequirements,
   type SignOptions,
 } from './encode.ts';

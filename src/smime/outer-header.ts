@@ -1,4 +1,4 @@
-import type { HeaderField } from '../message/index.ts';
+import { asciiField, type HeaderField } from '../message/index.ts';
 
 /*
  * Which header fields stand outside of the protection, and which within (RFC 9788 for header protection).
@@ -99,12 +99,15 @@ function withParameter(field: Buffer, protect: 'clear' | 'cipher' | undefined): 
   return Buffer.from(`${text};\r\n hp="${protect}"\r\n`, 'latin1');
 }
 
-/** The field with CRLF line ends; a bare CR must not become a line end here, since it would make a new field. */
+/**
+ * The field with CRLF line ends, in ASCII and short lines as every server takes it. A bare CR must not become a line end
+ * here, since it would make a new field.
+ */
 function canonicalField(field: HeaderField): Buffer {
   const text = field.raw
     .toString('latin1')
     .replace(/\r?\n$/, '')
     .replace(/\r(?!\n)/g, ' ')
     .replace(/\r?\n/g, '\r\n');
-  return Buffer.from(`${text}\r\n`, 'latin1');
+  return asciiField(Buffer.from(`${text}\r\n`, 'latin1'));
 }

@@ -1,11 +1,16 @@
+import { isAscii } from 'node:buffer';
 import { SealpostError } from '../errors.ts';
 import {
+  asciiField,
   Base64Encoder,
   CanonicalSink,
   type EntityInfo,
   entityInfo,
   type HeaderBlock,
   HeaderSplitter,
+  LineFold,
+  longestLine,
+  MAX_LINE,
   type MessageLimits,
   MultipartSplitter,
   QuotedPrintableEncoder,
@@ -89,24 +94,31 @@ function bodySink(headers: HeaderBlock, place: Place): Sink {
   const divisible = contentType.type === 'multipart' && boundary.trimEnd() !== '';
   const composite = divisible || contentType.value === 'message/rfc822';
   const concerned = mode === 'signed' || composite ? identity : transferEncoding === 'binary';
-  if (!concerned || opaqueMultiparts.includes(contentType.value)) {
-    writeHeader(headers, undefined, output);
+  if (opaqueMultiparts.includes(contentType.value)) {
+    // signed by somebody else: its octets are not ours to change
+    writeHeader(headers, undefined, { output, mode: 'binary-only' });
     return open;
   }
+  if (!concerned) {
+    writeHeader(headers, undefined, place);
+    const folded =
+      mode === 'signed' && (transferEncoding === 'base64' || transferEncoding === 'quoted-printable');
+    return folded ? new LineFold(open, transferEncoding) : open;
+  }
   if (contentType.type === 'multipart' || composite) {
-    writeHeader(headers, compositeLabel(transferEncoding, mode), output);
+    writeHeader(headers, compositeLabel(transferEncoding, mode), place);
     return composite && !divisible ? below(place) : rewriteMultipart(boundary, place, () => below(place));
   }
   if (transferEncoding === 'binary') {
-    writeHeader(headers, 'base64', output);
+    writeHeader(headers, 'base64', place);
     return new Base64Encoder(open);
   }
-  if (wide) return encodedText(headers, info, output);
-  if (survey === undefined) return new UnlabelledLeaf(headers, info, output);
+  if (wide) return encodedText(headers, info, place);
+  if (survey === undefined) return new UnlabelledLeaf(headers, info, place);
   const scanner = survey.scanner();
   if (scanner !== undefined) return scanner;
-  if (!survey.next()) return encodedText(headers, info, output);
-  writeHeader(headers, undefined, output);
+  if (!survey.next()) return encodedText(headers, info, place);
+  writeHeader(headers, undefined, place);
   return open;
 }
 
@@ -117,10 +129,10 @@ function compositeLabel(transferEncoding: string, mode: SevenBitMode): string | 
 }
 
 /** A leaf of 8bit lines: text as quoted-printable, the rest as base64, with canonical line ends. */
-function encodedText(headers: HeaderBlock, info: EntityInfo, output: Sink): Sink {
+function encodedText(headers: HeaderBlock, info: EntityInfo, place: Pick<Place, 'output' | 'mode'>): Sink {
   const isText = info.contentType.type === 'text';
-  writeHeader(headers, isText ? 'quoted-printable' : 'base64', output);
-  const open = new Open(output);
+  writeHeader(headers, isText ? 'quoted-printable' : 'base64', place);
+  const open = new Open(place.output);
   return new CanonicalSink(isText ? new QuotedPrintableEncoder(open) : new Base64Encoder(open), 'cr-and-lf');
 }
 
@@ -128,16 +140,16 @@ function encodedText(headers: HeaderBlock, info: EntityInfo, output: Sink): Sink
 class UnlabelledLeaf implements Sink {
   readonly #headers: HeaderBlock;
   readonly #info: EntityInfo;
-  readonly #output: Sink;
+  readonly #place: Pick<Place, 'output' | 'mode'>;
   #held: Buffer[] = [];
   #length = 0;
   readonly #scan = new SevenBitScan();
   #target: Sink | undefined;
 
-  constructor(headers: HeaderBlock, info: EntityInfo, output: Sink) {
+  constructor(headers: HeaderBlock, info: EntityInfo, place: Pick<Place, 'output' | 'mode'>) {
     this.#headers = headers;
     this.#info = info;
-    this.#output = output;
+    this.#place = place;
   }
 
   write(chunk: Buffer): void {
@@ -148,14 +160,14 @@ class UnlabelledLeaf implements Sink {
     this.#held.push(Buffer.from(chunk));
     this.#length += chunk.length;
     if (!this.#scan.scan(chunk) || this.#length > UNDECIDED_OCTETS) {
-      this.#release(encodedText(this.#headers, this.#info, this.#output));
+      this.#release(encodedText(this.#headers, this.#info, this.#place));
     }
   }
 
   end(): void {
     if (this.#target === undefined) {
-      writeHeader(this.#headers, undefined, this.#output);
-      this.#release(new Open(this.#output));
+      writeHeader(this.#headers, undefined, this.#place);
+      this.#release(new Open(this.#place.output));
     }
     this.#target?.end();
   }
@@ -172,16 +184,27 @@ export function openTo(output: Sink): Sink {
   return new Open(output);
 }
 
-/** The header with another Content-Transfer-Encoding (undefined: octet for octet as it is). */
-function writeHeader(headers: HeaderBlock, transferEncoding: string | undefined, output: Sink): void {
-  if (transferEncoding === undefined) {
+/** The header with another Content-Transfer-Encoding; undefined: octet for octet as it is, if servers take it so. */
+function writeHeader(
+  headers: HeaderBlock,
+  transferEncoding: string | undefined,
+  { output, mode }: Pick<Place, 'output' | 'mode'>,
+): void {
+  const { raw } = headers;
+  const survives =
+    mode === 'binary-only' || (isAscii(raw) && !raw.includes(0) && longestLine(raw) <= MAX_LINE);
+  if (transferEncoding === undefined && survives) {
     // with lines that are no fields, and without an empty line where there was none
-    if (headers.raw.length > 0) output.write(headers.raw);
+    if (raw.length > 0) output.write(raw);
     return;
   }
-  const kept = headers.fields.filter((field) => field.key !== 'content-transfer-encoding');
-  for (const field of kept) output.write(withLineEnd(field.raw));
-  output.write(Buffer.from(`Content-Transfer-Encoding: ${transferEncoding}\r\n\r\n`, 'latin1'));
+  for (const field of headers.fields) {
+    if (transferEncoding !== undefined && field.key === 'content-transfer-encoding') continue;
+    const whole = withLineEnd(field.raw);
+    output.write(survives ? whole : asciiField(whole));
+  }
+  const label = transferEncoding === undefined ? '' : `Content-Transfer-Encoding: ${transferEncoding}\r\n`;
+  output.write(Buffer.from(`${label}\r\n`, 'latin1'));
 }
 
 /** A field's octets, ended by a line end even where it was the last of a message without a body. */

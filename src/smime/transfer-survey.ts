@@ -1,6 +1,4 @@
-import type { Sink } from '../message/index.ts';
-
-const MAX_LINE = 998;
+import { MAX_LINE, type Sink } from '../message/index.ts';
 
 /** Looks whether octets are 7bit data (RFC 2045, section 2.7): no NUL, nothing above 127, no line above 998 octets. */
 export class SevenBitScan {

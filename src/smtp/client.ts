@@ -23,6 +23,18 @@ export interface ClientOptions {
   name: string;
 }
 
+/** Who sends to whom, and what the server must be told about the message. */
+export interface OutgoingEnvelope {
+  from: string;
+  to: string[];
+  /** Octets, for SIZE (RFC 1870). */
+  size: number | undefined;
+  /** Whether the header or an address needs SMTPUTF8. */
+  utf8: boolean;
+  /** Whether there may be octets above 127 in the body. */
+  eightBit: boolean;
+}
+
 /** A failure before or in a transaction. `reply` is the server's, where it gave one. */
 export class ClientError extends Error {
   readonly code: number | null;
@@ -51,7 +63,6 @@ export class Client {
   /** Transactions so far. */
   transactions = 0;
   readonly #connection: SMTPConnection;
-  #extensions = '';
   /** What is in progress when the connection ends without an error. */
   #onEnd: () => void = () => {};
 
@@ -106,7 +117,6 @@ export class Client {
         else resolve();
       });
     });
-    this.#extensions = connection.lastServerResponse || '';
     if (options.auth === undefined) return;
     if (!connection.secure && !isLoopback(options.host)) {
       throw new ClientError('login', 'the server offers no TLS, and the login is not sent in clear text');
@@ -125,22 +135,40 @@ export class Client {
 
   /** True when the server can take addresses that are not ASCII (RFC 6531). */
   get utf8(): boolean {
-    return /[ -]SMTPUTF8\b/i.test(this.#extensions);
+    return this.#offers('SMTPUTF8');
+  }
+
+  /** True when the server takes octets above 127 in the body (RFC 6152). */
+  get eightBit(): boolean {
+    return this.#offers('8BITMIME');
+  }
+
+  /** Octets of the largest message that the server takes (RFC 1870); undefined when it does not say. */
+  get maxSize(): number | undefined {
+    const size: unknown = Reflect.get(this.#connection, '_maxAllowedSize');
+    return typeof size === 'number' && size > 0 ? size : undefined;
+  }
+
+  /** What the last EHLO said, as nodemailer read it: it shows its types, but not these fields. */
+  #offers(extension: string): boolean {
+    const found: unknown = Reflect.get(this.#connection, '_supportedExtensions');
+    return Array.isArray(found) && found.includes(extension);
   }
 
   /** One transaction. Resolves with the final reply and the refused recipients; rejects with a `ClientError`. */
   async send(
-    envelope: { from: string; to: string[]; size: number | undefined },
+    { utf8, eightBit, ...envelope }: OutgoingEnvelope,
     octets: Readable,
     signal: AbortSignal,
   ): Promise<{ reply: string; rejected: ClientError['recipients'] }> {
     this.transactions++;
     const connection = this.#connection;
+    declareUtf8(connection, utf8);
     const abort = () => connection.close();
     signal.addEventListener('abort', abort, { once: true });
     try {
       return await new Promise((resolve, reject) => {
-        connection.send({ ...envelope, use8BitMime: true }, octets, (error, info) => {
+        connection.send({ ...envelope, use8BitMime: eightBit }, octets, (error, info) => {
           if (error) reject(new ClientError('message', error));
           else resolve({ reply: info.response, rejected: rejectedOf(info.rejectedErrors) });
         });
@@ -167,6 +195,22 @@ export class Client {
     this.dead = true;
     this.#connection.close();
   }
+}
+
+/**
+ * nodemailer looks at the envelope alone, and a header with an address outside ASCII needs SMTPUTF8 too (RFC 6531, section
+ * 3.4). It writes a command in one place.
+ */
+function declareUtf8(connection: SMTPConnection, utf8: boolean): void {
+  Reflect.deleteProperty(connection, '_sendCommand');
+  if (!utf8) return;
+  const write: unknown = Reflect.get(connection, '_sendCommand');
+  if (typeof write !== 'function') throw new ClientError('message', 'SMTPUTF8 cannot be declared');
+  const declared = (line: string, ...more: unknown[]) => {
+    const needs = line.startsWith('MAIL FROM:') && !/> (?:.* )?SMTPUTF8\b/.test(line);
+    return Reflect.apply(write, connection, [needs ? `${line} SMTPUTF8` : line, ...more]);
+  };
+  Reflect.set(connection, '_sendCommand', declared);
 }
 
 function tlsOptions({ host, tls, ca }: ClientOptions): SMTPConnection.Options {

@@ -8,6 +8,7 @@ import type { Envelope } from '../queue/types.ts';
 import { type Client, ClientError, type ClientOptions, cleanReply } from './client.ts';
 import { sendResults } from './metrics.ts';
 import { Pool } from './pool.ts';
+import { countOctets, eightBitRefusal, type MakeOctets, Prepared, Unsendable } from './prepared.ts';
 import { hopsFor, type MxResolver } from './route.ts';
 
 /** What became of one recipient. */
@@ -37,14 +38,20 @@ export interface SendResult {
 
 export interface OutboundMessage {
   envelope: Envelope;
-  /** The message, CRLF line ends; called anew for each attempt. */
-  octets: () => AsyncIterable<Buffer> | Readable;
-  /** Octets, for SIZE (RFC 1870); left out when they are not known yet. */
-  size?: number | undefined;
+  /**
+   * The message, CRLF line ends; called anew for each attempt. Its begin (all of a small message) is made before a
+   * connection is opened, so that nobody is called for a message that cannot be made.
+   */
+  octets: MakeOctets;
+  /** Octets of a large message, about, for SIZE (RFC 1870); those of a small one are counted. */
+  estimate?: number | undefined;
 }
 
 export interface Sender {
-  /** Never rejects but with `address-invalid`: what goes wrong on the network is in the result. */
+  /**
+   * Rejects with `address-invalid`, and with the error of `octets` where that is a SealpostError of the message's begin: then
+   * nobody was connected to. What goes wrong on the network is in the result.
+   */
   send(message: OutboundMessage, signal?: AbortSignal): Promise<SendResult>;
   close(): void;
 }
@@ -121,20 +128,85 @@ async function tryHosts(
   message: OutboundMessage,
 ): Promise<Attempt> {
   let last: Attempt | undefined;
-  for (const host of hosts) {
-    if (signal.aborted) break;
-    const { attempt, next } = await tryHost(pool, { ...options, host }, signal, message);
-    last = attempt;
-    if (!next) break;
+  const prepared = new Preparation(message.octets);
+  try {
+    for (const host of hosts) {
+      if (signal.aborted) break;
+      await prepared.get();
+      const { attempt, next } = await tryHost(pool, { ...options, host }, signal, { ...message, prepared });
+      last = attempt;
+      if (!next) break;
+    }
+  } catch (error) {
+    if (error instanceof SealpostError) throw error;
+    const unsendable = error instanceof Unsendable;
+    const reply = unsendable ? error.message : 'the message could not be read';
+    const failed = failure(null, new ClientError('message', reply), false);
+    return unsendable ? { ...failed, status: 'refused' } : failed;
+  } finally {
+    await prepared.drop();
   }
   return last ?? failure(null, new ClientError('connect', 'sending was aborted'), false);
+}
+
+/** The begin of a message, made again when an attempt has used it up. */
+class Preparation {
+  readonly #make: MakeOctets;
+  #ready: Prepared | undefined;
+
+  constructor(make: MakeOctets) {
+    this.#make = make;
+  }
+
+  /** Errors: as `Prepared.from`. */
+  async get(): Promise<Prepared> {
+    this.#ready ??= await Prepared.from(this.#make);
+    return this.#ready;
+  }
+
+  /** For the one who sends it. */
+  take(): void {
+    this.#ready = undefined;
+  }
+
+  async drop(): Promise<void> {
+    await this.#ready?.drop().catch(() => {});
+    this.#ready = undefined;
+  }
+}
+
+interface PreparedMessage extends OutboundMessage {
+  prepared: Preparation;
+}
+
+/** Why the server cannot take the message, going by what it said in EHLO; else the size to tell it. */
+async function fit(
+  client: Client,
+  { envelope, estimate, octets }: OutboundMessage,
+  ready: Prepared,
+): Promise<{ reason: string } | { size: number | undefined }> {
+  if (!client.utf8 && [envelope.from, ...envelope.to].some((address) => !isAscii(address)))
+    return { reason: '5.6.7 the server does not take addresses outside ASCII' };
+  if (!client.utf8 && ready.utf8Header)
+    return {
+      reason:
+        '5.6.7 the header has an address outside ASCII, and the server does not take that (no SMTPUTF8)',
+    };
+  if (!client.eightBit && ready.size !== undefined && !ready.ascii && !ready.utf8Header)
+    return { reason: eightBitRefusal };
+  const { maxSize } = client;
+  const about = ready.size ?? estimate;
+  if (maxSize === undefined || about === undefined || about <= maxSize) return { size: about };
+  const size = ready.size ?? (await countOctets(octets));
+  if (size <= maxSize) return { size };
+  return { reason: `5.3.4 the message has ${size} octets, and the server takes ${maxSize} at most` };
 }
 
 async function tryHost(
   pool: Pool,
   options: ClientOptions,
   signal: AbortSignal,
-  message: OutboundMessage,
+  message: PreparedMessage,
 ): Promise<{ attempt: Attempt; next: boolean }> {
   let taken: { client: Client; reused: boolean };
   try {
@@ -148,21 +220,35 @@ async function tryHost(
   }
   const { client, reused } = taken;
   const { envelope } = message;
-  if (!client.utf8 && [envelope.from, ...envelope.to].some((address) => !isAscii(address))) {
+  const ready = await message.prepared.get();
+  const fits = await fit(client, message, ready);
+  if ('reason' in fits) {
     pool.keep(client);
-    const reply = '5.6.7 the server does not take addresses outside ASCII';
     return {
-      attempt: { ...failure(options.host, new ClientError('message', reply), false), status: 'refused' },
+      attempt: {
+        ...failure(options.host, new ClientError('message', fits.reason), false),
+        status: 'refused',
+      },
       next: false,
     };
   }
-  const octets = Readable.from(message.octets(), { objectMode: false });
+  message.prepared.take();
+  const utf8 = ready.utf8Header || [envelope.from, ...envelope.to].some((address) => !isAscii(address));
+  const octets = Readable.from(ready.octets(client.eightBit), { objectMode: false });
+  let broken: unknown;
+  octets.once('error', (error) => {
+    broken = error;
+  });
   let handedOver = false;
   octets.once('end', () => {
     handedOver = true;
   });
   try {
-    const { reply, rejected } = await client.send({ ...envelope, size: message.size }, octets, signal);
+    const { reply, rejected } = await client.send(
+      { ...envelope, size: fits.size, utf8, eightBit: !ready.ascii },
+      octets,
+      signal,
+    );
     pool.keep(client);
     const attempt: Attempt = {
       status: 'sent',
@@ -180,16 +266,18 @@ async function tryHost(
     if (reused && failed.code === null && !octets.readableDidRead && !signal.aborted) {
       return tryHost(pool, options, signal, message);
     }
-    return { attempt: failure(options.host, failed, handedOver && failed.code === null), next: false };
+    const attempt = failure(options.host, failed, handedOver && failed.code === null);
+    if (broken instanceof Unsendable)
+      return { attempt: { ...attempt, status: 'refused', reply: broken.message }, next: false };
+    return { attempt, next: false };
   }
 }
 
 function failure(host: string | null, error: ClientError, possibleDuplicate: boolean): Attempt {
   // a refused login or greeting is a matter of configuration, not of this message: it can be tried again
   const refused = error.stage === 'message' && error.code !== null && error.code >= 500;
-  const tooLarge = /^Message size larger than allowed/.test(error.reply);
   return {
-    status: refused || tooLarge ? 'refused' : 'deferred',
+    status: refused ? 'refused' : 'deferred',
     code: error.code,
     reply: error.reply,
     host,

@@ -1,0 +1,123 @@
+import { isAscii } from 'node:buffer';
+import type { Readable } from 'node:stream';
+
+/** Octets that are made before anybody is connected to: all of a message whose content is below 1 MiB. */
+const AHEAD = 1536 * 1024;
+/** Octets of a line without its end (RFC 5321, section 4.5.3.1.6). */
+const MAX_LINE = 998;
+
+export const eightBitRefusal =
+  '5.6.1 a part that somebody else signed is 8bit, so it cannot be encoded, and the server has no 8BITMIME';
+
+export type MakeOctets = () => AsyncIterable<Buffer> | Readable;
+
+/** Why a message cannot be sent as it is, to this server or to any: a verdict on the message. */
+export class Unsendable extends Error {}
+
+/**
+ * A message whose begin has been made: whatever is wrong with its keys and certificates has shown by now. What is large is
+ * made on while it is sent.
+ */
+export class Prepared {
+  /** Octets in all; undefined while it is not known. */
+  readonly size: number | undefined;
+  /** Whether the header has something outside ASCII: an address, since all else is encoded. */
+  readonly utf8Header: boolean;
+  /** True when it is known that all of it is ASCII. */
+  readonly ascii: boolean;
+  readonly #head: Buffer[];
+  readonly #rest: AsyncIterator<Buffer>;
+
+  private constructor(head: Buffer[], rest: AsyncIterator<Buffer>, ended: boolean) {
+    const octets = Buffer.concat(head);
+    this.#head = head;
+    this.#rest = rest;
+    this.size = ended ? octets.length : undefined;
+    this.ascii = ended && isAscii(octets);
+    const end = octets.indexOf('\r\n\r\n');
+    this.utf8Header = !isAscii(end < 0 ? octets : octets.subarray(0, end));
+  }
+
+  /** Errors: those of `make`; `Unsendable`. */
+  static async from(make: MakeOctets): Promise<Prepared> {
+    const rest: AsyncIterator<Buffer> = make()[Symbol.asyncIterator]();
+    const head: Buffer[] = [];
+    const wire = new WireCheck(true);
+    let length = 0;
+    while (length < AHEAD) {
+      const next = await rest.next();
+      if (next.done) return new Prepared(head, rest, true);
+      wire.check(next.value);
+      head.push(next.value);
+      length += next.value.length;
+    }
+    return new Prepared(head, rest, false);
+  }
+
+  /**
+   * The octets for a server, once. Ends with `Unsendable` before an octet that it does not take.
+   *
+   * @param eightBit the server has 8BITMIME (RFC 6152)
+   */
+  async *octets(eightBit: boolean): AsyncGenerator<Buffer> {
+    const wire = new WireCheck(eightBit);
+    try {
+      for (const chunk of this.#head.splice(0)) {
+        wire.check(chunk);
+        yield chunk;
+      }
+      for (let next = await this.#rest.next(); !next.done; next = await this.#rest.next()) {
+        wire.check(next.value);
+        yield next.value;
+      }
+    } finally {
+      await this.drop();
+    }
+  }
+
+  /** Gives up what was not sent. */
+  async drop(): Promise<void> {
+    await this.#rest.return?.();
+  }
+}
+
+/** Octets of a message that is made and thrown away, for a size that must be known. Errors: those of `make`. */
+export async function countOctets(make: MakeOctets): Promise<number> {
+  let count = 0;
+  for await (const chunk of make()) count += (chunk as Buffer).length;
+  return count;
+}
+
+/** The octets that SMTP takes (RFC 5321, section 2.3.8 and 4.5.3.1.6). The encoder sees to it; what others signed it must leave. */
+class WireCheck {
+  readonly #eightBit: boolean;
+  #line = 0;
+
+  constructor(eightBit: boolean) {
+    this.#eightBit = eightBit;
+  }
+
+  check(chunk: Buffer): void {
+    if (chunk.includes(0)) throw new Unsendable('5.6.0 the message holds a NUL, which SMTP does not take');
+    if (!this.#eightBit && !isAscii(chunk)) {
+      throw new Unsendable(eightBitRefusal);
+    }
+    let start = 0;
+    for (let end = chunk.indexOf(0x0a); end >= 0; end = chunk.indexOf(0x0a, start)) {
+      this.#grow(end - start);
+      this.#line = 0;
+      start = end + 1;
+    }
+    this.#grow(chunk.length - start);
+  }
+
+  #grow(octets: number): void {
+    this.#line += octets;
+    // the CR of the line end is counted
+    if (this.#line > MAX_LINE + 1) {
+      throw new Unsendable(
+        `5.6.0 the message has a line of more than ${MAX_LINE} octets that cannot be broken`,
+      );
+    }
+  }
+}
