@@ -88,28 +88,33 @@ export const lifeCases: FaultCase[] = [
       const load = rig.load({ clients: 4, pace: 20, again: 200 });
       const failures: string[] = [];
       const notes: string[] = [];
+      const steps = () =>
+        [...rig.daemon.log().matchAll(/the clock jumped by (-?\d+) s/g)].map(([, step]) => Number(step));
       for (const seconds of [0, ahead, 0]) {
         await sleep(3000);
         // What they have in hand is locked by the clock of now.
-        for (const role of ['decrypt', 'handoff', 'decrypt']) {
+        for (const role of ['decrypt', 'handoff']) {
+          await rig.up(role);
           rig.killRole(role);
-          await sleep(300);
         }
+        const before = steps().length;
         clock.set(seconds);
+        await rig.daemon.waitFor('the log says of the step', () =>
+          steps()
+            .slice(before)
+            .some((step) => (seconds > 0 ? step > 7000 : step < -7000)),
+        );
       }
       await sleep(3000);
       await load.finish();
       // Far less than the step: with keys that last two hours nothing would end in time.
-      const findings = await rig.findings([load], { failures, notes, patience: 60_000 });
+      const findings = await rig.findings([load], { failures, notes, patience: 240_000 });
       const log = rig.daemon.log();
-      const jumps = [...log.matchAll(/the clock jumped by (-?\d+) s/g)].map(([, step]) => Number(step));
-      if (!jumps.some((step) => step < -7000)) findings.failures.push('the log says of no step back');
-      if (!jumps.some((step) => step > 7000)) findings.failures.push('the log says of no step ahead');
       const health = await rig.daemon.command(['health']);
       if (!/^clock {2}/m.test(String(health.stdout)))
         findings.failures.push('health says nothing of the clock');
       const kept = [...log.matchAll(/"keys":(\d+),"seconds":\d+,"msg":"locks or leases/g)].length;
-      findings.notes.push(`${jumps.length} lines of a jump, ${kept} of shortened keys`);
+      findings.notes.push(`${steps().length} lines of a jump, ${kept} of shortened keys`);
       return findings;
     },
   },

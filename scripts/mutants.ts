@@ -1,0 +1,164 @@
+/**
+ * Puts mutants into the code, one at a time, and says which of them the tests notice:
+ * `npm run mutants -- [--only ROOM|NUMBER,...] [--sample N] [--jobs 1|2] [--list] [--report FILE]`.
+ *
+ * Each runs in a copy of the tree (hard links) in the temporary folder, against the test files that its row names. These
+ * run first without it: what fails by itself notices nothing.
+ */
+import { spawn } from 'node:child_process';
+import {
+  appendFileSync,
+  cpSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { setPriority, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { allMutants, type Mutant } from './mutants/index.ts';
+
+const root = join(import.meta.dirname, '..');
+const copied = ['src', 'workers', 'test', 'scripts', 'bin', 'bench', 'config', 'deploy', 'docs'];
+/** Milliseconds for one test file: what hangs was noticed. */
+const patience = 300_000;
+
+type Outcome = 'noticed' | 'survived' | 'not-applicable' | 'unclear';
+
+function linkTree(from: string, to: string): void {
+  mkdirSync(to, { recursive: true });
+  for (const entry of readdirSync(from, { withFileTypes: true })) {
+    const [source, target] = [join(from, entry.name), join(to, entry.name)];
+    if (entry.isDirectory()) linkTree(source, target);
+    else if (entry.isFile()) linkOrCopy(source, target);
+  }
+}
+
+/** Another file system takes no links. */
+function linkOrCopy(source: string, target: string): void {
+  try {
+    linkSync(source, target);
+  } catch {
+    cpSync(source, target);
+  }
+}
+
+function makeTree(parent: string, name: string): string {
+  const tree = join(parent, name);
+  for (const folder of copied) linkTree(join(root, folder), join(tree, folder));
+  for (const entry of readdirSync(root, { withFileTypes: true }))
+    if (entry.isFile() && entry.name !== '.git') linkOrCopy(join(root, entry.name), join(tree, entry.name));
+  symlinkSync(join(root, 'node_modules'), join(tree, 'node_modules'));
+  return tree;
+}
+
+/** Replaces a file by another; the link to the original is let go of first. */
+function put(file: string, text: string): void {
+  rmSync(file);
+  writeFileSync(file, text);
+}
+
+/** True when the test file passes in the tree. */
+async function passes(tree: string, test: string): Promise<boolean> {
+  const args = ['--openssl-legacy-provider', '--test', join('test', `${test}.test.ts`)];
+  const child = spawn(process.execPath, args, { cwd: tree, stdio: 'ignore', detached: true });
+  const late = setTimeout(() => {
+    // the group: the daemon of a test that hangs ends with it
+    if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+  }, patience);
+  const code = await new Promise<number | null>((resolve) => {
+    child.once('exit', (status) => resolve(status));
+  });
+  clearTimeout(late);
+  return code === 0;
+}
+
+async function judge(tree: string, mutant: Mutant, sound: ReadonlyMap<string, boolean>): Promise<Outcome> {
+  const file = join(tree, mutant.file);
+  const original = readFileSync(file, 'utf8');
+  const parts = original.split(mutant.find);
+  if (parts.length !== 2) return 'not-applicable';
+  put(file, parts.join(mutant.replace));
+  try {
+    for (const test of mutant.tests) if (sound.get(test) && !(await passes(tree, test))) return 'noticed';
+  } finally {
+    put(file, original);
+  }
+  return mutant.tests.some((test) => sound.get(test)) ? 'survived' : 'unclear';
+}
+
+/** Works on all in order, some at a time, each in a tree of its own. */
+async function inTrees<T>(
+  trees: readonly string[],
+  all: readonly T[],
+  work: (tree: string, one: T) => Promise<void>,
+) {
+  const left = [...all];
+  await Promise.all(
+    trees.map(async (tree) => {
+      for (let next = left.shift(); next !== undefined; next = left.shift()) await work(tree, next);
+    }),
+  );
+}
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string' },
+    sample: { type: 'string' },
+    jobs: { type: 'string', default: '1' },
+    list: { type: 'boolean', default: false },
+    report: { type: 'string' },
+  },
+});
+const wanted = values.only?.split(',');
+let chosen = allMutants
+  .map((mutant, index) => ({ mutant, number: index + 1 }))
+  .filter(({ mutant, number }) => !wanted || wanted.includes(mutant.room) || wanted.includes(String(number)));
+if (values.sample !== undefined)
+  chosen = chosen
+    .map((each) => ({ each, at: Math.random() }))
+    .sort((a, b) => a.at - b.at)
+    .slice(0, Number(values.sample))
+    .map(({ each }) => each);
+
+const describe = ({ mutant, number }: (typeof chosen)[number]) =>
+  `${String(number).padStart(3)} ${mutant.room.padEnd(8)} ${mutant.file}: ${mutant.why}`;
+
+if (values.list) {
+  for (const each of chosen) console.log(describe(each));
+} else {
+  setPriority(10);
+  const parent = mkdtempSync(join(tmpdir(), 'sealpost-mutants-'));
+  const counts: Record<Outcome, number> = { noticed: 0, survived: 0, 'not-applicable': 0, unclear: 0 };
+  try {
+    const jobs = values.jobs === '2' ? 2 : 1;
+    const trees = Array.from({ length: jobs }, (_, index) => makeTree(parent, `tree${index}`));
+    const sound = new Map<string, boolean>();
+    const tests = [...new Set(chosen.flatMap(({ mutant }) => mutant.tests))];
+    await inTrees(trees, tests, async (tree, test) => {
+      const fine = await passes(tree, test);
+      sound.set(test, fine);
+      if (!fine) console.log(`fails without any mutant: ${test}`);
+    });
+    await inTrees(trees, chosen, async (tree, each) => {
+      const outcome = await judge(tree, each.mutant, sound);
+      counts[outcome]++;
+      const line = `${outcome.padEnd(14)} ${describe(each)}`;
+      console.log(line);
+      if (values.report !== undefined) appendFileSync(values.report, `${line}\n`);
+    });
+  } finally {
+    rmSync(parent, { recursive: true, force: true, maxRetries: 5 });
+  }
+  const judged = counts.noticed + counts.survived;
+  const score = judged === 0 ? 0 : Math.round((100 * counts.noticed) / judged);
+  console.log(
+    `${score} percent: ${counts.noticed} of ${judged} noticed; ${counts.unclear} unclear, ${counts['not-applicable']} not found`,
+  );
+  if (counts['not-applicable'] > 0) process.exitCode = 1;
+}

@@ -1,0 +1,11 @@
+import { codec } from './codec.ts';
+import { flow } from './flow.ts';
+import type { Mutant } from './mutant.ts';
+import { rules } from './rules.ts';
+import { structures } from './structures.ts';
+import { work } from './work.ts';
+
+export type { Mutant } from './mutant.ts';
+
+/** All mutants; their numbers on the command line are their places here, from 1. */
+export const allMutants: readonly Mutant[] = [...structures, ...codec, ...rules, ...flow, ...work];

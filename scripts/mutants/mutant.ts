@@ -1,0 +1,26 @@
+/** A change of the code that would hurt, and the tests that are expected to notice it. */
+export interface Mutant {
+  room: string;
+  file: string;
+  /** Found exactly once in the file. */
+  find: string;
+  replace: string;
+  /** Test files, relative to `test/`, without `.test.ts`. */
+  tests: readonly string[];
+  /** What would happen to somebody. */
+  why: string;
+}
+
+export type Row = readonly [file: string, find: string, replace: string, tests: string, why: string];
+
+/** The mutants of a room; files are relative to `src/`, unless they begin with `workers/`, tests are separated by spaces. */
+export function mutants(room: string, rows: readonly Row[]): Mutant[] {
+  return rows.map(([file, find, replace, tests, why]) => ({
+    room,
+    file: file.startsWith('workers/') ? file : `src/${file}`,
+    find,
+    replace,
+    tests: tests.split(' '),
+    why,
+  }));
+}
