@@ -4,7 +4,7 @@ import type { AuditQuery } from '../queue/index.ts';
 import { countOf, timeOf } from './message-filter.ts';
 import { configOption } from './options.ts';
 import { printJson, printLine } from './output.ts';
-import { withQueue } from './queue.ts';
+import { withRecords } from './queue.ts';
 
 interface AuditOptions {
   config: string;
@@ -18,9 +18,6 @@ interface AuditOptions {
 
 export function auditCommand(): Command {
   return new Command('audit')
-    .description(
-      'say who resumed, terminated, decoded again or saved which message, and who reloaded, newest first',
-    )
     .addOption(configOption())
     .option('--since <time>', 'only at that time (ISO 8601) or later')
     .option('--until <time>', 'only before that time (ISO 8601)')
@@ -34,7 +31,7 @@ export function auditCommand(): Command {
       if (options.until !== undefined) query.until = timeOf('--until', options.until);
       if (options.by !== undefined) query.by = options.by;
       if (options.id !== undefined) query.id = options.id;
-      await withQueue(loadConfig(options.config), async ({ audit }) => {
+      await withRecords(loadConfig(options.config), async ({ audit }) => {
         const entries = await audit.list(query);
         if (options.json) return printJson(entries);
         for (const { at, by, what, id, why } of entries)

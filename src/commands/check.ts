@@ -4,10 +4,8 @@ import { formatProblem } from '../config/problem.ts';
 import type { Config, MailboxConfig } from '../config/schema.ts';
 import { readSecret } from '../config/secrets.ts';
 import { SealpostError, toErrorInfo } from '../errors.ts';
-import { Connector } from '../imap/connect.ts';
 import { createLog } from '../log.ts';
 import { tryProtection } from '../partner/outbound.ts';
-import { openQueue } from '../queue/index.ts';
 import { configOption } from './options.ts';
 import { printJson, printLine } from './output.ts';
 
@@ -15,6 +13,7 @@ const loginTimeoutMs = 30_000;
 
 /** Reaches Redis and judges its durability; opens and closes it as a role would. */
 async function probeRedis(config: Config): Promise<void> {
+  const { openQueue } = await import('../queue/index.ts');
   const queue = await openQueue(config, { role: 'check', log: createLog('silent', 'check') });
   await queue.close();
 }
@@ -28,6 +27,7 @@ async function probeObjectStore(s3: NonNullable<Config['spool']['s3']>): Promise
 type Imap = NonNullable<MailboxConfig['imap']>;
 
 async function probeMailbox(imap: Imap): Promise<void> {
+  const { Connector } = await import('../imap/connect.ts');
   try {
     const client = await new Connector(imap, readSecret).open(AbortSignal.timeout(loginTimeoutMs));
     try {
@@ -49,9 +49,6 @@ async function probeMailbox(imap: Imap): Promise<void> {
 
 export function checkCommand(): Command {
   return new Command('check')
-    .description(
-      'say everything that is wrong with the configuration, its keys, files and Redis; exit code 1 when there is an error',
-    )
     .addOption(configOption())
     .option('--online', 'also log in to the mailboxes')
     .option('--json', 'print the problems as JSON')

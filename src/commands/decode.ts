@@ -115,7 +115,6 @@ async function rereadable(): Promise<() => AsyncIterable<Buffer>> {
 
 export function decodeCommand(): Command {
   return new Command('decode')
-    .description('decode a mail, or a CMS object in DER or PEM, and say what it is worth')
     .argument('<file>', 'a mail (RFC 5322), or a bare CMS object in DER or PEM; - for standard input')
     .option(
       '--key <file>',

@@ -185,7 +185,6 @@ async function runDemo(keep: boolean): Promise<void> {
 
 export function demoCommand(): Command {
   return new Command('demo')
-    .description('show the main job on loopback with throw-away keys; ends by itself')
     .option('--keep', 'keep the temporary folder')
     .action(async (options: { keep?: boolean }) => runDemo(options.keep ?? false));
 }

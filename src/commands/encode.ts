@@ -138,9 +138,10 @@ async function encodeFile(file: string, options: EncodeCommandOptions): Promise<
 }
 
 export function encodeCommand(): Command {
-  const command = new Command('encode')
-    .description('sign and encrypt content or a mail: signed first, then encrypted')
-    .argument('<file>', 'content of any kind, or a mail; - for standard input');
+  const command = new Command('encode').argument(
+    '<file>',
+    'content of any kind, or a mail; - for standard input',
+  );
   return addOutgoingOptions(command)
     .option('--to <file>', 'certificate to encrypt for, PEM or DER (repeatable)', collect)
     .option('--sign-key <file>', 'private key to sign with; one PEM with key and certificate is fine')

@@ -17,9 +17,6 @@ interface HealthOptions {
 
 export function healthCommand(): Command {
   return new Command('health')
-    .description(
-      'say which roles are alive and how much waits; exit code 1 when Redis or the role asked for does not answer',
-    )
     .addOption(configOption())
     .option('--role <role>', 'this role must be alive on this machine')
     .option('--json', 'print JSON')

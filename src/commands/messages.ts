@@ -6,7 +6,7 @@ import { addFilters, countOf, type FilterOptions, queryOf } from './message-filt
 import { addActs } from './messages-act.ts';
 import { configOption } from './options.ts';
 import { printError, printJson, printLine } from './output.ts';
-import { withQueue } from './queue.ts';
+import { withRecords } from './queue.ts';
 
 interface ListOptions extends FilterOptions {
   config: string;
@@ -48,7 +48,7 @@ function eventText({ at, type, facts }: LedgerEvent): string {
 async function list(options: ListOptions): Promise<void> {
   const query: ListQuery = { ...queryOf(options), limit: countOf('--limit', options.limit) };
   if (options.cursor !== undefined) query.cursor = options.cursor;
-  await withQueue(loadConfig(options.config), async ({ ledger }) => {
+  await withRecords(loadConfig(options.config), async ({ ledger }) => {
     const { messages, cursor } = await ledger.list(query);
     if (options.json) printJson(messages);
     else for (const message of messages) printLine(line(message));
@@ -57,7 +57,7 @@ async function list(options: ListOptions): Promise<void> {
 }
 
 async function show(id: string, options: { config: string; json?: boolean }): Promise<void> {
-  await withQueue(loadConfig(options.config), async ({ ledger }) => {
+  await withRecords(loadConfig(options.config), async ({ ledger }) => {
     const message = await ledger.get(id);
     if (!message)
       throw new SealpostError('message-unknown', `there is no message ${id}`, {
@@ -81,7 +81,7 @@ async function show(id: string, options: { config: string; json?: boolean }): Pr
 }
 
 export function messagesCommand(): Command {
-  const command = new Command('messages').description('look into the ledger: what became of each message');
+  const command = new Command('messages');
   addFilters(command.command('list').description('list messages, newest first').addOption(configOption()))
     .option('--limit <number>', 'at most so many', '50')
     .option('--cursor <cursor>', 'the next page, as the last one said')

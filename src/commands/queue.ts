@@ -1,16 +1,41 @@
-/** The queue room for a command: connected to the configured Redis, or to the running daemon's private server. */
+/**
+ * The queue room for a command: connected to the configured Redis, or to the running daemon's private server. What is
+ * opened is loaded only then, and only that.
+ */
 import { isPrivateRedis } from '../config/redis-settings.ts';
 import type { Config } from '../config/schema.ts';
 import { SealpostError } from '../errors.ts';
 import { createLog } from '../log.ts';
-import { openQueue, type QueueRoom } from '../queue/index.ts';
+import type { QueueRoom } from '../queue/index.ts';
+import type { Records } from '../queue/records.ts';
 
 /** Opens the queue, runs the work, closes the queue. */
-export async function withQueue<T>(config: Config, work: (queue: QueueRoom) => Promise<T>): Promise<T> {
-  const log = createLog('error', 'command');
-  let queue: QueueRoom;
+export function withQueue<T>(config: Config, work: (queue: QueueRoom) => Promise<T>): Promise<T> {
+  const open = async () => {
+    const { openQueue } = await import('../queue/index.ts');
+    const log = createLog('error', 'command');
+    return await openQueue(config, { role: 'command', log, checkDurability: false });
+  };
+  return withOpened(config, open, work);
+}
+
+/** As `withQueue`, for a command that only reads records. */
+export function withRecords<T>(config: Config, work: (records: Records) => Promise<T>): Promise<T> {
+  const open = async () => {
+    const { openRecords } = await import('../queue/records.ts');
+    return await openRecords(config, { role: 'command', log: createLog('error', 'command') });
+  };
+  return withOpened(config, open, work);
+}
+
+async function withOpened<Room extends { close(): Promise<void> }, T>(
+  config: Config,
+  open: () => Promise<Room>,
+  work: (room: Room) => Promise<T>,
+): Promise<T> {
+  let room: Room;
   try {
-    queue = await openQueue(config, { role: 'command', log, checkDurability: false });
+    room = await open();
   } catch (error) {
     if (isPrivateRedis(config.redis) && error instanceof SealpostError && error.code === 'redis-unreachable')
       throw new SealpostError(
@@ -24,8 +49,8 @@ export async function withQueue<T>(config: Config, work: (queue: QueueRoom) => P
     throw error;
   }
   try {
-    return await work(queue);
+    return await work(room);
   } finally {
-    await queue.close();
+    await room.close();
   }
 }

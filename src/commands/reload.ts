@@ -8,25 +8,20 @@ import { printLine } from './output.ts';
 import { withQueue } from './queue.ts';
 
 export function reloadCommand(): Command {
-  return new Command('reload')
-    .description(
-      'let the daemon on this machine take the changed configuration: all of it, or nothing and exit code 1 with the reason',
-    )
-    .addOption(configOption())
-    .action(async (options: { config: string }) => {
-      // Says itself, with places, what is wrong with the text.
-      const config = loadConfig(options.config);
-      const replies = await askReload(config.dataDir);
-      if (replies.length === 0)
-        throw new SealpostError('reload-refused', 'no daemon with this data folder runs on this machine', {
-          hint: 'sealpost start',
-        });
-      for (const { ok, message } of replies) {
-        if (!ok) throw new SealpostError('reload-refused', message);
-        printLine(message);
-      }
-      await withQueue(config, ({ audit }) =>
-        audit.add({ at: Date.now(), by: operator(), what: 'reload', why: options.config }),
-      );
-    });
+  return new Command('reload').addOption(configOption()).action(async (options: { config: string }) => {
+    // Says itself, with places, what is wrong with the text.
+    const config = loadConfig(options.config);
+    const replies = await askReload(config.dataDir);
+    if (replies.length === 0)
+      throw new SealpostError('reload-refused', 'no daemon with this data folder runs on this machine', {
+        hint: 'sealpost start',
+      });
+    for (const { ok, message } of replies) {
+      if (!ok) throw new SealpostError('reload-refused', message);
+      printLine(message);
+    }
+    await withQueue(config, ({ audit }) =>
+      audit.add({ at: Date.now(), by: operator(), what: 'reload', why: options.config }),
+    );
+  });
 }

@@ -122,9 +122,6 @@ interface SendOptions extends OutgoingOptions {
 
 export function sendCommand(): Command {
   const command = new Command('send')
-    .description(
-      "put content or a mail on the outbound queue: it is signed, encrypted and sent as the partner's entry says",
-    )
     .argument(
       '<file>',
       'content of any kind, which becomes the attachment of a new mail under its file name; or a mail, which gets From, To, Date and Message-ID where they are missing; - for standard input',

@@ -20,9 +20,6 @@ function parseRoles(text: string): RoleName[] {
 
 export function startCommand(): Command {
   return new Command('start')
-    .description(
-      'run the daemon: supervise the roles as processes until SIGTERM; a second SIGTERM forces the end',
-    )
     .addOption(configOption())
     .option('--only <roles>', `run only these roles, separated by commas: ${roleNames.join(', ')}`)
     .action(async (options: { config: string; only?: string }) => {

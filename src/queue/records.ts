@@ -1,0 +1,41 @@
+/**
+ * The records of an installation for whoever only reads them: ledger and audit trail over one connection, without the
+ * queues, the spool and its key. Loading all of those takes longer than most questions to the ledger.
+ */
+import type { Config } from '../config/schema.ts';
+import type { Log } from '../log.ts';
+import { RedisAudit } from './audit.ts';
+import { connect, disconnect, ready } from './connection.ts';
+import { keysOf } from './keys.ts';
+import { RedisLedger } from './ledger.ts';
+import { privateServerUrl } from './private-server.ts';
+import { redisTarget } from './target.ts';
+import type { Audit, Ledger } from './types.ts';
+
+export interface Records {
+  ledger: Ledger;
+  audit: Audit;
+  close(): Promise<void>;
+}
+
+/** Errors: `redis-unreachable`, `config-invalid`, `file-access`, `file-mode`. */
+export async function openRecords(
+  config: Config,
+  { role, log }: { role: string; log: Log },
+): Promise<Records> {
+  const url = config.redis.url ?? (await privateServerUrl(config.dataDir));
+  const target = redisTarget(config.redis, url);
+  const redis = connect(target, 'producer', log, role);
+  try {
+    await ready(redis, target);
+  } catch (error) {
+    await disconnect(redis);
+    throw error;
+  }
+  const keys = keysOf(config.redis.prefix);
+  return {
+    ledger: new RedisLedger(redis, keys),
+    audit: new RedisAudit(redis, keys),
+    close: () => disconnect(redis),
+  };
+}
