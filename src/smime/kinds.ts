@@ -1,5 +1,12 @@
 import { SealpostError } from '../errors.ts';
-import { Base64Decoder, type EntityInfo, type Sink, transferDecoder, UuDecoder } from '../message/index.ts';
+import {
+  Base64Decoder,
+  decodeWords,
+  type EntityInfo,
+  type Sink,
+  transferDecoder,
+  UuDecoder,
+} from '../message/index.ts';
 import { hasPem, PemDecoder, TEXT_BEFORE_PEM } from './armor.ts';
 import { FORM_OCTETS, type Form, formOf, Sniffer } from './sniffer.ts';
 
@@ -20,22 +27,36 @@ export function entityKind(info: EntityInfo): EntityKind {
   const type = contentType.value;
   if (cmsTypes.includes(type) || signatureTypes.includes(type)) return 'cms';
   if (type === 'multipart/signed') {
-    const protocol = contentType.parameters.get('protocol')?.trim().toLowerCase() ?? '';
-    if (signatureTypes.includes(protocol) || cmsTypes.includes(protocol)) return 'multipart-signed';
-    return protocol === '' ? 'multipart-signed' : 'plain';
+    const protocol = contentType.parameters.get('protocol') ?? '';
+    return isOurProtocol(protocol) || protocol.trim() === '' ? 'multipart-signed' : 'plain';
   }
-  if (contentType.type === 'application' && cmsFile.test(info.fileName.trim())) return 'cms';
+  if (contentType.type === 'application' && hasCmsName(info)) return 'cms';
   return 'plain';
+}
+
+/** Either name counts, and mailers put file names into encoded words, against RFC 2047. */
+function hasCmsName({ fileName, contentType }: EntityInfo): boolean {
+  const names = [fileName, contentType.parameters.get('name') ?? ''];
+  return names.some((name) => cmsFile.test((name.includes('=?') ? decodeWords(name) : name).trim()));
 }
 
 function isProse(head: Buffer): boolean {
   return (head.toString('latin1', 0, FORM_OCTETS).match(/\S (?=\S)/g)?.length ?? 0) >= 5;
 }
 
-/** True for the second part of a multipart/signed that is ours. */
-export function isSignaturePart(info: EntityInfo): boolean {
+/**
+ * True for the second part of a multipart/signed that is ours; where the multipart's protocol says so, a part whose
+ * label a gateway has lost is one too.
+ */
+export function isSignaturePart(info: EntityInfo, protocol: string): boolean {
   const type = info.contentType.value;
-  return signatureTypes.includes(type) || cmsTypes.includes(type) || cmsFile.test(info.fileName.trim());
+  if (signatureTypes.includes(type) || cmsTypes.includes(type) || hasCmsName(info)) return true;
+  return isOurProtocol(protocol) && type === 'application/octet-stream';
+}
+
+function isOurProtocol(protocol: string): boolean {
+  const type = protocol.trim().toLowerCase();
+  return signatureTypes.includes(type) || cmsTypes.includes(type);
 }
 
 /**

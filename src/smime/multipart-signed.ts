@@ -89,7 +89,7 @@ class MultipartSigned implements Sink {
     if (index > 1) return new NullSink();
     return new HeaderSplitter((headers) => {
       const info = entityInfo(headers);
-      if (!isSignaturePart(info)) return new NullSink();
+      if (!isSignaturePart(info, this.#protocol)) return new NullSink();
       this.#hasSignature = true;
       return cmsBody(info.transferEncoding, detachedSignature(this.#peeling, this.#layer, this.#first));
     }, this.#peeling.limits.message);

@@ -38,6 +38,9 @@ describe('the ways S/MIME mail is labelled', () => {
     // a wrong smime-type: the ContentInfo says what it is
     'Content-Type: application/pkcs7-mime; smime-type=signed-data',
     'Content-Type: application/octet-stream; name=smime.p7m',
+    // the other name says it, or an encoded word does
+    'Content-Type: application/octet-stream; name=smime.p7m\r\nContent-Disposition: attachment; filename=order.bin',
+    'Content-Type: application/octet-stream; name="=?utf-8?B?c21pbWUucDdt?="',
     'Content-Type: application/octet-stream\r\nContent-Disposition: attachment; filename="Order.P7M"',
     "Content-Type: application/octet-stream\r\nContent-Disposition: attachment; filename*=utf-8''smime.p7m",
     'Content-Type: APPLICATION/PKCS7-MIME (as we said) ; SMIME-TYPE="enveloped-data"',
@@ -178,6 +181,11 @@ describe('multipart/signed', () => {
       assert.equal(decodes(make(parameters)).signature, 'valid', parameters);
     }
     assert.equal(decodes(make('', part('application/octet-stream; name=smime.p7s'))).signature, 'valid');
+    // a gateway took the label of the second part
+    const ours = '; protocol="application/pkcs7-signature"; micalg=sha-256';
+    assert.equal(decodes(make(ours, part('application/octet-stream'))).signature, 'valid');
+    const foreign = make('', part('application/octet-stream'));
+    assert.equal(decodes(foreign, foreign).signature, 'none');
   });
 
   it('without protocol and with another second part is content as a whole, where it can be read again', async () => {
