@@ -76,11 +76,29 @@ export function identifies(identifier: CertificateIdentifier, certificate: Certi
 }
 
 function sameName(issuerDer: Buffer, certificate: Certificate): boolean {
+  const wanted = canonicalName(issuerDer);
   try {
-    return readName(issuerDer).canonical === certificate.issuerName.canonical;
+    return wanted !== null && wanted === certificate.issuerName.canonical;
   } catch {
     return false;
   }
+}
+
+/** Names in the form for comparison, read once for an identifier however many certificates it is held against. */
+const canonicalNames = new WeakMap<Buffer, string | null>();
+
+/** Null for a name that can not be read. */
+function canonicalName(issuerDer: Buffer): string | null {
+  let canonical = canonicalNames.get(issuerDer);
+  if (canonical === undefined) {
+    try {
+      ({ canonical } = readName(issuerDer));
+    } catch {
+      canonical = null;
+    }
+    canonicalNames.set(issuerDer, canonical);
+  }
+  return canonical;
 }
 
 /** A certificate whose extension is malformed is nobody's, and must not spoil the others. */

@@ -161,7 +161,7 @@ function countersignatures(signer: SignerInfo, context: VerificationContext): Si
     .flatMap((attribute) => attribute.values);
   const content = { digests: new Map<string, Buffer>(), content: signer.signature };
   for (const value of values.slice(0, mostCountersignatures)) {
-    context.budget.spend(costs.attribute(value.length));
+    context.budget.spend(costs.name(value.length));
     try {
       const info = readSignerInfo(readElement(value, 0));
       found.push(verifySigner(info, { ...context, contentType: null, content }));
@@ -390,7 +390,7 @@ export function readSignerInfos(octets: Buffer, most: number, budget: Budget): S
   const found = childrenOf(readElement(octets, 0), tags.sequence, { maxElements: most + 1 });
   if (found.length > most) throw new SealpostError('cms-limit', `more than ${most} signers`);
   return found.map((element) => {
-    budget.spend(costs.attribute(element.end - element.start));
+    budget.spend(costs.name(element.end - element.start));
     return readSignerInfo(element);
   });
 }

@@ -31,7 +31,7 @@ export function extensionFor(contentType: string, fileName: string): string {
   if (known !== undefined) return known;
   if (contentType.endsWith('+xml')) return 'xml';
   if (contentType.endsWith('+json')) return 'json';
-  const own = /\.([a-z0-9]{1,8})$/i.exec(fileName)?.[1];
+  const own = /\.([a-z0-9]{1,8})$/i.exec(fileName.slice(-9))?.[1];
   if (own !== undefined) return own.toLowerCase();
   return contentType.startsWith('text/') ? 'txt' : 'bin';
 }
@@ -61,25 +61,48 @@ const reserved = /^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout
  * extension kept. '' when nothing is left.
  */
 export function safeName(name: string): string {
-  const base =
-    name
-      .toWellFormed()
-      .normalize('NFC')
-      .split(/[/\\]/)
-      .findLast((piece) => piece.trim() !== '') ?? '';
-  const cleaned = base
+  const cleaned = trimmed(lastPiece(name), '', ' ')
+    .normalize('NFC')
     .replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/gu, '')
     .replace(/\p{Zs}+/gu, ' ')
-    .replace(/[<>:"|?*$`;&'!%]/g, '_')
-    .replace(/^[ .~-]+|[ .]+$/g, '');
-  const named = reserved.test(cleaned) ? `_${cleaned}` : cleaned;
+    .replace(/[<>:"|?*$`;&'!%/\\]/g, '_');
+  const bare = trimmed(cleaned, ' .~-', ' .');
+  const named = reserved.test(bare) ? `_${bare}` : bare;
   if (Buffer.byteLength(named) <= maxOctets) return named;
   const extension = /\.[^. ]{1,16}$/u.exec(named)?.[0] ?? '';
   const stem = clip(
     named.slice(0, named.length - extension.length),
     maxOctets - Buffer.byteLength(extension),
   );
-  return stem.replace(/[ .]+$/, '') + extension;
+  return trimmed(stem, '', ' .') + extension;
+}
+
+/** Characters of a name that are looked at: its start, and its end for the extension. */
+const namedBy = { start: 240, end: 40 };
+
+/**
+ * What stands behind the last slash that has something behind it, the middle of a long name left out: nothing of that would
+ * remain, and to bring many thousand marks into their order takes seconds.
+ */
+function lastPiece(name: string): string {
+  let end = name.length;
+  while (end > 0 && '/\\ '.includes(name[end - 1] ?? '')) end--;
+  const start = Math.max(name.lastIndexOf('/', end - 1), name.lastIndexOf('\\', end - 1)) + 1;
+  const most = namedBy.start + namedBy.end;
+  const piece =
+    end - start <= most
+      ? name.slice(start, end)
+      : name.slice(start, start + namedBy.start) + name.slice(end - namedBy.end, end);
+  return piece.toWellFormed();
+}
+
+/** Without characters at its start and end: step by step, since an expression would begin at each of them anew. */
+function trimmed(text: string, atStart: string, atEnd: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && atStart.includes(text[start] ?? '')) start++;
+  while (end > start && atEnd.includes(text[end - 1] ?? '')) end--;
+  return text.slice(start, end);
 }
 
 /** File name of a part: its number (so names are unique) and its own name, else `part` with an extension. */

@@ -70,6 +70,8 @@ export class Certificate {
   readonly #x509 = lazy(() => reading('certificate', () => new X509Certificate(this.der)));
   readonly #subject = lazy(() => readName(this.subjectDer));
   readonly #issuer = lazy(() => readName(this.issuerDer));
+  readonly #subjectText = lazy(() => nameToString(this.#subject()));
+  readonly #issuerText = lazy(() => nameToString(this.#issuer()));
   readonly #thumbprint = lazy(() => createHash('sha256').update(this.der).digest('hex'));
   readonly #publicKey = lazy(() => toKeyObject(this.publicKeyInfo));
   readonly #emails = lazy(() => findEmails(this));
@@ -121,12 +123,12 @@ export class Certificate {
 
   /** The subject as a string of RFC 4514. */
   get subject(): string {
-    return nameToString(this.#subject());
+    return this.#subjectText();
   }
 
   /** The issuer as a string of RFC 4514. */
   get issuer(): string {
-    return nameToString(this.#issuer());
+    return this.#issuerText();
   }
 
   get subjectName(): Name {

@@ -15,11 +15,18 @@ export function reading<T>(part: string, read: () => T): T {
   }
 }
 
-/** A value that is made at its first use and kept. What `make` throws is thrown at each use. */
+/** A value that is made at its first use and kept; so is what `make` throws: nothing is read twice only because it is wrong. */
 export function lazy<T>(make: () => T): () => T {
-  let made: { value: T } | undefined;
+  let made: { value: T } | { error: unknown } | undefined;
   return () => {
-    made ??= { value: make() };
+    if (made === undefined) {
+      try {
+        made = { value: make() };
+      } catch (error) {
+        made = { error };
+      }
+    }
+    if ('error' in made) throw made.error;
     return made.value;
   };
 }

@@ -33,6 +33,15 @@ export interface Name {
 }
 
 const mostRdns = 256;
+/** Octets of a Name: twice what RFC 5280 lets its longest attribute have (ub-name). */
+const largestName = 65_536;
+/** Characters of a value that is brought into another form; names that people and programs give have a few dozen. */
+const longestFolded = 4096;
+/**
+ * More marks in a row than any language writes (UAX #15, section 13, Stream-Safe Text). To bring those into their order
+ * costs the square of their number.
+ */
+const tooManyMarks = /\p{M}{31}/u;
 
 /** Short names of attribute types (RFC 4514 section 3), and those that people know from other programs. */
 const shortNames = new Map<string, string>(
@@ -74,6 +83,7 @@ const stringTags: ReadonlySet<number> = new Set([
  */
 export function readName(der: Buffer): Name {
   return reading('name', () => {
+    if (der.length > largestName) throw malformedCertificate('name', `more than ${largestName} octets`);
     const rdns: NameAttribute[][] = [];
     const cursor = new Cursor(parse(der));
     while (!cursor.atEnd) {
@@ -120,7 +130,10 @@ function readAttribute(type: string, element: Element): NameAttribute {
     return { type, value: hex, canonical: hex, der };
   }
   const value = text(element);
-  return { type, value, canonical: canonicalValue(value), der };
+  // such a value is the same as another only octet for octet
+  const foldable = value.length <= longestFolded && !tooManyMarks.test(value);
+  const canonical = foldable ? canonicalValue(value) : `#${der.toString('hex')}`;
+  return { type, value, canonical, der };
 }
 
 /** Case and runs of white space do not count (RFC 5280 section 7.1, RFC 4518). */

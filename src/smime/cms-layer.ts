@@ -93,7 +93,7 @@ class CmsLayer implements Sink {
       case 'auth-enveloped-data':
       case 'encrypted-data':
         this.#aead = head.encryption.aead;
-        this.#peeling.enter(encryptionLayer(head, identities));
+        this.#peeling.enter(encryptionLayer(head, identities, this.#peeling.room));
         return new DecryptedSink(decryptedContent(this.#peeling, head), this.#aead);
       case 'signed-data': {
         const { digestAlgorithms } = head;
@@ -157,9 +157,11 @@ class CmsLayer implements Sink {
 /** Writes what became known of the signers into their layer. */
 export function fillSigners(peeling: Peeling, layer: SignatureLayer, tail: SignedTail): void {
   layer.certificates = tail.certificates.length + tail.otherCertificates;
+  const { room } = peeling;
+  room.signatures(tail.signers.reduce((sum, { countersignatures }) => sum + 1 + countersignatures.length, 0));
   const judged = tail.signers.map((facts) => judgeFacts(facts, tail, peeling));
   layer.signers = judged.map(({ facts, trust }) =>
-    signerOf(facts, trust, (each) => judgeFacts(each, tail, peeling).trust),
+    room.fit(signerOf(facts, trust, (each) => judgeFacts(each, tail, peeling).trust)),
   );
   for (const [index, { facts }] of judged.entries()) {
     const signer = layer.signers[index];

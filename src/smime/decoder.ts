@@ -154,7 +154,7 @@ export class Decoder implements Sink {
   }
 
   #judge(): void {
-    const { layers, content, aead, header, outer, pieces, hasContent, budget } = this.#peeling;
+    const { layers, content, aead, header, outer, pieces, hasContent, budget, room } = this.#peeling;
     // it may have been taken for the fault of a part that could be left out
     if (budget.exceeded !== undefined) throw budget.exceeded;
     this.#verdict = okVerdict({
@@ -164,6 +164,7 @@ export class Decoder implements Sink {
       header,
       outer,
       pieces: pieces.map((piece) => piece.result()).filter((piece) => piece !== undefined),
+      truncated: room.truncated,
     });
   }
 
@@ -214,7 +215,7 @@ export class Decoder implements Sink {
   }
 
   #fail(error: unknown): void {
-    this.#verdict = failedVerdict(this.#peeling.layers, toErrorInfo(error));
+    this.#verdict = failedVerdict(this.#peeling.layers, toErrorInfo(error), this.#peeling.room.truncated);
     this.#detail = detailOf(error);
   }
 

@@ -11,6 +11,7 @@ import { type Certificate, type Identity, keyFacts } from '../pki/index.ts';
 import { notChecked } from './revocation-facts.ts';
 import type { SignerTrust } from './trust.ts';
 import type { CertificateIdentifier, EncryptionLayer, Recipient, Signer } from './verdict.ts';
+import type { VerdictRoom } from './verdict-room.ts';
 
 /** From what the CMS room tells to the words of the verdict. */
 
@@ -65,19 +66,39 @@ function recipientOf(facts: RecipientFacts, identities: readonly Identity[]): Re
   };
 }
 
+/** Those that there is room for, and ours in any case. */
+function recipientsOf(
+  recipients: readonly RecipientFacts[],
+  identities: readonly Identity[],
+  room: VerdictRoom,
+): Recipient[] {
+  const listed: Recipient[] = [];
+  for (const facts of recipients) {
+    if (facts.matched !== null || room.hasRoom) listed.push(room.fit(recipientOf(facts, identities)));
+    else room.truncated = true;
+  }
+  return listed;
+}
+
 /** The layer of an EnvelopedData, AuthEnvelopedData or EncryptedData. */
-export function encryptionLayer(head: EnvelopedHead, identities: readonly Identity[]): EncryptionLayer {
+export function encryptionLayer(
+  head: EnvelopedHead,
+  identities: readonly Identity[],
+  room: VerdictRoom,
+): EncryptionLayer {
   const { name, oid, keyBits, effectiveBits, keyDerived } = head.encryption;
   return {
     type: head.type,
     contentEncryption: { algorithm: name, oid, keyBits: effectiveBits ?? keyBits, keyDerived },
-    recipients: head.recipients.map((recipient) => recipientOf(recipient, identities)),
-    originatorCertificates: head.originatorCertificates.map((certificate) => ({
-      subject: readable(() => certificate.subject),
-      issuer: readable(() => certificate.issuer),
-      serialNumber: certificate.serialHex,
-      thumbprint: certificate.thumbprint,
-    })),
+    recipients: recipientsOf(head.recipients, identities, room),
+    originatorCertificates: room.fit(
+      head.originatorCertificates.map((certificate) => ({
+        subject: readable(() => certificate.subject),
+        issuer: readable(() => certificate.issuer),
+        serialNumber: certificate.serialHex,
+        thumbprint: certificate.thumbprint,
+      })),
+    ),
     weak: unique([...head.weak, ...head.recipients.flatMap(({ weak }) => weak)]),
   };
 }

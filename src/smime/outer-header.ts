@@ -92,11 +92,15 @@ function contentFields(fields: readonly HeaderField[], protect: 'clear' | 'ciphe
 /** A Content-Type field with the hp parameter, in place of one that it has already. */
 function withParameter(field: Buffer, protect: 'clear' | 'cipher' | undefined): Buffer {
   if (protect === undefined) return field;
-  const text = field
-    .toString('latin1')
-    .replace(/;\s*hp(?:-legacy-display)?\s*=\s*(?:"[^"]*"|[^;\s]*)/gi, '')
-    .replace(/[;\s]*$/, '');
-  return Buffer.from(`${text};\r\n hp="${protect}"\r\n`, 'latin1');
+  const text = field.toString('latin1').replace(/;\s*hp(?:-legacy-display)?\s*=\s*(?:"[^"]*"|[^;\s]*)/gi, '');
+  return Buffer.from(`${withoutEnd(text)};\r\n hp="${protect}"\r\n`, 'latin1');
+}
+
+/** Without the semicolons and white space at its end, from which a regular expression would look at each run of them. */
+function withoutEnd(text: string): string {
+  let end = text.length;
+  while (end > 0 && '; \t\r\n'.includes(text[end - 1] ?? '-')) end--;
+  return text.slice(0, end);
 }
 
 /**

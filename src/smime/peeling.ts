@@ -10,6 +10,7 @@ import type { ProtectedHeader } from './protected-headers.ts';
 import type { JudgedSigner } from './revocation-check.ts';
 import type { Trust } from './trust.ts';
 import type { Layer, SignatureLayer } from './verdict.ts';
+import { VerdictRoom } from './verdict-room.ts';
 
 /** What a first run over a message found out for a second one. */
 export interface Hints {
@@ -59,6 +60,8 @@ export class Peeling {
   readonly pieces: PieceSink[];
   /** Where the content of a piece goes. */
   readonly openPiece: (piece: PieceStart) => Sink;
+  /** What the sender wrote has this much room in the verdict; of the whole message. */
+  readonly room: VerdictRoom;
   /** Signers as they are judged, those of pieces included. */
   readonly judged: JudgedSigner[];
   /** The piece that is peeled here; undefined for the message itself. */
@@ -108,6 +111,7 @@ export class Peeling {
     const { outer, piece } = options.within ?? {};
     this.piece = piece;
     this.pieces = outer?.pieces ?? [];
+    this.room = outer?.room ?? new VerdictRoom(options.budget);
     this.judged = outer?.judged ?? [];
     this.#layersAbove = outer === undefined ? 0 : outer.#layersAbove + outer.layers.length;
     this.content = new ContentSink(output, options.contentDigest ?? true);

@@ -174,14 +174,16 @@ export class PieceSink implements Sink {
   }
 
   #judge(): Piece | undefined {
-    const { layers, content, aead, header, hasContent, retry } = this.#peeling;
+    const { layers, content, aead, header, hasContent, retry, room } = this.#peeling;
+    // what is cut anywhere is told of the whole message
+    const { truncated } = room;
     if (retry?.foreignMultipart) return undefined;
     const error = this.#ended
       ? this.#error
       : { code: 'mime-malformed' as const, message: 'the part does not end' };
     const verdict =
       error !== undefined
-        ? failedVerdict(layers, error)
+        ? failedVerdict(layers, error, truncated)
         : okVerdict({
             layers,
             content: hasContent ? content.finish() : null,
@@ -189,10 +191,12 @@ export class PieceSink implements Sink {
             header,
             outer: undefined,
             pieces: [],
+            truncated,
           });
     const { status, encrypted, integrity, signature, content: found } = verdict;
     return {
-      ...this.start,
+      path: this.start.path,
+      contentType: room.fit(this.start.contentType),
       status,
       error: verdict.error,
       encrypted,

@@ -278,6 +278,11 @@ export const verdictSchema = z
       .describe(
         'S/MIME parts below a multipart or in a forwarded mail, each decoded by itself, those in the content of another one behind it; what they are worth says nothing about the message',
       ),
+    truncated: z
+      .boolean()
+      .describe(
+        'names, lists or recipients were cut (a text ends with …), since a verdict has room for 2 Mi characters of what the sender wrote: 1,000 for each text, 100 for each list. Signers are never left out',
+      ),
   })
   .describe('What a message was worth, as the decoder of Sealpost found it');
 

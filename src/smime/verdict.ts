@@ -51,6 +51,7 @@ export function okVerdict(found: {
   header: ProtectedHeader | undefined;
   outer: HeaderBlock | undefined;
   pieces: Piece[];
+  truncated: boolean;
 }): Verdict {
   const { layers, content, aead } = found;
   const signature = overallSignature(layers);
@@ -67,15 +68,23 @@ export function okVerdict(found: {
     layers,
     content,
     pieces: found.pieces,
+    truncated: found.truncated,
   };
 }
 
+const longestMessage = 2000;
+
 /** The verdict on what could not be decoded: nothing of it counts as protected. */
-export function failedVerdict(layers: Layer[], error: { code: ErrorCode; message: string }): Verdict {
+export function failedVerdict(
+  layers: Layer[],
+  error: { code: ErrorCode; message: string },
+  truncated: boolean,
+): Verdict {
   return {
     version: 1,
     status: 'failed',
-    error,
+    // it may name whom the message was encrypted for
+    error: { code: error.code, message: error.message.slice(0, longestMessage) },
     encrypted: layers.some(isEncryptionLayer),
     integrity: 'none',
     signature: overallSignature(layers),
@@ -83,6 +92,7 @@ export function failedVerdict(layers: Layer[], error: { code: ErrorCode; message
     layers,
     content: null,
     pieces: [],
+    truncated,
   };
 }
 

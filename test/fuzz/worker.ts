@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { readCorpus, regressions } from './corpus.ts';
 import { Coverage } from './coverage.ts';
 import { mutate, script } from './mutate.ts';
-import { check, Finding } from './target.ts';
+import { type Cost, check, Finding } from './target.ts';
 
 /**
  * Fuzzes until its time is over and tells the parent how it goes. The input at hand lies in the file
@@ -17,6 +17,11 @@ const batchSize = 100;
 /** Larger ones are run, not kept to be mutated further. */
 const mostKept = 16 * 1024;
 const mostInputs = 3000;
+/** The dearest inputs by octet are kept too, whatever they cover, so that what costs much is made to cost more. */
+const mostCostly = 150;
+/** Inputs of fewer octets count as this many: what a run costs in any case is no find. */
+const fewestOctets = 1500;
+const costly: { octets: Buffer; score: number }[] = [];
 
 const file = openSync(current, 'w');
 const inputs = readCorpus();
@@ -35,7 +40,8 @@ function run(octets: Buffer): void {
   runs++;
   const start = process.cpuUsage();
   try {
-    const { verdict } = check(octets);
+    const { verdict, cost } = check(octets);
+    rank(octets, cost);
     const code = verdict.error?.code ?? 'ok';
     codes.set(code, (codes.get(code) ?? 0) + 1);
   } catch (error) {
@@ -47,13 +53,25 @@ function run(octets: Buffer): void {
 }
 
 function runBatch(seed: number): void {
-  const batch = fc.sample(script, { seed, numRuns: batchSize }).map((each) => mutate(each, inputs));
+  // every second batch is of the dear ones
+  const from = seed % 2 === 0 && costly.length > 10 ? costly.map(({ octets }) => octets) : inputs;
+  const batch = fc.sample(script, { seed, numRuns: batchSize }).map((each) => mutate(each, from));
   for (const octets of batch) run(octets);
   memory = Math.max(memory, process.memoryUsage.rss());
   // one in ten of a batch that brought something new: to run each again for it would cost more than it finds
   if (coverage.news() === 0 || inputs.length >= mostInputs) return;
   const few = batch.filter((octets, index) => octets.length <= mostKept && index % 10 === seed % 10);
   inputs.push(...few.map(alone));
+}
+
+/** Microseconds for each octet, and a microsecond for each KB of memory: whichever is the more. */
+function rank(octets: Buffer, { time, memory: taken }: Cost): void {
+  const score = Math.max(time, taken / 1024) / Math.max(octets.length, fewestOctets);
+  const last = costly.at(-1);
+  if (costly.length >= mostCostly && last !== undefined && score <= last.score) return;
+  costly.push({ octets: alone(octets), score });
+  costly.sort((a, b) => b.score - a.score);
+  costly.splice(mostCostly);
 }
 
 /** A copy in memory of its own: a view would keep the whole mutant, or the pool, that it was cut from. */
@@ -87,7 +105,7 @@ function keep(octets: Buffer, message: string): void {
     .split('\n')
     .slice(0, 2)
     .join(' ')
-    .replace(/\d+ ms/, '');
+    .replace(/\d+ (?:ms|units|octets)/g, '');
   if (known.has(kind)) return;
   known.add(kind);
   const name = createHash('sha256').update(octets).digest('hex').slice(0, 16);
@@ -117,6 +135,7 @@ function report(): void {
     memory: Math.round(memory / 1024 / 1024),
     inUse: [firstInUse, now],
     inputs: inputs.length,
+    dearest: Math.round(costly[0]?.score ?? 0),
     blocks: [fromCorpus, coverage.blocks],
     codes: Object.fromEntries(codes),
   });

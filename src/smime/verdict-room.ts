@@ -1,0 +1,67 @@
+import { type Budget, costs } from '../budget.ts';
+import { SealpostError } from '../errors.ts';
+
+/** Characters of one text, such as a name; those of people and programs have a few dozen. */
+const longestText = 1000;
+/** Entries of a list in a signer or recipient, such as addresses in a certificate. */
+const longestList = 100;
+/** Characters of all texts of a verdict. */
+const mostText = 2 << 20;
+/** Of a text when all of the room is used up: as long as a thumbprint. */
+const shortText = 64;
+/** Signatures, countersignatures among them: they are never left out, since the worst of them counts. */
+const mostSignatures = 2000;
+
+/**
+ * The room that the verdict of one message has for what the sender wrote. Names and lists are repeated in it for each
+ * signer and recipient, so that they would multiply: what does not fit is cut, and the verdict says that it was (`truncated`).
+ */
+export class VerdictRoom {
+  readonly #budget: Budget;
+  #left = mostText;
+  #signatures = 0;
+  truncated = false;
+
+  constructor(budget: Budget) {
+    this.#budget = budget;
+  }
+
+  /** True while another recipient that is none of ours may be listed. */
+  get hasRoom(): boolean {
+    return this.#left > 0;
+  }
+
+  /** Notes signatures that are about to be listed. Errors: `output-limit`. */
+  signatures(count: number): void {
+    this.#signatures += count;
+    if (this.#signatures > mostSignatures) {
+      throw new SealpostError('output-limit', `more than ${mostSignatures} signatures in one message`);
+    }
+  }
+
+  /** An entry with its texts and lists cut to what there is room for. */
+  fit<T>(entry: T): T {
+    this.#budget.spend(costs.entry);
+    return this.#fit(entry);
+  }
+
+  #fit<T>(value: T): T;
+  #fit(value: unknown): unknown {
+    if (typeof value === 'string') return this.#text(value);
+    if (Array.isArray(value)) {
+      const most = this.#left > 0 ? longestList : 0;
+      if (value.length > most) this.truncated = true;
+      return value.slice(0, most).map((each) => this.#fit(each));
+    }
+    if (typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, this.#fit(each)]));
+  }
+
+  #text(text: string): string {
+    const most = this.#left > 0 ? longestText : shortText;
+    this.#left -= Math.min(text.length, most);
+    if (text.length <= most) return text;
+    this.truncated = true;
+    return `${text.slice(0, most)}…`;
+  }
+}
