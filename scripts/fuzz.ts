@@ -33,7 +33,11 @@ const reportSchema = z.object({
   blocks: z.tuple([z.number(), z.number()]),
   codes: z.record(z.string(), z.number()),
 });
-const messageSchema = z.union([reportSchema, z.object({ finding: z.string(), message: z.string() })]);
+const messageSchema = z.union([
+  reportSchema,
+  z.object({ alive: z.number() }),
+  z.object({ finding: z.string(), message: z.string() }),
+]);
 
 const folder = mkdtempSync(join(tmpdir(), 'sealpost-fuzz-'));
 const current = join(folder, 'current');
@@ -46,14 +50,15 @@ let last: z.infer<typeof reportSchema> | undefined;
 let died = 0;
 let heard = Date.now();
 const watch = setInterval(() => {
-  if (Date.now() - heard > 60_000) worker.kill('SIGKILL');
+  // a batch takes a second or two; a busy machine may give a fuzzer little of its time
+  if (Date.now() - heard > 180_000) worker.kill('SIGKILL');
 }, 5_000);
 
 worker.on('message', (message) => {
   heard = Date.now();
   const found = messageSchema.parse(message);
   if ('finding' in found) process.stderr.write(`fuzz: found ${found.finding}: ${found.message}\n`);
-  else last = found;
+  else if ('runs' in found) last = found;
 });
 worker.on('exit', (code, signal) => {
   clearInterval(watch);

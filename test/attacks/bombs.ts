@@ -1,13 +1,11 @@
 import { deflateSync } from 'node:zlib';
 import { oids } from '../../src/asn1/index.ts';
 import * as der from '../../src/asn1/writer.ts';
-import { Budget } from '../../src/budget.ts';
 import { encodeEnvelopedData, encodeSignedData } from '../../src/cms/index.ts';
-import { decodeSync } from '../../src/smime/index.ts';
 import { allNodes, readNodes, writeNode } from '../fuzz/ber.ts';
-import { aesCbc, alice, enveloped, keyTransInfo, multipartSigned, options } from './support.ts';
+import { aesCbc, alice, enveloped, keyTransInfo, multipartSigned } from './support.ts';
 
-/** Prints what each bomb of threats S10 and S12 does to the decoder. Run by `s10-asn1-bombs.test.ts`. */
+/** The bombs of threats S10 and S12: ASN.1, nesting, compression. Those that cost by their product are in `cost-bombs.ts`. */
 const hex = (digits: string) => Buffer.from(digits, 'hex');
 const repeat = (octets: Buffer, times: number): Buffer =>
   Buffer.alloc(octets.length * times, octets.toString('hex'), 'hex');
@@ -36,7 +34,7 @@ function definiteLevels(count: number): Buffer {
 const segmented = (segment: Buffer, times: number) =>
   Buffer.concat([hex('3080'), type(oids.data), hex('a0802480'), repeat(segment, times), hex('0000')]);
 
-function compressed(content: Buffer): Buffer {
+export function compressed(content: Buffer): Buffer {
   const info = der.sequence(
     type(oids.data),
     der.explicit(0, der.octetString(deflateSync(content, { level: 9 }))),
@@ -45,7 +43,7 @@ function compressed(content: Buffer): Buffer {
   return der.sequence(type(oids.compressedData), der.explicit(0, body));
 }
 
-function nestedCompression(times: number): Buffer {
+export function nestedCompression(times: number): Buffer {
   let inner: Buffer = Buffer.from('Content-Type: text/plain\r\n\r\nx');
   for (let layer = 0; layer < times; layer++) inner = compressed(inner);
   return inner;
@@ -73,7 +71,7 @@ function withIterations(count: Buffer): Buffer {
   return Buffer.concat(nodes.map(writeNode));
 }
 
-const bombs: Record<string, Buffer> = {
+export const bombs: Record<string, Buffer> = {
   '100,000 levels, indefinite': repeat(hex('3080'), levels),
   '100,000 levels, definite': definiteLevels(levels),
   '100,000 levels inside of SignedData, indefinite': open(
@@ -152,16 +150,3 @@ const bombs: Record<string, Buffer> = {
   '1,000 layers of multipart/signed': nestedMultipart(1000),
   '10,000 parts': multipartSigned('x', signed, '--b\r\n\r\nx\r\n'.repeat(10_000)),
 };
-
-const found = [];
-const megabytes = () => Math.round(process.memoryUsage.rss() / (1 << 20));
-const idle = megabytes();
-let most = idle;
-for (const [name, octets] of Object.entries(bombs)) {
-  const budget = new Budget();
-  const { verdict } = decodeSync(octets, { ...options, budget });
-  most = Math.max(most, megabytes());
-  const { spent, produced } = budget;
-  found.push({ name, status: verdict.status, code: verdict.error?.code ?? null, spent, produced });
-}
-process.stdout.write(JSON.stringify({ bombs: found, megabytes: most, idle }));

@@ -21,7 +21,7 @@ const heap = 64;
 describe('S10, S12: bombs, in a process with a heap of 64 MB', () => {
   const child = spawnSync(
     process.execPath,
-    ['--openssl-legacy-provider', `--max-old-space-size=${heap}`, join(import.meta.dirname, 'bombs.ts')],
+    ['--openssl-legacy-provider', `--max-old-space-size=${heap}`, join(import.meta.dirname, 'run-bombs.ts')],
     { encoding: 'utf8', timeout: 120_000 },
   );
 

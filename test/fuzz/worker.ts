@@ -119,6 +119,7 @@ const fromCorpus = coverage.blocks;
 for (let seed = Number(firstSeed); Date.now() < until; seed++) {
   // between the batches, so that what is in use is not that of one of them
   if (seed % 25 === 0) report();
+  else process.send?.({ alive: runs });
   runBatch(seed);
 }
 report();

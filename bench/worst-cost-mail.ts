@@ -1,0 +1,54 @@
+import { bombs } from '../test/attacks/bombs.ts';
+import {
+  dearIssuers,
+  largeDsa,
+  longFileName,
+  longGcmAttributes,
+  longNames,
+  manyAddresses,
+  manyPasswords,
+  nestedTripleDes,
+  nestedZeros,
+  raggedContentType,
+} from '../test/attacks/cost-bombs.ts';
+
+export interface DearMail {
+  name: string;
+  step: 'decode' | 'hand-off' | 'encode';
+  make: () => Buffer;
+}
+
+/** Every mail of the tests that costs more than mail of its size does. */
+export const dearMail: DearMail[] = [
+  { name: 'RSA, exponents of 3,072 bits, 80 issuers', step: 'decode', make: () => dearIssuers(80) },
+  {
+    name: 'RSA, exponents of 256 bits, 1,000 issuers',
+    step: 'decode',
+    make: () => dearIssuers(990, 3072, 256),
+  },
+  { name: 'DSA of 10,000 bits, 100 signers', step: 'decode', make: () => largeDsa(10_000, 100) },
+  {
+    name: 'names of marks, 10 certificates, 100 signers',
+    step: 'decode',
+    make: () => longNames(10, 100, 1200),
+  },
+  {
+    name: 'names of marks, 10 certificates, 10 signers',
+    step: 'decode',
+    make: () => longNames(10, 10, 12_000),
+  },
+  { name: 'CompressedData in itself, 3 times', step: 'decode', make: () => nestedZeros(3, 400 << 20) },
+  { name: 'CompressedData in itself, twice', step: 'decode', make: () => nestedZeros(2, 150 << 20) },
+  { name: '100 signers, 10,000 addresses', step: 'decode', make: () => manyAddresses(100, 10_000) },
+  {
+    name: '600 password recipients, 127 iterations',
+    step: 'decode',
+    make: () => manyPasswords(600, 127),
+  },
+  { name: 'GCM, attributes of 1.4 MB', step: 'decode', make: () => longGcmAttributes(1_400_000) },
+  { name: 'three-key DES, 9 layers, 10 MB', step: 'decode', make: () => nestedTripleDes(9, 10 << 20) },
+  { name: 'file name of 90 KB', step: 'hand-off', make: () => longFileName(90_000) },
+  { name: 'file names of 45 KB, 20 parts', step: 'hand-off', make: () => longFileName(45_000, 20) },
+  { name: 'Content-Type of 95 KB', step: 'encode', make: () => raggedContentType(95_000) },
+  ...Object.entries(bombs).map(([name, octets]): DearMail => ({ name, step: 'decode', make: () => octets })),
+];
