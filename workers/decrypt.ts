@@ -35,7 +35,7 @@ await runRole('decrypt', async ({ config, queue }) => {
       const { strong } = config;
       return work(job, { ...mailbox, strong }, { queue, partners, large, options: optionsOf(mailbox) });
     },
-    { concurrency: config.workers.concurrency, suspectsAlone: true },
+    { concurrency: config.workers.concurrency, suspectsAlone: true, local: true },
   );
   return { facts: { identities: keys.identities.length }, drain: (timeoutMs) => worker.close(timeoutMs) };
 });
@@ -97,7 +97,7 @@ async function work(
   const [small] = octets;
   const { verdict, content, pieces, header, detail } = small
     ? await decodeSmall(small, tools)
-    : await tools.large.run(() => decodeLarge(job, tools));
+    : await tools.large.run(job.mailbox, () => decodeLarge(job, tools));
   const from = authorsOf(
     verdict.headers,
     parseHeaders(header, { ...defaultMessageLimits, headerOctets: Math.max(header.length, 1) }),

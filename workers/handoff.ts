@@ -1,6 +1,6 @@
 /** Brings decoded messages to the destinations of their mailbox. */
 import { type RoleContext, runRole } from '../src/daemon/role.ts';
-import { createDestination, type Delivery, type Destination } from '../src/handoff/index.ts';
+import { createDestination, type Delivery, type Destination, jobOutcome } from '../src/handoff/index.ts';
 import type { HandoffJob, JobContext, JobOutcome, QueueRoom } from '../src/queue/index.ts';
 import { destinationDeps } from './destination-deps.ts';
 import { startReports } from './reports.ts';
@@ -15,10 +15,11 @@ await runRole('handoff', async (context) => {
   const worker = queue.queues.createWorker(
     'handoff',
     async (job, jobContext) => {
-      const destination = destinations.get(keyOf(job.mailbox, job.destination));
+      const key = keyOf(job.mailbox, job.destination);
+      const destination = destinations.get(key);
       if (!destination) return { suspend: 'destination-unknown' };
       const deliver = () => work(job, destination, queue, jobContext);
-      return job.content.kind === 'file' ? large.run(deliver) : deliver();
+      return job.content.kind === 'file' ? large.run(key, deliver) : deliver();
     },
     { concurrency: config.workers.concurrency },
   );
@@ -65,9 +66,7 @@ async function work(
     return { done: true };
   }
   const facts = { destination: job.destination, message: outcome.message };
-  if ('refused' in outcome) return { suspend: outcome.code, facts };
-  const { code: retry, after, untried = false } = outcome;
-  return { retry, facts, untried, ...(after === undefined ? {} : { after }) };
+  return jobOutcome(outcome, facts);
 }
 
 function deliveryOf(

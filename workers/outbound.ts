@@ -25,7 +25,11 @@ await runRole('outbound', async ({ config, queue }) => {
       if (!partner || !sender) return { suspend: 'partner-unknown' };
       return work(job, partner, { keys, sender, queue, context });
     },
-    { concurrency: config.workers.concurrency },
+    {
+      concurrency: config.workers.concurrency,
+      // More of them would only wait for a connection.
+      most: (name) => config.partners.find((partner) => partner.name === name)?.route.connections ?? 1,
+    },
   );
   return {
     facts: { partners: senders.size },
@@ -91,12 +95,12 @@ async function work(job: OutboundJob, partner: PartnerConfig, tools: Tools): Pro
 }
 
 async function outcomeOf(job: OutboundJob, result: SendResult, queue: QueueRoom): Promise<JobOutcome> {
-  const { status, code, reply, host, possibleDuplicate } = result;
+  const { status, code, reply, host, possibleDuplicate, peer } = result;
   const facts = { host, code: code === null ? null : String(code), reply, possibleDuplicate };
   if (status === 'sent') {
     await queue.flow.sent(job, facts);
     return { done: true };
   }
-  if (status === 'refused') return { suspend: 'send-refused', facts };
-  return { retry: 'send-failed', facts };
+  if (status === 'refused') return { suspend: 'send-refused', facts, peer };
+  return { retry: 'send-failed', facts, peer };
 }

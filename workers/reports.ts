@@ -1,7 +1,7 @@
 /** Tells the destinations of `onSuspend` of suspended messages. What happens to a report never changes the message. */
 import type { Config } from '../src/config/schema.ts';
 import type { RoleContext } from '../src/daemon/role.ts';
-import { createDestination, type Destination, failureDocument } from '../src/handoff/index.ts';
+import { createDestination, type Destination, failureDocument, jobOutcome } from '../src/handoff/index.ts';
 import type { FailureJob, JobOutcome, MessageRecord, QueueRoom } from '../src/queue/index.ts';
 import { destinationDeps } from './destination-deps.ts';
 
@@ -76,9 +76,7 @@ async function report(
     return { done: true };
   }
   const facts = { destination: name, message: outcome.message };
-  if ('refused' in outcome) return { suspend: outcome.code, facts };
-  const { code: retry, after, untried = false } = outcome;
-  return { retry, facts, untried, ...(after === undefined ? {} : { after }) };
+  return jobOutcome(outcome, facts);
 }
 
 async function originalOf({ id }: MessageRecord, queue: QueueRoom) {

@@ -1,22 +1,39 @@
-/** Lets a number of large messages be worked on at a time: each keeps pieces in memory, small ones do not wait for them. */
+/**
+ * Lets a number of large messages be worked on at a time: each keeps pieces in memory, small ones do not wait for them.
+ * Each route has a turn of its own beside these, so that it never waits for another that hangs.
+ */
 export class Turns {
   #free: number;
-  readonly #waiting: (() => void)[] = [];
+  /** Routes whose own turn is taken. */
+  readonly #own = new Set<string>();
+  readonly #waiting: { route: string; go: (own: boolean) => void }[] = [];
 
   constructor(atATime: number) {
     this.#free = atATime;
   }
 
   /** Runs the work when it is its turn. */
-  async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free -= 1;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  async run<T>(route: string, work: () => Promise<T>): Promise<T> {
+    const own = await this.#turn(route);
     try {
       return await work();
     } finally {
-      const next = this.#waiting.shift();
-      if (next) next();
+      const next = this.#waiting.findIndex((each) => !own || each.route === route);
+      const [waiting] = next < 0 ? [] : this.#waiting.splice(next, 1);
+      if (waiting) waiting.go(own);
+      else if (own) this.#own.delete(route);
       else this.#free += 1;
     }
+  }
+
+  /** Resolves when it is its turn: true when that is the route's own one. */
+  async #turn(route: string): Promise<boolean> {
+    if (!this.#own.has(route)) {
+      this.#own.add(route);
+      return true;
+    }
+    if (this.#free === 0) return await new Promise((go) => this.#waiting.push({ route, go }));
+    this.#free -= 1;
+    return false;
   }
 }

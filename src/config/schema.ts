@@ -405,7 +405,7 @@ const workers = z.strictObject({
     .min(1)
     .default(64)
     .describe(
-      'Jobs that one process has in hand at a time. Most of the time they wait for the disk of Redis: more of them share one fsync.',
+      'Jobs that one process has in hand at a time. Most of the time they wait for the disk of Redis: more of them share one fsync. Each partner, destination and mailbox may have one more, so that none waits for the others.',
     ),
   large: z
     .number()

@@ -104,5 +104,6 @@ function failure(error: unknown, path: string, signal: AbortSignal): Outcome {
   if (own !== undefined) return own;
   const code = foreignCode(error);
   const why = hasCode(error, 'ENOSPC', 'EDQUOT') ? `no space is left (${code})` : `it fails with ${code}`;
-  return { retry: true, code: 'handoff-failed', message: `can not write into the folder ${path}: ${why}` };
+  const message = `cannot write into the folder ${path}: ${why}`;
+  return { retry: true, code: 'handoff-failed', message, peer: 'down' };
 }

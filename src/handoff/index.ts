@@ -10,6 +10,7 @@ export type { HandoffDocument } from './document.ts';
 export { type FailureDocument, failureDocument } from './failure.ts';
 export { messageLimits } from './limits.ts';
 export { pieceFileName } from './names.ts';
+export { jobOutcome } from './outcome.ts';
 export { UrlSigner } from './signed-url.ts';
 export type {
   Delivery,

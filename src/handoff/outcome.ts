@@ -1,5 +1,6 @@
 import { type ErrorCode, SealpostError } from '../errors.ts';
-import type { Outcome } from './types.ts';
+import type { JobOutcome } from '../queue/types.ts';
+import type { Facts, Outcome } from './types.ts';
 
 /** Codes that say something about the message: they stay as they are, however often it is tried. */
 const lasting: readonly ErrorCode[] = [
@@ -32,6 +33,17 @@ export const stopped: Outcome = {
   message: 'the hand-off was stopped',
   untried: true,
 };
+
+/** What becomes of the job of an attempt that did not succeed. */
+export function jobOutcome(outcome: Exclude<Outcome, { done: true }>, facts: Facts): JobOutcome {
+  if ('refused' in outcome) return { suspend: outcome.code, facts };
+  const { code: retry, after, untried = false, peer } = outcome;
+  return {
+    ...{ retry, facts, untried },
+    ...(peer === undefined ? {} : { peer }),
+    ...(after === undefined ? {} : { after }),
+  };
+}
 
 /** The code of a foreign error for a message to the operator: never its text, which may hold arguments. */
 export function foreignCode(error: unknown): string {

@@ -70,7 +70,7 @@ export async function createQueueDestination(
     } catch (error) {
       if (signal.aborted) return stopped;
       const message = `destination ${name} could not add to queue ${config.queue} (${foreignCode(error)})`;
-      return outcomeOf(error) ?? { retry: true, code: 'handoff-failed', message };
+      return outcomeOf(error) ?? { retry: true, code: 'handoff-failed', message, peer: 'down' };
     }
   }
 

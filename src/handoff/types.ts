@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import type { Config, MailboxConfig, Secret } from '../config/schema.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { Envelope, LedgerEvent, Origin } from '../queue/types.ts';
+import type { Envelope, LedgerEvent, Origin, PeerState } from '../queue/types.ts';
 import type { FailureReport } from './failure.ts';
 
 export type JsonValue = string | number | boolean | null | JsonValue[] | { [key: string]: JsonValue };
@@ -61,12 +61,12 @@ export type Facts = LedgerEvent['facts'];
  * - `done`: taken. `keepUntil` (milliseconds since the epoch) is given when the destination got a signed URL:
  *   the content must stay in the spool until then.
  * - `retry`: try again, not before `after` milliseconds when given. `untried` says that the destination was
- *   not even asked (its breaker is open), so that the attempt need not count.
+ *   not even asked, so that the attempt need not count. `peer` says whether the destination works, apart from this message.
  * - `refused`: no repetition helps; a person has to look at it.
  */
 export type Outcome =
   | { done: true; facts: Facts; keepUntil?: number }
-  | { retry: true; code: ErrorCode; message: string; after?: number; untried?: boolean }
+  | { retry: true; code: ErrorCode; message: string; after?: number; untried?: boolean; peer?: PeerState }
   | { refused: true; code: ErrorCode; message: string };
 
 export interface Destination {

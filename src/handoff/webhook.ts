@@ -2,7 +2,6 @@ import { readFile } from 'node:fs/promises';
 import type { DestinationConfig } from '../config/schema.ts';
 import { SealpostError } from '../errors.ts';
 import { privateAddressCode, type Resolve } from '../net/guarded-lookup.ts';
-import { Breaker, type BreakerSettings, type Pass } from './breaker.ts';
 import { makeDocument } from './document.ts';
 import { failureWithOriginal } from './failure.ts';
 import { HttpPoster, type HttpReply, RequestTimeout } from './http-post.ts';
@@ -13,10 +12,9 @@ import { webhookSignature } from './webhook-signature.ts';
 
 type WebhookConfig = Extract<DestinationConfig, { type: 'webhook' }>;
 
-/** For tests: how names are resolved and how the breaker is set. */
+/** For tests: how names are resolved. */
 export interface WebhookOptions {
   resolve?: Resolve;
-  breaker?: BreakerSettings;
 }
 
 /** A receiver can not make us wait longer than this. */
@@ -52,7 +50,6 @@ export async function createWebhookDestination(
     resolve: options.resolve,
     timeout: config.timeout,
   });
-  const breaker = new Breaker(deps.now, options.breaker);
   const settings = {
     inlineLimit: config.inlineLimit,
     bodyPart: deps.bodyPart,
@@ -60,10 +57,10 @@ export async function createWebhookDestination(
     signedUrl: deps.signedUrl,
   };
 
-  async function attempt(delivery: Delivery, pass: Pass, signal: AbortSignal): Promise<Outcome> {
+  async function attempt(delivery: Delivery, signal: AbortSignal): Promise<Outcome> {
     const { document, keepUntil } = await makeDocument(delivery, settings);
     const reply = await post(Buffer.from(JSON.stringify(document)), delivery.idempotencyKey, signal);
-    return judge(reply, pass, keepUntil);
+    return judge(reply, keepUntil);
   }
 
   async function post(body: Buffer, idempotencyKey: string, signal: AbortSignal): Promise<HttpReply> {
@@ -76,56 +73,45 @@ export async function createWebhookDestination(
     return await poster.post(body, headers, signal);
   }
 
-  function judge(reply: HttpReply, pass: Pass, keepUntil?: number): Outcome {
+  function judge(reply: HttpReply, keepUntil?: number): Outcome {
     const { status } = reply;
-    if (troubled(status)) breaker.failed(pass);
-    else breaker.succeeded();
     if (status >= 200 && status < 300) {
       return { done: true, facts: { status }, ...(keepUntil === undefined ? {} : { keepUntil }) };
     }
     const after = retryAfter(reply.retryAfter, deps.now());
     const redirect = status >= 300 && status < 400 ? ' (redirects are not followed)' : '';
     const message = `destination ${name} answered with status ${status}${redirect}`;
-    return { retry: true, code: 'handoff-failed', message, ...(after === undefined ? {} : { after }) };
+    const peer = troubled(status) ? 'down' : 'works';
+    return { retry: true, code: 'handoff-failed', message, peer, ...(after === undefined ? {} : { after }) };
   }
 
-  function failure(error: unknown, pass: Pass, signal: AbortSignal): Outcome {
+  function failure(error: unknown, signal: AbortSignal): Outcome {
     const own = outcomeOf(error);
-    if (own !== undefined || signal.aborted) {
-      breaker.abandoned(pass);
-      return own ?? stopped;
-    }
-    breaker.failed(pass);
+    if (own !== undefined || signal.aborted) return own ?? stopped;
     const code = foreignCode(error);
     let why = `could not be reached (${code})`;
     if (error instanceof RequestTimeout) why = `did not answer within ${config.timeout} ms`;
     if (code === privateAddressCode) {
       why = 'has an address that is not public; set allowPrivate when that is meant';
     }
-    return { retry: true, code: 'handoff-failed', message: `destination ${name} ${why}` };
+    return { retry: true, code: 'handoff-failed', message: `destination ${name} ${why}`, peer: 'down' };
   }
 
-  /** Does what is given unless the receiver rests after failures. */
-  async function guarded(signal: AbortSignal, work: (pass: Pass) => Promise<Outcome>): Promise<Outcome> {
-    const pass = breaker.enter();
-    if (typeof pass === 'number') {
-      const message = `destination ${name} is paused after failures in a row`;
-      return { retry: true, code: 'handoff-failed', message, after: pass, untried: true };
-    }
+  async function guarded(signal: AbortSignal, work: () => Promise<Outcome>): Promise<Outcome> {
     try {
-      return await work(pass);
+      return await work();
     } catch (error) {
-      return failure(error, pass, signal);
+      return failure(error, signal);
     }
   }
 
   return {
     name,
-    deliver: (delivery, signal) => guarded(signal, (pass) => attempt(delivery, pass, signal)),
+    deliver: (delivery, signal) => guarded(signal, () => attempt(delivery, signal)),
     report: (report, signal) =>
-      guarded(signal, async (pass) => {
+      guarded(signal, async () => {
         const body = Buffer.from(JSON.stringify(await failureWithOriginal(report, config.inlineLimit)));
-        return judge(await post(body, report.document.idempotencyKey, signal), pass);
+        return judge(await post(body, report.document.idempotencyKey, signal));
       }),
     async close() {
       poster.close();

@@ -7,6 +7,7 @@ import type { KeptWrites, ScriptArguments } from './kept-writes.ts';
 import type { Keys } from './keys.ts';
 import { auditLine, eventLine, isState, parseRecord } from './ledger.ts';
 import type { Script } from './lua.ts';
+import { routeOf } from './parking.ts';
 import { scripts } from './scripts.ts';
 import type { LocalSpool } from './spool.ts';
 import type {
@@ -106,7 +107,7 @@ export class RedisFlow implements Flow {
         result: result.ref,
         ...(job.again === undefined ? {} : { again: job.again }),
       };
-      args.push(destination, JSON.stringify(handoff));
+      args.push(destination, JSON.stringify(handoff), routeOf('handoff', handoff));
     }
     const taken = await this.#run(scripts.decoded, args);
     // Somebody else has decoded it (a lost lock), or a person has ended it.
@@ -156,15 +157,18 @@ export class RedisFlow implements Flow {
       queue,
       // Attempts and crashes are counted from the beginning when it is resumed.
       JSON.stringify({ ...job, untried: undefined, alone: undefined, forgiven: undefined }),
-      this.#report(job, { work, reason, facts, starts }),
+      ...this.#report(job, { work, reason, facts, starts }),
     ]);
   }
 
-  /** Job of the report without its turn, which the script knows; '' where nobody wants one. */
-  #report(job: Jobs[WorkQueue], what: Pick<FailureJob, 'work' | 'reason' | 'facts' | 'starts'>): string {
+  /** Job of the report without its turn, which the script knows, and its route; both '' where nobody wants one. */
+  #report(
+    job: Jobs[WorkQueue],
+    what: Pick<FailureJob, 'work' | 'reason' | 'facts' | 'starts'>,
+  ): [string, string] {
     const direction = 'mailbox' in job ? 'inbound' : 'outbound';
     const owner = 'mailbox' in job ? job.mailbox : job.partner;
-    if (!this.#parts.reported[direction].has(owner)) return '';
+    if (!this.#parts.reported[direction].has(owner)) return ['', ''];
     const report: Omit<FailureJob, 'turn'> = {
       id: job.id,
       direction,
@@ -172,7 +176,7 @@ export class RedisFlow implements Flow {
       ...what,
       suspendedAt: Date.now(),
     };
-    return JSON.stringify(report);
+    return [JSON.stringify(report), routeOf('failures', report)];
   }
 
   async decodeAgain(id: string, act: Act = nobody): Promise<void> {

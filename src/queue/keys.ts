@@ -27,6 +27,10 @@ export interface Keys {
   audit: string;
   /** Hash: the last jump of a clock, and what had to be shortened for it (JSON). */
   clock: string;
+  /** Sorted set: jobs of a queue that wait for a place of their route. */
+  parked(queue: QueueName): string;
+  /** Set: routes that have such jobs. */
+  parkedRoutes(queue: QueueName): string;
 }
 
 export function keysOf(prefix: string): Keys {
@@ -45,5 +49,7 @@ export function keysOf(prefix: string): Keys {
     digest: (kind, digest) => `${prefix}:ix:${kind}:${digest.slice(0, 4)}`,
     audit: `${prefix}:audit`,
     clock: `${prefix}:clock`,
+    parked: (queue) => `${prefix}:parked:${queue}`,
+    parkedRoutes: (queue) => `${prefix}:routes:${queue}`,
   };
 }

@@ -14,6 +14,10 @@
  * each, by the first four digits of the digest, of eight more digits and the id: small ones are packed by Redis and
  * need a third of the memory. `load` holds the octets by state. `d:ID` stands for a forgotten record that still counts
  * as a duplicate. `audit` is the stream of what people did.
+ *
+ * A job has two fields that BullMQ does not know: `rt` its route and `sq` its place in the order of arrival. Jobs that
+ * may not be worked on yet wait apart (`parking.ts`): `parked:QUEUE` is a sorted set of all of them by `sq`,
+ * `parked:QUEUE:ROUTE` of those of one route, `routes:QUEUE` the set of the routes that have any.
  */
 import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
@@ -109,13 +113,27 @@ do
 ${bullmqAddScript()}
   end
 end
-local function add_job(queue, id, data, now)
+local function park(queue, route, id, order)
+  rcall('ZADD', P .. ':parked:' .. queue, order, id)
+  rcall('ZADD', P .. ':parked:' .. queue .. ':' .. route, order, id)
+  rcall('SADD', P .. ':routes:' .. queue, route)
+end
+-- Behind the jobs of the same route that are parked, if there are any; a job without a route is sorted by its worker.
+local function add_job(queue, id, data, now, route)
   local q = P .. ':' .. queue .. ':'
   add_bullmq(
     { q .. 'wait', q .. 'paused', q .. 'meta', q .. 'id', q .. 'completed', q .. 'delayed', q .. 'active',
       q .. 'events', q .. 'marker' },
     { { q, id, queue, tonumber(now) }, data,
       { attempts = 1000000, removeOnComplete = true, stackTraceLimit = 0, backoff = { type = 'custom' } } })
+  -- One with this id may have been there.
+  if not route or rcall('LINDEX', q .. 'wait', 0) ~= id then return end
+  local order = rcall('GET', q .. 'id')
+  rcall('HSET', q .. id, 'rt', route, 'sq', order)
+  if rcall('EXISTS', P .. ':parked:' .. queue .. ':' .. route) == 1 then
+    rcall('LPOP', q .. 'wait')
+    park(queue, route, id, order)
+  end
 end
 `;
 

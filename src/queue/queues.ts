@@ -1,13 +1,16 @@
 /** The three queues: BullMQ workers whose handlers return an outcome. A job that can not go on waits in the ledger. */
-import { type Job, Worker } from 'bullmq';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DelayedError, type Job, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { SealpostError, toErrorInfo } from '../errors.ts';
 import { type Log, logRarely } from '../log.ts';
 import { counter, histogram } from '../metrics.ts';
 import { connect, disconnect, guarded, redisError } from './connection.ts';
 import { bringLateForward } from './delayed.ts';
+import { Gate } from './gate.ts';
 import { type Keys, queueNames } from './keys.ts';
 import { lifetimes } from './lifetimes.ts';
+import { Parking, parkedJobs, routeOf } from './parking.ts';
 import { type RetrySchedule, retryDelay } from './retry.ts';
 import { isStoreAway } from './spool-store.ts';
 import { SuspectLane } from './suspects.ts';
@@ -20,6 +23,7 @@ import type {
   JobOutcome,
   Jobs,
   Ledger,
+  PeerState,
   QueueName,
   Queues,
   QueueWorker,
@@ -51,6 +55,10 @@ const longestUntried = 300_000;
 /** Clocks of several machines are never quite the same. */
 const clockMargin = 60_000;
 const eventsKept = 10;
+/** Milliseconds in which less is fetched, where another process needs what is there. */
+const restraint = 100;
+/** Failures of a route in a row after which it rests, and for how long, in milliseconds, where the schedule has no shorter waits. */
+const breaker = { failures: 1, firstPause: 2000, longestPause: longestUntried };
 
 export interface QueuesParts {
   redis: Redis;
@@ -62,6 +70,14 @@ export interface QueuesParts {
   retry: RetrySchedule & { attempts: number };
   /** Called when a job has had an outcome. */
   onWork?: (() => void) | undefined;
+}
+
+/** What a job in hand is started with. */
+interface Start {
+  lane: SuspectLane;
+  signal: AbortSignal;
+  /** Takes what the attempt said about its route. */
+  heard: (peer: PeerState | undefined) => void;
 }
 
 /** Tells BullMQ to run the job again; it keeps the message in Redis, which is a reason code only. */
@@ -88,19 +104,46 @@ export class BullQueues implements Queues {
   }
 
   createWorker<N extends QueueName>(name: N, handler: JobHandler<N>, options: WorkerOptions): QueueWorker {
-    const { target, keys, log } = this.#parts;
+    const { redis, target, keys, log } = this.#parts;
     const lockDuration = options.lockDuration ?? lifetimes.lock;
     const alone = options.suspectsAlone ?? false;
     const lane = alone ? new SuspectLane(true) : new SuspectLane(false, besidePatience);
     const connection = connect(target, 'worker', log, name);
     const ended = new AbortController();
     const inHand = new Map<string, string>();
-    const work = async (job: Job<Jobs[N]>, token = '') => {
+    const gate = this.#gate(options);
+    const parking = new Parking({ redis, keys, queue: name, gate, log });
+    const work = async (job: Job<Jobs[N]>, token: string) => {
+      const route = routeOf(name, job.data);
+      const entry = await gate.turn(route);
+      if (entry === null) {
+        const stolen = await parking.park(job.id ?? '', token, route, ended.signal);
+        inHand.delete(job.id ?? '');
+        if (stolen) await fetches.less();
+        throw new DelayedError();
+      }
+      let peer: PeerState | undefined;
+      const heard = (state: PeerState | undefined) => {
+        peer = state;
+      };
+      try {
+        await this.#work(name, handler, job, { lane, signal: ended.signal, heard });
+      } finally {
+        gate.leave(entry, peer);
+        parking.refill(route);
+      }
+    };
+    const counted = async (job: Job<Jobs[N]>, token = '') => {
       const id = job.id ?? '';
       inHand.set(id, token);
-      await this.#work(name, handler, job, lane, ended.signal).finally(() => inHand.delete(id));
+      fetches.change(1);
+      await work(job, token).finally(() => {
+        // One that was put back may be here again.
+        if (inHand.get(id) === token) inHand.delete(id);
+        fetches.change(-1);
+      });
     };
-    const worker = new Worker<Jobs[N]>(name, work, {
+    const worker = new Worker<Jobs[N]>(name, counted, {
       connection,
       prefix: keys.prefix,
       concurrency: options.concurrency,
@@ -114,6 +157,7 @@ export class BullQueues implements Queues {
         backoffStrategy: (_failures, _type, error) => (error instanceof RetryLater ? error.delay : 1000),
       },
     });
+    const fetches = new Fetches(worker, options.concurrency);
     // Worst case, when BullMQ itself gives a job up: it must not stay in a set that nobody reads.
     worker.on('failed', (job) => {
       if (job?.finishedOn) void this.#rescue(name, job);
@@ -126,10 +170,13 @@ export class BullQueues implements Queues {
       Math.round(lockDuration / 4),
     );
     const late = setInterval(() => void this.#bringLateForward(name), lookForLateEvery).unref();
+    parking.start();
     let closing: Promise<void> | undefined;
     const handle: QueueWorker = {
       close: (timeoutMs) => {
         clearInterval(late);
+        parking.stop();
+        gate.close();
         closing ??= closeWorker(worker, connection, ended, timeoutMs).finally(() => {
           clearInterval(renewal);
           this.#workers.delete(handle);
@@ -165,11 +212,16 @@ export class BullQueues implements Queues {
     const { redis, keys } = this.#parts;
     const of = async (name: QueueName) => {
       const key = `${keys.prefix}:${name}`;
-      const [waiting, active, delayed] = await guarded(
+      const [waiting, parked, active, delayed] = await guarded(
         'queues',
-        Promise.all([redis.llen(`${key}:wait`), redis.llen(`${key}:active`), redis.zcard(`${key}:delayed`)]),
+        Promise.all([
+          redis.llen(`${key}:wait`),
+          parkedJobs(redis, keys, name),
+          redis.llen(`${key}:active`),
+          redis.zcard(`${key}:delayed`),
+        ]),
       );
-      return { waiting, active, delayed };
+      return { waiting: waiting + parked, active, delayed };
     };
     const [inbound, handoff, outbound, failures] = await Promise.all([
       of('inbound'),
@@ -189,12 +241,12 @@ export class BullQueues implements Queues {
     name: N,
     handler: JobHandler<N>,
     job: Job<Jobs[N]>,
-    lane: SuspectLane,
-    signal: AbortSignal,
+    start: Start,
   ): Promise<void> {
+    const { lane } = start;
     const crashes = job.attemptsStarted - 1 - job.attemptsMade;
     if (crashes <= (job.data.forgiven ?? 0)) {
-      return await lane.run(false, () => this.#start(name, handler, job, {}, signal));
+      return await lane.run(false, () => this.#start(name, handler, job, {}, start));
     }
     const alone = job.data.alone ?? 0;
     // The first start was among others.
@@ -205,7 +257,7 @@ export class BullQueues implements Queues {
     await lane.run(true, async () => {
       // When Redis has no room for the mark, going on is what makes room.
       await job.updateData({ ...job.data, alone: alone + 1 }).catch(() => undefined);
-      await this.#start(name, handler, job, { alone: 0, forgiven: crashes }, signal);
+      await this.#start(name, handler, job, { alone: 0, forgiven: crashes }, start);
     });
   }
 
@@ -215,7 +267,7 @@ export class BullQueues implements Queues {
     handler: JobHandler<N>,
     job: Job<Jobs[N]>,
     marks: JobMarks,
-    signal: AbortSignal,
+    { signal, heard }: Start,
   ): Promise<void> {
     const { retry } = this.#parts;
     const { data } = job;
@@ -223,6 +275,7 @@ export class BullQueues implements Queues {
     const attempt = job.attemptsMade + 1 - untried;
     const last = attempt >= retry.attempts;
     const outcome = await this.#attempt(name, data, () => handler(data, { attempt, last, signal }));
+    heard('done' in outcome ? 'works' : outcome.peer);
     if ('done' in outcome) return this.#count(name, 'done');
     if ('retry' in outcome && outcome.untried === true) {
       await job.updateData({ ...data, ...marks, untried: untried + 1 });
@@ -248,6 +301,20 @@ export class BullQueues implements Queues {
       return await flow.suspend(name, data, reason, facts, job.attemptsStarted);
     log.error({ id: data.id, reason }, 'a suspended message could not be reported');
     await ledger.note(data.id, { type: 'report-failed', at: Date.now(), facts: { reason, ...facts } });
+  }
+
+  #gate({ concurrency: total, most = () => total, local = false }: WorkerOptions): Gate {
+    const { firstDelay, maxDelay } = this.#parts.retry;
+    const { failures, firstPause, longestPause } = breaker;
+    return new Gate({
+      ...{ total, most, local, now: () => performance.now() },
+      // A route rests no longer than the schedule has a message wait.
+      breaker: {
+        failures,
+        firstPause: Math.min(firstPause, firstDelay),
+        longestPause: Math.min(longestPause, maxDelay),
+      },
+    });
   }
 
   #count(queue: QueueName, outcome: 'done' | 'retry' | 'suspend'): void {
@@ -319,6 +386,36 @@ export class BullQueues implements Queues {
     } catch (error) {
       log.error({ err: redisError(error, name), queue: name, id: job.data.id }, 'could not suspend a job');
     }
+  }
+}
+
+/**
+ * Lets BullMQ fetch jobs however many are in hand: the gate says which of them are worked on, and the others are put back.
+ * BullMQ looks at its limit when it has begun a job, and when one has ended.
+ */
+class Fetches {
+  readonly #worker: Worker;
+  readonly #ahead: number;
+  #inHand = 0;
+  #restrained = 0;
+
+  constructor(worker: Worker, ahead: number) {
+    this.#worker = worker;
+    this.#ahead = ahead;
+  }
+
+  change(by: number): void {
+    this.#inHand += by;
+    this.#worker.concurrency = Math.max(1, this.#inHand + (this.#restrained > 0 ? 0 : this.#ahead));
+  }
+
+  /** Leaves what waits to other processes for a moment: called with a job in hand, which ends then. */
+  async less(): Promise<void> {
+    this.#restrained += 1;
+    this.change(0);
+    await sleep(restraint);
+    this.#restrained -= 1;
+    this.change(0);
   }
 }
 

@@ -48,7 +48,7 @@ for at = 12, #ARGV, 11 do
     end
     local bucket, member = digest_index('h', ARGV[at + 9], id)
     rcall('ZADD', bucket, 0, member)
-    add_job(queue, id, ARGV[at + 7], now)
+    add_job(queue, id, ARGV[at + 7], now, name)
     result[#result + 1] = 0
   end
 end
@@ -58,8 +58,8 @@ return result
 
 /**
  * now, id, event, partner or '', token and value of the content, token and value of the result, references of both,
- * octets of all, number of pieces, token and value of each, then name and job for each destination. Returns 0 when the
- * message has moved on already.
+ * octets of all, number of pieces, token and value of each, then name, job and route for each destination. Returns 0 when
+ * the message has moved on already.
  */
 const decoded = script(
   records,
@@ -79,7 +79,7 @@ for at = 12, first - 1, 2 do
 end
 local octets = tonumber(old[5] or 0) + tonumber(ARGV[10])
 local fields = { 's', 'decoded', 'u', now, 'e', joined(old[4], ARGV[3]), 'k', kept,
-  'n', (#ARGV - first + 1) / 2, 'c', ARGV[9], 'o', octets }
+  'n', (#ARGV - first + 1) / 3, 'c', ARGV[9], 'o', octets }
 if partner ~= '' then
   fields[#fields + 1] = 'p'
   fields[#fields + 1] = partner
@@ -88,10 +88,10 @@ end
 -- Jobs of an earlier turn may not be gone yet: with the same id these would be ignored.
 local turn = ''
 if old[6] then turn = '.' .. old[6] end
-for at = first, #ARGV, 2 do
+for at = first, #ARGV, 3 do
   fields[#fields + 1] = 'd:' .. ARGV[at]
   fields[#fields + 1] = 1
-  add_job('handoff', id .. '.' .. ARGV[at] .. turn, ARGV[at + 1], now)
+  add_job('handoff', id .. '.' .. ARGV[at] .. turn, ARGV[at + 1], now, ARGV[at + 2])
 end
 rcall('HSET', m, unpack(fields))
 move(id, 'received', 'decoded', old[3], old[5], octets)
@@ -158,8 +158,8 @@ return release(id, old[4], { 1 })
 );
 
 /**
- * now, id, event, reason, name of the work, queue, job, job of the report without its turn or ''. Returns 0 when it has
- * ended already.
+ * now, id, event, reason, name of the work, queue, job, job of the report without its turn or '', its route. Returns 0
+ * when it has ended already.
  */
 const suspend = freeingScript(
   records,
@@ -173,7 +173,7 @@ if not old[1] or finished[old[1]] then return 0 end
 if ARGV[8] ~= '' and not old[6] then
   local turn = old[7] or '0'
   local data = string.sub(ARGV[8], 1, -2) .. ',"turn":' .. turn .. '}'
-  add_job('failures', id .. '.' .. ARGV[5] .. '.' .. turn, data, now)
+  add_job('failures', id .. '.' .. ARGV[5] .. '.' .. turn, data, now, ARGV[9])
 end
 if old[5] ~= ARGV[4] then no_reason(id, old[5]) end
 rcall('ZADD', P .. ':ix:x:' .. ARGV[4], old[2], id)

@@ -386,8 +386,13 @@ export type JobOutcome =
       after?: number;
       /** The other side was not even asked: the attempt does not count. */
       untried?: boolean;
+      /** What the attempt says about the route as a whole; nothing where it was not asked. */
+      peer?: PeerState | undefined;
     }
-  | { suspend: string; facts?: Facts };
+  | { suspend: string; facts?: Facts; peer?: PeerState | undefined };
+
+/** Whether the other side of a route (a partner's server, a destination) answers as one that works. */
+export type PeerState = 'works' | 'down';
 
 export interface JobContext {
   /** From 1. */
@@ -401,7 +406,15 @@ export interface JobContext {
 export type JobHandler<N extends QueueName> = (job: Jobs[N], context: JobContext) => Promise<JobOutcome>;
 
 export interface WorkerOptions {
+  /**
+   * Jobs in hand at a time. A route (mailbox, partner, destination) may have one beside them, so that none waits for the
+   * others.
+   */
   concurrency: number;
+  /** Jobs of one route at a time; at most `concurrency`, which is the default. */
+  most?: (route: string) => number;
+  /** The work has no other side that could be down. Default false. */
+  local?: boolean;
   /** Milliseconds without a sign of life until a job is taken from a worker; default 10,000. */
   lockDuration?: number;
   /** No job runs beside one that was in hand when a process died; else only no other such job. Default false. */

@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import type { PartnerConfig, Secret } from '../config/schema.ts';
 import { SealpostError } from '../errors.ts';
 import { parseMailbox } from '../message/mailbox.ts';
-import type { Envelope } from '../queue/types.ts';
+import type { Envelope, PeerState } from '../queue/types.ts';
 import { type Client, ClientError, type ClientOptions, cleanReply } from './client.ts';
 import { sendResults } from './metrics.ts';
 import { Pool } from './pool.ts';
@@ -34,6 +34,8 @@ export interface SendResult {
   host: string | null;
   possibleDuplicate: boolean;
   recipients: RecipientResult[];
+  /** Whether the servers of the route answer as ones that work; undefined when none was asked to the end. */
+  peer: PeerState | undefined;
 }
 
 export interface OutboundMessage {
@@ -72,6 +74,7 @@ interface Attempt {
   host: string | null;
   possibleDuplicate: boolean;
   rejected: ClientError['recipients'];
+  peer: PeerState | undefined;
 }
 
 /** Sends messages over one route, in at most `route.connections` connections. `file-access`. */
@@ -105,12 +108,19 @@ export function createSender(parts: SenderParts): Sender {
                   ...message,
                   envelope: { from: envelope.from, to: hop.recipients },
                 })
-              : { ...hop, code: null, host: null, possibleDuplicate: false, rejected: [] };
+              : {
+                  ...hop,
+                  code: null,
+                  host: null,
+                  possibleDuplicate: false,
+                  rejected: [],
+                  peer: lookedUp(hop.status),
+                };
           attempts.push(attempt);
           recipients.push(...hop.recipients.map((recipient) => resultFor(recipient, attempt)));
         }
         for (const { status } of recipients) sendResults.inc({ status });
-        return summarize(attempts, recipients);
+        return { ...summarize(attempts, recipients), peer: signal.aborted ? undefined : peerOf(attempts) };
       } finally {
         pool.leave();
       }
@@ -228,6 +238,7 @@ async function tryHost(
       attempt: {
         ...failure(options.host, new ClientError('message', fits.reason), false),
         status: 'refused',
+        peer: 'works',
       },
       next: false,
     };
@@ -257,6 +268,7 @@ async function tryHost(
       host: options.host,
       possibleDuplicate: false,
       rejected,
+      peer: 'works',
     };
     return { attempt, next: false };
   } catch (error) {
@@ -283,7 +295,20 @@ function failure(host: string | null, error: ClientError, possibleDuplicate: boo
     host,
     possibleDuplicate,
     rejected: error.recipients,
+    // 421: "service not available" (RFC 5321 section 3.8), whatever it was about
+    peer: error.code === null || error.code === 421 || error.stage !== 'message' ? 'down' : 'works',
   };
+}
+
+/** A name server that does not answer; a domain without servers says nothing about the others. */
+function lookedUp(status: Attempt['status']): PeerState | undefined {
+  return status === 'deferred' ? 'down' : undefined;
+}
+
+/** A route is down only when all of its servers are. */
+function peerOf(attempts: Attempt[]): PeerState | undefined {
+  if (attempts.some(({ peer }) => peer === 'works')) return 'works';
+  return attempts.some(({ peer }) => peer === 'down') ? 'down' : undefined;
 }
 
 function asClientError(error: unknown): ClientError {
@@ -299,7 +324,7 @@ function resultFor(recipient: string, attempt: Attempt): RecipientResult {
   return { recipient, status, code: own.code, reply: own.reply };
 }
 
-function summarize(attempts: Attempt[], recipients: RecipientResult[]): SendResult {
+function summarize(attempts: Attempt[], recipients: RecipientResult[]): Omit<SendResult, 'peer'> {
   const worst =
     recipients.find(({ status }) => status === 'deferred') ??
     recipients.find(({ status }) => status === 'refused') ??

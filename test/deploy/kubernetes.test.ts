@@ -126,7 +126,11 @@ describe('kubernetes manifests', () => {
       assert.ok(deployments.some(({ name }) => name === spec?.scaleTargetRef.name));
       const lists = spec?.triggers.map(({ metadata }) => metadata.listName) ?? [];
       assert.ok(
-        lists.every((list) => queueNames.some((queue) => list === `${prefix}:${queue}:wait`)),
+        lists.every((list) =>
+          queueNames.some((queue) =>
+            [`${prefix}:${queue}:wait`, `${prefix}:parked:${queue}`].includes(list ?? ''),
+          ),
+        ),
         lists.join(),
       );
     }

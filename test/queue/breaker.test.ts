@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { Breaker } from '../../src/handoff/breaker.ts';
+import { Breaker } from '../../src/queue/breaker.ts';
 
 it('a clock that was a day ahead and is set back does not lengthen the pause of a breaker', () => {
   const day = 86_400_000;

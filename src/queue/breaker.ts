@@ -5,17 +5,15 @@ export interface BreakerSettings {
   longestPause: number;
 }
 
-export const defaultBreaker: BreakerSettings = { failures: 5, firstPause: 10_000, longestPause: 300_000 };
-
-/** Leave to send one delivery. */
+/** Leave for one attempt. */
 export interface Pass {
   readonly probe: boolean;
 }
 
 /**
- * A circuit breaker for one destination: after some failures in a row nothing is sent for a while, then one
- * delivery goes as a probe; its result closes the breaker or opens it for twice as long. It keeps a dead
- * destination from holding the places of others for a timeout each.
+ * A circuit breaker for one route: after some failures in a row nothing is tried for a while, then one attempt
+ * goes as a probe; its result closes the breaker or opens it for twice as long. A route that is down is asked once,
+ * and not once for each message that waits for it.
  */
 export class Breaker {
   readonly #settings: BreakerSettings;
@@ -23,40 +21,47 @@ export class Breaker {
   #failures = 0;
   #pause = 0;
   #openUntil = 0;
-  /** The one that decides; a late finisher of before can not take its place. */
+  /** The one that decides; a late finisher of before cannot take its place. */
   #probe: Pass | undefined;
 
-  constructor(now: () => number, settings: BreakerSettings = defaultBreaker) {
+  constructor(now: () => number, settings: BreakerSettings) {
     this.#now = now;
     this.#settings = settings;
   }
 
-  /** A pass when a delivery may go (give it back with its end), else the milliseconds to wait. */
-  enter(): Pass | number {
-    if (this.#pause === 0) return { probe: false };
+  /** Milliseconds until an attempt may begin; 0 when one may begin now. */
+  wait(): number {
+    if (this.#pause === 0) return 0;
     const now = this.#now();
     // A clock that was set back must not make the pause longer than it was meant to be.
     this.#openUntil = Math.min(this.#openUntil, now + this.#pause);
     const wait = this.#openUntil - now;
     if (wait > 0) return wait;
-    if (this.#probe !== undefined) return this.#settings.firstPause;
+    return this.#probe === undefined ? 0 : this.#settings.firstPause;
+  }
+
+  /** A pass when an attempt may begin (give it back with its end), else the milliseconds to wait. */
+  enter(): Pass | number {
+    const wait = this.wait();
+    if (wait > 0) return wait;
+    if (this.#pause === 0) return { probe: false };
     this.#probe = { probe: true };
     return this.#probe;
   }
 
-  /** The destination answered as one that works. */
+  /** The other side answered as one that works. */
   succeeded(): void {
     this.#failures = 0;
     this.#pause = 0;
     this.#probe = undefined;
   }
 
-  /** The destination did not answer, or as one that does not work. */
+  /** The other side did not answer, or as one that does not work. */
   failed(pass: Pass): void {
     this.#failures++;
     const wasProbe = pass === this.#probe;
     this.abandoned(pass);
-    // deliveries that were on their way when it opened change nothing
+    // attempts that were on their way when it opened change nothing
     if (this.#pause > 0 && !wasProbe) return;
     if (this.#failures < this.#settings.failures && !wasProbe) return;
     const { firstPause, longestPause } = this.#settings;
@@ -64,7 +69,7 @@ export class Breaker {
     this.#openUntil = this.#now() + this.#pause;
   }
 
-  /** The delivery ended without saying anything about the destination (it was stopped). */
+  /** The attempt ended without saying anything about the other side (it was stopped). */
   abandoned(pass: Pass): void {
     if (pass === this.#probe) this.#probe = undefined;
   }

@@ -1,0 +1,196 @@
+/**
+ * Who may be worked on in this process. Each route (a partner, a destination, a mailbox) has one place that nobody can
+ * take from it, and shares the common places with the others as long as it works: one that hangs, is slow or is down
+ * leaves the others theirs. So a message never waits for somebody else's server, however many of these hang.
+ */
+import { Breaker, type BreakerSettings, type Pass } from './breaker.ts';
+import type { PeerState } from './types.ts';
+
+export interface GateSettings {
+  /** Common places, beside the one of each route. */
+  total: number;
+  /** Places of one route, its own included; at most `total`. */
+  most: (route: string) => number;
+  /** The work has no other side that could be down: a route has all its places from the start. */
+  local: boolean;
+  breaker: BreakerSettings;
+  /** Milliseconds, from any start, that only go forward. */
+  now: () => number;
+}
+
+/** A route whose oldest job has taken this long gets at most half of the common places, with all such. Milliseconds. */
+export const slowAfter = 1000;
+/** Milliseconds that a job stays in hand when its route goes on, before it is put back. */
+const patience = 250;
+
+interface Route {
+  name: string;
+  most: number;
+  breaker: Breaker;
+  /** It worked when it was asked last; else it has one place, and is asked by one message at a time. */
+  trusted: boolean;
+  /** Starts by pass, the oldest first. */
+  running: Map<Pass, number>;
+  waiting: ((entry: Entry | null) => void)[];
+  /** Jobs that were called back and have not come yet. */
+  coming: number;
+}
+
+/** A place that is taken: give it back with `leave`. */
+export interface Entry {
+  readonly route: string;
+  readonly pass: Pass;
+}
+
+export class Gate {
+  readonly #settings: GateSettings;
+  readonly #routes = new Map<string, Route>();
+  /** Routes with more than their own place. */
+  readonly #busy = new Set<Route>();
+  /** Routes with jobs that wait in hand. */
+  readonly #queued = new Set<Route>();
+  #closed = false;
+
+  constructor(settings: GateSettings) {
+    this.#settings = settings;
+  }
+
+  /** A place, at once or soon; null when the job must be put back. */
+  turn(name: string): Promise<Entry | null> {
+    const route = this.#route(name);
+    route.coming = Math.max(0, route.coming - 1);
+    if (route.waiting.length === 0 && this.#room(route) > 0) return Promise.resolve(this.#admit(route));
+    if (!this.#goesOn(route)) return Promise.resolve(null);
+    return new Promise((resolve) => {
+      const answer = (entry: Entry | null) => {
+        clearTimeout(timer);
+        resolve(entry);
+      };
+      const timer = setTimeout(() => {
+        route.waiting = route.waiting.filter((each) => each !== answer);
+        if (route.waiting.length === 0) this.#queued.delete(route);
+        resolve(null);
+      }, patience);
+      route.waiting.push(answer);
+      this.#queued.add(route);
+    });
+  }
+
+  /** Gives a place back; `peer` is what the attempt said about the route, if anything. */
+  leave({ route: name, pass }: Entry, peer: PeerState | undefined): void {
+    const route = this.#route(name);
+    route.running.delete(pass);
+    if (route.running.size < 2) this.#busy.delete(route);
+    if (peer === 'works') {
+      route.breaker.succeeded();
+      route.trusted = true;
+    } else if (peer === 'down') {
+      route.breaker.failed(pass);
+      route.trusted = this.#settings.local;
+      this.#dismiss(route);
+    } else route.breaker.abandoned(pass);
+    for (const queued of this.#queued) {
+      while (queued.waiting.length > 0 && this.#room(queued) > 0)
+        queued.waiting.shift()?.(this.#admit(queued));
+      if (queued.waiting.length === 0) this.#queued.delete(queued);
+    }
+  }
+
+  /** How many jobs of a route should be called back now. */
+  vacant(name: string): number {
+    if (this.#closed) return 0;
+    const route = this.#route(name);
+    return Math.max(0, this.#room(route) - route.waiting.length - route.coming);
+  }
+
+  /** True when a route has so many free places that it is worth a call. */
+  isHungry(name: string): boolean {
+    const { running, most, trusted } = this.#route(name);
+    return this.vacant(name) >= (trusted && running.size > 0 ? Math.ceil(most / 4) : 1);
+  }
+
+  /** Jobs of a route were called back. */
+  expect(name: string, jobs: number): void {
+    this.#route(name).coming += jobs;
+  }
+
+  /** What was called back and did not come was taken by another process. */
+  expectNothing(): void {
+    for (const route of this.#routes.values()) route.coming = 0;
+  }
+
+  /** Routes that have no room here now. */
+  full(): string[] {
+    return [...this.#routes.values()].filter((route) => this.#room(route) === 0).map(({ name }) => name);
+  }
+
+  /** Nothing waits in hand from now on; what is put back is another process's. */
+  close(): void {
+    this.#closed = true;
+    for (const route of this.#queued) this.#dismiss(route);
+  }
+
+  #route(name: string): Route {
+    const known = this.#routes.get(name);
+    if (known) return known;
+    const { total, most, local, breaker, now } = this.#settings;
+    const route: Route = {
+      name,
+      most: Math.max(1, Math.min(most(name), total)),
+      breaker: new Breaker(now, breaker),
+      trusted: local,
+      running: new Map(),
+      waiting: [],
+      coming: 0,
+    };
+    this.#routes.set(name, route);
+    return route;
+  }
+
+  #admit(route: Route): Entry {
+    const pass = route.breaker.enter();
+    // `#room` has looked at the breaker in the same turn of the event loop.
+    const taken = typeof pass === 'number' ? { probe: false } : pass;
+    route.running.set(taken, this.#settings.now());
+    if (route.running.size > 1) this.#busy.add(route);
+    return { route: route.name, pass: taken };
+  }
+
+  #dismiss(route: Route): void {
+    this.#queued.delete(route);
+    for (const answer of route.waiting.splice(0)) answer(null);
+  }
+
+  /** How many more jobs of a route may begin. */
+  #room(route: Route): number {
+    if (route.breaker.wait() > 0) return 0;
+    const left = (route.trusted ? route.most : 1) - route.running.size;
+    if (left <= 0) return 0;
+    const common = this.#common(this.#isSlow(route));
+    return Math.min(left, route.running.size === 0 ? common + 1 : common);
+  }
+
+  /** Common places that are free. Slow routes have half of them; what they took before they were slow does not count. */
+  #common(forSlow: boolean): number {
+    let [slow, others] = [0, 0];
+    for (const route of this.#busy) {
+      if (this.#isSlow(route)) slow += route.running.size - 1;
+      else others += route.running.size - 1;
+    }
+    const { total } = this.#settings;
+    const half = Math.floor(total / 2);
+    const free = total - others - Math.min(slow, half);
+    return Math.max(0, forSlow ? Math.min(free, half - slow) : free);
+  }
+
+  #isSlow({ running }: Route): boolean {
+    const [oldest] = running.values();
+    return oldest !== undefined && this.#settings.now() - oldest > slowAfter;
+  }
+
+  /** A place will be free in a moment, as far as one can tell. */
+  #goesOn(route: Route): boolean {
+    if (this.#closed || route.breaker.wait() > 0 || this.#isSlow(route)) return false;
+    return route.waiting.length < Math.ceil((route.trusted ? route.most : 1) / 4);
+  }
+}
