@@ -63,6 +63,14 @@ export interface Issued {
   identity: Identity;
 }
 
+export interface CrlOptions {
+  revoked?: Certificate[];
+  thisUpdate?: Date;
+  /** null leaves it out, which RFC 5280 section 5.1.2.5 forbids. */
+  nextUpdate?: Date | null;
+  number?: number;
+}
+
 export interface TestCa extends Issued {
   /** Certificate in PEM. */
   pem: string;
@@ -73,7 +81,7 @@ export interface TestCa extends Issued {
   /** Issues an intermediate CA. */
   issueCa(name: string, options?: IssueOptions): TestCa;
   /** A CRL (RFC 5280 section 5) of this CA in DER. */
-  crl(options?: { revoked?: Certificate[]; thisUpdate?: Date; nextUpdate?: Date; number?: number }): Buffer;
+  crl(options?: CrlOptions): Buffer;
 }
 
 const validFrom = new Date('2020-01-01T00:00:00Z');
@@ -297,10 +305,7 @@ function signed(tbs: Buffer, algorithm: Buffer, key: KeyObject, digest: TestDige
   return der.sequence(tbs, algorithm, der.bitString(signature));
 }
 
-function makeCrl(
-  ca: TestCa,
-  options: { revoked?: Certificate[]; thisUpdate?: Date; nextUpdate?: Date; number?: number },
-): Buffer {
+function makeCrl(ca: TestCa, options: CrlOptions): Buffer {
   const thisUpdate = options.thisUpdate ?? validFrom;
   const algorithm = signatureAlgorithm(ca.privateKey, 'sha256');
   const entries = (options.revoked ?? []).map(({ serialNumber }) =>
@@ -318,7 +323,7 @@ function makeCrl(
     algorithm,
     ca.certificate.subjectDer,
     der.time(thisUpdate),
-    der.time(options.nextUpdate ?? validUntil),
+    ...(options.nextUpdate === null ? [] : [der.time(options.nextUpdate ?? validUntil)]),
     ...(entries.length > 0 ? [der.sequence(...entries)] : []),
     der.explicit(0, der.sequence(...extensions.map(encodeExtension))),
   );
