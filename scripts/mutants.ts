@@ -2,7 +2,7 @@
  * Puts mutants into the code, one at a time, and says which of them the tests notice:
  * `npm run mutants -- [--only ROOM|NUMBER,...] [--sample N] [--jobs 1|2] [--list] [--report FILE]`.
  *
- * Each runs in a copy of the tree (hard links) in the temporary folder, against the test files that its row names. These
+ * All of them take hours of processor time: run it under `nice`. Each runs in a copy of the tree (hard links) in the temporary folder, against the test files that its row names. These
  * run first without it: what fails by itself notices nothing.
  */
 import { spawn } from 'node:child_process';
@@ -18,7 +18,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { setPriority, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { allMutants, type Mutant } from './mutants/index.ts';
@@ -132,7 +132,6 @@ const describe = ({ mutant, number }: (typeof chosen)[number]) =>
 if (values.list) {
   for (const each of chosen) console.log(describe(each));
 } else {
-  setPriority(10);
   const parent = mkdtempSync(join(tmpdir(), 'sealpost-mutants-'));
   const counts: Record<Outcome, number> = { noticed: 0, survived: 0, 'not-applicable': 0, unclear: 0 };
   try {
