@@ -61,6 +61,8 @@ export const errorCodes = {
   'message-too-large': 'the message is larger than the limit',
   'message-empty': 'the message has no octets',
   'partner-unknown': 'no partner of that name or address',
+  'sender-invalid':
+    'From or Sender is missing, repeated or not readable, and the mailbox asks who sent the message',
   'policy-refused': 'the verdict does not meet the policy of the mailbox or partner',
   'policy-aead': 'authenticated encryption is required, and the message came without',
   'policy-weak': 'an algorithm or key of the message is weaker than is required',

@@ -3,9 +3,9 @@
 import { type LoadedKeys, loadKeys } from '../src/config/keys.ts';
 import type { Config, MailboxConfig } from '../src/config/schema.ts';
 import { runRole } from '../src/daemon/role.ts';
-import { defaultMessageLimits, HeaderSplitter, NullSink, parseHeaders } from '../src/message/index.ts';
+import { headOctets } from '../src/handoff/index.ts';
+import { HeaderSplitter, NullSink } from '../src/message/index.ts';
 import { type Authorities, authoritiesOf } from '../src/partner/authorities.ts';
-import { authorsOf } from '../src/partner/authors.ts';
 import { PartnerDirectory } from '../src/partner/directory.ts';
 import { judge } from '../src/partner/policy.ts';
 import type { Facts, InboundJob, JobOutcome, QueueRoom, SpoolWriter } from '../src/queue/index.ts';
@@ -19,6 +19,7 @@ import {
   type Verdict,
 } from '../src/smime/index.ts';
 import { PieceWriters } from './piece-writers.ts';
+import { type DecodedHead, isWhole, messageLimitsOf, readSender } from './read-sender.ts';
 import { writeResult } from './result.ts';
 import { Turns } from './turns.ts';
 
@@ -73,13 +74,10 @@ interface Tools {
   options: DecodeOptions;
 }
 
-interface Decoded {
-  verdict: Verdict;
+interface Decoded extends DecodedHead {
   content: SpoolWriter;
   /** Contents of S/MIME parts below the message, by their path in the verdict; what it has no content of is void. */
   pieces: PieceWriters;
-  /** Header block of the message as it came. */
-  header: Buffer;
   /** Why the decryption failed: for the ledger, which the operator alone reads, and for no log or destination. */
   detail: string | null;
 }
@@ -95,16 +93,13 @@ async function work(
   if (state !== 'received') return { done: true };
 
   const [small] = octets;
-  const { verdict, content, pieces, header, detail } = small
+  const decoded = small
     ? await decodeSmall(small, tools)
     : await tools.large.run(job.mailbox, () => decodeLarge(job, tools));
-  const from = authorsOf(
-    verdict.headers,
-    parseHeaders(header, { ...defaultMessageLimits, headerOctets: Math.max(header.length, 1) }),
-  );
-  const sender = partners.senderOf({ signers: signersOf(verdict), from });
-  const facts = factsOf(verdict, sender?.name);
-  const judgement = judge(verdict, mailbox, { from, sender, directory: partners });
+  const { content, pieces, header, detail } = decoded;
+  const { verdict, headers, sender } = readSender(decoded, messageLimitsOf(tools.options), partners);
+  const facts = factsOf(verdict);
+  const judgement = judge(verdict, mailbox, sender, partners);
   if ('suspend' in judgement) {
     await Promise.all([content.abort(), pieces.abort()]);
     return { suspend: judgement.suspend, facts: { ...facts, message: judgement.message, detail } };
@@ -115,10 +110,16 @@ async function work(
   });
   await queue.flow.decoded(job, {
     content,
-    result: writeResult({ verdict, header, whole: verdict.layers.length === 0, pieces: stored.pieces }),
+    result: writeResult({
+      verdict,
+      header,
+      whole: isWhole(verdict),
+      headers,
+      pieces: stored.pieces,
+    }),
     pieces: stored.octets,
     destinations: mailbox.destinations.map(({ name, type }) => name ?? type),
-    partner: sender?.name ?? null,
+    partner: sender.partner?.name ?? null,
     facts,
   });
   return { done: true };
@@ -137,13 +138,17 @@ async function decodeSmall(octets: Buffer, { queue, options }: Tools): Promise<D
   for (const [path, piece] of pieces) await writers.open(path).write(piece);
   const taker = headerTaker(options);
   taker.write(octets);
-  return { verdict, content: writer, pieces: writers, header: taker.header(), detail };
+  const head = content?.subarray(0, headOctets(messageLimitsOf(options))) ?? Buffer.alloc(0);
+  return { verdict, content: writer, pieces: writers, head, header: taker.header(), detail };
 }
 
 async function decodeLarge(job: InboundJob, { queue, options }: Tools): Promise<Decoded> {
   let writer = queue.spool.create();
   const pieces = new PieceWriters(queue.spool);
   const taker = headerTaker(options);
+  const limits = messageLimitsOf(options);
+  let head: Buffer[] = [];
+  let taken = 0;
   async function* open() {
     for await (const piece of queue.spool.open(job.octets)) {
       taker.write(piece);
@@ -154,15 +159,22 @@ async function decodeLarge(job: InboundJob, { queue, options }: Tools): Promise<
     const { verdict, detail } = await decodeReopenable(open, {
       ...options,
       output: {
-        write: (chunk) => writer.write(chunk),
+        write: (chunk) => {
+          const start = chunk.subarray(0, Math.max(0, headOctets(limits) - taken));
+          if (start.length > 0) head.push(Buffer.from(start));
+          taken += start.length;
+          return writer.write(chunk);
+        },
         restart: async () => {
+          head = [];
+          taken = 0;
           await Promise.all([writer.abort(), pieces.abort()]);
           writer = queue.spool.create();
         },
       },
       pieceOutput: ({ path }) => pieces.open(path),
     });
-    return { verdict, content: writer, pieces, header: taker.header(), detail };
+    return { verdict, content: writer, pieces, head: Buffer.concat(head), header: taker.header(), detail };
   } catch (error) {
     await Promise.all([writer.abort(), pieces.abort()]);
     throw error;
@@ -170,16 +182,12 @@ async function decodeLarge(job: InboundJob, { queue, options }: Tools): Promise<
 }
 
 /** Takes the header block from the pieces of a message; what is above the limit has failed to decode as well. */
-function headerTaker({ limits }: DecodeOptions): { write(piece: Buffer): void; header(): Buffer } {
+function headerTaker(options: DecodeOptions): { write(piece: Buffer): void; header(): Buffer } {
   let found: Buffer | undefined;
-  const headerOctets = limits?.headerSize ?? defaultMessageLimits.headerOctets;
-  const splitter = new HeaderSplitter(
-    ({ raw }) => {
-      found = raw;
-      return new NullSink();
-    },
-    { ...defaultMessageLimits, headerOctets },
-  );
+  const splitter = new HeaderSplitter(({ raw }) => {
+    found = raw;
+    return new NullSink();
+  }, messageLimitsOf(options));
   const attempt = (step: () => void) => {
     try {
       if (found === undefined) step();
@@ -205,7 +213,7 @@ function signersOf(verdict: Verdict): string[] {
 }
 
 /** What the ledger keeps of a verdict: metadata that helps to find and to understand a message. */
-function factsOf(verdict: Verdict, partner: string | undefined): Facts {
+function factsOf(verdict: Verdict): Facts {
   const keys = verdict.layers.flatMap((layer) =>
     'recipients' in layer
       ? layer.recipients.flatMap(({ matched }) => (matched ? [matched.thumbprint] : []))
@@ -220,6 +228,7 @@ function factsOf(verdict: Verdict, partner: string | undefined): Facts {
     layers: verdict.layers.map(({ type }) => type),
     decryptionThumbprint: keys[0] ?? null,
     signatureThumbprint: signersOf(verdict)[0] ?? null,
-    partner: partner ?? null,
+    partner: verdict.sender?.partner ?? null,
+    sender: verdict.sender?.sender?.address ?? null,
   };
 }

@@ -71,7 +71,7 @@ async function work(
 
 function deliveryOf(
   job: HandoffJob,
-  { verdict, header, whole, pieces }: ReturnType<typeof readResult>,
+  { verdict, header, whole, headers, pieces }: ReturnType<typeof readResult>,
   small: Buffer | null,
   queue: QueueRoom,
 ): Delivery {
@@ -87,6 +87,7 @@ function deliveryOf(
     verdict,
     header,
     whole,
+    ...(headers === undefined ? {} : { headers }),
     async *content() {
       if (small) yield small;
       else yield* queue.spool.open(job.content);

@@ -1,9 +1,9 @@
 import type { MailboxConfig } from '../config/schema.ts';
 import { SealpostError } from '../errors.ts';
 import type { MessageLimits } from '../message/limits.ts';
+import { type HeadersJson, readMailHeader } from '../message/mail-header.ts';
 import type { Envelope, Origin } from '../queue/types.ts';
 import { chooseBodyPart } from './body-part.ts';
-import { type HeadersJson, readHeaders } from './mail-text.ts';
 import { composeMessage, composeStreamed } from './message.ts';
 import { type PartJson, readParts } from './parts.ts';
 import type { Delivery, DeliveryPiece, JsonValue, SignedUrl, SignUrl } from './types.ts';
@@ -80,7 +80,7 @@ export async function makeDocument(
     receivedAt: new Date(delivery.receivedAt).toISOString(),
     envelope: delivery.envelope,
     origin: delivery.origin,
-    headers: await readHeaders(message.headers),
+    headers: delivery.headers ?? readMailHeader(message.headers).json,
     verdict: delivery.verdict,
     body: chooseBodyPart(parts, settings.bodyPart) ?? null,
     parts,

@@ -9,6 +9,7 @@ export { type ContentServerDeps, createContentHandler, type StoredContent } from
 export type { HandoffDocument } from './document.ts';
 export { type FailureDocument, failureDocument } from './failure.ts';
 export { messageLimits } from './limits.ts';
+export { composeMessage, headOctets } from './message.ts';
 export { pieceFileName } from './names.ts';
 export { jobOutcome } from './outcome.ts';
 export { UrlSigner } from './signed-url.ts';

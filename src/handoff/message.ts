@@ -1,6 +1,12 @@
 import { SealpostError } from '../errors.ts';
 import { entityInfo } from '../message/entity.ts';
-import { HeaderBlock, type HeaderField, HeaderSplitter, parseHeaders } from '../message/headers.ts';
+import {
+  HeaderBlock,
+  type HeaderField,
+  HeaderSplitter,
+  parseHeaders,
+  strayControl,
+} from '../message/headers.ts';
 import { defaultMessageLimits, type MessageLimits } from '../message/limits.ts';
 import { NullSink } from '../message/sink.ts';
 import type { Delivery, JsonValue } from './types.ts';
@@ -52,7 +58,8 @@ function leadingHeaders(head: Buffer, limits: MessageLimits): HeaderBlock | unde
     if (error instanceof SealpostError) return undefined;
     throw error;
   }
-  return found;
+  // the decoder refuses such a header of a message; what looks like one is content
+  return found === undefined || strayControl(found) !== undefined ? undefined : found;
 }
 
 /**
@@ -90,15 +97,17 @@ function withLineEnd(raw: Buffer): Buffer {
  * The outer fields stay as received, without those of MIME, which described the envelope, and without those
  * that the entity has itself, or that a complete protected header (RFC 9788, or a wrapped message) leaves out: nobody
  * vouches for these. The fields of a wrapped message are repeated above it. Content that is no MIME entity gets a header as `application/octet-stream`.
- * `head` is the start of the content: all of it, or at least `limits.headerOctets`.
+ * `start` is the start of the content: all of it, or at least `headOctets`. The policy reads the fields that this
+ * gives, so it must give the same wherever it is called: no more of `start` counts than any caller has.
  *
  * Errors: `mime-limit` when the header block of the mail is above the limits.
  */
 export function composeMessage(
   delivery: Pick<Delivery, 'header' | 'whole' | 'verdict' | 'contentOctets'>,
-  head: Buffer,
+  start: Buffer,
   limits: MessageLimits = defaultMessageLimits,
 ): HandoffMessage {
+  const head = start.subarray(0, headOctets(limits));
   if (delivery.whole) {
     const headers = leadingHeaders(head, limits) ?? parseHeaders(delivery.header, limits);
     return { kind: 'message', prefix: Buffer.alloc(0), headers, octets: delivery.contentOctets };
@@ -134,6 +143,11 @@ export function composeMessage(
   };
 }
 
+/** Octets of the content that the header of the message depends on: of the entity's, and of a mail that it wraps. */
+export function headOctets({ headerOctets }: MessageLimits): number {
+  return 2 * headerOctets;
+}
+
 /** The first octets of the content: at least `limit`, or all. Reads no further than needed. */
 export async function readHead(content: AsyncIterable<Buffer>, limit: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
@@ -151,7 +165,7 @@ export async function composeStreamed(
   delivery: Pick<Delivery, 'header' | 'whole' | 'verdict' | 'content' | 'contentOctets'>,
   limits: MessageLimits = defaultMessageLimits,
 ): Promise<HandoffMessage> {
-  return composeMessage(delivery, await readHead(delivery.content(), limits.headerOctets), limits);
+  return composeMessage(delivery, await readHead(delivery.content(), headOctets(limits)), limits);
 }
 
 /** The octets of `message.eml`. */

@@ -2,10 +2,17 @@ import type { Redis } from 'ioredis';
 import type { Config, MailboxConfig, Secret } from '../config/schema.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { HeadersJson } from '../message/mail-header.ts';
 import type { Envelope, LedgerEvent, Origin, PeerState } from '../queue/types.ts';
 import type { FailureReport } from './failure.ts';
 
-export type JsonValue = string | number | boolean | null | JsonValue[] | { [key: string]: JsonValue };
+export type JsonValue =
+  | string
+  | number
+  | boolean
+  | null
+  | JsonValue[]
+  | { [key: string]: JsonValue | undefined };
 
 /** The decoded content of an S/MIME part below the message: protected by itself, and never joined with anything. */
 export interface DeliveryPiece {
@@ -43,6 +50,8 @@ export interface Delivery {
   header: Buffer;
   /** The mail was not S/MIME: its content is the whole mail, header included. */
   whole: boolean;
+  /** The fields as the policy judged them; missing in what an older version decoded. */
+  headers?: HeadersJson;
   /** The decoded content as a stream; every call starts again. */
   content(): AsyncIterable<Buffer>;
   contentOctets: number;

@@ -1,4 +1,6 @@
+import { type MailHost, toMailHost } from '../domain.ts';
 import { decodeWords } from './encoded-words.ts';
+import { mailboxKey } from './mailbox.ts';
 
 /** One address of a From, To, Sender ... field. */
 export interface Address {
@@ -10,38 +12,153 @@ export interface Address {
   readonly group?: string;
 }
 
-type Token = { kind: 'text' | 'quoted' | 'comment' | 'special'; text: string };
+/** An address that is one: as `Mailbox` has it. */
+export interface KnownAddress extends Address {
+  readonly host: MailHost;
+  readonly key: string;
+}
+
+/** What a field with addresses says. */
+export interface AddressList {
+  /** In their order; also of what is none (`isKnown`), so that nobody takes the list for shorter than it is. */
+  readonly addresses: readonly (Address | KnownAddress)[];
+  /**
+   * Why the value is no address list of RFC 5322, obsolete forms included, with a valid domain in each address.
+   * Undefined when it is one: then all addresses are known, and any parser finds the same.
+   */
+  readonly fault: string | undefined;
+}
+
+export function isKnown(address: Address | KnownAddress): address is KnownAddress {
+  return 'key' in address;
+}
+
+type Token = { kind: 'text' | 'quoted' | 'comment' | 'literal' | 'special'; text: string };
 
 const SPECIALS = '<>,;:@';
+/** Characters of an atom (RFC 5322, section 3.2.3; RFC 6532, section 3.2) and dots. Nothing that is not seen. */
+const ATOM = /^(?:[-A-Za-z0-9!#$%&'*+/=?^_`{|}~.]|[^\p{ASCII}\p{C}\p{Z}])+$/u;
+const ENCODED_WORD = /=\?[^?]*\?[bq]\?/i;
 
-function tokenize(text: string): Token[] {
-  const tokens: Token[] = [];
-  let at = 0;
-  while (at < text.length) {
-    const char = text[at] ?? '';
-    if (char === '"') {
-      const end = closing(text, at, '"');
-      tokens.push({ kind: 'quoted', text: text.slice(at + 1, end).replace(/\\(.)/gs, '$1') });
-      at = end + 1;
-    } else if (char === '(') {
-      const end = closingComment(text, at);
-      tokens.push({ kind: 'comment', text: text.slice(at + 1, end).replace(/\\(.)/gs, '$1') });
-      at = end + 1;
-    } else if (char === '[') {
-      const end = closing(text, at, ']');
-      tokens.push({ kind: 'text', text: text.slice(at, end + 1) });
-      at = end + 1;
-    } else if (SPECIALS.includes(char)) {
-      tokens.push({ kind: 'special', text: char });
-      at++;
-    } else if (/\s/.test(char)) at++;
-    else {
-      const found = /^[^\s"(<>,;:@[]+/.exec(text.slice(at, at + 1000))?.[0] ?? char;
-      tokens.push({ kind: 'text', text: found });
-      at += found.length;
-    }
+/** Reads one address list; notes the first thing in it that is against the grammar. */
+class Reader {
+  readonly addresses: (Address | KnownAddress)[] = [];
+  fault: string | undefined;
+
+  constructor(value: string) {
+    if (/[^\P{Cc}\t]/u.test(value)) this.#wrong('has a control character');
+    this.#list(this.#tokenize(value));
   }
-  return tokens;
+
+  #wrong(fault: string): void {
+    this.fault ??= fault;
+  }
+
+  #tokenize(text: string): Token[] {
+    const tokens: Token[] = [];
+    let at = 0;
+    while (at < text.length) {
+      const char = text[at] ?? '';
+      if (char === '"' || char === '[') {
+        const end = closing(text, at, char === '"' ? '"' : ']');
+        if (end === text.length) this.#wrong('has a quoted string or literal without its end');
+        tokens.push(
+          char === '"'
+            ? { kind: 'quoted', text: text.slice(at + 1, end).replace(/\\(.)/gs, '$1') }
+            : { kind: 'literal', text: text.slice(at, end + 1) },
+        );
+        at = end + 1;
+      } else if (char === '(') {
+        const end = closingComment(text, at);
+        if (end === text.length) this.#wrong('has a comment without its end');
+        tokens.push({ kind: 'comment', text: text.slice(at + 1, end).replace(/\\(.)/gs, '$1') });
+        at = end + 1;
+      } else if (SPECIALS.includes(char)) {
+        tokens.push({ kind: 'special', text: char });
+        at++;
+      } else if (/\s/.test(char)) {
+        if (char !== ' ' && char !== '\t') this.#wrong('has a space that is none of mail');
+        at++;
+      } else {
+        const found = /^[^\s"(<>,;:@[]+/.exec(text.slice(at, at + 1000))?.[0] ?? char;
+        tokens.push({ kind: 'text', text: found });
+        at += found.length;
+      }
+    }
+    return tokens;
+  }
+
+  #list(tokens: readonly Token[]): void {
+    let group: string | undefined;
+    let element = new Element();
+    const flush = () => {
+      this.#element(element, group);
+      element = new Element();
+    };
+    for (const token of tokens) {
+      const special = token.kind === 'special' ? token.text : '';
+      if (element.open) element.inAngle(token);
+      else if (special === '<') {
+        // a second angle address without a comma between is a second address
+        if (element.angle !== undefined) {
+          this.#wrong('has two addresses without a comma between');
+          flush();
+        }
+        element.angle = [];
+        element.open = true;
+      } else if (special === ',') flush();
+      else if (special === ':' && group === undefined && element.angle === undefined) {
+        group = phrase(element.before);
+        if (!isPhrase(element.before) || words(element.before).length === 0)
+          this.#wrong('has a group without a name');
+        element = new Element();
+      } else if (special === ';') {
+        if (group === undefined) this.#wrong('ends a group that did not begin');
+        flush();
+        group = undefined;
+        element.afterGroup = true;
+      } else element.outside(token);
+    }
+    if (group !== undefined) this.#wrong('has a group without its end');
+    flush();
+  }
+
+  #element(element: Element, group: string | undefined): void {
+    const { before, angle, after, open, afterGroup } = element;
+    const outside = [...before, ...after];
+    if (angle === undefined && words(outside).length === 0) return;
+    if (open) this.#wrong('has an angle bracket without its end');
+    if (afterGroup) this.#wrong('has something behind a group');
+    if (words(after).length > 0) this.#wrong('has something behind an angle bracket');
+    if (angle !== undefined && !isPhrase(before)) this.#wrong('has a display name that is none');
+    let name = angle === undefined ? '' : phrase(outside);
+    const comment = outside.find((token) => token.kind === 'comment');
+    if (name === '' && comment !== undefined) name = decodeWords(comment.text);
+    const spec = addrSpec(words(angle ?? outside));
+    if (typeof spec === 'string') this.#wrong(spec);
+    const found = typeof spec === 'string' ? { address: joined(words(angle ?? outside)) } : spec;
+    this.addresses.push({ name, ...found, ...(group === undefined ? {} : { group }) });
+  }
+}
+
+/** What stands between two commas. */
+class Element {
+  readonly before: Token[] = [];
+  readonly after: Token[] = [];
+  /** What stands between angle brackets; `open` until the closing one. */
+  angle: Token[] | undefined;
+  open = false;
+  /** It follows the `;` of a group without a comma. */
+  afterGroup = false;
+
+  inAngle(token: Token): void {
+    if (token.kind === 'special' && token.text === '>') this.open = false;
+    else this.angle?.push(token);
+  }
+
+  outside(token: Token): void {
+    (this.angle === undefined ? this.before : this.after).push(token);
+  }
 }
 
 function closing(text: string, start: number, quote: string): number {
@@ -62,6 +179,13 @@ function closingComment(text: string, start: number): number {
   return text.length;
 }
 
+const words = (tokens: readonly Token[]) => tokens.filter(({ kind }) => kind !== 'comment');
+
+/** RFC 5322, sections 3.2.5 and 4.1: atoms, dots and quoted strings. */
+function isPhrase(tokens: readonly Token[]): boolean {
+  return words(tokens).every(({ kind, text }) => kind === 'quoted' || (kind === 'text' && ATOM.test(text)));
+}
+
 /** Words of a display name: encoded words are decoded in plain words only, never in quoted strings. */
 function phrase(tokens: readonly Token[]): string {
   const pieces: string[] = [];
@@ -70,8 +194,7 @@ function phrase(tokens: readonly Token[]): string {
     if (plain.length > 0) pieces.push(decodeWords(plain.join(' ')));
     plain = [];
   };
-  for (const token of tokens) {
-    if (token.kind === 'comment') continue;
+  for (const token of words(tokens)) {
     if (token.kind === 'quoted') {
       flushPlain();
       pieces.push(token.text);
@@ -81,61 +204,72 @@ function phrase(tokens: readonly Token[]): string {
   return pieces.join(' ');
 }
 
-function addrSpec(tokens: readonly Token[]): string {
-  const quoteLocal = (text: string) => `"${text.replace(/["\\]/g, '\\$&')}"`;
-  let address = '';
-  for (const token of tokens) {
-    if (token.kind === 'comment') continue;
-    address += token.kind === 'quoted' ? quoteLocal(token.text) : token.text;
+const quote = (text: string) => `"${text.replace(/["\\]/g, '\\$&')}"`;
+
+function joined(tokens: readonly Token[]): string {
+  const text = tokens.map((token) => (token.kind === 'quoted' ? quote(token.text) : token.text)).join('');
+  return withoutRoute(text);
+}
+
+/** A source route (RFC 5321, appendix C) says nothing about who it is. */
+function withoutRoute(text: string): string {
+  const colon = text.startsWith('@') ? text.indexOf(':') : -1;
+  return text.slice(colon + 1);
+}
+
+const isSpecial = (token: Token | undefined, text: string) =>
+  token?.kind === 'special' && token.text === text;
+
+/** RFC 5322, sections 3.4.1 and 4.4. @returns what is wrong with it, when it is no address */
+function addrSpec(tokens: readonly Token[]): Pick<KnownAddress, 'address' | 'host' | 'key'> | string {
+  const colon = isSpecial(tokens[0], '@') ? tokens.findIndex((token) => isSpecial(token, ':')) : -1;
+  const route = tokens.slice(0, Math.max(colon, 0));
+  if (route.some((token) => token.kind === 'quoted' || isSpecial(token, '<')))
+    return 'has a route that is none';
+  const spec = tokens.slice(colon + 1);
+  const at = spec.findIndex((token) => isSpecial(token, '@'));
+  if (at < 0) return 'has an address without a domain';
+  const local = spec.slice(0, at);
+  const domain = spec.slice(at + 1);
+  if (!isDotted(local)) return 'has a local part that is none';
+  const isLiteral = domain.length === 1 && domain[0]?.kind === 'literal';
+  if (!isLiteral && (!isDotted(domain) || domain.some(({ kind }) => kind === 'quoted')))
+    return 'has a domain that is none';
+  const host = toMailHost(domain.map(({ text }) => text).join(''));
+  if (host === undefined) return 'has a domain that is none';
+  const value = local.map(({ text }) => text).join('');
+  if (/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u.test(value)) return 'has a local part that is not seen as it is';
+  return { address: joined([...local, ...spec.slice(at)]), host, key: mailboxKey(value, host) };
+}
+
+/** Words with a dot between each two (`obs-local-part`, `obs-domain`): white space does not join them. */
+function isDotted(tokens: readonly Token[]): boolean {
+  let dotNeeded = false;
+  let dotAllowed = false;
+  for (const { kind, text } of tokens) {
+    if (kind === 'quoted') {
+      if (dotNeeded) return false;
+    } else if (kind !== 'text' || !ATOM.test(text) || ENCODED_WORD.test(text) || text.includes('..'))
+      return false;
+    else if (text.startsWith('.') ? !dotAllowed : dotNeeded) return false;
+    dotNeeded = kind === 'quoted' || !text.endsWith('.');
+    dotAllowed = dotNeeded;
   }
-  // a source route (RFC 5321, appendix C) says nothing about who it is
-  return address.replace(/^@[^:]*:/, '');
+  return dotNeeded;
 }
 
 /**
- * Reads an address list (RFC 5322, section 3.4, with the obsolete forms that occur): display names, groups,
- * comments, quoted strings. Tolerant: what has no `@` is given as an address without one, so that nobody
- * takes the list for shorter than it is. For deciding who the sender is, compare with `sameAddress`.
+ * Reads an address list (RFC 5322, section 3.4, with the obsolete forms of section 4.4): display names, groups,
+ * comments, quoted strings. Never an error: `fault` says what is wrong.
  */
-export function parseAddresses(value: string): Address[] {
-  const found: Address[] = [];
-  let group: string | undefined;
-  let pending: Token[] = [];
-  let angle: Token[] | undefined;
-  let closed = false;
+export function readAddressList(value: string): AddressList {
+  const { addresses, fault } = new Reader(value);
+  return { addresses, fault };
+}
 
-  const flush = () => {
-    const tokens = pending;
-    const spec = angle;
-    pending = [];
-    angle = undefined;
-    closed = false;
-    const address = addrSpec(spec ?? tokens);
-    if (address === '' && spec === undefined) return;
-    let name = spec === undefined ? '' : phrase(tokens);
-    const comment = tokens.find((token) => token.kind === 'comment');
-    if (name === '' && comment !== undefined) name = decodeWords(comment.text);
-    found.push(group === undefined ? { name, address } : { name, address, group });
-  };
-
-  for (const token of tokenize(value)) {
-    const special = token.kind === 'special' ? token.text : '';
-    if (angle !== undefined && !closed) {
-      if (special === '>') closed = true;
-      else angle.push(token);
-    } else if (special === '<') {
-      // a second angle address without a comma between is a second address
-      if (angle !== undefined) flush();
-      angle = [];
-    } else if (special === ',') flush();
-    else if (special === ':' && group === undefined && angle === undefined) {
-      group = phrase(pending);
-      pending = [];
-    } else if (special === ';') {
-      flush();
-      group = undefined;
-    } else pending.push(token);
-  }
-  flush();
-  return found;
+/** The addresses of a list for showing, whatever is wrong with it. */
+export function parseAddresses(value: string): readonly Address[] {
+  return readAddressList(value).addresses.map(({ name, address, group }) =>
+    group === undefined ? { name, address } : { name, address, group },
+  );
 }

@@ -18,6 +18,8 @@ export interface HeaderField {
   readonly raw: Buffer;
   /** The value unfolded (RFC 5322, section 2.2.3) and trimmed; UTF-8 where it is, else Latin-1. */
   readonly value: string;
+  /** False when the value is read as Latin-1, since it is no UTF-8. */
+  readonly isUtf8: boolean;
 }
 
 /** A header block: the fields in their order and the octets they came from. */
@@ -81,12 +83,32 @@ class Field implements HeaderField {
     return this.#value;
   }
 
+  get isUtf8(): boolean {
+    return this.#block.ascii || isUtf8(this.#block.raw.subarray(this.#colon + 1, this.#end));
+  }
+
   #text(): string {
     const { raw, latin1, ascii } = this.#block;
-    if (ascii || !isUtf8(raw.subarray(this.#colon + 1, this.#end)))
-      return latin1.slice(this.#colon + 1, this.#end);
+    if (ascii || !this.isUtf8) return latin1.slice(this.#colon + 1, this.#end);
     return raw.toString('utf8', this.#colon + 1, this.#end);
   }
+}
+
+/**
+ * Why other parsers take a header apart in another way: a CR without LF is the end of a line to some of them, so that
+ * what follows is a field (a second From), and at a NUL some of them end. Undefined when all see the same lines.
+ */
+export function strayControl({ raw }: Pick<HeaderBlock, 'raw'>): string | undefined {
+  if (raw.includes(0)) return 'a NUL, at which some parsers end';
+  for (let at = raw.indexOf(CR); at >= 0; at = raw.indexOf(CR, at + 1))
+    if (raw[at + 1] !== LF) return 'a CR without LF, which some parsers take for the end of a line';
+  return undefined;
+}
+
+/** Errors: `mime-malformed` for a header with a stray control character. */
+export function refuseStrayControls(headers: HeaderBlock): void {
+  const stray = strayControl(headers);
+  if (stray !== undefined) throw new SealpostError('mime-malformed', `a header has in it ${stray}`);
 }
 
 function unfolded(value: string): string {

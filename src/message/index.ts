@@ -1,5 +1,12 @@
 /** RFC 5322 and MIME, byte-preserving, as streams of pushed octets. */
-export { type Address, parseAddresses } from './address.ts';
+export {
+  type Address,
+  type AddressList,
+  isKnown,
+  type KnownAddress,
+  parseAddresses,
+  readAddressList,
+} from './address.ts';
 export { asciiField, longestLine, MAX_LINE } from './ascii-header.ts';
 export { Base64Decoder, Base64Encoder } from './base64.ts';
 export { CanonicalSink, firstBareLf, type LineEnds } from './canonical.ts';
@@ -12,9 +19,16 @@ export {
 } from './content-type.ts';
 export { decodeWords } from './encoded-words.ts';
 export { type EntityInfo, entityInfo } from './entity.ts';
-export { HeaderBlock, type HeaderField, HeaderSplitter, parseHeaders } from './headers.ts';
+export {
+  HeaderBlock,
+  type HeaderField,
+  HeaderSplitter,
+  parseHeaders,
+  refuseStrayControls,
+} from './headers.ts';
 export { defaultMessageLimits, type MessageLimits } from './limits.ts';
 export { LineFold } from './line-fold.ts';
+export { type Authors, type HeadersJson, type MailHeader, readMailHeader } from './mail-header.ts';
 export { comparableAddress, type Mailbox, mailboxKey, parseMailbox, sameAddress } from './mailbox.ts';
 export { type MultipartHandler, MultipartSplitter } from './multipart.ts';
 export { QuotedPrintableDecoder, QuotedPrintableEncoder } from './quoted-printable.ts';

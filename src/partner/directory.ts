@@ -1,29 +1,7 @@
-import { AddressBook, parseAddressEntry } from '../config/addresses.ts';
+import { AddressBook, type AddressKey, parseAddressEntry } from '../config/addresses.ts';
 import type { PartnerConfig } from '../config/schema.ts';
 
-/** Who a message is from, and what shows it. */
-export interface Sender {
-  /** Name of the partner. */
-  name: string;
-  partner: PartnerConfig;
-  /** By a signature of one of the partner's certificates, or by the address alone, which anyone can write. */
-  by: 'signer' | 'address';
-  /** The partner that the address names, when the signer is another one. */
-  conflict?: string;
-}
-
-/** What is known of the origin of a message. */
-export interface Origin {
-  /** SHA-256 thumbprints, in hexadecimal, of the signers whose signature is valid; outermost first. */
-  signers: readonly string[];
-  /** Addresses of the From field, as parsed; any of them may be no address at all. */
-  from: readonly string[];
-}
-
-/**
- * Who is who. A signer's certificate says more than an address, so it counts first, as in the party
- * resolution of BizTalk. Addresses are looked up as `AddressBook` does it.
- */
+/** Who is who, by address (as `AddressBook` looks it up) and by certificate. */
 export class PartnerDirectory {
   readonly #byName = new Map<string, PartnerConfig>();
   readonly #book = new AddressBook<PartnerConfig>();
@@ -50,7 +28,12 @@ export class PartnerDirectory {
     return this.#byName.get(name);
   }
 
-  /** The partner that an address belongs to; undefined for none, and for what is not an address. */
+  /** The partner that an address of a header or an envelope belongs to. */
+  find(address: AddressKey): PartnerConfig | undefined {
+    return this.#book.find(address);
+  }
+
+  /** The partner that an address in a text belongs to; undefined for none, and for what is not an address. */
   byAddress(address: string): PartnerConfig | undefined {
     return this.#book.findText(address);
   }
@@ -58,19 +41,5 @@ export class PartnerDirectory {
   /** The partners that have this certificate, by its SHA-256 thumbprint in hexadecimal; mostly one. */
   bySigner(thumbprint: string): readonly PartnerConfig[] {
     return this.#bySigner.get(thumbprint.toLowerCase()) ?? [];
-  }
-
-  /** Who a message is from: by the first signer that is a partner, else by the first address that is one. */
-  senderOf({ signers, from }: Origin): Sender | undefined {
-    const addressed = from.map((address) => this.byAddress(address)).find((each) => each !== undefined);
-    for (const thumbprint of signers) {
-      const owners = this.bySigner(thumbprint);
-      // One certificate may stand in several entries; the address then tells which.
-      const partner = addressed !== undefined && owners.includes(addressed) ? addressed : owners[0];
-      if (partner === undefined) continue;
-      const conflict = addressed !== undefined && addressed !== partner ? { conflict: addressed.name } : {};
-      return { name: partner.name, partner, by: 'signer', ...conflict };
-    }
-    return addressed && { name: addressed.name, partner: addressed, by: 'address' };
   }
 }

@@ -1,19 +1,9 @@
 import type { Config, MailboxConfig } from '../config/schema.ts';
 import type { ErrorCode } from '../errors.ts';
-import { sameAddress } from '../message/mailbox.ts';
-import type { PartnerDirectory, Sender } from './directory.ts';
+import { comparableAddress, isKnown } from '../message/index.ts';
+import type { PartnerDirectory } from './directory.ts';
+import type { Sender, SignerFacts } from './sender.ts';
 import { type LayerStrength, weakness, withoutAead } from './strength.ts';
-
-/** What the policy needs of a signer in the verdict. */
-export interface SignerFacts {
-  readonly thumbprint: string | null;
-  /** Mail addresses in the certificate. */
-  readonly emails: readonly string[];
-  readonly valid: boolean;
-  readonly trusted: boolean;
-  /** Why it is not valid or not trusted, such as a certificate that has expired. */
-  readonly message?: string | null;
-}
 
 /** What the policy needs of a verdict; the verdict of `smime` has this shape. */
 export interface VerdictFacts {
@@ -22,15 +12,6 @@ export interface VerdictFacts {
   readonly encrypted: boolean;
   readonly signature: 'none' | 'valid' | 'untrusted' | 'invalid';
   readonly layers: readonly (LayerStrength & { readonly signers?: readonly SignerFacts[] })[];
-}
-
-/** Where the message says it is from, and who that is (`PartnerDirectory.senderOf`). */
-export interface OriginFacts {
-  /** Addresses of the From field. */
-  readonly from: readonly string[];
-  readonly sender: Sender | undefined;
-  /** Tells whether an address in a certificate belongs to the same partner as the From field. */
-  readonly directory: Pick<PartnerDirectory, 'byAddress'>;
 }
 
 /** `suspend` is the reason code; the message is for the operator. */
@@ -48,10 +29,15 @@ function whyUntrusted(layers: VerdictFacts['layers']): string {
 const refused = (message: string): Judgement => ({ suspend: 'policy-refused', message });
 
 /**
- * What becomes of a decoded message by the policy of its mailbox and of the partner that it is from: handed off, or suspended with a reason. A signature
- * that is there and wrong does not suspend by itself: `require: [signed]` says that it matters.
+ * What becomes of a decoded message by the policy of its mailbox and of each partner that it claims to be from: handed
+ * off, or suspended with a reason. A signature that is there and wrong does not suspend by itself: `require: [signed]` says that it matters.
  */
-export function judge(verdict: VerdictFacts, policy: Policy, origin: OriginFacts): Judgement {
+export function judge(
+  verdict: VerdictFacts,
+  policy: Policy,
+  sender: Sender,
+  directory: Pick<PartnerDirectory, 'byAddress'>,
+): Judgement {
   const { status, error, encrypted, signature, layers } = verdict;
   if (status === 'failed' && error?.code !== 'not-smime')
     return {
@@ -60,7 +46,10 @@ export function judge(verdict: VerdictFacts, policy: Policy, origin: OriginFacts
     };
 
   const { notSmime, strong } = policy;
-  const require: readonly string[] = [...policy.require, ...(origin.sender?.partner.require ?? [])];
+  const require: readonly string[] = [
+    ...policy.require,
+    ...sender.claimed.flatMap((partner) => partner.require),
+  ];
   if (require.includes('encrypted') && !encrypted)
     return refused('encryption is required, and the message came without');
   if (require.includes('signed')) {
@@ -72,15 +61,15 @@ export function judge(verdict: VerdictFacts, policy: Policy, origin: OriginFacts
     if (signature === 'untrusted')
       return refused(`a trusted signature is required, and the signer is not trusted${whyUntrusted(layers)}`);
     if (signature === 'none') return refused('a signature is required, and the message has none');
-    const wrong = wrongSigner(verdict, origin);
+  }
+  if ((require.includes('signed') || require.includes('partner')) && sender.fault !== undefined)
+    return { suspend: sender.fault.code, message: sender.fault.message };
+  if (require.includes('signed')) {
+    const wrong = wrongSigner(verdict, sender, directory);
     if (wrong !== undefined) return refused(wrong);
   }
-  if (require.includes('partner')) {
-    const { sender } = origin;
-    if (sender === undefined)
-      return { suspend: 'partner-unknown', message: 'the sender is not a configured partner' };
-    if (sender.conflict !== undefined) return refused(conflictOf(sender));
-  }
+  if (require.includes('partner') && sender.partner === undefined)
+    return { suspend: 'partner-unknown', message: 'the sender is not a configured partner' };
   const plain = require.includes('aead') ? withoutAead(layers) : undefined;
   if (plain !== undefined)
     return { suspend: 'policy-aead', message: `authenticated encryption is required, and ${plain}` };
@@ -92,30 +81,27 @@ export function judge(verdict: VerdictFacts, policy: Policy, origin: OriginFacts
   return { accept: true };
 }
 
-const conflictOf = ({ name, conflict }: Sender) =>
-  `the message is signed by partner ${name}, and its From field names partner ${conflict ?? ''}`;
-
 /**
  * A trusted signature is worth nothing when it is somebody else's. A partner's own certificate is the operator's
  * word. Of any other that leads to an anchor, RFC 8550 section 3 asks that the sender's address is in it, if it has
  * addresses. One without addresses could be anybody's under that anchor, so it never speaks for a configured partner.
  */
-function wrongSigner({ layers }: VerdictFacts, { from, sender, directory }: OriginFacts): string | undefined {
-  if (sender?.conflict !== undefined) return conflictOf(sender);
-  if (sender?.by === 'signer') return undefined;
+function wrongSigner(
+  { layers }: VerdictFacts,
+  { partner, by, authors }: Sender,
+  directory: Pick<PartnerDirectory, 'byAddress'>,
+): string | undefined {
+  if (by === 'signer') return undefined;
   const signers = layers.flatMap((layer) => layer.signers ?? []).filter((each) => each.valid && each.trusted);
   const emails = signers.flatMap((signer) => signer.emails);
-  if (sender !== undefined) {
-    // Not just any From address: a second one beside the partner's must not do.
-    if (emails.some((email) => directory.byAddress(email) === sender.partner)) return undefined;
-    return `the signer's certificate names no address of partner ${sender.name}; if it is the partner's, add it to its certificates`;
+  if (partner !== undefined) {
+    if (emails.some((email) => directory.byAddress(email) === partner)) return undefined;
+    return `the signer's certificate names no address of partner ${partner.name}; if it is the partner's, add it to its certificates`;
   }
   if (signers.some((signer) => signer.emails.length === 0)) return undefined;
-  const covered = from.every((address) => emails.some((email) => sameSender(address, email)));
-  return from.length > 0 && covered
+  // certificates are written with the local part in any case
+  const named = new Set(emails.map((email) => comparableAddress(email)?.toLowerCase()));
+  return authors.from.every((address) => isKnown(address) && named.has(address.key.toLowerCase()))
     ? undefined
     : "the signer's certificate does not name the address in the From field";
 }
-
-/** Certificates are written with the local part in any case. */
-const sameSender = (a: string, b: string) => sameAddress(a.toLowerCase(), b.toLowerCase());

@@ -1,7 +1,7 @@
 import { Budget, costs, isExhaustion } from '../budget.ts';
 import type { DecryptionKeys } from '../cms/index.ts';
 import { SealpostError, toErrorInfo } from '../errors.ts';
-import { NullSink, type Sink } from '../message/index.ts';
+import { NullSink, refuseStrayControls, type Sink } from '../message/index.ts';
 import type { Identity } from '../pki/index.ts';
 import { hasPem, TEXT_BEFORE_PEM } from './armor.ts';
 import { cmsLayer } from './cms-layer.ts';
@@ -157,6 +157,9 @@ export class Decoder implements Sink {
     const { layers, content, aead, header, outer, pieces, hasContent, budget, room } = this.#peeling;
     // it may have been taken for the fault of a part that could be left out
     if (budget.exceeded !== undefined) throw budget.exceeded;
+    // every header that the message to hand off has fields from, by whichever way it came
+    for (const block of [outer, header?.entity, header?.wrapped])
+      if (block !== undefined) refuseStrayControls(block);
     this.#verdict = okVerdict({
       layers,
       content: hasContent ? content.finish() : null,

@@ -4,9 +4,10 @@ import {
   type HeaderBlock,
   type HeaderField,
   HeaderSplitter,
+  isKnown,
   type MessageLimits,
   NullSink,
-  parseAddresses,
+  readMailHeader,
   type Sink,
 } from '../message/index.ts';
 import type { HeaderFacts } from './verdict.ts';
@@ -120,13 +121,15 @@ function protectionOf(
 }
 
 function sameAuthors(wrapped: HeaderBlock, outer: HeaderBlock | undefined): boolean {
-  const authors = (headers: HeaderBlock | undefined) =>
-    (headers?.all('from') ?? [])
-      .flatMap((value) => parseAddresses(value).map(({ address }) => address.toLowerCase()))
-      .sort()
-      .join(' ');
-  const inner = authors(wrapped);
-  return inner !== '' && inner === authors(outer);
+  const inner = authorKeys(wrapped);
+  return inner !== undefined && outer !== undefined && inner === authorKeys(outer);
+}
+
+/** Undefined where From is missing, repeated or unreadable: that is nobody, and so the same as nobody else. */
+function authorKeys(headers: HeaderBlock): string | undefined {
+  const { from, fault } = readMailHeader(headers).authors;
+  if (fault !== undefined) return undefined;
+  return JSON.stringify(from.map((address) => (isKnown(address) ? address.key : '')).sort());
 }
 
 /** A value in the form in which two of them are compared. */

@@ -266,11 +266,33 @@ export const pieceSchema = z.strictObject({
   content: contentSchema,
 });
 
+const addressSchema = z.strictObject({
+  name: z.string(),
+  address: z.string().describe('empty for what is no address'),
+});
+
+export const senderSchema = z
+  .strictObject({
+    partner: z.string().nullable().describe('the one partner that it is from; null for nobody known'),
+    by: z
+      .enum(['signer', 'address'])
+      .nullable()
+      .describe(
+        "signer: a certificate of the partner's signed; address: the From field says so, as anyone can write",
+      ),
+    from: z.array(addressSchema).describe('the From field of the message as it is handed off'),
+    sender: addressSchema
+      .nullable()
+      .describe('the Sender field where it is not the author: a provider, as a rule; proof of nothing'),
+  })
+  .describe('who the message is from; the daemon adds it, which knows the partners');
+
 export const verdictSchema = z
   .strictObject({
     version: z.literal(1),
     ...outcome,
     headers: headersSchema,
+    sender: senderSchema.optional(),
     layers: layersSchema,
     content: contentSchema,
     pieces: z

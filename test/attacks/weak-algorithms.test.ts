@@ -2,16 +2,20 @@ import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { configSchema, type PartnerConfig } from '../../src/config/schema.ts';
+import { PartnerDirectory } from '../../src/partner/directory.ts';
 import { type Judgement, judge } from '../../src/partner/policy.ts';
+import { senderOf } from '../../src/partner/sender.ts';
 import { keyFacts } from '../../src/pki/index.ts';
 import {
   decodeSync,
   type EncodeOptions,
   encodeSync,
+  isSignatureLayer,
   type Protection,
   protectionOf,
   protectWith,
 } from '../../src/smime/index.ts';
+import { authorsOf } from '../partner/support.ts';
 import { createTestCa, type Issued, type KeyPair } from '../support/ca.ts';
 import { ca, alice as us } from './support.ts';
 
@@ -59,22 +63,17 @@ function judged(sent: Sent, require: string, trust = [ca.certificate]): [Judgeme
   );
   const { verdict } = decodeSync(mail, { identities: [to.identity], trust: { anchors: trust }, at });
   assert.equal(verdict.status, 'ok', JSON.stringify(verdict.error));
-  const sender = (own: PartnerConfig) => ({ name: 'p', partner: own, by: 'address' as const });
-  const origin = (own: PartnerConfig) => ({
-    from: ['p@p.example'],
-    sender: sender(own),
-    directory: { byAddress: () => own },
-  });
+  const authors = authorsOf('From: p@p.example');
+  const signers = verdict.layers.filter(isSignatureLayer).flatMap((layer) => layer.signers);
+  const judgedBy = (own: PartnerConfig, words: typeof own.require) => {
+    const directory = new PartnerDirectory([own]);
+    const policy = { require: words, notSmime: 'suspend', strong } as const;
+    return judge(verdict, policy, senderOf(directory, authors, signers), directory);
+  };
   const { strong } = config;
   const words = require.split(' ').filter((word) => word !== '') as ('aead' | 'strong')[];
-  return [
-    judge(verdict, { require: words, notSmime: 'suspend', strong }, origin(partner as PartnerConfig)),
-    judge(
-      verdict,
-      { require: [], notSmime: 'suspend', strong },
-      origin({ ...(partner as PartnerConfig), require: words }),
-    ),
-  ];
+  const own = partner as PartnerConfig;
+  return [judgedBy(own, words), judgedBy({ ...own, require: words }, [])];
 }
 
 function expect(sent: Sent, require: string, code: string, message?: RegExp, trust = [ca.certificate]): void {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { PartnerDirectory } from '../../src/partner/directory.ts';
-import { partnersOf } from './support.ts';
+import { senderOf } from '../../src/partner/sender.ts';
+import { authorsOf, partnersOf } from './support.ts';
 
 const partners = partnersOf(`
   - { name: acme, addresses: ["@acme.example", orders@acme.example, Sales@big.example] }
@@ -38,25 +39,43 @@ describe('byAddress', () => {
 
 describe('senderOf', () => {
   const of = (signers: string[], from: string[]) => {
-    const sender = directory.senderOf({ signers, from });
-    return sender && [sender.name, sender.by, sender.conflict];
+    const facts = signers.map((thumbprint) => ({ thumbprint, emails: [], valid: true, trusted: true }));
+    const { partner, by, fault } = senderOf(directory, authorsOf(`From: ${from.join(', ')}`), facts);
+    return [partner?.name, by, fault?.code];
   };
   it('goes by the signer first', () => {
-    assert.deepEqual(of(['bb'], ['x@unknown.example']), ['big', 'signer', undefined]);
-    assert.deepEqual(of(['cc', 'BB'], []), ['big', 'signer', undefined]);
+    assert.deepEqual(of(['bb'], ['a@big.example']), ['big', 'signer', undefined]);
+    assert.deepEqual(of(['cc', 'BB'], ['a@big.example']), ['big', 'signer', undefined]);
   });
   it('goes by the address when no signer is known', () => {
     assert.deepEqual(of(['cc'], ['orders@acme.example']), ['acme', 'address', undefined]);
-    assert.deepEqual(of([], ['x@unknown.example', 'orders@acme.example']), ['acme', 'address', undefined]);
+    assert.deepEqual(of([], ['orders@acme.example', 'x@acme.example']), ['acme', 'address', undefined]);
+  });
+  it('takes addresses for nobody where they are of two', () => {
+    assert.deepEqual(of([], ['x@unknown.example', 'orders@acme.example']), [
+      undefined,
+      undefined,
+      'policy-refused',
+    ]);
+    assert.deepEqual(of([], ['bills@acme.example', 'orders@acme.example']), [
+      undefined,
+      undefined,
+      'policy-refused',
+    ]);
   });
   it('lets the address choose among partners with one certificate', () => {
     assert.deepEqual(of(['aa'], ['bills@acme.example']), ['acme-bills', 'signer', undefined]);
-    assert.deepEqual(of(['aa'], []), ['acme', 'signer', undefined]);
+    assert.deepEqual(of(['aa'], ['orders@acme.example']), ['acme', 'signer', undefined]);
   });
-  it('says when signer and address are two partners', () => {
-    assert.deepEqual(of(['bb'], ['orders@acme.example']), ['big', 'signer', 'acme']);
+  it('says when signer and address are two, and when two partners sign', () => {
+    assert.deepEqual(of(['bb'], ['orders@acme.example']), ['big', 'signer', 'policy-refused']);
+    assert.deepEqual(of(['bb'], ['x@unknown.example']), ['big', 'signer', 'policy-refused']);
+    assert.deepEqual(of(['bb', 'dd'], ['a@big.example']), ['big', 'signer', 'policy-refused']);
+    assert.deepEqual(of(['dd', 'bb'], ['a@big.example']), ['acme', 'signer', 'policy-refused']);
+    assert.deepEqual(of(['dd', 'aa'], ['orders@acme.example']), ['acme', 'signer', undefined]);
   });
-  it('knows nobody', () => assert.equal(of(['cc'], ['x@unknown.example']), undefined));
+  it('knows nobody', () =>
+    assert.deepEqual(of(['cc'], ['x@unknown.example']), [undefined, undefined, undefined]));
 });
 
 describe('byName', () => {

@@ -3,7 +3,8 @@ import { describe, it } from 'node:test';
 import type { ErrorCode } from '../../src/errors.ts';
 import { PartnerDirectory } from '../../src/partner/directory.ts';
 import { judge, type VerdictFacts } from '../../src/partner/policy.ts';
-import { partnersOf } from './support.ts';
+import { senderOf } from '../../src/partner/sender.ts';
+import { authorsOf, partnersOf } from './support.ts';
 
 const partners = partnersOf(`
   - { name: acme, addresses: ["@acme.example"] }
@@ -18,7 +19,9 @@ interface Case {
   why: string;
   encrypted?: boolean;
   signature?: VerdictFacts['signature'];
-  signer?: Signer;
+  signer?: Signer | Signer[];
+  /** Header lines beside From. */
+  lines?: string[];
   failed?: ErrorCode;
   from?: string[];
   require?: Require[];
@@ -88,7 +91,144 @@ const cases: Case[] = [
     signer: pinned,
     from: ['x@y.example'],
     require: ['signed', 'partner'],
+    expect: 'policy-refused',
+    message: /none of partner big/,
+  },
+  {
+    why: 'signed by a pinned certificate, an unknown address beside the own one',
+    signature: 'valid',
+    signer: pinned,
+    from: ['orders@big.example', 'x@y.example'],
+    require: ['signed'],
+    expect: 'policy-refused',
+    message: /none of partner big/,
+  },
+  {
+    why: 'signed by a pinned certificate, another partner beside the own address',
+    signature: 'valid',
+    signer: pinned,
+    from: ['orders@big.example', 'a@acme.example'],
+    require: ['signed'],
+    expect: 'policy-refused',
+    message: /names partner acme/,
+  },
+  {
+    why: 'two partners in From, a certificate with addresses of both',
+    signature: 'valid',
+    signer: anchored('orders@big.example', 'a@acme.example'),
+    from: ['orders@big.example', 'a@acme.example'],
+    require: ['signed'],
+    expect: 'policy-refused',
+    message: /names partners big and acme/,
+  },
+  {
+    why: 'a certificate with addresses of two partners speaks for each',
+    signature: 'valid',
+    signer: anchored('orders@big.example', 'a@acme.example'),
+    from: ['a@acme.example'],
+    require: ['signed', 'partner'],
     expect: 'accept',
+  },
+  {
+    why: 'two partners in From, no signature required',
+    from: ['orders@big.example', 'a@acme.example'],
+    encrypted: true,
+    require: ['partner'],
+    expect: 'policy-refused',
+  },
+  {
+    why: 'signed by the partner of From, and by another one',
+    signature: 'valid',
+    signer: [pinned, anchored('a@acme.example')],
+    from: ['orders@big.example'],
+    require: ['signed'],
+    expect: 'policy-refused',
+    message: /acme signed it/,
+  },
+  {
+    why: 'signed by the partner of From, and by a stranger',
+    signature: 'valid',
+    signer: [pinned, anchored('x@y.example')],
+    from: ['orders@big.example'],
+    require: ['signed'],
+    expect: 'accept',
+  },
+  {
+    why: 'two strangers, both in the certificates of two signers',
+    signature: 'valid',
+    signer: [anchored('a@y.example'), anchored('b@z.example')],
+    from: ['a@y.example', 'b@z.example'],
+    require: ['signed'],
+    expect: 'accept',
+  },
+  {
+    why: 'two strangers, the second one in no certificate',
+    signature: 'valid',
+    signer: anchored('a@y.example'),
+    from: ['a@y.example', 'b@z.example'],
+    require: ['signed'],
+    expect: 'policy-refused',
+    message: /does not name the address/,
+  },
+  {
+    why: 'two strangers, the first one in no certificate',
+    signature: 'valid',
+    signer: anchored('b@z.example'),
+    from: ['a@y.example', 'b@z.example'],
+    require: ['signed'],
+    expect: 'policy-refused',
+  },
+  {
+    why: 'a Sender field with another partner',
+    signature: 'valid',
+    signer: pinned,
+    from: ['orders@big.example'],
+    lines: ['Sender: a@acme.example'],
+    require: ['signed'],
+    expect: 'policy-refused',
+    message: /Sender field names partner acme/,
+  },
+  {
+    why: 'a Sender field with a partner, and a stranger in From',
+    signature: 'valid',
+    signer: anchored('a@y.example'),
+    from: ['a@y.example'],
+    lines: ['Sender: a@acme.example'],
+    require: ['signed'],
+    expect: 'policy-refused',
+  },
+  {
+    why: 'a Sender field with the partner itself',
+    signature: 'valid',
+    signer: pinned,
+    from: ['orders@big.example'],
+    lines: ['Sender: Orders@BIG.example'],
+    require: ['signed'],
+    expect: 'accept',
+  },
+  {
+    why: 'a Sender field of a provider',
+    signature: 'valid',
+    signer: pinned,
+    from: ['orders@big.example'],
+    lines: ['Sender: bounce@provider.example'],
+    require: ['signed', 'partner'],
+    expect: 'accept',
+  },
+  {
+    why: 'a Sender field with another partner, where nothing is required',
+    encrypted: true,
+    from: ['orders@big.example'],
+    lines: ['Sender: a@acme.example'],
+    expect: 'accept',
+  },
+  {
+    why: 'two Sender fields',
+    encrypted: true,
+    from: ['orders@big.example'],
+    lines: ['Sender: x@y.example', 'Sender: x@y.example'],
+    require: ['partner'],
+    expect: 'sender-invalid',
   },
   {
     why: 'signed by one partner in the name of another',
@@ -178,7 +318,7 @@ const cases: Case[] = [
     signer: anchored('a@y.example'),
     from: [],
     require: ['signed'],
-    expect: 'policy-refused',
+    expect: 'sender-invalid',
   },
   {
     why: 'a partner by address',
@@ -203,6 +343,7 @@ describe('judge', () => {
         encrypted = false,
         signature = 'none',
         signer,
+        lines = [],
         failed,
         from = [],
         require = [],
@@ -211,7 +352,11 @@ describe('judge', () => {
       const signers =
         signer === undefined
           ? []
-          : [{ ...signer, valid: signature !== 'invalid', trusted: signature === 'valid' }];
+          : [signer].flat().map((each) => ({
+              ...each,
+              valid: signature !== 'invalid',
+              trusted: signature === 'valid',
+            }));
       const verdict: VerdictFacts = {
         status: failed === undefined ? 'ok' : 'failed',
         error: failed === undefined ? null : { code: failed, message: 'why' },
@@ -222,12 +367,14 @@ describe('judge', () => {
           ...(signature === 'none' ? [] : [{ type: 'signed-data', signers }]),
         ],
       };
-      const sender = directory.senderOf({
-        signers: signers.filter((each) => each.valid).map((each) => each.thumbprint),
-        from,
-      });
-      const strong = { minimumRsaBits: 2048, minimumCurveBits: 224 };
-      const judgement = judge(verdict, { require, notSmime, strong }, { from, sender, directory });
+      const header = [...(from.length === 0 ? [] : [`From: ${from.join(', ')}`]), ...lines];
+      const sender = senderOf(directory, authorsOf(...header), signers);
+      const judgement = judge(
+        verdict,
+        { require, notSmime, strong: { minimumRsaBits: 2048, minimumCurveBits: 224 } },
+        sender,
+        directory,
+      );
       assert.equal('suspend' in judgement ? judgement.suspend : 'accept', expect);
       if (message !== undefined) assert.match('message' in judgement ? judgement.message : '', message);
     });

@@ -1,0 +1,119 @@
+import { type Address, type AddressList, isKnown, type KnownAddress, readAddressList } from './address.ts';
+import { decodeWords } from './encoded-words.ts';
+import type { HeaderBlock, HeaderField } from './headers.ts';
+
+export interface AddressJson {
+  name: string;
+  /** The local part as written and the domain as A-labels in lower case; '' for what is no address. */
+  address: string;
+}
+
+/** Fields of a message for showing, decoded (RFC 2047, RFC 5322). */
+export interface HeadersJson {
+  subject: string | null;
+  from: AddressJson[];
+  /** Who sent it, where that is said beside the authors (RFC 5322, section 3.6.2): proof of nothing. */
+  sender: AddressJson | null;
+  to: AddressJson[];
+  cc: AddressJson[];
+  replyTo: AddressJson[];
+  messageId: string | null;
+  inReplyTo: string | null;
+  /** ISO 8601 in UTC; null when missing or unreadable. */
+  date: string | null;
+}
+
+/** Whom a message names as its authors and its sender: the one reading, for the policy and for whatever is shown. */
+export interface Authors {
+  /** All addresses of all From fields. */
+  readonly from: readonly (Address | KnownAddress)[];
+  /** Why From names nobody that can be judged: it is missing, repeated, or not a list of RFC 5322. */
+  readonly fault: string | undefined;
+  /** As `from` and `fault`; empty when there is no Sender field, which is no fault. */
+  readonly sender: AddressList;
+}
+
+export interface MailHeader {
+  readonly authors: Authors;
+  readonly json: HeadersJson;
+}
+
+/** Reads the fields that say who, to whom, when and what. */
+export function readMailHeader(headers: HeaderBlock): MailHeader {
+  const authors = readAuthors(headers);
+  const list = (name: string) =>
+    headers
+      .all(name)
+      .flatMap((value) => readAddressList(value).addresses)
+      .map(toJson);
+  const subject = headers.get('subject');
+  const [sender] = authors.sender.addresses;
+  return {
+    authors,
+    json: {
+      subject: subject === undefined ? null : decodeWords(subject),
+      from: authors.from.map(toJson),
+      sender: sender === undefined ? null : toJson(sender),
+      to: list('to'),
+      cc: list('cc'),
+      replyTo: list('reply-to'),
+      messageId: headers.get('message-id') || null,
+      inReplyTo: headers.get('in-reply-to') || null,
+      date: readDate(headers.get('date')),
+    },
+  };
+}
+
+function readAuthors(headers: HeaderBlock): Authors {
+  const fields = headers.fields.filter(({ key }) => key === 'from');
+  const lists = fields.map(readField);
+  const addresses = lists.flatMap((list) => list.addresses);
+  const wrong = lists.find(({ fault }) => fault !== undefined)?.fault;
+  const fault =
+    fields.length === 0
+      ? 'the message has no From field'
+      : fields.length > 1
+        ? 'the message has more than one From field'
+        : wrong !== undefined
+          ? `the From field ${wrong}`
+          : addresses.length === 0
+            ? 'the From field names nobody'
+            : undefined;
+  return { from: addresses, fault, sender: readSender(headers) };
+}
+
+/** RFC 5322, section 3.6.2: one mailbox, once. */
+function readSender(headers: HeaderBlock): AddressList {
+  const fields = headers.fields.filter(({ key }) => key === 'sender');
+  const lists = fields.map(readField);
+  const addresses = lists.flatMap((list) => list.addresses);
+  const wrong = lists.find(({ fault }) => fault !== undefined)?.fault;
+  if (fields.length > 1) return { addresses, fault: 'the message has more than one Sender field' };
+  return { addresses, fault: wrong === undefined ? undefined : `the Sender field ${wrong}` };
+}
+
+/** Octets that are no UTF-8 say nothing about an address: which letters they are is anybody's guess. */
+function readField(field: HeaderField): AddressList {
+  const { addresses, fault } = readAddressList(field.value);
+  const guessed = !field.isUtf8 && addresses.some(({ address }) => /[^\p{ASCII}]/u.test(address));
+  return { addresses, fault: fault ?? (guessed ? 'has an address in octets that are no UTF-8' : undefined) };
+}
+
+function toJson(address: Address | KnownAddress): AddressJson {
+  if (!isKnown(address)) {
+    // what nobody could judge must not stand where programs look for an address
+    return {
+      name: address.name === '' ? address.address : `${address.name} <${address.address}>`,
+      address: '',
+    };
+  }
+  const local = address.address.slice(0, address.address.lastIndexOf('@'));
+  return { name: address.name, address: `${local}@${address.host}` };
+}
+
+function readDate(value: string | undefined): string | null {
+  // V8 reads RFC 5322 dates with their comments, and much that is none
+  if (value === undefined || !/\d{1,2} [A-Za-z]{3} \d{2,4} \d{1,2}:\d{2}/.test(value)) return null;
+  const time = Date.parse(value);
+  return Number.isNaN(time) ? null : new Date(time).toISOString();
+}

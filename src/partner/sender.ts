@@ -1,0 +1,106 @@
+import type { PartnerConfig } from '../config/schema.ts';
+import type { ErrorCode } from '../errors.ts';
+import { type Authors, isKnown } from '../message/index.ts';
+import type { PartnerDirectory } from './directory.ts';
+
+/** What is needed of a signer in the verdict. */
+export interface SignerFacts {
+  /** SHA-256 of the certificate, in hexadecimal. */
+  readonly thumbprint: string | null;
+  /** Mail addresses in the certificate. */
+  readonly emails: readonly string[];
+  readonly valid: boolean;
+  readonly trusted: boolean;
+  /** Why it is not valid or not trusted, such as a certificate that has expired. */
+  readonly message?: string | null;
+}
+
+/** Who a message is from: one answer, for policy, ledger, and all that is handed off. */
+export interface Sender {
+  /** The one partner it is from; undefined for nobody known, and where it could be more than one. */
+  readonly partner: PartnerConfig | undefined;
+  /** By a signature of one of the partner's certificates, or by the address alone, which anyone can write. */
+  readonly by: 'signer' | 'address' | undefined;
+  /** All partners that signed or that From names, rightly or not: what any of them requires counts. */
+  readonly claimed: readonly PartnerConfig[];
+  /** Why nobody may be taken for the sender, where it matters who that is. */
+  readonly fault: { readonly code: ErrorCode; readonly message: string } | undefined;
+  readonly authors: Authors;
+}
+
+/**
+ * Resolves the sender. A signer's certificate says more than an address, so it counts first, as in the party
+ * resolution of BizTalk; but every address of From must belong to that one partner, and none to somebody else.
+ *
+ * @param signers all of the verdict, outermost first
+ */
+export function senderOf(
+  directory: PartnerDirectory,
+  authors: Authors,
+  signers: readonly SignerFacts[],
+): Sender {
+  const named = authors.from.map((address) => (isKnown(address) ? directory.find(address) : undefined));
+  const pinned = signers.map(({ valid, thumbprint }) =>
+    valid && thumbprint !== null ? directory.bySigner(thumbprint) : [],
+  );
+  const first = pinned.find((owners) => owners.length > 0) ?? [];
+  // One certificate may stand in several entries; the address then tells which.
+  const signing = named.find((each) => each !== undefined && first.includes(each)) ?? first[0];
+  const certified = signers
+    .filter(({ valid, trusted }) => valid && trusted)
+    .map(({ emails }) => distinct(emails.map((email) => directory.byAddress(email))));
+  const fault = faultOf({ authors, named, signing, signers: [...pinned, ...certified], directory });
+  // an address is nobody's word: where anything is wrong it names nobody
+  const partner = signing ?? (fault === undefined ? named[0] : undefined);
+  const by = partner === undefined ? undefined : signing === undefined ? 'address' : 'signer';
+  return { partner, by, claimed: distinct([signing, ...named]), fault, authors };
+}
+
+interface Found {
+  authors: Authors;
+  /** The partner of each From address. */
+  named: readonly (PartnerConfig | undefined)[];
+  /** The partner whose pinned certificate signed. */
+  signing: PartnerConfig | undefined;
+  /** Of each signer the partners that it may speak for, by its certificate or the addresses in that. */
+  signers: readonly (readonly PartnerConfig[])[];
+  directory: PartnerDirectory;
+}
+
+function faultOf({ authors, named, signing, signers, directory }: Found): Sender['fault'] {
+  const invalid = (message: string) => ({ code: 'sender-invalid', message }) as const;
+  const refused = (message: string) => ({ code: 'policy-refused', message }) as const;
+  if (authors.fault !== undefined) return invalid(authors.fault);
+  if (authors.sender.fault !== undefined) return invalid(authors.sender.fault);
+  const addressed = distinct(named);
+  const partner = signing ?? addressed[0];
+  const names = (list: readonly PartnerConfig[]) => list.map(({ name }) => name).join(' and ');
+
+  const foreign = addressed.filter((each) => each !== partner);
+  if (signing !== undefined && foreign.length > 0)
+    return refused(
+      `the message is signed by partner ${signing.name}, and its From field names partner ${names(foreign)}`,
+    );
+  if (foreign.length > 0) return refused(`the From field names partners ${names(addressed)}`);
+  if (partner !== undefined) {
+    if (named.includes(undefined))
+      return refused(
+        `the From field names an address that is none of partner ${partner.name}; if it is, add it to its addresses`,
+      );
+    const other = signers.find((each) => each.length > 0 && !each.includes(partner));
+    if (other !== undefined)
+      return refused(`the message is from partner ${partner.name}, and partner ${names(other)} signed it`);
+  }
+  for (const address of authors.sender.addresses) {
+    const sender = isKnown(address) ? directory.find(address) : undefined;
+    if (sender !== undefined && sender !== partner)
+      return refused(
+        `the Sender field names partner ${sender.name}, and the message is from ${partner === undefined ? 'nobody known' : `partner ${partner.name}`}`,
+      );
+  }
+  return undefined;
+}
+
+function distinct<T>(list: readonly (T | undefined)[]): T[] {
+  return [...new Set(list)].filter((each) => each !== undefined);
+}

@@ -1,0 +1,78 @@
+/** Who a decoded message is from: read once, from the header of the message that will be handed off. */
+import { composeMessage } from '../src/handoff/index.ts';
+import {
+  defaultMessageLimits,
+  HeaderBlock,
+  type HeadersJson,
+  isKnown,
+  type MailHeader,
+  type MessageLimits,
+  parseHeaders,
+  readMailHeader,
+} from '../src/message/index.ts';
+import type { PartnerDirectory } from '../src/partner/directory.ts';
+import { type Sender, senderOf } from '../src/partner/sender.ts';
+import { type DecodeOptions, isSignatureLayer, type Verdict } from '../src/smime/index.ts';
+
+/** What of a decoded message says who it is from. */
+export interface DecodedHead {
+  readonly verdict: Verdict;
+  /** Start of the content, as much as the header of the message to hand off may come from (`headOctets`). */
+  readonly head: Buffer;
+  /** Header block of the message as it came. */
+  readonly header: Buffer;
+}
+
+/** Reads the header and resolves the sender; the verdict that is returned says who that is. */
+export function readSender(
+  decoded: DecodedHead,
+  limits: MessageLimits,
+  partners: PartnerDirectory,
+): { verdict: Verdict; headers: HeadersJson; sender: Sender } {
+  const read = headerOf(decoded, limits);
+  const signers = decoded.verdict.layers.filter(isSignatureLayer).flatMap((layer) => layer.signers);
+  const sender = senderOf(partners, read.authors, signers);
+  return { verdict: withSender(decoded.verdict, sender, read), headers: read.json, sender };
+}
+
+/** As the destinations have them. */
+export function messageLimitsOf({ limits }: DecodeOptions): MessageLimits {
+  return { ...defaultMessageLimits, headerOctets: limits?.headerSize ?? defaultMessageLimits.headerOctets };
+}
+
+/** True for a mail that was not S/MIME: its content is the mail. */
+export const isWhole = ({ layers }: Verdict) => layers.length === 0;
+
+/**
+ * The fields of the message to hand off, read once: the policy judges them, and they go along to the destinations. Of
+ * what could not be decoded only the outer header is known.
+ */
+function headerOf({ verdict, header, head }: DecodedHead, limits: MessageLimits): MailHeader {
+  if (verdict.status === 'failed') return readMailHeader(outerBlock(header, limits));
+  const delivery = { header, whole: isWhole(verdict), verdict, contentOctets: head.length };
+  return readMailHeader(composeMessage(delivery, head, limits).headers);
+}
+
+function outerBlock(header: Buffer, limits: MessageLimits): HeaderBlock {
+  try {
+    return parseHeaders(header, limits);
+  } catch {
+    return new HeaderBlock([], header);
+  }
+}
+
+/** Says who the message is from beside what it is worth. */
+function withSender(verdict: Verdict, { partner, by, authors }: Sender, { json }: MailHeader): Verdict {
+  // where From and Sender are the same, nothing is said by it
+  const authored = authors.from.filter(isKnown).map(({ key }) => key);
+  const foreign = authors.sender.addresses.some((each) => !isKnown(each) || !authored.includes(each.key));
+  return {
+    ...verdict,
+    sender: {
+      partner: partner?.name ?? null,
+      by: by ?? null,
+      from: json.from,
+      sender: foreign ? json.sender : null,
+    },
+  };
+}
