@@ -5,6 +5,7 @@ import { configSchema, type PartnerConfig } from '../../src/config/schema.ts';
 import { PartnerDirectory } from '../../src/partner/directory.ts';
 import { type Judgement, judge } from '../../src/partner/policy.ts';
 import { senderOf } from '../../src/partner/sender.ts';
+import { weakness, withoutAead } from '../../src/partner/strength.ts';
 import { keyFacts } from '../../src/pki/index.ts';
 import {
   decodeSync,
@@ -151,6 +152,64 @@ describe('require: [aead]', () => {
   it('refuses what is not encrypted at all', () => {
     expect({ plain: true }, '', 'accept');
     expect({ plain: true }, 'aead', 'policy-aead', /came without encryption/);
+  });
+});
+
+describe('several layers and signers', () => {
+  const gcm = { type: 'auth-enveloped-data', contentEncryption: { algorithm: 'aes-256-gcm' } };
+  const cbc = { type: 'enveloped-data', contentEncryption: { algorithm: 'aes-256-cbc' } };
+  const signed = (...keys: ({ family: string; bits: number | null } | null)[]) => ({
+    type: 'signed-data',
+    signers: keys.map((key) => ({ valid: true, key })),
+  });
+  const [strongKey, weakKey] = [256, 192].map((bits) => ({ family: 'ec', bits }));
+
+  it('all of the encryption has to be authenticated', () => {
+    assert.equal(withoutAead([gcm, signed(), gcm]), undefined);
+    for (const layers of [
+      [gcm, cbc],
+      [cbc, gcm],
+      [gcm, signed(), { ...gcm, type: 'encrypted-data' }],
+    ])
+      assert.match(withoutAead(layers) ?? '', /^it came as en/);
+  });
+
+  it('all signers whose signature is valid have to be strong', () => {
+    assert.ok(strongKey && weakKey);
+    const { strong } = config;
+    assert.equal(weakness([signed(strongKey, strongKey)], strong), undefined);
+    assert.match(weakness([signed(strongKey, weakKey)], strong) ?? '', /192 bits/);
+    assert.match(weakness([signed(weakKey, strongKey)], strong) ?? '', /192 bits/);
+    assert.match(weakness([signed(strongKey), gcm, signed(weakKey)], strong) ?? '', /192 bits/);
+    const invalid = { type: 'signed-data', signers: [{ valid: false, key: weakKey }] };
+    assert.equal(weakness([invalid], strong), undefined);
+  });
+
+  it('the sizes are those of the settings, the limit included', () => {
+    const strong = { minimumRsaBits: 3072, minimumCurveBits: 384 };
+    for (const [family, bits, taken] of [
+      ['rsa', 3072, true],
+      ['rsa', 3071, false],
+      ['dsa', 2048, false],
+      ['dh', 3072, true],
+      ['ec', 384, true],
+      ['ec', 383, false],
+      ['okp', 256, false],
+      ['okp', 448, true],
+      ['rsa', null, false],
+      ['other', null, true],
+    ] as const)
+      assert.equal(weakness([signed({ family, bits })], strong) === undefined, taken, `${family} ${bits}`);
+  });
+
+  it('weak words of any layer count, but for what revocation leaves open', () => {
+    const { strong } = config;
+    const open = 'it could not be found out whether a certificate was revoked';
+    assert.equal(weakness([{ type: 'signed-data', weak: [open] }], strong), undefined);
+    assert.match(
+      weakness([gcm, { type: 'signed-data', weak: [open, 'MD5 is broken'] }], strong) ?? '',
+      /MD5/,
+    );
   });
 });
 
