@@ -17,11 +17,21 @@ await runRole('receive', async ({ config, log, queue, takeOver }) => {
   const checkpoint = createCheckpoints(queue.redis, queue.prefix);
   const pollers = config.mailboxes
     .filter((mailbox) => mailbox.imap)
-    .map((mailbox) => createImapPoller({ mailbox, intake, checkpoint, log, readSecret }));
+    .map((mailbox) => {
+      const poller = createImapPoller({ mailbox, intake, checkpoint, log, readSecret });
+      return Object.assign(poller, { mailbox: mailbox.name });
+    });
   const listening = config.smtp.listen.length > 0 ? await smtp.listen() : [];
   for (const poller of pollers) poller.start();
   return {
     facts: { smtp: listening.map(({ host, port }) => `${host}:${port}`), imap: pollers.length },
+    troubles: () =>
+      pollers.flatMap((poller) => {
+        const { failingSince, lastError } = poller.status();
+        const { mailbox } = poller;
+        if (failingSince === null || lastError === null) return [];
+        return [{ what: `mailbox ${mailbox}`, since: failingSince, why: lastError.message }];
+      }),
     async drain(timeoutMs, handover) {
       await Promise.all([
         smtp.close(timeoutMs, handover),

@@ -1,15 +1,13 @@
 import { Command } from 'commander';
 import { checkConfig } from '../config/check.ts';
 import { formatProblem } from '../config/problem.ts';
-import type { Config, MailboxConfig } from '../config/schema.ts';
+import type { Config } from '../config/schema.ts';
 import { readSecret } from '../config/secrets.ts';
-import { SealpostError, toErrorInfo } from '../errors.ts';
+import type { ImapConfig } from '../imap/connect.ts';
 import { createLog } from '../log.ts';
 import { tryProtection } from '../partner/outbound.ts';
 import { configOption } from './options.ts';
 import { printJson, printLine } from './output.ts';
-
-const loginTimeoutMs = 30_000;
 
 /** Reaches Redis and judges its durability; opens and closes it as a role would. */
 async function probeRedis(config: Config): Promise<void> {
@@ -24,33 +22,15 @@ async function probeObjectStore(s3: NonNullable<Config['spool']['s3']>): Promise
   await probeS3Store(s3, createLog('silent', 'check'));
 }
 
-type Imap = NonNullable<MailboxConfig['imap']>;
-
-async function probeMailbox(imap: Imap): Promise<void> {
-  const { Connector } = await import('../imap/connect.ts');
-  try {
-    const client = await new Connector(imap, readSecret).open(AbortSignal.timeout(loginTimeoutMs));
-    try {
-      await client.mailboxOpen(imap.folder, { readOnly: true });
-    } finally {
-      await client.logout().catch(() => client.close());
-    }
-  } catch (error) {
-    if (error instanceof SealpostError) throw error;
-    throw new SealpostError(
-      'imap-failed',
-      `can not log in to ${imap.host} as ${imap.user}, or open ${imap.folder}: ${toErrorInfo(error).message}`,
-      {
-        cause: error,
-      },
-    );
-  }
+async function probeMailbox(imap: ImapConfig) {
+  const probe = await import('../imap/probe.ts');
+  return probe.probeMailbox(imap, readSecret);
 }
 
 export function checkCommand(): Command {
   return new Command('check')
     .addOption(configOption())
-    .option('--online', 'also log in to the mailboxes')
+    .option('--online', 'also log in to the mailboxes and look at what their servers can do')
     .option('--json', 'print the problems as JSON')
     .action(async (options: { config: string; online?: boolean; json?: boolean }) => {
       const problems = await checkConfig(options.config, {

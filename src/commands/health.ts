@@ -39,6 +39,10 @@ export function healthCommand(): Command {
           // Every process looks by itself; those of one machine see the same.
           for (const reason of new Set(alive.map(({ host, refusing }) => refusing && `${host}: ${refusing}`)))
             if (reason) printLine(`refuses  ${reason}`);
+          // a process of the version before has none
+          for (const { host, troubles } of alive)
+            for (const { what, since, why } of troubles ?? [])
+              printLine(`fails  ${what} on ${host} since ${new Date(since).toISOString()}: ${why}`);
           for (const line of clockLines(clock)) printLine(`clock  ${line}`);
           for (const [name, { waiting, active, delayed }] of Object.entries(depth))
             printLine(`queue  ${name.padEnd(9)} ${waiting} waiting, ${active} active, ${delayed} delayed`);

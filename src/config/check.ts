@@ -22,8 +22,11 @@ export interface CheckProbes {
   redis?: (config: Config) => Promise<void>;
   /** Stores something in the object store. */
   objectStore?: (s3: NonNullable<Config['spool']['s3']>) => Promise<void>;
-  /** Logs in to a mailbox (`--online`). */
-  mailbox?: (imap: NonNullable<MailboxConfig['imap']>, mailbox: MailboxConfig) => Promise<void>;
+  /** Logs in to a mailbox (`--online`). What it returns is worth a warning. */
+  mailbox?: (
+    imap: NonNullable<MailboxConfig['imap']>,
+    mailbox: MailboxConfig,
+  ) => Promise<readonly { message: string; hint: string }[]>;
 }
 
 /**
@@ -73,7 +76,12 @@ export async function checkConfig(file: string, probes: CheckProbes = {}): Promi
   if (mailbox !== undefined) {
     const polled = config.mailboxes.map(async (each, index) => {
       const { imap } = each;
-      if (imap !== undefined) await reader.tryAsync(['mailboxes', index, 'imap'], () => mailbox(imap, each));
+      const path = ['mailboxes', index, 'imap'];
+      if (imap !== undefined)
+        await reader.tryAsync(path, async () => {
+          for (const { message, hint } of await mailbox(imap, each))
+            reader.report(path, message, { severity: 'warning', hint });
+        });
     });
     await Promise.all(polled);
   }

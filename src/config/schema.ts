@@ -190,6 +190,9 @@ const imap = z.strictObject({
     .prefault('1m')
     .describe('Time between polls where IDLE is not available, and at the latest.'),
   idle: z.boolean().default(true).describe('Use IDLE where the server has it.'),
+  commandTimeout: duration('1s')
+    .prefault('1m')
+    .describe('How long the server may take to answer a command, whatever else it sends meanwhile.'),
   maxSize: size('1KiB').prefault('150MiB').describe('Larger messages are left in the folder and reported.'),
 });
 

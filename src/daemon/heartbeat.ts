@@ -16,18 +16,40 @@ export interface Heartbeat {
   at: number;
   /** Why this process accepts nothing new; null when it does. */
   refusing: string | null;
+  /** What of its work fails for now, such as a mailbox that cannot be read. */
+  troubles: Trouble[];
+}
+
+export interface Trouble {
+  /** What fails: "mailbox orders". */
+  what: string;
+  /** Milliseconds since the epoch. */
+  since: number;
+  why: string;
 }
 
 /**
  * Writes this process's sign of life into Redis every 5 seconds; it is gone 20 seconds after the last. The supervisor
  * gets one of its own, so that Redis being away does not look like a process that hangs. `stop` takes it away.
  */
-export function startHeartbeat(queue: QueueRoom, role: RoleName, log: Log): { stop(): Promise<void> } {
+export function startHeartbeat(
+  queue: QueueRoom,
+  role: RoleName,
+  log: Log,
+  troubles: () => Trouble[] = () => [],
+): { stop(): Promise<void> } {
   let failed = false;
   const beat = async () => {
     try {
       const refusing = queue.intake.refusal()?.message ?? null;
-      const value: Heartbeat = { role, host: hostname(), pid: process.pid, at: Date.now(), refusing };
+      const value: Heartbeat = {
+        role,
+        host: hostname(),
+        pid: process.pid,
+        at: Date.now(),
+        refusing,
+        troubles: troubles(),
+      };
       await leave(queue, 'alive', role, value, lifetimes.presence);
       await publishMetrics(queue, role, lifetimes.presence);
       failed = false;

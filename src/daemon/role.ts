@@ -9,7 +9,7 @@ import type { Config } from '../config/schema.ts';
 import { SealpostError } from '../errors.ts';
 import { createLog, type Log } from '../log.ts';
 import { openQueue, type QueueRoom } from '../queue/index.ts';
-import { startHeartbeat } from './heartbeat.ts';
+import { startHeartbeat, type Trouble } from './heartbeat.ts';
 import { EXIT_CONFIG, env, isToRole, type ReadyFacts, type RoleName, tellSupervisor } from './protocol.ts';
 
 export interface RoleContext {
@@ -23,6 +23,8 @@ export interface RoleContext {
 export interface RoleParts {
   /** What the supervisor should know: addresses and the like. */
   facts: ReadyFacts;
+  /** What fails for now, for `sealpost health`. */
+  troubles?(): Trouble[];
   /** Stops taking work and finishes what is in flight within `timeoutMs`. */
   drain(timeoutMs: number, handover: boolean): Promise<void>;
 }
@@ -62,7 +64,7 @@ export async function runRole(
     if (process.connected) process.disconnect();
     return;
   }
-  const heartbeat = startHeartbeat(context.queue, name, log);
+  const heartbeat = startHeartbeat(context.queue, name, log, () => parts.troubles?.() ?? []);
   await untilDrain(parts, context, log);
   await heartbeat.stop();
   await context.queue.close();

@@ -3,11 +3,15 @@ import { ImapFlow, type ImapFlowOptions } from 'imapflow';
 import type { MailboxConfig, Secret } from '../config/schema.ts';
 import { SealpostError } from '../errors.ts';
 import { TokenSource } from './oauth.ts';
+import { Watch, watchOf } from './watch.ts';
 
 export type ImapConfig = NonNullable<MailboxConfig['imap']>;
 
 /** Octets that are asked for at a time. */
 export const CHUNK = 512 * 1024;
+
+/** Connection, greeting, TLS and login take a few commands together. */
+const LOGIN_FACTOR = 2;
 
 /** Makes connections to one server: a new one each time, since an ImapFlow can not connect again. */
 export class Connector {
@@ -31,8 +35,15 @@ export class Connector {
       this.#tokens === undefined
         ? { pass: password === undefined ? '' : this.#readSecret(password) }
         : { accessToken: await this.#tokens.get(signal) };
+    let watch: Watch | undefined;
+    const hear = (entry: unknown) => {
+      if (typeof entry === 'object' && entry !== null && 'err' in entry) watch?.hear(entry.err);
+    };
+    const logger = { debug: () => {}, info: () => {}, warn: hear, error: hear, isLevelEnabled: heard };
     const client = new ImapFlow({
       ...limits,
+      // some commands only say false, and why in the log
+      logger,
       host,
       port: port ?? (tls === 'implicit' ? 993 : 143),
       secure: tls === 'implicit',
@@ -41,16 +52,21 @@ export class Connector {
       tls: { minVersion: 'TLSv1.2', ...(this.#ca === undefined ? {} : { ca: this.#ca }) },
       auth: { user, ...secret },
     });
+    watch = new Watch(client, {
+      host,
+      timeout: this.#config.commandTimeout,
+      secrets: Object.values(secret),
+    });
     // without a listener an error would end the process; whoever uses the connection sees it end
     client.on('error', () => {});
     const abort = () => client.close();
     signal.addEventListener('abort', abort, { once: true });
     try {
-      await client.connect();
+      await watch.answered('the login', () => client.connect(), LOGIN_FACTOR);
     } catch (error) {
       client.close();
       this.#tokens?.forget();
-      throw error;
+      throw sessionError(error, client, this.#config);
     } finally {
       signal.removeEventListener('abort', abort);
     }
@@ -64,8 +80,10 @@ export class Connector {
   }
 }
 
+/** Levels at which imapflow has something to say for us; it makes no text for the others. */
+const heard = (level: string): boolean => level === 'warn' || level === 'error';
+
 const limits: ImapFlowOptions = {
-  logger: false,
   disableAutoIdle: true,
   disableCompression: true,
   disableAutoEnable: true,
@@ -85,4 +103,34 @@ function readCa(path: string): string {
   } catch (cause) {
     throw new SealpostError('file-access', `imap.ca: can not read ${path}`, { cause });
   }
+}
+
+/** Says goodbye; a server that does not answer is left without. */
+export async function leave(client: ImapFlow): Promise<void> {
+  await watchOf(client)
+    .answered('LOGOUT', () => client.logout(), 0.1)
+    .catch(() => {});
+  client.close();
+}
+
+/** The error of a session for log, health and check, with what the server said. Those of other rooms stay as they are. */
+export function sessionError(error: unknown, client: ImapFlow, config: ImapConfig): SealpostError {
+  if (error instanceof SealpostError && error.code !== 'imap-failed') return error;
+  const watch = watchOf(client);
+  watch.hear(error);
+  const what = refusedLogin(error)
+    ? `${config.host} refused the login of ${config.user}`
+    : `no session with ${config.host}`;
+  const message = error instanceof SealpostError ? error.message : (watch.failure?.message ?? what);
+  const { words } = watch;
+  const said = words === '' || message.includes('the server said:') ? '' : `; the server said: ${words}`;
+  return new SealpostError('imap-failed', `${message}${said}`, { cause: error });
+}
+
+/** Whether it was the login that failed, here or in the cause. */
+export function refusedLogin(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return (
+    ('authenticationFailed' in error && error.authenticationFailed === true) || refusedLogin(error.cause)
+  );
 }

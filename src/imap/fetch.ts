@@ -6,6 +6,7 @@ import { parseMailbox } from '../message/mailbox.ts';
 import { MessageIdFinder } from '../message/message-id.ts';
 import type { Envelope, Intake, Origin, SpoolWriter } from '../queue/types.ts';
 import { CHUNK } from './connect.ts';
+import { PIECE_FACTOR, type Watch, watchOf } from './watch.ts';
 
 /** Octets in which the fields for the envelope are looked for. */
 const HEADER = 64 * 1024;
@@ -51,7 +52,7 @@ export async function fetchMessage(
   let headOctets = 0;
   const writer = intake.begin();
   try {
-    await readAll(content, writer, (chunk) => {
+    await readAll(watchOf(client), content, writer, (chunk) => {
       if (writer.octets + chunk.length > target.maxSize) throw tooLarge(target.maxSize);
       messageId.push(chunk);
       if (headOctets < HEADER) head.push(chunk.subarray(0, HEADER - headOctets));
@@ -80,7 +81,9 @@ export async function fetchMessage(
 
 async function download(client: ImapFlow, uid: number) {
   try {
-    return await client.download(String(uid), undefined, { uid: true, chunkSize: CHUNK });
+    return await watchOf(client).answered('FETCH', () =>
+      client.download(String(uid), undefined, { uid: true, chunkSize: CHUNK }),
+    );
   } catch (cause) {
     throw new FetchError('the server does not give the message', 0, cause);
   }
@@ -88,13 +91,16 @@ async function download(client: ImapFlow, uid: number) {
 
 /** imapflow makes no difference between a message that is gone and one that the server does not give. */
 export async function isThere(client: ImapFlow, uid: number): Promise<boolean> {
-  const found = await client.search({ uid: String(uid) }, { uid: true });
+  const found = await watchOf(client).answered('SEARCH', () =>
+    client.search({ uid: String(uid) }, { uid: true }),
+  );
   if (!Array.isArray(found)) throw new FetchError('the server does not search the folder', 0);
   return found.includes(uid);
 }
 
 /** The spool's errors come through as they are; those of the stream as `FetchError`. */
 async function readAll(
+  watch: Watch,
   content: AsyncIterable<Buffer>,
   writer: SpoolWriter,
   look: (chunk: Buffer) => void,
@@ -103,7 +109,7 @@ async function readAll(
   for (;;) {
     let next: IteratorResult<Buffer>;
     try {
-      next = await pieces.next();
+      next = await watch.answered('FETCH', () => pieces.next(), PIECE_FACTOR);
     } catch (cause) {
       throw new FetchError('the download broke off', writer.octets, cause);
     }

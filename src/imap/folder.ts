@@ -1,11 +1,12 @@
 import type { ImapFlow } from 'imapflow';
 import { SealpostError } from '../errors.ts';
-import type { Log } from '../log.ts';
+import { type Log, logRarely } from '../log.ts';
 import type { Intake } from '../queue/types.ts';
 import { type Checkpoint, freshMark, type Mark } from './checkpoint.ts';
 import type { ImapConfig } from './connect.ts';
 import { FetchError, fetchMessage, isThere, tooLarge } from './fetch.ts';
 import { messagesFetched, messagesSkipped } from './metrics.ts';
+import { watchOf } from './watch.ts';
 
 /** Messages whose sizes are asked for at once, and that are moved or marked at once. */
 const BATCH = 20;
@@ -64,7 +65,8 @@ export class FolderReader {
   /** Selects the folder and finds out how far it was read. */
   async open(): Promise<void> {
     const { config, checkpoint, log, mailbox, drops } = this.#parts;
-    const selected = await this.#client.mailboxOpen(config.folder);
+    const selected = await this.#answered('SELECT', () => this.#client.mailboxOpen(config.folder));
+    refuseSameFolder(this.#client, config);
     const uidValidity = String(selected.uidValidity);
     const known = await checkpoint.load(this.#key);
     if (known !== null && known.uidValidity !== uidValidity) {
@@ -80,7 +82,8 @@ export class FolderReader {
   /** Makes the folder for the action `move` where it is missing. */
   async prepare(): Promise<void> {
     const { config } = this.#parts;
-    if (config.action === 'move') await this.#client.mailboxCreate(pathOf(config.moveTo));
+    if (config.action === 'move')
+      await this.#answered('CREATE', () => this.#client.mailboxCreate(pathOf(config.moveTo)));
   }
 
   /** Reads what is new, until there is no more or `stopped` says so. */
@@ -110,7 +113,9 @@ export class FolderReader {
   async #newUids(): Promise<number[]> {
     const first = this.#mark.uid + 1;
     const seen = this.#parts.config.action === 'seen' ? { seen: false } : {};
-    const found = await this.#client.search({ uid: `${first}:*`, deleted: false, ...seen }, { uid: true });
+    const found = await this.#answered('SEARCH', () =>
+      this.#client.search({ uid: `${first}:*`, deleted: false, ...seen }, { uid: true }),
+    );
     if (!Array.isArray(found))
       throw new SealpostError('imap-failed', 'the server does not search the folder');
     // "5:*" means the last message also where its UID is below 5 (RFC 9051 section 9, seq-range)
@@ -118,7 +123,9 @@ export class FolderReader {
   }
 
   async #sizes(uids: number[]): Promise<Map<number, number>> {
-    const messages = await this.#client.fetchAll(uids.join(','), { uid: true, size: true }, { uid: true });
+    const messages = await this.#answered('FETCH', () =>
+      this.#client.fetchAll(uids.join(','), { uid: true, size: true }, { uid: true }),
+    );
     return new Map(messages.map(({ uid, size }) => [uid, size ?? 0]));
   }
 
@@ -193,19 +200,52 @@ export class FolderReader {
     const { pending } = this.#mark;
     if (pending.length === 0) return;
     const range = pending.join(',');
-    const options = { uid: true };
-    let done: boolean;
-    if (config.action === 'move') {
-      done = Boolean(await this.#client.messageMove(range, pathOf(config.moveTo), options));
-    } else if (config.action === 'seen')
-      done = await this.#client.messageFlagsAdd(range, ['\\Seen'], options);
-    else done = await this.#client.messageDelete(range, options);
+    const done = await this.#answered(config.action, () => this.#treat(range));
     if (!done) {
-      log.error({ mailbox, action: config.action }, 'stored messages can not be moved, marked or deleted');
+      const words = watchOf(this.#client).words;
+      log.error(
+        { mailbox, action: config.action, ...(words === '' ? {} : { said: words }) },
+        'stored messages can not be moved, marked or deleted',
+      );
       return;
     }
     this.#mark.pending = [];
     await this.#save();
+  }
+
+  async #treat(range: string): Promise<boolean> {
+    const { config } = this.#parts;
+    const client = this.#client;
+    const options = { uid: true };
+    if (config.action === 'seen') return client.messageFlagsAdd(range, ['\\Seen'], options);
+    if (config.action === 'delete') return this.#remove(range);
+    if (client.capabilities.has('MOVE'))
+      return Boolean(await client.messageMove(range, pathOf(config.moveTo), options));
+    return (
+      Boolean(await client.messageCopy(range, pathOf(config.moveTo), options)) && (await this.#remove(range))
+    );
+  }
+
+  /**
+   * Without UIDPLUS (RFC 4315) there is only EXPUNGE, which takes every message that anybody has marked: then ours are
+   * marked and stay. A search for new messages passes over them.
+   */
+  #remove(range: string): Promise<boolean> {
+    const options = { uid: true };
+    if (this.#client.capabilities.has('UIDPLUS')) return this.#client.messageDelete(range, options);
+    const { log, mailbox } = this.#parts;
+    logRarely(
+      log,
+      'warn',
+      `uidplus ${mailbox}`,
+      { mailbox },
+      'messages are only marked deleted: the server has no UIDPLUS',
+    );
+    return this.#client.messageFlagsAdd(range, ['\\Deleted'], options);
+  }
+
+  #answered<T>(what: string, command: () => Promise<T>): Promise<T> {
+    return watchOf(this.#client).answered(what, command);
   }
 
   #save(): Promise<void> {
@@ -219,7 +259,20 @@ function isAboutMessage(error: unknown): error is SealpostError {
   );
 }
 
+/** What the configuration cannot know: how the server writes names. Moved onto itself, a message would come again for ever. */
+export function refuseSameFolder(client: ImapFlow, { action, moveTo, folder }: ImapConfig): void {
+  const { mailbox } = client;
+  if (action !== 'move' || !mailbox) return;
+  const name = (path: string) => (path.toUpperCase() === 'INBOX' ? 'INBOX' : path);
+  const target = name(pathOf(moveTo).join(mailbox.delimiter ?? '/'));
+  if (target === name(mailbox.path) || name(moveTo) === name(folder)) {
+    throw new SealpostError('config-invalid', `imap.moveTo is the folder itself, ${mailbox.path}`, {
+      hint: 'name another folder, or use the action seen',
+    });
+  }
+}
+
 /** The parts of a folder's path: imapflow joins them with the server's delimiter. */
-function pathOf(folder: string): string[] {
+export function pathOf(folder: string): string[] {
   return folder.split('/');
 }

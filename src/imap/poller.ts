@@ -6,9 +6,10 @@ import type { Log } from '../log.ts';
 import { lifetimes } from '../queue/lifetimes.ts';
 import type { Intake } from '../queue/types.ts';
 import type { Checkpoint } from './checkpoint.ts';
-import { Connector, type ImapConfig } from './connect.ts';
+import { Connector, type ImapConfig, leave, refusedLogin, sessionError } from './connect.ts';
 import { type FolderParts, FolderReader, folderKey, type Skipped } from './folder.ts';
 import { sessionsFailed } from './metrics.ts';
+import { watchOf } from './watch.ts';
 
 export type { Skipped } from './folder.ts';
 
@@ -39,6 +40,8 @@ export interface PollerStatus {
   state: 'stopped' | 'connecting' | 'standby' | 'reading' | 'idle' | 'paused' | 'waiting';
   /** End of the last scan that went well, in milliseconds since the epoch. */
   lastScan: number | null;
+  /** First failure since the last scan that went well, in milliseconds since the epoch; null while it goes well. */
+  failingSince: number | null;
   /** Why the last session failed; null after a scan that went well. */
   lastError: { code: string; message: string } | null;
   stored: number;
@@ -75,6 +78,7 @@ class Poller implements ImapPoller {
   readonly #status: PollerStatus = {
     state: 'stopped',
     lastScan: null,
+    failingSince: null,
     lastError: null,
     stored: 0,
     skipped: 0,
@@ -165,7 +169,9 @@ class Poller implements ImapPoller {
     renewal.unref();
     try {
       await this.#read(client);
-      await client.logout();
+      await leave(client);
+    } catch (error) {
+      throw sessionError(error, client, this.#config);
     } finally {
       clearInterval(renewal);
       this.#abort.signal.removeEventListener('abort', close);
@@ -190,7 +196,10 @@ class Poller implements ImapPoller {
         this.#pause(why);
         await this.#wait(FULL_WAIT);
         if (!client.usable)
-          throw new SealpostError('imap-failed', `${this.#config.host} closed the connection`);
+          throw (
+            watchOf(client).failure ??
+            new SealpostError('imap-failed', `${this.#config.host} closed the connection`)
+          );
         continue;
       }
       this.#status.state = 'reading';
@@ -201,6 +210,7 @@ class Poller implements ImapPoller {
       if (full()) continue;
       this.#status.lastScan = Date.now();
       this.#status.lastError = null;
+      this.#status.failingSince = null;
       this.#failures = 0;
       if (news || this.#stopping) continue;
       this.#status.state = 'idle';
@@ -208,7 +218,10 @@ class Poller implements ImapPoller {
       if (this.#config.idle && client.capabilities.has('IDLE')) client.idle().catch(() => {});
       await this.#wait(this.#config.pollInterval);
       if (!client.usable)
-        throw new SealpostError('imap-failed', `${this.#config.host} closed the connection`);
+        throw (
+          watchOf(client).failure ??
+          new SealpostError('imap-failed', `${this.#config.host} closed the connection`)
+        );
     }
   }
 
@@ -229,13 +242,12 @@ class Poller implements ImapPoller {
       return FULL_WAIT;
     }
     this.#failures++;
-    const login =
-      error instanceof Error && 'authenticationFailed' in error && error.authenticationFailed === true;
-    const known = login
-      ? new SealpostError('imap-failed', `${this.#config.host} refused the login of ${this.#config.user}`)
-      : error instanceof SealpostError
+    const login = refusedLogin(error);
+    const known =
+      error instanceof SealpostError
         ? error
         : new SealpostError('imap-failed', `no session with ${this.#config.host}`, { cause: error });
+    this.#status.failingSince ??= Date.now();
     // a wrong password must not lock the account: the first wait is long then
     const first = login ? LOGIN_WAIT : FIRST_WAIT;
     const wait =

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
+import { MAX_LINES, MAX_OCTETS, MAX_WORDS, PIECE_FACTOR } from '../../src/imap/watch.ts';
 import { MAX_ERRORS, MAX_IDLE_COMMANDS } from '../../src/smtp/connection.ts';
 import { MAX_CLIENTS, EVERY as REFUSALS_EVERY } from '../../src/smtp/refusal-log.ts';
 import { replies } from '../../src/smtp/replies.ts';
@@ -21,6 +22,14 @@ describe('docs/operations.md', () => {
     says(`${STORE_TIMEOUT / 1000} seconds without an answer`);
     says(`For each kind ${MAX_CLIENTS} clients have lines of their own`);
     assert.equal(REFUSALS_EVERY, 60_000, 'one line a minute');
+  });
+
+  it('has the limits for IMAP servers', () => {
+    says(
+      `More than ${MAX_LINES.toLocaleString('en')} lines or ${MAX_OCTETS / 2 ** 20} MiB in place of an answer`,
+    );
+    says(`cut to ${MAX_WORDS} characters`);
+    assert.equal(PIECE_FACTOR, 5, 'a piece of a message five times that');
   });
 
   it('lists every reply of the table', () => {

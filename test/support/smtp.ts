@@ -32,10 +32,14 @@ export class MemoryIntake implements Pick<Intake, 'begin' | 'commit'> {
       if (!ended) this.open--;
       ended = true;
     };
+    let octets = 0;
     const writer: SpoolWriter = {
-      octets: 0,
+      get octets() {
+        return octets;
+      },
       write: (chunk) => {
         pieces.push(Buffer.from(chunk));
+        octets += chunk.length;
         return this.onWrite(pieces.reduce((sum, piece) => sum + piece.length, 0));
       },
       commit: () => Promise.reject(new Error('not here')),

@@ -1,0 +1,125 @@
+import type { ImapFlow } from 'imapflow';
+import { SealpostError } from '../errors.ts';
+import { cleanText } from '../log.ts';
+
+/** Lines, and their octets without literals, that a server may send for one command, or while it is idle. */
+export const MAX_LINES = 20_000;
+export const MAX_OCTETS = 32 * 1024 * 1024;
+/** Milliseconds for a command where nothing else was said. */
+const COMMAND_TIMEOUT = 60_000;
+/** How many times longer a piece of a message may take than a command. */
+export const PIECE_FACTOR = 5;
+/** Characters of the server's own words. */
+export const MAX_WORDS = 200;
+
+const watches = new WeakMap<ImapFlow, Watch>();
+
+/** The watch over a connection; one with the defaults where nobody made one. */
+export function watchOf(client: ImapFlow): Watch {
+  return (
+    watches.get(client) ?? new Watch(client, { host: 'the server', timeout: COMMAND_TIMEOUT, secrets: [] })
+  );
+}
+
+export interface WatchOptions {
+  host: string;
+  /** Milliseconds for one command. */
+  timeout: number;
+  /** What must not be repeated. */
+  secrets: readonly string[];
+}
+
+/**
+ * What imapflow leaves out: a deadline for each command that nothing but its answer ends, a bound for what a server sends
+ * meanwhile, and the server's own words, which imapflow gives to its logger only.
+ */
+export class Watch {
+  /** Why the connection was ended from here. */
+  failure: SealpostError | undefined;
+  readonly #client: ImapFlow;
+  readonly #options: WatchOptions;
+  #lines = 0;
+  #octets = 0;
+  #words = '';
+
+  constructor(client: ImapFlow, options: WatchOptions) {
+    this.#client = client;
+    this.#options = options;
+    watches.set(client, this);
+    this.#count();
+  }
+
+  /** What the server said last of its own accord, for log, health and check; '' when it said nothing. */
+  get words(): string {
+    return this.#words;
+  }
+
+  /** Runs a command. Errors: those of `command`; `imap-failed` when no answer comes in time, or too much else. */
+  async answered<T>(what: string, command: () => Promise<T>, factor = 1): Promise<T> {
+    this.#lines = 0;
+    this.#octets = 0;
+    const ms = this.#options.timeout * factor;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        this.#end(`did not answer ${what} in ${ms / 1000} seconds`);
+        reject(this.failure);
+      }, ms);
+    });
+    try {
+      return await Promise.race([command(), late]);
+    } catch (error) {
+      this.hear(error);
+      throw this.failure ?? error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Keeps the server's words from an error of imapflow. */
+  hear(error: unknown): void {
+    if (!(error instanceof Error)) return;
+    const { responseText, serverResponse, reason } = error as Error & Record<string, unknown>;
+    const text = [responseText, reason, serverResponse].find(
+      (each) => typeof each === 'string' && each !== '',
+    );
+    if (typeof text === 'string') this.#words = this.#mask(text);
+    if (error.cause !== undefined) this.hear(error.cause);
+  }
+
+  #mask(text: string): string {
+    let masked = text;
+    for (const secret of this.#options.secrets) {
+      if (secret === '') continue;
+      for (const form of [secret, Buffer.from(secret).toString('base64')])
+        masked = masked.replaceAll(form, '***');
+    }
+    return cleanText(masked, MAX_WORDS);
+  }
+
+  #end(why: string): void {
+    this.failure ??= new SealpostError('imap-failed', `${this.#options.host} ${why}`);
+    this.#client.close();
+  }
+
+  /** Counts at the one place where imapflow takes a response from its parser; it shows no event for it. */
+  #count(): void {
+    const stream: unknown = Reflect.get(this.#client, 'streamer');
+    if (typeof stream !== 'object' || stream === null) return;
+    const read: unknown = Reflect.get(stream, 'read');
+    if (typeof read !== 'function') return;
+    Reflect.set(stream, 'read', (...args: unknown[]) => {
+      const data: unknown = Reflect.apply(read, stream, args);
+      if (typeof data === 'object' && data !== null && 'payload' in data) this.#take(data.payload);
+      return data;
+    });
+  }
+
+  #take(payload: unknown): void {
+    this.#lines++;
+    this.#octets += Buffer.isBuffer(payload) ? payload.length : 0;
+    if (this.#lines > MAX_LINES || this.#octets > MAX_OCTETS) {
+      this.#end(`sent ${this.#lines} lines of ${this.#octets} octets in place of an answer`);
+    }
+  }
+}
