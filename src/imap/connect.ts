@@ -118,9 +118,12 @@ export function sessionError(error: unknown, client: ImapFlow, config: ImapConfi
   if (error instanceof SealpostError && error.code !== 'imap-failed') return error;
   const watch = watchOf(client);
   watch.hear(error);
+  // of an error that is no reply: that of the network or of TLS
+  const reason =
+    error instanceof Error && !('responseStatus' in error) ? `: ${watch.clean(error.message)}` : '';
   const what = refusedLogin(error)
     ? `${config.host} refused the login of ${config.user}`
-    : `no session with ${config.host}`;
+    : `no session with ${config.host}${reason}`;
   const message = error instanceof SealpostError ? error.message : (watch.failure?.message ?? what);
   const { words } = watch;
   const said = words === '' || message.includes('the server said:') ? '' : `; the server said: ${words}`;

@@ -83,11 +83,12 @@ export class Watch {
     const text = [responseText, reason, serverResponse].find(
       (each) => typeof each === 'string' && each !== '',
     );
-    if (typeof text === 'string') this.#words = this.#mask(text);
+    if (typeof text === 'string') this.#words = this.clean(text);
     if (error.cause !== undefined) this.hear(error.cause);
   }
 
-  #mask(text: string): string {
+  /** A text in one short line, without our secrets. */
+  clean(text: string): string {
     let masked = text;
     for (const secret of this.#options.secrets) {
       if (secret === '') continue;

@@ -110,7 +110,7 @@ describe('imap connection', () => {
         (error: Error) => /status 401/.test(error.message) && !/wr0ng/.test(error.message),
       );
       const stale = new Connector(config({ ...base, oauth2: { accessToken: { env: 'X' } } }), () => 'stale');
-      await assert.rejects(stale.open(signal), { authenticationFailed: true });
+      await assert.rejects(stale.open(signal), { code: 'imap-failed', message: /refused the login of/ });
     } finally {
       server.close();
       await dovecot.stop();
