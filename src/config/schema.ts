@@ -274,7 +274,7 @@ const mailbox = z.strictObject({
     .enum(['drop', 'deliver'])
     .default('drop')
     .describe(
-      'The same octets again within retention.duplicates: drop: answered and noted, not handed off a second time. deliver: each arrival is a message of its own, also a repetition after a lost reply.',
+      'The same octets again within retention.duplicates, for whichever recipient of the mailbox: drop: answered, noted with its sender and recipients in the events of the first, and not handed off a second time. What was terminated is no duplicate. deliver: each arrival is a message of its own, also a repetition after a lost reply.',
     ),
   duplicatesBy: z
     .enum(['content', 'message-id', 'uid'])

@@ -24,6 +24,7 @@ import type {
   Jobs,
   LedgerEventType,
   MessageRecord,
+  MessageState,
   OutboundJob,
   SpoolRef,
   WorkQueue,
@@ -59,10 +60,10 @@ export class RedisFlow implements Flow {
   async fetch(id: string, refs: SpoolRef[]): Promise<Fetched> {
     const { redis, keys, spool } = this.#parts;
     // One round trip: the connection sends what was asked for in one turn of the event loop together.
-    const [state, ...values] = await guarded(
+    const [[state, kept], ...values] = await guarded(
       'fetch',
       Promise.all([
-        redis.hget(keys.message(id), 's'),
+        redis.hmget(keys.message(id), 's', 'k'),
         ...refs.map((ref) => (ref.kind === 'inline' ? redis.getBuffer(keys.octets(ref.id)) : null)),
       ]),
     );
@@ -70,7 +71,10 @@ export class RedisFlow implements Flow {
       const sealed = values[index];
       return sealed ? spool.openInline(ref, sealed) : null;
     });
-    return { state: isState(state) ? state : null, octets };
+    // A job of an earlier life of the message, or of an earlier decoding, has other octets: it has nothing to do any more.
+    const tokens = (kept ?? '').split(' ');
+    const current = refs.every((ref) => tokens.includes(octetsToken(ref)));
+    return { state: isState(state) && (current || isFinished(state)) ? state : null, octets };
   }
 
   async decoded(job: InboundJob, outcome: DecodedOutcome): Promise<void> {
@@ -260,6 +264,10 @@ export class RedisFlow implements Flow {
     for (const id of files) await this.#parts.spool.removeFile(String(id));
     return outcome;
   }
+}
+
+function isFinished(state: MessageState): boolean {
+  return state === 'delivered' || state === 'sent' || state === 'terminated';
 }
 
 /** For callers that are no person. */

@@ -69,6 +69,8 @@ export interface OpenOptions {
 }
 
 const sweepEvery = lifetimes.sweepLease + 1000;
+/** The first sweep: what a crash has left behind should not wait for the next one. Milliseconds. */
+const sweepFirst = 10_000;
 
 /**
  * Opens the room: `redis.url`, or the private server of the data folder (which somebody has started).
@@ -153,11 +155,11 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     });
   const clock = new ClockWatch({ redis, keys, log });
   if (options.sweep) await clock.start();
-  const timer = options.sweep ? sweepSometimes(redis, keys, sweepNow, log) : undefined;
+  const stopSweeps = options.sweep ? sweepSometimes(redis, keys, sweepNow, log) : undefined;
 
   let closing: Promise<void> | undefined;
   const close = async () => {
-    clearInterval(timer);
+    stopSweeps?.();
     clock.stop();
     pressure.stop();
     await queues.close();
@@ -215,12 +217,7 @@ async function checkKey(redis: Redis, keys: Keys, key: SpoolKey): Promise<void> 
 }
 
 /** One process of all sweeps at a time: the lease ends by itself. */
-function sweepSometimes(
-  redis: Redis,
-  keys: Keys,
-  work: () => Promise<SweepResult>,
-  log: Log,
-): NodeJS.Timeout {
+function sweepSometimes(redis: Redis, keys: Keys, work: () => Promise<SweepResult>, log: Log): () => void {
   const lease = `${keys.prefix}:lease:sweep`;
   const attempt = async () => {
     try {
@@ -229,7 +226,15 @@ function sweepSometimes(
       log.warn({ err: redisError(error, 'sweep') }, 'could not sweep');
     }
   };
-  return setInterval(() => void attempt(), sweepEvery).unref();
+  let timer: NodeJS.Timeout | undefined;
+  const first = setTimeout(() => {
+    timer = setInterval(() => void attempt(), sweepEvery).unref();
+    void attempt();
+  }, sweepFirst).unref();
+  return () => {
+    clearTimeout(first);
+    clearInterval(timer);
+  };
 }
 
 export type { ClockFacts } from './clock.ts';

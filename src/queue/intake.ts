@@ -13,6 +13,7 @@ import { type Pressure, queueFull } from './pressure.ts';
 import { scripts } from './scripts.ts';
 import type { LocalSpool } from './spool.ts';
 import type {
+  Envelope,
   FinishedOctets,
   InboundJob,
   Intake,
@@ -129,7 +130,7 @@ export class RedisIntake implements Intake {
       const { mailbox, origin, envelope, messageId } = entry;
       const job: InboundJob = { id, mailbox, origin, envelope, octets: octets.ref, receivedAt: now };
       const facts = recordFacts('inbound', origin, envelope, messageId, octets.ref);
-      const lines = this.#lines('received', now, origin, octets.ref.sha256);
+      const lines = this.#lines('received', now, origin, envelope, octets.ref.sha256);
       return { id, name: mailbox, facts, ...lines, octets, job };
     });
     return await this.#accept(inboundWay, items, now);
@@ -168,7 +169,7 @@ export class RedisIntake implements Intake {
       id,
       name: partner,
       facts,
-      ...this.#lines('queued', now, origin, octets.ref.sha256),
+      ...this.#lines('queued', now, origin, envelope, octets.ref.sha256),
       octets,
       job,
     };
@@ -179,13 +180,14 @@ export class RedisIntake implements Intake {
     type: 'received' | 'queued',
     now: number,
     origin: Origin,
+    { from, to }: Envelope,
     sha256: string,
   ): { received: string; duplicate: string } {
     const facts = { kind: origin.kind, ...origin.detail };
     return {
       received: eventLine({ type, at: now, facts }),
-      // A duplicate need not have the same octets.
-      duplicate: eventLine({ type: 'duplicate', at: now, facts: { ...facts, sha256 } }),
+      // A duplicate need not have the same octets or recipients: the record's envelope is that of the first.
+      duplicate: eventLine({ type: 'duplicate', at: now, facts: { ...facts, sha256, from, to } }),
     };
   }
 
@@ -203,9 +205,12 @@ export class RedisIntake implements Intake {
       args.push(id, name, JSON.stringify(facts), received, duplicate, token, octets.sealed ?? '');
       args.push(JSON.stringify(job), facts.messageId ?? '', octets.ref.sha256, octets.ref.octets);
     }
-    const reply = await kept.run(scripts.accept, args, 'intake');
-    const flags: unknown[] = Array.isArray(reply) ? reply : [];
     const file = items[0]?.octets.ref;
+    const reply = await kept.run(scripts.accept, args, 'intake').catch(async (error: unknown) => {
+      if (file?.kind === 'file') await this.#discard(file, error);
+      throw error;
+    });
+    const flags: unknown[] = Array.isArray(reply) ? reply : [];
     if (flags[0] === -1) {
       if (file?.kind === 'file') await spool.remove(file);
       const full = limited.find((each) => each.state === flags[1])?.queue ?? queue;
@@ -221,7 +226,20 @@ export class RedisIntake implements Intake {
     if (file?.kind === 'file' && results.every(({ duplicate }) => duplicate)) await spool.remove(file);
     return results;
   }
+
+  /** The file of a message that was not accepted: it goes at once, or, where Redis may have it all the same, when that is known. */
+  async #discard(file: SpoolRef, error: unknown): Promise<void> {
+    const { spool } = this.#parts;
+    if (error instanceof SealpostError && error.code === 'redis-full') return await spool.remove(file);
+    setTimeout(() => {
+      // What fails here is left to the sweep.
+      spool.removeUnowned(file).catch(() => undefined);
+    }, inDoubt).unref();
+  }
 }
+
+/** Milliseconds after which whatever was sent to Redis has been done, or never will be. */
+const inDoubt = 30_000;
 
 function at<T>(list: T[], index: number): T {
   const item = list[index];

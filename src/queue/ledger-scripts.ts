@@ -76,7 +76,7 @@ for _, id in ipairs(ids) do
     unindex(id, state, { b = fields[2], p = fields[3], r = fields[6] })
     rcall('UNLINK', m)
     local left = tonumber(fields[5]) + known - now
-    if left > 0 then rcall('SET', P .. ':d:' .. id, '', 'PX', string.format('%.0f', left)) end
+    if left > 0 and state ~= 'terminated' then rcall('SET', P .. ':d:' .. id, '', 'PX', string.format('%.0f', left)) end
     gone = gone + 1
   end
 end

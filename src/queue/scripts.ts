@@ -25,8 +25,10 @@ end
 local result = {}
 for at = 12, #ARGV, 11 do
   local id, name, m = ARGV[at], ARGV[at + 1], record(ARGV[at])
-  local old = rcall('HMGET', m, 's', 'a', 'e', 'b', 'p', 'r')
-  if old[1] and (not finished[old[1]] or tonumber(old[2]) >= oldest) then
+  local old = rcall('HMGET', m, 's', 'a', 'e', 'b', 'p', 'r', 'g', 'v')
+  -- What a person has ended is no duplicate: it comes to life again under its id, after the events of its first life.
+  local ended = old[1] == 'terminated'
+  if old[1] and not ended and (not finished[old[1]] or tonumber(old[2]) >= oldest) then
     rcall('HSET', m, 'e', joined(old[3], ARGV[at + 4]))
     result[#result + 1] = 1
   elseif not old[1] and rcall('EXISTS', P .. ':d:' .. id) == 1 then
@@ -36,6 +38,19 @@ for at = 12, #ARGV, 11 do
     if old[1] then
       unindex(id, old[1], { b = old[4], p = old[5], r = old[6] })
       rcall('DEL', m)
+    end
+    local work, job = id, ARGV[at + 7]
+    if ended then
+      -- Jobs of the first life may not be gone yet: with the same id this one would be ignored.
+      local turn = tonumber(old[7] or 0) + 1
+      work = id .. '.life.' .. turn
+      rcall('HSET', m, 'g', turn)
+      if queue == 'inbound' then
+        -- A destination may have it from the first life, and must not take this one for a repetition.
+        local again = tonumber(old[8] or 0) + 1
+        rcall('HSET', m, 'v', again)
+        job = string.sub(job, 1, -2) .. ',"again":' .. again .. '}'
+      end
     end
     rcall('HSET', m, 'r', ARGV[at + 2], 's', state, 'a', now, 'u', now, index, name,
       'e', joined(old[3], ARGV[at + 3]), 'k', ARGV[at + 5], 'o', ARGV[at + 10])
@@ -48,7 +63,7 @@ for at = 12, #ARGV, 11 do
     end
     local bucket, member = digest_index('h', ARGV[at + 9], id)
     rcall('ZADD', bucket, 0, member)
-    add_job(queue, id, ARGV[at + 7], now, name)
+    add_job(queue, work, job, now, name)
     result[#result + 1] = 0
   end
 end

@@ -96,7 +96,9 @@ export class SpoolFolder implements LargeStore {
       await handle.writeFile(sealer.header);
       return new SpoolFileWriter(this, id, handle, sealer);
     } catch (error) {
-      await handle?.close();
+      await handle?.close().catch(() => undefined);
+      // The header of a draft needs room, too: on a full disk each attempt would leave an empty one.
+      if (handle) await rm(this.draftPath(id), { force: true }).catch(() => undefined);
       throw writeFailed(error);
     }
   }

@@ -158,6 +158,12 @@ export class LocalSpool implements Spool {
     else await store.remove(ref.id);
   }
 
+  /** Removes a file unless a message has it. */
+  async removeUnowned(ref: SpoolRef): Promise<void> {
+    const { redis, keys } = this.#parts;
+    if ((await guarded('spool', redis.exists(keys.fileOwners(ref.id)))) === 0) await this.remove(ref);
+  }
+
   /** Removes a file of which only the id is known. */
   async removeFile(id: string): Promise<void> {
     await this.#parts.store.remove(id);
