@@ -5,11 +5,9 @@ import type { CmsLimits } from './limits.ts';
 
 /** Compressed octets given to the library at once: 4 KiB become at most 4 MiB. */
 const stepOctets = 4096;
-/** Octets that are decompressed before the ratio counts. */
-const freeOctets = 64 * 1024;
 
 /**
- * Decompresses zlib (RFC 1950) as it comes, within limits of octets and ratio (threats S12). Node's
+ * Decompresses zlib (RFC 1950) as it comes, within a limit of octets and what the message may become (threats S12). Node's
  * own zlib streams only asynchronously, and this room is synchronous.
  */
 export class Decompressor {
@@ -30,7 +28,7 @@ export class Decompressor {
     this.#zlib = new Unzlib((octets) => this.#take(octets));
   }
 
-  /** @throws SealpostError `cms-malformed`, `cms-limit` */
+  /** @throws SealpostError `cms-malformed`, `cms-limit`, `output-limit`, `work-limit` */
   write(octets: Buffer): void {
     this.#trailer = Buffer.from(Buffer.concat([this.#trailer, octets.subarray(-4)]).subarray(-4));
     for (let at = 0; at < octets.length; at += stepOctets) {
@@ -64,12 +62,9 @@ export class Decompressor {
     this.contentOctets += octets.length;
     this.#budget.produce(octets.length);
     this.#budget.spend(octets.length * costs.inflatedOctet);
-    const { contentOctets, compressionRatio } = this.#limits;
+    const { contentOctets } = this.#limits;
     if (this.contentOctets > contentOctets) {
       throw new SealpostError('cms-limit', `more than ${contentOctets} octets of decompressed content`);
-    }
-    if (this.contentOctets > freeOctets + this.compressedOctets * compressionRatio) {
-      throw new SealpostError('cms-limit', `content that grows to over ${compressionRatio} times its size`);
     }
     this.#sum(octets);
     this.#out(Buffer.from(octets.buffer, octets.byteOffset, octets.length));

@@ -14,8 +14,6 @@ export interface CmsLimits {
   depth: number;
   /** Octets of content, after decryption or decompression; default none. */
   contentOctets: number;
-  /** Decompressed octets for each compressed octet (RFC 3274); the first 64 KiB are free. */
-  compressionRatio: number;
   /** Content kept for signatures that need the content itself, not its digest (RFC 8419). */
   signedContentKept: number;
 }
@@ -28,6 +26,5 @@ export const defaultLimits: CmsLimits = {
   certificates: 1000,
   depth: 64,
   contentOctets: Number.POSITIVE_INFINITY,
-  compressionRatio: 200,
   signedContentKept: 1 << 20,
 };

@@ -16,7 +16,7 @@ import * as der from '../asn1/writer.ts';
 import { type Budget, costs, isExhaustion, publicKeyCost } from '../budget.ts';
 import { SealpostError } from '../errors.ts';
 import type { Certificate } from '../pki/certificate.ts';
-import { inheritsParameters, keyFacts, sameKey } from '../pki/public-key.ts';
+import { inheritsParameters, keyFacts, oversized, sameKey } from '../pki/public-key.ts';
 import { readAlgorithm, sameAlgorithm } from './algorithm-identifier.ts';
 import { type DigestInfo, digestByOid } from './algorithms.ts';
 import {
@@ -186,7 +186,10 @@ function digestOf(
 
 /** Draws for a check with a certificate's key, before the key is made of its octets. */
 function drawForKey({ publicKeyInfo }: Certificate, octets: number, budget: Budget): void {
-  budget.spend(costs.key + publicKeyCost(keyFacts(publicKeyInfo)) + octets * costs.digestOctet('sha3'));
+  const facts = keyFacts(publicKeyInfo);
+  // a key that is refused for its size costs nothing
+  if (oversized(facts) !== undefined) return;
+  budget.spend(costs.key + publicKeyCost(facts) + octets * costs.digestOctet('sha3'));
 }
 
 /** RFC 5652 sections 11.1 to 11.3: MUST NOT be unsigned, where anybody could have put them. */

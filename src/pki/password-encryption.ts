@@ -1,6 +1,7 @@
 import { createDecipheriv, createHmac, getCipherInfo, hash, pbkdf2Sync } from 'node:crypto';
 import { Cursor, type Element, octetString, oids, parse, smallInteger, tags } from '../asn1/index.ts';
 import { SealpostError } from '../errors.ts';
+import { iterated } from './iterated-digest.ts';
 import { type AlgorithmIdentifier, readAlgorithm } from './public-key.ts';
 
 /** Above this a file is taken for an attack or a mistake; common programs use 2,048 to 1,000,000. */
@@ -192,8 +193,7 @@ function pkcs12Key(
   const diversifier = Buffer.alloc(block, id);
   const parts: Buffer[] = [];
   for (let made = 0; made < length; ) {
-    let output = hash(digest, Buffer.concat([diversifier, input]), 'buffer');
-    for (let round = 1; round < rounds; round++) output = hash(digest, output, 'buffer');
+    const output = iterated(digest, hash(digest, Buffer.concat([diversifier, input]), 'buffer'), rounds - 1);
     parts.push(output);
     made += output.length;
     addToBlocks(input, fill(output, block).subarray(0, block), block);

@@ -36,8 +36,9 @@ export function rsaWithLongExponent(bits: number, exponentBits: number): KeyObje
 export function dearIssuers(count: number, bits = 3072, exponentBits = 3072): Buffer {
   const evil = createTestCa('Evil', { key: bits === 2048 ? 'rsa2048' : 'rsa3072' });
   const leaves = Array.from({ length: 4 }, (_, index) => evil.issue({ commonName: `leaf ${index}` }));
-  const key = rsaWithLongExponent(bits, exponentBits);
-  const bag = Array.from({ length: count }, () => ca.issueUncheckedKey(key, 'Evil'));
+  const bag = Array.from({ length: count }, () =>
+    ca.issueUncheckedKey(rsaWithLongExponent(bits, exponentBits), 'Evil'),
+  );
   return encodeSignedData(text, { signers: leaves, certificates: bag });
 }
 
