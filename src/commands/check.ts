@@ -27,6 +27,8 @@ async function probeMailbox(imap: ImapConfig) {
   return probe.probeMailbox(imap, readSecret);
 }
 
+const counted = (count: number, what: string) => `${count} ${what}${count === 1 ? '' : 's'}`;
+
 export function checkCommand(): Command {
   return new Command('check')
     .addOption(configOption())
@@ -47,7 +49,7 @@ export function checkCommand(): Command {
         printLine(
           errors + warnings === 0
             ? `${options.config}: no problems`
-            : `${errors} errors, ${warnings} warnings`,
+            : `${counted(errors, 'error')}, ${counted(warnings, 'warning')}`,
         );
       }
       if (errors > 0) process.exitCode = 1;

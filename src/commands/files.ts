@@ -1,9 +1,10 @@
 /** Files of the command line: read with errors that name them, written whole or not at all. */
 import { randomBytes } from 'node:crypto';
-import { constants, createReadStream, existsSync, readFileSync } from 'node:fs';
+import { closeSync, constants, createReadStream, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { type FileHandle, link, open, readlink, realpath, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
+import { fileLimits, readRegularFile } from '../config/read-file.ts';
 import { hasCode, SealpostError } from '../errors.ts';
 
 /** A file of the package itself, run from source or compiled into `dist`. */
@@ -31,11 +32,58 @@ function accessError(action: string, file: string, error: unknown): SealpostErro
   return new SealpostError('file-access', `can not ${action} ${file}: ${reason}`, { cause: error });
 }
 
+/** A key, certificate or password that a person named: a file, or a pipe such as `<(...)` of a shell. */
 export function readFile(file: string): Buffer {
   try {
-    return readFileSync(file);
+    return statSync(file).isFIFO() ? readPipe(file) : readRegularFile(file, fileLimits.certificates);
   } catch (error) {
+    if (error instanceof SealpostError)
+      throw new SealpostError(error.code, `can not read ${error.message}`, { cause: error });
     throw accessError('read', file, error);
+  }
+}
+
+/** Milliseconds to wait for whoever writes into a pipe. */
+const pipePatience = 10_000;
+const openPatience = 1000;
+
+/** Without blocking, so that a pipe that nobody writes into is an error and not the end of the program. */
+function readPipe(file: string): Buffer {
+  const handle = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+  const pieces: Buffer[] = [];
+  const opened = performance.now();
+  let [octets, deadline] = [0, opened + pipePatience];
+  try {
+    for (;;) {
+      const piece = Buffer.allocUnsafe(64 * 1024);
+      const length = readNow(handle, piece);
+      // before the first octets: whoever writes may be about to open it
+      const isEarly = octets === 0 && performance.now() < opened + openPatience;
+      if ((length === undefined && performance.now() < deadline) || (length === 0 && isEarly)) {
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+        continue;
+      }
+      if (!length) break;
+      pieces.push(piece.subarray(0, length));
+      octets += length;
+      deadline = performance.now() + pipePatience;
+      if (octets > fileLimits.certificates)
+        throw new SealpostError('file-access', `${file}: has more than ${fileLimits.certificates} octets`);
+    }
+  } finally {
+    closeSync(handle);
+  }
+  if (octets === 0) throw new SealpostError('file-access', `${file}: nobody writes into this pipe`);
+  return Buffer.concat(pieces);
+}
+
+/** Number of octets, 0 at the end, undefined when there is nothing yet. */
+function readNow(handle: number, piece: Buffer): number | undefined {
+  try {
+    return readSync(handle, piece);
+  } catch (error) {
+    if (hasCode(error, 'EAGAIN')) return undefined;
+    throw error;
   }
 }
 

@@ -1,15 +1,14 @@
-import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { SealpostError } from '../errors.ts';
+import { accessSync, constants, existsSync, mkdtempSync, rmdirSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { allDestinations } from './destinations.ts';
 import { KeyReader } from './key-reader.ts';
 import { checkKeys } from './key-rules.ts';
 import { type LoadedKeys, readKeys } from './keys.ts';
-import { readConfig } from './load.ts';
+import { type Rejected, readConfig, readConfigText } from './load.ts';
 import { formatSetting, type Problem, type SettingPath, sortProblems } from './problem.ts';
 import { type Config, configSchema, type MailboxConfig, type PartnerConfig, type Secret } from './schema.ts';
 import { optionsOf, schemaAt } from './shape.ts';
-import { isMissing } from './source.ts';
+import type { ConfigSource } from './source.ts';
 import { readListenerTls } from './tls.ts';
 
 /** What `sealpost check` tries beyond the files. Each throws `SealpostError` for what is wrong. */
@@ -36,14 +35,36 @@ export interface CheckProbes {
  * @throws {SealpostError} `file-access` when the file itself can not be read
  */
 export async function checkConfig(file: string, probes: CheckProbes = {}): Promise<Problem[]> {
-  const read = readConfig(readText(file), file);
-  if (read.config === undefined) return read.problems;
-  const { config, source, problems } = read;
+  const read = readConfig(readConfigText(file), file);
+  if (read.config === undefined) {
+    const { problems, rejected } = read;
+    if (rejected?.config !== undefined)
+      return await checkNamed(rejected.config, rejected.source, problems, probes.now ?? new Date());
+    return sortProblems([...problems, ...missingFiles(rejected)]);
+  }
+  return await checkNamed(read.config, read.source, read.problems, probes.now ?? new Date(), probes);
+}
+
+/** Of a configuration with settings that can not be read at least the files that are not there. */
+function missingFiles(rejected: Rejected | undefined): Problem[] {
+  const made = ['dataDir', 'directory', 'path'];
+  return (rejected?.paths ?? [])
+    .filter(([at, path]) => !made.includes(String(at.at(-1))) && !existsSync(path))
+    .flatMap(([at, path]) => rejected?.source.problem(at, `${path}: there is no such file`) ?? []);
+}
+
+/** What the configuration names; probes only for one without errors of its own. */
+async function checkNamed(
+  config: Config,
+  source: ConfigSource,
+  problems: Problem[],
+  now: Date,
+  probes: CheckProbes = {},
+): Promise<Problem[]> {
   const reader = new KeyReader(source);
 
   const loaded = readKeys(config, source);
   problems.push(...loaded.problems);
-  const now = probes.now ?? new Date();
   const { keys } = loaded;
   if (keys !== undefined) {
     problems.push(...checkKeys(config, keys, source, now));
@@ -112,15 +133,6 @@ function checkProtection(
   });
 }
 
-function readText(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (cause) {
-    const what = isMissing(cause) ? 'there is no such file' : 'can not be read';
-    throw new SealpostError('file-access', `configuration ${file}: ${what}`, { cause });
-  }
-}
-
 /** Every secret that is set, found by the schema so that none is forgotten. */
 function secretsOf(config: Config): [SettingPath, Secret][] {
   const found: [SettingPath, Secret][] = [];
@@ -185,12 +197,26 @@ function checkFolders(config: Config, reader: KeyReader): void {
 function checkFolder(path: SettingPath, folder: string, reader: KeyReader): void {
   let existing = folder;
   while (!existsSync(existing) && dirname(existing) !== existing) existing = dirname(existing);
-  try {
-    accessSync(existing, constants.W_OK | constants.X_OK);
-  } catch {
-    const what = existing === folder ? '' : `does not exist, and ${existing} `;
+  const what = existing === folder ? '' : `does not exist, and ${existing} `;
+  if (!isWritable(existing))
     reader.report(path, `${what}can not be written by this user`, {
       hint: `make it, for the user that runs Sealpost`,
     });
+  const mode = existing === folder ? statSync(folder).mode & 0o777 : 0;
+  // what lies there is sealed, but who may write there may remove it, or put a spool key of his own in its place
+  if (path.at(-1) !== 'path' && (mode & 0o002) !== 0)
+    reader.report(path, `mode ${mode.toString(8).padStart(4, '0')} lets everybody write there`, {
+      hint: `run: chmod 700 ${folder}`,
+    });
+}
+
+/** Tried, since rights say nothing of read-only file systems and of /proc. */
+function isWritable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK | constants.X_OK);
+    rmdirSync(mkdtempSync(join(folder, '.sealpost-check-')));
+    return true;
+  } catch {
+    return false;
   }
 }

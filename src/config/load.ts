@@ -1,12 +1,12 @@
-import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { SealpostError } from '../errors.ts';
 import { explainIssue } from './explain.ts';
-import { ConfigError, hasErrors, type Problem, sortProblems } from './problem.ts';
+import { ConfigError, hasErrors, type Problem, type SettingPath, sortProblems } from './problem.ts';
+import { fileLimits, readRegularFile } from './read-file.ts';
 import { checkRules } from './rules.ts';
 import { type Config, configSchema } from './schema.ts';
 import { mapFormat } from './shape.ts';
-import { ConfigSource, isMissing, rememberSource } from './source.ts';
+import { ConfigSource, rememberSource } from './source.ts';
 
 /** A configuration that can be used, with the place of each setting for later messages. */
 export interface LoadedConfig {
@@ -14,6 +14,15 @@ export interface LoadedConfig {
   source: ConfigSource;
   /** Warnings only. */
   problems: Problem[];
+}
+
+/** What is known of a configuration with errors, for `check`, which looks at all of it. */
+export interface Rejected {
+  source: ConfigSource;
+  /** The files and folders that it names, as absolute paths. */
+  paths: [SettingPath, string][];
+  /** There when each setting by itself is right. */
+  config?: Config;
 }
 
 /**
@@ -27,20 +36,26 @@ export interface LoadedConfig {
 export function readConfig(
   text: string,
   file: string,
-): LoadedConfig | { config?: never; problems: Problem[] } {
+): LoadedConfig | { config?: never; problems: Problem[]; rejected?: Rejected } {
   const source = new ConfigSource(text, file);
   if (source.syntaxProblems.length > 0) return { problems: sortProblems(source.syntaxProblems) };
 
   const base = dirname(resolve(file));
-  const located = mapFormat(configSchema, source.value, 'path', (path) => resolve(base, path));
+  const paths: [SettingPath, string][] = [];
+  const located = mapFormat(configSchema, source.value, 'path', (text, at) => {
+    const path = resolve(base, text);
+    paths.push([at, path]);
+    return path;
+  });
   const parsed = configSchema.safeParse(located);
   if (!parsed.success) {
     const problems = parsed.error.issues.flatMap((issue) => explainIssue(issue, configSchema, source));
-    return { problems: sortProblems(problems) };
+    return { problems: sortProblems(problems), rejected: { source, paths } };
   }
   const problems = sortProblems(checkRules(parsed.data, source));
   rememberSource(parsed.data, source);
-  return hasErrors(problems) ? { problems } : { config: parsed.data, source, problems };
+  if (hasErrors(problems)) return { problems, rejected: { source, paths, config: parsed.data } };
+  return { config: parsed.data, source, problems };
 }
 
 /**
@@ -50,7 +65,7 @@ export function readConfig(
  * @throws {SealpostError} `file-access`
  */
 export function openConfig(file: string): LoadedConfig {
-  const read = readConfig(readText(file), file);
+  const read = readConfig(readConfigText(file), file);
   if (read.config === undefined) throw new ConfigError(file, read.problems);
   return read;
 }
@@ -60,14 +75,19 @@ export function loadConfig(file: string): Config {
   return openConfig(file).config;
 }
 
-function readText(file: string): string {
+/**
+ * The text of the configuration.
+ *
+ * @throws {SealpostError} `file-access`
+ */
+export function readConfigText(file: string): string {
   try {
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    const what = isMissing(error) ? 'there is no such file' : 'can not be read';
-    throw new SealpostError('file-access', `configuration ${file}: ${what}`, {
+    return readRegularFile(file, fileLimits.config).toString('utf8');
+  } catch (cause) {
+    if (!(cause instanceof SealpostError)) throw cause;
+    throw new SealpostError('file-access', `configuration ${cause.message}`, {
       hint: 'name it with --config FILE; config/sealpost.example.yaml shows every setting',
-      cause: error,
+      cause,
     });
   }
 }

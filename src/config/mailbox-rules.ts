@@ -100,12 +100,15 @@ export function checkAddresses(
   });
 }
 
+/** INBOX is the same folder in any case (RFC 9051, section 5.1); other names are told apart by case. */
+const folderKey = (folder: string) => (/^inbox$/i.test(folder) ? 'INBOX' : folder);
+
 /** Two mailboxes that read one folder would take each other's mail. */
 function checkFolders(mailboxes: readonly MailboxConfig[], report: Report): void {
   const seen = new Map<string, string>();
   mailboxes.forEach(({ name, imap }, index) => {
     if (imap === undefined) return;
-    const key = JSON.stringify([imap.host.toLowerCase(), imap.port, imap.user, imap.folder]);
+    const key = JSON.stringify([imap.host.toLowerCase(), imap.port, imap.user, folderKey(imap.folder)]);
     const other = seen.get(key);
     if (other !== undefined)
       report(['mailboxes', index, 'imap', 'folder'], `mailbox ${other} reads this folder already`, {
@@ -144,7 +147,7 @@ function checkImap({ imap }: MailboxConfig, at: SettingPath, report: Report): vo
       severity: 'warning',
       hint: 'usual are 993 for implicit and 143 for starttls',
     });
-  if (imap.action === 'move' && imap.moveTo === imap.folder)
+  if (imap.action === 'move' && folderKey(imap.moveTo) === folderKey(imap.folder))
     report([...at, 'moveTo'], 'is the folder that is read', { hint: 'name another folder' });
 }
 

@@ -1,26 +1,6 @@
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
-import { hasCode, SealpostError } from '../errors.ts';
+import { SealpostError } from '../errors.ts';
+import { fileLimits, readRegularFile } from './read-file.ts';
 import type { Secret } from './schema.ts';
-import { isMissing } from './source.ts';
-
-const maxSecretFile = 1024 * 1024;
-
-function unreadable(path: string, cause: unknown): SealpostError {
-  if (hasCode(cause, 'EISDIR')) return new SealpostError('file-access', `${path}: is a folder`, { cause });
-  const what = isMissing(cause) ? 'there is no such file' : 'can not be read';
-  const hint = isMissing(cause)
-    ? 'check the path; a relative one starts at the folder of the configuration file'
-    : 'give the user that runs Sealpost the right to read it';
-  return new SealpostError('file-access', `${path}: ${what}`, { hint, cause });
-}
-
-function open(path: string): number {
-  try {
-    return openSync(path, 'r');
-  } catch (error) {
-    throw unreadable(path, error);
-  }
-}
 
 /**
  * Reads a file that everybody may read: a certificate.
@@ -28,11 +8,7 @@ function open(path: string): number {
  * @throws {SealpostError} `file-access`
  */
 export function readPublicFile(path: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    throw unreadable(path, error);
-  }
+  return readRegularFile(path, fileLimits.certificates);
 }
 
 /**
@@ -43,11 +19,7 @@ export function readPublicFile(path: string): Buffer {
  * @throws {SealpostError} `file-access`, `file-mode`
  */
 export function readPrivateFile(path: string): Buffer {
-  const handle = open(path);
-  try {
-    const stat = fstatSync(handle);
-    const { mode, uid, size } = stat;
-    if (stat.isDirectory()) throw new SealpostError('file-access', `${path}: is a folder`);
+  return readRegularFile(path, fileLimits.secret, ({ mode, uid }) => {
     const own = uid === process.geteuid?.() || uid !== 0;
     if (process.platform !== 'win32' && (mode & (own ? 0o077 : 0o037)) !== 0)
       throw new SealpostError(
@@ -55,15 +27,7 @@ export function readPrivateFile(path: string): Buffer {
         `${path}: mode ${(mode & 0o777).toString(8).padStart(4, '0')} lets others read or change it`,
         { hint: `run: chmod 600 ${path}` },
       );
-    if (size > maxSecretFile)
-      throw new SealpostError('file-access', `${path}: ${size} octets are too many for a secret or key`);
-    return readFileSync(handle);
-  } catch (error) {
-    if (error instanceof SealpostError) throw error;
-    throw unreadable(path, error);
-  } finally {
-    closeSync(handle);
-  }
+  });
 }
 
 /**

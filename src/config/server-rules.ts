@@ -35,6 +35,11 @@ function checkListener({ smtp, mailboxes, http }: Config, report: Report): void 
       severity: 'warning',
       hint: 'write smtp.tls',
     });
+  if (http.port !== undefined && !isLoopback(http.host))
+    report(['http', 'host'], 'is open to other machines, and /metrics answers them without a login', {
+      severity: 'warning',
+      hint: 'write 127.0.0.1 with a proxy before it, or let a firewall say who may connect',
+    });
   const taken = new Set<string>(
     http.port === undefined || http.port === 0 ? [] : [`${http.host}:${http.port}`],
   );

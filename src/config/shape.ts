@@ -40,6 +40,11 @@ export function shapeOf(schema: z.core.$ZodType): Shape {
 export const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
+/** A name that was written may be one that every object inherits: `constructor`, `__proto__`. */
+function own<T>(record: Record<string, T> | undefined, key: string | number): T | undefined {
+  return record !== undefined && Object.hasOwn(record, key) ? record[key] : undefined;
+}
+
 /** The settings of an object; undefined for anything else. */
 export function settingsOf(schema: z.core.$ZodType): Record<string, z.core.$ZodType> | undefined {
   const { core } = shapeOf(schema);
@@ -70,7 +75,7 @@ export function chooseOption(
       if (type._zod.def.values.some((each) => each === value.type)) return option;
       continue;
     }
-    const known = Object.keys(value).filter((key) => key in settings).length;
+    const known = Object.keys(value).filter((key) => Object.hasOwn(settings, key)).length;
     if (known > most) [best, most] = [option, known];
   }
   return best;
@@ -81,7 +86,7 @@ function child(schema: z.core.$ZodType, step: string | number, value: unknown): 
   const options = optionsOf(schema);
   const chosen = options === undefined ? schema : chooseOption(options, value);
   if (chosen === undefined) return undefined;
-  if (typeof step === 'string') return settingsOf(chosen)?.[step];
+  if (typeof step === 'string') return own(settingsOf(chosen), step);
   const { core } = shapeOf(chosen);
   return core instanceof z.core.$ZodArray ? core._zod.def.element : undefined;
 }
@@ -91,7 +96,7 @@ export function valueAt(value: unknown, path: SettingPath): unknown {
   let current = value;
   for (const step of path) {
     if (Array.isArray(current)) current = typeof step === 'number' ? current[step] : undefined;
-    else current = isRecord(current) ? current[step] : undefined;
+    else current = isRecord(current) ? own(current, step) : undefined;
   }
   return current;
 }
@@ -114,12 +119,13 @@ export function mapFormat(
   schema: z.core.$ZodType,
   value: unknown,
   format: string,
-  change: (text: string) => string,
+  change: (text: string, at: SettingPath) => string,
+  at: SettingPath = [],
 ): unknown {
-  if (typeof value === 'string') return shapeOf(schema).format === format ? change(value) : value;
+  if (typeof value === 'string') return shapeOf(schema).format === format ? change(value, at) : value;
   const down = (step: string | number, each: unknown) => {
     const below = child(schema, step, value);
-    return below === undefined ? each : mapFormat(below, each, format, change);
+    return below === undefined ? each : mapFormat(below, each, format, change, [...at, step]);
   };
   if (Array.isArray(value)) return value.map((each, index) => down(index, each));
   if (!isRecord(value)) return value;

@@ -1,0 +1,59 @@
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
+import { hasCode, SealpostError } from '../errors.ts';
+import { isMissing } from './source.ts';
+
+/** Certificates, and bundles of them; keys and secrets; the configuration itself. Octets. */
+export const fileLimits = { certificates: 16 * 1024 * 1024, secret: 1024 * 1024, config: 4 * 1024 * 1024 };
+
+function unreadable(path: string, cause: unknown): SealpostError {
+  const what = isMissing(cause) ? 'there is no such file' : 'can not be read';
+  const hint = isMissing(cause)
+    ? 'check the path; a relative one starts at the folder of the configuration file'
+    : 'give the user that runs Sealpost the right to read it';
+  return new SealpostError('file-access', `${path}: ${what}`, { hint, cause });
+}
+
+function refuseOdd(path: string, found: Stats, limit: number): void {
+  if (found.isDirectory()) throw new SealpostError('file-access', `${path}: is a folder`);
+  if (!found.isFile())
+    throw new SealpostError('file-access', `${path}: is not a regular file`, {
+      hint: 'name a file: a device or a FIFO may never end, or never begin',
+    });
+  if (found.size > limit) throw tooLarge(path, limit);
+}
+
+const tooLarge = (path: string, limit: number) =>
+  new SealpostError('file-access', `${path}: has more than ${limit} octets, the most for such a file`);
+
+/**
+ * Reads a file that a setting names: a regular one, or a link to one. Anything else would hold up or fill the process.
+ *
+ * @param accept judges the opened file, so that it can not be exchanged between the judgement and the reading
+ * @throws {SealpostError} `file-access`, and what `accept` throws
+ */
+export function readRegularFile(path: string, limit: number, accept?: (found: Stats) => void): Buffer {
+  let handle: number | undefined;
+  try {
+    refuseOdd(path, statSync(path), limit);
+    handle = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const found = fstatSync(handle);
+    refuseOdd(path, found, limit);
+    accept?.(found);
+    // files of /proc have no size, and any file may grow
+    const pieces: Buffer[] = [];
+    for (let octets = 0; ; ) {
+      const piece = Buffer.allocUnsafe(64 * 1024);
+      const length = readSync(handle, piece);
+      if (length === 0) return Buffer.concat(pieces);
+      octets += length;
+      if (octets > limit) throw tooLarge(path, limit);
+      pieces.push(piece.subarray(0, length));
+    }
+  } catch (error) {
+    if (error instanceof SealpostError) throw error;
+    if (hasCode(error, 'ENXIO')) throw new SealpostError('file-access', `${path}: is not a regular file`);
+    throw unreadable(path, error);
+  } finally {
+    if (handle !== undefined) closeSync(handle);
+  }
+}
