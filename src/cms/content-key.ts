@@ -25,7 +25,11 @@ export function findRecipient(
     const settled = opener !== undefined && recipient.facts.kind === 'password';
     const found = settled ? undefined : recipient.find(options, budget);
     opener ??= found;
-    return { ...recipient.facts, matched: found?.name ?? null };
+    return {
+      ...recipient.facts,
+      matched: found?.name ?? null,
+      matchedCertificate: found?.certificate ?? null,
+    };
   });
   return { opener, facts };
 }

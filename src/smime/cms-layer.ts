@@ -83,7 +83,7 @@ class CmsLayer implements Sink {
   }
 
   #head(head: CmsHead): Sink {
-    const { layers, identities } = this.#peeling;
+    const { layers } = this.#peeling;
     this.#index = layers.length;
     if (head.type !== 'signed-data') this.#kept = undefined;
     switch (head.type) {
@@ -93,7 +93,7 @@ class CmsLayer implements Sink {
       case 'auth-enveloped-data':
       case 'encrypted-data':
         this.#aead = head.encryption.aead;
-        this.#peeling.enter(encryptionLayer(head, identities, this.#peeling.room));
+        this.#peeling.enter(encryptionLayer(head, this.#peeling.room));
         return new DecryptedSink(decryptedContent(this.#peeling, head), this.#aead);
       case 'signed-data': {
         const { digestAlgorithms } = head;

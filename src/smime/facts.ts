@@ -7,7 +7,7 @@ import type {
   SignatureReason,
   SignerFacts,
 } from '../cms/index.ts';
-import { type Certificate, type Identity, keyFacts } from '../pki/index.ts';
+import { type Certificate, keyFacts } from '../pki/index.ts';
 import { notChecked } from './revocation-facts.ts';
 import type { SignerTrust } from './trust.ts';
 import type { CertificateIdentifier, EncryptionLayer, Recipient, Signer } from './verdict.ts';
@@ -44,9 +44,8 @@ function identifierOf(identifier: CmsIdentifier): CertificateIdentifier | null {
   }
 }
 
-function recipientOf(facts: RecipientFacts, identities: readonly Identity[]): Recipient {
-  const { kind, identifier, keyEncryption, matched } = facts;
-  const own = identities.find(({ name }) => name === matched);
+function recipientOf(facts: RecipientFacts): Recipient {
+  const { kind, identifier, keyEncryption, matched, matchedCertificate: own } = facts;
   return {
     kind: kinds[kind],
     identifier: identifierOf(identifier),
@@ -60,37 +59,29 @@ function recipientOf(facts: RecipientFacts, identities: readonly Identity[]): Re
         ? null
         : {
             identity: matched,
-            thumbprint: own?.certificate.thumbprint ?? '',
-            key: own === undefined ? null : keyOf(own.certificate),
+            thumbprint: own?.thumbprint ?? '',
+            key: own === null ? null : keyOf(own),
           },
   };
 }
 
 /** Those that there is room for, and ours in any case. */
-function recipientsOf(
-  recipients: readonly RecipientFacts[],
-  identities: readonly Identity[],
-  room: VerdictRoom,
-): Recipient[] {
+function recipientsOf(recipients: readonly RecipientFacts[], room: VerdictRoom): Recipient[] {
   const listed: Recipient[] = [];
   for (const facts of recipients) {
-    if (facts.matched !== null || room.hasRoom) listed.push(room.fit(recipientOf(facts, identities)));
+    if (facts.matched !== null || room.hasRoom) listed.push(room.fit(recipientOf(facts)));
     else room.truncated = true;
   }
   return listed;
 }
 
 /** The layer of an EnvelopedData, AuthEnvelopedData or EncryptedData. */
-export function encryptionLayer(
-  head: EnvelopedHead,
-  identities: readonly Identity[],
-  room: VerdictRoom,
-): EncryptionLayer {
+export function encryptionLayer(head: EnvelopedHead, room: VerdictRoom): EncryptionLayer {
   const { name, oid, keyBits, effectiveBits, keyDerived } = head.encryption;
   return {
     type: head.type,
     contentEncryption: { algorithm: name, oid, keyBits: effectiveBits ?? keyBits, keyDerived },
-    recipients: recipientsOf(head.recipients, identities, room),
+    recipients: recipientsOf(head.recipients, room),
     originatorCertificates: room.fit(
       head.originatorCertificates.map((certificate) => ({
         subject: readable(() => certificate.subject),

@@ -48,6 +48,7 @@ describe('what openssl encrypted', { skip: noOpenssl }, () => {
       assert.deepEqual(layer.recipients[0]?.matched, {
         identity: alice.identity.name,
         thumbprint: alice.certificate.thumbprint,
+        key: { family: 'rsa', bits: 2048 },
       });
     });
   }
@@ -69,6 +70,15 @@ describe('what openssl encrypted', { skip: noOpenssl }, () => {
     assert.equal(layer.recipients.length, 2);
     assert.equal(more.length, 0);
     assert.ok(own?.identifier && 'subjectKeyIdentifier' in own.identifier);
+  });
+
+  it('says which certificate it was for, where two have one name', () => {
+    const named = (name: string, { identity }: typeof alice) => ({ ...identity, name });
+    const identities = [named('own', bob), named('own', alice)];
+    const { verdict } = decodeSync(encrypt(content, ['-aes-256-cbc']), { ...options, identities });
+    const [layer] = verdict.layers;
+    assert.ok(layer !== undefined && isEncryptionLayer(layer));
+    assert.equal(layer.recipients[0]?.matched?.thumbprint, alice.certificate.thumbprint);
   });
 
   it('is refused with the recipients when it is for others', () => {

@@ -90,7 +90,7 @@ function readKem(element: Element): Recipient[] {
             return undefined;
           }
         };
-        return { name: found.name, cost: costs.lattice, recover };
+        return { name: found.name, certificate: found.certificate, cost: costs.lattice, recover };
       },
     },
   ];

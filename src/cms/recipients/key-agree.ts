@@ -113,6 +113,7 @@ function findOpener(
   const { name, privateKey, certificate } = identity;
   return {
     name,
+    certificate,
     // the public value is checked with up to two powers more
     cost: costs.key + 3 * publicKeyCost(keyFacts(certificate.publicKeyInfo)),
     recover: () => {

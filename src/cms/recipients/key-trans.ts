@@ -90,6 +90,7 @@ function findOpener(
   const { name, privateKey, certificate } = identity;
   return {
     name,
+    certificate,
     ...(mayTransport(certificate.publicKeyInfo, oaep) ? {} : { refused: refusalOf(certificate, name) }),
     cost: costs.rsaPrivate(privateKey.asymmetricKeyDetails?.modulusLength ?? 0),
     recover: () => {

@@ -1,4 +1,5 @@
 import type { Budget } from '../../budget.ts';
+import type { Certificate } from '../../pki/index.ts';
 import type { CertificateIdentifier } from '../certificate-identifier.ts';
 import type { DecryptionKeys } from '../identity.ts';
 
@@ -16,12 +17,16 @@ export interface RecipientFacts {
   };
   /** Name of the key here that it is for; null when there is none. */
   matched: string | null;
+  /** The certificate of that key, where it has one: names may repeat, certificates do not. */
+  matchedCertificate: Certificate | null;
   weak: string[];
 }
 
 /** A key that fits a recipient. */
 export interface Opener {
   name: string;
+  /** The certificate that the recipient names. */
+  certificate?: Certificate;
   /** Units of work that `recover` costs, by kind and size of the key: whoever calls it draws them first. */
   cost: number;
   /** Why the key may not be used in this way, by its certificate: seen from what is public alone. */
@@ -35,7 +40,7 @@ export interface Opener {
 
 /** One recipient of a message; a KeyAgreeRecipientInfo gives several. */
 export interface Recipient {
-  facts: Omit<RecipientFacts, 'matched'>;
+  facts: Omit<RecipientFacts, 'matched' | 'matchedCertificate'>;
   /** A key here that it is meant for, by identifier; undefined when it is for others. */
   find(keys: DecryptionKeys, budget: Budget): Opener | undefined;
 }
