@@ -28,6 +28,12 @@ describe('readSecret', () => {
       assert.equal(readSecret({ file: secretFile(written) }), secret);
     });
 
+  it('takes a file of a megabyte, and refuses one octet more', () => {
+    const most = 1024 * 1024;
+    assert.equal(readSecret({ file: secretFile('x'.repeat(most)) }).length, most);
+    assert.throws(() => readSecret({ file: secretFile('x'.repeat(most + 1)) }), { code: 'file-access' });
+  });
+
   for (const mode of [0o400, 0o600, 0o700])
     it(`takes mode ${mode.toString(8)}`, () => {
       assert.equal(readSecret({ file: secretFile('x', mode) }), 'x');

@@ -182,6 +182,9 @@ describe('what S9 forbids to ask', () => {
       'http://example.com/x.crl',
       'http://pki.example.com.evil.example/x.crl',
       'http://pki.example.com@evil.example/x.crl',
+      'http://user@pki.example.com/x.crl',
+      'http://user:password@pki.example.com/x.crl',
+      'http://:password@pki.example.com/x.crl',
       'http://pki.example.com:8080/x.crl',
       'http://evilcrl.example.net/x.crl',
     ]) {
