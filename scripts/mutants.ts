@@ -2,8 +2,9 @@
  * Puts mutants into the code, one at a time, and says which of them the tests notice:
  * `npm run mutants -- [--only ROOM|NUMBER,...] [--sample N] [--jobs 1|2] [--list] [--report FILE]`.
  *
- * All of them take hours of processor time: run it under `nice`. Each runs in a copy of the tree (hard links) in the temporary folder, against the test files that its row names. These
- * run first without it: what fails by itself notices nothing.
+ * All of them take hours of processor time: run it under `nice`. Each runs in a copy of the tree (hard links) in the
+ * temporary folder, against the test files that its row names. One that fails runs again without it: what fails by
+ * itself notices nothing.
  */
 import { spawn } from 'node:child_process';
 import {
@@ -78,18 +79,36 @@ async function passes(tree: string, test: string): Promise<boolean> {
   return code === 0;
 }
 
-async function judge(tree: string, mutant: Mutant, sound: ReadonlyMap<string, boolean>): Promise<Outcome> {
+/** What each test file does without any mutant; asked for only where it failed with one. */
+class Sound {
+  readonly #known = new Map<string, boolean>();
+
+  async of(tree: string, test: string): Promise<boolean> {
+    const known = this.#known.get(test) ?? (await passes(tree, test));
+    if (!known && !this.#known.has(test)) console.log(`fails without any mutant: ${test}`);
+    this.#known.set(test, known);
+    return known;
+  }
+}
+
+async function judge(tree: string, mutant: Mutant, sound: Sound): Promise<Outcome> {
   const file = join(tree, mutant.file);
   const original = readFileSync(file, 'utf8');
   const parts = original.split(mutant.find);
   if (parts.length !== 2) return 'not-applicable';
-  put(file, parts.join(mutant.replace));
+  let failed = 0;
   try {
-    for (const test of mutant.tests) if (sound.get(test) && !(await passes(tree, test))) return 'noticed';
+    for (const test of mutant.tests) {
+      put(file, parts.join(mutant.replace));
+      if (await passes(tree, test)) continue;
+      failed++;
+      put(file, original);
+      if (await sound.of(tree, test)) return 'noticed';
+    }
   } finally {
     put(file, original);
   }
-  return mutant.tests.some((test) => sound.get(test)) ? 'survived' : 'unclear';
+  return failed === mutant.tests.length ? 'unclear' : 'survived';
 }
 
 /** Works on all in order, some at a time, each in a tree of its own. */
@@ -137,13 +156,7 @@ if (values.list) {
   try {
     const jobs = values.jobs === '2' ? 2 : 1;
     const trees = Array.from({ length: jobs }, (_, index) => makeTree(parent, `tree${index}`));
-    const sound = new Map<string, boolean>();
-    const tests = [...new Set(chosen.flatMap(({ mutant }) => mutant.tests))];
-    await inTrees(trees, tests, async (tree, test) => {
-      const fine = await passes(tree, test);
-      sound.set(test, fine);
-      if (!fine) console.log(`fails without any mutant: ${test}`);
-    });
+    const sound = new Sound();
     await inTrees(trees, chosen, async (tree, each) => {
       const outcome = await judge(tree, each.mutant, sound);
       counts[outcome]++;
