@@ -33,27 +33,6 @@ export const rules = [
     ],
     [
       'partner/policy.ts',
-      'if (sender.conflict !== undefined) return refused(conflictOf(sender));',
-      '',
-      'partner/policy attacks/s07-sender',
-      'a conflict of signer and From passes',
-    ],
-    [
-      'partner/policy.ts',
-      'if (sender === undefined)',
-      'if (sender !== undefined && sender.partner === undefined)',
-      'partner/policy',
-      'a stranger passes where a partner is required',
-    ],
-    [
-      'partner/policy.ts',
-      'if (emails.some((email) => directory.byAddress(email) === sender.partner)) return undefined;',
-      'if (emails.some((email) => directory.byAddress(email) !== undefined)) return undefined;',
-      'partner/policy attacks/s07-sender',
-      "another partner's certificate vouches for this one",
-    ],
-    [
-      'partner/policy.ts',
       "if (layers.length === 0 && notSmime === 'suspend')",
       "if (layers.length === 0 && notSmime !== 'suspend')",
       'partner/policy',
@@ -102,13 +81,6 @@ export const rules = [
       '(mode & 0o007) !== 0',
       'config/secrets',
       'a key that the group can change is taken',
-    ],
-    [
-      'config/secrets.ts',
-      'if (size > maxSecretFile)',
-      'if (size > maxSecretFile * 1000)',
-      'config/secrets',
-      'a file without end is read into memory',
     ],
     [
       'config/secrets.ts',
