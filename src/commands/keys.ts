@@ -27,9 +27,8 @@ function passwordOf(options: KeyOptions): string | undefined {
   return process.env.SEALPOST_PASSWORD;
 }
 
-/** Reads with errors that name the file. */
-function inFile<T>(file: string, read: (data: Buffer) => T): T {
-  const data = readFile(file);
+/** Reads with errors that name the file; a pipe gives its octets once, so whoever reads twice brings them. */
+function inFile<T>(file: string, read: (data: Buffer) => T, data = readFile(file)): T {
   try {
     return read(data);
   } catch (error) {
@@ -54,9 +53,12 @@ function pairWithCertificates(
   certificates: readonly Certificate[],
   password: string | undefined,
 ): Identity[] {
-  const key = inFile(keyFile, (data) => readPrivateKey(data, password));
-  const beside = inFile(keyFile, (data) =>
-    data.includes('-----BEGIN CERTIFICATE') ? readCertificates(data) : [],
+  const octets = readFile(keyFile);
+  const key = inFile(keyFile, (data) => readPrivateKey(data, password), octets);
+  const beside = inFile(
+    keyFile,
+    (data) => (data.includes('-----BEGIN CERTIFICATE') ? readCertificates(data) : []),
+    octets,
   );
   const all = [...beside, ...certificates];
   // One key may have several certificates: a renewed one and the one that partners still use.
