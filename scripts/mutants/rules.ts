@@ -97,14 +97,14 @@ export const rules = [
       'an empty secret file counts',
     ],
     [
-      'config/certificate-use.ts',
+      'pki/certificate-use.ts',
       "return at > certificate.notAfter ? 'expired' : 'valid';",
       "return at < certificate.notAfter ? 'expired' : 'valid';",
       'config/keys commands/check',
       'expired certificates are said to be valid',
     ],
     [
-      'config/certificate-use.ts',
+      'pki/certificate-use.ts',
       "if (at < certificate.notBefore) return 'not-yet-valid';",
       '',
       'config/keys partner/certificates',

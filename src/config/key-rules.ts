@@ -1,10 +1,11 @@
-import type { Certificate, Identity } from '../pki/index.ts';
-import { type CertificateUse, describeValidity, nameOf, unusableFor } from './certificate-use.ts';
+import { type Certificate, describeValidity, type Identity, nameOf, unusableFor } from '../pki/index.ts';
 import type { LoadedKeys } from './keys.ts';
 import type { Problem } from './problem.ts';
 import type { Report } from './rules.ts';
 import type { Config } from './schema.ts';
 import type { ConfigSource } from './source.ts';
+
+type CertificateUse = 'encrypt' | 'sign';
 
 const warnDays = 30;
 

@@ -11,8 +11,8 @@ import {
   readCertificates,
   readPkcs12,
   readPrivateKey,
+  unusableFor,
 } from '../pki/index.ts';
-import { unusableFor } from './certificate-use.ts';
 import { decodeParts, KeyReader } from './key-reader.ts';
 import { ConfigError, type Problem, type SettingPath, sortProblems } from './problem.ts';
 import type { Config } from './schema.ts';

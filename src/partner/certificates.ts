@@ -1,6 +1,5 @@
-import { type CertificateUse, describeValidity, nameOf, unusableFor } from '../config/certificate-use.ts';
 import { SealpostError } from '../errors.ts';
-import type { Certificate, Identity } from '../pki/index.ts';
+import { type Certificate, describeValidity, type Identity, nameOf, unusableFor } from '../pki/index.ts';
 
 /** Which of several certificates serve on a day, and why the others do not. */
 export interface InForce<T> {
@@ -14,7 +13,7 @@ export interface InForce<T> {
 export function inForce<T>(
   entries: readonly T[],
   certificateOf: (entry: T) => Certificate,
-  use: CertificateUse,
+  use: 'encrypt' | 'sign',
   at: Date,
 ): InForce<T> {
   const result: InForce<T> = { usable: [], skipped: [] };

@@ -1,6 +1,7 @@
 import { isExhaustion } from '../budget.ts';
 import { SealpostError } from '../errors.ts';
 import type { Certificate } from './certificate.ts';
+import { useFault } from './certificate-use.ts';
 import type { Crl, CrlEntry } from './crl.ts';
 import {
   type DistributionPoint,
@@ -273,7 +274,7 @@ function isSigned(crl: Crl, certificate: Certificate, issuer: Issuer, lookup: Lo
 }
 
 function maySignLists(certificate: Certificate): boolean {
-  return certificate.keyUsage?.has('cRLSign') !== false;
+  return useFault(certificate, 'sign-lists') === undefined;
 }
 
 /** The key of a signer of lists with a valid path to the same root, none of which is revoked. */

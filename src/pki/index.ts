@@ -1,5 +1,13 @@
 export { Certificate, parseCertificate } from './certificate.ts';
 export { readCertificates } from './certificate-file.ts';
+export {
+  describeValidity,
+  keyKindOf,
+  nameOf,
+  unusableFor,
+  useFault,
+  validityAt,
+} from './certificate-use.ts';
 export { Crl, type CrlEntry, parseCrl } from './crl.ts';
 export type { BasicConstraints, Extension, KeyUsage } from './extensions.ts';
 export type { FetchFailure, FetchKind, RevocationFetcher } from './fetching.ts';

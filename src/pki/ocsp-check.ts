@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { oids } from '../asn1/index.ts';
 import { SealpostError } from '../errors.ts';
 import type { Certificate } from './certificate.ts';
+import { useFault, validityAt } from './certificate-use.ts';
 import { isAbout, type OcspResponse, type OcspStatus } from './ocsp.ts';
 import { certifiedKey } from './path-check.ts';
 import { clockSkew, PathFailure, type PathOptions, type RevocationStatus } from './path-types.ts';
@@ -86,9 +87,8 @@ function isDelegate(
   return (
     candidate.issuerName.canonical === issuer.certificate.subjectName.canonical &&
     candidate.extendedKeyUsage?.includes(oids.ocspSigning) === true &&
-    candidate.keyUsage?.has('digitalSignature') !== false &&
-    candidate.notBefore <= at &&
-    at <= candidate.notAfter &&
+    useFault(candidate, 'sign-status') === undefined &&
+    validityAt(candidate, at) === 'valid' &&
     signatures.verify(candidate, issuer.key)
   );
 }

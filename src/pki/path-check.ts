@@ -2,6 +2,7 @@ import { Cursor, oids, parse, smallInteger } from '../asn1/index.ts';
 import { costs, isExhaustion } from '../budget.ts';
 import { SealpostError } from '../errors.ts';
 import type { Certificate } from './certificate.ts';
+import { isForMail, useFault, validityAt } from './certificate-use.ts';
 import { decodeExtension, understoodExtensions } from './extensions.ts';
 import { ConstraintSet } from './name-constraints.ts';
 import { PathFailure, type PathOptions, type PathWeakness } from './path-types.ts';
@@ -131,18 +132,19 @@ function checkSigned(
   }
 }
 
-function checkValidity({ notBefore, notAfter }: Certificate, at: Date): void {
-  if (at < notBefore) throw new PathFailure('not-yet-valid', `valid from ${notBefore.toISOString()}`);
-  if (at > notAfter) throw new PathFailure('expired', `valid until ${notAfter.toISOString()}`);
+function checkValidity(certificate: Certificate, at: Date): void {
+  const { notBefore, notAfter } = certificate;
+  const state = validityAt(certificate, at);
+  if (state === 'not-yet-valid') throw new PathFailure(state, `valid from ${notBefore.toISOString()}`);
+  if (state === 'expired') throw new PathFailure(state, `valid until ${notAfter.toISOString()}`);
 }
 
 /** Section 6.1.4 (k) to (n). */
 function checkMayIssue(certificate: Certificate): void {
   if (certificate.basicConstraints?.ca !== true)
     throw new PathFailure('not-a-ca', 'basicConstraints does not say so');
-  if (certificate.keyUsage?.has('keyCertSign') === false) {
-    throw new PathFailure('not-a-ca', 'keyUsage lacks keyCertSign');
-  }
+  const fault = useFault(certificate, 'issue');
+  if (fault !== undefined) throw new PathFailure('not-a-ca', fault.message);
 }
 
 /** A root is trusted as such; only where it says itself that it is no CA it issues nothing. Old roots are of version 1. */
@@ -165,21 +167,10 @@ function checkPurpose(path: readonly Certificate[], { purpose }: PathOptions): v
   if (purpose === 'any') return;
   path.forEach((certificate, index) => {
     named(certificate, () => {
-      const { extendedKeyUsage, keyUsage } = certificate;
-      if (index === 0 && keyUsage !== undefined) {
-        const allowed =
-          purpose === 'sign'
-            ? keyUsage.has('digitalSignature') || keyUsage.has('nonRepudiation')
-            : keyUsage.has('keyEncipherment') || keyUsage.has('keyAgreement');
-        if (!allowed) {
-          throw new PathFailure('key-usage', `keyUsage is ${[...keyUsage].join(', ') || 'empty'}`);
-        }
-      }
-      const forMail =
-        extendedKeyUsage === undefined ||
-        extendedKeyUsage.includes(oids.emailProtection) ||
-        extendedKeyUsage.includes(oids.anyExtendedKeyUsage);
-      if (!forMail) throw new PathFailure('extended-key-usage', 'extKeyUsage lacks emailProtection');
+      const fault = index === 0 ? useFault(certificate, purpose) : undefined;
+      if (fault !== undefined) throw new PathFailure('key-usage', fault.message);
+      if (!isForMail(certificate))
+        throw new PathFailure('extended-key-usage', 'extKeyUsage lacks emailProtection');
     });
   });
 }

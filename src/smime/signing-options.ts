@@ -1,6 +1,6 @@
 import { oids } from '../asn1/index.ts';
 import { type SignedDataOptions, type SignerOptions, signingDigests } from '../cms/index.ts';
-import type { Certificate, Identity } from '../pki/index.ts';
+import { type Certificate, type Identity, useFault } from '../pki/index.ts';
 import { micalgOf } from './digests.ts';
 import type { SignOptions } from './encode-options.ts';
 
@@ -18,12 +18,10 @@ function signerOptions(identity: Identity, { digest, scheme }: SignOptions): Sig
   return { certificate, privateKey, digest: digest ?? 'sha256', pss };
 }
 
-/** The signer's own certificate when answers may be encrypted for it. */
+/** The signer's own certificate when it says that answers may be encrypted for it. */
 function ownEncryption({ certificate }: Identity): Certificate | undefined {
-  const type = certificate.publicKey.asymmetricKeyType;
-  const usage = certificate.keyUsage;
-  if (type === 'rsa' && usage?.has('keyEncipherment')) return certificate;
-  return type === 'ec' && usage?.has('keyAgreement') ? certificate : undefined;
+  const says = certificate.keyUsage !== undefined;
+  return says && useFault(certificate, 'encrypt') === undefined ? certificate : undefined;
 }
 
 /** What the CMS layer is to sign with, and how. */

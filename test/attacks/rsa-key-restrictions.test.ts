@@ -7,8 +7,13 @@ import { digestByName } from '../../src/cms/algorithms.ts';
 import { encodeEnvelopedData, encodeSignedData } from '../../src/cms/index.ts';
 import { writeOaepParameters } from '../../src/cms/oaep.ts';
 import { maySign, mayTransport } from '../../src/cms/rsa-restrictions.ts';
-import { unusableFor } from '../../src/config/certificate-use.ts';
-import { type Certificate, createIdentity, type Identity, validatePath } from '../../src/pki/index.ts';
+import {
+  type Certificate,
+  createIdentity,
+  type Identity,
+  unusableFor,
+  validatePath,
+} from '../../src/pki/index.ts';
 import { encodeSync, protectionOf, protectWith } from '../../src/smime/index.ts';
 import { readCms } from '../cms/support.ts';
 import { createTestCa } from '../support/ca.ts';
@@ -120,7 +125,7 @@ describe('a key that its certificate keeps for OAEP', () => {
     });
     assert.ok(tail.type === 'signed-data');
     assert.deepEqual([tail.signers[0]?.valid, tail.signers[0]?.reason], [false, 'key-restricted']);
-    assert.match(unusableFor(restricted, 'sign') ?? '', /rsaes-oaep, which can not sign/);
+    assert.match(unusableFor(restricted, 'sign') ?? '', /rsaes-oaep, which cannot sign/);
     assert.equal(unusableFor(restricted, 'encrypt'), undefined);
   });
 
