@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileLimits, readRegularFile } from '../config/read-file.ts';
 import { hasCode, SealpostError } from '../errors.ts';
+import { standardInput } from './output.ts';
 
 /** A file of the package itself, run from source or compiled into `dist`. */
 export function packageFile(name: string): string {
@@ -90,7 +91,7 @@ function readNow(handle: number, piece: Buffer): number | undefined {
 /** The file's octets in pieces of 64 KiB, or standard input for "-". */
 export async function* readPieces(file: string): AsyncGenerator<Buffer> {
   try {
-    yield* file === '-' ? process.stdin : createReadStream(file, { highWaterMark: 64 * 1024 });
+    yield* file === '-' ? standardInput() : createReadStream(file, { highWaterMark: 64 * 1024 });
   } catch (error) {
     throw accessError('read', file, error);
   }

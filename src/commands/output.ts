@@ -5,24 +5,60 @@
 import { hasCode } from '../errors.ts';
 import { printable, printableJson } from '../printable.ts';
 
+/** Where a command reads and writes. */
+export interface Streams {
+  /** Standard input, opened only when it is asked for. */
+  input(): AsyncIterable<Buffer>;
+  output(octets: Buffer | string): void;
+  error(text: string): void;
+}
+
+export const ownStreams: Streams = {
+  input: () => process.stdin,
+  output: (octets) => void process.stdout.write(octets),
+  error: (text) => void process.stderr.write(text),
+};
+
+let streams = ownStreams;
+
+/** Decides where the commands of this process read and write from now on. */
+export function useStreams(wanted: Streams): void {
+  streams = wanted;
+}
+
+/** The octets of standard input. */
+export function standardInput(): AsyncIterable<Buffer> {
+  return streams.input();
+}
+
 /** One line on standard output. */
 export function printLine(text: string): void {
-  process.stdout.write(`${printable(text)}\n`);
+  streams.output(`${printable(text)}\n`);
 }
 
 /** One line on standard error. */
 export function printError(text: string): void {
-  process.stderr.write(`${printable(text)}\n`);
+  streams.error(`${printable(text)}\n`);
 }
 
 /** @param indent spaces; on one line unless given */
 export function printJson(value: unknown, indent?: number): void {
-  process.stdout.write(`${printableJson(JSON.stringify(value, null, indent))}\n`);
+  streams.output(`${printableJson(JSON.stringify(value, null, indent))}\n`);
 }
 
 /** Decoded or encoded octets as they are: whoever says `--out -` wants them so. */
 export function printOctets(octets: Buffer): void {
-  process.stdout.write(octets);
+  streams.output(octets);
+}
+
+/** Help, which is text of our own in many lines. */
+export function writeText(text: string): void {
+  streams.output(text);
+}
+
+/** What is wrong with a call, its foreign words escaped already. */
+export function writeError(text: string): void {
+  streams.error(text);
 }
 
 /**

@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { stringify } from 'yaml';
-import { sealpost } from '../support/daemon.ts';
+import { command } from '../support/command.ts';
 import { type Dovecot, skipWithoutDovecot, startDovecot } from '../support/dovecot.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
 import { makeWorld } from '../support/world.ts';
@@ -39,7 +39,7 @@ describe('sealpost check', () => {
     ],
   };
   const check = (config: unknown, args: string[] = []) =>
-    sealpost(['check', '--config', file('check.yaml', stringify(config)), ...args]);
+    command(['check', '--config', file('check.yaml', stringify(config)), ...args]);
 
   it('finds nothing wrong with a good configuration', async () => {
     const { code, stdout, stderr } = await check(good);
@@ -101,7 +101,7 @@ describe('sealpost check', () => {
   });
 
   it('says so when there is no configuration', async () => {
-    const { code, stderr } = await sealpost(['check', '--config', '/nonexistent.yaml']);
+    const { code, stderr } = await command(['check', '--config', '/nonexistent.yaml']);
     assert.equal(code, 1);
     assert.match(
       stderr,

@@ -4,7 +4,7 @@ import { after, before, describe, it } from 'node:test';
 import { stringify } from 'yaml';
 import type { Verdict } from '../../src/smime/index.ts';
 import { verdictSchema } from '../../src/smime/verdict-schema.ts';
-import { sealpost } from '../support/daemon.ts';
+import { command } from '../support/command.ts';
 import { type OpensslCertificate, opensslIssue, opensslList } from '../support/openssl-ca.ts';
 import type { Ran } from '../support/peers/run.ts';
 import { startWeb, type Web } from '../support/web.ts';
@@ -30,7 +30,7 @@ describe('sealpost decode --config, with authorities to ask', { skip: skipWithou
   });
 
   async function verdictOf(args: string[]): Promise<Ran & { verdict: Verdict }> {
-    const ran = await sealpost(['decode', '--json', ...args]);
+    const ran = await command(['decode', '--json', ...args]);
     return { ...ran, verdict: verdictSchema.parse(JSON.parse(ran.stdout.toString())) };
   }
 
@@ -63,11 +63,11 @@ describe('sealpost decode --config, with authorities to ask', { skip: skipWithou
     const args = [asked, '--config', configOf()];
     const { code, verdict, stderr } = await verdictOf(args);
     assert.deepEqual([code, stderr, verdict.signature], [0, '', 'valid']);
-    const words = (await sealpost(['decode', ...args])).stdout.toString();
+    const words = (await command(['decode', ...args])).stdout.toString();
     assert.match(words, /CN=Signer: valid, trusted\n +revocation: good \(crl, \d+ seconds old\)\n/);
 
     const before = web.asked.length;
-    const offline = (await sealpost(['decode', ...args, '--offline'])).stdout.toString();
+    const offline = (await command(['decode', ...args, '--offline'])).stdout.toString();
     assert.equal(web.asked.length, before);
     assert.match(
       offline,

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { stringify } from 'yaml';
 import { fromJSONSchema } from 'zod';
-import { sealpost } from '../support/daemon.ts';
+import { command } from '../support/command.ts';
 import { crlf, makeWorld, openssl, skipWithout, textEntity } from '../support/world.ts';
 
 const text = 'the content of the order';
@@ -21,8 +21,8 @@ describe('sealpost decode', { skip: skipWithout('openssl') }, () => {
   const schema = fromJSONSchema(JSON.parse(readFileSync(schemaFile, 'utf8')));
 
   /** Runs with --json and holds the verdict against the schema in the docs. */
-  async function verdictOf(args: string[], options: Parameters<typeof sealpost>[1] = {}) {
-    const ran = await sealpost(['decode', '--json', ...args], options);
+  async function verdictOf(args: string[], options: Parameters<typeof command>[1] = {}) {
+    const ran = await command(['decode', '--json', ...args], options);
     const verdict: unknown = JSON.parse(ran.stdout.toString());
     assert.ok(schema.safeParse(verdict).success, 'the verdict is not what docs/verdict.schema.json says');
     assert.ok(typeof verdict === 'object' && verdict !== null);
@@ -58,7 +58,7 @@ describe('sealpost decode', { skip: skipWithout('openssl') }, () => {
     const other = world.mail(entity, { header: '', to: false });
     const list = file('list.eml', world.listed([one, other]));
     const folder = join(world.folder, 'pieces');
-    const { code, stdout } = await sealpost([
+    const { code, stdout } = await command([
       ...['decode', list, ...keyArgs, '--trust', anchorFile, '--pieces', folder],
     ]);
     assert.equal(code, 0);
@@ -68,7 +68,7 @@ describe('sealpost decode', { skip: skipWithout('openssl') }, () => {
     assert.deepEqual(readdirSync(folder).sort(), ['1.eml', '2.eml']);
     for (const name of readdirSync(folder))
       assert.equal(readFileSync(join(folder, name), 'utf8').trimEnd(), entity.trimEnd());
-    const without = await sealpost(['decode', list, '--pieces', join(world.folder, 'none')]);
+    const without = await command(['decode', list, '--pieces', join(world.folder, 'none')]);
     assert.match(without.stdout.toString(), /^piece 1 .* could not be decoded: .* \[decrypt-no-key\]$/m);
     assert.deepEqual(readdirSync(join(world.folder, 'none')), ['2.eml']);
   });
@@ -88,13 +88,13 @@ describe('sealpost decode', { skip: skipWithout('openssl') }, () => {
     assert.deepEqual(readFileSync(out), readFileSync(content));
     const alone = await verdictOf([p7s, '--trust', anchorFile]);
     assert.equal(alone.code, 1);
-    const missing = await sealpost(['decode', p7s, '--content', join(world.folder, 'missing')]);
+    const missing = await command(['decode', p7s, '--content', join(world.folder, 'missing')]);
     assert.equal(missing.code, 1);
     assert.match(missing.stderr, /can not read .*missing: there is no such file \[file-access\]/);
   });
 
   it('says in words what it found', async () => {
-    const { code, stdout } = await sealpost(['decode', mailFile, ...keyArgs, '--trust', anchorFile]);
+    const { code, stdout } = await command(['decode', mailFile, ...keyArgs, '--trust', anchorFile]);
     assert.equal(code, 0);
     assert.match(stdout.toString(), /^decoded; encrypted: yes, signature: valid, integrity: signed\n/);
     assert.match(stdout.toString(), /enveloped-data: aes-256-cbc/);
@@ -111,7 +111,7 @@ describe('sealpost decode', { skip: skipWithout('openssl') }, () => {
   ] as const) {
     it(`decodes a CMS object in ${name}`, async () => {
       const input = file('object', octets);
-      const { code, stdout } = await sealpost(['decode', input, ...keyArgs, '--out', '-']);
+      const { code, stdout } = await command(['decode', input, ...keyArgs, '--out', '-']);
       assert.equal(code, 0);
       // openssl made the lines canonical
       assert.equal(stdout.toString(), crlf(Buffer.from(entity)).toString());
@@ -119,7 +119,7 @@ describe('sealpost decode', { skip: skipWithout('openssl') }, () => {
   }
 
   it('reads standard input for -', async () => {
-    const { code, stdout, stderr } = await sealpost(['decode', '-', ...keyArgs, '--out', '-'], {
+    const { code, stdout, stderr } = await command(['decode', '-', ...keyArgs, '--out', '-'], {
       input: readFileSync(mailFile),
     });
     assert.equal(code, 0);
@@ -188,7 +188,7 @@ describe('sealpost decode', { skip: skipWithout('openssl') }, () => {
       ],
     ] as const) {
       it(`refuses ${name}`, async () => {
-        const { code, stderr, stdout } = await sealpost(['decode', mailFile, ...args]);
+        const { code, stderr, stdout } = await command(['decode', mailFile, ...args]);
         assert.equal(code, 1);
         assert.match(stderr, /^sealpost: /);
         assert.match(stderr, wanted);
@@ -235,7 +235,7 @@ describe('sealpost decode', { skip: skipWithout('openssl') }, () => {
 
     it('says what is wrong with the configuration', async () => {
       const config = write('broken.yaml', [{ name: 'a', certificate: 'gone.pem', key: 'gone.key' }]);
-      const { code, stderr } = await sealpost(['decode', mailFile, '--config', config]);
+      const { code, stderr } = await command(['decode', mailFile, '--config', config]);
       assert.equal(code, 1);
       assert.match(stderr, /identities\[0\]\.certificate: .*there is no such file/);
       assert.match(stderr, /\[config-invalid\]/);
@@ -248,7 +248,7 @@ describe('sealpost decode', { skip: skipWithout('openssl') }, () => {
 
     it('writes the content, readable by its owner only', async () => {
       const out = join(folder, 'content');
-      const { code } = await sealpost(['decode', mailFile, ...keyArgs, '--out', out]);
+      const { code } = await command(['decode', mailFile, ...keyArgs, '--out', out]);
       assert.equal(code, 0);
       assert.equal(readFileSync(out, 'utf8'), entity);
       assert.deepEqual(readdirSync(folder), ['content']);
@@ -283,7 +283,7 @@ describe('sealpost decode', { skip: skipWithout('openssl') }, () => {
     }
 
     it('writes nothing half to standard output', async () => {
-      const { code, stdout, stderr } = await sealpost([
+      const { code, stdout, stderr } = await command([
         'decode',
         file('bad', damaged),
         ...keyArgs,
@@ -295,7 +295,7 @@ describe('sealpost decode', { skip: skipWithout('openssl') }, () => {
     });
 
     it('says when the file can not be written', async () => {
-      const { code, stderr } = await sealpost([
+      const { code, stderr } = await command([
         'decode',
         mailFile,
         ...keyArgs,
@@ -312,7 +312,7 @@ describe('sealpost decode', { skip: skipWithout('openssl') }, () => {
 
   it('says when the message is not there', async () => {
     const out = join(world.folder, 'never');
-    const { code, stderr } = await sealpost(['decode', '/nonexistent.eml', ...keyArgs, '--out', out]);
+    const { code, stderr } = await command(['decode', '/nonexistent.eml', ...keyArgs, '--out', out]);
     assert.equal(code, 1);
     assert.match(
       stderr,
@@ -336,7 +336,7 @@ describe('sealpost decode', { skip: skipWithout('openssl') }, () => {
     ],
   ] as const) {
     it(`ends with 2 for ${name}`, async () => {
-      const { code, stderr, stdout } = await sealpost(['decode', ...args]);
+      const { code, stderr, stdout } = await command(['decode', ...args]);
       assert.deepEqual([code, stdout.length], [2, 0]);
       assert.match(stderr, /^sealpost: /);
       assert.match(stderr, wanted);
@@ -354,7 +354,7 @@ describe('every command', () => {
     'messages terminate',
   ]) {
     it(`sealpost ${name} --help`, async () => {
-      const { code, stdout, stderr } = await sealpost([...name.split(' '), '--help']);
+      const { code, stdout, stderr } = await command([...name.split(' '), '--help']);
       assert.deepEqual([code, stderr], [0, '']);
       assert.match(stdout.toString(), new RegExp(`^Usage: sealpost ${name} `));
       assert.match(stdout.toString(), /exit codes?/i, 'the exit codes are not stated');
@@ -362,14 +362,14 @@ describe('every command', () => {
   }
 
   it('is listed by sealpost --help', async () => {
-    const { code, stdout } = await sealpost(['--help']);
+    const { code, stdout } = await command(['--help']);
     assert.equal(code, 0);
     for (const name of commands) assert.match(stdout.toString(), new RegExp(`^  ${name} `, 'm'));
   });
 
   for (const args of [[], ['dcode'], ['messages'], ['messages', 'lst'], ['--nonsense']]) {
     it(`sealpost ${args.join(' ')} ends with 2`, async () => {
-      const { code, stderr } = await sealpost(args);
+      const { code, stderr } = await command(args);
       assert.equal(code, 2);
       assert.notEqual(stderr, '');
     });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
 import { presetNames } from '../../src/smime/index.ts';
-import { sealpost } from '../support/daemon.ts';
+import { command } from '../support/command.ts';
 import { makeWorld, openssl, skipWithout } from '../support/world.ts';
 
 const mail =
@@ -13,7 +13,7 @@ describe('sealpost encode --preset', { skip: skipWithout('openssl') }, () => {
   const { own, partner, anchorFile, file } = world;
   const mailFile = file('mail.eml', mail);
   const both = ['--to', partner.certFile, '--sign-key', own.keyFile, '--sign-cert', own.certFile];
-  const encode = (...args: string[]) => sealpost(['encode', mailFile, ...both, ...args]);
+  const encode = (...args: string[]) => command(['encode', mailFile, ...both, ...args]);
   const decrypt = (octets: Buffer) =>
     openssl(['cms', '-decrypt', '-recip', partner.certFile, '-inkey', partner.keyFile], octets);
   const verify = (octets: Buffer) => openssl(['cms', '-verify', '-CAfile', anchorFile], octets).toString();

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import { sealpost } from '../support/daemon.ts';
+import { command } from '../support/command.ts';
 import { makeWorld, openssl, skipWithout } from '../support/world.ts';
 
 const text = 'the order of today';
@@ -20,8 +20,8 @@ describe('sealpost encode', { skip: skipWithout('openssl') }, () => {
   const decrypt = (octets: Buffer, by = partner) =>
     openssl(['cms', '-decrypt', ...legacy, '-recip', by.certFile, '-inkey', by.keyFile], octets);
   const verify = (octets: Buffer) => openssl(['cms', '-verify', '-CAfile', anchorFile], octets).toString();
-  async function encoded(args: string[], options: Parameters<typeof sealpost>[1] = {}): Promise<Buffer> {
-    const { code, stdout, stderr } = await sealpost(['encode', ...args], options);
+  async function encoded(args: string[], options: Parameters<typeof command>[1] = {}): Promise<Buffer> {
+    const { code, stdout, stderr } = await command(['encode', ...args], options);
     assert.deepEqual([code, stderr], [0, '']);
     return stdout;
   }
@@ -68,7 +68,7 @@ describe('sealpost encode', { skip: skipWithout('openssl') }, () => {
     const password = file('password', 'hunter22\n');
     verify(await encoded([...args, '--password-file', password]));
     verify(await encoded(args, { env: { SEALPOST_PASSWORD: 'hunter22' } }));
-    const { code, stderr, stdout } = await sealpost(['encode', ...args]);
+    const { code, stderr, stdout } = await command(['encode', ...args]);
     assert.deepEqual([code, stdout.length], [1, 0]);
     assert.match(stderr, /^sealpost: .*locked\.key: .*password.* \[password\]\n/);
   });
@@ -106,7 +106,7 @@ describe('sealpost encode', { skip: skipWithout('openssl') }, () => {
     [...sign, '--digest', 'sha1'],
   ]) {
     it(`wants --allow-weak for ${weak.at(-1)}`, async () => {
-      const { code, stdout, stderr } = await sealpost(['encode', mailFile, ...weak]);
+      const { code, stdout, stderr } = await command(['encode', mailFile, ...weak]);
       assert.deepEqual([code, stdout.length], [1, 0]);
       assert.match(stderr, /^sealpost: .* \[encode-policy\]\n(hint: .*\n)?$/);
       assert.match(stderr, /--allow-weak/);
@@ -133,7 +133,7 @@ describe('sealpost encode', { skip: skipWithout('openssl') }, () => {
         [mailFile, '--to', partner.certFile, '--content-encryption', 'des-cbc'],
         [file('empty.eml', ''), '--to', partner.certFile],
       ]) {
-        const { code, stderr } = await sealpost(['encode', ...bad, '--out', out]);
+        const { code, stderr } = await command(['encode', ...bad, '--out', out]);
         assert.equal(code, 1);
         assert.match(stderr, /^sealpost: .* \[(file-access|encode-policy|message-empty)\]\n/);
       }
@@ -147,7 +147,7 @@ describe('sealpost encode', { skip: skipWithout('openssl') }, () => {
       key: 'ed25519',
       keyUsage: ['digitalSignature'],
     });
-    const { code, stderr } = await sealpost(['encode', mailFile, '--to', ed25519.certFile]);
+    const { code, stderr } = await command(['encode', mailFile, '--to', ed25519.certFile]);
     assert.equal(code, 1);
     assert.match(stderr, /\[encode-recipient\]/);
   });
@@ -168,7 +168,7 @@ describe('sealpost encode', { skip: skipWithout('openssl') }, () => {
     ['an unknown cipher', [mailFile, '--to', partner.certFile, '--content-encryption', 'rot13'], /rot13/],
   ] as const) {
     it(`ends with 2 for ${name}`, async () => {
-      const { code, stderr, stdout } = await sealpost([
+      const { code, stderr, stdout } = await command([
         'encode',
         ...args,
         '--out',

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { stringify } from 'yaml';
 import type { QueueRoom } from '../../src/queue/index.ts';
-import { sealpost } from '../support/daemon.ts';
+import { command } from '../support/command.ts';
 import { accept } from '../support/messages.ts';
 import { openTestQueue } from '../support/queue.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
@@ -31,7 +31,7 @@ describe('messages', { skip: skipWithout('openssl') }, () => {
   });
 
   const run = async (...args: string[]) => {
-    const ran = await sealpost([...args, '--config', configFile], { env: { SUDO_USER: 'alice' } });
+    const ran = await command([...args, '--config', configFile], { env: { SUDO_USER: 'alice' } });
     return { ...ran, stdout: ran.stdout.toString() };
   };
 

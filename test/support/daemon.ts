@@ -15,7 +15,7 @@ const program = join(import.meta.dirname, '../../bin/sealpost');
 
 /** Runs a command to its end. */
 export function sealpost(args: string[], options: RunOptions = {}): Promise<Ran> {
-  return run(program, args, { timeout: 60_000, ...options });
+  return run(program, args, options);
 }
 
 export interface RoleProcess {

@@ -92,7 +92,7 @@ export async function startJava(folder: string): Promise<JavaProcess | undefined
   const classes = join(folder, 'classes');
   await mkdir(classes, { recursive: true });
   const sources = globSync(join(import.meta.dirname, 'java', '*.java'));
-  await runOk('javac', ['-d', classes, '-cp', path.join(':'), ...sources], { timeout: 60_000 });
+  await runOk('javac', ['-d', classes, '-cp', path.join(':'), ...sources]);
   const options = ['-Xshare:auto', '-XX:+UseSerialGC', '-cp', [classes, ...path].join(':')];
   return new JavaProcess(spawn('java', [...options, 'Peer'], { stdio: ['pipe', 'pipe', 'ignore'] }));
 }

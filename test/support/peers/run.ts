@@ -14,7 +14,7 @@ export interface RunOptions {
   input?: Buffer | string;
   env?: Record<string, string>;
   cwd?: string;
-  /** Milliseconds until the program is killed. */
+  /** Milliseconds until the program is killed; two minutes, which also a busy machine keeps. */
   timeout?: number;
 }
 
@@ -36,7 +36,7 @@ export function run(program: string, args: string[], options: RunOptions = {}): 
       cwd: options.cwd,
       env: { ...process.env, LC_ALL: 'C', ...options.env },
       stdio: ['pipe', 'pipe', 'pipe'],
-      timeout: options.timeout ?? 20_000,
+      timeout: options.timeout ?? 120_000,
       killSignal: 'SIGKILL',
     });
     const stdout: Buffer[] = [];

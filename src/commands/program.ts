@@ -1,0 +1,123 @@
+/** The commands, composed. */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { printable } from '../printable.ts';
+import { packageFile } from './files.ts';
+import { type Streams, useStreams, writeError, writeText } from './output.ts';
+import { reportError } from './report.ts';
+
+interface Entry {
+  /** Behind the name in the list of commands. */
+  usage: string;
+  description: string;
+  load(): Promise<Command>;
+}
+
+/** The modules of a command are loaded only when it is called, and for the list of commands none at all. */
+const commands: Record<string, Entry> = {
+  start: {
+    usage: '[options]',
+    description:
+      'run the daemon: supervise the roles as processes until SIGTERM; a second SIGTERM forces the end',
+    load: async () => (await import('./start.ts')).startCommand(),
+  },
+  check: {
+    usage: '[options]',
+    description:
+      'say everything that is wrong with the configuration, its keys, files and Redis; exit code 1 when there is an error',
+    load: async () => (await import('./check.ts')).checkCommand(),
+  },
+  decode: {
+    usage: '[options] <file>',
+    description: 'decode a mail, or a CMS object in DER or PEM, and say what it is worth',
+    load: async () => (await import('./decode.ts')).decodeCommand(),
+  },
+  encode: {
+    usage: '[options] <file>',
+    description: 'sign and encrypt content or a mail: signed first, then encrypted',
+    load: async () => (await import('./encode.ts')).encodeCommand(),
+  },
+  send: {
+    usage: '[options] <file>',
+    description:
+      "put content or a mail on the outbound queue: it is signed, encrypted and sent as the partner's entry says",
+    load: async () => (await import('./send.ts')).sendCommand(),
+  },
+  messages: {
+    usage: '[options] [command]',
+    description: 'look into the ledger: what became of each message',
+    load: async () => (await import('./messages.ts')).messagesCommand(),
+  },
+  audit: {
+    usage: '[options]',
+    description:
+      'say who resumed, terminated, decoded again or saved which message, and who reloaded, newest first',
+    load: async () => (await import('./audit.ts')).auditCommand(),
+  },
+  reload: {
+    usage: '[options]',
+    description:
+      'let the daemon on this machine take the changed configuration: all of it, or nothing and exit code 1 with the reason',
+    load: async () => (await import('./reload.ts')).reloadCommand(),
+  },
+  health: {
+    usage: '[options]',
+    description:
+      'say which roles are alive and how much waits; exit code 1 when Redis or the role asked for does not answer',
+    load: async () => (await import('./health.ts')).healthCommand(),
+  },
+  demo: {
+    usage: '[options]',
+    description: 'show the main job on loopback with throw-away keys; ends by itself',
+    load: async () => (await import('./demo.ts')).demoCommand(),
+  },
+};
+
+const { version } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8'));
+
+/** Commander's own exit codes are 0 for help and 1 for a wrong call; ours are 0 and 2. */
+function throwInsteadOfExit(command: Command, program: Command): void {
+  command.exitOverride().configureOutput(program.configureOutput());
+  for (const each of command.commands) throwInsteadOfExit(each, program);
+}
+
+async function compose(args: string[]): Promise<Command> {
+  const program = new Command('sealpost')
+    .description('mail adapter daemon for S/MIME mail with partners')
+    .version(version)
+    .showHelpAfterError('hint: sealpost --help lists the commands')
+    .configureOutput({
+      writeOut: writeText,
+      writeErr: writeError,
+      outputError: (text, write) => {
+        const lines = text.replace(/^error: /, 'sealpost: ').split('\n');
+        write(lines.map(printable).join('\n'));
+      },
+    })
+    .configureHelp({ subcommandTerm: (command) => `${command.name()} ${command.usage()}` })
+    .addHelpText('afterAll', '\nExit codes: 0 done, 1 could not be done, 2 usage error.');
+  const wanted = args.find((word) => Object.hasOwn(commands, word));
+  for (const [name, { usage, description, load }] of Object.entries(commands)) {
+    const command = name === wanted ? await load() : new Command(name).usage(usage);
+    program.addCommand(command.description(description));
+  }
+  throwInsteadOfExit(program, program);
+  return program;
+}
+
+/**
+ * Runs one command to its end.
+ * @param args what stands behind `sealpost`
+ * @returns the exit code: 0 it was done, 1 it could not be done (the message says why), 2 for a usage error
+ */
+export async function runProgram(args: string[], streams: Streams): Promise<number> {
+  useStreams(streams);
+  process.exitCode = 0;
+  try {
+    await (await compose(args)).parseAsync(args, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) return reportError(error);
+    return error.exitCode === 0 ? 0 : 2;
+  }
+  return Number(process.exitCode);
+}
