@@ -1,9 +1,10 @@
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
 import { hasCode, SealpostError } from '../errors.ts';
-import { isMissing } from './source.ts';
 
 /** Certificates, and bundles of them; keys and secrets; the configuration itself. Octets. */
 export const fileLimits = { certificates: 16 * 1024 * 1024, secret: 1024 * 1024, config: 4 * 1024 * 1024 };
+
+const isMissing = (error: unknown) => hasCode(error, 'ENOENT', 'ENOTDIR');
 
 function unreadable(path: string, cause: unknown): SealpostError {
   const what = isMissing(cause) ? 'there is no such file' : 'can not be read';

@@ -1,5 +1,4 @@
 import { type Document, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
-import { hasCode } from '../errors.ts';
 import type { Position, Problem, SettingPath } from './problem.ts';
 import { formatSetting } from './problem.ts';
 
@@ -128,6 +127,3 @@ export function rememberSource(config: object, source: ConfigSource): void {
 export function sourceOf(config: object): ConfigSource {
   return sources.get(config) ?? new ConfigSource('', 'configuration');
 }
-
-/** True for "there is no such file". */
-export const isMissing = (error: unknown) => hasCode(error, 'ENOENT', 'ENOTDIR');
