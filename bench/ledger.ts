@@ -4,10 +4,11 @@
  *
  *   node bench/ledger.ts [--records 1000000]
  */
+import { spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { configSchema } from '../src/config/schema.ts';
 import { createLog } from '../src/log.ts';
@@ -78,7 +79,7 @@ function way(at: number): Promise<unknown>[] {
       at: now,
       facts: { reason: 'decrypt-no-key', work: 'inbound' },
     });
-    steps.push(step(scripts.suspend, [now, id, event, 'decrypt-no-key', 'inbound', 'inbound', '{}']));
+    steps.push(step(scripts.suspend, [now, id, event, 'decrypt-no-key', 'inbound', 'inbound', '{}', '', '']));
     return steps;
   }
   const decoded = eventLine({
@@ -113,8 +114,10 @@ function way(at: number): Promise<unknown>[] {
       sealed,
       '{}',
       100,
+      0,
       'directory',
       '{}',
+      'route',
     ]),
     step(scripts.handedOff, [now, id, 'directory', handed, delivered, 0, 0]),
   );
@@ -177,6 +180,28 @@ async function timed(work: () => Promise<unknown>, rounds = 30): Promise<string>
   return `${figure(times[Math.floor(rounds / 2)] ?? 0)} (${figure(times.at(-1) ?? 0)})`;
 }
 
+/** The program itself, its start included: seconds by the clock and of processor time. */
+function command(...args: string[]): string[] {
+  const file = join(dataDir, 'sealpost.yaml');
+  writeFileSync(
+    file,
+    `dataDir: ${dataDir}\nredis: { url: "${server.url}", durability: relaxed, commandTimeout: 60s }\n`,
+  );
+  const program = resolve(import.meta.dirname, '../bin/sealpost');
+  const timed = spawnSync(
+    'bash',
+    ['-c', 'TIMEFORMAT="%R %U %S"; time "$@" >/dev/null', '-', program, ...args, '--config', file],
+    {
+      encoding: 'utf8',
+    },
+  );
+  const [elapsed = 0, user = 0, system = 0] = (timed.stderr.trim().split('\n').at(-1) ?? '')
+    .split(' ')
+    .map(Number);
+  if (timed.status !== 0) throw new Error(`${args.join(' ')}: ${timed.stderr}`);
+  return [`sealpost ${args.join(' ')}`, figure(elapsed), figure(user + system)];
+}
+
 try {
   const used = async () => Number(/^used_memory:(\d+)/m.exec(await redis.info('memory'))?.[1] ?? 0);
   // The first ones go the daemon's own way; the others are made in the server, alike but for what tells them apart.
@@ -214,6 +239,17 @@ try {
       ['one by SHA-256', await timed(() => ledger.list({ sha256: digestOf(any()) }))],
       ['count by state', await timed(() => ledger.count())],
       ['ids of the suspended by reason and mailbox', await timed(suspended)],
+    ],
+  );
+  command('messages', 'list');
+  printTable(
+    'The program, its start included',
+    ['command', 'seconds', 'of processor time'],
+    [
+      command('messages', 'list'),
+      command('messages', 'list', '--json'),
+      command('messages', 'show', idOf(any())),
+      command('messages', 'list', '--json', '--limit', '50000'),
     ],
   );
 } finally {

@@ -1,8 +1,8 @@
 /** The contents of S/MIME parts below a message as files of their own in a folder. */
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SealpostError } from '../errors.ts';
 import { pieceFileName } from '../handoff/index.ts';
+import { makeFolder } from '../queue/folders.ts';
 import type { PieceOutput, Verdict } from '../smime/index.ts';
 import { OutputFile } from './files.ts';
 
@@ -16,9 +16,9 @@ export class PieceFiles {
 
   static async create(folder: string): Promise<PieceFiles> {
     try {
-      await mkdir(folder, { recursive: true });
+      await makeFolder(folder);
     } catch (cause) {
-      throw new SealpostError('file-access', `can not make the folder ${folder}`, { cause });
+      throw new SealpostError('file-access', `cannot make the folder ${folder}`, { cause });
     }
     return new PieceFiles(folder);
   }

@@ -1,10 +1,10 @@
 /** The supervisor's door for commands of the same user on the same machine: a Unix socket beside its data. */
 import { createHash } from 'node:crypto';
-import { chmod, lstat, mkdir, readdir, realpath, rm } from 'node:fs/promises';
+import { chmod, lstat, readdir, realpath, rm } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { SealpostError, toErrorInfo } from '../errors.ts';
-import { makeFolder } from '../queue/folders.ts';
+import { makeDataFolder } from '../queue/folders.ts';
 
 // sun_path is 108 octets on Linux and 104 elsewhere, with the final NUL.
 const socketPathLimit = 100;
@@ -18,14 +18,14 @@ export interface ControlReply {
 
 /** Folder of the sockets and of the configuration in force; only its owner can enter it. */
 export async function runFolder(dataDir: string): Promise<string> {
-  await makeFolder(dataDir);
+  await makeDataFolder(dataDir);
   const usual = join(await realpath(dataDir), 'run');
   const digest = createHash('sha256').update(usual).digest('hex').slice(0, 16);
   const folder =
     Buffer.byteLength(usual) + longestName <= socketPathLimit
       ? usual
       : `/tmp/sealpost-${process.getuid?.() ?? 0}-${digest}`;
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await makeDataFolder(folder, 0o700);
   const stat = await lstat(folder);
   if (!stat.isDirectory() || (process.getuid && stat.uid !== process.getuid()))
     throw new SealpostError('file-access', `${folder} belongs to somebody else`);

@@ -15,7 +15,7 @@ import type { Redis } from 'ioredis';
 import { hasCode, SealpostError } from '../errors.ts';
 import { createLog, type Log } from '../log.ts';
 import { connect, disconnect } from './connection.ts';
-import { makeFolder, syncFolder } from './folders.ts';
+import { makeDataFolder, syncFolder } from './folders.ts';
 
 export interface PrivateServer {
   url: string;
@@ -47,7 +47,7 @@ interface Paths {
 }
 
 async function pathsOf(dataDir: string): Promise<Paths> {
-  await makeFolder(dataDir);
+  await makeDataFolder(dataDir);
   const folder = join(await realpath(dataDir), 'redis');
   const pidFile = join(folder, 'redis.pid');
   const socket = join(folder, 'redis.sock');
@@ -87,7 +87,7 @@ async function findBinary(): Promise<string> {
 
 /** A folder that only we can enter, even where others may write beside it (/tmp). */
 async function ownFolder(folder: string): Promise<void> {
-  await makeFolder(folder, 0o700);
+  await makeDataFolder(folder, 0o700);
   const stat = await lstat(folder);
   if (!stat.isDirectory() || (process.getuid && stat.uid !== process.getuid())) {
     throw new SealpostError('file-access', `${folder} belongs to somebody else`);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Config } from '../config/schema.ts';
 import { readPrivateFile, readSecret } from '../config/secrets.ts';
 import { hasCode, SealpostError } from '../errors.ts';
-import { makeFolder, syncFolder } from './folders.ts';
+import { makeDataFolder, syncFolder } from './folders.ts';
 import type { SpoolKey } from './seal.ts';
 
 function parse(text: string, where: string): SpoolKey {
@@ -31,7 +31,7 @@ export async function loadSpoolKey(config: Config['spool'], dataDir: string): Pr
 async function makeKeyFile(file: string, dataDir: string): Promise<void> {
   const draft = `${file}.${process.pid}.${randomBytes(6).toString('hex')}`;
   try {
-    await makeFolder(dataDir, 0o700);
+    await makeDataFolder(dataDir, 0o700);
     const handle = await open(draft, 'wx', 0o600);
     try {
       await handle.writeFile(`${randomBytes(32).toString('base64')}\n`);

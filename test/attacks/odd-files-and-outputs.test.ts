@@ -111,6 +111,31 @@ describe('odd files, names and outputs', { skip: skipWithout('mkfifo', 'sh') }, 
     }
   });
 
+  it('are a data folder in /proc, where mkdir would ask for ever, and one that a file stands for', () => {
+    for (const [command, folder] of [
+      ['start', '/proc/sealpost/data'],
+      ['messages list', '/proc/sealpost'],
+      ['start', world.own.certFile],
+    ] as const) {
+      const inbox = `destinations: [{ type: directory, path: ${at('inbox')} }]`;
+      const config = world.file(
+        'data.yaml',
+        `dataDir: ${folder}
+smtp: { listen: [{ host: 127.0.0.1, port: 0 }] }
+mailboxes: [{ name: a, addresses: [a@own.example], notSmime: pass, ${inbox} }]
+`,
+      );
+      const { status, stderr } = spawnSync(program, [...command.split(' '), '--config', config], {
+        encoding: 'utf8',
+        timeout: 60_000,
+        killSignal: 'SIGKILL',
+      });
+      assert.equal(status, 1, `${command} ${folder}: ${stderr}`);
+      assert.match(stderr, /the data folder cannot be made: .*\[file-access\]\nhint: set dataDir/);
+      assert.doesNotMatch(stderr, /\n +at /);
+    }
+  });
+
   it('are metrics that anybody may read', async () => {
     const http = (host: string) => problemsOf(`dataDir: ${at('d')}\nhttp: { port: 8080, host: "${host}" }\n`);
     assert.ok(
