@@ -3,8 +3,8 @@
  * `npm run mutants -- [--only ROOM|NUMBER,...] [--sample N] [--jobs 1|2] [--list] [--report FILE]`.
  *
  * All of them take hours of processor time: run it under `nice`. Each runs in a copy of the tree (hard links) in the
- * temporary folder, against the test files that its row names. One that fails runs again without it: what fails by
- * itself notices nothing.
+ * temporary folder, against the test files that its row names, each up to its first failure. One that fails runs again
+ * without it: what fails by itself notices nothing.
  */
 import { spawn } from 'node:child_process';
 import {
@@ -22,7 +22,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { allMutants, type Mutant } from './mutants/index.ts';
+import { allMutants, type Mutant, testOf } from './mutants/index.ts';
 
 const root = join(import.meta.dirname, '..');
 const copied = ['src', 'workers', 'test', 'scripts', 'bin', 'bench', 'config', 'deploy', 'docs'];
@@ -64,19 +64,51 @@ function put(file: string, text: string): void {
   writeFileSync(file, text);
 }
 
-/** True when the test file passes in the tree. */
+/** True when the tests of the file pass in the tree; one process, which ends at the first that fails. */
 async function passes(tree: string, test: string): Promise<boolean> {
-  const args = ['--openssl-legacy-provider', '--test', join('test', `${test}.test.ts`)];
-  const child = spawn(process.execPath, args, { cwd: tree, stdio: 'ignore', detached: true });
-  const late = setTimeout(() => {
-    // the group: the daemon of a test that hangs ends with it
-    if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
-  }, patience);
+  const [name, pattern] = testOf(test);
+  const temporary = join(tree, 'tmp');
+  mkdirSync(temporary, { recursive: true });
+  const child = spawn(
+    process.execPath,
+    [
+      '--openssl-legacy-provider',
+      `--test-reporter=${join(root, 'scripts/mutants/first-failure.ts')}`,
+      '--test-reporter-destination=stdout',
+      ...(pattern === undefined ? [] : [`--test-name-pattern=${pattern}`]),
+      join('test', `${name}.test.ts`),
+    ],
+    {
+      cwd: tree,
+      stdio: 'ignore',
+      env: { ...process.env, TMPDIR: temporary, NODE_COMPILE_CACHE: join(tree, 'cache') },
+    },
+  );
+  const late = setTimeout(() => child.kill('SIGKILL'), patience);
   const code = await new Promise<number | null>((resolve) => {
     child.once('exit', (status) => resolve(status));
+    child.once('error', () => resolve(null));
   });
   clearTimeout(late);
+  killThoseOf(temporary);
+  rmSync(temporary, { recursive: true, force: true, maxRetries: 5 });
   return code === 0;
+}
+
+/** Ends what a test left behind, the daemon and Redis of one that failed: their environment names its temporary folder. */
+function killThoseOf(temporary: string): void {
+  for (const pid of readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name))) {
+    try {
+      if (
+        readFileSync(join('/proc', pid, 'environ'), 'latin1')
+          .split('\0')
+          .includes(`TMPDIR=${temporary}`)
+      )
+        process.kill(Number(pid), 'SIGKILL');
+    } catch {
+      // ended meanwhile, or somebody else's
+    }
+  }
 }
 
 /** What each test file does without any mutant; asked for only where it failed with one. */
@@ -153,6 +185,7 @@ if (values.list) {
 } else {
   const parent = mkdtempSync(join(tmpdir(), 'sealpost-mutants-'));
   const counts: Record<Outcome, number> = { noticed: 0, survived: 0, 'not-applicable': 0, unclear: 0 };
+  const rooms = new Map<string, { run: number; noticed: number }>();
   try {
     const jobs = values.jobs === '2' ? 2 : 1;
     const trees = Array.from({ length: jobs }, (_, index) => makeTree(parent, `tree${index}`));
@@ -160,6 +193,10 @@ if (values.list) {
     await inTrees(trees, chosen, async (tree, each) => {
       const outcome = await judge(tree, each.mutant, sound);
       counts[outcome]++;
+      const room = rooms.get(each.mutant.room) ?? { run: 0, noticed: 0 };
+      rooms.set(each.mutant.room, room);
+      if (outcome === 'noticed' || outcome === 'survived') room.run++;
+      if (outcome === 'noticed') room.noticed++;
       const line = `${outcome.padEnd(14)} ${describe(each)}`;
       console.log(line);
       if (values.report !== undefined) appendFileSync(values.report, `${line}\n`);
@@ -167,6 +204,7 @@ if (values.list) {
   } finally {
     rmSync(parent, { recursive: true, force: true, maxRetries: 5 });
   }
+  for (const [room, { run, noticed }] of rooms) console.log(`${room.padEnd(8)} ${noticed} of ${run}`);
   const judged = counts.noticed + counts.survived;
   const score = judged === 0 ? 0 : Math.round((100 * counts.noticed) / judged);
   console.log(

@@ -5,7 +5,10 @@ export interface Mutant {
   /** Found exactly once in the file. */
   find: string;
   replace: string;
-  /** Test files, relative to `test/`, without `.test.ts`. */
+  /**
+   * Test files, relative to `test/`, without `.test.ts`. `daemon/flow~is.sent` runs those alone whose name, with the names
+   * of the suites around it, matches the expression.
+   */
   tests: readonly string[];
   /** What would happen to somebody. */
   why: string;
@@ -23,4 +26,10 @@ export function mutants(room: string, rows: readonly Row[]): Mutant[] {
     tests: tests.split(' '),
     why,
   }));
+}
+
+/** The file, relative to `test/`, and the expression for the names of its tests. */
+export function testOf(test: string): [file: string, pattern: string | undefined] {
+  const [file = '', pattern] = test.split('~');
+  return [file, pattern];
 }

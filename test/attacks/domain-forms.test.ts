@@ -171,6 +171,29 @@ describe('name constraints', () => {
     }
   });
 
+  it('on a host of a mailbox or URI are that host alone, and with a dot in front all below it alone', () => {
+    const inMail = (host: string) => rfc822(`ceo@${host}`);
+    const inUri = (host: string) => uri(`https://${host}/`);
+    for (const [host, base, inside] of [
+      ['p.example', 'p.example', true],
+      ['x.p.example', 'p.example', false],
+      ['xp.example', 'p.example', false],
+      ['p.example', '.p.example', false],
+      ['x.p.example', '.p.example', true],
+      ['y.x.p.example', '.p.example', true],
+      ['xp.example', '.p.example', false],
+    ] as const)
+      for (const [name, constraint] of [
+        [inMail(host), rfc822(base)],
+        [inUri(host), uri(base)],
+      ] as const) {
+        assert.equal(passes(name, [constraint]), inside, `${host} in ${base}`);
+        assert.equal(passes(name, [], [constraint]), !inside, `${host} not ${base}`);
+      }
+    assert.ok(!passes(rfc822('ceo@q.example'), [rfc822('ceo@p.example')]));
+    assert.ok(passes(rfc822('ceo@q.example'), [], [rfc822('ceo@p.example')]));
+  });
+
   it('on domains cover all below, and with a dot in front not the domain itself', () => {
     for (const [name, base, inside] of [
       ['p.example', 'p.example', true],

@@ -162,6 +162,24 @@ describe('S6: spoofed signatures ("Johnny, you are fired")', () => {
     await isNotSigned(Buffer.from(shifted, 'latin1'));
   });
 
+  it('only the second part is the signature: a third takes neither its place nor one beside it', async () => {
+    const signature = (signer: Issued) => {
+      const mail = multipartSigned(entity, detached(entity, [signer])).toString('latin1');
+      return mail.slice(mail.indexOf('--b\r\n', mail.indexOf('--b\r\n') + 1), mail.lastIndexOf('--b--'));
+    };
+    const mail = multipartSigned(entity, detached(entity, [bob]), signature(alice));
+    const { layers } = await verdictOf(mail);
+    assert.deepEqual(
+      layers.filter(isSignatureLayer).map(({ signers }) => signers.map(({ subject }) => subject)),
+      [[bob.certificate.subject]],
+    );
+    const text = '--b\r\nContent-Type: text/plain\r\n\r\nnot a signature\r\n';
+    const late = mail.toString('latin1').replace(signature(bob), () => text);
+    assert.equal(late.split('pkcs7-signature').length, 3);
+    const verdict = await isNotSigned(Buffer.from(late, 'latin1'));
+    assert.equal(verdict.error?.code, 'mime-malformed');
+  });
+
   it('two boundary parameters or a nested boundary do not show other octets than were hashed', async () => {
     const honest = multipartSigned(entity, detached(entity, [alice])).toString('latin1');
     for (const changed of [

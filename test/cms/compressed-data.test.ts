@@ -54,6 +54,23 @@ test('a wrong checksum, a cut stream and garbage are malformed', () => {
   }
 });
 
+test('without any content it is not whole', () => {
+  const body = (...info: Buffer[]) =>
+    der.sequence(
+      der.oid(oids.compressedData),
+      der.explicit(0, der.sequence(der.integer(0), der.sequence(der.oid(oids.zlib)), ...info)),
+    );
+  const missing = { code: 'cms-malformed', message: /CompressedData: a part is missing/ };
+  for (const cut of [
+    body(),
+    body(der.sequence()),
+    body(der.sequence(der.oid(oids.data))),
+    body(der.sequence(der.oid(oids.data), der.explicit(0))),
+    body(der.sequence(der.explicit(0, der.octetString(deflateSync('x'))))),
+  ])
+    assert.throws(() => readCms([cut]), missing);
+});
+
 test('the corpora: CompressedData and DigestedData of others', { skip: noCorpora }, () => {
   assert.equal(readCms([corpus('asn1crypto/cms-compressed.der')]).content.length > 0, true);
   assert.equal(readCms([corpus('asn1crypto/meca2_compressed.der')]).content.length > 0, true);

@@ -3,9 +3,11 @@ import assert from 'node:assert/strict';
 import {
   createCipheriv,
   createHash,
+  createPrivateKey,
   createSign,
   ECDH,
   generateKeyPairSync,
+  generatePrimeSync,
   pbkdf2Sync,
   randomBytes,
 } from 'node:crypto';
@@ -13,14 +15,17 @@ import { describe, it } from 'node:test';
 import { oids, parse } from '../../src/asn1/index.ts';
 import * as der from '../../src/asn1/writer.ts';
 import { Budget } from '../../src/budget.ts';
+import { readAlgorithm } from '../../src/cms/algorithm-identifier.ts';
 import { writeAttribute } from '../../src/cms/attributes.ts';
 import { writeIssuerAndSerial } from '../../src/cms/certificate-identifier.ts';
-import { type ContentEncryption, freshEncryption } from '../../src/cms/ciphers.ts';
+import { type ContentEncryption, freshEncryption, readContentEncryption } from '../../src/cms/ciphers.ts';
 import { agreeWithCofactor } from '../../src/cms/cofactor.ts';
 import { contentKey } from '../../src/cms/content-key.ts';
+import { agree, agreeEphemeral } from '../../src/cms/diffie-hellman.ts';
 import { des3Wrap, rc2Wrap } from '../../src/cms/key-wrap.ts';
 import { Rc2Cbc } from '../../src/cms/rc2.ts';
 import { readPassword } from '../../src/cms/recipients/password.ts';
+import type { PublicKeyInfo } from '../../src/pki/public-key.ts';
 import { createTestCa } from '../support/ca.ts';
 import { readCms } from './support.ts';
 
@@ -92,12 +97,17 @@ describe('PWRI-KEK (RFC 3211 section 2.3.2)', () => {
     createCipheriv('aes-256-cbc', kek, start).setAutoPadding(false).update(octets);
   const secret = Buffer.alloc(16, 0x5a);
 
-  function opened(octets: Buffer, wrap = (inner: Buffer) => cbc(inner.subarray(-16), inner)) {
+  function opened(octets: Buffer, wrap = (inner: Buffer) => cbc(inner.subarray(-16), inner), iterations = 2) {
     const element = der.implicit(
       3,
       true,
       der.integer(0),
-      der.implicit(0, true, der.oid(oids.pbkdf2), der.sequence(der.octetString(salt), der.integer(2))),
+      der.implicit(
+        0,
+        true,
+        der.oid(oids.pbkdf2),
+        der.sequence(der.octetString(salt), der.integer(iterations)),
+      ),
       der.sequence(
         der.oid(oids['pwri-kek']),
         der.sequence(der.oid(oids['aes-256-cbc']), der.octetString(iv)),
@@ -137,6 +147,9 @@ describe('PWRI-KEK (RFC 3211 section 2.3.2)', () => {
       opened(block(16), () => Buffer.alloc(0)),
       undefined,
     );
+  });
+  it('has no key after no iterations, which is an answer and not an error; one is enough to try', () => {
+    for (const iterations of [0, 1]) assert.equal(opened(block(16), undefined, iterations), undefined);
   });
 });
 
@@ -198,29 +211,134 @@ describe('cofactor ECDH on secp112r2, whose cofactor is 4 (SEC 1 section 3.3.2)'
     return result;
   }
   /** The points of x = 1, 2, 3 ..., each with what n times it is: infinity in the subgroup alone. */
-  const points: { octets: Buffer; inside: boolean; small: boolean }[] = [];
+  const points: { octets: Buffer; point: Point; inside: boolean; small: boolean }[] = [];
   for (let x = 1; points.length < 24; x++) {
     const compressed = Buffer.concat([Buffer.from([2]), Buffer.alloc(13), Buffer.from([x])]);
     try {
       const octets = ECDH.convertKey(compressed, 'secp112r2') as Buffer;
       const point: Point = [BigInt(x), BigInt(`0x${octets.subarray(15).toString('hex')}`)];
       const small = times(point, 4n) === undefined;
-      points.push({ octets, inside: times(point, order) === undefined, small });
+      points.push({ octets, point, inside: times(point, order) === undefined, small });
     } catch {
       // no point has this x
     }
   }
   const own = generateKeyPairSync('ec', { namedCurve: 'secp112r2' });
+  const text = own.privateKey.export({ type: 'sec1', format: 'der' }).toString('hex');
+  // ECPrivateKey ::= SEQUENCE { version 1, privateKey OCTET STRING of 14 octets, ... } (RFC 5915)
+  const privateNumber = BigInt(`0x${/020101040e(.{28})/.exec(text)?.[1]}`);
 
   it('agrees for the points in the subgroup and for no other', () => {
     assert.ok(points.some(({ inside }) => inside));
     assert.ok(points.some(({ inside, small }) => !inside && !small));
-    for (const { octets, inside } of points) {
+    for (const { octets, point, inside } of points) {
       const agree = () => agreeWithCofactor(own.privateKey, 'secp112r2', octets);
-      if (inside) assert.equal(agree().length, 14);
+      // four times what ECDH without the cofactor gives, as the other side computes it
+      if (inside) assert.equal(BigInt(`0x${agree().toString('hex')}`), times(point, 4n * privateNumber)?.[0]);
       // OpenSSL 3.5 sees it first; an older one does not, and then our own comparison is what refuses it
       else assert.throws(agree);
     }
+  });
+});
+
+describe("Diffie-Hellman's public values (RFC 2631 section 2.1.5)", () => {
+  /** p = 2q + 1, and g = 4 generates the squares. */
+  const p = generatePrimeSync(512, { safe: true, bigint: true });
+  const q = (p - 1n) / 2n;
+  const algorithm = der.sequence(
+    der.oid(oids.dhPublicNumber),
+    der.sequence(der.integer(p), der.integer(4n), der.integer(q)),
+  );
+  const privateKey = createPrivateKey({
+    key: der.sequence(der.integer(0), algorithm, der.octetString(der.integer(q - 12345n))),
+    format: 'der',
+    type: 'pkcs8',
+  });
+  const parameters = der.sequence(der.integer(p), der.integer(4n), der.integer(q));
+  const recipient = (y: bigint): PublicKeyInfo => ({
+    algorithm: oids.dhPublicNumber,
+    parameters,
+    key: der.integer(y),
+    der: der.sequence(algorithm, der.bitString(der.integer(y))),
+  });
+
+  for (const [what, y] of [
+    ['-1', -1n],
+    ['0', 0n],
+    ['1', 1n],
+    ['p - 1', p - 1n],
+    ['p', p],
+    ['p + 4', p + 4n],
+  ] as const)
+    it(`${what} is out of range, when decrypting and when encrypting`, () => {
+      assert.throws(() => agree(privateKey, der.integer(y)), { message: 'public value out of range' });
+      assert.throws(() => agreeEphemeral(recipient(y), randomBytes), {
+        code: 'encode-recipient',
+        message: /out of range/,
+      });
+    });
+  it('the least and the greatest are in range, and judged by their subgroup', () => {
+    // of y and -y one is a square, as p = 3 (mod 4)
+    for (const [one, other] of [
+      [2n, p - 2n],
+      [3n, p - 3n],
+    ] as const) {
+      const outcomes = [one, other].map((y) => {
+        try {
+          return agree(privateKey, der.integer(y)).length;
+        } catch (error) {
+          return (error as Error).message;
+        }
+      });
+      assert.deepEqual(outcomes.sort(), [64, 'public value outside the subgroup']);
+      assert.equal(agreeEphemeral(recipient(one), randomBytes).secret.length, 64);
+    }
+  });
+});
+
+describe('the parameters of content ciphers', () => {
+  const nonce = (octets: number, icv?: number) =>
+    der.sequence(der.octetString(Buffer.alloc(octets)), ...(icv === undefined ? [] : [der.integer(icv)]));
+  const read = (id: string, parameters: Buffer) =>
+    readContentEncryption(readAlgorithm(parse(der.sequence(der.oid(id), parameters))));
+  const refused = (id: string, parameters: Buffer, what: string) =>
+    assert.throws(() => read(id, parameters), { code: 'cms-malformed', message: /the parameters of/ }, what);
+
+  for (const [name, ivOctets] of [
+    ['aes-128-cbc', 16],
+    ['aes-256-cbc', 16],
+    ['des-ede3-cbc', 8],
+    ['rc2-cbc', 8],
+    ['chacha20-poly1305', 12],
+  ] as const)
+    it(`${name}: an IV of ${ivOctets} octets and no other`, () => {
+      assert.equal(read(oids[name], der.octetString(Buffer.alloc(ivOctets))).iv.length, ivOctets);
+      for (const octets of [0, ivOctets - 1, ivOctets + 1, 2 * ivOctets])
+        refused(oids[name], der.octetString(Buffer.alloc(octets)), `${octets} octets`);
+    });
+
+  it('RC2 with a version: an IV of 8 octets and no other', () => {
+    const versioned = (octets: number) =>
+      der.sequence(der.integer(58), der.octetString(Buffer.alloc(octets)));
+    assert.equal(read(oids['rc2-cbc'], versioned(8)).effectiveBits, 128);
+    for (const octets of [0, 7, 9, 16]) refused(oids['rc2-cbc'], versioned(octets), `${octets} octets`);
+  });
+
+  it('GCM: a nonce of 12 or 16 octets, a tag of 12 to 16', () => {
+    const gcm = oids['aes-256-gcm'];
+    assert.equal(read(gcm, nonce(12)).tagOctets, 12);
+    for (const octets of [12, 16]) assert.equal(read(gcm, nonce(octets, 16)).iv.length, octets);
+    for (const octets of [0, 8, 11, 13, 15, 17]) refused(gcm, nonce(octets, 16), `nonce of ${octets}`);
+    for (let tag = 12; tag <= 16; tag++) assert.equal(read(gcm, nonce(12, tag)).tagOctets, tag);
+    for (const tag of [0, 4, 11, 17]) refused(gcm, nonce(12, tag), `tag of ${tag}`);
+  });
+
+  it('CCM: a nonce of 7 to 13 octets, a tag of 12, 14 or 16', () => {
+    const ccm = oids['aes-256-ccm'];
+    for (let octets = 7; octets <= 13; octets++) assert.equal(read(ccm, nonce(octets, 16)).iv.length, octets);
+    for (const octets of [0, 6, 14, 16]) refused(ccm, nonce(octets, 16), `nonce of ${octets}`);
+    for (const tag of [12, 14, 16]) assert.equal(read(ccm, nonce(12, tag)).tagOctets, tag);
+    for (const tag of [4, 8, 10, 11, 13, 15, 17, 18]) refused(ccm, nonce(12, tag), `tag of ${tag}`);
   });
 });
 

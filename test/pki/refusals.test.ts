@@ -13,6 +13,8 @@ import {
   validatePath,
 } from '../../src/pki/index.ts';
 import { isAbout } from '../../src/pki/ocsp.ts';
+import { checkPath } from '../../src/pki/path-check.ts';
+import { SignatureChecker } from '../../src/pki/signature-check.ts';
 import { createTestCa } from '../support/ca.ts';
 
 const at = new Date('2026-01-01T00:00:00Z');
@@ -49,6 +51,81 @@ describe('a list of revoked certificates', () => {
   it('without nextUpdate still tells what was revoked for good', () => {
     const endless = ca.crl({ nextUpdate: null, revoked: [leaf] });
     assert.deepEqual(statusBy(endless, 'soft'), [false, 'revoked', 'revoked']);
+  });
+});
+
+describe('the scope of a list (RFC 5280 section 5.2.5)', () => {
+  const leaf = ca.issue({ commonName: 'scoped leaf' }).certificate;
+  const sub = ca.issueCa('Scoped Sub').certificate;
+  const idp = (...fields: Buffer[]) => [{ oid: '2.5.29.28', critical: true, value: der.sequence(...fields) }];
+  const flag = (tag: number) => der.implicit(tag, false, Buffer.from([0xff]));
+  const named = (uri: string) =>
+    der.explicit(0, der.implicit(0, true, der.implicit(6, false, Buffer.from(uri))));
+  const unknown = (critical: boolean) => [{ oid: '1.3.6.1.4.1.99999.1', critical, value: der.nullValue() }];
+
+  for (const [what, extensions, ofLeaf, ofSub] of [
+    ['everything', [], 'good', 'good'],
+    ['everything, in so many words', idp(), 'good', 'good'],
+    ['user certificates', idp(flag(1)), 'good', 'unknown'],
+    ['authorities', idp(flag(2)), 'unknown', 'good'],
+    ['attribute certificates', idp(flag(5)), 'unknown', 'unknown'],
+    ['a distribution point that no certificate names', idp(named('http://a/b')), 'unknown', 'unknown'],
+    ['an unknown extension', unknown(false), 'good', 'good'],
+    ['an unknown critical extension', unknown(true), 'unknown', 'unknown'],
+  ] as const)
+    it(`${what}: ${ofLeaf} for a user, ${ofSub} for an authority`, () => {
+      const crls = [parseCrl(ca.crl({ extensions: [...extensions] }))];
+      for (const [certificate, status] of [
+        [leaf, ofLeaf],
+        [sub, ofSub],
+      ] as const) {
+        const result = validate(certificate, { revocation: 'hard', purpose: 'any', crls });
+        assert.deepEqual(
+          [result.reason, result.revocation[0]?.status],
+          [status === 'good' ? null : 'revocation-unknown', status],
+        );
+      }
+    });
+
+  it('an entry with an unknown critical extension makes the whole list one that is not understood', () => {
+    const other = ca.issue({ commonName: 'other' }).certificate;
+    for (const critical of [false, true]) {
+      const crls = [parseCrl(ca.crl({ revoked: [other], entryExtensions: unknown(critical) }))];
+      const result = validate(leaf, { revocation: 'hard', crls });
+      assert.equal(result.revocation[0]?.status, critical ? 'unknown' : 'good');
+    }
+  });
+});
+
+describe('a path', () => {
+  it('is as long as its limit, and not one longer', () => {
+    let issuer = ca;
+    for (let count = 0; count < 3; count++) issuer = issuer.issueCa(`Long ${count}`);
+    const { certificate, identity } = issuer.issue({ commonName: 'long leaf' });
+    const intermediates = identity.chain;
+    const reasonFor = (maxLength: number) =>
+      validate(certificate, { intermediates, limits: { maxLength } }).reason;
+    assert.deepEqual([reasonFor(6), reasonFor(5), reasonFor(4)], [null, null, 'no-path']);
+  });
+
+  // Building a path takes no such step; this is the check that the verdict rests on, asked by itself.
+  it('is refused by the check itself where a certificate is not signed by the one above it', () => {
+    const options: PathOptions = { anchors: [ca.certificate], at, purpose: 'sign' };
+    const sub = ca.issueCa('Checked Sub');
+    const leaf = sub.issue({ commonName: 'checked leaf' }).certificate;
+    const check = (...path: Certificate[]) => checkPath(path, options, new SignatureChecker(options, 100));
+    assert.equal(check(leaf, sub.certificate, ca.certificate).issuerKeys.length, 2);
+    const namesake = createTestCa('Refusing Root');
+    const forged = namesake.issueCa('Checked Sub');
+    for (const path of [
+      [leaf, forged.certificate, namesake.certificate],
+      [leaf, forged.certificate, ca.certificate],
+      [leaf, sub.certificate, namesake.certificate],
+      [forged.issue().certificate, sub.certificate, ca.certificate],
+      [namesake.issueCa('Refusing Root').certificate, ca.certificate],
+    ])
+      assert.throws(() => check(...path), { reason: 'signature-invalid' });
+    assert.throws(() => check(leaf, ca.certificate), { reason: 'no-path' });
   });
 });
 

@@ -116,6 +116,23 @@ describe('S/MIME parts below a multipart', { skip: noOpenssl }, () => {
     );
   });
 
+  it('are found as deep as the limit of nesting says, and not one level deeper', () => {
+    const nested = (kind: 'multipart' | 'mail', levels: number): string => {
+      if (levels === 0) return encrypted;
+      const inner = nested(kind, levels - 1);
+      return kind === 'mail'
+        ? `Content-Type: message/rfc822\r\n\r\nFrom: a@example.com\r\nMIME-Version: 1.0\r\n${inner}`
+        : `Content-Type: multipart/mixed; boundary=n${levels}\r\n\r\n--n${levels}\r\n${inner}\r\n--n${levels}--\r\n`;
+    };
+    for (const kind of ['multipart', 'mail'] as const)
+      for (const levels of [0, 1, 3]) {
+        // the list itself is the first level
+        const found = (depth: number) =>
+          decoded(listMail(nested(kind, levels)), { limits: { depth } }).pieces.length;
+        assert.deepEqual([found(levels), found(levels + 1)], [0, 1], `${kind} ${levels}`);
+      }
+  });
+
   it('do not make a signed multipart anything else', () => {
     const within = listMail(encrypted)
       .toString('latin1')

@@ -69,6 +69,9 @@ export interface CrlOptions {
   /** null leaves it out, which RFC 5280 section 5.1.2.5 forbids. */
   nextUpdate?: Date | null;
   number?: number;
+  /** Added after the others, of the list and of each of its entries. */
+  extensions?: TestExtension[];
+  entryExtensions?: TestExtension[];
 }
 
 export interface TestCa extends Issued {
@@ -309,7 +312,11 @@ function makeCrl(ca: TestCa, options: CrlOptions): Buffer {
   const thisUpdate = options.thisUpdate ?? validFrom;
   const algorithm = signatureAlgorithm(ca.privateKey, 'sha256');
   const entries = (options.revoked ?? []).map(({ serialNumber }) =>
-    der.sequence(der.integer(serialNumber), der.time(thisUpdate)),
+    der.sequence(
+      der.integer(serialNumber),
+      der.time(thisUpdate),
+      ...(options.entryExtensions ? [der.sequence(...options.entryExtensions.map(encodeExtension))] : []),
+    ),
   );
   const extensions = [
     {
@@ -317,6 +324,7 @@ function makeCrl(ca: TestCa, options: CrlOptions): Buffer {
       value: der.sequence(der.implicit(0, false, keyIdentifier(createPublicKey(ca.privateKey)))),
     },
     { oid: oids.cRLNumber, value: der.integer(options.number ?? 1) },
+    ...(options.extensions ?? []),
   ];
   const tbs = der.sequence(
     der.integer(1),
