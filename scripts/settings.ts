@@ -104,18 +104,18 @@ function rows(settings: readonly Setting[]): string[] {
 
 const intro = `# Settings
 
-Every setting of Sealpost. This page is made from the schema by \`npm run docs:settings\`;
-\`config/sealpost.example.yaml\`, made by the same, shows each in its place. \`sealpost check\` says what is wrong
-with a file, all at once, with line and column.
+All settings of Sealpost. \`npm run docs:settings\` generates this page from the schema, and also
+\`config/sealpost.example.yaml\`, which shows each setting in context. \`sealpost check\` reports all problems of a
+configuration file at once, with line and column.
 
-The file is YAML. A setting that is not known is an error, never ignored. Relative paths start at the folder of the
+The file is YAML. Unknown settings are errors; they are never ignored. Relative paths are relative to the folder of the
 file.
 
 - **time span**: a number with \`ms\`, \`s\`, \`m\`, \`h\` or \`d\`, such as \`30s\`.
 - **size**: a number with \`B\`, \`KiB\`, \`MiB\` or \`GiB\`, such as \`100MiB\`.
-- **secret**: \`{ file: PATH }\` or \`{ env: NAME }\`. A secret never stands in the configuration itself. The file,
-  like every file with a private key, must not be readable by group or others; a file of root may be readable by its
-  group, as orchestrators mount it. One newline at its end does not count.
+- **secret**: \`{ file: PATH }\` or \`{ env: NAME }\`. A secret is never part of the configuration itself. The file, like
+  every file with a private key, must not be readable by group or others. A file owned by root may be readable by its
+  group, because orchestrators mount secrets that way. A single trailing newline is ignored.
 - \`[]\` stands for an entry of a list.
 `;
 
@@ -141,7 +141,7 @@ function presetsSection(): string {
   );
   return [
     '## Presets',
-    'A partner names one as `preset`; single settings beside it override it. `sealpost encode --preset NAME` takes them too.',
+    'A partner selects one with `preset`; individual settings override it. `sealpost encode --preset NAME` takes the same names.',
     names.map(([name, { about }]) => `- **${name}**: ${about}`).join('\n'),
     [
       `| preset | ${shown.map((fact) => `\`${fact}\``).join(' | ')} |`,
@@ -153,7 +153,7 @@ function presetsSection(): string {
     `The same in all: ${facts
       .filter((fact) => !shown.includes(fact))
       .map((fact) => `\`${fact}: ${protectionOf('default')[fact]}\``)
-      .join(', ')}. \`bsi-tr-03116-4\` also allows only the curves that its text names.`,
+      .join(', ')}. \`bsi-tr-03116-4\` also restricts curves to those that its text names.`,
   ].join('\n\n');
 }
 
@@ -214,9 +214,9 @@ function dash(entry: readonly string[], indent: string): string[] {
   );
 }
 
-const head = `# Every setting of Sealpost, made from the schema by \`npm run docs:settings\`.
-# What is commented out shows the default, or an example where there is none. Relative paths start at the folder of
-# this file. Check your own with: sealpost check --config FILE
+const head = `# All settings of Sealpost, generated from the schema by \`npm run docs:settings\`.
+# Commented settings show the default, or an example if there is none. Relative paths are relative to the folder of
+# this file. Check your own file with: sealpost check --config FILE
 `;
 
 /** The text of config/sealpost.example.yaml. */

@@ -13,45 +13,47 @@ export const redisSettings = <S extends z.ZodType, P extends z.ZodType>(kinds: {
       .string()
       .optional()
       .describe(
-        'Where Redis or Valkey is, when it is one server: redis://, rediss:// or unix://. Without url, sentinel and cluster the daemon starts a private server of its own in the data folder, with durable settings.',
+        'URL of a single Redis or Valkey server: redis://, rediss:// or unix://. Without url, sentinel and cluster, the daemon starts a private server in the data folder, with durable settings.',
       ),
     sentinel: z
       .strictObject({
-        master: z.string().min(1).describe('Name under which the Sentinels watch the primary.'),
+        master: z.string().min(1).describe('Name under which the Sentinels monitor the primary.'),
         nodes: nodes().describe(
-          'Addresses of the Sentinels: redis://host:26379, or rediss:// for TLS to them. Name all of them.',
+          'Addresses of the Sentinels: redis://host:26379, or rediss:// for TLS. List all of them.',
         ),
-        tls: z.boolean().default(false).describe('TLS to the Redis servers that the Sentinels name.'),
-        username: z.string().optional().describe('User at the Sentinels.'),
-        password: kinds.secret().optional().describe('Password of the Sentinels.'),
+        tls: z.boolean().default(false).describe('Use TLS to the Redis servers that the Sentinels report.'),
+        username: z.string().optional().describe('User name for the Sentinels.'),
+        password: kinds.secret().optional().describe('Password for the Sentinels.'),
       })
       .optional()
-      .describe('In place of url: a primary with replicas, watched by Sentinels.'),
+      .describe('Instead of url: a primary with replicas, monitored by Sentinels.'),
     cluster: z
       .strictObject({
         nodes: nodes().describe(
-          'Addresses of some nodes, from which the others are learned: redis://host:6379, or rediss:// for TLS to all nodes.',
+          'Addresses of some nodes, used to discover the others: redis://host:6379, or rediss:// for TLS to all nodes.',
         ),
       })
       .optional()
       .describe(
-        'In place of url: a Redis Cluster. All keys of one prefix lie in one hash slot, so on one primary and its replicas.',
+        'Instead of url: a Redis Cluster. All keys of one prefix are in one hash slot, so on one primary and its replicas.',
       ),
-    username: z.string().optional().describe('User at the Redis servers; a url may have its own.'),
-    password: kinds.secret().optional().describe('Password of the Redis servers.'),
+    username: z.string().optional().describe('User name for the Redis servers, unless the URL contains one.'),
+    password: kinds.secret().optional().describe('Password for the Redis servers.'),
     ca: kinds
       .path()
       .optional()
-      .describe('Certificates (PEM) that sign those of the servers, for TLS. Default: those of the system.'),
+      .describe('CA certificates (PEM) to verify the servers with. Default: those of the system.'),
     prefix: z
       .string()
       .default('{sealpost}')
-      .describe('Prefix of all keys. Braces keep them on one node of a Redis Cluster, which needs them.'),
+      .describe(
+        'Prefix of all keys. Its braces keep all keys on one node of a Redis Cluster, which requires them.',
+      ),
     durability: z
       .enum(['strict', 'relaxed'])
       .default('strict')
       .describe(
-        'strict: refuse to start on servers (replicas too) that could lose what was accepted (no append-only file, fsync not "always", or an eviction policy). relaxed: start all the same, with a warning.',
+        'strict: refuse to start if a server (or replica) could lose accepted messages, because it has no append-only file, its fsync is not "always", or it evicts keys. relaxed: start anyway, with a warning.',
       ),
     replicas: z
       .number()
@@ -59,17 +61,17 @@ export const redisSettings = <S extends z.ZodType, P extends z.ZodType>(kinds: {
       .min(0)
       .optional()
       .describe(
-        'How many replicas must have a message before it counts as accepted; with fewer the sender is told to try again. Default: 1 with sentinel or cluster, 0 with url.',
+        'How many replicas must have a message before it counts as accepted. With fewer, the sender is asked to retry. Default: 1 with sentinel or cluster, 0 with url.',
       ),
     acknowledge: z
       .enum(['memory', 'disk'])
       .default('memory')
       .describe(
-        'What a replica acknowledges: that it has the message in memory (WAIT), or on its disk (WAITAOF: Redis 7.2 or Valkey).',
+        'What a replica acknowledges: that the message is in its memory (WAIT), or on its disk (WAITAOF, which needs Redis 7.2 or Valkey).',
       ),
     commandTimeout: duration('100ms')
       .prefault('8s')
-      .describe('How long a command may take before the sender is told to try again.'),
+      .describe('How long a command may take before the sender is asked to retry.'),
   });
 };
 

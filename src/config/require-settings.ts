@@ -5,14 +5,14 @@ export const mailboxRequire = z
   .array(z.enum(['encrypted', 'signed', 'partner', 'aead', 'strong']))
   .default([])
   .describe(
-    'What the verdict must show; else the message is suspended. encrypted: it came encrypted. signed: a valid signature by a trusted signer, who is the partner where the partner has certificates. partner: from a partner of this file, known by signer or by address. aead: encrypted, and with an authenticating cipher (AES-GCM, AES-CCM, ChaCha20-Poly1305) in each layer, so that nobody can turn it into CBC. strong: no MD5 or SHA-1, no DES, 3DES, RC2 or CAST5, no keys below the sizes of strong.',
+    'What a message must have; otherwise it is suspended. encrypted: it arrived encrypted. signed: it has a valid signature of a trusted signer; if the partner has certificates, the signer must be the partner. partner: it is from a configured partner, identified by signer or address. aead: each encryption layer uses an authenticated cipher (AES-GCM, AES-CCM, ChaCha20-Poly1305), so that nobody can turn it into CBC. strong: no MD5 or SHA-1, no DES, 3DES, RC2 or CAST5, no keys below the sizes in strong.',
   );
 
 export const partnerRequire = z
   .array(z.enum(['encrypted', 'signed', 'aead', 'strong']))
   .default([])
   .describe(
-    'What messages that name this partner as their sender must show beside what the mailbox requires; see mailboxes[].require.',
+    'What messages from this partner must have, in addition to what the mailbox requires. See mailboxes[].require.',
   );
 
 /** What `strong` in `require` asks of keys. */
@@ -25,7 +25,7 @@ export const strong = z
       .max(16384)
       .default(2048)
       .describe(
-        'Smallest RSA, DSA or Diffie-Hellman key of a signer, or of yours that a message is encrypted for.',
+        'Minimum RSA, DSA or Diffie-Hellman key size, of the signer and of your key that the message is encrypted for.',
       ),
     minimumCurveBits: z
       .number()
@@ -33,9 +33,9 @@ export const strong = z
       .min(160)
       .max(521)
       .default(224)
-      .describe('Smallest curve of such a key: 256 for P-256 and X25519.'),
+      .describe('Minimum curve size of such a key: 256 for P-256 and X25519.'),
   })
   .prefault({})
   .describe(
-    'Sizes of keys that require: [strong] asks for. Signature algorithms and keys of the issuers above a signer are judged too: below 2,048 bits, or 224 on a curve, they are not strong.',
+    'Key sizes for require: [strong]. The signature algorithms and keys of the issuers above a signer are judged too; below 2,048 bits, or 224 bits on a curve, they are not strong.',
   );

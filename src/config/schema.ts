@@ -20,8 +20,10 @@ const port = () => z.number().int().min(0).max(65535);
 /** A secret never stands in the configuration itself: it comes from a file or from the environment. */
 const secret = () =>
   z.union([
-    z.strictObject({ file: path().describe('File that holds the secret; not readable by group or others.') }),
-    z.strictObject({ env: z.string().min(1).describe('Environment variable that holds the secret.') }),
+    z.strictObject({
+      file: path().describe('File that contains the secret. It must not be readable by group or others.'),
+    }),
+    z.strictObject({ env: z.string().min(1).describe('Environment variable that contains the secret.') }),
   ]);
 
 const redis = redisSettings({ secret, path });
@@ -42,188 +44,197 @@ const smtp = z.strictObject({
         implicitTls: z
           .boolean()
           .default(false)
-          .describe('TLS from the first octet (port 465) instead of STARTTLS.'),
+          .describe('Use TLS from the first octet (port 465) instead of STARTTLS.'),
       }),
     )
     .default([])
-    .describe('Addresses of the SMTP listener. None: no mail is received over SMTP.'),
+    .describe('Addresses that the SMTP listener binds to. Without any, no mail is received over SMTP.'),
   hostname: z
     .string()
     .optional()
-    .describe('Name in the greeting and in Received fields. Default: the name of the machine.'),
-  tls: tlsFiles.optional().describe('Certificate for STARTTLS. Without it STARTTLS is not offered.'),
+    .describe('Host name in the SMTP greeting, and in EHLO when sending. Default: the name of the machine.'),
+  tls: tlsFiles
+    .optional()
+    .describe('Certificate for STARTTLS and implicit TLS. Without it, STARTTLS is not offered.'),
   requireTls: z.boolean().default(false).describe('Refuse MAIL before STARTTLS (530 5.7.0).'),
   maxSize: size('1KiB')
     .prefault('150MiB')
-    .describe('Largest message; announced by SIZE, beyond it 552 5.3.4.'),
+    .describe('Maximum message size. Announced in SIZE; larger messages get 552 5.3.4.'),
   maxConnections: z
     .number()
     .int()
     .min(1)
     .default(500)
     .describe(
-      'Connections at a time, over all listeners, counted before TLS; further ones get 421, or are closed where TLS comes first.',
+      'Maximum concurrent connections over all listeners, counted before TLS. Further connections get 421, or are closed on implicit TLS ports.',
     ),
   maxConnectionsPerClient: z
     .number()
     .int()
     .min(1)
     .default(50)
-    .describe('Connections at a time from one IPv4 address or one IPv6 network (/64).'),
+    .describe('Maximum concurrent connections from one IPv4 address or one IPv6 network (/64).'),
   maxRecipients: z
     .number()
     .int()
     .min(1)
     .default(100)
-    .describe('Recipients of one message; further ones get 452.'),
+    .describe('Maximum recipients of one message. Further recipients get 452.'),
   commandTimeout: duration('1s').prefault('5m').describe('How long a client may be silent.'),
   handshakeTimeout: duration('1s')
     .prefault('30s')
-    .describe('How long a TLS handshake may take, from the first octet or after STARTTLS.'),
+    .describe('How long a TLS handshake may take, with implicit TLS or after STARTTLS.'),
   dataTimeout: duration('1s')
     .prefault('10m')
-    .describe('How long DATA may take beyond what the minimum rate allows.'),
+    .describe(
+      'How long DATA may take, in addition to the time that the data received needs at dataMinimumRate.',
+    ),
   dataMinimumRate: size('1B')
     .prefault('1KiB')
-    .describe('Octets per second that a client must reach in DATA, on average, once dataTimeout is over.'),
+    .describe(
+      'Octets per second. A client that sends at least at this average rate never exceeds dataTimeout.',
+    ),
   greetingDelay: duration()
     .prefault('100ms')
-    .describe('Wait before the greeting to catch clients that talk too early. 0ms turns it off.'),
+    .describe('Delay before the greeting, to catch clients that talk too early. 0ms turns it off.'),
 });
 
 const identity = z.strictObject({
   name: name().describe('Name of this key in the log, the ledger and the verdict.'),
   certificate: path()
     .optional()
-    .describe('Certificate in PEM or DER, further chain certificates may follow.'),
-  key: path().optional().describe('Private key in PEM or DER; PKCS#8, PKCS#1 or SEC 1, encrypted or not.'),
+    .describe('Certificate in PEM or DER. Further certificates of its chain may follow.'),
+  key: path().optional().describe('Private key in PEM or DER: PKCS#8, PKCS#1 or SEC 1, encrypted or not.'),
   pkcs12: path()
     .optional()
-    .describe('PKCS#12 file (.p12, .pfx) with key and certificates, in place of certificate and key.'),
+    .describe('PKCS#12 file (.p12, .pfx) with key and certificates, instead of certificate and key.'),
   password: secret().optional().describe('Password of the key or PKCS#12 file.'),
 });
 
 const trust = z.strictObject({
-  anchors: z
+  anchors: z.array(path()).default([]).describe('Root certificates for signers, trusted for all partners.'),
+  intermediates: z
     .array(path())
     .default([])
-    .describe('Root certificates that signers are trusted through, for all partners.'),
-  intermediates: z.array(path()).default([]).describe('Certificates that may help to build a path.'),
+    .describe(
+      'Intermediate certificates for building certificate paths. They are not trusted by themselves.',
+    ),
   revocation: z
     .strictObject({
       mode: z
         .enum(['off', 'soft', 'hard'])
         .default('off')
         .describe(
-          'Whether authorities are asked if a signer was revoked. soft: a signer of whom nothing can be found out stays trusted. hard: it does not.',
+          'Whether to check if a signer has been revoked. soft: a signer stays trusted if its status cannot be determined. hard: it does not.',
         ),
       hosts: z
         .array(z.string())
         .default([])
         .describe(
-          'Hosts that may be asked for lists (CRL) and answers (OCSP): "crl.example.com", "*.example.com", "pki.example.com:8080". Addresses in certificates that lead elsewhere are not asked.',
+          'Hosts that may be contacted for CRLs and OCSP responses: "crl.example.com", "*.example.com", "pki.example.com:8080". URLs in certificates that point to other hosts are ignored.',
         ),
-      timeout: duration('100ms').prefault('5s').describe('Time for one request.'),
-      maxSize: size('1KiB').prefault('20MiB').describe('Largest list or answer that is read.'),
-      allowPrivate: z
-        .boolean()
-        .default(false)
-        .describe('Allow addresses of loopback, private and link-local networks.'),
+      timeout: duration('100ms').prefault('5s').describe('Timeout of one request.'),
+      maxSize: size('1KiB').prefault('20MiB').describe('Maximum size of a CRL or OCSP response.'),
+      allowPrivate: z.boolean().default(false).describe('Allow loopback, private and link-local addresses.'),
     })
     .prefault({})
-    .describe('Asking authorities whether signers were revoked.'),
+    .describe('Revocation checks of signers.'),
   aia: z
     .strictObject({
       fetch: z
         .boolean()
         .default(false)
         .describe(
-          'Whether an issuer that a message does not bring along is fetched from the address that the certificate below it names (AIA, RFC 5280 section 4.2.2.1). What is fetched helps to build a path; it is never trusted by itself.',
+          'Fetch an issuer certificate that is missing in a message from the URL in the certificate that it issued (AIA, RFC 5280 section 4.2.2.1). A fetched certificate helps to build a path; it is never trusted by itself.',
         ),
       hosts: z
         .array(z.string())
         .default([])
-        .describe('Hosts that may be asked for issuers, written as those of trust.revocation.hosts.'),
-      timeout: duration('100ms').prefault('5s').describe('Time for one request; at most 8 for one message.'),
-      maxSize: size('1KiB').prefault('256KiB').describe('Largest answer that is read.'),
-      allowPrivate: z
-        .boolean()
-        .default(false)
-        .describe('Allow addresses of loopback, private and link-local networks.'),
+        .describe('Hosts that may be contacted for issuers, in the form of trust.revocation.hosts.'),
+      timeout: duration('100ms')
+        .prefault('5s')
+        .describe('Timeout of one request. At most 8 requests are made for one message.'),
+      maxSize: size('1KiB').prefault('256KiB').describe('Maximum size of a response.'),
+      allowPrivate: z.boolean().default(false).describe('Allow loopback, private and link-local addresses.'),
     })
     .prefault({})
-    .describe('Fetching issuers that are missing.'),
+    .describe('Fetching of missing issuer certificates.'),
 });
 
 const imap = z.strictObject({
   host: z.string().describe('Host of the IMAP server.'),
-  port: port().optional().describe('Port; default 993 for implicit TLS, 143 else.'),
+  port: port().optional().describe('Port. Default: 993 for implicit TLS, otherwise 143.'),
   tls: z
     .enum(['implicit', 'starttls', 'none'])
     .default('implicit')
-    .describe('How the connection is secured. none is for loopback only.'),
-  ca: path().optional().describe("Certificates to check the server with, in place of the system's."),
+    .describe('How the connection is secured. none is allowed only on loopback.'),
+  ca: path().optional().describe("CA certificates to verify the server with, instead of the system's."),
   user: z.string().describe('Login name.'),
   password: secret().optional().describe('Password.'),
   oauth2: z
     .strictObject({
       accessToken: secret()
         .optional()
-        .describe('A bearer token that another program keeps fresh; read again at each login.'),
+        .describe('A bearer token that another program keeps fresh. It is read again at each login.'),
       tokenUrl: z.url().optional().describe('Token endpoint for the client credentials grant.'),
       clientId: z.string().optional().describe('Client id.'),
       clientSecret: secret().optional().describe('Client secret.'),
       scope: z.string().optional().describe('Scope, such as https://outlook.office365.com/.default.'),
     })
     .optional()
-    .describe('OAuth 2.0 bearer login in place of a password.'),
+    .describe('OAuth 2.0 bearer login instead of a password.'),
   folder: z.string().default('INBOX').describe('Folder to read.'),
   action: z
     .enum(['move', 'seen', 'delete'])
     .default('move')
-    .describe('What happens to a message after it was stored: moved, marked as seen, or deleted.'),
+    .describe('What to do with a message once it has been stored: move it, mark it as seen, or delete it.'),
   moveTo: z
     .string()
     .default('Sealpost/Processed')
-    .describe('Folder for the action move; made when it is missing.'),
+    .describe('Target folder of the action move. It is created if it does not exist.'),
   pollInterval: duration('1s')
     .prefault('1m')
-    .describe('Time between polls where IDLE is not available, and at the latest.'),
-  idle: z.boolean().default(true).describe('Use IDLE where the server has it.'),
+    .describe('Interval between polls if IDLE is not available. With IDLE, the longest time between polls.'),
+  idle: z.boolean().default(true).describe('Use IDLE if the server supports it.'),
   commandTimeout: duration('1s')
     .prefault('1m')
-    .describe('How long the server may take to answer a command, whatever else it sends meanwhile.'),
-  maxSize: size('1KiB').prefault('150MiB').describe('Larger messages are left in the folder and reported.'),
+    .describe(
+      'How long the server may take to answer a command, no matter what else it sends in the meantime.',
+    ),
+  maxSize: size('1KiB')
+    .prefault('150MiB')
+    .describe('Maximum message size. Larger messages stay in the folder and are reported.'),
 });
 
 const directoryDestination = z.strictObject({
   type: z.literal('directory').describe('A folder of files.'),
-  name: name().optional().describe('Name in the ledger; default: the type.'),
-  path: path().describe('Folder; each message becomes a folder in it, complete when it appears.'),
+  name: name().optional().describe('Name in the ledger. Default: the type.'),
+  path: path().describe('Folder. Each message becomes a subfolder, which is complete when it appears.'),
 });
 const webhookDestination = z.strictObject({
   type: z.literal('webhook').describe('An HTTP request to your system.'),
-  name: name().optional().describe('Name in the ledger; default: the type.'),
-  url: z.url({ protocol: /^https?$/ }).describe('Where the JSON is posted.'),
+  name: name().optional().describe('Name in the ledger. Default: the type.'),
+  url: z.url({ protocol: /^https?$/ }).describe('URL that the JSON is posted to.'),
   secret: secret().describe('Key of the HMAC-SHA-256 signature of each request.'),
   inlineLimit: size()
     .prefault('1MiB')
-    .describe('Content up to this size stands in the JSON as base64; larger content by a signed URL.'),
-  timeout: duration('100ms').prefault('30s').describe('Time for one request.'),
-  allowPrivate: z
-    .boolean()
-    .default(false)
-    .describe('Allow addresses of loopback, private and link-local networks.'),
-  ca: path().optional().describe("Certificates to check the server with, in place of the system's."),
+    .describe(
+      'Content up to this size is included in the JSON as base64. Larger content is offered by a signed URL.',
+    ),
+  timeout: duration('100ms').prefault('30s').describe('Timeout of one request.'),
+  allowPrivate: z.boolean().default(false).describe('Allow loopback, private and link-local addresses.'),
+  ca: path().optional().describe("CA certificates to verify the server with, instead of the system's."),
 });
 const queueDestination = z.strictObject({
-  type: z.literal('queue').describe('A BullMQ queue that your own workers read.'),
-  name: name().optional().describe('Name in the ledger; default: the type.'),
-  queue: name().describe('Name of the BullMQ queue for your own workers.'),
-  prefix: z.string().optional().describe('Key prefix of that queue; default: redis.prefix.'),
+  type: z.literal('queue').describe('A BullMQ queue for your own workers.'),
+  name: name().optional().describe('Name in the ledger. Default: the type.'),
+  queue: name().describe('Name of the BullMQ queue.'),
+  prefix: z.string().optional().describe('Key prefix of that queue. Default: redis.prefix.'),
   inlineLimit: size()
     .prefault('256KiB')
-    .describe('Content up to this size stands in the job as base64; larger content by a signed URL.'),
+    .describe(
+      'Content up to this size is included in the job as base64. Larger content is offered by a signed URL.',
+    ),
 });
 const destination = z.discriminatedUnion('type', [
   directoryDestination,
@@ -234,15 +245,15 @@ const destination = z.discriminatedUnion('type', [
 const onSuspend = (what: string) =>
   z
     .strictObject({
-      destination: destination.describe('Where the error report goes: a directory, webhook or queue.'),
+      destination: destination.describe('Where the report goes: a directory, webhook or queue.'),
       include: z
         .enum(['none', 'original'])
         .default('none')
-        .describe(`original: the report has the message beside it, ${what}.`),
+        .describe(`original: include the message in the report, ${what}.`),
     })
     .optional()
     .describe(
-      'A destination that is told of each message that is suspended. The message stays suspended, for a person to resume or terminate.',
+      'A destination that gets a report of each suspended message. The message stays suspended until you resume or terminate it.',
     );
 
 const mailbox = z.strictObject({
@@ -251,7 +262,7 @@ const mailbox = z.strictObject({
     .array(z.string())
     .default([])
     .describe(
-      'Recipient addresses that the SMTP listener takes for this mailbox; "@example.com" stands for a whole domain, "@*.example.com" for all domains below it (and not for it).',
+      'Recipient addresses for which the SMTP listener accepts mail. "@example.com" matches a whole domain; "@*.example.com" matches all domains below it, but not the domain itself.',
     ),
   imap: imap.optional().describe('An IMAP folder to read.'),
   identities: z
@@ -261,41 +272,53 @@ const mailbox = z.strictObject({
     .describe('Identities that may decrypt mail of this mailbox. Default: all.'),
   trust: z
     .strictObject({
-      anchors: z.array(path()).default([]).describe('Root certificates that signers are trusted through.'),
-      intermediates: z.array(path()).default([]).describe('Certificates that may help to build a path.'),
+      anchors: z.array(path()).default([]).describe('Root certificates for signers of this mailbox.'),
+      intermediates: z
+        .array(path())
+        .default([])
+        .describe(
+          'Intermediate certificates for building certificate paths. They are not trusted by themselves.',
+        ),
     })
     .prefault({})
-    .describe('Trust beside the global one.'),
+    .describe('Trust anchors for this mailbox, in addition to the global ones.'),
   notSmime: z
     .enum(['pass', 'suspend'])
     .default('suspend')
-    .describe('Mail that is neither signed nor encrypted: hand it off with its verdict, or suspend it.'),
+    .describe(
+      'What to do with mail that is neither signed nor encrypted: pass it on with its verdict, or suspend it.',
+    ),
   duplicates: z
     .enum(['drop', 'deliver'])
     .default('drop')
     .describe(
-      'The same octets again within retention.duplicates, for whichever recipient of the mailbox: drop: answered, noted with its sender and recipients in the events of the first, and not handed off a second time. What was terminated is no duplicate. deliver: each arrival is a message of its own, also a repetition after a lost reply.',
+      'What to do when the same octets arrive again within retention.duplicates, for any recipient of the mailbox. drop: accept them, note sender and recipients in the events of the first message, and do not hand them off again. A terminated message does not count. deliver: treat each arrival as a separate message, even a retransmission after a lost reply.',
     ),
   duplicatesBy: z
     .enum(['content', 'message-id', 'uid'])
     .default('content')
     .describe(
-      'What makes two arrivals the same message for duplicates: drop. content: the octets (SHA-256). message-id: the Message-ID field, where there is one, also when the octets differ; whoever knows a Message-ID can then keep the genuine message out. uid: the UIDVALIDITY and UID of an IMAP message, so that the same octets may come twice. What does not have the named thing goes by its octets.',
+      'What identifies a duplicate for duplicates: drop. content: the octets (SHA-256). message-id: the Message-ID field, even if the octets differ; note that anyone who knows a Message-ID can then block the genuine message. uid: the UIDVALIDITY and UID of an IMAP message, so the same octets may arrive twice. A message without the chosen property is identified by its octets.',
     ),
   require: mailboxRequire,
   bodyPart: z
     .strictObject({
-      contentType: z.string().optional().describe('Content type of the part to take as the body part.'),
-      index: z.number().int().min(0).default(0).describe('Number of the part, from 1; 0 is off.'),
+      contentType: z.string().optional().describe('Content type of the body part.'),
+      index: z
+        .number()
+        .int()
+        .min(0)
+        .default(0)
+        .describe('Number of the body part, counted from 1. 0 is off.'),
     })
     .prefault({})
     .describe(
-      'Which MIME part is the body part. Default order: Content-Description "body", then text/xml, then text/*, then the first part.',
+      'Which MIME part is the body part. Default: the first match of Content-Description "body", text/xml, text/*, any part.',
     ),
   destinations: z
     .array(destination)
     .min(1)
-    .describe('Where decoded messages go; each of them gets every message.'),
+    .describe('Where decoded messages go. Every destination gets every message.'),
   onSuspend: onSuspend('as it came'),
 });
 
@@ -305,35 +328,39 @@ const partner = z.strictObject({
     .array(z.string())
     .min(1)
     .describe(
-      'Mail addresses of the partner; "@example.com" stands for a whole domain, "@*.example.com" for all domains below it (and not for it). The first full address is where mail is sent.',
+      'Mail addresses of the partner. "@example.com" matches a whole domain; "@*.example.com" matches all domains below it, but not the domain itself. Mail is sent to the first full address.',
     ),
   require: partnerRequire,
   certificates: z
     .array(path())
     .default([])
-    .describe('Certificates to encrypt with, and signer certificates that are trusted as pinned.'),
+    .describe(
+      "The partner's certificates: used to encrypt mail for the partner, and trusted (pinned) as signers.",
+    ),
   ...protectionSettings(name),
-  from: z.string().optional().describe('Envelope sender, and From of messages that have none.'),
+  from: z.string().optional().describe('Envelope sender, and From of messages without a From field.'),
   route: z
     .strictObject({
       host: z
         .string()
         .optional()
         .describe(
-          "Host of the partner's or your own outgoing server. Without it the MX records of the recipient's domain are used.",
+          "The partner's mail server, or your own smarthost. Without it, the MX records of the recipient's domain are used.",
         ),
       port: port().default(25).describe('Port.'),
       tls: z
         .enum(['opportunistic', 'required', 'implicit', 'none'])
         .default('required')
-        .describe('TLS: STARTTLS when offered, STARTTLS always, from the first octet, or never.'),
-      ca: path().optional().describe("Certificates to check the server with, in place of the system's."),
+        .describe(
+          'opportunistic: use STARTTLS if it is offered. required: always use STARTTLS. implicit: use TLS from the first octet. none: never use TLS.',
+        ),
+      ca: path().optional().describe("CA certificates to verify the server with, instead of the system's."),
       user: z.string().optional().describe('Login name.'),
       password: secret().optional().describe('Password.'),
-      connections: z.number().int().min(1).default(5).describe('Connections at a time.'),
+      connections: z.number().int().min(1).default(5).describe('Maximum concurrent connections.'),
     })
     .prefault({})
-    .describe('How mail reaches the partner.'),
+    .describe('How mail is sent to the partner.'),
   onSuspend: onSuspend('readable, as your system gave it'),
 });
 
@@ -341,46 +368,53 @@ const retry = z.strictObject({
   attempts: z.number().int().min(1).default(20).describe('Attempts before the message is suspended.'),
   firstDelay: duration('100ms')
     .prefault('5s')
-    .describe('Wait after the first failure; it doubles each time, with jitter.'),
-  maxDelay: duration('100ms').prefault('1h').describe('Longest wait.'),
+    .describe('Delay after the first failure. It doubles each time, with jitter.'),
+  maxDelay: duration('100ms').prefault('1h').describe('Maximum delay.'),
 });
 
 const queueLimit = (what: string) =>
   z
     .strictObject({
-      depth: z.number().int().min(1).default(500_000).describe('Most messages that wait or are worked on.'),
-      octets: size('1KiB').prefault('50GiB').describe('Most octets of these messages.'),
+      depth: z
+        .number()
+        .int()
+        .min(1)
+        .default(500_000)
+        .describe('Maximum number of messages that are waiting or in progress.'),
+      octets: size('1KiB').prefault('50GiB').describe('Maximum total octets of these messages.'),
     })
     .prefault({})
     .describe(what);
 
 const limits = z.strictObject({
-  layers: z.number().int().min(1).default(10).describe('Nested S/MIME layers.'),
-  parts: z.number().int().min(1).default(1000).describe('MIME parts of one message.'),
-  depth: z.number().int().min(1).default(50).describe('Nesting of MIME parts.'),
-  headerSize: size('1KiB').prefault('100KiB').describe('Size of one header block.'),
+  layers: z.number().int().min(1).default(10).describe('Maximum number of nested S/MIME layers.'),
+  parts: z.number().int().min(1).default(1000).describe('Maximum number of MIME parts in one message.'),
+  depth: z.number().int().min(1).default(50).describe('Maximum nesting depth of MIME parts.'),
+  headerSize: size('1KiB').prefault('100KiB').describe('Maximum size of one header block.'),
   work: z
     .number()
     .int()
     .min(10_000)
     .default(1_000_000)
     .describe(
-      'Work that one message may cost, in all its layers, signers, certificates, recipients, parts and names together: in units of about a microsecond on a core of 2 to 3 GHz, counted by operations and not by time. A message of 5 MiB may cost twice this, and so on. Beyond it the message is suspended (work-limit).',
+      'Work budget of one message: the total cost of its layers, signers, certificates, recipients, parts and names. One unit is about a microsecond on a core of 2 to 3 GHz; operations are counted, not time. The budget grows with the message: at 5 MiB it is twice this value, and so on. A message that exceeds it is suspended (work-limit).',
     ),
   output: size('1KiB')
     .prefault('16MiB')
     .describe(
-      'Octets that one message may become by decompression, in all its layers together; for each octet that it has itself 32 more. Beyond it the message is suspended (output-limit).',
+      'Output budget of one message: the total octets that decompression may produce in all its layers. It grows by 32 octets for each octet of the message. A message that exceeds it is suspended (output-limit).',
     ),
   queue: z
     .strictObject({
-      inbound: queueLimit('Received, not decoded yet.'),
-      handoff: queueLimit('Decoded, not with every destination yet; beyond it nothing more is received.'),
-      outbound: queueLimit('To be sent.'),
+      inbound: queueLimit('Messages that are received but not decoded yet.'),
+      handoff: queueLimit(
+        'Messages that are decoded but not delivered to every destination yet. This limit stops receiving too.',
+      ),
+      outbound: queueLimit('Messages to be sent.'),
     })
     .prefault({})
     .describe(
-      'Beyond these nothing new is accepted (SMTP: 452; IMAP: polling pauses) until there is room again.',
+      'Limits of the queues. While one is exceeded, nothing new is accepted (SMTP: 452; IMAP: polling pauses).',
     ),
   redisMemory: z
     .number()
@@ -389,26 +423,26 @@ const limits = z.strictObject({
     .max(100)
     .default(85)
     .describe(
-      'Percent of the maxmemory of Redis (without one: of the memory of its machine) from which nothing new is accepted, until it is 5 points lower. What was accepted goes on, and needs the rest.',
+      "Percentage of Redis's maxmemory (or of the machine's memory, if maxmemory is not set) at which nothing new is accepted, until usage drops by 5 points. Accepted messages need the remainder to be processed.",
     ),
   diskFree: size()
     .prefault('512MiB')
     .describe(
-      'Free space of the disk with the spool folder (and the private Redis server) below which nothing new is accepted, until there is a quarter more; at most a twentieth of the disk.',
+      'Nothing new is accepted while the disk of the spool folder (and of the private Redis server) has less free space than this, until a quarter more is free. Capped at a twentieth of the disk.',
     ),
 });
 
 const workers = z.strictObject({
-  decrypt: z.number().int().min(0).default(0).describe('Decrypt processes; 0: one for each core.'),
-  handoff: z.number().int().min(1).default(1).describe('Handoff processes.'),
-  outbound: z.number().int().min(1).default(1).describe('Outbound processes.'),
+  decrypt: z.number().int().min(0).default(0).describe('Number of decrypt processes. 0: one per core.'),
+  handoff: z.number().int().min(1).default(1).describe('Number of handoff processes.'),
+  outbound: z.number().int().min(1).default(1).describe('Number of outbound processes.'),
   concurrency: z
     .number()
     .int()
     .min(1)
     .default(64)
     .describe(
-      'Jobs that one process has in hand at a time. Most of the time they wait for the disk of Redis: more of them share one fsync. Each partner, destination and mailbox may have one more, so that none waits for the others.',
+      'Maximum concurrent jobs of one process. Jobs mostly wait for the disk of Redis, and concurrent jobs share one fsync. Each partner, destination and mailbox may have one job more, so that none waits for the others.',
     ),
   large: z
     .number()
@@ -416,26 +450,30 @@ const workers = z.strictObject({
     .min(1)
     .default(4)
     .describe(
-      'Messages above spool.inlineLimit that one process works on at a time; each takes memory for its pieces.',
+      'Maximum concurrent messages above spool.inlineLimit in one process. Each needs memory for its buffers.',
     ),
-  drainTimeout: duration().prefault('30s').describe('Time for what is in flight when the daemon stops.'),
+  drainTimeout: duration()
+    .prefault('30s')
+    .describe('How long the daemon waits for jobs in flight when it stops.'),
 });
 
 const retention = z.strictObject({
   original: duration()
     .prefault('0s')
     .describe('How long the original octets of a delivered message are kept.'),
-  ledger: duration().prefault('30d').describe('How long the ledger remembers a message that has ended.'),
+  ledger: duration().prefault('30d').describe('How long the ledger keeps the record of a finished message.'),
   records: z
     .number()
     .int()
     .min(0)
     .default(2_000_000)
     .describe(
-      'Most messages that have ended in the ledger; beyond it the oldest are forgotten. 0: no limit.',
+      'Maximum number of finished messages in the ledger. Beyond that, the oldest records are removed. 0: no limit.',
     ),
   audit: duration().prefault('365d').describe('How long the audit trail is kept.'),
-  duplicates: duration().prefault('7d').describe('How long a message is known as already received.'),
+  duplicates: duration()
+    .prefault('7d')
+    .describe('How long a received message is remembered, to detect duplicates.'),
 });
 
 const http = z.strictObject({
@@ -443,11 +481,13 @@ const http = z.strictObject({
     .string()
     .default('127.0.0.1')
     .describe('Address of the HTTP listener for health, metrics and signed content URLs.'),
-  port: port().optional().describe('Port; without it there is no HTTP listener.'),
+  port: port().optional().describe('Port. Without it, there is no HTTP listener.'),
   publicUrl: z
     .url()
     .optional()
-    .describe('How your systems reach the HTTP listener, for signed URLs. Default: http://host:port.'),
+    .describe(
+      'Base URL of the HTTP listener as your systems reach it, for signed URLs. Default: http://host:port.',
+    ),
 });
 
 export const configSchema = z.strictObject({
@@ -455,26 +495,29 @@ export const configSchema = z.strictObject({
     .default('/var/lib/sealpost')
     .describe('Folder for the private Redis server, the spool and the generated spool key.'),
   redis: redis.prefault({}).describe('The queue and store.'),
-  spool: spool.prefault({}).describe('Where the octets of messages lie, sealed.'),
+  spool: spool.prefault({}).describe('Encrypted storage of the message octets.'),
   smtp: smtp.prefault({}).describe('The SMTP listener.'),
   identities: z
     .array(identity)
     .default([])
     .describe(
-      'Your own keys. All of them may decrypt; partners name the one that signs. Keep old ones for mail that is still on its way.',
+      'Your own keys. All of them may decrypt; each partner names the one that signs. Keep old keys for mail that is still in transit.',
     ),
   trust: trust.prefault({}).describe('Trust anchors for signers.'),
-  mailboxes: z.array(mailbox).default([]).describe('Where partners send to, and where it goes from there.'),
-  partners: z.array(partner).default([]).describe('Who you exchange mail with.'),
-  retry: retry.prefault({}).describe('Schedule of repeated attempts, for hand-off and sending.'),
+  mailboxes: z
+    .array(mailbox)
+    .default([])
+    .describe('Where partners send their mail, and where it goes from there.'),
+  partners: z.array(partner).default([]).describe('The partners you exchange mail with.'),
+  retry: retry.prefault({}).describe('Retry schedule for hand-off and sending.'),
   strong,
-  limits: limits.prefault({}).describe('Limits for what is accepted as a message.'),
+  limits: limits.prefault({}).describe('Limits for messages and queues.'),
   workers: workers.prefault({}).describe('Processes.'),
-  retention: retention.prefault({}).describe('How long things are kept.'),
+  retention: retention.prefault({}).describe('How long data is kept.'),
   http: http.prefault({}).describe('HTTP listener.'),
   log: z
     .strictObject({
-      level: z.enum(logLevels).default('info').describe('Least severity that is logged.'),
+      level: z.enum(logLevels).default('info').describe('Minimum severity that is logged.'),
     })
     .prefault({})
     .describe('Logging: JSON lines on standard error.'),

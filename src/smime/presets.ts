@@ -119,7 +119,7 @@ export type PresetName = (typeof presetNames)[number];
 export const presets: Readonly<Record<PresetName, Preset>> = {
   default: {
     about:
-      'Safe, and read by Outlook, Thunderbird, Apple Mail and OpenSSL: AES-256-CBC, RSA PKCS#1 v1.5 key transport, opaque signature with SHA-256.',
+      'Safe, and readable by Outlook, Thunderbird, Apple Mail and OpenSSL: AES-256-CBC, RSA PKCS#1 v1.5 key transport, opaque signature with SHA-256.',
     protection: safe,
   },
   'bsi-tr-03116-4': {
@@ -143,7 +143,7 @@ export const presets: Readonly<Record<PresetName, Preset>> = {
   },
   'edi-energy': {
     about:
-      'EDI@Energy (German energy market): AES-256-CBC, RSAES-OAEP and RSASSA-PSS with SHA-256; the file is an attachment. Where a partner asks for GCM, set contentEncryption to aes-128-gcm beside it.',
+      'EDI@Energy (German energy market): AES-256-CBC, RSAES-OAEP and RSASSA-PSS with SHA-256; the file is an attachment. If a partner asks for GCM, also set contentEncryption to aes-128-gcm.',
     protection: {
       ...safe,
       keyTransport: 'oaep-sha256',
@@ -153,7 +153,7 @@ export const presets: Readonly<Record<PresetName, Preset>> = {
   },
   direct: {
     about:
-      'Direct Project (US health): multipart/signed with SHA-256, then AES-128-CBC and RSA-OAEP. Made after the reference implementation; certificates are not looked up in DNS or LDAP.',
+      'Direct Project (US health): multipart/signed with SHA-256, then AES-128-CBC and RSA-OAEP. Based on the reference implementation; certificates are not looked up in DNS or LDAP.',
     protection: {
       ...safe,
       contentEncryption: 'aes-128-cbc',
@@ -163,7 +163,7 @@ export const presets: Readonly<Record<PresetName, Preset>> = {
   },
   as1: {
     about:
-      'AS1 (RFC 3335) with the algorithms of today: multipart/signed with SHA-256, then AES-256-CBC. Signed receipts are not asked for by it.',
+      'AS1 (RFC 3335) with current algorithms: multipart/signed with SHA-256, then AES-256-CBC. It does not request signed receipts.',
     protection: { ...safe, sign: 'detached' },
   },
   kim: {
@@ -181,12 +181,12 @@ export const presets: Readonly<Record<PresetName, Preset>> = {
   },
   secon: {
     about:
-      'GKV SECON (German health insurers): AES-256-CBC; RSAES-OAEP with SHA-256 for RSA keys of 4096 bits or more, else PKCS#1 v1.5; PSS where the own certificate is signed with PSS.',
+      'GKV SECON (German health insurers): AES-256-CBC; RSAES-OAEP with SHA-256 for RSA keys of 4096 bits or more, otherwise PKCS#1 v1.5; PSS if your certificate is signed with PSS.',
     protection: { ...safe, keyTransport: 'by-key-size', signatureScheme: 'as-certificate' },
   },
   biztalk: {
     about:
-      'What BizTalk Server of before 2016 and its partners read: 3DES, RSA PKCS#1 v1.5, opaque signature with SHA-1. SHA-1 needs allowWeak.',
+      'What BizTalk Server before 2016 and its partners can read: 3DES, RSA PKCS#1 v1.5, opaque signature with SHA-1. SHA-1 needs allowWeak.',
     protection: { ...safe, contentEncryption: 'des-ede3-cbc', digest: 'sha1' },
   },
 };
