@@ -37,14 +37,14 @@ function keyOf(mailbox: string, destination: string): string {
 }
 
 async function openDestinations(context: RoleContext): Promise<Map<string, Destination>> {
-  const opened = new Map<string, Destination>();
-  for (const mailbox of context.config.mailboxes) {
-    for (const settings of mailbox.destinations) {
+  // All at a time: a folder that does not answer takes seconds to be given up.
+  const opened = context.config.mailboxes.flatMap((mailbox) =>
+    mailbox.destinations.map(async (settings): Promise<[string, Destination]> => {
       const destination = await createDestination(settings, destinationDeps(context, mailbox.bodyPart));
-      opened.set(keyOf(mailbox.name, destination.name), destination);
-    }
-  }
-  return opened;
+      return [keyOf(mailbox.name, destination.name), destination];
+    }),
+  );
+  return new Map(await Promise.all(opened));
 }
 
 async function work(

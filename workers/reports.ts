@@ -39,19 +39,18 @@ function keyOf({ direction, owner }: Pick<FailureJob, 'direction' | 'owner'>): s
 
 async function openRoutes(context: RoleContext): Promise<Map<string, Route>> {
   const { mailboxes, partners } = context.config;
-  const routes = new Map<string, Route>();
   // a report has no body part
   const deps = destinationDeps(context, { index: 0 });
-  for (const [direction, owners] of [
-    ['inbound', mailboxes],
-    ['outbound', partners],
-  ] as const)
-    for (const { name, onSuspend } of owners) {
-      if (onSuspend === undefined) continue;
-      const destination = await createDestination(onSuspend.destination, deps);
-      routes.set(keyOf({ direction, owner: name }), { destination, include: onSuspend.include });
-    }
-  return routes;
+  const owners = [
+    ...mailboxes.map(({ name, onSuspend }) => ({ direction: 'inbound' as const, owner: name, onSuspend })),
+    ...partners.map(({ name, onSuspend }) => ({ direction: 'outbound' as const, owner: name, onSuspend })),
+  ];
+  const opened = owners.map(async ({ direction, owner, onSuspend }): Promise<[string, Route][]> => {
+    if (onSuspend === undefined) return [];
+    const destination = await createDestination(onSuspend.destination, deps);
+    return [[keyOf({ direction, owner }), { destination, include: onSuspend.include }]];
+  });
+  return new Map((await Promise.all(opened)).flat());
 }
 
 async function report(

@@ -1,6 +1,8 @@
 /** One supervised role process: started, watched, started again with capped backoff, drained. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { extname, join } from 'node:path';
+import { allDestinations } from '../config/destinations.ts';
+import type { Config } from '../config/schema.ts';
 import type { Log } from '../log.ts';
 import {
   EXIT_CONFIG,
@@ -43,11 +45,26 @@ const runtimeFlags = [
   '--disable-warning=ExperimentalWarning',
 ];
 
+/**
+ * Threads for calls that wait for a disk. A folder on a network file system that hangs keeps a few of them for as long
+ * (src/handoff/volume.ts: four messages, a sync, a question): each folder brings its own, so that none waits for another's.
+ */
+export function threadsOf(role: RoleName, config: Config): number {
+  const usual = Number(process.env.UV_THREADPOOL_SIZE) || 4;
+  if (role !== 'handoff') return usual;
+  const folders = allDestinations(config).filter(([, { type }]) => type === 'directory').length;
+  return Math.min(mostThreads, usual + folders * 6);
+}
+/** What libuv takes. */
+const mostThreads = 1024;
+
 export interface ChildOptions {
   role: RoleName;
   index: number;
   configFile: string;
   redisUrl: string | undefined;
+  /** Size of the thread pool. */
+  threads: number;
   /** File with the text of the configuration in force. */
   configText: string;
   /** It takes over from a process that still runs. */
@@ -81,7 +98,8 @@ export class Child {
   }
 
   start(): void {
-    const { role, index, configFile, configText, redisUrl, takeOver, log, onFailed, onLost } = this.#options;
+    const { role, index, configFile, configText, redisUrl, threads, takeOver, log, onFailed, onLost } =
+      this.#options;
     const startedAt = performance.now();
     let worked = false;
     let failure: StartFailure | undefined;
@@ -92,6 +110,7 @@ export class Child {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       env: {
         ...process.env,
+        UV_THREADPOOL_SIZE: String(threads),
         [env.config]: configFile,
         [env.index]: String(index),
         [env.configText]: configText,

@@ -6,7 +6,7 @@ import { isPrivateRedis } from '../config/redis-settings.ts';
 import type { Config } from '../config/schema.ts';
 import { type ErrorCode, SealpostError, toErrorInfo } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { Child, type ChildOptions } from './child.ts';
+import { Child, type ChildOptions, threadsOf } from './child.ts';
 import { openControl, runFolder } from './control.ts';
 import { Departures } from './departures.ts';
 import { KeptRedis } from './kept-redis.ts';
@@ -184,7 +184,10 @@ export class Supervisor {
       Array.from(
         { length: countOf(role, config) },
         (_, index) =>
-          new Child({ role, index, configFile, configText, redisUrl, takeOver, log, onFailed, onLost }),
+          new Child({
+            ...{ role, index, configFile, configText, redisUrl, takeOver, log, onFailed, onLost },
+            threads: threadsOf(role, config),
+          }),
       ),
     );
     for (const child of children) child.start();

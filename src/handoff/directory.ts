@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DestinationConfig, MailboxConfig } from '../config/schema.ts';
 import { hasCode } from '../errors.ts';
@@ -11,11 +11,12 @@ import { writeStreamed } from './folder-streamed.ts';
 import { messageLimits } from './limits.ts';
 import { folderName } from './names.ts';
 import { foreignCode, outcomeOf, stopped } from './outcome.ts';
-import type { Delivery, Destination, DestinationDeps, Outcome } from './types.ts';
+import type { Destination, DestinationDeps, Outcome } from './types.ts';
+import { Volume, withDeadline } from './volume.ts';
 
 type DirectoryConfig = Extract<DestinationConfig, { type: 'directory' }>;
 
-/** Content up to this size is handled in memory; beyond, it streams into the files. */
+/** Content up to this size is handled in memory where the disk is a local one; else it streams into the files. */
 const smallLimit = 1024 * 1024;
 
 /** What writing a folder needs to know. */
@@ -46,28 +47,45 @@ export async function createDirectoryDestination(
     limits: messageLimits(deps.limits),
     sync: new FolderSync(config.path),
   };
-  let ready = false;
+  const volume = new Volume(config.path);
+  let ready: Promise<void> | undefined;
   /** Once: a folder that goes away later may be a volume that is not mounted, and is not made again. */
   const prepare = async () => {
-    await makeFolder(config.path);
-    sweepTemporary(config.path, deps.now());
-    ready = true;
-  };
-  const write = async (delivery: Delivery, signal: AbortSignal): Promise<Outcome> => {
-    if (!ready) await prepare();
-    const suffix = delivery.again === undefined ? '' : `.again${delivery.again}`;
-    const folder = folderName(delivery.receivedAt, delivery.id + suffix);
-    if (existsSync(join(config.path, folder))) {
-      // Whoever gave it its name may have died before that was on disk.
-      await settings.sync.sync();
-      return { done: true, facts: { folder, repeated: true } };
+    ready ??= (async () => {
+      await makeFolder(config.path);
+      await sweepTemporary(config.path, deps.now());
+    })();
+    const running = ready;
+    try {
+      await running;
+    } catch (error) {
+      if (ready === running) ready = undefined;
+      throw error;
     }
-    const small = delivery.contentOctets <= smallLimit;
-    await (small ? writeSmall : writeStreamed)(config.path, folder, delivery, settings, signal);
-    return { done: true, facts: { folder } };
+  };
+  /** Writes the folder of that name, unless it is there; false when it is. */
+  const put = async (
+    folder: string,
+    signal: AbortSignal,
+    write: (isLocal: boolean) => Promise<void>,
+  ): Promise<boolean> => {
+    const isLocal = await volume.isLocal();
+    const work = async () => {
+      await prepare();
+      if (await isThere(join(config.path, folder))) {
+        // Whoever gave it its name may have died before that was on disk.
+        await settings.sync.sync();
+        return false;
+      }
+      signal.throwIfAborted();
+      await write(isLocal);
+      return true;
+    };
+    return isLocal ? await work() : await volume.run(signal, work);
   };
   try {
-    await prepare();
+    await volume.isLocal();
+    await withDeadline(prepare());
   } catch (err) {
     // the other destinations shall work all the same; each delivery says it again
     deps.log.warn({ err, path: config.path }, 'the folder of a destination can not be used');
@@ -75,8 +93,14 @@ export async function createDirectoryDestination(
   return {
     name: config.name ?? config.type,
     async deliver(delivery, signal) {
+      const suffix = delivery.again === undefined ? '' : `.again${delivery.again}`;
+      const folder = folderName(delivery.receivedAt, delivery.id + suffix);
       try {
-        return await write(delivery, signal);
+        const written = await put(folder, signal, async (isLocal) => {
+          const small = isLocal && delivery.contentOctets <= smallLimit;
+          await (small ? writeSmall : writeStreamed)(config.path, folder, delivery, settings, signal);
+        });
+        return { done: true, facts: { folder, ...(written ? {} : { repeated: true }) } };
       } catch (error) {
         return failure(error, config.path, signal);
       }
@@ -85,9 +109,7 @@ export async function createDirectoryDestination(
       const { receivedAt, idempotencyKey } = report.document;
       const folder = folderName(Date.parse(receivedAt), idempotencyKey);
       try {
-        if (!ready) await prepare();
-        if (!existsSync(join(config.path, folder)))
-          await writeFailure(config.path, folder, report, settings.sync, signal);
+        await put(folder, signal, () => writeFailure(config.path, folder, report, settings.sync, signal));
         return { done: true, facts: { folder } };
       } catch (error) {
         return failure(error, config.path, signal);
@@ -97,13 +119,27 @@ export async function createDirectoryDestination(
   };
 }
 
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return false;
+    throw error;
+  }
+}
+
 /** What to do about an error: the file system may recover, the message does not. */
 function failure(error: unknown, path: string, signal: AbortSignal): Outcome {
   if (signal.aborted) return stopped;
   const own = outcomeOf(error);
   if (own !== undefined) return own;
   const code = foreignCode(error);
-  const why = hasCode(error, 'ENOSPC', 'EDQUOT') ? `no space is left (${code})` : `it fails with ${code}`;
+  const why = hasCode(error, 'ENOSPC', 'EDQUOT')
+    ? `no space is left (${code})`
+    : hasCode(error, 'ETIMEDOUT')
+      ? `its file system does not answer (${code})`
+      : `it fails with ${code}`;
   const message = `cannot write into the folder ${path}: ${why}`;
   return { retry: true, code: 'handoff-failed', message, peer: 'down' };
 }

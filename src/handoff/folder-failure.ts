@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { syncFolder } from '../queue/folders.ts';
 import type { FailureReport } from './failure.ts';
-import { type FolderSync, fileMode, syncFolder, TemporaryFolder } from './folder.ts';
+import { type FolderSync, fileMode, TemporaryFolder } from './folder.ts';
 
 /** Writes the folder of a report: `report.json`, and `original.eml` when it is wanted and still there. */
 export async function writeFailure(
@@ -12,7 +13,7 @@ export async function writeFailure(
   sync: FolderSync,
   signal: AbortSignal,
 ): Promise<void> {
-  const folder = new TemporaryFolder(parent, name);
+  const folder = await TemporaryFolder.create(parent, name);
   const put = async (file: string, pieces: AsyncIterable<Buffer> | Iterable<Buffer>) => {
     const handle = await open(join(folder.path, file), 'wx', fileMode);
     const hash = createHash('sha256');
@@ -37,7 +38,7 @@ export async function writeFailure(
     await syncFolder(folder.path);
     await folder.publish(sync);
   } catch (error) {
-    folder.remove();
+    await folder.remove();
     throw error;
   }
 }

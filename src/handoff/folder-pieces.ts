@@ -1,6 +1,7 @@
 import { mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileMode, folderMode, syncFolder } from './folder.ts';
+import { syncFolder } from '../queue/folders.ts';
+import { fileMode, folderMode } from './folder.ts';
 import { pieceFileName } from './names.ts';
 import type { DeliveryPiece } from './types.ts';
 

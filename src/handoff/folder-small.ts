@@ -22,8 +22,9 @@ import { createWalker, type PartFacts } from './walk.ts';
 const maxOpen = 16;
 
 /**
- * Writes the folder of a small message from memory. File calls that end in the page cache are synchronous,
- * for they cost less than a trip to the thread pool; only fsync waits for the disk and runs beside others.
+ * Writes the folder of a small message from memory, on a local disk that has just answered (`volume.ts`). File calls
+ * that end in the page cache are synchronous, for they cost less than a trip to the thread pool; fsync waits for the
+ * disk and runs beside others.
  */
 export async function writeSmall(
   parent: string,
@@ -50,7 +51,7 @@ export async function writeSmall(
 
   const list = parts.map(({ facts }) => facts);
   const body = parts.find(({ facts }) => facts.number === chooseBodyPart(list, settings.bodyPart));
-  const folder = new TemporaryFolder(parent, name);
+  const folder = await TemporaryFolder.create(parent, name);
   const open: number[] = [];
   const put = (file: string, octets: Buffer | string) => {
     const fd = openSync(join(folder.path, file), 'wx', fileMode);
@@ -86,7 +87,7 @@ export async function writeSmall(
     await flush();
     await folder.publish(settings.sync);
   } catch (error) {
-    folder.remove();
+    await folder.remove();
     throw error;
   } finally {
     for (const fd of open) closeSync(fd);

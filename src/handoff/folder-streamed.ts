@@ -1,6 +1,7 @@
 import { type FileHandle, link, mkdir, open, rmdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Sink } from '../message/sink.ts';
+import { syncFolder } from '../queue/folders.ts';
 import { chooseBodyPart } from './body-part.ts';
 import type { FolderSettings } from './directory.ts';
 import {
@@ -11,7 +12,6 @@ import {
   partFile,
   partsJson,
   showParts,
-  syncFolder,
   TemporaryFolder,
 } from './folder.ts';
 import { writePieces } from './folder-pieces.ts';
@@ -84,7 +84,7 @@ export async function writeStreamed(
   signal: AbortSignal,
 ): Promise<void> {
   const message = await composeStreamed(delivery, settings.limits);
-  const folder = new TemporaryFolder(parent, name);
+  const folder = await TemporaryFolder.create(parent, name);
   const at = (...names: string[]) => join(folder.path, ...names);
   const parts = new PartWriter(at('parts'));
   let eml: FileHandle | undefined;
@@ -115,7 +115,7 @@ export async function writeStreamed(
     await folder.publish(settings.sync);
   } catch (error) {
     await parts.close().catch(() => {});
-    folder.remove();
+    await folder.remove();
     throw error;
   } finally {
     await eml?.close();

@@ -1,8 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsync, mkdirSync, openSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { fsync } from 'node:fs';
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { hasCode } from '../errors.ts';
+import { syncFolder } from '../queue/folders.ts';
+import { isDead, self } from '../queue/owner.ts';
 import { extensionFor, partFileName } from './names.ts';
 import type { PartFacts } from './walk.ts';
 
@@ -63,6 +66,7 @@ export class FolderSync {
     return this.#next;
   }
 
+  /** Opened each time: the operator may have put another folder in its place. */
   #start(): Promise<void> {
     const running = syncFolder(this.#path).finally(() => {
       if (this.#running === running) this.#running = undefined;
@@ -72,25 +76,20 @@ export class FolderSync {
   }
 }
 
-/** Opened each time: the operator may have put another folder in its place. */
-export async function syncFolder(path: string): Promise<void> {
-  const fd = openSync(path, 'r');
-  try {
-    await syncFile(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
-
 /** A folder in the making: invisible to whoever lists the parent for names without a dot. */
 export class TemporaryFolder {
   readonly path: string;
   readonly #final: string;
 
-  constructor(parent: string, name: string) {
-    this.path = join(parent, `${prefix}${randomBytes(9).toString('base64url')}`);
-    this.#final = join(parent, name);
-    mkdirSync(this.path, { mode: folderMode });
+  private constructor(path: string, final: string) {
+    this.path = path;
+    this.#final = final;
+  }
+
+  static async create(parent: string, name: string): Promise<TemporaryFolder> {
+    const path = join(parent, `${prefix}${randomBytes(9).toString('base64url')}.${self}`);
+    await mkdir(path, { mode: folderMode });
+    return new TemporaryFolder(path, join(parent, name));
   }
 
   /**
@@ -99,25 +98,29 @@ export class TemporaryFolder {
    */
   async publish(sync: FolderSync): Promise<void> {
     try {
-      renameSync(this.path, this.#final);
+      await rename(this.path, this.#final);
     } catch (error) {
       if (!hasCode(error, 'ENOTEMPTY', 'EEXIST')) throw error;
-      this.remove();
+      await this.remove();
     }
     await sync.sync();
   }
 
-  remove(): void {
-    rmSync(this.path, { recursive: true, force: true });
+  async remove(): Promise<void> {
+    await rm(this.path, { recursive: true, force: true });
   }
 }
 
-/** Removes what a crash has left behind in the parent folder more than an hour before `now`. */
-export function sweepTemporary(parent: string, now: number): void {
-  for (const name of readdirSync(parent)) {
+/**
+ * Removes what a crash has left behind in the parent folder: of processes of this machine that have ended at once, of
+ * others when it is more than an hour older than `now`.
+ */
+export async function sweepTemporary(parent: string, now: number): Promise<void> {
+  for (const name of await readdir(parent)) {
     if (!name.startsWith(prefix)) continue;
     const path = join(parent, name);
-    const age = now - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? now);
-    if (age > staleAfter) rmSync(path, { recursive: true, force: true });
+    const modified = (await stat(path).catch(() => undefined))?.mtimeMs ?? now;
+    if (isDead(name.slice(name.indexOf('.', 1) + 1)) || now - modified > staleAfter)
+      await rm(path, { recursive: true, force: true });
   }
 }

@@ -155,7 +155,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     });
   const clock = new ClockWatch({ redis, keys, log });
   if (options.sweep) await clock.start();
-  const stopSweeps = options.sweep ? sweepSometimes(redis, keys, sweepNow, log) : undefined;
+  const stopSweeps = options.sweep ? sweepSometimes(redis, keys, store, sweepNow, log) : undefined;
 
   let closing: Promise<void> | undefined;
   const close = async () => {
@@ -216,10 +216,26 @@ async function checkKey(redis: Redis, keys: Keys, key: SpoolKey): Promise<void> 
   }
 }
 
-/** One process of all sweeps at a time: the lease ends by itself. */
-function sweepSometimes(redis: Redis, keys: Keys, work: () => Promise<SweepResult>, log: Log): () => void {
+/** One process of all sweeps at a time: the lease ends by itself. Only a process of the same machine knows its dead. */
+function sweepSometimes(
+  redis: Redis,
+  keys: Keys,
+  store: LargeStore,
+  work: () => Promise<SweepResult>,
+  log: Log,
+): () => void {
   const lease = `${keys.prefix}:lease:sweep`;
+  const bury = async () => {
+    try {
+      const drafts = await store.removeDead();
+      if (drafts > 0) log.info({ drafts }, 'removed what dead processes were writing');
+    } catch (err) {
+      log.warn({ err }, 'could not remove drafts of dead processes');
+    }
+  };
+  void bury();
   const attempt = async () => {
+    await bury();
     try {
       if (await redis.set(lease, String(process.pid), 'PX', lifetimes.sweepLease, 'NX')) await work();
     } catch (error) {

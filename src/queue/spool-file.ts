@@ -1,11 +1,13 @@
 /**
  * Large octets: sealed streams in the spool folder. A file is written in `tmp`, synced, and renamed into a folder by
  * the first two characters of its id, so that a name that is there is a whole file. The folder may be a shared volume.
+ * A draft is called `<id>.<owner>` (`owner.ts`): those of dead processes go when the next one starts.
  */
 import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hasCode, SealpostError } from '../errors.ts';
 import { makeFolder, syncFolder } from './folders.ts';
+import { isDead, self } from './owner.ts';
 import { chunkSize, headerSize, type SpoolKey, StreamOpener, tagSize } from './seal.ts';
 import { ChunkSealer, type LargeStore, type LargeWriter, missing, type StoredObject } from './spool-store.ts';
 
@@ -80,7 +82,7 @@ export class SpoolFolder implements LargeStore {
   }
 
   draftPath(id: string): string {
-    return join(this.folder, 'tmp', id);
+    return join(this.folder, 'tmp', `${id}.${self}`);
   }
 
   path(id: string): string {
@@ -143,11 +145,23 @@ export class SpoolFolder implements LargeStore {
     await rm(this.path(id), { force: true });
   }
 
+  async removeDead(): Promise<number> {
+    const folder = join(this.folder, 'tmp');
+    let removed = 0;
+    for (const name of await readdir(folder).catch(() => [])) {
+      if (!isDead(name.slice(name.indexOf('.') + 1))) continue;
+      await rm(join(folder, name), { force: true });
+      removed += 1;
+    }
+    return removed;
+  }
+
   /** Every file of the spool folder, drafts included. */
   async *objects(): AsyncGenerator<StoredObject> {
     for (const fan of await readdir(this.folder).catch(() => [])) {
-      for (const id of await readdir(join(this.folder, fan)).catch(() => [])) {
-        const path = join(this.folder, fan, id);
+      for (const name of await readdir(join(this.folder, fan)).catch(() => [])) {
+        const path = join(this.folder, fan, name);
+        const [id = name] = name.split('.');
         const stats = await stat(path).catch(() => undefined);
         if (stats?.isFile()) yield { id, modifiedAt: stats.mtimeMs, remove: () => rm(path, { force: true }) };
       }

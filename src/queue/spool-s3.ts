@@ -197,6 +197,11 @@ export class S3Store implements LargeStore {
     }
   }
 
+  /** None: an upload does not say whose it is, and goes by its age. */
+  async removeDead(): Promise<number> {
+    return 0;
+  }
+
   async *objects(): AsyncGenerator<StoredObject> {
     const { bucket: Bucket, prefix: Prefix } = this.#bucket.settings;
     for (let ContinuationToken: string | undefined; ; ) {

@@ -27,6 +27,8 @@ export interface LargeStore {
   /** Idempotent. */
   remove(id: string): Promise<void>;
   objects(): AsyncIterable<StoredObject>;
+  /** Removes what processes that are known to have ended were writing; how many. */
+  removeDead(): Promise<number>;
   /** Why the store can not be used now, as far as known; null when it can. */
   trouble(): SealpostError | null;
   close(): void;

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { createDestination } from '../../src/handoff/index.ts';
 import type { DestinationDeps } from '../../src/handoff/types.ts';
+import { self } from '../../src/queue/owner.ts';
 import { crlf, delivery, deps, mixed, never, piece, temporary, verdict } from './support.ts';
 
 const folder = '20261123T000001234Z-m-0001';
@@ -305,11 +306,34 @@ describe('handoff directory', () => {
       readdirSync(path).filter((name) => !name.startsWith('.')),
       [folder],
     );
-    // young leftovers may be another process's work; old ones go at the next start
-    const old = new Date(Date.now() - 7_200_000);
-    utimesSync(join(path, String(left[0])), old, old);
-    await destination(t, {}, path);
+    // what a dead process of this machine was writing goes at the next start
     assert.deepEqual(readdirSync(path), [folder]);
+  });
+
+  it('removes at its start what dead processes were writing, and what others were an hour ago', async (t) => {
+    const path = await temporary(t);
+    const [machine, pid, start] = self.split('-');
+    const old = new Date(Date.now() - 3_700_000);
+    const young = new Date(Date.now() - 3_500_000);
+    const drafts: [string, boolean][] = [
+      [`.sealpost-a.${self}`, true],
+      // a later process with the same id
+      [`.sealpost-b.${machine}-${pid}-${Number(start) - 1}`, false],
+      // an id that nobody has: above any that Linux gives
+      [`.sealpost-c.${machine}-4194305-1`, false],
+      // another machine's, young and old, of no process that runs here
+      [`.sealpost-d.${'0'.repeat(16)}-4194305-1`, true],
+      ['.sealpost-e', true],
+    ];
+    for (const [name] of drafts) {
+      mkdirSync(join(path, name));
+      utimesSync(join(path, name), young, young);
+    }
+    mkdirSync(join(path, '.sealpost-f'));
+    utimesSync(join(path, '.sealpost-f'), old, old);
+    await destination(t, {}, path);
+    const kept = drafts.filter(([, keep]) => keep).map(([name]) => name);
+    assert.deepEqual(readdirSync(path).sort(), kept.sort());
   });
 
   it('leaves foreign files in the folder alone', async (t) => {

@@ -1,0 +1,112 @@
+/**
+ * The file system under a folder: is it a local disk, and does it answer? A network file system may hang for hours, and
+ * every call that is under way then holds its thread: a synchronous one the whole process. So it is asked first, by
+ * one call at a time and with a deadline; only local disks are written to synchronously, and anything else by a few
+ * messages at a time, which have their own threads (`threadsFor`).
+ */
+import { statfs } from 'node:fs/promises';
+import { hasCode } from '../errors.ts';
+
+/** Milliseconds that a file system has to answer. */
+const patience = 5000;
+
+/** Messages that are written at a time to what is no local disk. */
+const atATime = 4;
+
+/** Types of local file systems on Linux, as statfs(2) gives them; anything else may hang. */
+const local: ReadonlySet<number> = new Set([
+  0xef53, // ext2, ext3, ext4
+  0x58465342, // XFS
+  0x9123683e, // btrfs
+  0xf2f52010, // F2FS
+  0x2fc12fc1, // ZFS
+  0x01021994, // tmpfs
+  0x794c7630, // overlayfs: layers of a container, on a disk of the machine
+  0xca451a4e, // bcachefs
+]);
+
+/** The error of a file system that does not answer, with a `code` as those of the system. */
+export function noAnswer(): Error {
+  return Object.assign(new Error('the file system does not answer'), { code: 'ETIMEDOUT' });
+}
+
+/** The result of the work, or `noAnswer` when it takes too long; it goes on all the same. */
+export async function withDeadline<T>(work: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(noAnswer()), patience);
+  try {
+    return await Promise.race([work, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+export class Volume {
+  readonly #path: string;
+  /** The question that has no answer yet, however many wait for it; `late` when one has given up. */
+  #asked: { answer: Promise<boolean>; late: boolean } | undefined;
+  #free = atATime;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /**
+   * True for a local disk. A folder that is not there answers, too: it is none. Throws an error of the system, ETIMEDOUT
+   * when there is no answer in time; at once when there was none before and still is not.
+   */
+  async isLocal(): Promise<boolean> {
+    this.#asked ??= { answer: this.#ask(), late: false };
+    const asked = this.#asked;
+    if (asked.late) throw noAnswer();
+    try {
+      return await withDeadline(asked.answer);
+    } catch (error) {
+      if (this.#asked === asked) asked.late = true;
+      throw error;
+    }
+  }
+
+  async #ask(): Promise<boolean> {
+    try {
+      return local.has((await statfs(this.#path)).type);
+    } catch (error) {
+      if (hasCode(error, 'ENOENT')) return false;
+      throw error;
+    } finally {
+      this.#asked = undefined;
+    }
+  }
+
+  /** Runs what is not known to be quick: a few at a time, in their order. The signal ends the wait, not the work. */
+  async run<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free -= 1;
+    else await this.#turn(signal);
+    try {
+      return await work();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#free += 1;
+    }
+  }
+
+  async #turn(signal: AbortSignal): Promise<void> {
+    const turn = Promise.withResolvers<void>();
+    const abort = () => {
+      const at = this.#waiting.indexOf(turn.resolve);
+      if (at < 0) return;
+      this.#waiting.splice(at, 1);
+      turn.reject(signal.reason);
+    };
+    signal.throwIfAborted();
+    this.#waiting.push(turn.resolve);
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      await turn.promise;
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
+  }
+}
