@@ -3,7 +3,13 @@ import { Command } from 'commander';
 import { loadConfig } from '../config/load.ts';
 import type { Config, PartnerConfig } from '../config/schema.ts';
 import { SealpostError } from '../errors.ts';
-import { type HeaderBlock, HeaderSplitter, parseAddresses, parseMailbox } from '../message/index.ts';
+import {
+  type HeaderBlock,
+  HeaderSplitter,
+  parseMailbox,
+  readMailHeader,
+  readMessageId,
+} from '../message/index.ts';
 import type { Envelope, SpoolWriter } from '../queue/index.ts';
 import { configOption } from './options.ts';
 import { addOutgoingOptions, type OutgoingOptions, outgoing } from './outgoing.ts';
@@ -30,7 +36,7 @@ function envelopeOf(partner: PartnerConfig, headers: HeaderBlock): Envelope {
         hint: 'put a full address first in its addresses',
       },
     );
-  const from = partner.from ?? parseAddresses(headers.get('from') ?? '')[0]?.address;
+  const from = partner.from ?? readMailHeader(headers).authors.from[0]?.address;
   if (from === undefined)
     throw new SealpostError(
       'address-invalid',
@@ -47,16 +53,20 @@ function missingFields(
   headers: HeaderBlock,
   envelope: Envelope,
   now: Date,
-): { octets: Buffer; messageId: string } {
+): { octets: Buffer; messageId: string | null } {
   const domain = envelope.from.split('@').at(-1) ?? 'localhost';
-  const messageId = headers.get('message-id') ?? `<${randomUUID()}@${domain}>`;
+  const made = `<${randomUUID()}@${domain}>`;
+  const given = headers.get('message-id') === undefined ? made : readMessageId(headers);
   const fields = [
     ['From', `<${envelope.from}>`],
     ['To', `<${envelope.to.join('>, <')}>`],
     ['Date', now.toUTCString().replace('GMT', '+0000')],
-    ['Message-ID', messageId],
+    ['Message-ID', made],
   ].filter(([name = '']) => headers.get(name) === undefined);
-  return { octets: Buffer.from(fields.map(([name, value]) => `${name}: ${value}\r\n`).join('')), messageId };
+  return {
+    octets: Buffer.from(fields.map(([name, value]) => `${name}: ${value}\r\n`).join('')),
+    messageId: given,
+  };
 }
 
 /**
@@ -94,8 +104,8 @@ async function spoolMessage(
   writer: SpoolWriter,
   partner: PartnerConfig,
   message: Iterable<Buffer> | AsyncIterable<Buffer>,
-): Promise<{ envelope: Envelope; messageId: string }> {
-  let head: { envelope: Envelope; messageId: string } | undefined;
+): Promise<{ envelope: Envelope; messageId: string | null }> {
+  let head: { envelope: Envelope; messageId: string | null } | undefined;
   const ready: Buffer[] = [];
   const splitter = new HeaderSplitter((headers) => {
     const envelope = envelopeOf(partner, headers);

@@ -1,15 +1,13 @@
 import type { ImapFlow } from 'imapflow';
 import { SealpostError } from '../errors.ts';
-import { parseAddresses } from '../message/address.ts';
-import { type HeaderBlock, parseHeaders } from '../message/headers.ts';
-import { parseMailbox } from '../message/mailbox.ts';
-import { MessageIdFinder } from '../message/message-id.ts';
+import { type Address, isKnown, readAddressList } from '../message/address.ts';
+import { HeaderFinder } from '../message/header-finder.ts';
+import type { HeaderBlock } from '../message/headers.ts';
+import { readMailHeader } from '../message/mail-header.ts';
+import { readMessageId } from '../message/message-id.ts';
 import type { Envelope, Intake, Origin, SpoolWriter } from '../queue/types.ts';
 import { CHUNK } from './connect.ts';
 import { PIECE_FACTOR, type Watch, watchOf } from './watch.ts';
-
-/** Octets in which the fields for the envelope are looked for. */
-const HEADER = 64 * 1024;
 
 /** The message can not be fetched, though the connection is good. `octets`: how many came. */
 export class FetchError extends Error {
@@ -47,16 +45,12 @@ export async function fetchMessage(
     if (!(await isThere(client, uid))) return 'gone';
     throw new FetchError('the server does not give the message', 0);
   }
-  const messageId = new MessageIdFinder();
-  const head: Buffer[] = [];
-  let headOctets = 0;
+  const finder = new HeaderFinder();
   const writer = intake.begin();
   try {
     await readAll(watchOf(client), content, writer, (chunk) => {
       if (writer.octets + chunk.length > target.maxSize) throw tooLarge(target.maxSize);
-      messageId.push(chunk);
-      if (headOctets < HEADER) head.push(chunk.subarray(0, HEADER - headOctets));
-      headOctets += chunk.length;
+      finder.push(chunk);
     });
     const { octets } = writer;
     if (octets === 0) throw new SealpostError('message-empty', 'the message has no octets');
@@ -69,11 +63,12 @@ export async function fetchMessage(
     await writer.abort();
     throw error;
   }
+  const headers = finder.end();
   const entry = {
     mailbox: target.mailbox,
     origin: target.origin,
-    envelope: envelopeOf(Buffer.concat(head), target.user),
-    messageId: messageId.end(),
+    envelope: envelopeOf(headers, target.user),
+    messageId: headers === undefined ? null : readMessageId(headers),
   };
   await intake.commit(writer, [entry]);
   return 'stored';
@@ -125,26 +120,25 @@ export function tooLarge(limit: number): SealpostError {
   });
 }
 
-/** What stands for the envelope that IMAP does not keep: what the last server wrote into the header. */
-export function envelopeOf(head: Buffer, user: string): Envelope {
-  let end = head.indexOf('\r\n\r\n');
-  if (end < 0) end = head.indexOf('\n\n');
-  let headers: HeaderBlock;
-  try {
-    headers = parseHeaders(end < 0 ? head : head.subarray(0, end + 2));
-  } catch {
-    return { from: '', to: [user] };
-  }
+/**
+ * What stands for the envelope that IMAP does not keep: what the last server wrote into the header. A field that is not
+ * to be read as RFC 5322 has it, or that stands there twice, says nothing.
+ */
+export function envelopeOf(headers: HeaderBlock | undefined, user: string): Envelope {
+  if (headers === undefined) return { from: '', to: [user] };
   const returnPath = headers.get('return-path');
-  const from = returnPath === undefined ? firstAddress(headers.get('from')) : firstAddress(returnPath);
-  return { from: from ?? '', to: [firstAddress(headers.get('delivered-to')) ?? user] };
+  const { authors } = readMailHeader(headers);
+  const from = returnPath === undefined ? only(authors.fault, authors.from) : trace(returnPath);
+  return { from: from ?? '', to: [trace(headers.get('delivered-to') ?? '') ?? user] };
 }
 
-function firstAddress(value: string | undefined): string | undefined {
-  if (value === undefined) return undefined;
-  try {
-    return parseMailbox(parseAddresses(value)[0]?.address ?? '', { utf8: true }).address;
-  } catch {
-    return undefined;
-  }
+/** A trace field: servers put the newest one on top. */
+function trace(value: string): string | undefined {
+  const { fault, addresses } = readAddressList(value);
+  return addresses.length > 1 ? undefined : only(fault, addresses);
+}
+
+function only(fault: string | undefined, addresses: readonly Address[]): string | undefined {
+  const [first] = fault === undefined ? addresses : [];
+  return first !== undefined && isKnown(first) ? first.address : undefined;
 }

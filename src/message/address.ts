@@ -266,10 +266,3 @@ export function readAddressList(value: string): AddressList {
   const { addresses, fault } = new Reader(value);
   return { addresses, fault };
 }
-
-/** The addresses of a list for showing, whatever is wrong with it. */
-export function parseAddresses(value: string): readonly Address[] {
-  return readAddressList(value).addresses.map(({ name, address, group }) =>
-    group === undefined ? { name, address } : { name, address, group },
-  );
-}

@@ -8,6 +8,8 @@ const CR = 0x0d;
 const SPACE = 0x20;
 const TAB = 0x09;
 const COLON = 0x3a;
+/** Pieces of a header that are kept before they are made one. */
+const MOST_PENDING = 512;
 
 /** One header field. `raw` is exactly what the message has, line ends and folding included. */
 export interface HeaderField {
@@ -213,6 +215,8 @@ export class HeaderSplitter implements Sink {
     }
     // a copy: fields are views of it, and outlive the caller's chunk
     this.#pending.push(Buffer.from(taken));
+    // who sends octet by octet must not make us keep an object for each
+    if (this.#pending.length === MOST_PENDING) this.#pending = [Buffer.concat(this.#pending, this.#length)];
     if (end < 0) return;
     const body = this.#finish();
     if (end < chunk.length) body.write(chunk.subarray(end));

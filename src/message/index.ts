@@ -4,7 +4,6 @@ export {
   type AddressList,
   isKnown,
   type KnownAddress,
-  parseAddresses,
   readAddressList,
 } from './address.ts';
 export { asciiField, longestLine, MAX_LINE } from './ascii-header.ts';
@@ -30,6 +29,7 @@ export { defaultMessageLimits, type MessageLimits } from './limits.ts';
 export { LineFold } from './line-fold.ts';
 export { type Authors, type HeadersJson, type MailHeader, readMailHeader } from './mail-header.ts';
 export { comparableAddress, type Mailbox, mailboxKey, parseMailbox, sameAddress } from './mailbox.ts';
+export { readMessageId } from './message-id.ts';
 export { type MultipartHandler, MultipartSplitter } from './multipart.ts';
 export { QuotedPrintableDecoder, QuotedPrintableEncoder } from './quoted-printable.ts';
 export { BufferSink, NullSink, type Sink, TeeSink } from './sink.ts';

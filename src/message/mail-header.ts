@@ -1,6 +1,7 @@
 import { type Address, type AddressList, isKnown, type KnownAddress, readAddressList } from './address.ts';
 import { decodeWords } from './encoded-words.ts';
 import type { HeaderBlock, HeaderField } from './headers.ts';
+import { readMessageId } from './message-id.ts';
 
 export interface AddressJson {
   name: string;
@@ -17,6 +18,7 @@ export interface HeadersJson {
   to: AddressJson[];
   cc: AddressJson[];
   replyTo: AddressJson[];
+  /** With its angle brackets; as in the ledger, unless a protected header has another one. */
   messageId: string | null;
   inReplyTo: string | null;
   /** ISO 8601 in UTC; null when missing or unreadable. */
@@ -57,7 +59,7 @@ export function readMailHeader(headers: HeaderBlock): MailHeader {
       to: list('to'),
       cc: list('cc'),
       replyTo: list('reply-to'),
-      messageId: headers.get('message-id') || null,
+      messageId: readMessageId(headers),
       inReplyTo: headers.get('in-reply-to') || null,
       date: readDate(headers.get('date')),
     },
@@ -66,7 +68,7 @@ export function readMailHeader(headers: HeaderBlock): MailHeader {
 
 function readAuthors(headers: HeaderBlock): Authors {
   const fields = headers.fields.filter(({ key }) => key === 'from');
-  const lists = fields.map(readField);
+  const lists = fields.map(readAddressField);
   const addresses = lists.flatMap((list) => list.addresses);
   const wrong = lists.find(({ fault }) => fault !== undefined)?.fault;
   const fault =
@@ -85,7 +87,7 @@ function readAuthors(headers: HeaderBlock): Authors {
 /** RFC 5322, section 3.6.2: one mailbox, once. */
 function readSender(headers: HeaderBlock): AddressList {
   const fields = headers.fields.filter(({ key }) => key === 'sender');
-  const lists = fields.map(readField);
+  const lists = fields.map(readAddressField);
   const addresses = lists.flatMap((list) => list.addresses);
   const wrong = lists.find(({ fault }) => fault !== undefined)?.fault;
   if (fields.length > 1) return { addresses, fault: 'the message has more than one Sender field' };
@@ -93,7 +95,7 @@ function readSender(headers: HeaderBlock): AddressList {
 }
 
 /** Octets that are no UTF-8 say nothing about an address: which letters they are is anybody's guess. */
-function readField(field: HeaderField): AddressList {
+export function readAddressField(field: HeaderField): AddressList {
   const { addresses, fault } = readAddressList(field.value);
   const guessed = !field.isUtf8 && addresses.some(({ address }) => /[^\p{ASCII}]/u.test(address));
   return { addresses, fault: fault ?? (guessed ? 'has an address in octets that are no UTF-8' : undefined) };

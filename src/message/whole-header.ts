@@ -1,5 +1,6 @@
 import { SealpostError } from '../errors.ts';
 import type { HeaderBlock, HeaderField } from './headers.ts';
+import { readAddressField } from './mail-header.ts';
 
 const hint =
   'a mail begins with fields such as "Subject: ..." and an empty line; without --message it is content';
@@ -9,6 +10,9 @@ const once = [
   ...['date', 'from', 'sender', 'reply-to', 'to', 'cc', 'bcc', 'message-id', 'in-reply-to', 'references'],
   ...['subject', 'mime-version', 'content-type', 'content-transfer-encoding', 'content-disposition'],
 ];
+
+/** Fields with addresses: who wrote it, and for whom. */
+const addressed = ['from', 'sender', 'reply-to', 'to', 'cc', 'bcc'];
 
 /**
  * Refuses the header of a mail of our own that is not one in every respect: what we send must mean the same to every
@@ -33,6 +37,9 @@ export function checkWholeHeader({ raw, fields }: HeaderBlock): void {
     const text = field.raw.toString('latin1');
     if (/\r(?!\n)|\0/.test(text)) throw refuse(line, `has a bare CR or NUL in ${name}`);
     if (seen.has(key) && once.includes(key)) throw refuse(line, `is a second ${name} field`);
+    const { fault, addresses } = addressed.includes(key) ? readAddressField(field) : nothing;
+    if (fault !== undefined) throw refuse(line, `names nobody: its ${name} field ${fault}`);
+    if (key === 'from' && addresses.length === 0) throw refuse(line, `names nobody in its ${name} field`);
     seen.add(key);
     line += text.split('\n').length - 1;
     at += field.raw.length;
@@ -43,6 +50,8 @@ export function checkWholeHeader({ raw, fields }: HeaderBlock): void {
       hint,
     });
 }
+
+const nothing = { fault: undefined, addresses: [] };
 
 const isEmptyLine = (raw: Buffer, at: number): boolean =>
   raw[at] === 0x0a || (raw[at] === 0x0d && raw[at + 1] === 0x0a);

@@ -1,6 +1,7 @@
 import { toErrorInfo } from '../errors.ts';
 import { type Log, logRarely } from '../log.ts';
-import { MessageIdFinder } from '../message/message-id.ts';
+import { HeaderFinder } from '../message/header-finder.ts';
+import { readMessageId } from '../message/message-id.ts';
 import type { SpoolWriter } from '../queue/types.ts';
 import { LineEnds } from './line-ends.ts';
 import { type Reply, replyFor, replyTo } from './replies.ts';
@@ -25,7 +26,7 @@ export class Transaction {
   readonly #limits: DataLimits;
   readonly #log: Log;
   readonly #lineEnds = new LineEnds();
-  readonly #messageId = new MessageIdFinder();
+  readonly #header = new HeaderFinder();
   readonly #startedAt: number;
   #failure: Reply | undefined;
   /** While the spool makes us wait: since when. The client's clock stands still then. */
@@ -44,7 +45,8 @@ export class Transaction {
   }
 
   get messageId(): string | null {
-    return this.#messageId.end();
+    const headers = this.#header.end();
+    return headers === undefined ? null : readMessageId(headers);
   }
 
   /** Takes a piece. A promise means: send no more until it resolves (it never rejects). */
@@ -54,7 +56,7 @@ export class Transaction {
     if (this.octets > this.#limits.maxSize) return this.fail(replyTo('message-too-large'));
     this.#lineEnds.push(chunk);
     if (this.#lineEnds.bare) return this.fail(replyTo('line-ends'));
-    this.#messageId.push(chunk);
+    this.#header.push(chunk);
     try {
       const wait = this.#writer.write(chunk);
       return wait === undefined ? undefined : this.#wait(wait);

@@ -160,6 +160,12 @@ describe('content that looks like a header', { skip }, () => {
       ['From me Mon Nov 23\nSubject: x\n\nx', /line 1 of the mail is no header field/],
       ['\nx', /the mail has no header/],
       ['From: a@own.example\nFROM: b@own.example\n\nx', /line 2 of the mail is a second FROM field/],
+      ['From: ceo@own.example a@own.example\n\nx', /line 1 of the mail names nobody: its From field has/],
+      ['X: y\nFrom: x <a@own.example <b@own.example>>\n\nx', /line 2 of the mail names nobody/],
+      ['From: Orders\n\nx', /names nobody: its From field has an address without a domain/],
+      ['From:\n\nx', /names nobody in its From field/],
+      ['From: a@own.example\nSender: b@own.example c@d.example\n\nx', /line 2 .* its Sender field/],
+      ['From: a@own.example\nTo: <b@own.example\n\nx', /line 2 .* its To field/],
       ['Subject : x\n\nx', /line 1 of the mail has white space between Subject and its colon/],
       ['Subject: x\rBcc: y@own.example\n\nx', /line 1 of the mail has a bare CR or NUL in Subject/],
     ] as const)

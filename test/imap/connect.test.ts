@@ -5,6 +5,7 @@ import { describe, it } from 'node:test';
 import { configSchema } from '../../src/config/schema.ts';
 import { Connector, type ImapConfig } from '../../src/imap/connect.ts';
 import { envelopeOf } from '../../src/imap/fetch.ts';
+import { parseHeaders } from '../../src/message/headers.ts';
 import { skipWithoutDovecot, startDovecot } from '../support/dovecot.ts';
 
 function config(imap: Record<string, unknown>): ImapConfig {
@@ -121,7 +122,7 @@ describe('imap connection', () => {
 describe('imap envelope', () => {
   it('is made of Return-Path and Delivered-To, else of From and the user', () => {
     const of = (header: string) =>
-      envelopeOf(Buffer.from(`${header}\r\n\r\nFrom: body@example.org\r\n`), 'me@example.com');
+      envelopeOf(parseHeaders(Buffer.from(`${header}\r\n\r\n`)), 'me@example.com');
     assert.deepEqual(
       of('Return-Path: <a@example.org>\r\nFrom: B <b@example.org>\r\nDelivered-To: c@example.com'),
       {
@@ -131,6 +132,15 @@ describe('imap envelope', () => {
     );
     assert.deepEqual(of('From: "B, C" <b@example.org>'), { from: 'b@example.org', to: ['me@example.com'] });
     assert.deepEqual(of('Return-Path: <>\r\nFrom: b@example.org'), { from: '', to: ['me@example.com'] });
-    assert.deepEqual(of('From: not an address\r\nDelivered-To: <a b>'), { from: '', to: ['me@example.com'] });
+    for (const unclear of [
+      'From: not an address\r\nDelivered-To: <a b>',
+      'From: a@a.example ceo@p.example',
+      'From: x <a@a.example <ceo@p.example>>',
+      'From : a@a.example\r\nFrom: ceo@p.example',
+      'Return-Path: <a@a.example> ceo@p.example\r\nFrom: a@a.example',
+      'Return-Path: a@a.example, ceo@p.example\r\nDelivered-To: c@example.com, d@example.com',
+    ])
+      assert.deepEqual(of(unclear), { from: '', to: ['me@example.com'] }, unclear);
+    assert.deepEqual(envelopeOf(undefined, 'me@example.com'), { from: '', to: ['me@example.com'] });
   });
 });

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { parseAddresses } from '../../src/message/address.ts';
+import { readAddressList } from '../../src/message/address.ts';
 import { parseMailbox, sameAddress } from '../../src/message/mailbox.ts';
+
+/** The addresses of a list as they are shown, whatever is wrong with it. */
+const shown = (value: string) =>
+  readAddressList(value).addresses.map(({ name, address, group }) =>
+    group === undefined ? { name, address } : { name, address, group },
+  );
 
 describe('address lists', () => {
   const cases: [string, unknown][] = [
@@ -56,7 +62,7 @@ describe('address lists', () => {
     [',,', []],
   ];
   for (const [text, expected] of cases) {
-    it(`are read: ${text}`, () => assert.deepEqual(parseAddresses(text), expected));
+    it(`are read: ${text}`, () => assert.deepEqual(shown(text), expected));
   }
 
   it('survive anything', () => {
@@ -76,7 +82,7 @@ describe('address lists', () => {
       '@',
       '=?x?b?',
     ]) {
-      assert.ok(Array.isArray(parseAddresses(text)));
+      assert.ok(Array.isArray(shown(text)));
     }
   });
 });

@@ -1,7 +1,7 @@
 /** Limits at the limit and one beyond, and what must not be taken for a delimiter, a comment or an end. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { parseAddresses } from '../../src/message/address.ts';
+import { readAddressList } from '../../src/message/address.ts';
 import { HeaderSplitter, parseHeaders } from '../../src/message/headers.ts';
 import { defaultMessageLimits } from '../../src/message/limits.ts';
 import { MultipartSplitter } from '../../src/message/multipart.ts';
@@ -30,7 +30,7 @@ describe('headers at their limits', () => {
 });
 
 describe('addresses', () => {
-  const addresses = (text: string) => parseAddresses(text).map(({ address }) => address);
+  const addresses = (text: string) => readAddressList(text).addresses.map(({ address }) => address);
 
   it('a comment ends where the outermost one ends, a quoted string at its quote', () => {
     assert.deepEqual(addresses('(a (b) c@inside.example) d@e.example'), ['d@e.example']);

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { SealpostError } from '../../src/errors.ts';
-import { MessageIdFinder } from '../../src/message/message-id.ts';
+import { HeaderFinder } from '../../src/message/header-finder.ts';
+import { readMailHeader } from '../../src/message/mail-header.ts';
+import { readMessageId } from '../../src/message/message-id.ts';
 import { Gate } from '../../src/smtp/gate.ts';
 import { LineEnds } from '../../src/smtp/line-ends.ts';
 import { Recipients } from '../../src/smtp/recipients.ts';
@@ -113,16 +115,29 @@ describe('replies', () => {
 
 describe('message id', () => {
   const find = (text: string, step = text.length) => {
-    const finder = new MessageIdFinder();
+    const finder = new HeaderFinder();
     for (let at = 0; at < text.length; at += step) finder.push(Buffer.from(text.slice(at, at + step)));
-    return finder.end();
+    const headers = finder.end();
+    if (headers === undefined) return null;
+    assert.equal(readMailHeader(headers).json.messageId, readMessageId(headers), 'as it is handed off');
+    return readMessageId(headers);
   };
 
   it('is found in the header only, folded or in pieces', () => {
     const header = 'Subject: a\r\nmessage-ID:\r\n <x.1@example.org>\r\nTo: b\r\n\r\n';
     for (const step of [1, 2, 7, 1000]) assert.equal(find(header, step), '<x.1@example.org>');
     assert.equal(find('Subject: a\r\n\r\nMessage-ID: <body@example.org>\r\n'), null);
+    const read: [string, string | null][] = [
+      ['Message-ID : <blank@example.org>', '<blank@example.org>'],
+      ['Message-ID: <1@example.org>\r\nMessage-ID: <2@example.org>', '<1@example.org>'],
+      ['Message-ID: none\r\nMessage-ID: <2@example.org>', null],
+      ['Message-ID: (hidden) <1@example.org>', null],
+      ['X: y\r\n Message-ID: <folded@example.org>', null],
+      ['Message-ID: <a b@example.org>', null],
+      ['Message-ID: <>', null],
+    ];
+    for (const [header, id] of read) assert.equal(find(`${header}\r\n\r\nx`, 5), id, header);
     assert.equal(find('Message-ID: <no end\r\n\r\n'), null);
-    assert.equal(find(`X: ${'y'.repeat(70_000)}\r\nMessage-ID: <far@example.org>\r\n\r\n`, 1000), null);
+    assert.equal(find(`X: ${'y'.repeat(110_000)}\r\nMessage-ID: <far@example.org>\r\n\r\n`, 1000), null);
   });
 });
