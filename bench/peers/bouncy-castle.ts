@@ -1,6 +1,5 @@
 import { createPrivateKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { startJava } from '../../test/support/peers/bouncy-castle.ts';
 import type { Identity } from '../../test/support/peers/identities.ts';
 import type { Parties } from './parties.ts';
@@ -17,7 +16,7 @@ const pkcs8 = (identity: Identity) =>
 
 /** Bouncy Castle in one warm JVM, on whole mails as the others; undefined where java or its jars are missing. */
 export async function bouncyCastle(parties: Parties): Promise<Contestant | undefined> {
-  const java = await startJava(join(parties.material.folder, 'java'));
+  const java = await startJava(['-XX:+UseSerialGC']);
   if (java === undefined) return undefined;
   return {
     name: 'Bouncy Castle',

@@ -17,7 +17,7 @@ import {
   verdictOf,
 } from './support.ts';
 
-/** Exchanges, changes, repeats and removes each block of the octets from `start`. */
+/** Changes each block of the octets from `start`, and exchanges each with some others near and far. */
 function* gadgets(message: Buffer, start: number): Iterable<Buffer> {
   const blocks = Math.floor((message.length - start) / 16);
   for (let block = 0; block < blocks; block++) {
@@ -25,7 +25,7 @@ function* gadgets(message: Buffer, start: number): Iterable<Buffer> {
     const flipped = Buffer.from(message);
     for (let octet = 0; octet < 16; octet++) flipped[at + octet] = (flipped[at + octet] ?? 0) ^ (block + 1);
     yield flipped;
-    for (let other = 0; other < blocks; other += 3) {
+    for (let other = block % 3; other < blocks; other += Math.max(3, Math.ceil(blocks / 4))) {
       const swapped = Buffer.from(message);
       message.copy(swapped, at, start + other * 16, start + other * 16 + 16);
       message.copy(swapped, start + other * 16, at, at + 16);

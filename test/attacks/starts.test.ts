@@ -83,11 +83,10 @@ describe('starts and ends at the wrong moment', { skip: skipWithout('openssl'), 
     const [key = ''] = (await redis.smembers(`${prefix}:alive`)).filter((each) =>
       each.endsWith(`:${victim}`),
     );
-    const lasts = await redis.pttl(key);
-    const killedAt = performance.now();
     kill(victim);
+    // it ends by nobody's clock: it is taken away, or stays
+    await redis.persist(key);
     await daemon.waitFor('it is known dead', async () => !(await alive()).includes(victim));
-    assert.ok(performance.now() - killedAt < lasts, 'it was taken away, and did not end by itself');
     await daemon.waitFor('nor are its metrics there', async () =>
       (await redis.smembers(`${prefix}:metrics`)).every((each) => !each.endsWith(`:${victim}`)),
     );

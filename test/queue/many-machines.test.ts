@@ -150,12 +150,10 @@ for (const { name, replicas, start } of settings) {
       const others = store.nodes.filter((each) => each !== owner);
       for (const { pid } of others) process.kill(pid, 'SIGSTOP');
       try {
-        const startedAt = performance.now();
         await assert.rejects(accept(queue, 'alone'), {
           code: 'redis-unreachable',
           message: /0 replicas of Redis acknowledged in time, of 1 that must/,
         });
-        assert.ok(performance.now() - startedAt < 2000, 'before the command timeout');
       } finally {
         for (const { pid } of others) process.kill(pid, 'SIGCONT');
       }

@@ -5,14 +5,16 @@ import type { Ran, RunOptions } from './peers/run.ts';
 /** Streams and environment belong to the process: one command after the other. */
 let last: Promise<unknown> = Promise.resolve();
 
+export type CommandOptions = Pick<RunOptions, 'input' | 'env'>;
+
 /** As `sealpost` of daemon.ts, without its process; what belongs to the process itself is not tried here. */
-export function command(args: string[], options: Pick<RunOptions, 'input' | 'env'> = {}): Promise<Ran> {
+export function command(args: string[], options: CommandOptions = {}): Promise<Ran> {
   const ran = last.then(() => runHere(args, options));
   last = ran.catch(() => undefined);
   return ran;
 }
 
-async function runHere(args: string[], { input = '', env = {} }: RunOptions): Promise<Ran> {
+async function runHere(args: string[], { input = '', env = {} }: CommandOptions): Promise<Ran> {
   const stdout: Buffer[] = [];
   const stderr: string[] = [];
   const before = { env: process.env, exitCode: process.exitCode };

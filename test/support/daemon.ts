@@ -7,6 +7,7 @@ import { stringify } from 'yaml';
 import { loadConfig } from '../../src/config/load.ts';
 import { createLog } from '../../src/log.ts';
 import { type MessageRecord, type MessageState, openQueue, type QueueRoom } from '../../src/queue/index.ts';
+import { type CommandOptions, command } from './command.ts';
 import { type Ran, type RunOptions, run } from './peers/run.ts';
 import { RawClient } from './smtp.ts';
 import type { World } from './world.ts';
@@ -46,8 +47,8 @@ export interface TestDaemon {
   roles(): RoleProcess[];
   pidOf(role: string): number;
   redisPid(): number | undefined;
-  /** A command with this daemon's configuration. */
-  command(args: string[], options?: RunOptions): Promise<Ran>;
+  /** A command with this daemon's configuration, in the process of the test. */
+  command(args: string[], options?: CommandOptions): Promise<Ran>;
   /** All that it wrote to standard output and error so far. */
   log(): string;
   signal(signal: NodeJS.Signals): void;
@@ -153,7 +154,8 @@ export async function bootDaemon(
   const launched = launch(configFile, options);
   const { pid, log, ended, over, roles } = launched;
   const waitFor: TestDaemon['waitFor'] = async (what, test) => {
-    const deadline = Date.now() + 60_000;
+    // what does not happen is a failure; how fast it happens is the machine's affair
+    const deadline = Date.now() + 180_000;
     for (;;) {
       const value = await test();
       if (value !== undefined && value !== null && value !== false) return value;
@@ -214,14 +216,14 @@ export async function bootDaemon(
       return found.pid;
     },
     redisPid,
-    command: (args, more) => sealpost([...args, '--config', configFile], more),
+    command: (args, more) => command([...args, '--config', configFile], more),
     log,
     signal: (signal) => void process.kill(pid, signal),
     ended,
     async stop() {
       await queue.close();
       if (!over()) process.kill(pid, 'SIGTERM');
-      const late = setTimeout(() => kill(pid), 45_000);
+      const late = setTimeout(() => kill(pid), 120_000);
       const end = await ended;
       clearTimeout(late);
       for (const left of roles()) kill(left.pid);

@@ -22,13 +22,13 @@ export async function accept(
   return result;
 }
 
-/** Waits until `test` gives something else than undefined or false; fails after 20 seconds. */
+/** Waits until `test` gives something else than undefined or false; fails after two minutes. */
 export async function until<T>(test: () => Promise<T | undefined | false>): Promise<T> {
-  const deadline = Date.now() + 20_000;
+  const deadline = Date.now() + 120_000;
   for (;;) {
     const value = await test();
     if (value !== undefined && value !== false) return value;
-    if (Date.now() > deadline) throw new Error('it did not happen within 20 seconds');
+    if (Date.now() > deadline) throw new Error('it did not happen');
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

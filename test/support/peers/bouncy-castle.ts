@@ -3,11 +3,11 @@
  * by line. `loop` serves benches.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createPrivateKey } from 'node:crypto';
-import { accessSync, globSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { createHash, createPrivateKey } from 'node:crypto';
+import { accessSync, globSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { madeOnce } from '../made-once.ts';
 import { bareCms } from './artefact.ts';
 import { caFileName, type Identity, identityOf } from './identities.ts';
 import { findProgram, runOk } from './run.ts';
@@ -80,21 +80,32 @@ export class JavaProcess {
   }
 }
 
-/** Starts the JVM; undefined where java, its compiler or the jars are not installed. `folder` takes the classes. */
-export async function startJava(folder: string): Promise<JavaProcess | undefined> {
+/** A JVM that lives for seconds: the optimizing compiler costs more than it brings. */
+const shortLived = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC'];
+
+/**
+ * Starts the JVM; undefined where java, its compiler or the jars are not installed.
+ *
+ * @param options of the JVM; a bench wants the optimizing compiler
+ */
+export async function startJava(options = shortLived): Promise<JavaProcess | undefined> {
   const path = jars();
-  if (findProgram('java') === undefined || findProgram('javac') === undefined) return undefined;
+  const javac = findProgram('javac');
+  if (findProgram('java') === undefined || javac === undefined) return undefined;
   try {
     for (const jar of path) accessSync(jar);
   } catch {
     return undefined;
   }
-  const classes = join(folder, 'classes');
-  await mkdir(classes, { recursive: true });
-  const sources = globSync(join(import.meta.dirname, 'java', '*.java'));
-  await runOk('javac', ['-d', classes, '-cp', path.join(':'), ...sources]);
-  const options = ['-Xshare:auto', '-XX:+UseSerialGC', '-cp', [classes, ...path].join(':')];
-  return new JavaProcess(spawn('java', [...options, 'Peer'], { stdio: ['pipe', 'pipe', 'ignore'] }));
+  const sources = globSync(join(import.meta.dirname, 'java', '*.java')).toSorted();
+  const hash = createHash('sha256').update(realpathSync(javac));
+  for (const file of sources) hash.update(readFileSync(file));
+  for (const { size, mtimeMs } of path.map((jar) => statSync(jar))) hash.update(`${size} ${mtimeMs} `);
+  const classes = await madeOnce(`java-${hash.digest('hex').slice(0, 16)}`, async (folder) => {
+    await runOk('javac', ['-d', folder, '-cp', path.join(':'), ...sources]);
+  });
+  const args = ['-Xshare:auto', ...options, '-cp', [classes, ...path].join(':'), 'Peer'];
+  return new JavaProcess(spawn('java', args, { stdio: ['pipe', 'pipe', 'ignore'] }));
 }
 
 function pkcs8(identity: Identity): Buffer {
@@ -215,7 +226,7 @@ export async function startBouncyCastle(
   identities: Map<string, Identity>,
   folder: string,
 ): Promise<Peer | Absent> {
-  const java = await startJava(folder);
+  const java = await startJava();
   if (java === undefined)
     return { name: 'Bouncy Castle', missing: 'java, javac or libbcmail-java is not installed' };
   const version = (await java.ask('version')).toString();

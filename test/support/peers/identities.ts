@@ -1,10 +1,11 @@
 /**
- * Keys and certificates for every kind of key that peers know, under one CA, made anew for each run: by openssl, because
+ * Keys and certificates for every kind of key that peers know, under one CA, made anew each week: by openssl, because
  * it alone here issues certificates for Diffie-Hellman keys. As PEM and DER, and as PKCS#12 (password `test`).
  */
-import { generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { createHash, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { madeOnce } from '../made-once.ts';
 import { findProgram, runOk } from './run.ts';
 
 export const p12Password = 'test';
@@ -111,7 +112,7 @@ async function makeCa(folder: string): Promise<void> {
   await runOk('openssl', ['req', '-x509', '-new', '-sha256', '-days', '30', ...files], { cwd: folder });
 }
 
-async function issue(folder: string, name: string, kind: Kind, serial: number): Promise<Identity> {
+async function issue(folder: string, name: string, kind: Kind, serial: number): Promise<void> {
   const file = (suffix: string) => join(folder, `${name}.${suffix}`);
   const email = `${name}@example.com`;
   const keyPem = await kind.make();
@@ -130,27 +131,29 @@ async function issue(folder: string, name: string, kind: Kind, serial: number): 
     ['x509', '-new', '-force_pubkey', file('pub'), ...subject, '-days', '30', '-sha256', ...files],
     { cwd },
   );
-  const certPem = await readFile(file('crt'), 'utf8');
-  await writeFile(file('pem'), keyPem + certPem, { mode: 0o600 });
-  const der = await runOk('openssl', ['x509', '-in', file('crt'), '-outform', 'DER'], { cwd });
-  await writeFile(file('der'), der);
+  await writeFile(file('pem'), keyPem + (await readFile(file('crt'), 'utf8')), { mode: 0o600 });
+  await runOk('openssl', ['x509', '-in', file('crt'), '-outform', 'DER', '-out', file('der')], { cwd });
   if (kind.p12) {
     // gpgsm 2.2 reads the oldest protection only: 3DES for the key, RC2 for the certificates
     const out = ['-out', file('p12'), '-passout', `pass:${p12Password}`];
     const from = ['-inkey', file('key'), '-in', file('crt'), '-certfile', caFileName, '-name', name];
     await runOk('openssl', ['pkcs12', '-export', '-legacy', ...from, ...out], { cwd });
   }
+}
+
+async function load(folder: string, name: string, kind: Kind): Promise<Identity> {
+  const file = (suffix: string) => join(folder, `${name}.${suffix}`);
   return {
     name,
-    email,
+    email: `${name}@example.com`,
     certFile: file('crt'),
     keyFile: file('key'),
     bothFile: file('pem'),
     derFile: file('der'),
     p12File: kind.p12 ? file('p12') : '',
-    certPem,
-    keyPem,
-    der,
+    certPem: await readFile(file('crt'), 'utf8'),
+    keyPem: await readFile(file('key'), 'utf8'),
+    der: await readFile(file('der')),
     ...(kind.curve === undefined ? {} : { curve: kind.curve }),
   };
 }
@@ -161,16 +164,34 @@ export function missingOpenssl(): string | false {
   return 'openssl is not installed';
 }
 
-/** Makes the CA and the identities with the given names (default: all) in a folder. */
-export async function makeIdentities(folder: string, names = identityNames): Promise<Map<string, Identity>> {
+function kindOf(name: string): Kind {
+  const kind = kinds[name];
+  if (kind === undefined) throw new Error(`no identity of the kind ${name}`);
+  return kind;
+}
+
+async function makeAll(folder: string, names: string[]): Promise<void> {
   await makeCa(folder);
-  const made = new Map<string, Identity>();
-  for (const [index, name] of names.entries()) {
-    const kind = kinds[name];
-    if (kind === undefined) throw new Error(`no identity of the kind ${name}`);
-    made.set(name, await issue(folder, name, kind, 0x5ea1_0000 + index));
-  }
-  return made;
+  for (const [index, name] of names.entries()) await issue(folder, name, kindOf(name), 0x5ea1_0000 + index);
+}
+
+/**
+ * Brings the CA and the identities with the given names (default: all) into a folder. They are made once a week, since
+ * some kinds of key take long; the certificates last 30 days.
+ */
+export async function makeIdentities(folder: string, names = identityNames): Promise<Map<string, Identity>> {
+  const week = Math.floor(Date.now() / (7 * 86_400_000));
+  const hash = createHash('sha256')
+    .update(await readFile(import.meta.filename))
+    .update(await runOk('openssl', ['version']))
+    .update(names.join());
+  const made = await madeOnce(`identities-${week}-${hash.digest('hex').slice(0, 16)}`, (draft) =>
+    makeAll(draft, names),
+  );
+  await cp(made, folder, { recursive: true });
+  return new Map(
+    await Promise.all(names.map(async (name) => [name, await load(folder, name, kindOf(name))] as const)),
+  );
 }
 
 /** The identity of that name. */

@@ -1,0 +1,30 @@
+/** What takes long to make and is the same for every test file: made once, kept in `.cache/test` of the checkout. */
+import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { hasCode } from '../../src/errors.ts';
+
+const kept = join(import.meta.dirname, '../../.cache/test');
+
+/**
+ * The folder of that name; made where it is not there yet. Test files that run at the same time may both make it: the
+ * first that is ready counts, and nobody sees half a folder.
+ *
+ * @param name with a hash of everything that the folder is made from
+ */
+export async function madeOnce(name: string, make: (folder: string) => Promise<void>): Promise<string> {
+  const folder = join(kept, name);
+  if (existsSync(folder)) return folder;
+  const draft = join(kept, `.${name}-${randomUUID()}`);
+  await mkdir(draft, { recursive: true });
+  try {
+    await make(draft);
+    await rename(draft, folder);
+  } catch (error) {
+    if (!hasCode(error, 'ENOTEMPTY', 'EEXIST')) throw error;
+  } finally {
+    await rm(draft, { recursive: true, force: true });
+  }
+  return folder;
+}
