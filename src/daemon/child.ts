@@ -147,16 +147,19 @@ export class Child {
         const why = failure ?? { code: 'config-invalid', message: 'its log line above says why' };
         if (onFailed(role, why)) return this.ready.reject(startError(role, why));
       }
-      this.#startAgain(worked || performance.now() - startedAt > steadyMs, code, signal);
+      this.#startAgain({ worked, livedMs: Math.round(performance.now() - startedAt) }, { code, signal });
     });
   }
 
-  #startAgain(healthy: boolean, code: number | null, signal: NodeJS.Signals | null): void {
-    if (healthy) this.#delayMs = firstDelayMs;
+  #startAgain(
+    life: { worked: boolean; livedMs: number },
+    end: { code: number | null; signal: NodeJS.Signals | null },
+  ): void {
+    if (life.worked || life.livedMs > steadyMs) this.#delayMs = firstDelayMs;
     const delayMs = this.#delayMs;
     this.#delayMs = Math.min(delayMs * 2, maxDelayMs);
     this.#options.log.error(
-      { role: this.role, code, signal, delayMs },
+      { role: this.role, ...end, delayMs, ...life },
       'role process ended; starting it again',
     );
     this.#restart = setTimeout(() => this.start(), delayMs);
