@@ -18,18 +18,18 @@ describe('docs/operations.md', () => {
 
   it('has the limits of the SMTP receiver', () => {
     says(`${MAX_ERRORS} errors in a row`);
-    says(`${MAX_IDLE_COMMANDS} commands in a row that bring no message nearer`);
+    says(`${MAX_IDLE_COMMANDS} commands in a row that do not advance a message`);
     says(`${STORE_TIMEOUT / 1000} seconds without an answer`);
-    says(`For each kind ${MAX_CLIENTS} clients have lines of their own`);
+    says(`For each kind, ${MAX_CLIENTS} clients get lines of their own`);
     assert.equal(REFUSALS_EVERY, 60_000, 'one line a minute');
   });
 
   it('has the limits for IMAP servers', () => {
     says(
-      `More than ${MAX_LINES.toLocaleString('en')} lines or ${MAX_OCTETS / 2 ** 20} MiB in place of an answer`,
+      `More than ${MAX_LINES.toLocaleString('en')} lines or ${MAX_OCTETS / 2 ** 20} MiB instead of an answer`,
     );
     says(`cut to ${MAX_WORDS} characters`);
-    assert.equal(PIECE_FACTOR, 5, 'a piece of a message five times that');
+    assert.equal(PIECE_FACTOR, 5, 'a chunk of a message five times that');
   });
 
   it('lists every reply of the table', () => {
