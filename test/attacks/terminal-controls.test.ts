@@ -8,6 +8,7 @@ import { describeVerdict } from '../../src/commands/verdict-text.ts';
 import { SealpostError } from '../../src/errors.ts';
 import { createLog } from '../../src/log.ts';
 import { printable, printableJson } from '../../src/printable.ts';
+import { command } from '../support/command.ts';
 import { sealpost } from '../support/daemon.ts';
 import { makeWorld, skipWithout } from '../support/world.ts';
 
@@ -74,10 +75,10 @@ describe('sealpost decode on a hostile message', { skip: skipWithout('openssl') 
     assert.equal(ran.code, 0, ran.stderr);
     assert.match(ran.stdout.toString(), /^content: \d+ octets, .*\\u\{1b\}\[2k/m);
     assert.doesNotMatch(ran.stdout.toString(), hostile);
-    const json = await sealpost([...args, '--json']);
+    const json = await command([...args, '--json']);
     assert.doesNotMatch(json.stdout.toString(), hostile);
     assert.ok(JSON.parse(json.stdout.toString()).content.contentType.includes('\u001b'));
-    const missing = await sealpost(['decode', join(world.folder, 'no\u001b[1Asuch\nfile'), '--out', '-']);
+    const missing = await command(['decode', join(world.folder, 'no\u001b[1Asuch\nfile'), '--out', '-']);
     assert.equal(missing.code, 1);
     assert.doesNotMatch(missing.stderr, hostile);
     assert.match(missing.stderr, /no\\u\{1b\}\[1Asuch\\u\{a\}file: there is no such file \[file-access\]\n$/);

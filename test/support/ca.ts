@@ -9,6 +9,7 @@ import {
 import { oids } from '../../src/asn1/index.ts';
 import * as der from '../../src/asn1/writer.ts';
 import { type Certificate, createIdentity, type Identity, parseCertificate } from '../../src/pki/index.ts';
+import { keyMadeOnce } from './made-once.ts';
 
 export type TestKeyKind = 'rsa2048' | 'rsa3072' | 'p256' | 'p384' | 'p521' | 'ed25519';
 
@@ -33,9 +34,9 @@ export interface IssueOptions {
   /** rfc822Names of subjectAltName. */
   email?: string;
   emails?: string[];
-  /** Kind of key to make, or a key pair that exists; default p256, which is the quickest. RSA keys are made once per process, kind and name. */
+  /** Kind of key to make, or a key pair that exists; default p256, which is the quickest. RSA keys are made once for each kind and name, and kept. */
   key?: TestKeyKind | KeyPair;
-  /** Makes a fresh RSA key instead of the one of this process. */
+  /** Makes a fresh RSA key instead of the one that is kept. */
   freshKey?: boolean;
   notBefore?: Date;
   notAfter?: Date;
@@ -101,13 +102,15 @@ const keyUsageBits = [
 
 const sharedKeys = new Map<string, KeyPair>();
 
-/** A key pair of a kind; RSA pairs are shared under their name unless `fresh`, since they take long to make. */
+/** A key pair of a kind; RSA pairs are kept under their name unless `fresh`, since they take long to make. */
 export function testKey(kind: TestKeyKind, name = '', fresh = false): KeyPair {
   const label = `${kind} ${name}`;
   const shared = sharedKeys.get(label);
   if (shared !== undefined && !fresh) return shared;
-  const pair = makeKey(kind);
-  if (kind.startsWith('rsa') && !fresh) sharedKeys.set(label, pair);
+  if (!kind.startsWith('rsa') || fresh) return makeKey(kind);
+  const privateKey = keyMadeOnce(label, () => makeKey(kind).privateKey);
+  const pair = { privateKey, publicKey: createPublicKey(privateKey) };
+  sharedKeys.set(label, pair);
   return pair;
 }
 

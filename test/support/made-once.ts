@@ -1,6 +1,6 @@
 /** What takes long to make and is the same for every test file: made once, kept in `.cache/test` of the checkout. */
-import { randomUUID } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { createHash, createPrivateKey, type KeyObject, randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hasCode } from '../../src/errors.ts';
@@ -27,4 +27,17 @@ export async function madeOnce(name: string, make: (folder: string) => Promise<v
     await rm(draft, { recursive: true, force: true });
   }
   return folder;
+}
+
+/** The private key of that label, for tests alone: RSA keys take a fifth of a second each to make. */
+export function keyMadeOnce(label: string, make: () => KeyObject): KeyObject {
+  const folder = join(kept, 'keys');
+  const file = join(folder, createHash('sha256').update(label).digest('hex').slice(0, 32));
+  if (existsSync(file)) return createPrivateKey(readFileSync(file));
+  const key = make();
+  mkdirSync(folder, { recursive: true });
+  const draft = `${file}.${randomUUID()}`;
+  writeFileSync(draft, key.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+  renameSync(draft, file);
+  return key;
 }
