@@ -111,7 +111,7 @@ function hasKeyIdentifier(certificate: Certificate, wanted: string): boolean {
 }
 
 function withoutZeros(hex: string): string {
-  return hex.replace(/^(?:00)+(?=..)/, '');
+  return hex.replace(/^(?:00)+/, '') || hex.slice(0, 2);
 }
 
 /** In words for an error or a log. */

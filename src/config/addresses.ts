@@ -31,7 +31,8 @@ export function parseAddressEntry(entry: string): AddressEntry | undefined {
 
 /** What to write in place of an entry that is none. */
 export function addressHint(entry: string): string {
-  const star = /^[^@]*\*[^@]*(@.+)$/.exec(entry)?.[1];
+  const at = entry.indexOf('@');
+  const star = entry.slice(0, Math.max(0, at)).includes('*') ? entry.slice(at) : undefined;
   const meant = star ?? (/^\*\./.test(entry) ? `@${entry}` : undefined);
   if (meant !== undefined && parseAddressEntry(meant) !== undefined)
     return `write ${JSON.stringify(meant)}: a star stands for nothing else`;

@@ -20,7 +20,7 @@ export class UrlSigner {
   /** `base` is `http.publicUrl`; `lifetime` in milliseconds. */
   constructor(spoolKey: Buffer, base: string, lifetime = 24 * 3_600_000) {
     this.#key = Buffer.from(hkdfSync('sha256', spoolKey, Buffer.alloc(0), 'sealpost content url v1', 32));
-    this.#base = base.replace(/\/+$/, '');
+    this.#base = withoutSlashes(base);
     this.#lifetime = lifetime;
   }
 
@@ -68,4 +68,10 @@ function decode(text: string): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+function withoutSlashes(url: string): string {
+  let end = url.length;
+  while (url[end - 1] === '/') end--;
+  return url.slice(0, end);
 }

@@ -113,11 +113,16 @@ function encodedWords(text: string): string {
 
 /** Display names and comments encoded; what is an address stays. */
 function addresses(text: string): string {
-  let out = '';
+  const out: string[] = [];
+  // pieces are joined at the end: to look at the end of a text that grows is to copy all of it each time
+  let last = '';
   const put = (piece: string) => {
+    if (piece === '') return;
     // an encoded word stands by itself
-    const apart = piece.startsWith('=?') || out.endsWith('?=');
-    out += apart && out !== '' && !/[\s,:;(]$/.test(out) && !/^[\s,;)]/.test(piece) ? ` ${piece}` : piece;
+    const apart = last !== '' && (piece.startsWith('=?') || last.endsWith('?='));
+    if (apart && !/[\s,:;(]/.test(last.slice(-1)) && !/^[\s,;)]/.test(piece)) out.push(' ');
+    out.push(piece);
+    last = piece;
   };
   for (let at = 0; at < text.length; ) {
     const end = endOfPiece(text, at);
@@ -130,7 +135,7 @@ function addresses(text: string): string {
     else put(piece.includes('@') ? piece : words(piece));
     at = end;
   }
-  return out;
+  return out.join('');
 }
 
 /** Where the quoted string, comment, address in angles, or run of anything else ends that begins there. */
@@ -160,7 +165,8 @@ function parameters(text: string): string {
     .join('; ');
 }
 
-function splitParameters(text: string): string[] {
+/** What stands between the semicolons of a value with parameters, those in quoted strings left alone. */
+export function splitParameters(text: string): string[] {
   const parts: string[] = [];
   let start = 0;
   let quoted = false;

@@ -2,7 +2,10 @@ import { SealpostError } from '../errors.ts';
 import { parseContentType } from './content-type.ts';
 
 /** RFC 2045, section 5.1: `type/subtype`, and parameters in printable ASCII. */
-const mediaType = /^[a-z0-9!#$&^_.+-]{1,127}\/[a-z0-9!#$&^_.+-]{1,127}(?:[ \t]*;[ -~\t]*)?$/i;
+const mediaType = /^[a-z0-9!#$&^_.+-]+\/[a-z0-9!#$&^_.+-]+(?:[ \t]*;[ -~\t]*)?$/i;
+
+/** Characters of a type or subtype (RFC 6838, section 4.2). */
+const longestName = 127;
 
 /**
  * The header of a MIME entity (RFC 2045) whose body is content as it is: any octets, never looked at, and no line end
@@ -14,11 +17,11 @@ const mediaType = /^[a-z0-9!#$&^_.+-]{1,127}\/[a-z0-9!#$&^_.+-]{1,127}(?:[ \t]*;
  * @param fileName without folders, in any script
  */
 export function contentHeader(type: string, fileName?: string): Buffer {
-  if (!mediaType.test(type))
+  const { type: kind, subtype } = parseContentType(type);
+  if (!mediaType.test(type) || Math.max(kind.length, subtype.length) > longestName)
     throw new SealpostError('usage', `${JSON.stringify(type)} is not a media type`, {
       hint: 'write it like application/EDIFACT or "text/csv; charset=utf-8"',
     });
-  const kind = parseContentType(type).type;
   if (kind === 'multipart' || kind === 'message')
     throw new SealpostError('usage', `content cannot be ${kind}/..., since that is a structure of its own`, {
       hint: 'to send a mail that you have put together, say --message',

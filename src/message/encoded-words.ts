@@ -7,12 +7,16 @@ const WORD = /=\?([^?\s]+)\?([bq])\?([^?\s]*)\?=/gi;
  * what is decoded here is never read as structure (an address inside of an encoded word is no address).
  */
 export function decodeWords(text: string): string {
-  const joined = text.replace(/(=\?[^?\s]+\?[bq]\?[^?\s]*\?=)\s+(?==\?[^?\s]+\?[bq]\?[^?\s]*\?=)/gi, '$1');
-  return joined.replace(WORD, (_, charset: string, encoding: string, content: string) => {
-    const name = charset.split('*')[0] ?? 'utf-8';
+  let decoded = '';
+  let end = 0;
+  for (const { 0: word, 1: charset = '', 2: encoding = '', 3: content = '', index } of text.matchAll(WORD)) {
+    const between = text.slice(end, index);
+    if (end === 0 || between.trim() !== '') decoded += between;
     const octets = encoding.toLowerCase() === 'b' ? Buffer.from(content, 'base64') : decodeQ(content);
-    return decodeCharset(name, octets);
-  });
+    decoded += decodeCharset(charset.split('*')[0] ?? 'utf-8', octets);
+    end = index + word.length;
+  }
+  return decoded + text.slice(end);
 }
 
 function decodeQ(content: string): Buffer {

@@ -6,7 +6,7 @@ export {
   type KnownAddress,
   readAddressList,
 } from './address.ts';
-export { asciiField, longestLine, MAX_LINE } from './ascii-header.ts';
+export { asciiField, longestLine, MAX_LINE, splitParameters } from './ascii-header.ts';
 export { Base64Decoder, Base64Encoder } from './base64.ts';
 export { CanonicalSink, firstBareLf, type LineEnds } from './canonical.ts';
 export { contentHeader } from './content-entity.ts';

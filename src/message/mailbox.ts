@@ -15,12 +15,9 @@ export interface Mailbox {
   readonly key: string;
 }
 
-const ATEXT = "-A-Za-z0-9!#$%&'*+/=?^_`{|}~";
-const DOT_STRING = new RegExp(`^[${ATEXT}]+(?:\\.[${ATEXT}]+)*$`);
-const DOT_STRING_UTF8 = new RegExp(
-  `^[${ATEXT}\\u0080-\\u{10ffff}]+(?:\\.[${ATEXT}\\u0080-\\u{10ffff}]+)*$`,
-  'u',
-);
+const DOT_STRING = /^[-A-Za-z0-9!#$%&'*+/=?^_`{|}~]+(?:\.[-A-Za-z0-9!#$%&'*+/=?^_`{|}~]+)*$/;
+const DOT_STRING_UTF8 =
+  /^[-A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\u{10ffff}]+(?:\.[-A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\u{10ffff}]+)*$/u;
 /** A quoted local part without white space and angle brackets, which some server would take apart. */
 const QUOTED = /^"(?:[!#-;=?-[\]-~]|\\[!-;=?-~])*"$/;
 

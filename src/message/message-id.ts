@@ -6,5 +6,9 @@ import type { HeaderBlock } from './headers.ts';
  * known and what is handed off have the same.
  */
 export function readMessageId(headers: HeaderBlock): string | null {
-  return /^<[!-;=?-~]{1,996}>/.exec(headers.get('message-id') ?? '')?.[0] ?? null;
+  const value = (headers.get('message-id') ?? '').slice(0, LONGEST);
+  return /^<[!-;=?-~]+>/.exec(value)?.[0] ?? null;
 }
+
+/** Octets of a line that a server takes (RFC 5321, section 4.5.3.1.6). */
+const LONGEST = 998;

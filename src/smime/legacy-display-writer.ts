@@ -11,6 +11,7 @@ import {
   type Sink,
   transferDecoder,
 } from '../message/index.ts';
+import { withoutParameters } from './outer-header.ts';
 import { openTo, rewriteMultipart, withLineEnd } from './seven-bit.ts';
 
 /**
@@ -143,18 +144,24 @@ class HtmlLeaf implements Sink {
 
   #decide(begin: Buffer): void {
     this.#held = undefined;
-    const found = /<body(?:\s[^>]*)?>/i.exec(begin.toString('latin1'));
-    if (found === null) {
+    const at = behindBodyTag(begin.toString('latin1'));
+    if (at === undefined) {
       writeRaw(this.#headers, this.#output);
       this.#encoded.write(begin);
       return;
     }
     writeMarked(this.#headers, {}, this.#output);
-    const at = found.index + found[0].length;
     for (const octets of [begin.subarray(0, at), this.#element, begin.subarray(at)]) {
       this.#encoded.write(octets);
     }
   }
+}
+
+/** Where the first `<body ...>` ends. What has no end has none for those behind it either: each octet is seen twice at most. */
+function behindBodyTag(html: string): number | undefined {
+  const start = html.search(/<body[\s>]/i);
+  const end = start < 0 ? -1 : html.indexOf('>', start);
+  return end < 0 ? undefined : end + 1;
 }
 
 /** The way into a part and out again, in the same transfer encoding. */
@@ -186,9 +193,8 @@ function writeMarked(
   if (!typed) output.write(Buffer.from(`Content-Type: text/plain${more}`));
   for (const { key, raw } of headers.fields) {
     if (key === 'content-type') {
-      const text = raw.toString('latin1').replace(parameter('hp-legacy-display'), '');
-      const kept = charset === undefined ? text : text.replace(parameter('charset'), '');
-      output.write(Buffer.from(`${kept.replace(/[;\s]*$/, '')}${more}`, 'latin1'));
+      const written = charset === undefined ? ['hp-legacy-display'] : ['hp-legacy-display', 'charset'];
+      output.write(Buffer.from(`${withoutParameters(raw.toString('latin1'), ...written)}${more}`, 'latin1'));
     } else if (key !== 'content-transfer-encoding' || transferEncoding === undefined) {
       output.write(withLineEnd(raw));
     }
@@ -197,5 +203,3 @@ function writeMarked(
     output.write(Buffer.from(`Content-Transfer-Encoding: ${transferEncoding}\r\n`));
   output.write(Buffer.from('\r\n'));
 }
-
-const parameter = (name: string) => new RegExp(`;\\s*${name}\\s*=\\s*(?:"[^"]*"|[^;\\s]*)`, 'gi');

@@ -1,4 +1,4 @@
-import { asciiField, type HeaderField } from '../message/index.ts';
+import { asciiField, type HeaderField, splitParameters } from '../message/index.ts';
 
 /*
  * Which header fields stand outside of the protection, and which within (RFC 9788 for header protection).
@@ -92,12 +92,20 @@ function contentFields(fields: readonly HeaderField[], protect: 'clear' | 'ciphe
 /** A Content-Type field with the hp parameter, in place of one that it has already. */
 function withParameter(field: Buffer, protect: 'clear' | 'cipher' | undefined): Buffer {
   if (protect === undefined) return field;
-  const text = field.toString('latin1').replace(/;\s*hp(?:-legacy-display)?\s*=\s*(?:"[^"]*"|[^;\s]*)/gi, '');
-  return Buffer.from(`${withoutEnd(text)};\r\n hp="${protect}"\r\n`, 'latin1');
+  const text = withoutParameters(field.toString('latin1'), 'hp', 'hp-legacy-display');
+  return Buffer.from(`${text};\r\n hp="${protect}"\r\n`, 'latin1');
 }
 
-/** Without the semicolons and white space at its end, from which a regular expression would look at each run of them. */
-function withoutEnd(text: string): string {
+/**
+ * A field without these parameters, and without semicolons and white space at its end. Step by step: an expression would look
+ * at each run of them from each of its places.
+ */
+export function withoutParameters(field: string, ...names: string[]): string {
+  const kept = splitParameters(field).filter((each) => {
+    const equals = each.indexOf('=');
+    return equals < 0 || !names.includes(each.slice(0, equals).trim().toLowerCase());
+  });
+  const text = kept.join(';');
   let end = text.length;
   while (end > 0 && '; \t\r\n'.includes(text[end - 1] ?? '-')) end--;
   return text.slice(0, end);

@@ -207,7 +207,7 @@ function declareUtf8(connection: SMTPConnection, utf8: boolean): void {
   const write: unknown = Reflect.get(connection, '_sendCommand');
   if (typeof write !== 'function') throw new ClientError('message', 'SMTPUTF8 cannot be declared');
   const declared = (line: string, ...more: unknown[]) => {
-    const needs = line.startsWith('MAIL FROM:') && !/> (?:.* )?SMTPUTF8\b/.test(line);
+    const needs = line.startsWith('MAIL FROM:') && !/ SMTPUTF8(?: |$)/.test(line);
     return Reflect.apply(write, connection, [needs ? `${line} SMTPUTF8` : line, ...more]);
   };
   Reflect.set(connection, '_sendCommand', declared);

@@ -51,6 +51,6 @@ export function clientOf(address: string): string {
   const all = [...groups, ...Array<string>(Math.max(0, missing)).fill('0'), ...tail.split(':')];
   return all
     .slice(0, 4)
-    .map((group) => group.toLowerCase().replace(/^0+(?=.)/, ''))
+    .map((group) => group.toLowerCase().replace(/^0+/, '') || group.slice(0, 1))
     .join(':');
 }

@@ -206,3 +206,15 @@ export function nestedTripleDes(layers: number, octets: number): Buffer {
 
 /** Octets of zlib that are 1,000 to 1. */
 export const zeros = (octets: number): Buffer => deflateSync(Buffer.alloc(octets), { level: 9 });
+
+/** A mail whose HTML begins one body element after another and ends none. */
+export function openBodyTags(characters: number): Buffer {
+  return Buffer.from(
+    `From: a@a.example\r\nSubject: s\r\nContent-Type: text/html\r\n\r\n${'<body '.repeat(characters / 6)}\r\n`,
+  );
+}
+
+/** A mail to so many recipients whose names are not ASCII, each an encoded word beside the next. */
+export function namesBeyondAscii(count: number): Buffer {
+  return Buffer.from(`From: a@a.example\r\nTo: ${'\u00e9,'.repeat(count)}\r\n\r\nx\r\n`);
+}
