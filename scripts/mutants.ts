@@ -9,6 +9,7 @@
 import { spawn } from 'node:child_process';
 import {
   appendFileSync,
+  chmodSync,
   cpSync,
   linkSync,
   mkdirSync,
@@ -183,12 +184,14 @@ const describe = ({ mutant, number }: (typeof chosen)[number]) =>
 if (values.list) {
   for (const each of chosen) console.log(describe(each));
 } else {
-  const parent = mkdtempSync(join(tmpdir(), 'sealpost-mutants-'));
+  // short, as paths of sockets are, and open to the users that servers run as
+  const parent = mkdtempSync(join(tmpdir(), 'mutants-'));
+  chmodSync(parent, 0o755);
   const counts: Record<Outcome, number> = { noticed: 0, survived: 0, 'not-applicable': 0, unclear: 0 };
   const rooms = new Map<string, { run: number; noticed: number }>();
   try {
     const jobs = values.jobs === '2' ? 2 : 1;
-    const trees = Array.from({ length: jobs }, (_, index) => makeTree(parent, `tree${index}`));
+    const trees = Array.from({ length: jobs }, (_, index) => makeTree(parent, `${index}`));
     const sound = new Sound();
     await inTrees(trees, chosen, async (tree, each) => {
       const outcome = await judge(tree, each.mutant, sound);

@@ -4,15 +4,15 @@ import { mutants } from './mutant.ts';
 export const codec = [
   ...mutants('pki', [
     [
-      'pki/path-check.ts',
-      'if (at > notAfter)',
-      'if (at > new Date(notAfter.getTime() + 1000))',
+      'pki/certificate-use.ts',
+      "return at > certificate.notAfter ? 'expired' : 'valid';",
+      "return at > new Date(certificate.notAfter.getTime() + 1000) ? 'expired' : 'valid';",
       'pki/refusals~to.the.second',
       'a certificate lives a second too long',
     ],
     [
-      'pki/path-check.ts',
-      'if (at < notBefore)',
+      'pki/certificate-use.ts',
+      'if (at < certificate.notBefore)',
       'if (at <= new Date(0))',
       'pki/refusals~to.the.second',
       'a certificate counts before its time',
@@ -25,10 +25,10 @@ export const codec = [
       'an end entity without the extension issues certificates',
     ],
     [
-      'pki/path-check.ts',
-      "if (certificate.keyUsage?.has('keyCertSign') === false) {",
-      "if (certificate.keyUsage?.has('cRLSign') === false) {",
-      'pki/path~judges',
+      'pki/certificate-use.ts',
+      "issue: ['keyCertSign'],",
+      "issue: ['keyCertSign', 'digitalSignature'],",
+      'pki/path~judges attacks/s08-path-validation',
       'a key that may not sign certificates does',
     ],
     [

@@ -46,7 +46,8 @@ export async function readNewConfig(file: string, old: Config): Promise<{ config
   return { config, text };
 }
 
-function movedStore(old: Config, next: Config): string | undefined {
+/** The setting by which messages that are here already would be left behind; undefined where there is none. */
+export function movedStore(old: Config, next: Config): string | undefined {
   const differs = (a: unknown, b: unknown) => JSON.stringify(a) !== JSON.stringify(b);
   if (differs(old.dataDir, next.dataDir)) return 'dataDir';
   if (differs(old.redis, next.redis)) return 'redis';

@@ -55,7 +55,9 @@ describe('handoff parts', () => {
     const shallow = { ...limits, depth: 5 };
     const read = readParts('entity', [crlf(deep)], { inline: false, limits: shallow });
     await assert.rejects(read, { code: 'mime-limit' });
-    assert.equal((await readParts('entity', [crlf(deep)], { inline: false, limits })).length, 1);
+    const enough = { ...limits, depth: 6 };
+    for (const taken of [enough, limits])
+      assert.equal((await readParts('entity', [crlf(deep)], { inline: false, limits: taken })).length, 1);
   });
 
   it('counts the leaf parts of all multiparts together', async () => {
@@ -64,8 +66,12 @@ describe('handoff parts', () => {
     const content = crlf(
       `Content-Type: multipart/mixed; boundary=o\n\n--o\n${inner(1)}--o\n${inner(2)}--o--\n`,
     );
-    const read = readParts('entity', [content], { inline: false, limits: { ...limits, parts: 10 } });
-    await assert.rejects(read, { code: 'mime-limit' });
+    // 12 of them, at most 6 in one multipart
+    const read = (parts: number) =>
+      readParts('entity', [content], { inline: false, limits: { ...limits, parts } });
+    await assert.rejects(read(10), { code: 'mime-limit' });
+    await assert.rejects(read(11), { code: 'mime-limit' });
+    assert.equal((await read(12)).length, 12);
   });
 
   it('takes parts of a digest as messages and a multipart without boundary as it is', async () => {

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import type { SMTPServerSession } from 'smtp-server';
 import { SealpostError } from '../../src/errors.ts';
+import { createLog } from '../../src/log.ts';
 import { HeaderFinder } from '../../src/message/header-finder.ts';
 import { readMailHeader } from '../../src/message/mail-header.ts';
 import { readMessageId } from '../../src/message/message-id.ts';
@@ -9,6 +11,7 @@ import { Gate } from '../../src/smtp/gate.ts';
 import { LineEnds } from '../../src/smtp/line-ends.ts';
 import { Recipients } from '../../src/smtp/recipients.ts';
 import { replyFor } from '../../src/smtp/replies.ts';
+import { Session } from '../../src/smtp/session.ts';
 
 describe('line ends', () => {
   it('finds a bare CR or LF as a regular expression does, wherever the octets are cut or lie', () => {
@@ -99,6 +102,35 @@ describe('gate', () => {
     assert.ok('leave' in gate.enter('192.0.2.1'));
     first.leave();
     assert.ok('leave' in gate.enter('2001:db8:0:1::2'));
+  });
+});
+
+describe('a transaction', () => {
+  const begun = (requireTls: boolean, draining: boolean, secure: boolean, address = 'a@example.org') => {
+    const gate = new Gate(10, 10);
+    gate.draining = draining;
+    const session = new Session({
+      recipients: new Recipients([]),
+      intake: { begin: () => assert.fail(), commit: () => assert.fail() },
+      log: createLog('silent', 'test'),
+      gate,
+      requireTls,
+      maxRecipients: 1,
+      limits: { maxSize: 1, timeout: 1, minimumRate: 1, storeTimeout: 1 },
+    });
+    let answer: string | undefined;
+    session.mail({ address, args: {} }, { secure } as SMTPServerSession, (error) => {
+      answer = error?.message ?? 'ok';
+    });
+    return answer?.slice(0, 9);
+  };
+  it('is not begun while the service is being stopped, nor without TLS where that is required', () => {
+    assert.equal(begun(false, false, false), 'ok');
+    assert.equal(begun(true, false, true), 'ok');
+    assert.match(begun(false, true, true) ?? '', /4\.3\.2/);
+    assert.match(begun(true, false, false) ?? '', /5\.7\.0/);
+    assert.equal(begun(false, false, false, ''), 'ok', 'the null sender');
+    assert.match(begun(false, false, false, 'a b@example.org') ?? '', /5\.1\.7/);
   });
 });
 

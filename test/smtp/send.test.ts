@@ -6,6 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
 import type { PartnerConfig } from '../../src/config/schema.ts';
 import { createSender, type Sender, type SenderParts } from '../../src/smtp/send.ts';
+import { until } from '../support/net.ts';
 import { skipWithoutPostfix, startSink } from '../support/postfix.ts';
 import { MemoryIntake, startReceiver } from '../support/smtp.ts';
 import { makeTlsFiles, type TlsFiles } from '../support/tls.ts';
@@ -210,6 +211,70 @@ describe('smtp sender', () => {
     server.stop();
   });
 
+  it('tells a possible duplicate of one domain beside another that has refused or taken it', async () => {
+    let data = false;
+    let lost = '';
+    const server = await typed((line, socket) => {
+      if (data && line === '.') {
+        data = false;
+        if (lost === 'now') socket.destroy();
+        return '250 taken';
+      }
+      if (data) return undefined;
+      if (line.startsWith('RCPT')) lost = line.includes('lost.example') ? 'now' : '';
+      data = line === 'DATA';
+      return data ? '354 go' : '250 ok';
+    });
+    const made = createSender({
+      route: { port: server.port, tls: 'none', connections: 5 },
+      readSecret: () => '',
+      name: 'us.example.org',
+      resolver: async () => [{ exchange: '127.0.0.1', priority: 1 }],
+    });
+    senders.push(made);
+    for (const [to, possibleDuplicate] of [
+      [['a@lost.example', 'b@taken.example'], true],
+      [['b@taken.example', 'a@lost.example'], true],
+      [['a@one.example', 'b@taken.example'], false],
+    ] as const) {
+      const result = await made.send(message(mail, [...to]));
+      assert.equal(result.possibleDuplicate, possibleDuplicate, to.join());
+    }
+    server.stop();
+  });
+
+  it('keeps no connection that comes back after its end, and none after a hundred messages', async () => {
+    const quits: string[] = [];
+    const opened: string[] = [];
+    let data = false;
+    let hold = Promise.withResolvers<void>();
+    const server = await typed((line, socket) => {
+      if (line.startsWith('EHLO')) opened.push(line);
+      if (line === 'QUIT') quits.push(line);
+      if (data && line === '.') {
+        data = false;
+        void hold.promise.then(() => socket.write('250 taken\r\n'));
+        return undefined;
+      }
+      if (data) return undefined;
+      data = line === 'DATA';
+      return data ? '354 go' : '250 ok';
+    });
+    const { send, close } = sender({ port: server.port });
+    hold.resolve();
+    for (let count = 0; count < 100; count++) assert.equal((await send(message())).status, 'sent');
+    assert.equal(opened.length, 1);
+    await until('the hundredth message ends the connection', () => quits.length === 1);
+    hold = Promise.withResolvers();
+    const last = send(message());
+    await until('the server has it', () => opened.length === 2 && !data);
+    close();
+    hold.resolve();
+    assert.equal((await last).status, 'sent');
+    await until('the connection is ended', () => quits.length === 2);
+    server.stop();
+  });
+
   it('sends nothing of a message whose octets break off', async () => {
     const { receiver, intake, ports } = await startReceiver();
     const { send, close } = sender({ port: ports[0] ?? 0 });
@@ -363,6 +428,31 @@ describe('smtp sender: TLS', () => {
     assert.equal((await sender({ ...route, user: 'us' }).send(message())).status, 'sent');
     const bad = await sender({ ...route, user: 'them' }).send(message());
     assert.deepEqual([bad.status, bad.code], ['deferred', 535]);
+    server.stop();
+  });
+});
+
+describe('smtp sender: a login without TLS', () => {
+  it('goes to this machine in clear, and to no other name or address', async () => {
+    const logins: string[] = [];
+    const server = await scripted({
+      disabledCommands: [],
+      authOptional: true,
+      allowInsecureAuth: true,
+      onAuth: ({ username }, _session, done) => {
+        logins.push(username ?? '');
+        done(null, { user: 'us' });
+      },
+      onData: (stream, _session, done) => stream.resume().on('end', () => done()),
+    });
+    const route = { port: server.port, tls: 'none' as const, user: 'us', password: { env: 'X' } };
+    assert.equal((await sender({ ...route, host: '127.0.0.1' }).send(message())).status, 'sent');
+    assert.deepEqual(logins, ['us']);
+    // Linux takes it for this machine, but nothing says so: as good as any other address
+    const other = await sender({ ...route, host: '0.0.0.0' }).send(message());
+    assert.equal(other.status, 'deferred');
+    assert.match(other.reply, /not sent in clear text/);
+    assert.deepEqual(logins, ['us']);
     server.stop();
   });
 });

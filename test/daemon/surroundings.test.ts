@@ -1,0 +1,127 @@
+/** What the supervisor keeps beside its processes: signs of life, its folder, and what a reload may not move. */
+import assert from 'node:assert/strict';
+import { chmodSync, chownSync, lstatSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { configSchema } from '../../src/config/schema.ts';
+import { runFolder } from '../../src/daemon/control.ts';
+import { readHeartbeats, startHeartbeat } from '../../src/daemon/heartbeat.ts';
+import { movedStore } from '../../src/daemon/new-config.ts';
+import { leave, present, withdraw } from '../../src/daemon/presence.ts';
+import { createLog } from '../../src/log.ts';
+import type { QueueRoom } from '../../src/queue/index.ts';
+import { until } from '../support/net.ts';
+import { openTestQueue } from '../support/queue.ts';
+import { startTestRedis, type TestRedis } from '../support/redis.ts';
+
+describe('signs of life', () => {
+  let server: TestRedis;
+  let queue: QueueRoom;
+  before(async () => {
+    server = await startTestRedis();
+    queue = await openTestQueue(server);
+  });
+  after(async () => {
+    await queue.close();
+    await server.stop();
+  });
+  const names = () => queue.redis.smembers(`${queue.prefix}:alive`);
+
+  it('of what has ended without a word are none, and its name is forgotten', async () => {
+    await leave(queue, 'alive', 'http', { n: 1 }, 60_000);
+    await leave(queue, 'alive', 'decrypt', { n: 2 }, 60_000);
+    assert.equal((await present(queue, 'alive')).length, 2);
+    const [key = ''] = (await names()).filter((name) => name.includes(':decrypt:'));
+    const left = await queue.redis.pttl(key);
+    assert.ok(left > 50_000 && left <= 60_000, `${left}`);
+    await queue.redis.del(key);
+    assert.deepEqual(await present(queue, 'alive'), ['{"n":1}']);
+    assert.equal((await names()).length, 1);
+  });
+
+  it('are taken away of one process, in all that it left, and of no other', async () => {
+    await leave(queue, 'alive', 'http', { n: 1 }, 60_000);
+    await leave(queue, 'metrics', 'http', { n: 2 }, 60_000);
+    await leave(queue, 'alive', 'decrypt', { n: 3 }, 60_000);
+    await withdraw(queue, 'http', process.pid + 1);
+    assert.equal((await present(queue, 'alive')).length, 2);
+    await withdraw(queue, 'http', process.pid);
+    assert.deepEqual(await present(queue, 'alive'), ['{"n":3}']);
+    assert.deepEqual(await present(queue, 'metrics'), []);
+    await withdraw(queue, 'decrypt', process.pid);
+    assert.deepEqual(await names(), []);
+  });
+
+  it('tell of a process from its start, and are gone with its end', async () => {
+    const beating = startHeartbeat(queue, 'handoff', createLog('silent', 'test'), () => [
+      { what: 'mailbox orders', since: 1, why: 'no login' },
+    ]);
+    await until('it is alive', async () => (await readHeartbeats(queue)).length === 1);
+    const [heartbeat] = await readHeartbeats(queue);
+    assert.deepEqual(
+      [heartbeat?.role, heartbeat?.pid, heartbeat?.refusing, heartbeat?.troubles[0]?.what],
+      ['handoff', process.pid, null, 'mailbox orders'],
+    );
+    await beating.stop();
+    assert.deepEqual(await readHeartbeats(queue), []);
+    assert.deepEqual(await names(), []);
+    const brief = startHeartbeat(queue, 'handoff', createLog('silent', 'test'));
+    await brief.stop();
+    assert.deepEqual(await names(), [], 'also where the first was still under way');
+  });
+});
+
+describe("the supervisor's folder", () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sealpost-run-'));
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('is made for its owner alone, and made so again', async () => {
+    const dataDir = join(folder, 'one');
+    const run = await runFolder(dataDir);
+    assert.equal(lstatSync(run).mode & 0o777, 0o700);
+    chmodSync(run, 0o777);
+    assert.equal(await runFolder(dataDir), run);
+    assert.equal(lstatSync(run).mode & 0o777, 0o700);
+  });
+
+  it('is not taken from somebody else', {
+    skip: process.getuid?.() !== 0 && 'only root gives folders away',
+  }, async () => {
+    const dataDir = join(folder, 'two');
+    const run = await runFolder(dataDir);
+    chownSync(run, 65_534, 65_534);
+    await assert.rejects(runFolder(dataDir), { code: 'file-access', message: /somebody else/ });
+  });
+
+  it('is not one that a link leads to', async () => {
+    const dataDir = join(folder, 'three');
+    mkdirSync(join(folder, 'elsewhere'));
+    mkdirSync(dataDir);
+    symlinkSync(join(folder, 'elsewhere'), join(dataDir, 'run'));
+    await assert.rejects(runFolder(dataDir), { code: 'file-access' });
+  });
+});
+
+describe('a reload', () => {
+  const config = (settings: object) => configSchema.parse({ dataDir: '/a', ...settings });
+  const s3 = { endpoint: 'https://s3.example', bucket: 'aaa' };
+  for (const [what, settings] of [
+    ['dataDir', { dataDir: '/b' }],
+    ['redis', { redis: { prefix: '{other}' } }],
+    ['redis', { redis: { url: 'redis://127.0.0.1:1' } }],
+    ['spool.key', { spool: { key: { file: '/b/key' } } }],
+    ['spool.directory', { spool: { directory: '/b' } }],
+    ['spool.store', { spool: { store: 's3', s3 } }],
+  ] as const)
+    it(`does not move ${what}: ${JSON.stringify(settings)}`, () => {
+      assert.equal(movedStore(config({}), config(settings)), what);
+      assert.equal(movedStore(config(settings), config(settings)), undefined);
+    });
+  it('does not move the bucket, and changes anything else', () => {
+    const of = (bucket: string) => config({ spool: { store: 's3', s3: { ...s3, bucket } } });
+    assert.equal(movedStore(of('aaa'), of('bbb')), 'spool.s3');
+    const next = config({ workers: { concurrency: 3 }, retry: { attempts: 3 }, log: { level: 'debug' } });
+    assert.equal(movedStore(config({}), next), undefined);
+  });
+});
