@@ -27,6 +27,7 @@ function child(t: TestContext, options: Partial<ChildOptions> = {}) {
   const made = new Child({
     role: 'http',
     index: 0,
+    threads: 1,
     configFile: join(folder, 'none.yaml'),
     redisUrl: undefined,
     configText: '',
