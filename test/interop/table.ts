@@ -11,8 +11,8 @@ const marks: Record<Status, string> = {
 };
 
 export const legend =
-  '✓ read, the octets are the same · **✗** a defect of ours · ○ our codec refuses it by name, not yet done · ' +
-  '– the peer has no such thing or refuses · empty: we do not offer to write it';
+  '✓ read, the octets are the same · **✗** a bug of ours · ○ our codec refuses it by name, not yet done · ' +
+  '– the peer does not support it or refuses · empty: we do not offer to write it';
 
 const headings: Record<InteropCase['type'], string> = {
   encryption: 'Encryption',
@@ -43,7 +43,7 @@ function row(cells: string[]): string {
 
 function summary(outcome: Outcome): string[] {
   const lines = [
-    row(['peer', 'direction', 'read ✓', 'defects ✗', 'not yet ○', 'not offered', 'peer can not –']),
+    row(['peer', 'direction', 'read ✓', 'defects ✗', 'not yet ○', 'not offered', 'peer cannot –']),
     row(Array.from({ length: 7 }, (_, index) => (index < 2 ? '---' : '--:'))),
   ];
   for (const { name, version } of outcome.peers)
@@ -91,12 +91,12 @@ function namesOf(ids: string[]): string {
 /** The reasons for all that did not pass, each with the cases that it stands for. */
 function reasons(outcome: Outcome): string[] {
   const kinds: [Status, string, (each: Result) => string][] = [
-    ['fail', 'Defects of ours', ({ peer, direction }) => (direction === 'from' ? `${peer} →` : `→ ${peer}`)],
+    ['fail', 'Bugs of ours', ({ peer, direction }) => (direction === 'from' ? `${peer} →` : `→ ${peer}`)],
     ['not-yet', 'Not yet', ({ direction }) => (direction === 'from' ? 'reading' : 'writing')],
     ['not-offered', 'Not offered for writing', () => ''],
     [
       'peer-cannot',
-      'What the peers can not',
+      'What the peers cannot do',
       ({ peer, direction }) => `${peer} ${direction === 'from' ? 'writing' : 'reading'}`,
     ],
   ];
