@@ -17,7 +17,7 @@ import { createTestCa, type Issued } from '../support/ca.ts';
 import { expected, mail, octetsOf, partsOf } from './entities.ts';
 
 /** Cases of each property; `SEALPOST_RUNS=20000` for a long run. */
-const numRuns = Number(process.env.SEALPOST_RUNS ?? 80);
+const numRuns = Number(process.env.SEALPOST_RUNS ?? 40);
 
 const ca = createTestCa('Property Root');
 const pair = (privateKey: KeyObject) => ({ privateKey, publicKey: createPublicKey(privateKey) });
