@@ -30,8 +30,14 @@ const unknownBits = 4096;
 export const costs = {
   /** An octet of the message as it comes in, and once more in each layer: MIME, base64, BER. */
   octet: 0.008,
-  /** Setting up a layer, a piece or a part with its header. */
+  /** Setting up a layer or a piece. */
   layer: 100,
+  /** A part of a multipart with a small header. */
+  part: 10,
+  /** An octet of the header of a part, where it is nothing but parameters. */
+  headerOctet: 0.8,
+  /** An octet that is searched for delimiters, once for each multipart around it. */
+  searchedOctet: 0.001,
   /** An octet that comes out of zlib, with its checksum. */
   inflatedOctet: 0.015,
   /** An octet of content through all its digests costs what each of them costs. */
@@ -46,6 +52,8 @@ export const costs = {
   name: (octets: number): number => 5 + octets * 0.2,
   /** An element of ASN.1 taken apart in memory. */
   element: 0.5,
+  /** An element that is encoded anew, and brought into its place in a SET. */
+  elementAnew: 3,
   /** One thing held against another: a certificate against an identifier, a name against a constraint. */
   comparison: 0.3,
   /** An attribute of a signer, a recipient's structure. */

@@ -255,9 +255,10 @@ function keyOf(
   { inheritedKey, content, budget }: VerificationContext,
 ): KeyObject | SignatureReason {
   // RFC 5035 section 5: a signer that says which certificate it means must not be shown with another one
-  const named = attributes?.signingCertificates.map((each) =>
-    namesCertificate(each, (node) => createHash(node).update(certificate.der).digest()),
-  );
+  const named = attributes?.signingCertificates.map((each) => {
+    budget.spend(certificate.der.length * costs.digestOctet(each.digestAlgorithm));
+    return namesCertificate(each, (node) => createHash(node).update(certificate.der).digest());
+  });
   if (named?.includes(false)) return 'certificate-mismatch';
   const scheme = algorithm.info?.scheme === 'rsa-pss' ? 'rsa-pss' : 'rsa';
   if (!maySign(certificate.publicKeyInfo, scheme, algorithm.pss)) return 'key-restricted';
@@ -315,7 +316,7 @@ function checkUnder(
     return verifySignature(key, algorithm, digest, signed, signature);
   }
   let reason: SignatureReason = 'signature-mismatch';
-  for (const octets of signedEncodings(signedAttributes)) {
+  for (const octets of signedEncodings(signedAttributes, budget)) {
     reason = verifySignature(key, algorithm, digest, signedOctets(octets), signature);
     if (reason === 'ok') break;
   }
@@ -341,19 +342,36 @@ function protects({ digest, signature }: AlgorithmProtection, { identifiers }: S
   return sameAlgorithm(digest, identifiers.digest) && sameAlgorithm(signature, identifiers.signature);
 }
 
+/** Elements of signed attributes that are brought into DER; genuine ones have a few dozen. */
+const mostEncodedAnew = 10_000;
+
 /**
  * What the signature of the attributes may be over: the octets as received with the tag of a SET OF
  * (RFC 5652 section 5.4), and where these are not DER, the DER encoding, which that section asks for.
  */
-function signedEncodings(element: Element): Buffer[] {
+function* signedEncodings(element: Element, budget: Budget): Generator<Buffer> {
   const received = Buffer.from(raw(element));
   received[0] = 0x20 | tags.set;
-  const sorted = der.setOf(...children(element).map(toDer));
-  return received.equals(sorted) ? [received] : [received, sorted];
+  yield received;
+  const sorted = inDer(received, budget);
+  if (sorted !== undefined && !received.equals(sorted)) yield sorted;
+}
+
+/** Undefined where there are too many elements: then the signature is over the octets as received, or over none. */
+function inDer(received: Buffer, budget: Budget): Buffer | undefined {
+  let attributes: Element;
+  try {
+    attributes = parse(received, { maxElements: mostEncodedAnew });
+  } catch (error) {
+    if (error instanceof SealpostError && error.code === 'asn1-limit') return undefined;
+    throw error;
+  }
+  return toDer(attributes, budget);
 }
 
 /** Definite lengths for what came with indefinite ones, or with lengths in a longer form. */
-function toDer(element: Element): Buffer {
+function toDer(element: Element, budget: Budget): Buffer {
+  budget.spend(costs.elementAnew);
   const octets = raw(element);
   if (!element.constructed) {
     const identifier = octets[0] ?? 0;
@@ -362,7 +380,7 @@ function toDer(element: Element): Buffer {
       element.source.subarray(element.contentStart, element.contentEnd),
     ]);
   }
-  const parts = children(element).map(toDer);
+  const parts = children(element).map((child) => toDer(child, budget));
   const isSet = element.cls === 0 && element.tag === tags.set;
   const inner = Buffer.concat(isSet ? der.sortDer(parts) : parts);
   return Buffer.concat([der.header((octets[0] ?? 0) & 0xe0, element.tag, inner.length), inner]);

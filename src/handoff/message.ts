@@ -67,7 +67,8 @@ function leadingHeaders(head: Buffer, limits: MessageLimits): HeaderBlock | unde
  * header", because EDIFACT (`UNA:+.? '`) does.
  */
 function isEntity(head: Buffer, headers: HeaderBlock | undefined): headers is HeaderBlock {
-  if (headers === undefined) return false;
+  // behind the outer fields a line that begins with white space would be the end of the last one, such as From
+  if (headers === undefined || head[0] === 0x20 || head[0] === 0x09) return false;
   if (headers.fields.some(isMimeField)) return true;
   return head[0] === 0x0a || (head[0] === 0x0d && head[1] === 0x0a);
 }

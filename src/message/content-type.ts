@@ -181,13 +181,34 @@ function percentDecode(text: string): Buffer {
   return Buffer.from(octets, 'latin1');
 }
 
+type Decoder = InstanceType<typeof TextDecoder>;
+
+/** Making a decoder costs a hundred times what it decodes of a name, and a header has room for thousands of names. */
+const decoders = new Map<string, Decoder | undefined>();
+const mostDecoders = 100;
+const longestCharset = 40;
+
+function decoderOf(charset: string): Decoder | undefined {
+  if (charset.length > longestCharset) return undefined;
+  const name = charset.toLowerCase();
+  if (!decoders.has(name)) {
+    if (decoders.size >= mostDecoders) decoders.clear();
+    decoders.set(name, makeDecoder(name));
+  }
+  return decoders.get(name);
+}
+
+function makeDecoder(charset: string): Decoder | undefined {
+  try {
+    return new TextDecoder(charset);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Octets in a named charset as text; an unknown charset is read as Latin-1, so that nothing is lost. */
 export function decodeCharset(charset: string, octets: Buffer): string {
-  try {
-    return new TextDecoder(charset).decode(octets);
-  } catch {
-    return octets.toString('latin1');
-  }
+  return decoderOf(charset)?.decode(octets) ?? octets.toString('latin1');
 }
 
 /** Reads a Content-Type value; missing or unreadable it is `text/plain` (RFC 2045, section 5.2). */

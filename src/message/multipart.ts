@@ -1,3 +1,4 @@
+import { type Budget, costs } from '../budget.ts';
 import { SealpostError } from '../errors.ts';
 import { defaultMessageLimits, type MessageLimits } from './limits.ts';
 import type { Sink } from './sink.ts';
@@ -34,6 +35,9 @@ export class MultipartSplitter implements Sink {
   readonly #handler: MultipartHandler;
   readonly #limits: MessageLimits;
   readonly #marker: Buffer;
+  /** The marker behind a line end: looking for it, lines of dashes cost no more than any other text. */
+  readonly #atLine: Buffer;
+  readonly #budget: Budget | undefined;
   #current: Sink | undefined;
   #region: 'preamble' | 'part' | 'epilogue' = 'preamble';
   #carry: Buffer = Buffer.alloc(0);
@@ -44,7 +48,13 @@ export class MultipartSplitter implements Sink {
   /** The closing delimiter was there. */
   closed = false;
 
-  constructor(boundary: string, handler: MultipartHandler, limits: MessageLimits = defaultMessageLimits) {
+  /** @param budget of the message: multiparts in multiparts are gone through once for each of them */
+  constructor(
+    boundary: string,
+    handler: MultipartHandler,
+    limits: MessageLimits = defaultMessageLimits,
+    budget?: Budget,
+  ) {
     const name = boundary.trimEnd();
     if (name === '') throw new SealpostError('mime-malformed', 'a multipart has no boundary parameter');
     if (name.length > limits.boundaryLength) {
@@ -57,6 +67,8 @@ export class MultipartSplitter implements Sink {
     this.#limits = limits;
     this.#current = handler.preamble;
     this.#marker = Buffer.from(`--${name}`, 'utf8');
+    this.#atLine = Buffer.from(`\n--${name}`, 'utf8');
+    this.#budget = budget;
   }
 
   write(chunk: Buffer): void {
@@ -64,6 +76,7 @@ export class MultipartSplitter implements Sink {
       this.#current?.write(chunk);
       return;
     }
+    this.#budget?.spend(chunk.length * costs.searchedOctet);
     const octets = this.#carry.length === 0 ? chunk : Buffer.concat([this.#carry, chunk]);
     const rest = this.#process(octets, false);
     this.#carry = rest.length === 0 ? rest : Buffer.from(rest);
@@ -114,11 +127,12 @@ export class MultipartSplitter implements Sink {
 
   /** Index of the next marker that stands at a line start, or -1. */
   #findMarker(octets: Buffer, from: number): number {
-    for (let at = octets.indexOf(this.#marker, from); at >= 0; at = octets.indexOf(this.#marker, at + 1)) {
-      if (at === 0 ? this.#lineStart : octets[at - 1] === LF) return at;
-      // the first octets behind a delimiter line are at a line start too: their LF is in the same buffer
-    }
-    return -1;
+    if (from === 0 && this.#lineStart && startsWith(octets, this.#marker)) return 0;
+    // the first octets behind a delimiter line are at a line start too: their LF is in the same buffer
+    const lf = octets.indexOf(this.#atLine, Math.max(0, from - 1));
+    if (lf < 0) return -1;
+    this.#budget?.spend(costs.comparison);
+    return lf + 1;
   }
 
   #lineKind(octets: Buffer, at: number, final: boolean): { kind: LineKind; next: number } {
@@ -148,6 +162,7 @@ export class MultipartSplitter implements Sink {
     if (this.parts >= this.#limits.parts) {
       throw new SealpostError('mime-limit', `a multipart has more than ${this.#limits.parts} parts`);
     }
+    this.#budget?.spend(costs.part);
     this.#region = 'part';
     this.#current = this.#handler.part(this.parts);
     this.parts++;
@@ -170,6 +185,10 @@ export class MultipartSplitter implements Sink {
   #atStart(start: number): boolean {
     return start > 0 || this.#lineStart;
   }
+}
+
+function startsWith(octets: Buffer, prefix: Buffer): boolean {
+  return octets.length >= prefix.length && octets.compare(prefix, 0, prefix.length, 0, prefix.length) === 0;
 }
 
 /** Where the text before a delimiter at `at` ends: without the CRLF or LF in front of it. */

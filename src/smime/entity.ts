@@ -60,7 +60,8 @@ function protectedContent(peeling: Peeling, headers: HeaderBlock, contentType: s
   peeling.header = { entity: headers, wrapped: undefined, legacyDisplay: [] };
   if (isMarked(headers)) {
     const { legacyDisplay } = peeling.header;
-    return new TeeSink(content, legacyDisplayScanner(headers, legacyDisplay, peeling.limits.message));
+    const { limits, budget } = peeling;
+    return new TeeSink(content, legacyDisplayScanner(headers, legacyDisplay, limits.message, budget));
   }
   if (contentType !== 'message/rfc822') return content;
   return new TeeSink(content, wrappedHeader(peeling.header, peeling.limits.message));

@@ -1,3 +1,4 @@
+import { type Budget, costs } from '../budget.ts';
 import {
   entityInfo,
   type HeaderBlock,
@@ -16,14 +17,20 @@ import { QuietSink } from './pieces.ts';
  * @param headers of the entity whose body is written
  * @param found gets the numbers of such leaves, counted from 1 in the order of the message
  */
-export function legacyDisplayScanner(headers: HeaderBlock, found: number[], limits: MessageLimits): Sink {
+export function legacyDisplayScanner(
+  headers: HeaderBlock,
+  found: number[],
+  limits: MessageLimits,
+  budget: Budget,
+): Sink {
   let leaves = 0;
   const scan = (entity: HeaderBlock, depth: number): Sink => {
+    budget.spend(entity.raw.length * costs.headerOctet);
     const { contentType } = entityInfo(entity);
     const boundary = contentType.parameters.get('boundary') ?? '';
     if (contentType.type === 'multipart' && boundary !== '' && depth < limits.depth) {
       const part = () => new HeaderSplitter((inner) => scan(inner, depth + 1), limits);
-      return new MultipartSplitter(boundary, { part }, limits);
+      return new MultipartSplitter(boundary, { part }, limits, budget);
     }
     leaves++;
     if (isMarked(entity)) found.push(leaves);

@@ -57,6 +57,7 @@ class MultipartSigned implements Sink {
       parameters.get('boundary') ?? '',
       { part: (index) => this.#part(index) },
       peeling.limits.message,
+      peeling.budget,
     );
   }
 

@@ -1,3 +1,4 @@
+import { costs } from '../budget.ts';
 import { SealpostError, toErrorInfo } from '../errors.ts';
 import {
   type EntityInfo,
@@ -41,6 +42,7 @@ export function pieceScanner(peeling: Peeling, headers: HeaderBlock): Sink {
   const { message } = peeling.limits;
 
   function body(inner: HeaderBlock, path: string, depth: number): Sink {
+    peeling.budget.spend(inner.raw.length * costs.headerOctet);
     const info = entityInfo(inner);
     const { type, value, parameters } = info.contentType;
     if (path !== '' && entityKind(info) !== 'plain') {
@@ -63,6 +65,7 @@ export function pieceScanner(peeling: Peeling, headers: HeaderBlock): Sink {
             new HeaderSplitter((part) => body(part, `${below}${index + 1}`, depth + 1), message),
         },
         message,
+        peeling.budget,
       ),
     );
   }

@@ -14,7 +14,8 @@ const mostSignatures = 2000;
 
 /**
  * The room that the verdict of one message has for what the sender wrote. Names and lists are repeated in it for each
- * signer and recipient, so that they would multiply: what does not fit is cut, and the verdict says that it was (`truncated`).
+ * signer and recipient, so that they would multiply: what does not fit is cut, ends with `…`, and the verdict says that
+ * it was (`truncated`). The policy reads addresses here: who names none may sign for anybody who is no partner.
  */
 export class VerdictRoom {
   readonly #budget: Budget;
@@ -51,7 +52,9 @@ export class VerdictRoom {
     if (Array.isArray(value)) {
       const most = this.#left > 0 ? longestList : 0;
       if (value.length > most) this.truncated = true;
-      return value.slice(0, most).map((each) => this.#fit(each));
+      const kept = value.slice(0, most).map((each) => this.#fit(each));
+      // a list of names that was cut must not pass for one that is complete, or empty
+      return value.length > most && typeof value[0] === 'string' ? [...kept, '…'] : kept;
     }
     if (typeof value !== 'object' || value === null) return value;
     return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, this.#fit(each)]));

@@ -1,9 +1,16 @@
-import { createCipheriv, createPublicKey, type KeyObject, publicEncrypt, randomBytes } from 'node:crypto';
+import {
+  createCipheriv,
+  createHash,
+  createPublicKey,
+  type KeyObject,
+  publicEncrypt,
+  randomBytes,
+} from 'node:crypto';
 import { deflateSync } from 'node:zlib';
 import { oids } from '../../src/asn1/index.ts';
 import * as der from '../../src/asn1/writer.ts';
 import { encodeEnvelopedData, encodeSignedData } from '../../src/cms/index.ts';
-import { parseCertificate } from '../../src/pki/index.ts';
+import { type Certificate, parseCertificate } from '../../src/pki/index.ts';
 import { createTestCa, distinguishedName } from '../support/ca.ts';
 import { compressed } from './bombs.ts';
 import { alice, ca, keyTransInfo } from './support.ts';
@@ -217,4 +224,72 @@ export function openBodyTags(characters: number): Buffer {
 /** A mail to so many recipients whose names are not ASCII, each an encoded word beside the next. */
 export function namesBeyondAscii(count: number): Buffer {
   return Buffer.from(`From: a@a.example\r\nTo: ${'\u00e9,'.repeat(count)}\r\n\r\nx\r\n`);
+}
+
+/** Multiparts in multiparts, with boundaries of dashes, around a line of dashes: each of them looks through it. */
+export function dashes(levels: number, octets: number): Buffer {
+  let header = 'From: a@a.example\r\nMIME-Version: 1.0\r\n';
+  // no delimiter is the delimiter of another one, or closes it
+  for (let level = 0, length = 1; level < levels; level++, length += length % 4 === 1 ? 1 : 3) {
+    const boundary = '-'.repeat(length);
+    header += `Content-Type: multipart/mixed; boundary="${boundary}"\r\n\r\n--${boundary}\r\n`;
+  }
+  header += 'Content-Type: text/plain\r\n\r\n';
+  return Buffer.concat([Buffer.from(header), Buffer.alloc(Math.max(0, octets - header.length), '-')]);
+}
+
+/** The signature of nobody, with these attributes beside those that it must have; each certificate is meant by it. */
+function signatureWith(attributes: Buffer[], certificates: Certificate[], signers: number): Buffer {
+  const [certificate] = certificates;
+  if (certificate === undefined) throw new Error('nobody signs');
+  const attribute = (type: string, value: Buffer) => der.sequence(der.oid(type), der.set(value));
+  const signer = der.sequence(
+    der.integer(1),
+    der.sequence(certificate.issuerDer, der.primitive(2, certificate.serialNumber)),
+    der.sequence(der.oid(oids.sha256)),
+    der.implicit(
+      0,
+      true,
+      attribute(oids.contentType, der.oid(oids.data)),
+      attribute(oids.messageDigest, der.octetString(createHash('sha256').update(text).digest())),
+      ...attributes,
+    ),
+    der.sequence(der.oid(oids.ecdsaWithSha256)),
+    der.octetString(Buffer.alloc(64, 1)),
+  );
+  return signedData(
+    certificates.map(({ der: octets }) => octets),
+    Array<Buffer>(signers).fill(signer),
+  );
+}
+
+/** Signers with an attribute of so many empty elements, and several certificates that each of them could mean. */
+export function attributesOf(elements: number, signers: number, certificates = 4): Buffer {
+  const named = Array.from({ length: certificates }, () => ca.issue({ serial: 777 }).certificate);
+  const nulls = der.set(Buffer.alloc(2 * elements, der.nullValue()));
+  return signatureWith([der.sequence(der.oid('1.2.3.4'), der.set(nulls))], named, signers);
+}
+
+/** Signers that say by a slow digest which certificate they mean, and it is a large one. */
+export function certificatesNamed(signers: number, octets: number): Buffer {
+  const ballast = { oid: '1.2.3.4', value: Buffer.alloc(octets) };
+  const { certificate } = ca.issue({ commonName: 'large', extensions: [ballast] });
+  const identifier = der.sequence(
+    der.sequence(der.oid(oids['sha3-512'])),
+    der.octetString(createHash('sha3-512').update(certificate.der).digest()),
+  );
+  const attribute = der.sequence(
+    der.oid(oids.signingCertificateV2),
+    der.set(der.sequence(der.sequence(identifier))),
+  );
+  return signatureWith([attribute], [certificate], signers);
+}
+
+/** Parts whose Content-Type has many parameters, each of which could be continued (RFC 2231). */
+export function manyParameters(parts: number, parameters: number): Buffer {
+  const list = Array.from({ length: parameters }, (_, index) => `; a${index}*0=x`).join('');
+  const part = `--b\r\nContent-Type: text/plain${list}\r\n\r\n`;
+  return Buffer.from(
+    `From: a@a.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n${part.repeat(parts)}`,
+  );
 }
