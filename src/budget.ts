@@ -34,8 +34,8 @@ export const costs = {
   layer: 100,
   /** A part of a multipart with a small header. */
   part: 10,
-  /** An octet of the header of a part, where it is nothing but parameters. */
-  headerOctet: 0.8,
+  /** The header of a part: its fields found, and those that have parameters taken apart, perhaps more than once. */
+  header: (octets: number, withParameters: number): number => octets * 0.15 + withParameters * 0.8,
   /** An octet that is searched for delimiters, once for each multipart around it. */
   searchedOctet: 0.001,
   /** An octet that comes out of zlib, with its checksum. */

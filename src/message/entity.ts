@@ -1,3 +1,4 @@
+import { costs } from '../budget.ts';
 import { type ContentType, parseContentType, parseParameterized } from './content-type.ts';
 import type { HeaderBlock } from './headers.ts';
 
@@ -27,4 +28,15 @@ export function entityInfo(headers: HeaderBlock): EntityInfo {
     disposition: disposition.value,
     fileName: disposition.parameters.get('filename') ?? contentType.parameters.get('name') ?? '',
   };
+}
+
+const fieldsWithParameters = ['content-type', 'content-transfer-encoding', 'content-disposition'];
+
+/** What reading the header of a part costs, in units of a `Budget`. */
+export function headerCost(headers: HeaderBlock): number {
+  const lengths = fieldsWithParameters.map((name) => headers.get(name)?.length ?? 0);
+  return costs.header(
+    headers.raw.length,
+    lengths.reduce((sum, length) => sum + length, 0),
+  );
 }

@@ -17,7 +17,7 @@ export {
   parseParameterized,
 } from './content-type.ts';
 export { decodeWords } from './encoded-words.ts';
-export { type EntityInfo, entityInfo } from './entity.ts';
+export { type EntityInfo, entityInfo, headerCost } from './entity.ts';
 export {
   HeaderBlock,
   type HeaderField,

@@ -1,8 +1,9 @@
-import { type Budget, costs } from '../budget.ts';
+import type { Budget } from '../budget.ts';
 import {
   entityInfo,
   type HeaderBlock,
   HeaderSplitter,
+  headerCost,
   type MessageLimits,
   MultipartSplitter,
   NullSink,
@@ -25,7 +26,7 @@ export function legacyDisplayScanner(
 ): Sink {
   let leaves = 0;
   const scan = (entity: HeaderBlock, depth: number): Sink => {
-    budget.spend(entity.raw.length * costs.headerOctet);
+    budget.spend(headerCost(entity));
     const { contentType } = entityInfo(entity);
     const boundary = contentType.parameters.get('boundary') ?? '';
     if (contentType.type === 'multipart' && boundary !== '' && depth < limits.depth) {

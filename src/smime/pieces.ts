@@ -1,10 +1,10 @@
-import { costs } from '../budget.ts';
 import { SealpostError, toErrorInfo } from '../errors.ts';
 import {
   type EntityInfo,
   entityInfo,
   type HeaderBlock,
   HeaderSplitter,
+  headerCost,
   MultipartSplitter,
   NullSink,
   type Sink,
@@ -42,7 +42,7 @@ export function pieceScanner(peeling: Peeling, headers: HeaderBlock): Sink {
   const { message } = peeling.limits;
 
   function body(inner: HeaderBlock, path: string, depth: number): Sink {
-    peeling.budget.spend(inner.raw.length * costs.headerOctet);
+    peeling.budget.spend(headerCost(inner));
     const info = entityInfo(inner);
     const { type, value, parameters } = info.contentType;
     if (path !== '' && entityKind(info) !== 'plain') {
