@@ -9,7 +9,7 @@ const example = readFileSync(resolve(import.meta.dirname, '../../config/sealpost
 const full = example.replaceAll(/^(\s*)#(?=\S)/gm, '$1').split('\n');
 const lines = full.filter((line) => !/^\s*#/.test(line));
 // SEALPOST_RUNS=100000 for a long run
-const numRuns = Number(process.env.SEALPOST_RUNS ?? 300);
+const numRuns = Number(process.env.SEALPOST_RUNS ?? 100);
 
 /** Whatever is written, the answer is a configuration or problems with a place inside the text, never a crash. */
 function answers(text: string): void {
