@@ -1,7 +1,7 @@
 #!/bin/sh
 # Unpacks a Valkey server from the distribution's packages (Debian 12: its backports) into the project's cache folder, for
 # the tests that run on it as well; nothing is installed or started. Prints the path of the server; exit code 1 with a
-# line that says why when it can not be had.
+# line that says why when it cannot be had.
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 cache=$here/.cache/valkey
@@ -26,7 +26,7 @@ apt() {
     -o Dir::State::lists="$cache/apt/lists" -o Dir::Cache="$cache/apt" \
     -o Dir::Cache::archives="$cache/apt/archives" -o Debug::NoLocking=1 -o APT::Sandbox::User=root "$@"
 }
-apt apt-get update >/dev/null 2>&1 || no "the package lists can not be had"
+apt apt-get update >/dev/null 2>&1 || no "the package lists cannot be had"
 (cd "$cache/apt/archives" && apt apt-get download valkey-server valkey-tools >/dev/null 2>&1) || no "no package"
 for file in "$cache"/apt/archives/*.deb; do dpkg-deb -x "$file" "$cache/root"; done
 rm -rf "$cache/apt"

@@ -19,15 +19,15 @@ export const errorCodes = {
   'signature-invalid':
     'the signed octets or the signature were changed, or the signature is not from that key',
   // message, smime
-  'mime-malformed': 'a header or a MIME structure can not be read',
+  'mime-malformed': 'a header or a MIME structure cannot be read',
   'mime-limit': 'nesting, number of parts or header size goes beyond the limits',
   'transfer-encoding': 'the body does not decode in the transfer encoding that it names',
   'layer-limit': 'more nested S/MIME layers than the limit',
   'work-limit': 'working on the message would cost more than the limit for all of it',
   'output-limit': 'the message would become more octets than the limit for all of it',
   'not-smime': 'the message is neither signed nor encrypted',
-  'encode-recipient': 'a message can not be encrypted for this certificate',
-  'encode-signer': 'a message can not be signed with this identity',
+  'encode-recipient': 'a message cannot be encrypted for this certificate',
+  'encode-signer': 'a message cannot be signed with this identity',
   'encode-policy': 'the algorithm needs the explicit word of the operator',
   // pki
   'certificate-malformed': 'the file or octets are not an X.509 certificate',
@@ -36,9 +36,9 @@ export const errorCodes = {
   password: 'the password is missing or wrong',
   // config, files, command line
   'config-invalid': 'the configuration has errors',
-  'file-access': 'a file can not be read or written',
+  'file-access': 'a file cannot be read or written',
   'file-mode': 'a secret file is readable by others',
-  'listen-failed': 'an address can not be listened on',
+  'listen-failed': 'an address cannot be listened on',
   usage: 'the command was called wrongly',
   // queue
   'redis-unreachable': 'Redis does not answer',
@@ -47,7 +47,7 @@ export const errorCodes = {
   'queue-full': 'the queue, Redis or the disk is near its limit: nothing new is accepted for now',
   'spool-write': 'the octets could not be stored',
   'spool-full': 'the spool folder or object store has no room left',
-  'spool-unreachable': 'the object store does not answer, or can not do it now',
+  'spool-unreachable': 'the object store does not answer, or cannot do it now',
   'spool-refused': 'the object store does not let us in: credentials, rights or bucket',
   'spool-missing': 'the stored octets are gone',
   'spool-corrupt': 'the stored octets do not open with the spool key or were changed',

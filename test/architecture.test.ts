@@ -19,10 +19,10 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
   daemon: { may: ['config', 'queue'], why: 'the supervisor holds no keys and reads no message' },
   handoff: {
     may: ['message', 'queue', 'config', 'net'],
-    why: 'a destination gets octets and a verdict; it can not decrypt',
+    why: 'a destination gets octets and a verdict; it cannot decrypt',
   },
-  smtp: { may: ['message', 'queue', 'config'], why: 'what listens to the network can not decrypt' },
-  imap: { may: ['message', 'queue', 'config'], why: 'what listens to the network can not decrypt' },
+  smtp: { may: ['message', 'queue', 'config'], why: 'what listens to the network cannot decrypt' },
+  imap: { may: ['message', 'queue', 'config'], why: 'what listens to the network cannot decrypt' },
   queue: { may: ['config'], why: 'the queue carries references and sealed octets' },
   partner: {
     may: ['config', 'pki', 'message', 'net', 'smime'],

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import type { Parties } from './parties.ts';
 import { type Contestant, capSeconds } from './types.ts';
 
-/** A JavaScript library in a process of its own, on bare DER. What it can not do shows as undefined. */
+/** A JavaScript library in a process of its own, on bare DER. What it cannot do shows as undefined. */
 function library(parties: Parties, name: string, program: string): Contestant {
   const worker = join(import.meta.dirname, program);
   const input = join(parties.material.folder, `${name}-input`);

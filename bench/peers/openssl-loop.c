@@ -93,7 +93,7 @@ int main(int argc, char **argv) {
     BIO_free(file);
   }
   FILE *input = fopen(argv[4], "rb");
-  if (!key || !cert || !recipient || !input) die("can not read key, certificate or file");
+  if (!key || !cert || !recipient || !input) die("cannot read key, certificate or file");
   fseek(input, 0, SEEK_END);
   long size = ftell(input);
   rewind(input);

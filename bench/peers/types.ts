@@ -32,7 +32,7 @@ export interface Rate {
 
 export interface Contestant {
   name: string;
-  /** Undefined where it can not do the row, or not within the time cap. */
+  /** Undefined where it cannot do the row, or not within the time cap. */
   run(row: Row, seconds: number): Promise<Rate | undefined>;
   close?(): Promise<void>;
 }

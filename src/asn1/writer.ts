@@ -121,7 +121,7 @@ export function oid(dotted: string): Buffer {
   const known = encodedOids.get(dotted);
   if (known !== undefined) return known;
   const encoded = encodeOid(dotted);
-  // only those of the table, so that foreign ones can not fill the memory
+  // only those of the table, so that foreign ones cannot fill the memory
   if (oidName(dotted) !== undefined) encodedOids.set(dotted, encoded);
   return encoded;
 }
@@ -185,7 +185,7 @@ export function time(value: Date): Buffer {
     .replace(/\.\d+Z$/, '')
     .replace(/[-:T]/g, '')}Z`;
   const year = value.getUTCFullYear();
-  if (year < 0 || year > 9999) throw new TypeError('a year that ASN.1 can not express');
+  if (year < 0 || year > 9999) throw new TypeError('a year that ASN.1 cannot express');
   return year >= 1950 && year < 2050
     ? element(0, tags.utcTime, [Buffer.from(digits.slice(2), 'latin1')])
     : element(0, tags.generalizedTime, [Buffer.from(digits, 'latin1')]);

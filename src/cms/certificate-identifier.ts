@@ -87,7 +87,7 @@ function sameName(issuerDer: Buffer, certificate: Certificate): boolean {
 /** Names in the form for comparison, read once for an identifier however many certificates it is held against. */
 const canonicalNames = new WeakMap<Buffer, string | null>();
 
-/** Null for a name that can not be read. */
+/** Null for a name that cannot be read. */
 function canonicalName(issuerDer: Buffer): string | null {
   let canonical = canonicalNames.get(issuerDer);
   if (canonical === undefined) {

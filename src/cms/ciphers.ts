@@ -275,7 +275,7 @@ export interface ContentEncryptor extends ContentCipher {
   authTag(): Buffer | undefined;
 }
 
-/** An encryptor for what `freshEncryption` gave. CCM can not stream: all comes with `final`. */
+/** An encryptor for what `freshEncryption` gave. CCM cannot stream: all comes with `final`. */
 export function createContentCipher({ encryption, key: transported }: FreshEncryption): ContentEncryptor {
   const key = cipherKey(encryption, transported);
   const { info, iv, tagOctets: authTagLength = 16 } = encryption;

@@ -36,7 +36,7 @@ interface Prepared {
 
 function prepare(options: EnvelopedDataOptions): Prepared {
   if (options.recipients.length === 0) {
-    throw new SealpostError('encode-recipient', 'a message can not be encrypted for nobody');
+    throw new SealpostError('encode-recipient', 'a message cannot be encrypted for nobody');
   }
   const fresh = freshEncryption(options.contentEncryption ?? 'aes-256-cbc', options);
   const isAead = fresh.encryption.info.mode !== 'cbc';

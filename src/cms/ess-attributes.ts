@@ -79,7 +79,7 @@ export interface ReceiptRequest {
 
 /**
  * `ReceiptRequest ::= SEQUENCE { signedContentIdentifier, receiptsFrom, receiptsTo SEQUENCE OF GeneralNames }`;
- * undefined when it is absent or can not be read: it is a wish, and no wish makes a signature invalid.
+ * undefined when it is absent or cannot be read: it is a wish, and no wish makes a signature invalid.
  */
 export function readReceiptRequest(attributes: Attribute[]): ReceiptRequest | undefined {
   return orNone(() => {
@@ -96,7 +96,7 @@ export function readReceiptRequest(attributes: Attribute[]): ReceiptRequest | un
   });
 }
 
-/** The key that answers shall be encrypted for (RFC 8551 section 2.5.3); undefined when it can not be read. */
+/** The key that answers shall be encrypted for (RFC 8551 section 2.5.3); undefined when it cannot be read. */
 export function readEncryptionKeyPreference(attributes: Attribute[]): CertificateIdentifier | undefined {
   return orNone(() => {
     const value = attributes.find(({ type }) => type === oids.encryptionKeyPreference)?.values[0];

@@ -55,7 +55,7 @@ export function mayTransport(info: PublicKeyInfo, oaep: OaepParameters | undefin
   });
 }
 
-/** Parameters that can not be read allow nothing. */
+/** Parameters that cannot be read allow nothing. */
 function orFalse(check: () => boolean): boolean {
   try {
     return check();

@@ -72,7 +72,7 @@ export function signingDigests(options: SignedDataOptions): string[] {
 /**
  * A detached signature over content that the caller has digested (multipart/signed), in DER.
  * @param digests by name, as `signingDigests` lists them
- * @throws SealpostError `encode-signer` when a key can not sign, `encode-policy`
+ * @throws SealpostError `encode-signer` when a key cannot sign, `encode-policy`
  */
 export function encodeDetachedSignature(
   digests: ReadonlyMap<string, Buffer>,
@@ -270,7 +270,7 @@ function signatureOf(
       try {
         return make(octets);
       } catch (cause) {
-        throw new SealpostError('encode-signer', `the key of ${certificate.subject} can not sign`, { cause });
+        throw new SealpostError('encode-signer', `the key of ${certificate.subject} cannot sign`, { cause });
       }
     },
   });

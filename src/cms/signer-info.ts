@@ -151,7 +151,7 @@ function readFacts(element: Element | undefined): SignedAttributeFacts | undefin
 const mostCountersignatures = 10;
 
 /**
- * The signatures of this signature, in an attribute that nobody protects: what can not be read there is none.
+ * The signatures of this signature, in an attribute that nobody protects: what cannot be read there is none.
  * Those of a countersignature itself are not looked at.
  */
 function countersignatures(signer: SignerInfo, context: VerificationContext): SignerFacts[] {
@@ -401,7 +401,7 @@ function parametersInWords(
     if (details?.modulusLength !== undefined) words.bits = String(details.modulusLength);
     if (details?.namedCurve !== undefined) words.curve = details.namedCurve;
   } catch {
-    // The reason says that the key can not be used.
+    // The reason says that the key cannot be used.
   }
   return words;
 }

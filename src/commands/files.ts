@@ -30,7 +30,7 @@ function accessError(action: string, file: string, error: unknown): SealpostErro
   const reason =
     reasons.find(([code]) => hasCode(error, code))?.[1] ??
     (error instanceof Error ? error.message : String(error));
-  return new SealpostError('file-access', `can not ${action} ${file}: ${reason}`, { cause: error });
+  return new SealpostError('file-access', `cannot ${action} ${file}: ${reason}`, { cause: error });
 }
 
 /** A key, certificate or password that a person named: a file, or a pipe such as `<(...)` of a shell. */
@@ -39,7 +39,7 @@ export function readFile(file: string): Buffer {
     return statSync(file).isFIFO() ? readPipe(file) : readRegularFile(file, fileLimits.certificates);
   } catch (error) {
     if (error instanceof SealpostError)
-      throw new SealpostError(error.code, `can not read ${error.message}`, { cause: error });
+      throw new SealpostError(error.code, `cannot read ${error.message}`, { cause: error });
     throw accessError('read', file, error);
   }
 }

@@ -32,7 +32,7 @@ export interface CheckProbes {
  * Everything that is wrong with a configuration and with what it names: syntax, settings, keys and certificates,
  * secrets and their modes, folders; and with the probes, Redis and mailboxes. In the order of the file.
  *
- * @throws {SealpostError} `file-access` when the file itself can not be read
+ * @throws {SealpostError} `file-access` when the file itself cannot be read
  */
 export async function checkConfig(file: string, probes: CheckProbes = {}): Promise<Problem[]> {
   const read = readConfig(readConfigText(file), file);
@@ -45,7 +45,7 @@ export async function checkConfig(file: string, probes: CheckProbes = {}): Promi
   return await checkNamed(read.config, read.source, read.problems, probes.now ?? new Date(), probes);
 }
 
-/** Of a configuration with settings that can not be read at least the files that are not there. */
+/** Of a configuration with settings that cannot be read at least the files that are not there. */
 function missingFiles(rejected: Rejected | undefined): Problem[] {
   const made = ['dataDir', 'directory', 'path'];
   return (rejected?.paths ?? [])
@@ -167,7 +167,7 @@ function checkTls({ smtp }: Config, reader: KeyReader, now: Date): void {
   const read = reader.try(['smtp', 'tls'], () => readListenerTls(tls));
   if (read !== undefined && read.notAfter < now)
     reader.report(['smtp', 'tls', 'cert'], `expired on ${read.notAfter.toISOString().slice(0, 10)}`, {
-      hint: 'renew it; senders that check it can not deliver',
+      hint: 'renew it; senders that check it cannot deliver',
     });
 }
 
@@ -199,7 +199,7 @@ function checkFolder(path: SettingPath, folder: string, reader: KeyReader): void
   while (!existsSync(existing) && dirname(existing) !== existing) existing = dirname(existing);
   const what = existing === folder ? '' : `does not exist, and ${existing} `;
   if (!isWritable(existing))
-    reader.report(path, `${what}can not be written by this user`, {
+    reader.report(path, `${what}cannot be written by this user`, {
       hint: `make it, for the user that runs Sealpost`,
     });
   const mode = existing === folder ? statSync(folder).mode & 0o777 : 0;

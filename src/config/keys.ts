@@ -94,7 +94,7 @@ function belongs(test: () => boolean): boolean {
   try {
     return test();
   } catch (error) {
-    // a certificate whose key can not be loaded is not ours
+    // a certificate whose key cannot be loaded is not ours
     if (error instanceof SealpostError) return false;
     throw error;
   }

@@ -7,7 +7,7 @@ export const fileLimits = { certificates: 16 * 1024 * 1024, secret: 1024 * 1024,
 const isMissing = (error: unknown) => hasCode(error, 'ENOENT', 'ENOTDIR');
 
 function unreadable(path: string, cause: unknown): SealpostError {
-  const what = isMissing(cause) ? 'there is no such file' : 'can not be read';
+  const what = isMissing(cause) ? 'there is no such file' : 'cannot be read';
   const hint = isMissing(cause)
     ? 'check the path; a relative one starts at the folder of the configuration file'
     : 'give the user that runs Sealpost the right to read it';
@@ -29,7 +29,7 @@ const tooLarge = (path: string, limit: number) =>
 /**
  * Reads a file that a setting names: a regular one, or a link to one. Anything else would hold up or fill the process.
  *
- * @param accept judges the opened file, so that it can not be exchanged between the judgement and the reading
+ * @param accept judges the opened file, so that it cannot be exchanged between the judgement and the reading
  * @throws {SealpostError} `file-access`, and what `accept` throws
  */
 export function readRegularFile(path: string, limit: number, accept?: (found: Stats) => void): Buffer {

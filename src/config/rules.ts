@@ -12,7 +12,7 @@ export type Report = (
   extra?: { severity?: Problem['severity']; hint?: string; at?: 'key' | 'value' },
 ) => void;
 
-/** What the schema can not say: settings that must fit together. */
+/** What the schema cannot say: settings that must fit together. */
 export function checkRules(config: Config, source: ConfigSource): Problem[] {
   const problems: Problem[] = [];
   const report: Report = (path, message, extra) => problems.push(source.problem(path, message, extra));

@@ -13,7 +13,7 @@ export function readPublicFile(path: string): Buffer {
 
 /**
  * Reads a file that others must not read: a password, a private key. The mode of the opened file is checked, so
- * that it can not be exchanged between check and read. A file of root may be readable by its group, since that is how
+ * that it cannot be exchanged between check and read. A file of root may be readable by its group, since that is how
  * an orchestrator hands secrets to a process without root's rights (the rule of PostgreSQL for its keys).
  *
  * @throws {SealpostError} `file-access`, `file-mode`

@@ -7,13 +7,10 @@ const syntaxMessages: Record<string, [message: string, hint?: string]> = {
   DUPLICATE_KEY: ['is written twice', 'keep one of them'],
   TAB_AS_INDENT: ['a tab is used to indent', 'use spaces'],
   MULTIPLE_DOCS: ['the file holds several YAML documents', 'keep one; remove the line ---'],
-  BAD_SCALAR_START: [
-    'a value can not start with this character',
-    'write the value in quotes: "@example.com"',
-  ],
+  BAD_SCALAR_START: ['a value cannot start with this character', 'write the value in quotes: "@example.com"'],
   BLOCK_AS_IMPLICIT_KEY: ['a second colon on this line', 'write the value in quotes, or on lines of its own'],
   TAG_RESOLVE_FAILED: ['a YAML tag (!...) that is not known', 'remove it, or write the value in quotes'],
-  BAD_ALIAS: ['a YAML alias that can not be used here', 'write values that start with * or & in quotes'],
+  BAD_ALIAS: ['a YAML alias that cannot be used here', 'write values that start with * or & in quotes'],
   MISSING_CHAR: ['a closing quote, bracket or colon is missing here or before'],
   BAD_INDENT: ['is not indented as the lines before ask for'],
 };

@@ -61,7 +61,7 @@ export class Supervisor {
   #ran = false;
   readonly #departures: Departures;
   #stopped: Promise<void> | undefined;
-  /** Rejects when a role can not start, or the private server is lost for good. */
+  /** Rejects when a role cannot start, or the private server is lost for good. */
   readonly failed = Promise.withResolvers<never>();
 
   constructor(options: SupervisorOptions) {

@@ -88,7 +88,7 @@ export async function createDirectoryDestination(
     await withDeadline(prepare());
   } catch (err) {
     // the other destinations shall work all the same; each delivery says it again
-    deps.log.warn({ err, path: config.path }, 'the folder of a destination can not be used');
+    deps.log.warn({ err, path: config.path }, 'the folder of a destination cannot be used');
   }
   return {
     name: config.name ?? config.type,

@@ -27,7 +27,7 @@ export type {
 /**
  * Makes the destination of a mailbox's list.
  *
- * Errors: those of `readSecret`; `file-access` for certificates that can not be read. A folder that can not
+ * Errors: those of `readSecret`; `file-access` for certificates that cannot be read. A folder that cannot
  * be made is no error here: each delivery tries again.
  */
 export async function createDestination(

@@ -45,7 +45,7 @@ export class UrlSigner {
     const expires = url.searchParams.get('expires') ?? '';
     const given = Buffer.from(url.searchParams.get('signature') ?? '', 'base64url');
     const piece = url.searchParams.get('piece') ?? undefined;
-    // digits only, so that it can not be taken for a piece
+    // digits only, so that it cannot be taken for a piece
     if (!/^\d{1,15}$/.test(expires)) return { wrong: 'signature' };
     const wanted = this.#mac(id, expires, piece);
     if (given.length !== wanted.length || !timingSafeEqual(given, wanted)) return { wrong: 'signature' };

@@ -77,7 +77,7 @@ export function createWalker(
   function body(headers: HeaderBlock, depth: number, fallback: string | undefined): Sink {
     const info = entityInfo(headers);
     const boundary = info.contentType.parameters.get('boundary')?.trimEnd() ?? '';
-    // a multipart without boundary can not be taken apart: it is handed on as it is
+    // a multipart without boundary cannot be taken apart: it is handed on as it is
     if (info.contentType.type !== 'multipart' || boundary === '') return leaf(headers, fallback);
     if (depth >= limits.depth) {
       throw new SealpostError('mime-limit', `multiparts are nested more than ${limits.depth} deep`);

@@ -17,7 +17,7 @@ export interface WebhookOptions {
   resolve?: Resolve;
 }
 
-/** A receiver can not make us wait longer than this. */
+/** A receiver cannot make us wait longer than this. */
 const longestRetryAfter = 3_600_000;
 
 /** Answers that say that the receiver, and not this message, is the trouble. */
@@ -124,6 +124,6 @@ async function readCa(path: string): Promise<Buffer> {
     return await readFile(path);
   } catch (cause) {
     const hint = 'check destinations[].ca of the mailbox';
-    throw new SealpostError('file-access', `can not read the certificates in ${path}`, { hint, cause });
+    throw new SealpostError('file-access', `cannot read the certificates in ${path}`, { hint, cause });
   }
 }

@@ -44,7 +44,7 @@ export function createCheckpoints(redis: Redis, prefix: string): Checkpoint {
       const text = await guarded(redis.get(markKey(folder)));
       if (text === null) return null;
       const parsed = mark.safeParse(parseJson(text));
-      // a mark that can not be read means reading the folder again; the intake knows what it has
+      // a mark that cannot be read means reading the folder again; the intake knows what it has
       return parsed.success ? parsed.data : null;
     },
     async save(folder, value) {

@@ -13,7 +13,7 @@ export const CHUNK = 512 * 1024;
 /** Connection, greeting, TLS and login take a few commands together. */
 const LOGIN_FACTOR = 2;
 
-/** Makes connections to one server: a new one each time, since an ImapFlow can not connect again. */
+/** Makes connections to one server: a new one each time, since an ImapFlow cannot connect again. */
 export class Connector {
   readonly #config: ImapConfig;
   readonly #readSecret: (secret: Secret) => string;
@@ -101,7 +101,7 @@ function readCa(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (cause) {
-    throw new SealpostError('file-access', `imap.ca: can not read ${path}`, { cause });
+    throw new SealpostError('file-access', `imap.ca: cannot read ${path}`, { cause });
   }
 }
 

@@ -9,7 +9,7 @@ import type { Envelope, Intake, Origin, SpoolWriter } from '../queue/types.ts';
 import { CHUNK } from './connect.ts';
 import { PIECE_FACTOR, type Watch, watchOf } from './watch.ts';
 
-/** The message can not be fetched, though the connection is good. `octets`: how many came. */
+/** The message cannot be fetched, though the connection is good. `octets`: how many came. */
 export class FetchError extends Error {
   readonly octets: number;
 

@@ -180,7 +180,7 @@ export class FolderReader {
     mark.failed[uid] = { attempts, octets: error.octets };
     this.#parts.log.warn(
       { mailbox: this.#parts.mailbox, uid, attempts },
-      'an IMAP message can not be fetched',
+      'an IMAP message cannot be fetched',
     );
     if (attempts >= MAX_ATTEMPTS) this.#skip(uid, new SealpostError('imap-failed', error.message));
   }
@@ -205,7 +205,7 @@ export class FolderReader {
       const words = watchOf(this.#client).words;
       log.error(
         { mailbox, action: config.action, ...(words === '' ? {} : { said: words }) },
-        'stored messages can not be moved, marked or deleted',
+        'stored messages cannot be moved, marked or deleted',
       );
       return;
     }

@@ -62,7 +62,7 @@ export class TokenSource {
       });
       text = await readSome(answer);
     } catch (cause) {
-      throw new SealpostError('imap-failed', `the token endpoint ${where} can not be reached`, { cause });
+      throw new SealpostError('imap-failed', `the token endpoint ${where} cannot be reached`, { cause });
     }
     const parsed = response.safeParse(parseJson(text));
     if (!answer.ok || !parsed.success) {

@@ -23,7 +23,7 @@ const QUOTED = /^"(?:[!#-;=?-[\]-~]|\\[!-;=?-~])*"$/;
 
 /**
  * Reads an envelope address (RFC 5321, section 4.1.2; with `utf8` RFC 6531, section 3.3), strictly:
- * what passes holds no CR, LF, control character, space or angle bracket, so it can not become a second
+ * what passes holds no CR, LF, control character, space or angle bracket, so it cannot become a second
  * SMTP command. The empty reverse path is the caller's business.
  *
  * Errors: `address-invalid`; the message does not repeat the address.

@@ -168,7 +168,7 @@ export class MultipartSplitter implements Sink {
     this.parts++;
   }
 
-  /** How far the octets can not belong to a delimiter that goes on in the next chunk. */
+  /** How far the octets cannot belong to a delimiter that goes on in the next chunk. */
   #safeEnd(octets: Buffer, start: number): number {
     const tail = Math.max(start, octets.length - this.#marker.length);
     const lf = octets.lastIndexOf(LF);

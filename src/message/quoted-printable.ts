@@ -21,7 +21,7 @@ function hexValue(octet: number | undefined): number {
  */
 export class QuotedPrintableDecoder implements Sink {
   readonly #output: Sink;
-  /** The end of what came that can not be judged yet: white space, or `=` with what follows it. */
+  /** The end of what came that cannot be judged yet: white space, or `=` with what follows it. */
   #carry: Buffer = Buffer.alloc(0);
 
   constructor(output: Sink) {

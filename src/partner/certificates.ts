@@ -72,7 +72,7 @@ export function signingIdentity(
     'encode-signer',
     skipped.length === 0
       ? `partner ${partner}: there is no identity ${name ?? ''} to sign with`
-      : `partner ${partner}: identity ${name ?? ''} can not sign: ${reasons(skipped)}`,
+      : `partner ${partner}: identity ${name ?? ''} cannot sign: ${reasons(skipped)}`,
     { hint: `name an identity in force as identity of partner ${partner}, or renew its certificate` },
   );
 }

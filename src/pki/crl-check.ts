@@ -140,14 +140,14 @@ function tryList(
       thisUpdate: delta?.thisUpdate ?? crl.thisUpdate,
     };
   } catch (error) {
-    // A list that can not be read is no list; there may be another.
+    // A list that cannot be read is no list; there may be another.
     if (error instanceof SealpostError && !isExhaustion(error)) return undefined;
     throw error;
   }
 }
 
 /**
- * What an outdated list still proves: a revocation, unless it was a hold, can not be taken back (RFC 5280
+ * What an outdated list still proves: a revocation, unless it was a hold, cannot be taken back (RFC 5280
  * section 5.3.1). That it does not name a certificate proves nothing any more.
  */
 function revokedForGood(certificate: Certificate, point: DistributionPoint, crl: Crl): Found | undefined {

@@ -53,7 +53,7 @@ export function addresses(urls: readonly string[]): string[] {
   return urls.filter((url) => /^https?:$/.test(URL.parse(url)?.protocol ?? '')).slice(0, 3);
 }
 
-/** An extension that can not be read names no address. */
+/** An extension that cannot be read names no address. */
 export function orNone<T>(read: () => readonly T[]): readonly T[] {
   try {
     return read();

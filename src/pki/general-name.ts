@@ -41,7 +41,7 @@ export function readGeneralName(element: Element): GeneralName {
     case 2:
       return { kind: 'dns', value: text(element, tags.ia5String) };
     case 4:
-      // A CHOICE can not be IMPLICIT, so the Name stands inside the tag (X.680 section 31.2.7).
+      // A CHOICE cannot be IMPLICIT, so the Name stands inside the tag (X.680 section 31.2.7).
       return { kind: 'directory', name: readName(content(element)) };
     case 6:
       return { kind: 'uri', value: text(element, tags.ia5String) };

@@ -39,7 +39,7 @@ function belongs(key: KeyObject, certificate: Certificate): boolean {
   try {
     return keyBelongsTo(key, certificate);
   } catch (error) {
-    // A certificate with a key that can not be loaded is not ours.
+    // A certificate with a key that cannot be loaded is not ours.
     if (error instanceof SealpostError) return false;
     throw error;
   }

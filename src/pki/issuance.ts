@@ -5,7 +5,7 @@ import { signatureScheme, verifySignature } from './signature.ts';
 
 /**
  * Whether the key of one certificate signed another one, which names it as its issuer. Says nothing of validity or of
- * the right to issue. False too for what can not be read or computed with.
+ * the right to issue. False too for what cannot be read or computed with.
  */
 export function hasSigned(issuer: Certificate, certificate: Certificate): boolean {
   try {

@@ -115,7 +115,7 @@ function typeOf(name: GeneralName): string {
   return name.kind === 'other' ? name.type : name.kind;
 }
 
-/** @param excluding where in doubt a name that can not be understood matches */
+/** @param excluding where in doubt a name that cannot be understood matches */
 function matches(name: GeneralName, base: GeneralName, excluding: boolean): boolean {
   if (name.kind === 'directory' && base.kind === 'directory') return isWithin(name.name, base.name);
   if (name.kind === 'dns' && base.kind === 'dns') return dnsMatches(name.value, base.value, excluding);

@@ -93,7 +93,7 @@ function isDelegate(
   );
 }
 
-/** An answer that can not be read or uses a refused algorithm does not hold; the limit on work ends all. */
+/** An answer that cannot be read or uses a refused algorithm does not hold; the limit on work ends all. */
 function holds(check: () => boolean): boolean {
   try {
     return check();

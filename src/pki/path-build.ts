@@ -53,7 +53,7 @@ function subjectOf(certificate: Certificate): string | undefined {
   try {
     return certificate.subjectName.canonical;
   } catch {
-    return undefined; // What can not be read issues nothing.
+    return undefined; // What cannot be read issues nothing.
   }
 }
 
@@ -95,7 +95,7 @@ export function* findPaths(
     }
   }
 
-  /** A certificate that can not be read leads nowhere; that must not spoil the ways beside it. */
+  /** A certificate that cannot be read leads nowhere; that must not spoil the ways beside it. */
   function issuersOf(certificate: Certificate): Certificate[] {
     try {
       return issuers.of(certificate);
@@ -154,7 +154,7 @@ function isRootLike(certificate: Certificate, issuers: Issuers): boolean {
   return issuers.isAnchor(certificate) || certificate.isSelfIssued;
 }
 
-/** Undefined for a certificate that can not be read. */
+/** Undefined for a certificate that cannot be read. */
 function aboveOf(certificate: Certificate, issuers: Issuers): Certificate[] | undefined {
   try {
     const { canonical } = certificate.issuerName;

@@ -24,7 +24,7 @@ export const pathReasons = {
   policy: 'the certificate policies do not meet what is required',
   revoked: 'a certificate was revoked',
   'revocation-unknown': 'it could not be found out whether a certificate was revoked',
-  'certificate-malformed': 'a certificate can not be read',
+  'certificate-malformed': 'a certificate cannot be read',
   limit: 'finding the chain would cost more than the limits allow',
 } as const;
 
@@ -121,7 +121,7 @@ export interface PathResult {
   weak: PathWeakness[];
   /** Policies under which the path is valid, in the terms of the root; anyPolicy for all. */
   policies: string[];
-  /** The leaf's key, with inherited DSA parameters filled in; absent where it can not be had. */
+  /** The leaf's key, with inherited DSA parameters filled in; absent where it cannot be had. */
   publicKey?: KeyObject;
   revocation: RevocationStatus[];
   /** Where no path leads to a root: the certificates on the way whose issuer is not there. */

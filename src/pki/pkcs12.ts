@@ -225,6 +225,6 @@ function reading<T>(read: () => T): T {
     return read();
   } catch (cause) {
     if (cause instanceof SealpostError && !cause.code.startsWith('asn1-')) throw cause;
-    throw new SealpostError('key-malformed', 'the PKCS#12 file can not be read', { cause });
+    throw new SealpostError('key-malformed', 'the PKCS#12 file cannot be read', { cause });
   }
 }

@@ -81,7 +81,7 @@ function load(encrypted: boolean, password: string | undefined, read: () => KeyO
     }
     const message = hasCode(cause, 'ERR_OSSL_UNSUPPORTED')
       ? 'the private key is of a kind that is not supported'
-      : 'the private key can not be read';
+      : 'the private key cannot be read';
     throw new SealpostError('key-malformed', message, { cause });
   }
 }

@@ -113,7 +113,7 @@ class Session {
     }
   }
 
-  /** Undefined where it can not be had; why goes into `failures`. */
+  /** Undefined where it cannot be had; why goes into `failures`. */
   async #get<T>(
     store: FetchStore<T>,
     request: { kind: FetchKind; url: string; body?: Buffer },

@@ -123,7 +123,7 @@ export function redisError(error: unknown, what: string): SealpostError {
     });
   }
   if (awayReplies.test(text)) {
-    return new SealpostError('redis-unreachable', `${what}: redis can not answer now (${reply})`);
+    return new SealpostError('redis-unreachable', `${what}: redis cannot answer now (${reply})`);
   }
   const replyError = error instanceof Error && error.name === 'ReplyError';
   if (!replyError) {

@@ -141,7 +141,7 @@ export class RedisIntake implements Intake {
     const uid = origin.kind === 'imap' ? JSON.stringify(origin.detail) : undefined;
     if (this.#parts.repeating.has(mailbox)) return [sha256, uid ?? randomUUID()];
     const by = this.#parts.identity.get(mailbox);
-    // With something before it that is no digest: it can not be mistaken for the octets of another.
+    // With something before it that is no digest: it cannot be mistaken for the octets of another.
     if (by === 'message-id' && messageId !== null) return ['message-id', messageId];
     if (by === 'uid' && uid !== undefined) return ['uid', uid];
     return [sha256];

@@ -37,7 +37,7 @@ export interface PressureParts {
   redisMemory: number;
   /** Octets. */
   diskFree: number;
-  /** Why the store of large octets can not be used now; asked at each look. */
+  /** Why the store of large octets cannot be used now; asked at each look. */
   store: () => SealpostError | null;
 }
 

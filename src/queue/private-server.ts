@@ -164,7 +164,7 @@ async function withStartLock<T>(folder: string, deadline: number, work: () => Pr
       break;
     } catch (error) {
       if (!hasCode(error, 'EEXIST')) {
-        throw new SealpostError('file-access', `can not write into ${folder}`, { cause: error });
+        throw new SealpostError('file-access', `cannot write into ${folder}`, { cause: error });
       }
     }
     if (await isLeftBehind(file)) await rm(file, { force: true });
@@ -217,7 +217,7 @@ async function launch(paths: Paths, options: PrivateServerOptions): Promise<numb
       child.once('spawn', () => resolve(child.pid));
       child.once('error', () => resolve(undefined));
     });
-    if (pid === undefined) throw new SealpostError('redis-unreachable', `can not start ${binary}`);
+    if (pid === undefined) throw new SealpostError('redis-unreachable', `cannot start ${binary}`);
     child.unref();
     await writeFile(paths.pidFile, `${pid}\n`, { mode: 0o600 });
     return pid;

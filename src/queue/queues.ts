@@ -1,4 +1,4 @@
-/** The three queues: BullMQ workers whose handlers return an outcome. A job that can not go on waits in the ledger. */
+/** The three queues: BullMQ workers whose handlers return an outcome. A job that cannot go on waits in the ledger. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DelayedError, type Job, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';

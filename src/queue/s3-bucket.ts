@@ -148,7 +148,7 @@ export class S3Bucket {
     return await this.#send(what, work);
   }
 
-  /** Why the store can not be used; while there is a reason, each call asks the store again behind the scenes. */
+  /** Why the store cannot be used; while there is a reason, each call asks the store again behind the scenes. */
   trouble(): SealpostError | null {
     if (this.#trouble) void this.probe();
     return this.#trouble;

@@ -6,7 +6,7 @@
  *     stream = 0x02 | salt (16) | { ciphertext of 65,536 octets, the last one of 0 to 65,536 | tag (16) } ...
  *
  * Object key: HKDF-SHA-256 of the spool key, with the salt in the info. Nonce: 7 zero octets, number of the chunk in 4 octets,
- * 1 octet that is 1 in the last chunk; it can not repeat, since each object has a salt and thus a key of its own.
+ * 1 octet that is 1 in the last chunk; it cannot repeat, since each object has a salt and thus a key of its own.
  * Additional data: the id of the object.
  */
 import {

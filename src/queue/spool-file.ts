@@ -15,7 +15,7 @@ function writeFailed(cause: unknown): SealpostError {
   const full = hasCode(cause, 'ENOSPC', 'EDQUOT');
   return new SealpostError(
     full ? 'spool-full' : 'spool-write',
-    `the spool folder ${full ? 'is full' : 'can not be written'}`,
+    `the spool folder ${full ? 'is full' : 'cannot be written'}`,
     {
       hint: full ? 'free space in the spool folder' : 'check its path and rights',
       cause,
@@ -119,7 +119,7 @@ export class SpoolFolder implements LargeStore {
       handle = await open(this.path(id), 'r');
     } catch (error) {
       if (hasCode(error, 'ENOENT')) throw missing(id);
-      throw new SealpostError('file-access', `can not read the spool file ${id}`, { cause: error });
+      throw new SealpostError('file-access', `cannot read the spool file ${id}`, { cause: error });
     }
     try {
       const { size } = await handle.stat();

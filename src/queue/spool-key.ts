@@ -45,7 +45,7 @@ async function makeKeyFile(file: string, dataDir: string): Promise<void> {
     });
     await syncFolder(dataDir);
   } catch (cause) {
-    throw new SealpostError('file-access', `can not make the spool key ${file}`, {
+    throw new SealpostError('file-access', `cannot make the spool key ${file}`, {
       hint: 'give the user that runs Sealpost the right to write into the data folder',
       cause,
     });

@@ -96,7 +96,7 @@ class S3Writer implements LargeWriter {
     const UploadId = this.#upload;
     this.#upload = undefined;
     if (UploadId === undefined) return;
-    // What can not be aborted now is left to the sweep.
+    // What cannot be aborted now is left to the sweep.
     await this.#bucket
       .request('abort', (client) =>
         client.send(new AbortMultipartUploadCommand({ ...this.#place, UploadId })),

@@ -29,7 +29,7 @@ export interface LargeStore {
   objects(): AsyncIterable<StoredObject>;
   /** Removes what processes that are known to have ended were writing; how many. */
   removeDead(): Promise<number>;
-  /** Why the store can not be used now, as far as known; null when it can. */
+  /** Why the store cannot be used now, as far as known; null when it can. */
   trouble(): SealpostError | null;
   close(): void;
 }

@@ -96,7 +96,7 @@ function addressOf(url: URL, port: number): { host: string; port: number } {
   return { host, port: url.port ? Number(url.port) : port };
 }
 
-/** The name that the certificate must have; an address can not be asked for by SNI, and is checked all the same. */
+/** The name that the certificate must have; an address cannot be asked for by SNI, and is checked all the same. */
 function tlsOptions({ ca }: RedisTarget, host: string): ConnectionOptions {
   return { ...(isIP(host) ? {} : { servername: host }), ...(ca === undefined ? {} : { ca }) };
 }
@@ -176,6 +176,6 @@ function readText(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (cause) {
-    throw new SealpostError('file-access', `can not read ${file} (redis.ca)`, { cause });
+    throw new SealpostError('file-access', `cannot read ${file} (redis.ca)`, { cause });
   }
 }

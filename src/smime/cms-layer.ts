@@ -241,13 +241,13 @@ function nested(peeling: Peeling, contentType: string): Sink {
   });
 }
 
-/** Faults that garbage can not have: they need a whole layer that can be read. */
+/** Faults that garbage cannot have: they need a whole layer that can be read. */
 const notOfGarbage: readonly string[] = ['decrypt-no-key', 'decrypt-policy', 'layer-limit'];
 
 /**
  * Holds a fault of what is inside back until the decryption has ended: had the key been wrong, the fault
  * would be one of the noise, and must look like every other failure of decryption (threats S3). Without an
- * authenticating cipher a good end shows nothing: one wrong key in 256 gives a padding that passes. So what can not
+ * authenticating cipher a good end shows nothing: one wrong key in 256 gives a padding that passes. So what cannot
  * be read inside is a failure of decryption too.
  */
 class DecryptedSink implements Sink {

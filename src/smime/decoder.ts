@@ -258,6 +258,6 @@ function detailOf(error: unknown): string | null {
   if (!(error instanceof SealpostError) || error.code !== 'decrypt-failed') return null;
   const { cause } = error;
   if (cause instanceof SealpostError && cause.code !== 'decrypt-failed')
-    return `the padding is right, and what is inside can not be read (${cause.code}: ${cause.message}): the sender wrote it so, or another key passed by chance, as one in 256 does`;
+    return `the padding is right, and what is inside cannot be read (${cause.code}: ${cause.message}): the sender wrote it so, or another key passed by chance, as one in 256 does`;
   return cause instanceof Error ? cause.message : null;
 }

@@ -36,7 +36,7 @@ export async function* encode(message: EncodeInput, options: EncodeOptions): Asy
   const encoder = new Encoder(output, options, await survey(message, options));
   for await (const chunk of open()) {
     encoder.write(chunk);
-    // not the header alone: a certificate that can not be used shows before anything has been sent
+    // not the header alone: a certificate that cannot be used shows before anything has been sent
     if (output.length > BATCH) yield* output.drain();
   }
   encoder.end();

@@ -110,17 +110,17 @@ const reasons: Record<SignatureReason, string> = {
   ok: 'the signature is good',
   'content-missing': 'the signed octets are not there',
   'certificate-missing': "the signer's certificate is neither in the message nor known here",
-  'certificate-unusable': "the key in the signer's certificate can not be used",
+  'certificate-unusable': "the key in the signer's certificate cannot be used",
   'key-parameters-missing':
     "the signer's key takes its parameters from its issuer, and no valid path leads to a trusted one",
   'key-restricted':
     "the signer's certificate does not allow its key to be used with this algorithm (RFC 4055)",
   'digest-unsupported': 'the digest algorithm is not supported',
   'signature-unsupported': 'the signature algorithm is not supported',
-  'signature-malformed': 'the signature can not be read',
+  'signature-malformed': 'the signature cannot be read',
   'digest-mismatch': 'the octets are not those that were signed',
   'content-type-mismatch': 'the signed attributes name another content type',
-  'attributes-malformed': 'the signed attributes can not be read or are incomplete',
+  'attributes-malformed': 'the signed attributes cannot be read or are incomplete',
   'certificate-mismatch': 'the signer protected the digest of another certificate than the one that is found',
   'algorithm-mismatch': 'the algorithms are not those that the signer protected',
   'signature-mismatch': "the signature is not from the key in the signer's certificate",
@@ -202,7 +202,7 @@ function certificateFacts(
   };
 }
 
-/** A part of a certificate that can not be read is left out: the signature is judged elsewhere. */
+/** A part of a certificate that cannot be read is left out: the signature is judged elsewhere. */
 function readable<T>(read: () => T): T | null {
   try {
     return read();

@@ -61,7 +61,7 @@ function isOurProtocol(protocol: string): boolean {
 
 /**
  * Decodes the body that holds a CMS object, by its Content-Transfer-Encoding; what the first octets show
- * goes before a label that can not be right, as it is in mail that a gateway has touched.
+ * goes before a label that cannot be right, as it is in mail that a gateway has touched.
  */
 export function cmsBody(transferEncoding: string, output: Sink): Sink {
   return new Sniffer(FORM_OCTETS, (head) => {

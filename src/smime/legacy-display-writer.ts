@@ -17,7 +17,7 @@ import { openTo, rewriteMultipart, withLineEnd } from './seven-bit.ts';
 /**
  * Takes a MIME entity and gives it with a legacy display element in each main body part (RFC 9788, sections 5.2.2 and
  * 5.2.3): the subject that the outer header hides, at the begin of the text, for readers that show no protected
- * header. The output is not ended. A part that it can not stand in (another charset, HTML without a body) stays as it
+ * header. The output is not ended. A part that it cannot stand in (another charset, HTML without a body) stays as it
  * is.
  *
  * Errors: `mime-limit`, `mime-malformed`.
@@ -69,7 +69,7 @@ interface Element {
   charset?: 'utf-8';
 }
 
-/** Undefined when the subject can not be written in the charset. */
+/** Undefined when the subject cannot be written in the charset. */
 function plainElement(subject: string, charset = 'us-ascii'): Element | undefined {
   const text = `Subject: ${subject}\r\n\r\n`;
   if (/^[\x20-\x7e\r\n]*$/.test(text)) return isWide(charset) ? undefined : { octets: Buffer.from(text) };

@@ -36,7 +36,7 @@ export function mayHavePieces(info: EntityInfo): boolean {
 /**
  * Looks for S/MIME parts below an entity that is none itself: mailing lists put a signed mail in a multipart, people
  * forward and attach them. Each is decoded by itself, into an output of its own, and gets a verdict of its own; what it
- * protects says nothing about the parts beside it (threats S2, S6). Its content is searched in turn. What can not be taken apart has no pieces: the content is the caller's.
+ * protects says nothing about the parts beside it (threats S2, S6). Its content is searched in turn. What cannot be taken apart has no pieces: the content is the caller's.
  */
 export function pieceScanner(peeling: Peeling, headers: HeaderBlock): Sink {
   const { message } = peeling.limits;

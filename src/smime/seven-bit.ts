@@ -28,7 +28,7 @@ export type SevenBitMode = 'signed' | 'binary-only';
 
 /**
  * A part that says 7bit, or nothing, is kept until it is known whether that is true, up to this; a larger one is
- * encoded, since its label alone can not be trusted, unless a survey of the message has found that it is true.
+ * encoded, since its label alone cannot be trusted, unless a survey of the message has found that it is true.
  */
 export const UNDECIDED_OCTETS: number = 1024 * 1024;
 /** Types whose inner structure is another's business: a signature inside would break. */

@@ -257,7 +257,7 @@ function crlsOf(lists: readonly Buffer[], budget: Budget): readonly Crl[] {
     try {
       found.push(parseCrl(der));
     } catch (error) {
-      // a list that can not be read says nothing; whether that is enough is the revocation word's matter
+      // a list that cannot be read says nothing; whether that is enough is the revocation word's matter
       if (!(error instanceof SealpostError) || isExhaustion(error)) throw error;
     }
   }

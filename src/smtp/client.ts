@@ -225,7 +225,7 @@ function tlsOptions({ host, tls, ca }: ClientOptions): SMTPConnection.Options {
     case 'required':
       return { secure: false, requireTLS: true, tls: check };
     case 'opportunistic':
-      // RFC 7435: better than clear text, and whom it does not know it can not check; with a CA file it does
+      // RFC 7435: better than clear text, and whom it does not know it cannot check; with a CA file it does
       return {
         secure: false,
         opportunisticTLS: true,

@@ -171,7 +171,7 @@ export class Connection extends SMTPConnection {
       } else if (late === 'store') {
         // the parser waits for the spool and will not read on: answer now, and let the client come again
         this.transaction.fail(replyTo('spool-write'));
-        this.send(421, '4.3.0 The message can not be stored now, try again', false);
+        this.send(421, '4.3.0 The message cannot be stored now, try again', false);
       }
       return;
     }

@@ -24,7 +24,7 @@ type Condition =
 const localError: Reply = {
   code: 451,
   enhanced: '4.3.0',
-  text: 'The message can not be stored now, try again',
+  text: 'The message cannot be stored now, try again',
 };
 
 /**

@@ -361,6 +361,6 @@ function readCa(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (cause) {
-    throw new SealpostError('file-access', `route.ca: can not read ${path}`, { cause });
+    throw new SealpostError('file-access', `route.ca: cannot read ${path}`, { cause });
   }
 }

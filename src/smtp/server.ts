@@ -257,7 +257,7 @@ class Listener extends SMTPServer {
     try {
       await listenShared(this.server, { host, port }, takeOver);
     } catch (cause) {
-      throw new SealpostError('listen-failed', `can not listen for SMTP on ${host}:${port}`, { cause });
+      throw new SealpostError('listen-failed', `cannot listen for SMTP on ${host}:${port}`, { cause });
     }
     const address = this.server.address();
     return { host, port: typeof address === 'object' && address !== null ? address.port : port };

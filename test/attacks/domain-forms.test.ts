@@ -132,7 +132,7 @@ describe('name constraints', () => {
       assert.ok(!passes(utf8Email(`ceo@${host}`), [rfc822('p.example')]), host);
   });
 
-  it('refuse what can not be understood where anything of the kind is excluded', () => {
+  it('refuse what cannot be understood where anything of the kind is excluded', () => {
     assert.ok(passes(rfc822('ceo@p.example'), [], [rfc822('q.example')]));
     for (const name of ['ceo@p_x.example', 'ceo@p.example/x', 'ceo', 'ceo@'])
       assert.ok(!passes(rfc822(name), [], [rfc822('q.example')]), name);

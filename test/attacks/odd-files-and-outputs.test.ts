@@ -105,7 +105,7 @@ describe('odd files, names and outputs', { skip: skipWithout('mkfifo', 'sh') }, 
     for (const folder of ['/proc/sealpost', '/proc', `${world.own.certFile}/data`]) {
       const found = await problemsOf(`dataDir: ${folder}\n`);
       assert.ok(
-        found.some((line) => /^error dataDir: .*can not be written by this user$/.test(line)),
+        found.some((line) => /^error dataDir: .*cannot be written by this user$/.test(line)),
         found.join(),
       );
     }

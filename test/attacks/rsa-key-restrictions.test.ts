@@ -77,7 +77,7 @@ describe('a key that its certificate keeps for OAEP', () => {
     ['SHA-256 and MGF1 with SHA-1, with SHA-256', oaepParameters('sha256', '', 'sha1'), sha256, false],
     ['a label, with it', oaepParameters('sha256', 'x'), { ...sha256, label: Buffer.from('x') }, true],
     ['a label, without it', oaepParameters('sha256', 'x'), sha256, false],
-    ['what can not be read', der.octetString(Buffer.from('x')), sha256, false],
+    ['what cannot be read', der.octetString(Buffer.from('x')), sha256, false],
   ] as const)
     it(`${taken ? 'opens' : 'does not open'}: ${what}`, () => {
       const restricted = certified(oids.rsaesOaep, parameters);
@@ -156,7 +156,7 @@ describe('a key that its certificate keeps for PSS', () => {
     ['SHA-256 with a longer salt at least', pssParameters('sha256', 33), { pss: true }, false],
     ['SHA-256 and MGF1 with SHA-1', pssParameters('sha256', 32, 'sha1'), { pss: true }, false],
     ['SHA-256, with PKCS#1 v1.5', pssParameters('sha256', 32), {}, false],
-    ['what can not be read', der.octetString(Buffer.from('x')), { pss: true }, false],
+    ['what cannot be read', der.octetString(Buffer.from('x')), { pss: true }, false],
   ] as const)
     it(`${valid ? 'verifies' : 'does not verify'}: ${what}`, () => {
       const restricted = certified(oids.rsassaPss, parameters);

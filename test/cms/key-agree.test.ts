@@ -147,7 +147,7 @@ for (const kind of ['X9.42', 'PKCS#3']) {
       const { head, content: plain } = readCms([message], { identities });
       assert.deepEqual(plain, content);
       assert.equal(envelopedHead(head).recipients[0]?.kind, 'key-agree');
-      // OpenSSL can not do the RC2 wrap, nor agree with PKCS#3 keys in CMS.
+      // OpenSSL cannot do the RC2 wrap, nor agree with PKCS#3 keys in CMS.
       if (isX942 && !name.startsWith('rc2')) assert.deepEqual(decryptWithOpenssl('dh', message), content);
     }
   });

@@ -89,7 +89,7 @@ test('SHA-3 with RSA, both ways; with ECDSA it comes back', { skip: noOpenssl },
 });
 
 test('Ed25519 and Ed448 come back with the digests of RFC 8419, a changed attribute does not', () => {
-  // The CMS of OpenSSL 3.0 can not do either.
+  // The CMS of OpenSSL 3.0 cannot do either.
   for (const [key, digest] of [
     [generateKeyPairSync('ed25519').privateKey, 'sha512'],
     [generateKeyPairSync('ed448').privateKey, 'shake256'],

@@ -90,7 +90,7 @@ describe('sealpost decode', { skip: skipWithout('openssl') }, () => {
     assert.equal(alone.code, 1);
     const missing = await command(['decode', p7s, '--content', join(world.folder, 'missing')]);
     assert.equal(missing.code, 1);
-    assert.match(missing.stderr, /can not read .*missing: there is no such file \[file-access\]/);
+    assert.match(missing.stderr, /cannot read .*missing: there is no such file \[file-access\]/);
   });
 
   it('says in words what it found', async () => {
@@ -184,7 +184,7 @@ describe('sealpost decode', { skip: skipWithout('openssl') }, () => {
       [
         'a key file that is not there',
         ['--key', '/nonexistent', '--cert', own.certFile],
-        /can not read \/nonexistent: there is no such file \[file-access\]/,
+        /cannot read \/nonexistent: there is no such file \[file-access\]/,
       ],
     ] as const) {
       it(`refuses ${name}`, async () => {
@@ -294,7 +294,7 @@ describe('sealpost decode', { skip: skipWithout('openssl') }, () => {
       assert.match(stderr, /^could not be decoded: .* \[decrypt-failed\]\n/);
     });
 
-    it('says when the file can not be written', async () => {
+    it('says when the file cannot be written', async () => {
       const { code, stderr } = await command([
         'decode',
         mailFile,
@@ -305,7 +305,7 @@ describe('sealpost decode', { skip: skipWithout('openssl') }, () => {
       assert.equal(code, 1);
       assert.match(
         stderr,
-        /^sealpost: can not write \/nonexistent\/content: there is no such .* \[file-access\]\n/,
+        /^sealpost: cannot write \/nonexistent\/content: there is no such .* \[file-access\]\n/,
       );
     });
   });
@@ -316,7 +316,7 @@ describe('sealpost decode', { skip: skipWithout('openssl') }, () => {
     assert.equal(code, 1);
     assert.match(
       stderr,
-      /^sealpost: can not read \/nonexistent\.eml: there is no such file \[file-access\]\n/,
+      /^sealpost: cannot read \/nonexistent\.eml: there is no such file \[file-access\]\n/,
     );
     assert.equal(existsSync(out), false);
   });

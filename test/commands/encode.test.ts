@@ -142,7 +142,7 @@ describe('sealpost encode', { skip: skipWithout('openssl') }, () => {
     });
   });
 
-  it('refuses a certificate that can not be encrypted for', async () => {
+  it('refuses a certificate that cannot be encrypted for', async () => {
     const ed25519 = world.party('ed25519@partner.example', {
       key: 'ed25519',
       keyUsage: ['digitalSignature'],

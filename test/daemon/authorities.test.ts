@@ -107,7 +107,7 @@ for (const [index, mode] of (['soft', 'hard'] as const).entries()) {
       assert.match(why, /revoked since/);
     });
 
-    it(`${mode === 'soft' ? 'delivers' : 'suspends'} when the responder can not be reached`, async () => {
+    it(`${mode === 'soft' ? 'delivers' : 'suspends'} when the responder cannot be reached`, async () => {
       const { record, why, signer } = await judged(issue({ access: [`OCSP;URI:http://${nobody}/`] }));
       if (mode === 'soft') {
         assert.equal(record.state, 'delivered', why);

@@ -334,7 +334,7 @@ describe('the flow through the running daemon', { skip }, () => {
     assert.match(words.stdout.toString(), /^queue {2}outbound +0 waiting/m);
   });
 
-  it('sealpost send refuses what can not be sent, and says why', async () => {
+  it('sealpost send refuses what cannot be sent, and says why', async () => {
     const file = world.file('out.eml', 'Subject: x\r\n\r\nx\r\n');
     for (const [args, code, wanted] of [
       [

@@ -136,7 +136,7 @@ describe('handoff content server', () => {
     assert.equal((await fetch(sign(id).url)).status, 200);
   });
 
-  it('breaks the connection when the content can not be read to its end', async (t) => {
+  it('breaks the connection when the content cannot be read to its end', async (t) => {
     const content = crlf('Content-Type: text/plain\n\nhello');
     async function* failing() {
       yield content;
@@ -144,7 +144,7 @@ describe('handoff content server', () => {
     }
     const stored = { ...delivery(content), content: failing, contentOctets: 300_000 };
     const { sign } = await listen(t, { 'm-1': stored });
-    // the head can not be read either: nothing was sent yet
+    // the head cannot be read either: nothing was sent yet
     assert.equal((await fetch(sign('m-1').url)).status, 500);
     async function* later() {
       yield Buffer.concat([content, Buffer.alloc(200_000, 'x')]);

@@ -82,7 +82,7 @@ describe('handoff directory', () => {
     }
   });
 
-  it('leaves nothing when a piece can not be read', async (t) => {
+  it('leaves nothing when a piece cannot be read', async (t) => {
     const { path, made } = await destination(t);
     const broken = piece('1', order);
     async function* content() {
@@ -213,7 +213,7 @@ describe('handoff directory', () => {
     assert.deepEqual(readdirSync(path), [folder]);
   });
 
-  it('suspends what can not be taken apart and leaves nothing behind', async (t) => {
+  it('suspends what cannot be taken apart and leaves nothing behind', async (t) => {
     const { path, made } = await destination(t);
     const broken = crlf('Content-Type: text/plain\nContent-Transfer-Encoding: base64\n\nA=BC\n');
     for (const content of [broken, Buffer.concat([broken, Buffer.alloc(2_000_000, 'A=BC')])]) {
@@ -249,7 +249,7 @@ describe('handoff directory', () => {
     assert.ok('done' in (await made.deliver(delivery(order), never)));
   });
 
-  it('can be made while its folder can not, and delivers as soon as it can', async (t) => {
+  it('can be made while its folder cannot, and delivers as soon as it can', async (t) => {
     const root = await temporary(t);
     writeFileSync(join(root, 'mount'), 'a file in the place of a folder');
     const { made } = await destination(t, {}, join(root, 'mount', 'in'));

@@ -112,7 +112,7 @@ describe('handoff queue', { skip }, () => {
     assert.equal(new Set(ids).size, keys.length);
   });
 
-  it('suspends what can not be taken apart', async (t) => {
+  it('suspends what cannot be taken apart', async (t) => {
     const made = await destination(t, 'broken');
     const broken = crlf('Content-Type: text/plain\nContent-Transfer-Encoding: base64\n\nA=BC\n');
     const outcome = await made.deliver(delivery(broken), never);

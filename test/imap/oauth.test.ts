@@ -88,7 +88,7 @@ describe('a granted token', () => {
       response.writeHead(307, { location: '/elsewhere' }).end();
     };
     asked.length = 0;
-    await assert.rejects(source().get(signal), { code: 'imap-failed', message: /can not be reached/ });
+    await assert.rejects(source().get(signal), { code: 'imap-failed', message: /cannot be reached/ });
     assert.deepEqual(asked, ['/token']);
   });
 

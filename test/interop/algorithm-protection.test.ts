@@ -39,7 +39,7 @@ describe('algorithm protection', { skip: missingOpenssl() }, () => {
         };
         for (const peer of setting.installed(t)) {
           if (peer.can(each, 'read') !== true) continue;
-          // a peer that can not read the case at all says nothing about the attribute
+          // a peer that cannot read the case at all says nothing about the attribute
           const plain = { ...signAs(signer, scheme, form), algorithmProtection: false };
           const readable = await peer
             .read(each, { form: 'mail', octets: encodeSync(mail, { sign: plain }) })

@@ -59,7 +59,7 @@ describe('encryptionCertificates', () => {
       message: 'partner acme has no certificate to encrypt for',
     });
   });
-  it('tells keys that can not be encrypted for', () => {
+  it('tells keys that cannot be encrypted for', () => {
     const ed25519 = ca.issue({ commonName: 'ed', key: 'ed25519', keyUsage: null });
     assert.throws(() => names(ed25519), { message: /key of type ed25519, which cannot encrypt/ });
   });
@@ -84,7 +84,7 @@ describe('signingIdentity', () => {
   it('says why none can', () => {
     assert.throws(() => signingIdentity('acme', 'own', named('own', expired, opener), now), {
       code: 'encode-signer',
-      message: /partner acme: identity own can not sign: .*expired on 2026-05-31; .*may not sign/,
+      message: /partner acme: identity own cannot sign: .*expired on 2026-05-31; .*may not sign/,
     });
     assert.throws(() => signingIdentity('acme', 'none', [], now), {
       code: 'encode-signer',

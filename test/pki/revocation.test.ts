@@ -229,7 +229,7 @@ describe('fetching for revocation', () => {
     assert.deepEqual(asked, []);
   });
 
-  it('takes an extension that can not be read for none', async () => {
+  it('takes an extension that cannot be read for none', async () => {
     const { fetch } = fetcherOf({});
     const rubbish = [oids.cRLDistributionPoints, oids.authorityInfoAccess, oids.freshestCRL];
     const extensions = rubbish.map((oid) => ({ oid, value: Buffer.from([1, 2, 3]) }));

@@ -49,7 +49,7 @@ describe('durability check', () => {
     });
   }
 
-  it('says what it can not verify where CONFIG is forbidden, and refuses', async () => {
+  it('says what it cannot verify where CONFIG is forbidden, and refuses', async () => {
     const admin = connect({ url: server.url, commandTimeout: 2000 }, 'worker', log);
     await admin.call('ACL', 'SETUSER', 'limited', 'on', '>secret', '~*', '&*', '+@all', '-config');
     const url = server.url.replace('unix://', 'unix://limited:secret@host');

@@ -180,7 +180,7 @@ describe('intake and a crash', () => {
   });
 });
 
-describe('intake when redis can not take it', () => {
+describe('intake when redis cannot take it', () => {
   it('answers redis-unreachable in time when the server is silent, and knows the repetition', async () => {
     const server = await startTestRedis();
     const queue = await openTestQueue(server, { redis: { commandTimeout: '300ms' } });

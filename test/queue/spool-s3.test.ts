@@ -243,7 +243,7 @@ describe('spool in an object store', { skip: skipWithout(...objectStorePrograms)
     const ref = await put(randomBytes(5000));
     await store.kill();
     await assert.rejects(put(randomBytes(5000)), { code: 'spool-unreachable' });
-    // a message that ends meanwhile does not fail for octets that can not go now
+    // a message that ends meanwhile does not fail for octets that cannot go now
     await queue.spool.remove(ref);
     await until(async () => queue.intake.refusal() !== null);
     await store.start();

@@ -95,7 +95,7 @@ describe('spool', () => {
     assert.equal((await readdir(folder)).length, 0);
   });
 
-  it('says spool-write when the folder can not be written', async () => {
+  it('says spool-write when the folder cannot be written', async () => {
     const blocked = join(server.dataDir, 'blocked');
     await writeFile(blocked, 'a file where a folder should be');
     const room = await openTestQueue(server, { spool: { inlineLimit: '1KiB', directory: blocked } });

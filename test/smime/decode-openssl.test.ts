@@ -204,7 +204,7 @@ describe('what openssl signed', { skip: noOpenssl }, () => {
     assert.equal(none, undefined);
   });
 
-  it('is hashed anew when the micalg is wrong or missing, and all at once when it can not be read again', async () => {
+  it('is hashed anew when the micalg is wrong or missing, and all at once when it cannot be read again', async () => {
     const mail = sign(content, ['-md', 'sha384']).toString('latin1');
     for (const micalg of [
       'micalg="sha-1"',

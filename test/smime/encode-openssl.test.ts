@@ -152,7 +152,7 @@ describe('what is signed here', { skip: noOpenssl }, () => {
 });
 
 describe('a message', () => {
-  it('for a certificate that can not be used fails before the first chunk', async () => {
+  it('for a certificate that cannot be used fails before the first chunk', async () => {
     const { certificate } = party('ed2@example.com', { key: 'ed25519' });
     for (const size of [10, 3_000_000]) {
       const large = Buffer.concat([mail, Buffer.alloc(size, 'text\r\n')]);

@@ -122,7 +122,7 @@ describe('recipients of every kind in one message', { skip: missingOpenssl() }, 
   });
 });
 
-describe('a certificate that can not be encrypted for', () => {
+describe('a certificate that cannot be encrypted for', () => {
   const refusal = (recipients: EncryptOptions['recipients'], keys = {}) => {
     let caught: unknown;
     try {

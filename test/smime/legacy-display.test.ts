@@ -130,7 +130,7 @@ describe('legacy display elements of RFC 9788', { skip: noOpenssl }, () => {
     }
   });
 
-  it('are not written where they can not stand, or nothing is hidden', () => {
+  it('are not written where they cannot stand, or nothing is hidden', () => {
     const odd = `${fields('=?utf-8?Q?=E2=82=AC?=')}Content-Type: text/plain; charset=iso-8859-1\n\nhello\n`;
     const fragment = `${fields()}Content-Type: text/html\n\n<p>hello</p>\n`;
     const edi = `${fields()}Content-Type: application/edifact\n\nUNB\n`;

@@ -469,7 +469,7 @@ describe('smtp sender: MX', () => {
       ...parts,
     });
 
-  it('goes on to the next host when the first can not be reached', async () => {
+  it('goes on to the next host when the first cannot be reached', async () => {
     const { receiver, intake, ports } = await startReceiver();
     const { send, close } = mx(ports[0] ?? 0, {
       resolver: async (domain) => {

@@ -1,7 +1,7 @@
 /*
  * The time of day of a process, some seconds ahead of the system's: LD_PRELOAD=clock.so CLOCK_FILE=FILE, whose first eight
  * octets are the seconds (signed, of this machine's order) and may change while the process runs. CLOCK_MONOTONIC stays.
- * libfaketime can not be used: it calls jemalloc, which asks for the time at its own start, and redis-server never begins.
+ * libfaketime cannot be used: it calls jemalloc, which asks for the time at its own start, and redis-server never begins.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>

@@ -136,7 +136,7 @@ export function makeWorld(): World {
   };
 }
 
-/** Decrypts with the partner's key and verifies against the root: what the partner reads. Throws when it can not. */
+/** Decrypts with the partner's key and verifies against the root: what the partner reads. Throws when it cannot. */
 export function partnerReads(world: World, mail: Buffer): string {
   const { partner, anchorFile } = world;
   const signed = openssl(['cms', '-decrypt', '-recip', partner.certFile, '-inkey', partner.keyFile], mail);

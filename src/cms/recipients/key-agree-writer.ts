@@ -34,7 +34,7 @@ export function agreesKeys(certificate: Certificate): boolean {
 
 /**
  * A KeyAgreeRecipientInfo with an ephemeral key, in DER.
- * @throws SealpostError `encode-recipient` when the certificate's key can not agree
+ * @throws SealpostError `encode-recipient` when the certificate's key cannot agree
  */
 export function writeKeyAgree(
   fresh: FreshEncryption,

@@ -157,7 +157,7 @@ export function writeKeyTrans(contentKey: Buffer, options: KeyTransOptions): Buf
     return der.sequence(der.integer(bySki ? 2 : 0), identifier, algorithm, der.octetString(encryptedKey));
   } catch (cause) {
     if (cause instanceof SealpostError) throw cause;
-    throw new SealpostError('encode-recipient', `the key of ${certificate.subject} can not encrypt`, {
+    throw new SealpostError('encode-recipient', `the key of ${certificate.subject} cannot encrypt`, {
       cause,
     });
   }

@@ -32,7 +32,7 @@ export interface Opener {
   /** Why the key may not be used in this way, by its certificate: seen from what is public alone. */
   refused?: string;
   /**
-   * The content encryption key, or undefined when it can not be had. It never throws for a reason
+   * The content encryption key, or undefined when it cannot be had. It never throws for a reason
    * that depends on a secret: the caller goes on with a random key (RFC 3218 section 2.3).
    */
   recover(): Buffer | undefined;

@@ -89,7 +89,7 @@ export function makeMail(
   return { by: version, mail: Buffer.from(fields + crlf, 'latin1') };
 }
 
-/** Decrypts and verifies a mail as the partner; throws when it can not. */
+/** Decrypts and verifies a mail as the partner; throws when it cannot. */
 export function readMail(files: PartnerFiles, mail: Buffer): { by: string; signature: string; text: string } {
   const version = opensslVersion();
   if (version === undefined) {

@@ -31,7 +31,7 @@ const mostComplaints = 25;
 const tooMany = (complaints: number) =>
   complaints > mostComplaints ? [`${complaints} warnings and errors in the log about one trouble`] : [];
 
-/** Why a small file system can not be mounted here, or undefined. */
+/** Why a small file system cannot be mounted here, or undefined. */
 function noMount(): string | undefined {
   const folder = mkdtempSync(join(tmpdir(), 'sealpost-mount-'));
   try {

@@ -37,7 +37,7 @@ export interface FaultCase {
   short?: true;
   /** Share of the kills of a long run, in hundredths; 0 or missing: the case does not kill by number. */
   share?: number;
-  /** Why it can not run here, or undefined. */
+  /** Why it cannot run here, or undefined. */
   skip?: () => string | undefined;
   run(run: Run): Promise<Findings>;
 }

@@ -35,7 +35,7 @@ export interface PowerOptions {
   liars?: string | undefined;
 }
 
-/** Why power losses can not be played here, or undefined. */
+/** Why power losses cannot be played here, or undefined. */
 export function noPowerLoss(): string | undefined {
   if (process.platform !== 'linux') return 'LD_PRELOAD and /proc are those of Linux';
   return findProgram('cc') ? undefined : 'no C compiler (cc) is installed';

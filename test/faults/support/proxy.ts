@@ -12,7 +12,7 @@ export interface ProxyTarget {
 interface Pair {
   client: Socket;
   server: Socket;
-  /** Set for a pair that has lost octets: it can not be used any more. */
+  /** Set for a pair that has lost octets: it cannot be used any more. */
   spoilt: boolean;
   release: (() => void)[];
 }
