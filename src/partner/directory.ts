@@ -24,6 +24,11 @@ export class PartnerDirectory {
     }
   }
 
+  /** Whether any partner requires more than its mailbox does: then it matters who else a message could be from. */
+  get anyRequires(): boolean {
+    return [...this.#byName.values()].some((partner) => partner.require.length > 0);
+  }
+
   byName(name: string): PartnerConfig | undefined {
     return this.#byName.get(name);
   }

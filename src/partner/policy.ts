@@ -36,7 +36,7 @@ export function judge(
   verdict: VerdictFacts,
   policy: Policy,
   sender: Sender,
-  directory: Pick<PartnerDirectory, 'byAddress'>,
+  directory: Pick<PartnerDirectory, 'byAddress' | 'anyRequires'>,
 ): Judgement {
   const { status, error, encrypted, signature, layers } = verdict;
   if (status === 'failed' && error?.code !== 'not-smime')
@@ -64,6 +64,10 @@ export function judge(
   }
   if ((require.includes('signed') || require.includes('partner')) && sender.fault !== undefined)
     return { suspend: sender.fault.code, message: sender.fault.message };
+  // it could name a partner to another reader, and evade what that one requires
+  const { fault } = sender.authors;
+  if (fault !== undefined && directory.anyRequires)
+    return { suspend: 'sender-invalid', message: `${fault}, and what is required depends on the partner` };
   if (require.includes('signed')) {
     const wrong = wrongSigner(verdict, sender, directory);
     if (wrong !== undefined) return refused(wrong);
