@@ -90,7 +90,7 @@ export class ReplicatedWrites implements KeptWrites {
     else pipeline.wait(replicas, timeout);
     const replies = (await pipeline.exec()) ?? [];
     const [failed, reply] = replies.at(-1) ?? [new Error('no reply')];
-    const acknowledged = Number(Array.isArray(reply) ? reply[1] : reply);
+    const acknowledged = acknowledgedBy(reply);
     for (const [index, write] of batch.entries()) {
       const [error, result] = replies[index] ?? [new Error('no reply')];
       if (error) await this.#failed(write, error);
@@ -115,6 +115,11 @@ export class ReplicatedWrites implements KeptWrites {
   }
 }
 
+/** Replicas in the reply of WAIT (a number) or WAITAOF (that of the primary's own disk, then the replicas'). */
+export function acknowledgedBy(reply: unknown): number {
+  return Number(Array.isArray(reply) ? reply[1] : reply);
+}
+
 /**
  * Makes sure that the replicas have a key that another library wrote: it and WAIT are asked of one server, whichever that
  * is by now. `redis-unreachable` when the key is not there or too few replicas acknowledge.
@@ -132,7 +137,7 @@ export async function ensureKept(
   if (error) throw redisError(error, 'replicas');
   if (there?.[1] !== 1)
     throw new SealpostError('redis-unreachable', 'redis has lost what was written just now');
-  const acknowledged = Number(Array.isArray(waited?.[1]) ? waited[1][1] : waited?.[1]);
+  const acknowledged = acknowledgedBy(waited?.[1]);
   if (!(acknowledged >= replicas)) throw tooFew('replicas', acknowledged, replicas);
 }
 

@@ -130,3 +130,72 @@ it('a draft that fails in the middle of its making is gone at once', async () =>
   await assert.rejects(store.create('0'.repeat(32)));
   assert.deepEqual(await readdir(join(folder, 'tmp')), []);
 });
+
+describe('after a terminate, by whatever a message is known', () => {
+  it('its Message-ID, the UID of an IMAP message: it comes to life again, and once only', async () => {
+    const mailbox = (name: string, duplicatesBy: string) => ({
+      ...{ name, addresses: [`${name}@own.example`], duplicatesBy },
+      destinations: [{ type: 'directory', path: '/nowhere' }],
+    });
+    const room = await openTestQueue(server, {
+      mailboxes: [mailbox('by-id', 'message-id'), mailbox('by-uid', 'uid')],
+    });
+    const uid = { server: 'imap.example', folder: 'INBOX', uidValidity: '7', uid: 4711 };
+    for (const [name, kind, detail, messageId] of [
+      ['by-id', 'smtp', {}, '<same@partner.example>'],
+      ['by-uid', 'imap', uid, null],
+    ] as const) {
+      const bring = async (text: string) => {
+        const writer = room.intake.begin();
+        await writer.write(Buffer.from(text));
+        const entry = { mailbox: name, origin: { kind, detail }, messageId };
+        const [result] = await room.intake.commit(writer, [{ ...entry, envelope: { from: '', to: [] } }]);
+        assert.ok(result);
+        return result;
+      };
+      const { id } = await bring('one');
+      // Other octets: it is known by something else.
+      assert.deepEqual(await bring('two'), { id, duplicate: true });
+      await room.flow.terminate(id, 'test');
+      assert.deepEqual(await bring('two'), { id, duplicate: false });
+      assert.deepEqual(await bring('one'), { id, duplicate: true });
+      assert.deepEqual(await types(id), ['received', 'duplicate', 'terminated', 'received', 'duplicate']);
+      const record = await room.ledger.get(id);
+      assert.equal(record?.state, 'received');
+      assert.equal(record?.octets, 3);
+    }
+    await room.close();
+  });
+
+  it('its idempotency key, outbound: it is sent, and the job of its first life is not', async () => {
+    const send = async (text: string) => {
+      const writer = queue.intake.begin();
+      await writer.write(Buffer.from(text));
+      const entry = { partner: 'acme', idempotencyKey: 'order 1', messageId: null };
+      const origin = { kind: 'command', detail: {} } as const;
+      return await queue.intake.commitOutbound(writer, { ...entry, origin, envelope: { from: '', to: [] } });
+    };
+    const { id } = await send('the wrong order');
+    await queue.flow.terminate(id, 'wrong');
+    assert.deepEqual(await send('the right order'), { id, duplicate: false });
+    const sent: string[] = [];
+    let jobs = 0;
+    const worker = queue.queues.createWorker(
+      'outbound',
+      async (job) => {
+        jobs += 1;
+        const { state } = await queue.flow.fetch(job.id, [job.octets]);
+        if (state !== 'queued') return { done: true };
+        sent.push((await queue.spool.read(job.octets)).toString());
+        await queue.flow.sent(job, {});
+        return { done: true };
+      },
+      { concurrency: 1 },
+    );
+    await until(async () => jobs === 2);
+    await worker.close(5000);
+    assert.deepEqual(sent, ['the right order']);
+    assert.equal((await queue.ledger.get(id))?.state, 'sent');
+    assert.deepEqual(await send('the right order'), { id, duplicate: true });
+  });
+});
