@@ -210,7 +210,9 @@ const imap = z.strictObject({
 const directoryDestination = z.strictObject({
   type: z.literal('directory').describe('A folder of files.'),
   name: name().optional().describe('Name in the ledger. Default: the type.'),
-  path: path().describe('Folder for the messages. Each becomes a subfolder that is complete when it appears.'),
+  path: path().describe(
+    'Folder for the messages. Each becomes a subfolder that is complete when it appears.',
+  ),
 });
 const webhookDestination = z.strictObject({
   type: z.literal('webhook').describe('An HTTP request to your system.'),
