@@ -1,5 +1,6 @@
 /** The HTTP listener: signed content URLs, health and metrics. Holds no private keys. */
-import { createServer, type ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
+import { createBoundedServer } from '../src/daemon/http-server.ts';
 import { collectMetrics } from '../src/daemon/metrics.ts';
 import { runRole } from '../src/daemon/role.ts';
 import { createContentHandler, messageLimits, UrlSigner } from '../src/handoff/index.ts';
@@ -30,7 +31,7 @@ await runRole('http', async ({ config, log, queue, takeOver }) => {
       };
     },
   });
-  const server = createServer((request, response) => {
+  const server = createBoundedServer((request, response) => {
     const path = request.url ?? '';
     if (path === '/healthz')
       return void response.writeHead(200, { 'Content-Type': 'text/plain' }).end('ok\n');

@@ -35,6 +35,12 @@ function checkListener({ smtp, mailboxes, http }: Config, report: Report): void 
       severity: 'warning',
       hint: 'write smtp.tls',
     });
+  if (smtp.listen.length > 0 && smtp.maxConnectionsPerClient >= smtp.maxConnections)
+    report(
+      ['smtp', 'maxConnectionsPerClient'],
+      `is ${smtp.maxConnectionsPerClient}, and there are ${smtp.maxConnections} for all: one client can take every connection`,
+      { severity: 'warning', hint: 'write less than smtp.maxConnections' },
+    );
   if (http.port !== undefined && !isLoopback(http.host))
     report(['http', 'host'], 'is open to other machines, and /metrics answers them without a login', {
       severity: 'warning',

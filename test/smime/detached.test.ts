@@ -69,6 +69,24 @@ describe('the content of a detached signature that comes alone', { skip: noOpens
       assert.deepEqual(facts(decodeSync(octets, { ...options, detached: edi }).verdict), good);
   });
 
+  it('with bare LF may have been signed with CRLF; what is given out is what was signed', () => {
+    const crlf = Buffer.from(edi.toString().replaceAll('\n', '\r\n'));
+    for (const [signed, lineEnds] of [
+      [edi, 'as-received'],
+      [crlf, 'crlf'],
+    ] as const) {
+      const { verdict, content } = decodeSync(signature(signed), { ...options, detached: edi });
+      assert.deepEqual(facts(verdict), good, lineEnds);
+      assert.deepEqual(content, signed, lineEnds);
+      assert.deepEqual(
+        verdict.layers.map((layer) => 'lineEnds' in layer && layer.lineEnds),
+        [lineEnds],
+      );
+    }
+    // the other way round nothing is guessed: CRLF was not made by a mail system out of LF that was signed
+    assert.equal(decodeSync(signature(edi), { ...options, detached: crlf }).verdict.signature, 'invalid');
+  });
+
   it('with another octet is a signature that is not valid, as openssl says', () => {
     const other = Buffer.from(edi);
     other[5000] = 0x2b;

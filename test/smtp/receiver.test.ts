@@ -124,6 +124,14 @@ describe('smtp receiver', () => {
     assert.match(await sendTo(port, ''), /^554 5\.6\.0 /);
   });
 
+  it('takes a command that ends with LF alone, which is no way into a message', async () => {
+    const client = await RawClient.connect(port);
+    await client.hello();
+    client.write('NOOP\nNOOP\r\n');
+    assert.deepEqual([await client.reply(), await client.reply()], ['250 2.0.0 OK', '250 2.0.0 OK']);
+    client.close();
+  });
+
   it('refuses bare CR and LF, so no terminator but CRLF.CRLF counts', async () => {
     const smuggled = 'MAIL FROM:<a@example.org>\r\nRCPT TO:<orders@example.com>\r\nDATA\r\nx\r\n';
     for (const terminator of [

@@ -1,0 +1,62 @@
+/** The HTTP server of the daemon, with bounds in number and time that no client can stretch. */
+import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
+
+/** Times in milliseconds. */
+export interface HttpLimits {
+  /** Concurrent connections; further ones are closed at accept. */
+  readonly connections: number;
+  /** From the first octet of a request to the end of its header. */
+  readonly header: number;
+  /** From the first octet of a request to the end of its body; nothing here has a use for a body. */
+  readonly request: number;
+  /** Without a request between two of them, and without an octet in any direction at any other time. */
+  readonly idle: number;
+  /** For an answer, beyond what its octets need at `minimumRate` (octets per second). */
+  readonly answer: number;
+  readonly minimumRate: number;
+  /** How often the times of requests are looked at. */
+  readonly every: number;
+}
+
+export const httpLimits: HttpLimits = {
+  connections: 200,
+  header: 10_000,
+  request: 20_000,
+  idle: 30_000,
+  answer: 60_000,
+  minimumRate: 10_000,
+  every: 2000,
+};
+
+/** A server that closes what is slow: in its header, its body, its pauses or its reading. */
+export function createBoundedServer(listener: RequestListener, limits: HttpLimits = httpLimits): Server {
+  const server = createServer(
+    {
+      headersTimeout: limits.header,
+      requestTimeout: limits.request,
+      keepAliveTimeout: Math.min(limits.idle, 5000),
+      connectionsCheckingInterval: limits.every,
+      maxHeaderSize: 16 * 1024,
+    },
+    (request, response) => {
+      limitAnswer(response, limits);
+      listener(request, response);
+    },
+  );
+  server.maxConnections = limits.connections;
+  // a client that sends nothing at all has no request that could be late
+  server.setTimeout(limits.idle, (socket) => void socket.destroy());
+  return server;
+}
+
+/** Destroys an answer that its reader does not take: octets now and then keep the connection from being idle. */
+function limitAnswer(response: ServerResponse, { answer, minimumRate, every }: HttpLimits): void {
+  const { socket } = response;
+  const startedAt = performance.now();
+  const before = socket?.bytesWritten ?? 0;
+  const watch = setInterval(() => {
+    const taken = (socket?.bytesWritten ?? 0) - before;
+    if (performance.now() - startedAt > answer + (taken / minimumRate) * 1000) response.destroy();
+  }, every);
+  response.once('close', () => clearInterval(watch));
+}
