@@ -301,13 +301,7 @@ export const flow = [
       'imap/oauth',
       'expired tokens are used',
     ],
-    [
-      'imap/poller.ts',
-      'else client.close();',
-      '',
-      'imap/poller~to.one.poller',
-      'two processes read one folder',
-    ],
+    ['imap/poller.ts', 'else client.close();', '', 'imap/lease', 'two processes read one folder'],
     [
       'queue/lease.ts',
       'if owner and owner ~= ARGV[1] then return 0 end',

@@ -200,7 +200,7 @@ export const work = [
       'workers/decrypt.ts',
       "if (state !== 'received') return { done: true };",
       '',
-      'daemon/flow queue/decode-again',
+      'daemon/repeated-jobs~decodes.and',
       'a message is judged again after its end',
     ],
     [
@@ -214,14 +214,14 @@ export const work = [
       'workers/handoff.ts',
       "if (state !== 'decoded' && state !== 'suspended') return { done: true };",
       '',
-      'daemon/flow daemon/failure-routing',
+      'daemon/repeated-jobs~hands.nothing',
       'a terminated message is delivered',
     ],
     [
       'workers/outbound.ts',
       "if (state !== 'queued') return { done: true };",
       '',
-      'daemon/flow~terminates',
+      'daemon/repeated-jobs~sends.nothing',
       'a terminated message is sent',
     ],
     [
@@ -256,7 +256,7 @@ export const work = [
       'commands/files.ts',
       'await this.#handle.sync();',
       '',
-      'attacks/output-replaces-device commands/decode',
+      'commands/output-file',
       'a file that was written is lost with the power',
     ],
     [
