@@ -156,7 +156,7 @@ export const work = [
       'daemon/new-config.ts',
       'if (errors.length > 0) throw refusal',
       'if (errors.length < 0) throw refusal',
-      'daemon/reload~keeps.the.old',
+      'daemon/surroundings~takes.a.file',
       'a broken configuration is taken',
     ],
     [

@@ -1,13 +1,23 @@
 /** What the supervisor keeps beside its processes: signs of life, its folder, and what a reload may not move. */
 import assert from 'node:assert/strict';
-import { chmodSync, chownSync, lstatSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { configSchema } from '../../src/config/schema.ts';
 import { runFolder } from '../../src/daemon/control.ts';
 import { readHeartbeats, startHeartbeat } from '../../src/daemon/heartbeat.ts';
-import { movedStore } from '../../src/daemon/new-config.ts';
+import { movedStore, readNewConfig } from '../../src/daemon/new-config.ts';
 import { leave, present, withdraw } from '../../src/daemon/presence.ts';
 import { createLog } from '../../src/log.ts';
 import type { QueueRoom } from '../../src/queue/index.ts';
@@ -118,6 +128,36 @@ describe('a reload', () => {
       assert.equal(movedStore(config({}), config(settings)), what);
       assert.equal(movedStore(config(settings), config(settings)), undefined);
     });
+  it('takes a file that is right, and refuses one that names what is not there', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sealpost-reload-'));
+    after(() => rmSync(folder, { recursive: true, force: true }));
+    const file = join(folder, 'sealpost.yaml');
+    const written = (settings: object) => {
+      const all = {
+        dataDir: folder,
+        smtp: { listen: [{ port: 0 }] },
+        mailboxes: [
+          {
+            name: 'orders',
+            addresses: ['orders@own.example'],
+            destinations: [{ type: 'directory', path: folder }],
+          },
+        ],
+        ...settings,
+      };
+      writeFileSync(file, JSON.stringify(all));
+      return configSchema.parse(all);
+    };
+    const old = written({});
+    const taken = await readNewConfig(file, old);
+    assert.deepEqual([taken.config.dataDir, taken.text], [folder, readFileSync(file, 'utf8')]);
+    written({ identities: [{ name: 'own', certificate: '/nowhere.pem', key: '/nowhere.key' }] });
+    await assert.rejects(readNewConfig(file, old), {
+      code: 'reload-refused',
+      message: /stays in force: .*nowhere/,
+    });
+  });
+
   it('does not move the bucket, and changes anything else', () => {
     const of = (bucket: string) => config({ spool: { store: 's3', s3: { ...s3, bucket } } });
     assert.equal(movedStore(of('aaa'), of('bbb')), 'spool.s3');
