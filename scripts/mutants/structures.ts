@@ -182,8 +182,8 @@ export const structures = [
     ],
     [
       'message/multipart.ts',
-      'if (at === 0 ? this.#lineStart : octets[at - 1] === LF) return at;',
-      'if (at >= 0) return at;',
+      'if (from === 0 && this.#lineStart && startsWith(octets, this.#marker)) return 0;',
+      'if (from === 0 && startsWith(octets, this.#marker)) return 0;',
       'message/multipart message/edges',
       'a delimiter in the middle of a line splits the part',
     ],

@@ -163,7 +163,7 @@ export const work = [
       'daemon/supervisor.ts',
       'if (this.#ran && passing.includes(failure.code)) return false;',
       'if (this.#ran) return false;',
-      'daemon/supervision~broken.start',
+      'daemon/supervision~bad.key',
       'a configuration error at start is tried for ever',
     ],
     [
