@@ -1,3 +1,4 @@
+import { costs } from '../budget.ts';
 import { SealpostError, toErrorInfo } from '../errors.ts';
 import {
   type EntityInfo,
@@ -56,7 +57,8 @@ export function pieceScanner(peeling: Peeling, headers: HeaderBlock): Sink {
     }
     if (type !== 'multipart' || (parameters.get('boundary') ?? '') === '') return new NullSink();
     const below = path === '' ? '' : `${path}.`;
-    return transferDecoder(
+    return weighedDecoder(
+      peeling,
       info.transferEncoding,
       new MultipartSplitter(
         parameters.get('boundary') ?? '',
@@ -98,6 +100,19 @@ export function pieceScanner(peeling: Peeling, headers: HeaderBlock): Sink {
   }
 
   return new QuietSink(body(headers, '', 0));
+}
+
+/** Multiparts in multiparts may each be encoded, so that their octets are decoded many times. */
+function weighedDecoder({ budget }: Peeling, transferEncoding: string, output: Sink): Sink {
+  const decoder = transferDecoder(transferEncoding, output);
+  if (decoder === output) return output;
+  return {
+    write(chunk) {
+      budget.spend(chunk.length * costs.transferOctet);
+      decoder.write(chunk);
+    },
+    end: () => decoder.end(),
+  };
 }
 
 function pieceSink(peeling: Peeling, path: string, contentType: string, open: (own: Peeling) => Sink): Sink {

@@ -293,3 +293,11 @@ export function manyParameters(parts: number, parameters: number): Buffer {
     `From: a@a.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n${part.repeat(parts)}`,
   );
 }
+
+/** Multiparts in multiparts, each in quoted-printable. */
+export function encodedMultiparts(levels: number, octets: number): Buffer {
+  const level = (_: unknown, index: number) =>
+    `Content-Type: multipart/mixed; boundary="b${index}"\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n--b${index}\r\n`;
+  const header = `From: a@a.example\r\nMIME-Version: 1.0\r\n${Array.from({ length: levels }, level).join('')}`;
+  return Buffer.from(`${header}Content-Type: text/plain\r\n\r\n${'x   '.repeat(octets / 4)}`);
+}

@@ -5,7 +5,7 @@ import { Budget } from '../../src/budget.ts';
 import { decodeCharset } from '../../src/message/content-type.ts';
 import { MultipartSplitter, NullSink } from '../../src/message/index.ts';
 import { decodeSync } from '../../src/smime/index.ts';
-import { attributesOf, certificatesNamed, dashes, manyParameters } from './cost-bombs.ts';
+import { attributesOf, certificatesNamed, dashes, encodedMultiparts, manyParameters } from './cost-bombs.ts';
 import { options } from './support.ts';
 
 function decoded(octets: Buffer) {
@@ -35,6 +35,11 @@ describe('multiparts in multiparts', () => {
     const spent = (levels: number) => decoded(dashes(levels, 100_000)).spent;
     const [one, many] = [spent(1), spent(90)];
     assert.ok(many - one > 89 * 100, `${one} for one level, ${many} for 90`);
+  });
+
+  it('draw for decoding, once for each level', () => {
+    const [one, ten] = [1, 10].map((levels) => decoded(encodedMultiparts(levels, 100_000)).spent);
+    assert.ok((ten ?? 0) - (one ?? 0) > 9 * 100_000 * 0.05, `${one} for one level, ${ten} for ten`);
   });
 
   it('draw for the octets of each header', () => {
