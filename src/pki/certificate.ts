@@ -278,11 +278,16 @@ function readOptionalParts(cursor: Cursor): Map<string, Extension> {
   return explicit === undefined ? new Map() : readExtensions(new Cursor(explicit).expect(tags.sequence));
 }
 
+/**
+ * Stands among the addresses of a certificate for one that is none. It names nobody, and the certificate does not pass
+ * for one without addresses, whose holder may write as anybody who is no partner.
+ */
+export const unreadableAddress = '…';
+
 function findEmails(certificate: Certificate): readonly string[] {
   const found = certificate.subjectAltNames
     .flatMap((name) => (name.kind === 'email' || name.kind === 'utf8Email' ? [name.value] : []))
     .concat(attributeValues(certificate.subjectName, oids.emailAddress))
-    .map(normalizeEmail)
-    .filter((address) => address !== undefined);
+    .map((address) => normalizeEmail(address) ?? unreadableAddress);
   return [...new Set(found)];
 }

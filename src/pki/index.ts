@@ -1,4 +1,4 @@
-export { Certificate, parseCertificate } from './certificate.ts';
+export { Certificate, parseCertificate, unreadableAddress } from './certificate.ts';
 export { readCertificates } from './certificate-file.ts';
 export {
   describeValidity,

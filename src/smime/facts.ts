@@ -7,7 +7,7 @@ import type {
   SignatureReason,
   SignerFacts,
 } from '../cms/index.ts';
-import { type Certificate, keyFacts } from '../pki/index.ts';
+import { type Certificate, keyFacts, unreadableAddress } from '../pki/index.ts';
 import { notChecked } from './revocation-facts.ts';
 import type { SignerTrust } from './trust.ts';
 import type { CertificateIdentifier, EncryptionLayer, Recipient, Signer } from './verdict.ts';
@@ -196,7 +196,7 @@ function certificateFacts(
     issuer: readable(() => certificate.issuer),
     serialNumber: certificate.serialHex,
     thumbprint: certificate.thumbprint,
-    emails: readable(() => [...certificate.emails]) ?? [],
+    emails: readable(() => [...certificate.emails]) ?? [unreadableAddress],
     notBefore: certificate.notBefore.toISOString(),
     notAfter: certificate.notAfter.toISOString(),
   };

@@ -96,7 +96,11 @@ const signatureFields = {
   issuer: z.string().nullable(),
   serialNumber: hex.nullable(),
   thumbprint: hex.nullable().describe('SHA-256 of the certificate'),
-  emails: z.array(z.string()).describe('mail addresses in the certificate'),
+  emails: z
+    .array(z.string())
+    .describe(
+      'mail addresses in the certificate; … stands for one that cannot be read, or for those that were cut',
+    ),
   notBefore: time.nullable(),
   notAfter: time.nullable(),
   digestAlgorithm: z.string(),

@@ -76,6 +76,16 @@ describe('a signer whose addresses are cut away', () => {
     assert.ok('suspend' in judged(signed, 'ceo@bank.example').judgement);
   });
 
+  it('signs for nobody where its certificate has addresses and none can be read', () => {
+    const odd = ca.issue({ commonName: 'odd', emails: ['stranger@b.example.', 'a@b@c d.example'] });
+    const object = encodeSignedData(entity, { signers: [odd] });
+    const { verdict, judgement } = judged(object, 'ceo@bank.example');
+    assert.equal(verdict.signature, 'valid');
+    assert.ok('suspend' in judgement, 'accepted as anybody');
+    const without = encodeSignedData(entity, { signers: [ca.issue({ commonName: 'none' })] });
+    assert.deepEqual(judged(without, 'ceo@bank.example').judgement, { accept: true });
+  });
+
   it('signs for nobody where the verdict had no room for them', () => {
     const { verdict, judgement } = judged(wordy, 'ceo@bank.example');
     assert.equal(verdict.signature, 'valid');
