@@ -23,7 +23,7 @@ export function auditCommand(): Command {
     .option('--until <time>', 'only before that time (ISO 8601)')
     .option('--by <user@host>', 'only what this person did')
     .option('--id <id>', 'only what was done with this message')
-    .option('--limit <number>', 'at most so many', '100')
+    .option('--limit <number>', 'maximum number of results', '100')
     .option('--json', 'print JSON')
     .action(async (options: AuditOptions) => {
       const query: AuditQuery = { limit: countOf('--limit', options.limit) };

@@ -99,7 +99,7 @@ function checkCipher(name: string): void {
     freshEncryption(name, { allowWeak: true });
   } catch (cause) {
     throw new SealpostError('usage', `--content-encryption: there is no cipher ${JSON.stringify(name)}`, {
-      hint: 'aes-256-cbc is what everybody reads; others are aes-128-cbc, aes-256-gcm, des-ede3-cbc',
+      hint: 'aes-256-cbc is supported everywhere; others are aes-128-cbc, aes-256-gcm, des-ede3-cbc',
       cause,
     });
   }
@@ -113,7 +113,7 @@ async function* encoded(file: string, options: EncodeCommandOptions): AsyncGener
   } catch (error) {
     if (error instanceof SealpostError && error.code === 'encode-policy')
       throw new SealpostError(error.code, error.message, {
-        hint: 'use what is not weak, or say --allow-weak',
+        hint: 'use a stronger algorithm, or --allow-weak',
         cause: error,
       });
     throw error;

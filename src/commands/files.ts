@@ -20,9 +20,9 @@ function accessError(action: string, file: string, error: unknown): SealpostErro
     ['ENOENT', 'there is no such file'],
     ['EACCES', 'permission denied'],
     ['EISDIR', 'it is a folder'],
-    ['EEXIST', 'it exists already'],
-    ['ELOOP', 'its links lead in a circle'],
-    ['ENXIO', 'it is a socket or a device that is not there'],
+    ['EEXIST', 'it already exists'],
+    ['ELOOP', 'its links form a loop'],
+    ['ENXIO', 'it is a socket, or a device that does not exist'],
     ['EPIPE', 'its reader has gone'],
     ['EROFS', 'the file system is read-only'],
     ['ENOSPC', 'no space left'],
@@ -74,7 +74,7 @@ function readPipe(file: string): Buffer {
   } finally {
     closeSync(handle);
   }
-  if (octets === 0) throw new SealpostError('file-access', `${file}: nobody writes into this pipe`);
+  if (octets === 0) throw new SealpostError('file-access', `${file}: nobody writes to this pipe`);
   return Buffer.concat(pieces);
 }
 
@@ -130,7 +130,7 @@ async function destinationOf(file: string, links = 0): Promise<Destination> {
 
 async function refuseExisting(path: string): Promise<void> {
   const found = await stat(path).catch(() => undefined);
-  if (found !== undefined) throw Object.assign(new Error('it exists already'), { code: 'EEXIST' });
+  if (found !== undefined) throw Object.assign(new Error('it already exists'), { code: 'EEXIST' });
 }
 
 /**

@@ -22,7 +22,7 @@ export function healthCommand(): Command {
     .option('--json', 'print JSON')
     .action(async (options: HealthOptions) => {
       if (options.role !== undefined && !roleNames.some((name) => name === options.role))
-        throw new SealpostError('usage', `--role: there is no role ${JSON.stringify(options.role)}`, {
+        throw new SealpostError('usage', `--role: unknown role ${JSON.stringify(options.role)}`, {
           hint: `roles are ${roleNames.join(', ')}`,
         });
       await withQueue(loadConfig(options.config), async (queue) => {
@@ -53,10 +53,7 @@ export function healthCommand(): Command {
           options.role !== undefined &&
           !alive.some(({ role, host }) => role === options.role && host === hostname())
         )
-          throw new SealpostError(
-            'redis-unreachable',
-            `${options.role} gives no sign of life on this machine`,
-          );
+          throw new SealpostError('redis-unreachable', `${options.role} is not alive on this machine`);
       });
     });
 }

@@ -44,7 +44,8 @@ function inFile<T>(file: string, read: (data: Buffer) => T, data = readFile(file
 /** Certificates of a file, PEM or DER; there must be one at least. */
 export function certificatesOf(file: string): Certificate[] {
   const found = inFile(file, readCertificates);
-  if (found.length === 0) throw new SealpostError('certificate-malformed', `${file}: holds no certificate`);
+  if (found.length === 0)
+    throw new SealpostError('certificate-malformed', `${file}: contains no certificate`);
   return found;
 }
 
@@ -65,7 +66,7 @@ function pairWithCertificates(
   const own = all.filter((certificate) => keyBelongsTo(key, certificate));
   if (own.length === 0)
     throw new SealpostError('key-mismatch', `${keyFile}: no certificate given belongs to this key`, {
-      hint: 'name its certificate with --cert, or use a PEM file that holds both',
+      hint: 'give its certificate with --cert, or use a PEM file that contains both',
     });
   return own.map((certificate) =>
     createIdentity(keyFile, [certificate, ...all.filter((each) => each !== certificate)], key),

@@ -33,7 +33,7 @@ export function queryOf(options: FilterOptions): ListQuery {
   const { state, reason, mailbox, partner, since, until, messageId, sha256 } = options;
   if (state !== undefined) {
     if (!isState(state))
-      throw new SealpostError('usage', `--state: there is no state ${JSON.stringify(state)}`, {
+      throw new SealpostError('usage', `--state: unknown state ${JSON.stringify(state)}`, {
         hint: `states are ${messageStates.join(', ')}`,
       });
     query.state = state;

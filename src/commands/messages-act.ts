@@ -29,8 +29,8 @@ async function bulk(ids: string[], options: BulkOptions, act: Act, not: string):
   const filters = queryOf(options);
   const filtered = Object.keys(filters).length > 0 || options.all === true;
   if (filtered === ids.length > 0)
-    throw new SealpostError('usage', 'name messages by their ids, or choose them by filters', {
-      hint: '--all stands for every suspended message; --dry-run shows what would be chosen',
+    throw new SealpostError('usage', 'select messages either by id or by filters', {
+      hint: '--all selects every suspended message; --dry-run shows what would be selected',
     });
   await withQueue(loadConfig(options.config), async (queue) => {
     const chosen = await choose(queue, ids, { ...filters, state: 'suspended' });
@@ -78,7 +78,10 @@ function report({ json }: BulkOptions, result: Report): void {
   }
   for (const id of result.ids) printLine(id);
   for (const { error } of result.failed ?? []) printError(`sealpost: ${error}`);
-  if (result.dryRun) printLine(`${result.messages} messages; nothing was done`);
+  if (result.dryRun)
+    printLine(
+      `${result.messages} message${result.messages === 1 ? '' : 's'} would be changed; nothing was done`,
+    );
 }
 
 /** Decodes again from the kept original: what is suspended or delivered. */
@@ -121,7 +124,7 @@ function bulkCommand(name: string, description: string): Command {
   const command = new Command(name).description(description).argument('[id...]').addOption(configOption());
   return addFilters(command, { state: false })
     .option('--all', 'every suspended message')
-    .option('--dry-run', 'only say how many, and the first ids')
+    .option('--dry-run', 'only print how many, and the first ids')
     .option('--json', 'print JSON');
 }
 
@@ -144,21 +147,21 @@ export function addActs(command: Command): void {
           ids,
           options,
           (flow, id) => flow.terminate(id, why, { by: operator() }),
-          'has ended already',
+          'has already ended',
         );
       }),
   );
   command.addCommand(
     bulkCommand(
       'decode',
-      'decode messages again from their originals, with the keys and settings of now: suspended ones, and by id delivered ones whose original is kept (retention.original); these are handed off again under another idempotency key',
+      'decode messages again from their originals, with the current keys and settings: suspended ones, and by id delivered ones whose original is kept (retention.original); these are handed off again under another idempotency key',
     )
       .option('--why <reason>', whyText)
       .action(decodeAgain),
   );
   command
     .command('save')
-    .description('write the octets of a message as they came, still encrypted, into a new file')
+    .description('write the octets of a message as they came, still encrypted, to a new file')
     .argument('<id>')
     .addOption(configOption())
     .requiredOption('--original <file>', 'the file; only its owner can read it')

@@ -83,8 +83,8 @@ async function show(id: string, options: { config: string; json?: boolean }): Pr
 export function messagesCommand(): Command {
   const command = new Command('messages');
   addFilters(command.command('list').description('list messages, newest first').addOption(configOption()))
-    .option('--limit <number>', 'at most so many', '50')
-    .option('--cursor <cursor>', 'the next page, as the last one said')
+    .option('--limit <number>', 'maximum number of results', '50')
+    .option('--cursor <cursor>', 'continue after the previous page')
     .option('--json', 'print JSON')
     .action(list);
   command

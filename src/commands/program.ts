@@ -18,18 +18,18 @@ const commands: Record<string, Entry> = {
   start: {
     usage: '[options]',
     description:
-      'run the daemon: supervise the roles as processes until SIGTERM; a second SIGTERM forces the end',
+      'run the daemon: supervise the roles as processes until SIGTERM; a second SIGTERM stops it immediately',
     load: async () => (await import('./start.ts')).startCommand(),
   },
   check: {
     usage: '[options]',
     description:
-      'say everything that is wrong with the configuration, its keys, files and Redis; exit code 1 when there is an error',
+      'report all problems of the configuration, its keys, files and Redis; exit code 1 if there is an error',
     load: async () => (await import('./check.ts')).checkCommand(),
   },
   decode: {
     usage: '[options] <file>',
-    description: 'decode a mail, or a CMS object in DER or PEM, and say what it is worth',
+    description: 'decode a mail, or a CMS object in DER or PEM, and print its verdict',
     load: async () => (await import('./decode.ts')).decodeCommand(),
   },
   encode: {
@@ -45,30 +45,30 @@ const commands: Record<string, Entry> = {
   },
   messages: {
     usage: '[options] [command]',
-    description: 'look into the ledger: what became of each message',
+    description: 'show and manage the messages in the ledger',
     load: async () => (await import('./messages.ts')).messagesCommand(),
   },
   audit: {
     usage: '[options]',
     description:
-      'say who resumed, terminated, decoded again or saved which message, and who reloaded, newest first',
+      'show who resumed, terminated, decoded again or saved which message, and who reloaded, newest first',
     load: async () => (await import('./audit.ts')).auditCommand(),
   },
   reload: {
     usage: '[options]',
     description:
-      'let the daemon on this machine take the changed configuration: all of it, or nothing and exit code 1 with the reason',
+      'apply the changed configuration to the daemon on this machine, as a whole or not at all (exit code 1, with the reason)',
     load: async () => (await import('./reload.ts')).reloadCommand(),
   },
   health: {
     usage: '[options]',
     description:
-      'say which roles are alive and how much waits; exit code 1 when Redis or the role asked for does not answer',
+      'show which roles are alive and how many messages wait; exit code 1 if Redis or the given role does not answer',
     load: async () => (await import('./health.ts')).healthCommand(),
   },
   demo: {
     usage: '[options]',
-    description: 'show the main job on loopback with throw-away keys; ends by itself',
+    description: 'demonstrate the main job on loopback with throw-away keys',
     load: async () => (await import('./demo.ts')).demoCommand(),
   },
 };

@@ -31,7 +31,7 @@ function envelopeOf(partner: PartnerConfig, headers: HeaderBlock): Envelope {
   if (to === undefined)
     throw new SealpostError(
       'address-invalid',
-      `partner ${partner.name} has only domains: where should the mail go?`,
+      `partner ${partner.name} has only domains, and no address to send to`,
       {
         hint: 'put a full address first in its addresses',
       },
@@ -42,7 +42,7 @@ function envelopeOf(partner: PartnerConfig, headers: HeaderBlock): Envelope {
       'address-invalid',
       'the message has no From field and the partner no from setting',
       {
-        hint: `set from of partner ${partner.name}, or put a From field into the message`,
+        hint: `set from of partner ${partner.name}, or add a From field to the message`,
       },
     );
   return { from: parseMailbox(from, { utf8: true }).address, to: [parseMailbox(to, { utf8: true }).address] };

@@ -11,7 +11,7 @@ function parseRoles(text: string): RoleName[] {
   return names.map((name) => {
     const role = roleNames.find((each) => each === name);
     if (!role)
-      throw new SealpostError('usage', `--only: there is no role ${JSON.stringify(name)}`, {
+      throw new SealpostError('usage', `--only: unknown role ${JSON.stringify(name)}`, {
         hint: `roles are ${roleNames.join(', ')}`,
       });
     return role;

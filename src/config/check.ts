@@ -78,9 +78,9 @@ async function checkNamed(
     if (text === undefined) continue;
     if (path[0] === 'spool' && path[1] === 'key') checkSpoolKey(path, text, reader);
     if (path.at(-1) === 'secret' && text.length < 16)
-      reader.report(path, 'is short for a key that signs requests', {
+      reader.report(path, 'is too short for a signing key', {
         severity: 'warning',
-        hint: 'make one: openssl rand -hex 32',
+        hint: 'generate one: openssl rand -hex 32',
       });
   }
   checkTls(config, reader, now);
@@ -158,7 +158,7 @@ function asSecret(value: object): Secret | undefined {
 
 function checkSpoolKey(path: SettingPath, text: string, reader: KeyReader): void {
   if (!/^[A-Za-z0-9+/]{43}=?$/.test(text.trim()))
-    reader.report(path, 'is not 32 octets in base64', { hint: 'make one: openssl rand -base64 32' });
+    reader.report(path, 'is not 32 octets in base64', { hint: 'generate one: openssl rand -base64 32' });
 }
 
 function checkTls({ smtp }: Config, reader: KeyReader, now: Date): void {
@@ -167,7 +167,7 @@ function checkTls({ smtp }: Config, reader: KeyReader, now: Date): void {
   const read = reader.try(['smtp', 'tls'], () => readListenerTls(tls));
   if (read !== undefined && read.notAfter < now)
     reader.report(['smtp', 'tls', 'cert'], `expired on ${read.notAfter.toISOString().slice(0, 10)}`, {
-      hint: 'renew it; senders that check it cannot deliver',
+      hint: 'renew it; senders that verify it cannot deliver',
     });
 }
 
@@ -200,12 +200,12 @@ function checkFolder(path: SettingPath, folder: string, reader: KeyReader): void
   const what = existing === folder ? '' : `does not exist, and ${existing} `;
   if (!isWritable(existing))
     reader.report(path, `${what}cannot be written by this user`, {
-      hint: `make it, for the user that runs Sealpost`,
+      hint: `create it for the user that runs Sealpost`,
     });
   const mode = existing === folder ? statSync(folder).mode & 0o777 : 0;
   // what lies there is sealed, but who may write there may remove it, or put a spool key of his own in its place
   if (path.at(-1) !== 'path' && (mode & 0o002) !== 0)
-    reader.report(path, `mode ${mode.toString(8).padStart(4, '0')} lets everybody write there`, {
+    reader.report(path, `mode ${mode.toString(8).padStart(4, '0')} lets everyone write there`, {
       hint: `run: chmod 700 ${folder}`,
     });
 }

@@ -5,7 +5,7 @@ import { chooseOption, isRecord, optionsOf, schemaAt, settingsOf, shapeOf, value
 import type { ConfigSource } from './source.ts';
 
 const secretHint =
-  'write file: PATH or env: NAME below it; a secret never stands in the configuration itself';
+  'write file: PATH or env: NAME below it; a secret is never part of the configuration itself';
 
 /** What to write for a schema: `true or false`, `a time span such as 30s`. */
 function wanted(schema: z.core.$ZodType | undefined): string {
@@ -13,11 +13,11 @@ function wanted(schema: z.core.$ZodType | undefined): string {
   const { core, format } = shapeOf(schema);
   if (format === 'duration') return 'a time span with its unit, such as 30s';
   if (format === 'size') return 'a size with its unit, such as 100MiB';
-  if (format === 'path') return 'the path of a file or folder';
+  if (format === 'path') return 'a path to a file or folder';
   if (core instanceof z.core.$ZodEnum) return `one of ${Object.values(core._zod.def.entries).join(', ')}`;
   if (core instanceof z.core.$ZodBoolean) return 'true or false';
   if (core instanceof z.core.$ZodNumber) return 'a whole number';
-  if (core instanceof z.core.$ZodArray) return 'a list: [a, b], or one entry a line after "- "';
+  if (core instanceof z.core.$ZodArray) return 'a list: [a, b], or one entry per line after "- "';
   if (core instanceof z.core.$ZodObject)
     return `settings below it: ${Object.keys(core._zod.def.shape).join(', ')}`;
   return 'text';
@@ -27,7 +27,7 @@ function wanted(schema: z.core.$ZodType | undefined): string {
 function meaning(schema: z.core.$ZodType | undefined, what: string): string {
   const description = schema === undefined ? undefined : shapeOf(schema).description;
   if (description === undefined) return `write ${what}`;
-  return what === 'text' || what.startsWith('the path') ? description : `${description} Write ${what}`;
+  return what === 'text' || what.startsWith('a path') ? description : `${description} Write ${what}`;
 }
 
 /** How a written value is called, without repeating it: it may be a secret in the wrong place. */
@@ -117,13 +117,13 @@ export function explainIssue(
       if (issue.expected === 'int') return problem('is not a whole number');
       return problem(`is ${kindOf(value)}`, `write ${what}`);
     case 'invalid_value':
-      return problem('is not a value that is known', `write ${what}`);
+      return problem('is not a known value', `write ${what}`);
     case 'too_big':
-      return problem(`is above ${issue.maximum}, the largest that is allowed`);
+      return problem(`must be at most ${issue.maximum}`);
     case 'too_small':
       if (issue.origin === 'array') return problem('is empty', `write at least ${issue.minimum} entry`);
       if (issue.origin === 'string') return problem('is empty', `write ${what}`);
-      return problem(`is below ${issue.minimum}, the least that is allowed`);
+      return problem(`must be at least ${issue.minimum}`);
     case 'invalid_format':
       if (issue.format === 'url')
         return problem('is not a URL that can be used here', 'write it in full, such as https://host/path');
@@ -147,7 +147,7 @@ function explainUnion(
     const known = typesAt(path, schema, source);
     const meant = typeof value === 'string' ? nearest(value, known) : undefined;
     const hint = `write one of ${known.join(', ')}${meant === undefined ? '' : `; did you mean ${meant}?`}`;
-    return [source.problem(path, 'is not a value that is known', { hint })];
+    return [source.problem(path, 'is not a known value', { hint })];
   }
   const options = (here && optionsOf(here)) ?? [];
   if (!isRecord(value)) return [source.problem(path, `is ${kindOf(value)}`, { hint: secretHint })];

@@ -58,7 +58,7 @@ function checkIdentity(
   if (signs && signers.length === 0)
     for (const each of certificates)
       report(at, `signs for partners, but ${nameOf(each)} ${whyNot(each, 'sign', now)}`, {
-        hint: 'name an identity in force as partners[].identity; keep this one to decrypt',
+        hint: 'name a valid identity as partners[].identity; keep this one for decrypting',
       });
   else if (signs) warnOfExpiry(signers, at, now, report);
   for (const each of signs ? [] : certificates) {
@@ -69,7 +69,7 @@ function checkIdentity(
     else if (state !== undefined)
       report(at, `${nameOf(each)} ${state}; it still decrypts`, {
         severity: 'warning',
-        hint: 'see that partners have your new certificate',
+        hint: 'make sure that partners have your new certificate',
       });
   }
   if (!signs) warnOfExpiry(certificates, at, now, report);
@@ -100,7 +100,7 @@ function checkPartner(
         `partner ${name} has no certificate in force to ${words}${reasons === '' ? '' : `: ${reasons}`}`,
         {
           ...(use === 'encrypt' ? {} : { severity: 'warning' }),
-          hint: 'ask the partner for its certificate in force',
+          hint: 'ask the partner for its current certificate',
         },
       );
       continue;
@@ -110,7 +110,7 @@ function checkPartner(
       report(
         at,
         `partner ${name} will have none to ${words} from ${day(gap.from)} on: ${nameOf(gap.last)} ends`,
-        { severity: 'warning', hint: 'add its successor beside it in time' },
+        { severity: 'warning', hint: 'add its successor before then' },
       );
   }
   // An old or a future one beside one in force is a rollover, and a signer beside an encrypter is usual.
@@ -157,6 +157,6 @@ function warnOfExpiry(
   if (days <= warnDays)
     report(at, `${nameOf(last)} expires in ${days} days, on ${last.notAfter.toISOString().slice(0, 10)}`, {
       severity: 'warning',
-      hint: 'add its successor beside it in time',
+      hint: 'add its successor before then',
     });
 }

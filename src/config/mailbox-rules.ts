@@ -16,7 +16,7 @@ export function checkMailboxes(config: Config, report: Report): void {
   checkAddresses(mailboxes, 'mailboxes', report);
   checkFolders(mailboxes, report);
   if (mailboxes.length === 0 && partners.length === 0)
-    report([], 'there are neither mailboxes nor partners: nothing will be done', { severity: 'warning' });
+    report([], 'there are no mailboxes and no partners, so there is nothing to do', { severity: 'warning' });
 
   const known = identities.map(({ name }) => name);
   const pinned = partners.some(({ certificates }) => certificates.length > 0);
@@ -42,13 +42,13 @@ export function checkMailboxes(config: Config, report: Report): void {
       !pinned &&
       trust.anchors.length + mailbox.trust.anchors.length === 0
     )
-      report([...at, 'require'], 'asks for a trusted signature, and nothing is trusted', {
+      report([...at, 'require'], 'requires a trusted signature, but nothing is trusted', {
         hint: 'write trust.anchors, or the certificates of partners',
       });
     if (mailbox.require.includes('partner') && partners.length === 0)
-      report([...at, 'require'], 'asks for a known partner, and there is none', { hint: 'write partners' });
+      report([...at, 'require'], 'requires a known partner, but there is none', { hint: 'write partners' });
     if (mailbox.require.some((each) => each === 'encrypted' || each === 'aead') && known.length === 0)
-      report([...at, 'require'], 'asks for encryption, and there is no identity to decrypt with', {
+      report([...at, 'require'], 'requires encryption, but there is no identity to decrypt with', {
         hint: 'write identities',
       });
     if (
@@ -94,7 +94,7 @@ export function checkAddresses(
       else if (alike !== undefined && alike !== name)
         report(at, `${quoted(address)} differs from an address of ${alike} in upper and lower case only`, {
           severity: 'warning',
-          hint: 'mail is told apart by the exact form, any other form goes to the first one',
+          hint: 'only the exact form is matched; mail to any other form goes to the first one',
         });
     });
   });
@@ -111,8 +111,8 @@ function checkFolders(mailboxes: readonly MailboxConfig[], report: Report): void
     const key = JSON.stringify([imap.host.toLowerCase(), imap.port, imap.user, folderKey(imap.folder)]);
     const other = seen.get(key);
     if (other !== undefined)
-      report(['mailboxes', index, 'imap', 'folder'], `mailbox ${other} reads this folder already`, {
-        hint: 'let each mailbox read a folder of its own',
+      report(['mailboxes', index, 'imap', 'folder'], `mailbox ${other} already reads this folder`, {
+        hint: 'give each mailbox its own folder',
       });
     seen.set(key, name);
   });
@@ -122,30 +122,30 @@ function checkImap({ imap }: MailboxConfig, at: SettingPath, report: Report): vo
   if (imap === undefined) return;
   const { password, oauth2, tls, port } = imap;
   if (password === undefined && oauth2 === undefined)
-    report(at, 'has neither password nor oauth2', { hint: 'write one of them, to log in with' });
+    report(at, 'has neither password nor oauth2', { hint: 'write one of them' });
   if (password !== undefined && oauth2 !== undefined)
-    report([...at, 'oauth2'], 'stands beside password', { hint: 'keep one of them' });
+    report([...at, 'oauth2'], 'is set together with password', { hint: 'keep one of them' });
   if (oauth2 !== undefined) {
     const grant = [oauth2.tokenUrl, oauth2.clientId, oauth2.clientSecret];
     const written = grant.filter((each) => each !== undefined).length;
     const wrong = oauth2.accessToken === undefined ? written < 3 : written > 0;
     if (wrong)
       report([...at, 'oauth2'], 'needs accessToken, or tokenUrl with clientId and clientSecret', {
-        hint: 'write one of the two ways',
+        hint: 'write one of the two',
       });
     if (oauth2.tokenUrl?.startsWith('http:') && !isLoopback(new URL(oauth2.tokenUrl).hostname))
-      report([...at, 'oauth2', 'tokenUrl'], 'would send the client secret in the clear', {
+      report([...at, 'oauth2', 'tokenUrl'], 'would send the client secret in clear', {
         hint: 'write https:',
       });
   }
   if (tls === 'none' && !isLoopback(imap.host))
-    report([...at, 'tls'], 'none is for this machine only: password and mail would go in the clear', {
+    report([...at, 'tls'], 'none is allowed only on loopback: password and mail would be sent in clear', {
       hint: 'write implicit or starttls',
     });
   if ((tls === 'starttls' && port === 993) || (tls === 'implicit' && port === 143))
     report([...at, 'port'], `${port} is not the usual port for tls ${tls}`, {
       severity: 'warning',
-      hint: 'usual are 993 for implicit and 143 for starttls',
+      hint: 'the usual ports are 993 for implicit and 143 for starttls',
     });
   if (imap.action === 'move' && folderKey(imap.moveTo) === folderKey(imap.folder))
     report([...at, 'moveTo'], 'is the folder that is read', { hint: 'name another folder' });
@@ -164,21 +164,17 @@ function checkDestinations(
     if (seen.has(name))
       report(
         destination.name === undefined ? here : [...here, 'name'],
-        `a destination ${name} is there already`,
+        `destination ${name} is a duplicate`,
         {
-          hint: 'give it a name of its own: retries and the ledger tell destinations apart by name',
+          hint: 'give it its own name: retries and the ledger identify destinations by name',
         },
       );
     seen.add(name);
     if (destination.type !== 'directory' && config.http.port === undefined)
-      report(
-        [...here, 'type'],
-        'content above inlineLimit is handed off by a URL, and there is no HTTP listener',
-        {
-          severity: 'warning',
-          hint: 'write http.port and http.publicUrl',
-        },
-      );
+      report([...here, 'type'], 'content above inlineLimit is handed off by URL, which needs http.port', {
+        severity: 'warning',
+        hint: 'write http.port and http.publicUrl',
+      });
   });
 }
 
@@ -206,12 +202,12 @@ function checkWebhook(
 ): void {
   const url = new URL(webhook.url);
   if (url.username !== '' || url.password !== '')
-    report([...at, 'url'], 'holds a user or password', {
+    report([...at, 'url'], 'contains a user or password', {
       hint: 'remove it; requests are signed with the secret',
     });
   const loopback = isLoopback(url.hostname);
   if (url.protocol === 'http:' && !loopback)
-    report([...at, 'url'], 'is http: decrypted content would go in the clear', {
+    report([...at, 'url'], 'is http: decrypted content would be sent in clear', {
       severity: 'warning',
       hint: 'write https:',
     });

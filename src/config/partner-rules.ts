@@ -44,31 +44,31 @@ function checkProtection(partner: PartnerConfig, at: SettingPath, known: readonl
   if (!encrypt && sign === 'none')
     report(at, 'mail to it is neither encrypted nor signed', { severity: 'warning' });
   if (tripleWrap && (!encrypt || sign === 'none'))
-    report([...at, 'tripleWrap'], 'does nothing where mail is not both signed and encrypted', {
+    report([...at, 'tripleWrap'], 'has no effect unless mail is both signed and encrypted', {
       severity: 'warning',
     });
   if (legacyDisplay && !(encrypt && headerProtection))
-    report([...at, 'legacyDisplay'], 'does nothing where mail is not encrypted with headerProtection', {
+    report([...at, 'legacyDisplay'], 'has no effect unless mail is encrypted with headerProtection', {
       severity: 'warning',
     });
   if (encrypt && !allowWeak && /^(des-cbc|rc2-)/.test(contentEncryption))
     report([...at, by('contentEncryption')], `${contentEncryption} can be broken by anyone`, {
-      hint: 'write aes-256-cbc; where the partner reads nothing better, allowWeak: true',
+      hint: 'write aes-256-cbc; if the partner supports nothing better, allowWeak: true',
     });
   if (sign !== 'none' && !allowWeak && digest === 'sha1')
     report([...at, by('digest')], 'sha1 no longer protects a signature', {
-      hint: 'write digest: sha256; where the partner reads nothing better, allowWeak: true',
+      hint: 'write digest: sha256; if the partner supports nothing better, allowWeak: true',
     });
 }
 
 function checkRoute({ route }: PartnerConfig, at: SettingPath, report: Report): void {
   const { host, tls, user, password } = route;
   if (user !== undefined && password === undefined)
-    report([...at, 'user'], 'has no password beside it', { hint: 'write password, or remove user' });
+    report([...at, 'user'], 'is set without a password', { hint: 'write password, or remove user' });
   if (password !== undefined && user === undefined)
-    report([...at, 'password'], 'has no user beside it', { hint: 'write user, or remove password' });
+    report([...at, 'password'], 'is set without a user', { hint: 'write user, or remove password' });
   if (user !== undefined && host === undefined)
-    report([...at, 'user'], 'would log in to whatever server the MX records name', {
+    report([...at, 'user'], 'would log in to any server that the MX records name', {
       hint: 'write host, or remove user and password',
     });
   if (
@@ -77,16 +77,16 @@ function checkRoute({ route }: PartnerConfig, at: SettingPath, report: Report): 
     !isLoopback(host) &&
     (tls === 'none' || tls === 'opportunistic')
   )
-    report([...at, 'tls'], `${tls} would send the password in the clear`, {
+    report([...at, 'tls'], `${tls} would send the password in clear`, {
       hint: 'write required or implicit',
     });
   if (tls === 'implicit' && host === undefined)
-    report([...at, 'tls'], 'implicit is not spoken by the servers of MX records', {
+    report([...at, 'tls'], 'implicit is not supported by servers in MX records', {
       hint: 'write host, or required',
     });
   if (tls === 'none' && host !== undefined && !isLoopback(host))
-    report([...at, 'tls'], 'none: addresses and header fields go in the clear', {
+    report([...at, 'tls'], 'none: addresses and header fields are sent in clear', {
       severity: 'warning',
-      hint: 'write required where the server has TLS',
+      hint: 'write required if the server supports TLS',
     });
 }

@@ -9,8 +9,8 @@ const isMissing = (error: unknown) => hasCode(error, 'ENOENT', 'ENOTDIR');
 function unreadable(path: string, cause: unknown): SealpostError {
   const what = isMissing(cause) ? 'there is no such file' : 'cannot be read';
   const hint = isMissing(cause)
-    ? 'check the path; a relative one starts at the folder of the configuration file'
-    : 'give the user that runs Sealpost the right to read it';
+    ? 'check the path; a relative path starts at the folder of the configuration file'
+    : 'give the user that runs Sealpost permission to read it';
   return new SealpostError('file-access', `${path}: ${what}`, { hint, cause });
 }
 
@@ -18,7 +18,7 @@ function refuseOdd(path: string, found: Stats, limit: number): void {
   if (found.isDirectory()) throw new SealpostError('file-access', `${path}: is a folder`);
   if (!found.isFile())
     throw new SealpostError('file-access', `${path}: is not a regular file`, {
-      hint: 'name a file: a device or a FIFO may never end, or never begin',
+      hint: 'use a regular file: a device or FIFO may block or never end',
     });
   if (found.size > limit) throw tooLarge(path, limit);
 }

@@ -33,7 +33,7 @@ export function checkNames(
   const seen = new Set<string>();
   entries.forEach(({ name }, index) => {
     if (seen.has(name.toLowerCase()))
-      report([...where, index, 'name'], `${what} ${name} is there already`, { hint: 'give it another name' });
+      report([...where, index, 'name'], `${what} ${name} is a duplicate`, { hint: 'give it another name' });
     seen.add(name.toLowerCase());
   });
 }
@@ -48,7 +48,7 @@ function checkIdentities({ identities }: Config, report: Report): void {
       });
     if (pkcs12 === undefined && key === undefined)
       report(at, 'has no private key', {
-        hint: 'write pkcs12, or certificate and key; key alone when one PEM file holds both',
+        hint: 'write pkcs12, or certificate and key; only key if one PEM file contains both',
       });
   });
 }

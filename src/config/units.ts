@@ -14,7 +14,7 @@ function unit(kind: string, units: Record<string, number>, example: string, leas
   return z.string().transform((text, context) => {
     const value = scaled(text.trim(), units);
     if (value !== undefined && smallest !== undefined && value < smallest) {
-      context.addIssue({ code: 'custom', message: `is below ${least}, the least that is allowed` });
+      context.addIssue({ code: 'custom', message: `must be at least ${least}` });
       return z.NEVER;
     }
     if (value !== undefined) return value;

@@ -156,7 +156,7 @@ return release(id, table.concat(gone, ' '), { 1 })
 `,
 );
 
-/** now, id, event. Returns 0 when it has ended already, else 1 and the files to remove. */
+/** now, id, event. Returns 0 when it has already ended, else 1 and the files to remove. */
 const sent = freeingScript(
   records,
   `
@@ -174,7 +174,7 @@ return release(id, old[4], { 1 })
 
 /**
  * now, id, event, reason, name of the work, queue, job, job of the report without its turn or '', its route. Returns 0
- * when it has ended already.
+ * when it has already ended.
  */
 const suspend = freeingScript(
   records,
@@ -233,7 +233,7 @@ return 1
 `,
 );
 
-/** now, id, event, line of the audit trail. Returns -1 when unknown, 0 when it has ended already, else 1 and the files to remove. */
+/** now, id, event, line of the audit trail. Returns -1 when unknown, 0 when it has already ended, else 1 and the files to remove. */
 const terminate = freeingScript(
   records,
   `

@@ -311,7 +311,7 @@ export interface Flow {
   ): Promise<void>;
   /** Queues what was suspended again; false when the message is not suspended. `message-unknown`. */
   resume(id: string, act?: Act): Promise<boolean>;
-  /** Ends a message for good and removes its octets; false when it has ended already. `message-unknown`. */
+  /** Ends a message for good and removes its octets; false when it has already ended. `message-unknown`. */
   terminate(id: string, why: string, act?: Act): Promise<boolean>;
 }
 

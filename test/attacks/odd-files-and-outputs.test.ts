@@ -97,7 +97,7 @@ describe('odd files, names and outputs', { skip: skipWithout('mkfifo', 'sh') }, 
       chmodSync(at('data'), mode);
       const found = await problemsOf(`dataDir: ${at('data')}\n`);
       assert.equal(
-        found.some((line) => /^error dataDir: mode 0777 lets everybody write there$/.test(line)),
+        found.some((line) => /^error dataDir: mode 0777 lets everyone write there$/.test(line)),
         wrong,
         found.join(),
       );

@@ -125,7 +125,7 @@ mailboxes:
   for (const [settings, expected] of [
     [
       'certificate: none.pem, key: own.key',
-      'certificate: DIR/none.pem: there is no such file (check the path; a relative one starts at the folder of the configuration file)',
+      'certificate: DIR/none.pem: there is no such file (check the path; a relative path starts at the folder of the configuration file)',
     ],
     [
       'certificate: own.pem, key: open.key',
@@ -214,7 +214,7 @@ describe('checkConfig', () => {
       'an expired identity that signs',
       own('expired') + partners('expired', 'good.crt'),
       [
-        /^2:14: error: identities\[0\]: signs for partners, but CN=expired, serial \w+ expired on 2026-05-01 \(name an identity in force/,
+        /^2:14: error: identities\[0\]: signs for partners, but CN=expired, serial \w+ expired on 2026-05-01 \(name a valid identity/,
       ],
     ],
     [
