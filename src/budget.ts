@@ -32,14 +32,26 @@ export const costs = {
   octet: 0.008,
   /** Setting up a layer or a piece. */
   layer: 100,
-  /** A part of a multipart with a small header. */
-  part: 10,
   /** The header of a part: its fields found, and those that have parameters taken apart, perhaps more than once. */
   header: (octets: number, withParameters: number): number => octets * 0.15 + withParameters * 0.8,
   /** An octet of a multipart that is itself in quoted-printable or base64, which RFC 2045 forbids and some write. */
   transferOctet: 0.05,
   /** An octet that is searched for delimiters, once for each multipart around it. */
   searchedOctet: 0.001,
+  /** A part of a multipart begins: its stages are set up, on the way out it is written anew. */
+  part: 20,
+  /** A header block read: its fields are found; so many encoded words and parameters are decoded, each in its charset. */
+  headerBlock: (octets: number, coded: number): number => 10 + octets * 0.1 + coded * 15,
+  /** An octet through a transfer encoding that is read octet by octet. */
+  transferOctet: (encoding: string): number => transferCosts[encoding] ?? 0.15,
+  /** Text for people: an octet of it, and a line, through mailparser, which has a stream for each part. */
+  text: (octets: number, lines: number): number => 500 + octets * 0.12 + lines * 0.4,
+  /** An octet that is written into JSON, or as base64 for it. */
+  jsonOctet: 0.01,
+  /** An octet of a mail that is signed, encrypted or compressed; each layer writes it once more, as base64. */
+  encodedOctet: 0.012,
+  /** An octet that goes into zlib, which is slower that way. */
+  deflatedOctet: 0.05,
   /** An octet that comes out of zlib, with its checksum. */
   inflatedOctet: 0.015,
   /** An octet of content through all its digests costs what each of them costs. */
@@ -78,6 +90,14 @@ export const costs = {
   edwards: 400,
   lattice: 600,
 } as const;
+
+const transferCosts: Readonly<Record<string, number>> = {
+  '7bit': 0,
+  '8bit': 0,
+  binary: 0,
+  base64: 0.06,
+  'quoted-printable': 0.08,
+};
 
 const digestCosts: Readonly<Record<string, number>> = {
   sha1: 0.001,

@@ -1,6 +1,7 @@
 /** Signs and encrypts messages for partners and sends them by the partner's route. */
+import { Budget } from '../src/budget.ts';
 import { type LoadedKeys, loadKeys } from '../src/config/keys.ts';
-import type { PartnerConfig } from '../src/config/schema.ts';
+import type { Config, PartnerConfig } from '../src/config/schema.ts';
 import { readSecret } from '../src/config/secrets.ts';
 import { runRole } from '../src/daemon/role.ts';
 import { SealpostError } from '../src/errors.ts';
@@ -23,7 +24,7 @@ await runRole('outbound', async ({ config, queue }) => {
       const partner = config.partners.find(({ name }) => name === job.partner);
       const sender = senders.get(job.partner);
       if (!partner || !sender) return { suspend: 'partner-unknown' };
-      return work(job, partner, { keys, sender, queue, context });
+      return work(job, partner, { keys, sender, queue, context, limits: config.limits });
     },
     {
       concurrency: config.workers.concurrency,
@@ -45,15 +46,17 @@ interface Tools {
   sender: Sender;
   queue: QueueRoom;
   context: JobContext;
+  limits: Pick<Config['limits'], 'work' | 'output'>;
 }
 
 async function work(job: OutboundJob, partner: PartnerConfig, tools: Tools): Promise<JobOutcome> {
-  const { keys, sender, queue, context } = tools;
+  const { keys, sender, queue, context, limits } = tools;
   const { state, octets } = await queue.flow.fetch(job.id, [job.octets]);
   if (state !== 'queued') return { done: true };
   let options: EncodeOptions;
   try {
-    options = outboundProtection(partner, keys, new Date());
+    const { work, output } = limits;
+    options = { ...outboundProtection(partner, keys, new Date()), budget: new Budget({ work, output }) };
   } catch (error) {
     if (error instanceof SealpostError) return { suspend: error.code, facts: { message: error.message } };
     throw error;

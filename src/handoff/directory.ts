@@ -8,7 +8,7 @@ import { FolderSync, sweepTemporary } from './folder.ts';
 import { writeFailure } from './folder-failure.ts';
 import { writeSmall } from './folder-small.ts';
 import { writeStreamed } from './folder-streamed.ts';
-import { messageLimits } from './limits.ts';
+import { attemptLimits } from './limits.ts';
 import { folderName } from './names.ts';
 import { foreignCode, outcomeOf, stopped } from './outcome.ts';
 import type { Destination, DestinationDeps, Outcome } from './types.ts';
@@ -42,9 +42,8 @@ export async function createDirectoryDestination(
   config: DirectoryConfig,
   deps: DestinationDeps,
 ): Promise<Destination> {
-  const settings: FolderSettings = {
+  const settings = {
     bodyPart: deps.bodyPart,
-    limits: messageLimits(deps.limits),
     sync: new FolderSync(config.path),
   };
   const volume = new Volume(config.path);
@@ -98,7 +97,9 @@ export async function createDirectoryDestination(
       try {
         const written = await put(folder, signal, async (isLocal) => {
           const small = isLocal && delivery.contentOctets <= smallLimit;
-          await (small ? writeSmall : writeStreamed)(config.path, folder, delivery, settings, signal);
+          const limits = attemptLimits(deps.limits, delivery.contentOctets);
+          const write = small ? writeSmall : writeStreamed;
+          await write(config.path, folder, delivery, { ...settings, limits }, signal);
         });
         return { done: true, facts: { folder, ...(written ? {} : { repeated: true }) } };
       } catch (error) {

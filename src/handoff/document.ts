@@ -5,7 +5,7 @@ import { type HeadersJson, readMailHeader } from '../message/mail-header.ts';
 import type { Envelope, Origin } from '../queue/types.ts';
 import { chooseBodyPart } from './body-part.ts';
 import { composeMessage, composeStreamed } from './message.ts';
-import { type PartJson, readParts } from './parts.ts';
+import { drawForJson, type PartJson, readParts } from './parts.ts';
 import type { Delivery, DeliveryPiece, JsonValue, SignedUrl, SignUrl } from './types.ts';
 
 /** Content above this never stands in a JSON, whatever `inlineLimit` says: the text would not fit in memory. */
@@ -69,6 +69,7 @@ export async function makeDocument(
   const source = content === undefined ? delivery.content() : [content];
   const parts = await readParts(message.kind, source, { inline, limits });
   const whole = content === undefined ? signed(delivery, settings) : undefined;
+  if (content !== undefined) drawForJson((message.octets * 4) / 3, limits.budget);
   const { pieces, expires } = await readPieces(delivery, settings, mostInline);
   const keepUntil = Math.max(whole?.expires ?? 0, expires);
   const document: HandoffDocument = {
@@ -112,6 +113,7 @@ async function readPieces(
     const facts = { path, contentType, octets, sha256 };
     if (octets <= left) {
       left -= octets;
+      drawForJson((octets * 4) / 3, settings.limits.budget);
       pieces.push({ ...facts, encoding: 'base64', data: (await piece.read()).toString('base64') });
       continue;
     }

@@ -1,3 +1,4 @@
+import { Budget } from '../budget.ts';
 import type { Config } from '../config/schema.ts';
 import { defaultMessageLimits, type MessageLimits } from '../message/limits.ts';
 
@@ -11,4 +12,15 @@ export function messageLimits(
     depth: limits.depth,
     headerOctets: limits.headerSize,
   };
+}
+
+/** As `messageLimits`, with the budget of one attempt to hand a message of so many octets off. */
+export function attemptLimits(
+  limits: Pick<Config['limits'], 'parts' | 'depth' | 'headerSize' | 'work' | 'output'>,
+  octets: number,
+): MessageLimits {
+  const { work, output } = limits;
+  const budget = new Budget({ work, output });
+  budget.received(octets);
+  return { ...messageLimits(limits), budget };
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { type Budget, costs } from '../budget.ts';
 import type { HeaderBlock } from '../message/headers.ts';
 import type { MessageLimits } from '../message/limits.ts';
 import { BufferSink, type Sink } from '../message/sink.ts';
@@ -40,22 +41,43 @@ class PartCollector implements Sink {
 
   end(): void {}
 
-  async toJson(): Promise<PartJson> {
+  async toJson(budget: Budget | undefined): Promise<PartJson> {
     const json: PartJson = { ...this.facts, octets: this.#octets, sha256: this.#hash.digest('hex') };
     if (this.#kept === undefined) return json;
     const data = this.#kept.toBuffer();
-    const text = json.contentType.startsWith('text/') ? await readText(this.headers, data) : undefined;
-    if (text !== undefined) json.text = text;
-    else json.content = { encoding: 'base64', data: data.toString('base64') };
-    return json;
+    if (json.contentType.startsWith('text/')) {
+      budget?.spend(costs.text(data.length, linesOf(data)));
+      const text = await readText(this.headers, data);
+      if (text !== undefined) {
+        drawForJson(text.length, budget);
+        return { ...json, text };
+      }
+    }
+    drawForJson((data.length * 4) / 3, budget);
+    return { ...json, content: { encoding: 'base64', data: data.toString('base64') } };
   }
 }
+
+function linesOf(octets: Buffer): number {
+  let lines = 1;
+  for (let at = octets.indexOf(0x0a); at >= 0; at = octets.indexOf(0x0a, at + 1)) lines++;
+  return lines;
+}
+
+/** What stands in the document is made once as a string and once as octets. Errors: `work-limit`, `output-limit`. */
+export function drawForJson(characters: number, budget: Budget | undefined): void {
+  budget?.spend(characters * costs.jsonOctet);
+  budget?.produce(Math.ceil(characters));
+}
+
+/** Octets that go through the stages at once: what they make of them is garbage soon. */
+const PIECE = 64 * 1024;
 
 /**
  * Lists the leaf parts of the content. With `inline` each has its text or octets too; only for content whose
  * size is limited by the caller. Without it, memory is bounded whatever the content is.
  *
- * Errors: those of `createWalker`.
+ * Errors: those of `createWalker`; `work-limit` and `output-limit` of the budget in the limits.
  */
 export async function readParts(
   kind: ContentKind,
@@ -72,9 +94,10 @@ export async function readParts(
     },
     options.limits,
   );
-  for await (const chunk of content) walker.write(chunk);
+  for await (const chunk of content)
+    for (let at = 0; at < chunk.length; at += PIECE) walker.write(chunk.subarray(at, at + PIECE));
   walker.end();
   const parts: PartJson[] = [];
-  for (const collector of collectors) parts.push(await collector.toJson());
+  for (const collector of collectors) parts.push(await collector.toJson(options.limits.budget));
   return parts;
 }

@@ -3,7 +3,7 @@ import { Queue } from 'bullmq';
 import type { DestinationConfig } from '../config/schema.ts';
 import { makeDocument } from './document.ts';
 import { failureWithOriginal } from './failure.ts';
-import { messageLimits } from './limits.ts';
+import { attemptLimits } from './limits.ts';
 import { foreignCode, outcomeOf, stopped } from './outcome.ts';
 import type { Delivery, Destination, DestinationDeps, Facts, Outcome } from './types.ts';
 
@@ -45,12 +45,14 @@ export async function createQueueDestination(
   const settings = {
     inlineLimit: config.inlineLimit,
     bodyPart: deps.bodyPart,
-    limits: messageLimits(deps.limits),
     signedUrl: deps.signedUrl,
   };
 
   async function attempt(delivery: Delivery, signal: AbortSignal): Promise<Outcome> {
-    const { document, keepUntil } = await makeDocument(delivery, settings);
+    const { document, keepUntil } = await makeDocument(delivery, {
+      ...settings,
+      limits: attemptLimits(deps.limits, delivery.contentOctets),
+    });
     const facts = await add('message', document, delivery.idempotencyKey, signal);
     return { done: true, facts, ...(keepUntil === undefined ? {} : { keepUntil }) };
   }

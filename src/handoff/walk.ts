@@ -71,7 +71,7 @@ export function createWalker(
       throw new SealpostError('mime-limit', `the message has more than ${limits.parts} parts`);
     }
     const facts = factsOf(count, headers, fallback);
-    return transferDecoder(facts.transferEncoding, visit(facts, headers));
+    return transferDecoder(facts.transferEncoding, visit(facts, headers), limits.budget);
   }
 
   function body(headers: HeaderBlock, depth: number, fallback: string | undefined): Sink {
@@ -89,7 +89,7 @@ export function createWalker(
       { part: () => new HeaderSplitter((inner) => body(inner, depth + 1, inside), limits) },
       limits,
     );
-    return transferDecoder(info.transferEncoding, splitter);
+    return transferDecoder(info.transferEncoding, splitter, limits.budget);
   }
 
   if (kind === 'octets') return leaf(rawOctets, undefined);

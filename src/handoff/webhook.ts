@@ -5,7 +5,7 @@ import { privateAddressCode, type Resolve } from '../net/guarded-lookup.ts';
 import { makeDocument } from './document.ts';
 import { failureWithOriginal } from './failure.ts';
 import { HttpPoster, type HttpReply, RequestTimeout } from './http-post.ts';
-import { messageLimits } from './limits.ts';
+import { attemptLimits } from './limits.ts';
 import { foreignCode, outcomeOf, stopped } from './outcome.ts';
 import type { Delivery, Destination, DestinationDeps, Outcome } from './types.ts';
 import { webhookSignature } from './webhook-signature.ts';
@@ -53,12 +53,14 @@ export async function createWebhookDestination(
   const settings = {
     inlineLimit: config.inlineLimit,
     bodyPart: deps.bodyPart,
-    limits: messageLimits(deps.limits),
     signedUrl: deps.signedUrl,
   };
 
   async function attempt(delivery: Delivery, signal: AbortSignal): Promise<Outcome> {
-    const { document, keepUntil } = await makeDocument(delivery, settings);
+    const { document, keepUntil } = await makeDocument(delivery, {
+      ...settings,
+      limits: attemptLimits(deps.limits, delivery.contentOctets),
+    });
     const reply = await post(Buffer.from(JSON.stringify(document)), delivery.idempotencyKey, signal);
     return judge(reply, keepUntil);
   }

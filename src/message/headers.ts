@@ -1,4 +1,5 @@
 import { isAscii, isUtf8 } from 'node:buffer';
+import { costs } from '../budget.ts';
 import { SealpostError } from '../errors.ts';
 import { defaultMessageLimits, type MessageLimits } from './limits.ts';
 import type { Sink } from './sink.ts';
@@ -232,6 +233,9 @@ export class HeaderSplitter implements Sink {
     const raw =
       this.#pending.length === 1 && first !== undefined ? first : Buffer.concat(this.#pending, this.#length);
     this.#pending = [];
+    this.#limits.budget?.spend(
+      costs.headerBlock(raw.length, occurrences(raw, '=?') + occurrences(raw, '*=')),
+    );
     this.#body = this.#onHeaders(parseHeaders(raw, this.#limits));
     return this.#body;
   }
@@ -254,4 +258,10 @@ export class HeaderSplitter implements Sink {
     }
     return -1;
   }
+}
+
+function occurrences(octets: Buffer, text: string): number {
+  let count = 0;
+  for (let at = octets.indexOf(text); at >= 0; at = octets.indexOf(text, at + text.length)) count++;
+  return count;
 }

@@ -1,3 +1,5 @@
+import type { Budget } from '../budget.ts';
+
 /** What a message may have at most. Postfix's figures are the model; each excess is `mime-limit`. */
 export interface MessageLimits {
   /** Octets of one header block. */
@@ -10,6 +12,8 @@ export interface MessageLimits {
   readonly parts: number;
   /** Multiparts within multiparts. */
   readonly depth: number;
+  /** Of the message that is read or written: each header, part and octet between boundaries draws on it. */
+  readonly budget?: Budget;
 }
 
 export const defaultMessageLimits: MessageLimits = {

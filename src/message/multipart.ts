@@ -48,13 +48,8 @@ export class MultipartSplitter implements Sink {
   /** The closing delimiter was there. */
   closed = false;
 
-  /** @param budget of the message: multiparts in multiparts are gone through once for each of them */
-  constructor(
-    boundary: string,
-    handler: MultipartHandler,
-    limits: MessageLimits = defaultMessageLimits,
-    budget?: Budget,
-  ) {
+  /** @param limits whose budget is drawn on: multiparts in multiparts are gone through once for each of them */
+  constructor(boundary: string, handler: MultipartHandler, limits: MessageLimits = defaultMessageLimits) {
     const name = boundary.trimEnd();
     if (name === '') throw new SealpostError('mime-malformed', 'a multipart has no boundary parameter');
     if (name.length > limits.boundaryLength) {
@@ -68,7 +63,7 @@ export class MultipartSplitter implements Sink {
     this.#current = handler.preamble;
     this.#marker = Buffer.from(`--${name}`, 'utf8');
     this.#atLine = Buffer.from(`\n--${name}`, 'utf8');
-    this.#budget = budget;
+    this.#budget = limits.budget;
   }
 
   write(chunk: Buffer): void {

@@ -1,3 +1,4 @@
+import { type Budget, costs } from '../budget.ts';
 import { SealpostError } from '../errors.ts';
 import { Base64Decoder } from './base64.ts';
 import { QuotedPrintableDecoder } from './quoted-printable.ts';
@@ -10,8 +11,23 @@ import { UuDecoder } from './uuencode.ts';
  *
  * Errors: `transfer-encoding` for an encoding that does not exist, at once; a body that does not decode
  * gives the same code when it is written.
+ *
+ * @param budget that the octets draw on
  */
-export function transferDecoder(encoding: string, output: Sink): Sink {
+export function transferDecoder(encoding: string, output: Sink, budget?: Budget): Sink {
+  const decoder = plainDecoder(encoding, output);
+  if (budget === undefined || decoder === output) return decoder;
+  const cost = costs.transferOctet(encoding.trim().toLowerCase());
+  return {
+    write: (chunk) => {
+      budget.spend(chunk.length * cost);
+      decoder.write(chunk);
+    },
+    end: () => decoder.end(),
+  };
+}
+
+function plainDecoder(encoding: string, output: Sink): Sink {
   switch (encoding.trim().toLowerCase()) {
     case '':
     case '7bit':

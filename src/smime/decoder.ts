@@ -84,14 +84,16 @@ export class Decoder implements Sink {
   #verdict: Verdict | undefined;
 
   constructor(output: Sink, options: StreamedDecodeOptions, run: RunOptions = {}) {
-    const limits = settleLimits(options.limits);
+    const settled = settleLimits(options.limits);
+    const budget = run.budget ?? options.budget ?? new Budget(settled.budget);
+    const limits = { ...settled, message: { ...settled.message, budget } };
     this.#peeling = new Peeling(output, {
       identities: options.identities,
       sharedKeys: sharedKeysOf(options),
       trust: options.trust,
       at: options.at,
       limits,
-      budget: run.budget ?? options.budget ?? new Budget(limits.budget),
+      budget,
       aeadInEnvelopedData: options.aeadInEnvelopedData ?? false,
       contentDigest: options.contentDigest ?? true,
       hints: run.hints ?? noHints,

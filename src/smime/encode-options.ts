@@ -1,3 +1,4 @@
+import type { Budget } from '../budget.ts';
 import type { MessageLimits } from '../message/index.ts';
 import type { Certificate, Identity } from '../pki/index.ts';
 import type { KeyAgreementDigest, KeyTransport, SignatureScheme } from './presets.ts';
@@ -79,5 +80,7 @@ export interface EncodeOptions {
   /** The explicit word for a message that is neither signed nor encrypted nor compressed. */
   readonly unprotected?: boolean;
   readonly limits?: MessageLimits;
+  /** What this message may cost; one of its own with the defaults unless given. */
+  readonly budget?: Budget;
   readonly randomBytes?: (size: number) => Buffer;
 }

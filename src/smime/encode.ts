@@ -1,3 +1,4 @@
+import { Budget } from '../budget.ts';
 import { BufferSink } from '../message/index.ts';
 import { type EncodeOptions, Encoder, isClear, surveyMessage } from './encoder.ts';
 import { isEntityDetached } from './layer-stack.ts';
@@ -28,7 +29,8 @@ export type EncodeInput =
  * @returns the encoded mail in chunks, CRLF line ends; rejects as `Encoder` throws, for what is wrong with
  *   certificates and keys before the first chunk
  */
-export async function* encode(message: EncodeInput, options: EncodeOptions): AsyncIterable<Buffer> {
+export async function* encode(message: EncodeInput, given: EncodeOptions): AsyncIterable<Buffer> {
+  const options = withBudget(given);
   // what is streamed is signed at its end: whether keys and certificates can do it must show before
   if (!Buffer.isBuffer(message)) prove(options);
   const output = new BufferSink();
@@ -44,7 +46,8 @@ export async function* encode(message: EncodeInput, options: EncodeOptions): Asy
 }
 
 /** Signs and encrypts what is in memory, at once. Errors as `Encoder`. */
-export function encodeSync(message: Buffer, options: EncodeOptions): Buffer {
+export function encodeSync(message: Buffer, given: EncodeOptions): Buffer {
+  const options = withBudget(given);
   const output = new BufferSink();
   const encoder = new Encoder(
     output,
@@ -56,8 +59,14 @@ export function encodeSync(message: Buffer, options: EncodeOptions): Buffer {
   return output.toBuffer();
 }
 
+/** Both passes over a message draw on one. */
+const withBudget = (options: EncodeOptions): EncodeOptions => ({
+  ...options,
+  budget: options.budget ?? new Budget(),
+});
+
 /** Signs and encrypts next to nothing. Errors: those of certificates and keys. */
-function prove({ randomBytes: _, ...options }: EncodeOptions): void {
+function prove({ randomBytes: _, budget: __, ...options }: EncodeOptions): void {
   encodeSync(Buffer.from('\r\n'), options);
 }
 

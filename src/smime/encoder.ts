@@ -1,3 +1,4 @@
+import { Budget, costs } from '../budget.ts';
 import {
   CanonicalSink,
   decodeWords,
@@ -8,6 +9,7 @@ import {
   NullSink,
   type Sink,
 } from '../message/index.ts';
+import type { Certificate } from '../pki/index.ts';
 import { attachmentField } from './attachment.ts';
 import type { EncodeOptions } from './encode-options.ts';
 import { checkKeys } from './key-requirements.ts';
@@ -29,13 +31,20 @@ export type { EncodeOptions, EncryptOptions, KeyRequirements, SignOptions } from
  */
 export class Encoder implements Sink {
   readonly #input: Sink;
+  readonly #budget: Budget;
+  readonly #octetCost: number;
+  #octets = 0;
 
   /** @param survey what a first pass over the same message found; spares a needless transfer encoding */
   constructor(output: Sink, options: EncodeOptions, survey?: TransferSurvey) {
     checkKeys(options);
     // what nobody wraps goes through servers as it is, like what is signed in clear
     const mode = isEntityDetached(options) || isClear(options) ? 'signed' : 'binary-only';
-    const limits = options.limits ?? defaultMessageLimits;
+    const { budget = new Budget() } = options;
+    this.#budget = budget;
+    this.#octetCost = octetCost(options);
+    budget.spend(keyCost(options));
+    const limits = { ...(options.limits ?? defaultMessageLimits), budget };
     this.#input = new HeaderSplitter((headers) => {
       const { outer, inner } = halves(headers, options);
       for (const field of outer) output.write(field);
@@ -47,12 +56,46 @@ export class Encoder implements Sink {
   }
 
   write(chunk: Buffer): void {
+    this.#octets += chunk.length;
+    this.#budget.received(this.#octets);
+    this.#budget.spend(chunk.length * this.#octetCost);
     this.#input.write(chunk);
   }
 
   end(): void {
     this.#input.end();
   }
+}
+
+/** What an octet costs on its way through the entity and each layer; those below a signature have digests to make. */
+function octetCost({ sign, encrypt, signAgain, compress }: EncodeOptions): number {
+  const layers = [sign, encrypt, signAgain, compress].filter((each) => each !== undefined).length;
+  const digests = [sign, signAgain].flatMap((each) => (each === undefined ? [] : [each.digest ?? 'sha256']));
+  const hashed = digests.reduce((sum, digest) => sum + costs.digestOctet(digest), 0);
+  const cipher = encrypt === undefined ? 0 : costs.cipherOctet(familyOf(encrypt.contentEncryption));
+  const packed = compress === undefined ? 0 : costs.deflatedOctet;
+  return costs.encodedOctet * (1 + layers) + hashed + cipher + packed;
+}
+
+function familyOf(cipher: string): string {
+  const [family = ''] = cipher.toLowerCase().split('-');
+  if (family === 'des') return cipher.includes('ede3') ? 'des3' : 'des';
+  return family.startsWith('chacha20') ? 'chacha20' : family;
+}
+
+/** What signers and recipients cost, whose number the operator chooses. */
+function keyCost({ sign, encrypt, signAgain }: EncodeOptions): number {
+  const signers = [sign, signAgain].flatMap((each) =>
+    each === undefined ? [] : [each.identity, ...(each.coSigners ?? [])],
+  );
+  const recipients = encrypt?.recipients ?? [];
+  const signing = signers.reduce((sum, { certificate }) => sum + costs.rsaPrivate(bitsOf(certificate)), 0);
+  return signing + recipients.length * (costs.key + costs.rsaPublic(4096, 64));
+}
+
+/** Of an RSA key; others sign faster than one of 2,048 bits. */
+function bitsOf({ publicKey }: Pick<Certificate, 'publicKey'>): number {
+  return publicKey.asymmetricKeyDetails?.modulusLength ?? 2048;
 }
 
 /** Whether the entity goes out with nothing around it. */
@@ -62,8 +105,10 @@ export function isClear({ sign, encrypt, compress }: EncodeOptions): boolean {
 
 /** A first pass over a message: notes in `survey` which of its parts are 7bit. Gives nothing out. */
 export function surveyMessage(options: EncodeOptions, survey: TransferSurvey): Sink {
-  const limits = options.limits ?? defaultMessageLimits;
-  return new HeaderSplitter((headers) => {
+  const { budget = new Budget() } = options;
+  const limits = { ...(options.limits ?? defaultMessageLimits), budget };
+  let octets = 0;
+  const entity = new HeaderSplitter((headers) => {
     const subject = hiddenSubject(headers, options);
     return entitySink(halves(headers, options).inner, new NullSink(), {
       mode: 'signed',
@@ -72,6 +117,15 @@ export function surveyMessage(options: EncodeOptions, survey: TransferSurvey): S
       subject,
     });
   }, limits);
+  return {
+    write: (chunk) => {
+      octets += chunk.length;
+      budget.received(octets);
+      budget.spend(chunk.length * costs.octet);
+      entity.write(chunk);
+    },
+    end: () => entity.end(),
+  };
 }
 
 function halves({ fields }: HeaderBlock, options: EncodeOptions): ReturnType<typeof splitHeader> {

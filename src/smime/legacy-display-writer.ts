@@ -1,3 +1,4 @@
+import type { Budget } from '../budget.ts';
 import {
   Base64Encoder,
   BufferSink,
@@ -40,10 +41,10 @@ function bodyOf(headers: HeaderBlock, place: Place, depth: number): Sink {
   const isIdentity = ['7bit', '8bit', 'binary'].includes(info.transferEncoding);
   if (value === 'text/plain' && !isAttachment(headers)) {
     const element = plainElement(subject, parameters.get('charset'));
-    if (element !== undefined) return plainLeaf(headers, info, element, output);
+    if (element !== undefined) return plainLeaf(headers, info, element, place);
   }
   if (value === 'text/html' && !isAttachment(headers) && !isWide(parameters.get('charset')))
-    return new HtmlLeaf(headers, info, subject, output);
+    return new HtmlLeaf(headers, info, place);
   writeRaw(headers, output);
   const divisible = type === 'multipart' && boundary !== '' && isIdentity && depth < limits.depth;
   if (!divisible || value === 'multipart/signed' || value === 'multipart/encrypted') return openTo(output);
@@ -91,10 +92,15 @@ function htmlElement(subject: string): Buffer {
   );
 }
 
-function plainLeaf(headers: HeaderBlock, info: EntityInfo, element: Element, output: Sink): Sink {
+function plainLeaf(
+  headers: HeaderBlock,
+  info: EntityInfo,
+  element: Element,
+  { output, limits: { budget } }: Place,
+): Sink {
   const wide = info.transferEncoding === '7bit' && element.octets.some((octet) => octet > 0x7f);
   writeMarked(headers, { charset: element.charset, transferEncoding: wide ? '8bit' : undefined }, output);
-  const { decoded, encoded } = recoded(info, output);
+  const { decoded, encoded } = recoded(info, output, budget);
   encoded.write(element.octets);
   return decoded(encoded);
 }
@@ -111,11 +117,11 @@ class HtmlLeaf implements Sink {
   readonly #input: Sink;
   #held: BufferSink | undefined = new BufferSink();
 
-  constructor(headers: HeaderBlock, info: EntityInfo, subject: string, output: Sink) {
+  constructor(headers: HeaderBlock, info: EntityInfo, { output, subject, limits: { budget } }: Place) {
     this.#headers = headers;
     this.#element = htmlElement(subject);
     this.#output = output;
-    const { decoded, encoded } = recoded(info, output);
+    const { decoded, encoded } = recoded(info, output, budget);
     this.#encoded = encoded;
     this.#input = decoded({ write: (chunk) => this.#take(chunk), end: () => this.#finish() });
   }
@@ -168,8 +174,9 @@ function behindBodyTag(html: string): number | undefined {
 function recoded(
   { transferEncoding }: EntityInfo,
   output: Sink,
+  budget: Budget | undefined,
 ): { decoded: (inner: Sink) => Sink; encoded: Sink } {
-  const decoded = (inner: Sink) => transferDecoder(transferEncoding, inner);
+  const decoded = (inner: Sink) => transferDecoder(transferEncoding, inner, budget);
   const open = openTo(output);
   if (transferEncoding === 'base64') return { decoded, encoded: new Base64Encoder(open) };
   if (transferEncoding === 'quoted-printable')

@@ -31,7 +31,7 @@ export function legacyDisplayScanner(
     const boundary = contentType.parameters.get('boundary') ?? '';
     if (contentType.type === 'multipart' && boundary !== '' && depth < limits.depth) {
       const part = () => new HeaderSplitter((inner) => scan(inner, depth + 1), limits);
-      return new MultipartSplitter(boundary, { part }, limits, budget);
+      return new MultipartSplitter(boundary, { part }, limits);
     }
     leaves++;
     if (isMarked(entity)) found.push(leaves);

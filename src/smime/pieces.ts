@@ -50,7 +50,10 @@ export function pieceScanner(peeling: Peeling, headers: HeaderBlock): Sink {
       return pieceSink(peeling, path, value, (own) => entityBody(own, inner));
     }
     if (depth >= message.depth || !mayHavePieces(info)) return new NullSink();
-    if (isTnef(info)) return transferDecoder(info.transferEncoding, attachments(path === '' ? '1' : path));
+    if (isTnef(info)) {
+      const target = attachments(path === '' ? '1' : path);
+      return transferDecoder(info.transferEncoding, target, message.budget);
+    }
     if (value === 'message/rfc822') {
       const at = path === '' ? '1' : path;
       return new HeaderSplitter((mail) => mailBody(mail, at, depth + 1), message);
@@ -67,8 +70,8 @@ export function pieceScanner(peeling: Peeling, headers: HeaderBlock): Sink {
             new HeaderSplitter((part) => body(part, `${below}${index + 1}`, depth + 1), message),
         },
         message,
-        peeling.budget,
       ),
+      message.budget,
     );
   }
 

@@ -301,3 +301,48 @@ export function encodedMultiparts(levels: number, octets: number): Buffer {
   const header = `From: a@a.example\r\nMIME-Version: 1.0\r\n${Array.from({ length: levels }, level).join('')}`;
   return Buffer.from(`${header}Content-Type: text/plain\r\n\r\n${'x   '.repeat(octets / 4)}`);
 }
+
+const mailHeader = 'From: a@a.example\r\nSubject: s\r\nMIME-Version: 1.0\r\n';
+
+/** A mail of one part. */
+export function single(octets: number, type: string, encoding: string, line: string, first = ''): Buffer {
+  const header = `${mailHeader}Content-Type: ${type}\r\nContent-Transfer-Encoding: ${encoding}\r\n\r\n${first}`;
+  return Buffer.concat([Buffer.from(header), Buffer.alloc(octets, line)]);
+}
+
+/** Multiparts in one another, and in the innermost this line as often as there is room for. */
+export function deepMultipart(octets: number, line: string, fields = '', depth = 98): Buffer {
+  let before = mailHeader;
+  let behind = '';
+  for (let level = 0; level < depth; level++) {
+    const boundary = 'b'.repeat(level + 1);
+    before += `Content-Type: multipart/mixed; boundary="${boundary}"\r\n${fields}\r\n--${boundary}\r\n`;
+    behind = `\r\n--${boundary}--\r\n${behind}`;
+  }
+  return Buffer.concat([Buffer.from(`${before}\r\n`), Buffer.alloc(octets, line), Buffer.from(behind)]);
+}
+
+/** A multipart of 999 of 999 and so on, all of them empty: no leaf, and so no part that counts. */
+export function emptyMultiparts(octets: number): Buffer {
+  const empty = '--c\r\nContent-Type:multipart/mixed;boundary=d\r\n\r\n--d--\r\n';
+  const inner = empty.repeat(Math.min(999, Math.floor(octets / empty.length)));
+  const group = `--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n${inner}--c--\r\n`;
+  const groups = group.repeat(Math.max(1, Math.floor(octets / group.length)));
+  return Buffer.from(`${mailHeader}Content-Type: multipart/mixed; boundary=b\r\n\r\n${groups}--b--\r\n`);
+}
+
+/** As many parts as there is room for, each with this field and next to nothing in it. */
+export function partsWith(octets: number, field: string): Buffer {
+  const part = `--b\r\n${field}\r\n\r\nx\r\n`;
+  const count = Math.max(1, Math.min(999, Math.floor(octets / part.length)));
+  return Buffer.from(
+    `${mailHeader}Content-Type: multipart/mixed; boundary=b\r\n\r\n${part.repeat(count)}--b--\r\n`,
+  );
+}
+
+export const encodedWords: string = `Content-Description: ${'=?a?q??= '.repeat(10_000)}`;
+export const charsetParameters: string = `Content-Disposition: attachment${Array.from(
+  { length: 4500 },
+  (_, at) => `;a${at}*0*=${at}''b`,
+).join('')}`;
+export const manyFields: string = 'X:\r\n'.repeat(1990).trimEnd();
