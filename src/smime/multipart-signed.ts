@@ -57,7 +57,6 @@ class MultipartSigned implements Sink {
       parameters.get('boundary') ?? '',
       { part: (index) => this.#part(index) },
       peeling.limits.message,
-      peeling.budget,
     );
   }
 
