@@ -34,8 +34,6 @@ export const costs = {
   layer: 100,
   /** The header of a part: its fields found, and those that have parameters taken apart, perhaps more than once. */
   header: (octets: number, withParameters: number): number => octets * 0.15 + withParameters * 0.8,
-  /** An octet of a multipart that is itself in quoted-printable or base64, which RFC 2045 forbids and some write. */
-  transferOctet: 0.05,
   /** An octet that is searched for delimiters, once for each multipart around it. */
   searchedOctet: 0.001,
   /** A part of a multipart begins: its stages are set up, on the way out it is written anew. */

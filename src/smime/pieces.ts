@@ -1,4 +1,3 @@
-import { costs } from '../budget.ts';
 import { SealpostError, toErrorInfo } from '../errors.ts';
 import {
   type EntityInfo,
@@ -60,8 +59,8 @@ export function pieceScanner(peeling: Peeling, headers: HeaderBlock): Sink {
     }
     if (type !== 'multipart' || (parameters.get('boundary') ?? '') === '') return new NullSink();
     const below = path === '' ? '' : `${path}.`;
-    return weighedDecoder(
-      peeling,
+    // multiparts in multiparts may each be encoded, so that their octets are decoded many times
+    return transferDecoder(
       info.transferEncoding,
       new MultipartSplitter(
         parameters.get('boundary') ?? '',
@@ -103,19 +102,6 @@ export function pieceScanner(peeling: Peeling, headers: HeaderBlock): Sink {
   }
 
   return new QuietSink(body(headers, '', 0));
-}
-
-/** Multiparts in multiparts may each be encoded, so that their octets are decoded many times. */
-function weighedDecoder({ budget }: Peeling, transferEncoding: string, output: Sink): Sink {
-  const decoder = transferDecoder(transferEncoding, output);
-  if (decoder === output) return output;
-  return {
-    write(chunk) {
-      budget.spend(chunk.length * costs.transferOctet);
-      decoder.write(chunk);
-    },
-    end: () => decoder.end(),
-  };
 }
 
 function pieceSink(peeling: Peeling, path: string, contentType: string, open: (own: Peeling) => Sink): Sink {
