@@ -2,8 +2,12 @@ import { bombs } from '../test/attacks/bombs.ts';
 import {
   attributesOf,
   certificatesNamed,
+  charsetParameters,
   dashes,
   dearIssuers,
+  deepMultipart,
+  emptyMultiparts,
+  encodedWords,
   largeDsa,
   longFileName,
   longGcmAttributes,
@@ -13,7 +17,9 @@ import {
   manyPasswords,
   nestedTripleDes,
   nestedZeros,
+  partsWith,
   raggedContentType,
+  single,
 } from '../test/attacks/cost-bombs.ts';
 
 export interface DearMail {
@@ -64,5 +70,21 @@ export const dearMail: DearMail[] = [
   { name: 'file name of 90 KB', step: 'hand-off', make: () => longFileName(90_000) },
   { name: 'file names of 45 KB, 20 parts', step: 'hand-off', make: () => longFileName(45_000, 20) },
   { name: 'Content-Type of 95 KB', step: 'encode', make: () => raggedContentType(95_000) },
+  ...(['decode', 'hand-off', 'encode'] as const).flatMap((step): DearMail[] => [
+    {
+      name: `98 multiparts, 25 MB (${step})`,
+      step,
+      make: () => deepMultipart(25e6, `--${'b'.repeat(99)}\r\n`),
+    },
+    { name: `empty multiparts, 25 MB (${step})`, step, make: () => emptyMultiparts(25e6) },
+    { name: `encoded words, 25 MB (${step})`, step, make: () => partsWith(25e6, encodedWords) },
+    { name: `charsets, 25 MB (${step})`, step, make: () => partsWith(25e6, charsetParameters) },
+    { name: `empty lines, 25 MB (${step})`, step, make: () => single(25e6, 'text/plain', '7bit', '\n') },
+    {
+      name: `quoted-printable, 25 MB (${step})`,
+      step,
+      make: () => single(25e6, 'text/plain', 'quoted-printable', '= '),
+    },
+  ]),
   ...Object.entries(bombs).map(([name, octets]): DearMail => ({ name, step: 'decode', make: () => octets })),
 ];

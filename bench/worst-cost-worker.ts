@@ -1,9 +1,10 @@
 import { createPrivateKey } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { defaultBudget } from '../src/budget.ts';
+import { attemptLimits } from '../src/handoff/limits.ts';
 import { partFileName } from '../src/handoff/names.ts';
 import { readParts } from '../src/handoff/parts.ts';
-import { defaultMessageLimits } from '../src/message/index.ts';
 import { createIdentity, parseCertificate } from '../src/pki/index.ts';
 import { type DecodeOptions, decodeSync, encodeSync } from '../src/smime/index.ts';
 
@@ -39,7 +40,11 @@ if (task === 'make') {
       return `${verdict.error?.code ?? verdict.signature}, content ${size(content?.length ?? 0)}, verdict ${written}`;
     },
     async 'hand-off'(message: Buffer): Promise<string> {
-      const parts = await readParts('message', [message], { inline: true, limits: defaultMessageLimits });
+      const limits = attemptLimits(
+        { parts: 1000, depth: 100, headerSize: 100 << 10, ...defaultBudget },
+        message.length,
+      );
+      const parts = await readParts('message', [message], { inline: true, limits });
       for (const { number, contentType, fileName } of parts) partFileName(number, contentType, fileName);
       return `${parts.length} parts`;
     },
