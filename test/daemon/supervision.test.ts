@@ -292,7 +292,11 @@ describe('supervision', { skip: skipWithout('openssl'), timeout: 600_000 }, () =
         async () => ({ redis: { url: 'redis://127.0.0.1:1', commandTimeout: '500ms' } }),
         /"code":"redis-unreachable".*127\.0\.0\.1:1.*sealpost: \w+ could not start: .*\[redis-unreachable\]/s,
       ],
-      ['a setting that does not exist', async () => ({ smpt: {} }), /^sealpost: .*smpt.*\[config-invalid\]/s],
+      [
+        'a setting that does not exist',
+        async () => ({ smpt: {} }),
+        /^sealpost: .*\[config-invalid\]\n.*: smpt: is not a setting/s,
+      ],
       [
         'nothing to do',
         async () => ({ smtp: {}, mailboxes: [] }),
