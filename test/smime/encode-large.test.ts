@@ -102,7 +102,8 @@ describe('a message of tens of megabytes', () => {
     it(`needs no more memory than one of 1 MB, nearly: ${form}`, (t) => {
       const [small, huge] = [peakMemory(1e6, form), peakMemory(megabytes * 1e6, form)];
       t.diagnostic(`${form}: ${small} MB of memory at 1 MB, ${huge} MB at ${megabytes} MB`);
-      assert.ok(huge < small + (megabytes * 2) / 3, `${huge} MB`);
+      // collection of garbage varies by some 25 MB; whoever keeps the message keeps it more than once
+      assert.ok(huge < small + megabytes, `${huge} MB beside ${small} MB`);
     });
   }
 });
