@@ -15,17 +15,23 @@ function certificate(name: string) {
 }
 
 describe("certificates of openssl's tests", { skip: missing }, () => {
-  for (const name of ['smrsa1', 'smrsa2', 'smdsa1', 'smdsa2', 'smec1', 'smec2', 'smdh']) {
+  const judge = (name: string, purpose: 'sign' | 'encrypt' | 'any') =>
+    validatePath(certificate(`openssl/test/smime-certs/${name}.pem`), {
+      anchors: [certificate('openssl/test/smime-certs/smroot.pem')],
+      at,
+      purpose,
+    });
+  for (const name of ['smrsa1', 'smrsa2', 'smdsa1', 'smdsa2', 'smec1', 'smec2']) {
     it(`trusts ${name}`, () => {
-      const anchors = [certificate('openssl/test/smime-certs/smroot.pem')];
-      const result = validatePath(certificate(`openssl/test/smime-certs/${name}.pem`), {
-        anchors,
-        at,
-        purpose: 'sign',
-      });
+      const result = judge(name, 'sign');
       assert.equal(result.reason, null, result.message);
     });
   }
+
+  it('trusts smdh, for neither use: a key that agrees cannot sign, and its keyUsage is not keyAgreement', () => {
+    assert.equal(judge('smdh', 'any').reason, null);
+    for (const use of ['sign', 'encrypt'] as const) assert.equal(judge('smdh', use).reason, 'key-usage');
+  });
 });
 
 describe('certificates of RFC 4134', { skip: missing }, () => {
