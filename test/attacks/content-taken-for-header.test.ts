@@ -11,7 +11,8 @@ import { enqueueMessage } from '../../src/commands/send.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { SealpostError } from '../../src/errors.ts';
 import { entityInfo, parseHeaders } from '../../src/message/index.ts';
-import { sealpost, startDaemon, type TestDaemon } from '../support/daemon.ts';
+import { command } from '../support/command.ts';
+import { startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { type Sink, skipWithoutPostfix, startSink } from '../support/postfix.ts';
 import { makeWorld, openssl, partnerReads, skipWithout, type World } from '../support/world.ts';
 
@@ -177,11 +178,11 @@ describe('content that looks like a header', { skip }, () => {
           return true;
         },
       );
-    for (const command of [
+    for (const args of [
       ['send', '--partner', 'acme', '--message', '--config', daemon.configFile, '-'],
       ['encode', '--message', '--to', world.partner.certFile, '-'],
     ]) {
-      const { code, stdout, stderr } = await sealpost(command, { input: "UNA:+.? 'UNB+marker" });
+      const { code, stdout, stderr } = await command(args, { input: "UNA:+.? 'UNB+marker" });
       assert.deepEqual([code, stdout.length], [1, 0], stderr);
       assert.match(stderr, /does not end with an empty line \[mime-malformed\]\nhint: /);
     }
@@ -210,7 +211,7 @@ describe('content that looks like a header', { skip }, () => {
       ],
       [['encode', '--to', world.partner.certFile, '-'], 1, /standard input has no octets \[message-empty\]/],
     ] as const) {
-      const ran = await sealpost([...args]);
+      const ran = await command([...args]);
       assert.equal(ran.code, code, ran.stderr);
       assert.match(ran.stderr, wanted);
     }
@@ -228,7 +229,7 @@ describe('content that looks like a header', { skip }, () => {
         '--sign-cert',
         world.own.certFile,
       ];
-      const ran = await sealpost(['encode', world.file(name, octets), ...args, '--out', out]);
+      const ran = await command(['encode', world.file(name, octets), ...args, '--out', out]);
       assert.deepEqual([ran.code, ran.stderr], [0, '']);
       assert.ok(existsSync(out));
       const mail = openssl(['cms', '-cmsout', '-in', out, '-outform', 'SMIME', '-inform', 'SMIME']);

@@ -1,11 +1,5 @@
 import assert from 'node:assert/strict';
-import {
-  createPrivateKey,
-  createPublicKey,
-  generateKeyPairSync,
-  generatePrimeSync,
-  type KeyObject,
-} from 'node:crypto';
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -17,6 +11,7 @@ import { type DecryptionIdentity, encodeEnvelopedData } from '../../src/cms/inde
 import { agreementByName, deriveKek } from '../../src/cms/key-derivation.ts';
 import { des3Wrap, keyWrapByName, rc2Wrap } from '../../src/cms/key-wrap.ts';
 import { createTestCa, type Issued } from '../support/ca.ts';
+import { ownGroups } from './own-groups.ts';
 import {
   corpora,
   corpus,
@@ -226,22 +221,21 @@ function power(base: bigint, exponent: bigint, modulus: bigint): bigint {
   return result;
 }
 
-/** A key of a group that nobody has heard of: p = kq + 1 (RFC 2631 section 2.2.1). */
-function ownGroup(bits: number) {
-  const q = generatePrimeSync(224, { bigint: true });
-  const p = generatePrimeSync(bits, { bigint: true, add: 2n * q, rem: 1n });
+/** A key of a group of our own. */
+function keyOf({ p, q }: { p: bigint; q: bigint }) {
   const g = power(2n, (p - 1n) / q, p);
   const x = q - 12345n;
   const parameters = der.sequence(der.integer(p), der.integer(g), der.integer(q));
   const algorithm = der.sequence(der.oid(oids.dhPublicNumber), parameters);
   const key = der.sequence(der.integer(0), algorithm, der.octetString(der.integer(x)));
-  return { p, g, q, x, privateKey: createPrivateKey({ key, format: 'der', type: 'pkcs8' }) };
+  return { g, x, privateKey: createPrivateKey({ key, format: 'der', type: 'pkcs8' }) };
 }
 
 // below and above 3,072 bits OpenSSL computes the test of the subgroup by other ways
-for (const bits of [1024, 3136]) {
+for (const { bits, ...group } of ownGroups) {
   test(`S5: a group of its own of ${bits} bits: members agree, others are refused`, () => {
-    const { p, g, q, x, privateKey } = ownGroup(bits);
+    const { p, q } = group;
+    const { g, x, privateKey } = keyOf(group);
     const member = power(g, 98765432123456789n, p);
     const secret = agree(privateKey, der.integer(member));
     assert.equal(BigInt(`0x${secret.toString('hex')}`), power(member, x, p));

@@ -1,0 +1,31 @@
+/** Groups that nobody has heard of, p = kq + 1 (RFC 2631 section 2.2.1): made once by `generatePrimeSync`, which takes many seconds. */
+export const ownGroups = [
+  {
+    bits: 1024,
+    q: 0xf387ac94acc8fa19b590851e8e0057e4e799c3b0e735274862b32e99n,
+    p: BigInt(
+      [
+        '0x9e863414d25c68d55e48f2e74d723250e37f810a077ed31ef3b39ebae3fc5f0f39603faa8ea8cfcab456dec1a84fa714',
+        '6a25027d45f25f91d73bad30e5a456333af4e41f16641c3eee9f6d0d0937702ddfe99d87432009f9fcf918af2e95a0a1',
+        '78fcf177a9356f8d189424961d03e65efbdc2c79362b94f1da940b85dd169dc5',
+      ].join(''),
+    ),
+  },
+  {
+    bits: 3136,
+    q: 0xe4fd060c83b127b8a9b040880314ac6735c6aacecb2dd84507801645n,
+    p: BigInt(
+      [
+        '0xdf44d12b2ea2abf7de6241a3001bd5b7013db6f4ff270b1222ea92478715773354b29f2702f5d0cf4d7855c094a3061d',
+        'fda20572fc59064cec67300580abe258ea1e664900bc1f16281a2ea79a0099bcc91791ad8701431d221584f549dc785e',
+        'c5a399a37541b49b7b62be1c2720f035430d833a5e7fe39e62f6204ccc94535ea85079d9ec49ff948ed8ccf2863ad3ab',
+        '82b344f8633d1b76cbd8a4480d5bc7d4d67bcb81f8dcf7752081ea9c56e02edfd39d1579d3b8bdd57abec3c21976983d',
+        'ebffdbd808653ff572035cbf8f1388cc8c57396dd7716cbccb151255d3f71c4c5dff65e3741e0990313268c6afaf2ced',
+        '8c47c2515bc92da727c4852d0bd08c4ac3802e3a390d2a3f606c103d0bfcbfc74567806c464e94b89788c7896f0894ba',
+        '4d42216a62913287c1953613e852070c1ee2efbe67edbdb42b850c02a3bcdcec1761e2c720bd95c71d529cb6158b4941',
+        '5ca44c8f31969a36bd24181a8b15db00fe2a242c85c5b9a1d65c626ea6c1066b7de427d9c8abe56a53139725c9aa1ab8',
+        '09458ce3f28a746d',
+      ].join(''),
+    ),
+  },
+];
