@@ -5,6 +5,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { ListMultipartUploadsCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
+import { loadConfig } from '../../src/config/load.ts';
+import { createLog } from '../../src/log.ts';
+import { openQueue, type QueueRoom } from '../../src/queue/index.ts';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { objectStorePrograms, startObjectStore, type TestObjectStore } from '../support/object-store.ts';
 import { makeWorld, skipWithout, type World } from '../support/world.ts';
@@ -13,14 +16,20 @@ describe('daemon with an object store', { skip: skipWithout(...objectStoreProgra
   let world: World;
   let store: TestObjectStore;
   let daemon: TestDaemon;
+  let sweeper: QueueRoom;
   before(async () => {
     world = makeWorld();
     store = await startObjectStore();
     daemon = await startDaemon(world, {
-      config: { spool: { store: 's3', s3: { ...store.settings, timeout: '2s' }, sweepAfter: '0s' } },
+      config: { spool: { store: 's3', s3: { ...store.settings, timeout: '10s' } } },
     });
+    // with that age the daemon's own sweeps would end uploads that are under way
+    const config = loadConfig(daemon.configFile);
+    const spool = { ...config.spool, sweepAfter: 0 };
+    sweeper = await openQueue({ ...config, spool }, { role: 'test', log: createLog('silent', 'test') });
   });
   after(async () => {
+    await sweeper?.close();
     await daemon?.stop();
     await store?.stop();
     world?.remove();
@@ -86,7 +95,7 @@ describe('daemon with an object store', { skip: skipWithout(...objectStoreProgra
       return said.startsWith('250 ');
     });
     await daemon.waitFor('the upload is swept', async () => {
-      await daemon.queue.sweep();
+      await sweeper.sweep();
       return (await uploads()) === 0;
     });
     await daemon.waitFor('delivered', async () => (await daemon.queue.ledger.count()).delivered === 3);
@@ -123,7 +132,7 @@ describe('daemon with an object store', { skip: skipWithout(...objectStoreProgra
       assert.ok(record.events.every(({ type }) => type !== 'retried'));
     }
     await daemon.waitFor('the bucket is empty', async () => {
-      await daemon.queue.sweep();
+      await sweeper.sweep();
       return (await stored()) === 0;
     });
   });
