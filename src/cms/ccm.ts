@@ -1,19 +1,24 @@
 import { type CipherCCMTypes, createCipheriv, createDecipheriv } from 'node:crypto';
 import { SealpostError } from '../errors.ts';
-import type { ContentEncryption } from './ciphers.ts';
 
 /** Content that CCM keeps whole, since its first block holds the length (RFC 3610 section 2.2). */
 const largestCcm = 64 << 20;
 
+/** What CCM reads of the algorithm: the nonce, and the octets of the tag (default 16). */
+interface CcmParameters {
+  readonly iv: Buffer;
+  readonly tagOctets: number | undefined;
+}
+
 /** CCM needs the length first, so the content is kept until it is complete. */
 export class CcmDecryptor {
-  readonly #encryption: ContentEncryption;
+  readonly #parameters: CcmParameters;
   readonly #key: Buffer;
   readonly #parts: Buffer[] = [];
   #length = 0;
 
-  constructor(encryption: ContentEncryption, key: Buffer) {
-    this.#encryption = encryption;
+  constructor(parameters: CcmParameters, key: Buffer) {
+    this.#parameters = parameters;
     this.#key = key;
   }
 
@@ -27,7 +32,7 @@ export class CcmDecryptor {
   }
 
   final(tag: Buffer, aad: Buffer | undefined): Buffer {
-    const { iv, tagOctets } = this.#encryption;
+    const { iv, tagOctets } = this.#parameters;
     const authTagLength = tagOctets ?? 16;
     const decipher = createDecipheriv(ccmName(this.#key), this.#key, iv, { authTagLength });
     decipher.setAuthTag(tag);

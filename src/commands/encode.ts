@@ -93,7 +93,7 @@ function signerOf(key: string, { signCert, passwordFile }: EncodeCommandOptions)
   return identities[0];
 }
 
-/** An unknown name is a wrong call; whether a weak one is allowed shows later. */
+/** An unknown name is a usage error; whether a weak one is allowed shows later. */
 function checkCipher(name: string): void {
   try {
     freshEncryption(name, { allowWeak: true });

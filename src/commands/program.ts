@@ -75,7 +75,7 @@ const commands: Record<string, Entry> = {
 
 const { version } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8'));
 
-/** Commander's own exit codes are 0 for help and 1 for a wrong call; ours are 0 and 2. */
+/** Commander's own exit codes are 0 for help and 1 for a usage error; ours are 0 and 2. */
 function throwInsteadOfExit(command: Command, program: Command): void {
   command.exitOverride().configureOutput(program.configureOutput());
   for (const each of command.commands) throwInsteadOfExit(each, program);

@@ -231,7 +231,7 @@ class Poller implements ImapPoller {
     this.#status.state = 'paused';
     this.#status.lastError = toErrorInfo(why);
     const { log, mailbox } = this.#folder;
-    if (state !== 'paused') log.warn({ mailbox, err: why }, 'the mailbox is not read for want of room');
+    if (state !== 'paused') log.warn({ mailbox, err: why }, 'the mailbox is not read: there is no room');
   }
 
   /** Milliseconds to wait after the failure. */

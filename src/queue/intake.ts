@@ -36,7 +36,7 @@ const accepted = counter(
 
 const refused = counter(
   'queue_full_total',
-  'Messages that were refused for want of room: depth, octets (limits.queue), memory (Redis), disk.',
+  'Messages that were refused because there was no room: depth, octets (limits.queue), memory (Redis), disk.',
   ['what'],
 );
 

@@ -68,7 +68,7 @@ export interface EncodeOptions {
   /** Puts the header fields under the protection, and "[...]" for the subject outside of an encrypted one (RFC 9788). */
   readonly headerProtection?: boolean;
   /**
-   * Repeats a subject that header protection hides at the begin of the text, for readers that know nothing of it
+   * Repeats a subject that header protection hides at the start of the text, for readers that know nothing of it
    * (RFC 9788, section 5.2.2). Does nothing without `headerProtection` and `encrypt`.
    */
   readonly legacyDisplay?: boolean;

@@ -17,7 +17,7 @@ import { openTo, rewriteMultipart, withLineEnd } from './seven-bit.ts';
 
 /**
  * Takes a MIME entity and gives it with a legacy display element in each main body part (RFC 9788, sections 5.2.2 and
- * 5.2.3): the subject that the outer header hides, at the begin of the text, for readers that show no protected
+ * 5.2.3): the subject that the outer header hides, at the start of the text, for readers that show no protected
  * header. The output is not ended. A part that it cannot stand in (another charset, HTML without a body) stays as it
  * is.
  *

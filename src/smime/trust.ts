@@ -157,7 +157,7 @@ function validate(
   const key = `${cache.keyOf(trust)} ${certificate.thumbprint} ${minute}`;
   const known = cache.get(key);
   if (known !== undefined) return known;
-  // a failure may only be for want of the certificates that another message brings
+  // a failure may only be due to certificates that another message brings
   const bagKey = `${key} ${bag.certificates
     .slice(0, 20)
     .map(({ thumbprint }) => thumbprint)
