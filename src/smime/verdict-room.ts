@@ -46,18 +46,32 @@ export class VerdictRoom {
     return this.#fit(entry);
   }
 
+  /** The same value where nothing had to be cut, which is nearly always. */
   #fit<T>(value: T): T;
   #fit(value: unknown): unknown {
     if (typeof value === 'string') return this.#text(value);
-    if (Array.isArray(value)) {
-      const most = this.#left > 0 ? longestList : 0;
-      if (value.length > most) this.truncated = true;
-      const kept = value.slice(0, most).map((each) => this.#fit(each));
-      // a list of names that was cut must not pass for one that is complete, or empty
-      return value.length > most && typeof value[0] === 'string' ? [...kept, '…'] : kept;
-    }
     if (typeof value !== 'object' || value === null) return value;
-    return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, this.#fit(each)]));
+    if (Array.isArray(value)) return this.#list(value);
+    let cut: Record<string, unknown> | undefined;
+    for (const [key, each] of Object.entries(value)) {
+      const fitted = typeof each === 'string' || typeof each === 'object' ? this.#fit(each) : each;
+      if (fitted === each) continue;
+      cut ??= { ...value };
+      cut[key] = fitted;
+    }
+    return cut ?? value;
+  }
+
+  #list(list: unknown[]): unknown[] {
+    const most = this.#left > 0 ? longestList : 0;
+    if (list.length <= most) {
+      const fitted = list.map((each) => this.#fit(each));
+      return fitted.every((each, at) => each === list[at]) ? list : fitted;
+    }
+    this.truncated = true;
+    const kept = list.slice(0, most).map((each) => this.#fit(each));
+    // a list of names that was cut must not pass for one that is complete, or empty
+    return typeof list[0] === 'string' ? [...kept, '…'] : kept;
   }
 
   #text(text: string): string {
