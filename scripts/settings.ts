@@ -8,7 +8,7 @@ import { stringify } from 'yaml';
 import { z } from 'zod';
 import { configSchema } from '../src/config/schema.ts';
 import { optionsOf, settingsOf, shapeOf } from '../src/config/shape.ts';
-import { type Protection, presets, protectionOf } from '../src/smime/presets.ts';
+import { type Protection, presets, protectionOf } from '../src/smime/encode/presets.ts';
 import { examples, written } from './settings-examples.ts';
 
 type Schema = z.core.$ZodType;

@@ -3,6 +3,14 @@ import { freshEncryption } from '../cms/ciphers.ts';
 import { SealpostError } from '../errors.ts';
 import type { Identity } from '../pki/index.ts';
 import {
+  compressions,
+  keyAgreementDigests,
+  keyTransports,
+  signatureDigests,
+  signatureSchemes,
+  transferEncodings,
+} from '../smime/encode/presets.ts';
+import {
   type EncodeOptions,
   encode,
   type PresetName,
@@ -11,14 +19,6 @@ import {
   protectionOf,
   protectWith,
 } from '../smime/index.ts';
-import {
-  compressions,
-  keyAgreementDigests,
-  keyTransports,
-  signatureDigests,
-  signatureSchemes,
-  transferEncodings,
-} from '../smime/presets.ts';
 import { OutputFile } from './files.ts';
 import { certificatesOf, identitiesOf } from './keys.ts';
 import { collect } from './options.ts';

@@ -1,4 +1,4 @@
-import { protectionOf } from '../smime/presets.ts';
+import { protectionOf } from '../smime/encode/presets.ts';
 import { parseAddressEntry } from './addresses.ts';
 import { isLoopback } from './hosts.ts';
 import { checkAddresses, knownNames } from './mailbox-rules.ts';

@@ -10,7 +10,7 @@ import {
   signatureForms,
   signatureSchemes,
   transferEncodings,
-} from '../smime/presets.ts';
+} from '../smime/encode/presets.ts';
 
 /**
  * Settings of a partner. Where one of the preset is absent, the preset counts: `protectionOf`.

@@ -3,7 +3,7 @@
  * time are arguments; octets go in and come out as streams.
  */
 
-export type { DecodeCallOptions } from './decode.ts';
+export type { DecodeCallOptions } from './decode/decode.ts';
 export {
   type ContentOutput,
   type DecodeInput,
@@ -11,8 +11,16 @@ export {
   decode,
   decodeReopenable,
   decodeSync,
-} from './decode.ts';
-export { type DecodeOptions, Decoder, type SharedKeys, type StreamedDecodeOptions } from './decoder.ts';
+} from './decode/decode.ts';
+export {
+  type DecodeOptions,
+  Decoder,
+  type SharedKeys,
+  type StreamedDecodeOptions,
+} from './decode/decoder.ts';
+export type { DecodeLimits } from './decode/limits.ts';
+export type { OpenPiece, PieceOutput } from './decode/piece-outputs.ts';
+export type { PieceStart } from './decode/pieces.ts';
 export {
   type EncodeInput,
   type EncodeOptions,
@@ -22,22 +30,19 @@ export {
   estimateOctets,
   type KeyRequirements,
   type SignOptions,
-} from './encode.ts';
-export { Encoder } from './encoder.ts';
-export type { IssuerFetch } from './issuer-fetch.ts';
-export type { DecodeLimits } from './limits.ts';
-export type { OpenPiece, PieceOutput } from './piece-outputs.ts';
-export type { PieceStart } from './pieces.ts';
+} from './encode/encode.ts';
+export { Encoder } from './encode/encoder.ts';
 export {
   type PresetName,
   type Protection,
   presetNames,
   presets,
   protectionOf,
-} from './presets.ts';
-export { type ProtectionParties, protectWith } from './protect-with.ts';
-export type { RevocationCheck } from './revocation-check.ts';
-export { createTrustCache, PathCache, type Trust } from './trust.ts';
+} from './encode/presets.ts';
+export { type ProtectionParties, protectWith } from './encode/protect-with.ts';
+export type { IssuerFetch } from './verdict/issuer-fetch.ts';
+export type { RevocationCheck } from './verdict/revocation-check.ts';
+export { createTrustCache, PathCache, type Trust } from './verdict/trust.ts';
 export {
   type EncryptionLayer,
   type HeaderFacts,
@@ -51,4 +56,4 @@ export {
   type SignerRevocation,
   type Verdict,
   type VerdictContent,
-} from './verdict.ts';
+} from './verdict/verdict.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Budget, OUTPUT_PER_OCTET } from '../../src/budget.ts';
 import { decodeSync, isSignatureLayer } from '../../src/smime/index.ts';
-import { VerdictRoom } from '../../src/smime/verdict-room.ts';
+import { VerdictRoom } from '../../src/smime/verdict/verdict-room.ts';
 import { compressed } from './bombs.ts';
 import { manyAddresses, nestedZeros } from './cost-bombs.ts';
 import { options } from './support.ts';

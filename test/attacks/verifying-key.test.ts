@@ -6,7 +6,7 @@ import * as der from '../../src/asn1/writer.ts';
 import { Budget } from '../../src/budget.ts';
 import { writeIssuerAndSerial } from '../../src/cms/certificate-identifier.ts';
 import { type Certificate, sameKey } from '../../src/pki/index.ts';
-import { judgeSigner } from '../../src/smime/trust.ts';
+import { judgeSigner } from '../../src/smime/verdict/trust.ts';
 import { type DsaKey, dsaCertificate, dsaKey, dsaSignature, forgedKey, newDsaKey } from './dsa.ts';
 import { cmsMail, entity, verdictOf } from './support.ts';
 

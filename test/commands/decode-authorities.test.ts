@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { stringify } from 'yaml';
 import type { Verdict } from '../../src/smime/index.ts';
-import { verdictSchema } from '../../src/smime/verdict-schema.ts';
+import { verdictSchema } from '../../src/smime/verdict/verdict-schema.ts';
 import { command } from '../support/command.ts';
 import { type OpensslCertificate, opensslIssue, opensslList } from '../support/openssl-ca.ts';
 import type { Ran } from '../support/peers/run.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { encodeSync } from '../../src/smime/encode.ts';
+import { encodeSync } from '../../src/smime/encode/encode.ts';
 import { asMail } from '../support/peers/artefact.ts';
 import { missingOpenssl } from '../support/peers/identities.ts';
 import type { Artefact, EncryptionCase, SignatureCase } from '../support/peers/types.ts';

@@ -1,7 +1,7 @@
 /** The old PKCS #7 command of openssl, and forms of SignedData besides the plain one. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { encodeSync } from '../../src/smime/encode.ts';
+import { encodeSync } from '../../src/smime/encode/encode.ts';
 import { missingOpenssl } from '../support/peers/identities.ts';
 import { content, mail, Setting } from './setting.ts';
 

@@ -1,7 +1,7 @@
 /** One mail for recipients of every kind of key, with what the encoder chooses by itself. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { encodeSync } from '../../src/smime/encode.ts';
+import { encodeSync } from '../../src/smime/encode/encode.ts';
 import { missingOpenssl } from '../support/peers/identities.ts';
 import type { EncryptionCase, KeyManagement } from '../support/peers/types.ts';
 import { content, mail, Setting } from './setting.ts';

@@ -11,7 +11,7 @@ import {
   parseCertificate,
   readCertificates,
 } from '../../src/pki/index.ts';
-import type { EncryptOptions, SignOptions } from '../../src/smime/encoder.ts';
+import type { EncryptOptions, SignOptions } from '../../src/smime/encode/encoder.ts';
 import { type DecodeResult, decode } from '../../src/smime/index.ts';
 import { startBouncyCastle } from '../support/peers/bouncy-castle.ts';
 import { startGpgsm } from '../support/peers/gpgsm.ts';

@@ -9,7 +9,7 @@ import * as der from '../../src/asn1/writer.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { authoritiesOf } from '../../src/partner/authorities.ts';
 import { decode, decodeSync, type Signer, type Verdict } from '../../src/smime/index.ts';
-import { verdictSchema } from '../../src/smime/verdict-schema.ts';
+import { verdictSchema } from '../../src/smime/verdict/verdict-schema.ts';
 import {
   type OpensslCertificate,
   opensslAnswer,

@@ -13,7 +13,7 @@ import { encodeSignedData } from '../../src/cms/index.ts';
 import { createRevocationFetcher, type FetcherSettings } from '../../src/partner/revocation-fetcher.ts';
 import { RevocationCache } from '../../src/pki/index.ts';
 import { decode, type Signer, type Verdict } from '../../src/smime/index.ts';
-import { verdictSchema } from '../../src/smime/verdict-schema.ts';
+import { verdictSchema } from '../../src/smime/verdict/verdict-schema.ts';
 import { createTestCa, type Issued, type TestExtension } from '../support/ca.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sealpost-revocation-'));

@@ -5,8 +5,8 @@ import { describe, it } from 'node:test';
 import { encryptionCertificates, signingIdentity } from '../../src/partner/certificates.ts';
 import { isForMail, useFault } from '../../src/pki/certificate-use.ts';
 import { type Certificate, validatePath } from '../../src/pki/index.ts';
-import { recipientOptions } from '../../src/smime/recipient-options.ts';
-import { signedDataOptions } from '../../src/smime/signing-options.ts';
+import { recipientOptions } from '../../src/smime/encode/recipient-options.ts';
+import { signedDataOptions } from '../../src/smime/encode/signing-options.ts';
 import { createTestCa, type KeyPair } from '../support/ca.ts';
 
 const ca = createTestCa('Uses');

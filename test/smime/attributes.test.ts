@@ -6,7 +6,7 @@ import { children, parse, raw } from '../../src/asn1/index.ts';
 import * as der from '../../src/asn1/writer.ts';
 import { readCertificates } from '../../src/pki/index.ts';
 import { decodeSync, type Signer, type Verdict } from '../../src/smime/index.ts';
-import { verdictSchema } from '../../src/smime/verdict-schema.ts';
+import { verdictSchema } from '../../src/smime/verdict/verdict-schema.ts';
 import { alice, bob, encrypt, file, noOpenssl, openssl, options, sign } from './openssl.ts';
 
 const corpora = process.env.SEALPOST_CORPORA ?? resolve(import.meta.dirname, '../../../shared/corpora');

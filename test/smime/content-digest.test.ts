@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { decodeSync } from '../../src/smime/index.ts';
-import { verdictSchema } from '../../src/smime/verdict-schema.ts';
+import { verdictSchema } from '../../src/smime/verdict/verdict-schema.ts';
 import { encrypt, noOpenssl, options } from './openssl.ts';
 
 const content = Buffer.from('Content-Type: text/plain\r\n\r\none\r\ntwo\r\n');

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { decode, decodeSync, isEncryptionLayer, isSignatureLayer } from '../../src/smime/index.ts';
-import { verdictSchema } from '../../src/smime/verdict-schema.ts';
+import { verdictSchema } from '../../src/smime/verdict/verdict-schema.ts';
 import { cuts } from '../message/pushing.ts';
 import { alice, bob, encrypt, noOpenssl, openssl, options, party, sign } from './openssl.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { decode, decodeSync, type Verdict } from '../../src/smime/index.ts';
-import { verdictSchema } from '../../src/smime/verdict-schema.ts';
+import { verdictSchema } from '../../src/smime/verdict/verdict-schema.ts';
 import { alice, encrypt, file, noOpenssl, openssl, options, party, sign } from './openssl.ts';
 
 const edi = Buffer.from("UNB+UNOA:1+4012345000023:14+4012345000047:14'\n".repeat(2000));

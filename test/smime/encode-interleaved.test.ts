@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { BufferSink } from '../../src/message/index.ts';
-import { Encoder } from '../../src/smime/encoder.ts';
+import { Encoder } from '../../src/smime/encode/encoder.ts';
 import { decodeSync, type EncodeOptions, encodeSync, type SignOptions } from '../../src/smime/index.ts';
 import { alice, noOpenssl, options } from './openssl.ts';
 

@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import { composeMessage } from '../../src/handoff/message.ts';
 import { readCertificates } from '../../src/pki/index.ts';
 import { decodeSync, type Verdict } from '../../src/smime/index.ts';
-import { verdictSchema } from '../../src/smime/verdict-schema.ts';
+import { verdictSchema } from '../../src/smime/verdict/verdict-schema.ts';
 import { encrypt, noOpenssl, options, sign } from './openssl.ts';
 
 const corpora = process.env.SEALPOST_CORPORA ?? resolve(import.meta.dirname, '../../../shared/corpora');

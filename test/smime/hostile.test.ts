@@ -4,7 +4,7 @@ import { encodeEnvelopedData, encodeSignedData } from '../../src/cms/index.ts';
 import type { ErrorCode } from '../../src/errors.ts';
 import { NullSink } from '../../src/message/index.ts';
 import { Decoder, decode, decodeSync, encodeSync, isEncryptionLayer } from '../../src/smime/index.ts';
-import { verdictSchema } from '../../src/smime/verdict-schema.ts';
+import { verdictSchema } from '../../src/smime/verdict/verdict-schema.ts';
 import { randomOf } from '../message/pushing.ts';
 import { alice, bob, options } from './openssl.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { decodeSync, type EncodeOptions, encode, encodeSync } from '../../src/smime/index.ts';
-import { verdictSchema } from '../../src/smime/verdict-schema.ts';
+import { verdictSchema } from '../../src/smime/verdict/verdict-schema.ts';
 import { alice, decrypt, encrypt, noOpenssl, options } from './openssl.ts';
 
 const crlf = (text: string) => Buffer.from(text.replace(/\r?\n/g, '\r\n'));

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { NullSink } from '../../src/message/index.ts';
 import { Decoder, decode, decodeSync, type Verdict } from '../../src/smime/index.ts';
-import { verdictSchema } from '../../src/smime/verdict-schema.ts';
+import { verdictSchema } from '../../src/smime/verdict/verdict-schema.ts';
 import { cuts } from '../message/pushing.ts';
 import { alice, bob, encrypt, noOpenssl, options, sign } from './openssl.ts';
 

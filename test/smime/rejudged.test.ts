@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { decodeSync, encodeSync, protectionOf, protectWith, type Verdict } from '../../src/smime/index.ts';
-import { failedVerdict, rejudged } from '../../src/smime/verdict.ts';
+import { failedVerdict, rejudged } from '../../src/smime/verdict/verdict.ts';
 import { createTestCa } from '../support/ca.ts';
 
 const ca = createTestCa('Rejudged Root');

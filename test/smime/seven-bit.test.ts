@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Base64Encoder, defaultMessageLimits } from '../../src/message/index.ts';
-import { type SevenBitMode, sevenBitEntity } from '../../src/smime/seven-bit.ts';
+import { type SevenBitMode, sevenBitEntity } from '../../src/smime/encode/seven-bit.ts';
 import { cuts, pushThrough } from '../message/pushing.ts';
 
 function converts(input: string, expected: string, mode: SevenBitMode = 'signed'): void {

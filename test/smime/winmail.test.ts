@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { NullSink } from '../../src/message/index.ts';
 import { Decoder, decodeSync } from '../../src/smime/index.ts';
-import { verdictSchema } from '../../src/smime/verdict-schema.ts';
+import { verdictSchema } from '../../src/smime/verdict/verdict-schema.ts';
 import { cuts } from '../message/pushing.ts';
 import { encrypt, noOpenssl, openssl, options, sign } from './openssl.ts';
 

@@ -23,10 +23,10 @@ import {
   parseCertificate,
   readCertificates,
 } from '../../../src/pki/index.ts';
-import { encodeSync } from '../../../src/smime/encode.ts';
-import type { EncryptOptions } from '../../../src/smime/encoder.ts';
+import { encodeSync } from '../../../src/smime/encode/encode.ts';
+import type { EncryptOptions } from '../../../src/smime/encode/encoder.ts';
 import { decode } from '../../../src/smime/index.ts';
-import type { Verdict } from '../../../src/smime/verdict.ts';
+import type { Verdict } from '../../../src/smime/verdict/verdict.ts';
 import { asMail, bareCms } from './artefact.ts';
 import { cipherName, difference, digestName, wrapName } from './facts.ts';
 import { caFileName, type Identity, identityOf } from './identities.ts';

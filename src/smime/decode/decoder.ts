@@ -1,0 +1,265 @@
+import { Budget, costs, isExhaustion } from '../../budget.ts';
+import type { DecryptionKeys } from '../../cms/index.ts';
+import { SealpostError, toErrorInfo } from '../../errors.ts';
+import { NullSink, refuseStrayControls, type Sink } from '../../message/index.ts';
+import type { Identity } from '../../pki/index.ts';
+import { fetchIssuers } from '../verdict/issuer-fetch.ts';
+import { checkRevocation } from '../verdict/revocation-check.ts';
+import type { Trust } from '../verdict/trust.ts';
+import { failedVerdict, okVerdict, rejudged, type Verdict } from '../verdict/verdict.ts';
+import { hasPem, TEXT_BEFORE_PEM } from './armor.ts';
+import { cmsLayer } from './cms-layer.ts';
+import { OutputError } from './content.ts';
+import { beginsLikeHeader, mailEntity } from './entity.ts';
+import { cmsBody } from './kinds.ts';
+import { type DecodeLimits, settleLimits } from './limits.ts';
+import { detachedContent } from './missing-content.ts';
+import { type Hints, noHints, Peeling } from './peeling.ts';
+import type { PieceStart } from './pieces.ts';
+import { FORM_OCTETS, formOf, Sniffer } from './sniffer.ts';
+
+/** Keys that are agreed outside of the message: for KEK and password recipients, and for EncryptedData. */
+export type SharedKeys = Pick<DecryptionKeys, 'keyEncryptionKeys' | 'passwords' | 'contentKeys'>;
+
+const notDetached = 'content was given beside a message that is no detached signature alone';
+
+/** What decoding needs besides the octets. Nothing else is looked up anywhere. */
+export interface DecodeOptions extends SharedKeys {
+  /** Own keys. Those of expired certificates still decrypt. */
+  readonly identities: readonly Identity[];
+  readonly trust: Trust;
+  /** The time at which certificates are judged. */
+  readonly at: Date;
+  readonly limits?: DecodeLimits;
+  /** What the message may cost, by one who wants to know what it did cost; made from `limits` unless given. */
+  readonly budget?: Budget;
+  /** Allow AES-GCM and its like inside EnvelopedData, which RFC 5083 forbids and some senders write. */
+  readonly aeadInEnvelopedData?: boolean;
+  /**
+   * Whether the verdict has the SHA-256 of the content. True unless given; without it a large message takes
+   * little more than half of the time.
+   */
+  readonly contentDigest?: boolean;
+  /**
+   * The content of a detached signature that comes alone (RFC 5652, section 5.2), exactly as it was signed; the verdict
+   * and the output are then as if it stood inside. Given beside anything else it is a fault: what it is worth would be
+   * nobody's word.
+   */
+  readonly detached?: Buffer;
+  /** What the octets are: a mail, a CMS object (DER, BER, PEM, base64), or either (the default). */
+  readonly form?: 'auto' | 'mail' | 'cms';
+}
+
+/** As `DecodeOptions`; the content of a detached signature may also be something that can be read again. */
+export interface StreamedDecodeOptions extends Omit<DecodeOptions, 'detached'> {
+  readonly detached?: Buffer | (() => Iterable<Buffer> | AsyncIterable<Buffer>);
+}
+
+/** For the functions around the decoder: what one run may hand to the next. */
+export interface RunOptions {
+  readonly hints?: Hints;
+  readonly reopenable?: boolean;
+  /** What the message may still cost; the runs over one message share it. Its limits' own unless given. */
+  readonly budget?: Budget;
+  /** Gives the sink for the content of an S/MIME part below the message; not given: it is dropped. */
+  readonly openPiece?: (piece: PieceStart) => Sink;
+}
+
+/**
+ * Decodes one message that is pushed in chunks of any size; with `detached` the owner then pushes that too, into
+ * `awaited`. The content goes to `output` as it becomes
+ * known, before signatures and paddings are checked: **its owner must discard it unless the verdict's
+ * status is `ok`** (write to a temporary place, then commit or abort). `output.end` is called only then. The same
+ * holds for each piece: its content counts only when the verdict has the piece, with content.
+ *
+ * `write` and `end` throw nothing about the message: every fault of it ends in a failed verdict with a
+ * stable code. An error of `output` itself comes through unchanged.
+ */
+export class Decoder implements Sink {
+  readonly #peeling: Peeling;
+  #stage: Sink;
+  #octets = 0;
+  #awaited: Sink | undefined;
+  #detail: string | null = null;
+  #verdict: Verdict | undefined;
+
+  constructor(output: Sink, options: StreamedDecodeOptions, run: RunOptions = {}) {
+    const settled = settleLimits(options.limits);
+    const budget = run.budget ?? options.budget ?? new Budget(settled.budget);
+    const limits = { ...settled, message: { ...settled.message, budget } };
+    this.#peeling = new Peeling(output, {
+      identities: options.identities,
+      sharedKeys: sharedKeysOf(options),
+      trust: options.trust,
+      at: options.at,
+      limits,
+      budget,
+      aeadInEnvelopedData: options.aeadInEnvelopedData ?? false,
+      contentDigest: options.contentDigest ?? true,
+      hints: run.hints ?? noHints,
+      reopenable: run.reopenable ?? false,
+      hasDetached: options.detached !== undefined,
+      openPiece: run.openPiece ?? (() => new NullSink()),
+    });
+    this.#stage = firstStage(this.#peeling, options.form ?? 'auto');
+  }
+
+  write(chunk: Buffer): void {
+    if (this.#verdict !== undefined || chunk.length === 0) return;
+    this.#octets += chunk.length;
+    this.#guard(() => {
+      this.#draw(chunk);
+      this.#stage.write(chunk);
+    });
+  }
+
+  end(): void {
+    if (this.#verdict !== undefined) return;
+    this.#guard(() => {
+      if (this.#octets === 0) throw new SealpostError('message-empty', 'the message has no octets');
+      this.#stage.end();
+      const { missing, hasDetached } = this.#peeling;
+      if (missing !== undefined) this.#awaited = detachedContent(this.#peeling, missing);
+      else if (hasDetached) throw new SealpostError('cms-malformed', notDetached);
+      else this.#judge();
+    });
+  }
+
+  /** After `end`: takes the content of a detached signature, if the message is one and the content was promised. */
+  get awaited(): Sink | undefined {
+    const stage = this.#awaited;
+    if (stage === undefined) return undefined;
+    return {
+      write: (chunk) => {
+        if (this.#verdict !== undefined) return;
+        this.#octets += chunk.length;
+        this.#guard(() => {
+          this.#draw(chunk);
+          stage.write(chunk);
+        });
+      },
+      end: () => {
+        if (this.#verdict === undefined)
+          this.#guard(() => {
+            stage.end();
+            this.#judge();
+          });
+      },
+    };
+  }
+
+  /** A message that is larger may cost more; content that is given beside it is a part of it. */
+  #draw(chunk: Buffer): void {
+    const { budget } = this.#peeling;
+    budget.received(this.#octets);
+    budget.spend(chunk.length * costs.octet);
+  }
+
+  #judge(): void {
+    const { layers, content, aead, header, outer, pieces, hasContent, budget, room } = this.#peeling;
+    // it may have been taken for the fault of a part that could be left out
+    if (budget.exceeded !== undefined) throw budget.exceeded;
+    // every header that the message to hand off has fields from, by whichever way it came
+    for (const block of [outer, header?.entity, header?.wrapped])
+      if (block !== undefined) refuseStrayControls(block);
+    this.#verdict = okVerdict({
+      layers,
+      content: hasContent ? content.finish() : null,
+      aead,
+      header,
+      outer,
+      pieces: pieces.map((piece) => piece.result()).filter((piece) => piece !== undefined),
+      truncated: room.truncated,
+    });
+  }
+
+  /** True when a fault has decided already; what is still to come need not be read. */
+  get finished(): boolean {
+    return this.#verdict !== undefined;
+  }
+
+  /** After `end`: the verdict. */
+  get verdict(): Verdict {
+    if (this.#verdict === undefined)
+      throw new SealpostError('internal', 'the verdict was asked before the end');
+    return this.#verdict;
+  }
+
+  /**
+   * What is known of a failed decryption beyond the verdict, whose one answer shows no difference (threats S3). For the
+   * operator's eyes only: who could read it as a sender or a destination might learn the key by trying.
+   */
+  get detail(): string | null {
+    return this.#detail;
+  }
+
+  /** Gets missing issuers and asks the authorities about the signers, where the caller's trust says so. After `end`. */
+  async askOthers(): Promise<void> {
+    const { trust, at, budget } = this.#peeling;
+    const { issuerFetch, revocationCheck } = trust;
+    if (issuerFetch === undefined && revocationCheck === undefined) return;
+    let { judged } = this.#peeling;
+    try {
+      if (issuerFetch !== undefined) judged = await fetchIssuers(judged, trust, issuerFetch, at, budget);
+      if (revocationCheck !== undefined) await checkRevocation(judged, trust, revocationCheck, at, budget);
+      this.#verdict = rejudged(this.verdict);
+    } catch (error) {
+      if (!isExhaustion(error)) throw error;
+      this.#fail(error);
+    }
+  }
+
+  /** What a second run should do otherwise, or undefined when this one saw everything. */
+  get retry(): Hints | undefined {
+    const { retry, pieces, hints } = this.#peeling;
+    if (retry !== undefined || this.#verdict?.status !== 'ok') return retry;
+    const lineEnds = pieces.flatMap((piece) => [...(piece.lineEnds ?? [])]);
+    return lineEnds.length === 0
+      ? undefined
+      : { ...hints, lineEnds: new Map([...hints.lineEnds, ...lineEnds]) };
+  }
+
+  #fail(error: unknown): void {
+    this.#verdict = failedVerdict(this.#peeling.layers, toErrorInfo(error), this.#peeling.room.truncated);
+    this.#detail = detailOf(error);
+  }
+
+  #guard(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      if (error instanceof OutputError) throw error.cause;
+      this.#fail(this.#peeling.budget.exceeded ?? error);
+      this.#stage = new NullSink();
+    }
+  }
+}
+
+function sharedKeysOf({ keyEncryptionKeys, passwords, contentKeys }: SharedKeys): SharedKeys {
+  return {
+    ...(keyEncryptionKeys === undefined ? {} : { keyEncryptionKeys }),
+    ...(passwords === undefined ? {} : { passwords }),
+    ...(contentKeys === undefined ? {} : { contentKeys }),
+  };
+}
+
+function firstStage(peeling: Peeling, form: 'auto' | 'mail' | 'cms'): Sink {
+  if (form === 'mail') return mailEntity(peeling);
+  if (form === 'cms') return cmsBody('binary', cmsLayer(peeling));
+  const object = () => cmsBody('binary', cmsLayer(peeling));
+  return new Sniffer(FORM_OCTETS, (head) => {
+    if (formOf(head) !== 'other') return object();
+    // the line of a mailbox file in front of a mail looks like text
+    if (beginsLikeHeader(head) || head.toString('latin1', 0, 5) === 'From ') return mailEntity(peeling);
+    return new Sniffer(TEXT_BEFORE_PEM, (text) => (hasPem(text) ? object() : mailEntity(peeling)));
+  });
+}
+
+/** The cause of a decryption's one answer, in words; no octets of the message. */
+function detailOf(error: unknown): string | null {
+  if (!(error instanceof SealpostError) || error.code !== 'decrypt-failed') return null;
+  const { cause } = error;
+  if (cause instanceof SealpostError && cause.code !== 'decrypt-failed')
+    return `the padding is right, and what is inside cannot be read (${cause.code}: ${cause.message}): the sender wrote it so, or another key passed by chance, as one in 256 does`;
+  return cause instanceof Error ? cause.message : null;
+}

@@ -1,0 +1,46 @@
+import type { Budget } from '../../budget.ts';
+import {
+  entityInfo,
+  type HeaderBlock,
+  HeaderSplitter,
+  headerCost,
+  type MessageLimits,
+  MultipartSplitter,
+  NullSink,
+  type Sink,
+} from '../../message/index.ts';
+import { QuietSink } from './pieces.ts';
+
+/**
+ * Looks for parts that say that they begin with a legacy display element (RFC 9788): header fields
+ * repeated in the text, for readers that show no protected header. The octets stay as they are.
+ *
+ * @param headers of the entity whose body is written
+ * @param found gets the numbers of such leaves, counted from 1 in the order of the message
+ */
+export function legacyDisplayScanner(
+  headers: HeaderBlock,
+  found: number[],
+  limits: MessageLimits,
+  budget: Budget,
+): Sink {
+  let leaves = 0;
+  const scan = (entity: HeaderBlock, depth: number): Sink => {
+    budget.spend(headerCost(entity));
+    const { contentType } = entityInfo(entity);
+    const boundary = contentType.parameters.get('boundary') ?? '';
+    if (contentType.type === 'multipart' && boundary !== '' && depth < limits.depth) {
+      const part = () => new HeaderSplitter((inner) => scan(inner, depth + 1), limits);
+      return new MultipartSplitter(boundary, { part }, limits);
+    }
+    leaves++;
+    if (isMarked(entity)) found.push(leaves);
+    return new NullSink();
+  };
+  return new QuietSink(scan(headers, 0));
+}
+
+function isMarked(entity: HeaderBlock): boolean {
+  const { type, parameters } = entityInfo(entity).contentType;
+  return type === 'text' && parameters.get('hp-legacy-display')?.trim() === '1';
+}

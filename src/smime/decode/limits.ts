@@ -1,0 +1,50 @@
+import { type BudgetLimits, defaultBudget } from '../../budget.ts';
+import { type CmsLimits, defaultLimits } from '../../cms/index.ts';
+import { defaultMessageLimits, type MessageLimits } from '../../message/index.ts';
+
+/** What decoding one message may cost (threats S10, S12, S13). What is not given has its default. */
+export interface DecodeLimits {
+  /** Nested S/MIME layers; more are `layer-limit`. Default 10. */
+  readonly layers?: number;
+  /** Octets of one header block. Default 100 KiB. */
+  readonly headerSize?: number;
+  /** Parts of one multipart. Default 1,000. */
+  readonly parts?: number;
+  /** Nested multiparts. Default 100. */
+  readonly depth?: number;
+  /** S/MIME parts below a multipart that are looked at; each may cost a private-key operation. Default 20. */
+  readonly pieces?: number;
+  /** Units of work for all of the message; see `Budget`. Default 1,000,000, and more for a large message. */
+  readonly work?: number;
+  /** Octets that all of the message may become; see `Budget`. Default 16 MiB, and 32 for each octet of it. */
+  readonly output?: number;
+  readonly cms?: Partial<CmsLimits>;
+}
+
+/** All limits, settled. */
+export interface SettledLimits {
+  readonly layers: number;
+  readonly pieces: number;
+  readonly message: MessageLimits;
+  readonly cms: CmsLimits;
+  readonly budget: BudgetLimits;
+}
+
+const defaultLayers = 10;
+const defaultPieces = 20;
+
+export function settleLimits(limits: DecodeLimits = {}): SettledLimits {
+  const { headerOctets, parts, depth } = defaultMessageLimits;
+  return {
+    layers: limits.layers ?? defaultLayers,
+    pieces: limits.pieces ?? defaultPieces,
+    message: {
+      ...defaultMessageLimits,
+      headerOctets: limits.headerSize ?? headerOctets,
+      parts: limits.parts ?? parts,
+      depth: limits.depth ?? depth,
+    },
+    cms: { ...defaultLimits, ...limits.cms },
+    budget: { work: limits.work ?? defaultBudget.work, output: limits.output ?? defaultBudget.output },
+  };
+}

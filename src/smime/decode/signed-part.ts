@@ -1,0 +1,112 @@
+import type { ContentDigests } from '../../cms/index.ts';
+import { CanonicalSink, firstBareLf, NullSink, type Sink, TeeSink } from '../../message/index.ts';
+import type { SignedLineEnds } from './peeling.ts';
+
+const CR = 0x0d;
+const LF = 0x0a;
+
+/** The octets of signed content in one form, digested. */
+export interface HashedForm {
+  /** Null where the content has no other form. */
+  readonly lineEnds: SignedLineEnds | null;
+  readonly digests: ContentDigests;
+}
+
+/** What a detached signature may be over. */
+export interface HashedContent {
+  /** The form whose octets went on. */
+  readonly given: HashedForm;
+  /** The other one, which nobody got; undefined where there is none. */
+  readonly other: HashedForm | undefined;
+}
+
+/**
+ * The first part of a multipart/signed. RFC 8551, section 3.1.1, has CRLF line ends signed, and so a mail that was
+ * stored with LF verifies with CRLF in their place. AS2 systems and `openssl cms -sign -binary` sign the octets as they
+ * are, with LF too. Where the two differ, both are hashed, from the first bare LF on; **only one of them goes on**, and
+ * a signature over the other one is over octets that nobody got.
+ */
+export class SignedPart implements Sink, HashedContent {
+  readonly #digests: ContentDigests;
+  readonly #open: () => Sink;
+  readonly #known: SignedLineEnds | undefined;
+  readonly #exact: boolean;
+  #next: Sink | undefined;
+  #afterCr = false;
+  /** A CRLF came before the first bare LF. */
+  #hasCrlf = false;
+  #lineEnds: SignedLineEnds | undefined;
+  #crlfDigests: ContentDigests | undefined;
+  /** Makes the form with CRLF, from the first bare LF on. */
+  #canonical: CanonicalSink | undefined;
+
+  /**
+   * @param open the sink that gets the form that goes on
+   * @param guide `known`: the form that an earlier run found; `exact`: the octets are as the sender wrote them, so that
+   *   no mail system can have changed line ends
+   */
+  constructor(
+    digests: ContentDigests,
+    open: () => Sink,
+    guide: { readonly known: SignedLineEnds | undefined; readonly exact: boolean },
+  ) {
+    this.#digests = digests;
+    this.#open = open;
+    this.#known = guide.known;
+    this.#exact = guide.exact;
+  }
+
+  get given(): HashedForm {
+    const crlf = this.#lineEnds === 'crlf' ? this.#crlfDigests : undefined;
+    return { lineEnds: this.#lineEnds ?? null, digests: crlf ?? this.#digests };
+  }
+
+  get other(): HashedForm | undefined {
+    if (this.#crlfDigests === undefined) return undefined;
+    return this.#lineEnds === 'crlf'
+      ? { lineEnds: 'as-received', digests: this.#digests }
+      : { lineEnds: 'crlf', digests: this.#crlfDigests };
+  }
+
+  write(chunk: Buffer): void {
+    if (this.#canonical !== undefined) {
+      this.#both(chunk, this.#canonical);
+      return;
+    }
+    const at = firstBareLf(chunk, this.#afterCr);
+    const same = at < 0 ? chunk : chunk.subarray(0, at);
+    this.#hasCrlf ||= same.includes(LF);
+    if (same.length > 0) {
+      this.#digests.write(same);
+      this.#sink.write(same);
+      this.#afterCr = same[same.length - 1] === CR;
+    }
+    if (at >= 0) this.#both(chunk.subarray(at), this.#fork());
+  }
+
+  end(): void {
+    this.#digests.end();
+    this.#canonical?.end();
+    if (this.#lineEnds !== 'crlf') this.#sink.end();
+  }
+
+  get #sink(): Sink {
+    this.#next ??= this.#open();
+    return this.#next;
+  }
+
+  /** The form is chosen by what is likely: a wrong choice costs a second run. */
+  #fork(): CanonicalSink {
+    this.#lineEnds = this.#known ?? (this.#exact || this.#hasCrlf ? 'as-received' : 'crlf');
+    this.#crlfDigests = this.#digests.fork();
+    const next = this.#lineEnds === 'crlf' ? this.#sink : new NullSink();
+    this.#canonical = new CanonicalSink(new TeeSink(this.#crlfDigests, next), 'lf');
+    return this.#canonical;
+  }
+
+  #both(chunk: Buffer, canonical: CanonicalSink): void {
+    this.#digests.write(chunk);
+    canonical.write(chunk);
+    if (this.#lineEnds === 'as-received') this.#sink.write(chunk);
+  }
+}

@@ -1,0 +1,87 @@
+import type { Sink } from '../../message/index.ts';
+
+/**
+ * Holds the first octets back until there are enough of them (or the end comes) to choose the sink that
+ * gets everything. A first chunk that is large enough goes through without a copy.
+ */
+export class Sniffer implements Sink {
+  readonly #need: number;
+  readonly #choose: (head: Buffer, complete: boolean) => Sink;
+  #held: Buffer[] = [];
+  #length = 0;
+  #chosen: Sink | undefined;
+
+  /** @param choose gets at least `need` octets, or all there are (then `complete` is true) */
+  constructor(need: number, choose: (head: Buffer, complete: boolean) => Sink) {
+    this.#need = need;
+    this.#choose = choose;
+  }
+
+  write(chunk: Buffer): void {
+    if (this.#chosen !== undefined) {
+      this.#chosen.write(chunk);
+      return;
+    }
+    this.#length += chunk.length;
+    if (this.#length >= this.#need) {
+      this.#pass(this.#held.length === 0 ? chunk : Buffer.concat([...this.#held, chunk]), false);
+    } else this.#held.push(Buffer.from(chunk));
+  }
+
+  end(): void {
+    const sink = this.#chosen ?? this.#pass(Buffer.concat(this.#held), true);
+    sink.end();
+  }
+
+  #pass(head: Buffer, complete: boolean): Sink {
+    const chosen = this.#choose(head, complete);
+    this.#chosen = chosen;
+    this.#held = [];
+    if (head.length > 0) chosen.write(head);
+    return chosen;
+  }
+}
+
+/** What the first octets of a file or body are. */
+export type Form = 'der' | 'pem' | 'base64' | 'uuencode' | 'other';
+
+/** How many octets `formOf` wants to see. */
+export const FORM_OCTETS = 128;
+
+/**
+ * Tells a CMS object in BER, PEM, bare base64 or uuencode from anything else by its first octets. A
+ * ContentInfo (RFC 5652, section 3) is a SEQUENCE that begins with an OBJECT IDENTIFIER; in base64 it
+ * begins with M.
+ */
+export function formOf(octets: Buffer): Form {
+  // never more than that, so that the size of the first chunk makes no difference
+  const end = Math.min(octets.length, FORM_OCTETS);
+  let start = 0;
+  // a byte order mark, then white space, that an editor or mailer put in front
+  if (octets[0] === 0xef && octets[1] === 0xbb && octets[2] === 0xbf) start = 3;
+  while (start < end && isSpace(octets[start] ?? 0)) start++;
+  if (octets[0] === 0x30 && isContentInfo(octets, end)) return 'der';
+  // nothing else begins with another letter; most heads are done with here
+  if (!formBeginnings.includes(octets[start] ?? 0)) return 'other';
+  const text = octets.toString('latin1', start, end);
+  if (text.startsWith('-----BEGIN ')) return 'pem';
+  if (/^begin [0-7]{3,4} /.test(text)) return 'uuencode';
+  const line = text.split(/[\r\n]/, 1)[0] ?? '';
+  if (line.length >= 4 && /^M[A-Za-z0-9+/]+={0,2}[ \t]*$/.test(line)) return 'base64';
+  return 'other';
+}
+
+/** `-`, `b` and `M`. */
+const formBeginnings: readonly number[] = [0x2d, 0x62, 0x4d];
+
+function isSpace(octet: number): boolean {
+  return octet === 0x20 || octet === 0x09 || octet === 0x0d || octet === 0x0a;
+}
+
+function isContentInfo(octets: Buffer, end: number): boolean {
+  const length = octets[1] ?? 0;
+  const identifier = length < 0x80 ? 2 : 2 + (length & 0x7f);
+  // a length of more than 8 octets is no length; BerStream says so more clearly than a mail parser
+  if (length >= 0x80 && identifier > 10) return true;
+  return identifier < end && octets[identifier] === 0x06;
+}

@@ -1,0 +1,117 @@
+import { Budget } from '../../budget.ts';
+import { BufferSink } from '../../message/index.ts';
+import { type EncodeOptions, Encoder, isClear, surveyMessage } from './encoder.ts';
+import { isEntityDetached } from './layer-stack.ts';
+import { UNDECIDED_OCTETS } from './seven-bit.ts';
+import { TransferSurvey } from './transfer-survey.ts';
+
+export type { EncodeOptions, EncryptOptions, KeyRequirements, SignOptions } from './encoder.ts';
+
+const PIECE = 64 * 1024;
+/** Octets that are collected before they are given out. */
+const BATCH = 128 * 1024;
+
+/** A message as it comes, or a function that opens it anew each time, such as a file. */
+export type EncodeInput =
+  | Buffer
+  | Iterable<Buffer>
+  | AsyncIterable<Buffer>
+  | (() => Iterable<Buffer> | AsyncIterable<Buffer>);
+
+/**
+ * Signs and encrypts a message as a stream: what comes out can be sent while the rest is still read.
+ *
+ * For multipart/signed every part must be 7bit (RFC 8551, section 3.1.3). Large parts that are so already, labelled
+ * or not, are only left as they are where the message can be read twice: as a Buffer or by a function. In a stream
+ * they get quoted-printable or base64, since a label that is not true would break the signature on its way.
+ *
+ * @param message a full mail (RFC 5322) with CRLF or LF line ends
+ * @returns the encoded mail in chunks, CRLF line ends; rejects as `Encoder` throws, for what is wrong with
+ *   certificates and keys before the first chunk
+ */
+export async function* encode(message: EncodeInput, given: EncodeOptions): AsyncIterable<Buffer> {
+  const options = withBudget(given);
+  // what is streamed is signed at its end: whether keys and certificates can do it must show before
+  if (!Buffer.isBuffer(message)) prove(options);
+  const output = new BufferSink();
+  const open = opener(message);
+  const encoder = new Encoder(output, options, await survey(message, options));
+  for await (const chunk of open()) {
+    encoder.write(chunk);
+    // not the header alone: a certificate that cannot be used shows before anything has been sent
+    if (output.length > BATCH) yield* output.drain();
+  }
+  encoder.end();
+  yield* output.drain();
+}
+
+/** Signs and encrypts what is in memory, at once. Errors as `Encoder`. */
+export function encodeSync(message: Buffer, given: EncodeOptions): Buffer {
+  const options = withBudget(given);
+  const output = new BufferSink();
+  const encoder = new Encoder(
+    output,
+    options,
+    needsSurvey(message, options) ? read(message, options) : undefined,
+  );
+  for (const piece of pieces(message)) encoder.write(piece);
+  encoder.end();
+  return output.toBuffer();
+}
+
+/** Both passes over a message draw on one. */
+const withBudget = (options: EncodeOptions): EncodeOptions => ({
+  ...options,
+  budget: options.budget ?? new Budget(),
+});
+
+/** Signs and encrypts next to nothing. Errors: those of certificates and keys. */
+function prove({ randomBytes: _, budget: __, ...options }: EncodeOptions): void {
+  encodeSync(Buffer.from('\r\n'), options);
+}
+
+/**
+ * About how many octets a message of so many becomes: base64 makes four octets and a share of a line end of three, once for
+ * each CMS object that is not binary. Undefined where it is compressed.
+ */
+export function estimateOctets(octets: number, options: EncodeOptions): number | undefined {
+  const { sign, encrypt, signAgain, compress, innerTransferEncoding } = options;
+  if (compress !== undefined) return undefined;
+  const objects = [sign?.form === 'opaque', encrypt !== undefined, signAgain?.form === 'opaque'].filter(
+    Boolean,
+  );
+  const wrapped = innerTransferEncoding === 'binary' ? Math.min(1, objects.length) : objects.length;
+  return Math.ceil(octets * (78 / 57) ** wrapped);
+}
+
+function needsSurvey(message: EncodeInput, options: EncodeOptions): boolean {
+  const large = Buffer.isBuffer(message) ? message.length > UNDECIDED_OCTETS : typeof message === 'function';
+  return large && (isEntityDetached(options) || isClear(options));
+}
+
+/** The first pass over what is in memory. */
+function read(message: Buffer, options: EncodeOptions): TransferSurvey {
+  const found = new TransferSurvey();
+  const sink = surveyMessage(options, found);
+  for (const piece of pieces(message)) sink.write(piece);
+  sink.end();
+  return found.finish();
+}
+
+async function survey(message: EncodeInput, options: EncodeOptions): Promise<TransferSurvey | undefined> {
+  if (!needsSurvey(message, options)) return undefined;
+  const found = new TransferSurvey();
+  const sink = surveyMessage(options, found);
+  for await (const chunk of opener(message)()) sink.write(chunk);
+  sink.end();
+  return found.finish();
+}
+
+function opener(message: EncodeInput): () => Iterable<Buffer> | AsyncIterable<Buffer> {
+  if (Buffer.isBuffer(message)) return () => pieces(message);
+  return typeof message === 'function' ? message : () => message;
+}
+
+function* pieces(octets: Buffer): Iterable<Buffer> {
+  for (let at = 0; at < octets.length; at += PIECE) yield octets.subarray(at, at + PIECE);
+}

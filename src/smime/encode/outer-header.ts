@@ -1,0 +1,125 @@
+import { asciiField, type HeaderField, splitParameters } from '../../message/index.ts';
+
+/*
+ * Which header fields stand outside of the protection, and which within (RFC 9788 for header protection).
+ */
+
+/** Fields that say something about the body: they move inside. */
+const isContentField = ({ key }: HeaderField): boolean => key.startsWith('content-');
+
+/** Nobody may see Bcc; MIME-Version is written anew; HP-Outer is written here or by nobody. */
+const dropped = ['bcc', 'resent-bcc', 'mime-version', 'hp-outer'];
+
+/**
+ * The fields that may stand outside of the protection, where every mail server reads them. Any other field goes inside
+ * alone: whoever invents a field cannot leak by it, and content that was mistaken for a header stays protected.
+ */
+const outerFields: ReadonlySet<string> = new Set([
+  // RFC 5322, sections 3.6.1 to 3.6.5: what servers and mail programs need; the subject by the confidentiality policy
+  ...['date', 'from', 'sender', 'reply-to', 'to', 'cc', 'message-id', 'in-reply-to', 'references', 'subject'],
+  // RFC 3834; RFC 8098 with RFC 3335 (AS1), whose receivers look for the request outside
+  ...['auto-submitted', 'disposition-notification-to', 'disposition-notification-options'],
+]);
+
+/** What transport adds on the way (RFC 5322, sections 3.6.6 and 3.6.7, and its signatures): outside alone. */
+const traceFields: ReadonlySet<string> = new Set([
+  ...['return-path', 'received', 'delivered-to', 'received-spf', 'authentication-results', 'dkim-signature'],
+  ...['arc-seal', 'arc-message-signature', 'arc-authentication-results'],
+  ...['resent-date', 'resent-from', 'resent-sender', 'resent-to', 'resent-cc', 'resent-message-id'],
+]);
+
+const isTrace = ({ key }: HeaderField): boolean => traceFields.has(key);
+
+/** The header of a mail in two halves, each field with CRLF line ends. */
+export interface SplitHeader {
+  readonly outer: readonly Buffer[];
+  /** Before Content-Type and the other fields of the entity, which come last. */
+  readonly inner: readonly Buffer[];
+}
+
+/**
+ * @param protect undefined: inside are the Content fields, and those that may not stand outside; `clear` and `cipher`
+ *   are the values of the hp parameter (RFC 9788, section 2.1.1)
+ */
+export function splitHeader(
+  fields: readonly HeaderField[],
+  protect: 'clear' | 'cipher' | undefined,
+): SplitHeader {
+  const kept = fields.filter((field) => !dropped.includes(field.key));
+  const entity = contentFields(kept, protect);
+  const others = kept.filter((field) => !isContentField(field));
+  const own = others.filter((field) => !isTrace(field));
+  const outside = (field: HeaderField) => outerField(field, protect);
+  const present = (octets: Buffer | undefined) => octets !== undefined;
+  const outer = others.map(outside).filter(present);
+  if (protect === undefined) {
+    const hidden = own.filter(({ key }) => !outerFields.has(key));
+    return { outer, inner: [...hidden.map(canonicalField), ...entity] };
+  }
+  const visible = protect === 'clear' ? [] : own.map(outside).filter(present);
+  return {
+    outer,
+    inner: [
+      ...own.map(canonicalField),
+      ...visible.map((field) => Buffer.concat([Buffer.from('HP-Outer: '), field])),
+      ...entity,
+    ],
+  };
+}
+
+/**
+ * A field as it stands outside; undefined: not at all. Under `cipher` the subject is obscured, as the confidentiality
+ * policy hcp_baseline (RFC 9788, section 3.2.1) has it; its Keywords and Comments are not on our list in any case.
+ */
+function outerField(field: HeaderField, protect: 'clear' | 'cipher' | undefined): Buffer | undefined {
+  // what is signed alone hides nothing, and RFC 9788 (section 2.1.1) wants each field repeated outside
+  if (protect === 'clear' || isTrace(field)) return canonicalField(field);
+  if (!outerFields.has(field.key)) return undefined;
+  return protect === 'cipher' && field.key === 'subject'
+    ? Buffer.from('Subject: [...]\r\n')
+    : canonicalField(field);
+}
+
+function contentFields(fields: readonly HeaderField[], protect: 'clear' | 'cipher' | undefined): Buffer[] {
+  const found = fields.filter(isContentField);
+  const all = found.map((field) =>
+    field.key === 'content-type' ? withParameter(canonicalField(field), protect) : canonicalField(field),
+  );
+  if (found.some(({ key }) => key === 'content-type')) return all;
+  return [...all, withParameter(Buffer.from('Content-Type: text/plain; charset=utf-8\r\n'), protect)];
+}
+
+/** A Content-Type field with the hp parameter, in place of one that it has already. */
+function withParameter(field: Buffer, protect: 'clear' | 'cipher' | undefined): Buffer {
+  if (protect === undefined) return field;
+  const text = withoutParameters(field.toString('latin1'), 'hp', 'hp-legacy-display');
+  return Buffer.from(`${text};\r\n hp="${protect}"\r\n`, 'latin1');
+}
+
+/**
+ * A field without these parameters, and without semicolons and white space at its end. Step by step: an expression would look
+ * at each run of them from each of its places.
+ */
+export function withoutParameters(field: string, ...names: string[]): string {
+  const kept = splitParameters(field).filter((each) => {
+    const equals = each.indexOf('=');
+    return equals < 0 || !names.includes(each.slice(0, equals).trim().toLowerCase());
+  });
+  const text = kept.join(';');
+  let end = text.length;
+  while (end > 0 && '; \t\r\n'.includes(text[end - 1] ?? '-')) end--;
+  return text.slice(0, end);
+}
+
+/**
+ * The field with CRLF line ends, in ASCII and short lines as every server takes it. A bare CR must not become a line end
+ * here, since it would make a new field.
+ */
+function canonicalField(field: HeaderField): Buffer {
+  const text = field.raw
+    .toString('latin1')
+    .replace(/\r?\n$/, '')
+    .replace(/\r(?!\n)/g, ' ')
+    .replace(/\r?\n/g, '\r\n');
+  return asciiField(Buffer.from(`${text}\r\n`, 'latin1'));
+}

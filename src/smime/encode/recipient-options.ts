@@ -1,0 +1,47 @@
+import { boundOaep, type RecipientOptions } from '../../cms/index.ts';
+import { SealpostError } from '../../errors.ts';
+import { type Certificate, keyKindOf, nameOf, useFault } from '../../pki/index.ts';
+import type { EncryptOptions } from './encode-options.ts';
+
+/** From this size on `by-key-size` takes OAEP. */
+const OAEP_BITS = 4096;
+
+/**
+ * How to encrypt the content key for a certificate: the kind is its key's.
+ *
+ * Errors: `encode-recipient` where key or keyUsage do not allow it.
+ */
+export function recipientOptions(certificate: Certificate, options: EncryptOptions): RecipientOptions {
+  const kind = encryptingKind(certificate);
+  if (kind === 'rsa' || kind === 'rsaes-oaep') {
+    // RFC 4055 section 4.1: parameters beside the key are the only ones that it may be used with
+    const bound = boundOaep(certificate.publicKeyInfo);
+    if (bound !== undefined) return { certificate, oaep: { digest: bound.digest.name, label: bound.label } };
+    const digest = /^oaep-(.+)$/.exec(keyTransport(certificate, options))?.[1];
+    return digest === undefined ? { certificate } : { certificate, oaep: { digest } };
+  }
+  if (kind === 'ec' || kind === 'x25519' || kind === 'x448') {
+    return { certificate, digest: options.keyAgreementDigest ?? (kind === 'x448' ? 'sha512' : 'sha256') };
+  }
+  return { certificate };
+}
+
+function keyTransport(certificate: Certificate, options: EncryptOptions): string {
+  const bits = certificate.publicKey.asymmetricKeyDetails?.modulusLength ?? 0;
+  const chosen =
+    options.keyTransport !== 'by-key-size'
+      ? options.keyTransport
+      : bits >= OAEP_BITS
+        ? 'oaep-sha256'
+        : 'pkcs1';
+  // a key that is marked for OAEP must not be used otherwise (RFC 4055, section 4.1)
+  return chosen === 'pkcs1' && keyKindOf(certificate) === 'rsaes-oaep' ? 'oaep-sha256' : chosen;
+}
+
+function encryptingKind(certificate: Certificate): string {
+  const fault = useFault(certificate, 'encrypt');
+  if (fault === undefined) return keyKindOf(certificate);
+  throw new SealpostError('encode-recipient', `${nameOf(certificate)} ${fault.message}`, {
+    hint: 'ask for the certificate that is for encryption',
+  });
+}

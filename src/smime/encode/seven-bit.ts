@@ -1,0 +1,270 @@
+import { isAscii } from 'node:buffer';
+import { SealpostError } from '../../errors.ts';
+import {
+  asciiField,
+  Base64Encoder,
+  CanonicalSink,
+  type EntityInfo,
+  entityInfo,
+  type HeaderBlock,
+  HeaderSplitter,
+  LineFold,
+  longestLine,
+  MAX_LINE,
+  type MessageLimits,
+  MultipartSplitter,
+  QuotedPrintableEncoder,
+  type Sink,
+} from '../../message/index.ts';
+import { SevenBitScan, type TransferSurvey } from './transfer-survey.ts';
+
+/**
+ * How far transfer encodings change. `signed`: everything that is not 7bit is encoded, because a gateway
+ * that does it later would break the signature (RFC 8551, section 3.1.3). `binary-only`: only binary
+ * parts, whose line ends must not be made canonical. The label of each part counts, whatever the multipart around
+ * it says: senders forget that RFC 2045, section 6.4 wants the widest one there.
+ */
+export type SevenBitMode = 'signed' | 'binary-only';
+
+/**
+ * A part that says 7bit, or nothing, is kept until it is known whether that is true, up to this; a larger one is
+ * encoded, since its label alone cannot be trusted, unless a survey of the message has found that it is true.
+ */
+export const UNDECIDED_OCTETS: number = 1024 * 1024;
+/** Types whose inner structure is another's business: a signature inside would break. */
+const opaqueMultiparts = ['multipart/signed', 'multipart/encrypted'];
+
+/** Lets octets through; the end is for the owner of the output to say. */
+class Open implements Sink {
+  readonly #output: Sink;
+
+  constructor(output: Sink) {
+    this.#output = output;
+  }
+
+  write(chunk: Buffer): void {
+    this.#output.write(chunk);
+  }
+
+  end(): void {}
+}
+
+/**
+ * Takes a MIME entity and gives it with transfer encodings that survive transport. Types, names and the
+ * order of parts stay; preamble and epilogue go when everything is made 7bit. The output is not ended.
+ *
+ * @param survey of the same entity: in its first pass it is filled, and what is written counts for nothing
+ *
+ * Errors: `mime-limit`, `mime-malformed`.
+ */
+export function sevenBitEntity(
+  output: Sink,
+  mode: SevenBitMode,
+  limits: MessageLimits,
+  depth = 0,
+  survey?: TransferSurvey,
+): Sink {
+  if (depth > limits.depth)
+    throw new SealpostError('mime-limit', `more than ${limits.depth} nested multiparts`);
+  return new HeaderSplitter((headers) => bodySink(headers, { output, mode, limits, depth, survey }), limits);
+}
+
+/** What an entity is converted with. */
+interface Place {
+  output: Sink;
+  mode: SevenBitMode;
+  limits: MessageLimits;
+  depth: number;
+  survey: TransferSurvey | undefined;
+}
+
+/** An entity inside of one at that place. */
+function below({ output, mode, limits, depth, survey }: Place): Sink {
+  return sevenBitEntity(output, mode, limits, depth + 1, survey);
+}
+
+function bodySink(headers: HeaderBlock, place: Place): Sink {
+  const { output, mode, survey } = place;
+  const info = entityInfo(headers);
+  const { contentType, transferEncoding } = info;
+  const open = new Open(output);
+  const wide = transferEncoding === '8bit' || transferEncoding === 'binary';
+  const identity = wide || transferEncoding === '7bit';
+  const boundary = contentType.parameters.get('boundary') ?? '';
+  const divisible = contentType.type === 'multipart' && boundary.trimEnd() !== '';
+  const composite = divisible || contentType.value === 'message/rfc822';
+  const concerned = mode === 'signed' || composite ? identity : transferEncoding === 'binary';
+  if (opaqueMultiparts.includes(contentType.value)) {
+    // signed by somebody else: its octets are not ours to change
+    writeHeader(headers, undefined, { output, mode: 'binary-only' });
+    return open;
+  }
+  if (!concerned) {
+    writeHeader(headers, undefined, place);
+    const folded =
+      mode === 'signed' && (transferEncoding === 'base64' || transferEncoding === 'quoted-printable');
+    return folded ? new LineFold(open, transferEncoding) : open;
+  }
+  if (contentType.type === 'multipart' || composite) {
+    writeHeader(headers, compositeLabel(transferEncoding, mode), place);
+    return composite && !divisible ? below(place) : rewriteMultipart(boundary, place, () => below(place));
+  }
+  if (transferEncoding === 'binary') {
+    writeHeader(headers, 'base64', place);
+    return new Base64Encoder(open);
+  }
+  if (wide) return encodedText(headers, info, place);
+  if (survey === undefined) return new UnlabelledLeaf(headers, info, place);
+  const scanner = survey.scanner();
+  if (scanner !== undefined) return scanner;
+  if (!survey.next()) return encodedText(headers, info, place);
+  writeHeader(headers, undefined, place);
+  return open;
+}
+
+/** What a multipart or message/rfc822 says when its parts are encoded; undefined: what it said before. */
+function compositeLabel(transferEncoding: string, mode: SevenBitMode): string | undefined {
+  if (mode === 'signed') return transferEncoding === '7bit' ? undefined : '7bit';
+  return transferEncoding === 'binary' ? '8bit' : undefined;
+}
+
+/** A leaf of 8bit lines: text as quoted-printable, the rest as base64, with canonical line ends. */
+function encodedText(headers: HeaderBlock, info: EntityInfo, place: Pick<Place, 'output' | 'mode'>): Sink {
+  const isText = info.contentType.type === 'text';
+  writeHeader(headers, isText ? 'quoted-printable' : 'base64', place);
+  const open = new Open(place.output);
+  return new CanonicalSink(isText ? new QuotedPrintableEncoder(open) : new Base64Encoder(open), 'cr-and-lf');
+}
+
+/** A leaf that says 7bit, or nothing: looks whether it is true before its header goes out. */
+class UnlabelledLeaf implements Sink {
+  readonly #headers: HeaderBlock;
+  readonly #info: EntityInfo;
+  readonly #place: Pick<Place, 'output' | 'mode'>;
+  #held: Buffer[] = [];
+  #length = 0;
+  readonly #scan = new SevenBitScan();
+  #target: Sink | undefined;
+
+  constructor(headers: HeaderBlock, info: EntityInfo, place: Pick<Place, 'output' | 'mode'>) {
+    this.#headers = headers;
+    this.#info = info;
+    this.#place = place;
+  }
+
+  write(chunk: Buffer): void {
+    if (this.#target !== undefined) {
+      this.#target.write(chunk);
+      return;
+    }
+    this.#held.push(Buffer.from(chunk));
+    this.#length += chunk.length;
+    if (!this.#scan.scan(chunk) || this.#length > UNDECIDED_OCTETS) {
+      this.#release(encodedText(this.#headers, this.#info, this.#place));
+    }
+  }
+
+  end(): void {
+    if (this.#target === undefined) {
+      writeHeader(this.#headers, undefined, this.#place);
+      this.#release(new Open(this.#place.output));
+    }
+    this.#target?.end();
+  }
+
+  #release(target: Sink): void {
+    this.#target = target;
+    for (const chunk of this.#held) target.write(chunk);
+    this.#held = [];
+  }
+}
+
+/** Lets octets through; the end is for the owner of the output to say. */
+export function openTo(output: Sink): Sink {
+  return new Open(output);
+}
+
+/** The header with another Content-Transfer-Encoding; undefined: octet for octet as it is, if servers take it so. */
+function writeHeader(
+  headers: HeaderBlock,
+  transferEncoding: string | undefined,
+  { output, mode }: Pick<Place, 'output' | 'mode'>,
+): void {
+  const { raw } = headers;
+  const survives =
+    mode === 'binary-only' || (isAscii(raw) && !raw.includes(0) && longestLine(raw) <= MAX_LINE);
+  if (transferEncoding === undefined && survives) {
+    // with lines that are no fields, and without an empty line where there was none
+    if (raw.length > 0) output.write(raw);
+    return;
+  }
+  for (const field of headers.fields) {
+    if (transferEncoding !== undefined && field.key === 'content-transfer-encoding') continue;
+    const whole = withLineEnd(field.raw);
+    output.write(survives ? whole : asciiField(whole));
+  }
+  const label = transferEncoding === undefined ? '' : `Content-Transfer-Encoding: ${transferEncoding}\r\n`;
+  output.write(Buffer.from(`${label}\r\n`, 'latin1'));
+}
+
+/** A field's octets, ended by a line end even where it was the last of a message without a body. */
+export function withLineEnd(raw: Buffer): Buffer {
+  return raw[raw.length - 1] === 0x0a ? raw : Buffer.concat([raw, Buffer.from('\r\n')]);
+}
+
+/**
+ * Gives a multipart's body again, with parts as they are made.
+ * @param part takes the part of that index, counted from 0, with its header
+ */
+export function rewriteMultipart(
+  boundary: string,
+  { output, limits, mode }: Pick<Place, 'output' | 'limits' | 'mode'>,
+  part: (index: number) => Sink,
+): Sink {
+  const delimiter = `--${boundary.trimEnd()}`;
+  let begun = false;
+  /** Text between the parts: nobody reads it, but only what must be 7bit loses it. */
+  const aside = (): Sink => ({
+    write: (chunk) => {
+      if (mode === 'signed') return;
+      begun = true;
+      output.write(chunk);
+    },
+    end: () => {},
+  });
+  const write = (line: string) => {
+    output.write(Buffer.from(`${begun ? '\r\n' : ''}${line}\r\n`, 'utf8'));
+    begun = true;
+  };
+  let closed = false;
+  const close = () => {
+    if (!closed) write(`${delimiter}--`);
+    closed = true;
+  };
+  const epilogue = aside();
+  const splitter = new MultipartSplitter(
+    boundary,
+    {
+      preamble: aside(),
+      part: (index) => {
+        write(delimiter);
+        return part(index);
+      },
+      epilogue: {
+        write: (chunk) => {
+          close();
+          epilogue.write(chunk);
+        },
+        end: close,
+      },
+    },
+    limits,
+  );
+  return {
+    write: (chunk) => splitter.write(chunk),
+    end: () => {
+      splitter.end();
+      close();
+    },
+  };
+}

@@ -1,0 +1,62 @@
+import { MAX_LINE, type Sink } from '../../message/index.ts';
+
+/** Looks whether octets are 7bit data (RFC 2045, section 2.7): no NUL, nothing above 127, no line above 998 octets. */
+export class SevenBitScan {
+  #lineLength = 0;
+  #safe = true;
+
+  get isSafe(): boolean {
+    return this.#safe;
+  }
+
+  /** Reads on; gives `isSafe`. */
+  scan(chunk: Buffer): boolean {
+    if (!this.#safe) return false;
+    let lineLength = this.#lineLength;
+    for (const octet of chunk) {
+      lineLength = octet === 0x0a ? 0 : lineLength + 1;
+      // the CR of the line end is counted, so one more
+      if (octet === 0 || octet > 127 || lineLength > MAX_LINE + 1) {
+        this.#safe = false;
+        return false;
+      }
+    }
+    this.#lineLength = lineLength;
+    return true;
+  }
+}
+
+/**
+ * Which parts of a message that are to be 7bit, by their label or without one, really are. A first pass writes it,
+ * the second reads it, over the same octets: so a large part needs neither memory nor an encoding that it could do
+ * without.
+ */
+export class TransferSurvey {
+  readonly #safe: boolean[] = [];
+  #next = 0;
+  #reading = false;
+
+  /** Ends the first pass. */
+  finish(): this {
+    this.#reading = true;
+    return this;
+  }
+
+  /** In the first pass the sink for the body of the next part, else undefined. */
+  scanner(): Sink | undefined {
+    if (this.#reading) return undefined;
+    const index = this.#safe.push(false) - 1;
+    const scan = new SevenBitScan();
+    return {
+      write: (chunk) => void scan.scan(chunk),
+      end: () => {
+        this.#safe[index] = scan.isSafe;
+      },
+    };
+  }
+
+  /** In the second pass: whether the next part is 7bit. */
+  next(): boolean {
+    return this.#safe[this.#next++] ?? false;
+  }
+}

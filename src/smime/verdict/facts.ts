@@ -1,0 +1,212 @@
+import type { KeyObject } from 'node:crypto';
+import type {
+  CertificateIdentifier as CmsIdentifier,
+  EnvelopedHead,
+  RecipientFacts,
+  RecipientKind,
+  SignatureReason,
+  SignerFacts,
+} from '../../cms/index.ts';
+import { type Certificate, keyFacts, unreadableAddress } from '../../pki/index.ts';
+import { notChecked } from './revocation-facts.ts';
+import type { SignerTrust } from './trust.ts';
+import type { CertificateIdentifier, EncryptionLayer, Recipient, Signer } from './verdict.ts';
+import type { VerdictRoom } from './verdict-room.ts';
+
+/** From what the CMS room tells to the words of the verdict. */
+
+const kinds: Record<RecipientKind, Recipient['kind']> = {
+  'key-trans': 'key-transport',
+  'key-agree': 'key-agreement',
+  kek: 'kek',
+  password: 'password',
+  kem: 'kem',
+  other: 'other',
+};
+
+/** Names that differ from those of the registry in the CMS room. */
+const keyEncryptionNames = new Map([
+  ['rsa', 'rsa-pkcs1'],
+  ['rsaes-oaep', 'rsa-oaep'],
+  ['oaep', 'rsa-oaep'],
+]);
+
+function identifierOf(identifier: CmsIdentifier): CertificateIdentifier | null {
+  switch (identifier.type) {
+    case 'issuer-serial':
+      return { issuer: identifier.issuer, serialNumber: identifier.serialNumber };
+    case 'subject-key-identifier':
+      return { subjectKeyIdentifier: identifier.subjectKeyIdentifier };
+    case 'key-identifier':
+      return { keyIdentifier: identifier.keyIdentifier };
+    case 'none':
+      return null;
+  }
+}
+
+function recipientOf(facts: RecipientFacts): Recipient {
+  const { kind, identifier, keyEncryption, matched, matchedCertificate: own } = facts;
+  return {
+    kind: kinds[kind],
+    identifier: identifierOf(identifier),
+    keyEncryption: {
+      algorithm: keyEncryptionNames.get(keyEncryption.name) ?? keyEncryption.name,
+      oid: keyEncryption.oid,
+      parameters: keyEncryption.parameters,
+    },
+    matched:
+      matched === null
+        ? null
+        : {
+            identity: matched,
+            thumbprint: own?.thumbprint ?? '',
+            key: own === null ? null : keyOf(own),
+          },
+  };
+}
+
+/** Those that there is room for, and ours in any case. */
+function recipientsOf(recipients: readonly RecipientFacts[], room: VerdictRoom): Recipient[] {
+  const listed: Recipient[] = [];
+  for (const facts of recipients) {
+    if (facts.matched !== null || room.hasRoom) listed.push(room.fit(recipientOf(facts)));
+    else room.truncated = true;
+  }
+  return listed;
+}
+
+/** The layer of an EnvelopedData, AuthEnvelopedData or EncryptedData. */
+export function encryptionLayer(head: EnvelopedHead, room: VerdictRoom): EncryptionLayer {
+  const { name, oid, keyBits, effectiveBits, keyDerived } = head.encryption;
+  return {
+    type: head.type,
+    contentEncryption: { algorithm: name, oid, keyBits: effectiveBits ?? keyBits, keyDerived },
+    recipients: recipientsOf(head.recipients, room),
+    originatorCertificates: room.fit(
+      head.originatorCertificates.map((certificate) => ({
+        subject: readable(() => certificate.subject),
+        issuer: readable(() => certificate.issuer),
+        serialNumber: certificate.serialHex,
+        thumbprint: certificate.thumbprint,
+      })),
+    ),
+    weak: unique([...head.weak, ...head.recipients.flatMap(({ weak }) => weak)]),
+  };
+}
+
+/** What kind of key a certificate has, and its size; of DSA parameters that it inherits the key that was found tells. */
+function keyOf(certificate: Certificate, found?: KeyObject): Signer['key'] {
+  return readable(() => {
+    const { family, bits } = keyFacts(certificate.publicKeyInfo);
+    return { family, bits: bits ?? found?.asymmetricKeyDetails?.modulusLength ?? null };
+  });
+}
+
+export function unique(words: readonly string[]): string[] {
+  return [...new Set(words)];
+}
+
+const reasons: Record<SignatureReason, string> = {
+  ok: 'the signature is good',
+  'content-missing': 'the signed octets are not there',
+  'certificate-missing': "the signer's certificate is neither in the message nor known here",
+  'certificate-unusable': "the key in the signer's certificate cannot be used",
+  'key-parameters-missing':
+    "the signer's key takes its parameters from its issuer, and no valid path leads to a trusted one",
+  'key-restricted':
+    "the signer's certificate does not allow its key to be used with this algorithm (RFC 4055)",
+  'digest-unsupported': 'the digest algorithm is not supported',
+  'signature-unsupported': 'the signature algorithm is not supported',
+  'signature-malformed': 'the signature cannot be read',
+  'digest-mismatch': 'the octets are not those that were signed',
+  'content-type-mismatch': 'the signed attributes name another content type',
+  'attributes-malformed': 'the signed attributes cannot be read or are incomplete',
+  'certificate-mismatch': 'the signer protected the digest of another certificate than the one that is found',
+  'algorithm-mismatch': 'the algorithms are not those that the signer protected',
+  'signature-mismatch': "the signature is not from the key in the signer's certificate",
+};
+
+type SignatureFacts = Omit<
+  Signer,
+  | 'signingCertificates'
+  | 'smimeCapabilities'
+  | 'encryptionKeyPreference'
+  | 'receiptRequest'
+  | 'countersignatures'
+>;
+
+/** One signer: the signature as the CMS room found it, and what is to be thought of its certificate. */
+export function signerOf(
+  facts: SignerFacts,
+  trust: SignerTrust,
+  judge: (countersigner: SignerFacts) => SignerTrust,
+): Signer {
+  const attributes = facts.signedAttributes;
+  const preference = attributes?.encryptionKeyPreference;
+  return {
+    ...signatureOf(facts, trust),
+    signingCertificates: (attributes?.signingCertificates ?? []).map(
+      ({ version, digestAlgorithm, digest }) => ({
+        version,
+        digestAlgorithm,
+        digest: digest.toString('hex'),
+      }),
+    ),
+    smimeCapabilities: attributes?.smimeCapabilities ?? [],
+    encryptionKeyPreference: preference === undefined ? null : identifierOf(preference),
+    receiptRequest: attributes?.receiptRequest ?? null,
+    countersignatures: facts.countersignatures.map((each) => signatureOf(each, judge(each))),
+  };
+}
+
+function signatureOf(facts: SignerFacts, trust: SignerTrust): SignatureFacts {
+  const { certificate, valid } = facts;
+  return {
+    identifier: identifierOf(facts.identifier) ?? { keyIdentifier: '' },
+    key: certificate === undefined ? null : keyOf(certificate, facts.verifiedBy),
+    ...certificateFacts(certificate),
+    digestAlgorithm: facts.digestAlgorithm,
+    signatureAlgorithm: facts.signatureAlgorithm.name,
+    signingTime: facts.signedAttributes?.signingTime?.toISOString() ?? null,
+    valid,
+    trusted: valid && trust.trusted,
+    chain: valid && trust.trusted ? [...trust.chain] : [],
+    reason: valid ? trust.reason : facts.reason,
+    message: valid ? trust.message : reasons[facts.reason],
+    revocation: valid ? trust.revocation : notChecked,
+  };
+}
+
+function certificateFacts(
+  certificate: Certificate | undefined,
+): Pick<Signer, 'subject' | 'issuer' | 'serialNumber' | 'thumbprint' | 'emails' | 'notBefore' | 'notAfter'> {
+  if (certificate === undefined) {
+    return {
+      subject: null,
+      issuer: null,
+      serialNumber: null,
+      thumbprint: null,
+      emails: [],
+      notBefore: null,
+      notAfter: null,
+    };
+  }
+  return {
+    subject: readable(() => certificate.subject),
+    issuer: readable(() => certificate.issuer),
+    serialNumber: certificate.serialHex,
+    thumbprint: certificate.thumbprint,
+    emails: readable(() => [...certificate.emails]) ?? [unreadableAddress],
+    notBefore: certificate.notBefore.toISOString(),
+    notAfter: certificate.notAfter.toISOString(),
+  };
+}
+
+/** A part of a certificate that cannot be read is left out: the signature is judged elsewhere. */
+function readable<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch {
+    return null;
+  }
+}

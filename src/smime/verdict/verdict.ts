@@ -1,0 +1,114 @@
+import type * as z from 'zod';
+import type { ErrorCode } from '../../errors.ts';
+import type { HeaderBlock } from '../../message/index.ts';
+import { headerFacts, noHeaders, type ProtectedHeader } from './protected-headers.ts';
+import type {
+  encryptionLayerSchema,
+  headersSchema,
+  identifierSchema,
+  layerSchema,
+  pieceSchema,
+  recipientSchema,
+  revocationSchema,
+  signatureLayerSchema,
+  signerSchema,
+  verdictSchema,
+} from './verdict-schema.ts';
+
+export type Verdict = z.infer<typeof verdictSchema>;
+export type Layer = z.infer<typeof layerSchema>;
+export type EncryptionLayer = z.infer<typeof encryptionLayerSchema>;
+export type SignatureLayer = z.infer<typeof signatureLayerSchema>;
+export type Signer = z.infer<typeof signerSchema>;
+export type Recipient = z.infer<typeof recipientSchema>;
+export type CertificateIdentifier = z.infer<typeof identifierSchema>;
+export type SignerRevocation = z.infer<typeof revocationSchema>;
+export type Piece = z.infer<typeof pieceSchema>;
+export type HeaderFacts = z.infer<typeof headersSchema>;
+export type VerdictContent = NonNullable<Verdict['content']>;
+
+export function isEncryptionLayer(layer: Layer): layer is EncryptionLayer {
+  return 'recipients' in layer;
+}
+
+export function isSignatureLayer(layer: Layer): layer is SignatureLayer {
+  return 'signers' in layer;
+}
+
+/** The overall signature word: the worst of all signers of all layers. */
+function overallSignature(layers: readonly Layer[]): Verdict['signature'] {
+  const signers = layers.filter(isSignatureLayer).flatMap((layer) => layer.signers);
+  if (signers.length === 0) return 'none';
+  if (signers.some((signer) => !signer.valid)) return 'invalid';
+  return signers.every((signer) => signer.trusted) ? 'valid' : 'untrusted';
+}
+
+/** The verdict on what could be decoded. `aead` tells that an authenticating cipher's tag was verified. */
+export function okVerdict(found: {
+  layers: Layer[];
+  content: VerdictContent | null;
+  aead: boolean;
+  header: ProtectedHeader | undefined;
+  outer: HeaderBlock | undefined;
+  pieces: Piece[];
+  truncated: boolean;
+}): Verdict {
+  const { layers, content, aead } = found;
+  const signature = overallSignature(layers);
+  const encrypted = layers.some(isEncryptionLayer);
+  const signed = signature === 'valid' || signature === 'untrusted';
+  return {
+    version: 1,
+    status: 'ok',
+    error: null,
+    encrypted,
+    integrity: signature === 'valid' ? 'signed' : aead ? 'aead' : 'none',
+    signature,
+    headers: headerFacts(found.header, found.outer, { signed, encrypted }),
+    layers,
+    content,
+    pieces: found.pieces,
+    truncated: found.truncated,
+  };
+}
+
+const longestMessage = 2000;
+
+/** The verdict on what could not be decoded: nothing of it counts as protected. */
+export function failedVerdict(
+  layers: Layer[],
+  error: { code: ErrorCode; message: string },
+  truncated: boolean,
+): Verdict {
+  return {
+    version: 1,
+    status: 'failed',
+    // it may name whom the message was encrypted for
+    error: { code: error.code, message: error.message.slice(0, longestMessage) },
+    encrypted: layers.some(isEncryptionLayer),
+    integrity: 'none',
+    signature: overallSignature(layers),
+    headers: noHeaders,
+    layers,
+    content: null,
+    pieces: [],
+    truncated,
+  };
+}
+
+/** The verdict after signers have lost trust, or found it. */
+export function rejudged(verdict: Verdict): Verdict {
+  return { ...withSignature(verdict), pieces: verdict.pieces.map(withSignature) };
+}
+
+function withSignature<T extends Pick<Verdict, 'status' | 'integrity' | 'signature' | 'layers'>>(
+  verdict: T,
+): T {
+  const signature = overallSignature(verdict.layers);
+  // of what could not be decoded nothing is protected
+  if (verdict.status === 'failed') return { ...verdict, signature };
+  if (signature === 'valid') return { ...verdict, signature, integrity: 'signed' };
+  if (verdict.integrity !== 'signed') return { ...verdict, signature };
+  const aead = verdict.layers.some(({ type }) => type === 'auth-enveloped-data');
+  return { ...verdict, signature, integrity: aead ? 'aead' : 'none' };
+}
