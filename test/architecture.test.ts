@@ -16,6 +16,10 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
   cli: { may: anything, why: 'the command line composes' },
   commands: { may: anything, why: 'the commands of the command line compose' },
   workers: { may: anything, why: 'a process composes its parts' },
+  pipeline: {
+    may: ['smime', 'partner', 'handoff', 'smtp', 'message', 'queue', 'config'],
+    why: 'a step takes what it works with as arguments; processes are composed above it',
+  },
   daemon: { may: ['config', 'queue'], why: 'the supervisor holds no keys and reads no message' },
   handoff: {
     may: ['message', 'queue', 'config', 'net'],
@@ -115,6 +119,35 @@ describe('architecture', () => {
           `${relative(root, file)} reads the clock or the environment; time comes in as an argument`,
         );
     }
+    assert.deepEqual(wrong, []);
+  });
+
+  it('has steps of a message that open nothing and take the time as an argument', () => {
+    const wrong: string[] = [];
+    for (const file of files.filter((each) => roomOf(each) === 'pipeline')) {
+      const name = relative(root, file);
+      for (const { specifier } of importsOf(file))
+        if (!specifier.startsWith('.') && specifier !== 'node:crypto')
+          wrong.push(`${name} imports ${specifier}`);
+      if (
+        /\bDate\.now\b|\bnew Date\(\)|\bprocess\.|\b(?:loadKeys|readSecret|openQueue)\(/.test(
+          readFileSync(file, 'utf8'),
+        )
+      )
+        wrong.push(`${name} reads the clock, or opens what it should be given`);
+    }
+    assert.deepEqual(wrong, []);
+  });
+
+  it('enters the steps of a message by their index', () => {
+    const wrong = files
+      .filter((file) => roomOf(file) !== 'pipeline')
+      .flatMap((file) =>
+        importsOf(file)
+          .map(({ specifier }) => relative(root, resolve(dirname(file), specifier)))
+          .filter((target) => target.startsWith('src/pipeline/') && target !== 'src/pipeline/index.ts')
+          .map((target) => `${relative(root, file)} imports ${target}`),
+      );
     assert.deepEqual(wrong, []);
   });
 

@@ -3,33 +3,20 @@ import type { ServerResponse } from 'node:http';
 import { createBoundedServer } from '../src/daemon/http-server.ts';
 import { collectMetrics } from '../src/daemon/metrics.ts';
 import { runRole } from '../src/daemon/role.ts';
-import { createContentHandler, messageLimits, UrlSigner } from '../src/handoff/index.ts';
+import { createContentHandler, messageLimits } from '../src/handoff/index.ts';
 import type { Log } from '../src/log.ts';
+import { contentUrls, readStoredContent } from '../src/pipeline/index.ts';
 import type { QueueRoom } from '../src/queue/index.ts';
 import { listenShared } from '../src/smtp/listen.ts';
-import { deliveryPieces, readResult } from './result.ts';
 
 await runRole('http', async ({ config, log, queue, takeOver }) => {
-  const { host, port = 0, publicUrl } = config.http;
-  const signer = new UrlSigner(queue.deriveKey('content url'), publicUrl ?? `http://${host}:${port}`);
+  const { host, port = 0 } = config.http;
   const content = createContentHandler({
-    signer,
+    signer: contentUrls({ ...config.http, port }, queue),
     limits: messageLimits(config.limits),
     log,
     now: Date.now,
-    async find(id) {
-      const refs = await queue.flow.contentOf(id);
-      if (!refs) return undefined;
-      const { verdict, header, whole, pieces } = readResult(await queue.spool.read(refs.result));
-      return {
-        verdict,
-        header,
-        whole,
-        content: () => queue.spool.open(refs.content),
-        contentOctets: refs.content.octets,
-        pieces: deliveryPieces(pieces, queue.spool),
-      };
-    },
+    find: (id) => readStoredContent(id, queue),
   });
   const server = createBoundedServer((request, response) => {
     const path = request.url ?? '';

@@ -10,8 +10,8 @@ import { encodeEnvelopedData, encodeSignedData } from '../../src/cms/index.ts';
 import { defaultMessageLimits } from '../../src/message/index.ts';
 import { PartnerDirectory } from '../../src/partner/directory.ts';
 import { judge } from '../../src/partner/policy.ts';
+import { readSender } from '../../src/pipeline/read-sender.ts';
 import { decodeSync } from '../../src/smime/index.ts';
-import { readSender } from '../../workers/read-sender.ts';
 import { alice, ca, entity, options } from './support.ts';
 
 const longName = der.sequence(

@@ -9,8 +9,8 @@ import { composeMessage } from '../../src/handoff/message.ts';
 import { comparableAddress, defaultMessageLimits, isKnown, parseHeaders } from '../../src/message/index.ts';
 import { PartnerDirectory } from '../../src/partner/directory.ts';
 import { judge } from '../../src/partner/policy.ts';
+import { readSender } from '../../src/pipeline/read-sender.ts';
 import { decodeSync } from '../../src/smime/index.ts';
-import { readSender } from '../../workers/read-sender.ts';
 import { partnersOf } from '../partner/support.ts';
 import { ca, options } from './support.ts';
 

@@ -1,5 +1,5 @@
 /** Who a decoded message is from: read once, from the header of the message that will be handed off. */
-import { composeMessage } from '../src/handoff/index.ts';
+import { composeMessage } from '../handoff/index.ts';
 import {
   defaultMessageLimits,
   HeaderBlock,
@@ -9,10 +9,10 @@ import {
   type MessageLimits,
   parseHeaders,
   readMailHeader,
-} from '../src/message/index.ts';
-import type { PartnerDirectory } from '../src/partner/directory.ts';
-import { type Sender, senderOf } from '../src/partner/sender.ts';
-import { type DecodeOptions, isSignatureLayer, type Verdict } from '../src/smime/index.ts';
+} from '../message/index.ts';
+import type { PartnerDirectory } from '../partner/directory.ts';
+import { type Sender, senderOf } from '../partner/sender.ts';
+import { type DecodeOptions, isSignatureLayer, type Verdict } from '../smime/index.ts';
 
 /** What of a decoded message says who it is from. */
 export interface DecodedHead {

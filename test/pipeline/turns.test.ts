@@ -1,7 +1,7 @@
 /** Large messages take turns: so many at a time, and each route one of its own beside them. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Turns } from '../../workers/turns.ts';
+import { Turns } from '../../src/pipeline/turns.ts';
 
 /** Work that runs until it is told to end; `running` names what runs now. */
 function workshop(atATime: number) {

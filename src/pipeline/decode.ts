@@ -1,0 +1,101 @@
+/** Decodes a message: removes the S/MIME layers, judges the verdict by the mailbox's policy, queues the hand-off. */
+import type { Config, MailboxConfig } from '../config/schema.ts';
+import type { PartnerDirectory } from '../partner/directory.ts';
+import { judge } from '../partner/policy.ts';
+import type { Facts, Flow, InboundJob, JobOutcome, Spool } from '../queue/index.ts';
+import { type DecodeOptions, isSignatureLayer, type Verdict } from '../smime/index.ts';
+import { decodeLarge, decodeSmall } from './decoding.ts';
+import { isWhole, messageLimitsOf, readSender } from './read-sender.ts';
+import { writeResult } from './stored.ts';
+import type { Turns } from './turns.ts';
+
+export interface DecodeParts {
+  spool: Pick<Spool, 'create' | 'open'>;
+  flow: Pick<Flow, 'fetch' | 'decoded'>;
+  mailboxes: readonly MailboxConfig[];
+  strong: Config['strong'];
+  partners: PartnerDirectory;
+  /** Keys, trust, limits and time for a message to a mailbox. */
+  optionsFor: (mailbox: MailboxConfig) => DecodeOptions;
+  /** Whose turn it is among the large messages. */
+  large: Turns;
+}
+
+/** The step of the queue `inbound`. Errors: those of the spool and of Redis. */
+export function decodeStep(parts: DecodeParts): (job: InboundJob) => Promise<JobOutcome> {
+  const mailboxes = new Map(parts.mailboxes.map((mailbox) => [mailbox.name, mailbox]));
+  return async (job) => {
+    const mailbox = mailboxes.get(job.mailbox);
+    if (!mailbox) return { suspend: 'mailbox-unknown' };
+    return await decodeFor(job, mailbox, parts);
+  };
+}
+
+async function decodeFor(job: InboundJob, mailbox: MailboxConfig, parts: DecodeParts): Promise<JobOutcome> {
+  const { flow, spool, partners, strong } = parts;
+  const { state, octets } = await flow.fetch(job.id, [job.octets]);
+  // A repeated job whose work was done, or whose message a person has ended.
+  if (state !== 'received') return { done: true };
+
+  const options = parts.optionsFor(mailbox);
+  const [small] = octets;
+  const decoded = small
+    ? await decodeSmall(small, spool, options)
+    : await parts.large.run(job.mailbox, () => decodeLarge(() => spool.open(job.octets), spool, options));
+  const { content, pieces, header, detail } = decoded;
+  const { verdict, headers, sender } = readSender(decoded, messageLimitsOf(options), partners);
+  const facts = factsOf(verdict);
+  const judgement = judge(verdict, { ...mailbox, strong }, sender, partners);
+  if ('suspend' in judgement) {
+    await Promise.all([content.abort(), pieces.abort()]);
+    return { suspend: judgement.suspend, facts: { ...facts, message: judgement.message, detail } };
+  }
+  const stored = await pieces.finish(verdict).catch(async (error: unknown) => {
+    await Promise.all([content.abort(), pieces.abort()]);
+    throw error;
+  });
+  await flow.decoded(job, {
+    content,
+    result: writeResult({
+      verdict,
+      header,
+      whole: isWhole(verdict),
+      headers,
+      pieces: stored.pieces,
+    }),
+    pieces: stored.octets,
+    destinations: mailbox.destinations.map(({ name, type }) => name ?? type),
+    partner: sender.partner?.name ?? null,
+    facts,
+  });
+  return { done: true };
+}
+
+/** Thumbprints of the signers whose signature is valid. */
+function signersOf(verdict: Verdict): string[] {
+  return verdict.layers
+    .filter(isSignatureLayer)
+    .flatMap(({ signers }) => signers)
+    .flatMap(({ valid, thumbprint }) => (valid && thumbprint ? [thumbprint] : []));
+}
+
+/** What the ledger keeps of a verdict: metadata that helps to find and to understand a message. */
+function factsOf(verdict: Verdict): Facts {
+  const keys = verdict.layers.flatMap((layer) =>
+    'recipients' in layer
+      ? layer.recipients.flatMap(({ matched }) => (matched ? [matched.thumbprint] : []))
+      : [],
+  );
+  return {
+    status: verdict.status,
+    error: verdict.error?.code ?? null,
+    encrypted: verdict.encrypted,
+    signature: verdict.signature,
+    integrity: verdict.integrity,
+    layers: verdict.layers.map(({ type }) => type),
+    decryptionThumbprint: keys[0] ?? null,
+    signatureThumbprint: signersOf(verdict)[0] ?? null,
+    partner: verdict.sender?.partner ?? null,
+    sender: verdict.sender?.sender?.address ?? null,
+  };
+}

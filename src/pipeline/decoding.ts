@@ -1,0 +1,143 @@
+/** Octets of a message through the decoder, with the content on its way into the spool. */
+import type { LoadedKeys } from '../config/keys.ts';
+import type { MailboxConfig } from '../config/schema.ts';
+import { headOctets } from '../handoff/index.ts';
+import { HeaderSplitter, NullSink } from '../message/index.ts';
+import type { Authorities } from '../partner/authorities.ts';
+import type { Spool, SpoolWriter } from '../queue/index.ts';
+import {
+  createTrustCache,
+  type DecodeOptions,
+  decode,
+  decodeReopenable,
+  decodeSync,
+} from '../smime/index.ts';
+import { type DecodedHead, messageLimitsOf } from './read-sender.ts';
+import { PieceWriters } from './stored.ts';
+
+export interface Decoded extends DecodedHead {
+  content: SpoolWriter;
+  /** Contents of S/MIME parts below the message, by their path in the verdict; what it has no content of is void. */
+  pieces: PieceWriters;
+  /** Why the decryption failed: for the ledger, which the operator alone reads, and for no log or destination. */
+  detail: string | null;
+}
+
+export interface DecoderParts {
+  keys: Pick<LoadedKeys, 'mailboxes'>;
+  limits: NonNullable<DecodeOptions['limits']>;
+  /** How authorities are asked; undefined where they are not. */
+  authorities: ((now: Date) => Authorities) | undefined;
+  now: () => Date;
+}
+
+/** The options of the decoder for a mailbox; what does not depend on the message is made once. */
+export function decoderOptions(parts: DecoderParts): (mailbox: Pick<MailboxConfig, 'name'>) => DecodeOptions {
+  const { keys, limits, authorities, now } = parts;
+  const cache = createTrustCache();
+  const made = new Map<string, Omit<DecodeOptions, 'at'>>();
+  return ({ name }) => {
+    let options = made.get(name);
+    if (!options) {
+      const own = keys.mailboxes.get(name);
+      options = {
+        identities: own?.identities ?? [],
+        trust: { ...(own?.trust ?? { anchors: [] }), cache },
+        form: 'mail',
+        limits,
+      };
+      made.set(name, options);
+    }
+    const at = now();
+    if (authorities === undefined) return { ...options, at };
+    return { ...options, at, trust: { ...options.trust, ...authorities(at) } };
+  };
+}
+
+export async function decodeSmall(
+  octets: Buffer,
+  spool: Pick<Spool, 'create'>,
+  options: DecodeOptions,
+): Promise<Decoded> {
+  // most messages need no promise for each of their pieces
+  const { revocationCheck, issuerFetch } = options.trust;
+  const asks = revocationCheck !== undefined || issuerFetch !== undefined;
+  const { verdict, content, pieces, detail } = asks
+    ? await decode(octets, options)
+    : decodeSync(octets, options);
+  const writer = spool.create();
+  if (content) void writer.write(content);
+  const writers = new PieceWriters(spool);
+  for (const [path, piece] of pieces) await writers.open(path).write(piece);
+  const taker = headerTaker(options);
+  taker.write(octets);
+  const head = content?.subarray(0, headOctets(messageLimitsOf(options))) ?? Buffer.alloc(0);
+  return { verdict, content: writer, pieces: writers, head, header: taker.header(), detail };
+}
+
+/** @param source the octets of the message; opened again when the decoder needs a second pass */
+export async function decodeLarge(
+  source: () => AsyncIterable<Buffer>,
+  spool: Pick<Spool, 'create'>,
+  options: DecodeOptions,
+): Promise<Decoded> {
+  let writer = spool.create();
+  const pieces = new PieceWriters(spool);
+  const taker = headerTaker(options);
+  const limits = messageLimitsOf(options);
+  let head: Buffer[] = [];
+  let taken = 0;
+  async function* open() {
+    for await (const piece of source()) {
+      taker.write(piece);
+      yield piece;
+    }
+  }
+  try {
+    const { verdict, detail } = await decodeReopenable(open, {
+      ...options,
+      output: {
+        write: (chunk) => {
+          const start = chunk.subarray(0, Math.max(0, headOctets(limits) - taken));
+          if (start.length > 0) head.push(Buffer.from(start));
+          taken += start.length;
+          return writer.write(chunk);
+        },
+        restart: async () => {
+          head = [];
+          taken = 0;
+          await Promise.all([writer.abort(), pieces.abort()]);
+          writer = spool.create();
+        },
+      },
+      pieceOutput: ({ path }) => pieces.open(path),
+    });
+    return { verdict, content: writer, pieces, head: Buffer.concat(head), header: taker.header(), detail };
+  } catch (error) {
+    await Promise.all([writer.abort(), pieces.abort()]);
+    throw error;
+  }
+}
+
+/** Takes the header block from the pieces of a message; what is above the limit has failed to decode as well. */
+function headerTaker(options: DecodeOptions): { write(piece: Buffer): void; header(): Buffer } {
+  let found: Buffer | undefined;
+  const splitter = new HeaderSplitter(({ raw }) => {
+    found = raw;
+    return new NullSink();
+  }, messageLimitsOf(options));
+  const attempt = (step: () => void) => {
+    try {
+      if (found === undefined) step();
+    } catch {
+      found = Buffer.alloc(0);
+    }
+  };
+  return {
+    write: (piece) => attempt(() => splitter.write(piece)),
+    header() {
+      attempt(() => splitter.end());
+      return found ?? Buffer.alloc(0);
+    },
+  };
+}

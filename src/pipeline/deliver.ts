@@ -1,0 +1,78 @@
+/** Brings a decoded message to one destination of its mailbox. */
+import type { Delivery, Destination } from '../handoff/index.ts';
+import { jobOutcome } from '../handoff/index.ts';
+import type { Flow, HandoffJob, JobContext, JobOutcome, Spool } from '../queue/index.ts';
+import { type DecodeResultRecord, deliveryPieces, readResult } from './stored.ts';
+import type { Turns } from './turns.ts';
+
+export interface DeliverParts {
+  spool: Pick<Spool, 'open' | 'read'>;
+  flow: Pick<Flow, 'fetch' | 'handedOff'>;
+  /** Undefined where the mailbox has no destination of that name. */
+  destination: (mailbox: string, name: string) => Destination | undefined;
+  /** Whose turn it is among the large messages. */
+  large: Turns;
+}
+
+/** The step of the queue `handoff`. Errors: those of the spool and of Redis. */
+export function deliverStep(
+  parts: DeliverParts,
+): (job: HandoffJob, context: Pick<JobContext, 'signal'>) => Promise<JobOutcome> {
+  return async (job, { signal }) => {
+    const destination = parts.destination(job.mailbox, job.destination);
+    if (!destination) return { suspend: 'destination-unknown' };
+    const deliver = () => deliverTo(destination, job, parts, signal);
+    if (job.content.kind !== 'file') return await deliver();
+    return await parts.large.run(`${job.mailbox}\n${job.destination}`, deliver);
+  };
+}
+
+async function deliverTo(
+  destination: Destination,
+  job: HandoffJob,
+  { flow, spool }: DeliverParts,
+  signal: AbortSignal,
+): Promise<JobOutcome> {
+  const { state, octets } = await flow.fetch(job.id, [job.result, job.content]);
+  // Done by another process that lost its lock, or ended by a person.
+  if (state !== 'decoded' && state !== 'suspended') return { done: true };
+  const [result, small] = octets;
+  const stored = readResult(result ?? (await spool.read(job.result)));
+  const outcome = await destination.deliver(deliveryOf(job, stored, small ?? null, spool), signal);
+  if ('done' in outcome) {
+    await flow.handedOff(job, outcome.facts, outcome.keepUntil);
+    return { done: true };
+  }
+  const facts = { destination: job.destination, message: outcome.message };
+  return jobOutcome(outcome, facts);
+}
+
+function deliveryOf(
+  job: HandoffJob,
+  { verdict, header, whole, headers, pieces }: DecodeResultRecord,
+  small: Buffer | null,
+  spool: DeliverParts['spool'],
+): Delivery {
+  return {
+    id: job.id,
+    idempotencyKey: `${job.id}.${job.destination}${job.again === undefined ? '' : `.again${job.again}`}`,
+    ...(job.again === undefined ? {} : { again: job.again }),
+    mailbox: job.mailbox,
+    destination: job.destination,
+    envelope: job.envelope,
+    origin: job.origin,
+    receivedAt: job.receivedAt,
+    verdict,
+    header,
+    whole,
+    ...(headers === undefined ? {} : { headers }),
+    async *content() {
+      if (small) yield small;
+      else yield* spool.open(job.content);
+    },
+    contentOctets: job.content.octets,
+    contentSha256: job.content.sha256,
+    read: async () => small ?? (await spool.read(job.content)),
+    pieces: deliveryPieces(pieces, spool),
+  };
+}

@@ -1,0 +1,102 @@
+/** The destinations of a configuration: those of the mailboxes, and those that are told of suspended messages. */
+import type { Config, DestinationConfig, MailboxConfig } from '../config/schema.ts';
+import { createDestination, type Destination, type DestinationDeps, UrlSigner } from '../handoff/index.ts';
+import type { FailureJob, QueueRoom } from '../queue/index.ts';
+
+export interface DestinationsParts
+  extends Pick<DestinationDeps, 'readSecret' | 'log' | 'now'>,
+    Pick<QueueRoom, 'deriveKey' | 'connect' | 'ensureKept'> {
+  config: Pick<Config, 'mailboxes' | 'partners' | 'http' | 'redis' | 'limits'>;
+}
+
+export interface Destinations {
+  readonly size: number;
+  /** Undefined where the mailbox has no destination of that name. */
+  find(mailbox: string, name: string): Destination | undefined;
+  /** Lets go of all connections. */
+  close(): Promise<void>;
+}
+
+/** Where a suspended message is reported, and with what. */
+export interface ReportRoute {
+  destination: Destination;
+  include: NonNullable<MailboxConfig['onSuspend']>['include'];
+}
+
+export interface ReportRoutes {
+  /** Undefined where nobody wants to be told. */
+  find(job: Pick<FailureJob, 'direction' | 'owner'>): ReportRoute | undefined;
+  close(): Promise<void>;
+}
+
+/** Opens the destinations of all mailboxes. Errors: as `createDestination`. */
+export async function openDestinations(parts: DestinationsParts): Promise<Destinations> {
+  const keyOf = (mailbox: string, name: string) => `${mailbox}\n${name}`;
+  // All at a time: a folder that does not answer takes seconds to be given up.
+  const opened = parts.config.mailboxes.flatMap(({ name, bodyPart, destinations }) =>
+    destinations.map(async (settings): Promise<[string, Destination]> => {
+      const destination = await open(settings, parts, bodyPart);
+      return [keyOf(name, destination.name), destination];
+    }),
+  );
+  const all = new Map(await Promise.all(opened));
+  return {
+    size: all.size,
+    find: (mailbox, name) => all.get(keyOf(mailbox, name)),
+    close: () => closeAll(all.values()),
+  };
+}
+
+/** Opens the destinations of every `onSuspend`. Errors: as `createDestination`. */
+export async function openReportRoutes(parts: DestinationsParts): Promise<ReportRoutes> {
+  const { mailboxes, partners } = parts.config;
+  const keyOf = ({ direction, owner }: Pick<FailureJob, 'direction' | 'owner'>) => `${direction}\n${owner}`;
+  const owners = [
+    ...mailboxes.map(({ name, onSuspend }) => ({ direction: 'inbound' as const, owner: name, onSuspend })),
+    ...partners.map(({ name, onSuspend }) => ({ direction: 'outbound' as const, owner: name, onSuspend })),
+  ];
+  const opened = owners.map(async ({ direction, owner, onSuspend }): Promise<[string, ReportRoute][]> => {
+    if (onSuspend === undefined) return [];
+    // a report has no body part
+    const destination = await open(onSuspend.destination, parts, { index: 0 });
+    return [[keyOf({ direction, owner }), { destination, include: onSuspend.include }]];
+  });
+  const routes = new Map((await Promise.all(opened)).flat());
+  return {
+    find: (job) => routes.get(keyOf(job)),
+    close: () => closeAll([...routes.values()].map(({ destination }) => destination)),
+  };
+}
+
+/** Makes and checks the URLs that content is fetched from, by the HTTP listener's address. */
+export function contentUrls(
+  { host, port, publicUrl }: Config['http'] & { port: number },
+  { deriveKey }: Pick<QueueRoom, 'deriveKey'>,
+): UrlSigner {
+  return new UrlSigner(deriveKey('content url'), publicUrl ?? `http://${host}:${port}`);
+}
+
+function open(
+  settings: DestinationConfig,
+  parts: DestinationsParts,
+  bodyPart: MailboxConfig['bodyPart'],
+): Promise<Destination> {
+  const { config, readSecret, connect, ensureKept, log, now } = parts;
+  const { port } = config.http;
+  const signer = port === undefined ? undefined : contentUrls({ ...config.http, port }, parts);
+  return createDestination(settings, {
+    readSecret,
+    signedUrl: signer && ((delivery, piece) => signer.sign(delivery.id, now(), piece)),
+    connectRedis: (prefix) => connect('handoff', prefix),
+    ensureKept,
+    redisPrefix: config.redis.prefix,
+    bodyPart,
+    limits: config.limits,
+    log,
+    now,
+  });
+}
+
+async function closeAll(destinations: Iterable<Destination>): Promise<void> {
+  await Promise.all([...destinations].map((destination) => destination.close()));
+}

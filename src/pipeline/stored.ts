@@ -1,0 +1,122 @@
+/**
+ * What `decode` leaves for `deliver` beside the content: the verdict and the outer header block as sealed JSON, and the
+ * contents of S/MIME parts below the message.
+ */
+import type { DeliveryPiece, JsonValue, StoredContent } from '../handoff/index.ts';
+import type { HeadersJson } from '../message/index.ts';
+import type { FinishedOctets, Flow, Spool, SpoolRef, SpoolWriter } from '../queue/index.ts';
+import type { Verdict } from '../smime/index.ts';
+
+/** Where the content of an S/MIME part below the message lies. */
+export interface StoredPiece {
+  /** As in the verdict. */
+  path: string;
+  contentType: string | null;
+  ref: SpoolRef;
+}
+
+export interface DecodeResultRecord {
+  verdict: JsonValue;
+  /** The header block of the message as it came. */
+  header: Buffer;
+  /** The mail was not S/MIME: its content is the whole mail. */
+  whole: boolean;
+  /** The fields of the message to hand off, as the policy judged them; missing in what an older version wrote. */
+  headers?: HeadersJson;
+  /** In the order of the verdict. */
+  pieces: readonly StoredPiece[];
+}
+
+export function writeResult({ verdict, header, whole, headers, pieces }: DecodeResultRecord): Buffer {
+  const record = {
+    verdict,
+    header: header.toString('base64'),
+    whole,
+    headers,
+    ...(pieces.length > 0 && { pieces }),
+  };
+  return Buffer.from(JSON.stringify(record));
+}
+
+export function readResult(octets: Buffer): DecodeResultRecord {
+  const { verdict, header, whole, headers, pieces = [] } = JSON.parse(octets.toString('utf8'));
+  return {
+    verdict,
+    header: Buffer.from(header, 'base64'),
+    whole,
+    ...(headers === undefined ? {} : { headers }),
+    pieces,
+  };
+}
+
+/** The pieces as destinations take them. */
+export function deliveryPieces(
+  pieces: readonly StoredPiece[],
+  spool: Pick<Spool, 'open' | 'read'>,
+): DeliveryPiece[] {
+  return pieces.map(({ path, contentType, ref }) => ({
+    path,
+    contentType,
+    octets: ref.octets,
+    sha256: ref.sha256,
+    content: () => spool.open(ref),
+    read: () => spool.read(ref),
+  }));
+}
+
+/** The decoded content of a message, for who has a URL of it; undefined when it is no longer kept. Errors: of the spool. */
+export async function readStoredContent(
+  id: string,
+  { flow, spool }: { flow: Pick<Flow, 'contentOf'>; spool: Pick<Spool, 'open' | 'read'> },
+): Promise<StoredContent | undefined> {
+  const refs = await flow.contentOf(id);
+  if (!refs) return undefined;
+  const { verdict, header, whole, pieces } = readResult(await spool.read(refs.result));
+  return {
+    verdict,
+    header,
+    whole,
+    content: () => spool.open(refs.content),
+    contentOctets: refs.content.octets,
+    pieces: deliveryPieces(pieces, spool),
+  };
+}
+
+/** The contents of S/MIME parts below a message, on their way into the spool: each by itself. */
+export class PieceWriters {
+  readonly #spool: Pick<Spool, 'create'>;
+  readonly #writers = new Map<string, SpoolWriter>();
+
+  constructor(spool: Pick<Spool, 'create'>) {
+    this.#spool = spool;
+  }
+
+  /** @param path of the piece in the verdict */
+  open(path: string): SpoolWriter {
+    const writer = this.#spool.create();
+    this.#writers.set(path, writer);
+    return writer;
+  }
+
+  /** Ends those that the verdict has content of, and removes the rest. */
+  async finish({ pieces }: Verdict): Promise<{ pieces: StoredPiece[]; octets: FinishedOctets[] }> {
+    const stored: StoredPiece[] = [];
+    const octets: FinishedOctets[] = [];
+    for (const { path, content } of pieces) {
+      const writer = this.#writers.get(path);
+      if (content === null || writer === undefined) continue;
+      const [finished] = await writer.finish();
+      if (finished === undefined) continue;
+      this.#writers.delete(path);
+      octets.push(finished);
+      stored.push({ path, contentType: content.contentType, ref: finished.ref });
+    }
+    await this.abort();
+    return { pieces: stored, octets };
+  }
+
+  async abort(): Promise<void> {
+    await Promise.all([...this.#writers.values()].map((writer) => writer.abort()));
+    this.#writers.clear();
+  }
+}
