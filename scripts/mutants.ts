@@ -3,10 +3,10 @@
  * `npm run mutants -- [--only ROOM|NUMBER,...] [--sample N] [--jobs 1|2] [--list] [--report FILE]`.
  *
  * All of them take hours of processor time: run it under `nice`. Each runs in a copy of the tree (hard links) in the
- * temporary folder, against the test files that its row names, each up to its first failure. One that fails runs again
- * without it: what fails by itself notices nothing.
+ * temporary folder, against the test files that its row names, each up to its first failure. One that does not pass
+ * runs again without the mutant. What fails by itself notices nothing, nor does what failed for another reason than an
+ * assertion (an import, a name that is not there, a time that ran out, no test that ran): `unclear`.
  */
-import { spawn } from 'node:child_process';
 import {
   appendFileSync,
   chmodSync,
@@ -23,12 +23,22 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { allMutants, type Mutant, testOf } from './mutants/index.ts';
+import { exits } from './mutants/exits.ts';
+import { allMutants, type Mutant, mutate, testOf } from './mutants/index.ts';
+import { Brood } from './mutants/processes.ts';
 
 const root = join(import.meta.dirname, '..');
 const copied = ['src', 'workers', 'test', 'scripts', 'bin', 'bench', 'config', 'deploy', 'docs'];
-/** Milliseconds for one test file: what hangs was noticed. */
+/** Milliseconds for one test file. */
 const patience = 300_000;
+
+/** What runs now; ended with the runner. */
+const broods = new Set<Brood>();
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, async () => {
+    await Promise.all([...broods].map((brood) => brood.end()));
+    process.exit(1);
+  });
 
 type Outcome = 'noticed' | 'survived' | 'not-applicable' | 'unclear';
 
@@ -65,12 +75,14 @@ function put(file: string, text: string): void {
   writeFileSync(file, text);
 }
 
-/** True when the tests of the file pass in the tree; one process, which ends at the first that fails. */
-async function passes(tree: string, test: string): Promise<boolean> {
+type Ended = 'passed' | 'failed' | 'broken' | 'late' | 'nothing';
+
+/** Runs a test file in the tree, up to its first failure, and ends all that it left behind. */
+async function run(tree: string, test: string): Promise<Ended> {
   const [name, pattern] = testOf(test);
   const temporary = join(tree, 'tmp');
   mkdirSync(temporary, { recursive: true });
-  const child = spawn(
+  const brood = new Brood(
     process.execPath,
     [
       '--openssl-legacy-provider',
@@ -79,69 +91,74 @@ async function passes(tree: string, test: string): Promise<boolean> {
       ...(pattern === undefined ? [] : [`--test-name-pattern=${pattern}`]),
       join('test', `${name}.test.ts`),
     ],
+    temporary,
     {
       cwd: tree,
       stdio: 'ignore',
       env: { ...process.env, TMPDIR: temporary, NODE_COMPILE_CACHE: join(tree, 'cache') },
     },
   );
-  const late = setTimeout(() => child.kill('SIGKILL'), patience);
+  broods.add(brood);
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    brood.child.kill('SIGKILL');
+  }, patience);
   const code = await new Promise<number | null>((resolve) => {
-    child.once('exit', (status) => resolve(status));
-    child.once('error', () => resolve(null));
+    brood.child.once('exit', (status) => resolve(status));
+    brood.child.once('error', () => resolve(null));
   });
-  clearTimeout(late);
-  killThoseOf(temporary);
+  clearTimeout(timer);
+  await brood.end();
+  broods.delete(brood);
   rmSync(temporary, { recursive: true, force: true, maxRetries: 5 });
-  return code === 0;
+  if (late) return 'late';
+  const [ended] = Object.entries(exits).find(([, status]) => status === code) ?? [];
+  return isEnded(ended) ? ended : 'broken';
 }
 
-/** Ends what a test left behind, the daemon and Redis of one that failed: their environment names its temporary folder. */
-function killThoseOf(temporary: string): void {
-  for (const pid of readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name))) {
-    try {
-      if (
-        readFileSync(join('/proc', pid, 'environ'), 'latin1')
-          .split('\0')
-          .includes(`TMPDIR=${temporary}`)
-      )
-        process.kill(Number(pid), 'SIGKILL');
-    } catch {
-      // ended meanwhile, or somebody else's
-    }
-  }
+function isEnded(word: string | undefined): word is Ended {
+  return word !== undefined && word in exits;
 }
 
-/** What each test file does without any mutant; asked for only where it failed with one. */
+/** What each test file does without any mutant; asked for only where it did not pass with one. */
 class Sound {
-  readonly #known = new Map<string, boolean>();
+  readonly #known = new Map<string, Ended>();
 
-  async of(tree: string, test: string): Promise<boolean> {
-    const known = this.#known.get(test) ?? (await passes(tree, test));
-    if (!known && !this.#known.has(test)) console.log(`fails without any mutant: ${test}`);
+  async of(tree: string, test: string): Promise<Ended> {
+    const known = this.#known.get(test) ?? (await run(tree, test));
     this.#known.set(test, known);
     return known;
   }
 }
 
-async function judge(tree: string, mutant: Mutant, sound: Sound): Promise<Outcome> {
+interface Judgement {
+  outcome: Outcome;
+  /** Why it is unclear. */
+  because?: string;
+}
+
+async function judge(tree: string, mutant: Mutant, sound: Sound): Promise<Judgement> {
   const file = join(tree, mutant.file);
   const original = readFileSync(file, 'utf8');
-  const parts = original.split(mutant.find);
-  if (parts.length !== 2) return 'not-applicable';
-  let failed = 0;
+  const changed = mutate(original, mutant);
+  if (changed === undefined) return { outcome: 'not-applicable' };
+  const unclear: string[] = [];
   try {
     for (const test of mutant.tests) {
-      put(file, parts.join(mutant.replace));
-      if (await passes(tree, test)) continue;
-      failed++;
+      put(file, changed);
+      const ended = await run(tree, test);
+      if (ended === 'passed') continue;
       put(file, original);
-      if (await sound.of(tree, test)) return 'noticed';
+      const without = await sound.of(tree, test);
+      if (without !== 'passed') unclear.push(`${test}: ${without} without any mutant`);
+      else if (ended === 'failed') return { outcome: 'noticed' };
+      else unclear.push(`${test}: ${ended}`);
     }
   } finally {
     put(file, original);
   }
-  return failed === mutant.tests.length ? 'unclear' : 'survived';
+  return unclear.length > 0 ? { outcome: 'unclear', because: unclear.join('; ') } : { outcome: 'survived' };
 }
 
 /** Works on all in order, some at a time, each in a tree of its own. */
@@ -194,13 +211,13 @@ if (values.list) {
     const trees = Array.from({ length: jobs }, (_, index) => makeTree(parent, `${index}`));
     const sound = new Sound();
     await inTrees(trees, chosen, async (tree, each) => {
-      const outcome = await judge(tree, each.mutant, sound);
+      const { outcome, because } = await judge(tree, each.mutant, sound);
       counts[outcome]++;
       const room = rooms.get(each.mutant.room) ?? { run: 0, noticed: 0 };
       rooms.set(each.mutant.room, room);
       if (outcome === 'noticed' || outcome === 'survived') room.run++;
       if (outcome === 'noticed') room.noticed++;
-      const line = `${outcome.padEnd(14)} ${describe(each)}`;
+      const line = `${outcome.padEnd(14)} ${describe(each)}${because === undefined ? '' : ` (${because})`}`;
       console.log(line);
       if (values.report !== undefined) appendFileSync(values.report, `${line}\n`);
     });

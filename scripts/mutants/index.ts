@@ -5,7 +5,7 @@ import { rules } from './rules.ts';
 import { structures } from './structures.ts';
 import { work } from './work.ts';
 
-export { type Mutant, testOf } from './mutant.ts';
+export { type Mutant, mutate, testOf } from './mutant.ts';
 
 /** All mutants; their numbers on the command line are their places here, from 1. */
 export const allMutants: readonly Mutant[] = [...structures, ...codec, ...rules, ...flow, ...work];

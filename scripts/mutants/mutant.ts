@@ -33,3 +33,9 @@ export function testOf(test: string): [file: string, pattern: string | undefined
   const [file = '', pattern] = test.split('~');
   return [file, pattern];
 }
+
+/** The text of its file with the mutant in it; undefined where what it changes is not there, or not once. */
+export function mutate(text: string, { find, replace }: Mutant): string | undefined {
+  const parts = text.split(find);
+  return parts.length === 2 ? parts.join(replace) : undefined;
+}

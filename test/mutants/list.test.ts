@@ -1,9 +1,10 @@
 /** The list of `npm run mutants` is true: each text is in its file exactly once, and each test is there. */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
+import { stripTypeScriptTypes } from 'node:module';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { allMutants, testOf } from '../../scripts/mutants/index.ts';
+import { allMutants, mutate, testOf } from '../../scripts/mutants/index.ts';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -16,6 +17,19 @@ describe('the list of mutants', () => {
       texts.set(file, text);
       const times = text.split(find).length - 1;
       if (times !== 1 || find === replace) wrong.push(`${file}: ${times} times: ${find}`);
+    }
+    assert.deepEqual(wrong, []);
+  });
+
+  it('leaves each file one that can be read: what does not parse, any test notices', () => {
+    const wrong: string[] = [];
+    for (const mutant of allMutants) {
+      const changed = mutate(readFileSync(join(root, mutant.file), 'utf8'), mutant) ?? '';
+      try {
+        stripTypeScriptTypes(changed);
+      } catch (error) {
+        wrong.push(`${mutant.file}: ${mutant.find}: ${error}`);
+      }
     }
     assert.deepEqual(wrong, []);
   });
