@@ -1,6 +1,7 @@
 import { codec } from './codec.ts';
 import { flow } from './flow.ts';
 import type { Mutant } from './mutant.ts';
+import { newest } from './newest.ts';
 import { rules } from './rules.ts';
 import { structures } from './structures.ts';
 import { work } from './work.ts';
@@ -8,4 +9,4 @@ import { work } from './work.ts';
 export { type Mutant, mutate, testOf } from './mutant.ts';
 
 /** All mutants; their numbers on the command line are their places here, from 1. */
-export const allMutants: readonly Mutant[] = [...structures, ...codec, ...rules, ...flow, ...work];
+export const allMutants: readonly Mutant[] = [...structures, ...codec, ...rules, ...flow, ...work, ...newest];

@@ -7,6 +7,7 @@ import {
   privateEncrypt,
   publicEncrypt,
   randomBytes,
+  sign,
 } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { oids } from '../../src/asn1/index.ts';
@@ -106,6 +107,22 @@ describe('RSASSA-PKCS1-v1_5 (RFC 8017 section 8.2.2)', () => {
       Buffer.alloc(256),
     ])
       assert.equal(verify(octets), 'signature-mismatch');
+  });
+
+  it('refuses a signature whose leading zero was left out, which OpenSSL takes for the same number', () => {
+    const small = pairOf(1024);
+    // one signature in 256 begins with a zero
+    for (let at = 0; at < 10_000; at++) {
+      const octets = Buffer.from(`order ${at}`);
+      const signature = sign('sha256', octets, small.privateKey);
+      if (signature[0] !== 0) continue;
+      const verify = (candidate: Buffer) =>
+        verifySignature(small.publicKey, algorithm, sha256, signedOctets(octets), candidate);
+      assert.equal(verify(signature), 'ok');
+      assert.equal(verify(signature.subarray(1)), 'signature-mismatch');
+      return;
+    }
+    assert.fail('no signature begins with a zero');
   });
 });
 

@@ -97,6 +97,20 @@ describe('messages', { skip: skipWithout('openssl') }, () => {
     assert.equal(await stateOf(id), 'received');
   });
 
+  it('lists no more than it is told to, and takes no number of them that is none', async () => {
+    await suspended('limit a', 'not-smime');
+    await suspended('limit b', 'not-smime');
+    const one = await run('messages', 'list', '--json', '--limit', '1');
+    assert.equal(one.code, 0, one.stderr);
+    assert.equal(JSON.parse(one.stdout.toString()).length, 1);
+    for (const limit of ['0', '-1', '1.5', 'all', ''])
+      for (const command of [['messages', 'list'], ['audit']]) {
+        const ran = await run(...command, '--limit', limit);
+        assert.equal(ran.code, 2, `${command.join(' ')} --limit ${limit}`);
+        assert.match(ran.stderr, /--limit: give a whole number from 1/);
+      }
+  });
+
   it('saves the octets as they came into a new file of its owner only, and audits it', async () => {
     const id = await suspended('octets as they came', 'not-smime');
     const file = join(world.folder, 'original.eml');

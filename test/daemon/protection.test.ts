@@ -62,6 +62,7 @@ describe('settings for protection', { skip }, () => {
           partner('dh', { certificates: [dh.cert], contentEncryption: 'des-ede3-cbc' }),
           partner('bsi', { preset: 'bsi-tr-03116-4' }),
           partner('plain', { encrypt: false, sign: 'none' }),
+          partner('opaque', { sign: 'opaque' }),
         ],
       },
     });
@@ -72,10 +73,10 @@ describe('settings for protection', { skip }, () => {
     world?.remove();
   });
 
-  async function send(partner: string): Promise<string> {
+  async function send(partner: string, entity = `\r\nfor ${partner}\r\n`): Promise<string> {
     const file = world.file(
       'out.eml',
-      `From: orders@own.example\r\nTo: edi@${partner}.example\r\nSubject: secret of ${partner}\r\n\r\nfor ${partner}\r\n`,
+      `From: orders@own.example\r\nTo: edi@${partner}.example\r\nSubject: secret of ${partner}\r\n${entity}`,
     );
     const { code, stdout, stderr } = await daemon.command(['send', '--partner', partner, file]);
     assert.equal(code, 0, stderr);
@@ -142,6 +143,18 @@ describe('settings for protection', { skip }, () => {
     const record = await daemon.reaches(await send('bsi'), 'suspended');
     assert.equal(record.reason, 'encode-signer');
     assert.match(JSON.stringify(record.events), /own\.example.*2048 bits; at least 3072/);
+  });
+
+  it('suspend a message that turns out on the wire to be one that cannot be encoded, and say why', async () => {
+    const line = `${'7bit '.repeat(12)}\r\n`;
+    // what is made before anybody is connected to is less than the first part
+    const large = line.repeat(Math.ceil((3 * 1024 * 1024) / line.length));
+    const parts = [large, ...Array<string>(1500).fill('small\r\n')];
+    const body = parts.map((part) => `--b\r\n\r\n${part}`).join('');
+    const id = await send('opaque', `Content-Type: multipart/mixed; boundary=b\r\n\r\n${body}--b--\r\n`);
+    const record = await daemon.reaches(id, 'suspended', 'sent');
+    assert.equal(record.reason, 'mime-limit');
+    assert.match(JSON.stringify(record.events), /parts/);
   });
 
   it('send as it is what they leave unprotected', async () => {
