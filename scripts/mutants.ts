@@ -23,7 +23,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { exits } from './mutants/exits.ts';
+import { type Ended, endOf } from './mutants/exits.ts';
 import { allMutants, type Mutant, mutate, testOf } from './mutants/index.ts';
 import { Brood } from './mutants/processes.ts';
 
@@ -75,8 +75,6 @@ function put(file: string, text: string): void {
   writeFileSync(file, text);
 }
 
-type Ended = 'passed' | 'failed' | 'broken' | 'late' | 'nothing';
-
 /** Runs a test file in the tree, up to its first failure, and ends all that it left behind. */
 async function run(tree: string, test: string): Promise<Ended> {
   const [name, pattern] = testOf(test);
@@ -112,13 +110,7 @@ async function run(tree: string, test: string): Promise<Ended> {
   await brood.end();
   broods.delete(brood);
   rmSync(temporary, { recursive: true, force: true, maxRetries: 5 });
-  if (late) return 'late';
-  const [ended] = Object.entries(exits).find(([, status]) => status === code) ?? [];
-  return isEnded(ended) ? ended : 'broken';
-}
-
-function isEnded(word: string | undefined): word is Ended {
-  return word !== undefined && word in exits;
+  return late ? 'late' : endOf(code);
 }
 
 /** What each test file does without any mutant; asked for only where it did not pass with one. */

@@ -37,8 +37,7 @@ export default new Transform({
     }
     done();
   },
-  flush(done) {
-    if (passed === 0) process.exit(exits.nothing);
-    done();
+  flush() {
+    process.exit(passed === 0 ? exits.nothing : exits.passed);
   },
 });

@@ -87,6 +87,7 @@ export class Brood {
   /** Ends all of them, until none is left: a supervisor that is about to die may have started a role meanwhile. */
   async end(): Promise<void> {
     clearInterval(this.#looking);
+    this.#look();
     if (this.child.pid !== undefined) kill(-this.child.pid);
     for (let turn = 0; turn < 50; turn++) {
       const left = this.#look().filter(
