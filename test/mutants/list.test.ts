@@ -48,7 +48,7 @@ describe('the list of mutants', () => {
   it('has at least 120 of them, ten in each room', () => {
     assert.ok(allMutants.length >= 120);
     const rooms = Map.groupBy(allMutants, ({ room }) => room);
-    for (const room of 'asn1 message pki cms smime partner config queue smtp imap handoff daemon workers'.split(
+    for (const room of 'asn1 message pki cms smime partner config queue smtp imap handoff daemon pipeline'.split(
       ' ',
     ))
       assert.ok((rooms.get(room)?.length ?? 0) >= 10, room);
