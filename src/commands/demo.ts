@@ -19,7 +19,7 @@ import { makeMail, type PartnerFiles, readMail } from './demo/mail.ts';
 import { type PartnerServer, sendRaw, startPartnerServer } from './demo/partner.ts';
 import { Steps } from './demo/steps.ts';
 import { outgoing } from './outgoing.ts';
-import { enqueueMessage } from './send.ts';
+import { submitToDaemon } from './send.ts';
 
 const own = 'orders@sealpost.example';
 const partner = 'edi@partner.example';
@@ -144,7 +144,7 @@ async function outbound(steps: Steps, world: DemoWorld, redisUrl: string | undef
   writeFileSync(file, confirmation);
   const withRedis =
     redisUrl === undefined ? config : { ...config, redis: { ...config.redis, url: redisUrl } };
-  const id = await enqueueMessage(withRedis, 'partner', outgoing(file, {}).open());
+  const id = await submitToDaemon(withRedis, 'partner', outgoing(file, {}));
   steps.fact('queued', id);
   const received = await world.partnerServer.next();
   steps.fact('arrived', `${received.mail.length} octets from ${received.from} for ${received.to.join(', ')}`);

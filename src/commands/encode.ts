@@ -22,7 +22,7 @@ import {
 import { OutputFile } from './files.ts';
 import { certificatesOf, identitiesOf } from './keys.ts';
 import { collect } from './options.ts';
-import { addOutgoingOptions, type OutgoingOptions, outgoing } from './outgoing.ts';
+import { addOutgoingOptions, isStandardInput, type OutgoingOptions, outgoing } from './outgoing.ts';
 import { printOctets } from './output.ts';
 
 interface EncodeCommandOptions extends OutgoingOptions {
@@ -106,8 +106,8 @@ function checkCipher(name: string): void {
 }
 
 async function* encoded(file: string, options: EncodeCommandOptions): AsyncGenerator<Buffer> {
-  const { open, reopenable } = outgoing(file, options);
-  const message = reopenable ? open : open();
+  const mail = outgoing(file, options);
+  const message = isStandardInput(file) ? mail.open() : () => mail.open();
   try {
     yield* encode(message, optionsOf(options, new Date()));
   } catch (error) {

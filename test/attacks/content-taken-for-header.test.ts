@@ -7,7 +7,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type OutgoingOptions, outgoing } from '../../src/commands/outgoing.ts';
-import { enqueueMessage } from '../../src/commands/send.ts';
+import { submitToDaemon } from '../../src/commands/send.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { SealpostError } from '../../src/errors.ts';
 import { entityInfo, parseHeaders } from '../../src/message/index.ts';
@@ -94,9 +94,8 @@ describe('content that looks like a header', { skip }, () => {
   }
   /** As `send`, without the start of a process. */
   async function sendHere(file: string, options: OutgoingOptions = {}): Promise<Buffer> {
-    return await arrives(
-      await enqueueMessage(loadConfig(daemon.configFile), 'acme', outgoing(file, options).open()),
-    );
+    const { configFile } = daemon;
+    return await arrives(await submitToDaemon(loadConfig(configFile), 'acme', outgoing(file, options)));
   }
   const seen = new Set<string>();
 
