@@ -14,7 +14,7 @@ import { configSchema } from '../src/config/schema.ts';
 import { createLog } from '../src/log.ts';
 import { openQueue } from '../src/queue/index.ts';
 import { eventLine } from '../src/queue/ledger.ts';
-import { records as luaRecords, run, script } from '../src/queue/lua.ts';
+import { records as luaRecords, type Octets, run, runWithOctets, script } from '../src/queue/lua.ts';
 import { startPrivateServer } from '../src/queue/private-server.ts';
 import { scripts } from '../src/queue/scripts.ts';
 import { figure, printTable, progress } from './table.ts';
@@ -63,14 +63,18 @@ function way(at: number): Promise<unknown>[] {
     sha256,
   });
   const received = eventLine({ type: 'received', at: now, facts: { kind: 'smtp', ...origin.detail } });
-  const step = (script: (typeof scripts)[keyof typeof scripts], args: (string | number | Buffer)[]) =>
-    run(redis, prefix, script, args, 'bench');
+  const step = (
+    script: (typeof scripts)[keyof typeof scripts],
+    args: (string | number | Buffer)[],
+    values: Octets = [],
+  ) => runWithOctets(redis, prefix, script, args, values, 'bench');
   const steps = [
     step(
       scripts.accept,
-      [now, 0, 'inbound', 'received', 'b', 'received', 1e9, 1e15, 'decoded', 1e9, 1e15]
+      [now, 'inbound', 'received', 'b', 'received', 1e9, 1e15, 'decoded', 1e9, 1e15, now, 1]
         .concat([id, mailbox, facts, received, received] as never[])
-        .concat([`i:${octets}`, sealed, '{}', messageIdOf(at), sha256, 10_000] as never[]),
+        .concat([`i:${octets}`, '{}', messageIdOf(at), sha256, 10_000] as never[]),
+      [[octets, sealed]],
     ),
   ];
   if (at % suspendedEvery === 0) {
@@ -103,22 +107,18 @@ function way(at: number): Promise<unknown>[] {
   const delivered = eventLine({ type: 'delivered', at: now, facts: {} });
   const [content, result] = [hex(`c ${at}`).slice(0, 32), hex(`r ${at}`).slice(0, 32)];
   steps.push(
-    step(scripts.decoded, [
-      now,
-      id,
-      decoded,
-      `partner${at % 50}`,
-      `i:${content}`,
-      sealed,
-      `i:${result}`,
-      sealed,
-      '{}',
-      100,
-      0,
-      'directory',
-      '{}',
-      'route',
-    ]),
+    step(
+      scripts.decoded,
+      [now, id, decoded, `partner${at % 50}`, `i:${content}`, `i:${result}`, '{}', 100, 0].concat([
+        'directory',
+        '{}',
+        'route',
+      ]),
+      [
+        [content, sealed],
+        [result, sealed],
+      ],
+    ),
     step(scripts.handedOff, [now, id, 'directory', handed, delivered, 0, 0]),
   );
   return steps;

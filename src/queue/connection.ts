@@ -110,6 +110,8 @@ const refusedReplies = /^(NOAUTH|WRONGPASS|NOPERM)\b/;
  */
 export function redisError(error: unknown, what: string): SealpostError {
   if (error instanceof SealpostError) return error;
+  const refused = refusalInTransaction(error);
+  if (refused) return redisError(refused, what);
   const text = error instanceof Error ? error.message : '';
   const reply = /^[A-Z]{3,}\b/.exec(text)?.[0];
   if (fullReplies.test(text)) {
@@ -132,6 +134,14 @@ export function redisError(error: unknown, what: string): SealpostError {
     return new SealpostError('redis-unreachable', `${what}: redis does not answer (${reason})`);
   }
   return new SealpostError('internal', `${what}: redis answered ${reply ?? 'an error'}`);
+}
+
+/** Why a transaction was given up before it began: a command of it was refused, such as for memory. */
+function refusalInTransaction(error: unknown): Error | undefined {
+  if (!(error instanceof Error && error.message.startsWith('EXECABORT') && 'previousErrors' in error)) return;
+  const { previousErrors } = error;
+  if (!Array.isArray(previousErrors)) return;
+  return previousErrors.find((each) => each instanceof Error);
 }
 
 /** Awaits a command and lets no error of ioredis through. */

@@ -2,7 +2,7 @@
 import type { Redis } from 'ioredis';
 import { SealpostError } from '../errors.ts';
 import { guarded } from './connection.ts';
-import { octetsToken } from './intake.ts';
+import { inlineOctets, octetsToken } from './intake.ts';
 import type { KeptWrites, ScriptArguments } from './kept-writes.ts';
 import type { Keys } from './keys.ts';
 import { auditLine, eventLine, isState, parseRecord } from './ledger.ts';
@@ -18,6 +18,7 @@ import type {
   Facts,
   FailureJob,
   Fetched,
+  FinishedOctets,
   Flow,
   HandoffJob,
   InboundJob,
@@ -90,13 +91,11 @@ export class RedisFlow implements Flow {
       eventLine({ type: 'decoded', at: now, facts: outcome.facts }),
       outcome.partner ?? '',
       octetsToken(content.ref),
-      content.sealed ?? '',
       octetsToken(result.ref),
-      result.sealed,
       JSON.stringify({ content: content.ref, result: result.ref }),
       [content, result, ...pieces].reduce((sum, { ref }) => sum + ref.octets, 0),
       pieces.length,
-      ...pieces.flatMap(({ ref, sealed }) => [octetsToken(ref), sealed ?? '']),
+      ...pieces.map(({ ref }) => octetsToken(ref)),
     ];
     for (const destination of outcome.destinations) {
       const handoff: HandoffJob = {
@@ -113,7 +112,7 @@ export class RedisFlow implements Flow {
       };
       args.push(destination, JSON.stringify(handoff), routeOf('handoff', handoff));
     }
-    const taken = await this.#run(scripts.decoded, args);
+    const taken = await this.#run(scripts.decoded, args, [content, result, ...pieces]);
     // Somebody else has decoded it (a lost lock), or a person has ended it.
     if (taken !== 0) return;
     for (const { ref } of [content, ...pieces]) if (ref.kind === 'file') await spool.remove(ref);
@@ -253,8 +252,8 @@ export class RedisFlow implements Flow {
     return [now, id, eventLine({ type, at: now, facts })];
   }
 
-  async #run(script: Script, args: ScriptArguments): Promise<unknown> {
-    return await this.#parts.kept.run(script, args, 'flow');
+  async #run(script: Script, args: ScriptArguments, octets: FinishedOctets[] = []): Promise<unknown> {
+    return await this.#parts.kept.run(script, args, 'flow', inlineOctets(octets));
   }
 
   /** Removes the files that a script's reply names after its outcome; returns the outcome. */

@@ -1,14 +1,15 @@
 /**
- * The one durable way in. Octets, job and record go to Redis in one script, which is one transaction of the
- * append-only file; with `appendfsync always` its reply follows the fsync. So after a crash at any moment either nothing
+ * The one durable way in. Octets, job and record go to Redis in one transaction, which is one of the append-only file; with `appendfsync always` its reply follows the fsync. So after a crash at any moment either nothing
  * is there, and the sender who got no reply sends again, or all of it is, and the repetition is recognised by its id.
  * A file is on disk before; when the script did not run, it belongs to nobody and is swept later.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { SealpostError } from '../errors.ts';
 import { counter } from '../metrics.ts';
+import { Batches } from './batches.ts';
 import type { KeptWrites } from './kept-writes.ts';
 import { eventLine, type RecordFacts } from './ledger.ts';
+import type { Octets } from './lua.ts';
 import { type Pressure, queueFull } from './pressure.ts';
 import { scripts } from './scripts.ts';
 import type { LocalSpool } from './spool.ts';
@@ -64,6 +65,11 @@ function idOf(letter: string, ...parts: string[]): string {
   return letter + digest.slice(0, 31);
 }
 
+/** The octets that go to Redis. */
+export function inlineOctets(octets: readonly FinishedOctets[]): Octets {
+  return octets.flatMap(({ ref, sealed }) => (sealed === null ? [] : [[ref.id, sealed] as const]));
+}
+
 export function octetsToken(ref: SpoolRef): string {
   return `${ref.kind === 'inline' ? 'i' : 'f'}:${ref.id}`;
 }
@@ -77,6 +83,13 @@ interface Item {
   duplicate: string;
   octets: FinishedOctets;
   job: InboundJob | OutboundJob;
+}
+
+/** What came at one time, for one mailbox or several. */
+interface Arrival {
+  items: Item[];
+  /** Milliseconds since the epoch. */
+  now: number;
 }
 
 interface Way {
@@ -104,11 +117,18 @@ const outboundWay: Way = {
   limited: [{ state: 'queued', queue: 'outbound' }],
 };
 
+/** Arrivals that one run of the script takes: nobody else gets a reply from Redis in the meantime. */
+const mostArrivals = 16;
+
 export class RedisIntake implements Intake {
-  #parts: IntakeParts;
+  readonly #parts: IntakeParts;
+  readonly #batches: Record<Way['queue'], Batches<Arrival, unknown>>;
 
   constructor(parts: IntakeParts) {
     this.#parts = parts;
+    const batches = (way: Way) =>
+      new Batches<Arrival, unknown>((arrivals) => this.#run(way, arrivals), mostArrivals);
+    this.#batches = { inbound: batches(inboundWay), outbound: batches(outboundWay) };
   }
 
   refusal(): SealpostError | null {
@@ -192,21 +212,10 @@ export class RedisIntake implements Intake {
   }
 
   async #accept(way: Way, items: Item[], now: number): Promise<IntakeResult[]> {
-    const { kept, duplicates, spool, limits, pressure } = this.#parts;
-    const { queue, state, index, limited } = way;
-    const args: (string | number | Buffer)[] = [now, now - duplicates, queue, state, index];
-    for (const place of [0, 1]) {
-      const each = limited[place];
-      if (each) args.push(each.state, limits[each.queue].depth, limits[each.queue].octets);
-      else args.push('', 0, 0);
-    }
-    for (const { id, name, facts, received, duplicate, octets, job } of items) {
-      const token = octetsToken(octets.ref);
-      args.push(id, name, JSON.stringify(facts), received, duplicate, token, octets.sealed ?? '');
-      args.push(JSON.stringify(job), facts.messageId ?? '', octets.ref.sha256, octets.ref.octets);
-    }
+    const { spool, pressure } = this.#parts;
+    const { queue, limited } = way;
     const file = items[0]?.octets.ref;
-    const reply = await kept.run(scripts.accept, args, 'intake').catch(async (error: unknown) => {
+    const reply = await this.#batches[queue].add({ items, now }).catch(async (error: unknown) => {
       if (file?.kind === 'file') await this.#discard(file, error);
       throw error;
     });
@@ -225,6 +234,27 @@ export class RedisIntake implements Intake {
 
     if (file?.kind === 'file' && results.every(({ duplicate }) => duplicate)) await spool.remove(file);
     return results;
+  }
+
+  /** One run of the script for all arrivals; a result for each. */
+  async #run({ queue, state, index, limited }: Way, arrivals: readonly Arrival[]): Promise<unknown[]> {
+    const { kept, duplicates, limits } = this.#parts;
+    const args: (string | number | Buffer)[] = [duplicates, queue, state, index];
+    for (const place of [0, 1]) {
+      const each = limited[place];
+      if (each) args.push(each.state, limits[each.queue].depth, limits[each.queue].octets);
+      else args.push('', 0, 0);
+    }
+    for (const { items, now } of arrivals) {
+      args.push(now, items.length);
+      for (const { id, name, facts, received, duplicate, octets, job } of items) {
+        args.push(id, name, JSON.stringify(facts), received, duplicate, octetsToken(octets.ref));
+        args.push(JSON.stringify(job), facts.messageId ?? '', octets.ref.sha256, octets.ref.octets);
+      }
+    }
+    const octets = arrivals.flatMap(({ items }) => items.map((item) => item.octets));
+    const reply = await kept.run(scripts.accept, args, 'intake', inlineOctets(octets));
+    return Array.isArray(reply) ? reply : [];
   }
 
   /** The file of a message that was not accepted: it goes at once, or, where Redis may have it all the same, when that is known. */

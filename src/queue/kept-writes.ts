@@ -4,11 +4,11 @@
  * Both are about the connection that wrote, and hold it up: so these writes have a connection of
  * their own, and those that come while it waits go together the next time, with one WAIT for all of them.
  */
-import type { Redis } from 'ioredis';
+import type { ChainableCommander, Redis } from 'ioredis';
 import { SealpostError } from '../errors.ts';
 import { counter } from '../metrics.ts';
 import { guarded, redisError } from './connection.ts';
-import { loadScript, run, type Script } from './lua.ts';
+import { loadScript, type Octets, runWithOctets, type Script, withOctets } from './lua.ts';
 
 const unreplicated = counter(
   'unreplicated_total',
@@ -17,20 +17,23 @@ const unreplicated = counter(
 
 export type ScriptArguments = (string | number | Buffer)[];
 
-/** Runs scripts whose effect is kept when this resolves. Errors: `redis-unreachable`, `redis-full`. */
+/** Runs scripts, with the octets that they keep, whose effect is kept when this resolves. Errors: `redis-unreachable`, `redis-full`. */
 export interface KeptWrites {
-  run(script: Script, args: ScriptArguments, what: string): Promise<unknown>;
+  run(script: Script, args: ScriptArguments, what: string, octets?: Octets): Promise<unknown>;
 }
 
 /** Where the primary alone is asked for: its reply follows its fsync. */
 export function writesOfPrimary(redis: Redis, prefix: string): KeptWrites {
-  return { run: (script, args, what) => run(redis, prefix, script, args, what) };
+  return {
+    run: (script, args, what, octets = []) => runWithOctets(redis, prefix, script, args, octets, what),
+  };
 }
 
 interface Write {
   script: Script;
   args: ScriptArguments;
   what: string;
+  octets: Octets;
   /** The server did not know the script once already. */
   loaded: boolean;
   resolve(reply: unknown): void;
@@ -48,6 +51,32 @@ export interface ReplicatedParts {
   disk: boolean;
 }
 
+type Reply = [error: Error | null, result?: unknown];
+
+/** Adds a write to a pipeline; returns what finds the reply of its script among all replies. */
+function queueWrite(
+  pipeline: ChainableCommander,
+  prefix: string,
+  { script, args, octets }: Write,
+): (replies: readonly Reply[]) => Reply | undefined {
+  if (octets.length === 0) {
+    const at = pipeline.length;
+    pipeline.evalsha(script.sha, 1, `${prefix}:m`, ...args);
+    return (replies) => replies[at];
+  }
+  withOctets(pipeline.call('MULTI'), prefix, script, args, octets);
+  const at = pipeline.length;
+  pipeline.call('EXEC');
+  return (replies) => {
+    const [error, results] = replies[at] ?? [new Error('no reply')];
+    const result: unknown = Array.isArray(results) ? results.at(-1) : undefined;
+    // Why the transaction was given up stands in the replies of its commands.
+    const refused = replies.slice(at - octets.length - 1, at).find(([each]) => each)?.[0];
+    if (error || result === undefined) return [refused ?? error ?? new Error('no reply')];
+    return result instanceof Error ? [result] : [null, result];
+  };
+}
+
 export class ReplicatedWrites implements KeptWrites {
   readonly #parts: ReplicatedParts;
   #waiting: Write[] = [];
@@ -57,9 +86,9 @@ export class ReplicatedWrites implements KeptWrites {
     this.#parts = parts;
   }
 
-  run(script: Script, args: ScriptArguments, what: string): Promise<unknown> {
+  run(script: Script, args: ScriptArguments, what: string, octets: Octets = []): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ script, args, what, loaded: false, resolve, reject });
+      this.#waiting.push({ script, args, what, octets, loaded: false, resolve, reject });
       // With what else comes in this turn of the event loop.
       if (!this.#running) {
         this.#running = true;
@@ -85,14 +114,14 @@ export class ReplicatedWrites implements KeptWrites {
   async #together(batch: Write[]): Promise<void> {
     const { redis, prefix, replicas, timeout, disk } = this.#parts;
     const pipeline = redis.pipeline();
-    for (const { script, args } of batch) pipeline.evalsha(script.sha, 1, `${prefix}:m`, ...args);
+    const read = batch.map((write) => queueWrite(pipeline, prefix, write));
     if (disk) pipeline.call('WAITAOF', 1, replicas, timeout);
     else pipeline.wait(replicas, timeout);
     const replies = (await pipeline.exec()) ?? [];
     const [failed, reply] = replies.at(-1) ?? [new Error('no reply')];
     const acknowledged = acknowledgedBy(reply);
     for (const [index, write] of batch.entries()) {
-      const [error, result] = replies[index] ?? [new Error('no reply')];
+      const [error, result] = read[index]?.(replies) ?? [new Error('no reply')];
       if (error) await this.#failed(write, error);
       else if (failed) write.reject(redisError(failed, write.what));
       else if (acknowledged >= replicas) write.resolve(result);

@@ -21,9 +21,9 @@
  */
 import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
-import type { Redis } from 'ioredis';
+import type { ChainableCommander, Redis } from 'ioredis';
 import { SealpostError } from '../errors.ts';
-import { redisError } from './connection.ts';
+import { guarded, redisError } from './connection.ts';
 
 /**
  * BullMQ's own script that adds a job, to run inside of ours: a job is added in the same transaction as the record, and
@@ -84,13 +84,17 @@ local function release(id, tokens, files)
   if #values > 0 then rcall('UNLINK', unpack(values)) end
   return files
 end
-local function keep_octets(id, token, sealed)
+-- Values came just before, in the same transaction (withOctets), and would end by themselves.
+local function keep_octets(id, token)
   local object = string.sub(token, 3)
-  if string.sub(token, 1, 1) == 'i' then
-    rcall('SET', P .. ':o:' .. object, sealed)
-  else
+  if string.sub(token, 1, 1) == 'f' then
     rcall('SADD', P .. ':f:' .. object, id)
+  elseif rcall('PERSIST', P .. ':o:' .. object) == 0 then
+    error('the octets ' .. object .. ' did not come with the step')
   end
+end
+local function drop_octets(token)
+  if string.sub(token, 1, 1) == 'i' then rcall('UNLINK', P .. ':o:' .. string.sub(token, 3)) end
 end
 -- Takes a record out of every index.
 local function unindex(id, state, fields)
@@ -169,6 +173,50 @@ export async function loadScript(redis: Redis, wanted: Script): Promise<Script> 
   }
   plainServers.add(redis);
   return await loadScript(redis, plain);
+}
+
+/** Octets that a step keeps: the name of the object, and the sealed octets. */
+export type Octets = readonly (readonly [id: string, sealed: Buffer])[];
+
+/**
+ * Seconds that octets stay of which no step wanted to know: their script did not run, or has found that there is no
+ * room. They come in the same transaction as the script, so any time is long enough.
+ */
+const strayLife = 3600;
+
+/** Adds octets and the script that names them to a transaction: Lua would hash every octet of what passes through it. */
+export function withOctets(
+  transaction: ChainableCommander,
+  prefix: string,
+  { sha }: Script,
+  args: (string | number | Buffer)[],
+  octets: Octets,
+): ChainableCommander {
+  for (const [id, sealed] of octets) transaction.set(`${prefix}:o:${id}`, sealed, 'EX', strayLife);
+  return transaction.evalsha(sha, 1, `${prefix}:m`, ...args);
+}
+
+/** As `run`, with octets that the script keeps: all in one transaction. */
+export async function runWithOctets(
+  redis: Redis,
+  prefix: string,
+  wanted: Script,
+  args: (string | number | Buffer)[],
+  octets: Octets,
+  what: string,
+): Promise<unknown> {
+  if (octets.length === 0) return await run(redis, prefix, wanted, args, what);
+  const attempt = async (form: Script) => {
+    const replies = await guarded(what, withOctets(redis.multi(), prefix, form, args, octets).exec());
+    return replies?.at(-1) ?? [new Error('no reply'), undefined];
+  };
+  const known = plainServers.has(redis) ? (wanted.plain ?? wanted) : wanted;
+  let [error, reply] = await attempt(known);
+  // The server has been started anew, or is another one. The octets are there and are only set again.
+  if (error?.message.startsWith('NOSCRIPT'))
+    [error, reply] = await attempt(await guarded(what, loadScript(redis, wanted)));
+  if (error) throw redisError(error, what);
+  return reply;
 }
 
 /** Runs a script by its digest, and sends its text when the server does not know it (again). */

@@ -2,79 +2,101 @@
 import { freeingScript, jobs, records, script } from './lua.ts';
 
 /**
- * now, oldest time of receipt that still counts as a duplicate, queue, first state, kind of the second index,
- * twice: state, most messages and most octets in it (the second state may be ''), then for each message: id, name in
- * the second index, facts, event, event if it is a duplicate, token and value of the octets, job, Message-ID or '',
- * SHA-256, octets. Returns 1 for each duplicate, 0 for each that was accepted; or -1, state, and 'depth' or 'octets' when
- * there is no room, and then nothing has happened.
+ * Milliseconds that a message is known as a duplicate, queue, first state, kind of the second index, twice: state, most
+ * messages and most octets in it (the second state may be ''), then for each arrival: now and its number of messages, and
+ * for each of these: id, name in the second index, facts, event, event if it is a duplicate, token of the octets, job,
+ * Message-ID or '', SHA-256, octets. Returns for each arrival 1 for each duplicate and 0 for each that was accepted; or -1,
+ * state, and 'depth' or 'octets' when there is no room, and then nothing of it was kept. One that was accepted under the
+ * same token before, by a run that broke off later, is no duplicate.
  */
 const accept = script(
   records,
   jobs(),
   `
-local now, oldest, queue, state, index = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
-for at = 6, 9, 3 do
-  local limited = ARGV[at]
-  if limited ~= '' then
-    if rcall('ZCARD', P .. ':ix:s:' .. limited) >= tonumber(ARGV[at + 1]) then return { -1, limited, 'depth' } end
-    if tonumber(rcall('HGET', P .. ':load', limited) or 0) >= tonumber(ARGV[at + 2]) then
-      return { -1, limited, 'octets' }
-    end
-  end
-end
-local result = {}
-for at = 12, #ARGV, 11 do
-  local id, name, m = ARGV[at], ARGV[at + 1], record(ARGV[at])
-  local old = rcall('HMGET', m, 's', 'a', 'e', 'b', 'p', 'r', 'g', 'v')
-  -- What a person has ended is no duplicate: it comes to life again under its id, after the events of its first life.
-  local ended = old[1] == 'terminated'
-  if old[1] and not ended and (not finished[old[1]] or tonumber(old[2]) >= oldest) then
-    rcall('HSET', m, 'e', joined(old[3], ARGV[at + 4]))
-    result[#result + 1] = 1
-  elseif not old[1] and rcall('EXISTS', P .. ':d:' .. id) == 1 then
-    result[#result + 1] = 1
-  else
-    keep_octets(id, ARGV[at + 5], ARGV[at + 6])
-    if old[1] then
-      unindex(id, old[1], { b = old[4], p = old[5], r = old[6] })
-      rcall('DEL', m)
-    end
-    local work, job = id, ARGV[at + 7]
-    if ended then
-      -- Jobs of the first life may not be gone yet: with the same id this one would be ignored.
-      local turn = tonumber(old[7] or 0) + 1
-      work = id .. '.life.' .. turn
-      rcall('HSET', m, 'g', turn)
-      if queue == 'inbound' then
-        -- A destination may have it from the first life, and must not take this one for a repetition.
-        local again = tonumber(old[8] or 0) + 1
-        rcall('HSET', m, 'v', again)
-        job = string.sub(job, 1, -2) .. ',"again":' .. again .. '}'
+local known, queue, state, index = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+local function no_room()
+  for at = 5, 8, 3 do
+    local limited = ARGV[at]
+    if limited ~= '' then
+      if rcall('ZCARD', P .. ':ix:s:' .. limited) >= tonumber(ARGV[at + 1]) then return { -1, limited, 'depth' } end
+      if tonumber(rcall('HGET', P .. ':load', limited) or 0) >= tonumber(ARGV[at + 2]) then
+        return { -1, limited, 'octets' }
       end
     end
-    rcall('HSET', m, 'r', ARGV[at + 2], 's', state, 'a', now, 'u', now, index, name,
-      'e', joined(old[3], ARGV[at + 3]), 'k', ARGV[at + 5], 'o', ARGV[at + 10])
-    rcall('ZADD', P .. ':ix:all', now, id)
-    rcall('ZADD', P .. ':ix:' .. index .. ':' .. name, now, id)
-    move(id, nil, state, now, 0, ARGV[at + 10])
-    if ARGV[at + 8] ~= '' then
-      local bucket, member = digest_index('i', redis.sha1hex(ARGV[at + 8]), id)
-      rcall('ZADD', bucket, 0, member)
-    end
-    local bucket, member = digest_index('h', ARGV[at + 9], id)
-    rcall('ZADD', bucket, 0, member)
-    add_job(queue, work, job, now, name)
-    result[#result + 1] = 0
   end
 end
-return result
+-- One message of an arrival: 1 for a duplicate, else 0.
+local function accept(at, now)
+  local id, name, m, token = ARGV[at], ARGV[at + 1], record(ARGV[at]), ARGV[at + 5]
+  local old = rcall('HMGET', m, 's', 'a', 'e', 'b', 'p', 'r', 'g', 'v', 'k')
+  if old[9] and string.sub(old[9] .. ' ', 1, #token + 1) == token .. ' ' then
+    -- The value has come once more, and would end by itself.
+    if not finished[old[1]] then keep_octets(id, token) end
+    return 0
+  end
+  -- What a person has ended is no duplicate: it comes to life again under its id, after the events of its first life.
+  local ended = old[1] == 'terminated'
+  if old[1] and not ended and (not finished[old[1]] or tonumber(old[2]) >= tonumber(now) - known) then
+    rcall('HSET', m, 'e', joined(old[3], ARGV[at + 4]))
+    drop_octets(token)
+    return 1
+  end
+  if not old[1] and rcall('EXISTS', P .. ':d:' .. id) == 1 then
+    drop_octets(token)
+    return 1
+  end
+  keep_octets(id, token)
+  if old[1] then
+    unindex(id, old[1], { b = old[4], p = old[5], r = old[6] })
+    rcall('DEL', m)
+  end
+  local work, job = id, ARGV[at + 6]
+  if ended then
+    -- Jobs of the first life may not be gone yet: with the same id this one would be ignored.
+    local turn = tonumber(old[7] or 0) + 1
+    work = id .. '.life.' .. turn
+    rcall('HSET', m, 'g', turn)
+    if queue == 'inbound' then
+      -- A destination may have it from the first life, and must not take this one for a repetition.
+      local again = tonumber(old[8] or 0) + 1
+      rcall('HSET', m, 'v', again)
+      job = string.sub(job, 1, -2) .. ',"again":' .. again .. '}'
+    end
+  end
+  rcall('HSET', m, 'r', ARGV[at + 2], 's', state, 'a', now, 'u', now, index, name,
+    'e', joined(old[3], ARGV[at + 3]), 'k', token, 'o', ARGV[at + 9])
+  rcall('ZADD', P .. ':ix:all', now, id)
+  rcall('ZADD', P .. ':ix:' .. index .. ':' .. name, now, id)
+  move(id, nil, state, now, 0, ARGV[at + 9])
+  if ARGV[at + 7] ~= '' then
+    local bucket, member = digest_index('i', redis.sha1hex(ARGV[at + 7]), id)
+    rcall('ZADD', bucket, 0, member)
+  end
+  local bucket, member = digest_index('h', ARGV[at + 8], id)
+  rcall('ZADD', bucket, 0, member)
+  add_job(queue, work, job, now, name)
+  return 0
+end
+local results, at = {}, 11
+while at <= #ARGV do
+  local now, last = ARGV[at], at + 2 + 10 * (tonumber(ARGV[at + 1]) - 1)
+  local result = no_room()
+  if result then
+    for each = at + 2, last, 10 do drop_octets(ARGV[each + 5]) end
+  else
+    result = {}
+    for each = at + 2, last, 10 do result[#result + 1] = accept(each, now) end
+  end
+  results[#results + 1] = result
+  at = last + 10
+end
+return results
 `,
 );
 
 /**
- * now, id, event, partner or '', token and value of the content, token and value of the result, references of both,
- * octets of all, number of pieces, token and value of each, then name, job and route for each destination. Returns 0 when
- * the message has moved on already.
+ * now, id, event, partner or '', token of the content, token of the result, references of both, octets of all, number of
+ * pieces, token of each, then name, job and route for each destination. Returns 0 when the message has moved on already.
  */
 const decoded = script(
   records,
@@ -83,18 +105,18 @@ const decoded = script(
 local now, id, partner = ARGV[1], ARGV[2], ARGV[4]
 local m = record(id)
 local old = rcall('HMGET', m, 's', 'k', 'a', 'e', 'o', 'g')
-if old[1] ~= 'received' then return 0 end
-keep_octets(id, ARGV[5], ARGV[6])
-keep_octets(id, ARGV[7], ARGV[8])
-local kept = old[2] .. ' ' .. ARGV[5] .. ' ' .. ARGV[7]
-local first = 12 + 2 * tonumber(ARGV[11])
-for at = 12, first - 1, 2 do
-  keep_octets(id, ARGV[at], ARGV[at + 1])
-  kept = kept .. ' ' .. ARGV[at]
+local tokens = { ARGV[5], ARGV[6] }
+local first = 10 + tonumber(ARGV[9])
+for at = 10, first - 1 do tokens[#tokens + 1] = ARGV[at] end
+if old[1] ~= 'received' then
+  for _, token in ipairs(tokens) do drop_octets(token) end
+  return 0
 end
-local octets = tonumber(old[5] or 0) + tonumber(ARGV[10])
+for _, token in ipairs(tokens) do keep_octets(id, token) end
+local kept = old[2] .. ' ' .. table.concat(tokens, ' ')
+local octets = tonumber(old[5] or 0) + tonumber(ARGV[8])
 local fields = { 's', 'decoded', 'u', now, 'e', joined(old[4], ARGV[3]), 'k', kept,
-  'n', (#ARGV - first + 1) / 3, 'c', ARGV[9], 'o', octets }
+  'n', (#ARGV - first + 1) / 3, 'c', ARGV[7], 'o', octets }
 if partner ~= '' then
   fields[#fields + 1] = 'p'
   fields[#fields + 1] = partner
