@@ -338,10 +338,10 @@ export const codec = [
       'a third part takes the place of the signature',
     ],
     [
-      'smime/decode/peeling.ts',
+      'smime/decode/state.ts',
       'if (this.#layersAbove + this.layers.length >= this.limits.layers) {',
       'if (this.#layersAbove + this.layers.length > this.limits.layers) {',
-      'smime/hostile~nested.layers smime/pieces~limits.of.layers',
+      'smime/hostile~nested.layers smime/embedded~limits.of.layers',
       'the limit of layers is one off',
     ],
     [
@@ -359,14 +359,14 @@ export const codec = [
       'a message leaves in clear',
     ],
     [
-      'smime/decode/pieces.ts',
+      'smime/decode/embedded.ts',
       'if (depth >= message.depth ||',
       'if (depth > message.depth ||',
-      'smime/pieces~as.deep',
+      'smime/embedded~as.deep',
       'the limit of nesting is one off',
     ],
     [
-      'smime/decode/cms-layer.ts',
+      'smime/decode/signers.ts',
       'if (first.trusted) return { facts, trust: first };',
       'if (!first.trusted) return { facts, trust: first };',
       'attacks/verifying-key~trusted.one',
@@ -380,7 +380,7 @@ export const codec = [
       'a preset takes keys of half its size',
     ],
     [
-      'smime/verdict/protected-headers.ts',
+      'smime/verdict/headers.ts',
       'if (forwarded === undefined && sameAuthors(wrapped, outer))',
       'if (forwarded === undefined)',
       'smime/header-protection~rfc822 attacks/s07-sender',

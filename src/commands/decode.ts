@@ -91,7 +91,7 @@ async function decodeFile(
         },
       },
       ...(content !== undefined && { detached: () => readPieces(content) }),
-      ...(pieces && { pieceOutput: ({ path }) => pieces.open(path) }),
+      ...(pieces && { embeddedOutput: ({ path }) => pieces.open(path) }),
     });
     if (verdict.status === 'ok') {
       await output?.commit();

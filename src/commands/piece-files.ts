@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { SealpostError } from '../errors.ts';
 import { pieceFileName } from '../handoff/index.ts';
 import { makeFolder } from '../queue/folders.ts';
-import type { PieceOutput, Verdict } from '../smime/index.ts';
+import type { EmbeddedOutput, Verdict } from '../smime/index.ts';
 import { OutputFile } from './files.ts';
 
 export class PieceFiles {
@@ -24,7 +24,7 @@ export class PieceFiles {
   }
 
   /** @param path of the piece in the verdict */
-  open(path: string): PieceOutput {
+  open(path: string): EmbeddedOutput {
     const file = OutputFile.create(join(this.#folder, pieceFileName(path, null)));
     // reported by the first write, or by the commit
     file.catch(() => {});

@@ -2,7 +2,6 @@
 import type { LoadedKeys } from '../config/keys.ts';
 import type { MailboxConfig } from '../config/schema.ts';
 import { headOctets } from '../handoff/index.ts';
-import { HeaderSplitter, NullSink } from '../message/index.ts';
 import type { Authorities } from '../partner/authorities.ts';
 import type { Spool, SpoolWriter } from '../queue/index.ts';
 import {
@@ -59,20 +58,18 @@ export async function decodeSmall(
   spool: Pick<Spool, 'create'>,
   options: DecodeOptions,
 ): Promise<Decoded> {
-  // most messages need no promise for each of their pieces
+  // most messages need no promise for each chunk
   const { revocationCheck, issuerFetch } = options.trust;
   const asks = revocationCheck !== undefined || issuerFetch !== undefined;
-  const { verdict, content, pieces, detail } = asks
+  const { verdict, content, embedded, header, detail } = asks
     ? await decode(octets, options)
     : decodeSync(octets, options);
   const writer = spool.create();
   if (content) void writer.write(content);
   const writers = new PieceWriters(spool);
-  for (const [path, piece] of pieces) await writers.open(path).write(piece);
-  const taker = headerTaker(options);
-  taker.write(octets);
+  for (const [path, each] of embedded) await writers.open(path).write(each);
   const head = content?.subarray(0, headOctets(messageLimitsOf(options))) ?? Buffer.alloc(0);
-  return { verdict, content: writer, pieces: writers, head, header: taker.header(), detail };
+  return { verdict, content: writer, pieces: writers, head, header: header ?? Buffer.alloc(0), detail };
 }
 
 /** @param source the octets of the message; opened again when the decoder needs a second pass */
@@ -83,18 +80,11 @@ export async function decodeLarge(
 ): Promise<Decoded> {
   let writer = spool.create();
   const pieces = new PieceWriters(spool);
-  const taker = headerTaker(options);
   const limits = messageLimitsOf(options);
   let head: Buffer[] = [];
   let taken = 0;
-  async function* open() {
-    for await (const piece of source()) {
-      taker.write(piece);
-      yield piece;
-    }
-  }
   try {
-    const { verdict, detail } = await decodeReopenable(open, {
+    const { verdict, header, detail } = await decodeReopenable(source, {
       ...options,
       output: {
         write: (chunk) => {
@@ -110,34 +100,18 @@ export async function decodeLarge(
           writer = spool.create();
         },
       },
-      pieceOutput: ({ path }) => pieces.open(path),
+      embeddedOutput: ({ path }) => pieces.open(path),
     });
-    return { verdict, content: writer, pieces, head: Buffer.concat(head), header: taker.header(), detail };
+    return {
+      verdict,
+      content: writer,
+      pieces,
+      head: Buffer.concat(head),
+      header: header ?? Buffer.alloc(0),
+      detail,
+    };
   } catch (error) {
     await Promise.all([writer.abort(), pieces.abort()]);
     throw error;
   }
-}
-
-/** Takes the header block from the pieces of a message; what is above the limit has failed to decode as well. */
-function headerTaker(options: DecodeOptions): { write(piece: Buffer): void; header(): Buffer } {
-  let found: Buffer | undefined;
-  const splitter = new HeaderSplitter(({ raw }) => {
-    found = raw;
-    return new NullSink();
-  }, messageLimitsOf(options));
-  const attempt = (step: () => void) => {
-    try {
-      if (found === undefined) step();
-    } catch {
-      found = Buffer.alloc(0);
-    }
-  };
-  return {
-    write: (piece) => attempt(() => splitter.write(piece)),
-    header() {
-      attempt(() => splitter.end());
-      return found ?? Buffer.alloc(0);
-    },
-  };
 }

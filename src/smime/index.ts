@@ -11,6 +11,8 @@ export {
   decode,
   decodeReopenable,
   decodeSync,
+  type EmbeddedOutput,
+  type OpenEmbedded,
 } from './decode/decode.ts';
 export {
   type DecodeOptions,
@@ -19,8 +21,7 @@ export {
   type StreamedDecodeOptions,
 } from './decode/decoder.ts';
 export type { DecodeLimits } from './decode/limits.ts';
-export type { OpenPiece, PieceOutput } from './decode/piece-outputs.ts';
-export type { PieceStart } from './decode/pieces.ts';
+export type { EmbeddedStart } from './decode/state.ts';
 export {
   type EncodeInput,
   type EncodeOptions,
@@ -40,20 +41,23 @@ export {
   protectionOf,
 } from './encode/presets.ts';
 export { type ProtectionParties, protectWith } from './encode/protect-with.ts';
-export type { IssuerFetch } from './verdict/issuer-fetch.ts';
-export type { RevocationCheck } from './verdict/revocation-check.ts';
-export { createTrustCache, PathCache, type Trust } from './verdict/trust.ts';
 export {
-  type EncryptionLayer,
-  type HeaderFacts,
-  isEncryptionLayer,
-  isSignatureLayer,
-  type Layer,
-  type Piece,
-  type Recipient,
-  type SignatureLayer,
-  type Signer,
-  type SignerRevocation,
-  type Verdict,
-  type VerdictContent,
-} from './verdict/verdict.ts';
+  createTrustCache,
+  type IssuerFetch,
+  PathCache,
+  type RevocationCheck,
+  type Trust,
+} from './verdict/trust.ts';
+export { isEncryptionLayer, isSignatureLayer } from './verdict/verdict.ts';
+export type {
+  EmbeddedVerdict,
+  EncryptionLayer,
+  Layer,
+  Recipient,
+  SignatureLayer,
+  Signer,
+  SignerRevocation,
+  Verdict,
+  VerdictContent,
+  VerdictHeaders,
+} from './verdict/verdict-schema.ts';

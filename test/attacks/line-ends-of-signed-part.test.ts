@@ -134,12 +134,12 @@ describe('line ends in the first part of multipart/signed', () => {
   it('finds the form of a signature below the message', async () => {
     const head = 'Content-Type: multipart/mixed; boundary=outer\n\n--outer\n';
     const whole = Buffer.concat([Buffer.from(head), mail(lf, lf, '\n'), Buffer.from('\n--outer--\n')]);
-    const { verdict, pieces } = await decode(whole, options);
+    const { verdict, embedded } = await decode(whole, options);
     assert.deepEqual(
       verdict.pieces.map(({ signature: word }) => word),
       ['valid'],
     );
-    assert.deepEqual(pieces.get('1'), lf);
+    assert.deepEqual(embedded.get('1'), lf);
   });
 
   it('does not call a signature valid over octets that are not handed on', async () => {

@@ -128,7 +128,7 @@ function encodeIn(octets: Buffer, sizes: readonly number[], how: EncodeOptions):
   return output.toBuffer();
 }
 
-function decodeIn(octets: Buffer, sizes: readonly number[]): Omit<DecodeResult, 'pieces' | 'detail'> {
+function decodeIn(octets: Buffer, sizes: readonly number[]): Pick<DecodeResult, 'verdict' | 'content'> {
   const output = new BufferSink();
   const decoder = new Decoder(output, options);
   for (const piece of pieces(octets, sizes)) decoder.write(piece);

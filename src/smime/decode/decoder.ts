@@ -3,20 +3,19 @@ import type { DecryptionKeys } from '../../cms/index.ts';
 import { SealpostError, toErrorInfo } from '../../errors.ts';
 import { NullSink, refuseStrayControls, type Sink } from '../../message/index.ts';
 import type { Identity } from '../../pki/index.ts';
-import { fetchIssuers } from '../verdict/issuer-fetch.ts';
-import { checkRevocation } from '../verdict/revocation-check.ts';
+import { checkRevocation, fetchIssuers } from '../verdict/ask-others.ts';
 import type { Trust } from '../verdict/trust.ts';
-import { failedVerdict, okVerdict, rejudged, type Verdict } from '../verdict/verdict.ts';
+import { failedVerdict, okVerdict, rejudged } from '../verdict/verdict.ts';
+import type { Verdict } from '../verdict/verdict-schema.ts';
 import { hasPem, TEXT_BEFORE_PEM } from './armor.ts';
-import { cmsLayer } from './cms-layer.ts';
-import { OutputError } from './content.ts';
-import { beginsLikeHeader, mailEntity } from './entity.ts';
+import { detachedContent } from './detached.ts';
+import { handlers } from './dispatch.ts';
+import { mailEntity } from './entity.ts';
 import { cmsBody } from './kinds.ts';
 import { type DecodeLimits, settleLimits } from './limits.ts';
-import { detachedContent } from './missing-content.ts';
-import { type Hints, noHints, Peeling } from './peeling.ts';
-import type { PieceStart } from './pieces.ts';
-import { FORM_OCTETS, formOf, Sniffer } from './sniffer.ts';
+import { OutputError } from './sinks.ts';
+import { beginsLikeHeader, FORM_OCTETS, formOf, Sniffer } from './sniffer.ts';
+import { DecodeState, type EmbeddedStart, type Hints, noHints } from './state.ts';
 
 /** Keys that are agreed outside of the message: for KEK and password recipients, and for EncryptedData. */
 export type SharedKeys = Pick<DecryptionKeys, 'keyEncryptionKeys' | 'passwords' | 'contentKeys'>;
@@ -62,7 +61,7 @@ export interface RunOptions {
   /** What the message may still cost; the runs over one message share it. Its limits' own unless given. */
   readonly budget?: Budget;
   /** Gives the sink for the content of an S/MIME part below the message; not given: it is dropped. */
-  readonly openPiece?: (piece: PieceStart) => Sink;
+  readonly openEmbedded?: (start: EmbeddedStart) => Sink;
 }
 
 /**
@@ -70,13 +69,13 @@ export interface RunOptions {
  * `awaited`. The content goes to `output` as it becomes
  * known, before signatures and paddings are checked: **its owner must discard it unless the verdict's
  * status is `ok`** (write to a temporary place, then commit or abort). `output.end` is called only then. The same
- * holds for each piece: its content counts only when the verdict has the piece, with content.
+ * holds for each embedded part: its content counts only when the verdict has the part, with content.
  *
  * `write` and `end` throw nothing about the message: every fault of it ends in a failed verdict with a
  * stable code. An error of `output` itself comes through unchanged.
  */
 export class Decoder implements Sink {
-  readonly #peeling: Peeling;
+  readonly #state: DecodeState;
   #stage: Sink;
   #octets = 0;
   #awaited: Sink | undefined;
@@ -87,7 +86,7 @@ export class Decoder implements Sink {
     const settled = settleLimits(options.limits);
     const budget = run.budget ?? options.budget ?? new Budget(settled.budget);
     const limits = { ...settled, message: { ...settled.message, budget } };
-    this.#peeling = new Peeling(output, {
+    const settings = {
       identities: options.identities,
       sharedKeys: sharedKeysOf(options),
       trust: options.trust,
@@ -99,9 +98,10 @@ export class Decoder implements Sink {
       hints: run.hints ?? noHints,
       reopenable: run.reopenable ?? false,
       hasDetached: options.detached !== undefined,
-      openPiece: run.openPiece ?? (() => new NullSink()),
-    });
-    this.#stage = firstStage(this.#peeling, options.form ?? 'auto');
+      openEmbedded: run.openEmbedded ?? (() => new NullSink()),
+    };
+    this.#state = new DecodeState(output, settings, handlers);
+    this.#stage = firstStage(this.#state, options.form ?? 'auto');
   }
 
   write(chunk: Buffer): void {
@@ -118,9 +118,9 @@ export class Decoder implements Sink {
     this.#guard(() => {
       if (this.#octets === 0) throw new SealpostError('message-empty', 'the message has no octets');
       this.#stage.end();
-      const { missing, hasDetached } = this.#peeling;
-      if (missing !== undefined) this.#awaited = detachedContent(this.#peeling, missing);
-      else if (hasDetached) throw new SealpostError('cms-malformed', notDetached);
+      const { missing, settings } = this.#state;
+      if (missing !== undefined) this.#awaited = detachedContent(this.#state, missing);
+      else if (settings.hasDetached) throw new SealpostError('cms-malformed', notDetached);
       else this.#judge();
     });
   }
@@ -150,13 +150,13 @@ export class Decoder implements Sink {
 
   /** A message that is larger may cost more; content that is given beside it is a part of it. */
   #draw(chunk: Buffer): void {
-    const { budget } = this.#peeling;
+    const { budget } = this.#state;
     budget.received(this.#octets);
     budget.spend(chunk.length * costs.octet);
   }
 
   #judge(): void {
-    const { layers, content, aead, header, outer, pieces, hasContent, budget, room } = this.#peeling;
+    const { layers, content, aead, header, outer, embedded, hasContent, budget, room } = this.#state;
     // it may have been taken for the fault of a part that could be left out
     if (budget.exceeded !== undefined) throw budget.exceeded;
     // every header that the message to hand off has fields from, by whichever way it came
@@ -168,7 +168,7 @@ export class Decoder implements Sink {
       aead,
       header,
       outer,
-      pieces: pieces.map((piece) => piece.result()).filter((piece) => piece !== undefined),
+      embedded: embedded.map((part) => part.result()).filter((part) => part !== undefined),
       truncated: room.truncated,
     });
   }
@@ -195,10 +195,10 @@ export class Decoder implements Sink {
 
   /** Gets missing issuers and asks the authorities about the signers, where the caller's trust says so. After `end`. */
   async askOthers(): Promise<void> {
-    const { trust, at, budget } = this.#peeling;
+    const { trust, at, budget } = this.#state.settings;
     const { issuerFetch, revocationCheck } = trust;
     if (issuerFetch === undefined && revocationCheck === undefined) return;
-    let { judged } = this.#peeling;
+    let { judged } = this.#state;
     try {
       if (issuerFetch !== undefined) judged = await fetchIssuers(judged, trust, issuerFetch, at, budget);
       if (revocationCheck !== undefined) await checkRevocation(judged, trust, revocationCheck, at, budget);
@@ -209,18 +209,23 @@ export class Decoder implements Sink {
     }
   }
 
+  /** The header block of the mail as it came, its blank line included; undefined where it is a CMS object, or not read. */
+  get header(): Buffer | undefined {
+    return this.#state.outer?.raw;
+  }
+
   /** What a second run should do otherwise, or undefined when this one saw everything. */
   get retry(): Hints | undefined {
-    const { retry, pieces, hints } = this.#peeling;
+    const { retry, embedded, settings } = this.#state;
     if (retry !== undefined || this.#verdict?.status !== 'ok') return retry;
-    const lineEnds = pieces.flatMap((piece) => [...(piece.lineEnds ?? [])]);
-    return lineEnds.length === 0
-      ? undefined
-      : { ...hints, lineEnds: new Map([...hints.lineEnds, ...lineEnds]) };
+    const lineEnds = embedded.flatMap((part) => [...(part.lineEnds ?? [])]);
+    if (lineEnds.length === 0) return undefined;
+    const { hints } = settings;
+    return { ...hints, lineEnds: new Map([...hints.lineEnds, ...lineEnds]) };
   }
 
   #fail(error: unknown): void {
-    this.#verdict = failedVerdict(this.#peeling.layers, toErrorInfo(error), this.#peeling.room.truncated);
+    this.#verdict = failedVerdict(this.#state.layers, toErrorInfo(error), this.#state.room.truncated);
     this.#detail = detailOf(error);
   }
 
@@ -229,7 +234,7 @@ export class Decoder implements Sink {
       step();
     } catch (error) {
       if (error instanceof OutputError) throw error.cause;
-      this.#fail(this.#peeling.budget.exceeded ?? error);
+      this.#fail(this.#state.budget.exceeded ?? error);
       this.#stage = new NullSink();
     }
   }
@@ -243,15 +248,15 @@ function sharedKeysOf({ keyEncryptionKeys, passwords, contentKeys }: SharedKeys)
   };
 }
 
-function firstStage(peeling: Peeling, form: 'auto' | 'mail' | 'cms'): Sink {
-  if (form === 'mail') return mailEntity(peeling);
-  if (form === 'cms') return cmsBody('binary', cmsLayer(peeling));
-  const object = () => cmsBody('binary', cmsLayer(peeling));
+function firstStage(state: DecodeState, form: 'auto' | 'mail' | 'cms'): Sink {
+  if (form === 'mail') return mailEntity(state);
+  if (form === 'cms') return cmsBody('binary', state.next.cms(state));
+  const object = () => cmsBody('binary', state.next.cms(state));
   return new Sniffer(FORM_OCTETS, (head) => {
     if (formOf(head) !== 'other') return object();
     // the line of a mailbox file in front of a mail looks like text
-    if (beginsLikeHeader(head) || head.toString('latin1', 0, 5) === 'From ') return mailEntity(peeling);
-    return new Sniffer(TEXT_BEFORE_PEM, (text) => (hasPem(text) ? object() : mailEntity(peeling)));
+    if (beginsLikeHeader(head) || head.toString('latin1', 0, 5) === 'From ') return mailEntity(state);
+    return new Sniffer(TEXT_BEFORE_PEM, (text) => (hasPem(text) ? object() : mailEntity(state)));
   });
 }
 

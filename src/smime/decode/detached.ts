@@ -1,16 +1,16 @@
-import { CmsReader, type SignedTail } from '../../cms/index.ts';
+import { CmsReader, ContentDigests, type SignedTail } from '../../cms/index.ts';
 import { SealpostError } from '../../errors.ts';
 import { BufferSink, NullSink, type Sink } from '../../message/index.ts';
-import type { SignatureLayer } from '../verdict/verdict.ts';
-import { cmsOptions, fillSigners } from './cms-layer.ts';
+import type { SignatureLayer } from '../verdict/verdict-schema.ts';
 import { knownDigests } from './digests.ts';
-import type { Peeling } from './peeling.ts';
-import type { HashedContent, HashedForm } from './signed-part.ts';
+import { type HashedContent, type HashedForm, SignedPart } from './signed-part.ts';
+import { cmsOptions, fillSigners } from './signers.ts';
+import type { DecodeState, MissingContent } from './state.ts';
 
 /** Takes the signature object of a multipart/signed (the first part's digests are complete) and fills its layer. */
-export function detachedSignature(peeling: Peeling, layer: SignatureLayer, content: HashedContent): Sink {
+export function detachedSignature(state: DecodeState, layer: SignatureLayer, content: HashedContent): Sink {
   const signature = new BufferSink();
-  const most = peeling.limits.cms.tailOctets;
+  const most = state.limits.cms.tailOctets;
   return {
     write(chunk) {
       signature.write(Buffer.from(chunk));
@@ -18,23 +18,23 @@ export function detachedSignature(peeling: Peeling, layer: SignatureLayer, conte
         throw new SealpostError('cms-limit', `a detached signature of more than ${most} octets`);
       }
     },
-    end: () => check(peeling, layer, content, signature.toBuffer()),
+    end: () => check(state, layer, content, signature.toBuffer()),
   };
 }
 
-function check(peeling: Peeling, layer: SignatureLayer, content: HashedContent, signature: Buffer): void {
+function check(state: DecodeState, layer: SignatureLayer, content: HashedContent, signature: Buffer): void {
   const { given, other } = content;
-  const found = read(peeling, layer, given, signature);
+  const found = read(state, layer, given, signature);
   if (found === undefined) return;
   layer.lineEnds = given.lineEnds;
-  askForDigests(peeling, found, given);
+  askForDigests(state, found, given);
   const valid = countValid(found);
   if (other !== undefined && valid < found.signers.length) {
-    const better = countValid(read(peeling, layer, other, signature)) > valid;
+    const better = countValid(read(state, layer, other, signature)) > valid;
     // the octets that went on are not those that were signed: the signature holds for a run that gives the others
-    if (better) askForLineEnds(peeling, layer, other);
+    if (better) askForLineEnds(state, layer, other);
   }
-  fillSigners(peeling, layer, found);
+  fillSigners(state, layer, found);
 }
 
 function countValid(tail: SignedTail | undefined): number {
@@ -42,7 +42,7 @@ function countValid(tail: SignedTail | undefined): number {
 }
 
 function read(
-  peeling: Peeling,
+  state: DecodeState,
   layer: SignatureLayer,
   { digests }: HashedForm,
   signature: Buffer,
@@ -63,7 +63,7 @@ function read(
         if (tail.type === 'signed-data') found = tail;
       },
     },
-    { ...cmsOptions(peeling), detached: digests.result },
+    { ...cmsOptions(state), detached: digests.result },
   );
   reader.write(signature);
   reader.end();
@@ -80,24 +80,53 @@ function read(
 }
 
 /** A signer whose digest the micalg did not name: a second run computes it. */
-function askForDigests(peeling: Peeling, tail: SignedTail, { digests }: HashedForm): void {
-  if (!peeling.reopenable) return;
+function askForDigests(state: DecodeState, tail: SignedTail, { digests }: HashedForm): void {
+  if (!state.settings.reopenable) return;
   const used = tail.signers.map(({ digestAlgorithm }) => digestAlgorithm);
   const missing = used.filter((name) => knownDigests.has(name) && !digests.result.digests.has(name));
-  if (missing.length > 0 && peeling.hints.digests === undefined) {
-    peeling.retry = {
-      ...peeling.hints,
+  if (missing.length > 0 && state.settings.hints.digests === undefined) {
+    state.retry = {
+      ...state.settings.hints,
       digests: [...new Set(used)].filter((name) => knownDigests.has(name)),
     };
   }
 }
 
-/** For a piece too: the whole message is read again, if it can be. */
-function askForLineEnds(peeling: Peeling, layer: SignatureLayer, { lineEnds }: HashedForm): void {
+/** For an embedded part too: the whole message is read again, if it can be. */
+function askForLineEnds(state: DecodeState, layer: SignatureLayer, { lineEnds }: HashedForm): void {
   if (lineEnds === null) return;
-  const hints = peeling.retry ?? peeling.hints;
-  peeling.retry = {
+  const hints = state.retry ?? state.settings.hints;
+  state.retry = {
     ...hints,
-    lineEnds: new Map(hints.lineEnds).set(peeling.placeOf(layer), lineEnds),
+    lineEnds: new Map(hints.lineEnds).set(state.placeOf(layer), lineEnds),
+  };
+}
+
+/**
+ * Takes the content of a detached signature (RFC 5652, section 5.2) and peels it as if it stood inside; its end checks
+ * the signature. Content with bare LF may have been signed as it is or with CRLF, as the first part of a
+ * multipart/signed; it is taken as it is first, since nobody but the caller had it.
+ */
+export function detachedContent(state: DecodeState, missing: MissingContent): Sink {
+  const { layer, contentType, digests, signature } = missing;
+  const { signedContentKept, contentOctets: most = Number.POSITIVE_INFINITY } = state.limits.cms;
+  const hashed = new ContentDigests(digests, signedContentKept, state.budget);
+  const content = new SignedPart(hashed, () => state.next.content(state, contentType), {
+    known: state.settings.hints.lineEnds.get(state.placeOf(layer)),
+    exact: true,
+  });
+  let octets = 0;
+  return {
+    write(chunk) {
+      octets += chunk.length;
+      if (octets > most) throw new SealpostError('cms-limit', `more than ${most} octets of content`);
+      content.write(chunk);
+    },
+    end() {
+      content.end();
+      const checked = detachedSignature(state, layer, content);
+      checked.write(signature);
+      checked.end();
+    },
   };
 }

@@ -13,7 +13,7 @@ export interface DecodeLimits {
   /** Nested multiparts. Default 100. */
   readonly depth?: number;
   /** S/MIME parts below a multipart that are looked at; each may cost a private-key operation. Default 20. */
-  readonly pieces?: number;
+  readonly embedded?: number;
   /** Units of work for all of the message; see `Budget`. Default 1,000,000, and more for a large message. */
   readonly work?: number;
   /** Octets that all of the message may become; see `Budget`. Default 16 MiB, and 32 for each octet of it. */
@@ -24,20 +24,20 @@ export interface DecodeLimits {
 /** All limits, settled. */
 export interface SettledLimits {
   readonly layers: number;
-  readonly pieces: number;
+  readonly embedded: number;
   readonly message: MessageLimits;
   readonly cms: CmsLimits;
   readonly budget: BudgetLimits;
 }
 
 const defaultLayers = 10;
-const defaultPieces = 20;
+const defaultEmbedded = 20;
 
 export function settleLimits(limits: DecodeLimits = {}): SettledLimits {
   const { headerOctets, parts, depth } = defaultMessageLimits;
   return {
     layers: limits.layers ?? defaultLayers,
-    pieces: limits.pieces ?? defaultPieces,
+    embedded: limits.embedded ?? defaultEmbedded,
     message: {
       ...defaultMessageLimits,
       headerOctets: limits.headerSize ?? headerOctets,

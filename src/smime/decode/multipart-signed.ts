@@ -8,35 +8,35 @@ import {
   NullSink,
   type Sink,
 } from '../../message/index.ts';
-import { isEncryptionLayer, type SignatureLayer } from '../verdict/verdict.ts';
+import { isEncryptionLayer } from '../verdict/verdict.ts';
+import type { SignatureLayer } from '../verdict/verdict-schema.ts';
 import { detachedSignature } from './detached.ts';
 import { micalgDigests, plausibleDigests } from './digests.ts';
-import { mimeEntity } from './entity.ts';
 import { cmsBody, isSignaturePart } from './kinds.ts';
-import type { Peeling } from './peeling.ts';
 import { SignedPart } from './signed-part.ts';
+import type { DecodeState } from './state.ts';
 
 /**
- * A multipart/signed body (RFC 1847; RFC 8551, section 3.5.3): hashes the first part, peels it further, and
+ * A multipart/signed body (RFC 1847; RFC 8551, section 3.5.3): hashes the first part, decodes it further, and
  * checks the signature in the second (see `SignedPart` for line ends).
  *
  * Errors: `mime-malformed` when a part is missing; `cms-*` for the signature object.
  */
-export function multipartSigned(peeling: Peeling, info: EntityInfo): Sink {
-  return new MultipartSigned(peeling, info);
+export function multipartSigned(state: DecodeState, info: EntityInfo): Sink {
+  return new MultipartSigned(state, info);
 }
 
 class MultipartSigned implements Sink {
-  readonly #peeling: Peeling;
+  readonly #state: DecodeState;
   readonly #splitter: MultipartSplitter;
   readonly #first: SignedPart;
   readonly #layer: SignatureLayer;
   readonly #protocol: string;
   #hasSignature = false;
 
-  constructor(peeling: Peeling, info: EntityInfo) {
+  constructor(state: DecodeState, info: EntityInfo) {
     const { parameters } = info.contentType;
-    this.#peeling = peeling;
+    this.#state = state;
     this.#protocol = parameters.get('protocol') ?? '';
     this.#layer = {
       type: 'multipart/signed',
@@ -46,17 +46,17 @@ class MultipartSigned implements Sink {
       lineEnds: null,
       weak: [],
     };
-    peeling.enter(this.#layer);
-    const names = digestsFor(peeling, parameters.get('micalg'));
-    const digests = new ContentDigests(names, undefined, peeling.budget);
-    this.#first = new SignedPart(digests, () => mimeEntity(peeling), {
-      known: peeling.hints.lineEnds.get(peeling.placeOf(this.#layer)),
-      exact: peeling.layers.some(isEncryptionLayer),
+    state.enter(this.#layer);
+    const names = digestsFor(state, parameters.get('micalg'));
+    const digests = new ContentDigests(names, undefined, state.budget);
+    this.#first = new SignedPart(digests, () => firstEntity(state), {
+      known: state.settings.hints.lineEnds.get(state.placeOf(this.#layer)),
+      exact: state.layers.some(isEncryptionLayer),
     });
     this.#splitter = new MultipartSplitter(
       parameters.get('boundary') ?? '',
       { part: (index) => this.#part(index) },
-      peeling.limits.message,
+      state.limits.message,
     );
   }
 
@@ -77,7 +77,7 @@ class MultipartSigned implements Sink {
       );
     }
     // nothing said that it is S/MIME, and it is not: with the octets at hand it is plain content
-    this.#peeling.retry = { ...this.#peeling.hints, foreignMultipart: true };
+    this.#state.retry = { ...this.#state.settings.hints, foreignMultipart: true };
     throw new SealpostError(
       'mime-malformed',
       'a multipart/signed without protocol holds no S/MIME signature',
@@ -91,13 +91,20 @@ class MultipartSigned implements Sink {
       const info = entityInfo(headers);
       if (!isSignaturePart(info, this.#protocol)) return new NullSink();
       this.#hasSignature = true;
-      return cmsBody(info.transferEncoding, detachedSignature(this.#peeling, this.#layer, this.#first));
-    }, this.#peeling.limits.message);
+      return cmsBody(info.transferEncoding, detachedSignature(this.#state, this.#layer, this.#first));
+    }, this.#state.limits.message);
   }
 }
 
-function digestsFor(peeling: Peeling, micalg: string | undefined): readonly string[] {
-  if (peeling.hints.digests !== undefined) return peeling.hints.digests;
+/** The first part is an entity, which may be the next layer. */
+function firstEntity(state: DecodeState): Sink {
+  return new HeaderSplitter((headers) => state.next.entity(state, headers), state.limits.message);
+}
+
+function digestsFor(state: DecodeState, micalg: string | undefined): readonly string[] {
+  if (state.settings.hints.digests !== undefined) return state.settings.hints.digests;
   const stated = micalgDigests(micalg);
-  return stated.length > 0 && peeling.reopenable ? stated : [...new Set([...stated, ...plausibleDigests])];
+  return stated.length > 0 && state.settings.reopenable
+    ? stated
+    : [...new Set([...stated, ...plausibleDigests])];
 }

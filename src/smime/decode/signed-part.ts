@@ -1,6 +1,6 @@
 import type { ContentDigests } from '../../cms/index.ts';
 import { CanonicalSink, firstBareLf, NullSink, type Sink, TeeSink } from '../../message/index.ts';
-import type { SignedLineEnds } from './peeling.ts';
+import type { SignedLineEnds } from './state.ts';
 
 const CR = 0x0d;
 const LF = 0x0a;

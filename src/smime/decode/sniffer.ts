@@ -85,3 +85,35 @@ function isContentInfo(octets: Buffer, end: number): boolean {
   if (length >= 0x80 && identifier > 10) return true;
   return identifier < end && octets[identifier] === 0x06;
 }
+
+const COLON = 0x3a;
+
+/** True for a field name (RFC 5322, section 3.6.8), perhaps white space, and a colon. */
+export function beginsLikeHeader(head: Buffer): boolean {
+  const end = Math.min(head.length, FORM_OCTETS);
+  let at = 0;
+  for (; at < end; at++) {
+    const octet = head[at] ?? 0;
+    if (octet <= 0x20 || octet >= 0x7f || octet === COLON) break;
+  }
+  if (at === 0) return false;
+  while (at < end && (head[at] === 0x20 || head[at] === 0x09)) at++;
+  return at < end && head[at] === COLON;
+}
+
+/** Content types of PKCS#7 (1.2.840.113549.1.7.2 to 6) and S/MIME (1.2.840.113549.1.9.16.1.9 and 23). */
+const knownTypes = [
+  ...[2, 3, 5, 6].map((last) =>
+    Buffer.from([0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, last]),
+  ),
+  ...[9, 23].map((last) =>
+    Buffer.from([0x06, 0x0b, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x10, 0x01, last]),
+  ),
+];
+
+/** True for a ContentInfo of one of them. */
+export function isKnownContentInfo(head: Buffer): boolean {
+  const length = head[1] ?? 0;
+  const at = length < 0x80 ? 2 : 2 + (length & 0x7f);
+  return knownTypes.some((type) => head.subarray(at, at + type.length).equals(type));
+}

@@ -1,10 +1,8 @@
 import { SealpostError } from '../../errors.ts';
 import { entityInfo, HeaderSplitter, NullSink, type Sink, transferDecoder } from '../../message/index.ts';
-import { cmsLayer } from './cms-layer.ts';
-import { beginsLikeHeader, entityBody, isKnownContentInfo } from './entity.ts';
 import { entityKind } from './kinds.ts';
-import type { Peeling } from './peeling.ts';
-import { FORM_OCTETS, formOf, Sniffer } from './sniffer.ts';
+import { beginsLikeHeader, FORM_OCTETS, formOf, isKnownContentInfo, Sniffer } from './sniffer.ts';
+import type { DecodeState } from './state.ts';
 import { isSmimeClass, TnefReader } from './tnef.ts';
 
 /** Octets of a body in which the class of the message must be; writers put it at the start. */
@@ -33,15 +31,15 @@ export function isSmimeWinmail(head: Buffer, transferEncoding: string): boolean 
 
 /**
  * The body of a winmail.dat whose message is S/MIME: its one attachment is the CMS object or the multipart/signed
- * (MS-OXOSMIME, section 2.2), and is peeled as if it had come without the wrapping.
+ * (MS-OXOSMIME, section 2.2), and is decoded as if it had come without the wrapping.
  */
-export function smimeWinmail(peeling: Peeling, transferEncoding: string): Sink {
+export function smimeWinmail(state: DecodeState, transferEncoding: string): Sink {
   let found = false;
   const reader = new TnefReader({
     attachment: () => {
       if (found) return new NullSink();
       found = true;
-      return protectedAttachment(peeling);
+      return protectedAttachment(state);
     },
   });
   const checked: Sink = {
@@ -54,16 +52,17 @@ export function smimeWinmail(peeling: Peeling, transferEncoding: string): Sink {
   return transferDecoder(transferEncoding, checked);
 }
 
-function protectedAttachment(peeling: Peeling): Sink {
+function protectedAttachment(state: DecodeState): Sink {
   const otherwise = (): never => {
     throw new SealpostError('mime-malformed', 'the attachment of a winmail.dat is no S/MIME object');
   };
   return new Sniffer(FORM_OCTETS, (head) => {
-    if (formOf(head) === 'der' && isKnownContentInfo(head)) return cmsLayer(peeling);
+    if (formOf(head) === 'der' && isKnownContentInfo(head)) return state.next.cms(state);
     if (!beginsLikeHeader(head)) return otherwise();
     return new HeaderSplitter(
-      (headers) => (entityKind(entityInfo(headers)) === 'plain' ? otherwise() : entityBody(peeling, headers)),
-      peeling.limits.message,
+      (headers) =>
+        entityKind(entityInfo(headers)) === 'plain' ? otherwise() : state.next.entity(state, headers),
+      state.limits.message,
       () => otherwise(),
     );
   });

@@ -4,19 +4,35 @@ import { SealpostError } from '../../errors.ts';
 import {
   type Certificate,
   type Crl,
+  type IssuerOptions,
+  issuerAddresses,
   type PathOptions,
   type PathResult,
   parseCrl,
   pathReasons,
   pathWeaknesses,
+  type RevocationCache,
+  type RevocationFetcher,
+  type RevocationOptions,
   sameKey,
   validatePath,
 } from '../../pki/index.ts';
-import type { IssuerFetch } from './issuer-fetch.ts';
-import { missingIssuerHint } from './missing-issuer.ts';
-import type { RevocationCheck } from './revocation-check.ts';
-import { notChecked, revocationOf } from './revocation-facts.ts';
-import type { SignerRevocation } from './verdict.ts';
+import type { SignerRevocation } from './verdict-schema.ts';
+
+/** How issuers that a message does not bring along are had; by the functions that can wait for an answer. */
+export type IssuerFetch = IssuerOptions;
+
+/** How signers are looked up with their authorities, by the functions that can wait for an answer. */
+export interface RevocationCheck {
+  /** What becomes of a signer of whom nothing can be found out: `soft` leaves it trusted and says so. */
+  readonly mode: 'soft' | 'hard';
+  readonly fetch: RevocationFetcher;
+  /** One for a process. */
+  readonly cache: RevocationCache;
+  /** The present, at which lists and answers have to be in force. */
+  readonly now: Date;
+  readonly methods?: NonNullable<RevocationOptions['methods']>;
+}
 
 /** What makes a signer trusted: a path to an anchor, or being pinned. All of it is the caller's word. */
 export interface Trust
@@ -112,6 +128,14 @@ export interface MessageBag {
   /** CertificateList in DER each. */
   readonly crls: readonly Buffer[];
 }
+
+export const notChecked: SignerRevocation = {
+  status: 'not-checked',
+  source: null,
+  thisUpdate: null,
+  ageSeconds: null,
+  message: null,
+};
 
 /** Of a signature that is not valid: whose certificate it brings says nothing. */
 export const unjudged: SignerTrust = {
@@ -263,4 +287,56 @@ function crlsOf(lists: readonly Buffer[], budget: Budget): readonly Crl[] {
   }
   readLists.set(lists, found);
   return found;
+}
+
+/** What the revocation of a path is worth: the worst of its certificates, with the age of what is said of the signer. */
+export function revocationOf(
+  { revocation }: Pick<PathResult, 'revocation'>,
+  now: Date,
+  message: string | null = null,
+): SignerRevocation {
+  const worst = (['revoked', 'unknown', 'good'] as const).find((word) =>
+    revocation.some(({ status }) => status === word),
+  );
+  if (worst === undefined) return notChecked;
+  const { source, thisUpdate } = revocation.find(({ status }) => status === worst) ?? {};
+  return {
+    status: worst,
+    source: source ?? null,
+    thisUpdate: thisUpdate?.toISOString() ?? null,
+    ageSeconds: thisUpdate === undefined ? null : Math.round((now.getTime() - thisUpdate.getTime()) / 1000),
+    message,
+  };
+}
+
+/** Characters of an address that are shown; the sender wrote it. */
+const mostShown = 200;
+/** Ends of broken paths that are told of. */
+const mostEnds = 2;
+
+/**
+ * What a person can do about issuers that are not there: where their certificates may be had (AIA), and why
+ * they were not. Empty where none is missing.
+ *
+ * @param why by address, why it brought nothing; of others it is told that nobody asked
+ */
+function missingIssuerHint(
+  { missing = [] }: Pick<PathResult, 'missing'>,
+  why: ReadonlyMap<string, string> = new Map(),
+): string {
+  return missing
+    .slice(0, mostEnds)
+    .map((certificate) => `; ${hintFor(certificate, why)}`)
+    .join('');
+}
+
+function hintFor(certificate: Certificate, why: ReadonlyMap<string, string>): string {
+  const urls = issuerAddresses(certificate);
+  if (urls.length === 0) return 'no http address (AIA) says where that issuer is to be had';
+  return urls
+    .map((url) => {
+      const reason = why.get(url) ?? 'fetching of issuers is not switched on';
+      return `AIA address ${(URL.parse(url)?.href ?? '').slice(0, mostShown)} not used: ${reason}`;
+    })
+    .join('; ');
 }

@@ -3,7 +3,7 @@ import { type ErrorCode, errorCodes } from '../../errors.ts';
 
 /**
  * The verdict: what the decoder found, in words that stay. The schema here is the single source; the
- * TypeScript types of `verdict.ts` are inferred from it and `docs/verdict.schema.json` is generated from it.
+ * TypeScript types below are inferred from it and `docs/verdict.schema.json` is generated from it.
  * The decoder itself does not load it: at run time it needs no zod.
  */
 
@@ -258,7 +258,7 @@ const contentSchema = z
   .nullable()
   .describe('what was decoded, exactly as it was protected; null on failure, or when there is none');
 
-export const pieceSchema = z.strictObject({
+export const embeddedSchema = z.strictObject({
   path: z
     .string()
     .describe(
@@ -300,7 +300,7 @@ export const verdictSchema = z
     layers: layersSchema,
     content: contentSchema,
     pieces: z
-      .array(pieceSchema)
+      .array(embeddedSchema)
       .describe(
         'S/MIME parts below a multipart or in a forwarded mail, each decoded by itself, those in the content of another one behind it; what they are worth says nothing about the message',
       ),
@@ -311,6 +311,19 @@ export const verdictSchema = z
       ),
   })
   .describe('What a message was worth, as the decoder of Sealpost found it');
+
+export type Verdict = z.infer<typeof verdictSchema>;
+export type Layer = z.infer<typeof layerSchema>;
+export type EncryptionLayer = z.infer<typeof encryptionLayerSchema>;
+export type SignatureLayer = z.infer<typeof signatureLayerSchema>;
+export type Signer = z.infer<typeof signerSchema>;
+export type Recipient = z.infer<typeof recipientSchema>;
+export type CertificateIdentifier = z.infer<typeof identifierSchema>;
+export type SignerRevocation = z.infer<typeof revocationSchema>;
+/** One of `pieces`: an S/MIME part below the message. */
+export type EmbeddedVerdict = z.infer<typeof embeddedSchema>;
+export type VerdictHeaders = z.infer<typeof headersSchema>;
+export type VerdictContent = NonNullable<Verdict['content']>;
 
 /** The verdict's JSON Schema (draft 2020-12) as the text of `docs/verdict.schema.json`. */
 export function verdictJsonSchema(): string {

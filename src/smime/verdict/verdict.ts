@@ -1,31 +1,14 @@
-import type * as z from 'zod';
 import type { ErrorCode } from '../../errors.ts';
 import type { HeaderBlock } from '../../message/index.ts';
-import { headerFacts, noHeaders, type ProtectedHeader } from './protected-headers.ts';
+import { noHeaders, type ProtectedHeader, verdictHeaders } from './headers.ts';
 import type {
-  encryptionLayerSchema,
-  headersSchema,
-  identifierSchema,
-  layerSchema,
-  pieceSchema,
-  recipientSchema,
-  revocationSchema,
-  signatureLayerSchema,
-  signerSchema,
-  verdictSchema,
+  EmbeddedVerdict,
+  EncryptionLayer,
+  Layer,
+  SignatureLayer,
+  Verdict,
+  VerdictContent,
 } from './verdict-schema.ts';
-
-export type Verdict = z.infer<typeof verdictSchema>;
-export type Layer = z.infer<typeof layerSchema>;
-export type EncryptionLayer = z.infer<typeof encryptionLayerSchema>;
-export type SignatureLayer = z.infer<typeof signatureLayerSchema>;
-export type Signer = z.infer<typeof signerSchema>;
-export type Recipient = z.infer<typeof recipientSchema>;
-export type CertificateIdentifier = z.infer<typeof identifierSchema>;
-export type SignerRevocation = z.infer<typeof revocationSchema>;
-export type Piece = z.infer<typeof pieceSchema>;
-export type HeaderFacts = z.infer<typeof headersSchema>;
-export type VerdictContent = NonNullable<Verdict['content']>;
 
 export function isEncryptionLayer(layer: Layer): layer is EncryptionLayer {
   return 'recipients' in layer;
@@ -33,6 +16,10 @@ export function isEncryptionLayer(layer: Layer): layer is EncryptionLayer {
 
 export function isSignatureLayer(layer: Layer): layer is SignatureLayer {
   return 'signers' in layer;
+}
+
+export function unique(words: readonly string[]): string[] {
+  return [...new Set(words)];
 }
 
 /** The overall signature word: the worst of all signers of all layers. */
@@ -50,7 +37,8 @@ export function okVerdict(found: {
   aead: boolean;
   header: ProtectedHeader | undefined;
   outer: HeaderBlock | undefined;
-  pieces: Piece[];
+  /** S/MIME parts below the content; `pieces` in the verdict. */
+  embedded: EmbeddedVerdict[];
   truncated: boolean;
 }): Verdict {
   const { layers, content, aead } = found;
@@ -64,10 +52,10 @@ export function okVerdict(found: {
     encrypted,
     integrity: signature === 'valid' ? 'signed' : aead ? 'aead' : 'none',
     signature,
-    headers: headerFacts(found.header, found.outer, { signed, encrypted }),
+    headers: verdictHeaders(found.header, found.outer, { signed, encrypted }),
     layers,
     content,
-    pieces: found.pieces,
+    pieces: found.embedded,
     truncated: found.truncated,
   };
 }

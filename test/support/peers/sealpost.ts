@@ -26,7 +26,7 @@ import {
 import { encodeSync } from '../../../src/smime/encode/encode.ts';
 import type { EncryptOptions } from '../../../src/smime/encode/encoder.ts';
 import { decode } from '../../../src/smime/index.ts';
-import type { Verdict } from '../../../src/smime/verdict/verdict.ts';
+import type { Verdict } from '../../../src/smime/verdict/verdict-schema.ts';
 import { asMail, bareCms } from './artefact.ts';
 import { cipherName, difference, digestName, wrapName } from './facts.ts';
 import { caFileName, type Identity, identityOf } from './identities.ts';

@@ -8,10 +8,10 @@ import type {
   SignerFacts,
 } from '../../cms/index.ts';
 import { type Certificate, keyFacts, unreadableAddress } from '../../pki/index.ts';
-import { notChecked } from './revocation-facts.ts';
-import type { SignerTrust } from './trust.ts';
-import type { CertificateIdentifier, EncryptionLayer, Recipient, Signer } from './verdict.ts';
+import { notChecked, type SignerTrust } from './trust.ts';
+import { unique } from './verdict.ts';
 import type { VerdictRoom } from './verdict-room.ts';
+import type { CertificateIdentifier, EncryptionLayer, Recipient, Signer } from './verdict-schema.ts';
 
 /** From what the CMS room tells to the words of the verdict. */
 
@@ -100,10 +100,6 @@ function keyOf(certificate: Certificate, found?: KeyObject): Signer['key'] {
     const { family, bits } = keyFacts(certificate.publicKeyInfo);
     return { family, bits: bits ?? found?.asymmetricKeyDetails?.modulusLength ?? null };
   });
-}
-
-export function unique(words: readonly string[]): string[] {
-  return [...new Set(words)];
 }
 
 const reasons: Record<SignatureReason, string> = {

@@ -9,7 +9,20 @@ import {
   NullSink,
   type Sink,
 } from '../../message/index.ts';
-import { QuietSink } from './pieces.ts';
+import type { ProtectedHeader } from '../verdict/headers.ts';
+import { QuietSink } from './sinks.ts';
+
+/** Reads the header of the mail in a message/rfc822 as it goes by; what is no header is none. */
+export function wrappedHeader(header: ProtectedHeader, limits: MessageLimits): Sink {
+  return new HeaderSplitter(
+    (headers) => {
+      if (headers.fields.length > 0) header.wrapped = headers;
+      return new NullSink();
+    },
+    limits,
+    () => new NullSink(),
+  );
+}
 
 /**
  * Looks for parts that say that they begin with a legacy display element (RFC 9788): header fields

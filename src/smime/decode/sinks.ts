@@ -1,6 +1,7 @@
 import { createHash, type Hash } from 'node:crypto';
-import type { Sink } from '../../message/index.ts';
-import type { VerdictContent } from '../verdict/verdict.ts';
+import { SealpostError } from '../../errors.ts';
+import { NullSink, type Sink } from '../../message/index.ts';
+import type { VerdictContent } from '../verdict/verdict-schema.ts';
 
 /** An error of the caller's own sink: no fault of the message, so no verdict is made of it. */
 export class OutputError extends Error {
@@ -42,5 +43,31 @@ export class ContentSink implements Sink {
     }
     const sha256 = this.#hash?.digest('hex') ?? null;
     return { contentType: this.contentType, octets: this.#octets, sha256 };
+  }
+}
+
+/** Lets no fault out: a search is beside the message's own way. */
+export class QuietSink implements Sink {
+  #inner: Sink;
+
+  constructor(inner: Sink) {
+    this.#inner = inner;
+  }
+
+  write(chunk: Buffer): void {
+    this.#try(() => this.#inner.write(chunk));
+  }
+
+  end(): void {
+    this.#try(() => this.#inner.end());
+  }
+
+  #try(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      if (!(error instanceof SealpostError)) throw error;
+      this.#inner = new NullSink();
+    }
   }
 }

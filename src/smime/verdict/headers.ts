@@ -3,14 +3,10 @@ import {
   entityInfo,
   type HeaderBlock,
   type HeaderField,
-  HeaderSplitter,
   isKnown,
-  type MessageLimits,
-  NullSink,
   readMailHeader,
-  type Sink,
 } from '../../message/index.ts';
-import type { HeaderFacts } from './verdict.ts';
+import type { VerdictHeaders } from './verdict-schema.ts';
 
 /** The header of what was protected, and of the mail that it wraps where it is a message/rfc822. */
 export interface ProtectedHeader {
@@ -53,19 +49,7 @@ function hpOf(entity: HeaderBlock): string {
   return entityInfo(entity).contentType.parameters.get('hp')?.trim().toLowerCase() ?? '';
 }
 
-/** Reads the header of the mail in a message/rfc822 as it goes by; what is no header is none. */
-export function wrappedHeader(header: ProtectedHeader, limits: MessageLimits): Sink {
-  return new HeaderSplitter(
-    (headers) => {
-      if (headers.fields.length > 0) header.wrapped = headers;
-      return new NullSink();
-    },
-    limits,
-    () => new NullSink(),
-  );
-}
-
-export const noHeaders: HeaderFacts = {
+export const noHeaders: VerdictHeaders = {
   protection: 'none',
   signed: false,
   encrypted: false,
@@ -80,11 +64,11 @@ export const noHeaders: HeaderFacts = {
  *
  * @param outer the header of the mail as it came; undefined for a bare CMS object, which has none
  */
-export function headerFacts(
+export function verdictHeaders(
   header: ProtectedHeader | undefined,
   outer: HeaderBlock | undefined,
   covered: { signed: boolean; encrypted: boolean },
-): HeaderFacts {
+): VerdictHeaders {
   if (header === undefined) return noHeaders;
   const protection = protectionOf(header, outer);
   const source = protection === 'wrapped' && header.wrapped ? header.wrapped : header.entity;
@@ -103,7 +87,7 @@ export function headerFacts(
 function protectionOf(
   { entity, wrapped }: ProtectedHeader,
   outer: HeaderBlock | undefined,
-): HeaderFacts['protection'] {
+): VerdictHeaders['protection'] {
   const { contentType } = entityInfo(entity);
   switch (hpOf(entity)) {
     case 'clear':
@@ -141,17 +125,17 @@ function joined(fields: readonly HeaderField[], key: string): string | null {
 }
 
 function differencesOf(
-  protection: HeaderFacts['protection'],
+  protection: VerdictHeaders['protection'],
   inside: readonly HeaderField[],
   source: HeaderBlock,
   outer: HeaderBlock,
-): HeaderFacts['differences'] {
+): VerdictHeaders['differences'] {
   // what the sender wrote outside, by its own protected word (RFC 9788, section 2.2.1)
   const written = source.all('hp-outer').map((value) => {
     const colon = value.indexOf(':');
     return { key: value.slice(0, colon).trim().toLowerCase(), value: plain(value.slice(colon + 1)) };
   });
-  const found: HeaderFacts['differences'] = [];
+  const found: VerdictHeaders['differences'] = [];
   for (const key of comparedFields) {
     const inner = joined(inside, key);
     const out = joined(outer.fields, key);

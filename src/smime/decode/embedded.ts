@@ -10,25 +10,16 @@ import {
   type Sink,
   transferDecoder,
 } from '../../message/index.ts';
-import { failedVerdict, okVerdict, type Piece } from '../verdict/verdict.ts';
-import { cmsLayer } from './cms-layer.ts';
-import { OutputError } from './content.ts';
-import { beginsLikeHeader, entityBody, isKnownContentInfo } from './entity.ts';
+import { failedVerdict, okVerdict } from '../verdict/verdict.ts';
+import type { EmbeddedVerdict } from '../verdict/verdict-schema.ts';
 import { entityKind } from './kinds.ts';
-import { Peeling } from './peeling.ts';
-import { FORM_OCTETS, formOf, Sniffer } from './sniffer.ts';
+import { OutputError, QuietSink } from './sinks.ts';
+import { beginsLikeHeader, FORM_OCTETS, formOf, isKnownContentInfo, Sniffer } from './sniffer.ts';
+import type { DecodeState, Embedded, EmbeddedStart, Hints } from './state.ts';
 import { isTnef, TnefReader } from './tnef.ts';
 
-/** What is known of an S/MIME part below the message before it is decoded. */
-export interface PieceStart {
-  /** As in the verdict; no two pieces have the same. */
-  readonly path: string;
-  /** Of the part, not of what it holds. */
-  readonly contentType: string;
-}
-
 /** True for content that may have S/MIME parts below it. */
-export function mayHavePieces(info: EntityInfo): boolean {
+export function mayHoldEmbedded(info: EntityInfo): boolean {
   const { type, value } = info.contentType;
   return type === 'multipart' || value === 'message/rfc822' || isTnef(info);
 }
@@ -36,19 +27,20 @@ export function mayHavePieces(info: EntityInfo): boolean {
 /**
  * Looks for S/MIME parts below an entity that is none itself: mailing lists put a signed mail in a multipart, people
  * forward and attach them. Each is decoded by itself, into an output of its own, and gets a verdict of its own; what it
- * protects says nothing about the parts beside it (threats S2, S6). Its content is searched in turn. What cannot be taken apart has no pieces: the content is the caller's.
+ * protects says nothing about the parts beside it (threats S2, S6). Its content is searched in turn. What cannot be taken apart
+ * has none: the content is the caller's.
  */
-export function pieceScanner(peeling: Peeling, headers: HeaderBlock): Sink {
-  const { message } = peeling.limits;
+export function embeddedScanner(state: DecodeState, headers: HeaderBlock): Sink {
+  const { message } = state.limits;
 
   function body(inner: HeaderBlock, path: string, depth: number): Sink {
-    peeling.budget.spend(headerCost(inner));
+    state.budget.spend(headerCost(inner));
     const info = entityInfo(inner);
     const { type, value, parameters } = info.contentType;
     if (path !== '' && entityKind(info) !== 'plain') {
-      return pieceSink(peeling, path, value, (own) => entityBody(own, inner));
+      return embeddedSink(state, path, value, (own) => own.next.entity(own, inner));
     }
-    if (depth >= message.depth || !mayHavePieces(info)) return new NullSink();
+    if (depth >= message.depth || !mayHoldEmbedded(info)) return new NullSink();
     if (isTnef(info)) {
       const target = attachments(path === '' ? '1' : path);
       return transferDecoder(info.transferEncoding, target, message.budget);
@@ -82,10 +74,10 @@ export function pieceScanner(peeling: Peeling, headers: HeaderBlock): Sink {
   function attachment(path: string): Sink {
     return new Sniffer(FORM_OCTETS, (head) => {
       if (formOf(head) === 'der' && isKnownContentInfo(head)) {
-        return pieceSink(peeling, path, 'application/ms-tnef', cmsLayer);
+        return embeddedSink(state, path, 'application/ms-tnef', (own) => own.next.cms(own));
       }
       if (!beginsLikeHeader(head)) return new NullSink();
-      // no further down: an attachment that is no S/MIME entity is nobody's piece
+      // no further down: an attachment that is no S/MIME entity is nobody's
       return new HeaderSplitter(
         (part) => body(part, path, message.depth),
         message,
@@ -104,45 +96,48 @@ export function pieceScanner(peeling: Peeling, headers: HeaderBlock): Sink {
   return new QuietSink(body(headers, '', 0));
 }
 
-function pieceSink(peeling: Peeling, path: string, contentType: string, open: (own: Peeling) => Sink): Sink {
-  const most = peeling.limits.pieces;
-  if (peeling.pieces.length > most) return new NullSink();
-  const beyond = peeling.pieces.length === most;
-  const below = peeling.piece === undefined ? path : `${peeling.piece.start.path}/${path}`;
-  const piece = new PieceSink(peeling, { path: below, contentType }, (own) => {
+function embeddedSink(
+  state: DecodeState,
+  path: string,
+  contentType: string,
+  open: (own: DecodeState) => Sink,
+): Sink {
+  const most = state.limits.embedded;
+  if (state.embedded.length > most) return new NullSink();
+  const beyond = state.embedded.length === most;
+  const below = state.part === undefined ? path : `${state.part.start.path}/${path}`;
+  return new EmbeddedSink(state, { path: below, contentType }, (own) => {
     if (beyond) throw new SealpostError('mime-limit', `more than ${most} S/MIME parts in a mail`);
     return open(own);
   });
-  return piece;
 }
 
-function outputOf({ openPiece }: Peeling, start: PieceStart): Sink {
+function outputOf({ settings }: DecodeState, start: EmbeddedStart): Sink {
   try {
-    return openPiece(start);
+    return settings.openEmbedded(start);
   } catch (error) {
     throw new OutputError(error);
   }
 }
 
 /** Decodes one S/MIME part; a fault in it is its own. */
-export class PieceSink implements Sink {
-  readonly start: PieceStart;
-  readonly #peeling: Peeling;
-  readonly #outer: PieceSink | undefined;
+class EmbeddedSink implements Sink, Embedded {
+  readonly start: EmbeddedStart;
+  readonly #state: DecodeState;
+  readonly #outer: Embedded | undefined;
   #stage: Sink = new NullSink();
   #error: { code: SealpostError['code']; message: string } | undefined;
   #ended = false;
-  /** After `result`: what it holds counts for nothing. */
   isVoid = false;
 
-  constructor(outer: Peeling, start: PieceStart, open: (own: Peeling) => Sink) {
+  constructor(outer: DecodeState, start: EmbeddedStart, open: (own: DecodeState) => Sink) {
     this.start = start;
-    this.#outer = outer.piece;
-    this.#peeling = Peeling.ofPiece(outer, this, outputOf(outer, start));
+    this.#outer = outer.part;
+    this.#state = outer.below(this, outputOf(outer, start));
     // before those that are found inside of it
-    outer.pieces.push(this);
+    outer.embedded.push(this);
     this.#guard(() => {
-      this.#stage = open(this.#peeling);
+      this.#stage = open(this.#state);
     });
   }
 
@@ -166,22 +161,21 @@ export class PieceSink implements Sink {
   }
 
   /**
-   * After the whole message, and after the piece around it: what it was worth; undefined when it was no S/MIME after
+   * After the whole message, and after the part around it: what it was worth; undefined when it was no S/MIME after
    * all, or stood in octets that are void.
    */
-  result(): Piece | undefined {
-    const piece = this.#outer?.isVoid ? undefined : this.#judge();
-    this.isVoid = piece?.status !== 'ok';
-    return piece;
+  result(): EmbeddedVerdict | undefined {
+    const verdict = this.#outer?.isVoid ? undefined : this.#judge();
+    this.isVoid = verdict?.status !== 'ok';
+    return verdict;
   }
 
-  /** After `result`: the line ends with which another run over the message would find more signatures valid. */
-  get lineEnds(): Peeling['hints']['lineEnds'] | undefined {
-    return this.isVoid ? undefined : this.#peeling.retry?.lineEnds;
+  get lineEnds(): Hints['lineEnds'] | undefined {
+    return this.isVoid ? undefined : this.#state.retry?.lineEnds;
   }
 
-  #judge(): Piece | undefined {
-    const { layers, content, aead, header, hasContent, retry, room } = this.#peeling;
+  #judge(): EmbeddedVerdict | undefined {
+    const { layers, content, aead, header, hasContent, retry, room } = this.#state;
     // what is cut anywhere is told of the whole message
     const { truncated } = room;
     if (retry?.foreignMultipart) return undefined;
@@ -197,7 +191,7 @@ export class PieceSink implements Sink {
             aead,
             header,
             outer: undefined,
-            pieces: [],
+            embedded: [],
             truncated,
           });
     const { status, encrypted, integrity, signature, content: found } = verdict;
@@ -212,31 +206,5 @@ export class PieceSink implements Sink {
       layers,
       content: found,
     };
-  }
-}
-
-/** Lets no fault out: a search is beside the message's own way. */
-export class QuietSink implements Sink {
-  #inner: Sink;
-
-  constructor(inner: Sink) {
-    this.#inner = inner;
-  }
-
-  write(chunk: Buffer): void {
-    this.#try(() => this.#inner.write(chunk));
-  }
-
-  end(): void {
-    this.#try(() => this.#inner.end());
-  }
-
-  #try(step: () => void): void {
-    try {
-      step();
-    } catch (error) {
-      if (!(error instanceof SealpostError)) throw error;
-      this.#inner = new NullSink();
-    }
   }
 }

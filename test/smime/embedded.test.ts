@@ -49,7 +49,7 @@ const brief = ({ pieces }: Verdict) =>
 describe('S/MIME parts below a multipart', { skip: noOpenssl }, () => {
   const sha256 = createHash('sha256').update(entity).digest('hex');
 
-  it('are pieces of their own, and the mail around them stays unprotected', () => {
+  it('are decoded by themselves, and the mail around them stays unprotected', () => {
     const verdict = decoded(listMail(signed, encrypted));
     assert.deepEqual(brief(verdict), [
       ['1', 'multipart/signed', 'ok', false, 'valid'],
@@ -62,7 +62,7 @@ describe('S/MIME parts below a multipart', { skip: noOpenssl }, () => {
     const mail = listMail(signed, encrypted);
     const whole = decoded(mail);
     for (const { chunks } of cuts(mail, 4)) {
-      const { pieces } = decodeInPieces(chunks);
+      const { pieces } = decodeInChunks(chunks);
       assert.deepEqual(pieces, whole.pieces);
     }
   });
@@ -95,7 +95,7 @@ describe('S/MIME parts below a multipart', { skip: noOpenssl }, () => {
     );
   });
 
-  it('are no pieces when they are not S/MIME', () => {
+  it('are none when they are not S/MIME', () => {
     const pgp = signed
       .replace(/protocol="[^"]*"/, 'protocol="application/pgp-signature"')
       .replaceAll(/application\/(?:x-)?pkcs7-signature/g, 'application/pgp-signature')
@@ -105,7 +105,9 @@ describe('S/MIME parts below a multipart', { skip: noOpenssl }, () => {
   });
 
   it('are decoded up to a number, and one more says that there are others', () => {
-    const verdict = decoded(listMail(encrypted, encrypted, encrypted, encrypted), { limits: { pieces: 2 } });
+    const verdict = decoded(listMail(encrypted, encrypted, encrypted, encrypted), {
+      limits: { embedded: 2 },
+    });
     assert.deepEqual(
       verdict.pieces.map(({ path, error }) => [path, error?.code ?? null]),
       [
@@ -148,7 +150,7 @@ describe('S/MIME parts below a multipart', { skip: noOpenssl }, () => {
 const partOf = (octets: Buffer) => octets.toString('latin1').replace(/^From[\s\S]*?(?=Content-Type)/, '');
 const layered = (inside: string) => part(encrypt(Buffer.from(inside, 'latin1'), []));
 
-describe('the content of pieces', { skip: noOpenssl }, () => {
+describe('the content of embedded parts', { skip: noOpenssl }, () => {
   const nested = layered(partOf(listMail(signed, layered(partOf(listMail(encrypted))))));
   const broken = signed.replace('the piece', 'another piece');
   const foreign = part(encrypt(entity, [], [bob]));
@@ -163,7 +165,7 @@ describe('the content of pieces', { skip: noOpenssl }, () => {
   ] as const;
 
   it('is given for each by itself, those inside of others too', () => {
-    const { verdict, content, pieces } = decodeSync(mail, options);
+    const { verdict, content, embedded } = decodeSync(mail, options);
     verdictSchema.parse(verdict);
     assert.deepEqual(content, mail);
     assert.deepEqual(
@@ -171,7 +173,7 @@ describe('the content of pieces', { skip: noOpenssl }, () => {
       expected.map(([path, , signature]) => [path, signature]),
     );
     for (const [path, octets] of expected) {
-      const found = pieces.get(path);
+      const found = embedded.get(path);
       if (octets !== null) assert.deepEqual(found, octets, path);
       const sha256 = found && createHash('sha256').update(found).digest('hex');
       assert.equal(verdict.pieces.find((each) => each.path === path)?.content?.sha256, sha256, path);
@@ -191,7 +193,7 @@ describe('the content of pieces', { skip: noOpenssl }, () => {
     ] as const) {
       let ran = 1;
       let outputs = new Map<string, Buffer[]>();
-      const { verdict, pieces } = await decode(octets, {
+      const { verdict, embedded } = await decode(octets, {
         ...options,
         output: {
           write: () => {},
@@ -200,7 +202,7 @@ describe('the content of pieces', { skip: noOpenssl }, () => {
             outputs = new Map();
           },
         },
-        pieceOutput: ({ path }) => {
+        embeddedOutput: ({ path }) => {
           const chunks: Buffer[] = [];
           assert.ok(!outputs.has(path));
           outputs.set(path, chunks);
@@ -208,11 +210,11 @@ describe('the content of pieces', { skip: noOpenssl }, () => {
         },
       });
       assert.equal(ran, runs);
-      assert.equal(pieces.size, 0);
+      assert.equal(embedded.size, 0);
       assert.equal(verdict.pieces.length, expected.length);
       for (const { path, content } of verdict.pieces) {
         if (content === null) continue;
-        assert.deepEqual(Buffer.concat(outputs.get(path) ?? []), once.pieces.get(path), path);
+        assert.deepEqual(Buffer.concat(outputs.get(path) ?? []), once.embedded.get(path), path);
       }
     }
   });
@@ -223,7 +225,7 @@ describe('the content of pieces', { skip: noOpenssl }, () => {
     // the last block of the outer piece: its padding does not hold
     const end = mail.indexOf('\r\n\r\n', at);
     mail.copy(cut, end - 60, end - 180, end - 130);
-    const { verdict, pieces } = decodeSync(cut, options);
+    const { verdict, embedded } = decodeSync(cut, options);
     assert.deepEqual(
       verdict.pieces.map(({ path, status }) => [path, status]),
       [
@@ -232,10 +234,10 @@ describe('the content of pieces', { skip: noOpenssl }, () => {
         ['3', 'failed'],
       ],
     );
-    assert.deepEqual([...pieces.keys()], ['2']);
+    assert.deepEqual([...embedded.keys()], ['2']);
   });
 
-  it('is looked for up to the limits of layers and pieces of the whole message', () => {
+  it('is looked for up to the limits of layers and parts of the whole message', () => {
     const { verdict } = decodeSync(mail, { ...options, limits: { layers: 2 } });
     assert.deepEqual(
       verdict.pieces.map(({ path, error }) => [path, error?.code ?? null]),
@@ -248,7 +250,7 @@ describe('the content of pieces', { skip: noOpenssl }, () => {
         ['3', 'decrypt-no-key'],
       ],
     );
-    const few = decodeSync(mail, { ...options, limits: { pieces: 2 } });
+    const few = decodeSync(mail, { ...options, limits: { embedded: 2 } });
     assert.deepEqual(
       few.verdict.pieces.map(({ path, error }) => [path, error?.code ?? null]),
       [
@@ -264,7 +266,7 @@ describe('the content of pieces', { skip: noOpenssl }, () => {
       decode(mail, {
         ...options,
         output: { write: () => {} },
-        pieceOutput: () => {
+        embeddedOutput: () => {
           throw new Error('the disk is full');
         },
       }),
@@ -277,7 +279,7 @@ describe('the content of pieces', { skip: noOpenssl }, () => {
       },
       end: () => {},
     };
-    const decoder = new Decoder(new NullSink(), options, { openPiece: () => sink });
+    const decoder = new Decoder(new NullSink(), options, { openEmbedded: () => sink });
     const large = part(encrypt(Buffer.alloc(3 << 20, 'large\r\n'), []));
     const octets = listMail(large);
     let before = 0;
@@ -291,7 +293,7 @@ describe('the content of pieces', { skip: noOpenssl }, () => {
   });
 });
 
-function decodeInPieces(chunks: Iterable<Buffer>): Verdict {
+function decodeInChunks(chunks: Iterable<Buffer>): Verdict {
   const decoder = new Decoder(new NullSink(), options);
   for (const chunk of chunks) decoder.write(chunk);
   decoder.end();

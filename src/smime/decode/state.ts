@@ -1,0 +1,179 @@
+import { type Budget, costs } from '../../budget.ts';
+import type { DecryptionKeys } from '../../cms/index.ts';
+import { SealpostError } from '../../errors.ts';
+import type { HeaderBlock, Sink } from '../../message/index.ts';
+import type { Identity } from '../../pki/index.ts';
+import type { JudgedSigner } from '../verdict/ask-others.ts';
+import type { ProtectedHeader } from '../verdict/headers.ts';
+import type { Trust } from '../verdict/trust.ts';
+import { VerdictRoom } from '../verdict/verdict-room.ts';
+import type { EmbeddedVerdict, Layer, SignatureLayer } from '../verdict/verdict-schema.ts';
+import type { SettledLimits } from './limits.ts';
+import { ContentSink } from './sinks.ts';
+
+/** What a first run over a message found out for a second one. */
+export interface Hints {
+  /** Digests to hash a multipart/signed with; undefined: those that its micalg names, else all. */
+  readonly digests: readonly string[] | undefined;
+  /** A multipart/signed without a protocol turned out to be none of ours. */
+  readonly foreignMultipart: boolean;
+  /** The line ends that signatures turned out to be over, by the place of their layer (`DecodeState.placeOf`). */
+  readonly lineEnds: ReadonlyMap<string, SignedLineEnds>;
+}
+
+/** See `SignatureLayer.lineEnds`. */
+export type SignedLineEnds = NonNullable<SignatureLayer['lineEnds']>;
+
+export const noHints: Hints = { digests: undefined, foreignMultipart: false, lineEnds: new Map() };
+
+/** A signature alone, whose content the caller has. */
+export interface MissingContent {
+  readonly layer: SignatureLayer;
+  readonly contentType: string;
+  /** Those of the signers. */
+  readonly digests: readonly string[];
+  /** The ContentInfo. */
+  readonly signature: Buffer;
+}
+
+/** What is known of an S/MIME part below the message before it is decoded. */
+export interface EmbeddedStart {
+  /** As in the verdict; no two of a message have the same. */
+  readonly path: string;
+  /** Of the part, not of what it holds. */
+  readonly contentType: string;
+}
+
+/** An S/MIME part below the message, decoded by itself. */
+export interface Embedded {
+  readonly start: EmbeddedStart;
+  /** After `result`: what it holds counts for nothing. */
+  readonly isVoid: boolean;
+  /** What it was worth, after the whole message; undefined when it counts for nothing. */
+  result(): EmbeddedVerdict | undefined;
+  /** After `result`: the line ends with which another run over the message would find more signatures valid. */
+  readonly lineEnds: Hints['lineEnds'] | undefined;
+}
+
+/**
+ * Who takes what comes next below a layer. The handlers call each other by this table alone, which `dispatch.ts` fills:
+ * none of their files imports another one that may import it back.
+ */
+export interface Handlers {
+  /** The body of an entity, by its header: the next layer, or the content with that header. */
+  entity(state: DecodeState, headers: HeaderBlock): Sink;
+  /** A ContentInfo in BER. */
+  cms(state: DecodeState): Sink;
+  /** What a CMS layer holds, by its content type. */
+  content(state: DecodeState, contentType: string): Sink;
+}
+
+/** What the state of a message is made of: the caller's keys, trust and limits, and what earlier runs found. */
+export interface DecodeSettings {
+  readonly identities: readonly Identity[];
+  readonly sharedKeys: Omit<DecryptionKeys, 'identities' | 'certificates'>;
+  readonly trust: Trust;
+  readonly at: Date;
+  readonly limits: SettledLimits;
+  /** What the whole message may cost: the same for what is embedded in it, and for a second run. */
+  readonly budget: Budget;
+  readonly aeadInEnvelopedData: boolean;
+  readonly hints: Hints;
+  /** True when the octets can be read again, so that hashing may begin with the stated digest only. */
+  readonly reopenable: boolean;
+  /** The caller has the content of a detached signature. Never for an embedded part: it is not what was meant. */
+  readonly hasDetached: boolean;
+  /** Whether the verdict has the SHA-256 of the content. */
+  readonly contentDigest: boolean;
+  /** Where the content of an embedded part goes. */
+  readonly openEmbedded: (start: EmbeddedStart) => Sink;
+}
+
+/** The state of decoding one message, or one S/MIME part below it, shared by the stages that remove its layers. */
+export class DecodeState {
+  readonly settings: DecodeSettings;
+  readonly next: Handlers;
+  readonly content: ContentSink;
+  readonly layers: Layer[] = [];
+  /** S/MIME parts below the content, as they are found; of the whole message, in one list. */
+  readonly embedded: Embedded[];
+  /** What the sender wrote has this much room in the verdict; of the whole message. */
+  readonly room: VerdictRoom;
+  /** Signers as they are judged, those of embedded parts included. */
+  readonly judged: JudgedSigner[];
+  /** The embedded part that is decoded here; undefined for the message itself. */
+  readonly part: Embedded | undefined;
+  /** Layers around the embedded part, which count for the limit. */
+  readonly #layersAbove: number;
+  /** The signature whose content the caller has. */
+  missing: MissingContent | undefined;
+  /** Header of the mail as it came; none for a bare CMS object. */
+  outer: HeaderBlock | undefined;
+  /** Header of the innermost entity, where layers protect it. */
+  header: ProtectedHeader | undefined;
+  /** An innermost entity was reached. */
+  hasContent = false;
+  /** An authenticating cipher's tag was verified. */
+  aead = false;
+  /** Set when a second run with these hints would see more. */
+  retry: Hints | undefined;
+
+  constructor(
+    output: Sink,
+    settings: DecodeSettings,
+    next: Handlers,
+    within?: { readonly outer: DecodeState; readonly part: Embedded },
+  ) {
+    const { outer, part } = within ?? {};
+    this.settings = settings;
+    this.next = next;
+    this.part = part;
+    this.embedded = outer?.embedded ?? [];
+    this.room = outer?.room ?? new VerdictRoom(settings.budget);
+    this.judged = outer?.judged ?? [];
+    this.#layersAbove = outer === undefined ? 0 : outer.#layersAbove + outer.layers.length;
+    this.content = new ContentSink(output, settings.contentDigest);
+  }
+
+  /** The state for an S/MIME part below the content: with the same keys and limits, and nothing else in common. */
+  below(part: Embedded, output: Sink): DecodeState {
+    const { settings } = this;
+    const own: DecodeSettings = {
+      ...settings,
+      hints: { ...noHints, lineEnds: settings.hints.lineEnds },
+      reopenable: false,
+      hasDetached: false,
+      contentDigest: true,
+    };
+    return new DecodeState(output, own, this.next, { outer: this, part });
+  }
+
+  get limits(): SettledLimits {
+    return this.settings.limits;
+  }
+
+  get budget(): Budget {
+    return this.settings.budget;
+  }
+
+  /** Notes a layer, from the outside in. Errors: `layer-limit`, `work-limit`. */
+  enter(layer: Layer): void {
+    this.budget.spend(costs.layer);
+    if (this.#layersAbove + this.layers.length >= this.limits.layers) {
+      throw new SealpostError('layer-limit', `more than ${this.limits.layers} nested S/MIME layers`);
+    }
+    this.layers.push(layer);
+  }
+
+  /** The name of a layer that has been entered: the same in each run over the message. */
+  placeOf(layer: Layer): string {
+    return `${this.part?.start.path ?? ''}#${this.layers.indexOf(layer)}`;
+  }
+
+  /** The innermost entity begins: everything from here on is content. */
+  beginContent(contentType: string | null): Sink {
+    this.hasContent = true;
+    this.content.contentType = contentType;
+    return this.content;
+  }
+}

@@ -1,0 +1,92 @@
+/** What is asked of others after a message was decoded: missing issuers of signers, and whether they were revoked. */
+import type { KeyObject } from 'node:crypto';
+import type { Budget } from '../../budget.ts';
+import { type Certificate, IssuerSearch, validateWithRevocation } from '../../pki/index.ts';
+import {
+  type IssuerFetch,
+  type MessageBag,
+  pathOptions,
+  type RevocationCheck,
+  revocationOf,
+  type Trust,
+  trustUnder,
+} from './trust.ts';
+import { unique } from './verdict.ts';
+import type { SignatureLayer, Signer } from './verdict-schema.ts';
+
+/** A signer of the verdict whose signature is valid, with what its certificate was judged by. */
+export interface JudgedSigner {
+  readonly signer: Pick<Signer, 'valid' | 'trusted' | 'chain' | 'reason' | 'message' | 'revocation'>;
+  readonly layer: Pick<SignatureLayer, 'weak'>;
+  readonly certificate: Certificate;
+  /** The key that the signature verified under. */
+  readonly verifiedBy: KeyObject;
+  readonly bag: MessageBag;
+}
+
+/**
+ * Gets the missing issuers of signers that no path leads from, and writes into the signers what that made of them.
+ *
+ * @returns the signers, each with the certificates that were fetched for it beside those of the message
+ */
+export async function fetchIssuers(
+  judged: readonly JudgedSigner[],
+  trust: Trust,
+  how: IssuerFetch,
+  at: Date,
+  budget: Budget,
+): Promise<JudgedSigner[]> {
+  const search = new IssuerSearch(how);
+  return Promise.all(
+    judged.map(async (each) => {
+      const { signer, certificate, verifiedBy, bag, layer } = each;
+      if (signer.trusted) return each;
+      const { result, fetched, failures } = await search.complete(
+        certificate,
+        pathOptions(bag, trust, at, budget),
+      );
+      const why = new Map(failures.map(({ url, message }) => [url, message]));
+      const found = trustUnder(verifiedBy, result, at, why);
+      if (found.trusted) {
+        signer.trusted = true;
+        signer.chain = [...found.chain];
+        layer.weak = unique([...layer.weak, ...found.weak]);
+      }
+      signer.revocation = found.revocation;
+      signer.reason = found.reason;
+      signer.message = found.message;
+      return { ...each, bag: { ...bag, certificates: [...fetched, ...bag.certificates] } };
+    }),
+  );
+}
+
+/**
+ * Looks up the trusted ones of the signers and writes what was found into them. Pinned certificates are the
+ * operator's own word: nobody is asked about them.
+ */
+export async function checkRevocation(
+  judged: readonly JudgedSigner[],
+  trust: Trust,
+  check: RevocationCheck,
+  at: Date,
+  budget: Budget,
+): Promise<void> {
+  await Promise.all(
+    judged.map(async ({ signer, certificate, verifiedBy, bag }) => {
+      if (!signer.trusted) return;
+      const result = await validateWithRevocation(
+        certificate,
+        { ...pathOptions(bag, { ...trust, revocation: check.mode }, at, budget), revocation: check.mode },
+        check,
+      );
+      const why = result.failures.map(({ url, message }) => `${url}: ${message}`).join('; ');
+      signer.revocation = revocationOf(result, check.now, why === '' ? null : why);
+      const found = trustUnder(verifiedBy, result, check.now);
+      if (found.trusted) return;
+      signer.trusted = false;
+      signer.chain = [];
+      signer.reason = found.reason;
+      signer.message = found.message;
+    }),
+  );
+}
