@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { loadConfig } from '../config/load.ts';
-import { SealpostError } from '../errors.ts';
+import { errorRow, SealpostError } from '../errors.ts';
 import type { LedgerEvent, ListQuery, MessageRecord } from '../queue/index.ts';
 import { addFilters, countOf, type FilterOptions, queryOf } from './message-filter.ts';
 import { addActs } from './messages-act.ts';
@@ -56,6 +56,22 @@ async function list(options: ListOptions): Promise<void> {
   });
 }
 
+/** Why the message is suspended, or why its last attempt failed: the code, and the one behind `attempts-exhausted`. */
+function codesOf({ reason, events }: MessageRecord): string[] {
+  const last = events.at(-1);
+  const behind = events.findLast(({ type }) => type === 'suspended')?.facts.last;
+  const codes = reason === null ? [last?.type === 'retried' ? last.facts.reason : null] : [reason, behind];
+  return codes.filter((code) => typeof code === 'string');
+}
+
+/** One line each for what a reason code means and what to do about it. */
+function explain(code: string): void {
+  const row = errorRow(code);
+  if (row === undefined) return;
+  printLine(`${'why'.padEnd(11)} ${code}: ${row.cause}`);
+  printLine(`${'what to do'.padEnd(11)} ${row.remedy}`);
+}
+
 async function show(id: string, options: { config: string; json?: boolean }): Promise<void> {
   await withRecords(loadConfig(options.config), async ({ ledger }) => {
     const message = await ledger.get(id);
@@ -75,6 +91,7 @@ async function show(id: string, options: { config: string; json?: boolean }): Pr
     printLine(`${'from'.padEnd(11)} ${envelope.from || '<>'}`);
     printLine(`${'to'.padEnd(11)} ${envelope.to.join(', ')}`);
     printLine(`${'origin'.padEnd(11)} ${origin.kind} ${JSON.stringify(origin.detail)}`);
+    for (const code of codesOf(message)) explain(code);
     printLine('events');
     for (const event of events) printLine(eventText(event));
   });

@@ -1,8 +1,8 @@
 import { ConfigError, formatProblem } from '../config/problem.ts';
-import { SealpostError } from '../errors.ts';
+import { errorTable, SealpostError } from '../errors.ts';
 import { printError } from './output.ts';
 
-/** Prints an error as `sealpost: message` with its code and a hint line; returns the exit code. */
+/** Prints an error as `sealpost: message` with its code, and what to do about it; returns the exit code. */
 export function reportError(error: unknown): 1 | 2 {
   if (error instanceof ConfigError) {
     const errors = error.problems.filter(({ severity }) => severity === 'error');
@@ -13,7 +13,7 @@ export function reportError(error: unknown): 1 | 2 {
   }
   if (error instanceof SealpostError) {
     printError(`sealpost: ${error.message} [${error.code}]`);
-    if (error.hint) printError(`hint: ${error.hint}`);
+    printError(`hint: ${error.hint ?? errorTable[error.code].remedy}`);
     return error.code === 'usage' ? 2 : 1;
   }
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);

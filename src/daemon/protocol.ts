@@ -1,5 +1,5 @@
 /** What the supervisor and the role processes say to each other over Node's IPC channel. */
-import { type ErrorCode, errorCodes, SealpostError } from '../errors.ts';
+import { type ErrorCode, isErrorCode, SealpostError } from '../errors.ts';
 
 export const roleNames = ['receive', 'decrypt', 'handoff', 'outbound', 'http'] as const;
 export type RoleName = (typeof roleNames)[number];
@@ -55,7 +55,7 @@ export function isFromRole(message: unknown): message is FromRole {
 function isFailure(value: unknown): value is StartFailure {
   if (typeof value !== 'object' || value === null || !('code' in value) || !('message' in value))
     return false;
-  return typeof value.code === 'string' && value.code in errorCodes && typeof value.message === 'string';
+  return typeof value.code === 'string' && isErrorCode(value.code) && typeof value.message === 'string';
 }
 
 /** Says something to the supervisor. It may have died a moment ago: then nobody is there to hear it. */

@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { isPrivateRedis } from '../config/redis-settings.ts';
 import type { Config } from '../config/schema.ts';
-import { type ErrorCode, SealpostError, toErrorInfo } from '../errors.ts';
+import { errorTable, SealpostError, toErrorInfo } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { Child, type ChildOptions, threadsOf } from './child.ts';
 import { openControl, runFolder } from './control.ts';
@@ -38,9 +38,6 @@ function hasWork(role: RoleName, config: Config): boolean {
   if (role === 'outbound') return config.partners.length > 0;
   return config.http.port !== undefined;
 }
-
-/** Codes of what may be over in a moment. */
-const passing: readonly ErrorCode[] = ['redis-unreachable', 'redis-full', 'spool-unreachable', 'spool-full'];
 
 /** Milliseconds that the processes of a new configuration may take until they are ready. */
 const readyTimeoutMs = 60_000;
@@ -92,7 +89,8 @@ export class Supervisor {
     }
     if (this.#stopped) return {};
     const onFailed = (role: RoleName, failure: StartFailure) => {
-      if (this.#ran && passing.includes(failure.code)) return false;
+      // A store that is away or full may be back in a moment.
+      if (this.#ran && errorTable[failure.code].class === 'store') return false;
       this.failed.reject(startError(role, failure));
       return true;
     };

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { hasCode, SealpostError } from '../errors.ts';
+import { hasCode, httpStatusOf, SealpostError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { MessageLimits } from '../message/limits.ts';
 import { composeStreamed, messageOctets } from './message.ts';
@@ -32,8 +32,7 @@ const statusOf = { route: 404, signature: 403, expired: 410 } as const;
 /**
  * Handles `GET` and `HEAD` of signed content URLs: streams `message.eml`, or the content of a piece. 404 for any other
  * path, 403 for a wrong signature (whether or not there is such a message), 410 when the URL has expired or the content
- * is gone.
- * Mail is never shown: it is for programs, and a browser that opens it by mistake saves it.
+ * is gone, 503 while the object store is away. Mail is for programs: a browser that opens the URL by mistake saves it.
  */
 export function createContentHandler(deps: ContentServerDeps): ContentHandler {
   return async (request, response) => {
@@ -49,16 +48,15 @@ export function createContentHandler(deps: ContentServerDeps): ContentHandler {
       if (check.piece === undefined) await send(request, response, stored, deps.limits);
       else await sendPiece(request, response, stored, check.piece);
     } catch (err) {
-      // it went between the look into the ledger and the opening
+      // It was removed after the look into the ledger.
       const gone = err instanceof SealpostError && err.code === 'spool-missing';
       if (gone && !response.headersSent) return refuse(response, 410);
-      const away = err instanceof SealpostError && err.code === 'spool-unreachable';
       // a client that goes away is none of our trouble
       if (!hasCode(err, 'ERR_STREAM_PREMATURE_CLOSE')) {
         deps.log.error({ err, id: check.valid }, 'content could not be sent');
       }
       if (response.headersSent) response.destroy();
-      else refuse(response, away ? 503 : 500);
+      else refuse(response, httpStatusOf(err));
     }
   };
 }

@@ -1,6 +1,6 @@
 /** What a destination is told of a message that was suspended. */
 import { createHash } from 'node:crypto';
-import { errorCodes } from '../errors.ts';
+import { errorRow } from '../errors.ts';
 import type { FailureJob, MessageRecord } from '../queue/types.ts';
 import { largestInline } from './document.ts';
 
@@ -44,11 +44,6 @@ export interface FailureReport {
   original: FailureOriginal | null | undefined;
 }
 
-function explanationOf(reason: string): string {
-  const found = Object.entries(errorCodes).find(([code]) => code === reason);
-  return found?.[1] ?? 'see the facts';
-}
-
 const steps = { inbound: 'decode', handoff: 'handoff', outbound: 'send' } as const;
 
 /** Makes the report of a suspended message. */
@@ -69,7 +64,7 @@ export function failureDocument(
     partner: record.partner,
     destination,
     failed: { step, to: to ?? null },
-    reason: { code: reason, explanation: explanationOf(reason), facts },
+    reason: { code: reason, explanation: errorRow(reason)?.cause ?? 'see the facts', facts },
     receivedAt: new Date(record.receivedAt).toISOString(),
     suspendedAt: new Date(job.suspendedAt).toISOString(),
     starts,

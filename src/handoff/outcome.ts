@@ -1,29 +1,16 @@
-import { type ErrorCode, SealpostError } from '../errors.ts';
+import { consequenceOf, SealpostError } from '../errors.ts';
 import type { JobOutcome } from '../queue/types.ts';
 import type { Facts, Outcome } from './types.ts';
 
-/** Codes that say something about the message: they stay as they are, however often it is tried. */
-const lasting: readonly ErrorCode[] = [
-  'mime-malformed',
-  'mime-limit',
-  'work-limit',
-  'output-limit',
-  'transfer-encoding',
-  'spool-missing',
-  'spool-corrupt',
-  'config-invalid',
-];
-
-/** Codes of a store of the content that is away: the destination was not even asked. */
-const away: readonly ErrorCode[] = ['spool-unreachable', 'spool-refused'];
-
-/** The outcome for an error of our own; undefined for any other. */
+/** The outcome for an error of our own, as the table of codes says; undefined for any other. */
 export function outcomeOf(error: unknown): Outcome | undefined {
   if (!(error instanceof SealpostError)) return undefined;
   const { code } = error;
   const message = error.hint === undefined ? error.message : `${error.message}; ${error.hint}`;
-  if (lasting.includes(code)) return { refused: true, code, message };
-  return { retry: true, code, message, ...(away.includes(code) ? { untried: true } : {}) };
+  const consequence = consequenceOf(code);
+  if (consequence === 'suspend') return { refused: true, code, message };
+  // A store that is away: the destination was not even asked.
+  return { retry: true, code, message, ...(consequence === 'wait' ? { untried: true } : {}) };
 }
 
 /** The outcome when the daemon stops in the middle of an attempt. */

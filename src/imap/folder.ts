@@ -1,5 +1,5 @@
 import type { ImapFlow } from 'imapflow';
-import { SealpostError } from '../errors.ts';
+import { isOfClass, SealpostError } from '../errors.ts';
 import { type Log, logRarely } from '../log.ts';
 import type { Intake } from '../queue/types.ts';
 import { type Checkpoint, freshMark, type Mark } from './checkpoint.ts';
@@ -150,7 +150,7 @@ export class FolderReader {
       messagesFetched.inc({ mailbox });
       this.#parts.onStored();
     } catch (error) {
-      if (isAboutMessage(error)) this.#skip(uid, error);
+      if (isOfClass(error, 'message')) this.#skip(uid, error);
       else if (error instanceof FetchError) await this.#failed(uid, error);
       else throw error;
     }
@@ -251,12 +251,6 @@ export class FolderReader {
   #save(): Promise<void> {
     return this.#parts.checkpoint.save(this.#key, this.#mark);
   }
-}
-
-function isAboutMessage(error: unknown): error is SealpostError {
-  return (
-    error instanceof SealpostError && (error.code === 'message-too-large' || error.code === 'message-empty')
-  );
 }
 
 /** What the configuration cannot know: how the server writes names. Moved onto itself, a message would come again for ever. */

@@ -47,8 +47,6 @@ const maxCrashes = 5;
 const maxStalled = 1000;
 /** What waits for the network does not kill its process: another suspect may begin beside it after two seconds. */
 const besidePatience = { fresh: 0, suspect: 2000 };
-/** Codes of errors that say something about Redis, and nothing about a job. */
-const ofRedis: readonly string[] = ['redis-unreachable', 'redis-full'];
 const lookForLateEvery = 10_000;
 /** Longest wait of a job whose destination was not even asked (the breaker of the hand-off). */
 const longestUntried = 300_000;
@@ -349,11 +347,11 @@ export class BullQueues implements Queues {
       const { code } = toErrorInfo(error);
       const { log } = this.#parts;
       const facts = { err: error, queue: name, id: data.id };
-      // While Redis is away or full, or the object store is away, this is so for every job.
+      // While Redis or the object store is away, every job fails like this.
       const away = isStoreAway(error);
-      if (away || ofRedis.includes(code)) logRarely(log, 'warn', `job ${name} ${code}`, facts, 'job failed');
+      if (away) logRarely(log, 'warn', `job ${name} ${code}`, facts, 'job failed');
       else log.warn(facts, 'job failed');
-      // Not a failure of the message: it waits for the store, however long that is away.
+      // The message did not fail: it waits for the store, however long that is away.
       return { retry: code, ...(away ? { untried: true, after: this.#storeWait() } : {}) };
     } finally {
       timer();

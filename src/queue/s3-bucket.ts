@@ -8,6 +8,7 @@ import { readPublicFile, readSecret } from '../config/secrets.ts';
 import { SealpostError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { counter } from '../metrics.ts';
+import { isStoreAway } from './spool-store.ts';
 
 export type S3Settings = NonNullable<Config['spool']['s3']>;
 
@@ -194,7 +195,7 @@ export class S3Bucket {
   }
 
   #judge(error: SealpostError | null): void {
-    const away = error?.code === 'spool-unreachable' || error?.code === 'spool-refused' ? error : null;
+    const away = isStoreAway(error) ? error : null;
     this.#heardAt = performance.now();
     if (away && !this.#trouble) this.#log.warn({ err: away }, 'the object store is away');
     if (!away && this.#trouble) this.#log.info('the object store is back');

@@ -1,5 +1,5 @@
 /** Where large octets lie: the interface of the spool folder and of the object store, and the sealing both share. */
-import { SealpostError } from '../errors.ts';
+import { consequenceOf, SealpostError } from '../errors.ts';
 import { chunkSize, type SpoolKey, StreamSealer } from './seal.ts';
 
 /** One object while it is written. Calls must not overlap. */
@@ -34,11 +34,9 @@ export interface LargeStore {
   close(): void;
 }
 
-/** Codes that say that the store is away or does not let us in: what waits for it is tried again until it is back. */
-export function isStoreAway(error: unknown): boolean {
-  return (
-    error instanceof SealpostError && (error.code === 'spool-unreachable' || error.code === 'spool-refused')
-  );
+/** True when a store is away or denies access. What needs it is tried again until it is back. */
+export function isStoreAway(error: unknown): error is SealpostError {
+  return error instanceof SealpostError && consequenceOf(error.code) === 'wait';
 }
 
 export function missing(id: string): SealpostError {

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { stringify } from 'yaml';
-import type { QueueRoom } from '../../src/queue/index.ts';
+import type { Facts, QueueRoom } from '../../src/queue/index.ts';
 import { command } from '../support/command.ts';
 import { accept } from '../support/messages.ts';
 import { openTestQueue } from '../support/queue.ts';
@@ -35,12 +35,17 @@ describe('messages', { skip: skipWithout('openssl') }, () => {
     return { ...ran, stdout: ran.stdout.toString() };
   };
 
-  async function suspended(text: string, reason: string, mailbox = 'edi'): Promise<string> {
+  async function suspended(
+    text: string,
+    reason: string,
+    mailbox = 'edi',
+    facts: Facts = {},
+  ): Promise<string> {
     const { id } = await accept(queue, text, mailbox);
     const data = (await queue.redis.hget(`{sealpost}:inbound:${id}`, 'data')) ?? '';
     await queue.redis.del(`{sealpost}:inbound:${id}`);
     await queue.redis.lrem('{sealpost}:inbound:wait', 0, id);
-    await queue.flow.suspend('inbound', JSON.parse(data), reason);
+    await queue.flow.suspend('inbound', JSON.parse(data), reason, facts);
     return id;
   }
   const stateOf = async (id: string) => (await queue.ledger.get(id))?.state;
@@ -137,5 +142,24 @@ describe('messages', { skip: skipWithout('openssl') }, () => {
     const next = await run('messages', 'list', '--limit', '2', '--cursor', cursor);
     const first = page.stdout.split('\n').map((line) => line.split(' ')[0]);
     for (const line of next.stdout.trim().split('\n')) assert.ok(!first.includes(line.split(' ')[0]));
+  });
+
+  it('shows why a message is suspended and what to do, with the cause behind used-up attempts', async () => {
+    const id = await suspended('shown', 'decrypt-no-key');
+    const { stdout } = await run('messages', 'show', id);
+    assert.match(stdout, /^reason +decrypt-no-key$/m);
+    assert.match(stdout, /^why +decrypt-no-key: none of the keys here belongs to a recipient/m);
+    assert.match(stdout, /^what to do +Add the key of a certificate/m);
+    const given = await suspended('given up', 'attempts-exhausted', 'edi', { last: 'spool-full' });
+    const shown = await run('messages', 'show', given);
+    assert.match(
+      shown.stdout,
+      /^why +attempts-exhausted: .*\nwhat to do .*\nwhy +spool-full: .*\nwhat to do +Make room/m,
+    );
+    const foreign = await suspended('of a later version', 'code-of-later');
+    assert.doesNotMatch((await run('messages', 'show', foreign)).stdout, /^why|undefined/m);
+    const none = await run('messages', 'show', 'i0');
+    assert.match(none.stderr, /\[message-unknown\]\nhint: /);
+    await run('messages', 'terminate', '--all', '--why', 'seen');
   });
 });

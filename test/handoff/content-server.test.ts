@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
-import { SealpostError } from '../../src/errors.ts';
+import { type ErrorCode, SealpostError } from '../../src/errors.ts';
 import { createContentHandler, type StoredContent } from '../../src/handoff/content-server.ts';
 import { headOctets } from '../../src/handoff/message.ts';
 import { UrlSigner } from '../../src/handoff/signed-url.ts';
@@ -135,6 +135,24 @@ describe('handoff content server', () => {
     const id = 'a/b?c=d&e #ü:1';
     const { sign } = await listen(t, { [id]: delivery(mixed) });
     assert.equal((await fetch(sign(id).url)).status, 200);
+  });
+
+  it('answers 503 while the object store is away, and 410 when the content is gone', async (t) => {
+    const failing = (code: ErrorCode) => ({
+      ...delivery(mixed),
+      // biome-ignore lint/correctness/useYield: it fails before it has anything to give
+      async *content(): AsyncGenerator<Buffer> {
+        throw new SealpostError(code, 'the store fails');
+      },
+    });
+    const { sign } = await listen(t, {
+      away: failing('spool-unreachable'),
+      refused: failing('spool-refused'),
+      gone: failing('spool-missing'),
+    });
+    assert.equal((await fetch(sign('away').url)).status, 503);
+    assert.equal((await fetch(sign('refused').url)).status, 503);
+    assert.equal((await fetch(sign('gone').url)).status, 410);
   });
 
   it('breaks the connection when the content cannot be read to its end', async (t) => {

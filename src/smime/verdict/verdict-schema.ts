@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { type ErrorCode, errorCodes } from '../../errors.ts';
+import { errorCodes } from '../../errors.ts';
 
 /**
  * The verdict: what the decoder found, in words that stay. The schema here is the single source; the
@@ -227,13 +227,11 @@ export const headersSchema = z
   })
   .describe('what the protected octets say about the header of the message');
 
-const codes = Object.keys(errorCodes).filter((code): code is ErrorCode => code in errorCodes);
-
 const outcome = {
   status: z
     .enum(['ok', 'failed'])
     .describe('whether it could be decoded; a bad signature does not make it failed'),
-  error: z.strictObject({ code: z.enum(codes), message: z.string() }).nullable(),
+  error: z.strictObject({ code: z.enum(errorCodes), message: z.string() }).nullable(),
   encrypted: z.boolean().describe('there is at least one layer of encryption'),
   integrity: z
     .enum(['none', 'aead', 'signed'])
