@@ -1,6 +1,5 @@
 import { MailParser } from 'mailparser';
-import { entityInfo } from '../message/entity.ts';
-import type { HeaderBlock } from '../message/headers.ts';
+import type { ContentType } from '../message/content-type.ts';
 
 /**
  * What people read of a text part, decoded by mailparser. It only ever sees the octets of one part, and never the
@@ -44,8 +43,7 @@ function parse(octets: Buffer[]): Promise<Parsed> {
  * The text of one text part: charset and `format=flowed` (RFC 3676) decoded. `octets` are without their
  * transfer encoding. Undefined when mailparser gives none.
  */
-export async function readText(headers: HeaderBlock, octets: Buffer): Promise<string | undefined> {
-  const { contentType } = entityInfo(headers);
+export async function readText(contentType: ContentType, octets: Buffer): Promise<string | undefined> {
   const parameters = ['charset', 'format', 'delsp']
     .map((name) => ({ name, value: contentType.parameters.get(name) }))
     .filter(({ value }) => value !== undefined && /^[\w.:+-]{1,64}$/.test(value))

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type Budget, costs } from '../budget.ts';
-import type { HeaderBlock } from '../message/headers.ts';
+import type { ContentType } from '../message/content-type.ts';
 import type { MessageLimits } from '../message/limits.ts';
 import { BufferSink, type Sink } from '../message/sink.ts';
 import { readText } from './mail-text.ts';
@@ -22,14 +22,14 @@ export interface PartJson extends PartFacts {
 /** Counts and digests what a part has, and keeps it when it shall be inlined. */
 class PartCollector implements Sink {
   readonly facts: PartFacts;
-  readonly headers: HeaderBlock;
+  readonly #contentType: ContentType;
   readonly #hash = createHash('sha256');
   readonly #kept: BufferSink | undefined;
   #octets = 0;
 
-  constructor(facts: PartFacts, headers: HeaderBlock, keep: boolean) {
+  constructor(facts: PartFacts, contentType: ContentType, keep: boolean) {
     this.facts = facts;
-    this.headers = headers;
+    this.#contentType = contentType;
     this.#kept = keep ? new BufferSink() : undefined;
   }
 
@@ -47,7 +47,7 @@ class PartCollector implements Sink {
     const data = this.#kept.toBuffer();
     if (json.contentType.startsWith('text/')) {
       budget?.spend(costs.text(data.length, linesOf(data)));
-      const text = await readText(this.headers, data);
+      const text = await readText(this.#contentType, data);
       if (text !== undefined) {
         drawForJson(text.length, budget);
         return { ...json, text };
@@ -87,8 +87,8 @@ export async function readParts(
   const collectors: PartCollector[] = [];
   const walker = createWalker(
     kind,
-    (facts, headers) => {
-      const collector = new PartCollector(facts, headers, options.inline);
+    (facts, contentType) => {
+      const collector = new PartCollector(facts, contentType, options.inline);
       collectors.push(collector);
       return collector;
     },

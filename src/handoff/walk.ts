@@ -1,6 +1,7 @@
 import { SealpostError } from '../errors.ts';
+import type { ContentType } from '../message/content-type.ts';
 import { decodeWords } from '../message/encoded-words.ts';
-import { entityInfo } from '../message/entity.ts';
+import { type EntityInfo, entityInfo } from '../message/entity.ts';
 import { type HeaderBlock, HeaderSplitter, parseHeaders } from '../message/headers.ts';
 import { defaultMessageLimits, type MessageLimits } from '../message/limits.ts';
 import { MultipartSplitter } from '../message/multipart.ts';
@@ -28,12 +29,16 @@ export interface PartFacts {
 }
 
 /** Takes each leaf part: facts first, then the decoded octets go to the sink, which ends with the part. */
-export type PartVisitor = (facts: PartFacts, headers: HeaderBlock) => Sink;
+export type PartVisitor = (facts: PartFacts, contentType: ContentType) => Sink;
 
 const rawOctets = parseHeaders(Buffer.from('Content-Type: application/octet-stream\r\n\r\n'));
 
-function factsOf(number: number, headers: HeaderBlock, fallback: string | undefined): PartFacts {
-  const info = entityInfo(headers);
+function factsOf(
+  number: number,
+  headers: HeaderBlock,
+  info: EntityInfo,
+  fallback: string | undefined,
+): PartFacts {
   // encoded words in parameters are against RFC 2047, section 5, and common
   const originalFileName = decodeWords(info.fileName);
   const type = !info.hasContentType && fallback !== undefined ? fallback : info.contentType.value;
@@ -65,20 +70,20 @@ export function createWalker(
 ): Sink {
   let count = 0;
 
-  function leaf(headers: HeaderBlock, fallback: string | undefined): Sink {
+  function leaf(headers: HeaderBlock, info: EntityInfo, fallback: string | undefined): Sink {
     count++;
     if (count > limits.parts) {
       throw new SealpostError('mime-limit', `the message has more than ${limits.parts} parts`);
     }
-    const facts = factsOf(count, headers, fallback);
-    return transferDecoder(facts.transferEncoding, visit(facts, headers), limits.budget);
+    const facts = factsOf(count, headers, info, fallback);
+    return transferDecoder(facts.transferEncoding, visit(facts, info.contentType), limits.budget);
   }
 
   function body(headers: HeaderBlock, depth: number, fallback: string | undefined): Sink {
     const info = entityInfo(headers);
     const boundary = info.contentType.parameters.get('boundary')?.trimEnd() ?? '';
     // a multipart without boundary cannot be taken apart: it is handed on as it is
-    if (info.contentType.type !== 'multipart' || boundary === '') return leaf(headers, fallback);
+    if (info.contentType.type !== 'multipart' || boundary === '') return leaf(headers, info, fallback);
     if (depth >= limits.depth) {
       throw new SealpostError('mime-limit', `multiparts are nested more than ${limits.depth} deep`);
     }
@@ -92,6 +97,6 @@ export function createWalker(
     return transferDecoder(info.transferEncoding, splitter, limits.budget);
   }
 
-  if (kind === 'octets') return leaf(rawOctets, undefined);
+  if (kind === 'octets') return leaf(rawOctets, entityInfo(rawOctets), undefined);
   return new HeaderSplitter((headers) => body(headers, 0, undefined), limits);
 }

@@ -1,7 +1,13 @@
 /** A MIME type or disposition with its parameters (names in lower case, values decoded). */
 export interface Parameterized {
   readonly value: string;
-  readonly parameters: ReadonlyMap<string, string>;
+  readonly parameters: Parameters;
+}
+
+/** The parameters of a value; each is decoded when it is first asked for, since few of them ever are. */
+export interface Parameters {
+  /** The value of the parameter of this name (in lower case), or undefined. */
+  get(name: string): string | undefined;
 }
 
 export interface ContentType extends Parameterized {
@@ -133,45 +139,77 @@ function readParameterized(text: string): Parameterized {
     } else content = scanner.until(';');
     if (name !== '' && !plain.has(name)) plain.set(name, content);
   }
-  return { value, parameters: joinContinuations(plain) };
+  return { value, parameters: withContinuations(plain) };
 }
 
-/** RFC 2231: `name*0`, `name*1*` ... become `name`; `name*` and `name*0*` carry charset and language. */
-function joinContinuations(plain: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
-  if (![...plain.keys()].some((name) => name.includes('*'))) return plain;
-  const joined = new Map<string, string>();
-  const sections = new Map<string, { index: number; extended: boolean; text: string }[]>();
-  for (const [name, content] of plain) {
+/** One piece of a parameter that RFC 2231 continues. */
+interface Section {
+  index: number;
+  extended: boolean;
+  text: string;
+}
+
+/**
+ * Parameters in the way of RFC 2231: `name*0`, `name*1*` ... become `name`; `name*` and `name*0*` carry charset and
+ * language. A header has room for thousands of them, each in a charset of its own, and nobody asks for more than a few.
+ */
+class ContinuedParameters implements Parameters {
+  readonly #plain: ReadonlyMap<string, string>;
+  readonly #sections: ReadonlyMap<string, Section[]>;
+  readonly #joined = new Map<string, string>();
+
+  constructor(plain: ReadonlyMap<string, string>, sections: ReadonlyMap<string, Section[]>) {
+    this.#plain = plain;
+    this.#sections = sections;
+  }
+
+  get(name: string): string | undefined {
+    const sections = this.#sections.get(name);
+    // the extended form is the one meant for readers that know it (RFC 2231, section 4)
+    if (sections === undefined) return this.#plain.get(name);
+    let joined = this.#joined.get(name);
+    if (joined === undefined) {
+      joined = joinSections(sections);
+      this.#joined.set(name, joined);
+    }
+    return joined;
+  }
+}
+
+function withContinuations(all: ReadonlyMap<string, string>): Parameters {
+  if (![...all.keys()].some((name) => name.includes('*'))) return all;
+  const plain = new Map<string, string>();
+  const sections = new Map<string, Section[]>();
+  for (const [name, text] of all) {
     const match = /^([^*]+)\*(?:(\d{1,3})(\*)?)?$/.exec(name);
     if (match === null) {
-      joined.set(name, content);
+      plain.set(name, text);
       continue;
     }
     const [, base = '', index, star] = match;
-    const extended = index === undefined || star !== undefined;
-    const list = sections.get(base) ?? [];
-    list.push({ index: Number(index ?? 0), extended, text: content });
-    sections.set(base, list);
+    const section = { index: Number(index ?? 0), extended: index === undefined || star !== undefined, text };
+    const list = sections.get(base);
+    if (list === undefined) sections.set(base, [section]);
+    else list.push(section);
   }
-  for (const [base, list] of sections) {
-    list.sort((a, b) => a.index - b.index);
-    let charset = 'utf-8';
-    const octets: Buffer[] = [];
-    for (const [position, section] of list.entries()) {
-      let content = section.text;
-      if (section.extended && position === 0) {
-        const head = /^([^']*)'[^']*'/.exec(content);
-        if (head !== null) {
-          charset = head[1] || 'utf-8';
-          content = content.slice(head[0].length);
-        }
+  return new ContinuedParameters(plain, sections);
+}
+
+function joinSections(sections: readonly Section[]): string {
+  let charset = 'utf-8';
+  const octets: Buffer[] = [];
+  for (const [position, section] of sections.toSorted((a, b) => a.index - b.index).entries()) {
+    let content = section.text;
+    if (section.extended && position === 0) {
+      const head = /^([^']*)'[^']*'/.exec(content);
+      if (head !== null) {
+        charset = head[1] || 'utf-8';
+        content = content.slice(head[0].length);
       }
-      octets.push(section.extended ? percentDecode(content) : Buffer.from(content, 'utf8'));
     }
-    // the extended form is the one meant for readers that know it (RFC 2231, section 4)
-    joined.set(base, decodeCharset(charset, Buffer.concat(octets)));
+    octets.push(section.extended ? percentDecode(content) : Buffer.from(content, 'utf8'));
   }
-  return joined;
+  return decodeCharset(charset, Buffer.concat(octets));
 }
 
 function percentDecode(text: string): Buffer {
