@@ -5,13 +5,16 @@ import {
   charsetParameters,
   dashes,
   dearIssuers,
+  deepAttributes,
   deepMultipart,
   emptyMultiparts,
+  encodedCharsets,
   encodedWords,
   largeDsa,
   longFileName,
   longGcmAttributes,
   longNames,
+  longToList,
   manyAddresses,
   manyParameters,
   manyPasswords,
@@ -20,6 +23,7 @@ import {
   partsWith,
   raggedContentType,
   single,
+  tnefAttributes,
 } from '../test/attacks/cost-bombs.ts';
 
 export interface DearMail {
@@ -27,6 +31,10 @@ export interface DearMail {
   step: 'decode' | 'hand-off' | 'encode';
   make: () => Buffer;
 }
+
+const uuBegin = 'begin 644 a\n';
+const uuLine = `M${'0'.repeat(60)}\n`;
+const htmlPart = `Content-Type: text/html\r\nX: ${'x'.repeat(950)}`;
 
 /** Every mail of the tests that costs more than mail of its size does. */
 export const dearMail: DearMail[] = [
@@ -69,8 +77,30 @@ export const dearMail: DearMail[] = [
   },
   { name: 'file name of 90 KB', step: 'hand-off', make: () => longFileName(90_000) },
   { name: 'file names of 45 KB, 20 parts', step: 'hand-off', make: () => longFileName(45_000, 20) },
+  {
+    name: '999 parts of text',
+    step: 'hand-off',
+    make: () => partsWith(999 * 32, 'Content-Type: text/plain'),
+  },
+  { name: '999 parts of HTML, 1 MB', step: 'hand-off', make: () => partsWith(1e6, htmlPart) },
+  { name: 'To lists, 95 KB', step: 'decode', make: () => longToList(95_000) },
+  { name: 'To lists, 95 KB (hand-off)', step: 'hand-off', make: () => longToList(95_000) },
+  { name: 'To lists, 95 KB (encode)', step: 'encode', make: () => longToList(95_000) },
+  { name: 'attributes 50 deep, 1 MB', step: 'decode', make: () => deepAttributes(1e6, 50) },
+  {
+    name: 'attributes 50 deep, 100 signers, 1 MB',
+    step: 'decode',
+    make: () => deepAttributes(9_000, 50, 100),
+  },
+  { name: 'winmail.dat of empty attributes, 1 MB', step: 'decode', make: () => tnefAttributes(1e6) },
+  { name: 'winmail.dat of empty attributes, 25 MB', step: 'decode', make: () => tnefAttributes(25e6) },
   { name: 'Content-Type of 95 KB', step: 'encode', make: () => raggedContentType(95_000) },
   ...(['decode', 'hand-off', 'encode'] as const).flatMap((step): DearMail[] => [
+    {
+      name: `plain text, 25 MB (${step})`,
+      step,
+      make: () => single(25e6, 'text/plain', '7bit', 'a line of text\r\n'),
+    },
     {
       name: `98 multiparts, 25 MB (${step})`,
       step,
@@ -79,6 +109,26 @@ export const dearMail: DearMail[] = [
     { name: `empty multiparts, 25 MB (${step})`, step, make: () => emptyMultiparts(25e6) },
     { name: `encoded words, 25 MB (${step})`, step, make: () => partsWith(25e6, encodedWords) },
     { name: `charsets, 25 MB (${step})`, step, make: () => partsWith(25e6, charsetParameters) },
+    {
+      name: `charsets in encoded words, 25 MB (${step})`,
+      step,
+      make: () => partsWith(25e6, encodedCharsets),
+    },
+    {
+      name: `uuencode, 25 MB (${step})`,
+      step,
+      make: () => single(25e6, 'text/plain', 'x-uuencode', uuLine, uuBegin),
+    },
+    {
+      name: `CMS in uuencode, 25 MB (${step})`,
+      step,
+      make: () => single(25e6, 'application/pkcs7-mime', 'x-uuencode', uuLine, uuBegin),
+    },
+    {
+      name: `uuencode, empty lines, 25 MB (${step})`,
+      step,
+      make: () => single(25e6, 'text/plain', 'x-uuencode', '\n', uuBegin),
+    },
     { name: `empty lines, 25 MB (${step})`, step, make: () => single(25e6, 'text/plain', '7bit', '\n') },
     {
       name: `quoted-printable, 25 MB (${step})`,

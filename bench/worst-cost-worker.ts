@@ -2,9 +2,10 @@ import { createPrivateKey } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { defaultBudget } from '../src/budget.ts';
+import { largestInline, makeDocument } from '../src/handoff/document.ts';
 import { attemptLimits } from '../src/handoff/limits.ts';
 import { partFileName } from '../src/handoff/names.ts';
-import { readParts } from '../src/handoff/parts.ts';
+import type { Delivery } from '../src/handoff/types.ts';
 import { createIdentity, parseCertificate } from '../src/pki/index.ts';
 import { type DecodeOptions, decodeSync, encodeSync } from '../src/smime/index.ts';
 
@@ -15,6 +16,29 @@ import { type DecodeOptions, decodeSync, encodeSync } from '../src/smime/index.t
 const [, , task = '', name = '', folder = ''] = process.argv;
 const file = (part: string) => join(folder, part);
 const at = new Date('2026-01-01T00:00:00Z');
+
+/** A mail without S/MIME on its way to a webhook. */
+function deliveryOf(message: Buffer): Delivery {
+  return {
+    id: 'id',
+    idempotencyKey: 'key',
+    mailbox: 'mailbox',
+    destination: 'webhook',
+    envelope: { from: 'a@a.example', to: ['b@b.example'] },
+    origin: { kind: 'command', detail: {} },
+    receivedAt: at.getTime(),
+    verdict: {},
+    header: Buffer.alloc(0),
+    whole: true,
+    content: async function* () {
+      yield message;
+    },
+    contentOctets: message.length,
+    contentSha256: '',
+    read: async () => message,
+    pieces: [],
+  };
+}
 
 if (task === 'make') {
   const { dearMail } = await import('./worst-cost-mail.ts');
@@ -44,9 +68,15 @@ if (task === 'make') {
         { parts: 1000, depth: 100, headerSize: 100 << 10, ...defaultBudget },
         message.length,
       );
-      const parts = await readParts('message', [message], { inline: true, limits });
+      const { document } = await makeDocument(deliveryOf(message), {
+        inlineLimit: largestInline,
+        bodyPart: { index: 1 },
+        limits,
+        signedUrl: undefined,
+      });
+      const { parts } = document;
       for (const { number, contentType, fileName } of parts) partFileName(number, contentType, fileName);
-      return `${parts.length} parts`;
+      return `${parts.length} parts, JSON ${size(JSON.stringify(document).length)}`;
     },
     encode(message: Buffer): string {
       const sign = { identity, form: 'detached', scheme: 'pkcs1', at } as const;

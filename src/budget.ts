@@ -39,7 +39,7 @@ export const costs = {
   /** A part of a multipart begins: its stages are set up, on the way out it is written anew. */
   part: 20,
   /** A header block read: its fields are found; so many encoded words and parameters are decoded, each in its charset. */
-  headerBlock: (octets: number, coded: number): number => 10 + octets * 0.1 + coded * 15,
+  headerBlock: (octets: number, coded: number): number => 10 + octets * 0.1 + coded * 25,
   /** An octet through a transfer encoding that is read octet by octet. */
   transferOctet: (encoding: string): number => transferCosts[encoding] ?? 0.15,
   /** Text for people: an octet of it, and a line, through mailparser, which has a stream for each part. */
@@ -64,8 +64,8 @@ export const costs = {
   name: (octets: number): number => 5 + octets * 0.2,
   /** An element of ASN.1 taken apart in memory. */
   element: 0.5,
-  /** An element that is encoded anew, and brought into its place in a SET. */
-  elementAnew: 3,
+  /** An element that is encoded anew, and brought into its place in a SET: its octets are copied at each level. */
+  elementAnew: (octets: number): number => 3 + octets * 0.02,
   /** One thing held against another: a certificate against an identifier, a name against a constraint. */
   comparison: 0.3,
   /** An attribute of a signer, a recipient's structure. */

@@ -371,8 +371,8 @@ function inDer(received: Buffer, budget: Budget): Buffer | undefined {
 
 /** Definite lengths for what came with indefinite ones, or with lengths in a longer form. */
 function toDer(element: Element, budget: Budget): Buffer {
-  budget.spend(costs.elementAnew);
   const octets = raw(element);
+  budget.spend(costs.elementAnew(octets.length));
   if (!element.constructed) {
     const identifier = octets[0] ?? 0;
     return Buffer.concat([

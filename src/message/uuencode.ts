@@ -2,6 +2,8 @@ import { SealpostError } from '../errors.ts';
 import type { Sink } from './sink.ts';
 
 const MAX_LINE = 1000;
+/** Octets whose lines are held at once: each of them costs many times what it has. */
+const PIECE = 64 * 1024;
 
 /**
  * Decodes uuencode (POSIX): everything from the `begin` line to the `end` line; text around it is dropped.
@@ -18,6 +20,10 @@ export class UuDecoder implements Sink {
   }
 
   write(chunk: Buffer): void {
+    for (let at = 0; at < chunk.length; at += PIECE) this.#piece(chunk.subarray(at, at + PIECE));
+  }
+
+  #piece(chunk: Buffer): void {
     const lines = (this.#carry + chunk.toString('latin1')).split('\n');
     this.#carry = lines.pop() ?? '';
     if (this.#carry.length > MAX_LINE && this.#state === 'data') throw broken('a line is too long');

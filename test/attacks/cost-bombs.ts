@@ -302,6 +302,51 @@ export function encodedMultiparts(levels: number, octets: number): Buffer {
   return Buffer.from(`${header}Content-Type: text/plain\r\n\r\n${'x   '.repeat(octets / 4)}`);
 }
 
+/** A mail to so many addresses, each in a domain of its own with a letter beyond ASCII. */
+export function longToList(octets: number): Buffer {
+  const fields: string[] = [];
+  for (let at = 0, length = 0; length < octets; at++) {
+    const list = Array.from({ length: 50 }, (_, each) => `a@\u00fc${at * 50 + each}.ex`).join(',');
+    fields.push(`To: ${list}\r\n`);
+    length += Buffer.byteLength(list) + 6;
+  }
+  return Buffer.from(`From: a@a.example\r\n${fields.join('')}\r\nx\r\n`);
+}
+
+/** A winmail.dat of empty attributes; its class says that it is S/MIME. */
+export function tnefAttributes(octets: number): Buffer {
+  const attribute = (id: number, data: Buffer) => {
+    const head = Buffer.alloc(9, 1);
+    head.writeUInt32LE(id, 1);
+    head.writeUInt32LE(data.length, 5);
+    return Buffer.concat([head, data, Buffer.alloc(2)]);
+  };
+  const start = Buffer.concat([
+    Buffer.from('789f3e220000', 'hex'),
+    attribute(0x00078008, Buffer.from('IPM.Note.SMIME\0')),
+  ]);
+  const empty = attribute(0x00069003, Buffer.alloc(0));
+  return Buffer.concat([
+    Buffer.from(
+      'From: a@a.example\r\nMIME-Version: 1.0\r\nContent-Type: application/ms-tnef\r\nContent-Transfer-Encoding: binary\r\n\r\n',
+    ),
+    start,
+    Buffer.alloc(Math.floor(octets / empty.length) * empty.length, empty),
+  ]);
+}
+
+/** Attributes in elements of indefinite length in one another: made anew in DER, each level is copied once more. */
+export function deepAttributes(octets: number, levels: number, signers = 1): Buffer {
+  const named = Array.from({ length: 4 }, () => ca.issue({ serial: 777 }).certificate);
+  const open = Buffer.from('3080', 'hex');
+  const nested = Buffer.concat([
+    ...Array<Buffer>(levels).fill(open),
+    der.octetString(Buffer.alloc(octets, 7)),
+    Buffer.alloc(2 * levels),
+  ]);
+  return signatureWith([der.sequence(der.oid('1.2.3.4'), der.set(nested))], named, signers);
+}
+
 const mailHeader = 'From: a@a.example\r\nSubject: s\r\nMIME-Version: 1.0\r\n';
 
 /** A mail of one part. */
@@ -345,4 +390,9 @@ export const charsetParameters: string = `Content-Disposition: attachment${Array
   { length: 4500 },
   (_, at) => `;a${at}*0*=${at}''b`,
 ).join('')}`;
+/** Encoded words, each in a charset of its own that does not exist. */
+export const encodedCharsets: string = `Content-Description: ${Array.from(
+  { length: 6500 },
+  (_, at) => `=?x${at}?q??=`,
+).join(' ')}`;
 export const manyFields: string = 'X:\r\n'.repeat(1990).trimEnd();

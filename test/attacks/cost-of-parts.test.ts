@@ -10,6 +10,7 @@ import {
   charsetParameters,
   deepMultipart,
   emptyMultiparts,
+  encodedCharsets,
   encodedWords,
   manyFields,
   partsWith,
@@ -71,10 +72,61 @@ describe('mail that is dear in its parts', () => {
   });
 
   it('parts with thousands of encoded words, of charsets, of fields', async () => {
-    for (const field of [encodedWords, charsetParameters, manyFields]) {
+    for (const field of [encodedWords, encodedCharsets, charsetParameters, manyFields]) {
       const { spent: _, ...ended } = await costOf(partsWith(400_000, field), 30_000);
       assert.deepEqual(ended, exhausted, field.slice(0, 30));
     }
+  });
+
+  it('makes no decoder for the charset of a parameter that nobody asks for', () => {
+    const mail = partsWith(400_000, `${charsetParameters}; filename*=koi8-r''%C1.xml`);
+    const known = globalThis.TextDecoder;
+    let made = 0;
+    class Counted extends known {
+      constructor(...args: ConstructorParameters<typeof known>) {
+        made++;
+        super(...args);
+      }
+    }
+    const names: string[] = [];
+    globalThis.TextDecoder = Counted;
+    try {
+      const visit = ({ fileName }: { fileName: string }) => {
+        names.push(fileName);
+        return { write: () => {}, end: () => {} };
+      };
+      const walker = createWalker('message', visit, attemptLimits(limits, 25e6));
+      walker.write(mail);
+      walker.end();
+    } finally {
+      globalThis.TextDecoder = known;
+    }
+    assert.deepEqual([...new Set(names)], ['\u0430.xml']);
+    assert.ok(names.length > 3 && made === 1, `${names.length} parts, ${made} decoders`);
+  });
+
+  it('uuencode in one piece is decoded a little at a time', () => {
+    const mail = single(
+      1_000_000,
+      'application/octet-stream',
+      'x-uuencode',
+      `M${'0'.repeat(60)}\n`,
+      'begin 644 a\n',
+    );
+    let [largest, octets] = [0, 0];
+    const write = (chunk: Buffer) => {
+      largest = Math.max(largest, chunk.length);
+      octets += chunk.length;
+    };
+    const walker = createWalker(
+      'message',
+      () => ({ write, end: () => {} }),
+      attemptLimits(limits, mail.length),
+    );
+    walker.write(mail);
+    walker.end();
+    assert.equal(octets, Math.floor(1_000_000 / 62) * 45 + 45);
+    assert.ok(largest <= 64 * 1024, `${largest} octets at once`);
   });
 
   it('ordinary mail has room: 900 parts with names, 20 levels, 3 MB of text', async () => {

@@ -5,7 +5,14 @@ import { Budget } from '../../src/budget.ts';
 import { decodeCharset } from '../../src/message/content-type.ts';
 import { MultipartSplitter, NullSink } from '../../src/message/index.ts';
 import { decodeSync } from '../../src/smime/index.ts';
-import { attributesOf, certificatesNamed, dashes, encodedMultiparts, manyParameters } from './cost-bombs.ts';
+import {
+  attributesOf,
+  certificatesNamed,
+  dashes,
+  deepAttributes,
+  encodedMultiparts,
+  manyParameters,
+} from './cost-bombs.ts';
 import { options } from './support.ts';
 
 function decoded(octets: Buffer) {
@@ -69,6 +76,13 @@ describe('signed attributes', () => {
   it('draw for each element, for each certificate', () => {
     const [one, four] = [1, 4].map((certificates) => decoded(attributesOf(1000, 1, certificates)).spent);
     assert.ok((four ?? 0) - (one ?? 0) >= 3 * 3 * 1000, `${one} with one certificate, ${four} with four`);
+  });
+
+  it('in one another draw for their octets at each level, and end the message where that is too much', () => {
+    const [flat, deep] = [1, 41].map((levels) => decoded(deepAttributes(10_000, levels)).spent);
+    // four certificates, for each of which the attributes are encoded anew
+    assert.ok((deep ?? 0) - (flat ?? 0) > 4 * 40 * 10_000 * 0.015, `${flat} at one level, ${deep} at 41`);
+    assert.equal(decoded(deepAttributes(1_000_000, 50)).verdict.error?.code, 'work-limit');
   });
 
   it('that name a large certificate draw for its digest, each time', () => {
