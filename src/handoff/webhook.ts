@@ -1,6 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import type { DestinationConfig } from '../config/schema.ts';
-import { SealpostError } from '../errors.ts';
+import { readPublicFile } from '../config/secrets.ts';
 import { privateAddressCode, type Resolve } from '../net/guarded-lookup.ts';
 import { makeDocument } from './document.ts';
 import { failureWithOriginal } from './failure.ts';
@@ -43,7 +42,7 @@ export async function createWebhookDestination(
 ): Promise<Destination> {
   const name = config.name ?? config.type;
   const secret = await deps.readSecret(config.secret);
-  const ca = config.ca === undefined ? undefined : await readCa(config.ca);
+  const ca = config.ca === undefined ? undefined : readPublicFile(config.ca);
   const poster = new HttpPoster(new URL(config.url), {
     ca,
     allowPrivate: config.allowPrivate,
@@ -119,13 +118,4 @@ export async function createWebhookDestination(
       poster.close();
     },
   };
-}
-
-async function readCa(path: string): Promise<Buffer> {
-  try {
-    return await readFile(path);
-  } catch (cause) {
-    const hint = 'check destinations[].ca of the mailbox';
-    throw new SealpostError('file-access', `cannot read the certificates in ${path}`, { hint, cause });
-  }
 }

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { ImapFlow, type ImapFlowOptions } from 'imapflow';
 import type { MailboxConfig, Secret } from '../config/schema.ts';
+import { readPublicFile } from '../config/secrets.ts';
 import { SealpostError } from '../errors.ts';
 import { TokenSource } from './oauth.ts';
 import { Watch, watchOf } from './watch.ts';
@@ -25,7 +25,7 @@ export class Connector {
     this.#config = config;
     this.#readSecret = readSecret;
     this.#tokens = config.oauth2 === undefined ? undefined : new TokenSource(config.oauth2, readSecret);
-    this.#ca = config.ca === undefined ? undefined : readCa(config.ca);
+    this.#ca = config.ca === undefined ? undefined : readPublicFile(config.ca).toString();
   }
 
   /** A connection that is logged in. Errors: `imap-failed`, those of imapflow, those of the secrets. */
@@ -96,14 +96,6 @@ const limits: ImapFlowOptions = {
   maxResponseTokens: 200_000,
   clientInfo: { name: 'sealpost' },
 };
-
-function readCa(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (cause) {
-    throw new SealpostError('file-access', `imap.ca: cannot read ${path}`, { cause });
-  }
-}
 
 /** Says goodbye; a server that does not answer is left without. */
 export async function leave(client: ImapFlow): Promise<void> {

@@ -1,10 +1,10 @@
 /** Where Redis is: the settings as a target, and the target as options of ioredis. */
-import { readFileSync } from 'node:fs';
+
 import { isIP } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import type { RedisOptions } from 'ioredis';
 import type { Config } from '../config/schema.ts';
-import { readSecret } from '../config/secrets.ts';
+import { readPublicFile, readSecret } from '../config/secrets.ts';
 import { SealpostError } from '../errors.ts';
 import { slotConnector } from './slot-connector.ts';
 
@@ -42,7 +42,7 @@ export function redisTarget(config: Config['redis'], url: string, prefix = confi
   const target: RedisTarget = { commandTimeout };
   if (username !== undefined) target.username = username;
   if (password) target.password = readSecret(password);
-  if (ca !== undefined) target.ca = readText(ca);
+  if (ca !== undefined) target.ca = readPublicFile(ca).toString();
   if (cluster) return { ...target, cluster: { nodes: cluster.nodes, prefix } };
   if (!sentinel) return { ...target, url: config.url ?? url };
   const { password: secret, username: user, ...rest } = sentinel;
@@ -170,12 +170,4 @@ export function describeTarget({ url: text, sentinel, cluster }: RedisTarget): s
   if (text === undefined || !URL.canParse(text)) return 'redis';
   const url = new URL(text);
   return `${url.protocol}//${url.host}${url.pathname}`;
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (cause) {
-    throw new SealpostError('file-access', `cannot read ${file} (redis.ca)`, { cause });
-  }
 }

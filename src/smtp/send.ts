@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { Readable } from 'node:stream';
 import type { PartnerConfig, Secret } from '../config/schema.ts';
+import { readPublicFile } from '../config/secrets.ts';
 import { SealpostError } from '../errors.ts';
 import { parseMailbox } from '../message/mailbox.ts';
 import type { Envelope, PeerState } from '../queue/types.ts';
@@ -84,7 +84,7 @@ export function createSender(parts: SenderParts): Sender {
   const base = {
     port: route.port,
     tls: route.tls,
-    ca: route.ca === undefined ? undefined : readCa(route.ca),
+    ca: route.ca === undefined ? undefined : readPublicFile(route.ca).toString(),
     name: parts.name ?? hostname(),
   };
 
@@ -355,12 +355,4 @@ function checkEnvelope(envelope: Envelope): Envelope {
 
 function isAscii(text: string): boolean {
   return !/[\u0080-\u{10ffff}]/u.test(text);
-}
-
-function readCa(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (cause) {
-    throw new SealpostError('file-access', `route.ca: cannot read ${path}`, { cause });
-  }
 }

@@ -3,23 +3,21 @@ import assert from 'node:assert/strict';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import type { HandoffJob, InboundJob, QueueRoom } from '../../src/queue/index.ts';
 import { SpoolFolder } from '../../src/queue/spool-file.ts';
 import { accept, until } from '../support/messages.ts';
-import { openTestQueue } from '../support/queue.ts';
-import { startTestRedis, type TestRedis } from '../support/redis.ts';
+import { openTestQueue, useTestQueue } from '../support/queue.ts';
+import type { TestRedis } from '../support/redis.ts';
 
 let server: TestRedis;
 let queue: QueueRoom;
-before(async () => {
-  server = await startTestRedis();
-  queue = await openTestQueue(server, { spool: { inlineLimit: '1KiB' } });
-});
-after(async () => {
-  await queue.close();
-  await server.stop();
-});
+useTestQueue(
+  (opened) => {
+    ({ server, queue } = opened);
+  },
+  { spool: { inlineLimit: '1KiB' } },
+);
 
 const types = async (id: string) => (await queue.ledger.get(id))?.events.map(({ type }) => type) ?? [];
 

@@ -2,26 +2,21 @@
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { configSchema, type PartnerConfig } from '../../src/config/schema.ts';
 import type { QueueRoom, QueueWorker } from '../../src/queue/index.ts';
 import { createSender, type Sender } from '../../src/smtp/send.ts';
 import { until } from '../support/messages.ts';
-import { openTestQueue } from '../support/queue.ts';
-import { startTestRedis, type TestRedis } from '../support/redis.ts';
+import { useTestQueue } from '../support/queue.ts';
+import type { TestRedis } from '../support/redis.ts';
 import { healthyServer, sicknesses, sickServer, type TestServer } from '../support/sick-servers.ts';
 
 let server: TestRedis;
 let queue: QueueRoom;
-before(async () => {
-  server = await startTestRedis();
-  queue = await openTestQueue(server);
-});
-after(async () => {
-  await queue.close();
-  await server.stop();
+useTestQueue((opened) => {
+  ({ server, queue } = opened);
 });
 
 async function send(partner: string, text = partner): Promise<string> {

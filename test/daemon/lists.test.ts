@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Worker } from 'bullmq';
 import type { HandoffDocument } from '../../src/handoff/index.ts';
-import { freePort } from '../faults/support/ports.ts';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
+import { freePort } from '../support/net.ts';
 import { makeWorld, skipWithout, textEntity } from '../support/world.ts';
 
 describe('mail from a mailing list through the running daemon', { skip: skipWithout('openssl') }, () => {

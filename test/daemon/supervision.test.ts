@@ -4,7 +4,6 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { freePort } from '../faults/support/ports.ts';
 import {
   bootDaemon,
   isAlive,
@@ -16,6 +15,7 @@ import {
   type TestDaemon,
   writeConfig,
 } from '../support/daemon.ts';
+import { freePort } from '../support/net.ts';
 import { RawClient } from '../support/smtp.ts';
 import { makeWorld, skipWithout, textEntity } from '../support/world.ts';
 

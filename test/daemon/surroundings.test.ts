@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { after, describe, it } from 'node:test';
 import { configSchema } from '../../src/config/schema.ts';
 import { runFolder } from '../../src/daemon/control.ts';
 import { readHeartbeats, startHeartbeat } from '../../src/daemon/heartbeat.ts';
@@ -22,19 +22,12 @@ import { leave, present, withdraw } from '../../src/daemon/presence.ts';
 import { createLog } from '../../src/log.ts';
 import type { QueueRoom } from '../../src/queue/index.ts';
 import { until } from '../support/net.ts';
-import { openTestQueue } from '../support/queue.ts';
-import { startTestRedis, type TestRedis } from '../support/redis.ts';
+import { useTestQueue } from '../support/queue.ts';
 
 describe('signs of life', () => {
-  let server: TestRedis;
   let queue: QueueRoom;
-  before(async () => {
-    server = await startTestRedis();
-    queue = await openTestQueue(server);
-  });
-  after(async () => {
-    await queue.close();
-    await server.stop();
+  useTestQueue((opened) => {
+    queue = opened.queue;
   });
   const names = () => queue.redis.smembers(`${queue.prefix}:alive`);
 

@@ -1,23 +1,16 @@
 /** What of a download counts as the message: its size at the limit and beside it. */
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { ImapFlow } from 'imapflow';
 import { FetchError, fetchMessage } from '../../src/imap/fetch.ts';
 import type { QueueRoom } from '../../src/queue/index.ts';
-import { openTestQueue } from '../support/queue.ts';
-import { startTestRedis, type TestRedis } from '../support/redis.ts';
+import { useTestQueue } from '../support/queue.ts';
 
 const text = 'Subject: order\r\n\r\n1\r\n';
-let server: TestRedis;
 let queue: QueueRoom;
-before(async () => {
-  server = await startTestRedis();
-  queue = await openTestQueue(server);
-});
-after(async () => {
-  await queue.close();
-  await server.stop();
+useTestQueue((opened) => {
+  queue = opened.queue;
 });
 
 /** Fetches a message that comes in the given pieces from a server that says it has `size` octets. */

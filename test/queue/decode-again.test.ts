@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import type { HandoffJob, InboundJob, QueueRoom } from '../../src/queue/index.ts';
 import { accept, until } from '../support/messages.ts';
-import { openTestQueue } from '../support/queue.ts';
+import { openTestQueue, useTestQueue } from '../support/queue.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
 
 const act = { by: 'alice@desk', why: 'new key' };
@@ -11,14 +11,12 @@ const act = { by: 'alice@desk', why: 'new key' };
 describe('decoding again', () => {
   let server: TestRedis;
   let queue: QueueRoom;
-  before(async () => {
-    server = await startTestRedis();
-    queue = await openTestQueue(server, { retention: { original: '1h' }, spool: { inlineLimit: '10KiB' } });
-  });
-  after(async () => {
-    await queue.close();
-    await server.stop();
-  });
+  useTestQueue(
+    (opened) => {
+      ({ server, queue } = opened);
+    },
+    { retention: { original: '1h' }, spool: { inlineLimit: '10KiB' } },
+  );
 
   /** Decodes and hands off what waits, with real workers, and gives the hand-off jobs; `fail` suspends a destination. */
   async function work(id: string, destinations: string[], fail: string[] = []): Promise<HandoffJob[]> {

@@ -3,11 +3,11 @@ import { randomBytes } from 'node:crypto';
 import { cp, mkdtemp, readdir, readFile, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import type { QueueRoom } from '../../src/queue/index.ts';
 import { startPrivateServer } from '../../src/queue/private-server.ts';
 import { accept } from '../support/messages.ts';
-import { openTestQueue } from '../support/queue.ts';
+import { openTestQueue, useTestQueue } from '../support/queue.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
 
 const origin = { kind: 'smtp', detail: {} } as const;
@@ -20,14 +20,12 @@ async function types(queue: QueueRoom, id: string): Promise<string[]> {
 describe('intake', () => {
   let server: TestRedis;
   let queue: QueueRoom;
-  before(async () => {
-    server = await startTestRedis();
-    queue = await openTestQueue(server, { spool: { inlineLimit: '1KiB' } });
-  });
-  after(async () => {
-    await queue.close();
-    await server.stop();
-  });
+  useTestQueue(
+    (opened) => {
+      ({ server, queue } = opened);
+    },
+    { spool: { inlineLimit: '1KiB' } },
+  );
 
   it('stores octets, job and record; the trace field is stored but does not count', async () => {
     const first = await accept(queue, 'octets', 'edi', Buffer.from('Received: one\r\n'));

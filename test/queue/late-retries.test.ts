@@ -1,24 +1,20 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { bringLateForward } from '../../src/queue/delayed.ts';
 import type { JobOutcome, QueueRoom } from '../../src/queue/index.ts';
 import { keysOf } from '../../src/queue/keys.ts';
 import { accept, until } from '../support/messages.ts';
-import { openTestQueue } from '../support/queue.ts';
-import { startTestRedis, type TestRedis } from '../support/redis.ts';
+import { useTestQueue } from '../support/queue.ts';
 
 const day = 86_400_000;
 const hour = 3_600_000;
-let server: TestRedis;
 let queue: QueueRoom;
-before(async () => {
-  server = await startTestRedis();
-  queue = await openTestQueue(server, { retry: { attempts: 3, firstDelay: '1h', maxDelay: '1h' } });
-});
-after(async () => {
-  await queue.close();
-  await server.stop();
-});
+useTestQueue(
+  (opened) => {
+    queue = opened.queue;
+  },
+  { retry: { attempts: 3, firstDelay: '1h', maxDelay: '1h' } },
+);
 
 describe('a retry that was planned by a clock that was ahead', () => {
   const keys = keysOf('{sealpost}');

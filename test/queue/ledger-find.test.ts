@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { InboundJob, IntakeResult, ListQuery, Origin, QueueRoom } from '../../src/queue/index.ts';
-import { openTestQueue } from '../support/queue.ts';
+import { openTestQueue, useTestQueue } from '../support/queue.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
 
 const smtp: Origin = { kind: 'smtp', detail: { client: '192.0.2.1' } };
@@ -60,13 +60,8 @@ const partnerWithout = { destinations: [{ type: 'directory', path: '/nowhere' }]
 describe('finding in the ledger', () => {
   let server: TestRedis;
   let queue: QueueRoom;
-  before(async () => {
-    server = await startTestRedis();
-    queue = await openTestQueue(server);
-  });
-  after(async () => {
-    await queue.close();
-    await server.stop();
+  useTestQueue((opened) => {
+    ({ server, queue } = opened);
   });
 
   it('finds by Message-ID and by digest, alone and with other filters', async () => {

@@ -4,25 +4,23 @@ import { randomBytes } from 'node:crypto';
 import { chmod, copyFile, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import type { QueueRoom, SpoolRef } from '../../src/queue/index.ts';
 import { loadSpoolKey } from '../../src/queue/spool-key.ts';
 import { accept } from '../support/messages.ts';
-import { openTestQueue, testConfig } from '../support/queue.ts';
+import { openTestQueue, testConfig, useTestQueue } from '../support/queue.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
 
 describe('spool', () => {
   let server: TestRedis;
   let queue: QueueRoom;
-  before(async () => {
-    server = await startTestRedis();
-    queue = await openTestQueue(server, { spool: { inlineLimit: '1KiB' } });
-  });
-  after(async () => {
-    await queue.close();
-    await server.stop();
-  });
+  useTestQueue(
+    (opened) => {
+      ({ server, queue } = opened);
+    },
+    { spool: { inlineLimit: '1KiB' } },
+  );
 
   const store = async (octets: Buffer, step = octets.length): Promise<SpoolRef> => {
     const writer = queue.spool.create();

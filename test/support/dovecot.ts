@@ -10,11 +10,10 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { ImapFlow } from 'imapflow';
-import { reachable } from './net.ts';
+import { freePort, reachable } from './net.ts';
 import { makeTlsFiles, type TlsFiles } from './tls.ts';
 
 const program = '/usr/sbin/dovecot';
@@ -182,13 +181,4 @@ ${options.settings ?? ''}
   });
   await dovecot.start();
   return dovecot;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (typeof address !== 'object' || address === null) throw new Error('no port');
-  return address.port;
 }

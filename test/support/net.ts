@@ -1,4 +1,4 @@
-import { connect } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Waits until something listens on the port. */
@@ -24,4 +24,14 @@ export async function until(what: string, condition: () => boolean | Promise<boo
     await sleep(10);
   }
   throw new Error(`did not happen: ${what}`);
+}
+
+/** A port that nobody listens on now: for a server that must come back on the same one after a kill. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (typeof address !== 'object' || address === null) throw new Error('no port');
+  return address.port;
 }

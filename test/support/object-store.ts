@@ -5,11 +5,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
-import { reachable } from './net.ts';
+import { freePort, reachable } from './net.ts';
 import { runOk } from './peers/run.ts';
 import { makeTlsFiles } from './tls.ts';
 
@@ -33,15 +32,6 @@ export interface TestObjectStore {
   start(): Promise<void>;
   /** Ends everything and removes the folder. */
   stop(): Promise<void>;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 /** No authentication inside of the cluster: what is tested is the gateway. Short waits, so that it starts in seconds. */

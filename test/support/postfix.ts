@@ -1,11 +1,10 @@
 /** Postfix's test programs: smtp-source as a sender, smtp-sink as a server that keeps what it gets. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { reachable } from './net.ts';
+import { freePort, reachable } from './net.ts';
 import { findProgram, runOk } from './peers/run.ts';
 
 const path = `${process.env.PATH}:/usr/sbin`;
@@ -62,13 +61,4 @@ function withoutSinkHeader(file: Buffer): Buffer {
   const received = /^Received: [^\n]*\n(?:[ \t][^\n]*\n)*/m.exec(text);
   const body = received === null ? text : text.slice(received.index + received[0].length);
   return Buffer.from(body, 'latin1');
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (typeof address !== 'object' || address === null) throw new Error('no port');
-  return address.port;
 }

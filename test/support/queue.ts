@@ -1,7 +1,9 @@
 /** An open queue room on a test server, with the defaults of the schema. */
+import { after, before } from 'node:test';
 import { type Config, configSchema } from '../../src/config/schema.ts';
 import { createLog } from '../../src/log.ts';
 import { openQueue, type QueueRoom } from '../../src/queue/index.ts';
+import { startTestRedis, type TestRedis } from './redis.ts';
 
 /** A configuration for a data folder and server; `settings` as a person would write them. */
 export function testConfig(
@@ -24,4 +26,22 @@ export async function openTestQueue(
   settings: Record<string, unknown> = {},
 ): Promise<QueueRoom> {
   return await openQueue(testConfig(server, settings), { role: 'test', log: createLog('silent', 'test') });
+}
+
+/** A Redis and an open queue for the tests of a suite or file, given to `use` before the first one. Both end with it. */
+export function useTestQueue(
+  use: (opened: { server: TestRedis; queue: QueueRoom }) => void,
+  settings: Record<string, unknown> = {},
+): void {
+  let server: TestRedis | undefined;
+  let queue: QueueRoom | undefined;
+  before(async () => {
+    server = await startTestRedis();
+    queue = await openTestQueue(server, settings);
+    use({ server, queue });
+  });
+  after(async () => {
+    await queue?.close();
+    await server?.stop();
+  });
 }

@@ -5,12 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { kill, launch, writeConfig } from '../../support/daemon.ts';
+import { freePort } from '../../support/net.ts';
 import type { FaultCase } from '../support/case.ts';
 import type { Load } from '../support/load.ts';
 import { webhookSink } from '../support/oracle.ts';
 import { webhookMailbox } from '../support/outbound.ts';
 import { startWebhook } from '../support/partners.ts';
-import { freePort } from '../support/ports.ts';
 import type { Rig } from '../support/rig.ts';
 
 const refusalsOf = (load: Load) =>

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type PrivateServer, startPrivateServer } from '../../../src/queue/private-server.ts';
 import { isAlive, kill } from '../../support/daemon.ts';
-import { freePort } from './ports.ts';
+import { freePort } from '../../support/net.ts';
 
 export interface FaultRedis {
   port: number;

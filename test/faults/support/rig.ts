@@ -7,12 +7,11 @@ import { createLog } from '../../../src/log.ts';
 import { connect } from '../../../src/queue/connection.ts';
 import { openQueue, type QueueRoom } from '../../../src/queue/index.ts';
 import { bootDaemon, kill, type TestDaemon, writeConfig } from '../../support/daemon.ts';
-import { reachable } from '../../support/net.ts';
+import { freePort, reachable } from '../../support/net.ts';
 import { textEntity, type World } from '../../support/world.ts';
 import type { Findings } from './case.ts';
 import { type Accepted, Load, type LoadOptions, type Mail } from './load.ts';
 import { folderSink, judge, type Sink, settle } from './oracle.ts';
-import { freePort } from './ports.ts';
 import { TcpProxy } from './proxy.ts';
 import { type FaultRedis, startFaultRedis } from './redis.ts';
 
