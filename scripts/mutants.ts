@@ -195,27 +195,24 @@ if (values.list) {
 } else {
   // short, as paths of sockets are, and open to the users that servers run as
   const parent = mkdtempSync(join(tmpdir(), 'mutants-'));
+  process.once('exit', () => rmSync(parent, { recursive: true, force: true, maxRetries: 5 }));
   chmodSync(parent, 0o755);
   const counts: Record<Outcome, number> = { noticed: 0, survived: 0, 'not-applicable': 0, unclear: 0 };
   const rooms = new Map<string, { run: number; noticed: number }>();
-  try {
-    const jobs = values.jobs === '2' ? 2 : 1;
-    const trees = Array.from({ length: jobs }, (_, index) => makeTree(parent, `${index}`));
-    const sound = new Sound();
-    await inTrees(trees, chosen, async (tree, each) => {
-      const { outcome, because } = await judge(tree, each.mutant, sound);
-      counts[outcome]++;
-      const room = rooms.get(each.mutant.room) ?? { run: 0, noticed: 0 };
-      rooms.set(each.mutant.room, room);
-      if (outcome === 'noticed' || outcome === 'survived') room.run++;
-      if (outcome === 'noticed') room.noticed++;
-      const line = `${outcome.padEnd(14)} ${describe(each)}${because === undefined ? '' : ` (${because})`}`;
-      console.log(line);
-      if (values.report !== undefined) appendFileSync(values.report, `${line}\n`);
-    });
-  } finally {
-    rmSync(parent, { recursive: true, force: true, maxRetries: 5 });
-  }
+  const jobs = values.jobs === '2' ? 2 : 1;
+  const trees = Array.from({ length: jobs }, (_, index) => makeTree(parent, `${index}`));
+  const sound = new Sound();
+  await inTrees(trees, chosen, async (tree, each) => {
+    const { outcome, because } = await judge(tree, each.mutant, sound);
+    counts[outcome]++;
+    const room = rooms.get(each.mutant.room) ?? { run: 0, noticed: 0 };
+    rooms.set(each.mutant.room, room);
+    if (outcome === 'noticed' || outcome === 'survived') room.run++;
+    if (outcome === 'noticed') room.noticed++;
+    const line = `${outcome.padEnd(14)} ${describe(each)}${because === undefined ? '' : ` (${because})`}`;
+    console.log(line);
+    if (values.report !== undefined) appendFileSync(values.report, `${line}\n`);
+  });
   for (const [room, { run, noticed }] of rooms) console.log(`${room.padEnd(8)} ${noticed} of ${run}`);
   const judged = counts.noticed + counts.survived;
   const score = judged === 0 ? 0 : Math.round((100 * counts.noticed) / judged);

@@ -89,7 +89,7 @@ export const work = [
     ],
     [
       'handoff/outcome.ts',
-      'if (lasting.includes(code)) return { refused: true, code, message };',
+      "if (consequence === 'suspend') return { refused: true, code, message };",
       '',
       'handoff/directory handoff/queue-destination',
       'what never succeeds is tried for days',
@@ -161,7 +161,7 @@ export const work = [
     ],
     [
       'daemon/supervisor.ts',
-      'if (this.#ran && passing.includes(failure.code)) return false;',
+      "if (this.#ran && errorTable[failure.code].class === 'store') return false;",
       'if (this.#ran) return false;',
       'daemon/supervision~bad.key',
       'a configuration error at start is tried for ever',
@@ -249,7 +249,7 @@ export const work = [
       'commands/files.ts',
       "if (found !== undefined && !found.isFile()) return { kind: 'through', path: file };",
       '',
-      'attacks/output-replaces-device',
+      'attacks/output-replaces-device~our.own.making',
       '--out /dev/null breaks the machine',
     ],
     [

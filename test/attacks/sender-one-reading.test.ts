@@ -6,7 +6,13 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { encodeSignedData } from '../../src/cms/index.ts';
 import { composeMessage } from '../../src/handoff/message.ts';
-import { comparableAddress, defaultMessageLimits, isKnown, parseHeaders } from '../../src/message/index.ts';
+import {
+  comparableAddress,
+  defaultMessageLimits,
+  isKnown,
+  parseHeaders,
+  readMailHeader,
+} from '../../src/message/index.ts';
 import { PartnerDirectory } from '../../src/partner/directory.ts';
 import { judge } from '../../src/partner/policy.ts';
 import { readSender } from '../../src/pipeline/read-sender.ts';
@@ -65,6 +71,10 @@ describe('a From that passes for another partner', () => {
   const attacks: Record<string, string> = {
     'two addresses without a comma': 'From: ceo@p.example a@a.example',
     'an angle within an angle': 'From: x <a@a.example <ceo@p.example>>',
+    'an angle without its end': 'From: A <a@a.example',
+    'two dots in the local part': 'From: a..b@a.example',
+    'two dots in the local part, between words': 'From: a.b . . c@a.example',
+    'a domain in quotation marks': 'From: a@"a.example"',
     'two angles': 'From: <a@a.example> <ceo@p.example>',
     'an address before the angle': 'From: ceo@p.example <a@a.example>',
     'an address behind the angle': 'From: <a@a.example> ceo@p.example',
@@ -99,6 +109,17 @@ describe('a From that passes for another partner', () => {
       const stranger = handOff(signedMail(header, text, nameless), ['signed']);
       assert.equal(stranger.result, 'sender-invalid', 'a trusted certificate without addresses');
     });
+
+  it('is no address in octets that are no UTF-8, also beside one that is good', () => {
+    for (const [from, fault] of [
+      ['a@a.example, b\xe9@a.example', true],
+      ['b\xe9@a.example', true],
+      ['caf\xe9 <a@a.example>, b@a.example', false],
+    ] as const) {
+      const { authors } = readMailHeader(parseHeaders(Buffer.from(`From: ${from}\r\n`, 'latin1')));
+      assert.equal(authors.fault !== undefined, fault, from);
+    }
+  });
 
   it('does not pass beside a trusted certificate without addresses', () => {
     for (const from of ['ceo@p.example x', 'ceo@p.example', 'x ceo@p.example', 'ceo@P.Example'])
@@ -183,6 +204,27 @@ describe('a Sender field', () => {
       handOff(signedMail('From: a@a.example\r\nSender: x <a@A.example>')).verdict.sender?.sender,
       null,
     );
+  });
+});
+
+describe('more than one Sender field', () => {
+  for (const [name, fields] of Object.entries({
+    'the second is a partner': ['out@provider.example', 'ceo@p.example'],
+    'both are harmless': ['out@provider.example', 'out@provider.example'],
+    'both are the partner itself': ['a@a.example', 'a@a.example'],
+  }))
+    it(`is refused: ${name}`, () => {
+      const header = ['From: a@a.example', ...fields.map((field) => `Sender: ${field}`)].join('\r\n');
+      assert.equal(handOff(signedMail(header)).result, 'sender-invalid');
+    });
+});
+
+describe('a Sender field with a partner, below a From that nobody knows', () => {
+  it('is refused', () => {
+    const header = 'From: x@nobody.example\r\nSender: ceo@p.example';
+    assert.equal(handOff(signedMail(header, text, nameless), ['signed']).result, 'policy-refused');
+    const other = 'From: x@nobody.example\r\nSender: y@nobody.example';
+    assert.equal(handOff(signedMail(other, text, nameless), ['signed']).result, 'accept');
   });
 });
 

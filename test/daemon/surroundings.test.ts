@@ -66,6 +66,10 @@ describe('signs of life', () => {
       [heartbeat?.role, heartbeat?.pid, heartbeat?.refusing, heartbeat?.troubles[0]?.what],
       ['handoff', process.pid, null, 'mailbox orders'],
     );
+    // What is killed takes nothing away: it is shown for 20 seconds at most.
+    const [name = ''] = await names();
+    const left = await queue.redis.pttl(name);
+    assert.ok(left > 0 && left <= 20_000, `${left}`);
     await beating.stop();
     assert.deepEqual(await readHeartbeats(queue), []);
     assert.deepEqual(await names(), []);

@@ -74,6 +74,20 @@ describe('senderOf', () => {
     assert.deepEqual(of(['dd', 'bb'], ['a@big.example']), ['acme', 'signer', 'policy-refused']);
     assert.deepEqual(of(['dd', 'aa'], ['orders@acme.example']), ['acme', 'signer', undefined]);
   });
+  it('believes a signer only when its signature is valid, and its addresses only when it is trusted, too', () => {
+    const facts = { thumbprint: 'bb', emails: [], valid: true, trusted: true };
+    const by = (signer: typeof facts) => senderOf(directory, authorsOf('From: a@big.example'), [signer]).by;
+    assert.equal(by(facts), 'signer');
+    assert.equal(by({ ...facts, trusted: false }), 'signer', 'the certificate is the word of the operator');
+    assert.equal(by({ ...facts, valid: false }), 'address');
+    const stranger = { thumbprint: 'ff', emails: ['a@big.example'] };
+    for (const valid of [true, false])
+      for (const trusted of [true, false]) {
+        const signers = [{ ...stranger, valid, trusted }];
+        const { fault } = senderOf(directory, authorsOf('From: orders@acme.example'), signers);
+        assert.equal(fault?.code, valid && trusted ? 'policy-refused' : undefined, `${valid} ${trusted}`);
+      }
+  });
   it('knows nobody', () =>
     assert.deepEqual(of(['cc'], ['x@unknown.example']), [undefined, undefined, undefined]));
 });

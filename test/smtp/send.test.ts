@@ -311,6 +311,27 @@ describe('smtp sender', () => {
     server.stop();
   });
 
+  it('sends nothing twice by itself when a kept connection breaks in the middle of a message', async () => {
+    let begun = 0;
+    let data = false;
+    const server = await typed((line, socket) => {
+      if (data) {
+        if (begun === 2) socket.destroy();
+        data = line !== '.';
+        return data ? undefined : '250 taken';
+      }
+      data = line === 'DATA';
+      if (data) begun += 1;
+      return data ? '354 go' : '250 ok';
+    });
+    const { send, close } = sender({ port: server.port });
+    assert.equal((await send(message())).status, 'sent');
+    assert.equal((await send(message())).status, 'deferred');
+    assert.equal(begun, 2);
+    close();
+    server.stop();
+  });
+
   it('stops when it is told to', async () => {
     const server = await typed((line) => (line.startsWith('EHLO') ? '250 ok' : undefined));
     const abort = new AbortController();
@@ -503,6 +524,26 @@ describe('smtp sender: MX', () => {
       assert.match(result.reply, reply);
       close();
     }
+    await receiver.close(1000);
+  });
+
+  it('says that a route works when the server of one domain does, and that it is down when none does', async () => {
+    const { receiver, ports } = await startReceiver();
+    const { send, close } = mx(ports[0] ?? 0, {
+      resolver: async (domain) => [
+        { exchange: domain === 'example.com' ? '127.0.0.1' : '127.0.0.9', priority: 1 },
+      ],
+    });
+    const works = ['orders@example.com'];
+    const dead = ['x@invoices.example', 'y@gone.example'];
+    for (const [to, peer] of [
+      [works, 'works'],
+      [[...works, ...dead], 'works'],
+      [[...dead, ...works], 'works'],
+      [dead, 'down'],
+    ] as const)
+      assert.equal((await send(message(mail, [...to]))).peer, peer, to.join());
+    close();
     await receiver.close(1000);
   });
 
