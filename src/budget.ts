@@ -1,21 +1,21 @@
 import { SealpostError } from './errors.ts';
 
 /*
- * What one message may cost. Limits for each item (so many signers, so many certificates) multiply; one budget that
- * every layer, signer, certificate, recipient, part and name draws from does not.
+ * What one message may cost. Limits per item (so many signers, so many certificates) multiply. So there is one budget
+ * that every layer, signer, certificate, recipient, part and name draws from.
  */
 
 /** What a message may cost; see `limits.work` and `limits.output` of the settings. */
 export interface BudgetLimits {
-  /** Units of work that a message has to begin with, and for each `OCTETS_PER_WORK` octets of it once more. */
+  /** Units of work that every message has, and as many again for each `OCTETS_PER_WORK` octets of it. */
   readonly work: number;
-  /** Octets that it may become to begin with, and for each octet of it `OUTPUT_PER_OCTET` more. */
+  /** Octets that every message may expand to, plus `OUTPUT_PER_OCTET` for each octet of it. */
   readonly output: number;
 }
 
 export const defaultBudget: BudgetLimits = { work: 1_000_000, output: 16 << 20 };
 
-/** A message of this size has twice the work of an empty one. */
+/** A message of this size has twice the budget of an empty one. */
 export const OCTETS_PER_WORK = 5 << 20;
 /** Text compresses to a tenth, wide XML to a thirtieth; a bomb to a thousandth. */
 export const OUTPUT_PER_OCTET = 32;
@@ -23,36 +23,36 @@ export const OUTPUT_PER_OCTET = 32;
 const unknownBits = 4096;
 
 /**
- * What operations cost. A unit is about a microsecond of a core of 2 to 3 GHz with OpenSSL 3.5; the figures lie above
- * what was measured (`bench/worst-cost.ts`), since a budget that counts too little is none. They are constants:
- * nothing here looks at a clock, so a message is refused on every machine or on none.
+ * What operations cost. A unit is about a microsecond of a core of 2 to 3 GHz with OpenSSL 3.5; the figures are above
+ * what was measured (`bench/worst-cost.ts`), because a budget that counts too little protects nothing. They are
+ * constants and use no clock, so a message is refused on every machine or on none.
  */
 export const costs = {
-  /** An octet of the message as it comes in, and once more in each layer: MIME, base64, BER. */
+  /** An octet of the message, counted on arrival and again in each layer: MIME, base64, BER. */
   octet: 0.008,
   /** Setting up a layer or a piece. */
   layer: 100,
-  /** The header of a part: its fields found, and those that have parameters taken apart, perhaps more than once. */
+  /** The header of a part: its fields are found, and parameters are parsed, possibly more than once. */
   header: (octets: number, withParameters: number): number => octets * 0.15 + withParameters * 0.8,
   /** An octet that is searched for delimiters, once for each multipart around it. */
   searchedOctet: 0.001,
-  /** A part of a multipart begins: its stages are set up, on the way out it is written anew. */
+  /** The start of a part in a multipart: its stages are set up, and when encoding it is written again. */
   part: 20,
   /** A header block read: its fields are found; so many encoded words and parameters are decoded, each in its charset. */
   headerBlock: (octets: number, coded: number): number => 10 + octets * 0.1 + coded * 25,
   /** An octet through a transfer encoding that is read octet by octet. */
   transferOctet: (encoding: string): number => transferCosts[encoding] ?? 0.15,
-  /** Text for people: an octet of it, and a line, through mailparser, which has a stream for each part. */
+  /** Text for people through mailparser: per octet, per line, and per part, which has a stream of its own. */
   text: (octets: number, lines: number): number => 500 + octets * 0.12 + lines * 0.4,
   /** An octet that is written into JSON, or as base64 for it. */
   jsonOctet: 0.01,
   /** An octet of a mail that is signed, encrypted or compressed; each layer writes it once more, as base64. */
   encodedOctet: 0.012,
-  /** An octet that goes into zlib, which is slower that way. */
+  /** An octet into zlib, which is the slower direction. */
   deflatedOctet: 0.05,
-  /** An octet that comes out of zlib, with its checksum. */
+  /** An octet out of zlib, with its checksum. */
   inflatedOctet: 0.015,
-  /** An octet of content through all its digests costs what each of them costs. */
+  /** An octet of content through a digest; several digests add up. */
   digestOctet: (name: string): number => digestCosts[name] ?? 0.009,
   /** An octet deciphered or enciphered, by the family of the cipher. */
   cipherOctet: (family: string): number => cipherCosts[family] ?? 0.06,
@@ -60,13 +60,13 @@ export const costs = {
   certificate: (octets: number): number => 60 + octets * 0.15,
   /** A list of revocations parsed. */
   crl: (octets: number): number => 60 + octets * 0.15,
-  /** A name read, brought into its form for comparison and printed. */
+  /** A name that is read, normalized for comparison and printed. */
   name: (octets: number): number => 5 + octets * 0.2,
-  /** An element of ASN.1 taken apart in memory. */
+  /** An element of ASN.1 parsed in memory. */
   element: 0.5,
-  /** An element that is encoded anew, and brought into its place in a SET: its octets are copied at each level. */
+  /** An element that is encoded again and sorted into a SET; its octets are copied at each level. */
   elementAnew: (octets: number): number => 3 + octets * 0.02,
-  /** One thing held against another: a certificate against an identifier, a name against a constraint. */
+  /** A comparison: a certificate with an identifier, a name with a constraint. */
   comparison: 0.3,
   /** An attribute of a signer, a recipient's structure. */
   attribute: (octets: number): number => 2 + octets * 0.05,
@@ -81,9 +81,9 @@ export const costs = {
   rsaPublic: (bits: number, exponentBits: number): number => 60 + bits ** 2 * exponentBits * 4.5e-7,
   rsaPrivate: (bits: number): number => 300 + bits ** 3 * 1.1e-7,
   dsa: (bits: number): number => 150 + bits ** 2 * 256 * 6e-7,
-  /** A power in a group of a prime of this size, of an exponent as long. */
+  /** A modular exponentiation with modulus and exponent of this size. */
   diffieHellman: (bits: number): number => 300 + bits ** 3 * 4e-7,
-  /** A multiplication on a curve, the slow (binary) ones included. */
+  /** A multiplication on a curve, including the slow (binary) ones. */
   curve: (bits: number): number => 150 + bits ** 3 * 3.2e-5,
   edwards: 400,
   lattice: 600,
@@ -117,9 +117,9 @@ const cipherCosts: Readonly<Record<string, number>> = {
 };
 
 /**
- * The budget of one message. It is made where the message comes in (decode, encode, hand-off, submission), and is the same
- * for its second reading and for what authorities are asked. Once it is used up every further draw on it fails, so that
- * whatever swallows an error on the way ends all the same, and soon.
+ * The budget of one message. It is made where the message comes in (decode, encode, hand-off, submission), and also
+ * covers a second reading and the questions to authorities. Once it is used up, every further draw fails, so the work
+ * ends soon even where an error is swallowed on the way.
  */
 export class Budget {
   readonly #limits: BudgetLimits;
@@ -136,7 +136,7 @@ export class Budget {
     this.#output = this.#limits.output;
   }
 
-  /** So many octets of the message have come by now: more of them may cost more. A second reading tells nothing new. */
+  /** Reports how many octets have arrived: a larger message may cost more. A second reading adds nothing. */
   received(octets: number): void {
     if (octets <= this.#octets) return;
     this.#octets = octets;
@@ -157,7 +157,7 @@ export class Budget {
     }
   }
 
-  /** Octets come into being that were not in the message. @throws SealpostError `output-limit` */
+  /** Octets are about to be produced that were not in the message. @throws SealpostError `output-limit` */
   produce(octets: number): void {
     if (this.#exceeded !== undefined) throw this.#exceeded;
     this.#produced += octets;
@@ -169,7 +169,7 @@ export class Budget {
     }
   }
 
-  /** Why nothing more can be had from it. */
+  /** The error after it was used up. */
   get exceeded(): SealpostError | undefined {
     return this.#exceeded;
   }
@@ -190,7 +190,7 @@ export class Budget {
   }
 }
 
-/** True for the error of a budget: what ends the message must not be taken for a fault of one of its parts. */
+/** True for the error of a budget: it ends the whole message and must not be treated as a fault of one part. */
 export function isExhaustion(error: unknown): boolean {
   return error instanceof SealpostError && (error.code === 'work-limit' || error.code === 'output-limit');
 }

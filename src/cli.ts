@@ -1,20 +1,22 @@
 #!/usr/bin/env node
 /**
- * The program. What has been compiled once is kept for the next start, which halves it; the folder must be ours alone,
- * since whoever writes there decides what runs. Nothing but this is loaded before.
+ * The entry point. Compiled code is cached, which halves the next start. The folder must be ours alone, because whoever
+ * can write there decides what runs. Nothing else is loaded before this.
  */
 import { lstatSync, mkdirSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 
-/** In the home of the user that runs (not of $HOME, which sudo may leave to another), else in the temporary folder. */
+/**
+ * In the home of the current user (not $HOME, which may be another user's under sudo), else in the temporary folder.
+ */
 function cacheFolders(): string[] {
   const own = join(tmpdir(), `sealpost-cache-${process.geteuid?.() ?? 'user'}`);
   try {
     return [join(userInfo().homedir, '.cache', 'sealpost'), own];
   } catch {
-    // a container's user need not have an entry
+    // a container's user may have no entry
     return [own];
   }
 }
@@ -33,7 +35,7 @@ if (process.env.NODE_COMPILE_CACHE === undefined) {
   const folder = cacheFolders().find(isOurs);
   if (folder !== undefined) {
     enableCompileCache(folder);
-    // for the roles, which are started as processes of their own
+    // for the roles, which run as separate processes
     process.env.NODE_COMPILE_CACHE = folder;
   }
 }

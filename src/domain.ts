@@ -4,20 +4,20 @@ import { domainToASCII, domainToUnicode } from 'node:url';
 declare const proof: unique symbol;
 
 /**
- * A domain name in the one form that is compared, looked up and sent: A-labels (RFC 5890) in lower case, letters,
- * digits, hyphens and dots alone, no dot at its end. Only `toDomain` makes one.
+ * A domain name in the one form that is compared, looked up and sent: A-labels (RFC 5890) in lower case, only letters,
+ * digits, hyphens and dots, without a trailing dot. Only `toDomain` makes one.
  */
 export type Domain = string & { readonly [proof]: 'domain' };
 
 /** RFC 1034, section 3.5, as RFC 1123, section 2.1 relaxes it. */
 const label = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 /**
- * What may be mapped. `domainToASCII` is the host parser of URLs: it takes escapes, ends at `/`, `?` and `#`, drops
- * tabs and invisible characters. None of that gets so far.
+ * What may be mapped. `domainToASCII` is the host parser of URLs: it accepts escapes, ends at `/`, `?` and `#`, and
+ * drops tabs and invisible characters. None of these reach it.
  */
 const mappable = /^[a-z0-9.\-\p{L}\p{M}\p{N}]+$/iu;
 const ascii = /^[a-z0-9.-]+$/i;
-/** Longer ones are no domain in any form (RFC 1035, section 2.3.4), and cost time to map. */
+/** Longer names are not a domain in any form (RFC 1035, section 2.3.4), and take time to map. */
 const mostCharacters = 253;
 
 /**
@@ -46,7 +46,7 @@ function isALabel(text: string): boolean {
   return !ascii.test(unicode) && mappable.test(unicode) && domainToASCII(unicode) === text;
 }
 
-/** True for a domain below the other one, and not for that one itself. */
+/** True for a subdomain of the other one, but not for that domain itself. */
 export function isBelow(domain: Domain, parent: Domain): boolean {
   return domain.endsWith(`.${parent}`);
 }
@@ -55,8 +55,8 @@ export function isBelow(domain: Domain, parent: Domain): boolean {
 export type MailHost = Domain | `[${string}]`;
 
 /**
- * Reads the domain of an address, or its literal (RFC 5321, section 4.1.3) in the form of comparing: IPv6 as RFC 5952
- * has it. Undefined for anything else, literals of other kinds among them.
+ * Reads the domain of an address, or its literal (RFC 5321, section 4.1.3), in the form for comparison: IPv6 as in RFC
+ * 5952. Undefined for anything else, including other kinds of literals.
  */
 export function toMailHost(text: string): MailHost | undefined {
   const inside = /^\[(.*)\]$/s.exec(text)?.[1];

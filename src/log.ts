@@ -8,8 +8,8 @@ export const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 's
 export type LogLevel = (typeof logLevels)[number];
 
 /**
- * What of an error may go into a log: class, code and message of our own errors; of foreign ones only
- * class and code, since libraries put arguments (payload, password) into messages and properties.
+ * The parts of an error that may be logged: class, code and message of our own errors. Of foreign errors only class and
+ * code, because libraries put arguments (payload, password) into messages and properties.
  */
 function describeError(error: unknown): Record<string, unknown> {
   if (error instanceof SealpostError) {
@@ -30,7 +30,7 @@ function describeError(error: unknown): Record<string, unknown> {
   return { type: typeof error };
 }
 
-/** What somebody else said, for log and ledger: one line without control and invisible characters, cut to `max`. */
+/** Text from somebody else, for log and ledger: one line without control and invisible characters, cut to `max`. */
 export function cleanText(text: string, max: number): string {
   return text
     .slice(0, max * 4)
@@ -43,7 +43,7 @@ export function cleanText(text: string, max: number): string {
 export function createLog(level: LogLevel, role: string, stream?: DestinationStream): Log {
   const options = { level, base: { role, pid: process.pid }, serializers: { err: describeError } };
   const target = stream ?? pino.destination({ dest: 2, sync: true });
-  // the log may be read on a terminal, and holds words of partners and their servers
+  // the log may be read on a terminal, and contains text from partners and their servers
   return pino(options, { write: (line) => target.write(printableJson(line)) });
 }
 
@@ -57,8 +57,9 @@ const repeatedEvery = 30_000;
 const repeated = new WeakMap<Log, Map<string, Repeated>>();
 
 /**
- * For what happens with each message while something is away or full: a line at once, then one each 30 seconds that
- * says how often more (`more`), with the fields of the last time, until it stops. `key` tells apart what is counted.
+ * For events that occur with every message while something is away or full. Logs one line at once, then one every 30
+ * seconds with the number of further events (`more`) and the fields of the last one. Events with the same `key` are
+ * counted together.
  */
 export function logRarely(
   log: Log,

@@ -1,7 +1,6 @@
 /**
- * Text that others wrote (a message, a server, a certificate) on its way to a terminal. Control characters move the
- * cursor, change what was printed before and fake whole lines; bidirectional controls show text in another order than
- * it has.
+ * Text from others (a message, a server, a certificate) on its way to a terminal. Control characters can move the
+ * cursor, change earlier output and fake whole lines. Bidirectional controls show text in a different order.
  */
 
 /** Controls (C0, DEL, C1), format characters (bidirectional, invisible), line and paragraph separators, half pairs. */
@@ -9,12 +8,14 @@ const hostile = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
 
 const hex = (char: string) => (char.codePointAt(0) ?? 0).toString(16);
 
-/** One line that shows each such character as `\u{1b}`. Line ends of the text are shown too: they end nothing. */
+/** One line in which each such character appears as `\u{1b}`, including line ends. */
 export function printable(text: string): string {
   return text.replace(hostile, (char) => `\\u{${hex(char)}}`);
 }
 
-/** What JSON may hold literally and a terminal should not get; controls below U+0020 are escaped by JSON itself. */
+/**
+ * Characters that JSON may contain literally but a terminal should not get. JSON itself escapes controls below U+0020.
+ */
 const hostileInJson = /[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 /** The same JSON with these characters as escapes: it parses to the same value. */

@@ -26,7 +26,7 @@ export const tags = {
   bmpString: 30,
 } as const;
 
-/** Tag numbers above this are refused; nothing in CMS or X.509 comes near. */
+/** Tag numbers above this are refused; CMS and X.509 stay far below it. */
 const largestTag = 0x7fffffff;
 
 /** Identifier and length octets of one element; `length` is -1 for the indefinite form. */
@@ -84,7 +84,7 @@ export class Header {
     return this.cls === 0 && this.tag === 0;
   }
 
-  /** X.690 section 8.1.2.4: seven bits an octet; returns the next offset, or -1 when octets run out. */
+  /** X.690 section 8.1.2.4: seven bits an octet; returns the next offset, or -1 when the octets run out. */
   #readLongTag(source: Uint8Array, start: number, limit: number): number {
     let at = start;
     let tag = 0;

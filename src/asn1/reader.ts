@@ -12,7 +12,7 @@ export interface Element {
   /** Offset of the identifier octet. */
   start: number;
   contentStart: number;
-  /** One after the last content octet; end-of-contents octets lie between here and `end`. */
+  /** The offset after the last content octet; end-of-contents octets lie between here and `end`. */
   contentEnd: number;
   end: number;
 }
@@ -38,8 +38,7 @@ export function parse(source: Buffer, options: ReadOptions = {}): Element {
 }
 
 /**
- * Reads the element at `offset`; what follows it is not looked at, nor are the insides of elements
- * with a definite length.
+ * Reads the element at `offset`; it looks neither at what follows nor inside elements of definite length.
  * @throws SealpostError as `parse`
  */
 export function readElement(source: Buffer, offset: number, options: ReadOptions = {}): Element {
@@ -133,7 +132,7 @@ export class Cursor {
   }
 }
 
-/** Read anew for each element, and never held over from one to the next. */
+/** Filled again for each element; nothing is kept from one to the next. */
 const header = new Header();
 
 function read(source: Buffer, offset: number, limit: number, options: ReadOptions, deep: boolean): Element {
@@ -165,7 +164,7 @@ function scan(
 ): number {
   const maxDepth = options.maxDepth ?? defaultDepth;
   const maxElements = options.maxElements ?? defaultElements;
-  // For each open element where its content must end, and whether end-of-contents octets do it.
+  // For each open element: where its content must end, and whether end-of-contents octets end it.
   const ends: number[] = [limit];
   const open: boolean[] = [indefinite];
   let count = 0;

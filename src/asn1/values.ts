@@ -3,8 +3,8 @@ import { malformed } from './header.ts';
 import { Cursor, content, type Element, tags } from './reader.ts';
 
 /*
- * Values of primitive elements. The tag number is not checked here, since IMPLICIT tags replace
- * it; whoever took the element from a Cursor has looked at it.
+ * Values of primitive elements. The tag number is not checked here, since IMPLICIT tags replace it. Whoever took the
+ * element from a Cursor has checked it.
  */
 
 /** An INTEGER above this many octets is refused: 32,768 bits, twice the largest RSA modulus in use. */
@@ -25,7 +25,7 @@ export function integer(element: Element): bigint {
 /** An INTEGER that fits a JavaScript number: versions, counts, lengths. */
 export function smallInteger(element: Element): number {
   const { source, contentStart, contentEnd } = element;
-  // versions and counts, nearly always
+  // nearly always a version or a count
   const first = source[contentStart] ?? 0xff;
   if (contentEnd - contentStart === 1 && first < 0x80 && !element.constructed) return first;
   const value = Number(integer(element));
@@ -33,7 +33,7 @@ export function smallInteger(element: Element): number {
   return value;
 }
 
-/** Texts of OIDs by the sum of their octets: the same few stand in every message. */
+/** Texts of OIDs by the sum of their octets: every message has the same few. */
 const knownOids = new Map<number, { octets: Buffer; text: string }>();
 const mostKnownOids = 1000;
 
@@ -109,7 +109,7 @@ export function octetString(element: Element): Buffer {
   return Buffer.concat(parts);
 }
 
-/** A BIT STRING: its octets and how many bits of the last one do not count (X.690 section 8.6). */
+/** A BIT STRING: its octets, and the number of unused bits in the last one (X.690 section 8.6). */
 export function bitString(element: Element): { octets: Buffer; unusedBits: number } {
   if (element.constructed) return joinBitString(element);
   const all = content(element);
@@ -180,8 +180,8 @@ export function time(element: Element, tag: number = element.tag): Date {
 }
 
 /**
- * A character string of any of the string types. What does not decode becomes U+FFFD; Teletex is
- * read as Latin-1, which is what its writers meant.
+ * A character string of any of the string types. What does not decode becomes U+FFFD. Teletex is read as Latin-1, which
+ * is what writers use it for.
  * @param tag the universal tag number, when an IMPLICIT tag hides it
  */
 export function text(element: Element, tag: number = element.tag): string {

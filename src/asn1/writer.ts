@@ -4,7 +4,7 @@ import { oidName } from './oids.ts';
 /** The first octets of an element of indefinite length, and what ends it (X.690 section 8.1.3.6). */
 export const endOfContents: Buffer = Buffer.from([0, 0]);
 
-/** Identifier and length octets (DER) of an element with `length` content octets; -1 is indefinite. */
+/** Identifier and length octets (DER) of an element with `length` content octets; -1 means indefinite. */
 export function header(identifier: number, tag: number, length: number): Buffer {
   const out = Buffer.allocUnsafe(headerOctets(tag, length));
   writeHeader(out, identifier, tag, length);
@@ -18,7 +18,7 @@ function headerOctets(tag: number, length: number): number {
   return octets;
 }
 
-/** Writes the header at the start of `out`, from its last octet on; returns where the content begins. */
+/** Writes the header at the start of `out`, last octet first; returns where the content begins. */
 function writeHeader(out: Buffer, identifier: number, tag: number, length: number): number {
   const end = headerOctets(tag, length);
   let at = end;
@@ -40,10 +40,7 @@ function writeHeader(out: Buffer, identifier: number, tag: number, length: numbe
   return end;
 }
 
-/**
- * The pieces of an element, those of its content among them: for content that is too large to be copied at
- * each level around it.
- */
+/** The chunks of an element, including those of its content. For content that is too large to copy at each level. */
 export function enclose<T extends Uint8Array>(
   identifier: number,
   tag: number,
@@ -116,12 +113,14 @@ function unsignedContent(value: Uint8Array): Buffer {
 
 const encodedOids = new Map<string, Buffer>();
 
-/** An OBJECT IDENTIFIER from its dotted form; a TypeError when that is not one. Not to be changed: it is kept. */
+/**
+ * An OBJECT IDENTIFIER from its dotted form; throws a TypeError when that is not one. It is cached: do not change it.
+ */
 export function oid(dotted: string): Buffer {
   const known = encodedOids.get(dotted);
   if (known !== undefined) return known;
   const encoded = encodeOid(dotted);
-  // only those of the table, so that foreign ones cannot fill the memory
+  // only those of the table, so that unknown ones cannot fill the memory
   if (oidName(dotted) !== undefined) encodedOids.set(dotted, encoded);
   return encoded;
 }
@@ -191,17 +190,17 @@ export function time(value: Date): Buffer {
     : element(0, tags.generalizedTime, [Buffer.from(digits, 'latin1')]);
 }
 
-/** The beginning of a universal SEQUENCE, or with a tag of a context-specific element, of indefinite length. */
+/** The start of a universal SEQUENCE of indefinite length, or of a context-specific element when a tag is given. */
 export function openIndefinite(contextTag?: number): Buffer {
   return contextTag === undefined ? header(0x20, tags.sequence, -1) : header(0xa0, contextTag, -1);
 }
 
-/** The beginning of a constructed OCTET STRING of indefinite length; segments follow as `octetString`. */
+/** The start of a constructed OCTET STRING of indefinite length; segments follow as `octetString`. */
 export function openOctetString(): Buffer {
   return header(0x20, tags.octetString, -1);
 }
 
-/** A primitive universal element from its content octets as they stand. */
+/** A primitive universal element with these content octets. */
 export function primitive(tag: number, content: Uint8Array): Buffer {
   return element(0, tag, [content]);
 }

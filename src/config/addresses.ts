@@ -8,13 +8,13 @@ import { type Mailbox, parseMailbox } from '../message/mailbox.ts';
  */
 export interface AddressEntry {
   kind: 'address' | 'domain' | 'subdomains' | 'postmaster';
-  /** For comparing: equal for two entries that stand for the same. */
+  /** For comparison: equal for two entries that mean the same. */
   key: string;
 }
 
 const postmaster = 'postmaster';
 
-/** Reads an entry; undefined when it is none of the forms. */
+/** Reads an entry; undefined if it has none of the forms. */
 export function parseAddressEntry(entry: string): AddressEntry | undefined {
   if (entry.toLowerCase() === postmaster) return { kind: 'postmaster', key: postmaster };
   const below = entry.startsWith('@*.');
@@ -24,12 +24,12 @@ export function parseAddressEntry(entry: string): AddressEntry | undefined {
     return below ? { kind: 'subdomains', key: `@*.${domain}` } : { kind: 'domain', key: `@${domain}` };
   }
   const mailbox = readMailbox(entry);
-  // a star that is meant to stand for others would be one mailbox of that very name
+  // a star that is meant as a wildcard would be the literal name of one mailbox
   if (mailbox === undefined || mailbox.localPart.includes('*')) return undefined;
   return { kind: 'address', key: mailbox.key };
 }
 
-/** What to write in place of an entry that is none. */
+/** What to write instead of an invalid entry. */
 export function addressHint(entry: string): string {
   const at = entry.indexOf('@');
   const star = entry.slice(0, Math.max(0, at)).includes('*') ? entry.slice(at) : undefined;
@@ -48,19 +48,20 @@ function readMailbox(address: string): Mailbox | undefined {
   }
 }
 
-/** An address as it is looked up. */
+/** An address in the form that is looked up. */
 export type AddressKey = Pick<Mailbox, 'key' | 'host'>;
 
 /**
- * Whose address it is: of a mailbox, or of a partner. The exact entry counts first (RFC 5321 section 2.4: the local
- * part has case), else without case, as nearly every sender means it; then the domain, then the nearest domain above
- * it with an entry for what is below. Of two that claim the same the first one has it; `check` finds such.
+ * Finds the mailbox or partner that an address belongs to. The exact entry counts first (RFC 5321 section 2.4: the
+ * local part is case-sensitive). Then comes the entry that differs in case only, which is what nearly every sender
+ * means, then the domain, then the nearest parent domain with a wildcard. If two entries claim the same address, the
+ * first one gets it; `check` reports that.
  */
 export class AddressBook<T> {
   readonly #exact = new Map<string, T>();
   readonly #folded = new Map<string, T>();
 
-  /** @returns who has what the entry stands for already, or the same in another case; nothing when it is the first */
+  /** @returns the owners that already have this entry, exactly or in another case; nothing for the first one */
   add({ kind, key }: AddressEntry, owner: T): { same: T | undefined; alike: T | undefined } {
     const same = this.#exact.get(key);
     const folded = key.toLowerCase();
@@ -78,7 +79,7 @@ export class AddressBook<T> {
     return this.#exact.get(key) ?? this.#folded.get(key.toLowerCase()) ?? this.#ofHost(host);
   }
 
-  /** As `find`, for a text that may be no address at all. */
+  /** As `find`, for text that may not be an address. */
   findText(address: string): T | undefined {
     const mailbox = readMailbox(address);
     return mailbox === undefined ? undefined : this.find(mailbox);

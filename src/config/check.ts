@@ -11,17 +11,17 @@ import { optionsOf, schemaAt } from './shape.ts';
 import type { ConfigSource } from './source.ts';
 import { readListenerTls } from './tls.ts';
 
-/** What `sealpost check` tries beyond the files. Each throws `SealpostError` for what is wrong. */
+/** What `sealpost check` tests besides the files. Each probe throws `SealpostError` if something is wrong. */
 export interface CheckProbes {
-  /** The day for which certificates are looked at; default now. */
+  /** The day for which certificates are checked; default now. */
   now?: Date;
-  /** Protects something as mail to a partner is. Not called for a partner of whom an error is known already. */
+  /** Protects something as mail to a partner would be. Not called for a partner with a known error. */
   protection?: (partner: PartnerConfig, keys: LoadedKeys, now: Date) => void;
-  /** Reaches Redis and looks at its durability. Not called when it would be the private server. */
+  /** Connects to Redis and checks its durability. Not called for the private server. */
   redis?: (config: Config) => Promise<void>;
   /** Stores something in the object store. */
   objectStore?: (s3: NonNullable<Config['spool']['s3']>) => Promise<void>;
-  /** Logs in to a mailbox (`--online`). What it returns is worth a warning. */
+  /** Logs in to a mailbox (`--online`). Returns warnings. */
   mailbox?: (
     imap: NonNullable<MailboxConfig['imap']>,
     mailbox: MailboxConfig,
@@ -29,10 +29,10 @@ export interface CheckProbes {
 }
 
 /**
- * Everything that is wrong with a configuration and with what it names: syntax, settings, keys and certificates,
- * secrets and their modes, folders; and with the probes, Redis and mailboxes. In the order of the file.
+ * All problems of a configuration and of what it names: syntax, settings, keys and certificates, secrets and their
+ * modes, folders. With probes also Redis and mailboxes. In the order of the file.
  *
- * @throws {SealpostError} `file-access` when the file itself cannot be read
+ * @throws {SealpostError} `file-access` if the file itself cannot be read
  */
 export async function checkConfig(file: string, probes: CheckProbes = {}): Promise<Problem[]> {
   const read = readConfig(readConfigText(file), file);
@@ -45,7 +45,7 @@ export async function checkConfig(file: string, probes: CheckProbes = {}): Promi
   return await checkNamed(read.config, read.source, read.problems, probes.now ?? new Date(), probes);
 }
 
-/** Of a configuration with settings that cannot be read at least the files that are not there. */
+/** For a configuration with unreadable settings: at least the missing files. */
 function missingFiles(rejected: Rejected | undefined): Problem[] {
   const made = ['dataDir', 'directory', 'path'];
   return (rejected?.paths ?? [])
@@ -53,7 +53,7 @@ function missingFiles(rejected: Rejected | undefined): Problem[] {
     .flatMap(([at, path]) => rejected?.source.problem(at, `${path}: there is no such file`) ?? []);
 }
 
-/** What the configuration names; probes only for one without errors of its own. */
+/** Checks what the configuration names; probes only if it has no errors of its own. */
 async function checkNamed(
   config: Config,
   source: ConfigSource,
@@ -72,7 +72,7 @@ async function checkNamed(
       checkProtection(config, keys, problems, reader, probes.protection, now);
   }
   for (const [path, secret] of secretsOf(config)) {
-    // passwords of identities were read with their keys
+    // the passwords of identities have been read with their keys
     if (path[0] === 'identities') continue;
     const text = reader.secret(path, secret);
     if (text === undefined) continue;
@@ -109,7 +109,7 @@ async function checkNamed(
   return sortProblems([...problems, ...reader.problems]);
 }
 
-/** What stands against mail to a partner and no rule knows of, such as a key that is too small for its preset. */
+/** What prevents mail to a partner and is not covered by a rule, such as a key that is too small for its preset. */
 function checkProtection(
   { partners }: Config,
   keys: LoadedKeys,
@@ -133,7 +133,7 @@ function checkProtection(
   });
 }
 
-/** Every secret that is set, found by the schema so that none is forgotten. */
+/** Every configured secret, found by the schema so that none is forgotten. */
 function secretsOf(config: Config): [SettingPath, Secret][] {
   const found: [SettingPath, Secret][] = [];
   const visit = (value: unknown, path: SettingPath) => {
@@ -193,7 +193,7 @@ function checkFolders(config: Config, reader: KeyReader): void {
     if (destination.type === 'directory') checkFolder([...path, 'path'], destination.path, reader);
 }
 
-/** A folder that is missing is made at the start; then the one above it must be writable. */
+/** A missing folder is created at the start, so its parent must be writable. */
 function checkFolder(path: SettingPath, folder: string, reader: KeyReader): void {
   let existing = folder;
   while (!existsSync(existing) && dirname(existing) !== existing) existing = dirname(existing);
@@ -203,14 +203,14 @@ function checkFolder(path: SettingPath, folder: string, reader: KeyReader): void
       hint: `create it for the user that runs Sealpost`,
     });
   const mode = existing === folder ? statSync(folder).mode & 0o777 : 0;
-  // what lies there is sealed, but who may write there may remove it, or put a spool key of his own in its place
+  // the data is sealed, but anyone who can write there can remove it, or replace the spool key
   if (path.at(-1) !== 'path' && (mode & 0o002) !== 0)
     reader.report(path, `mode ${mode.toString(8).padStart(4, '0')} lets everyone write there`, {
       hint: `run: chmod 700 ${folder}`,
     });
 }
 
-/** Tried, since rights say nothing of read-only file systems and of /proc. */
+/** Tried, because permissions say nothing about read-only file systems and /proc. */
 function isWritable(folder: string): boolean {
   try {
     accessSync(folder, constants.W_OK | constants.X_OK);

@@ -1,7 +1,7 @@
 import type { SettingPath } from './problem.ts';
 import type { Config, DestinationConfig } from './schema.ts';
 
-/** Every destination of the configuration with its place: of messages, and of reports about suspended ones. */
+/** Every configured destination with its place, for messages and for reports about suspended ones. */
 export function allDestinations({ mailboxes, partners }: Config): [SettingPath, DestinationConfig][] {
   const found: [SettingPath, DestinationConfig][] = [];
   mailboxes.forEach(({ destinations, onSuspend }, at) => {

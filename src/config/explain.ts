@@ -1,4 +1,4 @@
-/** What the schema found wrong, in words that say what to do. */
+/** Turns what the schema found wrong into words that say what to do. */
 import { z } from 'zod';
 import type { Problem, SettingPath } from './problem.ts';
 import { chooseOption, isRecord, optionsOf, schemaAt, settingsOf, shapeOf, valueAt } from './shape.ts';
@@ -7,7 +7,7 @@ import type { ConfigSource } from './source.ts';
 const secretHint =
   'write file: PATH or env: NAME below it; a secret is never part of the configuration itself';
 
-/** What to write for a schema: `true or false`, `a time span such as 30s`. */
+/** What you can write for a schema: `true or false`, `a time span such as 30s`. */
 function wanted(schema: z.core.$ZodType | undefined): string {
   if (schema === undefined) return 'another value';
   const { core, format } = shapeOf(schema);
@@ -23,21 +23,21 @@ function wanted(schema: z.core.$ZodType | undefined): string {
   return 'text';
 }
 
-/** What a missing setting is for, with a hint what to write when that is not any text. */
+/** What a missing setting is for, with a hint what to write unless any text will do. */
 function meaning(schema: z.core.$ZodType | undefined, what: string): string {
   const description = schema === undefined ? undefined : shapeOf(schema).description;
   if (description === undefined) return `write ${what}`;
   return what === 'text' || what.startsWith('a path') ? description : `${description} Write ${what}`;
 }
 
-/** How a written value is called, without repeating it: it may be a secret in the wrong place. */
+/** Describes a value without repeating it, because it may be a secret in the wrong place. */
 function kindOf(value: unknown): string {
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object') return 'a group of settings';
   return typeof value === 'string' ? 'text' : `a ${typeof value}`;
 }
 
-/** Number of changed, missing, extra or swapped letters that lead from one name to the other. */
+/** Number of changed, missing, extra or swapped letters between two names. */
 export function editDistance(a: string, b: string): number {
   const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, index) => index)];
   const at = (i: number, j: number) => rows[i]?.[j] ?? 0;
@@ -67,7 +67,7 @@ export function nearest(name: string, known: readonly string[]): string | undefi
   return best;
 }
 
-/** The types to choose from, for the path of a `type` that chooses among alternatives. */
+/** The possible types, for the path of a `type` that selects an alternative. */
 function typesAt(path: SettingPath, schema: z.core.$ZodType, source: ConfigSource): string[] {
   const union = schemaAt(schema, path.slice(0, -1), source.value);
   const types = ((union && optionsOf(union)) ?? []).map((option) => settingsOf(option)?.type);

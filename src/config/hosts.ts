@@ -5,10 +5,10 @@ loopback.addSubnet('127.0.0.0', 8, 'ipv4');
 loopback.addAddress('::1', 'ipv6');
 
 /**
- * True for a host that never leaves this machine: what is sent there needs no encryption. An address, or `localhost`
- * itself; other names (`127.evil.example`, `x.localhost`) are looked up, and may be anywhere.
+ * True for a loopback address or `localhost` itself: what is sent there never leaves this machine and needs no
+ * encryption. Other names (`127.evil.example`, `x.localhost`) are looked up and may be anywhere.
  *
- * @param host with or without the brackets that URLs have around IPv6 addresses
+ * @param host with or without the brackets of IPv6 addresses in URLs
  */
 export function isLoopback(host: string): boolean {
   const name = host.toLowerCase().replace(/^\[(.*)\]$/, '$1');

@@ -6,7 +6,7 @@ import { readPublicFile, readSecret } from './secrets.ts';
 import type { ConfigSource } from './source.ts';
 
 /**
- * Decodes the parts of certificates that are looked at later, so that a wrong one is found with its file.
+ * Decodes the parts of certificates that are needed later, so that an error is reported with its file.
  * @throws {SealpostError} `certificate-malformed`
  */
 export function decodeParts(certificates: Certificate[]): Certificate[] {
@@ -15,7 +15,7 @@ export function decodeParts(certificates: Certificate[]): Certificate[] {
   return certificates;
 }
 
-/** Reads all files; collects what is wrong with its place and gives undefined in place of the file. */
+/** Reads all files. Collects problems with their places and returns undefined for a bad file. */
 export class KeyReader {
   readonly problems: Problem[] = [];
   readonly #source: ConfigSource;

@@ -10,8 +10,9 @@ type CertificateUse = 'encrypt' | 'sign';
 const warnDays = 30;
 
 /**
- * What is wrong with certificates on a day: expired, not yet valid, not made for their use, soon to expire. An
- * expired own key is a warning while it only decrypts, since old mail is still read; nobody accepts its signatures.
+ * Problems with certificates on a day: expired, not yet valid, not meant for their use, about to expire. An expired own
+ * key that only decrypts is a warning, because old mail can still be read. One that signs is an error, because nobody
+ * accepts its signatures.
  */
 export function checkKeys(config: Config, keys: LoadedKeys, source: ConfigSource, now: Date): Problem[] {
   const problems: Problem[] = [];
@@ -41,7 +42,7 @@ export function checkKeys(config: Config, keys: LoadedKeys, source: ConfigSource
 const isSigner = ({ partners }: Config, name: string) =>
   partners.some(({ identity, sign }) => identity === name && sign !== 'none');
 
-/** Why a certificate does not serve on a day; undefined when it does. */
+/** Why a certificate cannot be used on a day; undefined if it can. */
 function whyNot(certificate: Certificate, use: CertificateUse, now: Date): string | undefined {
   return unusableFor(certificate, use) ?? describeValidity(certificate, now);
 }
@@ -75,7 +76,10 @@ function checkIdentity(
   if (!signs) warnOfExpiry(certificates, at, now, report);
 }
 
-/** Both directions: mail to a partner is encrypted for its certificates, and its signatures are verified with them. */
+/**
+ * Both directions count: mail to a partner is encrypted for its certificates, and its signatures are verified with
+ * them.
+ */
 function checkPartner(
   { name, encrypt }: Config['partners'][number],
   certificates: readonly Certificate[],
@@ -90,7 +94,7 @@ function checkPartner(
   ];
   const serves = (each: Certificate) => uses.some(([use]) => whyNot(each, use, now) === undefined);
   for (const [use, words] of uses) {
-    // Signatures may also lead to an anchor, and mail may go out unencrypted by the operator's word.
+    // Signatures may also lead to an anchor, and the operator may allow unencrypted mail.
     if (use === 'encrypt' ? !encrypt : hasAnchors) continue;
     const usable = certificates.filter((each) => whyNot(each, use, now) === undefined);
     if (usable.length === 0) {
@@ -113,7 +117,8 @@ function checkPartner(
         { severity: 'warning', hint: 'add its successor before then' },
       );
   }
-  // An old or a future one beside one in force is a rollover, and a signer beside an encrypter is usual.
+  // An old or future certificate beside one in force is a roll-over. Separate certificates to sign and encrypt are
+  // usual.
   if (!certificates.some(serves)) return;
   for (const each of certificates.filter((one) => !serves(one)))
     if (each.notBefore <= now)
@@ -124,7 +129,7 @@ function checkPartner(
 
 const day = (date: Date) => date.toISOString().slice(0, 10);
 
-/** The first moment within the next days at which no certificate serves, though one does now. */
+/** The first moment within the next days when no certificate can be used, though one can now. */
 function firstGap(
   certificates: readonly Certificate[],
   use: CertificateUse,
@@ -141,7 +146,7 @@ function firstGap(
     );
 }
 
-/** Only when the last one of them ends: before that another takes over. */
+/** Only when the last of them expires: before that, another one takes over. */
 function warnOfExpiry(
   certificates: readonly Certificate[],
   at: readonly (string | number)[],

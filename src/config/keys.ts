@@ -1,4 +1,6 @@
-/** Loads the keys and certificates that the settings name. What listens to the network never imports this file. */
+/**
+ * Loads the keys and certificates that the settings name. Code that listens to the network never imports this file.
+ */
 import { SealpostError } from '../errors.ts';
 import {
   type Certificate,
@@ -19,7 +21,7 @@ import type { Config } from './schema.ts';
 import { readPrivateFile } from './secrets.ts';
 import { type ConfigSource, sourceOf } from './source.ts';
 
-/** What one mailbox may decrypt with and trusts. */
+/** The keys that a mailbox decrypts with, and what it trusts. */
 export interface MailboxKeys {
   identities: readonly Identity[];
   trust: TrustedCertificates;
@@ -37,17 +39,17 @@ export interface TrustedCertificates {
 
 export interface LoadedKeys {
   /**
-   * All own keys. A name may occur several times: one PKCS#12 file may hold a key to sign and one to decrypt, one
+   * All our own keys. A name may occur several times: a PKCS#12 file may hold one key to sign and one to decrypt, and a
    * key may have an old and a renewed certificate.
    */
   identities: readonly Identity[];
   /** Trusted for all mailboxes. */
   anchors: readonly Certificate[];
-  /** Help to build paths; with the CA certificates that stand in files of partners. */
+  /** Help to build paths; includes the CA certificates in files of partners. */
   intermediates: readonly Certificate[];
   /** By name of the mailbox. */
   mailboxes: ReadonlyMap<string, MailboxKeys>;
-  /** Certificates of each partner by name, without CA certificates: to encrypt for and trusted as pinned. */
+  /** Certificates of each partner by name, without CA certificates: to encrypt for, and trusted as pinned. */
   partners: ReadonlyMap<string, readonly Certificate[]>;
   /** Certificates of all partners: signers that are trusted as pinned. */
   pinned: readonly Certificate[];
@@ -57,7 +59,7 @@ function identitiesOf(entry: Config['identities'][number], at: SettingPath, read
   const { name, certificate, key, pkcs12 } = entry;
   const { password: secret } = entry;
   const password = secret && reader.secret([...at, 'password'], secret);
-  // The file could only fail for the same reason a second time.
+  // The file would only fail again for the same reason.
   if (secret !== undefined && password === undefined) return [];
   const path = [...at, pkcs12 === undefined ? 'key' : 'pkcs12'];
   const file = pkcs12 ?? key;
@@ -94,16 +96,16 @@ function belongs(test: () => boolean): boolean {
   try {
     return test();
   } catch (error) {
-    // a certificate whose key cannot be loaded is not ours
+    // a certificate whose key cannot be loaded does not count as ours
     if (error instanceof SealpostError) return false;
     throw error;
   }
 }
 
 /**
- * Tells a partner's own certificates from those of authorities that stand beside them in a chain, by who signed what
- * and what keys are for, not by names: the certificates of a roll-over share theirs. A self-signed certificate is the
- * partner's own, whatever its basicConstraints say, unless it signed another certificate or its key can only sign such.
+ * Tells a partner's own certificates from those of authorities in the same file. It goes by who signed what and by key
+ * usage, not by names, because the certificates of a roll-over share a name. A self-signed certificate is the partner's
+ * own, whatever its basicConstraints say, unless it signed another certificate or its key may only sign certificates.
  */
 function splitAuthorities(certificates: readonly Certificate[]): {
   own: Certificate[];
@@ -122,10 +124,10 @@ function splitAuthorities(certificates: readonly Certificate[]): {
 }
 
 /**
- * Reads the keys and certificates of a configuration. Whether they are expired or fit for their use is not
- * looked at here: that changes while the daemon runs (see `checkKeys`, and `partner/certificates`).
+ * Reads the keys and certificates of a configuration. It does not check expiry or key usage, because the answer changes
+ * while the daemon runs (see `checkKeys` and `partner/certificates`).
  *
- * @returns Without `keys` when a file, password or pair is wrong.
+ * @returns Without `keys` if a file, password or pair is wrong.
  */
 export function readKeys(
   config: Config,
@@ -169,7 +171,7 @@ export function readKeys(
  * The keys and certificates of a configuration, for the processes that decrypt and send.
  *
  * @param config As read by `loadConfig`; messages then name file, line and column.
- * @throws {ConfigError} `config-invalid` with everything that is wrong with the files
+ * @throws {ConfigError} `config-invalid` with all problems of the files
  */
 export function loadKeys(config: Config): LoadedKeys {
   const source = sourceOf(config);

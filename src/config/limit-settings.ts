@@ -1,4 +1,4 @@
-/** What one message may cost, and how many may wait: limits of messages and queues. */
+/** Limits of messages and queues: what one message may cost, and how many may wait. */
 import { z } from 'zod';
 import { size } from './units.ts';
 

@@ -8,7 +8,7 @@ import { type Config, configSchema } from './schema.ts';
 import { mapFormat } from './shape.ts';
 import { ConfigSource, rememberSource } from './source.ts';
 
-/** A configuration that can be used, with the place of each setting for later messages. */
+/** A usable configuration, with the place of each setting for later messages. */
 export interface LoadedConfig {
   config: Config;
   source: ConfigSource;
@@ -16,22 +16,22 @@ export interface LoadedConfig {
   problems: Problem[];
 }
 
-/** What is known of a configuration with errors, for `check`, which looks at all of it. */
+/** What is known of a configuration with errors, for `check`, which reports everything. */
 export interface Rejected {
   source: ConfigSource;
-  /** The files and folders that it names, as absolute paths. */
+  /** The files and folders it names, as absolute paths. */
   paths: [SettingPath, string][];
-  /** There when each setting by itself is right. */
+  /** Present if each setting is right on its own. */
   config?: Config;
 }
 
 /**
- * Reads a configuration. Relative paths in it are resolved against the folder of `file`; nothing but the text is
- * looked at. Finds everything that is wrong at once.
+ * Reads a configuration. Relative paths are resolved against the folder of `file`; only the text is read. Reports all
+ * problems at once.
  *
  * @param text The YAML text.
  * @param file Its name, for messages and as the base of relative paths.
- * @returns Without `config` when there is an error among the problems.
+ * @returns Without `config` if one of the problems is an error.
  */
 export function readConfig(
   text: string,

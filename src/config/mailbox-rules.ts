@@ -5,7 +5,7 @@ import type { SettingPath } from './problem.ts';
 import { checkNames, type Report } from './rules.ts';
 import type { Config, DestinationConfig, MailboxConfig } from './schema.ts';
 
-/** The queues of Sealpost itself under `redis.prefix`. */
+/** Sealpost's own queues under `redis.prefix`. */
 const ownQueues = ['inbound', 'handoff', 'outbound', 'failures'];
 
 const quoted = (text: string) => JSON.stringify(text);
@@ -66,12 +66,12 @@ export function checkMailboxes(config: Config, report: Report): void {
     checkDestination(destination, path, config, report);
 }
 
-/** `known: a, b` for a name that does not exist. */
+/** `known: a, b`, for an unknown name. */
 export function knownNames(known: readonly string[]): string {
   return known.length === 0 ? 'there is none in the file' : `known: ${known.join(', ')}`;
 }
 
-/** Each address is valid and belongs to one entry; a difference in case only is pointed out. */
+/** Each address must be valid and belong to one entry. A difference in case only gives a warning. */
 export function checkAddresses(
   owners: readonly { name: string; addresses: readonly string[] }[],
   where: 'mailboxes' | 'partners',
@@ -100,7 +100,7 @@ export function checkAddresses(
   });
 }
 
-/** INBOX is the same folder in any case (RFC 9051, section 5.1); other names are told apart by case. */
+/** INBOX is case-insensitive (RFC 9051, section 5.1); other names are case-sensitive. */
 const folderKey = (folder: string) => (/^inbox$/i.test(folder) ? 'INBOX' : folder);
 
 /** Two mailboxes that read one folder would take each other's mail. */
@@ -178,7 +178,7 @@ function checkDestinations(
   });
 }
 
-/** What must be so of every destination, also of one for reports. */
+/** The rules for every destination, including those for reports. */
 function checkDestination(
   destination: DestinationConfig,
   at: SettingPath,

@@ -1,21 +1,21 @@
 import { SealpostError } from '../errors.ts';
 
-/** A setting by its way from the top: `['mailboxes', 0, 'imap', 'host']`. */
+/** A setting by its path from the top: `['mailboxes', 0, 'imap', 'host']`. */
 export type SettingPath = readonly (string | number)[];
 
-/** A place in the configuration file; line and column count from 1. */
+/** A place in the configuration file; line and column start at 1. */
 export interface Position {
   file: string;
   line: number;
   column: number;
 }
 
-/** One thing that is wrong with the configuration, or with what it names. */
+/** One problem with the configuration or with what it names. */
 export interface Problem extends Position {
   severity: 'error' | 'warning';
-  /** The setting as a person writes it, `mailboxes[0].imap.host`; empty for the file as a whole. */
+  /** The setting as you would write it, `mailboxes[0].imap.host`; empty for the file as a whole. */
   setting: string;
-  /** What is wrong. Never holds a secret or the value of a setting that may be one. */
+  /** What is wrong. Never contains a secret, or the value of a setting that may be one. */
   message: string;
   /** What to do about it. */
   hint?: string;
@@ -44,8 +44,7 @@ export const hasErrors = (problems: readonly Problem[]) =>
   problems.some((problem) => problem.severity === 'error');
 
 /**
- * `config-invalid` with everything that is wrong. The message holds one line for each problem, so that a
- * program that prints only messages says enough.
+ * `config-invalid` with all problems. The message has one line for each, so that printing the message alone is enough.
  */
 export class ConfigError extends SealpostError {
   readonly problems: readonly Problem[];

@@ -1,4 +1,4 @@
-/** How outbound mail for a partner is signed and encrypted: the part of the schema that presets are about. */
+/** How outbound mail for a partner is signed and encrypted: the part of the schema that presets cover. */
 import { z } from 'zod';
 import {
   compressions,
@@ -13,9 +13,9 @@ import {
 } from '../smime/encode/presets.ts';
 
 /**
- * Settings of a partner. Where one of the preset is absent, the preset counts: `protectionOf`.
+ * Settings of a partner. The preset applies to settings that are absent: see `protectionOf`.
  *
- * @param name the type of names of identities
+ * @param name the type for names of identities
  */
 export const protectionSettings = (name: () => z.ZodString) => ({
   preset: z

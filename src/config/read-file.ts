@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
 import { hasCode, SealpostError } from '../errors.ts';
 
-/** Certificates, and bundles of them; keys and secrets; the configuration itself. Octets. */
+/** Size limits in octets: certificates and bundles, keys and secrets, the configuration itself. */
 export const fileLimits = { certificates: 16 * 1024 * 1024, secret: 1024 * 1024, config: 4 * 1024 * 1024 };
 
 const isMissing = (error: unknown) => hasCode(error, 'ENOENT', 'ENOTDIR');
@@ -27,10 +27,11 @@ const tooLarge = (path: string, limit: number) =>
   new SealpostError('file-access', `${path}: has more than ${limit} octets, the most for such a file`);
 
 /**
- * Reads a file that a setting names: a regular one, or a link to one. Anything else would hold up or fill the process.
+ * Reads a file that a setting names: a regular file, or a link to one. Anything else could block the process or fill
+ * its memory.
  *
- * @param accept judges the opened file, so that it cannot be exchanged between the judgement and the reading
- * @throws {SealpostError} `file-access`, and what `accept` throws
+ * @param accept checks the opened file, so that it cannot be swapped between check and read
+ * @throws {SealpostError} `file-access`, and whatever `accept` throws
  */
 export function readRegularFile(path: string, limit: number, accept?: (found: Stats) => void): Buffer {
   let handle: number | undefined;
@@ -40,7 +41,7 @@ export function readRegularFile(path: string, limit: number, accept?: (found: St
     const found = fstatSync(handle);
     refuseOdd(path, found, limit);
     accept?.(found);
-    // files of /proc have no size, and any file may grow
+    // files in /proc have no size, and any file may grow
     const pieces: Buffer[] = [];
     for (let octets = 0; ; ) {
       const piece = Buffer.allocUnsafe(64 * 1024);

@@ -1,8 +1,8 @@
-/** Where the queue and store is: one server, a primary under Sentinel, or a Redis Cluster. */
+/** Where queue and store are: one server, a primary under Sentinel, or a Redis Cluster. */
 import { z } from 'zod';
 import { duration } from './units.ts';
 
-/** @param kinds the types of secrets and paths */
+/** @param kinds the types for secrets and paths */
 export const redisSettings = <S extends z.ZodType, P extends z.ZodType>(kinds: {
   secret: () => S;
   path: () => P;
@@ -77,7 +77,7 @@ export const redisSettings = <S extends z.ZodType, P extends z.ZodType>(kinds: {
 
 type Places = { url?: unknown; sentinel?: unknown; cluster?: unknown };
 
-/** True when the daemon starts a server of its own. */
+/** True if the daemon starts its own server. */
 export function isPrivateRedis({ url, sentinel, cluster }: Places): boolean {
   return url === undefined && sentinel === undefined && cluster === undefined;
 }

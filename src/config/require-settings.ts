@@ -1,4 +1,4 @@
-/** What messages must show: the part of the schema that the policy is about. */
+/** Requirements for messages: the part of the schema for the policy. */
 import { z } from 'zod';
 
 export const mailboxRequire = z
@@ -15,7 +15,7 @@ export const partnerRequire = z
     'What messages from this partner must have, in addition to what the mailbox requires. See mailboxes[].require.',
   );
 
-/** What `strong` in `require` asks of keys. */
+/** What `strong` in `require` demands of keys. */
 export const strong = z
   .strictObject({
     minimumRsaBits: z

@@ -5,14 +5,14 @@ import type { Config } from './schema.ts';
 import { checkServers } from './server-rules.ts';
 import type { ConfigSource } from './source.ts';
 
-/** Notes an error at a setting, or a warning. */
+/** Reports an error or warning at a setting. */
 export type Report = (
   path: SettingPath,
   message: string,
   extra?: { severity?: Problem['severity']; hint?: string; at?: 'key' | 'value' },
 ) => void;
 
-/** What the schema cannot say: settings that must fit together. */
+/** The rules that a schema cannot express: settings that must fit together. */
 export function checkRules(config: Config, source: ConfigSource): Problem[] {
   const problems: Problem[] = [];
   const report: Report = (path, message, extra) => problems.push(source.problem(path, message, extra));
@@ -23,7 +23,7 @@ export function checkRules(config: Config, source: ConfigSource): Problem[] {
   return problems;
 }
 
-/** Names count without case: they become file names, metrics labels and command-line arguments. */
+/** Names are case-insensitive, because they become file names, metrics labels and command-line arguments. */
 export function checkNames(
   entries: readonly { name: string }[],
   where: SettingPath,

@@ -1,6 +1,6 @@
 /**
- * Every setting of Sealpost, once: name, type, default and documentation. The commented example, the
- * settings page and `sealpost check` are made from this file. Defaults are written as a person would write them.
+ * Every setting of Sealpost once, with name, type, default and documentation. The commented example, the settings page
+ * and `sealpost check` are made from this file. Defaults are written as you would write them in the file.
  */
 import { z } from 'zod';
 import { logLevels } from '../log.ts';
@@ -18,7 +18,7 @@ const name = () =>
 const path = () => z.string().min(1).meta({ format: 'path' });
 const port = () => z.number().int().min(0).max(65535);
 
-/** A secret never stands in the configuration itself: it comes from a file or from the environment. */
+/** A secret is never part of the configuration itself. It comes from a file or from the environment. */
 const secret = () =>
   z.union([
     z.strictObject({

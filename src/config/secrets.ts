@@ -3,7 +3,7 @@ import { fileLimits, readRegularFile } from './read-file.ts';
 import type { Secret } from './schema.ts';
 
 /**
- * Reads a file that everybody may read: a certificate.
+ * Reads a file that anyone may read, such as a certificate.
  *
  * @throws {SealpostError} `file-access`
  */
@@ -12,9 +12,9 @@ export function readPublicFile(path: string): Buffer {
 }
 
 /**
- * Reads a file that others must not read: a password, a private key. The mode of the opened file is checked, so
- * that it cannot be exchanged between check and read. A file of root may be readable by its group, since that is how
- * an orchestrator hands secrets to a process without root's rights (the rule of PostgreSQL for its keys).
+ * Reads a file that others must not read, such as a password or private key. The mode of the opened file is checked, so
+ * that it cannot be swapped between check and read. A file owned by root may be readable by its group, because that is
+ * how an orchestrator gives secrets to an unprivileged process (PostgreSQL has the same rule for its keys).
  *
  * @throws {SealpostError} `file-access`, `file-mode`
  */
@@ -31,8 +31,8 @@ export function readPrivateFile(path: string): Buffer {
 }
 
 /**
- * The secret itself, from its file (one newline at the end does not count) or from the environment. Read it when it
- * is needed and do not keep it: the file may be renewed while the daemon runs.
+ * The secret itself, from its file (without one trailing newline) or from the environment. Read it when you need it and
+ * do not keep it, because the file may be renewed while the daemon runs.
  *
  * @throws {SealpostError} `file-access`, `file-mode`, `config-invalid` (variable not set, empty secret)
  */

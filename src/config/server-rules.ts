@@ -125,7 +125,7 @@ function checkNode(node: string, path: SettingPath, what: string, example: strin
     });
 }
 
-/** All keys of one script must be in one slot: what stands in the first pair of braces decides it. */
+/** All keys of a script must be in one slot. The first pair of braces decides the slot. */
 function checkPrefixes(config: Config, report: Report): void {
   const check = (prefix: string, path: SettingPath) => {
     if (!/^[^{]*\{[^}]+\}/.test(prefix))

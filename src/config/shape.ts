@@ -1,20 +1,20 @@
-/** The schema as a tree that can be walked: for positions, relative paths, hints and the settings page. */
+/** Walks the schema as a tree, for positions, relative paths, hints and the settings page. */
 import { z } from 'zod';
 import type { SettingPath } from './problem.ts';
 
-/** A schema without its wrappers (optional, default), and what the wrappers said. */
+/** A schema without its wrappers (optional, default), with what the wrappers say. */
 export interface Shape {
   core: z.core.$ZodType;
   description: string | undefined;
-  /** `path`, `duration`, `size`: more exact than the type. */
+  /** `path`, `duration` or `size`, which are more exact than the type. */
   format: string | undefined;
-  /** False when the setting must be written. */
+  /** False if the setting is required. */
   optional: boolean;
-  /** The default as a person would write it; undefined when there is none. */
+  /** The default as you would write it; undefined if there is none. */
   default: unknown;
 }
 
-/** Takes the wrappers off; the outermost description counts. */
+/** Removes the wrappers; the outermost description counts. */
 export function shapeOf(schema: z.core.$ZodType): Shape {
   const shape: Shape = {
     core: schema,
@@ -40,7 +40,7 @@ export function shapeOf(schema: z.core.$ZodType): Shape {
 export const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** A name that was written may be one that every object inherits: `constructor`, `__proto__`. */
+/** The written name may be one that every object inherits: `constructor`, `__proto__`. */
 function own<T>(record: Record<string, T> | undefined, key: string | number): T | undefined {
   return record !== undefined && Object.hasOwn(record, key) ? record[key] : undefined;
 }
@@ -58,8 +58,8 @@ export function optionsOf(schema: z.core.$ZodType): readonly z.core.$ZodType[] |
 }
 
 /**
- * The alternative of a union that a written value is meant to be: the one with its `type`, else the one that
- * knows most of its keys. Undefined when nothing fits.
+ * The alternative of a union that a written value is meant to be: the one with its `type`, else the one that has most
+ * of its keys. Undefined if nothing fits.
  */
 export function chooseOption(
   options: readonly z.core.$ZodType[],
@@ -101,7 +101,7 @@ export function valueAt(value: unknown, path: SettingPath): unknown {
   return current;
 }
 
-/** The schema of a setting; `value` is what was written at the top, to choose among alternatives. */
+/** The schema of a setting; `value` is the whole written configuration, to select alternatives. */
 export function schemaAt(
   schema: z.core.$ZodType,
   path: SettingPath,
@@ -114,7 +114,7 @@ export function schemaAt(
   return current;
 }
 
-/** A copy of what was written in which `change` was applied to each string of the given format. */
+/** A copy of what was written, with `change` applied to each string of the given format. */
 export function mapFormat(
   schema: z.core.$ZodType,
   value: unknown,

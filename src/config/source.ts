@@ -2,7 +2,7 @@ import { type Document, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, pa
 import type { Position, Problem, SettingPath } from './problem.ts';
 import { formatSetting } from './problem.ts';
 
-/** What the YAML library says, in an operator's words; its own message where it is good enough. */
+/** What the YAML library reports, in an operator's words; its own message if it is good enough. */
 const syntaxMessages: Record<string, [message: string, hint?: string]> = {
   DUPLICATE_KEY: ['is written twice', 'keep one of them'],
   TAB_AS_INDENT: ['a tab is used to indent', 'use spaces'],
@@ -15,11 +15,11 @@ const syntaxMessages: Record<string, [message: string, hint?: string]> = {
   BAD_INDENT: ['is not indented as the lines before ask for'],
 };
 
-/** The text of a configuration with the place of each setting. */
+/** The text of a configuration, with the place of each setting. */
 export class ConfigSource {
   readonly file: string;
   readonly syntaxProblems: readonly Problem[];
-  /** What was written, as plain values; undefined when the syntax is wrong. */
+  /** What was written, as plain values; undefined if the syntax is wrong. */
   readonly value: unknown;
   readonly #document: Document;
   readonly #lines = new LineCounter();
@@ -47,7 +47,7 @@ export class ConfigSource {
     }
     if (problems.length === 0) {
       try {
-        // A few kilobytes of aliases to aliases can stand for gigabytes: the library counts and refuses.
+        // A few kilobytes of nested aliases can expand to gigabytes; the library counts and refuses them.
         this.value = this.#document.toJS({ maxAliasCount: 100 }) ?? {};
       } catch (error) {
         if (!(error instanceof ReferenceError)) throw error;
@@ -69,7 +69,7 @@ export class ConfigSource {
     return { file: this.file, line: Math.max(1, line), column: Math.max(1, col) };
   }
 
-  /** Where a setting's value stands, or its key (`'key'`); for one that is not written, the nearest above it. */
+  /** The place of a setting's value, or of its key (`'key'`). If it is not written, the nearest setting above it. */
   locate(path: SettingPath, what: 'key' | 'value' = 'value'): Position {
     let node: unknown = this.#document.contents;
     let offset = 0;
@@ -115,12 +115,12 @@ export class ConfigSource {
 
 const sources = new WeakMap<object, ConfigSource>();
 
-/** Remembers where a configuration was read from, so that later checks of it can name places too. */
+/** Remembers where a configuration was read from, so that later checks can name places. */
 export function rememberSource(config: object, source: ConfigSource): void {
   sources.set(config, source);
 }
 
-/** Where a configuration was read from; one without places for a configuration that was made by hand. */
+/** Where a configuration was read from; without places if it was made in code. */
 export function sourceOf(config: object): ConfigSource {
   return sources.get(config) ?? new ConfigSource('', 'configuration');
 }

@@ -1,4 +1,4 @@
-/** Where the octets of messages lie: the key that seals them, and the spool folder or object store of large ones. */
+/** Where messages are stored: the key that seals them, and the spool folder or object store for large ones. */
 import { z } from 'zod';
 import { duration, size } from './units.ts';
 
@@ -49,7 +49,7 @@ const s3Settings = <S extends z.ZodType, P extends z.ZodType>(kinds: Kinds<S, P>
       ),
   });
 
-/** @param kinds the types of secrets and paths */
+/** @param kinds the types for secrets and paths */
 export const spoolSettings = <S extends z.ZodType, P extends z.ZodType>(kinds: Kinds<S, P>) =>
   z.strictObject({
     key: kinds

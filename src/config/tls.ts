@@ -3,8 +3,8 @@ import { SealpostError } from '../errors.ts';
 import { readPrivateFile, readPublicFile } from './secrets.ts';
 
 /**
- * SHA-256 of the public key of the certificate that is built into the SMTP library. Its private key is published
- * with the library, so whoever uses it has no TLS at all (threats S16).
+ * SHA-256 of the public key of the certificate that is built into the SMTP library. Its private key is published with
+ * the library, so using it means having no TLS at all (threats S16).
  */
 const libraryKey = 'c7c33a9a1bf0b606c384fb4b141f01191a14471f441f0cffd7865e4d81de754e';
 

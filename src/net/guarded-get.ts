@@ -7,14 +7,14 @@ import { isPublicAddress } from './ip-address.ts';
 export interface GuardedRequest {
   /** http: or https:. */
   url: URL;
-  /** Sent with POST where given, else GET. */
+  /** Sent with POST if given, else GET. */
   body?: Buffer;
   headers?: Record<string, string>;
-  /** Addresses of loopback and private networks as well. */
+  /** Allows addresses of loopback and private networks too. */
   allowPrivate: boolean;
-  /** Milliseconds for all of it. */
+  /** Milliseconds for the whole request. */
   timeout: number;
-  /** Octets of the answer. */
+  /** Maximum size of the answer in octets. */
   maxLength: number;
 }
 
@@ -27,7 +27,7 @@ export interface GuardedRequest {
 export async function guardedGet(request: GuardedRequest): Promise<Buffer> {
   const { url, body, headers = {}, allowPrivate, timeout, maxLength } = request;
   if (url.protocol !== 'http:' && url.protocol !== 'https:') throw new Error('only http and https are asked');
-  // the lookup is not called for an address in the URL; URL has made it canonical
+  // the lookup is not called for an address literal; URL has made it canonical
   const host = url.hostname.replace(/^\[|\]$/g, '');
   if (!allowPrivate && isIP(host) !== 0 && !isPublicAddress(host)) {
     throw Object.assign(new Error('the address is not public'), { code: privateAddressCode });

@@ -2,7 +2,7 @@ import { type LookupAddress, type LookupAllOptions, lookup } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 import { isPublicAddress } from './ip-address.ts';
 
-/** Resolves a name to all of its addresses; `dns.lookup` in the daemon. */
+/** Resolves a name to all its addresses; `dns.lookup` in the daemon. */
 export type Resolve = (
   name: string,
   options: LookupAllOptions,
@@ -13,9 +13,9 @@ export type Resolve = (
 export const privateAddressCode = 'SEALPOST_PRIVATE_ADDRESS';
 
 /**
- * A lookup for `net.connect` that refuses names which lead anywhere but to the public Internet. It is the
- * lookup of the connection itself, so the address that was checked is the address that is used (no DNS
- * rebinding). One address that is not public among several refuses the name.
+ * A lookup for `net.connect` that refuses names outside the public Internet. It is the lookup of the connection itself,
+ * so the address that is checked is the one that is used (no DNS rebinding). If one of several addresses is not public,
+ * the name is refused.
  */
 export function guardedLookup(resolve: Resolve = lookup): LookupFunction {
   return (hostname, options, callback) => {

@@ -1,6 +1,6 @@
 import { BlockList, isIP, isIPv4 } from 'node:net';
 
-/** IANA's special-purpose IPv4 addresses, multicast and the reserved rest: nothing a webhook should reach. */
+/** IANA's special-purpose, multicast and reserved IPv4 addresses: a webhook must not reach them. */
 const special4: [string, number][] = [
   ['0.0.0.0', 8],
   ['10.0.0.0', 8],
@@ -49,7 +49,7 @@ function embedded(address: string): string | undefined {
 
 /**
  * True for an address of the public Internet. Everything else is false: loopback, private, link-local, shared,
- * documentation, multicast, and what is no address in its canonical form (`127.1`, `2130706433`).
+ * documentation, multicast, and anything that is not a canonical address (`127.1`, `2130706433`).
  */
 export function isPublicAddress(address: string): boolean {
   if (isIP(address) === 0 || address.includes('%')) return false;

@@ -2,15 +2,15 @@ import type { Config } from '../config/schema.ts';
 import { RevocationCache, type RevocationFetcher } from '../pki/index.ts';
 import { createRevocationFetcher } from './revocation-fetcher.ts';
 
-/** What the decoder asks others with, as `Trust` of the codec takes it. */
+/** The functions that the decoder queries others with, as the codec's `Trust` takes them. */
 export interface Authorities {
   revocationCheck?: { mode: 'soft' | 'hard'; fetch: RevocationFetcher; cache: RevocationCache; now: Date };
   issuerFetch?: { fetch: RevocationFetcher; cache: RevocationCache; now: Date };
 }
 
 /**
- * How authorities are asked about signers, and for issuers that are missing, as the settings say. Call it once for a
- * process: what it returns shares one cache. Undefined where the settings turn both off.
+ * How authorities are asked about signers and for missing issuers, as configured. Call it once per process, because the
+ * result shares one cache. Undefined if the settings turn both off.
  */
 export function authoritiesOf({
   revocation,

@@ -1,15 +1,15 @@
 import { SealpostError } from '../errors.ts';
 import { type Certificate, describeValidity, type Identity, nameOf, unusableFor } from '../pki/index.ts';
 
-/** Which of several certificates serve on a day, and why the others do not. */
+/** Which of several certificates can be used on a day, and why the others cannot. */
 export interface InForce<T> {
-  /** The one that became valid last comes first. */
+  /** The one that became valid last is first. */
   usable: T[];
-  /** `reason` continues "the certificate ...": "expired on 2026-01-31". */
+  /** `reason` completes "the certificate ...", as in "expired on 2026-01-31". */
   skipped: { entry: T; certificate: Certificate; reason: string }[];
 }
 
-/** Sorts out what serves for a use on a day: made for it, begun and not expired. */
+/** Selects the certificates for a use on a day: meant for that use, already valid and not expired. */
 export function inForce<T>(
   entries: readonly T[],
   certificateOf: (entry: T) => Certificate,
@@ -32,10 +32,10 @@ const reasons = (skipped: InForce<unknown>['skipped']) =>
   skipped.map(({ certificate, reason }) => `${nameOf(certificate)}, ${reason}`).join('; ');
 
 /**
- * The certificates to encrypt for, the newest first: all that are in force. While a partner changes to a new
- * certificate both are, and it reads the mail with whichever key it has; nobody needs to switch at the same moment.
+ * All certificates in force to encrypt for, newest first. During a roll-over both the old and the new one are in force.
+ * The partner reads the mail with either key, so nobody has to switch at the same moment.
  *
- * @throws {SealpostError} `encode-recipient` when none is in force
+ * @throws {SealpostError} `encode-recipient` if none is in force
  */
 export function encryptionCertificates(
   partner: string,
@@ -54,9 +54,9 @@ export function encryptionCertificates(
 }
 
 /**
- * The own key that signs for a partner: of those with the name, the newest that is in force.
+ * Our own key that signs for a partner: the newest one in force with that name.
  *
- * @throws {SealpostError} `encode-signer` when none is in force
+ * @throws {SealpostError} `encode-signer` if none is in force
  */
 export function signingIdentity(
   partner: string,

@@ -7,7 +7,7 @@ export class PartnerDirectory {
   readonly #book = new AddressBook<PartnerConfig>();
   readonly #bySigner = new Map<string, PartnerConfig[]>();
 
-  /** @param certificates Certificates of each partner by its name (`LoadedKeys.partners`). */
+  /** @param certificates Certificates of each partner by name (`LoadedKeys.partners`). */
   constructor(
     partners: readonly PartnerConfig[],
     certificates: ReadonlyMap<string, readonly { thumbprint: string }[]> = new Map(),
@@ -24,7 +24,7 @@ export class PartnerDirectory {
     }
   }
 
-  /** Whether any partner requires more than its mailbox does: then it matters who else a message could be from. */
+  /** Whether any partner has requirements of its own. If so, it matters who else a message could be from. */
   get anyRequires(): boolean {
     return [...this.#byName.values()].some((partner) => partner.require.length > 0);
   }
@@ -38,12 +38,12 @@ export class PartnerDirectory {
     return this.#book.find(address);
   }
 
-  /** The partner that an address in a text belongs to; undefined for none, and for what is not an address. */
+  /** The partner that an address in text form belongs to; undefined for none, and for text that is not an address. */
   byAddress(address: string): PartnerConfig | undefined {
     return this.#book.findText(address);
   }
 
-  /** The partners that have this certificate, by its SHA-256 thumbprint in hexadecimal; mostly one. */
+  /** The partners with this certificate, by its SHA-256 thumbprint in hexadecimal. Usually there is one. */
   bySigner(thumbprint: string): readonly PartnerConfig[] {
     return this.#bySigner.get(thumbprint.toLowerCase()) ?? [];
   }

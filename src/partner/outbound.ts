@@ -5,9 +5,9 @@ import { type EncodeOptions, encodeSync, protectionOf, protectWith } from '../sm
 import { encryptionCertificates, signingIdentity } from './certificates.ts';
 
 /**
- * What the partner's entry says about protection, with the certificates in force at a time.
+ * The protection that the partner's entry asks for, with the certificates in force at a time.
  *
- * @throws {SealpostError} `encode-recipient`, `encode-signer` where none is in force
+ * @throws {SealpostError} `encode-recipient`, `encode-signer` if none is in force
  */
 export function outboundProtection(partner: PartnerConfig, keys: LoadedKeys, at: Date): EncodeOptions {
   const { name, preset, allowWeak, encryptionIdentity } = partner;
@@ -44,8 +44,8 @@ function answersFor(
 }
 
 /**
- * Protects a mail of a few octets as mail to a partner is: all that certificates, keys and settings can do against it
- * shows now, and not with the first order.
+ * Protects a small mail as mail to the partner would be. Problems with certificates, keys and settings show now instead
+ * of with the first order.
  *
  * @throws {SealpostError} as the encoder does
  */

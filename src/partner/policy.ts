@@ -5,7 +5,7 @@ import type { PartnerDirectory } from './directory.ts';
 import type { Sender, SignerFacts } from './sender.ts';
 import { type LayerStrength, weakness, withoutAead } from './strength.ts';
 
-/** What the policy needs of a verdict; the verdict of `smime` has this shape. */
+/** The part of a verdict that the policy needs; the verdict of `smime` has this shape. */
 export interface VerdictFacts {
   readonly status: 'ok' | 'failed';
   readonly error: { readonly code: ErrorCode; readonly message: string } | null;
@@ -19,7 +19,7 @@ export type Judgement = { readonly accept: true } | { readonly suspend: ErrorCod
 
 type Policy = Pick<MailboxConfig, 'require' | 'notSmime'> & { readonly strong: Config['strong'] };
 
-/** What the verdict says of the first signer that is not trusted. */
+/** What the verdict says about the first untrusted signer. */
 function whyUntrusted(layers: VerdictFacts['layers']): string {
   const signers = layers.flatMap((layer) => layer.signers ?? []);
   const message = signers.find((signer) => signer.valid && !signer.trusted)?.message;
@@ -29,8 +29,8 @@ function whyUntrusted(layers: VerdictFacts['layers']): string {
 const refused = (message: string): Judgement => ({ suspend: 'policy-refused', message });
 
 /**
- * What becomes of a decoded message by the policy of its mailbox and of each partner that it claims to be from: handed
- * off, or suspended with a reason. A signature that is there and wrong does not suspend by itself: `require: [signed]` says that it matters.
+ * Decides whether a decoded message is handed off or suspended, by the policy of its mailbox and of each partner that
+ * it claims to be from. A wrong signature alone does not suspend a message; it does with `require: [signed]`.
  */
 export function judge(
   verdict: VerdictFacts,
@@ -64,7 +64,7 @@ export function judge(
   }
   if ((require.includes('signed') || require.includes('partner')) && sender.fault !== undefined)
     return { suspend: sender.fault.code, message: sender.fault.message };
-  // it could name a partner to another reader, and evade what that one requires
+  // another reader could see a partner in it, whose requirements would then be evaded
   const { fault } = sender.authors;
   if (fault !== undefined && directory.anyRequires)
     return { suspend: 'sender-invalid', message: `${fault}, and what is required depends on the partner` };
@@ -86,9 +86,10 @@ export function judge(
 }
 
 /**
- * A trusted signature is worth nothing when it is somebody else's. A partner's own certificate is the operator's
- * word. Of any other that leads to an anchor, RFC 8550 section 3 asks that the sender's address is in it, if it has
- * addresses. One without addresses could be anybody's under that anchor, so it never speaks for a configured partner.
+ * A trusted signature is worth nothing if it is somebody else's. The operator vouches for a partner's configured
+ * certificates. Any other certificate that leads to an anchor must contain the sender's address, if it has addresses
+ * (RFC 8550 section 3). One without addresses could be anybody's under that anchor, so it never speaks for a configured
+ * partner.
  */
 function wrongSigner(
   { layers }: VerdictFacts,
@@ -103,7 +104,7 @@ function wrongSigner(
     return `the signer's certificate names no address of partner ${partner.name}; if it is the partner's, add it to its certificates`;
   }
   if (signers.some((signer) => signer.emails.length === 0)) return undefined;
-  // certificates are written with the local part in any case
+  // certificates write the local part in any case
   const named = new Set(emails.map((email) => comparableAddress(email)?.toLowerCase()));
   return authors.from.every((address) => isKnown(address) && named.has(address.key.toLowerCase()))
     ? undefined

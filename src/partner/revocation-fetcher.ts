@@ -2,7 +2,10 @@ import type { Config } from '../config/schema.ts';
 import { guardedGet } from '../net/guarded-get.ts';
 import type { RevocationFetcher } from '../pki/index.ts';
 
-/** What an operator allows to be asked, as in `trust.revocation` and `trust.aia`. Times in milliseconds, sizes in octets. */
+/**
+ * Whom the operator allows to be asked, as in `trust.revocation` and `trust.aia`. Times in milliseconds, sizes in
+ * octets.
+ */
 export type FetcherSettings = Omit<Config['trust']['revocation'], 'mode'>;
 
 const answerTypes = {
@@ -12,10 +15,10 @@ const answerTypes = {
 };
 
 /**
- * Gets lists, answers and issuers over HTTP from the hosts that the operator names. Addresses stand in certificates,
- * which whoever sends a mail can write, so nobody else is asked (threats S9).
+ * Fetches CRLs, OCSP answers and issuers over HTTP, only from hosts that the operator names. The URLs come from
+ * certificates, which the sender of a mail controls (threats S9).
  *
- * @param setting where the operator names them, for what is said of others
+ * @param setting the setting that lists the hosts, named in the error for any other host
  */
 export function createRevocationFetcher(
   settings: FetcherSettings,
@@ -41,7 +44,7 @@ export function createRevocationFetcher(
 
 /** `crl.example.com` at the port of its scheme, `*.example.com` for those below it, `crl.example.com:8080`. */
 function isHost(url: URL, entry: string): boolean {
-  // a user name in front of the host is how one host is made to look like another
+  // a user name before the host can make one host look like another
   if (url.username !== '' || url.password !== '') return false;
   const wanted = entry.toLowerCase();
   const host = url.host.toLowerCase();

@@ -3,7 +3,7 @@ import type { ErrorCode } from '../errors.ts';
 import { type Authors, isKnown } from '../message/index.ts';
 import type { PartnerDirectory } from './directory.ts';
 
-/** What is needed of a signer in the verdict. */
+/** The part of a signer in the verdict that is needed here. */
 export interface SignerFacts {
   /** SHA-256 of the certificate, in hexadecimal. */
   readonly thumbprint: string | null;
@@ -11,26 +11,28 @@ export interface SignerFacts {
   readonly emails: readonly string[];
   readonly valid: boolean;
   readonly trusted: boolean;
-  /** Why it is not valid or not trusted, such as a certificate that has expired. */
+  /** Why it is not valid or not trusted, such as an expired certificate. */
   readonly message?: string | null;
 }
 
-/** Who a message is from: one answer, for policy, ledger, and all that is handed off. */
+/** Who a message is from: the one answer for policy, ledger and hand-off. */
 export interface Sender {
-  /** The one partner it is from; undefined for nobody known, and where it could be more than one. */
+  /** The partner it is from; undefined if unknown, or if it could be more than one. */
   readonly partner: PartnerConfig | undefined;
-  /** By a signature of one of the partner's certificates, or by the address alone, which anyone can write. */
+  /**
+   * Identified by a signature with one of the partner's certificates, or by the address alone, which anyone can write.
+   */
   readonly by: 'signer' | 'address' | undefined;
-  /** All partners that signed or that From names, rightly or not: what any of them requires counts. */
+  /** All partners that signed or that From names, rightly or not. The requirements of all of them count. */
   readonly claimed: readonly PartnerConfig[];
-  /** Why nobody may be taken for the sender, where it matters who that is. */
+  /** Why no sender can be determined, where it matters who it is. */
   readonly fault: { readonly code: ErrorCode; readonly message: string } | undefined;
   readonly authors: Authors;
 }
 
 /**
- * Resolves the sender. A signer's certificate says more than an address, so it counts first, as in the party
- * resolution of BizTalk; but every address of From must belong to that one partner, and none to somebody else.
+ * Resolves the sender. A signer's certificate says more than an address, so it counts first, as in BizTalk's party
+ * resolution. But every address in From must belong to that partner.
  *
  * @param signers all of the verdict, outermost first
  */
@@ -44,13 +46,13 @@ export function senderOf(
     valid && thumbprint !== null ? directory.bySigner(thumbprint) : [],
   );
   const first = pinned.find((owners) => owners.length > 0) ?? [];
-  // One certificate may stand in several entries; the address then tells which.
+  // Several entries may have the same certificate; the address then decides.
   const signing = named.find((each) => each !== undefined && first.includes(each)) ?? first[0];
   const certified = signers
     .filter(({ valid, trusted }) => valid && trusted)
     .map(({ emails }) => distinct(emails.map((email) => directory.byAddress(email))));
   const fault = faultOf({ authors, named, signing, signers: [...pinned, ...certified], directory });
-  // an address is nobody's word: where anything is wrong it names nobody
+  // an address proves nothing: if anything is wrong, it names nobody
   const partner = signing ?? (fault === undefined ? named[0] : undefined);
   const by = partner === undefined ? undefined : signing === undefined ? 'address' : 'signer';
   return { partner, by, claimed: distinct([signing, ...named]), fault, authors };
@@ -62,7 +64,7 @@ interface Found {
   named: readonly (PartnerConfig | undefined)[];
   /** The partner whose pinned certificate signed. */
   signing: PartnerConfig | undefined;
-  /** Of each signer the partners that it may speak for, by its certificate or the addresses in that. */
+  /** For each signer, the partners it may speak for: by its certificate, or by the addresses in it. */
   signers: readonly (readonly PartnerConfig[])[];
   directory: PartnerDirectory;
 }

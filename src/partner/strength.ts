@@ -8,10 +8,10 @@ export interface KeySize {
   readonly bits: number | null;
 }
 
-/** What is needed of a layer of the verdict. */
+/** The part of a layer in the verdict that is needed here. */
 export interface LayerStrength {
   readonly type: string;
-  /** Why its algorithms are weak, one reason each. */
+  /** Why its algorithms are weak, one reason per algorithm. */
   readonly weak?: readonly string[];
   readonly contentEncryption?: { readonly algorithm: string } | null;
   readonly recipients?: readonly { readonly matched: { readonly key: KeySize | null } | null }[];
@@ -21,12 +21,12 @@ export interface LayerStrength {
 const encryptions: readonly string[] = ['enveloped-data', 'auth-enveloped-data', 'encrypted-data'];
 /** Blocks of 128 bits or a stream, keys of 128 bits or more: not 3DES, whose blocks have 64. */
 const strongCipher = /^(?:aes|camellia)-(?:128|192|256)-|^chacha20-poly1305$/;
-/** Says nothing about algorithms or keys; whether it is accepted is `trust.revocation.mode`. */
+/** It says nothing about algorithms or keys; `trust.revocation.mode` decides whether it is accepted. */
 const aboutRevocation: string = pathWeaknesses['revocation-unknown'];
 
 /**
- * Why the message has not the authenticated encryption (RFC 5083) that is required; undefined where it has. All of its
- * encryption has to have it: a layer of CBC is what an attacker makes of one of GCM, who knows no key.
+ * Why the message lacks the required authenticated encryption (RFC 5083); undefined if it has it. All encrypted layers
+ * must have it, because an attacker without a key can turn a GCM layer into a CBC layer.
  */
 export function withoutAead(layers: readonly LayerStrength[]): string | undefined {
   const found = layers.filter(({ type }) => encryptions.includes(type));
@@ -37,7 +37,7 @@ export function withoutAead(layers: readonly LayerStrength[]): string | undefine
   );
 }
 
-/** The first algorithm or key that is weaker than is required, in words; undefined where all are strong. */
+/** The first algorithm or key that is weaker than required, in words; undefined if all are strong. */
 export function weakness(layers: readonly LayerStrength[], strong: Config['strong']): string | undefined {
   for (const { type, weak = [], contentEncryption, recipients = [], signers = [] } of layers) {
     const [reason] = weak.filter((each) => each !== aboutRevocation);
@@ -56,7 +56,7 @@ export function weakness(layers: readonly LayerStrength[], strong: Config['stron
   return undefined;
 }
 
-/** A key whose size is not known is not strong; those of other kinds (ML-DSA, ML-KEM) are in all sizes. */
+/** A key of unknown size is not strong. ML-DSA and ML-KEM keys are strong in all sizes. */
 function tooSmall(
   key: KeySize | null,
   { minimumRsaBits, minimumCurveBits }: Config['strong'],
