@@ -9,7 +9,7 @@ import { tryProtection } from '../partner/outbound.ts';
 import { configOption } from './options.ts';
 import { printJson, printLine } from './output.ts';
 
-/** Reaches Redis and judges its durability; opens and closes it as a role would. */
+/** Connects to Redis and checks its durability; opens and closes it as a role would. */
 async function probeRedis(config: Config): Promise<void> {
   const { openQueue } = await import('../queue/index.ts');
   const queue = await openQueue(config, { role: 'check', log: createLog('silent', 'check') });

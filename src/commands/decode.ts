@@ -33,8 +33,8 @@ function parseTime(text: string | undefined): Date {
 }
 
 /**
- * Keys and trust from the options, and beside them those of the configuration with its limits and whom it allows
- * to be asked. Without a configuration nobody is asked.
+ * Keys and trust from the options and from the configuration, with its limits and the authorities that may be asked.
+ * Without a configuration, nobody is asked.
  */
 function materialOf(options: DecodeCommandOptions): Pick<DecodeOptions, 'identities' | 'trust' | 'limits'> {
   const { identities, certificates } = identitiesOf(options);
@@ -42,7 +42,7 @@ function materialOf(options: DecodeCommandOptions): Pick<DecodeOptions, 'identit
   if (options.config === undefined) return { identities, trust: { anchors, intermediates: certificates } };
   const config = loadConfig(options.config);
   const keys = loadKeys(config);
-  // No mailbox is named here: what any of them trusts counts.
+  // No mailbox is named here, so the trust of all of them counts.
   const trusts = [...keys.mailboxes.values()].map(({ trust }) => trust);
   return {
     identities: [...identities, ...keys.identities],
@@ -60,7 +60,7 @@ function materialOf(options: DecodeCommandOptions): Pick<DecodeOptions, 'identit
   };
 }
 
-/** Decodes and writes the content; the file appears only when the whole could be decoded. */
+/** Decodes and writes the content. The file appears only if everything could be decoded. */
 async function decodeFile(
   file: string,
   options: DecodeCommandOptions,
@@ -105,7 +105,7 @@ async function decodeFile(
   }
 }
 
-/** Standard input can be read only once: it is kept in memory. */
+/** Standard input can be read only once, so it is kept in memory. */
 async function rereadable(): Promise<() => AsyncIterable<Buffer>> {
   const pieces = await Array.fromAsync(readPieces('-'));
   return async function* () {

@@ -1,7 +1,7 @@
 /**
- * The main job in a minute, on loopback, with throw-away keys: a partner's encrypted mail comes in over SMTP
- * (and over IMAP where Dovecot is installed), is stored, decrypted and handed off; a mail goes out signed and
- * encrypted and the partner reads it.
+ * The main job in a minute, on loopback, with throw-away keys. A partner's encrypted mail comes in over SMTP (and over
+ * IMAP if Dovecot is installed), is stored, decrypted and handed off. A mail goes out signed and encrypted, and the
+ * partner reads it.
  */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -85,7 +85,7 @@ async function prepare(steps: Steps): Promise<DemoWorld> {
   return { folder, files, inbox, configFile, partnerServer, mailbox };
 }
 
-/** Waits for a message in the inbox that was not there before. */
+/** Waits for a new message in the inbox. */
 async function nextDelivery(
   inbox: string,
   seen: Set<string>,

@@ -93,7 +93,7 @@ function signerOf(key: string, { signCert, passwordFile }: EncodeCommandOptions)
   return identities[0];
 }
 
-/** An unknown name is a usage error; whether a weak one is allowed shows later. */
+/** An unknown name is a usage error. Whether a weak cipher is allowed is checked later. */
 function checkCipher(name: string): void {
   try {
     freshEncryption(name, { allowWeak: true });
@@ -123,7 +123,7 @@ async function* encoded(file: string, options: EncodeCommandOptions): AsyncGener
 async function encodeFile(file: string, options: EncodeCommandOptions): Promise<void> {
   const octets = encoded(file, options);
   if (options.out === undefined || options.out === '-') {
-    // Held back until the end, so that a failure leaves nothing half in a pipe.
+    // Held back until the end, so that a failure leaves no partial output in a pipe.
     for (const chunk of await Array.fromAsync(octets)) printOctets(chunk);
     return;
   }

@@ -1,4 +1,4 @@
-/** Files of the command line: read with errors that name them, written whole or not at all. */
+/** Files of the command line: errors name them, and they are written completely or not at all. */
 import { randomBytes } from 'node:crypto';
 import { closeSync, constants, createReadStream, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { type FileHandle, link, open, readlink, realpath, rename, rm, stat } from 'node:fs/promises';
@@ -33,7 +33,7 @@ function accessError(action: string, file: string, error: unknown): SealpostErro
   return new SealpostError('file-access', `cannot ${action} ${file}: ${reason}`, { cause: error });
 }
 
-/** A key, certificate or password that a person named: a file, or a pipe such as `<(...)` of a shell. */
+/** A key, certificate or password named on the command line: a file, or a pipe such as `<(...)` of a shell. */
 export function readFile(file: string): Buffer {
   try {
     return statSync(file).isFIFO() ? readPipe(file) : readRegularFile(file, fileLimits.certificates);
@@ -44,11 +44,11 @@ export function readFile(file: string): Buffer {
   }
 }
 
-/** Milliseconds to wait for whoever writes into a pipe. */
+/** Milliseconds to wait for the writer of a pipe. */
 const pipePatience = 10_000;
 const openPatience = 1000;
 
-/** Without blocking, so that a pipe that nobody writes into is an error and not the end of the program. */
+/** Does not block, so that a pipe without a writer is an error instead of a hanging program. */
 function readPipe(file: string): Buffer {
   const handle = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
   const pieces: Buffer[] = [];
@@ -58,7 +58,7 @@ function readPipe(file: string): Buffer {
     for (;;) {
       const piece = Buffer.allocUnsafe(64 * 1024);
       const length = readNow(handle, piece);
-      // before the first octets: whoever writes may be about to open it
+      // before the first octets: the writer may be about to open it
       const isEarly = octets === 0 && performance.now() < opened + openPatience;
       if ((length === undefined && performance.now() < deadline) || (length === 0 && isEarly)) {
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
@@ -78,7 +78,7 @@ function readPipe(file: string): Buffer {
   return Buffer.concat(pieces);
 }
 
-/** Number of octets, 0 at the end, undefined when there is nothing yet. */
+/** Number of octets, 0 at the end, undefined if there is nothing yet. */
 function readNow(handle: number, piece: Buffer): number | undefined {
   try {
     return readSync(handle, piece);
@@ -97,16 +97,16 @@ export async function* readPieces(file: string): AsyncGenerator<Buffer> {
   }
 }
 
-/** Where the octets of a file go in the end. */
+/** Where the octets of a file are finally written. */
 type Destination =
-  /** A regular file, or a name that is free: replaced as a whole. */
+  /** A regular file or an unused name: replaced as a whole. */
   | { kind: 'file'; path: string }
-  /** A device, a FIFO, or an open file under /proc: written through, since replacing it would destroy it. */
+  /** A device, a FIFO, or an open file under /proc: written to directly, because replacing it would destroy it. */
   | { kind: 'through'; path: string };
 
 const mostLinks = 40;
 
-/** Follows links, also one that leads nowhere yet: what it leads to is written, and the link stays. */
+/** Follows links, including dangling ones: the target is written, and the link stays. */
 async function destinationOf(file: string, links = 0): Promise<Destination> {
   const found = await stat(file).catch((error: unknown) => {
     if (hasCode(error, 'ENOENT')) return undefined;
@@ -120,7 +120,7 @@ async function destinationOf(file: string, links = 0): Promise<Destination> {
     if (links >= mostLinks) throw Object.assign(new Error('too many links'), { code: 'ELOOP' });
     return await destinationOf(resolve(dirname(file), next), links + 1);
   }
-  // the links of /proc/self/fd lead to what is open, whatever name it had
+  // links in /proc/self/fd lead to the open file, whatever its name was
   const path = await realpath(file).catch(() => undefined);
   const target = path === undefined ? undefined : await stat(path).catch(() => undefined);
   if (path === undefined || target?.ino !== found.ino || target.dev !== found.dev)
@@ -134,13 +134,13 @@ async function refuseExisting(path: string): Promise<void> {
 }
 
 /**
- * A file that gets its octets only on `commit`, so that a failed command leaves nothing half. A regular file is
- * replaced by a new one that only its owner can read; anything else is written through and stays what it is.
+ * A file that gets its octets only on `commit`, so that a failed command leaves no partial file. A regular file is
+ * replaced by a new one that only its owner can read. Anything else is written to directly.
  */
 export class OutputFile {
   readonly #file: string;
   readonly #destination: Destination & { isNew: boolean };
-  /** A name beside the file; of what is written through, a file without a name. */
+  /** A temporary name beside the file, or an unnamed file if the target is written to directly. */
   readonly #temporary: string | undefined;
   readonly #handle: FileHandle;
 
@@ -156,7 +156,7 @@ export class OutputFile {
     this.#handle = handle;
   }
 
-  /** @param isNew refuse a regular file that exists already */
+  /** @param isNew refuse an existing regular file */
   static async create(file: string, { isNew = false } = {}): Promise<OutputFile> {
     try {
       const destination = await destinationOf(file);
@@ -180,7 +180,7 @@ export class OutputFile {
     }
   }
 
-  /** Forgets what was written so far. */
+  /** Discards what was written so far. */
   async restart(): Promise<void> {
     await this.#handle.truncate(0);
   }
@@ -193,7 +193,7 @@ export class OutputFile {
         await this.#copyTo(destination.path);
       else {
         await this.#handle.sync();
-        // a link, in contrast to a rename, replaces nothing
+        // a link, unlike a rename, replaces nothing
         if (this.#destination.isNew) await link(this.#temporary, destination.path);
         else await rename(this.#temporary, destination.path);
       }
@@ -204,7 +204,7 @@ export class OutputFile {
     }
   }
 
-  /** Without O_CREAT: what is there is opened, and waited for where it is a FIFO that nobody reads yet. */
+  /** Without O_CREAT: the existing target is opened. A FIFO without a reader is waited for. */
   async #copyTo(path: string): Promise<void> {
     const target = await open(path, constants.O_WRONLY);
     try {

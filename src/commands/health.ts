@@ -36,10 +36,10 @@ export function healthCommand(): Command {
         else {
           for (const { role, host, pid } of alive)
             printLine(`alive  ${role.padEnd(9)} ${host} process ${pid}`);
-          // Every process looks by itself; those of one machine see the same.
+          // Every process checks for itself; those on one machine see the same.
           for (const reason of new Set(alive.map(({ host, refusing }) => refusing && `${host}: ${refusing}`)))
             if (reason) printLine(`refuses  ${reason}`);
-          // a process of the version before has none
+          // a process of the previous version has none
           for (const { host, troubles } of alive)
             for (const { what, since, why } of troubles ?? [])
               printLine(`fails  ${what} on ${host} since ${new Date(since).toISOString()}: ${why}`);

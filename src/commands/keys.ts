@@ -27,7 +27,7 @@ function passwordOf(options: KeyOptions): string | undefined {
   return process.env.SEALPOST_PASSWORD;
 }
 
-/** Reads with errors that name the file; a pipe gives its octets once, so whoever reads twice brings them. */
+/** Reads with errors that name the file. A pipe gives its octets only once, so a second reading passes them in. */
 function inFile<T>(file: string, read: (data: Buffer) => T, data = readFile(file)): T {
   try {
     return read(data);
@@ -41,7 +41,7 @@ function inFile<T>(file: string, read: (data: Buffer) => T, data = readFile(file
   }
 }
 
-/** Certificates of a file, PEM or DER; there must be one at least. */
+/** Certificates of a file, PEM or DER; at least one. */
 export function certificatesOf(file: string): Certificate[] {
   const found = inFile(file, readCertificates);
   if (found.length === 0)
@@ -62,7 +62,7 @@ function pairWithCertificates(
     octets,
   );
   const all = [...beside, ...certificates];
-  // One key may have several certificates: a renewed one and the one that partners still use.
+  // A key may have several certificates: a renewed one, and the one that partners still use.
   const own = all.filter((certificate) => keyBelongsTo(key, certificate));
   if (own.length === 0)
     throw new SealpostError('key-mismatch', `${keyFile}: no certificate given belongs to this key`, {

@@ -27,7 +27,7 @@ export function addFilters(command: Command, { state = true } = {}): Command {
     .addOption(new Option('--sha256 <hex>', 'only messages whose octets have this SHA-256'));
 }
 
-/** A query of the ledger. `usage` for what is no state, time or digest. */
+/** A query of the ledger. `usage` for an invalid state, time or digest. */
 export function queryOf(options: FilterOptions): ListQuery {
   const query: ListQuery = {};
   const { state, reason, mailbox, partner, since, until, messageId, sha256 } = options;
@@ -43,7 +43,7 @@ export function queryOf(options: FilterOptions): ListQuery {
   if (partner !== undefined) query.partner = partner;
   if (since !== undefined) query.since = timeOf('--since', since);
   if (until !== undefined) query.until = timeOf('--until', until);
-  // A shell makes the angle brackets awkward.
+  // Angle brackets are awkward in a shell, so they may be left out.
   if (messageId !== undefined) query.messageId = messageId.startsWith('<') ? messageId : `<${messageId}>`;
   if (sha256 !== undefined) {
     if (!/^[0-9a-f]{64}$/i.test(sha256))

@@ -20,11 +20,11 @@ interface BulkOptions extends FilterOptions {
 
 type Act = (flow: Flow, id: string) => Promise<boolean>;
 
-/** Ids that a dry run prints. */
+/** Number of ids that a dry run prints. */
 const firstIds = 20;
 const atOnce = 50;
 
-/** Acts on the messages that are named, or on all suspended ones that the filters choose. */
+/** Acts on the named messages, or on all suspended ones that the filters select. */
 async function bulk(ids: string[], options: BulkOptions, act: Act, not: string): Promise<void> {
   const filters = queryOf(options);
   const filtered = Object.keys(filters).length > 0 || options.all === true;
@@ -84,7 +84,7 @@ function report({ json }: BulkOptions, result: Report): void {
     );
 }
 
-/** Decodes again from the kept original: what is suspended or delivered. */
+/** Decodes suspended or delivered messages again from the kept original. */
 async function decodeAgain(ids: string[], options: BulkOptions): Promise<void> {
   const act: Act = async (flow, id) => {
     await flow.decodeAgain(id, actOf(options));
@@ -93,7 +93,7 @@ async function decodeAgain(ids: string[], options: BulkOptions): Promise<void> {
   await bulk(ids, options, act, '');
 }
 
-/** Writes the octets as they came into a new file that only its owner reads. Audited before they leave. */
+/** Writes the octets as received into a new file that only its owner can read. The audit entry comes first. */
 async function save(id: string, options: { config: string; original: string; why?: string }): Promise<void> {
   await withQueue(loadConfig(options.config), async ({ flow, ledger, spool }) => {
     const ref = await flow.originalOf(id);

@@ -1,7 +1,7 @@
 /** Who calls a command, for the audit trail. */
 import { hostname, userInfo } from 'node:os';
 
-/** `user@host`; with sudo the one who called it. */
+/** `user@host`; with sudo, the user who called sudo. */
 export function operator(): string {
   const user = process.env.SUDO_USER || nameOf();
   return `${user}@${hostname()}`;
@@ -11,7 +11,7 @@ function nameOf(): string {
   try {
     return userInfo().username;
   } catch {
-    // A container's user need not have a name.
+    // A container's user may have no name.
     return `uid ${process.getuid?.() ?? '?'}`;
   }
 }

@@ -1,4 +1,4 @@
-/** What `send` and `encode` take: content, or a mail where the options or the file's name say that it is one. */
+/** What `send` and `encode` take: content, or a mail if the options or the file name say so. */
 import { basename } from 'node:path';
 import { type Command, Option } from 'commander';
 import { Outgoing } from '../pipeline/submit.ts';
@@ -28,7 +28,7 @@ export function addOutgoingOptions(command: Command): Command {
 /** True for standard input, which can be opened only once. */
 export const isStandardInput = (file: string) => file === '-';
 
-/** What the options and the file's name make of the input. Errors: `usage` for a type that is none. */
+/** Interprets the input by the options and the file name. Errors: `usage` for an invalid type. */
 export function outgoing(file: string, options: OutgoingOptions): Outgoing {
   const open = () => readPieces(file);
   const source = isStandardInput(file) ? 'standard input' : file;

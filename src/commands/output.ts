@@ -1,13 +1,13 @@
 /**
- * Everything that a command prints goes through here: line by line with foreign characters escaped, and with one
- * answer to an output that cannot be written.
+ * All output of commands goes through here: line by line, with foreign characters escaped, and with one way to handle
+ * an output that cannot be written.
  */
 import { hasCode } from '../errors.ts';
 import { printable, printableJson } from '../printable.ts';
 
 /** Where a command reads and writes. */
 export interface Streams {
-  /** Standard input, opened only when it is asked for. */
+  /** Standard input, opened on first use. */
   input(): AsyncIterable<Buffer>;
   output(octets: Buffer | string): void;
   error(text: string): void;
@@ -21,7 +21,7 @@ export const ownStreams: Streams = {
 
 let streams = ownStreams;
 
-/** Decides where the commands of this process read and write from now on. */
+/** Sets where the commands of this process read and write from now on. */
 export function useStreams(wanted: Streams): void {
   streams = wanted;
 }
@@ -46,24 +46,24 @@ export function printJson(value: unknown, indent?: number): void {
   streams.output(`${printableJson(JSON.stringify(value, null, indent))}\n`);
 }
 
-/** Decoded or encoded octets as they are: whoever says `--out -` wants them so. */
+/** Decoded or encoded octets unchanged, as `--out -` asks. */
 export function printOctets(octets: Buffer): void {
   streams.output(octets);
 }
 
-/** Help, which is text of our own in many lines. */
+/** Help, which is our own text in several lines. */
 export function writeText(text: string): void {
   streams.output(text);
 }
 
-/** What is wrong with a call, its foreign words escaped already. */
+/** A usage error whose foreign text is already escaped. */
 export function writeError(text: string): void {
   streams.error(text);
 }
 
 /**
- * Standard output may be a pipe whose reader has gone (`| head`): the command ends its work without a word. One that
- * is full or broken is an error, told once. What cannot be written to standard error can be told nobody.
+ * Standard output may be a pipe whose reader has gone (`| head`): the command ends silently. A full or broken output is
+ * an error, reported once. Errors of standard error are ignored, because there is nowhere to report them.
  */
 export function guardOutput(): void {
   let told = false;

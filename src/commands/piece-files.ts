@@ -23,7 +23,7 @@ export class PieceFiles {
     return new PieceFiles(folder);
   }
 
-  /** @param path of the piece in the verdict */
+  /** @param path the path of the piece in the verdict */
   open(path: string): EmbeddedOutput {
     const file = OutputFile.create(join(this.#folder, pieceFileName(path, null)));
     // reported by the first write, or by the commit
@@ -32,7 +32,7 @@ export class PieceFiles {
     return { write: async (chunk) => (await file).write(chunk) };
   }
 
-  /** Names the files that the verdict has content of, and removes the rest. */
+  /** Renames the files whose content the verdict accepts, and removes the others. */
   async commit({ pieces }: Verdict): Promise<void> {
     for (const { path, content } of pieces) {
       const file = this.#files.get(path);

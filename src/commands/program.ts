@@ -7,13 +7,13 @@ import { type Streams, useStreams, writeError, writeText } from './output.ts';
 import { reportError } from './report.ts';
 
 interface Entry {
-  /** Behind the name in the list of commands. */
+  /** Shown after the name in the list of commands. */
   usage: string;
   description: string;
   load(): Promise<Command>;
 }
 
-/** The modules of a command are loaded only when it is called, and for the list of commands none at all. */
+/** The modules of a command are loaded only when it is called. The list of commands loads none. */
 const commands: Record<string, Entry> = {
   start: {
     usage: '[options]',
@@ -107,8 +107,8 @@ async function compose(args: string[]): Promise<Command> {
 
 /**
  * Runs one command to its end.
- * @param args what stands behind `sealpost`
- * @returns the exit code: 0 it was done, 1 it could not be done (the message says why), 2 for a usage error
+ * @param args what follows `sealpost`
+ * @returns the exit code: 0 for success, 1 for a failure (the message says why), 2 for a usage error
  */
 export async function runProgram(args: string[], streams: Streams): Promise<number> {
   useStreams(streams);

@@ -1,6 +1,6 @@
 /**
- * The queue room for a command: connected to the configured Redis, or to the running daemon's private server. What is
- * opened is loaded only then, and only that.
+ * The queue room for a command: connected to the configured Redis, or to the running daemon's private server. Only the
+ * modules that are needed are loaded.
  */
 import { isPrivateRedis } from '../config/redis-settings.ts';
 import type { Config } from '../config/schema.ts';
@@ -19,7 +19,7 @@ export function withQueue<T>(config: Config, work: (queue: QueueRoom) => Promise
   return withOpened(config, open, work);
 }
 
-/** As `withQueue`, for a command that only reads records. */
+/** Like `withQueue`, for a command that only reads records. */
 export function withRecords<T>(config: Config, work: (records: Records) => Promise<T>): Promise<T> {
   const open = async () => {
     const { openRecords } = await import('../queue/records.ts');

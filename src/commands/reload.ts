@@ -9,7 +9,7 @@ import { withQueue } from './queue.ts';
 
 export function reloadCommand(): Command {
   return new Command('reload').addOption(configOption()).action(async (options: { config: string }) => {
-    // Says itself, with places, what is wrong with the text.
+    // Reports problems of the text itself, with places.
     const config = loadConfig(options.config);
     const replies = await askReload(config.dataDir);
     if (replies.length === 0)

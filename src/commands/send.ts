@@ -7,7 +7,7 @@ import { addOutgoingOptions, type OutgoingOptions, outgoing } from './outgoing.t
 import { printJson, printLine } from './output.ts';
 import { withQueue } from './queue.ts';
 
-/** Puts a mail on the outbound queue of the running daemon. Errors: as `submit`, and those of the queue's opening. */
+/** Puts a mail on the outbound queue of the running daemon. Errors: those of `submit` and of opening the queue. */
 export async function submitToDaemon(config: Config, partner: string, mail: Outgoing): Promise<string> {
   const { id } = await submit(
     {

@@ -38,7 +38,7 @@ export function startCommand(): Command {
       };
       process.on('SIGTERM', onSignal);
       process.on('SIGINT', onSignal);
-      // The log says what became of it.
+      // The log says what happened.
       process.on('SIGHUP', () => void supervisor.reload().catch(() => undefined));
       try {
         const facts = await supervisor.start();

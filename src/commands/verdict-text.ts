@@ -26,7 +26,7 @@ function layerLines(layer: Layer): string[] {
   return lines;
 }
 
-/** What authorities said of a signer, where they were asked. */
+/** What authorities said about a signer, if they were asked. */
 function revocationLines({ revocation }: Signer): string[] {
   const { status, source, ageSeconds, message } = revocation;
   if (status === 'not-checked') return [];
@@ -35,8 +35,8 @@ function revocationLines({ revocation }: Signer): string[] {
 }
 
 /**
- * The verdict for a person: a few lines. They hold what strangers wrote, as they wrote it.
- * @param detail why a decryption failed, which is for the operator only
+ * The verdict for people, in a few lines. They contain unescaped text from strangers.
+ * @param detail why a decryption failed, for the operator only
  */
 export function describeVerdict(verdict: Verdict, detail: string | null): string[] {
   const lines =

@@ -1,4 +1,4 @@
-/** One supervised role process: started, watched, started again with capped backoff, drained. */
+/** One supervised role process: started, watched, restarted with capped backoff, drained. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { extname, join } from 'node:path';
 import { allDestinations } from '../config/destinations.ts';
@@ -17,22 +17,23 @@ import { Watchdog } from './watchdog.ts';
 
 const firstDelayMs = 250;
 const maxDelayMs = 30_000;
-/** A process that lived this long, or has done some work, starts its backoff anew. */
+/** A process that lived this long, or has done some work, resets its backoff. */
 const steadyMs = 10_000;
 
 /** These roles decode old mail: DES and RC2 come from OpenSSL's legacy provider. */
 const needsLegacyProvider: readonly RoleName[] = ['decrypt', 'outbound'];
 
 /**
- * A small young generation: octets live for one message only, and V8's default of three times 16 MiB only lets
- * them pile up (60 to 100 MB more resident, and no faster; bench/end-to-end.ts).
+ * A small young generation. Octets live for one message only, and with V8's default of three times 16 MiB they pile up
+ * (60 to 100 MB more resident, and no faster; bench/end-to-end.ts).
  */
 const youngMegabytes = 8;
 /**
- * Most of the JavaScript heap; octets lie outside of it. What lives there is 20 to 40 MB. A cap: a message that fills it ends
- * the process, long before the watchdog's limit. V8 collects all of it for the first time at the second size, and then by the
- * ratio to what lives. Left to the cap, that is so often that a message costs a quarter more processor time; by default
- * (half of the memory of the machine, up to 4 GB) so seldom that a process takes 50 to 100 MB more (bench/end-to-end.ts).
+ * Limits of the JavaScript heap; octets are outside of it. Live data takes 20 to 40 MB. The first size is a cap: a
+ * message that fills it ends the process long before the watchdog's limit. V8 makes its first full collection at the
+ * second size, and later ones by the ratio to live data. Derived from the cap alone, collections are so frequent that a
+ * message costs a quarter more processor time. With V8's default (half of the machine's memory, up to 4 GB) they are so
+ * rare that a process takes 50 to 100 MB more (bench/end-to-end.ts).
  */
 const heapMegabytes = 1024;
 const firstCollectionMegabytes = 128;
@@ -46,8 +47,8 @@ const runtimeFlags = [
 ];
 
 /**
- * Threads for calls that wait for a disk. A folder on a network file system that hangs keeps a few of them for as long
- * (src/handoff/volume.ts: four messages, a sync, a question): each folder brings its own, so that none waits for another's.
+ * Threads for calls that wait for a disk. A folder on a hanging network file system blocks a few of them
+ * (src/handoff/volume.ts: four messages, a sync, a probe). Each folder adds its own, so that none waits for another's.
  */
 export function threadsOf(role: RoleName, config: Config): number {
   const usual = Number(process.env.UV_THREADPOOL_SIZE) || 4;
@@ -55,7 +56,7 @@ export function threadsOf(role: RoleName, config: Config): number {
   const folders = allDestinations(config).filter(([, { type }]) => type === 'directory').length;
   return Math.min(mostThreads, usual + folders * 6);
 }
-/** What libuv takes. */
+/** The maximum that libuv accepts. */
 const mostThreads = 1024;
 
 export interface ChildOptions {
@@ -67,12 +68,12 @@ export interface ChildOptions {
   threads: number;
   /** File with the text of the configuration in force. */
   configText: string;
-  /** It takes over from a process that still runs. */
+  /** It takes over from a process that is still running. */
   takeOver: boolean;
   log: Log;
-  /** The role never ran, since something is wrong with what it was given. False: it is to be tried again all the same. */
+  /** The role never ran because its configuration or surroundings are wrong. Returns false to try again anyway. */
   onFailed(role: RoleName, failure: StartFailure): boolean;
-  /** A process has ended without a word, and could not take away what it left in Redis. */
+  /** A process died and could not remove its entries in Redis. */
   onLost(role: RoleName, pid: number): void;
 }
 
@@ -114,7 +115,7 @@ export class Child {
         [env.config]: configFile,
         [env.index]: String(index),
         [env.configText]: configText,
-        // Only the first time: what is started again later has nobody beside it.
+        // Only the first time: no old process runs beside one that is restarted later.
         [env.takeOver]: takeOver && !this.#wasReady ? '1' : '',
         ...(redisUrl === undefined ? {} : { [env.redisUrl]: redisUrl }),
       },
@@ -142,7 +143,8 @@ export class Child {
       exited.resolve();
       if (code !== 0 && child.pid !== undefined) onLost(role, child.pid);
       if (this.#stopping) return;
-      // What never ran would fail again; what did run comes back when its surroundings (Redis) do. A crash says nothing.
+      // A role that never ran would fail again. One that did run recovers when its surroundings (Redis) do. A crash
+      // says nothing.
       if (!this.#wasReady && code === EXIT_CONFIG) {
         const why = failure ?? { code: 'config-invalid', message: 'its log line above says why' };
         if (onFailed(role, why)) return this.ready.reject(startError(role, why));
@@ -165,7 +167,7 @@ export class Child {
     this.#restart = setTimeout(() => this.start(), delayMs);
   }
 
-  /** Asks the process to finish what is in flight; kills it when it has not ended `timeoutMs` and a second later. */
+  /** Asks the process to finish what is in flight. Kills it if it has not ended after `timeoutMs` and a second. */
   async drain(timeoutMs: number, handover = false): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#restart);

@@ -1,4 +1,4 @@
-/** The supervisor's door for commands of the same user on the same machine: a Unix socket beside its data. */
+/** The supervisor's entrance for commands of the same user on the same machine: a Unix socket beside its data. */
 import { createHash } from 'node:crypto';
 import { chmod, lstat, readdir, realpath, rm } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
@@ -16,7 +16,7 @@ export interface ControlReply {
   message: string;
 }
 
-/** Folder of the sockets and of the configuration in force; only its owner can enter it. */
+/** Folder of the sockets and the configuration in force. Only its owner can enter it. */
 export async function runFolder(dataDir: string): Promise<string> {
   await makeDataFolder(dataDir);
   const usual = join(await realpath(dataDir), 'run');
@@ -33,7 +33,7 @@ export async function runFolder(dataDir: string): Promise<string> {
   return folder;
 }
 
-/** Answers `reload`; `reload` resolves with what was done. */
+/** Serves the command `reload`; the callback resolves with what was done. */
 export async function openControl(
   folder: string,
   reload: () => Promise<string>,
@@ -66,7 +66,7 @@ export async function openControl(
   };
 }
 
-/** Tells every supervisor of a data folder to reload; empty when none runs. */
+/** Tells every supervisor of a data folder to reload; empty if none runs. */
 export async function askReload(dataDir: string): Promise<ControlReply[]> {
   const folder = await runFolder(dataDir);
   const names = (await readdir(folder)).filter((name) => /^supervisor-\d+\.sock$/.test(name));
@@ -74,7 +74,7 @@ export async function askReload(dataDir: string): Promise<ControlReply[]> {
   return replies.filter((reply) => reply !== undefined);
 }
 
-/** Undefined when nobody is behind the socket: a killed supervisor leaves it. */
+/** Undefined if nobody listens on the socket: a killed supervisor leaves it behind. */
 function ask(path: string): Promise<ControlReply | undefined> {
   return new Promise((resolve) => {
     let text = '';

@@ -1,4 +1,4 @@
-/** Takes away the signs of life of processes that could not do it themselves: killed ones, crashed ones. */
+/** Removes the heartbeats of killed or crashed processes, which could not do it themselves. */
 import type { Config } from '../config/schema.ts';
 import type { Log } from '../log.ts';
 import { connect, disconnect, ready } from '../queue/connection.ts';
@@ -17,27 +17,27 @@ export class Departures {
     this.#log = log;
   }
 
-  /** @param url of the private server, where `redis` names none */
+  /** @param url of the private server, if `redis` has none */
   lost(role: RoleName, pid: number, url: string | undefined): void {
     if (this.#stopped) return;
     const work = this.#forget(role, pid, url)
-      // Not worth a word: what it left ends by itself.
+      // Not worth a log line: the entries expire by themselves.
       .catch((err) => this.#log.debug({ err, role, pid }, 'its sign of life was not taken away'))
       .finally(() => this.#pending.delete(work));
     this.#pending.add(work);
   }
 
-  /** From now on nobody is forgotten: Redis ends as well. */
+  /** From now on nothing is removed, because Redis ends as well. */
   stop(): void {
     this.#stopped = true;
   }
 
-  /** Resolves when nothing is under way. */
+  /** Resolves when nothing is in progress. */
   async settled(): Promise<void> {
     await Promise.all(this.#pending);
   }
 
-  /** A connection of its own: processes die rarely, and the supervisor needs none otherwise. */
+  /** A connection for this alone: processes die rarely, and the supervisor needs none otherwise. */
   async #forget(role: RoleName, pid: number, url: string | undefined): Promise<void> {
     const target = redisTarget(this.#redis, url ?? '');
     const redis = connect(target, 'producer', this.#log.child({}, { level: 'silent' }), 'supervisor');

@@ -14,9 +14,9 @@ export interface Heartbeat {
   pid: number;
   /** Milliseconds since the epoch. */
   at: number;
-  /** Why this process accepts nothing new; null when it does. */
+  /** Why this process accepts nothing new; null if it does. */
   refusing: string | null;
-  /** What of its work fails for now, such as a mailbox that cannot be read. */
+  /** What currently fails, such as a mailbox that cannot be read. */
   troubles: Trouble[];
 }
 
@@ -29,8 +29,9 @@ export interface Trouble {
 }
 
 /**
- * Writes this process's sign of life into Redis every 5 seconds; it is gone 20 seconds after the last. The supervisor
- * gets one of its own, so that Redis being away does not look like a process that hangs. `stop` takes it away.
+ * Writes this process's heartbeat to Redis every 5 seconds; it expires 20 seconds after the last one. The supervisor
+ * gets a separate sign of life, so that an unavailable Redis does not look like a hanging process. `stop` removes the
+ * heartbeat.
  */
 export function startHeartbeat(
   queue: QueueRoom,
@@ -67,14 +68,14 @@ export function startHeartbeat(
     async stop() {
       clearInterval(timer);
       clearInterval(watch);
-      // One that is under way would bring back what is taken away.
+      // A pending heartbeat would bring back what is removed here.
       await beating;
       await withdraw(queue, role, process.pid).catch(() => undefined);
     },
   };
 }
 
-/** The processes that gave a sign of life in the last 20 seconds. */
+/** The processes with a heartbeat in the last 20 seconds. */
 export async function readHeartbeats(queue: QueueRoom): Promise<Heartbeat[]> {
   const found = (await present(queue, 'alive')).map((text): Heartbeat => JSON.parse(text));
   return found.sort((a, b) => a.role.localeCompare(b.role) || a.pid - b.pid);

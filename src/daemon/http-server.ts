@@ -1,4 +1,4 @@
-/** The HTTP server of the daemon, with bounds in number and time that no client can stretch. */
+/** The HTTP server of the daemon, with limits in number and time that no client can stretch. */
 import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 
 /** Times in milliseconds. */
@@ -7,14 +7,14 @@ export interface HttpLimits {
   readonly connections: number;
   /** From the first octet of a request to the end of its header. */
   readonly header: number;
-  /** From the first octet of a request to the end of its body; nothing here has a use for a body. */
+  /** From the first octet of a request to the end of its body; no request here needs one. */
   readonly request: number;
-  /** Without a request between two of them, and without an octet in any direction at any other time. */
+  /** Between two requests, or without an octet in either direction during one. */
   readonly idle: number;
   /** For an answer, beyond what its octets need at `minimumRate` (octets per second). */
   readonly answer: number;
   readonly minimumRate: number;
-  /** How often the times of requests are looked at. */
+  /** How often the times of requests are checked. */
   readonly every: number;
 }
 
@@ -28,7 +28,7 @@ export const httpLimits: HttpLimits = {
   every: 2000,
 };
 
-/** A server that closes what is slow: in its header, its body, its pauses or its reading. */
+/** A server that closes connections that are slow in header, body, pauses or reading. */
 export function createBoundedServer(listener: RequestListener, limits: HttpLimits = httpLimits): Server {
   const server = createServer(
     {
@@ -44,12 +44,12 @@ export function createBoundedServer(listener: RequestListener, limits: HttpLimit
     },
   );
   server.maxConnections = limits.connections;
-  // a client that sends nothing at all has no request that could be late
+  // a client that sends nothing has no request that could be late
   server.setTimeout(limits.idle, (socket) => void socket.destroy());
   return server;
 }
 
-/** Destroys an answer that its reader does not take: octets now and then keep the connection from being idle. */
+/** Destroys an answer that is read too slowly: an octet now and then would keep the connection from being idle. */
 function limitAnswer(response: ServerResponse, { answer, minimumRate, every }: HttpLimits): void {
   const { socket } = response;
   const startedAt = performance.now();

@@ -1,6 +1,6 @@
 /**
- * The private Redis server of a daemon, kept running: when it dies (killed, out of memory, its disk full) it is started
- * again on its files, with a growing wait. Until it is back senders read 451 and workers wait.
+ * The private Redis server of a daemon, kept running. If it dies (killed, out of memory, disk full), it is restarted on
+ * its files, with a growing delay. Until it is back, senders get 451 and workers wait.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hasCode } from '../errors.ts';
@@ -10,7 +10,7 @@ import { type PrivateServer, startPrivateServer } from '../queue/private-server.
 const lookMs = 250;
 const firstDelayMs = 250;
 const maxDelayMs = 15_000;
-/** A server that ran this long starts its backoff anew. */
+/** A server that ran this long resets its backoff. */
 const steadyMs = 10_000;
 
 export interface KeptRedisOptions {
@@ -42,7 +42,7 @@ export class KeptRedis {
     return this.#server.pid;
   }
 
-  /** Stops the server unless somebody else shares it. Idempotent. */
+  /** Stops the server unless another daemon shares it. Idempotent. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#keeping;
@@ -57,7 +57,7 @@ export class KeptRedis {
       if (isAlive(this.#server.pid)) continue;
       if (performance.now() - startedAt > steadyMs) delayMs = firstDelayMs;
       log.error({ redis: this.#server.pid, delayMs }, 'the private redis server ended; starting it again');
-      // Lets go of the connection that stands for us; a new start makes its own.
+      // Closes the connection that marks our use of the server; a new start opens its own.
       await this.#server.stop();
       while (await this.#waited(delayMs)) {
         delayMs = Math.min(delayMs * 2, maxDelayMs);
@@ -78,7 +78,7 @@ export class KeptRedis {
     }
   }
 
-  /** False when it is to stop. */
+  /** False if it is to stop. */
   async #waited(ms: number): Promise<boolean> {
     const { signal } = this.#stopping;
     await sleep(ms, undefined, { signal }).catch(() => undefined);

@@ -1,6 +1,6 @@
 /**
- * The metrics of all processes of all machines in one place: each process leaves its own in Redis with its sign of
- * life, and the HTTP role shows them together, each with the labels `role` and `instance`.
+ * The metrics of all processes on all machines in one place. Each process stores its own in Redis with its heartbeat,
+ * and the HTTP role shows them together, with the labels `role` and `instance`.
  */
 import { AggregatorRegistry, Gauge } from 'prom-client';
 import { registry } from '../metrics.ts';
@@ -13,7 +13,7 @@ interface ProcessMetrics {
   metrics: { values: { labels: Record<string, string | number> }[] }[];
 }
 
-/** Leaves this process's metrics for `keptMs` milliseconds. */
+/** Stores this process's metrics for `keptMs` milliseconds. */
 export async function publishMetrics(queue: QueueRoom, role: RoleName, keptMs: number): Promise<void> {
   const metrics = await registry.getMetricsAsJSON();
   await leave(queue, 'metrics', role, { labels: { role, instance }, metrics }, keptMs);

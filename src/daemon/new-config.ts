@@ -1,4 +1,4 @@
-/** A changed configuration file, read for a daemon that runs. */
+/** A changed configuration file, read for a running daemon. */
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
@@ -13,8 +13,8 @@ export function refusal(why: string, cause?: unknown): SealpostError {
 }
 
 /**
- * What `sealpost check` says of the file. It reads private keys, so it runs as a process of its own: the supervisor
- * never has any.
+ * What `sealpost check` says about the file. It reads private keys, so it runs as a separate process: the supervisor
+ * never has any keys.
  */
 function check(file: string): Promise<Problem[]> {
   const main = join(import.meta.dirname, '..', `cli${extname(import.meta.filename)}`);
@@ -31,8 +31,8 @@ function check(file: string): Promise<Problem[]> {
 }
 
 /**
- * The text and what it says, checked with all the files that it names. `reload-refused` with everything that is wrong, or
- * when it moves what holds messages that are here already.
+ * The text and the configuration in it, checked with all files it names. `reload-refused` with all problems, or if it
+ * would move a store that already has messages.
  */
 export async function readNewConfig(file: string, old: Config): Promise<{ config: Config; text: string }> {
   const problems = await check(file);
@@ -46,7 +46,7 @@ export async function readNewConfig(file: string, old: Config): Promise<{ config
   return { config, text };
 }
 
-/** The setting by which messages that are here already would be left behind; undefined where there is none. */
+/** The changed setting that would leave existing messages behind; undefined if there is none. */
 export function movedStore(old: Config, next: Config): string | undefined {
   const differs = (a: unknown, b: unknown) => JSON.stringify(a) !== JSON.stringify(b);
   if (differs(old.dataDir, next.dataDir)) return 'dataDir';

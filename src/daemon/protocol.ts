@@ -1,10 +1,10 @@
-/** What the supervisor and the role processes say to each other over Node's IPC channel. */
+/** The messages between the supervisor and the role processes over Node's IPC channel. */
 import { type ErrorCode, isErrorCode, SealpostError } from '../errors.ts';
 
 export const roleNames = ['receive', 'decrypt', 'handoff', 'outbound', 'http'] as const;
 export type RoleName = (typeof roleNames)[number];
 
-/** Facts that a role states when it is ready, such as the addresses that it listens on. */
+/** Facts that a role reports when it is ready, such as the addresses it listens on. */
 export type ReadyFacts = Record<string, string | number | string[]>;
 
 /** Why a role could not start. */
@@ -15,8 +15,8 @@ export interface StartFailure {
 }
 
 /**
- * `alive` comes every `aliveEveryMs` while the role's event loop turns, `worked` once, when it has done some work, `failed`
- * before the role ends with `EXIT_CONFIG`.
+ * `alive` is sent every `aliveEveryMs` while the role's event loop runs, `worked` once it has done some work, and
+ * `failed` before the role exits with `EXIT_CONFIG`.
  */
 export type FromRole =
   | { type: 'ready'; facts: ReadyFacts }
@@ -26,13 +26,16 @@ export type FromRole =
 export type ToRole = {
   type: 'drain';
   timeoutMs: number;
-  /** A process that takes over is running already. */
+  /** The process that takes over is already running. */
   handover?: boolean;
 };
 
 export const aliveEveryMs = 5_000;
 
-/** Exit code of a role whose configuration or surroundings are wrong: starting it again would not help (sysexits EX_CONFIG). */
+/**
+ * Exit code of a role whose configuration or surroundings are wrong, so that a restart would not help (sysexits
+ * EX_CONFIG).
+ */
 export const EXIT_CONFIG = 78;
 
 /** Environment of a role process. */
@@ -40,9 +43,9 @@ export const env = {
   config: 'SEALPOST_CONFIG',
   redisUrl: 'SEALPOST_REDIS_URL',
   index: 'SEALPOST_INDEX',
-  /** File with the text of the configuration in force: the operator may be editing the original. */
+  /** File with the text of the configuration in force, because the operator may be editing the original. */
   configText: 'SEALPOST_CONFIG_TEXT',
-  /** Set for a process that takes over from another one of its role. */
+  /** Set for a process that takes over from another process of its role. */
   takeOver: 'SEALPOST_TAKE_OVER',
 } as const;
 
@@ -58,12 +61,12 @@ function isFailure(value: unknown): value is StartFailure {
   return typeof value.code === 'string' && isErrorCode(value.code) && typeof value.message === 'string';
 }
 
-/** Says something to the supervisor. It may have died a moment ago: then nobody is there to hear it. */
+/** Sends a message to the supervisor. If the supervisor has just died, the message is lost. */
 export function tellSupervisor(message: FromRole): void {
   if (process.connected) process.send?.(message, undefined, {}, () => undefined);
 }
 
-/** The failure of a role as an error of the daemon; the code is the one of the cause. */
+/** The failure of a role as an error of the daemon, with the code of the cause. */
 export function startError(role: RoleName, { code, message, hint }: StartFailure): SealpostError {
   const more = hint === undefined ? {} : { hint };
   return new SealpostError(code, `${role} could not start: ${message}`, more);

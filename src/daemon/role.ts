@@ -1,6 +1,6 @@
 /**
- * The skeleton that every role process shares: read the configuration, open the queue, build the parts, say
- * that it is ready, run until told to drain. A role supplies the one function that builds its parts.
+ * The skeleton of every role process: read the configuration, open the queue, build the parts, report ready, run until
+ * told to drain. A role supplies the function that builds its parts.
  */
 import { readFileSync } from 'node:fs';
 import { loadConfig, readConfig } from '../config/load.ts';
@@ -16,25 +16,25 @@ export interface RoleContext {
   config: Config;
   log: Log;
   queue: QueueRoom;
-  /** Another process of this role still runs, and ends when this one is ready. */
+  /** Another process of this role is still running. It ends when this one is ready. */
   takeOver: boolean;
 }
 
 export interface RoleParts {
   /** What the supervisor should know: addresses and the like. */
   facts: ReadyFacts;
-  /** What fails for now, for `sealpost health`. */
+  /** What currently fails, for `sealpost health`. */
   troubles?(): Trouble[];
   /** Stops taking work and finishes what is in flight within `timeoutMs`. */
   drain(timeoutMs: number, handover: boolean): Promise<void>;
 }
 
-/** Errors of the configuration or the surroundings: the same start would fail the same way. */
+/** Errors of the configuration or the surroundings: another start would fail the same way. */
 function isFatalAtStart(error: unknown): error is SealpostError {
   return error instanceof SealpostError && error.code !== 'internal';
 }
 
-/** Runs a role to its end. Sets the exit code: 0 after a drain, 78 when it could not start, 1 after a defect. */
+/** Runs a role to its end. Sets the exit code: 0 after a drain, 78 if it could not start, 1 after a defect. */
 export async function runRole(
   name: RoleName,
   build: (context: RoleContext) => Promise<RoleParts>,
@@ -71,7 +71,7 @@ export async function runRole(
   if (process.connected) process.disconnect();
 }
 
-/** Tells the supervisor of the first piece of work: what dies after it did not die for nothing. */
+/** Tells the supervisor about the first work done: a crash after that resets the backoff. */
 function tellOnce(): () => void {
   let told = false;
   return () => {
@@ -99,14 +99,14 @@ function configInForce(file: string): Config {
 async function untilDrain(parts: RoleParts, { config }: RoleContext, log: Log): Promise<void> {
   const told = Promise.withResolvers<{ timeoutMs: number; handover?: boolean }>();
   process.on('message', (message) => isToRole(message) && told.resolve(message));
-  // A terminal's Ctrl-C reaches every process of the group: the supervisor decides, the roles wait for its word.
+  // Ctrl-C in a terminal reaches every process of the group. The supervisor decides; the roles wait for it.
   process.on('SIGINT', () => undefined);
   process.on('SIGTERM', () => told.resolve({ timeoutMs: config.workers.drainTimeout }));
-  // A terminal that is closed; the supervisor reloads at this signal, if it was meant.
+  // Sent when a terminal closes. For the supervisor it means reload.
   process.on('SIGHUP', () => undefined);
-  // The supervisor is gone: nobody would start us again in step with the rest.
+  // The supervisor is gone, so nobody would restart this process in step with the others.
   process.on('disconnect', () => told.resolve({ timeoutMs: config.workers.drainTimeout }));
-  // It may have gone while the parts were built.
+  // It may have died while the parts were built.
   if (process.connected === false) told.resolve({ timeoutMs: config.workers.drainTimeout });
   else tellSupervisor({ type: 'ready', facts: parts.facts });
   log.info({ ...parts.facts }, 'ready');

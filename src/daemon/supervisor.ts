@@ -1,4 +1,4 @@
-/** Runs the roles as processes, and the private Redis server where no other is configured. */
+/** Runs the roles as processes, and the private Redis server if no other is configured. */
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -28,7 +28,7 @@ function countOf(role: RoleName, config: Config): number {
   return 1;
 }
 
-/** False for a role that the configuration gives nothing to do. */
+/** False for a role that has nothing to do with this configuration. */
 function hasWork(role: RoleName, config: Config): boolean {
   if (role === 'receive')
     return config.smtp.listen.length > 0 || config.mailboxes.some((mailbox) => mailbox.imap);
@@ -39,7 +39,7 @@ function hasWork(role: RoleName, config: Config): boolean {
   return config.http.port !== undefined;
 }
 
-/** Milliseconds that the processes of a new configuration may take until they are ready. */
+/** Milliseconds within which the processes of a new configuration must be ready. */
 const readyTimeoutMs = 60_000;
 
 export class Supervisor {
@@ -51,14 +51,14 @@ export class Supervisor {
   #control: { close(): Promise<void> } | undefined;
   #reloading: Promise<string> | undefined;
   #redis: KeptRedis | undefined;
-  /** The start of the private server: whoever stops meanwhile waits for it, so that it is not left behind. */
+  /** The pending start of the private server. A stop waits for it, so that no server is left behind. */
   #redisStart: Promise<KeptRedis> | undefined;
   #children: Child[] = [];
-  /** A role has run: what it needs is there, and was away for a moment only when another could not start. */
+  /** A role has run, so the configuration works. If another cannot start, what it needs is only away for a moment. */
   #ran = false;
   readonly #departures: Departures;
   #stopped: Promise<void> | undefined;
-  /** Rejects when a role cannot start, or the private server is lost for good. */
+  /** Rejects if a role cannot start, or if the private server is lost for good. */
   readonly failed = Promise.withResolvers<never>();
 
   constructor(options: SupervisorOptions) {
@@ -68,7 +68,7 @@ export class Supervisor {
     this.failed.promise.catch(() => undefined);
   }
 
-  /** URL of the private Redis server, when there is one. */
+  /** URL of the private Redis server, if there is one. */
   get redisUrl(): string | undefined {
     return this.#redis?.url;
   }
@@ -78,7 +78,7 @@ export class Supervisor {
     return this.#children.map(({ role, pid }) => ({ role, pid }));
   }
 
-  /** Starts everything; resolves with each role's facts when all are ready, or with none when told to stop meanwhile. */
+  /** Starts everything. Resolves with each role's facts when all are ready, or with none if told to stop meanwhile. */
   async start(): Promise<Partial<Record<RoleName, ReadyFacts>>> {
     const { config, configFile, log } = this.#options;
     this.#working(config);
@@ -109,8 +109,8 @@ export class Supervisor {
   }
 
   /**
-   * Takes the configuration file anew: all processes start beside the old ones, and only when every one is ready the old
-   * ones finish what they have in hand. `reload-refused`: something is wrong with it, and nothing has changed.
+   * Reads the configuration file again. New processes start beside the old ones, and only when all are ready do the old
+   * ones finish their work and end. `reload-refused`: something is wrong with it, and nothing has changed.
    */
   reload(): Promise<string> {
     this.#reloading ??= this.#reload().finally(() => {
@@ -146,7 +146,7 @@ export class Supervisor {
     return `the new configuration is in force, in ${this.#children.length} new processes`;
   }
 
-  /** Starts the processes of the new configuration; they are ours when all of them are ready. */
+  /** Starts the processes of the new configuration, and adopts them when all are ready. */
   async #replace(config: Config, copy: string): Promise<void> {
     const failed = Promise.withResolvers<never>();
     failed.promise.catch(() => undefined);
@@ -192,7 +192,7 @@ export class Supervisor {
     return children;
   }
 
-  /** The roles that have something to do. `config-invalid` when there is none. */
+  /** The roles that have something to do. `config-invalid` if there is none. */
   #working(config: Config): RoleName[] {
     const working = this.#options.roles.filter((role) => hasWork(role, config));
     if (working.length > 0) return working;
@@ -201,7 +201,7 @@ export class Supervisor {
     });
   }
 
-  /** A copy of the configuration in force: a process that is started again must not read half of an edit. */
+  /** A copy of the configuration in force, because a restarted process must not read a half-finished edit. */
   async #keepText(text: string): Promise<string> {
     this.#texts += 1;
     const file = join(await runFolder(this.#config.dataDir), `config-${process.pid}-${this.#texts}.yaml`);
@@ -219,7 +219,7 @@ export class Supervisor {
     await this.#control?.close();
     const timeoutMs = this.#config.workers.drainTimeout;
     await Promise.all(this.#children.map((child) => child.drain(timeoutMs)));
-    // What a reload has begun to replace, or has started in vain, ends by itself.
+    // Processes that a reload is replacing, or has started in vain, end by themselves.
     await this.#reloading?.catch(() => undefined);
     if (this.#configText) await rm(this.#configText, { force: true });
     await this.#departures.settled();
@@ -227,7 +227,7 @@ export class Supervisor {
     await redis?.stop();
   }
 
-  /** Ends the roles at once; what they had in hand is taken up again at the next start. */
+  /** Ends the roles at once. Their work is continued at the next start. */
   async force(): Promise<void> {
     this.#departures.stop();
     for (const child of this.#children) child.kill();

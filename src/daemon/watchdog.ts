@@ -1,19 +1,22 @@
 /**
- * Time and memory caps of a role process, from outside: what hangs in a loop or grows without end is killed, its jobs
- * are started again elsewhere, and a message that does this five times is suspended (`worker-crashed`).
+ * Time and memory caps of a role process, from outside. A process that hangs in a loop or grows without end is killed,
+ * and its jobs are started again elsewhere. A message that causes this five times is suspended (`worker-crashed`).
  */
 import { readFileSync } from 'node:fs';
 
 const lookMs = 1_000;
-/** Looks without a sign of life until a process counts as hung: a minute. Counted, so that a sleep of the machine is none. */
+/**
+ * Checks without a sign of life until a process counts as hung: a minute. Checks are counted, so that sleep of the
+ * machine does not matter.
+ */
 const silentLooks = 60;
-/** Resident octets; one that works on 100 MB messages side by side stays below a quarter of it. */
+/** Resident octets. A process with several 100 MB messages at once stays below a quarter of it. */
 const residentLimit = 2 ** 31;
 const pageOctets = 4096;
 
 export interface OutOfHand {
   why: 'silent' | 'memory';
-  /** Resident memory in MB, where the system tells. */
+  /** Resident memory in MB, if the system reports it. */
   megabytes: number | null;
 }
 
@@ -28,7 +31,7 @@ export class Watchdog {
     this.#pid = pid;
   }
 
-  /** From when the process is ready: loading keys may take its time. */
+  /** Starts when the process is ready, because loading keys may take a while. */
   start(): void {
     this.#timer ??= setInterval(() => this.#look(), lookMs).unref();
   }
@@ -53,7 +56,7 @@ export class Watchdog {
   }
 }
 
-/** Resident octets of a process (proc(5), statm: pages); null where there is no such file. */
+/** Resident octets of a process (proc(5), statm: pages); null if there is no such file. */
 function residentOf(pid: number | undefined): number | null {
   try {
     return Number(readFileSync(`/proc/${pid}/statm`, 'latin1').split(' ')[1]) * pageOctets;

@@ -9,7 +9,7 @@ import { pieceFileName } from './names.ts';
 import type { UrlSigner } from './signed-url.ts';
 import type { Delivery } from './types.ts';
 
-/** What the content server needs of a message. */
+/** The parts of a message that the content server needs. */
 export type StoredContent = Pick<
   Delivery,
   'header' | 'whole' | 'verdict' | 'content' | 'contentOctets' | 'pieces'
@@ -17,7 +17,7 @@ export type StoredContent = Pick<
 
 export interface ContentServerDeps {
   signer: UrlSigner;
-  /** The decoded content of a message; undefined when it is no longer kept. */
+  /** The decoded content of a message; undefined if it is no longer kept. */
   find(id: string): Promise<StoredContent | undefined>;
   limits: MessageLimits;
   log: Log;
@@ -48,10 +48,10 @@ export function createContentHandler(deps: ContentServerDeps): ContentHandler {
       if (check.piece === undefined) await send(request, response, stored, deps.limits);
       else await sendPiece(request, response, stored, check.piece);
     } catch (err) {
-      // It was removed after the look into the ledger.
+      // It was removed after the ledger was read.
       const gone = err instanceof SealpostError && err.code === 'spool-missing';
       if (gone && !response.headersSent) return refuse(response, 410);
-      // a client that goes away is none of our trouble
+      // a client that disconnects is not a problem of ours
       if (!hasCode(err, 'ERR_STREAM_PREMATURE_CLOSE')) {
         deps.log.error({ err, id: check.valid }, 'content could not be sent');
       }

@@ -16,10 +16,10 @@ import { Volume, withDeadline } from './volume.ts';
 
 type DirectoryConfig = Extract<DestinationConfig, { type: 'directory' }>;
 
-/** Content up to this size is handled in memory where the disk is a local one; else it streams into the files. */
+/** Content up to this size is handled in memory if the disk is local. Larger content is streamed into the files. */
 const smallLimit = 1024 * 1024;
 
-/** What writing a folder needs to know. */
+/** What the folder writers need to know. */
 export interface FolderSettings {
   bodyPart: MailboxConfig['bodyPart'];
   limits: MessageLimits;
@@ -29,14 +29,14 @@ export interface FolderSettings {
 /**
  * Each message becomes a folder `<path>/<time>-<id>/` with
  * - `message.eml`: the decoded message,
- * - `verdict.json`: what it is worth,
+ * - `verdict.json`: the verdict,
  * - `body.<ext>`: the body part, decoded,
- * - `parts/NN-<name>`: every part, decoded, and `parts.json` with their facts; both only when there is more than
- *   the body part, or when it has a file name,
+ * - `parts/NN-<name>`: every part, decoded, and `parts.json` about them; both only if there is more than the body part,
+ *   or if the body part has a file name,
  * - `pieces/<path>.eml`: the content of each S/MIME part below the message.
  *
- * The folder appears at once, complete and on disk: it is made beside under a name with a leading dot and renamed.
- * The name is the same for every attempt, so a message that is there already is not written again.
+ * The folder appears at once, complete and on disk: it is written under a name with a leading dot and then renamed. The
+ * name is the same for every attempt, so a message that is already there is not written again.
  */
 export async function createDirectoryDestination(
   config: DirectoryConfig,
@@ -48,7 +48,7 @@ export async function createDirectoryDestination(
   };
   const volume = new Volume(config.path);
   let ready: Promise<void> | undefined;
-  /** Once: a folder that goes away later may be a volume that is not mounted, and is not made again. */
+  /** Created once. A folder that disappears later may be an unmounted volume, so it is not created again. */
   const prepare = async () => {
     ready ??= (async () => {
       await makeFolder(config.path);
@@ -62,7 +62,7 @@ export async function createDirectoryDestination(
       throw error;
     }
   };
-  /** Writes the folder of that name, unless it is there; false when it is. */
+  /** Writes the folder with this name; false if it already exists. */
   const put = async (
     folder: string,
     signal: AbortSignal,
@@ -72,7 +72,7 @@ export async function createDirectoryDestination(
     const work = async () => {
       await prepare();
       if (await isThere(join(config.path, folder))) {
-        // Whoever gave it its name may have died before that was on disk.
+        // The process that renamed it may have died before the rename was on disk.
         await settings.sync.sync();
         return false;
       }
@@ -86,7 +86,7 @@ export async function createDirectoryDestination(
     await volume.isLocal();
     await withDeadline(prepare());
   } catch (err) {
-    // the other destinations shall work all the same; each delivery says it again
+    // the other destinations must still work; each delivery reports it again
     deps.log.warn({ err, path: config.path }, 'the folder of a destination cannot be used');
   }
   return {
@@ -130,7 +130,7 @@ async function isThere(path: string): Promise<boolean> {
   }
 }
 
-/** What to do about an error: the file system may recover, the message does not. */
+/** What to do about an error: a file system may recover, a bad message does not. */
 function failure(error: unknown, path: string, signal: AbortSignal): Outcome {
   if (signal.aborted) return stopped;
   const own = outcomeOf(error);

@@ -8,14 +8,14 @@ import { composeMessage, composeStreamed } from './message.ts';
 import { drawForJson, type PartJson, readParts } from './parts.ts';
 import type { Delivery, DeliveryPiece, JsonValue, SignedUrl, SignUrl } from './types.ts';
 
-/** Content above this never stands in a JSON, whatever `inlineLimit` says: the text would not fit in memory. */
+/** Larger content is never inlined in JSON, whatever `inlineLimit` says, because the text would not fit in memory. */
 export const largestInline = 50 * 1024 * 1024;
 
 /** What the webhook and the queue destination hand off. Times are ISO 8601 in UTC. */
 export interface HandoffDocument {
   id: string;
   idempotencyKey: string;
-  /** Only when the message was handed off before, and a person had it decoded again: for the nth time. */
+  /** Set if a person had the message decoded again after a hand-off: how often. */
   again?: number;
   mailbox: string;
   destination: string;
@@ -24,16 +24,16 @@ export interface HandoffDocument {
   origin: Origin;
   headers: HeadersJson;
   verdict: JsonValue;
-  /** Number of the body part in `parts`, null when the message has no part. */
+  /** Number of the body part in `parts`; null if the message has no part. */
   body: number | null;
   parts: PartJson[];
-  /** Decoded content: size and digest of what the verdict is about. */
+  /** Size and digest of the decoded content, which the verdict is about. */
   content: { octets: number; sha256: string };
   /** The complete message (RFC 5322). */
   message:
     | { octets: number; encoding: 'base64'; data: string }
     | { octets: number; url: string; expires: string };
-  /** The decoded content of S/MIME parts below the message, one entry each; their worth is in the verdict. */
+  /** The decoded content of S/MIME parts below the message, one entry each. The verdict says what they are worth. */
   pieces: PieceJson[];
 }
 
@@ -41,7 +41,7 @@ export type PieceJson = Pick<DeliveryPiece, 'path' | 'contentType' | 'octets' | 
   ({ encoding: 'base64'; data: string } | { url: string; expires: string });
 
 export interface DocumentSettings {
-  /** Content up to this many octets stands in the document itself. */
+  /** Content up to this many octets is inlined in the document. */
   inlineLimit: number;
   bodyPart: MailboxConfig['bodyPart'];
   limits: MessageLimits;
@@ -49,10 +49,10 @@ export interface DocumentSettings {
 }
 
 /**
- * Makes the document. `keepUntil` (milliseconds since the epoch) is there when it has a URL.
+ * Makes the document. `keepUntil` (milliseconds since the epoch) is set if it contains a URL.
  *
- * Errors: those of `createWalker` and `composeMessage`; `config-invalid` when the content needs a URL and there
- * is no HTTP listener.
+ * Errors: those of `createWalker` and `composeMessage`; `config-invalid` if the content needs a URL and there is no
+ * HTTP listener.
  */
 export async function makeDocument(
   delivery: Delivery,

@@ -1,10 +1,10 @@
-/** What a destination is told of a message that was suspended. */
+/** What a destination is told about a suspended message. */
 import { createHash } from 'node:crypto';
 import { errorRow } from '../errors.ts';
 import type { FailureJob, MessageRecord } from '../queue/types.ts';
 import { largestInline } from './document.ts';
 
-/** The report itself. Times are ISO 8601 in UTC. Nothing in it is content of the message. */
+/** The report itself. Times are ISO 8601 in UTC. It contains no message content. */
 export interface FailureDocument {
   kind: 'suspended';
   id: string;
@@ -21,7 +21,7 @@ export interface FailureDocument {
   reason: { code: string; explanation: string; facts: FailureJob['facts'] };
   receivedAt: string;
   suspendedAt: string;
-  /** How often work on it was started since it came or was resumed. */
+  /** How often work on it was started since it arrived or was resumed. */
   starts: number;
   /** How often it was resumed or decoded again before. */
   resumed: number;
@@ -40,7 +40,7 @@ export interface FailureOriginal {
 
 export interface FailureReport {
   document: FailureDocument;
-  /** Null when it is kept no longer; undefined when it is not wanted. */
+  /** Null if it is no longer kept; undefined if it is not wanted. */
   original: FailureOriginal | null | undefined;
 }
 
@@ -77,7 +77,7 @@ export function failureDocument(
   };
 }
 
-/** The report with the message in it when that is wanted and at most `inlineLimit` octets. */
+/** The report, with the message in it if that is wanted and has at most `inlineLimit` octets. */
 export async function failureWithOriginal(
   { document, original }: FailureReport,
   inlineLimit: number,

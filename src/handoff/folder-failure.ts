@@ -5,7 +5,7 @@ import { syncFolder } from '../queue/folders.ts';
 import type { FailureReport } from './failure.ts';
 import { type FolderSync, fileMode, TemporaryFolder } from './folder.ts';
 
-/** Writes the folder of a report: `report.json`, and `original.eml` when it is wanted and still there. */
+/** Writes the folder of a report: `report.json`, and `original.eml` if it is wanted and still kept. */
 export async function writeFailure(
   parent: string,
   name: string,

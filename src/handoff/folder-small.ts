@@ -22,9 +22,9 @@ import { createWalker, type PartFacts } from './walk.ts';
 const maxOpen = 16;
 
 /**
- * Writes the folder of a small message from memory, on a local disk that has just answered (`volume.ts`). File calls
- * that end in the page cache are synchronous, for they cost less than a trip to the thread pool; fsync waits for the
- * disk and runs beside others.
+ * Writes the folder of a small message from memory, on a local disk that has just answered (`volume.ts`). Calls that
+ * only touch the page cache are synchronous, because they cost less than a trip to the thread pool. fsync waits for the
+ * disk, so it is asynchronous.
  */
 export async function writeSmall(
   parent: string,
@@ -58,7 +58,7 @@ export async function writeSmall(
     open.push(fd);
     writeFileSync(fd, octets);
   };
-  /** All at a time, so that they share a commit of the file system's journal. */
+  /** All at once, so that they share one commit of the file system's journal. */
   const flush = async () => {
     await Promise.all(open.map((fd) => syncFile(fd)));
     for (const fd of open.splice(0)) closeSync(fd);

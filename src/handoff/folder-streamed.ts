@@ -21,7 +21,7 @@ import { createWalker, type PartFacts } from './walk.ts';
 
 type Step = { part: PartFacts } | { chunk: Buffer } | { end: true };
 
-/** Runs the steps that the walker, which is synchronous, has left: files opened, written and closed in order. */
+/** Runs the steps that the synchronous walker has queued: opens, writes and closes files in order. */
 class PartWriter {
   readonly steps: Step[] = [];
   readonly files: PartFile[] = [];

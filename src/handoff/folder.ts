@@ -11,20 +11,20 @@ import type { PartFacts } from './walk.ts';
 
 export const syncFile = promisify(fsync);
 
-/** Readable for the group, so that the operator's programs need not run as the same user; the umask applies. */
+/** Readable by the group, so that the operator's programs can run as another user. The umask applies. */
 export const fileMode = 0o640;
 export const folderMode = 0o750;
 
 const prefix = '.sealpost-';
 const staleAfter = 3_600_000;
 
-/** A part of the message as a file: facts and the decoded octets. */
+/** A part of the message as a file: its description and decoded octets. */
 export interface PartFile extends PartFacts {
   octets: number;
   file: string;
 }
 
-/** The parts are written out when they say more than the body file does. */
+/** Parts are written only if they say more than the body file. */
 export function showParts(parts: readonly PartFacts[]): boolean {
   return parts.length > 1 || parts.some((part) => part.originalFileName !== '');
 }
@@ -42,8 +42,8 @@ export function partsJson(parts: readonly PartFile[], body: number | undefined):
 }
 
 /**
- * Brings the entries of one folder to disk. Callers that come while a sync runs share the next one: under
- * load one fsync serves many messages.
+ * Syncs the entries of one folder to disk. Callers that arrive while a sync runs share the next one, so under load one
+ * fsync serves many messages.
  */
 export class FolderSync {
   readonly #path: string;
@@ -54,7 +54,7 @@ export class FolderSync {
     this.#path = path;
   }
 
-  /** Resolves when everything that was renamed into the folder before the call is on disk. */
+  /** Resolves when everything renamed into the folder before the call is on disk. */
   sync(): Promise<void> {
     if (this.#running === undefined) return this.#start();
     this.#next ??= this.#running
@@ -66,7 +66,7 @@ export class FolderSync {
     return this.#next;
   }
 
-  /** Opened each time: the operator may have put another folder in its place. */
+  /** Opened each time, because the operator may have replaced the folder. */
   #start(): Promise<void> {
     const running = syncFolder(this.#path).finally(() => {
       if (this.#running === running) this.#running = undefined;
@@ -76,7 +76,7 @@ export class FolderSync {
   }
 }
 
-/** A folder in the making: invisible to whoever lists the parent for names without a dot. */
+/** A folder that is being written. Its leading dot hides it from programs that list the parent. */
 export class TemporaryFolder {
   readonly path: string;
   readonly #final: string;
@@ -93,8 +93,8 @@ export class TemporaryFolder {
   }
 
   /**
-   * Puts the folder, complete and synced by the caller, under its name. Another process may have been faster with the same message (a
-   * job that lost its lock): then its folder stays, and this one goes.
+   * Renames the folder, which the caller has completed and synced, to its final name. Another process may have been
+   * faster with the same message (a job that lost its lock). Then that folder stays, and this one is removed.
    */
   async publish(sync: FolderSync): Promise<void> {
     try {
@@ -112,8 +112,8 @@ export class TemporaryFolder {
 }
 
 /**
- * Removes what a crash has left behind in the parent folder: of processes of this machine that have ended at once, of
- * others when it is more than an hour older than `now`.
+ * Removes what a crash left behind in the parent folder. Leftovers of ended processes on this machine go at once,
+ * others when they are more than an hour older than `now`.
  */
 export async function sweepTemporary(parent: string, now: number): Promise<void> {
   for (const name of await readdir(parent)) {

@@ -10,7 +10,7 @@ export interface HttpReply {
 }
 
 export interface PosterSettings {
-  /** Certificates in PEM in place of the system's. */
+  /** Certificates in PEM that replace the system's. */
   ca: Buffer | undefined;
   allowPrivate: boolean;
   resolve: Resolve | undefined;
@@ -18,13 +18,13 @@ export interface PosterSettings {
   timeout: number;
 }
 
-/** The reply's header did not come in time. */
+/** The header of the reply did not arrive in time. */
 export class RequestTimeout extends Error {}
 
-/** Octets of a reply's body that are read, to keep the connection; beyond, the connection is closed. */
+/** Octets of a reply's body that are read to keep the connection. With a longer body, the connection is closed. */
 const replyLimit = 64 * 1024;
 
-/** Posts to one URL over connections that are kept. Never follows a redirect, never reads a reply's body. */
+/** Posts to one URL over kept connections. It never follows a redirect and never interprets a reply's body. */
 export class HttpPoster {
   readonly #url: URL;
   readonly #settings: PosterSettings;
@@ -44,23 +44,23 @@ export class HttpPoster {
   }
 
   /**
-   * Resolves with the status as soon as the reply's header is there: with 2xx the receiver has taken the
-   * message, whatever becomes of the body.
+   * Resolves with the status as soon as the reply's header is there: with 2xx the receiver has the message, whatever
+   * happens to the body.
    *
-   * Errors: `RequestTimeout`, an error of code `privateAddressCode`, or what the socket or TLS says.
+   * Errors: `RequestTimeout`, an error of code `privateAddressCode`, or the error of the socket or TLS.
    */
   async post(body: Buffer, headers: Record<string, string>, signal: AbortSignal): Promise<HttpReply> {
     this.#checkLiteral();
     try {
       return await this.#once(body, headers, signal);
     } catch (error) {
-      // a kept connection may be closed by the receiver in the moment that it is used again
+      // the receiver may close a kept connection at the moment it is used again
       if (error instanceof StaleConnection && !signal.aborted) return await this.#once(body, headers, signal);
       throw error;
     }
   }
 
-  /** The lookup is not called for an address in the URL, so it is checked here; URL has made it canonical. */
+  /** The lookup is not called for an address literal, so it is checked here. URL has made it canonical. */
   #checkLiteral(): void {
     if (this.#settings.allowPrivate) return;
     const host = this.#url.hostname.replace(/^\[|\]$/g, '');
@@ -87,7 +87,7 @@ export class HttpPoster {
       const stale = request.reusedSocket && 'code' in error && error.code === 'ECONNRESET';
       reject(stale ? new StaleConnection('the kept connection was closed', { cause: error }) : error);
     });
-    // the timer also ends a reply whose body does not
+    // the timer also ends a reply whose body never ends
     request.on('close', () => {
       clearTimeout(timer);
       reject(new Error('the connection was closed without a reply'));
@@ -103,7 +103,7 @@ export class HttpPoster {
 
 class StaleConnection extends Error {}
 
-/** Throws a reply's body away: a short one so that the connection can be used again, a long one with it. */
+/** Discards a reply's body. A short one is read so that the connection can be reused; a long one closes it. */
 function drain(response: IncomingMessage): void {
   let octets = 0;
   response.on('data', (chunk: Buffer) => {

@@ -25,10 +25,10 @@ export type {
 } from './types.ts';
 
 /**
- * Makes the destination of a mailbox's list.
+ * Makes a destination of a mailbox's list.
  *
- * Errors: those of `readSecret`; `file-access` for certificates that cannot be read. A folder that cannot
- * be made is no error here: each delivery tries again.
+ * Errors: those of `readSecret`; `file-access` for certificates that cannot be read. A folder that cannot be created is
+ * not an error here: each delivery tries again.
  */
 export async function createDestination(
   config: DestinationConfig,

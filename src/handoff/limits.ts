@@ -2,7 +2,7 @@ import { Budget } from '../budget.ts';
 import type { Config } from '../config/schema.ts';
 import { defaultMessageLimits, type MessageLimits } from '../message/limits.ts';
 
-/** The limits of the configuration in the terms of the message room. */
+/** The configured limits, in the terms of the message room. */
 export function messageLimits(
   limits: Pick<Config['limits'], 'parts' | 'depth' | 'headerSize'>,
 ): MessageLimits {
@@ -14,7 +14,7 @@ export function messageLimits(
   };
 }
 
-/** As `messageLimits`, with the budget of one attempt to hand a message of so many octets off. */
+/** As `messageLimits`, with a budget for one attempt to hand off a message of this size. */
 export function attemptLimits(
   limits: Pick<Config['limits'], 'parts' | 'depth' | 'headerSize' | 'work' | 'output'>,
   octets: number,

@@ -2,9 +2,10 @@ import { MailParser } from 'mailparser';
 import type { ContentType } from '../message/content-type.ts';
 
 /**
- * What people read of a text part, decoded by mailparser. It only ever sees the octets of one part, and never the
- * header of the message, which one reader alone reads (`readMailHeader`): given whole mails it joins the texts of all parts, nested messages included, and a decrypted
- * part must not end in one text with a foreign one (EFAIL). Nothing is made from HTML, no URL is touched.
+ * The readable text of a text part, decoded by mailparser. mailparser only sees the octets of one part. The header of
+ * the message has one reader of its own (`readMailHeader`). Given a whole mail, mailparser joins the texts of all parts
+ * and nested messages, and a decrypted part must never be joined with a foreign one (EFAIL). HTML is not converted, and
+ * no URL is followed.
  */
 const plainOptions = {
   skipHtmlToText: true,
@@ -17,7 +18,7 @@ interface Parsed {
   text: string | undefined;
 }
 
-/** Runs one small message through mailparser; undefined where it fails or finds nothing. */
+/** Runs one small message through mailparser; undefined if it fails or finds nothing. */
 function parse(octets: Buffer[]): Promise<Parsed> {
   return new Promise((resolve) => {
     const parsed: Parsed = { text: undefined };
@@ -27,7 +28,7 @@ function parse(octets: Buffer[]): Promise<Parsed> {
         data.content.on('end', () => data.release?.());
         data.content.on('data', () => {});
       } else {
-        // it gives an empty text beside the HTML when it was told not to make one from it
+        // it gives an empty text beside the HTML if told not to make one from it
         const html = typeof data.html === 'string' ? data.html : undefined;
         parsed.text = html ?? data.text;
       }
@@ -40,8 +41,8 @@ function parse(octets: Buffer[]): Promise<Parsed> {
 }
 
 /**
- * The text of one text part: charset and `format=flowed` (RFC 3676) decoded. `octets` are without their
- * transfer encoding. Undefined when mailparser gives none.
+ * The text of one text part: charset and `format=flowed` (RFC 3676) decoded. The transfer encoding of `octets` is
+ * already removed. Undefined if mailparser finds no text.
  */
 export async function readText(contentType: ContentType, octets: Buffer): Promise<string | undefined> {
   const parameters = ['charset', 'format', 'delsp']
@@ -49,7 +50,7 @@ export async function readText(contentType: ContentType, octets: Buffer): Promis
     .filter(({ value }) => value !== undefined && /^[\w.:+-]{1,64}$/.test(value))
     .map(({ name, value }) => `; ${name}=${value}`)
     .join('');
-  // other text types (xml, csv) are plain text for this purpose: mailparser gives them as attachments
+  // other text types (xml, csv) count as plain text, because mailparser treats them as attachments
   const type = contentType.value === 'text/html' ? 'text/html' : 'text/plain';
   const header = `Content-Type: ${type}${parameters}\r\nContent-Transfer-Encoding: binary\r\n\r\n`;
   return (await parse([Buffer.from(header, 'latin1'), octets])).text;

@@ -12,8 +12,8 @@ import { NullSink } from '../message/sink.ts';
 import type { Delivery, JsonValue } from './types.ts';
 
 /**
- * What the decoded content is: a MIME entity (RFC 8551, section 3.1), octets that are none, or, for mail that
- * was not S/MIME, the mail itself.
+ * What the decoded content is: a MIME entity (RFC 8551, section 3.1), other octets, or the mail itself if it was not
+ * S/MIME.
  */
 export type ContentKind = 'entity' | 'octets' | 'message';
 
@@ -27,7 +27,7 @@ export interface HandoffMessage {
   octets: number;
 }
 
-/** RFC 5322, section 3.6: fields that a message has once. Those of the entity were protected, so they win. */
+/** RFC 5322, section 3.6: fields that occur once in a message. Those of the entity were protected, so they win. */
 const singleFields = new Set([
   'date',
   'from',
@@ -44,7 +44,7 @@ const singleFields = new Set([
 
 const isMimeField = (field: HeaderField) => field.key === 'mime-version' || field.key.startsWith('content-');
 
-/** The header block at the start of the content; undefined where there is none within the limits. */
+/** The header block at the start of the content; undefined if there is none within the limits. */
 function leadingHeaders(head: Buffer, limits: MessageLimits): HeaderBlock | undefined {
   let found: HeaderBlock | undefined;
   const splitter = new HeaderSplitter((headers) => {
@@ -58,7 +58,7 @@ function leadingHeaders(head: Buffer, limits: MessageLimits): HeaderBlock | unde
     if (error instanceof SealpostError) return undefined;
     throw error;
   }
-  // the decoder refuses such a header of a message; what looks like one is content
+  // the decoder refuses a message with such a header, so what looks like one here is content
   return found === undefined || strayControl(found) !== undefined ? undefined : found;
 }
 
@@ -67,13 +67,13 @@ function leadingHeaders(head: Buffer, limits: MessageLimits): HeaderBlock | unde
  * header", because EDIFACT (`UNA:+.? '`) does.
  */
 function isEntity(head: Buffer, headers: HeaderBlock | undefined): headers is HeaderBlock {
-  // behind the outer fields a line that begins with white space would be the end of the last one, such as From
+  // after the outer fields, a line that starts with white space would continue the last of them, such as From
   if (headers === undefined || head[0] === 0x20 || head[0] === 0x09) return false;
   if (headers.fields.some(isMimeField)) return true;
   return head[0] === 0x0a || (head[0] === 0x0d && head[1] === 0x0a);
 }
 
-/** The decoder's word on header protection: the content is a message/rfc822 that is the message itself. */
+/** The decoder's finding on header protection: the content is a message/rfc822 that is the message itself. */
 function isWrapped(verdict: JsonValue): boolean {
   if (typeof verdict !== 'object' || verdict === null || Array.isArray(verdict)) return false;
   const { headers } = verdict;
@@ -81,7 +81,10 @@ function isWrapped(verdict: JsonValue): boolean {
   return headers.protection === 'wrapped';
 }
 
-/** RFC 9788, section 2.1.1: the header of the entity is complete, what is missing in it was not the sender's. */
+/**
+ * RFC 9788, section 2.1.1: the header of the entity is complete, so a field that it lacks was not written by the
+ * sender.
+ */
 function isComplete(entity: HeaderBlock | undefined): boolean {
   if (entity === undefined) return false;
   const { parameters } = entityInfo(entity).contentType;
@@ -95,13 +98,14 @@ function withLineEnd(raw: Buffer): Buffer {
 /**
  * Makes the message to hand off from the outer header block and the start of the content.
  *
- * The outer fields stay as received, without those of MIME, which described the envelope, and without those
- * that the entity has itself, or that a complete protected header (RFC 9788, or a wrapped message) leaves out: nobody
- * vouches for these. The fields of a wrapped message are repeated above it. Content that is no MIME entity gets a header as `application/octet-stream`.
- * `start` is the start of the content: all of it, or at least `headOctets`. The policy reads the fields that this
- * gives, so it must give the same wherever it is called: no more of `start` counts than any caller has.
+ * The outer fields stay as received, with two exceptions. MIME fields go, because they described the S/MIME envelope.
+ * Fields that the entity has itself, or that a complete protected header (RFC 9788, or a wrapped message) omits, go
+ * too, because nobody vouches for them. The fields of a wrapped message are repeated above it. Content that is not a
+ * MIME entity gets a header as `application/octet-stream`. `start` is the start of the content: all of it, or at least
+ * `headOctets`. The policy reads the resulting fields, so the result must be the same for every caller. That is why no
+ * more than `headOctets` of `start` counts.
  *
- * Errors: `mime-limit` when the header block of the mail is above the limits.
+ * Errors: `mime-limit` if the header block of the mail exceeds the limits.
  */
 export function composeMessage(
   delivery: Pick<Delivery, 'header' | 'whole' | 'verdict' | 'contentOctets'>,
@@ -144,12 +148,15 @@ export function composeMessage(
   };
 }
 
-/** Octets of the content that the header of the message depends on: of the entity's, and of a mail that it wraps. */
+/**
+ * Octets of the content that the header of the message depends on: the header of the entity, and of a mail that it
+ * wraps.
+ */
 export function headOctets({ headerOctets }: MessageLimits): number {
   return 2 * headerOctets;
 }
 
-/** The first octets of the content: at least `limit`, or all. Reads no further than needed. */
+/** The first octets of the content: at least `limit`, or all. It reads no further than needed. */
 export async function readHead(content: AsyncIterable<Buffer>, limit: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let length = 0;
@@ -161,7 +168,7 @@ export async function readHead(content: AsyncIterable<Buffer>, limit: number): P
   return Buffer.concat(chunks, length);
 }
 
-/** As `composeMessage`, for content that is not in memory. */
+/** Like `composeMessage`, for content that is not in memory. */
 export async function composeStreamed(
   delivery: Pick<Delivery, 'header' | 'whole' | 'verdict' | 'content' | 'contentOctets'>,
   limits: MessageLimits = defaultMessageLimits,

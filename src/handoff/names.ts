@@ -25,7 +25,7 @@ const extensions: Record<string, string> = {
   'image/tiff': 'tif',
 };
 
-/** Extension for decoded octets: by the type, else from the file name when it is a plain one, else `bin`. */
+/** Extension for decoded octets: by the type, else from the file name if it is a plain one, else `bin`. */
 export function extensionFor(contentType: string, fileName: string): string {
   const known = extensions[contentType];
   if (known !== undefined) return known;
@@ -36,7 +36,7 @@ export function extensionFor(contentType: string, fileName: string): string {
   return contentType.startsWith('text/') ? 'txt' : 'bin';
 }
 
-/** Octets that a file name may have in UTF-8; file systems allow 255, tools append to it. */
+/** Octets that a file name may have in UTF-8. File systems allow 255, but tools append to names. */
 const maxOctets = 120;
 
 /** Shortens to a number of octets in UTF-8 without splitting a character. */
@@ -51,14 +51,14 @@ function clip(text: string, octets: number): string {
   return clipped;
 }
 
-/** Names that Windows keeps for devices, with any extension. */
+/** Names that Windows reserves for devices, with any extension. */
 const reserved = /^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$|clock\$)(\.|$)/i;
 
 /**
- * A file name that is safe on every file system, made from what a stranger wrote: no path, no control or
- * invisible characters (a right-to-left override hides an extension), no characters that shells or Windows
- * take for something else, no leading or trailing dot or space, no device name; NFC; at most 120 octets, the
- * extension kept. '' when nothing is left.
+ * A file name that is safe on every file system, made from untrusted text. It has no path, no control or invisible
+ * characters (a right-to-left override hides an extension), no characters with a meaning for shells or Windows, no
+ * leading or trailing dot or space, and is no device name. It is in NFC and at most 120 octets long; the extension is
+ * kept. '' if nothing is left.
  */
 export function safeName(name: string): string {
   const cleaned = trimmed(lastPiece(name), '', ' ')
@@ -77,12 +77,12 @@ export function safeName(name: string): string {
   return trimmed(stem, '', ' .') + extension;
 }
 
-/** Characters of a name that are looked at: its start, and its end for the extension. */
+/** Characters of a name that are used: its start, and its end for the extension. */
 const namedBy = { start: 240, end: 40 };
 
 /**
- * What stands behind the last slash that has something behind it, the middle of a long name left out: nothing of that would
- * remain, and to bring many thousand marks into their order takes seconds.
+ * What follows the last slash that is followed by something. The middle of a long name is left out. Nothing of it would
+ * remain anyway, and normalizing many thousand combining marks takes seconds.
  */
 function lastPiece(name: string): string {
   let end = name.length;
@@ -96,7 +96,7 @@ function lastPiece(name: string): string {
   return piece.toWellFormed();
 }
 
-/** Without characters at its start and end: step by step, since an expression would begin at each of them anew. */
+/** Trims characters at both ends, step by step, because a regular expression would restart at each of them. */
 function trimmed(text: string, atStart: string, atEnd: string): string {
   let start = 0;
   let end = text.length;
@@ -105,7 +105,7 @@ function trimmed(text: string, atStart: string, atEnd: string): string {
   return text.slice(start, end);
 }
 
-/** File name of a part: its number (so names are unique) and its own name, else `part` with an extension. */
+/** File name of a part: its number, which makes it unique, and its own name, else `part` with an extension. */
 export function partFileName(number: number, contentType: string, fileName: string): string {
   const own = safeName(fileName);
   const rest = own === '' ? `part.${extensionFor(contentType, fileName)}` : own;
@@ -120,7 +120,7 @@ export function pieceFileName(path: string, contentType: string | null): string 
   return `${name}.${contentType === null ? 'bin' : 'eml'}`;
 }
 
-/** Folder of a message: sorts by time of receipt, and is the same for every attempt. */
+/** Name of a message's folder: sorts by time of receipt, and is the same for every attempt. */
 export function folderName(receivedAt: number, id: string): string {
   const time = new Date(receivedAt).toISOString().replace(/[-:.]/g, '');
   const plain = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$/.test(id);

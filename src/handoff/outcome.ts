@@ -2,18 +2,18 @@ import { consequenceOf, SealpostError } from '../errors.ts';
 import type { JobOutcome } from '../queue/types.ts';
 import type { Facts, Outcome } from './types.ts';
 
-/** The outcome for an error of our own, as the table of codes says; undefined for any other. */
+/** The outcome for one of our own errors, by the table of codes; undefined for any other error. */
 export function outcomeOf(error: unknown): Outcome | undefined {
   if (!(error instanceof SealpostError)) return undefined;
   const { code } = error;
   const message = error.hint === undefined ? error.message : `${error.message}; ${error.hint}`;
   const consequence = consequenceOf(code);
   if (consequence === 'suspend') return { refused: true, code, message };
-  // A store that is away: the destination was not even asked.
+  // If a store is away, the destination was not even asked.
   return { retry: true, code, message, ...(consequence === 'wait' ? { untried: true } : {}) };
 }
 
-/** The outcome when the daemon stops in the middle of an attempt. */
+/** The outcome if the daemon stops during an attempt. */
 export const stopped: Outcome = {
   retry: true,
   code: 'handoff-failed',
@@ -21,7 +21,7 @@ export const stopped: Outcome = {
   untried: true,
 };
 
-/** What becomes of the job of an attempt that did not succeed. */
+/** What happens to the job after a failed attempt. */
 export function jobOutcome(outcome: Exclude<Outcome, { done: true }>, facts: Facts): JobOutcome {
   if ('refused' in outcome) return { suspend: outcome.code, facts };
   const { code: retry, after, untried = false, peer } = outcome;
@@ -32,7 +32,7 @@ export function jobOutcome(outcome: Exclude<Outcome, { done: true }>, facts: Fac
   };
 }
 
-/** The code of a foreign error for a message to the operator: never its text, which may hold arguments. */
+/** The code of a foreign error, for a message to the operator. Never its text, which may contain arguments. */
 export function foreignCode(error: unknown): string {
   if (error instanceof Error && 'code' in error) return String(error.code);
   return error instanceof Error ? error.name : 'unknown';

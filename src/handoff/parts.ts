@@ -7,19 +7,19 @@ import { readText } from './mail-text.ts';
 import type { ContentKind } from './message.ts';
 import { createWalker, type PartFacts } from './walk.ts';
 
-/** A part as the JSON has it: facts and, where the content is inlined, its text or its octets. */
+/** A part in the JSON document: its description and, if the content is inlined, its text or octets. */
 export interface PartJson extends PartFacts {
   /** Decoded octets. */
   octets: number;
   /** SHA-256 of the decoded octets, in hex. */
   sha256: string;
-  /** For text parts: in Unicode, one part only, HTML as it is. */
+  /** For text parts: Unicode, of this part only, HTML unchanged. */
   text?: string;
   /** For other parts. */
   content?: { encoding: 'base64'; data: string };
 }
 
-/** Counts and digests what a part has, and keeps it when it shall be inlined. */
+/** Counts and digests the octets of a part, and keeps them if they are to be inlined. */
 class PartCollector implements Sink {
   readonly facts: PartFacts;
   readonly #contentType: ContentType;
@@ -64,18 +64,18 @@ function linesOf(octets: Buffer): number {
   return lines;
 }
 
-/** What stands in the document is made once as a string and once as octets. Errors: `work-limit`, `output-limit`. */
+/** What the document contains is made once as a string and once as octets. Errors: `work-limit`, `output-limit`. */
 export function drawForJson(characters: number, budget: Budget | undefined): void {
   budget?.spend(characters * costs.jsonOctet);
   budget?.produce(Math.ceil(characters));
 }
 
-/** Octets that go through the stages at once: what they make of them is garbage soon. */
+/** Octets that go through the stages at once, so that intermediate results become garbage quickly. */
 const PIECE = 64 * 1024;
 
 /**
- * Lists the leaf parts of the content. With `inline` each has its text or octets too; only for content whose
- * size is limited by the caller. Without it, memory is bounded whatever the content is.
+ * Lists the leaf parts of the content. With `inline`, each also has its text or octets; the caller must limit the size
+ * of the content. Without it, memory is bounded for any content.
  *
  * Errors: those of `createWalker`; `work-limit` and `output-limit` of the budget in the limits.
  */

@@ -9,15 +9,15 @@ import type { Delivery, Destination, DestinationDeps, Facts, Outcome } from './t
 
 type QueueConfig = Extract<DestinationConfig, { type: 'queue' }>;
 
-/** The operator's worker gets a job more than once, too: it decides with the idempotency key. */
+/** The operator's worker may also get a job more than once. The idempotency key tells. */
 const jobOptions = {
   attempts: 10,
   backoff: { type: 'exponential', delay: 5000, jitter: 0.5 },
-  // the job holds readable content: it goes soon after it was worked on
+  // the job contains readable content, so it is removed soon after it was processed
   removeOnComplete: { age: 3600, count: 1000 },
 };
 
-/** BullMQ takes no ":" in a job id and none that is only digits; both forms here stay one to one. */
+/** BullMQ accepts no ":" in a job id, and no id of digits only. The mapping here is one to one. */
 export function jobId(idempotencyKey: string): string {
   const plain = idempotencyKey.replaceAll(':', '-');
   if (/^\d*$/.test(plain)) return `key-${plain}`;
@@ -26,9 +26,9 @@ export function jobId(idempotencyKey: string): string {
 }
 
 /**
- * Adds each message as a job named `message` to a BullMQ queue of the operator, with the JSON that a webhook
- * gets. A job with the id is there already: nothing is added. The content in the job is readable, as it is in a
- * folder: this Redis is the operator's.
+ * Adds each message as a job named `message` to a BullMQ queue of the operator, with the same JSON as for a webhook. If
+ * a job with the id already exists, nothing is added. The content in the job is readable, as it is in a folder: this
+ * Redis is the operator's.
  */
 export async function createQueueDestination(
   config: QueueConfig,
@@ -38,7 +38,7 @@ export async function createQueueDestination(
   const prefix = config.prefix ?? deps.redisPrefix;
   const connection = deps.connectRedis(prefix);
   const queue = new Queue(config.queue, { connection, prefix });
-  // each failing call gives its error to its caller; without a listener the event would end the process
+  // each failing call reports its error to its caller; without a listener, the event would end the process
   queue.on('error', (err) =>
     deps.log.debug({ err, destination: name }, 'connection of the queue destination'),
   );
@@ -92,7 +92,7 @@ export async function createQueueDestination(
   };
 }
 
-/** A lost connection must not hold the job for ever; an addition that comes late finds its own id. */
+/** A lost connection must not hold the job for ever. A late addition finds its own id. */
 const addTimeout = 30_000;
 
 async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {

@@ -6,10 +6,9 @@ const route = /^\/v1\/messages\/([A-Za-z0-9._~%-]{1,400})\/content$/;
 export type UrlCheck = { valid: string; piece?: string } | { wrong: 'route' | 'signature' | 'expired' };
 
 /**
- * Signs and checks URLs that give the content of one message until a time:
+ * Signs and checks URLs that give the content of one message for a limited time:
  * `<base>/v1/messages/<id>/content?expires=<unix seconds>&signature=<base64url>`, with `piece=<path>` for one of its
- * pieces.
- * The key is derived from the spool key (HKDF, RFC 5869), so every process has it and a leak of a URL says
+ * pieces. The key is derived from the spool key (HKDF, RFC 5869), so every process has it, and a leaked URL reveals
  * nothing about the spool.
  */
 export class UrlSigner {
@@ -36,7 +35,7 @@ export class UrlSigner {
     };
   }
 
-  /** Checks path and query as they came; the id is only given when the signature is right and in time. */
+  /** Checks path and query as received. The id is only returned if the signature is valid and has not expired. */
   check(target: string, now: number): UrlCheck {
     const url = URL.parse(target, 'http://localhost');
     const encoded = url === null ? undefined : route.exec(url.pathname)?.[1];
@@ -45,7 +44,7 @@ export class UrlSigner {
     const expires = url.searchParams.get('expires') ?? '';
     const given = Buffer.from(url.searchParams.get('signature') ?? '', 'base64url');
     const piece = url.searchParams.get('piece') ?? undefined;
-    // digits only, so that it cannot be taken for a piece
+    // digits only, so that it cannot be mistaken for a piece
     if (!/^\d{1,15}$/.test(expires)) return { wrong: 'signature' };
     const wanted = this.#mac(id, expires, piece);
     if (given.length !== wanted.length || !timingSafeEqual(given, wanted)) return { wrong: 'signature' };
@@ -53,7 +52,7 @@ export class UrlSigner {
     return piece === undefined ? { valid: id } : { valid: id, piece };
   }
 
-  /** The length of the id stands in front, so that no other pair of id and time gives the same octets. */
+  /** The length of the id comes first, so that no other pair of id and time gives the same octets. */
   #mac(id: string, expires: string, piece: string | undefined): Buffer {
     const of = piece === undefined ? '' : `piece:${piece}:`;
     return createHmac('sha256', this.#key)

@@ -14,28 +14,28 @@ export type JsonValue =
   | JsonValue[]
   | { [key: string]: JsonValue | undefined };
 
-/** The decoded content of an S/MIME part below the message: protected by itself, and never joined with anything. */
+/** The decoded content of an S/MIME part below the message: protected on its own, and never joined with anything. */
 export interface DeliveryPiece {
   /** As in the verdict's `pieces`, such as `1.2`. */
   path: string;
-  /** Of the MIME entity that it is; null when it is none. */
+  /** Of the MIME entity; null if it is not one. */
   contentType: string | null;
   octets: number;
   /** SHA-256, in hex. */
   sha256: string;
-  /** As a stream; every call starts again. */
+  /** As a stream; every call starts from the beginning. */
   content(): AsyncIterable<Buffer>;
-  /** At once; called for at most 50 MiB. */
+  /** All at once; called for at most 50 MiB. */
   read(): Promise<Buffer>;
 }
 
-/** One message for one destination. Nothing here is changed by a destination. */
+/** One message for one destination. Destinations do not modify it. */
 export interface Delivery {
   /** The message id. */
   id: string;
   /** The same for every attempt to deliver this message to this destination, and for no other. */
   idempotencyKey: string;
-  /** Set when a person had the message decoded again after it was handed off: for the nth time. */
+  /** Set if a person had the message decoded again after a hand-off: how often. */
   again?: number;
   mailbox: string;
   /** Name of the destination in the mailbox's list. */
@@ -46,32 +46,32 @@ export interface Delivery {
   receivedAt: number;
   /** What the decoder found; opaque here. */
   verdict: JsonValue;
-  /** The header block of the outer message as it was received, with or without the empty line at its end. */
+  /** The header block of the outer message as received, with or without the final empty line. */
   header: Buffer;
-  /** The mail was not S/MIME: its content is the whole mail, header included. */
+  /** The mail was not S/MIME: its content is the whole mail, including the header. */
   whole: boolean;
-  /** The fields as the policy judged them; missing in what an older version decoded. */
+  /** The fields as the policy read them; missing if an older version decoded the message. */
   headers?: HeadersJson;
-  /** The decoded content as a stream; every call starts again. */
+  /** The decoded content as a stream; every call starts from the beginning. */
   content(): AsyncIterable<Buffer>;
   contentOctets: number;
   /** SHA-256 of the content, in hex. */
   contentSha256: string;
-  /** The decoded content at once, wherever it lies in the spool; called for at most 50 MiB. */
+  /** The decoded content all at once, wherever it is stored; called for at most 50 MiB. */
   read(): Promise<Buffer>;
-  /** In the order of the verdict; those without content are not here. */
+  /** In the order of the verdict, without those that have no content. */
   pieces: readonly DeliveryPiece[];
 }
 
 export type Facts = LedgerEvent['facts'];
 
 /**
- * How an attempt ended. A destination does not throw for what can go wrong outside of it.
- * - `done`: taken. `keepUntil` (milliseconds since the epoch) is given when the destination got a signed URL:
- *   the content must stay in the spool until then.
- * - `retry`: try again, not before `after` milliseconds when given. `untried` says that the destination was
- *   not even asked, so that the attempt need not count. `peer` says whether the destination works, apart from this message.
- * - `refused`: no repetition helps; a person has to look at it.
+ * How an attempt ended. A destination does not throw for failures outside of it.
+ * - `done`: accepted. `keepUntil` (milliseconds since the epoch) is set if the destination got a signed URL: the
+ *   content must stay in the spool until then.
+ * - `retry`: try again, after `after` milliseconds if given. `untried` means that the destination was not even asked,
+ *   so the attempt does not count. `peer` says whether the destination works, apart from this message.
+ * - `refused`: trying again does not help; a person has to look at it.
  */
 export type Outcome =
   | { done: true; facts: Facts; keepUntil?: number }
@@ -80,11 +80,11 @@ export type Outcome =
 
 export interface Destination {
   readonly name: string;
-  /** One attempt. Aborting the signal ends it soon, with `retry`. */
+  /** One attempt. Aborting the signal ends it soon with `retry`. */
   deliver(delivery: Delivery, signal: AbortSignal): Promise<Outcome>;
-  /** One attempt to tell of a suspended message; as `deliver`. */
+  /** One attempt to report a suspended message; otherwise like `deliver`. */
   report(report: FailureReport, signal: AbortSignal): Promise<Outcome>;
-  /** Lets go of connections; idempotent. */
+  /** Closes connections; idempotent. */
   close(): Promise<void>;
 }
 
@@ -97,14 +97,14 @@ export interface SignedUrl {
 /** Makes the URL for the content of a message, or of the piece with that path. */
 export type SignUrl = (delivery: Delivery, piece?: string) => SignedUrl;
 
-/** What the destinations need from whoever composes them. */
+/** What destinations need from the code that creates them. */
 export interface DestinationDeps {
   readSecret(secret: Secret): string | Promise<string>;
-  /** Undefined when there is no HTTP listener: large content can then not be handed off by URL. */
+  /** Undefined if there is no HTTP listener; large content cannot be handed off by URL then. */
   signedUrl: SignUrl | undefined;
-  /** A connection of its own for the queue destination, which closes it. */
+  /** Opens a connection for the queue destination, which closes it. */
   connectRedis(prefix: string): Redis;
-  /** Resolves when a key that was written over such a connection survives the primary. */
+  /** Resolves when a key written over such a connection would survive the loss of the primary. */
   ensureKept(connection: Redis, key: string): Promise<void>;
   /** `redis.prefix` of the configuration. */
   redisPrefix: string;

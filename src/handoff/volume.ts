@@ -1,8 +1,8 @@
 /**
- * The file system under a folder: is it a local disk, and does it answer? A network file system may hang for hours, and
- * every call that is under way then holds its thread: a synchronous one the whole process. So it is asked first, by
- * one call at a time and with a deadline; only local disks are written to synchronously, and anything else by a few
- * messages at a time, which have their own threads (`threadsFor`).
+ * The file system of a folder: is it a local disk, and does it answer? A network file system may hang for hours. Every
+ * pending call then blocks its thread, and a synchronous one blocks the whole process. So it is probed first, with one
+ * call at a time and a deadline. Only local disks are written to synchronously. Anything else is written by a few
+ * messages at a time, with threads of their own (`threadsFor`).
  */
 import { statfs } from 'node:fs/promises';
 import { hasCode } from '../errors.ts';
@@ -10,7 +10,7 @@ import { hasCode } from '../errors.ts';
 /** Milliseconds that a file system has to answer. */
 const patience = 5000;
 
-/** Messages that are written at a time to what is no local disk. */
+/** Messages written at a time to a disk that is not local. */
 const atATime = 4;
 
 /** Types of local file systems on Linux, as statfs(2) gives them; anything else may hang. */
@@ -25,12 +25,12 @@ const local: ReadonlySet<number> = new Set([
   0xca451a4e, // bcachefs
 ]);
 
-/** The error of a file system that does not answer, with a `code` as those of the system. */
+/** The error of a file system that does not answer, with a `code` like system errors have. */
 export function noAnswer(): Error {
   return Object.assign(new Error('the file system does not answer'), { code: 'ETIMEDOUT' });
 }
 
-/** The result of the work, or `noAnswer` when it takes too long; it goes on all the same. */
+/** The result of the work, or `noAnswer` if it takes too long; the work itself continues. */
 export async function withDeadline<T>(work: Promise<T>): Promise<T> {
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(() => late.reject(noAnswer()), patience);
@@ -43,7 +43,7 @@ export async function withDeadline<T>(work: Promise<T>): Promise<T> {
 
 export class Volume {
   readonly #path: string;
-  /** The question that has no answer yet, however many wait for it; `late` when one has given up. */
+  /** The pending probe, which any number of callers share; `late` once one of them has given up. */
   #asked: { answer: Promise<boolean>; late: boolean } | undefined;
   #free = atATime;
   readonly #waiting: (() => void)[] = [];
@@ -53,8 +53,8 @@ export class Volume {
   }
 
   /**
-   * True for a local disk. A folder that is not there answers, too: it is none. Throws an error of the system, ETIMEDOUT
-   * when there is no answer in time; at once when there was none before and still is not.
+   * True for a local disk. A missing folder is an answer too: false. Throws a system error, ETIMEDOUT if there is no
+   * answer in time; immediately if an earlier probe is still unanswered.
    */
   async isLocal(): Promise<boolean> {
     this.#asked ??= { answer: this.#ask(), late: false };
@@ -79,7 +79,7 @@ export class Volume {
     }
   }
 
-  /** Runs what is not known to be quick: a few at a time, in their order. The signal ends the wait, not the work. */
+  /** Runs work that may be slow: a few at a time, in order. The signal ends the wait, not the work. */
   async run<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     if (this.#free > 0) this.#free -= 1;
     else await this.#turn(signal);

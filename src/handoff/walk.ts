@@ -10,16 +10,16 @@ import { transferDecoder } from '../message/transfer.ts';
 import type { ContentKind } from './message.ts';
 import { safeName } from './names.ts';
 
-/** What the header of a leaf part says, after BizTalk's part properties. Texts are decoded, '' when missing. */
+/** What the header of a leaf part says, modelled on BizTalk's part properties. Texts are decoded; '' if missing. */
 export interface PartFacts {
-  /** From 1, over the leaf parts in their order. */
+  /** Counts the leaf parts in order, from 1. */
   number: number;
   /** Such as `text/xml`, in lower case. */
   contentType: string;
   charset: string;
-  /** Safe as a file's name on every system: see `safeName`. */
+  /** Safe as a file name on every system: see `safeName`. */
   fileName: string;
-  /** As the sender wrote it, which may be `../../etc/passwd`: to show, never to open. */
+  /** As the sender wrote it, which may be `../../etc/passwd`: for display, never to open. */
   originalFileName: string;
   contentId: string;
   description: string;
@@ -28,7 +28,7 @@ export interface PartFacts {
   location: string;
 }
 
-/** Takes each leaf part: facts first, then the decoded octets go to the sink, which ends with the part. */
+/** Receives each leaf part: first its description, then the decoded octets into the sink, which ends with the part. */
 export type PartVisitor = (facts: PartFacts, contentType: ContentType) => Sink;
 
 const rawOctets = parseHeaders(Buffer.from('Content-Type: application/octet-stream\r\n\r\n'));
@@ -39,7 +39,7 @@ function factsOf(
   info: EntityInfo,
   fallback: string | undefined,
 ): PartFacts {
-  // encoded words in parameters are against RFC 2047, section 5, and common
+  // encoded words in parameters violate RFC 2047, section 5, and are common
   const originalFileName = decodeWords(info.fileName);
   const type = !info.hasContentType && fallback !== undefined ? fallback : info.contentType.value;
   return {
@@ -57,11 +57,11 @@ function factsOf(
 }
 
 /**
- * A sink for the content that finds its leaf parts and decodes each by itself. Parts are never joined
- * (EFAIL: each piece is an origin of its own), and a `message/rfc822` is one leaf, not looked into.
+ * A sink for the content that finds its leaf parts and decodes each on its own. Parts are never joined, because each
+ * piece has its own origin (EFAIL). A `message/rfc822` is one leaf and not opened.
  *
- * Errors: `mime-limit` beyond the limits of parts, depth or headers; `transfer-encoding` for a part that does
- * not decode.
+ * Errors: `mime-limit` beyond the limits of parts, depth or headers; `transfer-encoding` for a part that does not
+ * decode.
  */
 export function createWalker(
   kind: ContentKind,
@@ -82,12 +82,12 @@ export function createWalker(
   function body(headers: HeaderBlock, depth: number, fallback: string | undefined): Sink {
     const info = entityInfo(headers);
     const boundary = info.contentType.parameters.get('boundary')?.trimEnd() ?? '';
-    // a multipart without boundary cannot be taken apart: it is handed on as it is
+    // a multipart without a boundary cannot be split, so it is handed on unchanged
     if (info.contentType.type !== 'multipart' || boundary === '') return leaf(headers, info, fallback);
     if (depth >= limits.depth) {
       throw new SealpostError('mime-limit', `multiparts are nested more than ${limits.depth} deep`);
     }
-    // RFC 2046, section 5.1.5: the parts of a digest are messages unless they say something else
+    // RFC 2046, section 5.1.5: the parts of a digest are messages by default
     const inside = info.contentType.subtype === 'digest' ? 'message/rfc822' : undefined;
     const splitter = new MultipartSplitter(
       boundary,

@@ -19,10 +19,10 @@ export interface WebhookOptions {
 /** A receiver cannot make us wait longer than this. */
 const longestRetryAfter = 3_600_000;
 
-/** Answers that say that the receiver, and not this message, is the trouble. */
+/** Statuses that mean trouble with the receiver, not with this message. */
 const troubled = (status: number) => status >= 500 || status === 429 || status === 408;
 
-/** Reads Retry-After (RFC 9110, section 10.2.3): seconds or a date; capped, undefined when unreadable. */
+/** Reads Retry-After (RFC 9110, section 10.2.3): seconds or a date. Capped; undefined if unreadable. */
 export function retryAfter(value: string | undefined, now: number): number | undefined {
   if (value === undefined) return undefined;
   const text = value.trim();
@@ -31,9 +31,9 @@ export function retryAfter(value: string | undefined, now: number): number | und
 }
 
 /**
- * Posts each message as signed JSON. Done with any 2xx; everything else is tried again, because a receiver that
- * answers 400 today may be mended tomorrow. Redirects are not followed, addresses that are not public are not
- * reached (unless `allowPrivate`), and what the receiver answers is thrown away unread.
+ * Posts each message as signed JSON. Any 2xx means done. Everything else is tried again, because a receiver that
+ * answers 400 today may be fixed tomorrow. Redirects are not followed, non-public addresses are refused (unless
+ * `allowPrivate`), and the body of the reply is discarded unread.
  */
 export async function createWebhookDestination(
   config: WebhookConfig,

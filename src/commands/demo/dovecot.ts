@@ -1,4 +1,4 @@
-/** A private Dovecot on loopback for the demo, where it is installed: one user, mail in the demo's folder. */
+/** A private Dovecot on loopback for the demo, if it is installed: one user, mail in the demo's folder. */
 import { spawn } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
@@ -43,11 +43,11 @@ async function answers(port: number): Promise<boolean> {
 
 function configuration(folder: string, user: string, port: number): string {
   const { uid, gid, username } = userInfo();
-  // Dovecot does not let root own mail: then it belongs to nobody.
+  // Dovecot does not let root own mail, so it belongs to nobody.
   const owner = uid === 0 ? { uid: 65534, gid: 65534 } : { uid, gid };
   const mail = join(folder, 'mail');
   mkdirSync(mail, { recursive: true });
-  // Each folder on the way must be open to that user.
+  // That user must be able to enter each folder on the path.
   for (const path of [folder, dirname(folder)]) chmodSync(path, 0o755);
   if (uid === 0) chownSync(mail, owner.uid, owner.gid);
   writeFileSync(join(folder, 'users'), `${user}:{PLAIN}${password}::::::\n`, { mode: 0o644 });
@@ -87,7 +87,7 @@ service stats {
 `;
 }
 
-/** Starts it; undefined where Dovecot is not installed or does not start as this user. */
+/** Starts it; undefined if Dovecot is not installed or does not start as this user. */
 export async function startDemoMailbox(folder: string, user: string): Promise<DemoMailbox | undefined> {
   if (program === undefined) return undefined;
   mkdirSync(folder, { recursive: true });

@@ -1,4 +1,7 @@
-/** A throw-away certification authority and identities for the demo. node-forge issues; it reads nothing foreign here. */
+/**
+ * A throw-away certification authority and identities for the demo. node-forge issues them; it reads no foreign data
+ * here.
+ */
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -48,7 +51,7 @@ function makePair(commonName: string, email: string | undefined, issuer: Pair | 
   return { certificate, key, keyPem };
 }
 
-/** Writes a root certificate and the keys and certificates of both sides into the folder; gives the file names. */
+/** Writes a root certificate and the keys and certificates of both sides into the folder; returns the file names. */
 export function makeDemoKeys(
   folder: string,
   emails: { own: string; partner: string },

@@ -1,4 +1,4 @@
-/** The partner's mail program in the demo: openssl where it is installed, else our own codec with the partner's key. */
+/** The partner's mail program in the demo: openssl if it is installed, else our own codec with the partner's key. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -89,7 +89,7 @@ export function makeMail(
   return { by: version, mail: Buffer.from(fields + crlf, 'latin1') };
 }
 
-/** Decrypts and verifies a mail as the partner; throws when it cannot. */
+/** Decrypts and verifies a mail as the partner; throws if it cannot. */
 export function readMail(files: PartnerFiles, mail: Buffer): { by: string; signature: string; text: string } {
   const version = opensslVersion();
   if (version === undefined) {

@@ -26,7 +26,7 @@ export interface PartnerServer {
   close(): Promise<void>;
 }
 
-/** The partner's mail server: takes everything on a loopback port. */
+/** The partner's mail server: accepts everything on a loopback port. */
 export async function startPartnerServer(): Promise<PartnerServer> {
   const mails: { from: string; to: string[]; mail: Buffer }[] = [];
   const waiting: ((mail: { from: string; to: string[]; mail: Buffer }) => void)[] = [];
