@@ -36,6 +36,7 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
     may: ['pki', 'message'],
     why: 'settings name keys and addresses; both are checked where they are read',
   },
+  library: { may: ['smime', 'pki'], why: 'what other programs see of the codec, and nothing of the daemon' },
   smime: { may: ['asn1', 'cms', 'pki', 'message'], why: 'the codec could be published by itself' },
   cms: { may: ['asn1', 'pki', 'message'], why: 'CMS knows certificates and pushes into sinks, and no mail' },
   pki: { may: ['asn1'], why: 'certificates stand alone' },

@@ -1,8 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { SealpostError } from '../errors.ts';
 import type { Certificate } from './certificate.ts';
-import { readCertificates } from './certificate-file.ts';
-import { keyBelongsTo, readPrivateKey } from './private-key.ts';
+import { keyBelongsTo } from './private-key.ts';
 
 /** A key of our own with its certificate: what signs and decrypts. */
 export interface Identity {
@@ -59,19 +58,4 @@ export function orderChain(certificate: Certificate, others: readonly Certificat
     chain.push(next);
     at = next;
   }
-}
-
-/**
- * Reads an identity from PEM: private key and certificates, in one file or in two.
- * @param certificateData the file with the certificates, when it is another than that of the key
- * @throws SealpostError `key-malformed`, `password`, `certificate-malformed`, `key-mismatch`
- */
-export function readIdentity(
-  name: string,
-  keyData: Buffer,
-  options: { password?: string; certificateData?: Buffer } = {},
-): Identity {
-  const key = readPrivateKey(keyData, options.password);
-  const certificates = readCertificates(options.certificateData ?? keyData);
-  return createIdentity(name, certificates, key);
 }

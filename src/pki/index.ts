@@ -12,7 +12,7 @@ export { Crl, type CrlEntry, parseCrl } from './crl.ts';
 export type { BasicConstraints, Extension, KeyUsage } from './extensions.ts';
 export type { FetchFailure, FetchKind, RevocationFetcher } from './fetching.ts';
 export { type GeneralName, normalizeEmail } from './general-name.ts';
-export { createIdentity, type Identity, readIdentity } from './identity.ts';
+export { createIdentity, type Identity } from './identity.ts';
 export { hasSigned, isSelfSigned } from './issuance.ts';
 export { type IssuerOptions, IssuerSearch, issuerAddresses } from './issuer-search.ts';
 export { encodeOcspRequest, type OcspResponse, parseOcspResponse } from './ocsp.ts';

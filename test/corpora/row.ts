@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { type Certificate, type Identity, readCertificates, readIdentity } from '../../src/pki/index.ts';
+import { readIdentity } from '../../src/library/index.ts';
+import { type Certificate, type Identity, readCertificates } from '../../src/pki/index.ts';
 import type { DecodeOptions, Verdict } from '../../src/smime/index.ts';
 
 /** The folder of messages that others made. */
@@ -72,7 +73,7 @@ export const certificates = (...files: string[]): Certificate[] =>
   files.flatMap((file) => readCertificates(read(file)));
 
 export const identity = (key: string, certificate = key): Identity =>
-  readIdentity(key, read(key), { certificateData: read(certificate) });
+  readIdentity(read(key), { name: key, certificates: read(certificate) });
 
 /**
  * The first part of a multipart by its boundary alone: the octets that RFC 1847 says are signed. This is

@@ -7,11 +7,11 @@ import { join, resolve } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { Cursor, children, octetString, oids, parse, raw } from '../../src/asn1/index.ts';
 import * as der from '../../src/asn1/writer.ts';
+import { readIdentity } from '../../src/library/index.ts';
 import {
   createIdentity,
   isPkcs12,
   readCertificates,
-  readIdentity,
   readPkcs12,
   readPrivateKey,
 } from '../../src/pki/index.ts';
@@ -86,7 +86,7 @@ describe('private key', () => {
 describe('identity', () => {
   it('reads key, certificate and chain from one PEM file', () => {
     const data = Buffer.from(ca.pem + sub.pem + rsa.keyPem + rsa.certPem);
-    const identity = readIdentity('billing', data);
+    const identity = readIdentity(data, { name: 'billing' });
     assert.equal(identity.certificate.subject, 'CN=Rsa');
     assert.deepEqual(
       identity.chain.map(({ subject }) => subject),
@@ -135,8 +135,9 @@ describe('identity', () => {
       for (const name of readdirSync(path)) {
         const data = readFileSync(join(path, name));
         if (!data.includes('PRIVATE KEY') || !data.includes('BEGIN CERTIFICATE')) continue;
-        if (name === 'badrsa.pem') assert.throws(() => readIdentity(name, data), { code: 'key-malformed' });
-        else assert.equal(readIdentity(name, data).name, name);
+        if (name === 'badrsa.pem')
+          assert.throws(() => readIdentity(data, { name }), { code: 'key-malformed' });
+        else assert.equal(readIdentity(data, { name }).name, name);
       }
     }
   });

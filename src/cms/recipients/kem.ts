@@ -1,7 +1,9 @@
-import { decapsulate, encapsulate, hkdfSync } from 'node:crypto';
+// not by name: below 24.7 Node.js has neither `encapsulate` nor `decapsulate`, and nothing else would load
+import * as crypto from 'node:crypto';
 import { Cursor, type Element, octetString, oid, oids, raw, smallInteger, tags } from '../../asn1/index.ts';
 import * as der from '../../asn1/writer.ts';
 import { costs } from '../../budget.ts';
+import { SealpostError } from '../../errors.ts';
 import type { Certificate } from '../../pki/certificate.ts';
 import { readAlgorithm, writeAlgorithm } from '../algorithm-identifier.ts';
 import { identifies, readCertificateIdentifier, writeIssuerAndSerial } from '../certificate-identifier.ts';
@@ -84,7 +86,7 @@ function readKem(element: Element): Recipient[] {
         if (found === undefined) return undefined;
         const recover = (): Buffer | undefined => {
           try {
-            const secret = decapsulate(found.privateKey, ciphertext);
+            const secret = crypto.decapsulate(found.privateKey, ciphertext);
             return wrap.unwrap(deriveKek(digest, secret, raw(wrapElement), length, ukm), encryptedKey);
           } catch {
             return undefined;
@@ -100,7 +102,7 @@ function readKem(element: Element): Recipient[] {
 function deriveKek(digest: string, secret: Buffer, wrap: Buffer, length: number, ukm?: Buffer): Buffer {
   const material = ukm === undefined ? [] : [der.explicit(0, der.octetString(ukm))];
   const info = der.sequence(wrap, der.integer(length), ...material);
-  return Buffer.from(hkdfSync(digest, secret, Buffer.alloc(0), info, length));
+  return Buffer.from(crypto.hkdfSync(digest, secret, Buffer.alloc(0), info, length));
 }
 
 /** An OtherRecipientInfo with ML-KEM, HKDF-SHA-256 and AES-256 key wrap, in DER. */
@@ -110,7 +112,10 @@ export function writeKem(
 ): Buffer {
   const { certificate } = options;
   const wrap = keyWrapByName('aes-256-wrap');
-  const { sharedKey, ciphertext } = encapsulate(certificate.publicKey);
+  if (!('encapsulate' in crypto)) {
+    throw new SealpostError('encode-recipient', 'ML-KEM needs Node.js 24.7 or later');
+  }
+  const { sharedKey, ciphertext } = crypto.encapsulate(certificate.publicKey);
   const kek = deriveKek('sha256', sharedKey, wrap.encoded, wrap.keyOctets);
   const value = der.sequence(
     der.integer(0),

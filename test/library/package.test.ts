@@ -1,0 +1,223 @@
+/**
+ * The packed library in an empty project: the examples of docs/library.md, as JavaScript and in TypeScript strict. They run
+ * on the Node of the tests, on any other that PATH has, and on those of SEALPOST_TEST_NODES (paths with ":" between).
+ */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { delimiter, join, resolve } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { makeWorld, openssl, skipWithout, textEntity } from '../support/world.ts';
+
+const large = '0123456789\r\n'.repeat(100_000);
+const root = resolve(import.meta.dirname, '../..');
+
+interface Example {
+  heading: string;
+  code: string;
+}
+
+const examples: Example[] = readFileSync(join(root, 'docs/library.md'), 'utf8')
+  .split(/^## /m)
+  .flatMap((section) => {
+    const [heading = ''] = section.split('\n');
+    return [...section.matchAll(/^```js\n(.*?)^```$/gms)].map(([, code = '']) => ({ heading, code }));
+  });
+
+/** What each example prints. */
+const printed: RegExp[] = [
+  /^CN=me@example\.com CN=me@example\.com \[ 'orders@partner\.example' \] \d{4}-/,
+  /^$/,
+  /^\[\s+'default',\s+'bsi-tr-03116-4',/,
+  /^true valid Content-Type: text\/plain; charset=utf-8\r\n\r\nthe order\s*$/,
+  /^valid true\n$/,
+  /^$/,
+  /^password the password does not open the PKCS#12 file \S+/,
+];
+
+function run(
+  program: string,
+  args: string[],
+  cwd: string,
+): { status: number | null; stdout: string; stderr: string } {
+  return spawnSync(program, args, { cwd, encoding: 'utf8', env: { ...process.env, NODE_OPTIONS: '' } });
+}
+
+/** Binaries by version, such as v22.20.0; a wrapper counts as what it runs. */
+function nodes(): Map<string, string> {
+  const onPath = (process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, 'node'));
+  const named = (process.env.SEALPOST_TEST_NODES ?? '').split(delimiter).filter((path) => path !== '');
+  const found = new Map([[process.version, process.execPath]]);
+  for (const path of [...named, ...onPath]) {
+    const { status, stdout } = spawnSync(path, ['--version'], { encoding: 'utf8' });
+    if (status === 0 && !found.has(stdout.trim())) found.set(stdout.trim(), path);
+  }
+  return found;
+}
+
+/** Versions whose OpenSSL decrypts RSA with implicit rejection. */
+function isSupported(version: string): boolean {
+  const [major = 0, minor = 0] = version.slice(1).split('.').map(Number);
+  return major >= 24 || (major === 22 && minor >= 20);
+}
+
+describe('sealpost/smime as it is packed', { skip: skipWithout('openssl', 'npm', 'tar') }, () => {
+  const world = makeWorld();
+  after(() => world.remove());
+  const app = join(world.folder, 'app');
+  const typed = join(world.folder, 'typed');
+
+  before(() => {
+    const packed = join(world.folder, 'packed');
+    const compiler = join(root, 'node_modules/typescript/bin/tsc');
+    const built = run(
+      process.execPath,
+      [compiler, '-p', 'tsconfig.build.json', '--outDir', join(packed, 'dist')],
+      root,
+    );
+    assert.equal(built.status, 0, built.stdout);
+    for (const name of ['package.json', 'bin', 'config', 'docs', 'README.md', 'CHANGELOG.md', 'LICENSE'])
+      cpSync(join(root, name), join(packed, name), { recursive: true });
+    const npm = run('npm', ['pack', '--offline', '--ignore-scripts', '--silent'], packed);
+    assert.equal(npm.status, 0, npm.stderr);
+    for (const [folder, packages] of [
+      [app, ['fflate']],
+      [typed, ['fflate', 'zod', '@types/node', 'undici-types']],
+    ] as const) {
+      mkdirSync(join(folder, 'node_modules/sealpost'), { recursive: true });
+      mkdirSync(join(folder, 'node_modules/@types'));
+      const tar = ['-xf', join(packed, npm.stdout.trim()), '--strip-components=1', '-C'];
+      assert.equal(run('tar', [...tar, 'node_modules/sealpost'], folder).status, 0);
+      for (const name of packages)
+        symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name));
+      writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
+    }
+    prepare();
+  });
+
+  function prepare(): void {
+    const me = world.party('me@example.com', { key: 'rsa2048', commonName: 'me@example.com' });
+    const partner = world.party('orders@partner.example', { key: 'p256' });
+    const write = (name: string, octets: Buffer | string) => writeFileSync(join(app, name), octets);
+    const p12 = ['pkcs12', '-export', '-passout', 'pass:secret', '-inkey', me.keyFile, '-in', me.certFile];
+    write('me.p12', openssl([...p12, '-certfile', world.anchorFile]));
+    write('me.key', readFileSync(me.keyFile));
+    write('me.pem', readFileSync(me.certFile));
+    write('partner.pem', readFileSync(partner.certFile));
+    write('ca.pem', readFileSync(world.anchorFile));
+    write('mail.eml', `From: me@example.com\r\nSubject: order\r\n${textEntity('the order')}`);
+    write('large.eml', `Subject: large\r\n\r\n${large}`);
+    const signed = openssl(
+      [
+        'smime',
+        '-sign',
+        '-nodetach',
+        '-signer',
+        me.certFile,
+        '-inkey',
+        me.keyFile,
+        '-certfile',
+        world.anchorFile,
+      ],
+      textEntity('the order'),
+    );
+    write('incoming.eml', openssl(['smime', '-encrypt', '-aes256', me.certFile], signed));
+    examples.forEach(({ code }, index) => {
+      write(`example-${index}.mjs`, code);
+      writeFileSync(join(typed, `example-${index}.mts`), code);
+    });
+    write('required.cjs', "console.log(Object.keys(require('sealpost/smime')).join());");
+    partnerKey = partner.keyFile;
+  }
+  let partnerKey = '';
+
+  for (const [version, path] of nodes()) {
+    if (isSupported(version)) {
+      it(`runs each example on ${version}, with fflate alone beside it`, () => {
+        assert.equal(examples.length, printed.length);
+        examples.forEach(({ heading }, index) => {
+          const { status, stdout, stderr } = run(path, [`example-${index}.mjs`], app);
+          assert.deepEqual([heading, status, stderr], [heading, 0, '']);
+          assert.match(stdout, printed[index] ?? /-/, heading);
+        });
+        const outgoing = readFileSync(join(app, 'outgoing.eml'));
+        const inner = openssl(['cms', '-decrypt', '-inkey', partnerKey], outgoing);
+        const read = openssl(['cms', '-verify', '-CAfile', world.anchorFile], inner).toString();
+        assert.match(read, /UNB\+UNOC:3/);
+        assert.match(
+          outgoing.toString(),
+          /^From: me@example\.com\r\nTo: orders@partner\.example\r\nSubject: order 4711\r\n/,
+        );
+        const content = readFileSync(join(app, 'content')).toString();
+        assert.ok(
+          content === `Content-Type: text/plain; charset=utf-8\r\n\r\n${large}`,
+          content.slice(0, 100),
+        );
+      });
+
+      it(`can be required on ${version}`, () => {
+        const { stdout, stderr } = run(path, ['required.cjs'], app);
+        assert.equal(stderr, '');
+        assert.match(
+          stdout,
+          /decode,decodeSync,encode,encodeSync,.*readCertificates,readIdentities,readIdentity/,
+        );
+      });
+    } else {
+      it(`says at import that ${version} is too old`, () => {
+        const { status, stdout, stderr } = run(path, ['example-0.mjs'], app);
+        assert.deepEqual([status, stdout], [1, '']);
+        assert.match(
+          stderr,
+          /Error: sealpost\/smime needs Node\.js 22\.20, 24 or later, .* this is Node\.js /,
+        );
+        assert.match(stderr, /code: 'node-too-old'/);
+      });
+    }
+  }
+
+  for (const [module, moduleResolution] of [
+    ['nodenext', 'nodenext'],
+    ['esnext', 'bundler'],
+  ]) {
+    it(`has types for strict projects with moduleResolution ${moduleResolution}`, () => {
+      const wrong = 'wrong.mts';
+      writeFileSync(
+        join(typed, wrong),
+        "import { decodeSync, type Verdict } from 'sealpost/smime';\n" +
+          "export const verdict: Verdict = decodeSync('text').verdict;\n" +
+          'export const count: number = verdict.status;\n',
+      );
+      writeFileSync(
+        join(typed, 'tsconfig.json'),
+        JSON.stringify({
+          compilerOptions: {
+            strict: true,
+            exactOptionalPropertyTypes: true,
+            noUncheckedIndexedAccess: true,
+            skipLibCheck: false,
+            noEmit: true,
+            target: 'es2022',
+            module,
+            moduleResolution,
+          },
+          files: [...examples.map((_, index) => `example-${index}.mts`), wrong],
+        }),
+      );
+      const { stdout } = run(
+        process.execPath,
+        [join(root, 'node_modules/typescript/bin/tsc'), '-p', '.'],
+        typed,
+      );
+      const errors = stdout.split('\n').filter((line) => /error TS/.test(line));
+      assert.deepEqual(
+        errors.map((line) => /^(\S+)\((\d+),\d+\): error (TS\d+)/.exec(line)?.slice(1, 4)),
+        [
+          [wrong, '2', 'TS2345'],
+          [wrong, '3', 'TS2322'],
+        ],
+        stdout,
+      );
+    });
+  }
+});
