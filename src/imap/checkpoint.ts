@@ -5,13 +5,13 @@ import { holdLease, releaseLease } from '../queue/lease.ts';
 
 /** How far a folder has been read. */
 const mark = z.object({
-  /** As text: it may go beyond what JSON keeps exactly. */
+  /** As text, because it may exceed what JSON keeps exactly. */
   uidValidity: z.string(),
-  /** Every message up to this UID was stored, or is in one of the lists below. */
+  /** Every message up to this UID is stored, or is in one of the lists below. */
   uid: z.number(),
-  /** Stored, but not yet marked, moved or deleted: this is repeated without fetching again. */
+  /** Stored, but not yet marked, moved or deleted. The action is repeated without fetching again. */
   pending: z.array(z.number()),
-  /** Could not be fetched: how often it was tried, and how many octets came the last time. */
+  /** Could not be fetched: number of attempts, and octets of the last one. */
   failed: z.record(z.string(), z.object({ attempts: z.number(), octets: z.number() })),
 });
 
@@ -19,12 +19,12 @@ export type Mark = z.output<typeof mark>;
 
 /** Where marks are kept. */
 export interface Checkpoint {
-  /** Null when the folder was never read. */
+  /** Null if the folder was never read. */
   load(folder: string): Promise<Mark | null>;
   save(folder: string, mark: Mark): Promise<void>;
   /**
-   * Takes or keeps the folder for `owner` for `ms` milliseconds; false while another owner has it. One poller for each
-   * folder works, however many run.
+   * Takes or keeps the folder for `owner` for `ms` milliseconds; false while another owner has it. Only one poller
+   * works on a folder, however many run.
    */
   hold(folder: string, owner: string, ms: number): Promise<boolean>;
   /** Gives the folder back, if `owner` has it. */
@@ -44,7 +44,7 @@ export function createCheckpoints(redis: Redis, prefix: string): Checkpoint {
       const text = await guarded(redis.get(markKey(folder)));
       if (text === null) return null;
       const parsed = mark.safeParse(parseJson(text));
-      // a mark that cannot be read means reading the folder again; the intake knows what it has
+      // an unreadable mark means reading the folder again; the intake recognizes what it has
       return parsed.success ? parsed.data : null;
     },
     async save(folder, value) {
@@ -63,7 +63,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** Errors of ioredis hold the command's arguments: none of them leaves this file. */
+/** Errors of ioredis contain the command's arguments, so none of them leaves this file. */
 async function guarded<T>(command: Promise<T>): Promise<T> {
   try {
     return await command;

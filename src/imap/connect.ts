@@ -7,20 +7,20 @@ import { Watch, watchOf } from './watch.ts';
 
 export type ImapConfig = NonNullable<MailboxConfig['imap']>;
 
-/** Octets that are asked for at a time. */
+/** Octets requested at a time. */
 export const CHUNK = 512 * 1024;
 
-/** Connection, greeting, TLS and login take a few commands together. */
+/** Connection, greeting, TLS and login are several commands together. */
 const LOGIN_FACTOR = 2;
 
-/** Makes connections to one server: a new one each time, since an ImapFlow cannot connect again. */
+/** Opens connections to one server: a new one each time, because an ImapFlow cannot reconnect. */
 export class Connector {
   readonly #config: ImapConfig;
   readonly #readSecret: (secret: Secret) => string;
   readonly #tokens: TokenSource | undefined;
   readonly #ca: string | undefined;
 
-  /** @param config as the configuration reader has checked it. Errors: `file-access`. */
+  /** @param config as checked by the configuration reader. Errors: `file-access`. */
   constructor(config: ImapConfig, readSecret: (secret: Secret) => string) {
     this.#config = config;
     this.#readSecret = readSecret;
@@ -28,7 +28,7 @@ export class Connector {
     this.#ca = config.ca === undefined ? undefined : readPublicFile(config.ca).toString();
   }
 
-  /** A connection that is logged in. Errors: `imap-failed`, those of imapflow, those of the secrets. */
+  /** A logged-in connection. Errors: `imap-failed`, those of imapflow, those of the secrets. */
   async open(signal: AbortSignal): Promise<ImapFlow> {
     const { host, port, tls, user, password } = this.#config;
     const secret =
@@ -42,12 +42,12 @@ export class Connector {
     const logger = { debug: () => {}, info: () => {}, warn: hear, error: hear, isLevelEnabled: heard };
     const client = new ImapFlow({
       ...limits,
-      // some commands only say false, and why in the log
+      // some commands only return false, and log the reason
       logger,
       host,
       port: port ?? (tls === 'implicit' ? 993 : 143),
       secure: tls === 'implicit',
-      // required, or the capability list that an attacker can change would decide
+      // required; otherwise the capability list, which an attacker can change, would decide
       ...(tls === 'implicit' ? {} : { doSTARTTLS: tls === 'starttls' }),
       tls: { minVersion: 'TLSv1.2', ...(this.#ca === undefined ? {} : { ca: this.#ca }) },
       auth: { user, ...secret },
@@ -57,7 +57,7 @@ export class Connector {
       timeout: this.#config.commandTimeout,
       secrets: Object.values(secret),
     });
-    // without a listener an error would end the process; whoever uses the connection sees it end
+    // without a listener an error would end the process; users of the connection see it end
     client.on('error', () => {});
     const abort = () => client.close();
     signal.addEventListener('abort', abort, { once: true });
@@ -70,8 +70,8 @@ export class Connector {
     } finally {
       signal.removeEventListener('abort', abort);
     }
-    // RFC 9051 section 11.3: PREAUTH is how someone between us and the server would keep us in a session of theirs.
-    // imapflow keeps the greeting when it is OK only.
+    // RFC 9051 section 11.3: with PREAUTH, somebody between us and the server could keep us in a session of theirs.
+    // imapflow keeps the greeting only if it is OK.
     if (client.greeting === undefined) {
       client.close();
       throw new SealpostError('imap-failed', `${host} greets with PREAUTH, which is not accepted`);
@@ -80,7 +80,7 @@ export class Connector {
   }
 }
 
-/** Levels at which imapflow has something to say for us; it makes no text for the others. */
+/** Log levels of imapflow that we use; it formats no text for the others. */
 const heard = (level: string): boolean => level === 'warn' || level === 'error';
 
 const limits: ImapFlowOptions = {
@@ -97,7 +97,7 @@ const limits: ImapFlowOptions = {
   clientInfo: { name: 'sealpost' },
 };
 
-/** Says goodbye; a server that does not answer is left without. */
+/** Logs out, without waiting long for a server that does not answer. */
 export async function leave(client: ImapFlow): Promise<void> {
   await watchOf(client)
     .answered('LOGOUT', () => client.logout(), 0.1)
@@ -105,12 +105,14 @@ export async function leave(client: ImapFlow): Promise<void> {
   client.close();
 }
 
-/** The error of a session for log, health and check, with what the server said. Those of other rooms stay as they are. */
+/**
+ * The error of a session for log, health and check, with what the server said. Errors of other rooms stay unchanged.
+ */
 export function sessionError(error: unknown, client: ImapFlow, config: ImapConfig): SealpostError {
   if (error instanceof SealpostError && error.code !== 'imap-failed') return error;
   const watch = watchOf(client);
   watch.hear(error);
-  // of an error that is no reply: that of the network or of TLS
+  // an error that is not a reply comes from the network or TLS
   const reason =
     error instanceof Error && !('responseStatus' in error) ? `: ${watch.clean(error.message)}` : '';
   const what = refusedLogin(error)
@@ -122,7 +124,7 @@ export function sessionError(error: unknown, client: ImapFlow, config: ImapConfi
   return new SealpostError('imap-failed', `${message}${said}`, { cause: error });
 }
 
-/** Whether it was the login that failed, here or in the cause. */
+/** Whether the login failed, here or in the cause. */
 export function refusedLogin(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   return (

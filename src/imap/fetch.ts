@@ -9,7 +9,7 @@ import type { Envelope, Intake, Origin, SpoolWriter } from '../queue/types.ts';
 import { CHUNK } from './connect.ts';
 import { PIECE_FACTOR, type Watch, watchOf } from './watch.ts';
 
-/** The message cannot be fetched, though the connection is good. `octets`: how many came. */
+/** The message cannot be fetched although the connection works. `octets`: how many arrived. */
 export class FetchError extends Error {
   readonly octets: number;
 
@@ -25,14 +25,14 @@ export interface Target {
   user: string;
   origin: Origin;
   maxSize: number;
-  /** Octets of an earlier attempt that ended short of the size that the server gives. */
+  /** Octets of an earlier attempt that ended before the size that the server announced. */
   acceptOctets?: number | undefined;
 }
 
 /**
- * Streams one message into the intake. `stored`: it is on disk. `gone`: somebody else removed it.
+ * Streams one message into the intake. `stored`: it is on disk. `gone`: another client removed it.
  *
- * Errors: `message-too-large`, `message-empty`; those of the intake; `FetchError`; nothing of the message stays then.
+ * Errors: `message-too-large`, `message-empty`; those of the intake; `FetchError`. Nothing of the message is kept then.
  */
 export async function fetchMessage(
   client: ImapFlow,
@@ -54,7 +54,7 @@ export async function fetchMessage(
     });
     const { octets } = writer;
     if (octets === 0) throw new SealpostError('message-empty', 'the message has no octets');
-    // some servers give a wrong size: the same number of octets twice is the message
+    // some servers announce a wrong size: if the same number of octets comes twice, that is the message
     if (octets < (meta.expectedSize ?? 0) && octets !== target.acceptOctets) {
       throw new FetchError(`the server gave ${octets} octets of ${meta.expectedSize}`, octets);
     }
@@ -84,7 +84,7 @@ async function download(client: ImapFlow, uid: number) {
   }
 }
 
-/** imapflow makes no difference between a message that is gone and one that the server does not give. */
+/** imapflow does not distinguish a message that is gone from one that the server does not deliver. */
 export async function isThere(client: ImapFlow, uid: number): Promise<boolean> {
   const found = await watchOf(client).answered('SEARCH', () =>
     client.search({ uid: String(uid) }, { uid: true }),
@@ -93,7 +93,7 @@ export async function isThere(client: ImapFlow, uid: number): Promise<boolean> {
   return found.includes(uid);
 }
 
-/** The spool's errors come through as they are; those of the stream as `FetchError`. */
+/** Errors of the spool pass through; those of the stream become `FetchError`. */
 async function readAll(
   watch: Watch,
   content: AsyncIterable<Buffer>,
@@ -121,8 +121,8 @@ export function tooLarge(limit: number): SealpostError {
 }
 
 /**
- * What stands for the envelope that IMAP does not keep: what the last server wrote into the header. A field that is not
- * to be read as RFC 5322 has it, or that stands there twice, says nothing.
+ * A substitute for the envelope, which IMAP does not keep: what the last server wrote into the header. A field that
+ * violates RFC 5322 or occurs twice says nothing.
  */
 export function envelopeOf(headers: HeaderBlock | undefined, user: string): Envelope {
   if (headers === undefined) return { from: '', to: [user] };
@@ -132,7 +132,7 @@ export function envelopeOf(headers: HeaderBlock | undefined, user: string): Enve
   return { from: from ?? '', to: [trace(headers.get('delivered-to') ?? '') ?? user] };
 }
 
-/** A trace field: servers put the newest one on top. */
+/** A trace field. Servers put the newest one on top. */
 function trace(value: string): string | undefined {
   const { fault, addresses } = readAddressList(value);
   return addresses.length > 1 ? undefined : only(fault, addresses);

@@ -8,12 +8,12 @@ import { FetchError, fetchMessage, isThere, tooLarge } from './fetch.ts';
 import { messagesFetched, messagesSkipped } from './metrics.ts';
 import { watchOf } from './watch.ts';
 
-/** Messages whose sizes are asked for at once, and that are moved or marked at once. */
+/** Number of messages whose sizes are requested together, and that are moved or marked together. */
 const BATCH = 20;
-/** Attempts for a message that the server does not give; and for one at which the connection breaks. */
+/** Attempts for a message that the server does not deliver, and for one that breaks the connection. */
 const MAX_ATTEMPTS = 3;
 const MAX_DROPS = 6;
-/** Milliseconds from the second break at a message to the next attempt; it doubles. */
+/** Milliseconds between the second break at a message and the next attempt; doubles each time. */
 const DROP_WAIT = 30_000;
 
 /** A message that stays in the folder. */
@@ -36,7 +36,10 @@ export interface FolderParts {
   onSkipped: (skipped: Skipped) => void;
   /** Called for each message that was stored. */
   onStored: () => void;
-  /** By UIDVALIDITY and UID: how often the connection broke at it, and when it is tried again. Outlives the connection. */
+  /**
+   * By UIDVALIDITY and UID: how often the connection broke at a message, and when it is tried again. Outlives the
+   * connection.
+   */
   drops: Map<string, { count: number; notBefore: number }>;
 }
 
@@ -46,9 +49,9 @@ export function folderKey(mailbox: string, { host, user, folder }: ImapConfig): 
 }
 
 /**
- * One folder over one connection: what is new in it goes into the intake and is then moved, marked or deleted. The
- * order makes it safe to die anywhere: durable first, then the mark, then the action. What is fetched twice for that
- * reason has the same octets, and the intake drops it.
+ * One folder over one connection: new messages go into the intake and are then moved, marked or deleted. The order
+ * makes a crash at any point safe: first the durable store, then the mark, then the action. A message that is fetched
+ * twice for that reason has the same octets, and the intake drops it.
  */
 export class FolderReader {
   readonly #client: ImapFlow;
@@ -62,7 +65,7 @@ export class FolderReader {
     this.#key = folderKey(parts.mailbox, parts.config);
   }
 
-  /** Selects the folder and finds out how far it was read. */
+  /** Selects the folder and loads how far it was read. */
   async open(): Promise<void> {
     const { config, checkpoint, log, mailbox, drops } = this.#parts;
     const selected = await this.#answered('SELECT', () => this.#client.mailboxOpen(config.folder));
@@ -79,14 +82,14 @@ export class FolderReader {
     this.#mark = known?.uidValidity === uidValidity ? known : freshMark(uidValidity);
   }
 
-  /** Makes the folder for the action `move` where it is missing. */
+  /** Creates the folder for the action `move` if it is missing. */
   async prepare(): Promise<void> {
     const { config } = this.#parts;
     if (config.action === 'move')
       await this.#answered('CREATE', () => this.#client.mailboxCreate(pathOf(config.moveTo)));
   }
 
-  /** Reads what is new, until there is no more or `stopped` says so. */
+  /** Reads new messages until there are no more, or until `stopped` returns true. */
   async scan(stopped: () => boolean): Promise<void> {
     const { drops } = this.#parts;
     const mark = this.#mark;
@@ -118,7 +121,7 @@ export class FolderReader {
     );
     if (!Array.isArray(found))
       throw new SealpostError('imap-failed', 'the server does not search the folder');
-    // "5:*" means the last message also where its UID is below 5 (RFC 9051 section 9, seq-range)
+    // "5:*" includes the last message even if its UID is below 5 (RFC 9051 section 9, seq-range)
     return found.filter((uid) => uid >= first).sort((a, b) => a - b);
   }
 
@@ -129,7 +132,7 @@ export class FolderReader {
     return new Map(messages.map(({ uid, size }) => [uid, size ?? 0]));
   }
 
-  /** Stores one message. What is wrong with the message ends here, anything else is thrown. */
+  /** Stores one message. Problems of the message itself are handled here; anything else is thrown. */
   async #take(uid: number, size: number): Promise<void> {
     const { mailbox, config, intake, drops } = this.#parts;
     const mark = this.#mark;
@@ -160,8 +163,8 @@ export class FolderReader {
     const { drops } = this.#parts;
     const mark = this.#mark;
     if (!this.#client.usable) {
-      // The network, most likely, so it may take more attempts. But a message that ends the connection every time
-      // must not stop the mailbox: it comes after the others then, and not at once.
+      // Most likely the network, so it gets more attempts. But a message that breaks the connection every time must not
+      // stop the mailbox, so it is tried after the others, and later.
       const key = `${mark.uidValidity}/${uid}`;
       const count = (drops.get(key)?.count ?? 0) + 1;
       drops.set(key, {
@@ -194,7 +197,7 @@ export class FolderReader {
     onSkipped({ mailbox, folder: config.folder, uidValidity, uid, code: error.code, message: error.message });
   }
 
-  /** The action for everything that is stored; what fails stays pending and is tried again at the next scan. */
+  /** Runs the action for all stored messages. Failures stay pending and are tried again at the next scan. */
   async #act(): Promise<void> {
     const { config, log, mailbox } = this.#parts;
     const { pending } = this.#mark;
@@ -227,8 +230,8 @@ export class FolderReader {
   }
 
   /**
-   * Without UIDPLUS (RFC 4315) there is only EXPUNGE, which takes every message that anybody has marked: then ours are
-   * marked and stay. A search for new messages passes over them.
+   * Without UIDPLUS (RFC 4315) there is only EXPUNGE, which removes every message that anybody has marked. So ours are
+   * only marked and stay. A search for new messages skips them.
    */
   #remove(range: string): Promise<boolean> {
     const options = { uid: true };
@@ -253,7 +256,10 @@ export class FolderReader {
   }
 }
 
-/** What the configuration cannot know: how the server writes names. Moved onto itself, a message would come again for ever. */
+/**
+ * The configuration cannot know how the server writes names. A message moved to its own folder would come again for
+ * ever.
+ */
 export function refuseSameFolder(client: ImapFlow, { action, moveTo, folder }: ImapConfig): void {
   const { mailbox } = client;
   if (action !== 'move' || !mailbox) return;

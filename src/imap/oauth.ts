@@ -4,16 +4,16 @@ import { SealpostError } from '../errors.ts';
 
 type OAuth2Config = NonNullable<NonNullable<MailboxConfig['imap']>['oauth2']>;
 
-/** Milliseconds for the token endpoint; and how long before its end a token is renewed. */
+/** Milliseconds for the token endpoint, and how long before its expiry a token is renewed. */
 const TIMEOUT = 30_000;
 const EARLY = 60_000;
-/** Octets of a token response that are read at most. */
+/** Maximum size of a token response in octets. */
 const MAX_RESPONSE = 64 * 1024;
 
 const response = z.object({ access_token: z.string().min(1), expires_in: z.coerce.number().optional() });
 
 /**
- * Bearer tokens for a login: the secret that another program keeps fresh (read each time), or the client
+ * Bearer tokens for a login: either a secret that another program renews (read each time), or a token by the client
  * credentials grant (RFC 6749 section 4.4), kept until shortly before it expires.
  */
 export class TokenSource {
@@ -38,7 +38,7 @@ export class TokenSource {
     return this.#token.value;
   }
 
-  /** The server did not take the token: the next `get` asks for another. */
+  /** The server refused the token: the next `get` requests another. */
   forget(): void {
     this.#token = undefined;
   }

@@ -13,16 +13,16 @@ import { watchOf } from './watch.ts';
 
 export type { Skipped } from './folder.ts';
 
-/** Milliseconds: the first wait after a failure, the longest, and the first after a refused login. */
+/** Milliseconds: the first wait after a failure, the longest one, and the first one after a refused login. */
 const FIRST_WAIT = 1000;
 const LONGEST_WAIT = 300_000;
 const LOGIN_WAIT = 30_000;
-/** Milliseconds that a folder stays ours without a sign of life. */
+/** Milliseconds that we keep the lease of a folder without renewing it. */
 const LEASE = lifetimes.imapLease;
 const RENEWAL = 5000;
-/** Milliseconds between looks whether the folder is free. */
+/** Milliseconds between checks whether the folder is free. */
 const STANDBY = 5000;
-/** Milliseconds between looks whether there is room again. */
+/** Milliseconds between checks whether there is room again. */
 const FULL_WAIT = 5000;
 
 export interface ImapPollerParts {
@@ -31,18 +31,18 @@ export interface ImapPollerParts {
   checkpoint: Checkpoint;
   log: Log;
   readSecret: (secret: Secret) => string;
-  /** Called for each message that is left in the folder for good; it is logged in any case. */
+  /** Called for each message that stays in the folder for good. It is logged in any case. */
   onSkipped?: (skipped: Skipped) => void;
 }
 
 export interface PollerStatus {
   /** `standby`: another process has the folder. `paused`: there is no room. `waiting`: after a failure. */
   state: 'stopped' | 'connecting' | 'standby' | 'reading' | 'idle' | 'paused' | 'waiting';
-  /** End of the last scan that went well, in milliseconds since the epoch. */
+  /** End of the last successful scan, in milliseconds since the epoch. */
   lastScan: number | null;
-  /** First failure since the last scan that went well, in milliseconds since the epoch; null while it goes well. */
+  /** First failure since the last successful scan, in milliseconds since the epoch; null if there was none. */
   failingSince: number | null;
-  /** Why the last session failed; null after a scan that went well. */
+  /** Why the last session failed; null after a successful scan. */
   lastError: { code: string; message: string } | null;
   stored: number;
   skipped: number;
@@ -50,14 +50,14 @@ export interface PollerStatus {
 
 export interface ImapPoller {
   start(): void;
-  /** Finishes the message in hand, at most `timeout` milliseconds. Idempotent. */
+  /** Finishes the current message, within `timeout` milliseconds. Idempotent. */
   stop(timeout: number): Promise<void>;
   status(): PollerStatus;
 }
 
 /**
- * Polls the IMAP folder of one mailbox (RFC 9051, RFC 3501) over one connection, made again after each failure with
- * a growing wait. Errors: `config-invalid`, `file-access`.
+ * Polls the IMAP folder of one mailbox (RFC 9051, RFC 3501) over one connection, which is opened again after a failure,
+ * with growing delays. Errors: `config-invalid`, `file-access`.
  */
 export function createImapPoller(parts: ImapPollerParts): ImapPoller {
   const { imap } = parts.mailbox;
@@ -145,7 +145,7 @@ class Poller implements ImapPoller {
     this.#status.state = 'stopped';
   }
 
-  /** @param heldAt when the lease was asked for, on a clock that never jumps */
+  /** @param heldAt when the lease was requested, on a monotonic clock */
   async #session(heldAt: number): Promise<void> {
     this.#status.state = 'connecting';
     const client = await this.#connector.open(this.#abort.signal);
@@ -160,8 +160,8 @@ class Poller implements ImapPoller {
           else client.close();
         },
         () => {
-          // Redis is away for a moment; the intake will say so when there is something to store. When it is back, somebody
-          // else may have the folder.
+          // Redis is away for a moment. The intake reports it when there is something to store. When Redis is back,
+          // another process may have the folder.
           if (performance.now() - ours > LEASE) client.close();
         },
       );
@@ -203,7 +203,7 @@ class Poller implements ImapPoller {
         continue;
       }
       this.#status.state = 'reading';
-      // selecting again shows new messages on servers that are slow to tell, and a changed UIDVALIDITY
+      // selecting again shows new messages on servers that announce them late, and a changed UIDVALIDITY
       if (!news) await reader.open();
       news = false;
       await reader.scan(() => this.#stopping || full());
@@ -214,7 +214,7 @@ class Poller implements ImapPoller {
       this.#failures = 0;
       if (news || this.#stopping) continue;
       this.#status.state = 'idle';
-      // it rejects when the connection ends, which 'close' tells as well
+      // it rejects when the connection ends, which 'close' reports too
       if (this.#config.idle && client.capabilities.has('IDLE')) client.idle().catch(() => {});
       await this.#wait(this.#config.pollInterval);
       if (!client.usable)
@@ -225,7 +225,7 @@ class Poller implements ImapPoller {
     }
   }
 
-  /** Mail lies in its folder until there is room. */
+  /** Mail stays in its folder until there is room. */
   #pause(why: SealpostError): void {
     const { state } = this.#status;
     this.#status.state = 'paused';
@@ -236,7 +236,7 @@ class Poller implements ImapPoller {
 
   /** Milliseconds to wait after the failure. */
   #failed(error: unknown): number {
-    // Not a failure of the mailbox: it goes on soon after there is room, however long there was none.
+    // Not a failure of the mailbox: reading continues soon after there is room again.
     if (error instanceof SealpostError && error.code === 'queue-full') {
       this.#pause(error);
       return FULL_WAIT;
@@ -248,7 +248,7 @@ class Poller implements ImapPoller {
         ? error
         : new SealpostError('imap-failed', `no session with ${this.#config.host}`, { cause: error });
     this.#status.failingSince ??= Date.now();
-    // a wrong password must not lock the account: the first wait is long then
+    // a wrong password must not lock the account, so the first wait is long
     const first = login ? LOGIN_WAIT : FIRST_WAIT;
     const wait =
       Math.min(LONGEST_WAIT, first * 2 ** Math.min(this.#failures - 1, 20)) * (0.5 + Math.random() / 2);

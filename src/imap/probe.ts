@@ -14,8 +14,8 @@ export interface ProbeNote {
 }
 
 /**
- * Logs in, opens the folder without changing it, and looks at what the server can do and whether the folder for the action
- * `move` is there. Errors: `imap-failed`, with the server's words; `config-invalid`; those of the secrets.
+ * Logs in, opens the folder read-only, and checks what the server supports and whether the folder for the action `move`
+ * exists. Errors: `imap-failed`, with the server's words; `config-invalid`; those of the secrets.
  */
 export async function probeMailbox(
   config: ImapConfig,

@@ -2,19 +2,19 @@ import type { ImapFlow } from 'imapflow';
 import { SealpostError } from '../errors.ts';
 import { cleanText } from '../log.ts';
 
-/** Lines, and their octets without literals, that a server may send for one command, or while it is idle. */
+/** Lines, and their octets without literals, that a server may send during one command or while idle. */
 export const MAX_LINES = 20_000;
 export const MAX_OCTETS = 32 * 1024 * 1024;
-/** Milliseconds for a command where nothing else was said. */
+/** Default milliseconds for a command. */
 const COMMAND_TIMEOUT = 60_000;
-/** How many times longer a piece of a message may take than a command. */
+/** How many times longer than a command a chunk of a message may take. */
 export const PIECE_FACTOR = 5;
-/** Characters of the server's own words. */
+/** Maximum characters kept of the server's own words. */
 export const MAX_WORDS = 200;
 
 const watches = new WeakMap<ImapFlow, Watch>();
 
-/** The watch over a connection; one with the defaults where nobody made one. */
+/** The watch over a connection; created with the defaults if there is none yet. */
 export function watchOf(client: ImapFlow): Watch {
   return (
     watches.get(client) ?? new Watch(client, { host: 'the server', timeout: COMMAND_TIMEOUT, secrets: [] })
@@ -25,16 +25,16 @@ export interface WatchOptions {
   host: string;
   /** Milliseconds for one command. */
   timeout: number;
-  /** What must not be repeated. */
+  /** Secrets that must not be repeated. */
   secrets: readonly string[];
 }
 
 /**
- * What imapflow leaves out: a deadline for each command that nothing but its answer ends, a bound for what a server sends
- * meanwhile, and the server's own words, which imapflow gives to its logger only.
+ * What imapflow lacks: a deadline for each command that only its answer ends, a limit for what a server sends
+ * meanwhile, and the server's own words, which imapflow gives only to its logger.
  */
 export class Watch {
-  /** Why the connection was ended from here. */
+  /** Why we ended the connection. */
   failure: SealpostError | undefined;
   readonly #client: ImapFlow;
   readonly #options: WatchOptions;
@@ -49,12 +49,15 @@ export class Watch {
     this.#count();
   }
 
-  /** What the server said last of its own accord, for log, health and check; '' when it said nothing. */
+  /** The server's last unsolicited text, for log, health and check; '' if there was none. */
   get words(): string {
     return this.#words;
   }
 
-  /** Runs a command. Errors: those of `command`; `imap-failed` when no answer comes in time, or too much else. */
+  /**
+   * Runs a command. Errors: those of `command`; `imap-failed` if no answer comes in time, or if the server sends too
+   * much else.
+   */
   async answered<T>(what: string, command: () => Promise<T>, factor = 1): Promise<T> {
     this.#lines = 0;
     this.#octets = 0;
@@ -87,7 +90,7 @@ export class Watch {
     if (error.cause !== undefined) this.hear(error.cause);
   }
 
-  /** A text in one short line, without our secrets. */
+  /** Text as one short line, without our secrets. */
   clean(text: string): string {
     let masked = text;
     for (const secret of this.#options.secrets) {
@@ -103,7 +106,7 @@ export class Watch {
     this.#client.close();
   }
 
-  /** Counts at the one place where imapflow takes a response from its parser; it shows no event for it. */
+  /** Counts where imapflow takes a response from its parser, because there is no event for that. */
   #count(): void {
     const stream: unknown = Reflect.get(this.#client, 'streamer');
     if (typeof stream !== 'object' || stream === null) return;

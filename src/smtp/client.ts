@@ -5,7 +5,7 @@ import { isLoopback } from '../config/hosts.ts';
 import type { PartnerConfig } from '../config/schema.ts';
 import { cleanText } from '../log.ts';
 
-/** Milliseconds to a connection, to the greeting, and of silence. */
+/** Milliseconds for the connection, for the greeting, and of silence. */
 const CONNECT_TIMEOUT = 30_000;
 const GREETING_TIMEOUT = 30_000;
 const SOCKET_TIMEOUT = 300_000;
@@ -16,14 +16,14 @@ export interface ClientOptions {
   host: string;
   port: number;
   tls: PartnerConfig['route']['tls'];
-  /** Certificates to check the server with, PEM. */
+  /** CA certificates to verify the server with, in PEM. */
   ca: string | undefined;
   auth: { user: string; pass: string } | undefined;
   /** Name in EHLO. */
   name: string;
 }
 
-/** Who sends to whom, and what the server must be told about the message. */
+/** The envelope, and what the server must know about the message. */
 export interface OutgoingEnvelope {
   from: string;
   to: string[];
@@ -35,7 +35,7 @@ export interface OutgoingEnvelope {
   eightBit: boolean;
 }
 
-/** A failure before or in a transaction. `reply` is the server's, where it gave one. */
+/** A failure before or during a transaction. `reply` is the server's, if there was one. */
 export class ClientError extends Error {
   readonly code: number | null;
   readonly reply: string;
@@ -53,17 +53,17 @@ export class ClientError extends Error {
 }
 
 /**
- * One SMTP connection (nodemailer's, without its mailer and its pool: those cost more than the transaction and
- * repeat messages on their own).
+ * One SMTP connection. It is nodemailer's, but without its mailer and pool, which cost more than the transaction and
+ * resend messages on their own.
  */
 export class Client {
   readonly host: string;
-  /** True after a failure or close: of no further use. */
+  /** True after a failure or close: it cannot be used any more. */
   dead = false;
   /** Transactions so far. */
   transactions = 0;
   readonly #connection: SMTPConnection;
-  /** What is in progress when the connection ends without an error. */
+  /** Called if the connection ends without an error during a step. */
   #onEnd: () => void = () => {};
 
   private constructor(host: string, connection: SMTPConnection) {
@@ -74,7 +74,7 @@ export class Client {
     });
     connection.on('end', () => {
       this.dead = true;
-      // after nodemailer's own callback, which may have the server's last words
+      // after nodemailer's own callback, which may have the server's last reply
       setImmediate(() => this.#onEnd());
     });
   }
@@ -143,13 +143,13 @@ export class Client {
     return this.#offers('8BITMIME');
   }
 
-  /** Octets of the largest message that the server takes (RFC 1870); undefined when it does not say. */
+  /** The largest message that the server accepts, in octets (RFC 1870); undefined if it does not say. */
   get maxSize(): number | undefined {
     const size: unknown = Reflect.get(this.#connection, '_maxAllowedSize');
     return typeof size === 'number' && size > 0 ? size : undefined;
   }
 
-  /** What the last EHLO said, as nodemailer read it: it shows its types, but not these fields. */
+  /** The reply to the last EHLO as nodemailer read it. Its types do not declare these fields. */
   #offers(extension: string): boolean {
     const found: unknown = Reflect.get(this.#connection, '_supportedExtensions');
     return Array.isArray(found) && found.includes(extension);
@@ -175,7 +175,7 @@ export class Client {
         this.#onEnd = () => reject(new ClientError('message', 'the connection was closed before the reply'));
       });
     } catch (error) {
-      // half a message may be on its way; and after a refusal a new connection is simpler than RSET
+      // half a message may have been sent; and after a refusal, a new connection is simpler than RSET
       if (error instanceof ClientError && error.code !== null) this.quit();
       else this.close();
       throw error;
@@ -198,8 +198,8 @@ export class Client {
 }
 
 /**
- * nodemailer looks at the envelope alone, and a header with an address outside ASCII needs SMTPUTF8 too (RFC 6531, section
- * 3.4). It writes a command in one place.
+ * nodemailer checks only the envelope, but a header with a non-ASCII address needs SMTPUTF8 too (RFC 6531, section
+ * 3.4). It writes commands in one place, which is patched here.
  */
 function declareUtf8(connection: SMTPConnection, utf8: boolean): void {
   Reflect.deleteProperty(connection, '_sendCommand');
@@ -225,7 +225,7 @@ function tlsOptions({ host, tls, ca }: ClientOptions): SMTPConnection.Options {
     case 'required':
       return { secure: false, requireTLS: true, tls: check };
     case 'opportunistic':
-      // RFC 7435: better than clear text, and whom it does not know it cannot check; with a CA file it does
+      // RFC 7435: unverified TLS is better than clear text; with a CA file, the server is verified
       return {
         secure: false,
         opportunisticTLS: true,
@@ -236,7 +236,7 @@ function tlsOptions({ host, tls, ca }: ClientOptions): SMTPConnection.Options {
   }
 }
 
-/** nodemailer sends STARTTLS whether it was offered or not; the operator should read what is the matter. */
+/** nodemailer sends STARTTLS even if it was not offered. The operator should learn the real reason. */
 function explainTls(
   options: ClientOptions,
   error: SMTPConnection.SMTPError,

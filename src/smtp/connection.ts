@@ -7,15 +7,15 @@ import { commandForLog } from './refusal-log.ts';
 import { type Reply, replyTo } from './replies.ts';
 import type { Transaction } from './transaction.ts';
 
-/** Errors of the client (5xx) in a row, without an accepted message, before it is sent away (as Postfix does). */
+/** Consecutive errors (5xx) without an accepted message before a client is disconnected (as Postfix does). */
 export const MAX_ERRORS = 20;
-/** Commands that bring no message nearer, in a row, before the client is sent away (as Postfix does). */
+/** Consecutive commands that do not advance a message before a client is disconnected (as Postfix does). */
 export const MAX_IDLE_COMMANDS = 100;
 const idleCommands = ['NOOP', 'RSET', 'VRFY', 'HELP', 'EHLO', 'HELO'];
-/** Parameters of MAIL (RFC 1870, 6152, 6531, 8689); none of RCPT is known. */
+/** Known parameters of MAIL (RFC 1870, 6152, 6531, 8689). RCPT has none. */
 const mailParameters = ['SIZE', 'BODY', 'SMTPUTF8', 'REQUIRETLS'];
 
-/** What a connection was refused, for log and figures. */
+/** A refusal, for log and metrics. */
 export interface RefusedCommand {
   connection: Connection;
   code: number;
@@ -24,20 +24,20 @@ export interface RefusedCommand {
 }
 
 export interface ConnectionPolicy {
-  /** Milliseconds before the greeting; who talks earlier is sent away. */
+  /** Milliseconds before the greeting. A client that talks earlier is disconnected. */
   greetingDelay: number;
-  /** Milliseconds that a client may take for one command, octet by octet or not. */
+  /** Milliseconds that a client may take for one command, even if it sends single octets. */
   commandTimeout: number;
   /** Milliseconds for the TLS handshake. */
   handshakeTimeout: number;
-  /** Called for each reply of 400 and above. */
+  /** Called for each reply with a code of 400 or above. */
   onRefused: (refused: RefusedCommand) => void;
 }
 
 /**
- * A session of smtp-server with what the library leaves out: a greeting delay of our choice, enhanced status codes of
- * our own table, a deadline for each command (its idle timeout starts anew with each octet), for the TLS handshake and
- * for DATA, limits of errors and of idle commands, and 555 for parameters that were not offered.
+ * A session of smtp-server with what the library lacks: a configurable greeting delay, our own enhanced status codes,
+ * deadlines for each command, the TLS handshake and DATA (the library's idle timeout restarts with each octet), limits
+ * of errors and idle commands, and 555 for parameters that were not offered.
  */
 export class Connection extends SMTPConnection {
   /** The DATA in progress. */
@@ -48,7 +48,7 @@ export class Connection extends SMTPConnection {
   #idleCommands = 0;
   #heardAt = performance.now();
   #command = '';
-  /** The TLS socket of a handshake after STARTTLS, until the library takes it as its own. */
+  /** The TLS socket of a handshake after STARTTLS, until the library takes it over. */
   #handshake: Socket | undefined;
 
   constructor(
@@ -68,13 +68,13 @@ export class Connection extends SMTPConnection {
     });
   }
 
-  /** Calls `listener` when the connection has ended, whatever ended it. */
+  /** Calls `listener` when the connection has ended for any reason. */
   onceEnded(listener: () => void): void {
     this.#onEnd = listener;
     this._socket.once('close', () => this._onClose());
   }
 
-  /** Replies of our own begin with their enhanced status; the library's get theirs from the library. */
+  /** Our own replies start with their enhanced status; the library adds it to its own. */
   override send(code: number, data?: string | string[] | null, context?: string | false): void {
     const own = typeof data === 'string' && /^[245]\.\d\.\d{1,3} /.test(data);
     super.send(code, data, own ? false : context);
@@ -97,7 +97,7 @@ export class Connection extends SMTPConnection {
   }
 
   override _onCommand(command: Buffer, callback?: () => void): void {
-    // what comes while the handshake runs was said in clear and is dropped by the library
+    // what arrives during the handshake was sent in clear text, and the library drops it
     if (!this._upgrading) {
       this.#command = command.toString();
       const [verb = ''] = this.#command.split(' ', 1);
@@ -133,7 +133,7 @@ export class Connection extends SMTPConnection {
   override upgrade(callback: () => void, secureCallback?: () => void): void {
     const clear = this._socket;
     super.upgrade(callback, secureCallback);
-    // the library has just taken all listeners off it
+    // the library has just removed all its listeners
     clear.once('close', () => this._onClose());
     this.#heardAt = performance.now();
   }
@@ -155,7 +155,7 @@ export class Connection extends SMTPConnection {
     return this.transaction !== undefined || (this.session.envelope?.mailFrom ?? false) !== false;
   }
 
-  /** Sends away a client that takes too long. To be called now and then. */
+  /** Disconnects a client that takes too long. Called regularly. */
   checkDeadlines(now: number): void {
     if (this._closed) return;
     if (this._upgrading) {
@@ -169,7 +169,7 @@ export class Connection extends SMTPConnection {
         this.transaction.fail(replyTo('too-slow'));
         this.reply(replyTo('too-slow'));
       } else if (late === 'store') {
-        // the parser waits for the spool and will not read on: answer now, and let the client come again
+        // the parser waits for the spool and will not read on: answer now, and let the client try again
         this.transaction.fail(replyTo('spool-write'));
         this.send(421, '4.3.0 The message cannot be stored now, try again', false);
       }
@@ -189,7 +189,7 @@ export class Connection extends SMTPConnection {
     this._socket.destroySoon();
   }
 
-  /** Nothing can be said in the middle of a handshake. The TLS socket goes first: its end takes the other with it. */
+  /** Nothing can be sent during a handshake. The TLS socket is destroyed first, which also ends the other one. */
   #endHandshake(): void {
     (this.#handshake ?? this._socket).destroy();
   }

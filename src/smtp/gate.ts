@@ -1,7 +1,7 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import { type Reply, replyTo } from './replies.ts';
 
-/** Counts connections over all listeners, in all and by client, and knows whether the receiver is draining. */
+/** Counts connections over all listeners, in total and per client, and knows whether the receiver is draining. */
 export class Gate {
   draining = false;
   #total = 0;
@@ -18,7 +18,7 @@ export class Gate {
     return this.#total;
   }
 
-  /** Lets a client in (call the result once when it leaves), or says what to answer. */
+  /** Admits a client (call the result once when it leaves), or returns the refusal. */
   enter(address: string): { leave: () => void } | { refusal: Reply } {
     if (this.draining) return { refusal: replyTo('draining') };
     const client = clientOf(address);
@@ -39,8 +39,8 @@ export class Gate {
 }
 
 /**
- * What counts as one client: an IPv4 address (also as a listener on `::` sees it, ::ffff:192.0.2.1), or the first 64 bits
- * of an IPv6 address (RFC 4291 section 2.5.1).
+ * What counts as one client: an IPv4 address (including its form on a listener on `::`, ::ffff:192.0.2.1), or the first
+ * 64 bits of an IPv6 address (RFC 4291 section 2.5.1).
  */
 export function clientOf(address: string): string {
   const mapped = address.replace(/^::ffff:/i, '');

@@ -3,14 +3,14 @@ const CR = 0x0d;
 const NONE = new Uint32Array(0);
 
 /**
- * Looks for a CR without LF or an LF without CR in octets that come in pieces. The hot loop of the receiver:
- * four octets at a time, and only a word that holds an octet below 0x0e is looked at one by one.
+ * Looks for a CR without LF or an LF without CR in chunked octets. This is the hot loop of the receiver: it takes four
+ * octets at a time, and only a word with an octet below 0x0e is checked octet by octet.
  */
 export class LineEnds {
   #last = 0;
   #bare = false;
 
-  /** True once a bare CR or LF was seen, but for a CR that was the last octet so far. */
+  /** True once a bare CR or LF was seen. A CR that is the last octet so far does not count yet. */
   get bare(): boolean {
     return this.#bare;
   }
@@ -41,11 +41,11 @@ function scan(chunk: Buffer, before: number): number {
     last = octet;
   }
   const count = (length - at) >>> 2;
-  // an array of no words must not be made: fewer octets than up to the next word's start may have come
+  // do not create an array of no words: fewer octets may have arrived than up to the next word's start
   const words = count === 0 ? NONE : new Uint32Array(chunk.buffer, chunk.byteOffset + at, count);
   for (let index = 0; index < words.length; index++) {
     const word = words[index] ?? 0;
-    // no octet below 0x0e in the word (a well-known trick), and none pending: nothing to see here
+    // no octet below 0x0e in the word (a well-known trick) and none pending: skip it
     if (((word - 0x0e0e0e0e) & ~word & 0x80808080) === 0 && last !== CR) {
       last = 0;
       continue;

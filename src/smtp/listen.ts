@@ -4,8 +4,8 @@ import { createServer, type Server } from 'node:net';
 const shared = ['linux', 'freebsd', 'aix'].includes(process.platform);
 
 /**
- * Listens so that the process which takes over at a reload can listen beside this one. With `takeOver` false the port must
- * be free: sharing one by accident would give half of the clients to somebody else. Rejects with Node's error.
+ * Listens so that the process that takes over at a reload can listen beside this one. With `takeOver` false, the port
+ * must be free: sharing it by accident would give half of the clients to another program. Rejects with Node's error.
  */
 export async function listenShared(
   server: Server,

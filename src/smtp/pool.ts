@@ -5,7 +5,7 @@ const IDLE = 20_000;
 /** Messages over one connection. */
 const MAX_TRANSACTIONS = 100;
 
-/** Connections of one route: at most `limit` at a time over all its hosts, kept for the next message. */
+/** Connections of one route: at most `limit` at a time over all its hosts, kept for further messages. */
 export class Pool {
   readonly #limit: number;
   readonly #idle: { client: Client; timer: NodeJS.Timeout }[] = [];
@@ -17,13 +17,13 @@ export class Pool {
     this.#limit = limit;
   }
 
-  /** Waits for a free place. Each call needs one `leave`. */
+  /** Waits for a free place. Each call needs one call of `leave`. */
   async enter(): Promise<void> {
     if (this.#busy < this.#limit) {
       this.#busy++;
       return;
     }
-    // the place is handed over by `leave`, so nobody can slip in between
+    // `leave` passes the place on, so nobody can slip in between
     await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
@@ -33,7 +33,7 @@ export class Pool {
     else next();
   }
 
-  /** A kept connection to the host, or a new one. `reused` says which. Rejects with a `ClientError`. */
+  /** A kept connection to the host (`reused`) or a new one. Rejects with a `ClientError`. */
   async take(options: ClientOptions, signal: AbortSignal): Promise<{ client: Client; reused: boolean }> {
     for (;;) {
       const index = this.#idle.findIndex(({ client }) => client.host === options.host);

@@ -1,9 +1,9 @@
 import { isAscii } from 'node:buffer';
 import type { Readable } from 'node:stream';
 
-/** Octets that are made before anybody is connected to: all of a message whose content is below 1 MiB. */
+/** Octets that are prepared before a connection is opened: all of a message whose content is below 1 MiB. */
 const AHEAD = 1536 * 1024;
-/** Octets of a line without its end (RFC 5321, section 4.5.3.1.6). */
+/** Octets of a line without its line end (RFC 5321, section 4.5.3.1.6). */
 const MAX_LINE = 998;
 
 export const eightBitRefusal =
@@ -11,19 +11,19 @@ export const eightBitRefusal =
 
 export type MakeOctets = () => AsyncIterable<Buffer> | Readable;
 
-/** Why a message cannot be sent as it is, to this server or to any: a verdict on the message. */
+/** Why a message cannot be sent as it is, to this server or to any server. */
 export class Unsendable extends Error {}
 
 /**
- * A message whose begin has been made: whatever is wrong with its keys and certificates has shown by now. What is large is
- * made on while it is sent.
+ * A message whose start has been produced, so problems with keys and certificates have already shown. The rest of a
+ * large message is produced while it is sent.
  */
 export class Prepared {
-  /** Octets in all; undefined while it is not known. */
+  /** Total octets; undefined until known. */
   readonly size: number | undefined;
-  /** Whether the header has something outside ASCII: an address, since all else is encoded. */
+  /** Whether the header contains non-ASCII characters. Only addresses can, because everything else is encoded. */
   readonly utf8Header: boolean;
-  /** True when it is known that all of it is ASCII. */
+  /** True if all of it is known to be ASCII. */
   readonly ascii: boolean;
   readonly #head: Buffer[];
   readonly #rest: AsyncIterator<Buffer>;
@@ -55,7 +55,7 @@ export class Prepared {
   }
 
   /**
-   * The octets for a server, once. Ends with `Unsendable` before an octet that it does not take.
+   * The octets for a server; can be read once. Throws `Unsendable` before an octet that the server does not accept.
    *
    * @param eightBit the server has 8BITMIME (RFC 6152)
    */
@@ -75,20 +75,23 @@ export class Prepared {
     }
   }
 
-  /** Gives up what was not sent. */
+  /** Discards what was not sent. */
   async drop(): Promise<void> {
     await this.#rest.return?.();
   }
 }
 
-/** Octets of a message that is made and thrown away, for a size that must be known. Errors: those of `make`. */
+/** Size in octets, found by producing the message and discarding it. Errors: those of `make`. */
 export async function countOctets(make: MakeOctets): Promise<number> {
   let count = 0;
   for await (const chunk of make()) count += (chunk as Buffer).length;
   return count;
 }
 
-/** The octets that SMTP takes (RFC 5321, section 2.3.8 and 4.5.3.1.6). The encoder sees to it; what others signed it must leave. */
+/**
+ * Checks that SMTP accepts the octets (RFC 5321, sections 2.3.8 and 4.5.3.1.6). The encoder ensures it, except for
+ * parts that others signed, which it must not change.
+ */
 class WireCheck {
   readonly #eightBit: boolean;
   #line = 0;
@@ -113,7 +116,7 @@ class WireCheck {
 
   #grow(octets: number): void {
     this.#line += octets;
-    // the CR of the line end is counted
+    // the count includes the CR of the line end
     if (this.#line > MAX_LINE + 1) {
       throw new Unsendable(
         `5.6.0 the message has a line of more than ${MAX_LINE} octets that cannot be broken`,

@@ -4,13 +4,13 @@ import { SealpostError } from '../errors.ts';
 import { parseMailbox } from '../message/mailbox.ts';
 
 /**
- * The recipients that the receiver takes: addresses and whole domains of the mailboxes. Nothing else is
- * accepted, postmaster neither unless it is configured, so Sealpost is never a relay.
+ * The recipients that the receiver accepts: addresses and whole domains of the mailboxes. Nothing else is accepted, not
+ * even postmaster unless it is configured, so Sealpost is never a relay.
  */
 export class Recipients {
   readonly #book = new AddressBook<string>();
 
-  /** @param mailboxes as the configuration reader has checked them: each entry an address, and of one mailbox */
+  /** @param mailboxes as checked by the configuration reader: each entry is an address, and belongs to one mailbox */
   constructor(mailboxes: readonly Pick<MailboxConfig, 'name' | 'addresses'>[]) {
     for (const { name, addresses } of mailboxes)
       for (const entry of addresses.map(parseAddressEntry))
@@ -23,7 +23,7 @@ export class Recipients {
    * Errors: `address-invalid`, `mailbox-unknown`.
    */
   find(address: string): string {
-    // RFC 5321 section 4.1.1.3: the one recipient without a domain
+    // RFC 5321 section 4.1.1.3: the only recipient without a domain
     const isPostmaster = address.toLowerCase() === 'postmaster';
     const name = isPostmaster
       ? this.#book.postmaster

@@ -1,17 +1,17 @@
 import { cleanText, type Log } from '../log.ts';
 
-/** Milliseconds between lines that say how often something was refused again. */
+/** Milliseconds between lines that count repeated refusals. */
 export const EVERY = 60_000;
-/** Clients that get lines of their own for one kind of refusal in that time; the others share one. */
+/** Clients with lines of their own per kind of refusal in that time; the others share one. */
 export const MAX_CLIENTS = 50;
 /** Characters of a command that are logged. */
 const MAX_COMMAND = 200;
 
-/** Commands that are logged with their arguments. Whatever else a client sends could be a secret. */
+/** Commands that are logged with their arguments. Anything else that a client sends could be a secret. */
 const verbs = ['EHLO', 'HELO', 'MAIL', 'RCPT', 'DATA', 'RSET', 'NOOP', 'QUIT', 'VRFY', 'HELP', 'STARTTLS'];
 
 export interface Refusal {
-  /** What counts as one client, as the gate counts it. */
+  /** What counts as one client for the gate. */
   client: string;
   /** Refusals of one kind are counted together: reply code and enhanced status. */
   kind: string;
@@ -24,9 +24,9 @@ interface Entry {
 }
 
 /**
- * Lines about what was refused: the first refusal of each kind for each client at once, then one line a minute that says
- * how often more. Each kind and client is counted by itself, so that a flood of one hides no other, and the number of
- * lines stays bounded however many clients there are.
+ * Logs refusals: the first of each kind for each client at once, then one line a minute that counts the rest. Each kind
+ * and client is counted separately, so a flood from one does not hide another. The number of lines is bounded for any
+ * number of clients.
  */
 export class RefusalLog {
   readonly #log: Log;
@@ -52,7 +52,7 @@ export class RefusalLog {
     this.#timer ??= setInterval(() => this.flush(), EVERY).unref();
   }
 
-  /** Logs what was counted since; forgets who was quiet. */
+  /** Logs what was counted since the last time, and forgets clients without refusals. */
   flush(): void {
     for (const [kind, clients] of this.#kinds) {
       for (const [client, entry] of clients) {
@@ -72,8 +72,8 @@ export class RefusalLog {
 }
 
 /**
- * A command for the log, in one line without control characters. The arguments of AUTH, and lines that are no command
- * (which an attempted login sends too), are left out.
+ * A command for the log, in one line without control characters. The arguments of AUTH are left out, and so are lines
+ * that are not commands, because an attempted login sends such lines.
  */
 export function commandForLog(command: string): string {
   const [verb = ''] = command.trimStart().split(/\s/, 1);

@@ -2,7 +2,7 @@ import { type ErrorCode, errorTable, isErrorCode, type Reply, SealpostError } fr
 
 export type { Reply } from '../errors.ts';
 
-/** What ends a command or a session without an error of another room behind it. */
+/** What ends a command or session without an error from another room. */
 type Condition =
   | 'draining'
   | 'too-many-connections'
@@ -40,7 +40,7 @@ const conditions: Readonly<Record<Condition, Reply>> = {
   'line-ends': { code: 550, enhanced: '5.6.0', text: 'A bare CR or LF is not allowed in a message' },
 };
 
-/** The reply for an error. One without a reply of its own is a local error, 451: the client tries again. */
+/** The reply for an error. Without a reply of its own it is a local error, 451, and the client tries again. */
 export function replyFor(error: unknown): Reply {
   return (error instanceof SealpostError ? errorTable[error.code].smtp : undefined) ?? localError;
 }
@@ -56,7 +56,7 @@ export function replies(): Reply[] {
   return [localError, ...ofErrors, ...Object.values(conditions)];
 }
 
-/** A reply as smtp-server wants it: an Error with `responseCode`, the enhanced status before the text. */
+/** A reply as smtp-server expects it: an Error with `responseCode`, and the enhanced status before the text. */
 export class ReplyError extends Error {
   readonly responseCode: number;
 

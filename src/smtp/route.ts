@@ -3,7 +3,7 @@ import type { PartnerConfig } from '../config/schema.ts';
 import { hasCode } from '../errors.ts';
 import { parseMailbox } from '../message/mailbox.ts';
 
-/** Hosts that are tried for one message at most, as Postfix does (smtp_mx_address_limit). */
+/** Maximum number of hosts tried for one message, as in Postfix (smtp_mx_address_limit). */
 const MAX_HOSTS = 5;
 
 export interface MxRecord {
@@ -14,14 +14,14 @@ export interface MxRecord {
 /** Looks up MX records like `resolveMx` of node:dns/promises, with its errors. */
 export type MxResolver = (domain: string) => Promise<MxRecord[]>;
 
-/** Recipients that go to the same hosts, in the order in which to try them; or why they go nowhere. */
+/** Recipients for the same hosts, in the order to try them; or why they cannot be sent. */
 export type Hop =
   | { recipients: string[]; hosts: string[] }
   | { recipients: string[]; status: 'deferred' | 'refused'; reply: string };
 
 /**
- * Where the recipients go (RFC 5321 section 5.1): the host of the route, or for each domain its MX hosts by
- * preference (equal ones in random order), or the domain itself when it has no MX record.
+ * Where the recipients go (RFC 5321 section 5.1): the host of the route, or for each domain its MX hosts by preference
+ * (equal ones in random order), or the domain itself if it has no MX record.
  */
 export async function hopsFor(
   recipients: readonly string[],
@@ -44,7 +44,7 @@ async function hopOf(domain: string, recipients: string[], resolver: MxResolver)
   try {
     records = await resolver(domain);
   } catch (error) {
-    // no MX record: the domain is its own host; no such domain: nobody will ever take it
+    // without an MX record, the domain is its own host; a domain that does not exist never accepts mail
     if (hasCode(error, 'ENODATA')) return { recipients, hosts: [domain] };
     if (hasCode(error, 'ENOTFOUND')) {
       return { recipients, status: 'refused', reply: `5.1.2 the domain ${domain} does not exist` };
@@ -52,7 +52,7 @@ async function hopOf(domain: string, recipients: string[], resolver: MxResolver)
     return { recipients, status: 'deferred', reply: `4.4.3 no answer from DNS for ${domain}` };
   }
   if (records.length === 0) return { recipients, hosts: [domain] };
-  // RFC 7505 section 3: "." as the only exchange says that the domain takes no mail
+  // RFC 7505 section 3: "." as the only exchange means that the domain accepts no mail
   const hosts = records
     .map((record) => ({ ...record, exchange: record.exchange.replace(/\.$/, ''), order: Math.random() }))
     .filter((record) => record.exchange !== '')

@@ -11,48 +11,48 @@ import { Pool } from './pool.ts';
 import { countOctets, eightBitRefusal, type MakeOctets, Prepared, Unsendable } from './prepared.ts';
 import { hopsFor, type MxResolver } from './route.ts';
 
-/** What became of one recipient. */
+/** The result for one recipient. */
 export interface RecipientResult {
   recipient: string;
   status: 'sent' | 'deferred' | 'refused';
-  /** The server's reply code, or null when there was none. */
+  /** The server's reply code, or null if there was none. */
   code: number | null;
   /** The reply, or what went wrong, in one line. */
   reply: string;
 }
 
 /**
- * `sent`: every recipient was accepted. `deferred`: try again, for the recipients that are deferred.
- * `refused`: refused for good, for some recipient at least, and none is deferred. `possibleDuplicate`: the whole
- * message was handed over and the reply never came, so the server may have it.
+ * `sent`: every recipient was accepted. `deferred`: try again for the deferred recipients. `refused`: permanently
+ * refused for at least one recipient, and none is deferred. `possibleDuplicate`: the whole message was sent but no
+ * reply came, so the server may have it.
  */
 export interface SendResult {
   status: 'sent' | 'deferred' | 'refused';
   code: number | null;
   reply: string;
-  /** The host that the last word came from; null when none was reached. */
+  /** The host that gave the last reply; null if none was reached. */
   host: string | null;
   possibleDuplicate: boolean;
   recipients: RecipientResult[];
-  /** Whether the servers of the route answer as ones that work; undefined when none was asked to the end. */
+  /** Whether the servers of the route work; undefined if no attempt ran to its end. */
   peer: PeerState | undefined;
 }
 
 export interface OutboundMessage {
   envelope: Envelope;
   /**
-   * The message, CRLF line ends; called anew for each attempt. Its begin (all of a small message) is made before a
-   * connection is opened, so that nobody is called for a message that cannot be made.
+   * The message, with CRLF line ends; called again for each attempt. Its start (all of a small message) is produced
+   * before a connection is opened, so that no server is contacted for a message that cannot be encoded.
    */
   octets: MakeOctets;
-  /** Octets of a large message, about, for SIZE (RFC 1870); those of a small one are counted. */
+  /** Approximate octets of a large message, for SIZE (RFC 1870). Those of a small one are counted. */
   estimate?: number | undefined;
 }
 
 export interface Sender {
   /**
-   * Rejects with `address-invalid`, and with the error of `octets` where that is a SealpostError of the message's begin: then
-   * nobody was connected to. What goes wrong on the network is in the result.
+   * Rejects with `address-invalid`, and with a SealpostError of `octets` at the start of the message; no connection was
+   * opened then. Network failures are in the result.
    */
   send(message: OutboundMessage, signal?: AbortSignal): Promise<SendResult>;
   close(): void;
@@ -61,7 +61,7 @@ export interface Sender {
 export interface SenderParts {
   route: PartnerConfig['route'];
   readSecret: (secret: Secret) => string;
-  /** Name in EHLO; default: the name of the machine. */
+  /** Name in EHLO; default: the host name. */
   name?: string | undefined;
   /** MX lookup; default: the system's. */
   resolver?: MxResolver;
@@ -77,7 +77,7 @@ interface Attempt {
   peer: PeerState | undefined;
 }
 
-/** Sends messages over one route, in at most `route.connections` connections. `file-access`. */
+/** Sends messages over one route, over at most `route.connections` connections. Errors: `file-access`. */
 export function createSender(parts: SenderParts): Sender {
   const { route } = parts;
   const pool = new Pool(route.connections);
@@ -88,7 +88,7 @@ export function createSender(parts: SenderParts): Sender {
     name: parts.name ?? hostname(),
   };
 
-  /** Read at each use: another program may renew it. */
+  /** Read at each use, because another program may renew it. */
   const auth = () =>
     route.user === undefined || route.password === undefined
       ? undefined
@@ -129,7 +129,7 @@ export function createSender(parts: SenderParts): Sender {
   };
 }
 
-/** One host after the other, as long as none got so far as to hear the envelope. */
+/** Tries the hosts in turn, until one of them has received the envelope. */
 async function tryHosts(
   pool: Pool,
   hosts: string[],
@@ -159,7 +159,7 @@ async function tryHosts(
   return last ?? failure(null, new ClientError('connect', 'sending was aborted'), false);
 }
 
-/** The begin of a message, made again when an attempt has used it up. */
+/** The prepared start of a message, made again when an attempt has consumed it. */
 class Preparation {
   readonly #make: MakeOctets;
   #ready: Prepared | undefined;
@@ -168,13 +168,13 @@ class Preparation {
     this.#make = make;
   }
 
-  /** Errors: as `Prepared.from`. */
+  /** Errors: those of `Prepared.from`. */
   async get(): Promise<Prepared> {
     this.#ready ??= await Prepared.from(this.#make);
     return this.#ready;
   }
 
-  /** For the one who sends it. */
+  /** Takes it for sending. */
   take(): void {
     this.#ready = undefined;
   }
@@ -189,7 +189,7 @@ interface PreparedMessage extends OutboundMessage {
   prepared: Preparation;
 }
 
-/** Why the server cannot take the message, going by what it said in EHLO; else the size to tell it. */
+/** Why the server cannot take the message, judging by its EHLO reply; else the size to declare. */
 async function fit(
   client: Client,
   { envelope, estimate, octets }: OutboundMessage,
@@ -274,7 +274,7 @@ async function tryHost(
   } catch (error) {
     const failed = asClientError(error);
     octets.destroy();
-    // a kept connection that the server had closed in the meantime says nothing about the message
+    // a kept connection that the server has closed meanwhile says nothing about the message
     if (reused && failed.code === null && !octets.readableDidRead && !signal.aborted) {
       return tryHost(pool, options, signal, message);
     }
@@ -286,7 +286,7 @@ async function tryHost(
 }
 
 function failure(host: string | null, error: ClientError, possibleDuplicate: boolean): Attempt {
-  // a refused login or greeting is a matter of configuration, not of this message: it can be tried again
+  // a refused login or greeting is about configuration, not about this message: it can be tried again
   const refused = error.stage === 'message' && error.code !== null && error.code >= 500;
   return {
     status: refused ? 'refused' : 'deferred',
@@ -295,17 +295,17 @@ function failure(host: string | null, error: ClientError, possibleDuplicate: boo
     host,
     possibleDuplicate,
     rejected: error.recipients,
-    // 421: "service not available" (RFC 5321 section 3.8), whatever it was about
+    // 421: "service not available" (RFC 5321 section 3.8), at any point
     peer: error.code === null || error.code === 421 || error.stage !== 'message' ? 'down' : 'works',
   };
 }
 
-/** A name server that does not answer; a domain without servers says nothing about the others. */
+/** A name server that does not answer means down. A domain without servers says nothing about other domains. */
 function lookedUp(status: Attempt['status']): PeerState | undefined {
   return status === 'deferred' ? 'down' : undefined;
 }
 
-/** A route is down only when all of its servers are. */
+/** A route is down only if all its servers are. */
 function peerOf(attempts: Attempt[]): PeerState | undefined {
   if (attempts.some(({ peer }) => peer === 'works')) return 'works';
   return attempts.some(({ peer }) => peer === 'down') ? 'down' : undefined;
@@ -340,14 +340,14 @@ function summarize(attempts: Attempt[], recipients: RecipientResult[]): Omit<Sen
 }
 
 /**
- * Strict, before anything is sent: nodemailer would send an address with CRLF in it as another address. A domain
- * outside ASCII becomes A-labels, so that only local parts need SMTPUTF8.
+ * Checks strictly before anything is sent: nodemailer would send an address that contains CRLF as a different address.
+ * A non-ASCII domain becomes A-labels, so that only local parts need SMTPUTF8.
  */
 function checkEnvelope(envelope: Envelope): Envelope {
   if (envelope.to.length === 0) throw new SealpostError('address-invalid', 'the envelope has no recipient');
   const check = (address: string) => {
     const { domain, host } = parseMailbox(address, { utf8: true });
-    // an address literal goes as it was written: its tag has case for some servers
+    // an address literal is sent as written, because some servers treat its tag as case-sensitive
     return `${address.slice(0, address.length - domain.length)}${host.startsWith('[') ? domain : host}`;
   };
   return { from: envelope.from === '' ? '' : check(envelope.from), to: envelope.to.map(check) };

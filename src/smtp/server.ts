@@ -15,9 +15,9 @@ import { RefusalLog } from './refusal-log.ts';
 import { type Reply, replyTo } from './replies.ts';
 import { Session } from './session.ts';
 
-/** Milliseconds that the durable store of a message may take before the client reads 451. */
+/** Milliseconds that storing a message durably may take before the client gets 451. */
 export const STORE_TIMEOUT = 30_000;
-/** Longest command line in octets: 512 and what the extensions add (RFC 5321 section 4.5.3.1.4), doubled. */
+/** Longest command line in octets: 512 plus what the extensions add (RFC 5321 section 4.5.3.1.4), doubled. */
 const MAX_COMMAND = 4096;
 
 export interface SmtpReceiverParts {
@@ -32,20 +32,20 @@ export interface SmtpReceiverParts {
 }
 
 export interface SmtpReceiver {
-  /** Listens on all addresses of the configuration; resolves with what it got, in their order. */
+  /** Listens on all configured addresses; resolves with the actual ones, in order. */
   listen(): Promise<{ host: string; port: number }[]>;
   /**
-   * Drains: new clients and new transactions get 421, what is in flight has `timeout` milliseconds to finish;
-   * then everything is closed. With `handover` another process listens already: nobody is turned away, and clients who are
-   * connected have half of the time for whatever they want to send. Idempotent.
+   * Drains: new clients and new transactions get 421, and transactions in flight have `timeout` milliseconds to finish.
+   * Then everything is closed. With `handover`, another process is already listening: nobody is turned away, and
+   * connected clients have half of the time to send whatever they want. Idempotent.
    */
   close(timeout: number, handover?: boolean): Promise<void>;
 }
 
 /**
- * The SMTP receiver (RFC 5321 with SIZE, 8BITMIME, SMTPUTF8, PIPELINING, STARTTLS; no AUTH). A 250 after DATA
- * means that the intake has the message on disk. No Received field is added: the octets are kept as they came
- * (ids and signatures depend on them) and the trace facts stand in the origin.
+ * The SMTP receiver (RFC 5321 with SIZE, 8BITMIME, SMTPUTF8, PIPELINING, STARTTLS; no AUTH). A 250 after DATA means
+ * that the intake has the message on disk. No Received field is added. The octets are kept as received, because ids and
+ * signatures depend on them, and the trace facts are in the origin.
  *
  * Errors: `config-invalid`, `file-access`, `file-mode`, `certificate-malformed`; `listen-failed` from `listen`.
  */
@@ -94,7 +94,7 @@ export function createSmtpReceiver(parts: SmtpReceiverParts): SmtpReceiver {
       hideSTARTTLS: tls === undefined,
       disabledCommands: ['AUTH', 'XCLIENT', 'XFORWARD', 'WIZ', 'SHELL', 'KILL'].concat(tls ? [] : 'STARTTLS'),
       socketTimeout: config.commandTimeout,
-      hideREQUIRETLS: false, // offered over TLS: a message that is handed off leaves no TLS for another hop
+      hideREQUIRETLS: false, // offered over TLS: a message that is handed off has no further SMTP hop
       maxRecipients: config.maxRecipients,
       maxCommandLength: MAX_COMMAND,
       closeTimeout: 1000,
@@ -152,7 +152,7 @@ const draining = replyTo('draining');
 const lastWord = `${draining.enhanced} ${draining.text}`;
 
 function noteRefused(refusalLog: RefusalLog, { connection, code, reply, command }: RefusedCommand): void {
-  // of our own making, and told to everybody who is connected
+  // our own error, sent to every connected client
   if (reply === lastWord) return;
   const { remoteAddress, hostNameAppearsAs, session, transaction } = connection;
   const { mailFrom, rcptTo } = session.envelope ?? { mailFrom: false, rcptTo: [] };
@@ -171,14 +171,14 @@ function noteRefused(refusalLog: RefusalLog, { connection, code, reply, command 
   });
 }
 
-/** What smtp-server adds to an error. */
+/** The properties that smtp-server adds to an error. */
 interface ConnectionError extends Error {
   code?: string;
   remoteAddress?: string;
   meta?: { remoteAddress?: string };
 }
 
-/** A connection that broke, or a handshake that failed. What a library says may hold anything: only its code is kept. */
+/** A broken connection or failed handshake. The library's message may contain anything, so only its code is kept. */
 function noteFailure(refusalLog: RefusalLog, error: ConnectionError): void {
   const { code, remoteAddress, meta } = error;
   const client = meta?.remoteAddress ?? remoteAddress ?? 'unknown';
@@ -202,7 +202,7 @@ class Listener extends SMTPServer {
     this.#session = session;
   }
 
-  /** Before anything else, TLS too: a client that never finishes its handshake counts like any other. */
+  /** Counted before anything else, including TLS: a client that never finishes its handshake counts too. */
   override _acceptSocket(socket: Socket, handshake: boolean): (() => void) | false {
     const { gate, refusalLog, handshakeTimeout } = this.#policy;
     const address = socket.remoteAddress ?? '';
@@ -225,7 +225,7 @@ class Listener extends SMTPServer {
     socket.once('close', free);
     const release = super._acceptSocket(socket, handshake);
     if (release === false || !handshake) return release;
-    // The topmost socket: the library says that Node does not survive the other order in the middle of a handshake.
+    // The topmost socket first: according to the library, Node crashes in the other order during a handshake.
     const late = setTimeout(() => (this._pendingSockets.get(socket) ?? socket).destroy(), handshakeTimeout);
     return () => {
       clearTimeout(late);
@@ -264,7 +264,7 @@ class Listener extends SMTPServer {
   }
 }
 
-/** Says no where something can be said, and keeps nothing of the connection. */
+/** Sends a refusal if possible, and drops the connection. */
 function turnAway(socket: Socket, { code, enhanced, text }: Reply, handshake: boolean): void {
   socket.on('error', () => {});
   if (handshake) {

@@ -27,7 +27,7 @@ type Done = (error?: Error | null, message?: string) => void;
 export class Session {
   readonly #parts: SessionParts;
   readonly #connections = new WeakMap<SMTPServerSession, Connection>();
-  /** Accepted recipients of the transaction (smtp-server makes a new envelope for each) with their mailbox. */
+  /** Accepted recipients of the transaction, with their mailbox. smtp-server makes a new envelope for each. */
   readonly #accepted = new WeakMap<object, Map<string, string>>();
 
   constructor(parts: SessionParts) {
@@ -46,7 +46,7 @@ export class Session {
   #refuseMail(address: string, smtp: SMTPServerSession): Reply | undefined {
     if (this.#parts.gate.draining) return replyTo('draining');
     if (this.#parts.requireTls && !smtp.secure) return replyTo('tls-required');
-    // Before the octets come, not after.
+    // Refuse before the octets arrive, not after.
     const full = this.#parts.intake.refusal?.();
     if (full) return replyFor(full);
     try {
@@ -61,7 +61,7 @@ export class Session {
     try {
       const mailbox = this.#parts.recipients.find(address);
       const accepted = this.#accepted.get(smtp.envelope) ?? new Map<string, string>();
-      // smtp-server counts addresses without case; these are kept as they were written
+      // smtp-server compares addresses without case; these are kept as written
       if (accepted.size >= this.#parts.maxRecipients && !accepted.has(address)) {
         done(new ReplyError(replyTo('too-many-recipients')));
         return;
@@ -89,13 +89,13 @@ export class Session {
         stream.pause();
         wait.then(() => stream.resume());
       } else if (transaction.octets > limits.maxSize * 2 + 2 ** 20) {
-        // it has been refused long ago; a client that never ends is not heard to the end
+        // it was refused long ago; a client that never ends is cut off
         connection.reply(replyTo('too-slow'));
       }
     });
     stream.on('error', () => transaction.fail(replyTo('too-slow')));
     stream.on('close', () => {
-      // the client left, or was sent away, before the final dot: nothing of the message stays
+      // the client left or was disconnected before the final dot: nothing of the message is kept
       if (connection.transaction === transaction && !stream.readableEnded) {
         transaction.fail(replyTo('too-slow'));
         connection.transaction = undefined;
@@ -106,13 +106,13 @@ export class Session {
       if (typeof answer === 'string') connection.forgive();
       if (typeof answer === 'string') done(null, answer);
       else done(new ReplyError(answer));
-      // the next one may have begun meanwhile, when the client pipelines
+      // a pipelining client may have started the next one meanwhile
       if (connection.transaction === transaction) connection.transaction = undefined;
       if (this.#parts.gate.draining) connection.reply(replyTo('draining'));
     });
   }
 
-  /** The text of the 250, or the reply of a failure, in time. */
+  /** The text of the 250, or the reply for a failure, within the time limit. */
   async #store(
     writer: SpoolWriter,
     entries: IntakeEntry[],
@@ -134,14 +134,14 @@ export class Session {
       return `2.0.0 Ok: queued as ${ids.join(' ')}`;
     } catch (error) {
       const facts = { err: error, octets: transaction.octets };
-      // While Redis is away or full this is so for every message.
+      // While Redis is away or full, every message fails like this.
       logRarely(log, 'error', `store ${toErrorInfo(error).code}`, facts, 'a message could not be stored');
-      // it may have succeeded all the same, or may still: the client sends again, and the intake knows the content
+      // it may still succeed: the client sends again, and the intake recognizes the content
       return replyFor(error);
     }
   }
 
-  /** One entry for each mailbox, with the recipients that are its own. */
+  /** One entry for each mailbox, with its own recipients. */
   #entries(smtp: SMTPServerSession): IntakeEntry[] {
     const { mailFrom } = smtp.envelope;
     const from = mailFrom === false ? '' : mailFrom.address;
@@ -171,7 +171,7 @@ function traceOf(smtp: SMTPServerSession): Record<string, string | number> {
   };
 }
 
-/** The value in `ms` milliseconds, or `redis-unreachable`; a later failure goes to `late`. */
+/** The value, or `redis-unreachable` after `ms` milliseconds; a later failure goes to `late`. */
 async function within<T>(ms: number, promise: Promise<T>, late: (error: unknown) => void): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   let expired = false;

@@ -9,16 +9,16 @@ import { type Reply, replyFor, replyTo } from './replies.ts';
 /** Limits of one DATA; times in milliseconds. */
 export interface DataLimits {
   maxSize: number;
-  /** How long DATA may take beyond what `minimumRate` (octets per second) allows. */
+  /** How long DATA may take in addition to what `minimumRate` (octets per second) allows. */
   timeout: number;
   minimumRate: number;
-  /** How long the spool may take for one write, and the queue for the commit. */
+  /** How long the spool may take for a write, and the queue for the commit. */
   storeTimeout: number;
 }
 
 /**
- * The octets of one DATA on their way into the spool: counted, checked, never held. The first failure wins;
- * what comes after it is read and dropped, since a client must be heard to the end before it reads a reply.
+ * The octets of one DATA on their way into the spool: counted and checked, but never buffered. The first failure wins.
+ * What follows is read and dropped, because a client reads a reply only after it has sent everything.
  */
 export class Transaction {
   octets = 0;
@@ -29,7 +29,7 @@ export class Transaction {
   readonly #header = new HeaderFinder();
   readonly #startedAt: number;
   #failure: Reply | undefined;
-  /** While the spool makes us wait: since when. The client's clock stands still then. */
+  /** Since when we are waiting for the spool. The client's clock stops meanwhile. */
   #waitingSince = 0;
   #waited = 0;
 
@@ -49,7 +49,7 @@ export class Transaction {
     return headers === undefined ? null : readMessageId(headers);
   }
 
-  /** Takes a piece. A promise means: send no more until it resolves (it never rejects). */
+  /** Takes a chunk. If it returns a promise, send no more until that resolves (it never rejects). */
   push(chunk: Buffer): Promise<void> | undefined {
     this.octets += chunk.length;
     if (this.#failure !== undefined) return undefined;
@@ -65,7 +65,7 @@ export class Transaction {
     }
   }
 
-  /** After the last octet: the failure, if there is one. */
+  /** Called after the last octet. Returns the failure, if there is one. */
   end(): Reply | undefined {
     if (this.#failure !== undefined) return this.#failure;
     if (this.octets === 0) this.fail(replyTo('message-empty'));
@@ -73,7 +73,7 @@ export class Transaction {
     return this.#failure;
   }
 
-  /** Gives up: nothing of the message stays. Idempotent. */
+  /** Gives up and removes what was stored. Idempotent. */
   fail(reply: Reply): undefined {
     if (this.#failure !== undefined) return;
     this.#failure = reply;
@@ -82,7 +82,7 @@ export class Transaction {
       .catch((err: unknown) => this.#log.warn({ err }, 'an aborted message was not removed'));
   }
 
-  /** Who keeps the other waiting longer than allowed: the client, our own store, or nobody. */
+  /** Who is too slow: the client, our own store, or nobody. */
   overdue(now: number): 'client' | 'store' | undefined {
     if (this.#waitingSince > 0) {
       return now - this.#waitingSince > this.#limits.storeTimeout ? 'store' : undefined;
