@@ -1,14 +1,20 @@
-/** Decodes messages. Holds the keys, and does not listen. */
+/** Decodes messages, and hands off what goes to this machine. Holds the keys, and does not listen. */
 import { loadKeys } from '../src/config/keys.ts';
+import { readSecret } from '../src/config/secrets.ts';
 import { runRole } from '../src/daemon/role.ts';
 import { authoritiesOf } from '../src/partner/authorities.ts';
 import { PartnerDirectory } from '../src/partner/directory.ts';
-import { decoderOptions, decodeStep, Turns } from '../src/pipeline/index.ts';
+import { decoderOptions, decodeStep, openLocalDestinations, Turns } from '../src/pipeline/index.ts';
 
-await runRole('decrypt', async ({ config, queue: { queues, flow, spool } }) => {
+await runRole('decrypt', async ({ config, queue, log, beside }) => {
+  const { queues, flow, spool } = queue;
   const keys = loadKeys(config);
   const { mailboxes, strong, limits, workers } = config;
   const authorities = authoritiesOf(config.trust);
+  // What another machine hands off may lie in folders of that machine.
+  const local = beside.includes('handoff')
+    ? await openLocalDestinations({ ...queue, config, readSecret, log, now: Date.now })
+    : () => undefined;
   const step = decodeStep({
     spool,
     flow,
@@ -17,6 +23,7 @@ await runRole('decrypt', async ({ config, queue: { queues, flow, spool } }) => {
     partners: new PartnerDirectory(config.partners, keys.partners),
     optionsFor: decoderOptions({ keys, limits, authorities, now: () => new Date() }),
     large: new Turns(workers.large),
+    local,
   });
   const worker = queues.createWorker('inbound', step, {
     concurrency: workers.concurrency,

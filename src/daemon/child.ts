@@ -52,7 +52,7 @@ const runtimeFlags = [
  */
 export function threadsOf(role: RoleName, config: Config): number {
   const usual = Number(process.env.UV_THREADPOOL_SIZE) || 4;
-  if (role !== 'handoff') return usual;
+  if (role !== 'handoff' && role !== 'decrypt') return usual;
   const folders = allDestinations(config).filter(([, { type }]) => type === 'directory').length;
   return Math.min(mostThreads, usual + folders * 6);
 }
@@ -70,6 +70,8 @@ export interface ChildOptions {
   configText: string;
   /** It takes over from a process that is still running. */
   takeOver: boolean;
+  /** All roles that the supervisor runs. */
+  beside: readonly RoleName[];
   log: Log;
   /** The role never ran because its configuration or surroundings are wrong. Returns false to try again anyway. */
   onFailed(role: RoleName, failure: StartFailure): boolean;
@@ -99,8 +101,19 @@ export class Child {
   }
 
   start(): void {
-    const { role, index, configFile, configText, redisUrl, threads, takeOver, log, onFailed, onLost } =
-      this.#options;
+    const {
+      role,
+      index,
+      configFile,
+      configText,
+      redisUrl,
+      threads,
+      takeOver,
+      beside,
+      log,
+      onFailed,
+      onLost,
+    } = this.#options;
     const startedAt = performance.now();
     let worked = false;
     let failure: StartFailure | undefined;
@@ -115,6 +128,7 @@ export class Child {
         [env.config]: configFile,
         [env.index]: String(index),
         [env.configText]: configText,
+        [env.beside]: beside.join(','),
         // Only the first time: no old process runs beside one that is restarted later.
         [env.takeOver]: takeOver && !this.#wasReady ? '1' : '',
         ...(redisUrl === undefined ? {} : { [env.redisUrl]: redisUrl }),

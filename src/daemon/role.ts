@@ -18,6 +18,8 @@ export interface RoleContext {
   queue: QueueRoom;
   /** Another process of this role is still running. It ends when this one is ready. */
   takeOver: boolean;
+  /** The roles that run on this machine, under the same supervisor. */
+  beside: readonly string[];
 }
 
 export interface RoleParts {
@@ -50,7 +52,8 @@ export async function runRole(
     const config = configOf(file);
     log = createLog(config.log.level, name);
     const queue = await openQueue(config, { role: name, log, sweep: true, onWork: tellOnce() });
-    context = { config, log, queue, takeOver: process.env[env.takeOver] === '1' };
+    const beside = (process.env[env.beside] ?? '').split(',');
+    context = { config, log, queue, takeOver: process.env[env.takeOver] === '1', beside };
     parts = await build(context);
   } catch (error) {
     log.fatal({ err: error }, 'could not start');

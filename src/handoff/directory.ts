@@ -4,6 +4,7 @@ import type { DestinationConfig, MailboxConfig } from '../config/schema.ts';
 import { hasCode } from '../errors.ts';
 import type { MessageLimits } from '../message/limits.ts';
 import { makeFolder } from '../queue/folders.ts';
+import { type FileCalls, quickCalls } from './file-calls.ts';
 import { FolderSync, sweepTemporary } from './folder.ts';
 import { writeFailure } from './folder-failure.ts';
 import { writeSmall } from './folder-small.ts';
@@ -24,6 +25,8 @@ export interface FolderSettings {
   bodyPart: MailboxConfig['bodyPart'];
   limits: MessageLimits;
   sync: FolderSync;
+  /** How the files of a small message are written on a local disk. */
+  files: FileCalls;
 }
 
 /**
@@ -41,10 +44,12 @@ export interface FolderSettings {
 export async function createDirectoryDestination(
   config: DirectoryConfig,
   deps: DestinationDeps,
+  files = quickCalls,
 ): Promise<Destination> {
   const settings = {
     bodyPart: deps.bodyPart,
     sync: new FolderSync(config.path),
+    files,
   };
   const volume = new Volume(config.path);
   let ready: Promise<void> | undefined;

@@ -46,13 +46,15 @@ export interface DocumentSettings {
   bodyPart: MailboxConfig['bodyPart'];
   limits: MessageLimits;
   signedUrl: SignUrl | undefined;
+  /** Texts may go through mailparser; the default. */
+  mayParse?: boolean;
 }
 
 /**
  * Makes the document. `keepUntil` (milliseconds since the epoch) is set if it contains a URL.
  *
  * Errors: those of `createWalker` and `composeMessage`; `config-invalid` if the content needs a URL and there is no
- * HTTP listener.
+ * HTTP listener; `NeedsParser` if `mayParse` is false.
  */
 export async function makeDocument(
   delivery: Delivery,
@@ -67,7 +69,7 @@ export async function makeDocument(
       ? await composeStreamed(delivery, limits)
       : composeMessage(delivery, content, limits);
   const source = content === undefined ? delivery.content() : [content];
-  const parts = await readParts(message.kind, source, { inline, limits });
+  const parts = await readParts(message.kind, source, { inline, limits, mayParse: settings.mayParse });
   const whole = content === undefined ? signed(delivery, settings) : undefined;
   if (content !== undefined) drawForJson((message.octets * 4) / 3, limits.budget);
   const { pieces, expires } = await readPieces(delivery, settings, mostInline);

@@ -1,4 +1,3 @@
-import { MailParser } from 'mailparser';
 import type { ContentType } from '../message/content-type.ts';
 
 /**
@@ -19,8 +18,10 @@ interface Parsed {
 }
 
 /** Runs one small message through mailparser; undefined if it fails or finds nothing. */
-function parse(octets: Buffer[]): Promise<Parsed> {
-  return new Promise((resolve) => {
+async function parse(octets: Buffer[]): Promise<Parsed> {
+  // Loaded on demand: the process with the keys never needs it.
+  const { MailParser } = await import('mailparser');
+  return await new Promise((resolve) => {
     const parsed: Parsed = { text: undefined };
     const parser = new MailParser(plainOptions);
     parser.on('data', (data) => {
@@ -38,6 +39,22 @@ function parse(octets: Buffer[]): Promise<Parsed> {
     for (const chunk of octets) parser.write(chunk);
     parser.end();
   });
+}
+
+/** Charsets whose octets are UTF-8, or are read as such. */
+const utf8: ReadonlySet<string> = new Set(['', 'utf-8', 'utf8', 'us-ascii', 'ascii']);
+
+/**
+ * The text of a part in UTF-8 that is not flowed, as mailparser would give it; undefined for all others, which need it.
+ * `text` is undefined for a part without octets.
+ */
+export function plainText(
+  { parameters }: ContentType,
+  octets: Buffer,
+): { text: string | undefined } | undefined {
+  if (parameters.get('format') !== undefined || !utf8.has((parameters.get('charset') ?? '').toLowerCase()))
+    return undefined;
+  return { text: octets.length === 0 ? undefined : octets.toString('utf8').replaceAll('\r\n', '\n') };
 }
 
 /**

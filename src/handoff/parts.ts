@@ -3,7 +3,7 @@ import { type Budget, costs } from '../budget.ts';
 import type { ContentType } from '../message/content-type.ts';
 import type { MessageLimits } from '../message/limits.ts';
 import { BufferSink, type Sink } from '../message/sink.ts';
-import { readText } from './mail-text.ts';
+import { plainText, readText } from './mail-text.ts';
 import type { ContentKind } from './message.ts';
 import { createWalker, type PartFacts } from './walk.ts';
 
@@ -41,13 +41,17 @@ class PartCollector implements Sink {
 
   end(): void {}
 
-  async toJson(budget: Budget | undefined): Promise<PartJson> {
+  async toJson(budget: Budget | undefined, mayParse: boolean): Promise<PartJson> {
     const json: PartJson = { ...this.facts, octets: this.#octets, sha256: this.#hash.digest('hex') };
     if (this.#kept === undefined) return json;
     const data = this.#kept.toBuffer();
     if (json.contentType.startsWith('text/')) {
-      budget?.spend(costs.text(data.length, linesOf(data)));
-      const text = await readText(this.#contentType, data);
+      const plain = plainText(this.#contentType, data);
+      if (plain === undefined) {
+        if (!mayParse) throw new NeedsParser();
+        budget?.spend(costs.text(data.length, linesOf(data)));
+      }
+      const text = plain === undefined ? await readText(this.#contentType, data) : plain.text;
       if (text !== undefined) {
         drawForJson(text.length, budget);
         return { ...json, text };
@@ -70,6 +74,9 @@ export function drawForJson(characters: number, budget: Budget | undefined): voi
   budget?.produce(Math.ceil(characters));
 }
 
+/** A text that only mailparser can read, where it may not be used. */
+export class NeedsParser extends Error {}
+
 /** Octets that go through the stages at once, so that intermediate results become garbage quickly. */
 const PIECE = 64 * 1024;
 
@@ -77,12 +84,12 @@ const PIECE = 64 * 1024;
  * Lists the leaf parts of the content. With `inline`, each also has its text or octets; the caller must limit the size
  * of the content. Without it, memory is bounded for any content.
  *
- * Errors: those of `createWalker`; `work-limit` and `output-limit` of the budget in the limits.
+ * Errors: those of `createWalker`; `work-limit` and `output-limit` of the budget in the limits; `NeedsParser`.
  */
 export async function readParts(
   kind: ContentKind,
   content: AsyncIterable<Buffer> | Iterable<Buffer>,
-  options: { inline: boolean; limits: MessageLimits },
+  options: { inline: boolean; limits: MessageLimits; mayParse?: boolean | undefined },
 ): Promise<PartJson[]> {
   const collectors: PartCollector[] = [];
   const walker = createWalker(
@@ -98,6 +105,7 @@ export async function readParts(
     for (let at = 0; at < chunk.length; at += PIECE) walker.write(chunk.subarray(at, at + PIECE));
   walker.end();
   const parts: PartJson[] = [];
-  for (const collector of collectors) parts.push(await collector.toJson(options.limits.budget));
+  for (const collector of collectors)
+    parts.push(await collector.toJson(options.limits.budget, options.mayParse ?? true));
   return parts;
 }

@@ -10,12 +10,15 @@ import type { Delivery, Destination, DestinationDeps, Facts, Outcome } from './t
 type QueueConfig = Extract<DestinationConfig, { type: 'queue' }>;
 
 /** The operator's worker may also get a job more than once. The idempotency key tells. */
-const jobOptions = {
+export const jobOptions = {
   attempts: 10,
   backoff: { type: 'exponential', delay: 5000, jitter: 0.5 },
   // the job contains readable content, so it is removed soon after it was processed
   removeOnComplete: { age: 3600, count: 1000 },
 };
+
+/** Name of the job of a message. */
+export const jobName = 'message';
 
 /** BullMQ accepts no ":" in a job id, and no id of digits only. The mapping here is one to one. */
 export function jobId(idempotencyKey: string): string {
@@ -53,7 +56,7 @@ export async function createQueueDestination(
       ...settings,
       limits: attemptLimits(deps.limits, delivery.contentOctets),
     });
-    const facts = await add('message', document, delivery.idempotencyKey, signal);
+    const facts = await add(jobName, document, delivery.idempotencyKey, signal);
     return { done: true, facts, ...(keepUntil === undefined ? {} : { keepUntil }) };
   }
 
@@ -63,7 +66,7 @@ export async function createQueueDestination(
       .add(what, document, { ...jobOptions, jobId: id })
       .then(() => deps.ensureKept(connection, queue.toKey(id)));
     await untilAborted(adding, AbortSignal.any([signal, AbortSignal.timeout(addTimeout)]));
-    return { queue: config.queue, jobId: id };
+    return jobFacts(config.queue, id);
   }
 
   async function guarded(signal: AbortSignal, work: () => Promise<Outcome>): Promise<Outcome> {
@@ -90,6 +93,11 @@ export async function createQueueDestination(
       connection.disconnect();
     },
   };
+}
+
+/** What the ledger says of the hand-off. */
+export function jobFacts(queue: string, id: string): Facts {
+  return { queue, jobId: id };
 }
 
 /** A lost connection must not hold the job for ever. A late addition finds its own id. */

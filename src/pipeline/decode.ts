@@ -1,17 +1,24 @@
-/** Decodes a message: removes the S/MIME layers, judges the verdict by the mailbox's policy, queues the hand-off. */
+/**
+ * Decodes a message: removes the S/MIME layers, judges the verdict by the mailbox's policy, hands off where the only
+ * destination is on this machine, and else queues the hand-off.
+ */
+import { createHash } from 'node:crypto';
 import type { Config, MailboxConfig } from '../config/schema.ts';
+import type { Delivery, LocalDestination } from '../handoff/index.ts';
+import type { HeadersJson } from '../message/index.ts';
 import type { PartnerDirectory } from '../partner/directory.ts';
 import { judge } from '../partner/policy.ts';
-import type { Facts, Flow, InboundJob, JobOutcome, Spool } from '../queue/index.ts';
+import type { Facts, Flow, InboundJob, JobContext, JobOutcome, Spool } from '../queue/index.ts';
 import { type DecodeOptions, isSignatureLayer, type Verdict } from '../smime/index.ts';
 import { decodeLarge, decodeSmall } from './decoding.ts';
+import { identityOf } from './deliver.ts';
 import { isWhole, messageLimitsOf, readSender } from './read-sender.ts';
-import { writeResult } from './stored.ts';
+import { type DecodeResultRecord, writeResult } from './stored.ts';
 import type { Turns } from './turns.ts';
 
 export interface DecodeParts {
   spool: Pick<Spool, 'create' | 'open'>;
-  flow: Pick<Flow, 'fetch' | 'decoded'>;
+  flow: Pick<Flow, 'fetch' | 'decoded' | 'handedOffAtOnce'>;
   mailboxes: readonly MailboxConfig[];
   strong: Config['strong'];
   partners: PartnerDirectory;
@@ -19,19 +26,28 @@ export interface DecodeParts {
   optionsFor: (mailbox: MailboxConfig) => DecodeOptions;
   /** Whose turn it is among the large messages. */
   large: Turns;
+  /** The only destination of a mailbox, where it is on this machine. */
+  local: (mailbox: string) => LocalDestination | undefined;
 }
 
 /** The step of the queue `inbound`. Errors: those of the spool and of Redis. */
-export function decodeStep(parts: DecodeParts): (job: InboundJob) => Promise<JobOutcome> {
+export function decodeStep(
+  parts: DecodeParts,
+): (job: InboundJob, context: Pick<JobContext, 'signal'>) => Promise<JobOutcome> {
   const mailboxes = new Map(parts.mailboxes.map((mailbox) => [mailbox.name, mailbox]));
-  return async (job) => {
+  return async (job, { signal }) => {
     const mailbox = mailboxes.get(job.mailbox);
     if (!mailbox) return { suspend: 'mailbox-unknown' };
-    return await decodeFor(job, mailbox, parts);
+    return await decodeFor(job, mailbox, parts, signal);
   };
 }
 
-async function decodeFor(job: InboundJob, mailbox: MailboxConfig, parts: DecodeParts): Promise<JobOutcome> {
+async function decodeFor(
+  job: InboundJob,
+  mailbox: MailboxConfig,
+  parts: DecodeParts,
+  signal: AbortSignal,
+): Promise<JobOutcome> {
   const { flow, spool, partners, strong } = parts;
   const { state, octets } = await flow.fetch(job.id, [job.octets]);
   // A repeated job whose work was done, or whose message a person has ended.
@@ -42,14 +58,26 @@ async function decodeFor(job: InboundJob, mailbox: MailboxConfig, parts: DecodeP
   const decoded = small
     ? await decodeSmall(small, spool, options)
     : await parts.large.run(job.mailbox, () => decodeLarge(() => spool.open(job.octets), spool, options));
-  const { content, pieces, header, detail } = decoded;
+  const { pieces, header, detail } = decoded;
   const { verdict, headers, sender } = readSender(decoded, messageLimitsOf(options), partners);
   const facts = factsOf(verdict);
   const judgement = judge(verdict, { ...mailbox, strong }, sender, partners);
   if ('suspend' in judgement) {
-    await Promise.all([content.abort(), pieces.abort()]);
+    await Promise.all([decoded.small === null && decoded.content().abort(), pieces.abort()]);
     return { suspend: judgement.suspend, facts: { ...facts, message: judgement.message, detail } };
   }
+  const partner = sender.partner?.name ?? null;
+  const whole = isWhole(verdict);
+  const local = decoded.small !== null && pieces.isEmpty ? parts.local(job.mailbox) : undefined;
+  if (local && decoded.small) {
+    const found = { verdict, header, whole, headers };
+    const taken = await local.take(deliveryAtOnce(job, local.name, found, decoded.small), signal);
+    if (taken) {
+      await flow.handedOffAtOnce(job, { ...taken, destination: local.name, decoded: facts, partner });
+      return { done: true };
+    }
+  }
+  const content = decoded.content();
   const stored = await pieces.finish(verdict).catch(async (error: unknown) => {
     await Promise.all([content.abort(), pieces.abort()]);
     throw error;
@@ -59,16 +87,35 @@ async function decodeFor(job: InboundJob, mailbox: MailboxConfig, parts: DecodeP
     result: writeResult({
       verdict,
       header,
-      whole: isWhole(verdict),
+      whole,
       headers,
       pieces: stored.pieces,
     }),
     pieces: stored.octets,
     destinations: mailbox.destinations.map(({ name, type }) => name ?? type),
-    partner: sender.partner?.name ?? null,
+    partner,
     facts,
   });
   return { done: true };
+}
+
+function deliveryAtOnce(
+  job: InboundJob,
+  destination: string,
+  result: Pick<DecodeResultRecord, 'verdict' | 'header' | 'whole'> & { headers: HeadersJson },
+  content: Buffer,
+): Delivery {
+  return {
+    ...identityOf(job, destination),
+    ...result,
+    async *content() {
+      yield content;
+    },
+    contentOctets: content.length,
+    contentSha256: createHash('sha256').update(content).digest('hex'),
+    read: async () => content,
+    pieces: [],
+  };
 }
 
 /** Thumbprints of the signers whose signature is valid. */

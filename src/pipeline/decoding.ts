@@ -15,7 +15,10 @@ import { type DecodedHead, messageLimitsOf } from './read-sender.ts';
 import { PieceWriters } from './stored.ts';
 
 export interface Decoded extends DecodedHead {
-  content: SpoolWriter;
+  /** The content of a small message; null when it has none, or is on its way into the spool. */
+  small: Buffer | null;
+  /** The content on its way into the spool. */
+  content(): SpoolWriter;
   /** Contents of S/MIME parts below the message, by their path in the verdict; what it has no content of is void. */
   pieces: PieceWriters;
   /** Why the decryption failed: for the ledger, which the operator alone reads, and for no log or destination. */
@@ -64,12 +67,22 @@ export async function decodeSmall(
   const { verdict, content, embedded, header, detail } = asks
     ? await decode(octets, options)
     : decodeSync(octets, options);
-  const writer = spool.create();
-  if (content) void writer.write(content);
   const writers = new PieceWriters(spool);
   for (const [path, each] of embedded) await writers.open(path).write(each);
   const head = content?.subarray(0, headOctets(messageLimitsOf(options))) ?? Buffer.alloc(0);
-  return { verdict, content: writer, pieces: writers, head, header: header ?? Buffer.alloc(0), detail };
+  return {
+    verdict,
+    small: content ?? null,
+    content() {
+      const writer = spool.create();
+      if (content) void writer.write(content);
+      return writer;
+    },
+    pieces: writers,
+    head,
+    header: header ?? Buffer.alloc(0),
+    detail,
+  };
 }
 
 /** @param source the octets of the message; opened again when the decoder needs a second pass */
@@ -104,7 +117,8 @@ export async function decodeLarge(
     });
     return {
       verdict,
-      content: writer,
+      small: null,
+      content: () => writer,
       pieces,
       head: Buffer.concat(head),
       header: header ?? Buffer.alloc(0),

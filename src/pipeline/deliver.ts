@@ -1,7 +1,7 @@
 /** Brings a decoded message to one destination of its mailbox. */
 import type { Delivery, Destination } from '../handoff/index.ts';
 import { jobOutcome } from '../handoff/index.ts';
-import type { Flow, HandoffJob, JobContext, JobOutcome, Spool } from '../queue/index.ts';
+import type { Flow, HandoffJob, InboundJob, JobContext, JobOutcome, Spool } from '../queue/index.ts';
 import { type DecodeResultRecord, deliveryPieces, readResult } from './stored.ts';
 import type { Turns } from './turns.ts';
 
@@ -49,23 +49,13 @@ async function deliverTo(
 
 function deliveryOf(
   job: HandoffJob,
-  { verdict, header, whole, headers, pieces }: DecodeResultRecord,
+  { pieces, ...result }: DecodeResultRecord,
   small: Buffer | null,
   spool: DeliverParts['spool'],
 ): Delivery {
   return {
-    id: job.id,
-    idempotencyKey: `${job.id}.${job.destination}${job.again === undefined ? '' : `.again${job.again}`}`,
-    ...(job.again === undefined ? {} : { again: job.again }),
-    mailbox: job.mailbox,
-    destination: job.destination,
-    envelope: job.envelope,
-    origin: job.origin,
-    receivedAt: job.receivedAt,
-    verdict,
-    header,
-    whole,
-    ...(headers === undefined ? {} : { headers }),
+    ...identityOf(job, job.destination),
+    ...result,
     async *content() {
       if (small) yield small;
       else yield* spool.open(job.content);
@@ -74,5 +64,22 @@ function deliveryOf(
     contentSha256: job.content.sha256,
     read: async () => small ?? (await spool.read(job.content)),
     pieces: deliveryPieces(pieces, spool),
+  };
+}
+
+/** What tells a delivery from all others, and where its message came from. */
+export function identityOf(
+  { id, again, mailbox, envelope, origin, receivedAt }: InboundJob | HandoffJob,
+  destination: string,
+) {
+  return {
+    id,
+    idempotencyKey: `${id}.${destination}${again === undefined ? '' : `.again${again}`}`,
+    ...(again === undefined ? {} : { again }),
+    mailbox,
+    destination,
+    envelope,
+    origin,
+    receivedAt,
   };
 }

@@ -1,6 +1,13 @@
 /** The destinations of a configuration: those of the mailboxes, and those that are told of suspended messages. */
 import type { Config, DestinationConfig, MailboxConfig } from '../config/schema.ts';
-import { createDestination, type Destination, type DestinationDeps, UrlSigner } from '../handoff/index.ts';
+import {
+  createDestination,
+  createLocalDestination,
+  type Destination,
+  type DestinationDeps,
+  type LocalDestination,
+  UrlSigner,
+} from '../handoff/index.ts';
 import type { FailureJob, QueueRoom } from '../queue/index.ts';
 
 export interface DestinationsParts
@@ -47,6 +54,24 @@ export async function openDestinations(parts: DestinationsParts): Promise<Destin
   };
 }
 
+/**
+ * The destinations that a process hands off to beside the decoding: the only one of its mailbox, on this machine. Errors: as
+ * `createDestination`.
+ */
+export async function openLocalDestinations(
+  parts: DestinationsParts,
+): Promise<(mailbox: string) => LocalDestination | undefined> {
+  const opened = parts.config.mailboxes.map(
+    async ({ name, bodyPart, destinations: [only, ...others] }): Promise<[string, LocalDestination][]> => {
+      if (only === undefined || others.length > 0) return [];
+      const local = await createLocalDestination(only, depsOf(parts, bodyPart));
+      return local ? [[name, local]] : [];
+    },
+  );
+  const all = new Map((await Promise.all(opened)).flat());
+  return (mailbox) => all.get(mailbox);
+}
+
 /** Opens the destinations of every `onSuspend`. Errors: as `createDestination`. */
 export async function openReportRoutes(parts: DestinationsParts): Promise<ReportRoutes> {
   const { mailboxes, partners } = parts.config;
@@ -81,10 +106,14 @@ function open(
   parts: DestinationsParts,
   bodyPart: MailboxConfig['bodyPart'],
 ): Promise<Destination> {
+  return createDestination(settings, depsOf(parts, bodyPart));
+}
+
+function depsOf(parts: DestinationsParts, bodyPart: MailboxConfig['bodyPart']): DestinationDeps {
   const { config, readSecret, connect, ensureKept, log, now } = parts;
   const { port } = config.http;
   const signer = port === undefined ? undefined : contentUrls({ ...config.http, port }, parts);
-  return createDestination(settings, {
+  return {
     readSecret,
     signedUrl: signer && ((delivery, piece) => signer.sign(delivery.id, now(), piece)),
     connectRedis: (prefix) => connect('handoff', prefix),
@@ -94,7 +123,7 @@ function open(
     limits: config.limits,
     log,
     now,
-  });
+  };
 }
 
 async function closeAll(destinations: Iterable<Destination>): Promise<void> {

@@ -12,6 +12,7 @@ export {
   type Destinations,
   type DestinationsParts,
   openDestinations,
+  openLocalDestinations,
   openReportRoutes,
   type ReportRoute,
   type ReportRoutes,

@@ -91,6 +91,10 @@ export class PieceWriters {
     this.#spool = spool;
   }
 
+  get isEmpty(): boolean {
+    return this.#writers.size === 0;
+  }
+
   /** @param path of the piece in the verdict */
   open(path: string): SpoolWriter {
     const writer = this.#spool.create();

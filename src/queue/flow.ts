@@ -20,6 +20,7 @@ import type {
   Fetched,
   FinishedOctets,
   Flow,
+  HandedOffOutcome,
   HandoffJob,
   InboundJob,
   Jobs,
@@ -131,6 +132,22 @@ export class RedisFlow implements Flow {
     ];
     const reply = await this.#run(scripts.handedOff, args);
     return { delivered: (await this.#release(reply)) === 1 };
+  }
+
+  async handedOffAtOnce(job: InboundJob, outcome: HandedOffOutcome): Promise<void> {
+    const now = Date.now();
+    const { destination, facts, decoded, partner, job: queued } = outcome;
+    const events = [
+      eventLine({ type: 'decoded', at: now, facts: decoded }),
+      eventLine({ type: 'handed-off', at: now, facts: { destination, ...facts } }),
+      eventLine({ type: 'delivered', at: now, facts: {} }),
+    ];
+    const args = [now, job.id, partner ?? '', events.join('\n'), this.#parts.keepOriginal];
+    if (queued) {
+      const { prefix, queue, name, data, id, options } = queued;
+      args.push(`${prefix}:${queue}:`, name, data, id, JSON.stringify(options));
+    }
+    await this.#release(await this.#run(scripts.handedOffAtOnce, args));
   }
 
   async contentOf(id: string): Promise<DecodedRefs | null> {

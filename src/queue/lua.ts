@@ -122,14 +122,18 @@ local function park(queue, route, id, order)
   rcall('ZADD', P .. ':parked:' .. queue .. ':' .. route, order, id)
   rcall('SADD', P .. ':routes:' .. queue, route)
 end
--- Behind the jobs of the same route that are parked, if there are any; a job without a route is sorted by its worker.
-local function add_job(queue, id, data, now, route)
-  local q = P .. ':' .. queue .. ':'
+-- q is what all keys of the queue begin with.
+local function add_to(q, name, data, id, options, now)
   add_bullmq(
     { q .. 'wait', q .. 'paused', q .. 'meta', q .. 'id', q .. 'completed', q .. 'delayed', q .. 'active',
       q .. 'events', q .. 'marker' },
-    { { q, id, queue, tonumber(now) }, data,
-      { attempts = 1000000, removeOnComplete = true, stackTraceLimit = 0, backoff = { type = 'custom' } } })
+    { { q, id, name, tonumber(now) }, data, options })
+end
+-- Behind the jobs of the same route that are parked, if there are any; a job without a route is sorted by its worker.
+local function add_job(queue, id, data, now, route)
+  local q = P .. ':' .. queue .. ':'
+  add_to(q, queue, data, id,
+    { attempts = 1000000, removeOnComplete = true, stackTraceLimit = 0, backoff = { type = 'custom' } }, now)
   -- One with this id may have been there.
   if not route or rcall('LINDEX', q .. 'wait', 0) ~= id then return end
   local order = rcall('GET', q .. 'id')

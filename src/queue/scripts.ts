@@ -178,6 +178,34 @@ return release(id, table.concat(gone, ' '), { 1 })
 `,
 );
 
+/**
+ * now, id, partner or '', events, milliseconds that the original is kept, then, where the destination is a queue here: its
+ * keys' prefix, name and data of the job, its id, options as JSON. Received and handed off in one step, for a message with
+ * one destination. Returns 0 when the message has moved on already, else 1 and the files to remove.
+ */
+const handedOffAtOnce = script(
+  records,
+  jobs(),
+  `
+local now, id, partner, kept = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[5])
+local m = record(id)
+local old = rcall('HMGET', m, 's', 'k', 'a', 'e', 'o')
+if old[1] ~= 'received' then return { 0 } end
+if ARGV[6] then add_to(ARGV[6], ARGV[7], ARGV[8], ARGV[9], cjson.decode(ARGV[10]), now) end
+if partner ~= '' then
+  rcall('HSET', m, 'p', partner)
+  rcall('ZADD', P .. ':ix:p:' .. partner, old[3], id)
+end
+rcall('HDEL', m, 'o')
+rcall('HSET', m, 's', 'delivered', 'u', now, 'e', joined(old[4], ARGV[4]))
+move(id, 'received', 'delivered', old[3], old[5], 0)
+if kept <= 0 then return release(id, old[2], { 1 }) end
+local kind, object = string.match(old[2], '^(%a):(%w+)')
+if kind == 'i' then rcall('PEXPIRE', P .. ':o:' .. object, string.format('%.0f', kept)) end
+return { 1 }
+`,
+);
+
 /** now, id, event. Returns 0 when it has already ended, else 1 and the files to remove. */
 const sent = freeingScript(
   records,
@@ -323,4 +351,14 @@ return release(id, string.sub(old[4], #token + 1), { 1 })
 `,
 );
 
-export const scripts = { accept, decoded, handedOff, sent, suspend, resume, terminate, redecode };
+export const scripts = {
+  accept,
+  decoded,
+  handedOff,
+  handedOffAtOnce,
+  sent,
+  suspend,
+  resume,
+  terminate,
+  redecode,
+};

@@ -264,6 +264,28 @@ export interface DecodedOutcome {
   facts: Facts;
 }
 
+/** A job for a queue of the operator's on the same Redis, as BullMQ's `Queue.add` would make it. */
+export interface ForeignJob {
+  prefix: string;
+  queue: string;
+  name: string;
+  id: string;
+  /** JSON. */
+  data: string;
+  options: object;
+}
+
+/** A message that reached its only destination in the step that decoded it. */
+export interface HandedOffOutcome extends Pick<DecodedOutcome, 'partner'> {
+  destination: string;
+  /** Of the hand-off. */
+  facts: Facts;
+  /** As `DecodedOutcome.facts`. */
+  decoded: Facts;
+  /** Where the destination is a queue, its job, which is added in this step. */
+  job?: ForeignJob | undefined;
+}
+
 export interface DecodedRefs {
   content: SpoolRef;
   result: SpoolRef;
@@ -286,6 +308,8 @@ export interface Flow {
    * result are held until `holdUntil` (milliseconds since the epoch) for a destination that was given a URL.
    */
   handedOff(job: HandoffJob, facts: Facts, holdUntil?: number): Promise<{ delivered: boolean }>;
+  /** Records `decoded`, `handed-off` and `delivered` in one step. The original goes as retention says; nothing else is kept. */
+  handedOffAtOnce(job: InboundJob, outcome: HandedOffOutcome): Promise<void>;
   /** The decoded content and its result, while they are kept. */
   contentOf(id: string): Promise<DecodedRefs | null>;
   /** Records `sent` and removes the octets. */

@@ -32,6 +32,7 @@ function child(t: TestContext, options: Partial<ChildOptions> = {}) {
     redisUrl: undefined,
     configText: '',
     takeOver: false,
+    beside: [],
     log: heard,
     onFailed: (_role, failure) => {
       failures.push(failure);

@@ -1,0 +1,49 @@
+import type { DestinationConfig } from '../config/schema.ts';
+import { counter, histogram } from '../metrics.ts';
+import type { Destination, Outcome } from './types.ts';
+
+const attempts = counter('handoff_attempts_total', 'Attempts to hand a message off, by kind and result', [
+  'kind',
+  'result',
+]);
+const seconds = histogram(
+  'handoff_seconds',
+  'Time of one attempt to hand a message off',
+  [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60],
+  ['kind'],
+);
+
+/** Counts the attempts of a destination, and their time. */
+export function counted(kind: DestinationConfig['type'], destination: Destination): Destination {
+  return {
+    name: destination.name,
+    async deliver(delivery, signal) {
+      const done = seconds.startTimer({ kind });
+      const outcome = await destination.deliver(delivery, signal);
+      done();
+      attempts.inc({ kind, result: resultOf(outcome) });
+      return outcome;
+    },
+    report: (report, signal) => destination.report(report, signal),
+    close: () => destination.close(),
+  };
+}
+
+function resultOf(outcome: Outcome): string {
+  if ('done' in outcome) return 'done';
+  if ('refused' in outcome) return 'refused';
+  return outcome.untried === true ? 'untried' : 'retry';
+}
+
+/** The same for what was handed off beside the decoding; what was not taken is no attempt. */
+export async function countedTaken<T>(
+  kind: DestinationConfig['type'],
+  take: () => Promise<T | undefined>,
+): Promise<T | undefined> {
+  const done = seconds.startTimer({ kind });
+  const taken = await take();
+  if (taken === undefined) return undefined;
+  done();
+  attempts.inc({ kind, result: 'done' });
+  return taken;
+}
