@@ -2,7 +2,7 @@ import { createCipheriv, createDecipheriv, type DecipherGCM } from 'node:crypto'
 import { SealpostError } from '../errors.ts';
 import { CcmDecryptor } from './ccm.ts';
 import { type ContentEncryption, gcmName } from './ciphers.ts';
-import { keyText, rawKey } from './raw-key.ts';
+import { keyText, rawKey } from './native.ts';
 
 /** Authenticated decryption: what comes out of `update` is not yet known to be genuine. */
 export interface AeadDecryptor {

@@ -1,4 +1,5 @@
 import {
+  type AlgorithmIdentifier,
   Cursor,
   children,
   content,
@@ -7,15 +8,14 @@ import {
   oid,
   oids,
   raw,
+  readAlgorithm,
   tags,
   time,
 } from '../asn1/index.ts';
 import * as der from '../asn1/writer.ts';
 import { SealpostError } from '../errors.ts';
 import type { Certificate } from '../pki/certificate.ts';
-import { type AlgorithmIdentifier, readAlgorithm } from './algorithm-identifier.ts';
 import { contentCipherByName, contentCipherByOid } from './algorithms.ts';
-import type { SignedAttributeFacts } from './facts.ts';
 import { rc2EffectiveBits } from './rc2.ts';
 
 /** `Attribute ::= SEQUENCE { attrType OID, attrValues SET OF ANY }` (RFC 5652 section 5.3). */
@@ -72,13 +72,23 @@ function wrap(value: Buffer): Element {
   };
 }
 
+/** Signed attributes of RFC 5652 and RFC 8551. */
+export interface CommonAttributes {
+  contentType: string | undefined;
+  /** In hexadecimal. */
+  messageDigest: string | undefined;
+  signingTime: Date | undefined;
+  /** Names, or OIDs of those that are not known. */
+  smimeCapabilities: string[];
+  /** All attributes in the order of the message. */
+  all: Attribute[];
+}
+
 /**
  * The attributes that a verdict shows.
  * @throws SealpostError `cms-malformed` when an attribute occurs twice or has several values
  */
-export function signedAttributeFacts(
-  attributes: Attribute[],
-): Omit<SignedAttributeFacts, 'signingCertificates' | 'receiptRequest' | 'encryptionKeyPreference'> {
+export function readCommonAttributes(attributes: Attribute[]): CommonAttributes {
   const contentType = single(attributes, oids.contentType);
   const messageDigest = single(attributes, oids.messageDigest);
   const signingTime = single(attributes, oids.signingTime);

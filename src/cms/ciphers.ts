@@ -6,18 +6,23 @@ import {
   hkdfSync,
   randomBytes as nodeRandomBytes,
 } from 'node:crypto';
-import { Cursor, content, oids, raw, smallInteger, tags } from '../asn1/index.ts';
-import * as der from '../asn1/writer.ts';
-import { SealpostError } from '../errors.ts';
 import {
   type AlgorithmIdentifier,
+  Cursor,
+  content,
+  oids,
   parametersOf,
+  raw,
   readAlgorithm,
+  smallInteger,
+  tags,
   writeAlgorithm,
-} from './algorithm-identifier.ts';
+} from '../asn1/index.ts';
+import * as der from '../asn1/writer.ts';
+import { SealpostError } from '../errors.ts';
 import { type ContentCipherInfo, contentCipherByName, contentCipherByOid } from './algorithms.ts';
 import { CcmEncryptor } from './ccm.ts';
-import { keyText, rawKey } from './raw-key.ts';
+import { keyText, rawKey } from './native.ts';
 import { Rc2Cbc, rc2EffectiveBits, rc2Version } from './rc2.ts';
 
 /** What encrypts or decrypts content: node:crypto's ciphers have this shape. */
@@ -63,7 +68,7 @@ function readCipher(algorithm: AlgorithmIdentifier): ContentEncryption {
   if (info === undefined) {
     throw new SealpostError('cms-unsupported', `content encryption algorithm ${algorithm.oid}`);
   }
-  const facts = { info, name: info.name, oid: info.oid, keyBits: info.keyBits, weak: info.weak };
+  const common = { info, name: info.name, oid: info.oid, keyBits: info.keyBits, weak: info.weak };
   const parameters = parametersOf(algorithm);
   if (parameters === undefined) throw badParameters(info.name);
   if (info.mode === 'gcm' || info.mode === 'ccm') {
@@ -74,7 +79,7 @@ function readCipher(algorithm: AlgorithmIdentifier): ContentEncryption {
     cursor.done();
     const tagOctets = icv === undefined ? 12 : smallInteger(icv);
     checkAead(info, iv, tagOctets);
-    return { ...facts, effectiveBits: undefined, iv, tagOctets };
+    return { ...common, effectiveBits: undefined, iv, tagOctets };
   }
   if (info.family === 'rc2' && parameters.tag === tags.sequence) {
     // RC2CBCParameter ::= SEQUENCE { rc2ParameterVersion INTEGER, iv OCTET STRING } (RFC 3370 section 5.2)
@@ -83,21 +88,21 @@ function readCipher(algorithm: AlgorithmIdentifier): ContentEncryption {
     const iv = content(cursor.expect(tags.octetString));
     cursor.done();
     if (effectiveBits === undefined || iv.length !== 8) throw badParameters(info.name);
-    return { ...facts, effectiveBits, iv, tagOctets: undefined };
+    return { ...common, effectiveBits, iv, tagOctets: undefined };
   }
   if (info.family === 'cast5' && parameters.tag === tags.sequence) {
     // RFC 2984: SEQUENCE { iv OCTET STRING, keyLength INTEGER }
     const cursor = new Cursor(parameters);
     const iv = content(cursor.expect(tags.octetString));
     if (smallInteger(cursor.expect(tags.integer)) !== 128 || iv.length !== 8) throw badParameters(info.name);
-    return { ...facts, effectiveBits: undefined, iv, tagOctets: undefined };
+    return { ...common, effectiveBits: undefined, iv, tagOctets: undefined };
   }
   if (parameters.tag !== tags.octetString || parameters.constructed) throw badParameters(info.name);
   const iv = content(parameters);
   if (iv.length !== info.ivOctets) throw badParameters(info.name);
   // RFC 2268 section 6: without a version, 32 effective bits.
   const effectiveBits = info.family === 'rc2' ? 32 : undefined;
-  return { ...facts, effectiveBits, iv, tagOctets: info.mode === 'poly1305' ? 16 : undefined };
+  return { ...common, effectiveBits, iv, tagOctets: info.mode === 'poly1305' ? 16 : undefined };
 }
 
 /** Threats S4: short tags and odd nonces are refused. 16-octet nonces are what GnuPG writes. */

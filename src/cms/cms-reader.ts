@@ -4,7 +4,7 @@ import { Budget, costs } from '../budget.ts';
 import { SealpostError } from '../errors.ts';
 import type { Sink } from '../message/sink.ts';
 import { type Action, type BerHandler, BerStream } from './ber-stream.ts';
-import { CompressedDataReader } from './compressed-data.ts';
+import { compressedDataReader } from './compressed-data.ts';
 import {
   type CmsHandlers,
   type CmsOptions,
@@ -14,7 +14,7 @@ import {
   unexpected,
 } from './content-reader.ts';
 import { DataReader } from './data.ts';
-import { DigestedDataReader } from './digested-data.ts';
+import { digestedDataReader } from './digested-data.ts';
 import { EnvelopedDataReader } from './enveloped-data.ts';
 import { defaultLimits } from './limits.ts';
 import { SignedDataReader } from './signed-data.ts';
@@ -25,8 +25,8 @@ const contentReaders = new Map<string, (context: ContentContext) => ContentReade
   [oids.envelopedData, (context) => new EnvelopedDataReader(context)],
   [oids.authEnvelopedData, (context) => new EnvelopedDataReader(context, 'auth-enveloped-data')],
   [oids.encryptedData, (context) => new EnvelopedDataReader(context, 'encrypted-data')],
-  [oids.compressedData, (context) => new CompressedDataReader(context)],
-  [oids.digestedData, (context) => new DigestedDataReader(context)],
+  [oids.compressedData, compressedDataReader],
+  [oids.digestedData, digestedDataReader],
   [oids.signedData, (context) => new SignedDataReader(context)],
 ]);
 

@@ -1,92 +1,80 @@
-import type { Header } from '../asn1/header.ts';
-import { type Element, oid, oids, tags } from '../asn1/index.ts';
+import { Zlib } from 'fflate';
+import { oids, readAlgorithm, tags, writeAlgorithm } from '../asn1/index.ts';
+import * as der from '../asn1/writer.ts';
 import { SealpostError } from '../errors.ts';
-import type { Sink } from '../message/sink.ts';
-import { readAlgorithm } from './algorithm-identifier.ts';
-import type { Action } from './ber-stream.ts';
-import {
-  type ContentContext,
-  type ContentReader,
-  enterSequence,
-  incomplete,
-  unexpected,
-} from './content-reader.ts';
+import type { Sink } from '../message/index.ts';
+import type { ContentContext, ContentReader } from './content-reader.ts';
 import { Decompressor } from './decompressor.ts';
+import { EncapsulatedReader } from './encapsulated-content.ts';
+import { SegmentWriter } from './octet-string-writer.ts';
 
-const structure = 'CompressedData';
+/** `CompressedData ::= SEQUENCE { version, compressionAlgorithm, encapContentInfo }` (RFC 3274 section 1.1). */
+export function compressedDataReader(context: ContentContext): ContentReader {
+  let decompressor: Decompressor | undefined;
+  return new EncapsulatedReader(context, {
+    structure: 'CompressedData',
+    fields: [tags.integer, tags.sequence, tags.sequence],
+    field(number, element) {
+      if (number !== 2) return;
+      const { oid } = readAlgorithm(element);
+      if (oid !== oids.zlib) throw new SealpostError('cms-unsupported', `compression algorithm ${oid}`);
+    },
+    open(contentType) {
+      const sink = context.handlers.onHead({ type: 'compressed-data', contentType });
+      const inflated = new Decompressor(context.limits, context.budget, (octets) => sink.write(octets));
+      decompressor = inflated;
+      return {
+        write: (octets) => inflated.write(octets),
+        end() {
+          inflated.end();
+          sink.end();
+        },
+      };
+    },
+    tail: () => ({
+      type: 'compressed-data',
+      compressedOctets: decompressor?.compressedOctets ?? 0,
+      contentOctets: decompressor?.contentOctets ?? 0,
+    }),
+  });
+}
 
-/**
- * `CompressedData ::= SEQUENCE { version, compressionAlgorithm, encapContentInfo SEQUENCE {
- * eContentType, eContent [0] EXPLICIT OCTET STRING } }` (RFC 3274 section 1.1).
- */
-export class CompressedDataReader implements ContentReader {
-  readonly #context: ContentContext;
-  /** Elements at the first level so far. */
-  #parts = 0;
-  #contentType: string | undefined;
-  #sink: Sink | undefined;
-  #decompressor: Decompressor | undefined;
-  #ended = false;
+/** Compresses content of any size as CompressedData with zlib (RFC 3274), in BER with indefinite lengths. */
+export class CompressedDataWriter implements Sink {
+  readonly #out: Sink;
+  readonly #zlib: Zlib;
+  readonly #segments: SegmentWriter;
 
-  constructor(context: ContentContext) {
-    this.#context = context;
-  }
-
-  open(header: Header, depth: number): Action {
-    const { cls, tag } = header;
-    if (depth === 0) return enterSequence(structure, header);
-    if (depth === 1) {
-      const wanted = [tags.integer, tags.sequence, tags.sequence][this.#parts++];
-      if (cls !== 0 || tag !== wanted) throw unexpected(structure, header);
-      return this.#parts === 3 ? 'enter' : 'collect';
-    }
-    if (depth === 2 && cls === 0 && tag === tags.oid && this.#contentType === undefined) return 'collect';
-    if (depth === 2 && cls === 2 && tag === 0 && this.#sink === undefined) return 'enter';
-    if (depth === 3 && cls === 0 && tag === tags.octetString && this.#sink === undefined) {
-      this.#begin();
-      return 'stream';
-    }
-    throw unexpected(structure, header);
-  }
-
-  element(element: Element, depth: number): void {
-    if (depth === 2) {
-      this.#contentType = oid(element);
-    } else if (this.#parts === 2) {
-      const algorithm = readAlgorithm(element);
-      if (algorithm.oid !== oids.zlib) {
-        throw new SealpostError('cms-unsupported', `compression algorithm ${algorithm.oid}`);
-      }
-    }
-  }
-
-  #begin(): void {
-    if (this.#contentType === undefined) throw incomplete(structure);
-    const sink = this.#context.handlers.onHead({ type: 'compressed-data', contentType: this.#contentType });
-    this.#sink = sink;
-    this.#decompressor = new Decompressor(this.#context.limits, this.#context.budget, (octets) =>
-      sink.write(octets),
+  /** @param contentType dotted; id-data (a MIME entity) unless given */
+  constructor(out: Sink, contentType: string = oids.data) {
+    this.#out = out;
+    this.#segments = new SegmentWriter(out);
+    this.#zlib = new Zlib((octets) => this.#segments.write(Buffer.from(octets)));
+    out.write(
+      Buffer.concat([
+        der.openIndefinite(),
+        der.oid(oids.compressedData),
+        der.openIndefinite(0),
+        der.openIndefinite(),
+        der.integer(0),
+        writeAlgorithm(oids.zlib),
+        der.openIndefinite(),
+        der.oid(contentType),
+        der.openIndefinite(0),
+        der.openOctetString(),
+      ]),
     );
   }
 
-  chunk(octets: Buffer): void {
-    this.#decompressor?.write(octets);
+  write(chunk: Buffer): void {
+    this.#zlib.push(chunk, false);
   }
 
-  close(depth: number): void {
-    if (depth !== 3) return;
-    this.#decompressor?.end();
-    this.#sink?.end();
-    this.#ended = true;
-    this.#context.contentEnded();
-  }
-
-  finish(): void {
-    if (!this.#ended) throw incomplete(structure);
-    this.#context.handlers.onTail({
-      type: 'compressed-data',
-      compressedOctets: this.#decompressor?.compressedOctets ?? 0,
-      contentOctets: this.#decompressor?.contentOctets ?? 0,
-    });
+  end(): void {
+    this.#zlib.push(Buffer.alloc(0), true);
+    this.#segments.end();
+    // OCTET STRING, [0], EncapsulatedContentInfo, CompressedData, [0], ContentInfo
+    this.#out.write(Buffer.alloc(6 * der.endOfContents.length));
+    this.#out.end();
   }
 }

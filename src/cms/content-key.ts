@@ -4,12 +4,12 @@ import { SealpostError } from '../errors.ts';
 import { describeIdentifier } from './certificate-identifier.ts';
 import { type ContentEncryption, keyLengthFits, keyOctets } from './ciphers.ts';
 import type { CmsOptions } from './content-reader.ts';
-import type { Opener, Recipient, RecipientFacts } from './recipients/recipient.ts';
+import type { Opener, Recipient, RecipientReport } from './recipients/recipient.ts';
 
 /** The recipient that one of the keys here opens, and what the verdict says of all of them. */
 export interface FoundRecipient {
   opener: Opener | undefined;
-  facts: RecipientFacts[];
+  reports: RecipientReport[];
 }
 
 /** Chooses the first recipient that names a key here. */
@@ -19,19 +19,19 @@ export function findRecipient(
   budget: Budget,
 ): FoundRecipient {
   let opener: Opener | undefined;
-  const facts = recipients.map((recipient) => {
+  const reports = recipients.map((recipient) => {
     budget.spend(costs.attribute(0) + options.identities.length * costs.comparison);
     // to try passwords costs a derivation each: not when the message can be opened already
-    const settled = opener !== undefined && recipient.facts.kind === 'password';
+    const settled = opener !== undefined && recipient.report.kind === 'password';
     const found = settled ? undefined : recipient.find(options, budget);
     opener ??= found;
     return {
-      ...recipient.facts,
+      ...recipient.report,
       matched: found?.name ?? null,
       matchedCertificate: found?.certificate ?? null,
     };
   });
-  return { opener, facts };
+  return { opener, reports };
 }
 
 /**
@@ -74,7 +74,7 @@ export function contentKeyHere(encryption: ContentEncryption, options: CmsOption
 
 /** For the operator: whom it is for, and which keys there are. */
 export function noKey(recipients: readonly Recipient[], options: CmsOptions): SealpostError {
-  const wanted = recipients.slice(0, 5).map(({ facts }) => describeIdentifier(facts.identifier));
+  const wanted = recipients.slice(0, 5).map(({ report }) => describeIdentifier(report.identifier));
   const more = recipients.length > 5 ? ` and ${recipients.length - 5} more` : '';
   const here = options.identities.map(({ name }) => name);
   return new SealpostError(
@@ -86,7 +86,7 @@ export function noKey(recipients: readonly Recipient[], options: CmsOptions): Se
 
 /** Passwords that were tried: their checksum says that they are others than the sender's (RFC 3211 section 2.3.1). */
 function wrongPasswords(recipients: readonly Recipient[], { passwords = [] }: CmsOptions): string {
-  if (passwords.length === 0 || !recipients.some(({ facts }) => facts.kind === 'password')) return '';
+  if (passwords.length === 0 || !recipients.some(({ report }) => report.kind === 'password')) return '';
   return `; none of the passwords here is the right one: ${passwords.map(({ name }) => name).join(', ')}`;
 }
 

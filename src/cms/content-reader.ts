@@ -5,9 +5,9 @@ import type { Sink } from '../message/sink.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import type { Action, BerHandler } from './ber-stream.ts';
 import type { RandomBytes } from './ciphers.ts';
-import type { CmsHead, CmsTail } from './facts.ts';
 import type { DecryptionKeys } from './identity.ts';
 import type { CmsLimits } from './limits.ts';
+import type { CmsHead, CmsTail } from './report.ts';
 
 /** What the caller of a CmsReader is told, in this order. */
 export interface CmsHandlers {

@@ -22,7 +22,7 @@ import * as der from '../asn1/writer.ts';
 import { SealpostError } from '../errors.ts';
 import type { PublicKeyInfo } from '../pki/public-key.ts';
 import type { RandomBytes } from './ciphers.ts';
-import { withoutStackTraces } from './stackless.ts';
+import { withoutStackTraces } from './native.ts';
 
 /**
  * Finite-field Diffie-Hellman. Keys come as X9.42 (`dhPublicNumber`, with q) or PKCS#3

@@ -4,7 +4,7 @@ import * as der from '../asn1/writer.ts';
 import { SealpostError } from '../errors.ts';
 import type { PublicKeyInfo } from '../pki/public-key.ts';
 import { agreeWithCofactor, hasCofactor } from './cofactor.ts';
-import { withoutStackTraces } from './stackless.ts';
+import { withoutStackTraces } from './native.ts';
 
 /** ECDH and X25519 / X448: the sender's key is on the curve of the recipient's certificate. */
 export function isCurveAgreement(algorithm: string): boolean {

@@ -10,7 +10,7 @@ import {
   type RandomBytes,
 } from './ciphers.ts';
 import { SegmentWriter } from './octet-string-writer.ts';
-import { type RecipientOptions, writeRecipientInfo } from './recipients/write.ts';
+import { type RecipientOptions, writeRecipientInfo } from './recipients/index.ts';
 
 export interface EnvelopedDataOptions {
   recipients: readonly RecipientOptions[];

@@ -1,11 +1,10 @@
 import type { Header } from '../asn1/header.ts';
-import { Cursor, children, type Element, octetString, oid, raw, tags } from '../asn1/index.ts';
+import { Cursor, children, type Element, octetString, oid, raw, readAlgorithm, tags } from '../asn1/index.ts';
 import { costs } from '../budget.ts';
 import { SealpostError } from '../errors.ts';
 import type { Sink } from '../message/sink.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import { AppendedTag, createAeadDecryptor } from './aead.ts';
-import { readAlgorithm } from './algorithm-identifier.ts';
 import { readAttributes } from './attributes.ts';
 import type { Action } from './ber-stream.ts';
 import { readCertificateSet } from './certificate-set.ts';
@@ -25,9 +24,9 @@ import {
   incomplete,
   unexpected,
 } from './content-reader.ts';
-import type { EnvelopedHead } from './facts.ts';
+import { readRecipientInfo } from './recipients/index.ts';
 import type { Recipient } from './recipients/recipient.ts';
-import { readRecipientInfo } from './recipients/registry.ts';
+import type { EnvelopedHead } from './report.ts';
 
 /** The three structures that hold encrypted content; they differ in a few parts. */
 export type EncryptedStructure = EnvelopedHead['type'];
@@ -181,7 +180,7 @@ export class EnvelopedDataReader implements ContentReader {
         aead: info.mode !== 'cbc',
         keyDerived: derivation !== undefined,
       },
-      recipients: found.facts,
+      recipients: found.reports,
       contentOctets: contentOctets(encryption, encryptedOctets),
       originatorCertificates: this.#originator,
       weak: encryption.weak === undefined ? [] : [encryption.weak],

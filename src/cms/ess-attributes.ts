@@ -6,12 +6,12 @@ import {
   type Element,
   octetString,
   oids,
+  readAlgorithm,
   tags,
 } from '../asn1/index.ts';
 import { SealpostError } from '../errors.ts';
 import { type GeneralName, readGeneralNames } from '../pki/general-name.ts';
 import { nameToString } from '../pki/name.ts';
-import { readAlgorithm } from './algorithm-identifier.ts';
 import { digestByName, digestByOid } from './algorithms.ts';
 import { type Attribute, elementOf, single } from './attributes.ts';
 import { type CertificateIdentifier, readIssuerAndSerial } from './certificate-identifier.ts';

@@ -2,7 +2,7 @@
 export type { Attribute } from './attributes.ts';
 export { type CertificateIdentifier, describeIdentifier } from './certificate-identifier.ts';
 export { CmsReader } from './cms-reader.ts';
-export { CompressedDataWriter } from './compressed-data-writer.ts';
+export { CompressedDataWriter } from './compressed-data.ts';
 export { ContentDigests } from './content-digests.ts';
 export { decryptFailed } from './content-key.ts';
 export type { CmsHandlers, CmsOptions, DetachedContent } from './content-reader.ts';
@@ -12,11 +12,11 @@ export {
   encodeEnvelopedData,
   envelopedDataPieces,
 } from './enveloped-data-writer.ts';
-export type * from './facts.ts';
 export type { DecryptionIdentity, DecryptionKeys, KeyEncryptionKey } from './identity.ts';
 export { type CmsLimits, defaultLimits } from './limits.ts';
-export type { RecipientFacts, RecipientKind } from './recipients/recipient.ts';
-export type { RecipientOptions } from './recipients/write.ts';
+export type { RecipientOptions } from './recipients/index.ts';
+export type { RecipientKind, RecipientReport } from './recipients/recipient.ts';
+export type * from './report.ts';
 export { boundOaep } from './rsa-restrictions.ts';
 export {
   encodeDetachedSignature,

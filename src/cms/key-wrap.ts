@@ -5,12 +5,18 @@ import {
   randomBytes as nodeRandomBytes,
   timingSafeEqual,
 } from 'node:crypto';
-import { oids, smallInteger, tags } from '../asn1/index.ts';
+import {
+  type AlgorithmIdentifier,
+  oids,
+  parametersOf,
+  smallInteger,
+  tags,
+  writeAlgorithm,
+} from '../asn1/index.ts';
 import * as der from '../asn1/writer.ts';
 import { SealpostError } from '../errors.ts';
-import { type AlgorithmIdentifier, parametersOf, writeAlgorithm } from './algorithm-identifier.ts';
 import type { ContentEncryption, RandomBytes } from './ciphers.ts';
-import { keyText, rawKey } from './raw-key.ts';
+import { keyText, rawKey } from './native.ts';
 import { Rc2Cbc, rc2EffectiveBits, rc2Version } from './rc2.ts';
 
 /** A key wrap algorithm with its parameters read. */

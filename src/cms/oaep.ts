@@ -1,15 +1,19 @@
 import { constants, createHash, type KeyObject } from 'node:crypto';
-import { Cursor, content, type Element, oids, tags } from '../asn1/index.ts';
-import * as der from '../asn1/writer.ts';
-import { SealpostError } from '../errors.ts';
 import {
   type AlgorithmIdentifier,
+  Cursor,
+  content,
+  type Element,
+  oids,
   parametersOf,
   readAlgorithm,
+  tags,
   writeAlgorithm,
-} from './algorithm-identifier.ts';
+} from '../asn1/index.ts';
+import * as der from '../asn1/writer.ts';
+import { SealpostError } from '../errors.ts';
 import { type DigestInfo, digestByName, digestByOid } from './algorithms.ts';
-import { privateDecrypt, publicEncrypt } from './rsa.ts';
+import { privateDecrypt, publicEncrypt } from './native.ts';
 
 /** RSAES-OAEP-params (RFC 3560, RFC 8017 appendix A.2.1). */
 export interface OaepParameters {

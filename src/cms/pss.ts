@@ -1,16 +1,22 @@
 import { constants, createHash, createPublicKey, type KeyObject } from 'node:crypto';
-import { Cursor, type Element, oids, parse, raw, smallInteger, tags } from '../asn1/index.ts';
-import * as der from '../asn1/writer.ts';
-import { SealpostError } from '../errors.ts';
 import {
   type AlgorithmIdentifier,
+  Cursor,
+  type Element,
+  oids,
   parametersOf,
+  parse,
+  raw,
   readAlgorithm,
+  smallInteger,
+  tags,
   writeAlgorithm,
-} from './algorithm-identifier.ts';
+} from '../asn1/index.ts';
+import * as der from '../asn1/writer.ts';
+import { SealpostError } from '../errors.ts';
 import { type DigestInfo, digestByName, digestByOid } from './algorithms.ts';
+import { publicDecrypt } from './native.ts';
 import { mgf1, readMgf1, xor } from './oaep.ts';
-import { publicDecrypt } from './rsa.ts';
 
 /** RSASSA-PSS-params (RFC 4056 section 3). */
 export interface PssParameters {

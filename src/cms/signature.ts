@@ -1,6 +1,6 @@
 import { constants, createHash, type KeyObject, verify } from 'node:crypto';
+import { type AlgorithmIdentifier, writeAlgorithm } from '../asn1/index.ts';
 import * as der from '../asn1/writer.ts';
-import { type AlgorithmIdentifier, writeAlgorithm } from './algorithm-identifier.ts';
 import {
   type DigestInfo,
   digestByName,
@@ -8,9 +8,9 @@ import {
   type SignatureInfo,
   signatureByOid,
 } from './algorithms.ts';
-import type { SignatureReason } from './facts.ts';
+import { publicDecrypt } from './native.ts';
 import { type PssParameters, readPssParameters, verifyPss } from './pss.ts';
-import { publicDecrypt } from './rsa.ts';
+import type { SignatureReason } from './report.ts';
 
 /** What was signed: its digest under the signer's digest algorithm, and where it is at hand itself. */
 export interface SignedOctets {

@@ -1,10 +1,9 @@
 import { constants, type KeyObject, sign } from 'node:crypto';
-import { type OidName, oids, tags } from '../asn1/index.ts';
+import { type OidName, oids, tags, writeAlgorithm } from '../asn1/index.ts';
 import * as der from '../asn1/writer.ts';
 import { SealpostError } from '../errors.ts';
 import type { Sink } from '../message/sink.ts';
 import type { Certificate } from '../pki/certificate.ts';
-import { writeAlgorithm } from './algorithm-identifier.ts';
 import { type DigestInfo, digestByName } from './algorithms.ts';
 import {
   writeAlgorithmProtection,

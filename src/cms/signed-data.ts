@@ -1,9 +1,18 @@
 import type { Header } from '../asn1/header.ts';
-import { Cursor, children, childrenOf, type Element, oid, oids, raw, tags } from '../asn1/index.ts';
+import {
+  Cursor,
+  children,
+  childrenOf,
+  type Element,
+  oid,
+  oids,
+  raw,
+  readAlgorithm,
+  tags,
+} from '../asn1/index.ts';
 import { SealpostError } from '../errors.ts';
 import type { Sink } from '../message/sink.ts';
 import type { Certificate } from '../pki/certificate.ts';
-import { readAlgorithm } from './algorithm-identifier.ts';
 import { digestByOid } from './algorithms.ts';
 import type { Action } from './ber-stream.ts';
 import { readCertificateSet } from './certificate-set.ts';
@@ -16,7 +25,7 @@ import {
   incomplete,
   unexpected,
 } from './content-reader.ts';
-import type { SignedTail } from './facts.ts';
+import type { SignedTail } from './report.ts';
 import { readSignerInfos, type SignerInfo, verifySigner } from './signer-info.ts';
 
 const structure = 'SignedData';

@@ -8,7 +8,9 @@ import {
   oids,
   parse,
   raw,
+  readAlgorithm,
   readElement,
+  sameAlgorithm,
   smallInteger,
   tags,
 } from '../asn1/index.ts';
@@ -16,15 +18,14 @@ import * as der from '../asn1/writer.ts';
 import { type Budget, costs, isExhaustion, publicKeyCost } from '../budget.ts';
 import { SealpostError } from '../errors.ts';
 import type { Certificate } from '../pki/certificate.ts';
-import { inheritsParameters, keyFacts, oversized, sameKey } from '../pki/public-key.ts';
-import { readAlgorithm, sameAlgorithm } from './algorithm-identifier.ts';
+import { inheritsParameters, keyTraits, oversized, sameKey } from '../pki/public-key.ts';
 import { type DigestInfo, digestByOid } from './algorithms.ts';
 import {
   type AlgorithmProtection,
   type Attribute,
   readAlgorithmProtection,
   readAttributes,
-  signedAttributeFacts,
+  readCommonAttributes,
 } from './attributes.ts';
 import {
   type CertificateIdentifier,
@@ -38,7 +39,7 @@ import {
   readReceiptRequest,
   readSigningCertificates,
 } from './ess-attributes.ts';
-import type { SignatureReason, SignedAttributeFacts, SignerFacts } from './facts.ts';
+import type { SignatureReason, SignedAttributes, SignerReport } from './report.ts';
 import { maySign } from './rsa-restrictions.ts';
 import {
   readSignatureAlgorithm,
@@ -104,11 +105,11 @@ export interface VerificationContext {
 }
 
 /** Checks the signature of one signer, its certificate taken as given (RFC 5652 section 5.6). */
-export function verifySigner(signer: SignerInfo, context: VerificationContext): SignerFacts {
+export function verifySigner(signer: SignerInfo, context: VerificationContext): SignerReport {
   const { identifier, digest, algorithm } = signer;
   context.budget.spend(context.certificates.length * costs.comparison);
   const candidates = namedBy(identifier, context.certificates);
-  const attributes = readFacts(signer.signedAttributes);
+  const attributes = readSignedAttributes(signer.signedAttributes);
   const { reason, certificates, key } = check(signer, attributes, candidates, context);
   const [certificate = candidates[0], ...alternatives] = certificates;
   const weak = new Set([digest?.weak, algorithm.digest?.weak].filter((why) => why !== undefined));
@@ -132,12 +133,12 @@ export function verifySigner(signer: SignerInfo, context: VerificationContext): 
   };
 }
 
-function readFacts(element: Element | undefined): SignedAttributeFacts | undefined | SealpostError {
+function readSignedAttributes(element: Element | undefined): SignedAttributes | undefined | SealpostError {
   if (element === undefined) return undefined;
   try {
     const attributes = readAttributes(element);
     return {
-      ...signedAttributeFacts(attributes),
+      ...readCommonAttributes(attributes),
       signingCertificates: readSigningCertificates(attributes),
       receiptRequest: readReceiptRequest(attributes),
       encryptionKeyPreference: readEncryptionKeyPreference(attributes),
@@ -154,8 +155,8 @@ const mostCountersignatures = 10;
  * The signatures of this signature, in an attribute that nobody protects: what cannot be read there is none.
  * Those of a countersignature itself are not looked at.
  */
-function countersignatures(signer: SignerInfo, context: VerificationContext): SignerFacts[] {
-  const found: SignerFacts[] = [];
+function countersignatures(signer: SignerInfo, context: VerificationContext): SignerReport[] {
+  const found: SignerReport[] = [];
   const values = signer.unsignedAttributes
     .filter(({ type }) => type === oids.countersignature)
     .flatMap((attribute) => attribute.values);
@@ -186,10 +187,10 @@ function digestOf(
 
 /** Draws for a check with a certificate's key, before the key is made of its octets. */
 function drawForKey({ publicKeyInfo }: Certificate, octets: number, budget: Budget): void {
-  const facts = keyFacts(publicKeyInfo);
+  const traits = keyTraits(publicKeyInfo);
   // a key that is refused for its size costs nothing
-  if (oversized(facts) !== undefined) return;
-  budget.spend(costs.key + publicKeyCost(facts) + octets * costs.digestOctet('sha3'));
+  if (oversized(traits) !== undefined) return;
+  budget.spend(costs.key + publicKeyCost(traits) + octets * costs.digestOctet('sha3'));
 }
 
 /** RFC 5652 sections 11.1 to 11.3: MUST NOT be unsigned, where anybody could have put them. */
@@ -219,7 +220,7 @@ interface Checked {
 /** The signature under the key of each certificate that is meant; those of other keys than the first that fits do not count. */
 function check(
   signer: SignerInfo,
-  attributes: SignedAttributeFacts | undefined | SealpostError,
+  attributes: SignedAttributes | undefined | SealpostError,
   candidates: readonly Certificate[],
   context: VerificationContext,
 ): Checked {
@@ -250,7 +251,7 @@ function check(
 /** A certificate's key, or why the signature is none of it. */
 function keyOf(
   certificate: Certificate,
-  attributes: SignedAttributeFacts | undefined,
+  attributes: SignedAttributes | undefined,
   { signedAttributes, algorithm }: SignerInfo,
   { inheritedKey, content, budget }: VerificationContext,
 ): KeyObject | SignatureReason {
@@ -278,7 +279,7 @@ function keyOf(
 /** All that does not depend on the key; undefined where nothing is wrong. */
 function checkContent(
   signer: SignerInfo,
-  attributes: SignedAttributeFacts | undefined | SealpostError,
+  attributes: SignedAttributes | undefined | SealpostError,
   context: VerificationContext,
 ): SignatureReason | undefined {
   const { digest } = signer;

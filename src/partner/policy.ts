@@ -2,7 +2,7 @@ import type { Config, MailboxConfig } from '../config/schema.ts';
 import type { ErrorCode } from '../errors.ts';
 import { comparableAddress, isKnown } from '../message/index.ts';
 import type { PartnerDirectory } from './directory.ts';
-import type { Sender, SignerFacts } from './sender.ts';
+import type { Sender, SignerReport } from './sender.ts';
 import { type LayerStrength, weakness, withoutAead } from './strength.ts';
 
 /** The part of a verdict that the policy needs; the verdict of `smime` has this shape. */
@@ -11,7 +11,7 @@ export interface VerdictFacts {
   readonly error: { readonly code: ErrorCode; readonly message: string } | null;
   readonly encrypted: boolean;
   readonly signature: 'none' | 'valid' | 'untrusted' | 'invalid';
-  readonly layers: readonly (LayerStrength & { readonly signers?: readonly SignerFacts[] })[];
+  readonly layers: readonly (LayerStrength & { readonly signers?: readonly SignerReport[] })[];
 }
 
 /** `suspend` is the reason code; the message is for the operator. */

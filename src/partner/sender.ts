@@ -4,7 +4,7 @@ import { type Authors, isKnown } from '../message/index.ts';
 import type { PartnerDirectory } from './directory.ts';
 
 /** The part of a signer in the verdict that is needed here. */
-export interface SignerFacts {
+export interface SignerReport {
   /** SHA-256 of the certificate, in hexadecimal. */
   readonly thumbprint: string | null;
   /** Mail addresses in the certificate. */
@@ -39,7 +39,7 @@ export interface Sender {
 export function senderOf(
   directory: PartnerDirectory,
   authors: Authors,
-  signers: readonly SignerFacts[],
+  signers: readonly SignerReport[],
 ): Sender {
   const named = authors.from.map((address) => (isKnown(address) ? directory.find(address) : undefined));
   const pinned = signers.map(({ valid, thumbprint }) =>

@@ -1,10 +1,10 @@
-/** What a certificate may be used for, and when: facts of the certificate alone, not a judgement of trust. */
+/** What a certificate may be used for, and when, by the certificate alone; no judgement of trust. */
 import { oids } from '../asn1/index.ts';
 import { SealpostError } from '../errors.ts';
 import type { Certificate } from './certificate.ts';
 import type { KeyUsage } from './extensions.ts';
 import { isSelfSigned } from './issuance.ts';
-import { keyFacts } from './public-key.ts';
+import { keyTraits } from './public-key.ts';
 
 /** `sign` is for verifying too: the same key and the same keyUsage. */
 export type CertificateUse = 'encrypt' | 'sign' | 'issue' | 'sign-lists' | 'sign-status';
@@ -58,7 +58,7 @@ const usagesThatAllow = {
 export function keyKindOf(certificate: Certificate): string {
   // A DSA key may leave its parameters to the issuer; it cannot be loaded alone. Keys with X9.42 parameters have no
   // name in node:crypto.
-  const { family, onlyFor } = keyFacts(certificate.publicKeyInfo);
+  const { family, onlyFor } = keyTraits(certificate.publicKeyInfo);
   if (family === 'dsa' || family === 'dh') return family;
   // The numbers are an ordinary key's, its certificate allows OAEP alone (RFC 4055 section 4.1).
   if (onlyFor === 'encrypt') return 'rsaes-oaep';

@@ -6,7 +6,9 @@ import {
   type Element,
   oids,
   parse,
+  type ReadAlgorithm,
   raw,
+  readAlgorithm,
   smallInteger,
   tags,
   time,
@@ -33,13 +35,7 @@ import {
 import { type GeneralName, normalizeEmail, readGeneralNames } from './general-name.ts';
 import { lazy, malformedCertificate, reading } from './malformed.ts';
 import { attributeValues, type Name, nameToString, readName } from './name.ts';
-import {
-  type AlgorithmIdentifier,
-  type PublicKeyInfo,
-  readAlgorithm,
-  readPublicKeyInfo,
-  toKeyObject,
-} from './public-key.ts';
+import { type PublicKeyInfo, readPublicKeyInfo, toKeyObject } from './public-key.ts';
 
 /** A larger certificate is refused; those with post-quantum keys have about 10 kB. */
 const largestCertificate = 1024 * 1024;
@@ -62,7 +58,7 @@ export class Certificate {
   readonly notBefore: Date;
   readonly notAfter: Date;
   readonly publicKeyInfo: PublicKeyInfo;
-  readonly signatureAlgorithm: AlgorithmIdentifier;
+  readonly signatureAlgorithm: ReadAlgorithm;
   readonly signature: Buffer;
   /** Each extension with its critical flag, by dotted object identifier. */
   readonly extensions: ReadonlyMap<string, Extension>;

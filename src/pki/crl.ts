@@ -6,7 +6,9 @@ import {
   integer,
   oids,
   parse,
+  type ReadAlgorithm,
   raw,
+  readAlgorithm,
   readElement,
   tags,
   time,
@@ -22,7 +24,6 @@ import {
 import { readGeneralNames } from './general-name.ts';
 import { lazy, malformedCertificate, reading } from './malformed.ts';
 import { type Name, readName } from './name.ts';
-import { type AlgorithmIdentifier, readAlgorithm } from './public-key.ts';
 
 /** A larger list is refused: some real ones have 50 MB. */
 const largestCrl = 128 * 1024 * 1024;
@@ -68,7 +69,7 @@ const understoodInEntries: ReadonlySet<string> = new Set([
 export class Crl {
   readonly der: Buffer;
   readonly tbs: Buffer;
-  readonly signatureAlgorithm: AlgorithmIdentifier;
+  readonly signatureAlgorithm: ReadAlgorithm;
   readonly signature: Buffer;
   readonly issuerDer: Buffer;
   readonly issuerName: Name;
@@ -203,11 +204,11 @@ export class Crl {
       const extensionsStart = header.contentStart + header.length;
       if (extensionsStart < end) {
         const octets = source.toString('latin1', extensionsStart, end);
-        const facts =
-          known.get(octets) ?? extensionFacts(readElement(source.subarray(0, end), extensionsStart));
-        if (known.size < mostKnown) known.set(octets, facts);
-        understood &&= facts.understood;
-        if (facts.issuer !== undefined) current = entriesOf(byIssuer, facts.issuer);
+        const extensions =
+          known.get(octets) ?? entryExtensions(readElement(source.subarray(0, end), extensionsStart));
+        if (known.size < mostKnown) known.set(octets, extensions);
+        understood &&= extensions.understood;
+        if (extensions.issuer !== undefined) current = entriesOf(byIssuer, extensions.issuer);
       }
       current.set(serial, at);
       at = end;
@@ -232,7 +233,7 @@ function entriesOf(byIssuer: Map<string, Map<string, number>>, issuer: string): 
   return known;
 }
 
-function extensionFacts(list: Element): { understood: boolean; issuer: string | undefined } {
+function entryExtensions(list: Element): { understood: boolean; issuer: string | undefined } {
   const extensions = readExtensions(list);
   const understood = [...extensions.values()].every(
     ({ oid, critical }) => !critical || understoodInEntries.has(oid),

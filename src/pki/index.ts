@@ -30,7 +30,7 @@ export {
 export { cmsLabels } from './pem.ts';
 export { isPkcs12, type Pkcs12, readPkcs12 } from './pkcs12.ts';
 export { hasPrivateKey, keyBelongsTo, readPrivateKey } from './private-key.ts';
-export { type KeyFacts, keyFacts, type PublicKeyInfo, sameKey } from './public-key.ts';
+export { type KeyTraits, keyTraits, type PublicKeyInfo, sameKey } from './public-key.ts';
 export { type RevocationOptions, validateWithRevocation } from './revocation.ts';
 export { RevocationCache } from './revocation-cache.ts';
 export { sizeWeakness } from './signature-check.ts';

@@ -1,6 +1,6 @@
 import { SealpostError } from '../errors.ts';
 import type { Certificate } from './certificate.ts';
-import { inheritsParameters, keyFacts } from './public-key.ts';
+import { inheritsParameters, keyTraits } from './public-key.ts';
 import { signatureScheme, verifySignature } from './signature.ts';
 
 /**
@@ -15,7 +15,7 @@ export function hasSigned(issuer: Certificate, certificate: Certificate): boolea
       scheme !== undefined &&
       certificate.issuerName.canonical === issuer.subjectName.canonical &&
       !inheritsParameters(info) &&
-      scheme.family === keyFacts(info).family &&
+      scheme.family === keyTraits(info).family &&
       verifySignature(scheme, certificate.tbs, certificate.signature, issuer.publicKey)
     );
   } catch (error) {

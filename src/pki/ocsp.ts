@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import {
+  type AlgorithmIdentifier,
   bitString,
   Cursor,
   content,
@@ -9,6 +10,7 @@ import {
   oids,
   parse,
   raw,
+  readAlgorithm,
   tags,
   time,
 } from '../asn1/index.ts';
@@ -17,7 +19,6 @@ import { type Certificate, parseCertificate } from './certificate.ts';
 import { crlReasonName } from './crl.ts';
 import { type Extension, readExtensions } from './extensions.ts';
 import { malformedCertificate, reading } from './malformed.ts';
-import { type AlgorithmIdentifier, readAlgorithm } from './public-key.ts';
 
 const largestResponse = 1024 * 1024;
 const mostResponses = 1000;

@@ -1,8 +1,17 @@
 import { createDecipheriv, createHmac, getCipherInfo, hash, pbkdf2Sync } from 'node:crypto';
-import { Cursor, type Element, octetString, oids, parse, smallInteger, tags } from '../asn1/index.ts';
+import {
+  type AlgorithmIdentifier,
+  Cursor,
+  type Element,
+  octetString,
+  oids,
+  parse,
+  readAlgorithm,
+  smallInteger,
+  tags,
+} from '../asn1/index.ts';
 import { SealpostError } from '../errors.ts';
 import { iterated } from './iterated-digest.ts';
-import { type AlgorithmIdentifier, readAlgorithm } from './public-key.ts';
 
 /** Above this a file is taken for an attack or a mistake; common programs use 2,048 to 1,000,000. */
 const mostIterations = 10_000_000;

@@ -6,6 +6,7 @@ import {
   oid,
   oids,
   parse,
+  readAlgorithm,
   readElement,
   smallInteger,
   tags,
@@ -23,7 +24,6 @@ import {
 } from './password-encryption.ts';
 import { isPem, readPem } from './pem.ts';
 import { keyBelongsTo } from './private-key.ts';
-import { readAlgorithm } from './public-key.ts';
 
 /** What a PKCS#12 file holds. */
 export interface Pkcs12 {

@@ -1,5 +1,16 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
-import { bitString, Cursor, content, type Element, oid, oids, parse, raw, tags } from '../asn1/index.ts';
+import {
+  bitString,
+  Cursor,
+  content,
+  type Element,
+  oid,
+  oids,
+  parse,
+  raw,
+  readAlgorithm,
+  tags,
+} from '../asn1/index.ts';
 import * as der from '../asn1/writer.ts';
 import { malformedCertificate, reading } from './malformed.ts';
 
@@ -20,22 +31,6 @@ export function readPublicKeyInfo(element: Element): PublicKeyInfo {
   const { octets } = bitString(cursor.expect(tags.bitString));
   cursor.done();
   return { der: raw(element), algorithm: algorithm.oid, parameters: algorithm.parameters, key: octets };
-}
-
-/** `AlgorithmIdentifier ::= SEQUENCE { algorithm OID, parameters ANY OPTIONAL }` (RFC 5280 section 4.1.1.2). */
-export interface AlgorithmIdentifier {
-  oid: string;
-  /** The parameters element as it stands, undefined when absent. */
-  parameters: Buffer | undefined;
-  der: Buffer;
-}
-
-export function readAlgorithm(element: Element): AlgorithmIdentifier {
-  const cursor = new Cursor(element);
-  const type = oid(cursor.expect(tags.oid));
-  const parameters = cursor.atEnd ? undefined : raw(cursor.next());
-  cursor.done();
-  return { oid: type, parameters, der: raw(element) };
 }
 
 const rsaAlgorithms: ReadonlySet<string> = new Set([oids.rsaEncryption, oids.rsassaPss, oids.rsaesOaep]);
@@ -73,7 +68,7 @@ const curveBits = new Map<string, number>([
 export type KeyFamily = 'rsa' | 'dsa' | 'dh' | 'ec' | 'okp' | 'other';
 
 /** What a key is and how large, from its octets alone: no arithmetic is done with it. */
-export interface KeyFacts {
+export interface KeyTraits {
   family: KeyFamily;
   /** Bits of the modulus or of the curve; undefined when unknown. */
   bits: number | undefined;
@@ -83,14 +78,14 @@ export interface KeyFacts {
   exponentBits?: number | undefined;
 }
 
-export function keyFacts(info: PublicKeyInfo): KeyFacts {
+export function keyTraits(info: PublicKeyInfo): KeyTraits {
   if (rsaAlgorithms.has(info.algorithm)) {
     // RSAPublicKey ::= SEQUENCE { modulus, publicExponent } (RFC 8017 appendix A.1.1)
     const numbers = new Cursor(parse(info.key));
-    const facts: KeyFacts = { family: 'rsa', bits: bitsOf(numbers), exponentBits: bitsOf(numbers) };
-    if (info.algorithm === oids.rsassaPss) facts.onlyFor = 'sign';
-    if (info.algorithm === oids.rsaesOaep) facts.onlyFor = 'encrypt';
-    return facts;
+    const traits: KeyTraits = { family: 'rsa', bits: bitsOf(numbers), exponentBits: bitsOf(numbers) };
+    if (info.algorithm === oids.rsassaPss) traits.onlyFor = 'sign';
+    if (info.algorithm === oids.rsaesOaep) traits.onlyFor = 'encrypt';
+    return traits;
   }
   switch (info.algorithm) {
     case oids.dsa:
@@ -148,7 +143,7 @@ export function inheritsParameters(info: PublicKeyInfo): boolean {
 }
 
 /** Why a key is larger than is safe to compute with, in words; undefined when it is not. */
-export function oversized({ family, bits = 0, exponentBits = 0 }: KeyFacts): string | undefined {
+export function oversized({ family, bits = 0, exponentBits = 0 }: KeyTraits): string | undefined {
   const largest = family === 'dsa' ? largestDsa : largestRsa;
   if (family !== 'rsa' && family !== 'dsa' && family !== 'dh') return undefined;
   if (bits > largest) {
@@ -165,9 +160,9 @@ export function oversized({ family, bits = 0, exponentBits = 0 }: KeyFacts): str
  */
 export function toKeyObject(info: PublicKeyInfo, inherited?: Buffer): KeyObject {
   return reading('public key', () => {
-    const facts = keyFacts(info);
-    const { family } = facts;
-    const tooLarge = oversized(facts);
+    const traits = keyTraits(info);
+    const { family } = traits;
+    const tooLarge = oversized(traits);
     if (tooLarge !== undefined) throw malformedCertificate('public key', tooLarge);
     if (family === 'ec' && namedCurve(info) === undefined) {
       throw malformedCertificate('public key', 'an EC key with explicit curve parameters');

@@ -1,14 +1,9 @@
 import type { KeyObject } from 'node:crypto';
+import type { AlgorithmIdentifier } from '../asn1/index.ts';
 import { type Budget, costs, publicKeyCost } from '../budget.ts';
 import type { Certificate } from './certificate.ts';
 import { PathFailure, type PathOptions, type PathWeakness } from './path-types.ts';
-import {
-  type AlgorithmIdentifier,
-  type KeyFacts,
-  keyFacts,
-  oversized,
-  type PublicKeyInfo,
-} from './public-key.ts';
+import { type KeyTraits, keyTraits, oversized, type PublicKeyInfo } from './public-key.ts';
 import { type SignatureScheme, signatureScheme, verifySignature } from './signature.ts';
 
 /** A signing key with what is needed to judge and use it. */
@@ -70,7 +65,7 @@ export class SignatureChecker {
     if (before !== undefined) return before;
     this.#spend(issuer.info, signed.tbs.length);
     const scheme = this.scheme(signed, new Set());
-    const { family, onlyFor } = keyFacts(issuer.info);
+    const { family, onlyFor } = keyTraits(issuer.info);
     const valid =
       // OpenSSL knows and keeps the bounds of id-RSASSA-PSS, and nothing of id-RSAES-OAEP.
       onlyFor !== 'encrypt' &&
@@ -89,9 +84,9 @@ export class SignatureChecker {
 
   /** RSA of 2,048 bits costs one; curves, DSA and larger moduli what they take beside it. */
   #spend(info: PublicKeyInfo, octets: number): void {
-    const facts = keyFacts(info);
-    const { family, bits } = facts;
-    this.#budget?.spend(publicKeyCost(facts) + octets * costs.digestOctet('sha3'));
+    const traits = keyTraits(info);
+    const { family, bits } = traits;
+    this.#budget?.spend(publicKeyCost(traits) + octets * costs.digestOctet('sha3'));
     const size = (bits ?? weakBelow) / weakBelow;
     this.#work -=
       family === 'rsa' ? Math.max(1, size * size) : family === 'dsa' ? 10 * Math.max(1, size * size) : 5;
@@ -108,13 +103,13 @@ export class SignatureChecker {
  * @throws PathFailure `key-too-small`, `key-too-large`
  */
 export function checkKeySize(certificate: Certificate, options: PathOptions, weak: Set<PathWeakness>): void {
-  const facts = keyFacts(certificate.publicKeyInfo);
-  const { family, bits } = facts;
+  const traits = keyTraits(certificate.publicKeyInfo);
+  const { family, bits } = traits;
   if (bits === undefined) return;
-  const word = sizeWeakness(facts);
+  const word = sizeWeakness(traits);
   if (word !== undefined) weak.add(word);
   if (family === 'rsa' || family === 'dsa' || family === 'dh') {
-    const tooLarge = oversized(facts);
+    const tooLarge = oversized(traits);
     if (tooLarge !== undefined) throw new PathFailure('key-too-large', tooLarge);
     const minimum = options.minimumKeyBits ?? 1024;
     if (bits < minimum) throw new PathFailure('key-too-small', `${family.toUpperCase()} key of ${bits} bits`);
@@ -122,7 +117,7 @@ export function checkKeySize(certificate: Certificate, options: PathOptions, wea
 }
 
 /** Why a key is too small to be strong; undefined when it is not, or its size is not known. */
-export function sizeWeakness({ family, bits }: KeyFacts): 'small-key' | 'small-curve' | undefined {
+export function sizeWeakness({ family, bits }: KeyTraits): 'small-key' | 'small-curve' | undefined {
   if (bits === undefined) return undefined;
   if (family === 'ec') return bits < weakCurveBelow ? 'small-curve' : undefined;
   const isNumber = family === 'rsa' || family === 'dsa' || family === 'dh';

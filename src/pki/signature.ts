@@ -1,6 +1,15 @@
 import { type KeyObject, verify } from 'node:crypto';
-import { Cursor, oid, oids, parse, smallInteger, tags } from '../asn1/index.ts';
-import { type AlgorithmIdentifier, type KeyFamily, readAlgorithm } from './public-key.ts';
+import {
+  type AlgorithmIdentifier,
+  Cursor,
+  oid,
+  oids,
+  parse,
+  readAlgorithm,
+  smallInteger,
+  tags,
+} from '../asn1/index.ts';
+import type { KeyFamily } from './public-key.ts';
 
 /** How a certificate, CRL or OCSP answer is signed. */
 export interface SignatureScheme {

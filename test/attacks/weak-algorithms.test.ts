@@ -6,7 +6,7 @@ import { PartnerDirectory } from '../../src/partner/directory.ts';
 import { type Judgement, judge } from '../../src/partner/policy.ts';
 import { senderOf } from '../../src/partner/sender.ts';
 import { weakness, withoutAead } from '../../src/partner/strength.ts';
-import { keyFacts } from '../../src/pki/index.ts';
+import { keyTraits } from '../../src/pki/index.ts';
 import {
   decodeSync,
   type EncodeOptions,
@@ -226,7 +226,7 @@ describe('the size of a curve', () => {
   ] as const)
     it(curve, () => {
       const { certificate } = signer(ec(curve));
-      const { family, bits = 0 } = keyFacts(certificate.publicKeyInfo);
+      const { family, bits = 0 } = keyTraits(certificate.publicKeyInfo);
       assert.equal(family, 'ec');
       assert.ok(bits >= least && bits <= most, String(bits));
     });

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { createCipheriv, createHmac, hkdfSync } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { oids, parse } from '../../src/asn1/index.ts';
+import { oids, parse, readAlgorithm } from '../../src/asn1/index.ts';
 import * as der from '../../src/asn1/writer.ts';
-import { readAlgorithm } from '../../src/cms/algorithm-identifier.ts';
 import { cipherKey, freshEncryption, readContentEncryption } from '../../src/cms/ciphers.ts';
 import { encodeEnvelopedData } from '../../src/cms/index.ts';
 import { agreementByName, deriveKek } from '../../src/cms/key-derivation.ts';

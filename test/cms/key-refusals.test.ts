@@ -12,10 +12,9 @@ import {
   randomBytes,
 } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { oids, parse } from '../../src/asn1/index.ts';
+import { oids, parse, readAlgorithm } from '../../src/asn1/index.ts';
 import * as der from '../../src/asn1/writer.ts';
 import { Budget } from '../../src/budget.ts';
-import { readAlgorithm } from '../../src/cms/algorithm-identifier.ts';
 import { writeAttribute } from '../../src/cms/attributes.ts';
 import { writeIssuerAndSerial } from '../../src/cms/certificate-identifier.ts';
 import { type ContentEncryption, freshEncryption, readContentEncryption } from '../../src/cms/ciphers.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { encodeSignedData, type SignerFacts } from '../../src/cms/index.ts';
+import { encodeSignedData, type SignerReport } from '../../src/cms/index.ts';
 import { createTestCa, type Issued } from '../support/ca.ts';
 import { type Folder, feeds, noOpenssl, openssl, readCms, signedTail, temporaryFolder } from './support.ts';
 
@@ -25,7 +25,7 @@ function issue(privateKey: KeyObject): Issued {
   return issued;
 }
 
-function signers(message: Buffer): SignerFacts[] {
+function signers(message: Buffer): SignerReport[] {
   return signedTail(readCms([message]).tail).signers;
 }
 

@@ -1,8 +1,7 @@
-import { Cursor, type Element, octetString, smallInteger, tags } from '../../asn1/index.ts';
+import { Cursor, type Element, octetString, readAlgorithm, smallInteger, tags } from '../../asn1/index.ts';
 import * as der from '../../asn1/writer.ts';
 import { costs } from '../../budget.ts';
 import { SealpostError } from '../../errors.ts';
-import { readAlgorithm } from '../algorithm-identifier.ts';
 import type { FreshEncryption, RandomBytes } from '../ciphers.ts';
 import type { KeyEncryptionKey } from '../identity.ts';
 import { keyWrapByName, readKeyWrap } from '../key-wrap.ts';
@@ -23,7 +22,7 @@ export function readKek(element: Element): Recipient[] {
   const wrap = readKeyWrap(algorithm);
   return [
     {
-      facts: {
+      report: {
         kind: 'kek',
         identifier: { type: 'key-identifier', keyIdentifier: identifier.toString('hex') },
         keyEncryption: { name: wrap?.name ?? algorithm.oid, oid: algorithm.oid, parameters: {} },

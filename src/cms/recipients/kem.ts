@@ -1,11 +1,21 @@
 // not by name: below 24.7 Node.js has neither `encapsulate` nor `decapsulate`, and nothing else would load
 import * as crypto from 'node:crypto';
-import { Cursor, type Element, octetString, oid, oids, raw, smallInteger, tags } from '../../asn1/index.ts';
+import {
+  Cursor,
+  type Element,
+  octetString,
+  oid,
+  oids,
+  raw,
+  readAlgorithm,
+  smallInteger,
+  tags,
+  writeAlgorithm,
+} from '../../asn1/index.ts';
 import * as der from '../../asn1/writer.ts';
 import { costs } from '../../budget.ts';
 import { SealpostError } from '../../errors.ts';
 import type { Certificate } from '../../pki/certificate.ts';
-import { readAlgorithm, writeAlgorithm } from '../algorithm-identifier.ts';
 import { identifies, readCertificateIdentifier, writeIssuerAndSerial } from '../certificate-identifier.ts';
 import type { FreshEncryption } from '../ciphers.ts';
 import { keyIdentifierOf } from '../identity.ts';
@@ -43,7 +53,7 @@ export function readOther(element: Element): Recipient[] {
   const keyEncryption = { name: type, oid: type, parameters: {} };
   return [
     {
-      facts: { kind: 'other', identifier: { type: 'none' }, keyEncryption, weak: [] },
+      report: { kind: 'other', identifier: { type: 'none' }, keyEncryption, weak: [] },
       find: () => undefined,
     },
   ];
@@ -71,7 +81,7 @@ function readKem(element: Element): Recipient[] {
   };
   return [
     {
-      facts: {
+      report: {
         kind: 'kem',
         identifier,
         keyEncryption: { name: name ?? kem.oid, oid: kem.oid, parameters },

@@ -1,9 +1,8 @@
 import { randomBytes as nodeRandomBytes } from 'node:crypto';
-import { oids } from '../../asn1/index.ts';
+import { oids, writeAlgorithm } from '../../asn1/index.ts';
 import * as der from '../../asn1/writer.ts';
 import { SealpostError } from '../../errors.ts';
 import type { Certificate } from '../../pki/certificate.ts';
-import { writeAlgorithm } from '../algorithm-identifier.ts';
 import { writeIssuerAndSerial } from '../certificate-identifier.ts';
 import type { FreshEncryption, RandomBytes } from '../ciphers.ts';
 import { agreeEphemeral, isDiffieHellman } from '../diffie-hellman.ts';

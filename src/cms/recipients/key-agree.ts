@@ -1,17 +1,19 @@
 import type { KeyObject } from 'node:crypto';
 import {
+  type AlgorithmIdentifier,
   bitString,
   Cursor,
   childrenOf,
   type Element,
   octetString,
+  parametersOf,
+  readAlgorithm,
   smallInteger,
   tags,
 } from '../../asn1/index.ts';
 import { costs, publicKeyCost } from '../../budget.ts';
 import { SealpostError } from '../../errors.ts';
-import { keyFacts, type PublicKeyInfo } from '../../pki/public-key.ts';
-import { type AlgorithmIdentifier, parametersOf, readAlgorithm } from '../algorithm-identifier.ts';
+import { keyTraits, type PublicKeyInfo } from '../../pki/public-key.ts';
 import { type CertificateIdentifier, identifies, readIssuerAndSerial } from '../certificate-identifier.ts';
 import { agree, isDiffieHellman } from '../diffie-hellman.ts';
 import { agreeOnCurve, isCurveAgreement } from '../elliptic-curve.ts';
@@ -80,7 +82,7 @@ function readRecipient(element: Element, agreement: Agreement): Recipient {
   const parameters: Record<string, string> = { wrap: wrap?.name ?? 'unknown' };
   if (info !== undefined) parameters.kdf = `${info.kdf} ${info.digest}`;
   return {
-    facts: {
+    report: {
       kind: 'key-agree',
       identifier,
       keyEncryption: { name: info?.name ?? algorithm.oid, oid: algorithm.oid, parameters },
@@ -115,7 +117,7 @@ function findOpener(
     name,
     certificate,
     // the public value is checked with up to two powers more
-    cost: costs.key + 3 * publicKeyCost(keyFacts(certificate.publicKeyInfo)),
+    cost: costs.key + 3 * publicKeyCost(keyTraits(certificate.publicKeyInfo)),
     recover: () => {
       try {
         const publicKey = originatorKey(agreement.originator, keys);

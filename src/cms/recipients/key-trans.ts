@@ -1,10 +1,19 @@
 import { constants, type KeyObject } from 'node:crypto';
-import { Cursor, type Element, octetString, oids, smallInteger, tags } from '../../asn1/index.ts';
+import {
+  type AlgorithmIdentifier,
+  Cursor,
+  type Element,
+  octetString,
+  oids,
+  readAlgorithm,
+  smallInteger,
+  tags,
+  writeAlgorithm,
+} from '../../asn1/index.ts';
 import * as der from '../../asn1/writer.ts';
 import { costs } from '../../budget.ts';
 import { SealpostError } from '../../errors.ts';
 import type { Certificate } from '../../pki/certificate.ts';
-import { type AlgorithmIdentifier, readAlgorithm, writeAlgorithm } from '../algorithm-identifier.ts';
 import { keyTransportByOid } from '../algorithms.ts';
 import {
   type CertificateIdentifier,
@@ -12,8 +21,8 @@ import {
   readCertificateIdentifier,
   writeIssuerAndSerial,
 } from '../certificate-identifier.ts';
-import type { DecryptionKeys } from '../identity.ts';
-import { keyIdentifierOf } from '../identity.ts';
+import { type DecryptionKeys, keyIdentifierOf } from '../identity.ts';
+import { pkcs1Decrypt, publicEncrypt } from '../native.ts';
 import {
   type OaepParameters,
   oaepDecrypt,
@@ -22,7 +31,6 @@ import {
   readOaepParameters,
   writeOaepParameters,
 } from '../oaep.ts';
-import { pkcs1Decrypt, publicEncrypt } from '../rsa.ts';
 import { mayTransport } from '../rsa-restrictions.ts';
 import type { Opener, Recipient } from './recipient.ts';
 
@@ -42,7 +50,7 @@ export function readKeyTrans(element: Element): Recipient[] {
   const { name, parameters, unwrap, oaep } = readTransport(algorithm);
   return [
     {
-      facts: {
+      report: {
         kind: 'key-trans',
         identifier,
         keyEncryption: { name, oid: algorithm.oid, parameters },

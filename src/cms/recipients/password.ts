@@ -1,13 +1,18 @@
 import { createCipheriv, createDecipheriv, pbkdf2Sync } from 'node:crypto';
-import { Cursor, type Element, octetString, oids, smallInteger, tags } from '../../asn1/index.ts';
-import * as der from '../../asn1/writer.ts';
-import { type Budget, costs } from '../../budget.ts';
 import {
   type AlgorithmIdentifier,
+  Cursor,
+  type Element,
+  octetString,
+  oids,
   parametersOf,
   readAlgorithm,
+  smallInteger,
+  tags,
   writeAlgorithm,
-} from '../algorithm-identifier.ts';
+} from '../../asn1/index.ts';
+import * as der from '../../asn1/writer.ts';
+import { type Budget, costs } from '../../budget.ts';
 import { type FreshEncryption, type RandomBytes, readContentEncryption } from '../ciphers.ts';
 import type { Recipient } from './recipient.ts';
 
@@ -56,7 +61,7 @@ export function readPassword(element: Element): Recipient[] {
   const name = algorithm.oid === oids['pwri-kek'] ? 'pwri-kek' : algorithm.oid;
   return [
     {
-      facts: {
+      report: {
         kind: 'password',
         identifier: { type: 'none' },
         keyEncryption: { name, oid: algorithm.oid, parameters },

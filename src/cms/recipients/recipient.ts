@@ -6,7 +6,7 @@ import type { DecryptionKeys } from '../identity.ts';
 export type RecipientKind = 'key-trans' | 'key-agree' | 'kek' | 'password' | 'kem' | 'other';
 
 /** What the verdict says of one recipient. */
-export interface RecipientFacts {
+export interface RecipientReport {
   kind: RecipientKind;
   identifier: CertificateIdentifier;
   keyEncryption: {
@@ -40,7 +40,7 @@ export interface Opener {
 
 /** One recipient of a message; a KeyAgreeRecipientInfo gives several. */
 export interface Recipient {
-  facts: Omit<RecipientFacts, 'matched' | 'matchedCertificate'>;
+  report: Omit<RecipientReport, 'matched' | 'matchedCertificate'>;
   /** A key here that it is meant for, by identifier; undefined when it is for others. */
   find(keys: DecryptionKeys, budget: Budget): Opener | undefined;
 }

@@ -1,4 +1,4 @@
-import type { CmsOptions, SignedTail, SignerFacts } from '../../cms/index.ts';
+import type { CmsOptions, SignedTail, SignerReport } from '../../cms/index.ts';
 import { signerOf } from '../verdict/layers.ts';
 import { inheritedKey, judgeSigner, type MessageBag, type SignerTrust, unjudged } from '../verdict/trust.ts';
 import { unique } from '../verdict/verdict.ts';
@@ -26,32 +26,32 @@ export function fillSigners(state: DecodeState, layer: SignatureLayer, tail: Sig
   layer.certificates = tail.certificates.length + tail.otherCertificates;
   const { room } = state;
   room.signatures(tail.signers.reduce((sum, { countersignatures }) => sum + 1 + countersignatures.length, 0));
-  const judged = tail.signers.map((facts) => judgeSignature(facts, tail, state.settings));
-  layer.signers = judged.map(({ facts, trust }) =>
-    room.fit(signerOf(facts, trust, (each) => judgeSignature(each, tail, state.settings).trust)),
+  const judged = tail.signers.map((report) => judgeSignature(report, tail, state.settings));
+  layer.signers = judged.map(({ report, trust }) =>
+    room.fit(signerOf(report, trust, (each) => judgeSignature(each, tail, state.settings).trust)),
   );
-  for (const [index, { facts }] of judged.entries()) {
+  for (const [index, { report }] of judged.entries()) {
     const signer = layer.signers[index];
-    const { certificate, verifiedBy } = facts;
+    const { certificate, verifiedBy } = report;
     if (signer !== undefined && certificate !== undefined && verifiedBy !== undefined)
       state.judged.push({ signer, layer, certificate, verifiedBy, bag: tail });
   }
-  layer.weak = unique(judged.flatMap(({ facts, trust }) => [...facts.weak, ...trust.weak]));
+  layer.weak = unique(judged.flatMap(({ report, trust }) => [...report.weak, ...trust.weak]));
 }
 
 /** Judges whom a valid signature is from; of several certificates for its key the first that is trusted counts. */
 function judgeSignature(
-  facts: SignerFacts,
+  report: SignerReport,
   bag: MessageBag,
   { trust, at, budget }: DecodeSettings,
-): { facts: SignerFacts; trust: SignerTrust } {
-  const { certificate, verifiedBy, alternatives } = facts;
-  if (certificate === undefined || verifiedBy === undefined) return { facts, trust: unjudged };
+): { report: SignerReport; trust: SignerTrust } {
+  const { certificate, verifiedBy, alternatives } = report;
+  if (certificate === undefined || verifiedBy === undefined) return { report, trust: unjudged };
   const first = judgeSigner(certificate, verifiedBy, bag, trust, at, budget);
-  if (first.trusted) return { facts, trust: first };
+  if (first.trusted) return { report, trust: first };
   for (const other of alternatives) {
     const found = judgeSigner(other, verifiedBy, bag, trust, at, budget);
-    if (found.trusted) return { facts: { ...facts, certificate: other }, trust: found };
+    if (found.trusted) return { report: { ...report, certificate: other }, trust: found };
   }
-  return { facts, trust: first };
+  return { report, trust: first };
 }

@@ -2,12 +2,12 @@ import type { KeyObject } from 'node:crypto';
 import type {
   CertificateIdentifier as CmsIdentifier,
   EnvelopedHead,
-  RecipientFacts,
   RecipientKind,
+  RecipientReport,
   SignatureReason,
-  SignerFacts,
+  SignerReport,
 } from '../../cms/index.ts';
-import { type Certificate, keyFacts, unreadableAddress } from '../../pki/index.ts';
+import { type Certificate, keyTraits, unreadableAddress } from '../../pki/index.ts';
 import { notChecked, type SignerTrust } from './trust.ts';
 import { unique } from './verdict.ts';
 import type { VerdictRoom } from './verdict-room.ts';
@@ -44,8 +44,8 @@ function identifierOf(identifier: CmsIdentifier): CertificateIdentifier | null {
   }
 }
 
-function recipientOf(facts: RecipientFacts): Recipient {
-  const { kind, identifier, keyEncryption, matched, matchedCertificate: own } = facts;
+function recipientOf(report: RecipientReport): Recipient {
+  const { kind, identifier, keyEncryption, matched, matchedCertificate: own } = report;
   return {
     kind: kinds[kind],
     identifier: identifierOf(identifier),
@@ -66,10 +66,10 @@ function recipientOf(facts: RecipientFacts): Recipient {
 }
 
 /** Those that there is room for, and ours in any case. */
-function recipientsOf(recipients: readonly RecipientFacts[], room: VerdictRoom): Recipient[] {
+function recipientsOf(recipients: readonly RecipientReport[], room: VerdictRoom): Recipient[] {
   const listed: Recipient[] = [];
-  for (const facts of recipients) {
-    if (facts.matched !== null || room.hasRoom) listed.push(room.fit(recipientOf(facts)));
+  for (const report of recipients) {
+    if (report.matched !== null || room.hasRoom) listed.push(room.fit(recipientOf(report)));
     else room.truncated = true;
   }
   return listed;
@@ -97,7 +97,7 @@ export function encryptionLayer(head: EnvelopedHead, room: VerdictRoom): Encrypt
 /** What kind of key a certificate has, and its size; of DSA parameters that it inherits the key that was found tells. */
 function keyOf(certificate: Certificate, found?: KeyObject): Signer['key'] {
   return readable(() => {
-    const { family, bits } = keyFacts(certificate.publicKeyInfo);
+    const { family, bits } = keyTraits(certificate.publicKeyInfo);
     return { family, bits: bits ?? found?.asymmetricKeyDetails?.modulusLength ?? null };
   });
 }
@@ -122,7 +122,7 @@ const reasons: Record<SignatureReason, string> = {
   'signature-mismatch': "the signature is not from the key in the signer's certificate",
 };
 
-type SignatureFacts = Omit<
+type SignatureFields = Omit<
   Signer,
   | 'signingCertificates'
   | 'smimeCapabilities'
@@ -133,14 +133,14 @@ type SignatureFacts = Omit<
 
 /** One signer: the signature as the CMS room found it, and what is to be thought of its certificate. */
 export function signerOf(
-  facts: SignerFacts,
+  report: SignerReport,
   trust: SignerTrust,
-  judge: (countersigner: SignerFacts) => SignerTrust,
+  judge: (countersigner: SignerReport) => SignerTrust,
 ): Signer {
-  const attributes = facts.signedAttributes;
+  const attributes = report.signedAttributes;
   const preference = attributes?.encryptionKeyPreference;
   return {
-    ...signatureOf(facts, trust),
+    ...signatureOf(report, trust),
     signingCertificates: (attributes?.signingCertificates ?? []).map(
       ({ version, digestAlgorithm, digest }) => ({
         version,
@@ -151,29 +151,29 @@ export function signerOf(
     smimeCapabilities: attributes?.smimeCapabilities ?? [],
     encryptionKeyPreference: preference === undefined ? null : identifierOf(preference),
     receiptRequest: attributes?.receiptRequest ?? null,
-    countersignatures: facts.countersignatures.map((each) => signatureOf(each, judge(each))),
+    countersignatures: report.countersignatures.map((each) => signatureOf(each, judge(each))),
   };
 }
 
-function signatureOf(facts: SignerFacts, trust: SignerTrust): SignatureFacts {
-  const { certificate, valid } = facts;
+function signatureOf(report: SignerReport, trust: SignerTrust): SignatureFields {
+  const { certificate, valid } = report;
   return {
-    identifier: identifierOf(facts.identifier) ?? { keyIdentifier: '' },
-    key: certificate === undefined ? null : keyOf(certificate, facts.verifiedBy),
-    ...certificateFacts(certificate),
-    digestAlgorithm: facts.digestAlgorithm,
-    signatureAlgorithm: facts.signatureAlgorithm.name,
-    signingTime: facts.signedAttributes?.signingTime?.toISOString() ?? null,
+    identifier: identifierOf(report.identifier) ?? { keyIdentifier: '' },
+    key: certificate === undefined ? null : keyOf(certificate, report.verifiedBy),
+    ...certificateFields(certificate),
+    digestAlgorithm: report.digestAlgorithm,
+    signatureAlgorithm: report.signatureAlgorithm.name,
+    signingTime: report.signedAttributes?.signingTime?.toISOString() ?? null,
     valid,
     trusted: valid && trust.trusted,
     chain: valid && trust.trusted ? [...trust.chain] : [],
-    reason: valid ? trust.reason : facts.reason,
-    message: valid ? trust.message : reasons[facts.reason],
+    reason: valid ? trust.reason : report.reason,
+    message: valid ? trust.message : reasons[report.reason],
     revocation: valid ? trust.revocation : notChecked,
   };
 }
 
-function certificateFacts(
+function certificateFields(
   certificate: Certificate | undefined,
 ): Pick<Signer, 'subject' | 'issuer' | 'serialNumber' | 'thumbprint' | 'emails' | 'notBefore' | 'notAfter'> {
   if (certificate === undefined) {

@@ -1,12 +1,46 @@
 import { randomBytes as nodeRandomBytes } from 'node:crypto';
+import type { Element } from '../../asn1/index.ts';
 import type { FreshEncryption, RandomBytes } from '../ciphers.ts';
 import type { KeyEncryptionKey } from '../identity.ts';
-import { writeKek } from './kek.ts';
-import { encapsulates, writeKem } from './kem.ts';
+import { readKek, writeKek } from './kek.ts';
+import { encapsulates, readOther, writeKem } from './kem.ts';
+import { readKeyAgree } from './key-agree.ts';
 import { agreesKeys, type KeyAgreeOptions, writeKeyAgree } from './key-agree-writer.ts';
-import { type KeyTransOptions, writeKeyTrans } from './key-trans.ts';
-import { type PasswordOptions, writePassword } from './password.ts';
-import type { RecipientKind } from './recipient.ts';
+import { type KeyTransOptions, readKeyTrans, writeKeyTrans } from './key-trans.ts';
+import { type PasswordOptions, readPassword, writePassword } from './password.ts';
+import type { Recipient, RecipientKind } from './recipient.ts';
+
+type ReadRecipient = (element: Element) => Recipient[];
+
+/**
+ * `RecipientInfo ::= CHOICE { ktri, kari [1], kekri [2], pwri [3], ori [4] }` (RFC 5652 section 6.2).
+ * A new kind is a file of its own and a line here.
+ */
+const readers = new Map<string, ReadRecipient>([
+  ['0:16', readKeyTrans],
+  ['2:1', readKeyAgree],
+  ['2:2', readKek],
+  ['2:3', readPassword],
+  ['2:4', readOther],
+]);
+
+/** Reads one RecipientInfo; a kind that is not known is listed and never matches. */
+export function readRecipientInfo(element: Element): Recipient[] {
+  const key = `${element.cls}:${element.tag}`;
+  const read = readers.get(key);
+  if (read !== undefined) return read(element);
+  return [
+    {
+      report: {
+        kind: 'other',
+        identifier: { type: 'none' },
+        keyEncryption: { name: 'unknown', oid: '', parameters: {} },
+        weak: [],
+      },
+      find: () => undefined,
+    },
+  ];
+}
 
 /**
  * Whom to encrypt for: a certificate (its key says by itself whether it takes, agrees or encapsulates keys), a

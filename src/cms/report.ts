@@ -1,9 +1,9 @@
 import type { KeyObject } from 'node:crypto';
 import type { Certificate } from '../pki/certificate.ts';
-import type { Attribute } from './attributes.ts';
+import type { CommonAttributes } from './attributes.ts';
 import type { CertificateIdentifier } from './certificate-identifier.ts';
 import type { ReceiptRequest, SigningCertificate } from './ess-attributes.ts';
-import type { RecipientFacts } from './recipients/recipient.ts';
+import type { RecipientReport } from './recipients/recipient.ts';
 
 /** What is known of a CMS object before its content, by type. OIDs are dotted. */
 export type CmsHead = EnvelopedHead | SignedHead | CompressedHead | DigestedHead | DataHead;
@@ -11,7 +11,7 @@ export type CmsHead = EnvelopedHead | SignedHead | CompressedHead | DigestedHead
 /** What is known after all of it has come. */
 export type CmsTail = EnvelopedTail | SignedTail | CompressedTail | DigestedTail | DataTail;
 
-export interface ContentEncryptionFacts {
+export interface EncryptionReport {
   name: string;
   oid: string;
   keyBits: number;
@@ -28,8 +28,8 @@ export interface EnvelopedHead {
   type: 'enveloped-data' | 'auth-enveloped-data' | 'encrypted-data';
   /** contentType of what is inside; id-data for a MIME entity. */
   contentType: string;
-  encryption: ContentEncryptionFacts;
-  recipients: RecipientFacts[];
+  encryption: EncryptionReport;
+  recipients: RecipientReport[];
   /** How long the content is, where the octets before it tell: in CBC with a definite length, to the padding. */
   contentOctets: { readonly least: number; readonly most: number } | undefined;
   /** What the sender brought along, such as the certificate of its static key. */
@@ -72,7 +72,7 @@ export type SignatureReason =
   | 'certificate-mismatch'
   | 'signature-mismatch';
 
-export interface SignerFacts {
+export interface SignerReport {
   identifier: CertificateIdentifier;
   /** Name, or OID of one that is not known. */
   digestAlgorithm: string;
@@ -83,10 +83,10 @@ export interface SignerFacts {
     parameters: Record<string, string>;
   };
   /** Undefined when the signer signed the content without attributes. */
-  signedAttributes: SignedAttributeFacts | undefined;
+  signedAttributes: SignedAttributes | undefined;
   unsignedAttributes: string[];
   /** Of this signature, as far as they can be read; at most ten. */
-  countersignatures: SignerFacts[];
+  countersignatures: SignerReport[];
   /** From the message, or from those that the caller gave. */
   certificate: Certificate | undefined;
   /** Other certificates that the identifier names and under whose key the signature verifies as well. */
@@ -99,17 +99,11 @@ export interface SignerFacts {
   weak: string[];
 }
 
-export interface SignedAttributeFacts {
-  contentType: string | undefined;
-  messageDigest: string | undefined;
-  signingTime: Date | undefined;
-  /** Names, or OIDs of those that are not known. */
-  smimeCapabilities: string[];
+/** What a signer protects beside the content. */
+export interface SignedAttributes extends CommonAttributes {
   signingCertificates: SigningCertificate[];
   receiptRequest: ReceiptRequest | undefined;
   encryptionKeyPreference: CertificateIdentifier | undefined;
-  /** All attributes in the order of the message. */
-  all: Attribute[];
 }
 
 export interface SignedTail {
@@ -121,7 +115,7 @@ export interface SignedTail {
   crls: Buffer[];
   /** OCSPResponse in DER each (RFC 5940). */
   ocspResponses: Buffer[];
-  signers: SignerFacts[];
+  signers: SignerReport[];
 }
 
 export interface CompressedHead {

@@ -1,7 +1,8 @@
-import { Cursor, type Element, oid, raw, readElement, tags } from '../asn1/index.ts';
-import * as der from '../asn1/writer.ts';
+import { Cursor, type Element, raw, readElement, tags } from './reader.ts';
+import { oid } from './values.ts';
+import * as der from './writer.ts';
 
-/** `AlgorithmIdentifier ::= SEQUENCE { algorithm OID, parameters ANY OPTIONAL }` (RFC 5652 section 10.1). */
+/** `AlgorithmIdentifier ::= SEQUENCE { algorithm OID, parameters ANY OPTIONAL }` (RFC 5280 section 4.1.1.2, RFC 5652 section 10.1). */
 export interface AlgorithmIdentifier {
   /** Dotted object identifier. */
   oid: string;
@@ -9,13 +10,19 @@ export interface AlgorithmIdentifier {
   parameters: Buffer | undefined;
 }
 
+/** One that was read. */
+export interface ReadAlgorithm extends AlgorithmIdentifier {
+  /** All of it as it stands. */
+  der: Buffer;
+}
+
 /** Reads an AlgorithmIdentifier; its own tag may have been replaced by an IMPLICIT one. */
-export function readAlgorithm(element: Element): AlgorithmIdentifier {
+export function readAlgorithm(element: Element): ReadAlgorithm {
   const cursor = new Cursor(element);
   const algorithm = oid(cursor.expect(tags.oid));
   const parameters = cursor.atEnd ? undefined : raw(cursor.next());
   cursor.done();
-  return { oid: algorithm, parameters };
+  return { oid: algorithm, parameters, der: raw(element) };
 }
 
 /** The parameters as an element; undefined when they are absent or NULL. */
