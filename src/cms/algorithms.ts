@@ -1,9 +1,27 @@
-import { type OidName, oids } from '../asn1/oids.ts';
-
-/*
- * The one registry of algorithms: what a name means here, its object identifier, sizes, its name in
- * node:crypto, and why it is weak. Nothing else in this room decides by an OID of its own.
+/**
+ * Ciphers for content: what a name means here, its object identifier, sizes, its name in node:crypto, how strong it is,
+ * and under which names settings offer it. Data alone, for every room: settings, presets and `require` read these rows,
+ * and nothing else decides by an OID or name of its own. A new cipher of a known mode is a row here.
  */
+import { type OidName, oids } from '../asn1/oids.ts';
+import { byName, byOid } from '../pki/algorithms.ts';
+
+export {
+  type DigestInfo,
+  digestByName,
+  digestByOid,
+  digests,
+  type SignatureInfo,
+  type SignatureScheme,
+  signatureByOid,
+  signatures,
+} from '../pki/algorithms.ts';
+
+/**
+ * `strong`: keys of 128 bits or more, and a stream or blocks of 128 bits. `legacy`: readable for nobody today, and not
+ * to be chosen any more. `weak`: nothing that is encrypted with it stays secret; sending it needs `allowWeak`.
+ */
+export type CipherStrength = 'strong' | 'legacy' | 'weak';
 
 /** A symmetric cipher for content (RFC 3370, 3565, 5084, 8103). */
 export interface ContentCipherInfo {
@@ -17,134 +35,135 @@ export interface ContentCipherInfo {
   ivOctets: number;
   /** Name in node:crypto; undefined where own code is needed. */
   node: string | undefined;
-  /** Why it is weak, in words for the verdict. */
+  /** It authenticates what it encrypts, and so makes AuthEnvelopedData (RFC 5083). */
+  aead: boolean;
+  strength: CipherStrength;
+  /** Why it is weak, in words for the verdict; where it is. */
   weak: string | undefined;
+  /** Names by which settings offer it for outbound mail; none where it is only read. */
+  settable: readonly string[];
 }
 
-function cbc(
-  name: string,
-  oid: string,
-  family: ContentCipherInfo['family'],
+type Row<Settable extends readonly string[]> = Omit<ContentCipherInfo, 'settable'> & { settable: Settable };
+
+function cbc<const Settable extends readonly string[]>(
+  cipher: Pick<ContentCipherInfo, 'name' | 'oid' | 'family' | 'keyBits' | 'ivOctets'> &
+    Partial<Pick<ContentCipherInfo, 'strength' | 'weak' | 'node'>> & { settable: Settable },
+): Row<Settable> {
+  return { mode: 'cbc', aead: false, strength: 'strong', node: cipher.name, weak: undefined, ...cipher };
+}
+
+function aesCbc<const Name extends OidName>(name: Name, keyBits: number): Row<readonly [Name]> {
+  return cbc({ name, oid: oids[name], family: 'aes', keyBits, ivOctets: 16, settable: [name] });
+}
+
+function camellia(keyBits: number, last: number): Row<readonly []> {
+  const name = `camellia-${keyBits}-cbc`;
+  const oid = `1.2.392.200011.61.1.1.1.${last}`;
+  return cbc({ name, oid, family: 'camellia', keyBits, ivOctets: 16, settable: [] });
+}
+
+function aead<const Name extends OidName>(
+  name: Name,
+  mode: 'gcm' | 'ccm' | 'poly1305',
   keyBits: number,
-  ivOctets: number,
-  weak?: string,
-): ContentCipherInfo {
-  return { name, oid, mode: 'cbc', family, keyBits, ivOctets, node: name, weak };
-}
-
-function aead(name: OidName, mode: 'gcm' | 'ccm' | 'poly1305', keyBits: number): ContentCipherInfo {
+): Row<readonly [Name]> {
   const family = mode === 'poly1305' ? 'chacha20' : 'aes';
-  return { name, oid: oids[name], mode, family, keyBits, ivOctets: 12, node: name, weak: undefined };
+  return {
+    name,
+    oid: oids[name],
+    mode,
+    family,
+    keyBits,
+    ivOctets: 12,
+    node: name,
+    aead: true,
+    strength: 'strong',
+    weak: undefined,
+    settable: [name],
+  };
 }
 
-const rc2Weak = 'RC2 is broken in practice: 64-bit blocks and often short keys';
-
-export const contentCiphers: readonly ContentCipherInfo[] = [
-  cbc('aes-128-cbc', oids['aes-128-cbc'], 'aes', 128, 16),
-  cbc('aes-192-cbc', oids['aes-192-cbc'], 'aes', 192, 16),
-  cbc('aes-256-cbc', oids['aes-256-cbc'], 'aes', 256, 16),
-  cbc('des-ede3-cbc', oids['des-ede3-cbc'], 'des3', 192, 8),
-  cbc('des-cbc', oids['des-cbc'], 'des', 64, 8, 'DES has keys of 56 bits'),
-  // Keys of RC2 have any length; 128 is what is made when none is asked for.
-  { ...cbc('rc2-cbc', oids['rc2-cbc'], 'rc2', 128, 8, rc2Weak), node: undefined },
-  // RFC 3657, RFC 2984: read where OpenSSL has them
-  cbc('camellia-128-cbc', '1.2.392.200011.61.1.1.1.2', 'camellia', 128, 16),
-  cbc('camellia-192-cbc', '1.2.392.200011.61.1.1.1.3', 'camellia', 192, 16),
-  cbc('camellia-256-cbc', '1.2.392.200011.61.1.1.1.4', 'camellia', 256, 16),
-  cbc('cast5-cbc', '1.2.840.113533.7.66.10', 'cast5', 128, 8, 'CAST5 has blocks of 64 bits'),
-  aead('aes-128-gcm', 'gcm', 128),
-  aead('aes-192-gcm', 'gcm', 192),
+/** In the order in which settings list them. */
+const cipherRows = [
+  aesCbc('aes-256-cbc', 256),
+  aesCbc('aes-192-cbc', 192),
+  aesCbc('aes-128-cbc', 128),
   aead('aes-256-gcm', 'gcm', 256),
-  aead('aes-128-ccm', 'ccm', 128),
-  aead('aes-192-ccm', 'ccm', 192),
+  aead('aes-192-gcm', 'gcm', 192),
+  aead('aes-128-gcm', 'gcm', 128),
   aead('aes-256-ccm', 'ccm', 256),
+  aead('aes-192-ccm', 'ccm', 192),
+  aead('aes-128-ccm', 'ccm', 128),
   aead('chacha20-poly1305', 'poly1305', 256),
+  cbc({
+    name: 'des-ede3-cbc',
+    oid: oids['des-ede3-cbc'],
+    family: 'des3',
+    keyBits: 192,
+    ivOctets: 8,
+    strength: 'legacy',
+    settable: ['des-ede3-cbc'],
+  }),
+  cbc({
+    name: 'des-cbc',
+    oid: oids['des-cbc'],
+    family: 'des',
+    keyBits: 64,
+    ivOctets: 8,
+    strength: 'weak',
+    weak: 'DES has keys of 56 bits',
+    settable: ['des-cbc'],
+  }),
+  // Keys of RC2 have any length; 128 is what is made when none is asked for.
+  cbc({
+    name: 'rc2-cbc',
+    oid: oids['rc2-cbc'],
+    family: 'rc2',
+    keyBits: 128,
+    ivOctets: 8,
+    node: undefined,
+    strength: 'weak',
+    weak: 'RC2 is broken in practice: 64-bit blocks and often short keys',
+    settable: ['rc2-128-cbc', 'rc2-64-cbc', 'rc2-40-cbc'],
+  }),
+  // RFC 3657, RFC 2984: read where OpenSSL has them
+  camellia(128, 2),
+  camellia(192, 3),
+  camellia(256, 4),
+  cbc({
+    name: 'cast5-cbc',
+    oid: '1.2.840.113533.7.66.10',
+    family: 'cast5',
+    keyBits: 128,
+    ivOctets: 8,
+    strength: 'weak',
+    weak: 'CAST5 has blocks of 64 bits',
+    settable: [],
+  }),
 ];
 
-/** A digest (RFC 3370, 5754, 8702). */
-export interface DigestInfo {
-  name: string;
-  oid: string;
-  /** Name in node:crypto. */
-  node: string;
-  octets: number;
-  weak: string | undefined;
+export const contentCiphers: readonly ContentCipherInfo[] = cipherRows;
+
+/** A name by which settings choose a content cipher. */
+export type ContentEncryption = (typeof cipherRows)[number]['settable'][number];
+
+export const contentEncryptions: readonly ContentEncryption[] = cipherRows.flatMap(
+  ({ settable }): readonly ContentEncryption[] => settable,
+);
+
+export const contentCipherByOid: ReadonlyMap<string, ContentCipherInfo> = byOid(contentCiphers);
+/** By its own name, as the verdict has it. */
+export const contentCipherByName: ReadonlyMap<string, ContentCipherInfo> = byName(contentCiphers);
+
+const bySetting = new Map(
+  contentCiphers.flatMap((info) => info.settable.map((name) => [name, info] as const)),
+);
+
+/** By its own name or one of the settings. */
+export function contentCipherOf(name: string): ContentCipherInfo | undefined {
+  return contentCipherByName.get(name) ?? bySetting.get(name);
 }
-
-function digest(name: OidName, octets: number, weak?: string): DigestInfo {
-  return { name, oid: oids[name], node: name, octets, weak };
-}
-
-export const digests: readonly DigestInfo[] = [
-  digest('sha256', 32),
-  digest('sha384', 48),
-  digest('sha512', 64),
-  digest('sha224', 28),
-  digest('sha512-224', 28),
-  digest('sha512-256', 32),
-  digest('sha3-224', 28),
-  digest('sha3-256', 32),
-  digest('sha3-384', 48),
-  digest('sha3-512', 64),
-  digest('shake128', 32),
-  digest('shake256', 64),
-  digest('sha1', 20, 'SHA-1 is open to collisions'),
-  digest('md5', 16, 'MD5 is broken'),
-  digest('ripemd160', 20, 'RIPEMD-160 has 160 bits only'),
-];
-
-export type SignatureScheme = 'rsa' | 'rsa-pss' | 'dsa' | 'ecdsa' | 'eddsa' | 'ml-dsa';
-
-/** A signature algorithm; `digest` is undefined where digestAlgorithm or the parameters name it. */
-export interface SignatureInfo {
-  name: string;
-  oid: string;
-  scheme: SignatureScheme;
-  digest: string | undefined;
-}
-
-function signature(name: OidName, scheme: SignatureScheme, digestName?: string): SignatureInfo {
-  return { name, oid: oids[name], scheme, digest: digestName };
-}
-
-export const signatures: readonly SignatureInfo[] = [
-  signature('rsaEncryption', 'rsa'),
-  signature('md5WithRSAEncryption', 'rsa', 'md5'),
-  signature('sha1WithRSAEncryption', 'rsa', 'sha1'),
-  signature('sha1WithRSASignature', 'rsa', 'sha1'),
-  signature('sha224WithRSAEncryption', 'rsa', 'sha224'),
-  signature('sha256WithRSAEncryption', 'rsa', 'sha256'),
-  signature('sha384WithRSAEncryption', 'rsa', 'sha384'),
-  signature('sha512WithRSAEncryption', 'rsa', 'sha512'),
-  signature('sha512-224WithRSAEncryption', 'rsa', 'sha512-224'),
-  signature('sha512-256WithRSAEncryption', 'rsa', 'sha512-256'),
-  signature('rsa-with-sha3-224', 'rsa', 'sha3-224'),
-  signature('rsa-with-sha3-256', 'rsa', 'sha3-256'),
-  signature('rsa-with-sha3-384', 'rsa', 'sha3-384'),
-  signature('rsa-with-sha3-512', 'rsa', 'sha3-512'),
-  signature('rsassaPss', 'rsa-pss'),
-  signature('dsa', 'dsa'),
-  signature('dsaWithSha1', 'dsa', 'sha1'),
-  signature('dsaWithSha224', 'dsa', 'sha224'),
-  signature('dsaWithSha256', 'dsa', 'sha256'),
-  signature('dsaWithSha384', 'dsa', 'sha384'),
-  signature('dsaWithSha512', 'dsa', 'sha512'),
-  signature('ecPublicKey', 'ecdsa'),
-  signature('ecdsaWithSha1', 'ecdsa', 'sha1'),
-  signature('ecdsaWithSha224', 'ecdsa', 'sha224'),
-  signature('ecdsaWithSha256', 'ecdsa', 'sha256'),
-  signature('ecdsaWithSha384', 'ecdsa', 'sha384'),
-  signature('ecdsaWithSha512', 'ecdsa', 'sha512'),
-  signature('ecdsa-with-sha3-224', 'ecdsa', 'sha3-224'),
-  signature('ecdsa-with-sha3-256', 'ecdsa', 'sha3-256'),
-  signature('ecdsa-with-sha3-384', 'ecdsa', 'sha3-384'),
-  signature('ecdsa-with-sha3-512', 'ecdsa', 'sha3-512'),
-  signature('ed25519', 'eddsa'),
-  signature('ed448', 'eddsa'),
-  signature('ml-dsa-44', 'ml-dsa'),
-  signature('ml-dsa-65', 'ml-dsa'),
-  signature('ml-dsa-87', 'ml-dsa'),
-];
 
 /** How a content encryption key is transported to an RSA key (RFC 3370 section 4.2, RFC 3560). */
 export interface KeyTransportInfo {
@@ -152,38 +171,7 @@ export interface KeyTransportInfo {
   oid: string;
 }
 
-export const keyTransports: readonly KeyTransportInfo[] = [
+export const keyTransportByOid: ReadonlyMap<string, KeyTransportInfo> = byOid([
   { name: 'rsa', oid: oids.rsaEncryption },
   { name: 'rsa-oaep', oid: oids.rsaesOaep },
-];
-
-function byOid<T extends { oid: string }>(list: readonly T[]): ReadonlyMap<string, T> {
-  return new Map(list.map((entry) => [entry.oid, entry]));
-}
-
-function byName<T extends { name: string }>(list: readonly T[]): ReadonlyMap<string, T> {
-  return new Map(list.map((entry) => [entry.name, entry]));
-}
-
-export const contentCipherByOid: ReadonlyMap<string, ContentCipherInfo> = byOid(contentCiphers);
-export const contentCipherByName: ReadonlyMap<string, ContentCipherInfo> = byName(contentCiphers);
-export const signatureByOid: ReadonlyMap<string, SignatureInfo> = byOid(signatures);
-export const keyTransportByOid: ReadonlyMap<string, KeyTransportInfo> = byOid(keyTransports);
-export const digestByName: ReadonlyMap<string, DigestInfo> = byName(digests);
-
-const digestsByOid = byOid(digests);
-
-/** id-shake256-len (RFC 8419 section 2.3): the length beside it is that of Ed448, 512 bits. Bouncy Castle writes it. */
-const shake256Len = '2.16.840.1.101.3.4.2.18';
-
-/**
- * The digest that an OID names. Some signers write a signature OID (sha1WithRSAEncryption) where
- * a digest should be; what they mean is clear, so that is read too.
- */
-export function digestByOid(oid: string): DigestInfo | undefined {
-  const found = digestsByOid.get(oid);
-  if (found !== undefined) return found;
-  if (oid === shake256Len) return digestByName.get('shake256');
-  const implied = signatureByOid.get(oid)?.digest;
-  return implied === undefined ? undefined : digestByName.get(implied);
-}
+]);

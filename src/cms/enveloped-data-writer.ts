@@ -39,7 +39,7 @@ function prepare(options: EnvelopedDataOptions): Prepared {
     throw new SealpostError('encode-recipient', 'a message cannot be encrypted for nobody');
   }
   const fresh = freshEncryption(options.contentEncryption ?? 'aes-256-cbc', options);
-  const isAead = fresh.encryption.info.mode !== 'cbc';
+  const isAead = fresh.encryption.info.aead;
   const infos = options.recipients.map((recipient) => writeRecipientInfo(fresh, recipient, options));
   // RFC 5652 section 6.1: 0 with plain version 0 recipients only, 3 with password or other ones, else 2.
   // AuthEnvelopedData is always 0 (RFC 5083 section 2.1).

@@ -177,7 +177,7 @@ export class EnvelopedDataReader implements ContentReader {
         oid: dotted,
         keyBits,
         effectiveBits,
-        aead: info.mode !== 'cbc',
+        aead: info.aead,
         keyDerived: derivation !== undefined,
       },
       recipients: found.reports,
@@ -247,7 +247,7 @@ export class EnvelopedDataReader implements ContentReader {
     } catch (cause) {
       if (cause instanceof SealpostError) throw cause;
       throw decryptFailed(
-        new Error(faults[this.#encryption?.info.mode === 'cbc' ? 'cbc' : 'aead'], { cause }),
+        new Error(faults[this.#encryption?.info.aead === false ? 'cbc' : 'aead'], { cause }),
       );
     }
     this.#pass(last);
@@ -293,7 +293,7 @@ function contentOctets(
 
 /** Threats S4, CVE-2026-34182: AuthEnvelopedData means AEAD, EnvelopedData does not (RFC 5083 section 1). */
 function checkMode(type: EncryptedStructure, { info, name }: ContentEncryption, options: CmsOptions): void {
-  const isAead = info.mode !== 'cbc';
+  const isAead = info.aead;
   if (type === 'auth-enveloped-data' && !isAead) {
     throw new SealpostError('cms-malformed', `${name} in AuthEnvelopedData authenticates nothing`);
   }

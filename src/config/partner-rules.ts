@@ -1,3 +1,5 @@
+import { contentCipherOf } from '../cms/algorithms.ts';
+import { digestByName } from '../pki/algorithms.ts';
 import { protectionOf } from '../smime/encode/presets.ts';
 import { parseAddressEntry } from './addresses.ts';
 import { isLoopback } from './hosts.ts';
@@ -51,12 +53,12 @@ function checkProtection(partner: PartnerConfig, at: SettingPath, known: readonl
     report([...at, 'legacyDisplay'], 'has no effect unless mail is encrypted with headerProtection', {
       severity: 'warning',
     });
-  if (encrypt && !allowWeak && /^(des-cbc|rc2-)/.test(contentEncryption))
+  if (encrypt && !allowWeak && contentCipherOf(contentEncryption)?.strength === 'weak')
     report([...at, by('contentEncryption')], `${contentEncryption} can be broken by anyone`, {
       hint: 'write aes-256-cbc; if the partner supports nothing better, allowWeak: true',
     });
-  if (sign !== 'none' && !allowWeak && digest === 'sha1')
-    report([...at, by('digest')], 'sha1 no longer protects a signature', {
+  if (sign !== 'none' && !allowWeak && digestByName.get(digest)?.weak !== undefined)
+    report([...at, by('digest')], `${digest} no longer protects a signature`, {
       hint: 'write digest: sha256; if the partner supports nothing better, allowWeak: true',
     });
 }

@@ -1,3 +1,4 @@
+import { contentCipherByName } from '../cms/algorithms.ts';
 import type { Config } from '../config/schema.ts';
 import { pathWeaknesses } from '../pki/index.ts';
 
@@ -19,8 +20,6 @@ export interface LayerStrength {
 }
 
 const encryptions: readonly string[] = ['enveloped-data', 'auth-enveloped-data', 'encrypted-data'];
-/** Blocks of 128 bits or a stream, keys of 128 bits or more: not 3DES, whose blocks have 64. */
-const strongCipher = /^(?:aes|camellia)-(?:128|192|256)-|^chacha20-poly1305$/;
 /** It says nothing about algorithms or keys; `trust.revocation.mode` decides whether it is accepted. */
 const aboutRevocation: string = pathWeaknesses['revocation-unknown'];
 
@@ -42,7 +41,7 @@ export function weakness(layers: readonly LayerStrength[], strong: Config['stron
   for (const { type, weak = [], contentEncryption, recipients = [], signers = [] } of layers) {
     const [reason] = weak.filter((each) => each !== aboutRevocation);
     if (reason !== undefined) return `in ${type}: ${reason}`;
-    if (encryptions.includes(type) && !strongCipher.test(contentEncryption?.algorithm ?? ''))
+    if (encryptions.includes(type) && !isStrong(contentEncryption?.algorithm ?? ''))
       return `in ${type}: the cipher ${contentEncryption?.algorithm ?? 'is unknown'}`;
     for (const { matched } of recipients) {
       const small = matched && tooSmall(matched.key, strong);
@@ -55,6 +54,8 @@ export function weakness(layers: readonly LayerStrength[], strong: Config['stron
   }
   return undefined;
 }
+
+const isStrong = (cipher: string) => contentCipherByName.get(cipher)?.strength === 'strong';
 
 /** A key of unknown size is not strong. ML-DSA and ML-KEM keys are strong in all sizes. */
 function tooSmall(

@@ -9,6 +9,7 @@ import {
   smallInteger,
   tags,
 } from '../asn1/index.ts';
+import { digests, type SignatureInfo, signatureByOid } from './algorithms.ts';
 import type { KeyFamily } from './public-key.ts';
 
 /** How a certificate, CRL or OCSP answer is signed. */
@@ -20,42 +21,25 @@ export interface SignatureScheme {
   saltLength?: number;
 }
 
-const digests = ['md5', 'sha1', 'sha224', 'sha256', 'sha384', 'sha512'] as const;
-
-const schemes = new Map<string, SignatureScheme>([
-  [oids.md5WithRSAEncryption, { digest: 'md5', family: 'rsa' }],
-  [oids.sha1WithRSAEncryption, { digest: 'sha1', family: 'rsa' }],
-  [oids.sha1WithRSASignature, { digest: 'sha1', family: 'rsa' }],
-  [oids.sha224WithRSAEncryption, { digest: 'sha224', family: 'rsa' }],
-  [oids.sha256WithRSAEncryption, { digest: 'sha256', family: 'rsa' }],
-  [oids.sha384WithRSAEncryption, { digest: 'sha384', family: 'rsa' }],
-  [oids.sha512WithRSAEncryption, { digest: 'sha512', family: 'rsa' }],
-  [oids['rsa-with-sha3-256'], { digest: 'sha3-256', family: 'rsa' }],
-  [oids['rsa-with-sha3-384'], { digest: 'sha3-384', family: 'rsa' }],
-  [oids['rsa-with-sha3-512'], { digest: 'sha3-512', family: 'rsa' }],
-  [oids.dsaWithSha1, { digest: 'sha1', family: 'dsa' }],
-  [oids.dsaWithSha224, { digest: 'sha224', family: 'dsa' }],
-  [oids.dsaWithSha256, { digest: 'sha256', family: 'dsa' }],
-  [oids.dsaWithSha384, { digest: 'sha384', family: 'dsa' }],
-  [oids.dsaWithSha512, { digest: 'sha512', family: 'dsa' }],
-  [oids.ecdsaWithSha1, { digest: 'sha1', family: 'ec' }],
-  [oids.ecdsaWithSha224, { digest: 'sha224', family: 'ec' }],
-  [oids.ecdsaWithSha256, { digest: 'sha256', family: 'ec' }],
-  [oids.ecdsaWithSha384, { digest: 'sha384', family: 'ec' }],
-  [oids.ecdsaWithSha512, { digest: 'sha512', family: 'ec' }],
-  [oids['ecdsa-with-sha3-256'], { digest: 'sha3-256', family: 'ec' }],
-  [oids['ecdsa-with-sha3-384'], { digest: 'sha3-384', family: 'ec' }],
-  [oids['ecdsa-with-sha3-512'], { digest: 'sha3-512', family: 'ec' }],
-  [oids.ed25519, { digest: null, family: 'okp' }],
-  [oids.ed448, { digest: null, family: 'okp' }],
-  [oids['ml-dsa-44'], { digest: null, family: 'other' }],
-  [oids['ml-dsa-65'], { digest: null, family: 'other' }],
-  [oids['ml-dsa-87'], { digest: null, family: 'other' }],
-]);
+const families: Readonly<Record<SignatureInfo['scheme'], KeyFamily>> = {
+  rsa: 'rsa',
+  'rsa-pss': 'rsa',
+  dsa: 'dsa',
+  ecdsa: 'ec',
+  eddsa: 'okp',
+  'ml-dsa': 'other',
+};
 
 /** The scheme of an AlgorithmIdentifier, or undefined for one that is not supported (MD2 among them). */
 export function signatureScheme(algorithm: AlgorithmIdentifier): SignatureScheme | undefined {
-  return algorithm.oid === oids.rsassaPss ? pssScheme(algorithm.parameters) : schemes.get(algorithm.oid);
+  const info = signatureByOid.get(algorithm.oid);
+  if (info === undefined) return undefined;
+  const { scheme, digest } = info;
+  if (scheme === 'rsa-pss') return pssScheme(algorithm.parameters);
+  const family = families[scheme];
+  if (scheme === 'eddsa' || scheme === 'ml-dsa') return { digest: null, family };
+  // a key's algorithm alone says nothing of the digest
+  return digest === undefined ? undefined : { digest, family };
 }
 
 /**
@@ -84,8 +68,10 @@ function digestName(cursor: Cursor): string | undefined {
   return nameOf(oid(new Cursor(cursor.expect(tags.sequence)).expect(tags.oid)));
 }
 
+/** SHAKE makes its mask without MGF1 (RFC 8702); nobody signs certificates with it here. */
 function nameOf(type: string): string | undefined {
-  return digests.find((name) => oids[name] === type);
+  const name = digests.find((digest) => digest.oid === type)?.name;
+  return name?.startsWith('shake') ? undefined : name;
 }
 
 /** OpenSSL's constants: RSA_PKCS1_PADDING and RSA_PKCS1_PSS_PADDING. */

@@ -1,8 +1,8 @@
 import { CmsReader, ContentDigests, type SignedTail } from '../../cms/index.ts';
 import { SealpostError } from '../../errors.ts';
 import { BufferSink, NullSink, type Sink } from '../../message/index.ts';
+import { knownDigests } from '../micalg.ts';
 import type { SignatureLayer } from '../verdict/verdict-schema.ts';
-import { knownDigests } from './digests.ts';
 import { type HashedContent, type HashedForm, SignedPart } from './signed-part.ts';
 import { cmsOptions, fillSigners } from './signers.ts';
 import type { DecodeState, MissingContent } from './state.ts';

@@ -8,10 +8,10 @@ import {
   NullSink,
   type Sink,
 } from '../../message/index.ts';
+import { micalgDigests, plausibleDigests } from '../micalg.ts';
 import { isEncryptionLayer } from '../verdict/verdict.ts';
 import type { SignatureLayer } from '../verdict/verdict-schema.ts';
 import { detachedSignature } from './detached.ts';
-import { micalgDigests, plausibleDigests } from './digests.ts';
 import { cmsBody, isSignaturePart } from './kinds.ts';
 import { SignedPart } from './signed-part.ts';
 import type { DecodeState } from './state.ts';

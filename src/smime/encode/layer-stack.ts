@@ -1,4 +1,5 @@
 import { randomBytes as nodeRandomBytes } from 'node:crypto';
+import { contentCipherOf } from '../../cms/algorithms.ts';
 import { CompressedDataWriter } from '../../cms/index.ts';
 import { SealpostError } from '../../errors.ts';
 import { Base64Encoder, type Sink } from '../../message/index.ts';
@@ -71,7 +72,7 @@ function smimeTypeOf(layer: Layer): string {
   if (layer.kind === 'compressed') return 'compressed-data';
   const { contentEncryption, authEnvelopedType = 'authEnveloped-data' } = layer.options;
   // authenticated encryption has a content type of its own (RFC 5083)
-  return /-(?:gcm|ccm)$|poly1305$/.test(contentEncryption) ? authEnvelopedType : 'enveloped-data';
+  return contentCipherOf(contentEncryption)?.aead === true ? authEnvelopedType : 'enveloped-data';
 }
 
 /** The MIME header of a CMS object (RFC 8551, sections 3.2 and 3.2.1). */

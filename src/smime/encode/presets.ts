@@ -1,48 +1,30 @@
 /**
- * How outbound messages are protected, and the named presets for it: data alone, without imports, so that the
- * settings and the codec have them from one place. What is said of a profile is as far as its text was read.
+ * How outbound messages are protected, and the named presets for it: data alone, so that the settings and the codec have
+ * them from one place. What is said of a profile is as far as its text was read.
  */
+import type { ContentEncryption } from '../../cms/algorithms.ts';
+import { type DigestFor, digestsFor } from '../../pki/algorithms.ts';
+
+export { type ContentEncryption, contentEncryptions } from '../../cms/algorithms.ts';
 
 /** For RSA keys; `by-key-size`: OAEP with SHA-256 for keys of 4096 bits or more, else PKCS#1 v1.5. */
-export const keyTransports = [
+export type KeyTransport = 'pkcs1' | `oaep-${DigestFor<'oaep'>}` | 'by-key-size';
+export const keyTransports: readonly KeyTransport[] = [
   'pkcs1',
-  'oaep-sha1',
-  'oaep-sha256',
-  'oaep-sha384',
-  'oaep-sha512',
+  ...digestsFor('oaep').map((name) => `oaep-${name}` as const),
   'by-key-size',
-] as const;
-export type KeyTransport = (typeof keyTransports)[number];
+];
 
 /** Digests of the key derivation for ECDH, X25519 and X448. */
-export const keyAgreementDigests = ['sha1', 'sha224', 'sha256', 'sha384', 'sha512'] as const;
-export type KeyAgreementDigest = (typeof keyAgreementDigests)[number];
+export type KeyAgreementDigest = DigestFor<'key-agreement'>;
+export const keyAgreementDigests: readonly KeyAgreementDigest[] = digestsFor('key-agreement');
 
 /** For RSA keys; `as-certificate`: PSS where the signer's certificate is itself signed with PSS. */
 export const signatureSchemes = ['pkcs1', 'pss', 'as-certificate'] as const;
 export type SignatureScheme = (typeof signatureSchemes)[number];
 
-export const contentEncryptions = [
-  'aes-256-cbc',
-  'aes-192-cbc',
-  'aes-128-cbc',
-  'aes-256-gcm',
-  'aes-192-gcm',
-  'aes-128-gcm',
-  'aes-256-ccm',
-  'aes-192-ccm',
-  'aes-128-ccm',
-  'chacha20-poly1305',
-  'des-ede3-cbc',
-  'des-cbc',
-  'rc2-128-cbc',
-  'rc2-64-cbc',
-  'rc2-40-cbc',
-] as const;
-export type ContentEncryption = (typeof contentEncryptions)[number];
-
-export const signatureDigests = ['sha1', 'sha256', 'sha384', 'sha512'] as const;
-export type SignatureDigest = (typeof signatureDigests)[number];
+export type SignatureDigest = DigestFor<'signature'>;
+export const signatureDigests: readonly SignatureDigest[] = digestsFor('signature');
 
 export const compressions = ['none', 'before-signing', 'after-signing'] as const;
 export type Compression = (typeof compressions)[number];

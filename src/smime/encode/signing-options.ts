@@ -1,7 +1,7 @@
 import { oids } from '../../asn1/index.ts';
 import { type SignedDataOptions, type SignerOptions, signingDigests } from '../../cms/index.ts';
 import { type Certificate, type Identity, useFault } from '../../pki/index.ts';
-import { micalgOf } from '../decode/digests.ts';
+import { micalgOf } from '../micalg.ts';
 import type { SignOptions } from './encode-options.ts';
 
 /** What is read here and common, the preferred one first (RFC 8551, section 2.5.2). */

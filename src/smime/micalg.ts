@@ -1,22 +1,10 @@
+import { digests } from '../pki/algorithms.ts';
+
 /** Digests that a multipart/signed is hashed with when nothing says which one it is. */
 export const plausibleDigests: readonly string[] = ['sha1', 'sha256', 'sha384', 'sha512', 'md5', 'sha224'];
 
-const names = new Map<string, string>([
-  ['md5', 'md5'],
-  ['sha1', 'sha1'],
-  ['sha224', 'sha224'],
-  ['sha256', 'sha256'],
-  ['sha384', 'sha384'],
-  ['sha512', 'sha512'],
-  ['sha3224', 'sha3-224'],
-  ['sha3256', 'sha3-256'],
-  ['sha3384', 'sha3-384'],
-  ['sha3512', 'sha3-512'],
-  ['sha512224', 'sha512-224'],
-  ['sha512256', 'sha512-256'],
-  ['shake128', 'shake128'],
-  ['shake256', 'shake256'],
-]);
+/** By their letters and digits. */
+const names = new Map(digests.map(({ name }) => [name.replaceAll('-', ''), name]));
 
 /** Digests that a second run may be asked for. */
 export const knownDigests: ReadonlySet<string> = new Set(names.values());
