@@ -39,8 +39,11 @@ function hasWork(role: RoleName, config: Config): boolean {
   return config.http.port !== undefined;
 }
 
-/** Milliseconds within which the processes of a new configuration must be ready. */
-const readyTimeoutMs = 60_000;
+/**
+ * Milliseconds within which the processes of a new configuration must be ready. What is wrong with them shows by itself;
+ * this is for one that hangs. With twelve programs for each core a start took 45 seconds, and nothing was wrong.
+ */
+const readyTimeoutMs = 5 * 60_000;
 
 export class Supervisor {
   readonly #options: SupervisorOptions;

@@ -101,9 +101,15 @@ describe('whether a folder is on a local disk', () => {
       (await ended).map((end) => (end.status === 'rejected' ? end.reason.code : end.value)),
       ['ETIMEDOUT', 'ETIMEDOUT', 'ETIMEDOUT'],
     );
-    // No time passes here: it is refused at once.
-    await assert.rejects(volume.isLocal(), { code: 'ETIMEDOUT' });
-    await assert.rejects(volume.isLocal(), { code: 'ETIMEDOUT' });
+    // No time passes here: it is refused at once, or never.
+    for (let turn = 0; turn < 2; turn++) {
+      let said: unknown = 'nothing';
+      volume.isLocal().catch((error: NodeJS.ErrnoException) => {
+        said = error.code;
+      });
+      await turnOfLoop();
+      assert.equal(said, 'ETIMEDOUT');
+    }
     assert.equal(asked, 1);
     answer.resolve({ ...real, type: 0xef53 });
     await turnOfLoop();

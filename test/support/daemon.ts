@@ -265,17 +265,26 @@ export function peakMegabytes(pid: number): number {
   return Number(/^VmHWM:\s+(\d+)/m.exec(textOf(`/proc/${pid}/status`))?.[1] ?? Number.NaN) / 1024;
 }
 
-function childrenOf(parent: number): RoleProcess[] {
-  const found: RoleProcess[] = [];
-  for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    const line = textOf(`/proc/${name}/cmdline`);
-    const role = /workers\/(\w+)\.[jt]s/.exec(line)?.[1];
-    if (role === undefined) continue;
-    const ppid = /^PPid:\s+(\d+)/m.exec(textOf(`/proc/${name}/status`))?.[1];
-    if (Number(ppid) === parent) found.push({ role, pid: Number(name) });
+/** The kernel's own list, by the thread that started them; where it keeps none, all processes are looked at. */
+function childPids(parent: number): string[] {
+  try {
+    const threads = readdirSync(`/proc/${parent}/task`);
+    return threads.flatMap(
+      (thread) => readFileSync(`/proc/${parent}/task/${thread}/children`, 'latin1').match(/\d+/g) ?? [],
+    );
+  } catch {
+    return readdirSync('/proc').filter(
+      (name) =>
+        /^\d+$/.test(name) && Number(/^PPid:\s+(\d+)/m.exec(textOf(`/proc/${name}/status`))?.[1]) === parent,
+    );
   }
-  return found;
+}
+
+function childrenOf(parent: number): RoleProcess[] {
+  return childPids(parent).flatMap((pid) => {
+    const role = /workers\/(\w+)\.[jt]s/.exec(textOf(`/proc/${pid}/cmdline`))?.[1];
+    return role === undefined ? [] : { role, pid: Number(pid) };
+  });
 }
 
 /** Speaks SMTP by hand: what it is given goes out as it is, but for the dots. */
