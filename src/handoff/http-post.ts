@@ -1,8 +1,5 @@
-import http, { type IncomingMessage } from 'node:http';
-import https from 'node:https';
-import { isIP, type LookupFunction } from 'node:net';
-import { guardedLookup, privateAddressCode, type Resolve } from '../net/guarded-lookup.ts';
-import { isPublicAddress } from '../net/ip-address.ts';
+import { buildConnector, errors, Pool } from 'undici';
+import { guardedLookup, type Resolve, refusePrivateLiteral } from '../net/guarded-lookup.ts';
 
 export interface HttpReply {
   status: number;
@@ -10,7 +7,7 @@ export interface HttpReply {
 }
 
 export interface PosterSettings {
-  /** Certificates in PEM that replace the system's. */
+  /** Certificates in PEM in place of the system's. */
   ca: Buffer | undefined;
   allowPrivate: boolean;
   resolve: Resolve | undefined;
@@ -18,97 +15,90 @@ export interface PosterSettings {
   timeout: number;
 }
 
-/** The header of the reply did not arrive in time. */
+/** The reply's header did not come in time. */
 export class RequestTimeout extends Error {}
 
-/** Octets of a reply's body that are read to keep the connection. With a longer body, the connection is closed. */
+/** Octets of a reply's body that are read, to keep the connection; beyond, the connection is closed. */
 const replyLimit = 64 * 1024;
 
-/** Posts to one URL over kept connections. It never follows a redirect and never interprets a reply's body. */
+/** Posts to one URL over connections that are kept. Never follows a redirect, and discards a reply's body. */
 export class HttpPoster {
   readonly #url: URL;
   readonly #settings: PosterSettings;
-  readonly #agent: http.Agent | https.Agent;
-  readonly #lookup: LookupFunction | undefined;
+  readonly #pool: Pool;
+  /** Connections that were begun. */
+  #opened = 0;
 
   constructor(url: URL, settings: PosterSettings) {
     this.#url = url;
     this.#settings = settings;
-    const options = { keepAlive: true, maxFreeSockets: 8, timeout: settings.timeout };
-    const { ca } = settings;
-    this.#agent =
-      url.protocol === 'https:'
-        ? new https.Agent({ ...options, ...(ca === undefined ? {} : { ca }) })
-        : new http.Agent(options);
-    this.#lookup = settings.allowPrivate ? undefined : guardedLookup(settings.resolve);
+    const { ca, allowPrivate, resolve, timeout } = settings;
+    const connect = buildConnector({
+      timeout,
+      ...(ca === undefined ? {} : { ca }),
+      ...(allowPrivate ? {} : { lookup: guardedLookup(resolve) }),
+    });
+    this.#pool = new Pool(url.origin, {
+      connect: (options, callback) => {
+        this.#opened += 1;
+        connect(options, callback);
+      },
+      // the deadline of `post` is the one that counts, to the millisecond
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
   }
 
   /**
-   * Resolves with the status as soon as the reply's header is there: with 2xx the receiver has the message, whatever
-   * happens to the body.
+   * Resolves with the status as soon as the reply's header is there: with 2xx the receiver has taken the
+   * message, whatever becomes of the body.
    *
-   * Errors: `RequestTimeout`, an error of code `privateAddressCode`, or the error of the socket or TLS.
+   * Errors: `RequestTimeout`, an error of code `privateAddressCode`, or what the socket or TLS says.
    */
   async post(body: Buffer, headers: Record<string, string>, signal: AbortSignal): Promise<HttpReply> {
-    this.#checkLiteral();
+    // the lookup is not called for an address in the URL
+    if (!this.#settings.allowPrivate) refusePrivateLiteral(this.#url);
+    const stop = new AbortController();
+    const abort = () => stop.abort(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true });
+    const timer = setTimeout(() => stop.abort(new RequestTimeout()), this.#settings.timeout);
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', abort);
+    };
     try {
-      return await this.#once(body, headers, signal);
+      const { statusCode, headers: found, body: rest } = await this.#request(body, headers, stop.signal);
+      // the timer also ends a reply whose body does not
+      rest.dump({ limit: replyLimit, signal: stop.signal }).then(done, done);
+      const [after] = [found['retry-after']].flat();
+      return { status: statusCode, retryAfter: after };
     } catch (error) {
-      // the receiver may close a kept connection at the moment it is used again
-      if (error instanceof StaleConnection && !signal.aborted) return await this.#once(body, headers, signal);
+      done();
       throw error;
     }
   }
 
-  /** The lookup is not called for an address literal, so it is checked here. URL has made it canonical. */
-  #checkLiteral(): void {
-    if (this.#settings.allowPrivate) return;
-    const host = this.#url.hostname.replace(/^\[|\]$/g, '');
-    if (isIP(host) === 0 || isPublicAddress(host)) return;
-    throw Object.assign(new Error('the address is not public'), { code: privateAddressCode });
+  async #request(body: Buffer, headers: Record<string, string>, signal: AbortSignal) {
+    const { pathname, search } = this.#url;
+    const send = () => this.#pool.request({ path: pathname + search, method: 'POST', headers, body, signal });
+    const opened = this.#opened;
+    try {
+      return await send();
+    } catch (error) {
+      // a kept connection may be closed by the receiver in the moment that it is used again
+      if (opened === this.#opened && isLost(error) && !signal.aborted) return await send();
+      throw error;
+    }
   }
 
-  #once(body: Buffer, headers: Record<string, string>, signal: AbortSignal): Promise<HttpReply> {
-    const { promise, resolve, reject } = Promise.withResolvers<HttpReply>();
-    const module = this.#url.protocol === 'https:' ? https : http;
-    const request = module.request(this.#url, {
-      method: 'POST',
-      agent: this.#agent,
-      signal,
-      headers: { ...headers, 'Content-Length': body.length },
-      ...(this.#lookup === undefined ? {} : { lookup: this.#lookup }),
-    });
-    const timer = setTimeout(() => request.destroy(new RequestTimeout()), this.#settings.timeout);
-    request.on('response', (response) => {
-      resolve({ status: response.statusCode ?? 0, retryAfter: response.headers['retry-after'] });
-      drain(response);
-    });
-    request.on('error', (error) => {
-      const stale = request.reusedSocket && 'code' in error && error.code === 'ECONNRESET';
-      reject(stale ? new StaleConnection('the kept connection was closed', { cause: error }) : error);
-    });
-    // the timer also ends a reply whose body never ends
-    request.on('close', () => {
-      clearTimeout(timer);
-      reject(new Error('the connection was closed without a reply'));
-    });
-    request.end(body);
-    return promise;
-  }
-
-  close(): void {
-    this.#agent.destroy();
+  async close(): Promise<void> {
+    await this.#pool.destroy();
   }
 }
 
-class StaleConnection extends Error {}
-
-/** Discards a reply's body. A short one is read so that the connection can be reused; a long one closes it. */
-function drain(response: IncomingMessage): void {
-  let octets = 0;
-  response.on('data', (chunk: Buffer) => {
-    octets += chunk.length;
-    if (octets > replyLimit) response.destroy();
-  });
-  response.on('error', () => {});
+/** Whether the connection ended before a reply came. */
+function isLost(error: unknown): boolean {
+  if (error instanceof errors.SocketError) return true;
+  return error instanceof Error && 'code' in error && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
 }

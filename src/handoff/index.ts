@@ -3,7 +3,6 @@ import { counted } from './counted.ts';
 import { createDirectoryDestination } from './directory.ts';
 import { createQueueDestination } from './queue-destination.ts';
 import type { Destination, DestinationDeps } from './types.ts';
-import { createWebhookDestination } from './webhook.ts';
 
 export { type ContentServerDeps, createContentHandler, type StoredContent } from './content-server.ts';
 export type { HandoffDocument } from './document.ts';
@@ -38,12 +37,15 @@ export async function createDestination(
   return counted(config.type, await create(config, deps));
 }
 
-function create(config: DestinationConfig, deps: DestinationDeps): Promise<Destination> {
+async function create(config: DestinationConfig, deps: DestinationDeps): Promise<Destination> {
   switch (config.type) {
     case 'directory':
       return createDirectoryDestination(config, deps);
-    case 'webhook':
+    case 'webhook': {
+      // its HTTP client takes 12 MB, which a process without webhooks can do without
+      const { createWebhookDestination } = await import('./webhook.ts');
       return createWebhookDestination(config, deps);
+    }
     case 'queue':
       return createQueueDestination(config, deps);
   }

@@ -115,7 +115,7 @@ export async function createWebhookDestination(
         return judge(await post(body, report.document.idempotencyKey, signal));
       }),
     async close() {
-      poster.close();
+      await poster.close();
     },
   };
 }

@@ -1,8 +1,6 @@
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
-import { isIP } from 'node:net';
-import { guardedLookup, privateAddressCode } from './guarded-lookup.ts';
-import { isPublicAddress } from './ip-address.ts';
+import { guardedLookup, refusePrivateLiteral } from './guarded-lookup.ts';
 
 export interface GuardedRequest {
   /** http: or https:. */
@@ -27,11 +25,7 @@ export interface GuardedRequest {
 export async function guardedGet(request: GuardedRequest): Promise<Buffer> {
   const { url, body, headers = {}, allowPrivate, timeout, maxLength } = request;
   if (url.protocol !== 'http:' && url.protocol !== 'https:') throw new Error('only http and https are asked');
-  // the lookup is not called for an address literal; URL has made it canonical
-  const host = url.hostname.replace(/^\[|\]$/g, '');
-  if (!allowPrivate && isIP(host) !== 0 && !isPublicAddress(host)) {
-    throw Object.assign(new Error('the address is not public'), { code: privateAddressCode });
-  }
+  if (!allowPrivate) refusePrivateLiteral(url);
   const signal = AbortSignal.timeout(timeout);
   try {
     const response = await send({ url, body, headers, allowPrivate, signal });

@@ -1,5 +1,5 @@
 import { type LookupAddress, type LookupAllOptions, lookup } from 'node:dns';
-import type { LookupFunction } from 'node:net';
+import { isIP, type LookupFunction } from 'node:net';
 import { isPublicAddress } from './ip-address.ts';
 
 /** Resolves a name to all its addresses; `dns.lookup` in the daemon. */
@@ -31,4 +31,16 @@ export function guardedLookup(resolve: Resolve = lookup): LookupFunction {
       return callback(null, first.address, first.family);
     });
   };
+}
+
+/**
+ * Refuses a URL whose host is an address that is not public: no lookup is made for it. URL has made the address
+ * canonical.
+ *
+ * @throws an error of code `privateAddressCode`
+ */
+export function refusePrivateLiteral(url: URL): void {
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  if (isIP(host) === 0 || isPublicAddress(host)) return;
+  throw Object.assign(new Error('the address is not public'), { code: privateAddressCode });
 }

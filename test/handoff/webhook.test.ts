@@ -282,6 +282,23 @@ describe('handoff webhook', () => {
     assert.equal(got.length, 4);
   });
 
+  it('posts again at once when a kept connection ends without a reply, and not when a new one does', async (t) => {
+    const cut: Reply = (response) => void response.socket?.destroy();
+    const { got, port, connections } = await receiver(t, [answer(200), cut, answer(200), answer(500)]);
+    const made = await webhook(t, { url: `http://127.0.0.1:${port}/` });
+    for (let i = 0; i < 2; i++) {
+      assert.ok('done' in (await made.deliver(delivery(order), never)));
+      // the body of the reply comes after its header, and only then is the connection free
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    assert.deepEqual([got.length, connections()], [3, 2]);
+
+    const fresh = await receiver(t, [cut, answer(200)]);
+    const other = await webhook(t, { url: `http://127.0.0.1:${fresh.port}/` });
+    assert.equal(retried(await other.deliver(delivery(order), never)).peer, 'down');
+    assert.deepEqual([fresh.got.length, fresh.connections()], [1, 1]);
+  });
+
   it('stops when it is told to', async (t) => {
     const stop = new AbortController();
     const { port } = await receiver(t, [() => stop.abort()]);
