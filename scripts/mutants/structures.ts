@@ -203,7 +203,7 @@ export const structures = [
     ],
     [
       'message/base64.ts',
-      "if (this.#padding > 0) throw broken('there are data behind the padding');",
+      "if (this.#padding > 0) throw broken('there is data after the padding');",
       '',
       'message/transfer',
       'data behind the padding are read by one and not by another',

@@ -80,7 +80,7 @@ export function noKey(recipients: readonly Recipient[], options: CmsOptions): Se
   return new SealpostError(
     'decrypt-no-key',
     `encrypted for ${wanted.join('; ') || 'nobody'}${more}; the keys here are ${here.join(', ') || 'none'}${wrongPasswords(recipients, options)}`,
-    { hint: 'load the key of one of these certificates, or send the partner your present certificate' },
+    { hint: 'load the key of one of these certificates, or send the partner your current certificate' },
   );
 }
 

@@ -271,8 +271,8 @@ export class EnvelopedDataReader implements ContentReader {
 
 /** For the operator, as causes of the one answer: what a wrong key and changed octets both look like. */
 const faults = {
-  cbc: 'the last block has no right padding: another key, or changed or missing octets',
-  aead: 'the authentication tag is not right: another key, or changed octets',
+  cbc: 'the padding of the last block is wrong: another key, or changed or missing octets',
+  aead: 'the authentication tag is wrong: another key, or changed octets',
 };
 
 /** The originator of a static key may bring its certificate along (RFC 5652 section 6.2.2). */

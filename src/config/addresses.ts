@@ -35,7 +35,7 @@ export function addressHint(entry: string): string {
   const star = entry.slice(0, Math.max(0, at)).includes('*') ? entry.slice(at) : undefined;
   const meant = star ?? (/^\*\./.test(entry) ? `@${entry}` : undefined);
   if (meant !== undefined && parseAddressEntry(meant) !== undefined)
-    return `write ${JSON.stringify(meant)}: a star has no other use`;
+    return `write ${JSON.stringify(meant)}: a star has no other use here`;
   return 'write user@example.com, or "@example.com" for a whole domain';
 }
 

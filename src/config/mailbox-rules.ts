@@ -22,11 +22,13 @@ export function checkMailboxes(config: Config, report: Report): void {
   const pinned = partners.some(({ certificates }) => certificates.length > 0);
   const { mode, hosts } = trust.revocation;
   if (mode !== 'off' && hosts.length === 0)
-    report(['trust', 'revocation', 'mode'], `is ${mode}, and no host may be asked`, {
+    report(['trust', 'revocation', 'mode'], `is ${mode}, but no host may be contacted`, {
       hint: 'write trust.revocation.hosts',
     });
   if (trust.aia.fetch && trust.aia.hosts.length === 0)
-    report(['trust', 'aia', 'fetch'], 'is true, and no host may be asked', { hint: 'write trust.aia.hosts' });
+    report(['trust', 'aia', 'fetch'], 'is true, but no host may be contacted', {
+      hint: 'write trust.aia.hosts',
+    });
   mailboxes.forEach((mailbox, index) => {
     const at: SettingPath = ['mailboxes', index];
     mailbox.identities?.forEach((name, entry) => {
@@ -55,7 +57,7 @@ export function checkMailboxes(config: Config, report: Report): void {
       mailbox.notSmime === 'pass' &&
       mailbox.require.some((each) => each !== 'partner' && each !== 'strong')
     )
-      report([...at, 'notSmime'], 'is pass, but what require asks for suspends such mail all the same', {
+      report([...at, 'notSmime'], 'is pass, but require suspends such mail anyway', {
         severity: 'warning',
         hint: 'remove one of the two',
       });

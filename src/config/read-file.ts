@@ -24,7 +24,10 @@ function refuseOdd(path: string, found: Stats, limit: number): void {
 }
 
 const tooLarge = (path: string, limit: number) =>
-  new SealpostError('file-access', `${path}: has more than ${limit} octets, the most for such a file`);
+  new SealpostError(
+    'file-access',
+    `${path}: has more than ${limit} octets, which is the limit for such a file`,
+  );
 
 /**
  * Reads a file that a setting names: a regular file, or a link to one. Anything else could block the process or fill

@@ -43,7 +43,7 @@ function checkIdentities({ identities }: Config, report: Report): void {
   identities.forEach(({ certificate, key, pkcs12 }, index) => {
     const at: SettingPath = ['identities', index];
     if (pkcs12 !== undefined && (key !== undefined || certificate !== undefined))
-      report([...at, 'pkcs12'], 'stands beside certificate or key', {
+      report([...at, 'pkcs12'], 'conflicts with certificate or key', {
         hint: 'keep pkcs12, or certificate and key',
       });
     if (pkcs12 === undefined && key === undefined)

@@ -24,7 +24,7 @@ export function readPrivateFile(path: string): Buffer {
     if (process.platform !== 'win32' && (mode & (own ? 0o077 : 0o037)) !== 0)
       throw new SealpostError(
         'file-mode',
-        `${path}: mode ${(mode & 0o777).toString(8).padStart(4, '0')} lets others read or change it`,
+        `${path}: mode ${(mode & 0o777).toString(8).padStart(4, '0')} lets others read or write it`,
         { hint: `run: chmod 600 ${path}` },
       );
   });
@@ -48,6 +48,6 @@ export function readSecret(secret: Secret, env: NodeJS.ProcessEnv = process.env)
   const value = readPrivateFile(secret.file)
     .toString('utf8')
     .replace(/\r?\n$/, '');
-  if (value === '') throw new SealpostError('config-invalid', `${secret.file}: holds no secret`);
+  if (value === '') throw new SealpostError('config-invalid', `${secret.file}: contains no secret`);
   return value;
 }

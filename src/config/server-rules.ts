@@ -63,7 +63,7 @@ function checkListener({ smtp, mailboxes, http }: Config, report: Report): void 
 function checkSpool({ spool: { store, s3 } }: Config, report: Report): void {
   if (s3 === undefined) {
     if (store === 's3')
-      report(['spool', 'store'], 'is s3, and nothing says where that is', { hint: 'write spool.s3' });
+      report(['spool', 'store'], 'is s3, but spool.s3 is missing', { hint: 'write spool.s3' });
     return;
   }
   if (store !== 's3')
@@ -87,7 +87,7 @@ function checkRedis(config: Config, report: Report): void {
           hint: `write redis.url, or remove the ${name}`,
         });
   for (const name of places.slice(1))
-    report(['redis', name], `stands beside redis.${places[0]}: there is one store only`, {
+    report(['redis', name], `conflicts with redis.${places[0]}: there can be only one store`, {
       hint: 'write one of redis.url, redis.sentinel and redis.cluster',
     });
   if (isPrivateRedis(redis) && (redis.replicas ?? 0) > 0)
@@ -110,7 +110,7 @@ function checkRedisUrl(url: string, report: Report): void {
     return;
   }
   if (new URL(url).password !== '')
-    report(['redis', 'url'], 'holds a password', {
+    report(['redis', 'url'], 'contains a password', {
       hint: 'write it as redis.password: {file: PATH} or {env: NAME}',
     });
 }
@@ -120,7 +120,7 @@ function checkNode(node: string, path: SettingPath, what: string, example: strin
   if (url === undefined || url.hostname === '')
     report(path, `is not the address of a ${what}`, { hint: `write ${example}` });
   else if (url.username !== '' || url.password !== '' || url.pathname.length > 1)
-    report(path, 'holds more than host and port', {
+    report(path, 'contains more than host and port', {
       hint: 'user and password have settings of their own; a cluster has no numbered databases',
     });
 }

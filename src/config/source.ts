@@ -56,7 +56,7 @@ export class ConfigSource {
           severity: 'error',
           ...this.#position(Math.max(0, text.search(/[*][^\s,\]}]/))),
           setting: '',
-          message: bomb ? 'YAML aliases that stand for too much' : 'a YAML alias without its anchor',
+          message: bomb ? 'YAML aliases that expand to too much' : 'a YAML alias without its anchor',
           hint: bomb ? 'write the values out' : 'write values that start with * in quotes',
         });
       }

@@ -136,7 +136,7 @@ export class Child {
     });
     this.#process = child;
     const watchdog = new Watchdog((facts) => {
-      log.error({ role, pid: child.pid, ...facts }, 'a role process is out of hand; killed');
+      log.error({ role, pid: child.pid, ...facts }, 'a role process exceeded its limits; killed');
       child.kill('SIGKILL');
     }, child.pid);
     child.on('message', (message) => {

@@ -22,7 +22,7 @@ export class Departures {
     if (this.#stopped) return;
     const work = this.#forget(role, pid, url)
       // Not worth a log line: the entries expire by themselves.
-      .catch((err) => this.#log.debug({ err, role, pid }, 'its sign of life was not taken away'))
+      .catch((err) => this.#log.debug({ err, role, pid }, 'its heartbeat was not removed'))
       .finally(() => this.#pending.delete(work));
     this.#pending.add(work);
   }

@@ -57,7 +57,7 @@ export async function probeMailbox(
       if (!folders.some(({ path }) => path === target))
         notes.push({
           message: `there is no folder ${target} yet`,
-          hint: 'it is made at the first session, if the server allows it',
+          hint: 'it is created at the first session if the server allows it',
         });
     }
     return notes;

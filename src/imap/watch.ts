@@ -123,7 +123,7 @@ export class Watch {
     this.#lines++;
     this.#octets += Buffer.isBuffer(payload) ? payload.length : 0;
     if (this.#lines > MAX_LINES || this.#octets > MAX_OCTETS) {
-      this.#end(`sent ${this.#lines} lines of ${this.#octets} octets in place of an answer`);
+      this.#end(`sent ${this.#lines} lines of ${this.#octets} octets instead of an answer`);
     }
   }
 }

@@ -130,7 +130,7 @@ class Reader {
     if (open) this.#wrong('has an angle bracket without its end');
     if (afterGroup) this.#wrong('has something behind a group');
     if (words(after).length > 0) this.#wrong('has something behind an angle bracket');
-    if (angle !== undefined && !isPhrase(before)) this.#wrong('has a display name that is none');
+    if (angle !== undefined && !isPhrase(before)) this.#wrong('has an invalid display name');
     let name = angle === undefined ? '' : phrase(outside);
     const comment = outside.find((token) => token.kind === 'comment');
     if (name === '' && comment !== undefined) name = decodeWords(comment.text);
@@ -225,20 +225,21 @@ function addrSpec(tokens: readonly Token[]): Pick<KnownAddress, 'address' | 'hos
   const colon = isSpecial(tokens[0], '@') ? tokens.findIndex((token) => isSpecial(token, ':')) : -1;
   const route = tokens.slice(0, Math.max(colon, 0));
   if (route.some((token) => token.kind === 'quoted' || isSpecial(token, '<')))
-    return 'has a route that is none';
+    return 'has an invalid source route';
   const spec = tokens.slice(colon + 1);
   const at = spec.findIndex((token) => isSpecial(token, '@'));
   if (at < 0) return 'has an address without a domain';
   const local = spec.slice(0, at);
   const domain = spec.slice(at + 1);
-  if (!isDotted(local)) return 'has a local part that is none';
+  if (!isDotted(local)) return 'has an invalid local part';
   const isLiteral = domain.length === 1 && domain[0]?.kind === 'literal';
   if (!isLiteral && (!isDotted(domain) || domain.some(({ kind }) => kind === 'quoted')))
-    return 'has a domain that is none';
+    return 'has an invalid domain';
   const host = toMailHost(domain.map(({ text }) => text).join(''));
-  if (host === undefined) return 'has a domain that is none';
+  if (host === undefined) return 'has an invalid domain';
   const value = local.map(({ text }) => text).join('');
-  if (/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u.test(value)) return 'has a local part that is not seen as it is';
+  if (/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u.test(value))
+    return 'has a local part with characters that are not visible';
   return { address: joined([...local, ...spec.slice(at)]), host, key: mailboxKey(value, host) };
 }
 

@@ -115,7 +115,7 @@ export class Base64Decoder implements Sink {
       for (let i = start; i < end; i++) {
         const value = table[chunk[i] ?? 0] ?? JUNK;
         if (value < SPACE) {
-          if (this.#padding > 0) throw broken('there are data behind the padding');
+          if (this.#padding > 0) throw broken('there is data after the padding');
           bits = (bits << 6) | value;
           count++;
           this.#significant++;
@@ -165,7 +165,7 @@ export class Base64Decoder implements Sink {
   #countJunk(): void {
     this.#junk++;
     if (this.#junk > 16 && this.#junk * 4 > this.#significant) {
-      throw broken('most of it are characters outside of the alphabet');
+      throw broken('most of its characters are outside the alphabet');
     }
   }
 }

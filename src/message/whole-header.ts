@@ -30,7 +30,7 @@ export function checkWholeHeader({ raw, fields }: HeaderBlock): void {
     const field: HeaderField | undefined = byOffset.get(raw.byteOffset + at);
     if (field === undefined) {
       if (isEmptyLine(raw, at)) break;
-      throw refuse(line, 'is no header field');
+      throw refuse(line, 'is not a header field');
     }
     const { name, key } = field;
     if (field.raw[name.length] !== 0x3a) throw refuse(line, `has white space between ${name} and its colon`);

@@ -49,7 +49,7 @@ export function encryptionCertificates(
     skipped.length === 0
       ? `partner ${partner} has no certificate to encrypt for`
       : `partner ${partner} has no certificate in force to encrypt for: ${reasons(skipped)}`,
-    { hint: `ask the partner for its certificate and add it to certificates of partner ${partner}` },
+    { hint: `ask the partner for its certificate and add it to the certificates of partner ${partner}` },
   );
 }
 

@@ -51,16 +51,16 @@ export function judge(
     ...sender.claimed.flatMap((partner) => partner.require),
   ];
   if (require.includes('encrypted') && !encrypted)
-    return refused('encryption is required, and the message came without');
+    return refused('encryption is required, but the message is not encrypted');
   if (require.includes('signed')) {
     if (signature === 'invalid')
       return {
         suspend: 'signature-invalid',
-        message: 'a signature is required, and it is not valid',
+        message: 'a signature is required, but it is not valid',
       };
     if (signature === 'untrusted')
-      return refused(`a trusted signature is required, and the signer is not trusted${whyUntrusted(layers)}`);
-    if (signature === 'none') return refused('a signature is required, and the message has none');
+      return refused(`a trusted signature is required, but the signer is not trusted${whyUntrusted(layers)}`);
+    if (signature === 'none') return refused('a signature is required, but the message has none');
   }
   if ((require.includes('signed') || require.includes('partner')) && sender.fault !== undefined)
     return { suspend: sender.fault.code, message: sender.fault.message };

@@ -29,7 +29,7 @@ const aboutRevocation: string = pathWeaknesses['revocation-unknown'];
  */
 export function withoutAead(layers: readonly LayerStrength[]): string | undefined {
   const found = layers.filter(({ type }) => encryptions.includes(type));
-  if (found.length === 0) return 'it came without encryption';
+  if (found.length === 0) return 'it is not encrypted';
   const plain = found.find(({ type }) => type !== 'auth-enveloped-data');
   return (
     plain && `it came as ${plain.type} with ${plain.contentEncryption?.algorithm ?? 'an unknown cipher'}`

@@ -61,7 +61,7 @@ function isBlank(octets: Buffer): boolean {
 function certificatesOfCms(contentInfo: Element): Certificate[] {
   const outer = new Cursor(contentInfo);
   if (oid(outer.expect(tags.oid)) !== oids.signedData) {
-    throw malformedCertificate('file', 'a PKCS#7 file of another kind than signed data');
+    throw malformedCertificate('file', 'a PKCS#7 file that is not signed data');
   }
   const signedData = new Cursor(new Cursor(outer.expect(0, 2)).expect(tags.sequence));
   signedData.expect(tags.integer);

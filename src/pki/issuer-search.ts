@@ -90,7 +90,7 @@ export class IssuerSearch {
 }
 
 async function tooMany(url: string): Promise<FetchFailure> {
-  return { url, message: 'more addresses than may be asked for one message' };
+  return { url, message: 'more addresses than may be contacted for one message' };
 }
 
 /** Where a certificate says that its issuer's certificate is, over http or https. */

@@ -110,8 +110,8 @@ function readIv(scheme: AlgorithmIdentifier): Buffer {
 
 function decrypt(cipher: string, key: Buffer, iv: Buffer, data: Buffer): Buffer {
   if (getCipherInfo(cipher) === undefined) {
-    throw new SealpostError('key-malformed', `the file is encrypted with ${cipher}, which is switched off`, {
-      hint: 'start node with --openssl-legacy-provider, or write the file anew with a current program',
+    throw new SealpostError('key-malformed', `the file is encrypted with ${cipher}, which is turned off`, {
+      hint: 'start node with --openssl-legacy-provider, or export the file again with a current program',
     });
   }
   const decipher = createDecipheriv(cipher, key, iv);

@@ -15,7 +15,7 @@ export const pathReasons = {
   'algorithm-unsupported': 'a certificate is signed with an algorithm that is not known',
   'key-too-small': 'a key is smaller than is accepted',
   'key-too-large': 'a key, or the exponent of an RSA key, is larger than is safe to compute with',
-  'not-a-ca': 'a certificate issues others and is not a certification authority',
+  'not-a-ca': 'a certificate issues others but is not a certification authority',
   'path-length': 'an issuer allows fewer certificates below it',
   'key-usage': 'keyUsage does not allow this use of the key',
   'extended-key-usage': 'extKeyUsage does not allow mail protection',
@@ -23,7 +23,7 @@ export const pathReasons = {
   'critical-extension': 'a critical extension is not understood',
   policy: 'the certificate policies do not meet what is required',
   revoked: 'a certificate was revoked',
-  'revocation-unknown': 'it could not be found out whether a certificate was revoked',
+  'revocation-unknown': 'it could not be determined whether a certificate was revoked',
   'certificate-malformed': 'a certificate cannot be read',
   limit: 'finding the chain would cost more than the limits allow',
 } as const;
@@ -36,7 +36,7 @@ export const pathWeaknesses = {
   'sha1-signature': 'a certificate is signed with SHA-1',
   'small-key': 'an RSA, DSA or DH key is below 2,048 bits',
   'small-curve': 'a curve is below 224 bits',
-  'revocation-unknown': 'it could not be found out whether a certificate was revoked',
+  'revocation-unknown': 'it could not be determined whether a certificate was revoked',
 } as const;
 
 export type PathWeakness = keyof typeof pathWeaknesses;

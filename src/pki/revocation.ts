@@ -122,7 +122,7 @@ class Session {
   ): Promise<T | undefined> {
     const { url } = request;
     if (this.#left-- <= 0) {
-      this.failures.push({ url, message: 'more addresses than may be asked for one message' });
+      this.failures.push({ url, message: 'more addresses than may be contacted for one message' });
       return undefined;
     }
     try {

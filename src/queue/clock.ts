@@ -163,11 +163,11 @@ export class ClockWatch {
       const seconds = Math.round(worst / 1000);
       log.warn(
         { keys: count, seconds },
-        'locks or leases were made by a clock that was ahead; shortened, so that work goes on',
+        'locks or leases were set by a clock that was ahead; shortened so that work continues',
       );
       await this.#tell('shortened', { at: Date.now(), keys: count, seconds });
     } catch (error) {
-      log.debug({ err: redisError(error, 'clock') }, 'could not look at the clocks');
+      log.debug({ err: redisError(error, 'clock') }, 'could not compare the clocks');
     }
   }
 

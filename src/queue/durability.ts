@@ -64,7 +64,7 @@ export async function checkDurability(redis: Redis): Promise<DurabilityFinding[]
         setting,
         value,
         verdict: 'unknown',
-        message: `the server does not tell its ${setting}, so it cannot be verified`,
+        message: `the server does not report its ${setting}, so it cannot be verified`,
         hint: `make sure that ${setting} is ${good}, allow CONFIG GET, or write redis.durability: relaxed`,
       });
     } else if (value === good) {

@@ -209,10 +209,14 @@ async function checkKey(redis: Redis, keys: Keys, key: SpoolKey): Promise<void> 
   try {
     if (sealed) openValue(key, 'keycheck', sealed);
   } catch (cause) {
-    throw new SealpostError('spool-corrupt', 'the spool key is not the one that sealed what lies in redis', {
-      hint: 'set spool.key to the old key, or restore spool.key in the data folder',
-      cause,
-    });
+    throw new SealpostError(
+      'spool-corrupt',
+      'the spool key is not the one that sealed the messages in redis',
+      {
+        hint: 'set spool.key to the old key, or restore spool.key in the data folder',
+        cause,
+      },
+    );
   }
 }
 

@@ -175,7 +175,7 @@ export async function ensureWaitAof(redis: Redis): Promise<void> {
   const reply: unknown = await guarded('durability', redis.command('INFO', 'WAITAOF'));
   if (Array.isArray(reply) && Array.isArray(reply[0])) return;
   throw new SealpostError('redis-not-durable', 'redis.acknowledge is disk, and the server has no WAITAOF', {
-    hint: 'it is there since Redis 7.2 and in Valkey; or write redis.acknowledge: memory',
+    hint: 'it needs Redis 7.2 or Valkey; or set redis.acknowledge: memory',
   });
 }
 

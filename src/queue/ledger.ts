@@ -246,5 +246,5 @@ function parseCursor(cursor: string | undefined): Found | undefined {
   if (cursor === undefined) return undefined;
   const match = /^(\d+)\.(\w+)$/.exec(cursor);
   if (match?.[1] && match[2]) return { receivedAt: Number(match[1]), id: match[2] };
-  throw new SealpostError('usage', 'the cursor is not one that a list gave');
+  throw new SealpostError('usage', 'the cursor is not one that a list returned');
 }

@@ -192,7 +192,7 @@ export class Parking {
       gate.expectNothing();
       await this.#call(routes);
     } catch (err) {
-      log.debug({ err, queue }, 'could not look for parked jobs');
+      log.debug({ err, queue }, 'could not check for parked jobs');
     } finally {
       this.#looking = false;
     }

@@ -23,7 +23,7 @@ const diskShare = 0.05;
 const memoryUsed = gauge('redis_memory_octets', 'Memory that Redis uses, as this process saw it last.');
 const memoryLimit = gauge('redis_memory_limit_octets', 'maxmemory of Redis, else the memory of its machine.');
 const diskFree = gauge('disk_free_octets', 'Free space of the disk with the spool folder, for this process.');
-const refusing = gauge('refusing', 'For what nothing new is accepted now: 1, else 0.', ['what']);
+const refusing = gauge('refusing', '1 if nothing new is accepted for this reason, else 0.', ['what']);
 
 export type PressureKind = 'memory' | 'disk' | 'store' | 'depth' | 'octets';
 
@@ -85,7 +85,7 @@ export class Pressure {
   /** Looks at everything. Does not throw: when Redis is away the intake says so itself. */
   look(): Promise<void> {
     this.#looking ??= this.#look()
-      .catch((err: unknown) => this.#parts.log.debug({ err }, 'could not look at memory and disk'))
+      .catch((err: unknown) => this.#parts.log.debug({ err }, 'could not check memory and disk'))
       .finally(() => {
         this.#looking = undefined;
       });

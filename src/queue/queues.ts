@@ -199,7 +199,7 @@ export class BullQueues implements Queues {
       // One that has just ended has no lock either.
       const ids = failed.filter((id) => inHand.has(id));
       if (ids.length === 0) return;
-      const message = 'jobs took too long without a sign of life; others may have taken them';
+      const message = 'jobs took too long without renewing their locks; another process may have them';
       logRarely(log, 'warn', `lock ${queue}`, { queue, ids }, message);
     } catch (err) {
       log.debug({ err: redisError(err, queue), queue }, 'locks were not renewed');
@@ -331,7 +331,7 @@ export class BullQueues implements Queues {
       if (count > 0)
         log.warn({ queue, count }, 'retries were planned by a clock that was ahead; they are due now');
     } catch (err) {
-      log.debug({ err, queue }, 'could not look for late retries');
+      log.debug({ err, queue }, 'could not check for late retries');
     }
   }
 

@@ -35,7 +35,7 @@ export type SpoolKey = KeyObject;
 
 function corrupt(id: string): SealpostError {
   return new SealpostError('spool-corrupt', `stored octets ${id} do not open`, {
-    hint: 'the spool key is another one, or they were changed or cut at rest',
+    hint: 'the spool key is a different one, or they were changed or cut at rest',
   });
 }
 

@@ -11,7 +11,7 @@ import type { SpoolKey } from './seal.ts';
 function parse(text: string, where: string): SpoolKey {
   const octets = Buffer.from(text.trim(), 'base64');
   if (octets.length === 32 && /^[A-Za-z0-9+/_-]{43}=?$/.test(text.trim())) return createSecretKey(octets);
-  throw new SealpostError('config-invalid', `${where} does not hold 32 octets in base64`, {
+  throw new SealpostError('config-invalid', `${where} does not contain 32 octets in base64`, {
     hint: 'make one with: openssl rand -base64 32',
   });
 }

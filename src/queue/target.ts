@@ -111,7 +111,7 @@ function nodesOf(
     if (/^rediss?:/.test(node) && URL.canParse(node)) return new URL(node);
     throw new SealpostError(
       'config-invalid',
-      `${setting} has something that is no redis:// or rediss:// URL`,
+      `${setting} has an entry that is not a redis:// or rediss:// URL`,
       {
         hint: `write redis://host:${port}`,
       },

@@ -1,6 +1,6 @@
 import { counter, gauge } from '../metrics.ts';
 
-export const connectionsTotal = counter('smtp_connections_total', 'SMTP connections that were let in.');
+export const connectionsTotal = counter('smtp_connections_total', 'SMTP connections that were accepted.');
 export const connectionsOpen = gauge('smtp_connections_open', 'SMTP connections that are open now.');
 export const messagesAccepted = counter(
   'smtp_messages_accepted_total',

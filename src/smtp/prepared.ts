@@ -101,7 +101,8 @@ class WireCheck {
   }
 
   check(chunk: Buffer): void {
-    if (chunk.includes(0)) throw new Unsendable('5.6.0 the message holds a NUL, which SMTP does not take');
+    if (chunk.includes(0))
+      throw new Unsendable('5.6.0 the message contains a NUL, which SMTP does not allow');
     if (!this.#eightBit && !isAscii(chunk)) {
       throw new Unsendable(eightBitRefusal);
     }

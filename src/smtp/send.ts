@@ -196,11 +196,10 @@ async function fit(
   ready: Prepared,
 ): Promise<{ reason: string } | { size: number | undefined }> {
   if (!client.utf8 && [envelope.from, ...envelope.to].some((address) => !isAscii(address)))
-    return { reason: '5.6.7 the server does not take addresses outside ASCII' };
+    return { reason: '5.6.7 the server does not accept non-ASCII addresses' };
   if (!client.utf8 && ready.utf8Header)
     return {
-      reason:
-        '5.6.7 the header has an address outside ASCII, and the server does not take that (no SMTPUTF8)',
+      reason: '5.6.7 the header has a non-ASCII address, which the server does not accept (no SMTPUTF8)',
     };
   if (!client.eightBit && ready.size !== undefined && !ready.ascii && !ready.utf8Header)
     return { reason: eightBitRefusal };
@@ -209,7 +208,7 @@ async function fit(
   if (maxSize === undefined || about === undefined || about <= maxSize) return { size: about };
   const size = ready.size ?? (await countOctets(octets));
   if (size <= maxSize) return { size };
-  return { reason: `5.3.4 the message has ${size} octets, and the server takes ${maxSize} at most` };
+  return { reason: `5.3.4 the message has ${size} octets, and the server accepts at most ${maxSize}` };
 }
 
 async function tryHost(

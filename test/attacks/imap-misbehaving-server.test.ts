@@ -126,7 +126,7 @@ it('a flood of untagged lines ends the session, and its size is told', async () 
   await until('it has failed', () => poller.status().failingSince !== null);
   assert.match(
     poller.status().lastError?.message ?? '',
-    new RegExp(`sent ${MAX_LINES + 1} lines of \\d+ octets in place of an answer`),
+    new RegExp(`sent ${MAX_LINES + 1} lines of \\d+ octets instead of an answer`),
   );
 });
 

@@ -151,7 +151,7 @@ describe('require: [aead]', () => {
 
   it('refuses what is not encrypted at all', () => {
     expect({ plain: true }, '', 'accept');
-    expect({ plain: true }, 'aead', 'policy-aead', /came without encryption/);
+    expect({ plain: true }, 'aead', 'policy-aead', /it is not encrypted/);
   });
 });
 
@@ -204,7 +204,7 @@ describe('several layers and signers', () => {
 
   it('weak words of any layer count, but for what revocation leaves open', () => {
     const { strong } = config;
-    const open = 'it could not be found out whether a certificate was revoked';
+    const open = 'it could not be determined whether a certificate was revoked';
     assert.equal(weakness([{ type: 'signed-data', weak: [open] }], strong), undefined);
     assert.match(
       weakness([gcm, { type: 'signed-data', weak: [open, 'MD5 is broken'] }], strong) ?? '',

@@ -129,7 +129,7 @@ mailboxes:
     ],
     [
       'certificate: own.pem, key: open.key',
-      'key: DIR/open.key: mode 0644 lets others read or change it (run: chmod 600 DIR/open.key)',
+      'key: DIR/open.key: mode 0644 lets others read or write it (run: chmod 600 DIR/open.key)',
     ],
     [
       'certificate: own.pem, key: encrypted.key, password: { file: wrong }',

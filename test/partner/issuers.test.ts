@@ -143,7 +143,7 @@ describe('issuers from the addresses in certificates', { skip }, () => {
       assert.equal(
         words,
         '"CN=Signer": no chain leads to a trusted root; its issuer is "CN=Low"; "CN=Middle", who issued "CN=Low", ' +
-          `is missing; AIA address ${web.url('/middle.p7c')} not used: fetching of issuers is not switched on`,
+          `is missing; AIA address ${web.url('/middle.p7c')} not used: fetching of issuers is turned off`,
       );
     }
     const elsewhere = await judge(message, askers({ hosts: ['pki.example.com'] }));
@@ -156,10 +156,7 @@ describe('issuers from the addresses in certificates', { skip }, () => {
     const without = await judge(
       signedBy(opensslIssue(folder, 'No', { issuer: low, email: 'a@example.com' })),
     );
-    assert.match(
-      without.signer.message ?? '',
-      /no http address \(AIA\) says where that issuer is to be had$/,
-    );
+    assert.match(without.signer.message ?? '', /no http address \(AIA\) says where to get that issuer$/);
     assert.equal(web.asked.length, before);
   });
 
@@ -227,7 +224,7 @@ describe('issuers from the addresses in certificates', { skip }, () => {
     const { verdict } = await judge(signedBy(first, ...args));
     assert.equal(verdict.signature, 'untrusted');
     assert.equal(web.asked.length - many, 8);
-    assert.match(JSON.stringify(verdict.layers), /more addresses than may be asked for one message/);
+    assert.match(JSON.stringify(verdict.layers), /more addresses than may be contacted for one message/);
   });
 
   it('asks nothing for a signature that does not hold', async () => {

@@ -181,7 +181,7 @@ export class Decoder implements Sink {
   /** After `end`: the verdict. */
   get verdict(): Verdict {
     if (this.#verdict === undefined)
-      throw new SealpostError('internal', 'the verdict was asked before the end');
+      throw new SealpostError('internal', 'the verdict was requested before the end');
     return this.#verdict;
   }
 
@@ -265,6 +265,6 @@ function detailOf(error: unknown): string | null {
   if (!(error instanceof SealpostError) || error.code !== 'decrypt-failed') return null;
   const { cause } = error;
   if (cause instanceof SealpostError && cause.code !== 'decrypt-failed')
-    return `the padding is right, and what is inside cannot be read (${cause.code}: ${cause.message}): the sender wrote it so, or another key passed by chance, as one in 256 does`;
+    return `the padding is right, but the content cannot be read (${cause.code}: ${cause.message}): the sender wrote it so, or another key passed by chance, as one in 256 does`;
   return cause instanceof Error ? cause.message : null;
 }

@@ -73,15 +73,12 @@ class MultipartSigned implements Sink {
     if (this.#protocol !== '') {
       throw new SealpostError(
         'mime-malformed',
-        'the second part of a multipart/signed is no S/MIME signature',
+        'the second part of a multipart/signed is not an S/MIME signature',
       );
     }
     // nothing said that it is S/MIME, and it is not: with the octets at hand it is plain content
     this.#state.retry = { ...this.#state.settings.hints, foreignMultipart: true };
-    throw new SealpostError(
-      'mime-malformed',
-      'a multipart/signed without protocol holds no S/MIME signature',
-    );
+    throw new SealpostError('mime-malformed', 'a multipart/signed without protocol has no S/MIME signature');
   }
 
   #part(index: number): Sink {

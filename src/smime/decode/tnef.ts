@@ -108,5 +108,5 @@ export class TnefReader implements Sink {
 }
 
 function malformed(what: string): SealpostError {
-  return new SealpostError('mime-malformed', `a winmail.dat is no TNEF: ${what}`);
+  return new SealpostError('mime-malformed', `a winmail.dat is not TNEF: ${what}`);
 }

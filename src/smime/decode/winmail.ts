@@ -46,7 +46,7 @@ export function smimeWinmail(state: DecodeState, transferEncoding: string): Sink
     write: (chunk) => reader.write(chunk),
     end: () => {
       reader.end();
-      if (!found) throw new SealpostError('mime-malformed', 'a winmail.dat of S/MIME has no attachment');
+      if (!found) throw new SealpostError('mime-malformed', 'a winmail.dat with S/MIME has no attachment');
     },
   };
   return transferDecoder(transferEncoding, checked);
@@ -54,7 +54,7 @@ export function smimeWinmail(state: DecodeState, transferEncoding: string): Sink
 
 function protectedAttachment(state: DecodeState): Sink {
   const otherwise = (): never => {
-    throw new SealpostError('mime-malformed', 'the attachment of a winmail.dat is no S/MIME object');
+    throw new SealpostError('mime-malformed', 'the attachment of a winmail.dat is not an S/MIME object');
   };
   return new Sniffer(FORM_OCTETS, (head) => {
     if (formOf(head) === 'der' && isKnownContentInfo(head)) return state.next.cms(state);

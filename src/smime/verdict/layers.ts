@@ -117,7 +117,7 @@ const reasons: Record<SignatureReason, string> = {
   'digest-mismatch': 'the octets are not those that were signed',
   'content-type-mismatch': 'the signed attributes name another content type',
   'attributes-malformed': 'the signed attributes cannot be read or are incomplete',
-  'certificate-mismatch': 'the signer protected the digest of another certificate than the one that is found',
+  'certificate-mismatch': 'the signer protected the digest of a different certificate',
   'algorithm-mismatch': 'the algorithms are not those that the signer protected',
   'signature-mismatch': "the signature is not from the key in the signer's certificate",
 };

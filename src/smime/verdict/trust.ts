@@ -332,10 +332,10 @@ function missingIssuerHint(
 
 function hintFor(certificate: Certificate, why: ReadonlyMap<string, string>): string {
   const urls = issuerAddresses(certificate);
-  if (urls.length === 0) return 'no http address (AIA) says where that issuer is to be had';
+  if (urls.length === 0) return 'no http address (AIA) says where to get that issuer';
   return urls
     .map((url) => {
-      const reason = why.get(url) ?? 'fetching of issuers is not switched on';
+      const reason = why.get(url) ?? 'fetching of issuers is turned off';
       return `AIA address ${(URL.parse(url)?.href ?? '').slice(0, mostShown)} not used: ${reason}`;
     })
     .join('; ');

@@ -136,7 +136,7 @@ export const signerSchema = z.strictObject({
     .describe('what the signer says it can read, the preferred first: names, or object identifiers'),
   encryptionKeyPreference: identifierSchema
     .nullable()
-    .describe('the certificate that the signer wants answers encrypted for'),
+    .describe('the certificate that the signer wants replies encrypted for'),
   receiptRequest: z
     .strictObject({
       contentIdentifier: hex,

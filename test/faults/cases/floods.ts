@@ -238,7 +238,7 @@ export const floodCases: FaultCase[] = [
         .map(({ role, pid }) => [role, Math.round(peakMegabytes(pid))] as const);
       const octets = makeMail(run.world, size).octets.length / 1e6;
       findings.notes.push(`mails of ${octets.toFixed(0)} MB; peak memory: ${shown(new Map(peaks))}`);
-      if (rig.daemon.log().includes('without a sign of life'))
+      if (rig.daemon.log().includes('without renewing their locks'))
         findings.failures.push('a job lost its lock while it was worked on');
       if (!reply.startsWith('552')) findings.failures.push(`above the limit: ${reply}`);
       for (const [role, peak] of peaks) if (peak > 400) findings.failures.push(`${role} needed ${peak} MB`);

@@ -222,7 +222,7 @@ export const workerCases: FaultCase[] = [
       await sleep(10_000);
       await load.finish();
       const findings = await rig.findings([load], { patience: 150_000 });
-      const killed = rig.daemon.log().includes('out of hand');
+      const killed = rig.daemon.log().includes('exceeded its limits');
       if (!killed) findings.failures.push('the supervisor did not end it');
       return findings;
     },
