@@ -184,8 +184,8 @@ export const newest = [
     ],
     [
       'smtp/send.ts',
-      "if (attempts.some(({ peer }) => peer === 'works'))",
-      "if (attempts.every(({ peer }) => peer === 'works'))",
+      "return peers.find((peer) => peer === 'works') ?? peers.find((peer) => peer === 'down');",
+      "return peers.find((peer) => peer === 'down') ?? peers.find((peer) => peer === 'works');",
       'smtp/send~a.route.works',
       'one dead server of two stops a route',
     ],

@@ -88,8 +88,8 @@ export const work = [
       'the limit of nesting is one off',
     ],
     [
-      'handoff/outcome.ts',
-      "if (consequence === 'suspend') return { refused: true, code, message };",
+      'queue/outcome.ts',
+      "if (consequence === 'suspend') return { suspend: code, facts };",
       '',
       'handoff/directory handoff/queue-destination',
       'what never succeeds is tried for days',
@@ -226,17 +226,17 @@ export const work = [
     ],
     [
       'pipeline/send.ts',
-      'if (failure) return failure;',
+      'if (outcome) return outcome;',
       '',
       'daemon/protection~on.the.wire',
       'what cannot be encrypted is tried for days',
     ],
     [
       'pipeline/send.ts',
-      "if (status === 'refused') return { suspend: 'send-refused', facts, peer };",
+      "if (!('done' in outcome)) return outcome;",
       '',
       'daemon/flow~partner.refuses',
-      'refused mail is sent again and again',
+      'refused mail counts as sent',
     ],
     [
       'pipeline/turns.ts',

@@ -1,6 +1,7 @@
 import type { DestinationConfig } from '../config/schema.ts';
 import { counter, histogram } from '../metrics.ts';
-import type { Destination, Outcome } from './types.ts';
+import type { Outcome } from '../queue/types.ts';
+import type { Destination } from './types.ts';
 
 const attempts = counter('handoff_attempts_total', 'Attempts to hand a message off, by kind and result', [
   'kind',
@@ -31,7 +32,7 @@ export function counted(kind: DestinationConfig['type'], destination: Destinatio
 
 function resultOf(outcome: Outcome): string {
   if ('done' in outcome) return 'done';
-  if ('refused' in outcome) return 'refused';
+  if ('suspend' in outcome) return 'refused';
   return outcome.untried === true ? 'untried' : 'retry';
 }
 

@@ -4,6 +4,8 @@ import type { DestinationConfig, MailboxConfig } from '../config/schema.ts';
 import { hasCode } from '../errors.ts';
 import type { MessageLimits } from '../message/limits.ts';
 import { makeFolder } from '../queue/folders.ts';
+import { outcomeOf } from '../queue/outcome.ts';
+import type { Outcome } from '../queue/types.ts';
 import { type FileCalls, quickCalls } from './file-calls.ts';
 import { FolderSync, sweepTemporary } from './folder.ts';
 import { writeFailure } from './folder-failure.ts';
@@ -11,8 +13,8 @@ import { writeSmall } from './folder-small.ts';
 import { writeStreamed } from './folder-streamed.ts';
 import { attemptLimits } from './limits.ts';
 import { folderName } from './names.ts';
-import { foreignCode, outcomeOf, stopped } from './outcome.ts';
-import type { Destination, DestinationDeps, Outcome } from './types.ts';
+import { foreignCode, stopped } from './outcome.ts';
+import type { Destination, DestinationDeps } from './types.ts';
 import { Volume, withDeadline } from './volume.ts';
 
 type DirectoryConfig = Extract<DestinationConfig, { type: 'directory' }>;
@@ -147,5 +149,5 @@ function failure(error: unknown, path: string, signal: AbortSignal): Outcome {
       ? `its file system does not answer (${code})`
       : `it fails with ${code}`;
   const message = `cannot write into the folder ${path}: ${why}`;
-  return { retry: true, code: 'handoff-failed', message, peer: 'down' };
+  return { retry: 'handoff-failed', facts: { message }, peer: 'down' };
 }

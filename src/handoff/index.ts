@@ -11,16 +11,13 @@ export { messageLimits } from './limits.ts';
 export { createLocalDestination, type LocalDestination } from './local.ts';
 export { composeMessage, headOctets } from './message.ts';
 export { pieceFileName } from './names.ts';
-export { jobOutcome } from './outcome.ts';
 export { UrlSigner } from './signed-url.ts';
 export type {
   Delivery,
   DeliveryPiece,
   Destination,
   DestinationDeps,
-  Facts,
   JsonValue,
-  Outcome,
   SignedUrl,
 } from './types.ts';
 

@@ -4,14 +4,14 @@
  * needs mailparser, anything that fails) goes through the queue `handoff`, as for all other destinations.
  */
 import type { DestinationConfig } from '../config/schema.ts';
-import type { ForeignJob } from '../queue/types.ts';
+import type { Facts, ForeignJob } from '../queue/types.ts';
 import { countedTaken } from './counted.ts';
 import { createDirectoryDestination } from './directory.ts';
 import { makeDocument } from './document.ts';
 import { patientCalls } from './file-calls.ts';
 import { attemptLimits } from './limits.ts';
 import { jobFacts, jobId, jobName, jobOptions } from './queue-destination.ts';
-import type { Delivery, Destination, DestinationDeps, Facts } from './types.ts';
+import type { Delivery, Destination, DestinationDeps } from './types.ts';
 
 /** What was taken; with `job`, when the step that records it adds that job. */
 export interface Taken {
@@ -99,7 +99,7 @@ export class LocalFolder implements LocalDestination {
     if (this.#resting || signal.aborted) return undefined;
     const outcome = await this.#destination.deliver(delivery, signal).catch(() => undefined);
     if (outcome === undefined) return undefined;
-    if ('done' in outcome) return { facts: outcome.facts };
+    if ('done' in outcome) return { facts: outcome.facts ?? {} };
     if (!signal.aborted && 'peer' in outcome) this.#pause(Promise.resolve());
     return undefined;
   }

@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto';
 import { Queue } from 'bullmq';
 import type { DestinationConfig } from '../config/schema.ts';
+import { outcomeOf } from '../queue/outcome.ts';
+import type { Facts, Outcome } from '../queue/types.ts';
 import { makeDocument } from './document.ts';
 import { failureWithOriginal } from './failure.ts';
 import { attemptLimits } from './limits.ts';
-import { foreignCode, outcomeOf, stopped } from './outcome.ts';
-import type { Delivery, Destination, DestinationDeps, Facts, Outcome } from './types.ts';
+import { foreignCode, stopped } from './outcome.ts';
+import type { Delivery, Destination, DestinationDeps } from './types.ts';
 
 type QueueConfig = Extract<DestinationConfig, { type: 'queue' }>;
 
@@ -75,7 +77,7 @@ export async function createQueueDestination(
     } catch (error) {
       if (signal.aborted) return stopped;
       const message = `destination ${name} could not add to queue ${config.queue} (${foreignCode(error)})`;
-      return outcomeOf(error) ?? { retry: true, code: 'handoff-failed', message, peer: 'down' };
+      return outcomeOf(error) ?? { retry: 'handoff-failed', facts: { message }, peer: 'down' };
     }
   }
 

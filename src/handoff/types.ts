@@ -1,9 +1,8 @@
 import type { Redis } from 'ioredis';
 import type { Config, MailboxConfig, Secret } from '../config/schema.ts';
-import type { ErrorCode } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { HeadersJson } from '../message/mail-header.ts';
-import type { Envelope, LedgerEvent, Origin, PeerState } from '../queue/types.ts';
+import type { Envelope, Origin, Outcome } from '../queue/types.ts';
 import type { FailureReport } from './failure.ts';
 
 export type JsonValue =
@@ -63,21 +62,7 @@ export interface Delivery {
   pieces: readonly DeliveryPiece[];
 }
 
-export type Facts = LedgerEvent['facts'];
-
-/**
- * How an attempt ended. A destination does not throw for failures outside of it.
- * - `done`: accepted. `keepUntil` (milliseconds since the epoch) is set if the destination got a signed URL: the
- *   content must stay in the spool until then.
- * - `retry`: try again, after `after` milliseconds if given. `untried` means that the destination was not even asked,
- *   so the attempt does not count. `peer` says whether the destination works, apart from this message.
- * - `refused`: trying again does not help; a person has to look at it.
- */
-export type Outcome =
-  | { done: true; facts: Facts; keepUntil?: number }
-  | { retry: true; code: ErrorCode; message: string; after?: number; untried?: boolean; peer?: PeerState }
-  | { refused: true; code: ErrorCode; message: string };
-
+/** A destination does not throw for failures outside of it. Its facts have a `message` for the operator. */
 export interface Destination {
   readonly name: string;
   /** One attempt. Aborting the signal ends it soon with `retry`. */

@@ -1,12 +1,14 @@
 import type { DestinationConfig } from '../config/schema.ts';
 import { readPublicFile } from '../config/secrets.ts';
 import { privateAddressCode, type Resolve } from '../net/guarded-lookup.ts';
+import { outcomeOf } from '../queue/outcome.ts';
+import type { Outcome } from '../queue/types.ts';
 import { makeDocument } from './document.ts';
 import { failureWithOriginal } from './failure.ts';
 import { HttpPoster, type HttpReply, RequestTimeout } from './http-post.ts';
 import { attemptLimits } from './limits.ts';
-import { foreignCode, outcomeOf, stopped } from './outcome.ts';
-import type { Delivery, Destination, DestinationDeps, Outcome } from './types.ts';
+import { foreignCode, stopped } from './outcome.ts';
+import type { Delivery, Destination, DestinationDeps } from './types.ts';
 import { webhookSignature } from './webhook-signature.ts';
 
 type WebhookConfig = Extract<DestinationConfig, { type: 'webhook' }>;
@@ -83,7 +85,7 @@ export async function createWebhookDestination(
     const redirect = status >= 300 && status < 400 ? ' (redirects are not followed)' : '';
     const message = `destination ${name} answered with status ${status}${redirect}`;
     const peer = troubled(status) ? 'down' : 'works';
-    return { retry: true, code: 'handoff-failed', message, peer, ...(after === undefined ? {} : { after }) };
+    return { retry: 'handoff-failed', facts: { message }, peer, ...(after === undefined ? {} : { after }) };
   }
 
   function failure(error: unknown, signal: AbortSignal): Outcome {
@@ -95,7 +97,7 @@ export async function createWebhookDestination(
     if (code === privateAddressCode) {
       why = 'has an address that is not public; set allowPrivate when that is meant';
     }
-    return { retry: true, code: 'handoff-failed', message: `destination ${name} ${why}`, peer: 'down' };
+    return { retry: 'handoff-failed', facts: { message: `destination ${name} ${why}` }, peer: 'down' };
   }
 
   async function guarded(signal: AbortSignal, work: () => Promise<Outcome>): Promise<Outcome> {

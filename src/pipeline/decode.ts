@@ -8,7 +8,7 @@ import type { Delivery, LocalDestination } from '../handoff/index.ts';
 import type { HeadersJson } from '../message/index.ts';
 import type { PartnerDirectory } from '../partner/directory.ts';
 import { judge } from '../partner/policy.ts';
-import type { Facts, Flow, InboundJob, JobContext, JobOutcome, Spool } from '../queue/index.ts';
+import type { Facts, Flow, InboundJob, JobContext, Outcome, Spool } from '../queue/index.ts';
 import { type DecodeOptions, isSignatureLayer, type Verdict } from '../smime/index.ts';
 import { decodeLarge, decodeSmall } from './decoding.ts';
 import { identityOf } from './deliver.ts';
@@ -33,7 +33,7 @@ export interface DecodeParts {
 /** The step of the queue `inbound`. Errors: those of the spool and of Redis. */
 export function decodeStep(
   parts: DecodeParts,
-): (job: InboundJob, context: Pick<JobContext, 'signal'>) => Promise<JobOutcome> {
+): (job: InboundJob, context: Pick<JobContext, 'signal'>) => Promise<Outcome> {
   const mailboxes = new Map(parts.mailboxes.map((mailbox) => [mailbox.name, mailbox]));
   return async (job, { signal }) => {
     const mailbox = mailboxes.get(job.mailbox);
@@ -47,7 +47,7 @@ async function decodeFor(
   mailbox: MailboxConfig,
   parts: DecodeParts,
   signal: AbortSignal,
-): Promise<JobOutcome> {
+): Promise<Outcome> {
   const { flow, spool, partners, strong } = parts;
   const { state, octets } = await flow.fetch(job.id, [job.octets]);
   // A repeated job whose work was done, or whose message a person has ended.

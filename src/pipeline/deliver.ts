@@ -1,7 +1,6 @@
 /** Brings a decoded message to one destination of its mailbox. */
 import type { Delivery, Destination } from '../handoff/index.ts';
-import { jobOutcome } from '../handoff/index.ts';
-import type { Flow, HandoffJob, InboundJob, JobContext, JobOutcome, Spool } from '../queue/index.ts';
+import type { Flow, HandoffJob, InboundJob, JobContext, Outcome, Spool } from '../queue/index.ts';
 import { type DecodeResultRecord, deliveryPieces, readResult } from './stored.ts';
 import type { Turns } from './turns.ts';
 
@@ -17,7 +16,7 @@ export interface DeliverParts {
 /** The step of the queue `handoff`. Errors: those of the spool and of Redis. */
 export function deliverStep(
   parts: DeliverParts,
-): (job: HandoffJob, context: Pick<JobContext, 'signal'>) => Promise<JobOutcome> {
+): (job: HandoffJob, context: Pick<JobContext, 'signal'>) => Promise<Outcome> {
   return async (job, { signal }) => {
     const destination = parts.destination(job.mailbox, job.destination);
     if (!destination) return { suspend: 'destination-unknown' };
@@ -32,7 +31,7 @@ async function deliverTo(
   job: HandoffJob,
   { flow, spool }: DeliverParts,
   signal: AbortSignal,
-): Promise<JobOutcome> {
+): Promise<Outcome> {
   const { state, octets } = await flow.fetch(job.id, [job.result, job.content]);
   // Done by another process that lost its lock, or ended by a person.
   if (state !== 'decoded' && state !== 'suspended') return { done: true };
@@ -40,11 +39,10 @@ async function deliverTo(
   const stored = readResult(result ?? (await spool.read(job.result)));
   const outcome = await destination.deliver(deliveryOf(job, stored, small ?? null, spool), signal);
   if ('done' in outcome) {
-    await flow.handedOff(job, outcome.facts, outcome.keepUntil);
+    await flow.handedOff(job, outcome.facts ?? {}, outcome.keepUntil);
     return { done: true };
   }
-  const facts = { destination: job.destination, message: outcome.message };
-  return jobOutcome(outcome, facts);
+  return { ...outcome, facts: { destination: job.destination, ...outcome.facts } };
 }
 
 function deliveryOf(

@@ -1,6 +1,6 @@
 /** Tells the destination of `onSuspend` of a suspended message. What happens to a report never changes the message. */
-import { failureDocument, jobOutcome } from '../handoff/index.ts';
-import type { FailureJob, Flow, JobContext, JobOutcome, Ledger, Spool } from '../queue/index.ts';
+import { failureDocument } from '../handoff/index.ts';
+import type { FailureJob, Flow, JobContext, Ledger, Outcome, Spool } from '../queue/index.ts';
 import type { ReportRoute } from './destinations.ts';
 
 export interface ReportParts {
@@ -16,7 +16,7 @@ export interface ReportParts {
 /** The step of the queue `failures`. Errors: those of Redis. */
 export function reportStep(
   parts: ReportParts,
-): (job: FailureJob, context: Pick<JobContext, 'signal'>) => Promise<JobOutcome> {
+): (job: FailureJob, context: Pick<JobContext, 'signal'>) => Promise<Outcome> {
   return async (job, { signal }) => {
     const route = parts.route(job);
     return route ? await report(job, route, parts, signal) : { suspend: 'destination-unknown' };
@@ -28,7 +28,7 @@ async function report(
   { destination, include }: ReportRoute,
   parts: ReportParts,
   signal: AbortSignal,
-): Promise<JobOutcome> {
+): Promise<Outcome> {
   const { ledger } = parts;
   const record = await ledger.get(job.id);
   // Terminated, and so long ago that its record is gone.
@@ -37,7 +37,7 @@ async function report(
   const original = include === 'original' ? await originalOf(job.id, parts) : undefined;
   let outcome = await destination.report({ document, original }, signal);
   // The message may be suspended for just that, or ended meanwhile: the report goes without it.
-  if ('refused' in outcome && original && ['spool-missing', 'spool-corrupt'].includes(outcome.code))
+  if ('suspend' in outcome && original && ['spool-missing', 'spool-corrupt'].includes(outcome.suspend))
     outcome = await destination.report({ document, original: null }, signal);
   const { name } = destination;
   if ('done' in outcome) {
@@ -45,8 +45,7 @@ async function report(
     await ledger.note(job.id, { type: 'reported', at: parts.now(), facts });
     return { done: true };
   }
-  const facts = { destination: name, message: outcome.message };
-  return jobOutcome(outcome, facts);
+  return { ...outcome, facts: { destination: name, ...outcome.facts } };
 }
 
 async function originalOf(id: string, { flow, spool }: ReportParts) {

@@ -261,5 +261,6 @@ export type { ClockFacts } from './clock.ts';
 export type { DurabilityFinding } from './durability.ts';
 export { checkDurability } from './durability.ts';
 export { isState, messageStates } from './ledger.ts';
+export { outcomeOf } from './outcome.ts';
 export { retryAfterSeconds } from './pressure.ts';
 export * from './types.ts';

@@ -20,9 +20,9 @@ import type {
   Flow,
   JobHandler,
   JobMarks,
-  JobOutcome,
   Jobs,
   Ledger,
+  Outcome,
   PeerState,
   QueueName,
   Queues,
@@ -335,11 +335,7 @@ export class BullQueues implements Queues {
     }
   }
 
-  async #attempt(
-    name: QueueName,
-    data: { id: string },
-    work: () => Promise<JobOutcome>,
-  ): Promise<JobOutcome> {
+  async #attempt(name: QueueName, data: { id: string }, work: () => Promise<Outcome>): Promise<Outcome> {
     const timer = jobSeconds.startTimer({ queue: name });
     try {
       return await work();
@@ -366,7 +362,7 @@ export class BullQueues implements Queues {
   async #retry(
     queue: QueueName,
     data: { id: string },
-    { retry: reason, facts: more = {}, after = 0 }: Extract<JobOutcome, { retry: string }>,
+    { retry: reason, facts: more = {}, after = 0 }: Extract<Outcome, { retry: string }>,
     attempt: number,
   ): Promise<never> {
     const { ledger, retry } = this.#parts;

@@ -3,7 +3,7 @@
  * message), the intake (the one durable way in) and the three queues.
  */
 
-import type { SealpostError } from '../errors.ts';
+import type { ErrorCode, SealpostError } from '../errors.ts';
 
 /** Where a message came from. Metadata only: nothing of the content but its Message-ID. */
 export interface Origin {
@@ -400,11 +400,18 @@ export interface Audit {
   list(query: AuditQuery): Promise<AuditEntry[]>;
 }
 
-/** What a handler made of a job. Reasons are error codes. What it throws counts as `retry`. */
-export type JobOutcome =
-  | { done: true }
+/**
+ * How a step of a message ended, or an attempt at its other side. Destinations, the sender of mail and the steps of the
+ * pipeline all say it like this, and the queues act on it.
+ * - `done`: taken. `keepUntil` (milliseconds since the epoch) is given when somebody got a URL of the content: it must stay
+ *   in the spool until then.
+ * - `retry`: try again. What is thrown counts as this, too.
+ * - `suspend`: no repetition helps; a person has to look at it.
+ */
+export type Outcome =
+  | { done: true; facts?: Facts; keepUntil?: number }
   | {
-      retry: string;
+      retry: ErrorCode;
       facts?: Facts;
       /** Milliseconds to wait at the least, when the other side said so. */
       after?: number;
@@ -413,7 +420,7 @@ export type JobOutcome =
       /** What the attempt says about the route as a whole; nothing where it was not asked. */
       peer?: PeerState | undefined;
     }
-  | { suspend: string; facts?: Facts; peer?: PeerState | undefined };
+  | { suspend: ErrorCode; facts?: Facts; peer?: PeerState | undefined };
 
 /** Whether the other side of a route (a partner's server, a destination) answers as one that works. */
 export type PeerState = 'works' | 'down';
@@ -427,7 +434,7 @@ export interface JobContext {
   signal: AbortSignal;
 }
 
-export type JobHandler<N extends QueueName> = (job: Jobs[N], context: JobContext) => Promise<JobOutcome>;
+export type JobHandler<N extends QueueName> = (job: Jobs[N], context: JobContext) => Promise<Outcome>;
 
 export interface WorkerOptions {
   /**

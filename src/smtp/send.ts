@@ -4,39 +4,13 @@ import type { PartnerConfig, Secret } from '../config/schema.ts';
 import { readPublicFile } from '../config/secrets.ts';
 import { SealpostError } from '../errors.ts';
 import { parseMailbox } from '../message/mailbox.ts';
-import type { Envelope, PeerState } from '../queue/types.ts';
+import { outcomeOf } from '../queue/outcome.ts';
+import type { Envelope, Facts, Outcome, PeerState } from '../queue/types.ts';
 import { type Client, ClientError, type ClientOptions, cleanReply } from './client.ts';
 import { sendResults } from './metrics.ts';
 import { Pool } from './pool.ts';
 import { countOctets, eightBitRefusal, type MakeOctets, Prepared, Unsendable } from './prepared.ts';
-import { hopsFor, type MxResolver } from './route.ts';
-
-/** The result for one recipient. */
-export interface RecipientResult {
-  recipient: string;
-  status: 'sent' | 'deferred' | 'refused';
-  /** The server's reply code, or null if there was none. */
-  code: number | null;
-  /** The reply, or what went wrong, in one line. */
-  reply: string;
-}
-
-/**
- * `sent`: every recipient was accepted. `deferred`: try again for the deferred recipients. `refused`: permanently
- * refused for at least one recipient, and none is deferred. `possibleDuplicate`: the whole message was sent but no
- * reply came, so the server may have it.
- */
-export interface SendResult {
-  status: 'sent' | 'deferred' | 'refused';
-  code: number | null;
-  reply: string;
-  /** The host that gave the last reply; null if none was reached. */
-  host: string | null;
-  possibleDuplicate: boolean;
-  recipients: RecipientResult[];
-  /** Whether the servers of the route work; undefined if no attempt ran to its end. */
-  peer: PeerState | undefined;
-}
+import { type Hop, hopsFor, type MxResolver } from './route.ts';
 
 export interface OutboundMessage {
   envelope: Envelope;
@@ -51,10 +25,16 @@ export interface OutboundMessage {
 
 export interface Sender {
   /**
-   * Rejects with `address-invalid`, and with a SealpostError of `octets` at the start of the message; no connection was
-   * opened then. Network failures are in the result.
+   * - `done`: every recipient was accepted.
+   * - `send-failed`: try again, since at least one recipient was deferred.
+   * - `send-refused`: permanently refused for at least one recipient, and none is deferred.
+   * - the outcome of the error that stopped the message: an invalid address, or a SealpostError of `octets`. If that comes
+   *   at the start of the message, no connection was opened.
+   *
+   * The facts: `host` that gave the last reply (null if none was reached), its reply `code`, the `reply` or what went wrong
+   * in one line, and `possibleDuplicate`: the whole message was sent but no reply came, so the server may have it.
    */
-  send(message: OutboundMessage, signal?: AbortSignal): Promise<SendResult>;
+  send(message: OutboundMessage, signal?: AbortSignal): Promise<Outcome>;
   close(): void;
 }
 
@@ -67,14 +47,10 @@ export interface SenderParts {
   resolver?: MxResolver;
 }
 
-interface Attempt {
-  status: 'sent' | 'deferred' | 'refused';
-  code: number | null;
-  reply: string;
-  host: string | null;
-  possibleDuplicate: boolean;
+/** What a hop or a host said, and the recipients that it refused separately. */
+interface Answer {
+  outcome: Outcome;
   rejected: ClientError['recipients'];
-  peer: PeerState | undefined;
 }
 
 /** Sends messages over one route, over at most `route.connections` connections. Errors: `file-access`. */
@@ -96,31 +72,26 @@ export function createSender(parts: SenderParts): Sender {
 
   return {
     async send(message, signal = new AbortController().signal) {
-      const envelope = checkEnvelope(message.envelope);
       await pool.enter();
       try {
-        const recipients: RecipientResult[] = [];
-        const attempts: Attempt[] = [];
+        const envelope = checkEnvelope(message.envelope);
+        const outcomes: Outcome[] = [];
         for (const hop of await hopsFor(envelope.to, route, parts.resolver)) {
-          const attempt: Attempt =
+          const answer =
             'hosts' in hop
               ? await tryHosts(pool, hop.hosts, { ...base, auth: auth() }, signal, {
                   ...message,
                   envelope: { from: envelope.from, to: hop.recipients },
                 })
-              : {
-                  ...hop,
-                  code: null,
-                  host: null,
-                  possibleDuplicate: false,
-                  rejected: [],
-                  peer: lookedUp(hop.status),
-                };
-          attempts.push(attempt);
-          recipients.push(...hop.recipients.map((recipient) => resultFor(recipient, attempt)));
+              : { outcome: nowhere(hop), rejected: [] };
+          outcomes.push(...hop.recipients.map((recipient) => outcomeFor(recipient, answer)));
         }
-        for (const { status } of recipients) sendResults.inc({ status });
-        return { ...summarize(attempts, recipients), peer: signal.aborted ? undefined : peerOf(attempts) };
+        for (const outcome of outcomes) sendResults.inc({ status: statusOf(outcome) });
+        return together(outcomes, signal.aborted);
+      } catch (error) {
+        const outcome = outcomeOf(error);
+        if (outcome) return outcome;
+        throw error;
       } finally {
         pool.leave();
       }
@@ -136,23 +107,21 @@ async function tryHosts(
   options: Omit<ClientOptions, 'host'>,
   signal: AbortSignal,
   message: OutboundMessage,
-): Promise<Attempt> {
-  let last: Attempt | undefined;
+): Promise<Answer> {
+  let last: Answer | undefined;
   const prepared = new Preparation(message.octets);
   try {
     for (const host of hosts) {
       if (signal.aborted) break;
       await prepared.get();
-      const { attempt, next } = await tryHost(pool, { ...options, host }, signal, { ...message, prepared });
-      last = attempt;
+      const { answer, next } = await tryHost(pool, { ...options, host }, signal, { ...message, prepared });
+      last = answer;
       if (!next) break;
     }
   } catch (error) {
-    if (error instanceof SealpostError) throw error;
-    const unsendable = error instanceof Unsendable;
-    const reply = unsendable ? error.message : 'the message could not be read';
-    const failed = failure(null, new ClientError('message', reply), false);
-    return unsendable ? { ...failed, status: 'refused' } : failed;
+    return (
+      broke(null, error) ?? failure(null, new ClientError('message', 'the message could not be read'), false)
+    );
   } finally {
     await prepared.drop();
   }
@@ -216,7 +185,8 @@ async function tryHost(
   options: ClientOptions,
   signal: AbortSignal,
   message: PreparedMessage,
-): Promise<{ attempt: Attempt; next: boolean }> {
+): Promise<{ answer: Answer; next: boolean }> {
+  const ready = await message.prepared.get();
   let taken: { client: Client; reused: boolean };
   try {
     taken = await pool.take(options, signal);
@@ -225,29 +195,25 @@ async function tryHost(
     if (failed.stage === 'tls' && options.tls === 'opportunistic' && options.auth === undefined) {
       return tryHost(pool, { ...options, tls: 'none' }, signal, message);
     }
-    return { attempt: failure(options.host, failed, false), next: true };
+    return { answer: failure(options.host, failed, false), next: true };
   }
   const { client, reused } = taken;
   const { envelope } = message;
-  const ready = await message.prepared.get();
-  const fits = await fit(client, message, ready);
+  const fits = await fit(client, message, ready).catch((error: unknown) => {
+    pool.keep(client);
+    throw error;
+  });
   if ('reason' in fits) {
     pool.keep(client);
-    return {
-      attempt: {
-        ...failure(options.host, new ClientError('message', fits.reason), false),
-        status: 'refused',
-        peer: 'works',
-      },
-      next: false,
-    };
+    return { answer: refusal(options.host, fits.reason), next: false };
   }
   message.prepared.take();
   const utf8 = ready.utf8Header || [envelope.from, ...envelope.to].some((address) => !isAscii(address));
   const octets = Readable.from(ready.octets(client.eightBit), { objectMode: false });
-  let broken: unknown;
+  let brokeOff: Answer | undefined;
+  // at once: the SMTP library writes a code of its own into the error
   octets.once('error', (error) => {
-    broken = error;
+    brokeOff = broke(options.host, error);
   });
   let handedOver = false;
   octets.once('end', () => {
@@ -260,16 +226,8 @@ async function tryHost(
       signal,
     );
     pool.keep(client);
-    const attempt: Attempt = {
-      status: 'sent',
-      code: Number(reply.slice(0, 3)) || null,
-      reply: cleanReply(reply),
-      host: options.host,
-      possibleDuplicate: false,
-      rejected,
-      peer: 'works',
-    };
-    return { attempt, next: false };
+    const facts = factsOf(options.host, Number(reply.slice(0, 3)) || null, cleanReply(reply));
+    return { answer: { outcome: { done: true, facts }, rejected }, next: false };
   } catch (error) {
     const failed = asClientError(error);
     octets.destroy();
@@ -277,37 +235,44 @@ async function tryHost(
     if (reused && failed.code === null && !octets.readableDidRead && !signal.aborted) {
       return tryHost(pool, options, signal, message);
     }
-    const attempt = failure(options.host, failed, handedOver && failed.code === null);
-    if (broken instanceof Unsendable)
-      return { attempt: { ...attempt, status: 'refused', reply: broken.message }, next: false };
-    return { attempt, next: false };
+    const answer = brokeOff ?? failure(options.host, failed, handedOver && failed.code === null);
+    return { answer, next: false };
   }
 }
 
-function failure(host: string | null, error: ClientError, possibleDuplicate: boolean): Attempt {
+function factsOf(host: string | null, code: number | null, reply: string, possibleDuplicate = false): Facts {
+  return { host, code: code === null ? null : String(code), reply, possibleDuplicate };
+}
+
+function failure(host: string | null, error: ClientError, possibleDuplicate: boolean): Answer {
+  const { stage, code, reply, recipients: rejected } = error;
+  const facts = factsOf(host, code, reply, possibleDuplicate);
+  // 421: "service not available" (RFC 5321 section 3.8), at any point
+  const peer = code === null || code === 421 || stage !== 'message' ? 'down' : 'works';
   // a refused login or greeting is about configuration, not about this message: it can be tried again
-  const refused = error.stage === 'message' && error.code !== null && error.code >= 500;
-  return {
-    status: refused ? 'refused' : 'deferred',
-    code: error.code,
-    reply: error.reply,
-    host,
-    possibleDuplicate,
-    rejected: error.recipients,
-    // 421: "service not available" (RFC 5321 section 3.8), at any point
-    peer: error.code === null || error.code === 421 || error.stage !== 'message' ? 'down' : 'works',
-  };
+  const refused = stage === 'message' && code !== null && code >= 500;
+  return { outcome: { ...(refused ? refusedFor : deferredFor), facts, peer }, rejected };
 }
 
-/** A name server that does not answer means down. A domain without servers says nothing about other domains. */
-function lookedUp(status: Attempt['status']): PeerState | undefined {
-  return status === 'deferred' ? 'down' : undefined;
+const deferredFor = { retry: 'send-failed' } as const;
+const refusedFor = { suspend: 'send-refused' } as const;
+
+/** What the server announced that it cannot take, or what no server takes. */
+function refusal(host: string | null, reply: string, peer?: PeerState): Answer {
+  return { outcome: { ...refusedFor, facts: factsOf(host, null, reply), peer }, rejected: [] };
 }
 
-/** A route is down only if all its servers are. */
-function peerOf(attempts: Attempt[]): PeerState | undefined {
-  if (attempts.some(({ peer }) => peer === 'works')) return 'works';
-  return attempts.some(({ peer }) => peer === 'down') ? 'down' : undefined;
+/** Why the octets of a message ended early, if that is known: the server had no part in it. */
+function broke(host: string | null, error: unknown): Answer | undefined {
+  if (error instanceof Unsendable) return refusal(host, error.message);
+  const outcome = outcomeOf(error);
+  return outcome && { outcome, rejected: [] };
+}
+
+/** No host for these recipients. A name server that does not answer means down. A domain without servers says nothing. */
+function nowhere({ status, reply }: Extract<Hop, { reply: string }>): Outcome {
+  const facts = factsOf(null, null, reply);
+  return status === 'refused' ? { ...refusedFor, facts } : { ...deferredFor, facts, peer: 'down' };
 }
 
 function asClientError(error: unknown): ClientError {
@@ -315,27 +280,45 @@ function asClientError(error: unknown): ClientError {
   return new ClientError('connect', error instanceof SealpostError ? error.message : 'an unexpected error');
 }
 
-function resultFor(recipient: string, attempt: Attempt): RecipientResult {
-  const own = attempt.rejected.find((rejected) => rejected.recipient === recipient);
-  if (own === undefined)
-    return { recipient, status: attempt.status, code: attempt.code, reply: attempt.reply };
-  const status = own.code !== null && own.code >= 500 ? 'refused' : 'deferred';
-  return { recipient, status, code: own.code, reply: own.reply };
+/** A server that takes a message may refuse some of its recipients. */
+function outcomeFor(recipient: string, { outcome, rejected }: Answer): Outcome {
+  const own = rejected.find((each) => each.recipient === recipient);
+  if (own === undefined) return outcome;
+  const { code, reply } = own;
+  const facts = { ...outcome.facts, code: code === null ? null : String(code), reply };
+  const peer = 'done' in outcome ? 'works' : outcome.peer;
+  return { ...(code !== null && code >= 500 ? refusedFor : deferredFor), facts, peer };
 }
 
-function summarize(attempts: Attempt[], recipients: RecipientResult[]): Omit<SendResult, 'peer'> {
+function statusOf(outcome: Outcome): 'sent' | 'deferred' | 'refused' {
+  if ('done' in outcome) return 'sent';
+  return 'retry' in outcome ? 'deferred' : 'refused';
+}
+
+/** The outcome of all recipients: what is deferred for one is tried again for all. */
+function together(outcomes: Outcome[], aborted: boolean): Outcome {
   const worst =
-    recipients.find(({ status }) => status === 'deferred') ??
-    recipients.find(({ status }) => status === 'refused') ??
-    recipients[0];
+    outcomes.find((outcome) => 'retry' in outcome) ??
+    outcomes.find((outcome) => 'suspend' in outcome) ??
+    outcomes[0];
+  if (worst === undefined) return { suspend: 'address-invalid', facts: { message: 'no recipients' } };
+  const facts = outcomes.length === 1 ? worst.facts : { ...worst.facts, ...lastWord(outcomes) };
+  if ('done' in worst) return { done: true, ...(facts && { facts }) };
+  return { ...worst, ...(facts && { facts }), peer: aborted ? undefined : peerOf(outcomes) };
+}
+
+function lastWord(outcomes: Outcome[]): Facts {
+  const said = (name: string) => outcomes.map(({ facts }) => facts?.[name]);
   return {
-    status: worst?.status ?? 'refused',
-    code: worst?.code ?? null,
-    reply: worst?.reply ?? 'no recipients',
-    host: attempts.findLast(({ host }) => host !== null)?.host ?? null,
-    possibleDuplicate: attempts.some(({ possibleDuplicate }) => possibleDuplicate),
-    recipients,
+    host: said('host').findLast((host) => typeof host === 'string') ?? null,
+    possibleDuplicate: said('possibleDuplicate').includes(true),
   };
+}
+
+/** A route is down only if all its servers are. */
+function peerOf(outcomes: Outcome[]): PeerState | undefined {
+  const peers = outcomes.map((outcome) => ('done' in outcome ? 'works' : outcome.peer));
+  return peers.find((peer) => peer === 'works') ?? peers.find((peer) => peer === 'down');
 }
 
 /**

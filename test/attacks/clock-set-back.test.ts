@@ -8,7 +8,7 @@ import { leave } from '../../src/daemon/presence.ts';
 import { createCheckpoints } from '../../src/imap/checkpoint.ts';
 import { createLog } from '../../src/log.ts';
 import { ClockWatch, shortenLives } from '../../src/queue/clock.ts';
-import type { JobOutcome, QueueRoom } from '../../src/queue/index.ts';
+import type { Outcome, QueueRoom } from '../../src/queue/index.ts';
 import { keysOf } from '../../src/queue/keys.ts';
 import { lifetimes } from '../../src/queue/lifetimes.ts';
 import { isAlive, sealpost, startDaemon } from '../support/daemon.ts';
@@ -95,7 +95,7 @@ describe('keys that were made by a clock that was two hours ahead', () => {
     assert.equal(warnings().length, 1);
 
     let starts = 0;
-    const work = async (): Promise<JobOutcome> => {
+    const work = async (): Promise<Outcome> => {
       starts++;
       return { done: true };
     };
@@ -189,7 +189,7 @@ describe('a clock of Redis that jumps', { skip: skipWithoutClock, timeout: 120_0
     assert.match(warnings().at(-1)?.msg ?? '', /clocks of this machine and of Redis differ/);
     clock.set(0);
     let starts = 0;
-    const work = async (): Promise<JobOutcome> => {
+    const work = async (): Promise<Outcome> => {
       starts++;
       return { done: true };
     };

@@ -7,6 +7,7 @@ import { SealpostError } from '../../src/errors.ts';
 import { asciiField, longestLine } from '../../src/message/index.ts';
 import { decode, encode, encodeSync } from '../../src/smime/index.ts';
 import { createSender, type OutboundMessage, type Sender } from '../../src/smtp/send.ts';
+import { sentAs } from '../support/smtp.ts';
 import { alice, bob, options } from './support.ts';
 
 interface Peer {
@@ -65,14 +66,15 @@ after(() => {
   for (const server of servers) server.close();
 });
 
-function send(port: number, message: Partial<OutboundMessage> & Pick<OutboundMessage, 'octets'>) {
+async function send(port: number, message: Partial<OutboundMessage> & Pick<OutboundMessage, 'octets'>) {
   const sender = createSender({
     route: { host: '127.0.0.1', port, tls: 'none', connections: 2 },
     readSecret: () => '',
     name: 'us.example.org',
   });
   senders.push(sender);
-  return sender.send({ envelope: { from: 'us@example.org', to: ['them@example.com'] }, ...message });
+  const envelope = { from: 'us@example.org', to: ['them@example.com'] };
+  return sentAs(await sender.send({ envelope, ...message }));
 }
 
 const octetsOf = (octets: Buffer) =>
@@ -282,6 +284,43 @@ describe('what no server takes', () => {
 });
 
 describe('a message that cannot be made', () => {
+  const large = Buffer.alloc(3_000_000, `${'c'.repeat(76)}\r\n`);
+  /** Breaks off when a server has heard the begin. */
+  const breaksOff = (error: SealpostError, after = large.length) =>
+    async function* () {
+      yield* octetsOf(large.subarray(0, after))();
+      throw new SealpostError(
+        error.code,
+        error.message,
+        error.hint === undefined ? {} : { hint: error.hint },
+      );
+    };
+
+  it('further down than its begin is its own failure all the same, and never the route', async () => {
+    const server = await peer(['8BITMIME']);
+    const error = new SealpostError('mime-limit', 'more than 1000 parts', { hint: 'send fewer' });
+    const { outcome } = await send(server.port, { octets: breaksOff(error) });
+    assert.deepEqual(outcome, {
+      suspend: 'mime-limit',
+      facts: { message: 'more than 1000 parts; send fewer' },
+      peer: undefined,
+    });
+    assert.ok(server.lines.includes('DATA') && !server.lines.includes('.'));
+    server.stop();
+  });
+
+  it('because its octets cannot be fetched waits for the store, and counts no attempt', async () => {
+    const server = await peer(['8BITMIME']);
+    const away = new SealpostError('spool-unreachable', 'the object store is away');
+    for (const octets of [breaksOff(away, 0), breaksOff(away)]) {
+      const { outcome } = await send(server.port, { octets });
+      assert.ok('retry' in outcome, JSON.stringify(outcome));
+      const { retry, untried, peer: heard } = outcome;
+      assert.deepEqual([retry, untried, heard], ['spool-unreachable', true, undefined]);
+    }
+    server.stop();
+  });
+
   const weak = {
     recipients: [bob.certificate],
     contentEncryption: 'des-cbc',
@@ -298,10 +337,9 @@ describe('a message that cannot be made', () => {
     it(`is its own failure, and nobody is connected to: ${name}`, async () => {
       const server = await peer(['8BITMIME']);
       const octets = () => encode(octetsOf(mail), { encrypt: weak });
-      await assert.rejects(
-        send(server.port, { octets }),
-        (error) => error instanceof SealpostError && error.code === 'encode-policy',
-      );
+      const { outcome } = await send(server.port, { octets });
+      assert.ok('suspend' in outcome && outcome.suspend === 'encode-policy', JSON.stringify(outcome));
+      assert.equal(outcome.peer, undefined);
       assert.equal(server.connections, 0);
       server.stop();
     });

@@ -55,10 +55,10 @@ function outbound(senders: Map<string, Sender>, concurrency: number, asked: stri
           yield octets ?? Buffer.alloc(0);
         },
       };
-      const result = await senders.get(job.partner)?.send(message, signal);
-      if (result?.status !== 'sent') return { retry: 'send-failed', peer: result?.peer };
-      await queue.flow.sent(job, {});
-      return { done: true };
+      const outcome = await senders.get(job.partner)?.send(message, signal);
+      assert.ok(outcome);
+      if ('done' in outcome) await queue.flow.sent(job, {});
+      return outcome;
     },
     { concurrency, most: () => 5, lockDuration: 1000 },
   );

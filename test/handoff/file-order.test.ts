@@ -83,7 +83,7 @@ describe('a folder that is handed off', { skip: process.platform !== 'linux' }, 
     await to.deliver(delivery(small), never);
     order.take();
     const outcome = await to.deliver(delivery(small), never);
-    assert.ok('done' in outcome && outcome.facts.repeated === true);
+    assert.ok('done' in outcome && outcome.facts?.repeated === true);
     assert.deepEqual(brief(order.take()), [['sync', path]]);
   });
 

@@ -7,8 +7,9 @@ import fc from 'fast-check';
 import { createDestination } from '../../src/handoff/index.ts';
 import { createLocalDestination, LocalFolder } from '../../src/handoff/local.ts';
 import { plainText, readText } from '../../src/handoff/mail-text.ts';
-import type { Outcome } from '../../src/handoff/types.ts';
+
 import { entityInfo, parseHeaders } from '../../src/message/index.ts';
+import type { Outcome } from '../../src/queue/types.ts';
 import { crlf, delivery, deps, mixed, never } from './support.ts';
 
 const done: Outcome = { done: true, facts: { folder: 'f' } };
@@ -80,11 +81,11 @@ describe('a folder beside the decoding', () => {
     const { writes, take } = folder(t);
     const refused = take();
     await settle();
-    writes[0]?.resolve({ refused: true, code: 'mime-limit', message: 'no' });
+    writes[0]?.resolve({ suspend: 'mime-limit', facts: { message: 'no' } });
     assert.equal(await refused, undefined);
     const failed = take();
     await settle();
-    writes[1]?.resolve({ retry: true, code: 'handoff-failed', message: 'no', peer: 'down' });
+    writes[1]?.resolve({ retry: 'handoff-failed', facts: { message: 'no' }, peer: 'down' });
     assert.equal(await failed, undefined);
     assert.equal(await take(), undefined);
     assert.equal(writes.length, 2);

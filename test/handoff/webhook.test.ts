@@ -7,9 +7,11 @@ import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import type { DestinationDeps, Outcome } from '../../src/handoff/types.ts';
+import type { ErrorCode } from '../../src/errors.ts';
+import type { DestinationDeps } from '../../src/handoff/types.ts';
 import { createWebhookDestination, retryAfter, type WebhookOptions } from '../../src/handoff/webhook.ts';
 import { guardedLookup } from '../../src/net/guarded-lookup.ts';
+import type { Outcome } from '../../src/queue/types.ts';
 import { createTestCa } from '../support/ca.ts';
 import { crlf, delivery, deps, mixed, never, piece, temporary } from './support.ts';
 
@@ -77,9 +79,9 @@ async function webhook(
   return made;
 }
 
-function retried(outcome: Outcome): Extract<Outcome, { retry: true }> {
-  assert.ok('retry' in outcome, JSON.stringify(outcome));
-  return outcome;
+function retried(outcome: Outcome): Extract<Outcome, { retry: ErrorCode }> & { message: string } {
+  assert.ok('retry' in outcome && typeof outcome.facts?.message === 'string', JSON.stringify(outcome));
+  return { ...outcome, message: outcome.facts.message };
 }
 
 const order = crlf('Content-Type: text/xml\n\n<order/>');
@@ -172,9 +174,9 @@ describe('handoff webhook', () => {
       { signedUrl: undefined },
     );
     const outcome = await made.deliver(delivery(order), never);
-    assert.ok('refused' in outcome);
-    assert.equal(outcome.code, 'config-invalid');
-    assert.match(outcome.message, /http\.port/);
+    assert.ok('suspend' in outcome);
+    assert.equal(outcome.suspend, 'config-invalid');
+    assert.match(String(outcome.facts?.message), /http\.port/);
   });
 
   it('tries again after anything but 2xx, and heeds Retry-After within its cap', async (t) => {
@@ -412,7 +414,10 @@ describe('handoff webhook over TLS', () => {
     );
     for (const settings of [{ url }, { url, ca: join(path, 'other.pem') }]) {
       const outcome = retried(await (await webhook(t, settings)).deliver(delivery(order), never));
-      assert.match(outcome.message, /could not be reached \((UNABLE_TO|SELF_SIGNED|DEPTH_ZERO)/);
+      assert.match(
+        String(outcome.facts?.message),
+        /could not be reached \((UNABLE_TO|SELF_SIGNED|DEPTH_ZERO)/,
+      );
     }
     const wrongName = retried(
       await (await webhook(t, { url: `https://localhost:${port}/`, ca: join(path, 'ca.pem') })).deliver(

@@ -36,7 +36,7 @@ describe('decoding again', () => {
       'handoff',
       async (job) => {
         seen.push(job);
-        if (fail.includes(job.destination)) return { suspend: 'handoff-refused' };
+        if (fail.includes(job.destination)) return { suspend: 'handoff-failed' };
         await queue.flow.handedOff(job, {});
         return { done: true };
       },

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { bringLateForward } from '../../src/queue/delayed.ts';
-import type { JobOutcome, QueueRoom } from '../../src/queue/index.ts';
+import type { Outcome, QueueRoom } from '../../src/queue/index.ts';
 import { keysOf } from '../../src/queue/keys.ts';
 import { accept, until } from '../support/messages.ts';
 import { useTestQueue } from '../support/queue.ts';
@@ -22,7 +22,7 @@ describe('a retry that was planned by a clock that was ahead', () => {
   const later = (by: number) => queue.redis.zincrby(delayed, by * 4096, id);
   let id = '';
   let starts = 0;
-  const work = async (): Promise<JobOutcome> => {
+  const work = async (): Promise<Outcome> => {
     starts += 1;
     return starts === 1 ? { retry: 'decrypt-failed' } : { suspend: 'decrypt-failed' };
   };

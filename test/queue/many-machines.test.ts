@@ -102,7 +102,7 @@ for (const { name, replicas, start } of settings) {
       const handoff = queue.queues.createWorker(
         'handoff',
         async (job) => {
-          if (job.destination === 'hook' && !resumed) return { suspend: 'handoff-refused' };
+          if (job.destination === 'hook' && !resumed) return { suspend: 'handoff-failed' };
           await queue.flow.handedOff(job, {});
           return { done: true };
         },

@@ -11,8 +11,8 @@ import type {
   InboundJob,
   IntakeResult,
   JobHandler,
-  JobOutcome,
   MessageState,
+  Outcome,
   QueueName,
   QueueRoom,
   SpoolRef,
@@ -47,7 +47,7 @@ async function work<N extends QueueName>(
   await worker.close(5000);
 }
 
-async function decode(job: InboundJob, destinations: string[], content = 'decoded'): Promise<JobOutcome> {
+async function decode(job: InboundJob, destinations: string[], content = 'decoded'): Promise<Outcome> {
   const writer = queue.spool.create();
   await writer.write(Buffer.from(content));
   const rest = { result: Buffer.from('{}'), destinations, partner: 'acme', facts: {} };
@@ -272,13 +272,13 @@ describe('retry, suspend, resume, terminate', () => {
     const { id } = await accept(queue, 'two destinations');
     await work('inbound', id, 'decoded', (job) => decode(job, ['good', 'bad']));
     await work('handoff', id, 'suspended', async (job) => {
-      if (job.destination === 'bad') return { suspend: 'handoff-refused', facts: { status: 410 } };
+      if (job.destination === 'bad') return { suspend: 'handoff-failed', facts: { status: 410 } };
       await until(async () => (await queue.ledger.get(id))?.state === 'suspended');
       assert.deepEqual(await queue.flow.handedOff(job, {}), { delivered: false });
       return { done: true };
     });
     const record = await queue.ledger.get(id);
-    assert.deepEqual([record?.state, record?.reason], ['suspended', 'handoff-refused']);
+    assert.deepEqual([record?.state, record?.reason], ['suspended', 'handoff-failed']);
     await queue.flow.resume(id);
     assert.equal((await queue.ledger.get(id))?.state, 'decoded');
     await work('handoff', id, 'delivered', async (job) => {

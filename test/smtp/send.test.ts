@@ -5,10 +5,11 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
 import type { PartnerConfig } from '../../src/config/schema.ts';
+import { sendResults } from '../../src/smtp/metrics.ts';
 import { createSender, type Sender, type SenderParts } from '../../src/smtp/send.ts';
 import { until } from '../support/net.ts';
 import { skipWithoutPostfix, startSink } from '../support/postfix.ts';
-import { MemoryIntake, startReceiver } from '../support/smtp.ts';
+import { MemoryIntake, sentAs, startReceiver } from '../support/smtp.ts';
 import { makeTlsFiles, type TlsFiles } from '../support/tls.ts';
 
 const mail = Buffer.from('Subject: test\r\n\r\n.dot\r\n..dots\r\nend\r\n');
@@ -17,6 +18,12 @@ const envelope = { from: 'us@example.org', to: ['orders@example.com'] };
 const senders: Sender[] = [];
 after(() => {
   for (const { close } of senders) close();
+});
+
+/** Sends, and says the outcome in the words of SMTP. */
+const toldBy = ({ send, close }: Sender) => ({
+  send: async (...args: Parameters<Sender['send']>) => sentAs(await send(...args)),
+  close,
 });
 
 function sender(route: Partial<PartnerConfig['route']>, parts: Partial<SenderParts> = {}) {
@@ -28,7 +35,7 @@ function sender(route: Partial<PartnerConfig['route']>, parts: Partial<SenderPar
     ...parts,
   });
   senders.push(made);
-  return made;
+  return toldBy(made);
 }
 
 function message(octets: Buffer = mail, to = envelope.to) {
@@ -83,6 +90,14 @@ function replyWith(responseCode: number, text: string): Error {
   return Object.assign(new Error(text), { responseCode });
 }
 
+/** Recipients to which mail was sent, for which it was deferred, and refused. */
+async function results(): Promise<number[]> {
+  const { values } = await sendResults.get();
+  return ['sent', 'deferred', 'refused'].map(
+    (status) => values.find(({ labels }) => labels.status === status)?.value ?? 0,
+  );
+}
+
 describe('smtp sender', () => {
   it('sends exactly the octets, dots and all, over kept connections', async () => {
     const { receiver, intake, ports } = await startReceiver();
@@ -115,15 +130,20 @@ describe('smtp sender', () => {
     await sink.stop();
   });
 
-  it('refuses an address that holds more than an address', async () => {
+  it('suspends for an address that holds more than an address, and calls nobody', async () => {
     const { send } = sender({ port: 1 });
-    for (const to of ['a@x.example\r\nRCPT TO:<z@z.example>', 'a@x.example> SIZE=1', 'no domain', '']) {
-      await assert.rejects(send(message(mail, [to])), { code: 'address-invalid' });
+    const wrong = [
+      ...['a@x.example\r\nRCPT TO:<z@z.example>', 'a@x.example> SIZE=1', 'no domain', ''].map((to) =>
+        message(mail, [to]),
+      ),
+      { ...message(), envelope: { from: 'a\n@b.example', to: envelope.to } },
+      message(mail, []),
+    ];
+    for (const each of wrong) {
+      const { outcome } = await send(each);
+      assert.ok('suspend' in outcome && outcome.suspend === 'address-invalid', JSON.stringify(outcome));
+      assert.ok(outcome.facts?.message && outcome.peer === undefined);
     }
-    await assert.rejects(send({ ...message(), envelope: { from: 'a\n@b.example', to: envelope.to } }), {
-      code: 'address-invalid',
-    });
-    await assert.rejects(send(message(mail, [])), { code: 'address-invalid' });
   });
 
   it('defers on 4xx and network errors, and is refused on 5xx, with the reply', async () => {
@@ -159,7 +179,7 @@ describe('smtp sender', () => {
     assert.match(result.reply, /ECONNREFUSED/);
   });
 
-  it('says for each recipient what became of it', async () => {
+  it('says the worst of its recipients, and counts each', async () => {
     const server = await scripted({
       onRcptTo: ({ address }, _session, done) => {
         if (address.startsWith('no')) done(replyWith(550, 'unknown'));
@@ -169,22 +189,22 @@ describe('smtp sender', () => {
       onData: (stream, _session, done) => stream.resume().on('end', () => done()),
     });
     const { send, close } = sender({ port: server.port });
-    const all = await send(message(mail, ['yes@a.example', 'no@a.example', 'later@a.example']));
-    assert.deepEqual(
-      all.recipients.map(({ recipient, status, code }) => [recipient, status, code]),
-      [
-        ['yes@a.example', 'sent', 250],
-        ['no@a.example', 'refused', 550],
-        ['later@a.example', 'deferred', 450],
-      ],
-    );
-    assert.equal(all.status, 'deferred');
-    const none = await send(message(mail, ['no@a.example', 'later@a.example']));
-    assert.deepEqual(
-      none.recipients.map(({ status }) => status),
-      ['refused', 'deferred'],
-    );
-    assert.equal((await send(message(mail, ['yes@a.example', 'no@a.example']))).status, 'refused');
+    for (const [to, status, code, counts] of [
+      [['yes@a.example', 'no@a.example', 'later@a.example'], 'deferred', 450, [1, 1, 1]],
+      [['no@a.example', 'later@a.example'], 'deferred', 450, [0, 1, 1]],
+      [['yes@a.example', 'no@a.example'], 'refused', 550, [1, 0, 1]],
+      [['yes@a.example', 'you@a.example'], 'sent', 250, [2, 0, 0]],
+    ] as const) {
+      const before = await results();
+      const result = await send(message(mail, [...to]));
+      assert.deepEqual([result.status, result.code], [status, code], to.join());
+      assert.deepEqual(
+        (await results()).map((count, at) => count - (before[at] ?? 0)),
+        counts,
+        to.join(),
+      );
+      if (!('done' in result.outcome)) assert.equal(result.outcome.peer, 'works');
+    }
     close();
     server.stop();
   });
@@ -237,7 +257,7 @@ describe('smtp sender', () => {
       [['b@taken.example', 'a@lost.example'], true],
       [['a@one.example', 'b@taken.example'], false],
     ] as const) {
-      const result = await made.send(message(mail, [...to]));
+      const result = await toldBy(made).send(message(mail, [...to]));
       assert.equal(result.possibleDuplicate, possibleDuplicate, to.join());
     }
     server.stop();
@@ -483,12 +503,14 @@ describe('smtp sender: MX', () => {
     throw Object.assign(new Error(code), { code });
   };
   const mx = (port: number, parts: Partial<SenderParts>) =>
-    createSender({
-      route: { port, tls: 'none', connections: 5 },
-      readSecret: () => '',
-      name: 'us.example.org',
-      ...parts,
-    });
+    toldBy(
+      createSender({
+        route: { port, tls: 'none', connections: 5 },
+        readSecret: () => '',
+        name: 'us.example.org',
+        ...parts,
+      }),
+    );
 
   it('goes on to the next host when the first cannot be reached', async () => {
     const { receiver, intake, ports } = await startReceiver();
@@ -556,10 +578,12 @@ describe('smtp sender: MX', () => {
         return [{ exchange: '127.0.0.1', priority: 1 }];
       },
     });
+    const before = await results();
     const result = await send(message(mail, ['orders@example.com', 'x@invoices.example', 'y@gone.example']));
+    assert.deepEqual([result.status, result.host], ['refused', '127.0.0.1']);
     assert.deepEqual(
-      result.recipients.map(({ status }) => status),
-      ['sent', 'sent', 'refused'],
+      (await results()).map((count, at) => count - (before[at] ?? 0)),
+      [2, 0, 1],
     );
     assert.deepEqual(
       intake.stored.map(({ entries }) => entries[0]?.mailbox),

@@ -1,10 +1,11 @@
 /** A receiver with small limits, an intake that remembers, and a client that types commands by hand. */
+import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { configSchema } from '../../src/config/schema.ts';
 import { createLog, type Log } from '../../src/log.ts';
-import type { Intake, IntakeEntry, SpoolWriter } from '../../src/queue/types.ts';
+import type { Intake, IntakeEntry, Outcome, SpoolWriter } from '../../src/queue/types.ts';
 import { createSmtpReceiver, type SmtpReceiver } from '../../src/smtp/server.ts';
 
 export interface Stored {
@@ -193,4 +194,19 @@ export class RawClient {
   close(): void {
     this.socket.destroy();
   }
+}
+
+/** An outcome of sending in the words of SMTP, with what its facts say. */
+export function sentAs(outcome: Outcome | undefined) {
+  assert.ok(outcome);
+  const { reply, code, host, possibleDuplicate, message } = outcome.facts ?? {};
+  return {
+    status: 'done' in outcome ? 'sent' : 'retry' in outcome ? 'deferred' : 'refused',
+    reply: String(reply ?? message),
+    code: code === null || code === undefined ? null : Number(code),
+    host,
+    possibleDuplicate,
+    peer: 'done' in outcome ? 'works' : outcome.peer,
+    outcome,
+  };
 }
