@@ -1,4 +1,3 @@
-import { z } from 'zod';
 import type { MailboxConfig, Secret } from '../config/schema.ts';
 import { SealpostError } from '../errors.ts';
 
@@ -9,8 +8,6 @@ const TIMEOUT = 30_000;
 const EARLY = 60_000;
 /** Maximum size of a token response in octets. */
 const MAX_RESPONSE = 64 * 1024;
-
-const response = z.object({ access_token: z.string().min(1), expires_in: z.coerce.number().optional() });
 
 /**
  * Bearer tokens for a login: either a secret that another program renews (read each time), or a token by the client
@@ -44,39 +41,59 @@ export class TokenSource {
   }
 
   async #grant(url: string, signal: AbortSignal): Promise<{ value: string; until: number }> {
-    const { clientId, clientSecret, scope } = this.#config;
-    const body = new URLSearchParams({ grant_type: 'client_credentials' });
-    if (clientId !== undefined) body.set('client_id', clientId);
-    if (clientSecret !== undefined) body.set('client_secret', this.#readSecret(clientSecret));
-    if (scope !== undefined) body.set('scope', scope);
+    // only who asks for tokens pays for the library
+    const oauth = await import('oauth4webapi');
+    const { clientId = '', clientSecret, scope } = this.#config;
     const where = new URL(url).host;
+    const server = { issuer: url, token_endpoint: url };
+    const client = { client_id: clientId };
+    const authentication =
+      clientSecret === undefined ? oauth.None() : oauth.ClientSecretPost(this.#readSecret(clientSecret));
     let answer: Response;
-    let text: string;
     try {
-      answer = await fetch(url, {
-        method: 'POST',
-        body,
-        headers: { accept: 'application/json' },
-        redirect: 'error',
-        signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT)]),
-      });
-      text = await readSome(answer);
+      answer = await oauth.clientCredentialsGrantRequest(
+        server,
+        client,
+        authentication,
+        scope === undefined ? {} : { scope },
+        {
+          // the settings allow http: on loopback only
+          [oauth.allowInsecureRequests]: true,
+          [oauth.customFetch]: boundedFetch,
+          signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT)]),
+        },
+      );
     } catch (cause) {
       throw new SealpostError('imap-failed', `the token endpoint ${where} cannot be reached`, { cause });
     }
-    const parsed = response.safeParse(parseJson(text));
-    if (!answer.ok || !parsed.success) {
+    try {
+      const token = await oauth.processClientCredentialsResponse(server, client, answer);
+      if (token.token_type !== 'bearer' || token.access_token === '') throw new Error('no bearer token');
+      const { access_token: value, expires_in: seconds = 300 } = token;
+      return { value, until: performance.now() + Math.max(0, seconds * 1000 - EARLY) };
+    } catch (error) {
+      // not as a cause: it holds the answer, and with it perhaps a token
+      const code = error instanceof oauth.ResponseBodyError ? codeOf(error.error) : '';
       throw new SealpostError(
         'imap-failed',
-        `the token endpoint ${where} gave no token (status ${answer.status})`,
-        {
-          hint: 'check imap.oauth2: clientId, clientSecret and scope',
-        },
+        `the token endpoint ${where} gave no token (status ${answer.status}${code})`,
+        { hint: 'check imap.oauth2: clientId, clientSecret and scope' },
       );
     }
-    const { access_token: value, expires_in: seconds = 300 } = parsed.data;
-    return { value, until: performance.now() + Math.max(0, seconds * 1000 - EARLY) };
   }
+}
+
+/** An error code as RFC 6749 section 5.2 has them; other text of the endpoint is not repeated. */
+function codeOf(error: string): string {
+  return /^[a-z_]{1,40}$/.test(error) ? `, ${error}` : '';
+}
+
+/** Follows no redirect, since the request holds the secret, and reads a bounded answer. */
+async function boundedFetch(url: string, options: RequestInit): Promise<Response> {
+  const answer = await fetch(url, { ...options, redirect: 'error' });
+  const { status, headers } = answer;
+  const text = await readSome(answer);
+  return new Response(text === '' ? null : text, { status, headers });
 }
 
 async function readSome(answer: Response): Promise<string> {
@@ -88,12 +105,4 @@ async function readSome(answer: Response): Promise<string> {
     pieces.push(piece);
   }
   return Buffer.concat(pieces).toString();
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

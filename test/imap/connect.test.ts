@@ -77,7 +77,9 @@ describe('imap connection', () => {
           response.statusCode = good ? 200 : 401;
           response.end(
             JSON.stringify(
-              good ? { access_token: 'granted', expires_in: 3600 } : { error: 'invalid_client' },
+              good
+                ? { access_token: 'granted', token_type: 'Bearer', expires_in: 3600 }
+                : { error: 'invalid_client' },
             ),
           );
         } else {
@@ -102,7 +104,7 @@ describe('imap connection', () => {
       (await granted.open(signal)).close();
       (await granted.open(signal)).close();
       assert.deepEqual(grants, [
-        'grant_type=client_credentials&client_id=me&client_secret=s3cret&scope=mail',
+        'scope=mail&grant_type=client_credentials&client_id=me&client_secret=s3cret',
       ]);
 
       const wrong = new Connector(config({ ...base, oauth2 }), () => 'wr0ng');

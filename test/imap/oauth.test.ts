@@ -24,9 +24,10 @@ after(() => server.close());
 
 const source = () =>
   new TokenSource({ tokenUrl, clientId: 'me', clientSecret: { env: 'X' } }, () => 's3cret');
+/** An answer; of type Bearer where it is an object that says nothing else. */
 const says = (status: number, body: unknown) => (response: ServerResponse) => {
-  response.statusCode = status;
-  response.end(typeof body === 'string' ? body : JSON.stringify(body));
+  response.writeHead(status, { 'content-type': 'application/json' });
+  response.end(typeof body === 'string' ? body : JSON.stringify({ token_type: 'Bearer', ...Object(body) }));
 };
 
 describe('a granted token', () => {
@@ -67,19 +68,23 @@ describe('a granted token', () => {
     assert.equal(asked.length, 4);
   });
 
-  for (const [what, status, body] of [
+  for (const [what, status, body, code = ''] of [
     ['an error that brings one', 400, { access_token: 'x', expires_in: 60 }],
     ['a success without one', 200, { token_type: 'Bearer' }],
     ['a success with an empty one', 200, { access_token: '' }],
     ['a success with one that is no text', 200, { access_token: 7 }],
     ['a success that is no JSON', 200, '<html>'],
-    ['an error without one', 401, { error: 'invalid_client' }],
+    ['an error without one', 401, { error: 'invalid_client' }, ', invalid_client'],
+    ['an error whose code is not one', 400, { error: 'no\r\ntoken=s3cret' }],
+    ['one of another type', 200, { access_token: 'x', token_type: 'mac' }],
+    ['one of no type', 200, '{"access_token":"x"}'],
+    ['one that is bound to a key', 200, { access_token: 'x', token_type: 'DPoP' }],
   ] as const)
     it(`is not taken from ${what}`, async () => {
       answer = says(status, body);
       await assert.rejects(source().get(signal), {
         code: 'imap-failed',
-        message: new RegExp(`gave no token \\(status ${status}\\)`),
+        message: new RegExp(`gave no token \\(status ${status}${code}\\)$`),
       });
     });
 
@@ -94,7 +99,7 @@ describe('a granted token', () => {
 
   it('comes within 64 KiB, and an answer without end is not read to it', async () => {
     const padded = (octets: number) => {
-      const text = JSON.stringify({ access_token: 'x', padding: '' });
+      const text = JSON.stringify({ access_token: 'x', token_type: 'Bearer', padding: '' });
       return text.replace('"padding":""', `"padding":"${'p'.repeat(octets - text.length)}"`);
     };
     assert.equal(padded(65_536).length, 65_536);
@@ -109,7 +114,7 @@ describe('a granted token', () => {
       const piece = Buffer.alloc(65_536, 0x20);
       const more = () => {
         // a bound for the test alone: what reads on gets its token in the end
-        if (given > 1000) return void response.end('{"access_token":"late"}');
+        if (given > 1000) return void response.end('{"access_token":"late","token_type":"Bearer"}');
         given++;
         response.write(piece, more);
       };
