@@ -12,7 +12,7 @@ export interface Address {
   readonly group?: string;
 }
 
-/** An address that is one: as `Mailbox` has it. */
+/** A valid address, in the form of `Mailbox`. */
 export interface KnownAddress extends Address {
   readonly host: MailHost;
   readonly key: string;
@@ -20,11 +20,11 @@ export interface KnownAddress extends Address {
 
 /** What a field with addresses says. */
 export interface AddressList {
-  /** In their order; also of what is none (`isKnown`), so that nobody takes the list for shorter than it is. */
+  /** In order, including invalid ones (`isKnown`), so that the list is never shorter than the field. */
   readonly addresses: readonly (Address | KnownAddress)[];
   /**
-   * Why the value is no address list of RFC 5322, obsolete forms included, with a valid domain in each address.
-   * Undefined when it is one: then all addresses are known, and any parser finds the same.
+   * Why the value is not an address list of RFC 5322 (including obsolete forms) with a valid domain in each address.
+   * Undefined if it is one: then all addresses are known, and any parser finds the same ones.
    */
   readonly fault: string | undefined;
 }
@@ -36,11 +36,11 @@ export function isKnown(address: Address | KnownAddress): address is KnownAddres
 type Token = { kind: 'text' | 'quoted' | 'comment' | 'literal' | 'special'; text: string };
 
 const SPECIALS = '<>,;:@';
-/** Characters of an atom (RFC 5322, section 3.2.3; RFC 6532, section 3.2) and dots. Nothing that is not seen. */
+/** Characters of an atom (RFC 5322, section 3.2.3; RFC 6532, section 3.2) and dots. No invisible characters. */
 const ATOM = /^(?:[-A-Za-z0-9!#$%&'*+/=?^_`{|}~.]|[^\p{ASCII}\p{C}\p{Z}])+$/u;
 const ENCODED_WORD = /=\?[^?]*\?[bq]\?/i;
 
-/** Reads one address list; notes the first thing in it that is against the grammar. */
+/** Reads one address list, and records the first violation of the grammar. */
 class Reader {
   readonly addresses: (Address | KnownAddress)[] = [];
   fault: string | undefined;
@@ -99,7 +99,7 @@ class Reader {
       const special = token.kind === 'special' ? token.text : '';
       if (element.open) element.inAngle(token);
       else if (special === '<') {
-        // a second angle address without a comma between is a second address
+        // a second angle address without a comma before it is a second address
         if (element.angle !== undefined) {
           this.#wrong('has two addresses without a comma between');
           flush();
@@ -141,11 +141,11 @@ class Reader {
   }
 }
 
-/** What stands between two commas. */
+/** The text between two commas. */
 class Element {
   readonly before: Token[] = [];
   readonly after: Token[] = [];
-  /** What stands between angle brackets; `open` until the closing one. */
+  /** The text between angle brackets; `open` until the closing one. */
   angle: Token[] | undefined;
   open = false;
   /** It follows the `;` of a group without a comma. */
@@ -186,7 +186,7 @@ function isPhrase(tokens: readonly Token[]): boolean {
   return words(tokens).every(({ kind, text }) => kind === 'quoted' || (kind === 'text' && ATOM.test(text)));
 }
 
-/** Words of a display name: encoded words are decoded in plain words only, never in quoted strings. */
+/** Words of a display name. Encoded words are decoded only in plain words, never in quoted strings. */
 function phrase(tokens: readonly Token[]): string {
   const pieces: string[] = [];
   let plain: string[] = [];
@@ -211,7 +211,7 @@ function joined(tokens: readonly Token[]): string {
   return withoutRoute(text);
 }
 
-/** A source route (RFC 5321, appendix C) says nothing about who it is. */
+/** A source route (RFC 5321, appendix C) says nothing about the author. */
 function withoutRoute(text: string): string {
   const colon = text.startsWith('@') ? text.indexOf(':') : -1;
   return text.slice(colon + 1);
@@ -220,7 +220,7 @@ function withoutRoute(text: string): string {
 const isSpecial = (token: Token | undefined, text: string) =>
   token?.kind === 'special' && token.text === text;
 
-/** RFC 5322, sections 3.4.1 and 4.4. @returns what is wrong with it, when it is no address */
+/** RFC 5322, sections 3.4.1 and 4.4. @returns what is wrong with it, if it is not an address */
 function addrSpec(tokens: readonly Token[]): Pick<KnownAddress, 'address' | 'host' | 'key'> | string {
   const colon = isSpecial(tokens[0], '@') ? tokens.findIndex((token) => isSpecial(token, ':')) : -1;
   const route = tokens.slice(0, Math.max(colon, 0));
@@ -261,7 +261,7 @@ function isDotted(tokens: readonly Token[]): boolean {
 
 /**
  * Reads an address list (RFC 5322, section 3.4, with the obsolete forms of section 4.4): display names, groups,
- * comments, quoted strings. Never an error: `fault` says what is wrong.
+ * comments, quoted strings. It never throws: `fault` says what is wrong.
  */
 export function readAddressList(value: string): AddressList {
   const { addresses, fault } = new Reader(value);

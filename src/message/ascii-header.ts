@@ -2,12 +2,12 @@ import { isAscii, isUtf8 } from 'node:buffer';
 import { SealpostError } from '../errors.ts';
 
 /*
- * Header fields as every mail server takes them: ASCII, in lines that are not too long. What stands in UTF-8 is encoded in
- * the way of its field: words (RFC 2047) or parameters (RFC 2231). Nothing can encode an address (RFC 6531, section 3.3),
- * so that stays as it is.
+ * Header fields in the form that every mail server accepts: ASCII, in lines that are not too long. UTF-8 is encoded
+ * according to the field, as words (RFC 2047) or parameters (RFC 2231). An address cannot be encoded (RFC 6531, section
+ * 3.3), so it stays unchanged.
  */
 
-/** Octets of a line without its end (RFC 5322, section 2.1.1): what must be, and what should be. */
+/** Octets of a line without its end (RFC 5322, section 2.1.1): the hard limit and the recommended one. */
 export const MAX_LINE = 998;
 const WISHED_LINE = 76;
 /** Octets of text in one encoded word, so that the word has at most 75 (RFC 2047, section 2). */
@@ -20,7 +20,7 @@ const addressFields: ReadonlySet<string> = new Set([
   ...['resent-from', 'resent-sender', 'resent-to', 'resent-cc', 'resent-reply-to', 'delivered-to'],
 ]);
 const parameterFields: ReadonlySet<string> = new Set(['content-type', 'content-disposition']);
-/** Fields with a grammar of their own, where no encoded word may stand. */
+/** Fields with a grammar of their own, in which encoded words are not allowed. */
 const otherFields: ReadonlySet<string> = new Set([
   ...[
     'date',
@@ -35,8 +35,8 @@ const otherFields: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * A field (with its name, lines ended by CRLF) in ASCII and in lines of at most 998 octets, unchanged where it is so already.
- * An address outside ASCII stays, and the field with it is not ASCII then.
+ * A field (with its name, lines ended by CRLF) in ASCII and in lines of at most 998 octets; unchanged if it already is.
+ * A non-ASCII address stays, so the field is not ASCII then.
  *
  * Errors: `mime-malformed` for a NUL, or for a line that cannot be folded.
  */
@@ -74,7 +74,10 @@ export function longestLine(octets: Buffer): number {
 
 const plain = (text: string): boolean => isAscii(Buffer.from(text));
 
-/** Text of an unstructured field: words outside ASCII (and those too long for a line) encoded, with what is between them. */
+/**
+ * Text of an unstructured field. Non-ASCII words (and those too long for a line) are encoded, with the white space
+ * between them.
+ */
 function words(text: string): string {
   const parts: string[] = [];
   let run: string[] = [];
@@ -111,14 +114,14 @@ function encodedWords(text: string): string {
   return out.join(' ');
 }
 
-/** Display names and comments encoded; what is an address stays. */
+/** Display names and comments are encoded; addresses stay unchanged. */
 function addresses(text: string): string {
   const out: string[] = [];
-  // pieces are joined at the end: to look at the end of a text that grows is to copy all of it each time
+  // pieces are joined at the end, because looking at the end of a growing text copies all of it each time
   let last = '';
   const put = (piece: string) => {
     if (piece === '') return;
-    // an encoded word stands by itself
+    // an encoded word must stand alone
     const apart = last !== '' && (piece.startsWith('=?') || last.endsWith('?='));
     if (apart && !/[\s,:;(]/.test(last.slice(-1)) && !/^[\s,;)]/.test(piece)) out.push(' ');
     out.push(piece);
@@ -138,7 +141,7 @@ function addresses(text: string): string {
   return out.join('');
 }
 
-/** Where the quoted string, comment, address in angles, or run of anything else ends that begins there. */
+/** Where the quoted string, comment, angle address or other run that starts here ends. */
 function endOfPiece(text: string, start: number): number {
   const first = text[start];
   const close = first === '"' ? '"' : first === '(' ? ')' : first === '<' ? '>' : undefined;
@@ -157,7 +160,7 @@ function endOfPiece(text: string, start: number): number {
   return text.length;
 }
 
-/** A value with parameters (RFC 2045, section 5.1): those outside ASCII, or too long, in the way of RFC 2231. */
+/** A value with parameters (RFC 2045, section 5.1). Non-ASCII or too long ones are encoded by RFC 2231. */
 function parameters(text: string): string {
   const [value = '', ...rest] = splitParameters(text);
   return [value.trim(), ...rest.map((each) => parameter(each.trim()))]
@@ -165,7 +168,7 @@ function parameters(text: string): string {
     .join('; ');
 }
 
-/** What stands between the semicolons of a value with parameters, those in quoted strings left alone. */
+/** The texts between the semicolons of a value with parameters. Semicolons in quoted strings do not count. */
 export function splitParameters(text: string): string[] {
   const parts: string[] = [];
   let start = 0;
@@ -235,7 +238,7 @@ function fold(name: string, value: string): string {
   return text;
 }
 
-/** For an error: a name could be anything. */
+/** For an error message, because a name could be anything. */
 function nameOf(name: string): string {
   return name.replace(/[^!-9;-~]/g, '?').slice(0, 80);
 }

@@ -11,7 +11,7 @@ const SPACE = 64;
 const PADDING = 65;
 const JUNK = 66;
 
-/** For each octet its value (0 to 63), or SPACE, PADDING, JUNK. */
+/** The value of each octet (0 to 63), or SPACE, PADDING, JUNK. */
 const table = new Uint8Array(256).fill(JUNK);
 for (const [value, char] of [
   ...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/',
@@ -26,15 +26,14 @@ function broken(what: string): SealpostError {
 }
 
 /**
- * Decodes base64 (RFC 2045, section 6.8) as a stream. Characters outside of the alphabet are ignored, as
- * that section says, unless there are so many that the body is something else. Missing padding at the end
- * is accepted.
+ * Decodes base64 (RFC 2045, section 6.8) as a stream. Characters outside the alphabet are ignored, as that section
+ * says, unless there are so many that the body must be something else. Missing padding at the end is accepted.
  *
- * Runs of equally long lines, which is nearly all of a real message, go through Node's decoder; the count
- * of octets that it gives proves that it skipped nothing but the line ends. The rest goes octet by octet.
+ * Runs of equally long lines, which make up nearly all of a real message, go through Node's decoder. The number of
+ * octets it returns proves that it skipped only the line ends. The rest is decoded octet by octet.
  *
- * Errors: `transfer-encoding` for padding in the wrong place, data behind the padding, a single last
- * character, mostly foreign characters.
+ * Errors: `transfer-encoding` for padding in the wrong place, data after the padding, a single last character, or
+ * mostly foreign characters.
  */
 export class Base64Decoder implements Sink {
   readonly #output: Sink;
@@ -43,7 +42,7 @@ export class Base64Decoder implements Sink {
   #padding = 0;
   #significant = 0;
   #junk = 0;
-  /** Octets that go octet by octet before the fast way is tried again: a failed try is not free. */
+  /** Octets decoded one by one before the fast path is tried again, because a failed try is not free. */
   #slowLeft = 0;
 
   constructor(output: Sink) {
@@ -76,7 +75,7 @@ export class Base64Decoder implements Sink {
     this.#output.end();
   }
 
-  /** Takes whole lines from `start` on; returns how many octets, 0 when these are no equally long lines. */
+  /** Takes whole lines from `start` on. Returns the number of octets, 0 if the lines are not equally long. */
   #fast(chunk: Buffer, start: number): number {
     const firstEnd = chunk.indexOf(LF, start);
     if (firstEnd < 0) return 0;
@@ -92,7 +91,7 @@ export class Base64Decoder implements Sink {
     const last = pad >= 0 ? lastLine(chunk, end, width) : undefined;
     const piece = chunk.toString('latin1', start, last?.end ?? end);
     const significant = lines * width + (last?.significant ?? 0);
-    // Node takes the URL-safe alphabet too; for RFC 2045 these are foreign characters
+    // Node accepts the URL-safe alphabet too; in RFC 2045 these are foreign characters
     const foreign = piece.includes('-') || piece.includes('_');
     const decoded = foreign ? undefined : Buffer.from(piece, 'base64');
     if (decoded?.length !== Math.floor((significant * 3) / 4)) {
@@ -137,7 +136,7 @@ export class Base64Decoder implements Sink {
         } else if (value === JUNK) this.#countJunk();
       }
     } catch (error) {
-      // what stands in front of the fault goes on first, so that chunks make no difference to who complains
+      // octets before the fault are passed on first, so that the chunking does not change which error is found
       if (length > 0) this.#output.write(out.subarray(0, length));
       throw error;
     }
@@ -171,8 +170,8 @@ export class Base64Decoder implements Sink {
 }
 
 /**
- * How many lines there are up to `limit` that end like the first one. No line then has more than `width` characters,
- * so that a count of all of them shows that none is foreign.
+ * The number of lines up to `limit` that end like the first one. No line then has more than `width` characters, so the
+ * total count shows that no character is foreign.
  */
 function equalLines(chunk: Buffer, firstEnd: number, period: number, width: number, limit: number): number {
   const crlf = period - width === 2;
@@ -185,8 +184,8 @@ function equalLines(chunk: Buffer, firstEnd: number, period: number, width: numb
 }
 
 /**
- * The last line of a body, which is a shorter one with its padding, when the chunk has all of it and nothing but line
- * ends behind it: `end` is behind its characters. Undefined when something else comes.
+ * The last, shorter line of a body with its padding, if the chunk contains all of it and only line ends after it. `end`
+ * is after its characters. Undefined if anything else follows.
  */
 function lastLine(
   chunk: Buffer,
@@ -199,7 +198,7 @@ function lastLine(
   while (end > start && behind - end < 2 && chunk[end - 1] === PAD) end--;
   const significant = end - start;
   const padding = behind - end;
-  // without a padding more lines may follow in the next chunk, which must not be cut from this one
+  // without padding, more lines may follow in the next chunk and must not be separated from this one
   if (padding === 0 || behind - start > width || (significant + padding) % 4 !== 0) return undefined;
   return { end: behind, significant, padding };
 }
@@ -212,7 +211,7 @@ const LINE_OUT = LINE_WIDTH + 2;
 /** Encodes base64 in lines of 76 characters, each ended by CRLF (RFC 2045, section 6.8). */
 export class Base64Encoder implements Sink {
   readonly #output: Sink;
-  /** The octets of a line that is not full yet. */
+  /** The octets of an incomplete line. */
   readonly #line: Buffer = Buffer.alloc(LINE_OCTETS);
   #filled = 0;
 
@@ -246,9 +245,9 @@ export class Base64Encoder implements Sink {
 }
 
 /**
- * Fills `out` with full lines: all characters are written in one run at its end, then moved to where they belong, from
- * the first line on. Eight octets at a time as a number, which no characters of the alphabet make a NaN: a copyWithin
- * for each line takes twice as long.
+ * Fills `out` with full lines. All characters are written in one run at its end, then moved into place, starting with
+ * the first line. Eight octets are moved at a time as a double, which is never NaN for characters of the alphabet. A
+ * copyWithin per line would take twice as long.
  */
 function encodeLines(octets: Buffer, out: Buffer): void {
   const lines = out.length / LINE_OUT;

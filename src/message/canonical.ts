@@ -4,9 +4,9 @@ const LF = 0x0a;
 const CR = 0x0d;
 
 /**
- * Which line ends become CRLF. `lf`: a bare LF only, as for octets that were stored with local line ends
- * (RFC 8551, section 3.1.1). `cr-and-lf`: a bare CR too, as everything that is to be signed and sent needs
- * it, since a later hop would change it otherwise.
+ * Which line ends become CRLF. `lf`: only a bare LF, for octets stored with local line ends (RFC 8551, section 3.1.1).
+ * `cr-and-lf`: a bare CR too, which everything to be signed and sent needs, because a later hop would change it
+ * otherwise.
  */
 export type LineEnds = 'lf' | 'cr-and-lf';
 
@@ -14,17 +14,17 @@ export type LineEnds = 'lf' | 'cr-and-lf';
 const bareLf = /(?<!\r)\n/g;
 const bareLfOrCr = /(?<!\r)\n|\r(?!\n|$)/g;
 
-/** Index of the first LF without a CR in front of it, or -1; `afterCr`: the octet before the chunk was a CR. */
+/** Index of the first LF without a CR before it, or -1; `afterCr`: the octet before the chunk was a CR. */
 export function firstBareLf(chunk: Buffer, afterCr: boolean): number {
   bareLf.lastIndex = afterCr ? 1 : 0;
   return bareLf.exec(chunk.toString('latin1'))?.index ?? -1;
 }
 
-/** Turns bare LF (and bare CR, if so chosen) into CRLF, as a stream; other octets are untouched. */
+/** Turns bare LF (and bare CR, if selected) into CRLF, as a stream. Other octets are untouched. */
 export class CanonicalSink implements Sink {
   readonly #output: Sink;
   readonly #convertCr: boolean;
-  /** The last octet so far was a CR (already written only when bare CRs are left alone). */
+  /** The last octet so far was a CR (already written only if bare CRs are kept). */
   #afterCr = false;
   /** Line ends that were converted so far. */
   converted = 0;
@@ -57,7 +57,7 @@ export class CanonicalSink implements Sink {
     this.#output.end();
   }
 
-  /** Index of the first octet that makes a conversion necessary, or -1. A CR at the chunk's end waits. */
+  /** Index of the first octet that needs a conversion, or -1. A CR at the end of a chunk waits. */
   #firstBare(chunk: Buffer): number {
     if (!this.#convertCr) return firstBareLf(chunk, this.#afterCr);
     if (this.#afterCr && chunk[0] !== LF) return 0;

@@ -8,10 +8,10 @@ const mediaType = /^[a-z0-9!#$&^_.+-]+\/[a-z0-9!#$&^_.+-]+(?:[ \t]*;[ -~\t]*)?$/
 const longestName = 127;
 
 /**
- * The header of a MIME entity (RFC 2045) whose body is content as it is: any octets, never looked at, and no line end
- * changed. The empty line at its end is part of it.
+ * The header of a MIME entity (RFC 2045) whose body is arbitrary content: it is not interpreted, and no line end is
+ * changed. The final empty line is included.
  *
- * Errors: `usage` for what is no media type, and for `multipart/...` and `message/...`, whose body is a MIME structure.
+ * Errors: `usage` for an invalid media type, and for `multipart/...` and `message/...`, whose body is a MIME structure.
  *
  * @param type such as `application/EDIFACT` or `text/csv; charset=utf-8`
  * @param fileName without folders, in any script
@@ -33,7 +33,7 @@ export function contentHeader(type: string, fileName?: string): Buffer {
   );
 }
 
-/** The filename parameter (RFC 2183), in RFC 2231's form where it is not plain ASCII. */
+/** The filename parameter (RFC 2183), in the form of RFC 2231 if it is not plain ASCII. */
 function fileNameParameter(name: string): string {
   if (/^[ -~]*$/.test(name)) return `filename="${name.replace(/["\\]/g, '\\$&')}"`;
   const octets = [...Buffer.from(name.toWellFormed())].map((octet) => {

@@ -4,7 +4,7 @@ export interface Parameterized {
   readonly parameters: Parameters;
 }
 
-/** The parameters of a value; each is decoded when it is first asked for, since few of them ever are. */
+/** The parameters of a value; each is decoded on first use, because few ever are. */
 export interface Parameters {
   /** The value of the parameter of this name (in lower case), or undefined. */
   get(name: string): string | undefined;
@@ -17,7 +17,7 @@ export interface ContentType extends Parameterized {
   readonly subtype: string;
 }
 
-/** Reads one structured value from left to right; nothing in it can fail, the worst is a lost parameter. */
+/** Reads one structured value from left to right. Nothing can fail; at worst a parameter is lost. */
 class Scanner {
   readonly #text: string;
   #at = 0;
@@ -53,7 +53,7 @@ class Scanner {
     }
   }
 
-  /** Takes the character when it is next. */
+  /** Takes the character if it is next. */
   take(char: string): boolean {
     if (this.#text[this.#at] !== char) return false;
     this.#at++;
@@ -94,7 +94,7 @@ class Scanner {
   }
 }
 
-/** A function of short texts that remembers its results: the same few values stand in nearly every message. */
+/** A function of short texts that caches its results, because nearly every message has the same few values. */
 function remembered<T>(read: (text: string) => T): (text: string) => T {
   const known = new Map<string, T>();
   return (text) => {
@@ -102,7 +102,7 @@ function remembered<T>(read: (text: string) => T): (text: string) => T {
     let found = known.get(text);
     if (found === undefined) {
       if (known.size >= mostRemembered) known.clear();
-      // a copy: as a part of a header block's text it would keep all of that
+      // a copy: a slice would keep the text of the whole header block in memory
       const own = Buffer.from(text).toString();
       found = read(own);
       known.set(own, found);
@@ -115,9 +115,9 @@ const longestRemembered = 200;
 const mostRemembered = 200;
 
 /**
- * Reads a value with parameters: RFC 2045, section 5.1, with the continuations and charsets of RFC 2231.
- * Tolerant as mail needs it: comments, values without quotes that should have them, empty parameters.
- * Of two parameters of one name the first counts.
+ * Reads a value with parameters: RFC 2045, section 5.1, with the continuations and charsets of RFC 2231. Tolerant, as
+ * mail requires: it accepts comments, missing quotes and empty parameters. Of two parameters with the same name, the
+ * first counts.
  */
 export const parseParameterized = remembered(readParameterized);
 
@@ -142,7 +142,7 @@ function readParameterized(text: string): Parameterized {
   return { value, parameters: withContinuations(plain) };
 }
 
-/** One piece of a parameter that RFC 2231 continues. */
+/** One piece of a parameter with RFC 2231 continuations. */
 interface Section {
   index: number;
   extended: boolean;
@@ -150,8 +150,8 @@ interface Section {
 }
 
 /**
- * Parameters in the way of RFC 2231: `name*0`, `name*1*` ... become `name`; `name*` and `name*0*` carry charset and
- * language. A header has room for thousands of them, each in a charset of its own, and nobody asks for more than a few.
+ * Parameters by RFC 2231: `name*0`, `name*1*` ... become `name`; `name*` and `name*0*` carry charset and language. A
+ * header has room for thousands, each in its own charset, but only a few are ever used.
  */
 class ContinuedParameters implements Parameters {
   readonly #plain: ReadonlyMap<string, string>;
@@ -165,7 +165,7 @@ class ContinuedParameters implements Parameters {
 
   get(name: string): string | undefined {
     const sections = this.#sections.get(name);
-    // the extended form is the one meant for readers that know it (RFC 2231, section 4)
+    // the extended form is meant for readers that know it (RFC 2231, section 4)
     if (sections === undefined) return this.#plain.get(name);
     let joined = this.#joined.get(name);
     if (joined === undefined) {
@@ -221,7 +221,9 @@ function percentDecode(text: string): Buffer {
 
 type Decoder = InstanceType<typeof TextDecoder>;
 
-/** Making a decoder costs a hundred times what it decodes of a name, and a header has room for thousands of names. */
+/**
+ * Creating a decoder costs a hundred times as much as decoding a name, and a header has room for thousands of names.
+ */
 const decoders = new Map<string, Decoder | undefined>();
 const mostDecoders = 100;
 const longestCharset = 40;
@@ -249,7 +251,7 @@ export function decodeCharset(charset: string, octets: Buffer): string {
   return decoderOf(charset)?.decode(octets) ?? octets.toString('latin1');
 }
 
-/** Reads a Content-Type value; missing or unreadable it is `text/plain` (RFC 2045, section 5.2). */
+/** Reads a Content-Type value; `text/plain` if missing or unreadable (RFC 2045, section 5.2). */
 export function parseContentType(text: string | undefined): ContentType {
   return readContentType(text ?? '');
 }

@@ -3,8 +3,8 @@ import { decodeCharset } from './content-type.ts';
 const WORD = /=\?([^?\s]+)\?([bq])\?([^?\s]*)\?=/gi;
 
 /**
- * Decodes the encoded words of RFC 2047 in a text; white space between two of them goes. For showing only:
- * what is decoded here is never read as structure (an address inside of an encoded word is no address).
+ * Decodes the encoded words of RFC 2047 in a text; white space between two of them is removed. For display only:
+ * decoded text is never parsed as structure (an address inside an encoded word is not an address).
  */
 export function decodeWords(text: string): string {
   let decoded = '';

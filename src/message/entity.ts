@@ -5,7 +5,7 @@ import type { HeaderBlock } from './headers.ts';
 /** What the header block of a MIME entity says about its body. */
 export interface EntityInfo {
   readonly contentType: ContentType;
-  /** False when there was no Content-Type field, so that the type is only the default. */
+  /** False if there was no Content-Type field and the type is the default. */
   readonly hasContentType: boolean;
   /** Content-Transfer-Encoding in lower case; `7bit` when there is none (RFC 2045, section 6.1). */
   readonly transferEncoding: string;

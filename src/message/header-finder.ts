@@ -3,8 +3,8 @@ import { type HeaderBlock, HeaderSplitter } from './headers.ts';
 import { NullSink } from './sink.ts';
 
 /**
- * Reads the header of a message that passes by in pieces, for whoever only stores it: never an error. It keeps no more
- * than the header, and nothing of one that is above the limits; the decoder refuses such a message.
+ * Reads the header of a message that passes through in chunks, for code that only stores it. It never throws. It keeps
+ * only the header, and drops one that exceeds the limits; the decoder refuses such a message.
  */
 export class HeaderFinder {
   #found: HeaderBlock | undefined;
@@ -24,7 +24,7 @@ export class HeaderFinder {
     this.#try(() => this.#splitter.write(chunk));
   }
 
-  /** The header; a message without an empty line is all header. To be called after the last piece. */
+  /** The header; a message without an empty line is all header. Call it after the last chunk. */
   end(): HeaderBlock | undefined {
     if (!this.#over && this.#found === undefined) this.#try(() => this.#splitter.end());
     return this.#found;

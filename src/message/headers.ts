@@ -9,10 +9,10 @@ const CR = 0x0d;
 const SPACE = 0x20;
 const TAB = 0x09;
 const COLON = 0x3a;
-/** Pieces of a header that are kept before they are made one. */
+/** Chunks of a header that are kept before they are joined. */
 const MOST_PENDING = 512;
 
-/** One header field. `raw` is exactly what the message has, line ends and folding included. */
+/** One header field. `raw` is exactly what the message contains, including line ends and folding. */
 export interface HeaderField {
   /** The name as it is written. */
   readonly name: string;
@@ -21,14 +21,14 @@ export interface HeaderField {
   readonly raw: Buffer;
   /** The value unfolded (RFC 5322, section 2.2.3) and trimmed; UTF-8 where it is, else Latin-1. */
   readonly value: string;
-  /** False when the value is read as Latin-1, since it is no UTF-8. */
+  /** False if the value is read as Latin-1 because it is not UTF-8. */
   readonly isUtf8: boolean;
 }
 
 /** A header block: the fields in their order and the octets they came from. */
 export class HeaderBlock {
   readonly fields: readonly HeaderField[];
-  /** The octets of the whole block, with the empty line that ends it where there is one. */
+  /** The octets of the whole block, including the final empty line, if there is one. */
   readonly raw: Buffer;
 
   constructor(fields: readonly HeaderField[], raw: Buffer) {
@@ -49,14 +49,14 @@ export class HeaderBlock {
   }
 }
 
-/** The octets of a block and their text, which the fields of it are parts of. */
+/** The octets of a block and their text; the fields are slices of them. */
 interface BlockText {
   readonly raw: Buffer;
   readonly latin1: string;
   readonly ascii: boolean;
 }
 
-/** A field as places in its block: most fields of most messages are never asked for more than their name. */
+/** A field as offsets into its block: of most fields, only the name is ever used. */
 class Field implements HeaderField {
   readonly name: string;
   readonly key: string;
@@ -98,8 +98,8 @@ class Field implements HeaderField {
 }
 
 /**
- * Why other parsers take a header apart in another way: a CR without LF is the end of a line to some of them, so that
- * what follows is a field (a second From), and at a NUL some of them end. Undefined when all see the same lines.
+ * Why other parsers may split a header differently. To some, a CR without LF ends a line, so that what follows is a
+ * field (a second From). Some stop at a NUL. Undefined if all of them see the same lines.
  */
 export function strayControl({ raw }: Pick<HeaderBlock, 'raw'>): string | undefined {
   if (raw.includes(0)) return 'a NUL, at which some parsers end';
@@ -118,7 +118,9 @@ function unfolded(value: string): string {
   return value.includes('\n') ? value.replace(/\r?\n(?=[ \t])/g, '') : value;
 }
 
-/** The field from `start` to `end`, or undefined when this is none: a name has no space or control in it. */
+/**
+ * The field from `start` to `end`, or undefined if it is not a field: a name contains no space or control character.
+ */
 function readField(block: BlockText, start: number, end: number): Field | undefined {
   const { latin1 } = block;
   let nameEnd = start;
@@ -139,10 +141,10 @@ function isBlank(char: number): boolean {
 }
 
 /**
- * Reads a header block (RFC 5322, section 2.2) with CRLF or LF line ends. It is tolerant: a line that is
- * no field (such as the `From ` line of a mailbox file) is kept in `raw` but gives no field.
+ * Reads a header block (RFC 5322, section 2.2) with CRLF or LF line ends. It is tolerant: a line that is not a field
+ * (such as the `From ` line of a mailbox file) is kept in `raw` but gives no field.
  *
- * Errors: `mime-limit` when the block or the number of its fields is above the limits.
+ * Errors: `mime-limit` if the block or the number of its fields exceeds the limits.
  */
 export function parseHeaders(raw: Buffer, limits: MessageLimits = defaultMessageLimits): HeaderBlock {
   if (raw.length > limits.headerOctets) throw headerTooLarge(limits);
@@ -173,10 +175,10 @@ function headerTooLarge(limits: MessageLimits): SealpostError {
 }
 
 /**
- * Finds the end of the header block in a stream: the first empty line (CRLF or LF). What follows goes to
- * the sink that `onHeaders` returns. A stream without an empty line is all header, with an empty body.
+ * Finds the end of the header block in a stream: the first empty line (CRLF or LF). What follows goes to the sink that
+ * `onHeaders` returns. A stream without an empty line is all header, with an empty body.
  *
- * Errors: `mime-limit` as soon as the block is above the limit, whatever its end would be.
+ * Errors: `mime-limit` as soon as the block exceeds the limit.
  */
 export class HeaderSplitter implements Sink {
   readonly #onHeaders: (headers: HeaderBlock) => Sink;
@@ -185,10 +187,10 @@ export class HeaderSplitter implements Sink {
   #body: Sink | undefined;
   #pending: Buffer[] = [];
   #length = 0;
-  /** What the octets so far end with: a line start, a line start and CR, or the middle of a line. */
+  /** How the octets so far end: at a line start, at a line start and CR, or in the middle of a line. */
   #state: 'line-start' | 'line-start-cr' | 'in-line' = 'line-start';
 
-  /** @param onOverflow instead of the error: takes what came so far, returns the sink for the rest */
+  /** @param onOverflow called instead of throwing: takes what has arrived, returns the sink for the rest */
   constructor(
     onHeaders: (headers: HeaderBlock) => Sink,
     limits: MessageLimits = defaultMessageLimits,
@@ -214,9 +216,9 @@ export class HeaderSplitter implements Sink {
       this.#body.write(chunk);
       return;
     }
-    // a copy: fields are views of it, and outlive the caller's chunk
+    // a copy, because fields are views of it and outlive the caller's chunk
     this.#pending.push(Buffer.from(taken));
-    // who sends octet by octet must not make us keep an object for each
+    // a sender of single octets must not make us keep an object for each
     if (this.#pending.length === MOST_PENDING) this.#pending = [Buffer.concat(this.#pending, this.#length)];
     if (end < 0) return;
     const body = this.#finish();

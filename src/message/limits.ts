@@ -1,6 +1,6 @@
 import type { Budget } from '../budget.ts';
 
-/** What a message may have at most. Postfix's figures are the model; each excess is `mime-limit`. */
+/** Limits of a message, modelled on Postfix. Exceeding one is `mime-limit`. */
 export interface MessageLimits {
   /** Octets of one header block. */
   readonly headerOctets: number;
@@ -12,7 +12,7 @@ export interface MessageLimits {
   readonly parts: number;
   /** Multiparts within multiparts. */
   readonly depth: number;
-  /** Of the message that is read or written: each header, part and octet between boundaries draws on it. */
+  /** The budget of the message that is read or written. Each header, part and octet between boundaries draws on it. */
   readonly budget?: Budget;
 }
 

@@ -9,8 +9,9 @@ const SOFT: Buffer = Buffer.from('=\r\n');
 const LONGEST = 990;
 
 /**
- * Breaks lines of base64 or quoted-printable that are longer than a server takes (998 octets, RFC 5321, section 4.5.3.1.6),
- * in the way of that encoding, so what they decode to stays the same. All else goes through as it is.
+ * Breaks lines of base64 or quoted-printable that are longer than a server accepts (998 octets, RFC 5321, section
+ * 4.5.3.1.6). The breaks follow the encoding, so the decoded content stays the same. Everything else passes through
+ * unchanged.
  */
 export class LineFold implements Sink {
   readonly #output: Sink;

@@ -5,33 +5,33 @@ import { readMessageId } from './message-id.ts';
 
 export interface AddressJson {
   name: string;
-  /** The local part as written and the domain as A-labels in lower case; '' for what is no address. */
+  /** The local part as written and the domain as A-labels in lower case; '' for an invalid address. */
   address: string;
 }
 
-/** Fields of a message for showing, decoded (RFC 2047, RFC 5322). */
+/** Fields of a message for display, decoded (RFC 2047, RFC 5322). */
 export interface HeadersJson {
   subject: string | null;
   from: AddressJson[];
-  /** Who sent it, where that is said beside the authors (RFC 5322, section 3.6.2): proof of nothing. */
+  /** The Sender, if it is given beside the authors (RFC 5322, section 3.6.2). It proves nothing. */
   sender: AddressJson | null;
   to: AddressJson[];
   cc: AddressJson[];
   replyTo: AddressJson[];
-  /** With its angle brackets; as in the ledger, unless a protected header has another one. */
+  /** With angle brackets; as in the ledger, unless a protected header has another one. */
   messageId: string | null;
   inReplyTo: string | null;
   /** ISO 8601 in UTC; null when missing or unreadable. */
   date: string | null;
 }
 
-/** Whom a message names as its authors and its sender: the one reading, for the policy and for whatever is shown. */
+/** The authors and the sender that a message names: the one reading, for policy and display. */
 export interface Authors {
   /** All addresses of all From fields. */
   readonly from: readonly (Address | KnownAddress)[];
-  /** Why From names nobody that can be judged: it is missing, repeated, or not a list of RFC 5322. */
+  /** Why From names no usable author: it is missing, repeated, or not a list of RFC 5322. */
   readonly fault: string | undefined;
-  /** As `from` and `fault`; empty when there is no Sender field, which is no fault. */
+  /** Like `from` and `fault`; empty if there is no Sender field, which is not a fault. */
   readonly sender: AddressList;
 }
 
@@ -40,7 +40,7 @@ export interface MailHeader {
   readonly json: HeadersJson;
 }
 
-/** Reads the fields that say who, to whom, when and what. */
+/** Reads the fields for authors, recipients, date and subject. */
 export function readMailHeader(headers: HeaderBlock): MailHeader {
   const authors = readAuthors(headers);
   const list = (name: string) =>
@@ -94,7 +94,7 @@ function readSender(headers: HeaderBlock): AddressList {
   return { addresses, fault: wrong === undefined ? undefined : `the Sender field ${wrong}` };
 }
 
-/** Octets that are no UTF-8 say nothing about an address: which letters they are is anybody's guess. */
+/** Octets that are not UTF-8 say nothing about an address, because their charset is unknown. */
 export function readAddressField(field: HeaderField): AddressList {
   const { addresses, fault } = readAddressList(field.value);
   const guessed = !field.isUtf8 && addresses.some(({ address }) => /[^\p{ASCII}]/u.test(address));
@@ -103,7 +103,7 @@ export function readAddressField(field: HeaderField): AddressList {
 
 function toJson(address: Address | KnownAddress): AddressJson {
   if (!isKnown(address)) {
-    // what nobody could judge must not stand where programs look for an address
+    // an address that could not be judged must not appear where programs look for one
     return {
       name: address.name === '' ? address.address : `${address.name} <${address.address}>`,
       address: '',
@@ -114,7 +114,7 @@ function toJson(address: Address | KnownAddress): AddressJson {
 }
 
 function readDate(value: string | undefined): string | null {
-  // V8 reads RFC 5322 dates with their comments, and much that is none
+  // V8 reads RFC 5322 dates with comments, and much that is not a date
   if (value === undefined || !/\d{1,2} [A-Za-z]{3} \d{2,4} \d{1,2}:\d{2}/.test(value)) return null;
   const time = Date.parse(value);
   return Number.isNaN(time) ? null : new Date(time).toISOString();

@@ -1,7 +1,7 @@
 import { type MailHost, toMailHost } from '../domain.ts';
 import { SealpostError } from '../errors.ts';
 
-/** An envelope address, taken apart. */
+/** An envelope address in its parts. */
 export interface Mailbox {
   /** Without the quotes and escapes of a quoted local part. */
   readonly localPart: string;
@@ -11,20 +11,20 @@ export interface Mailbox {
   readonly address: string;
   /** The domain as it is compared, looked up and sent. */
   readonly host: MailHost;
-  /** The whole in the form of comparing: equal for two texts that name the same mailbox. */
+  /** The form for comparison: equal for two texts that name the same mailbox. */
   readonly key: string;
 }
 
 const DOT_STRING = /^[-A-Za-z0-9!#$%&'*+/=?^_`{|}~]+(?:\.[-A-Za-z0-9!#$%&'*+/=?^_`{|}~]+)*$/;
 const DOT_STRING_UTF8 =
   /^[-A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\u{10ffff}]+(?:\.[-A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\u{10ffff}]+)*$/u;
-/** A quoted local part without white space and angle brackets, which some server would take apart. */
+/** A quoted local part without white space and angle brackets, which some servers would misread. */
 const QUOTED = /^"(?:[!#-;=?-[\]-~]|\\[!-;=?-~])*"$/;
 
 /**
- * Reads an envelope address (RFC 5321, section 4.1.2; with `utf8` RFC 6531, section 3.3), strictly:
- * what passes holds no CR, LF, control character, space or angle bracket, so it cannot become a second
- * SMTP command. The empty reverse path is the caller's business.
+ * Reads an envelope address (RFC 5321, section 4.1.2; with `utf8` RFC 6531, section 3.3), strictly: a valid address
+ * contains no CR, LF, control character, space or angle bracket, so it cannot become a second SMTP command. The caller
+ * handles the empty reverse path.
  *
  * Errors: `address-invalid`; the message does not repeat the address.
  */
@@ -56,14 +56,14 @@ export function parseMailbox(text: string, options: { utf8?: boolean } = {}): Ma
 }
 
 /**
- * A mailbox for comparing: the value of the local part exactly (RFC 5321, section 2.4), whatever quotes it was written
- * with, and the domain without case and as A-labels.
+ * A mailbox for comparison: the exact value of the local part (RFC 5321, section 2.4), without its quotes, and the
+ * domain as A-labels in lower case.
  */
 export function mailboxKey(localPart: string, host: MailHost): string {
   return `${localPart.normalize('NFC')}@${host}`;
 }
 
-/** The key of an address. Undefined when it is no valid address, which then equals nothing. */
+/** The key of an address. Undefined for an invalid address, which equals nothing. */
 export function comparableAddress(address: string): string | undefined {
   try {
     return parseMailbox(address, { utf8: true }).key;

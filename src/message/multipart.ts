@@ -15,40 +15,40 @@ const MAX_PADDING = 1000;
 export interface MultipartHandler {
   /** The sink of the part with this index (from 0); it ends where the part ends. */
   part(index: number): Sink;
-  /** What stands before the first delimiter; not given: dropped. */
+  /** The sink for octets before the first delimiter; dropped if not given. */
   preamble?: Sink;
-  /** What stands behind the closing delimiter; not given: dropped. */
+  /** The sink for octets after the closing delimiter; dropped if not given. */
   epilogue?: Sink;
 }
 
 type LineKind = 'delimiter' | 'close' | 'text' | 'open';
 
 /**
- * Splits a multipart body (RFC 2046, section 5.1.1) as a stream. The octets of a part are exact: the line
- * end before a delimiter belongs to the delimiter. CRLF and LF line ends. A missing closing delimiter ends
- * the last part with the body (`closed` tells).
+ * Splits a multipart body (RFC 2046, section 5.1.1) as a stream. The octets of a part are exact: the line end before a
+ * delimiter belongs to the delimiter. CRLF and LF line ends. If the closing delimiter is missing, the last part ends
+ * with the body (see `closed`).
  *
- * Errors: `mime-malformed` for an impossible boundary, `mime-limit` for a too long boundary or too many
+ * Errors: `mime-malformed` for an impossible boundary, `mime-limit` for a boundary that is too long, or for too many
  * parts.
  */
 export class MultipartSplitter implements Sink {
   readonly #handler: MultipartHandler;
   readonly #limits: MessageLimits;
   readonly #marker: Buffer;
-  /** The marker behind a line end: looking for it, lines of dashes cost no more than any other text. */
+  /** The marker after a line end. Searching for it, lines of dashes cost no more than other text. */
   readonly #atLine: Buffer;
   readonly #budget: Budget | undefined;
   #current: Sink | undefined;
   #region: 'preamble' | 'part' | 'epilogue' = 'preamble';
   #carry: Buffer = Buffer.alloc(0);
-  /** What is first in the carry, or comes next, stands at the start of a line. */
+  /** The first octet in the carry, or the next one, is at the start of a line. */
   #lineStart = true;
   /** Number of parts begun so far. */
   parts = 0;
-  /** The closing delimiter was there. */
+  /** The closing delimiter was found. */
   closed = false;
 
-  /** @param limits whose budget is drawn on: multiparts in multiparts are gone through once for each of them */
+  /** @param limits with the budget that is drawn on: nested multiparts are scanned once per level */
   constructor(boundary: string, handler: MultipartHandler, limits: MessageLimits = defaultMessageLimits) {
     const name = boundary.trimEnd();
     if (name === '') throw new SealpostError('mime-malformed', 'a multipart has no boundary parameter');
@@ -84,7 +84,7 @@ export class MultipartSplitter implements Sink {
     this.#current = undefined;
   }
 
-  /** Handles all that can be decided; returns what must wait for more octets. */
+  /** Handles everything that can be decided; returns what must wait for more octets. */
   #process(octets: Buffer, final: boolean): Buffer {
     let start = 0;
     let search = 0;
@@ -123,7 +123,7 @@ export class MultipartSplitter implements Sink {
   /** Index of the next marker that stands at a line start, or -1. */
   #findMarker(octets: Buffer, from: number): number {
     if (from === 0 && this.#lineStart && startsWith(octets, this.#marker)) return 0;
-    // the first octets behind a delimiter line are at a line start too: their LF is in the same buffer
+    // the first octets after a delimiter line are at a line start too: their LF is in the same buffer
     const lf = octets.indexOf(this.#atLine, Math.max(0, from - 1));
     if (lf < 0) return -1;
     this.#budget?.spend(costs.comparison);
@@ -163,7 +163,7 @@ export class MultipartSplitter implements Sink {
     this.parts++;
   }
 
-  /** How far the octets cannot belong to a delimiter that goes on in the next chunk. */
+  /** How far the octets cannot belong to a delimiter that continues in the next chunk. */
   #safeEnd(octets: Buffer, start: number): number {
     const tail = Math.max(start, octets.length - this.#marker.length);
     const lf = octets.lastIndexOf(LF);
@@ -186,7 +186,7 @@ function startsWith(octets: Buffer, prefix: Buffer): boolean {
   return octets.length >= prefix.length && octets.compare(prefix, 0, prefix.length, 0, prefix.length) === 0;
 }
 
-/** Where the text before a delimiter at `at` ends: without the CRLF or LF in front of it. */
+/** Where the text before a delimiter at `at` ends: without the CRLF or LF before it. */
 function lineEndBefore(octets: Buffer, start: number, at: number): number {
   if (at - 1 < start || octets[at - 1] !== LF) return at;
   return at - 2 >= start && octets[at - 2] === CR ? at - 2 : at - 1;

@@ -15,13 +15,12 @@ function hexValue(octet: number | undefined): number {
 }
 
 /**
- * Decodes quoted-printable (RFC 2045, section 6.7) as a stream. Tolerant as that section advises: white
- * space at line ends is dropped, an `=` that begins no valid sequence stays as it is. Line ends stay as
- * they came.
+ * Decodes quoted-printable (RFC 2045, section 6.7) as a stream. Tolerant as that section advises: white space at line
+ * ends is dropped, an `=` that starts no valid sequence is kept. Line ends are unchanged.
  */
 export class QuotedPrintableDecoder implements Sink {
   readonly #output: Sink;
-  /** The end of what came that cannot be judged yet: white space, or `=` with what follows it. */
+  /** The last octets that cannot be decided yet: white space, or `=` with what follows it. */
   #carry: Buffer = Buffer.alloc(0);
 
   constructor(output: Sink) {
@@ -54,7 +53,7 @@ export class QuotedPrintableDecoder implements Sink {
       } else if (octet === SPACE || octet === TAB) {
         const end = skipSpace(octets, at);
         const open = end === octets.length || (octets[end] === CR && end + 1 === octets.length);
-        // an unfinished run of white space is kept only to a sensible length; beyond, it is text
+        // an unfinished run of white space is kept up to a sensible length; beyond that it is text
         if (open && !final && octets.length - at < 1000) break;
         if (!isLineEnd(octets, end) && !(final && end === octets.length)) {
           length += octets.copy(out, length, at, end);
@@ -69,7 +68,7 @@ export class QuotedPrintableDecoder implements Sink {
     return Buffer.from(octets.subarray(at));
   }
 
-  /** What stands at an `=`: an octet, a soft line break, or undefined when more octets are needed. */
+  /** What an `=` starts: an octet, a soft line break, or undefined when more octets are needed. */
   #escape(octets: Buffer, at: number, final: boolean): { next: number; octet?: number } | undefined {
     const high = hexValue(octets[at + 1]);
     const low = hexValue(octets[at + 2]);
@@ -115,7 +114,7 @@ export class QuotedPrintableEncoder implements Sink {
 
   write(chunk: Buffer): void {
     const octets = this.#carry.length === 0 ? chunk : Buffer.concat([this.#carry, chunk]);
-    // the last octets wait: what an octet becomes depends on those behind it, at most on all of "From "
+    // the last octets wait, because the encoding of an octet depends on those after it, at most on all of "From "
     const limit = Math.max(0, octets.length - FROM.length);
     this.#carry = Buffer.from(octets.subarray(this.#encode(octets, limit)));
   }
@@ -170,7 +169,7 @@ export class QuotedPrintableEncoder implements Sink {
 const FROM = Buffer.from('From ');
 const DOT = 0x2e;
 
-/** Printable ASCII, and white space that does not stand at a line end. */
+/** Printable ASCII, and white space that is not at a line end. */
 function isPlain(octets: Buffer, at: number, octet: number): boolean {
   if (octet === SPACE || octet === TAB) return at + 1 < octets.length && !isLineEnd(octets, at + 1);
   return octet > SPACE && octet < 0x7f && octet !== EQUALS;

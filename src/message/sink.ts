@@ -1,19 +1,19 @@
 /**
- * The one interface of the codec's push pipeline. Everything is synchronous: whoever drives it reads
- * a chunk (perhaps asynchronously), pushes it through the stages, then drains what came out. So a
- * stage needs no promises, and memory is bounded by the chunk and what a stage has to keep.
+ * The one interface of the codec's push pipeline. Everything is synchronous. The driver reads a chunk (perhaps
+ * asynchronously), pushes it through the stages, then drains the output. So a stage needs no promises, and memory is
+ * bounded by the chunk and what a stage has to keep.
  */
 
 /**
- * Takes octets in order; `end` is called once, after the last of them. Both may throw a SealpostError. Who
- * writes a chunk does not change it afterwards, so a sink may keep it.
+ * Takes octets in order; `end` is called once, after the last of them. Both may throw a SealpostError. The writer must
+ * not change a chunk afterwards, so a sink may keep it.
  */
 export interface Sink {
   write(chunk: Buffer): void;
   end(): void;
 }
 
-/** Keeps everything in memory, up to an optional limit that is the caller's business to choose. */
+/** Keeps everything in memory, up to an optional limit that the caller chooses. */
 export class BufferSink implements Sink {
   readonly chunks: Buffer[] = [];
   length = 0;
@@ -28,14 +28,14 @@ export class BufferSink implements Sink {
     this.ended = true;
   }
 
-  /** All octets so far, in one Buffer (no copy where they came as one). */
+  /** All octets so far, in one Buffer (without a copy if they arrived as one). */
   toBuffer(): Buffer {
     const [first] = this.chunks;
     if (this.chunks.length === 1 && first !== undefined) return first;
     return Buffer.concat(this.chunks, this.length);
   }
 
-  /** What has come since the last call; the sink is empty afterwards. */
+  /** The octets since the last call; the sink is empty afterwards. */
   drain(): Buffer[] {
     this.length = 0;
     return this.chunks.splice(0);
@@ -48,7 +48,7 @@ export class NullSink implements Sink {
   end(): void {}
 }
 
-/** Gives the same octets to several sinks, in their order. */
+/** Gives the same octets to several sinks, in order. */
 export class TeeSink implements Sink {
   readonly #sinks: readonly Sink[];
 

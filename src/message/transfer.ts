@@ -6,11 +6,11 @@ import type { Sink } from './sink.ts';
 import { UuDecoder } from './uuencode.ts';
 
 /**
- * A sink that decodes a Content-Transfer-Encoding (RFC 2045, section 6) into `output`. 7bit, 8bit and
- * binary are the octets themselves, so `output` is returned as it is.
+ * A sink that decodes a Content-Transfer-Encoding (RFC 2045, section 6) into `output`. 7bit, 8bit and binary are the
+ * octets themselves, so `output` is returned as it is.
  *
- * Errors: `transfer-encoding` for an encoding that does not exist, at once; a body that does not decode
- * gives the same code when it is written.
+ * Errors: `transfer-encoding` for an encoding that does not exist, at once; a body that does not decode raises the same
+ * code while it is written.
  *
  * @param budget that the octets draw on
  */

@@ -2,7 +2,7 @@ import { SealpostError } from '../errors.ts';
 import type { Sink } from './sink.ts';
 
 const MAX_LINE = 1000;
-/** Octets whose lines are held at once: each of them costs many times what it has. */
+/** Octets whose lines are held at once, because an array of lines costs many times their octets. */
 const PIECE = 64 * 1024;
 
 /**
@@ -32,7 +32,7 @@ export class UuDecoder implements Sink {
     try {
       for (const line of lines) this.#line(line, decoded);
     } catch (error) {
-      // what stands in front of the fault goes on first, so that chunks make no difference to who complains
+      // octets before the fault are passed on first, so that the chunking does not change which error is found
       if (decoded.length > 0) this.#output.write(Buffer.concat(decoded));
       throw error;
     }
@@ -65,7 +65,7 @@ function broken(what: string): SealpostError {
 function decodeLine(line: string): Buffer {
   const length = (line.charCodeAt(0) - 32) & 63;
   const groups = Math.ceil(length / 3);
-  // trailing spaces (which are zeros) may have been lost on the way
+  // trailing spaces (which encode zeros) may have been lost in transit
   const text = line.slice(1).padEnd(groups * 4, ' ');
   if (text.trimEnd().length > groups * 4 + 1) throw broken('a line is longer than it says');
   const out = Buffer.alloc(groups * 3);

@@ -5,7 +5,7 @@ import { readAddressField } from './mail-header.ts';
 const hint =
   'a mail begins with fields such as "Subject: ..." and an empty line; without --message it is content';
 
-/** Fields that may stand once (RFC 5322, section 3.6; RFC 2045, section 3). */
+/** Fields that may occur once (RFC 5322, section 3.6; RFC 2045, section 3). */
 const once = [
   ...['date', 'from', 'sender', 'reply-to', 'to', 'cc', 'bcc', 'message-id', 'in-reply-to', 'references'],
   ...['subject', 'mime-version', 'content-type', 'content-transfer-encoding', 'content-disposition'],
@@ -15,8 +15,8 @@ const once = [
 const addressed = ['from', 'sender', 'reply-to', 'to', 'cc', 'bcc'];
 
 /**
- * Refuses the header of a mail of our own that is not one in every respect: what we send must mean the same to every
- * reader, so nothing is guessed or mended as it is with mail from outside.
+ * Refuses an outgoing mail whose header is not valid in every respect. What we send must mean the same to every reader,
+ * so nothing is guessed or repaired as it is for received mail.
  *
  * Errors: `mime-malformed`, with the number of the line.
  */

@@ -1,6 +1,6 @@
 /**
- * Digests and signature algorithms: what a name means here, its object identifier, its name in node:crypto, why it is
- * weak, and what settings offer it for. Data alone, for every room.
+ * Digests and signature algorithms: their names, object identifiers and names in node:crypto, why they are weak, and
+ * which settings offer them. Pure data, for every room.
  */
 import { type OidName, oids } from '../asn1/oids.ts';
 
@@ -30,7 +30,7 @@ function digest<const Name extends OidName, const Uses extends readonly DigestUs
 
 const everywhere = ['signature', 'oaep', 'key-agreement'] as const;
 
-/** The preferred ones first, as settings list them. */
+/** Preferred ones first, in the order of the settings. */
 const digestRows = [
   digest('sha256', 32, { settable: everywhere }),
   digest('sha384', 48, { settable: everywhere }),
@@ -137,8 +137,8 @@ const digestsByOid = byOid(digests);
 const shake256Len = '2.16.840.1.101.3.4.2.18';
 
 /**
- * The digest that an OID names. Some signers write a signature OID (sha1WithRSAEncryption) where
- * a digest should be; what they mean is clear, so that is read too.
+ * The digest that an OID names. Some signers write a signature OID (sha1WithRSAEncryption) in place of a digest. Their
+ * intent is clear, so that is accepted.
  */
 export function digestByOid(oid: string): DigestInfo | undefined {
   const found = digestsByOid.get(oid);

@@ -11,9 +11,9 @@ const certificateLabels: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Reads the certificates of a file: a PEM bundle with any text around it (private keys are passed
- * over), DER certificates one after the other, or PKCS#7 certs-only (.p7b, .p7c) in PEM or DER.
- * @throws SealpostError `certificate-malformed` also when there is none
+ * Reads the certificates of a file: a PEM bundle with any text around it (private keys are skipped), DER certificates
+ * one after the other, or PKCS#7 certs-only (.p7b, .p7c) in PEM or DER.
+ * @throws SealpostError `certificate-malformed`, also if there is none
  */
 export function readCertificates(data: Buffer): Certificate[] {
   const certificates = isPem(data) ? readPemCertificates(data) : readDer(data);
@@ -26,7 +26,7 @@ function readPemCertificates(data: Buffer): Certificate[] {
   readPem(data).forEach(({ label, der }, index) => {
     const part = `block ${index + 1} (${label})`;
     if (cmsLabels.has(label)) found.push(...reading(part, () => certificatesOfCms(readElement(der, 0))));
-    // OpenSSL's trusted certificates carry settings of its own after the certificate.
+    // OpenSSL's trusted certificates have settings of OpenSSL after the certificate.
     if (certificateLabels.has(label)) {
       found.push(reading(part, () => parseCertificate(Buffer.from(raw(readElement(der, 0))))));
     }
@@ -37,7 +37,7 @@ function readPemCertificates(data: Buffer): Certificate[] {
 function readDer(data: Buffer): Certificate[] {
   const found: Certificate[] = [];
   for (let at = 0; at < data.length; ) {
-    // Editors and transports leave line ends behind.
+    // Editors and transports append line ends.
     if (found.length > 0 && isBlank(data.subarray(at))) break;
     const element = reading(`octet ${at}`, () => readElement(data, at));
     const first = reading(`octet ${at}`, () => new Cursor(element).next());
@@ -57,7 +57,7 @@ function isBlank(octets: Buffer): boolean {
   return octets.length < 16 && octets.every((octet) => octet === 0x0d || octet === 0x0a || octet === 0x20);
 }
 
-/** The certificates of a SignedData (RFC 5652 section 5.1); other kinds of certificates in it are passed over. */
+/** The certificates of a SignedData (RFC 5652 section 5.1); other kinds of certificates in it are skipped. */
 function certificatesOfCms(contentInfo: Element): Certificate[] {
   const outer = new Cursor(contentInfo);
   if (oid(outer.expect(tags.oid)) !== oids.signedData) {

@@ -1,4 +1,4 @@
-/** What a certificate may be used for, and when, by the certificate alone; no judgement of trust. */
+/** What a certificate may be used for, and when, going by the certificate alone. This is not about trust. */
 import { oids } from '../asn1/index.ts';
 import { SealpostError } from '../errors.ts';
 import type { Certificate } from './certificate.ts';
@@ -9,7 +9,7 @@ import { keyTraits } from './public-key.ts';
 /** `sign` is for verifying too: the same key and the same keyUsage. */
 export type CertificateUse = 'encrypt' | 'sign' | 'issue' | 'sign-lists' | 'sign-status';
 
-/** Why a certificate does not serve; `message` continues "the certificate ...". */
+/** Why a certificate cannot be used; `message` completes "the certificate ...". */
 export interface UseFault {
   readonly reason: 'key-type' | 'key-usage';
   readonly message: string;
@@ -26,7 +26,7 @@ const pureSigner: KeyKind = { signs: true };
 const kem: KeyKind = { encryptsBy: 'keyEncipherment' };
 const keyAgreement: KeyKind = { encryptsBy: 'keyAgreement' };
 
-/** By the names of node:crypto, but for `dh` and `rsaes-oaep` (`keyKindOf`). */
+/** By the names of node:crypto, except `dh` and `rsaes-oaep` (`keyKindOf`). */
 const keyKinds = new Map<string, KeyKind>([
   ['rsa', { signs: true, encryptsBy: 'keyEncipherment' }],
   ['rsa-pss', pureSigner],
@@ -56,18 +56,19 @@ const usagesThatAllow = {
 
 /** The kind of a certificate's key: `rsa`, `rsa-pss`, `rsaes-oaep`, `dsa`, `dh`, `ec`, `x25519`, `ml-kem-768` ... */
 export function keyKindOf(certificate: Certificate): string {
-  // A DSA key may leave its parameters to the issuer; it cannot be loaded alone. Keys with X9.42 parameters have no
+  // A DSA key may inherit its parameters from the issuer and cannot be loaded alone. Keys with X9.42 parameters have no
   // name in node:crypto.
   const { family, onlyFor } = keyTraits(certificate.publicKeyInfo);
   if (family === 'dsa' || family === 'dh') return family;
-  // The numbers are an ordinary key's, its certificate allows OAEP alone (RFC 4055 section 4.1).
+  // An ordinary key, but its certificate allows only OAEP (RFC 4055 section 4.1).
   if (onlyFor === 'encrypt') return 'rsaes-oaep';
   return certificate.publicKey.asymmetricKeyType ?? 'unknown';
 }
 
 /**
- * Why key or keyUsage forbid a use; undefined when they allow it. A certificate without keyUsage may do what its key
- * can. This is the only reading of keyUsage: settings, partners, path validation, encoder and revocation ask here.
+ * Why key or keyUsage forbid a use; undefined if they allow it. Without keyUsage, a certificate may be used for
+ * whatever its key can do. This is the only reading of keyUsage. Settings, partners, path validation, encoder and
+ * revocation use it.
  *
  * @throws {SealpostError} for a key that cannot be read
  */
@@ -108,7 +109,7 @@ function keyUsage(usage: ReadonlySet<KeyUsage>, use: string, needed: readonly Ke
   };
 }
 
-/** Whether extKeyUsage, where it is there, allows protecting mail (RFC 8550 section 4.4.4). */
+/** Whether extKeyUsage, if present, allows mail protection (RFC 8550 section 4.4.4). */
 export function isForMail({ extendedKeyUsage }: Certificate): boolean {
   return (
     extendedKeyUsage === undefined ||
@@ -118,8 +119,8 @@ export function isForMail({ extendedKeyUsage }: Certificate): boolean {
 }
 
 /**
- * Why a certificate that the operator chose cannot be used to encrypt or to check signatures; undefined when it can.
- * An extended key usage does not count: the operator chose the certificate.
+ * Why a certificate that the operator chose cannot be used to encrypt or to verify signatures; undefined if it can.
+ * Extended key usage is ignored, because the operator chose the certificate.
  */
 export function unusableFor(certificate: Certificate, use: 'encrypt' | 'sign'): string | undefined {
   try {
@@ -132,7 +133,10 @@ export function unusableFor(certificate: Certificate, use: 'encrypt' | 'sign'): 
   }
 }
 
-/** Where a day lies to the validity of a certificate; both ends belong to it (RFC 5280 section 4.1.2.5). */
+/**
+ * Whether a day is before, within or after the validity of a certificate, which includes both ends (RFC 5280 section
+ * 4.1.2.5).
+ */
 export function validityAt(certificate: Certificate, at: Date): 'valid' | 'expired' | 'not-yet-valid' {
   if (at < certificate.notBefore) return 'not-yet-valid';
   return at > certificate.notAfter ? 'expired' : 'valid';
@@ -140,7 +144,7 @@ export function validityAt(certificate: Certificate, at: Date): 'valid' | 'expir
 
 const day = (date: Date) => date.toISOString().slice(0, 10);
 
-/** `expired on 2026-01-31`, `is valid from 2027-01-01 on`; undefined when it is valid. */
+/** `expired on 2026-01-31`, `is valid from 2027-01-01 on`; undefined if it is valid. */
 export function describeValidity(certificate: Certificate, at: Date): string | undefined {
   const state = validityAt(certificate, at);
   if (state === 'valid') return undefined;

@@ -41,13 +41,13 @@ import { type PublicKeyInfo, readPublicKeyInfo, toKeyObject } from './public-key
 const largestCertificate = 1024 * 1024;
 
 /**
- * An X.509 certificate (RFC 5280 section 4.1). The octets are checked to be well-formed when it is
- * made; names, keys and extensions are decoded at their first use and kept. Getters of such parts
- * throw `certificate-malformed` where the part is wrong; nothing here says that it is trusted.
+ * An X.509 certificate (RFC 5280 section 4.1). The constructor checks that the octets are well-formed. Names, keys and
+ * extensions are decoded on first use and cached. Their getters throw `certificate-malformed` if the part is wrong.
+ * Nothing here implies trust.
  */
 export class Certificate {
   readonly der: Buffer;
-  /** tbsCertificate as it stands: the signed octets. */
+  /** tbsCertificate unchanged: the signed octets. */
   readonly tbs: Buffer;
   /** 1, 2 or 3. */
   readonly version: number;
@@ -112,7 +112,7 @@ export class Certificate {
     this.extensions = reading('extensions', () => readOptionalParts(cursor));
   }
 
-  /** Node's own view, for what is not read here. */
+  /** Node's own object, for whatever is not read here. */
   get x509(): X509Certificate {
     return this.#x509();
   }
@@ -149,7 +149,7 @@ export class Certificate {
     return this.#thumbprint();
   }
 
-  /** SHA-1 of the certificate in hexadecimal: what Windows shows, for finding it there. */
+  /** SHA-1 of the certificate in hexadecimal, as Windows shows it. */
   get thumbprintSha1(): string {
     return createHash('sha1').update(this.der).digest('hex');
   }
@@ -165,7 +165,7 @@ export class Certificate {
   }
 
   /**
-   * The key. One whose DSA parameters are left to the issuer is only known to `validatePath`.
+   * The key. A key that inherits DSA parameters from the issuer is only available from `validatePath`.
    * @throws SealpostError `certificate-malformed`
    */
   get publicKey(): KeyObject {
@@ -275,8 +275,8 @@ function readOptionalParts(cursor: Cursor): Map<string, Extension> {
 }
 
 /**
- * Stands among the addresses of a certificate for one that is none. It names nobody, and the certificate does not pass
- * for one without addresses, whose holder may write as anybody who is no partner.
+ * Replaces an invalid address among the addresses of a certificate. It names nobody, but the certificate does not count
+ * as one without addresses, whose holder may write as anybody who is not a partner.
  */
 export const unreadableAddress = '…';
 

@@ -21,7 +21,7 @@ import type { IssuerKey, SignatureChecker } from './signature-check.ts';
 
 const allReasons: ReadonlySet<ReasonFlag> = new Set(reasonFlags.filter((flag) => flag !== 'unused'));
 
-/** What stays the same while the certificates of one path are looked up. */
+/** The context that stays the same for the certificates of one path. */
 interface Lookup {
   options: PathOptions;
   signatures: SignatureChecker;
@@ -29,13 +29,13 @@ interface Lookup {
   anchor: Certificate;
   /** The certificate at the lower end of the path, with its key. */
   leaf: Issuer;
-  /** Signers of lists whose own status is being looked up: each is asked about once on a way. */
+  /** Signers of lists whose own status is being looked up; each only once per chain of questions. */
   asking: ReadonlySet<string>;
 }
 
 /**
- * Revocation of each certificate of a valid path but the root, by OCSP answers, else by CRLs: RFC 5280
- * section 6.3, with distribution points, indirect, partitioned and delta lists. The leaf comes first.
+ * Revocation of each certificate of a valid path except the root, by OCSP answers, else by CRLs: RFC 5280 section 6.3,
+ * with distribution points, indirect, partitioned and delta lists. The leaf comes first.
  */
 export function checkRevocation(
   path: readonly Certificate[],
@@ -76,7 +76,7 @@ function statusOf(certificate: Certificate, issuer: Issuer, lookup: Lookup): Rev
     if (answer !== undefined) return answer;
     const covered = new Set<ReasonFlag>();
     let thisUpdate: Date | undefined;
-    // Lists of the issuer itself count in the end even where no distribution point names them (end of 6.3.3).
+    // Lists of the issuer itself count in the end even if no distribution point names them (end of 6.3.3).
     for (const point of [...(certificate.crlDistributionPoints ?? []), {}]) {
       for (const crl of lookup.options.crls ?? []) {
         if (isComplete(covered)) break;
@@ -116,7 +116,7 @@ interface Found {
   thisUpdate: Date;
 }
 
-/** Section 6.3.3 (b) to (l) for one distribution point and one complete list; undefined where it does not fit. */
+/** Section 6.3.3 (b) to (l) for one distribution point and one complete list; undefined if the list does not apply. */
 function tryList(
   certificate: Certificate,
   issuer: Issuer,
@@ -131,7 +131,7 @@ function tryList(
     if (!inForce(crl, lookup)) return revokedForGood(certificate, point, crl);
     const delta = findDelta(crl, certificate, issuer, lookup);
     const name = certificate.issuerName.canonical;
-    // What the delta says goes first: (i), then (j), then (k).
+    // The delta takes precedence: (i), then (j), then (k).
     const changed = delta?.find(name, certificate.serialNumber);
     const entry = changed ?? crl.find(name, certificate.serialNumber);
     return {
@@ -140,15 +140,15 @@ function tryList(
       thisUpdate: delta?.thisUpdate ?? crl.thisUpdate,
     };
   } catch (error) {
-    // A list that cannot be read is no list; there may be another.
+    // An unreadable list is ignored; there may be another.
     if (error instanceof SealpostError && !isExhaustion(error)) return undefined;
     throw error;
   }
 }
 
 /**
- * What an outdated list still proves: a revocation, unless it was a hold, cannot be taken back (RFC 5280
- * section 5.3.1). That it does not name a certificate proves nothing any more.
+ * What an outdated list still proves: a revocation, other than a hold, cannot be undone (RFC 5280 section 5.3.1). A
+ * missing entry no longer proves anything.
  */
 function revokedForGood(certificate: Certificate, point: DistributionPoint, crl: Crl): Found | undefined {
   const entry = crl.find(certificate.issuerName.canonical, certificate.serialNumber);
@@ -162,7 +162,7 @@ function hasBegun(crl: Crl, { options }: Lookup): boolean {
   return crl.thisUpdate.getTime() <= (options.revocationAt ?? options.at).getTime() + clockSkew;
 }
 
-/** Without nextUpdate nobody can say how long a list holds; RFC 5280 section 5.1.2.5 demands it. */
+/** Without nextUpdate, the validity of a list is unknown; RFC 5280 section 5.1.2.5 requires it. */
 function inForce(crl: Crl, lookup: Lookup): boolean {
   const at = lookup.options.revocationAt ?? lookup.options.at;
   return hasBegun(crl, lookup) && crl.nextUpdate !== undefined && at <= crl.nextUpdate;
@@ -181,7 +181,7 @@ function covers(crl: Crl, certificate: Certificate, point: DistributionPoint): b
   if ((scope.onlyUserCertificates && isCa) || (scope.onlyCaCertificates && !isCa)) return false;
   if (scope.name === undefined) return true;
   const ofList = fullNames(scope.name, crl.issuerName);
-  // An address is not looked up but compared: the certificate names the list by it.
+  // A URL is compared, not fetched: the certificate names the list by it.
   const ofPoint =
     point.name === undefined
       ? (point.crlIssuer ?? [{ kind: 'directory', name: certificate.issuerName } satisfies GeneralName])
@@ -189,7 +189,7 @@ function covers(crl: Crl, certificate: Certificate, point: DistributionPoint): b
   return ofPoint.some((a) => ofList.some((b) => sameName(a, b)));
 }
 
-/** A relative name of a point hangs below its cRLIssuer or the issuer of the certificate. */
+/** A relative name of a point is relative to its cRLIssuer or to the issuer of the certificate. */
 function pointBase(point: DistributionPoint, certificate: Certificate): Name {
   const issuer = point.crlIssuer?.find((name) => name.kind === 'directory');
   return issuer?.kind === 'directory' ? issuer.name : certificate.issuerName;
@@ -209,7 +209,7 @@ function hasDirectoryName(names: readonly GeneralName[], canonical: string): boo
   return names.some((name) => name.kind === 'directory' && name.name.canonical === canonical);
 }
 
-/** (d): which reasons the list speaks about. */
+/** (d): the reasons that the list covers. */
 function reasonsOf(
   point: DistributionPoint,
   scope: IssuingDistributionPoint | undefined,
@@ -277,7 +277,7 @@ function maySignLists(certificate: Certificate): boolean {
   return useFault(certificate, 'sign-lists') === undefined;
 }
 
-/** The key of a signer of lists with a valid path to the same root, none of which is revoked. */
+/** The key of a list signer with a valid path to the same root, on which nothing is revoked. */
 function trustedSigner(signer: Certificate, lookup: Lookup): IssuerKey | undefined {
   const { options, signatures, issuers, anchor, asking } = lookup;
   if (asking.has(signer.thumbprint) || asking.size >= 4) return undefined;
@@ -302,7 +302,7 @@ function trustedSigner(signer: Certificate, lookup: Lookup): IssuerKey | undefin
   return undefined;
 }
 
-/** The policies that are asked of the leaf are not asked of who signs lists. */
+/** Policies required of the leaf are not required of list signers. */
 function signerOptions({ policies: _, requireExplicitPolicy: __, ...options }: PathOptions): PathOptions {
   return { ...options, purpose: 'any' };
 }

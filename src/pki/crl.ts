@@ -50,7 +50,7 @@ export interface CrlEntry {
   reason: string;
 }
 
-/** Extensions of a list and of its entries that are acted upon; another critical one makes the list useless. */
+/** Supported extensions of a list and its entries. Any other critical one makes the list unusable. */
 const understood: ReadonlySet<string> = new Set([
   oids.authorityKeyIdentifier,
   oids.cRLNumber,
@@ -65,7 +65,7 @@ const understoodInEntries: ReadonlySet<string> = new Set([
   oids.certificateIssuer,
 ]);
 
-/** A certificate revocation list (RFC 5280 section 5). Entries are read at the first look-up and kept. */
+/** A certificate revocation list (RFC 5280 section 5). Entries are read on first look-up and cached. */
 export class Crl {
   readonly der: Buffer;
   readonly tbs: Buffer;
@@ -174,7 +174,10 @@ export class Crl {
     return lazy(() => decodeExtension(this.extensions, oids[name], name, (value) => integer(parse(value))));
   }
 
-  /** One pass over lists that may have a million entries: only where each is, the rest when it is asked for. */
+  /**
+   * One pass over a list that may have a million entries. It only records where each entry is; the rest is read on
+   * demand.
+   */
   #readEntries(): { byIssuer: Map<string, Map<string, number>>; understood: boolean } {
     const byIssuer = new Map<string, Map<string, number>>();
     let understood = true;
@@ -254,7 +257,7 @@ function entryIssuer(extensions: ReadonlyMap<string, Extension>): string | undef
   return directory?.kind === 'directory' ? directory.name.canonical : undefined;
 }
 
-/** The name of a CRLReason number; `unspecified` for one that is not known. */
+/** The name of a CRLReason number; `unspecified` for an unknown one. */
 export function crlReasonName(number: number): string {
   return crlReasons[number] ?? 'unspecified';
 }

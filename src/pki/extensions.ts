@@ -109,7 +109,7 @@ export interface AuthorityKeyIdentifier {
   serialNumber?: Buffer;
 }
 
-/** RFC 5280 section 4.2.1.1; the issuer's names in it are not used, since no program agrees on them. */
+/** RFC 5280 section 4.2.1.1. The issuer names in it are not used, because programs disagree about them. */
 export function readAuthorityKeyIdentifier(value: Buffer): AuthorityKeyIdentifier {
   const cursor = new Cursor(parse(value));
   const keyIdentifier = cursor.optional(2, 0);
@@ -121,7 +121,7 @@ export function readAuthorityKeyIdentifier(value: Buffer): AuthorityKeyIdentifie
   };
 }
 
-/** Extensions of certificates that path validation or its callers act upon; another critical one stops a path. */
+/** Extensions that path validation or its callers support. Any other critical one invalidates a path. */
 export const understoodExtensions: ReadonlySet<string> = new Set([
   oids.subjectKeyIdentifier,
   oids.authorityKeyIdentifier,

@@ -4,21 +4,21 @@ import type { FetchStore } from './revocation-cache.ts';
 export type FetchKind = 'crl' | 'ocsp' | 'issuer';
 
 /**
- * Gets octets over HTTP for revocation and for missing issuers. Whoever gives it decides which addresses may be
- * asked (an allow-list, no private addresses, no redirects to them), how long and how much: an address in a
- * certificate is chosen by whoever wrote the certificate. It rejects when there is no answer.
+ * Fetches octets over HTTP for revocation and missing issuers. The implementation decides which addresses may be
+ * contacted (an allow-list, no private addresses, no redirects), how long it may take and how large an answer may be,
+ * because a URL in a certificate is chosen by its author. It rejects if there is no answer.
  */
 export type RevocationFetcher = (request: {
   kind: FetchKind;
   /** Always http: or https:. */
   url: string;
-  /** For OCSP the request, to be sent with POST as application/ocsp-request. */
+  /** For OCSP: the request, sent with POST as application/ocsp-request. */
   body?: Buffer;
   /** Octets after which the fetcher gives up. */
   maxLength: number;
 }) => Promise<Buffer>;
 
-/** Why something could not be had, for the operator. */
+/** Why something could not be fetched, for the operator. */
 export interface FetchFailure {
   url: string;
   message: string;
@@ -30,7 +30,7 @@ const maxLengths: Record<FetchKind, number> = {
   issuer: 1024 * 1024,
 };
 
-/** What the store keeps for a request, or what the fetcher brings, read. Rejects with what went wrong. */
+/** The cached or fetched answer for a request, parsed. Rejects with what went wrong. */
 export async function fetchThrough<T>(
   store: FetchStore<T>,
   request: { kind: FetchKind; url: string; body?: Buffer },
@@ -48,12 +48,12 @@ export async function fetchThrough<T>(
   });
 }
 
-/** Only http and https are asked, never ldap or file (threats S9); at most three of them. */
+/** Only http and https URLs, never ldap or file (threats S9); at most three. */
 export function addresses(urls: readonly string[]): string[] {
   return urls.filter((url) => /^https?:$/.test(URL.parse(url)?.protocol ?? '')).slice(0, 3);
 }
 
-/** An extension that cannot be read names no address. */
+/** An unreadable extension names no URL. */
 export function orNone<T>(read: () => readonly T[]): readonly T[] {
   try {
     return read();

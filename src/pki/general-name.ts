@@ -3,7 +3,7 @@ import { toMailHost } from '../domain.ts';
 import { malformedCertificate } from './malformed.ts';
 import { type Name, readName } from './name.ts';
 
-/** A GeneralName (RFC 5280 section 4.2.1.6), the kinds that matter decoded. */
+/** A GeneralName (RFC 5280 section 4.2.1.6), with the relevant kinds decoded. */
 export type GeneralName =
   | { kind: 'email'; value: string }
   /** SmtpUTF8Mailbox (RFC 9598): an address with letters beyond ASCII before the at sign. */

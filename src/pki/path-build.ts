@@ -53,7 +53,7 @@ function subjectOf(certificate: Certificate): string | undefined {
   try {
     return certificate.subjectName.canonical;
   } catch {
-    return undefined; // What cannot be read issues nothing.
+    return undefined; // An unreadable certificate issues nothing.
   }
 }
 
@@ -66,10 +66,9 @@ function another(certificate: Certificate, issuer: Certificate): boolean {
 }
 
 /**
- * Finds the paths from a leaf to the roots one after the other, the likeliest first (RFC 4158). A step
- * whose signature does not hold is not taken, so a bag of namesakes costs one check each and not one
- * for each combination; `SignatureChecker` bounds the whole.
- * @param note told why a namesake of an issuer was not taken
+ * Finds the paths from a leaf to the roots one by one, the likeliest first (RFC 4158). A step with a bad signature is
+ * not taken, so many namesakes cost one check each and not one per combination. `SignatureChecker` bounds the total.
+ * @param note called with the reason if a namesake of an issuer was not used
  */
 export function* findPaths(
   leaf: Certificate,
@@ -95,7 +94,7 @@ export function* findPaths(
     }
   }
 
-  /** A certificate that cannot be read leads nowhere; that must not spoil the ways beside it. */
+  /** An unreadable certificate leads nowhere, but must not spoil other paths. */
   function issuersOf(certificate: Certificate): Certificate[] {
     try {
       return issuers.of(certificate);
@@ -125,13 +124,13 @@ export function* findPaths(
   }
 }
 
-/** Certificates that are looked at for the ends of a broken path, and ends that are named. */
+/** Number of certificates searched for the ends of broken paths, and of ends reported. */
 const mostLookedAt = 20;
 const mostEnds = 5;
 
 /**
- * Where the ways up from a leaf break off: certificates whose issuer, by name and key identifier, is not among
- * those known. Signatures are not looked at; this says what to get, not what to trust.
+ * Where the paths up from a leaf end: certificates whose issuer, by name and key identifier, is unknown. Signatures are
+ * not checked, because this says what to fetch, not what to trust.
  */
 export function withoutIssuer(leaf: Certificate, issuers: Issuers): Certificate[] {
   const ends: Certificate[] = [];

@@ -10,7 +10,7 @@ import { PolicyGraph, readCertificatePolicies, readPolicyMappings } from './poli
 import { inheritsParameters, toKeyObject } from './public-key.ts';
 import { checkKeySize, type IssuerKey, type SignatureChecker } from './signature-check.ts';
 
-/** What a path that holds gives: the leaf's key and the policies. */
+/** The result of a valid path: the leaf's key and the policies. */
 export interface CheckedPath {
   leafKey: IssuerKey;
   /** The key that signed each certificate, by its place in the path (the root has none). */
@@ -22,7 +22,7 @@ export interface CheckedPath {
 /**
  * Basic path validation, RFC 5280 section 6.1, without revocation.
  * @param path the leaf first, the trusted root last
- * @throws PathFailure with the first thing that is wrong, seen from the root
+ * @throws PathFailure with the first problem, seen from the root
  */
 export function checkPath(
   path: readonly Certificate[],
@@ -50,7 +50,7 @@ export function checkPath(
   below.forEach((certificate, index) => {
     const final = index === below.length - 1;
     named(certificate, () => {
-      // policies and constraints are gone through again for each path
+      // policies and constraints are processed again for each path
       options.budget?.spend(costs.attribute(certificate.der.length));
       keys.push(key);
       checkSigned(certificate, fromRoot[index] ?? anchor, key, signatures, weak);
@@ -80,7 +80,7 @@ export function checkPath(
   return { leafKey: key, issuerKeys: [...keys].reverse(), policies: found, weak };
 }
 
-/** Errors of a certificate get its name, and errors of reading become failures of the path. */
+/** Errors of a certificate get its name, and parse errors become failures of the path. */
 function named<T>(certificate: Certificate, check: () => T): T {
   try {
     return check();
@@ -106,7 +106,7 @@ export function describe(certificate: Certificate): string {
 }
 
 /**
- * The key of a certificate; DSA parameters that it lacks are those of the key that signed it (section 6.1.4 (f)).
+ * The key of a certificate; it inherits missing DSA parameters from the key that signed it (section 6.1.4 (f)).
  * @param above that key, once its signature over the certificate was checked; there is no other source of parameters
  */
 export function certifiedKey(certificate: Certificate, above: IssuerKey | undefined): IssuerKey {
@@ -147,7 +147,7 @@ function checkMayIssue(certificate: Certificate): void {
   if (fault !== undefined) throw new PathFailure('not-a-ca', fault.message);
 }
 
-/** A root is trusted as such; only where it says itself that it is no CA it issues nothing. Old roots are of version 1. */
+/** A root is trusted as such; it issues nothing only if it says that it is not a CA. Old roots have version 1. */
 function checkAnchorMayIssue(anchor: Certificate): void {
   if (anchor.version === 3) checkMayIssue(anchor);
 }
@@ -162,7 +162,7 @@ function checkCritical(certificate: Certificate): void {
   }
 }
 
-/** RFC 8550 section 4.4: keyUsage of the leaf, extKeyUsage of the leaf and, as everybody does, of issuers. */
+/** RFC 8550 section 4.4: keyUsage of the leaf, extKeyUsage of the leaf and, by common practice, of issuers. */
 function checkPurpose(path: readonly Certificate[], { purpose }: PathOptions): void {
   if (purpose === 'any') return;
   path.forEach((certificate, index) => {
@@ -266,7 +266,9 @@ function nonNegative(count: number): number {
   return count;
 }
 
-/** True when subjectKeyIdentifier and authorityKeyIdentifier are there and differ: another key of the same name. */
+/**
+ * True if subjectKeyIdentifier and authorityKeyIdentifier are both present and differ: another key with the same name.
+ */
 export function namesAnotherKey(certificate: Certificate, issuer: Certificate): boolean {
   const wanted = certificate.authorityKeyIdentifier?.keyIdentifier;
   const has = issuer.subjectKeyIdentifier;

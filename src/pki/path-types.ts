@@ -42,9 +42,9 @@ export const pathWeaknesses = {
 export type PathWeakness = keyof typeof pathWeaknesses;
 
 export interface PathLimits {
-  /** Certificates in a path, leaf and root counted; default 10. */
+  /** Certificates in a path, including leaf and root; default 10. */
   maxLength: number;
-  /** Certificates looked at in a bag; default 1,000. */
+  /** Certificates considered from a bag; default 1,000. */
   maxIntermediates: number;
   /** Work for signatures, one being about a check with RSA of 2,048 bits; default 2,000. */
   maxWork: number;
@@ -56,7 +56,7 @@ export type DigestRule = 'weak' | 'refuse';
 export interface PathOptions {
   /** Trusted roots. */
   anchors: readonly Certificate[];
-  /** Certificates that may lie between: from the message, the settings, a cache. */
+  /** Possible intermediate certificates: from the message, the settings, a cache. */
   intermediates?: readonly Certificate[];
   /** Certificates trusted for themselves within their validity, without a path. */
   pinned?: readonly Certificate[];
@@ -65,7 +65,7 @@ export interface PathOptions {
   /** What the leaf's key is used for; `any` checks neither keyUsage nor extKeyUsage. */
   purpose: 'sign' | 'encrypt' | 'any';
   limits?: Partial<PathLimits>;
-  /** Of the message that the certificate came with: its `work-limit` ends validation with that error. None unless given. */
+  /** The budget of the message that the certificate came with. Its `work-limit` ends validation. Default: none. */
   budget?: Budget;
   /** Default `refuse`. */
   md5?: DigestRule;
@@ -82,8 +82,8 @@ export interface PathOptions {
   /** initial-any-policy-inhibit */
   inhibitAnyPolicy?: boolean;
   /**
-   * `off` (default) looks at no revocation; `soft` refuses what is revoked and marks the unknown weak;
-   * `hard` refuses the unknown as well.
+   * `off` (default) ignores revocation. `soft` refuses revoked certificates and marks unknown ones weak. `hard` refuses
+   * unknown ones too.
    */
   revocation?: 'off' | 'soft' | 'hard';
   /** Lists that revocation is looked up in. */
@@ -91,8 +91,8 @@ export interface PathOptions {
   /** Answers that revocation is looked up in first. */
   ocsp?: readonly OcspResponse[];
   /**
-   * When lists and answers have to be in force; default `at`. With the time of signing as `at` this is
-   * the present: what is revoked by now is refused, since only the signer says when it signed.
+   * When lists and answers have to be in force; default `at`. With the time of signing as `at` this is the present: a
+   * certificate that is revoked by now is refused, because the time of signing is only the signer's claim.
    */
   revocationAt?: Date;
 }
@@ -101,7 +101,7 @@ export interface PathOptions {
 export interface RevocationStatus {
   certificate: Certificate;
   status: 'good' | 'revoked' | 'unknown';
-  /** Of the list or answer that it rests on: its age shows how much the status is worth. */
+  /** Of the list or answer it is based on; its age shows how much the status is worth. */
   thisUpdate?: Date;
   revokedAt?: Date;
   /** CRLReason by name. */
@@ -114,24 +114,24 @@ export interface PathResult {
   reason: PathReason | null;
   /** For the operator: which certificate and why. */
   message: string;
-  /** The leaf first and the root last where it is trusted, else the best that was found. */
+  /** Leaf first and root last if it is trusted, else the best path found. */
   chain: Certificate[];
   /** Trusted because it is pinned, not through a chain. */
   pinned: boolean;
   weak: PathWeakness[];
   /** Policies under which the path is valid, in the terms of the root; anyPolicy for all. */
   policies: string[];
-  /** The leaf's key, with inherited DSA parameters filled in; absent where it cannot be had. */
+  /** The leaf's key, with inherited DSA parameters filled in; absent if unavailable. */
   publicKey?: KeyObject;
   revocation: RevocationStatus[];
-  /** Where no path leads to a root: the certificates on the way whose issuer is not there. */
+  /** If no path leads to a root: the certificates whose issuer is missing. */
   missing?: readonly Certificate[];
 }
 
 /** Milliseconds by which clocks may differ: a list or answer may come from this far in the future. */
 export const clockSkew = 5 * 60_000;
 
-/** Ends the validation of one path; caught by whoever tries the next one. */
+/** Ends the validation of one path; the caller then tries the next one. */
 export class PathFailure extends Error {
   readonly reason: PathReason;
 

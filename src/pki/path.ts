@@ -18,10 +18,10 @@ import { SignatureChecker } from './signature-check.ts';
 const defaultLimits: PathLimits = { maxLength: 10, maxIntermediates: 1000, maxWork: 2000 };
 
 /**
- * Decides whether a certificate is trusted at a time, for a purpose: it is pinned, or a path leads from
- * it to a trusted root that RFC 5280 section 6 finds valid and RFC 8550 fit for mail. All paths are
- * tried within the limits. Never throws for what stands in certificates: that is a reason; it throws `work-limit` when the
- * budget of the message is used up.
+ * Decides whether a certificate is trusted at a time, for a purpose: it is pinned, or a path that is valid by RFC 5280
+ * section 6 and suitable for mail by RFC 8550 leads from it to a trusted root. All paths are tried within the limits.
+ * Problems in certificates never throw; they become the reason. It throws `work-limit` if the budget of the message is
+ * used up.
  */
 export function validatePath(leaf: Certificate, options: PathOptions): PathResult {
   if (options.pinned?.some((pinned) => pinned.equals(leaf)) === true) return validatePinned(leaf, options);
@@ -104,7 +104,7 @@ function revocationOf(
   return checkRevocation(path, checked, options, signatures, issuers);
 }
 
-/** A pinned certificate is trusted for itself; only its validity, its key and its use are looked at. */
+/** A pinned certificate is trusted by itself; only its validity, key and usage are checked. */
 function validatePinned(leaf: Certificate, options: PathOptions): PathResult {
   try {
     const signatures = new SignatureChecker(options, 0);

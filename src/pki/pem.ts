@@ -1,15 +1,15 @@
 /** One block of a PEM file (RFC 7468). */
 export interface PemBlock {
   label: string;
-  /** The decoded octets; of no use where `encrypted` says so. */
+  /** The decoded octets; unusable if `encrypted` is set. */
   der: Buffer;
   /** The block with its first and last line. */
   text: string;
-  /** It has the header lines of RFC 1421, as OpenSSL's traditional encrypted keys do. */
+  /** It has header lines of RFC 1421, like OpenSSL's traditional encrypted keys. */
   encrypted: boolean;
 }
 
-/** Of a CMS object: RFC 7468, PKCS#7 before it, OpenSSL's old word, and what gpgsm writes. */
+/** Labels of a CMS object: RFC 7468, the older PKCS#7, OpenSSL's old label, and gpgsm's. */
 export const cmsLabels: ReadonlySet<string> = new Set([
   'CMS',
   'PKCS7',
@@ -19,7 +19,7 @@ export const cmsLabels: ReadonlySet<string> = new Set([
   'CMS OBJECT',
 ]);
 
-/** The octets are not DER: a SEQUENCE with a length that the file has; text begins so only by chance ("0"). */
+/** True if the octets are DER: a SEQUENCE with the length of the file. Text starts like that only by chance ("0"). */
 export function isPem(data: Buffer): boolean {
   return data[0] !== 0x30 || ((data[1] ?? 0) < 0x80 && data.includes(begin));
 }
@@ -28,7 +28,7 @@ const begin = '-----BEGIN ';
 const dashes = '-----';
 const mostBlocks = 10_000;
 
-/** Finds the blocks of a PEM file between whatever other text; a block without its end is left out. */
+/** Finds the blocks of a PEM file among other text. A block without its end is skipped. */
 export function readPem(data: Buffer): PemBlock[] {
   const text = data.toString('latin1');
   const blocks: PemBlock[] = [];

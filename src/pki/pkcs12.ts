@@ -27,7 +27,7 @@ import { keyBelongsTo } from './private-key.ts';
 
 /** What a PKCS#12 file holds. */
 export interface Pkcs12 {
-  /** One for each private key that has its certificate in the file; named by friendlyName, else by subject. */
+  /** One for each private key with a certificate in the file; named by friendlyName, else by subject. */
   identities: Identity[];
   /** All certificates, in the order of the file. */
   certificates: Certificate[];
@@ -45,9 +45,9 @@ interface Bags {
 }
 
 /**
- * Reads a PKCS#12 file (RFC 7292): .p12 or .pfx with a password, also an empty one or none, in PEM too. The
- * certificates come out octet for octet, and the keys may be of any kind that node:crypto knows;
- * node-forge, which knows RSA only and writes certificates anew, does neither.
+ * Reads a PKCS#12 file (RFC 7292): .p12 or .pfx with a password, also an empty one or none, in PEM too. Certificates
+ * are returned octet for octet, and keys may be of any kind that node:crypto knows. node-forge can do neither: it knows
+ * only RSA and re-encodes certificates.
  * @throws SealpostError `password`, `key-malformed`, `key-mismatch`, `certificate-malformed`
  */
 export function readPkcs12(data: Buffer, password?: string): Pkcs12 {
@@ -67,7 +67,7 @@ export function readPkcs12(data: Buffer, password?: string): Pkcs12 {
   return { identities: identitiesOf(bags), certificates: bags.certificates };
 }
 
-/** True for octets that begin like a PKCS#12 file: a SEQUENCE with version 3. */
+/** True for octets that start like a PKCS#12 file: a SEQUENCE with version 3. */
 export function isPkcs12(data: Buffer): boolean {
   try {
     const version = new Cursor(readElement(unarmored(data), 0)).expect(tags.integer);
@@ -77,7 +77,7 @@ export function isPkcs12(data: Buffer): boolean {
   }
 }
 
-/** Some programs and people put the file into PEM. */
+/** Sometimes the file is wrapped in PEM. */
 function unarmored(data: Buffer): Buffer {
   if (!isPem(data)) return data;
   return readPem(data).find(({ label }) => label === 'PKCS12' || label === 'PFX')?.der ?? data;
@@ -172,7 +172,7 @@ function readBags(contents: Element, password: Password, bags: Bags, depth: numb
         if (depth < 8) readBags(value, password, bags, depth + 1);
         break;
       default:
-      // CRLs and secrets are none of our business.
+      // CRLs and secrets are ignored.
     }
   }
 }
@@ -219,7 +219,7 @@ function decryptOrPassword(
   }
 }
 
-/** Whatever is not one of our own errors with a public meaning becomes `key-malformed`. */
+/** Any error that is not one of ours becomes `key-malformed`. */
 function reading<T>(read: () => T): T {
   try {
     return read();

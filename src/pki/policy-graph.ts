@@ -102,7 +102,7 @@ export class PolicyGraph {
   constrainedBy(initial: ReadonlySet<string> | undefined): Set<string> {
     const found = new Set<string>();
     if (this.#isNull) return found;
-    // From the last level upwards; a node is looked at once, however many ways lead to it.
+    // From the last level upwards; each node is visited once, however many paths lead to it.
     const seen = new Set<Node>(this.#levels.at(-1)?.values());
     for (const node of seen) {
       const top = node.parents.every(({ policy }) => policy === anyPolicy);

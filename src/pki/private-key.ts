@@ -6,9 +6,9 @@ import { type PemBlock, readPem } from './pem.ts';
 import { inheritsParameters, namedCurve, readPublicKeyInfo, sameKey } from './public-key.ts';
 
 /**
- * Reads a private key: PKCS#8 plain or encrypted, PKCS#1 (RSA), SEC 1 (EC), in PEM or DER, and
- * OpenSSL's traditional encrypted PEM. RSA, RSA-PSS, EC, Ed25519, X25519, DSA, DH and X9.42 DH keys.
- * Other blocks of a PEM file are passed over; the first private key is taken.
+ * Reads a private key: PKCS#8 plain or encrypted, PKCS#1 (RSA), SEC 1 (EC), in PEM or DER, and OpenSSL's traditional
+ * encrypted PEM. RSA, RSA-PSS, EC, Ed25519, X25519, DSA, DH and X9.42 DH keys. Other blocks of a PEM file are skipped;
+ * the first private key is used.
  * @throws SealpostError `key-malformed`, or `password` when it is missing or wrong
  */
 export function readPrivateKey(data: Buffer, password?: string): KeyObject {
@@ -72,7 +72,7 @@ function load(encrypted: boolean, password: string | undefined, read: () => KeyO
   try {
     return read();
   } catch (cause) {
-    // One wrong password in some 200 leaves valid padding, and then what it opens is of no known kind.
+    // About one wrong password in 200 gives valid padding, but then the content has no known form.
     if (encrypted) {
       throw new SealpostError('password', 'the password does not open the private key', {
         cause,
@@ -87,9 +87,9 @@ function load(encrypted: boolean, password: string | undefined, read: () => KeyO
 }
 
 /**
- * True when the private key is that of the certificate. The public numbers are compared and not the
- * whole structures, since those differ for RSA keys marked PSS or OAEP, for DSA keys with inherited
- * parameters and for DH keys, whose parameters are written in several ways.
+ * True when the private key is that of the certificate. It compares the public numbers instead of the structures, which
+ * differ for RSA keys marked PSS or OAEP, for DSA keys with inherited parameters, and for DH keys, whose parameters can
+ * be written in several ways.
  */
 export function keyBelongsTo(key: KeyObject, certificate: Certificate): boolean {
   const publicKey = createPublicKey(key);

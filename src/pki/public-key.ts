@@ -19,7 +19,7 @@ export interface PublicKeyInfo {
   der: Buffer;
   /** Dotted object identifier. */
   algorithm: string;
-  /** The parameters element as it stands, undefined when absent. */
+  /** The parameters element unchanged; undefined if absent. */
   parameters: Buffer | undefined;
   /** Content of the BIT STRING. */
   key: Buffer;
@@ -41,9 +41,9 @@ export const largestRsa = 16_384;
 export const largestDsa = 4096;
 
 /**
- * Bits of a public exponent: at most 256 (FIPS 186-5, section A.1.1), and 64 where the modulus is large, as OpenSSL has it
- * (OPENSSL_RSA_SMALL_MODULUS_BITS). 65,537 has 17. With an exponent as long as the modulus each check would cost as much as
- * a private-key operation without its short cuts.
+ * Bits of a public exponent: at most 256 (FIPS 186-5, section A.1.1), and 64 for a large modulus, as in OpenSSL
+ * (OPENSSL_RSA_SMALL_MODULUS_BITS). 65,537 has 17. With an exponent as long as the modulus, each check would cost as
+ * much as a private-key operation without CRT.
  */
 export function largestExponent(modulusBits: number): number {
   return modulusBits > 3072 ? 64 : 256;
@@ -67,7 +67,7 @@ const curveBits = new Map<string, number>([
 
 export type KeyFamily = 'rsa' | 'dsa' | 'dh' | 'ec' | 'okp' | 'other';
 
-/** What a key is and how large, from its octets alone: no arithmetic is done with it. */
+/** Kind and size of a key, from its octets alone, without any arithmetic. */
 export interface KeyTraits {
   family: KeyFamily;
   /** Bits of the modulus or of the curve; undefined when unknown. */
@@ -106,8 +106,8 @@ export function keyTraits(info: PublicKeyInfo): KeyTraits {
 }
 
 /**
- * A curve that is not in the table is as large as its points show: a coordinate has the octets of the field, and the order is
- * no larger than that. So sect113r1 and its like count as the short curves that they are.
+ * The size of a curve that is not in the table is derived from its points: a coordinate has the size of the field, and
+ * the order is not larger. So sect113r1 and similar curves count as short.
  */
 function bitsOfCurve(info: PublicKeyInfo): number | undefined {
   const curve = namedCurve(info);
@@ -116,7 +116,7 @@ function bitsOfCurve(info: PublicKeyInfo): number | undefined {
   return curveBits.get(curve) ?? (8 * (info.key.length - 1)) / (isWhole ? 2 : 1);
 }
 
-/** The curve of an EC key, undefined where its parameters are written out (forbidden by RFC 5480 section 2.1.1). */
+/** The curve of an EC key, undefined for explicit parameters (forbidden by RFC 5480 section 2.1.1). */
 export function namedCurve(info: PublicKeyInfo): string | undefined {
   if (info.algorithm !== oids.ecPublicKey || info.parameters === undefined) return undefined;
   const element = parse(info.parameters);
@@ -142,7 +142,7 @@ export function inheritsParameters(info: PublicKeyInfo): boolean {
   return info.algorithm === oids.dsa && (info.parameters === undefined || info.parameters[0] !== 0x30);
 }
 
-/** Why a key is larger than is safe to compute with, in words; undefined when it is not. */
+/** Why a key is too large to compute with safely, in words; undefined if it is not. */
 export function oversized({ family, bits = 0, exponentBits = 0 }: KeyTraits): string | undefined {
   const largest = family === 'dsa' ? largestDsa : largestRsa;
   if (family !== 'rsa' && family !== 'dsa' && family !== 'dh') return undefined;
@@ -171,10 +171,10 @@ export function toKeyObject(info: PublicKeyInfo, inherited?: Buffer): KeyObject 
   });
 }
 
-/** Whether two keys are one, parameters included. */
+/** Whether two keys are the same, including parameters. */
 export function sameKey(a: KeyObject, b: KeyObject): boolean {
-  // Between kinds `equals` leaves an error behind in OpenSSL's queue, and the next DH key that is read
-  // fails with it (Node 24.21).
+  // For keys of different kinds, `equals` leaves an error in OpenSSL's queue, which makes reading the next DH key fail
+  // (Node 24.21).
   const type = a.asymmetricKeyType;
   return a === b || (type !== undefined && type === b.asymmetricKeyType && a.equals(b));
 }
@@ -185,7 +185,7 @@ function usableSpki(info: PublicKeyInfo, inherited: Buffer | undefined): Buffer 
       throw malformedCertificate('public key', 'DSA parameters are left to the issuer');
     return der.sequence(der.sequence(der.oid(oids.dsa), inherited), der.bitString(info.key));
   }
-  // OpenSSL knows no keys that are marked for OAEP alone (RFC 4055 section 4.1); the numbers are the same.
+  // OpenSSL does not know keys marked for OAEP only (RFC 4055 section 4.1); the numbers are the same.
   if (info.algorithm === oids.rsaesOaep) {
     return der.sequence(der.sequence(der.oid(oids.rsaEncryption), der.nullValue()), der.bitString(info.key));
   }

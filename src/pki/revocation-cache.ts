@@ -3,22 +3,22 @@ import type { Certificate } from './certificate.ts';
 import type { Crl } from './crl.ts';
 import type { OcspResponse } from './ocsp.ts';
 
-/** How long something is used before it is asked for again, even where it says that it holds longer. */
+/** How long an answer is used before it is fetched again, even if it is valid for longer. */
 const longestAge = 24 * 3_600_000;
-/** How long a failure, or something out of date, is kept, so that a bad server is not asked for each message. */
+/** How long a failure or outdated answer is kept, so that a bad server is not contacted for each message. */
 const shortestAge = 60_000;
 
 export interface Fetched<T> {
   value: T;
   /** Octets. */
   size: number;
-  /** Milliseconds since 1970 until which it says that it holds. */
+  /** When it expires, in milliseconds since 1970. */
   holdsUntil: number;
 }
 
 type Entry<T> = ({ value: T } | { failure: Error }) & { size: number; until: number };
 
-/** Fetched things of one kind by key; oldest first out when they become too large. */
+/** Fetched answers of one kind by key. When they become too large, the oldest go first. */
 export class FetchStore<T> {
   readonly #entries = new Map<string, Entry<T>>();
   readonly #pending = new Map<string, Promise<T>>();
@@ -29,7 +29,7 @@ export class FetchStore<T> {
     this.#maxSize = maxSize;
   }
 
-  /** What is kept under the key, or what `fetch` brings; those who ask at once share one request. */
+  /** The cached value of the key, or the result of `fetch`. Concurrent callers share one request. */
   async get(key: string, now: Date, fetch: () => Promise<Fetched<T>>): Promise<T> {
     const entry = this.#entries.get(key);
     if (entry !== undefined && entry.until > now.getTime()) {
@@ -72,7 +72,7 @@ export class FetchStore<T> {
   }
 }
 
-/** Keeps what revocation has fetched. One for a process. */
+/** Caches what revocation has fetched. One per process. */
 export class RevocationCache {
   readonly crls: FetchStore<Crl>;
   readonly answers: FetchStore<OcspResponse>;

@@ -18,17 +18,17 @@ import type { FetchStore, RevocationCache } from './revocation-cache.ts';
 export interface RevocationOptions {
   fetch: RevocationFetcher;
   cache: RevocationCache;
-  /** The present: what lists and answers have to be in force at. */
+  /** The present, at which lists and answers must be valid. */
   now: Date;
-  /** Ask OCSP responders, and where they do not answer get lists; default both. */
+  /** Ask OCSP responders, and fetch lists if they do not answer; default: both. */
   methods?: readonly ('ocsp' | 'crl')[];
-  /** Requests for one validation; default 20. */
+  /** Maximum requests for one validation; default 20. */
   maxRequests?: number;
 }
 
 /**
- * `validatePath` with revocation lists and answers fetched for the path that it finds. Whether the
- * unknown is refused (`hard`) or marked (`soft`) is the operator's word in `options.revocation`.
+ * `validatePath` with revocation lists and answers fetched for the path it finds. `options.revocation` decides whether
+ * an unknown status is refused (`hard`) or marked (`soft`).
  */
 export async function validateWithRevocation(
   leaf: Certificate,
@@ -63,7 +63,7 @@ class Session {
     this.#left = options.maxRequests ?? 20;
   }
 
-  /** Fetches for each certificate but the root: OCSP first, lists where that gives nothing. */
+  /** Fetches for each certificate except the root: OCSP first, then lists if that gives nothing. */
   async gather(chain: readonly Certificate[]): Promise<void> {
     const methods = this.#options.methods ?? ['ocsp', 'crl'];
     await Promise.all(
@@ -98,7 +98,7 @@ class Session {
       ...orNone(() => certificate.freshestCrl ?? []),
     ];
     for (const point of points) {
-      // Several addresses of one point lead to the same list: the first that answers is enough.
+      // Several URLs of one point lead to the same list, so the first that answers is enough.
       for (const url of addresses(urlsOf(point))) {
         const crl = await this.#get(
           this.#options.cache.crls,
@@ -113,7 +113,7 @@ class Session {
     }
   }
 
-  /** Undefined where it cannot be had; why goes into `failures`. */
+  /** Undefined if it cannot be fetched; the reason goes into `failures`. */
   async #get<T>(
     store: FetchStore<T>,
     request: { kind: FetchKind; url: string; body?: Buffer },

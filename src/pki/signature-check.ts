@@ -12,7 +12,7 @@ export interface IssuerKey {
   key: KeyObject;
 }
 
-/** What is signed, by which algorithm: a certificate, a CRL, an OCSP answer. */
+/** A signed structure (certificate, CRL or OCSP answer) and its algorithm. */
 export interface SignedObject {
   tbs: Buffer;
   signature: Buffer;
@@ -23,8 +23,8 @@ const weakBelow = 2048;
 const weakCurveBelow = 224;
 
 /**
- * Checks signatures for one validation within a budget of work, and remembers the answers: with
- * cross-certificates and a large bag the same check comes up many times.
+ * Checks signatures for one validation within a work budget, and caches the answers. With cross-certificates and a
+ * large bag, the same check comes up many times.
  */
 export class SignatureChecker {
   readonly #results = new WeakMap<SignedObject, Map<string, boolean>>();
@@ -40,7 +40,7 @@ export class SignatureChecker {
 
   /**
    * The scheme of a signature.
-   * @throws PathFailure when it is not known or not accepted
+   * @throws PathFailure if it is unknown or not accepted
    */
   scheme(signed: SignedObject, weak: Set<PathWeakness>): SignatureScheme {
     const scheme = signatureScheme(signed.signatureAlgorithm);
@@ -59,7 +59,7 @@ export class SignatureChecker {
   verify(signed: SignedObject, issuer: IssuerKey): boolean {
     const known = this.#results.get(signed) ?? new Map<string, boolean>();
     this.#results.set(signed, known);
-    // Inherited parameters make the key more than its own octets.
+    // With inherited parameters, the key is more than its own octets.
     const name = `${issuer.info.der.toString('latin1')}${issuer.info.parameters?.toString('latin1') ?? ''}`;
     const before = known.get(name);
     if (before !== undefined) return before;
@@ -67,7 +67,7 @@ export class SignatureChecker {
     const scheme = this.scheme(signed, new Set());
     const { family, onlyFor } = keyTraits(issuer.info);
     const valid =
-      // OpenSSL knows and keeps the bounds of id-RSASSA-PSS, and nothing of id-RSAES-OAEP.
+      // OpenSSL enforces the restrictions of id-RSASSA-PSS, but does not know id-RSAES-OAEP.
       onlyFor !== 'encrypt' &&
       scheme.family === family &&
       verifySignature(scheme, signed.tbs, signed.signature, issuer.key);
@@ -75,14 +75,14 @@ export class SignatureChecker {
     return valid;
   }
 
-  /** Counts a step of the search, so that steps without a check of a signature are bounded as well. */
+  /** Counts a step of the search, so that steps without a signature check are bounded too. */
   step(cost = 0.05): void {
     this.#budget?.spend(costs.pathStep);
     this.#work -= cost;
     this.#checkWork();
   }
 
-  /** RSA of 2,048 bits costs one; curves, DSA and larger moduli what they take beside it. */
+  /** RSA with 2,048 bits costs one; curves, DSA and larger moduli cost in proportion. */
   #spend(info: PublicKeyInfo, octets: number): void {
     const traits = keyTraits(info);
     const { family, bits } = traits;
@@ -116,7 +116,7 @@ export function checkKeySize(certificate: Certificate, options: PathOptions, wea
   }
 }
 
-/** Why a key is too small to be strong; undefined when it is not, or its size is not known. */
+/** Why a key is too small to be strong; undefined if it is not, or if its size is unknown. */
 export function sizeWeakness({ family, bits }: KeyTraits): 'small-key' | 'small-curve' | undefined {
   if (bits === undefined) return undefined;
   if (family === 'ec') return bits < weakCurveBelow ? 'small-curve' : undefined;

@@ -14,7 +14,7 @@ import type { KeyFamily } from './public-key.ts';
 
 /** How a certificate, CRL or OCSP answer is signed. */
 export interface SignatureScheme {
-  /** Digest as Node names it; null where the scheme has its own (EdDSA, ML-DSA). */
+  /** Digest by Node's name; null if the scheme has its own (EdDSA, ML-DSA). */
   digest: string | null;
   family: KeyFamily;
   /** Octets of salt, for RSASSA-PSS. */
@@ -43,8 +43,8 @@ export function signatureScheme(algorithm: AlgorithmIdentifier): SignatureScheme
 }
 
 /**
- * `RSASSA-PSS-params` (RFC 4055 section 3.1). Node masks with the digest of the signature, and so does
- * everybody (RFC 4055 recommends it): other masks are not supported.
+ * `RSASSA-PSS-params` (RFC 4055 section 3.1). Node uses the digest of the signature for the mask, as everybody does
+ * (RFC 4055 recommends it). Other masks are not supported.
  */
 function pssScheme(parameters: Buffer | undefined): SignatureScheme | undefined {
   if (parameters === undefined) return undefined;
@@ -78,7 +78,7 @@ function nameOf(type: string): string | undefined {
 const pkcs1Padding = 1;
 const pssPadding = 6;
 
-/** Checks a signature over octets as they stand; anything wrong with the key or the signature is false. */
+/** Verifies a signature over octets. Returns false for anything wrong with key or signature. */
 export function verifySignature(
   scheme: SignatureScheme,
   data: Buffer,
