@@ -1,6 +1,7 @@
 /**
  * Messages a second through the real daemon: smtp-source (Postfix) over SMTP, Redis with appendfsync always, decode,
  * hand-off; from smtp-source's first connection to the last hand-off. The load generator shares the machine's cores.
+ * L is what `openssl speed -multi` does with RSA-2048 keys on all cores, in the same run.
  *
  *   node bench/end-to-end.ts [--size "10 KB"] [--messages 5000] [--sessions 20] [--destination directory|queue]
  */
@@ -15,6 +16,7 @@ import { loadConfig } from '../src/config/load.ts';
 import { Supervisor } from '../src/daemon/supervisor.ts';
 import { createLog } from '../src/log.ts';
 import { makeMaterial, type SizeName, sizes } from './material.ts';
+import { cpuOf, keyRate, peakOf } from './raw.ts';
 import { figure, printTable, progress } from './table.ts';
 
 const { values } = parseArgs({
@@ -60,16 +62,6 @@ writeFileSync(
     log: { level: 'error' },
   }),
 );
-
-/** User and system time of a process, in milliseconds. */
-function cpuOf(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-  return (Number(fields[11]) + Number(fields[12])) * 10;
-}
-
-function peakOf(pid: number): number {
-  return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024;
-}
 
 const mail = material.encrypted(size, values.cipher);
 const config = loadConfig(configFile);
@@ -139,6 +131,7 @@ async function load(count: number): Promise<number> {
 
 try {
   execFileSync('/bin/sh', ['-c', 'PATH=$PATH:/usr/sbin command -v smtp-source'], { stdio: 'ignore' });
+  const lead = keyRate();
   await load(Math.ceil(messages / 5));
   const cpuBefore = processes.map(([, pid]) => cpuOf(pid));
   const rate = await load(messages);
@@ -149,8 +142,8 @@ try {
   ]);
   printTable(
     `End to end, ${size}, ${values.cipher.slice(1)}, ${values.sessions} sessions, ${availableParallelism()} cores, hand-off to a ${values.destination}`,
-    ['messages', 'messages a second'],
-    [[String(messages), figure(rate)]],
+    ['messages', 'messages a second', 'L', '/ L'],
+    [[String(messages), figure(rate), figure(lead), figure(rate / lead)]],
   );
   printTable(
     'Processor time and peak memory',

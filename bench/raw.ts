@@ -1,4 +1,5 @@
 /** The raw limits of this machine, one core: what no decoder can be faster than. */
+import { execFileSync } from 'node:child_process';
 import {
   constants,
   createCipheriv,
@@ -9,6 +10,7 @@ import {
   randomBytes,
 } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { createIdentity, readCertificates, readPrivateKey } from '../src/pki/index.ts';
 import { decodeSync } from '../src/smime/index.ts';
 import { median } from './table.ts';
@@ -30,6 +32,34 @@ export function privateOperations(keyFile: string, seconds: number): number {
   const padding = constants.RSA_PKCS1_PADDING;
   const encrypted = publicEncrypt({ key: readFileSync(keyFile), padding }, randomBytes(32));
   return perSecond(seconds, () => privateDecrypt({ key, padding }, encrypted));
+}
+
+/** L: private RSA-2048 operations a second of `openssl speed` on all cores, the measure of what the machine allows. */
+export function keyRate(seconds = 3): number {
+  const args = [
+    'speed',
+    '-multi',
+    String(availableParallelism()),
+    '-seconds',
+    String(seconds),
+    '-mr',
+    'rsa2048',
+  ];
+  const out = execFileSync('openssl', args, { stdio: ['ignore', 'pipe', 'ignore'], encoding: 'latin1' });
+  const rate = Number(/^\+F2:\d+:2048:([\d.]+):/m.exec(out)?.[1]);
+  if (!(rate > 0)) throw new Error('openssl speed gave no rate');
+  return rate;
+}
+
+/** User and system time of a process, in milliseconds. */
+export function cpuOf(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+/** Most resident memory of a process, in MB. */
+export function peakOf(pid: number): number {
+  return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024;
 }
 
 /** MB/s of one cipher in pieces of 64 KiB. */

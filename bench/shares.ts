@@ -130,7 +130,7 @@ async function measure(kind: Kind, count: number): Promise<{ out: number[]; in: 
         partner('well', healthy.port),
         ...names.map((name, at) => partner(name, mailServers[at]?.port ?? 0)),
       ],
-      workers: { decrypt: 1 },
+      workers: { decrypt: 1, outbound: 1 },
       log: { level: 'fatal' },
     }),
   );

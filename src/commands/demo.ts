@@ -70,7 +70,7 @@ async function prepare(steps: Steps): Promise<DemoWorld> {
         route: { host: '127.0.0.1', port: partnerServer.port, tls: 'none' },
       },
     ],
-    workers: { decrypt: 1 },
+    workers: { decrypt: 1, outbound: 1 },
     log: { level: 'warn' },
   };
   const configFile = join(folder, 'sealpost.yaml');

@@ -378,7 +378,7 @@ const retry = z.strictObject({
 const workers = z.strictObject({
   decrypt: z.number().int().min(0).default(0).describe('Number of decrypt processes. 0: one per core.'),
   handoff: z.number().int().min(1).default(1).describe('Number of handoff processes.'),
-  outbound: z.number().int().min(1).default(1).describe('Number of outbound processes.'),
+  outbound: z.number().int().min(0).default(0).describe('Number of outbound processes. 0: one per core.'),
   concurrency: z
     .number()
     .int()

@@ -24,7 +24,7 @@ export interface SupervisorOptions {
 function countOf(role: RoleName, config: Config): number {
   if (role === 'decrypt') return config.workers.decrypt || availableParallelism();
   if (role === 'handoff') return config.workers.handoff;
-  if (role === 'outbound') return config.workers.outbound;
+  if (role === 'outbound') return config.workers.outbound || availableParallelism();
   return 1;
 }
 

@@ -82,7 +82,7 @@ export function baseConfig(world: World, folder: string): Record<string, unknown
         destinations: [{ type: 'directory', path: inbox }],
       },
     ],
-    workers: { decrypt: 1 },
+    workers: { decrypt: 1, outbound: 1 },
     retry: { attempts: 30, firstDelay: '100ms', maxDelay: '400ms' },
     log: { level: 'debug' },
   };

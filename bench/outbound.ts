@@ -1,0 +1,160 @@
+/**
+ * Messages a second to partners: messages that wait in the queue are signed, encrypted and sent to smtp-sink (Postfix),
+ * through the outbound processes of the real daemon. From the start of sending to the last message that is recorded as sent.
+ * The sink shares the machine's cores. L is what `openssl speed` does with the same keys on all cores, in the same run.
+ *
+ *   node bench/outbound.ts [--messages 2000] [--size "10 KB"] [--connections 5] [--partners 1] [--processes 0]
+ */
+import { spawn } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { stringify } from 'yaml';
+import { loadConfig } from '../src/config/load.ts';
+import { Supervisor } from '../src/daemon/supervisor.ts';
+import { createLog } from '../src/log.ts';
+import { openQueue } from '../src/queue/index.ts';
+import { startTestRedis } from '../test/support/redis.ts';
+import { makeMaterial, type SizeName, sizes } from './material.ts';
+import { cpuOf, keyRate, peakOf } from './raw.ts';
+import { figure, printTable, progress } from './table.ts';
+
+const { values } = parseArgs({
+  options: {
+    messages: { type: 'string', default: '2000' },
+    size: { type: 'string', default: '10 KB' },
+    connections: { type: 'string', default: '5' },
+    partners: { type: 'string', default: '1' },
+    processes: { type: 'string', default: '0' },
+  },
+});
+
+function isSize(text: string): text is SizeName {
+  return text in sizes;
+}
+
+if (!isSize(values.size)) throw new Error(`--size: one of ${Object.keys(sizes).join(', ')}`);
+const messages = Number(values.messages);
+const material = makeMaterial();
+const server = await startTestRedis();
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => probe.once('listening', resolve));
+  const address = probe.address();
+  await new Promise((resolve) => probe.close(resolve));
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}
+
+const port = await freePort();
+// As root it wants to be told whom to become.
+const user = process.getuid?.() === 0 ? ['-u', 'nobody'] : [];
+const sink = spawn('smtp-sink', [...user, '-c', `127.0.0.1:${port}`, '1000'], {
+  stdio: ['ignore', 'ignore', 'inherit'],
+  env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` },
+});
+sink.on('exit', (code) => {
+  if (code !== null) throw new Error(`smtp-sink ended with ${code}`);
+});
+const names = Array.from({ length: Number(values.partners) }, (_, at) => `partner${at}`);
+const configFile = join(material.folder, 'sealpost.yaml');
+writeFileSync(
+  configFile,
+  stringify({
+    dataDir: server.dataDir,
+    redis: { url: server.url },
+    smtp: { listen: [], hostname: 'bench.example' },
+    identities: [{ name: 'own', certificate: material.cert, key: material.key }],
+    partners: names.map((name) => ({
+      ...{
+        name,
+        addresses: [`@${name}.example`],
+        certificates: [material.cert],
+        sign: 'opaque',
+        identity: 'own',
+      },
+      route: { host: '127.0.0.1', port, tls: 'none', connections: Number(values.connections) },
+    })),
+    workers: { outbound: Number(values.processes) },
+    log: { level: 'error' },
+  }),
+);
+const config = loadConfig(configFile);
+const log = createLog('error', 'bench');
+const queue = await openQueue(config, { role: 'bench', log, checkDurability: false });
+const content = readFileSync(material.content(values.size));
+
+async function fill(count: number): Promise<void> {
+  for (let done = 0; done < count; done += 50) {
+    await Promise.all(
+      Array.from({ length: Math.min(50, count - done) }, async (_, at) => {
+        const partner = names[(done + at) % names.length] ?? '';
+        const writer = queue.intake.begin();
+        void writer.write(
+          Buffer.from(
+            `From: us@own.example\r\nTo: x@${partner}.example\r\nSubject: bench\r\nMIME-Version: 1.0\r\n`,
+          ),
+        );
+        void writer.write(content);
+        await queue.intake.commitOutbound(writer, {
+          ...{ partner, origin: { kind: 'command', detail: {} }, messageId: null },
+          envelope: { from: 'us@own.example', to: [`x@${partner}.example`] },
+        });
+      }),
+    );
+    progress(`${done} put on the queue`);
+  }
+}
+
+async function untilSent(count: number): Promise<void> {
+  for (;;) {
+    const { sent, suspended } = await queue.ledger.count();
+    progress(`${sent} of ${count} sent`);
+    if (suspended > 0) throw new Error(`${suspended} messages were suspended`);
+    if (sent >= count) return;
+    await sleep(50);
+  }
+}
+
+const supervisor = new Supervisor({ configFile, config, roles: ['outbound'], log });
+try {
+  const lead = keyRate();
+  const warm = Math.ceil(messages / 10);
+  await fill(warm);
+  await supervisor.start();
+  await untilSent(warm);
+  // The rest is put on the queue while nobody takes it.
+  for (const { pid } of supervisor.pids) process.kill(pid ?? 0, 'SIGSTOP');
+  await fill(messages);
+  const processes: [string, number][] = [
+    ...supervisor.pids.map(({ role, pid }): [string, number] => [role, pid ?? 0]),
+    ['redis', server.pid],
+  ];
+  const before = processes.map(([, pid]) => cpuOf(pid));
+  const start = performance.now();
+  for (const { pid } of supervisor.pids) process.kill(pid ?? 0, 'SIGCONT');
+  await untilSent(warm + messages);
+  const rate = (messages * 1000) / (performance.now() - start);
+  const used = processes.map(([name, pid], at) => [
+    name,
+    figure(((cpuOf(pid) - (before[at] ?? 0)) * 1000) / messages),
+    figure(peakOf(pid)),
+  ]);
+  printTable(
+    `Outbound, ${values.size}, signed and encrypted, ${values.connections} connections, ${names.length} partners, ${availableParallelism()} cores`,
+    ['messages', 'messages a second', 'L', '/ L'],
+    [[String(messages), figure(rate), figure(lead), figure(rate / lead)]],
+  );
+  printTable('Processor time and peak memory', ['process', 'us a message', 'peak MB'], used);
+} finally {
+  progress('');
+  await queue.close();
+  await supervisor.stop();
+  sink.kill();
+  await server.stop();
+  material.remove();
+}
+process.exit(0);
