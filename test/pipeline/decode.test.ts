@@ -1,0 +1,208 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { LocalDestination } from '../../src/handoff/index.ts';
+import { PartnerDirectory } from '../../src/partner/directory.ts';
+import { decoderOptions, decodeStep, Turns } from '../../src/pipeline/index.ts';
+import { readResult } from '../../src/pipeline/stored.ts';
+import type { DecodedOutcome, InboundJob, MessageState } from '../../src/queue/index.ts';
+import { encodeSync } from '../../src/smime/index.ts';
+import { alice, bob, ca } from '../attacks/support.ts';
+import { configOf, envelope, fetchFrom, kindOf, MemorySpool, never, origin } from './support.ts';
+
+const mail = (text: string) =>
+  Buffer.from(`From: a@partner.example\r\nSubject: x\r\nContent-Type: text/plain\r\n\r\n${text}\r\n`);
+const sealed = (text: string, to = alice) =>
+  encodeSync(mail(text), {
+    encrypt: { recipients: [to.certificate], contentEncryption: 'aes-256-cbc', keyTransport: 'pkcs1' },
+  });
+
+const config = configOf(`
+mailboxes:
+  - name: open
+    addresses: [open@example.net]
+    notSmime: pass
+    destinations: [{ type: directory, path: /a }, { type: directory, name: second, path: /b }]
+  - name: strict
+    addresses: [strict@example.net]
+    notSmime: pass
+    destinations: [{ type: directory, path: /a }]
+partners:
+  - { name: acme, addresses: [a@partner.example], encrypt: false, sign: none }
+`);
+
+/** A step over the message; `outcome` is how the job ends, the rest is what it did. */
+async function decode(
+  octets: Buffer,
+  {
+    mailbox = 'open',
+    state = 'received' as MessageState | null,
+    limit = 1_000_000,
+    local = undefined as LocalDestination | undefined,
+    spool = new MemorySpool(limit),
+  } = {},
+) {
+  const decoded: (DecodedOutcome & { octets: Buffer })[] = [];
+  const atOnce: unknown[] = [];
+  const job: InboundJob = { id: 'i1', mailbox, origin, envelope, octets: spool.put(octets), receivedAt: 1 };
+  const step = decodeStep({
+    spool,
+    flow: {
+      fetch: fetchFrom(spool, state),
+      async decoded(_job, outcome) {
+        const [content] = await outcome.content.finish();
+        assert.ok(content);
+        decoded.push({ ...outcome, octets: await spool.read(content.ref) });
+      },
+      async handedOffAtOnce(_job, outcome) {
+        atOnce.push(outcome);
+      },
+    },
+    mailboxes: config.mailboxes.map((each) =>
+      each.name === 'strict' ? { ...each, require: ['encrypted'] } : each,
+    ),
+    strong: config.strong,
+    partners: new PartnerDirectory(config.partners),
+    optionsFor: decoderOptions({
+      keys: {
+        mailboxes: new Map(
+          ['open', 'strict'].map((name) => [
+            name,
+            {
+              identities: [alice.identity],
+              trust: { anchors: [ca.certificate], intermediates: [], pinned: [] },
+            },
+          ]),
+        ),
+      },
+      limits: config.limits,
+      authorities: undefined,
+      now: () => new Date('2026-01-01'),
+    }),
+    large: new Turns(1),
+    local: () => local,
+  });
+  const outcome = await step(job, { signal: never });
+  return { outcome, decoded, atOnce, spool };
+}
+
+describe('decode', () => {
+  it('stores content and result of a message, for each destination of its mailbox', async () => {
+    const { outcome, decoded, spool } = await decode(sealed('order'));
+    assert.deepEqual(outcome, { done: true });
+    const [stored] = decoded;
+    assert.ok(stored && decoded.length === 1);
+    assert.match(stored.octets.toString(), /order/);
+    assert.deepEqual(stored.destinations, ['directory', 'second']);
+    assert.equal(stored.partner, 'acme');
+    const { facts } = stored;
+    assert.deepEqual([facts.status, facts.encrypted, facts.layers], ['ok', true, ['enveloped-data']]);
+    assert.equal(facts.decryptionThumbprint, alice.certificate.thumbprint);
+    const result = readResult(stored.result);
+    assert.equal(result.whole, false);
+    assert.match(result.header.toString(), /pkcs7-mime/);
+    assert.equal(spool.open_, 0);
+  });
+
+  it('does the same with one that lies in a file', async () => {
+    const octets = sealed('large order '.repeat(2000));
+    const small = await decode(octets);
+    const large = await decode(octets, { limit: 1000 });
+    assert.deepEqual(large.outcome, small.outcome);
+    assert.ok(large.spool.opened > 0 && small.spool.opened === 0);
+    const [one, other] = [small.decoded[0], large.decoded[0]];
+    assert.ok(one && other);
+    assert.ok(one.octets.equals(other.octets));
+    assert.deepEqual([other.facts, other.partner], [one.facts, one.partner]);
+    assert.deepEqual(readResult(other.result), readResult(one.result));
+  });
+
+  it('passes on what is not S/MIME where the mailbox says so, as the whole mail', async () => {
+    const { outcome, decoded } = await decode(mail('plain'));
+    assert.deepEqual(outcome, { done: true });
+    const [stored] = decoded;
+    assert.ok(stored);
+    assert.ok(stored.octets.equals(mail('plain')));
+    assert.equal(readResult(stored.result).whole, true);
+  });
+
+  it('suspends what the policy refuses, with the verdict, and leaves nothing behind', async () => {
+    for (const limit of [1_000_000, 10]) {
+      const { outcome, decoded, spool } = await decode(mail('plain'), { mailbox: 'strict', limit });
+      assert.equal(kindOf(outcome), 'suspend policy-refused');
+      const facts = 'suspend' in outcome ? outcome.facts : undefined;
+      assert.match(String(facts?.message), /encryption is required/);
+      assert.equal(facts?.encrypted, false);
+      assert.deepEqual([decoded.length, spool.open_, spool.stored.size], [0, 0, 1]);
+    }
+  });
+
+  it('suspends what is for another key, with the detail for the ledger', async () => {
+    const { outcome } = await decode(sealed('order', bob));
+    assert.equal(kindOf(outcome), 'suspend decrypt-no-key');
+  });
+
+  it('does nothing when the work was done, or the message has ended or is unknown', async () => {
+    for (const state of ['decoded', 'delivered', 'terminated', 'suspended', null] as const) {
+      const { outcome, decoded, atOnce } = await decode(sealed('order'), { state });
+      assert.deepEqual([outcome, decoded, atOnce], [{ done: true }, [], []], String(state));
+    }
+  });
+
+  it('suspends for a mailbox that is no more', async () => {
+    const { outcome } = await decode(mail('x'), { mailbox: 'gone' });
+    assert.equal(kindOf(outcome), 'suspend mailbox-unknown');
+  });
+
+  it('fails, and leaves nothing behind, when the octets are gone', async () => {
+    const spool = new MemorySpool(10);
+    const gone = Object.assign(spool, {
+      async *open(): AsyncGenerator<Buffer> {
+        yield sealed('x'.repeat(5000)).subarray(0, 2000);
+        throw new Error('gone');
+      },
+    });
+    await assert.rejects(decode(sealed('x'.repeat(5000)), { spool: gone }), { message: 'gone' });
+    assert.equal(spool.open_, 0);
+  });
+
+  it('hands a small message off itself, and never one that lies in a file', async () => {
+    const local: LocalDestination = { name: 'directory', take: async () => ({ facts: { folder: 'f' } }) };
+    const small = await decode(sealed('order'), { local });
+    assert.equal(small.atOnce.length, 1);
+    assert.deepEqual([small.decoded.length, small.spool.stored.size], [0, 1]);
+    const large = await decode(sealed('order '.repeat(1000)), { local, limit: 100 });
+    assert.deepEqual([large.atOnce.length, large.decoded.length], [0, 1]);
+    const refused = await decode(mail('plain'), { mailbox: 'strict', local });
+    assert.deepEqual([refused.atOnce.length, kindOf(refused.outcome)], [0, 'suspend policy-refused']);
+  });
+});
+
+describe('the options of the decoder', () => {
+  const parts = { keys: { mailboxes: new Map() }, limits: config.limits, authorities: undefined };
+
+  it('have the time of each message, and are made once for each mailbox', () => {
+    let at = 0;
+    const optionsFor = decoderOptions({ ...parts, now: () => new Date(at) });
+    const first = optionsFor({ name: 'open' });
+    at = 5000;
+    const second = optionsFor({ name: 'open' });
+    assert.deepEqual([first.at.getTime(), second.at.getTime()], [0, 5000]);
+    assert.equal(first.trust, second.trust);
+    assert.notEqual(optionsFor({ name: 'strict' }).trust, first.trust);
+    assert.equal(optionsFor({ name: 'strict' }).trust.cache, first.trust.cache);
+  });
+
+  it('ask authorities as of that time where there are any', () => {
+    const asked: Date[] = [];
+    const optionsFor = decoderOptions({
+      ...parts,
+      authorities: (now) => {
+        asked.push(now);
+        return {};
+      },
+      now: () => new Date(7),
+    });
+    optionsFor({ name: 'open' });
+    assert.deepEqual(asked, [new Date(7)]);
+  });
+});

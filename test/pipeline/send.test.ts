@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { SealpostError } from '../../src/errors.ts';
+import { sendStep } from '../../src/pipeline/index.ts';
+import type { Facts, MessageState, OutboundJob, Outcome } from '../../src/queue/index.ts';
+import { decodeSync, type EncodeOptions } from '../../src/smime/index.ts';
+import type { OutboundMessage } from '../../src/smtp/send.ts';
+import { alice, options } from '../attacks/support.ts';
+import { configOf, fetchFrom, kindOf, MemorySpool, messageOf, never } from './support.ts';
+
+const config = configOf(`
+partners:
+  - { name: acme, addresses: [edi@partner.example], encrypt: false, sign: none }
+`);
+const envelope = { from: 'us@example.net', to: ['edi@partner.example'] };
+const mail = Buffer.from('Subject: order\r\nContent-Type: text/plain\r\n\r\n4711\r\n');
+const encrypting = (): EncodeOptions => ({
+  encrypt: { recipients: [alice.certificate], contentEncryption: 'aes-256-cbc', keyTransport: 'pkcs1' },
+});
+
+/** Octets of a message, made as the sender does. */
+async function made(message: OutboundMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of message.octets()) chunks.push(Buffer.from(chunk));
+  return Buffer.concat(chunks);
+}
+
+/** One attempt with a sender that does as told. */
+async function send(
+  asked: (message: OutboundMessage) => Promise<Outcome>,
+  {
+    octets = mail,
+    state = 'queued' as MessageState | null,
+    partner = 'acme',
+    protection = encrypting,
+    spool = new MemorySpool(),
+    limits = config.limits,
+  } = {},
+) {
+  const messages: OutboundMessage[] = [];
+  const sent: Facts[] = [];
+  const job: OutboundJob = { id: 'o1', partner, envelope, octets: spool.put(octets), queuedAt: 1 };
+  const [acme] = config.partners;
+  assert.ok(acme);
+  const step = sendStep({
+    spool,
+    flow: {
+      fetch: fetchFrom(spool, state),
+      async sent(_job, facts) {
+        sent.push(facts);
+      },
+    },
+    route: (name) =>
+      name === 'acme'
+        ? {
+            partner: acme,
+            sender: {
+              async send(message, signal) {
+                assert.equal(signal, never);
+                messages.push(message);
+                return await asked(message);
+              },
+            },
+          }
+        : undefined,
+    protection,
+    limits,
+  });
+  return { outcome: await step(job, { signal: never }), messages, sent };
+}
+
+const taken = async (): Promise<Outcome> => ({ done: true, facts: { reply: '250 ok' } });
+
+describe('send', () => {
+  it('gives the sender the protected message, as often as it asks, and records what it said', async () => {
+    const { outcome, messages, sent } = await send(taken);
+    assert.deepEqual([outcome, sent], [{ done: true }, [{ reply: '250 ok' }]]);
+    const [message] = messages;
+    assert.ok(message && messages.length === 1);
+    assert.deepEqual(message.envelope, envelope);
+    const first = await made(message);
+    assert.ok(!first.includes('4711'));
+    for (const octets of [first, await made(message)]) {
+      const { verdict, content } = decodeSync(octets, options);
+      assert.equal(verdict.encrypted, true);
+      assert.match(content?.toString() ?? '', /4711/);
+    }
+  });
+
+  it('streams what lies in a file', async () => {
+    const spool = new MemorySpool(100);
+    const octets = Buffer.concat([mail, Buffer.from('a line of it\r\n'.repeat(1000))]);
+    const { messages } = await send(taken, { octets, spool });
+    assert.equal(spool.opened, 0);
+    const [message] = messages;
+    assert.ok(message);
+    const { content } = decodeSync(await made(message), options);
+    assert.ok(spool.opened > 0 && (content?.length ?? 0) > 14_000);
+    assert.ok((message.estimate ?? 0) > octets.length);
+  });
+
+  it('passes on what the sender says of a message that was not sent, and records nothing', async () => {
+    for (const answer of [
+      { retry: 'send-failed', facts: { reply: '451 later' }, peer: 'works' },
+      { suspend: 'send-refused', facts: { reply: '550 no' }, peer: 'works' },
+      { retry: 'spool-unreachable', facts: { message: 'away' }, untried: true },
+    ] as const) {
+      const { outcome, sent } = await send(async () => answer);
+      assert.deepEqual([outcome, sent], [answer, []]);
+    }
+  });
+
+  it('asks nobody for a message that cannot be protected, and says why', async () => {
+    const protection = (): EncodeOptions => {
+      throw new SealpostError('encode-signer', 'no identity is in force', { hint: 'renew it' });
+    };
+    const { outcome, messages } = await send(taken, { protection });
+    assert.equal(kindOf(outcome), 'suspend encode-signer');
+    assert.equal(messageOf(outcome), 'no identity is in force; renew it');
+    assert.deepEqual(messages, []);
+    const defect = () => {
+      throw new TypeError('x');
+    };
+    await assert.rejects(send(taken, { protection: defect }), TypeError);
+  });
+
+  it('weighs what a message becomes by the limits', async () => {
+    for (const [work, code] of [
+      [1, 'work-limit'],
+      [100_000, undefined],
+    ] as const) {
+      const limits = { ...config.limits, work };
+      const { messages } = await send(taken, {
+        octets: Buffer.concat([mail, Buffer.alloc(2000, 'x\r\n')]),
+        limits,
+      });
+      const [message] = messages;
+      assert.ok(message);
+      const error = await made(message).then(
+        () => undefined,
+        (each: unknown) => each,
+      );
+      assert.equal(error instanceof SealpostError ? error.code : error, code);
+    }
+  });
+
+  it('asks nobody when the work was done, or the message has ended or is unknown', async () => {
+    for (const state of ['sent', 'terminated', 'suspended', null] as const) {
+      const { outcome, messages } = await send(taken, { state });
+      assert.deepEqual([outcome, messages], [{ done: true }, []], String(state));
+    }
+  });
+
+  it('suspends for a partner that is no more', async () => {
+    const { outcome, messages } = await send(taken, { partner: 'gone' });
+    assert.deepEqual([kindOf(outcome), messages], ['suspend partner-unknown', []]);
+  });
+});
