@@ -14,9 +14,10 @@ import { configSchema } from '../src/config/schema.ts';
 import { createLog } from '../src/log.ts';
 import { openQueue } from '../src/queue/index.ts';
 import { eventLine } from '../src/queue/ledger.ts';
-import { records as luaRecords, type Octets, run, runWithOctets, script } from '../src/queue/lua.ts';
-import { startPrivateServer } from '../src/queue/private-server.ts';
-import { scripts } from '../src/queue/scripts.ts';
+import { records as luaRecords } from '../src/queue/lua.ts';
+import { scripts } from '../src/queue/steps.ts';
+import { startPrivateServer } from '../src/redis/private-server.ts';
+import { type Octets, run, runWithOctets, script } from '../src/redis/scripts.ts';
 import { figure, printTable, progress } from './table.ts';
 
 const { values } = parseArgs({ options: { records: { type: 'string', default: '1000000' } } });

@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 const root = resolve(import.meta.dirname, '..');
 
 /** Leaves: anyone may import them, and they import no room. */
-const leaves = ['errors', 'budget', 'domain', 'log', 'metrics', 'printable'];
+const leaves = ['errors', 'budget', 'domain', 'files', 'log', 'metrics', 'printable'];
 const anything = '*';
 /** Files of data alone, which import nothing but such; anyone may import them. */
 const data = [
@@ -16,23 +16,53 @@ const data = [
   'src/smime/encode/presets.ts',
 ];
 
+/** Files that another room imports beside the index of theirs. Each costs a reason. */
+const doors: Record<string, { may: string; why: string }> = {
+  'src/message/mailbox.ts': {
+    may: 'config',
+    why: 'every command reads addresses in settings, and hardly one reads mail',
+  },
+  'src/pipeline/submit.ts': {
+    may: 'commands',
+    why: 'encode and send take the codec along, and no destination, BullMQ or reader of mail',
+  },
+  'src/config/problem.ts': {
+    may: 'commands',
+    why: 'any command may have to print a problem; the schema and its libraries take longer than most commands',
+  },
+  'src/commands/main.ts': {
+    may: 'cli',
+    why: 'the command line is one program in two files: cli.ts loads main.ts',
+  },
+};
+/** Rooms that have circles of imports still. */
+const circular = ['config', 'handoff'];
+
 /** Which rooms a room may import, with the reason where it is a matter of safety. Keep in step with docs/architecture.md. */
 const rooms: Record<string, { may: string[] | typeof anything; why: string }> = {
   cli: { may: anything, why: 'the command line composes' },
   commands: { may: anything, why: 'the commands of the command line compose' },
   workers: { may: anything, why: 'a process composes its parts' },
   pipeline: {
-    may: ['smime', 'partner', 'handoff', 'smtp', 'message', 'queue', 'config'],
+    may: ['smime', 'partner', 'handoff', 'smtp', 'message', 'queue', 'spool', 'config'],
     why: 'a step takes what it works with as arguments; processes are composed above it',
   },
-  daemon: { may: ['config', 'queue'], why: 'the supervisor holds no keys and reads no message' },
+  daemon: { may: ['config', 'queue', 'redis'], why: 'the supervisor holds no keys and reads no message' },
   handoff: {
-    may: ['message', 'queue', 'config', 'net'],
+    may: ['message', 'queue', 'spool', 'config', 'net'],
     why: 'a destination gets octets and a verdict; it cannot decrypt',
   },
-  smtp: { may: ['message', 'queue', 'config'], why: 'what listens to the network cannot decrypt' },
-  imap: { may: ['message', 'queue', 'config'], why: 'what listens to the network cannot decrypt' },
-  queue: { may: ['config'], why: 'the queue carries references and sealed octets' },
+  smtp: {
+    may: ['message', 'queue', 'spool', 'config', 'net'],
+    why: 'what listens to the network cannot decrypt',
+  },
+  imap: {
+    may: ['message', 'queue', 'redis', 'spool', 'config'],
+    why: 'what listens to the network cannot decrypt',
+  },
+  queue: { may: ['spool', 'redis', 'config'], why: 'the queue carries references and sealed octets' },
+  spool: { may: ['redis', 'config'], why: 'the spool seals octets and knows nothing of what they are' },
+  redis: { may: ['config'], why: 'connections and scripts know nothing of messages' },
   partner: {
     may: ['config', 'pki', 'message', 'net', 'smime'],
     why: 'partner rules are about certificates and addresses, and about how mail for a partner is protected',
@@ -76,6 +106,37 @@ function importsOf(file: string): { specifier: string; typeOnly: boolean }[] {
   return found;
 }
 
+const nameOf = (file: string) => relative(root, file);
+
+/** The project's own files that a file imports. */
+function targetsOf(file: string): string[] {
+  return importsOf(file)
+    .filter(({ specifier }) => specifier.startsWith('.'))
+    .map(({ specifier }) => resolve(dirname(file), specifier));
+}
+
+/** Groups of files that import each other in a circle (Tarjan's strongly connected components of two and more). */
+function circlesOf(graph: ReadonlyMap<string, readonly string[]>): string[][] {
+  const order = new Map<string, number>();
+  const low = new Map<string, number>();
+  const stack: string[] = [];
+  const circles: string[][] = [];
+  const visit = (node: string) => {
+    order.set(node, order.size);
+    low.set(node, order.size - 1);
+    stack.push(node);
+    for (const next of graph.get(node) ?? []) {
+      if (!order.has(next)) visit(next);
+      if (stack.includes(next)) low.set(node, Math.min(low.get(node) ?? 0, low.get(next) ?? 0));
+    }
+    if (low.get(node) !== order.get(node)) return;
+    const circle = stack.splice(stack.indexOf(node));
+    if (circle.length > 1) circles.push(circle.toSorted());
+  };
+  for (const node of graph.keys()) if (!order.has(node)) visit(node);
+  return circles;
+}
+
 const files = globSync(['src/**/*.ts', 'workers/*.ts'], { cwd: root }).map((file) => join(root, file));
 
 describe('architecture', () => {
@@ -109,6 +170,34 @@ describe('architecture', () => {
       }
     }
     assert.deepEqual(wrong, []);
+  });
+
+  it('enters a room by its index alone', () => {
+    const wrong: string[] = [];
+    const used = new Set<string>();
+    for (const file of files) {
+      const room = roomOf(file);
+      for (const target of targetsOf(file)) {
+        const other = roomOf(target);
+        if (other === room || leaves.includes(other) || data.includes(nameOf(target))) continue;
+        if (nameOf(target) === `src/${other}/index.ts`) continue;
+        if (doors[nameOf(target)]?.may === room) used.add(nameOf(target));
+        else wrong.push(`${nameOf(file)} imports ${nameOf(target)}: past src/${other}/index.ts`);
+      }
+    }
+    assert.deepEqual(wrong, []);
+    assert.deepEqual([...used].sort(), Object.keys(doors).sort(), 'doors that nobody uses are walls again');
+  });
+
+  it('has no circle of imports within a room', () => {
+    const graph = new Map(
+      files.map((file) => [file, targetsOf(file).filter((each) => files.includes(each))]),
+    );
+    const circles = circlesOf(graph).map((circle) => circle.map(nameOf));
+    assert.deepEqual(
+      circles.filter(([file = '']) => !circular.includes(roomOf(join(root, file)))),
+      [],
+    );
   });
 
   it('has files of data that import nothing but such', () => {

@@ -1,14 +1,12 @@
 /** Decodes messages, and hands off what goes to this machine. Holds the keys, and does not listen. */
-import { loadKeys } from '../src/config/keys.ts';
-import { readSecret } from '../src/config/secrets.ts';
-import { runRole } from '../src/daemon/role.ts';
-import { authoritiesOf } from '../src/partner/authorities.ts';
-import { PartnerDirectory } from '../src/partner/directory.ts';
+import { loadKeys, readSecret } from '../src/config/index.ts';
+import { runRole } from '../src/daemon/index.ts';
+import { authoritiesOf, PartnerDirectory } from '../src/partner/index.ts';
 import { decoderOptions, decodeStep, openLocalDestinations, Turns } from '../src/pipeline/index.ts';
 
 await runRole('decrypt', async ({ config, queue, log, beside }) => {
   const { queues, flow, spool } = queue;
-  const keys = loadKeys(config);
+  const keys = await loadKeys(config);
   const { mailboxes, strong, limits, workers } = config;
   const authorities = authoritiesOf(config.trust);
   // What another machine hands off may lie in folders of that machine.

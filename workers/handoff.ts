@@ -1,6 +1,6 @@
 /** Brings decoded messages to the destinations of their mailbox, and reports of suspended ones to those who want them. */
-import { readSecret } from '../src/config/secrets.ts';
-import { runRole } from '../src/daemon/role.ts';
+import { readSecret } from '../src/config/index.ts';
+import { runRole } from '../src/daemon/index.ts';
 import { deliverStep, openDestinations, openReportRoutes, reportStep, Turns } from '../src/pipeline/index.ts';
 
 await runRole('handoff', async ({ config, queue, log }) => {

@@ -1,13 +1,11 @@
 /** The HTTP listener: signed content URLs, health and metrics. Holds no private keys. */
 import type { ServerResponse } from 'node:http';
-import { createBoundedServer } from '../src/daemon/http-server.ts';
-import { collectMetrics } from '../src/daemon/metrics.ts';
-import { runRole } from '../src/daemon/role.ts';
+import { collectMetrics, createBoundedServer, runRole } from '../src/daemon/index.ts';
 import { createContentHandler, messageLimits } from '../src/handoff/index.ts';
 import type { Log } from '../src/log.ts';
+import { listenShared } from '../src/net/index.ts';
 import { contentUrls, readStoredContent } from '../src/pipeline/index.ts';
 import type { QueueRoom } from '../src/queue/index.ts';
-import { listenShared } from '../src/smtp/listen.ts';
 
 await runRole('http', async ({ config, log, queue, takeOver }) => {
   const { host, port = 0 } = config.http;

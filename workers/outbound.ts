@@ -1,13 +1,12 @@
 /** Signs and encrypts messages for partners and sends them by the partner's route. */
-import { loadKeys } from '../src/config/keys.ts';
-import { readSecret } from '../src/config/secrets.ts';
-import { runRole } from '../src/daemon/role.ts';
-import { outboundProtection } from '../src/partner/outbound.ts';
+import { loadKeys, readSecret } from '../src/config/index.ts';
+import { runRole } from '../src/daemon/index.ts';
+import { outboundProtection } from '../src/partner/index.ts';
 import { sendStep } from '../src/pipeline/index.ts';
-import { createSender } from '../src/smtp/send.ts';
+import { createSender } from '../src/smtp/index.ts';
 
 await runRole('outbound', async ({ config, queue: { queues, flow, spool } }) => {
-  const keys = loadKeys(config);
+  const keys = await loadKeys(config);
   const { partners, limits, workers } = config;
   const routes = new Map(
     partners.map((partner) => {

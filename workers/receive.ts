@@ -1,13 +1,12 @@
 /** Takes messages over SMTP and from IMAP mailboxes onto the queue. Holds no keys. */
-import { readSecret } from '../src/config/secrets.ts';
-import { runRole } from '../src/daemon/role.ts';
-import { createCheckpoints } from '../src/imap/checkpoint.ts';
-import { createImapPoller } from '../src/imap/poller.ts';
-import { createSmtpReceiver } from '../src/smtp/server.ts';
+import { readSecret } from '../src/config/index.ts';
+import { runRole } from '../src/daemon/index.ts';
+import { createCheckpoints, createImapPoller } from '../src/imap/index.ts';
+import { createSmtpReceiver } from '../src/smtp/index.ts';
 
 await runRole('receive', async ({ config, log, queue, takeOver }) => {
   const { intake } = queue;
-  const smtp = createSmtpReceiver({
+  const smtp = await createSmtpReceiver({
     config: config.smtp,
     mailboxes: config.mailboxes,
     intake,

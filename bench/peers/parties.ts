@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { type Identity, identityOf, makeIdentities } from '../../test/support/peers/identities.ts';
-import type { Material } from '../material.ts';
-import { openssl } from '../material.ts';
+import { type Material, openssl } from '../material.ts';
 import type { RecipientName, Row } from './types.ts';
 
 /** The keys of the bench and the messages for them. The signer is the one with the RSA key. */

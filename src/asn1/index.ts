@@ -1,4 +1,4 @@
-/** The way in for other rooms; the DER writer is imported as a namespace from `writer.ts`. */
+/** BER and DER; `der` is the writer of DER. */
 export {
   type AlgorithmIdentifier,
   parametersOf,
@@ -7,7 +7,7 @@ export {
   sameAlgorithm,
   writeAlgorithm,
 } from './algorithm-identifier.ts';
-export { Header } from './header.ts';
+export { Header, malformed, truncated } from './header.ts';
 export { type OidName, oidName, oids } from './oids.ts';
 export {
   Cursor,
@@ -23,3 +23,4 @@ export {
   tags,
 } from './reader.ts';
 export { bitString, boolean, integer, octetString, oid, smallInteger, text, time } from './values.ts';
+export * as der from './writer.ts';

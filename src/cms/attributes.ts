@@ -3,6 +3,7 @@ import {
   Cursor,
   children,
   content,
+  der,
   type Element,
   octetString,
   oid,
@@ -12,9 +13,8 @@ import {
   tags,
   time,
 } from '../asn1/index.ts';
-import * as der from '../asn1/writer.ts';
 import { SealpostError } from '../errors.ts';
-import type { Certificate } from '../pki/certificate.ts';
+import type { Certificate } from '../pki/index.ts';
 import { contentCipherByName, contentCipherByOid } from './algorithms.ts';
 import { rc2EffectiveBits } from './rc2.ts';
 

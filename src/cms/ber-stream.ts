@@ -1,5 +1,4 @@
-import { Header, malformed, truncated } from '../asn1/header.ts';
-import { type Element, parse, tags } from '../asn1/reader.ts';
+import { type Element, Header, malformed, parse, tags, truncated } from '../asn1/index.ts';
 import { SealpostError } from '../errors.ts';
 
 /**

@@ -1,8 +1,6 @@
-import { Cursor, content, type Element, octetString, raw, tags } from '../asn1/index.ts';
-import * as der from '../asn1/writer.ts';
+import { Cursor, content, der, type Element, octetString, raw, tags } from '../asn1/index.ts';
 import { SealpostError } from '../errors.ts';
-import type { Certificate } from '../pki/certificate.ts';
-import { nameToString, readName } from '../pki/name.ts';
+import { type Certificate, nameToString, readName } from '../pki/index.ts';
 import { keyIdentifiersOf } from './identity.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { children, type Element, raw } from '../asn1/index.ts';
 import { type Budget, costs } from '../budget.ts';
 import { SealpostError } from '../errors.ts';
-import { Certificate } from '../pki/certificate.ts';
+import { Certificate } from '../pki/index.ts';
 
 /**
  * `CertificateSet ::= SET OF CHOICE { certificate, ... }` (RFC 5652 section 10.2.3), whatever its tag is; what is no

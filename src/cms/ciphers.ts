@@ -10,6 +10,7 @@ import {
   type AlgorithmIdentifier,
   Cursor,
   content,
+  der,
   oids,
   parametersOf,
   raw,
@@ -18,7 +19,6 @@ import {
   tags,
   writeAlgorithm,
 } from '../asn1/index.ts';
-import * as der from '../asn1/writer.ts';
 import { SealpostError } from '../errors.ts';
 import { type ContentCipherInfo, contentCipherByName, contentCipherByOid } from './algorithms.ts';
 import { CcmEncryptor } from './ccm.ts';

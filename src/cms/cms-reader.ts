@@ -1,8 +1,7 @@
-import type { Header } from '../asn1/header.ts';
-import { type Element, oid, oids, tags } from '../asn1/index.ts';
+import { type Element, type Header, oid, oids, tags } from '../asn1/index.ts';
 import { Budget, costs } from '../budget.ts';
 import { SealpostError } from '../errors.ts';
-import type { Sink } from '../message/sink.ts';
+import type { Sink } from '../message/index.ts';
 import { type Action, type BerHandler, BerStream } from './ber-stream.ts';
 import { compressedDataReader } from './compressed-data.ts';
 import {

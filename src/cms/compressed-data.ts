@@ -1,6 +1,5 @@
 import { Zlib } from 'fflate';
-import { oids, readAlgorithm, tags, writeAlgorithm } from '../asn1/index.ts';
-import * as der from '../asn1/writer.ts';
+import { der, oids, readAlgorithm, tags, writeAlgorithm } from '../asn1/index.ts';
 import { SealpostError } from '../errors.ts';
 import type { Sink } from '../message/index.ts';
 import type { ContentContext, ContentReader } from './content-reader.ts';

@@ -1,6 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import { type Budget, costs } from '../budget.ts';
-import type { Sink } from '../message/sink.ts';
+import type { Sink } from '../message/index.ts';
 import { type DigestInfo, digestByName } from './algorithms.ts';
 import type { DetachedContent } from './content-reader.ts';
 

@@ -1,8 +1,8 @@
 import type { KeyObject } from 'node:crypto';
 import type { Budget } from '../budget.ts';
 import { SealpostError } from '../errors.ts';
-import type { Sink } from '../message/sink.ts';
-import type { Certificate } from '../pki/certificate.ts';
+import type { Sink } from '../message/index.ts';
+import type { Certificate } from '../pki/index.ts';
 import type { Action, BerHandler } from './ber-stream.ts';
 import type { RandomBytes } from './ciphers.ts';
 import type { DecryptionKeys } from './identity.ts';

@@ -1,6 +1,5 @@
-import type { Header } from '../asn1/header.ts';
-import { type Element, tags } from '../asn1/index.ts';
-import type { Sink } from '../message/sink.ts';
+import { type Element, type Header, tags } from '../asn1/index.ts';
+import type { Sink } from '../message/index.ts';
 import type { Action } from './ber-stream.ts';
 import { type ContentContext, type ContentReader, incomplete, unexpected } from './content-reader.ts';
 

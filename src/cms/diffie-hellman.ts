@@ -9,6 +9,7 @@ import {
 import {
   bitString,
   Cursor,
+  der,
   type Element,
   integer,
   octetString,
@@ -18,9 +19,8 @@ import {
   raw,
   tags,
 } from '../asn1/index.ts';
-import * as der from '../asn1/writer.ts';
 import { SealpostError } from '../errors.ts';
-import type { PublicKeyInfo } from '../pki/public-key.ts';
+import type { PublicKeyInfo } from '../pki/index.ts';
 import type { RandomBytes } from './ciphers.ts';
 import { withoutStackTraces } from './native.ts';
 

@@ -1,8 +1,7 @@
 import { createPublicKey, diffieHellman, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { bitString, Cursor, oids, parse, tags } from '../asn1/index.ts';
-import * as der from '../asn1/writer.ts';
+import { bitString, Cursor, der, oids, parse, tags } from '../asn1/index.ts';
 import { SealpostError } from '../errors.ts';
-import type { PublicKeyInfo } from '../pki/public-key.ts';
+import type { PublicKeyInfo } from '../pki/index.ts';
 import { agreeWithCofactor, hasCofactor } from './cofactor.ts';
 import { withoutStackTraces } from './native.ts';
 

@@ -1,7 +1,6 @@
-import { oids, tags } from '../asn1/index.ts';
-import * as der from '../asn1/writer.ts';
+import { der, oids, tags } from '../asn1/index.ts';
 import { SealpostError } from '../errors.ts';
-import type { Sink } from '../message/sink.ts';
+import type { Sink } from '../message/index.ts';
 import {
   type ContentEncryptor,
   createContentCipher,

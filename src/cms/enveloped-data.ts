@@ -1,9 +1,18 @@
-import type { Header } from '../asn1/header.ts';
-import { Cursor, children, type Element, octetString, oid, raw, readAlgorithm, tags } from '../asn1/index.ts';
+import {
+  Cursor,
+  children,
+  type Element,
+  type Header,
+  octetString,
+  oid,
+  raw,
+  readAlgorithm,
+  tags,
+} from '../asn1/index.ts';
 import { costs } from '../budget.ts';
 import { SealpostError } from '../errors.ts';
-import type { Sink } from '../message/sink.ts';
-import type { Certificate } from '../pki/certificate.ts';
+import type { Sink } from '../message/index.ts';
+import type { Certificate } from '../pki/index.ts';
 import { AppendedTag, createAeadDecryptor } from './aead.ts';
 import { readAttributes } from './attributes.ts';
 import type { Action } from './ber-stream.ts';

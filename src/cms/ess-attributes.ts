@@ -10,8 +10,7 @@ import {
   tags,
 } from '../asn1/index.ts';
 import { SealpostError } from '../errors.ts';
-import { type GeneralName, readGeneralNames } from '../pki/general-name.ts';
-import { nameToString } from '../pki/name.ts';
+import { type GeneralName, nameToString, readGeneralNames } from '../pki/index.ts';
 import { digestByName, digestByOid } from './algorithms.ts';
 import { type Attribute, elementOf, single } from './attributes.ts';
 import { type CertificateIdentifier, readIssuerAndSerial } from './certificate-identifier.ts';

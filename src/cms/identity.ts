@@ -1,5 +1,5 @@
 import { createHash, type KeyObject } from 'node:crypto';
-import type { Certificate } from '../pki/certificate.ts';
+import type { Certificate } from '../pki/index.ts';
 
 /** A private key with its certificate, old ones included: what a message may be encrypted for. */
 export interface DecryptionIdentity {

@@ -1,6 +1,5 @@
 import { createHash, hkdfSync } from 'node:crypto';
-import { type OidName, oids } from '../asn1/index.ts';
-import * as der from '../asn1/writer.ts';
+import { der, type OidName, oids } from '../asn1/index.ts';
 import type { KeyWrap } from './key-wrap.ts';
 
 /** What a key agreement's OID says: the kind of agreement, the derivation and its digest. */

@@ -7,13 +7,13 @@ import {
 } from 'node:crypto';
 import {
   type AlgorithmIdentifier,
+  der,
   oids,
   parametersOf,
   smallInteger,
   tags,
   writeAlgorithm,
 } from '../asn1/index.ts';
-import * as der from '../asn1/writer.ts';
 import { SealpostError } from '../errors.ts';
 import type { ContentEncryption, RandomBytes } from './ciphers.ts';
 import { keyText, rawKey } from './native.ts';

@@ -3,6 +3,7 @@ import {
   type AlgorithmIdentifier,
   Cursor,
   content,
+  der,
   type Element,
   oids,
   parametersOf,
@@ -10,7 +11,6 @@ import {
   tags,
   writeAlgorithm,
 } from '../asn1/index.ts';
-import * as der from '../asn1/writer.ts';
 import { SealpostError } from '../errors.ts';
 import { type DigestInfo, digestByName, digestByOid } from './algorithms.ts';
 import { privateDecrypt, publicEncrypt } from './native.ts';

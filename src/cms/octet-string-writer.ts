@@ -1,6 +1,5 @@
-import { tags } from '../asn1/index.ts';
-import * as der from '../asn1/writer.ts';
-import type { Sink } from '../message/sink.ts';
+import { der, tags } from '../asn1/index.ts';
+import type { Sink } from '../message/index.ts';
 
 /** Octets in each segment of a streamed OCTET STRING: what OpenSSL and NSS read without trouble. */
 const segmentOctets = 64 * 1024;

@@ -2,6 +2,7 @@ import { constants, createHash, createPublicKey, type KeyObject } from 'node:cry
 import {
   type AlgorithmIdentifier,
   Cursor,
+  der,
   type Element,
   oids,
   parametersOf,
@@ -12,7 +13,6 @@ import {
   tags,
   writeAlgorithm,
 } from '../asn1/index.ts';
-import * as der from '../asn1/writer.ts';
 import { SealpostError } from '../errors.ts';
 import { type DigestInfo, digestByName, digestByOid } from './algorithms.ts';
 import { publicDecrypt } from './native.ts';

@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import type { Certificate } from '../pki/certificate.ts';
+import type { Certificate } from '../pki/index.ts';
 import type { CommonAttributes } from './attributes.ts';
 import type { CertificateIdentifier } from './certificate-identifier.ts';
 import type { ReceiptRequest, SigningCertificate } from './ess-attributes.ts';

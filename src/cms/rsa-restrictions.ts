@@ -1,6 +1,6 @@
 import { oids } from '../asn1/index.ts';
 import { SealpostError } from '../errors.ts';
-import type { PublicKeyInfo } from '../pki/public-key.ts';
+import type { PublicKeyInfo } from '../pki/index.ts';
 import { type OaepParameters, readOaepParameters } from './oaep.ts';
 import { type PssParameters, readPssParameters } from './pss.ts';
 

@@ -1,6 +1,5 @@
 import { constants, createHash, type KeyObject, verify } from 'node:crypto';
-import { type AlgorithmIdentifier, writeAlgorithm } from '../asn1/index.ts';
-import * as der from '../asn1/writer.ts';
+import { type AlgorithmIdentifier, der, writeAlgorithm } from '../asn1/index.ts';
 import {
   type DigestInfo,
   digestByName,

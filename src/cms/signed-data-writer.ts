@@ -1,9 +1,8 @@
 import { constants, type KeyObject, sign } from 'node:crypto';
-import { type OidName, oids, tags, writeAlgorithm } from '../asn1/index.ts';
-import * as der from '../asn1/writer.ts';
+import { der, type OidName, oids, tags, writeAlgorithm } from '../asn1/index.ts';
 import { SealpostError } from '../errors.ts';
-import type { Sink } from '../message/sink.ts';
-import type { Certificate } from '../pki/certificate.ts';
+import type { Sink } from '../message/index.ts';
+import type { Certificate } from '../pki/index.ts';
 import { type DigestInfo, digestByName } from './algorithms.ts';
 import {
   writeAlgorithmProtection,

@@ -1,9 +1,9 @@
-import type { Header } from '../asn1/header.ts';
 import {
   Cursor,
   children,
   childrenOf,
   type Element,
+  type Header,
   oid,
   oids,
   raw,
@@ -11,8 +11,8 @@ import {
   tags,
 } from '../asn1/index.ts';
 import { SealpostError } from '../errors.ts';
-import type { Sink } from '../message/sink.ts';
-import type { Certificate } from '../pki/certificate.ts';
+import type { Sink } from '../message/index.ts';
+import type { Certificate } from '../pki/index.ts';
 import { digestByOid } from './algorithms.ts';
 import type { Action } from './ber-stream.ts';
 import { readCertificateSet } from './certificate-set.ts';

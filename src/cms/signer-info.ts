@@ -3,6 +3,7 @@ import {
   Cursor,
   children,
   childrenOf,
+  der,
   type Element,
   octetString,
   oids,
@@ -14,11 +15,9 @@ import {
   smallInteger,
   tags,
 } from '../asn1/index.ts';
-import * as der from '../asn1/writer.ts';
 import { type Budget, costs, isExhaustion, publicKeyCost } from '../budget.ts';
 import { SealpostError } from '../errors.ts';
-import type { Certificate } from '../pki/certificate.ts';
-import { inheritsParameters, keyTraits, oversized, sameKey } from '../pki/public-key.ts';
+import { type Certificate, inheritsParameters, keyTraits, oversized, sameKey } from '../pki/index.ts';
 import { type DigestInfo, digestByOid } from './algorithms.ts';
 import {
   type AlgorithmProtection,

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { loadConfig } from '../config/load.ts';
+import { loadConfig } from '../config/index.ts';
 import type { AuditQuery } from '../queue/index.ts';
 import { countOf, timeOf } from './message-filter.ts';
 import { configOption } from './options.ts';

@@ -1,11 +1,8 @@
 import { Command } from 'commander';
-import { checkConfig } from '../config/check.ts';
-import { formatProblem } from '../config/problem.ts';
-import type { Config } from '../config/schema.ts';
-import { readSecret } from '../config/secrets.ts';
-import type { ImapConfig } from '../imap/connect.ts';
+import { type Config, checkConfig, formatProblem, readSecret } from '../config/index.ts';
+import type { ImapConfig } from '../imap/index.ts';
 import { createLog } from '../log.ts';
-import { tryProtection } from '../partner/outbound.ts';
+import { tryProtection } from '../partner/index.ts';
 import { configOption } from './options.ts';
 import { printJson, printLine } from './output.ts';
 
@@ -18,12 +15,12 @@ async function probeRedis(config: Config): Promise<void> {
 
 /** Stores, reads and removes an object. */
 async function probeObjectStore(s3: NonNullable<Config['spool']['s3']>): Promise<void> {
-  const { probeS3Store } = await import('../queue/spool-s3.ts');
-  await probeS3Store(s3, createLog('silent', 'check'));
+  const { probeObjectStore } = await import('../spool/index.ts');
+  await probeObjectStore(s3, createLog('silent', 'check'));
 }
 
 async function probeMailbox(imap: ImapConfig) {
-  const probe = await import('../imap/probe.ts');
+  const probe = await import('../imap/index.ts');
   return probe.probeMailbox(imap, readSecret);
 }
 

@@ -1,8 +1,7 @@
 import { Command } from 'commander';
-import { loadKeys } from '../config/keys.ts';
-import { loadConfig } from '../config/load.ts';
+import { loadConfig, loadKeys } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
-import { authoritiesOf } from '../partner/authorities.ts';
+import { authoritiesOf } from '../partner/index.ts';
 import { type DecodeOptions, type DecodeResult, decodeReopenable } from '../smime/index.ts';
 import { OutputFile, readPieces } from './files.ts';
 import { certificatesOf, identitiesOf, type KeyOptions } from './keys.ts';
@@ -36,12 +35,14 @@ function parseTime(text: string | undefined): Date {
  * Keys and trust from the options and from the configuration, with its limits and the authorities that may be asked.
  * Without a configuration, nobody is asked.
  */
-function materialOf(options: DecodeCommandOptions): Pick<DecodeOptions, 'identities' | 'trust' | 'limits'> {
+async function materialOf(
+  options: DecodeCommandOptions,
+): Promise<Pick<DecodeOptions, 'identities' | 'trust' | 'limits'>> {
   const { identities, certificates } = identitiesOf(options);
   const anchors = (options.trust ?? []).flatMap(certificatesOf);
   if (options.config === undefined) return { identities, trust: { anchors, intermediates: certificates } };
   const config = loadConfig(options.config);
-  const keys = loadKeys(config);
+  const keys = await loadKeys(config);
   // No mailbox is named here, so the trust of all of them counts.
   const trusts = [...keys.mailboxes.values()].map(({ trust }) => trust);
   return {
@@ -66,7 +67,7 @@ async function decodeFile(
   options: DecodeCommandOptions,
 ): Promise<Pick<DecodeResult, 'verdict' | 'detail'>> {
   const at = parseTime(options.at);
-  const material = materialOf(options);
+  const material = await materialOf(options);
   const toFile = options.out !== undefined && options.out !== '-';
   const output = toFile && options.out !== undefined ? await OutputFile.create(options.out) : undefined;
   const { content } = options;

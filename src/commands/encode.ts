@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import { freshEncryption } from '../cms/ciphers.ts';
+import { freshEncryption } from '../cms/index.ts';
 import { SealpostError } from '../errors.ts';
 import type { Identity } from '../pki/index.ts';
 import {

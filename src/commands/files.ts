@@ -4,8 +4,8 @@ import { closeSync, constants, createReadStream, existsSync, openSync, readSync,
 import { type FileHandle, link, open, readlink, realpath, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
-import { fileLimits, readRegularFile } from '../config/read-file.ts';
 import { hasCode, SealpostError } from '../errors.ts';
+import { fileLimits, readRegularFile } from '../files.ts';
 import { standardInput } from './output.ts';
 
 /** A file of the package itself, run from source or compiled into `dist`. */

@@ -1,8 +1,7 @@
 import { hostname } from 'node:os';
 import { Command } from 'commander';
-import { loadConfig } from '../config/load.ts';
-import { readHeartbeats } from '../daemon/heartbeat.ts';
-import { roleNames } from '../daemon/protocol.ts';
+import { loadConfig } from '../config/index.ts';
+import { readHeartbeats, roleNames } from '../daemon/index.ts';
 import { SealpostError } from '../errors.ts';
 import type { ClockFacts } from '../queue/index.ts';
 import { configOption } from './options.ts';

@@ -1,8 +1,7 @@
 /** The options that choose messages, the same for `messages list`, `resume` and `terminate`. */
 import { type Command, Option } from 'commander';
 import { SealpostError } from '../errors.ts';
-import { isState, messageStates } from '../queue/ledger.ts';
-import type { ListQuery } from '../queue/types.ts';
+import { isState, type ListQuery, messageStates } from '../queue/index.ts';
 
 export interface FilterOptions {
   state?: string;

@@ -1,6 +1,6 @@
 /** What a person does with messages: resume, terminate, decode again, save. Each act is in the audit trail. */
 import { Command } from 'commander';
-import { loadConfig } from '../config/load.ts';
+import { loadConfig } from '../config/index.ts';
 import { SealpostError, toErrorInfo } from '../errors.ts';
 import type { Flow, ListQuery, QueueRoom } from '../queue/index.ts';
 import { OutputFile } from './files.ts';

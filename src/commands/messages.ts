@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { loadConfig } from '../config/load.ts';
+import { loadConfig } from '../config/index.ts';
 import { errorRow, SealpostError } from '../errors.ts';
 import type { LedgerEvent, ListQuery, MessageRecord } from '../queue/index.ts';
 import { addFilters, countOf, type FilterOptions, queryOf } from './message-filter.ts';

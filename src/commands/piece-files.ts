@@ -1,8 +1,8 @@
 /** The contents of S/MIME parts below a message as files of their own in a folder. */
 import { join } from 'node:path';
 import { SealpostError } from '../errors.ts';
+import { makeFolder } from '../files.ts';
 import { pieceFileName } from '../handoff/index.ts';
-import { makeFolder } from '../queue/folders.ts';
 import type { EmbeddedOutput, Verdict } from '../smime/index.ts';
 import { OutputFile } from './files.ts';
 

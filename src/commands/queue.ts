@@ -2,12 +2,10 @@
  * The queue room for a command: connected to the configured Redis, or to the running daemon's private server. Only the
  * modules that are needed are loaded.
  */
-import { isPrivateRedis } from '../config/redis-settings.ts';
-import type { Config } from '../config/schema.ts';
+import { type Config, isPrivateRedis } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { createLog } from '../log.ts';
-import type { QueueRoom } from '../queue/index.ts';
-import type { Records } from '../queue/records.ts';
+import type { QueueRoom, Records } from '../queue/index.ts';
 
 /** Opens the queue, runs the work, closes the queue. */
 export function withQueue<T>(config: Config, work: (queue: QueueRoom) => Promise<T>): Promise<T> {
@@ -22,7 +20,7 @@ export function withQueue<T>(config: Config, work: (queue: QueueRoom) => Promise
 /** Like `withQueue`, for a command that only reads records. */
 export function withRecords<T>(config: Config, work: (records: Records) => Promise<T>): Promise<T> {
   const open = async () => {
-    const { openRecords } = await import('../queue/records.ts');
+    const { openRecords } = await import('../queue/index.ts');
     return await openRecords(config, { role: 'command', log: createLog('error', 'command') });
   };
   return withOpened(config, open, work);

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
-import { loadConfig } from '../config/load.ts';
-import { askReload } from '../daemon/control.ts';
+import { loadConfig } from '../config/index.ts';
+import { askReload } from '../daemon/index.ts';
 import { SealpostError } from '../errors.ts';
 import { operator } from './operator.ts';
 import { configOption } from './options.ts';

@@ -1,6 +1,5 @@
 import { Command } from 'commander';
-import { loadConfig } from '../config/load.ts';
-import type { Config } from '../config/schema.ts';
+import { type Config, loadConfig } from '../config/index.ts';
 import { type Outgoing, submit } from '../pipeline/submit.ts';
 import { configOption } from './options.ts';
 import { addOutgoingOptions, type OutgoingOptions, outgoing } from './outgoing.ts';

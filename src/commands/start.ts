@@ -1,7 +1,6 @@
 import { Command } from 'commander';
-import { loadConfig } from '../config/load.ts';
-import { type RoleName, roleNames } from '../daemon/protocol.ts';
-import { Supervisor } from '../daemon/supervisor.ts';
+import { loadConfig } from '../config/index.ts';
+import { type RoleName, roleNames, Supervisor } from '../daemon/index.ts';
 import { SealpostError } from '../errors.ts';
 import { createLog } from '../log.ts';
 import { configOption } from './options.ts';

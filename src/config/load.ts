@@ -1,8 +1,8 @@
 import { dirname, resolve } from 'node:path';
 import { SealpostError } from '../errors.ts';
+import { fileLimits, readRegularFile } from '../files.ts';
 import { explainIssue } from './explain.ts';
 import { ConfigError, hasErrors, type Problem, type SettingPath, sortProblems } from './problem.ts';
-import { fileLimits, readRegularFile } from './read-file.ts';
 import { checkRules } from './rules.ts';
 import { type Config, configSchema } from './schema.ts';
 import { mapFormat } from './shape.ts';

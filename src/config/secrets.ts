@@ -1,5 +1,5 @@
 import { SealpostError } from '../errors.ts';
-import { fileLimits, readRegularFile } from './read-file.ts';
+import { fileLimits, readRegularFile } from '../files.ts';
 import type { Secret } from './schema.ts';
 
 /**

@@ -1,6 +1,5 @@
 import { type Document, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
-import type { Position, Problem, SettingPath } from './problem.ts';
-import { formatSetting } from './problem.ts';
+import { formatSetting, type Position, type Problem, type SettingPath } from './problem.ts';
 
 /** What the YAML library reports, in an operator's words; its own message if it is good enough. */
 const syntaxMessages: Record<string, [message: string, hint?: string]> = {

@@ -1,8 +1,7 @@
 /** One supervised role process: started, watched, restarted with capped backoff, drained. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { extname, join } from 'node:path';
-import { allDestinations } from '../config/destinations.ts';
-import type { Config } from '../config/schema.ts';
+import { allDestinations, type Config } from '../config/index.ts';
 import type { Log } from '../log.ts';
 import {
   EXIT_CONFIG,

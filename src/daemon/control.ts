@@ -4,7 +4,7 @@ import { chmod, lstat, readdir, realpath, rm } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { SealpostError, toErrorInfo } from '../errors.ts';
-import { makeDataFolder } from '../queue/folders.ts';
+import { makeDataFolder } from '../files.ts';
 
 // sun_path is 108 octets on Linux and 104 elsewhere, with the final NUL.
 const socketPathLimit = 100;

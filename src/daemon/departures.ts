@@ -1,8 +1,7 @@
 /** Removes the heartbeats of killed or crashed processes, which could not do it themselves. */
-import type { Config } from '../config/schema.ts';
+import type { Config } from '../config/index.ts';
 import type { Log } from '../log.ts';
-import { connect, disconnect, ready } from '../queue/connection.ts';
-import { redisTarget } from '../queue/target.ts';
+import { connect, disconnect, ready, redisTarget } from '../redis/index.ts';
 import { withdraw } from './presence.ts';
 import type { RoleName } from './protocol.ts';
 

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import type { Log } from '../log.ts';
 import type { QueueRoom } from '../queue/index.ts';
-import { lifetimes } from '../queue/lifetimes.ts';
+import { lifetimes } from '../redis/index.ts';
 import { publishMetrics } from './metrics.ts';
 import { leave, present, withdraw } from './presence.ts';
 import { aliveEveryMs, type RoleName, tellSupervisor } from './protocol.ts';

@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hasCode } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { type PrivateServer, startPrivateServer } from '../queue/private-server.ts';
+import { type PrivateServer, startPrivateServer } from '../redis/index.ts';
 
 const lookMs = 250;
 const firstDelayMs = 250;

@@ -2,9 +2,7 @@
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
-import { readConfig } from '../config/load.ts';
-import { formatProblem, type Problem } from '../config/problem.ts';
-import type { Config } from '../config/schema.ts';
+import { type Config, formatProblem, type Problem, readConfig } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 
 /** Why nothing has changed. */

@@ -4,7 +4,7 @@
  */
 import { hostname } from 'node:os';
 import type { QueueRoom } from '../queue/index.ts';
-import { type PresenceKind, presenceKinds } from '../queue/lifetimes.ts';
+import { type PresenceKind, presenceKinds } from '../redis/index.ts';
 import type { RoleName } from './protocol.ts';
 
 /** Distinguishes this process from others of its role. */

@@ -3,9 +3,7 @@
  * told to drain. A role supplies the function that builds its parts.
  */
 import { readFileSync } from 'node:fs';
-import { loadConfig, readConfig } from '../config/load.ts';
-import { ConfigError } from '../config/problem.ts';
-import type { Config } from '../config/schema.ts';
+import { type Config, ConfigError, loadConfig, readConfig } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { createLog, type Log } from '../log.ts';
 import { openQueue, type QueueRoom } from '../queue/index.ts';

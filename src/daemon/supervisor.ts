@@ -2,8 +2,7 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { isPrivateRedis } from '../config/redis-settings.ts';
-import type { Config } from '../config/schema.ts';
+import { type Config, isPrivateRedis } from '../config/index.ts';
 import { errorTable, SealpostError, toErrorInfo } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { Child, type ChildOptions, threadsOf } from './child.ts';

@@ -1,4 +1,4 @@
-import type { MailboxConfig } from '../config/schema.ts';
+import type { MailboxConfig } from '../config/index.ts';
 import type { PartFacts } from './walk.ts';
 
 type Candidate = Pick<PartFacts, 'number' | 'contentType' | 'description'>;

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { hasCode, httpStatusOf, SealpostError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { MessageLimits } from '../message/limits.ts';
+import type { MessageLimits } from '../message/index.ts';
 import { composeStreamed, messageOctets } from './message.ts';
 import { pieceFileName } from './names.ts';
 import type { UrlSigner } from './signed-url.ts';

@@ -1,6 +1,6 @@
-import type { DestinationConfig } from '../config/schema.ts';
+import type { DestinationConfig } from '../config/index.ts';
 import { counter, histogram } from '../metrics.ts';
-import type { Outcome } from '../queue/types.ts';
+import type { Outcome } from '../queue/index.ts';
 import type { Destination } from './types.ts';
 
 const attempts = counter('handoff_attempts_total', 'Attempts to hand a message off, by kind and result', [

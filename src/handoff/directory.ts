@@ -1,11 +1,10 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { DestinationConfig, MailboxConfig } from '../config/schema.ts';
+import type { DestinationConfig, MailboxConfig } from '../config/index.ts';
 import { hasCode } from '../errors.ts';
-import type { MessageLimits } from '../message/limits.ts';
-import { makeFolder } from '../queue/folders.ts';
-import { outcomeOf } from '../queue/outcome.ts';
-import type { Outcome } from '../queue/types.ts';
+import { makeFolder } from '../files.ts';
+import type { MessageLimits } from '../message/index.ts';
+import { type Outcome, outcomeOf } from '../queue/index.ts';
 import { type FileCalls, quickCalls } from './file-calls.ts';
 import { FolderSync, sweepTemporary } from './folder.ts';
 import { writeFailure } from './folder-failure.ts';

@@ -1,8 +1,7 @@
-import type { MailboxConfig } from '../config/schema.ts';
+import type { MailboxConfig } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
-import type { MessageLimits } from '../message/limits.ts';
-import { type HeadersJson, readMailHeader } from '../message/mail-header.ts';
-import type { Envelope, Origin } from '../queue/types.ts';
+import { type HeadersJson, type MessageLimits, readMailHeader } from '../message/index.ts';
+import type { Envelope, Origin } from '../queue/index.ts';
 import { chooseBodyPart } from './body-part.ts';
 import { composeMessage, composeStreamed } from './message.ts';
 import { drawForJson, type PartJson, readParts } from './parts.ts';

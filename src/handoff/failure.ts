@@ -1,7 +1,7 @@
 /** What a destination is told about a suspended message. */
 import { createHash } from 'node:crypto';
 import { errorRow } from '../errors.ts';
-import type { FailureJob, MessageRecord } from '../queue/types.ts';
+import type { FailureJob, MessageRecord } from '../queue/index.ts';
 import { largestInline } from './document.ts';
 
 /** The report itself. Times are ISO 8601 in UTC. It contains no message content. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { syncFolder } from '../queue/folders.ts';
+import { syncFolder } from '../files.ts';
 import type { FailureReport } from './failure.ts';
 import { type FolderSync, fileMode, TemporaryFolder } from './folder.ts';
 

@@ -1,6 +1,6 @@
 import { mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { syncFolder } from '../queue/folders.ts';
+import { syncFolder } from '../files.ts';
 import { fileMode, folderMode } from './folder.ts';
 import { pieceFileName } from './names.ts';
 import type { DeliveryPiece } from './types.ts';

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { BufferSink } from '../message/sink.ts';
+import { BufferSink } from '../message/index.ts';
 import { chooseBodyPart } from './body-part.ts';
 import type { FolderSettings } from './directory.ts';
 import {

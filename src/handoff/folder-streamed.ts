@@ -1,7 +1,7 @@
 import { type FileHandle, link, mkdir, open, rmdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Sink } from '../message/sink.ts';
-import { syncFolder } from '../queue/folders.ts';
+import { syncFolder } from '../files.ts';
+import type { Sink } from '../message/index.ts';
 import { chooseBodyPart } from './body-part.ts';
 import type { FolderSettings } from './directory.ts';
 import {

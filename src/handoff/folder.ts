@@ -4,8 +4,7 @@ import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { hasCode } from '../errors.ts';
-import { syncFolder } from '../queue/folders.ts';
-import { isDead, self } from '../queue/owner.ts';
+import { draftOwner, isDeadOwner, syncFolder } from '../files.ts';
 import { extensionFor, partFileName } from './names.ts';
 import type { PartFacts } from './walk.ts';
 
@@ -87,7 +86,7 @@ export class TemporaryFolder {
   }
 
   static async create(parent: string, name: string): Promise<TemporaryFolder> {
-    const path = join(parent, `${prefix}${randomBytes(9).toString('base64url')}.${self}`);
+    const path = join(parent, `${prefix}${randomBytes(9).toString('base64url')}.${draftOwner}`);
     await mkdir(path, { mode: folderMode });
     return new TemporaryFolder(path, join(parent, name));
   }
@@ -120,7 +119,7 @@ export async function sweepTemporary(parent: string, now: number): Promise<void>
     if (!name.startsWith(prefix)) continue;
     const path = join(parent, name);
     const modified = (await stat(path).catch(() => undefined))?.mtimeMs ?? now;
-    if (isDead(name.slice(name.indexOf('.', 1) + 1)) || now - modified > staleAfter)
+    if (isDeadOwner(name.slice(name.indexOf('.', 1) + 1)) || now - modified > staleAfter)
       await rm(path, { recursive: true, force: true });
   }
 }

@@ -1,5 +1,5 @@
 import { buildConnector, errors, Pool } from 'undici';
-import { guardedLookup, type Resolve, refusePrivateLiteral } from '../net/guarded-lookup.ts';
+import { guardedLookup, type Resolve, refusePrivateLiteral } from '../net/index.ts';
 
 export interface HttpReply {
   status: number;

@@ -1,4 +1,4 @@
-import type { DestinationConfig } from '../config/schema.ts';
+import type { DestinationConfig } from '../config/index.ts';
 import { counted } from './counted.ts';
 import { createDirectoryDestination } from './directory.ts';
 import { createQueueDestination } from './queue-destination.ts';
@@ -12,14 +12,7 @@ export { createLocalDestination, type LocalDestination } from './local.ts';
 export { composeMessage, headOctets } from './message.ts';
 export { pieceFileName } from './names.ts';
 export { UrlSigner } from './signed-url.ts';
-export type {
-  Delivery,
-  DeliveryPiece,
-  Destination,
-  DestinationDeps,
-  JsonValue,
-  SignedUrl,
-} from './types.ts';
+export type { Delivery, DeliveryPiece, Destination, DestinationDeps, JsonValue, SignedUrl } from './types.ts';
 
 /**
  * Makes a destination of a mailbox's list.

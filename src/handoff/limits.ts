@@ -1,6 +1,6 @@
 import { Budget } from '../budget.ts';
-import type { Config } from '../config/schema.ts';
-import { defaultMessageLimits, type MessageLimits } from '../message/limits.ts';
+import type { Config } from '../config/index.ts';
+import { defaultMessageLimits, type MessageLimits } from '../message/index.ts';
 
 /** The configured limits, in the terms of the message room. */
 export function messageLimits(

@@ -3,8 +3,8 @@
  * that decodes it, so that nothing has to be stored in between. What cannot be taken so (a folder that is slow, a text that
  * needs mailparser, anything that fails) goes through the queue `handoff`, as for all other destinations.
  */
-import type { DestinationConfig } from '../config/schema.ts';
-import type { Facts, ForeignJob } from '../queue/types.ts';
+import type { DestinationConfig } from '../config/index.ts';
+import type { Facts, ForeignJob } from '../queue/index.ts';
 import { countedTaken } from './counted.ts';
 import { createDirectoryDestination } from './directory.ts';
 import { makeDocument } from './document.ts';

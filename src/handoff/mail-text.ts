@@ -1,4 +1,4 @@
-import type { ContentType } from '../message/content-type.ts';
+import type { ContentType } from '../message/index.ts';
 
 /**
  * The readable text of a text part, decoded by mailparser. mailparser only sees the octets of one part. The header of

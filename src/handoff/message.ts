@@ -1,14 +1,15 @@
 import { SealpostError } from '../errors.ts';
-import { entityInfo } from '../message/entity.ts';
 import {
+  defaultMessageLimits,
+  entityInfo,
   HeaderBlock,
   type HeaderField,
   HeaderSplitter,
+  type MessageLimits,
+  NullSink,
   parseHeaders,
   strayControl,
-} from '../message/headers.ts';
-import { defaultMessageLimits, type MessageLimits } from '../message/limits.ts';
-import { NullSink } from '../message/sink.ts';
+} from '../message/index.ts';
 import type { Delivery, JsonValue } from './types.ts';
 
 /**

@@ -1,4 +1,4 @@
-import type { Outcome } from '../queue/types.ts';
+import type { Outcome } from '../queue/index.ts';
 
 /** The outcome if the daemon stops during an attempt. */
 export const stopped = {

@@ -1,8 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type Budget, costs } from '../budget.ts';
-import type { ContentType } from '../message/content-type.ts';
-import type { MessageLimits } from '../message/limits.ts';
-import { BufferSink, type Sink } from '../message/sink.ts';
+import { BufferSink, type ContentType, type MessageLimits, type Sink } from '../message/index.ts';
 import { plainText, readText } from './mail-text.ts';
 import type { ContentKind } from './message.ts';
 import { createWalker, type PartFacts } from './walk.ts';

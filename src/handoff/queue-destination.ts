@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Queue } from 'bullmq';
-import type { DestinationConfig } from '../config/schema.ts';
-import { outcomeOf } from '../queue/outcome.ts';
-import type { Facts, Outcome } from '../queue/types.ts';
+import type { DestinationConfig } from '../config/index.ts';
+import { type Facts, type Outcome, outcomeOf } from '../queue/index.ts';
 import { makeDocument } from './document.ts';
 import { failureWithOriginal } from './failure.ts';
 import { attemptLimits } from './limits.ts';
@@ -66,7 +65,7 @@ export async function createQueueDestination(
     const id = jobId(key);
     const adding = queue
       .add(what, document, { ...jobOptions, jobId: id })
-      .then(() => deps.ensureKept(connection, queue.toKey(id)));
+      .then(() => deps.ensureReplicated(connection, queue.toKey(id)));
     await untilAborted(adding, AbortSignal.any([signal, AbortSignal.timeout(addTimeout)]));
     return jobFacts(config.queue, id);
   }

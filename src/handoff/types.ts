@@ -1,8 +1,8 @@
 import type { Redis } from 'ioredis';
-import type { Config, MailboxConfig, Secret } from '../config/schema.ts';
+import type { Config, MailboxConfig, Secret } from '../config/index.ts';
 import type { Log } from '../log.ts';
-import type { HeadersJson } from '../message/mail-header.ts';
-import type { Envelope, Origin, Outcome } from '../queue/types.ts';
+import type { HeadersJson } from '../message/index.ts';
+import type { Envelope, Origin, Outcome } from '../queue/index.ts';
 import type { FailureReport } from './failure.ts';
 
 export type JsonValue =
@@ -90,7 +90,7 @@ export interface DestinationDeps {
   /** Opens a connection for the queue destination, which closes it. */
   connectRedis(prefix: string): Redis;
   /** Resolves when a key written over such a connection would survive the loss of the primary. */
-  ensureKept(connection: Redis, key: string): Promise<void>;
+  ensureReplicated(connection: Redis, key: string): Promise<void>;
   /** `redis.prefix` of the configuration. */
   redisPrefix: string;
   bodyPart: MailboxConfig['bodyPart'];

@@ -1,12 +1,18 @@
 import { SealpostError } from '../errors.ts';
-import type { ContentType } from '../message/content-type.ts';
-import { decodeWords } from '../message/encoded-words.ts';
-import { type EntityInfo, entityInfo } from '../message/entity.ts';
-import { type HeaderBlock, HeaderSplitter, parseHeaders } from '../message/headers.ts';
-import { defaultMessageLimits, type MessageLimits } from '../message/limits.ts';
-import { MultipartSplitter } from '../message/multipart.ts';
-import type { Sink } from '../message/sink.ts';
-import { transferDecoder } from '../message/transfer.ts';
+import {
+  type ContentType,
+  decodeWords,
+  defaultMessageLimits,
+  type EntityInfo,
+  entityInfo,
+  type HeaderBlock,
+  HeaderSplitter,
+  type MessageLimits,
+  MultipartSplitter,
+  parseHeaders,
+  type Sink,
+  transferDecoder,
+} from '../message/index.ts';
 import type { ContentKind } from './message.ts';
 import { safeName } from './names.ts';
 

@@ -1,8 +1,6 @@
-import type { DestinationConfig } from '../config/schema.ts';
-import { readPublicFile } from '../config/secrets.ts';
-import { privateAddressCode, type Resolve } from '../net/guarded-lookup.ts';
-import { outcomeOf } from '../queue/outcome.ts';
-import type { Outcome } from '../queue/types.ts';
+import { type DestinationConfig, readPublicFile } from '../config/index.ts';
+import { privateAddressCode, type Resolve } from '../net/index.ts';
+import { type Outcome, outcomeOf } from '../queue/index.ts';
 import { makeDocument } from './document.ts';
 import { failureWithOriginal } from './failure.ts';
 import { HttpPoster, type HttpReply, RequestTimeout } from './http-post.ts';

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { SealpostError } from '../errors.ts';
-import { holdLease, releaseLease } from '../queue/lease.ts';
+import { holdLease, releaseLease } from '../redis/index.ts';
 
 /** How far a folder has been read. */
 const mark = z.object({

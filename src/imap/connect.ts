@@ -1,6 +1,5 @@
 import { ImapFlow, type ImapFlowOptions } from 'imapflow';
-import type { MailboxConfig, Secret } from '../config/schema.ts';
-import { readPublicFile } from '../config/secrets.ts';
+import { type MailboxConfig, readPublicFile, type Secret } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { TokenSource } from './oauth.ts';
 import { Watch, watchOf } from './watch.ts';

@@ -1,11 +1,16 @@
 import type { ImapFlow } from 'imapflow';
 import { SealpostError } from '../errors.ts';
-import { type Address, isKnown, readAddressList } from '../message/address.ts';
-import { HeaderFinder } from '../message/header-finder.ts';
-import type { HeaderBlock } from '../message/headers.ts';
-import { readMailHeader } from '../message/mail-header.ts';
-import { readMessageId } from '../message/message-id.ts';
-import type { Envelope, Intake, Origin, SpoolWriter } from '../queue/types.ts';
+import {
+  type Address,
+  type HeaderBlock,
+  HeaderFinder,
+  isKnown,
+  readAddressList,
+  readMailHeader,
+  readMessageId,
+} from '../message/index.ts';
+import type { Envelope, Intake, Origin } from '../queue/index.ts';
+import type { SpoolWriter } from '../spool/index.ts';
 import { CHUNK } from './connect.ts';
 import { PIECE_FACTOR, type Watch, watchOf } from './watch.ts';
 

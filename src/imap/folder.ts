@@ -1,7 +1,7 @@
 import type { ImapFlow } from 'imapflow';
 import { isOfClass, SealpostError } from '../errors.ts';
 import { type Log, logRarely } from '../log.ts';
-import type { Intake } from '../queue/types.ts';
+import type { Intake } from '../queue/index.ts';
 import { type Checkpoint, freshMark, type Mark } from './checkpoint.ts';
 import type { ImapConfig } from './connect.ts';
 import { FetchError, fetchMessage, isThere, tooLarge } from './fetch.ts';

@@ -1,4 +1,4 @@
-import type { MailboxConfig, Secret } from '../config/schema.ts';
+import type { MailboxConfig, Secret } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 
 type OAuth2Config = NonNullable<NonNullable<MailboxConfig['imap']>['oauth2']>;

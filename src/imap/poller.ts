@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { ImapFlow } from 'imapflow';
-import type { MailboxConfig, Secret } from '../config/schema.ts';
+import type { MailboxConfig, Secret } from '../config/index.ts';
 import { SealpostError, toErrorInfo } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { lifetimes } from '../queue/lifetimes.ts';
-import type { Intake } from '../queue/types.ts';
+import type { Intake } from '../queue/index.ts';
+import { lifetimes } from '../redis/index.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { Connector, type ImapConfig, leave, refusedLogin, sessionError } from './connect.ts';
 import { type FolderParts, FolderReader, folderKey, type Skipped } from './folder.ts';

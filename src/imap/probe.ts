@@ -1,4 +1,4 @@
-import type { Secret } from '../config/schema.ts';
+import type { Secret } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { Connector, type ImapConfig, leave, sessionError } from './connect.ts';
 import { pathOf, refuseSameFolder } from './folder.ts';

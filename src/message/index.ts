@@ -1,11 +1,5 @@
 /** RFC 5322 and MIME, byte-preserving, as streams of pushed octets. */
-export {
-  type Address,
-  type AddressList,
-  isKnown,
-  type KnownAddress,
-  readAddressList,
-} from './address.ts';
+export { type Address, type AddressList, isKnown, type KnownAddress, readAddressList } from './address.ts';
 export { asciiField, longestLine, MAX_LINE, splitParameters } from './ascii-header.ts';
 export { Base64Decoder, Base64Encoder } from './base64.ts';
 export { CanonicalSink, firstBareLf, type LineEnds } from './canonical.ts';
@@ -18,12 +12,14 @@ export {
 } from './content-type.ts';
 export { decodeWords } from './encoded-words.ts';
 export { type EntityInfo, entityInfo, headerCost } from './entity.ts';
+export { HeaderFinder } from './header-finder.ts';
 export {
   HeaderBlock,
   type HeaderField,
   HeaderSplitter,
   parseHeaders,
   refuseStrayControls,
+  strayControl,
 } from './headers.ts';
 export { defaultMessageLimits, type MessageLimits } from './limits.ts';
 export { LineFold } from './line-fold.ts';

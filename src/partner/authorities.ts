@@ -1,4 +1,4 @@
-import type { Config } from '../config/schema.ts';
+import type { Config } from '../config/index.ts';
 import { RevocationCache, type RevocationFetcher } from '../pki/index.ts';
 import { createRevocationFetcher } from './revocation-fetcher.ts';
 

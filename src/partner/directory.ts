@@ -1,5 +1,4 @@
-import { AddressBook, type AddressKey, parseAddressEntry } from '../config/addresses.ts';
-import type { PartnerConfig } from '../config/schema.ts';
+import { AddressBook, type AddressKey, type PartnerConfig, parseAddressEntry } from '../config/index.ts';
 
 /** Who is who, by address (as `AddressBook` looks it up) and by certificate. */
 export class PartnerDirectory {

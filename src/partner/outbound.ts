@@ -1,5 +1,4 @@
-import type { LoadedKeys } from '../config/keys.ts';
-import type { PartnerConfig } from '../config/schema.ts';
+import type { LoadedKeys, PartnerConfig } from '../config/index.ts';
 import type { Certificate } from '../pki/index.ts';
 import { type EncodeOptions, encodeSync, protectionOf, protectWith } from '../smime/index.ts';
 import { encryptionCertificates, signingIdentity } from './certificates.ts';

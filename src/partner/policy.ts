@@ -1,4 +1,4 @@
-import type { Config, MailboxConfig } from '../config/schema.ts';
+import type { Config, MailboxConfig } from '../config/index.ts';
 import type { ErrorCode } from '../errors.ts';
 import { comparableAddress, isKnown } from '../message/index.ts';
 import type { PartnerDirectory } from './directory.ts';

@@ -1,5 +1,5 @@
-import type { Config } from '../config/schema.ts';
-import { guardedGet } from '../net/guarded-get.ts';
+import type { Config } from '../config/index.ts';
+import { guardedGet } from '../net/index.ts';
 import type { RevocationFetcher } from '../pki/index.ts';
 
 /**

@@ -1,4 +1,4 @@
-import type { PartnerConfig } from '../config/schema.ts';
+import type { PartnerConfig } from '../config/index.ts';
 import type { ErrorCode } from '../errors.ts';
 import { type Authors, isKnown } from '../message/index.ts';
 import type { PartnerDirectory } from './directory.ts';

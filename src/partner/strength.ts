@@ -1,5 +1,5 @@
 import { contentCipherByName } from '../cms/algorithms.ts';
-import type { Config } from '../config/schema.ts';
+import type { Config } from '../config/index.ts';
 import { pathWeaknesses } from '../pki/index.ts';
 
 /** A key as the verdict has it. */

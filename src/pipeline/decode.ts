@@ -3,13 +3,13 @@
  * destination is on this machine, and else queues the hand-off.
  */
 import { createHash } from 'node:crypto';
-import type { Config, MailboxConfig } from '../config/schema.ts';
+import type { Config, MailboxConfig } from '../config/index.ts';
 import type { Delivery, LocalDestination } from '../handoff/index.ts';
 import type { HeadersJson } from '../message/index.ts';
-import type { PartnerDirectory } from '../partner/directory.ts';
-import { judge } from '../partner/policy.ts';
-import type { Facts, Flow, InboundJob, JobContext, Outcome, Spool } from '../queue/index.ts';
+import { judge, type PartnerDirectory } from '../partner/index.ts';
+import type { Facts, Flow, InboundJob, JobContext, Outcome } from '../queue/index.ts';
 import { type DecodeOptions, isSignatureLayer, type Verdict } from '../smime/index.ts';
+import type { Spool } from '../spool/index.ts';
 import { decodeLarge, decodeSmall } from './decoding.ts';
 import { identityOf } from './deliver.ts';
 import { isWhole, messageLimitsOf, readSender } from './read-sender.ts';

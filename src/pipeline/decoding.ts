@@ -1,9 +1,7 @@
 /** Octets of a message through the decoder, with the content on its way into the spool. */
-import type { LoadedKeys } from '../config/keys.ts';
-import type { MailboxConfig } from '../config/schema.ts';
+import type { LoadedKeys, MailboxConfig } from '../config/index.ts';
 import { headOctets } from '../handoff/index.ts';
-import type { Authorities } from '../partner/authorities.ts';
-import type { Spool, SpoolWriter } from '../queue/index.ts';
+import type { Authorities } from '../partner/index.ts';
 import {
   createTrustCache,
   type DecodeOptions,
@@ -11,6 +9,7 @@ import {
   decodeReopenable,
   decodeSync,
 } from '../smime/index.ts';
+import type { Spool, SpoolWriter } from '../spool/index.ts';
 import { type DecodedHead, messageLimitsOf } from './read-sender.ts';
 import { PieceWriters } from './stored.ts';
 

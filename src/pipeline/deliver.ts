@@ -1,6 +1,7 @@
 /** Brings a decoded message to one destination of its mailbox. */
 import type { Delivery, Destination } from '../handoff/index.ts';
-import type { Flow, HandoffJob, InboundJob, JobContext, Outcome, Spool } from '../queue/index.ts';
+import type { Flow, HandoffJob, InboundJob, JobContext, Outcome } from '../queue/index.ts';
+import type { Spool } from '../spool/index.ts';
 import { type DecodeResultRecord, deliveryPieces, readResult } from './stored.ts';
 import type { Turns } from './turns.ts';
 

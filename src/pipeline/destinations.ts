@@ -1,5 +1,5 @@
 /** The destinations of a configuration: those of the mailboxes, and those that are told of suspended messages. */
-import type { Config, DestinationConfig, MailboxConfig } from '../config/schema.ts';
+import type { Config, DestinationConfig, MailboxConfig } from '../config/index.ts';
 import {
   createDestination,
   createLocalDestination,
@@ -12,7 +12,7 @@ import type { FailureJob, QueueRoom } from '../queue/index.ts';
 
 export interface DestinationsParts
   extends Pick<DestinationDeps, 'readSecret' | 'log' | 'now'>,
-    Pick<QueueRoom, 'deriveKey' | 'connect' | 'ensureKept'> {
+    Pick<QueueRoom, 'deriveKey' | 'connect' | 'ensureReplicated'> {
   config: Pick<Config, 'mailboxes' | 'partners' | 'http' | 'redis' | 'limits'>;
 }
 
@@ -110,14 +110,14 @@ function open(
 }
 
 function depsOf(parts: DestinationsParts, bodyPart: MailboxConfig['bodyPart']): DestinationDeps {
-  const { config, readSecret, connect, ensureKept, log, now } = parts;
+  const { config, readSecret, connect, ensureReplicated, log, now } = parts;
   const { port } = config.http;
   const signer = port === undefined ? undefined : contentUrls({ ...config.http, port }, parts);
   return {
     readSecret,
     signedUrl: signer && ((delivery, piece) => signer.sign(delivery.id, now(), piece)),
     connectRedis: (prefix) => connect('handoff', prefix),
-    ensureKept,
+    ensureReplicated,
     redisPrefix: config.redis.prefix,
     bodyPart,
     limits: config.limits,

@@ -10,8 +10,7 @@ import {
   parseHeaders,
   readMailHeader,
 } from '../message/index.ts';
-import type { PartnerDirectory } from '../partner/directory.ts';
-import { type Sender, senderOf } from '../partner/sender.ts';
+import { type PartnerDirectory, type Sender, senderOf } from '../partner/index.ts';
 import { type DecodeOptions, isSignatureLayer, type Verdict } from '../smime/index.ts';
 
 /** What of a decoded message says who it is from. */

@@ -1,6 +1,7 @@
 /** Tells the destination of `onSuspend` of a suspended message. What happens to a report never changes the message. */
 import { failureDocument } from '../handoff/index.ts';
-import type { FailureJob, Flow, JobContext, Ledger, Outcome, Spool } from '../queue/index.ts';
+import type { FailureJob, Flow, JobContext, Ledger, Outcome } from '../queue/index.ts';
+import type { Spool } from '../spool/index.ts';
 import type { ReportRoute } from './destinations.ts';
 
 export interface ReportParts {

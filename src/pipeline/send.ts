@@ -1,10 +1,10 @@
 /** Signs and encrypts a message for its partner and sends it by the partner's route. */
 import { Budget } from '../budget.ts';
-import type { Config, PartnerConfig } from '../config/schema.ts';
-import { outcomeOf } from '../queue/outcome.ts';
-import type { Flow, JobContext, OutboundJob, Outcome, Spool } from '../queue/types.ts';
+import type { Config, PartnerConfig } from '../config/index.ts';
+import { type Flow, type JobContext, type OutboundJob, type Outcome, outcomeOf } from '../queue/index.ts';
 import { type EncodeOptions, encode, estimateOctets } from '../smime/index.ts';
-import type { Sender } from '../smtp/send.ts';
+import type { Sender } from '../smtp/index.ts';
+import type { Spool } from '../spool/index.ts';
 
 /** A partner that mail can be sent to. */
 export interface SendRoute {

@@ -4,8 +4,9 @@
  */
 import type { DeliveryPiece, JsonValue, StoredContent } from '../handoff/index.ts';
 import type { HeadersJson } from '../message/index.ts';
-import type { FinishedOctets, Flow, Spool, SpoolRef, SpoolWriter } from '../queue/index.ts';
+import type { Flow } from '../queue/index.ts';
 import type { Verdict } from '../smime/index.ts';
+import type { FinishedOctets, Spool, SpoolRef, SpoolWriter } from '../spool/index.ts';
 
 /** Where the content of an S/MIME part below the message lies. */
 export interface StoredPiece {

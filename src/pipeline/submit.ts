@@ -3,7 +3,7 @@
  * octets, job and record are durable before there is an id. An entrance of its own, which loads nothing that sends.
  */
 import { randomUUID } from 'node:crypto';
-import type { PartnerConfig } from '../config/schema.ts';
+import type { PartnerConfig } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import {
   type HeaderBlock,
@@ -12,7 +12,8 @@ import {
   readMailHeader,
   readMessageId,
 } from '../message/index.ts';
-import type { Envelope, Intake, IntakeResult, OutboundEntry, SpoolWriter } from '../queue/types.ts';
+import type { Envelope, Intake, IntakeResult, OutboundEntry } from '../queue/index.ts';
+import type { SpoolWriter } from '../spool/index.ts';
 import type { Octets, Outgoing } from './outgoing.ts';
 
 export { type ContentFacts, Outgoing } from './outgoing.ts';

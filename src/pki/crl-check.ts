@@ -13,8 +13,7 @@ import {
 import type { GeneralName } from './general-name.ts';
 import { appendRdn, type Name } from './name.ts';
 import { ocspStatus } from './ocsp-check.ts';
-import type { Issuers } from './path-build.ts';
-import { findPaths } from './path-build.ts';
+import { findPaths, type Issuers } from './path-build.ts';
 import { type CheckedPath, checkPath } from './path-check.ts';
 import { clockSkew, PathFailure, type PathOptions, type RevocationStatus } from './path-types.ts';
 import type { IssuerKey, SignatureChecker } from './signature-check.ts';

@@ -1,20 +1,14 @@
 export { Certificate, parseCertificate, unreadableAddress } from './certificate.ts';
 export { readCertificates } from './certificate-file.ts';
-export {
-  describeValidity,
-  keyKindOf,
-  nameOf,
-  unusableFor,
-  useFault,
-  validityAt,
-} from './certificate-use.ts';
+export { describeValidity, keyKindOf, nameOf, unusableFor, useFault, validityAt } from './certificate-use.ts';
 export { Crl, type CrlEntry, parseCrl } from './crl.ts';
 export type { BasicConstraints, Extension, KeyUsage } from './extensions.ts';
 export type { FetchFailure, FetchKind, RevocationFetcher } from './fetching.ts';
-export { type GeneralName, normalizeEmail } from './general-name.ts';
+export { type GeneralName, normalizeEmail, readGeneralNames } from './general-name.ts';
 export { createIdentity, type Identity } from './identity.ts';
 export { hasSigned, isSelfSigned } from './issuance.ts';
 export { type IssuerOptions, IssuerSearch, issuerAddresses } from './issuer-search.ts';
+export { nameToString, readName } from './name.ts';
 export { encodeOcspRequest, type OcspResponse, parseOcspResponse } from './ocsp.ts';
 export { validatePath } from './path.ts';
 export {
@@ -30,7 +24,14 @@ export {
 export { cmsLabels } from './pem.ts';
 export { isPkcs12, type Pkcs12, readPkcs12 } from './pkcs12.ts';
 export { hasPrivateKey, keyBelongsTo, readPrivateKey } from './private-key.ts';
-export { type KeyTraits, keyTraits, type PublicKeyInfo, sameKey } from './public-key.ts';
+export {
+  inheritsParameters,
+  type KeyTraits,
+  keyTraits,
+  oversized,
+  type PublicKeyInfo,
+  sameKey,
+} from './public-key.ts';
 export { type RevocationOptions, validateWithRevocation } from './revocation.ts';
 export { RevocationCache } from './revocation-cache.ts';
 export { sizeWeakness } from './signature-check.ts';

@@ -4,6 +4,7 @@ import {
   bitString,
   Cursor,
   content,
+  der,
   type Element,
   octetString,
   oid,
@@ -14,7 +15,6 @@ import {
   tags,
   time,
 } from '../asn1/index.ts';
-import * as der from '../asn1/writer.ts';
 import { type Certificate, parseCertificate } from './certificate.ts';
 import { crlReasonName } from './crl.ts';
 import { type Extension, readExtensions } from './extensions.ts';

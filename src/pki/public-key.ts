@@ -3,6 +3,7 @@ import {
   bitString,
   Cursor,
   content,
+  der,
   type Element,
   oid,
   oids,
@@ -11,7 +12,6 @@ import {
   readAlgorithm,
   tags,
 } from '../asn1/index.ts';
-import * as der from '../asn1/writer.ts';
 import { malformedCertificate, reading } from './malformed.ts';
 
 /** `SubjectPublicKeyInfo ::= SEQUENCE { algorithm AlgorithmIdentifier, subjectPublicKey BIT STRING }` */

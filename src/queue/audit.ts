@@ -1,6 +1,6 @@
 /** The audit trail. What is done with messages is written by the scripts, in the same step as what it tells of. */
 import type { Redis } from 'ioredis';
-import { guarded } from './connection.ts';
+import { guarded } from '../redis/index.ts';
 import type { Keys } from './keys.ts';
 import { auditLine } from './ledger.ts';
 import type { Audit, AuditEntry, AuditQuery } from './types.ts';

@@ -1,7 +1,8 @@
 /** Retries whose time was written by a clock that was ahead: without this they would wait until that time. */
 import type { Redis } from 'ioredis';
+import { run, script } from '../redis/index.ts';
 import type { Keys } from './keys.ts';
-import { records, run, script } from './lua.ts';
+import { records } from './lua.ts';
 import type { QueueName } from './types.ts';
 
 /** Jobs that one look brings forward at most; the next look takes the next ones. */

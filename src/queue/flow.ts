@@ -1,35 +1,32 @@
 /** The steps of a message between the queues: each one script, so that a crash leaves it done or not begun. */
 import type { Redis } from 'ioredis';
 import { SealpostError } from '../errors.ts';
-import { guarded } from './connection.ts';
+import { type DurableWrites, guarded, type Script, type ScriptArguments } from '../redis/index.ts';
+import type { FinishedOctets, SpoolRef, TieredSpool } from '../spool/index.ts';
 import { inlineOctets, octetsToken } from './intake.ts';
-import type { KeptWrites, ScriptArguments } from './kept-writes.ts';
 import type { Keys } from './keys.ts';
-import { auditLine, eventLine, isState, parseRecord } from './ledger.ts';
-import type { Script } from './lua.ts';
+import { auditLine, eventLine, parseRecord } from './ledger.ts';
 import { routeOf } from './parking.ts';
-import { scripts } from './scripts.ts';
-import type { LocalSpool } from './spool.ts';
-import type {
-  Act,
-  AuditEntry,
-  DecodedOutcome,
-  DecodedRefs,
-  Facts,
-  FailureJob,
-  Fetched,
-  FinishedOctets,
-  Flow,
-  HandedOffOutcome,
-  HandoffJob,
-  InboundJob,
-  Jobs,
-  LedgerEventType,
-  MessageRecord,
-  MessageState,
-  OutboundJob,
-  SpoolRef,
-  WorkQueue,
+import { scripts } from './steps.ts';
+import {
+  type Act,
+  type AuditEntry,
+  type DecodedOutcome,
+  type DecodedRefs,
+  type Facts,
+  type FailureJob,
+  type Fetched,
+  type Flow,
+  type HandedOffOutcome,
+  type HandoffJob,
+  type InboundJob,
+  isState,
+  type Jobs,
+  type LedgerEventType,
+  type MessageRecord,
+  type MessageState,
+  type OutboundJob,
+  type WorkQueue,
 } from './types.ts';
 
 export interface FlowParts {
@@ -39,8 +36,8 @@ export interface FlowParts {
    * For the steps: what follows one (the end of its job, files that go) may reach another primary, which must not be
    * without the step then.
    */
-  kept: KeptWrites;
-  spool: LocalSpool;
+  writes: DurableWrites;
+  spool: TieredSpool;
   /** Milliseconds that the original of a delivered message is kept. */
   keepOriginal: number;
   /** Names of the mailboxes and partners of which a suspended message is reported. */
@@ -270,7 +267,7 @@ export class RedisFlow implements Flow {
   }
 
   async #run(script: Script, args: ScriptArguments, octets: FinishedOctets[] = []): Promise<unknown> {
-    return await this.#parts.kept.run(script, args, 'flow', inlineOctets(octets));
+    return await this.#parts.writes.run(script, args, 'flow', inlineOctets(octets));
   }
 
   /** Removes the files that a script's reply names after its outcome; returns the outcome. */

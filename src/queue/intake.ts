@@ -6,16 +6,14 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { SealpostError } from '../errors.ts';
 import { counter } from '../metrics.ts';
+import type { DurableWrites, Octets } from '../redis/index.ts';
+import type { FinishedOctets, SpoolRef, SpoolWriter, TieredSpool } from '../spool/index.ts';
 import { Batches } from './batches.ts';
-import type { KeptWrites } from './kept-writes.ts';
 import { eventLine, type RecordFacts } from './ledger.ts';
-import type { Octets } from './lua.ts';
 import { type Pressure, queueFull } from './pressure.ts';
-import { scripts } from './scripts.ts';
-import type { LocalSpool } from './spool.ts';
+import { scripts } from './steps.ts';
 import type {
   Envelope,
-  FinishedOctets,
   InboundJob,
   Intake,
   IntakeEntry,
@@ -24,8 +22,6 @@ import type {
   Origin,
   OutboundEntry,
   OutboundJob,
-  SpoolRef,
-  SpoolWriter,
   WorkQueue,
 } from './types.ts';
 
@@ -45,8 +41,8 @@ export type QueueLimits = Record<WorkQueue, { depth: number; octets: number }>;
 
 export interface IntakeParts {
   /** For what is acknowledged to a sender. */
-  kept: KeptWrites;
-  spool: LocalSpool;
+  writes: DurableWrites;
+  spool: TieredSpool;
   /** Milliseconds that a finished message is known as a duplicate. */
   duplicates: number;
   /** Mailboxes for which the same octets may come as another message. */
@@ -92,7 +88,7 @@ interface Arrival {
   now: number;
 }
 
-interface Way {
+interface Direction {
   queue: 'inbound' | 'outbound';
   state: 'received' | 'queued';
   index: 'b' | 'p';
@@ -100,7 +96,7 @@ interface Way {
   limited: { state: MessageState; queue: WorkQueue }[];
 }
 
-const inboundWay: Way = {
+const inboundMail: Direction = {
   queue: 'inbound',
   state: 'received',
   index: 'b',
@@ -110,7 +106,7 @@ const inboundWay: Way = {
     { state: 'decoded', queue: 'handoff' },
   ],
 };
-const outboundWay: Way = {
+const outboundMail: Direction = {
   queue: 'outbound',
   state: 'queued',
   index: 'p',
@@ -122,13 +118,13 @@ const mostArrivals = 16;
 
 export class RedisIntake implements Intake {
   readonly #parts: IntakeParts;
-  readonly #batches: Record<Way['queue'], Batches<Arrival, unknown>>;
+  readonly #batches: Record<Direction['queue'], Batches<Arrival, unknown>>;
 
   constructor(parts: IntakeParts) {
     this.#parts = parts;
-    const batches = (way: Way) =>
-      new Batches<Arrival, unknown>((arrivals) => this.#run(way, arrivals), mostArrivals);
-    this.#batches = { inbound: batches(inboundWay), outbound: batches(outboundWay) };
+    const batches = (direction: Direction) =>
+      new Batches<Arrival, unknown>((arrivals) => this.#run(direction, arrivals), mostArrivals);
+    this.#batches = { inbound: batches(inboundMail), outbound: batches(outboundMail) };
   }
 
   refusal(): SealpostError | null {
@@ -153,7 +149,7 @@ export class RedisIntake implements Intake {
       const lines = this.#lines('received', now, origin, envelope, octets.ref.sha256);
       return { id, name: mailbox, facts, ...lines, octets, job };
     });
-    return await this.#accept(inboundWay, items, now);
+    return await this.#accept(inboundMail, items, now);
   }
 
   /** What tells one message of a mailbox from another; the records under it, and so duplicates, outlive any process. */
@@ -193,7 +189,7 @@ export class RedisIntake implements Intake {
       octets,
       job,
     };
-    return at(await this.#accept(outboundWay, [item], now), 0);
+    return at(await this.#accept(outboundMail, [item], now), 0);
   }
 
   #lines(
@@ -211,9 +207,9 @@ export class RedisIntake implements Intake {
     };
   }
 
-  async #accept(way: Way, items: Item[], now: number): Promise<IntakeResult[]> {
+  async #accept(direction: Direction, items: Item[], now: number): Promise<IntakeResult[]> {
     const { spool, pressure } = this.#parts;
-    const { queue, limited } = way;
+    const { queue, limited } = direction;
     const file = items[0]?.octets.ref;
     const reply = await this.#batches[queue].add({ items, now }).catch(async (error: unknown) => {
       if (file?.kind === 'file') await this.#discard(file, error);
@@ -237,8 +233,8 @@ export class RedisIntake implements Intake {
   }
 
   /** One run of the script for all arrivals; a result for each. */
-  async #run({ queue, state, index, limited }: Way, arrivals: readonly Arrival[]): Promise<unknown[]> {
-    const { kept, duplicates, limits } = this.#parts;
+  async #run({ queue, state, index, limited }: Direction, arrivals: readonly Arrival[]): Promise<unknown[]> {
+    const { writes, duplicates, limits } = this.#parts;
     const args: (string | number | Buffer)[] = [duplicates, queue, state, index];
     for (const place of [0, 1]) {
       const each = limited[place];
@@ -253,7 +249,7 @@ export class RedisIntake implements Intake {
       }
     }
     const octets = arrivals.flatMap(({ items }) => items.map((item) => item.octets));
-    const reply = await kept.run(scripts.accept, args, 'intake', inlineOctets(octets));
+    const reply = await writes.run(scripts.accept, args, 'intake', inlineOctets(octets));
     return Array.isArray(reply) ? reply : [];
   }
 

@@ -1,16 +1,13 @@
+import { type SpoolKeys, spoolKeysOf } from '../spool/index.ts';
 import type { MessageState, QueueName } from './types.ts';
 
 export const queueNames: readonly QueueName[] = ['inbound', 'handoff', 'outbound', 'failures'];
 
 /** Names of all Redis keys of this room, beside those of BullMQ; each begins with the prefix (its hash tag). */
-export interface Keys {
+export interface Keys extends SpoolKeys {
   prefix: string;
   /** Hash: the record of a message. */
   message(id: string): string;
-  /** Value: small octets, sealed. */
-  octets(objectId: string): string;
-  /** Set: ids of the messages that share a file of the spool folder. */
-  fileOwners(objectId: string): string;
   /** Sorted sets of message ids by the time when they were received. */
   all: string;
   state(state: MessageState): string;
@@ -37,8 +34,7 @@ export function keysOf(prefix: string): Keys {
   return {
     prefix,
     message: (id) => `${prefix}:m:${id}`,
-    octets: (objectId) => `${prefix}:o:${objectId}`,
-    fileOwners: (objectId) => `${prefix}:f:${objectId}`,
+    ...spoolKeysOf(prefix),
     all: `${prefix}:ix:all`,
     state: (state) => `${prefix}:ix:s:${state}`,
     mailbox: (name) => `${prefix}:ix:b:${name}`,

@@ -1,5 +1,6 @@
 /** The scripts of the ledger: finding, noting and forgetting records. */
-import { freeingScript, records, script } from './lua.ts';
+import { freeingScript, script } from '../redis/index.ts';
+import { records } from './lua.ts';
 
 /** now, id, event, line of the audit trail or ''. Returns 0 when unknown. */
 const note = freeingScript(

@@ -2,21 +2,19 @@
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { SealpostError } from '../errors.ts';
-import { guarded } from './connection.ts';
+import { guarded, run } from '../redis/index.ts';
 import type { Keys } from './keys.ts';
 import { ledgerScripts } from './ledger-scripts.ts';
-import { run } from './lua.ts';
-import type { AuditEntry, Ledger, LedgerEvent, ListQuery, MessageRecord, MessageState } from './types.ts';
-
-export const messageStates: readonly MessageState[] = [
-  'received',
-  'decoded',
-  'delivered',
-  'suspended',
-  'terminated',
-  'queued',
-  'sent',
-];
+import {
+  type AuditEntry,
+  isState,
+  type Ledger,
+  type LedgerEvent,
+  type ListQuery,
+  type MessageRecord,
+  type MessageState,
+  messageStates,
+} from './types.ts';
 
 /** Facts of a record that never change. */
 export type RecordFacts = Pick<
@@ -32,10 +30,6 @@ export function eventLine(event: LedgerEvent): string {
 /** An entry of the audit trail as the scripts store it. */
 export function auditLine(entry: AuditEntry): string {
   return JSON.stringify(entry);
-}
-
-export function isState(text: unknown): text is MessageState {
-  return messageStates.some((state) => state === text);
 }
 
 export function parseRecord(id: string, fields: Record<string, string>): MessageRecord | null {

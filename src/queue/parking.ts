@@ -7,10 +7,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { Log } from '../log.ts';
 import { gauge } from '../metrics.ts';
-import { guarded } from './connection.ts';
+import { freeingScript, guarded, run } from '../redis/index.ts';
 import type { Gate } from './gate.ts';
 import type { Keys } from './keys.ts';
-import { freeingScript, jobs, records, run } from './lua.ts';
+import { jobs, records } from './lua.ts';
 import type { FailureJob, QueueName } from './types.ts';
 
 /** Milliseconds between two looks for routes with jobs that wait: one command, however many wait. */

@@ -9,11 +9,11 @@ import type { Redis } from 'ioredis';
 import { hasCode, SealpostError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { gauge } from '../metrics.ts';
-import { guarded } from './connection.ts';
+import { guarded } from '../redis/index.ts';
 import type { Keys } from './keys.ts';
 
 /** Seconds after which a refused sender may ask again. */
-export const retryAfterSeconds = 60;
+const retryAfterSeconds = 60;
 const lookEveryMs = 2000;
 /** Memory: percentage points below the mark where it is over. Disk: share of the mark above it. */
 const memoryMargin = 5;

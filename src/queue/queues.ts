@@ -5,16 +5,14 @@ import type { Redis } from 'ioredis';
 import { SealpostError, toErrorInfo } from '../errors.ts';
 import { type Log, logRarely } from '../log.ts';
 import { counter, histogram } from '../metrics.ts';
-import { connect, disconnect, guarded, redisError } from './connection.ts';
+import { connect, disconnect, guarded, lifetimes, type RedisTarget, redisError } from '../redis/index.ts';
+import { isStoreAway } from '../spool/index.ts';
 import { bringLateForward } from './delayed.ts';
 import { Gate } from './gate.ts';
 import { type Keys, queueNames } from './keys.ts';
-import { lifetimes } from './lifetimes.ts';
 import { Parking, parkedJobs, routeOf } from './parking.ts';
 import { type RetrySchedule, retryDelay } from './retry.ts';
-import { isStoreAway } from './spool-store.ts';
-import { SuspectLane } from './suspects.ts';
-import type { RedisTarget } from './target.ts';
+import { Suspects } from './suspects.ts';
 import type {
   Facts,
   Flow,
@@ -72,7 +70,7 @@ export interface QueuesParts {
 
 /** What a job in hand is started with. */
 interface Start {
-  lane: SuspectLane;
+  lane: Suspects;
   signal: AbortSignal;
   /** Takes what the attempt said about its route. */
   heard: (peer: PeerState | undefined) => void;
@@ -105,7 +103,7 @@ export class BullQueues implements Queues {
     const { redis, target, keys, log } = this.#parts;
     const lockDuration = options.lockDuration ?? lifetimes.lock;
     const alone = options.suspectsAlone ?? false;
-    const lane = alone ? new SuspectLane(true) : new SuspectLane(false, besidePatience);
+    const lane = alone ? new Suspects(true) : new Suspects(false, besidePatience);
     const connection = connect(target, 'worker', log, name);
     const ended = new AbortController();
     const inHand = new Map<string, string>();

@@ -2,14 +2,12 @@
  * The records of an installation for whoever only reads them: ledger and audit trail over one connection, without the
  * queues, the spool and its key. Loading all of those takes longer than most questions to the ledger.
  */
-import type { Config } from '../config/schema.ts';
+import type { Config } from '../config/index.ts';
 import type { Log } from '../log.ts';
+import { connect, disconnect, privateServerUrl, ready, redisTarget } from '../redis/index.ts';
 import { RedisAudit } from './audit.ts';
-import { connect, disconnect, ready } from './connection.ts';
 import { keysOf } from './keys.ts';
 import { RedisLedger } from './ledger.ts';
-import { privateServerUrl } from './private-server.ts';
-import { redisTarget } from './target.ts';
 import type { Audit, Ledger } from './types.ts';
 
 export interface Records {
@@ -18,11 +16,13 @@ export interface Records {
   close(): Promise<void>;
 }
 
+export interface RecordsOptions {
+  role: string;
+  log: Log;
+}
+
 /** Errors: `redis-unreachable`, `config-invalid`, `file-access`, `file-mode`. */
-export async function openRecords(
-  config: Config,
-  { role, log }: { role: string; log: Log },
-): Promise<Records> {
+export async function openRecords(config: Config, { role, log }: RecordsOptions): Promise<Records> {
   const url = config.redis.url ?? (await privateServerUrl(config.dataDir));
   const target = redisTarget(config.redis, url);
   const redis = connect(target, 'producer', log, role);

@@ -14,7 +14,7 @@ export interface Patience {
 /** A message that needs longer than this has shown that it does not kill at once. */
 const defaultPatience: Patience = { fresh: 10_000, suspect: 10_000 };
 
-export class SuspectLane {
+export class Suspects {
   readonly #alone: boolean;
   readonly #patience: Patience;
   readonly #waiting: { suspect: boolean; go: () => void }[] = [];

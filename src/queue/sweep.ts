@@ -1,11 +1,10 @@
 /** Tidying: records past their retention, and files that no message needs (left by a crash, or past their time). */
 import type { Redis } from 'ioredis';
 import type { Log } from '../log.ts';
-import { guarded } from './connection.ts';
+import { guarded, run } from '../redis/index.ts';
+import type { LargeStore } from '../spool/index.ts';
 import type { Keys } from './keys.ts';
 import { ledgerScripts } from './ledger-scripts.ts';
-import { run } from './lua.ts';
-import type { LargeStore } from './spool-store.ts';
 
 export interface SweepParts {
   redis: Redis;

@@ -3,9 +3,9 @@
  * time are arguments; octets go in and come out as streams.
  */
 
-export type { DecodeCallOptions } from './decode/decode.ts';
 export {
   type ContentOutput,
+  type DecodeCallOptions,
   type DecodeInput,
   type DecodeResult,
   decode,
@@ -33,13 +33,7 @@ export {
   type SignOptions,
 } from './encode/encode.ts';
 export { Encoder } from './encode/encoder.ts';
-export {
-  type PresetName,
-  type Protection,
-  presetNames,
-  presets,
-  protectionOf,
-} from './encode/presets.ts';
+export { type PresetName, type Protection, presetNames, presets, protectionOf } from './encode/presets.ts';
 export { type ProtectionParties, protectWith } from './encode/protect-with.ts';
 export {
   createTrustCache,

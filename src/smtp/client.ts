@@ -1,8 +1,7 @@
 import { isIP } from 'node:net';
 import type { Readable } from 'node:stream';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
-import { isLoopback } from '../config/hosts.ts';
-import type { PartnerConfig } from '../config/schema.ts';
+import { isLoopback, type PartnerConfig } from '../config/index.ts';
 import { cleanText } from '../log.ts';
 
 /** Milliseconds for the connection, for the greeting, and of silence. */

@@ -1,7 +1,6 @@
-import { AddressBook, parseAddressEntry } from '../config/addresses.ts';
-import type { MailboxConfig } from '../config/schema.ts';
+import { AddressBook, type MailboxConfig, parseAddressEntry } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
-import { parseMailbox } from '../message/mailbox.ts';
+import { parseMailbox } from '../message/index.ts';
 
 /**
  * The recipients that the receiver accepts: addresses and whole domains of the mailboxes. Nothing else is accepted, not

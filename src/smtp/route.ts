@@ -1,7 +1,7 @@
 import { resolveMx } from 'node:dns/promises';
-import type { PartnerConfig } from '../config/schema.ts';
+import type { PartnerConfig } from '../config/index.ts';
 import { hasCode } from '../errors.ts';
-import { parseMailbox } from '../message/mailbox.ts';
+import { parseMailbox } from '../message/index.ts';
 
 /** Maximum number of hosts tried for one message, as in Postfix (smtp_mx_address_limit). */
 const MAX_HOSTS = 5;

@@ -1,11 +1,9 @@
 import { hostname } from 'node:os';
 import { Readable } from 'node:stream';
-import type { PartnerConfig, Secret } from '../config/schema.ts';
-import { readPublicFile } from '../config/secrets.ts';
+import { type PartnerConfig, readPublicFile, type Secret } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
-import { parseMailbox } from '../message/mailbox.ts';
-import { outcomeOf } from '../queue/outcome.ts';
-import type { Envelope, Facts, Outcome, PeerState } from '../queue/types.ts';
+import { parseMailbox } from '../message/index.ts';
+import { type Envelope, type Facts, type Outcome, outcomeOf, type PeerState } from '../queue/index.ts';
 import { type Client, ClientError, type ClientOptions, cleanReply } from './client.ts';
 import { sendResults } from './metrics.ts';
 import { Pool } from './pool.ts';

@@ -1,14 +1,13 @@
 import type { Socket } from 'node:net';
 import { hostname } from 'node:os';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
-import type { Config, MailboxConfig } from '../config/schema.ts';
-import { readListenerTls } from '../config/tls.ts';
+import { type Config, type MailboxConfig, readListenerTls } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { cleanText, type Log } from '../log.ts';
-import type { Intake } from '../queue/types.ts';
+import { listenShared } from '../net/index.ts';
+import type { Intake } from '../queue/index.ts';
 import { Connection, type ConnectionPolicy, type RefusedCommand } from './connection.ts';
 import { clientOf, Gate } from './gate.ts';
-import { listenShared } from './listen.ts';
 import { connectionsOpen, connectionsTotal, refusals } from './metrics.ts';
 import { Recipients } from './recipients.ts';
 import { RefusalLog } from './refusal-log.ts';

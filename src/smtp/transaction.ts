@@ -1,8 +1,7 @@
 import { toErrorInfo } from '../errors.ts';
 import { type Log, logRarely } from '../log.ts';
-import { HeaderFinder } from '../message/header-finder.ts';
-import { readMessageId } from '../message/message-id.ts';
-import type { SpoolWriter } from '../queue/types.ts';
+import { HeaderFinder, readMessageId } from '../message/index.ts';
+import type { SpoolWriter } from '../spool/index.ts';
 import { LineEnds } from './line-ends.ts';
 import { type Reply, replyFor, replyTo } from './replies.ts';
 

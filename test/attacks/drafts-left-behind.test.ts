@@ -8,16 +8,16 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { SealpostError } from '../../src/errors.ts';
+import { draftOwner } from '../../src/files.ts';
 import { createLog } from '../../src/log.ts';
-import { connect, disconnect } from '../../src/queue/connection.ts';
 import { openQueue, type QueueRoom } from '../../src/queue/index.ts';
 import { RedisIntake } from '../../src/queue/intake.ts';
-import { type KeptWrites, writesOfPrimary } from '../../src/queue/kept-writes.ts';
 import { keysOf } from '../../src/queue/keys.ts';
-import { self } from '../../src/queue/owner.ts';
 import { Pressure } from '../../src/queue/pressure.ts';
-import { LocalSpool } from '../../src/queue/spool.ts';
-import { SpoolFolder } from '../../src/queue/spool-file.ts';
+import { connect, disconnect } from '../../src/redis/connection.ts';
+import { type DurableWrites, primaryWrites } from '../../src/redis/durable-writes.ts';
+import { SpoolFolder } from '../../src/spool/folder.ts';
+import { TieredSpool } from '../../src/spool/spool.ts';
 import { accept, until } from '../support/messages.ts';
 import { openTestQueue, testConfig } from '../support/queue.ts';
 import { startTestRedis } from '../support/redis.ts';
@@ -106,10 +106,10 @@ describe('a message of which Redis did not say whether it has it', () => {
       const folder = join(server.dataDir, 'spool');
       const key = createSecretKey(randomBytes(32));
       const store = new SpoolFolder(folder, key);
-      const spool = new LocalSpool({ redis, keys, key, store, inlineLimit: 10 });
-      const real = writesOfPrimary(redis, keys.prefix);
+      const spool = new TieredSpool({ redis, keys, key, store, inlineLimit: 10 });
+      const real = primaryWrites(redis, keys.prefix);
       // The reply is lost, as when the connection breaks after the command or before it.
-      const kept: KeptWrites = {
+      const kept: DurableWrites = {
         async run(script, args, what) {
           if (taken) await real.run(script, args, what);
           throw new SealpostError('redis-unreachable', 'the reply was lost');
@@ -117,7 +117,7 @@ describe('a message of which Redis did not say whether it has it', () => {
       };
       const room = { depth: 1000, octets: 1e9 };
       const intake = new RedisIntake({
-        ...{ kept, spool, duplicates: 1000, repeating: new Set<string>(), identity: new Map() },
+        ...{ writes: kept, spool, duplicates: 1000, repeating: new Set<string>(), identity: new Map() },
         limits: { inbound: room, handoff: room, outbound: room },
         pressure: new Pressure({ redis, keys, log, folder, redisMemory: 90, diskFree: 0, store: () => null }),
       });
@@ -151,9 +151,9 @@ it('drafts of dead processes go at start, those of the living and of other machi
   t.after(() => server.stop());
   const folder = join(server.dataDir, 'spool', 'tmp');
   mkdirSync(folder, { recursive: true });
-  const [machine, pid, start] = self.split('-');
+  const [machine, pid, start] = draftOwner.split('-');
   const drafts: [string, boolean][] = [
-    [`a.${self}`, true],
+    [`a.${draftOwner}`, true],
     [`b.${machine}-${pid}-${Number(start) + 1}`, false],
     [`c.${machine}-4194305-1`, false],
     [`d.${'0'.repeat(16)}-4194305-1`, true],
@@ -189,7 +189,7 @@ it('a draft of a process that was killed is known to be its own', async (t) => {
   const living = room.intake.begin();
   await living.write(randomBytes(100_000));
   await until(async () => readdirSync(folder).length === 1);
-  assert.ok(readdirSync(folder)[0]?.endsWith(self));
+  assert.ok(readdirSync(folder)[0]?.endsWith(draftOwner));
   await living.abort();
 });
 

@@ -5,7 +5,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { HandoffJob, InboundJob, QueueRoom } from '../../src/queue/index.ts';
-import { SpoolFolder } from '../../src/queue/spool-file.ts';
+import { SpoolFolder } from '../../src/spool/folder.ts';
 import { accept, until } from '../support/messages.ts';
 import { openTestQueue, useTestQueue } from '../support/queue.ts';
 import type { TestRedis } from '../support/redis.ts';

@@ -17,7 +17,7 @@ const root = join(import.meta.dirname, '../..');
 /** Those that are made while the program runs, and why mail cannot make them dear. By file, as they stand there. */
 const composed: Record<string, string[]> = {
   // what Redis says of itself, and a name of ours; `^name:` begins at a line and `\S+` ends with it
-  'src/queue/durability.ts': [
+  'src/redis/durability.ts': [
     // biome-ignore lint/suspicious/noTemplateCurlyInString: as it stands in the file
     "new RegExp(`^${name}:(\\\\S+)`, 'm')",
   ],
@@ -26,7 +26,7 @@ const composed: Record<string, string[]> = {
     "new RegExp(`^${name}:(\\\\d+)`, 'm')",
   ],
   // the list of Redis's clients; no quantifier
-  'src/queue/private-server.ts': [
+  'src/redis/private-server.ts': [
     // biome-ignore lint/suspicious/noTemplateCurlyInString: as it stands in the file
     "new RegExp(` name=sealpost-${keeperName} `, 'g')",
   ],

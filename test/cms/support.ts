@@ -3,15 +3,15 @@ import { createPrivateKey } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type {
-  CmsHead,
-  CmsOptions,
-  CmsTail,
-  DecryptionIdentity,
-  EnvelopedHead,
-  SignedTail,
+import {
+  type CmsHead,
+  type CmsOptions,
+  CmsReader,
+  type CmsTail,
+  type DecryptionIdentity,
+  type EnvelopedHead,
+  type SignedTail,
 } from '../../src/cms/index.ts';
-import { CmsReader } from '../../src/cms/index.ts';
 import { BufferSink } from '../../src/message/sink.ts';
 import { readCertificates } from '../../src/pki/index.ts';
 

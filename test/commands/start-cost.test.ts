@@ -32,9 +32,12 @@ describe('the start of a command', () => {
     assert.ok(found, ran.stderr);
     return JSON.parse(found);
   }
+  /** Libraries and rooms; the rows of algorithms are data, which settings are checked against. */
   const parts = (urls: string[]) =>
     new Set(
-      urls.map((url) => /node_modules\/((?:@[^/]+\/)?[^/]+)|src\/(\w+)\//.exec(url)?.slice(1).find(Boolean)),
+      urls
+        .filter((url) => !/src\/(cms|pki)\/algorithms\.ts$|src\/asn1\/oids\.ts$/.test(url))
+        .map((url) => /node_modules\/((?:@[^/]+\/)?[^/]+)|src\/(\w+)\//.exec(url)?.slice(1).find(Boolean)),
     );
 
   it('loads nothing for its help', () => {

@@ -101,7 +101,7 @@ describe('power loss', { skip: noPowerLoss() ?? false }, () => {
   });
 
   it('a folder that makeFolder made is there, with those above it', async () => {
-    const folders = join(import.meta.dirname, '../../src/queue/folders.ts');
+    const folders = join(import.meta.dirname, '../../src/files.ts');
     await run(
       `const { makeFolder } = await import('${folders}'); await makeFolder('a/b/c'); await makeFolder('a/d');`,
     );

@@ -6,9 +6,9 @@ import { mkdirSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSy
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { draftOwner } from '../../src/files.ts';
 import { createDestination } from '../../src/handoff/index.ts';
 import type { DestinationDeps } from '../../src/handoff/types.ts';
-import { self } from '../../src/queue/owner.ts';
 import { crlf, delivery, deps, mixed, never, piece, temporary, verdict } from './support.ts';
 
 const folder = '20261123T000001234Z-m-0001';
@@ -312,11 +312,11 @@ describe('handoff directory', () => {
 
   it('removes at its start what dead processes were writing, and what others were an hour ago', async (t) => {
     const path = await temporary(t);
-    const [machine, pid, start] = self.split('-');
+    const [machine, pid, start] = draftOwner.split('-');
     const old = new Date(Date.now() - 3_700_000);
     const young = new Date(Date.now() - 3_500_000);
     const drafts: [string, boolean][] = [
-      [`.sealpost-a.${self}`, true],
+      [`.sealpost-a.${draftOwner}`, true],
       // a later process with the same id
       [`.sealpost-b.${machine}-${pid}-${Number(start) - 1}`, false],
       // an id that nobody has: above any that Linux gives

@@ -72,7 +72,7 @@ export function deps(changes: Partial<DestinationDeps> = {}): DestinationDeps {
     readSecret: () => 'the shared secret',
     signedUrl: () => ({ url: 'https://sealpost.example/v1/messages/x/content', expires: 1_800_000_000_000 }),
     connectRedis: () => new Redis({ lazyConnect: true }),
-    ensureKept: async () => undefined,
+    ensureReplicated: async () => undefined,
     redisPrefix: '{test}',
     bodyPart: { index: 0 },
     limits: { layers: 10, parts: 1000, depth: 50, work: 1_000_000, output: 1 << 24, headerSize: 102400 },

@@ -4,7 +4,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { configSchema } from '../../src/config/schema.ts';
 import { createImapPoller } from '../../src/imap/poller.ts';
 import { createLog } from '../../src/log.ts';
-import { lifetimes } from '../../src/queue/lifetimes.ts';
+import { lifetimes } from '../../src/redis/lifetimes.ts';
 import { startBadImap } from '../support/bad-imap.ts';
 import { until } from '../support/net.ts';
 import { MemoryIntake } from '../support/smtp.ts';

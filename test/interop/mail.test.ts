@@ -6,8 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { encodeSync } from '../../src/smime/encode/encode.ts';
 import { asMail } from '../support/peers/artefact.ts';
 import { missingOpenssl } from '../support/peers/identities.ts';
-import type { Artefact, EncryptionCase, SignatureCase } from '../support/peers/types.ts';
-import { PeerError } from '../support/peers/types.ts';
+import { type Artefact, type EncryptionCase, PeerError, type SignatureCase } from '../support/peers/types.ts';
 import { content, head, mail, Setting } from './setting.ts';
 
 /** Above the limit up to which our encoder writes definite lengths; base64, so that it is signed as it is. */

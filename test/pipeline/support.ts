@@ -3,17 +3,8 @@ import { createHash } from 'node:crypto';
 import { readConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { SealpostError } from '../../src/errors.ts';
-import type {
-  Envelope,
-  Facts,
-  FinishedOctets,
-  MessageState,
-  Origin,
-  Outcome,
-  Spool,
-  SpoolRef,
-  SpoolWriter,
-} from '../../src/queue/index.ts';
+import type { Envelope, Facts, MessageState, Origin, Outcome } from '../../src/queue/index.ts';
+import type { FinishedOctets, Spool, SpoolRef, SpoolWriter } from '../../src/spool/index.ts';
 
 export const never = new AbortController().signal;
 export const envelope: Envelope = { from: 'a@partner.example', to: ['edi@example.net'] };

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { QueueRoom } from '../../src/queue/index.ts';
-import { startPrivateServer } from '../../src/queue/private-server.ts';
+import { startPrivateServer } from '../../src/redis/private-server.ts';
 import { accept } from '../support/messages.ts';
 import { openTestQueue, useTestQueue } from '../support/queue.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';

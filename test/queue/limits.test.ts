@@ -7,12 +7,17 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Redis } from 'ioredis';
 import { createLog } from '../../src/log.ts';
-import { connect, disconnect, ready } from '../../src/queue/connection.ts';
 import type { HandoffJob, QueueRoom } from '../../src/queue/index.ts';
-import { acknowledgedBy, ensureKept, ensureWaitAof, ReplicatedWrites } from '../../src/queue/kept-writes.ts';
 import { keysOf } from '../../src/queue/keys.ts';
-import { script } from '../../src/queue/lua.ts';
 import { Pressure } from '../../src/queue/pressure.ts';
+import { connect, disconnect, ready } from '../../src/redis/connection.ts';
+import {
+  acknowledgedBy,
+  ensureReplicated,
+  ensureWaitAof,
+  ReplicatedWrites,
+} from '../../src/redis/durable-writes.ts';
+import { script } from '../../src/redis/scripts.ts';
 import { accept } from '../support/messages.ts';
 import { openTestQueue } from '../support/queue.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
@@ -242,7 +247,7 @@ describe('writes that replicas must have', () => {
       assert.ok(Number(await run(0)) > 0);
       await redis.set('{sealpost}:there', '1');
       const kept = (replicas: number, key = '{sealpost}:there') =>
-        ensureKept(redis, key, { replicas, timeout: 50, disk });
+        ensureReplicated(redis, key, { replicas, timeout: 50, disk });
       await assert.rejects(kept(1), { code: 'redis-unreachable', message: /0 replicas .* of 1/ });
       await kept(0);
       await assert.rejects(kept(0, '{sealpost}:gone'), { code: 'redis-unreachable', message: /lost/ });

@@ -136,8 +136,8 @@ for (const { name, replicas, start } of settings) {
       const jobs = new Queue('results', { connection, prefix: '{elsewhere}' });
       await jobs.add('message', { text: 'result' });
       const [job] = await jobs.getWaiting();
-      await queue.ensureKept(connection, jobs.toKey(job?.id ?? ''));
-      await assert.rejects(queue.ensureKept(connection, jobs.toKey('never-written')), {
+      await queue.ensureReplicated(connection, jobs.toKey(job?.id ?? ''));
+      await assert.rejects(queue.ensureReplicated(connection, jobs.toKey('never-written')), {
         code: 'redis-unreachable',
       });
       await jobs.close();

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import type { QueueRoom } from '../../src/queue/index.ts';
-import { writesOfPrimary } from '../../src/queue/kept-writes.ts';
-import { records, script } from '../../src/queue/lua.ts';
+import { records } from '../../src/queue/lua.ts';
+import { primaryWrites } from '../../src/redis/durable-writes.ts';
+import { script } from '../../src/redis/scripts.ts';
 import { accept } from '../support/messages.ts';
 import { openTestQueue } from '../support/queue.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
@@ -63,7 +64,7 @@ describe('octets that come beside their script', () => {
   });
 
   it('end by themselves when their script fails', async () => {
-    const kept = writesOfPrimary(queue.redis, '{sealpost}');
+    const kept = primaryWrites(queue.redis, '{sealpost}');
     const octets = [['b'.repeat(32), Buffer.from('stray')]] as const;
     await assert.rejects(kept.run(script("error('broken')"), [], 'test', octets), { code: 'internal' });
     const [life] = await lives();
@@ -71,7 +72,7 @@ describe('octets that come beside their script', () => {
   });
 
   it('must come with their script', async () => {
-    const kept = writesOfPrimary(queue.redis, '{sealpost}');
+    const kept = primaryWrites(queue.redis, '{sealpost}');
     const broken = script(records, "keep_octets('i1', 'i:' .. string.rep('c', 32))");
     await assert.rejects(kept.run(broken, [], 'test'), { code: 'internal' });
     assert.equal(await kept.run(broken, [], 'test', [['c'.repeat(32), Buffer.from('here')]]), null);

@@ -4,10 +4,10 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import { isDead, self } from '../../src/queue/owner.ts';
+import { draftOwner, isDeadOwner } from '../../src/files.ts';
 import { until } from '../support/net.ts';
 
-const [machine = '', pid = '', start = ''] = self.split('-');
+const [machine = '', pid = '', start = ''] = draftOwner.split('-');
 
 /** State and start of a process (proc(5), stat, fields 3 and 22). */
 function look(of: number | string): [string | undefined, string | undefined] {
@@ -19,7 +19,7 @@ function look(of: number | string): [string | undefined, string | undefined] {
 describe('an owner', { skip: process.platform !== 'linux' }, () => {
   it('that lives is not dead, and neither is one of another machine or one that is none', () => {
     for (const owner of [
-      self,
+      draftOwner,
       `${'0'.repeat(16)}-4194305-1`,
       `unknown-4194305-1`,
       `${machine}-4194305`,
@@ -27,12 +27,12 @@ describe('an owner', { skip: process.platform !== 'linux' }, () => {
       `x${machine}-4194305-1`,
       '',
     ])
-      assert.equal(isDead(owner), false, owner);
+      assert.equal(isDeadOwner(owner), false, owner);
   });
 
   it('whose process is gone is dead, also where its number is used again', () => {
-    assert.equal(isDead(`${machine}-4194305-1`), true);
-    assert.equal(isDead(`${machine}-${pid}-${Number(start) + 1}`), true);
+    assert.equal(isDeadOwner(`${machine}-4194305-1`), true);
+    assert.equal(isDeadOwner(`${machine}-${pid}-${Number(start) + 1}`), true);
   });
 
   it('that is a zombie is dead, and not before it is one', async () => {
@@ -45,10 +45,10 @@ describe('an owner', { skip: process.platform !== 'linux' }, () => {
     const child = String(said).trim();
     try {
       const [, began] = look(child);
-      assert.equal(isDead(`${machine}-${child}-${began}`), false);
+      assert.equal(isDeadOwner(`${machine}-${child}-${began}`), false);
       parent.stdio[3]?.destroy();
       await until('it has ended', () => look(child)[0] === 'Z');
-      assert.equal(isDead(`${machine}-${child}-${began}`), true);
+      assert.equal(isDeadOwner(`${machine}-${child}-${began}`), true);
     } finally {
       parent.kill('SIGKILL');
     }

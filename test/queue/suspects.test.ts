@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { SuspectLane } from '../../src/queue/suspects.ts';
+import { Suspects } from '../../src/queue/suspects.ts';
 
 /** Work that says when it begins, and ends when it is told to. */
-function works(lane: SuspectLane) {
+function works(lane: Suspects) {
   const begun: string[] = [];
   const run = (name: string, suspect: boolean) => {
     const end = Promise.withResolvers<void>();
@@ -25,7 +25,7 @@ function works(lane: SuspectLane) {
 
 describe('suspects', () => {
   it('run alone, in the order in which they came', async () => {
-    const { begun, run } = works(new SuspectLane(true));
+    const { begun, run } = works(new Suspects(true));
     const first = run('first', false);
     const beside = run('beside', false);
     const one = run('suspect 1', true);
@@ -45,7 +45,7 @@ describe('suspects', () => {
   });
 
   it('keep only each other waiting where jobs wait for the network', async () => {
-    const { begun, run } = works(new SuspectLane(false));
+    const { begun, run } = works(new Suspects(false));
     const one = run('suspect 1', true);
     const two = run('suspect 2', true);
     const other = run('other', false);
@@ -58,7 +58,7 @@ describe('suspects', () => {
 
   it('and others wait no longer than the patience says', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
-    const { begun, run } = works(new SuspectLane(true, { fresh: 100, suspect: 50 }));
+    const { begun, run } = works(new Suspects(true, { fresh: 100, suspect: 50 }));
     const slow = run('slow', false);
     const suspect = run('suspect', true);
     const other = run('other', false);
@@ -73,7 +73,7 @@ describe('suspects', () => {
   });
 
   it('that fail let the next one go', async () => {
-    const lane = new SuspectLane(true);
+    const lane = new Suspects(true);
     await assert.rejects(
       lane.run(true, () => Promise.reject(new Error('failed'))),
       /failed/,

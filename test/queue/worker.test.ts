@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type {
-  FinishedOctets,
   InboundJob,
   IntakeResult,
   JobHandler,
@@ -15,8 +14,8 @@ import type {
   Outcome,
   QueueName,
   QueueRoom,
-  SpoolRef,
 } from '../../src/queue/index.ts';
+import type { FinishedOctets, SpoolRef } from '../../src/spool/index.ts';
 import { accept, until } from '../support/messages.ts';
 import { openTestQueue } from '../support/queue.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';

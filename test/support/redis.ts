@@ -8,7 +8,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type PrivateServer, startPrivateServer } from '../../src/queue/private-server.ts';
+import { type PrivateServer, startPrivateServer } from '../../src/redis/private-server.ts';
 
 export interface TestRedis {
   /** unix:// URL for `redis.url` of a configuration. */

@@ -5,8 +5,9 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { configSchema } from '../../src/config/schema.ts';
 import { createLog, type Log } from '../../src/log.ts';
-import type { Intake, IntakeEntry, Outcome, SpoolWriter } from '../../src/queue/types.ts';
+import type { Intake, IntakeEntry, Outcome } from '../../src/queue/types.ts';
 import { createSmtpReceiver, type SmtpReceiver } from '../../src/smtp/server.ts';
+import type { SpoolWriter } from '../../src/spool/types.ts';
 
 export interface Stored {
   octets: Buffer;

@@ -1,5 +1,12 @@
-import { Cursor, type Element, octetString, readAlgorithm, smallInteger, tags } from '../../asn1/index.ts';
-import * as der from '../../asn1/writer.ts';
+import {
+  Cursor,
+  der,
+  type Element,
+  octetString,
+  readAlgorithm,
+  smallInteger,
+  tags,
+} from '../../asn1/index.ts';
 import { costs } from '../../budget.ts';
 import { SealpostError } from '../../errors.ts';
 import type { FreshEncryption, RandomBytes } from '../ciphers.ts';

@@ -2,6 +2,7 @@
 import * as crypto from 'node:crypto';
 import {
   Cursor,
+  der,
   type Element,
   octetString,
   oid,
@@ -12,10 +13,9 @@ import {
   tags,
   writeAlgorithm,
 } from '../../asn1/index.ts';
-import * as der from '../../asn1/writer.ts';
 import { costs } from '../../budget.ts';
 import { SealpostError } from '../../errors.ts';
-import type { Certificate } from '../../pki/certificate.ts';
+import type { Certificate } from '../../pki/index.ts';
 import { identifies, readCertificateIdentifier, writeIssuerAndSerial } from '../certificate-identifier.ts';
 import type { FreshEncryption } from '../ciphers.ts';
 import { keyIdentifierOf } from '../identity.ts';

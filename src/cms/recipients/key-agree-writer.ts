@@ -1,8 +1,7 @@
 import { randomBytes as nodeRandomBytes } from 'node:crypto';
-import { oids, writeAlgorithm } from '../../asn1/index.ts';
-import * as der from '../../asn1/writer.ts';
+import { der, oids, writeAlgorithm } from '../../asn1/index.ts';
 import { SealpostError } from '../../errors.ts';
-import type { Certificate } from '../../pki/certificate.ts';
+import type { Certificate } from '../../pki/index.ts';
 import { writeIssuerAndSerial } from '../certificate-identifier.ts';
 import type { FreshEncryption, RandomBytes } from '../ciphers.ts';
 import { agreeEphemeral, isDiffieHellman } from '../diffie-hellman.ts';

@@ -13,7 +13,7 @@ import {
 } from '../../asn1/index.ts';
 import { costs, publicKeyCost } from '../../budget.ts';
 import { SealpostError } from '../../errors.ts';
-import { keyTraits, type PublicKeyInfo } from '../../pki/public-key.ts';
+import { keyTraits, type PublicKeyInfo } from '../../pki/index.ts';
 import { type CertificateIdentifier, identifies, readIssuerAndSerial } from '../certificate-identifier.ts';
 import { agree, isDiffieHellman } from '../diffie-hellman.ts';
 import { agreeOnCurve, isCurveAgreement } from '../elliptic-curve.ts';

@@ -2,6 +2,7 @@ import { constants, type KeyObject } from 'node:crypto';
 import {
   type AlgorithmIdentifier,
   Cursor,
+  der,
   type Element,
   octetString,
   oids,
@@ -10,10 +11,9 @@ import {
   tags,
   writeAlgorithm,
 } from '../../asn1/index.ts';
-import * as der from '../../asn1/writer.ts';
 import { costs } from '../../budget.ts';
 import { SealpostError } from '../../errors.ts';
-import type { Certificate } from '../../pki/certificate.ts';
+import type { Certificate } from '../../pki/index.ts';
 import { keyTransportByOid } from '../algorithms.ts';
 import {
   type CertificateIdentifier,

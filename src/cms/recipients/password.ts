@@ -2,6 +2,7 @@ import { createCipheriv, createDecipheriv, pbkdf2Sync } from 'node:crypto';
 import {
   type AlgorithmIdentifier,
   Cursor,
+  der,
   type Element,
   octetString,
   oids,
@@ -11,7 +12,6 @@ import {
   tags,
   writeAlgorithm,
 } from '../../asn1/index.ts';
-import * as der from '../../asn1/writer.ts';
 import { type Budget, costs } from '../../budget.ts';
 import { type FreshEncryption, type RandomBytes, readContentEncryption } from '../ciphers.ts';
 import type { Recipient } from './recipient.ts';

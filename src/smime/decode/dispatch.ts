@@ -1,6 +1,5 @@
 /** Which handler takes what comes next: the one place that knows all of them. */
-import { oids, tags } from '../../asn1/index.ts';
-import { oid } from '../../asn1/writer.ts';
+import { der, oids, tags } from '../../asn1/index.ts';
 import type { Sink } from '../../message/index.ts';
 import { cmsLayer } from './cms-layer.ts';
 import { entityBody, innerData } from './entity.ts';
@@ -28,7 +27,7 @@ const nestedTypes: readonly string[] = [
 /** What is missing in front of an object so that it is a ContentInfo: headers of the indefinite form. */
 function missingHeaders(head: Buffer, contentType: string): Buffer[] {
   const sequence = Buffer.from([0x30, 0x80]);
-  const explicit = Buffer.concat([oid(contentType), Buffer.from([0xa0, 0x80])]);
+  const explicit = Buffer.concat([der.oid(contentType), Buffer.from([0xa0, 0x80])]);
   if (head[0] === tags.integer) return [sequence, explicit, sequence];
   if (head[0] === tags.oid) return [sequence];
   const length = head[1] ?? 0;

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type PrivateServer, startPrivateServer } from '../../../src/queue/private-server.ts';
+import { type PrivateServer, startPrivateServer } from '../../../src/redis/private-server.ts';
 import { isAlive, kill } from '../../support/daemon.ts';
 import { freePort } from '../../support/net.ts';
 

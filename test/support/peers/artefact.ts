@@ -1,6 +1,5 @@
 /** From a whole mail to the bare CMS object, for the peers that read only that. The mails are those of the tests. */
-import type { Artefact } from './types.ts';
-import { PeerError } from './types.ts';
+import { type Artefact, PeerError } from './types.ts';
 
 /** The CMS octets of a message, and the content where the signature is detached from it. */
 export function bareCms(message: Artefact): { octets: Buffer; content?: Buffer } {

@@ -11,8 +11,16 @@ import { madeOnce } from '../made-once.ts';
 import { bareCms } from './artefact.ts';
 import { caFileName, type Identity, identityOf } from './identities.ts';
 import { findProgram, runOk } from './run.ts';
-import type { Absent, Artefact, EncryptionCase, InteropCase, Peer, Role, SignatureCase } from './types.ts';
-import { PeerError } from './types.ts';
+import {
+  type Absent,
+  type Artefact,
+  type EncryptionCase,
+  type InteropCase,
+  type Peer,
+  PeerError,
+  type Role,
+  type SignatureCase,
+} from './types.ts';
 
 type Values = Record<string, Buffer | string>;
 

@@ -6,8 +6,16 @@ import { join } from 'node:path';
 import { bareCms } from './artefact.ts';
 import { caFileName, type Identity, identityOf, p12Password } from './identities.ts';
 import { findProgram, lastLine, run, runOk } from './run.ts';
-import type { Absent, Artefact, ContentCipher, Digest, InteropCase, Peer, Role } from './types.ts';
-import { PeerError } from './types.ts';
+import {
+  type Absent,
+  type Artefact,
+  type ContentCipher,
+  type Digest,
+  type InteropCase,
+  type Peer,
+  PeerError,
+  type Role,
+} from './types.ts';
 
 /** Names for --cipher-algo; what gpgsm refuses by itself is in here too, so that it is asked. */
 const cipherOptions: Partial<Record<ContentCipher, string>> = {

@@ -7,8 +7,16 @@ import { join } from 'node:path';
 import { bareCms } from './artefact.ts';
 import { caFileName, type Identity, identityOf, p12Password } from './identities.ts';
 import { findProgram, run, runOk } from './run.ts';
-import type { Absent, Artefact, ContentCipher, Digest, InteropCase, Peer, Role } from './types.ts';
-import { PeerError } from './types.ts';
+import {
+  type Absent,
+  type Artefact,
+  type ContentCipher,
+  type Digest,
+  type InteropCase,
+  type Peer,
+  PeerError,
+  type Role,
+} from './types.ts';
 
 const digestOptions: Partial<Record<Digest, string>> = {
   MD5: 'MD5',

@@ -3,19 +3,19 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { caFileName, type Identity, identityOf } from './identities.ts';
 import { findProgram, run, runOk } from './run.ts';
-import type {
-  Absent,
-  Artefact,
-  ContentCipher,
-  Digest,
-  EncryptionCase,
-  InteropCase,
-  Peer,
-  Role,
-  SignatureCase,
-  Wrap,
+import {
+  type Absent,
+  type Artefact,
+  type ContentCipher,
+  type Digest,
+  type EncryptionCase,
+  type InteropCase,
+  type Peer,
+  PeerError,
+  type Role,
+  type SignatureCase,
+  type Wrap,
 } from './types.ts';
-import { PeerError } from './types.ts';
 
 const cipherOptions: Partial<Record<ContentCipher, string>> = {
   DES: '-des-cbc',

@@ -31,16 +31,17 @@ import { asMail, bareCms } from './artefact.ts';
 import { cipherName, difference, digestName, wrapName } from './facts.ts';
 import { caFileName, type Identity, identityOf } from './identities.ts';
 import { decryptShared, encryptShared, isShared } from './shared-secrets.ts';
-import type {
-  Artefact,
-  EncryptionCase,
-  InteropCase,
-  KeyManagement,
-  Peer,
-  Role,
-  SignatureCase,
+import {
+  type Artefact,
+  type EncryptionCase,
+  type InteropCase,
+  type KeyManagement,
+  NotYetError,
+  type Peer,
+  PeerError,
+  type Role,
+  type SignatureCase,
 } from './types.ts';
-import { NotYetError, PeerError } from './types.ts';
 
 const head = 'From: us@example.com\r\nTo: peer@example.com\r\nSubject: interop\r\nMIME-Version: 1.0\r\n';
 

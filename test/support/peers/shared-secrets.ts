@@ -2,8 +2,7 @@
 import { CmsReader, encodeEnvelopedData, type RecipientOptions } from '../../../src/cms/index.ts';
 import { BufferSink } from '../../../src/message/index.ts';
 import { cipherName } from './facts.ts';
-import type { EncryptionCase, KeyManagement } from './types.ts';
-import { PeerError } from './types.ts';
+import { type EncryptionCase, type KeyManagement, PeerError } from './types.ts';
 
 /** True where the recipient is a shared secret. */
 export function isShared({ kind }: KeyManagement): boolean {

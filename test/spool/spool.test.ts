@@ -6,8 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { promisify } from 'node:util';
-import type { QueueRoom, SpoolRef } from '../../src/queue/index.ts';
-import { loadSpoolKey } from '../../src/queue/spool-key.ts';
+import type { QueueRoom } from '../../src/queue/index.ts';
+import type { SpoolRef } from '../../src/spool/index.ts';
+import { loadSpoolKey } from '../../src/spool/key.ts';
 import { accept } from '../support/messages.ts';
 import { openTestQueue, testConfig, useTestQueue } from '../support/queue.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
@@ -120,7 +121,7 @@ describe('spool', () => {
 describe('spool key', () => {
   it('is made once, for its owner alone, however many start at the same time', async () => {
     const dataDir = await mkdtemp(join(tmpdir(), 'sealpost-key-'));
-    const module = new URL('../../src/queue/spool-key.ts', import.meta.url).href;
+    const module = new URL('../../src/spool/key.ts', import.meta.url).href;
     const script = `const { loadSpoolKey } = await import(${JSON.stringify(module)});
       console.log((await loadSpoolKey({}, ${JSON.stringify(dataDir)})).export().toString('hex'));`;
     const run = () => promisify(execFile)(process.execPath, ['--input-type=module', '-e', script]);

@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { describe, it } from 'node:test';
 import { createLog } from '../../src/log.ts';
-import { connect, disconnect, guarded, redisError } from '../../src/queue/connection.ts';
 import { openQueue } from '../../src/queue/index.ts';
-import { describeTarget, redisOptions } from '../../src/queue/target.ts';
+import { connect, disconnect, guarded, redisError } from '../../src/redis/connection.ts';
+import { describeTarget, redisOptions } from '../../src/redis/target.ts';
 import { testConfig } from '../support/queue.ts';
 import { startTestRedis } from '../support/redis.ts';
 

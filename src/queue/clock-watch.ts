@@ -7,10 +7,9 @@
 import { hostname } from 'node:os';
 import type { Redis } from 'ioredis';
 import type { Log } from '../log.ts';
-import { guarded, redisError } from './connection.ts';
+import { guarded, lifetimes, presenceKinds, redisError, run, script } from '../redis/index.ts';
 import { type Keys, queueNames } from './keys.ts';
-import { lifetimes, presenceKinds } from './lifetimes.ts';
-import { records, run, script } from './lua.ts';
+import { records } from './lua.ts';
 
 const lookEvery = 5_000;
 /** Milliseconds: smaller steps (a leap second, a correction over the network) delay nothing that anybody would notice. */

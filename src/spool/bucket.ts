@@ -3,12 +3,11 @@
  * store is away: then requests fail at once instead of each one waiting and trying by itself, until a probe gets through.
  */
 import { ListObjectsV2Command, S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
-import type { Config } from '../config/schema.ts';
-import { readPublicFile, readSecret } from '../config/secrets.ts';
+import { type Config, readPublicFile, readSecret } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { counter } from '../metrics.ts';
-import { isStoreAway } from './spool-store.ts';
+import { isStoreAway } from './large-store.ts';
 
 export type S3Settings = NonNullable<Config['spool']['s3']>;
 

@@ -13,9 +13,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Redis } from 'ioredis';
 import { hasCode, SealpostError } from '../errors.ts';
+import { makeDataFolder, syncFolder } from '../files.ts';
 import { createLog, type Log } from '../log.ts';
 import { connect, disconnect } from './connection.ts';
-import { makeDataFolder, syncFolder } from './folders.ts';
 
 export interface PrivateServer {
   url: string;
@@ -129,9 +129,9 @@ async function runningPid(paths: Paths): Promise<number | undefined> {
   const text = await readFile(paths.pidFile, 'utf8').catch(() => '');
   const pid = Number.parseInt(text, 10);
   if (!(pid > 0) || !isAlive(pid)) return undefined;
-  // The number may belong to another program by now.
-  const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => 'redis');
-  return /redis|valkey/.test(line) ? pid : undefined;
+  // The number may belong to another program by now, which may well name this folder in its arguments.
+  const program = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => 'redis');
+  return /redis|valkey/.test(program) ? pid : undefined;
 }
 
 function isAlive(pid: number): boolean {

@@ -5,15 +5,15 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { SealpostError } from '../errors.ts';
-import { guarded } from './connection.ts';
-import type { Keys } from './keys.ts';
+import { guarded } from '../redis/index.ts';
+import type { SpoolKeys } from './keys.ts';
+import { type LargeStore, type LargeWriter, missing } from './large-store.ts';
 import { openWhole, type SpoolKey, sealWhole } from './seal.ts';
-import { type LargeStore, type LargeWriter, missing } from './spool-store.ts';
 import type { FinishedOctets, Spool, SpoolRef, SpoolWriter } from './types.ts';
 
 export interface SpoolParts {
   redis: Redis;
-  keys: Keys;
+  keys: SpoolKeys;
   key: SpoolKey;
   store: LargeStore;
   /** Octets. */
@@ -111,7 +111,7 @@ class Writer implements SpoolWriter {
   }
 }
 
-export class LocalSpool implements Spool {
+export class TieredSpool implements Spool {
   #parts: SpoolParts;
 
   constructor(parts: SpoolParts) {

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { Writable } from 'node:stream';
 import { after, before, describe, it } from 'node:test';
 import { createLog } from '../../src/log.ts';
-import { connect, disconnect } from '../../src/queue/connection.ts';
-import { checkDurability, openQueue } from '../../src/queue/index.ts';
+import { openQueue } from '../../src/queue/index.ts';
+import { connect, disconnect } from '../../src/redis/connection.ts';
+import { checkDurability } from '../../src/redis/durability.ts';
 import { testConfig } from '../support/queue.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
 

@@ -9,7 +9,8 @@ import {
   ListObjectsV2Command,
   PutObjectCommand,
 } from '@aws-sdk/client-s3';
-import type { QueueRoom, SpoolRef } from '../../src/queue/index.ts';
+import type { QueueRoom } from '../../src/queue/index.ts';
+import type { SpoolRef } from '../../src/spool/index.ts';
 import { accept, until } from '../support/messages.ts';
 import { objectStorePrograms, startObjectStore, type TestObjectStore } from '../support/object-store.ts';
 import { openTestQueue } from '../support/queue.ts';

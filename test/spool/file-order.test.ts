@@ -18,7 +18,7 @@ describe('a file of the spool', { skip: process.platform !== 'linux' }, () => {
 
   for (const size of [10, 200_000])
     it(`of ${size} octets is written, synced, renamed, and its folder synced, in this order`, async () => {
-      const { SpoolFolder } = await import('../../src/queue/spool-file.ts');
+      const { SpoolFolder } = await import('../../src/spool/folder.ts');
       const spool = join(folder, `spool${size}`);
       const store = new SpoolFolder(spool, createSecretKey(randomBytes(32)));
       const id = randomBytes(16).toString('hex');
@@ -44,7 +44,7 @@ describe('a file of the spool', { skip: process.platform !== 'linux' }, () => {
     });
 
   it('of a key is on disk before it has its name, and its name when the key is given out', async () => {
-    const { loadSpoolKey } = await import('../../src/queue/spool-key.ts');
+    const { loadSpoolKey } = await import('../../src/spool/key.ts');
     const dataDir = join(folder, 'data');
     await loadSpoolKey({ store: 'directory', inlineLimit: 1, sweepAfter: 1 }, dataDir);
     const steps = order.take().filter(({ path }) => path.startsWith(dataDir));

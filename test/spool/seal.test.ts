@@ -10,7 +10,7 @@ import {
   sealValue,
   sealWhole,
   tagSize,
-} from '../../src/queue/seal.ts';
+} from '../../src/spool/seal.ts';
 
 const key = createSecretKey(randomBytes(32));
 const corrupt = { code: 'spool-corrupt' };

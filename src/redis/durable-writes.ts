@@ -8,7 +8,7 @@ import type { ChainableCommander, Redis } from 'ioredis';
 import { SealpostError } from '../errors.ts';
 import { counter } from '../metrics.ts';
 import { guarded, redisError } from './connection.ts';
-import { loadScript, type Octets, runWithOctets, type Script, withOctets } from './lua.ts';
+import { loadScript, type Octets, runWithOctets, type Script, withOctets } from './scripts.ts';
 
 const unreplicated = counter(
   'unreplicated_total',
@@ -18,12 +18,12 @@ const unreplicated = counter(
 export type ScriptArguments = (string | number | Buffer)[];
 
 /** Runs scripts, with the octets that they keep, whose effect is kept when this resolves. Errors: `redis-unreachable`, `redis-full`. */
-export interface KeptWrites {
+export interface DurableWrites {
   run(script: Script, args: ScriptArguments, what: string, octets?: Octets): Promise<unknown>;
 }
 
 /** Where the primary alone is asked for: its reply follows its fsync. */
-export function writesOfPrimary(redis: Redis, prefix: string): KeptWrites {
+export function primaryWrites(redis: Redis, prefix: string): DurableWrites {
   return {
     run: (script, args, what, octets = []) => runWithOctets(redis, prefix, script, args, octets, what),
   };
@@ -77,7 +77,7 @@ function queueWrite(
   };
 }
 
-export class ReplicatedWrites implements KeptWrites {
+export class ReplicatedWrites implements DurableWrites {
   readonly #parts: ReplicatedParts;
   #waiting: Write[] = [];
   #running = false;
@@ -153,7 +153,7 @@ export function acknowledgedBy(reply: unknown): number {
  * Makes sure that the replicas have a key that another library wrote: it and WAIT are asked of one server, whichever that
  * is by now. `redis-unreachable` when the key is not there or too few replicas acknowledge.
  */
-export async function ensureKept(
+export async function ensureReplicated(
   redis: Redis,
   key: string,
   { replicas, timeout, disk }: Omit<ReplicatedParts, 'redis' | 'prefix'>,

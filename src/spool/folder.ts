@@ -1,15 +1,14 @@
 /**
  * Large octets: sealed streams in the spool folder. A file is written in `tmp`, synced, and renamed into a folder by
  * the first two characters of its id, so that a name that is there is a whole file. The folder may be a shared volume.
- * A draft is called `<id>.<owner>` (`owner.ts`): those of dead processes go when the next one starts.
+ * A draft is called `<id>.<owner>` (`draftOwner`): those of dead processes go when the next one starts.
  */
 import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hasCode, SealpostError } from '../errors.ts';
-import { makeFolder, syncFolder } from './folders.ts';
-import { isDead, self } from './owner.ts';
+import { draftOwner, isDeadOwner, makeFolder, syncFolder } from '../files.ts';
+import { ChunkSealer, type LargeStore, type LargeWriter, missing, type StoredObject } from './large-store.ts';
 import { chunkSize, headerSize, type SpoolKey, StreamOpener, tagSize } from './seal.ts';
-import { ChunkSealer, type LargeStore, type LargeWriter, missing, type StoredObject } from './spool-store.ts';
 
 function writeFailed(cause: unknown): SealpostError {
   const full = hasCode(cause, 'ENOSPC', 'EDQUOT');
@@ -82,7 +81,7 @@ export class SpoolFolder implements LargeStore {
   }
 
   draftPath(id: string): string {
-    return join(this.folder, 'tmp', `${id}.${self}`);
+    return join(this.folder, 'tmp', `${id}.${draftOwner}`);
   }
 
   path(id: string): string {
@@ -149,7 +148,7 @@ export class SpoolFolder implements LargeStore {
     const folder = join(this.folder, 'tmp');
     let removed = 0;
     for (const name of await readdir(folder).catch(() => [])) {
-      if (!isDead(name.slice(name.indexOf('.') + 1))) continue;
+      if (!isDeadOwner(name.slice(name.indexOf('.') + 1))) continue;
       await rm(join(folder, name), { force: true });
       removed += 1;
     }

@@ -1,5 +1,6 @@
 /** The steps of a message, one script each; `lua.ts` says what a record is made of. */
-import { freeingScript, jobs, records, script } from './lua.ts';
+import { freeingScript, script } from '../redis/index.ts';
+import { jobs, records } from './lua.ts';
 
 /**
  * Milliseconds that a message is known as a duplicate, queue, first state, kind of the second index, twice: state, most

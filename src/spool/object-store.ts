@@ -21,16 +21,16 @@ import {
 } from '@aws-sdk/client-s3';
 import { SealpostError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { isNotThere, S3Bucket, type S3Settings } from './s3-bucket.ts';
-import { S3Slots } from './s3-slots.ts';
-import { chunkSize, headerSize, type SpoolKey, StreamOpener, tagSize } from './seal.ts';
+import { isNotThere, S3Bucket, type S3Settings } from './bucket.ts';
 import {
   ChunkSealer,
   isStoreAway,
   type LargeStore,
   type LargeWriter,
   type StoredObject,
-} from './spool-store.ts';
+} from './large-store.ts';
+import { chunkSize, headerSize, type SpoolKey, StreamOpener, tagSize } from './seal.ts';
+import { S3Slots } from './upload-slots.ts';
 
 const sealedChunk = chunkSize + tagSize;
 /** Octets from which a part is sent; S3 takes no smaller ones but the last, and 10,000 of them. */

@@ -2,7 +2,7 @@
 import type { Redis } from 'ioredis';
 import { redisError } from './connection.ts';
 
-/** lease, hash of leases; owner, milliseconds. The hash tells `clock.ts` how long each may last at most. */
+/** lease, hash of leases; owner, milliseconds. The hash tells `queue/clock-watch.ts` how long each may last at most. */
 const hold = `
 local owner = redis.call('GET', KEYS[1])
 if owner and owner ~= ARGV[1] then return 0 end

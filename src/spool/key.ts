@@ -2,10 +2,9 @@ import { createSecretKey, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { link, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Config } from '../config/schema.ts';
-import { readPrivateFile, readSecret } from '../config/secrets.ts';
+import { type Config, readPrivateFile, readSecret } from '../config/index.ts';
 import { hasCode, SealpostError } from '../errors.ts';
-import { makeDataFolder, syncFolder } from './folders.ts';
+import { makeDataFolder, syncFolder } from '../files.ts';
 import type { SpoolKey } from './seal.ts';
 
 function parse(text: string, where: string): SpoolKey {

@@ -3,8 +3,7 @@
 import { isIP } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import type { RedisOptions } from 'ioredis';
-import type { Config } from '../config/schema.ts';
-import { readPublicFile, readSecret } from '../config/secrets.ts';
+import { type Config, readPublicFile, readSecret } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { slotConnector } from './slot-connector.ts';
 

@@ -1,6 +1,6 @@
 /**
  * What ends by itself in Redis, and after how many milliseconds at most. Whoever gives a key its time to live takes it
- * from here, and `clock.ts` looks for keys that would outlive it: those were written by a clock that was ahead.
+ * from here, and `queue/clock-watch.ts` looks for keys that would outlive it: those were written by a clock that was ahead.
  */
 export const lifetimes = {
   /**

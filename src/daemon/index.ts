@@ -1,0 +1,35 @@
+/**
+ * The daemon: the supervisor of the role processes, the skeleton that each of these shares (`role.ts`), their signs of life
+ * and metrics. It holds no keys and reads no message. Begin with `supervisor.ts`. What only a role needs is loaded by it.
+ */
+import type { QueueRoom } from '../queue/index.ts';
+import type { Heartbeat } from './heartbeat.ts';
+import type { RoleName } from './protocol.ts';
+import type { RoleContext, RoleParts } from './role.ts';
+
+/** As `runRole` of `role.ts`. */
+export async function runRole(
+  name: RoleName,
+  build: (context: RoleContext) => Promise<RoleParts>,
+): Promise<void> {
+  const role = await import('./role.ts');
+  await role.runRole(name, build);
+}
+
+/** As `collectMetrics` of `metrics.ts`. */
+export async function collectMetrics(queue: QueueRoom): Promise<{ contentType: string; text: string }> {
+  const metrics = await import('./metrics.ts');
+  return await metrics.collectMetrics(queue);
+}
+
+/** As `readHeartbeats` of `heartbeat.ts`. */
+export async function readHeartbeats(queue: QueueRoom): Promise<Heartbeat[]> {
+  const heartbeat = await import('./heartbeat.ts');
+  return await heartbeat.readHeartbeats(queue);
+}
+
+export { askReload } from './control.ts';
+export { createBoundedServer } from './http-server.ts';
+export { type RoleName, roleNames } from './protocol.ts';
+export type { RoleContext } from './role.ts';
+export { Supervisor } from './supervisor.ts';

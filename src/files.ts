@@ -1,0 +1,189 @@
+/**
+ * Files that outlive a loss of power and the process that writes them. A name is on disk only when the folder that has
+ * it was synced. The name of a draft says whose it is. And files that somebody names, read with care.
+ */
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  readSync,
+  type Stats,
+  statSync,
+} from 'node:fs';
+import { mkdir, open, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { hasCode, SealpostError, toErrorInfo } from './errors.ts';
+
+/** Writes the names in a folder to disk. */
+export async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Makes a folder and those above it that are missing; the names of all that were made are on disk when this resolves. */
+export async function makeFolder(folder: string, mode = 0o777): Promise<void> {
+  for (const made of await makeMissing(resolve(folder), mode)) {
+    try {
+      await syncFolder(dirname(made));
+    } catch (error) {
+      // A folder that may be written but not read cannot be opened for it.
+      if (!hasCode(error, 'EACCES', 'EPERM')) throw error;
+    }
+  }
+}
+
+/** As `makeFolder`, for `dataDir` and what is in it: an error of the operator, `file-access`. */
+export async function makeDataFolder(folder: string, mode?: number): Promise<void> {
+  try {
+    await makeFolder(folder, mode);
+  } catch (cause) {
+    throw new SealpostError('file-access', `the data folder cannot be made: ${toErrorInfo(cause).message}`, {
+      hint: 'set dataDir to a folder that the user of the daemon may write',
+      cause,
+    });
+  }
+}
+
+/**
+ * Folder by folder, and not `mkdir` with `recursive`: in /proc, where a folder exists and nothing can be made, that
+ * asks again for ever in a thread that no signal reaches.
+ */
+async function makeMissing(folder: string, mode: number): Promise<string[]> {
+  const missing: string[] = [];
+  let at = folder;
+  while (!(await isThere(at))) {
+    missing.push(at);
+    at = dirname(at);
+  }
+  // Throws: what is there is no folder.
+  if (missing.length === 0 && !(await stat(folder)).isDirectory()) await mkdir(folder, { mode });
+  for (const each of missing.toReversed()) {
+    try {
+      await mkdir(each, { mode });
+    } catch (error) {
+      // Made by another process meanwhile.
+      if (!hasCode(error, 'EEXIST')) throw error;
+    }
+  }
+  return missing;
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return false;
+    throw error;
+  }
+}
+
+/** Start of a process in clock ticks since the boot (proc(5), field 22); undefined when it is gone or a zombie. */
+function startOf(pid: number | 'self'): string | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    // The name, in parentheses, may hold blanks and parentheses itself.
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
+  } catch {
+    return undefined;
+  }
+}
+
+function findMachine(): string | undefined {
+  try {
+    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
+    const namespace = readlinkSync('/proc/self/ns/pid');
+    return createHash('sha256').update(`${boot}\n${namespace}`).digest('hex').slice(0, 16);
+  } catch {
+    return undefined;
+  }
+}
+
+// Both are read once: neither changes while the process lives.
+const machine = findMachine();
+
+/**
+ * This process, as a part of the names of its drafts, so that whoever starts later can tell those of dead processes from
+ * those that others write right now, also on a volume that several machines share. `<machine>-<pid>-<start>`: the
+ * machine is its boot and the namespace that the process id is of (two containers have one kernel, and both a process
+ * 1); the start tells a process from a later one with the same id. Without a /proc (not Linux) nobody can tell:
+ * its drafts go by their age.
+ */
+export const draftOwner = `${machine ?? 'unknown'}-${process.pid}-${startOf('self') ?? 0}`;
+
+/** True when it is certain that the process has ended; false for those of other machines and for what is no owner. */
+export function isDeadOwner(owner: string): boolean {
+  const [, where, pid, start] = /^([0-9a-f]{16})-(\d{1,10})-(\d{1,20})$/.exec(owner) ?? [];
+  return where !== undefined && where === machine && startOf(Number(pid)) !== start;
+}
+
+/** Size limits in octets: certificates and bundles, keys and secrets, the configuration itself. */
+export const fileLimits = { certificates: 16 * 1024 * 1024, secret: 1024 * 1024, config: 4 * 1024 * 1024 };
+
+const isMissing = (error: unknown) => hasCode(error, 'ENOENT', 'ENOTDIR');
+
+function unreadable(path: string, cause: unknown): SealpostError {
+  const what = isMissing(cause) ? 'there is no such file' : 'cannot be read';
+  const hint = isMissing(cause)
+    ? 'check the path; a relative path starts at the folder of the configuration file'
+    : 'give the user that runs Sealpost permission to read it';
+  return new SealpostError('file-access', `${path}: ${what}`, { hint, cause });
+}
+
+function refuseOdd(path: string, found: Stats, limit: number): void {
+  if (found.isDirectory()) throw new SealpostError('file-access', `${path}: is a folder`);
+  if (!found.isFile())
+    throw new SealpostError('file-access', `${path}: is not a regular file`, {
+      hint: 'use a regular file: a device or FIFO may block or never end',
+    });
+  if (found.size > limit) throw tooLarge(path, limit);
+}
+
+const tooLarge = (path: string, limit: number) =>
+  new SealpostError(
+    'file-access',
+    `${path}: has more than ${limit} octets, which is the limit for such a file`,
+  );
+
+/**
+ * Reads a file that a setting names: a regular file, or a link to one. Anything else could block the process or fill
+ * its memory.
+ *
+ * @param accept checks the opened file, so that it cannot be swapped between check and read
+ * @throws {SealpostError} `file-access`, and whatever `accept` throws
+ */
+export function readRegularFile(path: string, limit: number, accept?: (found: Stats) => void): Buffer {
+  let handle: number | undefined;
+  try {
+    refuseOdd(path, statSync(path), limit);
+    handle = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const found = fstatSync(handle);
+    refuseOdd(path, found, limit);
+    accept?.(found);
+    // files in /proc have no size, and any file may grow
+    const pieces: Buffer[] = [];
+    for (let octets = 0; ; ) {
+      const piece = Buffer.allocUnsafe(64 * 1024);
+      const length = readSync(handle, piece);
+      if (length === 0) return Buffer.concat(pieces);
+      octets += length;
+      if (octets > limit) throw tooLarge(path, limit);
+      pieces.push(piece.subarray(0, length));
+    }
+  } catch (error) {
+    if (error instanceof SealpostError) throw error;
+    if (hasCode(error, 'ENXIO')) throw new SealpostError('file-access', `${path}: is not a regular file`);
+    throw unreadable(path, error);
+  } finally {
+    if (handle !== undefined) closeSync(handle);
+  }
+}

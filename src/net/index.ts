@@ -1,0 +1,5 @@
+/** The network below mail: which addresses may be connected to, and requests to addresses that others chose. */
+export { guardedGet } from './guarded-get.ts';
+export { guardedLookup, privateAddressCode, type Resolve, refusePrivateLiteral } from './guarded-lookup.ts';
+export { isPublicAddress } from './ip-address.ts';
+export { listenShared } from './listen.ts';

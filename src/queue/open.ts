@@ -1,0 +1,261 @@
+/** The queue room, composed: one connection for what must answer in time, workers' connections on demand. */
+import type { Redis } from 'ioredis';
+import type { Config } from '../config/index.ts';
+import { SealpostError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import {
+  checkReplicas,
+  connect,
+  disconnect,
+  ensureDurability,
+  ensureReplicas,
+  guarded,
+  lifetimes,
+  loadDurableWrites,
+  privateServerUrl,
+  ready,
+  redisError,
+  redisTarget,
+} from '../redis/index.ts';
+import {
+  deriveKey,
+  type LargeStore,
+  loadSpoolKey,
+  openLargeStore,
+  openValue,
+  type Spool,
+  type SpoolKey,
+  sealValue,
+  TieredSpool,
+} from '../spool/index.ts';
+import { RedisAudit } from './audit.ts';
+import { type ClockFacts, ClockWatch, readClockFacts } from './clock-watch.ts';
+import { RedisFlow } from './flow.ts';
+import { RedisIntake } from './intake.ts';
+import { type Keys, keysOf } from './keys.ts';
+import { RedisLedger } from './ledger.ts';
+import { Pressure } from './pressure.ts';
+import { BullQueues, prepareQueues } from './queues.ts';
+import { type SweepResult, sweep } from './sweep.ts';
+import type { Audit, Flow, Intake, Ledger, Queues } from './types.ts';
+
+export interface QueueRoom {
+  /** Prefix of all keys. */
+  prefix: string;
+  /** A connection that fails fast. */
+  redis: Redis;
+  spool: Spool;
+  ledger: Ledger;
+  intake: Intake;
+  flow: Flow;
+  /** What people did. */
+  audit: Audit;
+  queues: Queues;
+  sweep(): Promise<SweepResult>;
+  /** Jumps of clocks, and what they would have held up. `redis-unreachable`. */
+  clock(): Promise<ClockFacts>;
+  /** A key of 32 octets for another purpose, derived from the spool key (HKDF, RFC 5869). */
+  deriveKey(purpose: string): Buffer;
+  /** Another connection to the same store, for whoever closes it; `prefix` where its keys have another one. */
+  connect(name: string, prefix?: string): Redis;
+  /** Resolves when as many replicas as must have a key; at once where none must. `redis-unreachable`. */
+  ensureReplicated(connection: Redis, key: string): Promise<void>;
+  /** Seals a small JSON value; `context` says what it is, and opens it only for the same one. */
+  seal(context: string, value: unknown): Buffer;
+  /** `spool-corrupt` when it was changed or is for another context. */
+  unseal(context: string, sealed: Buffer): unknown;
+  /** Closes every connection, workers included. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface OpenOptions {
+  /** Name of the process in the connection's name. */
+  role: string;
+  log: Log;
+  /** Check the server's durability settings; false for commands that only read. Default true. */
+  checkDurability?: boolean;
+  /** Sweep every now and then in this process, and watch the clocks. Default false. */
+  sweep?: boolean;
+  /** Called when a job has had an outcome, and when messages were accepted. */
+  onWork?: () => void;
+}
+
+const sweepEvery = lifetimes.sweepLease + 1000;
+/** The first sweep: what a crash has left behind should not wait for the next one. Milliseconds. */
+const sweepFirst = 10_000;
+
+/**
+ * Opens the room: `redis.url`, or the private server of the data folder (which somebody has started).
+ * `redis-unreachable`, `redis-not-durable`, `spool-corrupt` (the key is not the one that sealed what is there),
+ * `config-invalid`, `file-access`, `file-mode`.
+ */
+export async function openQueue(config: Config, options: OpenOptions): Promise<QueueRoom> {
+  const { log, onWork } = options;
+  const { ensureReplicated, ensureWaitAof, primaryWrites, ReplicatedWrites } = await loadDurableWrites();
+  const key = await loadSpoolKey(config.spool, config.dataDir);
+  const url = config.redis.url ?? (await privateServerUrl(config.dataDir));
+  const target = redisTarget(config.redis, url);
+  const keys = keysOf(config.redis.prefix);
+  const { durability } = config.redis;
+  const replicas = config.redis.replicas ?? (target.url === undefined ? 1 : 0);
+  const redis = connect(target, 'producer', log, options.role);
+  const writer = replicas > 0 ? connect(target, 'producer', log, `${options.role}-kept`) : undefined;
+  try {
+    await ready(redis, target);
+    if (writer) await ready(writer, target);
+    if (writer && config.redis.acknowledge === 'disk') await ensureWaitAof(writer);
+    if (options.checkDurability ?? true) {
+      await ensureDurability(redis, durability, log);
+      if (replicas > 0 || target.url === undefined)
+        await ensureReplicas(await checkReplicas(redis, target, log), { durability, replicas }, log);
+    }
+    await checkKey(redis, keys, key);
+    await prepareQueues(redis, keys);
+  } catch (error) {
+    if (writer) await disconnect(writer);
+    await disconnect(redis);
+    throw error;
+  }
+
+  const store = await openLargeStore(config, key, log);
+  const spool = new TieredSpool({ redis, keys, key, store, inlineLimit: config.spool.inlineLimit });
+  const ledger = new RedisLedger(redis, keys);
+  const { retention, retry } = config;
+  const repeating = new Set(
+    config.mailboxes.filter(({ duplicates }) => duplicates === 'deliver').map(({ name }) => name),
+  );
+  const identity = new Map(config.mailboxes.map(({ name, duplicatesBy }) => [name, duplicatesBy]));
+  const { queue: limits, redisMemory, diskFree } = config.limits;
+  const watched = config.spool.directory ?? config.dataDir;
+  const trouble = () => store.trouble();
+  const pressure = new Pressure({ redis, keys, log, folder: watched, redisMemory, diskFree, store: trouble });
+  await pressure.start();
+  const { duplicates } = retention;
+  // Another batch may be under way: both together must fit into the time that a sender waits.
+  const timeout = Math.round(target.commandTimeout / 2);
+  const waiting = { replicas, timeout, disk: config.redis.acknowledge === 'disk' };
+  const writes = writer
+    ? new ReplicatedWrites({ redis: writer, prefix: keys.prefix, ...waiting })
+    : primaryWrites(redis, keys.prefix);
+  const intake = new RedisIntake({
+    writes,
+    spool,
+    duplicates,
+    repeating,
+    identity,
+    limits,
+    pressure,
+    onWork,
+  });
+  const audit = new RedisAudit(redis, keys);
+  const named = (owners: { name: string; onSuspend?: unknown }[]) =>
+    new Set(owners.filter(({ onSuspend }) => onSuspend !== undefined).map(({ name }) => name));
+  const reported = { inbound: named(config.mailboxes), outbound: named(config.partners) };
+  const flow = new RedisFlow({ redis, keys, writes, spool, keepOriginal: retention.original, reported });
+  const queues = new BullQueues({ redis, target, keys, flow, ledger, log, retry, onWork });
+  const sweepNow = () =>
+    sweep({
+      redis,
+      keys,
+      store,
+      log,
+      sweepAfter: config.spool.sweepAfter,
+      keepRecords: retention.ledger,
+      maxRecords: retention.records,
+      duplicates,
+      keepAudit: retention.audit,
+      keepOriginal: retention.original,
+    });
+  const clock = new ClockWatch({ redis, keys, log });
+  if (options.sweep) await clock.start();
+  const stopSweeps = options.sweep ? sweepSometimes(redis, keys, store, sweepNow, log) : undefined;
+
+  let closing: Promise<void> | undefined;
+  const close = async () => {
+    stopSweeps?.();
+    clock.stop();
+    pressure.stop();
+    await queues.close();
+    if (writer) await disconnect(writer);
+    store.close();
+    await disconnect(redis);
+  };
+  return {
+    prefix: keys.prefix,
+    redis,
+    spool,
+    ledger,
+    intake,
+    flow,
+    audit,
+    queues,
+    sweep: sweepNow,
+    clock: () => readClockFacts(redis, keys),
+    deriveKey: (purpose) => deriveKey(key, purpose),
+    connect: (name, prefix) => connect(redisTarget(config.redis, url, prefix), 'producer', log, name),
+    ensureReplicated: async (connection, key) => {
+      if (replicas > 0) await ensureReplicated(connection, key, waiting);
+    },
+    seal: (context, value) => sealValue(key, context, value),
+    unseal: (context, sealed) => openValue(key, context, sealed),
+    close: () => {
+      closing ??= close();
+      return closing;
+    },
+  };
+}
+
+/** Notices at the start, and not at the first message, that the spool key is not the one that sealed what is there. */
+async function checkKey(redis: Redis, keys: Keys, key: SpoolKey): Promise<void> {
+  await guarded('spool key', redis.setnx(keys.keyCheck, sealValue(key, 'keycheck', 'sealpost')));
+  const sealed = await guarded('spool key', redis.getBuffer(keys.keyCheck));
+  try {
+    if (sealed) openValue(key, 'keycheck', sealed);
+  } catch (cause) {
+    throw new SealpostError(
+      'spool-corrupt',
+      'the spool key is not the one that sealed the messages in redis',
+      {
+        hint: 'set spool.key to the old key, or restore spool.key in the data folder',
+        cause,
+      },
+    );
+  }
+}
+
+/** One process of all sweeps at a time: the lease ends by itself. Only a process of the same machine knows its dead. */
+function sweepSometimes(
+  redis: Redis,
+  keys: Keys,
+  store: LargeStore,
+  work: () => Promise<SweepResult>,
+  log: Log,
+): () => void {
+  const lease = `${keys.prefix}:lease:sweep`;
+  const bury = async () => {
+    try {
+      const drafts = await store.removeDead();
+      if (drafts > 0) log.info({ drafts }, 'removed what dead processes were writing');
+    } catch (err) {
+      log.warn({ err }, 'could not remove drafts of dead processes');
+    }
+  };
+  void bury();
+  const attempt = async () => {
+    await bury();
+    try {
+      if (await redis.set(lease, String(process.pid), 'PX', lifetimes.sweepLease, 'NX')) await work();
+    } catch (error) {
+      log.warn({ err: redisError(error, 'sweep') }, 'could not sweep');
+    }
+  };
+  let timer: NodeJS.Timeout | undefined;
+  const first = setTimeout(() => {
+    timer = setInterval(() => void attempt(), sweepEvery).unref();
+    void attempt();
+  }, sweepFirst).unref();
+  return () => {
+    clearTimeout(first);
+    clearInterval(timer);
+  };
+}

@@ -1,0 +1,17 @@
+/**
+ * Redis: connections to a server, a Sentinel group or a cluster, whether they lose nothing, how scripts are run, and the
+ * private server of an installation that has none. Knows keys by their prefix alone. Begin with `target.ts` and
+ * `connection.ts`.
+ */
+/** Writes that outlive the primary. They count what was not replicated, so metrics come along: loaded by who writes. */
+export const loadDurableWrites = () => import('./durable-writes.ts');
+
+export { connect, disconnect, guarded, ready, redisError } from './connection.ts';
+export { checkDurability, type DurabilityFinding, ensureDurability } from './durability.ts';
+export type { DurableWrites, ScriptArguments } from './durable-writes.ts';
+export { holdLease, releaseLease } from './lease.ts';
+export { lifetimes, type PresenceKind, presenceKinds } from './lifetimes.ts';
+export { type PrivateServer, privateServerUrl, startPrivateServer } from './private-server.ts';
+export { checkReplicas, ensureReplicas } from './replicas.ts';
+export { freeingScript, type Octets, run, type Script, script } from './scripts.ts';
+export { type RedisTarget, redisTarget } from './target.ts';

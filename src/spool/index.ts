@@ -1,0 +1,39 @@
+/**
+ * The spool: the octets of messages, sealed. Small ones are values in Redis, large ones files of a folder or objects of an
+ * S3-compatible store. It knows nothing of what they are. Begin with `types.ts` (what the others see) and `spool.ts`.
+ * The client of the object store is loaded only where one is used: it takes some 25 MB of memory.
+ */
+import { join } from 'node:path';
+import type { Config } from '../config/index.ts';
+import { SealpostError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { SpoolFolder } from './folder.ts';
+import type { LargeStore } from './large-store.ts';
+import type { SpoolKey } from './seal.ts';
+
+/** The store of large octets that the configuration names. Errors: `config-invalid`, as of the object store. */
+export async function openLargeStore(
+  { spool, dataDir }: Config,
+  key: SpoolKey,
+  log: Log,
+): Promise<LargeStore> {
+  const { s3 } = spool;
+  if (spool.store === 'directory') return new SpoolFolder(spool.directory ?? join(dataDir, 'spool'), key);
+  if (s3 === undefined)
+    throw new SealpostError('config-invalid', 'spool.store is s3, and spool.s3 is missing');
+  const { openS3Store } = await import('./object-store.ts');
+  return await openS3Store(s3, key, log);
+}
+
+/** Stores something in the object store, and removes it. Errors: `spool-unreachable`, `spool-refused`. */
+export async function probeObjectStore(s3: NonNullable<Config['spool']['s3']>, log: Log): Promise<void> {
+  const { probeS3Store } = await import('./object-store.ts');
+  await probeS3Store(s3, log);
+}
+
+export { loadSpoolKey } from './key.ts';
+export { type SpoolKeys, spoolKeysOf } from './keys.ts';
+export { isStoreAway, type LargeStore } from './large-store.ts';
+export { deriveKey, openValue, type SpoolKey, sealValue } from './seal.ts';
+export { TieredSpool } from './spool.ts';
+export type * from './types.ts';

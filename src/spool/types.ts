@@ -1,0 +1,48 @@
+/** What the other rooms know of the spool. */
+
+/** Names sealed octets in the spool: in Redis (`inline`), or in the spool folder or object store (`file`). */
+export interface SpoolRef {
+  kind: 'inline' | 'file';
+  id: string;
+  /** Octets before sealing. */
+  octets: number;
+  /** SHA-256 of the octets before sealing, in hex; the trace field that was put before them does not count. */
+  sha256: string;
+}
+
+/** Octets that have ended; small ones are sealed, but stored by the caller beside the job. */
+export interface FinishedOctets {
+  ref: SpoolRef;
+  /** The sealed value of small octets; null when they are in a file already. */
+  sealed: Buffer | null;
+}
+
+/** Takes octets of any number, sealed as they come; nothing is readable, or there at all, before `commit`. */
+export interface SpoolWriter {
+  /** Resolves when there is room for more: await it for backpressure. */
+  write(chunk: Buffer): Promise<void> | void;
+  /** Octets written so far. */
+  readonly octets: number;
+  /**
+   * Ends the octets. A file is on disk (fsync) when this resolves. Small octets are handed to `with`, or stored at once
+   * without it: the intake stores them in one round trip with the job.
+   */
+  commit(): Promise<SpoolRef>;
+  /**
+   * Ends the octets as `commit` does, for a caller that stores small ones in the same round trip as the rest. With
+   * `copies` above 1 small octets are sealed once for each owner; a file is shared.
+   */
+  finish(copies?: number): Promise<FinishedOctets[]>;
+  /** Removes what was written. Idempotent; does nothing after `commit`. */
+  abort(): Promise<void>;
+}
+
+export interface Spool {
+  /** `trace` is stored before the octets that follow, but is no part of their digest. */
+  create(trace?: Buffer): SpoolWriter;
+  /** The octets, opened and verified chunk by chunk. `spool-missing`, `spool-corrupt`. */
+  open(ref: SpoolRef): AsyncIterable<Buffer>;
+  /** All octets at once: for small ones. */
+  read(ref: SpoolRef): Promise<Buffer>;
+  remove(ref: SpoolRef): Promise<void>;
+}
