@@ -276,10 +276,10 @@ export const flow = [
     ],
     [
       'imap/oauth.ts',
-      'if (!answer.ok || !parsed.success) {',
-      'if (!answer.ok && !parsed.success) {',
-      'imap/oauth',
-      'an error of the token endpoint is used as a token',
+      "if (token.token_type !== 'bearer' || token.access_token === '')",
+      "if (token.token_type !== 'bearer' && token.access_token === '')",
+      'imap/oauth~is.not.taken',
+      'an empty token, or one of another type, is used',
     ],
     [
       'imap/oauth.ts',
