@@ -87,7 +87,8 @@ const stepMayImport = /^(node:crypto|mime)$/;
 
 /** Rooms that may do no I/O: no socket, file, clock of the process or logger. */
 const pure = ['asn1', 'message', 'pki', 'cms', 'smime'];
-const pureMayImport = /^(node:(crypto|buffer|zlib|assert|util|url|punycode|string_decoder)|zod|fflate)$/;
+const pureMayImport =
+  /^(node:(crypto|buffer|zlib|assert|util|url|punycode|string_decoder)|zod|fflate|lru-cache)$/;
 
 function roomOf(file: string): string {
   const parts = relative(root, file).split('/');

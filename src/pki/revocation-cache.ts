@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import { toErrorInfo } from '../errors.ts';
 import type { Certificate } from './certificate.ts';
 import type { Crl } from './crl.ts';
@@ -18,15 +19,17 @@ export interface Fetched<T> {
 
 type Entry<T> = ({ value: T } | { failure: Error }) & { size: number; until: number };
 
-/** Fetched answers of one kind by key. When they become too large, the oldest go first. */
+/**
+ * Fetched answers of one kind by key. When they become too large, the least recently used go first. One that is larger
+ * than all the room is not kept, and drives out nothing.
+ */
 export class FetchStore<T> {
-  readonly #entries = new Map<string, Entry<T>>();
+  readonly #entries: LRUCache<string, Entry<T>>;
   readonly #pending = new Map<string, Promise<T>>();
-  readonly #maxSize: number;
-  #size = 0;
 
+  /** @param maxSize octets to keep */
   constructor(maxSize: number) {
-    this.#maxSize = maxSize;
+    this.#entries = new LRUCache({ maxSize, sizeCalculation: ({ size }) => Math.max(1, size) });
   }
 
   /** The cached value of the key, or the result of `fetch`. Concurrent callers share one request. */
@@ -45,30 +48,15 @@ export class FetchStore<T> {
     try {
       const { value, size, holdsUntil } = await fetch();
       const until = Math.max(now + shortestAge, Math.min(now + longestAge, holdsUntil));
-      this.#put(key, { value, size, until });
+      this.#entries.set(key, { value, size, until });
       return value;
     } catch (error) {
       const failure = error instanceof Error ? error : new Error(toErrorInfo(error).message);
-      this.#put(key, { failure, size: 200, until: now + shortestAge });
+      this.#entries.set(key, { failure, size: 200, until: now + shortestAge });
       throw failure;
     } finally {
       this.#pending.delete(key);
     }
-  }
-
-  #put(key: string, entry: Entry<T>): void {
-    this.#remove(key);
-    this.#entries.set(key, entry);
-    this.#size += entry.size;
-    for (const oldest of this.#entries.keys()) {
-      if (this.#size <= this.#maxSize) break;
-      this.#remove(oldest);
-    }
-  }
-
-  #remove(key: string): void {
-    this.#size -= this.#entries.get(key)?.size ?? 0;
-    this.#entries.delete(key);
   }
 }
 
@@ -81,7 +69,7 @@ export class RevocationCache {
   /** @param maxSize octets of lists to keep; answers and issuers get a sixteenth of it each */
   constructor(maxSize = 128 * 1024 * 1024) {
     this.crls = new FetchStore(maxSize);
-    this.answers = new FetchStore(maxSize / 16);
-    this.issuers = new FetchStore(maxSize / 16);
+    this.answers = new FetchStore(Math.ceil(maxSize / 16));
+    this.issuers = new FetchStore(Math.ceil(maxSize / 16));
   }
 }

@@ -81,8 +81,8 @@ describe('sealpost/smime as it is packed', { skip: skipWithout('openssl', 'npm',
     const npm = run('npm', ['pack', '--offline', '--ignore-scripts', '--silent'], packed);
     assert.equal(npm.status, 0, npm.stderr);
     for (const [folder, packages] of [
-      [app, ['fflate']],
-      [typed, ['fflate', 'zod', '@types/node', 'undici-types']],
+      [app, ['fflate', 'lru-cache']],
+      [typed, ['fflate', 'lru-cache', 'zod', '@types/node', 'undici-types']],
     ] as const) {
       mkdirSync(join(folder, 'node_modules/sealpost'), { recursive: true });
       mkdirSync(join(folder, 'node_modules/@types'));
@@ -133,7 +133,7 @@ describe('sealpost/smime as it is packed', { skip: skipWithout('openssl', 'npm',
 
   for (const [version, path] of nodes()) {
     if (isSupported(version)) {
-      it(`runs each example on ${version}, with fflate alone beside it`, () => {
+      it(`runs each example on ${version}, with only fflate and lru-cache beside it`, () => {
         assert.equal(examples.length, printed.length);
         examples.forEach(({ heading }, index) => {
           const { status, stdout, stderr } = run(path, [`example-${index}.mjs`], app);

@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import { type Budget, costs, isExhaustion } from '../../budget.ts';
 import { SealpostError } from '../../errors.ts';
 import {
@@ -76,14 +77,13 @@ export interface SignerTrust {
  * by the arrays of certificates and CRLs that a Trust has, so a change of trust is a new array.
  */
 export class PathCache {
-  readonly #most: number;
-  readonly #results = new Map<string, PathResult>();
+  readonly #results: LRUCache<string, PathResult>;
   readonly #numbers = new WeakMap<object, number>();
   #count = 0;
 
-  /** @param most entries; the oldest goes first */
+  /** @param most entries; the one that was not used for longest goes first */
   constructor(most = 1000) {
-    this.#most = most;
+    this.#results = new LRUCache({ max: most });
   }
 
   get(key: string): PathResult | undefined {
@@ -91,8 +91,6 @@ export class PathCache {
   }
 
   set(key: string, result: PathResult): void {
-    const [oldest] = this.#results.keys();
-    if (this.#results.size >= this.#most && oldest !== undefined) this.#results.delete(oldest);
     this.#results.set(key, result);
   }
 
