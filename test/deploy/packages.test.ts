@@ -26,11 +26,11 @@ const manifest = z
 /** Whether a version, as numbers, is in a range of the forms that `engines` has; anything else is not. */
 function isIn(version: [number, number], range: string): boolean {
   return range.split('||').some((part) => {
-    const match = /^\s*(>=|\^)\s*(\d+)(?:\.(\d+|x))?(?:\.(?:\d+|x))?\s*$/.exec(part);
+    const match = /^\s*(>=|\^|)\s*(\d+)(?:\.(\d+|x))?(?:\.(?:\d+|x))?\s*$/.exec(part);
     if (match === null) return false;
     const [, sign, major = '0', minor = '0'] = match;
     const least = [Number(major), minor === 'x' ? 0 : Number(minor)] as const;
-    if (sign === '^' && version[0] !== least[0]) return false;
+    if (sign !== '>=' && version[0] !== least[0]) return false;
     return version[0] > least[0] || (version[0] === least[0] && version[1] >= least[1]);
   });
 }
