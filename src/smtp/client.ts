@@ -90,6 +90,7 @@ export class Client {
       logger: false,
       ...tlsOptions(options),
     });
+    insistOnData(connection);
     const client = new Client(options.host, connection);
     try {
       await client.#start(options, signal);
@@ -210,6 +211,20 @@ function declareUtf8(connection: SMTPConnection, utf8: boolean): void {
     return Reflect.apply(write, connection, [needs ? `${line} SMTPUTF8` : line, ...more]);
   };
   Reflect.set(connection, '_sendCommand', declared);
+}
+
+/**
+ * RFC 5321, section 4.3.2: 354 alone says that the server reads what follows as a message. nodemailer goes on after 250 as
+ * well; such a server takes each line for a command, and its reply to the first of them would count as that to the message.
+ */
+function insistOnData(connection: SMTPConnection): void {
+  const act: unknown = Reflect.get(connection, '_actionDATA');
+  if (typeof act !== 'function') throw new ClientError('message', 'the reply to DATA cannot be checked');
+  const checked = (reply: string, done: (error: Error) => void) => {
+    if (reply.startsWith('2')) done(new Error(`the server answered DATA with ${reply}, and not with 354`));
+    else Reflect.apply(act, connection, [reply, done]);
+  };
+  Reflect.set(connection, '_actionDATA', checked);
 }
 
 function tlsOptions({ host, tls, ca }: ClientOptions): SMTPConnection.Options {

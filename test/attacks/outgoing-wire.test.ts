@@ -14,6 +14,8 @@ interface Peer {
   port: number;
   /** Commands, and the lines of messages. */
   lines: string[];
+  /** What it answers to DATA; with another reply than 354 it takes the lines of the message for commands. */
+  dataReply: string;
   connections: number;
   stop(): void;
 }
@@ -22,7 +24,7 @@ const servers: Server[] = [];
 
 /** A server with the given extensions that takes everything. */
 async function peer(extensions: string[]): Promise<Peer> {
-  const found: Peer = { port: 0, lines: [], connections: 0, stop: () => server.close() };
+  const found: Peer = { port: 0, lines: [], dataReply: '354 go', connections: 0, stop: () => server.close() };
   const server = createServer((socket: Socket) => {
     found.connections++;
     let buffer = '';
@@ -46,8 +48,8 @@ async function peer(extensions: string[]): Promise<Peer> {
               .join(''),
           );
         } else {
-          data = line === 'DATA';
-          socket.write(data ? '354 go\r\n' : '250 ok\r\n');
+          data = line === 'DATA' && found.dataReply.startsWith('354');
+          socket.write(line === 'DATA' ? `${found.dataReply}\r\n` : '250 ok\r\n');
         }
       }
     });
@@ -110,6 +112,22 @@ const eightBitMail = [
   '--b--',
   '',
 ].join('\r\n');
+
+describe('a server that answers DATA with 250', () => {
+  it('gets nothing of the message, which is not sent and is tried again', async () => {
+    for (const extensions of [[], ['PIPELINING']]) {
+      const server = await peer(extensions);
+      server.dataReply = '250 ok';
+      const result = await send(server.port, {
+        octets: clear('From: us@example.org\r\nSubject: s\r\n\r\nRSET\r\n'),
+      });
+      assert.equal(result.status, 'deferred');
+      assert.match(result.reply ?? '', /answered DATA with 250 ok, and not with 354/);
+      assert.equal(server.lines.filter((line) => line === 'DATA').length, 1);
+      assert.deepEqual(server.lines.slice(server.lines.indexOf('DATA') + 1), []);
+    }
+  });
+});
 
 describe('a server without 8BITMIME and SMTPUTF8', () => {
   it('gets ASCII in short lines that mean the same', async () => {
