@@ -78,7 +78,19 @@ export interface KeyTraits {
   exponentBits?: number | undefined;
 }
 
+const knownTraits = new WeakMap<PublicKeyInfo, KeyTraits>();
+
+/** Read once for a key: own certificates are asked with every message. */
 export function keyTraits(info: PublicKeyInfo): KeyTraits {
+  let traits = knownTraits.get(info);
+  if (traits === undefined) {
+    traits = readTraits(info);
+    knownTraits.set(info, traits);
+  }
+  return traits;
+}
+
+function readTraits(info: PublicKeyInfo): KeyTraits {
   if (rsaAlgorithms.has(info.algorithm)) {
     // RSAPublicKey ::= SEQUENCE { modulus, publicExponent } (RFC 8017 appendix A.1.1)
     const numbers = new Cursor(parse(info.key));

@@ -13,7 +13,7 @@ import {
 } from '../../asn1/index.ts';
 import { costs } from '../../budget.ts';
 import { SealpostError } from '../../errors.ts';
-import type { Certificate } from '../../pki/index.ts';
+import { type Certificate, keyTraits } from '../../pki/index.ts';
 import { keyTransportByOid } from '../algorithms.ts';
 import {
   type CertificateIdentifier,
@@ -96,14 +96,16 @@ function findOpener(
   );
   if (identity === undefined) return undefined;
   const { name, privateKey, certificate } = identity;
+  // of the certificate, whose traits are kept: node looks a key's details up at each question
+  const { bits = 0 } = keyTraits(certificate.publicKeyInfo);
   return {
     name,
     certificate,
     ...(mayTransport(certificate.publicKeyInfo, oaep) ? {} : { refused: refusalOf(certificate, name) }),
-    cost: costs.rsaPrivate(privateKey.asymmetricKeyDetails?.modulusLength ?? 0),
+    cost: costs.rsaPrivate(bits),
     recover: () => {
       try {
-        return unwrap(privateKey, leftPadded(encryptedKey, modulusOctets(privateKey)));
+        return unwrap(privateKey, leftPadded(encryptedKey, Math.ceil(bits / 8)));
       } catch {
         return undefined;
       }
@@ -113,10 +115,6 @@ function findOpener(
 
 const refusalOf = ({ subject }: Certificate, name: string) =>
   `the certificate of ${name} (${subject}) does not allow its key to be used with this key transport (RFC 4055)`;
-
-function modulusOctets(key: KeyObject): number {
-  return Math.ceil((key.asymmetricKeyDetails?.modulusLength ?? 0) / 8);
-}
 
 /** Some senders drop the leading zeros of the number that the encrypted key is. */
 function leftPadded(octets: Buffer, size: number): Buffer {

@@ -9,7 +9,7 @@ import {
   NullSink,
   type Sink,
 } from '../../message/index.ts';
-import type { Certificate } from '../../pki/index.ts';
+import { type Certificate, keyTraits } from '../../pki/index.ts';
 import { attachmentField } from './attachment.ts';
 import type { EncodeOptions } from './encode-options.ts';
 import { checkKeys } from './key-requirements.ts';
@@ -94,8 +94,9 @@ function keyCost({ sign, encrypt, signAgain }: EncodeOptions): number {
 }
 
 /** Of an RSA key; others sign faster than one of 2,048 bits. */
-function bitsOf({ publicKey }: Pick<Certificate, 'publicKey'>): number {
-  return publicKey.asymmetricKeyDetails?.modulusLength ?? 2048;
+function bitsOf({ publicKeyInfo }: Certificate): number {
+  const { family, bits = 2048 } = keyTraits(publicKeyInfo);
+  return family === 'rsa' ? bits : 2048;
 }
 
 /** Whether the entity goes out with nothing around it. */

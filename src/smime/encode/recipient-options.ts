@@ -1,6 +1,6 @@
 import { boundOaep, type RecipientOptions } from '../../cms/index.ts';
 import { SealpostError } from '../../errors.ts';
-import { type Certificate, keyKindOf, nameOf, useFault } from '../../pki/index.ts';
+import { type Certificate, keyKindOf, keyTraits, nameOf, useFault } from '../../pki/index.ts';
 import type { EncryptOptions } from './encode-options.ts';
 
 /** From this size on `by-key-size` takes OAEP. */
@@ -27,7 +27,7 @@ export function recipientOptions(certificate: Certificate, options: EncryptOptio
 }
 
 function keyTransport(certificate: Certificate, options: EncryptOptions): string {
-  const bits = certificate.publicKey.asymmetricKeyDetails?.modulusLength ?? 0;
+  const bits = keyTraits(certificate.publicKeyInfo).bits ?? 0;
   const chosen =
     options.keyTransport !== 'by-key-size'
       ? options.keyTransport

@@ -51,15 +51,20 @@ export class VerdictRoom {
   #fit(value: unknown): unknown {
     if (typeof value === 'string') return this.#text(value);
     if (typeof value !== 'object' || value === null) return value;
-    if (Array.isArray(value)) return this.#list(value);
+    return Array.isArray(value) ? this.#list(value) : this.#entry(value as Readonly<Record<string, unknown>>);
+  }
+
+  /** Without a list of its keys and values, which would cost more than looking at them. */
+  #entry(entry: Readonly<Record<string, unknown>>): unknown {
     let cut: Record<string, unknown> | undefined;
-    for (const [key, each] of Object.entries(value)) {
-      const fitted = typeof each === 'string' || typeof each === 'object' ? this.#fit(each) : each;
+    for (const key in entry) {
+      const each = entry[key];
+      const fitted = this.#fit(each);
       if (fitted === each) continue;
-      cut ??= { ...value };
+      cut ??= { ...entry };
       cut[key] = fitted;
     }
-    return cut ?? value;
+    return cut ?? entry;
   }
 
   #list(list: unknown[]): unknown[] {
