@@ -27,13 +27,15 @@ const options = {
   contentDigest: values.digest,
 };
 const encoding = {
-  sign: { identity, form: 'opaque', digest: 'sha256', scheme: 'pkcs1', at: new Date() },
-  encrypt: {
-    recipients: certificates.slice(0, 1),
-    contentEncryption: cipher,
-    keyTransport: 'pkcs1',
-    allowWeak: true,
-  },
+  identity,
+  sign: 'opaque',
+  digest: 'sha256',
+  signatureScheme: 'pkcs1',
+  at: new Date(),
+  recipients: certificates.slice(0, 1),
+  contentEncryption: cipher,
+  keyTransport: 'pkcs1',
+  allowWeak: true,
   innerTransferEncoding: values.inner === 'binary' ? 'binary' : 'base64',
 } as const;
 

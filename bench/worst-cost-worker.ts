@@ -79,8 +79,8 @@ if (task === 'make') {
       return `${parts.length} parts, JSON ${size(JSON.stringify(document).length)}`;
     },
     encode(message: Buffer): string {
-      const sign = { identity, form: 'detached', scheme: 'pkcs1', at } as const;
-      return size(encodeSync(message, { sign, headerProtection: true }).length);
+      const sign = { identity, sign: 'detached', signatureScheme: 'pkcs1', at } as const;
+      return size(encodeSync(message, { ...sign, headerProtection: true }).length);
     },
   };
   const step = Object.entries(steps).find(([each]) => each === task)?.[1];

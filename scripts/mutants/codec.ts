@@ -353,8 +353,8 @@ export const codec = [
     ],
     [
       'smime/encode/layer-stack.ts',
-      'if (layers.length === 0 && options.unprotected !== true) {',
-      'if (layers.length === 0 && options.unprotected === false) {',
+      'if (layers.length === 0 && !encoding.unprotected) {',
+      'if (layers.length === 0 && encoding.unprotected) {',
       'smime/encode-layers~make.no.sense',
       'a message leaves in clear',
     ],
@@ -373,9 +373,9 @@ export const codec = [
       'of two certificates of a key the wrong one is shown',
     ],
     [
-      'smime/encode/key-requirements.ts',
-      'modulusLength < rsaBits',
-      'modulusLength < rsaBits / 2',
+      'smime/encode/options.ts',
+      'modulusLength < minimumRsaBits',
+      'modulusLength < minimumRsaBits / 2',
       'smime/presets~short.RSA',
       'a preset takes keys of half its size',
     ],

@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import { freshEncryption } from '../cms/index.ts';
+import { contentCipherOf } from '../cms/algorithms.ts';
 import { SealpostError } from '../errors.ts';
 import type { Identity } from '../pki/index.ts';
 import {
@@ -17,7 +17,6 @@ import {
   type Protection,
   presetNames,
   protectionOf,
-  protectWith,
 } from '../smime/index.ts';
 import { OutputFile } from './files.ts';
 import { certificatesOf, identitiesOf } from './keys.ts';
@@ -55,7 +54,9 @@ function optionsOf(options: EncodeCommandOptions, now: Date): EncodeOptions {
     throw new SealpostError('usage', '--sign-cert needs --sign-key');
   if (options.signKey === undefined && options.to === undefined)
     throw new SealpostError('usage', 'nothing to do: give --to to encrypt, --sign-key to sign, or both');
+  if (options.contentEncryption !== undefined) checkCipher(options.contentEncryption);
   const protection = protectionOf(options.preset, {
+    contentEncryption: options.contentEncryption,
     sign: options.signForm,
     digest: options.digest,
     signatureScheme: options.scheme,
@@ -71,17 +72,14 @@ function optionsOf(options: EncodeCommandOptions, now: Date): EncodeOptions {
     algorithmProtection: options.algorithmProtection,
     addSigningCertificate: options.signingCertificate ? undefined : false,
   });
-  if (options.contentEncryption !== undefined) checkCipher(options.contentEncryption);
-  const encoding = protectWith(protection, {
+  return {
+    ...protection,
     identity: options.signKey === undefined ? undefined : signerOf(options.signKey, options),
     // The first certificate of a file is the recipient's; further ones are its chain.
-    recipients: (options.to ?? []).flatMap((file) => certificatesOf(file).slice(0, 1)),
+    recipients: options.to?.flatMap((file) => certificatesOf(file).slice(0, 1)),
     allowWeak: options.allowWeak,
     at: now,
-  });
-  if (encoding.encrypt !== undefined && options.contentEncryption !== undefined)
-    encoding.encrypt = { ...encoding.encrypt, contentEncryption: options.contentEncryption };
-  return encoding;
+  };
 }
 
 function signerOf(key: string, { signCert, passwordFile }: EncodeCommandOptions): Identity | undefined {
@@ -95,14 +93,10 @@ function signerOf(key: string, { signCert, passwordFile }: EncodeCommandOptions)
 
 /** An unknown name is a usage error. Whether a weak cipher is allowed is checked later. */
 function checkCipher(name: string): void {
-  try {
-    freshEncryption(name, { allowWeak: true });
-  } catch (cause) {
-    throw new SealpostError('usage', `--content-encryption: there is no cipher ${JSON.stringify(name)}`, {
-      hint: 'aes-256-cbc is supported everywhere; others are aes-128-cbc, aes-256-gcm, des-ede3-cbc',
-      cause,
-    });
-  }
+  if (contentCipherOf(name) !== undefined) return;
+  throw new SealpostError('usage', `--content-encryption: there is no cipher ${JSON.stringify(name)}`, {
+    hint: 'aes-256-cbc is supported everywhere; others are aes-128-cbc, aes-256-gcm, des-ede3-cbc',
+  });
 }
 
 async function* encoded(file: string, options: EncodeCommandOptions): AsyncGenerator<Buffer> {

@@ -3,10 +3,7 @@ import {
   encodeSync as encodeMessageSync,
   type EncodeOptions as FullEncodeOptions,
   type PresetName,
-  type Protection,
-  type ProtectionParties,
   protectionOf,
-  protectWith,
 } from '../smime/index.ts';
 import { bufferOf, buffersOf, type OctetStream, type Octets } from './octets.ts';
 
@@ -14,12 +11,7 @@ import { bufferOf, buffersOf, type OctetStream, type Octets } from './octets.ts'
  * Who signs, for whom to encrypt, and how. Each field of `Protection` may be given: it takes the place of the preset's.
  * Without `identity` nothing is signed, without `recipients` nothing is encrypted.
  */
-export interface EncodeOptions
-  extends Partial<Protection>,
-    Partial<Omit<ProtectionParties, 'recipients' | 'at'>>,
-    Pick<FullEncodeOptions, 'limits'> {
-  /** Certificates of all who are to read the message; their keys may be of different kinds. */
-  readonly recipients?: ProtectionParties['recipients'];
+export interface EncodeOptions extends Omit<FullEncodeOptions, 'budget' | 'randomBytes'> {
   /** A set of algorithms and forms for a community of mail; `default` is what every current reader takes. */
   readonly preset?: PresetName;
   /** The time of signing; now by default. */
@@ -53,9 +45,6 @@ function inputOf(message: EncodeInput) {
 }
 
 function settle(options: EncodeOptions): FullEncodeOptions {
-  const { preset = 'default', recipients = [], at = new Date(), limits } = options;
-  return {
-    ...protectWith(protectionOf(preset, options), { ...options, recipients, at }),
-    ...(limits && { limits }),
-  };
+  const { preset = 'default', at = new Date(), ...own } = options;
+  return { ...own, ...protectionOf(preset, own), at };
 }

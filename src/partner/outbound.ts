@@ -1,6 +1,6 @@
 import type { LoadedKeys, PartnerConfig } from '../config/index.ts';
 import type { Certificate } from '../pki/index.ts';
-import { type EncodeOptions, encodeSync, protectionOf, protectWith } from '../smime/index.ts';
+import { type EncodeOptions, encodeSync, protectionOf } from '../smime/index.ts';
 import { encryptionCertificates, signingIdentity } from './certificates.ts';
 
 /**
@@ -14,8 +14,11 @@ export function outboundProtection(partner: PartnerConfig, keys: LoadedKeys, at:
   const identityOf = (each: string | undefined) => signingIdentity(name, each, keys.identities, at);
   const signs = protection.sign !== 'none';
   const identity = signs ? identityOf(partner.identity) : undefined;
-  const recipients = partner.encrypt ? encryptionCertificates(name, keys.partners.get(name) ?? [], at) : [];
-  return protectWith(protection, {
+  const recipients = partner.encrypt
+    ? encryptionCertificates(name, keys.partners.get(name) ?? [], at)
+    : undefined;
+  return {
+    ...protection,
     identity,
     coSigners: signs ? partner.coSigners.map(identityOf) : [],
     recipients,
@@ -23,7 +26,7 @@ export function outboundProtection(partner: PartnerConfig, keys: LoadedKeys, at:
     allowWeak,
     unprotected: !signs && !partner.encrypt,
     at,
-  });
+  };
 }
 
 /** The newest certificate in force of the identity that the partner is to encrypt for. */

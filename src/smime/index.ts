@@ -22,19 +22,16 @@ export {
 } from './decode/decoder.ts';
 export type { DecodeLimits } from './decode/limits.ts';
 export type { EmbeddedStart } from './decode/state.ts';
-export {
-  type EncodeInput,
-  type EncodeOptions,
-  type EncryptOptions,
-  encode,
-  encodeSync,
-  estimateOctets,
-  type KeyRequirements,
-  type SignOptions,
-} from './encode/encode.ts';
+export { type EncodeInput, encode, encodeSync, estimateOctets } from './encode/encode.ts';
 export { Encoder } from './encode/encoder.ts';
-export { type PresetName, type Protection, presetNames, presets, protectionOf } from './encode/presets.ts';
-export { type ProtectionParties, protectWith } from './encode/protect-with.ts';
+export type { EncodeOptions, Parties } from './encode/options.ts';
+export {
+  type PresetName,
+  type Protection,
+  presetNames,
+  presets,
+  protectionOf,
+} from './encode/presets.ts';
 export {
   createTrustCache,
   type IssuerFetch,

@@ -19,13 +19,18 @@ const parts = await readParts('message', [longFileName(90_000)], {
 });
 for (const { number, contentType, fileName } of parts)
   names.push(partFileName(number, contentType, fileName));
-const sign = { identity: alice.identity, form: 'detached', scheme: 'pkcs1', at: new Date(0) } as const;
-const mail = encodeSync(raggedContentType(95_000), { sign, headerProtection: true });
+const sign = {
+  identity: alice.identity,
+  sign: 'detached',
+  signatureScheme: 'pkcs1',
+  at: new Date(0),
+} as const;
+const mail = encodeSync(raggedContentType(95_000), { ...sign, headerProtection: true });
 const encrypt = {
   recipients: [alice.certificate],
   contentEncryption: 'aes-256-cbc',
   keyTransport: 'pkcs1',
 } as const;
-const html = encodeSync(openBodyTags(250_000), { encrypt, headerProtection: true, legacyDisplay: true });
-const list = encodeSync(namesBeyondAscii(30_000), { sign });
+const html = encodeSync(openBodyTags(250_000), { ...encrypt, headerProtection: true, legacyDisplay: true });
+const list = encodeSync(namesBeyondAscii(30_000), sign);
 process.stdout.write(JSON.stringify({ names, mail: mail.length, html: html.length, list: list.length }));

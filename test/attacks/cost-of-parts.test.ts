@@ -39,14 +39,19 @@ async function costOf(mail: Buffer, work = limits.work): Promise<Record<string, 
       return error instanceof Error && 'code' in error ? String(error.code) : String(error);
     }
   };
-  const sign = { identity: alice.identity, form: 'detached', scheme: 'pkcs1', at: new Date(0) } as const;
+  const sign = {
+    identity: alice.identity,
+    sign: 'detached',
+    signatureScheme: 'pkcs1',
+    at: new Date(0),
+  } as const;
   return {
     decode: verdict.error?.code ?? 'ok',
     handoff: attempt(() => {
       walker.write(mail);
       walker.end();
     }),
-    encode: attempt(() => encodeSync(mail, { sign, budget: budgets.encode })),
+    encode: attempt(() => encodeSync(mail, { ...sign, budget: budgets.encode })),
     spent: own.budget?.spent ?? 0,
   };
 }
@@ -159,15 +164,20 @@ describe('mail that is dear in its parts', () => {
 
   it('what is streamed out draws on one budget too, both passes and the keys', async () => {
     const mail = single(200_000, 'text/plain', '7bit', 'a line\r\n');
-    const sign = { identity: alice.identity, form: 'detached', scheme: 'pkcs1', at: new Date(0) } as const;
+    const sign = {
+      identity: alice.identity,
+      sign: 'detached',
+      signatureScheme: 'pkcs1',
+      at: new Date(0),
+    } as const;
     const run = async (work: number) => {
       const budget = new Budget({ work });
-      for await (const _ of encode(() => [mail], { sign, budget }));
+      for await (const _ of encode(() => [mail], { ...sign, budget }));
       return budget.spent;
     };
     const spent = await run(1_000_000);
     const once = new Budget();
-    encodeSync(mail, { sign, budget: once });
+    encodeSync(mail, { ...sign, budget: once });
     assert.ok(spent > once.spent, 'the survey counts');
     const work = spent / (1 + mail.length / (5 << 20));
     assert.ok((await run(work * 1.001)) === spent);

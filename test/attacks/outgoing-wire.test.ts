@@ -155,11 +155,11 @@ describe('a server without 8BITMIME and SMTPUTF8', () => {
     const server = await peer([]);
     const sign = {
       identity: alice.identity,
-      form: 'detached',
-      scheme: 'pkcs1',
+      sign: 'detached',
+      signatureScheme: 'pkcs1',
       at: new Date('2026-01-01'),
     } as const;
-    const result = await send(server.port, { octets: () => encode(Buffer.from(eightBitMail), { sign }) });
+    const result = await send(server.port, { octets: () => encode(Buffer.from(eightBitMail), sign) });
     assert.equal(result.status, 'sent', result.reply);
     const octets = data(server);
     assert.ok(octets.every((octet) => octet > 0 && octet < 128));
@@ -354,7 +354,7 @@ describe('a message that cannot be made', () => {
   ] as const) {
     it(`is its own failure, and nobody is connected to: ${name}`, async () => {
       const server = await peer(['8BITMIME']);
-      const octets = () => encode(octetsOf(mail), { encrypt: weak });
+      const octets = () => encode(octetsOf(mail), weak);
       const { outcome } = await send(server.port, { octets });
       assert.ok('suspend' in outcome && outcome.suspend === 'encode-policy', JSON.stringify(outcome));
       assert.equal(outcome.peer, undefined);
@@ -416,11 +416,13 @@ describe('a header field in ASCII', () => {
   it('is the same inside and outside of a protected header', () => {
     const sign = {
       identity: alice.identity,
-      form: 'opaque',
-      scheme: 'pkcs1',
+      sign: 'opaque',
+      signatureScheme: 'pkcs1',
       at: new Date('2026-01-01'),
     } as const;
-    const made = encodeSync(Buffer.from(eightBitMail), { sign, headerProtection: true }).toString('latin1');
+    const made = encodeSync(Buffer.from(eightBitMail), { ...sign, headerProtection: true }).toString(
+      'latin1',
+    );
     assert.match(made, /^Subject: Bestellung =\?utf-8\?B\?/m);
   });
 });

@@ -14,7 +14,6 @@ import {
   isSignatureLayer,
   type Protection,
   protectionOf,
-  protectWith,
 } from '../../src/smime/index.ts';
 import { authorsOf } from '../partner/support.ts';
 import { createTestCa, type Issued, type KeyPair } from '../support/ca.ts';
@@ -52,12 +51,13 @@ function judged(sent: Sent, require: string, trust = [ca.certificate]): [Judgeme
     minimumRsaBits: 512,
     sign: sent.unsigned === true ? 'none' : 'opaque',
   });
-  const options: EncodeOptions = protectWith(protection, {
+  const options: EncodeOptions = {
+    ...protection,
     identity: sent.unsigned === true ? undefined : from.identity,
-    recipients: sent.plain === true ? [] : [to.certificate],
+    recipients: sent.plain === true ? undefined : [to.certificate],
     allowWeak: true,
     at,
-  });
+  };
   const mail = encodeSync(
     Buffer.from('From: p@p.example\r\nContent-Type: text/plain\r\n\r\nan order\r\n'),
     options,

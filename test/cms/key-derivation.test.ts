@@ -7,13 +7,7 @@ import { cipherKey, freshEncryption, readContentEncryption } from '../../src/cms
 import { encodeEnvelopedData } from '../../src/cms/index.ts';
 import { agreementByName, deriveKek } from '../../src/cms/key-derivation.ts';
 import { keyWrapByName } from '../../src/cms/key-wrap.ts';
-import {
-  decodeSync,
-  encodeSync,
-  isEncryptionLayer,
-  protectionOf,
-  protectWith,
-} from '../../src/smime/index.ts';
+import { decodeSync, encodeSync, isEncryptionLayer, protectionOf } from '../../src/smime/index.ts';
 import { enveloped } from '../attacks/support.ts';
 import { createTestCa } from '../support/ca.ts';
 import { envelopedHead, readCms } from './support.ts';
@@ -116,10 +110,7 @@ describe('content keys derived from the algorithm (RFC 9709)', () => {
 
   it('is written for a partner that has deriveKey, and stands in the verdict', () => {
     for (const deriveKey of [true, undefined]) {
-      const options = protectWith(protectionOf('default', { sign: 'none', deriveKey }), {
-        recipients: [bob.certificate],
-        at: new Date(),
-      });
+      const options = { ...protectionOf('default', { deriveKey }), recipients: [bob.certificate] };
       const mail = encodeSync(Buffer.from('Content-Type: text/plain\r\n\r\nan order\r\n'), options);
       const { verdict } = decodeSync(mail, {
         identities: [bob.identity],

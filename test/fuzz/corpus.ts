@@ -30,7 +30,7 @@ function make(): void {
   const { certificate, privateKey, identity } = alice;
   const recipients = [{ certificate }];
   const signers = [{ certificate, privateKey }];
-  const sign = { identity, digest: 'sha256', scheme: 'pkcs1', at: new Date('2026-05-01') } as const;
+  const sign = { identity, digest: 'sha256', signatureScheme: 'pkcs1', at: new Date('2026-05-01') } as const;
   const encrypt = {
     recipients: [certificate],
     contentEncryption: 'aes-128-cbc',
@@ -66,11 +66,11 @@ function make(): void {
     'rc2.der': encodeEnvelopedData(entity, { recipients, contentEncryption: 'rc2-40-cbc', allowWeak: true }),
     'compressed.der': compressed.toBuffer(),
     'signed.pem': Buffer.from(`-----BEGIN CMS-----\n${base64(signed)}-----END CMS-----\n`),
-    'opaque.eml': encodeSync(mail, { sign: { ...sign, form: 'opaque' } }),
-    'multipart-signed.eml': encodeSync(mail, { sign: { ...sign, form: 'detached' } }),
-    'encrypted.eml': encodeSync(mail, { encrypt }),
-    'signed-encrypted.eml': encodeSync(mail, { sign: { ...sign, form: 'detached' }, encrypt }),
-    'encrypted-gcm.eml': encodeSync(mail, { encrypt: { ...encrypt, contentEncryption: 'aes-256-gcm' } }),
+    'opaque.eml': encodeSync(mail, { ...sign, sign: 'opaque' }),
+    'multipart-signed.eml': encodeSync(mail, { ...sign, sign: 'detached' }),
+    'encrypted.eml': encodeSync(mail, encrypt),
+    'signed-encrypted.eml': encodeSync(mail, { ...sign, sign: 'detached', ...encrypt }),
+    'encrypted-gcm.eml': encodeSync(mail, { ...encrypt, contentEncryption: 'aes-256-gcm' }),
   };
   for (const [name, octets] of Object.entries(made)) writeFileSync(join(corpus, name), octets);
 }

@@ -57,12 +57,13 @@ export function check(octets: Buffer): DecodeResult & { cost: Cost } {
 }
 
 const outgoing = {
-  sign: { identity: alice.identity, form: 'detached', scheme: 'pkcs1', at: new Date('2026-05-01') },
-  encrypt: {
-    recipients: [alice.certificate],
-    contentEncryption: 'aes-128-cbc',
-    keyTransport: 'pkcs1',
-  },
+  identity: alice.identity,
+  sign: 'detached',
+  signatureScheme: 'pkcs1',
+  at: new Date('2026-05-01'),
+  recipients: [alice.certificate],
+  contentEncryption: 'aes-128-cbc',
+  keyTransport: 'pkcs1',
   headerProtection: true,
   legacyDisplay: true,
 } as const;

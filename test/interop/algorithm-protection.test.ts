@@ -1,7 +1,7 @@
 /** The attribute of RFC 6211 in what we sign: each peer reads it, and whoever exchanges an algorithm is found out. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { decodeSync, encodeSync, isSignatureLayer, type SignOptions } from '../../src/smime/index.ts';
+import { decodeSync, type EncodeOptions, encodeSync, isSignatureLayer } from '../../src/smime/index.ts';
 import { missingOpenssl } from '../support/peers/identities.ts';
 import type { SignatureCase, SignatureScheme } from '../support/peers/types.ts';
 import { content, mail, Setting } from './setting.ts';
@@ -21,16 +21,16 @@ describe('algorithm protection', { skip: missingOpenssl() }, () => {
   });
   after(() => setting.close());
 
-  const signAs = (signer: string, scheme: SignatureScheme, form: SignOptions['form']): SignOptions => ({
+  const signAs = (signer: string, scheme: SignatureScheme, form: 'opaque' | 'detached'): EncodeOptions => ({
     ...setting.signAs(signer, form),
-    scheme: scheme === 'pss' ? 'pss' : 'pkcs1',
+    signatureScheme: scheme === 'pss' ? 'pss' : 'pkcs1',
     algorithmProtection: true,
   });
 
   for (const [signer, scheme] of kinds)
     for (const form of ['opaque', 'detached'] as const)
       it(`is read by every peer: ${signer}, ${scheme}, ${form}`, async (t) => {
-        const octets = encodeSync(mail, { sign: signAs(signer, scheme, form) });
+        const octets = encodeSync(mail, signAs(signer, scheme, form));
         const [own] = (await setting.read(octets)).verdict.layers.filter(isSignatureLayer);
         assert.equal(own?.signers[0]?.valid, true);
         const each: SignatureCase = {
@@ -42,7 +42,7 @@ describe('algorithm protection', { skip: missingOpenssl() }, () => {
           // a peer that cannot read the case at all says nothing about the attribute
           const plain = { ...signAs(signer, scheme, form), algorithmProtection: false };
           const readable = await peer
-            .read(each, { form: 'mail', octets: encodeSync(mail, { sign: plain }) })
+            .read(each, { form: 'mail', octets: encodeSync(mail, plain) })
             .then(() => true)
             .catch(() => false);
           if (!readable) t.diagnostic(`${peer.name} does not read ${signer}, ${scheme}`);
@@ -53,7 +53,7 @@ describe('algorithm protection', { skip: missingOpenssl() }, () => {
   it('finds another parameter of the signature algorithm, which nothing else protects', async () => {
     const reasonOf = async (algorithmProtection: boolean) => {
       const sign = { ...signAs('rsa-2048', 'pss', 'opaque'), algorithmProtection };
-      const octets = encodeSync(mail, { sign }).toString('latin1');
+      const octets = encodeSync(mail, sign).toString('latin1');
       const der = Buffer.from(octets.slice(octets.indexOf('\r\n\r\n')), 'base64');
       assert.equal(der.includes(attributeOid), algorithmProtection);
       // the salt length of the last RSASSA-PSS-params, which is the SignerInfo's own

@@ -44,7 +44,7 @@ describe('whole mails', { skip: missingOpenssl() }, () => {
   for (const form of ['opaque', 'detached'] as const) {
     it(`every peer opens what we signed (${form}) and encrypted`, async (t) => {
       const sign = setting.signAs('rsa-2048', form);
-      const octets = encodeSync(mail, { sign, encrypt: setting.encryptTo('rsa-3072') });
+      const octets = encodeSync(mail, { ...sign, ...setting.encryptTo('rsa-3072') });
       for (const peer of setting.installed(t)) {
         const inner = await peer.read(encryptionTo('rsa-3072'), { form: 'mail', octets });
         assert.deepEqual(
@@ -89,7 +89,7 @@ describe('whole mails', { skip: missingOpenssl() }, () => {
 
   it('each recipient of several opens it, in both directions', async (t) => {
     const names = ['rsa-2048', 'rsa-3072', 'rsa-4096'];
-    const ours = encodeSync(mail, { encrypt: setting.encryptTo(...names) });
+    const ours = encodeSync(mail, setting.encryptTo(...names));
     const files = names.flatMap((name) => ['-recip', setting.identity(name).certFile]);
     const theirs = await openssl(['-encrypt', '-binary', '-aes128', ...files], content);
     for (const name of names) {
@@ -128,15 +128,15 @@ describe('whole mails', { skip: missingOpenssl() }, () => {
     const whole = Buffer.concat([head, large]);
     const encrypted: Artefact = {
       form: 'mail',
-      octets: encodeSync(whole, { encrypt: setting.encryptTo('rsa-2048') }),
+      octets: encodeSync(whole, setting.encryptTo('rsa-2048')),
     };
     const opaque: Artefact = {
       form: 'mail',
-      octets: encodeSync(whole, { sign: setting.signAs('rsa-2048', 'opaque') }),
+      octets: encodeSync(whole, setting.signAs('rsa-2048', 'opaque')),
     };
     const detached: Artefact = {
       form: 'mail',
-      octets: encodeSync(whole, { sign: setting.signAs('rsa-2048', 'detached') }),
+      octets: encodeSync(whole, setting.signAs('rsa-2048', 'detached')),
     };
     for (const peer of setting.installed(t)) {
       const readAll = async (each: EncryptionCase | SignatureCase, message: Artefact) =>
@@ -163,7 +163,7 @@ describe('whole mails', { skip: missingOpenssl() }, () => {
   it('a changed octet is noticed by us and by every peer', async (t) => {
     for (const form of ['opaque', 'detached'] as const) {
       // in detached form the content is readable in the mail, in opaque form inside the base64 of the CMS object
-      const message = encodeSync(mail, { sign: setting.signAs('rsa-2048', form) });
+      const message = encodeSync(mail, setting.signAs('rsa-2048', form));
       const changed = form === 'detached' ? changeText(message) : changeBase64(message);
       const found = await setting.read(changed);
       assert.equal(found.verdict.signature, 'invalid');
@@ -176,8 +176,8 @@ describe('whole mails', { skip: missingOpenssl() }, () => {
 
   it('openssl reads the mail as a file with LF line ends too', async () => {
     const message = encodeSync(mail, {
-      sign: setting.signAs('rsa-2048', 'detached'),
-      encrypt: setting.encryptTo('rsa-2048'),
+      ...setting.signAs('rsa-2048', 'detached'),
+      ...setting.encryptTo('rsa-2048'),
     });
     const file = join(setting.folder, 'lf.eml');
     await writeFile(file, message.toString('latin1').replaceAll('\r\n', '\n'), 'latin1');

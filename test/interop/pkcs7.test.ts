@@ -18,11 +18,11 @@ describe('openssl smime and other forms', { skip: missingOpenssl() }, () => {
   it('openssl smime opens our mails', async () => {
     for (const contentEncryption of ['aes-256-cbc', 'des-ede3-cbc', 'rc2-40-cbc', 'des-cbc']) {
       const encrypt = { ...setting.encryptTo('rsa-2048'), contentEncryption, allowWeak: true };
-      const octets = encodeSync(mail, { encrypt });
+      const octets = encodeSync(mail, encrypt);
       const args = ['smime', '-decrypt', ...legacy, '-binary', ...setting.keyOptions('-recip', 'rsa-2048')];
       assert.deepEqual(await setting.openssl(args, octets), content, contentEncryption);
     }
-    const signed = encodeSync(mail, { sign: setting.signAs('rsa-2048', 'opaque') });
+    const signed = encodeSync(mail, setting.signAs('rsa-2048', 'opaque'));
     const verify = ['smime', '-verify', '-binary', '-CAfile', setting.caFile];
     assert.deepEqual(await setting.openssl(verify, signed), content);
   });

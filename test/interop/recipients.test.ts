@@ -32,7 +32,7 @@ describe('recipients of mixed kinds', { skip: missingOpenssl() }, () => {
 
   for (const contentEncryption of ['aes-128-cbc', 'aes-256-cbc', 'aes-256-gcm']) {
     it(`each key opens our ${contentEncryption} mail, here and at each peer that has it`, async (t) => {
-      const octets = encodeSync(mail, { encrypt: { ...setting.encryptTo(...names), contentEncryption } });
+      const octets = encodeSync(mail, { ...setting.encryptTo(...names), contentEncryption });
       for (const name of names) {
         const found = await setting.read(octets, name);
         assert.equal(found.verdict.error, null, name);
@@ -82,7 +82,7 @@ describe('recipients of mixed kinds', { skip: missingOpenssl() }, () => {
   });
 
   it('a key that is not among them opens nothing', async () => {
-    const octets = encodeSync(mail, { encrypt: setting.encryptTo('ec-p256', 'rsa-2048', 'dh-x942') });
+    const octets = encodeSync(mail, setting.encryptTo('ec-p256', 'rsa-2048', 'dh-x942'));
     for (const name of ['rsa-3072', 'ec-p384', 'x25519']) {
       const { verdict, content: found } = await setting.read(octets, name);
       assert.equal(verdict.error?.code, 'decrypt-no-key');

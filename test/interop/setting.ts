@@ -11,7 +11,7 @@ import {
   parseCertificate,
   readCertificates,
 } from '../../src/pki/index.ts';
-import type { EncryptOptions, SignOptions } from '../../src/smime/encode/encoder.ts';
+import type { EncodeOptions } from '../../src/smime/encode/options.ts';
 import { type DecodeResult, decode } from '../../src/smime/index.ts';
 import { startBouncyCastle } from '../support/peers/bouncy-castle.ts';
 import { startGpgsm } from '../support/peers/gpgsm.ts';
@@ -121,7 +121,7 @@ export class Setting {
   }
 
   /** Options of our encoder: encrypt for the certificates of that name. */
-  encryptTo(...names: string[]): EncryptOptions {
+  encryptTo(...names: string[]): EncodeOptions {
     return {
       recipients: names.map((name) => this.own(name).certificate),
       contentEncryption: 'aes-256-cbc',
@@ -130,8 +130,8 @@ export class Setting {
   }
 
   /** Options of our encoder: sign as that identity. */
-  signAs(name: string, form: SignOptions['form']): SignOptions {
-    return { identity: this.own(name), form, digest: 'sha256', scheme: 'pkcs1', at: new Date() };
+  signAs(name: string, sign: 'opaque' | 'detached'): EncodeOptions {
+    return { identity: this.own(name), sign, digest: 'sha256', signatureScheme: 'pkcs1', at: new Date() };
   }
 
   /** Runs openssl with the octets on standard input. */

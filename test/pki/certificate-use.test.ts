@@ -5,12 +5,12 @@ import { describe, it } from 'node:test';
 import { encryptionCertificates, signingIdentity } from '../../src/partner/certificates.ts';
 import { isForMail, useFault } from '../../src/pki/certificate-use.ts';
 import { type Certificate, validatePath } from '../../src/pki/index.ts';
-import { recipientOptions } from '../../src/smime/encode/recipient-options.ts';
-import { signedDataOptions } from '../../src/smime/encode/signing-options.ts';
+import { decodeSync, encodeSync, isSignatureLayer } from '../../src/smime/index.ts';
 import { createTestCa, type KeyPair } from '../support/ca.ts';
 
 const ca = createTestCa('Uses');
 const at = new Date('2026-06-01T00:00:00Z');
+const mail = Buffer.from('Content-Type: text/plain\r\n\r\nx\r\n');
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
 
 const keys: Record<string, KeyPair> = {
@@ -58,16 +58,11 @@ const passes = (run: () => unknown): boolean => {
 
 /** What each reader of the table says of a use. */
 function encrypts(certificate: Certificate): boolean[] {
-  const options = {
-    recipients: [certificate],
-    keyTransport: 'pkcs1',
-    contentEncryption: 'aes-256-cbc',
-  } as const;
   return [
     useFault(certificate, 'encrypt') === undefined,
     validatePath(certificate, { anchors: [ca.certificate], at, purpose: 'encrypt' }).trusted,
     passes(() => encryptionCertificates('acme', [certificate], at)),
-    passes(() => recipientOptions(certificate, options)),
+    passes(() => encodeSync(mail, { recipients: [certificate] })),
   ];
 }
 
@@ -103,13 +98,17 @@ describe('what a certificate may be used for', () => {
   }
 
   it('is announced for answers only where keyUsage says so', () => {
-    const announced = (key: KeyPair, keyUsage: string[] | null) =>
-      signedDataOptions({
-        identity: ca.issue({ commonName: 'own', key, keyUsage }).identity,
+    const announced = (key: KeyPair, keyUsage: string[] | null) => {
+      const { identity } = ca.issue({ commonName: 'own', key, keyUsage });
+      const { verdict } = decodeSync(encodeSync(mail, { identity, at }), {
+        identities: [],
+        trust: { anchors: [] },
         at,
-        form: 'opaque',
-        scheme: 'pkcs1',
-      }).encryptionCertificate !== undefined;
+      });
+      const [layer] = verdict.layers.filter(isSignatureLayer);
+      assert.equal(layer?.signers[0]?.valid, true);
+      return layer.signers[0].encryptionKeyPreference !== null;
+    };
     assert.equal(announced(rsa, ['digitalSignature', 'keyEncipherment']), true);
     assert.equal(announced(rsa, ['digitalSignature', 'keyAgreement']), false);
     assert.equal(announced(rsa, null), false);

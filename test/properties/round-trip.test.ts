@@ -57,9 +57,9 @@ const options: DecodeOptions = {
 const sign = fc
   .record({
     who: fc.constantFrom(...Object.keys(signers)),
-    form: fc.constantFrom('opaque' as const, 'detached' as const),
+    sign: fc.constantFrom('opaque' as const, 'detached' as const),
     digest: fc.constantFrom('sha256', 'sha384', 'sha512'),
-    scheme: fc.constantFrom('pkcs1' as const, 'pss' as const),
+    signatureScheme: fc.constantFrom('pkcs1' as const, 'pss' as const),
   })
   .map(({ who, ...rest }) => ({
     ...rest,
@@ -100,14 +100,15 @@ const encrypt = fc
 const encodeOptions: fc.Arbitrary<EncodeOptions> = fc
   .record(
     {
-      sign,
-      encrypt,
+      signing: sign,
+      encrypting: encrypt,
       compress: fc.constantFrom('before-signing' as const, 'after-signing' as const),
       innerTransferEncoding: fc.constantFrom('base64' as const, 'binary' as const),
     },
     { requiredKeys: [] },
   )
-  .filter((each) => each.sign !== undefined || each.encrypt !== undefined);
+  .filter((each) => each.signing !== undefined || each.encrypting !== undefined)
+  .map(({ signing, encrypting, ...rest }) => ({ ...rest, ...signing, ...encrypting }));
 
 /** Pushes a message in pieces of the given sizes, in turn. */
 function pieces(octets: Buffer, sizes: readonly number[]): Buffer[] {
@@ -152,8 +153,8 @@ describe('encode, then decode', () => {
       assert.equal(verdict.error, null);
       assert.ok(content);
       assert.deepEqual(partsOf(content), message.parts.map(expected));
-      assert.equal(verdict.signature, how.sign === undefined ? 'none' : 'valid');
-      assert.equal(verdict.encrypted, how.encrypt !== undefined);
+      assert.equal(verdict.signature, how.identity === undefined ? 'none' : 'valid');
+      assert.equal(verdict.encrypted, how.recipients !== undefined);
       // whole, in random chunks, by a stream, and octet by octet where it is not too long
       const streamed = await decode(pieces(encoded, cut), options);
       const ways = [streamed, decodeIn(encoded, cut)];
@@ -181,11 +182,9 @@ describe('encode, then decode', () => {
           parts: [{ contentType: 'application/x', transferEncoding: 'base64' as const, body }],
         };
         const how: EncodeOptions = {
-          encrypt: {
-            recipients: curves.slice(0, 1).map(({ certificate }) => certificate),
-            contentEncryption: 'aes-128-gcm',
-            keyTransport: 'pkcs1',
-          },
+          recipients: curves.slice(0, 1).map(({ certificate }) => certificate),
+          contentEncryption: 'aes-128-gcm',
+          keyTransport: 'pkcs1',
         };
         const { content, verdict } = decodeSync(encodeIn(octetsOf(message), [65_536], how), options);
         assert.equal(verdict.error, null);

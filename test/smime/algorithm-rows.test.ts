@@ -27,7 +27,10 @@ const mail = Buffer.from('From: a@a.example\r\nContent-Type: text/plain\r\n\r\nc
 
 const encrypted = (contentEncryption: ContentEncryption, allowWeak: boolean) =>
   encodeSync(mail, {
-    encrypt: { recipients: [certificate], contentEncryption, keyTransport: 'pkcs1', allowWeak },
+    recipients: [certificate],
+    contentEncryption,
+    keyTransport: 'pkcs1',
+    allowWeak,
   });
 
 /** What is said of a partner's settings. */
@@ -70,7 +73,10 @@ describe('the rows of content ciphers', () => {
       const row = contentCiphers.find(({ settable }) => settable.includes(contentEncryption));
       assert.ok(row !== undefined, name);
       assert.notEqual(row.strength, 'weak', name);
-      assert.ok(signatureDigests.includes(digest), name);
+      assert.ok(
+        signatureDigests.some((each) => each === digest),
+        name,
+      );
       assert.ok(keyTransports.includes(keyTransport), name);
       for (const curve of curves ?? []) assert.ok(getCurves().includes(curve), curve);
     }
@@ -127,7 +133,7 @@ describe('the rows of digests', () => {
     it(`${digest}: a signature with it needs a word where it is weak`, () => {
       const weak = digestByName.get(digest)?.weak;
       const signed = (allowWeak: boolean) =>
-        encodeSync(mail, { sign: { identity, form: 'opaque', scheme: 'pkcs1', digest, allowWeak, at } });
+        encodeSync(mail, { identity, sign: 'opaque', signatureScheme: 'pkcs1', digest, allowWeak, at });
       const { verdict } = decodeSync(signed(true), { identities: [], trust: { anchors: [] }, at });
       const [layer] = verdict.layers;
       assert.deepEqual(layer?.weak, weak === undefined ? [] : [weak]);

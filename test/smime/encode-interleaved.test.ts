@@ -4,21 +4,26 @@ import { randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { BufferSink } from '../../src/message/index.ts';
 import { Encoder } from '../../src/smime/encode/encoder.ts';
-import { decodeSync, type EncodeOptions, encodeSync, type SignOptions } from '../../src/smime/index.ts';
+import { decodeSync, type EncodeOptions, encodeSync } from '../../src/smime/index.ts';
 import { alice, noOpenssl, options } from './openssl.ts';
 
-const sign: SignOptions = { identity: alice.identity, form: 'opaque', scheme: 'pkcs1', at: new Date() };
+const sign: EncodeOptions = {
+  identity: alice.identity,
+  sign: 'opaque',
+  signatureScheme: 'pkcs1',
+  at: new Date(),
+};
 const encrypt = {
   recipients: [alice.certificate],
   contentEncryption: 'aes-256-cbc',
   keyTransport: 'pkcs1',
 } as const;
 const ways: EncodeOptions[] = [
-  { sign },
-  { encrypt },
-  { sign, encrypt },
-  { sign, encrypt, innerTransferEncoding: 'binary' },
-  { sign, encrypt, signAgain: sign, compress: 'after-signing', innerTransferEncoding: 'binary' },
+  { ...sign },
+  { ...encrypt },
+  { ...sign, ...encrypt },
+  { ...sign, ...encrypt, innerTransferEncoding: 'binary' },
+  { ...sign, ...encrypt, tripleWrap: true, compress: 'after-signing', innerTransferEncoding: 'binary' },
 ];
 const header = 'Content-Type: text/plain\r\n\r\n';
 /** About the limit between DER and BER, and about the one of the shared memory, in one layer or another. */
@@ -59,7 +64,7 @@ describe('messages that are held until their end', { skip: noOpenssl }, () => {
   it('keep what they gave out when others follow, and when one before was given up', () => {
     const entity = entityOf(0, 500_000);
     const given = ways.map((way) => encodeSync(entity, way));
-    const abandoned = new Encoder(new BufferSink(), { sign, encrypt });
+    const abandoned = new Encoder(new BufferSink(), { ...sign, ...encrypt });
     abandoned.write(entityOf(1, 300_000));
     for (const way of ways) encodeSync(entityOf(2, 600_000), way);
     for (const octets of given) assert.ok(decodeSync(octets, options).content?.equals(entity));

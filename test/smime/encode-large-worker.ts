@@ -1,5 +1,5 @@
 /** `node encode-large-worker.ts SIZE FORM`: encodes a message of that size that is made as it is read; prints figures. */
-import { type EncodeOptions, encode, type SignOptions } from '../../src/smime/index.ts';
+import { type EncodeOptions, encode } from '../../src/smime/index.ts';
 import { createTestCa } from '../support/ca.ts';
 
 const [size, form] = [Number(process.argv[2]), process.argv[3]];
@@ -8,10 +8,10 @@ const { certificate, identity } = createTestCa().issue({
   email: 'a@example.com',
   key: 'rsa2048',
 });
-const sign: SignOptions = {
+const sign: EncodeOptions = {
   identity,
-  form: form === 'opaque' ? 'opaque' : 'detached',
-  scheme: 'pkcs1',
+  sign: form === 'opaque' ? 'opaque' : 'detached',
+  signatureScheme: 'pkcs1',
   at: new Date(),
 };
 const encrypt = {
@@ -20,13 +20,13 @@ const encrypt = {
   keyTransport: 'pkcs1',
 } as const;
 const everything: EncodeOptions = {
-  sign,
-  encrypt,
-  signAgain: sign,
+  ...sign,
+  ...encrypt,
+  tripleWrap: true,
   compress: 'after-signing',
   headerProtection: true,
 };
-const options: EncodeOptions = form === 'everything' ? everything : { sign, encrypt };
+const options: EncodeOptions = form === 'everything' ? everything : { ...sign, ...encrypt };
 
 function* message() {
   yield Buffer.from('Subject: x\r\nContent-Type: application/octet-stream\r\n\r\n');

@@ -2,15 +2,25 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { describe, it } from 'node:test';
-import { decodeSync, type EncodeInput, encode, encodeSync, type SignOptions } from '../../src/smime/index.ts';
+import {
+  decodeSync,
+  type EncodeInput,
+  type EncodeOptions,
+  encode,
+  encodeSync,
+} from '../../src/smime/index.ts';
 import { alice, noOpenssl, options, verify } from './openssl.ts';
 
-const sign: SignOptions = { identity: alice.identity, form: 'detached', scheme: 'pkcs1', at: new Date() };
+const sign: EncodeOptions = {
+  identity: alice.identity,
+  sign: 'detached',
+  signatureScheme: 'pkcs1',
+  at: new Date(),
+};
 const line = 'a line of a large document that is plain enough for any mail server\r\n';
 const large = line.repeat(20_000);
 const outer = 'From: a@example.com\r\nSubject: large\r\n';
-const encodedBy = async (message: EncodeInput) =>
-  Buffer.concat(await Array.fromAsync(encode(message, { sign })));
+const encodedBy = async (message: EncodeInput) => Buffer.concat(await Array.fromAsync(encode(message, sign)));
 const partOf = (label: string, body: string) => `Content-Type: application/xml\r\n${label}\r\n${body}`;
 const sevenBit = 'Content-Transfer-Encoding: 7bit\r\n';
 
@@ -26,7 +36,7 @@ describe('a large part under a detached signature', { skip: noOpenssl }, () => {
       const entity = Buffer.from(partOf(label, large));
       const message = Buffer.concat([Buffer.from(outer), entity]);
       for (const encoded of [
-        encodeSync(message, { sign }),
+        encodeSync(message, sign),
         await encodedBy(message),
         await encodedBy(() => cut(message)),
       ]) {

@@ -1,15 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import {
-  decode,
-  decodeSync,
-  type EncodeOptions,
-  type EncryptOptions,
-  encode,
-  encodeSync,
-  type SignOptions,
-} from '../../src/smime/index.ts';
+import { decode, decodeSync, type EncodeOptions, encode, encodeSync } from '../../src/smime/index.ts';
 import { cuts } from '../message/pushing.ts';
 import { alice, bob, ca, decrypt, noOpenssl, options, party, verify } from './openssl.ts';
 
@@ -24,15 +16,15 @@ const entity: Buffer = Buffer.from(
 );
 
 const at = new Date('2026-03-04T05:06:07Z');
-const signing = (form: SignOptions['form'], more: Partial<SignOptions> = {}): SignOptions => ({
+const signing = (form: 'opaque' | 'detached', more: EncodeOptions = {}): EncodeOptions => ({
   identity: alice.identity,
-  form,
+  sign: form,
   digest: 'sha256',
-  scheme: 'pkcs1',
+  signatureScheme: 'pkcs1',
   at,
   ...more,
 });
-const encrypting = (more: Partial<EncryptOptions> = {}): EncryptOptions => ({
+const encrypting = (more: EncodeOptions = {}): EncodeOptions => ({
   recipients: [alice.certificate],
   contentEncryption: 'aes-256-cbc',
   keyTransport: 'pkcs1',
@@ -46,21 +38,21 @@ function headOf(encoded: Buffer): string {
 describe('what is encrypted here', { skip: noOpenssl }, () => {
   for (const contentEncryption of ['aes-128-cbc', 'aes-192-cbc', 'aes-256-cbc', 'des-ede3-cbc']) {
     it(`is decrypted by openssl: ${contentEncryption}`, () => {
-      const encoded = encodeSync(mail, { encrypt: encrypting({ contentEncryption }) });
+      const encoded = encodeSync(mail, encrypting({ contentEncryption }));
       assert.ok(decrypt(encoded).equals(entity));
     });
   }
 
   for (const keyTransport of ['oaep-sha1', 'oaep-sha256', 'oaep-sha512'] as const) {
     it(`is decrypted by openssl: ${keyTransport}`, () => {
-      const encoded = encodeSync(mail, { encrypt: encrypting({ keyTransport }) });
+      const encoded = encodeSync(mail, encrypting({ keyTransport }));
       assert.ok(decrypt(encoded).equals(entity));
     });
   }
 
   it('is decrypted by each of its recipients', () => {
     const encoded = encodeSync(mail, {
-      encrypt: encrypting({ recipients: [alice.certificate, bob.certificate] }),
+      ...encrypting({ recipients: [alice.certificate, bob.certificate] }),
     });
     for (const by of [alice, bob]) assert.ok(decrypt(encoded, [], by).equals(entity));
   });
@@ -72,14 +64,14 @@ describe('what is encrypted here', { skip: noOpenssl }, () => {
       large.subarray(index * 50_000, (index + 1) * 50_000),
     );
     const encoded = Buffer.concat(
-      await Array.fromAsync(encode(chunks, { sign: signing('opaque'), encrypt: encrypting() })),
+      await Array.fromAsync(encode(chunks, { ...signing('opaque'), ...encrypting() })),
     );
     assert.ok(verify(decrypt(encoded)).equals(Buffer.from(text)));
     assert.ok(decodeSync(encoded, options).content?.equals(Buffer.from(text)));
   });
 
   it('has the right header, once', () => {
-    const head = headOf(encodeSync(mail, { sign: signing('detached'), encrypt: encrypting() }));
+    const head = headOf(encodeSync(mail, { ...signing('detached'), ...encrypting() }));
     assert.equal(
       head,
       'Return-Path: <a@example.com>\r\nFrom: Alice <alice@example.com>\r\nTo: bob@example.com\r\n' +
@@ -90,8 +82,8 @@ describe('what is encrypted here', { skip: noOpenssl }, () => {
   });
 
   it('needs recipients with keys that can encrypt, and the word for weak ciphers', () => {
-    const refused = (encrypt: EncryptOptions, code: string) =>
-      assert.throws(() => encodeSync(mail, { encrypt }), { code });
+    const refused = (encrypt: EncodeOptions, code: string) =>
+      assert.throws(() => encodeSync(mail, encrypt), { code });
     refused(encrypting({ recipients: [] }), 'encode-recipient');
     refused(
       encrypting({ recipients: [party('ed@example.com', { key: 'ed25519' }).certificate] }),
@@ -101,7 +93,7 @@ describe('what is encrypted here', { skip: noOpenssl }, () => {
     refused(encrypting({ contentEncryption: 'rc2-40-cbc' }), 'encode-policy');
     assert.throws(() => encodeSync(mail, {}), { code: 'encode-policy' });
     const weak = encodeSync(mail, {
-      encrypt: encrypting({ contentEncryption: 'rc2-40-cbc', allowWeak: true }),
+      ...encrypting({ contentEncryption: 'rc2-40-cbc', allowWeak: true }),
     });
     assert.ok(decrypt(weak).equals(entity));
   });
@@ -109,19 +101,19 @@ describe('what is encrypted here', { skip: noOpenssl }, () => {
 
 describe('what is signed here', { skip: noOpenssl }, () => {
   const ec = party('ec@example.com', { key: 'p256' });
-  const ways: [string, Partial<SignOptions>][] = [
+  const ways: [string, EncodeOptions][] = [
     ['RSA, SHA-256', {}],
     ['RSA, SHA-384', { digest: 'sha384' }],
     ['RSA, SHA-512', { digest: 'sha512' }],
-    ['RSA-PSS', { scheme: 'pss' }],
+    ['RSA-PSS', { signatureScheme: 'pss' }],
     ['ECDSA', { identity: ec.identity }],
   ];
   for (const [name, more] of ways) {
     it(`is verified by openssl: ${name}, opaque and detached`, () => {
-      const opaque = encodeSync(mail, { sign: signing('opaque', more) });
+      const opaque = encodeSync(mail, signing('opaque', more));
       assert.ok(verify(opaque).equals(entity));
       assert.match(headOf(opaque), /smime-type=signed-data/);
-      const detached = encodeSync(mail, { sign: signing('detached', more) });
+      const detached = encodeSync(mail, signing('detached', more));
       const signed = verify(detached).toString('latin1');
       assert.match(signed, /Content-Transfer-Encoding: quoted-printable/);
       assert.match(
@@ -136,12 +128,12 @@ describe('what is signed here', { skip: noOpenssl }, () => {
     const issuer = ca.issueCa('Test Intermediate');
     const { identity } = issuer.issue({ email: 'carol@example.com', key: 'rsa2048' });
     assert.equal(identity.chain.length, 2);
-    assert.ok(verify(encodeSync(mail, { sign: signing('opaque', { identity }) })).equals(entity));
+    assert.ok(verify(encodeSync(mail, signing('opaque', { identity }))).equals(entity));
   });
 
   it('and encrypted is read by openssl and here', () => {
     for (const form of ['opaque', 'detached'] as const) {
-      const encoded = encodeSync(mail, { sign: signing(form), encrypt: encrypting() });
+      const encoded = encodeSync(mail, { ...signing(form), ...encrypting() });
       const content = verify(decrypt(encoded));
       const found = decodeSync(encoded, options);
       assert.equal(found.verdict.signature, 'valid');
@@ -159,8 +151,7 @@ describe('a message', () => {
       let chunks = 0;
       await assert.rejects(
         async () => {
-          for await (const _ of encode(large, { encrypt: encrypting({ recipients: [certificate] }) }))
-            chunks++;
+          for await (const _ of encode(large, encrypting({ recipients: [certificate] }))) chunks++;
         },
         { code: 'encode-recipient' },
       );
@@ -171,16 +162,16 @@ describe('a message', () => {
   it('is encoded to the same however it is cut', async () => {
     // a signature of RSA PKCS#1 v1.5 has no randomness of its own; the boundary has, so opaque
     const sign = signing('opaque');
-    const whole = encodeSync(mail, { sign });
+    const whole = encodeSync(mail, sign);
     for (const { name, chunks } of cuts(mail, 3)) {
-      const found = Buffer.concat(await Array.fromAsync(encode(chunks, { sign })));
+      const found = Buffer.concat(await Array.fromAsync(encode(chunks, sign)));
       assert.ok(found.equals(whole), name);
     }
   });
 
   it('with LF, bare CR and no type of its own gets canonical line ends and a type', () => {
     const raw = Buffer.from('From: a@x\nSubject: x\ry\nBCC: z@x\n\none\ntwo\rthree\r\n');
-    const encoded = encodeSync(raw, { sign: signing('opaque') });
+    const encoded = encodeSync(raw, signing('opaque'));
     assert.match(
       headOf(encoded),
       /^From: a@x\r\nSubject: x y\r\nMIME-Version: 1\.0\r\nContent-Type: application/,
@@ -194,9 +185,9 @@ describe('a message', () => {
   it('comes back as it was, for generated bodies and options', async () => {
     const line = fc.stringMatching(/^[ -~]{0,90}$/);
     const way: fc.Arbitrary<EncodeOptions> = fc.oneof(
-      fc.constantFrom('opaque', 'detached').map((form) => ({ sign: signing(form) })),
-      fc.constant({ encrypt: encrypting() }),
-      fc.constantFrom('opaque', 'detached').map((form) => ({ sign: signing(form), encrypt: encrypting() })),
+      fc.constantFrom('opaque', 'detached').map((form) => ({ ...signing(form) })),
+      fc.constant({ ...encrypting() }),
+      fc.constantFrom('opaque', 'detached').map((form) => ({ ...signing(form), ...encrypting() })),
     );
     await fc.assert(
       fc.asyncProperty(fc.array(line), way, async (lines, how) => {

@@ -3,7 +3,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import {
   decodeSync,
-  type EncryptOptions,
+  type EncodeOptions,
   encodeSync,
   isEncryptionLayer,
   type Recipient,
@@ -46,12 +46,12 @@ describe('recipients of every kind in one message', { skip: missingOpenssl() }, 
     const postQuantum = kem();
     for (const contentEncryption of ['aes-256-cbc', 'aes-256-gcm', 'des-ede3-cbc', 'chacha20-poly1305']) {
       const recipients = [...names.map((name) => setting.own(name).certificate), postQuantum.certificate];
-      const encrypt: EncryptOptions = {
+      const encrypt: EncodeOptions = {
         recipients: [...recipients, ...recipients],
         contentEncryption,
         keyTransport: 'by-key-size',
       };
-      const octets = encodeSync(mail, { encrypt });
+      const octets = encodeSync(mail, encrypt);
       assert.deepEqual(
         recipientsOf(octets)
           .map(({ keyEncryption }) => keyEncryption?.algorithm)
@@ -81,7 +81,7 @@ describe('recipients of every kind in one message', { skip: missingOpenssl() }, 
   });
 
   it('are read by the peers, whatever the digests, with ML-KEM beside them', async (t) => {
-    const ways: [EncryptOptions['keyTransport'], EncryptOptions['keyAgreementDigest']][] = [
+    const ways: [EncodeOptions['keyTransport'], EncodeOptions['keyAgreementDigest']][] = [
       ['oaep-sha256', 'sha384'],
       ['oaep-sha512', 'sha512'],
       ['oaep-sha384', 'sha1'],
@@ -91,12 +91,10 @@ describe('recipients of every kind in one message', { skip: missingOpenssl() }, 
         (name) => setting.own(name).certificate,
       );
       const octets = encodeSync(mail, {
-        encrypt: {
-          recipients: [...recipients, kem().certificate],
-          contentEncryption: 'aes-128-gcm',
-          keyTransport,
-          ...(keyAgreementDigest && { keyAgreementDigest }),
-        },
+        recipients: [...recipients, kem().certificate],
+        contentEncryption: 'aes-128-gcm',
+        keyTransport,
+        ...(keyAgreementDigest && { keyAgreementDigest }),
       });
       const openers = setting.installed(t).filter(({ name }) => ['OpenSSL', 'Bouncy Castle'].includes(name));
       assert.ok(openers.length > 0);
@@ -123,12 +121,14 @@ describe('recipients of every kind in one message', { skip: missingOpenssl() }, 
 });
 
 describe('a certificate that cannot be encrypted for', () => {
-  const refusal = (recipients: EncryptOptions['recipients'], keys = {}) => {
+  const refusal = (recipients: EncodeOptions['recipients'], settings: EncodeOptions = {}) => {
     let caught: unknown;
     try {
       encodeSync(mail, {
-        encrypt: { recipients, contentEncryption: 'aes-256-cbc', keyTransport: 'pkcs1' },
-        keys,
+        recipients,
+        contentEncryption: 'aes-256-cbc',
+        keyTransport: 'pkcs1',
+        ...settings,
       });
     } catch (error) {
       caught = error;
@@ -159,7 +159,7 @@ describe('a certificate that cannot be encrypted for', () => {
 
   it('is named where its key is weaker than is asked for, signers alike', () => {
     const rsa = party('short@example.com');
-    assert.match(refusal([rsa.certificate], { rsaBits: 3072 }), /has 2048 bits; at least 3072/);
+    assert.match(refusal([rsa.certificate], { minimumRsaBits: 3072 }), /has 2048 bits; at least 3072/);
     const curve = party('curve@example.com', { key: 'p256' });
     assert.match(
       refusal([curve.certificate], { curves: ['secp384r1'] }),
@@ -168,8 +168,11 @@ describe('a certificate that cannot be encrypted for', () => {
     assert.throws(
       () =>
         encodeSync(mail, {
-          sign: { identity: rsa.identity, form: 'opaque', scheme: 'pkcs1', at: new Date() },
-          keys: { rsaBits: 3072 },
+          identity: rsa.identity,
+          sign: 'opaque',
+          signatureScheme: 'pkcs1',
+          at: new Date(),
+          minimumRsaBits: 3072,
         }),
       { code: 'encode-signer' },
     );
@@ -182,7 +185,7 @@ describe('a certificate that cannot be encrypted for', () => {
       contentEncryption: 'aes-256-cbc',
       keyTransport: 'pkcs1',
     } as const;
-    const found = decodeSync(encodeSync(mail, { encrypt }), {
+    const found = decodeSync(encodeSync(mail, encrypt), {
       identities: [identity],
       trust: { anchors: [] },
       at: new Date(),

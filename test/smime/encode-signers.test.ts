@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { decodeSync, encodeSync, isSignatureLayer, type SignOptions } from '../../src/smime/index.ts';
+import { decodeSync, type EncodeOptions, encodeSync, isSignatureLayer } from '../../src/smime/index.ts';
 import type { KeyPair } from '../support/ca.ts';
 import { alice, ca, file, noOpenssl, openssl, options, party, verify } from './openssl.ts';
 
 const at = new Date('2026-03-04T05:06:07Z');
 const entity = Buffer.from('Content-Type: text/plain\r\n\r\nsigned by all kinds of keys\r\n');
 const mail = Buffer.concat([Buffer.from('From: a@example.com\r\nSubject: x\r\n'), entity]);
-const signing = (more: Partial<SignOptions>): SignOptions => ({
+const signing = (more: EncodeOptions): EncodeOptions => ({
   identity: alice.identity,
-  form: 'opaque',
-  scheme: 'pkcs1',
+  sign: 'opaque',
+  signatureScheme: 'pkcs1',
   at,
   ...more,
 });
@@ -40,7 +40,7 @@ describe('a key that brings its own digest', () => {
       const identity = own(name, key);
       for (const form of ['opaque', 'detached'] as const) {
         const octets = encodeSync(mail, {
-          sign: signing({ identity, form, digest: 'sha256', scheme: 'pss' }),
+          ...signing({ identity, sign: form, digest: 'sha256', signatureScheme: 'pss' }),
         });
         const [signer] = signersOf(octets);
         assert.deepEqual(
@@ -61,7 +61,7 @@ describe('RSA keys', { skip: noOpenssl }, () => {
 
   it('that are for PSS alone sign with it', () => {
     const identity = own('pss', generateKeyPairSync('rsa-pss', { modulusLength: 2048 }));
-    const octets = encodeSync(mail, { sign: signing({ identity }) });
+    const octets = encodeSync(mail, signing({ identity }));
     assert.ok(verify(octets).equals(entity));
     assert.match(JSON.stringify(algorithms(octets)), /rsassaPss/);
   });
@@ -73,7 +73,7 @@ describe('RSA keys', { skip: noOpenssl }, () => {
       [byPss, 'rsassaPss'],
       [alice.identity, 'rsaEncryption'],
     ] as const) {
-      const octets = encodeSync(mail, { sign: signing({ identity, scheme: 'as-certificate' }) });
+      const octets = encodeSync(mail, signing({ identity, signatureScheme: 'as-certificate' }));
       assert.ok(verify(octets).equals(entity));
       const signer = signersOf(octets)[0];
       assert.equal(signer?.signatureAlgorithm, expected, identity.name);
@@ -87,9 +87,9 @@ describe('a signature', { skip: noOpenssl }, () => {
   it('of several signers is verified by openssl and here, the micalg lists each digest once', () => {
     const ed = own('ed-co-signer', generateKeyPairSync('ed25519'));
     for (const form of ['opaque', 'detached'] as const) {
-      const both = encodeSync(mail, { sign: signing({ form, coSigners: [ec.identity] }) });
+      const both = encodeSync(mail, signing({ sign: form, coSigners: [ec.identity] }));
       assert.ok(verify(both).equals(entity), form);
-      const three = encodeSync(mail, { sign: signing({ form, coSigners: [ec.identity, ed] }) });
+      const three = encodeSync(mail, signing({ sign: form, coSigners: [ec.identity, ed] }));
       assert.deepEqual(
         signersOf(three).map(({ valid, trusted }) => valid && trusted),
         [true, true, true],
@@ -102,8 +102,8 @@ describe('a signature', { skip: noOpenssl }, () => {
   });
 
   it('says what its signer reads and which key answers are for', () => {
-    const printed = (sign: SignOptions) =>
-      openssl(['cms', '-cmsout', '-print', '-noout'], encodeSync(mail, { sign })).toString();
+    const printed = (sign: EncodeOptions) =>
+      openssl(['cms', '-cmsout', '-print', '-noout'], encodeSync(mail, sign)).toString();
     const text = printed(signing({}));
     for (const oid of ['S/MIME Capabilities', 'id-smime-aa-encrypKeyPref'])
       assert.ok(text.includes(oid), oid);
@@ -122,15 +122,15 @@ describe('a signature', { skip: noOpenssl }, () => {
 
   it('without certificates is verified only by who has them', () => {
     for (const form of ['opaque', 'detached'] as const) {
-      const octets = encodeSync(mail, { sign: signing({ form, addCertificates: false }) });
+      const octets = encodeSync(mail, signing({ sign: form, addSigningCertificate: false }));
       assert.throws(() => verify(octets), /signer certificate not found/);
       assert.ok(verify(octets, ['-certfile', file(alice.certPem)]).equals(entity));
     }
   });
 
   it('with SHA-1 needs the word', () => {
-    assert.throws(() => encodeSync(mail, { sign: signing({ digest: 'sha1' }) }), { code: 'encode-policy' });
-    const octets = encodeSync(mail, { sign: signing({ digest: 'sha1', allowWeak: true, form: 'detached' }) });
+    assert.throws(() => encodeSync(mail, signing({ digest: 'sha1' })), { code: 'encode-policy' });
+    const octets = encodeSync(mail, signing({ digest: 'sha1', allowWeak: true, sign: 'detached' }));
     assert.equal(micalgOf(octets), 'sha-1');
     assert.ok(verify(octets).equals(entity));
   });

@@ -20,16 +20,16 @@ const encrypt = {
 const sign = {
   identity: alice.identity,
   digest: 'sha256',
-  scheme: 'pkcs1',
+  signatureScheme: 'pkcs1',
   at: new Date('2026-01-01'),
 } as const;
 const enveloped = encodeEnvelopedData(content, { recipients: [{ certificate: alice.certificate }] });
 
 describe('a damaged message', () => {
   const messages: [string, Buffer][] = [
-    ['an encrypted mail', encodeSync(text, { encrypt })],
-    ['an opaque signature', encodeSync(text, { sign: { ...sign, form: 'opaque' } })],
-    ['a multipart/signed', encodeSync(text, { sign: { ...sign, form: 'detached' } })],
+    ['an encrypted mail', encodeSync(text, encrypt)],
+    ['an opaque signature', encodeSync(text, { ...sign, sign: 'opaque' })],
+    ['a multipart/signed', encodeSync(text, { ...sign, sign: 'detached' })],
     ['a bare EnvelopedData', enveloped],
   ];
   for (const [name, message] of messages) {
@@ -60,7 +60,7 @@ describe('a damaged message', () => {
 
 describe('a damaged mail', () => {
   it('fails for the same reason however it is cut', () => {
-    const message = encodeSync(text, { encrypt });
+    const message = encodeSync(text, encrypt);
     const random = randomOf(5);
     for (let round = 0; round < 60; round++) {
       const changed = Buffer.from(message);

@@ -9,13 +9,18 @@ const fields = (subject = 'the secret plan') =>
   `From: alice@example.com\nTo: bob@example.com\nSubject: ${subject}\n`;
 
 const encrypting: EncodeOptions = {
-  encrypt: { recipients: [alice.certificate], contentEncryption: 'aes-256-cbc', keyTransport: 'pkcs1' },
+  recipients: [alice.certificate],
+  contentEncryption: 'aes-256-cbc',
+  keyTransport: 'pkcs1',
   headerProtection: true,
   legacyDisplay: true,
 };
-const signed = (form: 'opaque' | 'detached'): EncodeOptions => ({
+const signed = (sign: 'opaque' | 'detached'): EncodeOptions => ({
   ...encrypting,
-  sign: { identity: alice.identity, form, scheme: 'pkcs1', at: new Date() },
+  identity: alice.identity,
+  sign,
+  signatureScheme: 'pkcs1',
+  at: new Date(),
 });
 
 function decoded(octets: Buffer) {
@@ -140,7 +145,7 @@ describe('legacy display elements of RFC 9788', { skip: noOpenssl }, () => {
       assert.doesNotMatch(found.text, /legacy/);
       assert.equal(bodyOf(found.text).toString(), bodyOf(crlf(text).toString()).toString());
     }
-    const { encrypt: _, ...clear } = signed('opaque');
+    const { recipients: _, ...clear } = signed('opaque');
     const { text } = decoded(encodeSync(crlf(`${fields()}Content-Type: text/plain\n\nhello\n`), clear));
     assert.match(text, /\r\n\r\nhello\r\n$/);
   });

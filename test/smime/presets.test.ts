@@ -10,7 +10,6 @@ import {
   presetNames,
   presets,
   protectionOf,
-  protectWith,
 } from '../../src/smime/index.ts';
 import { content, mail, Setting } from '../interop/setting.ts';
 import { createTestCa } from '../support/ca.ts';
@@ -89,15 +88,13 @@ describe('presets', { skip: missingOpenssl() }, () => {
   after(() => setting.close());
 
   const encoded = (preset: PresetName, recipient = 'rsa-3072', signer = 'rsa-3072') =>
-    encodeSync(
-      mail,
-      protectWith(protectionOf(preset), {
-        identity: setting.own(signer),
-        recipients: [setting.own(recipient).certificate],
-        allowWeak: preset === 'biztalk',
-        at,
-      }),
-    );
+    encodeSync(mail, {
+      ...protectionOf(preset),
+      identity: setting.own(signer),
+      recipients: [setting.own(recipient).certificate],
+      allowWeak: preset === 'biztalk',
+      at,
+    });
 
   it('are all in this table', () => {
     assert.deepEqual(
@@ -171,14 +168,12 @@ describe('presets', { skip: missingOpenssl() }, () => {
 
   it('biztalk needs the word for SHA-1 alone: 3DES is not asked about', () => {
     const protect = (digest: 'sha1' | 'sha256') =>
-      encodeSync(
-        mail,
-        protectWith(protectionOf('biztalk', { digest }), {
-          identity: setting.own('rsa-2048'),
-          recipients: [setting.own('rsa-2048').certificate],
-          at,
-        }),
-      );
+      encodeSync(mail, {
+        ...protectionOf('biztalk', { digest }),
+        identity: setting.own('rsa-2048'),
+        recipients: [setting.own('rsa-2048').certificate],
+        at,
+      });
     assert.throws(() => protect('sha1'), { code: 'encode-policy' });
     assert.ok(protect('sha256').length > 0);
   });
@@ -202,7 +197,7 @@ describe('presets', { skip: missingOpenssl() }, () => {
     );
     const pss = createTestCa('PSS', { key: generateKeyPairSync('rsa-pss', { modulusLength: 2048 }) });
     const { identity } = pss.issue({ commonName: 'by-pss', key: 'rsa2048' });
-    const octets = encodeSync(mail, protectWith(protectionOf('secon'), { identity, recipients: [], at }));
+    const octets = encodeSync(mail, { ...protectionOf('secon'), identity, at });
     const { verdict } = decodeSync(octets, { identities: [], trust: { anchors: [pss.certificate] }, at });
     assert.equal(verdict.layers.filter(isSignatureLayer)[0]?.signers[0]?.signatureAlgorithm, 'rsassaPss');
   });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { decodeSync, encodeSync, protectionOf, protectWith, type Verdict } from '../../src/smime/index.ts';
+import { decodeSync, encodeSync, type Verdict } from '../../src/smime/index.ts';
 import { failedVerdict, rejudged } from '../../src/smime/verdict/verdict.ts';
 import { createTestCa } from '../support/ca.ts';
 
@@ -9,8 +9,10 @@ const alice = ca.issue({ commonName: 'alice' });
 const at = new Date('2026-01-01T00:00:00Z');
 
 function signed(): Verdict {
-  const options = protectWith(protectionOf('default'), { identity: alice.identity, recipients: [], at });
-  const mail = encodeSync(Buffer.from('Content-Type: text/plain\r\n\r\nx\r\n'), options);
+  const mail = encodeSync(Buffer.from('Content-Type: text/plain\r\n\r\nx\r\n'), {
+    identity: alice.identity,
+    at,
+  });
   const { verdict } = decodeSync(mail, { identities: [], trust: { anchors: [ca.certificate] }, at });
   assert.equal(verdict.integrity, 'signed');
   return verdict;

@@ -50,21 +50,14 @@ export function makeMail(
     .join('');
   const version = opensslVersion();
   if (version === undefined) {
-    const encrypt = {
-      recipients: readCertificates(readFileSync(files.recipient)),
-      contentEncryption: 'aes-256-cbc',
-      keyTransport: 'pkcs1',
-    } as const;
-    const sign = {
-      identity: partnerIdentity(files),
-      form: 'detached',
-      digest: 'sha256',
-      scheme: 'pkcs1',
-      at: new Date(),
-    } as const;
     return {
       by: 'our own encoder (no openssl here)',
-      mail: encodeSync(Buffer.from(fields + entity), { sign, encrypt }),
+      mail: encodeSync(Buffer.from(fields + entity), {
+        identity: partnerIdentity(files),
+        sign: 'detached',
+        recipients: readCertificates(readFileSync(files.recipient)),
+        at: new Date(),
+      }),
     };
   }
   const plain = join(files.folder, 'plain.txt');

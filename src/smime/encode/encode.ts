@@ -1,13 +1,11 @@
-import { Budget } from '../../budget.ts';
 import { BufferSink } from '../../message/index.ts';
-import { type EncodeOptions, Encoder, isClear, surveyMessage } from './encoder.ts';
-import { isEntityDetached } from './layer-stack.ts';
+import { Encoder, surveyMessage } from './encoder.ts';
+import { isEntityDetached, objectsOf } from './layer-stack.ts';
+import { type EncodeOptions, type Encoding, isClear, settle } from './options.ts';
 import { UNDECIDED_OCTETS } from './seven-bit.ts';
 import { TransferSurvey } from './transfer-survey.ts';
 
-export type { EncodeOptions, EncryptOptions, KeyRequirements, SignOptions } from './encoder.ts';
-
-const PIECE = 64 * 1024;
+const CHUNK = 64 * 1024;
 /** Octets that are collected before they are given out. */
 const BATCH = 128 * 1024;
 
@@ -29,13 +27,13 @@ export type EncodeInput =
  * @returns the encoded mail in chunks, CRLF line ends; rejects as `Encoder` throws, for what is wrong with
  *   certificates and keys before the first chunk
  */
-export async function* encode(message: EncodeInput, given: EncodeOptions): AsyncIterable<Buffer> {
-  const options = withBudget(given);
+export async function* encode(message: EncodeInput, options: EncodeOptions): AsyncIterable<Buffer> {
+  const encoding = settle(options);
   // what is streamed is signed at its end: whether keys and certificates can do it must show before
   if (!Buffer.isBuffer(message)) prove(options);
   const output = new BufferSink();
   const open = opener(message);
-  const encoder = new Encoder(output, options, await survey(message, options));
+  const encoder = new Encoder(output, encoding, await survey(message, encoding));
   for await (const chunk of open()) {
     encoder.write(chunk);
     // not the header alone: a certificate that cannot be used shows before anything has been sent
@@ -46,24 +44,15 @@ export async function* encode(message: EncodeInput, given: EncodeOptions): Async
 }
 
 /** Signs and encrypts what is in memory, at once. Errors as `Encoder`. */
-export function encodeSync(message: Buffer, given: EncodeOptions): Buffer {
-  const options = withBudget(given);
+export function encodeSync(message: Buffer, options: EncodeOptions): Buffer {
+  const encoding = settle(options);
   const output = new BufferSink();
-  const encoder = new Encoder(
-    output,
-    options,
-    needsSurvey(message, options) ? read(message, options) : undefined,
-  );
-  for (const piece of pieces(message)) encoder.write(piece);
+  const survey = needsSurvey(message, encoding) ? read(message, encoding) : undefined;
+  const encoder = new Encoder(output, encoding, survey);
+  for (const chunk of chunksOf(message)) encoder.write(chunk);
   encoder.end();
   return output.toBuffer();
 }
-
-/** Both passes over a message draw on one. */
-const withBudget = (options: EncodeOptions): EncodeOptions => ({
-  ...options,
-  budget: options.budget ?? new Budget(),
-});
 
 /** Signs and encrypts next to nothing. Errors: those of certificates and keys. */
 function prove({ randomBytes: _, budget: __, ...options }: EncodeOptions): void {
@@ -75,43 +64,41 @@ function prove({ randomBytes: _, budget: __, ...options }: EncodeOptions): void 
  * each CMS object that is not binary. Undefined where it is compressed.
  */
 export function estimateOctets(octets: number, options: EncodeOptions): number | undefined {
-  const { sign, encrypt, signAgain, compress, innerTransferEncoding } = options;
-  if (compress !== undefined) return undefined;
-  const objects = [sign?.form === 'opaque', encrypt !== undefined, signAgain?.form === 'opaque'].filter(
-    Boolean,
-  );
-  const wrapped = innerTransferEncoding === 'binary' ? Math.min(1, objects.length) : objects.length;
+  const encoding = settle(options);
+  const objects = objectsOf(encoding);
+  if (objects === undefined) return undefined;
+  const wrapped = encoding.innerTransferEncoding === 'binary' ? Math.min(1, objects) : objects;
   return Math.ceil(octets * (78 / 57) ** wrapped);
 }
 
-function needsSurvey(message: EncodeInput, options: EncodeOptions): boolean {
+function needsSurvey(message: EncodeInput, encoding: Encoding): boolean {
   const large = Buffer.isBuffer(message) ? message.length > UNDECIDED_OCTETS : typeof message === 'function';
-  return large && (isEntityDetached(options) || isClear(options));
+  return large && (isEntityDetached(encoding) || isClear(encoding));
 }
 
 /** The first pass over what is in memory. */
-function read(message: Buffer, options: EncodeOptions): TransferSurvey {
+function read(message: Buffer, encoding: Encoding): TransferSurvey {
   const found = new TransferSurvey();
-  const sink = surveyMessage(options, found);
-  for (const piece of pieces(message)) sink.write(piece);
+  const sink = surveyMessage(encoding, found);
+  for (const chunk of chunksOf(message)) sink.write(chunk);
   sink.end();
   return found.finish();
 }
 
-async function survey(message: EncodeInput, options: EncodeOptions): Promise<TransferSurvey | undefined> {
-  if (!needsSurvey(message, options)) return undefined;
+async function survey(message: EncodeInput, encoding: Encoding): Promise<TransferSurvey | undefined> {
+  if (!needsSurvey(message, encoding)) return undefined;
   const found = new TransferSurvey();
-  const sink = surveyMessage(options, found);
+  const sink = surveyMessage(encoding, found);
   for await (const chunk of opener(message)()) sink.write(chunk);
   sink.end();
   return found.finish();
 }
 
 function opener(message: EncodeInput): () => Iterable<Buffer> | AsyncIterable<Buffer> {
-  if (Buffer.isBuffer(message)) return () => pieces(message);
+  if (Buffer.isBuffer(message)) return () => chunksOf(message);
   return typeof message === 'function' ? message : () => message;
 }
 
-function* pieces(octets: Buffer): Iterable<Buffer> {
-  for (let at = 0; at < octets.length; at += PIECE) yield octets.subarray(at, at + PIECE);
+function* chunksOf(octets: Buffer): Iterable<Buffer> {
+  for (let at = 0; at < octets.length; at += CHUNK) yield octets.subarray(at, at + CHUNK);
 }

@@ -1,8 +1,8 @@
-import { Budget, costs } from '../../budget.ts';
+import { type Budget, costs } from '../../budget.ts';
+import { contentCipherOf } from '../../cms/algorithms.ts';
 import {
   CanonicalSink,
   decodeWords,
-  defaultMessageLimits,
   type HeaderBlock,
   HeaderSplitter,
   type MessageLimits,
@@ -10,16 +10,20 @@ import {
   type Sink,
 } from '../../message/index.ts';
 import { type Certificate, keyTraits } from '../../pki/index.ts';
-import { attachmentField } from './attachment.ts';
-import type { EncodeOptions } from './encode-options.ts';
-import { checkKeys } from './key-requirements.ts';
 import { isEntityDetached, stackLayers } from './layer-stack.ts';
 import { legacyDisplayEntity } from './legacy-display-writer.ts';
-import { splitHeader } from './outer-header.ts';
+import {
+  type EncodeOptions,
+  type Encoding,
+  isClear,
+  isEncrypted,
+  isSigned,
+  isSignedAgain,
+  settle,
+} from './options.ts';
+import { attachmentField, splitHeader } from './outer-header.ts';
 import { type SevenBitMode, sevenBitEntity } from './seven-bit.ts';
 import type { TransferSurvey } from './transfer-survey.ts';
-
-export type { EncodeOptions, EncryptOptions, KeyRequirements, SignOptions } from './encode-options.ts';
 
 /**
  * Signs, encrypts and compresses one message that is pushed in chunks of any size, in constant memory. The input
@@ -36,22 +40,26 @@ export class Encoder implements Sink {
   #octets = 0;
 
   /** @param survey what a first pass over the same message found; spares a needless transfer encoding */
-  constructor(output: Sink, options: EncodeOptions, survey?: TransferSurvey) {
-    checkKeys(options);
+  constructor(output: Sink, options: EncodeOptions | Encoding, survey?: TransferSurvey) {
+    const encoding = settle(options);
     // what nobody wraps goes through servers as it is, like what is signed in clear
-    const mode = isEntityDetached(options) || isClear(options) ? 'signed' : 'binary-only';
-    const { budget = new Budget() } = options;
-    this.#budget = budget;
-    this.#octetCost = octetCost(options);
-    budget.spend(keyCost(options));
-    const limits = { ...(options.limits ?? defaultMessageLimits), budget };
+    const mode = isEntityDetached(encoding) || isClear(encoding) ? 'signed' : 'binary-only';
+    const { limits } = encoding;
+    this.#budget = limits.budget;
+    this.#octetCost = octetCost(encoding);
+    this.#budget.spend(keyCost(encoding));
     this.#input = new HeaderSplitter((headers) => {
-      const { outer, inner } = halves(headers, options);
+      const { outer, inner } = halves(headers, encoding);
       for (const field of outer) output.write(field);
       output.write(Buffer.from('MIME-Version: 1.0\r\n'));
       // canonical before it is signed, because a later hop would do it otherwise (threats S14)
-      const canonical = new CanonicalSink(stackLayers(output, options), 'cr-and-lf');
-      return entitySink(inner, canonical, { mode, limits, survey, subject: hiddenSubject(headers, options) });
+      const canonical = new CanonicalSink(stackLayers(output, encoding), 'cr-and-lf');
+      return entitySink(inner, canonical, {
+        mode,
+        limits,
+        survey,
+        subject: hiddenSubject(headers, encoding),
+      });
     }, limits);
   }
 
@@ -68,28 +76,24 @@ export class Encoder implements Sink {
 }
 
 /** What an octet costs on its way through the entity and each layer; those below a signature have digests to make. */
-function octetCost({ sign, encrypt, signAgain, compress }: EncodeOptions): number {
-  const layers = [sign, encrypt, signAgain, compress].filter((each) => each !== undefined).length;
-  const digests = [sign, signAgain].flatMap((each) => (each === undefined ? [] : [each.digest ?? 'sha256']));
-  const hashed = digests.reduce((sum, digest) => sum + costs.digestOctet(digest), 0);
-  const cipher = encrypt === undefined ? 0 : costs.cipherOctet(familyOf(encrypt.contentEncryption));
-  const packed = compress === undefined ? 0 : costs.deflatedOctet;
-  return costs.encodedOctet * (1 + layers) + hashed + cipher + packed;
-}
-
-function familyOf(cipher: string): string {
-  const [family = ''] = cipher.toLowerCase().split('-');
-  if (family === 'des') return cipher.includes('ede3') ? 'des3' : 'des';
-  return family.startsWith('chacha20') ? 'chacha20' : family;
+function octetCost(encoding: Encoding): number {
+  const { digest, contentEncryption, compress } = encoding;
+  const signatures = Number(isSigned(encoding)) + Number(isSignedAgain(encoding));
+  const packed = compress !== 'none';
+  const layers = signatures + Number(isEncrypted(encoding)) + Number(packed);
+  return (
+    costs.encodedOctet * (1 + layers) +
+    signatures * costs.digestOctet(digest) +
+    (isEncrypted(encoding) ? costs.cipherOctet(contentCipherOf(contentEncryption)?.family ?? '') : 0) +
+    (packed ? costs.deflatedOctet : 0)
+  );
 }
 
 /** What signers and recipients cost, whose number the operator chooses. */
-function keyCost({ sign, encrypt, signAgain }: EncodeOptions): number {
-  const signers = [sign, signAgain].flatMap((each) =>
-    each === undefined ? [] : [each.identity, ...(each.coSigners ?? [])],
-  );
-  const recipients = encrypt?.recipients ?? [];
-  const signing = signers.reduce((sum, { certificate }) => sum + costs.rsaPrivate(bitsOf(certificate)), 0);
+function keyCost(encoding: Encoding): number {
+  const { signers, recipients } = encoding;
+  const once = signers.reduce((sum, { certificate }) => sum + costs.rsaPrivate(bitsOf(certificate)), 0);
+  const signing = isSignedAgain(encoding) ? 2 * once : once;
   return signing + recipients.length * (costs.key + costs.rsaPublic(4096, 64));
 }
 
@@ -99,19 +103,14 @@ function bitsOf({ publicKeyInfo }: Certificate): number {
   return family === 'rsa' ? bits : 2048;
 }
 
-/** Whether the entity goes out with nothing around it. */
-export function isClear({ sign, encrypt, compress }: EncodeOptions): boolean {
-  return sign === undefined && encrypt === undefined && compress === undefined;
-}
-
 /** A first pass over a message: notes in `survey` which of its parts are 7bit. Gives nothing out. */
-export function surveyMessage(options: EncodeOptions, survey: TransferSurvey): Sink {
-  const { budget = new Budget() } = options;
-  const limits = { ...(options.limits ?? defaultMessageLimits), budget };
+export function surveyMessage(encoding: Encoding, survey: TransferSurvey): Sink {
+  const { limits } = encoding;
+  const { budget } = limits;
   let octets = 0;
   const entity = new HeaderSplitter((headers) => {
-    const subject = hiddenSubject(headers, options);
-    return entitySink(halves(headers, options).inner, new NullSink(), {
+    const subject = hiddenSubject(headers, encoding);
+    return entitySink(halves(headers, encoding).inner, new NullSink(), {
       mode: 'signed',
       limits,
       survey,
@@ -129,17 +128,17 @@ export function surveyMessage(options: EncodeOptions, survey: TransferSurvey): S
   };
 }
 
-function halves({ fields }: HeaderBlock, options: EncodeOptions): ReturnType<typeof splitHeader> {
-  const attachment = options.bodyAsAttachment === true ? attachmentField(fields) : undefined;
-  const confidential = options.encrypt === undefined ? 'clear' : 'cipher';
-  const { outer, inner } = splitHeader(fields, options.headerProtection === true ? confidential : undefined);
+function halves({ fields }: HeaderBlock, encoding: Encoding): ReturnType<typeof splitHeader> {
+  const attachment = encoding.bodyAsAttachment ? attachmentField(fields) : undefined;
+  const confidential = isEncrypted(encoding) ? 'cipher' : 'clear';
+  const { outer, inner } = splitHeader(fields, encoding.headerProtection ? confidential : undefined);
   return { outer, inner: attachment === undefined ? inner : [...inner, attachment] };
 }
 
 /** The subject that stands in the text for readers that do not show the protected one; undefined: it need not. */
-function hiddenSubject(headers: HeaderBlock, options: EncodeOptions): string | undefined {
-  const { encrypt, headerProtection, legacyDisplay } = options;
-  if (legacyDisplay !== true || headerProtection !== true || encrypt === undefined) return undefined;
+function hiddenSubject(headers: HeaderBlock, encoding: Encoding): string | undefined {
+  const { headerProtection, legacyDisplay } = encoding;
+  if (!legacyDisplay || !headerProtection || !isEncrypted(encoding)) return undefined;
   const subject = decodeWords(headers.get('subject') ?? '')
     .replace(/[\s\p{Cc}]+/gu, ' ')
     .trim();

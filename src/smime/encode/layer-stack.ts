@@ -1,29 +1,24 @@
-import { randomBytes as nodeRandomBytes } from 'node:crypto';
 import { contentCipherOf } from '../../cms/algorithms.ts';
 import { CompressedDataWriter } from '../../cms/index.ts';
 import { SealpostError } from '../../errors.ts';
 import { Base64Encoder, type Sink } from '../../message/index.ts';
-import type { EncodeOptions, EncryptOptions, SignOptions } from './encode-options.ts';
-import { DetachedSigner, encryptingSink, opaqueSigningSink } from './protection.ts';
+import { encryptingSink } from './encrypting.ts';
+import { type Encoding, isEncrypted, isSigned, isSignedAgain } from './options.ts';
+import { DetachedSigner, opaqueSigningSink } from './signing.ts';
 
-type Layer =
-  | { kind: 'signed'; options: SignOptions }
-  | { kind: 'encrypted'; options: EncryptOptions }
-  | { kind: 'compressed' };
+type Layer = 'signed' | 'encrypted' | 'compressed';
 
 /** The layers that options ask for, the outermost first. */
-function layersOf({ sign, encrypt, signAgain, compress }: EncodeOptions): Layer[] {
-  if (signAgain !== undefined && encrypt === undefined) {
-    throw new SealpostError('encode-policy', 'a second signature needs encryption between it and the first');
-  }
-  const layers: (Layer | undefined)[] = [
-    signAgain && { kind: 'signed', options: signAgain },
-    encrypt && { kind: 'encrypted', options: encrypt },
-    compress === 'after-signing' ? { kind: 'compressed' } : undefined,
-    sign && { kind: 'signed', options: sign },
-    compress === 'before-signing' ? { kind: 'compressed' } : undefined,
+function layersOf(encoding: Encoding): Layer[] {
+  const { compress } = encoding;
+  const layers: (Layer | false)[] = [
+    isSignedAgain(encoding) && 'signed',
+    isEncrypted(encoding) && 'encrypted',
+    compress === 'after-signing' && 'compressed',
+    isSigned(encoding) && 'signed',
+    compress === 'before-signing' && 'compressed',
   ];
-  return layers.filter((layer) => layer !== undefined);
+  return layers.filter((layer) => layer !== false);
 }
 
 /**
@@ -31,46 +26,51 @@ function layersOf({ sign, encrypt, signAgain, compress }: EncodeOptions): Layer[
  *
  * Errors: `encode-policy` when nothing is asked for; those of the layers.
  */
-export function stackLayers(output: Sink, options: EncodeOptions): Sink {
-  const layers = layersOf(options);
-  if (layers.length === 0 && options.unprotected !== true) {
+export function stackLayers(output: Sink, encoding: Encoding): Sink {
+  const layers = layersOf(encoding);
+  if (layers.length === 0 && !encoding.unprotected) {
     throw new SealpostError('encode-policy', 'a message would be neither signed nor encrypted');
   }
-  const random = options.randomBytes ?? nodeRandomBytes;
   let target = output;
   let insideCms = false;
   for (const layer of layers) {
-    if (layer.kind === 'signed' && layer.options.form === 'detached') {
-      target = new DetachedSigner(target, layer.options, random);
+    if (layer === 'signed' && encoding.sign === 'detached') {
+      target = new DetachedSigner(target, encoding);
       insideCms = false;
       continue;
     }
     // nothing but a CMS object carries binary through any transport (RFC 8551, section 3.1.3)
-    const binary = insideCms && options.innerTransferEncoding === 'binary';
-    target.write(cmsHeader(smimeTypeOf(layer), binary ? 'binary' : 'base64'));
-    target = cmsSink(binary ? target : new Base64Encoder(target), layer, random);
+    const binary = insideCms && encoding.innerTransferEncoding === 'binary';
+    target.write(cmsHeader(smimeTypeOf(layer, encoding), binary ? 'binary' : 'base64'));
+    target = cmsSink(binary ? target : new Base64Encoder(target), layer, encoding);
     insideCms = true;
   }
   return target;
 }
 
 /** True when the entity itself stands readable in a multipart/signed. */
-export function isEntityDetached(options: EncodeOptions): boolean {
-  const innermost = layersOf(options).at(-1);
-  return innermost?.kind === 'signed' && innermost.options.form === 'detached';
+export function isEntityDetached(encoding: Encoding): boolean {
+  return encoding.sign === 'detached' && layersOf(encoding).at(-1) === 'signed';
 }
 
-function cmsSink(output: Sink, layer: Layer, random: (size: number) => Buffer): Sink {
-  if (layer.kind === 'signed') return opaqueSigningSink(output, layer.options);
-  if (layer.kind === 'encrypted') return encryptingSink(output, layer.options, random);
+/** How many CMS objects stand one in the other; undefined where one of them is compressed. */
+export function objectsOf(encoding: Encoding): number | undefined {
+  const layers = layersOf(encoding);
+  if (layers.includes('compressed')) return undefined;
+  return layers.filter((layer) => layer === 'encrypted' || encoding.sign === 'opaque').length;
+}
+
+function cmsSink(output: Sink, layer: Layer, encoding: Encoding): Sink {
+  if (layer === 'signed') return opaqueSigningSink(output, encoding);
+  if (layer === 'encrypted') return encryptingSink(output, encoding);
   return new CompressedDataWriter(output);
 }
 
 /** RFC 8551, section 3.2.2. */
-function smimeTypeOf(layer: Layer): string {
-  if (layer.kind === 'signed') return 'signed-data';
-  if (layer.kind === 'compressed') return 'compressed-data';
-  const { contentEncryption, authEnvelopedType = 'authEnveloped-data' } = layer.options;
+function smimeTypeOf(layer: Layer, encoding: Encoding): string {
+  if (layer === 'signed') return 'signed-data';
+  if (layer === 'compressed') return 'compressed-data';
+  const { contentEncryption, authEnvelopedType = 'authEnveloped-data' } = encoding;
   // authenticated encryption has a content type of its own (RFC 5083)
   return contentCipherOf(contentEncryption)?.aead === true ? authEnvelopedType : 'enveloped-data';
 }

@@ -2,7 +2,6 @@
  * How outbound messages are protected, and the named presets for it: data alone, so that the settings and the codec have
  * them from one place. What is said of a profile is as far as its text was read.
  */
-import type { ContentEncryption } from '../../cms/algorithms.ts';
 import { type DigestFor, digestsFor } from '../../pki/algorithms.ts';
 
 export { type ContentEncryption, contentEncryptions } from '../../cms/algorithms.ts';
@@ -34,15 +33,19 @@ export const transferEncodings = ['base64', 'binary'] as const;
 
 /** The way a message is protected, keys and people aside. The settings of a partner have the same names. */
 export interface Protection {
-  readonly contentEncryption: ContentEncryption;
+  /** Such as `aes-256-cbc`: a name of `src/cms/algorithms.ts`. AEAD ciphers make AuthEnvelopedData (RFC 5083). */
+  readonly contentEncryption: string;
   readonly keyTransport: KeyTransport;
   /** The content key is derived from the algorithm identifier (RFC 9709). */
   readonly deriveKey: boolean;
   /** Undefined: SHA-256, for X448 SHA-512 (RFC 8418). */
   readonly keyAgreementDigest?: KeyAgreementDigest;
   readonly sign: (typeof signatureForms)[number];
-  /** For RSA and ECDSA; the other schemes bring their own. */
-  readonly digest: SignatureDigest;
+  /**
+   * Such as `sha256`: a name of `src/pki/algorithms.ts`, for RSA and ECDSA. Ed25519, Ed448 and ML-DSA have digests of
+   * their own (RFC 8419, section 2.3; RFC 9882, section 3.3).
+   */
+  readonly digest: string;
   readonly signatureScheme: SignatureScheme;
   readonly addSigningCertificate: boolean;
   readonly algorithmProtection: boolean;
@@ -60,6 +63,9 @@ export interface Protection {
   /** The smime-type of AuthEnvelopedData. */
   readonly authEnvelopedType?: 'authEnveloped-data' | 'authenticated-enveloped-data';
 }
+
+/** Single settings; undefined is as if it were not there. */
+export type ProtectionSettings = { readonly [Name in keyof Protection]?: Protection[Name] | undefined };
 
 export interface Preset {
   /** What it is for and what is in it, as the settings page has it. */
@@ -173,14 +179,16 @@ export const presets: Readonly<Record<PresetName, Preset>> = {
   },
 };
 
+const protectionNames = Object.keys({
+  ...safe,
+  keyAgreementDigest: undefined,
+  curves: undefined,
+  authEnvelopedType: undefined,
+}) as (keyof Protection)[];
+
 /** A preset with single settings in place of its own; undefined keeps the preset's. */
-export function protectionOf(
-  preset: PresetName,
-  settings: { readonly [Name in keyof Protection]?: Protection[Name] | undefined } = {},
-): Protection {
-  const names = Object.keys({ ...safe, keyAgreementDigest: undefined }) as (keyof Protection)[];
-  const own = names.flatMap((name) =>
-    settings[name] === undefined ? [] : [[name, settings[name]] as const],
-  );
-  return { ...presets[preset].protection, ...Object.fromEntries(own) };
+export function protectionOf(preset: PresetName, settings: ProtectionSettings = {}): Protection {
+  const own: { -readonly [Name in keyof Protection]?: unknown } = {};
+  for (const name of protectionNames) if (settings[name] !== undefined) own[name] = settings[name];
+  return { ...presets[preset].protection, ...(own as Partial<Protection>) };
 }

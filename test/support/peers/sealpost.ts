@@ -24,7 +24,8 @@ import {
   readCertificates,
 } from '../../../src/pki/index.ts';
 import { encodeSync } from '../../../src/smime/encode/encode.ts';
-import type { EncryptOptions } from '../../../src/smime/encode/encoder.ts';
+import type { EncodeOptions } from '../../../src/smime/encode/options.ts';
+import type { KeyTransport } from '../../../src/smime/encode/presets.ts';
 import { decode } from '../../../src/smime/index.ts';
 import type { Verdict } from '../../../src/smime/verdict/verdict-schema.ts';
 import { asMail, bareCms } from './artefact.ts';
@@ -180,13 +181,13 @@ class Sealpost implements Peer {
       const options = { recipients: [recipient], contentEncryption, allowWeak: true };
       return { form: 'cms', octets: encodeEnvelopedData(content, options) };
     }
-    const encrypt: EncryptOptions = {
+    const encrypt: EncodeOptions = {
       recipients: [certificate],
       contentEncryption,
       keyTransport: keyTransport(digest),
       allowWeak: true,
     };
-    return { form: 'mail', octets: encodeSync(Buffer.concat([Buffer.from(head), content]), { encrypt }) };
+    return { form: 'mail', octets: encodeSync(Buffer.concat([Buffer.from(head), content]), encrypt) };
   }
 
   #sign(each: SignatureCase, content: Buffer): Artefact {
@@ -203,9 +204,9 @@ class Sealpost implements Peer {
       digests.end();
       return { form: 'cms', octets: encodeDetachedSignature(digests.result.digests, options), content };
     }
-    const scheme = each.scheme === 'pss' ? 'pss' : 'pkcs1';
-    const sign = { identity, form: each.form, digest, scheme, at, allowWeak: true } as const;
-    return { form: 'mail', octets: encodeSync(Buffer.concat([Buffer.from(head), content]), { sign }) };
+    const signatureScheme = each.scheme === 'pss' ? 'pss' : 'pkcs1';
+    const sign = { identity, sign: each.form, digest, signatureScheme, at, allowWeak: true } as const;
+    return { form: 'mail', octets: encodeSync(Buffer.concat([Buffer.from(head), content]), sign) };
   }
 
   #identity(name: string): Own {
@@ -239,7 +240,7 @@ function recipientOptions(how: KeyManagement): Omit<RecipientOptions, 'certifica
   }
 }
 
-function keyTransport(digest: string | undefined): EncryptOptions['keyTransport'] {
+function keyTransport(digest: string | undefined): KeyTransport {
   switch (digest) {
     case 'sha1':
     case 'sha256':

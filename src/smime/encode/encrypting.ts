@@ -1,7 +1,37 @@
-import { boundOaep, type RecipientOptions } from '../../cms/index.ts';
+import { randomBytes as nodeRandomBytes } from 'node:crypto';
+import {
+  boundOaep,
+  type EnvelopedDataOptions,
+  EnvelopedDataWriter,
+  envelopedDataPieces,
+  type RecipientOptions,
+} from '../../cms/index.ts';
 import { SealpostError } from '../../errors.ts';
+import type { Sink } from '../../message/index.ts';
 import { type Certificate, keyKindOf, keyTraits, nameOf, useFault } from '../../pki/index.ts';
-import type { EncryptOptions } from './encode-options.ts';
+import { DefiniteOrStreaming } from './definite-or-streaming.ts';
+import type { Encoding } from './options.ts';
+
+/**
+ * Encrypts what is written as EnvelopedData or AuthEnvelopedData (RFC 8551, sections 3.3 and 3.4) into `output`.
+ *
+ * Errors: `encode-recipient`, `encode-policy`.
+ */
+export function encryptingSink(output: Sink, encoding: Encoding): Sink {
+  const { recipients, contentEncryption, deriveKey, allowWeak, randomBytes = nodeRandomBytes } = encoding;
+  const enveloped: EnvelopedDataOptions = {
+    recipients: recipients.map((certificate) => recipientOptions(certificate, encoding)),
+    contentEncryption,
+    deriveKey,
+    allowWeak,
+    randomBytes,
+  };
+  return new DefiniteOrStreaming(
+    output,
+    (content) => envelopedDataPieces(content, enveloped),
+    () => new EnvelopedDataWriter(enveloped, output),
+  );
+}
 
 /** From this size on `by-key-size` takes OAEP. */
 const OAEP_BITS = 4096;
@@ -11,26 +41,26 @@ const OAEP_BITS = 4096;
  *
  * Errors: `encode-recipient` where key or keyUsage do not allow it.
  */
-export function recipientOptions(certificate: Certificate, options: EncryptOptions): RecipientOptions {
+function recipientOptions(certificate: Certificate, encoding: Encoding): RecipientOptions {
   const kind = encryptingKind(certificate);
   if (kind === 'rsa' || kind === 'rsaes-oaep') {
     // RFC 4055 section 4.1: parameters beside the key are the only ones that it may be used with
     const bound = boundOaep(certificate.publicKeyInfo);
     if (bound !== undefined) return { certificate, oaep: { digest: bound.digest.name, label: bound.label } };
-    const digest = /^oaep-(.+)$/.exec(keyTransport(certificate, options))?.[1];
+    const digest = /^oaep-(.+)$/.exec(keyTransport(certificate, encoding))?.[1];
     return digest === undefined ? { certificate } : { certificate, oaep: { digest } };
   }
   if (kind === 'ec' || kind === 'x25519' || kind === 'x448') {
-    return { certificate, digest: options.keyAgreementDigest ?? (kind === 'x448' ? 'sha512' : 'sha256') };
+    return { certificate, digest: encoding.keyAgreementDigest ?? (kind === 'x448' ? 'sha512' : 'sha256') };
   }
   return { certificate };
 }
 
-function keyTransport(certificate: Certificate, options: EncryptOptions): string {
+function keyTransport(certificate: Certificate, encoding: Encoding): string {
   const bits = keyTraits(certificate.publicKeyInfo).bits ?? 0;
   const chosen =
-    options.keyTransport !== 'by-key-size'
-      ? options.keyTransport
+    encoding.keyTransport !== 'by-key-size'
+      ? encoding.keyTransport
       : bits >= OAEP_BITS
         ? 'oaep-sha256'
         : 'pkcs1';

@@ -1,0 +1,126 @@
+import { Budget } from '../../budget.ts';
+import { SealpostError } from '../../errors.ts';
+import { defaultMessageLimits, type MessageLimits } from '../../message/index.ts';
+import type { Certificate, Identity } from '../../pki/index.ts';
+import { type Protection, type ProtectionSettings, protectionOf } from './presets.ts';
+
+/** Who signs, and for whom is encrypted. */
+export interface Parties {
+  /** Signs, in the form that `sign` says. Not given: nobody signs. */
+  readonly identity?: Identity | undefined;
+  /** More signers over the same content, such as one with another algorithm. */
+  readonly coSigners?: readonly Identity[] | undefined;
+  /** Their keys may be of any kinds: RSA, Diffie-Hellman, EC, X25519, X448, ML-KEM. Not given: nothing is encrypted. */
+  readonly recipients?: readonly Certificate[] | undefined;
+  /**
+   * The own certificate that answers are to be encrypted for (RFC 8551, section 2.5.3), sent along; the signer's, if it
+   * may encrypt, unless given.
+   */
+  readonly encryptionCertificate?: Certificate | undefined;
+  /** What signing-time says; needed by who signs. */
+  readonly at?: Date | undefined;
+  /** The operator's explicit word for weak ciphers and digests. */
+  readonly allowWeak?: boolean | undefined;
+  /** The explicit word for a message that is neither signed nor encrypted nor compressed. */
+  readonly unprotected?: boolean | undefined;
+}
+
+/**
+ * How a message is protected: `Protection`, of which what is not given is as in the preset `default`, and who takes
+ * part. A setting of a partner reaches the layer that reads it by its name alone.
+ */
+export interface EncodeOptions extends Parties, ProtectionSettings {
+  /** Content ciphers for smimeCapabilities, the preferred one first; what the decoder here prefers unless given. */
+  readonly capabilities?: readonly string[];
+  readonly limits?: MessageLimits;
+  /** What this message may cost; one of its own with the defaults unless given. */
+  readonly budget?: Budget;
+  readonly randomBytes?: (size: number) => Buffer;
+}
+
+/** Options with nothing left open. */
+export interface Encoding extends Protection, Pick<EncodeOptions, 'capabilities' | 'randomBytes'> {
+  /** Nobody signs where it is empty. */
+  readonly signers: readonly Identity[];
+  /** Each once, the own certificate of `encryptToSelf` among them. Nothing is encrypted where it is empty. */
+  readonly recipients: readonly Certificate[];
+  readonly encryptionCertificate: Certificate | undefined;
+  readonly at: Date | undefined;
+  readonly allowWeak: boolean;
+  readonly unprotected: boolean;
+  /** With the budget of the message. */
+  readonly limits: MessageLimits & { readonly budget: Budget };
+}
+
+/**
+ * Settles options, once for all passes over a message.
+ *
+ * Errors: `encode-recipient`, `encode-signer` where there is no recipient, or a key is weaker than is asked for.
+ */
+export function settle(options: EncodeOptions | Encoding): Encoding {
+  if ('signers' in options) return options;
+  const { identity, coSigners = [], encryptionCertificate, at, limits = defaultMessageLimits } = options;
+  const protection = protectionOf('default', options);
+  const encoding: Encoding = {
+    ...protection,
+    signers: identity === undefined || protection.sign === 'none' ? [] : [identity, ...coSigners],
+    recipients: recipientsOf(options, protection),
+    encryptionCertificate,
+    at,
+    allowWeak: options.allowWeak ?? false,
+    unprotected: options.unprotected ?? false,
+    limits: { ...limits, budget: options.budget ?? new Budget() },
+    ...(options.capabilities && { capabilities: options.capabilities }),
+    ...(options.randomBytes && { randomBytes: options.randomBytes }),
+  };
+  for (const { certificate } of encoding.signers) checkKey(certificate, protection, 'encode-signer');
+  for (const certificate of encoding.recipients) checkKey(certificate, protection, 'encode-recipient');
+  return encoding;
+}
+
+function recipientsOf(
+  { recipients, identity, encryptionCertificate }: Parties,
+  { encryptToSelf }: Protection,
+): readonly Certificate[] {
+  if (recipients === undefined) return [];
+  if (recipients.length === 0) {
+    throw new SealpostError('encode-recipient', 'there is no certificate to encrypt for', {
+      hint: "add the partner's certificate",
+    });
+  }
+  const self = encryptToSelf ? (encryptionCertificate ?? identity?.certificate) : undefined;
+  const all = self === undefined ? recipients : [...recipients, self];
+  return [...new Map(all.map((certificate) => [certificate.thumbprint, certificate])).values()];
+}
+
+/** Errors: one of `code` that names the certificate, when its key is weaker than is asked for. */
+function checkKey(
+  { publicKey, subject, serialHex }: Certificate,
+  { minimumRsaBits, curves }: Protection,
+  code: 'encode-signer' | 'encode-recipient',
+): void {
+  const { modulusLength, namedCurve } = publicKey.asymmetricKeyDetails ?? {};
+  const name = `the key of ${subject}, serial ${serialHex},`;
+  const isRsa = publicKey.asymmetricKeyType?.startsWith('rsa') === true;
+  if (isRsa && modulusLength !== undefined && modulusLength < minimumRsaBits) {
+    throw new SealpostError(
+      code,
+      `${name} has ${modulusLength} bits; at least ${minimumRsaBits} are asked for`,
+      { hint: 'use a certificate with a longer key, or another preset' },
+    );
+  }
+  if (namedCurve !== undefined && curves !== undefined && !curves.includes(namedCurve)) {
+    throw new SealpostError(code, `${name} is on ${namedCurve}; allowed are ${curves.join(', ')}`, {
+      hint: 'use a certificate with a key on one of these curves, or another preset',
+    });
+  }
+}
+
+export const isSigned = ({ signers }: Encoding) => signers.length > 0;
+export const isEncrypted = ({ recipients }: Encoding) => recipients.length > 0;
+/** Signs what was signed and encrypted once more (RFC 2634, section 1.1). */
+export const isSignedAgain = (encoding: Encoding) =>
+  encoding.tripleWrap && isSigned(encoding) && isEncrypted(encoding);
+/** Whether the entity goes out with nothing around it. */
+export const isClear = (encoding: Encoding) =>
+  !isSigned(encoding) && !isEncrypted(encoding) && encoding.compress === 'none';
