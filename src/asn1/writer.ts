@@ -47,18 +47,18 @@ export function enclose<T extends Uint8Array>(
   content: readonly T[],
 ): (T | Buffer)[] {
   let length = 0;
-  for (const piece of content) length += piece.length;
+  for (const chunk of content) length += chunk.length;
   return [header(identifier, tag, length), ...content];
 }
 
 function element(identifier: number, tag: number, content: readonly Uint8Array[]): Buffer {
   let length = 0;
-  for (const piece of content) length += piece.length;
+  for (const chunk of content) length += chunk.length;
   const out = Buffer.allocUnsafe(headerOctets(tag, length) + length);
   let at = writeHeader(out, identifier, tag, length);
-  for (const piece of content) {
-    out.set(piece, at);
-    at += piece.length;
+  for (const chunk of content) {
+    out.set(chunk, at);
+    at += chunk.length;
   }
   return out;
 }

@@ -42,7 +42,7 @@ const freeElements = 20_000;
 const octetsPerElement = 8;
 
 /**
- * Reads one BER element that arrives in pieces of any size, and hands it to a grammar. Memory is
+ * Reads one BER element that arrives in chunks of any size, and hands it to a grammar. Memory is
  * bounded by what the grammar collects; streamed strings are passed on as they come. Nothing is
  * parsed twice but a header that is cut by a chunk's end.
  */

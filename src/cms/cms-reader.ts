@@ -31,7 +31,7 @@ const contentReaders = new Map<string, (context: ContentContext) => ContentReade
 
 /**
  * Reads one CMS object (`ContentInfo ::= SEQUENCE { contentType, content [0] EXPLICIT ANY }`, RFC
- * 5652 section 3) in BER that arrives in pieces of any size, and streams its content in bounded
+ * 5652 section 3) in BER that arrives in chunks of any size, and streams its content in bounded
  * memory. Everything is synchronous; the private key is used inside `write`.
  *
  * `write` and `end` throw SealpostError: `asn1-*` and `cms-*` for what was sent, `decrypt-no-key`,

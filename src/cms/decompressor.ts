@@ -32,9 +32,9 @@ export class Decompressor {
   write(octets: Buffer): void {
     this.#trailer = Buffer.from(Buffer.concat([this.#trailer, octets.subarray(-4)]).subarray(-4));
     for (let at = 0; at < octets.length; at += stepOctets) {
-      const piece = octets.subarray(at, at + stepOctets);
-      this.compressedOctets += piece.length;
-      this.#push(piece, false);
+      const chunk = octets.subarray(at, at + stepOctets);
+      this.compressedOctets += chunk.length;
+      this.#push(chunk, false);
     }
   }
 

@@ -110,14 +110,14 @@ export class EnvelopedDataWriter implements Sink {
  * @throws SealpostError as `EnvelopedDataWriter`
  */
 export function encodeEnvelopedData(content: Buffer, options: EnvelopedDataOptions): Buffer {
-  return Buffer.concat(envelopedDataPieces([content], options));
+  return Buffer.concat(envelopedDataChunks([content], options));
 }
 
-/** The same in pieces, from content in pieces: nothing is joined. */
-export function envelopedDataPieces(content: readonly Buffer[], options: EnvelopedDataOptions): Buffer[] {
+/** The same in chunks, from content in chunks: nothing is joined. */
+export function envelopedDataChunks(content: readonly Buffer[], options: EnvelopedDataOptions): Buffer[] {
   const { structure, fresh, version, recipientInfos, contentType } = prepare(options);
   const cipher = createContentCipher(fresh);
-  const encrypted = [...content.map((piece) => cipher.update(piece)), cipher.final()];
+  const encrypted = [...content.map((chunk) => cipher.update(chunk)), cipher.final()];
   const sequence = (...parts: Buffer[]) => der.enclose(0x20, tags.sequence, parts);
   const info = sequence(contentType, fresh.algorithm, ...der.enclose(0x80, 0, encrypted));
   const enveloped = sequence(version, recipientInfos, ...info, writeMac(cipher));

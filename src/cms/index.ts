@@ -11,7 +11,7 @@ export {
   type EnvelopedDataOptions,
   EnvelopedDataWriter,
   encodeEnvelopedData,
-  envelopedDataPieces,
+  envelopedDataChunks,
 } from './enveloped-data-writer.ts';
 export type { DecryptionIdentity, DecryptionKeys, KeyEncryptionKey } from './identity.ts';
 export { type CmsLimits, defaultLimits } from './limits.ts';
@@ -25,6 +25,6 @@ export {
   type SignedDataOptions,
   SignedDataWriter,
   type SignerOptions,
-  signedDataPieces,
+  signedDataChunks,
   signingDigests,
 } from './signed-data-writer.ts';

@@ -28,7 +28,7 @@ export class SegmentWriter {
     if (this.#length > 0) this.#flush(this.#length);
   }
 
-  /** Passes the waiting octets on without joining them: a segment's header, then its pieces. */
+  /** Passes the waiting octets on without joining them: a segment's header, then its chunks. */
   #flush(size: number): void {
     this.#out.write(der.header(0, tags.octetString, size));
     let left = size;

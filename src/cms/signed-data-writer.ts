@@ -81,13 +81,13 @@ export function encodeDetachedSignature(
 
 /** Opaque SignedData around content that is at hand as a whole, in DER. */
 export function encodeSignedData(content: Buffer, options: SignedDataOptions): Buffer {
-  return Buffer.concat(signedDataPieces([content], options));
+  return Buffer.concat(signedDataChunks([content], options));
 }
 
-/** The same in pieces, from content in pieces: nothing is joined. */
-export function signedDataPieces(content: readonly Buffer[], options: SignedDataOptions): Buffer[] {
+/** The same in chunks, from content in chunks: nothing is joined. */
+export function signedDataChunks(content: readonly Buffer[], options: SignedDataOptions): Buffer[] {
   const digests = new ContentDigests(signingDigests(options), 0);
-  for (const piece of content) digests.write(piece);
+  for (const chunk of content) digests.write(chunk);
   digests.end();
   const explicit = der.enclose(0xa0, 0, der.enclose(0, tags.octetString, content));
   const info = der.enclose(0x20, tags.sequence, [contentTypeOf(options), ...explicit]);
@@ -142,7 +142,7 @@ function contentTypeOf(options: SignedDataOptions): Buffer {
   return der.oid(options.contentType ?? oids.data);
 }
 
-/** The whole object around EncapsulatedContentInfo, in pieces. */
+/** The whole object around EncapsulatedContentInfo, in chunks. */
 function contentInfo(
   options: SignedDataOptions,
   content: readonly Buffer[],

@@ -4,8 +4,8 @@ import type { Sink } from './sink.ts';
 const LF = 0x0a;
 const CR = 0x0d;
 const PAD = 0x3d;
-/** Node decodes pieces of this size several times faster than one large buffer. */
-const PIECE = 64 * 1024;
+/** Node decodes chunks of this size several times faster than one large buffer. */
+const CHUNK = 64 * 1024;
 
 const SPACE = 64;
 const PADDING = 65;
@@ -82,7 +82,7 @@ export class Base64Decoder implements Sink {
     const period = firstEnd + 1 - start;
     const width = chunk[firstEnd - 1] === CR && firstEnd > start ? period - 2 : period - 1;
     if (width <= 0 || width % 4 !== 0) return 0;
-    let limit = Math.min(chunk.length, start + Math.max(PIECE, period));
+    let limit = Math.min(chunk.length, start + Math.max(CHUNK, period));
     const pad = chunk.subarray(start, limit).indexOf(PAD);
     if (pad >= 0) limit = start + pad;
     const lines = equalLines(chunk, firstEnd, period, width, limit);
@@ -95,7 +95,7 @@ export class Base64Decoder implements Sink {
     const foreign = piece.includes('-') || piece.includes('_');
     const decoded = foreign ? undefined : Buffer.from(piece, 'base64');
     if (decoded?.length !== Math.floor((significant * 3) / 4)) {
-      this.#slowLeft = PIECE / 4;
+      this.#slowLeft = CHUNK / 4;
       return 0;
     }
     this.#significant += significant;

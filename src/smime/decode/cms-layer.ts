@@ -17,7 +17,7 @@ import { OutputError } from './sinks.ts';
 import type { DecodeState } from './state.ts';
 import { unwrapped } from './wrapped-content.ts';
 
-/** Takes a ContentInfo in BER, notes its layer and peels what is inside. */
+/** Takes a ContentInfo in BER, notes its layer and passes on what is inside. */
 export function cmsLayer(state: DecodeState): Sink {
   return new CmsLayer(state);
 }

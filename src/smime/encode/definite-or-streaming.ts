@@ -2,8 +2,8 @@ import type { Sink } from '../../message/index.ts';
 
 /** Up to this a CMS object is written in DER with definite lengths, which the oldest readers want too. */
 const DEFINITE_OCTETS = 1024 * 1024;
-/** Content that is held is given on in pieces of this size. */
-const PIECE = 64 * 1024;
+/** Content that is held is given on in chunks of this size. */
+const CHUNK = 64 * 1024;
 /** What is kept for later messages at most: a process has few in hand at once. */
 const SPARE_STORES = 4;
 
@@ -36,21 +36,21 @@ export class DefiniteOrStreaming implements Sink {
     if (this.#streaming !== undefined) this.#streaming.write(chunk);
     else if (this.#length + chunk.length > DEFINITE_OCTETS) {
       this.#streaming = this.#stream();
-      for (const piece of this.#content()) this.#streaming.write(piece);
+      for (const held of this.#content()) this.#streaming.write(held);
       this.#streaming.write(chunk);
     } else this.#hold(chunk);
   }
 
   end(): void {
     if (this.#streaming === undefined) {
-      for (const piece of this.#atOnce(this.#content())) this.#output.write(piece);
+      for (const chunk of this.#atOnce(this.#content())) this.#output.write(chunk);
       this.#output.end();
     } else this.#streaming.end();
     this.#release();
   }
 
   #hold(chunk: Buffer): void {
-    if (this.#store === undefined && this.#length + chunk.length <= PIECE) {
+    if (this.#store === undefined && this.#length + chunk.length <= CHUNK) {
       this.#held.push(chunk);
       this.#length += chunk.length;
       return;
@@ -58,19 +58,19 @@ export class DefiniteOrStreaming implements Sink {
     if (this.#store === undefined) {
       this.#store = spare.pop() ?? Buffer.allocUnsafeSlow(DEFINITE_OCTETS);
       let at = 0;
-      for (const piece of this.#held) at += piece.copy(this.#store, at);
+      for (const held of this.#held) at += held.copy(this.#store, at);
       this.#held = [];
     }
     chunk.copy(this.#store, this.#length);
     this.#length += chunk.length;
   }
 
-  /** What is held, in pieces of one size: a digest or cipher called for each small one costs more than the copy. */
+  /** What is held, in chunks of one size: a digest or cipher called for each small one costs more than the copy. */
   #content(): Buffer[] {
     const whole = this.#store?.subarray(0, this.#length) ?? Buffer.concat(this.#held, this.#length);
-    const pieces: Buffer[] = [];
-    for (let at = 0; at < whole.length; at += PIECE) pieces.push(whole.subarray(at, at + PIECE));
-    return pieces;
+    const chunks: Buffer[] = [];
+    for (let at = 0; at < whole.length; at += CHUNK) chunks.push(whole.subarray(at, at + CHUNK));
+    return chunks;
   }
 
   #release(): void {

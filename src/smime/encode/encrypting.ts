@@ -3,7 +3,7 @@ import {
   boundOaep,
   type EnvelopedDataOptions,
   EnvelopedDataWriter,
-  envelopedDataPieces,
+  envelopedDataChunks,
   type RecipientOptions,
 } from '../../cms/index.ts';
 import { SealpostError } from '../../errors.ts';
@@ -28,7 +28,7 @@ export function encryptingSink(output: Sink, encoding: Encoding): Sink {
   };
   return new DefiniteOrStreaming(
     output,
-    (content) => envelopedDataPieces(content, enveloped),
+    (content) => envelopedDataChunks(content, enveloped),
     () => new EnvelopedDataWriter(enveloped, output),
   );
 }

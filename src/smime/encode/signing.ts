@@ -6,7 +6,7 @@ import {
   type SignedDataOptions,
   SignedDataWriter,
   type SignerOptions,
-  signedDataPieces,
+  signedDataChunks,
   signingDigests,
 } from '../../cms/index.ts';
 import { SealpostError } from '../../errors.ts';
@@ -25,7 +25,7 @@ export function opaqueSigningSink(output: Sink, encoding: Encoding): Sink {
   const signed = signedDataOptions(encoding);
   return new DefiniteOrStreaming(
     output,
-    (content) => signedDataPieces(content, signed),
+    (content) => signedDataChunks(content, signed),
     () => new SignedDataWriter(signed, output),
   );
 }
