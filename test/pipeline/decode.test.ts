@@ -11,10 +11,7 @@ import { configOf, envelope, fetchFrom, kindOf, MemorySpool, never, origin } fro
 
 const mail = (text: string) =>
   Buffer.from(`From: a@partner.example\r\nSubject: x\r\nContent-Type: text/plain\r\n\r\n${text}\r\n`);
-const sealed = (text: string, to = alice) =>
-  encodeSync(mail(text), {
-    encrypt: { recipients: [to.certificate], contentEncryption: 'aes-256-cbc', keyTransport: 'pkcs1' },
-  });
+const sealed = (text: string, to = alice) => encodeSync(mail(text), { recipients: [to.certificate] });
 
 const config = configOf(`
 mailboxes:
