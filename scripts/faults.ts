@@ -1,6 +1,6 @@
 /**
- * The fault harness: `npm run faults -- [--only R4,R7-disk-full] [--kills 100] [--short] [--jobs 2] [--messages 20000] [--logs folder] [--list]`.
- * Ends with 1 when something was lost or is not as it should be. See docs/reliability.md.
+ * The fault harness: `npm run faults -- [--only R4,R7-disk-full] [--kills 100] [--short] [--jobs 2] [--messages 20000]
+ * [--logs folder] [--list]`. Exits with 1 if something was lost or is wrong. See docs/reliability.md.
  */
 import { parseArgs } from 'node:util';
 import { cases, casesNamed } from '../test/faults/cases.ts';

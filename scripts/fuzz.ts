@@ -7,10 +7,10 @@ import { parseArgs } from 'node:util';
 import * as z from 'zod';
 
 /**
- * Fuzzes the whole decoder: mutants of the messages in `test/fuzz/corpus`, by structure (BER, MIME) and by
- * octet, guided by V8's coverage and by what they cost for each octet: half of the mutants are made of the dearest inputs so
- * far. Each run must end in a verdict within the time and memory that `test/fuzz/target.ts` states, and within the work that its
- * budget counted; what does not is kept in `test/fuzz/regressions`.
+ * Fuzzes the whole decoder: mutants of the messages in `test/fuzz/corpus`, by structure (BER, MIME) and by octet,
+ * guided by V8's coverage and by the cost per octet: half of the mutants are made from the most expensive inputs so
+ * far. Each run must end in a verdict within the time and memory that `test/fuzz/target.ts` states, and within the work
+ * that its budget counted. Inputs that fail are kept in `test/fuzz/regressions`.
  *
  *     npm run fuzz -- --minutes 10 --seed 1
  */

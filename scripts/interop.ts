@@ -6,7 +6,7 @@
  *     npm run interop -- --only DH                  the cases whose name contains that
  *     npm run interop -- --defects FOLDER           writes each message that failed, with its keys' names
  *
- * Exit code 0 when there is no defect, 1 when there is one, 2 for a wrong call.
+ * Exit code 0 if there is no defect, 1 if there is one, 2 for a usage error.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ import { toMarkdown } from '../test/interop/table.ts';
 const begin = '<!-- interop: begin -->';
 const end = '<!-- interop: end -->';
 
-/** Replaces what is between the two comments; anything else in the file stays. */
+/** Replaces the text between the two comments; the rest of the file stays. */
 async function writeBlock(file: string, block: string): Promise<void> {
   const text = await readFile(file, 'utf8');
   const from = text.indexOf(begin);
@@ -57,7 +57,7 @@ function options() {
 const { write, only, defects } = options();
 const chosen = cases.filter(({ id }) => id.includes(only));
 const terminal = process.stderr.isTTY;
-// the peers' programs and the folder of test keys must not stay behind
+// the peers' programs and the folder of test keys must not be left behind
 const stop = new AbortController();
 process.once('SIGINT', () => stop.abort());
 process.once('SIGTERM', () => stop.abort());

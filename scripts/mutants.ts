@@ -1,11 +1,11 @@
 /**
- * Puts mutants into the code, one at a time, and says which of them the tests notice:
- * `npm run mutants -- [--only ROOM|NUMBER,...] [--sample N] [--jobs 1|2] [--list] [--report FILE]`.
+ * Puts mutants into the code, one at a time, and reports which of them the tests detect: `npm run mutants -- [--only
+ * ROOM|NUMBER,...] [--sample N] [--jobs 1|2] [--list] [--report FILE]`.
  *
  * All of them take hours of processor time: run it under `nice`. Each runs in a copy of the tree (hard links) in the
- * temporary folder, against the test files that its row names, each up to its first failure. One that does not pass
- * runs again without the mutant. What fails by itself notices nothing, nor does what failed for another reason than an
- * assertion (an import, a name that is not there, a time that ran out, no test that ran): `unclear`.
+ * temporary folder, against the test files that its row names, each up to its first failure. One that fails runs again
+ * without the mutant. If it fails then too, or if it failed for another reason than an assertion (an import, a missing
+ * name, a timeout, no test that ran), the result is `unclear`.
  */
 import {
   appendFileSync,
@@ -32,7 +32,7 @@ const copied = ['src', 'workers', 'test', 'scripts', 'bin', 'bench', 'config', '
 /** Milliseconds for one test file. */
 const patience = 300_000;
 
-/** What runs now; ended with the runner. */
+/** What is running; ended with the runner. */
 const broods = new Set<Brood>();
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, async () => {
@@ -51,7 +51,7 @@ function linkTree(from: string, to: string): void {
   }
 }
 
-/** Another file system takes no links. */
+/** Links to another file system are impossible. */
 function linkOrCopy(source: string, target: string): void {
   try {
     linkSync(source, target);
@@ -69,7 +69,7 @@ function makeTree(parent: string, name: string): string {
   return tree;
 }
 
-/** Replaces a file by another; the link to the original is let go of first. */
+/** Replaces a file by another; the link to the original is removed first. */
 function put(file: string, text: string): void {
   rmSync(file);
   writeFileSync(file, text);
@@ -113,7 +113,7 @@ async function run(tree: string, test: string): Promise<Ended> {
   return late ? 'late' : endOf(code);
 }
 
-/** What each test file does without any mutant; asked for only where it did not pass with one. */
+/** The result of each test file without a mutant; run only if it failed with one. */
 class Sound {
   readonly #known = new Map<string, Ended>();
 
@@ -193,7 +193,7 @@ const describe = ({ mutant, number }: (typeof chosen)[number]) =>
 if (values.list) {
   for (const each of chosen) console.log(describe(each));
 } else {
-  // short, as paths of sockets are, and open to the users that servers run as
+  // short, because socket paths are limited, and accessible to the users that servers run as
   const parent = mkdtempSync(join(tmpdir(), 'mutants-'));
   process.once('exit', () => rmSync(parent, { recursive: true, force: true, maxRetries: 5 }));
   chmodSync(parent, 0o755);

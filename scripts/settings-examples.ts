@@ -1,4 +1,4 @@
-/** Values for the example file, as YAML, for settings that have no default or that read better with another value. */
+/** Values for the example file, as YAML, for settings without a default, or that read better with another value. */
 export const examples: Record<string, string> = {
   'redis.url': 'redis://localhost:6379',
   'redis.sentinel.master': 'mail',
@@ -82,7 +82,7 @@ export const examples: Record<string, string> = {
   'http.publicUrl': 'https://sealpost.example.com',
 };
 
-/** Settings that the example has beside the required ones, without a comment sign. */
+/** Settings that are uncommented in the example, besides the required ones. */
 export const written = new Set([
   'smtp.listen',
   'smtp.listen[].host',

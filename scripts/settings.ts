@@ -13,7 +13,7 @@ import { examples, written } from './settings-examples.ts';
 
 type Schema = z.core.$ZodType;
 
-/** What stands between a name and its settings: nothing, or `[]` of a list. */
+/** What is between a name and its settings: nothing, or `[]` of a list. */
 interface Setting {
   /** `mailboxes[].imap.host` */
   path: string;
@@ -132,7 +132,7 @@ export function settingsPage(): string {
   return `${[intro, table(plain.map(row)), ...sections, presetsSection()].join('\n\n').replace(/\n{3,}/g, '\n\n')}\n`;
 }
 
-/** What each preset sets, with what it is for. */
+/** What each preset sets, and what it is for. */
 function presetsSection(): string {
   const names = Object.entries(presets);
   const facts = Object.keys(presets.default.protection) as (keyof Protection)[];
@@ -200,7 +200,7 @@ function lines(setting: Setting, indent: string): string[] {
     if (kind === 'group') return settings.flatMap((each) => lines(each, `${indent}  `));
     const entry = settings.flatMap((each) => lines(each, `${indent}    `));
     const dashed = dash(entry, indent);
-    // The first type of entry is the example, the others stand beside it for choice.
+    // The first type of entry is the example; the others are shown as alternatives.
     return index === 0 ? dashed : commentOut(dashed);
   });
   return shown([...header, `${indent}${name}:`, ...inner]);

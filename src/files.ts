@@ -18,7 +18,7 @@ import { mkdir, open, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { hasCode, SealpostError, toErrorInfo } from './errors.ts';
 
-/** Writes the names in a folder to disk. */
+/** Syncs the names in a folder to disk. */
 export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r');
   try {
@@ -28,13 +28,13 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-/** Makes a folder and those above it that are missing; the names of all that were made are on disk when this resolves. */
+/** Creates a folder and its missing parents. All new names are on disk when this resolves. */
 export async function makeFolder(folder: string, mode = 0o777): Promise<void> {
   for (const made of await makeMissing(resolve(folder), mode)) {
     try {
       await syncFolder(dirname(made));
     } catch (error) {
-      // A folder that may be written but not read cannot be opened for it.
+      // A folder that is writable but not readable cannot be opened for a sync.
       if (!hasCode(error, 'EACCES', 'EPERM')) throw error;
     }
   }
@@ -53,8 +53,8 @@ export async function makeDataFolder(folder: string, mode?: number): Promise<voi
 }
 
 /**
- * Folder by folder, and not `mkdir` with `recursive`: in /proc, where a folder exists and nothing can be made, that
- * asks again for ever in a thread that no signal reaches.
+ * Folder by folder instead of `mkdir` with `recursive`: in /proc, where a folder exists but nothing can be created,
+ * that loops for ever in a thread that no signal reaches.
  */
 async function makeMissing(folder: string, mode: number): Promise<string[]> {
   const missing: string[] = [];
@@ -63,13 +63,13 @@ async function makeMissing(folder: string, mode: number): Promise<string[]> {
     missing.push(at);
     at = dirname(at);
   }
-  // Throws: what is there is no folder.
+  // Throws if it is not a folder.
   if (missing.length === 0 && !(await stat(folder)).isDirectory()) await mkdir(folder, { mode });
   for (const each of missing.toReversed()) {
     try {
       await mkdir(each, { mode });
     } catch (error) {
-      // Made by another process meanwhile.
+      // Another process has created it meanwhile.
       if (!hasCode(error, 'EEXIST')) throw error;
     }
   }
@@ -86,11 +86,11 @@ async function isThere(path: string): Promise<boolean> {
   }
 }
 
-/** Start of a process in clock ticks since the boot (proc(5), field 22); undefined when it is gone or a zombie. */
+/** Start of a process in clock ticks since the boot (proc(5), field 22); undefined if it is gone or a zombie. */
 function startOf(pid: number | 'self'): string | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // The name, in parentheses, may hold blanks and parentheses itself.
+    // The name, in parentheses, may itself contain blanks and parentheses.
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
     return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
   } catch {
@@ -112,15 +112,15 @@ function findMachine(): string | undefined {
 const machine = findMachine();
 
 /**
- * This process, as a part of the names of its drafts, so that whoever starts later can tell those of dead processes from
- * those that others write right now, also on a volume that several machines share. `<machine>-<pid>-<start>`: the
- * machine is its boot and the namespace that the process id is of (two containers have one kernel, and both a process
- * 1); the start tells a process from a later one with the same id. Without a /proc (not Linux) nobody can tell:
- * its drafts go by their age.
+ * This process, as a part of the names of its drafts, so that whoever starts later can tell those of dead processes
+ * from those that others write right now, also on a volume that several machines share. `<machine>-<pid>-<start>`: the
+ * machine is identified by its boot and the namespace of the process id (two containers share a kernel, and both have a
+ * process 1). The start distinguishes a process from a later one with the same id. Without /proc (not Linux) nobody can
+ * tell, so its drafts are removed by age.
  */
 export const draftOwner = `${machine ?? 'unknown'}-${process.pid}-${startOf('self') ?? 0}`;
 
-/** True when it is certain that the process has ended; false for those of other machines and for what is no owner. */
+/** True if the process has certainly ended; false for processes of other machines and for an invalid owner. */
 export function isDeadOwner(owner: string): boolean {
   const [, where, pid, start] = /^([0-9a-f]{16})-(\d{1,10})-(\d{1,20})$/.exec(owner) ?? [];
   return where !== undefined && where === machine && startOf(Number(pid)) !== start;

@@ -1,4 +1,4 @@
-/** Decodes messages, and hands off what goes to this machine. Holds the keys, and does not listen. */
+/** Decodes messages, and hands off those for local destinations. Holds the keys and does not listen. */
 import { loadKeys, readSecret } from '../src/config/index.ts';
 import { runRole } from '../src/daemon/index.ts';
 import { authoritiesOf, PartnerDirectory } from '../src/partner/index.ts';
@@ -9,7 +9,7 @@ await runRole('decrypt', async ({ config, queue, log, beside }) => {
   const keys = await loadKeys(config);
   const { mailboxes, strong, limits, workers } = config;
   const authorities = authoritiesOf(config.trust);
-  // What another machine hands off may lie in folders of that machine.
+  // Destinations of another machine may be folders of that machine.
   const local = beside.includes('handoff')
     ? await openLocalDestinations({ ...queue, config, readSecret, log, now: Date.now })
     : () => undefined;

@@ -1,4 +1,4 @@
-/** Brings decoded messages to the destinations of their mailbox, and reports of suspended ones to those who want them. */
+/** Hands decoded messages off to the destinations of their mailbox, and reports of suspended ones to `onSuspend`. */
 import { readSecret } from '../src/config/index.ts';
 import { runRole } from '../src/daemon/index.ts';
 import { deliverStep, openDestinations, openReportRoutes, reportStep, Turns } from '../src/pipeline/index.ts';

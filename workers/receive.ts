@@ -1,4 +1,4 @@
-/** Takes messages over SMTP and from IMAP mailboxes onto the queue. Holds no keys. */
+/** Receives messages over SMTP and from IMAP mailboxes. Holds no keys. */
 import { readSecret } from '../src/config/index.ts';
 import { runRole } from '../src/daemon/index.ts';
 import { createCheckpoints, createImapPoller } from '../src/imap/index.ts';

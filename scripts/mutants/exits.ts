@@ -1,4 +1,6 @@
-/** How the process of a test file ended: with what its tests did, or for a reason that says nothing of the code. */
+/**
+ * How the process of a test file ended: with the result of its tests, or for a reason that says nothing about the code.
+ */
 export type Ended = 'passed' | 'failed' | 'broken' | 'late' | 'nothing';
 
 /** What the reporter (`first-failure.ts`) makes the process end with. */

@@ -1,6 +1,6 @@
 /**
- * A reporter that says only by its exit code how the tests of a file went; the process ends at the first that fails,
- * which is all that a mutant needs.
+ * A reporter that reports the result of a file only by the exit code. The process ends at the first failure, which is
+ * all that a mutant needs.
  */
 import { Transform } from 'node:stream';
 import { exits } from './exits.ts';

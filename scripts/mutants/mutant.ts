@@ -1,4 +1,4 @@
-/** A change of the code that would hurt, and the tests that are expected to notice it. */
+/** A harmful change of the code, and the tests that are expected to detect it. */
 export interface Mutant {
   room: string;
   file: string;
@@ -10,7 +10,7 @@ export interface Mutant {
    * of the suites around it, matches the expression.
    */
   tests: readonly string[];
-  /** What would happen to somebody. */
+  /** The consequence for users. */
   why: string;
 }
 
@@ -34,7 +34,7 @@ export function testOf(test: string): [file: string, pattern: string | undefined
   return [file, pattern];
 }
 
-/** The text of its file with the mutant in it; undefined where what it changes is not there, or not once. */
+/** The text of its file with the mutant in it; undefined unless the text it changes occurs exactly once. */
 export function mutate(text: string, { find, replace }: Mutant): string | undefined {
   const parts = text.split(find);
   return parts.length === 2 ? parts.join(replace) : undefined;

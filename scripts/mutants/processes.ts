@@ -1,25 +1,25 @@
-/** What a test started, and how all of it is ended: the daemons, their roles and their private Redis servers. */
+/** What a test started, and how to end all of it: the daemons, their roles and their private Redis servers. */
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join, sep } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Milliseconds between two looks at what descends from a test. */
+/** Milliseconds between checks of a test's descendants. */
 const lookEvery = 200;
 
 interface Entry {
   pid: number;
   parent: number;
-  /** Clock ticks from boot to its start (proc(5), stat, field 22): a number that is used again has another. */
+  /** Clock ticks from boot to its start (proc(5), stat, field 22): a reused process id has another one. */
   startedAt: string;
 }
 
 function entryOf(pid: number): Entry | undefined {
   try {
-    // the name of the program is in parentheses, and may hold anything
+    // the name of the program is in parentheses, and may contain anything
     const [, rest = ''] = /^.*\) (.*)$/s.exec(readFileSync(`/proc/${pid}/stat`, 'latin1')) ?? [];
     const fields = rest.split(' ');
-    if (fields[0] === 'Z') return undefined; // it has ended, and its parent has not looked yet
+    if (fields[0] === 'Z') return undefined; // it has ended, and its parent has not waited for it yet
     return { pid, parent: Number(fields[1]), startedAt: fields[19] ?? '' };
   } catch {
     return undefined;
@@ -43,7 +43,7 @@ function isOf(pid: number, folder: string): boolean {
     const environment = readFileSync(join('/proc', `${pid}`, 'environ'), 'latin1').split('\0');
     return environment.includes(`TMPDIR=${folder}`);
   } catch {
-    // ended meanwhile, or somebody else's
+    // ended meanwhile, or owned by another user
     return false;
   }
 }
@@ -56,7 +56,7 @@ function kill(pid: number): void {
   }
 }
 
-/** A process in a group of its own, and all that descends from it, also what left the group or lost its parent. */
+/** A process in its own group with all its descendants, including those that left the group or lost their parent. */
 export class Brood {
   readonly child: ChildProcess;
   readonly #folder: string;
@@ -70,7 +70,7 @@ export class Brood {
     this.#looking = setInterval(() => this.#look(), lookEvery);
   }
 
-  /** Remembers who descends from it, as long as the chain of parents is still there; gives all that run. */
+  /** Records its descendants while the chain of parents still exists; returns those that run. */
   #look(): Entry[] {
     const all = new Map(processes().map((entry) => [entry.pid, entry]));
     const isSeen = (entry: Entry | undefined) =>

@@ -4,12 +4,12 @@ import { CcmDecryptor } from './ccm.ts';
 import { type ContentEncryption, gcmName } from './ciphers.ts';
 import { keyText, rawKey } from './native.ts';
 
-/** Authenticated decryption: what comes out of `update` is not yet known to be genuine. */
+/** Authenticated decryption: the output of `update` is not yet authenticated. */
 export interface AeadDecryptor {
   update(octets: Buffer): Buffer;
   /**
-   * Checks the tag; gives the last octets.
-   * @param aad what is authenticated beside the content: the attributes that came after it
+   * Checks the tag; returns the last octets.
+   * @param aad the additional authenticated data: the attributes that follow the content
    * @throws Error when the tag is wrong
    */
   final(tag: Buffer, aad: Buffer | undefined): Buffer;
@@ -39,9 +39,8 @@ export function createAeadDecryptor(encryption: ContentEncryption, key: Buffer):
 }
 
 /**
- * AuthEnvelopedData puts the authenticated attributes after the content, GCM wants them before it.
- * GHASH is linear, so the tag that the content alone has follows from the tag of both: OpenSSL
- * streams and checks that one.
+ * AuthEnvelopedData puts the authenticated attributes after the content, but GCM needs them before it. GHASH is linear,
+ * so the tag of the content alone can be derived from the tag of both, and OpenSSL streams and checks that one.
  */
 class GcmDecryptor implements AeadDecryptor {
   readonly #decipher: DecipherGCM;
@@ -67,8 +66,8 @@ class GcmDecryptor implements AeadDecryptor {
 
   /**
    * tag xor A·H^(blocks+1) xor length(aad)·H (NIST SP 800-38D section 6.4), where A is the hash of the attributes.
-   * OpenSSL hashes them: alone under this key and nonce they have the tag (A xor length)·H xor E(J0), and nothing at
-   * all has E(J0). What is left here are a few dozen multiplications, however long they are.
+   * OpenSSL hashes them: alone under this key and nonce they give the tag (A xor length)·H xor E(J0), and empty input
+   * gives E(J0). That leaves a few dozen multiplications here, however long they are.
    */
   #withoutAad(tag: Buffer, aad: Buffer): Buffer {
     const ecb = createCipheriv(`aes-${this.#key.length * 8}-ecb`, this.#key, null).setAutoPadding(false);
@@ -114,7 +113,7 @@ function power(base: bigint, exponent: number): bigint {
   return result;
 }
 
-/** The tag after the last encrypted octet, as those write it who put AEAD into EnvelopedData. */
+/** The tag after the last encrypted octet, as written by software that puts AEAD into EnvelopedData. */
 export class AppendedTag {
   readonly #decryptor: AeadDecryptor;
   readonly #tagOctets: number;

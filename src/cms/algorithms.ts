@@ -1,7 +1,7 @@
 /**
  * Ciphers for content: what a name means here, its object identifier, sizes, its name in node:crypto, how strong it is,
- * and under which names settings offer it. Data alone, for every room: settings, presets and `require` read these rows,
- * and nothing else decides by an OID or name of its own. A new cipher of a known mode is a row here.
+ * and under which names settings offer it. Pure data, for every room: settings, presets and `require` read these rows,
+ * and nothing else decides by OIDs or names of its own. A new cipher of a known mode is a row here.
  */
 import { type OidName, oids } from '../asn1/oids.ts';
 import { byName, byOid } from '../pki/algorithms.ts';
@@ -18,8 +18,8 @@ export {
 } from '../pki/algorithms.ts';
 
 /**
- * `strong`: keys of 128 bits or more, and a stream or blocks of 128 bits. `legacy`: readable for nobody today, and not
- * to be chosen any more. `weak`: nothing that is encrypted with it stays secret; sending it needs `allowWeak`.
+ * `strong`: keys of 128 bits or more, and a stream or blocks of 128 bits. `legacy`: not broken, but not to be used for
+ * new mail. `weak`: encryption with it does not stay secret; sending it needs `allowWeak`.
  */
 export type CipherStrength = 'strong' | 'legacy' | 'weak';
 
@@ -33,14 +33,14 @@ export interface ContentCipherInfo {
   keyBits: number;
   /** Octets of the initialization vector or nonce. */
   ivOctets: number;
-  /** Name in node:crypto; undefined where own code is needed. */
+  /** Name in node:crypto; undefined if our own code is needed. */
   node: string | undefined;
   /** It authenticates what it encrypts, and so makes AuthEnvelopedData (RFC 5083). */
   aead: boolean;
   strength: CipherStrength;
-  /** Why it is weak, in words for the verdict; where it is. */
+  /** Why it is weak, in words for the verdict, if it is. */
   weak: string | undefined;
-  /** Names by which settings offer it for outbound mail; none where it is only read. */
+  /** Names by which settings offer it for outbound mail; none if it is only read. */
   settable: readonly string[];
 }
 
@@ -115,7 +115,7 @@ const cipherRows = [
     weak: 'DES has keys of 56 bits',
     settable: ['des-cbc'],
   }),
-  // Keys of RC2 have any length; 128 is what is made when none is asked for.
+  // RC2 keys have any length; the default is 128.
   cbc({
     name: 'rc2-cbc',
     oid: oids['rc2-cbc'],
@@ -127,7 +127,7 @@ const cipherRows = [
     weak: 'RC2 is broken in practice: 64-bit blocks and often short keys',
     settable: ['rc2-128-cbc', 'rc2-64-cbc', 'rc2-40-cbc'],
   }),
-  // RFC 3657, RFC 2984: read where OpenSSL has them
+  // RFC 3657, RFC 2984: read if OpenSSL supports them
   camellia(128, 2),
   camellia(192, 3),
   camellia(256, 4),

@@ -21,7 +21,7 @@ import { rc2EffectiveBits } from './rc2.ts';
 /** `Attribute ::= SEQUENCE { attrType OID, attrValues SET OF ANY }` (RFC 5652 section 5.3). */
 export interface Attribute {
   type: string;
-  /** Each value as it stands. */
+  /** Each value unchanged. */
   values: Buffer[];
 }
 
@@ -41,7 +41,7 @@ export function readAttributes(element: Element): Attribute[] {
   });
 }
 
-/** The one value of an attribute that must have one (RFC 5652 section 11); undefined when it is absent. */
+/** The value of a single-valued attribute (RFC 5652 section 11); undefined if absent. */
 export function single(attributes: Attribute[], type: string): Element | undefined {
   const found = attributes.filter((attribute) => attribute.type === type);
   if (found.length === 0) return undefined;
@@ -86,7 +86,7 @@ export interface CommonAttributes {
 
 /**
  * The attributes that a verdict shows.
- * @throws SealpostError `cms-malformed` when an attribute occurs twice or has several values
+ * @throws SealpostError `cms-malformed` if an attribute occurs twice or has several values
  */
 export function readCommonAttributes(attributes: Attribute[]): CommonAttributes {
   const contentType = single(attributes, oids.contentType);
@@ -112,8 +112,8 @@ export interface AlgorithmProtection {
 }
 
 /**
- * `CMSAlgorithmProtection ::= SEQUENCE { digestAlgorithm, signatureAlgorithm [1] OPTIONAL, mac [2]
- * OPTIONAL }` (RFC 6211 section 2); undefined when the attribute is absent, the error when it is not that.
+ * `CMSAlgorithmProtection ::= SEQUENCE { digestAlgorithm, signatureAlgorithm [1] OPTIONAL, mac [2] OPTIONAL }` (RFC
+ * 6211 section 2); undefined if the attribute is absent, an error if it is malformed.
  */
 export function readAlgorithmProtection(
   attributes: Attribute[],
@@ -158,7 +158,7 @@ function capabilityNames(element: Element): string[] {
 function capabilityName(type: string, parameters: Element | undefined): string {
   const cipher = contentCipherByOid.get(type);
   if (cipher?.family !== 'rc2') return cipher?.name ?? type;
-  // Here the number is the effective bits themselves; some write the RC2ParameterVersion.
+  // Here the number is the effective bits; some software writes the RC2ParameterVersion.
   if (parameters?.tag !== tags.integer) return cipher.name;
   const value = content(parameters).reduce((sum, octet) => sum * 256 + octet, 0);
   const bits = [40, 64, 128].includes(value) ? value : (rc2EffectiveBits(value) ?? value);

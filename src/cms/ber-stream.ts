@@ -2,8 +2,8 @@ import { type Element, Header, malformed, parse, tags, truncated } from '../asn1
 import { SealpostError } from '../errors.ts';
 
 /**
- * What to do with the element whose header has just come: go inside (its children follow one by
- * one), collect it whole, or stream it as an OCTET STRING, in segments or not.
+ * What to do with the element whose header has just arrived: enter it (its children follow one by one), collect it
+ * whole, or stream it as an OCTET STRING, in segments or not.
  */
 export type Action = 'enter' | 'collect' | 'stream';
 
@@ -20,7 +20,7 @@ export interface BerHandler {
 }
 
 export interface BerStreamOptions {
-  /** Most octets that may be collected in all; read at each element, so that it may change. */
+  /** Maximum octets that may be collected in total; read at each element, so it may change. */
   readonly collectLimit: number;
   readonly maxDepth: number;
 }
@@ -34,7 +34,7 @@ interface Frame {
 }
 
 const nothing: Buffer = Buffer.alloc(0);
-/** Free segments of a constructed OCTET STRING; beyond them each must bring 16 octets (threats S10). */
+/** Free segments of a constructed OCTET STRING; beyond them, each must have 16 octets (threats S10). */
 const freeSegments = 20_000;
 const octetsPerSegment = 16;
 /** The same for elements that are collected one by one. */
@@ -42,16 +42,16 @@ const freeElements = 20_000;
 const octetsPerElement = 8;
 
 /**
- * Reads one BER element that arrives in chunks of any size, and hands it to a grammar. Memory is
- * bounded by what the grammar collects; streamed strings are passed on as they come. Nothing is
- * parsed twice but a header that is cut by a chunk's end.
+ * Reads one BER element that arrives in chunks of any size, and hands it to a grammar. Memory is bounded by what the
+ * grammar collects; streamed strings are passed on as they come. Nothing is parsed twice except a header that is split
+ * between chunks.
  */
 export class BerStream {
   readonly #handler: BerHandler;
   readonly #options: BerStreamOptions;
   readonly #frames: Frame[] = [];
   readonly #header = new Header();
-  /** Octets of a header that is not complete yet. */
+  /** Octets of an incomplete header. */
   #partial: Buffer = nothing;
   /** Offset in the whole stream. */
   #position = 0;
@@ -89,7 +89,7 @@ export class BerStream {
       if (this.#remaining === 0 && this.#closeFinished()) continue;
       if (at >= source.length) return;
       if (this.#complete) {
-        // Senders that treat the object as text leave a line end behind it; nothing else is forgiven.
+        // Senders that treat the object as text append a line end; nothing else is tolerated.
         if (source.subarray(at).some((octet) => octet !== 0x0a && octet !== 0x0d)) {
           throw malformed('octets after the end of the element', this.#position);
         }
@@ -199,7 +199,7 @@ export class BerStream {
     const { contentStart, length } = this.#header;
     if (this.#collectBase < 0) this.#collectBase = this.#frames.length;
     if (length >= 0 && this.#frames.length === this.#collectBase) {
-      // The usual case, all of it here: one view, no copy.
+      // The usual case, complete in this chunk: one view, no copy.
       const end = contentStart + length;
       this.#checkCollected(end - at);
       if (end <= source.length) {
@@ -209,7 +209,7 @@ export class BerStream {
         return end;
       }
     }
-    // elements under indefinite lengths are looked at one by one: a bomb of empty ones has many (threats S10)
+    // elements of indefinite length are checked one by one, because a bomb may have many empty ones (threats S10)
     if (++this.#collectedElements > freeElements + this.#collectedTotal / octetsPerElement) {
       throw new SealpostError('asn1-limit', `${this.#collectedElements} elements, nearly empty`);
     }

@@ -1,16 +1,16 @@
 import { type CipherCCMTypes, createCipheriv, createDecipheriv } from 'node:crypto';
 import { SealpostError } from '../errors.ts';
 
-/** Content that CCM keeps whole, since its first block holds the length (RFC 3610 section 2.2). */
+/** Content that CCM buffers completely, because its first block contains the length (RFC 3610 section 2.2). */
 const largestCcm = 64 << 20;
 
-/** What CCM reads of the algorithm: the nonce, and the octets of the tag (default 16). */
+/** The parameters of CCM: the nonce, and the octets of the tag (default 16). */
 interface CcmParameters {
   readonly iv: Buffer;
   readonly tagOctets: number | undefined;
 }
 
-/** CCM needs the length first, so the content is kept until it is complete. */
+/** CCM needs the length first, so the content is buffered until it is complete. */
 export class CcmDecryptor {
   readonly #parameters: CcmParameters;
   readonly #key: Buffer;
@@ -47,7 +47,7 @@ export class CcmDecryptor {
 const largestCcmWritten = 2 ** 24 - 1;
 
 /**
- * Encrypts with AES-CCM, for partners that ask for it. The content is kept until it is complete.
+ * Encrypts with AES-CCM, for partners that require it. The content is buffered until it is complete.
  *
  * Errors: `cms-limit` above 16 MiB less one octet.
  */
@@ -72,7 +72,7 @@ export class CcmEncryptor {
         hint: 'agree on aes-256-gcm with this partner, which has no such limit',
       });
     }
-    // who writes may use its memory again
+    // the writer may reuse its memory
     this.#parts.push(Buffer.from(octets));
     return Buffer.alloc(0);
   }

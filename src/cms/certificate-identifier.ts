@@ -34,7 +34,7 @@ export function readIssuerAndSerial(element: Element): CertificateIdentifier {
   return { type: 'issuer-serial', issuer: printName(issuerDer), issuerDer, serialNumber };
 }
 
-/** The same few issuers stand in nearly every message. */
+/** Nearly every message has the same few issuers. */
 const printedNames = new Map<string, string>();
 const mostPrintedNames = 200;
 
@@ -82,7 +82,7 @@ function sameName(issuerDer: Buffer, certificate: Certificate): boolean {
   }
 }
 
-/** Names in the form for comparison, read once for an identifier however many certificates it is held against. */
+/** Names in the form for comparison, read once per identifier, however many certificates it is compared with. */
 const canonicalNames = new WeakMap<Buffer, string | null>();
 
 /** Null for a name that cannot be read. */
@@ -99,7 +99,7 @@ function canonicalName(issuerDer: Buffer): string | null {
   return canonical;
 }
 
-/** A certificate whose extension is malformed is nobody's, and must not spoil the others. */
+/** A certificate with a malformed extension matches nothing, but must not spoil the others. */
 function hasKeyIdentifier(certificate: Certificate, wanted: string): boolean {
   try {
     return keyIdentifiersOf(certificate).some((identifier) => identifier.toString('hex') === wanted);

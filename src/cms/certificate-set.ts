@@ -4,8 +4,8 @@ import { SealpostError } from '../errors.ts';
 import { Certificate } from '../pki/index.ts';
 
 /**
- * `CertificateSet ::= SET OF CHOICE { certificate, ... }` (RFC 5652 section 10.2.3), whatever its tag is; what is no
- * X.509 certificate, or none that can be read, is counted.
+ * `CertificateSet ::= SET OF CHOICE { certificate, ... }` (RFC 5652 section 10.2.3), with any tag. Elements that are
+ * not readable X.509 certificates are counted.
  * @throws SealpostError `cms-limit`, `work-limit`
  */
 export function readCertificateSet(

@@ -25,7 +25,7 @@ import { CcmEncryptor } from './ccm.ts';
 import { keyText, rawKey } from './native.ts';
 import { Rc2Cbc, rc2EffectiveBits, rc2Version } from './rc2.ts';
 
-/** What encrypts or decrypts content: node:crypto's ciphers have this shape. */
+/** Encrypts or decrypts content; node:crypto's ciphers have this shape. */
 export interface ContentCipher {
   update(octets: Uint8Array): Buffer;
   final(): Buffer;
@@ -38,7 +38,7 @@ export interface ContentEncryption {
   info: ContentCipherInfo;
   name: string;
   oid: string;
-  /** Bits of the key as it is transported; for RC2 the effective bits stand beside it. */
+  /** Bits of the key as it is transported; for RC2 the effective bits are separate. */
   keyBits: number;
   /** RC2 only. */
   effectiveBits: number | undefined;
@@ -46,20 +46,20 @@ export interface ContentEncryption {
   /** AEAD only: octets of the tag. */
   tagOctets: number | undefined;
   weak: string | undefined;
-  /** RFC 9709: the AlgorithmIdentifier in DER that the key is derived with; undefined where it is used as it came. */
+  /** RFC 9709: the AlgorithmIdentifier in DER that the key is derived with; undefined if the key is used unchanged. */
   derivation?: Buffer | undefined;
 }
 
 /**
- * Reads a ContentEncryptionAlgorithmIdentifier with its parameters (RFC 3370 section 5, RFC 3565,
- * RFC 5084 section 3.2, RFC 8103). Of one that derives the key (RFC 9709) the cipher inside counts in all respects.
+ * Reads a ContentEncryptionAlgorithmIdentifier with its parameters (RFC 3370 section 5, RFC 3565, RFC 5084 section 3.2,
+ * RFC 8103). If it derives the key (RFC 9709), the inner cipher counts.
  * @throws SealpostError `cms-unsupported` for an unknown algorithm, `cms-malformed` for bad parameters
  */
 export function readContentEncryption(algorithm: AlgorithmIdentifier): ContentEncryption {
   if (algorithm.oid !== oids['cek-hkdf-sha256']) return readCipher(algorithm);
   const inner = parametersOf(algorithm);
   if (inner?.tag !== tags.sequence || inner.cls !== 0) throw badParameters('cek-hkdf-sha256');
-  // What is read into the derivation are the octets as they stand (RFC 9709 section 2).
+  // The derivation uses the octets unchanged (RFC 9709 section 2).
   return { ...readCipher(readAlgorithm(inner)), derivation: raw(inner) };
 }
 
@@ -117,14 +117,14 @@ function badParameters(name: string): SealpostError {
   return new SealpostError('cms-malformed', `the parameters of ${name} are not what its specification says`);
 }
 
-/** Octets of the key that the algorithm wants. */
+/** Key length in octets. */
 export function keyOctets(encryption: ContentEncryption): number {
   return encryption.keyBits / 8;
 }
 
 /**
- * True when a transported key of this length can be used. AES keys of another size than the OID
- * says are used as what they are: Bouncy Castle wrote such messages and reads them.
+ * True if a transported key of this length can be used. AES keys whose size differs from the OID are used by their
+ * actual size: Bouncy Castle wrote such messages and reads them.
  */
 export function keyLengthFits(encryption: ContentEncryption, octets: number): boolean {
   const { family, mode } = encryption.info;
@@ -137,8 +137,8 @@ export function keyLengthFits(encryption: ContentEncryption, octets: number): bo
 const derivationSalt = Buffer.from('The Cryptographic Message Syntax');
 
 /**
- * The key that the cipher runs with: the transported one, or what HKDF makes of it and the algorithm identifier, so
- * that nobody can have another algorithm used with the same key (RFC 9709 section 2).
+ * The key that the cipher runs with: the transported one, or the output of HKDF for it and the algorithm identifier, so
+ * that another algorithm cannot be used with the same key (RFC 9709 section 2).
  */
 export function cipherKey({ derivation }: ContentEncryption, transported: Buffer): Buffer {
   if (derivation === undefined) return transported;
@@ -185,7 +185,7 @@ function nativeRc2(bits: number): string | undefined {
 
 const available = new Map<string, boolean>();
 
-/** Whether OpenSSL can use the cipher now: the legacy ones need its legacy provider. */
+/** Whether OpenSSL can use the cipher now; legacy ciphers need its legacy provider. */
 function isAvailable(name: string): boolean {
   const known = available.get(name);
   if (known !== undefined) return known;
@@ -208,7 +208,7 @@ export function gcmName(key: Buffer): CipherGCMTypes {
   return key.length === 16 ? 'aes-128-gcm' : key.length === 24 ? 'aes-192-gcm' : 'aes-256-gcm';
 }
 
-/** A fresh content encryption key, its cipher, and the AlgorithmIdentifier that tells of both. */
+/** A new content encryption key, its cipher, and the AlgorithmIdentifier for both. */
 export interface FreshEncryption {
   encryption: ContentEncryption;
   key: Buffer;
@@ -280,7 +280,7 @@ export interface ContentEncryptor extends ContentCipher {
   authTag(): Buffer | undefined;
 }
 
-/** An encryptor for what `freshEncryption` gave. CCM cannot stream: all comes with `final`. */
+/** An encryptor for what `freshEncryption` gave. CCM cannot stream: everything comes with `final`. */
 export function createContentCipher({ encryption, key: transported }: FreshEncryption): ContentEncryptor {
   const key = cipherKey(encryption, transported);
   const { info, iv, tagOctets: authTagLength = 16 } = encryption;

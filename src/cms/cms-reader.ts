@@ -49,7 +49,7 @@ export class CmsReader implements Sink {
   constructor(handlers: CmsHandlers, options: CmsOptions) {
     const limits = { ...defaultLimits, ...options.limits };
     this.#budget = options.budget ?? new Budget();
-    // by itself the object is the message
+    // if the object is alone, it is the whole message
     this.#growing = options.budget === undefined;
     const bounds = { collectLimit: limits.headOctets, maxDepth: limits.depth };
     const contentEnded = (): void => {
@@ -75,7 +75,7 @@ export class CmsReader implements Sink {
     });
   }
 
-  /** After a failure every call fails in the same way: a half-read object never goes on. */
+  /** After a failure, every call fails in the same way: a half-read object never continues. */
   #guard(step: () => void): void {
     if (this.#failed) throw this.#failure;
     try {

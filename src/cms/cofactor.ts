@@ -37,7 +37,7 @@ const curves: Readonly<Record<string, readonly [order: bigint, cofactor: bigint]
   ],
 };
 
-/** True where cofactor ECDH differs from ECDH, as on all binary curves. */
+/** True if cofactor ECDH differs from ECDH, as on all binary curves. */
 export function hasCofactor(curve: string | undefined): curve is string {
   return curve !== undefined && curve in curves;
 }
@@ -54,7 +54,8 @@ export function agreeWithCofactor(privateKey: KeyObject, curve: string, point: B
     own.setPrivateKey(factor.toString(16).padStart(2 * Math.ceil(order.toString(16).length / 2), '0'), 'hex');
     return own.computeSecret(point);
   };
-  // -Q has the x of Q. Only then h * d may be reduced: it no longer takes a point of small order away.
+  // -Q has the same x as Q. Only then may h * d be reduced, because the reduction no longer cancels a point of small
+  // order.
   const x = times(order - 1n);
   if (!x.equals(times(1n))) throw new Error('public point outside the subgroup');
   return times((cofactor * privateNumber(privateKey)) % order);

@@ -5,8 +5,8 @@ import { type DigestInfo, digestByName } from './algorithms.ts';
 import type { DetachedContent } from './content-reader.ts';
 
 /**
- * Digests content that is signed, as it passes. Small content is kept beside, since a few signature
- * schemes need the content and not its digest when there are no signed attributes.
+ * Digests signed content as it passes through. Small content is also kept, because some signature schemes need the
+ * content instead of its digest if there are no signed attributes.
  */
 export class ContentDigests implements Sink {
   readonly #hashes = new Map<string, Hash>();
@@ -34,7 +34,7 @@ export class ContentDigests implements Sink {
     }
   }
 
-  /** One that goes on from here by itself; not after `end`. */
+  /** A copy that continues from here; not after `end`. */
   fork(): ContentDigests {
     const other = new ContentDigests([], this.#limit, this.#budget);
     other.#cost = this.#cost;
@@ -67,7 +67,7 @@ export class ContentDigests implements Sink {
   }
 }
 
-/** What node:crypto wants to be told about digests of any length. */
+/** The option that node:crypto needs for digests of variable length. */
 function outputOf(info: DigestInfo | undefined): { outputLength: number } | undefined {
   return info?.name.startsWith('shake') ? { outputLength: info.octets } : undefined;
 }

@@ -6,7 +6,7 @@ import { type ContentEncryption, keyLengthFits, keyOctets } from './ciphers.ts';
 import type { CmsOptions } from './content-reader.ts';
 import type { Opener, Recipient, RecipientReport } from './recipients/recipient.ts';
 
-/** The recipient that one of the keys here opens, and what the verdict says of all of them. */
+/** The recipient that one of our keys opens, and what the verdict says about all of them. */
 export interface FoundRecipient {
   opener: Opener | undefined;
   reports: RecipientReport[];
@@ -21,7 +21,7 @@ export function findRecipient(
   let opener: Opener | undefined;
   const reports = recipients.map((recipient) => {
     budget.spend(costs.attribute(0) + options.identities.length * costs.comparison);
-    // to try passwords costs a derivation each: not when the message can be opened already
+    // trying a password costs a derivation, so not if the message can already be opened
     const settled = opener !== undefined && recipient.report.kind === 'password';
     const found = settled ? undefined : recipient.find(options, budget);
     opener ??= found;
@@ -35,9 +35,9 @@ export function findRecipient(
 }
 
 /**
- * The content encryption key, or a random one. RFC 3218 section 2.3.2: whatever goes wrong with the
- * key transport (padding, length), go on with a random key, so that the failure shows only where a
- * wrong key would show, and in the same way (threats S3).
+ * The content encryption key, or a random one. RFC 3218 section 2.3.2: whatever goes wrong with the key transport
+ * (padding, length), continue with a random key, so that the failure shows only where a wrong key would show, and in
+ * the same way (threats S3).
  */
 export function contentKey(
   opener: Opener,
@@ -58,7 +58,7 @@ export function contentKey(
 
 let pool: Buffer = Buffer.alloc(0);
 
-/** Octets for keys that are nearly never used, drawn for many messages at once, since each draw has its price. */
+/** Random octets for keys that are almost never used, drawn for many messages at once because each draw is costly. */
 function pooledRandomBytes(size: number): Buffer {
   if (pool.length < size) pool = nodeRandomBytes(Math.max(size, 4096));
   const octets = pool.subarray(0, size);
@@ -84,7 +84,7 @@ export function noKey(recipients: readonly Recipient[], options: CmsOptions): Se
   );
 }
 
-/** Passwords that were tried: their checksum says that they are others than the sender's (RFC 3211 section 2.3.1). */
+/** Passwords that were tried and are wrong, according to the checksum (RFC 3211 section 2.3.1). */
 function wrongPasswords(recipients: readonly Recipient[], { passwords = [] }: CmsOptions): string {
   if (passwords.length === 0 || !recipients.some(({ report }) => report.kind === 'password')) return '';
   return `; none of the passwords here is the right one: ${passwords.map(({ name }) => name).join(', ')}`;

@@ -9,36 +9,36 @@ import type { DecryptionKeys } from './identity.ts';
 import type { CmsLimits } from './limits.ts';
 import type { CmsHead, CmsTail } from './report.ts';
 
-/** What the caller of a CmsReader is told, in this order. */
+/** What a CmsReader reports to its caller, in this order. */
 export interface CmsHandlers {
   /**
-   * Everything before the content is known; the answer takes the content. Its `end` is called when
-   * the content is complete, and for authenticated encryption only after the tag was right. On any
-   * error the reader throws and never calls `end`: what was written must then be thrown away.
+   * Everything before the content is known; the answer takes the content. Its `end` is called when the content is
+   * complete, and for authenticated encryption only after the tag was verified. On any error, the reader throws and
+   * never calls `end`: the content written so far must then be discarded.
    */
   onHead(head: CmsHead): Sink;
-  /** The whole object has come. */
+  /** The whole object has arrived. */
   onTail(tail: CmsTail): void;
 }
 
 export interface CmsOptions extends DecryptionKeys {
   limits?: Partial<CmsLimits>;
-  /** What the message may still cost, this object included; one of its own unless given. */
+  /** The remaining budget of the message, including this object; a new one unless given. */
   budget?: Budget;
   /** Detached content, already digested by the caller (`ContentDigests`). */
   detached?: DetachedContent;
   /** Allow AES-GCM and its like inside EnvelopedData, against RFC 5083 (threats S4). */
   aeadInEnvelopedData?: boolean;
   /**
-   * The whole key of a signer's certificate that leaves its parameters to its issuer (RFC 3279 section 2.3.2), by a
-   * validated path; undefined where there is none. Without it such a key verifies nothing.
+   * The complete key of a signer's certificate that inherits its parameters (RFC 3279 section 2.3.2), by a validated
+   * path; undefined if there is none. Without it, such a key verifies nothing.
    */
   inheritedKey?: InheritedKey;
   /** Where random keys come from; node's unless given. */
   randomBytes?: RandomBytes;
 }
 
-/** @param others certificates that the message brings, which prove nothing by themselves */
+/** @param others certificates from the message, which prove nothing by themselves */
 export type InheritedKey = (
   certificate: Certificate,
   others: readonly Certificate[],
@@ -52,7 +52,7 @@ export interface DetachedContent {
   content?: Buffer | undefined;
 }
 
-/** Everything that the reader of one content type is given. */
+/** What the reader of a content type gets. */
 export interface ContentContext {
   handlers: CmsHandlers;
   options: CmsOptions;
@@ -68,7 +68,7 @@ export interface ContentReader extends BerHandler {
   finish(): void;
 }
 
-/** The error for an element that the structure does not have at this place. */
+/** The error for an element that is not allowed at this place. */
 export function unexpected(structure: string, tag: { cls: number; tag: number }): SealpostError {
   return new SealpostError(
     'cms-malformed',

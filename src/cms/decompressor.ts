@@ -7,8 +7,8 @@ import type { CmsLimits } from './limits.ts';
 const stepOctets = 4096;
 
 /**
- * Decompresses zlib (RFC 1950) as it comes, within a limit of octets and what the message may become (threats S12). Node's
- * own zlib streams only asynchronously, and this room is synchronous.
+ * Decompresses a zlib stream (RFC 1950) within a limit of octets and the output budget of the message (threats S12).
+ * Node's own zlib streams only asynchronously, and this room is synchronous.
  */
 export class Decompressor {
   readonly #limits: CmsLimits;

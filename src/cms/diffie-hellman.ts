@@ -25,10 +25,9 @@ import type { RandomBytes } from './ciphers.ts';
 import { withoutStackTraces } from './native.ts';
 
 /**
- * Finite-field Diffie-Hellman. Keys come as X9.42 (`dhPublicNumber`, with q) or PKCS#3
- * (`dhKeyAgreement`); node's `diffieHellman` takes only PKCS#3, so keys are written anew in that
- * form. OpenSSL then knows q only where p and g are those of a group with a name (RFC 5114, RFC 7919); for
- * any other group it is checked here that a foreign value lies in the subgroup of order q.
+ * Finite-field Diffie-Hellman. Keys come as X9.42 (`dhPublicNumber`, with q) or PKCS#3 (`dhKeyAgreement`); node's
+ * `diffieHellman` takes only PKCS#3, so keys are re-encoded in that form. OpenSSL then knows q only for named groups
+ * (RFC 5114, RFC 7919). For any other group, this file checks that a foreign value is in the subgroup of order q.
  */
 export interface DhGroup {
   p: bigint;
@@ -58,7 +57,7 @@ export function isDiffieHellman(algorithm: string): boolean {
 interface OwnKey {
   group: DhGroup;
   key: KeyObject;
-  /** Throws for a value outside the subgroup; undefined where there is no q, or OpenSSL looks by itself. */
+  /** Throws for a value outside the subgroup; undefined if there is no q, or if OpenSSL checks by itself. */
   requireMember: ((y: bigint) => void) | undefined;
 }
 
@@ -80,14 +79,14 @@ function ownKey(privateKey: KeyObject): OwnKey {
   return own;
 }
 
-/** How the group's values are told from others; `key` is one of the group's private keys. */
+/** Makes the check for the group's values; `key` is one of the group's private keys. */
 function membership(group: DhGroup, key: KeyObject): OwnKey['requireMember'] {
   const { q } = group;
   if (q === undefined) return undefined;
   const isMember = membershipTest(group, q);
   let foreign = 2n;
   while (foreign < 100n && isMember(foreign)) foreign += 1n;
-  // OpenSSL knows the group and refuses what lies outside: no need to look twice
+  // OpenSSL knows the group and refuses values outside: no second check needed
   if (accepts(group, key, group.g) && !accepts(group, key, foreign)) return undefined;
   return (y) => {
     if (!isMember(y)) throw new Error('public value outside the subgroup');

@@ -16,11 +16,11 @@ export interface Encapsulation {
   readonly structure: string;
   /** Tags of the fields, in order; the third one is the EncapsulatedContentInfo. */
   readonly fields: readonly number[];
-  /** Gets the other fields, counted from 1. */
+  /** Called with the other fields, counted from 1. */
   field(number: number, element: Element): void;
-  /** Gets the type of the content; the answer takes the content. */
+  /** Called with the type of the content; returns the sink for the content. */
   open(contentType: string): Sink;
-  /** What is known after all of it; undefined where a field is missing. */
+  /** The report at the end; undefined if a field is missing. */
   tail(): CmsTail | undefined;
 }
 

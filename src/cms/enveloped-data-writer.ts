@@ -106,7 +106,7 @@ export class EnvelopedDataWriter implements Sink {
 }
 
 /**
- * Encrypts content that is at hand as a whole: DER with definite lengths.
+ * Encrypts content in memory: DER with definite lengths.
  * @throws SealpostError as `EnvelopedDataWriter`
  */
 export function encodeEnvelopedData(content: Buffer, options: EnvelopedDataOptions): Buffer {

@@ -40,7 +40,7 @@ import type { EnvelopedHead } from './report.ts';
 /** The three structures that hold encrypted content; they differ in a few parts. */
 export type EncryptedStructure = EnvelopedHead['type'];
 
-/** Where the reader is among the parts of the structure; parts only ever follow. */
+/** The position of the reader in the structure; it only moves forward. */
 const steps = {
   version: 0,
   originator: 1,
@@ -71,7 +71,7 @@ export class EnvelopedDataReader implements ContentReader {
   #contentType: string | undefined;
   #encryption: ContentEncryption | undefined;
   #cipher: { update(octets: Buffer): Buffer } | undefined;
-  /** Checks padding or tag; gives the last octets. */
+  /** Checks padding or tag; returns the last octets. */
   #final: (mac: Buffer | undefined) => Buffer = () => Buffer.alloc(0);
   #sink: Sink | undefined;
   #octets = 0;
@@ -170,7 +170,7 @@ export class EnvelopedDataReader implements ContentReader {
     }
   }
 
-  /** @param encryptedOctets where they are known before they come */
+  /** @param encryptedOctets if known in advance */
   #begin(encryptedOctets: number | undefined): void {
     const encryption = this.#encryption;
     if (encryption === undefined || this.#contentType === undefined) throw incomplete(this.#type);
@@ -241,7 +241,7 @@ export class EnvelopedDataReader implements ContentReader {
     if (this.#type !== 'auth-enveloped-data') this.#complete(undefined);
   }
 
-  /** Threats S4: short tags are refused; the content ends only when its tag is right. */
+  /** Threats S4: short tags are refused, and the content ends only if its tag is right. */
   #authenticate(mac: Buffer): void {
     if (!this.#contentEnded) throw incomplete(this.#type);
     if (mac.length < 12 || mac.length !== this.#encryption?.tagOctets)
@@ -278,7 +278,7 @@ export class EnvelopedDataReader implements ContentReader {
   }
 }
 
-/** For the operator, as causes of the one answer: what a wrong key and changed octets both look like. */
+/** Causes behind the uniform failure, for the operator: a wrong key and changed octets look the same. */
 const faults = {
   cbc: 'the padding of the last block is wrong: another key, or changed or missing octets',
   aead: 'the authentication tag is wrong: another key, or changed octets',

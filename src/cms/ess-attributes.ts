@@ -15,12 +15,12 @@ import { digestByName, digestByOid } from './algorithms.ts';
 import { type Attribute, elementOf, single } from './attributes.ts';
 import { type CertificateIdentifier, readIssuerAndSerial } from './certificate-identifier.ts';
 
-/** Attributes of RFC 2634, RFC 5035 and RFC 8551 that a signer protects beside the content. */
+/** Attributes of RFC 2634, RFC 5035 and RFC 8551 that a signer protects besides the content. */
 
-/** Which certificate the signer says is its own, by a digest of it (RFC 5035 sections 3 and 4). */
+/** The certificate that the signer claims, by its digest (RFC 5035 sections 3 and 4). */
 export interface SigningCertificate {
   version: 1 | 2;
-  /** Name, or OID of one that is not known. */
+  /** Name, or OID of an unknown one. */
   digestAlgorithm: string;
   digest: Buffer;
 }
@@ -56,7 +56,7 @@ export function readSigningCertificates(attributes: Attribute[]): SigningCertifi
   return found;
 }
 
-/** True or false where the digest can be computed; undefined where it is one that is not known. */
+/** True or false if the digest can be computed; undefined for an unknown one. */
 export function namesCertificate(
   { digestAlgorithm, digest }: SigningCertificate,
   digestOf: (node: string) => Buffer,
@@ -70,7 +70,7 @@ export function namesCertificate(
 export interface ReceiptRequest {
   /** signedContentIdentifier in hexadecimal. */
   contentIdentifier: string;
-  /** Who shall send one: everybody, those who got it directly, or these addresses. */
+  /** Who should send one: everybody, direct recipients, or these addresses. */
   from: 'all' | 'first-tier' | string[];
   /** Where to. */
   to: string[];
@@ -78,7 +78,7 @@ export interface ReceiptRequest {
 
 /**
  * `ReceiptRequest ::= SEQUENCE { signedContentIdentifier, receiptsFrom, receiptsTo SEQUENCE OF GeneralNames }`;
- * undefined when it is absent or cannot be read: it is a wish, and no wish makes a signature invalid.
+ * undefined if it is absent or unreadable: it is only a request, and does not make a signature invalid.
  */
 export function readReceiptRequest(attributes: Attribute[]): ReceiptRequest | undefined {
   return orNone(() => {
@@ -95,7 +95,7 @@ export function readReceiptRequest(attributes: Attribute[]): ReceiptRequest | un
   });
 }
 
-/** The key that answers shall be encrypted for (RFC 8551 section 2.5.3); undefined when it cannot be read. */
+/** The key that replies should be encrypted for (RFC 8551 section 2.5.3); undefined if unreadable. */
 export function readEncryptionKeyPreference(attributes: Attribute[]): CertificateIdentifier | undefined {
   return orNone(() => {
     const value = attributes.find(({ type }) => type === oids.encryptionKeyPreference)?.values[0];

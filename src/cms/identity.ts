@@ -5,7 +5,7 @@ import type { Certificate } from '../pki/index.ts';
 export interface DecryptionIdentity {
   /** The operator's name for it. */
   name: string;
-  /** Made once: parsing a PEM at each message costs two thirds of the rate. */
+  /** Made once, because parsing a PEM for each message would cost two thirds of the throughput. */
   privateKey: KeyObject;
   certificate: Certificate;
 }
@@ -18,7 +18,7 @@ export interface KeyEncryptionKey {
   key: Buffer;
 }
 
-/** Everything that may open a message. */
+/** All keys that may open a message. */
 export interface DecryptionKeys {
   identities: readonly DecryptionIdentity[];
   keyEncryptionKeys?: readonly KeyEncryptionKey[];
@@ -26,15 +26,15 @@ export interface DecryptionKeys {
   passwords?: readonly { name: string; password: Buffer }[];
   /** For EncryptedData, whose key is agreed outside of the message. */
   contentKeys?: readonly { name: string; key: Buffer }[];
-  /** More certificates among which signers and the originators of static keys are looked for. */
+  /** More certificates in which signers and originators of static keys are searched. */
   certificates?: readonly Certificate[];
 }
 
 const computed = new WeakMap<Certificate, readonly [Buffer, Buffer]>();
 
 /**
- * What senders take for the key identifier of a certificate, the usual one first: its extension; where it has none,
- * method 1 of RFC 5280 section 4.2.1.2 (SHA-1 of the public key), or what Windows and .NET make, SHA-1 over the whole
+ * What senders use as the key identifier of a certificate, the usual one first: its extension; without one, method 1 of
+ * RFC 5280 section 4.2.1.2 (SHA-1 of the public key), or what Windows and .NET make, SHA-1 over the whole
  * SubjectPublicKeyInfo (CERT_KEY_IDENTIFIER_PROP_ID).
  */
 export function keyIdentifiersOf(certificate: Certificate): readonly [Buffer, ...Buffer[]] {

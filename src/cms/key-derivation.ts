@@ -49,12 +49,12 @@ export const agreementByName: ReadonlyMap<string, KeyAgreementInfo> = new Map(
   agreements.map((info) => [info.name, info]),
 );
 
-/** What both sides know of a key agreement. */
+/** What both sides of a key agreement know. */
 export interface KeyInputs {
   /** The shared secret Z (or ZZ). */
   secret: Buffer;
   wrap: KeyWrap;
-  /** The wrap's AlgorithmIdentifier as it stands in the message: it is hashed. */
+  /** The wrap's AlgorithmIdentifier unchanged, because it is hashed. */
   wrapEncoded: Buffer;
   /** User keying material. */
   ukm: Buffer | undefined;
@@ -66,7 +66,7 @@ export function deriveKek(info: KeyAgreementInfo, inputs: KeyInputs): Buffer {
   const shared = sharedInfo(inputs);
   const { keyOctets } = inputs.wrap;
   if (info.kdf === 'x963') return deriveX963(info.digest, inputs.secret, shared, keyOctets);
-  // RFC 8418 section 2.2: the ukm is the salt, where there is one; it stands in the SharedInfo too.
+  // RFC 8418 section 2.2: the ukm, if present, is the salt; it is in the SharedInfo too.
   const salt = inputs.ukm ?? Buffer.alloc(0);
   return Buffer.from(hkdfSync(info.digest, inputs.secret, salt, shared, keyOctets));
 }

@@ -66,7 +66,7 @@ export function readKeyWrap(algorithm: AlgorithmIdentifier): KeyWrap | undefined
   return rc2Wrap(bits);
 }
 
-/** The wrap that suits the content cipher: of the same strength, and read by those who read the cipher. */
+/** The wrap for the content cipher: of the same strength, and supported by software that supports the cipher. */
 export function wrapFor({ info, effectiveBits }: ContentEncryption): KeyWrap {
   if (info.family === 'rc2') return rc2Wrap(effectiveBits ?? 128);
   if (info.family === 'des3' || info.family === 'des') return des3Wrap;

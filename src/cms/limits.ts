@@ -1,6 +1,6 @@
 /**
- * The bounds of one CMS object's structure. All have defaults; the caller may lower or raise each. What all objects of a
- * message may cost together is for its `Budget`.
+ * Limits for the structure of one CMS object. All have defaults, which the caller may change. The `Budget` limits the
+ * total cost of a message.
  */
 export interface CmsLimits {
   /** Octets of everything before the content (recipients, originator's certificates); default 4 MiB. */

@@ -1,4 +1,4 @@
-/** How node:crypto is called so that a message pays for little beside the operation itself. */
+/** Calls node:crypto in ways that add little cost to the operation itself. */
 import * as crypto from 'node:crypto';
 
 /**

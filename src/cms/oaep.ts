@@ -94,8 +94,8 @@ export function oaepEncrypt(key: KeyObject, octets: Buffer, { digest, label }: O
 }
 
 /**
- * Decrypts OAEP (RFC 8017 section 7.1.2). OpenSSL does it where both digests are the same; node has
- * no option for another MGF1 digest, so that is taken apart here.
+ * Decrypts OAEP (RFC 8017 section 7.1.2). OpenSSL does it where both digests are the same; node has no option for
+ * another MGF1 digest, so that is decoded here.
  * @throws Error that says nothing about what was wrong
  */
 export function oaepDecrypt(key: KeyObject, octets: Buffer, parameters: OaepParameters): Buffer {
@@ -109,7 +109,7 @@ export function oaepDecrypt(key: KeyObject, octets: Buffer, parameters: OaepPara
   return unpad(privateDecrypt({ key, padding: constants.RSA_NO_PADDING }, octets), parameters);
 }
 
-/** EME-OAEP decoding. All checks are added up before any is looked at (Manger's attack). */
+/** EME-OAEP decoding. All checks are combined before the result is used (Manger's attack). */
 function unpad(encoded: Buffer, { digest, mgfDigest, label }: OaepParameters): Buffer {
   const size = digest.octets;
   if (encoded.length < 2 * size + 2) throw new Error('decoding error');
@@ -120,7 +120,7 @@ function unpad(encoded: Buffer, { digest, mgfDigest, label }: OaepParameters): B
   const labelHash = createHash(digest.node).update(label).digest();
   let wrong = encoded[0] ?? 1;
   for (let at = 0; at < size; at++) wrong |= (block[at] ?? 0) ^ (labelHash[at] ?? 0);
-  // The 01 octet after zeros: the whole block is gone over whatever is found.
+  // The 01 octet after zeros: the whole block is scanned regardless of what is found.
   let found = 0;
   let start = 0;
   for (let at = size; at < block.length; at++) {

@@ -102,7 +102,7 @@ export function verifyPss(
   return check.equals(hash);
 }
 
-/** OpenSSL does nothing but whole PSS with a key whose algorithm is id-RSASSA-PSS; the number is the same. */
+/** With a key marked id-RSASSA-PSS, OpenSSL only does complete PSS; the numbers are the same. */
 function plainKey(key: KeyObject): KeyObject {
   if (key.asymmetricKeyType !== 'rsa-pss') return key;
   const info = new Cursor(parse(key.export({ type: 'spki', format: 'der' })));

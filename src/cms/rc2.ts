@@ -143,11 +143,11 @@ export class Rc2Cbc {
     return this;
   }
 
-  /** Takes octets, gives those of the blocks that are complete (when decrypting all but the last one). */
+  /** Takes octets and returns those of complete blocks (when decrypting, all but the last one). */
   update(octets: Uint8Array): Buffer {
     const source = this.#rest.length === 0 ? octets : Buffer.concat([this.#rest, octets]);
     let usable = source.length - (source.length % 8);
-    // The last block may hold the padding.
+    // The last block may contain the padding.
     if (this.#decrypt && this.#padding && usable === source.length && usable > 0) usable -= 8;
     this.#rest = Buffer.from(source.subarray(usable));
     const result = Buffer.allocUnsafe(usable);

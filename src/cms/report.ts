@@ -5,17 +5,17 @@ import type { CertificateIdentifier } from './certificate-identifier.ts';
 import type { ReceiptRequest, SigningCertificate } from './ess-attributes.ts';
 import type { RecipientReport } from './recipients/recipient.ts';
 
-/** What is known of a CMS object before its content, by type. OIDs are dotted. */
+/** What is known about a CMS object before its content, by type. OIDs are dotted. */
 export type CmsHead = EnvelopedHead | SignedHead | CompressedHead | DigestedHead | DataHead;
 
-/** What is known after all of it has come. */
+/** What is known after the whole object. */
 export type CmsTail = EnvelopedTail | SignedTail | CompressedTail | DigestedTail | DataTail;
 
 export interface EncryptionReport {
   name: string;
   oid: string;
   keyBits: number;
-  /** RC2 only: how many bits really count. */
+  /** RC2 only: the effective bits. */
   effectiveBits: number | undefined;
   /** True for authenticated encryption. */
   aead: boolean;
@@ -30,18 +30,18 @@ export interface EnvelopedHead {
   contentType: string;
   encryption: EncryptionReport;
   recipients: RecipientReport[];
-  /** How long the content is, where the octets before it tell: in CBC with a definite length, to the padding. */
+  /** The length of the content, if it is known in advance; in CBC with a definite length, including the padding. */
   contentOctets: { readonly least: number; readonly most: number } | undefined;
-  /** What the sender brought along, such as the certificate of its static key. */
+  /** Certificates included by the sender, such as that of its static key. */
   originatorCertificates: Certificate[];
   weak: string[];
 }
 
 export interface EnvelopedTail {
   type: EnvelopedHead['type'];
-  /** What deserves a word though it was decrypted. */
+  /** Remarks on a message that was decrypted anyway. */
   notes: string[];
-  /** OIDs of the attributes that nobody protects. */
+  /** OIDs of the unprotected attributes. */
   unprotectedAttributes: string[];
 }
 
@@ -54,7 +54,7 @@ export interface SignedHead {
   detached: boolean;
 }
 
-/** Why a signature is not valid; `ok` when it is. */
+/** Why a signature is not valid; `ok` if it is. */
 export type SignatureReason =
   | 'ok'
   | 'content-missing'
@@ -74,7 +74,7 @@ export type SignatureReason =
 
 export interface SignerReport {
   identifier: CertificateIdentifier;
-  /** Name, or OID of one that is not known. */
+  /** Name, or OID of an unknown one. */
   digestAlgorithm: string;
   signatureAlgorithm: {
     name: string;
@@ -82,24 +82,24 @@ export interface SignerReport {
     /** Of PSS: digest, mgf1, saltLength; of the key: bits or curve. */
     parameters: Record<string, string>;
   };
-  /** Undefined when the signer signed the content without attributes. */
+  /** Undefined if the signer signed the content without attributes. */
   signedAttributes: SignedAttributes | undefined;
   unsignedAttributes: string[];
   /** Of this signature, as far as they can be read; at most ten. */
   countersignatures: SignerReport[];
-  /** From the message, or from those that the caller gave. */
+  /** From the message, or from the caller's certificates. */
   certificate: Certificate | undefined;
-  /** Other certificates that the identifier names and under whose key the signature verifies as well. */
+  /** Other certificates that the identifier names and whose key also verifies the signature. */
   alternatives: readonly Certificate[];
   /** The signature alone: whether the certificate is to be trusted is for pki and the caller. */
   valid: boolean;
-  /** The key under which the signature verified: only who trusts this very key trusts the signer. Where valid. */
+  /** The key under which the signature verified, if valid. Trust in the signer must be trust in exactly this key. */
   verifiedBy: KeyObject | undefined;
   reason: SignatureReason;
   weak: string[];
 }
 
-/** What a signer protects beside the content. */
+/** What a signer protects besides the content. */
 export interface SignedAttributes extends CommonAttributes {
   signingCertificates: SigningCertificate[];
   receiptRequest: ReceiptRequest | undefined;

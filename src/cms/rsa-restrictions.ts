@@ -5,8 +5,8 @@ import { type OaepParameters, readOaepParameters } from './oaep.ts';
 import { type PssParameters, readPssParameters } from './pss.ts';
 
 /*
- * What a certificate says of the ways in which its RSA key may be used: id-RSASSA-PSS is for PSS alone, id-RSAES-OAEP for
- * OAEP alone, and parameters beside either are the only ones (RFC 4055 sections 1.2, 3.3 and 4.1; RFC 5756).
+ * What a certificate says about the use of its RSA key: id-RSASSA-PSS is only for PSS, id-RSAES-OAEP only for OAEP, and
+ * parameters beside either are binding (RFC 4055 sections 1.2, 3.3 and 4.1; RFC 5756).
  */
 
 /** The PSS parameters that a key is bound to; undefined for one that may be used with any. */
@@ -55,7 +55,7 @@ export function mayTransport(info: PublicKeyInfo, oaep: OaepParameters | undefin
   });
 }
 
-/** Parameters that cannot be read allow nothing. */
+/** Unreadable parameters allow nothing. */
 function orFalse(check: () => boolean): boolean {
   try {
     return check();

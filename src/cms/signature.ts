@@ -11,7 +11,7 @@ import { publicDecrypt } from './native.ts';
 import { type PssParameters, readPssParameters, verifyPss } from './pss.ts';
 import type { SignatureReason } from './report.ts';
 
-/** What was signed: its digest under the signer's digest algorithm, and where it is at hand itself. */
+/** What was signed: its digest under the signer's digest algorithm, and the octets themselves if available. */
 export interface SignedOctets {
   digest(info: DigestInfo): Buffer | undefined;
   octets: Buffer | undefined;
@@ -57,8 +57,8 @@ export function verifySignature(
 ): SignatureReason {
   const type = key.asymmetricKeyType;
   const scheme = algorithm.info?.scheme ?? (type === 'rsa' ? 'rsa' : undefined);
-  // The signature's own digest must be the one that the SignerInfo names (RFC 6211 tells why), but
-  // what is hashed for the signature is what the signature algorithm says.
+  // The signature's own digest must be the one in the SignerInfo (RFC 6211 explains why), but the signature algorithm
+  // determines what is hashed.
   const own = algorithm.digest ?? digest;
   try {
     switch (scheme) {
@@ -86,7 +86,7 @@ export function verifySignature(
         return 'signature-unsupported';
     }
   } catch {
-    // OpenSSL throws for a signature whose form is wrong.
+    // OpenSSL throws for a malformed signature.
     return 'signature-mismatch';
   }
 }
@@ -97,9 +97,9 @@ function outcome(input: Buffer | undefined, check: (input: Buffer) => boolean): 
 }
 
 /**
- * RSASSA-PKCS1-v1_5 over a digest (RFC 8017 section 8.2.2): the recovered DigestInfo is compared
- * with the only two encodings that there are (section 9.2, note 1, and RFC 5754 section 3.2 on
- * absent parameters), never parsed, so that nothing can hide in it (Bleichenbacher 2006).
+ * RSASSA-PKCS1-v1_5 over a digest (RFC 8017 section 8.2.2): the recovered DigestInfo is compared with the only two
+ * possible encodings (section 9.2, note 1, and RFC 5754 section 3.2 on absent parameters), and never parsed, so that
+ * nothing can hide in it (Bleichenbacher 2006).
  */
 function verifyPkcs1(key: KeyObject, digest: DigestInfo, hash: Buffer, signature: Buffer): boolean {
   if (signature.length !== Math.ceil((key.asymmetricKeyDetails?.modulusLength ?? 0) / 8)) return false;
@@ -109,7 +109,7 @@ function verifyPkcs1(key: KeyObject, digest: DigestInfo, hash: Buffer, signature
   );
 }
 
-/** Octets that are at hand as something signed. */
+/** Octets in memory, as signed data. */
 export function signedOctets(octets: Buffer): SignedOctets {
   return {
     octets,

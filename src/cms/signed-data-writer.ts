@@ -22,7 +22,7 @@ export interface SignerOptions {
   privateKey: KeyObject;
   /** Name of the registry; what suits the key unless given (`sha256` for RSA and ECDSA). MD5 and SHA-1 need `allowWeak`. */
   digest?: string;
-  /** PSS with a salt as long as the digest, instead of PKCS#1 v1.5; for keys that are only for PSS anyway. */
+  /** PSS with a salt as long as the digest, instead of PKCS#1 v1.5; always used for keys that are only for PSS. */
   pss?: boolean;
   /** Name the certificate by its subject key identifier instead of issuer and serial number. */
   bySubjectKeyIdentifier?: boolean;
@@ -30,9 +30,9 @@ export interface SignerOptions {
 
 export interface SignedDataOptions {
   signers: readonly SignerOptions[];
-  /** More certificates to send along. */
+  /** More certificates to include. */
   certificates?: readonly Certificate[];
-  /** Leaves the signers' own certificates out, for receivers that have them. */
+  /** Omits the signers' own certificates, for receivers that have them. */
   withoutSignerCertificates?: boolean;
   /** eContentType, dotted; id-data unless given. */
   contentType?: string;
@@ -62,7 +62,7 @@ function digestOf(signer: SignerOptions, options: SignedDataOptions): DigestInfo
   return info;
 }
 
-/** The digests that signing needs, by name: what `ContentDigests` is made with. */
+/** The digests that signing needs, by name, for `ContentDigests`. */
 export function signingDigests(options: SignedDataOptions): string[] {
   return options.signers.map((signer) => digestOf(signer, options).name);
 }
@@ -70,7 +70,7 @@ export function signingDigests(options: SignedDataOptions): string[] {
 /**
  * A detached signature over content that the caller has digested (multipart/signed), in DER.
  * @param digests by name, as `signingDigests` lists them
- * @throws SealpostError `encode-signer` when a key cannot sign, `encode-policy`
+ * @throws SealpostError `encode-signer` if a key cannot sign, `encode-policy`
  */
 export function encodeDetachedSignature(
   digests: ReadonlyMap<string, Buffer>,
@@ -79,7 +79,7 @@ export function encodeDetachedSignature(
   return Buffer.concat(contentInfo(options, [der.sequence(contentTypeOf(options))], digests));
 }
 
-/** Opaque SignedData around content that is at hand as a whole, in DER. */
+/** Opaque SignedData around content in memory, in DER. */
 export function encodeSignedData(content: Buffer, options: SignedDataOptions): Buffer {
   return Buffer.concat(signedDataChunks([content], options));
 }

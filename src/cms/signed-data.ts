@@ -32,7 +32,7 @@ const structure = 'SignedData';
 
 const steps = { version: 0, digests: 1, content: 2, certificates: 3, crls: 4, signers: 5 };
 
-/** Types of CMS that PKCS#7 nests as they are, not in an OCTET STRING. */
+/** CMS types that PKCS#7 nests directly, not in an OCTET STRING. */
 const cmsTypes: readonly string[] = [
   oids.signedData,
   oids.envelopedData,
@@ -40,7 +40,7 @@ const cmsTypes: readonly string[] = [
   oids.encryptedData,
 ];
 
-/** What is computed when a sender lists no digest algorithms but signs all the same. */
+/** Computed if a sender lists no digest algorithms but signs anyway. */
 const likelyDigests = ['sha1', 'sha256', 'sha384', 'sha512'];
 
 /**
@@ -102,7 +102,7 @@ export class SignedDataReader implements ContentReader {
   element(element: Element, depth: number): void {
     if (depth === 3 && this.#isObject) {
       const octets = element.source.subarray(element.contentStart, element.contentEnd);
-      // the next layer needs the tag and length that are not signed
+      // the next layer needs tag and length, which are not signed
       this.chunk(octets, cmsTypes.includes(this.#contentType ?? '') ? raw(element) : octets);
     } else if (depth === 2) {
       if (element.tag !== tags.oid) throw unexpected(structure, element);
@@ -125,7 +125,7 @@ export class SignedDataReader implements ContentReader {
     if (this.#contentType === undefined) throw incomplete(structure);
     const { handlers, options, limits, budget } = this.#context;
     if (!detached && options.detached !== undefined) {
-      // One signature over two contents is how readers are deceived (threats S6).
+      // One signature over two contents can deceive readers (threats S6).
       throw new SealpostError('cms-malformed', 'a detached signature that brings content of its own');
     }
     this.#sink = handlers.onHead({
@@ -139,7 +139,7 @@ export class SignedDataReader implements ContentReader {
     this.#digests = new ContentDigests(names, limits.signedContentKept, budget);
   }
 
-  /** @param given what goes on as content, where it is not what is signed */
+  /** @param given what is passed on as content, if it is not what is signed */
   chunk(octets: Buffer, given: Buffer = octets): void {
     this.#octets += octets.length;
     const most = this.#context.limits.contentOctets;

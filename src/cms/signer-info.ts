@@ -96,14 +96,14 @@ export interface VerificationContext {
   /** eContentType, dotted; null for a countersignature, whose content has no type (RFC 5652 section 11.4). */
   contentType: string | null;
   content: DetachedContent | undefined;
-  /** In which signers are looked for. */
+  /** The certificates in which signers are searched. */
   certificates: readonly Certificate[];
   /** See `CmsOptions.inheritedKey`. */
   inheritedKey: (certificate: Certificate) => KeyObject | undefined;
   budget: Budget;
 }
 
-/** Checks the signature of one signer, its certificate taken as given (RFC 5652 section 5.6). */
+/** Checks the signature of one signer, without judging its certificate (RFC 5652 section 5.6). */
 export function verifySigner(signer: SignerInfo, context: VerificationContext): SignerReport {
   const { identifier, digest, algorithm } = signer;
   context.budget.spend(context.certificates.length * costs.comparison);
@@ -151,8 +151,8 @@ function readSignedAttributes(element: Element | undefined): SignedAttributes | 
 const mostCountersignatures = 10;
 
 /**
- * The signatures of this signature, in an attribute that nobody protects: what cannot be read there is none.
- * Those of a countersignature itself are not looked at.
+ * The countersignatures of this signature, in an unprotected attribute: unreadable ones are ignored. Countersignatures
+ * of a countersignature are not read.
  */
 function countersignatures(signer: SignerInfo, context: VerificationContext): SignerReport[] {
   const found: SignerReport[] = [];
@@ -172,7 +172,7 @@ function countersignatures(signer: SignerInfo, context: VerificationContext): Si
   return found;
 }
 
-/** A digest that nobody expected before the content came: it can be had where the content was small. */
+/** A digest that was not expected before the content arrived: available if the content was small. */
 function digestOf(
   { digests, content }: DetachedContent,
   info: DigestInfo,
@@ -184,7 +184,7 @@ function digestOf(
   return signedOctets(content).digest(info);
 }
 
-/** Draws for a check with a certificate's key, before the key is made of its octets. */
+/** Draws the cost of a check with a certificate's key, before the key is parsed. */
 function drawForKey({ publicKeyInfo }: Certificate, octets: number, budget: Budget): void {
   const traits = keyTraits(publicKeyInfo);
   // a key that is refused for its size costs nothing
@@ -192,13 +192,13 @@ function drawForKey({ publicKeyInfo }: Certificate, octets: number, budget: Budg
   budget.spend(costs.key + publicKeyCost(traits) + octets * costs.digestOctet('sha3'));
 }
 
-/** RFC 5652 sections 11.1 to 11.3: MUST NOT be unsigned, where anybody could have put them. */
+/** RFC 5652 sections 11.1 to 11.3: MUST NOT be unsigned, where anybody could have added them. */
 const onlySigned: readonly string[] = [oids.contentType, oids.messageDigest, oids.signingTime];
 
-/** Certificates that are tried for one signer: some authorities certify a key again under the same identifier. */
+/** Maximum certificates tried for one signer: some authorities certify a key again under the same identifier. */
 const mostCandidates = 4;
 
-/** The certificates that an identifier names, each once; nothing keeps a sender from naming several. */
+/** The certificates that an identifier names, each once. A sender may name several. */
 function namedBy(identifier: CertificateIdentifier, certificates: readonly Certificate[]): Certificate[] {
   const found: Certificate[] = [];
   for (const candidate of certificates) {
@@ -209,14 +209,17 @@ function namedBy(identifier: CertificateIdentifier, certificates: readonly Certi
   return found;
 }
 
-/** What came of a signature; the certificates whose key it verified under, and that key, where it is valid. */
+/** The result for a signature: if valid, the certificates whose key verified it, and that key. */
 interface Checked {
   reason: SignatureReason;
   certificates: Certificate[];
   key: KeyObject | undefined;
 }
 
-/** The signature under the key of each certificate that is meant; those of other keys than the first that fits do not count. */
+/**
+ * Verifies the signature with the key of each matching certificate. After the first key that fits, other keys do not
+ * count.
+ */
 function check(
   signer: SignerInfo,
   attributes: SignedAttributes | undefined | SealpostError,
@@ -247,14 +250,14 @@ function check(
   return found;
 }
 
-/** A certificate's key, or why the signature is none of it. */
+/** A certificate's key, or why the signature cannot be from it. */
 function keyOf(
   certificate: Certificate,
   attributes: SignedAttributes | undefined,
   { signedAttributes, algorithm }: SignerInfo,
   { inheritedKey, content, budget }: VerificationContext,
 ): KeyObject | SignatureReason {
-  // RFC 5035 section 5: a signer that says which certificate it means must not be shown with another one
+  // RFC 5035 section 5: a signer that names its certificate must not be shown with another one
   const named = attributes?.signingCertificates.map((each) => {
     budget.spend(certificate.der.length * costs.digestOctet(each.digestAlgorithm));
     return namesCertificate(each, (node) => createHash(node).update(certificate.der).digest());
@@ -275,7 +278,7 @@ function keyOf(
   }
 }
 
-/** All that does not depend on the key; undefined where nothing is wrong. */
+/** All checks that do not depend on the key; undefined if nothing is wrong. */
 function checkContent(
   signer: SignerInfo,
   attributes: SignedAttributes | undefined | SealpostError,
@@ -325,7 +328,7 @@ function checkUnder(
 
 /**
  * What was signed as attributes would, without them, pass for signed content of the same octets
- * (draft-ietf-lamps-cms-euf-cma-signeddata; threats S6). No MIME entity begins like a SET.
+ * (draft-ietf-lamps-cms-euf-cma-signeddata; threats S6). No MIME entity starts like a SET.
  */
 function isSignedAttributes(octets: Buffer | undefined): boolean {
   if (octets?.[0] !== (0x20 | tags.set)) return false;
@@ -342,12 +345,12 @@ function protects({ digest, signature }: AlgorithmProtection, { identifiers }: S
   return sameAlgorithm(digest, identifiers.digest) && sameAlgorithm(signature, identifiers.signature);
 }
 
-/** Elements of signed attributes that are brought into DER; genuine ones have a few dozen. */
+/** Maximum elements of signed attributes that are re-encoded in DER; genuine ones have a few dozen. */
 const mostEncodedAnew = 10_000;
 
 /**
- * What the signature of the attributes may be over: the octets as received with the tag of a SET OF
- * (RFC 5652 section 5.4), and where these are not DER, the DER encoding, which that section asks for.
+ * What the signature may cover: the attributes as received with the tag of a SET OF (RFC 5652 section 5.4), and if
+ * these are not DER, their DER encoding, which that section requires.
  */
 function* signedEncodings(element: Element, budget: Budget): Generator<Buffer> {
   const received = Buffer.from(raw(element));
@@ -357,7 +360,7 @@ function* signedEncodings(element: Element, budget: Budget): Generator<Buffer> {
   if (sorted !== undefined && !received.equals(sorted)) yield sorted;
 }
 
-/** Undefined where there are too many elements: then the signature is over the octets as received, or over none. */
+/** Undefined if there are too many elements: then only the octets as received count. */
 function inDer(received: Buffer, budget: Budget): Buffer | undefined {
   let attributes: Element;
   try {

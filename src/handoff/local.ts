@@ -25,7 +25,7 @@ export interface LocalDestination {
   take(delivery: Delivery, signal: AbortSignal): Promise<Taken | undefined>;
 }
 
-/** Undefined for destinations that are not on this machine. Errors: as `createDestination`. */
+/** Undefined for destinations that are not on this machine. Errors: those of `createDestination`. */
 export async function createLocalDestination(
   config: DestinationConfig,
   deps: DestinationDeps,

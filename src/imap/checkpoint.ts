@@ -27,7 +27,7 @@ export interface Checkpoint {
    * works on a folder, however many run.
    */
   hold(folder: string, owner: string, ms: number): Promise<boolean>;
-  /** Gives the folder back, if `owner` has it. */
+  /** Returns the folder, if `owner` has it. */
   release(folder: string, owner: string): Promise<void>;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Decodes a message: removes the S/MIME layers, judges the verdict by the mailbox's policy, hands off where the only
- * destination is on this machine, and else queues the hand-off.
+ * Decodes a message: removes the S/MIME layers, judges the verdict by the mailbox's policy, and hands off directly if
+ * the only destination is on this machine. Otherwise it queues the hand-off.
  */
 import { createHash } from 'node:crypto';
 import type { Config, MailboxConfig } from '../config/index.ts';
@@ -24,9 +24,9 @@ export interface DecodeParts {
   partners: PartnerDirectory;
   /** Keys, trust, limits and time for a message to a mailbox. */
   optionsFor: (mailbox: MailboxConfig) => DecodeOptions;
-  /** Whose turn it is among the large messages. */
+  /** Limits how many large messages are processed at a time. */
   large: Turns;
-  /** The only destination of a mailbox, where it is on this machine. */
+  /** The only destination of a mailbox, if it is on this machine. */
   local: (mailbox: string) => LocalDestination | undefined;
 }
 
@@ -50,7 +50,7 @@ async function decodeFor(
 ): Promise<Outcome> {
   const { flow, spool, partners, strong } = parts;
   const { state, octets } = await flow.fetch(job.id, [job.octets]);
-  // A repeated job whose work was done, or whose message a person has ended.
+  // A repeated job whose work is already done, or whose message a person has ended.
   if (state !== 'received') return { done: true };
 
   const options = parts.optionsFor(mailbox);
@@ -126,7 +126,7 @@ function signersOf(verdict: Verdict): string[] {
     .flatMap(({ valid, thumbprint }) => (valid && thumbprint ? [thumbprint] : []));
 }
 
-/** What the ledger keeps of a verdict: metadata that helps to find and to understand a message. */
+/** What the ledger keeps of a verdict: metadata to find and understand a message. */
 function factsOf(verdict: Verdict): Facts {
   const keys = verdict.layers.flatMap((layer) =>
     'recipients' in layer

@@ -1,4 +1,4 @@
-/** Octets of a message through the decoder, with the content on its way into the spool. */
+/** Runs a message through the decoder, and its content into the spool. */
 import type { LoadedKeys, MailboxConfig } from '../config/index.ts';
 import { headOctets } from '../handoff/index.ts';
 import type { Authorities } from '../partner/index.ts';
@@ -14,25 +14,28 @@ import { type DecodedHead, messageLimitsOf } from './read-sender.ts';
 import { PieceWriters } from './stored.ts';
 
 export interface Decoded extends DecodedHead {
-  /** The content of a small message; null when it has none, or is on its way into the spool. */
+  /** The content of a small message; null if it has none, or if it goes into the spool. */
   small: Buffer | null;
-  /** The content on its way into the spool. */
+  /** The content that goes into the spool. */
   content(): SpoolWriter;
-  /** Contents of S/MIME parts below the message, by their path in the verdict; what it has no content of is void. */
+  /**
+   * Contents of S/MIME parts below the message, by their path in the verdict; those without content there are
+   * discarded.
+   */
   pieces: PieceWriters;
-  /** Why the decryption failed: for the ledger, which the operator alone reads, and for no log or destination. */
+  /** Why the decryption failed. Only for the ledger, which the operator reads, never for logs or destinations. */
   detail: string | null;
 }
 
 export interface DecoderParts {
   keys: Pick<LoadedKeys, 'mailboxes'>;
   limits: NonNullable<DecodeOptions['limits']>;
-  /** How authorities are asked; undefined where they are not. */
+  /** How authorities are asked; undefined if they are not. */
   authorities: ((now: Date) => Authorities) | undefined;
   now: () => Date;
 }
 
-/** The options of the decoder for a mailbox; what does not depend on the message is made once. */
+/** The decoder options of a mailbox; what does not depend on the message is made once. */
 export function decoderOptions(parts: DecoderParts): (mailbox: Pick<MailboxConfig, 'name'>) => DecodeOptions {
   const { keys, limits, authorities, now } = parts;
   const cache = createTrustCache();
@@ -60,7 +63,7 @@ export async function decodeSmall(
   spool: Pick<Spool, 'create'>,
   options: DecodeOptions,
 ): Promise<Decoded> {
-  // most messages need no promise for each chunk
+  // most messages do not need a promise per chunk
   const { revocationCheck, issuerFetch } = options.trust;
   const asks = revocationCheck !== undefined || issuerFetch !== undefined;
   const { verdict, content, embedded, header, detail } = asks
@@ -84,7 +87,7 @@ export async function decodeSmall(
   };
 }
 
-/** @param source the octets of the message; opened again when the decoder needs a second pass */
+/** @param source the octets of the message; opened again if the decoder needs a second pass */
 export async function decodeLarge(
   source: () => AsyncIterable<Buffer>,
   spool: Pick<Spool, 'create'>,

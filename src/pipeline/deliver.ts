@@ -1,4 +1,4 @@
-/** Brings a decoded message to one destination of its mailbox. */
+/** Hands a decoded message off to one destination of its mailbox. */
 import type { Delivery, Destination } from '../handoff/index.ts';
 import type { Flow, HandoffJob, InboundJob, JobContext, Outcome } from '../queue/index.ts';
 import type { Spool } from '../spool/index.ts';
@@ -8,9 +8,9 @@ import type { Turns } from './turns.ts';
 export interface DeliverParts {
   spool: Pick<Spool, 'open' | 'read'>;
   flow: Pick<Flow, 'fetch' | 'handedOff'>;
-  /** Undefined where the mailbox has no destination of that name. */
+  /** Undefined if the mailbox has no destination with that name. */
   destination: (mailbox: string, name: string) => Destination | undefined;
-  /** Whose turn it is among the large messages. */
+  /** Limits how many large messages are processed at a time. */
   large: Turns;
 }
 
@@ -66,7 +66,7 @@ function deliveryOf(
   };
 }
 
-/** What tells a delivery from all others, and where its message came from. */
+/** What identifies a delivery, and where its message came from. */
 export function identityOf(
   { id, again, mailbox, envelope, origin, receivedAt }: InboundJob | HandoffJob,
   destination: string,

@@ -1,4 +1,4 @@
-/** The destinations of a configuration: those of the mailboxes, and those that are told of suspended messages. */
+/** The destinations of a configuration: those of the mailboxes, and those that get reports of suspended messages. */
 import type { Config, DestinationConfig, MailboxConfig } from '../config/index.ts';
 import {
   createDestination,
@@ -18,9 +18,9 @@ export interface DestinationsParts
 
 export interface Destinations {
   readonly size: number;
-  /** Undefined where the mailbox has no destination of that name. */
+  /** Undefined if the mailbox has no destination with that name. */
   find(mailbox: string, name: string): Destination | undefined;
-  /** Lets go of all connections. */
+  /** Closes all connections. */
   close(): Promise<void>;
 }
 
@@ -31,15 +31,15 @@ export interface ReportRoute {
 }
 
 export interface ReportRoutes {
-  /** Undefined where nobody wants to be told. */
+  /** Undefined if no report is wanted. */
   find(job: Pick<FailureJob, 'direction' | 'owner'>): ReportRoute | undefined;
   close(): Promise<void>;
 }
 
-/** Opens the destinations of all mailboxes. Errors: as `createDestination`. */
+/** Opens the destinations of all mailboxes. Errors: those of `createDestination`. */
 export async function openDestinations(parts: DestinationsParts): Promise<Destinations> {
   const keyOf = (mailbox: string, name: string) => `${mailbox}\n${name}`;
-  // All at a time: a folder that does not answer takes seconds to be given up.
+  // All at once, because a folder that does not answer is given up only after seconds.
   const opened = parts.config.mailboxes.flatMap(({ name, bodyPart, destinations }) =>
     destinations.map(async (settings): Promise<[string, Destination]> => {
       const destination = await open(settings, parts, bodyPart);
@@ -55,8 +55,8 @@ export async function openDestinations(parts: DestinationsParts): Promise<Destin
 }
 
 /**
- * The destinations that a process hands off to beside the decoding: the only one of its mailbox, on this machine. Errors: as
- * `createDestination`.
+ * The destinations that decrypt hands off to itself: each is the only one of its mailbox, on this machine. Errors:
+ * those of `createDestination`.
  */
 export async function openLocalDestinations(
   parts: DestinationsParts,
@@ -72,7 +72,7 @@ export async function openLocalDestinations(
   return (mailbox) => all.get(mailbox);
 }
 
-/** Opens the destinations of every `onSuspend`. Errors: as `createDestination`. */
+/** Opens the destinations of every `onSuspend`. Errors: those of `createDestination`. */
 export async function openReportRoutes(parts: DestinationsParts): Promise<ReportRoutes> {
   const { mailboxes, partners } = parts.config;
   const keyOf = ({ direction, owner }: Pick<FailureJob, 'direction' | 'owner'>) => `${direction}\n${owner}`;

@@ -1,4 +1,4 @@
-/** What goes out to a partner: content, or a mail where the caller says that it is one. What stands in it decides nothing. */
+/** Outgoing data for a partner: content, or a mail if the caller says so. What it contains does not decide. */
 import mime from 'mime';
 import { SealpostError } from '../errors.ts';
 import { checkWholeHeader, contentHeader, type HeaderBlock, HeaderSplitter } from '../message/index.ts';
@@ -6,20 +6,20 @@ import { checkWholeHeader, contentHeader, type HeaderBlock, HeaderSplitter } fro
 export type Octets = Iterable<Buffer> | AsyncIterable<Buffer>;
 
 export interface ContentFacts {
-  /** Media type; by the name's ending unless given. */
+  /** Media type; by the file name extension unless given. */
   type?: string | undefined;
-  /** File name for the partner, without folders; content that has none must not be empty. */
+  /** File name for the partner, without folders. Content without a file name must not be empty. */
   name?: string | undefined;
 }
 
-/** Business documents that the registry of `mime` has no file name for (RFC 1767). */
+/** Business documents whose extension the registry of `mime` lacks (RFC 1767). */
 const ediTypes: Record<string, string> = {
   edi: 'application/EDIFACT',
   edifact: 'application/EDIFACT',
   x12: 'application/EDI-X12',
 };
 
-/** A mail (RFC 5322) that may go out: its header is whole, or was made here. */
+/** A mail (RFC 5322) that may be sent: its header is complete, or was made here. */
 export class Outgoing {
   readonly #open: () => Octets;
 
@@ -30,36 +30,36 @@ export class Outgoing {
   /**
    * A mail with its header.
    *
-   * @param source what errors call the octets, such as a file name
+   * @param source the name of the octets in errors, such as a file name
    */
   static mail(octets: () => Octets, source: string): Outgoing {
     return new Outgoing(() => wholeMail(source, octets()));
   }
 
   /**
-   * Content of any kind, which becomes the attachment of a new mail. An empty file was named on purpose; content without
-   * a name that is empty comes from a program that failed.
+   * Content of any kind, which becomes the attachment of a new mail. An empty file with a name is intended; empty
+   * content without a name comes from a program that failed.
    *
-   * @param source as of `mail`
-   * @throws {SealpostError} `usage` for a type that is none, or that is a structure of its own
+   * @param source as for `mail`
+   * @throws {SealpostError} `usage` for an invalid type, or one that is a structure of its own
    */
   static content(octets: () => Octets, source: string, { type, name }: ContentFacts): Outgoing {
     const header = contentHeader(type ?? typeOf(name), name);
     return new Outgoing(() => withHeader(source, header, octets(), name !== undefined));
   }
 
-  /** The octets of the mail. Errors: `message-empty`, those of a header that is not whole, and those of the source. */
+  /** The octets of the mail. Errors: `message-empty`, those of an incomplete header, and those of the source. */
   open(): Octets {
     return this.#open();
   }
 }
 
-/** The media type that a name stands for; octets without a meaning where it says nothing. */
+/** The media type for a name; `application/octet-stream` if it says nothing. */
 function typeOf(name: string | undefined): string {
   const extension = /\.([^.]+)$/.exec(name ?? '')?.[1]?.toLowerCase() ?? '';
   if (Object.hasOwn(ediTypes, extension)) return ediTypes[extension] ?? '';
   const found = mime.getType(extension) ?? '';
-  // such as message/rfc822: a file that is called so is content all the same
+  // such as message/rfc822: a file with such a name is content anyway
   return found === '' || /^(?:message|multipart)\//.test(found) ? 'application/octet-stream' : found;
 }
 

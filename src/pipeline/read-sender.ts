@@ -1,4 +1,4 @@
-/** Who a decoded message is from: read once, from the header of the message that will be handed off. */
+/** Who a decoded message is from, read once from the header of the message that will be handed off. */
 import { composeMessage } from '../handoff/index.ts';
 import {
   defaultMessageLimits,
@@ -13,16 +13,16 @@ import {
 import { type PartnerDirectory, type Sender, senderOf } from '../partner/index.ts';
 import { type DecodeOptions, isSignatureLayer, type Verdict } from '../smime/index.ts';
 
-/** What of a decoded message says who it is from. */
+/** The parts of a decoded message that say who it is from. */
 export interface DecodedHead {
   readonly verdict: Verdict;
-  /** Start of the content, as much as the header of the message to hand off may come from (`headOctets`). */
+  /** Start of the content, as much as the header of the message to hand off depends on (`headOctets`). */
   readonly head: Buffer;
-  /** Header block of the message as it came. */
+  /** Header block of the message as received. */
   readonly header: Buffer;
 }
 
-/** Reads the header and resolves the sender; the verdict that is returned says who that is. */
+/** Reads the header and resolves the sender; the returned verdict says who it is. */
 export function readSender(
   decoded: DecodedHead,
   limits: MessageLimits,
@@ -34,17 +34,17 @@ export function readSender(
   return { verdict: withSender(decoded.verdict, sender, read), headers: read.json, sender };
 }
 
-/** As the destinations have them. */
+/** As the destinations get them. */
 export function messageLimitsOf({ limits }: DecodeOptions): MessageLimits {
   return { ...defaultMessageLimits, headerOctets: limits?.headerSize ?? defaultMessageLimits.headerOctets };
 }
 
-/** True for a mail that was not S/MIME: its content is the mail. */
+/** True for a mail that was not S/MIME, so its content is the mail itself. */
 export const isWhole = ({ layers }: Verdict) => layers.length === 0;
 
 /**
- * The fields of the message to hand off, read once: the policy judges them, and they go along to the destinations. Of
- * what could not be decoded only the outer header is known.
+ * The fields of the message to hand off, read once: the policy uses them, and the destinations get them. Of a message
+ * that could not be decoded, only the outer header is known.
  */
 function headerOf({ verdict, header, head }: DecodedHead, limits: MessageLimits): MailHeader {
   if (verdict.status === 'failed') return readMailHeader(outerBlock(header, limits));
@@ -60,9 +60,9 @@ function outerBlock(header: Buffer, limits: MessageLimits): HeaderBlock {
   }
 }
 
-/** Says who the message is from beside what it is worth. */
+/** Adds to the verdict who the message is from. */
 function withSender(verdict: Verdict, { partner, by, authors }: Sender, { json }: MailHeader): Verdict {
-  // where From and Sender are the same, nothing is said by it
+  // if From and Sender are the same, it says nothing
   const authored = authors.from.filter(isKnown).map(({ key }) => key);
   const foreign = authors.sender.addresses.some((each) => !isKnown(each) || !authored.includes(each.key));
   return {

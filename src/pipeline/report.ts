@@ -1,11 +1,11 @@
-/** Tells the destination of `onSuspend` of a suspended message. What happens to a report never changes the message. */
+/** Reports a suspended message to the destination of `onSuspend`. The result of a report never changes the message. */
 import { failureDocument } from '../handoff/index.ts';
 import type { FailureJob, Flow, JobContext, Ledger, Outcome } from '../queue/index.ts';
 import type { Spool } from '../spool/index.ts';
 import type { ReportRoute } from './destinations.ts';
 
 export interface ReportParts {
-  /** Undefined where nobody wants to be told any more. */
+  /** Undefined if no report is wanted any more. */
   route: (job: FailureJob) => ReportRoute | undefined;
   ledger: Pick<Ledger, 'get' | 'note'>;
   flow: Pick<Flow, 'originalOf'>;
@@ -32,12 +32,12 @@ async function report(
 ): Promise<Outcome> {
   const { ledger } = parts;
   const record = await ledger.get(job.id);
-  // Terminated, and so long ago that its record is gone.
+  // Terminated so long ago that its record is gone.
   if (!record) return { done: true };
   const document = failureDocument(job, record, destination.name);
   const original = include === 'original' ? await originalOf(job.id, parts) : undefined;
   let outcome = await destination.report({ document, original }, signal);
-  // The message may be suspended for just that, or ended meanwhile: the report goes without it.
+  // The message may be suspended for just that reason, or have ended meanwhile. The report is sent without it.
   if ('suspend' in outcome && original && ['spool-missing', 'spool-corrupt'].includes(outcome.suspend))
     outcome = await destination.report({ document, original: null }, signal);
   const { name } = destination;

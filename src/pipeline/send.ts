@@ -15,9 +15,9 @@ export interface SendRoute {
 export interface SendParts {
   spool: Pick<Spool, 'open'>;
   flow: Pick<Flow, 'fetch' | 'sent'>;
-  /** Undefined where there is no partner of that name. */
+  /** Undefined if there is no partner with that name. */
   route: (partner: string) => SendRoute | undefined;
-  /** How mail for the partner is protected, with the keys of now; throws what cannot be done as a `SealpostError`. */
+  /** How mail for the partner is protected with the current keys; throws a `SealpostError` if that is impossible. */
   protection: (partner: PartnerConfig) => EncodeOptions;
   limits: Pick<Config['limits'], 'work' | 'output'>;
 }
@@ -51,7 +51,7 @@ async function sendTo(
     throw error;
   }
   const [small] = octets;
-  // what is large can be read twice: parts that are 7bit already stay so under a detached signature
+  // a large message can be read twice, so parts that are already 7bit stay unchanged under a detached signature
   const plain = small ?? (() => spool.open(job.octets));
   const outcome = await sender.send(
     {

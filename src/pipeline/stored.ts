@@ -1,6 +1,6 @@
 /**
- * What `decode` leaves for `deliver` beside the content: the verdict and the outer header block as sealed JSON, and the
- * contents of S/MIME parts below the message.
+ * What `decode` leaves for `deliver` in addition to the content: the verdict and the outer header block as sealed JSON,
+ * and the contents of S/MIME parts below the message.
  */
 import type { DeliveryPiece, JsonValue, StoredContent } from '../handoff/index.ts';
 import type { HeadersJson } from '../message/index.ts';
@@ -8,7 +8,7 @@ import type { Flow } from '../queue/index.ts';
 import type { Verdict } from '../smime/index.ts';
 import type { FinishedOctets, Spool, SpoolRef, SpoolWriter } from '../spool/index.ts';
 
-/** Where the content of an S/MIME part below the message lies. */
+/** Where the content of an S/MIME part below the message is stored. */
 export interface StoredPiece {
   /** As in the verdict. */
   path: string;
@@ -18,11 +18,11 @@ export interface StoredPiece {
 
 export interface DecodeResultRecord {
   verdict: JsonValue;
-  /** The header block of the message as it came. */
+  /** The header block of the message as received. */
   header: Buffer;
   /** The mail was not S/MIME: its content is the whole mail. */
   whole: boolean;
-  /** The fields of the message to hand off, as the policy judged them; missing in what an older version wrote. */
+  /** The fields of the message to hand off, as the policy read them; missing if an older version wrote it. */
   headers?: HeadersJson;
   /** In the order of the verdict. */
   pieces: readonly StoredPiece[];
@@ -65,7 +65,9 @@ export function deliveryPieces(
   }));
 }
 
-/** The decoded content of a message, for who has a URL of it; undefined when it is no longer kept. Errors: of the spool. */
+/**
+ * The decoded content of a message, for its signed URL; undefined if it is no longer kept. Errors: those of the spool.
+ */
 export async function readStoredContent(
   id: string,
   { flow, spool }: { flow: Pick<Flow, 'contentOf'>; spool: Pick<Spool, 'open' | 'read'> },
@@ -83,7 +85,7 @@ export async function readStoredContent(
   };
 }
 
-/** The contents of S/MIME parts below a message, on their way into the spool: each by itself. */
+/** The contents of S/MIME parts below a message, which go into the spool, each on its own. */
 export class PieceWriters {
   readonly #spool: Pick<Spool, 'create'>;
   readonly #writers = new Map<string, SpoolWriter>();
@@ -103,7 +105,7 @@ export class PieceWriters {
     return writer;
   }
 
-  /** Ends those that the verdict has content of, and removes the rest. */
+  /** Finishes those whose content the verdict accepts, and removes the others. */
   async finish({ pieces }: Verdict): Promise<{ pieces: StoredPiece[]; octets: FinishedOctets[] }> {
     const stored: StoredPiece[] = [];
     const octets: FinishedOctets[] = [];

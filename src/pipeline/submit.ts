@@ -1,6 +1,6 @@
 /**
- * The one way in for mail to a partner, whoever brings it: the partner is found, the mail gets what its header lacks, and
- * octets, job and record are durable before there is an id. An entrance of its own, which loads nothing that sends.
+ * The one way in for mail to a partner. It finds the partner, adds missing header fields, and returns an id once
+ * octets, job and record are durable. It is a separate entrance that does not load the code that sends.
  */
 import { randomUUID } from 'node:crypto';
 import type { PartnerConfig } from '../config/index.ts';
@@ -26,7 +26,7 @@ export interface Submission extends Pick<OutboundEntry, 'origin' | 'idempotencyK
 
 export interface SubmitParts {
   partners: readonly PartnerConfig[];
-  /** Opens the intake where it is not open yet: not before it is known that there is such a partner. */
+  /** Opens the intake if necessary, but only after the partner was found. */
   withIntake<T>(work: (intake: Pick<Intake, 'begin' | 'commitOutbound'>) => Promise<T>): Promise<T>;
   now: () => Date;
 }
@@ -60,7 +60,7 @@ function partnerOf(partners: readonly PartnerConfig[], name: string): PartnerCon
   });
 }
 
-/** Envelope from the partner's entry; a sender without one comes from the message. */
+/** Envelope from the partner's entry; a missing sender is taken from the message. */
 function envelopeOf(partner: PartnerConfig, headers: HeaderBlock): Envelope {
   const to = partner.addresses.find((address) => !address.startsWith('@'));
   if (to === undefined)
@@ -83,7 +83,7 @@ function envelopeOf(partner: PartnerConfig, headers: HeaderBlock): Envelope {
   return { from: parseMailbox(from, { utf8: true }).address, to: [parseMailbox(to, { utf8: true }).address] };
 }
 
-/** Fields that RFC 5322 section 3.6 asks for and the message lacks, as octets to put in front. */
+/** Fields that RFC 5322 section 3.6 requires and the message lacks, as octets to prepend. */
 function missingFields(
   headers: HeaderBlock,
   envelope: Envelope,

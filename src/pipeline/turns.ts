@@ -1,10 +1,10 @@
 /**
- * Lets a number of large messages be worked on at a time: each keeps pieces in memory, small ones do not wait for them.
- * Each route has a turn of its own beside these, so that it never waits for another that hangs.
+ * Limits how many large messages are processed at a time, because each keeps chunks in memory. Small ones do not wait
+ * for them. Each route has one extra turn of its own, so that it never waits for another route that hangs.
  */
 export class Turns {
   #free: number;
-  /** Routes whose own turn is taken. */
+  /** Routes whose own turn is in use. */
   readonly #own = new Set<string>();
   readonly #waiting: { route: string; go: (own: boolean) => void }[] = [];
 
@@ -26,7 +26,7 @@ export class Turns {
     }
   }
 
-  /** Resolves when it is its turn: true when that is the route's own one. */
+  /** Resolves when it is its turn; true if it is the route's own one. */
   async #turn(route: string): Promise<boolean> {
     if (!this.#own.has(route)) {
       this.#own.add(route);

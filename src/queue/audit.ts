@@ -1,4 +1,4 @@
-/** The audit trail. What is done with messages is written by the scripts, in the same step as what it tells of. */
+/** The audit trail. Acts on messages are recorded by the scripts, in the same step as the act. */
 import type { Redis } from 'ioredis';
 import { guarded } from '../redis/index.ts';
 import type { Keys } from './keys.ts';
@@ -22,7 +22,7 @@ export class RedisAudit implements Audit {
 
   async list({ since = 0, until, by, id, limit = 100 }: AuditQuery): Promise<AuditEntry[]> {
     const found: AuditEntry[] = [];
-    // Ids of a stream begin with the server's time in milliseconds.
+    // Ids of a stream start with the server's time in milliseconds.
     let end = until === undefined ? '+' : String(Math.max(0, until - 1));
     for (;;) {
       const page = await guarded(

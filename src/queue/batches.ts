@@ -1,6 +1,6 @@
 /**
- * Work that costs little more for many than for one, such as a round trip that waits for a disk: what comes while a run
- * is on its way goes together in the next one.
+ * Work that costs little more for many items than for one, such as a round trip that waits for a disk. Items that
+ * arrive during a run go together into the next one.
  */
 export class Batches<T, R> {
   readonly #run: (items: readonly T[]) => Promise<readonly R[]>;
@@ -15,8 +15,8 @@ export class Batches<T, R> {
   }
 
   /**
-   * The result for this item, or the error of the run it was in. When a run for several items fails, each is run alone, so
-   * that only that one fails which is at fault.
+   * The result for this item, or the error of the run it was in. If a run for several items fails, each is run alone,
+   * so that only the faulty one fails.
    */
   add(item: T): Promise<R> {
     return new Promise((resolve, reject) => {
@@ -27,7 +27,7 @@ export class Batches<T, R> {
 
   async #work(): Promise<void> {
     this.#running = true;
-    // With what else comes in this turn of the event loop.
+    // Together with everything else from this turn of the event loop.
     await Promise.resolve();
     while (this.#waiting.length > 0) {
       const batch = this.#waiting.splice(0, this.#most);

@@ -5,15 +5,15 @@ export interface BreakerSettings {
   longestPause: number;
 }
 
-/** Leave for one attempt. */
+/** Permission for one attempt. */
 export interface Pass {
   readonly probe: boolean;
 }
 
 /**
- * A circuit breaker for one route: after some failures in a row nothing is tried for a while, then one attempt
- * goes as a probe; its result closes the breaker or opens it for twice as long. A route that is down is asked once,
- * and not once for each message that waits for it.
+ * A circuit breaker for one route: after some failures in a row, nothing is tried for a while. Then one attempt goes as
+ * a probe, whose result closes the breaker or opens it for twice as long. A route that is down is tried once, not once
+ * for each waiting message.
  */
 export class Breaker {
   readonly #settings: BreakerSettings;
@@ -21,7 +21,7 @@ export class Breaker {
   #failures = 0;
   #pause = 0;
   #openUntil = 0;
-  /** The one that decides; a late finisher of before cannot take its place. */
+  /** The attempt that decides; an earlier attempt that ends late cannot. */
   #probe: Pass | undefined;
 
   constructor(now: () => number, settings: BreakerSettings) {
@@ -33,14 +33,14 @@ export class Breaker {
   wait(): number {
     if (this.#pause === 0) return 0;
     const now = this.#now();
-    // A clock that was set back must not make the pause longer than it was meant to be.
+    // A clock that was set back must not make the pause longer than intended.
     this.#openUntil = Math.min(this.#openUntil, now + this.#pause);
     const wait = this.#openUntil - now;
     if (wait > 0) return wait;
     return this.#probe === undefined ? 0 : this.#settings.firstPause;
   }
 
-  /** A pass when an attempt may begin (give it back with its end), else the milliseconds to wait. */
+  /** A pass if an attempt may begin (return it with the result), else the milliseconds to wait. */
   enter(): Pass | number {
     const wait = this.wait();
     if (wait > 0) return wait;
@@ -49,19 +49,19 @@ export class Breaker {
     return this.#probe;
   }
 
-  /** The other side answered as one that works. */
+  /** The other side answered and works. */
   succeeded(): void {
     this.#failures = 0;
     this.#pause = 0;
     this.#probe = undefined;
   }
 
-  /** The other side did not answer, or as one that does not work. */
+  /** The other side did not answer, or does not work. */
   failed(pass: Pass): void {
     this.#failures++;
     const wasProbe = pass === this.#probe;
     this.abandoned(pass);
-    // attempts that were on their way when it opened change nothing
+    // attempts that were in progress when it opened change nothing
     if (this.#pause > 0 && !wasProbe) return;
     if (this.#failures < this.#settings.failures && !wasProbe) return;
     const { firstPause, longestPause } = this.#settings;

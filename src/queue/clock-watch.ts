@@ -1,8 +1,8 @@
 /**
- * Clocks that jump. What ends by itself in Redis (locks of jobs, leases, signs of life) has a time of day at which it ends,
- * also in the append-only file. When Redis's clock is set back, that lasts longer by the step: jobs of killed processes
- * stay locked, mailboxes are left unread. So each process looks, at its start and every five seconds, for keys that would
- * last longer than any may, and shortens them. It also compares the clocks with one that never jumps, and says so.
+ * Clocks that jump. Keys that expire in Redis (locks of jobs, leases, heartbeats) expire at a time of day, in the
+ * append-only file too. If Redis's clock is set back, they last longer by that amount: jobs of killed processes stay
+ * locked, and mailboxes are not read. So each process checks at its start and every five seconds for keys that would
+ * last longer than allowed, and shortens them. It also compares the clocks with a monotonic one, and reports jumps.
  */
 import { hostname } from 'node:os';
 import type { Redis } from 'ioredis';
@@ -12,17 +12,17 @@ import { type Keys, queueNames } from './keys.ts';
 import { records } from './lua.ts';
 
 const lookEvery = 5_000;
-/** Milliseconds: smaller steps (a leap second, a correction over the network) delay nothing that anybody would notice. */
+/** Milliseconds: smaller steps (a leap second, a correction by NTP) cause no noticeable delay. */
 const smallest = 2_000;
-/** Milliseconds between this machine's clock and Redis's that are worth a word. */
+/** Difference in milliseconds between this machine's clock and Redis's that is reported. */
 const apart = 60_000;
-/** Milliseconds that `health` tells of what happened. */
+/** Milliseconds for which `health` reports a jump. */
 const toldFor = 86_400_000;
 
 /**
- * Step that is too small to be told, longest life of: lock, stalled-check, presence, lease of the sweep; number of queues,
- * queues, sets of the presence. Returns how many keys would have outlived that, by how many milliseconds at most, and
- * Redis's time.
+ * Step that is too small to report, maximum lifetime of: lock, stalled-check, presence, lease of the sweep; number of
+ * queues, queues, sets of the presence. Returns how many keys would have outlived that, by how many milliseconds at
+ * most, and Redis's time.
  */
 const shorten = script(
   records,
@@ -59,13 +59,13 @@ return { found, string.format('%.0f', worst), time[1], time[2] }
 `,
 );
 
-/** What became known of the clocks in the last day; times in milliseconds since the epoch, by whoever told. */
+/** Clock events of the last day; times in milliseconds since the epoch, by the clock of the reporter. */
 export interface ClockFacts {
-  /** The last jump of a clock: of which machine, or of `redis`. Seconds, negative when it was set back. */
+  /** The last jump of a clock: of which machine, or of `redis`. Seconds; negative if it was set back. */
   jump: { at: number; of: string; seconds: number } | null;
-  /** Locks, leases and signs of life that would have lasted too long, and the most seconds too long. */
+  /** Locks, leases and heartbeats that would have lasted too long, and by how many seconds at most. */
   shortened: { at: number; keys: number; seconds: number } | null;
-  /** Seconds that the clock of this machine is ahead of Redis's, when that is more than a minute; else null. */
+  /** Seconds by which this machine's clock is ahead of Redis's, if more than a minute; else null. */
   ahead: number | null;
 }
 
@@ -77,7 +77,7 @@ export interface Shortened {
   redisTime: number;
 }
 
-/** Shortens what would last longer than it may. Errors: `redis-unreachable`, `redis-full`. */
+/** Shortens keys that would last longer than allowed. Errors: `redis-unreachable`, `redis-full`. */
 export async function shortenLives(redis: Redis, keys: Keys): Promise<Shortened> {
   const { lock, stalledCheck, presence, sweepLease } = lifetimes;
   const limits = [smallest, lock, stalledCheck, presence, sweepLease];
@@ -91,7 +91,7 @@ export async function shortenLives(redis: Redis, keys: Keys): Promise<Shortened>
   };
 }
 
-/** What `health` says of the clocks. Errors: `redis-unreachable`. */
+/** What `health` reports about the clocks. Errors: `redis-unreachable`. */
 export async function readClockFacts(redis: Redis, keys: Keys): Promise<ClockFacts> {
   const [jump, shortened] = await guarded('clock', redis.hmget(keys.clock, 'jump', 'shortened'));
   const [seconds] = await guarded('clock', redis.time());
@@ -110,7 +110,7 @@ function recent<T extends { at: number }>(text: string | null | undefined): T | 
 }
 
 interface Clocks {
-  /** Milliseconds of a clock that never jumps. */
+  /** Milliseconds of a monotonic clock. */
   steady: number;
   here: number;
   redis: number;
@@ -132,7 +132,7 @@ export class ClockWatch {
     this.#parts = parts;
   }
 
-  /** Looks at once, and from now on every five seconds. */
+  /** Checks at once, and from now on every five seconds. */
   async start(): Promise<void> {
     await this.look();
     this.#timer = setInterval(() => void this.look(), lookEvery).unref();
@@ -142,7 +142,7 @@ export class ClockWatch {
     clearInterval(this.#timer);
   }
 
-  /** Does not throw: while Redis is away there is nothing to shorten, and others say that it is away. */
+  /** Does not throw: while Redis is away there is nothing to shorten, and other code reports that. */
   async look(): Promise<void> {
     const { redis, keys, log } = this.#parts;
     try {
@@ -154,7 +154,7 @@ export class ClockWatch {
       this.#last = clocks;
       if (last) {
         await this.#compare('here', last, clocks, 0);
-        // The reply may have been under way for a while.
+        // The reply may have been delayed.
         await this.#compare('redis', last, clocks, after - before);
       }
       this.#compareBoth(clocks, after - before);

@@ -1,18 +1,18 @@
-/** Retries whose time was written by a clock that was ahead: without this they would wait until that time. */
+/** Retries scheduled by a clock that was ahead, which would otherwise wait until that time. */
 import type { Redis } from 'ioredis';
 import { run, script } from '../redis/index.ts';
 import type { Keys } from './keys.ts';
 import { records } from './lua.ts';
 import type { QueueName } from './types.ts';
 
-/** Jobs that one look brings forward at most; the next look takes the next ones. */
+/** Maximum number of jobs that one check brings forward; the next check takes more. */
 const batch = 1000;
 
 /**
- * queue, now, longest wait that there is. BullMQ keeps delayed jobs in a sorted set, the time in milliseconds times 4096.
- * What is due later than the longest wait from now was planned by another clock. "Now" is the later of the caller's
- * and Redis's time: a worker whose own clock is behind must not think that all others are ahead. They are due one
- * millisecond after the other, and the marker wakes a worker. Returns how many.
+ * queue, now, longest possible wait. BullMQ keeps delayed jobs in a sorted set by the time in milliseconds times 4096.
+ * A job that is due later than the longest wait from now was scheduled by another clock. "Now" is the later of the
+ * caller's and Redis's time: a worker whose clock is behind must not assume that all others are ahead. The jobs become
+ * due one millisecond apart, and the marker wakes a worker. Returns how many.
  */
 const bringForward = script(
   records,
@@ -30,8 +30,8 @@ return #late
 );
 
 /**
- * Makes jobs of a queue due now that are due later than `longest` milliseconds from now. `now` in milliseconds since the
- * epoch. Gives how many they were. Errors: `redis-unreachable`, `redis-full`.
+ * Makes jobs due now that would be due later than `longest` milliseconds from `now` (milliseconds since the epoch).
+ * Returns how many. Errors: `redis-unreachable`, `redis-full`.
  */
 export async function bringLateForward(
   redis: Redis,

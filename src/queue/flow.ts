@@ -1,4 +1,4 @@
-/** The steps of a message between the queues: each one script, so that a crash leaves it done or not begun. */
+/** The steps of a message between the queues. Each is one script, so a crash leaves it either done or not begun. */
 import type { Redis } from 'ioredis';
 import { SealpostError } from '../errors.ts';
 import { type DurableWrites, guarded, type Script, type ScriptArguments } from '../redis/index.ts';
@@ -33,18 +33,18 @@ export interface FlowParts {
   redis: Redis;
   keys: Keys;
   /**
-   * For the steps: what follows one (the end of its job, files that go) may reach another primary, which must not be
-   * without the step then.
+   * For the steps: what follows one (the end of its job, removal of files) may reach another primary, which must have
+   * the step by then.
    */
   writes: DurableWrites;
   spool: TieredSpool;
   /** Milliseconds that the original of a delivered message is kept. */
   keepOriginal: number;
-  /** Names of the mailboxes and partners of which a suspended message is reported. */
+  /** Names of the mailboxes and partners whose suspended messages are reported. */
   reported: { inbound: ReadonlySet<string>; outbound: ReadonlySet<string> };
 }
 
-/** What a suspended job is called in the record: a message may have one for each destination. */
+/** The name of a suspended job in the record: a message may have one for each destination. */
 function workName(queue: WorkQueue, job: Jobs[WorkQueue]): string {
   return queue === 'handoff' && 'destination' in job ? `handoff.${job.destination}` : queue;
 }
@@ -58,7 +58,7 @@ export class RedisFlow implements Flow {
 
   async fetch(id: string, refs: SpoolRef[]): Promise<Fetched> {
     const { redis, keys, spool } = this.#parts;
-    // One round trip: the connection sends what was asked for in one turn of the event loop together.
+    // One round trip: the connection sends together what is requested in one turn of the event loop.
     const [[state, kept], ...values] = await guarded(
       'fetch',
       Promise.all([
@@ -70,7 +70,7 @@ export class RedisFlow implements Flow {
       const sealed = values[index];
       return sealed ? spool.openInline(ref, sealed) : null;
     });
-    // A job of an earlier life of the message, or of an earlier decoding, has other octets: it has nothing to do any more.
+    // A job from before the message was restarted or decoded again has other octets, and has nothing left to do.
     const tokens = (kept ?? '').split(' ');
     const current = refs.every((ref) => tokens.includes(octetsToken(ref)));
     return { state: isState(state) && (current || isFinished(state)) ? state : null, octets };
@@ -111,7 +111,7 @@ export class RedisFlow implements Flow {
       args.push(destination, JSON.stringify(handoff), routeOf('handoff', handoff));
     }
     const taken = await this.#run(scripts.decoded, args, [content, result, ...pieces]);
-    // Somebody else has decoded it (a lost lock), or a person has ended it.
+    // Another process has decoded it (a lost lock), or a person has ended it.
     if (taken !== 0) return;
     for (const { ref } of [content, ...pieces]) if (ref.kind === 'file') await spool.remove(ref);
   }
@@ -172,13 +172,13 @@ export class RedisFlow implements Flow {
       reason,
       work,
       queue,
-      // Attempts and crashes are counted from the beginning when it is resumed.
+      // Attempts and crashes are counted from zero when it is resumed.
       JSON.stringify({ ...job, untried: undefined, alone: undefined, forgiven: undefined }),
       ...this.#report(job, { work, reason, facts, starts }),
     ]);
   }
 
-  /** Job of the report without its turn, which the script knows, and its route; both '' where nobody wants one. */
+  /** Job of the report without its turn, which the script knows, and its route; both '' if no report is wanted. */
   #report(
     job: Jobs[WorkQueue],
     what: Pick<FailureJob, 'work' | 'reason' | 'facts' | 'starts'>,
@@ -207,7 +207,7 @@ export class RedisFlow implements Flow {
     if (!octets) throw originalGone(id);
     const { mailbox, origin, envelope, receivedAt } = record;
     const before = fields.v ?? '0';
-    // What never was decoded was never handed off.
+    // A message that was never decoded was never handed off.
     const again = Number(before) + (fields['w:inbound'] === undefined ? 1 : 0);
     const job: InboundJob = { id, mailbox, origin, envelope, octets, receivedAt };
     if (again > 0) job.again = again;
@@ -255,7 +255,7 @@ export class RedisFlow implements Flow {
     return outcome === 1;
   }
 
-  /** The first arguments of a script for something that a person does. */
+  /** The first arguments of a script for an act of a person. */
   #act(id: string, type: LedgerEventType, what: AuditEntry['what'], act: Act): (string | number | Buffer)[] {
     const entry: AuditEntry = { at: Date.now(), what, id, ...act };
     return [...this.#event(id, type, { ...act }), auditLine(entry)];
@@ -270,7 +270,7 @@ export class RedisFlow implements Flow {
     return await this.#parts.writes.run(script, args, 'flow', inlineOctets(octets));
   }
 
-  /** Removes the files that a script's reply names after its outcome; returns the outcome. */
+  /** Removes the files named in a script's reply after the outcome; returns the outcome. */
   async #release(reply: unknown): Promise<unknown> {
     if (!Array.isArray(reply)) return reply;
     const [outcome, ...files]: unknown[] = reply;
@@ -283,10 +283,10 @@ function isFinished(state: MessageState): boolean {
   return state === 'delivered' || state === 'sent' || state === 'terminated';
 }
 
-/** For callers that are no person. */
+/** For callers that are not people. */
 const nobody: Act = { by: 'sealpost' };
 
-/** The first of a record's octets is the message as it came. */
+/** The first octets of a record are the message as received. */
 function originalRef({ octets, sha256 }: MessageRecord, tokens: string | undefined): SpoolRef | null {
   const match = /^([if]):(\w+)/.exec(tokens ?? '');
   if (!match?.[2]) return null;

@@ -1,7 +1,7 @@
 /**
- * Who may be worked on in this process. Each route (a partner, a destination, a mailbox) has one place that nobody can
- * take from it, and shares the common places with the others as long as it works: one that hangs, is slow or is down
- * leaves the others theirs. So a message never waits for somebody else's server, however many of these hang.
+ * Decides which jobs this process works on. Each route (a partner, a destination, a mailbox) has one place of its own,
+ * and shares the common places with the others while it works. A route that hangs, is slow or is down leaves the others
+ * their places. So a message never waits for somebody else's server, however many of them hang.
  */
 import { Breaker, type BreakerSettings, type Pass } from './breaker.ts';
 import type { PeerState } from './types.ts';
@@ -11,32 +11,32 @@ export interface GateSettings {
   total: number;
   /** Places of one route, its own included; at most `total`. */
   most: (route: string) => number;
-  /** The work has no other side that could be down: a route has all its places from the start. */
+  /** The work has no other side that could be down, so a route has all its places from the start. */
   local: boolean;
   breaker: BreakerSettings;
-  /** Milliseconds, from any start, that only go forward. */
+  /** Milliseconds of a monotonic clock. */
   now: () => number;
 }
 
-/** A route whose oldest job has taken this long gets at most half of the common places, with all such. Milliseconds. */
+/** Routes whose oldest job has taken this long share at most half of the common places. Milliseconds. */
 export const slowAfter = 1000;
-/** Milliseconds that a job stays in hand when its route goes on, before it is put back. */
+/** Milliseconds that a job waits in this process for a place before it is put back. */
 const patience = 250;
 
 interface Route {
   name: string;
   most: number;
   breaker: Breaker;
-  /** It worked when it was asked last; else it has one place, and is asked by one message at a time. */
+  /** It worked when last tried; otherwise it has one place, and is tried with one message at a time. */
   trusted: boolean;
   /** Starts by pass, the oldest first. */
   running: Map<Pass, number>;
   waiting: ((entry: Entry | null) => void)[];
-  /** Jobs that were called back and have not come yet. */
+  /** Jobs that were called back and have not arrived yet. */
   coming: number;
 }
 
-/** A place that is taken: give it back with `leave`. */
+/** An occupied place: return it with `leave`. */
 export interface Entry {
   readonly route: string;
   readonly pass: Pass;
@@ -47,7 +47,7 @@ export class Gate {
   readonly #routes = new Map<string, Route>();
   /** Routes with more than their own place. */
   readonly #busy = new Set<Route>();
-  /** Routes with jobs that wait in hand. */
+  /** Routes with jobs that wait in this process. */
   readonly #queued = new Set<Route>();
   #closed = false;
 
@@ -55,7 +55,7 @@ export class Gate {
     this.#settings = settings;
   }
 
-  /** A place, at once or soon; null when the job must be put back. */
+  /** A place, at once or soon; null if the job must be put back. */
   turn(name: string): Promise<Entry | null> {
     const route = this.#route(name);
     route.coming = Math.max(0, route.coming - 1);
@@ -76,7 +76,7 @@ export class Gate {
     });
   }
 
-  /** Gives a place back; `peer` is what the attempt said about the route, if anything. */
+  /** Returns a place; `peer` is what the attempt showed about the route, if anything. */
   leave({ route: name, pass }: Entry, peer: PeerState | undefined): void {
     const route = this.#route(name);
     route.running.delete(pass);
@@ -103,7 +103,7 @@ export class Gate {
     return Math.max(0, this.#room(route) - route.waiting.length - route.coming);
   }
 
-  /** True when a route has so many free places that it is worth a call. */
+  /** True if a route has enough free places to be worth a call. */
   isHungry(name: string): boolean {
     const { running, most, trusted } = this.#route(name);
     return this.vacant(name) >= (trusted && running.size > 0 ? Math.ceil(most / 4) : 1);
@@ -114,7 +114,7 @@ export class Gate {
     this.#route(name).coming += jobs;
   }
 
-  /** What was called back and did not come was taken by another process. */
+  /** A job that was called back and did not arrive was taken by another process. */
   expectNothing(): void {
     for (const route of this.#routes.values()) route.coming = 0;
   }
@@ -124,7 +124,7 @@ export class Gate {
     return [...this.#routes.values()].filter((route) => this.#room(route) === 0).map(({ name }) => name);
   }
 
-  /** Nothing waits in hand from now on; what is put back is another process's. */
+  /** From now on nothing waits here; jobs that are put back belong to other processes. */
   close(): void {
     this.#closed = true;
     for (const route of this.#queued) this.#dismiss(route);
@@ -149,7 +149,7 @@ export class Gate {
 
   #admit(route: Route): Entry {
     const pass = route.breaker.enter();
-    // `#room` has looked at the breaker in the same turn of the event loop.
+    // `#room` has checked the breaker in the same turn of the event loop.
     const taken = typeof pass === 'number' ? { probe: false } : pass;
     route.running.set(taken, this.#settings.now());
     if (route.running.size > 1) this.#busy.add(route);
@@ -170,7 +170,7 @@ export class Gate {
     return Math.min(left, route.running.size === 0 ? common + 1 : common);
   }
 
-  /** Common places that are free. Slow routes have half of them; what they took before they were slow does not count. */
+  /** Free common places. Slow routes get half of them; places taken before they became slow do not count. */
   #common(forSlow: boolean): number {
     let [slow, others] = [0, 0];
     for (const route of this.#busy) {
@@ -188,7 +188,7 @@ export class Gate {
     return oldest !== undefined && this.#settings.now() - oldest > slowAfter;
   }
 
-  /** A place will be free in a moment, as far as one can tell. */
+  /** A place is likely to become free in a moment. */
   #goesOn(route: Route): boolean {
     if (this.#closed || route.breaker.wait() > 0 || this.#isSlow(route)) return false;
     return route.waiting.length < Math.ceil((route.trusted ? route.most : 1) / 4);

@@ -1,7 +1,8 @@
 /**
- * The one durable way in. Octets, job and record go to Redis in one transaction, which is one of the append-only file; with `appendfsync always` its reply follows the fsync. So after a crash at any moment either nothing
- * is there, and the sender who got no reply sends again, or all of it is, and the repetition is recognised by its id.
- * A file is on disk before; when the script did not run, it belongs to nobody and is swept later.
+ * The one durable way in. Octets, job and record go to Redis in one transaction, which is also one of the append-only
+ * file. With `appendfsync always`, the reply follows the fsync. So after a crash at any moment, either nothing is
+ * stored and the sender, who got no reply, sends again; or everything is, and the repetition is recognized by its id. A
+ * file is on disk before that. If the script did not run, no message refers to it and the sweep removes it.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { SealpostError } from '../errors.ts';
@@ -40,14 +41,14 @@ const refused = counter(
 export type QueueLimits = Record<WorkQueue, { depth: number; octets: number }>;
 
 export interface IntakeParts {
-  /** For what is acknowledged to a sender. */
+  /** For writes that are acknowledged to a sender. */
   writes: DurableWrites;
   spool: TieredSpool;
-  /** Milliseconds that a finished message is known as a duplicate. */
+  /** Milliseconds that a finished message counts for duplicate detection. */
   duplicates: number;
-  /** Mailboxes for which the same octets may come as another message. */
+  /** Mailboxes for which the same octets may be another message. */
   repeating: ReadonlySet<string>;
-  /** What makes two arrivals the same message, by mailbox; the octets where it says nothing. */
+  /** What makes two arrivals the same message, by mailbox; the octets by default. */
   identity: ReadonlyMap<string, 'content' | 'message-id' | 'uid'>;
   limits: QueueLimits;
   pressure: Pressure;
@@ -81,7 +82,7 @@ interface Item {
   job: InboundJob | OutboundJob;
 }
 
-/** What came at one time, for one mailbox or several. */
+/** One arrival, for one or several mailboxes. */
 interface Arrival {
   items: Item[];
   /** Milliseconds since the epoch. */
@@ -92,7 +93,7 @@ interface Direction {
   queue: 'inbound' | 'outbound';
   state: 'received' | 'queued';
   index: 'b' | 'p';
-  /** What must have room: a message counts for the queue of its state. */
+  /** What must have room. A message counts for the queue of its state. */
   limited: { state: MessageState; queue: WorkQueue }[];
 }
 
@@ -100,7 +101,7 @@ const inboundMail: Direction = {
   queue: 'inbound',
   state: 'received',
   index: 'b',
-  // What is decoded waits for destinations; when they are down, that is what fills up.
+  // Decoded messages wait for destinations; if those are down, this is what fills up.
   limited: [
     { state: 'received', queue: 'inbound' },
     { state: 'decoded', queue: 'handoff' },
@@ -113,7 +114,7 @@ const outboundMail: Direction = {
   limited: [{ state: 'queued', queue: 'outbound' }],
 };
 
-/** Arrivals that one run of the script takes: nobody else gets a reply from Redis in the meantime. */
+/** Arrivals per run of the script, because nobody else gets a reply from Redis meanwhile. */
 const mostArrivals = 16;
 
 export class RedisIntake implements Intake {
@@ -152,7 +153,10 @@ export class RedisIntake implements Intake {
     return await this.#accept(inboundMail, items, now);
   }
 
-  /** What tells one message of a mailbox from another; the records under it, and so duplicates, outlive any process. */
+  /**
+   * What distinguishes the messages of a mailbox. The records under it, and so duplicate detection, outlive any
+   * process.
+   */
   #identity({ mailbox, origin, messageId }: IntakeEntry, sha256: string): string[] {
     const uid = origin.kind === 'imap' ? JSON.stringify(origin.detail) : undefined;
     if (this.#parts.repeating.has(mailbox)) return [sha256, uid ?? randomUUID()];

@@ -16,9 +16,9 @@ return 1
 );
 
 /**
- * index, greatest and least time, how many to pass over, how many to look at, then state, mailbox, partner and reason
- * that a record must have ('' for any). Newest first. Returns how many it looked at, time of the last of them, how many
- * in a row had that time, then id and time of each that fits.
+ * index, greatest and least time, how many to skip, how many to examine, then state, mailbox, partner and reason that a
+ * record must have ('' for any). Newest first. Returns how many it examined, the time of the last one, how many in a
+ * row had that time, then id and time of each match.
  */
 const find = script(
   records,
@@ -54,9 +54,9 @@ return reply
 );
 
 /**
- * state, oldest update to keep, how many to pass over, how many to look at, now, milliseconds that a duplicate is known.
- * Forgets records of that state; with an oldest update of '' whatever it looks at. What still counts as a duplicate
- * leaves a key without a value. Returns how many it saw, how many it forgot, and files to remove.
+ * state, oldest update to keep, how many to skip, how many to examine, now, milliseconds of duplicate detection.
+ * Removes records of that state; with an oldest update of '' all that it examines. A record that still counts for
+ * duplicate detection leaves a key without a value. Returns how many it saw, how many it removed, and files to remove.
  */
 const forget = freeingScript(
   records,

@@ -1,4 +1,4 @@
-/** The ledger: what is known of each message and what happened to it. Written by the scripts, read here. */
+/** The ledger: the facts about each message and what happened to it. Written by the scripts, read here. */
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { SealpostError } from '../errors.ts';
@@ -59,9 +59,9 @@ export function parseRecord(id: string, fields: Record<string, string>): Message
 }
 
 const pageSize = 50;
-/** Records that one call of the script looks at: about two milliseconds of Redis at most. */
+/** Records that one call of the script examines: at most about two milliseconds in Redis. */
 const lookSize = 1000;
-/** Most messages that are looked at for one Message-ID or digest. */
+/** Maximum number of messages examined for one Message-ID or digest. */
 const digestLimit = 10_000;
 
 interface Found {
@@ -108,7 +108,7 @@ export class RedisLedger implements Ledger {
   async *#find(query: ListQuery, start: Found | undefined, expected: number): AsyncGenerator<Found[]> {
     if (query.messageId !== undefined || query.sha256 !== undefined) {
       const found = await this.#findByDigest(query);
-      // Of equal times the greater id comes first, as Redis has it in the indices.
+      // Of equal times, the greater id comes first, as in Redis's indices.
       const isAfter = ({ id, receivedAt }: Found) =>
         !start || receivedAt < start.receivedAt || (receivedAt === start.receivedAt && id < start.id);
       yield found.filter(isAfter);
@@ -119,7 +119,7 @@ export class RedisLedger implements Ledger {
     const tests = [state, mailbox, partner, reason].map((value) =>
       value === undefined || value === tested ? '' : value,
     );
-    // A little more than a page at first; when tests or equal times leave it short, more at a time.
+    // Starts with a little more than a page. If tests or equal times leave it short, it takes more at a time.
     let look = tests.some(Boolean) ? lookSize : Math.min(expected + 10, lookSize);
     let greatest = start ? String(start.receivedAt) : '+inf';
     const least = query.since ?? '-inf';
@@ -132,12 +132,12 @@ export class RedisLedger implements Ledger {
       const batch: Found[] = [];
       for (let at = 0; at < pairs.length; at += 2) {
         const found = { id: String(pairs[at]), receivedAt: Number(pairs[at + 1]) };
-        // Of equal times Redis gives the greater id first; those up to the cursor's were on the last page.
+        // Of equal times, Redis returns the greater id first; those up to the cursor's were on the last page.
         if (!start || found.receivedAt !== start.receivedAt || found.id < start.id) batch.push(found);
       }
       yield batch;
       if (Number(seen) < look) return;
-      // Passing over many is slow, so the walk goes on by time, and passes over those of the same time only.
+      // Skipping many is slow, so the walk continues by time, and skips only those with the same time.
       skip = greatest === String(time) ? skip + Number(seen) : Number(same);
       greatest = String(time);
     }
@@ -163,7 +163,7 @@ export class RedisLedger implements Ledger {
       .sort((a, b) => b.receivedAt - a.receivedAt || (a.id < b.id ? 1 : -1));
   }
 
-  /** The index with the fewest entries in the time asked for, and the value that it stands for. */
+  /** The index with the fewest entries in the requested time, and its value. */
   async #narrowest(query: ListQuery): Promise<{ index: string; tested: string | undefined }> {
     const { state, mailbox, partner, reason } = query;
     const candidates = [
@@ -172,7 +172,7 @@ export class RedisLedger implements Ledger {
       ...(partner === undefined ? [] : [{ index: `p:${partner}`, tested: partner }]),
       ...(mailbox === undefined ? [] : [{ index: `b:${mailbox}`, tested: mailbox }]),
     ];
-    // The value of one could be the name of another: then all are tested again.
+    // The value of one could be the name of another, so all are tested again.
     const values = candidates.map(({ tested }) => tested);
     const unique = new Set(values).size === values.length;
     if (candidates.length < 2) return candidates[0] ?? { index: 'all', tested: undefined };

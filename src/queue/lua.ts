@@ -3,26 +3,26 @@
  *
  * A record is one hash: `r` facts that never change (JSON), `s` state, `a` and `u` when received and updated, `b`
  * mailbox, `p` partner, `x` reason, `e` events (a JSON line each), `k` its octets (`i:ID` in Redis, `f:ID` file, the
- * original first), `o` how many octets that is while it is worked on or suspended, `n` hand-offs that are left, `d:NAME`
- * set while that destination is one of them, `w:NAME` data of a suspended job (queue, line feed, JSON), `g` how often it
- * was resumed, `v` how often it was decoded again after a hand-off, `c` references of content and result (JSON), `h`
- * until when they are held for somebody who got a URL.
+ * original first), `o` how many octets these are while it is in progress or suspended, `n` remaining hand-offs,
+ * `d:NAME` set while that destination is one of them, `w:NAME` data of a suspended job (queue, line feed, JSON), `g`
+ * how often it was resumed, `v` how often it was decoded again after a hand-off, `c` references of content and result
+ * (JSON), `h` until when they are held for a signed URL.
  *
- * Indices: `ix:all`, `ix:s:STATE`, `ix:b:MAILBOX`, `ix:p:PARTNER`, `ix:x:REASON` (suspended ones only) are sorted sets of
- * ids by the time of receipt. `ix:i:XXXX` (Message-ID, SHA-1) and `ix:h:XXXX` (octets, SHA-256) are 65,536 small sorted sets
- * each, by the first four digits of the digest, of eight more digits and the id: small ones are packed by Redis and
- * need a third of the memory. `load` holds the octets by state. `d:ID` stands for a forgotten record that still counts
- * as a duplicate. `audit` is the stream of what people did.
+ * Indices: `ix:all`, `ix:s:STATE`, `ix:b:MAILBOX`, `ix:p:PARTNER`, `ix:x:REASON` (suspended ones only) are sorted sets
+ * of ids by the time of receipt. `ix:i:XXXX` (Message-ID, SHA-1) and `ix:h:XXXX` (octets, SHA-256) are 65,536 small
+ * sorted sets each, by the first four digits of the digest, of eight more digits and the id: Redis packs small ones,
+ * which need a third of the memory. `load` holds the octets by state. `d:ID` replaces a removed record that still
+ * counts for duplicate detection. `audit` is the stream of what people did.
  *
  * A job has two fields that BullMQ does not know: `rt` its route and `sq` its place in the order of arrival. Jobs that
- * may not be worked on yet wait apart (`parking.ts`): `parked:QUEUE` is a sorted set of all of them by `sq`,
+ * have to wait for their route are kept apart (`parking.ts`): `parked:QUEUE` is a sorted set of all of them by `sq`,
  * `parked:QUEUE:ROUTE` of those of one route, `routes:QUEUE` the set of the routes that have any.
  */
 import { createRequire } from 'node:module';
 import { SealpostError } from '../errors.ts';
 
 /**
- * BullMQ's own script that adds a job, to run inside of ours: a job is added in the same transaction as the record, and
+ * BullMQ's own script that adds a job, to run inside ours: a job is added in the same transaction as the record, and
  * only if the message is new. BullMQ's version is pinned; a test adds a job this way and lets a BullMQ worker run it.
  */
 function bullmqAddScript(): string {

@@ -1,4 +1,4 @@
-/** The queue room, composed: one connection for what must answer in time, workers' connections on demand. */
+/** The queue room, composed: one connection for calls that must answer in time, and workers' connections on demand. */
 import type { Redis } from 'ioredis';
 import type { Config } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
@@ -52,17 +52,17 @@ export interface QueueRoom {
   audit: Audit;
   queues: Queues;
   sweep(): Promise<SweepResult>;
-  /** Jumps of clocks, and what they would have held up. `redis-unreachable`. */
+  /** Jumps of clocks, and what they would have delayed. `redis-unreachable`. */
   clock(): Promise<ClockFacts>;
   /** A key of 32 octets for another purpose, derived from the spool key (HKDF, RFC 5869). */
   deriveKey(purpose: string): Buffer;
-  /** Another connection to the same store, for whoever closes it; `prefix` where its keys have another one. */
+  /** Another connection to the same store, which the caller closes; `prefix` if its keys have another one. */
   connect(name: string, prefix?: string): Redis;
-  /** Resolves when as many replicas as must have a key; at once where none must. `redis-unreachable`. */
+  /** Resolves when the required number of replicas have a key; at once if none is required. `redis-unreachable`. */
   ensureReplicated(connection: Redis, key: string): Promise<void>;
-  /** Seals a small JSON value; `context` says what it is, and opens it only for the same one. */
+  /** Seals a small JSON value. It opens only with the same `context`, which says what it is. */
   seal(context: string, value: unknown): Buffer;
-  /** `spool-corrupt` when it was changed or is for another context. */
+  /** `spool-corrupt` if it was changed or is for another context. */
   unseal(context: string, sealed: Buffer): unknown;
   /** Closes every connection, workers included. Idempotent. */
   close(): Promise<void>;
@@ -74,20 +74,20 @@ export interface OpenOptions {
   log: Log;
   /** Check the server's durability settings; false for commands that only read. Default true. */
   checkDurability?: boolean;
-  /** Sweep every now and then in this process, and watch the clocks. Default false. */
+  /** Sweep regularly in this process, and watch the clocks. Default false. */
   sweep?: boolean;
-  /** Called when a job has had an outcome, and when messages were accepted. */
+  /** Called when a job has ended, and when messages were accepted. */
   onWork?: () => void;
 }
 
 const sweepEvery = lifetimes.sweepLease + 1000;
-/** The first sweep: what a crash has left behind should not wait for the next one. Milliseconds. */
+/** Milliseconds until the first sweep, because leftovers of a crash should not wait for the next one. */
 const sweepFirst = 10_000;
 
 /**
- * Opens the room: `redis.url`, or the private server of the data folder (which somebody has started).
- * `redis-unreachable`, `redis-not-durable`, `spool-corrupt` (the key is not the one that sealed what is there),
- * `config-invalid`, `file-access`, `file-mode`.
+ * Opens the room: `redis.url`, or the private server of the data folder (which must be running). `redis-unreachable`,
+ * `redis-not-durable`, `spool-corrupt` (the key is not the one that sealed the existing data), `config-invalid`,
+ * `file-access`, `file-mode`.
  */
 export async function openQueue(config: Config, options: OpenOptions): Promise<QueueRoom> {
   const { log, onWork } = options;
@@ -131,7 +131,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
   const pressure = new Pressure({ redis, keys, log, folder: watched, redisMemory, diskFree, store: trouble });
   await pressure.start();
   const { duplicates } = retention;
-  // Another batch may be under way: both together must fit into the time that a sender waits.
+  // Another batch may be in progress: both together must fit into the time that a sender waits.
   const timeout = Math.round(target.commandTimeout / 2);
   const waiting = { replicas, timeout, disk: config.redis.acknowledge === 'disk' };
   const writes = writer
@@ -205,7 +205,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
   };
 }
 
-/** Notices at the start, and not at the first message, that the spool key is not the one that sealed what is there. */
+/** Detects a wrong spool key at the start instead of at the first message. */
 async function checkKey(redis: Redis, keys: Keys, key: SpoolKey): Promise<void> {
   await guarded('spool key', redis.setnx(keys.keyCheck, sealValue(key, 'keycheck', 'sealpost')));
   const sealed = await guarded('spool key', redis.getBuffer(keys.keyCheck));
@@ -223,7 +223,10 @@ async function checkKey(redis: Redis, keys: Keys, key: SpoolKey): Promise<void> 
   }
 }
 
-/** One process of all sweeps at a time: the lease ends by itself. Only a process of the same machine knows its dead. */
+/**
+ * Only one process sweeps at a time; the lease expires by itself. Only a process on the same machine can tell that
+ * another one is dead.
+ */
 function sweepSometimes(
   redis: Redis,
   keys: Keys,

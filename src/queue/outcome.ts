@@ -2,12 +2,12 @@
 import { consequenceOf, SealpostError } from '../errors.ts';
 import type { Facts, Outcome } from './types.ts';
 
-/** An outcome of what did not work, with what it leaves to tell. */
+/** The outcome of a failure, with facts to record. */
 export type Failed = Exclude<Outcome, { done: true }> & { facts: Facts };
 
 /**
- * The outcome for an error of our own, by the table of codes; undefined for any other. A store that is away says nothing
- * about the message, so the attempt does not count.
+ * The outcome for an error of our own, by the table of codes; undefined for any other. An unavailable store says
+ * nothing about the message, so the attempt does not count.
  */
 export function outcomeOf(error: unknown): Failed | undefined {
   if (!(error instanceof SealpostError)) return undefined;

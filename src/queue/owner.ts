@@ -1,17 +1,17 @@
 /**
- * Whose a draft is: part of its name, so that whoever starts later can tell those of dead processes from those that
- * others write right now, also on a volume that several machines share. `<machine>-<pid>-<start>`: the machine is its
- * boot and the namespace that the process id is of (two containers have one kernel, and both a process 1); the start
- * tells a process from a later one with the same id.
+ * The owner of a draft, as part of its name. A process that starts later can tell drafts of dead processes from those
+ * being written, even on a volume shared by several machines. `<machine>-<pid>-<start>`: the machine is identified by
+ * its boot and the namespace of the process id (two containers share a kernel, and both have a process 1). The start
+ * distinguishes a process from a later one with the same id.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync, readlinkSync } from 'node:fs';
 
-/** Start of a process in clock ticks since the boot (proc(5), field 22); undefined when it is gone or a zombie. */
+/** Start of a process in clock ticks since the boot (proc(5), field 22); undefined if it is gone or a zombie. */
 function startOf(pid: number | 'self'): string | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // The name, in parentheses, may hold blanks and parentheses itself.
+    // The name, in parentheses, may itself contain blanks and parentheses.
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
     return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
   } catch {
@@ -32,10 +32,10 @@ function findMachine(): string | undefined {
 // Both are read once: neither changes while the process lives.
 const machine = findMachine();
 
-/** This process. Without a /proc (not Linux) nobody can tell: its drafts go by their age. */
+/** This process. Without /proc (not Linux) nobody can tell, so its drafts are removed by age. */
 export const self = `${machine ?? 'unknown'}-${process.pid}-${startOf('self') ?? 0}`;
 
-/** True when it is certain that the process has ended; false for those of other machines and for what is no owner. */
+/** True if the process has certainly ended; false for processes of other machines and for an invalid owner. */
 export function isDead(owner: string): boolean {
   const [, where, pid, start] = /^([0-9a-f]{16})-(\d{1,10})-(\d{1,20})$/.exec(owner) ?? [];
   return where !== undefined && where === machine && startOf(Number(pid)) !== start;

@@ -1,7 +1,8 @@
 /**
- * Jobs that may not be worked on yet wait in a list of their route, not among the others, and cost nothing there:
- * nobody polls them, and new ones of the route go straight behind them. They are called back when their route has a free
- * place (`gate.ts`). Putting back and calling back are one script each, so a crash loses and doubles nothing.
+ * Jobs that have to wait for their route are kept in a list of that route, apart from the others. They cost nothing
+ * there: nobody polls them, and new jobs of the route go directly behind them. They are called back when their route
+ * has a free place (`gate.ts`). Putting back and calling back are one script each, so a crash neither loses nor
+ * duplicates a job.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
@@ -13,18 +14,18 @@ import type { Keys } from './keys.ts';
 import { jobs, records } from './lua.ts';
 import type { FailureJob, QueueName } from './types.ts';
 
-/** Milliseconds between two looks for routes with jobs that wait: one command, however many wait. */
+/** Milliseconds between checks for routes with waiting jobs: one command, however many wait. */
 const lookEvery = 500;
-/** Jobs behind the one that is put back that are looked at for others of routes that are full. */
+/** How many of the next jobs are checked for other full routes when one is put back. */
 const ahead = 256;
-/** Milliseconds in which whoever called a job back should have it. */
+/** Milliseconds within which the process that called a job back should have it. */
 const callLasts = 1000;
-/** Most routes that are named in one call. */
+/** Maximum number of routes in one call. */
 const mostNamed = 500;
 
 const parkedRoutes = gauge('parked_routes', 'Routes whose messages wait for a place, by queue.', ['queue']);
 
-/** What a route is made of, as jobs have it. */
+/** The fields of a job that make up its route. */
 interface RouteFacts {
   mailbox?: string;
   destination?: string;
@@ -33,7 +34,7 @@ interface RouteFacts {
   owner?: string;
 }
 
-/** The route of a job: what has a share of its own. For what came in it is the name of the mailbox or partner. */
+/** The route of a job, which has a share of its own. For new messages it is the name of the mailbox or partner. */
 export function routeOf(queue: QueueName, job: RouteFacts): string {
   switch (queue) {
     case 'inbound':
@@ -48,8 +49,8 @@ export function routeOf(queue: QueueName, job: RouteFacts): string {
 }
 
 /**
- * queue, id, token of its lock, route, now, then routes that are full. Puts a job back, and those of full routes among
- * the next. Returns -1 when the job is somebody else's by now, 1 when somebody had just called it back, else 0.
+ * queue, id, token of its lock, route, now, then full routes. Puts a job back, and jobs of full routes among the next
+ * ones. Returns -1 if another process has the job by now, 1 if one had just called it back, else 0.
  */
 const putBack = freeingScript(
   records,
@@ -87,7 +88,10 @@ return 0
 `,
 );
 
-/** queue, now, then route and number of jobs. Calls them back, the oldest to the head. Returns how many came and are left, for each. */
+/**
+ * queue, now, then route and number of jobs. Calls them back, the oldest to the head. Returns for each route how many
+ * were moved and how many are left.
+ */
 const callBack = freeingScript(
   records,
   `
@@ -143,8 +147,8 @@ export class Parking {
   }
 
   /**
-   * Puts a job in hand back, however long Redis is away; it is no longer ours when this resolves. True when another process
-   * had just called it back, and should have it.
+   * Puts a job back, however long Redis is away; it is no longer ours when this resolves. True if another process had
+   * just called it back and should have it.
    */
   async park(id: string, token: string, route: string, signal: AbortSignal): Promise<boolean> {
     const { queue, gate, redis, keys, log } = this.#parts;
@@ -154,7 +158,7 @@ export class Parking {
       try {
         const reply = await run(redis, keys.prefix, putBack, args, 'park');
         this.#parked.add(route);
-        // A place may have become free meanwhile.
+        // A place may have become free in the meantime.
         this.refill(route);
         return reply === 1;
       } catch (err) {

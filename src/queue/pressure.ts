@@ -1,7 +1,7 @@
 /**
- * Is there room for more? Memory of Redis, free space of the disk and fill of the queues, looked at every two seconds.
- * What was accepted must be able to go on, and needs memory and disk for it: so nothing new is taken before the end of
- * either, and taken again by itself when there is clearly more.
+ * Checks every two seconds whether there is room for more: memory of Redis, free disk space, and how full the queues
+ * are. Accepted messages need memory and disk to continue. So nothing new is accepted before either runs out, and
+ * messages are accepted again when there is clearly more room.
  */
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -12,10 +12,10 @@ import { gauge } from '../metrics.ts';
 import { guarded } from '../redis/index.ts';
 import type { Keys } from './keys.ts';
 
-/** Seconds after which a refused sender may ask again. */
+/** Seconds after which a refused sender should try again. */
 const retryAfterSeconds = 60;
 const lookEveryMs = 2000;
-/** Memory: percentage points below the mark where it is over. Disk: share of the mark above it. */
+/** Memory: percentage points below the limit at which it ends. Disk: share of the limit above it. */
 const memoryMargin = 5;
 const diskMargin = 0.25;
 const diskShare = 0.05;
@@ -31,17 +31,17 @@ export interface PressureParts {
   redis: Redis;
   keys: Keys;
   log: Log;
-  /** Folder whose disk is watched; where it is not there yet, the nearest one above. */
+  /** Folder whose disk is watched; the nearest existing parent if it does not exist yet. */
   folder: string;
   /** Percent of the memory. */
   redisMemory: number;
   /** Octets. */
   diskFree: number;
-  /** Why the store of large octets cannot be used now; asked at each look. */
+  /** Why the store of large messages cannot be used now; called at each check. */
   store: () => SealpostError | null;
 }
 
-/** The error for whoever brings something new. */
+/** The error for new arrivals. */
 export function queueFull(what: string): SealpostError {
   return new SealpostError('queue-full', `${what}: nothing new is accepted now`, {
     hint: `try again in ${retryAfterSeconds} seconds; sealpost health shows what waits`,
@@ -58,7 +58,7 @@ export class Pressure {
     this.#parts = parts;
   }
 
-  /** Why nothing new is accepted, as of the last look. */
+  /** Why nothing new is accepted, as of the last check. */
   refusal(): SealpostError | null {
     return this.#state ? queueFull(this.#state.message) : null;
   }
@@ -67,7 +67,7 @@ export class Pressure {
     return this.#state?.what ?? null;
   }
 
-  /** Looks now, and from now on every two seconds. */
+  /** Checks now, and from now on every two seconds. */
   async start(): Promise<void> {
     await this.look();
     this.#timer = setInterval(() => void this.look(), lookEveryMs).unref();
@@ -77,12 +77,12 @@ export class Pressure {
     clearInterval(this.#timer);
   }
 
-  /** Somebody was refused by a limit that only Redis counts. */
+  /** An arrival was refused by a limit that only Redis counts. */
   lookSoon(): void {
     if (this.#timer) void this.look();
   }
 
-  /** Looks at everything. Does not throw: when Redis is away the intake says so itself. */
+  /** Checks everything. Does not throw: if Redis is away, the intake reports it itself. */
   look(): Promise<void> {
     this.#looking ??= this.#look()
       .catch((err: unknown) => this.#parts.log.debug({ err }, 'could not check memory and disk'))

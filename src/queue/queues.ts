@@ -1,4 +1,6 @@
-/** The three queues: BullMQ workers whose handlers return an outcome. A job that cannot go on waits in the ledger. */
+/**
+ * The three queues: BullMQ workers whose handlers return an outcome. A job that cannot continue waits in the ledger.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DelayedError, type Job, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
@@ -39,21 +41,29 @@ const jobSeconds = histogram(
   ['queue'],
 );
 
-/** Starts that may end without an outcome (a killed process), all but the first alone: then the message is poison. */
+/**
+ * Starts that may end without an outcome (a killed process), all but the first one alone. After that, the message is
+ * poison.
+ */
 const maxCrashes = 5;
-/** BullMQ's count is of neighbours too, and would leave a job in its failed set: ours comes long before. */
+/** BullMQ's count includes neighbours, and would leave a job in its failed set. Our limit is reached long before. */
 const maxStalled = 1000;
-/** What waits for the network does not kill its process: another suspect may begin beside it after two seconds. */
+/**
+ * Work that waits for the network does not kill its process, so another suspect may start beside it after two seconds.
+ */
 const besidePatience = { fresh: 0, suspect: 2000 };
 const lookForLateEvery = 10_000;
 /** Longest wait of a job whose destination was not even asked (the breaker of the hand-off). */
 const longestUntried = 300_000;
-/** Clocks of several machines are never quite the same. */
+/** Clocks of several machines always differ a little. */
 const clockMargin = 60_000;
 const eventsKept = 10;
-/** Milliseconds in which less is fetched, where another process needs what is there. */
+/** Milliseconds during which less is fetched, because another process needs the jobs. */
 const restraint = 100;
-/** Failures of a route in a row after which it rests, and for how long, in milliseconds, where the schedule has no shorter waits. */
+/**
+ * Failures of a route in a row after which it is paused, and for how many milliseconds, unless the schedule has shorter
+ * waits.
+ */
 const breaker = { failures: 1, firstPause: 2000, longestPause: longestUntried };
 
 export interface QueuesParts {
@@ -68,15 +78,15 @@ export interface QueuesParts {
   onWork?: (() => void) | undefined;
 }
 
-/** What a job in hand is started with. */
+/** The context a job is started with. */
 interface Start {
   lane: Suspects;
   signal: AbortSignal;
-  /** Takes what the attempt said about its route. */
+  /** Receives what the attempt showed about its route. */
   heard: (peer: PeerState | undefined) => void;
 }
 
-/** Tells BullMQ to run the job again; it keeps the message in Redis, which is a reason code only. */
+/** Tells BullMQ to run the job again. BullMQ keeps the message in Redis, so it is only a reason code. */
 class RetryLater extends Error {
   readonly delay: number;
   constructor(reason: string, delay: number) {
@@ -85,7 +95,7 @@ class RetryLater extends Error {
   }
 }
 
-/** BullMQ keeps a stream of events for each queue that nobody reads here: keep it short. */
+/** BullMQ keeps a stream of events for each queue, which nobody reads here: keep it short. */
 export async function prepareQueues(redis: Redis, keys: Keys): Promise<void> {
   for (const name of queueNames)
     await guarded('queues', redis.hset(`${keys.prefix}:${name}:meta`, 'opts.maxLenEvents', eventsKept));
@@ -134,7 +144,7 @@ export class BullQueues implements Queues {
       inHand.set(id, token);
       fetches.change(1);
       await work(job, token).finally(() => {
-        // One that was put back may be here again.
+        // A job that was put back may be here again.
         if (inHand.get(id) === token) inHand.delete(id);
         fetches.change(-1);
       });
@@ -144,7 +154,7 @@ export class BullQueues implements Queues {
       prefix: keys.prefix,
       concurrency: options.concurrency,
       lockDuration,
-      // BullMQ goes by the time of day: after a clock was set back it would renew none for as long as the step.
+      // BullMQ goes by the time of day: after a clock was set back, it would renew no lock for that long.
       skipLockRenewal: true,
       stalledInterval: Math.min(lifetimes.stalledCheck, Math.max(100, Math.round(lockDuration / 4))),
       maxStalledCount: maxStalled,
@@ -154,7 +164,7 @@ export class BullQueues implements Queues {
       },
     });
     const fetches = new Fetches(worker, options.concurrency);
-    // Worst case, when BullMQ itself gives a job up: it must not stay in a set that nobody reads.
+    // The worst case, if BullMQ itself gives a job up: it must not stay in a set that nobody reads.
     worker.on('failed', (job) => {
       if (job?.finishedOn) void this.#rescue(name, job);
     });
@@ -194,7 +204,7 @@ export class BullQueues implements Queues {
     const { log } = this.#parts;
     try {
       const failed = await worker.extendJobLocks([...inHand.keys()], [...inHand.values()], lockDuration);
-      // One that has just ended has no lock either.
+      // A job that has just ended has no lock either.
       const ids = failed.filter((id) => inHand.has(id));
       if (ids.length === 0) return;
       const message = 'jobs took too long without renewing their locks; another process may have them';
@@ -251,13 +261,13 @@ export class BullQueues implements Queues {
       return await this.#giveUp(name, job, 'worker-crashed', { starts: alone + 1 });
     }
     await lane.run(true, async () => {
-      // When Redis has no room for the mark, going on is what makes room.
+      // If Redis has no room for the mark, continuing makes room.
       await job.updateData({ ...job.data, alone: alone + 1 }).catch(() => undefined);
       await this.#start(name, handler, job, { alone: 0, forgiven: crashes }, start);
     });
   }
 
-  /** Runs the handler; `marks` are what the job is to have when it is tried again. */
+  /** Runs the handler; `marks` are stored in the job if it is tried again. */
   async #start<N extends QueueName>(
     name: N,
     handler: JobHandler<N>,
@@ -289,7 +299,7 @@ export class BullQueues implements Queues {
     await this.#giveUp(name, job, 'attempts-exhausted', facts);
   }
 
-  /** The message waits for a person; a report about such a message is given up, so that none is ever about itself. */
+  /** The message waits for a person. A failed report is given up instead, so that no report is ever about a report. */
   async #giveUp(name: QueueName, job: Job<Jobs[QueueName]>, reason: string, facts?: Facts): Promise<void> {
     const { flow, ledger, log } = this.#parts;
     const { data } = job;
@@ -304,7 +314,7 @@ export class BullQueues implements Queues {
     const { failures, firstPause, longestPause } = breaker;
     return new Gate({
       ...{ total, most, local, now: () => performance.now() },
-      // A route rests no longer than the schedule has a message wait.
+      // A route is paused no longer than the schedule lets a message wait.
       breaker: {
         failures,
         firstPause: Math.min(firstPause, firstDelay),
@@ -352,7 +362,7 @@ export class BullQueues implements Queues {
     }
   }
 
-  /** Milliseconds until a job asks again for a store that is away, jittered so that not all come at once. */
+  /** Milliseconds until a job tries an unavailable store again, with jitter so that not all try at once. */
   #storeWait(): number {
     return Math.min(this.#parts.retry.maxDelay, 15_000) * (0.5 + Math.random() / 2);
   }
@@ -382,8 +392,8 @@ export class BullQueues implements Queues {
 }
 
 /**
- * Lets BullMQ fetch jobs however many are in hand: the gate says which of them are worked on, and the others are put back.
- * BullMQ looks at its limit when it has begun a job, and when one has ended.
+ * Lets BullMQ fetch jobs regardless of how many are in progress. The gate decides which of them are worked on, and the
+ * others are put back. BullMQ checks its limit after it has started a job, and after one has ended.
  */
 class Fetches {
   readonly #worker: Worker;
@@ -401,7 +411,7 @@ class Fetches {
     this.#worker.concurrency = Math.max(1, this.#inHand + (this.#restrained > 0 ? 0 : this.#ahead));
   }
 
-  /** Leaves what waits to other processes for a moment: called with a job in hand, which ends then. */
+  /** Leaves waiting jobs to other processes for a moment. Called with a job in progress, which then ends. */
   async less(): Promise<void> {
     this.#restrained += 1;
     this.change(0);
@@ -428,7 +438,7 @@ async function closeWorker(
       setTimeout(() => resolve(true), timeoutMs).unref();
     }),
   ]);
-  // What is left keeps its lock until it runs out; then another worker takes it.
+  // Remaining jobs keep their locks until these expire; then another worker takes them.
   ended.abort(new SealpostError('internal', 'the worker has closed'));
   if (late) worker.disconnect().catch(() => undefined);
   await disconnect(connection);

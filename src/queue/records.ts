@@ -1,6 +1,6 @@
 /**
- * The records of an installation for whoever only reads them: ledger and audit trail over one connection, without the
- * queues, the spool and its key. Loading all of those takes longer than most questions to the ledger.
+ * Read-only access to the records of an installation: ledger and audit trail over one connection, without the queues,
+ * the spool and its key. Loading all of those takes longer than most queries.
  */
 import type { Config } from '../config/index.ts';
 import type { Log } from '../log.ts';

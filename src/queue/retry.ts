@@ -6,8 +6,8 @@ export interface RetrySchedule {
 
 /**
  * Milliseconds to wait after the given number of failures (from 1): the first delay, doubled each time up to the
- * longest, and of that a random share (full jitter, so that what failed together does not come back together), but
- * never less than a tenth: a destination that is down must not be asked in a tight loop.
+ * longest, and of that a random share (full jitter, so that jobs that failed together do not return together), but at
+ * least a tenth, because a destination that is down must not be tried in a tight loop.
  */
 export function retryDelay(
   failures: number,

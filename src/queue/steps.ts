@@ -4,11 +4,11 @@ import { jobs, records } from './lua.ts';
 
 /**
  * Milliseconds that a message is known as a duplicate, queue, first state, kind of the second index, twice: state, most
- * messages and most octets in it (the second state may be ''), then for each arrival: now and its number of messages, and
- * for each of these: id, name in the second index, facts, event, event if it is a duplicate, token of the octets, job,
- * Message-ID or '', SHA-256, octets. Returns for each arrival 1 for each duplicate and 0 for each that was accepted; or -1,
- * state, and 'depth' or 'octets' when there is no room, and then nothing of it was kept. One that was accepted under the
- * same token before, by a run that broke off later, is no duplicate.
+ * messages and most octets in it (the second state may be ''), then for each arrival: now and its number of messages,
+ * and for each of these: id, name in the second index, facts, event, event if it is a duplicate, token of the octets,
+ * job, Message-ID or '', SHA-256, octets. Returns for each arrival 1 for each duplicate and 0 for each that was
+ * accepted; or -1, state, and 'depth' or 'octets' if there is no room; nothing is stored then. An arrival that an
+ * interrupted run accepted under the same token is not a duplicate.
  */
 const accept = script(
   records,

@@ -1,17 +1,17 @@
 /**
- * Which jobs of a process may run beside each other. A job that was in hand when a process died is a suspect: it, or a
- * neighbour, is poison. Suspects run one after the other, so that the next death says which of them it is, and
- * its neighbours count none.
+ * Decides which jobs of a process may run concurrently. A job that was in progress when a process died is a suspect: it
+ * or a neighbour is poison. Suspects run one at a time, so the next crash shows which one it is, and does not count for
+ * its neighbours.
  */
 
-/** Milliseconds after which whoever is let in no longer keeps others waiting. */
+/** Milliseconds after which an admitted job no longer makes others wait. */
 export interface Patience {
-  /** One that is no suspect. */
+  /** A job that is not a suspect. */
   fresh: number;
   suspect: number;
 }
 
-/** A message that needs longer than this has shown that it does not kill at once. */
+/** A message that runs longer than this has shown that it does not crash the process at once. */
 const defaultPatience: Patience = { fresh: 10_000, suspect: 10_000 };
 
 export class Suspects {
@@ -21,13 +21,13 @@ export class Suspects {
   #fresh = 0;
   #suspect = false;
 
-  /** `alone`: while a suspect runs no other job does; else only no other suspect. */
+  /** `alone`: while a suspect runs, no other job runs; otherwise just no other suspect. */
   constructor(alone: boolean, patience: Patience = defaultPatience) {
     this.#alone = alone;
     this.#patience = patience;
   }
 
-  /** Runs the work when its turn has come; in the order of the calls. */
+  /** Runs the work when it is its turn, in the order of the calls. */
   async run<T>(suspect: boolean, work: () => Promise<T>): Promise<T> {
     if (!suspect && !this.#alone) return await work();
     const leave = await this.#enter(suspect);

@@ -1,4 +1,4 @@
-/** Tidying: records past their retention, and files that no message needs (left by a crash, or past their time). */
+/** Tidying: records past their retention, and files that no message needs (left by a crash, or expired). */
 import type { Redis } from 'ioredis';
 import type { Log } from '../log.ts';
 import { guarded, run } from '../redis/index.ts';
@@ -11,13 +11,13 @@ export interface SweepParts {
   keys: Keys;
   store: LargeStore;
   log: Log;
-  /** Milliseconds: age of a file that nobody refers to. */
+  /** Milliseconds: age of an unreferenced file. */
   sweepAfter: number;
   /** Milliseconds that finished records are kept. */
   keepRecords: number;
-  /** Finished records that are kept at most; 0 for no limit. */
+  /** Maximum number of finished records; 0 for no limit. */
   maxRecords: number;
-  /** Milliseconds that a duplicate is known, also without its record. */
+  /** Milliseconds of duplicate detection, even without the record. */
   duplicates: number;
   /** Milliseconds that entries of the audit trail are kept. */
   keepAudit: number;
@@ -32,7 +32,7 @@ export interface SweepResult {
 
 const batch = 200;
 
-/** Forgets what is past its time; `now` in milliseconds since the epoch. May run in several processes at once. */
+/** Removes what has expired; `now` in milliseconds since the epoch. May run in several processes at once. */
 export async function sweep(parts: SweepParts, now: number = Date.now()): Promise<SweepResult> {
   const old = await forgetOld(parts, now);
   const surplus = await forgetSurplus(parts, now);
@@ -48,7 +48,7 @@ export async function sweep(parts: SweepParts, now: number = Date.now()): Promis
 
 const finishedStates = ['delivered', 'sent', 'terminated'] as const;
 
-/** Forgets up to `count` records of a state; `oldest` is the oldest update to keep, '' for none. */
+/** Removes up to `count` records of a state; `oldest` is the oldest update to keep, '' for none. */
 async function forget(
   { redis, keys, store, duplicates }: SweepParts,
   {
@@ -80,7 +80,7 @@ async function forgetOld(parts: SweepParts, now: number): Promise<number> {
   return total;
 }
 
-/** Keeps the number of finished records within bounds: of the states the one with the oldest record gives first. */
+/** Keeps the number of finished records within bounds: the state with the oldest record loses one first. */
 async function forgetSurplus(parts: SweepParts, now: number): Promise<number> {
   const { redis, keys, maxRecords } = parts;
   if (maxRecords === 0) return 0;
@@ -115,7 +115,7 @@ async function sweepFiles(parts: SweepParts, now: number): Promise<number> {
   return removed;
 }
 
-/** True when a message has the file and is not finished, or is kept for a while. */
+/** True if an unfinished message, or one that is still kept, has the file. */
 async function isNeeded(
   { redis, keys, keepOriginal }: SweepParts,
   id: string,

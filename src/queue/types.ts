@@ -1,12 +1,12 @@
 /**
- * What the other rooms know of the queue: the ledger (facts and events of each message), the intake (the one durable
+ * What the other rooms know about the queue: the ledger (facts and events of each message), the intake (the one durable
  * way in) and the queues.
  */
 
 import type { ErrorCode, SealpostError } from '../errors.ts';
 import type { FinishedOctets, SpoolRef, SpoolWriter } from '../spool/index.ts';
 
-/** Where a message came from. Metadata only: nothing of the content but its Message-ID. */
+/** Where a message came from. Metadata only: nothing of the content except its Message-ID. */
 export interface Origin {
   kind: 'smtp' | 'imap' | 'command' | 'api';
   /** SMTP: address of the client and name in its greeting; IMAP: host, folder, UIDVALIDITY and UID. */
@@ -82,7 +82,7 @@ export interface MessageRecord {
 export interface JobMarks {
   /** Attempts that did not reach the other side and do not count. */
   untried?: number;
-  /** Starts alone, after a death of its process, that had no outcome. */
+  /** Starts alone without an outcome, after its process died. */
   alone?: number;
   /** Starts without an outcome before the last one that had an outcome. */
   forgiven?: number;
@@ -98,7 +98,7 @@ export interface InboundJob extends JobMarks {
   receivedAt: number;
   /** How often it was decoded again after a hand-off. */
   again?: number;
-  /** Attempts that found the store of its octets away, and do not count. */
+  /** Attempts that found its store unavailable, which do not count. */
   untried?: number;
 }
 
@@ -117,7 +117,7 @@ export interface HandoffJob extends JobMarks {
   content: SpoolRef;
   /** The verdict and the outer header block, as sealed JSON. */
   result: SpoolRef;
-  /** A person had it decoded again after a hand-off, for the nth time: its idempotency key is another one. */
+  /** How often a person had it decoded again after a hand-off; each time has another idempotency key. */
   again?: number;
 }
 
@@ -128,11 +128,11 @@ export interface OutboundJob extends JobMarks {
   envelope: Envelope;
   octets: SpoolRef;
   queuedAt: number;
-  /** Attempts that found the store of its octets away, and do not count. */
+  /** Attempts that found its store unavailable, which do not count. */
   untried?: number;
 }
 
-/** Job of the queue "failures": a message was suspended, and a destination wants to be told. */
+/** Job of the queue "failures": a suspended message to report to a destination. */
 export interface FailureJob extends JobMarks {
   id: string;
   direction: MessageRecord['direction'];
@@ -162,7 +162,7 @@ export type WorkQueue = Exclude<QueueName, 'failures'>;
 
 export type Facts = LedgerEvent['facts'];
 
-/** One mailbox that a message came for. */
+/** One mailbox that a message is for. */
 export interface IntakeEntry {
   mailbox: string;
   origin: Origin;
@@ -174,7 +174,7 @@ export interface IntakeEntry {
 export interface IntakeResult {
   /** Bound to the mailbox and the octets: the same message gets the same id. */
   id: string;
-  /** True when it was here before; it is not worked on again. */
+  /** True if it was here before; it is not processed again. */
   duplicate: boolean;
 }
 
@@ -183,19 +183,20 @@ export interface OutboundEntry {
   origin: Origin;
   envelope: Envelope;
   messageId: string | null;
-  /** A repeated call with the same key and partner is a duplicate; without a key each call is a message. */
+  /** A repeated call with the same key and partner is a duplicate. Without a key, each call is a new message. */
   idempotencyKey?: string;
 }
 
 /** The one durable way in. */
 export interface Intake {
-  /** Why nothing new is accepted now (`queue-full`), as of the last look at it; null when there is room. */
+  /** Why nothing new is accepted now (`queue-full`), as of the last check; null if there is room. */
   refusal(): SealpostError | null;
   /** Takes the octets; `trace` is our own Received field, written before them and no part of the message's identity. */
   begin(trace?: Buffer): SpoolWriter;
   /**
    * One result for each entry, in order, when octets, job and record are on disk. `queue-full`: there is no room.
-   * `redis-unreachable`, `redis-full`, `spool-write`: nothing was accepted as far as the sender may know, and a repetition does no harm.
+   * `redis-unreachable`, `redis-full`, `spool-write`: for the sender, nothing was accepted, and a repetition does no
+   * harm.
    */
   commit(writer: SpoolWriter, entries: IntakeEntry[]): Promise<IntakeResult[]>;
   /** The same for a message to a partner. */
@@ -204,9 +205,12 @@ export interface Intake {
 
 /** What a worker needs at the start of a job, in one round trip. */
 export interface Fetched {
-  /** State of the message; null when the ledger does not know it. A job whose work is done already has moved on. */
+  /**
+   * State of the message; null if the ledger does not know it. If the work of a job is already done, the state has
+   * moved on.
+   */
   state: MessageState | null;
-  /** Small octets, opened, in the order asked for. Null for a file and for what is gone: `spool.open` tells. */
+  /** Small octets, opened, in the order asked for. Null for a file and for missing octets: use `spool.open`. */
   octets: (Buffer | null)[];
 }
 
@@ -251,40 +255,45 @@ export interface DecodedRefs {
   result: SpoolRef;
 }
 
-/** Who does something by hand, and why. */
+/** Who performs an act, and why. */
 export interface Act {
   /** User and host. */
   by: string;
   why?: string;
 }
 
-/** The steps of a message on its way, each one atomic and one round trip; a repeated step changes nothing. */
+/** The steps of a message. Each is atomic and one round trip; a repeated step changes nothing. */
 export interface Flow {
   fetch(id: string, refs: SpoolRef[]): Promise<Fetched>;
   /** Stores content and result, queues one hand-off for each destination, records `decoded`. */
   decoded(job: InboundJob, outcome: DecodedOutcome): Promise<void>;
   /**
-   * Records `handed-off`; with the last destination also `delivered`, and the octets go as retention says. Content and
-   * result are held until `holdUntil` (milliseconds since the epoch) for a destination that was given a URL.
+   * Records `handed-off`; with the last destination also `delivered`, and the octets are removed according to
+   * retention. Content and result are held until `holdUntil` (milliseconds since the epoch) for a destination that was
+   * given a URL.
    */
   handedOff(job: HandoffJob, facts: Facts, holdUntil?: number): Promise<{ delivered: boolean }>;
-  /** Records `decoded`, `handed-off` and `delivered` in one step. The original goes as retention says; nothing else is kept. */
+  /**
+   * Records `decoded`, `handed-off` and `delivered` in one step. The original is removed according to retention;
+   * nothing else is kept.
+   */
   handedOffAtOnce(job: InboundJob, outcome: HandedOffOutcome): Promise<void>;
   /** The decoded content and its result, while they are kept. */
   contentOf(id: string): Promise<DecodedRefs | null>;
   /** Records `sent` and removes the octets. */
   sent(job: OutboundJob, facts: Facts): Promise<void>;
   /**
-   * Puts a message back to its beginning, to be decoded again with the keys, policy and code of now: a suspended one, or a
-   * delivered one whose original is kept. What was handed off before is then handed off again, marked by `again` (see
-   * `HandoffJob`). `message-unknown`, `message-busy`, `original-gone`, `usage` (outbound, or ended by a person).
+   * Puts a message back to its beginning, to be decoded again with the current keys, policy and code. It must be
+   * suspended, or delivered with its original kept. If it was handed off before, it is handed off again, marked by
+   * `again` (see `HandoffJob`). `message-unknown`, `message-busy`, `original-gone`, `usage` (outbound, or ended by a
+   * person).
    */
   decodeAgain(id: string, act?: Act): Promise<void>;
-  /** Where the octets of a message lie as they came; null when they are gone. `message-unknown`. */
+  /** Where the original octets of a message are stored; null if they are gone. `message-unknown`. */
   originalOf(id: string): Promise<SpoolRef | null>;
   /**
-   * Records `suspended` with a reason code and keeps the job's data for `resume`, and queues a report where the mailbox
-   * or partner has `onSuspend`. Workers return `{ suspend }` instead. `starts`: of the job, for the report.
+   * Records `suspended` with a reason code and keeps the job's data for `resume`, and queues a report if the mailbox or
+   * partner has `onSuspend`. Workers return `{ suspend }` instead. `starts`: of the job, for the report.
    */
   suspend<N extends WorkQueue>(
     queue: N,
@@ -293,9 +302,9 @@ export interface Flow {
     facts?: Facts,
     starts?: number,
   ): Promise<void>;
-  /** Queues what was suspended again; false when the message is not suspended. `message-unknown`. */
+  /** Queues the suspended work again; false if the message is not suspended. `message-unknown`. */
   resume(id: string, act?: Act): Promise<boolean>;
-  /** Ends a message for good and removes its octets; false when it has already ended. `message-unknown`. */
+  /** Ends a message for good and removes its octets; false if it has already ended. `message-unknown`. */
   terminate(id: string, why: string, act?: Act): Promise<boolean>;
 }
 
@@ -303,11 +312,11 @@ export interface ListQuery {
   state?: MessageState;
   mailbox?: string;
   partner?: string;
-  /** Reason code; suspended messages only have one. */
+  /** Reason code; only suspended messages have one. */
   reason?: string;
   /** Message-ID field, with its angle brackets. */
   messageId?: string;
-  /** SHA-256 of the octets as they came, in hex. */
+  /** SHA-256 of the octets as received, in hex. */
   sha256?: string;
   /** Received at or after, in milliseconds since the epoch. */
   since?: number;
@@ -322,10 +331,10 @@ export interface Ledger {
   get(id: string): Promise<MessageRecord | null>;
   /** Newest first. `cursor` leads to the next page; null at the end. */
   list(query: ListQuery): Promise<{ messages: MessageRecord[]; cursor: string | null }>;
-  /** Ids of all that fit, newest first; what changes meanwhile may or may not be among them. */
+  /** Ids of all matches, newest first. Messages that change meanwhile may or may not be included. */
   ids(query: ListQuery): AsyncIterable<string>;
   count(): Promise<Record<MessageState, number>>;
-  /** Octets that are held for messages which are worked on or suspended, by state. */
+  /** Octets held for messages that are in progress or suspended, by state. */
   load(): Promise<Partial<Record<MessageState, number>>>;
   /** Appends an event that changes no state, and with `audit` an entry to the audit trail. */
   note(id: string, event: LedgerEvent, audit?: AuditEntry): Promise<void>;
@@ -352,45 +361,45 @@ export interface AuditQuery {
   limit?: number;
 }
 
-/** The audit trail: only ever appended to, and cut at its old end by `retention.audit`. */
+/** The audit trail: append-only, and trimmed at its old end by `retention.audit`. */
 export interface Audit {
-  /** Adds what was done to something other than a message; for messages their own step does it. */
+  /** Records acts on anything but messages; acts on messages are recorded by their own step. */
   add(entry: AuditEntry): Promise<void>;
   /** Newest first. */
   list(query: AuditQuery): Promise<AuditEntry[]>;
 }
 
 /**
- * How a step of a message ended, or an attempt at its other side. Destinations, the sender of mail and the steps of the
- * pipeline all say it like this, and the queues act on it.
- * - `done`: taken. `keepUntil` (milliseconds since the epoch) is given when somebody got a URL of the content: it must stay
- *   in the spool until then.
- * - `retry`: try again. What is thrown counts as this, too.
- * - `suspend`: no repetition helps; a person has to look at it.
+ * How a step of a message ended, or an attempt at its other side. Destinations, the mail sender and the pipeline steps
+ * all return it, and the queues act on it.
+ * - `done`: accepted. `keepUntil` (milliseconds since the epoch) is set if a URL of the content was given out: the
+ *   content must stay in the spool until then.
+ * - `retry`: try again. A thrown error counts as this too.
+ * - `suspend`: trying again does not help; a person has to look at it.
  */
 export type Outcome =
   | { done: true; facts?: Facts; keepUntil?: number }
   | {
       retry: ErrorCode;
       facts?: Facts;
-      /** Milliseconds to wait at the least, when the other side said so. */
+      /** Minimum milliseconds to wait, if the other side asked for it. */
       after?: number;
       /** The other side was not even asked: the attempt does not count. */
       untried?: boolean;
-      /** What the attempt says about the route as a whole; nothing where it was not asked. */
+      /** What the attempt showed about the route as a whole; absent if it was not tried. */
       peer?: PeerState | undefined;
     }
   | { suspend: ErrorCode; facts?: Facts; peer?: PeerState | undefined };
 
-/** Whether the other side of a route (a partner's server, a destination) answers as one that works. */
+/** Whether the other side of a route (a partner's server, a destination) works. */
 export type PeerState = 'works' | 'down';
 
 export interface JobContext {
   /** From 1. */
   attempt: number;
-  /** True when a retry would be one too many: it suspends the message. */
+  /** True if there is no further attempt: a retry suspends the message. */
   last: boolean;
-  /** Aborted when the worker closes and its time is over. */
+  /** Aborted when the worker closes and its time is up. */
   signal: AbortSignal;
 }
 
@@ -398,22 +407,25 @@ export type JobHandler<N extends QueueName> = (job: Jobs[N], context: JobContext
 
 export interface WorkerOptions {
   /**
-   * Jobs in hand at a time. A route (mailbox, partner, destination) may have one beside them, so that none waits for the
-   * others.
+   * Concurrent jobs. Each route (mailbox, partner, destination) may have one more, so that none waits for the others.
    */
   concurrency: number;
   /** Jobs of one route at a time; at most `concurrency`, which is the default. */
   most?: (route: string) => number;
   /** The work has no other side that could be down. Default false. */
   local?: boolean;
-  /** Milliseconds without a sign of life until a job is taken from a worker; default 10,000. */
+  /** Milliseconds without renewal after which a worker loses a job; default 10,000. */
   lockDuration?: number;
-  /** No job runs beside one that was in hand when a process died; else only no other such job. Default false. */
+  /**
+   * No job runs beside one that was in progress when a process died; otherwise just no other such job. Default false.
+   */
   suspectsAlone?: boolean;
 }
 
 export interface QueueWorker {
-  /** Takes no more jobs and waits for those in hand, at most `timeoutMs`; the rest is done again elsewhere. Idempotent. */
+  /**
+   * Takes no more jobs and waits for current ones, at most `timeoutMs`; the rest is repeated elsewhere. Idempotent.
+   */
   close(timeoutMs: number): Promise<void>;
 }
 

@@ -1,7 +1,7 @@
 /**
- * Connections to Redis. Two kinds: producers fail fast (a sender waits for the answer), workers wait for the
- * server to come back. Errors of ioredis hold the arguments of the command (octets, passwords), so they end here:
- * what leaves this room is a `SealpostError` without them.
+ * Connections to Redis. There are two kinds. Producers fail fast, because a sender waits for the answer. Workers wait
+ * for the server to come back. Errors of ioredis contain the arguments of the command (octets, passwords), so they end
+ * here and become a `SealpostError` without them.
  */
 import { Redis, type RedisOptions } from 'ioredis';
 import { SealpostError } from '../errors.ts';
@@ -11,8 +11,8 @@ import { describeTarget, type RedisTarget, redisOptions } from './target.ts';
 export type ConnectionKind = 'producer' | 'worker';
 
 /**
- * A connection; it begins to connect at once, and reconnects for ever. A producer's commands fail when the server
- * is away or silent; a worker's wait (BullMQ needs `maxRetriesPerRequest: null`).
+ * A connection. It connects at once, and reconnects for ever. A producer's commands fail if the server is away or
+ * silent; a worker's commands wait (BullMQ needs `maxRetriesPerRequest: null`).
  */
 export function connect(target: RedisTarget, kind: ConnectionKind, log: Log, name: string = kind): Redis {
   const producer = kind === 'producer';
@@ -20,7 +20,8 @@ export function connect(target: RedisTarget, kind: ConnectionKind, log: Log, nam
     ...redisOptions(target),
     connectionName: `sealpost-${name}`,
     connectTimeout: Math.min(target.commandTimeout, 10_000),
-    // A half-open socket says nothing: without this a worker would wait on it for ever. BullMQ blocks for ten seconds at most.
+    // A half-open socket stays silent, and without this a worker would wait on it for ever. BullMQ blocks for at most
+    // ten seconds.
     socketTimeout: producer ? target.commandTimeout + 1000 : 15_000,
     keepAlive: 10_000,
     retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 2000),
@@ -32,10 +33,10 @@ export function connect(target: RedisTarget, kind: ConnectionKind, log: Log, nam
     reconnectOnError: (error) => (isElsewhere(error) ? (producer ? 1 : 2) : false),
   };
   const redis = new Redis({ ...options, replyMapping: 'legacy' });
-  // Each of many replies that say "elsewhere" adds a listener to the socket, which is about to end.
+  // Each "elsewhere" reply adds a listener to the socket, which is about to close.
   redis.on('connect', () => redis.stream.setMaxListeners(0));
   let away = false;
-  // One line when it goes and one when it is back, however often it tries in between.
+  // One line when it is lost and one when it is back, regardless of the attempts in between.
   redis.on('error', (error: unknown) => {
     if (away) return;
     away = true;
@@ -48,7 +49,7 @@ export function connect(target: RedisTarget, kind: ConnectionKind, log: Log, nam
   return redis;
 }
 
-/** Resolves when the connection is usable; `redis-unreachable` when it is not within the command timeout. */
+/** Resolves when the connection is usable; `redis-unreachable` if it is not within the command timeout. */
 export async function ready(redis: Redis, target: RedisTarget): Promise<void> {
   if (redis.status === 'ready') return;
   let last: unknown;
@@ -75,10 +76,10 @@ export async function ready(redis: Redis, target: RedisTarget): Promise<void> {
   });
 }
 
-/** Closes in order, or at once when the server does not answer. Idempotent. */
+/** Closes gracefully, or at once if the server does not answer. Idempotent. */
 export async function disconnect(redis: Redis): Promise<void> {
   if (redis.status === 'end') return;
-  // What the connection still says is of no interest to whoever closes it.
+  // Errors of the connection no longer matter once it is being closed.
   redis.removeAllListeners('error').on('error', () => undefined);
   const ended = new Promise<void>((resolve) => {
     redis.once('end', () => resolve());
@@ -91,9 +92,9 @@ export async function disconnect(redis: Redis): Promise<void> {
 }
 
 /**
- * Replies of a server that did not run the command because another one has the keys now, or will have: a new connection
- * asks again who that is. A worker's command is sent there, a producer's fails, since its sender waits. ASK is not followed:
- * while a slot moves, half of what a script reads would be on the other node (docs/operations.md).
+ * Replies of a server that did not run the command because another one has the keys, or will have them. A new
+ * connection asks again which one. A worker's command is sent there; a producer's fails, because its sender waits. ASK
+ * is not followed: while a slot moves, half of what a script reads would be on the other node (docs/operations.md).
  */
 function isElsewhere(error: Error): boolean {
   return /^(READONLY|MOVED|ASK|CLUSTERDOWN|MASTERDOWN|TRYAGAIN|UNBLOCKED)\b/.test(error.message);
@@ -136,7 +137,7 @@ export function redisError(error: unknown, what: string): SealpostError {
   return new SealpostError('internal', `${what}: redis answered ${reply ?? 'an error'}`);
 }
 
-/** Why a transaction was given up before it began: a command of it was refused, such as for memory. */
+/** Why a transaction was aborted before it began: one of its commands was refused, for example for lack of memory. */
 function refusalInTransaction(error: unknown): Error | undefined {
   if (!(error instanceof Error && error.message.startsWith('EXECABORT') && 'previousErrors' in error)) return;
   const { previousErrors } = error;

@@ -1,4 +1,4 @@
-/** Could this server lose what it has acknowledged? Its settings say so, where it shows them. */
+/** Checks whether the server could lose acknowledged writes, by its settings, if it shows them. */
 import type { Redis } from 'ioredis';
 import { SealpostError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -6,11 +6,11 @@ import { redisError } from './connection.ts';
 
 export interface DurabilityFinding {
   setting: 'appendonly' | 'appendfsync' | 'maxmemory-policy';
-  /** What the server says; null when it does not tell. */
+  /** The server's value; null if it does not report it. */
   value: string | null;
   verdict: 'durable' | 'risky' | 'unknown';
   message: string;
-  /** What to write, or to do. */
+  /** What to set or do. */
   hint: string;
 }
 
@@ -32,7 +32,7 @@ const wanted = [
   },
 ] as const;
 
-/** INFO shows two of the three, also where CONFIG is forbidden. */
+/** INFO shows two of the three, even if CONFIG is forbidden. */
 function fromInfo(info: string, setting: string): string | null {
   const value = (name: string) => new RegExp(`^${name}:(\\S+)`, 'm').exec(info)?.[1] ?? null;
   if (setting === 'maxmemory-policy') return value('maxmemory_policy');
@@ -46,14 +46,14 @@ async function settingOf(redis: Redis, setting: string): Promise<string | null> 
     const reply = await redis.config('GET', setting);
     if (Array.isArray(reply) && reply.length >= 2) return String(reply[1]);
   } catch (error) {
-    // Managed servers forbid or rename CONFIG; only a reply says so, anything else is a failure.
+    // Managed servers forbid or rename CONFIG, and say so in a reply. Anything else is a failure.
     if (!(error instanceof Error && error.name === 'ReplyError')) throw redisError(error, 'durability');
   }
   const info = await redis.info().catch(() => '');
   return fromInfo(info, setting);
 }
 
-/** One finding for each setting that matters. `redis-unreachable` when the server does not answer. */
+/** One finding for each setting that matters. `redis-unreachable` if the server does not answer. */
 export async function checkDurability(redis: Redis): Promise<DurabilityFinding[]> {
   const findings: DurabilityFinding[] = [];
   for (const { setting, value: good, risk } of wanted) {
@@ -76,7 +76,7 @@ export async function checkDurability(redis: Redis): Promise<DurabilityFinding[]
   return findings;
 }
 
-/** Refuses a server that could lose messages (`redis-not-durable`), or warns where the operator wrote `relaxed`. */
+/** Refuses a server that could lose messages (`redis-not-durable`), or warns if the operator set `relaxed`. */
 export async function ensureDurability(
   redis: Redis,
   durability: 'strict' | 'relaxed',

@@ -89,7 +89,7 @@ export class ReplicatedWrites implements DurableWrites {
   run(script: Script, args: ScriptArguments, what: string, octets: Octets = []): Promise<unknown> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ script, args, what, octets, loaded: false, resolve, reject });
-      // With what else comes in this turn of the event loop.
+      // Together with everything else from this turn of the event loop.
       if (!this.#running) {
         this.#running = true;
         setImmediate(() => void this.#work());

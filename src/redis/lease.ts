@@ -1,4 +1,4 @@
-/** Leases: one holder at a time, until it gives the lease back or has said nothing for a while. */
+/** Leases: one holder at a time, until it returns the lease or does not renew it. */
 import type { Redis } from 'ioredis';
 import { redisError } from './connection.ts';
 
@@ -28,7 +28,7 @@ export async function holdLease(
   }
 }
 
-/** Gives the lease back, if `owner` has it. `redis-unreachable`. */
+/** Returns the lease, if `owner` has it. `redis-unreachable`. */
 export async function releaseLease(redis: Redis, key: string, owner: string): Promise<void> {
   try {
     await redis.eval(release, 1, key, owner);

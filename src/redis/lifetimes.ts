@@ -4,20 +4,21 @@
  */
 export const lifetimes = {
   /**
-   * Lock of a job. Renewed four times in each, by a timer: only what keeps the event loop for seconds loses it. What a
-   * killed process had in hand goes on after this and a look for stalled jobs, each a quarter of it, at the latest.
+   * Lock of a job. A timer renews it four times in that span, so only work that blocks the event loop for seconds loses
+   * it. The jobs of a killed process continue at the latest after this and one check for stalled jobs, which takes
+   * place every quarter of it.
    */
   lock: 10_000,
-  /** BullMQ's note that somebody has looked for stalled jobs. */
+  /** BullMQ's mark that some process has checked for stalled jobs. */
   stalledCheck: 2_500,
-  /** Sign of life and metrics of a process. */
+  /** Heartbeat and metrics of a process. */
   presence: 20_000,
   /** Lease of a folder of an IMAP mailbox: longer than a fail-over of Redis takes. */
   imapLease: 20_000,
-  /** Lease of whoever sweeps. */
+  /** Lease of the sweep. */
   sweepLease: 15 * 60_000 - 1000,
 } as const;
 
-/** What a process leaves of itself; the names of the keys are in a set of this name. */
+/** The entries of a process; the names of the keys are in a set with this name. */
 export const presenceKinds = ['alive', 'metrics'] as const;
 export type PresenceKind = (typeof presenceKinds)[number];

@@ -1,8 +1,8 @@
 /**
- * A Redis server of our own, for installations that have none: in the data folder, on a Unix socket (no TCP port),
- * with durable settings. It runs in a process group of its own, so that Ctrl-C in a terminal reaches the daemon only,
- * and the workers can drain before it stops. Whoever starts with the same data folder shares it: the last one
- * that leaves stops it; one that was left behind by a crash is taken over.
+ * A private Redis server for installations without one: in the data folder, on a Unix socket (no TCP port), with
+ * durable settings. It runs in its own process group, so that Ctrl-C in a terminal reaches only the daemon, and the
+ * workers can drain before it stops. Daemons with the same data folder share it, and the last one to leave stops it. A
+ * server left behind by a crash is taken over.
  */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -20,9 +20,9 @@ import { connect, disconnect } from './connection.ts';
 export interface PrivateServer {
   url: string;
   pid: number;
-  /** True when it was running already. */
+  /** True if it was already running. */
   adopted: boolean;
-  /** Stops the server unless somebody else shares it. Idempotent. */
+  /** Stops the server unless another daemon shares it. Idempotent. */
   stop(): Promise<void>;
 }
 
@@ -41,7 +41,7 @@ const socketPathLimit = 100;
 interface Paths {
   folder: string;
   socket: string;
-  /** Folder of the socket when the data folder's path is too long for one. */
+  /** Folder of the socket if the data folder's path is too long for one. */
   socketFolder: string | undefined;
   pidFile: string;
 }
@@ -58,7 +58,7 @@ async function pathsOf(dataDir: string): Promise<Paths> {
   return { folder, socket: join(socketFolder, 'redis.sock'), socketFolder, pidFile };
 }
 
-/** Where the private server of a data folder is reached, running or not. */
+/** The address of the private server of a data folder, whether it runs or not. */
 export async function privateServerUrl(dataDir: string): Promise<string> {
   const { socket } = await pathsOf(dataDir);
   return `unix://${encodeURI(socket)}`;
@@ -85,7 +85,7 @@ async function findBinary(): Promise<string> {
   });
 }
 
-/** A folder that only we can enter, even where others may write beside it (/tmp). */
+/** A folder that only we can enter, even if others can write to its parent (/tmp). */
 async function ownFolder(folder: string): Promise<void> {
   await makeDataFolder(folder, 0o700);
   const stat = await lstat(folder);
@@ -96,8 +96,8 @@ async function ownFolder(folder: string): Promise<void> {
 }
 
 /**
- * Durable: each reply follows the fsync, nothing is evicted. The append-only file is rewritten late, since nearly
- * all of it is messages that have gone through.
+ * Durable: each reply follows the fsync, and nothing is evicted. The append-only file is rewritten late, because nearly
+ * all of it is finished messages.
  */
 function configText(paths: Paths, extra: Record<string, string>): string {
   const settings: Record<string, string> = {
@@ -110,7 +110,7 @@ function configText(paths: Paths, extra: Record<string, string>): string {
     daemonize: 'no',
     appendonly: 'yes',
     appendfsync: 'always',
-    // Records of the ledger have values above 64 octets: packed they need half of the memory (bench/ledger.ts).
+    // Records of the ledger have values above 64 octets; packed, they need half of the memory (bench/ledger.ts).
     'hash-max-ziplist-value': '2048',
     'no-appendfsync-on-rewrite': 'no',
     'auto-aof-rewrite-percentage': '100',
@@ -144,18 +144,21 @@ function isAlive(pid: number): boolean {
 }
 
 /**
- * A lock whose holder died. After a loss of power the file may be there without the number, or with one that belongs
- * to somebody else by now: nobody holds it for minutes.
+ * A lock whose holder died. After a power loss, the file may lack the process id, or have one that belongs to another
+ * program by now. Nobody holds the lock for minutes.
  */
 async function isLeftBehind(file: string): Promise<boolean> {
   const holder = Number.parseInt(await readFile(file, 'utf8').catch(() => ''), 10);
   const madeAt = (await stat(file).catch(() => undefined))?.mtimeMs ?? Date.now();
-  // Made in the future: the clock was set back since.
+  // Created in the future: the clock has been set back since.
   const age = Math.abs(Date.now() - madeAt);
   return holder > 0 ? !isAlive(holder) || age > 300_000 : age > 5_000;
 }
 
-/** Only one at a time may look for and start a server in a folder: two on one append-only file would ruin it. */
+/**
+ * Only one process at a time may look for and start a server in a folder: two servers on one append-only file would
+ * ruin it.
+ */
 async function withStartLock<T>(folder: string, deadline: number, work: () => Promise<T>): Promise<T> {
   const file = join(folder, 'start.lock');
   for (;;) {
@@ -196,7 +199,7 @@ async function answers(url: string, log: Log): Promise<boolean> {
   }
 }
 
-/** The server's last words: errors of its settings go to its output, everything later into its log. */
+/** The server's last messages: errors in its settings go to its output, everything later to its log. */
 async function lastWords(folder: string): Promise<string> {
   for (const name of ['redis.out', 'redis.log']) {
     const text = await readFile(join(folder, name), 'utf8').catch(() => '');
@@ -227,8 +230,8 @@ async function launch(paths: Paths, options: PrivateServerOptions): Promise<numb
 }
 
 /**
- * Starts the private server of a data folder, or joins the one that runs there, and waits until it answers.
- * `redis-unreachable` when there is no server program or it does not come up; the message has its last words.
+ * Starts the private server of a data folder, or joins the running one, and waits until it answers. `redis-unreachable`
+ * if there is no server program or it does not start; the message has its last output.
  */
 export async function startPrivateServer(
   dataDir: string,
@@ -260,7 +263,7 @@ export async function startPrivateServer(
       }
       await sleep(25);
     }
-    // The server syncs what is in its append-only folder, and not the name of that folder.
+    // The server syncs the files in its append-only folder, but not the name of that folder.
     await syncFolder(paths.folder);
     const keeper = connect({ url, commandTimeout: 5000 }, 'producer', quiet, keeperName);
     await new Promise<void>((resolve) => keeper.once('ready', resolve));
@@ -275,7 +278,7 @@ export async function startPrivateServer(
   });
 }
 
-/** Lets go of the server; the last keeper stops it. SHUTDOWN writes and syncs the append-only file first. */
+/** Releases the server; the last user stops it. SHUTDOWN writes and syncs the append-only file first. */
 async function leave(keeper: Redis, pid: number): Promise<void> {
   const clients = await keeper.client('LIST').catch(() => undefined);
   const keepers = String(clients ?? '').match(new RegExp(` name=sealpost-${keeperName} `, 'g'))?.length ?? 0;

@@ -1,4 +1,4 @@
-/** The replicas of the primary: each of them may become the primary, so each must keep what it has. */
+/** The replicas of the primary. Each may become the primary, so each must be durable. */
 import type { Redis } from 'ioredis';
 import { SealpostError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -15,9 +15,9 @@ export interface Replication {
   /** Replicas that follow the primary now. */
   online: string[];
   findings: ReplicaFinding[];
-  /** Replicas that did not answer, and so could not be judged. */
+  /** Replicas that did not answer, so they could not be checked. */
   silent: string[];
-  /** `min-replicas-to-write` of the primary; null when it does not tell. */
+  /** `min-replicas-to-write` of the primary; null if it is not reported. */
   minReplicas: number | null;
 }
 
@@ -74,7 +74,7 @@ async function minReplicas(redis: Redis): Promise<number | null> {
   return Array.isArray(reply) && reply.length >= 2 ? Number(reply[1]) : null;
 }
 
-/** Sentinel never promotes a replica of priority 0. */
+/** Sentinel never promotes a replica with priority 0. */
 async function isNeverPrimary(replica: Redis, { sentinel }: RedisTarget): Promise<boolean> {
   if (!sentinel) return false;
   const reply = await replica.config('GET', 'replica-priority').catch(() => undefined);
@@ -82,8 +82,8 @@ async function isNeverPrimary(replica: Redis, { sentinel }: RedisTarget): Promis
 }
 
 /**
- * Refuses replicas that could lose messages (`redis-not-durable`), or warns where the operator wrote `relaxed`. Says what
- * else matters: replicas that are silent or missing, and whether a primary that is cut off goes on.
+ * Refuses replicas that could lose messages (`redis-not-durable`), or warns if the operator set `relaxed`. It also
+ * reports replicas that are silent or missing, and whether an isolated primary would continue.
  */
 export async function ensureReplicas(
   replication: Replication,

@@ -9,7 +9,7 @@ import { guarded, redisError } from './connection.ts';
 export interface Script {
   source: string;
   sha: string;
-  /** The same without flags, for servers that do not know them (before Redis 7). */
+  /** The same without flags, for servers that do not support them (before Redis 7). */
   plain?: Script;
 }
 
@@ -18,7 +18,7 @@ export function script(...parts: string[]): Script {
   return { source, sha: createHash('sha1').update(source).digest('hex') };
 }
 
-/** A script that sets memory free in the end: it runs also when Redis has none left. */
+/** A script that frees memory in the end, so it also runs when Redis has none left. */
 export function freeingScript(...parts: string[]): Script {
   return { ...script('#!lua flags=allow-oom', ...parts), plain: script(...parts) };
 }
@@ -26,7 +26,7 @@ export function freeingScript(...parts: string[]): Script {
 /** Connections to servers that do not know flags of scripts. */
 const plainServers = new WeakSet<Redis>();
 
-/** Makes a script known to a server; gives the form that it understands. */
+/** Loads a script on a server; returns the form that it understands. */
 export async function loadScript(redis: Redis, wanted: Script): Promise<Script> {
   const { plain } = wanted;
   if (plain && plainServers.has(redis)) return await loadScript(redis, plain);
@@ -40,16 +40,19 @@ export async function loadScript(redis: Redis, wanted: Script): Promise<Script> 
   return await loadScript(redis, plain);
 }
 
-/** Octets that a step keeps: the name of the object, and the sealed octets. */
+/** Octets that a step stores: the name of the object, and the sealed octets. */
 export type Octets = readonly (readonly [id: string, sealed: Buffer])[];
 
 /**
- * Seconds that octets stay of which no step wanted to know: their script did not run, or has found that there is no
- * room. They come in the same transaction as the script, so any time is long enough.
+ * Seconds that unclaimed octets stay: their script did not run, or found no room. They are in the same transaction as
+ * the script, so any time is long enough.
  */
 const strayLife = 3600;
 
-/** Adds octets and the script that names them to a transaction: Lua would hash every octet of what passes through it. */
+/**
+ * Adds octets and the script that names them to a transaction, because Lua would hash every octet that passes through
+ * it.
+ */
 export function withOctets(
   transaction: ChainableCommander,
   prefix: string,
@@ -77,14 +80,14 @@ export async function runWithOctets(
   };
   const known = plainServers.has(redis) ? (wanted.plain ?? wanted) : wanted;
   let [error, reply] = await attempt(known);
-  // The server has been started anew, or is another one. The octets are there and are only set again.
+  // The server was restarted, or is another one. The octets are already there and are simply set again.
   if (error?.message.startsWith('NOSCRIPT'))
     [error, reply] = await attempt(await guarded(what, loadScript(redis, wanted)));
   if (error) throw redisError(error, what);
   return reply;
 }
 
-/** Runs a script by its digest, and sends its text when the server does not know it (again). */
+/** Runs a script by its digest, and sends its text if the server does not know it (any more). */
 export async function run(
   redis: Redis,
   prefix: string,

@@ -10,13 +10,13 @@ import { slotConnector } from './slot-connector.ts';
 export interface RedisTarget {
   /** One server: redis://, rediss:// or unix:// (path; `?db=2` for a database). */
   url?: string;
-  /** A primary that Sentinels name. */
+  /** A primary named by Sentinels. */
   sentinel?: SentinelTarget;
   /** A cluster; a connection goes to the node that has the slot of `prefix`. */
   cluster?: { nodes: readonly string[]; prefix: string };
   username?: string;
   password?: string;
-  /** Certificates in PEM, in place of those of the system. */
+  /** Certificates in PEM that replace the system's. */
   ca?: string;
   /** Milliseconds that a command may take. */
   commandTimeout: number;
@@ -33,8 +33,8 @@ export interface SentinelTarget {
 }
 
 /**
- * The store of the configuration; `url` stands in where the configuration has none (private server). In a cluster
- * the keys of `prefix` are meant. `file-access`, `file-mode`.
+ * The configured store; `url` is used if the configuration has none (private server). In a cluster it is the node for
+ * the keys of `prefix`. `file-access`, `file-mode`.
  */
 export function redisTarget(config: Config['redis'], url: string, prefix = config.prefix): RedisTarget {
   const { commandTimeout, sentinel, cluster, username, password, ca } = config;
@@ -51,7 +51,7 @@ export function redisTarget(config: Config['redis'], url: string, prefix = confi
   return { ...target, sentinel: sentinels };
 }
 
-/** ioredis options of a target: whom to connect to, and as whom. `config-invalid`. */
+/** ioredis options of a target: where to connect, and as which user. `config-invalid`. */
 export function redisOptions(target: RedisTarget): RedisOptions {
   const { url, sentinel, cluster } = target;
   const options = cluster
@@ -95,12 +95,12 @@ function addressOf(url: URL, port: number): { host: string; port: number } {
   return { host, port: url.port ? Number(url.port) : port };
 }
 
-/** The name that the certificate must have; an address cannot be asked for by SNI, and is checked all the same. */
+/** The name that the certificate must have. An address cannot be sent as SNI, but is checked anyway. */
 function tlsOptions({ ca }: RedisTarget, host: string): ConnectionOptions {
   return { ...(isIP(host) ? {} : { servername: host }), ...(ca === undefined ? {} : { ca }) };
 }
 
-/** `redis://host:port` URLs of a setting; TLS when all of them say so. `config-invalid`. */
+/** `redis://host:port` URLs of a setting; TLS if all of them say so. `config-invalid`. */
 function nodesOf(
   setting: string,
   nodes: readonly string[],
@@ -157,12 +157,12 @@ function clusterOptions(
       ...(target.password === undefined ? {} : { password: target.password }),
       ...(tls ? { tls: (host: string) => tlsOptions(target, host) } : {}),
     }),
-    // It says what to wait for; the connector has its own.
+    // It tells what to wait for; the connector has its own options.
     ...(tls ? { tls: {} } : {}),
   };
 }
 
-/** The address for people: without user and password. */
+/** The address for display, without user and password. */
 export function describeTarget({ url: text, sentinel, cluster }: RedisTarget): string {
   if (sentinel) return `sentinel ${sentinel.master}`;
   if (cluster) return `cluster ${cluster.nodes.map((node) => node.replace(/^.*[/@]/, '')).join(', ')}`;

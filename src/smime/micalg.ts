@@ -1,17 +1,17 @@
 import { digests } from '../pki/algorithms.ts';
 
-/** Digests that a multipart/signed is hashed with when nothing says which one it is. */
+/** Digests that a multipart/signed is hashed with if nothing says which one to use. */
 export const plausibleDigests: readonly string[] = ['sha1', 'sha256', 'sha384', 'sha512', 'md5', 'sha224'];
 
 /** By their letters and digits. */
 const names = new Map(digests.map(({ name }) => [name.replaceAll('-', ''), name]));
 
-/** Digests that a second run may be asked for. */
+/** Digests that a second run may compute. */
 export const knownDigests: ReadonlySet<string> = new Set(names.values());
 
 /**
- * The digests that a micalg parameter names (RFC 8551, section 3.5.3.2: a list with commas), in the words
- * of node:crypto. Old and odd spellings (`rsa-sha1`, `SHA256`, `sha-1`) count; `unknown` gives nothing.
+ * The digests that a micalg parameter names (RFC 8551, section 3.5.3.2: a list with commas), by their names in
+ * node:crypto. Old and odd spellings (`rsa-sha1`, `SHA256`, `sha-1`) count; `unknown` gives nothing.
  */
 export function micalgDigests(micalg: string | undefined): string[] {
   const found = (micalg ?? '').split(/[,\s]+/).map((word) => {
@@ -24,7 +24,7 @@ export function micalgDigests(micalg: string | undefined): string[] {
   return [...new Set(found.filter((name) => name !== undefined))];
 }
 
-/** The micalg word for a digest in the words of node:crypto (RFC 8551, section 3.5.3.2). */
+/** The micalg name of a digest of node:crypto (RFC 8551, section 3.5.3.2). */
 export function micalgOf(digest: string): string {
   return digest.replace(/^sha(?=\d)(?!3-)/, 'sha-');
 }

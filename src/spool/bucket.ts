@@ -1,6 +1,7 @@
 /**
- * Requests to the bucket of the object store. One place knows how failures of the client are called, and whether the
- * store is away: then requests fail at once instead of each one waiting and trying by itself, until a probe gets through.
+ * Requests to the bucket of the object store. This is the one place that interprets failures of the client and knows
+ * whether the store is away. While it is away, requests fail at once instead of each waiting and retrying, until a
+ * probe succeeds.
  */
 import { ListObjectsV2Command, S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { type Config, readPublicFile, readSecret } from '../config/index.ts';
@@ -17,9 +18,9 @@ const requests = counter(
   ['what', 'outcome'],
 );
 
-/** Attempts of one request by the client, with its own short and jittered waits. */
+/** Attempts per request by the client, with its own short, jittered waits. */
 const attempts = 3;
-/** While the store is away one request gets through in this time even when nobody probes. Milliseconds. */
+/** While the store is away, one request per this many milliseconds gets through even if nothing probes. */
 const letThrough = 10_000;
 const noSuchThing = new Set(['NoSuchKey', 'NotFound', 'NoSuchUpload']);
 const fullNames = new Set([
@@ -29,7 +30,7 @@ const fullNames = new Set([
   'ServiceQuotaExceeded',
 ]);
 
-/** What is refused whatever is asked for, and not the one request. */
+/** Statuses that refuse any request, not just this one. */
 const refusingStatus = new Set([301, 307, 401, 403, 404]);
 const refusingNames = /Authorization|AccessKey|Bucket|Token|Skewed/;
 
@@ -52,7 +53,7 @@ export function isNotThere(error: unknown): boolean {
   return error instanceof SealpostError ? isNotThere(error.cause) : noSuchThing.has(failureOf(error).name);
 }
 
-/** The message names what the store called it, and nothing that it said: that may repeat keys of requests. */
+/** The message has the store's error name, but not its text, which may repeat keys of requests. */
 function errorOf(what: string, cause: unknown): SealpostError {
   if (cause instanceof SealpostError)
     return cause.code.startsWith('spool-')
@@ -75,7 +76,7 @@ function errorOf(what: string, cause: unknown): SealpostError {
       hint: 'check spool.s3.endpoint and the store; it goes on by itself when the store is back',
       cause,
     });
-  // There is nothing at that place: the object is shorter than it was.
+  // Nothing at that position: the object is shorter than it was.
   if (status === 416)
     return new SealpostError('spool-corrupt', `object store: ${what}: it was cut`, { cause });
   if (status !== undefined && !refusingStatus.has(status) && !refusingNames.test(name))
@@ -97,7 +98,7 @@ function clientConfig(s3: S3Settings): S3ClientConfig {
     forcePathStyle: s3.pathStyle,
     ...(accessKeyId && secretAccessKey
       ? {
-          // Read when they are needed, so that renewed files are taken.
+          // Read when they are needed, so that renewed files take effect.
           credentials: async () => ({
             accessKeyId: readSecret(accessKeyId),
             secretAccessKey: readSecret(secretAccessKey),
@@ -106,9 +107,10 @@ function clientConfig(s3: S3Settings): S3ClientConfig {
         }
       : {}),
     maxAttempts: attempts,
-    // With it the client sends large bodies over an agent of its own making, which has none of the settings below.
+    // With it, the client sends large bodies over an agent of its own, without the settings below.
     expectContinueHeader: false,
-    // Each request is signed with the SHA-256 of its body, which every store checks; newer checksums not all know.
+    // Each request is signed with the SHA-256 of its body, which every store checks. Not all stores support newer
+    // checksums.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
     requestHandler: {
@@ -148,13 +150,13 @@ export class S3Bucket {
     return await this.#send(what, work);
   }
 
-  /** Why the store cannot be used; while there is a reason, each call asks the store again behind the scenes. */
+  /** Why the store cannot be used. While there is a reason, each call probes the store again in the background. */
   trouble(): SealpostError | null {
     if (this.#trouble) void this.probe();
     return this.#trouble;
   }
 
-  /** Asks for a list of one object: address, credentials and bucket. Does not throw. */
+  /** Lists one object, which tests address, credentials and bucket. Does not throw. */
   probe(): Promise<void> {
     this.#probing ??= this.#send('list', (client) =>
       client.send(

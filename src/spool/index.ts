@@ -1,7 +1,7 @@
 /**
- * The spool: the octets of messages, sealed. Small ones are values in Redis, large ones files of a folder or objects of an
- * S3-compatible store. It knows nothing of what they are. Begin with `types.ts` (what the others see) and `spool.ts`.
- * The client of the object store is loaded only where one is used: it takes some 25 MB of memory.
+ * The spool: the octets of messages, sealed. Small ones are values in Redis, large ones files of a folder or objects of
+ * an S3-compatible store. It knows nothing of what they are. Begin with `types.ts` (what the others see) and
+ * `spool.ts`. The client of the object store is loaded only if it is used, because it takes about 25 MB of memory.
  */
 import { join } from 'node:path';
 import type { Config } from '../config/index.ts';

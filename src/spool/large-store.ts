@@ -1,4 +1,4 @@
-/** Where large octets lie: the interface of the spool folder and of the object store, and the sealing both share. */
+/** Storage of large messages: the interface of spool folder and object store, and the sealing that both share. */
 import { consequenceOf, SealpostError } from '../errors.ts';
 import { chunkSize, type SpoolKey, StreamSealer } from './seal.ts';
 
@@ -6,13 +6,13 @@ import { chunkSize, type SpoolKey, StreamSealer } from './seal.ts';
 export interface LargeWriter {
   /** `spool-write`, `spool-full`, `spool-unreachable`, `spool-refused`. */
   write(octets: Buffer): Promise<void>;
-  /** The object is durable under its id when this resolves. Errors as of `write`. */
+  /** The object is durable under its id when this resolves. Errors: those of `write`. */
   finish(): Promise<void>;
   /** Removes what was written. Does not throw. */
   abort(): Promise<void>;
 }
 
-/** What lies in a store, drafts and uploads that were never finished included. */
+/** An object in a store, including unfinished drafts and uploads. */
 export interface StoredObject {
   id: string;
   /** Milliseconds since the epoch. */
@@ -22,14 +22,14 @@ export interface StoredObject {
 
 export interface LargeStore {
   create(id: string): Promise<LargeWriter>;
-  /** The plain octets in chunks, each verified before it is given out. `spool-missing`, `spool-corrupt`. */
+  /** The plain octets in chunks, each verified before it is returned. `spool-missing`, `spool-corrupt`. */
   open(id: string): AsyncGenerator<Buffer>;
   /** Idempotent. */
   remove(id: string): Promise<void>;
   objects(): AsyncIterable<StoredObject>;
-  /** Removes what processes that are known to have ended were writing; how many. */
+  /** Removes drafts of processes that have certainly ended; returns how many. */
   removeDead(): Promise<number>;
-  /** Why the store cannot be used now, as far as known; null when it can. */
+  /** Why the store cannot be used now, as far as known; null if it can. */
   trouble(): SealpostError | null;
   close(): void;
 }
@@ -47,7 +47,7 @@ export function missing(id: string): SealpostError {
 export class ChunkSealer {
   readonly header: Buffer;
   #sealer: StreamSealer;
-  // Holds back a full chunk until more octets come: only then it is known not to be the last.
+  // Holds back a full chunk until more octets arrive: only then it is certain not to be the last.
   #pending = Buffer.allocUnsafe(chunkSize);
   #filled = 0;
 

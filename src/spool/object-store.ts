@@ -37,7 +37,7 @@ const sealedChunk = chunkSize + tagSize;
 const partSize = 5 * 1024 * 1024;
 /** Octets of one read: a multiple of the chunks. */
 const window = 64 * sealedChunk;
-/** How often a body that broke off is asked for again. */
+/** How often an interrupted body is requested again. */
 const bodyRepeats = 2;
 const idPattern = /^[0-9a-f]{32}$/;
 
@@ -96,7 +96,7 @@ class S3Writer implements LargeWriter {
     const UploadId = this.#upload;
     this.#upload = undefined;
     if (UploadId === undefined) return;
-    // What cannot be aborted now is left to the sweep.
+    // An upload that cannot be aborted now is left to the sweep.
     await this.#bucket
       .request('abort', (client) =>
         client.send(new AbortMultipartUploadCommand({ ...this.#place, UploadId })),
@@ -144,7 +144,8 @@ class S3Writer implements LargeWriter {
         client.send(new CompleteMultipartUploadCommand(input)),
       );
     } catch (error) {
-      // The answer to an attempt was lost, and the client's next one found the upload ended: is it there?
+      // The answer to an attempt was lost, and the client's retry found the upload ended: check whether the object is
+      // there.
       if (!isNotThere(error)) throw error;
       await this.#bucket.request('head', (client) => client.send(new HeadObjectCommand(this.#place)));
     }
@@ -191,13 +192,13 @@ export class S3Store implements LargeStore {
     try {
       await this.#delete(this.#place(id));
     } catch (err) {
-      // The message has ended all the same; the octets belong to nobody now.
+      // The message has ended anyway; nothing refers to the octets now.
       if (!isStoreAway(err)) throw err;
       this.#log.warn({ err }, 'stored octets are left to the sweep');
     }
   }
 
-  /** None: an upload does not say whose it is, and goes by its age. */
+  /** None: an upload does not name its owner, and is removed by age. */
   async removeDead(): Promise<number> {
     return 0;
   }
@@ -228,7 +229,7 @@ export class S3Store implements LargeStore {
     this.#bucket.close();
   }
 
-  /** Uploads that were begun and neither completed nor aborted: of a process that died. */
+  /** Uploads that were neither completed nor aborted, because their process died. */
   async *#uploads(): AsyncGenerator<StoredObject> {
     const { bucket: Bucket, prefix: Prefix } = this.#bucket.settings;
     for (let marker: { KeyMarker?: string; UploadIdMarker?: string } | undefined = {}; marker; ) {
@@ -276,7 +277,7 @@ export class S3Store implements LargeStore {
       return { octets, size };
     };
     return await this.#bucket.request('get', async (client) => {
-      // The client itself repeats a request, but not when the body of the answer breaks off.
+      // The client retries a request itself, but not if the body of the answer is interrupted.
       for (let left = bodyRepeats; ; left -= 1) {
         try {
           return await attempt(client);
@@ -292,14 +293,14 @@ export class S3Store implements LargeStore {
     return { Bucket: bucket, Key: `${prefix}${id.slice(0, 2)}/${id}` };
   }
 
-  /** The id in the name of an object; undefined for what is not ours. */
+  /** The id in the name of an object; undefined for objects that are not ours. */
   #idOf(key: string): string | undefined {
     const id = key.slice(-32);
     return idPattern.test(id) && key === this.#place(id).Key ? id : undefined;
   }
 }
 
-/** Stores, reads and removes an object, as a message would be. Errors as of the store. */
+/** Stores, reads and removes an object, as for a message. Errors: those of the store. */
 export async function probeS3Store(settings: S3Settings, log: Log): Promise<void> {
   const store = new S3Store(new S3Bucket(settings, log), createSecretKey(randomBytes(32)), log);
   const id = randomBytes(16).toString('hex');
@@ -314,7 +315,7 @@ export async function probeS3Store(settings: S3Settings, log: Log): Promise<void
   }
 }
 
-/** Opens the store and asks whether it is there; a store that is away is known by `trouble`. */
+/** Opens the store and probes it; `trouble` tells if it is away. */
 export async function openS3Store(settings: S3Settings, key: SpoolKey, log: Log): Promise<S3Store> {
   const bucket = new S3Bucket(settings, log);
   await bucket.probe();

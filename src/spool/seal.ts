@@ -1,13 +1,13 @@
 /**
  * Sealing of octets at rest: AES-256-GCM under a key of their own, in the STREAM construction (Hoang, Reyhanitabar,
- * Rogaway, Vizar 2015), so that truncation, reordering and exchange of chunks or whole objects is detected.
+ * Rogaway, Vizar 2015), so that truncation, reordering and exchange of chunks or whole objects are detected.
  *
  *     whole  = 0x01 | salt (16) | ciphertext | tag (16)
  *     stream = 0x02 | salt (16) | { ciphertext of 65,536 octets, the last one of 0 to 65,536 | tag (16) } ...
  *
- * Object key: HKDF-SHA-256 of the spool key, with the salt in the info. Nonce: 7 zero octets, number of the chunk in 4 octets,
- * 1 octet that is 1 in the last chunk; it cannot repeat, since each object has a salt and thus a key of its own.
- * Additional data: the id of the object.
+ * Object key: HKDF-SHA-256 of the spool key, with the salt in the info. Nonce: 7 zero octets, number of the chunk in 4
+ * octets, 1 octet that is 1 in the last chunk; it cannot repeat, because each object has its own salt and thus its own
+ * key. Additional data: the id of the object.
  */
 import {
   createCipheriv,
@@ -45,7 +45,7 @@ function corrupt(id: string): SealpostError {
  */
 function objectKey(key: SpoolKey, salt: Buffer): KeyObject {
   const octets = createHmac('sha256', key).update('sealpost spool 1').update(salt).update('\x01').digest();
-  // Given octets, a cipher of node:crypto finds out by two exceptions that they are no key object.
+  // Given octets, a cipher of node:crypto finds out by two exceptions that they are not a key object.
   return createSecretKey(octets);
 }
 

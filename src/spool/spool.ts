@@ -1,6 +1,6 @@
 /**
  * The spool: sealed octets of messages. Small ones (up to `inlineLimit`) are one value in Redis, large ones a file of
- * the spool folder or an object of the object store; a writer begins small and moves there when it passes the limit.
+ * the spool folder or an object of the object store; a writer starts small and moves there when it exceeds the limit.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
@@ -31,7 +31,7 @@ class Writer implements SpoolWriter {
   #pieces: Buffer[] = [];
   #file: Promise<LargeWriter> | undefined;
   #fileId = '';
-  // Writes follow each other even when the caller does not wait.
+  // Writes are serialized even if the caller does not wait.
   #tail: Promise<void> = Promise.resolve();
   #ended = false;
 
@@ -122,7 +122,7 @@ export class TieredSpool implements Spool {
     return new Writer(this.#parts, trace);
   }
 
-  /** Seals a small value that the caller stores itself. */
+  /** Seals a small value, which the caller stores. */
   sealInline(octets: Buffer): { ref: SpoolRef; sealed: Buffer } {
     const id = newId();
     const sha256 = createHash('sha256').update(octets).digest('hex');
@@ -158,13 +158,13 @@ export class TieredSpool implements Spool {
     else await store.remove(ref.id);
   }
 
-  /** Removes a file unless a message has it. */
+  /** Removes a file unless a message refers to it. */
   async removeUnowned(ref: SpoolRef): Promise<void> {
     const { redis, keys } = this.#parts;
     if ((await guarded('spool', redis.exists(keys.fileOwners(ref.id)))) === 0) await this.remove(ref);
   }
 
-  /** Removes a file of which only the id is known. */
+  /** Removes a file by its id. */
   async removeFile(id: string): Promise<void> {
     await this.#parts.store.remove(id);
   }

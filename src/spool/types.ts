@@ -10,16 +10,16 @@ export interface SpoolRef {
   sha256: string;
 }
 
-/** Octets that have ended; small ones are sealed, but stored by the caller beside the job. */
+/** Finished octets. Small ones are sealed, and the caller stores them with the job. */
 export interface FinishedOctets {
   ref: SpoolRef;
-  /** The sealed value of small octets; null when they are in a file already. */
+  /** The sealed value of small octets; null if they are already in a file. */
   sealed: Buffer | null;
 }
 
-/** Takes octets of any number, sealed as they come; nothing is readable, or there at all, before `commit`. */
+/** Takes any number of octets and seals them as they arrive. Nothing is visible before `commit`. */
 export interface SpoolWriter {
-  /** Resolves when there is room for more: await it for backpressure. */
+  /** Resolves when there is room for more. Await it for backpressure. */
   write(chunk: Buffer): Promise<void> | void;
   /** Octets written so far. */
   readonly octets: number;
@@ -30,7 +30,7 @@ export interface SpoolWriter {
   commit(): Promise<SpoolRef>;
   /**
    * Ends the octets as `commit` does, for a caller that stores small ones in the same round trip as the rest. With
-   * `copies` above 1 small octets are sealed once for each owner; a file is shared.
+   * `copies` above 1, small octets are sealed once for each owner; a file is shared.
    */
   finish(copies?: number): Promise<FinishedOctets[]>;
   /** Removes what was written. Idempotent; does nothing after `commit`. */
@@ -42,7 +42,7 @@ export interface Spool {
   create(trace?: Buffer): SpoolWriter;
   /** The octets, opened and verified chunk by chunk. `spool-missing`, `spool-corrupt`. */
   open(ref: SpoolRef): AsyncIterable<Buffer>;
-  /** All octets at once: for small ones. */
+  /** All octets at once, for small ones. */
   read(ref: SpoolRef): Promise<Buffer>;
   remove(ref: SpoolRef): Promise<void>;
 }

@@ -1,6 +1,9 @@
 import { SealpostError } from '../errors.ts';
 
-/** Bounds how many uploads hold a part in memory at a time. Who waits too long is sent away to come again. */
+/**
+ * Limits how many uploads hold a part in memory at a time. A caller that waits too long is refused and should try
+ * again.
+ */
 export class S3Slots {
   #free: number;
   #waitMs: number;
@@ -11,7 +14,7 @@ export class S3Slots {
     this.#waitMs = waitMs;
   }
 
-  /** Gives what lets the next one in; it counts once. `queue-full` */
+  /** Returns a function that admits the next one; it counts once. `queue-full` */
   async take(): Promise<() => void> {
     if (this.#free > 0) this.#free -= 1;
     else await this.#wait();

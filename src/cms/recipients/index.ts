@@ -24,7 +24,7 @@ const readers = new Map<string, ReadRecipient>([
   ['2:4', readOther],
 ]);
 
-/** Reads one RecipientInfo; a kind that is not known is listed and never matches. */
+/** Reads one RecipientInfo; an unknown kind is listed and never matches. */
 export function readRecipientInfo(element: Element): Recipient[] {
   const key = `${element.cls}:${element.tag}`;
   const read = readers.get(key);
@@ -43,8 +43,8 @@ export function readRecipientInfo(element: Element): Recipient[] {
 }
 
 /**
- * Whom to encrypt for: a certificate (its key says by itself whether it takes, agrees or encapsulates keys), a
- * symmetric key that both sides have, or a password.
+ * Whom to encrypt for: a certificate (its key determines transport, agreement or encapsulation), a symmetric key that
+ * both sides have, or a password.
  */
 export type RecipientOptions =
   | (KeyTransOptions & KeyAgreeOptions)

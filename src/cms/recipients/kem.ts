@@ -1,4 +1,4 @@
-// not by name: below 24.7 Node.js has neither `encapsulate` nor `decapsulate`, and nothing else would load
+// not by name: Node.js below 24.7 has neither `encapsulate` nor `decapsulate`, and the import would fail
 import * as crypto from 'node:crypto';
 import {
   Cursor,
@@ -34,7 +34,7 @@ const kdfs = new Map<string, string>([
   [oids['hkdf-with-sha512'], 'sha512'],
 ]);
 
-/** True when the certificate's key is one that encapsulates. */
+/** True if the certificate's key encapsulates. */
 export function encapsulates(certificate: Certificate): boolean {
   return kems.has(certificate.publicKeyInfo.algorithm);
 }

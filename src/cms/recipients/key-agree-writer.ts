@@ -24,7 +24,7 @@ export interface KeyAgreeOptions {
   bySubjectKeyIdentifier?: boolean;
 }
 
-/** True when the certificate's key agrees and does not transport. */
+/** True if the certificate's key is for key agreement. */
 export function agreesKeys(certificate: Certificate): boolean {
   const { algorithm } = certificate.publicKeyInfo;
   return isDiffieHellman(algorithm) || isCurveAgreement(algorithm);

@@ -62,7 +62,7 @@ export function readKeyAgree(element: Element): Recipient[] {
 function readOriginator(element: Element): Originator {
   if (element.cls === 2 && element.tag === 1) {
     const cursor = new Cursor(element);
-    // Senders write the parameters, NULL, or nothing; the recipient's certificate has the ones that count.
+    // Senders write the parameters, NULL, or nothing; those of the recipient's certificate count.
     cursor.expect(tags.sequence);
     return { publicKey: bitString(cursor.expect(tags.bitString)).octets };
   }
@@ -116,7 +116,7 @@ function findOpener(
   return {
     name,
     certificate,
-    // the public value is checked with up to two powers more
+    // checking the public value takes up to two more exponentiations
     cost: costs.key + 3 * publicKeyCost(keyTraits(certificate.publicKeyInfo)),
     recover: () => {
       try {

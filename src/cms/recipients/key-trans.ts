@@ -116,7 +116,7 @@ function findOpener(
 const refusalOf = ({ subject }: Certificate, name: string) =>
   `the certificate of ${name} (${subject}) does not allow its key to be used with this key transport (RFC 4055)`;
 
-/** Some senders drop the leading zeros of the number that the encrypted key is. */
+/** Some senders drop leading zeros of the encrypted key. */
 function leftPadded(octets: Buffer, size: number): Buffer {
   return octets.length >= size ? octets : Buffer.concat([Buffer.alloc(size - octets.length), octets]);
 }

@@ -82,8 +82,9 @@ export function readPassword(element: Element): Recipient[] {
 }
 
 /**
- * Threats S12: 2^31 iterations would hold a worker for half an hour, and so would a few in each of a thousand recipients.
- * @returns false where the number is none that can be
+ * Threats S12: 2^31 iterations would block a worker for half an hour, and so would a few in each of a thousand
+ * recipients.
+ * @returns false for an impossible number
  */
 function drawFor({ iterations, digest }: Derivation, octets: number, budget: Budget): boolean {
   if (iterations < 1) return false;
@@ -145,7 +146,7 @@ function cbc(
   return Buffer.concat([cipher.update(octets), cipher.final()]);
 }
 
-/** RFC 3211 section 2.3.2; undefined when the check octets are wrong. */
+/** RFC 3211 section 2.3.2; undefined if the check octets are wrong. */
 function unwrap({ name, iv }: KeyCipher, kek: Buffer, wrapped: Buffer): Buffer | undefined {
   const block = iv.length;
   if (wrapped.length < 2 * block || wrapped.length % block !== 0) return undefined;

@@ -7,10 +7,9 @@ const LF = 0x0a;
 const MAX_LABEL_LINE = 1000;
 
 /**
- * Decodes one PEM block (RFC 7468): text in front of it and behind it is ignored. Only labels that CMS
- * objects have are taken.
+ * Decodes one PEM block (RFC 7468): text before and after it is ignored. Only labels of CMS objects are accepted.
  *
- * Errors: `transfer-encoding` when there is no such block or it does not end.
+ * Errors: `transfer-encoding` if there is no such block or it does not end.
  */
 export class PemDecoder implements Sink {
   readonly #body: Base64Decoder;
@@ -20,7 +19,7 @@ export class PemDecoder implements Sink {
 
   constructor(output: Sink) {
     this.#output = output;
-    // the end of the base64 text must not end the output before the armor was checked
+    // the end of the base64 text must not end the output before the armor is checked
     this.#body = new Base64Decoder({ write: (chunk) => output.write(chunk), end: () => {} });
   }
 
@@ -44,7 +43,7 @@ export class PemDecoder implements Sink {
     this.#body.end();
   }
 
-  /** Takes one line in search of the label; returns what follows it. */
+  /** Takes one line while searching for the label; returns what follows it. */
   #label(octets: Buffer): Buffer {
     const lf = octets.indexOf(LF);
     this.#line = Buffer.concat([this.#line, octets.subarray(0, lf < 0 ? octets.length : lf)]);
@@ -57,16 +56,16 @@ export class PemDecoder implements Sink {
   }
 }
 
-/** A line without its end; a byte order mark in front of it is passed over. */
+/** A line without its end; a byte order mark before it is skipped. */
 function beginsCms(line: string): boolean {
   const label = /^(?:\xef\xbb\xbf)?-----BEGIN ([A-Z0-9# ]{1,64})-----$/.exec(line)?.[1];
   return label !== undefined && cmsLabels.has(label);
 }
 
-/** How much text in front of the block is looked through. */
+/** How much text before the block is searched. */
 export const TEXT_BEFORE_PEM = 16 * 1024;
 
-/** Whether one of the first lines begins a CMS object in PEM. */
+/** Whether one of the first lines starts a CMS object in PEM. */
 export function hasPem(head: Buffer): boolean {
   const text = head.toString('latin1', 0, TEXT_BEFORE_PEM);
   for (let at = text.indexOf('-----BEGIN '); at >= 0; at = text.indexOf('-----BEGIN ', at + 1)) {

@@ -27,7 +27,7 @@ class CmsLayer implements Sink {
   readonly #reader: CmsReader;
   #index = -1;
   #aead = false;
-  /** The octets, as long as they may be a signature whose content the caller has. */
+  /** The octets, while they may still be a signature whose content the caller has. */
   #kept: BufferSink | undefined;
   #detached: string | undefined;
 
@@ -49,7 +49,7 @@ class CmsLayer implements Sink {
     this.#guard(() => this.#reader.end());
   }
 
-  /** What a wrong key made of the octets is noise: no layer or hint of it may show (threats S3). */
+  /** With a wrong key, the octets are noise: no layer or hint from them may show (threats S3). */
   #guard(step: () => void): void {
     try {
       step();
@@ -108,7 +108,7 @@ class CmsLayer implements Sink {
     const layer = this.#state.layers[this.#index];
     if (tail.type === 'signed-data' && layer?.type === 'signed-data') this.#signed(tail, layer);
     else if (tail.type === 'digested-data' && layer?.type === 'digested-data') layer.valid = tail.valid;
-    // the tail only comes when the tag was right
+    // the tail only comes if the tag was right
     else if (this.#aead) this.#state.aead = true;
   }
 
@@ -124,7 +124,7 @@ class CmsLayer implements Sink {
       throw new SealpostError('cms-malformed', 'a detached signature alone: the signed content is not there');
     }
     const certificates = tail.certificates.length + tail.otherCertificates;
-    // a degenerate SignedData carries certificates and nothing else (RFC 8551, section 3.8)
+    // a degenerate SignedData has only certificates (RFC 8551, section 3.8)
     if (
       tail.signers.length === 0 &&
       !this.#state.hasContent &&
@@ -143,14 +143,13 @@ function decryptedContent(state: DecodeState, { contentType, contentOctets }: En
   return contentType === oids.data && contentOctets !== undefined ? unwrapped(contentOctets, open) : open();
 }
 
-/** Faults that garbage cannot have: they need a whole layer that can be read. */
+/** Faults that noise cannot cause: they need a whole readable layer. */
 const notOfGarbage: readonly string[] = ['decrypt-no-key', 'decrypt-policy', 'layer-limit'];
 
 /**
- * Holds a fault of what is inside back until the decryption has ended: had the key been wrong, the fault
- * would be one of the noise, and must look like every other failure of decryption (threats S3). Without an
- * authenticating cipher a good end shows nothing: one wrong key in 256 gives a padding that passes. So what cannot
- * be read inside is a failure of decryption too.
+ * Holds back a fault of the inner layers until the decryption has ended. If the key was wrong, the fault is only noise,
+ * and must look like any other decryption failure (threats S3). Without authenticated encryption, a good end proves
+ * nothing: one wrong key in 256 gives valid padding. So unreadable content inside is a decryption failure too.
  */
 class DecryptedSink implements Sink {
   readonly #inner: Sink;

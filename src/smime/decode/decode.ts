@@ -5,17 +5,19 @@ import { type DecodeOptions, Decoder, type RunOptions, type StreamedDecodeOption
 import { settleLimits } from './limits.ts';
 import type { EmbeddedStart } from './state.ts';
 
-/** Where the content goes, if it is not to be collected in memory. */
+/** Where the content goes, unless it is collected in memory. */
 export interface ContentOutput {
-  /** Takes the next octets; the buffer is its to keep. */
+  /** Takes the next octets, and may keep the buffer. */
   write(chunk: Buffer): void | Promise<void>;
-  /** What came so far, of embedded parts too, is void: a second run begins. Needed by `decodeReopenable`. */
+  /**
+   * Discards everything so far, including embedded parts, because a second run starts. Required by `decodeReopenable`.
+   */
   restart?(): void | Promise<void>;
 }
 
-/** Where the content of one S/MIME part below the message goes. It counts only when the verdict has it. */
+/** Where the content of one S/MIME part below the message goes. It counts only if the verdict has it. */
 export interface EmbeddedOutput {
-  /** Takes the next octets; the buffer is its to keep. */
+  /** Takes the next octets, and may keep the buffer. */
   write(chunk: Buffer): void | Promise<void>;
 }
 
@@ -23,11 +25,14 @@ export type OpenEmbedded = (start: EmbeddedStart) => EmbeddedOutput;
 
 export interface DecodeResult {
   verdict: Verdict;
-  /** The content; undefined when there is none, the status is `failed`, or `output` was given. */
+  /** The content; undefined if there is none, if the status is `failed`, or if `output` was given. */
   content: Buffer | undefined;
-  /** The content of the S/MIME parts below it, by their path in the verdict; empty when `output` was given. */
+  /** The content of the S/MIME parts below it, by their path in the verdict; empty if `output` was given. */
   embedded: ReadonlyMap<string, Buffer>;
-  /** The header block of the mail as it came, its blank line included; undefined where it is none, or cannot be read. */
+  /**
+   * The header block of the mail as received, including its blank line; undefined if there is none or it cannot be
+   * read.
+   */
   header: Buffer | undefined;
   /** See `Decoder.detail`: why a decryption failed, for the operator only. */
   detail: string | null;
@@ -37,15 +42,15 @@ export interface DecodeCallOptions extends StreamedDecodeOptions {
   /** See `Decoder`: to be discarded unless the verdict's status is `ok`. */
   readonly output?: ContentOutput;
   /**
-   * With `output`: opens where the content of an S/MIME part below the message goes. Never merged with anything, it
-   * is to be discarded unless the verdict has that part with content. Not given: it is dropped.
+   * With `output`: opens where the content of an S/MIME part below the message goes. It is never merged with anything,
+   * and must be discarded unless the verdict has that part with content. Default: the content is dropped.
    */
   readonly embeddedOutput?: OpenEmbedded;
 }
 
 export type DecodeInput = Buffer | Iterable<Buffer> | AsyncIterable<Buffer>;
 
-/** One for digests and two for the line ends of nested signatures, or one because it is not S/MIME. */
+/** One extra run for digests and two for the line ends of nested signatures, or one because it is not S/MIME. */
 const mostRetries = 3;
 
 /** Chunks of this size keep every stage's own buffers small. */
@@ -59,11 +64,11 @@ function* chunksOf(octets: Buffer): Iterable<Buffer> {
 /**
  * Decodes a message: a mail or a bare CMS object, in memory or as a stream.
  *
- * A Buffer is read twice where that finds out more (see `decodeReopenable`); a stream is read once and
- * hashed with every plausible digest instead. Its signature is invalid where it is over the form of a multipart/signed
- * that was not given on (see `SignedPart`).
+ * A Buffer is read twice if that finds out more (see `decodeReopenable`). A stream is read once and hashed with every
+ * plausible digest instead. Its signature is invalid if it covers the form of a multipart/signed that was not passed on
+ * (see `SignedPart`).
  *
- * @returns the verdict, also for every fault of the message; it rejects only when reading or `output` fails
+ * @returns the verdict, even for a faulty message; it rejects only if reading or `output` fails
  */
 export async function decode(input: DecodeInput, options: DecodeCallOptions): Promise<DecodeResult> {
   if (Buffer.isBuffer(input)) return decodeReopenable(() => chunksOf(input), options);
@@ -73,9 +78,9 @@ export async function decode(input: DecodeInput, options: DecodeCallOptions): Pr
 }
 
 /**
- * Decodes a message that can be read again: `open` is called once, and again only when the last
- * run shows that it is needed (a multipart/signed whose micalg is wrong, that is over other line ends than those that were
- * likely, or that is not S/MIME at all).
+ * Decodes a message that can be read again: `open` is called once, and again only if the last run shows that it is
+ * needed (a multipart/signed with a wrong micalg, with a signature over unexpected line ends, or that is not S/MIME at
+ * all).
  */
 export async function decodeReopenable(
   open: () => Iterable<Buffer> | AsyncIterable<Buffer>,
@@ -93,14 +98,14 @@ export async function decodeReopenable(
 
 type Contents = Pick<DecodeResult, 'content' | 'embedded'>;
 
-/** What was found, unless asking others has ended in a failure. */
+/** The result, unless asking authorities has failed. */
 function resultOf({ verdict, detail, header }: Decoder, { content, embedded }: Contents): DecodeResult {
   if (verdict.status === 'failed')
     return { verdict, detail, header, content: undefined, embedded: new Map() };
   return { verdict, detail, header, content, embedded };
 }
 
-/** One for a message, however often it is read. */
+/** One per message, however often it is read. */
 function budgetOf({ limits, budget }: DecodeOptions | StreamedDecodeOptions): Budget {
   return budget ?? new Budget(settleLimits(limits).budget);
 }
@@ -124,7 +129,7 @@ async function run(
     for (const chunk of sink.drain()) await output.write(chunk);
     await below.drain();
   };
-  // a plain iterable must not pay for promises: most messages are one buffer
+  // a plain iterable should not pay for promises: most messages are one buffer
   if (Symbol.iterator in input && output === undefined) for (const chunk of input) decoder.write(chunk);
   else {
     for await (const chunk of input) {
@@ -152,7 +157,10 @@ async function run(
   };
 }
 
-/** Decodes what is in memory, at once: `decode` without promises, and so without asking anybody about revocation or issuers. */
+/**
+ * Decodes octets in memory at once: `decode` without promises, so without asking authorities about revocation or
+ * issuers.
+ */
 export function decodeSync(input: Buffer, options: DecodeOptions): DecodeResult {
   const once = (how: RunOptions) => {
     const sink = new BufferSink();
@@ -177,7 +185,7 @@ function push(chunks: Iterable<Buffer>, sink: Sink): void {
   sink.end();
 }
 
-/** The contents of embedded parts on their way out of the synchronous decoder: drained to outputs, or kept. */
+/** The contents of embedded parts from the synchronous decoder: drained to outputs, or kept. */
 export class EmbeddedOutputs {
   readonly #opener: OpenEmbedded | undefined;
   readonly #found: { path: string; sink: BufferSink; output: EmbeddedOutput | undefined }[] = [];
@@ -199,7 +207,7 @@ export class EmbeddedOutputs {
     }
   }
 
-  /** What was kept of those that the verdict has content of, by path. */
+  /** The kept contents that the verdict accepts, by path. */
   kept({ pieces }: Verdict): Map<string, Buffer> {
     const good = new Set(pieces.filter(({ content }) => content !== null).map(({ path }) => path));
     return new Map(

@@ -17,12 +17,12 @@ import { OutputError } from './sinks.ts';
 import { beginsLikeHeader, FORM_OCTETS, formOf, Sniffer } from './sniffer.ts';
 import { DecodeState, type EmbeddedStart, type Hints, noHints } from './state.ts';
 
-/** Keys that are agreed outside of the message: for KEK and password recipients, and for EncryptedData. */
+/** Keys agreed outside the message: for KEK and password recipients, and for EncryptedData. */
 export type SharedKeys = Pick<DecryptionKeys, 'keyEncryptionKeys' | 'passwords' | 'contentKeys'>;
 
 const notDetached = 'content was given beside a message that is no detached signature alone';
 
-/** What decoding needs besides the octets. Nothing else is looked up anywhere. */
+/** What decoding needs besides the octets. Nothing else is consulted. */
 export interface DecodeOptions extends SharedKeys {
   /** Own keys. Those of expired certificates still decrypt. */
   readonly identities: readonly Identity[];
@@ -30,49 +30,48 @@ export interface DecodeOptions extends SharedKeys {
   /** The time at which certificates are judged. */
   readonly at: Date;
   readonly limits?: DecodeLimits;
-  /** What the message may cost, by one who wants to know what it did cost; made from `limits` unless given. */
+  /** The budget of the message, for callers that want to know its cost; made from `limits` unless given. */
   readonly budget?: Budget;
-  /** Allow AES-GCM and its like inside EnvelopedData, which RFC 5083 forbids and some senders write. */
+  /** Allow AES-GCM and similar ciphers inside EnvelopedData, which RFC 5083 forbids but some senders write. */
   readonly aeadInEnvelopedData?: boolean;
   /**
-   * Whether the verdict has the SHA-256 of the content. True unless given; without it a large message takes
-   * little more than half of the time.
+   * Whether the verdict has the SHA-256 of the content. Default: true. Without it, a large message takes little more
+   * than half of the time.
    */
   readonly contentDigest?: boolean;
   /**
-   * The content of a detached signature that comes alone (RFC 5652, section 5.2), exactly as it was signed; the verdict
-   * and the output are then as if it stood inside. Given beside anything else it is a fault: what it is worth would be
-   * nobody's word.
+   * The content of a detached signature that comes alone (RFC 5652, section 5.2), exactly as it was signed. Verdict and
+   * output are then as if it were inside. With anything else it is an error, because no signature would cover it.
    */
   readonly detached?: Buffer;
   /** What the octets are: a mail, a CMS object (DER, BER, PEM, base64), or either (the default). */
   readonly form?: 'auto' | 'mail' | 'cms';
 }
 
-/** As `DecodeOptions`; the content of a detached signature may also be something that can be read again. */
+/** As `DecodeOptions`; the content of a detached signature may also be reopenable. */
 export interface StreamedDecodeOptions extends Omit<DecodeOptions, 'detached'> {
   readonly detached?: Buffer | (() => Iterable<Buffer> | AsyncIterable<Buffer>);
 }
 
-/** For the functions around the decoder: what one run may hand to the next. */
+/** For the functions around the decoder: what one run passes to the next. */
 export interface RunOptions {
   readonly hints?: Hints;
   readonly reopenable?: boolean;
-  /** What the message may still cost; the runs over one message share it. Its limits' own unless given. */
+  /** The remaining budget of the message, shared by all runs over it. Default: made from the limits. */
   readonly budget?: Budget;
-  /** Gives the sink for the content of an S/MIME part below the message; not given: it is dropped. */
+  /** Returns the sink for the content of an S/MIME part below the message. Default: it is dropped. */
   readonly openEmbedded?: (start: EmbeddedStart) => Sink;
 }
 
 /**
- * Decodes one message that is pushed in chunks of any size; with `detached` the owner then pushes that too, into
- * `awaited`. The content goes to `output` as it becomes
- * known, before signatures and paddings are checked: **its owner must discard it unless the verdict's
- * status is `ok`** (write to a temporary place, then commit or abort). `output.end` is called only then. The same
- * holds for each embedded part: its content counts only when the verdict has the part, with content.
+ * Decodes one message that is pushed in chunks of any size; with `detached`, the owner then pushes that too, into
+ * `awaited`. The content goes to `output` as it becomes known, before signatures and padding are checked: **its owner
+ * must discard it unless the verdict's status is `ok`** (write to a temporary place, then commit or abort).
+ * `output.end` is called only then. The same holds for each embedded part: its content counts only if the verdict has
+ * the part, with content.
  *
- * `write` and `end` throw nothing about the message: every fault of it ends in a failed verdict with a
- * stable code. An error of `output` itself comes through unchanged.
+ * `write` and `end` throw nothing about the message: every fault of it ends in a failed verdict with a stable code. An
+ * error of `output` itself is passed on unchanged.
  */
 export class Decoder implements Sink {
   readonly #state: DecodeState;
@@ -148,7 +147,7 @@ export class Decoder implements Sink {
     };
   }
 
-  /** A message that is larger may cost more; content that is given beside it is a part of it. */
+  /** A larger message may cost more; separately given content counts as part of it. */
   #draw(chunk: Buffer): void {
     const { budget } = this.#state;
     budget.received(this.#octets);
@@ -157,9 +156,9 @@ export class Decoder implements Sink {
 
   #judge(): void {
     const { layers, content, aead, header, outer, embedded, hasContent, budget, room } = this.#state;
-    // it may have been taken for the fault of a part that could be left out
+    // it may have been mistaken for the fault of a part that could be left out
     if (budget.exceeded !== undefined) throw budget.exceeded;
-    // every header that the message to hand off has fields from, by whichever way it came
+    // every header from which the message to hand off takes fields, by every route
     for (const block of [outer, header?.entity, header?.wrapped])
       if (block !== undefined) refuseStrayControls(block);
     this.#verdict = okVerdict({
@@ -173,7 +172,7 @@ export class Decoder implements Sink {
     });
   }
 
-  /** True when a fault has decided already; what is still to come need not be read. */
+  /** True if a fault has already decided; the rest need not be read. */
   get finished(): boolean {
     return this.#verdict !== undefined;
   }
@@ -186,14 +185,17 @@ export class Decoder implements Sink {
   }
 
   /**
-   * What is known of a failed decryption beyond the verdict, whose one answer shows no difference (threats S3). For the
-   * operator's eyes only: who could read it as a sender or a destination might learn the key by trying.
+   * The details of a failed decryption beyond the verdict, which is the same for all failures (threats S3). For the
+   * operator only: a sender or destination that could read it might learn the key by trying.
    */
   get detail(): string | null {
     return this.#detail;
   }
 
-  /** Gets missing issuers and asks the authorities about the signers, where the caller's trust says so. After `end`. */
+  /**
+   * Fetches missing issuers and asks the authorities about the signers, if the caller's trust says so. Call after
+   * `end`.
+   */
   async askOthers(): Promise<void> {
     const { trust, at, budget } = this.#state.settings;
     const { issuerFetch, revocationCheck } = trust;
@@ -209,12 +211,15 @@ export class Decoder implements Sink {
     }
   }
 
-  /** The header block of the mail as it came, its blank line included; undefined where it is a CMS object, or not read. */
+  /**
+   * The header block of the mail as received, including its blank line; undefined for a CMS object, or if it was not
+   * read.
+   */
   get header(): Buffer | undefined {
     return this.#state.outer?.raw;
   }
 
-  /** What a second run should do otherwise, or undefined when this one saw everything. */
+  /** What a second run should do differently; undefined if this one saw everything. */
   get retry(): Hints | undefined {
     const { retry, embedded, settings } = this.#state;
     if (retry !== undefined || this.#verdict?.status !== 'ok') return retry;
@@ -254,13 +259,13 @@ function firstStage(state: DecodeState, form: 'auto' | 'mail' | 'cms'): Sink {
   const object = () => cmsBody('binary', state.next.cms(state));
   return new Sniffer(FORM_OCTETS, (head) => {
     if (formOf(head) !== 'other') return object();
-    // the line of a mailbox file in front of a mail looks like text
+    // the `From ` line of a mailbox file before a mail looks like text
     if (beginsLikeHeader(head) || head.toString('latin1', 0, 5) === 'From ') return mailEntity(state);
     return new Sniffer(TEXT_BEFORE_PEM, (text) => (hasPem(text) ? object() : mailEntity(state)));
   });
 }
 
-/** The cause of a decryption's one answer, in words; no octets of the message. */
+/** The cause behind the uniform decryption failure, in words, without octets of the message. */
 function detailOf(error: unknown): string | null {
   if (!(error instanceof SealpostError) || error.code !== 'decrypt-failed') return null;
   const { cause } = error;

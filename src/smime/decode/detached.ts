@@ -31,7 +31,7 @@ function check(state: DecodeState, layer: SignatureLayer, content: HashedContent
   const valid = countValid(found);
   if (other !== undefined && valid < found.signers.length) {
     const better = countValid(read(state, layer, other, signature)) > valid;
-    // the octets that went on are not those that were signed: the signature holds for a run that gives the others
+    // the octets that were passed on are not the signed ones: the signature is valid in a run that passes on the others
     if (better) askForLineEnds(state, layer, other);
   }
   fillSigners(state, layer, found);
@@ -67,7 +67,7 @@ function read(
   );
   reader.write(signature);
   reader.end();
-  // eContent that nobody sees must not make the part that everybody sees look signed (threats S6)
+  // eContent that nobody sees must not make the visible part look signed (threats S6)
   if (encapsulated && found !== undefined) {
     found.signers = found.signers.map((signer) => ({
       ...signer,
@@ -79,7 +79,7 @@ function read(
   return found;
 }
 
-/** A signer whose digest the micalg did not name: a second run computes it. */
+/** A signer with a digest that micalg did not name: a second run computes it. */
 function askForDigests(state: DecodeState, tail: SignedTail, { digests }: HashedForm): void {
   if (!state.settings.reopenable) return;
   const used = tail.signers.map(({ digestAlgorithm }) => digestAlgorithm);

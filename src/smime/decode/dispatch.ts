@@ -1,4 +1,4 @@
-/** Which handler takes what comes next: the one place that knows all of them. */
+/** Chooses the next handler: the one place that knows all of them. */
 import { der, oids, tags } from '../../asn1/index.ts';
 import type { Sink } from '../../message/index.ts';
 import { cmsLayer } from './cms-layer.ts';
@@ -24,7 +24,7 @@ const nestedTypes: readonly string[] = [
   oids.authEnvelopedData,
 ];
 
-/** What is missing in front of an object so that it is a ContentInfo: headers of the indefinite form. */
+/** The headers (in indefinite form) that an object lacks to be a ContentInfo. */
 function missingHeaders(head: Buffer, contentType: string): Buffer[] {
   const sequence = Buffer.from([0x30, 0x80]);
   const explicit = Buffer.concat([der.oid(contentType), Buffer.from([0xa0, 0x80])]);
@@ -36,8 +36,9 @@ function missingHeaders(head: Buffer, contentType: string): Buffer[] {
 }
 
 /**
- * A CMS type directly inside another one. RFC 5652 puts the bare structure there; some software a whole ContentInfo.
- * Windows and .NET encrypt either of them without its outermost tag and length, which their own readers put back.
+ * A CMS type directly inside another one. RFC 5652 puts the bare structure there; some software puts a whole
+ * ContentInfo. Windows and .NET encrypt either of them without its outermost tag and length, which their readers add
+ * again.
  */
 function nested(state: DecodeState, contentType: string): Sink {
   return new Sniffer(8, (head) => {

@@ -25,10 +25,10 @@ export function mayHoldEmbedded(info: EntityInfo): boolean {
 }
 
 /**
- * Looks for S/MIME parts below an entity that is none itself: mailing lists put a signed mail in a multipart, people
- * forward and attach them. Each is decoded by itself, into an output of its own, and gets a verdict of its own; what it
- * protects says nothing about the parts beside it (threats S2, S6). Its content is searched in turn. What cannot be taken apart
- * has none: the content is the caller's.
+ * Looks for S/MIME parts below an entity that is not S/MIME itself: mailing lists wrap a signed mail in a multipart,
+ * and people forward and attach them. Each is decoded on its own, with its own output and verdict. What it protects
+ * says nothing about the parts beside it (threats S2, S6). Its content is searched too. An entity that cannot be parsed
+ * has no such parts, and the content goes to the caller.
  */
 export function embeddedScanner(state: DecodeState, headers: HeaderBlock): Sink {
   const { message } = state.limits;
@@ -51,7 +51,7 @@ export function embeddedScanner(state: DecodeState, headers: HeaderBlock): Sink 
     }
     if (type !== 'multipart' || (parameters.get('boundary') ?? '') === '') return new NullSink();
     const below = path === '' ? '' : `${path}.`;
-    // multiparts in multiparts may each be encoded, so that their octets are decoded many times
+    // nested multiparts may each be encoded, so that their octets are decoded many times
     return transferDecoder(
       info.transferEncoding,
       new MultipartSplitter(
@@ -77,7 +77,7 @@ export function embeddedScanner(state: DecodeState, headers: HeaderBlock): Sink 
         return embeddedSink(state, path, 'application/ms-tnef', (own) => own.next.cms(own));
       }
       if (!beginsLikeHeader(head)) return new NullSink();
-      // no further down: an attachment that is no S/MIME entity is nobody's
+      // no deeper: an attachment that is not an S/MIME entity is not decoded
       return new HeaderSplitter(
         (part) => body(part, path, message.depth),
         message,
@@ -120,7 +120,7 @@ function outputOf({ settings }: DecodeState, start: EmbeddedStart): Sink {
   }
 }
 
-/** Decodes one S/MIME part; a fault in it is its own. */
+/** Decodes one S/MIME part; a fault affects only this part. */
 class EmbeddedSink implements Sink, Embedded {
   readonly start: EmbeddedStart;
   readonly #state: DecodeState;
@@ -134,7 +134,7 @@ class EmbeddedSink implements Sink, Embedded {
     this.start = start;
     this.#outer = outer.part;
     this.#state = outer.below(this, outputOf(outer, start));
-    // before those that are found inside of it
+    // before those found inside it
     outer.embedded.push(this);
     this.#guard(() => {
       this.#stage = open(this.#state);
@@ -161,8 +161,8 @@ class EmbeddedSink implements Sink, Embedded {
   }
 
   /**
-   * After the whole message, and after the part around it: what it was worth; undefined when it was no S/MIME after
-   * all, or stood in octets that are void.
+   * The verdict on the part, after the whole message and the part around it. Undefined if it was not S/MIME after all,
+   * or was in discarded octets.
    */
   result(): EmbeddedVerdict | undefined {
     const verdict = this.#outer?.isVoid ? undefined : this.#judge();
@@ -176,7 +176,7 @@ class EmbeddedSink implements Sink, Embedded {
 
   #judge(): EmbeddedVerdict | undefined {
     const { layers, content, aead, header, hasContent, retry, room } = this.#state;
-    // what is cut anywhere is told of the whole message
+    // a cut anywhere is reported for the whole message
     const { truncated } = room;
     if (retry?.foreignMultipart) return undefined;
     const error = this.#ended

@@ -17,7 +17,7 @@ import type { DecodeState } from './state.ts';
 import { isTnef } from './tnef.ts';
 import { isSmimeWinmail, smimeWinmail, WINMAIL_PROBE } from './winmail.ts';
 
-/** Takes a whole mail (RFC 5322). Errors: `mime-malformed` when it has no header field at all. */
+/** Takes a whole mail (RFC 5322). Errors: `mime-malformed` if it has no header field at all. */
 export function mailEntity(state: DecodeState): Sink {
   return new HeaderSplitter((headers) => {
     state.outer = headers;
@@ -27,7 +27,7 @@ export function mailEntity(state: DecodeState): Sink {
   }, state.limits.message);
 }
 
-/** Chooses by the header where the body goes: to the next layer, or out as the content with its header. */
+/** Decides by the header where the body goes: to the next layer, or out as the content with its header. */
 export function entityBody(state: DecodeState, headers: HeaderBlock): Sink {
   const info = entityInfo(headers);
   const kind = entityKind(info);
@@ -48,7 +48,7 @@ function plainEntity(state: DecodeState, headers: HeaderBlock, info: EntityInfo)
   return new TeeSink(content, embeddedScanner(state, headers));
 }
 
-/** The innermost entity, whose header may be the one that the sender wanted to be seen (RFC 9788). */
+/** The innermost entity, whose header may be the one the sender wants shown (RFC 9788). */
 function protectedContent(state: DecodeState, headers: HeaderBlock, contentType: string | null): Sink {
   const content = contentWith(state, headers.raw, contentType);
   if (state.layers.length === 0 || !hasMimeField(headers)) return content;
@@ -69,8 +69,8 @@ function contentWith(state: DecodeState, head: Buffer, contentType: string | nul
 }
 
 /**
- * Takes what a CMS layer held as id-data: a MIME entity, which may be the next layer; a bare CMS object
- * (SECON and other EDI profiles nest them so); or octets that are the content as they are.
+ * Takes the id-data of a CMS layer: a MIME entity, which may be the next layer; a bare CMS object (SECON and other EDI
+ * profiles nest them like that); or octets that are the content itself.
  */
 export function innerData(state: DecodeState): Sink {
   return new Sniffer(FORM_OCTETS, (head) => {
@@ -82,7 +82,7 @@ export function innerData(state: DecodeState): Sink {
           ? protectedContent(state, headers, null)
           : entityBody(state, headers),
       state.limits.message,
-      // no header after all, only text that looked like one
+      // not a header after all, only text that looked like one
       (octets) => contentWith(state, octets, null),
     );
   });

@@ -19,8 +19,8 @@ const signatureTypes = ['application/pkcs7-signature', 'application/x-pkcs7-sign
 const cmsFile = /\.p7[mzs]$/i;
 
 /**
- * What an entity is, by its header (RFC 8551, section 3.2 and 3.9). The smime-type is not asked: it is
- * missing or wrong in real mail, and the ContentInfo says it better.
+ * What an entity is, by its header (RFC 8551, section 3.2 and 3.9). The smime-type is ignored: in real mail it is
+ * missing or wrong, and the ContentInfo is more reliable.
  */
 export function entityKind(info: EntityInfo): EntityKind {
   const { contentType } = info;
@@ -34,7 +34,7 @@ export function entityKind(info: EntityInfo): EntityKind {
   return 'plain';
 }
 
-/** Either name counts, and mailers put file names into encoded words, against RFC 2047. */
+/** Either name counts. Mailers put file names into encoded words, against RFC 2047. */
 function hasCmsName({ fileName, contentType }: EntityInfo): boolean {
   const names = [fileName, contentType.parameters.get('name') ?? ''];
   return names.some((name) => cmsFile.test((name.includes('=?') ? decodeWords(name) : name).trim()));
@@ -45,8 +45,8 @@ function isProse(head: Buffer): boolean {
 }
 
 /**
- * True for the second part of a multipart/signed that is ours; where the multipart's protocol says so, a part whose
- * label a gateway has lost is one too.
+ * True for the second part of an S/MIME multipart/signed. If the multipart's protocol says so, a part whose label a
+ * gateway has lost counts too.
  */
 export function isSignaturePart(info: EntityInfo, protocol: string): boolean {
   const type = info.contentType.value;
@@ -60,8 +60,8 @@ function isOurProtocol(protocol: string): boolean {
 }
 
 /**
- * Decodes the body that holds a CMS object, by its Content-Transfer-Encoding; what the first octets show
- * goes before a label that cannot be right, as it is in mail that a gateway has touched.
+ * Decodes the body that holds a CMS object, by its Content-Transfer-Encoding; the first octets take precedence over a
+ * label that cannot be right, as in mail that a gateway has changed.
  */
 export function cmsBody(transferEncoding: string, output: Sink): Sink {
   return new Sniffer(FORM_OCTETS, (head) => {
@@ -69,7 +69,7 @@ export function cmsBody(transferEncoding: string, output: Sink): Sink {
     if (form !== 'other' && !(form === 'base64' && transferEncoding === 'quoted-printable')) {
       return decoderOf(form, form === 'der' ? output : twiceEncoded(output));
     }
-    // nearly every character of a text is one of base64, so the decoder alone would not notice
+    // nearly every character of a text is in the base64 alphabet, so the decoder alone would not notice
     if (transferEncoding === 'base64' && isProse(head)) {
       throw new SealpostError('transfer-encoding', 'the body is not base64: it is text');
     }
@@ -82,7 +82,7 @@ function isEncoded(transferEncoding: string): boolean {
   return !['', '7bit', '8bit', 'binary'].includes(transferEncoding);
 }
 
-/** A file in PEM or base64 that a mailer encoded once more, as any other file. */
+/** A file in PEM or base64 that a mailer encoded again, like any other file. */
 function twiceEncoded(output: Sink): Sink {
   return new Sniffer(FORM_OCTETS, (head) => decoderOf(formOf(head), output));
 }

@@ -2,7 +2,7 @@ import { type BudgetLimits, defaultBudget } from '../../budget.ts';
 import { type CmsLimits, defaultLimits } from '../../cms/index.ts';
 import { defaultMessageLimits, type MessageLimits } from '../../message/index.ts';
 
-/** What decoding one message may cost (threats S10, S12, S13). What is not given has its default. */
+/** Limits for decoding one message (threats S10, S12, S13). Missing ones have their default. */
 export interface DecodeLimits {
   /** Nested S/MIME layers; more are `layer-limit`. Default 10. */
   readonly layers?: number;
@@ -12,16 +12,16 @@ export interface DecodeLimits {
   readonly parts?: number;
   /** Nested multiparts. Default 100. */
   readonly depth?: number;
-  /** S/MIME parts below a multipart that are looked at; each may cost a private-key operation. Default 20. */
+  /** Maximum number of S/MIME parts below a multipart; each may cost a private-key operation. Default 20. */
   readonly embedded?: number;
-  /** Units of work for all of the message; see `Budget`. Default 1,000,000, and more for a large message. */
+  /** Units of work for the whole message; see `Budget`. Default 1,000,000, and more for a large message. */
   readonly work?: number;
-  /** Octets that all of the message may become; see `Budget`. Default 16 MiB, and 32 for each octet of it. */
+  /** Octets that the whole message may expand to; see `Budget`. Default 16 MiB, plus 32 for each octet of it. */
   readonly output?: number;
   readonly cms?: Partial<CmsLimits>;
 }
 
-/** All limits, settled. */
+/** All limits, with defaults filled in. */
 export interface SettledLimits {
   readonly layers: number;
   readonly embedded: number;

@@ -17,10 +17,10 @@ import { SignedPart } from './signed-part.ts';
 import type { DecodeState } from './state.ts';
 
 /**
- * A multipart/signed body (RFC 1847; RFC 8551, section 3.5.3): hashes the first part, decodes it further, and
- * checks the signature in the second (see `SignedPart` for line ends).
+ * A multipart/signed body (RFC 1847; RFC 8551, section 3.5.3): hashes the first part, decodes it further, and checks
+ * the signature in the second (see `SignedPart` for line ends).
  *
- * Errors: `mime-malformed` when a part is missing; `cms-*` for the signature object.
+ * Errors: `mime-malformed` if a part is missing; `cms-*` for the signature object.
  */
 export function multipartSigned(state: DecodeState, info: EntityInfo): Sink {
   return new MultipartSigned(state, info);
@@ -76,7 +76,7 @@ class MultipartSigned implements Sink {
         'the second part of a multipart/signed is not an S/MIME signature',
       );
     }
-    // nothing said that it is S/MIME, and it is not: with the octets at hand it is plain content
+    // nothing said that it is S/MIME, and it is not: if the octets can be read again, it is plain content
     this.#state.retry = { ...this.#state.settings.hints, foreignMultipart: true };
     throw new SealpostError('mime-malformed', 'a multipart/signed without protocol has no S/MIME signature');
   }

@@ -12,7 +12,7 @@ import {
 import type { ProtectedHeader } from '../verdict/headers.ts';
 import { QuietSink } from './sinks.ts';
 
-/** Reads the header of the mail in a message/rfc822 as it goes by; what is no header is none. */
+/** Reads the header of the mail in a message/rfc822 as it passes through; an invalid one is ignored. */
 export function wrappedHeader(header: ProtectedHeader, limits: MessageLimits): Sink {
   return new HeaderSplitter(
     (headers) => {
@@ -25,11 +25,11 @@ export function wrappedHeader(header: ProtectedHeader, limits: MessageLimits): S
 }
 
 /**
- * Looks for parts that say that they begin with a legacy display element (RFC 9788): header fields
- * repeated in the text, for readers that show no protected header. The octets stay as they are.
+ * Looks for parts that declare a legacy display element at their start (RFC 9788): header fields repeated in the text,
+ * for mail programs that show no protected header. The octets are unchanged.
  *
  * @param headers of the entity whose body is written
- * @param found gets the numbers of such leaves, counted from 1 in the order of the message
+ * @param found receives the numbers of such leaves, counted from 1 in message order
  */
 export function legacyDisplayScanner(
   headers: HeaderBlock,

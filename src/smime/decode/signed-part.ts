@@ -7,24 +7,24 @@ const LF = 0x0a;
 
 /** The octets of signed content in one form, digested. */
 export interface HashedForm {
-  /** Null where the content has no other form. */
+  /** Null if the content has no other form. */
   readonly lineEnds: SignedLineEnds | null;
   readonly digests: ContentDigests;
 }
 
-/** What a detached signature may be over. */
+/** What a detached signature may cover. */
 export interface HashedContent {
-  /** The form whose octets went on. */
+  /** The form whose octets were passed on. */
   readonly given: HashedForm;
-  /** The other one, which nobody got; undefined where there is none. */
+  /** The other one, which was not passed on; undefined if there is none. */
   readonly other: HashedForm | undefined;
 }
 
 /**
- * The first part of a multipart/signed. RFC 8551, section 3.1.1, has CRLF line ends signed, and so a mail that was
- * stored with LF verifies with CRLF in their place. AS2 systems and `openssl cms -sign -binary` sign the octets as they
- * are, with LF too. Where the two differ, both are hashed, from the first bare LF on; **only one of them goes on**, and
- * a signature over the other one is over octets that nobody got.
+ * The first part of a multipart/signed. By RFC 8551, section 3.1.1, CRLF line ends are signed, so a mail that was
+ * stored with LF verifies with CRLF instead. AS2 systems and `openssl cms -sign -binary` sign the octets unchanged,
+ * including LF. If the two differ, both are hashed from the first bare LF on. **Only one of them is passed on**, and a
+ * signature over the other one covers octets that nobody received.
  */
 export class SignedPart implements Sink, HashedContent {
   readonly #digests: ContentDigests;
@@ -41,9 +41,9 @@ export class SignedPart implements Sink, HashedContent {
   #canonical: CanonicalSink | undefined;
 
   /**
-   * @param open the sink that gets the form that goes on
-   * @param guide `known`: the form that an earlier run found; `exact`: the octets are as the sender wrote them, so that
-   *   no mail system can have changed line ends
+   * @param open the sink for the form that is passed on
+   * @param guide `known`: the form that an earlier run found; `exact`: the octets are as the sender wrote them, so no
+   *   mail system can have changed line ends
    */
   constructor(
     digests: ContentDigests,
@@ -95,7 +95,7 @@ export class SignedPart implements Sink, HashedContent {
     return this.#next;
   }
 
-  /** The form is chosen by what is likely: a wrong choice costs a second run. */
+  /** The likely form is chosen; a wrong choice costs a second run. */
   #fork(): CanonicalSink {
     this.#lineEnds = this.#known ?? (this.#exact || this.#hasCrlf ? 'as-received' : 'crlf');
     this.#crlfDigests = this.#digests.fork();

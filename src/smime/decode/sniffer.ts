@@ -45,7 +45,7 @@ export class Sniffer implements Sink {
 /** What the first octets of a file or body are. */
 export type Form = 'der' | 'pem' | 'base64' | 'uuencode' | 'other';
 
-/** How many octets `formOf` wants to see. */
+/** How many octets `formOf` needs. */
 export const FORM_OCTETS = 128;
 
 /**
@@ -54,14 +54,14 @@ export const FORM_OCTETS = 128;
  * begins with M.
  */
 export function formOf(octets: Buffer): Form {
-  // never more than that, so that the size of the first chunk makes no difference
+  // never more than that, so that the size of the first chunk does not matter
   const end = Math.min(octets.length, FORM_OCTETS);
   let start = 0;
-  // a byte order mark, then white space, that an editor or mailer put in front
+  // a byte order mark, then white space, added by an editor or mailer
   if (octets[0] === 0xef && octets[1] === 0xbb && octets[2] === 0xbf) start = 3;
   while (start < end && isSpace(octets[start] ?? 0)) start++;
   if (octets[0] === 0x30 && isContentInfo(octets, end)) return 'der';
-  // nothing else begins with another letter; most heads are done with here
+  // nothing else starts with another letter; most heads are decided here
   if (!formBeginnings.includes(octets[start] ?? 0)) return 'other';
   const text = octets.toString('latin1', start, end);
   if (text.startsWith('-----BEGIN ')) return 'pem';
@@ -81,7 +81,7 @@ function isSpace(octet: number): boolean {
 function isContentInfo(octets: Buffer, end: number): boolean {
   const length = octets[1] ?? 0;
   const identifier = length < 0x80 ? 2 : 2 + (length & 0x7f);
-  // a length of more than 8 octets is no length; BerStream says so more clearly than a mail parser
+  // a length of more than 8 octets is invalid; BerStream says so more clearly than a mail parser
   if (length >= 0x80 && identifier > 10) return true;
   return identifier < end && octets[identifier] === 0x06;
 }

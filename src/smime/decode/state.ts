@@ -11,13 +11,13 @@ import type { EmbeddedVerdict, Layer, SignatureLayer } from '../verdict/verdict-
 import type { SettledLimits } from './limits.ts';
 import { ContentSink } from './sinks.ts';
 
-/** What a first run over a message found out for a second one. */
+/** What a first run over a message found for a second one. */
 export interface Hints {
   /** Digests to hash a multipart/signed with; undefined: those that its micalg names, else all. */
   readonly digests: readonly string[] | undefined;
-  /** A multipart/signed without a protocol turned out to be none of ours. */
+  /** A multipart/signed without a protocol turned out not to be S/MIME. */
   readonly foreignMultipart: boolean;
-  /** The line ends that signatures turned out to be over, by the place of their layer (`DecodeState.placeOf`). */
+  /** The line ends that signatures turned out to cover, by the place of their layer (`DecodeState.placeOf`). */
   readonly lineEnds: ReadonlyMap<string, SignedLineEnds>;
 }
 
@@ -36,7 +36,7 @@ export interface MissingContent {
   readonly signature: Buffer;
 }
 
-/** What is known of an S/MIME part below the message before it is decoded. */
+/** What is known about an S/MIME part below the message before it is decoded. */
 export interface EmbeddedStart {
   /** As in the verdict; no two of a message have the same. */
   readonly path: string;
@@ -47,17 +47,17 @@ export interface EmbeddedStart {
 /** An S/MIME part below the message, decoded by itself. */
 export interface Embedded {
   readonly start: EmbeddedStart;
-  /** After `result`: what it holds counts for nothing. */
+  /** After `result`: its content is void. */
   readonly isVoid: boolean;
-  /** What it was worth, after the whole message; undefined when it counts for nothing. */
+  /** Its verdict, after the whole message; undefined if it is void. */
   result(): EmbeddedVerdict | undefined;
-  /** After `result`: the line ends with which another run over the message would find more signatures valid. */
+  /** After `result`: the line ends with which another run would find more valid signatures. */
   readonly lineEnds: Hints['lineEnds'] | undefined;
 }
 
 /**
- * Who takes what comes next below a layer. The handlers call each other by this table alone, which `dispatch.ts` fills:
- * none of their files imports another one that may import it back.
+ * Chooses what handles the next layer. The handlers call each other only through this table, which `dispatch.ts` fills,
+ * so that their files do not import each other.
  */
 export interface Handlers {
   /** The body of an entity, by its header: the next layer, or the content with that header. */
@@ -68,20 +68,22 @@ export interface Handlers {
   content(state: DecodeState, contentType: string): Sink;
 }
 
-/** What the state of a message is made of: the caller's keys, trust and limits, and what earlier runs found. */
+/** The inputs of a message's state: the caller's keys, trust and limits, and findings of earlier runs. */
 export interface DecodeSettings {
   readonly identities: readonly Identity[];
   readonly sharedKeys: Omit<DecryptionKeys, 'identities' | 'certificates'>;
   readonly trust: Trust;
   readonly at: Date;
   readonly limits: SettledLimits;
-  /** What the whole message may cost: the same for what is embedded in it, and for a second run. */
+  /** The budget of the whole message, shared with embedded parts and a second run. */
   readonly budget: Budget;
   readonly aeadInEnvelopedData: boolean;
   readonly hints: Hints;
-  /** True when the octets can be read again, so that hashing may begin with the stated digest only. */
+  /** True if the octets can be read again, so that hashing may start with only the stated digest. */
   readonly reopenable: boolean;
-  /** The caller has the content of a detached signature. Never for an embedded part: it is not what was meant. */
+  /**
+   * The caller has the content of a detached signature. Never for an embedded part, which is not what the caller means.
+   */
   readonly hasDetached: boolean;
   /** Whether the verdict has the SHA-256 of the content. */
   readonly contentDigest: boolean;
@@ -97,7 +99,7 @@ export class DecodeState {
   readonly layers: Layer[] = [];
   /** S/MIME parts below the content, as they are found; of the whole message, in one list. */
   readonly embedded: Embedded[];
-  /** What the sender wrote has this much room in the verdict; of the whole message. */
+  /** The room that text from the sender has in the verdict, for the whole message. */
   readonly room: VerdictRoom;
   /** Signers as they are judged, those of embedded parts included. */
   readonly judged: JudgedSigner[];
@@ -107,7 +109,7 @@ export class DecodeState {
   readonly #layersAbove: number;
   /** The signature whose content the caller has. */
   missing: MissingContent | undefined;
-  /** Header of the mail as it came; none for a bare CMS object. */
+  /** Header of the mail as received; none for a bare CMS object. */
   outer: HeaderBlock | undefined;
   /** Header of the innermost entity, where layers protect it. */
   header: ProtectedHeader | undefined;
@@ -115,7 +117,7 @@ export class DecodeState {
   hasContent = false;
   /** An authenticating cipher's tag was verified. */
   aead = false;
-  /** Set when a second run with these hints would see more. */
+  /** Set if a second run with these hints would find more. */
   retry: Hints | undefined;
 
   constructor(
@@ -135,7 +137,7 @@ export class DecodeState {
     this.content = new ContentSink(output, settings.contentDigest);
   }
 
-  /** The state for an S/MIME part below the content: with the same keys and limits, and nothing else in common. */
+  /** The state for an S/MIME part below the content. It shares only keys and limits. */
   below(part: Embedded, output: Sink): DecodeState {
     const { settings } = this;
     const own: DecodeSettings = {
@@ -156,7 +158,7 @@ export class DecodeState {
     return this.settings.budget;
   }
 
-  /** Notes a layer, from the outside in. Errors: `layer-limit`, `work-limit`. */
+  /** Records a layer, from the outside in. Errors: `layer-limit`, `work-limit`. */
   enter(layer: Layer): void {
     this.budget.spend(costs.layer);
     if (this.#layersAbove + this.layers.length >= this.limits.layers) {
@@ -165,12 +167,12 @@ export class DecodeState {
     this.layers.push(layer);
   }
 
-  /** The name of a layer that has been entered: the same in each run over the message. */
+  /** The name of an entered layer, the same in each run over the message. */
   placeOf(layer: Layer): string {
     return `${this.part?.start.path ?? ''}#${this.layers.indexOf(layer)}`;
   }
 
-  /** The innermost entity begins: everything from here on is content. */
+  /** The innermost entity starts: everything from here on is content. */
   beginContent(contentType: string | null): Sink {
     this.hasContent = true;
     this.content.contentType = contentType;

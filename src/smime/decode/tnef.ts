@@ -7,7 +7,7 @@ const attAttachData = 0x0006800f;
 
 const signature = 0x223e9f78;
 const HEAD_OCTETS = 6;
-/** Level, id and length of an attribute, in front of its data. */
+/** Level, id and length of an attribute, before its data. */
 const ATTRIBUTE_OCTETS = 9;
 const CHECKSUM_OCTETS = 2;
 const LONGEST_CLASS = 256;
@@ -33,12 +33,12 @@ export function isSmimeClass(name: string): boolean {
 }
 
 /**
- * Reads a TNEF stream (MS-OXTNEF) as far as S/MIME needs it: the class of the message and the data of its
- * attachments. Everything else is skipped; nothing is held but one attribute's head. Checksums are not looked at:
- * they protect nothing, and some writers get them wrong. The library on npm (node-tnef) has no types, takes whole files
- * only and brings a logger and a command line along.
+ * Reads a TNEF stream (MS-OXTNEF) as far as S/MIME needs it: the class of the message and the data of its attachments.
+ * Everything else is skipped; only one attribute's head is buffered. Checksums are ignored, because they protect
+ * nothing and some writers get them wrong. The library on npm (node-tnef) has no types, takes only whole files, and
+ * includes a logger and a command line.
  *
- * Errors: `mime-malformed` when it is no TNEF, or ends in the middle.
+ * Errors: `mime-malformed` if it is not TNEF, or is truncated.
  */
 export class TnefReader implements Sink {
   readonly #handler: TnefHandler;

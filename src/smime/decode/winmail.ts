@@ -8,7 +8,7 @@ import { isSmimeClass, TnefReader } from './tnef.ts';
 /** Octets of a body in which the class of the message must be; writers put it at the start. */
 export const WINMAIL_PROBE = 4096;
 
-/** True when the start of a winmail.dat says that the whole message is S/MIME. */
+/** True if the start of a winmail.dat says that the whole message is S/MIME. */
 export function isSmimeWinmail(head: Buffer, transferEncoding: string): boolean {
   let found = false;
   const probe = transferDecoder(
@@ -23,7 +23,7 @@ export function isSmimeWinmail(head: Buffer, transferEncoding: string): boolean 
     probe.write(Buffer.from(head));
     probe.end();
   } catch (error) {
-    // what is cut off ends in the middle
+    // cut off here, so it ends in the middle
     if (!(error instanceof SealpostError)) throw error;
   }
   return found;
@@ -31,7 +31,7 @@ export function isSmimeWinmail(head: Buffer, transferEncoding: string): boolean 
 
 /**
  * The body of a winmail.dat whose message is S/MIME: its one attachment is the CMS object or the multipart/signed
- * (MS-OXOSMIME, section 2.2), and is decoded as if it had come without the wrapping.
+ * (MS-OXOSMIME, section 2.2), and is decoded as if it were not wrapped.
  */
 export function smimeWinmail(state: DecodeState, transferEncoding: string): Sink {
   let found = false;

@@ -4,15 +4,15 @@ import { SealpostError } from '../../errors.ts';
 import type { Sink } from '../../message/index.ts';
 import { Sniffer } from './sniffer.ts';
 
-/** Content up to this is looked at as a whole. */
+/** Content up to this size is checked as a whole. */
 const PROBE = 4096;
 
 /**
- * Takes decrypted id-data that may stand in an OCTET STRING of its own, as .NET Core 2 wrote it, and passes on what is
- * in it. It counts as that only when its length, in DER, is that of the content: to the octet where the content is
- * short, to the padding where it is long.
+ * Takes decrypted id-data that may be wrapped in an OCTET STRING, as .NET Core 2 wrote it, and passes on what is
+ * inside. It counts as wrapped only if its DER length matches the content: exactly for short content, up to the padding
+ * for long content.
  *
- * Errors: `cms-malformed` when a long one does not end with the content.
+ * Errors: `cms-malformed` if a long one does not end with the content.
  */
 export function unwrapped(known: NonNullable<EnvelopedHead['contentOctets']>, open: () => Sink): Sink {
   return new Sniffer(1, (first) => {
@@ -45,7 +45,7 @@ function readDerHeader(head: Buffer): DerHeader | undefined {
   return length < shortest ? undefined : { octets: 2 + count, length };
 }
 
-/** Leaves the header out, whose octets come first. */
+/** Drops the header, whose octets come first. */
 class Unwrapping implements Sink {
   readonly #next: Sink;
   #skip: number;

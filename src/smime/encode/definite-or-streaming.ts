@@ -1,21 +1,21 @@
 import type { Sink } from '../../message/index.ts';
 
-/** Up to this a CMS object is written in DER with definite lengths, which the oldest readers want too. */
+/** Up to this size, a CMS object is written in DER with definite lengths, which even the oldest readers accept. */
 const DEFINITE_OCTETS = 1024 * 1024;
 /** Content that is held is given on in chunks of this size. */
 const CHUNK = 64 * 1024;
-/** What is kept for later messages at most: a process has few in hand at once. */
+/** Maximum kept for later messages: a process works on few at once. */
 const SPARE_STORES = 4;
 
 /**
- * Memory that content was held in, wiped. Buffers that come and go with each message of some hundred KiB live just
- * long enough to count as old, and the garbage of many messages would stay: 20 to 40 MB.
+ * Reusable memory for content, wiped after use. Buffers allocated per message of some hundred KiB live just long enough
+ * to count as old, and 20 to 40 MB of garbage would accumulate.
  */
 const spare: Buffer[] = [];
 
 /**
- * Collects what is small and writes it at once; beyond the limit everything goes to a streaming writer. What is given
- * on is only valid until this ends: the stages behind it, up to the outermost base64, are through with it then.
+ * Collects small content and writes it at once. Beyond the limit, everything goes to a streaming writer. Octets passed
+ * on are only valid until this ends, when the later stages, up to the outermost base64, are done with them.
  */
 export class DefiniteOrStreaming implements Sink {
   readonly #output: Sink;

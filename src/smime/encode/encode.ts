@@ -6,10 +6,10 @@ import { UNDECIDED_OCTETS } from './seven-bit.ts';
 import { TransferSurvey } from './transfer-survey.ts';
 
 const CHUNK = 64 * 1024;
-/** Octets that are collected before they are given out. */
+/** Octets that are collected before they are passed on. */
 const BATCH = 128 * 1024;
 
-/** A message as it comes, or a function that opens it anew each time, such as a file. */
+/** A message, or a function that opens it each time, such as a file. */
 export type EncodeInput =
   | Buffer
   | Iterable<Buffer>
@@ -29,21 +29,21 @@ export type EncodeInput =
  */
 export async function* encode(message: EncodeInput, options: EncodeOptions): AsyncIterable<Buffer> {
   const encoding = settle(options);
-  // what is streamed is signed at its end: whether keys and certificates can do it must show before
+  // a stream is signed at its end, so keys and certificates must be checked before
   if (!Buffer.isBuffer(message)) prove(options);
   const output = new BufferSink();
   const open = opener(message);
   const encoder = new Encoder(output, encoding, await survey(message, encoding));
   for await (const chunk of open()) {
     encoder.write(chunk);
-    // not the header alone: a certificate that cannot be used shows before anything has been sent
+    // more than the header, so that an unusable certificate shows before anything has been sent
     if (output.length > BATCH) yield* output.drain();
   }
   encoder.end();
   yield* output.drain();
 }
 
-/** Signs and encrypts what is in memory, at once. Errors as `Encoder`. */
+/** Signs and encrypts a message in memory at once. Errors: those of `Encoder`. */
 export function encodeSync(message: Buffer, options: EncodeOptions): Buffer {
   const encoding = settle(options);
   const output = new BufferSink();
@@ -54,14 +54,14 @@ export function encodeSync(message: Buffer, options: EncodeOptions): Buffer {
   return output.toBuffer();
 }
 
-/** Signs and encrypts next to nothing. Errors: those of certificates and keys. */
+/** Signs and encrypts a tiny message. Errors: those of certificates and keys. */
 function prove({ randomBytes: _, budget: __, ...options }: EncodeOptions): void {
   encodeSync(Buffer.from('\r\n'), options);
 }
 
 /**
- * About how many octets a message of so many becomes: base64 makes four octets and a share of a line end of three, once for
- * each CMS object that is not binary. Undefined where it is compressed.
+ * Approximate size of an encoded message: base64 turns three octets into four plus a share of a line end, once for each
+ * CMS object that is not binary. Undefined if it is compressed.
  */
 export function estimateOctets(octets: number, options: EncodeOptions): number | undefined {
   const encoding = settle(options);
@@ -76,7 +76,7 @@ function needsSurvey(message: EncodeInput, encoding: Encoding): boolean {
   return large && (isEntityDetached(encoding) || isClear(encoding));
 }
 
-/** The first pass over what is in memory. */
+/** The first pass over a message in memory. */
 function read(message: Buffer, encoding: Encoding): TransferSurvey {
   const found = new TransferSurvey();
   const sink = surveyMessage(encoding, found);

@@ -26,12 +26,11 @@ import { type SevenBitMode, sevenBitEntity } from './seven-bit.ts';
 import type { TransferSurvey } from './transfer-survey.ts';
 
 /**
- * Signs, encrypts and compresses one message that is pushed in chunks of any size, in constant memory. The input
- * is a full mail (RFC 5322). Its Content-* fields and body become the protected entity, with CRLF line ends; its
- * other fields stay outside (with header protection inside too), but Bcc, which nobody may see.
+ * Signs, encrypts and compresses one message that is pushed in chunks of any size, in constant memory. The input is a
+ * full mail (RFC 5322). Its Content-* fields and body become the protected entity, with CRLF line ends; its other
+ * fields stay outside (with header protection also inside), except Bcc, which nobody may see.
  *
- * Errors: `encode-recipient`, `encode-signer`, `encode-policy`; `mime-limit`, `mime-malformed` for the
- * message.
+ * Errors: `encode-recipient`, `encode-signer`, `encode-policy`; `mime-limit`, `mime-malformed` for the message.
  */
 export class Encoder implements Sink {
   readonly #input: Sink;
@@ -39,10 +38,10 @@ export class Encoder implements Sink {
   readonly #octetCost: number;
   #octets = 0;
 
-  /** @param survey what a first pass over the same message found; spares a needless transfer encoding */
+  /** @param survey result of a first pass over the same message; avoids needless transfer encodings */
   constructor(output: Sink, options: EncodeOptions | Encoding, survey?: TransferSurvey) {
     const encoding = settle(options);
-    // what nobody wraps goes through servers as it is, like what is signed in clear
+    // an unwrapped entity passes through servers unchanged, like one signed in clear
     const mode = isEntityDetached(encoding) || isClear(encoding) ? 'signed' : 'binary-only';
     const { limits } = encoding;
     this.#budget = limits.budget;
@@ -52,7 +51,7 @@ export class Encoder implements Sink {
       const { outer, inner } = halves(headers, encoding);
       for (const field of outer) output.write(field);
       output.write(Buffer.from('MIME-Version: 1.0\r\n'));
-      // canonical before it is signed, because a later hop would do it otherwise (threats S14)
+      // canonical before signing, because a later hop would change it otherwise (threats S14)
       const canonical = new CanonicalSink(stackLayers(output, encoding), 'cr-and-lf');
       return entitySink(inner, canonical, {
         mode,
@@ -75,7 +74,7 @@ export class Encoder implements Sink {
   }
 }
 
-/** What an octet costs on its way through the entity and each layer; those below a signature have digests to make. */
+/** The cost of an octet through the entity and each layer; layers below a signature also compute digests. */
 function octetCost(encoding: Encoding): number {
   const { digest, contentEncryption, compress } = encoding;
   const signatures = Number(isSigned(encoding)) + Number(isSignedAgain(encoding));
@@ -89,7 +88,7 @@ function octetCost(encoding: Encoding): number {
   );
 }
 
-/** What signers and recipients cost, whose number the operator chooses. */
+/** The cost of signers and recipients, whose number the operator chooses. */
 function keyCost(encoding: Encoding): number {
   const { signers, recipients } = encoding;
   const once = signers.reduce((sum, { certificate }) => sum + costs.rsaPrivate(bitsOf(certificate)), 0);
@@ -103,7 +102,7 @@ function bitsOf({ publicKeyInfo }: Certificate): number {
   return family === 'rsa' ? bits : 2048;
 }
 
-/** A first pass over a message: notes in `survey` which of its parts are 7bit. Gives nothing out. */
+/** A first pass over a message: records in `survey` which parts are 7bit. Produces no output. */
 export function surveyMessage(encoding: Encoding, survey: TransferSurvey): Sink {
   const { limits } = encoding;
   const { budget } = limits;
@@ -135,7 +134,7 @@ function halves({ fields }: HeaderBlock, encoding: Encoding): ReturnType<typeof 
   return { outer, inner: attachment === undefined ? inner : [...inner, attachment] };
 }
 
-/** The subject that stands in the text for readers that do not show the protected one; undefined: it need not. */
+/** The subject to repeat in the text for mail programs that do not show the protected one; undefined if not needed. */
 function hiddenSubject(headers: HeaderBlock, encoding: Encoding): string | undefined {
   const { headerProtection, legacyDisplay } = encoding;
   if (!legacyDisplay || !headerProtection || !isEncrypted(encoding)) return undefined;

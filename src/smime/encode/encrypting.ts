@@ -13,7 +13,7 @@ import { DefiniteOrStreaming } from './definite-or-streaming.ts';
 import type { Encoding } from './options.ts';
 
 /**
- * Encrypts what is written as EnvelopedData or AuthEnvelopedData (RFC 8551, sections 3.3 and 3.4) into `output`.
+ * Encrypts its input as EnvelopedData or AuthEnvelopedData (RFC 8551, sections 3.3 and 3.4) into `output`.
  *
  * Errors: `encode-recipient`, `encode-policy`.
  */
@@ -33,18 +33,18 @@ export function encryptingSink(output: Sink, encoding: Encoding): Sink {
   );
 }
 
-/** From this size on `by-key-size` takes OAEP. */
+/** From this size on, `by-key-size` uses OAEP. */
 const OAEP_BITS = 4096;
 
 /**
- * How to encrypt the content key for a certificate: the kind is its key's.
+ * How to encrypt the content key for a certificate, depending on its key.
  *
- * Errors: `encode-recipient` where key or keyUsage do not allow it.
+ * Errors: `encode-recipient` if key or keyUsage do not allow it.
  */
 function recipientOptions(certificate: Certificate, encoding: Encoding): RecipientOptions {
   const kind = encryptingKind(certificate);
   if (kind === 'rsa' || kind === 'rsaes-oaep') {
-    // RFC 4055 section 4.1: parameters beside the key are the only ones that it may be used with
+    // RFC 4055 section 4.1: the key may only be used with the parameters given beside it
     const bound = boundOaep(certificate.publicKeyInfo);
     if (bound !== undefined) return { certificate, oaep: { digest: bound.digest.name, label: bound.label } };
     const digest = /^oaep-(.+)$/.exec(keyTransport(certificate, encoding))?.[1];

@@ -8,7 +8,7 @@ import { DetachedSigner, opaqueSigningSink } from './signing.ts';
 
 type Layer = 'signed' | 'encrypted' | 'compressed';
 
-/** The layers that options ask for, the outermost first. */
+/** The layers that the options ask for, outermost first. */
 function layersOf(encoding: Encoding): Layer[] {
   const { compress } = encoding;
   const layers: (Layer | false)[] = [
@@ -24,7 +24,7 @@ function layersOf(encoding: Encoding): Layer[] {
 /**
  * The stages from the inner entity to the output.
  *
- * Errors: `encode-policy` when nothing is asked for; those of the layers.
+ * Errors: `encode-policy` if no layer is asked for; those of the layers.
  */
 export function stackLayers(output: Sink, encoding: Encoding): Sink {
   const layers = layersOf(encoding);
@@ -48,7 +48,7 @@ export function stackLayers(output: Sink, encoding: Encoding): Sink {
   return target;
 }
 
-/** True when the entity itself stands readable in a multipart/signed. */
+/** True if the entity itself is readable in a multipart/signed. */
 export function isEntityDetached(encoding: Encoding): boolean {
   return encoding.sign === 'detached' && layersOf(encoding).at(-1) === 'signed';
 }

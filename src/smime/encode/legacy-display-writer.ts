@@ -16,10 +16,9 @@ import { withoutParameters } from './outer-header.ts';
 import { openTo, rewriteMultipart, withLineEnd } from './seven-bit.ts';
 
 /**
- * Takes a MIME entity and gives it with a legacy display element in each main body part (RFC 9788, sections 5.2.2 and
- * 5.2.3): the subject that the outer header hides, at the start of the text, for readers that show no protected
- * header. The output is not ended. A part that it cannot stand in (another charset, HTML without a body) stays as it
- * is.
+ * Takes a MIME entity and writes it with a legacy display element in each main body part (RFC 9788, sections 5.2.2 and
+ * 5.2.3): the subject that the outer header hides, at the start of the text, for mail programs that show no protected
+ * header. The output is not ended. A part that cannot have it (another charset, HTML without a body) stays unchanged.
  *
  * Errors: `mime-limit`, `mime-malformed`.
  */
@@ -48,7 +47,7 @@ function bodyOf(headers: HeaderBlock, place: Place, depth: number): Sink {
   writeRaw(headers, output);
   const divisible = type === 'multipart' && boundary !== '' && isIdentity && depth < limits.depth;
   if (!divisible || value === 'multipart/signed' || value === 'multipart/encrypted') return openTo(output);
-  // every alternative is the body; of all others the first part
+  // every alternative is the body; of other multiparts, the first part
   const isMain = (index: number) => value === 'multipart/alternative' || index === 0;
   return rewriteMultipart(boundary, { output, limits, mode: 'binary-only' }, (index) =>
     isMain(index) ? new HeaderSplitter((inner) => bodyOf(inner, place, depth + 1), limits) : openTo(output),
@@ -59,18 +58,18 @@ function isAttachment(headers: HeaderBlock): boolean {
   return /^\s*attachment\b/i.test(headers.get('content-disposition') ?? '');
 }
 
-/** Charsets in which ASCII octets are no characters. */
+/** Charsets in which ASCII octets are not characters. */
 function isWide(charset: string | undefined): boolean {
   return /^(?:utf-?(?:16|32|7)|ucs|iso-10646|ebcdic|cp(?:037|500))/i.test(charset ?? '');
 }
 
 interface Element {
   octets: Buffer;
-  /** Of the part, when the element needs another one. */
+  /** Of the part, if the element needs another one. */
   charset?: 'utf-8';
 }
 
-/** Undefined when the subject cannot be written in the charset. */
+/** Undefined if the subject cannot be written in the charset. */
 function plainElement(subject: string, charset = 'us-ascii'): Element | undefined {
   const text = `Subject: ${subject}\r\n\r\n`;
   if (/^[\x20-\x7e\r\n]*$/.test(text)) return isWide(charset) ? undefined : { octets: Buffer.from(text) };
@@ -105,10 +104,10 @@ function plainLeaf(
   return decoded(encoded);
 }
 
-/** Octets in which the body element is looked for. */
+/** Octets in which the body element is searched. */
 const HTML_PROBE = 256 * 1024;
 
-/** An HTML part: its header goes out when it is known whether there is a body element. */
+/** An HTML part: its header is written once it is known whether there is a body element. */
 class HtmlLeaf implements Sink {
   readonly #headers: HeaderBlock;
   readonly #element: Buffer;
@@ -163,14 +162,17 @@ class HtmlLeaf implements Sink {
   }
 }
 
-/** Where the first `<body ...>` ends. What has no end has none for those behind it either: each octet is seen twice at most. */
+/**
+ * Where the first `<body ...>` ends. If one has no end, later ones have none either, so each octet is read at most
+ * twice.
+ */
 function behindBodyTag(html: string): number | undefined {
   const start = html.search(/<body[\s>]/i);
   const end = start < 0 ? -1 : html.indexOf('>', start);
   return end < 0 ? undefined : end + 1;
 }
 
-/** The way into a part and out again, in the same transfer encoding. */
+/** Decodes a part and encodes it again, in the same transfer encoding. */
 function recoded(
   { transferEncoding }: EntityInfo,
   output: Sink,
@@ -188,7 +190,7 @@ function writeRaw(headers: HeaderBlock, output: Sink): void {
   if (headers.raw.length > 0) output.write(headers.raw);
 }
 
-/** The header with the parameter that tells of the element (RFC 9788). */
+/** The header with the parameter that declares the element (RFC 9788). */
 function writeMarked(
   headers: HeaderBlock,
   changes: { charset?: 'utf-8' | undefined; transferEncoding?: '8bit' | undefined },

@@ -4,7 +4,7 @@ import { defaultMessageLimits, type MessageLimits } from '../../message/index.ts
 import type { Certificate, Identity } from '../../pki/index.ts';
 import { type Protection, type ProtectionSettings, protectionOf } from './presets.ts';
 
-/** Who signs, and for whom is encrypted. */
+/** Who signs, and for whom the message is encrypted. */
 export interface Parties {
   /** Signs, in the form that `sign` says. Not given: nobody signs. */
   readonly identity?: Identity | undefined;
@@ -21,7 +21,7 @@ export interface Parties {
   readonly at?: Date | undefined;
   /** The operator's explicit word for weak ciphers and digests. */
   readonly allowWeak?: boolean | undefined;
-  /** The explicit word for a message that is neither signed nor encrypted nor compressed. */
+  /** Explicitly allows a message that is neither signed nor encrypted nor compressed. */
   readonly unprotected?: boolean | undefined;
 }
 
@@ -33,7 +33,7 @@ export interface EncodeOptions extends Parties, ProtectionSettings {
   /** Content ciphers for smimeCapabilities, the preferred one first; what the decoder here prefers unless given. */
   readonly capabilities?: readonly string[];
   readonly limits?: MessageLimits;
-  /** What this message may cost; one of its own with the defaults unless given. */
+  /** The budget of this message; a new one with the defaults unless given. */
   readonly budget?: Budget;
   readonly randomBytes?: (size: number) => Buffer;
 }
@@ -118,9 +118,9 @@ function checkKey(
 
 export const isSigned = ({ signers }: Encoding) => signers.length > 0;
 export const isEncrypted = ({ recipients }: Encoding) => recipients.length > 0;
-/** Signs what was signed and encrypted once more (RFC 2634, section 1.1). */
+/** Signs the signed and encrypted message again (RFC 2634, section 1.1). */
 export const isSignedAgain = (encoding: Encoding) =>
   encoding.tripleWrap && isSigned(encoding) && isEncrypted(encoding);
-/** Whether the entity goes out with nothing around it. */
+/** Whether the entity is sent without any layer around it. */
 export const isClear = (encoding: Encoding) =>
   !isSigned(encoding) && !isEncrypted(encoding) && encoding.compress === 'none';

@@ -1,27 +1,27 @@
 import { asciiField, type HeaderField, parseContentType, splitParameters } from '../../message/index.ts';
 
 /*
- * Which header fields stand outside of the protection, and which within (RFC 9788 for header protection).
+ * Which header fields are outside the protection, and which inside (RFC 9788 for header protection).
  */
 
 /** Fields that say something about the body: they move inside. */
 const isContentField = ({ key }: HeaderField): boolean => key.startsWith('content-');
 
-/** Nobody may see Bcc; MIME-Version is written anew; HP-Outer is written here or by nobody. */
+/** Nobody may see Bcc. MIME-Version is rewritten. HP-Outer is written only here. */
 const dropped = ['bcc', 'resent-bcc', 'mime-version', 'hp-outer'];
 
 /**
- * The fields that may stand outside of the protection, where every mail server reads them. Any other field goes inside
- * alone: whoever invents a field cannot leak by it, and content that was mistaken for a header stays protected.
+ * The fields that may be outside the protection, where every mail server reads them. Any other field goes inside only:
+ * an invented field cannot leak anything, and content that was mistaken for a header stays protected.
  */
 const outerFields: ReadonlySet<string> = new Set([
   // RFC 5322, sections 3.6.1 to 3.6.5: what servers and mail programs need; the subject by the confidentiality policy
   ...['date', 'from', 'sender', 'reply-to', 'to', 'cc', 'message-id', 'in-reply-to', 'references', 'subject'],
-  // RFC 3834; RFC 8098 with RFC 3335 (AS1), whose receivers look for the request outside
+  // RFC 3834; RFC 8098 with RFC 3335 (AS1), whose receivers expect the request outside
   ...['auto-submitted', 'disposition-notification-to', 'disposition-notification-options'],
 ]);
 
-/** What transport adds on the way (RFC 5322, sections 3.6.6 and 3.6.7, and its signatures): outside alone. */
+/** Fields that transport adds (RFC 5322, sections 3.6.6 and 3.6.7, and signatures): outside only. */
 const traceFields: ReadonlySet<string> = new Set([
   ...['return-path', 'received', 'delivered-to', 'received-spf', 'authentication-results', 'dkim-signature'],
   ...['arc-seal', 'arc-message-signature', 'arc-authentication-results'],
@@ -68,11 +68,11 @@ export function splitHeader(
 }
 
 /**
- * A field as it stands outside; undefined: not at all. Under `cipher` the subject is obscured, as the confidentiality
- * policy hcp_baseline (RFC 9788, section 3.2.1) has it; its Keywords and Comments are not on our list in any case.
+ * A field as it appears outside; undefined if it does not. With `cipher`, the subject is obscured by the
+ * confidentiality policy hcp_baseline (RFC 9788, section 3.2.1); Keywords and Comments are never on our list.
  */
 function outerField(field: HeaderField, protect: 'clear' | 'cipher' | undefined): Buffer | undefined {
-  // what is signed alone hides nothing, and RFC 9788 (section 2.1.1) wants each field repeated outside
+  // a message that is only signed hides nothing, and RFC 9788 (section 2.1.1) wants each field repeated outside
   if (protect === 'clear' || isTrace(field)) return canonicalField(field);
   if (!outerFields.has(field.key)) return undefined;
   return protect === 'cipher' && field.key === 'subject'
@@ -89,7 +89,7 @@ function contentFields(fields: readonly HeaderField[], protect: 'clear' | 'ciphe
   return [...all, withParameter(Buffer.from('Content-Type: text/plain; charset=utf-8\r\n'), protect)];
 }
 
-/** A Content-Type field with the hp parameter, in place of one that it has already. */
+/** A Content-Type field with the hp parameter, replacing an existing one. */
 function withParameter(field: Buffer, protect: 'clear' | 'cipher' | undefined): Buffer {
   if (protect === undefined) return field;
   const text = withoutParameters(field.toString('latin1'), 'hp', 'hp-legacy-display');
@@ -97,8 +97,8 @@ function withParameter(field: Buffer, protect: 'clear' | 'cipher' | undefined): 
 }
 
 /**
- * A field without these parameters, and without semicolons and white space at its end. Step by step: an expression would look
- * at each run of them from each of its places.
+ * A field without these parameters, and without semicolons and white space at its end. Trimmed step by step, because a
+ * regular expression would scan each run of them from each of its positions.
  */
 export function withoutParameters(field: string, ...names: string[]): string {
   const kept = splitParameters(field).filter((each) => {
@@ -112,8 +112,8 @@ export function withoutParameters(field: string, ...names: string[]): string {
 }
 
 /**
- * The field with CRLF line ends, in ASCII and short lines as every server takes it. A bare CR must not become a line end
- * here, since it would make a new field.
+ * The field with CRLF line ends, in ASCII and short lines that every server accepts. A bare CR must not become a line
+ * end here, because that would start a new field.
  */
 function canonicalField(field: HeaderField): Buffer {
   const text = field.raw
@@ -126,8 +126,8 @@ function canonicalField(field: HeaderField): Buffer {
 
 /**
  * A Content-Disposition that marks the body of a mail as an attachment, as receivers of business documents want it;
- * undefined where the mail has parts of its own, or says it already. The file name is that of Content-Type, else a
- * subject that is one (the rule of EDI@Energy).
+ * undefined if the mail is multipart, or already says so. The file name is that of Content-Type, else a subject that is
+ * a file name (the rule of EDI@Energy).
  */
 export function attachmentField(fields: readonly HeaderField[]): Buffer | undefined {
   const value = (key: string) => fields.find((field) => field.key === key)?.value;
@@ -138,7 +138,7 @@ export function attachmentField(fields: readonly HeaderField[]): Buffer | undefi
   return Buffer.from(`Content-Disposition: attachment${parameter}\r\n`, 'latin1');
 }
 
-/** A plain name with an ending, without folders; all that needs no encoding. */
+/** A plain name with an extension, without folders, that needs no encoding. */
 function isFileName(name: string | undefined): boolean {
   return (
     name !== undefined && name.length <= 150 && /^[A-Za-z0-9_][\w. ()+@,=-]*\.[A-Za-z0-9]{1,10}$/.test(name)

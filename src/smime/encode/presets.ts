@@ -1,6 +1,6 @@
 /**
- * How outbound messages are protected, and the named presets for it: data alone, so that the settings and the codec have
- * them from one place. What is said of a profile is as far as its text was read.
+ * How outbound messages are protected, and the named presets for it: pure data, so that settings and codec share one
+ * source. Statements about a profile go as far as its text was read.
  */
 import { type DigestFor, digestsFor } from '../../pki/algorithms.ts';
 
@@ -18,7 +18,7 @@ export const keyTransports: readonly KeyTransport[] = [
 export type KeyAgreementDigest = DigestFor<'key-agreement'>;
 export const keyAgreementDigests: readonly KeyAgreementDigest[] = digestsFor('key-agreement');
 
-/** For RSA keys; `as-certificate`: PSS where the signer's certificate is itself signed with PSS. */
+/** For RSA keys; `as-certificate`: PSS if the signer's certificate is itself signed with PSS. */
 export const signatureSchemes = ['pkcs1', 'pss', 'as-certificate'] as const;
 export type SignatureScheme = (typeof signatureSchemes)[number];
 
@@ -31,7 +31,7 @@ export type Compression = (typeof compressions)[number];
 export const signatureForms = ['opaque', 'detached', 'none'] as const;
 export const transferEncodings = ['base64', 'binary'] as const;
 
-/** The way a message is protected, keys and people aside. The settings of a partner have the same names. */
+/** How a message is protected, apart from keys and people. The settings of a partner have the same names. */
 export interface Protection {
   /** Such as `aes-256-cbc`: a name of `src/cms/algorithms.ts`. AEAD ciphers make AuthEnvelopedData (RFC 5083). */
   readonly contentEncryption: string;
@@ -58,7 +58,7 @@ export interface Protection {
   readonly encryptToSelf: boolean;
   /** Shorter RSA keys, of recipients and signers, are refused. */
   readonly minimumRsaBits: number;
-  /** Curves that EC keys may be on, in the words of node:crypto; undefined: any. */
+  /** Curves that EC keys may be on, by their names in node:crypto; undefined: any. */
   readonly curves?: readonly string[];
   /** The smime-type of AuthEnvelopedData. */
   readonly authEnvelopedType?: 'authEnveloped-data' | 'authenticated-enveloped-data';
@@ -68,7 +68,7 @@ export interface Protection {
 export type ProtectionSettings = { readonly [Name in keyof Protection]?: Protection[Name] | undefined };
 
 export interface Preset {
-  /** What it is for and what is in it, as the settings page has it. */
+  /** What it is for and what it contains, for the settings page. */
   readonly about: string;
   readonly protection: Protection;
 }
@@ -186,7 +186,7 @@ const protectionNames = Object.keys({
   authEnvelopedType: undefined,
 }) as (keyof Protection)[];
 
-/** A preset with single settings in place of its own; undefined keeps the preset's. */
+/** A preset with some settings replaced; undefined keeps the preset's. */
 export function protectionOf(preset: PresetName, settings: ProtectionSettings = {}): Protection {
   const own: { -readonly [Name in keyof Protection]?: unknown } = {};
   for (const name of protectionNames) if (settings[name] !== undefined) own[name] = settings[name];

@@ -19,22 +19,22 @@ import {
 import { SevenBitScan, type TransferSurvey } from './transfer-survey.ts';
 
 /**
- * How far transfer encodings change. `signed`: everything that is not 7bit is encoded, because a gateway
- * that does it later would break the signature (RFC 8551, section 3.1.3). `binary-only`: only binary
- * parts, whose line ends must not be made canonical. The label of each part counts, whatever the multipart around
- * it says: senders forget that RFC 2045, section 6.4 wants the widest one there.
+ * How far transfer encodings change. `signed`: everything that is not 7bit is encoded, because a gateway that does it
+ * later would break the signature (RFC 8551, section 3.1.3). `binary-only`: only binary parts, whose line ends must not
+ * be made canonical. The label of each part counts, not that of the multipart around it: senders forget that RFC 2045,
+ * section 6.4 wants the widest one there.
  */
 export type SevenBitMode = 'signed' | 'binary-only';
 
 /**
- * A part that says 7bit, or nothing, is kept until it is known whether that is true, up to this; a larger one is
- * encoded, since its label alone cannot be trusted, unless a survey of the message has found that it is true.
+ * A part labelled 7bit, or unlabelled, is buffered up to this size to check whether that is true. A larger one is
+ * encoded, because the label alone cannot be trusted, unless a survey of the message has confirmed it.
  */
 export const UNDECIDED_OCTETS: number = 1024 * 1024;
-/** Types whose inner structure is another's business: a signature inside would break. */
+/** Types whose inner structure must not change, because a signature inside would break. */
 const opaqueMultiparts = ['multipart/signed', 'multipart/encrypted'];
 
-/** Lets octets through; the end is for the owner of the output to say. */
+/** Passes octets on; the owner of the output ends it. */
 class Open implements Sink {
   readonly #output: Sink;
 
@@ -50,10 +50,10 @@ class Open implements Sink {
 }
 
 /**
- * Takes a MIME entity and gives it with transfer encodings that survive transport. Types, names and the
- * order of parts stay; preamble and epilogue go when everything is made 7bit. The output is not ended.
+ * Takes a MIME entity and writes it with transfer encodings that survive transport. Types, names and the order of parts
+ * stay. Preamble and epilogue are dropped if everything becomes 7bit. The output is not ended.
  *
- * @param survey of the same entity: in its first pass it is filled, and what is written counts for nothing
+ * @param survey of the same entity: the first pass fills it, and its output is ignored
  *
  * Errors: `mime-limit`, `mime-malformed`.
  */
@@ -78,7 +78,7 @@ interface Place {
   survey: TransferSurvey | undefined;
 }
 
-/** An entity inside of one at that place. */
+/** A nested entity at that place. */
 function below({ output, mode, limits, depth, survey }: Place): Sink {
   return sevenBitEntity(output, mode, limits, depth + 1, survey);
 }
@@ -95,7 +95,7 @@ function bodySink(headers: HeaderBlock, place: Place): Sink {
   const composite = divisible || contentType.value === 'message/rfc822';
   const concerned = mode === 'signed' || composite ? identity : transferEncoding === 'binary';
   if (opaqueMultiparts.includes(contentType.value)) {
-    // signed by somebody else: its octets are not ours to change
+    // signed by somebody else: its octets must not be changed
     writeHeader(headers, undefined, { output, mode: 'binary-only' });
     return open;
   }
@@ -122,7 +122,7 @@ function bodySink(headers: HeaderBlock, place: Place): Sink {
   return open;
 }
 
-/** What a multipart or message/rfc822 says when its parts are encoded; undefined: what it said before. */
+/** The new encoding of a multipart or message/rfc822 whose parts are encoded; undefined: unchanged. */
 function compositeLabel(transferEncoding: string, mode: SevenBitMode): string | undefined {
   if (mode === 'signed') return transferEncoding === '7bit' ? undefined : '7bit';
   return transferEncoding === 'binary' ? '8bit' : undefined;
@@ -136,7 +136,7 @@ function encodedText(headers: HeaderBlock, info: EntityInfo, place: Pick<Place, 
   return new CanonicalSink(isText ? new QuotedPrintableEncoder(open) : new Base64Encoder(open), 'cr-and-lf');
 }
 
-/** A leaf that says 7bit, or nothing: looks whether it is true before its header goes out. */
+/** A leaf labelled 7bit, or unlabelled: checks whether that is true before its header is written. */
 class UnlabelledLeaf implements Sink {
   readonly #headers: HeaderBlock;
   readonly #info: EntityInfo;
@@ -179,12 +179,12 @@ class UnlabelledLeaf implements Sink {
   }
 }
 
-/** Lets octets through; the end is for the owner of the output to say. */
+/** Passes octets on; the owner of the output ends it. */
 export function openTo(output: Sink): Sink {
   return new Open(output);
 }
 
-/** The header with another Content-Transfer-Encoding; undefined: octet for octet as it is, if servers take it so. */
+/** The header with another Content-Transfer-Encoding; undefined: unchanged octet for octet, if servers accept it. */
 function writeHeader(
   headers: HeaderBlock,
   transferEncoding: string | undefined,
@@ -194,7 +194,7 @@ function writeHeader(
   const survives =
     mode === 'binary-only' || (isAscii(raw) && !raw.includes(0) && longestLine(raw) <= MAX_LINE);
   if (transferEncoding === undefined && survives) {
-    // with lines that are no fields, and without an empty line where there was none
+    // including lines that are not fields, and without an empty line if there was none
     if (raw.length > 0) output.write(raw);
     return;
   }
@@ -207,13 +207,13 @@ function writeHeader(
   output.write(Buffer.from(`${label}\r\n`, 'latin1'));
 }
 
-/** A field's octets, ended by a line end even where it was the last of a message without a body. */
+/** A field's octets, with a line end even if it was the last line of a message without a body. */
 export function withLineEnd(raw: Buffer): Buffer {
   return raw[raw.length - 1] === 0x0a ? raw : Buffer.concat([raw, Buffer.from('\r\n')]);
 }
 
 /**
- * Gives a multipart's body again, with parts as they are made.
+ * Writes a multipart's body again, with converted parts.
  * @param part takes the part of that index, counted from 0, with its header
  */
 export function rewriteMultipart(
@@ -223,7 +223,7 @@ export function rewriteMultipart(
 ): Sink {
   const delimiter = `--${boundary.trimEnd()}`;
   let begun = false;
-  /** Text between the parts: nobody reads it, but only what must be 7bit loses it. */
+  /** Preamble and epilogue: nobody reads them, but they are only dropped if the output must be 7bit. */
   const aside = (): Sink => ({
     write: (chunk) => {
       if (mode === 'signed') return;

@@ -17,7 +17,7 @@ import { DefiniteOrStreaming } from './definite-or-streaming.ts';
 import type { Encoding } from './options.ts';
 
 /**
- * Signs what is written as opaque SignedData (RFC 8551, section 3.5.2) into `output`.
+ * Signs its input as opaque SignedData (RFC 8551, section 3.5.2) into `output`.
  *
  * Errors: `encode-signer`, `encode-policy`.
  */
@@ -30,7 +30,7 @@ export function opaqueSigningSink(output: Sink, encoding: Encoding): Sink {
   );
 }
 
-/** Signs what is written as multipart/signed (RFC 8551, section 3.5.3), its MIME header included. */
+/** Signs its input as multipart/signed (RFC 8551, section 3.5.3), including its MIME header. */
 export class DetachedSigner implements Sink {
   readonly #output: Sink;
   readonly #options: SignedDataOptions;
@@ -79,9 +79,9 @@ export class DetachedSigner implements Sink {
   }
 }
 
-/** What is read here and common, the preferred one first (RFC 8551, section 2.5.2). */
+/** Ciphers that this decoder reads and that are common, preferred one first (RFC 8551, section 2.5.2). */
 const capabilities = ['aes-256-gcm', 'aes-256-cbc', 'aes-128-gcm', 'aes-128-cbc'];
-/** Their schemes say which digest is used. */
+/** Their schemes determine the digest. */
 const pure = /^(?:ed25519|ed448|ml-dsa-)/;
 
 function signerOptions(identity: Identity, { digest, signatureScheme }: Encoding): SignerOptions {
@@ -93,20 +93,20 @@ function signerOptions(identity: Identity, { digest, signatureScheme }: Encoding
   return { certificate, privateKey, digest, pss };
 }
 
-/** The signer's own certificate when it says that answers may be encrypted for it. */
+/** The signer's own certificate, if replies may be encrypted for it. */
 function ownEncryption({ certificate }: Identity): Certificate | undefined {
   const says = certificate.keyUsage !== undefined;
   return says && useFault(certificate, 'encrypt') === undefined ? certificate : undefined;
 }
 
-/** What the CMS layer is to sign with, and how. */
+/** What the CMS layer signs with, and how. */
 function signedDataOptions(encoding: Encoding): SignedDataOptions {
   const { signers, addSigningCertificate, algorithmProtection, allowWeak, at } = encoding;
   if (at === undefined)
     throw new SealpostError('encode-signer', 'a signature needs the time at which it is made');
   const [first] = signers;
   const encryptionCertificate = encoding.encryptionCertificate ?? (first && ownEncryption(first));
-  // a receiver has its roots; the certificates between are what it may lack
+  // a receiver has its roots, but may lack the intermediate certificates
   const chains = signers.flatMap(({ chain }) => chain.filter((issuer) => !issuer.isSelfIssued));
   const sent = [...chains, ...(encryptionCertificate === undefined ? [] : [encryptionCertificate])];
   return {

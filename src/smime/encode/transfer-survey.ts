@@ -1,6 +1,8 @@
 import { MAX_LINE, type Sink } from '../../message/index.ts';
 
-/** Looks whether octets are 7bit data (RFC 2045, section 2.7): no NUL, nothing above 127, no line above 998 octets. */
+/**
+ * Checks whether octets are 7bit data (RFC 2045, section 2.7): no NUL, nothing above 127, no line above 998 octets.
+ */
 export class SevenBitScan {
   #lineLength = 0;
   #safe = true;
@@ -9,7 +11,7 @@ export class SevenBitScan {
     return this.#safe;
   }
 
-  /** Reads on; gives `isSafe`. */
+  /** Reads on; returns `isSafe`. */
   scan(chunk: Buffer): boolean {
     if (!this.#safe) return false;
     let lineLength = this.#lineLength;
@@ -27,9 +29,8 @@ export class SevenBitScan {
 }
 
 /**
- * Which parts of a message that are to be 7bit, by their label or without one, really are. A first pass writes it,
- * the second reads it, over the same octets: so a large part needs neither memory nor an encoding that it could do
- * without.
+ * Which of the parts that should be 7bit, labelled or not, really are. A first pass writes it, and the second reads it,
+ * over the same octets. So a large part needs neither memory nor an unnecessary encoding.
  */
 export class TransferSurvey {
   readonly #safe: boolean[] = [];
@@ -42,7 +43,7 @@ export class TransferSurvey {
     return this;
   }
 
-  /** In the first pass the sink for the body of the next part, else undefined. */
+  /** In the first pass: the sink for the body of the next part; otherwise undefined. */
   scanner(): Sink | undefined {
     if (this.#reading) return undefined;
     const index = this.#safe.push(false) - 1;

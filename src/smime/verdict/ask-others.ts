@@ -1,4 +1,4 @@
-/** What is asked of others after a message was decoded: missing issuers of signers, and whether they were revoked. */
+/** Questions to authorities after a message was decoded: missing issuers of signers, and revocation. */
 import type { KeyObject } from 'node:crypto';
 import type { Budget } from '../../budget.ts';
 import { type Certificate, IssuerSearch, validateWithRevocation } from '../../pki/index.ts';
@@ -14,7 +14,7 @@ import {
 import { unique } from './verdict.ts';
 import type { SignatureLayer, Signer } from './verdict-schema.ts';
 
-/** A signer of the verdict whose signature is valid, with what its certificate was judged by. */
+/** A signer of the verdict with a valid signature, and what its certificate was judged by. */
 export interface JudgedSigner {
   readonly signer: Pick<Signer, 'valid' | 'trusted' | 'chain' | 'reason' | 'message' | 'revocation'>;
   readonly layer: Pick<SignatureLayer, 'weak'>;
@@ -25,9 +25,9 @@ export interface JudgedSigner {
 }
 
 /**
- * Gets the missing issuers of signers that no path leads from, and writes into the signers what that made of them.
+ * Fetches the missing issuers of signers without a path, and updates the signers with the result.
  *
- * @returns the signers, each with the certificates that were fetched for it beside those of the message
+ * @returns the signers, each with the fetched certificates and those of the message
  */
 export async function fetchIssuers(
   judged: readonly JudgedSigner[],
@@ -61,8 +61,8 @@ export async function fetchIssuers(
 }
 
 /**
- * Looks up the trusted ones of the signers and writes what was found into them. Pinned certificates are the
- * operator's own word: nobody is asked about them.
+ * Looks up the revocation of trusted signers and records it in them. The operator vouches for pinned certificates, so
+ * nobody is asked about them.
  */
 export async function checkRevocation(
   judged: readonly JudgedSigner[],

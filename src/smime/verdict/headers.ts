@@ -8,7 +8,7 @@ import {
 } from '../../message/index.ts';
 import type { VerdictHeaders } from './verdict-schema.ts';
 
-/** The header of what was protected, and of the mail that it wraps where it is a message/rfc822. */
+/** The header of the protected entity, and of the mail in it if it is a message/rfc822. */
 export interface ProtectedHeader {
   readonly entity: HeaderBlock;
   wrapped: HeaderBlock | undefined;
@@ -16,7 +16,7 @@ export interface ProtectedHeader {
   readonly legacyDisplay: number[];
 }
 
-/** Fields that tell who, to whom, when and about what: those that are compared with the outer ones. */
+/** Fields for author, recipients, date and subject, which are compared with the outer ones. */
 const comparedFields = [
   'from',
   'sender',
@@ -31,16 +31,16 @@ const comparedFields = [
   'references',
 ];
 
-/** RFC 9788, section 1.1: fields that describe the MIME structure are no fields of the message. */
+/** RFC 9788, section 1.1: fields that describe the MIME structure are not fields of the message. */
 const isStructural = ({ key }: HeaderField) => key === 'mime-version' || key.startsWith('content-');
 const isOuterNote = ({ key }: HeaderField) => key === 'hp-outer';
 
-/** True for a header that makes what follows a MIME entity; hand-off looks at it in the same way. */
+/** True for a header that makes what follows a MIME entity. Hand-off uses the same test. */
 export function hasMimeField(headers: HeaderBlock): boolean {
   return headers.fields.some(isStructural);
 }
 
-/** True when the header says by RFC 9788 that it is that of the message. */
+/** True if the header declares by RFC 9788 that it is the header of the message. */
 export function isMarked(entity: HeaderBlock): boolean {
   return ['clear', 'cipher'].includes(hpOf(entity));
 }
@@ -59,10 +59,10 @@ export const noHeaders: VerdictHeaders = {
 };
 
 /**
- * What the protected octets say about the header of the message (RFC 9788; RFC 8551, section 3.1), and where the
- * header outside says something else.
+ * What the protected octets say about the header of the message (RFC 9788; RFC 8551, section 3.1), and where the outer
+ * header differs.
  *
- * @param outer the header of the mail as it came; undefined for a bare CMS object, which has none
+ * @param outer the header of the mail as received; undefined for a bare CMS object, which has none
  */
 export function verdictHeaders(
   header: ProtectedHeader | undefined,
@@ -98,7 +98,7 @@ function protectionOf(
   if (wrapped !== undefined) {
     const forwarded = contentType.parameters.get('forwarded')?.trim().toLowerCase();
     if (forwarded === 'no') return 'wrapped';
-    // RFC 8551 gives no mark; a mail that somebody forwards is from somebody else, as a rule
+    // RFC 8551 has no marker; a forwarded mail is usually from somebody else
     if (forwarded === undefined && sameAuthors(wrapped, outer)) return 'wrapped';
   }
   return 'unmarked';
@@ -109,14 +109,14 @@ function sameAuthors(wrapped: HeaderBlock, outer: HeaderBlock | undefined): bool
   return inner !== undefined && outer !== undefined && inner === authorKeys(outer);
 }
 
-/** Undefined where From is missing, repeated or unreadable: that is nobody, and so the same as nobody else. */
+/** Undefined if From is missing, repeated or unreadable: then it names nobody, and equals nobody. */
 function authorKeys(headers: HeaderBlock): string | undefined {
   const { from, fault } = readMailHeader(headers).authors;
   if (fault !== undefined) return undefined;
   return JSON.stringify(from.map((address) => (isKnown(address) ? address.key : '')).sort());
 }
 
-/** A value in the form in which two of them are compared. */
+/** A value in the form for comparison. */
 const plain = (value: string) => decodeWords(value).replace(/\s+/g, ' ').trim();
 
 function joined(fields: readonly HeaderField[], key: string): string | null {
@@ -130,7 +130,7 @@ function differencesOf(
   source: HeaderBlock,
   outer: HeaderBlock,
 ): VerdictHeaders['differences'] {
-  // what the sender wrote outside, by its own protected word (RFC 9788, section 2.2.1)
+  // what the sender says, under protection, that it wrote outside (RFC 9788, section 2.2.1)
   const written = source.all('hp-outer').map((value) => {
     const colon = value.indexOf(':');
     return { key: value.slice(0, colon).trim().toLowerCase(), value: plain(value.slice(colon + 1)) };
@@ -139,7 +139,7 @@ function differencesOf(
   for (const key of comparedFields) {
     const inner = joined(inside, key);
     const out = joined(outer.fields, key);
-    // a header without a mark need not be complete
+    // a header without a marker need not be complete
     if (inner === out || (inner === null && protection === 'unmarked')) continue;
     const said = written.filter((field) => field.key === key).map(({ value }) => value);
     const intended = protection === 'rfc9788-cipher' && (said.length === 0 ? null : said.join(', ')) === out;

@@ -13,7 +13,7 @@ import { unique } from './verdict.ts';
 import type { VerdictRoom } from './verdict-room.ts';
 import type { CertificateIdentifier, EncryptionLayer, Recipient, Signer } from './verdict-schema.ts';
 
-/** From what the CMS room tells to the words of the verdict. */
+/** Translates reports of the CMS room into the verdict. */
 
 const kinds: Record<RecipientKind, Recipient['kind']> = {
   'key-trans': 'key-transport',
@@ -65,7 +65,7 @@ function recipientOf(report: RecipientReport): Recipient {
   };
 }
 
-/** Those that there is room for, and ours in any case. */
+/** As many as there is room for, and ours in any case. */
 function recipientsOf(recipients: readonly RecipientReport[], room: VerdictRoom): Recipient[] {
   const listed: Recipient[] = [];
   for (const report of recipients) {
@@ -94,7 +94,7 @@ export function encryptionLayer(head: EnvelopedHead, room: VerdictRoom): Encrypt
   };
 }
 
-/** What kind of key a certificate has, and its size; of DSA parameters that it inherits the key that was found tells. */
+/** Kind and size of a certificate's key. With inherited DSA parameters, the resolved key has the size. */
 function keyOf(certificate: Certificate, found?: KeyObject): Signer['key'] {
   return readable(() => {
     const { family, bits } = keyTraits(certificate.publicKeyInfo);
@@ -131,7 +131,7 @@ type SignatureFields = Omit<
   | 'countersignatures'
 >;
 
-/** One signer: the signature as the CMS room found it, and what is to be thought of its certificate. */
+/** One signer: the signature as the CMS room found it, and the judgement of its certificate. */
 export function signerOf(
   report: SignerReport,
   trust: SignerTrust,
@@ -198,7 +198,7 @@ function certificateFields(
   };
 }
 
-/** A part of a certificate that cannot be read is left out: the signature is judged elsewhere. */
+/** An unreadable part of a certificate is left out, because the signature is judged elsewhere. */
 function readable<T>(read: () => T): T | null {
   try {
     return read();

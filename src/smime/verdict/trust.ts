@@ -20,22 +20,22 @@ import {
 } from '../../pki/index.ts';
 import type { SignerRevocation } from './verdict-schema.ts';
 
-/** How issuers that a message does not bring along are had; by the functions that can wait for an answer. */
+/** How missing issuers are fetched, in the functions that can wait for an answer. */
 export type IssuerFetch = IssuerOptions;
 
-/** How signers are looked up with their authorities, by the functions that can wait for an answer. */
+/** How revocation of signers is looked up, in the functions that can wait for an answer. */
 export interface RevocationCheck {
-  /** What becomes of a signer of whom nothing can be found out: `soft` leaves it trusted and says so. */
+  /** What happens to a signer whose status cannot be determined: `soft` keeps it trusted and says so. */
   readonly mode: 'soft' | 'hard';
   readonly fetch: RevocationFetcher;
   /** One for a process. */
   readonly cache: RevocationCache;
-  /** The present, at which lists and answers have to be in force. */
+  /** The present, at which lists and answers must be valid. */
   readonly now: Date;
   readonly methods?: NonNullable<RevocationOptions['methods']>;
 }
 
-/** What makes a signer trusted: a path to an anchor, or being pinned. All of it is the caller's word. */
+/** What makes a signer trusted: a path to an anchor, or being pinned. The caller decides all of it. */
 export interface Trust
   extends Pick<
     PathOptions,
@@ -55,9 +55,9 @@ export interface Trust
   > {
   /** Keeps results, so that a path is validated once a minute and not for each message. */
   readonly cache?: PathCache;
-  /** Asks the authorities about signers that are trusted; only in `decode` and `decodeReopenable`, which can wait. */
+  /** Asks the authorities about trusted signers; only in `decode` and `decodeReopenable`, which can wait. */
   readonly revocationCheck?: RevocationCheck;
-  /** Gets issuers that a message does not bring along (AIA); only in `decode` and `decodeReopenable` as well. */
+  /** Fetches issuers that are missing in a message (AIA); also only in `decode` and `decodeReopenable`. */
   readonly issuerFetch?: IssuerFetch;
 }
 
@@ -94,7 +94,7 @@ export class PathCache {
     this.#results.set(key, result);
   }
 
-  /** What tells this Trust from others: which arrays and words it has. */
+  /** Identifies this Trust by its arrays and options. */
   keyOf(trust: Trust): string {
     const arrays = [trust.anchors, trust.intermediates, trust.pinned, trust.crls];
     const numbers = arrays.map((array) => (array === undefined ? 0 : this.#numberOf(array)));
@@ -117,10 +117,10 @@ export function createTrustCache(most?: number): PathCache {
   return new PathCache(most);
 }
 
-/** CRLs of one message that are read. */
+/** Maximum number of CRLs read from one message. */
 const MOST_CRLS = 50;
 
-/** What a SignedData carries beside its signers. */
+/** What a SignedData contains besides its signers. */
 export interface MessageBag {
   readonly certificates: readonly Certificate[];
   /** CertificateList in DER each. */
@@ -135,7 +135,7 @@ export const notChecked: SignerRevocation = {
   message: null,
 };
 
-/** Of a signature that is not valid: whose certificate it brings says nothing. */
+/** Of an invalid signature: the certificate it brings means nothing. */
 export const unjudged: SignerTrust = {
   trusted: false,
   chain: [],
@@ -149,8 +149,8 @@ export const unjudged: SignerTrust = {
  * Judges the certificate of a valid signature at a time (RFC 8550).
  *
  * @param key the key that the signature verified under
- * @param bag what the message brings: its certificates may lie between, its CRLs may tell of revocation;
- *   both prove nothing by themselves
+ * @param bag from the message: its certificates may be intermediates, its CRLs may show revocation; neither proves
+ *   anything by itself
  */
 export function judgeSigner(
   certificate: Certificate,
@@ -172,14 +172,14 @@ function validate(
 ): PathResult {
   const path = () => validatePath(certificate, pathOptions(bag, trust, at, budget));
   const { cache } = trust;
-  // CRLs of this message may say what a result of before did not know
+  // CRLs of this message may show what an earlier result did not know
   const revealing = bag.crls.length > 0 && (trust.revocation ?? 'off') !== 'off';
   if (cache === undefined || revealing) return path();
   const minute = Math.floor(at.getTime() / 60_000);
   const key = `${cache.keyOf(trust)} ${certificate.thumbprint} ${minute}`;
   const known = cache.get(key);
   if (known !== undefined) return known;
-  // a failure may only be due to certificates that another message brings
+  // a failure may be due to missing certificates that another message brings
   const bagKey = `${key} ${bag.certificates
     .slice(0, 20)
     .map(({ thumbprint }) => thumbprint)
@@ -192,10 +192,10 @@ function validate(
 }
 
 /**
- * What a path is worth to a signature. The only way from a path to trust: the key at its end has to be the one that
- * the signature verified under.
+ * What a path is worth for a signature. This is the only way from a path to trust: the key at its end must be the one
+ * that the signature verified under.
  *
- * @param now what the age of revocation lists and answers is counted from
+ * @param now the time from which the age of revocation lists and answers is counted
  * @param why see `missingIssuerHint`
  */
 export function trustUnder(
@@ -219,7 +219,7 @@ export function trustUnder(
 }
 
 /**
- * Why a certificate is not trusted, in words, with what can be done about missing issuers.
+ * Why a certificate is not trusted, in words, with a remedy for missing issuers.
  * @param why see `missingIssuerHint`
  */
 function failureText(result: PathResult, why?: ReadonlyMap<string, string>): string | null {
@@ -232,8 +232,8 @@ function weaknessesOf({ weak }: PathResult): string[] {
 }
 
 /**
- * The whole key of a certificate that leaves its parameters to its issuer: that of a trusted path, and of nothing else.
- * Revocation is left to the judgement of the signer.
+ * The complete key of a certificate that inherits its parameters: only from a trusted path. Revocation is judged with
+ * the signer.
  */
 export function inheritedKey(
   certificate: Certificate,
@@ -247,7 +247,7 @@ export function inheritedKey(
   return path.trusted ? path.publicKey : undefined;
 }
 
-/** How the path of a signer is validated, with what the message brings along. */
+/** How the path of a signer is validated, with certificates and CRLs from the message. */
 export function pathOptions(bag: MessageBag, trust: Trust, at: Date, budget: Budget): PathOptions {
   const { cache: _, revocationCheck: __, issuerFetch: ___, intermediates = [], ...options } = trust;
   return {
@@ -260,14 +260,14 @@ export function pathOptions(bag: MessageBag, trust: Trust, at: Date, budget: Bud
   };
 }
 
-/** The caller's CRLs with those of the message, where revocation is looked at. */
+/** The caller's CRLs and those of the message, if revocation is checked. */
 function withCrls(bag: MessageBag, trust: Trust, budget: Budget): Pick<PathOptions, 'crls'> {
   const own = trust.crls === undefined ? {} : { crls: trust.crls };
   if ((trust.revocation ?? 'off') === 'off' || bag.crls.length === 0) return own;
   return { crls: [...(trust.crls ?? []), ...crlsOf(bag.crls, budget)] };
 }
 
-/** Lists of a message as they were read for its first signer: the others ask the same ones. */
+/** Lists of a message, read for its first signer and reused for the others. */
 const readLists = new WeakMap<readonly Buffer[], readonly Crl[]>();
 
 function crlsOf(lists: readonly Buffer[], budget: Budget): readonly Crl[] {
@@ -279,7 +279,7 @@ function crlsOf(lists: readonly Buffer[], budget: Budget): readonly Crl[] {
     try {
       found.push(parseCrl(der));
     } catch (error) {
-      // a list that cannot be read says nothing; whether that is enough is the revocation word's matter
+      // an unreadable list says nothing; the revocation mode decides whether that is enough
       if (!(error instanceof SealpostError) || isExhaustion(error)) throw error;
     }
   }
@@ -287,7 +287,7 @@ function crlsOf(lists: readonly Buffer[], budget: Budget): readonly Crl[] {
   return found;
 }
 
-/** What the revocation of a path is worth: the worst of its certificates, with the age of what is said of the signer. */
+/** The revocation status of a path: the worst of its certificates, with the age of the signer's status. */
 export function revocationOf(
   { revocation }: Pick<PathResult, 'revocation'>,
   now: Date,
@@ -307,16 +307,16 @@ export function revocationOf(
   };
 }
 
-/** Characters of an address that are shown; the sender wrote it. */
+/** Maximum characters shown of a URL, which the sender wrote. */
 const mostShown = 200;
-/** Ends of broken paths that are told of. */
+/** Maximum ends of broken paths that are reported. */
 const mostEnds = 2;
 
 /**
- * What a person can do about issuers that are not there: where their certificates may be had (AIA), and why
- * they were not. Empty where none is missing.
+ * What a person can do about missing issuers: where their certificates are available (AIA), and why they were not
+ * fetched. Empty if none is missing.
  *
- * @param why by address, why it brought nothing; of others it is told that nobody asked
+ * @param why by URL, why it was not fetched; for other URLs it says that nobody asked
  */
 function missingIssuerHint(
   { missing = [] }: Pick<PathResult, 'missing'>,

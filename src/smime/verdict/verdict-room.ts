@@ -1,21 +1,21 @@
 import { type Budget, costs } from '../../budget.ts';
 import { SealpostError } from '../../errors.ts';
 
-/** Characters of one text, such as a name; those of people and programs have a few dozen. */
+/** Maximum characters of one text, such as a name; real ones have a few dozen. */
 const longestText = 1000;
 /** Entries of a list in a signer or recipient, such as addresses in a certificate. */
 const longestList = 100;
 /** Characters of all texts of a verdict. */
 const mostText = 2 << 20;
-/** Of a text when all of the room is used up: as long as a thumbprint. */
+/** Of a text once the room is used up: as long as a thumbprint. */
 const shortText = 64;
 /** Signatures, countersignatures among them: they are never left out, since the worst of them counts. */
 const mostSignatures = 2000;
 
 /**
- * The room that the verdict of one message has for what the sender wrote. Names and lists are repeated in it for each
- * signer and recipient, so that they would multiply: what does not fit is cut, ends with `…`, and the verdict says that
- * it was (`truncated`). The policy reads addresses here: who names none may sign for anybody who is no partner.
+ * The room in a verdict for text from the sender. Names and lists are repeated for each signer and recipient, so they
+ * would multiply. What does not fit is cut, ends with `…`, and the verdict says so (`truncated`). The policy reads
+ * addresses here: a certificate without any may sign for anybody who is not a partner.
  */
 export class VerdictRoom {
   readonly #budget: Budget;
@@ -27,12 +27,12 @@ export class VerdictRoom {
     this.#budget = budget;
   }
 
-  /** True while another recipient that is none of ours may be listed. */
+  /** True while another recipient that is not ours may be listed. */
   get hasRoom(): boolean {
     return this.#left > 0;
   }
 
-  /** Notes signatures that are about to be listed. Errors: `output-limit`. */
+  /** Counts signatures that are about to be listed. Errors: `output-limit`. */
   signatures(count: number): void {
     this.#signatures += count;
     if (this.#signatures > mostSignatures) {
@@ -46,7 +46,7 @@ export class VerdictRoom {
     return this.#fit(entry);
   }
 
-  /** The same value where nothing had to be cut, which is nearly always. */
+  /** The same value if nothing had to be cut, which is nearly always. */
   #fit<T>(value: T): T;
   #fit(value: unknown): unknown {
     if (typeof value === 'string') return this.#text(value);
@@ -75,7 +75,7 @@ export class VerdictRoom {
     }
     this.truncated = true;
     const kept = list.slice(0, most).map((each) => this.#fit(each));
-    // a list of names that was cut must not pass for one that is complete, or empty
+    // a list that was cut must not be mistaken for a complete or an empty one
     return typeof list[0] === 'string' ? [...kept, '…'] : kept;
   }
 

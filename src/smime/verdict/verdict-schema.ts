@@ -2,9 +2,9 @@ import * as z from 'zod';
 import { errorCodes } from '../../errors.ts';
 
 /**
- * The verdict: what the decoder found, in words that stay. The schema here is the single source; the
- * TypeScript types below are inferred from it and `docs/verdict.schema.json` is generated from it.
- * The decoder itself does not load it: at run time it needs no zod.
+ * The verdict: what the decoder found, in stable words. The schema here is the single source; the TypeScript types
+ * below are inferred from it and `docs/verdict.schema.json` is generated from it. The decoder itself does not load it:
+ * at run time it needs no zod.
  */
 
 const time = z.string().describe('a time in ISO 8601, UTC');

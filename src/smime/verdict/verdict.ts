@@ -22,7 +22,7 @@ export function unique(words: readonly string[]): string[] {
   return [...new Set(words)];
 }
 
-/** The overall signature word: the worst of all signers of all layers. */
+/** The overall signature status: the worst of all signers of all layers. */
 function overallSignature(layers: readonly Layer[]): Verdict['signature'] {
   const signers = layers.filter(isSignatureLayer).flatMap((layer) => layer.signers);
   if (signers.length === 0) return 'none';
@@ -30,7 +30,7 @@ function overallSignature(layers: readonly Layer[]): Verdict['signature'] {
   return signers.every((signer) => signer.trusted) ? 'valid' : 'untrusted';
 }
 
-/** The verdict on what could be decoded. `aead` tells that an authenticating cipher's tag was verified. */
+/** The verdict on a decoded message. `aead` means that the tag of an authenticated cipher was verified. */
 export function okVerdict(found: {
   layers: Layer[];
   content: VerdictContent | null;
@@ -62,7 +62,7 @@ export function okVerdict(found: {
 
 const longestMessage = 2000;
 
-/** The verdict on what could not be decoded: nothing of it counts as protected. */
+/** The verdict on a message that could not be decoded: nothing of it counts as protected. */
 export function failedVerdict(
   layers: Layer[],
   error: { code: ErrorCode; message: string },
@@ -71,7 +71,7 @@ export function failedVerdict(
   return {
     version: 1,
     status: 'failed',
-    // it may name whom the message was encrypted for
+    // it may name the recipients of the encryption
     error: { code: error.code, message: error.message.slice(0, longestMessage) },
     encrypted: layers.some(isEncryptionLayer),
     integrity: 'none',
@@ -84,7 +84,7 @@ export function failedVerdict(
   };
 }
 
-/** The verdict after signers have lost trust, or found it. */
+/** The verdict after signers have lost or gained trust. */
 export function rejudged(verdict: Verdict): Verdict {
   return { ...withSignature(verdict), pieces: verdict.pieces.map(withSignature) };
 }
@@ -93,7 +93,7 @@ function withSignature<T extends Pick<Verdict, 'status' | 'integrity' | 'signatu
   verdict: T,
 ): T {
   const signature = overallSignature(verdict.layers);
-  // of what could not be decoded nothing is protected
+  // nothing of an undecoded message is protected
   if (verdict.status === 'failed') return { ...verdict, signature };
   if (signature === 'valid') return { ...verdict, signature, integrity: 'signed' };
   if (verdict.integrity !== 'signed') return { ...verdict, signature };
