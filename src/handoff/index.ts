@@ -1,3 +1,8 @@
+/**
+ * Destinations: one file per kind (`directory.ts`, `webhook.ts`, `queue-destination.ts`), the document and the parts of a
+ * message as they are handed off, reports of suspended messages, and the URLs that content is fetched from. It decides
+ * nothing about a message, and cannot decrypt. Begin with `types.ts`.
+ */
 import type { DestinationConfig } from '../config/index.ts';
 import { counted } from './counted.ts';
 import { createDirectoryDestination } from './directory.ts';

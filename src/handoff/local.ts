@@ -48,7 +48,7 @@ async function create(
       return config.prefix === undefined || config.prefix === deps.redisPrefix
         ? localQueue(config, deps)
         : undefined;
-    case 'webhook':
+    default:
       return undefined;
   }
 }
