@@ -154,10 +154,10 @@ describe('content that looks like a header', { skip }, () => {
     const before = (await sink.messages()).length;
     for (const [mail, wanted] of [
       ["UNA:+.? 'UNB+marker", /does not end with an empty line/],
-      ["UNA:+.? '\r\nUNB+marker\r\n\r\nx", /line 2 of the mail is no header field/],
-      ['Subject: x\n y\nno field\n\nx', /line 3 of the mail is no header field/],
-      [' folded\n\nx', /line 1 of the mail is no header field/],
-      ['From me Mon Nov 23\nSubject: x\n\nx', /line 1 of the mail is no header field/],
+      ["UNA:+.? '\r\nUNB+marker\r\n\r\nx", /line 2 of the mail is not a header field/],
+      ['Subject: x\n y\nno field\n\nx', /line 3 of the mail is not a header field/],
+      [' folded\n\nx', /line 1 of the mail is not a header field/],
+      ['From me Mon Nov 23\nSubject: x\n\nx', /line 1 of the mail is not a header field/],
       ['\nx', /the mail has no header/],
       ['From: a@own.example\nFROM: b@own.example\n\nx', /line 2 of the mail is a second FROM field/],
       ['From: ceo@own.example a@own.example\n\nx', /line 1 of the mail names nobody: its From field has/],
