@@ -52,9 +52,9 @@ describe('S3: one answer to every failure of decryption', () => {
         assert.ok(byChance <= Math.max(6, runs / 20), `${name}: ${byChance} of ${runs}`);
       }
       assert.equal(all.size, 1, [...all].join('\n'));
-      // but for the few elements that noise may look like: a private key operation counts a thousand
+      // but for the few elements or encoded words that noise may look like: a private key operation counts a thousand
       const [least, most] = [Math.min(...spent), Math.max(...spent)];
-      assert.ok(least > 1000 && most - least < 1, `work: ${least} to ${most}`);
+      assert.ok(least > 1000 && most - least < 100, `work: ${least} to ${most}`);
     });
   }
 
@@ -87,7 +87,7 @@ describe('S3: one answer to every failure of decryption', () => {
     const [padding, inside] = [detailsOf(classes[3]?.[1] ?? garbage), detailsOf(garbage)];
     assert.deepEqual([...inside.answered], [...padding.answered]);
     // one in 256 passes by chance
-    assert.ok(padding.details.some((detail) => /^the last block has no right padding/.test(detail)));
+    assert.ok(padding.details.some((detail) => /^the padding of the last block is wrong/.test(detail)));
     for (const detail of inside.details) assert.match(detail, /^the padding is right, .*\((asn1|cms)-/);
     for (const [, make] of Object.entries(keyFailures))
       for (const detail of detailsOf(make).details)
