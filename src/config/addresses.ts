@@ -71,6 +71,11 @@ export class AddressBook<T> {
     return { same, alike };
   }
 
+  /** Adds entries as the configuration has them. They were checked before, so invalid ones do not occur. */
+  addAll(entries: readonly string[], owner: T): void {
+    for (const entry of entries.map(parseAddressEntry)) if (entry !== undefined) this.add(entry, owner);
+  }
+
   get postmaster(): T | undefined {
     return this.#exact.get(postmaster);
   }

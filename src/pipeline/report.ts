@@ -1,7 +1,7 @@
 /** Reports a suspended message to the destination of `onSuspend`. The result of a report never changes the message. */
 import { failureDocument } from '../handoff/index.ts';
 import type { FailureJob, Flow, JobContext, Ledger, Outcome } from '../queue/index.ts';
-import type { Spool } from '../spool/index.ts';
+import { isLoss, type Spool } from '../spool/index.ts';
 import type { ReportRoute } from './destinations.ts';
 
 export interface ReportParts {
@@ -38,7 +38,7 @@ async function report(
   const original = include === 'original' ? await originalOf(job.id, parts) : undefined;
   let outcome = await destination.report({ document, original }, signal);
   // The message may be suspended for just that reason, or have ended meanwhile. The report is sent without it.
-  if ('suspend' in outcome && original && ['spool-missing', 'spool-corrupt'].includes(outcome.suspend))
+  if ('suspend' in outcome && original && isLoss(outcome.suspend))
     outcome = await destination.report({ document, original: null }, signal);
   const { name } = destination;
   if ('done' in outcome) {

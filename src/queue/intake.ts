@@ -132,8 +132,8 @@ export class RedisIntake implements Intake {
     return this.#parts.pressure.refusal();
   }
 
-  begin(trace?: Buffer): SpoolWriter {
-    return this.#parts.spool.create(trace);
+  begin(): SpoolWriter {
+    return this.#parts.spool.create();
   }
 
   async commit(writer: SpoolWriter, entries: IntakeEntry[]): Promise<IntakeResult[]> {

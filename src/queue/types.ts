@@ -8,7 +8,7 @@ import type { FinishedOctets, SpoolRef, SpoolWriter } from '../spool/index.ts';
 
 /** Where a message came from. Metadata only: nothing of the content except its Message-ID. */
 export interface Origin {
-  kind: 'smtp' | 'imap' | 'command' | 'api';
+  kind: 'smtp' | 'imap' | 'command';
   /** SMTP: address of the client and name in its greeting; IMAP: host, folder, UIDVALIDITY and UID. */
   detail: Record<string, string | number>;
 }
@@ -191,8 +191,8 @@ export interface OutboundEntry {
 export interface Intake {
   /** Why nothing new is accepted now (`queue-full`), as of the last check; null if there is room. */
   refusal(): SealpostError | null;
-  /** Takes the octets; `trace` is our own Received field, written before them and no part of the message's identity. */
-  begin(trace?: Buffer): SpoolWriter;
+  /** Takes the octets. */
+  begin(): SpoolWriter;
   /**
    * One result for each entry, in order, when octets, job and record are on disk. `queue-full`: there is no room.
    * `redis-unreachable`, `redis-full`, `spool-write`: for the sender, nothing was accepted, and a repetition does no

@@ -1,4 +1,4 @@
-import { AddressBook, type MailboxConfig, parseAddressEntry } from '../config/index.ts';
+import { AddressBook, type MailboxConfig } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { parseMailbox } from '../message/index.ts';
 
@@ -11,9 +11,7 @@ export class Recipients {
 
   /** @param mailboxes as checked by the configuration reader: each entry is an address, and belongs to one mailbox */
   constructor(mailboxes: readonly Pick<MailboxConfig, 'name' | 'addresses'>[]) {
-    for (const { name, addresses } of mailboxes)
-      for (const entry of addresses.map(parseAddressEntry))
-        if (entry !== undefined) this.#book.add(entry, name);
+    for (const { name, addresses } of mailboxes) this.#book.addAll(addresses, name);
   }
 
   /**

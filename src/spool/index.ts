@@ -33,7 +33,7 @@ export async function probeObjectStore(s3: NonNullable<Config['spool']['s3']>, l
 
 export { loadSpoolKey } from './key.ts';
 export { type SpoolKeys, spoolKeysOf } from './keys.ts';
-export { isStoreAway, type LargeStore } from './large-store.ts';
+export { isLoss, isStoreAway, type LargeStore } from './large-store.ts';
 export { deriveKey, openValue, type SpoolKey, sealValue } from './seal.ts';
 export { TieredSpool } from './spool.ts';
 export type * from './types.ts';

@@ -1,5 +1,5 @@
 /** Storage of large messages: the interface of spool folder and object store, and the sealing that both share. */
-import { consequenceOf, SealpostError } from '../errors.ts';
+import { consequenceOf, type ErrorCode, SealpostError } from '../errors.ts';
 import { chunkSize, type SpoolKey, StreamSealer } from './seal.ts';
 
 /** One object while it is written. Calls must not overlap. */
@@ -41,6 +41,11 @@ export function isStoreAway(error: unknown): error is SealpostError {
 
 export function missing(id: string): SealpostError {
   return new SealpostError('spool-missing', `stored octets ${id} are gone`);
+}
+
+/** True for the code of an error that says that stored octets are gone or cannot be opened. */
+export function isLoss(code: ErrorCode): boolean {
+  return code === 'spool-missing' || code === 'spool-corrupt';
 }
 
 /** Cuts octets of any length into sealed chunks. */

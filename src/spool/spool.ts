@@ -35,9 +35,8 @@ class Writer implements SpoolWriter {
   #tail: Promise<void> = Promise.resolve();
   #ended = false;
 
-  constructor(parts: SpoolParts, trace: Buffer | undefined) {
+  constructor(parts: SpoolParts) {
     this.#parts = parts;
-    if (trace) void this.#take(trace);
   }
 
   write(chunk: Buffer): Promise<void> | void {
@@ -118,8 +117,8 @@ export class TieredSpool implements Spool {
     this.#parts = parts;
   }
 
-  create(trace?: Buffer): SpoolWriter {
-    return new Writer(this.#parts, trace);
+  create(): SpoolWriter {
+    return new Writer(this.#parts);
   }
 
   /** Seals a small value, which the caller stores. */

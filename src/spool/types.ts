@@ -6,7 +6,7 @@ export interface SpoolRef {
   id: string;
   /** Octets before sealing. */
   octets: number;
-  /** SHA-256 of the octets before sealing, in hex; the trace field that was put before them does not count. */
+  /** SHA-256 of the octets before sealing, in hex. */
   sha256: string;
 }
 
@@ -38,8 +38,7 @@ export interface SpoolWriter {
 }
 
 export interface Spool {
-  /** `trace` is stored before the octets that follow, but is no part of their digest. */
-  create(trace?: Buffer): SpoolWriter;
+  create(): SpoolWriter;
   /** The octets, opened and verified chunk by chunk. `spool-missing`, `spool-corrupt`. */
   open(ref: SpoolRef): AsyncIterable<Buffer>;
   /** All octets at once, for small ones. */

@@ -33,7 +33,7 @@ async function queued(queue: QueueRoom): Promise<string> {
   await writer.write(Buffer.from('Subject: order\r\n\r\n1\r\n'));
   const { id } = await queue.intake.commitOutbound(writer, {
     partner: 'partner',
-    origin: { kind: 'api', detail: {} },
+    origin: { kind: 'command', detail: {} },
     envelope: { from: 'edi@own.example', to: ['edi@partner.example'] },
     messageId: null,
   });

@@ -91,10 +91,3 @@ describe('senderOf', () => {
   it('knows nobody', () =>
     assert.deepEqual(of(['cc'], ['x@unknown.example']), [undefined, undefined, undefined]));
 });
-
-describe('byName', () => {
-  it('takes the exact name', () => {
-    assert.equal(directory.byName('big'), partners[2]);
-    assert.equal(directory.byName('Big'), undefined);
-  });
-});

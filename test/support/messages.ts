@@ -6,9 +6,8 @@ export async function accept(
   queue: QueueRoom,
   octets: Buffer | string,
   mailbox = 'edi',
-  trace?: Buffer,
 ): Promise<IntakeResult> {
-  const writer = queue.intake.begin(trace);
+  const writer = queue.intake.begin();
   await writer.write(Buffer.from(octets));
   const [result] = await queue.intake.commit(writer, [
     {
