@@ -1,7 +1,6 @@
 import { type Certificate, describeValidity, type Identity, nameOf, unusableFor } from '../pki/index.ts';
 import type { LoadedKeys } from './keys.ts';
-import type { Problem } from './problem.ts';
-import type { Report } from './rules.ts';
+import type { Problem, Report } from './problem.ts';
 import type { Config } from './schema.ts';
 import type { ConfigSource } from './source.ts';
 

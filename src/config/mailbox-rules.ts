@@ -1,8 +1,7 @@
 import { AddressBook, addressHint, parseAddressEntry } from './addresses.ts';
 import { allDestinations } from './destinations.ts';
 import { isLoopback } from './hosts.ts';
-import type { SettingPath } from './problem.ts';
-import { checkNames, type Report } from './rules.ts';
+import { checkNames, type Report, type SettingPath } from './problem.ts';
 import type { Config, DestinationConfig, MailboxConfig } from './schema.ts';
 
 /** Sealpost's own queues under `redis.prefix`. */

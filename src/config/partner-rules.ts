@@ -4,8 +4,7 @@ import { protectionOf } from '../smime/encode/presets.ts';
 import { parseAddressEntry } from './addresses.ts';
 import { isLoopback } from './hosts.ts';
 import { checkAddresses, knownNames } from './mailbox-rules.ts';
-import type { SettingPath } from './problem.ts';
-import { checkNames, type Report } from './rules.ts';
+import { checkNames, type Report, type SettingPath } from './problem.ts';
 import type { Config, PartnerConfig } from './schema.ts';
 
 export function checkPartners({ partners, identities }: Config, report: Report): void {

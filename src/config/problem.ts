@@ -21,6 +21,28 @@ export interface Problem extends Position {
   hint?: string;
 }
 
+/** Reports an error or warning at a setting. */
+export type Report = (
+  path: SettingPath,
+  message: string,
+  extra?: { severity?: Problem['severity']; hint?: string; at?: 'key' | 'value' },
+) => void;
+
+/** Names are case-insensitive, because they become file names, metrics labels and command-line arguments. */
+export function checkNames(
+  entries: readonly { name: string }[],
+  where: SettingPath,
+  what: string,
+  report: Report,
+): void {
+  const seen = new Set<string>();
+  entries.forEach(({ name }, index) => {
+    if (seen.has(name.toLowerCase()))
+      report([...where, index, 'name'], `${what} ${name} is a duplicate`, { hint: 'give it another name' });
+    seen.add(name.toLowerCase());
+  });
+}
+
 /** `mailboxes[0].imap.host` */
 export function formatSetting(path: SettingPath): string {
   let text = '';

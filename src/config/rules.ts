@@ -1,16 +1,9 @@
 import { checkMailboxes } from './mailbox-rules.ts';
 import { checkPartners } from './partner-rules.ts';
-import type { Problem, SettingPath } from './problem.ts';
+import { checkNames, type Problem, type Report, type SettingPath } from './problem.ts';
 import type { Config } from './schema.ts';
 import { checkServers } from './server-rules.ts';
 import type { ConfigSource } from './source.ts';
-
-/** Reports an error or warning at a setting. */
-export type Report = (
-  path: SettingPath,
-  message: string,
-  extra?: { severity?: Problem['severity']; hint?: string; at?: 'key' | 'value' },
-) => void;
 
 /** The rules that a schema cannot express: settings that must fit together. */
 export function checkRules(config: Config, source: ConfigSource): Problem[] {
@@ -21,21 +14,6 @@ export function checkRules(config: Config, source: ConfigSource): Problem[] {
   checkPartners(config, report);
   checkServers(config, report);
   return problems;
-}
-
-/** Names are case-insensitive, because they become file names, metrics labels and command-line arguments. */
-export function checkNames(
-  entries: readonly { name: string }[],
-  where: SettingPath,
-  what: string,
-  report: Report,
-): void {
-  const seen = new Set<string>();
-  entries.forEach(({ name }, index) => {
-    if (seen.has(name.toLowerCase()))
-      report([...where, index, 'name'], `${what} ${name} is a duplicate`, { hint: 'give it another name' });
-    seen.add(name.toLowerCase());
-  });
 }
 
 function checkIdentities({ identities }: Config, report: Report): void {

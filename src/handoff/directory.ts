@@ -1,11 +1,10 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { DestinationConfig, MailboxConfig } from '../config/index.ts';
+import type { DestinationConfig } from '../config/index.ts';
 import { hasCode } from '../errors.ts';
 import { makeFolder } from '../files.ts';
-import type { MessageLimits } from '../message/index.ts';
 import { type Outcome, outcomeOf } from '../queue/index.ts';
-import { type FileCalls, quickCalls } from './file-calls.ts';
+import { quickCalls } from './file-calls.ts';
 import { FolderSync, sweepTemporary } from './folder.ts';
 import { writeFailure } from './folder-failure.ts';
 import { writeSmall } from './folder-small.ts';
@@ -20,15 +19,6 @@ type DirectoryConfig = Extract<DestinationConfig, { type: 'directory' }>;
 
 /** Content up to this size is handled in memory if the disk is local. Larger content is streamed into the files. */
 const smallLimit = 1024 * 1024;
-
-/** What the folder writers need to know. */
-export interface FolderSettings {
-  bodyPart: MailboxConfig['bodyPart'];
-  limits: MessageLimits;
-  sync: FolderSync;
-  /** How the files of a small message are written on a local disk. */
-  files: FileCalls;
-}
 
 /**
  * Each message becomes a folder `<path>/<time>-<id>/` with

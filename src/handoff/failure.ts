@@ -3,46 +3,7 @@ import { createHash } from 'node:crypto';
 import { errorRow } from '../errors.ts';
 import type { FailureJob, MessageRecord } from '../queue/index.ts';
 import { largestInline } from './document.ts';
-
-/** The report itself. Times are ISO 8601 in UTC. It contains no message content. */
-export interface FailureDocument {
-  kind: 'suspended';
-  id: string;
-  /** The same for every attempt to report this suspension, and for no other. */
-  idempotencyKey: string;
-  direction: MessageRecord['direction'];
-  /** Null for an outbound message. */
-  mailbox: string | null;
-  partner: string | null;
-  /** Name of the destination that gets the report. */
-  destination: string;
-  /** What failed: `decode`, `handoff` to the destination `to`, or `send`. */
-  failed: { step: 'decode' | 'handoff' | 'send'; to: string | null };
-  reason: { code: string; explanation: string; facts: FailureJob['facts'] };
-  receivedAt: string;
-  suspendedAt: string;
-  /** How often work on it was started since it arrived or was resumed. */
-  starts: number;
-  /** How often it was resumed or decoded again before. */
-  resumed: number;
-  envelope: MessageRecord['envelope'];
-  origin: MessageRecord['origin'];
-  messageId: string | null;
-  octets: number;
-  sha256: string;
-}
-
-/** The message as it lies in the spool. */
-export interface FailureOriginal {
-  octets: number;
-  open(): AsyncIterable<Buffer>;
-}
-
-export interface FailureReport {
-  document: FailureDocument;
-  /** Null if it is no longer kept; undefined if it is not wanted. */
-  original: FailureOriginal | null | undefined;
-}
+import type { FailureDocument, FailureReport } from './types.ts';
 
 const steps = { inbound: 'decode', handoff: 'handoff', outbound: 'send' } as const;
 

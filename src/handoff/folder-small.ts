@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { BufferSink } from '../message/index.ts';
 import { chooseBodyPart } from './body-part.ts';
-import type { FolderSettings } from './directory.ts';
 import {
   bodyFileName,
+  type FolderSettings,
   fileMode,
   folderMode,
   partFile,

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { syncFolder } from '../files.ts';
 import type { Sink } from '../message/index.ts';
 import { chooseBodyPart } from './body-part.ts';
-import type { FolderSettings } from './directory.ts';
 import {
   bodyFileName,
+  type FolderSettings,
   fileMode,
   folderMode,
   type PartFile,

@@ -3,8 +3,11 @@ import { fsync } from 'node:fs';
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import type { MailboxConfig } from '../config/index.ts';
 import { hasCode } from '../errors.ts';
 import { draftOwner, isDeadOwner, syncFolder } from '../files.ts';
+import type { MessageLimits } from '../message/index.ts';
+import type { FileCalls } from './file-calls.ts';
 import { extensionFor, partFileName } from './names.ts';
 import type { PartFacts } from './walk.ts';
 
@@ -16,6 +19,15 @@ export const folderMode = 0o750;
 
 const prefix = '.sealpost-';
 const staleAfter = 3_600_000;
+
+/** What the folder writers need to know. */
+export interface FolderSettings {
+  bodyPart: MailboxConfig['bodyPart'];
+  limits: MessageLimits;
+  sync: FolderSync;
+  /** How the files of a small message are written on a local disk. */
+  files: FileCalls;
+}
 
 /** A part of the message as a file: its description and decoded octets. */
 export interface PartFile extends PartFacts {

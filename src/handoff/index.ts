@@ -11,13 +11,21 @@ import type { Destination, DestinationDeps } from './types.ts';
 
 export { type ContentServerDeps, createContentHandler, type StoredContent } from './content-server.ts';
 export type { HandoffDocument } from './document.ts';
-export { type FailureDocument, failureDocument } from './failure.ts';
+export { failureDocument } from './failure.ts';
 export { messageLimits } from './limits.ts';
 export { createLocalDestination, type LocalDestination } from './local.ts';
 export { composeMessage, headOctets } from './message.ts';
 export { pieceFileName } from './names.ts';
 export { UrlSigner } from './signed-url.ts';
-export type { Delivery, DeliveryPiece, Destination, DestinationDeps, JsonValue, SignedUrl } from './types.ts';
+export type {
+  Delivery,
+  DeliveryPiece,
+  Destination,
+  DestinationDeps,
+  FailureDocument,
+  JsonValue,
+  SignedUrl,
+} from './types.ts';
 
 /**
  * Makes a destination of a mailbox's list.

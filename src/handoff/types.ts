@@ -2,8 +2,7 @@ import type { Redis } from 'ioredis';
 import type { Config, MailboxConfig, Secret } from '../config/index.ts';
 import type { Log } from '../log.ts';
 import type { HeadersJson } from '../message/index.ts';
-import type { Envelope, Origin, Outcome } from '../queue/index.ts';
-import type { FailureReport } from './failure.ts';
+import type { Envelope, FailureJob, MessageRecord, Origin, Outcome } from '../queue/index.ts';
 
 export type JsonValue =
   | string
@@ -60,6 +59,46 @@ export interface Delivery {
   read(): Promise<Buffer>;
   /** In the order of the verdict, without those that have no content. */
   pieces: readonly DeliveryPiece[];
+}
+
+/** The report of a suspended message. Times are ISO 8601 in UTC. It contains no message content. */
+export interface FailureDocument {
+  kind: 'suspended';
+  id: string;
+  /** The same for every attempt to report this suspension, and for no other. */
+  idempotencyKey: string;
+  direction: MessageRecord['direction'];
+  /** Null for an outbound message. */
+  mailbox: string | null;
+  partner: string | null;
+  /** Name of the destination that gets the report. */
+  destination: string;
+  /** What failed: `decode`, `handoff` to the destination `to`, or `send`. */
+  failed: { step: 'decode' | 'handoff' | 'send'; to: string | null };
+  reason: { code: string; explanation: string; facts: FailureJob['facts'] };
+  receivedAt: string;
+  suspendedAt: string;
+  /** How often work on it was started since it arrived or was resumed. */
+  starts: number;
+  /** How often it was resumed or decoded again before. */
+  resumed: number;
+  envelope: MessageRecord['envelope'];
+  origin: MessageRecord['origin'];
+  messageId: string | null;
+  octets: number;
+  sha256: string;
+}
+
+/** The message as it lies in the spool. */
+export interface FailureOriginal {
+  octets: number;
+  open(): AsyncIterable<Buffer>;
+}
+
+export interface FailureReport {
+  document: FailureDocument;
+  /** Null if it is no longer kept; undefined if it is not wanted. */
+  original: FailureOriginal | null | undefined;
 }
 
 /** A destination does not throw for failures outside of it. Its facts have a `message` for the operator. */
