@@ -20,7 +20,7 @@ describe('a budget', () => {
     assert.throws(() => budget.produce(1), { code: 'output-limit' });
   });
 
-  it('gives nothing more once either is used up, whoever has swallowed the error', () => {
+  it('gives nothing more once either is used up, even if the error was swallowed', () => {
     for (const [limits, use, code] of [
       [{ work: 1 }, (budget: Budget) => budget.spend(2), 'work-limit'],
       [{ output: 1 }, (budget: Budget) => budget.produce(2), 'output-limit'],

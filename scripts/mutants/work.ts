@@ -312,7 +312,7 @@ export const work = [
       'commands/message-filter.ts',
       'if (!Number.isInteger(count) || count < 1)',
       'if (!Number.isInteger(count) && count < 1)',
-      'commands/messages~takes.no.number',
+      'commands/messages~rejects.an.invalid.number',
       'a list of nothing, or of everything, for a limit that is none',
     ],
     [

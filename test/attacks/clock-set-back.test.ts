@@ -209,7 +209,7 @@ describe('a daemon whose clock and private Redis are two hours ahead', {
   const world = makeWorld();
   after(() => world.remove());
 
-  it('goes on when the clock is right again, says so in log and health, and hands off what it had', async (t) => {
+  it('continues when the clock is right again, reports it in log and health, and hands off what it had', async (t) => {
     const clock = fakeClock(world.folder, hours / 1000);
     const daemon = await startDaemon(world, { env: clock.env });
     t.after(() => daemon.stop());

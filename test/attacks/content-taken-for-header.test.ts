@@ -188,7 +188,7 @@ describe('content that looks like a header', { skip }, () => {
     assert.equal((await sink.messages()).length, before);
   });
 
-  it('refuses what is no media type, both at once, and an empty pipe', async () => {
+  it('refuses an invalid media type, both at once, and an empty pipe', async () => {
     for (const type of [
       'edifact',
       'a/b\r\nBcc: x@y',

@@ -84,7 +84,7 @@ function chatter(socket: Socket): true {
   return true;
 }
 
-describe('a server that never answers but goes on talking', () => {
+describe('a server that never answers but keeps sending', () => {
   for (const silent of ['LOGIN', 'SELECT', 'UID SEARCH', 'UID FETCH']) {
     it(`at ${silent}: the session ends at the deadline, and health can say so`, async () => {
       const server = await start({

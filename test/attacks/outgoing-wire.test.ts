@@ -314,7 +314,7 @@ describe('a message that cannot be made', () => {
       );
     };
 
-  it('further down than its begin is its own failure all the same, and never the route', async () => {
+  it('after its start is still its own failure, and never the route', async () => {
     const server = await peer(['8BITMIME']);
     const error = new SealpostError('mime-limit', 'more than 1000 parts', { hint: 'send fewer' });
     const { outcome } = await send(server.port, { octets: breaksOff(error) });

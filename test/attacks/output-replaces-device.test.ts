@@ -19,7 +19,7 @@ import { makeWorld, skipWithout, textEntity } from '../support/world.ts';
 
 const make = (program: string, ...args: string[]) => spawnSync(program, args).status === 0;
 
-describe('an output that is no regular file', { skip: skipWithout('openssl', 'mkfifo') }, () => {
+describe('an output that is not a regular file', { skip: skipWithout('openssl', 'mkfifo') }, () => {
   const world = makeWorld();
   after(() => world.remove());
   const folder = join(world.folder, 'outputs');

@@ -59,7 +59,7 @@ describe('S2: EFAIL, direct exfiltration', () => {
     assert.ok(content?.equals(entity));
   });
 
-  it('a second object behind the first is no part of the content', async () => {
+  it('a second object after the first is not part of the content', async () => {
     const second = encodeEnvelopedData(Buffer.from(`Content-Type: text/html\r\n\r\n${lure}`), { recipients });
     const { verdict } = await isApart(Buffer.concat([encrypted, second]));
     assert.equal(verdict.error?.code, 'asn1-malformed');

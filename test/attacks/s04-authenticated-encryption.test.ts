@@ -53,7 +53,7 @@ function gcm({
 }
 
 describe('S4: AuthEnvelopedData', () => {
-  it('opens when everything is right, and says so', async () => {
+  it('opens if everything is right, and says so', async () => {
     for (const tagOctets of [12, 13, 14, 15, 16]) {
       const { verdict, content } = await decode(gcm({ tagOctets }), options);
       assert.equal(verdict.error, null, `${tagOctets}`);

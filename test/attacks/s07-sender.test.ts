@@ -146,7 +146,7 @@ describe('S7: who is the sender (RFC 8550 section 3)', () => {
     assert.equal(outcome('From: orders@acme.example', pinned), 'policy-refused');
   });
 
-  it('no From at all is no partner', () => {
+  it('without From there is no partner', () => {
     assert.equal(outcome('X-From: orders@acme.example', mallory), 'sender-invalid');
     assert.equal(outcome('Sender: orders@acme.example', mallory, ['partner']), 'sender-invalid');
   });

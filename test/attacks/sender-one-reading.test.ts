@@ -110,7 +110,7 @@ describe('a From that passes for another partner', () => {
       assert.equal(stranger.result, 'sender-invalid', 'a trusted certificate without addresses');
     });
 
-  it('is no address in octets that are no UTF-8, also beside one that is good', () => {
+  it('is not an address in octets that are not UTF-8, even beside a good one', () => {
     for (const [from, fault] of [
       ['a@a.example, b\xe9@a.example', true],
       ['b\xe9@a.example', true],
@@ -252,7 +252,7 @@ describe('the header that is judged is the one that is handed off', () => {
     assert.equal(result, 'sender-invalid');
   });
 
-  it('a wrapped mail is the message where it says so, or is from the same author; else it is an attachment', () => {
+  it('a wrapped mail is the message if it says so, or is from the same author; otherwise it is an attachment', () => {
     const wrapped = (from: string, mark = '') =>
       `Content-Type: message/rfc822${mark}\r\n\r\nFrom: ${from}\r\nContent-Type: text/plain\r\n\r\nx\r\n`;
     const marked = handOff(signedMail('From: a@a.example', wrapped('ceo@p.example', '; forwarded=no')));

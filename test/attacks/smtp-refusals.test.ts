@@ -220,7 +220,7 @@ describe('the log of what was refused', () => {
     assert.deepEqual([lines.length, lines.at(-1)?.clients, lines.at(-1)?.more], [52, 'others', 4949]);
   });
 
-  it('shows no argument of a line that is no command', () => {
+  it('shows no arguments of a line that is not a command', () => {
     assert.equal(commandForLog('mail FROM:<a@b.example>\t\0'), 'mail FROM:<a@b.example>');
     assert.equal(commandForLog('auth LOGIN c2VjcmV0'), 'AUTH ***');
     assert.equal(commandForLog('hunter2'), 'unknown, 7 octets');

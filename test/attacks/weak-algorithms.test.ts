@@ -144,7 +144,7 @@ describe('require: [aead]', () => {
   for (const contentEncryption of ['aes-128-gcm', 'aes-256-gcm', 'chacha20-poly1305'] as const)
     it(`takes ${contentEncryption}`, () => expect({ contentEncryption }, 'aead strong', 'accept'));
 
-  it('refuses CBC, which is what GCM is made into by who holds no key', () => {
+  it('refuses CBC, into which somebody without a key can turn GCM', () => {
     expect({ contentEncryption: 'aes-256-cbc' }, '', 'accept');
     expect({ contentEncryption: 'aes-256-cbc' }, 'aead', 'policy-aead', /enveloped-data with aes-256-cbc/);
   });

@@ -17,7 +17,7 @@ function direct(parts: readonly (Buffer | undefined)[], keep: number) {
   return resultOf(content);
 }
 
-test('a fork goes on by itself, with each digest and with what is kept', () => {
+test('a fork continues independently, with each digest and the kept content', () => {
   assert.ok(common && one && other);
   for (const keep of [1000, common.length + one.length, 0]) {
     const first = new ContentDigests(names, keep);

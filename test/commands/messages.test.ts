@@ -102,7 +102,7 @@ describe('messages', { skip: skipWithout('openssl') }, () => {
     assert.equal(await stateOf(id), 'received');
   });
 
-  it('lists no more than it is told to, and takes no number of them that is none', async () => {
+  it('lists no more than requested, and rejects an invalid number', async () => {
     await suspended('limit a', 'not-smime');
     await suspended('limit b', 'not-smime');
     const one = await run('messages', 'list', '--json', '--limit', '1');

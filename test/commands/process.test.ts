@@ -26,7 +26,7 @@ describe('the process of a command', { skip: skipWithout('openssl') }, () => {
     assert.match(stderr, /^decoded; encrypted: yes, signature: untrusted/);
   });
 
-  it('ends with 1 when the message could not be decoded, and with 2 for a wrong call', async () => {
+  it('exits with 1 if the message could not be decoded, and with 2 for a usage error', async () => {
     const bad = await sealpost(['decode', '-', '--json'], { input: mail });
     assert.deepEqual([bad.code, bad.stderr], [1, '']);
     assert.equal(JSON.parse(bad.stdout.toString()).error.code, 'decrypt-no-key');

@@ -61,7 +61,7 @@ describe('a daemon without room', { skip: skipWithout('openssl') || skipWithoutD
     return status === false ? -1 : status.messages;
   };
 
-  it('refuses at MAIL, lets mail lie in its IMAP folder, says why, and goes on by itself', async () => {
+  it('refuses at MAIL, leaves mail in its IMAP folder, says why, and continues by itself', async () => {
     assert.doesNotMatch(await health(), /^refuses/m);
     await fill(80);
     await daemon.waitFor('every process sees it', async () => {

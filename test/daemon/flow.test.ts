@@ -300,7 +300,7 @@ describe('the flow through the running daemon', { skip }, () => {
       assert.equal(resumed.code, 1);
     });
 
-    it('says so for a message that is not there, and for a wrong call', async () => {
+    it('reports an unknown message, and usage errors', async () => {
       for (const args of [
         ['show', 'nonsense'],
         ['resume', 'nonsense'],

@@ -50,7 +50,7 @@ describe('mail from a mailing list through the running daemon', { skip: skipWith
     return data;
   }
 
-  it('hands off the content of what the list put a footer below, each piece by itself', async () => {
+  it('hands off the content of parts below which a list put a footer, each separately', async () => {
     const large = textEntity('x'.repeat(70).concat('\r\n').repeat(4000));
     const parts = [
       world.mail(textEntity('encrypted for the list'), { header: '' }),

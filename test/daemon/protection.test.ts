@@ -157,7 +157,7 @@ describe('settings for protection', { skip }, () => {
     assert.match(JSON.stringify(record.events), /parts/);
   });
 
-  it('send as it is what they leave unprotected', async () => {
+  it('send unprotected mail unchanged', async () => {
     const mail = (await arrived('plain')).toString('latin1');
     assert.match(mail, /^Subject: secret of plain\r?$/m);
     assert.match(mail, /\r?\n\r?\nfor plain\r?\n/);

@@ -260,7 +260,7 @@ describe('supervision', { skip: skipWithout('openssl'), timeout: 600_000 }, () =
     await stop(daemon);
   });
 
-  it('calls a wrong role list a wrong call', async () => {
+  it('reports a wrong role list as a usage error', async () => {
     const { configFile } = writeConfig(world);
     const { code, stderr } = await sealpost(['start', '--config', configFile, '--only', 'receive,decript']);
     assert.equal(code, 2);

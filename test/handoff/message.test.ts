@@ -53,7 +53,7 @@ describe('handoff message', () => {
     assert.ok(eml.endsWith('MIME-Version: 1.0\r\n\r\nhello'));
   });
 
-  it('hands mail that was not S/MIME on as it is', () => {
+  it('hands off mail that was not S/MIME unchanged', () => {
     const mail = crlf('From: a@b.example\nSubject: plain\n\nhello');
     const { eml, kind, headers } = compose(mail, { whole: true });
     assert.equal(kind, 'message');

@@ -166,7 +166,7 @@ describe('handoff webhook', () => {
     );
   });
 
-  it('suspends large content where there is no HTTP listener to give it', async (t) => {
+  it('suspends large content if there is no HTTP listener to serve it', async (t) => {
     const made = await webhook(
       t,
       { url: 'http://127.0.0.1:9/', inlineLimit: 1 },

@@ -88,7 +88,7 @@ describe('the lease of a folder', () => {
     assert.notEqual(poller.status().state, 'reading');
   });
 
-  it('ends the session when nobody could say for as long as a lease lasts, and not before', async (t) => {
+  it('ends the session when the lease could not be renewed for its lifetime, and not before', async (t) => {
     const clock = performance.now.bind(performance);
     let ahead = 0;
     t.mock.method(performance, 'now', () => clock() + ahead);

@@ -228,7 +228,7 @@ describe('imap poller', { skip: skipWithoutDovecot() }, () => {
     assert.equal(skipped.length, 1);
   });
 
-  it('goes on past a message that the server cannot read, and reports it in the end', async () => {
+  it('continues past a message that the server cannot read, and reports it in the end', async () => {
     const client = await dovecot.client();
     const names = (): string[] =>
       ['new', 'cur'].flatMap((sub) =>

@@ -69,8 +69,8 @@ describe('what a test says of a mutant', () => {
     ['fails', 'failed', `it('a', () => {}); it('b', () => assert.equal(1, 2));`],
     ['throws', 'failed', `it('a', () => { throw new TypeError('x'); });`],
     ['cannot prepare', 'failed', `describe('a', () => { before(() => assert.fail()); it('b', () => {}); });`],
-    ['names what is not there', 'broken', `it('a', () => nowhere());`],
-    ['imports what is not there', 'broken', `it('a', () => import('./nowhere.ts'));`],
+    ['names what is missing', 'broken', `it('a', () => nowhere());`],
+    ['imports a missing module', 'broken', `it('a', () => import('./nowhere.ts'));`],
     ['does not load', 'broken', `import './nowhere.ts'; it('a', () => {});`],
     [
       'takes too long',

@@ -145,7 +145,7 @@ describe('decode', () => {
     }
   });
 
-  it('suspends for a mailbox that is no more', async () => {
+  it('suspends for a removed mailbox', async () => {
     const { outcome } = await decode(mail('x'), { mailbox: 'gone' });
     assert.equal(kindOf(outcome), 'suspend mailbox-unknown');
   });

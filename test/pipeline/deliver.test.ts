@@ -116,7 +116,7 @@ describe('deliver', () => {
     assert.equal((await deliver({ done: true }, { state: 'suspended' })).deliveries.length, 1);
   });
 
-  it('suspends for a destination that is no more', async () => {
+  it('suspends for a removed destination', async () => {
     const { outcome, deliveries } = await deliver({ done: true }, { to: 'gone' });
     assert.deepEqual([kindOf(outcome), deliveries], ['suspend destination-unknown', []]);
   });

@@ -149,7 +149,7 @@ describe('send', () => {
     }
   });
 
-  it('suspends for a partner that is no more', async () => {
+  it('suspends for a removed partner', async () => {
     const { outcome, messages } = await send(taken, { partner: 'gone' });
     assert.deepEqual([kindOf(outcome), messages], ['suspend partner-unknown', []]);
   });

@@ -121,7 +121,7 @@ describe('submit', () => {
     assert.match(typed.octets?.toString() ?? '', /Content-Type: text\/csv\r\n/);
   });
 
-  it('refuses a type that is none at once', () => {
+  it('refuses an invalid type at once', () => {
     assert.throws(() => content('x', { type: 'nonsense' }), { code: 'usage' });
     assert.throws(() => content('x', { type: 'multipart/mixed' }), { code: 'usage' });
   });

@@ -76,7 +76,7 @@ describe('private key', () => {
     });
   }
 
-  it('refuses what is no private key', () => {
+  it('refuses what is not a private key', () => {
     for (const data of [Buffer.from(''), Buffer.from('x'), ca.certificate.der, Buffer.from(ca.pem)]) {
       assert.throws(() => readPrivateKey(data), { code: 'key-malformed' });
     }
@@ -237,7 +237,7 @@ describe('PKCS#12', () => {
     });
   }
 
-  it('refuses an absurd count of iterations and what is no PKCS#12', () => {
+  it('refuses an absurd number of iterations, and files that are not PKCS#12', () => {
     openssl(
       'pkcs12',
       '-export',

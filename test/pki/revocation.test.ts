@@ -133,7 +133,7 @@ describe('OCSP', () => {
     assert.equal(statusBy(ask(encodeOcspRequest(other, sub.certificate), { good: [other] })), 'unknown');
   });
 
-  it('refuses what is no answer', () => {
+  it('refuses what is not an answer', () => {
     for (const octets of [[], [0x30, 3, 10, 1, 6], [...leaf.der]]) {
       assert.throws(() => parseOcspResponse(Buffer.from(octets)), { code: 'certificate-malformed' });
     }

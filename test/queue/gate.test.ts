@@ -57,7 +57,7 @@ describe('places of a route', () => {
     assert.equal(await begin('a', 9), 1);
   });
 
-  it('all from the start where there is no other side', async () => {
+  it('all from the start if there is no other side', async () => {
     const { begin } = setting({ local: true, most: () => 100 });
     assert.equal(await begin('a', 99), 8);
     // Its own place, and one of eight common places: seven are the first one's.

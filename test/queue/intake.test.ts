@@ -199,7 +199,7 @@ describe('intake when redis cannot take it', () => {
     await server.stop();
   });
 
-  it('answers redis-unreachable at once when the server is down, and goes on when it is back', async () => {
+  it('answers redis-unreachable at once when the server is down, and continues when it is back', async () => {
     const server = await startTestRedis();
     const queue = await openTestQueue(server);
     await server.kill();
@@ -211,7 +211,7 @@ describe('intake when redis cannot take it', () => {
     await server.stop();
   });
 
-  it('answers redis-full when memory is short, and goes on when there is some', async () => {
+  it('answers redis-full when memory is short, and continues when there is some', async () => {
     const server = await startTestRedis({ maxmemory: '4mb' });
     const queue = await openTestQueue(server);
     const ids: string[] = [];

@@ -211,7 +211,7 @@ for (const { name, replicas, start } of settings) {
 
     // only a cluster has slots
     if (name === 'cluster')
-      it('stands still while its slot moves, and goes on at the other primary', async () => {
+      it('pauses while its slot moves, and continues at the other primary', async () => {
         assert.ok(store.moveSlot);
         const ids: string[] = [];
         for (let count = 0; count < 30; count++) ids.push((await accept(queue, `moved ${count}`)).id);

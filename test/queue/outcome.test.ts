@@ -55,7 +55,7 @@ describe('the outcome of an error', () => {
     assert.equal(outcome?.facts.message, 'it fails; make room');
   });
 
-  it('of somebody else is none', () => {
+  it('of another program is undefined', () => {
     assert.equal(outcomeOf(Object.assign(new Error('secret words'), { code: 'EIO' })), undefined);
     assert.equal(outcomeOf(undefined), undefined);
   });

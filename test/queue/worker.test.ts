@@ -267,7 +267,7 @@ describe('retry, suspend, resume, terminate', () => {
     await nothingLeft();
   });
 
-  it('suspends one destination while the other goes on', async () => {
+  it('suspends one destination while the other continues', async () => {
     const { id } = await accept(queue, 'two destinations');
     await work('inbound', id, 'decoded', (job) => decode(job, ['good', 'bad']));
     await work('handoff', id, 'suspended', async (job) => {
@@ -429,7 +429,7 @@ describe('worker processes', () => {
     await nothingLeft();
   });
 
-  it('close waits for what is in hand, and not longer than it is told', async () => {
+  it('close waits for jobs in progress, but not longer than it is told', async () => {
     const { id } = await send(queue, 'slow');
     const started = Promise.withResolvers<void>();
     const stuck = queue.queues.createWorker(

@@ -100,7 +100,7 @@ describe('the content of a detached signature that comes alone', { skip: noOpens
     );
   });
 
-  it('is a fault beside a message that has content, or is none', () => {
+  it('is a fault with a message that has content or is not a detached signature', () => {
     const listed = Buffer.from(
       `Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: application/pkcs7-signature\r\nContent-Transfer-Encoding: base64\r\n\r\n${signature(edi).toString('base64')}\r\n--b--\r\n`,
     );

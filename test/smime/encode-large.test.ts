@@ -63,7 +63,7 @@ describe('a large part under a detached signature', { skip: noOpenssl }, () => {
     });
   }
 
-  it('is judged by itself, in whatever part it lies', async () => {
+  it('is judged separately, in any part', async () => {
     const multipart = (...parts: string[]) =>
       `Content-Type: multipart/mixed; boundary=b\r\n\r\n${parts.map((each) => `--b\r\n${each}\r\n`).join('')}--b--\r\n`;
     const inner = multipart(partOf('', large), partOf('', 'ä'), partOf(sevenBit, large));

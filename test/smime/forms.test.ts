@@ -132,7 +132,7 @@ describe('the ways S/MIME mail is labelled', () => {
 });
 
 describe('mail that is not S/MIME', () => {
-  it('is passed as it is, with a verdict that says so', () => {
+  it('is passed unchanged, with a verdict that says so', () => {
     for (const text of [
       'From: a@example.com\r\nSubject: x\r\n\r\nbody\r\n',
       'From: a@example.com\nSubject: x\n\nbody\n',
@@ -147,7 +147,7 @@ describe('mail that is not S/MIME', () => {
     }
   });
 
-  it('is no mail at all', () => {
+  it('is not a mail', () => {
     const code = (octets: Buffer, form: 'auto' | 'mail' | 'cms') =>
       decodeSync(octets, { ...options, form }).verdict.error?.code;
     assert.equal(code(Buffer.alloc(0), 'auto'), 'message-empty');

@@ -59,7 +59,7 @@ describe('header protection of RFC 9788', { skip: noOpenssl }, () => {
     assert.equal(handed.headers.get('received'), 'from a.example');
   });
 
-  it('does not take a Subject for hidden that HP-Outer tells otherwise', () => {
+  it('does not count a Subject as hidden if HP-Outer says otherwise', () => {
     const changed = outerFields.replace('[...]', 'please pay');
     const { verdict } = decoded(mail(changed, encrypt(cipherEntity, [])));
     assert.equal(verdict.headers.signed, false);

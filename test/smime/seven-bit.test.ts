@@ -15,7 +15,7 @@ const base64 = (text: string) =>
   pushThrough([Buffer.from(text, 'latin1')], (output) => new Base64Encoder(output)).toString();
 
 describe('an entity that is to be signed', () => {
-  it('stays as it is when it is 7bit, or encoded already', () => {
+  it('stays unchanged if it is 7bit or already encoded', () => {
     for (const entity of [
       'Content-Type: text/plain\r\n\r\nplain\r\n',
       'Content-Type: text/plain\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n=E4\r\n',

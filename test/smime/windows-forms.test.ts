@@ -71,7 +71,7 @@ describe('encrypted CMS types without the outermost header, as Windows and .NET 
     assert.deepEqual(compressed.content, entity);
   });
 
-  it('does not read what is cut or goes on', async () => {
+  it('does not read a truncated value, or one with trailing octets', async () => {
     const octets = contentOf(bare(signed));
     for (const broken of [octets.subarray(0, -1), Buffer.concat([octets, Buffer.from('x')])]) {
       const verdict = await verdictOf(encrypted(broken, oids.signedData));
@@ -99,7 +99,7 @@ describe('id-data in an OCTET STRING of its own, as .NET Core 2 wrote it', () =>
     assert.deepEqual(content, entity);
   });
 
-  it('leaves content alone that begins like one and is none', () => {
+  it('leaves content unchanged that only starts like one', () => {
     for (const length of [20, 5000]) {
       const inside = Buffer.alloc(length, 'x');
       const string = der.octetString(inside);

@@ -122,7 +122,7 @@ describe('a winmail.dat that is something else', { skip: noOpenssl }, () => {
     );
   });
 
-  it('is content when it is no TNEF at all', () => {
+  it('is content if it is not TNEF', () => {
     const message = mail(part(openssl(['rand', '300'])));
     const { verdict, content } = decoded(message);
     assert.deepEqual([verdict.error, verdict.pieces], [null, []]);

@@ -124,7 +124,7 @@ describe('smtp receiver', () => {
     assert.match(await sendTo(port, ''), /^554 5\.6\.0 /);
   });
 
-  it('takes a command that ends with LF alone, which is no way into a message', async () => {
+  it('accepts a command that ends with LF alone, which is not a way into a message', async () => {
     const client = await RawClient.connect(port);
     await client.hello();
     client.write('NOOP\nNOOP\r\n');
@@ -158,7 +158,7 @@ describe('smtp receiver', () => {
     }
   });
 
-  it('sees a bare CR or LF wherever the pieces are cut', async () => {
+  it('sees a bare CR or LF for every chunking', async () => {
     for (const text of ['ab\rcd\r\n', 'ab\ncd\r\n', '\nabcd\r\n', 'abcdefgh\r', 'abcdefg\r\r\n']) {
       const client = await RawClient.connect(port);
       await client.hello();

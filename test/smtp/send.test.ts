@@ -362,7 +362,7 @@ describe('smtp sender', () => {
     server.stop();
   });
 
-  it('needs SMTPUTF8 for a local part outside ASCII, and not for a domain', async () => {
+  it('needs SMTPUTF8 for a non-ASCII local part, but not for a domain', async () => {
     const seen: string[] = [];
     const server = await scripted({
       hideSMTPUTF8: true,
@@ -459,7 +459,7 @@ describe('smtp sender: TLS', () => {
     }
   });
 
-  it('logs in over TLS; a refused login is no verdict on the message', async () => {
+  it('logs in over TLS; a refused login says nothing about the message', async () => {
     const server = await tlsServer({
       authOptional: false,
       onAuth: ({ username, password }, _s, done) =>
@@ -512,7 +512,7 @@ describe('smtp sender: MX', () => {
       }),
     );
 
-  it('goes on to the next host when the first cannot be reached', async () => {
+  it('tries the next host when the first cannot be reached', async () => {
     const { receiver, intake, ports } = await startReceiver();
     const { send, close } = mx(ports[0] ?? 0, {
       resolver: async (domain) => {

@@ -240,7 +240,7 @@ describe('spool in an object store', { skip: skipWithout(...objectStorePrograms)
     await room.spool.remove(ref);
   });
 
-  it('goes on after the gateway was killed and started again', async () => {
+  it('continues after the gateway was killed and restarted', async () => {
     const ref = await put(randomBytes(5000));
     await store.kill();
     await assert.rejects(put(randomBytes(5000)), { code: 'spool-unreachable' });
