@@ -181,7 +181,7 @@ export const rules = [
       'a pattern that matches nothing leaves a partner unguarded',
     ],
     [
-      'config/rules.ts',
+      'config/problem.ts',
       'if (seen.has(name.toLowerCase()))',
       'if (seen.has(name))',
       'config/bad',
