@@ -14,7 +14,6 @@ import {
   writeAlgorithm,
 } from '../../asn1/index.ts';
 import { costs } from '../../budget.ts';
-import { SealpostError } from '../../errors.ts';
 import type { Certificate } from '../../pki/index.ts';
 import { identifies, readCertificateIdentifier, writeIssuerAndSerial } from '../certificate-identifier.ts';
 import type { FreshEncryption } from '../ciphers.ts';
@@ -122,9 +121,6 @@ export function writeKem(
 ): Buffer {
   const { certificate } = options;
   const wrap = keyWrapByName('aes-256-wrap');
-  if (!('encapsulate' in crypto)) {
-    throw new SealpostError('encode-recipient', 'ML-KEM needs Node.js 24.7 or later');
-  }
   const { sharedKey, ciphertext } = crypto.encapsulate(certificate.publicKey);
   const kek = deriveKek('sha256', sharedKey, wrap.encoded, wrap.keyOctets);
   const value = der.sequence(
