@@ -38,7 +38,7 @@ export const costs = {
   searchedOctet: 0.001,
   /** The start of a part in a multipart: its stages are set up, and when encoding it is written again. */
   part: 20,
-  /** A header block read: its fields are found; so many encoded words and parameters are decoded, each in its charset. */
+  /** A header block: its fields are found, and encoded words and parameters are decoded, each in its charset. */
   headerBlock: (octets: number, coded: number): number => 10 + octets * 0.1 + coded * 25,
   /** An octet through a transfer encoding that is read octet by octet. */
   transferOctet: (encoding: string): number => transferCosts[encoding] ?? 0.15,

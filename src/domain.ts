@@ -36,7 +36,7 @@ export function toDomain(text: string): Domain | undefined {
 function isDomain(text: string): text is Domain {
   if (text.length > mostCharacters) return false;
   const labels = text.split('.');
-  // a name that ends in a number is an address for whoever connects (the URL standard, section 3.5)
+  // a name that ends in a number is an address for a connecting client (the URL standard, section 3.5)
   if (/^(?:\d+|0x[0-9a-f]*)$/.test(labels.at(-1) ?? '')) return false;
   return labels.every((each) => label.test(each) && (!each.startsWith('xn--') || isALabel(each)));
 }
@@ -51,7 +51,7 @@ export function isBelow(domain: Domain, parent: Domain): boolean {
   return domain.endsWith(`.${parent}`);
 }
 
-/** What stands behind the `@` of an address: a domain, or an address literal, `[192.0.2.1]` or `[ipv6:2001:db8::1]`. */
+/** The part after the `@` of an address: a domain, or an address literal, `[192.0.2.1]` or `[ipv6:2001:db8::1]`. */
 export type MailHost = Domain | `[${string}]`;
 
 /**

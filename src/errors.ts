@@ -36,13 +36,13 @@ export interface ErrorRow {
   readonly cause: string;
   /** What the operator should do: one sentence. */
   readonly remedy: string;
-  /** Where it appears, where not as its class says; SMTP replies are apart. */
+  /** Where it appears, if it differs from the class; SMTP replies are separate. */
   readonly seen?: readonly Place[];
-  /** What it leads to, where not as its class says. */
+  /** What it leads to, if it differs from the class. */
   readonly effect?: Consequence;
   /** What an SMTP client is told, unless it is the general 451. */
   readonly smtp?: Reply;
-  /** HTTP status, where it is not the one of the class. */
+  /** HTTP status, if it differs from that of the class. */
   readonly http?: number;
 }
 

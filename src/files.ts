@@ -112,11 +112,11 @@ function findMachine(): string | undefined {
 const machine = findMachine();
 
 /**
- * This process, as a part of the names of its drafts, so that whoever starts later can tell those of dead processes
- * from those that others write right now, also on a volume that several machines share. `<machine>-<pid>-<start>`: the
- * machine is identified by its boot and the namespace of the process id (two containers share a kernel, and both have a
- * process 1). The start distinguishes a process from a later one with the same id. Without /proc (not Linux) nobody can
- * tell, so its drafts are removed by age.
+ * This process, as part of the names of its drafts, so that a process that starts later can tell those of dead
+ * processes from those that others write right now, also on a volume that several machines share.
+ * `<machine>-<pid>-<start>`: the machine is identified by its boot and the namespace of the process id (two containers
+ * share a kernel, and both have a process 1). The start distinguishes a process from a later one with the same id.
+ * Without /proc (not Linux) nobody can tell, so its drafts are removed by age.
  */
 export const draftOwner = `${machine ?? 'unknown'}-${process.pid}-${startOf('self') ?? 0}`;
 

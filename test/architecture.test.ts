@@ -16,7 +16,7 @@ const data = [
   'src/smime/encode/presets.ts',
 ];
 
-/** Files that another room imports beside the index of theirs. Each costs a reason. */
+/** Files that another room imports besides the index. Each needs a reason. */
 const doors: Record<string, { may: string; why: string }> = {
   'src/message/mailbox.ts': {
     may: 'config',
@@ -35,7 +35,9 @@ const doors: Record<string, { may: string; why: string }> = {
     why: 'the command line is one program in two files: cli.ts loads main.ts',
   },
 };
-/** Which rooms a room may import, with the reason where it is a matter of safety. Keep in step with docs/architecture.md. */
+/**
+ * Which rooms a room may import, with the reason if it is a matter of safety. Keep in step with docs/architecture.md.
+ */
 const rooms: Record<string, { may: string[] | typeof anything; why: string }> = {
   cli: { may: anything, why: 'the command line composes' },
   commands: { may: anything, why: 'the commands of the command line compose' },

@@ -48,7 +48,7 @@ export type InheritedKey = (
 export interface DetachedContent {
   /** Digests by name of the registry ("sha256"). */
   digests: ReadonlyMap<string, Buffer>;
-  /** The content itself where it was small: Ed25519 and ECDSA without signed attributes need it. */
+  /** The content itself if it was small: Ed25519 and ECDSA without signed attributes need it. */
   content?: Buffer | undefined;
 }
 

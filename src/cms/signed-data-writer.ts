@@ -208,7 +208,7 @@ function writeSignerInfo(
       : []),
   );
   const implicit = Buffer.from(attributes);
-  // The SET OF is signed; in the message it stands under [0] IMPLICIT (RFC 5652 section 5.4).
+  // The SET OF is signed; in the message it is under [0] IMPLICIT (RFC 5652 section 5.4).
   implicit[0] = 0xa0;
   const bySki = signer.bySubjectKeyIdentifier === true;
   return der.sequence(

@@ -39,8 +39,8 @@ function hasWork(role: RoleName, config: Config): boolean {
 }
 
 /**
- * Milliseconds within which the processes of a new configuration must be ready. What is wrong with them shows by itself;
- * this is for one that hangs. With twelve programs for each core a start took 45 seconds, and nothing was wrong.
+ * Milliseconds within which the processes of a new configuration must be ready. Their problems show by themselves; this
+ * is for one that hangs. With twelve programs for each core a start took 45 seconds, and nothing was wrong.
  */
 const readyTimeoutMs = 5 * 60_000;
 

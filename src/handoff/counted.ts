@@ -36,7 +36,7 @@ function resultOf(outcome: Outcome): string {
   return outcome.untried === true ? 'untried' : 'retry';
 }
 
-/** The same for what was handed off beside the decoding; what was not taken is no attempt. */
+/** The same for messages handed off while decoding; a refused hand-off does not count as an attempt. */
 export async function countedTaken<T>(
   kind: DestinationConfig['type'],
   take: () => Promise<T | undefined>,

@@ -13,7 +13,7 @@ import { attemptLimits } from './limits.ts';
 import { jobFacts, jobId, jobName, jobOptions } from './queue-destination.ts';
 import type { Delivery, Destination, DestinationDeps } from './types.ts';
 
-/** What was taken; with `job`, when the step that records it adds that job. */
+/** What was accepted; with `job` if the step that records it adds that job. */
 export interface Taken {
   facts: Facts;
   job?: ForeignJob;
@@ -82,7 +82,7 @@ export class LocalFolder implements LocalDestination {
     this.#last = work;
     const slow = Promise.withResolvers<undefined>();
     const timer = setTimeout(() => {
-      // What is being written goes on, and does no harm: the folder has the same name whoever writes it.
+      // A write in progress continues and does no harm: the folder has the same name for every writer.
       this.#pause(work);
       slow.resolve(undefined);
     }, slowAfter);

@@ -72,7 +72,7 @@ export function drawForJson(characters: number, budget: Budget | undefined): voi
   budget?.produce(Math.ceil(characters));
 }
 
-/** A text that only mailparser can read, where it may not be used. */
+/** A text that only mailparser can read, where it must not be used. */
 export class NeedsParser extends Error {}
 
 /** Octets that go through the stages at once, so that intermediate results become garbage quickly. */

@@ -41,7 +41,7 @@ export class TokenSource {
   }
 
   async #grant(url: string, signal: AbortSignal): Promise<{ value: string; until: number }> {
-    // only who asks for tokens pays for the library
+    // the library is loaded only if tokens are needed
     const oauth = await import('oauth4webapi');
     const { clientId = '', clientSecret, scope } = this.#config;
     const where = new URL(url).host;

@@ -22,7 +22,7 @@ export interface DecodeOptions
   readonly detached?: Octets;
 }
 
-/** A message in memory, in chunks, or a function that opens it anew at each call, such as a file. */
+/** A message in memory, in chunks, or a function that opens it at each call, such as a file. */
 export type DecodeInput = Octets | OctetStream | (() => OctetStream);
 
 /**

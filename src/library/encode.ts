@@ -18,11 +18,11 @@ export interface EncodeOptions extends Omit<FullEncodeOptions, 'budget' | 'rando
   readonly at?: Date;
 }
 
-/** A message in memory, in chunks, or a function that opens it anew at each call, such as a file. */
+/** A message in memory, in chunks, or a function that opens it at each call, such as a file. */
 export type EncodeInput = Octets | OctetStream | (() => OctetStream);
 
 /**
- * Signs and encrypts a mail (RFC 8551). What comes out can be sent while the rest is still read.
+ * Signs and encrypts a mail (RFC 8551). The output can be sent while the rest is still being read.
  *
  * @param message a whole mail (RFC 5322) with CRLF or LF line ends. Content-* fields and body are protected; the other
  *   fields stay in the outer header, except Bcc, which is removed.

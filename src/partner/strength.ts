@@ -5,7 +5,7 @@ import { pathWeaknesses } from '../pki/index.ts';
 /** A key as the verdict has it. */
 export interface KeySize {
   readonly family: string;
-  /** Null where it is not known. */
+  /** Null if unknown. */
   readonly bits: number | null;
 }
 

@@ -41,7 +41,7 @@ export function readGeneralName(element: Element): GeneralName {
     case 2:
       return { kind: 'dns', value: text(element, tags.ia5String) };
     case 4:
-      // A CHOICE cannot be IMPLICIT, so the Name stands inside the tag (X.680 section 31.2.7).
+      // A CHOICE cannot be IMPLICIT, so the Name is inside the tag (X.680 section 31.2.7).
       return { kind: 'directory', name: readName(content(element)) };
     case 6:
       return { kind: 'uri', value: text(element, tags.ia5String) };
@@ -63,8 +63,8 @@ function readOtherName(element: Element): GeneralName {
 }
 
 /**
- * A mail address in the form that comparisons use: the domain as A-labels in lower case, the local part as it is
- * (RFC 5321 section 2.4). Undefined for what is no address, or could smuggle control characters.
+ * A mail address in the form that comparisons use: the domain as A-labels in lower case, the local part as it is (RFC
+ * 5321 section 2.4). Undefined for an invalid address, or one that could smuggle control characters.
  */
 export function normalizeEmail(address: string): string | undefined {
   const at = address.lastIndexOf('@');

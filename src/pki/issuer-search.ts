@@ -58,7 +58,7 @@ export class IssuerSearch {
       }
       for (const url of urls) asked.add(url);
       if (fetched.length === before) break;
-      // in front of those of the message, which may be more than are looked at
+      // before those of the message, of which only some may be considered
       result = validatePath(leaf, {
         ...options,
         intermediates: [...fetched, ...(options.intermediates ?? [])],

@@ -36,7 +36,7 @@ function readSubtrees(cursor: Cursor): GeneralName[] {
     if (bases.length >= mostSubtrees) throw malformedCertificate('nameConstraints', 'too many subtrees');
     const subtree = new Cursor(cursor.expect(tags.sequence));
     bases.push(readGeneralName(subtree.next()));
-    // RFC 5280: minimum is 0 and maximum absent; there is no meaning to give them otherwise.
+    // RFC 5280: minimum is 0 and maximum absent; other values have no meaning.
     const minimum = subtree.optional(2, 0);
     if (minimum !== undefined && content(minimum).some((octet) => octet !== 0)) {
       throw malformedCertificate('nameConstraints', 'a minimum other than 0');
@@ -175,9 +175,9 @@ function localValue(local: string): string {
 }
 
 function uriMatches(name: string, base: string, excluding: boolean): boolean {
-  // RFC 3986, section 3.2: what stands before an `@` is a user; more than one, or a backslash, is read in two ways
+  // RFC 3986, section 3.2: the part before an `@` is a user; more than one `@`, or a backslash, can be read in two ways
   const host = /^[a-z][a-z0-9+.-]*:\/\/(?:[^/?#@\\]*@)?([^/?#@\\:]*)(?::\d*)?(?:[/?#]|$)/i.exec(name)?.[1];
-  // Constraints on URIs need a host name; an address of numbers is none (RFC 5280 section 4.2.1.10).
+  // Constraints on URIs need a host name; a numeric address is not one (RFC 5280 section 4.2.1.10).
   const domain = host === undefined ? undefined : hostOf(host);
   if (domain === undefined) return excluding;
   return base === '' || hostMatches(domain, base, excluding);

@@ -19,7 +19,7 @@ export interface NameAttribute {
   value: string;
   /** The form that comparisons use: RFC 5280 section 7.1. */
   canonical: string;
-  /** The whole value element as it stands in the name. */
+  /** The whole value element, unchanged. */
   der: Buffer;
 }
 

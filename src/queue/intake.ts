@@ -161,7 +161,7 @@ export class RedisIntake implements Intake {
     const uid = origin.kind === 'imap' ? JSON.stringify(origin.detail) : undefined;
     if (this.#parts.repeating.has(mailbox)) return [sha256, uid ?? randomUUID()];
     const by = this.#parts.identity.get(mailbox);
-    // With something before it that is no digest: it cannot be mistaken for the octets of another.
+    // With a prefix that is not a digest, so that it cannot be mistaken for other octets.
     if (by === 'message-id' && messageId !== null) return ['message-id', messageId];
     if (by === 'uid' && uid !== undefined) return ['uid', uid];
     return [sha256];
@@ -257,7 +257,10 @@ export class RedisIntake implements Intake {
     return Array.isArray(reply) ? reply : [];
   }
 
-  /** The file of a message that was not accepted: it goes at once, or, where Redis may have it all the same, when that is known. */
+  /**
+   * The file of a message that was not accepted. It is removed at once, or, if Redis may have the message anyway, once
+   * that is known.
+   */
   async #discard(file: SpoolRef, error: unknown): Promise<void> {
     const { spool } = this.#parts;
     if (error instanceof SealpostError && error.code === 'redis-full') return await spool.remove(file);

@@ -346,7 +346,7 @@ export interface AuditEntry {
   at: number;
   by: string;
   what: 'resume' | 'terminate' | 'decode' | 'save' | 'reload';
-  /** Of the message; absent where it was none. */
+  /** Of the message; absent if there was none. */
   id?: string;
   why?: string;
 }

@@ -70,7 +70,7 @@ function queueWrite(
   return (replies) => {
     const [error, results] = replies[at] ?? [new Error('no reply')];
     const result: unknown = Array.isArray(results) ? results.at(-1) : undefined;
-    // Why the transaction was given up stands in the replies of its commands.
+    // The replies of its commands say why the transaction was aborted.
     const refused = replies.slice(at - octets.length - 1, at).find(([each]) => each)?.[0];
     if (error || result === undefined) return [refused ?? error ?? new Error('no reply')];
     return result instanceof Error ? [result] : [null, result];
@@ -110,7 +110,7 @@ export class ReplicatedWrites implements DurableWrites {
     this.#running = false;
   }
 
-  /** All in one go and on one connection: after a reconnection WAIT would ask a server that has none of it. */
+  /** All at once and on one connection: after a reconnection, WAIT would ask a server that has none of the writes. */
   async #together(batch: Write[]): Promise<void> {
     const { redis, prefix, replicas, timeout, disk } = this.#parts;
     const pipeline = redis.pipeline();

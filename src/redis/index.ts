@@ -3,7 +3,10 @@
  * private server of an installation that has none. Knows keys by their prefix alone. Begin with `target.ts` and
  * `connection.ts`.
  */
-/** Writes that outlive the primary. They count what was not replicated, so metrics come along: loaded by who writes. */
+/**
+ * Writes that outlive the primary. They count what was not replicated, which needs the metrics, so only writers load
+ * this.
+ */
 export const loadDurableWrites = () => import('./durable-writes.ts');
 
 export { connect, disconnect, guarded, ready, redisError } from './connection.ts';

@@ -1,6 +1,6 @@
 /**
- * What ends by itself in Redis, and after how many milliseconds at most. Whoever gives a key its time to live takes it
- * from here, and `queue/clock-watch.ts` looks for keys that would outlive it: those were written by a clock that was ahead.
+ * Keys that expire in Redis, with their maximum lifetime in milliseconds. Every time to live comes from here.
+ * `queue/clock-watch.ts` looks for keys that would outlive it, because a clock that was ahead wrote them.
  */
 export const lifetimes = {
   /**

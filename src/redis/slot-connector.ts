@@ -62,7 +62,7 @@ function ownersOf(slot: number, ranges: unknown, asked: Address): Address[] {
     if (slot < Number(first) || slot > Number(last)) continue;
     return nodes.flatMap((node) => {
       if (!Array.isArray(node)) return [];
-      // A node that does not know its own name is where it was asked.
+      // A node that does not know its own name has the address that was asked.
       const host = typeof node[0] === 'string' && node[0] !== '' ? node[0] : asked.host;
       return host === '?' ? [] : [{ host, port: Number(node[1]) }];
     });
@@ -97,7 +97,7 @@ class Nodes {
     throw last;
   }
 
-  /** Whoever was told may be dead, and the one who told may not know yet: it is asked last the next time. */
+  /** The named node may be dead, and the one that named it may not know yet: that one is asked last next time. */
   #learn(told: Address, owners: Address[]): void {
     const all = [...owners.slice(1), ...this.#list, ...this.#options.seeds, ...owners.slice(0, 1), told];
     const at = new Map(all.map((node) => [`${node.host} ${node.port}`, node]));
@@ -114,7 +114,7 @@ export function slotConnector(options: SlotOptions): NonNullable<RedisOptions['C
       super(2000);
     }
 
-    /** A replica answers INFO as well; it is no place to write. */
+    /** A replica answers INFO too, but cannot be written to. */
     override check(info: unknown): boolean {
       const role = typeof info === 'object' && info !== null && 'role' in info ? info.role : undefined;
       return role === undefined || role === 'master';

@@ -214,8 +214,9 @@ function declareUtf8(connection: SMTPConnection, utf8: boolean): void {
 }
 
 /**
- * RFC 5321, section 4.3.2: 354 alone says that the server reads what follows as a message. nodemailer goes on after 250 as
- * well; such a server takes each line for a command, and its reply to the first of them would count as that to the message.
+ * RFC 5321, section 4.3.2: only 354 means that the server reads what follows as a message. nodemailer continues after
+ * 250 as well; such a server takes each line for a command, and its reply to the first of them would count as that to
+ * the message.
  */
 function insistOnData(connection: SMTPConnection): void {
   const act: unknown = Reflect.get(connection, '_actionDATA');

@@ -38,7 +38,7 @@ async function makeKeyFile(file: string, dataDir: string): Promise<void> {
     } finally {
       await handle.close();
     }
-    // `link` does not replace: whoever came first has made the key.
+    // `link` does not replace: the first process has made the key.
     await link(draft, file).catch((error: unknown) => {
       if (!hasCode(error, 'EEXIST')) throw error;
     });

@@ -1,4 +1,4 @@
-/** A clock that is set back: what ends by itself would last longer by the step, and recovery wait for it. */
+/** A clock that is set back: keys that expire would last longer by that amount, and recovery would wait for them. */
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
 import { once } from 'node:events';

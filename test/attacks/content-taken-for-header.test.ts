@@ -20,7 +20,7 @@ const skip = skipWithout('openssl') || skipWithoutPostfix();
 
 const binary = Buffer.from(Array.from({ length: 3000 }, (_, at) => (at * 7) % 256));
 
-/** File name, type that the partner sees, octets. Each holds the word "marker" where it holds anything. */
+/** File name, type that the partner sees, octets. Each contains the word "marker" if it is not empty. */
 const documents: [name: string, type: string, octets: string | Buffer][] = [
   ['order.edi', 'application/edifact', "UNA:+.? 'UNB+UNOC:3+marker+ACME+261129:1200+1'UNZ+0+1'"],
   ['lines.edifact', 'application/edifact', "UNA:+.? '\r\nUNB+UNOC:3+marker'\r\n\r\nUNZ+0+1'\r\n"],

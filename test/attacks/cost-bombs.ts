@@ -75,7 +75,7 @@ export function longNames(certificates: number, signers: number, characters: num
   );
 }
 
-/** The certificate with another issuer; its signature is nobody's then. */
+/** The certificate with another issuer; its signature is invalid then. */
 function withIssuer(certificate: Buffer, issuer: Buffer, other: Buffer): Buffer {
   // Certificate ::= SEQUENCE { tbs SEQUENCE { ... issuer ... }, algorithm, signature }
   const at = certificate.indexOf(issuer);
@@ -136,7 +136,7 @@ export function raggedContentType(characters: number): Buffer {
 export function manyPasswords(recipients: number, iterations: number): Buffer {
   const made = Array.from({ length: recipients }, () => ({ password: randomBytes(8), iterations: 1 }));
   const message = encodeEnvelopedData(text, { recipients: made });
-  // the number of iterations is no part of what is checked: it is written over
+  // the number of iterations is not authenticated, so it can be overwritten
   const one = Buffer.from('020101300c06082a864886f70d0209', 'hex');
   const many = Buffer.concat([Buffer.from([2, 1, Math.min(iterations, 127)]), one.subarray(3)]);
   for (let at = message.indexOf(one); at >= 0; at = message.indexOf(one, at + 1)) many.copy(message, at);
@@ -221,7 +221,7 @@ export function openBodyTags(characters: number): Buffer {
   );
 }
 
-/** A mail to so many recipients whose names are not ASCII, each an encoded word beside the next. */
+/** A mail to this many recipients with non-ASCII names, each an encoded word. */
 export function namesBeyondAscii(count: number): Buffer {
   return Buffer.from(`From: a@a.example\r\nTo: ${'\u00e9,'.repeat(count)}\r\n\r\nx\r\n`);
 }
@@ -238,7 +238,7 @@ export function dashes(levels: number, octets: number): Buffer {
   return Buffer.concat([Buffer.from(header), Buffer.alloc(Math.max(0, octets - header.length), '-')]);
 }
 
-/** The signature of nobody, with these attributes beside those that it must have; each certificate is meant by it. */
+/** An invalid signature, with these attributes in addition to the required ones; it names each certificate. */
 function signatureWith(attributes: Buffer[], certificates: Certificate[], signers: number): Buffer {
   const [certificate] = certificates;
   if (certificate === undefined) throw new Error('nobody signs');
@@ -263,7 +263,7 @@ function signatureWith(attributes: Buffer[], certificates: Certificate[], signer
   );
 }
 
-/** Signers with an attribute of so many empty elements, and several certificates that each of them could mean. */
+/** Signers with an attribute of this many empty elements, and several certificates that each of them could mean. */
 export function attributesOf(elements: number, signers: number, certificates = 4): Buffer {
   const named = Array.from({ length: certificates }, () => ca.issue({ serial: 777 }).certificate);
   const nulls = der.set(Buffer.alloc(2 * elements, der.nullValue()));
@@ -302,7 +302,7 @@ export function encodedMultiparts(levels: number, octets: number): Buffer {
   return Buffer.from(`${header}Content-Type: text/plain\r\n\r\n${'x   '.repeat(octets / 4)}`);
 }
 
-/** A mail to so many addresses, each in a domain of its own with a letter beyond ASCII. */
+/** A mail to this many addresses, each in its own non-ASCII domain. */
 export function longToList(octets: number): Buffer {
   const fields: string[] = [];
   for (let at = 0, length = 0; length < octets; at++) {
@@ -335,7 +335,7 @@ export function tnefAttributes(octets: number): Buffer {
   ]);
 }
 
-/** Attributes in elements of indefinite length in one another: made anew in DER, each level is copied once more. */
+/** Attributes in nested elements of indefinite length: re-encoding in DER copies each level again. */
 export function deepAttributes(octets: number, levels: number, signers = 1): Buffer {
   const named = Array.from({ length: 4 }, () => ca.issue({ serial: 777 }).certificate);
   const open = Buffer.from('3080', 'hex');

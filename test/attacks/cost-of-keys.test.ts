@@ -62,7 +62,7 @@ describe('keys that are dear to check with', () => {
   });
 });
 
-/** The setting at which a message of so many octets may cost just so much. */
+/** The setting with which a message of this size may cost exactly this much. */
 function allowance(spent: number, octets: number): { work: number } {
   return { work: spent / (1 + octets / (5 << 20)) };
 }

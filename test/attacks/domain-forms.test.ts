@@ -1,4 +1,4 @@
-/** One form of a domain for addresses, name constraints, partners and sending; whatever else looks like one is none. */
+/** One form of a domain for addresses, name constraints, partners and sending; nothing else counts as one. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { oids } from '../../src/asn1/index.ts';

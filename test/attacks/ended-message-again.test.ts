@@ -1,4 +1,4 @@
-/** What a person has ended is no duplicate, and a duplicate for another recipient leaves a trace. */
+/** A message that a person has ended does not make duplicates, and a duplicate for another recipient is recorded. */
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readdir } from 'node:fs/promises';

@@ -1,6 +1,6 @@
 /**
- * The message to hand off is the outer fields and, behind them, the signed entity. One that begins with white space
- * continued the last outer field: a From that the policy had judged named a second address in `message.eml`.
+ * The message to hand off is the outer fields followed by the signed entity. One that starts with white space continued
+ * the last outer field: a From that the policy had judged named a second address in `message.eml`.
  */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';

@@ -1,4 +1,4 @@
-/** Destinations that hang beside those that work, through the real daemon: a file system, and a web server. */
+/** Destinations that hang beside others that work, with the real daemon: a file system, and a web server. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';

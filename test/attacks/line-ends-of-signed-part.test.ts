@@ -32,7 +32,7 @@ function lineEndsOf(verdict: Verdict): (string | null)[] {
   return verdict.layers.filter(isSignatureLayer).map(({ lineEnds }) => lineEnds);
 }
 
-/** Decodes with as many runs as it takes, and tells how many there were. */
+/** Decodes with as many runs as needed, and returns how many. */
 async function decodeCounting(octets: Buffer, chunk: number = octets.length) {
   let runs = 0;
   function* open() {
@@ -143,7 +143,7 @@ describe('line ends in the first part of multipart/signed', () => {
   });
 
   it('does not call a signature valid over octets that are not handed on', async () => {
-    // a stream is read once, and the form that is likely in an LF mail goes on
+    // a stream is read once, and the likely form for an LF mail is passed on
     async function* once() {
       yield mail(lf, lf, '\n');
     }

@@ -37,7 +37,7 @@ interface Expression {
   flags: string;
 }
 
-/** What acorn's tree has, as far as it is looked at here. */
+/** The parts of acorn's tree that are used here. */
 type Tree = Node & {
   regex?: { pattern: string; flags: string };
   callee?: Node & { name?: string };

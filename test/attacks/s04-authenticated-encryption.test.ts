@@ -25,7 +25,7 @@ interface Gcm {
   tagOctets?: number;
   /** What the parameters say of the tag, when not the truth. */
   statedOctets?: number | undefined;
-  /** Into EnvelopedData, the tag behind the content. */
+  /** Into EnvelopedData, with the tag after the content. */
   inEnveloped?: boolean;
 }
 

@@ -248,7 +248,7 @@ describe('S6: spoofed signatures ("Johnny, you are fired")', () => {
     const octets = encodeSignedData(forged, { signers: [impostor] });
     const verdict = await isNotSigned(octets);
     assert.equal(verdict.signature, 'untrusted');
-    // with the real certificate in front, so that it is found first
+    // with the real certificate first, so that it is found first
     const attributes = attributesOf(forged);
     const signature = rsaSign(impostor, der.setOf(...attributes));
     const both = signedData({

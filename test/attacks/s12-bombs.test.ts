@@ -104,7 +104,7 @@ describe('S12: bombs by compression and nesting', () => {
       },
       { code: 'work-limit' },
     );
-    // nobody derives a key where there is no password
+    // no key is derived without a password
     assert.equal(code(bomb), 'decrypt-no-key');
   });
 });

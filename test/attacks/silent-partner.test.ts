@@ -141,7 +141,7 @@ describe('messages that wait for a sick route', () => {
     // Who waits was not worked on: each start that counts is one less until it is taken for a killer of processes.
     for (const id of await queue.redis.zrange('{sealpost}:parked:outbound', '0', '-1'))
       assert.ok(Number(await queue.redis.hget(`{sealpost}:outbound:${id}`, 'ats')) <= 0, id);
-    // New ones go straight behind them.
+    // New ones go directly behind them.
     await send('crowded');
     assert.equal(await queue.redis.llen('{sealpost}:outbound:wait'), 0);
     assert.equal((await queue.queues.depth()).outbound.waiting, 1500);
@@ -184,7 +184,7 @@ describe('messages that wait for a sick route', () => {
     for (const id of ids) await until(() => sent(id));
     await Promise.all(workers.map((worker) => worker.close(1000)));
     assert.equal(new Set(order).size, ids.length);
-    // What was in hand at the death comes when its lock has run out; two workers take turns with the rest.
+    // Jobs in progress at the crash come when their locks have expired; two workers share the rest.
     const waited = ids.filter((id) => !inHand.includes(id));
     const places = [...new Set(order)].filter((id) => waited.includes(id)).map((id) => waited.indexOf(id));
     for (const [place, at] of places.entries()) assert.ok(Math.abs(at - place) <= 8, places.join(' '));

@@ -84,7 +84,7 @@ describe('starts and ends at the wrong moment', { skip: skipWithout('openssl'), 
       each.endsWith(`:${victim}`),
     );
     kill(victim);
-    // it ends by nobody's clock: it is taken away, or stays
+    // it does not expire: it is removed, or stays
     await redis.persist(key);
     await daemon.waitFor('it is known dead', async () => !(await alive()).includes(victim));
     await daemon.waitFor('nor are its metrics there', async () =>

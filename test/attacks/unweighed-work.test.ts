@@ -69,7 +69,7 @@ describe('signed attributes', () => {
     const [few, many] = [1000, 400_000].map((elements) => decoded(attributesOf(elements, 1)));
     assert.equal(few?.verdict.signature, 'invalid');
     assert.equal(many?.verdict.signature, 'invalid');
-    // what reading them costs is by their octets; encoding each of them anew would be 3 units more, for 4 certificates
+    // what reading them costs is by their octets; re-encoding each would cost 3 units more, for 4 certificates
     assert.ok((many?.spent ?? 0) < 400_000, `${many?.spent} units`);
   });
 
@@ -80,7 +80,7 @@ describe('signed attributes', () => {
 
   it('in one another draw for their octets at each level, and end the message where that is too much', () => {
     const [flat, deep] = [1, 41].map((levels) => decoded(deepAttributes(10_000, levels)).spent);
-    // four certificates, for each of which the attributes are encoded anew
+    // four certificates, for each of which the attributes are re-encoded
     assert.ok((deep ?? 0) - (flat ?? 0) > 4 * 40 * 10_000 * 0.015, `${flat} at one level, ${deep} at 41`);
     assert.equal(decoded(deepAttributes(1_000_000, 50)).verdict.error?.code, 'work-limit');
   });

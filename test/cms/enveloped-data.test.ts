@@ -270,7 +270,7 @@ test('S3: whatever is wrong with key or content, the answer is the same', () => 
       [message, wrongKey],
       [wrongLength, [identity('a', alice)]],
     ] as const) {
-      // A random key gives right padding once in 256 times, and then garbage.
+      // A random key gives valid padding once in 256 times, and then garbage.
       for (let tries = 0; ; tries++) {
         try {
           readCms([bad], { identities });

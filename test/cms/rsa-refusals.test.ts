@@ -127,7 +127,7 @@ describe('RSASSA-PKCS1-v1_5 (RFC 8017 section 8.2.2)', () => {
 });
 
 interface PssChange {
-  /** What stands where zeros shall. */
+  /** What replaces the required zeros. */
   padding?: (zeros: Buffer) => void;
   separator?: number;
   trailer?: number;

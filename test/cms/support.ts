@@ -15,7 +15,7 @@ import {
 import { BufferSink } from '../../src/message/sink.ts';
 import { readCertificates } from '../../src/pki/index.ts';
 
-/** The folder of messages that others made; undefined where it is absent. */
+/** The folder of messages from other software; undefined if absent. */
 export const corpora: string | undefined = [
   process.env.SEALPOST_CORPORA,
   join(import.meta.dirname, '../../../shared/corpora'),

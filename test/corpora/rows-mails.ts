@@ -49,7 +49,7 @@ export function bouncyCastleMails(): Row[] {
     });
   const folder = (name: string) => `bc-java-mail/${name}`;
   const key = identity('bc-java-mail/key.pem', 'bc-java-mail/cert.pem');
-  // OpenSSL opened the one whose name tells the truth and printed how it begins; the other two are interop.md 4
+  // OpenSSL opened the one whose name is right, and printed its start; the other two are interop.md 4
   const opened = ['test128.message', 'test192.message', 'test256.message'].map((name): Row => {
     const known = tsv('KEYS.tsv').find(([, file = '']) => file === folder('test192.message'))?.[3];
     return {

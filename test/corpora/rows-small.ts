@@ -38,7 +38,7 @@ export function rfc4134(): Row[] {
       source,
       decodes(['signed-data'], { content, signature: 'valid', reasons: Array(signers).fill(null) }),
     );
-  // The mails of 4.8, 4.9 and 5.3 wrap the same text; those two have an empty MIME header in front of it.
+  // The mails of 4.8, 4.9 and 5.3 wrap the same text; those two have an empty MIME header before it.
   const entity = Buffer.concat([Buffer.from('\r\n'), content]);
   const opened = (name: string, source: string) =>
     row(name, source, decodes(['enveloped-data'], { content }), { identities: [bob] });

@@ -59,7 +59,7 @@ for (const [index, mode] of (['soft', 'hard'] as const).entries()) {
     const issue = (options: { issuer?: OpensslCertificate; access?: string[]; crl?: string }) =>
       opensslIssue(world.folder, 'Signer', { issuer: root, email: 'edi@partner.example', ...options });
 
-    /** Sends what the signer signed; gives the record at its end and the signer in the verdict that was handed off. */
+    /** Sends the signed mail; returns the final record, and the signer in the handed-off verdict. */
     async function judged(
       signer: OpensslCertificate,
       text = 'by whom?',

@@ -75,7 +75,7 @@ describe('bad input', { skip: skipWithout('openssl') }, () => {
     /** What the ledger alone says of it. */
     detail?: RegExp;
   }
-  /** What is not S/MIME, at a mailbox that takes such. */
+  /** Mail that is not S/MIME, at a mailbox that accepts it. */
   const open = 'open@own.example';
   const cases: Case[] = [
     {
@@ -324,7 +324,7 @@ describe('bad input', { skip: skipWithout('openssl') }, () => {
   });
 
   describe('nothing readable at rest (S18)', () => {
-    /** Every file below the data folder, as it is now. */
+    /** Every file below the data folder, with its current content. */
     function atRest(folder = daemon.dataDir): string[] {
       return readdirSync(folder, { recursive: true, withFileTypes: true })
         .filter((entry) => entry.isFile())
@@ -356,7 +356,7 @@ describe('bad input', { skip: skipWithout('openssl') }, () => {
           assert.equal(text.includes(needle), false, `${file} holds readable content`);
       }
       assert.equal(daemon.log().includes(marker), false, 'the log holds readable content');
-      // It would be found where it may be.
+      // It would be found in an allowed place.
       assert.match(crlf(plain).toString('latin1'), new RegExp(marker));
     });
   });

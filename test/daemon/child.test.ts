@@ -1,4 +1,4 @@
-/** One supervised process by itself: what its end means, and how long it waits. The clock is the test's. */
+/** A single supervised process: what its end means, and how long it waits. The test controls the clock. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -13,7 +13,7 @@ import { makeWorld, openssl, partnerReads, skipWithout, textEntity } from '../su
 
 const skip = skipWithout('openssl') || skipWithoutDovecot() || skipWithoutPostfix();
 
-/** The partner's mail server by its address: what is behind it may be down, or another one later. */
+/** The address of the partner's mail server; the server behind it may be down, or be replaced later. */
 class Door {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();

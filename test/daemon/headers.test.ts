@@ -67,7 +67,7 @@ describe('headers through the running daemon', { skip }, () => {
     for (const field of fields) assert.ok(head.includes(`\r\n${field}`), field.slice(0, 12));
   });
 
-  /** A mail whose protected header (RFC 9788) is as given, behind an outer one that names another author. */
+  /** A mail with the given protected header (RFC 9788) and an outer header that names another author. */
   function mailFrom(inner: string, outer: string, to = 'orders'): Buffer {
     const common = `To: <${to}@own.example>\r\nDate: Tue, 06 Jan 2026 10:00:00 +0000\r\n`;
     const entity = [

@@ -36,7 +36,7 @@ async function serve(limits: Partial<HttpLimits>, listener = empty): Promise<() 
   return () => connect(port, '127.0.0.1').on('error', () => {});
 }
 
-/** Writes an octet now and then until the server has closed; gives all that it said. */
+/** Writes an octet now and then until the server has closed; returns everything it said. */
 async function trickle(socket: Socket, octet = 'x'): Promise<string> {
   let said = '';
   socket.setEncoding('latin1').on('data', (chunk) => {

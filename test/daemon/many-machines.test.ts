@@ -67,7 +67,7 @@ describe('several daemons on one Redis', { skip, timeout: 300_000 }, () => {
       Array.from({ length: 10 }, (_, count) => daemon.accept(world.mail(textEntity(`${index} ${count}`)))),
     );
     const ids = await Promise.all(sent);
-    // One machine of two goes: what it had in hand is done by the other.
+    // One machine of two dies: the other does its jobs.
     const [first] = workers;
     for (const { pid } of [...(first?.roles() ?? []), { pid: first?.pid ?? 0 }]) kill(pid);
     const large = await receivers[0]?.accept(world.mail(textEntity('large '.repeat(100_000))));

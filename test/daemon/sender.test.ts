@@ -81,7 +81,7 @@ describe('senders through the running daemon', { skip: skipWithout('openssl') },
       await queue.close();
     }
   }
-  /** What stands under `address`, `from` and the like, at any depth. */
+  /** The values of `address`, `from` and the like, at any depth. */
   function addressesIn(value: unknown, key = ''): string[] {
     if (typeof value === 'string') return /^(?:address|from|to|cc|sender|replyTo)$/.test(key) ? [value] : [];
     if (typeof value !== 'object' || value === null) return [];

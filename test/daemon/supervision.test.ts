@@ -71,7 +71,7 @@ describe('supervision', { skip: skipWithout('openssl'), timeout: 600_000 }, () =
       // The receiver has a new port afterwards: all mail goes in while it is there.
       if (role === 'receive') continue;
       kill(pid);
-      // While it is away: accepted all the same, and done later.
+      // While it is away: accepted anyway, and done later.
       for (let count = 0; count < 3; count++)
         ids.push(await daemon.accept(world.mail(textEntity(`${role} ${count}`))));
       await daemon.waitFor(`${role} runs again`, () =>
@@ -313,7 +313,7 @@ describe('supervision', { skip: skipWithout('openssl'), timeout: 600_000 }, () =
         const seen = new Set<number>();
         const look = setInterval(() => {
           for (const { pid } of launched.roles()) seen.add(pid);
-          // It would go on for ever.
+          // It would continue for ever.
           if (launched.log().includes('starting it again')) kill(launched.pid);
         }, 10);
         const end = await launched.ended;

@@ -1,4 +1,4 @@
-/** What the supervisor keeps beside its processes: signs of life, its folder, and what a reload may not move. */
+/** What the supervisor keeps besides its processes: heartbeats, its folder, and what a reload must not move. */
 import assert from 'node:assert/strict';
 import {
   chmodSync,

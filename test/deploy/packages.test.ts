@@ -66,7 +66,7 @@ describe('bin/sealpost without a Node of its own', () => {
   copyFileSync(join(root, 'bin/sealpost'), join(folder, 'bin/sealpost'));
   writeFileSync(join(folder, 'src/cli.ts'), '');
 
-  /** Runs it where `node` is a program that gives this version, or where there is none. */
+  /** Runs it with a `node` program that reports this version, or without one. */
   function start(version: string | undefined): { status: number | null; stdout: string; stderr: string } {
     const node = join(folder, 'path/node');
     rmSync(node, { force: true });

@@ -24,7 +24,7 @@ export const cases: readonly FaultCase[] = [
   ...lifeCases,
 ].sort((a, b) => numberOf(a) - numberOf(b));
 
-/** Those that a name stands for: an R-number, or the id of one case. */
+/** The cases for a name: an R-number, or the id of one case. */
 export function casesNamed(name: string): FaultCase[] {
   return cases.filter(({ id }) => id === name || id.startsWith(`${name}-`));
 }

@@ -26,7 +26,7 @@ describe('power loss', { skip: noPowerLoss() ?? false }, () => {
   });
   after(() => rmSync(parent, { recursive: true, force: true }));
 
-  /** Runs a program in the root, and gives what it thinks is there. */
+  /** Runs a program in the root, and returns what it finds there. */
   async function run(source: string, options = {}): Promise<void> {
     supply = new PowerSupply(parent, options);
     await more(source);

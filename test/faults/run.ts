@@ -37,7 +37,7 @@ export async function runCases({
   jobs = 1,
   onResult,
 }: RunOptions): Promise<CaseResult[]> {
-  // The machine may have other work: whoever tests should not push it aside.
+  // The machine may have other work, which the tests should not push aside.
   setPriority(10);
   const world = makeWorld();
   const shares = cases.reduce((sum, { share = 0 }) => sum + share, 0);

@@ -65,11 +65,11 @@ export function writeNode(node: Node): Buffer {
   const content = node.children === undefined ? node.value : Buffer.concat(node.children.map(writeNode));
   if (node.length !== undefined) return Buffer.concat([node.tag, node.length, content]);
   if (node.indefinite) return Buffer.concat([node.tag, Buffer.from([0x80]), content, der.endOfContents]);
-  // the writer's header has a tag octet in front, which is replaced
+  // the writer's header starts with a tag octet, which is replaced
   return Buffer.concat([node.tag, der.header(0, 0, content.length).subarray(1), content]);
 }
 
-/** All elements with the list that each stands in. */
+/** All elements, each with the list that contains it. */
 export function allNodes(nodes: Node[]): { list: Node[]; index: number }[] {
   return nodes.flatMap((node, index) => [{ list: nodes, index }, ...allNodes(node.children ?? [])]);
 }

@@ -25,7 +25,7 @@ const entity = Buffer.from(
   'Content-Type: application/edifact; name="a.edi"\r\nContent-Transfer-Encoding: base64\r\n\r\nVU5BOisuPyAn\r\n',
 );
 
-/** Makes the committed corpus anew: `node test/fuzz/corpus.ts`. Small messages of each kind, by our encoder. */
+/** Generates the committed corpus: `node test/fuzz/corpus.ts`. Small messages of each kind, by our encoder. */
 function make(): void {
   const { certificate, privateKey, identity } = alice;
   const recipients = [{ certificate }];

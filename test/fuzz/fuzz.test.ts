@@ -8,7 +8,7 @@ import { readCorpus, regressions } from './corpus.ts';
 import { mutate, script } from './mutate.ts';
 import { check } from './target.ts';
 
-/** `npm run fuzz` goes on for minutes; this is what every run of the tests sees. */
+/** `npm run fuzz` runs for minutes; this is the part in every test run. */
 const runs = Number(process.env.SEALPOST_RUNS ?? 1000);
 
 describe('the fuzzer', () => {

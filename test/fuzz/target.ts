@@ -77,7 +77,7 @@ function takeApart(mail: Buffer): void {
   walker.end();
 }
 
-/** Faults of a message are what these steps are there to tell; a defect of ours is none. */
+/** These steps report faults of a message; a defect of ours is not one. */
 function allowed(step: () => unknown): void {
   try {
     step();

@@ -8,8 +8,8 @@ import { mutate, script } from './mutate.ts';
 import { type Cost, check, Finding } from './target.ts';
 
 /**
- * Fuzzes until its time is over and tells the parent how it goes. The input at hand lies in the file
- * `current`, so that the parent can keep it when this process hangs or runs out of memory.
+ * Fuzzes until its time is over and reports progress to the parent. The current input is in the file `current`, so that
+ * the parent can keep it when this process hangs or runs out of memory.
  */
 const [, , current = '', minutes = '1', firstSeed = '1'] = process.argv;
 const until = Date.now() + Number(minutes) * 60_000;
@@ -19,7 +19,7 @@ const mostKept = 16 * 1024;
 const mostInputs = 3000;
 /** The dearest inputs by octet are kept too, whatever they cover, so that what costs much is made to cost more. */
 const mostCostly = 150;
-/** Inputs of fewer octets count as this many: what a run costs in any case is no find. */
+/** Smaller inputs count as this many octets, because the fixed cost of a run is not a finding. */
 const fewestOctets = 1500;
 const costly: { octets: Buffer; score: number }[] = [];
 
@@ -98,7 +98,7 @@ function isSlowAgain(octets: Buffer): boolean {
   }
 }
 
-/** One file for each kind of finding: where it was thrown, or what it says. */
+/** One file for each kind of finding, by where it was thrown or its message. */
 function keep(octets: Buffer, message: string): void {
   findings++;
   const kind = message

@@ -1,4 +1,4 @@
-/** What of a download counts as the message: its size at the limit and beside it. */
+/** What counts as the message of a download: its size at the limit and around it. */
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { describe, it } from 'node:test';

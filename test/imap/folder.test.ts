@@ -1,4 +1,4 @@
-/** One folder by itself: what is asked for, what is taken, in which order, and what stays for the next scan. */
+/** A single folder: what is requested and taken, in which order, and what stays for the next scan. */
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { describe, it } from 'node:test';

@@ -24,7 +24,7 @@ after(() => server.close());
 
 const source = () =>
   new TokenSource({ tokenUrl, clientId: 'me', clientSecret: { env: 'X' } }, () => 's3cret');
-/** An answer; of type Bearer where it is an object that says nothing else. */
+/** An answer; of type Bearer if it is an object without a type. */
 const says = (status: number, body: unknown) => (response: ServerResponse) => {
   response.writeHead(status, { 'content-type': 'application/json' });
   response.end(typeof body === 'string' ? body : JSON.stringify({ token_type: 'Bearer', ...Object(body) }));

@@ -59,7 +59,7 @@ describe('imap poller', { skip: skipWithoutDovecot() }, () => {
 
   interface PollerOptions {
     parts?: Partial<ImapPollerParts>;
-    /** Goes on with the marks of an earlier poller of the test. */
+    /** Continues with the marks of an earlier poller of the test. */
     again?: boolean;
   }
 

@@ -1,4 +1,4 @@
-/** The attribute of RFC 6211 in what we sign: each peer reads it, and whoever exchanges an algorithm is found out. */
+/** The attribute of RFC 6211 in what we sign: each peer reads it, and an exchanged algorithm is detected. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { decodeSync, type EncodeOptions, encodeSync, isSignatureLayer } from '../../src/smime/index.ts';

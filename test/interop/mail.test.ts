@@ -9,7 +9,7 @@ import { missingOpenssl } from '../support/peers/identities.ts';
 import { type Artefact, type EncryptionCase, PeerError, type SignatureCase } from '../support/peers/types.ts';
 import { content, head, mail, Setting } from './setting.ts';
 
-/** Above the limit up to which our encoder writes definite lengths; base64, so that it is signed as it is. */
+/** Above the limit up to which our encoder writes definite lengths; base64, so that it is signed unchanged. */
 const large = Buffer.from(
   'Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n' +
     `${'QWxsIHdvcmsgYW5kIG5vIHBsYXkgbWFrZXMgSmFjayBhIGR1bGwgYm95LiBBbGwgd29yayBh\r\n'.repeat(25_000)}`,

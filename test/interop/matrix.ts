@@ -11,11 +11,11 @@ import { content, Setting } from './setting.ts';
 
 /**
  * - `pass`: read, and the octets are the same.
- * - `fail`: a defect of ours. From a peer: we do not read what it wrote. To a peer: it reads others' messages of the case,
- *   but not ours.
+ * - `fail`: a defect of ours. From a peer: we do not read what it wrote. To a peer: it reads others' messages of the
+ *   case, but not ours.
  * - `not-yet`: our codec refuses with an explicit code.
  * - `not-offered`: our interface has no option to write it.
- * - `peer-cannot`: the peer has no option for it, refused to write it, or reads nobody's messages of the case.
+ * - `peer-cannot`: the peer has no option for it, refused to write it, or reads no messages of the case.
  */
 export type Status = 'pass' | 'fail' | 'not-yet' | 'not-offered' | 'peer-cannot';
 
@@ -140,7 +140,7 @@ async function toPeer(each: InteropCase, made: Made, peer: Peer, references: Mad
   return result('peer-cannot', fault.message);
 }
 
-/** Undefined if the reader gives back the very octets. */
+/** Undefined if the reader returns the same octets. */
 async function readFault(reader: Peer, each: InteropCase, message: Artefact): Promise<Error | undefined> {
   try {
     const got = await reader.read(each, message);

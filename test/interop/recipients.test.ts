@@ -1,4 +1,4 @@
-/** One mail for recipients of every kind of key, with what the encoder chooses by itself. */
+/** One mail for recipients of every kind of key, with the encoder's defaults. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { encodeSync } from '../../src/smime/encode/encode.ts';

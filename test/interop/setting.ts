@@ -1,4 +1,4 @@
-/** Keys, our side and the peers that are installed, ready to be asked; for the matrix and for the tests beside it. */
+/** Keys, our side and the installed peers, ready for use; for the matrix and its tests. */
 import assert from 'node:assert/strict';
 import { createPrivateKey } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -28,7 +28,7 @@ export const content = Buffer.from(
     `${'The quick brown fox jumps over the lazy dog.\r\n'.repeat(40)}The end.\r\n`,
 );
 
-/** What stands before the content in a mail that is to be encoded. */
+/** The header before the content in a mail to encode. */
 export const head = Buffer.from('From: us@example.com\r\nTo: peer@example.com\r\nSubject: interop\r\n');
 
 /** The content as a mail that is to be encoded. */
@@ -87,7 +87,7 @@ export class Setting {
     await end(this.folder, this.peers);
   }
 
-  /** The peers that are installed; skips where there is none. In CI all must be. */
+  /** The installed peers; skips if there is none. In CI all must be installed. */
   installed(t: TestContext): Peer[] {
     for (const { name, missing } of this.absent) t.diagnostic(`without ${name}: ${missing}`);
     if (process.env.CI === 'true') assert.deepEqual(this.absent, []);

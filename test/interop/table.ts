@@ -88,7 +88,7 @@ function namesOf(ids: string[]): string {
   return [...shown, ...(ids.length > 3 ? [`${ids.length - 3} more`] : [])].join(', ');
 }
 
-/** The reasons for all that did not pass, each with the cases that it stands for. */
+/** The reasons for all that did not pass, each with its cases. */
 function reasons(outcome: Outcome): string[] {
   const kinds: [Status, string, (each: Result) => string][] = [
     ['fail', 'Bugs of ours', ({ peer, direction }) => (direction === 'from' ? `${peer} →` : `→ ${peer}`)],

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { readAddressList } from '../../src/message/address.ts';
 import { parseMailbox, sameAddress } from '../../src/message/mailbox.ts';
 
-/** The addresses of a list as they are shown, whatever is wrong with it. */
+/** The addresses of a list as displayed, even if it is wrong. */
 const shown = (value: string) =>
   readAddressList(value).addresses.map(({ name, address, group }) =>
     group === undefined ? { name, address } : { name, address, group },
@@ -21,7 +21,7 @@ describe('address lists', () => {
     ],
     ['"B, A" <a@example.com>', [{ name: 'B, A', address: 'a@example.com' }]],
     ['a@example.com (Comment (x))', [{ name: 'Comment (x)', address: 'a@example.com' }]],
-    // what looks like an address in the display name is none (threats S7)
+    // what looks like an address in the display name is not one (threats S7)
     ['"boss@bank.example" <evil@example.com>', [{ name: 'boss@bank.example', address: 'evil@example.com' }]],
     [
       '=?utf-8?Q?boss=40bank=2Eexample?= <evil@example.com>',

@@ -1,4 +1,4 @@
-/** What `npm run mutants` says of a test, and what it leaves behind: nothing. */
+/** What `npm run mutants` reports about a test, and that it leaves nothing behind. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';

@@ -20,7 +20,7 @@ interface Case {
   encrypted?: boolean;
   signature?: VerdictFacts['signature'];
   signer?: Signer | Signer[];
-  /** Header lines beside From. */
+  /** Header lines besides From. */
   lines?: string[];
   failed?: ErrorCode;
   from?: string[];

@@ -13,7 +13,7 @@ partners:
   - { name: domain, addresses: ['@domain.example'], from: us@example.net, encrypt: false, sign: none }
 `);
 
-/** Hands a mail in; what stands in the spool then, and the entry of the record. */
+/** Submits a mail; returns the octets in the spool, and the entry of the record. */
 async function handIn(outgoing: Outgoing, { partner = 'acme', accepts = true, idempotencyKey = '' } = {}) {
   const spool = new MemorySpool();
   const entries: OutboundEntry[] = [];
@@ -77,7 +77,7 @@ describe('submit', () => {
     assert.equal(octets?.toString(), lines.join('\r\n'));
     assert.equal(entry?.messageId, '<a@b.example>');
     assert.equal(entry?.idempotencyKey, 'k');
-    // The partner's setting says who we are, whatever stands in the field.
+    // The partner's setting says who we are, regardless of the field.
     assert.equal(entry?.envelope.from, 'us@example.net');
   });
 

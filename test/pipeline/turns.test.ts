@@ -1,4 +1,4 @@
-/** Large messages take turns: so many at a time, and each route one of its own beside them. */
+/** Large messages take turns: a limited number at a time, plus one for each route. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Turns } from '../../src/pipeline/turns.ts';

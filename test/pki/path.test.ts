@@ -83,7 +83,7 @@ interface Case {
   ca?: IssueOptions;
   leaf?: IssueOptions;
   purpose?: 'sign' | 'encrypt';
-  /** Why `openssl verify` is not asked, where it judges another thing. */
+  /** Why `openssl verify` is not used, if it judges something else. */
   notOpenssl?: string;
 }
 

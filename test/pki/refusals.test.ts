@@ -1,4 +1,4 @@
-/** What path validation refuses, each with the case beside it that it takes. */
+/** What path validation refuses, each with a similar case that it accepts. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
@@ -108,7 +108,7 @@ describe('a path', () => {
     assert.deepEqual([reasonFor(6), reasonFor(5), reasonFor(4)], [null, null, 'no-path']);
   });
 
-  // Building a path takes no such step; this is the check that the verdict rests on, asked by itself.
+  // Building a path takes no such step; this is the check that the verdict relies on, called directly.
   it('is refused by the check itself where a certificate is not signed by the one above it', () => {
     const options: PathOptions = { anchors: [ca.certificate], at, purpose: 'sign' };
     const sub = ca.issueCa('Checked Sub');

@@ -5,7 +5,7 @@ import { FetchStore } from '../../src/pki/revocation-cache.ts';
 const now = new Date('2026-11-29T12:00:00Z');
 const later = (milliseconds: number) => new Date(now.getTime() + milliseconds);
 
-/** A store of so many octets, and what it fetched. */
+/** A store of this many octets, and what it fetched. */
 function makeStore(room = 100) {
   const store = new FetchStore<string>(room);
   const fetched: string[] = [];

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 export interface Part {
   contentType: string;
   transferEncoding: '7bit' | '8bit' | 'quoted-printable' | 'base64' | 'binary';
-  /** The octets that the sender meant; line ends of text as they are in the mail. */
+  /** The octets that the sender meant, with the line ends of the mail. */
   body: Buffer;
 }
 

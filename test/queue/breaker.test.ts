@@ -16,7 +16,7 @@ it('a clock that was a day ahead and is set back does not lengthen the pause of 
 });
 
 describe('a breaker', () => {
-  /** A breaker at a clock that stands still, with as many passes as are asked for. */
+  /** A breaker with a stopped clock, and as many passes as requested. */
   function made() {
     const clock = { now: 0 };
     const breaker = new Breaker(() => clock.now, { failures: 3, firstPause: 1000, longestPause: 4000 });

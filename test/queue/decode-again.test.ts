@@ -18,7 +18,9 @@ describe('decoding again', () => {
     { retention: { original: '1h' }, spool: { inlineLimit: '10KiB' } },
   );
 
-  /** Decodes and hands off what waits, with real workers, and gives the hand-off jobs; `fail` suspends a destination. */
+  /**
+   * Decodes and hands off what waits, with real workers, and returns the hand-off jobs; `fail` suspends a destination.
+   */
   async function work(id: string, destinations: string[], fail: string[] = []): Promise<HandoffJob[]> {
     const seen: HandoffJob[] = [];
     const decrypt = queue.queues.createWorker(

@@ -130,7 +130,7 @@ describe('a route that is down', () => {
     assert.equal(await begin('a', 9), 2);
     end('a', 'down');
     pass(2000);
-    // Three are still on their way; no probe beside them.
+    // Three are still in progress, so no probe starts.
     assert.equal(await begin('a', 9), 0);
   });
 

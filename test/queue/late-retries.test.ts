@@ -34,7 +34,7 @@ describe('a retry that was planned by a clock that was ahead', () => {
     assert.equal(await bringLateForward(queue.redis, keys, 'inbound', hour), 0);
 
     await later(day);
-    // A worker whose own clock is a week behind Redis's sees all of them far ahead, and leaves them alone.
+    // A worker whose own clock is a week behind Redis's sees all of them far ahead, and does not touch them.
     await later(-day);
     assert.equal(await bringLateForward(queue.redis, keys, 'inbound', hour, Date.now() - 7 * day), 0);
     assert.equal(starts, 1);

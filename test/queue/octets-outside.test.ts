@@ -8,7 +8,7 @@ import { accept } from '../support/messages.ts';
 import { openTestQueue } from '../support/queue.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
 
-/** Octets reach Redis beside the script that names them, in one transaction, and never outlive it unnamed. */
+/** Octets reach Redis with the script that names them, in one transaction, and never outlive it unreferenced. */
 describe('octets that come beside their script', () => {
   let server: TestRedis;
   let queue: QueueRoom;

@@ -90,7 +90,7 @@ describe('backpressure', () => {
     });
     assert.equal(refusal.code, 'queue-full');
     await assert.rejects(accept(queue, 'one more'), full);
-    // Not a byte of memory is left: steps that set some free must run all the same.
+    // No memory is left: steps that free some must run anyway.
     await queue.redis.config('SET', 'maxmemory', '1mb');
     for (const id of ids) assert.equal(await queue.flow.terminate(id, 'test'), true);
     await queue.redis.config('SET', 'maxmemory', '40mb');

@@ -34,7 +34,7 @@ after(async () => {
   await server.stop();
 });
 
-/** Runs a handler until the message has the state and no job is in hand. */
+/** Runs a handler until the message has the state and no job is in progress. */
 async function work<N extends QueueName>(
   name: N,
   id: string,
@@ -66,7 +66,7 @@ async function events(id: string, from = queue): Promise<string[]> {
   return (await from.ledger.get(id))?.events.map(({ type }) => type) ?? [];
 }
 
-/** No octets and no jobs are left behind by what has ended. */
+/** Ended messages leave no octets and no jobs behind. */
 async function nothingLeft(): Promise<void> {
   assert.deepEqual(await queue.redis.keys('{sealpost}:[of]:*'), []);
   const spool = join(server.dataDir, 'spool');

@@ -1,4 +1,4 @@
-/** A content cipher or digest is a row of one table: whoever decides about algorithms is held against it. */
+/** A content cipher or digest is a row of one table: all decisions about algorithms are checked against it. */
 import assert from 'node:assert/strict';
 import { getCurves } from 'node:crypto';
 import { describe, it } from 'node:test';

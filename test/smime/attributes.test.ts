@@ -86,7 +86,7 @@ describe('attributes that openssl signs', { skip: noOpenssl }, () => {
   });
 
   it('lists the certificates of the originator', () => {
-    // openssl reads originatorInfo and does not write it, so it is put in behind the version
+    // openssl reads originatorInfo but does not write it, so it is inserted after the version
     const [type, content] = children(parse(encrypt(entity, ['-aes-128-cbc', '-outform', 'DER'])));
     assert.ok(type && content);
     const [enveloped] = children(content);

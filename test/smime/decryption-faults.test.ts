@@ -44,7 +44,7 @@ describe('what is wrong inside a decrypted content', () => {
         contentEncryption: 'aes-256-cbc',
       }),
     );
-    // the block in front of the last one: it changes the padding
+    // the block before the last one: it changes the padding
     message[message.length - 1] = (message.at(-1) ?? 0) ^ 0xff;
     const { verdict } = decodeSync(message, options);
     return { code: verdict.error?.code, words: verdict.error?.message, layers: ['enveloped-data'] };

@@ -182,7 +182,7 @@ describe('the content of embedded parts', { skip: noOpenssl }, () => {
 
   it('goes to outputs of their own when it is streamed, a second run included', async () => {
     const once = decodeSync(mail, options);
-    // an unmarked multipart/signed that is none of ours makes a second run
+    // an unmarked multipart/signed that is not S/MIME needs a second run
     const foreignMail = Buffer.from(
       mail.toString('latin1').replace('multipart/mixed; boundary=list', 'multipart/signed; boundary=list'),
       'latin1',

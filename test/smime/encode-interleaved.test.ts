@@ -1,4 +1,4 @@
-/** Messages of some hundred KiB share the memory that they are held in, one after the other. */
+/** Messages of some hundred KiB reuse the memory that they are buffered in, one after the other. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';

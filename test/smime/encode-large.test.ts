@@ -83,7 +83,7 @@ describe('a large part under a detached signature', { skip: noOpenssl }, () => {
   });
 });
 
-/** Encodes a message of so many octets in a process of its own; the peak of its memory in MB. */
+/** Encodes a message of this size in a process of its own; returns its peak memory in MB. */
 function peakMemory(size: number, form: string): number {
   const ran = spawnSync(
     process.execPath,
@@ -112,7 +112,7 @@ describe('a message of tens of megabytes', () => {
     it(`needs no more memory than one of 1 MB, nearly: ${form}`, (t) => {
       const [small, huge] = [peakMemory(1e6, form), peakMemory(megabytes * 1e6, form)];
       t.diagnostic(`${form}: ${small} MB of memory at 1 MB, ${huge} MB at ${megabytes} MB`);
-      // collection of garbage varies by some 25 MB; whoever keeps the message keeps it more than once
+      // garbage collection varies by about 25 MB; keeping the message would keep it more than once
       assert.ok(huge < small + megabytes, `${huge} MB beside ${small} MB`);
     });
   }

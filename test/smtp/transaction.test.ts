@@ -1,4 +1,4 @@
-/** One DATA by itself: its limits at the limit and one beyond, and what stays of what was refused. */
+/** A single DATA: at each limit and one beyond, and what remains of refused messages. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { SealpostError } from '../../src/errors.ts';

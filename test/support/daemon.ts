@@ -33,9 +33,9 @@ export interface TestDaemon {
   smtpPort: number;
   /** The queue room on the daemon's own Redis. */
   queue: QueueRoom;
-  /** Sends as smtp clients do; gives the reply to the final dot, or to what was refused before. */
+  /** Sends as SMTP clients do; returns the reply to the final dot, or an earlier refusal. */
   send(raw: Buffer | Iterable<Buffer>, envelope?: { from?: string; to?: string[] }): Promise<string>;
-  /** Sends, and gives the id in the 250. */
+  /** Sends, and returns the id in the 250. */
   accept(raw: Buffer | Iterable<Buffer>, envelope?: { from?: string; to?: string[] }): Promise<string>;
   /** Waits until the message has one of the states. */
   reaches(id: string, ...states: MessageState[]): Promise<MessageRecord>;
@@ -241,7 +241,7 @@ export function isAlive(pid: number): boolean {
   } catch {
     return false;
   }
-  // A zombie whose parent has not looked yet is no process any more.
+  // A zombie that its parent has not waited for is no longer a process.
   return !/^State:\s+Z/m.test(textOf(`/proc/${pid}/status`));
 }
 
@@ -265,7 +265,7 @@ export function peakMegabytes(pid: number): number {
   return Number(/^VmHWM:\s+(\d+)/m.exec(textOf(`/proc/${pid}/status`))?.[1] ?? Number.NaN) / 1024;
 }
 
-/** The kernel's own list, by the thread that started them; where it keeps none, all processes are looked at. */
+/** The kernel's own list, by the thread that started them; without it, all processes are checked. */
 function childPids(parent: number): string[] {
   try {
     const threads = readdirSync(`/proc/${parent}/task`);
@@ -287,7 +287,7 @@ function childrenOf(parent: number): RoleProcess[] {
   });
 }
 
-/** Speaks SMTP by hand: what it is given goes out as it is, but for the dots. */
+/** Speaks SMTP by hand: input is sent unchanged except for dot stuffing. */
 async function sendOver(
   port: number,
   raw: Buffer | Iterable<Buffer>,

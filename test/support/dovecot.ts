@@ -59,7 +59,7 @@ export async function startDovecot(options: DovecotOptions = {}): Promise<Doveco
   const [port, tlsPort] = [await freePort(), await freePort()];
   const [user, password] = ['orders@example.com', 'correct horse'];
   const root = process.getuid?.() === 0;
-  // root may not own mail: as root the mail belongs to nobody, else to whoever runs the test
+  // root may not own mail: as root the mail belongs to nobody, else to the user of the test
   const owner = root
     ? { uid: 65534, gid: 65534 }
     : { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };

@@ -1,5 +1,5 @@
 /**
- * The order in which this process writes, syncs and renames files: node's own functions, with a line noted beside. Call
+ * The order in which this process writes, syncs and renames files: node's own functions, which also record a line. Call
  * it before anything is imported that keeps a function of `node:fs` (`promisify(fsync)`): import that afterwards.
  */
 import fs from 'node:fs';

@@ -8,7 +8,7 @@ import { hasCode } from '../../src/errors.ts';
 const kept = join(import.meta.dirname, '../../.cache/test');
 
 /**
- * The folder of that name; made where it is not there yet. Test files that run at the same time may both make it: the
+ * The folder of that name; created if it does not exist. Test files that run at the same time may both create it: the
  * first that is ready counts, and nobody sees half a folder.
  *
  * @param name with a hash of everything that the folder is made from

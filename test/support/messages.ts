@@ -21,7 +21,7 @@ export async function accept(
   return result;
 }
 
-/** Waits until `test` gives something else than undefined or false; fails after two minutes. */
+/** Waits until `test` returns something other than undefined or false; fails after two minutes. */
 export async function until<T>(test: () => Promise<T | undefined | false>): Promise<T> {
   const deadline = Date.now() + 120_000;
   for (;;) {

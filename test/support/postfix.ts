@@ -29,7 +29,7 @@ export interface Sink {
   stop(): Promise<void>;
 }
 
-/** Starts smtp-sink with the given options beside those that keep each message in a file. */
+/** Starts smtp-sink with the given options and those that keep each message in a file. */
 export async function startSink(options: string[] = []): Promise<Sink> {
   const folder = await mkdtemp(join(tmpdir(), 'sealpost-sink-'));
   const port = await freePort();

@@ -1,4 +1,4 @@
-/** An HTTP proxy before an object store that changes bodies, hangs, or drops answers. Signatures stay as they are. */
+/** An HTTP proxy before an object store that changes bodies, hangs, or drops answers. Signatures stay unchanged. */
 import { createServer, request } from 'node:http';
 
 export interface S3Proxy {

@@ -9,7 +9,7 @@ export interface Web {
   host: string;
   /** Paths in order. */
   asked: string[];
-  /** Octets, or what makes them of the body; undefined where it answers by itself, or never. */
+  /** Octets, or a function of the body; undefined if it answers itself, or never. */
   answers: Map<string, Answer>;
   url(path: string): string;
   close(): void;

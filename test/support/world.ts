@@ -33,7 +33,7 @@ export interface World {
   /** Writes a file into the folder; secrets are readable by their owner only. */
   file(name: string, octets: Buffer | string): string;
   party(email: string, options?: IssueOptions): Party;
-  /** Signs as the partner and encrypts for us, as openssl writes it; `header` stands before. */
+  /** Signs as the partner and encrypts for us, as openssl writes it; `header` comes before. */
   mail(entity: string | Buffer, how?: MailOptions): Buffer;
   /** What a mailing list makes of parts: the parts and a footer in a multipart/mixed of its own. */
   listed(parts: Buffer[]): Buffer;

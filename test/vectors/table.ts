@@ -32,7 +32,7 @@ export interface Expectation {
    * when the signature is good and trusted.
    */
   signers: { name: string | null; digest: string; reason: string | null }[];
-  /** File with the content, octet for octet; null when there is none. */
+  /** File with the content, octet for octet; null if there is none. */
   content: string | null;
   /** Code of the verdict; without it the message can be decoded. */
   error?: string;

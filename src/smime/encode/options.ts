@@ -26,7 +26,7 @@ export interface Parties {
 }
 
 /**
- * How a message is protected: `Protection`, of which what is not given is as in the preset `default`, and who takes
+ * How a message is protected: `Protection`, whose missing settings are those of the preset `default`, and who takes
  * part. A setting of a partner reaches the layer that reads it by its name alone.
  */
 export interface EncodeOptions extends Parties, ProtectionSettings {
@@ -40,9 +40,9 @@ export interface EncodeOptions extends Parties, ProtectionSettings {
 
 /** Options with nothing left open. */
 export interface Encoding extends Protection, Pick<EncodeOptions, 'capabilities' | 'randomBytes'> {
-  /** Nobody signs where it is empty. */
+  /** If empty, nobody signs. */
   readonly signers: readonly Identity[];
-  /** Each once, the own certificate of `encryptToSelf` among them. Nothing is encrypted where it is empty. */
+  /** Each once, including our own certificate for `encryptToSelf`. If empty, nothing is encrypted. */
   readonly recipients: readonly Certificate[];
   readonly encryptionCertificate: Certificate | undefined;
   readonly at: Date | undefined;
@@ -55,7 +55,7 @@ export interface Encoding extends Protection, Pick<EncodeOptions, 'capabilities'
 /**
  * Settles options, once for all passes over a message.
  *
- * Errors: `encode-recipient`, `encode-signer` where there is no recipient, or a key is weaker than is asked for.
+ * Errors: `encode-recipient`, `encode-signer` if there is no recipient, or if a key is weaker than required.
  */
 export function settle(options: EncodeOptions | Encoding): Encoding {
   if ('signers' in options) return options;

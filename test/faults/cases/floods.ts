@@ -207,7 +207,7 @@ export const floodCases: FaultCase[] = [
       const early = samples[2]?.memory ?? new Map<string, number>();
       const late = memoryOf(rig);
       hook.script = () => ({ status: 200 });
-      // What Redis holds grows with what waits: that is where it waits.
+      // The memory of Redis grows with what waits there.
       const grown = [...late].filter(
         ([role, size]) => role !== 'redis' && size > (early.get(role) ?? 0) + flatWithin,
       );

@@ -1,4 +1,4 @@
-/** R14, R15: a real Dovecot behind a proxy that cuts, and one that numbers its messages anew. */
+/** R14, R15: a real Dovecot behind a proxy that cuts connections, and one that renumbers its messages. */
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -102,7 +102,7 @@ export const imapCases: FaultCase[] = [
       await dovecot.kill();
       for (const name of readdirSync(dovecot.maildir))
         if (name.startsWith('dovecot')) rmSync(join(dovecot.maildir, name), { recursive: true });
-      // UIDVALIDITY is the time in seconds at which Dovecot makes it anew.
+      // UIDVALIDITY is the time in seconds at which Dovecot creates it.
       await sleep(1100);
       await dovecot.start();
       await append(dovecot, second);

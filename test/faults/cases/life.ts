@@ -92,7 +92,7 @@ export const lifeCases: FaultCase[] = [
         [...rig.daemon.log().matchAll(/the clock jumped by (-?\d+) s/g)].map(([, step]) => Number(step));
       for (const seconds of [0, ahead, 0]) {
         await sleep(3000);
-        // What they have in hand is locked by the clock of now.
+        // Their jobs are locked by the current clock.
         for (const role of ['decrypt', 'handoff']) {
           await rig.up(role);
           rig.killRole(role);

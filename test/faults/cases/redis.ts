@@ -121,7 +121,7 @@ export const redisCases: FaultCase[] = [
       truncateSync(ballast, 0);
       hook.script = () => ({ status: 200 });
       if (died) await rig.redis?.start();
-      // What waits is nearly all of the file; without room for it there is none for more.
+      // Waiting messages are nearly all of the file; without room for them there is none for more.
       execFileSync('mount', ['-o', 'remount,size=64m', folder]);
       await sleep(2000);
       await load.finish();

@@ -95,7 +95,7 @@ function noPrlimit(): string | undefined {
   return spawnSync('prlimit', ['--version']).status === 0 ? undefined : 'prlimit is not installed';
 }
 
-/** From now on the kernel gives each decrypt process so much data (RLIMIT_DATA) and no more; stops with the case. */
+/** From now on the kernel limits the data of each decrypt process (RLIMIT_DATA); ends with the case. */
 function limitData(run: Run, rig: Rig): void {
   const limited = new Set<number>();
   const look = () => {

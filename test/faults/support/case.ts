@@ -8,11 +8,11 @@ export interface Findings {
   sent: number;
   tally: Tally;
   kills: number;
-  /** Longest time in which nothing was accepted while clients tried, in milliseconds; null where it means nothing. */
+  /** Longest time in which nothing was accepted while clients tried, in milliseconds; null if meaningless. */
   pause: number | null;
-  /** What was seen beside the figures. */
+  /** Observations besides the figures. */
   notes: string[];
-  /** What should not be, beside what the tally shows. */
+  /** Problems besides those in the tally. */
   failures: string[];
 }
 

@@ -31,7 +31,7 @@ export interface SendOptions {
   localAddress?: string;
 }
 
-/** One connection, one message. Gives the last reply; '' when the connection ended without one. */
+/** One connection, one message. Returns the last reply; '' if the connection ended without one. */
 export async function sendOnce(port: number, octets: Buffer, options: SendOptions = {}): Promise<string> {
   const { from = 'edi@partner.example', to = 'orders@own.example', timeout = 60_000, localAddress } = options;
   const socket = connect({ port, host: '127.0.0.1', ...(localAddress ? { localAddress } : {}) });
@@ -105,7 +105,7 @@ export class Load {
   readonly accepted: Accepted[] = [];
   /** Messages that were tried at least once. */
   sent = 0;
-  /** Replies other than 250, by their code; '' stands for a connection that ended. */
+  /** Replies other than 250, by their code; '' means that the connection ended. */
   readonly refusals = new Map<string, number>();
   /** Longest time of an attempt from the final dot or an earlier refusal, in milliseconds. */
   longestAnswer = 0;
@@ -122,13 +122,13 @@ export class Load {
     this.#clients = Array.from({ length: options.clients ?? 8 }, () => this.#client());
   }
 
-  /** No new messages; those in hand are tried until they are accepted, for `within` milliseconds at most. */
+  /** No new messages. Current ones are tried until they are accepted, for at most `within` milliseconds. */
   async finish(within = 90_000): Promise<void> {
     this.#finishing = true;
     await this.#all(within);
   }
 
-  /** Gives up at once what is not accepted yet. */
+  /** Gives up what is not accepted yet. */
   abandon(): void {
     this.#givingUp = true;
   }

@@ -12,7 +12,7 @@ export function webhookMailbox(world: World, url: string, more: Record<string, u
   return { mailboxes: [{ name: 'orders', addresses: ['orders@own.example'], destinations: [hook] }] };
 }
 
-/** A partner who is reached on a port of loopback. */
+/** A partner on a loopback port. */
 export function outboundPartner(world: World, port: number) {
   const { partner } = world;
   return {
@@ -36,7 +36,7 @@ export interface OutboundLoad {
   finish(): Promise<void>;
 }
 
-/** Messages onto the outbound queue, as `sealpost send` puts them there, one after the other. */
+/** Puts messages on the outbound queue one by one, as `sealpost send` does. */
 export function outboundLoad(
   { queue }: Rig,
   { count = Number.POSITIVE_INFINITY, pace = 0, from = 'orders@own.example' } = {},

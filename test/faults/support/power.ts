@@ -107,7 +107,7 @@ export class PowerSupply {
     return loss;
   }
 
-  /** Those that have the library mapped, whoever started them. */
+  /** Processes that have the library mapped. */
   #processes(): number[] {
     return readdirSync('/proc').flatMap((name) => {
       if (!/^\d+$/.test(name) || Number(name) === process.pid) return [];

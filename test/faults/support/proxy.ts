@@ -52,7 +52,7 @@ export class TcpProxy {
     return this.#pairs.size;
   }
 
-  /** Everything passes again; what was held goes on, what lost octets is cut. */
+  /** Everything passes again; held connections continue, and those that lost octets are cut. */
   heal(): void {
     this.requests = 'pass';
     this.replies = 'pass';

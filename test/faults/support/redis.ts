@@ -1,4 +1,7 @@
-/** A real redis-server of the harness: the daemon's own durable settings, on TCP beside the socket, to be killed at will. */
+/**
+ * A real redis-server of the harness: the daemon's own durable settings, on TCP besides the socket, to be killed at
+ * will.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,7 +24,7 @@ export interface FaultRedis {
   stop(): Promise<void>;
 }
 
-/** `folder`: where its files lie (a small file system, say); it is not removed then. */
+/** `folder`: the folder of its files (such as a small file system); it is not removed then. */
 export async function startFaultRedis(
   settings: Record<string, string> = {},
   folder?: string,

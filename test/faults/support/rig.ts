@@ -25,7 +25,7 @@ export interface RigOptions {
   env?: Record<string, string>;
 }
 
-/** The queue room on a server, past whatever stands between it and the daemon. */
+/** The queue room on a server, bypassing anything between it and the daemon. */
 async function openAt(configFile: string, url: string | undefined): Promise<QueueRoom> {
   const config = loadConfig(configFile);
   // The harness itself may be busy for seconds (encrypting a mail of 100 MB).
@@ -36,7 +36,7 @@ async function openAt(configFile: string, url: string | undefined): Promise<Queu
 }
 
 let mails = 0;
-/** What the partner encrypted, by size: made once, since only the header tells messages apart. */
+/** The encrypted content, by size: made once, because messages differ only in the header. */
 const bodies = new Map<number, Buffer>();
 
 /** A mail of the partner with a Message-ID of its own; signed and encrypted, `size` octets of text in it. */

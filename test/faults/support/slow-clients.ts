@@ -1,7 +1,7 @@
 /**
  * Slow clients in a process of their own, since each needs a descriptor at both ends: `node slow-clients.ts PORT
- * FIRST_ADDRESS ADDRESSES EACH`. Client n of them sits at 127.1.n/250.n%250+2. Every five seconds each says one octet of a
- * command that never ends. It tells its parent how many were greeted, refused with 421, and are open now.
+ * FIRST_ADDRESS ADDRESSES EACH`. Client n of them sits at 127.1.n/250.n%250+2. Every five seconds each says one octet
+ * of a command that never ends. It reports to its parent how many were greeted, refused with 421, and are open now.
  */
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';

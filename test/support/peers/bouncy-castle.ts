@@ -68,7 +68,9 @@ export class JavaProcess {
     });
   }
 
-  /** Repeats an operation for about so many seconds in the warm JVM; messages a second, by clock and processor time. */
+  /**
+   * Repeats an operation for about this many seconds in the warm JVM; messages a second, by clock and processor time.
+   */
   async loop(op: string, seconds: number, values: Values): Promise<{ rate: number; cpuRate: number }> {
     const answer = await this.ask('loop', { ...values, op, seconds: String(seconds) });
     const [runs = 0, took = 1, processor = 1] = answer.toString().split(' ').map(Number);

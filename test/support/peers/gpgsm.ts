@@ -17,7 +17,7 @@ import {
   type Role,
 } from './types.ts';
 
-/** Names for --cipher-algo; what gpgsm refuses by itself is in here too, so that it is asked. */
+/** Names for --cipher-algo; names that gpgsm refuses are included, so that it is tried. */
 const cipherOptions: Partial<Record<ContentCipher, string>> = {
   DES: 'DES',
   '3DES': '3DES',
@@ -31,7 +31,7 @@ const cipherOptions: Partial<Record<ContentCipher, string>> = {
   'AES-256-GCM': 'AES256.GCM',
 };
 
-/** The DER of the object identifiers: gpgsm chooses another digest where it finds the one asked for too weak. */
+/** The DER of the object identifiers: gpgsm chooses another digest if it considers the requested one too weak. */
 const digestOids: Partial<Record<Digest, string>> = {
   MD5: '06082a864886f70d0205',
   'SHA-1': '06052b0e03021a',

@@ -1,5 +1,5 @@
 /**
- * Keys and certificates for every kind of key that peers know, under one CA, made anew each week: by openssl, because
+ * Keys and certificates for every kind of key that peers know, under one CA, made again each week: by openssl, because
  * it alone here issues certificates for Diffie-Hellman keys. As PEM and DER, and as PKCS#12 (password `test`).
  */
 import { createHash, generateKeyPairSync, type KeyObject } from 'node:crypto';

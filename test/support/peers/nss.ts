@@ -1,5 +1,5 @@
 /**
- * The peer NSS (Debian's libnss3-tools): `cmsutil` over a private database. It chooses the content cipher by itself from
+ * The peer NSS (Debian's libnss3-tools): `cmsutil` over a private database. It chooses the content cipher itself from
  * the certificates, so what it wrote is looked at.
  */
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';

@@ -18,7 +18,7 @@ export interface RunOptions {
   timeout?: number;
 }
 
-/** Path of a program, or undefined where it is not installed. */
+/** Path of a program, or undefined if it is not installed. */
 export function findProgram(name: string): string | undefined {
   for (const folder of (process.env.PATH ?? '').split(delimiter)) {
     const path = join(folder, name);
@@ -52,7 +52,7 @@ export function run(program: string, args: string[], options: RunOptions = {}): 
   });
 }
 
-/** As `run`, but a failure is a PeerError with the line of standard error that tells most. */
+/** As `run`, but a failure is a PeerError with the most informative line of standard error. */
 export async function runOk(program: string, args: string[], options: RunOptions = {}): Promise<Buffer> {
   const ran = await run(program, args, options);
   if (ran.code !== 0) throw new PeerError(lastLine(ran.stderr) || `${program} ended with ${ran.code}`);

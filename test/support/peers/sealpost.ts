@@ -77,7 +77,7 @@ function judge(each: InteropCase, verdict: Verdict): void {
   throw unsupported ? new NotYetError(text) : new PeerError(text);
 }
 
-/** As a network gives it: pieces of changing size. */
+/** As from a network: chunks of changing size. */
 function* pieces(octets: Buffer): Iterable<Buffer> {
   let size = 1;
   for (let at = 0; at < octets.length; at += size) {
