@@ -374,8 +374,8 @@ export const codec = [
     ],
     [
       'smime/encode/options.ts',
-      'modulusLength < minimumRsaBits',
-      'modulusLength < minimumRsaBits / 2',
+      'bits < minimumRsaBits',
+      'bits < minimumRsaBits / 2',
       'smime/presets~short.RSA',
       'a preset takes keys of half its size',
     ],

@@ -1,7 +1,6 @@
 /** The way into CMS for other rooms. */
 export type { Attribute } from './attributes.ts';
 export { type CertificateIdentifier, describeIdentifier } from './certificate-identifier.ts';
-export { freshEncryption } from './ciphers.ts';
 export { CmsReader } from './cms-reader.ts';
 export { CompressedDataWriter } from './compressed-data.ts';
 export { ContentDigests } from './content-digests.ts';

@@ -63,6 +63,7 @@ export class Certificate {
   /** Each extension with its critical flag, by dotted object identifier. */
   readonly extensions: ReadonlyMap<string, Extension>;
 
+  #serialHex: string | undefined;
   readonly #x509 = lazy(() => reading('certificate', () => new X509Certificate(this.der)));
   readonly #subject = lazy(() => readName(this.subjectDer));
   readonly #issuer = lazy(() => readName(this.issuerDer));
@@ -141,7 +142,8 @@ export class Certificate {
   }
 
   get serialHex(): string {
-    return this.serialNumber.toString('hex');
+    this.#serialHex ??= this.serialNumber.toString('hex');
+    return this.#serialHex;
   }
 
   /** SHA-256 of the certificate in hexadecimal: its name in logs, settings and verdicts. */

@@ -1,7 +1,7 @@
 import { Budget } from '../../budget.ts';
 import { SealpostError } from '../../errors.ts';
 import { defaultMessageLimits, type MessageLimits } from '../../message/index.ts';
-import type { Certificate, Identity } from '../../pki/index.ts';
+import { type Certificate, type Identity, keyTraits, nameOf } from '../../pki/index.ts';
 import { type Protection, type ProtectionSettings, protectionOf } from './presets.ts';
 
 /** Who signs, and for whom the message is encrypted. */
@@ -95,22 +95,22 @@ function recipientsOf(
 
 /** Errors: one of `code` that names the certificate, when its key is weaker than is asked for. */
 function checkKey(
-  { publicKey, subject, serialHex }: Certificate,
+  certificate: Certificate,
   { minimumRsaBits, curves }: Protection,
   code: 'encode-signer' | 'encode-recipient',
 ): void {
-  const { modulusLength, namedCurve } = publicKey.asymmetricKeyDetails ?? {};
-  const name = `the key of ${subject}, serial ${serialHex},`;
-  const isRsa = publicKey.asymmetricKeyType?.startsWith('rsa') === true;
-  if (isRsa && modulusLength !== undefined && modulusLength < minimumRsaBits) {
-    throw new SealpostError(
-      code,
-      `${name} has ${modulusLength} bits; at least ${minimumRsaBits} are asked for`,
-      { hint: 'use a certificate with a longer key, or another preset' },
-    );
+  const { family, bits } = keyTraits(certificate.publicKeyInfo);
+  const name = () => `the key of ${nameOf(certificate)},`;
+  if (family === 'rsa' && bits !== undefined && bits < minimumRsaBits) {
+    throw new SealpostError(code, `${name()} has ${bits} bits; at least ${minimumRsaBits} are asked for`, {
+      hint: 'use a certificate with a longer key, or another preset',
+    });
   }
-  if (namedCurve !== undefined && curves !== undefined && !curves.includes(namedCurve)) {
-    throw new SealpostError(code, `${name} is on ${namedCurve}; allowed are ${curves.join(', ')}`, {
+  // node looks a key's details up at each question
+  const namedCurve =
+    curves === undefined ? undefined : certificate.publicKey.asymmetricKeyDetails?.namedCurve;
+  if (namedCurve !== undefined && curves?.includes(namedCurve) === false) {
+    throw new SealpostError(code, `${name()} is on ${namedCurve}; allowed are ${curves.join(', ')}`, {
       hint: 'use a certificate with a key on one of these curves, or another preset',
     });
   }
