@@ -12,6 +12,7 @@ import {
   writeAlgorithm,
 } from '../asn1/index.ts';
 import { SealpostError } from '../errors.ts';
+import { readMgf1 } from '../pki/index.ts';
 import { type DigestInfo, digestByName, digestByOid } from './algorithms.ts';
 import { privateDecrypt, publicEncrypt } from './native.ts';
 
@@ -62,15 +63,6 @@ function parametersElement(parameters: Buffer): Element {
     throw new SealpostError('cms-malformed', 'an OAEP label that is no OCTET STRING');
   }
   return element;
-}
-
-/** The digest of MGF1 (RFC 8017 appendix B.2.1), also used by PSS. */
-export function readMgf1(algorithm: AlgorithmIdentifier): DigestInfo {
-  if (algorithm.oid !== oids.mgf1) {
-    throw new SealpostError('cms-unsupported', `mask generation function ${algorithm.oid}`);
-  }
-  const element = parametersOf(algorithm);
-  return element === undefined ? named('sha1') : known(readAlgorithm(element));
 }
 
 /** RSAES-OAEP-params in DER; parts that are the default are left out, as DER says. */

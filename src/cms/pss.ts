@@ -1,60 +1,9 @@
 import { constants, createHash, createPublicKey, type KeyObject } from 'node:crypto';
-import {
-  type AlgorithmIdentifier,
-  Cursor,
-  der,
-  type Element,
-  oids,
-  parametersOf,
-  parse,
-  raw,
-  readAlgorithm,
-  smallInteger,
-  tags,
-  writeAlgorithm,
-} from '../asn1/index.ts';
-import { SealpostError } from '../errors.ts';
-import { type DigestInfo, digestByName, digestByOid } from './algorithms.ts';
+import { Cursor, der, oids, parse, raw, tags, writeAlgorithm } from '../asn1/index.ts';
+import type { PssParameters } from '../pki/index.ts';
+import type { DigestInfo } from './algorithms.ts';
 import { publicDecrypt } from './native.ts';
-import { mgf1, readMgf1, xor } from './oaep.ts';
-
-/** RSASSA-PSS-params (RFC 4056 section 3). */
-export interface PssParameters {
-  digest: DigestInfo;
-  mgfDigest: DigestInfo;
-  saltLength: number;
-}
-
-/** Reads the parameters; absent parts mean SHA-1, MGF1 with SHA-1 and a salt of 20 octets. */
-export function readPssParameters(algorithm: AlgorithmIdentifier): PssParameters {
-  const sha1 = digestByName.get('sha1');
-  if (sha1 === undefined) throw new SealpostError('internal', 'the registry has no sha1');
-  const result: PssParameters = { digest: sha1, mgfDigest: sha1, saltLength: 20 };
-  const element = parametersOf(algorithm);
-  if (element === undefined) return result;
-  const cursor = new Cursor(element);
-  const inside = (explicit: Element, tag: number): Element => new Cursor(explicit).expect(tag);
-  const hash = cursor.optional(2, 0);
-  if (hash !== undefined) {
-    const { oid } = readAlgorithm(inside(hash, tags.sequence));
-    const info = digestByOid(oid);
-    if (info === undefined) throw new SealpostError('cms-unsupported', `PSS digest ${oid}`);
-    result.digest = info;
-  }
-  const mask = cursor.optional(2, 1);
-  if (mask !== undefined) result.mgfDigest = readMgf1(readAlgorithm(inside(mask, tags.sequence)));
-  const salt = cursor.optional(2, 2);
-  if (salt !== undefined) result.saltLength = smallInteger(inside(salt, tags.integer));
-  const trailer = cursor.optional(2, 3);
-  if (trailer !== undefined && smallInteger(inside(trailer, tags.integer)) !== 1) {
-    throw new SealpostError('cms-unsupported', 'a PSS trailer field other than 1');
-  }
-  cursor.done();
-  if (result.saltLength < 0 || result.saltLength > 2048) {
-    throw new SealpostError('cms-malformed', `a PSS salt of ${result.saltLength} octets`);
-  }
-  return result;
-}
+import { mgf1, xor } from './oaep.ts';
 
 /** AlgorithmIdentifier of PSS with the digest for hash and MGF1. */
 export function writePssAlgorithm(digest: DigestInfo, saltLength: number): Buffer {

@@ -1,8 +1,7 @@
 import { oids } from '../asn1/index.ts';
 import { SealpostError } from '../errors.ts';
-import type { PublicKeyInfo } from '../pki/index.ts';
+import { type PssParameters, type PublicKeyInfo, readPssParameters } from '../pki/index.ts';
 import { type OaepParameters, readOaepParameters } from './oaep.ts';
-import { type PssParameters, readPssParameters } from './pss.ts';
 
 /*
  * What a certificate says about the use of its RSA key: id-RSASSA-PSS is only for PSS, id-RSAES-OAEP only for OAEP, and

@@ -1,5 +1,6 @@
 import { constants, createHash, type KeyObject, verify } from 'node:crypto';
 import { type AlgorithmIdentifier, der, writeAlgorithm } from '../asn1/index.ts';
+import { type PssParameters, readPssParameters } from '../pki/index.ts';
 import {
   type DigestInfo,
   digestByName,
@@ -8,7 +9,7 @@ import {
   signatureByOid,
 } from './algorithms.ts';
 import { publicDecrypt } from './native.ts';
-import { type PssParameters, readPssParameters, verifyPss } from './pss.ts';
+import { verifyPss } from './pss.ts';
 import type { SignatureReason } from './report.ts';
 
 /** What was signed: its digest under the signer's digest algorithm, and the octets themselves if available. */

@@ -24,6 +24,7 @@ export {
 export { cmsLabels } from './pem.ts';
 export { isPkcs12, type Pkcs12, readPkcs12 } from './pkcs12.ts';
 export { hasPrivateKey, keyBelongsTo, readPrivateKey } from './private-key.ts';
+export { type PssParameters, readMgf1, readPssParameters } from './pss-parameters.ts';
 export {
   inheritsParameters,
   type KeyTraits,

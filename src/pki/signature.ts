@@ -1,15 +1,8 @@
 import { type KeyObject, verify } from 'node:crypto';
-import {
-  type AlgorithmIdentifier,
-  Cursor,
-  oid,
-  oids,
-  parse,
-  readAlgorithm,
-  smallInteger,
-  tags,
-} from '../asn1/index.ts';
-import { digests, type SignatureInfo, signatureByOid } from './algorithms.ts';
+import type { AlgorithmIdentifier } from '../asn1/index.ts';
+import { SealpostError } from '../errors.ts';
+import { type SignatureInfo, signatureByOid } from './algorithms.ts';
+import { readPssParameters } from './pss-parameters.ts';
 import type { KeyFamily } from './public-key.ts';
 
 /** How a certificate, CRL or OCSP answer is signed. */
@@ -35,7 +28,7 @@ export function signatureScheme(algorithm: AlgorithmIdentifier): SignatureScheme
   const info = signatureByOid.get(algorithm.oid);
   if (info === undefined) return undefined;
   const { scheme, digest } = info;
-  if (scheme === 'rsa-pss') return pssScheme(algorithm.parameters);
+  if (scheme === 'rsa-pss') return supportedOrNone(() => pssScheme(algorithm));
   const family = families[scheme];
   if (scheme === 'eddsa' || scheme === 'ml-dsa') return { digest: null, family };
   // a key's algorithm alone says nothing of the digest
@@ -43,35 +36,24 @@ export function signatureScheme(algorithm: AlgorithmIdentifier): SignatureScheme
 }
 
 /**
- * `RSASSA-PSS-params` (RFC 4055 section 3.1). Node uses the digest of the signature for the mask, as everybody does
- * (RFC 4055 recommends it). Other masks are not supported.
+ * Node uses the digest of the signature for the mask, as everybody does (RFC 4055 recommends it). Other masks are not
+ * supported, nor is SHAKE, which makes its mask without MGF1 (RFC 8702).
  */
-function pssScheme(parameters: Buffer | undefined): SignatureScheme | undefined {
-  if (parameters === undefined) return undefined;
-  const cursor = new Cursor(parse(parameters));
-  const hash = cursor.optional(2, 0);
-  const mask = cursor.optional(2, 1);
-  const salt = cursor.optional(2, 2);
-  const digest = hash === undefined ? 'sha1' : digestName(new Cursor(hash));
-  let maskDigest: string | undefined = 'sha1';
-  if (mask !== undefined) {
-    const algorithm = readAlgorithm(new Cursor(mask).expect(tags.sequence));
-    if (algorithm.oid !== oids.mgf1 || algorithm.parameters === undefined) return undefined;
-    maskDigest = nameOf(readAlgorithm(parse(algorithm.parameters)).oid);
+function pssScheme(algorithm: AlgorithmIdentifier): SignatureScheme | undefined {
+  if (algorithm.parameters === undefined) return undefined;
+  const { digest, mgfDigest, saltLength } = readPssParameters(algorithm);
+  const supported = digest === mgfDigest && !digest.name.startsWith('shake') && saltLength <= 1024;
+  return supported ? { digest: digest.node, family: 'rsa', saltLength } : undefined;
+}
+
+/** What is no algorithm of ours is the same as one that is not known. */
+function supportedOrNone<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof SealpostError && error.code === 'cms-unsupported') return undefined;
+    throw error;
   }
-  if (digest === undefined || digest !== maskDigest) return undefined;
-  const saltLength = salt === undefined ? 20 : smallInteger(new Cursor(salt).expect(tags.integer));
-  return saltLength < 0 || saltLength > 1024 ? undefined : { digest, family: 'rsa', saltLength };
-}
-
-function digestName(cursor: Cursor): string | undefined {
-  return nameOf(oid(new Cursor(cursor.expect(tags.sequence)).expect(tags.oid)));
-}
-
-/** SHAKE makes its mask without MGF1 (RFC 8702); nobody signs certificates with it here. */
-function nameOf(type: string): string | undefined {
-  const name = digests.find((digest) => digest.oid === type)?.name;
-  return name?.startsWith('shake') ? undefined : name;
 }
 
 /** OpenSSL's constants: RSA_PKCS1_PADDING and RSA_PKCS1_PSS_PADDING. */
