@@ -105,7 +105,10 @@ export function strayControl({ raw }: Pick<HeaderBlock, 'raw'>): string | undefi
   // one call into the text engine: each search in a buffer costs as much as a header of some lines
   const text = raw.toString('latin1');
   if (text.includes('\0')) return 'a NUL, at which some parsers end';
-  return /\r(?!\n)/.test(text) ? 'a CR without LF, which some parsers take for the end of a line' : undefined;
+  for (let at = text.indexOf('\r'); at >= 0; at = text.indexOf('\r', at + 1))
+    if (text.charCodeAt(at + 1) !== LF)
+      return 'a CR without LF, which some parsers take for the end of a line';
+  return undefined;
 }
 
 /** Errors: `mime-malformed` for a header with a stray control character. */
