@@ -92,21 +92,21 @@ export async function shortenLives(redis: Redis, keys: Keys): Promise<Shortened>
 }
 
 /** What `health` reports about the clocks. Errors: `redis-unreachable`. */
-export async function readClockFacts(redis: Redis, keys: Keys): Promise<ClockFacts> {
+export async function readClockFacts(redis: Redis, keys: Keys, now: number): Promise<ClockFacts> {
   const [jump, shortened] = await guarded('clock', redis.hmget(keys.clock, 'jump', 'shortened'));
   const [seconds] = await guarded('clock', redis.time());
-  const ahead = Math.round(Date.now() / 1000) - Number(seconds);
+  const ahead = Math.round(now / 1000) - Number(seconds);
   return {
-    jump: recent<NonNullable<ClockFacts['jump']>>(jump),
-    shortened: recent<NonNullable<ClockFacts['shortened']>>(shortened),
+    jump: recent<NonNullable<ClockFacts['jump']>>(jump, now),
+    shortened: recent<NonNullable<ClockFacts['shortened']>>(shortened, now),
     ahead: Math.abs(ahead) * 1000 > apart ? ahead : null,
   };
 }
 
-function recent<T extends { at: number }>(text: string | null | undefined): T | null {
+function recent<T extends { at: number }>(text: string | null | undefined, now: number): T | null {
   if (!text) return null;
   const value: T = JSON.parse(text);
-  return Math.abs(Date.now() - value.at) < toldFor ? value : null;
+  return Math.abs(now - value.at) < toldFor ? value : null;
 }
 
 interface Clocks {
@@ -117,6 +117,8 @@ interface Clocks {
 }
 
 export interface ClockWatchParts {
+  /** The time of day, in milliseconds since the epoch. */
+  now: () => number;
   redis: Redis;
   keys: Keys;
   log: Log;
@@ -149,7 +151,7 @@ export class ClockWatch {
       const before = performance.now();
       const { keys: count, worst, redisTime } = await shortenLives(redis, keys);
       const after = performance.now();
-      const clocks = { steady: after, here: Date.now(), redis: redisTime };
+      const clocks = { steady: after, here: this.#parts.now(), redis: redisTime };
       const last = this.#last;
       this.#last = clocks;
       if (last) {
@@ -164,7 +166,7 @@ export class ClockWatch {
         { keys: count, seconds },
         'locks or leases were set by a clock that was ahead; shortened so that work continues',
       );
-      await this.#tell('shortened', { at: Date.now(), keys: count, seconds });
+      await this.#tell('shortened', { at: this.#parts.now(), keys: count, seconds });
     } catch (error) {
       log.debug({ err: redisError(error, 'clock') }, 'could not compare the clocks');
     }

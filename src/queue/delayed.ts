@@ -38,7 +38,7 @@ export async function bringLateForward(
   keys: Keys,
   queue: QueueName,
   longest: number,
-  now: number = Date.now(),
+  now: number,
 ): Promise<number> {
   return Number(await run(redis, keys.prefix, bringForward, [queue, now, longest], 'delayed'));
 }

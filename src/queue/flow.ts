@@ -30,6 +30,8 @@ import {
 } from './types.ts';
 
 export interface FlowParts {
+  /** The time of day, in milliseconds since the epoch. */
+  now: () => number;
   redis: Redis;
   keys: Keys;
   /**
@@ -82,7 +84,7 @@ export class RedisFlow implements Flow {
     if (!content) throw new SealpostError('internal', 'the decoded content was not finished');
     const result = spool.sealInline(outcome.result);
     const pieces = outcome.pieces ?? [];
-    const now = Date.now();
+    const now = this.#parts.now();
     const args: (string | number | Buffer)[] = [
       now,
       job.id,
@@ -117,7 +119,7 @@ export class RedisFlow implements Flow {
   }
 
   async handedOff(job: HandoffJob, facts: Facts, holdUntil = 0): Promise<{ delivered: boolean }> {
-    const now = Date.now();
+    const now = this.#parts.now();
     const args = [
       now,
       job.id,
@@ -132,7 +134,7 @@ export class RedisFlow implements Flow {
   }
 
   async handedOffAtOnce(job: InboundJob, outcome: HandedOffOutcome): Promise<void> {
-    const now = Date.now();
+    const now = this.#parts.now();
     const { destination, facts, decoded, partner, job: queued } = outcome;
     const events = [
       eventLine({ type: 'decoded', at: now, facts: decoded }),
@@ -191,7 +193,7 @@ export class RedisFlow implements Flow {
       direction,
       owner,
       ...what,
-      suspendedAt: Date.now(),
+      suspendedAt: this.#parts.now(),
     };
     return [JSON.stringify(report), routeOf('failures', report)];
   }
@@ -257,12 +259,12 @@ export class RedisFlow implements Flow {
 
   /** The first arguments of a script for an act of a person. */
   #act(id: string, type: LedgerEventType, what: AuditEntry['what'], act: Act): (string | number | Buffer)[] {
-    const entry: AuditEntry = { at: Date.now(), what, id, ...act };
+    const entry: AuditEntry = { at: this.#parts.now(), what, id, ...act };
     return [...this.#event(id, type, { ...act }), auditLine(entry)];
   }
 
   #event(id: string, type: LedgerEventType, facts: Facts): (string | number | Buffer)[] {
-    const now = Date.now();
+    const now = this.#parts.now();
     return [now, id, eventLine({ type, at: now, facts })];
   }
 

@@ -41,6 +41,8 @@ const refused = counter(
 export type QueueLimits = Record<WorkQueue, { depth: number; octets: number }>;
 
 export interface IntakeParts {
+  /** The time of day, in milliseconds since the epoch. */
+  now: () => number;
   /** For writes that are acknowledged to a sender. */
   writes: DurableWrites;
   spool: TieredSpool;
@@ -140,7 +142,7 @@ export class RedisIntake implements Intake {
     if (entries.length === 0) throw new SealpostError('internal', 'a message came for no mailbox');
     await this.#ensureRoom(writer);
     const finished = await writer.finish(entries.length);
-    const now = Date.now();
+    const now = this.#parts.now();
     const items = entries.map((entry, index): Item => {
       const octets = at(finished, index);
       const id = idOf('i', entry.mailbox, ...this.#identity(entry, octets.ref.sha256));
@@ -180,7 +182,7 @@ export class RedisIntake implements Intake {
     await this.#ensureRoom(writer);
     const finished = await writer.finish();
     const octets = at(finished, 0);
-    const now = Date.now();
+    const now = this.#parts.now();
     const { partner, origin, envelope, messageId } = entry;
     const id = idOf('o', partner, entry.idempotencyKey ?? randomUUID());
     const job: OutboundJob = { id, partner, envelope, octets: octets.ref, queuedAt: now };

@@ -78,6 +78,8 @@ export interface OpenOptions {
   sweep?: boolean;
   /** Called when a job has ended, and when messages were accepted. */
   onWork?: () => void;
+  /** The time of day, in milliseconds since the epoch. Default: this machine's. */
+  now?: () => number;
 }
 
 const sweepEvery = lifetimes.sweepLease + 1000;
@@ -90,7 +92,7 @@ const sweepFirst = 10_000;
  * `file-access`, `file-mode`.
  */
 export async function openQueue(config: Config, options: OpenOptions): Promise<QueueRoom> {
-  const { log, onWork } = options;
+  const { log, onWork, now = Date.now } = options;
   const { ensureReplicated, ensureWaitAof, primaryWrites, ReplicatedWrites } = await loadDurableWrites();
   const key = await loadSpoolKey(config.spool, config.dataDir);
   const url = config.redis.url ?? (await privateServerUrl(config.dataDir));
@@ -138,6 +140,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     ? new ReplicatedWrites({ redis: writer, prefix: keys.prefix, ...waiting })
     : primaryWrites(redis, keys.prefix);
   const intake = new RedisIntake({
+    now,
     writes,
     spool,
     duplicates,
@@ -151,22 +154,25 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
   const named = (owners: { name: string; onSuspend?: unknown }[]) =>
     new Set(owners.filter(({ onSuspend }) => onSuspend !== undefined).map(({ name }) => name));
   const reported = { inbound: named(config.mailboxes), outbound: named(config.partners) };
-  const flow = new RedisFlow({ redis, keys, writes, spool, keepOriginal: retention.original, reported });
-  const queues = new BullQueues({ redis, target, keys, flow, ledger, log, retry, onWork });
+  const flow = new RedisFlow({ now, redis, keys, writes, spool, keepOriginal: retention.original, reported });
+  const queues = new BullQueues({ now, redis, target, keys, flow, ledger, log, retry, onWork });
   const sweepNow = () =>
-    sweep({
-      redis,
-      keys,
-      store,
-      log,
-      sweepAfter: config.spool.sweepAfter,
-      keepRecords: retention.ledger,
-      maxRecords: retention.records,
-      duplicates,
-      keepAudit: retention.audit,
-      keepOriginal: retention.original,
-    });
-  const clock = new ClockWatch({ redis, keys, log });
+    sweep(
+      {
+        redis,
+        keys,
+        store,
+        log,
+        sweepAfter: config.spool.sweepAfter,
+        keepRecords: retention.ledger,
+        maxRecords: retention.records,
+        duplicates,
+        keepAudit: retention.audit,
+        keepOriginal: retention.original,
+      },
+      now(),
+    );
+  const clock = new ClockWatch({ now, redis, keys, log });
   if (options.sweep) await clock.start();
   const stopSweeps = options.sweep ? sweepSometimes(redis, keys, store, sweepNow, log) : undefined;
 
@@ -190,7 +196,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     audit,
     queues,
     sweep: sweepNow,
-    clock: () => readClockFacts(redis, keys),
+    clock: () => readClockFacts(redis, keys, now()),
     deriveKey: (purpose) => deriveKey(key, purpose),
     connect: (name, prefix) => connect(redisTarget(config.redis, url, prefix), 'producer', log, name),
     ensureReplicated: async (connection, key) => {

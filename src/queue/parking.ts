@@ -120,6 +120,8 @@ return reply
 );
 
 export interface ParkingParts {
+  /** The time of day, in milliseconds since the epoch. */
+  now: () => number;
   redis: Redis;
   keys: Keys;
   queue: QueueName;
@@ -154,7 +156,7 @@ export class Parking {
     const { queue, gate, redis, keys, log } = this.#parts;
     while (!signal.aborted) {
       const others = gate.full().filter((name) => name !== route);
-      const args = [queue, id, token, route, Date.now(), route, ...others.slice(0, mostNamed)];
+      const args = [queue, id, token, route, this.#parts.now(), route, ...others.slice(0, mostNamed)];
       try {
         const reply = await run(redis, keys.prefix, putBack, args, 'park');
         this.#parked.add(route);
@@ -210,7 +212,7 @@ export class Parking {
       .slice(0, mostNamed);
     if (calls.length === 0) return;
     for (const { route, jobs } of calls) gate.expect(route, jobs);
-    const args = [queue, Date.now(), ...calls.flatMap(({ route, jobs }) => [route, jobs])];
+    const args = [queue, this.#parts.now(), ...calls.flatMap(({ route, jobs }) => [route, jobs])];
     const reply = await run(redis, keys.prefix, callBack, args, 'parking');
     const counts: unknown[] = Array.isArray(reply) ? reply : [];
     for (const [index, { route, jobs }] of calls.entries()) {

@@ -67,6 +67,8 @@ const restraint = 100;
 const breaker = { failures: 1, firstPause: 2000, longestPause: longestUntried };
 
 export interface QueuesParts {
+  /** The time of day, in milliseconds since the epoch. */
+  now: () => number;
   redis: Redis;
   target: RedisTarget;
   keys: Keys;
@@ -118,7 +120,7 @@ export class BullQueues implements Queues {
     const ended = new AbortController();
     const inHand = new Map<string, string>();
     const gate = this.#gate(options);
-    const parking = new Parking({ redis, keys, queue: name, gate, log });
+    const parking = new Parking({ now: this.#parts.now, redis, keys, queue: name, gate, log });
     const work = async (job: Job<Jobs[N]>, token: string) => {
       const route = routeOf(name, job.data);
       const entry = await gate.turn(route);
@@ -306,7 +308,7 @@ export class BullQueues implements Queues {
     if (name !== 'failures' && !('turn' in data))
       return await flow.suspend(name, data, reason, facts, job.attemptsStarted);
     log.error({ id: data.id, reason }, 'a suspended message could not be reported');
-    await ledger.note(data.id, { type: 'report-failed', at: Date.now(), facts: { reason, ...facts } });
+    await ledger.note(data.id, { type: 'report-failed', at: this.#parts.now(), facts: { reason, ...facts } });
   }
 
   #gate({ concurrency: total, most = () => total, local = false }: WorkerOptions): Gate {
@@ -335,7 +337,13 @@ export class BullQueues implements Queues {
   async #bringLateForward(queue: QueueName): Promise<void> {
     const { redis, keys, log } = this.#parts;
     try {
-      const count = await bringLateForward(redis, keys, queue, this.#longestWait() + clockMargin);
+      const count = await bringLateForward(
+        redis,
+        keys,
+        queue,
+        this.#longestWait() + clockMargin,
+        this.#parts.now(),
+      );
       if (count > 0)
         log.warn({ queue, count }, 'retries were planned by a clock that was ahead; they are due now');
     } catch (err) {
@@ -376,7 +384,7 @@ export class BullQueues implements Queues {
     const { ledger, retry } = this.#parts;
     const delay = Math.max(retryDelay(attempt, retry), Math.min(after, retry.maxDelay));
     const facts = { queue, reason, attempt, delay, ...more };
-    await ledger.note(data.id, { type: 'retried', at: Date.now(), facts });
+    await ledger.note(data.id, { type: 'retried', at: this.#parts.now(), facts });
     throw new RetryLater(reason, delay);
   }
 

@@ -33,7 +33,7 @@ export interface SweepResult {
 const batch = 200;
 
 /** Removes what has expired; `now` in milliseconds since the epoch. May run in several processes at once. */
-export async function sweep(parts: SweepParts, now: number = Date.now()): Promise<SweepResult> {
+export async function sweep(parts: SweepParts, now: number): Promise<SweepResult> {
   const old = await forgetOld(parts, now);
   const surplus = await forgetSurplus(parts, now);
   const records = old + surplus;

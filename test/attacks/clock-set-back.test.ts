@@ -78,7 +78,7 @@ describe('keys that were made by a clock that was two hours ahead', () => {
       await redis.set(key, (await redis.get(key)) ?? '1', 'PX', most + hours);
 
     const { log, warnings } = listening();
-    const watch = new ClockWatch({ redis, keys, log });
+    const watch = new ClockWatch({ now: Date.now, redis, keys, log });
     await watch.look();
     for (const [key, most] of planted) {
       const left = await redis.pttl(key);
@@ -184,7 +184,7 @@ describe('a clock of Redis that jumps', { skip: skipWithoutClock, timeout: 120_0
     await queued(queue);
     await killedAtWork(server);
     const { log, warnings } = listening();
-    const watch = new ClockWatch({ redis: queue.redis, keys, log });
+    const watch = new ClockWatch({ now: Date.now, redis: queue.redis, keys, log });
     await watch.look();
     assert.match(warnings().at(-1)?.msg ?? '', /clocks of this machine and of Redis differ/);
     clock.set(0);

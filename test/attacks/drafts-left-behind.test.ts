@@ -117,7 +117,14 @@ describe('a message of which Redis did not say whether it has it', () => {
       };
       const room = { depth: 1000, octets: 1e9 };
       const intake = new RedisIntake({
-        ...{ writes: kept, spool, duplicates: 1000, repeating: new Set<string>(), identity: new Map() },
+        ...{
+          now: Date.now,
+          writes: kept,
+          spool,
+          duplicates: 1000,
+          repeating: new Set<string>(),
+          identity: new Map(),
+        },
         limits: { inbound: room, handoff: room, outbound: room },
         pressure: new Pressure({ redis, keys, log, folder, redisMemory: 90, diskFree: 0, store: () => null }),
       });

@@ -31,7 +31,7 @@ describe('a retry that was planned by a clock that was ahead', () => {
     ({ id } = await accept(queue, 'planned a day ahead'));
     const worker = queue.queues.createWorker('inbound', work, { concurrency: 1 });
     await until(async () => (await queue.queues.depth()).inbound.delayed === 1);
-    assert.equal(await bringLateForward(queue.redis, keys, 'inbound', hour), 0);
+    assert.equal(await bringLateForward(queue.redis, keys, 'inbound', hour, Date.now()), 0);
 
     await later(day);
     // A worker whose own clock is a week behind Redis's sees all of them far ahead, and does not touch them.
@@ -40,7 +40,7 @@ describe('a retry that was planned by a clock that was ahead', () => {
     assert.equal(starts, 1);
 
     await later(day);
-    assert.equal(await bringLateForward(queue.redis, keys, 'inbound', hour), 1);
+    assert.equal(await bringLateForward(queue.redis, keys, 'inbound', hour, Date.now()), 1);
     await until(async () => (await queue.ledger.get(id))?.state === 'suspended');
     assert.equal(starts, 2);
     await worker.close(5000);

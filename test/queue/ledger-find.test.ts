@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { InboundJob, IntakeResult, ListQuery, Origin, QueueRoom } from '../../src/queue/index.ts';
 import { openTestQueue, useTestQueue } from '../support/queue.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
@@ -11,6 +10,10 @@ const imap = (uid: number, uidValidity = '7'): Origin => ({
   kind: 'imap',
   detail: { host: 'imap.example', folder: 'INBOX', uidValidity, uid },
 });
+
+/** The time of day for the queues under test: it stands still until a test moves it. */
+let time = Date.now();
+const now = () => time;
 
 interface Mail {
   octets: string;
@@ -60,9 +63,13 @@ const partnerWithout = { destinations: [{ type: 'directory', path: '/nowhere' }]
 describe('finding in the ledger', () => {
   let server: TestRedis;
   let queue: QueueRoom;
-  useTestQueue((opened) => {
-    ({ server, queue } = opened);
-  });
+  useTestQueue(
+    (opened) => {
+      ({ server, queue } = opened);
+    },
+    {},
+    now,
+  );
 
   it('finds by Message-ID and by digest, alone and with other filters', async () => {
     const one = await take(queue, { octets: 'one', messageId: '<same@x>' });
@@ -100,10 +107,10 @@ describe('finding in the ledger', () => {
   });
 
   it('finds by a span of time', async () => {
-    await sleep(3);
+    time += 1;
     const { id } = await take(queue, { octets: 'in the middle' });
     const at = (await queue.ledger.get(id))?.receivedAt ?? 0;
-    await sleep(3);
+    time += 1;
     await take(queue, { octets: 'afterwards' });
     assert.deepEqual(await all(queue, { since: at, until: at + 1 }), [id]);
     assert.ok(!(await all(queue, { until: at })).includes(id));
@@ -140,15 +147,19 @@ describe('finding in the ledger', () => {
   });
 
   it('leaves nothing in any index of what it forgets', async () => {
-    const room = await openTestQueue(server, {
-      redis: { prefix: '{forget}' },
-      retention: { ledger: '0s', duplicates: '0s' },
-    });
+    const room = await openTestQueue(
+      server,
+      {
+        redis: { prefix: '{forget}' },
+        retention: { ledger: '0s', duplicates: '0s' },
+      },
+      now,
+    );
     const results = [];
     for (let at = 0; at < 5; at++)
       results.push(await take(room, { octets: `gone ${at}`, messageId: `<${at}@x>` }));
     for (const { id } of results) await room.flow.terminate(id, 'test');
-    await sleep(3);
+    time += 1;
     assert.equal((await room.sweep()).records, 5);
     const left = (await room.redis.keys('{forget}:*')).filter(
       (key) => !/:(inbound|handoff|outbound|failures):|keycheck|audit$/.test(key),
@@ -166,12 +177,12 @@ describe('retention by number', () => {
   it('forgets the oldest of those that have ended, and still knows those it delivered as duplicates', async (t) => {
     const server = await startTestRedis();
     t.after(() => server.stop());
-    const queue = await openTestQueue(server, { retention: { records: 10 } });
+    const queue = await openTestQueue(server, { retention: { records: 10 } }, now);
     t.after(() => queue.close());
     const ids: string[] = [];
     for (let at = 0; at < 25; at++) {
       ids.push((await take(queue, { octets: `${at}` })).id);
-      await sleep(2);
+      time += 1;
     }
     for (const id of ids.slice(0, 20)) await deliver(queue, id);
     assert.equal((await queue.sweep()).records, 10);

@@ -24,20 +24,23 @@ function sub(value: unknown): object {
 export async function openTestQueue(
   server: { url: string; dataDir: string },
   settings: Record<string, unknown> = {},
+  now: () => number = Date.now,
 ): Promise<QueueRoom> {
-  return await openQueue(testConfig(server, settings), { role: 'test', log: createLog('silent', 'test') });
+  const log = createLog('silent', 'test');
+  return await openQueue(testConfig(server, settings), { role: 'test', log, now });
 }
 
 /** A Redis and an open queue for the tests of a suite or file, given to `use` before the first one. Both end with it. */
 export function useTestQueue(
   use: (opened: { server: TestRedis; queue: QueueRoom }) => void,
   settings: Record<string, unknown> = {},
+  now: () => number = Date.now,
 ): void {
   let server: TestRedis | undefined;
   let queue: QueueRoom | undefined;
   before(async () => {
     server = await startTestRedis();
-    queue = await openTestQueue(server, settings);
+    queue = await openTestQueue(server, settings, now);
     use({ server, queue });
   });
   after(async () => {
