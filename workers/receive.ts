@@ -14,12 +14,11 @@ await runRole('receive', async ({ config, log, queue, takeOver }) => {
     takeOver,
   });
   const checkpoint = createCheckpoints(queue.redis, queue.prefix);
-  const pollers = config.mailboxes
-    .filter((mailbox) => mailbox.imap)
-    .map((mailbox) => {
-      const poller = createImapPoller({ mailbox, intake, checkpoint, log, readSecret });
-      return Object.assign(poller, { mailbox: mailbox.name });
-    });
+  const pollers = config.mailboxes.flatMap(({ name, imap }) => {
+    if (imap === undefined) return [];
+    const poller = createImapPoller({ mailbox: name, config: imap, intake, checkpoint, log, readSecret });
+    return [Object.assign(poller, { mailbox: name })];
+  });
   const listening = config.smtp.listen.length > 0 ? await smtp.listen() : [];
   for (const poller of pollers) poller.start();
   return {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { ImapFlow } from 'imapflow';
-import type { MailboxConfig, Secret } from '../config/index.ts';
+import type { Secret } from '../config/index.ts';
 import { SealpostError, toErrorInfo } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Intake } from '../queue/index.ts';
@@ -26,7 +26,9 @@ const STANDBY = 5000;
 const FULL_WAIT = 5000;
 
 export interface ImapPollerParts {
-  mailbox: MailboxConfig;
+  /** Name of the mailbox. */
+  mailbox: string;
+  config: ImapConfig;
   intake: Pick<Intake, 'begin' | 'commit'> & Partial<Pick<Intake, 'refusal'>>;
   checkpoint: Checkpoint;
   log: Log;
@@ -57,13 +59,10 @@ export interface ImapPoller {
 
 /**
  * Polls the IMAP folder of one mailbox (RFC 9051, RFC 3501) over one connection, which is opened again after a failure,
- * with growing delays. Errors: `config-invalid`, `file-access`.
+ * with growing delays. Errors: `file-access`.
  */
 export function createImapPoller(parts: ImapPollerParts): ImapPoller {
-  const { imap } = parts.mailbox;
-  if (imap === undefined)
-    throw new SealpostError('config-invalid', `mailbox ${parts.mailbox.name} has no imap`);
-  return new Poller(parts, imap);
+  return new Poller(parts);
 }
 
 class Poller implements ImapPoller {
@@ -89,14 +88,15 @@ class Poller implements ImapPoller {
   /** Ends the wait in progress. */
   #wake: () => void = () => {};
 
-  constructor(parts: ImapPollerParts, config: ImapConfig) {
+  constructor(parts: ImapPollerParts) {
+    const { config } = parts;
     this.#config = config;
     this.#log = parts.log;
     this.#checkpoint = parts.checkpoint;
     this.#connector = new Connector(config, parts.readSecret);
-    this.#key = folderKey(parts.mailbox.name, config);
+    this.#key = folderKey(parts.mailbox, config);
     this.#folder = {
-      mailbox: parts.mailbox.name,
+      mailbox: parts.mailbox,
       config,
       intake: parts.intake,
       checkpoint: parts.checkpoint,

@@ -65,7 +65,8 @@ function poll(port: number, imap: Record<string, unknown> = {}) {
   const intake = new MemoryIntake();
   const log = createLog('info', 'test', { write: (text: string) => lines.push(JSON.parse(text)) });
   const poller = createImapPoller({
-    mailbox: mailboxOf(port, imap),
+    mailbox: 'box',
+    config: mailboxOf(port, imap).imap,
     intake,
     checkpoint: memory(),
     log,

@@ -32,11 +32,12 @@ async function session(t: TestContext) {
       },
     ],
   }).mailboxes;
-  assert.ok(mailbox);
+  assert.ok(mailbox?.imap);
   let answer: Hold = 'ours';
   const told = { asked: 0, released: [] as string[] };
   const poller = createImapPoller({
-    mailbox,
+    mailbox: mailbox.name,
+    config: mailbox.imap,
     intake: new MemoryIntake(),
     checkpoint: {
       load: async () => null,

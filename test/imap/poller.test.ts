@@ -93,9 +93,9 @@ describe('imap poller', { skip: skipWithoutDovecot() }, () => {
 
   function poller(imap: Record<string, unknown> = {}, options: PollerOptions = {}): ImapPoller {
     if (!options.again) mailboxName = `box${serial++}`;
-    const mailbox = mailboxOf(imap);
     const made = createImapPoller({
-      mailbox,
+      mailbox: mailboxName,
+      config: configOf(imap),
       intake: queue.intake,
       checkpoint: createCheckpoints(queue.redis, queue.prefix),
       log,
