@@ -3,7 +3,7 @@ import { Budget } from '../budget.ts';
 import type { Config, PartnerConfig } from '../config/index.ts';
 import { type Flow, type JobContext, type OutboundJob, type Outcome, outcomeOf } from '../queue/index.ts';
 import { type EncodeOptions, encode, estimateOctets } from '../smime/index.ts';
-import type { Sender } from '../smtp/index.ts';
+import type { OutboundMessage, Sender } from '../smtp/index.ts';
 import type { Spool } from '../spool/index.ts';
 
 /** A partner that mail can be sent to. */
@@ -41,26 +41,25 @@ async function sendTo(
 ): Promise<Outcome> {
   const { state, octets } = await flow.fetch(job.id, [job.octets]);
   if (state !== 'queued') return { done: true };
-  let options: EncodeOptions;
+  const [small] = octets;
+  // a large message can be read twice, so parts that are already 7bit stay unchanged under a detached signature
+  const plain = small ?? (() => spool.open(job.octets));
+  let message: OutboundMessage;
   try {
     const { work, output } = limits;
-    options = { ...protection(partner), budget: new Budget({ work, output }) };
+    const options = { ...protection(partner), budget: new Budget({ work, output }) };
+    message = {
+      envelope: job.envelope,
+      // Keys and certificates that do not fit the settings show here at the latest.
+      estimate: estimateOctets(job.octets.octets, options),
+      octets: () => encode(plain, options),
+    };
   } catch (error) {
     const outcome = outcomeOf(error);
     if (outcome) return outcome;
     throw error;
   }
-  const [small] = octets;
-  // a large message can be read twice, so parts that are already 7bit stay unchanged under a detached signature
-  const plain = small ?? (() => spool.open(job.octets));
-  const outcome = await sender.send(
-    {
-      envelope: job.envelope,
-      estimate: estimateOctets(job.octets.octets, options),
-      octets: () => encode(plain, options),
-    },
-    signal,
-  );
+  const outcome = await sender.send(message, signal);
   if (!('done' in outcome)) return outcome;
   await flow.sent(job, outcome.facts ?? {});
   return { done: true };

@@ -11,4 +11,4 @@ export async function createSmtpReceiver(parts: SmtpReceiverParts): Promise<Smtp
   return server.createSmtpReceiver(parts);
 }
 
-export { createSender, type Sender } from './send.ts';
+export { createSender, type OutboundMessage, type Sender } from './send.ts';
