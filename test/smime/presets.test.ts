@@ -4,6 +4,7 @@ import { after, before, describe, it } from 'node:test';
 import {
   decodeSync,
   encodeSync,
+  estimateOctets,
   isEncryptionLayer,
   isSignatureLayer,
   type PresetName,
@@ -180,6 +181,10 @@ describe('presets', { skip: missingOpenssl() }, () => {
 
   it('bsi-tr-03116-4 refuses short RSA keys and other curves', () => {
     assert.throws(() => encoded('bsi-tr-03116-4', 'rsa-2048'), { code: 'encode-recipient' });
+    // an estimate of the size says nothing of keys: the encoder reports them
+    const recipients = [setting.own('rsa-2048').certificate];
+    assert.ok(estimateOctets(1000, { ...protectionOf('bsi-tr-03116-4'), recipients }));
+    assert.ok(estimateOctets(1000, { recipients: [] }));
     assert.throws(() => encoded('bsi-tr-03116-4', 'rsa-3072', 'rsa-2048'), { code: 'encode-signer' });
     for (const name of ['ec-p256', 'ec-brainpool256', 'ec-p521'])
       assert.ok(encoded('bsi-tr-03116-4', name, name).length > 0, name);

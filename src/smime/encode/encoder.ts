@@ -13,6 +13,7 @@ import { type Certificate, keyTraits } from '../../pki/index.ts';
 import { isEntityDetached, stackLayers } from './layer-stack.ts';
 import { legacyDisplayEntity } from './legacy-display-writer.ts';
 import {
+  checkParties,
   type EncodeOptions,
   type Encoding,
   isClear,
@@ -41,6 +42,7 @@ export class Encoder implements Sink {
   /** @param survey result of a first pass over the same message; avoids needless transfer encodings */
   constructor(output: Sink, options: EncodeOptions | Encoding, survey?: TransferSurvey) {
     const encoding = settle(options);
+    checkParties(encoding);
     // an unwrapped entity passes through servers unchanged, like one signed in clear
     const mode = isEntityDetached(encoding) || isClear(encoding) ? 'signed' : 'binary-only';
     const { limits } = encoding;

@@ -44,6 +44,8 @@ export interface Encoding extends Protection, Pick<EncodeOptions, 'capabilities'
   readonly signers: readonly Identity[];
   /** Each once, including our own certificate for `encryptToSelf`. If empty, nothing is encrypted. */
   readonly recipients: readonly Certificate[];
+  /** Encryption was asked for, but for nobody. */
+  readonly lacksRecipients: boolean;
   readonly encryptionCertificate: Certificate | undefined;
   readonly at: Date | undefined;
   readonly allowWeak: boolean;
@@ -52,11 +54,7 @@ export interface Encoding extends Protection, Pick<EncodeOptions, 'capabilities'
   readonly limits: MessageLimits & { readonly budget: Budget };
 }
 
-/**
- * Settles options, once for all passes over a message.
- *
- * Errors: `encode-recipient`, `encode-signer` if there is no recipient, or if a key is weaker than required.
- */
+/** Settles options, once for all passes over a message. It throws nothing: see `checkParties`. */
 export function settle(options: EncodeOptions | Encoding): Encoding {
   if ('signers' in options) return options;
   const { identity, coSigners = [], encryptionCertificate, at, limits = defaultMessageLimits } = options;
@@ -65,6 +63,7 @@ export function settle(options: EncodeOptions | Encoding): Encoding {
     ...protection,
     signers: identity === undefined || protection.sign === 'none' ? [] : [identity, ...coSigners],
     recipients: recipientsOf(options, protection),
+    lacksRecipients: options.recipients?.length === 0,
     encryptionCertificate,
     at,
     allowWeak: options.allowWeak ?? false,
@@ -73,21 +72,29 @@ export function settle(options: EncodeOptions | Encoding): Encoding {
     ...(options.capabilities && { capabilities: options.capabilities }),
     ...(options.randomBytes && { randomBytes: options.randomBytes }),
   };
-  for (const { certificate } of encoding.signers) checkKey(certificate, protection, 'encode-signer');
-  for (const certificate of encoding.recipients) checkKey(certificate, protection, 'encode-recipient');
   return encoding;
+}
+
+/**
+ * Checks who takes part, before the first octet.
+ *
+ * Errors: `encode-recipient`, `encode-signer` if there is no recipient, or if a key is weaker than required.
+ */
+export function checkParties(encoding: Encoding): void {
+  if (encoding.lacksRecipients) {
+    throw new SealpostError('encode-recipient', 'there is no certificate to encrypt for', {
+      hint: "add the partner's certificate",
+    });
+  }
+  for (const { certificate } of encoding.signers) checkKey(certificate, encoding, 'encode-signer');
+  for (const certificate of encoding.recipients) checkKey(certificate, encoding, 'encode-recipient');
 }
 
 function recipientsOf(
   { recipients, identity, encryptionCertificate }: Parties,
   { encryptToSelf }: Protection,
 ): readonly Certificate[] {
-  if (recipients === undefined) return [];
-  if (recipients.length === 0) {
-    throw new SealpostError('encode-recipient', 'there is no certificate to encrypt for', {
-      hint: "add the partner's certificate",
-    });
-  }
+  if (recipients === undefined || recipients.length === 0) return [];
   const self = encryptToSelf ? (encryptionCertificate ?? identity?.certificate) : undefined;
   const all = self === undefined ? recipients : [...recipients, self];
   return [...new Map(all.map((certificate) => [certificate.thumbprint, certificate])).values()];
