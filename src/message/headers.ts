@@ -30,10 +30,19 @@ export class HeaderBlock {
   readonly fields: readonly HeaderField[];
   /** The octets of the whole block, including the final empty line, if there is one. */
   readonly raw: Buffer;
+  #latin1: string | undefined;
 
-  constructor(fields: readonly HeaderField[], raw: Buffer) {
+  /** @param latin1 `raw` as text, where it is at hand */
+  constructor(fields: readonly HeaderField[], raw: Buffer, latin1?: string) {
     this.fields = fields;
     this.raw = raw;
+    this.#latin1 = latin1;
+  }
+
+  /** `raw` as text of one character an octet. */
+  get latin1(): string {
+    this.#latin1 ??= this.raw.toString('latin1');
+    return this.#latin1;
   }
 
   /** The value of the first field of that name (any case). */
@@ -101,9 +110,7 @@ class Field implements HeaderField {
  * Why other parsers may split a header differently. To some, a CR without LF ends a line, so that what follows is a
  * field (a second From). Some stop at a NUL. Undefined if all of them see the same lines.
  */
-export function strayControl({ raw }: Pick<HeaderBlock, 'raw'>): string | undefined {
-  // one call into the text engine: each search in a buffer costs as much as a header of some lines
-  const text = raw.toString('latin1');
+export function strayControl({ latin1: text }: Pick<HeaderBlock, 'latin1'>): string | undefined {
   if (text.includes('\0')) return 'a NUL, at which some parsers end';
   for (let at = text.indexOf('\r'); at >= 0; at = text.indexOf('\r', at + 1))
     if (text.charCodeAt(at + 1) !== LF)
@@ -168,7 +175,7 @@ function readBlock(raw: Buffer, latin1: string, limits: MessageLimits): HeaderBl
     }
     start = end;
   }
-  return new HeaderBlock(fields, raw);
+  return new HeaderBlock(fields, raw, latin1);
 }
 
 function lineEnd(text: string, start: number): number {
