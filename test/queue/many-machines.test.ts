@@ -356,7 +356,8 @@ async function decodeAll(queue: QueueRoom, destinations: string[], pace = 0): Pr
   );
   await until(async () => {
     const depth = await queue.queues.depth().catch(() => undefined);
-    return depth && depth.inbound.waiting + depth.inbound.active === 0;
+    // A job that could not reach Redis is delayed.
+    return depth && depth.inbound.waiting + depth.inbound.active + depth.inbound.delayed === 0;
   });
   await worker.close(5000);
 }
