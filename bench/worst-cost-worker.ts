@@ -22,6 +22,8 @@ function deliveryOf(message: Buffer): Delivery {
   return {
     id: 'id',
     idempotencyKey: 'key',
+    direction: 'inbound',
+    messageId: null,
     mailbox: 'mailbox',
     destination: 'webhook',
     envelope: { from: 'a@a.example', to: ['b@b.example'] },

@@ -1,7 +1,7 @@
 import type { MailboxConfig } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { type HeadersJson, type MessageLimits, readMailHeader } from '../message/index.ts';
-import type { Envelope, Origin } from '../queue/index.ts';
+import type { InboundMessage } from '../queue/index.ts';
 import { chooseBodyPart } from './body-part.ts';
 import { composeMessage, composeStreamed } from './message.ts';
 import { drawForJson, type PartJson, readParts } from './parts.ts';
@@ -11,16 +11,12 @@ import type { Delivery, DeliveryPiece, JsonValue, SignedUrl, SignUrl } from './t
 export const largestInline = 50 * 1024 * 1024;
 
 /** What the webhook and the queue destination hand off. Times are ISO 8601 in UTC. */
-export interface HandoffDocument {
-  id: string;
+export interface HandoffDocument extends Pick<InboundMessage, 'id' | 'mailbox' | 'envelope' | 'origin'> {
   idempotencyKey: string;
   /** Set if a person had the message decoded again after a hand-off: how often. */
   again?: number;
-  mailbox: string;
   destination: string;
   receivedAt: string;
-  envelope: Envelope;
-  origin: Origin;
   headers: HeadersJson;
   verdict: JsonValue;
   /** Number of the body part in `parts`; null if the message has no part. */

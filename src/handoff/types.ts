@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import type { Config, MailboxConfig, Secret } from '../config/index.ts';
 import type { Log } from '../log.ts';
 import type { HeadersJson } from '../message/index.ts';
-import type { Envelope, FailureJob, MessageRecord, Origin, Outcome } from '../queue/index.ts';
+import type { FailureJob, InboundMessage, MessageRecord, Outcome } from '../queue/index.ts';
 
 export type JsonValue =
   | string
@@ -28,20 +28,13 @@ export interface DeliveryPiece {
 }
 
 /** One message for one destination. Destinations do not modify it. */
-export interface Delivery {
-  /** The message id. */
-  id: string;
+export interface Delivery extends InboundMessage {
   /** The same for every attempt to deliver this message to this destination, and for no other. */
   idempotencyKey: string;
   /** Set if a person had the message decoded again after a hand-off: how often. */
   again?: number;
-  mailbox: string;
   /** Name of the destination in the mailbox's list. */
   destination: string;
-  envelope: Envelope;
-  origin: Origin;
-  /** Milliseconds since the epoch. */
-  receivedAt: number;
   /** What the decoder found; opaque here. */
   verdict: JsonValue;
   /** The header block of the outer message as received, with or without the final empty line. */
@@ -62,15 +55,14 @@ export interface Delivery {
 }
 
 /** The report of a suspended message. Times are ISO 8601 in UTC. It contains no message content. */
-export interface FailureDocument {
+export interface FailureDocument
+  extends Pick<
+    MessageRecord,
+    'id' | 'direction' | 'mailbox' | 'partner' | 'envelope' | 'origin' | 'messageId' | 'octets' | 'sha256'
+  > {
   kind: 'suspended';
-  id: string;
   /** The same for every attempt to report this suspension, and for no other. */
   idempotencyKey: string;
-  direction: MessageRecord['direction'];
-  /** Null for an outbound message. */
-  mailbox: string | null;
-  partner: string | null;
   /** Name of the destination that gets the report. */
   destination: string;
   /** What failed: `decode`, `handoff` to the destination `to`, or `send`. */
@@ -82,11 +74,6 @@ export interface FailureDocument {
   starts: number;
   /** How often it was resumed or decoded again before. */
   resumed: number;
-  envelope: MessageRecord['envelope'];
-  origin: MessageRecord['origin'];
-  messageId: string | null;
-  octets: number;
-  sha256: string;
 }
 
 /** The message as it lies in the spool. */

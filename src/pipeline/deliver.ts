@@ -1,6 +1,13 @@
 /** Hands a decoded message off to one destination of its mailbox. */
 import type { Delivery, Destination } from '../handoff/index.ts';
-import type { Flow, HandoffJob, InboundJob, JobContext, Outcome } from '../queue/index.ts';
+import {
+  type Flow,
+  type HandoffJob,
+  type InboundJob,
+  type JobContext,
+  messageOf,
+  type Outcome,
+} from '../queue/index.ts';
 import type { Spool } from '../spool/index.ts';
 import { type DecodeResultRecord, deliveryPieces, readResult } from './stored.ts';
 import type { Turns } from './turns.ts';
@@ -67,18 +74,12 @@ function deliveryOf(
 }
 
 /** What identifies a delivery, and where its message came from. */
-export function identityOf(
-  { id, again, mailbox, envelope, origin, receivedAt }: InboundJob | HandoffJob,
-  destination: string,
-) {
+export function identityOf(job: InboundJob | HandoffJob, destination: string) {
+  const { id, again } = job;
   return {
-    id,
+    ...messageOf(job),
     idempotencyKey: `${id}.${destination}${again === undefined ? '' : `.again${again}`}`,
     ...(again === undefined ? {} : { again }),
-    mailbox,
     destination,
-    envelope,
-    origin,
-    receivedAt,
   };
 }

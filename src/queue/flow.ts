@@ -4,6 +4,7 @@ import { SealpostError } from '../errors.ts';
 import { type DurableWrites, guarded, type Script, type ScriptArguments } from '../redis/index.ts';
 import type { FinishedOctets, SpoolRef, TieredSpool } from '../spool/index.ts';
 import { inlineOctets, octetsToken } from './intake.ts';
+import { messageOf } from './jobs.ts';
 import type { Keys } from './keys.ts';
 import { auditLine, eventLine, parseRecord } from './ledger.ts';
 import { routeOf } from './parking.ts';
@@ -99,12 +100,8 @@ export class RedisFlow implements Flow {
     ];
     for (const destination of outcome.destinations) {
       const handoff: HandoffJob = {
-        id: job.id,
-        mailbox: job.mailbox,
+        ...messageOf(job),
         destination,
-        origin: job.origin,
-        envelope: job.envelope,
-        receivedAt: job.receivedAt,
         original: job.octets,
         content: content.ref,
         result: result.ref,
@@ -185,8 +182,8 @@ export class RedisFlow implements Flow {
     job: Jobs[WorkQueue],
     what: Pick<FailureJob, 'work' | 'reason' | 'facts' | 'starts'>,
   ): [string, string] {
-    const direction = 'mailbox' in job ? 'inbound' : 'outbound';
-    const owner = 'mailbox' in job ? job.mailbox : job.partner;
+    const { direction } = job;
+    const owner = direction === 'inbound' ? job.mailbox : job.partner;
     if (!this.#parts.reported[direction].has(owner)) return ['', ''];
     const report: Omit<FailureJob, 'turn'> = {
       id: job.id,
@@ -207,11 +204,14 @@ export class RedisFlow implements Flow {
       throw new SealpostError('usage', `${id} is outbound: there is nothing to decode`);
     const octets = originalRef(record, fields.k);
     if (!octets) throw originalGone(id);
-    const { mailbox, origin, envelope, receivedAt } = record;
+    const { mailbox, origin, envelope, messageId, receivedAt } = record;
     const before = fields.v ?? '0';
     // A message that was never decoded was never handed off.
     const again = Number(before) + (fields['w:inbound'] === undefined ? 1 : 0);
-    const job: InboundJob = { id, mailbox, origin, envelope, octets, receivedAt };
+    const job: InboundJob = {
+      ...{ id, direction: 'inbound', mailbox, origin, envelope, messageId, receivedAt },
+      octets,
+    };
     if (again > 0) job.again = again;
     const args = [
       ...this.#act(id, 'decode-again', 'decode', act),

@@ -14,15 +14,16 @@ import { eventLine, type RecordFacts } from './ledger.ts';
 import { type Pressure, queueFull } from './pressure.ts';
 import { scripts } from './steps.ts';
 import type {
-  Envelope,
   InboundJob,
+  InboundMessage,
   Intake,
   IntakeEntry,
   IntakeResult,
+  Message,
   MessageState,
-  Origin,
   OutboundEntry,
   OutboundJob,
+  OutboundMessage,
   WorkQueue,
 } from './types.ts';
 
@@ -147,10 +148,11 @@ export class RedisIntake implements Intake {
       const octets = at(finished, index);
       const id = idOf('i', entry.mailbox, ...this.#identity(entry, octets.ref.sha256));
       const { mailbox, origin, envelope, messageId } = entry;
-      const job: InboundJob = { id, mailbox, origin, envelope, octets: octets.ref, receivedAt: now };
-      const facts = recordFacts('inbound', origin, envelope, messageId, octets.ref);
-      const lines = this.#lines('received', now, origin, envelope, octets.ref.sha256);
-      return { id, name: mailbox, facts, ...lines, octets, job };
+      const message: InboundMessage = {
+        ...{ id, direction: 'inbound', mailbox, origin, envelope, messageId },
+        receivedAt: now,
+      };
+      return this.#item(message, mailbox, octets);
     });
     return await this.#accept(inboundMail, items, now);
   }
@@ -185,31 +187,28 @@ export class RedisIntake implements Intake {
     const now = this.#parts.now();
     const { partner, origin, envelope, messageId } = entry;
     const id = idOf('o', partner, entry.idempotencyKey ?? randomUUID());
-    const job: OutboundJob = { id, partner, envelope, octets: octets.ref, queuedAt: now };
-    const facts = recordFacts('outbound', origin, envelope, messageId, octets.ref);
-    const item = {
-      id,
-      name: partner,
-      facts,
-      ...this.#lines('queued', now, origin, envelope, octets.ref.sha256),
-      octets,
-      job,
+    const message: OutboundMessage = {
+      ...{ id, direction: 'outbound', partner, origin, envelope, messageId },
+      receivedAt: now,
     };
+    const item = this.#item(message, partner, octets);
     return at(await this.#accept(outboundMail, [item], now), 0);
   }
 
-  #lines(
-    type: 'received' | 'queued',
-    now: number,
-    origin: Origin,
-    { from, to }: Envelope,
-    sha256: string,
-  ): { received: string; duplicate: string } {
+  #item(message: Message, name: string, octets: FinishedOctets): Item {
+    const { direction, origin, envelope, messageId, receivedAt: at } = message;
+    const { from, to } = envelope;
+    const { sha256 } = octets.ref;
     const facts = { kind: origin.kind, ...origin.detail };
     return {
-      received: eventLine({ type, at: now, facts }),
+      id: message.id,
+      name,
+      facts: { direction, origin, envelope, messageId, octets: octets.ref.octets, sha256 },
+      received: eventLine({ type: direction === 'inbound' ? 'received' : 'queued', at, facts }),
       // A duplicate need not have the same octets or recipients: the record's envelope is that of the first.
-      duplicate: eventLine({ type: 'duplicate', at: now, facts: { ...facts, sha256, from, to } }),
+      duplicate: eventLine({ type: 'duplicate', at, facts: { ...facts, sha256, from, to } }),
+      octets,
+      job: { ...message, octets: octets.ref },
     };
   }
 
@@ -280,14 +279,4 @@ function at<T>(list: T[], index: number): T {
   const item = list[index];
   if (item === undefined) throw new SealpostError('internal', 'fewer octets were finished than asked for');
   return item;
-}
-
-function recordFacts(
-  direction: RecordFacts['direction'],
-  origin: Origin,
-  envelope: RecordFacts['envelope'],
-  messageId: string | null,
-  { octets, sha256 }: SpoolRef,
-): RecordFacts {
-  return { direction, origin, envelope, messageId, octets, sha256 };
 }

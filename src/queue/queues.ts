@@ -11,6 +11,7 @@ import { connect, disconnect, guarded, lifetimes, type RedisTarget, redisError }
 import { isStoreAway } from '../spool/index.ts';
 import { bringLateForward } from './delayed.ts';
 import { Gate } from './gate.ts';
+import { isCurrent, upgraded } from './jobs.ts';
 import { type Keys, queueNames } from './keys.ts';
 import { Parking, parkedJobs, routeOf } from './parking.ts';
 import { type RetrySchedule, retryDelay } from './retry.ts';
@@ -112,7 +113,7 @@ export class BullQueues implements Queues {
   }
 
   createWorker<N extends QueueName>(name: N, handler: JobHandler<N>, options: WorkerOptions): QueueWorker {
-    const { redis, target, keys, log } = this.#parts;
+    const { redis, target, keys, ledger, log } = this.#parts;
     const lockDuration = options.lockDuration ?? lifetimes.lock;
     const alone = options.suspectsAlone ?? false;
     const lane = alone ? new Suspects(true) : new Suspects(false, besidePatience);
@@ -135,6 +136,7 @@ export class BullQueues implements Queues {
         peer = state;
       };
       try {
+        if (!isCurrent(name, job.data)) job.data = upgraded(name, job.data, await ledger.get(job.data.id));
         await this.#work(name, handler, job, { lane, signal: ended.signal, heard });
       } finally {
         gate.leave(entry, peer);

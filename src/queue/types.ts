@@ -19,6 +19,32 @@ export interface Envelope {
   to: string[];
 }
 
+/** What is known of a message wherever it is: jobs, record, delivery and document all have it. */
+interface MessageBase {
+  /** Derived from the mailbox and the octets, or from the partner and the idempotency key. */
+  id: string;
+  origin: Origin;
+  envelope: Envelope;
+  /** Message-ID field, with its angle brackets; null if it has none. */
+  messageId: string | null;
+  /** When it was accepted, in milliseconds since the epoch. */
+  receivedAt: number;
+}
+
+export interface InboundMessage extends MessageBase {
+  direction: 'inbound';
+  /** Name of the mailbox that it came for. */
+  mailbox: string;
+}
+
+export interface OutboundMessage extends MessageBase {
+  direction: 'outbound';
+  /** Name of the partner that it is for. */
+  partner: string;
+}
+
+export type Message = InboundMessage | OutboundMessage;
+
 export const messageStates = [
   'received',
   'decoded',
@@ -59,19 +85,15 @@ export interface LedgerEvent {
   facts: Record<string, string | number | boolean | null | string[]>;
 }
 
-export interface MessageRecord {
-  id: string;
-  direction: 'inbound' | 'outbound';
+export interface MessageRecord extends MessageBase {
+  direction: Message['direction'];
   state: MessageState;
-  /** Name of the mailbox (inbound) or partner (outbound). */
+  /** Null for an outbound message. */
   mailbox: string | null;
+  /** Whom it is for, or, inbound, who sent it as far as known. */
   partner: string | null;
-  origin: Origin;
-  envelope: Envelope;
-  messageId: string | null;
   octets: number;
   sha256: string;
-  receivedAt: number;
   updatedAt: number;
   /** Reason code when suspended. */
   reason: string | null;
@@ -89,28 +111,16 @@ export interface JobMarks {
 }
 
 /** Job of the queue "inbound": the name is the message id. */
-export interface InboundJob extends JobMarks {
-  id: string;
-  mailbox: string;
-  origin: Origin;
-  envelope: Envelope;
+export interface InboundJob extends InboundMessage, JobMarks {
   octets: SpoolRef;
-  receivedAt: number;
   /** How often it was decoded again after a hand-off. */
   again?: number;
-  /** Attempts that found its store unavailable, which do not count. */
-  untried?: number;
 }
 
 /** Job of the queue "handoff": one for each message and destination. */
-export interface HandoffJob extends JobMarks {
-  id: string;
-  mailbox: string;
+export interface HandoffJob extends InboundMessage, JobMarks {
   /** Name of the destination in the mailbox's list. */
   destination: string;
-  origin: Origin;
-  envelope: Envelope;
-  receivedAt: number;
   /** The octets as they came. */
   original: SpoolRef;
   /** The decoded content. */
@@ -122,20 +132,14 @@ export interface HandoffJob extends JobMarks {
 }
 
 /** Job of the queue "outbound". */
-export interface OutboundJob extends JobMarks {
-  id: string;
-  partner: string;
-  envelope: Envelope;
+export interface OutboundJob extends OutboundMessage, JobMarks {
   octets: SpoolRef;
-  queuedAt: number;
-  /** Attempts that found its store unavailable, which do not count. */
-  untried?: number;
 }
 
 /** Job of the queue "failures": a suspended message to report to a destination. */
 export interface FailureJob extends JobMarks {
   id: string;
-  direction: MessageRecord['direction'];
+  direction: Message['direction'];
   /** Name of the mailbox (inbound) or partner (outbound). */
   owner: string;
   /** What was suspended: `inbound`, `handoff.NAME` of a destination, or `outbound`. */
@@ -163,13 +167,7 @@ export type WorkQueue = Exclude<QueueName, 'failures'>;
 export type Facts = LedgerEvent['facts'];
 
 /** One mailbox that a message is for. */
-export interface IntakeEntry {
-  mailbox: string;
-  origin: Origin;
-  envelope: Envelope;
-  /** Message-ID field of the message, if it has one. */
-  messageId: string | null;
-}
+export type IntakeEntry = Omit<InboundMessage, 'id' | 'direction' | 'receivedAt'>;
 
 export interface IntakeResult {
   /** Bound to the mailbox and the octets: the same message gets the same id. */
@@ -178,11 +176,7 @@ export interface IntakeResult {
   duplicate: boolean;
 }
 
-export interface OutboundEntry {
-  partner: string;
-  origin: Origin;
-  envelope: Envelope;
-  messageId: string | null;
+export interface OutboundEntry extends Omit<OutboundMessage, 'id' | 'direction' | 'receivedAt'> {
   /** A repeated call with the same key and partner is a duplicate. Without a key, each call is a new message. */
   idempotencyKey?: string;
 }

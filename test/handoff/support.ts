@@ -30,6 +30,8 @@ export function delivery(content: Buffer, changes: Partial<Delivery> = {}, chunk
   return {
     id: 'm-0001',
     idempotencyKey: 'm-0001:orders',
+    direction: 'inbound',
+    messageId: null,
     mailbox: 'edi',
     destination: 'orders',
     envelope: { from: 'orders@partner.example', to: ['edi@example.com'] },

@@ -40,7 +40,10 @@ async function decode(
 ) {
   const decoded: (DecodedOutcome & { octets: Buffer })[] = [];
   const atOnce: unknown[] = [];
-  const job: InboundJob = { id: 'i1', mailbox, origin, envelope, octets: spool.put(octets), receivedAt: 1 };
+  const job: InboundJob = {
+    ...{ id: 'i1', direction: 'inbound', mailbox, origin, envelope, messageId: null, receivedAt: 1 },
+    octets: spool.put(octets),
+  };
   const step = decodeStep({
     spool,
     flow: {

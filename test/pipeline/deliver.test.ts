@@ -27,7 +27,8 @@ async function deliver(
     pieces: [{ path: '1.2', contentType: 'text/plain', ref: spool.put(Buffer.from('part')) }],
   };
   const job: HandoffJob = {
-    ...{ id: 'i1', mailbox: 'edi', destination: to, origin, envelope, receivedAt: 1 },
+    ...{ id: 'i1', direction: 'inbound', mailbox: 'edi', destination: to, origin, envelope },
+    ...{ messageId: null, receivedAt: 1 },
     original: spool.put(Buffer.from('original')),
     content: spool.put(content),
     result: spool.put(writeResult(result)),

@@ -37,7 +37,11 @@ async function send(
 ) {
   const messages: OutboundMessage[] = [];
   const sent: Facts[] = [];
-  const job: OutboundJob = { id: 'o1', partner, envelope, octets: spool.put(octets), queuedAt: 1 };
+  const job: OutboundJob = {
+    ...{ id: 'o1', direction: 'outbound', partner, envelope, messageId: null, receivedAt: 1 },
+    origin: { kind: 'command', detail: {} },
+    octets: spool.put(octets),
+  };
   const [acme] = config.partners;
   assert.ok(acme);
   const step = sendStep({

@@ -1,0 +1,26 @@
+/** What a job says of its message, also one that an earlier version stored. */
+import type { InboundMessage, Jobs, MessageRecord, QueueName } from './types.ts';
+
+/** The message alone, without what is of the job. */
+export function messageOf(job: InboundMessage): InboundMessage {
+  const { id, direction, mailbox, origin, envelope, messageId, receivedAt } = job;
+  return { id, direction, mailbox, origin, envelope, messageId, receivedAt };
+}
+
+/** True for a job that has its whole message: those of 0.1.0 have no `direction`, and of the message only a part. */
+export function isCurrent(queue: QueueName, data: object): boolean {
+  return queue === 'failures' || 'direction' in data;
+}
+
+/** A job in the form of today. What one of 0.1.0 lacks stands in the record; without one nothing is left to do for it. */
+export function upgraded<N extends QueueName>(
+  queue: N,
+  data: Jobs[N],
+  record: MessageRecord | null,
+): Jobs[N] {
+  if (isCurrent(queue, data)) return data;
+  const direction = queue === 'outbound' ? 'outbound' : 'inbound';
+  if (!record) return { ...data, direction, messageId: null };
+  const { messageId, origin, receivedAt } = record;
+  return { ...data, direction, messageId, origin, receivedAt };
+}
