@@ -73,6 +73,8 @@ describe('reload', { skip: skipWithout('openssl') }, () => {
       assert.equal(ran.code, 1, `${why}`);
       assert.match(ran.stderr, why);
     }
+    // Processes that were started for the new one are killed, and end a moment after the command does.
+    await daemon.waitFor('the processes of before', () => pids().size === old.size);
     assert.deepEqual(pids(), old);
     // A process that is started again has the configuration in force, not the broken file.
     process.kill(daemon.pidOf('receive'), 'SIGKILL');
