@@ -81,7 +81,10 @@ describe('sealpost decode on a hostile message', { skip: skipWithout('openssl') 
     const missing = await command(['decode', join(world.folder, 'no\u001b[1Asuch\nfile'), '--out', '-']);
     assert.equal(missing.code, 1);
     assert.doesNotMatch(missing.stderr, hostile);
-    assert.match(missing.stderr, /no\\u\{1b\}\[1Asuch\\u\{a\}file: there is no such file \[file-access\]\nhint: [^\n]+\n$/);
+    assert.match(
+      missing.stderr,
+      /no\\u\{1b\}\[1Asuch\\u\{a\}file: there is no such file \[file-access\]\nhint: [^\n]+\n$/,
+    );
   });
 
   it('describes a verdict in lines that commands print one by one', async () => {
