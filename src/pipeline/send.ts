@@ -50,7 +50,7 @@ async function sendTo(
     const options = { ...protection(partner), budget: new Budget({ work, output }) };
     message = {
       envelope: job.envelope,
-      // Keys and certificates that do not fit the settings show here at the latest.
+      // Keys are judged when the octets are made, which the sender does before it connects.
       estimate: estimateOctets(job.octets.octets, options),
       octets: () => encode(plain, options),
     };
