@@ -4,15 +4,12 @@ import { runRole } from '../src/daemon/index.ts';
 import { authoritiesOf, PartnerDirectory } from '../src/partner/index.ts';
 import { decoderOptions, decodeStep, openLocalDestinations, Turns } from '../src/pipeline/index.ts';
 
-await runRole('decrypt', async ({ config, queue, log, beside }) => {
+await runRole('decrypt', async ({ config, queue, log }) => {
   const { queues, flow, spool } = queue;
   const keys = await loadKeys(config);
   const { mailboxes, strong, limits, workers } = config;
   const authorities = authoritiesOf(config.trust);
-  // Destinations of another machine may be folders of that machine.
-  const local = beside.includes('handoff')
-    ? await openLocalDestinations({ ...queue, config, readSecret, log, now: Date.now })
-    : () => undefined;
+  const local = await openLocalDestinations({ ...queue, config, readSecret, log, now: Date.now });
   const step = decodeStep({
     spool,
     flow,

@@ -51,7 +51,7 @@ const runtimeFlags = [
  */
 export function threadsOf(role: RoleName, config: Config): number {
   const usual = Number(process.env.UV_THREADPOOL_SIZE) || 4;
-  if (role !== 'handoff' && role !== 'decrypt') return usual;
+  if (role !== 'handoff') return usual;
   const folders = allDestinations(config).filter(([, { type }]) => type === 'directory').length;
   return Math.min(mostThreads, usual + folders * 6);
 }
@@ -69,8 +69,6 @@ export interface ChildOptions {
   configText: string;
   /** It takes over from a process that is still running. */
   takeOver: boolean;
-  /** All roles that the supervisor runs. */
-  beside: readonly RoleName[];
   log: Log;
   /** The role never ran because its configuration or surroundings are wrong. Returns false to try again anyway. */
   onFailed(role: RoleName, failure: StartFailure): boolean;
@@ -108,7 +106,6 @@ export class Child {
       redisUrl,
       threads,
       takeOver,
-      beside,
       log,
       onFailed,
       onLost,
@@ -127,7 +124,6 @@ export class Child {
         [env.config]: configFile,
         [env.index]: String(index),
         [env.configText]: configText,
-        [env.beside]: beside.join(','),
         // Only the first time: no old process runs beside one that is restarted later.
         [env.takeOver]: takeOver && !this.#wasReady ? '1' : '',
         ...(redisUrl === undefined ? {} : { [env.redisUrl]: redisUrl }),

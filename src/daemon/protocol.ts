@@ -47,8 +47,6 @@ export const env = {
   configText: 'SEALPOST_CONFIG_TEXT',
   /** Set for a process that takes over from another process of its role. */
   takeOver: 'SEALPOST_TAKE_OVER',
-  /** Names of the roles that the supervisor runs, with commas between them. */
-  beside: 'SEALPOST_BESIDE',
 } as const;
 
 export function isFromRole(message: unknown): message is FromRole {

@@ -16,8 +16,6 @@ export interface RoleContext {
   queue: QueueRoom;
   /** Another process of this role is still running. It ends when this one is ready. */
   takeOver: boolean;
-  /** The roles that run on this machine, under the same supervisor. */
-  beside: readonly string[];
 }
 
 export interface RoleParts {
@@ -50,8 +48,7 @@ export async function runRole(
     const config = configOf(file);
     log = createLog(config.log.level, name);
     const queue = await openQueue(config, { role: name, log, sweep: true, onWork: tellOnce() });
-    const beside = (process.env[env.beside] ?? '').split(',');
-    context = { config, log, queue, takeOver: process.env[env.takeOver] === '1', beside };
+    context = { config, log, queue, takeOver: process.env[env.takeOver] === '1' };
     parts = await build(context);
   } catch (error) {
     log.fatal({ err: error }, 'could not start');

@@ -180,13 +180,12 @@ export class Supervisor {
     const { configFile, log } = this.#options;
     const redisUrl = this.#redis?.url;
     const onLost = (role: RoleName, pid: number) => this.#departures.lost(role, pid, redisUrl);
-    const beside = this.#working(config);
-    const children = beside.flatMap((role) =>
+    const children = this.#working(config).flatMap((role) =>
       Array.from(
         { length: countOf(role, config) },
         (_, index) =>
           new Child({
-            ...{ role, index, configFile, configText, redisUrl, takeOver, beside, log, onFailed, onLost },
+            ...{ role, index, configFile, configText, redisUrl, takeOver, log, onFailed, onLost },
             threads: threadsOf(role, config),
           }),
       ),

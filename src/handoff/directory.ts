@@ -4,7 +4,6 @@ import type { DestinationConfig } from '../config/index.ts';
 import { hasCode } from '../errors.ts';
 import { makeFolder } from '../files.ts';
 import { type Outcome, outcomeOf } from '../queue/index.ts';
-import { quickCalls } from './file-calls.ts';
 import { FolderSync, sweepTemporary } from './folder.ts';
 import { writeFailure } from './folder-failure.ts';
 import { writeSmall } from './folder-small.ts';
@@ -35,12 +34,10 @@ const smallLimit = 1024 * 1024;
 export async function createDirectoryDestination(
   config: DirectoryConfig,
   deps: DestinationDeps,
-  files = quickCalls,
 ): Promise<Destination> {
   const settings = {
     bodyPart: deps.bodyPart,
     sync: new FolderSync(config.path),
-    files,
   };
   const volume = new Volume(config.path);
   let ready: Promise<void> | undefined;

@@ -7,7 +7,6 @@ import type { MailboxConfig } from '../config/index.ts';
 import { hasCode } from '../errors.ts';
 import { draftOwner, isDeadOwner, syncFolder } from '../files.ts';
 import type { MessageLimits } from '../message/index.ts';
-import type { FileCalls } from './file-calls.ts';
 import { extensionFor, partFileName } from './names.ts';
 import type { PartFacts } from './walk.ts';
 
@@ -25,8 +24,6 @@ export interface FolderSettings {
   bodyPart: MailboxConfig['bodyPart'];
   limits: MessageLimits;
   sync: FolderSync;
-  /** How the files of a small message are written on a local disk. */
-  files: FileCalls;
 }
 
 /** A part of the message as a file: its description and decoded octets. */

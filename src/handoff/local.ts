@@ -1,17 +1,17 @@
 /**
- * Destinations on this machine, as the process that decodes uses them: it hands a small message off itself, in the step
- * that decodes it, so that nothing has to be stored in between. What cannot be taken so (a folder that is slow, a text that
- * needs mailparser, anything that fails) goes through the queue `handoff`, as for all other destinations.
+ * Destinations on the Redis of the daemon, as the process that decodes uses them: it hands a small message off itself, in
+ * the step that decodes it, so that nothing has to be stored in between. What cannot be taken so (a text that needs
+ * mailparser, content above `inlineLimit`, anything that fails) goes through the queue `handoff`, as for all other
+ * destinations. Folders always do: written beside the decoding they would have to be asynchronous, one message at a time,
+ * and that costs more processor time than the hop saves (docs/performance.md).
  */
 import type { DestinationConfig } from '../config/index.ts';
 import type { Facts, ForeignJob } from '../queue/index.ts';
 import { countedTaken } from './counted.ts';
-import { createDirectoryDestination } from './directory.ts';
 import { makeDocument } from './document.ts';
-import { patientCalls } from './file-calls.ts';
 import { attemptLimits } from './limits.ts';
 import { jobFacts, jobId, jobName, jobOptions } from './queue-destination.ts';
-import type { Delivery, Destination, DestinationDeps } from './types.ts';
+import type { Delivery, DestinationDeps } from './types.ts';
 
 /** What was accepted; with `job` if the step that records it adds that job. */
 export interface Taken {
@@ -25,7 +25,7 @@ export interface LocalDestination {
   take(delivery: Delivery, signal: AbortSignal): Promise<Taken | undefined>;
 }
 
-/** Undefined for destinations that are not on this machine. Errors: those of `createDestination`. */
+/** Undefined for destinations that are not on this Redis. Errors: those of `createDestination`. */
 export async function createLocalDestination(
   config: DestinationConfig,
   deps: DestinationDeps,
@@ -41,8 +41,6 @@ async function create(
   deps: DestinationDeps,
 ): Promise<LocalDestination | undefined> {
   switch (config.type) {
-    case 'directory':
-      return new LocalFolder(await createDirectoryDestination(config, deps, patientCalls));
     case 'queue':
       // In one script with the record, and so among the keys that are on one node of a cluster.
       return config.prefix === undefined || config.prefix === deps.redisPrefix
@@ -50,68 +48,6 @@ async function create(
         : undefined;
     default:
       return undefined;
-  }
-}
-
-/** Milliseconds after which a folder is slow. */
-const slowAfter = 1000;
-/** Milliseconds for which a folder that was slow or failed is left to the queue. */
-const rest = 10_000;
-/** Messages that wait for the one that is being written. */
-const mostWaiting = 16;
-
-/** Writes one message at a time, so that a disk that hangs keeps few threads of the pool. */
-export class LocalFolder implements LocalDestination {
-  readonly name: string;
-  readonly #destination: Pick<Destination, 'name' | 'deliver'>;
-  /** Ends when nobody writes. */
-  #last: Promise<unknown> = Promise.resolve();
-  #waiting = 0;
-  #resting = false;
-
-  constructor(destination: Pick<Destination, 'name' | 'deliver'>) {
-    this.#destination = destination;
-    this.name = destination.name;
-  }
-
-  async take(delivery: Delivery, signal: AbortSignal): Promise<Taken | undefined> {
-    if (this.#resting || this.#waiting >= mostWaiting) return undefined;
-    this.#waiting += 1;
-    const late = new AbortController();
-    const work = this.#last.then(() => this.#write(delivery, AbortSignal.any([signal, late.signal])));
-    this.#last = work;
-    const slow = Promise.withResolvers<undefined>();
-    const timer = setTimeout(() => {
-      // A write in progress continues and does no harm: the folder has the same name for every writer.
-      this.#pause(work);
-      slow.resolve(undefined);
-    }, slowAfter);
-    try {
-      return await Promise.race([work, slow.promise]);
-    } finally {
-      this.#waiting -= 1;
-      clearTimeout(timer);
-      late.abort();
-    }
-  }
-
-  async #write(delivery: Delivery, signal: AbortSignal): Promise<Taken | undefined> {
-    if (this.#resting || signal.aborted) return undefined;
-    const outcome = await this.#destination.deliver(delivery, signal).catch(() => undefined);
-    if (outcome === undefined) return undefined;
-    if ('done' in outcome) return { facts: outcome.facts ?? {} };
-    if (!signal.aborted && 'peer' in outcome) this.#pause(Promise.resolve());
-    return undefined;
-  }
-
-  /** Leaves the folder alone for a while after the work has ended. */
-  #pause(work: Promise<unknown>): void {
-    if (this.#resting) return;
-    this.#resting = true;
-    const wake = () => {
-      this.#resting = false;
-    };
-    void work.finally(() => setTimeout(wake, rest).unref());
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * Decodes a message: removes the S/MIME layers, judges the verdict by the mailbox's policy, and hands off directly if
- * the only destination is on this machine. Otherwise it queues the hand-off.
+ * the only destination is a queue on the same Redis. Otherwise it queues the hand-off.
  */
 import { createHash } from 'node:crypto';
 import type { Config, MailboxConfig } from '../config/index.ts';
@@ -26,7 +26,7 @@ export interface DecodeParts {
   optionsFor: (mailbox: MailboxConfig) => DecodeOptions;
   /** Limits how many large messages are processed at a time. */
   large: Turns;
-  /** The only destination of a mailbox, if it is on this machine. */
+  /** The only destination of a mailbox, if it is a queue on the same Redis. */
   local: (mailbox: string) => LocalDestination | undefined;
 }
 

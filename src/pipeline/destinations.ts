@@ -55,7 +55,7 @@ export async function openDestinations(parts: DestinationsParts): Promise<Destin
 }
 
 /**
- * The destinations that decrypt hands off to itself: each is the only one of its mailbox, on this machine. Errors:
+ * The destinations that decrypt hands off to itself: each is the only one of its mailbox, on the same Redis. Errors:
  * those of `createDestination`.
  */
 export async function openLocalDestinations(

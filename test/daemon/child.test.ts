@@ -32,7 +32,6 @@ function child(t: TestContext, options: Partial<ChildOptions> = {}) {
     redisUrl: undefined,
     configText: '',
     takeOver: false,
-    beside: [],
     log: heard,
     onFailed: (_role, failure) => {
       failures.push(failure);
