@@ -16,6 +16,7 @@ import {
   placesOf,
   SealpostError,
 } from '../src/errors.ts';
+import { foldMarkdown } from './fold.ts';
 
 const sections: Record<ErrorClass, string> = {
   message: `The message itself is the problem, and trying again does not help. It is suspended at once, and keeps its octets.
@@ -97,7 +98,7 @@ export function reasonCodesPage(): string {
       '',
     ].join('\n'),
   );
-  return [intro, ...parts].join('\n');
+  return foldMarkdown([intro, ...parts].join('\n'));
 }
 
 if (import.meta.main) {

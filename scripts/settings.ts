@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { configSchema } from '../src/config/schema.ts';
 import { optionsOf, settingsOf, shapeOf } from '../src/config/shape.ts';
 import { type Protection, presets, protectionOf } from '../src/smime/encode/presets.ts';
+import { foldMarkdown } from './fold.ts';
 import { examples, written } from './settings-examples.ts';
 
 type Schema = z.core.$ZodType;
@@ -121,6 +122,10 @@ file.
 
 /** The text of docs/settings.md. */
 export function settingsPage(): string {
+  return foldMarkdown(settingsText());
+}
+
+function settingsText(): string {
   const settings = readSettings(configSchema, '');
   const table = (lines: string[]) =>
     ['| setting | type | default | what it is |', '| --- | --- | --- | --- |', ...lines].join('\n');

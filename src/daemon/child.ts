@@ -98,18 +98,8 @@ export class Child {
   }
 
   start(): void {
-    const {
-      role,
-      index,
-      configFile,
-      configText,
-      redisUrl,
-      threads,
-      takeOver,
-      log,
-      onFailed,
-      onLost,
-    } = this.#options;
+    const { role, index, configFile, configText, redisUrl, threads, takeOver, log, onFailed, onLost } =
+      this.#options;
     const startedAt = performance.now();
     let worked = false;
     let failure: StartFailure | undefined;

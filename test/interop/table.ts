@@ -1,4 +1,5 @@
 /** The outcome of the matrix as Markdown: one row for each case, two columns for each peer, and who said no to what. */
+import { foldMarkdown } from '../../scripts/fold.ts';
 import type { InteropCase } from '../support/peers/types.ts';
 import type { Outcome, Result, Status } from './matrix.ts';
 
@@ -120,17 +121,19 @@ function reasons(outcome: Outcome): string[] {
 export function toMarkdown(outcome: Outcome): string {
   const peers = outcome.peers.map(({ name, version }) => `${name} ${version}`).join(', ');
   const absent = outcome.absent.map(({ name, missing }) => `${name}: ${missing}`);
-  return [
-    `${outcome.us.name} ${outcome.us.version} against ${peers}.`,
-    ...(absent.length === 0 ? [] : ['', `Not run: ${absent.join('; ')}.`]),
-    '',
-    ...summary(outcome),
-    '',
-    legend,
-    ...section(outcome, 'encryption'),
-    ...section(outcome, 'signature'),
-    ...section(outcome, 'compression'),
-    ...reasons(outcome),
-    '',
-  ].join('\n');
+  return foldMarkdown(
+    [
+      `${outcome.us.name} ${outcome.us.version} against ${peers}.`,
+      ...(absent.length === 0 ? [] : ['', `Not run: ${absent.join('; ')}.`]),
+      '',
+      ...summary(outcome),
+      '',
+      legend,
+      ...section(outcome, 'encryption'),
+      ...section(outcome, 'signature'),
+      ...section(outcome, 'compression'),
+      ...reasons(outcome),
+      '',
+    ].join('\n'),
+  );
 }
