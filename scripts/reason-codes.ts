@@ -1,5 +1,5 @@
 /**
- * Writes docs/reason-codes.md from the table in src/errors.ts: `npm run docs:reason-codes`. A test fails when the file is
+ * Writes docs/reason-codes.md from the table in src/error-table.ts: `npm run docs:reason-codes`. A test fails when the file is
  * not what this writes.
  */
 import { writeFileSync } from 'node:fs';
@@ -78,7 +78,7 @@ Every error of Sealpost has a code. You find it as the \`reason\` of a suspended
 log lines, in square brackets at the end of a command's error, and in the verdict. A code never changes its meaning.
 \`sealpost messages show ID\` prints the cause and the remedy of a message's code.
 
-\`npm run docs:reason-codes\` generates this page from the table in \`src/errors.ts\`. The last column is the HTTP status
+\`npm run docs:reason-codes\` generates this page from the table in \`src/error-table.ts\`. The last column is the HTTP status
 that the code stands for. SMTP clients get 451 4.3.0 where no other reply is given; [Operations](operations.md#smtp-replies)
 lists all replies.
 `;
