@@ -95,6 +95,7 @@ export class RedisFlow implements Flow {
       octetsToken(result.ref),
       JSON.stringify({ content: content.ref, result: result.ref }),
       [content, result, ...pieces].reduce((sum, { ref }) => sum + ref.octets, 0),
+      octetsToken(job.octets),
       pieces.length,
       ...pieces.map(({ ref }) => octetsToken(ref)),
     ];
@@ -117,14 +118,17 @@ export class RedisFlow implements Flow {
 
   async handedOff(job: HandoffJob, facts: Facts, holdUntil = 0): Promise<{ delivered: boolean }> {
     const now = this.#parts.now();
+    const what = { destination: job.destination, ...facts };
     const args = [
       now,
       job.id,
       job.destination,
-      eventLine({ type: 'handed-off', at: now, facts: { destination: job.destination, ...facts } }),
+      eventLine({ type: 'handed-off', at: now, facts: what }),
       eventLine({ type: 'delivered', at: now, facts: {} }),
       this.#parts.keepOriginal,
       holdUntil,
+      octetsToken(job.content),
+      eventLine({ type: 'handed-off', at: now, facts: { ...what, late: true } }),
     ];
     const reply = await this.#run(scripts.handedOff, args);
     return { delivered: (await this.#release(reply)) === 1 };
@@ -138,7 +142,8 @@ export class RedisFlow implements Flow {
       eventLine({ type: 'handed-off', at: now, facts: { destination, ...facts } }),
       eventLine({ type: 'delivered', at: now, facts: {} }),
     ];
-    const args = [now, job.id, partner ?? '', events.join('\n'), this.#parts.keepOriginal];
+    const { keepOriginal } = this.#parts;
+    const args = [now, job.id, partner ?? '', events.join('\n'), keepOriginal, octetsToken(job.octets)];
     if (queued) {
       const { prefix, queue, name, data, id, options } = queued;
       args.push(`${prefix}:${queue}:`, name, data, id, JSON.stringify(options));
@@ -153,7 +158,8 @@ export class RedisFlow implements Flow {
   }
 
   async sent(job: OutboundJob, facts: Facts): Promise<void> {
-    const args = this.#event(job.id, 'sent', facts);
+    const late = eventLine({ type: 'sent', at: this.#parts.now(), facts: { ...facts, late: true } });
+    const args = [...this.#event(job.id, 'sent', facts), octetsToken(job.octets), late];
     await this.#release(await this.#run(scripts.sent, args));
   }
 
@@ -174,6 +180,7 @@ export class RedisFlow implements Flow {
       // Attempts and crashes are counted from zero when it is resumed.
       JSON.stringify({ ...job, untried: undefined, alone: undefined, forgiven: undefined }),
       ...this.#report(job, { work, reason, facts, starts }),
+      octetsToken('octets' in job ? job.octets : job.content),
     ]);
   }
 

@@ -66,6 +66,11 @@ local function audit(line)
   if line ~= '' then rcall('XADD', P .. ':audit', '*', 'j', line) end
 end
 local finished = { delivered = true, sent = true, terminated = true }
+-- Whether a record (its field k) still has these octets. Otherwise whoever worked on them was overtaken: a person ended the
+-- message, and it has come again under its id, or was decoded again.
+local function holds(kept, token)
+  return string.find(' ' .. (kept or '') .. ' ', ' ' .. token .. ' ', 1, true) ~= nil
+end
 -- Lets go of octets (as in field k); returns the files that nobody needs any more.
 local function release(id, tokens, files)
   local values = {}

@@ -96,8 +96,9 @@ return results
 );
 
 /**
- * now, id, event, partner or '', token of the content, token of the result, references of both, octets of all, number of
- * pieces, token of each, then name, job and route for each destination. Returns 0 when the message has moved on already.
+ * now, id, event, partner or '', token of the content, token of the result, references of both, octets of all, token of
+ * the octets that were decoded, number of pieces, token of each, then name, job and route for each destination. Returns 0
+ * when the message has moved on already, or has other octets by now.
  */
 const decoded = script(
   records,
@@ -107,9 +108,9 @@ local now, id, partner = ARGV[1], ARGV[2], ARGV[4]
 local m = record(id)
 local old = rcall('HMGET', m, 's', 'k', 'a', 'e', 'o', 'g')
 local tokens = { ARGV[5], ARGV[6] }
-local first = 10 + tonumber(ARGV[9])
-for at = 10, first - 1 do tokens[#tokens + 1] = ARGV[at] end
-if old[1] ~= 'received' then
+local first = 11 + tonumber(ARGV[10])
+for at = 11, first - 1 do tokens[#tokens + 1] = ARGV[at] end
+if old[1] ~= 'received' or not holds(old[2], ARGV[9]) then
   for _, token in ipairs(tokens) do drop_octets(token) end
   return 0
 end
@@ -138,17 +139,30 @@ return 1
 );
 
 /**
+ * What had left when a person ended its message cannot be called back, so the record says that it arrived. It changes
+ * nothing else, least of all in the message that came under the same id since then.
+ */
+const late = `
+local function late(m, state, events, kept, token, event)
+  if not state or (state ~= 'terminated' and holds(kept, token)) then return false end
+  rcall('HSET', m, 'e', joined(events, event))
+  return true
+end
+`;
+
+/**
  * now, id, destination, event, event if it was the last one, milliseconds that the original is kept, time until which
- * content and result are held (0: not at all). Returns -1 when it was handed off there already, 0, or with the last one
- * 1 and the files to remove.
+ * content and result are held (0: not at all), token of the content, event if it comes too late. Returns -1 when it was
+ * handed off there already, or was ended in the meantime, 0, or with the last one 1 and the files to remove.
  */
 const handedOff = freeingScript(
   records,
+  late,
   `
 local now, id, name, kept, hold = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[6]), tonumber(ARGV[7])
 local m = record(id)
 local old = rcall('HMGET', m, 'd:' .. name, 'n', 's', 'a', 'e', 'k', 'h', 'o', 'x')
-if not old[1] then return { -1 } end
+if late(m, old[3], old[5], old[6], ARGV[8], ARGV[9]) or not old[1] then return { -1 } end
 hold = math.max(hold, tonumber(old[7] or 0))
 if hold > 0 then rcall('HSET', m, 'h', string.format('%.0f', hold)) end
 local left = tonumber(old[2]) - 1
@@ -180,9 +194,10 @@ return release(id, table.concat(gone, ' '), { 1 })
 );
 
 /**
- * now, id, partner or '', events, milliseconds that the original is kept, then, where the destination is a queue here: its
- * keys' prefix, name and data of the job, its id, options as JSON. Received and handed off in one step, for a message with
- * one destination. Returns 0 when the message has moved on already, else 1 and the files to remove.
+ * now, id, partner or '', events, milliseconds that the original is kept, token of the octets, then, where the destination
+ * is a queue here: its keys' prefix, name and data of the job, its id, options as JSON. Received and handed off in one
+ * step, for a message with one destination. Returns 0 when the message has moved on already, or has other octets by now,
+ * else 1 and the files to remove.
  */
 const handedOffAtOnce = script(
   records,
@@ -191,8 +206,8 @@ const handedOffAtOnce = script(
 local now, id, partner, kept = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[5])
 local m = record(id)
 local old = rcall('HMGET', m, 's', 'k', 'a', 'e', 'o')
-if old[1] ~= 'received' then return { 0 } end
-if ARGV[6] then add_to(ARGV[6], ARGV[7], ARGV[8], ARGV[9], cjson.decode(ARGV[10]), now) end
+if old[1] ~= 'received' or not holds(old[2], ARGV[6]) then return { 0 } end
+if ARGV[7] then add_to(ARGV[7], ARGV[8], ARGV[9], ARGV[10], cjson.decode(ARGV[11]), now) end
 if partner ~= '' then
   rcall('HSET', m, 'p', partner)
   rcall('ZADD', P .. ':ix:p:' .. partner, old[3], id)
@@ -207,14 +222,18 @@ return { 1 }
 `,
 );
 
-/** now, id, event. Returns 0 when it has already ended, else 1 and the files to remove. */
+/**
+ * now, id, event, token of the octets, event if it comes too late. Returns 0 when it has already ended, else 1 and the
+ * files to remove.
+ */
 const sent = freeingScript(
   records,
+  late,
   `
 local now, id = ARGV[1], ARGV[2]
 local m = record(id)
 local old = rcall('HMGET', m, 's', 'a', 'e', 'k', 'o', 'x')
-if not old[1] or finished[old[1]] then return { 0 } end
+if late(m, old[1], old[3], old[4], ARGV[4], ARGV[5]) or not old[1] or finished[old[1]] then return { 0 } end
 rcall('HDEL', m, 'x', 'w:outbound', 'o')
 no_reason(id, old[6])
 rcall('HSET', m, 's', 'sent', 'u', now, 'e', joined(old[3], ARGV[3]))
@@ -224,8 +243,8 @@ return release(id, old[4], { 1 })
 );
 
 /**
- * now, id, event, reason, name of the work, queue, job, job of the report without its turn or '', its route. Returns 0
- * when it has already ended.
+ * now, id, event, reason, name of the work, queue, job, job of the report without its turn or '', its route, token of the
+ * octets. Returns 0 when it has already ended, or has other octets by now.
  */
 const suspend = freeingScript(
   records,
@@ -233,8 +252,8 @@ const suspend = freeingScript(
   `
 local now, id = ARGV[1], ARGV[2]
 local m = record(id)
-local old = rcall('HMGET', m, 's', 'a', 'e', 'o', 'x', 'w:' .. ARGV[5], 'g')
-if not old[1] or finished[old[1]] then return 0 end
+local old = rcall('HMGET', m, 's', 'a', 'e', 'o', 'x', 'w:' .. ARGV[5], 'g', 'k')
+if not old[1] or finished[old[1]] or not holds(old[8], ARGV[10]) then return 0 end
 -- Once for each time that the work is suspended, and not again for a job that lost its lock.
 if ARGV[8] ~= '' and not old[6] then
   local turn = old[7] or '0'

@@ -317,7 +317,9 @@ describe('retry, suspend, resume, terminate', () => {
     });
     const record = await queue.ledger.get(id);
     assert.equal(record?.state, 'terminated');
-    assert.equal(record?.events.at(-1)?.facts.why, 'asked by the partner');
+    const [ended, late] = record?.events.slice(-2) ?? [];
+    assert.equal(ended?.facts.why, 'asked by the partner');
+    assert.deepEqual([late?.type, late?.facts.late], ['handed-off', true]);
     await drain('inbound', async (job) => void (await queue.flow.terminate(job.id, 'test')));
     await nothingLeft();
   });
