@@ -104,18 +104,38 @@ export function checkAddresses(
 /** INBOX is case-insensitive (RFC 9051, section 5.1); other names are case-sensitive. */
 const folderKey = (folder: string) => (/^inbox$/i.test(folder) ? 'INBOX' : folder);
 
-/** Two mailboxes that read one folder would take each other's mail. */
+type Imap = NonNullable<MailboxConfig['imap']>;
+
+/** One folder of one account, whichever of the two usual ports leads to it. */
+function folderOf({ host, port, user }: Imap, folder: string): string {
+  const server = port === undefined || port === 993 || port === 143 ? '' : `:${port}`;
+  return JSON.stringify([host.toLowerCase() + server, user, folderKey(folder)]);
+}
+
+/**
+ * Two mailboxes that read one folder would take each other's mail. A mailbox that reads what another has dealt with would
+ * take it again, and between two that do so it would go round for ever.
+ */
 function checkFolders(mailboxes: readonly MailboxConfig[], report: Report): void {
-  const seen = new Map<string, string>();
+  const readers = new Map<string, string>();
   mailboxes.forEach(({ name, imap }, index) => {
     if (imap === undefined) return;
-    const key = JSON.stringify([imap.host.toLowerCase(), imap.port, imap.user, folderKey(imap.folder)]);
-    const other = seen.get(key);
+    const key = folderOf(imap, imap.folder);
+    const other = readers.get(key);
     if (other !== undefined)
       report(['mailboxes', index, 'imap', 'folder'], `mailbox ${other} already reads this folder`, {
         hint: 'give each mailbox its own folder',
       });
-    seen.set(key, name);
+    readers.set(key, name);
+  });
+  mailboxes.forEach(({ name, imap }, index) => {
+    if (imap?.action !== 'move') return;
+    const reader = readers.get(folderOf(imap, imap.moveTo));
+    // its own folder is another error
+    if (reader !== undefined && reader !== name)
+      report(['mailboxes', index, 'imap', 'moveTo'], `mailbox ${reader} reads this folder`, {
+        hint: 'name a folder that nobody reads',
+      });
   });
 }
 

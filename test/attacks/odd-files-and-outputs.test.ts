@@ -165,6 +165,25 @@ mailboxes: [{ name: a, addresses: [a@own.example], notSmime: pass, ${inbox} }]
     const two = (one: string, other: string) =>
       errorsOf(mailbox('a', imap(one, 'done')), mailbox('b', imap(other, 'done')));
     assert.deepEqual([(await two('INBOX', 'Inbox')).length, (await two('x', 'X')).length], [1, 0]);
+    // the two usual ports lead to the same folders, another one to another server
+    const byPort = (one: string, other: string) =>
+      errorsOf(
+        mailbox('a', `${imap('x', 'done').slice(0, -1)}${one}}`),
+        mailbox('b', `${imap('x', 'd').slice(0, -1)}${other}}`),
+      );
+    for (const [one, other, wrong] of [
+      ['', ', port: 993', 1],
+      [', port: 143, tls: starttls', ', port: 993', 1],
+      ['', ', port: 1993', 0],
+      [', port: 1993', ', port: 1993', 1],
+    ] as const)
+      assert.equal((await byPort(one, other)).length, wrong, `${one} ${other}`);
+    // what one mailbox has dealt with comes to another, and from there perhaps back
+    const move = (from: string, to: string, from2: string, to2: string) =>
+      errorsOf(mailbox('a', imap(from, to)), mailbox('b', imap(from2, to2)));
+    assert.equal((await move('INBOX', 'done', 'done', 'inbox')).length, 2);
+    assert.equal((await move('INBOX', 'done', 'done', 'really')).length, 1);
+    assert.equal((await move('INBOX', 'done', 'other', 'done')).length, 0);
   });
 
   it('are outputs whose reader has gone, and full ones', () => {

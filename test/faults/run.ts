@@ -1,5 +1,5 @@
 /** Runs cases and prints the table. */
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { join } from 'node:path';
 import { makeWorld } from '../support/world.ts';
@@ -39,6 +39,7 @@ export async function runCases({
 }: RunOptions): Promise<CaseResult[]> {
   // The machine may have other work, which the tests should not push aside.
   setPriority(10);
+  if (logs !== undefined) mkdirSync(logs, { recursive: true });
   const world = makeWorld();
   const shares = cases.reduce((sum, { share = 0 }) => sum + share, 0);
   const results: CaseResult[] = [];
