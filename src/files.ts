@@ -14,7 +14,7 @@ import {
   type Stats,
   statSync,
 } from 'node:fs';
-import { mkdir, open, stat } from 'node:fs/promises';
+import { mkdir, open, stat, statfs } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { hasCode, SealpostError, toErrorInfo } from './errors.ts';
 
@@ -26,6 +26,26 @@ export async function syncFolder(folder: string): Promise<void> {
   } finally {
     await handle.close();
   }
+}
+
+/** Types of local file systems on Linux, as statfs(2) gives them; anything else may hang. */
+const local: ReadonlySet<number> = new Set([
+  0xef53, // ext2, ext3, ext4
+  0x58465342, // XFS
+  0x9123683e, // btrfs
+  0xf2f52010, // F2FS
+  0x2fc12fc1, // ZFS
+  0x01021994, // tmpfs
+  0x794c7630, // overlayfs: layers of a container, on a disk of the machine
+  0xca451a4e, // bcachefs
+]);
+
+/**
+ * True for a folder on a local disk, which may be written to synchronously. A call to a network volume may hang, and so
+ * may this one, which does so in a thread. System errors.
+ */
+export async function isLocalDisk(folder: string): Promise<boolean> {
+  return local.has((await statfs(folder)).type);
 }
 
 /** Creates a folder and its missing parents. All new names are on disk when this resolves. */

@@ -4,26 +4,14 @@
  * call at a time and a deadline. Only local disks are written to synchronously. Anything else is written by a few
  * messages at a time, with threads of their own (`threadsFor`).
  */
-import { statfs } from 'node:fs/promises';
 import { hasCode } from '../errors.ts';
+import { isLocalDisk } from '../files.ts';
 
 /** Milliseconds that a file system has to answer. */
 const patience = 5000;
 
 /** Messages written at a time to a disk that is not local. */
 const atATime = 4;
-
-/** Types of local file systems on Linux, as statfs(2) gives them; anything else may hang. */
-const local: ReadonlySet<number> = new Set([
-  0xef53, // ext2, ext3, ext4
-  0x58465342, // XFS
-  0x9123683e, // btrfs
-  0xf2f52010, // F2FS
-  0x2fc12fc1, // ZFS
-  0x01021994, // tmpfs
-  0x794c7630, // overlayfs: layers of a container, on a disk of the machine
-  0xca451a4e, // bcachefs
-]);
 
 /** The error of a file system that does not answer, with a `code` like system errors have. */
 export function noAnswer(): Error {
@@ -70,7 +58,7 @@ export class Volume {
 
   async #ask(): Promise<boolean> {
     try {
-      return local.has((await statfs(this.#path)).type);
+      return await isLocalDisk(this.#path);
     } catch (error) {
       if (hasCode(error, 'ENOENT')) return false;
       throw error;

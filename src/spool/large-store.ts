@@ -1,11 +1,14 @@
-/** Storage of large messages: the interface of spool folder and object store, and the sealing that both share. */
+/** Storage of large messages: the interface of spool folder and object store, and the opening that both share. */
 import { consequenceOf, type ErrorCode, SealpostError } from '../errors.ts';
-import { chunkSize, type SpoolKey, StreamSealer } from './seal.ts';
+import { chunkSize, headerSize, type SpoolKey, StreamOpener, tagSize } from './seal.ts';
 
 /** One object while it is written. Calls must not overlap. */
 export interface LargeWriter {
-  /** `spool-write`, `spool-full`, `spool-unreachable`, `spool-refused`. */
-  write(octets: Buffer): Promise<void>;
+  /**
+   * Takes octets. If it returns a promise, wait for it before the next call. `spool-write`, `spool-full`,
+   * `spool-unreachable`, `spool-refused`.
+   */
+  write(octets: Buffer): Promise<void> | undefined;
   /** The object is durable under its id when this resolves. Errors: those of `write`. */
   finish(): Promise<void>;
   /** Removes what was written. Does not throw. */
@@ -48,37 +51,33 @@ export function isLoss(code: ErrorCode): boolean {
   return code === 'spool-missing' || code === 'spool-corrupt';
 }
 
-/** Cuts octets of any length into sealed chunks. */
-export class ChunkSealer {
-  readonly header: Buffer;
-  #sealer: StreamSealer;
-  // Holds back a full chunk until more octets arrive: only then it is certain not to be the last.
-  #pending = Buffer.allocUnsafe(chunkSize);
-  #filled = 0;
+/** Some octets of an object, and how many the whole has. The octets may change with the next read. */
+export interface StoredOctets {
+  octets: Buffer;
+  size: number;
+}
 
-  constructor(key: SpoolKey, id: string) {
-    this.#sealer = new StreamSealer(key, id);
-    this.header = this.#sealer.header;
-  }
-
-  /** The chunks that have become full. */
-  take(octets: Buffer): Buffer[] {
-    const sealed: Buffer[] = [];
-    let offset = 0;
-    while (offset < octets.length) {
-      if (this.#filled === chunkSize) {
-        sealed.push(this.#sealer.seal(this.#pending, false));
-        this.#filled = 0;
-      }
-      const taken = octets.copy(this.#pending, this.#filled, offset, offset + chunkSize - this.#filled);
-      this.#filled += taken;
-      offset += taken;
-    }
-    return sealed;
-  }
-
-  /** The last chunk. */
-  last(): Buffer {
-    return this.#sealer.seal(this.#pending.subarray(0, this.#filled), true);
+/**
+ * The plain octets of an object. `read` reads it in order, about as many chunks at a time as `chunks` says.
+ * `spool-corrupt`; errors of `read`.
+ */
+export async function* openStored(
+  key: SpoolKey,
+  id: string,
+  chunks: number,
+  read: (from: number, length: number) => Promise<StoredOctets>,
+): AsyncGenerator<Buffer> {
+  // With room for what ends the stream: a read that has less than a chunk has the rest.
+  const window = chunks * (chunkSize + tagSize) + tagSize;
+  let { octets, size } = await read(0, headerSize + window);
+  const opener = new StreamOpener(key, id, octets.subarray(0, headerSize));
+  octets = octets.subarray(headerSize);
+  for (let at = headerSize; ; ) {
+    const isLast = at + octets.length >= size;
+    const whole = isLast ? octets : octets.subarray(0, opener.wholeChunks(octets.length, size - at));
+    yield* opener.open(whole, isLast);
+    if (isLast) return;
+    at += whole.length;
+    ({ octets, size } = await read(at, window));
   }
 }

@@ -23,29 +23,23 @@ import { SealpostError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { isNotThere, S3Bucket, type S3Settings } from './bucket.ts';
 import {
-  ChunkSealer,
   isStoreAway,
   type LargeStore,
   type LargeWriter,
+  openStored,
   type StoredObject,
+  type StoredOctets,
 } from './large-store.ts';
-import { chunkSize, headerSize, type SpoolKey, StreamOpener, tagSize } from './seal.ts';
+import { type SpoolKey, StreamSealer } from './seal.ts';
 import { S3Slots } from './upload-slots.ts';
 
-const sealedChunk = chunkSize + tagSize;
 /** Octets from which a part is sent; S3 takes no smaller ones but the last, and 10,000 of them. */
 const partSize = 5 * 1024 * 1024;
-/** Octets of one read: a multiple of the chunks. */
-const window = 64 * sealedChunk;
+/** Chunks of one read: 4 MiB. */
+const chunksOfRead = 16;
 /** How often an interrupted body is requested again. */
 const bodyRepeats = 2;
 const idPattern = /^[0-9a-f]{32}$/;
-
-/** Octets of an object, and how many the whole has. */
-interface Piece {
-  octets: Buffer;
-  size: number;
-}
 
 interface Place {
   Bucket: string;
@@ -56,13 +50,13 @@ class S3Writer implements LargeWriter {
   #bucket: S3Bucket;
   #place: Place;
   #release: () => void;
-  #sealer: ChunkSealer;
+  #sealer: StreamSealer;
   #held: Buffer[];
   #size: number;
   #upload: string | undefined;
   #parts: CompletedPart[] = [];
 
-  constructor(bucket: S3Bucket, place: Place, sealer: ChunkSealer, release: () => void) {
+  constructor(bucket: S3Bucket, place: Place, sealer: StreamSealer, release: () => void) {
     this.#bucket = bucket;
     this.#place = place;
     this.#sealer = sealer;
@@ -71,15 +65,13 @@ class S3Writer implements LargeWriter {
     this.#size = sealer.header.length;
   }
 
-  async write(octets: Buffer): Promise<void> {
-    for (const sealed of this.#sealer.take(octets)) {
-      this.#hold(sealed);
-      if (this.#size >= partSize) await this.#sendPart();
-    }
+  write(octets: Buffer): Promise<void> | undefined {
+    this.#hold(this.#sealer.seal(octets));
+    return this.#size < partSize ? undefined : this.#sendPart();
   }
 
   async finish(): Promise<void> {
-    this.#hold(this.#sealer.last());
+    this.#hold(this.#sealer.end());
     if (this.#upload === undefined) {
       const input = { ...this.#place, Body: this.#taken(), ContentType: 'application/octet-stream' };
       await this.#bucket.request('put', (client) => client.send(new PutObjectCommand(input)));
@@ -104,9 +96,11 @@ class S3Writer implements LargeWriter {
       .catch(() => undefined);
   }
 
-  #hold(sealed: Buffer): void {
-    this.#held.push(sealed);
-    this.#size += sealed.length;
+  #hold(sealed: readonly Buffer[]): void {
+    for (const each of sealed) {
+      this.#held.push(each);
+      this.#size += each.length;
+    }
   }
 
   #taken(): Buffer {
@@ -168,24 +162,11 @@ export class S3Store implements LargeStore {
 
   async create(id: string): Promise<LargeWriter> {
     const release = await this.#slots.take();
-    return new S3Writer(this.#bucket, this.#place(id), new ChunkSealer(this.#key, id), release);
+    return new S3Writer(this.#bucket, this.#place(id), new StreamSealer(this.#key, id), release);
   }
 
-  async *open(id: string): AsyncGenerator<Buffer> {
-    let at = headerSize + window;
-    let { octets, size } = await this.#read(id, 0, at - 1);
-    const opener = new StreamOpener(this.#key, id, octets.subarray(0, headerSize));
-    octets = octets.subarray(headerSize);
-    for (;;) {
-      const last = at >= size;
-      for (let from = 0; from === 0 || from < octets.length; from += sealedChunk) {
-        const end = from + sealedChunk;
-        yield opener.open(octets.subarray(from, end), last && end >= octets.length);
-      }
-      if (last) return;
-      ({ octets, size } = await this.#read(id, at, at + window - 1));
-      at += window;
-    }
+  open(id: string): AsyncGenerator<Buffer> {
+    return openStored(this.#key, id, chunksOfRead, (from, length) => this.#read(id, from, from + length - 1));
   }
 
   async remove(id: string): Promise<void> {
@@ -264,10 +245,10 @@ export class S3Store implements LargeStore {
   }
 
   /** The octets from `first` to `last` and the size of the whole. */
-  async #read(id: string, first: number, last: number): Promise<Piece> {
+  async #read(id: string, first: number, last: number): Promise<StoredOctets> {
     const input = { ...this.#place(id), Range: `bytes=${first}-${last}` };
     const { timeout } = this.#bucket.settings;
-    const attempt = async (client: S3Client): Promise<Piece> => {
+    const attempt = async (client: S3Client): Promise<StoredOctets> => {
       const abortSignal = AbortSignal.timeout(timeout);
       const { Body, ContentRange } = await client.send(new GetObjectCommand(input), { abortSignal });
       const size = Number(/\/(\d+)$/.exec(ContentRange ?? '')?.[1]);

@@ -3,13 +3,17 @@
  * Rogaway, Vizar 2015), so that truncation, reordering and exchange of chunks or whole objects are detected.
  *
  *     whole  = 0x01 | salt (16) | ciphertext | tag (16)
- *     stream = 0x02 | salt (16) | { ciphertext of 65,536 octets, the last one of 0 to 65,536 | tag (16) } ...
+ *     stream = 0x03 | salt (16) | { ciphertext of 262,144 octets, the last one of 1 to 262,144 | tag (16) } ... | tag (16)
+ *     stream of version 0.1.0, only read:
+ *              0x02 | salt (16) | { ciphertext of 65,536 octets, the last one of 0 to 65,536 | tag (16) } ...
  *
  * Object key: HKDF-SHA-256 of the spool key, with the salt in the info. Nonce: 7 zero octets, number of the chunk in 4
  * octets, 1 octet that is 1 in the last chunk; it cannot repeat, because each object has its own salt and thus its own
- * key. Additional data: the id of the object.
+ * key. Additional data: the id of the object. The last chunk of a stream is empty and nothing but its tag, so that
+ * octets can be sealed as they come: whether a chunk is the last must be known when it begins.
  */
 import {
+  type CipherGCM,
   createCipheriv,
   createDecipheriv,
   createHmac,
@@ -21,13 +25,21 @@ import {
 import { SealpostError } from '../errors.ts';
 import { reclaim } from './reclaim.ts';
 
-/** Octets of plain text in a chunk of a stream. */
-export const chunkSize = 65_536;
+/**
+ * Octets of plain text in a chunk of a stream. More does not pay: the chunk must be opened as a whole before any of it
+ * can be used, and should still be in the processor's cache then.
+ */
+export const chunkSize = 262_144;
+/** The same, of version 0.1.0. */
+const oldChunkSize = 65_536;
+/** Octets that are opened into one buffer. For larger ones, the system has to find memory each time. */
+const pieceSize = 65_536;
 export const tagSize = 16;
 const saltSize = 16;
 export const headerSize = 1 + saltSize;
 const wholeVersion = 1;
-const streamVersion = 2;
+const oldStreamVersion = 2;
+const streamVersion = 3;
 const cipherName = 'aes-256-gcm';
 
 /** The operator's key. */
@@ -95,12 +107,15 @@ export function openWhole(key: SpoolKey, id: string, sealed: Buffer): Buffer {
   return plain;
 }
 
-/** Seals a stream chunk by chunk; write `header` before them. */
+/** Seals a stream as it comes; write `header` before everything else. */
 export class StreamSealer {
   readonly header: Buffer;
   #key: KeyObject;
   #aad: Buffer;
   #index = 0;
+  /** The cipher of the chunk that was begun, and what it still takes. */
+  #cipher: CipherGCM | undefined;
+  #room = 0;
 
   constructor(key: SpoolKey, id: string) {
     this.header = header(streamVersion);
@@ -108,44 +123,102 @@ export class StreamSealer {
     this.#aad = Buffer.from(id);
   }
 
-  /** One sealed chunk: exactly `chunkSize` octets of plain text unless it is the last. */
-  seal(plain: Buffer, last: boolean): Buffer {
-    const cipher = createCipheriv(cipherName, this.#key, nonceOf(this.#index++, last));
-    cipher.setAAD(this.#aad);
-    const sealed = cipher.update(plain);
+  /** The octets, sealed; to be written one after the other. */
+  seal(octets: Buffer): Buffer[] {
+    const sealed: Buffer[] = [];
+    for (let at = 0; at < octets.length; ) {
+      if (this.#room === 0) {
+        sealed.push(...this.#ended());
+        this.#cipher = this.#begin(false);
+        this.#room = chunkSize;
+      }
+      const taken = Math.min(this.#room, octets.length - at);
+      if (this.#cipher) sealed.push(this.#cipher.update(octets.subarray(at, at + taken)));
+      this.#room -= taken;
+      at += taken;
+    }
+    reclaim(octets.length);
+    return sealed;
+  }
+
+  /** What ends the stream. */
+  end(): Buffer[] {
+    const tag = this.#ended();
+    this.#cipher = this.#begin(true);
+    return [...tag, ...this.#ended()];
+  }
+
+  #begin(last: boolean): CipherGCM {
+    return createCipheriv(cipherName, this.#key, nonceOf(this.#index++, last)).setAAD(this.#aad);
+  }
+
+  /** The tag of the chunk that was begun. */
+  #ended(): Buffer[] {
+    const cipher = this.#cipher;
+    if (cipher === undefined) return [];
+    this.#cipher = undefined;
     cipher.final();
-    reclaim(sealed.length);
-    return Buffer.concat([sealed, cipher.getAuthTag()]);
+    return [cipher.getAuthTag()];
   }
 }
 
-/** Opens a stream chunk by chunk. */
+/** Opens a stream chunk by chunk. `spool-corrupt`. */
 export class StreamOpener {
+  /** Sealed octets of a chunk; the last one has fewer. */
+  #step: number;
   #key: KeyObject;
   #id: string;
+  #hasOwnEnd: boolean;
   #index = 0;
 
   constructor(key: SpoolKey, id: string, head: Buffer) {
-    if (head.length !== headerSize || head[0] !== streamVersion) throw corrupt(id);
+    const [version] = head;
+    if (head.length !== headerSize || (version !== streamVersion && version !== oldStreamVersion))
+      throw corrupt(id);
+    this.#hasOwnEnd = version === streamVersion;
+    this.#step = (this.#hasOwnEnd ? chunkSize : oldChunkSize) + tagSize;
     this.#key = objectKey(key, head.subarray(1));
     this.#id = id;
   }
 
-  /** Plain text of one sealed chunk, verified. `last` is what the caller saw: that the octets end here. */
-  open(sealed: Buffer, last: boolean): Buffer {
-    if (sealed.length < tagSize) throw corrupt(this.#id);
+  /** How many of the next octets are chunks that are not the last, if there are `left` until the end. */
+  wholeChunks(octets: number, left: number): number {
+    const data = Math.min(octets, left - (this.#hasOwnEnd ? tagSize : 0));
+    return data - (data % this.#step);
+  }
+
+  /**
+   * Plain text of sealed octets, each chunk verified before any of it is returned. `last` is what the caller saw: that
+   * the octets end here. Otherwise they must be whole chunks, at least one.
+   */
+  *open(sealed: Buffer, last: boolean): Generator<Buffer> {
+    const end = sealed.length - (last && this.#hasOwnEnd ? tagSize : 0);
+    if (end < 0 || (!last && (end === 0 || end % this.#step !== 0))) throw corrupt(this.#id);
+    const isOld = !this.#hasOwnEnd;
+    for (let at = 0; at < end || (at === 0 && isOld); at += this.#step) {
+      const next = Math.min(at + this.#step, end);
+      yield* this.#chunk(sealed.subarray(at, next), last && isOld && next === end);
+    }
+    if (last && this.#hasOwnEnd) this.#chunk(sealed.subarray(end), true);
+  }
+
+  #chunk(sealed: Buffer, last: boolean): Buffer[] {
+    const end = sealed.length - tagSize;
+    if (end < 0) throw corrupt(this.#id);
     const decipher = createDecipheriv(cipherName, this.#key, nonceOf(this.#index++, last), {
       authTagLength: tagSize,
     });
     decipher.setAAD(Buffer.from(this.#id));
-    decipher.setAuthTag(sealed.subarray(sealed.length - tagSize));
-    const plain = decipher.update(sealed.subarray(0, sealed.length - tagSize));
+    decipher.setAuthTag(sealed.subarray(end));
+    const plain: Buffer[] = [];
+    for (let at = 0; at < end; at += pieceSize)
+      plain.push(decipher.update(sealed.subarray(at, Math.min(at + pieceSize, end))));
     try {
       decipher.final();
     } catch {
       throw corrupt(this.#id);
     }
-    reclaim(plain.length);
+    reclaim(end);
     return plain;
   }
 }

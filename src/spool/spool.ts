@@ -30,6 +30,8 @@ class Writer implements SpoolWriter {
   #hash = createHash('sha256');
   #pieces: Buffer[] = [];
   #file: Promise<LargeWriter> | undefined;
+  /** The file once it is there and nothing is being written: it takes octets without a promise. */
+  #idle: LargeWriter | undefined;
   #fileId = '';
   // Writes are serialized even if the caller does not wait.
   #tail: Promise<void> = Promise.resolve();
@@ -101,11 +103,34 @@ class Writer implements SpoolWriter {
       octets = Buffer.concat([...this.#pieces, chunk]);
       this.#pieces = [];
     }
-    const file = this.#file;
-    const written = this.#tail.then(async () => (await file).write(octets));
-    // A failure is reported by this write and by `finish`; it must not count as unhandled in between.
-    written.catch(() => undefined);
+    const idle = this.#idle;
+    if (!idle) return this.#writeAfter(this.#file, octets);
+    try {
+      const written = idle.write(octets);
+      return written && this.#await(written, idle);
+    } catch (error) {
+      return this.#await(Promise.reject(error), idle);
+    }
+  }
+
+  /** Writes when the file is there and has taken what came before. */
+  #writeAfter(opened: Promise<LargeWriter>, octets: Buffer): Promise<void> {
+    const before = this.#tail;
+    const written = Promise.all([opened, before]).then(([file]) => file.write(octets));
+    return this.#await(written, opened);
+  }
+
+  /** After a failure, all that follows fails as well. */
+  #await(written: Promise<void>, opened: LargeWriter | Promise<LargeWriter>): Promise<void> {
+    this.#idle = undefined;
     this.#tail = written;
+    const settled = async () => {
+      await written;
+      const file = await opened;
+      if (this.#tail === written) this.#idle = file;
+    };
+    // A failure is reported by this write and by `finish`; it must not count as unhandled in between.
+    settled().catch(() => undefined);
     return written;
   }
 }

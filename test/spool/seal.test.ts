@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { createSecretKey, randomBytes } from 'node:crypto';
+import { createCipheriv, createHmac, createSecretKey, randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
+import { openStored } from '../../src/spool/large-store.ts';
 import {
   chunkSize,
   openValue,
   openWhole,
-  StreamOpener,
   StreamSealer,
   sealValue,
   sealWhole,
@@ -15,18 +15,51 @@ import {
 const key = createSecretKey(randomBytes(32));
 const corrupt = { code: 'spool-corrupt' };
 
-function sealChunks(id: string, plain: Buffer): { head: Buffer; chunks: Buffer[] } {
+const step = chunkSize + tagSize;
+
+/** A sealed stream: its header, its chunks, and what ends it. The octets come in pieces of any size. */
+function sealed(id: string, plain: Buffer, piece = 100_000): { head: Buffer; chunks: Buffer[]; end: Buffer } {
   const sealer = new StreamSealer(key, id);
-  const chunks: Buffer[] = [];
-  const count = Math.max(1, Math.ceil(plain.length / chunkSize));
-  for (let at = 0; at < count; at++)
-    chunks.push(sealer.seal(plain.subarray(at * chunkSize, (at + 1) * chunkSize), at === count - 1));
-  return { head: sealer.header, chunks };
+  const written: Buffer[] = [];
+  for (let at = 0; at < plain.length; at += piece)
+    written.push(...sealer.seal(plain.subarray(at, at + piece)));
+  const octets = Buffer.concat([...written, ...sealer.end()]);
+  const length = octets.length - tagSize;
+  const chunks = Array.from({ length: Math.ceil(length / step) }, (_, at) =>
+    octets.subarray(at * step, Math.min((at + 1) * step, length)),
+  );
+  return { head: sealer.header, chunks, end: octets.subarray(length) };
 }
 
-function openChunks(id: string, head: Buffer, chunks: Buffer[]): Buffer {
-  const opener = new StreamOpener(key, id, head);
-  return Buffer.concat(chunks.map((chunk, at) => opener.open(chunk, at === chunks.length - 1)));
+/** The plain octets of a stored object, read some chunks at a time. */
+async function opened(id: string, object: Buffer, chunks = 1): Promise<Buffer> {
+  const plain: Buffer[] = [];
+  const read = async (from: number, length: number) => ({
+    octets: Buffer.from(object.subarray(from, from + length)),
+    size: object.length,
+  });
+  for await (const piece of openStored(key, id, chunks, read)) plain.push(piece);
+  return Buffer.concat(plain);
+}
+
+/** As version 0.1.0 sealed a stream: the last of its chunks says so in its nonce. */
+function sealedAsOf010(id: string, plain: Buffer): Buffer {
+  const salt = randomBytes(16);
+  const objectKey = createHmac('sha256', key).update('sealpost spool 1').update(salt).update('\x01').digest();
+  const parts = [Buffer.of(2), salt];
+  const count = Math.max(1, Math.ceil(plain.length / 65_536));
+  for (let at = 0; at < count; at++) {
+    const nonce = Buffer.alloc(12);
+    nonce.writeUInt32BE(at, 7);
+    nonce[11] = at === count - 1 ? 1 : 0;
+    const cipher = createCipheriv('aes-256-gcm', objectKey, nonce).setAAD(Buffer.from(id));
+    parts.push(
+      cipher.update(plain.subarray(at * 65_536, (at + 1) * 65_536)),
+      cipher.final(),
+      cipher.getAuthTag(),
+    );
+  }
+  return Buffer.concat(parts);
 }
 
 describe('sealed values', () => {
@@ -65,34 +98,105 @@ describe('sealed values', () => {
 });
 
 describe('sealed streams', () => {
-  for (const size of [0, 1, chunkSize - 1, chunkSize, chunkSize + 1, 3 * chunkSize]) {
-    it(`open to the same ${size} octets`, () => {
+  for (const size of [
+    0,
+    1,
+    chunkSize - tagSize,
+    chunkSize - 1,
+    chunkSize,
+    chunkSize + 1,
+    2 * chunkSize - 1,
+    3 * chunkSize,
+  ])
+    it(`open to the same ${size} octets, however they came and are read`, async () => {
       const plain = randomBytes(size);
-      const { head, chunks } = sealChunks('s', plain);
-      assert.deepEqual(openChunks('s', head, chunks), plain);
+      for (const piece of [1 + (size >> 3), chunkSize, 2 * chunkSize + 7]) {
+        const { head, chunks, end } = sealed('s', plain, piece);
+        for (const atATime of [1, 2, 8])
+          assert.deepEqual(await opened('s', Buffer.concat([head, ...chunks, end]), atATime), plain);
+      }
     });
-  }
 
-  it('do not open when chunks are missing, exchanged, repeated or from another object', () => {
-    const { head, chunks } = sealChunks('s', randomBytes(3 * chunkSize));
-    const other = sealChunks('t', randomBytes(3 * chunkSize));
+  for (const size of [0, 1, 65_536, 65_537, 4 * 65_536, 300_000])
+    it(`of ${size} octets that version 0.1.0 sealed open as well, and not when cut`, async () => {
+      const plain = randomBytes(size);
+      const object = sealedAsOf010('s', plain);
+      for (const atATime of [1, 8]) assert.deepEqual(await opened('s', object, atATime), plain);
+      for (const cut of [1, tagSize, tagSize + 1, 65_552, object.length - 17])
+        if (cut <= object.length - 17)
+          await assert.rejects(opened('s', object.subarray(0, -cut)), corrupt, `${cut}`);
+    });
+
+  it('do not open when chunks are missing, exchanged, repeated or from another object', async () => {
+    const { head, chunks, end } = sealed('s', randomBytes(3 * chunkSize));
+    const other = sealed('t', randomBytes(3 * chunkSize));
     const [a, b, c] = chunks;
     assert.ok(a && b && c && other.chunks[1]);
-    for (const wrong of [[a, b], [a], [b, a, c], [a, a, b, c], [a, c], [b, c], [a, other.chunks[1], c], []])
-      assert.throws(() => {
-        openChunks('s', head, wrong);
-        // No chunk at all is what an empty file looks like: the caller reads one empty chunk then.
-        if (wrong.length === 0) new StreamOpener(key, 's', head).open(Buffer.alloc(0), true);
-      }, corrupt);
-    assert.throws(() => openChunks('t', head, chunks), corrupt);
-    assert.throws(() => openChunks('s', other.head, chunks), corrupt);
+    const object = (...parts: Buffer[]) => Buffer.concat([head, ...parts]);
+    for (const wrong of [
+      [a, b, end],
+      [a, end],
+      [end],
+      [b, a, c, end],
+      [a, a, b, c, end],
+      [a, c, end],
+      [b, c, end],
+      [a, other.chunks[1], c, end],
+      [a, b, c, other.end],
+      [a, b, c, end, end],
+      [a, b, c],
+      [a, b],
+      [],
+    ])
+      await assert.rejects(opened('s', object(...wrong)), corrupt);
+    await assert.rejects(opened('t', object(a, b, c, end)), corrupt);
+    await assert.rejects(opened('s', Buffer.concat([other.head, a, b, c, end])), corrupt);
   });
 
-  it('do not open when the last chunk was cut', () => {
-    const { head, chunks } = sealChunks('s', randomBytes(chunkSize + 100));
-    const [first, last] = chunks;
-    assert.ok(first && last);
-    for (const cut of [0, tagSize - 1, tagSize, last.length - 1])
-      assert.throws(() => openChunks('s', head, [first, last.subarray(0, cut)]), corrupt, `cut at ${cut}`);
+  it('do not open when any octet of a short one was changed, or wherever it was cut', async () => {
+    const { head, chunks, end } = sealed('s', Buffer.from('twelve octet'));
+    const object = Buffer.concat([head, ...chunks, end]);
+    for (let at = 0; at < object.length; at++) {
+      const changed = Buffer.from(object);
+      changed[at] = (changed[at] ?? 0) ^ 1;
+      await assert.rejects(opened('s', changed), corrupt, `octet ${at}`);
+      await assert.rejects(opened('s', object.subarray(0, at)), corrupt, `cut at ${at}`);
+    }
+  });
+
+  it('do not open when the last chunk was cut', async () => {
+    const { head, chunks, end } = sealed('s', randomBytes(chunkSize + 100));
+    const object = Buffer.concat([head, ...chunks, end]);
+    for (const cut of [1, tagSize, 2 * tagSize, 100 + tagSize, 100 + 2 * tagSize, 200])
+      await assert.rejects(opened('s', object.subarray(0, -cut)), corrupt, `cut by ${cut}`);
+  });
+
+  it('give out nothing of a chunk that does not open', async () => {
+    const { head, chunks, end } = sealed('s', randomBytes(2 * chunkSize));
+    const object = Buffer.concat([head, ...chunks, end]);
+    // in the middle of the second chunk
+    const at = head.length + step + chunkSize / 2;
+    object[at] = (object[at] ?? 0) ^ 1;
+    let octets = 0;
+    const read = async (from: number, length: number) => ({
+      octets: object.subarray(from, from + length),
+      size: object.length,
+    });
+    await assert.rejects(async () => {
+      for await (const piece of openStored(key, 's', 8, read)) octets += piece.length;
+    }, corrupt);
+    assert.equal(octets, chunkSize);
+  });
+
+  it('end with an error when the object shrinks while it is read', async () => {
+    const { head, chunks, end } = sealed('s', randomBytes(2 * chunkSize));
+    const object = Buffer.concat([head, ...chunks, end]);
+    const read = async (from: number, length: number) => ({
+      octets: object.subarray(from, Math.min(from + length, head.length + step)),
+      size: object.length,
+    });
+    await assert.rejects(async () => {
+      for await (const _ of openStored(key, 's', 1, read));
+    }, corrupt);
   });
 });

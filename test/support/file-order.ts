@@ -33,7 +33,7 @@ export async function recordFileOrder(folder: string): Promise<FileOrder> {
   const note = (each: FileStep) => {
     if (each.path.startsWith(folder)) steps.push(each);
   };
-  const { fsync, renameSync, writeFileSync } = fs;
+  const { fsync, renameSync, writeFileSync, writevSync } = fs;
   const { rename } = promises;
   const noteSync = (fd: number, done: (error: NodeJS.ErrnoException | null) => void) => {
     const file = fileOf(fd);
@@ -51,6 +51,12 @@ export async function recordFileOrder(folder: string): Promise<FileOrder> {
     writeFileSync(file: fs.PathOrFileDescriptor, octets: string | NodeJS.ArrayBufferView) {
       note({ step: 'write', ...(typeof file === 'number' ? fileOf(file) : { path: String(file) }) });
       writeFileSync(file, octets);
+    },
+  });
+  Object.assign(fs, {
+    writevSync(fd: number, octets: NodeJS.ArrayBufferView[]) {
+      note({ step: 'write', ...fileOf(fd) });
+      return writevSync(fd, octets);
     },
   });
   Object.assign(promises, {
