@@ -1,4 +1,4 @@
-/** The end of DATA and stuffed dots: as the library finds them, however the octets are cut, and in few steps. */
+/** The end of DATA and stuffed dots: as the library finds them, however the octets are cut. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
@@ -116,14 +116,4 @@ describe('the octets of DATA', () => {
         assert.deepEqual(undotted(chunks), { content, rest }, `cut at ${at}`);
       }
     });
-
-  it('reach the receiver in as many chunks as they arrived in, whatever is removed', async () => {
-    const parser = new DataParser();
-    const stream = parser.startDataMode();
-    let chunks = 0;
-    stream.on('data', () => chunks++);
-    for (let at = 0; at < 4; at++)
-      await new Promise((resolve) => parser.write(Buffer.from('..\r\n'.repeat(5000)), resolve));
-    assert.equal(chunks, 4);
-  });
 });
