@@ -99,10 +99,12 @@ async function fill(count: number): Promise<void> {
           ),
         );
         void writer.write(content);
-        await queue.intake.commitOutbound(writer, {
-          ...{ partner, origin: { kind: 'command', detail: {} }, messageId: null },
-          envelope: { from: 'us@own.example', to: [`x@${partner}.example`] },
-        });
+        await queue.intake.commitOutbound(writer, [
+          {
+            ...{ partner, origin: { kind: 'command', detail: {} }, messageId: null },
+            envelope: { from: 'us@own.example', to: [`x@${partner}.example`] },
+          },
+        ]);
       }),
     );
     progress(`${done} put on the queue`);

@@ -90,7 +90,7 @@ async function bring(queue: QueueRoom, way: 'out' | 'in', name: string, text: st
   );
   const envelope = { from: 'us@own.example', to: [`x@${name}.example`] };
   const entry = { origin, envelope, messageId: null };
-  if (way === 'out') await queue.intake.commitOutbound(writer, { ...entry, partner: name });
+  if (way === 'out') await queue.intake.commitOutbound(writer, [{ ...entry, partner: name }]);
   else await queue.intake.commit(writer, [{ ...entry, mailbox: name }]);
 }
 

@@ -43,9 +43,10 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
   commands: { may: anything, why: 'the commands of the command line compose' },
   workers: { may: anything, why: 'a process composes its parts' },
   pipeline: {
-    may: ['smime', 'partner', 'handoff', 'smtp', 'message', 'queue', 'spool', 'config'],
+    may: ['client', 'smime', 'partner', 'handoff', 'smtp', 'message', 'queue', 'spool', 'config'],
     why: 'a step takes what it works with as arguments; processes are composed above it',
   },
+  client: { may: ['redis', 'config'], why: 'who may do what is known without any message' },
   daemon: { may: ['config', 'queue', 'redis'], why: 'the supervisor holds no keys and reads no message' },
   handoff: {
     may: ['message', 'queue', 'spool', 'config', 'net'],

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
+import { operatorClient } from '../client/index.ts';
 import { type Config, loadConfig } from '../config/index.ts';
-import { type Outgoing, submit } from '../pipeline/submit.ts';
+import { type Outgoing, PartnerBook, submit } from '../pipeline/submit.ts';
 import { configOption } from './options.ts';
 import { addOutgoingOptions, type OutgoingOptions, outgoing } from './outgoing.ts';
 import { printJson, printLine } from './output.ts';
@@ -8,15 +9,15 @@ import { withQueue } from './queue.ts';
 
 /** Puts a mail on the outbound queue of the running daemon. Errors: those of `submit` and of opening the queue. */
 export async function submitToDaemon(config: Config, partner: string, mail: Outgoing): Promise<string> {
-  const { id } = await submit(
+  const [sent] = await submit(
     {
-      partners: config.partners,
+      partners: new PartnerBook(config.partners),
       withIntake: (work) => withQueue(config, ({ intake }) => work(intake)),
       now: () => new Date(),
     },
-    { partner, outgoing: mail, origin: { kind: 'command', detail: {} } },
+    { client: operatorClient, to: { partner }, outgoing: mail, origin: { kind: 'command', detail: {} } },
   );
-  return id;
+  return sent?.id ?? '';
 }
 
 interface SendOptions extends OutgoingOptions {

@@ -19,7 +19,7 @@ export async function checkConfig(file: string, probes?: CheckProbes): Promise<P
   return await check.checkConfig(file, probes);
 }
 
-export { AddressBook, type AddressKey } from './addresses.ts';
+export { AddressBook, type AddressKey, parseAddressEntry } from './addresses.ts';
 export { allDestinations } from './destinations.ts';
 export { isLoopback } from './hosts.ts';
 export type { LoadedKeys } from './keys.ts';

@@ -23,6 +23,7 @@ export {
 } from './headers.ts';
 export { defaultMessageLimits, type MessageLimits } from './limits.ts';
 export { LineFold } from './line-fold.ts';
+export { MailDigest } from './mail-digest.ts';
 export { type Authors, type HeadersJson, type MailHeader, readMailHeader } from './mail-header.ts';
 export { comparableAddress, type Mailbox, mailboxKey, parseMailbox, sameAddress } from './mailbox.ts';
 export { readMessageId } from './message-id.ts';

@@ -1,49 +1,90 @@
 /**
- * The one way in for mail to a partner. It finds the partner, adds missing header fields, and returns an id once
- * octets, job and record are durable. It is a separate entrance that does not load the code that sends.
+ * The one way in for mail to partners, for every door. It finds the partners, checks what the client may do, adds missing
+ * header fields, and returns ids once octets, jobs and records are durable. It is a separate entrance that does not load
+ * the code that sends.
  */
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
+import type { Client, Rates } from '../client/index.ts';
 import type { PartnerConfig } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import {
   type HeaderBlock,
   HeaderSplitter,
+  isKnown,
+  MailDigest,
   parseMailbox,
   readMailHeader,
   readMessageId,
+  sameAddress,
 } from '../message/index.ts';
-import type { Envelope, Intake, IntakeResult, OutboundEntry } from '../queue/index.ts';
+import type { DsnRequest, Intake, Origin, OutboundEntry } from '../queue/index.ts';
 import type { SpoolWriter } from '../spool/index.ts';
 import type { Octets, Outgoing } from './outgoing.ts';
+import type { Addressed, PartnerBook, To } from './recipients.ts';
+import { checkRequest, type Request, requestOfFields, withoutRequest } from './request.ts';
 
 export { type ContentFacts, Outgoing } from './outgoing.ts';
+export { PartnerBook, type To } from './recipients.ts';
+export { checkRequest, type Request, timeOf } from './request.ts';
 
-export interface Submission extends Pick<OutboundEntry, 'origin' | 'idempotencyKey'> {
-  /** Name of the partner in the configuration. */
-  partner: string;
+export interface Submission extends Request {
+  /** Who submits it, as its door has found out. */
+  client: Client;
+  to: To;
   outgoing: Outgoing;
+  origin: Origin;
+  /** MAIL FROM, where the door has one. */
+  from?: string | undefined;
+  dsn?: DsnRequest | undefined;
+  /** The fields X-Sealpost-... of the mail say what is asked for; otherwise they are just removed. */
+  fields?: boolean;
 }
 
 export interface SubmitParts {
-  partners: readonly PartnerConfig[];
-  /** Opens the intake if necessary, but only after the partner was found. */
+  partners: PartnerBook;
+  /** What each client has sent lately. */
+  rates?: Rates;
+  /** Octets of the largest mail. */
+  maxSize?: number;
+  /** Opens the intake if necessary, but only after the request was found to be right. */
   withIntake<T>(work: (intake: Pick<Intake, 'begin' | 'commitOutbound'>) => Promise<T>): Promise<T>;
   now: () => Date;
 }
 
+/** One message of a submission. */
+export interface Submitted {
+  id: string;
+  partner: string;
+  recipients: string[];
+  /** The idempotency key was there before, with the same request: nothing new was made. */
+  duplicate: boolean;
+}
+
 /**
- * Puts a mail on the outbound queue: durable when this resolves. Missing From, To, Date and Message-ID are added.
+ * Puts a mail on the outbound queue, one message for each partner: all are durable when this resolves, or none is there.
+ * Missing From, To, Date and Message-ID are added.
  *
- * Errors: `partner-unknown`, `address-invalid` (no recipient or no sender), those of `Outgoing.open` and of the intake.
+ * Errors: `not-granted`, `partner-unknown`, `address-invalid` (no recipient or no sender),
+ * `request-invalid`, `idempotency-conflict`, `rate-limited`, `message-too-large`, those of `Outgoing.open` and of the
+ * intake.
  */
-export async function submit(parts: SubmitParts, submission: Submission): Promise<IntakeResult> {
-  const { outgoing, partner: name, ...entry } = submission;
-  const partner = partnerOf(parts.partners, name);
+export async function submit(parts: SubmitParts, submission: Submission): Promise<Submitted[]> {
+  const { client, outgoing, to } = submission;
+  if (!client.may('send')) throw notGranted(client, 'send');
+  checkRequest(submission, parts.now().getTime());
+  const addressed = parts.partners.resolve(client, to);
+  for (const { partner } of addressed) checkIdentities(client, partner);
+  parts.rates?.takeMessage(client);
   return await parts.withIntake(async (intake) => {
     const writer = intake.begin();
     try {
-      const head = await spoolMail(writer, outgoing.open(), partner, parts.now());
-      return await intake.commitOutbound(writer, { ...entry, partner: partner.name, ...head });
+      const mail = new SubmittedMail(parts, submission, addressed);
+      await mail.spool(writer, outgoing.open());
+      const results = await intake.commitOutbound(writer, mail.entries());
+      return addressed.map(({ partner, recipients }, index) => {
+        const { id = '', duplicate = false } = results[index] ?? {};
+        return { id, partner: partner.name, recipients, duplicate };
+      });
     } catch (error) {
       await writer.abort();
       throw error;
@@ -51,28 +92,104 @@ export async function submit(parts: SubmitParts, submission: Submission): Promis
   });
 }
 
-function partnerOf(partners: readonly PartnerConfig[], name: string): PartnerConfig {
-  const partner = partners.find((each) => each.name === name);
-  if (partner) return partner;
-  const names = partners.map((each) => each.name);
-  throw new SealpostError('partner-unknown', `there is no partner ${JSON.stringify(name)}`, {
-    hint: names.length > 0 ? `partners are ${names.join(', ')}` : 'the configuration has no partners',
-  });
+function notGranted(
+  client: Client,
+  what: string,
+  hint = 'see its grants: sealpost clients show',
+): SealpostError {
+  return new SealpostError('not-granted', `client ${client.name} is not granted ${what}`, { hint });
 }
 
-/** Envelope from the partner's entry; a missing sender is taken from the message. */
-function envelopeOf(partner: PartnerConfig, headers: HeaderBlock): Envelope {
-  const to = partner.addresses.find((address) => !address.startsWith('@'));
-  if (to === undefined)
-    throw new SealpostError(
-      'address-invalid',
-      `partner ${partner.name} has only domains, and no address to send to`,
-      {
-        hint: 'put a full address first in its addresses',
-      },
-    );
-  const from = partner.from ?? readMailHeader(headers).authors.from[0]?.address;
-  if (from === undefined)
+/** Mail to a partner is signed as its entry says; who submits it must be allowed to sign so. */
+function checkIdentities(client: Client, { identity, coSigners }: PartnerConfig): void {
+  for (const name of [...(identity === undefined ? [] : [identity]), ...coSigners])
+    if (!client.maySignAs(name)) throw notGranted(client, `identity ${name}`);
+}
+
+/** A mail on its way into the spool, and what becomes known of it there. */
+class SubmittedMail {
+  readonly #parts: SubmitParts;
+  readonly #submission: Submission;
+  readonly #addressed: readonly Addressed[];
+  #request: Request;
+  #digest: MailDigest | undefined;
+  #messageId: string | null = null;
+  /** Envelope sender, by partner. */
+  #from: string[] = [];
+
+  constructor(parts: SubmitParts, submission: Submission, addressed: readonly Addressed[]) {
+    this.#parts = parts;
+    this.#submission = submission;
+    this.#addressed = addressed;
+    const { metadata, idempotencyKey, delivery } = submission;
+    this.#request = { metadata, idempotencyKey, delivery };
+  }
+
+  async spool(writer: SpoolWriter, mail: Octets): Promise<void> {
+    const { maxSize = Number.POSITIVE_INFINITY, rates } = this.#parts;
+    const { client } = this.#submission;
+    const most = Math.min(maxSize, client.grants.limits.size || Number.POSITIVE_INFINITY);
+    const ready: Buffer[] = [];
+    let headers = false;
+    const splitter = new HeaderSplitter((block) => {
+      headers = true;
+      const raw = withoutRequest(block);
+      ready.push(this.#head(block), raw);
+      this.#digest?.write(raw);
+      const write = (chunk: Buffer) => {
+        ready.push(Buffer.from(chunk));
+        this.#digest?.write(chunk);
+      };
+      return { write, end: () => this.#digest?.end() };
+    });
+    let octets = 0;
+    const flush = async () => {
+      for (const each of ready.splice(0)) await writer.write(each);
+    };
+    for await (const chunk of mail) {
+      octets += chunk.length;
+      if (octets > most)
+        throw new SealpostError('message-too-large', `the message is larger than ${most} octets`);
+      splitter.write(chunk);
+      await flush();
+    }
+    splitter.end();
+    await flush();
+    if (!headers) throw new SealpostError('mime-malformed', 'the message has no header');
+    rates?.takeOctets(client, octets);
+  }
+
+  /** Reads the header; returns the fields to prepend. */
+  #head(headers: HeaderBlock): Buffer {
+    const { fields, idempotencyKey } = this.#submission;
+    if (fields) {
+      this.#request = requestOfFields(headers);
+      checkRequest(this.#request, this.#parts.now().getTime());
+    }
+    if (this.#request.idempotencyKey !== undefined || idempotencyKey !== undefined)
+      this.#digest = new MailDigest();
+    this.#from = this.#addressed.map(({ partner }) => this.#sender(partner, headers));
+    const missing = missingFields(headers, this.#from[0] ?? '', this.#addressed, this.#parts.now());
+    this.#messageId = missing.messageId;
+    return missing.octets;
+  }
+
+  /** The envelope sender. Whom From names is as much a matter of the client's grants. */
+  #sender(partner: PartnerConfig, headers: HeaderBlock): string {
+    const { client, from } = this.#submission;
+    const { authors } = readMailHeader(headers);
+    // The partner's own setting needs no grant: an operator wrote it.
+    const own = (address: string) =>
+      client.maySendFrom(address) || (partner.from !== undefined && sameAddress(partner.from, address));
+    if (client.grants.senders !== '*') {
+      // The header is whole (`Outgoing`): what the fields name is all that any reader finds there.
+      for (const each of [...authors.from, ...authors.sender.addresses])
+        if (!isKnown(each) || !own(each.address)) throw notGranted(client, `sender ${each.address}`);
+      if (from !== undefined && !own(from)) throw notGranted(client, `sender ${from === '' ? '<>' : from}`);
+    }
+    const sender = partner.from ?? from ?? authors.from[0]?.address;
+    if (sender === '') return '';
+    if (sender !== undefined) return parseMailbox(sender, { utf8: true }).address;
     throw new SealpostError(
       'address-invalid',
       'the message has no From field and the partner no from setting',
@@ -80,21 +197,68 @@ function envelopeOf(partner: PartnerConfig, headers: HeaderBlock): Envelope {
         hint: `set from of partner ${partner.name}, or add a From field to the message`,
       },
     );
-  return { from: parseMailbox(from, { utf8: true }).address, to: [parseMailbox(to, { utf8: true }).address] };
+  }
+
+  /** One for each partner, once the mail is in the spool. */
+  entries(): OutboundEntry[] {
+    const { client, origin, dsn } = this.#submission;
+    const { metadata, idempotencyKey, delivery } = this.#request;
+    return this.#addressed.map(({ partner, recipients }, index) => {
+      const asked = dsn && dsnFor(dsn, recipients);
+      return {
+        partner: partner.name,
+        client: client.name,
+        origin,
+        envelope: { from: this.#from[index] ?? '', to: recipients, ...(asked && { dsn: asked }) },
+        messageId: this.#messageId,
+        ...(metadata && { metadata }),
+        ...(delivery && { delivery }),
+        ...(idempotencyKey !== undefined && {
+          idempotency: { key: idempotencyKey, fingerprint: this.#fingerprint(recipients) },
+        }),
+      };
+    });
+  }
+
+  /** A digest of the request as it was understood; framing and what is made anew each time do not count. */
+  #fingerprint(recipients: readonly string[]): string {
+    const { from, dsn } = this.#submission;
+    const { metadata = {}, delivery } = this.#request;
+    const request = {
+      to: recipients.map(keyOf).sort(),
+      from,
+      dsn,
+      delivery: delivery && [delivery.priority, delivery.notBefore, delivery.notAfter],
+      metadata: Object.entries(metadata).sort(([a], [b]) => (a < b ? -1 : 1)),
+      mail: this.#digest?.digest,
+    };
+    return createHash('sha256').update(JSON.stringify(request)).digest('hex').slice(0, 32);
+  }
+}
+
+const keyOf = (address: string) => (address === '' ? '' : parseMailbox(address, { utf8: true }).key);
+
+/** What was asked for the recipients of one partner. */
+function dsnFor(dsn: DsnRequest, recipients: readonly string[]): DsnRequest {
+  const { recipients: asked, ...rest } = dsn;
+  const own = Object.entries(asked ?? {}).filter(([address]) => recipients.includes(address));
+  return own.length === 0 ? rest : { ...rest, recipients: Object.fromEntries(own) };
 }
 
 /** Fields that RFC 5322 section 3.6 requires and the message lacks, as octets to prepend. */
 function missingFields(
   headers: HeaderBlock,
-  envelope: Envelope,
+  from: string,
+  addressed: readonly Addressed[],
   now: Date,
 ): { octets: Buffer; messageId: string | null } {
-  const domain = envelope.from.split('@').at(-1) ?? 'localhost';
+  const domain = from.split('@').at(-1) || 'localhost';
+  const to = addressed.flatMap(({ recipients }) => recipients);
   const made = `<${randomUUID()}@${domain}>`;
   const given = headers.get('message-id') === undefined ? made : readMessageId(headers);
   const fields = [
-    ['From', `<${envelope.from}>`],
-    ['To', `<${envelope.to.join('>, <')}>`],
+    ['From', `<${from}>`],
+    ['To', `<${to.join('>, <')}>`],
     ['Date', now.toUTCString().replace('GMT', '+0000')],
     ['Message-ID', made],
   ].filter(([name = '']) => headers.get(name) === undefined);
@@ -102,29 +266,4 @@ function missingFields(
     octets: Buffer.from(fields.map(([name, value]) => `${name}: ${value}\r\n`).join('')),
     messageId: given,
   };
-}
-
-async function spoolMail(
-  writer: SpoolWriter,
-  mail: Octets,
-  partner: PartnerConfig,
-  now: Date,
-): Promise<{ envelope: Envelope; messageId: string | null }> {
-  let head: { envelope: Envelope; messageId: string | null } | undefined;
-  const ready: Buffer[] = [];
-  const splitter = new HeaderSplitter((headers) => {
-    const envelope = envelopeOf(partner, headers);
-    const { octets, messageId } = missingFields(headers, envelope, now);
-    head = { envelope, messageId };
-    ready.push(octets, headers.raw);
-    return { write: (chunk) => void ready.push(Buffer.from(chunk)), end: () => undefined };
-  });
-  for await (const chunk of mail) {
-    splitter.write(chunk);
-    for (const piece of ready.splice(0)) await writer.write(piece);
-  }
-  splitter.end();
-  for (const piece of ready.splice(0)) await writer.write(piece);
-  if (!head) throw new SealpostError('mime-malformed', 'the message has no header');
-  return head;
 }

@@ -13,18 +13,19 @@ import { Batches } from './batches.ts';
 import { eventLine, type RecordFacts } from './ledger.ts';
 import { type Pressure, queueFull } from './pressure.ts';
 import { scripts } from './steps.ts';
-import type {
-  InboundJob,
-  InboundMessage,
-  Intake,
-  IntakeEntry,
-  IntakeResult,
-  Message,
-  MessageState,
-  OutboundEntry,
-  OutboundJob,
-  OutboundMessage,
-  WorkQueue,
+import {
+  type InboundJob,
+  type InboundMessage,
+  type Intake,
+  type IntakeEntry,
+  type IntakeResult,
+  idempotencyKept,
+  type Message,
+  type MessageState,
+  type OutboundEntry,
+  type OutboundJob,
+  type OutboundMessage,
+  type WorkQueue,
 } from './types.ts';
 
 const accepted = counter(
@@ -83,6 +84,8 @@ interface Item {
   duplicate: string;
   octets: FinishedOctets;
   job: InboundJob | OutboundJob;
+  /** Of the request that came with an idempotency key, or ''. */
+  fingerprint: string;
 }
 
 /** One arrival, for one or several mailboxes. */
@@ -152,7 +155,7 @@ export class RedisIntake implements Intake {
         ...{ id, direction: 'inbound', mailbox, origin, envelope, messageId },
         receivedAt: now,
       };
-      return this.#item(message, mailbox, octets);
+      return this.#item(message, mailbox, octets, '');
     });
     return await this.#accept(inboundMail, items, now);
   }
@@ -180,35 +183,36 @@ export class RedisIntake implements Intake {
     throw refusal;
   }
 
-  async commitOutbound(writer: SpoolWriter, entry: OutboundEntry): Promise<IntakeResult> {
+  async commitOutbound(writer: SpoolWriter, entries: OutboundEntry[]): Promise<IntakeResult[]> {
+    if (entries.length === 0) throw new SealpostError('internal', 'a message is for no partner');
     await this.#ensureRoom(writer);
-    const finished = await writer.finish();
-    const octets = at(finished, 0);
+    const finished = await writer.finish(entries.length);
     const now = this.#parts.now();
-    const { partner, origin, envelope, messageId } = entry;
-    const id = idOf('o', partner, entry.idempotencyKey ?? randomUUID());
-    const message: OutboundMessage = {
-      ...{ id, direction: 'outbound', partner, origin, envelope, messageId },
-      receivedAt: now,
-    };
-    const item = this.#item(message, partner, octets);
-    return at(await this.#accept(outboundMail, [item], now), 0);
+    const items = entries.map(({ idempotency, ...entry }, index): Item => {
+      const { partner, client = '' } = entry;
+      const id = idOf('o', partner, ...(idempotency ? [client, idempotency.key] : [randomUUID()]));
+      const message: OutboundMessage = { id, direction: 'outbound', ...entry, receivedAt: now };
+      return this.#item(message, partner, at(finished, index), idempotency?.fingerprint ?? '');
+    });
+    return await this.#accept(outboundMail, items, now);
   }
 
-  #item(message: Message, name: string, octets: FinishedOctets): Item {
+  #item(message: Message, name: string, octets: FinishedOctets, fingerprint: string): Item {
     const { direction, origin, envelope, messageId, receivedAt: at } = message;
     const { from, to } = envelope;
     const { sha256 } = octets.ref;
     const facts = { kind: origin.kind, ...origin.detail };
+    const asked = message.direction === 'outbound' ? requestOf(message) : {};
     return {
       id: message.id,
       name,
-      facts: { direction, origin, envelope, messageId, octets: octets.ref.octets, sha256 },
+      facts: { direction, origin, envelope, messageId, octets: octets.ref.octets, sha256, ...asked },
       received: eventLine({ type: direction === 'inbound' ? 'received' : 'queued', at, facts }),
       // A duplicate need not have the same octets or recipients: the record's envelope is that of the first.
       duplicate: eventLine({ type: 'duplicate', at, facts: { ...facts, sha256, from, to } }),
       octets,
       job: { ...message, octets: octets.ref },
+      fingerprint,
     };
   }
 
@@ -221,6 +225,10 @@ export class RedisIntake implements Intake {
       throw error;
     });
     const flags: unknown[] = Array.isArray(reply) ? reply : [];
+    if (flags[0] === -2) {
+      if (file?.kind === 'file') await spool.remove(file);
+      throw new SealpostError('idempotency-conflict', 'the idempotency key was used for another request');
+    }
     if (flags[0] === -1) {
       if (file?.kind === 'file') await spool.remove(file);
       const full = limited.find((each) => each.state === flags[1])?.queue ?? queue;
@@ -240,7 +248,8 @@ export class RedisIntake implements Intake {
   /** One run of the script for all arrivals; a result for each. */
   async #run({ queue, state, index, limited }: Direction, arrivals: readonly Arrival[]): Promise<unknown[]> {
     const { writes, duplicates, limits } = this.#parts;
-    const args: (string | number | Buffer)[] = [duplicates, queue, state, index];
+    const known = queue === 'inbound' ? duplicates : idempotencyKept;
+    const args: (string | number | Buffer)[] = [known, queue, state, index];
     for (const place of [0, 1]) {
       const each = limited[place];
       if (each) args.push(each.state, limits[each.queue].depth, limits[each.queue].octets);
@@ -248,9 +257,10 @@ export class RedisIntake implements Intake {
     }
     for (const { items, now } of arrivals) {
       args.push(now, items.length);
-      for (const { id, name, facts, received, duplicate, octets, job } of items) {
+      for (const { id, name, facts, received, duplicate, octets, job, fingerprint } of items) {
         args.push(id, name, JSON.stringify(facts), received, duplicate, octetsToken(octets.ref));
         args.push(JSON.stringify(job), facts.messageId ?? '', octets.ref.sha256, octets.ref.octets);
+        args.push(fingerprint);
       }
     }
     const octets = arrivals.flatMap(({ items }) => items.map((item) => item.octets));
@@ -270,6 +280,15 @@ export class RedisIntake implements Intake {
       spool.removeUnowned(file).catch(() => undefined);
     }, inDoubt).unref();
   }
+}
+
+/** What the client said of a message, for its record. */
+function requestOf({ client, metadata, delivery }: OutboundMessage): Partial<RecordFacts> {
+  return {
+    ...(client === undefined ? {} : { client }),
+    ...(metadata === undefined ? {} : { metadata }),
+    ...(delivery === undefined ? {} : { delivery }),
+  };
 }
 
 /** Milliseconds after which whatever was sent to Redis has been done, or never will be. */

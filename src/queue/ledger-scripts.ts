@@ -54,20 +54,21 @@ return reply
 );
 
 /**
- * state, oldest update to keep, how many to skip, how many to examine, now, milliseconds of duplicate detection.
+ * state, oldest update to keep, how many to skip, how many to examine, now, milliseconds of duplicate detection, and of
+ * idempotency keys.
  * Removes records of that state; with an oldest update of '' all that it examines. A record that still counts for
- * duplicate detection leaves a key without a value. Returns how many it saw, how many it removed, and files to remove.
+ * duplicate detection leaves a key, whose value is the fingerprint of its request, if it came with an idempotency key. Returns how many it saw, how many it removed, and files to remove.
  */
 const forget = freeingScript(
   records,
   `
 local state, oldest, skip, limit, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
-local known = tonumber(ARGV[6])
+local known, kept = tonumber(ARGV[6]), tonumber(ARGV[7])
 local ids = rcall('ZRANGEBYSCORE', P .. ':ix:s:' .. state, '-inf', oldest == '' and '+inf' or oldest, 'LIMIT', skip, limit)
 local gone, files = 0, {}
 for _, id in ipairs(ids) do
   local m = record(id)
-  local fields = rcall('HMGET', m, 'u', 'b', 'p', 'k', 'a', 'r')
+  local fields = rcall('HMGET', m, 'u', 'b', 'p', 'k', 'a', 'r', 'f')
   if not fields[6] then
     rcall('ZREM', P .. ':ix:s:' .. state, id)
     rcall('ZREM', P .. ':ix:all', id)
@@ -76,8 +77,10 @@ for _, id in ipairs(ids) do
     release(id, fields[4], files)
     unindex(id, state, { b = fields[2], p = fields[3], r = fields[6] })
     rcall('UNLINK', m)
-    local left = tonumber(fields[5]) + known - now
-    if left > 0 and state ~= 'terminated' then rcall('SET', P .. ':d:' .. id, '', 'PX', string.format('%.0f', left)) end
+    local left = tonumber(fields[5]) + (fields[7] and kept or known) - now
+    if left > 0 and (fields[7] or state ~= 'terminated') then
+      rcall('SET', P .. ':d:' .. id, fields[7] or '', 'PX', string.format('%.0f', left))
+    end
     gone = gone + 1
   end
 end

@@ -19,7 +19,7 @@ import {
 /** Facts of a record that never change. */
 export type RecordFacts = Pick<
   MessageRecord,
-  'direction' | 'origin' | 'envelope' | 'messageId' | 'octets' | 'sha256'
+  'direction' | 'origin' | 'envelope' | 'messageId' | 'octets' | 'sha256' | 'client' | 'metadata' | 'delivery'
 >;
 
 /** An event as the scripts store it: one line of JSON. */
@@ -36,6 +36,7 @@ export function parseRecord(id: string, fields: Record<string, string>): Message
   const { r, s, a, u, b, p, x, e } = fields;
   if (r === undefined || !isState(s)) return null;
   const facts: RecordFacts = JSON.parse(r);
+  const { client, metadata, delivery } = facts;
   const events: LedgerEvent[] = (e ?? '')
     .split('\n')
     .filter(Boolean)
@@ -49,6 +50,9 @@ export function parseRecord(id: string, fields: Record<string, string>): Message
     origin: facts.origin,
     envelope: facts.envelope,
     messageId: facts.messageId,
+    ...(client === undefined ? {} : { client }),
+    ...(metadata === undefined ? {} : { metadata }),
+    ...(delivery === undefined ? {} : { delivery }),
     octets: facts.octets,
     sha256: facts.sha256,
     receivedAt: Number(a),

@@ -6,13 +6,13 @@
  * original first), `o` how many octets these are while it is in progress or suspended, `n` remaining hand-offs,
  * `d:NAME` set while that destination is one of them, `w:NAME` data of a suspended job (queue, line feed, JSON), `g`
  * how often it was resumed, `v` how often it was decoded again after a hand-off, `c` references of content and result
- * (JSON), `h` until when they are held for a signed URL.
+ * (JSON), `h` until when they are held for a signed URL, `f` fingerprint of the request that an idempotency key came with.
  *
  * Indices: `ix:all`, `ix:s:STATE`, `ix:b:MAILBOX`, `ix:p:PARTNER`, `ix:x:REASON` (suspended ones only) are sorted sets
  * of ids by the time of receipt. `ix:i:XXXX` (Message-ID, SHA-1) and `ix:h:XXXX` (octets, SHA-256) are 65,536 small
  * sorted sets each, by the first four digits of the digest, of eight more digits and the id: Redis packs small ones,
  * which need a third of the memory. `load` holds the octets by state. `d:ID` replaces a removed record that still
- * counts for duplicate detection. `audit` is the stream of what people did.
+ * counts for duplicate detection; its value is the fingerprint. `audit` is the stream of what people did.
  *
  * A job has two fields that BullMQ does not know: `rt` its route and `sq` its place in the order of arrival. Jobs that
  * have to wait for their route are kept apart (`parking.ts`): `parked:QUEUE` is a sorted set of all of them by `sq`,

@@ -6,8 +6,8 @@ import { jobs, records } from './lua.ts';
  * Milliseconds that a message is known as a duplicate, queue, first state, kind of the second index, twice: state, most
  * messages and most octets in it (the second state may be ''), then for each arrival: now and its number of messages,
  * and for each of these: id, name in the second index, facts, event, event if it is a duplicate, token of the octets,
- * job, Message-ID or '', SHA-256, octets. Returns for each arrival 1 for each duplicate and 0 for each that was
- * accepted; or -1, state, and 'depth' or 'octets' if there is no room; nothing is stored then. An arrival that an
+ * job, Message-ID or '', SHA-256, octets, fingerprint of the request or ''. Returns for each arrival 1 for each duplicate
+ * and 0 for each that was accepted; or -2 if one has the id of another request, and nothing is stored then; or -1, state, and 'depth' or 'octets' if there is no room; nothing is stored then. An arrival that an
  * interrupted run accepted under the same token is not a duplicate.
  */
 const accept = script(
@@ -28,7 +28,7 @@ local function no_room()
 end
 -- One message of an arrival: 1 for a duplicate, else 0.
 local function accept(at, now)
-  local id, name, m, token = ARGV[at], ARGV[at + 1], record(ARGV[at]), ARGV[at + 5]
+  local id, name, m, token, print = ARGV[at], ARGV[at + 1], record(ARGV[at]), ARGV[at + 5], ARGV[at + 10]
   local old = rcall('HMGET', m, 's', 'a', 'e', 'b', 'p', 'r', 'g', 'v', 'k')
   if old[9] and string.sub(old[9] .. ' ', 1, #token + 1) == token .. ' ' then
     -- The value has come once more, and would end by itself.
@@ -36,7 +36,8 @@ local function accept(at, now)
     return 0
   end
   -- What a person has ended is no duplicate: it comes to life again under its id, after the events of its first life.
-  local ended = old[1] == 'terminated'
+  -- Where a program repeats a request, it learns that the message was ended.
+  local ended = old[1] == 'terminated' and print == ''
   if old[1] and not ended and (not finished[old[1]] or tonumber(old[2]) >= tonumber(now) - known) then
     rcall('HSET', m, 'e', joined(old[3], ARGV[at + 4]))
     drop_octets(token)
@@ -66,6 +67,7 @@ local function accept(at, now)
   end
   rcall('HSET', m, 'r', ARGV[at + 2], 's', state, 'a', now, 'u', now, index, name,
     'e', joined(old[3], ARGV[at + 3]), 'k', token, 'o', ARGV[at + 9])
+  if print ~= '' then rcall('HSET', m, 'f', print) end
   rcall('ZADD', P .. ':ix:all', now, id)
   rcall('ZADD', P .. ':ix:' .. index .. ':' .. name, now, id)
   move(id, nil, state, now, 0, ARGV[at + 9])
@@ -78,18 +80,35 @@ local function accept(at, now)
   add_job(queue, work, job, now, name)
   return 0
 end
+-- True if a message is known from another request. What has been forgotten conflicts with nothing.
+local function conflicts(at, now)
+  local print = ARGV[at + 10]
+  if print == '' then return false end
+  local old = rcall('HMGET', record(ARGV[at]), 's', 'a', 'f')
+  if not old[1] then
+    local forgotten = rcall('GET', P .. ':d:' .. ARGV[at])
+    return forgotten and forgotten ~= print
+  end
+  if finished[old[1]] and tonumber(old[2]) < tonumber(now) - known then return false end
+  return old[3] ~= print
+end
+local each_size = 11
 local results, at = {}, 11
 while at <= #ARGV do
-  local now, last = ARGV[at], at + 2 + 10 * (tonumber(ARGV[at + 1]) - 1)
-  local result = no_room()
+  local now, last = ARGV[at], at + 2 + each_size * (tonumber(ARGV[at + 1]) - 1)
+  local result
+  for each = at + 2, last, each_size do
+    if conflicts(each, now) then result = { -2 } end
+  end
+  result = result or no_room()
   if result then
-    for each = at + 2, last, 10 do drop_octets(ARGV[each + 5]) end
+    for each = at + 2, last, each_size do drop_octets(ARGV[each + 5]) end
   else
     result = {}
-    for each = at + 2, last, 10 do result[#result + 1] = accept(each, now) end
+    for each = at + 2, last, each_size do result[#result + 1] = accept(each, now) end
   end
   results[#results + 1] = result
-  at = last + 10
+  at = last + each_size
 end
 return results
 `,

@@ -5,6 +5,7 @@ import { guarded, run } from '../redis/index.ts';
 import type { LargeStore } from '../spool/index.ts';
 import type { Keys } from './keys.ts';
 import { ledgerScripts } from './ledger-scripts.ts';
+import { idempotencyKept } from './types.ts';
 
 export interface SweepParts {
   redis: Redis;
@@ -59,7 +60,7 @@ async function forget(
     now,
   }: { state: string; oldest: number | ''; skip: number; count: number; now: number },
 ): Promise<{ seen: number; gone: number }> {
-  const args = [state, oldest, skip, count, now, duplicates];
+  const args = [state, oldest, skip, count, now, duplicates, idempotencyKept];
   const reply = await run(redis, keys.prefix, ledgerScripts.forget, args, 'sweep');
   const [seen = 0, gone = 0, ...files]: unknown[] = Array.isArray(reply) ? reply : [];
   for (const id of files) await store.remove(String(id));

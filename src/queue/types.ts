@@ -8,8 +8,8 @@ import type { FinishedOctets, SpoolRef, SpoolWriter } from '../spool/index.ts';
 
 /** Where a message came from. Metadata only: nothing of the content except its Message-ID. */
 export interface Origin {
-  kind: 'smtp' | 'imap' | 'command';
-  /** SMTP: address of the client and name in its greeting; IMAP: host, folder, UIDVALIDITY and UID. */
+  kind: 'smtp' | 'imap' | 'command' | 'api' | 'submission' | 'folder' | 'queue';
+  /** SMTP: address of the client and name in its greeting; IMAP: host, folder, UIDVALIDITY and UID; others alike. */
   detail: Record<string, string | number>;
 }
 
@@ -17,6 +17,28 @@ export interface Envelope {
   /** Envelope sender, "" for the null sender (RFC 5321 section 4.5.5). */
   from: string;
   to: string[];
+  /** What the sender wants to hear of the delivery. */
+  dsn?: DsnRequest;
+}
+
+/** Delivery status notifications as the sender asked for them (RFC 3461), with the values as they were given. */
+export interface DsnRequest {
+  /** RET: what comes back. */
+  ret?: 'FULL' | 'HDRS';
+  /** ENVID, in xtext. */
+  envid?: string;
+  /** By recipient. */
+  recipients?: Record<string, { notify?: string[]; orcpt?: string }>;
+}
+
+/** When and how urgently a message leaves. */
+export interface DeliveryOptions {
+  /** 1 is first, 10 is last; 5 without it. */
+  priority?: number;
+  /** Not before, in milliseconds since the epoch. */
+  notBefore?: number;
+  /** Not after, in milliseconds since the epoch: suspended as `expired` instead. */
+  notAfter?: number;
 }
 
 /** What is known of a message wherever it is: jobs, record, delivery and document all have it. */
@@ -41,6 +63,11 @@ export interface OutboundMessage extends MessageBase {
   direction: 'outbound';
   /** Name of the partner that it is for. */
   partner: string;
+  /** Name of the client that submitted it; absent in messages of version 0.1.0. */
+  client?: string;
+  /** Pairs of the client's own, which come back with everything that is said of the message. */
+  metadata?: Record<string, string>;
+  delivery?: DeliveryOptions;
 }
 
 export type Message = InboundMessage | OutboundMessage;
@@ -92,6 +119,10 @@ export interface MessageRecord extends MessageBase {
   mailbox: string | null;
   /** Whom it is for, or, inbound, who sent it as far as known. */
   partner: string | null;
+  /** Who submitted an outbound message. */
+  client?: string;
+  metadata?: Record<string, string>;
+  delivery?: DeliveryOptions;
   octets: number;
   sha256: string;
   updatedAt: number;
@@ -177,9 +208,19 @@ export interface IntakeResult {
 }
 
 export interface OutboundEntry extends Omit<OutboundMessage, 'id' | 'direction' | 'receivedAt'> {
-  /** A repeated call with the same key and partner is a duplicate. Without a key, each call is a new message. */
-  idempotencyKey?: string;
+  /**
+   * A repeated call of the same client with the same key and partner is a duplicate, for `idempotencyKept`. Without a
+   * key, each call is a new message.
+   */
+  idempotency?: {
+    key: string;
+    /** Digest of the request; the same key with another one is refused. At most 64 letters and digits. */
+    fingerprint: string;
+  };
 }
+
+/** Milliseconds that an idempotency key is known: 7 days. */
+export const idempotencyKept = 7 * 86_400_000;
 
 /** The one durable way in. */
 export interface Intake {
@@ -193,8 +234,11 @@ export interface Intake {
    * harm.
    */
   commit(writer: SpoolWriter, entries: IntakeEntry[]): Promise<IntakeResult[]>;
-  /** The same for a message to a partner. */
-  commitOutbound(writer: SpoolWriter, entry: OutboundEntry): Promise<IntakeResult>;
+  /**
+   * The same for messages to partners. `idempotency-conflict`: one of the keys is that of another request; nothing was
+   * accepted.
+   */
+  commitOutbound(writer: SpoolWriter, entries: OutboundEntry[]): Promise<IntakeResult[]>;
 }
 
 /** What a worker needs at the start of a job, in one round trip. */

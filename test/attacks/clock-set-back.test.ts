@@ -14,7 +14,7 @@ import { lifetimes } from '../../src/redis/lifetimes.ts';
 import { isAlive, sealpost, startDaemon } from '../support/daemon.ts';
 import { fakeClock, skipWithoutClock } from '../support/fake-clock.ts';
 import { until } from '../support/messages.ts';
-import { openTestQueue } from '../support/queue.ts';
+import { commitOne, openTestQueue } from '../support/queue.ts';
 import { startTestRedis } from '../support/redis.ts';
 import { makeWorld, skipWithout, textEntity } from '../support/world.ts';
 
@@ -31,7 +31,7 @@ function listening() {
 async function queued(queue: QueueRoom): Promise<string> {
   const writer = queue.intake.begin();
   await writer.write(Buffer.from('Subject: order\r\n\r\n1\r\n'));
-  const { id } = await queue.intake.commitOutbound(writer, {
+  const { id } = await commitOne(queue, writer, {
     partner: 'partner',
     origin: { kind: 'command', detail: {} },
     envelope: { from: 'edi@own.example', to: ['edi@partner.example'] },

@@ -7,7 +7,7 @@ import { describe, it } from 'node:test';
 import type { HandoffJob, InboundJob, QueueRoom } from '../../src/queue/index.ts';
 import { SpoolFolder } from '../../src/spool/folder.ts';
 import { accept, until } from '../support/messages.ts';
-import { openTestQueue, useTestQueue } from '../support/queue.ts';
+import { commitOne, openTestQueue, useTestQueue } from '../support/queue.ts';
 import type { TestRedis } from '../support/redis.ts';
 
 let server: TestRedis;
@@ -171,7 +171,7 @@ describe('after a terminate, by whatever a message is known', () => {
       await writer.write(Buffer.from(text));
       const entry = { partner: 'acme', idempotencyKey: 'order 1', messageId: null };
       const origin = { kind: 'command', detail: {} } as const;
-      return await queue.intake.commitOutbound(writer, { ...entry, origin, envelope: { from: '', to: [] } });
+      return await commitOne(queue, writer, { ...entry, origin, envelope: { from: '', to: [] } });
     };
     const { id } = await send('the wrong order');
     await queue.flow.terminate(id, 'wrong');

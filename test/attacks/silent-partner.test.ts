@@ -9,7 +9,7 @@ import { configSchema, type PartnerConfig } from '../../src/config/schema.ts';
 import type { QueueRoom, QueueWorker } from '../../src/queue/index.ts';
 import { createSender, type Sender } from '../../src/smtp/send.ts';
 import { until } from '../support/messages.ts';
-import { useTestQueue } from '../support/queue.ts';
+import { commitOne, useTestQueue } from '../support/queue.ts';
 import type { TestRedis } from '../support/redis.ts';
 import { healthyServer, sicknesses, sickServer, type TestServer } from '../support/sick-servers.ts';
 
@@ -24,7 +24,7 @@ async function send(partner: string, text = partner): Promise<string> {
   void writer.write(Buffer.from(`Subject: ${text}\r\n\r\n${text}\r\n`));
   const envelope = { from: 'us@own.example', to: [`edi@${partner.replaceAll(' ', '-')}.example`] };
   const origin = { kind: 'command', detail: {} } as const;
-  const { id } = await queue.intake.commitOutbound(writer, { partner, origin, envelope, messageId: null });
+  const { id } = await commitOne(queue, writer, { partner, origin, envelope, messageId: null });
   return id;
 }
 

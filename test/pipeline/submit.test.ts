@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { allGranted, Client, type Grants, operatorClient, Rates } from '../../src/client/index.ts';
 import { SealpostError } from '../../src/errors.ts';
 import { parseHeaders } from '../../src/message/index.ts';
-import { Outgoing, submit } from '../../src/pipeline/submit.ts';
+import { Outgoing, PartnerBook, type Submission, submit } from '../../src/pipeline/submit.ts';
 import type { OutboundEntry } from '../../src/queue/index.ts';
 import { configOf, MemorySpool } from './support.ts';
 
@@ -13,40 +14,52 @@ partners:
   - { name: domain, addresses: ['@domain.example'], from: us@example.net, encrypt: false, sign: none }
 `);
 
-/** Submits a mail; returns the octets in the spool, and the entry of the record. */
-async function handIn(outgoing: Outgoing, { partner = 'acme', accepts = true, idempotencyKey = '' } = {}) {
+interface Given extends Partial<Submission> {
+  partner?: string;
+  accepts?: boolean;
+  rates?: Rates;
+  of?: typeof partners;
+}
+
+/** Submits a mail; returns the octets in the spool, and the entries for the records. */
+async function handIn(outgoing: Outgoing, given: Given = {}) {
+  const { partner = 'acme', accepts = true, rates, of = partners, ...more } = given;
   const spool = new MemorySpool();
   const entries: OutboundEntry[] = [];
   let opened = 0;
   const result = await submit(
     {
-      partners,
+      partners: new PartnerBook(of),
+      ...(rates && { rates }),
       async withIntake(work) {
         opened += 1;
         return await work({
           begin: () => spool.create(),
-          async commitOutbound(writer, entry) {
+          async commitOutbound(writer, given) {
             if (!accepts) throw new SealpostError('queue-full', 'no room');
             await writer.finish();
-            entries.push(entry);
-            return { id: 'o1', duplicate: false };
+            entries.push(...given);
+            return given.map((_, index) => ({ id: `o${index + 1}`, duplicate: false }));
           },
         });
       },
       now: () => new Date('2026-11-29T10:00:00Z'),
     },
     {
-      partner,
+      client: operatorClient,
+      to: { partner },
       outgoing,
       origin: { kind: 'command', detail: {} },
-      ...(idempotencyKey === '' ? {} : { idempotencyKey }),
+      ...more,
     },
   ).catch((error: unknown) => {
     assert.ok(error instanceof SealpostError, String(error));
     return error;
   });
-  return { result, entry: entries[0], octets: [...spool.stored.values()][0], spool, opened };
+  return { result, entry: entries[0], entries, octets: [...spool.stored.values()][0], spool, opened };
 }
+
+const granted = (grants: Partial<Grants>) => new Client('erp', { ...allGranted, ...grants });
 
 const mail = (...lines: string[]) => Outgoing.mail(() => [Buffer.from(lines.join('\r\n'))], 'order.eml');
 const content = (text: string, facts: { type?: string; name?: string } = {}) =>
@@ -56,7 +69,8 @@ const codeOf = (result: unknown) => (result instanceof SealpostError ? result.co
 describe('submit', () => {
   it('adds what the header lacks, and says who sends to whom', async () => {
     const { result, entry, octets } = await handIn(mail('Subject: order', '', '4711', ''));
-    assert.deepEqual(result, { id: 'o1', duplicate: false });
+    const recipients = ['edi@partner.example'];
+    assert.deepEqual(result, [{ id: 'o1', partner: 'acme', recipients, duplicate: false }]);
     assert.deepEqual(entry?.envelope, { from: 'us@example.net', to: ['edi@partner.example'] });
     assert.deepEqual([entry?.partner, entry?.origin.kind], ['acme', 'command']);
     const headers = parseHeaders(octets ?? Buffer.alloc(0));
@@ -76,7 +90,7 @@ describe('submit', () => {
     const { entry, octets } = await handIn(mail(...lines), { idempotencyKey: 'k' });
     assert.equal(octets?.toString(), lines.join('\r\n'));
     assert.equal(entry?.messageId, '<a@b.example>');
-    assert.equal(entry?.idempotencyKey, 'k');
+    assert.equal(entry?.idempotency?.key, 'k');
     // The partner's setting says who we are, regardless of the field.
     assert.equal(entry?.envelope.from, 'us@example.net');
   });
@@ -93,14 +107,14 @@ describe('submit', () => {
   });
 
   it('refuses a mail without sender and a partner without address, and keeps nothing', async () => {
-    for (const [partner, lines, said] of [
-      ['own', ['Subject: x', '', ''], /no From field/],
-      ['domain', ['Subject: x', '', ''], /only domains/],
+    for (const [partner, lines, said, aborted] of [
+      ['own', ['Subject: x', '', ''], /no From field/, 1],
+      ['domain', ['Subject: x', '', ''], /only domains/, 0],
     ] as const) {
       const { result, spool } = await handIn(mail(...lines), { partner });
       assert.equal(codeOf(result), 'address-invalid');
       assert.match(result instanceof SealpostError ? result.message : '', said);
-      assert.deepEqual([spool.open_, spool.aborted, spool.stored.size], [0, 1, 0]);
+      assert.deepEqual([spool.open_, spool.aborted, spool.stored.size], [0, aborted, 0]);
     }
   });
 
@@ -127,10 +141,8 @@ describe('submit', () => {
   });
 
   it('takes an empty file, and no empty mail or nameless content', async () => {
-    assert.deepEqual((await handIn(content('', { name: 'empty.csv' }))).result, {
-      id: 'o1',
-      duplicate: false,
-    });
+    const { result } = await handIn(content('', { name: 'empty.csv' }));
+    assert.ok(Array.isArray(result) && result[0]?.id === 'o1');
     for (const nothing of [content(''), mail('')]) {
       const { result, spool } = await handIn(nothing);
       assert.deepEqual([codeOf(result), spool.open_], ['message-empty', 0]);
@@ -140,5 +152,179 @@ describe('submit', () => {
   it('refuses a mail whose header is not one', async () => {
     const { result } = await handIn(mail('ISA*00*ZZ*ACME~', '', 'x'));
     assert.equal(codeOf(result), 'mime-malformed');
+  });
+
+  it('makes one message for each partner, at its own recipients', async () => {
+    const recipients = ['edi@partner.example', 'a@own.example', 'in@own.example', 'a@own.example'];
+    const { result, entries } = await handIn(mail('From: us@example.net', '', 'x'), { to: { recipients } });
+    assert.deepEqual(
+      entries.map(({ partner, envelope }) => [partner, envelope.to]),
+      [
+        ['acme', ['edi@partner.example']],
+        ['own', ['a@own.example', 'in@own.example']],
+      ],
+    );
+    assert.ok(Array.isArray(result) && result.length === 2);
+    const unknown = await handIn(mail('a: b', '', ''), {
+      to: { recipients: [...recipients, 'x@nobody.example'] },
+    });
+    assert.deepEqual([codeOf(unknown.result), unknown.opened], ['partner-unknown', 0]);
+    const foreign = await handIn(mail('a: b', '', ''), {
+      to: { partner: 'acme', recipients: ['in@own.example'] },
+    });
+    assert.equal(codeOf(foreign.result), 'address-invalid');
+    assert.equal(
+      codeOf((await handIn(mail('a: b', '', ''), { to: { recipients: [] } })).result),
+      'request-invalid',
+    );
+  });
+
+  it('keeps what is asked for apart from the mail', async () => {
+    const lines = [
+      'From: us@example.net',
+      'X-Sealpost-Idempotency-Key: k1',
+      'X-Sealpost-Metadata: order = 4711',
+    ];
+    const fields = mail(...lines, 'x-sealpost-priority: 2', 'Subject: s', '', 'x');
+    const { entry, octets } = await handIn(fields, { fields: true });
+    assert.deepEqual(entry?.metadata, { order: '4711' });
+    assert.deepEqual([entry?.idempotency?.key, entry?.delivery?.priority], ['k1', 2]);
+    assert.doesNotMatch(octets?.toString() ?? '', /sealpost/i);
+    assert.match(octets?.toString() ?? '', /Subject: s\r\n\r\nx$/);
+    // Where the door has other means, the fields are removed and say nothing.
+    const ignored = await handIn(fields);
+    assert.deepEqual([ignored.entry?.metadata, ignored.entry?.idempotency], [undefined, undefined]);
+    assert.doesNotMatch(ignored.octets?.toString() ?? '', /sealpost/i);
+    for (const wrong of ['X-Sealpost-Nothing: 1', 'X-Sealpost-Priority: 11', 'X-Sealpost-Not-Before: soon'])
+      assert.equal(
+        codeOf((await handIn(mail(wrong, '', 'x'), { fields: true })).result),
+        'request-invalid',
+        wrong,
+      );
+    const twice = mail('X-Sealpost-Idempotency-Key: a', 'X-Sealpost-Idempotency-Key: b', '', 'x');
+    assert.equal(codeOf((await handIn(twice, { fields: true })).result), 'request-invalid');
+  });
+
+  it('knows a repetition by what it says, not by its framing', async () => {
+    const print = async (boundary: string, text: string, more: Given = {}) => {
+      const whole = mail(
+        ...[`Date: ${new Date(boundary.length).toUTCString()}`, `Message-ID: <${boundary}@x.example>`],
+        ...['From: us@example.net', `Content-Type: multipart/mixed; boundary="${boundary}"`, ''],
+        ...['preamble', `--${boundary}`, 'Content-Type: text/plain', '', text, `--${boundary}--`, ''],
+      );
+      const { entry } = await handIn(whole, { idempotencyKey: 'k', ...more });
+      return entry?.idempotency?.fingerprint;
+    };
+    const first = await print('one', 'order');
+    assert.match(first ?? '', /^[0-9a-f]{32}$/);
+    assert.equal(await print('another', 'order'), first);
+    const others = [
+      await print('one', 'orders'),
+      await print('one', 'order', { to: { partner: 'acme', recipients: ['other@partner.example'] } }),
+      await print('one', 'order', { metadata: { a: 'b' } }),
+      await print('one', 'order', { delivery: { priority: 1 } }),
+      await print('one', 'order', { from: 'x@own.example' }),
+    ];
+    assert.equal(new Set([first, ...others]).size, 6, String(others));
+  });
+
+  it('bounds metadata, key and delivery', async () => {
+    const taken = async (more: Given) => codeOf((await handIn(mail('a: b', '', ''), more)).result);
+    const pairs = (count: number, value = 'v') =>
+      Object.fromEntries(Array.from({ length: count }, (_, at) => [`n${at}`, value]));
+    assert.ok(Array.isArray(await taken({ metadata: pairs(20) })));
+    assert.ok(Array.isArray(await taken({ metadata: { n: 'v'.repeat(500) } })));
+    const now = Date.parse('2026-11-29T10:00:00Z');
+    assert.ok(
+      Array.isArray(await taken({ delivery: { notAfter: now + 1 }, idempotencyKey: '!'.repeat(200) })),
+    );
+    for (const wrong of [
+      { metadata: pairs(21) },
+      { metadata: { n: 'v'.repeat(501) } },
+      { metadata: pairs(10, 'v'.repeat(450)) },
+      { metadata: { 'a b': 'c' } },
+      { metadata: { a: 'c\nX: y' } },
+      { idempotencyKey: '' },
+      { idempotencyKey: '!'.repeat(201) },
+      { idempotencyKey: 'a b' },
+      { delivery: { notAfter: now } },
+      { delivery: { notBefore: now + 10, notAfter: now + 10 } },
+      { delivery: { priority: 0 } },
+    ])
+      assert.equal(await taken(wrong), 'request-invalid', JSON.stringify(wrong).slice(0, 60));
+  });
+
+  describe('asks what the client may do', () => {
+    const from = (address: string) => mail(`From: ${address}`, '', 'x');
+    const code = async (grants: Partial<Grants>, outgoing: Outgoing, more: Given = {}) =>
+      codeOf((await handIn(outgoing, { client: granted(grants), ...more })).result);
+
+    it('verb', async () => {
+      assert.equal(await code({ verbs: ['read'] }, from('a@x.example')), 'not-granted');
+    });
+
+    it('partner: one that is not granted is like one that is not there', async () => {
+      const grants = { partners: ['own'] };
+      const hidden = await handIn(mail('a: b', '', ''), { client: granted(grants), partner: 'acme' });
+      const missing = await handIn(mail('a: b', '', ''), { client: granted(grants), partner: 'nobody' });
+      const said = ({ result }: typeof hidden) =>
+        result instanceof SealpostError && [result.code, result.message.replace(/"\w+"/, ''), result.hint];
+      assert.deepEqual(said(hidden), said(missing));
+      assert.deepEqual([codeOf(hidden.result), hidden.opened], ['partner-unknown', 0]);
+      const to = { recipients: ['edi@partner.example'] };
+      assert.equal(await code(grants, from('a@x.example'), { to }), 'partner-unknown');
+    });
+
+    it('sender: From, Sender and MAIL FROM alike', async () => {
+      const grants = { senders: ['erp@own.example', '@sub.example'] };
+      for (const good of ['erp@own.example', 'X <x@sub.example>', 'us@example.net'])
+        assert.ok(Array.isArray(await code(grants, from(good))), good);
+      for (const bad of ['x@own.example', 'erp@own.example, x@other.example', 'x@deep.sub.example'])
+        assert.equal(await code(grants, from(bad)), 'not-granted', bad);
+      assert.equal(await code(grants, from('')), 'mime-malformed');
+      assert.equal(await code(grants, from('a <b <erp@own.example>>')), 'mime-malformed');
+      const two = mail('From: erp@own.example', 'From: x@other.example', '', 'x');
+      assert.equal(await code(grants, two), 'mime-malformed');
+      const odd = mail('From: erp@own.example', 'Sender: a <b@c.example', '', 'x');
+      assert.equal(await code(grants, odd), 'mime-malformed');
+      const sender = mail('From: erp@own.example', 'Sender: x@other.example', '', 'x');
+      assert.equal(await code(grants, sender), 'not-granted');
+      assert.equal(await code(grants, from('erp@own.example'), { from: 'x@own.example' }), 'not-granted');
+      assert.equal(await code(grants, from('erp@own.example'), { from: '' }), 'not-granted');
+      assert.ok(Array.isArray(await code(grants, mail('Subject: s', '', 'x'))));
+      assert.equal(await code({ senders: [] }, from('erp@own.example')), 'not-granted');
+    });
+
+    it('identity that signs for the partner', async () => {
+      const signed = configOf(`
+identities: [{ name: ours, pkcs12: k.p12 }, { name: theirs, pkcs12: t.p12 }]
+partners: [{ name: acme, addresses: [e@p.example], from: us@x.example, identity: ours, encrypt: false }]
+`);
+      const as = (identities: string[]) => ({ client: granted({ identities }), of: signed.partners });
+      assert.equal(codeOf((await handIn(mail('a: b', '', 'x'), as(['theirs']))).result), 'not-granted');
+      assert.ok(Array.isArray((await handIn(mail('a: b', '', 'x'), as(['OURS']))).result));
+    });
+
+    it('rate and size', async () => {
+      let now = 0;
+      const rates = new Rates(() => now);
+      const limits = { messages: 2, octets: 0, size: 20 };
+      const small = mail('a: b', '', 'x');
+      const codes = [];
+      for (let at = 0; at < 3; at++) codes.push(await code({ limits }, small, { rates }));
+      assert.deepEqual(
+        [Array.isArray(codes[0]), Array.isArray(codes[1]), codes[2]],
+        [true, true, 'rate-limited'],
+      );
+      now = 30_000;
+      assert.ok(Array.isArray(await code({ limits }, small, { rates })));
+      assert.equal(await code({ limits }, small, { rates }), 'rate-limited');
+      // Another client has what is its own.
+      const shop = new Client('shop', { ...allGranted, limits });
+      assert.ok(Array.isArray((await handIn(small, { client: shop, rates })).result));
+      const exact = mail('a: b', '', 'x'.repeat(12));
+      assert.ok(Array.isArray(await code({ limits }, exact)));
+      assert.equal(await code({ limits }, mail('a: b', '', 'x'.repeat(13))), 'message-too-large');
+    });
   });
 });

@@ -7,7 +7,7 @@ import { describe, it } from 'node:test';
 import type { QueueRoom } from '../../src/queue/index.ts';
 import { startPrivateServer } from '../../src/redis/private-server.ts';
 import { accept } from '../support/messages.ts';
-import { openTestQueue, useTestQueue } from '../support/queue.ts';
+import { commitOne, openTestQueue, useTestQueue } from '../support/queue.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
 
 const origin = { kind: 'smtp', detail: {} } as const;
@@ -84,13 +84,16 @@ describe('intake', () => {
   });
 
   it('takes outbound messages, and knows an idempotency key', async () => {
-    const send = async (idempotencyKey?: string) => {
+    const send = async (idempotencyKey?: string, { print = 'aa', client = 'erp' } = {}) => {
       const writer = queue.intake.begin();
       await writer.write(Buffer.from('out'));
-      const entry = { partner: 'acme', origin, envelope, messageId: null };
-      return await queue.intake.commitOutbound(
+      const entry = { partner: 'acme', client, origin, envelope, messageId: null };
+      return await commitOne(
+        queue,
         writer,
-        idempotencyKey === undefined ? entry : { ...entry, idempotencyKey },
+        idempotencyKey === undefined
+          ? entry
+          : { ...entry, idempotency: { key: idempotencyKey, fingerprint: print } },
       );
     };
     const [one, two] = [await send(), await send()];
@@ -98,7 +101,11 @@ describe('intake', () => {
     const keyed = await send('key');
     assert.deepEqual(await send('key'), { id: keyed.id, duplicate: true });
     assert.equal((await queue.ledger.get(keyed.id))?.partner, 'acme');
-    assert.equal((await queue.queues.depth()).outbound.waiting, 3);
+    // The key of another client is another key.
+    const other = await send('key', { client: 'shop' });
+    assert.ok(!other.duplicate && other.id !== keyed.id);
+    assert.equal((await queue.queues.depth()).outbound.waiting, 4);
+    assert.equal((await queue.ledger.get(keyed.id))?.client, 'erp');
   });
 
   it('takes a message again when it is no longer known as a duplicate', async () => {

@@ -19,7 +19,7 @@ import {
 } from '../../src/redis/durable-writes.ts';
 import { script } from '../../src/redis/scripts.ts';
 import { accept } from '../support/messages.ts';
-import { openTestQueue } from '../support/queue.ts';
+import { commitOne, openTestQueue } from '../support/queue.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
 
 const log = createLog('silent', 'test');
@@ -153,8 +153,9 @@ describe('ids', () => {
     const send = async (partner: string, idempotencyKey: string) => {
       const writer = queue.intake.begin();
       await writer.write(Buffer.from('out'));
-      const entry = { partner, idempotencyKey, origin, envelope, messageId: null };
-      return await queue.intake.commitOutbound(writer, entry);
+      const idempotency = { key: idempotencyKey, fingerprint: 'aa' };
+      const entry = { partner, idempotency, origin, envelope, messageId: null };
+      return await commitOne(queue, writer, entry);
     };
     const one = await send('ab', 'c');
     assert.deepEqual([(await send('a', 'bc')).duplicate, (await send('abc', '')).duplicate], [false, false]);

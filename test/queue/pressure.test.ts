@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { QueueRoom } from '../../src/queue/index.ts';
 import { accept, until } from '../support/messages.ts';
-import { openTestQueue } from '../support/queue.ts';
+import { commitOne, openTestQueue } from '../support/queue.ts';
 import { startTestRedis } from '../support/redis.ts';
 
 const full = { code: 'queue-full' };
@@ -16,8 +16,7 @@ async function send(queue: QueueRoom): Promise<string> {
   const writer = queue.intake.begin();
   await writer.write(Buffer.from('out'));
   const entry = { partner: 'acme', origin: { kind: 'command', detail: {} } as const, messageId: null };
-  return (await queue.intake.commitOutbound(writer, { ...entry, envelope: { from: 'a@b.example', to: [] } }))
-    .id;
+  return (await commitOne(queue, writer, { ...entry, envelope: { from: 'a@b.example', to: [] } })).id;
 }
 
 describe('backpressure', () => {

@@ -17,7 +17,7 @@ import type {
 } from '../../src/queue/index.ts';
 import type { FinishedOctets, SpoolRef } from '../../src/spool/index.ts';
 import { accept, until } from '../support/messages.ts';
-import { openTestQueue } from '../support/queue.ts';
+import { commitOne, openTestQueue } from '../support/queue.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
 
 let server: TestRedis;
@@ -59,7 +59,7 @@ async function send(from: QueueRoom, text: string): Promise<IntakeResult> {
   await writer.write(Buffer.from(text));
   const envelope = { from: 'edi@example.net', to: ['partner@example.com'] };
   const origin = { kind: 'command', detail: {} } as const;
-  return await from.intake.commitOutbound(writer, { partner: 'acme', origin, envelope, messageId: null });
+  return await commitOne(from, writer, { partner: 'acme', origin, envelope, messageId: null });
 }
 
 async function events(id: string, from = queue): Promise<string[]> {

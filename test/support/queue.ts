@@ -1,8 +1,10 @@
 /** An open queue room on a test server, with the defaults of the schema. */
+import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
 import { type Config, configSchema } from '../../src/config/schema.ts';
 import { createLog } from '../../src/log.ts';
-import { openQueue, type QueueRoom } from '../../src/queue/index.ts';
+import { type IntakeResult, type OutboundEntry, openQueue, type QueueRoom } from '../../src/queue/index.ts';
+import type { SpoolWriter } from '../../src/spool/index.ts';
 import { startTestRedis, type TestRedis } from './redis.ts';
 
 /** A configuration for a data folder and server; `settings` as a person would write them. */
@@ -47,4 +49,15 @@ export function useTestQueue(
     await queue?.close();
     await server?.stop();
   });
+}
+
+/** Puts one message to a partner on the queue. */
+export async function commitOne(
+  { intake }: Pick<QueueRoom, 'intake'>,
+  writer: SpoolWriter,
+  entry: OutboundEntry,
+): Promise<IntakeResult> {
+  const [result] = await intake.commitOutbound(writer, [entry]);
+  assert.ok(result);
+  return result;
 }

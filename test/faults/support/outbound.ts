@@ -1,6 +1,8 @@
 /** Settings of mailboxes and partners for cases, and load on the way out. */
+
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { commitOne } from '../../support/queue.ts';
 import type { World } from '../../support/world.ts';
 import type { Accepted } from './load.ts';
 import type { Rig } from './rig.ts';
@@ -59,7 +61,7 @@ export function outboundLoad(
       load.sent++;
       const writer = queue.intake.begin();
       await writer.write(Buffer.from(text));
-      const { id } = await queue.intake.commitOutbound(writer, {
+      const { id } = await commitOne(queue, writer, {
         partner: 'partner',
         origin: { kind: 'command', detail: {} },
         envelope: { from, to: ['edi@partner.example'] },

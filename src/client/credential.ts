@@ -1,0 +1,68 @@
+/**
+ * Tokens and passwords of programs: 256 random bits that we make, so one SHA-256 is enough to store them. A guess has no
+ * chance, however fast it is checked.
+ *
+ *     sealpost_ id (10) _ secret (43) checksum (6), in base62
+ *
+ * The prefix and the checksum let scanners of source code find a token, and tell it from text that only looks like one.
+ */
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+
+const digits = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
+const prefix = 'sealpost_';
+const form = /^sealpost_([0-9A-Za-z]{10})_([0-9A-Za-z]{43})([0-9A-Za-z]{6})$/;
+
+function base62(value: bigint, length: number): string {
+  let text = '';
+  for (let left = value; text.length < length; left /= 62n) text = digits.charAt(Number(left % 62n)) + text;
+  return text;
+}
+
+const numberOf = (octets: Buffer) => BigInt(`0x${octets.toString('hex')}`);
+
+function checksum(text: string): string {
+  return base62(BigInt(crc32(text)), 6);
+}
+
+export interface NewCredential {
+  /** Names it in lists and in the log; not secret. */
+  id: string;
+  /** The whole text, shown once. */
+  text: string;
+  /** SHA-256 of the text, in hex. */
+  hash: string;
+}
+
+export function makeCredential(): NewCredential {
+  const id = base62(numberOf(randomBytes(8)), 10);
+  const body = `${prefix}${id}_${base62(numberOf(randomBytes(32)), 43)}`;
+  const text = body + checksum(body);
+  return { id, text, hash: hashOf(text) };
+}
+
+/** The id that a credential names; undefined if it is none of ours, or was cut or mistyped. */
+export function credentialId(text: string): string | undefined {
+  const [, id, secret, sum] = form.exec(text) ?? [];
+  if (id === undefined || secret === undefined) return undefined;
+  return sum === checksum(`${prefix}${id}_${secret}`) ? id : undefined;
+}
+
+/** True if the text has that hash. Always hashes and compares, so that it takes as long when it is wrong. */
+export function isCredential(text: string, hash: string): boolean {
+  const own = Buffer.from(hashOf(text), 'hex');
+  const other = Buffer.from(hash, 'hex');
+  return other.length === own.length && timingSafeEqual(own, other);
+}
+
+/** What a check against nobody compares with. */
+export const noHash = '0'.repeat(64);
+
+function hashOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+/** Replaces what looks like one of our credentials, for texts that go into a log. */
+export function maskCredentials(text: string): string {
+  return text.replaceAll(/sealpost_[0-9A-Za-z]{10}_[0-9A-Za-z]{10,60}/g, 'sealpost_***');
+}

@@ -1,0 +1,127 @@
+/** What a client may do. Everything that is not granted is refused, at every door alike. */
+import { z } from 'zod';
+import { AddressBook, parseAddressEntry } from '../config/index.ts';
+
+export const verbs = ['send', 'read', 'content', 'resume', 'retry', 'decode-again', 'terminate'] as const;
+export type Verb = (typeof verbs)[number];
+
+const name = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/i);
+/** Names, or `*` for all of them, also those that are configured later. */
+const names = z.union([z.literal('*'), z.array(name).max(1000)]);
+
+export const grantsSchema = z.strictObject({
+  verbs: z.array(z.enum(verbs)),
+  /** Partners that it may send to, and whose outbound messages it may see. */
+  partners: names,
+  /** Mailboxes whose messages it may see. */
+  mailboxes: names,
+  /** Addresses that its mail may come from, in the forms of `partners[].addresses`; `*` for any. */
+  senders: z.union([
+    z.literal('*'),
+    z.array(z.string().refine((entry) => parseAddressEntry(entry) !== undefined)).max(1000),
+  ]),
+  /** Identities that may sign its mail. */
+  identities: names,
+  limits: z.strictObject({
+    /** Messages a minute; 0 for no limit. */
+    messages: z.number().int().min(0),
+    /** Octets a minute; 0 for no limit. */
+    octets: z.number().int().min(0),
+    /** Octets of one message; 0 for the limit of the door. */
+    size: z.number().int().min(0),
+  }),
+});
+export type Grants = z.output<typeof grantsSchema>;
+
+/** What narrows the grants of a client for one credential. */
+export const scopeSchema = grantsSchema.omit({ limits: true }).partial();
+export type Scope = z.output<typeof scopeSchema>;
+
+export const allGranted: Grants = {
+  verbs: [...verbs],
+  partners: '*',
+  mailboxes: '*',
+  senders: '*',
+  identities: '*',
+  limits: { messages: 0, octets: 0, size: 0 },
+};
+
+/** Narrower grants: only what both allow. */
+export function narrowed(grants: Grants, by: Scope): Grants {
+  const both = <T extends string>(a: '*' | T[], b: '*' | T[] | undefined): '*' | T[] => {
+    if (b === undefined || b === '*') return a;
+    return a === '*' ? b : a.filter((each) => b.includes(each));
+  };
+  return {
+    verbs: grants.verbs.filter((verb) => by.verbs?.includes(verb) ?? true),
+    partners: both(grants.partners, by.partners),
+    mailboxes: both(grants.mailboxes, by.mailboxes),
+    senders: both(grants.senders, by.senders),
+    identities: both(grants.identities, by.identities),
+    limits: grants.limits,
+  };
+}
+
+/** Of a message: what decides who may see it. */
+export interface Seen {
+  direction: 'inbound' | 'outbound';
+  mailbox: string | null;
+  partner: string | null;
+}
+
+/**
+ * Who asks for something. A door gets one from the registry, for a token, login or name that it has checked; the command
+ * line is `operator`. Nobody else makes one, so having it is the proof.
+ */
+export class Client {
+  readonly name: string;
+  readonly grants: Grants;
+  /** Of the token or login; '' where the door is bound to the client itself. */
+  readonly credential: string;
+  #senders: AddressBook<true> | undefined;
+
+  constructor(name: string, grants: Grants, credential = '') {
+    this.name = name;
+    this.grants = grants;
+    this.credential = credential;
+  }
+
+  may(verb: Verb): boolean {
+    return this.grants.verbs.includes(verb);
+  }
+
+  mayUsePartner(partner: string): boolean {
+    return includes(this.grants.partners, partner);
+  }
+
+  maySignAs(identity: string): boolean {
+    return includes(this.grants.identities, identity);
+  }
+
+  /** @param address an envelope address, or one of a From field */
+  maySendFrom(address: string): boolean {
+    const { senders } = this.grants;
+    if (senders === '*') return true;
+    if (this.#senders === undefined) {
+      this.#senders = new AddressBook<true>();
+      this.#senders.addAll(senders, true);
+    }
+    return this.#senders.findText(address) === true;
+  }
+
+  /**
+   * Whether it may know of a message. An inbound message is seen by its mailbox alone: who sent it may rest on a From
+   * field, and that grants nothing.
+   */
+  maySee({ direction, mailbox, partner }: Seen): boolean {
+    if (direction === 'inbound') return mailbox !== null && includes(this.grants.mailboxes, mailbox);
+    return partner !== null && includes(this.grants.partners, partner);
+  }
+}
+
+/** The person at the machine's command line, who may read the keys anyway. */
+export const operatorClient = new Client('operator', allGranted);
+
+function includes(granted: '*' | readonly string[], wanted: string): boolean {
+  return granted === '*' || granted.some((each) => each.toLowerCase() === wanted.toLowerCase());
+}
