@@ -12,6 +12,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { Redis } from 'ioredis';
 import { stringify } from 'yaml';
 import { loadConfig } from '../src/config/load.ts';
 import { Supervisor } from '../src/daemon/supervisor.ts';
@@ -121,6 +122,16 @@ async function untilSent(count: number): Promise<void> {
   }
 }
 
+/** Calls of commands that clients made so far, by name; those inside of scripts count too. */
+async function redisCalls(): Promise<Map<string, number>> {
+  const redis = new Redis(server.url);
+  const text = await redis.info('commandstats');
+  redis.disconnect();
+  return new Map(
+    [...text.matchAll(/^cmdstat_([^:]+):calls=(\d+)/gm)].map(([, name = '', calls]) => [name, Number(calls)]),
+  );
+}
+
 const supervisor = new Supervisor({ configFile, config, roles: ['outbound'], log });
 try {
   const lead = keyRate();
@@ -135,6 +146,7 @@ try {
     ...supervisor.pids.map(({ role, pid }): [string, number] => [role, pid ?? 0]),
     ['redis', server.pid],
   ];
+  const calledBefore = await redisCalls();
   const before = processes.map(([, pid]) => cpuOf(pid));
   const start = performance.now();
   for (const { pid } of supervisor.pids) process.kill(pid ?? 0, 'SIGCONT');
@@ -149,6 +161,15 @@ try {
     `Outbound, ${values.size}, signed and encrypted, ${values.connections} connections, ${names.length} partners, ${availableParallelism()} cores`,
     ['messages', 'messages a second', 'L', '/ L'],
     [[String(messages), figure(rate), figure(lead), figure(rate / lead)]],
+  );
+  const called = await redisCalls();
+  printTable(
+    'Commands of Redis',
+    ['command', 'calls a message'],
+    ['evalsha', 'bzpopmin', 'hmget', 'get', 'multi', 'info'].map((name) => [
+      name,
+      figure(((called.get(name) ?? 0) - (calledBefore.get(name) ?? 0)) / messages),
+    ]),
   );
   printTable('Processor time and peak memory', ['process', 'us a message', 'peak MB'], used);
 } finally {

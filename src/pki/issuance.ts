@@ -24,7 +24,17 @@ export function hasSigned(issuer: Certificate, certificate: Certificate): boolea
   }
 }
 
-/** Signed with its own key, not merely issued under its own name. */
+const selfSigned = new WeakMap<Certificate, boolean>();
+
+/**
+ * Signed with its own key, not merely issued under its own name. Checked once for a certificate: own ones are asked with
+ * every message.
+ */
 export function isSelfSigned(certificate: Certificate): boolean {
-  return hasSigned(certificate, certificate);
+  let known = selfSigned.get(certificate);
+  if (known === undefined) {
+    known = hasSigned(certificate, certificate);
+    selfSigned.set(certificate, known);
+  }
+  return known;
 }

@@ -25,7 +25,9 @@ export function connect(target: RedisTarget, kind: ConnectionKind, log: Log, nam
     socketTimeout: producer ? target.commandTimeout + 1000 : 15_000,
     keepAlive: 10_000,
     retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 2000),
-    enableAutoPipelining: true,
+    // What is asked in one turn of the event loop goes out together. A worker's commands come singly, and a pipeline
+    // copies all scripts of BullMQ each time it is made.
+    enableAutoPipelining: producer,
     enableOfflineQueue: !producer,
     autoResendUnfulfilledCommands: !producer,
     maxRetriesPerRequest: producer ? 0 : null,

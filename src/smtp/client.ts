@@ -1,8 +1,9 @@
-import { isIP } from 'node:net';
+import { isIP, Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import { isLoopback, type PartnerConfig } from '../config/index.ts';
 import { cleanText } from '../log.ts';
+import { Body } from './body.ts';
 
 /** Milliseconds for the connection, for the greeting, and of silence. */
 const CONNECT_TIMEOUT = 30_000;
@@ -40,11 +41,18 @@ export class ClientError extends Error {
   readonly reply: string;
   readonly stage: 'connect' | 'tls' | 'login' | 'message';
   readonly recipients: readonly { recipient: string; code: number | null; reply: string }[];
+  /** How much of the message was passed to the connection. */
+  readonly passed: 'nothing' | 'part' | 'all';
 
-  constructor(stage: ClientError['stage'], error: SMTPConnection.SMTPError | string) {
+  constructor(
+    stage: ClientError['stage'],
+    error: SMTPConnection.SMTPError | string,
+    passed: ClientError['passed'] = 'nothing',
+  ) {
     const found = typeof error === 'string' ? { reply: error, code: null } : readError(error);
     super(found.reply);
     this.stage = stage;
+    this.passed = passed;
     this.code = found.code;
     this.reply = found.reply;
     this.recipients = typeof error === 'string' ? [] : rejectedOf(error.rejectedErrors);
@@ -62,12 +70,17 @@ export class Client {
   /** Transactions so far. */
   transactions = 0;
   readonly #connection: SMTPConnection;
+  /** Of the transaction that is under way, once the server has answered DATA. */
+  #body: Body | undefined;
   /** Called if the connection ends without an error during a step. */
   #onEnd: () => void = () => {};
 
   private constructor(host: string, connection: SMTPConnection) {
     this.host = host;
     this.#connection = connection;
+    sendBodies(connection, (body) => {
+      this.#body = body;
+    });
     connection.on('error', () => {
       this.dead = true;
     });
@@ -158,10 +171,11 @@ export class Client {
   /** One transaction. Resolves with the final reply and the refused recipients; rejects with a `ClientError`. */
   async send(
     { utf8, eightBit, ...envelope }: OutgoingEnvelope,
-    octets: Readable,
+    octets: Buffer | Readable,
     signal: AbortSignal,
   ): Promise<{ reply: string; rejected: ClientError['recipients'] }> {
     this.transactions++;
+    this.#body = undefined;
     const connection = this.#connection;
     declareUtf8(connection, utf8);
     const abort = () => connection.close();
@@ -169,10 +183,11 @@ export class Client {
     try {
       return await new Promise((resolve, reject) => {
         connection.send({ ...envelope, use8BitMime: eightBit }, octets, (error, info) => {
-          if (error) reject(new ClientError('message', error));
+          if (error) reject(new ClientError('message', error, this.#passed()));
           else resolve({ reply: info.response, rejected: rejectedOf(info.rejectedErrors) });
         });
-        this.#onEnd = () => reject(new ClientError('message', 'the connection was closed before the reply'));
+        this.#onEnd = () =>
+          reject(new ClientError('message', 'the connection was closed before the reply', this.#passed()));
       });
     } catch (error) {
       // half a message may have been sent; and after a refusal, a new connection is simpler than RSET
@@ -182,6 +197,11 @@ export class Client {
     } finally {
       signal.removeEventListener('abort', abort);
     }
+  }
+
+  #passed(): ClientError['passed'] {
+    if (this.#body === undefined || !this.#body.begun) return 'nothing';
+    return this.#body.complete ? 'all' : 'part';
   }
 
   quit(): void {
@@ -226,6 +246,24 @@ function insistOnData(connection: SMTPConnection): void {
     else Reflect.apply(act, connection, [reply, done]);
   };
   Reflect.set(connection, '_actionDATA', checked);
+}
+
+/** The message goes out through a `Body`, which `made` is told of, in place of nodemailer's own stream. */
+function sendBodies(connection: SMTPConnection, made: (body: Body) => void): void {
+  const answered: unknown = Reflect.get(connection, '_actionSMTPStream');
+  const create = (done: (error: Error | null, reply?: string) => void) => {
+    const [socket, actions]: unknown[] = [
+      Reflect.get(connection, '_socket'),
+      Reflect.get(connection, '_responseActions'),
+    ];
+    if (!(socket instanceof Socket) || !Array.isArray(actions) || typeof answered !== 'function')
+      throw new ClientError('message', 'the message cannot be passed to the connection');
+    actions.push((reply: string) => Reflect.apply(answered, connection, [reply, done]));
+    const body = new Body(socket);
+    made(body);
+    return body;
+  };
+  Reflect.set(connection, '_createSendStream', create);
 }
 
 function tlsOptions({ host, tls, ca }: ClientOptions): SMTPConnection.Options {

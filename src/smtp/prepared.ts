@@ -1,5 +1,6 @@
 import { isAscii } from 'node:buffer';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
+import { LineEnds } from './line-ends.ts';
 
 /** Octets that are prepared before a connection is opened: all of a message whose content is below 1 MiB. */
 const AHEAD = 1536 * 1024;
@@ -8,6 +9,8 @@ const MAX_LINE = 998;
 
 export const eightBitRefusal =
   '5.6.1 a part that somebody else signed is 8bit, so it cannot be encoded, and the server has no 8BITMIME';
+
+const bareRefusal = '5.6.0 the message has a CR or LF that is not part of a line end';
 
 export type MakeOctets = () => AsyncIterable<Buffer> | Readable;
 
@@ -25,17 +28,21 @@ export class Prepared {
   readonly utf8Header: boolean;
   /** True if all of it is known to be ASCII. */
   readonly ascii: boolean;
-  readonly #head: Buffer[];
+  #head: Buffer;
   readonly #rest: AsyncIterator<Buffer>;
 
-  private constructor(head: Buffer[], rest: AsyncIterator<Buffer>, ended: boolean) {
-    const octets = Buffer.concat(head);
+  private constructor(head: Buffer, rest: AsyncIterator<Buffer>, ended: boolean) {
     this.#head = head;
     this.#rest = rest;
-    this.size = ended ? octets.length : undefined;
-    this.ascii = ended && isAscii(octets);
-    const end = octets.indexOf('\r\n\r\n');
-    this.utf8Header = !isAscii(end < 0 ? octets : octets.subarray(0, end));
+    this.size = ended ? head.length : undefined;
+    const ascii = isAscii(head);
+    this.ascii = ended && ascii;
+    this.utf8Header = !ascii && !isAscii(headerOf(head));
+  }
+
+  /** All of it is here, so it can be sent more than once. */
+  get whole(): boolean {
+    return this.size !== undefined;
   }
 
   /** Errors: those of `make`; `Unsendable`. */
@@ -46,30 +53,41 @@ export class Prepared {
     let length = 0;
     while (length < AHEAD) {
       const next = await rest.next();
-      if (next.done) return new Prepared(head, rest, true);
+      if (next.done) {
+        wire.end();
+        return new Prepared(joined(head), rest, true);
+      }
       wire.check(next.value);
       head.push(next.value);
       length += next.value.length;
     }
-    return new Prepared(head, rest, false);
+    return new Prepared(joined(head), rest, false);
   }
 
   /**
-   * The octets for a server; can be read once. Throws `Unsendable` before an octet that the server does not accept.
+   * The octets for a server. A stream can be read once. It ends with `Unsendable` before an octet that the server does
+   * not accept.
    *
    * @param eightBit the server has 8BITMIME (RFC 6152)
    */
-  async *octets(eightBit: boolean): AsyncGenerator<Buffer> {
+  octets(eightBit: boolean): Buffer | Readable {
+    if (this.whole && (eightBit || this.ascii)) return this.#head;
+    return Readable.from(this.#checked(eightBit), { objectMode: false });
+  }
+
+  async *#checked(eightBit: boolean): AsyncGenerator<Buffer> {
     const wire = new WireCheck(eightBit);
     try {
-      for (const chunk of this.#head.splice(0)) {
-        wire.check(chunk);
-        yield chunk;
-      }
+      const head = this.#head;
+      // a large message takes long, and its start is not needed again
+      this.#head = Buffer.alloc(0);
+      wire.check(head);
+      yield head;
       for (let next = await this.#rest.next(); !next.done; next = await this.#rest.next()) {
         wire.check(next.value);
         yield next.value;
       }
+      wire.end();
     } finally {
       await this.drop();
     }
@@ -79,6 +97,16 @@ export class Prepared {
   async drop(): Promise<void> {
     await this.#rest.return?.();
   }
+}
+
+function joined(chunks: Buffer[]): Buffer {
+  const [first] = chunks;
+  return first !== undefined && chunks.length === 1 ? first : Buffer.concat(chunks);
+}
+
+function headerOf(octets: Buffer): Buffer {
+  const end = octets.indexOf('\r\n\r\n');
+  return end < 0 ? octets : octets.subarray(0, end);
 }
 
 /** Size in octets, found by producing the message and discarding it. Errors: those of `make`. */
@@ -94,6 +122,7 @@ export async function countOctets(make: MakeOctets): Promise<number> {
  */
 class WireCheck {
   readonly #eightBit: boolean;
+  readonly #lineEnds = new LineEnds();
   #line = 0;
 
   constructor(eightBit: boolean) {
@@ -106,6 +135,8 @@ class WireCheck {
     if (!this.#eightBit && !isAscii(chunk)) {
       throw new Unsendable(eightBitRefusal);
     }
+    this.#lineEnds.push(chunk);
+    if (this.#lineEnds.bare) throw new Unsendable(bareRefusal);
     let start = 0;
     for (let end = chunk.indexOf(0x0a); end >= 0; end = chunk.indexOf(0x0a, start)) {
       this.#grow(end - start);
@@ -113,6 +144,10 @@ class WireCheck {
       start = end + 1;
     }
     this.#grow(chunk.length - start);
+  }
+
+  end(): void {
+    if (this.#lineEnds.end()) throw new Unsendable(bareRefusal);
   }
 
   #grow(octets: number): void {

@@ -1,5 +1,4 @@
 import { hostname } from 'node:os';
-import { Readable } from 'node:stream';
 import { type PartnerConfig, readPublicFile, type Secret } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { parseMailbox } from '../message/index.ts';
@@ -141,9 +140,9 @@ class Preparation {
     return this.#ready;
   }
 
-  /** Takes it for sending. */
+  /** To be called before it is sent. What can be read once is made again for the next attempt. */
   take(): void {
-    this.#ready = undefined;
+    if (this.#ready?.whole !== true) this.#ready = undefined;
   }
 
   async drop(): Promise<void> {
@@ -207,15 +206,12 @@ async function tryHost(
   }
   message.prepared.take();
   const utf8 = ready.utf8Header || [envelope.from, ...envelope.to].some((address) => !isAscii(address));
-  const octets = Readable.from(ready.octets(client.eightBit), { objectMode: false });
+  const octets = ready.octets(client.eightBit);
+  const stream = Buffer.isBuffer(octets) ? undefined : octets;
   let brokeOff: Answer | undefined;
   // at once: the SMTP library writes a code of its own into the error
-  octets.once('error', (error) => {
+  stream?.once('error', (error) => {
     brokeOff = broke(options.host, error);
-  });
-  let handedOver = false;
-  octets.once('end', () => {
-    handedOver = true;
   });
   try {
     const { reply, rejected } = await client.send(
@@ -228,12 +224,12 @@ async function tryHost(
     return { answer: { outcome: { done: true, facts }, rejected }, next: false };
   } catch (error) {
     const failed = asClientError(error);
-    octets.destroy();
+    stream?.destroy();
     // a kept connection that the server has closed meanwhile says nothing about the message
-    if (reused && failed.code === null && !octets.readableDidRead && !signal.aborted) {
+    if (reused && failed.code === null && failed.passed === 'nothing' && !brokeOff && !signal.aborted) {
       return tryHost(pool, options, signal, message);
     }
-    const answer = brokeOff ?? failure(options.host, failed, handedOver && failed.code === null);
+    const answer = brokeOff ?? failure(options.host, failed, failed.passed === 'all' && failed.code === null);
     return { answer, next: false };
   }
 }

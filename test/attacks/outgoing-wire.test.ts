@@ -267,10 +267,13 @@ describe('SIZE', () => {
 });
 
 describe('what no server takes', () => {
-  it('a NUL or an endless line is refused without a call', async () => {
+  it('a NUL, a bare CR or LF, or an endless line is refused without a call', async () => {
     const server = await peer(['8BITMIME']);
     for (const [octets, why] of [
       ['Subject: x\r\n\r\na\0b\r\n', /NUL/],
+      ['Subject: x\r\n\r\na\n.\r\nMAIL FROM:<x@y.example>\r\n', /CR or LF that is not part of/],
+      ['Subject: x\r\n\r\na\r.\rb\r\n', /CR or LF that is not part of/],
+      ['Subject: x\r\n\r\nends\r', /CR or LF that is not part of/],
       [`Subject: x\r\n\r\n${'a'.repeat(999)}\r\n`, /line of more than 998/],
     ] as const) {
       const result = await send(server.port, { octets: octetsOf(Buffer.from(octets)) });

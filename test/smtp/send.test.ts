@@ -324,9 +324,21 @@ describe('smtp sender', () => {
       return data ? '354 go' : '250 ok';
     });
     const { send, close } = sender({ port: server.port });
-    assert.equal((await send(message())).status, 'sent');
+    let made = 0;
+    const counted = () => {
+      const { octets, ...rest } = message();
+      return {
+        ...rest,
+        octets: () => {
+          made += 1;
+          return octets();
+        },
+      };
+    };
+    assert.equal((await send(counted())).status, 'sent');
     sockets.at(-1)?.destroy();
-    assert.equal((await send(message())).status, 'sent');
+    assert.equal((await send(counted())).status, 'sent');
+    assert.equal(made, 2, 'each was signed and encrypted once');
     close();
     server.stop();
   });
