@@ -10,17 +10,17 @@ await runRole('decrypt', async ({ config, queue, log }) => {
   const { mailboxes, strong, limits, workers } = config;
   const authorities = authoritiesOf(config.trust);
   const local = await openLocalDestinations({ ...queue, config, readSecret, log, now: Date.now });
-  const step = decodeStep({
+  const step = await decodeStep({
     spool,
     flow,
     mailboxes,
     strong,
     partners: new PartnerDirectory(config.partners, keys.partners),
-    optionsFor: decoderOptions({ keys, limits, authorities, now: () => new Date() }),
+    optionsFor: await decoderOptions({ keys, limits, authorities, now: () => new Date() }),
     large: new Turns(workers.large),
     local,
   });
-  const worker = queues.createWorker('inbound', step, {
+  const worker = await queues.createWorker('inbound', step, {
     concurrency: workers.concurrency,
     suspectsAlone: true,
     local: true,

@@ -11,8 +11,8 @@ await runRole('handoff', async ({ config, queue, log }) => {
   const deliver = deliverStep({ spool, flow, destination: destinations.find, large: new Turns(large) });
   const report = reportStep({ route: routes.find, ledger, flow, spool, now: Date.now });
   const workers = [
-    queues.createWorker('handoff', deliver, { concurrency }),
-    queues.createWorker('failures', report, { concurrency }),
+    await queues.createWorker('handoff', deliver, { concurrency }),
+    await queues.createWorker('failures', report, { concurrency }),
   ];
   return {
     facts: { destinations: destinations.size },

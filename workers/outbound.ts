@@ -14,14 +14,14 @@ await runRole('outbound', async ({ config, queue: { queues, flow, spool } }) => 
       return [partner.name, { partner, sender }];
     }),
   );
-  const step = sendStep({
+  const step = await sendStep({
     spool,
     flow,
     route: (partner) => routes.get(partner),
     protection: (partner) => outboundProtection(partner, keys, new Date()),
     limits,
   });
-  const worker = queues.createWorker('outbound', step, {
+  const worker = await queues.createWorker('outbound', step, {
     concurrency: workers.concurrency,
     // More of them would only wait for a connection.
     most: (partner) => routes.get(partner)?.partner.route.connections ?? 1,

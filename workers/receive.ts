@@ -1,25 +1,11 @@
 /** Receives messages over SMTP and from IMAP mailboxes. Holds no keys. */
 import { readSecret } from '../src/config/index.ts';
-import { runRole } from '../src/daemon/index.ts';
-import { createCheckpoints, createImapPoller } from '../src/imap/index.ts';
-import { createSmtpReceiver } from '../src/smtp/index.ts';
+import { type RoleContext, runRole } from '../src/daemon/index.ts';
 
 await runRole('receive', async ({ config, log, queue, takeOver }) => {
-  const { intake } = queue;
-  const smtp = await createSmtpReceiver({
-    config: config.smtp,
-    mailboxes: config.mailboxes,
-    intake,
-    log,
-    takeOver,
-  });
-  const checkpoint = createCheckpoints(queue.redis, queue.prefix);
-  const pollers = config.mailboxes.flatMap(({ name, imap }) => {
-    if (imap === undefined) return [];
-    const poller = createImapPoller({ mailbox: name, config: imap, intake, checkpoint, log, readSecret });
-    return [Object.assign(poller, { mailbox: name })];
-  });
-  const listening = config.smtp.listen.length > 0 ? await smtp.listen() : [];
+  const smtp = await receiverOf({ config, log, queue, takeOver });
+  const pollers = await pollersOf({ config, log, queue });
+  const listening = (await smtp?.listen()) ?? [];
   for (const poller of pollers) poller.start();
   return {
     facts: { smtp: listening.map(({ host, port }) => `${host}:${port}`), imap: pollers.length },
@@ -32,9 +18,29 @@ await runRole('receive', async ({ config, log, queue, takeOver }) => {
       }),
     async drain(timeoutMs, handover) {
       await Promise.all([
-        smtp.close(timeoutMs, handover),
+        smtp?.close(timeoutMs, handover),
         ...pollers.map((poller) => poller.stop(timeoutMs)),
       ]);
     },
   };
 });
+
+/** Loaded only with something to listen on: the libraries of both ways in are as large as the rest of this process. */
+async function receiverOf({ config: { smtp, mailboxes }, log, queue: { intake }, takeOver }: RoleContext) {
+  if (smtp.listen.length === 0) return undefined;
+  const { createSmtpReceiver } = await import('../src/smtp/index.ts');
+  return await createSmtpReceiver({ config: smtp, mailboxes, intake, log, takeOver });
+}
+
+/** One for each mailbox that is fetched; none, and nothing loaded, without such. */
+async function pollersOf({ config: { mailboxes }, log, queue }: Omit<RoleContext, 'takeOver'>) {
+  if (!mailboxes.some(({ imap }) => imap)) return [];
+  const { createCheckpoints, createImapPoller } = await import('../src/imap/index.ts');
+  const { intake, redis, prefix } = queue;
+  const checkpoint = createCheckpoints(redis, prefix);
+  return mailboxes.flatMap(({ name, imap }) => {
+    if (imap === undefined) return [];
+    const poller = createImapPoller({ mailbox: name, config: imap, intake, checkpoint, log, readSecret });
+    return [Object.assign(poller, { mailbox: name })];
+  });
+}

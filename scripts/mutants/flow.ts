@@ -68,14 +68,14 @@ export const flow = [
       'mail is taken until the disk is full',
     ],
     [
-      'queue/queues.ts',
+      'queue/workers.ts',
       'const last = attempt >= retry.attempts;',
       'const last = attempt > retry.attempts;',
       'queue/worker~as.often.as',
       'one attempt too many',
     ],
     [
-      'queue/queues.ts',
+      'queue/workers.ts',
       'if (alone + 1 >= maxCrashes) {',
       'if (alone + 1 > maxCrashes) {',
       'queue/worker~ends.each',

@@ -31,7 +31,7 @@ export function auditCommand(): Command {
       if (options.until !== undefined) query.until = timeOf('--until', options.until);
       if (options.by !== undefined) query.by = options.by;
       if (options.id !== undefined) query.id = options.id;
-      await withRecords(loadConfig(options.config), async ({ audit }) => {
+      await withRecords(await loadConfig(options.config), async ({ audit }) => {
         const entries = await audit.list(query);
         if (options.json) return printJson(entries);
         for (const { at, by, what, id, why } of entries)

@@ -41,7 +41,7 @@ async function materialOf(
   const { identities, certificates } = identitiesOf(options);
   const anchors = (options.trust ?? []).flatMap(certificatesOf);
   if (options.config === undefined) return { identities, trust: { anchors, intermediates: certificates } };
-  const config = loadConfig(options.config);
+  const config = await loadConfig(options.config);
   const keys = await loadKeys(config);
   // No mailbox is named here, so the trust of all of them counts.
   const trusts = [...keys.mailboxes.values()].map(({ trust }) => trust);

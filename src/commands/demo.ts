@@ -138,7 +138,7 @@ async function inbound(steps: Steps, world: DemoWorld, smtpPort: number): Promis
 }
 
 async function outbound(steps: Steps, world: DemoWorld, redisUrl: string | undefined): Promise<void> {
-  const config = loadConfig(world.configFile);
+  const config = await loadConfig(world.configFile);
   steps.step('a file of ours goes out: signed with our key, encrypted for the partner');
   const file = join(world.folder, 'confirmation.txt');
   writeFileSync(file, confirmation);
@@ -158,7 +158,7 @@ async function outbound(steps: Steps, world: DemoWorld, redisUrl: string | undef
 async function runDemo(keep: boolean): Promise<void> {
   const steps = new Steps();
   const world = await prepare(steps);
-  const config = loadConfig(world.configFile);
+  const config = await loadConfig(world.configFile);
   const log = createLog('warn', 'demo');
   const roles = ['receive', 'decrypt', 'handoff', 'outbound'] as const;
   const supervisor = new Supervisor({ configFile: world.configFile, config, roles, log });

@@ -24,7 +24,7 @@ export function healthCommand(): Command {
         throw new SealpostError('usage', `--role: unknown role ${JSON.stringify(options.role)}`, {
           hint: `roles are ${roleNames.join(', ')}`,
         });
-      await withQueue(loadConfig(options.config), async (queue) => {
+      await withQueue(await loadConfig(options.config), async (queue) => {
         const [alive, depth, messages, clock] = [
           await readHeartbeats(queue),
           await queue.queues.depth(),

@@ -32,7 +32,7 @@ async function bulk(ids: string[], options: BulkOptions, act: Act, not: string):
     throw new SealpostError('usage', 'select messages either by id or by filters', {
       hint: '--all selects every suspended message; --dry-run shows what would be selected',
     });
-  await withQueue(loadConfig(options.config), async (queue) => {
+  await withQueue(await loadConfig(options.config), async (queue) => {
     const chosen = await choose(queue, ids, { ...filters, state: 'suspended' });
     if (options.dryRun)
       return report(options, { dryRun: true, messages: chosen.length, ids: chosen.slice(0, firstIds) });
@@ -95,7 +95,7 @@ async function decodeAgain(ids: string[], options: BulkOptions): Promise<void> {
 
 /** Writes the octets as received into a new file that only its owner can read. The audit entry comes first. */
 async function save(id: string, options: { config: string; original: string; why?: string }): Promise<void> {
-  await withQueue(loadConfig(options.config), async ({ flow, ledger, spool }) => {
+  await withQueue(await loadConfig(options.config), async ({ flow, ledger, spool }) => {
     const ref = await flow.originalOf(id);
     if (!ref)
       throw new SealpostError('original-gone', `the original octets of ${id} are no longer kept`, {

@@ -48,7 +48,7 @@ function eventText({ at, type, facts }: LedgerEvent): string {
 async function list(options: ListOptions): Promise<void> {
   const query: ListQuery = { ...queryOf(options), limit: countOf('--limit', options.limit) };
   if (options.cursor !== undefined) query.cursor = options.cursor;
-  await withRecords(loadConfig(options.config), async ({ ledger }) => {
+  await withRecords(await loadConfig(options.config), async ({ ledger }) => {
     const { messages, cursor } = await ledger.list(query);
     if (options.json) printJson(messages);
     else for (const message of messages) printLine(line(message));
@@ -73,7 +73,7 @@ function explain(code: string): void {
 }
 
 async function show(id: string, options: { config: string; json?: boolean }): Promise<void> {
-  await withRecords(loadConfig(options.config), async ({ ledger }) => {
+  await withRecords(await loadConfig(options.config), async ({ ledger }) => {
     const message = await ledger.get(id);
     if (!message)
       throw new SealpostError('message-unknown', `there is no message ${id}`, {

@@ -10,7 +10,7 @@ import { withQueue } from './queue.ts';
 export function reloadCommand(): Command {
   return new Command('reload').addOption(configOption()).action(async (options: { config: string }) => {
     // Reports problems of the text itself, with places.
-    const config = loadConfig(options.config);
+    const config = await loadConfig(options.config);
     const replies = await askReload(config.dataDir);
     if (replies.length === 0)
       throw new SealpostError('reload-refused', 'no daemon with this data folder runs on this machine', {

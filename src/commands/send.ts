@@ -38,7 +38,7 @@ export function sendCommand(): Command {
     .option('--json', 'print the id as JSON')
     .action(async (file: string, options: SendOptions) => {
       const mail = outgoing(file, options);
-      const id = await submitToDaemon(loadConfig(options.config), options.partner, mail);
+      const id = await submitToDaemon(await loadConfig(options.config), options.partner, mail);
       if (options.json) printJson({ id });
       else printLine(id);
     });

@@ -1,16 +1,23 @@
 /**
  * The configuration: every setting once (`schema.ts`), read and checked as a whole (`load.ts`), and what it names: keys,
- * certificates, secrets. Begin with `schema.ts`. What reads keys is loaded when it is called: it takes X.509 along.
+ * certificates, secrets. Begin with `schema.ts`. What reads the file is loaded when it is called, because YAML and the
+ * schema are a third of what a process loads; so is what reads keys, because it takes X.509 along.
  */
 import type { CheckProbes } from './check.ts';
 import type { LoadedKeys } from './keys.ts';
 import type { Problem } from './problem.ts';
 import type { Config } from './schema.ts';
 
+/** As `loadConfig` of `load.ts`. */
+export async function loadConfig(file: string): Promise<Config> {
+  const load = await import('./load.ts');
+  return load.loadConfig(file);
+}
+
 /** As `loadKeys` of `keys.ts`. */
 export async function loadKeys(config: Config): Promise<LoadedKeys> {
   const keys = await import('./keys.ts');
-  return keys.loadKeys(config);
+  return await keys.loadKeys(config);
 }
 
 /** As `checkConfig` of `check.ts`. */
@@ -23,9 +30,9 @@ export { AddressBook, type AddressKey, parseAddressEntry } from './addresses.ts'
 export { allDestinations } from './destinations.ts';
 export { isLoopback } from './hosts.ts';
 export type { LoadedKeys } from './keys.ts';
-export { loadConfig, readConfig } from './load.ts';
-export { ConfigError, formatProblem, type Problem } from './problem.ts';
-export { isPrivateRedis } from './redis-settings.ts';
+export { changedConfig, restoreConfig, storeConfig } from './origin.ts';
+export { isPrivateRedis } from './private-redis.ts';
+export { formatProblem, type Problem } from './problem.ts';
 export type { Config, DestinationConfig, MailboxConfig, PartnerConfig, Secret } from './schema.ts';
 export { readPrivateFile, readPublicFile, readSecret } from './secrets.ts';
 export { readListenerTls } from './tls.ts';

@@ -1,9 +1,24 @@
 import { SealpostError } from '../errors.ts';
 import { type Certificate, readCertificates } from '../pki/index.ts';
-import type { Problem, SettingPath } from './problem.ts';
+import { formatSetting, type Problem, type SettingPath } from './problem.ts';
 import type { Secret } from './schema.ts';
 import { readPublicFile, readSecret } from './secrets.ts';
 import type { ConfigSource } from './source.ts';
+
+/** What a problem needs of the file: its place. */
+export type Places = Pick<ConfigSource, 'problem'>;
+
+/** For a first try, which needs no places as long as nothing is wrong. */
+export const placeless: Places = {
+  problem: (path, message) => ({
+    severity: 'error',
+    file: '',
+    line: 1,
+    column: 1,
+    setting: formatSetting(path),
+    message,
+  }),
+};
 
 /**
  * Decodes the parts of certificates that are needed later, so that an error is reported with its file.
@@ -18,14 +33,14 @@ export function decodeParts(certificates: Certificate[]): Certificate[] {
 /** Reads all files. Collects problems with their places and returns undefined for a bad file. */
 export class KeyReader {
   readonly problems: Problem[] = [];
-  readonly #source: ConfigSource;
+  readonly #places: Places;
 
-  constructor(source: ConfigSource) {
-    this.#source = source;
+  constructor(places: Places) {
+    this.#places = places;
   }
 
   report(path: SettingPath, message: string, extra: { severity?: Problem['severity']; hint?: string } = {}) {
-    this.problems.push(this.#source.problem(path, message, extra));
+    this.problems.push(this.#places.problem(path, message, extra));
   }
 
   try<T>(path: SettingPath, read: () => T, prefix = ''): T | undefined {

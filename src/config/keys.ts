@@ -15,11 +15,11 @@ import {
   readPrivateKey,
   unusableFor,
 } from '../pki/index.ts';
-import { decodeParts, KeyReader } from './key-reader.ts';
+import { decodeParts, KeyReader, type Places, placeless } from './key-reader.ts';
+import { sourceOf } from './origin.ts';
 import { ConfigError, type Problem, type SettingPath, sortProblems } from './problem.ts';
 import type { Config } from './schema.ts';
 import { readPrivateFile } from './secrets.ts';
-import { type ConfigSource, sourceOf } from './source.ts';
 
 /** The keys that a mailbox decrypts with, and what it trusts. */
 export interface MailboxKeys {
@@ -131,9 +131,9 @@ function splitAuthorities(certificates: readonly Certificate[]): {
  */
 export function readKeys(
   config: Config,
-  source: ConfigSource,
+  places: Places,
 ): { keys: LoadedKeys; problems: Problem[] } | { keys?: never; problems: Problem[] } {
-  const reader = new KeyReader(source);
+  const reader = new KeyReader(places);
   const identities = config.identities.flatMap((entry, index) =>
     identitiesOf(entry, ['identities', index], reader),
   );
@@ -173,9 +173,12 @@ export function readKeys(
  * @param config As read by `loadConfig`; messages then name file, line and column.
  * @throws {ConfigError} `config-invalid` with all problems of the files
  */
-export function loadKeys(config: Config): LoadedKeys {
-  const source = sourceOf(config);
-  const read = readKeys(config, source);
-  if (read.keys === undefined) throw new ConfigError(source.file, read.problems);
-  return read.keys;
+export async function loadKeys(config: Config): Promise<LoadedKeys> {
+  const read = readKeys(config, placeless);
+  if (read.keys !== undefined) return read.keys;
+  // only now, because the places take the reader of YAML along
+  const source = await sourceOf(config);
+  const again = readKeys(config, source);
+  if (again.keys === undefined) throw new ConfigError(source.file, again.problems);
+  return again.keys;
 }

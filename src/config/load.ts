@@ -2,11 +2,12 @@ import { dirname, resolve } from 'node:path';
 import { SealpostError } from '../errors.ts';
 import { fileLimits, readRegularFile } from '../files.ts';
 import { explainIssue } from './explain.ts';
+import { rememberOrigin } from './origin.ts';
 import { ConfigError, hasErrors, type Problem, type SettingPath, sortProblems } from './problem.ts';
 import { checkRules } from './rules.ts';
 import { type Config, configSchema } from './schema.ts';
 import { mapFormat } from './shape.ts';
-import { ConfigSource, rememberSource } from './source.ts';
+import { ConfigSource } from './source.ts';
 
 /** A usable configuration, with the place of each setting for later messages. */
 export interface LoadedConfig {
@@ -53,7 +54,7 @@ export function readConfig(
     return { problems: sortProblems(problems), rejected: { source, paths } };
   }
   const problems = sortProblems(checkRules(parsed.data, source));
-  rememberSource(parsed.data, source);
+  rememberOrigin(parsed.data, { file, text });
   if (hasErrors(problems)) return { problems, rejected: { source, paths, config: parsed.data } };
   return { config: parsed.data, source, problems };
 }

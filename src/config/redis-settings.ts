@@ -74,10 +74,3 @@ export const redisSettings = <S extends z.ZodType, P extends z.ZodType>(kinds: {
       .describe('How long a command may take before the sender is asked to retry.'),
   });
 };
-
-type Places = { url?: unknown; sentinel?: unknown; cluster?: unknown };
-
-/** True if the daemon starts its own server. */
-export function isPrivateRedis({ url, sentinel, cluster }: Places): boolean {
-  return url === undefined && sentinel === undefined && cluster === undefined;
-}

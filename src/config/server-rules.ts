@@ -1,7 +1,7 @@
 import { allDestinations } from './destinations.ts';
 import { isLoopback } from './hosts.ts';
+import { isPrivateRedis } from './private-redis.ts';
 import type { Report, SettingPath } from './problem.ts';
-import { isPrivateRedis } from './redis-settings.ts';
 import type { Config } from './schema.ts';
 
 export function checkServers(config: Config, report: Report): void {

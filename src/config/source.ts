@@ -111,15 +111,3 @@ export class ConfigSource {
     };
   }
 }
-
-const sources = new WeakMap<object, ConfigSource>();
-
-/** Remembers where a configuration was read from, so that later checks can name places. */
-export function rememberSource(config: object, source: ConfigSource): void {
-  sources.set(config, source);
-}
-
-/** Where a configuration was read from; without places if it was made in code. */
-export function sourceOf(config: object): ConfigSource {
-  return sources.get(config) ?? new ConfigSource('', 'configuration');
-}

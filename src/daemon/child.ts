@@ -65,8 +65,8 @@ export interface ChildOptions {
   redisUrl: string | undefined;
   /** Size of the thread pool. */
   threads: number;
-  /** File with the text of the configuration in force. */
-  configText: string;
+  /** File with the checked configuration in force. */
+  stored: string;
   /** It takes over from a process that is still running. */
   takeOver: boolean;
   log: Log;
@@ -98,7 +98,7 @@ export class Child {
   }
 
   start(): void {
-    const { role, index, configFile, configText, redisUrl, threads, takeOver, log, onFailed, onLost } =
+    const { role, index, configFile, stored, redisUrl, threads, takeOver, log, onFailed, onLost } =
       this.#options;
     const startedAt = performance.now();
     let worked = false;
@@ -113,7 +113,7 @@ export class Child {
         UV_THREADPOOL_SIZE: String(threads),
         [env.config]: configFile,
         [env.index]: String(index),
-        [env.configText]: configText,
+        [env.stored]: stored,
         // Only the first time: no old process runs beside one that is restarted later.
         [env.takeOver]: takeOver && !this.#wasReady ? '1' : '',
         ...(redisUrl === undefined ? {} : { [env.redisUrl]: redisUrl }),

@@ -2,7 +2,8 @@
  * The metrics of all processes on all machines in one place. Each process stores its own in Redis with its heartbeat,
  * and the HTTP role shows them together, with the labels `role` and `instance`.
  */
-import { AggregatorRegistry, Gauge } from 'prom-client';
+import AggregatorRegistry from 'prom-client/lib/cluster.js';
+import Gauge from 'prom-client/lib/gauge.js';
 import { registry } from '../metrics.ts';
 import type { QueueRoom } from '../queue/index.ts';
 import { instance, leave, present } from './presence.ts';

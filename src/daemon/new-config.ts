@@ -1,8 +1,7 @@
 /** A changed configuration file, read for a running daemon. */
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
-import { type Config, formatProblem, type Problem, readConfig } from '../config/index.ts';
+import { type Config, formatProblem, loadConfig, type Problem } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 
 /** Why nothing has changed. */
@@ -29,19 +28,19 @@ function check(file: string): Promise<Problem[]> {
 }
 
 /**
- * The text and the configuration in it, checked with all files it names. `reload-refused` with all problems, or if it
- * would move a store that already has messages.
+ * The configuration in the file, checked with all files it names. `reload-refused` with all problems, or if it would move
+ * a store that already has messages.
  */
-export async function readNewConfig(file: string, old: Config): Promise<{ config: Config; text: string }> {
+export async function readNewConfig(file: string, old: Config): Promise<Config> {
   const problems = await check(file);
   const errors = problems.filter(({ severity }) => severity === 'error');
   if (errors.length > 0) throw refusal(errors.map(formatProblem).join('; '));
-  const text = await readFile(file, 'utf8');
-  const { config } = readConfig(text, file);
-  if (config === undefined) throw refusal('the file was changed while it was read');
+  const config = await loadConfig(file).catch((error) => {
+    throw refusal('the file was changed while it was read', error);
+  });
   const moved = movedStore(old, config);
   if (moved) throw refusal(`${moved} was changed, which needs a restart`);
-  return { config, text };
+  return config;
 }
 
 /** The changed setting that would leave existing messages behind; undefined if there is none. */

@@ -43,8 +43,8 @@ export const env = {
   config: 'SEALPOST_CONFIG',
   redisUrl: 'SEALPOST_REDIS_URL',
   index: 'SEALPOST_INDEX',
-  /** File with the text of the configuration in force, because the operator may be editing the original. */
-  configText: 'SEALPOST_CONFIG_TEXT',
+  /** File with the checked configuration in force. */
+  stored: 'SEALPOST_CONFIG_CHECKED',
   /** Set for a process that takes over from another process of its role. */
   takeOver: 'SEALPOST_TAKE_OVER',
 } as const;

@@ -3,7 +3,7 @@
  * told to drain. A role supplies the function that builds its parts.
  */
 import { readFileSync } from 'node:fs';
-import { type Config, ConfigError, loadConfig, readConfig } from '../config/index.ts';
+import { type Config, changedConfig, loadConfig, restoreConfig } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { createLog, type Log } from '../log.ts';
 import { openQueue, type QueueRoom } from '../queue/index.ts';
@@ -45,7 +45,7 @@ export async function runRole(
   let context: RoleContext | undefined;
   let parts: RoleParts | undefined;
   try {
-    const config = configOf(file);
+    const config = await configOf(file);
     log = createLog(config.log.level, name);
     const queue = await openQueue(config, { role: name, log, sweep: true, onWork: tellOnce() });
     context = { config, log, queue, takeOver: process.env[env.takeOver] === '1' };
@@ -80,18 +80,11 @@ function tellOnce(): () => void {
 }
 
 /** The configuration as this process sees it: the supervisor's private Redis stands in for a missing URL. */
-export function configOf(file: string): Config {
-  const config = configInForce(file);
+async function configOf(file: string): Promise<Config> {
+  const stored = process.env[env.stored];
+  const config = stored ? restoreConfig(readFileSync(stored, 'utf8')) : await loadConfig(file);
   const url = process.env[env.redisUrl];
-  return url ? { ...config, redis: { ...config.redis, url } } : config;
-}
-
-function configInForce(file: string): Config {
-  const copy = process.env[env.configText];
-  if (!copy) return loadConfig(file);
-  const read = readConfig(readFileSync(copy, 'utf8'), file);
-  if (read.config === undefined) throw new ConfigError(file, read.problems);
-  return read.config;
+  return url ? changedConfig(config, { redis: { ...config.redis, url } }) : config;
 }
 
 async function untilDrain(parts: RoleParts, { config }: RoleContext, log: Log): Promise<void> {

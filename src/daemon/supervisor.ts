@@ -1,8 +1,8 @@
 /** Runs the roles as processes, and the private Redis server if no other is configured. */
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { type Config, isPrivateRedis } from '../config/index.ts';
+import { type Config, isPrivateRedis, storeConfig } from '../config/index.ts';
 import { errorTable, SealpostError, toErrorInfo } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { Child, type ChildOptions, threadsOf } from './child.ts';
@@ -48,8 +48,9 @@ export class Supervisor {
   readonly #options: SupervisorOptions;
   /** In force. */
   #config: Config;
-  #configText = '';
-  #texts = 0;
+  /** The file with that configuration, for the roles. */
+  #stored = '';
+  #stores = 0;
   #control: { close(): Promise<void> } | undefined;
   #reloading: Promise<string> | undefined;
   #redis: KeptRedis | undefined;
@@ -82,9 +83,9 @@ export class Supervisor {
 
   /** Starts everything. Resolves with each role's facts when all are ready, or with none if told to stop meanwhile. */
   async start(): Promise<Partial<Record<RoleName, ReadyFacts>>> {
-    const { config, configFile, log } = this.#options;
+    const { config, log } = this.#options;
     this.#working(config);
-    this.#configText = await this.#keepText(await readFile(configFile, 'utf8'));
+    this.#stored = await this.#store(config);
     if (isPrivateRedis(config.redis)) {
       this.#redisStart = KeptRedis.start({ dataDir: config.dataDir, log });
       this.#redis = await this.#redisStart;
@@ -96,7 +97,7 @@ export class Supervisor {
       this.failed.reject(startError(role, failure));
       return true;
     };
-    this.#children = this.#spawn(config, this.#configText, false, onFailed);
+    this.#children = this.#spawn(config, this.#stored, false, onFailed);
     const all = Promise.all(
       this.#children.map(async (child) => {
         const facts = await child.ready.promise;
@@ -123,16 +124,16 @@ export class Supervisor {
 
   async #reload(): Promise<string> {
     const { configFile, log } = this.#options;
-    const old = { children: this.#children, text: this.#configText, config: this.#config };
+    const old = { children: this.#children, stored: this.#stored, config: this.#config };
     try {
       if (!this.#control || this.#stopped) throw refusal('the daemon is being started or stopped');
-      const { config, text } = await readNewConfig(configFile, old.config);
+      const config = await readNewConfig(configFile, old.config);
       this.#working(config);
-      const copy = await this.#keepText(text);
+      const stored = await this.#store(config);
       try {
-        await this.#replace(config, copy);
+        await this.#replace(config, stored);
       } catch (error) {
-        await rm(copy, { force: true });
+        await rm(stored, { force: true });
         throw error;
       }
     } catch (error) {
@@ -141,7 +142,7 @@ export class Supervisor {
       log.error({ err: refused }, 'not reloaded');
       throw refused;
     }
-    await rm(old.text, { force: true });
+    await rm(old.stored, { force: true });
     log.info({ pids: this.pids }, 'reloaded: new processes have taken over');
     await Promise.all(old.children.map((child) => child.drain(old.config.workers.drainTimeout, true)));
     log.info('reloaded: the old processes have ended');
@@ -149,10 +150,10 @@ export class Supervisor {
   }
 
   /** Starts the processes of the new configuration, and adopts them when all are ready. */
-  async #replace(config: Config, copy: string): Promise<void> {
+  async #replace(config: Config, stored: string): Promise<void> {
     const failed = Promise.withResolvers<never>();
     failed.promise.catch(() => undefined);
-    const fresh = this.#spawn(config, copy, true, (role, failure) => {
+    const fresh = this.#spawn(config, stored, true, (role, failure) => {
       failed.reject(refusal(startError(role, failure).message));
       return true;
     });
@@ -173,10 +174,10 @@ export class Supervisor {
     }
     this.#children = fresh;
     this.#config = config;
-    this.#configText = copy;
+    this.#stored = stored;
   }
 
-  #spawn(config: Config, configText: string, takeOver: boolean, onFailed: ChildOptions['onFailed']): Child[] {
+  #spawn(config: Config, stored: string, takeOver: boolean, onFailed: ChildOptions['onFailed']): Child[] {
     const { configFile, log } = this.#options;
     const redisUrl = this.#redis?.url;
     const onLost = (role: RoleName, pid: number) => this.#departures.lost(role, pid, redisUrl);
@@ -185,7 +186,7 @@ export class Supervisor {
         { length: countOf(role, config) },
         (_, index) =>
           new Child({
-            ...{ role, index, configFile, configText, redisUrl, takeOver, log, onFailed, onLost },
+            ...{ role, index, configFile, stored, redisUrl, takeOver, log, onFailed, onLost },
             threads: threadsOf(role, config),
           }),
       ),
@@ -203,11 +204,14 @@ export class Supervisor {
     });
   }
 
-  /** A copy of the configuration in force, because a restarted process must not read a half-finished edit. */
-  async #keepText(text: string): Promise<string> {
-    this.#texts += 1;
-    const file = join(await runFolder(this.#config.dataDir), `config-${process.pid}-${this.#texts}.yaml`);
-    await writeFile(file, text, { mode: 0o600 });
+  /**
+   * Writes the configuration for the roles, which then need not check it again, and of which none, restarted later, reads
+   * a half-finished edit.
+   */
+  async #store(config: Config): Promise<string> {
+    this.#stores += 1;
+    const file = join(await runFolder(this.#config.dataDir), `config-${process.pid}-${this.#stores}.json`);
+    await writeFile(file, storeConfig(config), { mode: 0o600 });
     return file;
   }
 
@@ -223,7 +227,7 @@ export class Supervisor {
     await Promise.all(this.#children.map((child) => child.drain(timeoutMs)));
     // Processes that a reload is replacing, or has started in vain, end by themselves.
     await this.#reloading?.catch(() => undefined);
-    if (this.#configText) await rm(this.#configText, { force: true });
+    if (this.#stored) await rm(this.#stored, { force: true });
     await this.#departures.settled();
     const redis = await this.#redisStart?.catch(() => undefined);
     await redis?.stop();

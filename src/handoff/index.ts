@@ -1,19 +1,19 @@
 /**
  * Destinations: one file per kind (`directory.ts`, `webhook.ts`, `queue-destination.ts`), the document and the parts of a
  * message as they are handed off, reports of suspended messages, and the URLs that content is fetched from. It decides
- * nothing about a message, and cannot decrypt. Begin with `types.ts`.
+ * nothing about a message, and cannot decrypt. Begin with `types.ts`. A kind of destination is loaded when one is made:
+ * webhooks take an HTTP client along (12 MB), queues BullMQ.
  */
 import type { DestinationConfig } from '../config/index.ts';
 import { counted } from './counted.ts';
-import { createDirectoryDestination } from './directory.ts';
-import { createQueueDestination } from './queue-destination.ts';
+import type { LocalDestination } from './local.ts';
 import type { Destination, DestinationDeps } from './types.ts';
 
 export { type ContentServerDeps, createContentHandler, type StoredContent } from './content-server.ts';
 export type { HandoffDocument } from './document.ts';
 export { failureDocument } from './failure.ts';
 export { messageLimits } from './limits.ts';
-export { createLocalDestination, type LocalDestination } from './local.ts';
+export type { LocalDestination } from './local.ts';
 export { composeMessage, headOctets } from './message.ts';
 export { pieceFileName } from './names.ts';
 export { UrlSigner } from './signed-url.ts';
@@ -43,13 +43,19 @@ export async function createDestination(
 async function create(config: DestinationConfig, deps: DestinationDeps): Promise<Destination> {
   switch (config.type) {
     case 'directory':
-      return createDirectoryDestination(config, deps);
-    case 'webhook': {
-      // its HTTP client takes 12 MB, which a process without webhooks can do without
-      const { createWebhookDestination } = await import('./webhook.ts');
-      return createWebhookDestination(config, deps);
-    }
+      return (await import('./directory.ts')).createDirectoryDestination(config, deps);
+    case 'webhook':
+      return (await import('./webhook.ts')).createWebhookDestination(config, deps);
     case 'queue':
-      return createQueueDestination(config, deps);
+      return await (await import('./queue-destination.ts')).createQueueDestination(config, deps);
   }
+}
+
+/** As `createLocalDestination` of `local.ts`. */
+export async function createLocalDestination(
+  config: DestinationConfig,
+  deps: DestinationDeps,
+): Promise<LocalDestination | undefined> {
+  const local = await import('./local.ts');
+  return await local.createLocalDestination(config, deps);
 }

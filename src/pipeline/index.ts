@@ -3,10 +3,29 @@
  * suspended messages. A step takes everything it works with (spool, queue, keys, destinations, clock) as arguments, and
  * opens nothing. The processes in `workers/` open these parts, register a step with its queue, and drain. `submit` is
  * called by every entrance for mail to a partner. Start reading with `decode.ts`; `stored.ts` is what it leaves for
- * `deliver.ts`.
+ * `deliver.ts`. The two steps that take the codec along are loaded when they are made.
  */
-export { type DecodeParts, decodeStep } from './decode.ts';
-export { type DecoderParts, decoderOptions } from './decoding.ts';
+import type { DecodeParts, decodeStep as makeDecodeStep } from './decode.ts';
+import type { DecoderParts, decoderOptions as makeDecoderOptions } from './decoding.ts';
+import type { sendStep as makeSendStep, SendParts } from './send.ts';
+
+/** As `decodeStep` of `decode.ts`. */
+export async function decodeStep(parts: DecodeParts): Promise<ReturnType<typeof makeDecodeStep>> {
+  return (await import('./decode.ts')).decodeStep(parts);
+}
+
+/** As `decoderOptions` of `decoding.ts`. */
+export async function decoderOptions(parts: DecoderParts): Promise<ReturnType<typeof makeDecoderOptions>> {
+  return (await import('./decoding.ts')).decoderOptions(parts);
+}
+
+/** As `sendStep` of `send.ts`. */
+export async function sendStep(parts: SendParts): Promise<ReturnType<typeof makeSendStep>> {
+  return (await import('./send.ts')).sendStep(parts);
+}
+
+export type { DecodeParts } from './decode.ts';
+export type { DecoderParts } from './decoding.ts';
 export { type DeliverParts, deliverStep } from './deliver.ts';
 export {
   contentUrls,
@@ -19,6 +38,6 @@ export {
   type ReportRoutes,
 } from './destinations.ts';
 export { type ReportParts, reportStep } from './report.ts';
-export { type SendParts, sendStep } from './send.ts';
+export type { SendParts } from './send.ts';
 export { readStoredContent } from './stored.ts';
 export { Turns } from './turns.ts';

@@ -35,7 +35,7 @@ import { RedisIntake } from './intake.ts';
 import { type Keys, keysOf } from './keys.ts';
 import { RedisLedger } from './ledger.ts';
 import { Pressure } from './pressure.ts';
-import { BullQueues, prepareQueues } from './queues.ts';
+import { openQueues, prepareQueues } from './queues.ts';
 import { type SweepResult, sweep } from './sweep.ts';
 import type { Audit, Flow, Intake, Ledger, Queues } from './types.ts';
 
@@ -155,7 +155,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     new Set(owners.filter(({ onSuspend }) => onSuspend !== undefined).map(({ name }) => name));
   const reported = { inbound: named(config.mailboxes), outbound: named(config.partners) };
   const flow = new RedisFlow({ now, redis, keys, writes, spool, keepOriginal: retention.original, reported });
-  const queues = new BullQueues({ now, redis, target, keys, flow, ledger, log, retry, onWork });
+  const queues = openQueues({ now, redis, target, keys, flow, ledger, log, retry, onWork });
   const sweepNow = () =>
     sweep(
       {

@@ -221,8 +221,3 @@ export class Parking {
     }
   }
 }
-
-/** How many jobs of a queue are parked. Errors: `redis-unreachable`. */
-export async function parkedJobs(redis: Redis, keys: Keys, queue: QueueName): Promise<number> {
-  return await guarded('parking', redis.zcard(keys.parked(queue)));
-}

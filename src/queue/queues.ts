@@ -1,102 +1,14 @@
 /**
- * The three queues: BullMQ workers whose handlers return an outcome. A job that cannot continue waits in the ledger.
+ * The queues: how many jobs they hold, and their workers. BullMQ is a quarter of what a process with workers loads, so it
+ * is loaded with the first worker; whoever only adds or counts jobs has no use for it.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
-import { DelayedError, type Job, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { SealpostError, toErrorInfo } from '../errors.ts';
-import { type Log, logRarely } from '../log.ts';
-import { counter, histogram } from '../metrics.ts';
-import { connect, disconnect, guarded, lifetimes, type RedisTarget, redisError } from '../redis/index.ts';
-import { isStoreAway } from '../spool/index.ts';
-import { bringLateForward } from './delayed.ts';
-import { Gate } from './gate.ts';
-import { isCurrent, upgraded } from './jobs.ts';
+import { guarded } from '../redis/index.ts';
 import { type Keys, queueNames } from './keys.ts';
-import { Parking, parkedJobs, routeOf } from './parking.ts';
-import { type RetrySchedule, retryDelay } from './retry.ts';
-import { Suspects } from './suspects.ts';
-import type {
-  Facts,
-  Flow,
-  JobHandler,
-  JobMarks,
-  Jobs,
-  Ledger,
-  Outcome,
-  PeerState,
-  QueueName,
-  Queues,
-  QueueWorker,
-  WorkerOptions,
-} from './types.ts';
+import type { Queues } from './types.ts';
+import type { BullWorkers, WorkersParts } from './workers.ts';
 
-const jobsDone = counter('jobs_total', 'Jobs by queue and outcome (done, retry, suspend).', [
-  'queue',
-  'outcome',
-]);
-const jobSeconds = histogram(
-  'job_seconds',
-  'Time that a handler took for a job, by queue.',
-  [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60],
-  ['queue'],
-);
-
-/**
- * Starts that may end without an outcome (a killed process), all but the first one alone. After that, the message is
- * poison.
- */
-const maxCrashes = 5;
-/** BullMQ's count includes neighbours, and would leave a job in its failed set. Our limit is reached long before. */
-const maxStalled = 1000;
-/**
- * Work that waits for the network does not kill its process, so another suspect may start beside it after two seconds.
- */
-const besidePatience = { fresh: 0, suspect: 2000 };
-const lookForLateEvery = 10_000;
-/** Longest wait of a job whose destination was not even asked (the breaker of the hand-off). */
-const longestUntried = 300_000;
-/** Clocks of several machines always differ a little. */
-const clockMargin = 60_000;
 const eventsKept = 10;
-/** Milliseconds during which less is fetched, because another process needs the jobs. */
-const restraint = 100;
-/**
- * Failures of a route in a row after which it is paused, and for how many milliseconds, unless the schedule has shorter
- * waits.
- */
-const breaker = { failures: 1, firstPause: 2000, longestPause: longestUntried };
-
-export interface QueuesParts {
-  /** The time of day, in milliseconds since the epoch. */
-  now: () => number;
-  redis: Redis;
-  target: RedisTarget;
-  keys: Keys;
-  flow: Flow;
-  ledger: Ledger;
-  log: Log;
-  retry: RetrySchedule & { attempts: number };
-  /** Called when a job has had an outcome. */
-  onWork?: (() => void) | undefined;
-}
-
-/** The context a job is started with. */
-interface Start {
-  lane: Suspects;
-  signal: AbortSignal;
-  /** Receives what the attempt showed about its route. */
-  heard: (peer: PeerState | undefined) => void;
-}
-
-/** Tells BullMQ to run the job again. BullMQ keeps the message in Redis, so it is only a reason code. */
-class RetryLater extends Error {
-  readonly delay: number;
-  constructor(reason: string, delay: number) {
-    super(reason);
-    this.delay = delay;
-  }
-}
 
 /** BullMQ keeps a stream of events for each queue, which nobody reads here: keep it short. */
 export async function prepareQueues(redis: Redis, keys: Keys): Promise<void> {
@@ -104,352 +16,40 @@ export async function prepareQueues(redis: Redis, keys: Keys): Promise<void> {
     await guarded('queues', redis.hset(`${keys.prefix}:${name}:meta`, 'opts.maxLenEvents', eventsKept));
 }
 
-export class BullQueues implements Queues {
-  #parts: QueuesParts;
-  #workers = new Set<QueueWorker>();
+/** Closes the workers that their owners have not closed. */
+export function openQueues(parts: WorkersParts): Queues & { close(): Promise<void> } {
+  let workers: Promise<BullWorkers> | undefined;
+  return {
+    async createWorker(name, handler, options) {
+      workers ??= import('./workers.ts').then(({ BullWorkers }) => new BullWorkers(parts));
+      return await (await workers).createWorker(name, handler, options);
+    },
+    depth: () => depth(parts.redis, parts.keys),
+    async close() {
+      await (await workers)?.close();
+    },
+  };
+}
 
-  constructor(parts: QueuesParts) {
-    this.#parts = parts;
-  }
-
-  createWorker<N extends QueueName>(name: N, handler: JobHandler<N>, options: WorkerOptions): QueueWorker {
-    const { redis, target, keys, ledger, log } = this.#parts;
-    const lockDuration = options.lockDuration ?? lifetimes.lock;
-    const alone = options.suspectsAlone ?? false;
-    const lane = alone ? new Suspects(true) : new Suspects(false, besidePatience);
-    const connection = connect(target, 'worker', log, name);
-    const ended = new AbortController();
-    const inHand = new Map<string, string>();
-    const gate = this.#gate(options);
-    const parking = new Parking({ now: this.#parts.now, redis, keys, queue: name, gate, log });
-    const work = async (job: Job<Jobs[N]>, token: string) => {
-      const route = routeOf(name, job.data);
-      const entry = await gate.turn(route);
-      if (entry === null) {
-        const stolen = await parking.park(job.id ?? '', token, route, ended.signal);
-        inHand.delete(job.id ?? '');
-        if (stolen) await fetches.less();
-        throw new DelayedError();
-      }
-      let peer: PeerState | undefined;
-      const heard = (state: PeerState | undefined) => {
-        peer = state;
-      };
-      try {
-        if (!isCurrent(name, job.data)) job.data = upgraded(name, job.data, await ledger.get(job.data.id));
-        await this.#work(name, handler, job, { lane, signal: ended.signal, heard });
-      } finally {
-        gate.leave(entry, peer);
-        parking.refill(route);
-      }
-    };
-    const counted = async (job: Job<Jobs[N]>, token = '') => {
-      const id = job.id ?? '';
-      inHand.set(id, token);
-      fetches.change(1);
-      await work(job, token).finally(() => {
-        // A job that was put back may be here again.
-        if (inHand.get(id) === token) inHand.delete(id);
-        fetches.change(-1);
-      });
-    };
-    const worker = new Worker<Jobs[N]>(name, counted, {
-      connection,
-      prefix: keys.prefix,
-      concurrency: options.concurrency,
-      lockDuration,
-      // BullMQ goes by the time of day: after a clock was set back, it would renew no lock for that long.
-      skipLockRenewal: true,
-      stalledInterval: Math.min(lifetimes.stalledCheck, Math.max(100, Math.round(lockDuration / 4))),
-      maxStalledCount: maxStalled,
-      removeOnComplete: { count: 0 },
-      settings: {
-        backoffStrategy: (_failures, _type, error) => (error instanceof RetryLater ? error.delay : 1000),
-      },
-    });
-    const fetches = new Fetches(worker, options.concurrency);
-    // The worst case, if BullMQ itself gives a job up: it must not stay in a set that nobody reads.
-    worker.on('failed', (job) => {
-      if (job?.finishedOn) void this.#rescue(name, job);
-    });
-    worker.on('error', (error) => {
-      if (!ended.signal.aborted) log.debug({ err: redisError(error, name), queue: name }, 'worker error');
-    });
-    const renewal = setInterval(
-      () => void this.#renewLocks(name, worker, inHand, lockDuration),
-      Math.round(lockDuration / 4),
+async function depth(redis: Redis, keys: Keys): ReturnType<Queues['depth']> {
+  const of = async (name: (typeof queueNames)[number]) => {
+    const key = `${keys.prefix}:${name}`;
+    const [waiting, parked, active, delayed] = await guarded(
+      'queues',
+      Promise.all([
+        redis.llen(`${key}:wait`),
+        redis.zcard(keys.parked(name)),
+        redis.llen(`${key}:active`),
+        redis.zcard(`${key}:delayed`),
+      ]),
     );
-    const late = setInterval(() => void this.#bringLateForward(name), lookForLateEvery).unref();
-    parking.start();
-    let closing: Promise<void> | undefined;
-    const handle: QueueWorker = {
-      close: (timeoutMs) => {
-        clearInterval(late);
-        parking.stop();
-        gate.close();
-        closing ??= closeWorker(worker, connection, ended, timeoutMs).finally(() => {
-          clearInterval(renewal);
-          this.#workers.delete(handle);
-        });
-        return closing;
-      },
-    };
-    this.#workers.add(handle);
-    return handle;
-  }
-
-  async #renewLocks(
-    queue: QueueName,
-    worker: Worker,
-    inHand: ReadonlyMap<string, string>,
-    lockDuration: number,
-  ): Promise<void> {
-    if (inHand.size === 0) return;
-    const { log } = this.#parts;
-    try {
-      const failed = await worker.extendJobLocks([...inHand.keys()], [...inHand.values()], lockDuration);
-      // A job that has just ended has no lock either.
-      const ids = failed.filter((id) => inHand.has(id));
-      if (ids.length === 0) return;
-      const message = 'jobs took too long without renewing their locks; another process may have them';
-      logRarely(log, 'warn', `lock ${queue}`, { queue, ids }, message);
-    } catch (err) {
-      log.debug({ err: redisError(err, queue), queue }, 'locks were not renewed');
-    }
-  }
-
-  async depth(): Promise<Record<QueueName, { waiting: number; active: number; delayed: number }>> {
-    const { redis, keys } = this.#parts;
-    const of = async (name: QueueName) => {
-      const key = `${keys.prefix}:${name}`;
-      const [waiting, parked, active, delayed] = await guarded(
-        'queues',
-        Promise.all([
-          redis.llen(`${key}:wait`),
-          parkedJobs(redis, keys, name),
-          redis.llen(`${key}:active`),
-          redis.zcard(`${key}:delayed`),
-        ]),
-      );
-      return { waiting: waiting + parked, active, delayed };
-    };
-    const [inbound, handoff, outbound, failures] = await Promise.all([
-      of('inbound'),
-      of('handoff'),
-      of('outbound'),
-      of('failures'),
-    ]);
-    return { inbound, handoff, outbound, failures };
-  }
-
-  /** Closes what its owners have not closed. */
-  async close(): Promise<void> {
-    await Promise.all([...this.#workers].map((worker) => worker.close(0)));
-  }
-
-  async #work<N extends QueueName>(
-    name: N,
-    handler: JobHandler<N>,
-    job: Job<Jobs[N]>,
-    start: Start,
-  ): Promise<void> {
-    const { lane } = start;
-    const crashes = job.attemptsStarted - 1 - job.attemptsMade;
-    if (crashes <= (job.data.forgiven ?? 0)) {
-      return await lane.run(false, () => this.#start(name, handler, job, {}, start));
-    }
-    const alone = job.data.alone ?? 0;
-    // The first start was among others.
-    if (alone + 1 >= maxCrashes) {
-      this.#count(name, 'suspend');
-      return await this.#giveUp(name, job, 'worker-crashed', { starts: alone + 1 });
-    }
-    await lane.run(true, async () => {
-      // If Redis has no room for the mark, continuing makes room.
-      await job.updateData({ ...job.data, alone: alone + 1 }).catch(() => undefined);
-      await this.#start(name, handler, job, { alone: 0, forgiven: crashes }, start);
-    });
-  }
-
-  /** Runs the handler; `marks` are stored in the job if it is tried again. */
-  async #start<N extends QueueName>(
-    name: N,
-    handler: JobHandler<N>,
-    job: Job<Jobs[N]>,
-    marks: JobMarks,
-    { signal, heard }: Start,
-  ): Promise<void> {
-    const { retry } = this.#parts;
-    const { data } = job;
-    const { untried = 0 } = data;
-    const attempt = job.attemptsMade + 1 - untried;
-    const last = attempt >= retry.attempts;
-    const outcome = await this.#attempt(name, data, () => handler(data, { attempt, last, signal }));
-    heard('done' in outcome ? 'works' : outcome.peer);
-    if ('done' in outcome) return this.#count(name, 'done');
-    if ('retry' in outcome && outcome.untried === true) {
-      await job.updateData({ ...data, ...marks, untried: untried + 1 });
-      const after = outcome.after ?? retryDelay(attempt, retry);
-      throw new RetryLater(outcome.retry, Math.min(after, this.#longestWait()));
-    }
-    if ('retry' in outcome && !last) {
-      this.#count(name, 'retry');
-      if (marks.forgiven !== undefined) await job.updateData({ ...data, ...marks });
-      return await this.#retry(name, data, outcome, attempt);
-    }
-    this.#count(name, 'suspend');
-    if ('suspend' in outcome) return await this.#giveUp(name, job, outcome.suspend, outcome.facts);
-    const facts = { ...outcome.facts, last: outcome.retry, attempts: attempt };
-    await this.#giveUp(name, job, 'attempts-exhausted', facts);
-  }
-
-  /** The message waits for a person. A failed report is given up instead, so that no report is ever about a report. */
-  async #giveUp(name: QueueName, job: Job<Jobs[QueueName]>, reason: string, facts?: Facts): Promise<void> {
-    const { flow, ledger, log } = this.#parts;
-    const { data } = job;
-    if (name !== 'failures' && !('turn' in data))
-      return await flow.suspend(name, data, reason, facts, job.attemptsStarted);
-    log.error({ id: data.id, reason }, 'a suspended message could not be reported');
-    await ledger.note(data.id, { type: 'report-failed', at: this.#parts.now(), facts: { reason, ...facts } });
-  }
-
-  #gate({ concurrency: total, most = () => total, local = false }: WorkerOptions): Gate {
-    const { firstDelay, maxDelay } = this.#parts.retry;
-    const { failures, firstPause, longestPause } = breaker;
-    return new Gate({
-      ...{ total, most, local, now: () => performance.now() },
-      // A route is paused no longer than the schedule lets a message wait.
-      breaker: {
-        failures,
-        firstPause: Math.min(firstPause, firstDelay),
-        longestPause: Math.min(longestPause, maxDelay),
-      },
-    });
-  }
-
-  #count(queue: QueueName, outcome: 'done' | 'retry' | 'suspend'): void {
-    jobsDone.inc({ queue, outcome });
-    this.#parts.onWork?.();
-  }
-
-  #longestWait(): number {
-    return Math.max(this.#parts.retry.maxDelay, longestUntried);
-  }
-
-  async #bringLateForward(queue: QueueName): Promise<void> {
-    const { redis, keys, log } = this.#parts;
-    try {
-      const count = await bringLateForward(
-        redis,
-        keys,
-        queue,
-        this.#longestWait() + clockMargin,
-        this.#parts.now(),
-      );
-      if (count > 0)
-        log.warn({ queue, count }, 'retries were planned by a clock that was ahead; they are due now');
-    } catch (err) {
-      log.debug({ err, queue }, 'could not check for late retries');
-    }
-  }
-
-  async #attempt(name: QueueName, data: { id: string }, work: () => Promise<Outcome>): Promise<Outcome> {
-    const timer = jobSeconds.startTimer({ queue: name });
-    try {
-      return await work();
-    } catch (error) {
-      const { code } = toErrorInfo(error);
-      const { log } = this.#parts;
-      const facts = { err: error, queue: name, id: data.id };
-      // While Redis or the object store is away, every job fails like this.
-      const away = isStoreAway(error);
-      if (away) logRarely(log, 'warn', `job ${name} ${code}`, facts, 'job failed');
-      else log.warn(facts, 'job failed');
-      // The message did not fail: it waits for the store, however long that is away.
-      return { retry: code, ...(away ? { untried: true, after: this.#storeWait() } : {}) };
-    } finally {
-      timer();
-    }
-  }
-
-  /** Milliseconds until a job tries an unavailable store again, with jitter so that not all try at once. */
-  #storeWait(): number {
-    return Math.min(this.#parts.retry.maxDelay, 15_000) * (0.5 + Math.random() / 2);
-  }
-
-  async #retry(
-    queue: QueueName,
-    data: { id: string },
-    { retry: reason, facts: more = {}, after = 0 }: Extract<Outcome, { retry: string }>,
-    attempt: number,
-  ): Promise<never> {
-    const { ledger, retry } = this.#parts;
-    const delay = Math.max(retryDelay(attempt, retry), Math.min(after, retry.maxDelay));
-    const facts = { queue, reason, attempt, delay, ...more };
-    await ledger.note(data.id, { type: 'retried', at: this.#parts.now(), facts });
-    throw new RetryLater(reason, delay);
-  }
-
-  async #rescue<N extends QueueName>(name: N, job: Job<Jobs[N]>): Promise<void> {
-    const { log } = this.#parts;
-    try {
-      await this.#giveUp(name, job, 'worker-crashed', { starts: job.attemptsStarted });
-      await job.remove();
-    } catch (error) {
-      log.error({ err: redisError(error, name), queue: name, id: job.data.id }, 'could not suspend a job');
-    }
-  }
-}
-
-/**
- * Lets BullMQ fetch jobs regardless of how many are in progress. The gate decides which of them are worked on, and the
- * others are put back. BullMQ checks its limit after it has started a job, and after one has ended.
- */
-class Fetches {
-  readonly #worker: Worker;
-  readonly #ahead: number;
-  #inHand = 0;
-  #restrained = 0;
-
-  constructor(worker: Worker, ahead: number) {
-    this.#worker = worker;
-    this.#ahead = ahead;
-  }
-
-  change(by: number): void {
-    this.#inHand += by;
-    this.#worker.concurrency = Math.max(1, this.#inHand + (this.#restrained > 0 ? 0 : this.#ahead));
-  }
-
-  /** Leaves waiting jobs to other processes for a moment. Called with a job in progress, which then ends. */
-  async less(): Promise<void> {
-    this.#restrained += 1;
-    this.change(0);
-    await sleep(restraint);
-    this.#restrained -= 1;
-    this.change(0);
-  }
-}
-
-async function closeWorker(
-  worker: Worker,
-  connection: Redis,
-  ended: AbortController,
-  timeoutMs: number,
-): Promise<void> {
-  const graceful = worker.close();
-  graceful.catch(() => undefined);
-  const late = await Promise.race([
-    graceful.then(
-      () => false,
-      () => false,
-    ),
-    new Promise<boolean>((resolve) => {
-      setTimeout(() => resolve(true), timeoutMs).unref();
-    }),
+    return { waiting: waiting + parked, active, delayed };
+  };
+  const [inbound, handoff, outbound, failures] = await Promise.all([
+    of('inbound'),
+    of('handoff'),
+    of('outbound'),
+    of('failures'),
   ]);
-  // Remaining jobs keep their locks until these expire; then another worker takes them.
-  ended.abort(new SealpostError('internal', 'the worker has closed'));
-  if (late) worker.disconnect().catch(() => undefined);
-  await disconnect(connection);
+  return { inbound, handoff, outbound, failures };
 }

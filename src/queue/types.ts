@@ -468,7 +468,11 @@ export interface QueueWorker {
 }
 
 export interface Queues {
-  createWorker<N extends QueueName>(name: N, handler: JobHandler<N>, options: WorkerOptions): QueueWorker;
+  createWorker<N extends QueueName>(
+    name: N,
+    handler: JobHandler<N>,
+    options: WorkerOptions,
+  ): Promise<QueueWorker>;
   /** Jobs that wait, run or are delayed. */
   depth(): Promise<Record<QueueName, { waiting: number; active: number; delayed: number }>>;
 }

@@ -99,7 +99,7 @@ describe('keys that were made by a clock that was two hours ahead', () => {
       starts++;
       return { done: true };
     };
-    queue.queues.createWorker('outbound', work, { concurrency: 1 });
+    await queue.queues.createWorker('outbound', work, { concurrency: 1 });
     await until(async () => starts === 1);
   });
 
@@ -138,7 +138,7 @@ describe('keys that were made by a clock that was two hours ahead', () => {
     let starts = 0;
     const begun = Promise.withResolvers<void>();
     const end = Promise.withResolvers<void>();
-    queue.queues.createWorker(
+    await queue.queues.createWorker(
       'outbound',
       async () => {
         starts++;
@@ -193,7 +193,7 @@ describe('a clock of Redis that jumps', { skip: skipWithoutClock, timeout: 120_0
       starts++;
       return { done: true };
     };
-    queue.queues.createWorker('outbound', work, { concurrency: 1 });
+    await queue.queues.createWorker('outbound', work, { concurrency: 1 });
     await watch.look();
     const jump = warnings().find(({ of }) => of === 'redis');
     assert.ok(Math.abs(Number(jump?.seconds) + hours / 1000) < 60, `it says ${jump?.msg}`);

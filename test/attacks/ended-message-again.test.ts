@@ -34,7 +34,7 @@ describe('the same octets after their message was terminated', () => {
 
       const seen: (string | null)[] = [];
       const jobs: InboundJob[] = [];
-      const decrypt = queue.queues.createWorker(
+      const decrypt = await queue.queues.createWorker(
         'inbound',
         async (job) => {
           const { state } = await queue.flow.fetch(job.id, [job.octets]);
@@ -60,7 +60,7 @@ describe('the same octets after their message was terminated', () => {
       );
 
       const handed: HandoffJob[] = [];
-      const handoff = queue.queues.createWorker(
+      const handoff = await queue.queues.createWorker(
         'handoff',
         async (job) => {
           handed.push(job);
@@ -178,7 +178,7 @@ describe('after a terminate, by whatever a message is known', () => {
     assert.deepEqual(await send('the right order'), { id, duplicate: false });
     const sent: string[] = [];
     let jobs = 0;
-    const worker = queue.queues.createWorker(
+    const worker = await queue.queues.createWorker(
       'outbound',
       async (job) => {
         jobs += 1;

@@ -61,9 +61,9 @@ describe('a self-signed roll-over', () => {
     ['an authority and what it signed', ['old', 'leaf'], ['leaf']],
     ['a root that only certifies beside the one of its name', ['root', 'new'], ['new']],
   ] as const)
-    it(`keeps the partner's own certificates: ${what}`, () => {
+    it(`keeps the partner's own certificates: ${what}`, async () => {
       const file = configFile(names.map((name) => `${name}.pem`));
-      const keys = loadKeys(loadConfig(file));
+      const keys = await loadKeys(loadConfig(file));
       const partner = keys.partners.get('acme') ?? [];
       const thumbprints = (list: readonly string[]) =>
         list.map((name) => certificate(name).thumbprint).sort();

@@ -43,7 +43,11 @@ function routeTo(port: number): PartnerConfig['route'] {
 }
 
 /** Sends as the outbound role does, less the encoding. */
-function outbound(senders: Map<string, Sender>, concurrency: number, asked: string[] = []): QueueWorker {
+function outbound(
+  senders: Map<string, Sender>,
+  concurrency: number,
+  asked: string[] = [],
+): Promise<QueueWorker> {
   return queue.queues.createWorker(
     'outbound',
     async (job, { signal }) => {
@@ -99,7 +103,7 @@ describe('a healthy partner', () => {
     for (let mail = 0; mail < 10; mail++) healthy.push(await send('well'));
 
     const asked: string[] = [];
-    const worker = outbound(senders, 8, asked);
+    const worker = await outbound(senders, 8, asked);
     for (const id of healthy) await until(() => sent(id));
     assert.equal(well.taken.length, 10);
     const states = await Promise.all(waiting.map(async (id) => (await queue.ledger.get(id))?.state));
@@ -128,7 +132,7 @@ describe('messages that wait for a sick route', () => {
     };
     await Promise.all(Array.from({ length: 1500 }, () => send('crowded')));
     const started: string[] = [];
-    const worker = queue.queues.createWorker(
+    const worker = await queue.queues.createWorker(
       'outbound',
       async (job, { signal }) => {
         started.push(job.id);
@@ -180,7 +184,7 @@ describe('messages that wait for a sick route', () => {
         },
         { concurrency: 1, lockDuration: 1000 },
       );
-    const workers = [take(), take()];
+    const workers = [await take(), await take()];
     for (const id of ids) await until(() => sent(id));
     await Promise.all(workers.map((worker) => worker.close(1000)));
     assert.equal(new Set(order).size, ids.length);

@@ -5,6 +5,7 @@ import { describe, it } from 'node:test';
 import { parse } from 'yaml';
 import { exampleFile, settingsPage } from '../../scripts/settings.ts';
 import { readConfig } from '../../src/config/load.ts';
+import { restoreConfig, storeConfig } from '../../src/config/origin.ts';
 import { formatProblem } from '../../src/config/problem.ts';
 import { configSchema } from '../../src/config/schema.ts';
 
@@ -31,6 +32,9 @@ describe('settings page and example', () => {
     const full: unknown = parse(exampleFile().replaceAll(/^(\s*)#(?=\S)/gm, '$1'));
     const parsed = configSchema.safeParse(full);
     assert.deepEqual(parsed.error?.issues ?? [], []);
+    assert.ok(parsed.data);
+    // the supervisor gives it to the roles
+    assert.deepEqual(restoreConfig(storeConfig(parsed.data)), parsed.data);
     const found = new Set<string>();
     const visit = (value: unknown, path: string) => {
       found.add(path);

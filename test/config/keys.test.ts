@@ -8,6 +8,7 @@ import { after, describe, it } from 'node:test';
 import { checkConfig } from '../../src/config/check.ts';
 import { loadKeys } from '../../src/config/keys.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { changedConfig, restoreConfig, storeConfig } from '../../src/config/origin.ts';
 import { ConfigError, formatProblem } from '../../src/config/problem.ts';
 import { readListenerTls } from '../../src/config/tls.ts';
 import { SealpostError } from '../../src/errors.ts';
@@ -77,16 +78,16 @@ describe('loadKeys', () => {
     ['an encrypted key', 'certificate: own.pem, key: encrypted.key, password: { file: password }'],
     ['PKCS#12', 'pkcs12: own.p12, password: { file: password }'],
   ] as const)
-    it(`reads ${what}`, () => {
-      const { identities } = keysOf(identity(settings));
+    it(`reads ${what}`, async () => {
+      const { identities } = await keysOf(identity(settings));
       assert.equal(identities.length, 1);
       assert.equal(identities[0]?.name, 'own');
       assert.ok(identities[0]?.certificate.equals(own.certificate));
       assert.ok(identities[0]?.privateKey.equals(own.privateKey));
     });
 
-  it('makes an identity of each certificate of one key, with its chain', () => {
-    const { identities } = keysOf(identity('key: both.pem'));
+  it('makes an identity of each certificate of one key, with its chain', async () => {
+    const { identities } = await keysOf(identity('key: both.pem'));
     assert.deepEqual(
       identities.map(({ certificate }) => certificate.thumbprint),
       [renewed.certificate.thumbprint, own.certificate.thumbprint],
@@ -97,8 +98,8 @@ describe('loadKeys', () => {
     );
   });
 
-  it('keeps trust for each mailbox, and certificates for each partner', () => {
-    const keys = keysOf(`
+  it('keeps trust for each mailbox, and certificates for each partner', async () => {
+    const keys = await keysOf(`
 identities: [{ name: own, key: both.pem }, { name: p12, pkcs12: own.p12, password: { file: password } }]
 trust: { anchors: [ca.pem] }
 partners: [{ name: acme, addresses: ["@acme.example"], certificates: [partner.pem], sign: none }, { name: self, addresses: [a@self.example], certificates: [self.pem], encrypt: false, sign: none }]
@@ -154,8 +155,8 @@ mailboxes:
       'certificate: DIR/other.pem: identity own: the private key belongs to none of the certificates (CN=other',
     ],
   ] as const)
-    it(`says what is wrong with ${settings}`, () => {
-      assert.throws(
+    it(`says what is wrong with ${settings}`, async () => {
+      await assert.rejects(
         () => keysOf(identity(settings)),
         (error) => {
           assert.ok(error instanceof ConfigError);
@@ -171,12 +172,25 @@ mailboxes:
       );
     });
 
-  it('says all at once', () => {
+  it('says all at once', async () => {
     const text = `${identity('certificate: none.pem, key: open.key')}trust: { anchors: [junk, none.pem] }\n`;
-    assert.throws(
+    await assert.rejects(
       () => keysOf(text),
       (error) => error instanceof ConfigError && error.problems.length === 4,
     );
+  });
+
+  it('says it with its place in a role, which got the configuration checked from the supervisor', async () => {
+    const file = config(identity('certificate: none.pem, key: own.key'));
+    const restored = restoreConfig(storeConfig(loadConfig(file)));
+    for (const each of [restored, changedConfig(restored, { dataDir: folder })])
+      await assert.rejects(
+        () => loadKeys(each),
+        (error) =>
+          error instanceof ConfigError &&
+          error.message.startsWith(`${file} has an error\n`) &&
+          said(error.problems).join().startsWith('2:31: error: identities[0].certificate: DIR/none.pem'),
+      );
   });
 });
 

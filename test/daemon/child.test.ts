@@ -30,7 +30,7 @@ function child(t: TestContext, options: Partial<ChildOptions> = {}) {
     threads: 1,
     configFile: join(folder, 'none.yaml'),
     redisUrl: undefined,
-    configText: '',
+    stored: '',
     takeOver: false,
     log: heard,
     onFailed: (_role, failure) => {

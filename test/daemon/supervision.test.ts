@@ -15,6 +15,7 @@ import {
   type TestDaemon,
   writeConfig,
 } from '../support/daemon.ts';
+import { countLoaded, partsOf } from '../support/loaded.ts';
 import { freePort } from '../support/net.ts';
 import { RawClient } from '../support/smtp.ts';
 import { makeWorld, skipWithout, textEntity } from '../support/world.ts';
@@ -231,8 +232,9 @@ describe('supervision', { skip: skipWithout('openssl'), timeout: 600_000 }, () =
     kill(Number(readFileSync(join(folder, 'data', 'redis', 'redis.pid'), 'utf8')));
   });
 
-  it('runs only the roles of --only', async () => {
-    const daemon = await start(world, { args: ['--only', 'receive'] });
+  it('runs only the roles of --only, each with what it uses and no more', async () => {
+    const modules = countLoaded(world, 'only');
+    const daemon = await start(world, { args: ['--only', 'receive'], env: modules.env });
     assert.deepEqual(
       daemon.roles().map(({ role }) => role),
       ['receive'],
@@ -241,6 +243,7 @@ describe('supervision', { skip: skipWithout('openssl'), timeout: 600_000 }, () =
     // The rest in a second daemon on the same folder: it shares the private server.
     const rest = await bootDaemon(join(daemon.dataDir, '..'), daemon.configFile, {
       args: ['--only', 'decrypt,handoff'],
+      env: modules.env,
     });
     running.add(rest);
     assert.deepEqual(
@@ -258,6 +261,18 @@ describe('supervision', { skip: skipWithout('openssl'), timeout: 600_000 }, () =
     running.delete(rest);
     await daemon.reaches(await daemon.accept(world.mail(textEntity('still taken'))), 'received');
     await stop(daemon);
+    // msgpackr comes with BullMQ's classes, of which it is enough to have one script
+    for (const [role, without, most] of [
+      ['receive', ['msgpackr', 'imapflow', 'cms', 'handoff', 'partner', 'pipeline'], 320],
+      ['decrypt', ['smtp-server', 'imapflow', 'undici', 'nodemailer'], 740],
+      ['handoff', ['smtp-server', 'imapflow', 'undici', 'cms', 'pki', 'smime'], 600],
+    ] as const) {
+      const urls = modules.of(`${role}.ts`);
+      const parts = partsOf(urls);
+      for (const name of ['zod', 'yaml', '@opentelemetry/api', 'commander', ...without])
+        assert.ok(!parts.has(name), `${role} loads ${name}`);
+      assert.ok(urls.length < most, `${role} loads ${urls.length} modules`);
+    }
   });
 
   it('reports a wrong role list as a usage error', async () => {

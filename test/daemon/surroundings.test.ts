@@ -6,7 +6,6 @@ import {
   lstatSync,
   mkdirSync,
   mkdtempSync,
-  readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -147,7 +146,7 @@ describe('a reload', () => {
     };
     const old = written({});
     const taken = await readNewConfig(file, old);
-    assert.deepEqual([taken.config.dataDir, taken.text], [folder, readFileSync(file, 'utf8')]);
+    assert.equal(taken.dataDir, folder);
     written({ identities: [{ name: 'own', certificate: '/nowhere.pem', key: '/nowhere.key' }] });
     await assert.rejects(readNewConfig(file, old), {
       code: 'reload-refused',

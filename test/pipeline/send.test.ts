@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { SealpostError } from '../../src/errors.ts';
-import { sendStep } from '../../src/pipeline/index.ts';
+import { sendStep } from '../../src/pipeline/send.ts';
 import type { Facts, MessageState, OutboundJob, Outcome } from '../../src/queue/index.ts';
 import { decodeSync, type EncodeOptions } from '../../src/smime/index.ts';
 import type { OutboundMessage } from '../../src/smtp/send.ts';

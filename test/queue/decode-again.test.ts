@@ -23,7 +23,7 @@ describe('decoding again', () => {
    */
   async function work(id: string, destinations: string[], fail: string[] = []): Promise<HandoffJob[]> {
     const seen: HandoffJob[] = [];
-    const decrypt = queue.queues.createWorker(
+    const decrypt = await queue.queues.createWorker(
       'inbound',
       async (job: InboundJob) => {
         const content = queue.spool.create();
@@ -34,7 +34,7 @@ describe('decoding again', () => {
       },
       { concurrency: 1 },
     );
-    const handoff = queue.queues.createWorker(
+    const handoff = await queue.queues.createWorker(
       'handoff',
       async (job) => {
         seen.push(job);

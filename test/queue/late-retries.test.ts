@@ -29,7 +29,7 @@ describe('a retry that was planned by a clock that was ahead', () => {
 
   it('is brought forward and runs; one that is planned as it should be is not touched', async () => {
     ({ id } = await accept(queue, 'planned a day ahead'));
-    const worker = queue.queues.createWorker('inbound', work, { concurrency: 1 });
+    const worker = await queue.queues.createWorker('inbound', work, { concurrency: 1 });
     await until(async () => (await queue.queues.depth()).inbound.delayed === 1);
     assert.equal(await bringLateForward(queue.redis, keys, 'inbound', hour, Date.now()), 0);
 

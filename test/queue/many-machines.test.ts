@@ -99,7 +99,7 @@ for (const { name, replicas, start } of settings) {
       const { id } = await accept(queue, 'all the way');
       await decodeAll(queue, ['folder', 'hook']);
       await until(async () => (await queue.ledger.get(id))?.state === 'decoded');
-      const handoff = queue.queues.createWorker(
+      const handoff = await queue.queues.createWorker(
         'handoff',
         async (job) => {
           if (job.destination === 'hook' && !resumed) return { suspend: 'handoff-failed' };
@@ -235,7 +235,7 @@ for (const { name, replicas, start } of settings) {
       const accepted: string[] = [];
       let failures = 0;
       let stop = false;
-      const worker = queue.queues.createWorker(
+      const worker = await queue.queues.createWorker(
         'inbound',
         async (job) => {
           const writer = queue.spool.create();
@@ -342,7 +342,7 @@ async function withClient<T>(
 
 /** Decodes what waits, once. */
 async function decodeAll(queue: QueueRoom, destinations: string[], pace = 0): Promise<void> {
-  const worker = queue.queues.createWorker(
+  const worker = await queue.queues.createWorker(
     'inbound',
     async (job) => {
       await sleep(pace);

@@ -5,7 +5,7 @@ import { openTestQueue } from '../support/queue.ts';
 const [url = '', dataDir = '', behaviour] = process.argv.slice(2);
 const queue = await openTestQueue({ url, dataDir });
 const poison = behaviour === 'poison' ? await queue.redis.get('test:poison') : null;
-queue.queues.createWorker(
+await queue.queues.createWorker(
   'outbound',
   async (job) => {
     process.send?.({ started: job.id });

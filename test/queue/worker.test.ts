@@ -41,7 +41,7 @@ async function work<N extends QueueName>(
   state: MessageState,
   handler: JobHandler<N>,
 ): Promise<void> {
-  const worker = queue.queues.createWorker(name, handler, { concurrency: 4 });
+  const worker = await queue.queues.createWorker(name, handler, { concurrency: 4 });
   await until(async () => (await queue.ledger.get(id))?.state === state);
   await worker.close(5000);
 }
@@ -337,7 +337,7 @@ async function drain<N extends QueueName>(
   each: (job: Parameters<JobHandler<N>>[0]) => Promise<void> = async () => undefined,
 ): Promise<void> {
   let failure: unknown;
-  const worker = queue.queues.createWorker(
+  const worker = await queue.queues.createWorker(
     name,
     async (job) => {
       await each(job).catch((error: unknown) => {
@@ -434,7 +434,7 @@ describe('worker processes', () => {
   it('close waits for jobs in progress, but not longer than it is told', async () => {
     const { id } = await send(queue, 'slow');
     const started = Promise.withResolvers<void>();
-    const stuck = queue.queues.createWorker(
+    const stuck = await queue.queues.createWorker(
       'outbound',
       async (_job, { signal }) => {
         started.resolve();
@@ -447,7 +447,7 @@ describe('worker processes', () => {
     await stuck.close(50);
     await stuck.close(50);
     // Its lock runs out, and another one gets the job.
-    const worker = queue.queues.createWorker(
+    const worker = await queue.queues.createWorker(
       'outbound',
       async (job) => {
         await queue.flow.sent(job, {});
@@ -461,7 +461,7 @@ describe('worker processes', () => {
   });
 
   it('works on when redis was killed and is back', async () => {
-    const worker = queue.queues.createWorker(
+    const worker = await queue.queues.createWorker(
       'outbound',
       async (job) => {
         await queue.flow.sent(job, {});
