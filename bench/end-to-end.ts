@@ -1,12 +1,15 @@
 /**
  * Messages a second through the real daemon: smtp-source (Postfix) over SMTP, Redis with appendfsync always, decode,
- * hand-off; from smtp-source's first connection to the last hand-off. The load generator shares the machine's cores.
- * L is what `openssl speed -multi` does with RSA-2048 keys on all cores, in the same run.
+ * hand-off; from smtp-source's first connection to the last hand-off. The load generator shares the machine's cores, as
+ * does the web server that webhooks are posted to. L is what `openssl speed -multi` does with RSA-2048 keys on all cores,
+ * in the same run; so is the rate of `openssl cms -decrypt`, a process a message on one core.
  *
- *   node bench/end-to-end.ts [--size "10 KB"] [--messages 5000] [--sessions 20] [--destination directory|queue]
+ *   node bench/end-to-end.ts [--size "10 KB"] [--messages 5000] [--sessions 20] [--destination directory|queue|webhook]
  */
 import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,7 +19,7 @@ import { loadConfig } from '../src/config/load.ts';
 import { Supervisor } from '../src/daemon/supervisor.ts';
 import { createLog } from '../src/log.ts';
 import { makeMaterial, type SizeName, sizes } from './material.ts';
-import { cpuOf, keyRate, peakOf } from './raw.ts';
+import { cpuOf, keyRate, opensslRate, peakOf } from './raw.ts';
 import { figure, printTable, progress } from './table.ts';
 
 const { values } = parseArgs({
@@ -40,10 +43,35 @@ const messages = Number(values.messages ?? (sizes[size] > 1e6 ? 60 : 5000));
 const material = makeMaterial();
 const delivered = join(material.folder, 'delivered');
 mkdirSync(delivered);
-const destination =
-  values.destination === 'queue'
-    ? { type: 'queue', queue: 'bench', inlineLimit: '50MiB' }
-    : { type: 'directory', path: delivered };
+process.env.BENCH_SECRET = 'for the signature of webhooks';
+/** Messages that were posted to the webhook. */
+let posted = 0;
+const web = createServer((request, response) => {
+  request.resume().on('end', () => {
+    posted += 1;
+    response.end();
+  });
+}).listen(0, '127.0.0.1');
+await once(web, 'listening');
+const destinations = {
+  directory: { type: 'directory', path: delivered },
+  queue: { type: 'queue', queue: 'bench', inlineLimit: '50MiB' },
+  webhook: {
+    type: 'webhook',
+    url: `http://127.0.0.1:${Object(web.address()).port}/`,
+    secret: { env: 'BENCH_SECRET' },
+    allowPrivate: true,
+    inlineLimit: '50MiB',
+  },
+};
+
+function isDestination(text: string): text is keyof typeof destinations {
+  return text in destinations;
+}
+
+if (!isDestination(values.destination))
+  throw new Error(`--destination: one of ${Object.keys(destinations).join(', ')}`);
+const destination = destinations[values.destination];
 const configFile = join(material.folder, 'sealpost.yaml');
 writeFileSync(
   configFile,
@@ -88,6 +116,7 @@ const queue = await openQueue(
   { role: 'bench', log: createLog('silent', 'bench'), checkDurability: false },
 );
 async function done(): Promise<number> {
+  if (values.destination === 'webhook') return posted;
   if (values.destination === 'queue') return queue.redis.llen('{sealpost}:bench:wait');
   return readdirSync(delivered).filter((name) => !name.startsWith('.')).length;
 }
@@ -132,6 +161,7 @@ async function load(count: number): Promise<number> {
 try {
   execFileSync('/bin/sh', ['-c', 'PATH=$PATH:/usr/sbin command -v smtp-source'], { stdio: 'ignore' });
   const lead = keyRate();
+  const alone = opensslRate(mail, material);
   await load(Math.ceil(messages / 5));
   const cpuBefore = processes.map(([, pid]) => cpuOf(pid));
   const rate = await load(messages);
@@ -142,8 +172,17 @@ try {
   ]);
   printTable(
     `End to end, ${size}, ${values.cipher.slice(1)}, ${values.sessions} sessions, ${availableParallelism()} cores, hand-off to a ${values.destination}`,
-    ['messages', 'messages a second', 'L', '/ L'],
-    [[String(messages), figure(rate), figure(lead), figure(rate / lead)]],
+    ['messages', 'messages a second', 'L', '/ L', 'openssl cms', '/ openssl cms'],
+    [
+      [
+        String(messages),
+        figure(rate),
+        figure(lead),
+        figure(rate / lead),
+        figure(alone),
+        figure(rate / alone),
+      ],
+    ],
   );
   printTable(
     'Processor time and peak memory',
@@ -154,5 +193,7 @@ try {
   progress('');
   await queue.close();
   await supervisor.stop();
+  web.close();
+  web.closeAllConnections();
   material.remove();
 }

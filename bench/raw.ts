@@ -11,8 +11,10 @@ import {
 } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { createIdentity, readCertificates, readPrivateKey } from '../src/pki/index.ts';
 import { decodeSync } from '../src/smime/index.ts';
+import { type Material, openssl } from './material.ts';
 import { median } from './table.ts';
 
 export function perSecond(seconds: number, run: () => void): number {
@@ -49,6 +51,14 @@ export function keyRate(seconds = 3): number {
   const rate = Number(/^\+F2:\d+:2048:([\d.]+):/m.exec(out)?.[1]);
   if (!(rate > 0)) throw new Error('openssl speed gave no rate');
   return rate;
+}
+
+/** Messages that `openssl cms -decrypt` decrypts in a second, a process each, one after the other. */
+export function opensslRate(mail: string, { cert, key, folder }: Material, seconds = 3): number {
+  const out = join(folder, 'decrypted');
+  return perSecond(seconds, () =>
+    openssl(['cms', '-decrypt', '-in', mail, '-recip', cert, '-inkey', key, '-out', out]),
+  );
 }
 
 /** User and system time of a process, in milliseconds. */
