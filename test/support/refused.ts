@@ -57,7 +57,7 @@ export async function refusedMail(queue: QueueRoom, messages: number): Promise<R
     void writer.write(Buffer.from(`Subject: ${at}\r\n\r\n${at}\r\n`));
     const envelope = { from: 'us@own.example', to: ['edi@p.example'] };
     const origin = { kind: 'command', detail: {} } as const;
-    await queue.intake.commitOutbound(writer, { partner: 'p', origin, envelope, messageId: null });
+    await queue.intake.commitOutbound(writer, [{ partner: 'p', origin, envelope, messageId: null }]);
   }
   const counted = countAttempts(port);
   const step: Parameters<typeof queue.queues.createWorker<'outbound'>>[1] = async (job, { signal }) => {
