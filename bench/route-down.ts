@@ -23,7 +23,7 @@ try {
     const route = await refused(queue, messages);
     const own = process.cpuUsage();
     const redis = cpuOf(server.pid);
-    route.start();
+    await route.start();
     while ((await route.putAside()) < messages - 1) await sleep(10);
     const { user, system } = process.cpuUsage(own);
     const ofRedis = ((cpuOf(server.pid) - redis) * 1000) / messages;

@@ -23,7 +23,7 @@ describe('five hundred messages for a port that refuses', () => {
       const begun = performance.now();
       // after 0, 2, 6, 14 seconds
       const most = () => 1 + Math.floor(Math.log2((performance.now() - begun) / 2000 + 1));
-      route.start();
+      await route.start();
       try {
         // the one that was tried waits for its own next attempt
         await until(async () => (await route.putAside()) >= messages - 1);

@@ -27,7 +27,7 @@ function countAttempts(port: number): { attempts(): number; stop(): void } {
 
 export interface Refused {
   /** Lets the worker begin. */
-  start(): void;
+  start(): Promise<void>;
   /** Connections that were tried. */
   attempts(): number;
   /** Messages that the worker has put aside, because their route is down. */
@@ -69,8 +69,8 @@ export async function refusedMail(queue: QueueRoom, messages: number): Promise<R
   };
   let close = async () => {};
   return {
-    start() {
-      const worker = queue.queues.createWorker('outbound', step, { concurrency: 8, most: () => 5 });
+    async start() {
+      const worker = await queue.queues.createWorker('outbound', step, { concurrency: 8, most: () => 5 });
       close = () => worker.close(100);
     },
     attempts: counted.attempts,
@@ -103,7 +103,7 @@ export async function refusedWebhook(queue: QueueRoom, messages: number): Promis
   let decoded = 0;
   const header = Buffer.from('From: a@p.example\r\n\r\n');
   const headers = readMailHeader(parseHeaders(header)).json;
-  const decoding = queue.queues.createWorker(
+  const decoding = await queue.queues.createWorker(
     'inbound',
     async (job) => {
       const content = queue.spool.create();
@@ -122,8 +122,8 @@ export async function refusedWebhook(queue: QueueRoom, messages: number): Promis
   const step = deliverStep({ ...queue, destination: () => destination, large: new Turns(1) });
   let close = async () => {};
   return {
-    start() {
-      const worker = queue.queues.createWorker('handoff', step, { concurrency: 8 });
+    async start() {
+      const worker = await queue.queues.createWorker('handoff', step, { concurrency: 8 });
       close = () => worker.close(100);
     },
     attempts: counted.attempts,
