@@ -84,7 +84,8 @@ function way(at: number): Promise<unknown>[] {
       at: now,
       facts: { reason: 'decrypt-no-key', work: 'inbound' },
     });
-    steps.push(step(scripts.suspend, [now, id, event, 'decrypt-no-key', 'inbound', 'inbound', '{}', '', '']));
+    const args = [now, id, event, 'decrypt-no-key', 'inbound', 'inbound', '{}', '', '', `i:${octets}`];
+    steps.push(step(scripts.suspend, args));
     return steps;
   }
   const decoded = eventLine({
@@ -110,17 +111,24 @@ function way(at: number): Promise<unknown>[] {
   steps.push(
     step(
       scripts.decoded,
-      [now, id, decoded, `partner${at % 50}`, `i:${content}`, `i:${result}`, '{}', 100, 0].concat([
-        'directory',
+      [
+        now,
+        id,
+        decoded,
+        `partner${at % 50}`,
+        `i:${content}`,
+        `i:${result}`,
         '{}',
-        'route',
-      ]),
+        100,
+        `i:${octets}`,
+        0,
+      ].concat(['directory', '{}', 'route']),
       [
         [content, sealed],
         [result, sealed],
       ],
     ),
-    step(scripts.handedOff, [now, id, 'directory', handed, delivered, 0, 0]),
+    step(scripts.handedOff, [now, id, 'directory', handed, delivered, 0, 0, `i:${content}`, handed]),
   );
   return steps;
 }
