@@ -29,7 +29,16 @@ export { comparableAddress, type Mailbox, mailboxKey, parseMailbox, sameAddress 
 export { readMessageId } from './message-id.ts';
 export { type MultipartHandler, MultipartSplitter } from './multipart.ts';
 export { QuotedPrintableDecoder, QuotedPrintableEncoder } from './quoted-printable.ts';
+export {
+  openTo,
+  rewriteMultipart,
+  type SevenBitMode,
+  sevenBitEntity,
+  UNDECIDED_OCTETS,
+  withLineEnd,
+} from './seven-bit.ts';
 export { BufferSink, NullSink, type Sink, TeeSink } from './sink.ts';
 export { transferDecoder } from './transfer.ts';
+export { TransferSurvey } from './transfer-survey.ts';
 export { UuDecoder } from './uuencode.ts';
 export { checkWholeHeader } from './whole-header.ts';

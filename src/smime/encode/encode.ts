@@ -1,9 +1,7 @@
-import { BufferSink } from '../../message/index.ts';
+import { BufferSink, TransferSurvey, UNDECIDED_OCTETS } from '../../message/index.ts';
 import { Encoder, surveyMessage } from './encoder.ts';
 import { isEntityDetached, objectsOf } from './layer-stack.ts';
 import { type EncodeOptions, type Encoding, isClear, settle } from './options.ts';
-import { UNDECIDED_OCTETS } from './seven-bit.ts';
-import { TransferSurvey } from './transfer-survey.ts';
 
 const CHUNK = 64 * 1024;
 /** Octets that are collected before they are passed on. */

@@ -7,7 +7,10 @@ import {
   HeaderSplitter,
   type MessageLimits,
   NullSink,
+  type SevenBitMode,
   type Sink,
+  sevenBitEntity,
+  type TransferSurvey,
 } from '../../message/index.ts';
 import { type Certificate, keyTraits } from '../../pki/index.ts';
 import { isEntityDetached, stackLayers } from './layer-stack.ts';
@@ -23,8 +26,6 @@ import {
   settle,
 } from './options.ts';
 import { attachmentField, splitHeader } from './outer-header.ts';
-import { type SevenBitMode, sevenBitEntity } from './seven-bit.ts';
-import type { TransferSurvey } from './transfer-survey.ts';
 
 /**
  * Signs, encrypts and compresses one message that is pushed in chunks of any size, in constant memory. The input is a

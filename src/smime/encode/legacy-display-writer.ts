@@ -8,12 +8,14 @@ import {
   type HeaderBlock,
   HeaderSplitter,
   type MessageLimits,
+  openTo,
   QuotedPrintableEncoder,
+  rewriteMultipart,
   type Sink,
   transferDecoder,
+  withLineEnd,
 } from '../../message/index.ts';
 import { withoutParameters } from './outer-header.ts';
-import { openTo, rewriteMultipart, withLineEnd } from './seven-bit.ts';
 
 /**
  * Takes a MIME entity and writes it with a legacy display element in each main body part (RFC 9788, sections 5.2.2 and

@@ -1,21 +1,15 @@
 import { isAscii } from 'node:buffer';
-import { SealpostError } from '../../errors.ts';
-import {
-  asciiField,
-  Base64Encoder,
-  CanonicalSink,
-  type EntityInfo,
-  entityInfo,
-  type HeaderBlock,
-  HeaderSplitter,
-  LineFold,
-  longestLine,
-  MAX_LINE,
-  type MessageLimits,
-  MultipartSplitter,
-  QuotedPrintableEncoder,
-  type Sink,
-} from '../../message/index.ts';
+import { SealpostError } from '../errors.ts';
+import { asciiField, longestLine, MAX_LINE } from './ascii-header.ts';
+import { Base64Encoder } from './base64.ts';
+import { CanonicalSink } from './canonical.ts';
+import { type EntityInfo, entityInfo } from './entity.ts';
+import { type HeaderBlock, HeaderSplitter } from './headers.ts';
+import type { MessageLimits } from './limits.ts';
+import { LineFold } from './line-fold.ts';
+import { MultipartSplitter } from './multipart.ts';
+import { QuotedPrintableEncoder } from './quoted-printable.ts';
+import type { Sink } from './sink.ts';
 import { SevenBitScan, type TransferSurvey } from './transfer-survey.ts';
 
 /**

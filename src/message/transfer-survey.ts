@@ -1,4 +1,5 @@
-import { MAX_LINE, type Sink } from '../../message/index.ts';
+import { MAX_LINE } from './ascii-header.ts';
+import type { Sink } from './sink.ts';
 
 /**
  * Checks whether octets are 7bit data (RFC 2045, section 2.7): no NUL, nothing above 127, no line above 998 octets.

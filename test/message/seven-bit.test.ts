@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Base64Encoder, defaultMessageLimits } from '../../src/message/index.ts';
-import { type SevenBitMode, sevenBitEntity } from '../../src/smime/encode/seven-bit.ts';
-import { cuts, pushThrough } from '../message/pushing.ts';
+import { type SevenBitMode, sevenBitEntity } from '../../src/message/seven-bit.ts';
+import { cuts, pushThrough } from './pushing.ts';
 
 function converts(input: string, expected: string, mode: SevenBitMode = 'signed'): void {
   for (const { name, chunks } of cuts(Buffer.from(input, 'latin1'))) {
