@@ -107,7 +107,7 @@ describe('an idempotency key', () => {
   });
 
   it('keeps what the client said with the record', async () => {
-    const metadata = { order: '4711', ["it's"]: 'ünïcode' };
+    const metadata = { order: '4711', "it's": 'ünïcode' };
     const { id } = await send(entryOf('said', 'one', { metadata, delivery: { priority: 3 } }));
     const record = await queue.ledger.get(id);
     assert.deepEqual(
