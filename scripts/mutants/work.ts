@@ -310,10 +310,10 @@ export const work = [
     ],
     [
       'queue/steps.ts',
-      '  return old[3] ~= print',
-      '  return old[3] and old[3] ~= print',
-      'queue/idempotency~one.id',
-      'a request passes for another one',
+      'tonumber(old[2]) < tonumber(now) - known then return false end',
+      'tonumber(old[2]) <= tonumber(now) - known then return false end',
+      'queue/idempotency~used.again',
+      'a key is forgotten too early',
     ],
     [
       'pipeline/outgoing.ts',

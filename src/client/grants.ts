@@ -62,6 +62,18 @@ export function narrowed(grants: Grants, by: Scope): Grants {
   };
 }
 
+/** The grants with those replaced that the scope names. */
+export function replaced(grants: Grants, by: Scope): Grants {
+  return {
+    verbs: by.verbs ?? grants.verbs,
+    partners: by.partners ?? grants.partners,
+    mailboxes: by.mailboxes ?? grants.mailboxes,
+    senders: by.senders ?? grants.senders,
+    identities: by.identities ?? grants.identities,
+    limits: grants.limits,
+  };
+}
+
 /** Of a message: what decides who may see it. */
 export interface Seen {
   direction: 'inbound' | 'outbound';

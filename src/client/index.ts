@@ -9,8 +9,10 @@ export {
   type Grants,
   grantsSchema,
   operatorClient,
+  replaced,
   type Scope,
   type Seen,
+  scopeSchema,
   type Verb,
   verbs,
 } from './grants.ts';

@@ -34,8 +34,8 @@ export function auditCommand(): Command {
       await withRecords(await loadConfig(options.config), async ({ audit }) => {
         const entries = await audit.list(query);
         if (options.json) return printJson(entries);
-        for (const { at, by, what, id, why } of entries)
-          printLine([new Date(at).toISOString(), by, what, id, why].filter(Boolean).join('  '));
+        for (const { at, by, what, id, subject, why } of entries)
+          printLine([new Date(at).toISOString(), by, what, id, subject, why].filter(Boolean).join('  '));
       });
     });
 }

@@ -48,10 +48,19 @@ const commands: Record<string, Entry> = {
     description: 'show and manage the messages in the ledger',
     load: async () => (await import('./messages.ts')).messagesCommand(),
   },
+  clients: {
+    usage: '[options] [command]',
+    description: 'manage the programs that may use the doors, and what they may do',
+    load: async () => (await import('./clients.ts')).clientsCommand(),
+  },
+  tokens: {
+    usage: '[options] [command]',
+    description: 'make, list, rotate and revoke the tokens of clients',
+    load: async () => (await import('./clients.ts')).tokensCommand(),
+  },
   audit: {
     usage: '[options]',
-    description:
-      'show who resumed, terminated, decoded again or saved which message, and who reloaded, newest first',
+    description: 'show what people did: with messages, with clients and tokens, and reloads, newest first',
     load: async () => (await import('./audit.ts')).auditCommand(),
   },
   reload: {

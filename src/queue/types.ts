@@ -383,7 +383,20 @@ export interface AuditEntry {
   /** Milliseconds since the epoch. */
   at: number;
   by: string;
-  what: 'resume' | 'terminate' | 'decode' | 'save' | 'reload';
+  what:
+    | 'resume'
+    | 'terminate'
+    | 'decode'
+    | 'save'
+    | 'reload'
+    | 'client-add'
+    | 'client-grant'
+    | 'client-remove'
+    | 'clients-accept'
+    | 'token-add'
+    | 'token-revoke';
+  /** Name of the client, or id of the token. */
+  subject?: string;
   /** Of the message; absent if there was none. */
   id?: string;
   why?: string;
