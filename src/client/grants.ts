@@ -1,41 +1,34 @@
 /** What a client may do. Everything that is not granted is refused, at every door alike. */
-import { z } from 'zod';
-import { AddressBook, parseAddressEntry } from '../config/index.ts';
+import { AddressBook } from '../config/index.ts';
 
 export const verbs = ['send', 'read', 'content', 'resume', 'retry', 'decode-again', 'terminate'] as const;
 export type Verb = (typeof verbs)[number];
 
-const name = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/i);
 /** Names, or `*` for all of them, also those that are configured later. */
-const names = z.union([z.literal('*'), z.array(name).max(1000)]);
+export type Names = '*' | string[];
 
-export const grantsSchema = z.strictObject({
-  verbs: z.array(z.enum(verbs)),
+export interface Grants {
+  verbs: Verb[];
   /** Partners that it may send to, and whose outbound messages it may see. */
-  partners: names,
+  partners: Names;
   /** Mailboxes whose messages it may see. */
-  mailboxes: names,
+  mailboxes: Names;
   /** Addresses that its mail may come from, in the forms of `partners[].addresses`; `*` for any. */
-  senders: z.union([
-    z.literal('*'),
-    z.array(z.string().refine((entry) => parseAddressEntry(entry) !== undefined)).max(1000),
-  ]),
+  senders: Names;
   /** Identities that may sign its mail. */
-  identities: names,
-  limits: z.strictObject({
+  identities: Names;
+  limits: {
     /** Messages a minute; 0 for no limit. */
-    messages: z.number().int().min(0),
+    messages: number;
     /** Octets a minute; 0 for no limit. */
-    octets: z.number().int().min(0),
+    octets: number;
     /** Octets of one message; 0 for the limit of the door. */
-    size: z.number().int().min(0),
-  }),
-});
-export type Grants = z.output<typeof grantsSchema>;
+    size: number;
+  };
+}
 
 /** What narrows the grants of a client for one credential. */
-export const scopeSchema = grantsSchema.omit({ limits: true }).partial();
-export type Scope = z.output<typeof scopeSchema>;
+export type Scope = { [Name in keyof Omit<Grants, 'limits'>]?: Grants[Name] | undefined };
 
 export const allGranted: Grants = {
   verbs: [...verbs],
@@ -48,7 +41,7 @@ export const allGranted: Grants = {
 
 /** Narrower grants: only what both allow. */
 export function narrowed(grants: Grants, by: Scope): Grants {
-  const both = <T extends string>(a: '*' | T[], b: '*' | T[] | undefined): '*' | T[] => {
+  const both = (a: Names, b: Names | undefined): Names => {
     if (b === undefined || b === '*') return a;
     return a === '*' ? b : a.filter((each) => b.includes(each));
   };

@@ -1,28 +1,30 @@
 /**
  * Who may do what: clients with grants, their tokens and logins. Begin with `grants.ts`. Every door asks here who is
- * there, and hands the `Client` that it gets to `submit` and to whatever reads.
+ * there, and hands the `Client` that it gets to `submit` and to whatever reads. The registry is loaded when it is called:
+ * the command line sends without it.
  */
 export { maskCredentials } from './credential.ts';
 export {
   allGranted,
   Client,
   type Grants,
-  grantsSchema,
   operatorClient,
   replaced,
   type Scope,
   type Seen,
-  scopeSchema,
   type Verb,
   verbs,
 } from './grants.ts';
-export { Rates } from './rates.ts';
-export {
-  type ClientDocument,
+export type { Rates } from './rates.ts';
+export type {
+  ClientDocument,
   ClientRegistry,
-  clientOf,
-  type RegistryParts,
-  refreshEvery,
-  type StoredClient,
-  type StoredCredential,
+  RegistryParts,
+  StoredClient,
+  StoredCredential,
 } from './registry.ts';
+
+/** `ClientRegistry`, `Rates`, `clientOf` and `scopeSchema` of `registry.ts`. */
+export async function loadClients(): Promise<typeof import('./registry.ts')> {
+  return await import('./registry.ts');
+}

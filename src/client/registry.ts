@@ -7,41 +7,12 @@ import { createHash } from 'node:crypto';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Redis } from 'ioredis';
-import { z } from 'zod';
 import { hasCode, SealpostError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { guarded, run, script } from '../redis/index.ts';
 import { credentialId, isCredential, makeCredential, noHash } from './credential.ts';
-import { Client, grantsSchema, narrowed, scopeSchema } from './grants.ts';
-
-const time = z.number().int();
-const clientSchema = z.strictObject({
-  name: z.string(),
-  grants: grantsSchema,
-  /** Milliseconds since the epoch. */
-  createdAt: time,
-  /** SHA-256 of the public keys (SubjectPublicKeyInfo, hex) of certificates that log in as this client. */
-  pins: z.array(z.string()).default([]),
-});
-const credentialSchema = z.strictObject({
-  id: z.string(),
-  client: z.string(),
-  /** What it is for, in the operator's words. */
-  note: z.string().default(''),
-  /** SHA-256 in hex. */
-  hash: z.string(),
-  scope: scopeSchema,
-  createdAt: time,
-  expiresAt: time.nullable(),
-});
-const documentSchema = z.strictObject({
-  version: z.number().int(),
-  clients: z.array(clientSchema),
-  credentials: z.array(credentialSchema),
-});
-export type StoredClient = z.output<typeof clientSchema>;
-export type StoredCredential = z.output<typeof credentialSchema>;
-export type ClientDocument = z.output<typeof documentSchema>;
+import { Client, narrowed } from './grants.ts';
+import { type ClientDocument, documentSchema, type StoredClient, type StoredCredential } from './stored.ts';
 
 export interface RegistryParts {
   redis: Redis;
@@ -55,6 +26,8 @@ export interface RegistryParts {
   /** Milliseconds since the epoch. */
   now(): number;
 }
+
+export { type ClientDocument, type StoredClient, type StoredCredential, scopeSchema } from './stored.ts';
 
 /** Milliseconds until a door knows of a change. */
 export const refreshEvery = 500;

@@ -3,16 +3,15 @@ import { Command } from 'commander';
 import {
   allGranted,
   type ClientDocument,
-  ClientRegistry,
-  clientOf,
+  type ClientRegistry,
   type Grants,
+  loadClients,
   replaced,
   type Scope,
   type StoredCredential,
-  scopeSchema,
   verbs,
 } from '../client/index.ts';
-import { type Config, duration, loadConfig, size } from '../config/index.ts';
+import { type Config, loadConfig, readDuration, readSize } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { createLog } from '../log.ts';
 import type { AuditEntry, QueueRoom } from '../queue/index.ts';
@@ -48,12 +47,14 @@ interface Opened {
   queue: QueueRoom;
 }
 
+const { ClientRegistry: Registry, clientOf, scopeSchema } = await loadClients();
+
 async function withClients(config: Config, work: (opened: Opened) => Promise<void>): Promise<void> {
   await withQueue(config, async (queue) => {
     const { redis, prefix, seal, unseal } = queue;
     const log = createLog('silent', 'command');
     const parts = { redis, prefix, seal, unseal, log, folder: config.dataDir, now: Date.now };
-    const registry = await ClientRegistry.open(parts);
+    const registry = await Registry.open(parts);
     const change: Opened['change'] = async (what, subject, edit) => {
       // What is wrong with the change shows before anything is written.
       edit(structuredClone(registry.document));
@@ -113,9 +114,9 @@ function limitsOf(options: LimitOptions, old: Grants['limits']): Grants['limits'
   };
   const octets = (text: string | undefined, name: string, before: number) => {
     if (text === undefined) return before;
-    const read = text === '0' ? { success: true as const, data: 0 } : size().safeParse(text);
-    if (!read.success) throw usage(`${name}: not a size`, 'write it as 10MiB; 0 is no limit');
-    return read.data;
+    const read = text === '0' ? 0 : readSize(text);
+    if (read === undefined) throw usage(`${name}: not a size`, 'write it as 10MiB; 0 is no limit');
+    return read;
   };
   return {
     messages: number(options.messagesPerMinute, '--messages-per-minute', old.messages),
@@ -186,7 +187,7 @@ function grantsText({ verbs, partners, mailboxes, senders, identities, limits }:
 
 async function add(name: string, options: LimitOptions): Promise<void> {
   checkName(name);
-  const config = loadConfig(options.config);
+  const config = await loadConfig(options.config);
   const scope = scopeOf(options, config);
   const pins = pinsOf(options.pin);
   const limits = limitsOf(options, nothingGranted.limits);
@@ -206,7 +207,7 @@ async function add(name: string, options: LimitOptions): Promise<void> {
 }
 
 async function grant(name: string, options: LimitOptions): Promise<void> {
-  const config = loadConfig(options.config);
+  const config = await loadConfig(options.config);
   const scope = scopeOf(options, config);
   const pins = pinsOf(options.pin);
   await withClients(config, async ({ change, registry }) => {
@@ -250,7 +251,7 @@ export function clientsCommand(): Command {
     .addOption(configOption())
     .option('--json', 'print JSON')
     .action(async (options: Common) => {
-      await withClients(loadConfig(options.config), async ({ registry }) => {
+      await withClients(await loadConfig(options.config), async ({ registry }) => {
         if (registry.trouble) throw registry.trouble;
         const { clients } = registry.document;
         if (options.json) return printJson(clients);
@@ -267,7 +268,7 @@ export function clientsCommand(): Command {
     .addOption(configOption())
     .option('--json', 'print JSON')
     .action(async (name: string, options: Common) => {
-      await withClients(loadConfig(options.config), async ({ registry }) => {
+      await withClients(await loadConfig(options.config), async ({ registry }) => {
         if (registry.trouble) throw registry.trouble;
         show(clientOf(registry.document, name), options);
       });
@@ -278,7 +279,7 @@ export function clientsCommand(): Command {
     .description('remove a client with its tokens; what it has sent goes on')
     .addOption(configOption())
     .action(async (name: string, options: Common) => {
-      await withClients(loadConfig(options.config), async ({ change }) => {
+      await withClients(await loadConfig(options.config), async ({ change }) => {
         await change('client-remove', name, (document) => {
           const client = clientOf(document, name);
           document.clients = document.clients.filter((each) => each !== client);
@@ -294,7 +295,7 @@ export function clientsCommand(): Command {
     )
     .addOption(configOption())
     .action(async (options: Common) => {
-      await withClients(loadConfig(options.config), async ({ registry, queue }) => {
+      await withClients(await loadConfig(options.config), async ({ registry, queue }) => {
         await queue.audit.add({ at: Date.now(), by: operator(), what: 'clients-accept' });
         await registry.change(() => undefined, true);
         printLine(
@@ -313,13 +314,13 @@ interface TokenOptions extends GrantOptions {
 /** Errors: `usage`. */
 function expiryOf(text: string): number | null {
   if (text === 'never') return null;
-  const read = duration().safeParse(text);
-  if (!read.success || read.data === 0) throw usage('--expires: not a time', 'write it as 90d, or never');
-  return Date.now() + read.data;
+  const read = readDuration(text);
+  if (read === undefined || read === 0) throw usage('--expires: not a time', 'write it as 90d, or never');
+  return Date.now() + read;
 }
 
 async function addToken(name: string, options: TokenOptions): Promise<void> {
-  const config = loadConfig(options.config);
+  const config = await loadConfig(options.config);
   const scope = scopeOf(options, config);
   const expiresAt = expiryOf(options.expires);
   await withClients(config, async ({ registry, change, queue }) => {
@@ -355,7 +356,7 @@ async function addToken(name: string, options: TokenOptions): Promise<void> {
 const isoOf = (at: number | null) => (at === null ? null : new Date(at).toISOString());
 
 async function listTokens(options: Common): Promise<void> {
-  await withClients(loadConfig(options.config), async ({ registry }) => {
+  await withClients(await loadConfig(options.config), async ({ registry }) => {
     if (registry.trouble) throw registry.trouble;
     const used = await registry.lastUses();
     const now = Date.now();
@@ -392,14 +393,14 @@ function tokenOf(document: ClientDocument, id: string): StoredCredential {
 
 /** A new token with the scope of an old one, which stays valid for a while. */
 async function rotate(id: string, options: TokenOptions & { overlap: string }): Promise<void> {
-  const overlap = duration().safeParse(options.overlap);
-  if (!overlap.success) throw usage('--overlap: not a time', 'write it as 1d, or 0s');
+  const overlap = readDuration(options.overlap);
+  if (overlap === undefined) throw usage('--overlap: not a time', 'write it as 1d, or 0s');
   const expiresAt = expiryOf(options.expires);
-  await withClients(loadConfig(options.config), async ({ registry, change, queue }) => {
+  await withClients(await loadConfig(options.config), async ({ registry, change, queue }) => {
     const { client, note, scope } = tokenOf(registry.document, id);
     await queue.audit.add({ at: Date.now(), by: operator(), what: 'token-add', subject: client });
     const made = await registry.addCredential(client, { note, scope, expiresAt });
-    const until = Date.now() + overlap.data;
+    const until = Date.now() + overlap;
     await change('token-revoke', id, (document) => {
       const old = tokenOf(document, id);
       old.expiresAt = Math.min(old.expiresAt ?? until, until);
@@ -446,7 +447,7 @@ export function tokensCommand(): Command {
     .description('refuse a token from now on')
     .addOption(configOption())
     .action(async (id: string, options: Common) => {
-      await withClients(loadConfig(options.config), async ({ change }) => {
+      await withClients(await loadConfig(options.config), async ({ change }) => {
         await change('token-revoke', id, (document) => {
           const token = tokenOf(document, id);
           document.credentials = document.credentials.filter((each) => each !== token);

@@ -36,4 +36,4 @@ export { formatProblem, type Problem } from './problem.ts';
 export type { Config, DestinationConfig, MailboxConfig, PartnerConfig, Secret } from './schema.ts';
 export { readPrivateFile, readPublicFile, readSecret } from './secrets.ts';
 export { readListenerTls } from './tls.ts';
-export { duration, size } from './units.ts';
+export { readDuration, readSize } from './unit-text.ts';

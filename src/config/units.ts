@@ -1,13 +1,5 @@
 import { z } from 'zod';
-
-const durationUnits: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-const sizeUnits: Record<string, number> = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
-
-function scaled(text: string, units: Record<string, number>): number | undefined {
-  const match = /^(\d+(?:\.\d+)?) ?([A-Za-z]+)$/.exec(text);
-  const factor = units[match?.[2] ?? ''];
-  return match?.[1] === undefined || factor === undefined ? undefined : Math.round(Number(match[1]) * factor);
-}
+import { durationUnits, scaled, sizeUnits } from './unit-text.ts';
 
 function unit(kind: string, units: Record<string, number>, example: string, least: string | undefined) {
   const smallest = least === undefined ? undefined : scaled(least, units);

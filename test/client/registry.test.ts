@@ -3,7 +3,8 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { allGranted, type Client, ClientRegistry, clientOf, refreshEvery } from '../../src/client/index.ts';
+import { allGranted, type Client } from '../../src/client/index.ts';
+import { ClientRegistry, clientOf, refreshEvery } from '../../src/client/registry.ts';
 import { createLog } from '../../src/log.ts';
 import { useTestQueue } from '../support/queue.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { stringify } from 'yaml';
-import { ClientRegistry } from '../../src/client/index.ts';
+import { ClientRegistry } from '../../src/client/registry.ts';
 import { createLog } from '../../src/log.ts';
 import type { QueueRoom } from '../../src/queue/index.ts';
 import { command } from '../support/command.ts';

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { allGranted, Client, type Grants, operatorClient, Rates } from '../../src/client/index.ts';
+import { allGranted, Client, type Grants, operatorClient } from '../../src/client/index.ts';
+import { Rates } from '../../src/client/rates.ts';
 import { SealpostError } from '../../src/errors.ts';
 import { parseHeaders } from '../../src/message/index.ts';
 import { Outgoing, PartnerBook, type Submission, submit } from '../../src/pipeline/submit.ts';
