@@ -92,7 +92,7 @@ export async function createDirectoryDestination(
           const small = isLocal && delivery.contentOctets <= smallLimit;
           const limits = attemptLimits(deps.limits, delivery.contentOctets);
           const write = small ? writeSmall : writeStreamed;
-          await write(config.path, folder, delivery, { ...settings, limits }, signal);
+          await write(config.path, folder, delivery, { ...settings, limits, isLocal }, signal);
         });
         return { done: true, facts: { folder, ...(written ? {} : { repeated: true }) } };
       } catch (error) {

@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { type FileHandle, link, mkdir, open, rmdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { syncFolder } from '../files.ts';
@@ -21,15 +22,27 @@ import { createWalker, type PartFacts } from './walk.ts';
 
 type Step = { part: PartFacts } | { chunk: Buffer } | { end: true };
 
+/**
+ * Appends to a file. On a local disk that has just answered, the page cache takes octets at once, which costs less than
+ * a trip to a thread (`volume.ts`).
+ */
+async function append(handle: FileHandle | undefined, octets: Buffer, isLocal: boolean): Promise<void> {
+  if (handle === undefined) return;
+  if (isLocal) writeFileSync(handle.fd, octets);
+  else await handle.writeFile(octets);
+}
+
 /** Runs the steps that the synchronous walker has queued: opens, writes and closes files in order. */
 class PartWriter {
   readonly steps: Step[] = [];
   readonly files: PartFile[] = [];
   readonly #folder: string;
+  readonly #isLocal: boolean;
   #handle: FileHandle | undefined;
 
-  constructor(folder: string) {
+  constructor(folder: string, isLocal: boolean) {
     this.#folder = folder;
+    this.#isLocal = isLocal;
   }
 
   /** The sink of one part. */
@@ -48,7 +61,7 @@ class PartWriter {
         this.#handle = await open(join(this.#folder, file.file), 'wx', fileMode);
         this.files.push(file);
       } else if ('chunk' in step) {
-        await this.#handle?.writeFile(step.chunk);
+        await append(this.#handle, step.chunk, this.#isLocal);
         const file = this.files.at(-1);
         if (file !== undefined) file.octets += step.chunk.length;
       } else {
@@ -80,13 +93,14 @@ export async function writeStreamed(
   parent: string,
   name: string,
   delivery: Delivery,
-  settings: FolderSettings,
+  settings: FolderSettings & { isLocal: boolean },
   signal: AbortSignal,
 ): Promise<void> {
+  const { isLocal } = settings;
   const message = await composeStreamed(delivery, settings.limits);
   const folder = await TemporaryFolder.create(parent, name);
   const at = (...names: string[]) => join(folder.path, ...names);
-  const parts = new PartWriter(at('parts'));
+  const parts = new PartWriter(at('parts'), isLocal);
   let eml: FileHandle | undefined;
   try {
     await mkdir(at('parts'), { mode: folderMode });
@@ -95,7 +109,7 @@ export async function writeStreamed(
     const walker = createWalker(message.kind, (facts) => parts.sink(facts), settings.limits);
     for await (const chunk of delivery.content()) {
       signal.throwIfAborted();
-      await eml.writeFile(chunk);
+      await append(eml, chunk, isLocal);
       walker.write(chunk);
       await parts.run();
     }

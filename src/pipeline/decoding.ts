@@ -101,6 +101,8 @@ export async function decodeLarge(
   try {
     const { verdict, header, detail } = await decodeReopenable(source, {
       ...options,
+      // the spool computes it anyway
+      contentDigest: false,
       output: {
         write: (chunk) => {
           const start = chunk.subarray(0, Math.max(0, headOctets(limits) - taken));
@@ -117,8 +119,9 @@ export async function decodeLarge(
       },
       embeddedOutput: ({ path }) => pieces.open(path),
     });
+    const { content } = verdict;
     return {
-      verdict,
+      verdict: content === null ? verdict : { ...verdict, content: { ...content, sha256: writer.sha256 } },
       small: null,
       content: () => writer,
       pieces,

@@ -47,6 +47,10 @@ class Writer implements SpoolWriter {
     return this.#take(chunk);
   }
 
+  get sha256(): string {
+    return this.#hash.copy().digest('hex');
+  }
+
   async commit(): Promise<SpoolRef> {
     const [finished] = await this.finish();
     if (!finished) throw new SealpostError('internal', 'no octets were finished');

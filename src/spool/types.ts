@@ -23,6 +23,8 @@ export interface SpoolWriter {
   write(chunk: Buffer): Promise<void> | void;
   /** Octets written so far. */
   readonly octets: number;
+  /** SHA-256 of the octets written so far, in hex. Not after the end. */
+  readonly sha256: string;
   /**
    * Ends the octets. A file is on disk (fsync) when this resolves. Small octets are handed to `with`, or stored at once
    * without it: the intake stores them in one round trip with the job.

@@ -54,6 +54,9 @@ export class MemorySpool implements Pick<Spool, 'create' | 'open' | 'read'> {
       get octets() {
         return chunks.reduce((sum, { length }) => sum + length, 0);
       },
+      get sha256() {
+        return createHash('sha256').update(Buffer.concat(chunks)).digest('hex');
+      },
       commit: async () => (await finish())[0]?.ref ?? this.put(Buffer.alloc(0)),
       finish,
       abort: async () => {

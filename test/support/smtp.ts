@@ -39,6 +39,9 @@ export class MemoryIntake implements Pick<Intake, 'begin' | 'commit'> {
       get octets() {
         return octets;
       },
+      get sha256() {
+        return createHash('sha256').update(Buffer.concat(pieces)).digest('hex');
+      },
       write: (chunk) => {
         pieces.push(Buffer.from(chunk));
         octets += chunk.length;
