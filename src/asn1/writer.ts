@@ -179,12 +179,12 @@ export function ia5(value: string): Buffer {
 
 /** UTCTime for 1950 to 2049, else GeneralizedTime, in whole seconds (RFC 5652 section 11.3). */
 export function time(value: Date): Buffer {
-  const digits = `${value
-    .toISOString()
-    .replace(/\.\d+Z$/, '')
-    .replace(/[-:T]/g, '')}Z`;
   const year = value.getUTCFullYear();
   if (year < 0 || year > 9999) throw new TypeError('a year that ASN.1 cannot express');
+  // YYYY-MM-DDTHH:mm:ss.sssZ
+  const iso = value.toISOString();
+  const date = iso.slice(0, 4) + iso.slice(5, 7) + iso.slice(8, 10);
+  const digits = `${date}${iso.slice(11, 13)}${iso.slice(14, 16)}${iso.slice(17, 19)}Z`;
   return year >= 1950 && year < 2050
     ? element(0, tags.utcTime, [Buffer.from(digits.slice(2), 'latin1')])
     : element(0, tags.generalizedTime, [Buffer.from(digits, 'latin1')]);

@@ -230,7 +230,6 @@ export interface FreshOptions {
  * @throws SealpostError `encode-policy` for a weak cipher without `allowWeak`, `cms-unsupported`
  */
 export function freshEncryption(name: string, options: FreshOptions = {}): FreshEncryption {
-  const random = options.randomBytes ?? nodeRandomBytes;
   const rc2 = /^rc2-(\d{1,4})-cbc$/.exec(name);
   const info = contentCipherByName.get(rc2 === null ? name : 'rc2-cbc');
   if (info === undefined) throw new SealpostError('cms-unsupported', `there is no content cipher ${name}`);
@@ -244,9 +243,8 @@ export function freshEncryption(name: string, options: FreshOptions = {}): Fresh
     throw new SealpostError('cms-unsupported', `RC2 with ${effectiveBits} effective bits`);
   }
   const keyBits = effectiveBits === undefined ? info.keyBits : Math.ceil(effectiveBits / 8) * 8;
-  const iv = random(info.ivOctets);
+  const { iv, key } = drawKey(info.ivOctets, keyBits / 8, options.randomBytes);
   const tagOctets = info.mode === 'cbc' ? undefined : 16;
-  const key = random(keyBits / 8);
   if (info.family === 'des' || info.family === 'des3') setOddParity(key);
   const encryption = { info, name, oid: info.oid, keyBits, effectiveBits, iv, tagOctets, weak: info.weak };
   const algorithm = writeContentEncryption(encryption);
@@ -256,6 +254,17 @@ export function freshEncryption(name: string, options: FreshOptions = {}): Fresh
     key,
     algorithm: writeAlgorithm(oids['cek-hkdf-sha256'], algorithm),
   };
+}
+
+/** Both in one draw, since each draw costs more than its octets; a given source is asked for one after the other. */
+function drawKey(
+  ivOctets: number,
+  octets: number,
+  random: RandomBytes | undefined,
+): { iv: Buffer; key: Buffer } {
+  if (random !== undefined) return { iv: random(ivOctets), key: random(octets) };
+  const both = nodeRandomBytes(ivOctets + octets);
+  return { iv: both.subarray(0, ivOctets), key: both.subarray(ivOctets) };
 }
 
 function writeContentEncryption({ info, iv, effectiveBits, tagOctets }: ContentEncryption): Buffer {

@@ -1,14 +1,21 @@
-import { createHash, type Hash } from 'node:crypto';
+import { createHash, type Hash, hash as hashOf } from 'node:crypto';
 import { type Budget, costs } from '../budget.ts';
 import type { Sink } from '../message/index.ts';
 import { type DigestInfo, digestByName } from './algorithms.ts';
 import type { DetachedContent } from './content-reader.ts';
+
+/** Content up to this many octets is digested at its end, in one call: half the time of a digest that is kept open. */
+const SMALL = 64 * 1024;
 
 /**
  * Digests signed content as it passes through. Small content is also kept, because some signature schemes need the
  * content instead of its digest if there are no signed attributes.
  */
 export class ContentDigests implements Sink {
+  readonly #names = new Map<string, DigestInfo>();
+  /** All that came so far; undefined once there is more than a small content. */
+  #held: Buffer[] | undefined = [];
+  /** Open from then on. */
   readonly #hashes = new Map<string, Hash>();
   readonly #limit: number;
   readonly #budget: Budget | undefined;
@@ -28,8 +35,8 @@ export class ContentDigests implements Sink {
     this.#budget = budget;
     for (const name of names) {
       const info = digestByName.get(name);
-      if (info === undefined || this.#hashes.has(name)) continue;
-      this.#hashes.set(name, createHash(info.node, outputOf(info)));
+      if (info === undefined || this.#names.has(name)) continue;
+      this.#names.set(name, info);
       this.#cost += costs.digestOctet(name);
     }
   }
@@ -38,6 +45,8 @@ export class ContentDigests implements Sink {
   fork(): ContentDigests {
     const other = new ContentDigests([], this.#limit, this.#budget);
     other.#cost = this.#cost;
+    other.#held = this.#held?.slice();
+    for (const [name, info] of this.#names) other.#names.set(name, info);
     for (const [name, hash] of this.#hashes)
       other.#hashes.set(name, hash.copy(outputOf(digestByName.get(name))));
     other.#kept = this.#kept?.slice();
@@ -47,24 +56,52 @@ export class ContentDigests implements Sink {
 
   write(chunk: Buffer): void {
     this.#budget?.spend(chunk.length * this.#cost);
-    for (const hash of this.#hashes.values()) hash.update(chunk);
     this.#length += chunk.length;
+    if (this.#held !== undefined) {
+      this.#held.push(chunk);
+      if (this.#length > SMALL) this.#open(this.#held);
+    } else for (const hash of this.#hashes.values()) hash.update(chunk);
     if (this.#length > this.#limit) this.#kept = undefined;
     this.#kept?.push(chunk);
   }
 
+  #open(held: readonly Buffer[]): void {
+    this.#held = undefined;
+    for (const [name, info] of this.#names) {
+      const hash = createHash(info.node, outputOf(info));
+      for (const chunk of held) hash.update(chunk);
+      this.#hashes.set(name, hash);
+    }
+  }
+
   end(): void {
+    const [first] = this.#held ?? [];
+    if (this.#held !== undefined) {
+      const whole = this.#held.length === 1 && first !== undefined ? first : Buffer.concat(this.#held);
+      for (const [name, info] of this.#names) this.#digests.set(name, digestOf(info, whole));
+    }
     for (const [name, hash] of this.#hashes) this.#digests.set(name, hash.digest());
+    this.#held = undefined;
     this.#hashes.clear();
   }
 
   /** Call after `end`: what `CmsOptions.detached` takes. */
   get result(): DetachedContent {
+    const kept = this.#kept;
     return {
       digests: this.#digests,
-      content: this.#kept === undefined ? undefined : Buffer.concat(this.#kept),
+      // few signatures need it
+      get content() {
+        return kept === undefined ? undefined : Buffer.concat(kept);
+      },
     };
   }
+}
+
+function digestOf(info: DigestInfo, octets: Buffer): Buffer {
+  const output = outputOf(info);
+  if (output !== undefined) return createHash(info.node, output).update(octets).digest();
+  return hashOf(info.node, octets, 'buffer');
 }
 
 /** The option that node:crypto needs for digests of variable length. */

@@ -57,12 +57,16 @@ export function contentKey(
 }
 
 let pool: Buffer = Buffer.alloc(0);
+let poolAt = 0;
 
 /** Random octets for keys that are almost never used, drawn for many messages at once because each draw is costly. */
 function pooledRandomBytes(size: number): Buffer {
-  if (pool.length < size) pool = nodeRandomBytes(Math.max(size, 4096));
-  const octets = pool.subarray(0, size);
-  pool = pool.subarray(size);
+  if (pool.length - poolAt < size) {
+    pool = nodeRandomBytes(Math.max(size, 4096));
+    poolAt = 0;
+  }
+  const octets = pool.subarray(poolAt, poolAt + size);
+  poolAt += size;
   return octets;
 }
 

@@ -1,4 +1,4 @@
-import { createHash, hkdfSync } from 'node:crypto';
+import { hash, hkdfSync } from 'node:crypto';
 import { der, type OidName, oids } from '../asn1/index.ts';
 import type { KeyWrap } from './key-wrap.ts';
 
@@ -111,9 +111,7 @@ function counted(octets: number, digest: string, input: (counter: Buffer) => Buf
   for (let count = 1; length < octets; count++) {
     const counter = Buffer.alloc(4);
     counter.writeUInt32BE(count);
-    const hash = createHash(digest);
-    for (const part of input(counter)) hash.update(part);
-    const block = hash.digest();
+    const block = hash(digest, Buffer.concat(input(counter)), 'buffer');
     blocks.push(block);
     length += block.length;
   }

@@ -15,8 +15,12 @@ export interface EntityInfo {
   readonly fileName: string;
 }
 
-/** Reads the MIME fields of a header block (RFC 2045, RFC 2183). */
+/** The MIME fields of a header block (RFC 2045, RFC 2183); read once, however many stages ask. */
 export function entityInfo(headers: HeaderBlock): EntityInfo {
+  return headers.remembered(readEntityInfo);
+}
+
+function readEntityInfo(headers: HeaderBlock): EntityInfo {
   const typeField = headers.get('content-type');
   const contentType = parseContentType(typeField);
   const encoding = parseParameterized(headers.get('content-transfer-encoding') ?? '').value;

@@ -31,6 +31,7 @@ export class HeaderBlock {
   /** The octets of the whole block, including the final empty line, if there is one. */
   readonly raw: Buffer;
   #latin1: string | undefined;
+  #remembered: { readonly read: unknown; readonly result: unknown } | undefined;
 
   /** @param latin1 `raw` as text, where it is at hand */
   constructor(fields: readonly HeaderField[], raw: Buffer, latin1?: string) {
@@ -45,10 +46,17 @@ export class HeaderBlock {
     return this.#latin1;
   }
 
+  /** What `read` makes of this block; of the function that asked last, it is kept. */
+  remembered<T>(read: (headers: HeaderBlock) => T): T {
+    if (this.#remembered?.read !== read) this.#remembered = { read, result: read(this) };
+    return this.#remembered.result as T;
+  }
+
   /** The value of the first field of that name (any case). */
   get(name: string): string | undefined {
     const key = name.toLowerCase();
-    return this.fields.find((field) => field.key === key)?.value;
+    for (const field of this.fields) if (field.key === key) return field.value;
+    return undefined;
   }
 
   /** The values of all fields of that name, in their order. */

@@ -101,7 +101,7 @@ function findOpener(
   return {
     name,
     certificate,
-    ...(mayTransport(certificate.publicKeyInfo, oaep) ? {} : { refused: refusalOf(certificate, name) }),
+    refused: mayTransport(certificate.publicKeyInfo, oaep) ? undefined : refusalOf(certificate, name),
     cost: costs.rsaPrivate(bits),
     recover: () => {
       try {

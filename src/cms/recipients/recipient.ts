@@ -30,7 +30,7 @@ export interface Opener {
   /** Units of work that `recover` costs, by kind and size of the key: the caller draws them first. */
   cost: number;
   /** Why the certificate does not allow this use of the key; depends only on public data. */
-  refused?: string;
+  refused?: string | undefined;
   /**
    * The content encryption key, or undefined if it cannot be recovered. It never throws for a reason that depends on a
    * secret: the caller continues with a random key (RFC 3218 section 2.3).

@@ -209,6 +209,7 @@ export class EmbeddedOutputs {
 
   /** The kept contents that the verdict accepts, by path. */
   kept({ pieces }: Verdict): Map<string, Buffer> {
+    if (this.#found.length === 0) return new Map();
     const good = new Set(pieces.filter(({ content }) => content !== null).map(({ path }) => path));
     return new Map(
       this.#found.filter(({ path }) => good.has(path)).map(({ path, sink }) => [path, sink.toBuffer()]),

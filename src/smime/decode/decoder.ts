@@ -159,8 +159,11 @@ export class Decoder implements Sink {
     // it may have been mistaken for the fault of a part that could be left out
     if (budget.exceeded !== undefined) throw budget.exceeded;
     // every header from which the message to hand off takes fields, by every route
-    for (const block of [outer, header?.entity, header?.wrapped])
-      if (block !== undefined) refuseStrayControls(block);
+    if (outer !== undefined) refuseStrayControls(outer);
+    if (header !== undefined) {
+      refuseStrayControls(header.entity);
+      if (header.wrapped !== undefined) refuseStrayControls(header.wrapped);
+    }
     this.#verdict = okVerdict({
       layers,
       content: hasContent ? content.finish() : null,

@@ -8,14 +8,16 @@ import type { DecodeSettings, DecodeState } from './state.ts';
 /** What every CmsReader here is given. */
 export function cmsOptions({ settings }: DecodeState): CmsOptions {
   const { trust, at, budget, limits } = settings;
-  const { anchors, intermediates = [], pinned = [] } = trust;
   return {
     ...settings.sharedKeys,
     identities: settings.identities,
     limits: limits.cms,
     budget,
-    // a signer may leave the certificate out when the receiver has it
-    certificates: [...pinned, ...intermediates, ...anchors],
+    // a signer may leave the certificate out when the receiver has it; listed only if one does
+    get certificates() {
+      const { anchors, intermediates = [], pinned = [] } = trust;
+      return [...pinned, ...intermediates, ...anchors];
+    },
     aeadInEnvelopedData: settings.aeadInEnvelopedData,
     inheritedKey: (certificate, others) => inheritedKey(certificate, others, trust, at, budget),
   };

@@ -1,4 +1,4 @@
-import { createHash, type Hash } from 'node:crypto';
+import { createHash, type Hash, hash } from 'node:crypto';
 import { SealpostError } from '../../errors.ts';
 import { NullSink, type Sink } from '../../message/index.ts';
 import type { VerdictContent } from '../verdict/verdict-schema.ts';
@@ -10,20 +10,42 @@ export class OutputError extends Error {
   }
 }
 
+/**
+ * Content up to this many octets is kept until the message has turned out good. Most of it is, and a digest of one
+ * buffer takes half the time of one that is opened, fed three times and closed.
+ */
+const SMALL = 64 * 1024;
+
 /** Passes the content on to the caller's sink and notes what it was. */
 export class ContentSink implements Sink {
   readonly #output: Sink;
-  readonly #hash: Hash | undefined;
+  readonly #digest: boolean;
+  /** Undefined once there is more than a small content. */
+  #held: Buffer[] | undefined = [];
+  #hash: Hash | undefined;
   #octets = 0;
   contentType: string | null = null;
 
   constructor(output: Sink, digest: boolean) {
     this.#output = output;
-    this.#hash = digest ? createHash('sha256') : undefined;
+    this.#digest = digest;
   }
 
   write(chunk: Buffer): void {
     this.#octets += chunk.length;
+    if (this.#held === undefined) {
+      this.#pass(chunk);
+      return;
+    }
+    this.#held.push(chunk);
+    if (this.#octets <= SMALL) return;
+    const held = this.#held;
+    this.#held = undefined;
+    if (this.#digest) this.#hash = createHash('sha256');
+    for (const each of held) this.#pass(each);
+  }
+
+  #pass(chunk: Buffer): void {
     this.#hash?.update(chunk);
     try {
       this.#output.write(chunk);
@@ -36,13 +58,21 @@ export class ContentSink implements Sink {
 
   /** To be called once, when the whole message was good: ends the caller's sink. */
   finish(): VerdictContent {
+    const [first] = this.#held ?? [];
+    const whole = this.#held !== undefined && this.#held.length > 1 ? Buffer.concat(this.#held) : first;
+    if (whole !== undefined) this.#pass(whole);
     try {
       this.#output.end();
     } catch (error) {
       throw new OutputError(error);
     }
-    const sha256 = this.#hash?.digest('hex') ?? null;
-    return { contentType: this.contentType, octets: this.#octets, sha256 };
+    return { contentType: this.contentType, octets: this.#octets, sha256: this.#sha256(whole) };
+  }
+
+  /** @param whole the small content, in one piece */
+  #sha256(whole: Buffer | undefined): string | null {
+    if (!this.#digest) return null;
+    return this.#hash?.digest('hex') ?? hash('sha256', whole ?? Buffer.alloc(0), 'hex');
   }
 }
 

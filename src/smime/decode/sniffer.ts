@@ -63,16 +63,36 @@ export function formOf(octets: Buffer): Form {
   if (octets[0] === 0x30 && isContentInfo(octets, end)) return 'der';
   // nothing else starts with another letter; most heads are decided here
   if (!formBeginnings.includes(octets[start] ?? 0)) return 'other';
+  if (octets[start] === LETTER_M) return isBase64Line(octets, start, end) ? 'base64' : 'other';
   const text = octets.toString('latin1', start, end);
   if (text.startsWith('-----BEGIN ')) return 'pem';
-  if (/^begin [0-7]{3,4} /.test(text)) return 'uuencode';
-  const line = text.split(/[\r\n]/, 1)[0] ?? '';
-  if (line.length >= 4 && /^M[A-Za-z0-9+/]+={0,2}[ \t]*$/.test(line)) return 'base64';
-  return 'other';
+  return /^begin [0-7]{3,4} /.test(text) ? 'uuencode' : 'other';
+}
+
+/** True if there are only characters of base64 up to the end of the line, at least four, then blanks. */
+function isBase64Line(octets: Buffer, start: number, end: number): boolean {
+  let at = start;
+  while (at < end && isBase64(octets[at] ?? 0)) at++;
+  if (at - start < 2) return false;
+  for (let padding = 0; padding < 2 && at < end && octets[at] === EQUALS; padding++) at++;
+  while (at < end && (octets[at] === 0x20 || octets[at] === 0x09)) at++;
+  return at - start >= 4 && (at === end || octets[at] === 0x0d || octets[at] === 0x0a);
+}
+
+const LETTER_M = 0x4d;
+const EQUALS = 0x3d;
+
+function isBase64(octet: number): boolean {
+  return (
+    (octet >= 0x61 && octet <= 0x7a) ||
+    (octet >= 0x41 && octet <= 0x5a) ||
+    (octet >= 0x2f && octet <= 0x39) ||
+    octet === 0x2b
+  );
 }
 
 /** `-`, `b` and `M`. */
-const formBeginnings: readonly number[] = [0x2d, 0x62, 0x4d];
+const formBeginnings: readonly number[] = [0x2d, 0x62, LETTER_M];
 
 function isSpace(octet: number): boolean {
   return octet === 0x20 || octet === 0x09 || octet === 0x0d || octet === 0x0a;

@@ -116,12 +116,25 @@ export function withoutParameters(field: string, ...names: string[]): string {
  * end here, because that would start a new field.
  */
 function canonicalField(field: HeaderField): Buffer {
+  if (hasOnlyCrlf(field.raw)) return asciiField(field.raw);
   const text = field.raw
     .toString('latin1')
     .replace(/\r?\n$/, '')
     .replace(/\r(?!\n)/g, ' ')
     .replace(/\r?\n/g, '\r\n');
   return asciiField(Buffer.from(`${text}\r\n`, 'latin1'));
+}
+
+/** True for octets that end with CRLF and have CR and LF nowhere but in one. */
+function hasOnlyCrlf(octets: Buffer): boolean {
+  let end = 0;
+  for (let cr = octets.indexOf(0x0d); cr >= 0; cr = octets.indexOf(0x0d, end)) {
+    if (octets[cr + 1] !== 0x0a) return false;
+    const lf = octets.indexOf(0x0a, end);
+    if (lf < cr) return false;
+    end = cr + 2;
+  }
+  return end > 0 && end === octets.length;
 }
 
 /**
