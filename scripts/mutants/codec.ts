@@ -195,6 +195,13 @@ export const codec = [
       'a wrapped key of nothing is taken',
     ],
     [
+      'cms/key-wrap.ts',
+      'if (wrapped.length < 16)',
+      'if (wrapped.length < 0)',
+      'cms/key-refusals~AES.key.wraps',
+      'no octets are taken for a key that AES wrapped',
+    ],
+    [
       'cms/content-key.ts',
       'return key !== undefined && keyLengthFits(encryption, key.length) ? key : random;',
       'return key ?? random;',

@@ -94,7 +94,11 @@ function aesWrap(oid: string, bits: number, pad: boolean): KeyWrap {
       if (!pad) checkLength(`aes-${bits}-wrap`, key, 16);
       return createCipheriv(node, keyText(kek), iv, rawKey).update(key);
     },
-    unwrap: (kek, wrapped) => createDecipheriv(node, keyText(kek), iv, rawKey).update(wrapped),
+    unwrap: (kek, wrapped) => {
+      // no octets at all are nothing to decipher for node, and no error
+      if (wrapped.length < 16) throw new Error('too short for a wrapped key');
+      return createDecipheriv(node, keyText(kek), iv, rawKey).update(wrapped);
+    },
     encoded: writeAlgorithm(oid),
   };
 }

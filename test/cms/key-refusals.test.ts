@@ -21,7 +21,7 @@ import { type ContentEncryption, freshEncryption, readContentEncryption } from '
 import { agreeWithCofactor } from '../../src/cms/cofactor.ts';
 import { contentKey } from '../../src/cms/content-key.ts';
 import { agree, agreeEphemeral } from '../../src/cms/diffie-hellman.ts';
-import { des3Wrap, rc2Wrap } from '../../src/cms/key-wrap.ts';
+import { des3Wrap, keyWrapByName, rc2Wrap } from '../../src/cms/key-wrap.ts';
 import { Rc2Cbc } from '../../src/cms/rc2.ts';
 import { readPassword } from '../../src/cms/recipients/password.ts';
 import type { PublicKeyInfo } from '../../src/pki/public-key.ts';
@@ -85,6 +85,24 @@ describe('RFC 3217 key wraps', () => {
     for (const length of [16, 23])
       assert.equal(rc2Wrap(128).unwrap(rc2Kek, wrapped(rc2, lengthed(length, 24))).length, length);
   });
+});
+
+describe('AES key wraps (RFC 3394, RFC 5649)', () => {
+  for (const name of ['aes-128-wrap', 'aes-256-wrap', 'aes-128-wrap-pad', 'aes-256-wrap-pad']) {
+    it(`${name}: opens its own, and nothing else: no octets, too few, one changed`, () => {
+      const wrap = keyWrapByName(name);
+      const kek = randomBytes(wrap.keyOctets);
+      const wrapped = wrap.wrap(kek, Buffer.alloc(16, 9));
+      assert.deepEqual(wrap.unwrap(kek, wrapped), Buffer.alloc(16, 9));
+      for (const octets of [0, 1, 8, 15, 16, 23]) {
+        assert.throws(() => wrap.unwrap(kek, Buffer.alloc(octets)));
+        assert.throws(() => wrap.unwrap(kek, wrapped.subarray(0, octets)));
+      }
+      const changed = Buffer.from(wrapped);
+      changed[3] = (changed[3] ?? 0) ^ 1;
+      assert.throws(() => wrap.unwrap(kek, changed));
+    });
+  }
 });
 
 describe('PWRI-KEK (RFC 3211 section 2.3.2)', () => {
