@@ -32,7 +32,7 @@ const doors: Record<string, { may: string; why: string }> = {
   },
   'src/commands/main.ts': {
     may: 'cli',
-    why: 'the command line is one program in two files: cli.ts loads main.ts',
+    why: 'cli.ts is the name of the program, and main.ts its first file',
   },
 };
 /**
