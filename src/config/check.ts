@@ -4,11 +4,12 @@ import { allDestinations } from './destinations.ts';
 import { KeyReader } from './key-reader.ts';
 import { checkKeys } from './key-rules.ts';
 import { type LoadedKeys, readKeys } from './keys.ts';
-import { type Rejected, readConfig, readConfigText } from './load.ts';
+import { type Rejected, readConfig } from './load.ts';
 import { formatSetting, type Problem, type SettingPath, sortProblems } from './problem.ts';
 import { type Config, configSchema, type MailboxConfig, type PartnerConfig, type Secret } from './schema.ts';
 import { optionsOf, schemaAt } from './shape.ts';
 import type { ConfigSource } from './source.ts';
+import { readConfigText } from './text.ts';
 import { readListenerTls } from './tls.ts';
 
 /** What `sealpost check` tests besides the files. Each probe throws `SealpostError` if something is wrong. */

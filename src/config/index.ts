@@ -5,13 +5,21 @@
  */
 import type { CheckProbes } from './check.ts';
 import type { LoadedKeys } from './keys.ts';
+import { knownConfigs } from './known.ts';
 import type { Problem } from './problem.ts';
 import type { Config } from './schema.ts';
+import { readConfigText } from './text.ts';
 
-/** As `loadConfig` of `load.ts`. */
+/** As `loadConfig` of `load.ts`, which is loaded only if the file was not found right before. */
 export async function loadConfig(file: string): Promise<Config> {
+  const text = readConfigText(file);
+  const known = knownConfigs();
+  const found = known?.recall(file, text);
+  if (found !== undefined) return found;
   const load = await import('./load.ts');
-  return load.loadConfig(file);
+  const { config } = load.openConfig(file, text);
+  known?.remember(file, text, config);
+  return config;
 }
 
 /** As `loadKeys` of `keys.ts`. */

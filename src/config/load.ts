@@ -1,6 +1,4 @@
 import { dirname, resolve } from 'node:path';
-import { SealpostError } from '../errors.ts';
-import { fileLimits, readRegularFile } from '../files.ts';
 import { explainIssue } from './explain.ts';
 import { rememberOrigin } from './origin.ts';
 import { ConfigError, hasErrors, type Problem, type SettingPath, sortProblems } from './problem.ts';
@@ -8,6 +6,7 @@ import { checkRules } from './rules.ts';
 import { type Config, configSchema } from './schema.ts';
 import { mapFormat } from './shape.ts';
 import { ConfigSource } from './source.ts';
+import { readConfigText } from './text.ts';
 
 /** A usable configuration, with the place of each setting for later messages. */
 export interface LoadedConfig {
@@ -62,11 +61,12 @@ export function readConfig(
 /**
  * Reads the configuration file.
  *
+ * @param text Its text, if it has been read already.
  * @throws {ConfigError} `config-invalid` with all problems and their places.
  * @throws {SealpostError} `file-access`
  */
-export function openConfig(file: string): LoadedConfig {
-  const read = readConfig(readConfigText(file), file);
+export function openConfig(file: string, text = readConfigText(file)): LoadedConfig {
+  const read = readConfig(text, file);
   if (read.config === undefined) throw new ConfigError(file, read.problems);
   return read;
 }
@@ -74,21 +74,4 @@ export function openConfig(file: string): LoadedConfig {
 /** `openConfig` for a program that needs only the values. */
 export function loadConfig(file: string): Config {
   return openConfig(file).config;
-}
-
-/**
- * The text of the configuration.
- *
- * @throws {SealpostError} `file-access`
- */
-export function readConfigText(file: string): string {
-  try {
-    return readRegularFile(file, fileLimits.config).toString('utf8');
-  } catch (cause) {
-    if (!(cause instanceof SealpostError)) throw cause;
-    throw new SealpostError('file-access', `configuration ${cause.message}`, {
-      hint: 'name it with --config FILE; config/sealpost.example.yaml shows every setting',
-      cause,
-    });
-  }
 }

@@ -11,6 +11,9 @@ import { mailboxRequire, partnerRequire, strong } from './require-settings.ts';
 import { spoolSettings } from './spool-settings.ts';
 import { duration, size } from './units.ts';
 
+// a process checks one configuration: to compile a checker for it takes longer than to check
+z.config({ jitless: true });
+
 const name = () =>
   z
     .string()

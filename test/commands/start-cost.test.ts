@@ -1,7 +1,8 @@
 /** What a command loads before it does anything: most of its time, so it is counted. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { resolve } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { countLoaded, partsOf } from '../support/loaded.ts';
 import { makeWorld } from '../support/world.ts';
@@ -21,7 +22,7 @@ describe('the start of a command', () => {
   function loaded(args: string[]): string[] {
     const modules = countLoaded(world, `run${runs++}`);
     spawnSync(process.execPath, ['--openssl-legacy-provider', cli, ...args], {
-      env: { ...process.env, ...modules.env },
+      env: { ...process.env, ...modules.env, NODE_COMPILE_CACHE: join(world.folder, 'cache') },
     });
     return modules.of('cli.ts');
   }
@@ -59,6 +60,19 @@ describe('the start of a command', () => {
         assert.ok(!found.has(name), `${args.join(' ')} loads ${name}`);
       assert.ok(urls.length < 400, `${urls.length} modules`);
     }
+  });
+
+  it('reads and checks a configuration once, and not again while it stays as it is', () => {
+    const settings = world.file('once.yaml', readFileSync(config));
+    const list = () => loaded(['messages', 'list', '--config', settings]);
+    const [first, second] = [list(), list()];
+    for (const name of ['yaml', 'zod']) {
+      assert.ok(partsOf(first).has(name), name);
+      assert.ok(!partsOf(second).has(name), name);
+    }
+    assert.ok(second.length < 220, `${second.length} modules`);
+    world.file('once.yaml', `${readFileSync(config)}# changed\n`);
+    assert.ok(partsOf(list()).has('yaml'));
   });
 
   it('loads the codec without the queue, and the queue without the codec', () => {

@@ -1,0 +1,85 @@
+/**
+ * Configurations that this program has found right before. Most of what a command costs is to load YAML, the schema and
+ * its library, and to check what was checked by the last command; so the result is kept beside the compiled code, in a
+ * folder that is ours alone. It is used only for the same octets of the same file, checked by the same program. Whoever
+ * can write into that folder decides what runs anyway.
+ */
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { extname, join, resolve } from 'node:path';
+import { restoreConfig, storeConfig } from './origin.ts';
+import type { Config } from './schema.ts';
+
+/**
+ * What a configuration is checked with: the version of the program and of its libraries; run from source, also what its
+ * files are now. The published ones change with the version alone, and have no times of their own.
+ *
+ * @param root folder of `src`; the manifest is there, or one above for the compiled program
+ */
+export function programStamp(root: string, fromSource: boolean): string {
+  const manifest = readFileSync(join(root, fromSource ? '.' : '..', 'package.json'), 'utf8');
+  if (!fromSource) return manifest;
+  const files = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).sort();
+  const states = files.map((name) => {
+    const { mtimeMs, size } = statSync(join(root, 'src', name));
+    return `${name} ${mtimeMs} ${size}`;
+  });
+  return [manifest, ...states].join('\n');
+}
+
+export class KnownConfigs {
+  readonly #folder: string;
+  readonly #program: string;
+
+  /**
+   * @param folder ours alone
+   * @param program changes with everything that checks
+   */
+  constructor(folder: string, program: string) {
+    this.#folder = folder;
+    this.#program = program;
+  }
+
+  /** Undefined if this text was not found right before. */
+  recall(file: string, text: string): Config | undefined {
+    try {
+      const kept = readFileSync(this.#place(file), 'utf8');
+      const end = kept.indexOf('\n');
+      return kept.slice(0, end) === this.#key(file, text) ? restoreConfig(kept.slice(end + 1)) : undefined;
+    } catch {
+      // not there, or cut: it is checked anew
+      return undefined;
+    }
+  }
+
+  /** Keeps a configuration that was found right. Without the folder, or room in it, nothing is kept. */
+  remember(file: string, text: string, config: Config): void {
+    const place = this.#place(file);
+    const draft = `${place}.${process.pid}`;
+    try {
+      writeFileSync(draft, `${this.#key(file, text)}\n${storeConfig(config)}`, { mode: 0o600 });
+      renameSync(draft, place);
+    } catch {
+      rmSync(draft, { force: true });
+    }
+  }
+
+  #key(file: string, text: string): string {
+    return digest(JSON.stringify([this.#program, file, resolve(file), text]));
+  }
+
+  /** One of 256 places, so that what is kept stays small however many configurations there are. */
+  #place(file: string): string {
+    return join(this.#folder, `config-${digest(resolve(file)).slice(0, 2)}.json`);
+  }
+}
+
+const digest = (text: string) => createHash('sha256').update(text).digest('hex');
+
+/** Those of this user; undefined without a cache of compiled code (`bin/compile-cache.cjs` chooses the folder). */
+export function knownConfigs(env: NodeJS.ProcessEnv = process.env): KnownConfigs | undefined {
+  const folder = env.NODE_COMPILE_CACHE;
+  if (folder === undefined || folder === '' || env.NODE_DISABLE_COMPILE_CACHE !== undefined) return undefined;
+  const fromSource = extname(import.meta.filename) === '.ts';
+  return new KnownConfigs(folder, programStamp(join(import.meta.dirname, '../..'), fromSource));
+}
