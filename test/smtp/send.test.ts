@@ -155,15 +155,13 @@ describe('smtp sender', () => {
     ] as const) {
       for (const stage of ['onMailFrom', 'onRcptTo', 'onData'] as const) {
         const server = await scripted({
-          onData: (stream, _session, done) => stream.resume().on('end', () => done()),
-          ...(stage === 'onData'
-            ? {
-                onData: (stream, _s, done) =>
-                  stream.resume().on('end', () => done(replyWith(code, 'at the end'))),
-              }
-            : {
-                [stage]: (_a: unknown, _s: unknown, done: (e: Error) => void) => done(replyWith(code, 'no')),
-              }),
+          onData: (stream, _session, done) =>
+            stream
+              .resume()
+              .on('end', () => (stage === 'onData' ? done(replyWith(code, 'at the end')) : done())),
+          ...(stage !== 'onData' && {
+            [stage]: (_a: unknown, _s: unknown, done: (e: Error) => void) => done(replyWith(code, 'no')),
+          }),
         });
         const { send, close } = sender({ port: server.port });
         const result = await send(message());
