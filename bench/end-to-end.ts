@@ -179,15 +179,19 @@ try {
         figure(rate),
         figure(lead),
         figure(rate / lead),
-        figure(alone),
-        figure(rate / alone),
+        figure(alone.rate),
+        figure(rate / alone.rate),
       ],
     ],
   );
   printTable(
     'Processor time and peak memory',
     ['process', 'us a message', 'peak MB'],
-    used.map(([name, ms, peak]) => [name, figure((ms * 1000) / messages), figure(peak)]),
+    [
+      ...used.map(([name, ms, peak]) => [name, figure((ms * 1000) / messages), figure(peak)]),
+      ['all', figure((used.reduce((sum, [, ms]) => sum + ms, 0) * 1000) / messages), ''],
+      ['openssl cms', figure(alone.cpu * 1000), ''],
+    ],
   );
 } finally {
   progress('');
