@@ -68,7 +68,7 @@ function way(at: number): Promise<unknown>[] {
     script: (typeof scripts)[keyof typeof scripts],
     args: (string | number | Buffer)[],
     values: Octets = [],
-  ) => runWithOctets(redis, prefix, script, args, values, 'bench');
+  ) => runWithOctets(redis, prefix, 'alone' in script ? script.alone : script, args, values, 'bench');
   const steps = [
     step(
       scripts.accept,

@@ -33,12 +33,12 @@ export interface DecodeParts {
 /** The step of the queue `inbound`. Errors: those of the spool and of Redis. */
 export function decodeStep(
   parts: DecodeParts,
-): (job: InboundJob, context: Pick<JobContext, 'signal'>) => Promise<Outcome> {
+): (job: InboundJob, context: Pick<JobContext, 'signal' | 'end'>) => Promise<Outcome> {
   const mailboxes = new Map(parts.mailboxes.map((mailbox) => [mailbox.name, mailbox]));
-  return async (job, { signal }) => {
+  return async (job, context) => {
     const mailbox = mailboxes.get(job.mailbox);
     if (!mailbox) return { suspend: 'mailbox-unknown' };
-    return await decodeFor(job, mailbox, parts, signal);
+    return await decodeFor(job, mailbox, parts, context);
   };
 }
 
@@ -46,10 +46,10 @@ async function decodeFor(
   job: InboundJob,
   mailbox: MailboxConfig,
   parts: DecodeParts,
-  signal: AbortSignal,
+  { signal, end }: Pick<JobContext, 'signal' | 'end'>,
 ): Promise<Outcome> {
   const { flow, spool, partners, strong } = parts;
-  const { state, octets } = await flow.fetch(job.id, [job.octets]);
+  const { state, octets } = await flow.fetch(job.id, [job.octets], end);
   // A repeated job whose work is already done, or whose message a person has ended.
   if (state !== 'received') return { done: true };
 
@@ -73,7 +73,8 @@ async function decodeFor(
     const found = { verdict, header, whole, headers };
     const taken = await local.take(deliveryAtOnce(job, local.name, found, decoded.small), signal);
     if (taken) {
-      await flow.handedOffAtOnce(job, { ...taken, destination: local.name, decoded: facts, partner });
+      const all = { ...taken, destination: local.name, decoded: facts, partner };
+      await flow.handedOffAtOnce(job, all, end);
       return { done: true };
     }
   }
@@ -82,7 +83,7 @@ async function decodeFor(
     await Promise.all([content.abort(), pieces.abort()]);
     throw error;
   });
-  await flow.decoded(job, {
+  const outcome = {
     content,
     result: writeResult({
       verdict,
@@ -95,7 +96,8 @@ async function decodeFor(
     destinations: mailbox.destinations.map(({ name, type }) => name ?? type),
     partner,
     facts,
-  });
+  };
+  await flow.decoded(job, outcome, end);
   return { done: true };
 }
 

@@ -24,11 +24,11 @@ export interface DeliverParts {
 /** The step of the queue `handoff`. Errors: those of the spool and of Redis. */
 export function deliverStep(
   parts: DeliverParts,
-): (job: HandoffJob, context: Pick<JobContext, 'signal'>) => Promise<Outcome> {
-  return async (job, { signal }) => {
+): (job: HandoffJob, context: Pick<JobContext, 'signal' | 'end'>) => Promise<Outcome> {
+  return async (job, context) => {
     const destination = parts.destination(job.mailbox, job.destination);
     if (!destination) return { suspend: 'destination-unknown' };
-    const deliver = () => deliverTo(destination, job, parts, signal);
+    const deliver = () => deliverTo(destination, job, parts, context);
     if (job.content.kind !== 'file') return await deliver();
     return await parts.large.run(`${job.mailbox}\n${job.destination}`, deliver);
   };
@@ -38,16 +38,16 @@ async function deliverTo(
   destination: Destination,
   job: HandoffJob,
   { flow, spool }: DeliverParts,
-  signal: AbortSignal,
+  { signal, end }: Pick<JobContext, 'signal' | 'end'>,
 ): Promise<Outcome> {
-  const { state, octets } = await flow.fetch(job.id, [job.result, job.content]);
+  const { state, octets } = await flow.fetch(job.id, [job.result, job.content], end);
   // Done by another process that lost its lock, or ended by a person.
   if (state !== 'decoded' && state !== 'suspended') return { done: true };
   const [result, small] = octets;
   const stored = readResult(result ?? (await spool.read(job.result)));
   const outcome = await destination.deliver(deliveryOf(job, stored, small ?? null, spool), signal);
   if ('done' in outcome) {
-    await flow.handedOff(job, outcome.facts ?? {}, outcome.keepUntil);
+    await flow.handedOff(job, outcome.facts ?? {}, outcome.keepUntil, end);
     return { done: true };
   }
   return { ...outcome, facts: { destination: job.destination, ...outcome.facts } };

@@ -25,11 +25,11 @@ export interface SendParts {
 /** The step of the queue `outbound`. Errors: those of the spool and of Redis. */
 export function sendStep(
   parts: SendParts,
-): (job: OutboundJob, context: Pick<JobContext, 'signal'>) => Promise<Outcome> {
-  return async (job, { signal }) => {
+): (job: OutboundJob, context: Pick<JobContext, 'signal' | 'end'>) => Promise<Outcome> {
+  return async (job, context) => {
     const route = parts.route(job.partner);
     if (!route) return { suspend: 'partner-unknown' };
-    return await sendTo(route, job, parts, signal);
+    return await sendTo(route, job, parts, context);
   };
 }
 
@@ -37,9 +37,9 @@ async function sendTo(
   { partner, sender }: SendRoute,
   job: OutboundJob,
   { flow, spool, protection, limits }: SendParts,
-  signal: AbortSignal,
+  { signal, end }: Pick<JobContext, 'signal' | 'end'>,
 ): Promise<Outcome> {
-  const { state, octets } = await flow.fetch(job.id, [job.octets]);
+  const { state, octets } = await flow.fetch(job.id, [job.octets], end);
   if (state !== 'queued') return { done: true };
   const [small] = octets;
   // a large message can be read twice, so parts that are already 7bit stay unchanged under a detached signature
@@ -61,6 +61,6 @@ async function sendTo(
   }
   const outcome = await sender.send(message, signal);
   if (!('done' in outcome)) return outcome;
-  await flow.sent(job, outcome.facts ?? {});
+  await flow.sent(job, outcome.facts ?? {}, end);
   return { done: true };
 }

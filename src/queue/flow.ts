@@ -1,14 +1,21 @@
 /** The steps of a message between the queues. Each is one script, so a crash leaves it either done or not begun. */
 import type { Redis } from 'ioredis';
 import { SealpostError } from '../errors.ts';
-import { type DurableWrites, guarded, type Script, type ScriptArguments } from '../redis/index.ts';
+import {
+  type DurableWrites,
+  type Ended,
+  guarded,
+  type Script,
+  type ScriptArguments,
+} from '../redis/index.ts';
 import type { FinishedOctets, SpoolRef, TieredSpool } from '../spool/index.ts';
 import { inlineOctets, octetsToken } from './intake.ts';
+import { type JobEnd, JobLost } from './job-end.ts';
 import { messageOf } from './jobs.ts';
 import type { Keys } from './keys.ts';
 import { auditLine, eventLine, parseRecord } from './ledger.ts';
 import { routeOf } from './parking.ts';
-import { scripts } from './steps.ts';
+import { type Step, scripts } from './steps.ts';
 import {
   type Act,
   type AuditEntry,
@@ -59,8 +66,13 @@ export class RedisFlow implements Flow {
     this.#parts = parts;
   }
 
-  async fetch(id: string, refs: SpoolRef[]): Promise<Fetched> {
-    const { redis, keys, spool } = this.#parts;
+  async fetch(id: string, refs: SpoolRef[], end?: JobEnd): Promise<Fetched> {
+    const { redis, keys } = this.#parts;
+    const came = end?.ahead();
+    if (came && refs.every((ref) => ref.kind !== 'inline' || came.octets.has(ref.id))) {
+      const sealed = refs.map((ref) => came.octets.get(ref.id) ?? null);
+      return this.#fetched(refs, came.state, came.kept, sealed);
+    }
     // One round trip: the connection sends together what is requested in one turn of the event loop.
     const [[state, kept], ...values] = await guarded(
       'fetch',
@@ -69,9 +81,18 @@ export class RedisFlow implements Flow {
         ...refs.map((ref) => (ref.kind === 'inline' ? redis.getBuffer(keys.octets(ref.id)) : null)),
       ]),
     );
+    return this.#fetched(refs, state, kept, values);
+  }
+
+  #fetched(
+    refs: SpoolRef[],
+    state: string | null | undefined,
+    kept: string | null | undefined,
+    values: readonly (Buffer | null)[],
+  ): Fetched {
     const octets = refs.map((ref, index) => {
       const sealed = values[index];
-      return sealed ? spool.openInline(ref, sealed) : null;
+      return sealed ? this.#parts.spool.openInline(ref, sealed) : null;
     });
     // A job from before the message was restarted or decoded again has other octets, and has nothing left to do.
     const tokens = (kept ?? '').split(' ');
@@ -79,7 +100,7 @@ export class RedisFlow implements Flow {
     return { state: isState(state) && (current || isFinished(state)) ? state : null, octets };
   }
 
-  async decoded(job: InboundJob, outcome: DecodedOutcome): Promise<void> {
+  async decoded(job: InboundJob, outcome: DecodedOutcome, end?: JobEnd): Promise<void> {
     const { spool } = this.#parts;
     const [content] = await outcome.content.finish();
     if (!content) throw new SealpostError('internal', 'the decoded content was not finished');
@@ -110,13 +131,18 @@ export class RedisFlow implements Flow {
       };
       args.push(destination, JSON.stringify(handoff), routeOf('handoff', handoff));
     }
-    const taken = await this.#run(scripts.decoded, args, [content, result, ...pieces]);
+    const { reply } = await this.#step(scripts.decoded, args, end, [content, result, ...pieces]);
     // Another process has decoded it (a lost lock), or a person has ended it.
-    if (taken !== 0) return;
+    if (reply !== 0) return;
     for (const { ref } of [content, ...pieces]) if (ref.kind === 'file') await spool.remove(ref);
   }
 
-  async handedOff(job: HandoffJob, facts: Facts, holdUntil = 0): Promise<{ delivered: boolean }> {
+  async handedOff(
+    job: HandoffJob,
+    facts: Facts,
+    holdUntil = 0,
+    end?: JobEnd,
+  ): Promise<{ delivered: boolean }> {
     const now = this.#parts.now();
     const what = { destination: job.destination, ...facts };
     const args = [
@@ -130,11 +156,10 @@ export class RedisFlow implements Flow {
       octetsToken(job.content),
       eventLine({ type: 'handed-off', at: now, facts: { ...what, late: true } }),
     ];
-    const reply = await this.#run(scripts.handedOff, args);
-    return { delivered: (await this.#release(reply)) === 1 };
+    return { delivered: (await this.#happened(scripts.handedOff, args, end)) === 1 };
   }
 
-  async handedOffAtOnce(job: InboundJob, outcome: HandedOffOutcome): Promise<void> {
+  async handedOffAtOnce(job: InboundJob, outcome: HandedOffOutcome, end?: JobEnd): Promise<void> {
     const now = this.#parts.now();
     const { destination, facts, decoded, partner, job: queued } = outcome;
     const events = [
@@ -148,7 +173,7 @@ export class RedisFlow implements Flow {
       const { prefix, queue, name, data, id, options } = queued;
       args.push(`${prefix}:${queue}:`, name, data, id, JSON.stringify(options));
     }
-    await this.#release(await this.#run(scripts.handedOffAtOnce, args));
+    await this.#release(await this.#step(scripts.handedOffAtOnce, args, end));
   }
 
   async contentOf(id: string): Promise<DecodedRefs | null> {
@@ -157,10 +182,10 @@ export class RedisFlow implements Flow {
     return refs === null ? null : JSON.parse(refs);
   }
 
-  async sent(job: OutboundJob, facts: Facts): Promise<void> {
+  async sent(job: OutboundJob, facts: Facts, end?: JobEnd): Promise<void> {
     const late = eventLine({ type: 'sent', at: this.#parts.now(), facts: { ...facts, late: true } });
     const args = [...this.#event(job.id, 'sent', facts), octetsToken(job.octets), late];
-    await this.#release(await this.#run(scripts.sent, args));
+    await this.#happened(scripts.sent, args, end);
   }
 
   async suspend<N extends WorkQueue>(
@@ -169,11 +194,11 @@ export class RedisFlow implements Flow {
     reason: string,
     facts: Facts = {},
     starts = 1,
+    end?: JobEnd,
   ): Promise<void> {
     const work = workName(queue, job);
-    const event = this.#event(job.id, 'suspended', { reason, work, ...facts });
-    await this.#run(scripts.suspend, [
-      ...event,
+    const args = [
+      ...this.#event(job.id, 'suspended', { reason, work, ...facts }),
       reason,
       work,
       queue,
@@ -181,7 +206,8 @@ export class RedisFlow implements Flow {
       JSON.stringify({ ...job, untried: undefined, alone: undefined, forgiven: undefined }),
       ...this.#report(job, { work, reason, facts, starts }),
       octetsToken('octets' in job ? job.octets : job.content),
-    ]);
+    ];
+    await this.#step(scripts.suspend, args, end);
   }
 
   /** Job of the report without its turn, which the script knows, and its route; both '' if no report is wanted. */
@@ -228,7 +254,7 @@ export class RedisFlow implements Flow {
       before,
     ];
     const reply = await this.#run(scripts.redecode, args);
-    const outcome = await this.#release(reply);
+    const outcome = await this.#release({ reply, kept: true });
     if (outcome === -1) throw unknownMessage(id);
     if (outcome === -2) throw originalGone(id);
     if (outcome === -3 || outcome === -4)
@@ -259,7 +285,7 @@ export class RedisFlow implements Flow {
   async terminate(id: string, why: string, act: Act = nobody): Promise<boolean> {
     const args = this.#act(id, 'terminated', 'terminate', { ...act, why });
     const reply = await this.#run(scripts.terminate, args);
-    const outcome = await this.#release(reply);
+    const outcome = await this.#release({ reply, kept: true });
     if (outcome === -1) throw unknownMessage(id);
     return outcome === 1;
   }
@@ -279,11 +305,32 @@ export class RedisFlow implements Flow {
     return await this.#parts.writes.run(script, args, 'flow', inlineOctets(octets));
   }
 
+  async #step(
+    step: Step,
+    args: ScriptArguments,
+    end: JobEnd | undefined,
+    octets: FinishedOctets[] = [],
+  ): Promise<Ended> {
+    if (end) return await end.run(step, args, inlineOctets(octets));
+    return { reply: await this.#run(step.alone, args, octets), kept: true };
+  }
+
+  /** A step about what has happened outside, and is true also if the job is another process's by now. */
+  async #happened(step: Step, args: ScriptArguments, end: JobEnd | undefined): Promise<unknown> {
+    const ended = await this.#step(step, args, end).catch((error: unknown) => {
+      if (!(error instanceof JobLost)) throw error;
+      // It would otherwise be sent again by whoever has the job and has not begun.
+      return this.#step(step, args, undefined);
+    });
+    return await this.#release(ended);
+  }
+
   /** Removes the files named in a script's reply after the outcome; returns the outcome. */
-  async #release(reply: unknown): Promise<unknown> {
+  async #release({ reply, kept }: Ended): Promise<unknown> {
     if (!Array.isArray(reply)) return reply;
     const [outcome, ...files]: unknown[] = reply;
-    for (const id of files) await this.#parts.spool.removeFile(String(id));
+    // A replica that takes over without the step needs them; what is left over is swept.
+    if (kept) for (const id of files) await this.#parts.spool.removeFile(String(id));
     return outcome;
   }
 }

@@ -22,15 +22,15 @@ import { createRequire } from 'node:module';
 import { SealpostError } from '../errors.ts';
 
 /**
- * BullMQ's own script that adds a job, to run inside ours: a job is added in the same transaction as the record, and
- * only if the message is new. BullMQ's version is pinned; a test adds a job this way and lets a BullMQ worker run it.
+ * One of BullMQ's own scripts, to run inside ours: a job is added in the same transaction as the record, and only if the
+ * message is new; and it ends in the same transaction as the step that it was for. BullMQ's version is pinned; tests
+ * let a BullMQ worker run what was added and ended this way.
  */
-function bullmqAddScript(): string {
-  const exported: unknown = createRequire(import.meta.url)('bullmq/dist/cjs/scripts/addStandardJob-9.js');
-  if (typeof exported === 'object' && exported !== null && 'addStandardJob' in exported) {
-    const script = exported.addStandardJob;
-    if (typeof script === 'object' && script !== null && 'content' in script) return String(script.content);
-  }
+function bullmqScript(file: string, name: string): string {
+  const exported: unknown = createRequire(import.meta.url)(`bullmq/dist/cjs/scripts/${file}.js`);
+  const entries = typeof exported === 'object' && exported !== null ? Object.entries(exported) : [];
+  const found: unknown = entries.find(([key]) => key === name)?.[1];
+  if (typeof found === 'object' && found !== null && 'content' in found) return String(found.content);
   throw new SealpostError('internal', 'this version of BullMQ keeps its scripts elsewhere');
 }
 
@@ -115,7 +115,7 @@ do
   -- Our arguments are tables already.
   local cmsgpack = { unpack = function(value) return value end }
   add_bullmq = function(KEYS, ARGV)
-${bullmqAddScript()}
+${bullmqScript('addStandardJob-9', 'addStandardJob')}
   end
 end
 local function park(queue, route, id, order)
@@ -144,4 +144,56 @@ local function add_job(queue, id, data, now, route)
     park(queue, route, id, order)
   end
 end
+`;
+
+/**
+ * A step together with the end of its job, and the next one. Arguments: queue, id of the job, token and milliseconds of
+ * its lock, 1 if the next job is wanted, now, the most octets that may come with it, the first and the last of those of its
+ * message that its work needs, and then those of the step. Returns a negative number as BullMQ does, if the job is not
+ * ours any more: nothing is written then. Else 0, what the step returned, and of the next job, if one was wanted: its
+ * fields (or 0), id, and two delays, as BullMQ says them; state and tokens of its message, token and value of each.
+ *
+ * What BullMQ would refuse is asked before, and its script runs last: Redis undoes nothing if a script fails halfway,
+ * and a step that failed behind it (a destination's key of a wrong type) would leave a message without its job.
+ */
+export const ending = (step: string) => `
+local end_bullmq
+do
+  local cmsgpack = { unpack = function(value) return value end }
+  end_bullmq = function(KEYS, ARGV)
+${bullmqScript('moveToFinished-14', 'moveToFinished')}
+  end
+end
+local function step(ARGV)
+${step}
+end
+local q, job, token = P .. ':' .. ARGV[1] .. ':', ARGV[2], ARGV[3]
+if rcall('EXISTS', q .. job) == 0 then return { -1 } end
+local holder = rcall('GET', q .. job .. ':lock')
+if not holder then return { -2 } end
+if holder ~= token then return { -6 } end
+if not rcall('LPOS', q .. 'active', job) then return { -3 } end
+local own = {}
+for at = 10, #ARGV do own[at - 9] = ARGV[at] end
+local outcome = step(own)
+local ended = end_bullmq(
+  { q .. 'wait', q .. 'active', q .. 'prioritized', q .. 'events', q .. 'stalled', q .. 'limiter', q .. 'delayed',
+    q .. 'paused', q .. 'meta', q .. 'pc', q .. 'completed', q .. job, q .. 'metrics:completed', q .. 'marker' },
+  { job, ARGV[6], 'returnvalue', 'null', 'completed', ARGV[5], q,
+    { token = token, lockDuration = ARGV[4], keepJobs = { count = 0 }, maxMetricsSize = '' } })
+if type(ended) ~= 'table' then return { ended, outcome } end
+local reply = { 0, outcome, ended[1], ended[2], ended[3], ended[4] }
+if type(ended[1]) ~= 'table' then return reply end
+local message = rcall('HMGET', record(string.match(ended[2], '^[^.]+')), 's', 'k')
+reply[7], reply[8] = message[1], message[2]
+local at, most, first, last = 0, tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+for kind, object in string.gmatch(message[2] or '', '(%a):(%w+)') do
+  at = at + 1
+  local key = P .. ':o:' .. object
+  if kind == 'i' and at >= first and at <= last and rcall('STRLEN', key) <= most then
+    reply[#reply + 1] = object
+    reply[#reply + 1] = rcall('GET', key)
+  end
+end
+return reply
 `;

@@ -155,7 +155,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     new Set(owners.filter(({ onSuspend }) => onSuspend !== undefined).map(({ name }) => name));
   const reported = { inbound: named(config.mailboxes), outbound: named(config.partners) };
   const flow = new RedisFlow({ now, redis, keys, writes, spool, keepOriginal: retention.original, reported });
-  const queues = openQueues({ now, redis, target, keys, flow, ledger, log, retry, onWork });
+  const queues = openQueues({ now, redis, target, keys, writes, flow, ledger, log, retry, onWork });
   const sweepNow = () =>
     sweep(
       {

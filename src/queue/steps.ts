@@ -1,6 +1,16 @@
 /** The steps of a message, one script each; `lua.ts` says what a record is made of. */
-import { freeingScript, script } from '../redis/index.ts';
-import { jobs, records } from './lua.ts';
+import { freeingScript, type Script, script } from '../redis/index.ts';
+import { ending, jobs, records } from './lua.ts';
+
+/** A step that ends a job: by itself, and in one script with the end of the job and the next one (`ending`). */
+export interface Step {
+  alone: Script;
+  ending: Script;
+}
+
+function step(make: typeof script, body: string): Step {
+  return { alone: make(records, jobs(), body), ending: make(records, jobs(), ending(body)) };
+}
 
 /**
  * Milliseconds that a message is known as a duplicate, queue, first state, kind of the second index, twice: state, most
@@ -119,9 +129,8 @@ return results
  * the octets that were decoded, number of pieces, token of each, then name, job and route for each destination. Returns 0
  * when the message has moved on already, or has other octets by now.
  */
-const decoded = script(
-  records,
-  jobs(),
+const decoded = step(
+  script,
   `
 local now, id, partner = ARGV[1], ARGV[2], ARGV[4]
 local m = record(id)
@@ -174,10 +183,9 @@ end
  * content and result are held (0: not at all), token of the content, event if it comes too late. Returns -1 when it was
  * handed off there already, or was ended in the meantime, 0, or with the last one 1 and the files to remove.
  */
-const handedOff = freeingScript(
-  records,
-  late,
-  `
+const handedOff = step(
+  freeingScript,
+  `${late}
 local now, id, name, kept, hold = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[6]), tonumber(ARGV[7])
 local m = record(id)
 local old = rcall('HMGET', m, 'd:' .. name, 'n', 's', 'a', 'e', 'k', 'h', 'o', 'x')
@@ -218,9 +226,8 @@ return release(id, table.concat(gone, ' '), { 1 })
  * step, for a message with one destination. Returns 0 when the message has moved on already, or has other octets by now,
  * else 1 and the files to remove.
  */
-const handedOffAtOnce = script(
-  records,
-  jobs(),
+const handedOffAtOnce = step(
+  script,
   `
 local now, id, partner, kept = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[5])
 local m = record(id)
@@ -245,10 +252,9 @@ return { 1 }
  * now, id, event, token of the octets, event if it comes too late. Returns 0 when it has already ended, else 1 and the
  * files to remove.
  */
-const sent = freeingScript(
-  records,
-  late,
-  `
+const sent = step(
+  freeingScript,
+  `${late}
 local now, id = ARGV[1], ARGV[2]
 local m = record(id)
 local old = rcall('HMGET', m, 's', 'a', 'e', 'k', 'o', 'x')
@@ -265,9 +271,8 @@ return release(id, old[4], { 1 })
  * now, id, event, reason, name of the work, queue, job, job of the report without its turn or '', its route, token of the
  * octets. Returns 0 when it has already ended, or has other octets by now.
  */
-const suspend = freeingScript(
-  records,
-  jobs(),
+const suspend = step(
+  freeingScript,
   `
 local now, id = ARGV[1], ARGV[2]
 local m = record(id)

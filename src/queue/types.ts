@@ -5,6 +5,7 @@
 
 import type { ErrorCode, SealpostError } from '../errors.ts';
 import type { FinishedOctets, SpoolRef, SpoolWriter } from '../spool/index.ts';
+import type { JobEnd } from './job-end.ts';
 
 /** Where a message came from. Metadata only: nothing of the content except its Message-ID. */
 export interface Origin {
@@ -300,26 +301,29 @@ export interface Act {
   why?: string;
 }
 
-/** The steps of a message. Each is atomic and one round trip; a repeated step changes nothing. */
+/**
+ * The steps of a message. Each is atomic and one round trip; a repeated step changes nothing. With `end`, the job ends in
+ * the same script, or `JobLost` is thrown.
+ */
 export interface Flow {
-  fetch(id: string, refs: SpoolRef[]): Promise<Fetched>;
+  fetch(id: string, refs: SpoolRef[], end?: JobEnd): Promise<Fetched>;
   /** Stores content and result, queues one hand-off for each destination, records `decoded`. */
-  decoded(job: InboundJob, outcome: DecodedOutcome): Promise<void>;
+  decoded(job: InboundJob, outcome: DecodedOutcome, end?: JobEnd): Promise<void>;
   /**
    * Records `handed-off`; with the last destination also `delivered`, and the octets are removed according to
    * retention. Content and result are held until `holdUntil` (milliseconds since the epoch) for a destination that was
    * given a URL.
    */
-  handedOff(job: HandoffJob, facts: Facts, holdUntil?: number): Promise<{ delivered: boolean }>;
+  handedOff(job: HandoffJob, facts: Facts, holdUntil?: number, end?: JobEnd): Promise<{ delivered: boolean }>;
   /**
    * Records `decoded`, `handed-off` and `delivered` in one step. The original is removed according to retention;
    * nothing else is kept.
    */
-  handedOffAtOnce(job: InboundJob, outcome: HandedOffOutcome): Promise<void>;
+  handedOffAtOnce(job: InboundJob, outcome: HandedOffOutcome, end?: JobEnd): Promise<void>;
   /** The decoded content and its result, while they are kept. */
   contentOf(id: string): Promise<DecodedRefs | null>;
   /** Records `sent` and removes the octets. */
-  sent(job: OutboundJob, facts: Facts): Promise<void>;
+  sent(job: OutboundJob, facts: Facts, end?: JobEnd): Promise<void>;
   /**
    * Puts a message back to its beginning, to be decoded again with the current keys, policy and code. It must be
    * suspended, or delivered with its original kept. If it was handed off before, it is handed off again, marked by
@@ -339,6 +343,7 @@ export interface Flow {
     reason: string,
     facts?: Facts,
     starts?: number,
+    end?: JobEnd,
   ): Promise<void>;
   /** Queues the suspended work again; false if the message is not suspended. `message-unknown`. */
   resume(id: string, act?: Act): Promise<boolean>;
@@ -452,6 +457,8 @@ export interface JobContext {
   last: boolean;
   /** Aborted when the worker closes and its time is up. */
   signal: AbortSignal;
+  /** For the step that ends the job; without it, the job ends by itself when the handler returns. */
+  end?: JobEnd | undefined;
 }
 
 export type JobHandler<N extends QueueName> = (job: Jobs[N], context: JobContext) => Promise<Outcome>;

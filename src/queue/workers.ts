@@ -2,15 +2,24 @@
  * BullMQ workers whose handlers return an outcome. A job that cannot continue waits in the ledger.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DelayedError, type Job, Worker } from 'bullmq';
+import { DelayedError, type Job, type Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { SealpostError, toErrorInfo } from '../errors.ts';
 import { type Log, logRarely } from '../log.ts';
 import { counter, histogram } from '../metrics.ts';
-import { connect, disconnect, lifetimes, type RedisTarget, redisError } from '../redis/index.ts';
+import {
+  connect,
+  type DurableWrites,
+  disconnect,
+  lifetimes,
+  type RedisTarget,
+  redisError,
+} from '../redis/index.ts';
 import { isStoreAway } from '../spool/index.ts';
 import { bringLateForward } from './delayed.ts';
+import { EndingWorker } from './ending-worker.ts';
 import { Gate } from './gate.ts';
+import { type JobEnd, JobLost } from './job-end.ts';
 import { isCurrent, upgraded } from './jobs.ts';
 import type { Keys } from './keys.ts';
 import { Parking, routeOf } from './parking.ts';
@@ -72,6 +81,8 @@ export interface WorkersParts {
   redis: Redis;
   target: RedisTarget;
   keys: Keys;
+  /** For the steps that end a job. */
+  writes: DurableWrites;
   flow: Flow;
   ledger: Ledger;
   log: Log;
@@ -84,6 +95,7 @@ export interface WorkersParts {
 interface Start {
   lane: Suspects;
   signal: AbortSignal;
+  end: JobEnd | undefined;
   /** Receives what the attempt showed about its route. */
   heard: (peer: PeerState | undefined) => void;
 }
@@ -110,7 +122,7 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     handler: JobHandler<N>,
     options: WorkerOptions,
   ): Promise<QueueWorker> {
-    const { redis, target, keys, ledger, log } = this.#parts;
+    const { redis, target, keys, writes, ledger, log } = this.#parts;
     const lockDuration = options.lockDuration ?? lifetimes.lock;
     const alone = options.suspectsAlone ?? false;
     const lane = alone ? new Suspects(true) : new Suspects(false, besidePatience);
@@ -134,7 +146,8 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
       };
       try {
         if (!isCurrent(name, job.data)) job.data = upgraded(name, job.data, await ledger.get(job.data.id));
-        await this.#work(name, handler, job, { lane, signal: ended.signal, heard });
+        const end = worker.endOf(job, token);
+        await this.#work(name, handler, job, { lane, signal: ended.signal, end, heard });
       } finally {
         gate.leave(entry, peer);
         parking.refill(route);
@@ -150,11 +163,10 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
         fetches.change(-1);
       });
     };
-    const worker = new Worker<Jobs[N]>(name, counted, {
-      connection,
+    const own = { queue: name, connection, lockDuration, writes };
+    const worker = new EndingWorker<Jobs[N]>(own, counted, {
       prefix: keys.prefix,
       concurrency: options.concurrency,
-      lockDuration,
       // BullMQ goes by the time of day: after a clock was set back, it would renew no lock for that long.
       skipLockRenewal: true,
       stalledInterval: Math.min(lifetimes.stalledCheck, Math.max(100, Math.round(lockDuration / 4))),
@@ -235,7 +247,7 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     // The first start was among others.
     if (alone + 1 >= maxCrashes) {
       this.#count(name, 'suspend');
-      return await this.#giveUp(name, job, 'worker-crashed', { starts: alone + 1 });
+      return await this.#giveUp(name, job, 'worker-crashed', { starts: alone + 1 }, start.end);
     }
     await lane.run(true, async () => {
       // If Redis has no room for the mark, continuing makes room.
@@ -250,14 +262,14 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     handler: JobHandler<N>,
     job: Job<Jobs[N]>,
     marks: JobMarks,
-    { signal, heard }: Start,
+    { signal, end, heard }: Start,
   ): Promise<void> {
     const { retry } = this.#parts;
     const { data } = job;
     const { untried = 0 } = data;
     const attempt = job.attemptsMade + 1 - untried;
     const last = attempt >= retry.attempts;
-    const outcome = await this.#attempt(name, data, () => handler(data, { attempt, last, signal }));
+    const outcome = await this.#attempt(name, data, () => handler(data, { attempt, last, signal, end }));
     heard('done' in outcome ? 'works' : outcome.peer);
     if ('done' in outcome) return this.#count(name, 'done');
     if ('retry' in outcome && outcome.untried === true) {
@@ -271,17 +283,23 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
       return await this.#retry(name, data, outcome, attempt);
     }
     this.#count(name, 'suspend');
-    if ('suspend' in outcome) return await this.#giveUp(name, job, outcome.suspend, outcome.facts);
+    if ('suspend' in outcome) return await this.#giveUp(name, job, outcome.suspend, outcome.facts, end);
     const facts = { ...outcome.facts, last: outcome.retry, attempts: attempt };
-    await this.#giveUp(name, job, 'attempts-exhausted', facts);
+    await this.#giveUp(name, job, 'attempts-exhausted', facts, end);
   }
 
   /** The message waits for a person. A failed report is given up instead, so that no report is ever about a report. */
-  async #giveUp(name: QueueName, job: Job<Jobs[QueueName]>, reason: string, facts?: Facts): Promise<void> {
+  async #giveUp(
+    name: QueueName,
+    job: Job<Jobs[QueueName]>,
+    reason: string,
+    facts?: Facts,
+    end?: JobEnd,
+  ): Promise<void> {
     const { flow, ledger, log } = this.#parts;
     const { data } = job;
     if (name !== 'failures' && !('turn' in data))
-      return await flow.suspend(name, data, reason, facts, job.attemptsStarted);
+      return await flow.suspend(name, data, reason, facts, job.attemptsStarted, end);
     log.error({ id: data.id, reason }, 'a suspended message could not be reported');
     await ledger.note(data.id, { type: 'report-failed', at: this.#parts.now(), facts: { reason, ...facts } });
   }
@@ -331,6 +349,8 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     try {
       return await work();
     } catch (error) {
+      // Whoever has the job now does the work, and says how it went.
+      if (error instanceof JobLost) throw error;
       const { code } = toErrorInfo(error);
       const { log } = this.#parts;
       const facts = { err: error, queue: name, id: data.id };

@@ -4,28 +4,50 @@
  * Both are about the connection that wrote, and hold it up: so these writes have a connection of
  * their own, and those that come while it waits go together the next time, with one WAIT for all of them.
  */
-import type { ChainableCommander, Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { SealpostError } from '../errors.ts';
 import { counter } from '../metrics.ts';
 import { guarded, redisError } from './connection.ts';
-import { loadScript, type Octets, runWithOctets, type Script, withOctets } from './scripts.ts';
+import {
+  loadScript,
+  type Octets,
+  queueScript,
+  runBinary,
+  runWithOctets,
+  type Script,
+  type ScriptArguments,
+} from './scripts.ts';
 
 const unreplicated = counter(
   'unreplicated_total',
   'Writes that too few replicas acknowledged in time; the sender was told to try again.',
 );
 
-export type ScriptArguments = (string | number | Buffer)[];
+/** The reply of a script in Buffers, and whether enough replicas have what it did. */
+export interface Ended {
+  reply: unknown;
+  kept: boolean;
+}
 
 /** Runs scripts, with the octets that they keep, whose effect is kept when this resolves. Errors: `redis-unreachable`, `redis-full`. */
 export interface DurableWrites {
   run(script: Script, args: ScriptArguments, what: string, octets?: Octets): Promise<unknown>;
+  /**
+   * Runs a script that can not be tried again, since it takes away what it needs (the job). That too few replicas have
+   * it is no error then, but said beside the reply. `patient` is a connection that waits while Redis is away.
+   */
+  end(script: Script, args: ScriptArguments, what: string, octets: Octets, patient: Redis): Promise<Ended>;
 }
 
 /** Where the primary alone is asked for: its reply follows its fsync. */
 export function primaryWrites(redis: Redis, prefix: string): DurableWrites {
   return {
     run: (script, args, what, octets = []) => runWithOctets(redis, prefix, script, args, octets, what),
+    async end(script, args, what, octets, patient) {
+      // A transaction must not be sent again in part, as a patient connection would.
+      const connection = octets.length > 0 ? redis : patient;
+      return { reply: await runBinary(connection, prefix, script, args, octets, what), kept: true };
+    },
   };
 }
 
@@ -34,9 +56,11 @@ interface Write {
   args: ScriptArguments;
   what: string;
   octets: Octets;
+  /** It can not be tried again: its reply is needed even if too few replicas have it. */
+  ends: boolean;
   /** The server did not know the script once already. */
   loaded: boolean;
-  resolve(reply: unknown): void;
+  resolve(ended: Ended): void;
   reject(error: SealpostError): void;
 }
 
@@ -51,32 +75,6 @@ export interface ReplicatedParts {
   disk: boolean;
 }
 
-type Reply = [error: Error | null, result?: unknown];
-
-/** Adds a write to a pipeline; returns what finds the reply of its script among all replies. */
-function queueWrite(
-  pipeline: ChainableCommander,
-  prefix: string,
-  { script, args, octets }: Write,
-): (replies: readonly Reply[]) => Reply | undefined {
-  if (octets.length === 0) {
-    const at = pipeline.length;
-    pipeline.evalsha(script.sha, 1, `${prefix}:m`, ...args);
-    return (replies) => replies[at];
-  }
-  withOctets(pipeline.call('MULTI'), prefix, script, args, octets);
-  const at = pipeline.length;
-  pipeline.call('EXEC');
-  return (replies) => {
-    const [error, results] = replies[at] ?? [new Error('no reply')];
-    const result: unknown = Array.isArray(results) ? results.at(-1) : undefined;
-    // The replies of its commands say why the transaction was aborted.
-    const refused = replies.slice(at - octets.length - 1, at).find(([each]) => each)?.[0];
-    if (error || result === undefined) return [refused ?? error ?? new Error('no reply')];
-    return result instanceof Error ? [result] : [null, result];
-  };
-}
-
 export class ReplicatedWrites implements DurableWrites {
   readonly #parts: ReplicatedParts;
   #waiting: Write[] = [];
@@ -86,9 +84,17 @@ export class ReplicatedWrites implements DurableWrites {
     this.#parts = parts;
   }
 
-  run(script: Script, args: ScriptArguments, what: string, octets: Octets = []): Promise<unknown> {
+  async run(script: Script, args: ScriptArguments, what: string, octets: Octets = []): Promise<unknown> {
+    return (await this.#add({ script, args, what, octets, ends: false })).reply;
+  }
+
+  async end(script: Script, args: ScriptArguments, what: string, octets: Octets): Promise<Ended> {
+    return await this.#add({ script, args, what, octets, ends: true });
+  }
+
+  #add(write: Omit<Write, 'loaded' | 'resolve' | 'reject'>): Promise<Ended> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ script, args, what, octets, loaded: false, resolve, reject });
+      this.#waiting.push({ ...write, loaded: false, resolve, reject });
       // Together with everything else from this turn of the event loop.
       if (!this.#running) {
         this.#running = true;
@@ -114,7 +120,9 @@ export class ReplicatedWrites implements DurableWrites {
   async #together(batch: Write[]): Promise<void> {
     const { redis, prefix, replicas, timeout, disk } = this.#parts;
     const pipeline = redis.pipeline();
-    const read = batch.map((write) => queueWrite(pipeline, prefix, write));
+    const read = batch.map(({ script, args, octets, ends }) =>
+      queueScript(pipeline, prefix, script, args, octets, ends),
+    );
     if (disk) pipeline.call('WAITAOF', 1, replicas, timeout);
     else pipeline.wait(replicas, timeout);
     const replies = (await pipeline.exec()) ?? [];
@@ -122,13 +130,12 @@ export class ReplicatedWrites implements DurableWrites {
     const acknowledged = acknowledgedBy(reply);
     for (const [index, write] of batch.entries()) {
       const [error, result] = read[index]?.(replies) ?? [new Error('no reply')];
+      const kept = !failed && acknowledged >= replicas;
+      if (!error && !failed && !kept) unreplicated.inc();
       if (error) await this.#failed(write, error);
+      else if (kept || write.ends) write.resolve({ reply: result, kept });
       else if (failed) write.reject(redisError(failed, write.what));
-      else if (acknowledged >= replicas) write.resolve(result);
-      else {
-        unreplicated.inc();
-        write.reject(tooFew(write.what, acknowledged, replicas));
-      }
+      else write.reject(tooFew(write.what, acknowledged, replicas));
     }
   }
 

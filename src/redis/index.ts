@@ -11,10 +11,10 @@ export const loadDurableWrites = () => import('./durable-writes.ts');
 
 export { connect, disconnect, guarded, ready, redisError } from './connection.ts';
 export { checkDurability, type DurabilityFinding, ensureDurability } from './durability.ts';
-export type { DurableWrites, ScriptArguments } from './durable-writes.ts';
+export type { DurableWrites, Ended } from './durable-writes.ts';
 export { holdLease, releaseLease } from './lease.ts';
 export { lifetimes, type PresenceKind, presenceKinds } from './lifetimes.ts';
 export { type PrivateServer, privateServerUrl, startPrivateServer } from './private-server.ts';
 export { checkReplicas, ensureReplicas } from './replicas.ts';
-export { freeingScript, type Octets, run, type Script, script } from './scripts.ts';
+export { freeingScript, type Octets, run, type Script, type ScriptArguments, script } from './scripts.ts';
 export { type RedisTarget, redisTarget } from './target.ts';

@@ -3,7 +3,7 @@
  * transaction, so a crash leaves a step done or not begun.
  */
 import { createHash } from 'node:crypto';
-import type { ChainableCommander, Redis } from 'ioredis';
+import { type ChainableCommander, Command, type Redis } from 'ioredis';
 import { guarded, redisError } from './connection.ts';
 
 export interface Script {
@@ -49,6 +49,10 @@ export type Octets = readonly (readonly [id: string, sealed: Buffer])[];
  */
 const strayLife = 3600;
 
+export type ScriptArguments = (string | number | Buffer)[];
+
+type Reply = [error: Error | null, result?: unknown];
+
 /**
  * Adds octets and the script that names them to a transaction, because Lua would hash every octet that passes through
  * it.
@@ -57,7 +61,7 @@ export function withOctets(
   transaction: ChainableCommander,
   prefix: string,
   { sha }: Script,
-  args: (string | number | Buffer)[],
+  args: ScriptArguments,
   octets: Octets,
 ): ChainableCommander {
   for (const [id, sealed] of octets) transaction.set(`${prefix}:o:${id}`, sealed, 'EX', strayLife);
@@ -69,7 +73,7 @@ export async function runWithOctets(
   redis: Redis,
   prefix: string,
   wanted: Script,
-  args: (string | number | Buffer)[],
+  args: ScriptArguments,
   octets: Octets,
   what: string,
 ): Promise<unknown> {
@@ -87,12 +91,71 @@ export async function runWithOctets(
   return reply;
 }
 
+/** Adds a script with its octets to a pipeline; returns what finds its reply, in Buffers if `binary`, among all replies. */
+export function queueScript(
+  pipeline: ChainableCommander,
+  prefix: string,
+  { sha }: Script,
+  args: ScriptArguments,
+  octets: Octets,
+  binary = false,
+): (replies: readonly Reply[]) => Reply {
+  const call = (command: string, ...rest: ScriptArguments) =>
+    binary ? pipeline.callBuffer(command, ...rest) : pipeline.call(command, ...rest);
+  if (octets.length > 0) {
+    pipeline.call('MULTI');
+    for (const [id, sealed] of octets) pipeline.set(`${prefix}:o:${id}`, sealed, 'EX', strayLife);
+  }
+  call('EVALSHA', sha, 1, `${prefix}:m`, ...args);
+  if (octets.length > 0) call('EXEC');
+  const at = pipeline.length - 1;
+  return (replies) => {
+    const reply = replies[at] ?? [new Error('no reply')];
+    if (octets.length === 0) return reply;
+    const [error, results] = reply;
+    const result: unknown = Array.isArray(results) ? results.at(-1) : undefined;
+    // The replies of its commands say why the transaction was aborted.
+    const refused = replies.slice(at - octets.length - 1, at).find(([each]) => each)?.[0];
+    if (error || result === undefined) return [refused ?? error ?? new Error('no reply')];
+    return result instanceof Error ? [result] : [null, result];
+  };
+}
+
+/** As `run`, with octets that the script keeps, and with the reply in Buffers. */
+export async function runBinary(
+  redis: Redis,
+  prefix: string,
+  wanted: Script,
+  args: ScriptArguments,
+  octets: Octets,
+  what: string,
+): Promise<unknown> {
+  const attempt = async (form: Script): Promise<unknown> => {
+    if (octets.length === 0) {
+      // `callBuffer` loses its command's name where commands are pipelined by themselves (ioredis 6.0).
+      const command = new Command('evalsha', [form.sha, 1, `${prefix}:m`, ...args], { replyEncoding: null });
+      return await redis.sendCommand(command);
+    }
+    const pipeline = redis.pipeline();
+    const read = queueScript(pipeline, prefix, form, args, octets, true);
+    const [error, reply] = read((await pipeline.exec()) ?? []);
+    if (error) throw error;
+    return reply;
+  };
+  try {
+    return await attempt(plainServers.has(redis) ? (wanted.plain ?? wanted) : wanted);
+  } catch (error) {
+    if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw redisError(error, what);
+  }
+  return await guarded(what, loadScript(redis, wanted).then(attempt));
+}
+
 /** Runs a script by its digest, and sends its text if the server does not know it (any more). */
 export async function run(
   redis: Redis,
   prefix: string,
   wanted: Script,
-  args: (string | number | Buffer)[],
+  args: ScriptArguments,
   what: string,
 ): Promise<unknown> {
   const { source, sha, plain } = plainServers.has(redis) ? (wanted.plain ?? wanted) : wanted;

@@ -1,0 +1,152 @@
+/** A BullMQ worker whose jobs end in the script of their step. */
+
+import {
+  Job,
+  type JobJson,
+  type JobProgress,
+  raw2NextJobData,
+  type Span,
+  Worker,
+  type WorkerOptions,
+} from 'bullmq';
+import type { Redis } from 'ioredis';
+import type { DurableWrites } from '../redis/index.ts';
+import { type Ahead, type JobEnd, JobLost } from './job-end.ts';
+import type { QueueName } from './types.ts';
+
+/**
+ * Octets that come along with a job: Lua hashes every octet that passes through it, so for more than this a round trip
+ * of its own costs less.
+ */
+const mostAlong = 32 * 1024;
+/** Milliseconds for which state and octets that came with a job count as those of now. */
+const fresh = 250;
+/** Which octets of a message the work of a queue needs, by their place in the record, from 1. */
+const needed: Record<QueueName, readonly [first: number, last: number]> = {
+  inbound: [1, 1],
+  handoff: [2, 3],
+  outbound: [1, 1],
+  failures: [1, 0],
+};
+
+/** How a job ended in the script of its step. */
+interface JobEnded {
+  /** As BullMQ's worker takes it: the next job, its id, and two delays. */
+  next: unknown[];
+  at: number;
+}
+
+/** BullMQ's job, which knows whether it has ended already. */
+class EndingJob<D, R, N extends string, P extends JobProgress> extends Job<D, R, N, P> {
+  ended: JobEnded | undefined;
+  came: { ahead: Ahead; at: number } | undefined;
+  wantsNext: () => boolean = () => false;
+
+  override async moveToCompleted(returnValue: R, token: string, fetchNext?: boolean) {
+    if (!this.ended) return await super.moveToCompleted(returnValue, token, fetchNext);
+    this.finishedOn = this.ended.at;
+    this.attemptsMade += 1;
+    return this.ended.next;
+  }
+}
+
+export interface EndingParts {
+  queue: QueueName;
+  /** The worker's own connection. */
+  connection: Redis;
+  lockDuration: number;
+  writes: DurableWrites;
+}
+
+export class EndingWorker<D> extends Worker<D> {
+  readonly #parts: EndingParts;
+  /** By the job's fields, which BullMQ takes from one place to the other. */
+  readonly #came = new WeakMap<object, Ahead>();
+
+  constructor(
+    parts: EndingParts,
+    work: (job: Job<D>, token?: string) => Promise<void>,
+    options: Omit<WorkerOptions, 'connection' | 'lockDuration'>,
+  ) {
+    const { queue, connection, lockDuration } = parts;
+    super(queue, work, { ...options, connection, lockDuration });
+    this.#parts = parts;
+  }
+
+  /** For the handler of a job. */
+  endOf(job: Job<D>, token: string): JobEnd | undefined {
+    if (!(job instanceof EndingJob)) return undefined;
+    return {
+      ahead() {
+        const { came } = job;
+        return came && performance.now() - came.at <= fresh ? came.ahead : null;
+      },
+      run: async (step, args, octets) => {
+        const { queue, writes, connection, lockDuration } = this.#parts;
+        // BullMQ's clock for everything it writes, delays included.
+        const at = Date.now();
+        const next = job.wantsNext() && !this.closing && !this.isPaused() ? 1 : 0;
+        const first = [queue, job.id ?? '', token, lockDuration, next, at, mostAlong, ...needed[queue]];
+        const { reply, kept } = await writes.end(step.ending, [...first, ...args], queue, octets, connection);
+        const [code, outcome, ...rest] = Array.isArray(reply) ? reply : [];
+        if (typeof code !== 'number' || code < 0) throw new JobLost(Number(code));
+        job.ended = { next: this.#next(rest), at };
+        return { reply: text(outcome), kept };
+      },
+    };
+  }
+
+  #next([fields, id, limit, delay, state, kept, ...octets]: unknown[]): unknown[] {
+    const next = raw2NextJobData([text(fields), text(id), limit, delay]);
+    const [data] = next;
+    if (typeof data === 'object' && data !== null) {
+      const values = new Map<string, Buffer>();
+      for (let each = 0; each + 1 < octets.length; each += 2) {
+        const value = octets[each + 1];
+        if (Buffer.isBuffer(value)) values.set(String(octets[each]), value);
+      }
+      const known = Buffer.isBuffer(state) ? state.toString() : null;
+      this.#came.set(data, {
+        state: known,
+        kept: Buffer.isBuffer(kept) ? kept.toString() : '',
+        octets: values,
+      });
+    }
+    return next;
+  }
+
+  protected override get Job(): typeof Job {
+    return EndingJob;
+  }
+
+  protected override createJob(data: JobJson, id: string): Job<D> {
+    const job = super.createJob(data, id);
+    const ahead = this.#came.get(data);
+    if (ahead && job instanceof EndingJob) job.came = { ahead, at: performance.now() };
+    return job;
+  }
+
+  /** What goes wrong after the end of a job (with its files, say) does not call it back. */
+  protected override async handleFailed(
+    error: Error,
+    job: Job<D>,
+    token: string,
+    wantsNext?: () => boolean,
+    span?: Span,
+  ): Promise<Job<D>> {
+    if (job instanceof EndingJob && job.ended)
+      return await this.handleCompleted(undefined, job, token, wantsNext, span);
+    return await super.handleFailed(error, job, token, wantsNext, span);
+  }
+
+  override processJob(job: Job<D>, token: string, wantsNext?: () => boolean) {
+    if (wantsNext && job instanceof EndingJob) job.wantsNext = wantsNext;
+    return super.processJob(job, token, wantsNext);
+  }
+}
+
+/** Buffers of a reply as strings. */
+function text(value: unknown): unknown {
+  if (Buffer.isBuffer(value)) return value.toString();
+  return Array.isArray(value) ? value.map(text) : value;
+}
