@@ -108,10 +108,12 @@ export const errorRows = {
     class: 'message',
     cause: 'a header or a MIME structure cannot be read',
     remedy: sendAgain,
+    smtp: { code: 554, enhanced: '5.6.0', text: 'The header of the message is malformed' },
   },
   'mime-limit': {
     class: 'message',
     cause: 'nesting, number of parts or header size goes beyond the limits',
+    smtp: { code: 554, enhanced: '5.6.0', text: 'The message goes beyond the limits' },
     remedy: 'If the mail is genuine, raise limits.headerSize, limits.parts or limits.depth.',
   },
   'transfer-encoding': {
@@ -342,7 +344,8 @@ export const errorRows = {
     class: 'operator',
     cause: 'no partner with that name or address is configured',
     remedy: 'Add the partner to the configuration.',
-    seen: ['message', 'command'],
+    seen: ['message', 'command', 'log'],
+    smtp: { code: 550, enhanced: '5.1.1', text: 'No such partner here' },
     http: 404,
   },
   'sender-invalid': {
@@ -426,6 +429,7 @@ export const errorRows = {
     cause: 'the stored list of clients was not written by Sealpost, or is older than one seen before',
     remedy: 'Find out who writes into Redis; after a restore, accept the list with sealpost clients accept.',
     seen: ['start', 'command', 'log'],
+    smtp: { code: 454, enhanced: '4.7.0', text: 'Logins are not possible now, try again later' },
     http: 503,
   },
   'idempotency-conflict': {

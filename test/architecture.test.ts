@@ -53,7 +53,7 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
     why: 'a destination gets octets and a verdict; it cannot decrypt',
   },
   smtp: {
-    may: ['message', 'queue', 'spool', 'config', 'net'],
+    may: ['client', 'message', 'queue', 'spool', 'config', 'net'],
     why: 'what listens to the network cannot decrypt',
   },
   imap: {

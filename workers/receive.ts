@@ -1,9 +1,11 @@
-/** Receives messages over SMTP and from IMAP mailboxes. Holds no keys. */
+/** Receives messages over SMTP and from IMAP mailboxes, and takes what programs submit. Holds no keys. */
 import { readSecret } from '../src/config/index.ts';
 import { type RoleContext, runRole } from '../src/daemon/index.ts';
+import type { SubmissionDoor } from '../src/smtp/index.ts';
 
 await runRole('receive', async ({ config, log, queue, takeOver }) => {
-  const smtp = await receiverOf({ config, log, queue, takeOver });
+  const door = await openSubmission({ config, log, queue });
+  const smtp = await receiverOf({ config, log, queue, takeOver }, door?.submission);
   const pollers = await pollersOf({ config, log, queue });
   const listening = (await smtp?.listen()) ?? [];
   for (const poller of pollers) poller.start();
@@ -17,6 +19,7 @@ await runRole('receive', async ({ config, log, queue, takeOver }) => {
         return [{ what: `mailbox ${mailbox}`, since: failingSince, why: lastError.message }];
       }),
     async drain(timeoutMs, handover) {
+      door?.stop();
       await Promise.all([
         smtp?.close(timeoutMs, handover),
         ...pollers.map((poller) => poller.stop(timeoutMs)),
@@ -26,10 +29,28 @@ await runRole('receive', async ({ config, log, queue, takeOver }) => {
 });
 
 /** Loaded only with something to listen on: the libraries of both ways in are as large as the rest of this process. */
-async function receiverOf({ config: { smtp, mailboxes }, log, queue: { intake }, takeOver }: RoleContext) {
+async function receiverOf(
+  { config: { smtp, mailboxes }, log, queue: { intake }, takeOver }: RoleContext,
+  submission: SubmissionDoor | undefined,
+) {
   if (smtp.listen.length === 0) return undefined;
   const { createSmtpReceiver } = await import('../src/smtp/index.ts');
-  return await createSmtpReceiver({ config: smtp, mailboxes, intake, log, takeOver });
+  return await createSmtpReceiver({ config: smtp, mailboxes, intake, log, takeOver, submission });
+}
+
+/** The clients, and the way to partners; nothing is loaded without a listener for them. */
+async function openSubmission({ config, log, queue }: Omit<RoleContext, 'takeOver'>) {
+  if (!config.smtp.listen.some(({ kind }) => kind === 'submission')) return undefined;
+  const { openSubmissionDoor } = await import('../src/pipeline/index.ts');
+  const { loadClients } = await import('../src/client/index.ts');
+  const { ClientRegistry, Rates } = await loadClients();
+  const registry = await ClientRegistry.open({ ...queue, folder: config.dataDir, log, now: Date.now });
+  registry.start();
+  const { intake } = queue;
+  const { partners } = config;
+  const rates = new Rates();
+  const submission = await openSubmissionDoor({ registry, partners, intake, rates, now: () => new Date() });
+  return { submission, stop: () => registry.stop() };
 }
 
 /** One for each mailbox that is fetched; none, and nothing loaded, without such. */

@@ -27,6 +27,7 @@ export interface RegistryParts {
   now(): number;
 }
 
+export { Rates } from './rates.ts';
 export { type ClientDocument, type StoredClient, type StoredCredential, scopeSchema } from './stored.ts';
 
 /** Milliseconds until a door knows of a change. */

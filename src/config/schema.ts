@@ -45,6 +45,12 @@ const smtp = z.strictObject({
       z.strictObject({
         host: z.string().default('127.0.0.1').describe('Address to listen on.'),
         port: port().describe('Port to listen on.'),
+        kind: z
+          .enum(['mx', 'submission'])
+          .default('mx')
+          .describe(
+            'mx: mail from anybody, for the addresses of the mailboxes. submission: mail that your programs send to partners (ports 587 and 465); they log in with a token of sealpost tokens add, or with a client certificate. Needs smtp.tls.',
+          ),
         implicitTls: z
           .boolean()
           .default(false)
@@ -52,7 +58,9 @@ const smtp = z.strictObject({
       }),
     )
     .default([])
-    .describe('Addresses that the SMTP listener binds to. Without any, no mail is received over SMTP.'),
+    .describe(
+      'Addresses that the SMTP listener binds to. Without any, nothing is received or submitted over SMTP.',
+    ),
   hostname: z
     .string()
     .optional()

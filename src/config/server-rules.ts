@@ -14,16 +14,25 @@ export function checkServers(config: Config, report: Report): void {
     report(['http', 'publicUrl'], 'leads to no listener', { hint: 'write http.port' });
 }
 
-function checkListener({ smtp, mailboxes, http }: Config, report: Report): void {
-  const open = smtp.listen.some(({ host }) => !isLoopback(host));
+function checkListener({ smtp, mailboxes, partners, http }: Config, report: Report): void {
+  const mx = smtp.listen.filter(({ kind }) => kind === 'mx');
+  const open = mx.some(({ host }) => !isLoopback(host));
   const addresses = mailboxes.some((mailbox) => mailbox.addresses.length > 0);
-  if (smtp.listen.length > 0 && !addresses)
+  smtp.listen.forEach(({ kind }, index) => {
+    if (kind === 'mx') return;
+    const at = ['smtp', 'listen', index, 'kind'];
+    if (smtp.tls === undefined)
+      report(at, 'is submission, and programs log in over TLS only', { hint: 'write smtp.tls' });
+    if (partners.length === 0)
+      report(at, 'is submission, but there are no partners to send to', { hint: 'write partners' });
+  });
+  if (mx.length > 0 && !addresses)
     report(['smtp', 'listen'], 'is written, but no mailbox has addresses: each recipient would be refused', {
       severity: open ? 'error' : 'warning',
       hint: 'write addresses of mailboxes, or remove smtp.listen',
     });
-  if (smtp.listen.length === 0 && addresses)
-    report(['smtp'], 'has no listen, so nothing arrives for the addresses of the mailboxes', {
+  if (mx.length === 0 && addresses)
+    report(['smtp'], 'has no listen of the kind mx, so nothing arrives for the addresses of the mailboxes', {
       severity: 'warning',
       hint: 'write smtp.listen',
     });

@@ -5,9 +5,12 @@
  * called by every entrance for mail to a partner. Start reading with `decode.ts`; `stored.ts` is what it leaves for
  * `deliver.ts`. The two steps that take the codec along are loaded when they are made.
  */
+
+import type { SubmissionDoor } from '../smtp/index.ts';
 import type { DecodeParts, decodeStep as makeDecodeStep } from './decode.ts';
 import type { DecoderParts, decoderOptions as makeDecoderOptions } from './decoding.ts';
 import type { sendStep as makeSendStep, SendParts } from './send.ts';
+import type { SubmissionDoorParts } from './submission-door.ts';
 
 /** As `decodeStep` of `decode.ts`. */
 export async function decodeStep(parts: DecodeParts): Promise<ReturnType<typeof makeDecodeStep>> {
@@ -22,6 +25,11 @@ export async function decoderOptions(parts: DecoderParts): Promise<ReturnType<ty
 /** As `sendStep` of `send.ts`. */
 export async function sendStep(parts: SendParts): Promise<ReturnType<typeof makeSendStep>> {
   return (await import('./send.ts')).sendStep(parts);
+}
+
+/** As `submissionDoor` of `submission-door.ts`. */
+export async function openSubmissionDoor(parts: SubmissionDoorParts): Promise<SubmissionDoor> {
+  return (await import('./submission-door.ts')).submissionDoor(parts);
 }
 
 export type { DecodeParts } from './decode.ts';

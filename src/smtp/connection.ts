@@ -2,7 +2,10 @@ import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { SMTPServer } from 'smtp-server';
 import { SMTPConnection, type SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection.js';
+import type { Client } from '../client/index.ts';
+import { SealpostError } from '../errors.ts';
 import { DataParser } from './data-parser.ts';
+import { isEnvid, isOrcpt, parametersOf, type RecipientDsn, type SmtpParameters } from './dsn.ts';
 import { refusals } from './metrics.ts';
 import { commandForLog } from './refusal-log.ts';
 import { type Reply, replyTo } from './replies.ts';
@@ -15,6 +18,11 @@ export const MAX_IDLE_COMMANDS = 100;
 const idleCommands = ['NOOP', 'RSET', 'VRFY', 'HELP', 'EHLO', 'HELO'];
 /** Known parameters of MAIL (RFC 1870, 6152, 6531, 8689). RCPT has none. */
 const mailParameters = ['SIZE', 'BODY', 'SMTPUTF8', 'REQUIRETLS'];
+/** What submission knows besides: DSN (RFC 3461), and AUTH (RFC 4954 section 5), whose value is never trusted. */
+const submissionParameters = ['RET', 'ENVID', 'AUTH'];
+const recipientParameters = ['NOTIFY', 'ORCPT'];
+/** A request line of HTTP, of any version and method. */
+const httpRequest = /^[A-Za-z]{3,20} \S.* HTTP\/\d(?:\.\d)?\s*$/;
 
 /** A refusal, for log and metrics. */
 export interface RefusedCommand {
@@ -22,9 +30,13 @@ export interface RefusedCommand {
   code: number;
   reply: string;
   command: string;
+  /** The error behind it, where there is one. */
+  why: SealpostError | undefined;
 }
 
 export interface ConnectionPolicy {
+  /** Programs log in and submit mail for partners. */
+  submission: boolean;
   /** Milliseconds before the greeting. A client that talks earlier is disconnected. */
   greetingDelay: number;
   /** Milliseconds that a client may take for one command, even if it sends single octets. */
@@ -43,12 +55,21 @@ export interface ConnectionPolicy {
 export class Connection extends SMTPConnection {
   /** The DATA in progress. */
   transaction: Transaction | undefined;
+  /** Who has logged in. */
+  client: Client | undefined;
+  /** SHA-256 of the public key of the client's certificate, in hex. */
+  pin: string | undefined;
+  /** Of the last MAIL. */
+  mailParameters: SmtpParameters = new Map();
   readonly #policy: ConnectionPolicy;
   #onEnd: () => void = () => {};
   #errors = 0;
   #idleCommands = 0;
   #heardAt = performance.now();
   #command = '';
+  /** What the recipients of the transaction ask for, by address as the client wrote it. */
+  #dsn = new Map<string, RecipientDsn>();
+  #why: unknown;
   /** The TLS socket of a handshake after STARTTLS, until the library takes it over. */
   #handshake: Socket | undefined;
 
@@ -91,12 +112,19 @@ export class Connection extends SMTPConnection {
     if (code < 400) return;
     refusals.inc({ code: String(code) });
     const reply = Array.isArray(data) ? data.join(' ') : (data ?? '');
-    this.#policy.onRefused({ connection: this, code, reply, command: commandForLog(this.#command) });
+    const why = this.#why instanceof SealpostError ? this.#why : undefined;
+    this.#why = undefined;
+    this.#policy.onRefused({ connection: this, code, reply, command: commandForLog(this.#command), why });
     if (code >= 500 && ++this.#errors >= MAX_ERRORS && !this._closing) this.reply(replyTo('too-many-errors'));
   }
 
   reply(reply: Reply): void {
     this.send(reply.code, `${reply.enhanced} ${reply.text}`, false);
+  }
+
+  /** Keeps the error for the log line of the reply that follows. */
+  note(error: unknown): void {
+    this.#why = error;
   }
 
   /** A message was accepted: earlier errors are forgiven. */
@@ -114,29 +142,68 @@ export class Connection extends SMTPConnection {
         this.reply(replyTo('too-many-commands'));
         return;
       }
+      // A browser can be made to send a form here, and what stands in the form would be commands.
+      if (httpRequest.test(this.#command)) {
+        this.reply(replyTo('not-smtp'));
+        return;
+      }
+      if (verb.toUpperCase() === 'AUTH' && this.#policy.submission && !this.secure) {
+        this.reply(replyTo('login-in-clear'));
+        setImmediate(() => this._whenWritable(callback ?? (() => {})));
+        return;
+      }
     }
     super._onCommand(command, callback);
+  }
+
+  /** AUTH is there, and offered, over TLS only. */
+  override _isDisabled(command: string): boolean {
+    return super._isDisabled(command) || (command === 'AUTH' && !this.secure);
+  }
+
+  override handler_MAIL(command: Buffer, callback: () => void): void {
+    this.mailParameters = parametersOf(command.toString());
+    this.#dsn = new Map();
+    super.handler_MAIL(command, callback);
   }
 
   override _validateMailParams(
     ...[parsed]: Parameters<SMTPConnection['_validateMailParams']>
   ): ReturnType<SMTPConnection['_validateMailParams']> {
-    const offered = (name: string) =>
-      mailParameters.includes(name) && (name !== 'REQUIRETLS' || this.secure === true);
+    const known = this.#policy.submission ? [...mailParameters, ...submissionParameters] : mailParameters;
+    const offered = (name: string) => known.includes(name) && (name !== 'REQUIRETLS' || this.secure === true);
     const unknown = Object.keys(parsed.args || {}).some((name) => !offered(name));
-    if (!unknown) return super._validateMailParams(parsed);
-    const { code, enhanced, text } = replyTo('unknown-parameter');
+    const envid = this.mailParameters.get('ENVID');
+    if (!unknown && (envid === undefined || isEnvid(envid))) return super._validateMailParams(parsed);
+    const { code, enhanced, text } = replyTo(unknown ? 'unknown-parameter' : 'parameter-syntax');
     return { code, message: `${enhanced} ${text}`, enhancedCode: null };
   }
 
   override handler_RCPT(command: Buffer, callback: () => void): void {
     const parsed = this._parseAddressCommand('rcpt to', command);
-    if (parsed === false || !parsed.args) {
-      super.handler_RCPT(command, callback);
+    const names = parsed === false ? [] : Object.keys(parsed.args || {});
+    const known = this.#policy.submission ? recipientParameters : [];
+    if (names.some((name) => !known.includes(name))) {
+      this.reply(replyTo('unknown-parameter'));
+      callback();
       return;
     }
-    this.reply(replyTo('unknown-parameter'));
-    callback();
+    const orcpt = parametersOf(command.toString()).get('ORCPT');
+    if (parsed !== false && names.includes('ORCPT') && !isOrcpt(orcpt ?? '')) {
+      this.reply(replyTo('parameter-syntax'));
+      callback();
+      return;
+    }
+    if (parsed !== false && orcpt !== undefined) this.#dsn.set(parsed.address, { orcpt });
+    super.handler_RCPT(command, callback);
+  }
+
+  /** What was asked for a recipient, by its address as the client wrote it. */
+  dsnOf(address: string): RecipientDsn | undefined {
+    const notify = this.session.envelope.rcptTo.find((each) => each.address === address)?.dsn?.notify;
+    const orcpt = this.#dsn.get(address)?.orcpt;
+    if (notify === undefined && orcpt === undefined) return undefined;
+    return { ...(notify && { notify }), ...(orcpt !== undefined && { orcpt }) };
   }
 
   override upgrade(callback: () => void, secureCallback?: () => void): void {

@@ -12,3 +12,4 @@ export async function createSmtpReceiver(parts: SmtpReceiverParts): Promise<Smtp
 }
 
 export { createSender, type OutboundMessage, type Sender } from './send.ts';
+export type { SubmissionDoor, SubmittedMail } from './submission.ts';

@@ -14,6 +14,12 @@ type Condition =
   | 'idle'
   | 'tls-required'
   | 'sender-syntax'
+  | 'parameter-syntax'
+  | 'login-required'
+  | 'login-in-clear'
+  | 'login-ended'
+  | 'too-many-logins'
+  | 'not-smtp'
   | 'line-ends';
 
 const localError: Reply = {
@@ -34,6 +40,13 @@ const conditions: Readonly<Record<Condition, Reply>> = {
   'too-slow': { code: 421, enhanced: '4.4.2', text: 'The message took too long' },
   idle: { code: 421, enhanced: '4.4.2', text: 'No command in time' },
   'tls-required': { code: 530, enhanced: '5.7.0', text: 'Issue STARTTLS first' },
+  'parameter-syntax': { code: 501, enhanced: '5.5.4', text: 'A parameter has a syntax error' },
+  'login-required': { code: 530, enhanced: '5.7.0', text: 'Authentication required' },
+  // RFC 4954 section 6
+  'login-in-clear': { code: 538, enhanced: '5.7.11', text: 'Issue STARTTLS before AUTH' },
+  'login-ended': { code: 421, enhanced: '4.7.0', text: 'The login is no longer valid, log in again' },
+  'too-many-logins': { code: 421, enhanced: '4.7.0', text: 'Too many failed logins, try again later' },
+  'not-smtp': { code: 421, enhanced: '4.7.0', text: 'This is a mail server' },
   'sender-syntax': { code: 501, enhanced: '5.1.7', text: 'The sender address has a syntax error' },
   // RFC 5321 section 2.3.8: CR and LF may only be sent as CRLF. A bare one is refused, not repaired. Servers on the way
   // treat it differently, which lets one message be smuggled inside another (CVE-2023-51764).
@@ -48,6 +61,13 @@ export function replyFor(error: unknown): Reply {
 /** The reply for a condition of the session, or for an error code by itself. */
 export function replyTo(condition: Condition | ErrorCode): Reply {
   return isErrorCode(condition) ? (errorTable[condition].smtp ?? localError) : conditions[condition];
+}
+
+/** True for what is wrong with the message or its sender; anything else is a failure of our own. */
+export function isRefusal(error: unknown): error is SealpostError {
+  if (!(error instanceof SealpostError)) return false;
+  const { class: whose, smtp } = errorTable[error.code];
+  return smtp !== undefined && whose !== 'store';
 }
 
 /** Every reply, for whoever documents them. */

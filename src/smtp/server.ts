@@ -6,13 +6,16 @@ import { SealpostError } from '../errors.ts';
 import { cleanText, type Log } from '../log.ts';
 import { listenShared } from '../net/index.ts';
 import type { Intake } from '../queue/index.ts';
+import type { Acceptance } from './acceptance.ts';
 import { Connection, type ConnectionPolicy, type RefusedCommand } from './connection.ts';
 import { clientOf, Gate } from './gate.ts';
+import { MailboxAcceptance } from './mailboxes.ts';
 import { connectionsOpen, connectionsTotal, refusals } from './metrics.ts';
 import { Recipients } from './recipients.ts';
 import { RefusalLog } from './refusal-log.ts';
 import { type Reply, replyTo } from './replies.ts';
 import { Session } from './session.ts';
+import { SubmissionAcceptance, type SubmissionDoor } from './submission.ts';
 
 /** Milliseconds that storing a message durably may take before the client gets 451. */
 export const STORE_TIMEOUT = 30_000;
@@ -24,6 +27,8 @@ export interface SmtpReceiverParts {
   mailboxes: readonly MailboxConfig[];
   intake: Pick<Intake, 'begin' | 'commit'> & Partial<Pick<Intake, 'refusal'>>;
   log: Log;
+  /** For listeners of the kind `submission`. */
+  submission?: SubmissionDoor | undefined;
   /** Milliseconds; default 30,000. */
   storeTimeout?: number;
   /** Listen beside the process that this one takes over from. */
@@ -42,9 +47,10 @@ export interface SmtpReceiver {
 }
 
 /**
- * The SMTP receiver (RFC 5321 with SIZE, 8BITMIME, SMTPUTF8, PIPELINING, STARTTLS; no AUTH). A 250 after DATA means
- * that the intake has the message on disk. No Received field is added. The octets are kept as received, because ids and
- * signatures depend on them, and the trace facts are in the origin.
+ * The SMTP receiver (RFC 5321 with SIZE, 8BITMIME, SMTPUTF8, PIPELINING, STARTTLS), and submission for programs, which
+ * has AUTH and DSN besides. A 250 after DATA means that the intake has the message on disk. No Received field is added.
+ * What comes for a mailbox is kept as received, because ids and signatures depend on it, and the trace facts are in the
+ * origin.
  *
  * Errors: `config-invalid`, `file-access`, `file-mode`, `certificate-malformed`; `listen-failed` from `listen`.
  */
@@ -53,34 +59,43 @@ export function createSmtpReceiver(parts: SmtpReceiverParts): SmtpReceiver {
   const tls = config.tls === undefined ? undefined : readListenerTls(config.tls);
   const gate = new Gate(config.maxConnections, config.maxConnectionsPerClient);
   const refusalLog = new RefusalLog(log);
-  const policy: ListenerPolicy = {
+  const policy = {
     gate,
     refusalLog,
     greetingDelay: config.greetingDelay,
     commandTimeout: config.commandTimeout,
     handshakeTimeout: config.handshakeTimeout,
-    onRefused: (refused) => noteRefused(refusalLog, refused),
+    onRefused: (refused: RefusedCommand) => noteRefused(refusalLog, refused),
   };
-  const session = new Session({
-    recipients: new Recipients(parts.mailboxes),
-    intake: parts.intake,
-    log,
-    gate,
-    requireTls: config.requireTls,
-    maxRecipients: config.maxRecipients,
-    limits: {
-      maxSize: config.maxSize,
-      timeout: config.dataTimeout,
-      minimumRate: config.dataMinimumRate,
-      storeTimeout: parts.storeTimeout ?? STORE_TIMEOUT,
-    },
-  });
-  const servers = config.listen.map(({ implicitTls }) => {
-    if (implicitTls && tls === undefined) {
-      throw new SealpostError('config-invalid', 'smtp.listen has implicitTls but smtp.tls is not set', {
+  const sessionWith = (acceptance: Acceptance) =>
+    new Session({
+      acceptance,
+      intake: parts.intake,
+      log,
+      gate,
+      requireTls: config.requireTls,
+      maxRecipients: config.maxRecipients,
+      limits: {
+        maxSize: config.maxSize,
+        timeout: config.dataTimeout,
+        minimumRate: config.dataMinimumRate,
+        storeTimeout: parts.storeTimeout ?? STORE_TIMEOUT,
+      },
+    });
+  const mx = sessionWith(new MailboxAcceptance(new Recipients(parts.mailboxes), parts.intake));
+  const programs = parts.submission && new SubmissionAcceptance(parts.submission);
+  const submitted = programs && sessionWith(programs);
+  const servers = config.listen.map(({ implicitTls, kind }) => {
+    const submission = kind === 'submission';
+    if ((implicitTls || submission) && tls === undefined) {
+      const what = submission ? 'a listener for submission' : 'implicitTls';
+      throw new SealpostError('config-invalid', `smtp.listen has ${what} but smtp.tls is not set`, {
         hint: 'set smtp.tls.cert and smtp.tls.key',
       });
     }
+    const session = submission ? submitted : mx;
+    if (session === undefined)
+      throw new SealpostError('internal', 'there is nobody to submit to behind a listener for submission');
     const options: SMTPServerOptions = {
       ...(tls === undefined ? {} : { cert: tls.cert, key: tls.key, minVersion: 'TLSv1.2' }),
       secure: implicitTls,
@@ -91,18 +106,21 @@ export function createSmtpReceiver(parts: SmtpReceiverParts): SmtpReceiver {
       hideENHANCEDSTATUSCODES: false,
       disableReverseLookup: true,
       hideSTARTTLS: tls === undefined,
-      disabledCommands: ['AUTH', 'XCLIENT', 'XFORWARD', 'WIZ', 'SHELL', 'KILL'].concat(tls ? [] : 'STARTTLS'),
+      disabledCommands: ['XCLIENT', 'XFORWARD', 'WIZ', 'SHELL', 'KILL']
+        .concat(tls ? [] : 'STARTTLS')
+        .concat(submission ? [] : 'AUTH'),
       socketTimeout: config.commandTimeout,
       hideREQUIRETLS: false, // offered over TLS: a message that is handed off has no further SMTP hop
       maxRecipients: config.maxRecipients,
       maxCommandLength: MAX_COMMAND,
       closeTimeout: 1000,
       logger: false,
+      ...(submission && programs ? submissionOptions(programs, session) : {}),
       onMailFrom: (address, smtp, done) => session.mail(address, smtp, done),
       onRcptTo: (address, smtp, done) => session.recipient(address, smtp, done),
       onData: (stream, smtp, done) => session.data(stream, smtp, done),
     };
-    const server = new Listener(options, policy, session);
+    const server = new Listener(options, { ...policy, submission }, session);
     server.on('error', (err: ConnectionError) => noteFailure(refusalLog, err));
     return server;
   });
@@ -142,6 +160,23 @@ export function createSmtpReceiver(parts: SmtpReceiverParts): SmtpReceiver {
   };
 }
 
+/** What a listener for programs has besides. Whether a client is logged in, the session says at each MAIL. */
+function submissionOptions(programs: SubmissionAcceptance, session: Session): SMTPServerOptions {
+  return {
+    authMethods: ['PLAIN', 'LOGIN'],
+    authOptional: true,
+    hideDSN: false,
+    requestCert: true,
+    // Certificates are known by their pins, and by nobody's signature.
+    rejectUnauthorized: false,
+    onAuth: (auth, smtp, done) => programs.login(auth, session.connectionOf(smtp), done),
+    onSecure(socket, smtp, done) {
+      programs.secured(socket, session.connectionOf(smtp));
+      done();
+    },
+  };
+}
+
 interface ListenerPolicy extends ConnectionPolicy {
   gate: Gate;
   refusalLog: RefusalLog;
@@ -150,7 +185,10 @@ interface ListenerPolicy extends ConnectionPolicy {
 const draining = replyTo('draining');
 const lastWord = `${draining.enhanced} ${draining.text}`;
 
-function noteRefused(refusalLog: RefusalLog, { connection, code, reply, command }: RefusedCommand): void {
+function noteRefused(
+  refusalLog: RefusalLog,
+  { connection, code, reply, command, why }: RefusedCommand,
+): void {
   // our own error, sent to every connected client
   if (reply === lastWord) return;
   const { remoteAddress, hostNameAppearsAs, session, transaction } = connection;
@@ -165,6 +203,8 @@ function noteRefused(refusalLog: RefusalLog, { connection, code, reply, command 
       command,
       reply: `${code} ${cleanText(reply, 200)}`,
       ...envelope,
+      ...(connection.client === undefined ? {} : { login: connection.client.name }),
+      ...(why === undefined ? {} : { why: cleanText(why.message, 200), hint: why.hint }),
       ...(transaction === undefined ? {} : { octets: transaction.octets }),
     },
   });

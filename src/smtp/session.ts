@@ -3,18 +3,17 @@ import type { SMTPServerAddress, SMTPServerSession } from 'smtp-server';
 import { SealpostError, toErrorInfo } from '../errors.ts';
 import { type Log, logRarely } from '../log.ts';
 import { parseMailbox } from '../message/index.ts';
-import type { Intake, IntakeEntry, Origin } from '../queue/index.ts';
-import type { SpoolWriter } from '../spool/index.ts';
+import type { Intake } from '../queue/index.ts';
+import { type Acceptance, type Receiving, traceOf } from './acceptance.ts';
 import type { Connection } from './connection.ts';
 import type { Gate } from './gate.ts';
 import { messagesAccepted, octetsAccepted } from './metrics.ts';
-import type { Recipients } from './recipients.ts';
-import { type Reply, ReplyError, replyFor, replyTo } from './replies.ts';
+import { isRefusal, type Reply, ReplyError, replyFor, replyTo } from './replies.ts';
 import { type DataLimits, Transaction } from './transaction.ts';
 
 interface SessionParts {
-  recipients: Recipients;
-  intake: Pick<Intake, 'begin' | 'commit'> & Partial<Pick<Intake, 'refusal'>>;
+  acceptance: Acceptance;
+  intake: Partial<Pick<Intake, 'refusal'>>;
   log: Log;
   gate: Gate;
   requireTls: boolean;
@@ -28,7 +27,7 @@ type Done = (error?: Error | null, message?: string) => void;
 export class Session {
   readonly #parts: SessionParts;
   readonly #connections = new WeakMap<SMTPServerSession, Connection>();
-  /** Accepted recipients of the transaction, with their mailbox. smtp-server makes a new envelope for each. */
+  /** Accepted recipients of the transaction, with what they stand for. smtp-server makes a new envelope for each. */
   readonly #accepted = new WeakMap<object, Map<string, string>>();
 
   constructor(parts: SessionParts) {
@@ -39,16 +38,25 @@ export class Session {
     this.#connections.set(connection.session, connection);
   }
 
+  connectionOf(smtp: SMTPServerSession): Connection {
+    const connection = this.#connections.get(smtp);
+    if (connection === undefined) throw new SealpostError('internal', 'an SMTP session without a connection');
+    return connection;
+  }
+
   mail({ address }: SMTPServerAddress, smtp: SMTPServerSession, done: Done): void {
     const refusal = this.#refuseMail(address, smtp);
     done(refusal === undefined ? null : new ReplyError(refusal));
   }
 
   #refuseMail(address: string, smtp: SMTPServerSession): Reply | undefined {
-    if (this.#parts.gate.draining) return replyTo('draining');
-    if (this.#parts.requireTls && !smtp.secure) return replyTo('tls-required');
+    const { gate, requireTls, acceptance, intake } = this.#parts;
+    if (gate.draining) return replyTo('draining');
+    if (requireTls && !smtp.secure) return replyTo('tls-required');
+    const refusal = acceptance.refuseMail(this.connectionOf(smtp));
+    if (refusal !== undefined) return refusal;
     // Refuse before the octets arrive, not after.
-    const full = this.#parts.intake.refusal?.();
+    const full = intake.refusal?.();
     if (full) return replyFor(full);
     try {
       if (address !== '') parseMailbox(address, { utf8: true });
@@ -59,16 +67,18 @@ export class Session {
   }
 
   recipient({ address }: SMTPServerAddress, smtp: SMTPServerSession, done: Done): void {
+    const connection = this.connectionOf(smtp);
     try {
-      const mailbox = this.#parts.recipients.find(address);
+      const found = this.#parts.acceptance.recipient(address, connection);
       const accepted = this.#accepted.get(smtp.envelope) ?? new Map<string, string>();
       // smtp-server compares addresses without case; these are kept as written
       if (accepted.size >= this.#parts.maxRecipients && !accepted.has(address)) {
         done(new ReplyError(replyTo('too-many-recipients')));
         return;
       }
-      this.#accepted.set(smtp.envelope, accepted.set(address, mailbox));
+      this.#accepted.set(smtp.envelope, accepted.set(address, found));
     } catch (error) {
+      connection.note(error);
       done(new ReplyError(replyFor(error)));
       return;
     }
@@ -76,12 +86,16 @@ export class Session {
   }
 
   data(stream: Readable, smtp: SMTPServerSession, done: Done): void {
-    const connection = this.#connections.get(smtp);
-    if (connection === undefined) throw new SealpostError('internal', 'an SMTP session without a connection');
-    const { limits, log } = this.#parts;
-    const entries = this.#entries(smtp);
-    const writer = this.#parts.intake.begin();
-    const transaction = new Transaction(writer, limits, log, performance.now());
+    const connection = this.connectionOf(smtp);
+    const { acceptance, limits, log } = this.#parts;
+    const { mailFrom } = smtp.envelope;
+    const receiving = acceptance.begin({
+      smtp,
+      connection,
+      from: mailFrom === false ? '' : mailFrom.address,
+      recipients: this.#accepted.get(smtp.envelope) ?? new Map(),
+    });
+    const transaction = new Transaction(receiving.writer, limits, log, performance.now());
     connection.transaction = transaction;
 
     stream.on('data', (chunk: Buffer) => {
@@ -103,8 +117,9 @@ export class Session {
       }
     });
     stream.on('end', async () => {
-      const answer = transaction.end() ?? (await this.#store(writer, entries, transaction));
+      const answer = transaction.end() ?? (await this.#store(receiving, smtp, transaction));
       if (typeof answer === 'string') connection.forgive();
+      else connection.note(transaction.cause);
       if (typeof answer === 'string') done(null, answer);
       else done(new ReplyError(answer));
       // a pipelining client may have started the next one meanwhile
@@ -115,15 +130,13 @@ export class Session {
 
   /** The text of the 250, or the reply for a failure, within the time limit. */
   async #store(
-    writer: SpoolWriter,
-    entries: IntakeEntry[],
+    receiving: Receiving,
+    smtp: SMTPServerSession,
     transaction: Transaction,
   ): Promise<string | Reply> {
-    const { intake, log, limits } = this.#parts;
-    const messageId = transaction.messageId;
-    for (const entry of entries) entry.messageId = messageId;
+    const { log, limits } = this.#parts;
     try {
-      const stored = await within(limits.storeTimeout, intake.commit(writer, entries), (err) =>
+      const stored = await within(limits.storeTimeout, receiving.store(transaction.messageId), (err) =>
         log.error({ err }, 'a commit failed after its deadline'),
       );
       messagesAccepted.inc();
@@ -131,45 +144,19 @@ export class Session {
       const ids = stored.map(({ id }) => id);
       const duplicates = stored.filter(({ duplicate }) => duplicate).length;
       const what = duplicates === stored.length ? 'duplicate noted' : 'message accepted';
-      log.info({ ids, duplicates, octets: transaction.octets, origin: entries[0]?.origin.detail }, what);
+      log.info({ ids, duplicates, octets: transaction.octets, origin: traceOf(smtp) }, what);
       return `2.0.0 Ok: queued as ${ids.join(' ')}`;
     } catch (error) {
-      const facts = { err: error, octets: transaction.octets };
-      // While Redis is away or full, every message fails like this.
-      logRarely(log, 'error', `store ${toErrorInfo(error).code}`, facts, 'a message could not be stored');
+      transaction.cause = error;
+      if (!isRefusal(error)) {
+        const facts = { err: error, octets: transaction.octets };
+        // While Redis is away or full, every message fails like this.
+        logRarely(log, 'error', `store ${toErrorInfo(error).code}`, facts, 'a message could not be stored');
+      }
       // it may still succeed: the client sends again, and the intake recognizes the content
       return replyFor(error);
     }
   }
-
-  /** One entry for each mailbox, with its own recipients. */
-  #entries(smtp: SMTPServerSession): IntakeEntry[] {
-    const { mailFrom } = smtp.envelope;
-    const from = mailFrom === false ? '' : mailFrom.address;
-    const origin: Origin = { kind: 'smtp', detail: traceOf(smtp) };
-    const byMailbox = new Map<string, string[]>();
-    for (const [address, mailbox] of this.#accepted.get(smtp.envelope) ?? []) {
-      const to = byMailbox.get(mailbox);
-      if (to === undefined) byMailbox.set(mailbox, [address]);
-      else to.push(address);
-    }
-    return Array.from(byMailbox, ([mailbox, to]) => ({
-      mailbox,
-      origin,
-      envelope: { from, to },
-      messageId: null,
-    }));
-  }
-}
-
-/** What a Received field would say (RFC 5321 section 4.4). */
-function traceOf(smtp: SMTPServerSession): Record<string, string | number> {
-  return {
-    client: smtp.remoteAddress,
-    helo: smtp.hostNameAppearsAs,
-    protocol: smtp.transmissionType,
-    ...(smtp.tlsOptions ? { tls: `${smtp.tlsOptions.version} ${smtp.tlsOptions.name}` } : {}),
-  };
 }
 
 /** The value, or `redis-unreachable` after `ms` milliseconds; a later failure goes to `late`. */

@@ -3,7 +3,7 @@ import { type Log, logRarely } from '../log.ts';
 import { HeaderFinder, readMessageId } from '../message/index.ts';
 import type { SpoolWriter } from '../spool/index.ts';
 import { LineEnds } from './line-ends.ts';
-import { type Reply, replyFor, replyTo } from './replies.ts';
+import { isRefusal, type Reply, replyFor, replyTo } from './replies.ts';
 
 /** Limits of one DATA; times in milliseconds. */
 export interface DataLimits {
@@ -21,6 +21,8 @@ export interface DataLimits {
  */
 export class Transaction {
   octets = 0;
+  /** The error behind the failure, where there is one. */
+  cause: unknown;
   readonly #writer: Pick<SpoolWriter, 'write' | 'abort'>;
   readonly #limits: DataLimits;
   readonly #log: Log;
@@ -102,8 +104,12 @@ export class Transaction {
   }
 
   #broken(error: unknown): undefined {
+    // What was waited for may fail because it was given up.
+    if (this.#failure !== undefined) return undefined;
+    this.cause = error;
     const { code } = toErrorInfo(error);
-    logRarely(this.#log, 'error', `spool ${code}`, { err: error }, 'a message could not be spooled');
+    if (!isRefusal(error))
+      logRarely(this.#log, 'error', `spool ${code}`, { err: error }, 'a message could not be spooled');
     return this.fail(replyFor(error));
   }
 }

@@ -7,6 +7,7 @@ import { createLog } from '../../src/log.ts';
 import { HeaderFinder } from '../../src/message/header-finder.ts';
 import { readMailHeader } from '../../src/message/mail-header.ts';
 import { readMessageId } from '../../src/message/message-id.ts';
+import type { Connection } from '../../src/smtp/connection.ts';
 import { Gate } from '../../src/smtp/gate.ts';
 import { LineEnds } from '../../src/smtp/line-ends.ts';
 import { Recipients } from '../../src/smtp/recipients.ts';
@@ -110,8 +111,12 @@ describe('a transaction', () => {
     const gate = new Gate(10, 10);
     gate.draining = draining;
     const session = new Session({
-      recipients: new Recipients([]),
-      intake: { begin: () => assert.fail(), commit: () => assert.fail() },
+      acceptance: {
+        refuseMail: () => undefined,
+        recipient: () => assert.fail(),
+        begin: () => assert.fail(),
+      },
+      intake: {},
       log: createLog('silent', 'test'),
       gate,
       requireTls,
@@ -119,7 +124,9 @@ describe('a transaction', () => {
       limits: { maxSize: 1, timeout: 1, minimumRate: 1, storeTimeout: 1 },
     });
     let answer: string | undefined;
-    session.mail({ address, args: {} }, { secure } as SMTPServerSession, (error) => {
+    const smtp = { secure } as SMTPServerSession;
+    session.register({ session: smtp } as Connection);
+    session.mail({ address, args: {} }, smtp, (error) => {
       answer = error?.message ?? 'ok';
     });
     return answer?.slice(0, 9);

@@ -1,0 +1,41 @@
+/** What a listener is for: mail for our mailboxes (`mailboxes.ts`), or mail of programs for partners (`submission.ts`). */
+import type { SMTPServerSession } from 'smtp-server';
+import type { IntakeResult } from '../queue/index.ts';
+import type { SpoolWriter } from '../spool/index.ts';
+import type { Connection } from './connection.ts';
+import type { Reply } from './replies.ts';
+
+/** A transaction for which the client has said DATA. */
+export interface Arriving {
+  smtp: SMTPServerSession;
+  connection: Connection;
+  /** Envelope sender, '' for none. */
+  from: string;
+  /** Each accepted recipient as the client wrote it, with what `recipient` returned. */
+  recipients: ReadonlyMap<string, string>;
+}
+
+/** Takes the octets of one mail. */
+export interface Receiving {
+  writer: Pick<SpoolWriter, 'write' | 'abort'>;
+  /** After the last octet: one result for each message that it became, when they are durable. */
+  store(messageId: string | null): Promise<IntakeResult[]>;
+}
+
+export interface Acceptance {
+  /** Why the client may not send anything now. */
+  refuseMail(connection: Connection): Reply | undefined;
+  /** What a recipient stands for here: a mailbox, or an address of a partner. Errors: those that have an SMTP reply. */
+  recipient(address: string, connection: Connection): string;
+  begin(mail: Arriving): Receiving;
+}
+
+/** What a Received field would say (RFC 5321 section 4.4). */
+export function traceOf(smtp: SMTPServerSession): Record<string, string | number> {
+  return {
+    client: smtp.remoteAddress,
+    helo: smtp.hostNameAppearsAs,
+    protocol: smtp.transmissionType,
+    ...(smtp.tlsOptions ? { tls: `${smtp.tlsOptions.version} ${smtp.tlsOptions.name}` } : {}),
+  };
+}

@@ -1,0 +1,160 @@
+/**
+ * Mail that programs hand in for partners (RFC 6409). Who submits it has logged in over TLS, or has shown a certificate
+ * that is pinned; each recipient is an address of a partner that this client may use. There is no other way on from here,
+ * so it is no relay.
+ */
+import { createHash } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import type { SMTPServerAuthentication, SMTPServerSession } from 'smtp-server';
+import type { Client } from '../client/index.ts';
+import { SealpostError } from '../errors.ts';
+import type { DsnRequest, IntakeResult, Origin } from '../queue/index.ts';
+import { type Acceptance, type Arriving, type Receiving, traceOf } from './acceptance.ts';
+import type { Connection } from './connection.ts';
+import { dsnOf, type RecipientDsn } from './dsn.ts';
+import { clientOf } from './gate.ts';
+import { FailedLogins } from './logins.ts';
+import { Pipe } from './pipe.ts';
+import { type Reply, ReplyError, replyFor, replyTo } from './replies.ts';
+
+/** What a program submits. */
+export interface SubmittedMail {
+  client: Client;
+  from: string;
+  to: string[];
+  octets: AsyncIterable<Buffer>;
+  origin: Origin;
+  dsn: DsnRequest | undefined;
+}
+
+/** The registry of clients, and the one way in for mail to partners. */
+export interface SubmissionDoor {
+  /** Errors: `client-unauthenticated`, the same for whatever is wrong; `clients-changed`. */
+  login(user: string, password: string): Client;
+  /** @param pin SHA-256 of the SubjectPublicKeyInfo, in hex */
+  byCertificate(pin: string): Client | undefined;
+  /** The same client with what it may do now; undefined if it may no longer log in. */
+  again(client: Client): Client | undefined;
+  /** The address as it will be used. Errors: `partner-unknown`, `address-invalid`. */
+  recipient(client: Client, address: string): string;
+  /** Errors: those of `submit`. */
+  submit(mail: SubmittedMail): Promise<IntakeResult[]>;
+}
+
+/** Octets between the network and the spool. */
+const HELD = 256 * 1024;
+
+type Done = (error: Error | null, response?: { user: string }) => void;
+
+export class SubmissionAcceptance implements Acceptance {
+  readonly #door: SubmissionDoor;
+  readonly #failures = new FailedLogins();
+
+  constructor(door: SubmissionDoor) {
+    this.#door = door;
+  }
+
+  /** AUTH PLAIN and LOGIN, which the connection offers over TLS only. */
+  login(
+    { username = '', password, authzid, authcid }: SMTPServerAuthentication,
+    connection: Connection,
+    done: Done,
+  ): void {
+    const from = clientOf(connection.remoteAddress);
+    if (!this.#failures.mayTry(from)) {
+      done(new ReplyError(replyTo('too-many-logins')));
+      return;
+    }
+    try {
+      // RFC 4616: to act as somebody else is not offered.
+      const other = authzid && authcid && authzid !== authcid;
+      const client = this.#door.login(other ? '' : username, password ?? '');
+      connection.client = client;
+      done(null, { user: client.name });
+    } catch (error) {
+      if (!(error instanceof SealpostError)) throw error;
+      if (error.code === 'client-unauthenticated') this.#failures.note(from);
+      connection.note(error);
+      done(new ReplyError(replyFor(error)));
+    }
+  }
+
+  /** The client's certificate, after the handshake: its key was used there, so whoever has it is the client. */
+  secured(socket: Socket, connection: Connection): void {
+    const certificate = socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined;
+    if (certificate === undefined) return;
+    const key = certificate.publicKey.export({ type: 'spki', format: 'der' });
+    connection.pin = createHash('sha256').update(key).digest('hex');
+  }
+
+  /** Who is there now; a client may be removed, or get other grants, while it is connected. */
+  #clientOf({ client, pin }: Connection): Client | undefined {
+    if (client !== undefined) return this.#door.again(client);
+    return pin === undefined ? undefined : this.#door.byCertificate(pin);
+  }
+
+  refuseMail(connection: Connection): Reply | undefined {
+    if (!connection.secure) return replyTo('tls-required');
+    if (this.#clientOf(connection) !== undefined) return undefined;
+    // What was valid when it logged in is no longer.
+    if (connection.client !== undefined) return replyTo('login-ended');
+    return replyTo('login-required');
+  }
+
+  recipient(address: string, connection: Connection): string {
+    const client = this.#clientOf(connection);
+    if (client === undefined)
+      throw new SealpostError('client-unauthenticated', 'the login is no longer valid');
+    try {
+      return this.#door.recipient(client, address);
+    } catch (error) {
+      if (!(error instanceof SealpostError) || error.code !== 'partner-unknown') throw error;
+      // The reply is the same whether there is such a partner or not. The operator reads what to do in both cases.
+      throw new SealpostError('partner-unknown', error.message, {
+        hint: `add the address to a partner in the configuration, or grant its partner: sealpost clients grant ${client.name} --partner NAMES`,
+      });
+    }
+  }
+
+  begin({ smtp, connection, from, recipients }: Arriving): Receiving {
+    const client = this.#clientOf(connection);
+    const pipe = new Pipe(HELD);
+    const asked = new Map<string, RecipientDsn>();
+    for (const [written, address] of recipients) {
+      const dsn = connection.dsnOf(written);
+      if (dsn !== undefined) asked.set(address, dsn);
+    }
+    const stored = this.#submit(client, {
+      from,
+      to: [...recipients.values()],
+      octets: pipe,
+      origin: originOf(smtp),
+      dsn: dsnOf(smtp, connection.mailParameters, asked),
+    });
+    stored.catch((error: unknown) => pipe.fail(error));
+    return {
+      writer: {
+        write: (chunk) => pipe.write(chunk),
+        async abort() {
+          pipe.fail(new SealpostError('spool-write', 'the mail did not arrive in full'));
+          await stored.catch(() => undefined);
+        },
+      },
+      store: () => {
+        pipe.end();
+        return stored;
+      },
+    };
+  }
+
+  async #submit(client: Client | undefined, mail: Omit<SubmittedMail, 'client'>): Promise<IntakeResult[]> {
+    if (client === undefined)
+      throw new SealpostError('client-unauthenticated', 'the login is no longer valid');
+    return await this.#door.submit({ ...mail, client });
+  }
+}
+
+function originOf(smtp: SMTPServerSession): Origin {
+  return { kind: 'submission', detail: traceOf(smtp) };
+}

@@ -1,0 +1,106 @@
+/** Attacks of a client that is logged in: relaying, foreign senders and partners, a mail smuggled inside of another. */
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { useTestQueue } from '../support/queue.ts';
+import type { RawClient } from '../support/smtp.ts';
+import { startSubmission, submitMail, type TestSubmission } from '../support/submission.ts';
+import { makeTlsFiles, type TlsFiles } from '../support/tls.ts';
+
+const mail = 'From: <erp@own.example>\r\nSubject: order\r\n\r\n4711';
+
+describe('attacks of a client that may submit', () => {
+  let test: Parameters<Parameters<typeof useTestQueue>[0]>[0];
+  useTestQueue((opened) => {
+    test = opened;
+  });
+  let tls: TlsFiles;
+  let door: TestSubmission;
+  let client: RawClient;
+  const lines: string[] = [];
+  before(async () => {
+    tls = await makeTlsFiles();
+    const { createLog } = await import('../../src/log.ts');
+    const log = createLog('info', 'test', { write: (line: string) => void lines.push(line) });
+    door = await startSubmission({ queue: test.queue, dataDir: test.server.dataDir }, tls, { log });
+    const token = await door.client('erp', { partners: ['acme'], senders: ['erp@own.example'] });
+    client = await door.loggedIn('erp', token);
+  });
+  after(async () => {
+    client.close();
+    await door.close();
+    tls.remove();
+  });
+  const stored = async () => (await door.records()).length;
+
+  it('there is no way on but to partners: every form of a relayed address is refused', async () => {
+    await client.command('MAIL FROM:<erp@own.example>');
+    for (const address of [
+      'anyone@elsewhere.example',
+      'anyone%elsewhere.example@own.example',
+      '@acme.example:anyone@elsewhere.example',
+      'elsewhere.example!anyone@own.example',
+      '"edi@acme.example"@elsewhere.example',
+      'edi@acme.example.elsewhere.example',
+      'postmaster',
+    ])
+      assert.match(await client.command(`RCPT TO:<${address}>`), /^5(?:50 5\.1\.1|01 5\.1\.3) /, address);
+    assert.match(await client.command('DATA'), /^503 /);
+    await client.command('RSET');
+  });
+
+  it('the partner of another client is exactly like none, and the log names what to configure', async () => {
+    await client.command('MAIL FROM:<erp@own.example>');
+    const foreign = await client.command('RCPT TO:<in@globex.example>');
+    const unknown = await client.command('RCPT TO:<in@nobody.example>');
+    await client.command('RSET');
+    assert.equal(foreign, unknown);
+    assert.equal(foreign, '550 5.1.1 No such partner here');
+    const line = lines.map((each) => JSON.parse(each)).find(({ command }) => /RCPT/.test(command ?? ''));
+    assert.match(line.hint, /add the address to a partner .* sealpost clients grant erp --partner/);
+    assert.equal(line.login, 'erp');
+  });
+
+  it('a sender that is not granted is refused in MAIL FROM, From and Sender', async () => {
+    const before = await stored();
+    const refused = /^550 5\.7\.1 Not permitted/;
+    assert.match(await submitMail(client, mail, { from: 'ceo@own.example' }), refused);
+    assert.match(await submitMail(client, mail, { from: '' }), refused, 'the null sender');
+    for (const header of [
+      'From: <ceo@own.example>',
+      'From: "erp@own.example" <ceo@own.example>',
+      'From: <erp@own.example>, <ceo@own.example>',
+      'From: <erp@own.example>\r\nSender: <ceo@own.example>',
+    ])
+      assert.match(await submitMail(client, `${header}\r\nSubject: x\r\n\r\n1`), refused, header);
+    const twice = 'From: <erp@own.example>\r\nFrom: <ceo@own.example>\r\n\r\n1';
+    assert.match(await submitMail(client, twice), /^554 5\.6\.0 /);
+    assert.equal(await stored(), before);
+    assert.match(await submitMail(client, mail), /^250 /);
+  });
+
+  it('fields for Sealpost are refused where they are unknown or repeated, and do not inject others', async () => {
+    const before = await stored();
+    for (const field of [
+      'X-Sealpost-Partner: globex',
+      'X-Sealpost-Protection: none',
+      'X-Sealpost-Idempotency-Key: a\r\nX-Sealpost-Idempotency-Key: b',
+      'X-Sealpost-Metadata: a=1\r\nX-Sealpost-Metadata: a=2',
+      'X-Sealpost-Priority: 11',
+    ])
+      assert.match(await submitMail(client, `${field}\r\n${mail}`), /^550 5\.5\.4 /, field);
+    assert.equal(await stored(), before);
+  });
+
+  it('a mail is not smuggled inside of another by any other end of data', async () => {
+    const before = await stored();
+    const inner = 'MAIL FROM:<ceo@own.example>\r\nRCPT TO:<edi@acme.example>\r\nDATA\r\n';
+    for (const end of ['\n.\n', '\n.\r\n', '\r\n.\n', '\r.\r', '\r.\r\n', '\r\n.\r']) {
+      for (const line of ['MAIL FROM:<erp@own.example>', 'RCPT TO:<edi@acme.example>', 'DATA'])
+        await client.command(line);
+      client.write(`${mail}${end}${inner}${mail}\r\n.\r\n`);
+      assert.match(await client.reply(), /^550 5\.6\.0 A bare CR or LF/, JSON.stringify(end));
+    }
+    assert.equal(await stored(), before);
+    assert.match(await client.command('NOOP'), /^250 /, 'one reply for each');
+  });
+});
