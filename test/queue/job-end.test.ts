@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { createSecretKey, randomBytes } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, it } from 'node:test';
+import { afterEach, beforeEach, describe, it, type TestContext } from 'node:test';
 import { createLog } from '../../src/log.ts';
+import { EndingWorker } from '../../src/queue/ending-worker.ts';
 import { RedisFlow } from '../../src/queue/flow.ts';
 import type {
   HandedOffOutcome,
@@ -17,7 +18,7 @@ import type {
 import { type JobEnd, JobLost } from '../../src/queue/job-end.ts';
 import { keysOf } from '../../src/queue/keys.ts';
 import { BullWorkers } from '../../src/queue/workers.ts';
-import { ReplicatedWrites } from '../../src/redis/durable-writes.ts';
+import { primaryWrites, ReplicatedWrites } from '../../src/redis/durable-writes.ts';
 import { connect, disconnect } from '../../src/redis/index.ts';
 import { SpoolFolder } from '../../src/spool/folder.ts';
 import { TieredSpool } from '../../src/spool/spool.ts';
@@ -235,22 +236,44 @@ describe('the end of a job', () => {
     );
   });
 
-  it('is no second time after an error that came behind it, and the next message goes on', async () => {
+  /** The first of two jobs, done by hand; returns the second one and its end. */
+  async function takenAlong(work: (job: InboundJob, end: JobEnd) => Promise<void>, t: TestContext) {
     const ids = [(await accept(queue, 'first')).id, (await accept(queue, 'second')).id];
-    const seen: string[] = [];
-    const worker = await queue.queues.createWorker(
-      'inbound',
-      async (job, context) => {
-        seen.push(job.id);
-        await queue.flow.handedOffAtOnce(job, foreign(job), context.end);
-        throw new Error('a file could not be removed');
-      },
-      { concurrency: 1 },
+    const connection = connect(
+      { url: server.url, commandTimeout: 5000 },
+      'worker',
+      createLog('silent', 'test'),
     );
-    await until(async () => (await queue.ledger.count()).delivered === 2);
-    await worker.close(1000);
-    assert.deepEqual(seen.sort(), ids.sort());
-    for (const id of ids) assert.deepEqual((await events(id))?.slice(0, 4).at(-1), 'delivered');
+    const parts = { connection, lockDuration: 30_000, writes: primaryWrites(queue.redis, prefix) };
+    const worker = new EndingWorker<InboundJob>(
+      { queue: 'inbound', ...parts },
+      async (job, token = '') => {
+        const own = worker.endOf(job, token);
+        assert.ok(own);
+        await work(job.data, own);
+      },
+      { prefix, autorun: false },
+    );
+    t.after(async () => {
+      await worker.close();
+      await disconnect(connection);
+    });
+    const first = await worker.getNextJob('token');
+    const second = await worker.processJob(first, 'token', () => true);
+    assert.ok(second);
+    assert.deepEqual([first.data.id, second.data.id], ids);
+    const own = worker.endOf(second, 'token');
+    assert.ok(own);
+    return { job: second.data, end: own };
+  }
+
+  it('is no second time after an error that came behind it, and the next message goes on', async (t) => {
+    const { job, end: next } = await takenAlong(async (first, own) => {
+      await queue.flow.handedOffAtOnce(first, foreign(first), own);
+      throw new Error('a file could not be removed');
+    }, t);
+    await queue.flow.handedOffAtOnce(job, foreign(job), next);
+    assert.equal((await queue.ledger.count()).delivered, 2);
     assert.deepEqual(await queue.redis.lrange(`${prefix}:inbound:active`, 0, -1), []);
   });
 
@@ -271,52 +294,29 @@ describe('the end of a job', () => {
     assert.equal((await queue.ledger.count()).delivered, 10);
   });
 
-  it('does not hand off a message that a person ended when its job had been taken along', async () => {
-    const [one, two] = [(await accept(queue, 'one')).id, (await accept(queue, 'two')).id];
-    const states: unknown[] = [];
-    const worker = await queue.queues.createWorker(
-      'inbound',
-      async (job, context) => {
-        const other = job.id === one ? two : one;
-        const fetched = await queue.flow.fetch(job.id, [job.octets], context.end);
-        states.push(fetched.state);
-        await queue.flow.handedOffAtOnce(job, foreign(job), context.end);
-        if (states.length === 1) await queue.flow.terminate(other, 'test');
-        return done;
-      },
-      { concurrency: 1 },
-    );
-    await until(async () => states.length === 2);
-    await worker.close(1000);
+  const atOnce = (job: InboundJob, own: JobEnd) => queue.flow.handedOffAtOnce(job, foreign(job), own);
+
+  it('does not hand off a message that a person ended when its job had been taken along', async (t) => {
+    const { job, end: own } = await takenAlong(atOnce, t);
+    const fetched = await queue.flow.fetch(job.id, [job.octets], own);
+    assert.deepEqual([fetched.state, String(fetched.octets[0])], ['received', 'second']);
+    await queue.flow.terminate(job.id, 'test');
+    await queue.flow.handedOffAtOnce(job, foreign(job), own);
     assert.equal(await theirs(), 1);
     const { delivered, terminated } = await queue.ledger.count();
     assert.deepEqual([delivered, terminated], [1, 1]);
   });
 
   it('trusts what came along for a quarter of a second', async (t) => {
-    for (const text of ['a', 'b', 'c']) await accept(queue, text);
-    let late = 0;
-    const now = performance.now.bind(performance);
-    t.mock.method(performance, 'now', () => now() + late);
-    const found: boolean[] = [];
-    const worker = await queue.queues.createWorker(
-      'inbound',
-      async (job, context) => {
-        if (end(context).ahead()) {
-          late += 249 - 100;
-          found.push(end(context).ahead() !== null);
-          late += 150;
-          found.push(end(context).ahead() !== null);
-        }
-        await queue.flow.handedOffAtOnce(job, foreign(job), context.end);
-        return done;
-      },
-      { concurrency: 64, local: true },
-    );
-    await until(async () => (await theirs()) === 3);
-    await worker.close(1000);
-    t.mock.restoreAll();
-    for (const [at, each] of found.entries()) assert.equal(each, at % 2 === 0);
+    let time = performance.now();
+    t.mock.method(performance, 'now', () => time);
+    const { job, end: own } = await takenAlong(atOnce, t);
+    await queue.flow.terminate(job.id, 'test');
+    const known = async () => (await queue.flow.fetch(job.id, [job.octets], own)).state;
+    time += 250;
+    assert.equal(await known(), 'received');
+    time += 1;
+    assert.equal(await known(), 'terminated');
   });
 
   for (const replicas of [0, 1])
