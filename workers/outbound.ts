@@ -3,14 +3,22 @@ import { loadKeys, readSecret } from '../src/config/index.ts';
 import { runRole } from '../src/daemon/index.ts';
 import { outboundProtection } from '../src/partner/index.ts';
 import { sendStep } from '../src/pipeline/index.ts';
-import { createSender } from '../src/smtp/index.ts';
+import { sealedValues } from '../src/redis/index.ts';
+import { createLookups, createSender } from '../src/smtp/index.ts';
 
-await runRole('outbound', async ({ config, queue: { queues, flow, spool } }) => {
+await runRole('outbound', async ({ config, queue }) => {
+  const { queues, flow, spool } = queue;
+  const lookups = createLookups(config, sealedValues(queue, 'sts'));
   const keys = await loadKeys(config);
   const { partners, limits, workers } = config;
   const routes = new Map(
     partners.map((partner) => {
-      const sender = createSender({ route: partner.route, readSecret, name: config.smtp.hostname });
+      const sender = createSender({
+        route: partner.route,
+        readSecret,
+        name: config.smtp.hostname,
+        ...lookups,
+      });
       return [partner.name, { partner, sender }];
     }),
   );
@@ -30,7 +38,8 @@ await runRole('outbound', async ({ config, queue: { queues, flow, spool } }) => 
     facts: { partners: routes.size },
     async drain(timeoutMs) {
       await worker.close(timeoutMs);
-      await Promise.all([...routes.values()].map(({ sender }) => sender.close()));
+      for (const { sender } of routes.values()) sender.close();
+      lookups.close();
     },
   };
 });

@@ -6,11 +6,11 @@ import { checkKeys } from './key-rules.ts';
 import { type LoadedKeys, readKeys } from './keys.ts';
 import { type Rejected, readConfig } from './load.ts';
 import { formatSetting, type Problem, type SettingPath, sortProblems } from './problem.ts';
-import type { Config, MailboxConfig, PartnerConfig } from './schema.ts';
-import { secretsOf } from './secret-places.ts';
+import { type Config, configSchema, type MailboxConfig, type PartnerConfig, type Secret } from './schema.ts';
+import { optionsOf, schemaAt } from './shape.ts';
 import type { ConfigSource } from './source.ts';
 import { readConfigText } from './text.ts';
-import { readListenerTls } from './tls.ts';
+import { readCertificateAndKey } from './tls.ts';
 
 /** What `sealpost check` tests besides the files. Each probe throws `SealpostError` if something is wrong. */
 export interface CheckProbes {
@@ -134,24 +134,57 @@ function checkProtection(
   });
 }
 
+/** Every configured secret, found by the schema so that none is forgotten. */
+function secretsOf(config: Config): [SettingPath, Secret][] {
+  const found: [SettingPath, Secret][] = [];
+  const visit = (value: unknown, path: SettingPath) => {
+    if (typeof value !== 'object' || value === null) return;
+    const secret = asSecret(value);
+    const schema = schemaAt(configSchema, path, config);
+    if (secret !== undefined && schema !== undefined && optionsOf(schema) !== undefined) {
+      found.push([path, secret]);
+      return;
+    }
+    for (const [key, each] of Object.entries(value))
+      visit(each, [...path, Array.isArray(value) ? Number(key) : key]);
+  };
+  visit(config, []);
+  return found;
+}
+
+function asSecret(value: object): Secret | undefined {
+  if ('file' in value && typeof value.file === 'string') return { file: value.file };
+  return 'env' in value && typeof value.env === 'string' ? { env: value.env } : undefined;
+}
+
 function checkSpoolKey(path: SettingPath, text: string, reader: KeyReader): void {
   if (!/^[A-Za-z0-9+/]{43}=?$/.test(text.trim()))
     reader.report(path, 'is not 32 octets in base64', { hint: 'generate one: openssl rand -base64 32' });
 }
 
-function checkTls(config: Config, reader: KeyReader, now: Date): void {
-  for (const name of ['smtp', 'api'] as const) {
-    const { tls } = config[name];
-    const read = tls && reader.try([name, 'tls'], () => readListenerTls(tls));
-    if (read !== undefined && read.notAfter < now)
-      reader.report([name, 'tls', 'cert'], `expired on ${read.notAfter.toISOString().slice(0, 10)}`, {
-        hint: 'renew it; peers that verify it cannot connect',
-      });
-  }
+function checkTls({ smtp, partners }: Config, reader: KeyReader, now: Date): void {
+  checkOwnTls(smtp.tls, ['smtp', 'tls'], 'renew it; senders that verify it cannot deliver', reader, now);
+  partners.forEach(({ route }, index) => {
+    const path = ['partners', index, 'route', 'clientCertificate'];
+    checkOwnTls(route.clientCertificate, path, 'renew it; the server will refuse it', reader, now);
+  });
+}
+
+function checkOwnTls(
+  files: Config['smtp']['tls'],
+  path: SettingPath,
+  hint: string,
+  reader: KeyReader,
+  now: Date,
+): void {
+  if (files === undefined) return;
+  const read = reader.try(path, () => readCertificateAndKey(files));
+  if (read !== undefined && read.notAfter < now)
+    reader.report([...path, 'cert'], `expired on ${read.notAfter.toISOString().slice(0, 10)}`, { hint });
 }
 
 function checkCaFiles(config: Config, reader: KeyReader): void {
-  const { mailboxes, partners, redis } = config;
+  const { mailboxes, partners, redis, dns } = config;
   if (redis.ca !== undefined) reader.certificates(['redis', 'ca'], redis.ca);
   mailboxes.forEach(({ imap }, index) => {
     if (imap?.ca !== undefined) reader.certificates(['mailboxes', index, 'imap', 'ca'], imap.ca);
@@ -162,6 +195,7 @@ function checkCaFiles(config: Config, reader: KeyReader): void {
   partners.forEach(({ route }, index) => {
     if (route.ca !== undefined) reader.certificates(['partners', index, 'route', 'ca'], route.ca);
   });
+  if (dns?.ca !== undefined) reader.certificates(['dns', 'ca'], dns.ca);
 }
 
 function checkFolders(config: Config, reader: KeyReader): void {

@@ -34,20 +34,14 @@ export async function checkConfig(file: string, probes?: CheckProbes): Promise<P
   return await check.checkConfig(file, probes);
 }
 
-/** As `secretVariables` of `secret-places.ts`. */
-export async function secretVariables(role: string, config: Config): Promise<string[]> {
-  const places = await import('./secret-places.ts');
-  return places.secretVariables(role, config);
-}
-
 export { AddressBook, type AddressKey, parseAddressEntry } from './addresses.ts';
 export { allDestinations } from './destinations.ts';
-export { isLoopback, networkOf } from './hosts.ts';
+export { isLoopback } from './hosts.ts';
 export type { LoadedKeys } from './keys.ts';
 export { changedConfig, restoreConfig, storeConfig } from './origin.ts';
 export { isPrivateRedis } from './private-redis.ts';
 export { formatProblem, type Problem } from './problem.ts';
 export type { Config, DestinationConfig, MailboxConfig, PartnerConfig, Secret } from './schema.ts';
 export { readPrivateFile, readPublicFile, readSecret } from './secrets.ts';
-export { readListenerTls } from './tls.ts';
+export { readCertificateAndKey } from './tls.ts';
 export { readDuration, readSize } from './unit-text.ts';

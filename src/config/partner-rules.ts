@@ -7,7 +7,7 @@ import { checkAddresses, knownNames } from './mailbox-rules.ts';
 import { checkNames, type Report, type SettingPath } from './problem.ts';
 import type { Config, PartnerConfig } from './schema.ts';
 
-export function checkPartners({ partners, identities }: Config, report: Report): void {
+export function checkPartners({ partners, identities, dns }: Config, report: Report): void {
   checkNames(partners, ['partners'], 'a partner', report);
   checkAddresses(partners, 'partners', report);
   const known = identities.map(({ name }) => name);
@@ -15,6 +15,7 @@ export function checkPartners({ partners, identities }: Config, report: Report):
     const at: SettingPath = ['partners', index];
     checkProtection(partner, at, known, report);
     checkRoute(partner, [...at, 'route'], report);
+    checkPublished(partner, [...at, 'route'], dns !== undefined, report);
     if (partner.from !== undefined && parseAddressEntry(partner.from)?.kind !== 'address')
       report([...at, 'from'], 'is not an address', { hint: 'write user@example.com' });
   });
@@ -89,5 +90,40 @@ function checkRoute({ route }: PartnerConfig, at: SettingPath, report: Report): 
     report([...at, 'tls'], 'none: addresses and header fields are sent in clear', {
       severity: 'warning',
       hint: 'write required if the server supports TLS',
+    });
+}
+
+/** What says which server is the right one: the operator, or what the partner publishes. */
+function checkPublished({ route }: PartnerConfig, at: SettingPath, dns: boolean, report: Report): void {
+  const { host, tls, ca, pins, clientCertificate, dane, mtaSts } = route;
+  const verifies = tls === 'required' || tls === 'implicit';
+  if (pins.length > 0 && !verifies)
+    report([...at, 'pins'], `are not compared with tls: ${tls} as long as the server offers no TLS`, {
+      hint: 'write required or implicit',
+    });
+  if (pins.length > 0 && ca !== undefined)
+    report([...at, 'ca'], 'is not used beside pins', { hint: 'write one of them' });
+  if (pins.length > 0 && host === undefined)
+    report([...at, 'pins'], 'would have to match every server that the MX records name', {
+      severity: 'warning',
+      hint: 'write host, or the pins of all of them',
+    });
+  if (tls === 'none' && clientCertificate !== undefined)
+    report([...at, 'clientCertificate'], 'is not used without TLS', { hint: 'write tls: required' });
+  if (dane === 'required') {
+    if (!dns)
+      report([...at, 'dane'], 'required needs a resolver that validates DNSSEC', {
+        hint: 'write dns.resolver',
+      });
+    if (tls === 'none' || pins.length > 0 || ca !== undefined)
+      report([...at, 'dane'], 'required conflicts with tls: none, pins and ca', {
+        hint: 'write tls: required without pins and ca, or remove dane',
+      });
+  }
+  if (mtaSts && host !== undefined)
+    report([...at, 'mtaSts'], 'is about MX records, and host replaces them', { hint: 'remove one of them' });
+  if (mtaSts && (tls === 'none' || pins.length > 0 || ca !== undefined))
+    report([...at, 'mtaSts'], 'conflicts with tls: none, pins and ca', {
+      hint: 'write tls: required without pins and ca, or remove mtaSts',
     });
 }

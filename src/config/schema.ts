@@ -4,11 +4,11 @@
  */
 import { z } from 'zod';
 import { logLevels } from '../log.ts';
-import { apiSettings } from './api-settings.ts';
 import { limits } from './limit-settings.ts';
 import { protectionSettings } from './protection-settings.ts';
 import { redisSettings } from './redis-settings.ts';
 import { mailboxRequire, partnerRequire, strong } from './require-settings.ts';
+import { dnsSettings, routeSettings } from './route-settings.ts';
 import { spoolSettings } from './spool-settings.ts';
 import { duration, size } from './units.ts';
 
@@ -39,8 +39,6 @@ const tlsFiles = z.strictObject({
   cert: path().describe('Certificate chain in PEM.'),
   key: path().describe('Private key in PEM.'),
 });
-
-const api = apiSettings({ port, tlsFiles });
 
 const smtp = z.strictObject({
   listen: z
@@ -356,28 +354,7 @@ const partner = z.strictObject({
     ),
   ...protectionSettings(name),
   from: z.string().optional().describe('Envelope sender, and From of messages without a From field.'),
-  route: z
-    .strictObject({
-      host: z
-        .string()
-        .optional()
-        .describe(
-          "The partner's mail server, or your own smarthost. Without it, the MX records of the recipient's domain are used.",
-        ),
-      port: port().default(25).describe('Port.'),
-      tls: z
-        .enum(['opportunistic', 'required', 'implicit', 'none'])
-        .default('required')
-        .describe(
-          'opportunistic: use STARTTLS if it is offered. required: always use STARTTLS. implicit: use TLS from the first octet. none: never use TLS.',
-        ),
-      ca: path().optional().describe("CA certificates to verify the server with, instead of the system's."),
-      user: z.string().optional().describe('Login name.'),
-      password: secret().optional().describe('Password.'),
-      connections: z.number().int().min(1).default(5).describe('Maximum concurrent connections.'),
-    })
-    .prefault({})
-    .describe('How mail is sent to the partner.'),
+  route: routeSettings({ secret, path, port, tlsFiles }),
   onSuspend: onSuspend('readable, as your system gave it'),
 });
 
@@ -466,13 +443,13 @@ export const configSchema = z.strictObject({
     .default([])
     .describe('Where partners send their mail, and where it goes from there.'),
   partners: z.array(partner).default([]).describe('The partners you exchange mail with.'),
+  dns: dnsSettings({ path, port }),
   retry: retry.prefault({}).describe('Retry schedule for hand-off and sending.'),
   strong,
   limits: limits.prefault({}).describe('Limits for messages and queues.'),
   workers: workers.prefault({}).describe('Processes.'),
   retention: retention.prefault({}).describe('How long data is kept.'),
   http: http.prefault({}).describe('HTTP listener.'),
-  api: api.prefault({}).describe('The HTTP API for your programs. Each needs a token: sealpost tokens add.'),
   log: z
     .strictObject({
       level: z.enum(logLevels).default('info').describe('Minimum severity that is logged.'),

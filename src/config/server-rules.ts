@@ -1,14 +1,15 @@
+import { isIP } from 'node:net';
 import { allDestinations } from './destinations.ts';
-import { isLoopback, networkOf } from './hosts.ts';
+import { isLoopback } from './hosts.ts';
 import { isPrivateRedis } from './private-redis.ts';
 import type { Report, SettingPath } from './problem.ts';
 import type { Config } from './schema.ts';
 
 export function checkServers(config: Config, report: Report): void {
   checkListener(config, report);
-  checkApi(config, report);
   checkRedis(config, report);
   checkSpool(config, report);
+  checkResolver(config, report);
   if (config.retry.firstDelay > config.retry.maxDelay)
     report(['retry', 'firstDelay'], 'is longer than maxDelay', { hint: 'make it shorter' });
   if (config.http.publicUrl !== undefined && config.http.port === undefined)
@@ -69,32 +70,6 @@ function checkListener({ smtp, mailboxes, partners, http }: Config, report: Repo
   });
 }
 
-function checkApi({ api, http, smtp }: Config, report: Report): void {
-  const { host, port, tls, trustedProxies, hostnames } = api;
-  trustedProxies.forEach((text, index) => {
-    if (networkOf(text) === undefined)
-      report(['api', 'trustedProxies', index], 'is not an address or a network', {
-        hint: 'write 10.1.2.3, 10.0.0.0/8 or fd00::/8',
-      });
-  });
-  if (port === undefined) return;
-  const open = !isLoopback(host);
-  if (open && tls === undefined && trustedProxies.length === 0)
-    report(['api', 'host'], 'is open to other machines without TLS, and tokens would be readable there', {
-      hint: 'write api.tls, or api.trustedProxies if a proxy ends TLS; or listen on 127.0.0.1',
-    });
-  if (open && hostnames.length === 0)
-    report(['api', 'hostnames'], 'is empty: only requests to the address itself are answered', {
-      severity: 'warning',
-      hint: 'write the names by which programs reach the API',
-    });
-  const others = [http, ...smtp.listen];
-  if (port !== 0 && others.some((each) => each.port === port && each.host === host))
-    report(['api', 'port'], `${host}:${port} is taken by another listener of this file`, {
-      hint: 'choose another port',
-    });
-}
-
 function checkSpool({ spool: { store, s3 } }: Config, report: Report): void {
   if (s3 === undefined) {
     if (store === 's3')
@@ -110,6 +85,24 @@ function checkSpool({ spool: { store, s3 } }: Config, report: Report): void {
   const { endpoint } = s3;
   if (endpoint?.startsWith('http:') && !isLoopback(new URL(endpoint).hostname))
     report(['spool', 's3', 'endpoint'], 'is asked without TLS', { severity: 'warning', hint: 'use https' });
+}
+
+/** Whoever can change an answer on its way decides which servers are the right ones (RFC 7672 section 2.1.1). */
+function checkResolver({ dns }: Config, report: Report): void {
+  if (dns === undefined) return;
+  const { resolver, tls, name, ca } = dns;
+  if (isIP(resolver) === 0) report(['dns', 'resolver'], 'is not an IP address', { hint: 'write 127.0.0.1' });
+  else if (!tls && !isLoopback(resolver))
+    report(
+      ['dns', 'resolver'],
+      'is asked over the network without TLS, so its word on DNSSEC proves nothing',
+      {
+        hint: 'write the address of a resolver on this machine, or dns.tls: true',
+      },
+    );
+  for (const [setting, value] of Object.entries({ name, ca }))
+    if (!tls && value !== undefined)
+      report(['dns', setting], 'is not used without TLS', { hint: 'write dns.tls: true, or remove it' });
 }
 
 function checkRedis(config: Config, report: Report): void {

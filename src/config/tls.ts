@@ -15,11 +15,14 @@ export interface ListenerTls {
 }
 
 /**
- * Reads the certificate and key of a listener and checks that they belong together.
+ * Reads a certificate and its key, for a listener or for connections of our own, and checks that they belong together.
  *
  * @throws {SealpostError} `file-access`, `file-mode`, `certificate-malformed`, `key-malformed`, `key-mismatch`
  */
-export function readListenerTls(files: { cert: string; key: string }): ListenerTls & { notAfter: Date } {
+export function readCertificateAndKey(files: {
+  cert: string;
+  key: string;
+}): ListenerTls & { notAfter: Date } {
   const cert = readPublicFile(files.cert);
   const key = readPrivateFile(files.key);
   const certificate = attempt('certificate-malformed', `${files.cert}: is not a certificate in PEM`, () =>
@@ -32,7 +35,7 @@ export function readListenerTls(files: { cert: string; key: string }): ListenerT
   );
   if (!certificate.checkPrivateKey(privateKey))
     throw new SealpostError('key-mismatch', `${files.key}: is not the key of ${files.cert}`, {
-      hint: 'the certificate of the listener comes first in its file, then its chain',
+      hint: 'the certificate of the key comes first in its file, then its chain',
     });
   const spki = createPublicKey(privateKey).export({ type: 'spki', format: 'der' });
   if (createHash('sha256').update(spki).digest('hex') === libraryKey)

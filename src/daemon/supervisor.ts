@@ -8,7 +8,6 @@ import type { Log } from '../log.ts';
 import { Child, type ChildOptions, threadsOf } from './child.ts';
 import { openControl, runFolder } from './control.ts';
 import { Departures } from './departures.ts';
-import { type SecretVariables, secretVariablesOf } from './environment.ts';
 import { KeptRedis } from './kept-redis.ts';
 import { readNewConfig, refusal } from './new-config.ts';
 import { type ReadyFacts, type RoleName, type StartFailure, startError } from './protocol.ts';
@@ -36,7 +35,6 @@ function hasWork(role: RoleName, config: Config): boolean {
   if (role === 'handoff')
     return config.mailboxes.length > 0 || config.partners.some(({ onSuspend }) => onSuspend);
   if (role === 'outbound') return config.partners.length > 0;
-  if (role === 'api') return config.api.port !== undefined;
   return config.http.port !== undefined;
 }
 
@@ -88,7 +86,6 @@ export class Supervisor {
     const { config, log } = this.#options;
     this.#working(config);
     this.#stored = await this.#store(config);
-    const variables = await secretVariablesOf(config);
     if (isPrivateRedis(config.redis)) {
       this.#redisStart = KeptRedis.start({ dataDir: config.dataDir, log });
       this.#redis = await this.#redisStart;
@@ -100,7 +97,7 @@ export class Supervisor {
       this.failed.reject(startError(role, failure));
       return true;
     };
-    this.#children = this.#spawn(config, this.#stored, variables, false, onFailed);
+    this.#children = this.#spawn(config, this.#stored, false, onFailed);
     const all = Promise.all(
       this.#children.map(async (child) => {
         const facts = await child.ready.promise;
@@ -156,8 +153,7 @@ export class Supervisor {
   async #replace(config: Config, stored: string): Promise<void> {
     const failed = Promise.withResolvers<never>();
     failed.promise.catch(() => undefined);
-    const variables = await secretVariablesOf(config);
-    const fresh = this.#spawn(config, stored, variables, true, (role, failure) => {
+    const fresh = this.#spawn(config, stored, true, (role, failure) => {
       failed.reject(refusal(startError(role, failure).message));
       return true;
     });
@@ -181,13 +177,7 @@ export class Supervisor {
     this.#stored = stored;
   }
 
-  #spawn(
-    config: Config,
-    stored: string,
-    variables: SecretVariables,
-    takeOver: boolean,
-    onFailed: ChildOptions['onFailed'],
-  ): Child[] {
+  #spawn(config: Config, stored: string, takeOver: boolean, onFailed: ChildOptions['onFailed']): Child[] {
     const { configFile, log } = this.#options;
     const redisUrl = this.#redis?.url;
     const onLost = (role: RoleName, pid: number) => this.#departures.lost(role, pid, redisUrl);
@@ -198,7 +188,6 @@ export class Supervisor {
           new Child({
             ...{ role, index, configFile, stored, redisUrl, takeOver, log, onFailed, onLost },
             threads: threadsOf(role, config),
-            secrets: variables.get(role) ?? [],
           }),
       ),
     );

@@ -1,5 +1,6 @@
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
+import type { LookupFunction } from 'node:net';
 import { guardedLookup, refusePrivateLiteral } from './guarded-lookup.ts';
 
 export interface GuardedRequest {
@@ -14,6 +15,12 @@ export interface GuardedRequest {
   timeout: number;
   /** Maximum size of the answer in octets. */
   maxLength: number;
+  /** Any other media type is refused. */
+  mediaType?: string;
+  /** CA certificates in PEM, in place of the system's. */
+  ca?: string;
+  /** With `allowPrivate`: where names lead to, in place of the system's answer. */
+  lookup?: LookupFunction;
 }
 
 /**
@@ -23,33 +30,29 @@ export interface GuardedRequest {
  * Rejects with what went wrong; never with anything of the answer.
  */
 export async function guardedGet(request: GuardedRequest): Promise<Buffer> {
-  const { url, body, headers = {}, allowPrivate, timeout, maxLength } = request;
+  const { url, allowPrivate, timeout, maxLength, mediaType } = request;
   if (url.protocol !== 'http:' && url.protocol !== 'https:') throw new Error('only http and https are asked');
   if (!allowPrivate) refusePrivateLiteral(url);
   const signal = AbortSignal.timeout(timeout);
   try {
-    const response = await send({ url, body, headers, allowPrivate, signal });
-    return await read(response, maxLength);
+    const response = await send(request, signal);
+    return await read(response, maxLength, mediaType);
   } catch (error) {
     if (signal.aborted) throw new Error(`no answer within ${timeout} ms`, { cause: error });
     throw error;
   }
 }
 
-function send(request: {
-  url: URL;
-  body: Buffer | undefined;
-  headers: Record<string, string>;
-  allowPrivate: boolean;
-  signal: AbortSignal;
-}): Promise<IncomingMessage> {
-  const { url, body, headers, allowPrivate, signal } = request;
+function send(request: GuardedRequest, signal: AbortSignal): Promise<IncomingMessage> {
+  const { url, body, headers = {}, allowPrivate, ca, lookup } = request;
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const outgoing = (url.protocol === 'https:' ? https : http).request(url, {
     method: body === undefined ? 'GET' : 'POST',
     headers: body === undefined ? headers : { ...headers, 'Content-Length': body.length },
     agent: false,
     signal,
+    ...(ca === undefined ? {} : { ca }),
+    ...(lookup === undefined ? {} : { lookup }),
     ...(allowPrivate ? {} : { lookup: guardedLookup() }),
   });
   outgoing.on('response', resolve);
@@ -58,9 +61,16 @@ function send(request: {
   return promise;
 }
 
-async function read(response: IncomingMessage, maxLength: number): Promise<Buffer> {
+async function read(
+  response: IncomingMessage,
+  maxLength: number,
+  mediaType: string | undefined,
+): Promise<Buffer> {
   try {
     if (response.statusCode !== 200) throw new Error(`the answer was ${response.statusCode}`);
+    const [found = ''] = (response.headers['content-type'] ?? '').split(';');
+    if (mediaType !== undefined && found.trim().toLowerCase() !== mediaType)
+      throw new Error(`the answer is not ${mediaType}`);
     const chunks: Buffer[] = [];
     let length = 0;
     for await (const chunk of response) {

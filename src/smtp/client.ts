@@ -1,9 +1,19 @@
 import { isIP, Socket } from 'node:net';
 import type { Readable } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
-import { isLoopback, type PartnerConfig } from '../config/index.ts';
+import { isLoopback } from '../config/index.ts';
 import { cleanText } from '../log.ts';
 import { Body } from './body.ts';
+import {
+  countTested,
+  countTls,
+  faultOf,
+  isTlsError,
+  resultOf,
+  type TlsDemand,
+  type TlsFault,
+} from './tls-check.ts';
 
 /** Milliseconds for the connection, for the greeting, and of silence. */
 const CONNECT_TIMEOUT = 30_000;
@@ -14,10 +24,12 @@ const QUIT_TIMEOUT = 2000;
 
 export interface ClientOptions {
   host: string;
+  /** Where to connect to; undefined if the system is to look up the host. */
+  address?: string | undefined;
   port: number;
-  tls: PartnerConfig['route']['tls'];
-  /** CA certificates to verify the server with, in PEM. */
-  ca: string | undefined;
+  demand: TlsDemand;
+  /** Certificate chain and key that the server may ask for, in PEM. */
+  clientCertificate: { cert: Buffer; key: Buffer } | undefined;
   auth: { user: string; pass: string } | undefined;
   /** Name in EHLO. */
   name: string;
@@ -65,6 +77,7 @@ export class ClientError extends Error {
  */
 export class Client {
   readonly host: string;
+  readonly #demand: string;
   /** True after a failure or close: it cannot be used any more. */
   dead = false;
   /** Transactions so far. */
@@ -75,8 +88,9 @@ export class Client {
   /** Called if the connection ends without an error during a step. */
   #onEnd: () => void = () => {};
 
-  private constructor(host: string, connection: SMTPConnection) {
+  private constructor({ host, demand }: ClientOptions, connection: SMTPConnection) {
     this.host = host;
+    this.#demand = JSON.stringify(demand);
     this.#connection = connection;
     sendBodies(connection, (body) => {
       this.#body = body;
@@ -91,10 +105,15 @@ export class Client {
     });
   }
 
+  /** Whether it leads to the same host, under the same demands. */
+  fits({ host, demand }: ClientOptions): boolean {
+    return this.host === host && this.#demand === JSON.stringify(demand);
+  }
+
   /** Connects, secures and logs in. Rejects with a `ClientError`. */
   static async open(options: ClientOptions, signal: AbortSignal): Promise<Client> {
     const connection = new SMTPConnection({
-      host: options.host,
+      host: options.address ?? options.host,
       port: options.port,
       name: options.name,
       connectionTimeout: CONNECT_TIMEOUT,
@@ -104,7 +123,7 @@ export class Client {
       ...tlsOptions(options),
     });
     insistOnData(connection);
-    const client = new Client(options.host, connection);
+    const client = new Client(options, connection);
     try {
       await client.#start(options, signal);
       return client;
@@ -116,9 +135,15 @@ export class Client {
 
   async #start(options: ClientOptions, signal: AbortSignal): Promise<void> {
     const connection = this.#connection;
+    const { demand } = options;
+    const handshake = guardHandshake(connection, demand);
     await new Promise<void>((resolve, reject) => {
-      const failed = (error: SMTPConnection.SMTPError) =>
-        reject(new ClientError(error.code === 'ETLS' ? 'tls' : 'connect', explainTls(options, error)));
+      const failed = (error: SMTPConnection.SMTPError) => {
+        const { fault } = handshake;
+        const stage = handshake.open || fault || isTlsError(error) ? 'tls' : 'connect';
+        if (stage === 'tls') countTls(demand.policy, fault?.result ?? handshakeResult(error));
+        reject(new ClientError(stage, fault?.message ?? explainTls(options, error)));
+      };
       const aborted = () => reject(new ClientError('connect', 'sending was aborted'));
       signal.addEventListener('abort', aborted, { once: true });
       connection.once('error', failed);
@@ -130,6 +155,9 @@ export class Client {
         else resolve();
       });
     });
+    const { secured } = handshake;
+    countTls(demand.policy, demand.how === 'none' || secured ? 'ok' : 'starttls-not-supported');
+    countTested(demand.tested, secured);
     if (options.auth === undefined) return;
     if (!connection.secure && !isLoopback(options.host)) {
       throw new ClientError('login', 'the server offers no TLS, and the login is not sent in clear text');
@@ -266,36 +294,100 @@ function sendBodies(connection: SMTPConnection, made: (body: Body) => void): voi
   Reflect.set(connection, '_createSendStream', create);
 }
 
-function tlsOptions({ host, tls, ca }: ClientOptions): SMTPConnection.Options {
-  const check = {
-    minVersion: 'TLSv1.2' as const,
-    ...(ca === undefined ? {} : { ca }),
-    ...(isIP(host) === 0 ? { servername: host } : {}),
+/** What is known of the handshake of a connection. */
+interface Handshake {
+  /** It has begun and not ended. */
+  open: boolean;
+  /** Why the server is not the right one. */
+  fault: TlsFault | undefined;
+  /** The connection, once its server was judged. */
+  secured: TLSSocket | undefined;
+}
+
+/**
+ * Judges the server when the handshake has ended, before anything else is sent. nodemailer goes on to EHLO at once, in two
+ * places, which are patched here.
+ */
+function guardHandshake(connection: SMTPConnection, { verify }: TlsDemand): Handshake {
+  const handshake: Handshake = { open: false, fault: undefined, secured: undefined };
+  const judge = () => {
+    const socket: unknown = Reflect.get(connection, '_socket');
+    if (!(socket instanceof TLSSocket)) throw new ClientError('tls', 'the server cannot be verified');
+    handshake.open = false;
+    handshake.fault = faultOf(socket, verify);
+    if (handshake.fault === undefined) handshake.secured = socket;
+    return handshake.fault;
   };
-  switch (tls) {
+  patch(connection, '_upgradeConnection', (upgrade, [done]) => {
+    handshake.open = true;
+    upgrade((error: Error | null, secured?: boolean) => {
+      if (typeof done === 'function') done(error ?? judge() ?? null, secured);
+    });
+  });
+  patch(connection, '_onConnect', (goOn) => {
+    const implicit = Reflect.get(connection, '_socket') instanceof TLSSocket;
+    const fault = implicit ? judge() : undefined;
+    if (fault === undefined) goOn();
+    else Reflect.apply(methodOf(connection, '_onError'), connection, [fault, 'ETLS', false, 'CONN']);
+  });
+  return handshake;
+}
+
+type Method = (...args: unknown[]) => unknown;
+
+function methodOf(connection: SMTPConnection, name: string): Method {
+  const method: unknown = Reflect.get(connection, name);
+  if (typeof method !== 'function') throw new ClientError('connect', `the SMTP library has no ${name}`);
+  return (...args) => Reflect.apply(method, connection, args);
+}
+
+/** Replaces a method of nodemailer that its types do not declare. */
+function patch(
+  connection: SMTPConnection,
+  name: string,
+  act: (original: Method, args: unknown[]) => void,
+): void {
+  const original = methodOf(connection, name);
+  Reflect.set(connection, name, (...args: unknown[]) => act(original, args));
+}
+
+function tlsOptions({ host, demand, clientCertificate }: ClientOptions): SMTPConnection.Options {
+  const { how, verify, serverName = host } = demand;
+  const tls = {
+    minVersion: 'TLSv1.2' as const,
+    // anything but a name is judged after the handshake
+    rejectUnauthorized: verify.by === 'name',
+    ...(verify.by === 'name' && verify.ca !== undefined ? { ca: verify.ca } : {}),
+    ...(isIP(serverName) === 0 ? { servername: serverName } : {}),
+    ...clientCertificate,
+  };
+  switch (how) {
     case 'implicit':
-      return { secure: true, tls: check };
+      return { secure: true, tls };
     case 'required':
-      return { secure: false, requireTLS: true, tls: check };
+      return { secure: false, requireTLS: true, tls };
     case 'opportunistic':
-      // RFC 7435: unverified TLS is better than clear text; with a CA file, the server is verified
-      return {
-        secure: false,
-        opportunisticTLS: true,
-        tls: { ...check, rejectUnauthorized: ca !== undefined },
-      };
+      // not nodemailer's own `opportunisticTLS`, which goes on in clear text when STARTTLS fails
+      return { secure: false, tls };
     case 'none':
       return { secure: false, ignoreTLS: true };
   }
 }
 
+const isRefusedStartTls = ({ command, responseCode }: SMTPConnection.SMTPError) =>
+  command === 'STARTTLS' && Boolean(responseCode);
+
+function handshakeResult(error: SMTPConnection.SMTPError) {
+  return isRefusedStartTls(error) ? 'starttls-not-supported' : resultOf(error);
+}
+
 /** nodemailer sends STARTTLS even if it was not offered. The operator should learn the real reason. */
 function explainTls(
-  options: ClientOptions,
+  { demand, host }: ClientOptions,
   error: SMTPConnection.SMTPError,
 ): SMTPConnection.SMTPError | string {
-  if (options.tls !== 'required' || error.command !== 'STARTTLS' || !error.responseCode) return error;
-  return `TLS is required by the route but ${options.host} does not offer STARTTLS`;
+  if (demand.how !== 'required' || !isRefusedStartTls(error)) return error;
+  return `TLS is required by the route but ${host} does not offer STARTTLS`;
 }
 
 function rejectedOf(errors: SMTPConnection.SMTPError[] | undefined): ClientError['recipients'] {

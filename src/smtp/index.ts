@@ -11,5 +11,6 @@ export async function createSmtpReceiver(parts: SmtpReceiverParts): Promise<Smtp
   return server.createSmtpReceiver(parts);
 }
 
+export { createLookups, type Lookups } from './lookups.ts';
 export { createSender, type OutboundMessage, type Sender } from './send.ts';
 export type { SubmissionDoor, SubmittedMail } from './submission.ts';

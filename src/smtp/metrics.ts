@@ -11,3 +11,8 @@ export const refusals = counter('smtp_refusals_total', 'Replies of 400 and above
 export const sendResults = counter('smtp_sent_total', 'Results of sending, one for each recipient.', [
   'status',
 ]);
+export const tlsResults = counter(
+  'smtp_tls_total',
+  'Connections to send mail over, by the TLS policy that applied and its result (RFC 8460 section 4.3).',
+  ['policy', 'result'],
+);

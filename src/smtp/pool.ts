@@ -36,7 +36,8 @@ export class Pool {
   /** A kept connection to the host (`reused`) or a new one. Rejects with a `ClientError`. */
   async take(options: ClientOptions, signal: AbortSignal): Promise<{ client: Client; reused: boolean }> {
     for (;;) {
-      const index = this.#idle.findIndex(({ client }) => client.host === options.host);
+      // a connection is only as good as what was demanded when it was opened
+      const index = this.#idle.findIndex(({ client }) => client.fits(options));
       const [kept] = index < 0 ? [] : this.#idle.splice(index, 1);
       if (kept === undefined) return { client: await Client.open(options, signal), reused: false };
       clearTimeout(kept.timer);

@@ -2,6 +2,8 @@ import { resolveMx } from 'node:dns/promises';
 import type { PartnerConfig } from '../config/index.ts';
 import { hasCode } from '../errors.ts';
 import { parseMailbox } from '../message/index.ts';
+import type { Dns } from '../net/index.ts';
+import type { Destination } from './tls-demand.ts';
 
 /** Maximum number of hosts tried for one message, as in Postfix (smtp_mx_address_limit). */
 const MAX_HOSTS = 5;
@@ -14,9 +16,12 @@ export interface MxRecord {
 /** Looks up MX records like `resolveMx` of node:dns/promises, with its errors. */
 export type MxResolver = (domain: string) => Promise<MxRecord[]>;
 
+/** MX records, and whether they (or that there are none) were validated. Undefined if the domain does not exist. */
+type MxLookup = (domain: string) => Promise<{ records: MxRecord[]; secure: boolean } | undefined>;
+
 /** Recipients for the same hosts, in the order to try them; or why they cannot be sent. */
 export type Hop =
-  | { recipients: string[]; hosts: string[] }
+  | { recipients: string[]; hosts: string[]; destination: Destination }
   | { recipients: string[]; status: 'deferred' | 'refused'; reply: string };
 
 /**
@@ -26,32 +31,58 @@ export type Hop =
 export async function hopsFor(
   recipients: readonly string[],
   route: Pick<PartnerConfig['route'], 'host'>,
-  resolver: MxResolver = resolveMx,
+  { resolver = resolveMx, dns }: { resolver?: MxResolver | undefined; dns?: Dns | undefined } = {},
 ): Promise<Hop[]> {
-  if (route.host !== undefined) return [{ recipients: [...recipients], hosts: [route.host] }];
+  if (route.host !== undefined) {
+    const destination = { domain: undefined, secure: true };
+    return [{ recipients: [...recipients], hosts: [route.host], destination }];
+  }
+  const lookup = dns === undefined ? bySystem(resolver) : byResolver(dns);
   const byDomain = new Map<string, string[]>();
   for (const recipient of recipients) {
     const domain = parseMailbox(recipient, { utf8: true }).host;
     byDomain.set(domain, [...(byDomain.get(domain) ?? []), recipient]);
   }
-  return Promise.all(Array.from(byDomain, ([domain, group]) => hopOf(domain, group, resolver)));
+  return Promise.all(Array.from(byDomain, ([domain, group]) => hopOf(domain, group, lookup)));
 }
 
-async function hopOf(domain: string, recipients: string[], resolver: MxResolver): Promise<Hop> {
-  const literal = /^\[(?:ipv6:)?(.+)\]$/i.exec(domain)?.[1];
-  if (literal !== undefined) return { recipients, hosts: [literal] };
-  let records: MxRecord[];
-  try {
-    records = await resolver(domain);
-  } catch (error) {
-    // without an MX record, the domain is its own host; a domain that does not exist never accepts mail
-    if (hasCode(error, 'ENODATA')) return { recipients, hosts: [domain] };
-    if (hasCode(error, 'ENOTFOUND')) {
-      return { recipients, status: 'refused', reply: `5.1.2 the domain ${domain} does not exist` };
+function bySystem(resolver: MxResolver): MxLookup {
+  return async (domain) => {
+    try {
+      return { records: await resolver(domain), secure: false };
+    } catch (error) {
+      if (hasCode(error, 'ENODATA')) return { records: [], secure: false };
+      if (hasCode(error, 'ENOTFOUND')) return undefined;
+      throw error;
     }
+  };
+}
+
+function byResolver(dns: Dns): MxLookup {
+  return async (domain) => {
+    const { records, secure, exists } = await dns.lookup(domain, 'MX');
+    if (!exists) return undefined;
+    const found = records.map(({ data }) => ({ exchange: data.exchange, priority: data.preference ?? 0 }));
+    return { records: found, secure };
+  };
+}
+
+async function hopOf(domain: string, recipients: string[], lookup: MxLookup): Promise<Hop> {
+  const literal = /^\[(?:ipv6:)?(.+)\]$/i.exec(domain)?.[1];
+  if (literal !== undefined)
+    return { recipients, hosts: [literal], destination: { domain: undefined, secure: false } };
+  let found: Awaited<ReturnType<MxLookup>>;
+  try {
+    found = await lookup(domain);
+  } catch {
     return { recipients, status: 'deferred', reply: `4.4.3 no answer from DNS for ${domain}` };
   }
-  if (records.length === 0) return { recipients, hosts: [domain] };
+  // a domain that does not exist never accepts mail; without an MX record, the domain is its own host
+  if (found === undefined)
+    return { recipients, status: 'refused', reply: `5.1.2 the domain ${domain} does not exist` };
+  const { records, secure } = found;
+  const destination = { domain, secure };
+  if (records.length === 0) return { recipients, hosts: [domain], destination };
   // RFC 7505 section 3: "." as the only exchange means that the domain accepts no mail
   const hosts = records
     .map((record) => ({ ...record, exchange: record.exchange.replace(/\.$/, ''), order: Math.random() }))
@@ -61,5 +92,5 @@ async function hopOf(domain: string, recipients: string[], resolver: MxResolver)
   if (hosts.length === 0) {
     return { recipients, status: 'refused', reply: `5.1.10 the domain ${domain} accepts no mail (null MX)` };
   }
-  return { recipients, hosts: hosts.slice(0, MAX_HOSTS) };
+  return { recipients, hosts: hosts.slice(0, MAX_HOSTS), destination };
 }

@@ -1,13 +1,17 @@
 import { hostname } from 'node:os';
-import { type PartnerConfig, readPublicFile, type Secret } from '../config/index.ts';
+import { type PartnerConfig, readCertificateAndKey, readPublicFile, type Secret } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { parseMailbox } from '../message/index.ts';
+import { type Dns, DnsFailure } from '../net/index.ts';
 import { type Envelope, type Facts, type Outcome, outcomeOf, type PeerState } from '../queue/index.ts';
 import { type Client, ClientError, type ClientOptions, cleanReply } from './client.ts';
 import { sendResults } from './metrics.ts';
 import { Pool } from './pool.ts';
 import { countOctets, eightBitRefusal, type MakeOctets, Prepared, Unsendable } from './prepared.ts';
 import { type Hop, hopsFor, type MxResolver } from './route.ts';
+import type { StsPolicies } from './sts-policies.ts';
+import { countTls, TlsFault } from './tls-check.ts';
+import { type DemandParts, type Destination, type Target, targetFor } from './tls-demand.ts';
 
 export interface OutboundMessage {
   envelope: Envelope;
@@ -23,7 +27,8 @@ export interface OutboundMessage {
 export interface Sender {
   /**
    * - `done`: every recipient was accepted.
-   * - `send-failed`: try again, since at least one recipient was deferred.
+   * - `send-failed`: try again, since at least one recipient was deferred. `tls-failed`, `dns-failed`: as this, because no
+   *   server met the TLS policy, or because the resolver gave no answer.
    * - `send-refused`: permanently refused for at least one recipient, and none is deferred.
    * - the outcome of the error that stopped the message: an invalid address, or a SealpostError of `octets`. If that comes
    *   at the start of the message, no connection was opened.
@@ -35,13 +40,19 @@ export interface Sender {
   close(): void;
 }
 
+type Route = PartnerConfig['route'];
+
 export interface SenderParts {
-  route: PartnerConfig['route'];
+  route: Pick<Route, 'port' | 'tls' | 'connections'> & Partial<Route>;
   readSecret: (secret: Secret) => string;
   /** Name in EHLO; default: the host name. */
   name?: string | undefined;
   /** MX lookup; default: the system's. */
   resolver?: MxResolver;
+  /** A validating resolver, in place of that lookup, for DANE. */
+  dns?: Dns | undefined;
+  /** For routes that follow MTA-STS. */
+  sts?: Pick<StsPolicies, 'policyOf'> | undefined;
 }
 
 /** What a hop or a host said, and the recipients that it refused separately. */
@@ -54,18 +65,19 @@ interface Answer {
 export function createSender(parts: SenderParts): Sender {
   const { route } = parts;
   const pool = new Pool(route.connections);
-  const base = {
-    port: route.port,
-    tls: route.tls,
-    ca: route.ca === undefined ? undefined : readPublicFile(route.ca).toString(),
-    name: parts.name ?? hostname(),
-  };
+  const base = { port: route.port, name: parts.name ?? hostname() };
+  const ca = route.ca === undefined ? undefined : readPublicFile(route.ca).toString();
+  const demands: DemandParts = { route: { ...route, ca }, dns: parts.dns, sts: parts.sts };
 
-  /** Read at each use, because another program may renew it. */
-  const auth = () =>
-    route.user === undefined || route.password === undefined
-      ? undefined
-      : { user: route.user, pass: parts.readSecret(route.password) };
+  /** Read at each use, because another program may renew them. */
+  const credentials = () => ({
+    auth:
+      route.user === undefined || route.password === undefined
+        ? undefined
+        : { user: route.user, pass: parts.readSecret(route.password) },
+    clientCertificate:
+      route.clientCertificate === undefined ? undefined : readCertificateAndKey(route.clientCertificate),
+  });
 
   return {
     async send(message, signal = new AbortController().signal) {
@@ -73,10 +85,10 @@ export function createSender(parts: SenderParts): Sender {
       try {
         const envelope = checkEnvelope(message.envelope);
         const outcomes: Outcome[] = [];
-        for (const hop of await hopsFor(envelope.to, route, parts.resolver)) {
+        for (const hop of await hopsFor(envelope.to, route, parts)) {
           const answer =
             'hosts' in hop
-              ? await tryHosts(pool, hop.hosts, { ...base, auth: auth() }, signal, {
+              ? await tryHosts(pool, hop, { ...base, ...credentials() }, demands, signal, {
                   ...message,
                   envelope: { from: envelope.from, to: hop.recipients },
                 })
@@ -100,8 +112,9 @@ export function createSender(parts: SenderParts): Sender {
 /** Tries the hosts in turn, until one of them has received the envelope. */
 async function tryHosts(
   pool: Pool,
-  hosts: string[],
-  options: Omit<ClientOptions, 'host'>,
+  { hosts, destination }: { hosts: string[]; destination: Destination },
+  options: Omit<ClientOptions, 'host' | 'demand'>,
+  demands: DemandParts,
   signal: AbortSignal,
   message: OutboundMessage,
 ): Promise<Answer> {
@@ -111,9 +124,16 @@ async function tryHosts(
     for (const host of hosts) {
       if (signal.aborted) break;
       await prepared.get();
-      const { answer, next } = await tryHost(pool, { ...options, host }, signal, { ...message, prepared });
-      last = answer;
-      if (!next) break;
+      const target = await targetFor(host, destination, demands).catch((error: unknown) =>
+        demandFault(host, error),
+      );
+      if ('outcome' in target) {
+        last = target;
+        continue;
+      }
+      const tried = await tryAddresses(pool, { ...options, host }, target, signal, { ...message, prepared });
+      last = tried.answer;
+      if (!tried.next) break;
     }
   } catch (error) {
     return (
@@ -124,6 +144,39 @@ async function tryHosts(
   }
   return last ?? failure(null, new ClientError('connect', 'sending was aborted'), false);
 }
+
+/** Tries the addresses of a host in turn. */
+async function tryAddresses(
+  pool: Pool,
+  options: Omit<ClientOptions, 'demand'>,
+  { demand, addresses }: Target,
+  signal: AbortSignal,
+  message: PreparedMessage,
+): Promise<{ answer: Answer; next: boolean }> {
+  const [first, ...others] = addresses;
+  let tried = await tryHost(pool, { ...options, demand, address: first }, signal, message);
+  for (const address of others) {
+    if (!tried.next || signal.aborted) break;
+    tried = await tryHost(pool, { ...options, demand, address }, signal, message);
+  }
+  return tried;
+}
+
+/** Why a host is not even called. Another one may do; if none does, the message waits. */
+function demandFault(host: string, error: unknown): Answer {
+  if (error instanceof TlsFault) {
+    countTls(error.result === 'dane-required' ? 'dane' : 'mta-sts', error.result);
+    return deferred('tls-failed', factsOf(host, null, error.message));
+  }
+  if (!(error instanceof DnsFailure)) throw error;
+  countTls('dane', 'dnssec-invalid');
+  return deferred('dns-failed', factsOf(host, null, error.message));
+}
+
+const deferred = (retry: 'tls-failed' | 'dns-failed', facts: Facts): Answer => ({
+  outcome: { retry, facts, peer: 'down' },
+  rejected: [],
+});
 
 /** The prepared start of a message, made again when an attempt has consumed it. */
 class Preparation {
@@ -188,11 +241,7 @@ async function tryHost(
   try {
     taken = await pool.take(options, signal);
   } catch (error) {
-    const failed = asClientError(error);
-    if (failed.stage === 'tls' && options.tls === 'opportunistic' && options.auth === undefined) {
-      return tryHost(pool, { ...options, tls: 'none' }, signal, message);
-    }
-    return { answer: failure(options.host, failed, false), next: true };
+    return { answer: failure(options.host, asClientError(error), false), next: true };
   }
   const { client, reused } = taken;
   const { envelope } = message;
@@ -245,7 +294,8 @@ function failure(host: string | null, error: ClientError, possibleDuplicate: boo
   const peer = code === null || code === 421 || stage !== 'message' ? 'down' : 'works';
   // a refused login or greeting is about configuration, not about this message: it can be tried again
   const refused = stage === 'message' && code !== null && code >= 500;
-  return { outcome: { ...(refused ? refusedFor : deferredFor), facts, peer }, rejected };
+  const effect = refused ? refusedFor : stage === 'tls' ? ({ retry: 'tls-failed' } as const) : deferredFor;
+  return { outcome: { ...effect, facts, peer }, rejected };
 }
 
 const deferredFor = { retry: 'send-failed' } as const;
@@ -266,7 +316,7 @@ function broke(host: string | null, error: unknown): Answer | undefined {
 /** No host for these recipients. A name server that does not answer means down. A domain without servers says nothing. */
 function nowhere({ status, reply }: Extract<Hop, { reply: string }>): Outcome {
   const facts = factsOf(null, null, reply);
-  return status === 'refused' ? { ...refusedFor, facts } : { ...deferredFor, facts, peer: 'down' };
+  return status === 'refused' ? { ...refusedFor, facts } : { retry: 'dns-failed', facts, peer: 'down' };
 }
 
 function asClientError(error: unknown): ClientError {

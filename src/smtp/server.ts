@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { hostname } from 'node:os';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
-import { type Config, type MailboxConfig, readListenerTls } from '../config/index.ts';
+import { type Config, type MailboxConfig, readCertificateAndKey } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { cleanText, type Log } from '../log.ts';
 import { listenShared } from '../net/index.ts';
@@ -56,7 +56,7 @@ export interface SmtpReceiver {
  */
 export function createSmtpReceiver(parts: SmtpReceiverParts): SmtpReceiver {
   const { config, log } = parts;
-  const tls = config.tls === undefined ? undefined : readListenerTls(config.tls);
+  const tls = config.tls === undefined ? undefined : readCertificateAndKey(config.tls);
   const gate = new Gate(config.maxConnections, config.maxConnectionsPerClient);
   const refusalLog = new RefusalLog(log);
   const policy = {

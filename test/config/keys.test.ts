@@ -10,7 +10,7 @@ import { loadKeys } from '../../src/config/keys.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { changedConfig, restoreConfig, storeConfig } from '../../src/config/origin.ts';
 import { ConfigError, formatProblem } from '../../src/config/problem.ts';
-import { readListenerTls } from '../../src/config/tls.ts';
+import { readCertificateAndKey } from '../../src/config/tls.ts';
 import { SealpostError } from '../../src/errors.ts';
 import { createTestCa } from '../support/ca.ts';
 
@@ -331,9 +331,12 @@ mailboxes:
   });
 });
 
-describe('readListenerTls', () => {
+describe('readCertificateAndKey', () => {
   it('takes a pair', () => {
-    const read = readListenerTls({ cert: put('l.pem', own256.certPem), key: put('l.key', own256.keyPem) });
+    const read = readCertificateAndKey({
+      cert: put('l.pem', own256.certPem),
+      key: put('l.key', own256.keyPem),
+    });
     assert.deepEqual(read.notAfter, own256.certificate.notAfter);
   });
   for (const [cert, key, code] of [
@@ -345,13 +348,15 @@ describe('readListenerTls', () => {
     ['none', 'own.key', 'file-access'],
   ] as const)
     it(`refuses ${cert} with ${key}: ${code}`, () => {
-      assert.throws(() => readListenerTls({ cert: join(folder, cert), key: join(folder, key) }), { code });
+      assert.throws(() => readCertificateAndKey({ cert: join(folder, cert), key: join(folder, key) }), {
+        code,
+      });
     });
 
   it('refuses the key that is published with the SMTP library', () => {
     const options: unknown = createRequire(import.meta.url)('smtp-server/lib/tls-options.js').default();
     assert.ok(typeof options === 'object' && options !== null && 'key' in options && 'cert' in options);
     const files = { cert: put('lib.pem', String(options.cert)), key: put('lib.key', String(options.key)) };
-    assert.throws(() => readListenerTls(files), { code: 'key-malformed', message: /published key/ });
+    assert.throws(() => readCertificateAndKey(files), { code: 'key-malformed', message: /published key/ });
   });
 });

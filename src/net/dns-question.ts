@@ -1,0 +1,60 @@
+import dns, { type Answer, type DecodedPacket } from 'dns-packet';
+
+export type RecordType = 'A' | 'AAAA' | 'MX' | 'TLSA' | 'TXT';
+export type RecordOf<T extends RecordType> = Extract<Answer, { type: T }>;
+
+/** No usable answer: SERVFAIL (which is also what a validating resolver says of forged records), silence, nonsense. */
+export class DnsFailure extends Error {}
+
+/** Octets of an answer over UDP that no path fragments (DNS flag day 2020). */
+const UDP_SIZE = 1232;
+
+/** A question, and what its reply is known by. */
+export class Question {
+  readonly name: string;
+  readonly type: RecordType;
+  readonly id: number;
+
+  constructor(name: string, type: RecordType) {
+    this.name = name;
+    this.type = type;
+    const [id = 0] = crypto.getRandomValues(new Uint16Array(1));
+    this.id = id;
+  }
+
+  /** With AD, which asks for the AD bit without the signatures (RFC 6840 section 5.7). */
+  encode(): Buffer {
+    return dns.encode({
+      type: 'query',
+      id: this.id,
+      flags: dns.RECURSION_DESIRED | dns.AUTHENTIC_DATA,
+      questions: [{ type: this.type, name: this.name }],
+      additionals: [
+        {
+          ...{ type: 'OPT', name: '.', udpPayloadSize: UDP_SIZE, extendedRcode: 0, ednsVersion: 0 },
+          ...{ flags: 0, flag_do: false, options: [] },
+        },
+      ],
+    });
+  }
+
+  /** The message, if it is the reply to this question; undefined for anything else. */
+  reply(message: Buffer): DecodedPacket | undefined {
+    try {
+      const packet = dns.decode(message);
+      const [asked] = packet.questions ?? [];
+      const own = asked?.type === this.type && sameName(asked.name, this.name);
+      return packet.type === 'response' && packet.id === this.id && own ? packet : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  toString(): string {
+    return `${this.type} ${this.name}`;
+  }
+}
+
+/** In lower case and without a dot at its end. */
+export const plainName = (name: string) => name.toLowerCase().replace(/\.$/, '');
+export const sameName = (a: string, b: string) => plainName(a) === plainName(b);

@@ -1,0 +1,59 @@
+import { resolveTxt } from 'node:dns/promises';
+import { type Config, readPublicFile } from '../config/index.ts';
+import { hasCode } from '../errors.ts';
+import { createDns, type Dns, type GuardedRequest, guardedGet } from '../net/index.ts';
+import { StsPolicies, type StsStore } from './sts-policies.ts';
+
+/** What routes learn of the servers that mail goes to. */
+export interface Lookups {
+  /** Undefined if the operator names no validating resolver. */
+  dns: Dns | undefined;
+  sts: StsPolicies;
+  close(): void;
+}
+
+/** Milliseconds and octets for a policy. RFC 8461 section 3.3 suggests a minute, but a message waits for it. */
+const STS_TIMEOUT = 10_000;
+const STS_SIZE = 64 * 1024;
+
+/**
+ * @param connect how hosts of MTA-STS policies are reached, where that is not at port 443 of a public address
+ * @throws {SealpostError} `file-access` for `dns.ca`
+ */
+export function createLookups(
+  { dns: settings }: Pick<Config, 'dns'>,
+  store: StsStore,
+  connect: Partial<Pick<GuardedRequest, 'ca' | 'lookup' | 'allowPrivate'> & { port: number }> = {},
+): Lookups {
+  const { port = 443, ...how } = connect;
+  const dns = settings && createDns(resolverOf(settings));
+  const sts = new StsPolicies({
+    store,
+    texts: dns === undefined ? textsOfSystem : (name) => textsOf(dns, name),
+    fetch: async (host) => {
+      const url = new URL(`https://${host}:${port}/.well-known/mta-sts.txt`);
+      const limits = { timeout: STS_TIMEOUT, maxLength: STS_SIZE, mediaType: 'text/plain' };
+      return (await guardedGet({ url, allowPrivate: false, ...limits, ...how })).toString('latin1');
+    },
+    now: Date.now,
+  });
+  return { dns, sts, close: () => dns?.close() };
+}
+
+function resolverOf({ resolver: address, tls, port = tls ? 853 : 53, name, ca }: NonNullable<Config['dns']>) {
+  return { address, port, tls, name, ca: ca === undefined ? undefined : readPublicFile(ca).toString() };
+}
+
+async function textsOf(dns: Dns, name: string): Promise<string[]> {
+  const { records } = await dns.lookup(name, 'TXT');
+  return records.map(({ data }) => [data].flat().map(String).join(''));
+}
+
+async function textsOfSystem(name: string): Promise<string[]> {
+  try {
+    return (await resolveTxt(name)).map((pieces) => pieces.join(''));
+  } catch (error) {
+    if (hasCode(error, 'ENODATA') || hasCode(error, 'ENOTFOUND')) return [];
+    throw error;
+  }
+}
