@@ -211,14 +211,14 @@ export const flow = [
     ],
     [
       'smtp/session.ts',
-      'if (this.#parts.requireTls && !smtp.secure)',
-      'if (this.#parts.requireTls && smtp.secure)',
+      'if (requireTls && !smtp.secure)',
+      'if (requireTls && smtp.secure)',
       'smtp/parts~a.transaction',
       'mail in clear where TLS is required',
     ],
     [
       'smtp/session.ts',
-      "if (this.#parts.gate.draining) return replyTo('draining');",
+      "if (gate.draining) return replyTo('draining');",
       '',
       'smtp/parts~a.transaction',
       'mail is begun during a drain',

@@ -177,7 +177,7 @@ export const newest = [
     ],
     [
       'smtp/send.ts',
-      'failed.code === null && !octets.readableDidRead && ',
+      "failed.code === null && failed.passed === 'nothing' && ",
       'failed.code === null && ',
       'smtp/send~nothing.twice',
       'a message that was half sent is sent twice',

@@ -154,8 +154,8 @@ export const rules = [
     ],
     [
       'config/server-rules.ts',
-      'const open = smtp.listen.some(({ host }) => !isLoopback(host));',
-      'const open = smtp.listen.every(({ host }) => !isLoopback(host));',
+      'const open = mx.some(({ host }) => !isLoopback(host));',
+      'const open = mx.every(({ host }) => !isLoopback(host));',
       'config/bad',
       'one open listener beside a local one is not warned of',
     ],

@@ -78,7 +78,7 @@ for _, id in ipairs(ids) do
     unindex(id, state, { b = fields[2], p = fields[3], r = fields[6] })
     rcall('UNLINK', m)
     local left = tonumber(fields[5]) + (fields[7] and kept or known) - now
-    if left > 0 and (fields[7] or state ~= 'terminated') then
+    if left > 0 and state ~= 'terminated' then
       rcall('SET', P .. ':d:' .. id, fields[7] or '', 'PX', string.format('%.0f', left))
     end
     gone = gone + 1

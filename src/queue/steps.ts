@@ -46,8 +46,7 @@ local function accept(at, now)
     return 0
   end
   -- What a person has ended is no duplicate: it comes to life again under its id, after the events of its first life.
-  -- Where a program repeats a request, it learns that the message was ended.
-  local ended = old[1] == 'terminated' and print == ''
+  local ended = old[1] == 'terminated'
   if old[1] and not ended and (not finished[old[1]] or tonumber(old[2]) >= tonumber(now) - known) then
     rcall('HSET', m, 'e', joined(old[3], ARGV[at + 4]))
     drop_octets(token)
@@ -90,7 +89,7 @@ local function accept(at, now)
   add_job(queue, work, job, now, name)
   return 0
 end
--- True if a message is known from another request. What has been forgotten conflicts with nothing.
+-- True if a message is known from another request. What was ended or forgotten conflicts with nothing.
 local function conflicts(at, now)
   local print = ARGV[at + 10]
   if print == '' then return false end
@@ -99,6 +98,7 @@ local function conflicts(at, now)
     local forgotten = rcall('GET', P .. ':d:' .. ARGV[at])
     return forgotten and forgotten ~= print
   end
+  if old[1] == 'terminated' then return false end
   if finished[old[1]] and tonumber(old[2]) < tonumber(now) - known then return false end
   return old[3] ~= print
 end

@@ -169,7 +169,8 @@ describe('after a terminate, by whatever a message is known', () => {
     const send = async (text: string) => {
       const writer = queue.intake.begin();
       await writer.write(Buffer.from(text));
-      const entry = { partner: 'acme', idempotencyKey: 'order 1', messageId: null };
+      const idempotency = { key: 'order 1', fingerprint: text.replaceAll(' ', '') };
+      const entry = { partner: 'acme', idempotency, messageId: null };
       const origin = { kind: 'command', detail: {} } as const;
       return await commitOne(queue, writer, { ...entry, origin, envelope: { from: '', to: [] } });
     };

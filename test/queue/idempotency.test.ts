@@ -33,6 +33,13 @@ describe('an idempotency key', () => {
     return writer;
   };
   const send = async (entry: OutboundEntry, text = 'out') => await commitOne(queue, await write(text), entry);
+  /** Records that a message has left. */
+  const sent = async (id: string) => {
+    const data = (await queue.redis.hget(`{sealpost}:outbound:${id}`, 'data')) ?? '';
+    await queue.flow.sent(JSON.parse(data), {});
+    await queue.redis.lrem('{sealpost}:outbound:wait', 0, id);
+    await queue.redis.del(`{sealpost}:outbound:${id}`);
+  };
   const waiting = async () => (await queue.queues.depth()).outbound.waiting;
 
   it('gives one id and one mail for one request, and refuses another one', async () => {
@@ -83,9 +90,7 @@ describe('an idempotency key', () => {
 
   it('is known for seven days, however short records and duplicates are kept', async () => {
     const { id } = await send(entryOf('long'));
-    assert.ok(await queue.flow.terminate(id, 'test', { by: 'test' }));
-    const ended = await send(entryOf('long'));
-    assert.deepEqual(ended, { id, duplicate: true }, 'a program that repeats learns that it was ended');
+    await sent(id);
     clock.now += 2 * 86_400_000;
     await queue.sweep();
     assert.equal(await queue.ledger.get(id), null);
@@ -97,9 +102,20 @@ describe('an idempotency key', () => {
     assert.deepEqual(await send(entryOf('long', 'two')), { id, duplicate: false });
   });
 
+  it('is free again when a person has ended the message: nothing is lost in silence', async () => {
+    const { id } = await send(entryOf('ended'));
+    assert.ok(await queue.flow.terminate(id, 'test', { by: 'test' }));
+    assert.deepEqual(await send(entryOf('ended', 'two')), { id, duplicate: false });
+    await assert.rejects(send(entryOf('ended', 'one')), { code: 'idempotency-conflict' });
+    assert.ok(await queue.flow.terminate(id, 'test', { by: 'test' }));
+    clock.now += 2 * 86_400_000;
+    await queue.sweep();
+    assert.deepEqual(await send(entryOf('ended', 'one')), { id, duplicate: false });
+  });
+
   it('may be used again after seven days, while the record is still there', async () => {
     const { id } = await send(entryOf('old'));
-    assert.ok(await queue.flow.terminate(id, 'test', { by: 'test' }));
+    await sent(id);
     clock.now += idempotencyKept;
     await assert.rejects(send(entryOf('old', 'two')), { code: 'idempotency-conflict' });
     clock.now += 1;
