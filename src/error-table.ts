@@ -2,6 +2,8 @@
  * The rows of the one table of errors. `errors.ts` is the way in; nothing else reads this file.
  */
 
+import { doorRows } from './error-doors.ts';
+
 /**
  * Whose move it is.
  * - `message`: this one message cannot be processed as it is, however often it is tried.
@@ -413,63 +415,7 @@ export const errorRows = {
     remedy: 'Check host, login and TLS of the mailbox; Sealpost keeps trying.',
     seen: ['command', 'log'],
   },
-  // doors for programs
-  'client-unauthenticated': {
-    class: 'operator',
-    cause: 'the token or login is missing, wrong, expired or revoked',
-    remedy: 'Give the program a token that sealpost tokens list shows as valid.',
-    seen: ['command', 'log'],
-    smtp: { code: 535, enhanced: '5.7.8', text: 'Authentication credentials invalid' },
-    http: 401,
-  },
-  'not-granted': {
-    class: 'operator',
-    cause: 'the client may not do that: a verb, sender address or identity is not among its grants',
-    remedy: 'Grant it with sealpost clients grant, or correct the program.',
-    seen: ['command', 'log'],
-    smtp: { code: 550, enhanced: '5.7.1', text: 'Not permitted for this client' },
-    http: 403,
-  },
-  'client-unknown': {
-    class: 'operator',
-    cause: 'there is no client of that name, or it was removed',
-    remedy: 'Find the name with sealpost clients list, or add the client.',
-    seen: ['start', 'command', 'log'],
-    http: 404,
-  },
-  'clients-changed': {
-    class: 'operator',
-    cause: 'the stored list of clients was not written by Sealpost, or is older than one seen before',
-    remedy: 'Find out who writes into Redis; after a restore, accept the list with sealpost clients accept.',
-    seen: ['start', 'command', 'log'],
-    smtp: { code: 454, enhanced: '4.7.0', text: 'Logins are not possible now, try again later' },
-    http: 503,
-  },
-  'idempotency-conflict': {
-    class: 'operator',
-    cause: 'the idempotency key was used before, with another request',
-    remedy: 'Use a new key for a new message, and the same key only to repeat the same request.',
-    seen: ['command'],
-    smtp: { code: 550, enhanced: '5.5.4', text: 'This repetition differs from the first message' },
-    http: 409,
-  },
-  'request-invalid': {
-    class: 'operator',
-    cause: 'a field of the request is missing, unknown or has the wrong form',
-    remedy: 'Correct the field that the message names.',
-    seen: ['command'],
-    smtp: { code: 550, enhanced: '5.5.4', text: 'A parameter of the message is invalid' },
-    http: 400,
-  },
-  'rate-limited': {
-    class: 'operator',
-    cause: 'the client sent more in the last minute than its limits allow',
-    remedy: 'Slow the program down, or raise the limits with sealpost clients grant.',
-    seen: ['command', 'log'],
-    effect: 'retry',
-    smtp: { code: 451, enhanced: '4.7.0', text: 'Too many messages, try again later' },
-    http: 429,
-  },
+  ...doorRows,
   'attempts-exhausted': {
     class: 'peer',
     cause: 'all retry attempts have failed',

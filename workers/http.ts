@@ -1,9 +1,9 @@
 /** The HTTP listener: signed content URLs, health and metrics. Holds no private keys. */
 import type { ServerResponse } from 'node:http';
-import { collectMetrics, createBoundedServer, runRole } from '../src/daemon/index.ts';
+import { collectMetrics, runRole } from '../src/daemon/index.ts';
 import { createContentHandler, messageLimits } from '../src/handoff/index.ts';
 import type { Log } from '../src/log.ts';
-import { listenShared } from '../src/net/index.ts';
+import { createBoundedServer, listenShared } from '../src/net/index.ts';
 import { contentUrls, readStoredContent } from '../src/pipeline/index.ts';
 import type { QueueRoom } from '../src/queue/index.ts';
 

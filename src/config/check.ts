@@ -6,8 +6,8 @@ import { checkKeys } from './key-rules.ts';
 import { type LoadedKeys, readKeys } from './keys.ts';
 import { type Rejected, readConfig } from './load.ts';
 import { formatSetting, type Problem, type SettingPath, sortProblems } from './problem.ts';
-import { type Config, configSchema, type MailboxConfig, type PartnerConfig, type Secret } from './schema.ts';
-import { optionsOf, schemaAt } from './shape.ts';
+import type { Config, MailboxConfig, PartnerConfig } from './schema.ts';
+import { secretsOf } from './secret-places.ts';
 import type { ConfigSource } from './source.ts';
 import { readConfigText } from './text.ts';
 import { readCertificateAndKey } from './tls.ts';
@@ -134,36 +134,15 @@ function checkProtection(
   });
 }
 
-/** Every configured secret, found by the schema so that none is forgotten. */
-function secretsOf(config: Config): [SettingPath, Secret][] {
-  const found: [SettingPath, Secret][] = [];
-  const visit = (value: unknown, path: SettingPath) => {
-    if (typeof value !== 'object' || value === null) return;
-    const secret = asSecret(value);
-    const schema = schemaAt(configSchema, path, config);
-    if (secret !== undefined && schema !== undefined && optionsOf(schema) !== undefined) {
-      found.push([path, secret]);
-      return;
-    }
-    for (const [key, each] of Object.entries(value))
-      visit(each, [...path, Array.isArray(value) ? Number(key) : key]);
-  };
-  visit(config, []);
-  return found;
-}
-
-function asSecret(value: object): Secret | undefined {
-  if ('file' in value && typeof value.file === 'string') return { file: value.file };
-  return 'env' in value && typeof value.env === 'string' ? { env: value.env } : undefined;
-}
-
 function checkSpoolKey(path: SettingPath, text: string, reader: KeyReader): void {
   if (!/^[A-Za-z0-9+/]{43}=?$/.test(text.trim()))
     reader.report(path, 'is not 32 octets in base64', { hint: 'generate one: openssl rand -base64 32' });
 }
 
-function checkTls({ smtp, partners }: Config, reader: KeyReader, now: Date): void {
-  checkOwnTls(smtp.tls, ['smtp', 'tls'], 'renew it; senders that verify it cannot deliver', reader, now);
+function checkTls({ smtp, api, partners }: Config, reader: KeyReader, now: Date): void {
+  const listener = 'renew it; peers that verify it cannot connect';
+  checkOwnTls(smtp.tls, ['smtp', 'tls'], listener, reader, now);
+  checkOwnTls(api.tls, ['api', 'tls'], listener, reader, now);
   partners.forEach(({ route }, index) => {
     const path = ['partners', index, 'route', 'clientCertificate'];
     checkOwnTls(route.clientCertificate, path, 'renew it; the server will refuse it', reader, now);

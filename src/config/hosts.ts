@@ -16,3 +16,15 @@ export function isLoopback(host: string): boolean {
   const family = isIP(name);
   return family !== 0 && loopback.check(name, family === 4 ? 'ipv4' : 'ipv6');
 }
+
+/** A network as `10.0.0.0/8`, or an address alone; undefined for anything else. */
+export function networkOf(
+  text: string,
+): { address: string; bits: number; family: 'ipv4' | 'ipv6' } | undefined {
+  const [, address = '', length] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const version = isIP(address);
+  if (version === 0 || address.includes('%')) return undefined;
+  const most = version === 4 ? 32 : 128;
+  const bits = length === undefined ? most : Number(length);
+  return bits > most ? undefined : { address, bits, family: version === 4 ? 'ipv4' : 'ipv6' };
+}

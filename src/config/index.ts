@@ -34,9 +34,15 @@ export async function checkConfig(file: string, probes?: CheckProbes): Promise<P
   return await check.checkConfig(file, probes);
 }
 
+/** As `secretVariables` of `secret-places.ts`. */
+export async function secretVariables(role: string, config: Config): Promise<string[]> {
+  const places = await import('./secret-places.ts');
+  return places.secretVariables(role, config);
+}
+
 export { AddressBook, type AddressKey, parseAddressEntry } from './addresses.ts';
 export { allDestinations } from './destinations.ts';
-export { isLoopback } from './hosts.ts';
+export { isLoopback, networkOf } from './hosts.ts';
 export type { LoadedKeys } from './keys.ts';
 export { changedConfig, restoreConfig, storeConfig } from './origin.ts';
 export { isPrivateRedis } from './private-redis.ts';

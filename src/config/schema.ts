@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { logLevels } from '../log.ts';
+import { apiSettings } from './api-settings.ts';
 import { limits } from './limit-settings.ts';
 import { protectionSettings } from './protection-settings.ts';
 import { redisSettings } from './redis-settings.ts';
@@ -39,6 +40,8 @@ const tlsFiles = z.strictObject({
   cert: path().describe('Certificate chain in PEM.'),
   key: path().describe('Private key in PEM.'),
 });
+
+const api = apiSettings({ port, tlsFiles });
 
 const smtp = z.strictObject({
   listen: z
@@ -450,6 +453,7 @@ export const configSchema = z.strictObject({
   workers: workers.prefault({}).describe('Processes.'),
   retention: retention.prefault({}).describe('How long data is kept.'),
   http: http.prefault({}).describe('HTTP listener.'),
+  api: api.prefault({}).describe('The HTTP API for your programs. Each needs a token: sealpost tokens add.'),
   log: z
     .strictObject({
       level: z.enum(logLevels).default('info').describe('Minimum severity that is logged.'),

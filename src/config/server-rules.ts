@@ -1,12 +1,13 @@
 import { isIP } from 'node:net';
 import { allDestinations } from './destinations.ts';
-import { isLoopback } from './hosts.ts';
+import { isLoopback, networkOf } from './hosts.ts';
 import { isPrivateRedis } from './private-redis.ts';
 import type { Report, SettingPath } from './problem.ts';
 import type { Config } from './schema.ts';
 
 export function checkServers(config: Config, report: Report): void {
   checkListener(config, report);
+  checkApi(config, report);
   checkRedis(config, report);
   checkSpool(config, report);
   checkResolver(config, report);
@@ -68,6 +69,32 @@ function checkListener({ smtp, mailboxes, partners, http }: Config, report: Repo
       });
     taken.add(`${host}:${port}`);
   });
+}
+
+function checkApi({ api, http, smtp }: Config, report: Report): void {
+  const { host, port, tls, trustedProxies, hostnames } = api;
+  trustedProxies.forEach((text, index) => {
+    if (networkOf(text) === undefined)
+      report(['api', 'trustedProxies', index], 'is not an address or a network', {
+        hint: 'write 10.1.2.3, 10.0.0.0/8 or fd00::/8',
+      });
+  });
+  if (port === undefined) return;
+  const open = !isLoopback(host);
+  if (open && tls === undefined && trustedProxies.length === 0)
+    report(['api', 'host'], 'is open to other machines without TLS, and tokens would be readable there', {
+      hint: 'write api.tls, or api.trustedProxies if a proxy ends TLS; or listen on 127.0.0.1',
+    });
+  if (open && hostnames.length === 0)
+    report(['api', 'hostnames'], 'is empty: only requests to the address itself are answered', {
+      severity: 'warning',
+      hint: 'write the names by which programs reach the API',
+    });
+  const others = [http, ...smtp.listen];
+  if (port !== 0 && others.some((each) => each.port === port && each.host === host))
+    report(['api', 'port'], `${host}:${port} is taken by another listener of this file`, {
+      hint: 'choose another port',
+    });
 }
 
 function checkSpool({ spool: { store, s3 } }: Config, report: Report): void {

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { extname, join } from 'node:path';
 import { allDestinations, type Config } from '../config/index.ts';
 import type { Log } from '../log.ts';
+import { environmentOf } from './environment.ts';
 import {
   EXIT_CONFIG,
   env,
@@ -65,6 +66,8 @@ export interface ChildOptions {
   redisUrl: string | undefined;
   /** Size of the thread pool. */
   threads: number;
+  /** Names of the environment variables that hold its secrets. */
+  secrets: readonly string[];
   /** File with the checked configuration in force. */
   stored: string;
   /** It takes over from a process that is still running. */
@@ -98,8 +101,8 @@ export class Child {
   }
 
   start(): void {
-    const { role, index, configFile, stored, redisUrl, threads, takeOver, log, onFailed, onLost } =
-      this.#options;
+    const { role, index, configFile, stored, redisUrl, threads, secrets, takeOver } = this.#options;
+    const { log, onFailed, onLost } = this.#options;
     const startedAt = performance.now();
     let worked = false;
     let failure: StartFailure | undefined;
@@ -109,7 +112,7 @@ export class Child {
     const child = spawn(process.execPath, [...legacy, ...runtimeFlags, file], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       env: {
-        ...process.env,
+        ...environmentOf(process.env, secrets),
         UV_THREADPOOL_SIZE: String(threads),
         [env.config]: configFile,
         [env.index]: String(index),

@@ -29,7 +29,6 @@ export async function readHeartbeats(queue: QueueRoom): Promise<Heartbeat[]> {
 }
 
 export { askReload } from './control.ts';
-export { createBoundedServer } from './http-server.ts';
 export { type RoleName, roleNames } from './protocol.ts';
 export type { RoleContext } from './role.ts';
 export { Supervisor } from './supervisor.ts';

@@ -8,6 +8,7 @@ import type { Log } from '../log.ts';
 import { Child, type ChildOptions, threadsOf } from './child.ts';
 import { openControl, runFolder } from './control.ts';
 import { Departures } from './departures.ts';
+import { type SecretVariables, secretVariablesOf } from './environment.ts';
 import { KeptRedis } from './kept-redis.ts';
 import { readNewConfig, refusal } from './new-config.ts';
 import { type ReadyFacts, type RoleName, type StartFailure, startError } from './protocol.ts';
@@ -35,6 +36,7 @@ function hasWork(role: RoleName, config: Config): boolean {
   if (role === 'handoff')
     return config.mailboxes.length > 0 || config.partners.some(({ onSuspend }) => onSuspend);
   if (role === 'outbound') return config.partners.length > 0;
+  if (role === 'api') return config.api.port !== undefined;
   return config.http.port !== undefined;
 }
 
@@ -86,6 +88,7 @@ export class Supervisor {
     const { config, log } = this.#options;
     this.#working(config);
     this.#stored = await this.#store(config);
+    const variables = await secretVariablesOf(config);
     if (isPrivateRedis(config.redis)) {
       this.#redisStart = KeptRedis.start({ dataDir: config.dataDir, log });
       this.#redis = await this.#redisStart;
@@ -97,7 +100,7 @@ export class Supervisor {
       this.failed.reject(startError(role, failure));
       return true;
     };
-    this.#children = this.#spawn(config, this.#stored, false, onFailed);
+    this.#children = this.#spawn(config, this.#stored, variables, false, onFailed);
     const all = Promise.all(
       this.#children.map(async (child) => {
         const facts = await child.ready.promise;
@@ -153,7 +156,8 @@ export class Supervisor {
   async #replace(config: Config, stored: string): Promise<void> {
     const failed = Promise.withResolvers<never>();
     failed.promise.catch(() => undefined);
-    const fresh = this.#spawn(config, stored, true, (role, failure) => {
+    const variables = await secretVariablesOf(config);
+    const fresh = this.#spawn(config, stored, variables, true, (role, failure) => {
       failed.reject(refusal(startError(role, failure).message));
       return true;
     });
@@ -177,7 +181,13 @@ export class Supervisor {
     this.#stored = stored;
   }
 
-  #spawn(config: Config, stored: string, takeOver: boolean, onFailed: ChildOptions['onFailed']): Child[] {
+  #spawn(
+    config: Config,
+    stored: string,
+    variables: SecretVariables,
+    takeOver: boolean,
+    onFailed: ChildOptions['onFailed'],
+  ): Child[] {
     const { configFile, log } = this.#options;
     const redisUrl = this.#redis?.url;
     const onLost = (role: RoleName, pid: number) => this.#departures.lost(role, pid, redisUrl);
@@ -188,6 +198,7 @@ export class Supervisor {
           new Child({
             ...{ role, index, configFile, stored, redisUrl, takeOver, log, onFailed, onLost },
             threads: threadsOf(role, config),
+            secrets: variables.get(role) ?? [],
           }),
       ),
     );

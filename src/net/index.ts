@@ -3,5 +3,6 @@ export { createDns, type Dns, type DnsAnswer, type ResolverSettings } from './dn
 export { DnsFailure, plainName, type RecordOf, type RecordType } from './dns-question.ts';
 export { type GuardedRequest, guardedGet } from './guarded-get.ts';
 export { guardedLookup, privateAddressCode, type Resolve, refusePrivateLiteral } from './guarded-lookup.ts';
+export { createBoundedServer, type HttpLimits, httpLimits, limitAnswer } from './http-server.ts';
 export { isPublicAddress } from './ip-address.ts';
 export { listenShared } from './listen.ts';

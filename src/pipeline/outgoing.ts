@@ -44,7 +44,7 @@ export class Outgoing {
    * @throws {SealpostError} `usage` for an invalid type, or one that is a structure of its own
    */
   static content(octets: () => Octets, source: string, { type, name }: ContentFacts): Outgoing {
-    const header = contentHeader(type ?? typeOf(name), name);
+    const header = contentHeader(type ?? contentType(name), name);
     return new Outgoing(() => withHeader(source, header, octets(), name !== undefined));
   }
 
@@ -54,8 +54,8 @@ export class Outgoing {
   }
 }
 
-/** The media type for a name; `application/octet-stream` if it says nothing. */
-function typeOf(name: string | undefined): string {
+/** The media type for a file name; `application/octet-stream` if it says nothing. */
+export function contentType(name: string | undefined): string {
   const extension = /\.([^.]+)$/.exec(name ?? '')?.[1]?.toLowerCase() ?? '';
   if (Object.hasOwn(ediTypes, extension)) return ediTypes[extension] ?? '';
   const found = mime.getType(extension) ?? '';

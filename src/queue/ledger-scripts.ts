@@ -16,8 +16,8 @@ return 1
 );
 
 /**
- * index, greatest and least time, how many to skip, how many to examine, then state, mailbox, partner and reason that a
- * record must have ('' for any). Newest first. Returns how many it examined, the time of the last one, how many in a
+ * index, greatest and least time, how many to skip, how many to examine, then state, mailbox, partner, reason and
+ * direction that a record must have ('' for any). Newest first. Returns how many it examined, the time of the last one, how many in a
  * row had that time, then id and time of each match.
  */
 const find = script(
@@ -31,6 +31,7 @@ for at, field in ipairs({ 's', 'b', 'p', 'x' }) do
     wanted[#wanted + 1] = ARGV[5 + at]
   end
 end
+local direction = ARGV[10] or ''
 local last, same = '', 0
 local reply = { #found / 2, '', 0 }
 for at = 1, #found, 2 do
@@ -42,6 +43,10 @@ for at = 1, #found, 2 do
     for each, value in ipairs(wanted) do
       if values[each] ~= value then fits = false end
     end
+  end
+  if fits and direction ~= '' then
+    -- Only an inbound message has a mailbox.
+    fits = (rcall('HEXISTS', record(id), 'b') == 1) == (direction == 'inbound')
   end
   if fits then
     reply[#reply + 1] = id

@@ -5,7 +5,9 @@ import { SealpostError } from '../errors.ts';
 import { guarded, run } from '../redis/index.ts';
 import type { Keys } from './keys.ts';
 import { ledgerScripts } from './ledger-scripts.ts';
+import { type Batch, cursorOf, type Found, isAmong, nextOf, sourcesOf, Walk } from './listing.ts';
 import {
+  type Among,
   type AuditEntry,
   isState,
   type Ledger,
@@ -65,13 +67,10 @@ export function parseRecord(id: string, fields: Record<string, string>): Message
 const pageSize = 50;
 /** Records that one call of the script examines: at most about two milliseconds in Redis. */
 const lookSize = 1000;
+/** Records that are examined for one page among grants, in each index. */
+const mostLooked = 20_000;
 /** Maximum number of messages examined for one Message-ID or digest. */
 const digestLimit = 10_000;
-
-interface Found {
-  id: string;
-  receivedAt: number;
-}
 
 export class RedisLedger implements Ledger {
   #redis: Redis;
@@ -92,35 +91,65 @@ export class RedisLedger implements Ledger {
     const limit = Math.max(1, query.limit ?? pageSize);
     const start = parseCursor(query.cursor);
     const messages: MessageRecord[] = [];
-    for await (const batch of this.#find(query, start, limit)) {
+    for await (const { found } of this.#find(query, start, limit)) {
       // One round trip for the records of a batch.
-      const wanted = batch.slice(0, limit - messages.length);
+      const wanted = found.slice(0, limit - messages.length);
       for (const record of await Promise.all(wanted.map(({ id }) => this.get(id))))
         if (record) messages.push(record);
       const last = wanted.at(-1);
-      if (messages.length === limit && last) return { messages, cursor: `${last.receivedAt}.${last.id}` };
+      if (messages.length === limit && last) return { messages, cursor: cursorOf(last) };
     }
     return { messages, cursor: null };
   }
 
+  /** `usage` for a broken cursor. */
+  async listAmong(
+    query: ListQuery,
+    among: Among,
+  ): Promise<{ messages: MessageRecord[]; cursor: string | null }> {
+    const limit = Math.max(1, query.limit ?? pageSize);
+    const start = parseCursor(query.cursor);
+    const walks = sourcesOf(query, among).map(
+      (source) => new Walk(this.#find(source, start, limit), mostLooked),
+    );
+    await Promise.all(walks.map((walk) => walk.fill()));
+    const messages: MessageRecord[] = [];
+    let last: string | null = null;
+    for (;;) {
+      const batch = nextOf(walks, limit - messages.length);
+      for (const record of await Promise.all(batch.map(({ id }) => this.get(id))))
+        if (record && isAmong(record, among)) messages.push(record);
+      const end = batch.at(-1);
+      if (end) last = cursorOf(end);
+      if (messages.length >= limit) return { messages, cursor: last };
+      const empty = walks.filter((walk) => walk.isEmpty);
+      if (batch.length === 0 && empty.length === 0) return { messages, cursor: null };
+      const tired = empty.filter((walk) => walk.isTired);
+      // What was examined so far is behind the page; whoever wants to go on continues there.
+      if (tired.length > 0 && batch.length === 0)
+        return { messages, cursor: `${Math.max(...tired.map((walk) => walk.last))}.zz` };
+      await Promise.all(empty.map((walk) => walk.fill()));
+    }
+  }
+
   async *ids(query: ListQuery): AsyncGenerator<string> {
-    for await (const batch of this.#find(query, parseCursor(query.cursor), lookSize))
-      for (const { id } of batch) yield id;
+    for await (const { found } of this.#find(query, parseCursor(query.cursor), lookSize))
+      for (const { id } of found) yield id;
   }
 
   /** Walks the narrowest index, newest first, in batches; the server tests the rest of the query. */
-  async *#find(query: ListQuery, start: Found | undefined, expected: number): AsyncGenerator<Found[]> {
+  async *#find(query: ListQuery, start: Found | undefined, expected: number): AsyncGenerator<Batch> {
     if (query.messageId !== undefined || query.sha256 !== undefined) {
       const found = await this.#findByDigest(query);
       // Of equal times, the greater id comes first, as in Redis's indices.
       const isAfter = ({ id, receivedAt }: Found) =>
         !start || receivedAt < start.receivedAt || (receivedAt === start.receivedAt && id < start.id);
-      yield found.filter(isAfter);
+      yield { found: found.filter(isAfter), last: 0, looked: found.length };
       return;
     }
     const { index, tested } = await this.#narrowest(query);
-    const { state, mailbox, partner, reason } = query;
-    const tests = [state, mailbox, partner, reason].map((value) =>
+    const { state, mailbox, partner, reason, direction } = query;
+    const tests = [state, mailbox, partner, reason, direction].map((value) =>
       value === undefined || value === tested ? '' : value,
     );
     // Starts with a little more than a page. If tests or equal times leave it short, it takes more at a time.
@@ -139,7 +168,7 @@ export class RedisLedger implements Ledger {
         // Of equal times, Redis returns the greater id first; those up to the cursor's were on the last page.
         if (!start || found.receivedAt !== start.receivedAt || found.id < start.id) batch.push(found);
       }
-      yield batch;
+      yield { found: batch, last: Number(time), looked: Number(seen) };
       if (Number(seen) < look) return;
       // Skipping many is slow, so the walk continues by time, and skips only those with the same time.
       skip = greatest === String(time) ? skip + Number(seen) : Number(same);
@@ -226,10 +255,11 @@ export class RedisLedger implements Ledger {
 }
 
 function fits(record: MessageRecord, query: ListQuery): boolean {
-  const { state, mailbox, partner, reason, messageId, sha256, since, until } = query;
+  const { state, mailbox, partner, reason, messageId, sha256, since, until, direction } = query;
   const same = (wanted: string | undefined, value: string | null) => wanted === undefined || wanted === value;
   return (
     same(state, record.state) &&
+    same(direction, record.direction) &&
     same(mailbox, record.mailbox) &&
     same(partner, record.partner) &&
     same(reason, record.reason) &&

@@ -5,6 +5,10 @@
 
 import type { ErrorCode, SealpostError } from '../errors.ts';
 import type { FinishedOctets, SpoolRef, SpoolWriter } from '../spool/index.ts';
+import type { AuditEntry } from './audit-types.ts';
+
+export type { Audit, AuditEntry, AuditQuery } from './audit-types.ts';
+
 import type { JobEnd } from './job-end.ts';
 
 /** Where a message came from. Metadata only: nothing of the content except its Message-ID. */
@@ -352,6 +356,7 @@ export interface Flow {
 }
 
 export interface ListQuery {
+  direction?: Message['direction'];
   state?: MessageState;
   mailbox?: string;
   partner?: string;
@@ -370,10 +375,21 @@ export interface ListQuery {
   cursor?: string;
 }
 
+/** Whose messages may be listed: inbound ones of these mailboxes, and outbound ones to these partners. */
+export interface Among {
+  mailboxes: '*' | readonly string[];
+  partners: '*' | readonly string[];
+}
+
 export interface Ledger {
   get(id: string): Promise<MessageRecord | null>;
   /** Newest first. `cursor` leads to the next page; null at the end. */
   list(query: ListQuery): Promise<{ messages: MessageRecord[]; cursor: string | null }>;
+  /**
+   * The same of some messages alone, and with bounded work: a page may have fewer messages than asked for, and yet lead
+   * to another one.
+   */
+  listAmong(query: ListQuery, among: Among): Promise<{ messages: MessageRecord[]; cursor: string | null }>;
   /** Ids of all matches, newest first. Messages that change meanwhile may or may not be included. */
   ids(query: ListQuery): AsyncIterable<string>;
   count(): Promise<Record<MessageState, number>>;
@@ -381,48 +397,6 @@ export interface Ledger {
   load(): Promise<Partial<Record<MessageState, number>>>;
   /** Appends an event that changes no state, and with `audit` an entry to the audit trail. */
   note(id: string, event: LedgerEvent, audit?: AuditEntry): Promise<void>;
-}
-
-/** What somebody did by hand. */
-export interface AuditEntry {
-  /** Milliseconds since the epoch. */
-  at: number;
-  by: string;
-  what:
-    | 'resume'
-    | 'terminate'
-    | 'decode'
-    | 'save'
-    | 'reload'
-    | 'client-add'
-    | 'client-grant'
-    | 'client-remove'
-    | 'clients-accept'
-    | 'token-add'
-    | 'token-revoke';
-  /** Name of the client, or id of the token. */
-  subject?: string;
-  /** Of the message; absent if there was none. */
-  id?: string;
-  why?: string;
-}
-
-export interface AuditQuery {
-  /** Milliseconds since the epoch; `until` is not included. */
-  since?: number;
-  until?: number;
-  by?: string;
-  id?: string;
-  /** Default 100. */
-  limit?: number;
-}
-
-/** The audit trail: append-only, and trimmed at its old end by `retention.audit`. */
-export interface Audit {
-  /** Records acts on anything but messages; acts on messages are recorded by their own step. */
-  add(entry: AuditEntry): Promise<void>;
-  /** Newest first. */
-  list(query: AuditQuery): Promise<AuditEntry[]>;
 }
 
 /**

@@ -49,7 +49,10 @@ describe('a destination that hangs', { skip: skipWithoutClock }, () => {
         mailboxes: [{ name: 'orders', addresses: ['orders@own.example'], notSmime: 'pass', destinations }],
         workers: { decrypt: 1, handoff: 1 },
       },
-      env: { HOOK_SECRET: 'x'.repeat(40), LD_PRELOAD: library, HANG_UNDER: sick, HANG_WHILE: hanging },
+      env: {
+        ...{ HOOK_SECRET: 'x'.repeat(40), LD_PRELOAD: library, HANG_UNDER: sick, HANG_WHILE: hanging },
+        SEALPOST_PASS_ENV: 'HANG_UNDER,HANG_WHILE',
+      },
     });
   });
   after(async () => {

@@ -28,6 +28,7 @@ function child(t: TestContext, options: Partial<ChildOptions> = {}) {
     role: 'http',
     index: 0,
     threads: 1,
+    secrets: [],
     configFile: join(folder, 'none.yaml'),
     redisUrl: undefined,
     stored: '',

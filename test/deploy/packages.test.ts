@@ -26,13 +26,22 @@ const manifest = z
 /** Whether a version, as numbers, is in a range of the forms that `engines` has; anything else is not. */
 function isIn(version: [number, number], range: string): boolean {
   return range.split('||').some((part) => {
-    const match = /^\s*(>=|\^|)\s*(\d+)(?:\.(\d+|x))?(?:\.(?:\d+|x))?\s*$/.exec(part);
-    if (match === null) return false;
-    const [, sign, major = '0', minor = '0'] = match;
-    const least = [Number(major), minor === 'x' ? 0 : Number(minor)] as const;
-    if (sign !== '>=' && version[0] !== least[0]) return false;
-    return version[0] > least[0] || (version[0] === least[0] && version[1] >= least[1]);
+    const comparators = part
+      .replaceAll(/([<>=^]) +/g, '$1')
+      .trim()
+      .split(/ +/);
+    return comparators.every((each) => meets(version, each));
   });
+}
+
+function meets([major, minor]: [number, number], comparator: string): boolean {
+  const match = /^(>=|\^|<|)(\d+)(?:\.(\d+|x))?(?:\.(?:\d+|x))?$/.exec(comparator);
+  if (match === null) return false;
+  const [, sign, wanted = '0', least = '0'] = match;
+  const from = [Number(wanted), least === 'x' ? 0 : Number(least)] as const;
+  const reached = major > from[0] || (major === from[0] && minor >= from[1]);
+  if (sign === '<') return !reached;
+  return sign === '>=' ? reached : major === from[0] && reached;
 }
 
 describe('the packages of the lock file', () => {

@@ -36,5 +36,5 @@ export function fakeClock(folder: string, seconds = 0): FakeClock {
     writeSync(open, octets(ahead), 0, 8, 0);
     closeSync(open);
   };
-  return { env: { LD_PRELOAD: library, CLOCK_FILE: file }, set };
+  return { env: { LD_PRELOAD: library, CLOCK_FILE: file, SEALPOST_PASS_ENV: 'CLOCK_FILE' }, set };
 }

@@ -74,6 +74,7 @@ export class PowerSupply {
       UNSYNCED_WAIT: String(slower * 1000),
       UNSYNCED_LIES: liars,
       UV_USE_IO_URING: '0',
+      SEALPOST_PASS_ENV: 'UNSYNCED_ROOT,UNSYNCED_LOG,UNSYNCED_KEPT,UNSYNCED_WAIT,UNSYNCED_LIES',
     };
     mkdirSync(this.root);
     this.#begin();

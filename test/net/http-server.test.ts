@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import type { RequestListener, Server } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { after, describe, it } from 'node:test';
-import { createBoundedServer, type HttpLimits, httpLimits } from '../../src/daemon/http-server.ts';
+import { createBoundedServer, type HttpLimits, httpLimits } from '../../src/net/http-server.ts';
 
 const never = 3_600_000;
 const unlimited: HttpLimits = {

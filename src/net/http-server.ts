@@ -50,7 +50,10 @@ export function createBoundedServer(listener: RequestListener, limits: HttpLimit
 }
 
 /** Destroys an answer that is read too slowly: an octet now and then would keep the connection from being idle. */
-function limitAnswer(response: ServerResponse, { answer, minimumRate, every }: HttpLimits): void {
+export function limitAnswer(
+  response: ServerResponse,
+  { answer, minimumRate, every }: HttpLimits = httpLimits,
+): void {
   const { socket } = response;
   const startedAt = performance.now();
   const before = socket?.bytesWritten ?? 0;

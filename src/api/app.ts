@@ -1,0 +1,205 @@
+/** The API as a whole: what happens to each request before its route, and how its server runs. */
+import type { AddressInfo } from 'node:net';
+import swagger from '@fastify/swagger';
+import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
+import { serializerCompiler } from 'fastify-type-provider-zod';
+import { type Client, type ClientRegistry, loadClients } from '../client/index.ts';
+import { type Config, readCertificateAndKey } from '../config/index.ts';
+import { SealpostError } from '../errors.ts';
+import { type Log, logRarely } from '../log.ts';
+import { counter } from '../metrics.ts';
+import { listenShared } from '../net/index.ts';
+import type { QueueRoom } from '../queue/index.ts';
+import { lingerThenCut, ours, sendAnswer, sendProblem } from './answer.ts';
+import { RequestLimits } from './limits.ts';
+import { createListener } from './listener.ts';
+import { documentOptions, schemaOf } from './openapi.ts';
+import { Origins } from './origin.ts';
+import { problemOf, refusal } from './problem.ts';
+import { checkUrl, parseQuery } from './query.ts';
+import type { Grant, Route } from './route.ts';
+import { routesOf } from './routes.ts';
+
+export interface ApiParts {
+  config: Config;
+  log: Log;
+  queue: QueueRoom;
+}
+
+export interface Api {
+  /** Returns the address. */
+  listen(takeOver: boolean): Promise<string>;
+  close(timeoutMs: number): Promise<void>;
+}
+
+const answered = counter('api_requests_total', 'Answers of the HTTP API, by operation and status.', [
+  'operation',
+  'status',
+]);
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    grant?: Grant;
+    operation?: string;
+  }
+}
+
+/** What is known of a request once it was let in. */
+interface Admitted {
+  client: Client;
+  address: string;
+  end: () => void;
+}
+
+const guards = {
+  'Cache-Control': 'no-store',
+  'X-Content-Type-Options': 'nosniff',
+  'Content-Security-Policy': "default-src 'none'; sandbox; frame-ancestors 'none'",
+  'Referrer-Policy': 'no-referrer',
+};
+
+const apiVersion = '1.0.0';
+
+export async function createApi({ config, log, queue }: ApiParts): Promise<Api> {
+  const { api } = config;
+  const { ClientRegistry, Rates } = await loadClients();
+  const registry = await ClientRegistry.open({ ...queue, folder: config.dataDir, log, now: Date.now });
+  const routes = routesOf({ config, queue, rates: new Rates(), openapi: () => app.swagger() });
+  const { host, hostnames, trustedProxies } = api;
+  const tls = api.tls && readCertificateAndKey(api.tls);
+  const origins = new Origins({ host, hostnames, trustedProxies, tls: tls !== undefined });
+  const connections = {
+    connections: api.maxConnections,
+    connectionsPerAddress: api.maxConnectionsPerAddress,
+  };
+  const app = await createApp({ routes, registry, log, origins, api, tls, connections });
+  registry.start();
+  return {
+    async listen(takeOver) {
+      await listenShared(app.server, { host, port: api.port ?? 0 }, takeOver);
+      const bound = app.server.address();
+      return bound && typeof bound === 'object' ? textOf(bound) : host;
+    },
+    async close(timeoutMs) {
+      const closed = new Promise<void>((resolve) => app.server.close(() => resolve()));
+      app.server.closeIdleConnections();
+      const late = setTimeout(() => app.server.closeAllConnections(), timeoutMs);
+      await closed;
+      clearTimeout(late);
+      registry.stop();
+    },
+  };
+}
+
+const textOf = ({ address, port, family }: AddressInfo) =>
+  family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}`;
+
+export interface AppParts {
+  routes: readonly Route[];
+  registry: Pick<ClientRegistry, 'byToken' | 'trouble'>;
+  log: Log;
+  origins: Origins;
+  api: Pick<Config['api'], 'maxRequestsPerClient' | 'requestsPerMinute'>;
+  tls?: { cert: Buffer; key: Buffer } | undefined;
+  connections: { connections: number; connectionsPerAddress: number };
+}
+
+export type App = Awaited<ReturnType<typeof createApp>>;
+
+/** The routes behind their door, not listening yet. */
+export async function createApp({ routes, registry, log, origins, api, tls, connections }: AppParts) {
+  const limits = new RequestLimits(api.maxRequestsPerClient, api.requestsPerMinute);
+  const admitted = new WeakMap<FastifyRequest, Admitted>();
+  const app = fastify({
+    logger: false,
+    exposeHeadRoutes: false,
+    routerOptions: { querystringParser: parseQuery, maxParamLength: 100 },
+    frameworkErrors: (error, _request, reply) => void sendProblem(reply, ours(error)),
+    serverFactory: (handler) => createListener(handler, { tls, origins, ...connections }),
+  });
+  // A route checks its parameters itself (route.ts), against the schemas that the document is made from.
+  app.setValidatorCompiler(() => () => true);
+  app.setSerializerCompiler(serializerCompiler);
+  // Nothing reads a body but the handler that wants it, after everything else was checked.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, _payload, done) => done(null, undefined));
+  app.addHook('onRoute', ({ config: facts, url, method }) => {
+    if (facts?.grant === undefined) throw new Error(`${method} ${url} declares no grant`);
+  });
+  app.addHook('onRequest', async (request) => {
+    const address = origins.check(request.raw);
+    checkUrl(request.raw.url ?? '');
+    const client = authenticate(registry, request);
+    const end = limits.begin(client);
+    admitted.set(request, { client, address, end });
+    request.raw.socket.once('close', end);
+    const { grant } = request.routeOptions.config;
+    if (grant !== undefined && grant !== 'token' && !client.may(grant))
+      throw refusal('not-granted', `client ${client.name} is not granted ${grant}`);
+  });
+  app.addHook('onSend', async (_request, reply) => void reply.headers(guards));
+  app.addHook('onResponse', async (request, reply) => {
+    const known = admitted.get(request);
+    known?.end();
+    if (known) request.raw.socket.off('close', known.end);
+    const { operation = 'none' } = request.routeOptions.config;
+    answered.inc({ operation, status: String(reply.statusCode) });
+    lingerThenCut(request);
+  });
+  app.setNotFoundHandler(() => {
+    throw refusal('route-unknown', 'there is no such path or method');
+  });
+  app.setErrorHandler((error, request, reply) => {
+    const known = ours(error);
+    const { status, code } = problemOf(known);
+    const { operation } = request.routeOptions.config;
+    if (status >= 500) logRarely(log, 'error', `api ${code}`, { err: known, operation }, 'a request failed');
+    return sendProblem(reply, known);
+  });
+  await app.register(swagger, documentOptions(routes, apiVersion));
+  await app.register(async (scope) => {
+    for (const route of routes) addRoute(scope, route, (request) => admitted.get(request));
+  });
+  await app.ready();
+  return app;
+}
+
+function addRoute(
+  app: FastifyInstance,
+  route: Route,
+  admission: (request: FastifyRequest) => Admitted | undefined,
+): void {
+  const { method, url, grant, name: operation } = route;
+  app.route({
+    method,
+    url,
+    config: { grant, operation },
+    schema: schemaOf(route),
+    async handler(request, reply) {
+      const known = admission(request);
+      if (known === undefined) throw new SealpostError('internal', 'a request came past the door');
+      if (route.bodies === undefined && hasBody(request))
+        throw refusal('request-invalid', 'this request has no body');
+      const { client, address } = known;
+      const { params, query, raw } = request;
+      const call = { client, address, params, query, request: raw, response: reply.raw };
+      return sendAnswer(reply, await route.handle(call));
+    },
+  });
+}
+
+function hasBody({ raw: { headers } }: FastifyRequest): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+}
+
+/**
+ * The client of a request. Errors: `client-unauthenticated`, the same for whatever is wrong; `clients-changed`.
+ */
+function authenticate(
+  registry: Pick<ClientRegistry, 'byToken' | 'trouble'>,
+  { raw }: FastifyRequest,
+): Client {
+  if (registry.trouble) throw registry.trouble;
+  const token = /^Bearer +([^ ]+) *$/i.exec(raw.headers.authorization ?? '')?.[1] ?? '';
+  return registry.byToken(token);
+}

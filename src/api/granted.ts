@@ -1,0 +1,21 @@
+/** Grants as the ledger's indices have them. */
+import type { Client } from '../client/index.ts';
+import type { Config } from '../config/index.ts';
+import type { Among } from '../queue/index.ts';
+
+/** Mailboxes and partners whose messages a client may see, as they are written in the configuration. */
+export function granted(
+  { grants }: Client,
+  { mailboxes, partners }: Pick<Config, 'mailboxes' | 'partners'>,
+): Among {
+  return { mailboxes: names(grants.mailboxes, mailboxes), partners: names(grants.partners, partners) };
+}
+
+/** A granted name that is not configured any more may still have messages. */
+function names(given: '*' | readonly string[], configured: readonly { name: string }[]): '*' | string[] {
+  if (given === '*') return '*';
+  const written = given.map(
+    (name) => configured.find((each) => each.name.toLowerCase() === name.toLowerCase())?.name ?? name,
+  );
+  return [...new Set(written)];
+}

@@ -1,0 +1,89 @@
+/** The server below fastify: connections are counted and bounded in time, and nothing is read before it is asked for. */
+import { createServer as createPlainServer, type RequestListener, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { Socket } from 'node:net';
+import type { Origins } from './origin.ts';
+import { problemOf, problemType, refusal } from './problem.ts';
+
+export interface ListenerParts {
+  tls: { cert: Buffer; key: Buffer } | undefined;
+  origins: Origins;
+  connections: number;
+  connectionsPerAddress: number;
+}
+
+/** Milliseconds: for a header; without an octet in either direction; between two requests; for a TLS handshake. */
+const times = { header: 10_000, idle: 60_000, keepAlive: 10_000, handshake: 10_000, check: 1000 };
+const maxHeaderSize = 16 * 1024;
+
+export function createListener(handler: RequestListener, parts: ListenerParts): Server {
+  const { tls, connections } = parts;
+  const options = {
+    maxHeaderSize,
+    headersTimeout: times.header,
+    // A body is timed by its octets (body.ts).
+    requestTimeout: 0,
+    keepAliveTimeout: times.keepAlive,
+    connectionsCheckingInterval: times.check,
+    insecureHTTPParser: false,
+    requireHostHeader: true,
+  };
+  const server = tls
+    ? createTlsServer({ ...options, ...tls, minVersion: 'TLSv1.2', handshakeTimeout: times.handshake })
+    : createPlainServer(options);
+  server.maxConnections = connections;
+  server.on('connection', (socket: Socket) => admit(socket, parts));
+  server.on('request', handler);
+  // With a listener of our own, Node does not send 100 by itself: the body is asked for when somebody wants it.
+  server.on('checkContinue', handler);
+  server.on('checkExpectation', (_request, response) => {
+    response.writeHead(417, { Connection: 'close' }).end();
+  });
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => answerBroken(error, socket));
+  server.setTimeout(times.idle, (socket) => void socket.destroy());
+  return server;
+}
+
+const counts = new WeakMap<Origins, Map<string, number>>();
+
+function admit(socket: Socket, { origins, connectionsPerAddress }: ListenerParts): void {
+  const address = socket.remoteAddress ?? '';
+  if (!origins.mayConnect(address)) {
+    socket.destroy();
+    return;
+  }
+  if (origins.isProxy(address)) return;
+  const of = counts.get(origins) ?? new Map<string, number>();
+  counts.set(origins, of);
+  const open = (of.get(address) ?? 0) + 1;
+  if (open > connectionsPerAddress) {
+    socket.destroy();
+    return;
+  }
+  of.set(address, open);
+  socket.once('close', () => {
+    const left = (of.get(address) ?? 1) - 1;
+    if (left > 0) of.set(address, left);
+    else of.delete(address);
+  });
+}
+
+/** What is not HTTP, or could be read in two ways: two lengths, a length beside chunks, a header without end. */
+function answerBroken(
+  error: NodeJS.ErrnoException,
+  socket: NodeJS.WritableStream & { destroy(): void },
+): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const problem = problemOf(
+    refusal('request-invalid', 'the request is not HTTP/1.1 that can be read in one way'),
+  );
+  const body = JSON.stringify(problem);
+  socket.end(
+    `HTTP/1.1 400 Bad Request\r\nContent-Type: ${problemType}\r\nContent-Length: ${body.length}\r\n` +
+      `Connection: close\r\n\r\n${body}`,
+    () => socket.destroy(),
+  );
+}

@@ -1,0 +1,82 @@
+/** What is known of messages: one, or a list. A message that a client may not see does not exist for it. */
+import type { Client } from '../client/index.ts';
+import type { Config } from '../config/index.ts';
+import { SealpostError } from '../errors.ts';
+import { timeOf } from '../pipeline/submit.ts';
+import type { ListQuery, MessageRecord, QueueRoom } from '../queue/index.ts';
+import { granted } from './granted.ts';
+import { refusal } from './problem.ts';
+import { nothing, type Route, route } from './route.ts';
+import { idParams, listQuery, type MessageQuery, messageDetail, messageList } from './schemas.ts';
+import { detailOf, summaryOf } from './view.ts';
+
+export interface MessagesParts {
+  config: Config;
+  queue: QueueRoom;
+}
+
+/** The record of a message that the client may see. Errors: `message-unknown`, alike for what it may not see. */
+export async function visible(
+  { ledger }: Pick<QueueRoom, 'ledger'>,
+  client: Client,
+  id: string,
+): Promise<MessageRecord> {
+  const record = await ledger.get(id);
+  if (record && client.maySee(record)) return record;
+  throw new SealpostError('message-unknown', `there is no message ${id}`);
+}
+
+export function messageRoutes({ config, queue }: MessagesParts): Route[] {
+  return [
+    route({
+      method: 'GET',
+      url: '/v1/messages/:id',
+      grant: 'read',
+      name: 'getMessage',
+      tag: 'messages',
+      summary: 'See a message',
+      description: 'Its state, what happened to it, what failed last, and when it is tried again.',
+      params: idParams,
+      query: nothing,
+      status: 200,
+      answer: messageDetail,
+      handle: async ({ client, params }) => ({
+        status: 200,
+        json: detailOf(await visible(queue, client, params.id)),
+      }),
+    }),
+    route({
+      method: 'GET',
+      url: '/v1/messages',
+      grant: 'read',
+      name: 'listMessages',
+      tag: 'messages',
+      summary: 'List messages',
+      description: 'Newest first, only those that the client may see.',
+      params: nothing,
+      query: listQuery,
+      status: 200,
+      answer: messageList,
+      async handle({ client, query }) {
+        const { messages, cursor } = await queue.ledger.listAmong(queryOf(query), granted(client, config));
+        return { status: 200, json: { messages: messages.map(summaryOf), cursor } };
+      },
+    }),
+  ];
+}
+
+function queryOf({ since, until, limit, ...rest }: MessageQuery): ListQuery {
+  const time = (text: string, name: string) => {
+    const at = timeOf(text);
+    if (Number.isNaN(at))
+      throw refusal('request-invalid', `${name} is not a time`, 'write 2026-12-01T08:00:00Z');
+    return at;
+  };
+  const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
+  return {
+    ...given,
+    ...(since === undefined ? {} : { since: time(since, 'since') }),
+    ...(until === undefined ? {} : { until: time(until, 'until') }),
+    ...(limit === undefined ? {} : { limit: Number(limit) }),
+  };
+}

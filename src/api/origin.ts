@@ -1,0 +1,105 @@
+/** Where a request comes from, and over what: checked for each connection and each request, before anything is read. */
+import type { IncomingMessage } from 'node:http';
+import { BlockList, isIP } from 'node:net';
+import { isLoopback, networkOf } from '../config/index.ts';
+import { refusal } from './problem.ts';
+
+export interface OriginRules {
+  /** Address that the API listens on. */
+  host: string;
+  hostnames: readonly string[];
+  trustedProxies: readonly string[];
+  /** TLS of our own. */
+  tls: boolean;
+}
+
+/** Fields that must not be repeated: two readers could take different ones. */
+const single = new Set([
+  ...['host', 'authorization', 'content-type', 'content-length', 'transfer-encoding', 'content-encoding'],
+  ...['idempotency-key', 'last-event-id', 'expect', 'x-forwarded-proto'],
+]);
+
+const withoutMapping = (address: string) => address.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, '');
+
+export class Origins {
+  readonly #rules: OriginRules;
+  readonly #proxies = new BlockList();
+  readonly #names: ReadonlySet<string>;
+
+  constructor(rules: OriginRules) {
+    this.#rules = rules;
+    for (const text of rules.trustedProxies) {
+      const network = networkOf(text);
+      if (network) this.#proxies.addSubnet(network.address, network.bits, network.family);
+    }
+    this.#names = new Set([rules.host, ...rules.hostnames].map((name) => name.toLowerCase()));
+  }
+
+  /** @param address of the other end of a connection */
+  isProxy(address: string): boolean {
+    const plain = withoutMapping(address);
+    const family = isIP(plain);
+    return family !== 0 && this.#proxies.check(plain, family === 4 ? 'ipv4' : 'ipv6');
+  }
+
+  /** Whether a connection may be kept at all. In clear text, nobody but proxies and this machine has any business here. */
+  mayConnect(address: string): boolean {
+    return this.#rules.tls || isLoopback(withoutMapping(address)) || this.isProxy(address);
+  }
+
+  /**
+   * The address of the client. Proxies are believed as far as they are named, from the last one backwards.
+   *
+   * Errors: `request-invalid`, `host-unknown`, `transport-insecure`.
+   */
+  check(request: IncomingMessage): string {
+    this.#checkFields(request);
+    this.#checkHost(request.headers.host ?? '');
+    const peer = withoutMapping(request.socket.remoteAddress ?? '');
+    if (!this.isProxy(peer)) {
+      if (!this.mayConnect(peer)) throw insecure();
+      return peer;
+    }
+    const client = this.#clientOf(request, peer);
+    if (!this.#rules.tls) {
+      const proto = request.headers['x-forwarded-proto'];
+      const isLocal = proto === undefined && isLoopback(peer) && client === peer;
+      if (proto !== 'https' && !isLocal && !isLoopback(client)) throw insecure();
+    }
+    return client;
+  }
+
+  #clientOf(request: IncomingMessage, peer: string): string {
+    const field = request.headers['x-forwarded-for'];
+    const hops = (Array.isArray(field) ? field.join(',') : (field ?? '')).split(',').map((hop) => hop.trim());
+    for (const hop of hops.reverse()) {
+      if (hop === '') break;
+      const address = withoutMapping(hop);
+      if (isIP(address) === 0) throw refusal('request-invalid', 'X-Forwarded-For is not a list of addresses');
+      if (!this.isProxy(address)) return address;
+    }
+    return peer;
+  }
+
+  #checkFields({ rawHeaders, url = '' }: IncomingMessage): void {
+    const seen = new Set<string>();
+    for (let at = 0; at < rawHeaders.length; at += 2) {
+      const name = (rawHeaders[at] ?? '').toLowerCase();
+      if (single.has(name) && seen.has(name))
+        throw refusal('request-invalid', `the field ${name} is repeated`);
+      seen.add(name);
+    }
+    if (!url.startsWith('/')) throw refusal('request-invalid', 'the request target is not a path');
+  }
+
+  #checkHost(field: string): void {
+    const name = field.replace(/:\d{1,5}$/, '').toLowerCase();
+    const bare = name.replace(/^\[(.*)\]$/, '$1');
+    if (!this.#names.has(bare) && !isLoopback(bare))
+      throw refusal('host-unknown', 'the API does not answer for this host', 'see api.hostnames');
+  }
+}
+
+function insecure() {
+  return refusal('transport-insecure', 'the request came over clear text from another machine', 'use https');
+}

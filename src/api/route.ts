@@ -1,0 +1,90 @@
+/** What a route of the API is. One without a declared grant is no `Route`, and the API does not start with it. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { z } from 'zod';
+import type { Client, Verb } from '../client/index.ts';
+import { refusal } from './problem.ts';
+
+/** The verb that a client needs; `token`: any valid token. */
+export type Grant = Verb | 'token';
+
+/** A request that was let in. */
+export interface Call<P = unknown, Q = unknown> {
+  client: Client;
+  params: P;
+  query: Q;
+  /** Address of the client, as far as known. */
+  address: string;
+  request: IncomingMessage;
+  response: ServerResponse;
+}
+
+/** An answer in JSON, or octets that are streamed. */
+export type Answer =
+  | { status: number; json: unknown; headers?: Record<string, string> }
+  | { stream: AsyncIterable<Buffer>; type: string; octets: number; fileName: string };
+
+/** What a body may be: JSON, files after a JSON, or octets. */
+export interface BodyFacts {
+  schema: z.ZodType | 'octets';
+  description: string;
+}
+
+interface RouteFacts<P extends z.ZodType, Q extends z.ZodType> {
+  method: 'GET' | 'POST';
+  url: string;
+  grant: Grant;
+  /** Name of the operation in the OpenAPI document. */
+  name: string;
+  tag: 'messages' | 'directory' | 'events';
+  summary: string;
+  description: string;
+  /** Of the path, and of the query; `nothing` for none. */
+  params: P;
+  query: Q;
+  headers?: z.ZodObject;
+  /** By media type. */
+  bodies?: Record<string, BodyFacts>;
+  /** Of a success. */
+  status: number;
+  answer: z.ZodType | { type: string; description: string };
+}
+
+export interface Route extends RouteFacts<z.ZodType, z.ZodType> {
+  /** Errors: `request-invalid` for parameters that do not fit, and those of the route. */
+  handle(call: Call): Promise<Answer>;
+}
+
+export const nothing = z.strictObject({});
+
+/** Makes a route; what it handles has been checked against its schemas. */
+export function route<P extends z.ZodType, Q extends z.ZodType>({
+  handle,
+  ...facts
+}: RouteFacts<P, Q> & {
+  handle(call: Call<z.output<P>, z.output<Q>>): Promise<Answer>;
+}): Route {
+  return {
+    ...facts,
+    handle: async (call) =>
+      await handle({
+        ...call,
+        params: checked(facts.params, call.params, 'the path'),
+        query: checked(facts.query, call.query, 'the query'),
+      }),
+  };
+}
+
+/**
+ * A value as the schema has it.
+ *
+ * @param what is checked, in errors
+ * @throws {SealpostError} `request-invalid` with the place of what is wrong
+ */
+export function checked<S extends z.ZodType>(schema: S, value: unknown, what: string): z.output<S> {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  const place = (issue?.path ?? []).map(String).join('.');
+  const where = place === '' ? what : `${place} in ${what}`;
+  throw refusal('request-invalid', `${where}: ${(issue?.message ?? 'is wrong').slice(0, 200)}`);
+}

@@ -1,0 +1,51 @@
+/** The table of routes. Each declares its grant. */
+import { z } from 'zod';
+import type { Rates } from '../client/index.ts';
+import type { Config } from '../config/index.ts';
+import { PartnerBook } from '../pipeline/submit.ts';
+import type { QueueRoom } from '../queue/index.ts';
+import { messageRoutes } from './messages.ts';
+import { nothing, type Route, route } from './route.ts';
+import { submittingRoute } from './submitting.ts';
+
+export interface RoutesParts {
+  config: Config;
+  queue: QueueRoom;
+  rates: Rates;
+  /** The OpenAPI document. */
+  openapi(): object;
+}
+
+export function routesOf({ config, queue, rates, openapi }: RoutesParts): Route[] {
+  const { api, partners } = config;
+  const { maxSize, maxJsonSize, bodyTimeout, bodyMinimumRate } = api;
+  return [
+    submittingRoute({
+      partners: new PartnerBook(partners),
+      rates,
+      ...{ maxSize, maxJsonSize },
+      body: { timeout: bodyTimeout, minimumRate: bodyMinimumRate },
+      withIntake: (work) => work(queue.intake),
+      now: () => new Date(),
+    }),
+    ...messageRoutes({ config, queue }),
+    documentRoute(openapi),
+  ];
+}
+
+function documentRoute(openapi: () => object): Route {
+  return route({
+    method: 'GET',
+    url: '/v1/openapi.json',
+    grant: 'token',
+    name: 'getOpenApi',
+    tag: 'directory',
+    summary: 'This document',
+    description: 'The OpenAPI document of this API.',
+    params: nothing,
+    query: nothing,
+    status: 200,
+    answer: z.record(z.string(), z.unknown()),
+    handle: async () => ({ status: 200, json: openapi() }),
+  });
+}

@@ -1,0 +1,219 @@
+/** What requests and answers look like. The OpenAPI document is made from these. */
+import { z } from 'zod';
+import { messageStates } from '../queue/index.ts';
+
+/** Text of one line, as header fields take it. */
+const line = (most: number) =>
+  z
+    .string()
+    .max(most)
+    .regex(/^[^\p{Cc}\p{Cs}\u2028\u2029]*$/u, 'has a control character');
+const address = line(320).min(3);
+const partner = line(63).min(1);
+const fileName = line(255)
+  .min(1)
+  .regex(/^[^/\\]+$/, 'is not a file name without folders');
+const time = z.string().max(40).describe('A time with its zone (RFC 3339), such as 2026-12-01T08:00:00Z.');
+const id = z
+  .string()
+  .regex(/^[A-Za-z0-9]{1,64}$/, 'is not an id')
+  .describe('Id of a message.');
+
+export const metadata = z
+  .record(z.string(), z.string())
+  .describe('Up to 20 pairs of your own. They come back with everything that is said of the message.');
+
+const delivery = {
+  priority: z.number().int().min(1).max(10).describe('1 leaves first, 10 last; 5 without it.').optional(),
+  notBefore: time.describe('The message does not leave before that time.').optional(),
+  notAfter: time.describe('A message that has not left by then is suspended (expired).').optional(),
+};
+
+const attachment = z
+  .strictObject({
+    filename: fileName.describe('Name of the file, without folders.'),
+    contentType: line(255).describe('Media type. Default: by the extension of the name.').optional(),
+    content: z.string().meta({ contentEncoding: 'base64', description: 'The octets, in base64.' }),
+  })
+  .meta({ id: 'Attachment' });
+
+const text = {
+  partner: partner.describe('Name of a partner. The mail goes to its first address.').optional(),
+  recipients: z
+    .array(address)
+    .min(1)
+    .max(100)
+    .describe('Addresses of partners, or, with partner, addresses of that partner.')
+    .optional(),
+  from: address.describe('Sender. Default: the setting from of the partner.').optional(),
+  subject: line(900).describe('Subject of the mail.').optional(),
+  text: z.string().describe('Body as plain text.').optional(),
+  html: z.string().describe('Body as HTML.').optional(),
+  metadata: metadata.optional(),
+  ...delivery,
+};
+
+/** The part `message` of multipart/form-data. */
+export const formMessage = z
+  .strictObject(text)
+  .meta({ id: 'FormMessage', description: 'A mail whose attachments are the other parts of the form.' });
+export const jsonMessage = z
+  .strictObject({ ...text, attachments: z.array(attachment).max(100).optional() })
+  .meta({ id: 'NewMessage', description: 'A mail to one partner, or to recipients of several.' });
+export type FormMessage = z.output<typeof formMessage>;
+export type JsonMessage = z.output<typeof jsonMessage>;
+
+/** The query of a message whose body is the content or the whole mail. */
+export const submitQuery = z.strictObject({
+  partner: partner.describe('Name of a partner.').optional(),
+  recipients: line(32_000).describe('Addresses of partners, separated by commas.').optional(),
+  from: address.describe('Sender.').optional(),
+  filename: fileName.describe('Name of the file. Content without a name must not be empty.').optional(),
+  metadata: z.string().max(16_384).describe('Pairs of your own, as a JSON object.').optional(),
+  priority: z
+    .string()
+    .regex(/^(?:[1-9]|10)$/, 'is not a whole number from 1 to 10')
+    .describe('1 leaves first, 10 last; 5 without it.')
+    .optional(),
+  notBefore: delivery.notBefore,
+  notAfter: delivery.notAfter,
+});
+export type SubmitQuery = z.output<typeof submitQuery>;
+
+export const idempotencyHeader = z.object({
+  'idempotency-key': z
+    .string()
+    .describe(
+      'The same key with the same request gives the same ids and one mail, for 7 days; with another request it is refused. 1 to 200 printable characters of ASCII.',
+    )
+    .optional(),
+});
+
+export const submitted = z
+  .object({
+    messages: z
+      .array(
+        z.object({
+          id,
+          partner: z.string().describe('Whom it is for.'),
+          recipients: z.array(z.string()),
+          duplicate: z.boolean().describe('The key was known, with the same request: nothing new was made.'),
+        }),
+      )
+      .describe('One message for each partner.'),
+  })
+  .meta({ id: 'Submitted', description: 'The messages are stored durably.' });
+
+const isoTime = z.iso.datetime();
+const scalars = z.record(
+  z.string(),
+  z.union([z.string(), z.number(), z.boolean(), z.null(), z.array(z.string())]),
+);
+
+const summary = {
+  id,
+  direction: z.enum(['inbound', 'outbound']),
+  state: z.enum(messageStates),
+  reason: z.string().nullable().describe('Why it is suspended: a code of docs/reason-codes.md.'),
+  mailbox: z.string().nullable().describe('Which mailbox it came for; null for an outbound message.'),
+  partner: z.string().nullable().describe('Whom it is for, or who sent it as far as known.'),
+  client: z.string().nullable().describe('Who submitted it.'),
+  envelope: z.object({ from: z.string(), to: z.array(z.string()) }),
+  messageId: z.string().nullable().describe('The Message-ID field.'),
+  octets: z.number().int(),
+  sha256: z.string().describe('Of the octets as received or submitted, in hex.'),
+  receivedAt: isoTime,
+  updatedAt: isoTime,
+  metadata: z.record(z.string(), z.string()).describe('As it was submitted.'),
+  priority: z.number().int().nullable(),
+  notBefore: isoTime.nullable(),
+  notAfter: isoTime.nullable(),
+};
+
+export const messageSummary = z.object(summary).meta({ id: 'MessageSummary' });
+export type MessageSummary = z.output<typeof messageSummary>;
+
+export const messageDetail = z
+  .object({
+    ...summary,
+    origin: z.string().describe('How it came: smtp, imap, command, api, submission, folder, queue.'),
+    attempts: z.number().int().describe('Attempts of the current step that failed.'),
+    lastError: z
+      .object({ code: z.string(), at: isoTime, facts: scalars })
+      .nullable()
+      .describe('What failed last.'),
+    nextAttempt: isoTime.nullable().describe('When it is tried again at the latest.'),
+    events: z
+      .array(z.object({ type: z.string(), at: isoTime, facts: scalars }))
+      .describe('What happened to it, oldest first.'),
+  })
+  .meta({ id: 'Message' });
+export type MessageDetail = z.output<typeof messageDetail>;
+
+export const idParams = z.object({ id });
+
+export const listQuery = z.strictObject({
+  direction: z.enum(['inbound', 'outbound']).describe('Only messages of that direction.').optional(),
+  state: z.enum(messageStates).describe('Only messages in that state.').optional(),
+  reason: line(63).describe('Only messages suspended for that reason.').optional(),
+  mailbox: line(63).describe('Only messages of that mailbox.').optional(),
+  partner: line(63).describe('Only messages of that partner.').optional(),
+  messageId: line(998).describe('Only messages with that Message-ID field.').optional(),
+  sha256: z
+    .string()
+    .regex(/^[0-9a-fA-F]{64}$/, 'is not a SHA-256 in hex')
+    .describe('Only messages whose octets have that SHA-256.')
+    .optional(),
+  since: time.describe('Received at that time or later.').optional(),
+  until: time.describe('Received before that time.').optional(),
+  limit: z
+    .string()
+    .regex(/^(?:[1-9]\d?|1\d\d|200)$/, 'is not a number from 1 to 200')
+    .describe('Maximum number of messages in the answer; default 50.')
+    .optional(),
+  cursor: line(100).describe('Continues after the page that returned it.').optional(),
+});
+export type MessageQuery = z.output<typeof listQuery>;
+
+export const messageList = z
+  .object({
+    messages: z.array(messageSummary),
+    cursor: z
+      .string()
+      .nullable()
+      .describe('Leads to the next page; null at the end. A page may have fewer messages than asked for.'),
+  })
+  .meta({ id: 'MessageList' });
+
+export const actBody = z
+  .strictObject({ why: line(500).describe('The reason, for ledger and audit trail.').optional() })
+  .meta({ id: 'Act' });
+export const terminateBody = z
+  .strictObject({ why: line(500).min(1).describe('The reason, for ledger and audit trail.') })
+  .meta({ id: 'Terminate' });
+export const acted = z.object({ id, state: z.enum(messageStates) }).meta({ id: 'Acted' });
+
+export const partnerList = z
+  .object({
+    partners: z.array(z.object({ name: z.string(), addresses: z.array(z.string()) })),
+  })
+  .meta({ id: 'PartnerList' });
+export const mailboxList = z
+  .object({
+    mailboxes: z.array(z.object({ name: z.string(), addresses: z.array(z.string()) })),
+  })
+  .meta({ id: 'MailboxList' });
+export const queueList = z
+  .object({
+    queues: z
+      .array(
+        z.object({
+          name: z.string().describe('inbound NAME of a mailbox, or outbound NAME of a partner.'),
+          direction: z.enum(['inbound', 'outbound']),
+          waiting: z.number().int().describe('Messages that are in progress or wait.'),
+          suspended: z.number().int().describe('Messages that wait for a person.'),
+        }),
+      )
+      .describe('One for each mailbox and partner that the client may see.'),
+  })
+  .meta({ id: 'QueueList' });

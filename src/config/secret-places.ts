@@ -1,0 +1,51 @@
+/** Where the secrets of a configuration are written, and which roles need them. */
+import type { SettingPath } from './problem.ts';
+import { type Config, configSchema, type Secret } from './schema.ts';
+import { optionsOf, schemaAt } from './shape.ts';
+
+/** Every configured secret, found by the schema so that none is forgotten. */
+export function secretsOf(config: Config): [SettingPath, Secret][] {
+  const found: [SettingPath, Secret][] = [];
+  const visit = (value: unknown, path: SettingPath) => {
+    if (typeof value !== 'object' || value === null) return;
+    const secret = asSecret(value);
+    const schema = schemaAt(configSchema, path, config);
+    if (secret !== undefined && schema !== undefined && optionsOf(schema) !== undefined) {
+      found.push([path, secret]);
+      return;
+    }
+    for (const [key, each] of Object.entries(value))
+      visit(each, [...path, Array.isArray(value) ? Number(key) : key]);
+  };
+  visit(config, []);
+  return found;
+}
+
+function asSecret(value: object): Secret | undefined {
+  if ('file' in value && typeof value.file === 'string') return { file: value.file };
+  return 'env' in value && typeof value.env === 'string' ? { env: value.env } : undefined;
+}
+
+/** Roles that read the secrets below a setting; the first line that fits counts. A secret that fits none is for nobody. */
+const readers: readonly [RegExp, readonly string[] | 'all'][] = [
+  [/^(?:redis|spool)\./, 'all'],
+  [/^identities\./, ['decrypt', 'outbound']],
+  [/^mailboxes\.\d+\.imap\./, ['receive']],
+  [/^mailboxes\.\d+\.(?:destinations|onSuspend)\./, ['handoff', 'decrypt']],
+  [/^partners\.\d+\.onSuspend\./, ['handoff']],
+  [/^partners\.\d+\./, ['outbound']],
+];
+
+/** Roles that read the secret at a path; none for a secret that no line knows. */
+export function readersOf(path: SettingPath): readonly string[] | 'all' {
+  const text = path.join('.');
+  return readers.find(([pattern]) => pattern.test(text))?.[1] ?? [];
+}
+
+/** Names of the environment variables that hold secrets of a role. */
+export function secretVariables(role: string, config: Config): string[] {
+  return secretsOf(config).flatMap(([path, secret]) => {
+    const of = readersOf(path);
+    return 'env' in secret && (of === 'all' || of.includes(role)) ? [secret.env] : [];
+  });
+}

@@ -1,0 +1,43 @@
+/** The audit trail, as the other rooms know it. */
+
+/** What somebody did by hand. */
+export interface AuditEntry {
+  /** Milliseconds since the epoch. */
+  at: number;
+  by: string;
+  what:
+    | 'resume'
+    | 'terminate'
+    | 'decode'
+    | 'save'
+    | 'reload'
+    | 'client-add'
+    | 'client-grant'
+    | 'client-remove'
+    | 'clients-accept'
+    | 'token-add'
+    | 'token-revoke';
+  /** Name of the client, or id of the token. */
+  subject?: string;
+  /** Of the message; absent if there was none. */
+  id?: string;
+  why?: string;
+}
+
+export interface AuditQuery {
+  /** Milliseconds since the epoch; `until` is not included. */
+  since?: number;
+  until?: number;
+  by?: string;
+  id?: string;
+  /** Default 100. */
+  limit?: number;
+}
+
+/** The audit trail: append-only, and trimmed at its old end by `retention.audit`. */
+export interface Audit {
+  /** Records acts on anything but messages; acts on messages are recorded by their own step. */
+  add(entry: AuditEntry): Promise<void>;
+  /** Newest first. */
+  list(query: AuditQuery): Promise<AuditEntry[]>;
+}

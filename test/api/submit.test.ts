@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { after, before, describe, it } from 'node:test';
+import { simpleParser } from 'mailparser';
+import { randomKey, startApi, storedOctets, type TestApi } from '../support/api.ts';
+import { makeWorld, skipWithout } from '../support/world.ts';
+
+describe('a message over HTTP', { skip: skipWithout('openssl') }, () => {
+  const world = makeWorld();
+  let api: TestApi;
+  let erp: string;
+  before(async () => {
+    api = await startApi(world);
+    erp = await api.token('erp', '--scope', 'send,read', '--partner', 'acme,other', '--sender', '*');
+  });
+  after(async () => {
+    await api?.daemon.stop();
+    world.remove();
+  });
+  const mailOf = async (id: string) => await simpleParser(await storedOctets(api, id));
+
+  it('in JSON becomes a mail with text, HTML and attachments in any script', async () => {
+    const octets = randomBytes(3000);
+    const { status, json, headers } = await api.post(erp, {
+      partner: 'acme',
+      subject: 'Bestellung – 注文',
+      text: 'Grüße\n',
+      html: '<p>Grüße</p>',
+      attachments: [
+        { filename: 'Übersicht 注文.bin', content: octets.toString('base64') },
+        {
+          filename: 'order.xml',
+          contentType: 'application/xml',
+          content: Buffer.from('<o/>').toString('base64'),
+        },
+      ],
+      metadata: { order: '4711' },
+      priority: 2,
+      notBefore: '2020-01-01T00:00:00Z',
+    });
+    assert.equal(status, 202, JSON.stringify(json));
+    const [message] = json.messages;
+    assert.deepEqual(
+      [message.partner, message.recipients, message.duplicate],
+      ['acme', ['edi@acme.example'], false],
+    );
+    assert.equal(headers.get('location'), `/v1/messages/${message.id}`);
+    const mail = await mailOf(message.id);
+    assert.deepEqual([mail.subject, mail.text?.trim()], ['Bestellung – 注文', 'Grüße']);
+    assert.equal(mail.html, '<p>Grüße</p>');
+    assert.deepEqual(
+      mail.attachments.map(({ filename, contentType }) => [filename, contentType]),
+      [
+        ['Übersicht 注文.bin', 'application/octet-stream'],
+        ['order.xml', 'application/xml'],
+      ],
+    );
+    assert.deepEqual(mail.attachments[0]?.content, octets);
+    const seen = await api.call(erp, `/v1/messages/${message.id}`);
+    assert.equal(seen.status, 200, seen.text);
+    const { state, client, metadata, priority, origin, events } = seen.json;
+    assert.deepEqual(
+      [state, client, metadata, priority, origin, events[0].type],
+      ['queued', 'erp', { order: '4711' }, 2, 'api', 'queued'],
+    );
+  });
+
+  it('with text alone, and with an attachment alone', async () => {
+    const text = await api.post(erp, { partner: 'acme', text: 'x' });
+    assert.equal((await mailOf(text.json.messages[0].id)).text?.trim(), 'x');
+    const file = await api.post(erp, {
+      partner: 'acme',
+      attachments: [{ filename: 'empty.txt', content: '' }],
+    });
+    const { attachments } = await mailOf(file.json.messages[0].id);
+    assert.deepEqual(
+      attachments.map(({ filename, size }) => [filename, size]),
+      [['empty.txt', 0]],
+    );
+    const none = await api.post(erp, { partner: 'acme', subject: 'nothing' });
+    assert.deepEqual([none.status, none.json.code], [400, 'request-invalid']);
+  });
+
+  it('to recipients of two partners becomes one message for each', async () => {
+    const { status, json } = await api.post(erp, {
+      recipients: ['a@acme.example', 'b@other.example', 'c@acme.example'],
+      text: 'x',
+    });
+    assert.equal(status, 202);
+    assert.deepEqual(
+      json.messages.map(({ partner, recipients }: { partner: string; recipients: string[] }) => [
+        partner,
+        recipients,
+      ]),
+      [
+        ['acme', ['a@acme.example', 'c@acme.example']],
+        ['other', ['b@other.example']],
+      ],
+    );
+  });
+
+  it('as a whole mail is kept octet for octet, but for fields that are missing', async () => {
+    const mail = 'Subject: as it is\r\nFrom: <x@own.example>\r\n\r\nbody\r\n';
+    const { status, json } = await api.call(erp, '/v1/messages?partner=acme', {
+      method: 'POST',
+      headers: { 'content-type': 'message/rfc822' },
+      body: mail,
+    });
+    assert.equal(status, 202, JSON.stringify(json));
+    const stored = (await storedOctets(api, json.messages[0].id)).toString();
+    assert.ok(stored.endsWith(mail), stored);
+    assert.match(stored, /^To: <edi@acme\.example>\r\nDate: .*\r\nMessage-ID: <.*>\r\n/);
+  });
+
+  it('as content of any type becomes an attachment', async () => {
+    const octets = randomBytes(100_000);
+    const query = new URLSearchParams({
+      partner: 'acme',
+      filename: 'größe.edi',
+      metadata: '{"run":"9"}',
+      priority: '10',
+    });
+    const { status, json } = await api.call(erp, `/v1/messages?${query}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/EDIFACT' },
+      body: octets,
+    });
+    assert.equal(status, 202, JSON.stringify(json));
+    const { attachments } = await mailOf(json.messages[0].id);
+    assert.deepEqual(
+      attachments.map(({ filename, contentType, content }) => [filename, contentType, content]),
+      [['größe.edi', 'application/edifact', octets]],
+    );
+    const seen = await api.call(erp, `/v1/messages/${json.messages[0].id}`);
+    assert.deepEqual([seen.json.metadata, seen.json.priority], [{ run: '9' }, 10]);
+  });
+
+  it('as a form is a JSON part and files', async () => {
+    const form = new FormData();
+    form.append('message', JSON.stringify({ partner: 'acme', subject: 'form', text: 'see below' }));
+    const large = randomBytes(3_000_000);
+    form.append('attachment', new Blob([large], { type: 'application/pdf' }), 'größe 注文.pdf');
+    form.append('attachment', new Blob([]), 'empty.bin');
+    const { status, json } = await api.call(erp, '/v1/messages', { method: 'POST', body: form });
+    assert.equal(status, 202, JSON.stringify(json));
+    const mail = await mailOf(json.messages[0].id);
+    assert.deepEqual([mail.subject, mail.text?.trim()], ['form', 'see below']);
+    assert.deepEqual(
+      mail.attachments.map(({ filename, contentType, size }) => [filename, contentType, size]),
+      [
+        ['größe 注文.pdf', 'application/pdf', large.length],
+        ['empty.bin', 'application/octet-stream', 0],
+      ],
+    );
+    assert.deepEqual(mail.attachments[0]?.content, large);
+  });
+
+  it('repeated with its key is the same message, however it is framed; another request is refused', async () => {
+    const key = randomKey();
+    const headers = { 'idempotency-key': key };
+    const sendForm = () => {
+      const form = new FormData();
+      form.append('message', '{"partner":"acme","text":"once"}');
+      form.append('attachment', new Blob(['file']), 'a.txt');
+      return api.call(erp, '/v1/messages', { method: 'POST', body: form, headers });
+    };
+    const [first, second] = [await sendForm(), await sendForm()];
+    assert.equal(first.json.messages[0].id, second.json.messages[0].id);
+    assert.deepEqual(
+      [first, second].map(({ json }) => json.messages[0].duplicate),
+      [false, true],
+    );
+    const other = await api.post(erp, { partner: 'acme', text: 'another' }, headers);
+    assert.deepEqual([other.status, other.json.code], [409, 'idempotency-conflict']);
+  });
+});
