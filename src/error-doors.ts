@@ -91,4 +91,11 @@ export const doorRows = {
     seen: [],
     http: 408,
   },
+  'message-state': {
+    class: 'operator',
+    cause: 'the message is not in a state in which this can be done',
+    remedy: 'Look at its state: suspended messages are resumed, and what has ended stays ended.',
+    seen: [],
+    http: 409,
+  },
 } as const;

@@ -95,7 +95,7 @@ export class Held {
   /** Errors: `rate-limited`, `queue-full`. */
   take(client: string, octets: number): void {
     const own = this.#clients.get(client) ?? 0;
-    if (own > 0 && own + octets > this.#most / 4)
+    if (own + octets > this.#most / 4)
       throw refusal('rate-limited', 'the client has too many large requests at a time');
     if (this.#all + octets > this.#most) throw refusal('queue-full', 'too many large requests at a time');
     this.#clients.set(client, own + octets);

@@ -81,7 +81,7 @@ export class Origins {
     return peer;
   }
 
-  #checkFields({ rawHeaders, url = '' }: IncomingMessage): void {
+  #checkFields({ rawHeaders, headers, url = '' }: IncomingMessage): void {
     const seen = new Set<string>();
     for (let at = 0; at < rawHeaders.length; at += 2) {
       const name = (rawHeaders[at] ?? '').toLowerCase();
@@ -89,6 +89,9 @@ export class Origins {
         throw refusal('request-invalid', `the field ${name} is repeated`);
       seen.add(name);
     }
+    // Node's parser reads the chunks, and would leave any other coding as it is.
+    if ((headers['transfer-encoding'] ?? 'chunked').toLowerCase() !== 'chunked')
+      throw refusal('media-type-unsupported', 'the body has a transfer coding beside chunked');
     if (!url.startsWith('/')) throw refusal('request-invalid', 'the request target is not a path');
   }
 

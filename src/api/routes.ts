@@ -4,6 +4,9 @@ import type { Rates } from '../client/index.ts';
 import type { Config } from '../config/index.ts';
 import { PartnerBook } from '../pipeline/submit.ts';
 import type { QueueRoom } from '../queue/index.ts';
+import { actRoutes } from './acts.ts';
+import { contentRoutes } from './content.ts';
+import { directoryRoutes } from './directory.ts';
 import { messageRoutes } from './messages.ts';
 import { nothing, type Route, route } from './route.ts';
 import { submittingRoute } from './submitting.ts';
@@ -19,16 +22,20 @@ export interface RoutesParts {
 export function routesOf({ config, queue, rates, openapi }: RoutesParts): Route[] {
   const { api, partners } = config;
   const { maxSize, maxJsonSize, bodyTimeout, bodyMinimumRate } = api;
+  const body = { timeout: bodyTimeout, minimumRate: bodyMinimumRate };
   return [
     submittingRoute({
       partners: new PartnerBook(partners),
       rates,
       ...{ maxSize, maxJsonSize },
-      body: { timeout: bodyTimeout, minimumRate: bodyMinimumRate },
+      body,
       withIntake: (work) => work(queue.intake),
       now: () => new Date(),
     }),
     ...messageRoutes({ config, queue }),
+    ...contentRoutes({ config, queue }),
+    ...actRoutes({ queue, body }),
+    ...directoryRoutes({ config, queue }),
     documentRoute(openapi),
   ];
 }

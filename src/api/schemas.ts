@@ -208,7 +208,7 @@ export const queueList = z
     queues: z
       .array(
         z.object({
-          name: z.string().describe('inbound NAME of a mailbox, or outbound NAME of a partner.'),
+          name: z.string().describe('Of the mailbox (inbound) or partner (outbound).'),
           direction: z.enum(['inbound', 'outbound']),
           waiting: z.number().int().describe('Messages that are in progress or wait.'),
           suspended: z.number().int().describe('Messages that wait for a person.'),

@@ -32,14 +32,14 @@ export interface SubmittingParts extends SubmitParts {
   body: BodyRules;
 }
 
-/** Octets of JSON in memory at a time, of all clients; a client takes a quarter. */
-const heldAtMost = 64 * 1024 * 1024;
+/** Octets of JSON in memory at a time, of all clients; a client takes a quarter, which is a request of any size at least. */
+const heldAtLeast = 64 * 1024 * 1024;
 
 type Submit = (rest: Omit<Submission, 'client' | 'origin' | 'idempotencyKey'>) => Promise<Answer>;
 type Doing = Call<unknown, SubmitQuery>;
 
 export function submittingRoute(parts: SubmittingParts): Route {
-  const held = new Held(heldAtMost);
+  const held = new Held(Math.max(heldAtLeast, 4 * parts.maxJsonSize));
   return route({
     method: 'POST',
     url: '/v1/messages',

@@ -14,7 +14,7 @@ export type { HandoffDocument } from './document.ts';
 export { failureDocument } from './failure.ts';
 export { messageLimits } from './limits.ts';
 export type { LocalDestination } from './local.ts';
-export { composeMessage, headOctets } from './message.ts';
+export { composeMessage, composeStreamed, headOctets, messageOctets } from './message.ts';
 export { pieceFileName } from './names.ts';
 export { UrlSigner } from './signed-url.ts';
 export type {

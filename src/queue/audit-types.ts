@@ -10,6 +10,8 @@ export interface AuditEntry {
     | 'terminate'
     | 'decode'
     | 'save'
+    | 'content'
+    | 'original'
     | 'reload'
     | 'client-add'
     | 'client-grant'

@@ -69,6 +69,7 @@ const pageSize = 50;
 const lookSize = 1000;
 /** Records that are examined for one page among grants, in each index. */
 const mostLooked = 20_000;
+const mostCounted = 10_000;
 /** Maximum number of messages examined for one Message-ID or digest. */
 const digestLimit = 10_000;
 
@@ -239,6 +240,26 @@ export class RedisLedger implements Ledger {
     };
     for (const [state, count] of entries) counts[state] = count;
     return counts;
+  }
+
+  async backlog(
+    direction: MessageRecord['direction'],
+    name: string,
+  ): Promise<{ waiting: number; suspended: number }> {
+    const states = direction === 'inbound' ? (['received', 'decoded'] as const) : (['queued'] as const);
+    const index = direction === 'inbound' ? this.#keys.mailbox(name) : this.#keys.partner(name);
+    const counts = states.map((state) =>
+      guarded('ledger', this.#redis.zintercard(2, index, this.#keys.state(state), 'LIMIT', mostCounted)),
+    );
+    // The index of a partner has what it sent, too: those are counted by their mailbox.
+    const of = direction === 'inbound' ? { mailbox: name } : { partner: name };
+    let suspended = 0;
+    for await (const _ of this.ids({ state: 'suspended', direction, ...of })) {
+      suspended += 1;
+      if (suspended === mostCounted) break;
+    }
+    const waiting = (await Promise.all(counts)).reduce((sum, each) => sum + each, 0);
+    return { waiting, suspended };
   }
 
   async load(): Promise<Partial<Record<MessageState, number>>> {

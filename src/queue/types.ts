@@ -393,6 +393,8 @@ export interface Ledger {
   /** Ids of all matches, newest first. Messages that change meanwhile may or may not be included. */
   ids(query: ListQuery): AsyncIterable<string>;
   count(): Promise<Record<MessageState, number>>;
+  /** Messages of a mailbox (inbound) or partner (outbound) that are in progress, and that are suspended; up to 10,000. */
+  backlog(direction: Message['direction'], name: string): Promise<{ waiting: number; suspended: number }>;
   /** Octets held for messages that are in progress or suspended, by state. */
   load(): Promise<Partial<Record<MessageState, number>>>;
   /** Appends an event that changes no state, and with `audit` an entry to the audit trail. */
