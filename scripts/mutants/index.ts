@@ -2,6 +2,7 @@ import { codec } from './codec.ts';
 import { flow } from './flow.ts';
 import type { Mutant } from './mutant.ts';
 import { newest } from './newest.ts';
+import { outbound } from './outbound.ts';
 import { rules } from './rules.ts';
 import { structures } from './structures.ts';
 import { work } from './work.ts';
@@ -9,4 +10,12 @@ import { work } from './work.ts';
 export { type Mutant, mutate, testOf } from './mutant.ts';
 
 /** All mutants; their numbers on the command line are their places here, from 1. */
-export const allMutants: readonly Mutant[] = [...structures, ...codec, ...rules, ...flow, ...work, ...newest];
+export const allMutants: readonly Mutant[] = [
+  ...structures,
+  ...codec,
+  ...rules,
+  ...flow,
+  ...work,
+  ...newest,
+  ...outbound,
+];

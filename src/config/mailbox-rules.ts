@@ -130,8 +130,10 @@ function checkFolders(mailboxes: readonly MailboxConfig[], report: Report): void
   });
   mailboxes.forEach(({ name, imap }, index) => {
     if (imap?.action !== 'move') return;
-    const reader = readers.get(folderOf(imap, imap.moveTo));
+    const target = folderOf(imap, imap.moveTo);
     // its own folder is another error
+    if (target === folderOf(imap, imap.folder)) return;
+    const reader = readers.get(target);
     if (reader !== undefined && reader !== name)
       report(['mailboxes', index, 'imap', 'moveTo'], `mailbox ${reader} reads this folder`, {
         hint: 'name a folder that nobody reads',

@@ -132,7 +132,11 @@ function publicKeyOf(certificate: Buffer): Buffer {
   return parseCertificate(certificate).publicKeyInfo.der;
 }
 
-/** SHA-256 of a certificate's public key, in hex. Errors: those of `parseCertificate`. */
-export function pinOf(certificate: Buffer): string {
-  return createHash('sha256').update(publicKeyOf(certificate)).digest('hex');
+/** SHA-256 of the public key of a certificate in DER, in hex; undefined if it cannot be read. */
+export function pinOf(certificate: Buffer): string | undefined {
+  try {
+    return createHash('sha256').update(publicKeyOf(certificate)).digest('hex');
+  } catch {
+    return undefined;
+  }
 }

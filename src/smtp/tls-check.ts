@@ -79,7 +79,8 @@ export function faultOf(socket: TLSSocket, verify: Verification): TlsFault | und
       );
     case 'pins': {
       const [own] = chainOf(socket);
-      if (own !== undefined && verify.pins.includes(safePin(own))) return undefined;
+      const pin = own && pinOf(own);
+      if (pin !== undefined && verify.pins.includes(pin)) return undefined;
       return new TlsFault(
         'certificate-not-trusted',
         'the public key of the server is none of the pinned ones',
@@ -89,14 +90,6 @@ export function faultOf(socket: TLSSocket, verify: Verification): TlsFault | und
       const fault = daneFault(chainOf(socket), verify, new Date());
       return fault === undefined ? undefined : new TlsFault('validation-failure', `DANE: ${fault}`);
     }
-  }
-}
-
-function safePin(certificate: Buffer): string {
-  try {
-    return pinOf(certificate);
-  } catch {
-    return '';
   }
 }
 
