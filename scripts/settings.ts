@@ -211,9 +211,15 @@ function lines(setting: Setting, indent: string): string[] {
   return shown([...header, `${indent}${name}:`, ...inner]);
 }
 
-/** Makes settings an entry of a list: `-` before the first that is not commented out. */
+/** Makes settings an entry of a list: `-` before the first that is not commented out, or `#-` if all are. */
 function dash(entry: readonly string[], indent: string): string[] {
   const first = entry.findIndex((line) => !/^\s*#/.test(line));
+  if (first < 0) {
+    const setting = entry.findIndex((line) => /^\s*#\S/.test(line));
+    return entry.map((line, index) =>
+      index === setting ? `${indent}  #- ${line.slice(indent.length + 5)}` : line,
+    );
+  }
   return entry.map((line, index) =>
     index === first ? `${indent}  - ${line.slice(indent.length + 4)}` : line,
   );

@@ -409,6 +409,24 @@ export const errorRows = {
     remedy: 'Read the reply in the event, correct the address or the message, and send again.',
     effect: 'suspend',
   },
+  expired: {
+    class: 'message',
+    cause: 'the message was not sent by the time that its notAfter names',
+    remedy: 'Terminate it, or submit it again with a later time.',
+    seen: ['message'],
+  },
+  'not-yet': {
+    class: 'peer',
+    cause: 'the message waits for its notBefore, or for a service window of the partner',
+    remedy: 'Nothing: sealpost messages show says when it is due.',
+    effect: 'wait',
+  },
+  'never-open': {
+    class: 'operator',
+    cause: 'no service window of the partner opens ever again',
+    remedy: 'Correct windows of the partner, and resume the message.',
+    seen: ['message'],
+  },
   'imap-failed': {
     class: 'peer',
     cause: 'the mailbox could not be read over IMAP',

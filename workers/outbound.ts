@@ -1,7 +1,7 @@
 /** Signs and encrypts messages for partners and sends them by the partner's route. */
 import { loadKeys, readSecret } from '../src/config/index.ts';
 import { runRole } from '../src/daemon/index.ts';
-import { outboundProtection } from '../src/partner/index.ts';
+import { loadOpensAt, outboundProtection } from '../src/partner/index.ts';
 import { sendStep } from '../src/pipeline/index.ts';
 import { sealedValues } from '../src/redis/index.ts';
 import { createLookups, createSender } from '../src/smtp/index.ts';
@@ -22,12 +22,16 @@ await runRole('outbound', async ({ config, queue }) => {
       return [partner.name, { partner, sender }];
     }),
   );
+  const windowed = partners.some(({ windows }) => windows !== undefined);
   const step = await sendStep({
     spool,
     flow,
     route: (partner) => routes.get(partner),
     protection: (partner) => outboundProtection(partner, keys, new Date()),
     limits,
+    now: Date.now,
+    // Time zones take memory, which only those need who have windows.
+    opensAt: windowed ? await loadOpensAt() : (_windows, now) => now,
   });
   const worker = await queues.createWorker('outbound', step, {
     concurrency: workers.concurrency,

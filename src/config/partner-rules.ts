@@ -16,6 +16,7 @@ export function checkPartners({ partners, identities, dns }: Config, report: Rep
     checkProtection(partner, at, known, report);
     checkRoute(partner, [...at, 'route'], report);
     checkPublished(partner, [...at, 'route'], dns !== undefined, report);
+    checkWindows(partner, [...at, 'windows'], report);
     if (partner.from !== undefined && parseAddressEntry(partner.from)?.kind !== 'address')
       report([...at, 'from'], 'is not an address', { hint: 'write user@example.com' });
   });
@@ -126,4 +127,11 @@ function checkPublished({ route }: PartnerConfig, at: SettingPath, dns: boolean,
     report([...at, 'mtaSts'], 'conflicts with tls: none, pins and ca', {
       hint: 'write tls: required without pins and ca, or remove mtaSts',
     });
+}
+
+function checkWindows({ windows }: PartnerConfig, at: SettingPath, report: Report): void {
+  windows?.open.forEach(({ days, dates }, index) => {
+    if (days !== undefined && dates !== undefined)
+      report([...at, 'open', index], 'has both days and dates', { hint: 'write two windows' });
+  });
 }

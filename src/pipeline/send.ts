@@ -1,6 +1,7 @@
 /** Signs and encrypts a message for its partner and sends it by the partner's route. */
 import { Budget } from '../budget.ts';
 import type { Config, PartnerConfig } from '../config/index.ts';
+import type { Windows } from '../partner/index.ts';
 import { type Flow, type JobContext, type OutboundJob, type Outcome, outcomeOf } from '../queue/index.ts';
 import { type EncodeOptions, encode, estimateOctets } from '../smime/index.ts';
 import type { OutboundMessage, Sender } from '../smtp/index.ts';
@@ -20,6 +21,10 @@ export interface SendParts {
   /** How mail for the partner is protected with the current keys; throws a `SealpostError` if that is impossible. */
   protection: (partner: PartnerConfig) => EncodeOptions;
   limits: Pick<Config['limits'], 'work' | 'output'>;
+  /** The time of day, in milliseconds since the epoch. */
+  now: () => number;
+  /** As `opensAt` of the room `partner`. */
+  opensAt: (windows: Windows, now: number) => number | null;
 }
 
 /** The step of the queue `outbound`. Errors: those of the spool and of Redis. */
@@ -29,8 +34,26 @@ export function sendStep(
   return async (job, context) => {
     const route = parts.route(job.partner);
     if (!route) return { suspend: 'partner-unknown' };
+    const early = heldBack(job, route.partner, parts);
+    if (early) return early;
     return await sendTo(route, job, parts, context);
   };
+}
+
+/** Why a message does not leave now: it is too early or too late. Nobody is asked, and no attempt counts. */
+function heldBack(
+  { delivery: { notBefore = 0, notAfter = Number.POSITIVE_INFINITY } = {} }: OutboundJob,
+  { windows }: PartnerConfig,
+  parts: Pick<SendParts, 'now' | 'opensAt'>,
+): Outcome | undefined {
+  const now = parts.now();
+  if (now > notAfter) return { suspend: 'expired', facts: { notAfter: new Date(notAfter).toISOString() } };
+  const first = Math.max(now, notBefore);
+  const due = windows ? parts.opensAt(windows, first) : first;
+  if (due === null) return { suspend: 'never-open' };
+  if (due <= now) return undefined;
+  // The queues wait in shorter steps, and each asks here again.
+  return { retry: 'not-yet', untried: true, after: Math.min(due, notAfter + 1) - now };
 }
 
 async function sendTo(

@@ -372,12 +372,13 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
 
   async #retry(
     queue: QueueName,
-    data: { id: string },
+    data: Jobs[QueueName],
     { retry: reason, facts: more = {}, after = 0 }: Extract<Outcome, { retry: string }>,
     attempt: number,
   ): Promise<never> {
     const { ledger, retry } = this.#parts;
-    const delay = Math.max(retryDelay(attempt, retry), Math.min(after, retry.maxDelay));
+    const planned = Math.max(retryDelay(attempt, retry), Math.min(after, retry.maxDelay));
+    const delay = Math.min(planned, untilExpired(data, this.#parts.now()));
     const facts = { queue, reason, attempt, delay, ...more };
     await ledger.note(data.id, { type: 'retried', at: this.#parts.now(), facts });
     throw new RetryLater(reason, delay);
@@ -422,6 +423,12 @@ class Fetches {
     this.#restrained -= 1;
     this.change(0);
   }
+}
+
+/** Milliseconds after which a message that has expired should say so; at least a tenth of a second. */
+function untilExpired(data: Jobs[QueueName], now: number): number {
+  const { notAfter } = ('delivery' in data ? data.delivery : undefined) ?? {};
+  return notAfter === undefined ? Number.POSITIVE_INFINITY : Math.max(100, notAfter + 1 - now);
 }
 
 async function closeWorker(

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { SealpostError } from '../../src/errors.ts';
+import { opensAt, type Windows } from '../../src/partner/windows.ts';
 import { sendStep } from '../../src/pipeline/send.ts';
-import type { Facts, MessageState, OutboundJob, Outcome } from '../../src/queue/index.ts';
+import type { DeliveryOptions, Facts, MessageState, OutboundJob, Outcome } from '../../src/queue/index.ts';
 import { decodeSync, type EncodeOptions } from '../../src/smime/index.ts';
 import type { OutboundMessage } from '../../src/smtp/send.ts';
 import { alice, options } from '../attacks/support.ts';
@@ -33,6 +34,9 @@ async function send(
     protection = encrypting,
     spool = new MemorySpool(),
     limits = config.limits,
+    delivery = {} as DeliveryOptions,
+    now = Date.parse('2026-12-01T12:00:00Z'),
+    windows = undefined as Windows | undefined,
   } = {},
 ) {
   const messages: OutboundMessage[] = [];
@@ -41,6 +45,7 @@ async function send(
     ...{ id: 'o1', direction: 'outbound', partner, envelope, messageId: null, receivedAt: 1 },
     origin: { kind: 'command', detail: {} },
     octets: spool.put(octets),
+    delivery,
   };
   const [acme] = config.partners;
   assert.ok(acme);
@@ -55,7 +60,7 @@ async function send(
     route: (name) =>
       name === 'acme'
         ? {
-            partner: acme,
+            partner: { ...acme, windows },
             sender: {
               async send(message, signal) {
                 assert.equal(signal, never);
@@ -67,6 +72,8 @@ async function send(
         : undefined,
     protection,
     limits,
+    now: () => now,
+    opensAt,
   });
   return { outcome: await step(job, { signal: never }), messages, sent };
 }
@@ -156,6 +163,50 @@ describe('send', () => {
       const { outcome, messages } = await send(taken, { state });
       assert.deepEqual([outcome, messages], [{ done: true }, []], String(state));
     }
+  });
+
+  describe('when a message leaves', () => {
+    const now = Date.parse('2026-12-01T12:00:00Z');
+    const windows: Windows = { timeZone: 'UTC', open: [{ from: '13:00', to: '14:00' }], closed: [] };
+    const hour = 3_600_000;
+
+    it('is not before notBefore: nobody is asked, nothing is fetched, and no attempt counts', async () => {
+      const spool = new MemorySpool();
+      const early = await send(taken, { delivery: { notBefore: now + 1 }, now, spool });
+      assert.deepEqual(early.outcome, { retry: 'not-yet', untried: true, after: 1 });
+      assert.deepEqual([early.messages, early.sent, spool.opened], [[], [], 0]);
+      const due = await send(taken, { delivery: { notBefore: now }, now });
+      assert.deepEqual([due.outcome, due.messages.length], [{ done: true }, 1]);
+    });
+
+    it('is not after notAfter: it is suspended, and nobody is asked', async () => {
+      const late = await send(taken, { delivery: { notAfter: now - 1 }, now });
+      assert.deepEqual(late.outcome, {
+        suspend: 'expired',
+        facts: { notAfter: '2026-12-01T11:59:59.999Z' },
+      });
+      assert.deepEqual(late.messages, []);
+      const due = await send(taken, { delivery: { notAfter: now }, now });
+      assert.deepEqual([due.outcome, due.messages.length], [{ done: true }, 1]);
+    });
+
+    it('is in a service window of the partner, also after notBefore, and expires while it waits', async () => {
+      const held = (after: number) => ({ retry: 'not-yet', untried: true, after });
+      const wait = async (delivery: DeliveryOptions) =>
+        (await send(taken, { windows, now, delivery })).outcome;
+      assert.deepEqual(await wait({}), held(hour));
+      assert.deepEqual(await wait({ notBefore: now + 1.5 * hour }), held(1.5 * hour));
+      assert.deepEqual(await wait({ notBefore: now + 2 * hour }), held(25 * hour));
+      assert.deepEqual(await wait({ notAfter: now + 500 }), held(501));
+      const open = await send(taken, { windows, now: now + hour });
+      assert.deepEqual([open.outcome, open.messages.length], [{ done: true }, 1]);
+    });
+
+    it('is suspended if no window opens ever again', async () => {
+      const past: Windows = { ...windows, open: [{ dates: ['2026-11-30'], from: '00:00', to: '24:00' }] };
+      const { outcome, messages } = await send(taken, { windows: past, now });
+      assert.deepEqual([kindOf(outcome), messages], ['suspend never-open', []]);
+    });
   });
 
   it('suspends for a removed partner', async () => {

@@ -1,0 +1,67 @@
+/** When mail may leave for a partner. */
+import { z } from 'zod';
+
+/** Days of the week, as they are written; Monday first (ISO 8601). */
+export const weekdays = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
+
+const clock = (what: string) => z.string().regex(/^(?:[01]\d|2[0-3]):[0-5]\d$/, what);
+const date = () =>
+  z.string().refine((text) => isDate(text), {
+    error: 'is not a date: write a day of the calendar such as 2026-12-24',
+  });
+
+function isDate(text: string): boolean {
+  const at = /^\d{4}-\d\d-\d\d$/.test(text) ? Date.parse(`${text}T00:00:00Z`) : Number.NaN;
+  return !Number.isNaN(at) && new Date(at).toISOString().startsWith(text);
+}
+
+function isZone(text: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: text }) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+const windows = z.strictObject({
+  timeZone: z
+    .string()
+    .refine((text) => isZone(text), { error: 'is not a time zone: write a name such as Europe/Berlin' })
+    .default('UTC')
+    .describe('Time zone of the clock that the windows are about, with its daylight saving time.'),
+  open: z
+    .array(
+      z.strictObject({
+        days: z
+          .array(z.enum(weekdays))
+          .min(1)
+          .optional()
+          .describe('Days on which the window begins. Default: every day.'),
+        dates: z
+          .array(date())
+          .min(1)
+          .optional()
+          .describe('Dates on which the window begins, instead of days.'),
+        from: clock('is not a time of day: write 00:00 to 23:59')
+          .default('00:00')
+          .describe('When the window begins.'),
+        to: z
+          .string()
+          .regex(/^(?:(?:[01]\d|2[0-3]):[0-5]\d|24:00)$/, 'is not a time of day: write 00:00 to 24:00')
+          .default('24:00')
+          .describe('When the window ends. If this is not later than from, it ends on the next day.'),
+      }),
+    )
+    .min(1)
+    .describe('When mail is sent to the partner. Outside of all windows it waits.'),
+  closed: z.array(date()).default([]).describe('Dates on which nothing is sent, from midnight to midnight.'),
+});
+
+export type Windows = z.output<typeof windows>;
+
+/** The settings of a partner that say when its mail leaves. */
+export const sendingSettings = {
+  windows: windows
+    .optional()
+    .describe('Service windows: mail is sent only while the clock of the time zone is in one of them.'),
+};
