@@ -33,6 +33,8 @@ const needed: Record<QueueName, readonly [first: number, last: number]> = {
 interface JobEnded {
   /** As BullMQ's worker takes it: the next job, its id, and two delays. */
   next: unknown[];
+  /** The next job takes the place of this one. */
+  takesPlace: boolean;
   at: number;
 }
 
@@ -73,6 +75,11 @@ export class EndingWorker<D> extends Worker<D> {
     this.#parts = parts;
   }
 
+  /** True if the job that comes next has waited for the place of this one, which has ended. */
+  isFollowed(job: Job<D>): boolean {
+    return job instanceof EndingJob && job.ended?.takesPlace === true;
+  }
+
   /** For the handler of a job. */
   endOf(job: Job<D>, token: string): JobEnd | undefined {
     if (!(job instanceof EndingJob)) return undefined;
@@ -90,13 +97,13 @@ export class EndingWorker<D> extends Worker<D> {
         const { reply, kept } = await writes.end(step.ending, [...first, ...args], queue, octets, connection);
         const [code, outcome, ...rest] = Array.isArray(reply) ? reply : [];
         if (typeof code !== 'number' || code < 0) throw new JobLost(Number(code));
-        job.ended = { next: this.#next(rest), at };
+        job.ended = { next: this.#next(rest), takesPlace: rest[4] === 1, at };
         return { reply: text(outcome), kept };
       },
     };
   }
 
-  #next([fields, id, limit, delay, state, kept, ...octets]: unknown[]): unknown[] {
+  #next([fields, id, limit, delay, , state, kept, ...octets]: unknown[]): unknown[] {
     const next = raw2NextJobData([text(fields), text(id), limit, delay]);
     const [data] = next;
     if (typeof data === 'object' && data !== null) {

@@ -151,7 +151,8 @@ end
  * its lock, 1 if the next job is wanted, now, the most octets that may come with it, the first and the last of those of its
  * message that its work needs, and then those of the step. Returns a negative number as BullMQ does, if the job is not
  * ours any more: nothing is written then. Else 0, what the step returned, and of the next job, if one was wanted: its
- * fields (or 0), id, and two delays, as BullMQ says them; state and tokens of its message, token and value of each.
+ * fields (or 0), id, and two delays, as BullMQ says them; 1 if it waited for a place of the same route; state and tokens of
+ * its message, token and value of each.
  *
  * What BullMQ would refuse is asked before, and its script runs last: Redis undoes nothing if a script fails halfway,
  * and a step that failed behind it (a destination's key of a wrong type) would leave a message without its job.
@@ -176,16 +177,32 @@ if not rcall('LPOS', q .. 'active', job) then return { -3 } end
 local own = {}
 for at = 10, #ARGV do own[at - 9] = ARGV[at] end
 local outcome = step(own)
+-- A job that waits for the place which becomes free is the next one: it need not be called back.
+local called = 0
+local route = ARGV[5] ~= '0' and rcall('HGET', q .. job, 'rt')
+if route then
+  local key = P .. ':parked:' .. ARGV[1] .. ':' .. route
+  local id = rcall('ZPOPMIN', key)[1]
+  if id then
+    rcall('ZREM', P .. ':parked:' .. ARGV[1], id)
+    if rcall('EXISTS', key) == 0 then rcall('SREM', P .. ':routes:' .. ARGV[1], route) end
+    if rcall('EXISTS', q .. id) == 1 then
+      rcall('HSET', q .. id, 'rl', ARGV[6])
+      rcall('RPUSH', q .. 'wait', id)
+      called = 1
+    end
+  end
+end
 local ended = end_bullmq(
   { q .. 'wait', q .. 'active', q .. 'prioritized', q .. 'events', q .. 'stalled', q .. 'limiter', q .. 'delayed',
     q .. 'paused', q .. 'meta', q .. 'pc', q .. 'completed', q .. job, q .. 'metrics:completed', q .. 'marker' },
   { job, ARGV[6], 'returnvalue', 'null', 'completed', ARGV[5], q,
     { token = token, lockDuration = ARGV[4], keepJobs = { count = 0 }, maxMetricsSize = '' } })
 if type(ended) ~= 'table' then return { ended, outcome } end
-local reply = { 0, outcome, ended[1], ended[2], ended[3], ended[4] }
+local reply = { 0, outcome, ended[1], ended[2], ended[3], ended[4], called }
 if type(ended[1]) ~= 'table' then return reply end
 local message = rcall('HMGET', record(string.match(ended[2], '^[^.]+')), 's', 'k')
-reply[7], reply[8] = message[1], message[2]
+reply[8], reply[9] = message[1], message[2]
 local at, most, first, last = 0, tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 for kind, object in string.gmatch(message[2] or '', '(%a):(%w+)') do
   at = at + 1

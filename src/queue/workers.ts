@@ -150,6 +150,7 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
         await this.#work(name, handler, job, { lane, signal: ended.signal, end, heard });
       } finally {
         gate.leave(entry, peer);
+        if (worker.isFollowed(job)) gate.expect(route, 1);
         parking.refill(route);
       }
     };

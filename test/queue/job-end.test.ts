@@ -4,6 +4,7 @@ import { createSecretKey, randomBytes } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createLog } from '../../src/log.ts';
 import { EndingWorker } from '../../src/queue/ending-worker.ts';
 import { RedisFlow } from '../../src/queue/flow.ts';
@@ -12,6 +13,7 @@ import type {
   HandoffJob,
   InboundJob,
   JobContext,
+  OutboundEntry,
   Outcome,
   QueueRoom,
 } from '../../src/queue/index.ts';
@@ -52,13 +54,19 @@ describe('the end of a job', () => {
     ...{ destination: 'theirs', facts: {}, decoded: {}, partner: 'acme' },
     job: { prefix, queue: 'theirs', name: 'message', id: job.id, data: '{}', options: {} },
   });
-  const send = async (text: string) => {
+  const entry: OutboundEntry = {
+    partner: 'acme',
+    origin: { kind: 'command', detail: {} },
+    envelope: { from: 'edi@example.net', to: ['partner@example.com'] },
+    messageId: null,
+  };
+  const written = async (text: string) => {
     const writer = queue.intake.begin();
     await writer.write(Buffer.from(text));
-    const envelope = { from: 'edi@example.net', to: ['partner@example.com'] };
-    const origin = { kind: 'command', detail: {} } as const;
-    const entry = { partner: 'acme', origin, envelope, messageId: null };
-    const [result] = await queue.intake.commitOutbound(writer, [entry]);
+    return writer;
+  };
+  const send = async (text: string) => {
+    const [result] = await queue.intake.commitOutbound(await written(text), [entry]);
     return result?.id ?? '';
   };
   const theirs = () => queue.redis.llen(`${prefix}:theirs:wait`);
@@ -74,6 +82,58 @@ describe('the end of a job', () => {
     assert.ok(context.end);
     return context.end;
   };
+
+  it('and the next one are one script a message also where a route has few places', async () => {
+    const count = 400;
+    const sent = new Set(await Promise.all(Array.from({ length: count }, (_, at) => send(`order ${at}`))));
+    const order: string[] = [];
+    await queue.redis.config('RESETSTAT');
+    const worker = await queue.queues.createWorker(
+      'outbound',
+      async (job, context) => {
+        // As long as a server takes, so that jobs have to wait for their route.
+        await sleep(2);
+        const fetched = await queue.flow.fetch(job.id, [job.octets], context.end);
+        order.push(fetched.octets[0]?.toString() ?? '');
+        await queue.flow.sent(job, {}, context.end);
+        return done;
+      },
+      { concurrency: 64, most: () => 4, local: true },
+    );
+    await until(async () => (await queue.ledger.count()).sent === count);
+    await worker.close(1000);
+    assert.equal(new Set(order).size, sent.size);
+    const scripts = await calls();
+    assert.ok(scripts < 2 * count, `${scripts} scripts`);
+    assert.equal(await queue.redis.exists(`${prefix}:routes:outbound`, `${prefix}:parked:outbound`), 0);
+  });
+
+  it('takes along what waits for its own place', async () => {
+    const { redis } = queue;
+    const [first, second] = [await send('first'), await send('second')];
+    await queue.intake.commitOutbound(await written('other'), [{ ...entry, partner: 'other' }]);
+    const park = async (id: string) => {
+      await redis.lrem(`${prefix}:outbound:wait`, 0, id);
+      for (const key of ['parked:outbound', 'parked:outbound:acme'])
+        await redis.zadd(`${prefix}:${key}`, 2, id);
+      await redis.sadd(`${prefix}:routes:outbound`, 'acme');
+    };
+    await park(second);
+    const along = new Map<string, string | undefined>();
+    const worker = await queue.queues.createWorker(
+      'outbound',
+      async (job, context) => {
+        along.set(job.id, end(context).ahead()?.octets.has(job.octets.id) ? 'along' : 'alone');
+        await queue.flow.sent(job, {}, context.end);
+        return done;
+      },
+      { concurrency: 1, local: true },
+    );
+    await until(async () => along.size === 3);
+    await worker.close(1000);
+    assert.deepEqual([along.get(first), along.get(second)], ['alone', 'along']);
+    assert.equal(await redis.exists(`${prefix}:routes:outbound`, `${prefix}:parked:outbound`), 0);
+  });
 
   it('and the next one with its octets are one script a message', async () => {
     const count = 300;
