@@ -72,7 +72,7 @@ async function sendTo(
     const { work, output } = limits;
     const options = { ...protection(partner), budget: new Budget({ work, output }) };
     message = {
-      envelope: job.envelope,
+      envelope: { ...job.envelope, to: without(job.envelope.to, job.reached) },
       // Keys are judged when the octets are made, which the sender does before it connects.
       estimate: estimateOctets(job.octets.octets, options),
       octets: () => encode(plain, options),
@@ -86,4 +86,9 @@ async function sendTo(
   if (!('done' in outcome)) return outcome;
   await flow.sent(job, outcome.facts ?? {}, end);
   return { done: true };
+}
+
+/** Those that do not have the message yet. */
+function without(recipients: readonly string[], reached: readonly string[] = []): string[] {
+  return recipients.filter((recipient) => !reached.includes(recipient));
 }

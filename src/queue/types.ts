@@ -2,7 +2,6 @@
  * What the other rooms know about the queue: the ledger (facts and events of each message), the intake (the one durable
  * way in) and the queues.
  */
-
 import type { ErrorCode, SealpostError } from '../errors.ts';
 import type { FinishedOctets, SpoolRef, SpoolWriter } from '../spool/index.ts';
 import type { AuditEntry } from './audit-types.ts';
@@ -144,6 +143,8 @@ export interface JobMarks {
   alone?: number;
   /** Starts without an outcome before the last one that had an outcome. */
   forgiven?: number;
+  /** Recipients that have it already. */
+  reached?: readonly string[];
 }
 
 /** Job of the queue "inbound": the name is the message id. */
@@ -420,8 +421,9 @@ export type Outcome =
       untried?: boolean;
       /** What the attempt showed about the route as a whole; absent if it was not tried. */
       peer?: PeerState | undefined;
+      reached?: JobMarks['reached'];
     }
-  | { suspend: ErrorCode; facts?: Facts; peer?: PeerState | undefined };
+  | { suspend: ErrorCode; facts?: Facts; peer?: PeerState | undefined; reached?: JobMarks['reached'] };
 
 /** Whether the other side of a route (a partner's server, a destination) works. */
 export type PeerState = 'works' | 'down';

@@ -273,14 +273,16 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     const outcome = await this.#attempt(name, data, () => handler(data, { attempt, last, signal, end }));
     heard('done' in outcome ? 'works' : outcome.peer);
     if ('done' in outcome) return this.#count(name, 'done');
+    if (outcome.reached && outcome.reached.length > 0)
+      await job.updateData({ ...data, reached: [...(data.reached ?? []), ...outcome.reached] });
     if ('retry' in outcome && outcome.untried === true) {
-      await job.updateData({ ...data, ...marks, untried: untried + 1 });
+      await job.updateData({ ...job.data, ...marks, untried: untried + 1 });
       const after = outcome.after ?? retryDelay(attempt, retry);
       throw new RetryLater(outcome.retry, Math.min(after, this.#longestWait()));
     }
     if ('retry' in outcome && !last) {
       this.#count(name, 'retry');
-      if (marks.forgiven !== undefined) await job.updateData({ ...data, ...marks });
+      if (marks.forgiven !== undefined) await job.updateData({ ...job.data, ...marks });
       return await this.#retry(name, data, outcome, attempt);
     }
     this.#count(name, 'suspend');

@@ -33,6 +33,8 @@ export interface ClientOptions {
   auth: { user: string; pass: string } | undefined;
   /** Name in EHLO. */
   name: string;
+  /** LMTP (RFC 2033): the server answers a message once for each recipient. Default: SMTP. */
+  lmtp?: boolean | undefined;
 }
 
 /** The envelope, and what the server must know about the message. */
@@ -55,6 +57,8 @@ export class ClientError extends Error {
   readonly recipients: readonly { recipient: string; code: number | null; reply: string }[];
   /** How much of the message was passed to the connection. */
   readonly passed: 'nothing' | 'part' | 'all';
+  /** Recipients that an LMTP server had accepted the message for when it failed. */
+  taken: readonly string[] = [];
 
   constructor(
     stage: ClientError['stage'],
@@ -85,6 +89,8 @@ export class Client {
   readonly #connection: SMTPConnection;
   /** Of the transaction that is under way, once the server has answered DATA. */
   #body: Body | undefined;
+  /** Recipients that the server has accepted the message for, one by one (LMTP). */
+  readonly #taken: string[] = [];
   /** Called if the connection ends without an error during a step. */
   #onEnd: () => void = () => {};
 
@@ -92,8 +98,11 @@ export class Client {
     this.host = host;
     this.#demand = JSON.stringify(demand);
     this.#connection = connection;
-    sendBodies(connection, (body) => {
-      this.#body = body;
+    sendBodies(connection, {
+      made: (body) => {
+        this.#body = body;
+      },
+      taken: (recipient) => void this.#taken.push(recipient),
     });
     connection.on('error', () => {
       this.dead = true;
@@ -120,6 +129,7 @@ export class Client {
       greetingTimeout: GREETING_TIMEOUT,
       socketTimeout: SOCKET_TIMEOUT,
       logger: false,
+      lmtp: options.lmtp === true,
       ...tlsOptions(options),
     });
     insistOnData(connection);
@@ -204,6 +214,7 @@ export class Client {
   ): Promise<{ reply: string; rejected: ClientError['recipients'] }> {
     this.transactions++;
     this.#body = undefined;
+    this.#taken.splice(0);
     const connection = this.#connection;
     declareUtf8(connection, utf8);
     const abort = () => connection.close();
@@ -221,6 +232,7 @@ export class Client {
       // half a message may have been sent; and after a refusal, a new connection is simpler than RSET
       if (error instanceof ClientError && error.code !== null) this.quit();
       else this.close();
+      if (error instanceof ClientError) error.taken = [...this.#taken];
       throw error;
     } finally {
       signal.removeEventListener('abort', abort);
@@ -276,22 +288,52 @@ function insistOnData(connection: SMTPConnection): void {
   Reflect.set(connection, '_actionDATA', checked);
 }
 
-/** The message goes out through a `Body`, which `made` is told of, in place of nodemailer's own stream. */
-function sendBodies(connection: SMTPConnection, made: (body: Body) => void): void {
-  const answered: unknown = Reflect.get(connection, '_actionSMTPStream');
+/**
+ * The message goes out through a `Body`, which `made` is told of, in place of nodemailer's own stream. An LMTP server
+ * answers once for each recipient that it accepted, in their order (RFC 2033, section 4.2).
+ */
+function sendBodies(
+  connection: SMTPConnection,
+  { made, taken }: { made: (body: Body) => void; taken: (recipient: string) => void },
+): void {
+  const [answered, answeredOne]: unknown[] = [
+    Reflect.get(connection, '_actionSMTPStream'),
+    Reflect.get(connection, '_actionLMTPStream'),
+  ];
   const create = (done: (error: Error | null, reply?: string) => void) => {
-    const [socket, actions]: unknown[] = [
+    const [socket, actions, envelope]: unknown[] = [
       Reflect.get(connection, '_socket'),
       Reflect.get(connection, '_responseActions'),
+      Reflect.get(connection, '_envelope'),
     ];
-    if (!(socket instanceof Socket) || !Array.isArray(actions) || typeof answered !== 'function')
+    if (
+      !(socket instanceof Socket) ||
+      !Array.isArray(actions) ||
+      typeof answered !== 'function' ||
+      typeof answeredOne !== 'function'
+    )
       throw new ClientError('message', 'the message cannot be passed to the connection');
-    actions.push((reply: string) => Reflect.apply(answered, connection, [reply, done]));
+    if (connection.options.lmtp === true) {
+      const recipients = acceptedOf(envelope);
+      for (const [at, recipient] of recipients.entries())
+        actions.push((reply: string) => {
+          if (reply.startsWith('2')) taken(recipient);
+          Reflect.apply(answeredOne, connection, [recipient, at === recipients.length - 1, reply, done]);
+        });
+    } else actions.push((reply: string) => Reflect.apply(answered, connection, [reply, done]));
     const body = new Body(socket);
     made(body);
     return body;
   };
   Reflect.set(connection, '_createSendStream', create);
+}
+
+/** The recipients that RCPT was accepted for. A copy: nodemailer takes out those that are refused later. */
+function acceptedOf(envelope: unknown): string[] {
+  const found = typeof envelope === 'object' && envelope !== null && 'accepted' in envelope;
+  if (!found || !Array.isArray(envelope.accepted))
+    throw new ClientError('message', 'the recipients of the message are not known');
+  return envelope.accepted.map(String);
 }
 
 /** What is known of the handshake of a connection. */

@@ -1,4 +1,3 @@
-import { hostname } from 'node:os';
 import { type PartnerConfig, readCertificateAndKey, readPublicFile, type Secret } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { parseMailbox } from '../message/index.ts';
@@ -33,6 +32,8 @@ export interface Sender {
    * - the outcome of the error that stopped the message: an invalid address, or a SealpostError of `octets`. If that comes
    *   at the start of the message, no connection was opened.
    *
+   * Of what is tried again or refused, `reached` are the recipients that have it nevertheless.
+   *
    * The facts: `host` that gave the last reply (null if none was reached), its reply `code`, the `reply` or what went wrong
    * in one line, and `possibleDuplicate`: the whole message was sent but no reply came, so the server may have it.
    */
@@ -40,13 +41,20 @@ export interface Sender {
   close(): void;
 }
 
-type Route = PartnerConfig['route'];
+type Settings = PartnerConfig['route'];
+
+/** Where mail goes, and how. */
+export type Route = Pick<Settings, 'port' | 'tls' | 'connections'> &
+  Partial<Settings> & {
+    /** LMTP (RFC 2033) instead of SMTP, which needs a host. */
+    lmtp?: boolean;
+  };
 
 export interface SenderParts {
-  route: Pick<Route, 'port' | 'tls' | 'connections'> & Partial<Route>;
+  route: Route;
   readSecret: (secret: Secret) => string;
-  /** Name in EHLO; default: the host name. */
-  name?: string | undefined;
+  /** Name in EHLO. */
+  name: string;
   /** MX lookup; default: the system's. */
   resolver?: MxResolver;
   /** A validating resolver, in place of that lookup, for DANE. */
@@ -59,13 +67,15 @@ export interface SenderParts {
 interface Answer {
   outcome: Outcome;
   rejected: ClientError['recipients'];
+  /** Recipients that have the message although it failed. */
+  taken?: readonly string[];
 }
 
 /** Sends messages over one route, over at most `route.connections` connections. Errors: `file-access`. */
 export function createSender(parts: SenderParts): Sender {
   const { route } = parts;
   const pool = new Pool(route.connections);
-  const base = { port: route.port, name: parts.name ?? hostname() };
+  const base = { port: route.port, name: parts.name, lmtp: route.lmtp };
   const ca = route.ca === undefined ? undefined : readPublicFile(route.ca).toString();
   const demands: DemandParts = { route: { ...route, ca }, dns: parts.dns, sts: parts.sts };
 
@@ -85,6 +95,7 @@ export function createSender(parts: SenderParts): Sender {
       try {
         const envelope = checkEnvelope(message.envelope);
         const outcomes: Outcome[] = [];
+        const reached: string[] = [];
         for (const hop of await hopsFor(envelope.to, route, parts)) {
           const answer =
             'hosts' in hop
@@ -93,10 +104,15 @@ export function createSender(parts: SenderParts): Sender {
                   envelope: { from: envelope.from, to: hop.recipients },
                 })
               : { outcome: nowhere(hop), rejected: [] };
-          outcomes.push(...hop.recipients.map((recipient) => outcomeFor(recipient, answer)));
+          for (const recipient of hop.recipients) {
+            const outcome = outcomeFor(recipient, answer);
+            outcomes.push(outcome);
+            if ('done' in outcome) reached.push(writtenAs(recipient, message.envelope.to, envelope.to));
+          }
         }
         for (const outcome of outcomes) sendResults.inc({ status: statusOf(outcome) });
-        return together(outcomes, signal.aborted);
+        const outcome = together(outcomes, signal.aborted);
+        return 'done' in outcome || reached.length === 0 ? outcome : { ...outcome, reached };
       } catch (error) {
         const outcome = outcomeOf(error);
         if (outcome) return outcome;
@@ -107,6 +123,11 @@ export function createSender(parts: SenderParts): Sender {
     },
     close: () => pool.close(),
   };
+}
+
+/** A recipient of the checked envelope, as the caller knows it. */
+function writtenAs(recipient: string, given: readonly string[], checked: readonly string[]): string {
+  return given[checked.indexOf(recipient)] ?? recipient;
 }
 
 /** Tries the hosts in turn, until one of them has received the envelope. */
@@ -288,14 +309,14 @@ function factsOf(host: string | null, code: number | null, reply: string, possib
 }
 
 function failure(host: string | null, error: ClientError, possibleDuplicate: boolean): Answer {
-  const { stage, code, reply, recipients: rejected } = error;
+  const { stage, code, reply, recipients: rejected, taken } = error;
   const facts = factsOf(host, code, reply, possibleDuplicate);
   // 421: "service not available" (RFC 5321 section 3.8), at any point
   const peer = code === null || code === 421 || stage !== 'message' ? 'down' : 'works';
   // a refused login or greeting is about configuration, not about this message: it can be tried again
   const refused = stage === 'message' && code !== null && code >= 500;
   const effect = refused ? refusedFor : stage === 'tls' ? ({ retry: 'tls-failed' } as const) : deferredFor;
-  return { outcome: { ...effect, facts, peer }, rejected };
+  return { outcome: { ...effect, facts, peer }, rejected, taken };
 }
 
 const deferredFor = { retry: 'send-failed' } as const;
@@ -325,7 +346,8 @@ function asClientError(error: unknown): ClientError {
 }
 
 /** A server that takes a message may refuse some of its recipients. */
-function outcomeFor(recipient: string, { outcome, rejected }: Answer): Outcome {
+function outcomeFor(recipient: string, { outcome, rejected, taken }: Answer): Outcome {
+  if (taken?.includes(recipient)) return { done: true, ...(outcome.facts && { facts: outcome.facts }) };
   const own = rejected.find((each) => each.recipient === recipient);
   if (own === undefined) return outcome;
   const { code, reply } = own;

@@ -228,6 +228,24 @@ describe('retry, suspend, resume, terminate', () => {
     await queue.flow.terminate(id, 'test');
   });
 
+  it('keeps who has it by now, through retries, suspension and resume', async () => {
+    const { id } = await send(queue, 'for three');
+    const seen: (readonly string[])[] = [];
+    await work('outbound', id, 'suspended', async ({ reached = [] }) => {
+      seen.push(reached);
+      if (seen.length === 1) return { retry: 'send-failed', reached: ['a@x'] };
+      if (seen.length === 2) return { retry: 'send-failed', untried: true, after: 50, reached: ['b@x'] };
+      return { suspend: 'send-refused' };
+    });
+    assert.equal(await queue.flow.resume(id), true);
+    await work('outbound', id, 'sent', async (job) => {
+      seen.push(job.reached ?? []);
+      await queue.flow.sent(job, {});
+      return { done: true };
+    });
+    assert.deepEqual(seen, [[], ['a@x'], ['a@x', 'b@x'], ['a@x', 'b@x']]);
+  });
+
   it('tries as often as the schedule says, then suspends at no cost', async () => {
     const { id } = await accept(queue, 'tries');
     const attempts: string[] = [];
