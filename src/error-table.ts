@@ -385,6 +385,21 @@ export const errorRows = {
     cause: 'a destination did not accept the message',
     remedy: 'Read the message of the event, and bring the destination back.',
   },
+  'handoff-refused': {
+    class: 'peer',
+    cause:
+      'a mail server that messages are handed off to permanently refused the message, or none of its recipients is allowed',
+    remedy:
+      'Read the reply in the event; correct recipients and allow of the destination, or the server, and resume.',
+    effect: 'suspend',
+  },
+  'mail-loop': {
+    class: 'message',
+    cause:
+      'the mail goes round in circles: it was handed on from this mailbox before, or passed through 100 servers',
+    remedy: 'Find out which server sends it back; terminate the message when that is mended.',
+    smtp: { code: 554, enhanced: '5.4.6', text: 'The message has been here before' },
+  },
   'send-failed': {
     class: 'peer',
     cause: "the partner's server could not be reached or deferred the message",

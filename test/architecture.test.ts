@@ -63,7 +63,7 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
   client: { may: ['redis', 'config'], why: 'who may do what is known without any message' },
   daemon: { may: ['config', 'queue', 'redis'], why: 'the supervisor holds no keys and reads no message' },
   handoff: {
-    may: ['message', 'queue', 'spool', 'config', 'net'],
+    may: ['smtp', 'message', 'queue', 'spool', 'config', 'net'],
     why: 'a destination gets octets and a verdict; it cannot decrypt',
   },
   smtp: {

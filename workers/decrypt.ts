@@ -1,6 +1,7 @@
 /** Decodes messages, and hands off those for local destinations. Holds the keys and does not listen. */
 import { loadKeys, readSecret } from '../src/config/index.ts';
 import { runRole } from '../src/daemon/index.ts';
+import { tracerOf } from '../src/message/index.ts';
 import { authoritiesOf, PartnerDirectory } from '../src/partner/index.ts';
 import { decoderOptions, decodeStep, openLocalDestinations, Turns } from '../src/pipeline/index.ts';
 
@@ -19,6 +20,7 @@ await runRole('decrypt', async ({ config, queue, log }) => {
     optionsFor: await decoderOptions({ keys, limits, authorities, now: () => new Date() }),
     large: new Turns(workers.large),
     local,
+    trace: tracerOf(queue.deriveKey),
   });
   const worker = await queues.createWorker('inbound', step, {
     concurrency: workers.concurrency,

@@ -1,5 +1,5 @@
 /** Signs and encrypts messages for partners and sends them by the partner's route. */
-import { loadKeys, readSecret } from '../src/config/index.ts';
+import { loadKeys, ownName, readSecret } from '../src/config/index.ts';
 import { runRole } from '../src/daemon/index.ts';
 import { loadOpensAt, outboundProtection } from '../src/partner/index.ts';
 import { sendStep } from '../src/pipeline/index.ts';
@@ -16,7 +16,7 @@ await runRole('outbound', async ({ config, queue }) => {
       const sender = createSender({
         route: partner.route,
         readSecret,
-        name: config.smtp.hostname,
+        name: ownName(config),
         ...lookups,
       });
       return [partner.name, { partner, sender }];

@@ -1,6 +1,7 @@
 /** Receives messages over SMTP and from IMAP mailboxes, and takes what programs submit. Holds no keys. */
 import { readSecret } from '../src/config/index.ts';
 import { type RoleContext, runRole } from '../src/daemon/index.ts';
+import { tracerOf } from '../src/message/index.ts';
 import type { SubmissionDoor } from '../src/smtp/index.ts';
 
 await runRole('receive', async ({ config, log, queue, takeOver }) => {
@@ -30,12 +31,14 @@ await runRole('receive', async ({ config, log, queue, takeOver }) => {
 
 /** Loaded only with something to listen on: the libraries of both ways in are as large as the rest of this process. */
 async function receiverOf(
-  { config: { smtp, mailboxes }, log, queue: { intake }, takeOver }: RoleContext,
+  { config: { smtp, mailboxes }, log, queue, takeOver }: RoleContext,
   submission: SubmissionDoor | undefined,
 ) {
   if (smtp.listen.length === 0) return undefined;
   const { createSmtpReceiver } = await import('../src/smtp/index.ts');
-  return await createSmtpReceiver({ config: smtp, mailboxes, intake, log, takeOver, submission });
+  const { intake, deriveKey } = queue;
+  const trace = tracerOf(deriveKey);
+  return await createSmtpReceiver({ config: smtp, mailboxes, intake, log, takeOver, submission, trace });
 }
 
 /** The clients, and the way to partners; nothing is loaded without a listener for them. */

@@ -169,7 +169,7 @@ function checkCaFiles(config: Config, reader: KeyReader): void {
     if (imap?.ca !== undefined) reader.certificates(['mailboxes', index, 'imap', 'ca'], imap.ca);
   });
   for (const [path, destination] of allDestinations(config))
-    if (destination.type === 'webhook' && destination.ca !== undefined)
+    if ('ca' in destination && destination.ca !== undefined)
       reader.certificates([...path, 'ca'], destination.ca);
   partners.forEach(({ route }, index) => {
     if (route.ca !== undefined) reader.certificates(['partners', index, 'route', 'ca'], route.ca);

@@ -1,4 +1,5 @@
 import { BlockList, isIP } from 'node:net';
+import { hostname } from 'node:os';
 
 const loopback = new BlockList();
 loopback.addSubnet('127.0.0.0', 8, 'ipv4');
@@ -27,4 +28,9 @@ export function networkOf(
   const most = version === 4 ? 32 : 128;
   const bits = length === undefined ? most : Number(length);
   return bits > most ? undefined : { address, bits, family: version === 4 ? 'ipv4' : 'ipv6' };
+}
+
+/** Name of this machine in SMTP and in the mail that it hands on. */
+export function ownName({ smtp }: { smtp: { hostname?: string | undefined } }): string {
+  return smtp.hostname ?? hostname();
 }

@@ -42,11 +42,12 @@ export async function secretVariables(role: string, config: Config): Promise<str
 
 export { AddressBook, type AddressKey, parseAddressEntry } from './addresses.ts';
 export { allDestinations } from './destinations.ts';
-export { isLoopback, networkOf } from './hosts.ts';
+export { isLoopback, networkOf, ownName } from './hosts.ts';
 export type { LoadedKeys } from './keys.ts';
 export { changedConfig, restoreConfig, storeConfig } from './origin.ts';
 export { isPrivateRedis } from './private-redis.ts';
 export { formatProblem, type Problem } from './problem.ts';
+export { parseRecipientTemplate, type RecipientTemplate } from './recipient-template.ts';
 export type { Config, DestinationConfig, MailboxConfig, PartnerConfig, Secret } from './schema.ts';
 export { readPrivateFile, readPublicFile, readSecret } from './secrets.ts';
 export { readCertificateAndKey } from './tls.ts';

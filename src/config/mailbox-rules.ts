@@ -1,11 +1,9 @@
 import { AddressBook, addressHint, parseAddressEntry } from './addresses.ts';
+import { checkDestination } from './destination-rules.ts';
 import { allDestinations } from './destinations.ts';
 import { isLoopback } from './hosts.ts';
 import { checkNames, type Report, type SettingPath } from './problem.ts';
 import type { Config, DestinationConfig, MailboxConfig } from './schema.ts';
-
-/** Sealpost's own queues under `redis.prefix`. */
-const ownQueues = ['inbound', 'handoff', 'outbound', 'failures'];
 
 const quoted = (text: string) => JSON.stringify(text);
 
@@ -193,49 +191,10 @@ function checkDestinations(
         },
       );
     seen.add(name);
-    if (destination.type !== 'directory' && config.http.port === undefined)
+    if ('inlineLimit' in destination && config.http.port === undefined)
       report([...here, 'type'], 'content above inlineLimit is handed off by URL, which needs http.port', {
         severity: 'warning',
         hint: 'write http.port and http.publicUrl',
       });
   });
-}
-
-/** The rules for every destination, including those for reports. */
-function checkDestination(
-  destination: DestinationConfig,
-  at: SettingPath,
-  config: Config,
-  report: Report,
-): void {
-  if (destination.type === 'webhook') checkWebhook(destination, at, report);
-  if (destination.type === 'queue') {
-    const sameServer = (destination.prefix ?? config.redis.prefix) === config.redis.prefix;
-    if (sameServer && ownQueues.includes(destination.queue))
-      report([...at, 'queue'], `${destination.queue} is a queue of Sealpost itself`, {
-        hint: 'choose another name, or another prefix',
-      });
-  }
-}
-
-function checkWebhook(
-  webhook: Extract<DestinationConfig, { type: 'webhook' }>,
-  at: SettingPath,
-  report: Report,
-): void {
-  const url = new URL(webhook.url);
-  if (url.username !== '' || url.password !== '')
-    report([...at, 'url'], 'contains a user or password', {
-      hint: 'remove it; requests are signed with the secret',
-    });
-  const loopback = isLoopback(url.hostname);
-  if (url.protocol === 'http:' && !loopback)
-    report([...at, 'url'], 'is http: decrypted content would be sent in clear', {
-      severity: 'warning',
-      hint: 'write https:',
-    });
-  if (loopback && !webhook.allowPrivate)
-    report([...at, 'url'], 'is on this machine, which is refused without allowPrivate', {
-      hint: 'write allowPrivate: true',
-    });
 }

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { logLevels } from '../log.ts';
 import { apiSettings } from './api-settings.ts';
+import { destinationSettings } from './destination-settings.ts';
 import { limits } from './limit-settings.ts';
 import { protectionSettings } from './protection-settings.ts';
 import { redisSettings } from './redis-settings.ts';
@@ -223,57 +224,7 @@ const imap = z.strictObject({
     .describe('Maximum message size. Larger messages stay in the folder and are reported.'),
 });
 
-const directoryDestination = z.strictObject({
-  type: z.literal('directory').describe('A folder of files.'),
-  name: name().optional().describe('Name in the ledger. Default: the type.'),
-  path: path().describe(
-    'Folder for the messages. Each becomes a subfolder that is complete when it appears.',
-  ),
-});
-const webhookDestination = z.strictObject({
-  type: z.literal('webhook').describe('An HTTP request to your system.'),
-  name: name().optional().describe('Name in the ledger. Default: the type.'),
-  url: z.url({ protocol: /^https?$/ }).describe('URL that the JSON is posted to.'),
-  secret: secret().describe('Key of the HMAC-SHA-256 signature of each request.'),
-  inlineLimit: size()
-    .prefault('1MiB')
-    .describe(
-      'Content up to this size is included in the JSON as base64. Larger content is offered by a signed URL.',
-    ),
-  timeout: duration('100ms').prefault('30s').describe('Timeout of one request.'),
-  allowPrivate: z.boolean().default(false).describe('Allow loopback, private and link-local addresses.'),
-  ca: path().optional().describe("CA certificates to verify the server with, instead of the system's."),
-});
-const queueDestination = z.strictObject({
-  type: z.literal('queue').describe('A BullMQ queue for your own workers.'),
-  name: name().optional().describe('Name in the ledger. Default: the type.'),
-  queue: name().describe('Name of the BullMQ queue.'),
-  prefix: z.string().optional().describe('Key prefix of that queue. Default: redis.prefix.'),
-  inlineLimit: size()
-    .prefault('256KiB')
-    .describe(
-      'Content up to this size is included in the job as base64. Larger content is offered by a signed URL.',
-    ),
-});
-const destination = z.discriminatedUnion('type', [
-  directoryDestination,
-  webhookDestination,
-  queueDestination,
-]);
-
-const onSuspend = (what: string) =>
-  z
-    .strictObject({
-      destination: destination.describe('Where the report goes: a directory, webhook or queue.'),
-      include: z
-        .enum(['none', 'original'])
-        .default('none')
-        .describe(`original: include the message in the report, ${what}.`),
-    })
-    .optional()
-    .describe(
-      'A destination that gets a report of each suspended message. The message stays suspended until you resume or terminate it.',
-    );
+const { destination, onSuspend } = destinationSettings({ name, secret, path, port });
 
 const mailbox = z.strictObject({
   name: name().describe('Name of the mailbox.'),

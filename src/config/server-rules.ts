@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { checkStore } from './destination-rules.ts';
 import { allDestinations } from './destinations.ts';
 import { isLoopback, networkOf } from './hosts.ts';
 import { isPrivateRedis } from './private-redis.ts';
@@ -105,13 +106,7 @@ function checkSpool({ spool: { store, s3 } }: Config, report: Report): void {
   }
   if (store !== 's3')
     report(['spool', 's3'], 'is not used', { severity: 'warning', hint: 'write spool.store: s3' });
-  if ((s3.accessKeyId === undefined) !== (s3.secretAccessKey === undefined))
-    report(['spool', 's3'], 'has one half of the credentials', {
-      hint: 'write both accessKeyId and secretAccessKey, or neither',
-    });
-  const { endpoint } = s3;
-  if (endpoint?.startsWith('http:') && !isLoopback(new URL(endpoint).hostname))
-    report(['spool', 's3', 'endpoint'], 'is asked without TLS', { severity: 'warning', hint: 'use https' });
+  checkStore(s3, ['spool', 's3'], report);
 }
 
 /** Whoever can change an answer on its way decides which servers are the right ones (RFC 7672 section 2.1.1). */

@@ -7,38 +7,44 @@ interface Kinds<S extends z.ZodType, P extends z.ZodType> {
   path: () => P;
 }
 
-const s3Settings = <S extends z.ZodType, P extends z.ZodType>(kinds: Kinds<S, P>) =>
-  z.strictObject({
-    endpoint: z
-      .url({ protocol: /^https?$/ })
-      .optional()
-      .describe('URL of the store, such as https://s3.example.com. Default: AWS, by region.'),
-    region: z.string().min(1).default('us-east-1').describe('Region that requests are signed for.'),
-    bucket: z.string().min(3).max(63).describe('Bucket. It must exist.'),
+/** A bucket of an S3-compatible store, and how it is reached. */
+export const bucketSettings = <S extends z.ZodType, P extends z.ZodType>(kinds: Kinds<S, P>) => ({
+  endpoint: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe('URL of the store, such as https://s3.example.com. Default: AWS, by region.'),
+  region: z.string().min(1).default('us-east-1').describe('Region that requests are signed for.'),
+  bucket: z.string().min(3).max(63).describe('Bucket. It must exist.'),
+  pathStyle: z
+    .boolean()
+    .default(false)
+    .describe('Put the bucket in the path instead of the host name. Most stores other than AWS need this.'),
+  accessKeyId: kinds
+    .secret()
+    .optional()
+    .describe(
+      'Access key id. Without it, credentials are looked up as AWS tools do: environment, web identity, instance.',
+    ),
+  secretAccessKey: kinds.secret().optional().describe('Secret access key.'),
+  ca: kinds.path().optional().describe("CA certificates to verify the store with, instead of the system's."),
+  connectTimeout: duration('100ms').prefault('3s').describe('Timeout for connecting.'),
+  timeout: duration('100ms')
+    .prefault('10s')
+    .describe('Timeout of one request. Each request is tried three times.'),
+});
+
+const s3Settings = <S extends z.ZodType, P extends z.ZodType>(kinds: Kinds<S, P>) => {
+  const { endpoint, region, bucket, ...others } = bucketSettings(kinds);
+  return z.strictObject({
+    endpoint,
+    region,
+    bucket,
     prefix: z
       .string()
       .max(200)
       .default('sealpost/')
       .describe('Prefix of the object names. Nothing else may write below it.'),
-    pathStyle: z
-      .boolean()
-      .default(false)
-      .describe('Put the bucket in the path instead of the host name. Most stores other than AWS need this.'),
-    accessKeyId: kinds
-      .secret()
-      .optional()
-      .describe(
-        'Access key id. Without it, credentials are looked up as AWS tools do: environment, web identity, instance.',
-      ),
-    secretAccessKey: kinds.secret().optional().describe('Secret access key.'),
-    ca: kinds
-      .path()
-      .optional()
-      .describe("CA certificates to verify the store with, instead of the system's."),
-    connectTimeout: duration('100ms').prefault('3s').describe('Timeout for connecting.'),
-    timeout: duration('100ms')
-      .prefault('10s')
-      .describe('Timeout of one request. Each request is tried three times.'),
+    ...others,
     uploads: z
       .number()
       .int()
@@ -48,6 +54,7 @@ const s3Settings = <S extends z.ZodType, P extends z.ZodType>(kinds: Kinds<S, P>
         'Maximum large messages that one process uploads concurrently. Each holds a part of 5 MiB in memory.',
       ),
   });
+};
 
 /** @param kinds the types for secrets and paths */
 export const spoolSettings = <S extends z.ZodType, P extends z.ZodType>(kinds: Kinds<S, P>) =>

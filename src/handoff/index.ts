@@ -1,5 +1,5 @@
 /**
- * Destinations: one file per kind (`directory.ts`, `webhook.ts`, `queue-destination.ts`), the document and the parts of a
+ * Destinations: one file per kind (`directory.ts`, `webhook.ts`, `queue-destination.ts`, `mail-server.ts`, `bucket.ts`), the document and the parts of a
  * message as they are handed off, reports of suspended messages, and the URLs that content is fetched from. It decides
  * nothing about a message, and cannot decrypt. Begin with `types.ts`. A kind of destination is loaded when one is made:
  * webhooks take an HTTP client along (12 MB), queues BullMQ.
@@ -48,6 +48,11 @@ async function create(config: DestinationConfig, deps: DestinationDeps): Promise
       return (await import('./webhook.ts')).createWebhookDestination(config, deps);
     case 'queue':
       return await (await import('./queue-destination.ts')).createQueueDestination(config, deps);
+    case 'smtp':
+    case 'lmtp':
+      return await (await import('./mail-server.ts')).createMailDestination(config, deps);
+    case 's3':
+      return await (await import('./bucket.ts')).createBucketDestination(config, deps);
   }
 }
 

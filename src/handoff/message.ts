@@ -24,6 +24,10 @@ export interface HandoffMessage {
   prefix: Buffer;
   /** All fields of the resulting message. */
   headers: HeaderBlock;
+  /** Octets of the content that are its header, and are among `headers`. */
+  headerOctets: number;
+  /** The header of the mail inside, whose fields are repeated in `headers`: it comes next in the content. */
+  wrapped?: HeaderBlock | undefined;
   /** Length of `message.eml`. */
   octets: number;
 }
@@ -116,7 +120,14 @@ export function composeMessage(
   const head = start.subarray(0, headOctets(limits));
   if (delivery.whole) {
     const headers = leadingHeaders(head, limits) ?? parseHeaders(delivery.header, limits);
-    return { kind: 'message', prefix: Buffer.alloc(0), headers, octets: delivery.contentOctets };
+    const prefix = Buffer.alloc(0);
+    return {
+      kind: 'message',
+      prefix,
+      headers,
+      headerOctets: headers.raw.length,
+      octets: delivery.contentOctets,
+    };
   }
   const inner = leadingHeaders(head, limits);
   const entity = isEntity(head, inner) ? inner : undefined;
@@ -145,6 +156,8 @@ export function composeMessage(
       [...kept, ...parseHeaders(addedOctets).fields, ...(entity?.fields ?? [])],
       Buffer.concat([prefix, entity?.raw ?? Buffer.alloc(0)]),
     ),
+    headerOctets: entity?.raw.length ?? 0,
+    wrapped,
     octets: prefix.length + delivery.contentOctets,
   };
 }

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { Config, MailboxConfig, Secret } from '../config/index.ts';
 import type { Log } from '../log.ts';
-import type { HeadersJson } from '../message/index.ts';
+import type { HeadersJson, Tracer } from '../message/index.ts';
 import type { FailureJob, InboundMessage, MessageRecord, Outcome } from '../queue/index.ts';
 
 export type JsonValue =
@@ -52,6 +52,8 @@ export interface Delivery extends InboundMessage {
   read(): Promise<Buffer>;
   /** In the order of the verdict, without those that have no content. */
   pieces: readonly DeliveryPiece[];
+  /** Recipients of a mail destination that have it from an earlier attempt. */
+  reached?: readonly string[];
 }
 
 /** The report of a suspended message. Times are ISO 8601 in UTC. It contains no message content. */
@@ -120,6 +122,10 @@ export interface DestinationDeps {
   /** `redis.prefix` of the configuration. */
   redisPrefix: string;
   bodyPart: MailboxConfig['bodyPart'];
+  /** Name of this machine in mail that is handed on. */
+  hostname: string;
+  /** Value of the field that stops loops, for mail of a mailbox. */
+  trace: Tracer;
   limits: Pick<Config['limits'], 'layers' | 'parts' | 'depth' | 'headerSize' | 'work' | 'output'>;
   log: Log;
   /** Milliseconds since the epoch. */

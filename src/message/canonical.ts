@@ -20,6 +20,22 @@ export function firstBareLf(chunk: Buffer, afterCr: boolean): number {
   return bareLf.exec(chunk.toString('latin1'))?.index ?? -1;
 }
 
+/** Tells whether each CR of octets in chunks is followed by an LF. */
+export class CrWatch {
+  /** The last octet so far was a CR. */
+  open = false;
+
+  /** False if there is a CR without LF before the last octet of the chunk. */
+  push(chunk: Buffer): boolean {
+    if (chunk.length === 0) return true;
+    if (this.open && chunk[0] !== LF) return false;
+    for (let at = chunk.indexOf(CR); at >= 0; at = chunk.indexOf(CR, at + 1))
+      if (at + 1 < chunk.length && chunk[at + 1] !== LF) return false;
+    this.open = chunk[chunk.length - 1] === CR;
+    return true;
+  }
+}
+
 /** Turns bare LF (and bare CR, if selected) into CRLF, as a stream. Other octets are untouched. */
 export class CanonicalSink implements Sink {
   readonly #output: Sink;

@@ -38,6 +38,7 @@ export {
   withLineEnd,
 } from './seven-bit.ts';
 export { BufferSink, NullSink, type Sink, TeeSink } from './sink.ts';
+export { loopOf, type Tracer, traceField, tracerOf } from './trace.ts';
 export { transferDecoder } from './transfer.ts';
 export { TransferSurvey } from './transfer-survey.ts';
 export { UuDecoder } from './uuencode.ts';

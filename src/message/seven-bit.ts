@@ -2,9 +2,9 @@ import { isAscii } from 'node:buffer';
 import { SealpostError } from '../errors.ts';
 import { asciiField, longestLine, MAX_LINE } from './ascii-header.ts';
 import { Base64Encoder } from './base64.ts';
-import { CanonicalSink } from './canonical.ts';
+import { CanonicalSink, CrWatch } from './canonical.ts';
 import { type EntityInfo, entityInfo } from './entity.ts';
-import { type HeaderBlock, HeaderSplitter } from './headers.ts';
+import { type HeaderBlock, HeaderSplitter, strayControl } from './headers.ts';
 import type { MessageLimits } from './limits.ts';
 import { LineFold } from './line-fold.ts';
 import { MultipartSplitter } from './multipart.ts';
@@ -17,8 +17,12 @@ import { SevenBitScan, type TransferSurvey } from './transfer-survey.ts';
  * later would break the signature (RFC 8551, section 3.1.3). `binary-only`: only binary parts, whose line ends must not
  * be made canonical. The label of each part counts, not that of the multipart around it: senders forget that RFC 2045,
  * section 6.4 wants the widest one there.
+ *
+ * `exact`: as `signed`, for content of somebody else that is handed on. Octets of a part do not change: where the line
+ * ends of a text are more than LF and CRLF, it becomes base64, because a bare CR that is made a line end may make a line
+ * that divides parts, or a field of a header.
  */
-export type SevenBitMode = 'signed' | 'binary-only';
+export type SevenBitMode = 'signed' | 'exact' | 'binary-only';
 
 /**
  * A part labelled 7bit, or unlabelled, is buffered up to this size to check whether that is true. A larger one is
@@ -87,17 +91,18 @@ function bodySink(headers: HeaderBlock, place: Place): Sink {
   const boundary = contentType.parameters.get('boundary') ?? '';
   const divisible = contentType.type === 'multipart' && boundary.trimEnd() !== '';
   const composite = divisible || contentType.value === 'message/rfc822';
-  const concerned = mode === 'signed' || composite ? identity : transferEncoding === 'binary';
+  const concerned = mode !== 'binary-only' || composite ? identity : transferEncoding === 'binary';
   if (opaqueMultiparts.includes(contentType.value)) {
     // signed by somebody else: its octets must not be changed
-    writeHeader(headers, undefined, { output, mode: 'binary-only' });
-    return open;
+    writeHeader(headers, undefined, { output, mode: mode === 'exact' ? mode : 'binary-only' });
+    return mode === 'exact' ? new NoBareCr(open) : open;
   }
   if (!concerned) {
     writeHeader(headers, undefined, place);
     const folded =
-      mode === 'signed' && (transferEncoding === 'base64' || transferEncoding === 'quoted-printable');
-    return folded ? new LineFold(open, transferEncoding) : open;
+      mode !== 'binary-only' && (transferEncoding === 'base64' || transferEncoding === 'quoted-printable');
+    const target = folded ? new LineFold(open, transferEncoding) : open;
+    return mode === 'exact' ? new NoBareCr(target) : target;
   }
   if (contentType.type === 'multipart' || composite) {
     writeHeader(headers, compositeLabel(transferEncoding, mode), place);
@@ -118,12 +123,16 @@ function bodySink(headers: HeaderBlock, place: Place): Sink {
 
 /** The new encoding of a multipart or message/rfc822 whose parts are encoded; undefined: unchanged. */
 function compositeLabel(transferEncoding: string, mode: SevenBitMode): string | undefined {
-  if (mode === 'signed') return transferEncoding === '7bit' ? undefined : '7bit';
+  if (mode !== 'binary-only') return transferEncoding === '7bit' ? undefined : '7bit';
   return transferEncoding === 'binary' ? '8bit' : undefined;
 }
 
-/** A leaf of 8bit lines: text as quoted-printable, the rest as base64, with canonical line ends. */
+/** A leaf of 8bit lines: text as quoted-printable, the rest as base64, with canonical line ends; or base64 as it is. */
 function encodedText(headers: HeaderBlock, info: EntityInfo, place: Pick<Place, 'output' | 'mode'>): Sink {
+  if (place.mode === 'exact') {
+    writeHeader(headers, 'base64', place);
+    return new Base64Encoder(new Open(place.output));
+  }
   const isText = info.contentType.type === 'text';
   writeHeader(headers, isText ? 'quoted-printable' : 'base64', place);
   const open = new Open(place.output);
@@ -137,13 +146,14 @@ class UnlabelledLeaf implements Sink {
   readonly #place: Pick<Place, 'output' | 'mode'>;
   #held: Buffer[] = [];
   #length = 0;
-  readonly #scan = new SevenBitScan();
+  readonly #scan: SevenBitScan;
   #target: Sink | undefined;
 
   constructor(headers: HeaderBlock, info: EntityInfo, place: Pick<Place, 'output' | 'mode'>) {
     this.#headers = headers;
     this.#info = info;
     this.#place = place;
+    this.#scan = new SevenBitScan(place.mode === 'exact');
   }
 
   write(chunk: Buffer): void {
@@ -159,10 +169,10 @@ class UnlabelledLeaf implements Sink {
   }
 
   end(): void {
-    if (this.#target === undefined) {
+    if (this.#target === undefined && this.#scan.ends) {
       writeHeader(this.#headers, undefined, this.#place);
       this.#release(new Open(this.#place.output));
-    }
+    } else if (this.#target === undefined) this.#release(encodedText(this.#headers, this.#info, this.#place));
     this.#target?.end();
   }
 
@@ -170,6 +180,32 @@ class UnlabelledLeaf implements Sink {
     this.#target = target;
     for (const chunk of this.#held) target.write(chunk);
     this.#held = [];
+  }
+}
+
+/**
+ * For octets that are neither changed nor encoded again: a CR that is no line end is refused. Errors: `mime-malformed`.
+ */
+class NoBareCr implements Sink {
+  readonly #output: Sink;
+  readonly #crs = new CrWatch();
+
+  constructor(output: Sink) {
+    this.#output = output;
+  }
+
+  write(chunk: Buffer): void {
+    if (!this.#crs.push(chunk)) this.#refuse();
+    this.#output.write(chunk);
+  }
+
+  end(): void {
+    if (this.#crs.open) this.#refuse();
+    this.#output.end();
+  }
+
+  #refuse(): never {
+    throw new SealpostError('mime-malformed', 'a part that must not be changed has a CR without LF');
   }
 }
 
@@ -186,7 +222,11 @@ function writeHeader(
 ): void {
   const { raw } = headers;
   const survives =
-    mode === 'binary-only' || (isAscii(raw) && !raw.includes(0) && longestLine(raw) <= MAX_LINE);
+    mode === 'binary-only' ||
+    (isAscii(raw) &&
+      !raw.includes(0) &&
+      longestLine(raw) <= MAX_LINE &&
+      (mode === 'signed' || strayControl(headers) === undefined));
   if (transferEncoding === undefined && survives) {
     // including lines that are not fields, and without an empty line if there was none
     if (raw.length > 0) output.write(raw);
@@ -194,11 +234,15 @@ function writeHeader(
   }
   for (const field of headers.fields) {
     if (transferEncoding !== undefined && field.key === 'content-transfer-encoding') continue;
-    const whole = withLineEnd(field.raw);
+    const whole = withLineEnd(mode === 'exact' ? withoutBareCr(field.raw) : field.raw);
     output.write(survives ? whole : asciiField(whole));
   }
   const label = transferEncoding === undefined ? '' : `Content-Transfer-Encoding: ${transferEncoding}\r\n`;
   output.write(Buffer.from(`${label}\r\n`, 'latin1'));
+}
+
+function withoutBareCr(raw: Buffer): Buffer {
+  return Buffer.from(raw.toString('latin1').replace(/\r(?!\n)/g, ' '), 'latin1');
 }
 
 /** A field's octets, with a line end even if it was the last line of a message without a body. */
@@ -220,7 +264,7 @@ export function rewriteMultipart(
   /** Preamble and epilogue: nobody reads them, but they are only dropped if the output must be 7bit. */
   const aside = (): Sink => ({
     write: (chunk) => {
-      if (mode === 'signed') return;
+      if (mode !== 'binary-only') return;
       begun = true;
       output.write(chunk);
     },

@@ -1,12 +1,24 @@
 import { MAX_LINE } from './ascii-header.ts';
+import { CrWatch } from './canonical.ts';
 import type { Sink } from './sink.ts';
 
 /**
  * Checks whether octets are 7bit data (RFC 2045, section 2.7): no NUL, nothing above 127, no line above 998 octets.
  */
 export class SevenBitScan {
+  readonly #crs: CrWatch | undefined;
   #lineLength = 0;
   #safe = true;
+
+  /** @param bareCr a CR without LF is not 7bit data either */
+  constructor(bareCr = false) {
+    this.#crs = bareCr ? new CrWatch() : undefined;
+  }
+
+  /** `isSafe` of all that there is. */
+  get ends(): boolean {
+    return this.#safe && this.#crs?.open !== true;
+  }
 
   get isSafe(): boolean {
     return this.#safe;
@@ -15,6 +27,10 @@ export class SevenBitScan {
   /** Reads on; returns `isSafe`. */
   scan(chunk: Buffer): boolean {
     if (!this.#safe) return false;
+    if (this.#crs?.push(chunk) === false) {
+      this.#safe = false;
+      return false;
+    }
     let lineLength = this.#lineLength;
     for (const octet of chunk) {
       lineLength = octet === 0x0a ? 0 : lineLength + 1;

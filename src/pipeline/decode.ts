@@ -5,14 +5,14 @@
 import { createHash } from 'node:crypto';
 import type { Config, MailboxConfig } from '../config/index.ts';
 import type { Delivery, LocalDestination } from '../handoff/index.ts';
-import type { HeadersJson } from '../message/index.ts';
+import { type HeadersJson, loopOf, type Tracer } from '../message/index.ts';
 import { judge, type PartnerDirectory } from '../partner/index.ts';
 import type { Facts, Flow, InboundJob, JobContext, Outcome } from '../queue/index.ts';
 import { type DecodeOptions, isSignatureLayer, type Verdict } from '../smime/index.ts';
 import type { Spool } from '../spool/index.ts';
-import { decodeLarge, decodeSmall } from './decoding.ts';
+import { type Decoded, decodeLarge, decodeSmall } from './decoding.ts';
 import { identityOf } from './deliver.ts';
-import { isWhole, messageLimitsOf, readSender } from './read-sender.ts';
+import { isWhole, messageLimitsOf, outerBlock, readSender } from './read-sender.ts';
 import { type DecodeResultRecord, writeResult } from './stored.ts';
 import type { Turns } from './turns.ts';
 
@@ -26,6 +26,8 @@ export interface DecodeParts {
   optionsFor: (mailbox: MailboxConfig) => DecodeOptions;
   /** Limits how many large messages are processed at a time. */
   large: Turns;
+  /** Recognizes mail that was handed on from a mailbox before. */
+  trace: Tracer;
   /** The only destination of a mailbox, if it is a queue on the same Redis. */
   local: (mailbox: string) => LocalDestination | undefined;
 }
@@ -59,11 +61,16 @@ async function decodeFor(
     ? await decodeSmall(small, spool, options)
     : await parts.large.run(job.mailbox, () => decodeLarge(() => spool.open(job.octets), spool, options));
   const { pieces, header, detail } = decoded;
+  const loop = loopOf(outerBlock(header, messageLimitsOf(options)), parts.trace(job.mailbox));
+  if (loop !== undefined) {
+    await discard(decoded);
+    return { suspend: 'mail-loop', facts: { message: loop } };
+  }
   const { verdict, headers, sender } = readSender(decoded, messageLimitsOf(options), partners);
   const facts = factsOf(verdict);
   const judgement = judge(verdict, { ...mailbox, strong }, sender, partners);
   if ('suspend' in judgement) {
-    await Promise.all([decoded.small === null && decoded.content().abort(), pieces.abort()]);
+    await discard(decoded);
     return { suspend: judgement.suspend, facts: { ...facts, message: judgement.message, detail } };
   }
   const partner = sender.partner?.name ?? null;
@@ -99,6 +106,11 @@ async function decodeFor(
   };
   await flow.decoded(job, outcome, end);
   return { done: true };
+}
+
+/** Removes what was written of a message that is not handed off. */
+async function discard({ small, content, pieces }: Decoded): Promise<void> {
+  await Promise.all([small === null && content().abort(), pieces.abort()]);
 }
 
 function deliveryAtOnce(

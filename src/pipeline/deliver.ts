@@ -70,6 +70,7 @@ function deliveryOf(
     contentSha256: job.content.sha256,
     read: async () => small ?? (await spool.read(job.content)),
     pieces: deliveryPieces(pieces, spool),
+    ...(job.reached === undefined ? {} : { reached: job.reached }),
   };
 }
 

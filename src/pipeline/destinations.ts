@@ -1,5 +1,5 @@
 /** The destinations of a configuration: those of the mailboxes, and those that get reports of suspended messages. */
-import type { Config, DestinationConfig, MailboxConfig } from '../config/index.ts';
+import { type Config, type DestinationConfig, type MailboxConfig, ownName } from '../config/index.ts';
 import {
   createDestination,
   createLocalDestination,
@@ -8,12 +8,13 @@ import {
   type LocalDestination,
   UrlSigner,
 } from '../handoff/index.ts';
+import { tracerOf } from '../message/index.ts';
 import type { FailureJob, QueueRoom } from '../queue/index.ts';
 
 export interface DestinationsParts
   extends Pick<DestinationDeps, 'readSecret' | 'log' | 'now'>,
     Pick<QueueRoom, 'deriveKey' | 'connect' | 'ensureReplicated'> {
-  config: Pick<Config, 'mailboxes' | 'partners' | 'http' | 'redis' | 'limits'>;
+  config: Pick<Config, 'mailboxes' | 'partners' | 'http' | 'redis' | 'limits' | 'smtp'>;
 }
 
 export interface Destinations {
@@ -110,7 +111,7 @@ function open(
 }
 
 function depsOf(parts: DestinationsParts, bodyPart: MailboxConfig['bodyPart']): DestinationDeps {
-  const { config, readSecret, connect, ensureReplicated, log, now } = parts;
+  const { config, readSecret, connect, ensureReplicated, deriveKey, log, now } = parts;
   const { port } = config.http;
   const signer = port === undefined ? undefined : contentUrls({ ...config.http, port }, parts);
   return {
@@ -120,6 +121,8 @@ function depsOf(parts: DestinationsParts, bodyPart: MailboxConfig['bodyPart']): 
     ensureReplicated,
     redisPrefix: config.redis.prefix,
     bodyPart,
+    hostname: ownName(config),
+    trace: tracerOf(deriveKey),
     limits: config.limits,
     log,
     now,

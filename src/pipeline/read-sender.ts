@@ -52,7 +52,8 @@ function headerOf({ verdict, header, head }: DecodedHead, limits: MessageLimits)
   return readMailHeader(composeMessage(delivery, head, limits).headers);
 }
 
-function outerBlock(header: Buffer, limits: MessageLimits): HeaderBlock {
+/** The fields of the outer header; none of one that cannot be read. */
+export function outerBlock(header: Buffer, limits: MessageLimits): HeaderBlock {
   try {
     return parseHeaders(header, limits);
   } catch {

@@ -1,5 +1,7 @@
 /** What a listener is for: mail for our mailboxes (`mailboxes.ts`), or mail of programs for partners (`submission.ts`). */
 import type { SMTPServerSession } from 'smtp-server';
+import type { SealpostError } from '../errors.ts';
+import type { HeaderBlock } from '../message/index.ts';
 import type { IntakeResult } from '../queue/index.ts';
 import type { SpoolWriter } from '../spool/index.ts';
 import type { Connection } from './connection.ts';
@@ -18,6 +20,8 @@ export interface Arriving {
 /** Takes the octets of one mail. */
 export interface Receiving {
   writer: Pick<SpoolWriter, 'write' | 'abort'>;
+  /** After the last octet: why the mail is refused by what its header says. */
+  refusal?(header: HeaderBlock): SealpostError | undefined;
   /** After the last octet: one result for each message that it became, when they are durable. */
   store(messageId: string | null): Promise<IntakeResult[]>;
 }

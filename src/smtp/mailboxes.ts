@@ -1,4 +1,6 @@
 /** Mail for our own mailboxes, from anybody. */
+import { SealpostError } from '../errors.ts';
+import { type HeaderBlock, loopOf, type Tracer } from '../message/index.ts';
 import type { Intake, IntakeEntry } from '../queue/index.ts';
 import { type Acceptance, type Arriving, type Receiving, traceOf } from './acceptance.ts';
 import type { Recipients } from './recipients.ts';
@@ -7,9 +9,12 @@ export class MailboxAcceptance implements Acceptance {
   readonly #recipients: Recipients;
   readonly #intake: Pick<Intake, 'begin' | 'commit'>;
 
-  constructor(recipients: Recipients, intake: Pick<Intake, 'begin' | 'commit'>) {
+  readonly #trace: Tracer | undefined;
+
+  constructor(recipients: Recipients, intake: Pick<Intake, 'begin' | 'commit'>, trace: Tracer | undefined) {
     this.#recipients = recipients;
     this.#intake = intake;
+    this.#trace = trace;
   }
 
   refuseMail(): undefined {
@@ -24,8 +29,18 @@ export class MailboxAcceptance implements Acceptance {
     const writer = this.#intake.begin();
     return {
       writer,
+      refusal: (header) => this.#loop(header, new Set(mail.recipients.values())),
       store: (messageId) => this.#intake.commit(writer, entriesOf(mail, messageId)),
     };
+  }
+
+  /** A mail that one of its mailboxes has handed on before: the server that sends it back must know. */
+  #loop(header: HeaderBlock, mailboxes: Iterable<string>): SealpostError | undefined {
+    for (const mailbox of mailboxes) {
+      const why = this.#trace && loopOf(header, this.#trace(mailbox));
+      if (why !== undefined) return new SealpostError('mail-loop', `mail for ${mailbox}: ${why}`);
+    }
+    return undefined;
   }
 }
 

@@ -1,9 +1,9 @@
 import type { Socket } from 'node:net';
-import { hostname } from 'node:os';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
-import { type Config, type MailboxConfig, readCertificateAndKey } from '../config/index.ts';
+import { type Config, type MailboxConfig, ownName, readCertificateAndKey } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { cleanText, type Log } from '../log.ts';
+import type { Tracer } from '../message/index.ts';
 import { listenShared } from '../net/index.ts';
 import type { Intake } from '../queue/index.ts';
 import type { Acceptance } from './acceptance.ts';
@@ -31,6 +31,8 @@ export interface SmtpReceiverParts {
   submission?: SubmissionDoor | undefined;
   /** Milliseconds; default 30,000. */
   storeTimeout?: number;
+  /** Recognizes mail that was handed on from a mailbox before; without it, nothing does. */
+  trace?: Tracer | undefined;
   /** Listen beside the process that this one takes over from. */
   takeOver?: boolean;
 }
@@ -82,7 +84,7 @@ export function createSmtpReceiver(parts: SmtpReceiverParts): SmtpReceiver {
         storeTimeout: parts.storeTimeout ?? STORE_TIMEOUT,
       },
     });
-  const mx = sessionWith(new MailboxAcceptance(new Recipients(parts.mailboxes), parts.intake));
+  const mx = sessionWith(new MailboxAcceptance(new Recipients(parts.mailboxes), parts.intake, parts.trace));
   const programs = parts.submission && new SubmissionAcceptance(parts.submission);
   const submitted = programs && sessionWith(programs);
   const servers = config.listen.map(({ implicitTls, kind }) => {
@@ -99,7 +101,7 @@ export function createSmtpReceiver(parts: SmtpReceiverParts): SmtpReceiver {
     const options: SMTPServerOptions = {
       ...(tls === undefined ? {} : { cert: tls.cert, key: tls.key, minVersion: 'TLSv1.2' }),
       secure: implicitTls,
-      name: config.hostname ?? hostname(),
+      name: ownName({ smtp: config }),
       heloResponse: '%s',
       size: config.maxSize,
       rejectOversized: true,

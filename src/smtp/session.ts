@@ -117,7 +117,8 @@ export class Session {
       }
     });
     stream.on('end', async () => {
-      const answer = transaction.end() ?? (await this.#store(receiving, smtp, transaction));
+      const refused = transaction.end() ?? refusedBy(receiving, transaction);
+      const answer = refused ?? (await this.#store(receiving, smtp, transaction));
       if (typeof answer === 'string') connection.forgive();
       else connection.note(transaction.cause);
       if (typeof answer === 'string') done(null, answer);
@@ -157,6 +158,16 @@ export class Session {
       return replyFor(error);
     }
   }
+}
+
+/** The reply to a mail that is refused by its header; its octets are removed. */
+function refusedBy(receiving: Receiving, transaction: Transaction): Reply | undefined {
+  const { header } = transaction;
+  const error = header && receiving.refusal?.(header);
+  if (error === undefined) return undefined;
+  transaction.cause = error;
+  transaction.fail(replyFor(error));
+  return transaction.failure;
 }
 
 /** The value, or `redis-unreachable` after `ms` milliseconds; a later failure goes to `late`. */

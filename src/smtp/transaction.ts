@@ -1,6 +1,6 @@
 import { toErrorInfo } from '../errors.ts';
 import { type Log, logRarely } from '../log.ts';
-import { HeaderFinder, readMessageId } from '../message/index.ts';
+import { type HeaderBlock, HeaderFinder, readMessageId } from '../message/index.ts';
 import type { SpoolWriter } from '../spool/index.ts';
 import { LineEnds } from './line-ends.ts';
 import { isRefusal, type Reply, replyFor, replyTo } from './replies.ts';
@@ -45,8 +45,13 @@ export class Transaction {
     return this.#failure;
   }
 
+  /** The header; undefined if it exceeds the limits. Call it after the last octet. */
+  get header(): HeaderBlock | undefined {
+    return this.#header.end();
+  }
+
   get messageId(): string | null {
-    const headers = this.#header.end();
+    const headers = this.header;
     return headers === undefined ? null : readMessageId(headers);
   }
 

@@ -1,7 +1,7 @@
 /**
- * Requests to the bucket of the object store. This is the one place that interprets failures of the client and knows
- * whether the store is away. While it is away, requests fail at once instead of each waiting and retrying, until a
- * probe succeeds.
+ * Requests to a bucket: that of the spool, or of a destination. This is the one place that interprets failures of the
+ * client and knows whether the store is away. While it is away, requests fail at once instead of each waiting and
+ * retrying, until a probe succeeds.
  */
 import { ListObjectsV2Command, S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { type Config, readPublicFile, readSecret } from '../config/index.ts';
@@ -11,6 +11,14 @@ import { counter } from '../metrics.ts';
 import { isStoreAway } from './large-store.ts';
 
 export type S3Settings = NonNullable<Config['spool']['s3']>;
+
+/** What a store is called in texts, and the settings that say where it is. */
+export interface StoreName {
+  what: string;
+  settings: string;
+}
+
+const spoolStore: StoreName = { what: 'object store', settings: 'spool.s3' };
 
 const requests = counter(
   'object_store_requests_total',
@@ -54,36 +62,35 @@ export function isNotThere(error: unknown): boolean {
 }
 
 /** The message has the store's error name, but not its text, which may repeat keys of requests. */
-function errorOf(what: string, cause: unknown): SealpostError {
+function errorOf(request: string, cause: unknown, store: StoreName): SealpostError {
+  const what = `${store.what}: ${request}`;
   if (cause instanceof SealpostError)
     return cause.code.startsWith('spool-')
       ? cause
-      : new SealpostError('spool-refused', `object store: ${what}: ${cause.message}`, { cause });
+      : new SealpostError('spool-refused', `${what}: ${cause.message}`, { cause });
   const { name, status } = failureOf(cause);
   const said = [name === 'Error' ? '' : name, status].filter(Boolean).join(' ');
   const brief = said === '' ? '' : ` (${said})`;
-  if (noSuchThing.has(name))
-    return new SealpostError('spool-missing', `object store: ${what}: not there`, { cause });
+  if (noSuchThing.has(name)) return new SealpostError('spool-missing', `${what}: not there`, { cause });
   if (fullNames.has(name) || status === 507)
-    return new SealpostError('spool-full', `object store: ${what}: no room${brief}`, {
+    return new SealpostError('spool-full', `${what}: no room${brief}`, {
       hint: 'free space or raise the quota of the bucket',
       cause,
     });
   const away =
     status === undefined ? !/Credentials/i.test(name) : status >= 500 || status === 429 || status === 408;
   if (away)
-    return new SealpostError('spool-unreachable', `object store: ${what}: it does not answer${brief}`, {
-      hint: 'check spool.s3.endpoint and the store; it goes on by itself when the store is back',
+    return new SealpostError('spool-unreachable', `${what}: it does not answer${brief}`, {
+      hint: `check ${store.settings}.endpoint and the store; it goes on by itself when the store is back`,
       cause,
     });
   // Nothing at that position: the object is shorter than it was.
-  if (status === 416)
-    return new SealpostError('spool-corrupt', `object store: ${what}: it was cut`, { cause });
+  if (status === 416) return new SealpostError('spool-corrupt', `${what}: it was cut`, { cause });
   if (status !== undefined && !refusingStatus.has(status) && !refusingNames.test(name))
-    return new SealpostError('spool-write', `object store: ${what}: it rejects the request${brief}`, {
+    return new SealpostError('spool-write', `${what}: it rejects the request${brief}`, {
       cause,
     });
-  return new SealpostError('spool-refused', `object store: ${what}: it refuses${brief}`, {
+  return new SealpostError('spool-refused', `${what}: it refuses${brief}`, {
     hint: 'check bucket, region, credentials and rights, and the clock of this machine',
     cause,
   });
@@ -130,12 +137,14 @@ export class S3Bucket {
   #trouble: SealpostError | null = null;
   #heardAt = 0;
   #probing: Promise<void> | undefined;
+  readonly #name: StoreName;
 
   /** `file-access` for the CA file. */
-  constructor(settings: S3Settings, log: Log) {
+  constructor(settings: S3Settings, log: Log, name: StoreName = spoolStore) {
     this.settings = settings;
     this.#client = new S3Client(clientConfig(settings));
     this.#log = log;
+    this.#name = name;
   }
 
   /**
@@ -188,7 +197,7 @@ export class S3Bucket {
       this.#judge(null);
       return result;
     } catch (cause) {
-      const error = errorOf(what, cause);
+      const error = errorOf(what, cause, this.#name);
       requests.inc({ what, outcome: error.code });
       this.#judge(error);
       throw error;
@@ -198,8 +207,8 @@ export class S3Bucket {
   #judge(error: SealpostError | null): void {
     const away = isStoreAway(error) ? error : null;
     this.#heardAt = performance.now();
-    if (away && !this.#trouble) this.#log.warn({ err: away }, 'the object store is away');
-    if (!away && this.#trouble) this.#log.info('the object store is back');
+    if (away && !this.#trouble) this.#log.warn({ err: away }, `the ${this.#name.what} is away`);
+    if (!away && this.#trouble) this.#log.info(`the ${this.#name.what} is back`);
     this.#trouble = away;
   }
 }

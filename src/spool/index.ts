@@ -31,6 +31,38 @@ export async function probeObjectStore(s3: NonNullable<Config['spool']['s3']>, l
   await probeS3Store(s3, log);
 }
 
+/** Takes readable octets into a bucket that is not the spool's. */
+export interface Bucket {
+  /** Begins an object; see `S3Upload`. */
+  upload(key: string, contentType: string): BucketUpload;
+  close(): void;
+}
+
+export interface BucketUpload {
+  /** If it returns a promise, wait for it before the next call. Errors: those of `S3Bucket`. */
+  write(octets: readonly Buffer[]): Promise<void> | undefined;
+  finish(): Promise<void>;
+  /** Does not throw. */
+  abort(): Promise<void>;
+}
+
+/** Opens a bucket without asking it anything. Errors: `file-access`. */
+export async function openBucket(
+  settings: Omit<NonNullable<Config['spool']['s3']>, 'prefix' | 'uploads'>,
+  log: Log,
+  name: { what: string; settings: string },
+): Promise<Bucket> {
+  const [{ S3Bucket }, { S3Upload }] = await Promise.all([import('./bucket.ts'), import('./s3-upload.ts')]);
+  const bucket = new S3Bucket({ ...settings, prefix: '', uploads: bucketSockets }, log, name);
+  return {
+    upload: (Key, contentType) => new S3Upload(bucket, { Bucket: settings.bucket, Key }, contentType),
+    close: () => bucket.close(),
+  };
+}
+
+/** Half the connections to the store of a destination. */
+const bucketSockets = 8;
+
 export { loadSpoolKey } from './key.ts';
 export { type SpoolKeys, spoolKeysOf } from './keys.ts';
 export { isLoss, isStoreAway, type LargeStore } from './large-store.ts';

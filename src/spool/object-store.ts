@@ -5,19 +5,13 @@
 import { createSecretKey, randomBytes } from 'node:crypto';
 import {
   AbortMultipartUploadCommand,
-  type CompletedPart,
-  CompleteMultipartUploadCommand,
-  CreateMultipartUploadCommand,
   DeleteObjectCommand,
   GetObjectCommand,
-  HeadObjectCommand,
   ListMultipartUploadsCommand,
   type ListMultipartUploadsCommandInput,
   type ListMultipartUploadsCommandOutput,
   ListObjectsV2Command,
-  PutObjectCommand,
   type S3Client,
-  UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import { SealpostError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -30,119 +24,42 @@ import {
   type StoredObject,
   type StoredOctets,
 } from './large-store.ts';
+import { type Place, S3Upload } from './s3-upload.ts';
 import { type SpoolKey, StreamSealer } from './seal.ts';
 import { S3Slots } from './upload-slots.ts';
 
-/** Octets from which a part is sent; S3 takes no smaller ones but the last, and 10,000 of them. */
-const partSize = 5 * 1024 * 1024;
 /** Chunks of one read: 4 MiB. */
 const chunksOfRead = 16;
 /** How often an interrupted body is requested again. */
 const bodyRepeats = 2;
 const idPattern = /^[0-9a-f]{32}$/;
 
-interface Place {
-  Bucket: string;
-  Key: string;
-}
-
+/** Seals what it uploads. */
 class S3Writer implements LargeWriter {
-  #bucket: S3Bucket;
-  #place: Place;
+  #upload: S3Upload;
   #release: () => void;
   #sealer: StreamSealer;
-  #held: Buffer[];
-  #size: number;
-  #upload: string | undefined;
-  #parts: CompletedPart[] = [];
 
-  constructor(bucket: S3Bucket, place: Place, sealer: StreamSealer, release: () => void) {
-    this.#bucket = bucket;
-    this.#place = place;
-    this.#sealer = sealer;
+  constructor(upload: S3Upload, sealer: StreamSealer, release: () => void) {
+    this.#upload = upload;
     this.#release = release;
-    this.#held = [sealer.header];
-    this.#size = sealer.header.length;
+    this.#sealer = sealer;
+    this.#upload.hold([sealer.header]);
   }
 
   write(octets: Buffer): Promise<void> | undefined {
-    this.#hold(this.#sealer.seal(octets));
-    return this.#size < partSize ? undefined : this.#sendPart();
+    return this.#upload.write(this.#sealer.seal(octets));
   }
 
   async finish(): Promise<void> {
-    this.#hold(this.#sealer.end());
-    if (this.#upload === undefined) {
-      const input = { ...this.#place, Body: this.#taken(), ContentType: 'application/octet-stream' };
-      await this.#bucket.request('put', (client) => client.send(new PutObjectCommand(input)));
-    } else {
-      await this.#sendPart();
-      await this.#complete(this.#upload);
-    }
+    this.#upload.hold(this.#sealer.end());
+    await this.#upload.finish();
     this.#release();
   }
 
   async abort(): Promise<void> {
     this.#release();
-    this.#held = [];
-    const UploadId = this.#upload;
-    this.#upload = undefined;
-    if (UploadId === undefined) return;
-    // An upload that cannot be aborted now is left to the sweep.
-    await this.#bucket
-      .request('abort', (client) =>
-        client.send(new AbortMultipartUploadCommand({ ...this.#place, UploadId })),
-      )
-      .catch(() => undefined);
-  }
-
-  #hold(sealed: readonly Buffer[]): void {
-    for (const each of sealed) {
-      this.#held.push(each);
-      this.#size += each.length;
-    }
-  }
-
-  #taken(): Buffer {
-    const octets = Buffer.concat(this.#held);
-    this.#held = [];
-    this.#size = 0;
-    return octets;
-  }
-
-  async #sendPart(): Promise<void> {
-    const UploadId = this.#upload ?? (await this.#begin());
-    const PartNumber = this.#parts.length + 1;
-    const input = { ...this.#place, UploadId, PartNumber, Body: this.#taken() };
-    const { ETag } = await this.#bucket.request('part', (client) =>
-      client.send(new UploadPartCommand(input)),
-    );
-    this.#parts.push({ PartNumber, ...(ETag === undefined ? {} : { ETag }) });
-  }
-
-  async #begin(): Promise<string> {
-    const input = { ...this.#place, ContentType: 'application/octet-stream' };
-    const { UploadId } = await this.#bucket.request('begin', (client) =>
-      client.send(new CreateMultipartUploadCommand(input)),
-    );
-    if (UploadId === undefined)
-      throw new SealpostError('spool-refused', 'object store: begin: it gave no id of the upload');
-    this.#upload = UploadId;
-    return UploadId;
-  }
-
-  async #complete(UploadId: string): Promise<void> {
-    const input = { ...this.#place, UploadId, MultipartUpload: { Parts: this.#parts } };
-    try {
-      await this.#bucket.request('complete', (client) =>
-        client.send(new CompleteMultipartUploadCommand(input)),
-      );
-    } catch (error) {
-      // The answer to an attempt was lost, and the client's retry found the upload ended: check whether the object is
-      // there.
-      if (!isNotThere(error)) throw error;
-      await this.#bucket.request('head', (client) => client.send(new HeadObjectCommand(this.#place)));
-    }
+    await this.#upload.abort();
   }
 }
 
@@ -162,7 +79,8 @@ export class S3Store implements LargeStore {
 
   async create(id: string): Promise<LargeWriter> {
     const release = await this.#slots.take();
-    return new S3Writer(this.#bucket, this.#place(id), new StreamSealer(this.#key, id), release);
+    const upload = new S3Upload(this.#bucket, this.#place(id));
+    return new S3Writer(upload, new StreamSealer(this.#key, id), release);
   }
 
   open(id: string): AsyncGenerator<Buffer> {

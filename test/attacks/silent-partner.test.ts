@@ -85,16 +85,19 @@ describe('a healthy partner', () => {
       if (kind === undefined) {
         // DNS that never answers.
         const route = { ...routeTo(25), host: undefined };
-        senders.set(name, createSender({ route, readSecret, resolver: () => dns.promise }));
+        senders.set(
+          name,
+          createSender({ route, name: 'own.example', readSecret, resolver: () => dns.promise }),
+        );
         continue;
       }
       const made = await sickServer(kind);
       servers.push(made);
-      senders.set(name, createSender({ route: routeTo(made.port), readSecret }));
+      senders.set(name, createSender({ route: routeTo(made.port), name: 'own.example', readSecret }));
     }
     const well = await healthyServer();
     servers.push(well);
-    senders.set('well', createSender({ route: routeTo(well.port), readSecret }));
+    senders.set('well', createSender({ route: routeTo(well.port), name: 'own.example', readSecret }));
     for (let mail = 0; mail < 20; mail++) {
       const sentNow = sick.map((name) => send(name));
       waiting.push(...(await Promise.all(sentNow)));

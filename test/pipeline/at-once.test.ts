@@ -36,6 +36,7 @@ describe('a message that is handed off in the step that decodes it', () => {
   function step(local: LocalDestination | undefined, room = queue) {
     const { mailboxes, strong } = testConfig(server, settings);
     return decodeStep({
+      trace: (mailbox) => `trace-of-${mailbox}`,
       spool: room.spool,
       flow: room.flow,
       mailboxes,

@@ -63,6 +63,7 @@ async function decode(
       each.name === 'strict' ? { ...each, require: ['encrypted'] } : each,
     ),
     strong: config.strong,
+    trace: (mailbox) => `trace-of-${mailbox}`,
     partners: new PartnerDirectory(config.partners),
     optionsFor: decoderOptions({
       keys: {

@@ -18,6 +18,13 @@ import { makeTlsFiles, type TlsFiles } from './tls.ts';
 
 const program = '/usr/sbin/dovecot';
 
+/** As `skipWithoutDovecot`, for its LMTP server. */
+export function skipWithoutLmtp(): string | false {
+  if (existsSync('/usr/lib/dovecot/lmtp')) return skipWithoutDovecot();
+  if (process.env.CI === 'true') throw new Error('dovecot-lmtpd is not installed');
+  return 'dovecot-lmtpd is not installed';
+}
+
 /** Why a test must be skipped, or false. With CI=true a missing program fails the test instead. */
 export function skipWithoutDovecot(): string | false {
   if (existsSync(program)) return false;
@@ -30,6 +37,8 @@ export interface DovecotOptions {
   settings?: string;
   /** Capabilities to announce, in place of its own. */
   capabilities?: string;
+  /** Takes mail over LMTP as well, for its user and these. */
+  lmtp?: string[];
   /** Base URL that tells whom a bearer token belongs to (the token is appended). */
   tokenInfo?: string;
 }
@@ -39,6 +48,8 @@ export interface Dovecot {
   port: number;
   tlsPort: number;
   tls: TlsFiles;
+  /** With STARTTLS; 0 if it is not asked for. */
+  lmtpPort: number;
   /** The user's maildir. */
   maildir: string;
   user: string;
@@ -66,7 +77,13 @@ export async function startDovecot(options: DovecotOptions = {}): Promise<Doveco
   const mail = join(folder, 'mail');
   mkdirSync(mail);
   if (root) chownSync(mail, owner.uid, owner.gid);
-  writeFileSync(join(folder, 'users'), `${user}:{PLAIN}${password}::::::\n`, { mode: 0o644 });
+  const lines = [user, ...(options.lmtp ?? [])].map((each) => `${each}:{PLAIN}${password}::::::\n`);
+  writeFileSync(join(folder, 'users'), lines.join(''), { mode: 0o644 });
+  const lmtpPort = options.lmtp === undefined ? 0 : await freePort();
+  const lmtp =
+    lmtpPort === 0
+      ? ''
+      : `service lmtp {\n inet_listener lmtp {\n  address = 127.0.0.1\n  port = ${lmtpPort}\n }\n}\n`;
   const self = userInfo().username;
   const identity = root
     ? ''
@@ -84,7 +101,7 @@ export async function startDovecot(options: DovecotOptions = {}): Promise<Doveco
   writeFileSync(
     join(folder, 'dovecot.conf'),
     `${identity}
-protocols = imap
+protocols = imap${lmtpPort === 0 ? '' : ' lmtp'}
 listen = 127.0.0.1
 base_dir = ${folder}/run
 state_dir = ${folder}/state
@@ -121,7 +138,7 @@ service anvil {
 service stats {
   chroot =
 }
-${options.settings ?? ''}
+${lmtp}${options.settings ?? ''}
 `,
   );
   let child: ChildProcess | undefined;
@@ -131,6 +148,7 @@ ${options.settings ?? ''}
     port,
     tlsPort,
     tls,
+    lmtpPort,
     maildir: join(mail, user),
     user,
     password,

@@ -51,7 +51,7 @@ export async function refusedMail(queue: QueueRoom, messages: number): Promise<R
   };
   const [config] = configSchema.parse({ partners: [partner] }).partners;
   assert.ok(config);
-  const sender = createSender({ route: config.route, readSecret: () => '' });
+  const sender = createSender({ route: config.route, name: 'own.example', readSecret: () => '' });
   for (let at = 0; at < messages; at++) {
     const writer = queue.intake.begin();
     void writer.write(Buffer.from(`Subject: ${at}\r\n\r\n${at}\r\n`));

@@ -1,0 +1,136 @@
+/** The fields that a mail gets when it is handed on to a mail server, and those that nobody else may write. */
+import { z } from 'zod';
+import { type HeaderField, traceField, withLineEnd } from '../message/index.ts';
+import type { Delivery, JsonValue } from './types.ts';
+
+/** What the fields say of a verdict. It comes from the spool, perhaps from another version. */
+const verdictFacts = z.object({
+  encrypted: z.boolean().catch(false),
+  signature: z.string().catch('none'),
+  integrity: z.string().catch('none'),
+  sender: z.object({ partner: z.string().nullish() }).nullish().catch(undefined),
+  layers: z
+    .array(
+      z.object({
+        signers: z
+          .array(
+            z.object({
+              valid: z.boolean().catch(false),
+              trusted: z.boolean().catch(false),
+              emails: z.array(z.string()).catch([]),
+              reason: z.string().nullish().catch(undefined),
+            }),
+          )
+          .catch([]),
+      }),
+    )
+    .catch([]),
+});
+
+type VerdictFacts = z.output<typeof verdictFacts>;
+
+/** Partner that a verdict names; null if none. */
+export function partnerOf(verdict: JsonValue): string | null {
+  return readVerdict(verdict).sender?.partner ?? null;
+}
+
+function readVerdict(verdict: JsonValue): VerdictFacts {
+  return verdictFacts.parse(typeof verdict === 'object' && !Array.isArray(verdict) ? (verdict ?? {}) : {});
+}
+
+const ours = 'x-sealpost-';
+const trace = traceField.toLowerCase();
+/** Final delivery writes Return-Path, and only once (RFC 5321, section 4.4). */
+const foreign = new Set(['authentication-results', 'return-path']);
+
+/**
+ * True for a field that would pass for a word of ours, or of the server behind us (RFC 8601, section 5). Traces stay:
+ * they only stop a mail.
+ */
+export function isForeign({ key }: HeaderField): boolean {
+  return foreign.has(key) || (key.startsWith(ours) && key !== trace);
+}
+
+/** Signers that are named; a message may have thousands. */
+const mostSigners = 8;
+
+/** The new fields, with CRLF line ends. */
+export function ownFields(
+  delivery: Delivery,
+  { hostname, recipients, trace }: { hostname: string; recipients: readonly string[]; trace: string },
+): Buffer {
+  const verdict = readVerdict(delivery.verdict);
+  const partner = verdict.sender?.partner;
+  const fields = [
+    `Authentication-Results: ${hostname};\r\n ${resultsOf(verdict).join(';\r\n ')}`,
+    `X-Sealpost-Id: ${word(delivery.id)}`,
+    `X-Sealpost-Idempotency-Key: ${word(delivery.idempotencyKey)}`,
+    `X-Sealpost-Mailbox: ${word(delivery.mailbox)}`,
+    ...(partner ? [`X-Sealpost-Partner: ${word(partner)}`] : []),
+    `X-Sealpost-Encrypted: ${verdict.encrypted ? 'yes' : 'no'}`,
+    `X-Sealpost-Signature: ${word(verdict.signature)}`,
+    `X-Sealpost-Integrity: ${word(verdict.integrity)}`,
+    `${traceField}: ${trace}`,
+    receivedField(delivery, hostname, recipients),
+  ];
+  return Buffer.from(fields.map((field) => `${field}\r\n`).join(''), 'latin1');
+}
+
+/** RFC 8601 with the method `smime` of RFC 7281: one result for each signer. */
+function resultsOf({ layers }: VerdictFacts): string[] {
+  const signers = layers.flatMap((layer) => layer.signers);
+  if (signers.length === 0) return ['smime=none'];
+  return signers.slice(0, mostSigners).map(({ valid, trusted, emails, reason }) => {
+    const result = valid && trusted ? 'pass' : 'fail';
+    const why =
+      result === 'pass' ? '' : ` (${valid ? 'untrusted' : 'invalid'}${reason ? `, ${word(reason)}` : ''})`;
+    const [email] = emails.filter((each) => /^[!-~]{1,254}$/.test(each));
+    const who = email === undefined ? '' : ` body.smime-identifier=${quoted(email)}`;
+    return `smime=${result}${why}${who}`;
+  });
+}
+
+function quoted(text: string): string {
+  return `"${text.replace(/["\\]/g, '\\$&')}"`;
+}
+
+/** RFC 5321, section 4.4. The recipient is only named if there is one, because others must not learn of each other. */
+function receivedField(
+  { id, origin, receivedAt }: Delivery,
+  hostname: string,
+  recipients: readonly string[],
+): string {
+  const { kind, detail } = origin;
+  const said = (name: string) => String(detail[name] ?? '');
+  const [only, ...others] = recipients;
+  const from = kind === 'smtp' ? `from ${host(said('helo'))} (${literal(said('client'))})\r\n ` : '';
+  const protocol = /^[A-Z0-9]{1,16}$/.test(said('protocol')) ? said('protocol') : 'SMTP';
+  // there is no registered word for IMAP: a comment says it
+  const by = kind === 'smtp' ? `with ${protocol}` : `(over ${kind === 'imap' ? 'IMAP' : word(kind)})`;
+  const to = only !== undefined && others.length === 0 && /^[!-~]+$/.test(only) ? `\r\n for <${only}>` : '';
+  return `Received: ${from}by ${hostname} ${by}\r\n id ${word(id)}${to};\r\n ${mailDate(receivedAt)}`;
+}
+
+function host(helo: string): string {
+  return /^(?:[A-Za-z0-9.-]{1,253}|\[[A-Za-z0-9.:]{1,60}\])$/.test(helo) ? helo : 'unknown';
+}
+
+function literal(address: string): string {
+  if (!/^[0-9A-Fa-f.:]{2,45}$/.test(address)) return 'unknown';
+  return address.includes(':') ? `[IPv6:${address}]` : `[${address}]`;
+}
+
+/** RFC 5322, section 3.3, in UTC. */
+export function mailDate(at: number): string {
+  return new Date(at).toUTCString().replace('GMT', '+0000');
+}
+
+/** Text of ours in a field: visible ASCII without what has a meaning there. */
+function word(text: string): string {
+  return text.replace(/[^!#-'*-:<-[\]-~]/g, '_').slice(0, 300);
+}
+
+/** Fields in the form in which they can follow each other. */
+export function joinFields(fields: readonly HeaderField[]): Buffer {
+  return Buffer.concat(fields.map(({ raw }) => withLineEnd(raw)));
+}

@@ -1,0 +1,154 @@
+import type { DestinationConfig } from '../config/index.ts';
+import { comparableAddress, readMailHeader } from '../message/index.ts';
+import { type Envelope, type Outcome, outcomeOf } from '../queue/index.ts';
+import { createSender, type OutboundMessage, type Sender } from '../smtp/index.ts';
+import { attemptLimits } from './limits.ts';
+import { mailDate, ownFields, partnerOf } from './mail-fields.ts';
+import { wireMail, wireOctets } from './mail-octets.ts';
+import { RecipientRules } from './mail-recipients.ts';
+import { reportMail } from './mail-report.ts';
+import { composeStreamed } from './message.ts';
+import { stopped } from './outcome.ts';
+import type { Delivery, Destination, DestinationDeps, FailureReport } from './types.ts';
+
+type MailConfig = Extract<DestinationConfig, { type: 'smtp' | 'lmtp' }>;
+
+/** RFC 5321, section 4.5.3.1.8: a server must take as many in one transaction. */
+const mostRecipients = 100;
+
+/**
+ * Gives the decoded mail to a mail server, over SMTP or LMTP: with the verdict in `Authentication-Results` and
+ * `X-Sealpost-*`, a Received field, and a trace that stops loops. Each recipient has its own outcome: who has the mail is
+ * left out when it is tried again for the others.
+ */
+export async function createMailDestination(config: MailConfig, deps: DestinationDeps): Promise<Destination> {
+  const name = config.name ?? config.type;
+  const secret = config.password === undefined ? undefined : await deps.readSecret(config.password);
+  const rules = new RecipientRules(config);
+  const sender = senderOf(config, deps, secret);
+
+  async function deliver(delivery: Delivery, signal: AbortSignal): Promise<Outcome> {
+    const limits = () => attemptLimits(deps.limits, delivery.contentOctets);
+    const headers =
+      delivery.headers ?? readMailHeader((await composeStreamed(delivery, limits())).headers).json;
+    const { recipients, left } = rules.of({
+      recipients: delivery.envelope.to,
+      to: [...headers.to, ...headers.cc].map(({ address }) => address),
+      mailbox: delivery.mailbox,
+      partner: partnerOf(delivery.verdict),
+    });
+    if (recipients.length === 0) return nobody(name, left);
+    const { hostname } = deps;
+    const trace = deps.trace(delivery.mailbox);
+    return await sendAll(delivery, recipients, signal, (to) => ({
+      envelope: { from: envelopeSender(config, delivery.envelope), to },
+      estimate: delivery.contentOctets + delivery.header.length,
+      octets: () => wireOctets(delivery, ownFields(delivery, { hostname, recipients: to, trace }), limits()),
+    }));
+  }
+
+  async function report(failure: FailureReport, signal: AbortSignal): Promise<Outcome> {
+    const { document } = failure;
+    const owner = document.mailbox ?? document.partner ?? 'unknown';
+    const facts = { recipients: document.envelope.to, to: [], mailbox: owner, partner: document.partner };
+    const { recipients, left } = rules.of(facts);
+    if (recipients.length === 0) return nobody(name, left);
+    const { hostname } = deps;
+    return await sendAll({}, recipients, signal, (to) => ({
+      // a bounce of a report helps nobody
+      envelope: { from: config.sender ?? '', to },
+      octets: () => {
+        const { header, pieces } = reportMail(failure, { hostname, to, date: mailDate(deps.now()) });
+        return wireMail(header, pieces, attemptLimits(deps.limits, failure.original?.octets ?? 0));
+      },
+    }));
+  }
+
+  /** One transaction for each hundred; whoever has it already is left out. */
+  async function sendAll(
+    { reached: before = [] }: Pick<Delivery, 'reached'>,
+    recipients: readonly string[],
+    signal: AbortSignal,
+    message: (to: string[]) => OutboundMessage,
+  ): Promise<Outcome> {
+    const left = recipients.filter((recipient) => !before.includes(recipient));
+    const reached: string[] = [];
+    let worst: Outcome = { done: true, facts: { recipients: recipients.length } };
+    for (let at = 0; at < left.length; at += mostRecipients) {
+      const to = left.slice(at, at + mostRecipients);
+      const outcome = outcomeFor(await sender.send(message(to), signal));
+      if ('done' in outcome) {
+        reached.push(...to);
+        if ('done' in worst)
+          worst = { ...outcome, facts: { ...outcome.facts, recipients: recipients.length } };
+        continue;
+      }
+      reached.push(...(outcome.reached ?? []));
+      if (!('retry' in worst)) worst = outcome;
+      // the server does not answer: the others would find the same
+      if (outcome.peer === 'down') break;
+    }
+    if (signal.aborted && !('done' in worst)) worst = stopped;
+    return 'done' in worst ? worst : { ...worst, ...(reached.length > 0 && { reached }) };
+  }
+
+  /** In the words of a hand-off. */
+  function outcomeFor(outcome: Outcome): Outcome {
+    if ('done' in outcome) {
+      const { host = null, reply = null } = outcome.facts ?? {};
+      return { done: true, facts: { host, reply } };
+    }
+    const said = outcome.facts?.reply ?? outcome.facts?.message ?? '';
+    const facts = { message: `${config.host} of destination ${name}: ${said}`, ...outcome.facts };
+    const { peer, reached } = outcome;
+    const more = { facts, peer, ...(reached && { reached }) };
+    if ('retry' in outcome)
+      return { retry: outcome.retry === 'send-failed' ? 'handoff-failed' : outcome.retry, ...more };
+    return { suspend: outcome.suspend === 'send-refused' ? 'handoff-refused' : outcome.suspend, ...more };
+  }
+
+  const guarded = async (signal: AbortSignal, work: () => Promise<Outcome>): Promise<Outcome> => {
+    try {
+      return await work();
+    } catch (error) {
+      if (signal.aborted) return stopped;
+      const outcome = outcomeOf(error);
+      if (outcome !== undefined) return outcome;
+      throw error;
+    }
+  };
+
+  return {
+    name,
+    deliver: (delivery, signal) => guarded(signal, () => deliver(delivery, signal)),
+    report: (failure, signal) => guarded(signal, () => report(failure, signal)),
+    async close() {
+      sender.close();
+    },
+  };
+}
+
+function senderOf(config: MailConfig, deps: DestinationDeps, secret: string | undefined): Sender {
+  const { type, host, tls, ca, user, password, connections } = config;
+  const lmtp = type === 'lmtp';
+  const port = config.port ?? (lmtp ? 24 : tls === 'implicit' ? 465 : 25);
+  return createSender({
+    route: { host, port, tls, ca, user, password, connections, lmtp },
+    readSecret: () => secret ?? '',
+    name: deps.hostname,
+  });
+}
+
+function nobody(name: string, left: readonly string[]): Outcome {
+  const who = left.length === 0 ? '' : `: ${left.slice(0, 5).join(', ')} may not get it`;
+  return {
+    suspend: 'handoff-refused',
+    facts: { message: `no recipient of destination ${name} is left${who}` },
+    peer: 'works',
+  };
+}
+
+/** As it came, unless that is no address: that of IMAP mail is what a header said. */
+function envelopeSender({ sender }: MailConfig, { from }: Envelope): string {
+  return sender ?? (comparableAddress(from) === undefined ? '' : from);
+}
