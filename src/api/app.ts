@@ -13,7 +13,7 @@ import type { QueueRoom } from '../queue/index.ts';
 import { lingerThenCut, ours, sendAnswer, sendProblem } from './answer.ts';
 import { RequestLimits } from './limits.ts';
 import { createListener } from './listener.ts';
-import { documentOptions, schemaOf } from './openapi.ts';
+import { documentOptions, serializersOf } from './openapi.ts';
 import { Origins } from './origin.ts';
 import { problemOf, refusal } from './problem.ts';
 import { checkUrl, parseQuery } from './query.ts';
@@ -60,7 +60,15 @@ const guards = {
 
 const apiVersion = '1.0.0';
 
-export async function createApi({ config, log, queue }: ApiParts): Promise<Api> {
+/** The OpenAPI document of the API. */
+export async function describeApi(parts: ApiParts): Promise<object> {
+  const { app } = await makeApi(parts);
+  const document = app.swagger();
+  await app.close();
+  return document;
+}
+
+async function makeApi({ config, log, queue }: ApiParts) {
   const { api } = config;
   const { ClientRegistry, Rates } = await loadClients();
   const registry = await ClientRegistry.open({ ...queue, folder: config.dataDir, log, now: Date.now });
@@ -72,11 +80,17 @@ export async function createApi({ config, log, queue }: ApiParts): Promise<Api> 
     connections: api.maxConnections,
     connectionsPerAddress: api.maxConnectionsPerAddress,
   };
-  const app = await createApp({ routes, registry, log, origins, api, tls, connections });
+  const app: App = await createApp({ routes, registry, log, origins, api, tls, connections });
+  return { app, registry };
+}
+
+export async function createApi(parts: ApiParts): Promise<Api> {
+  const { app, registry } = await makeApi(parts);
+  const { host, port = 0 } = parts.config.api;
   registry.start();
   return {
     async listen(takeOver) {
-      await listenShared(app.server, { host, port: api.port ?? 0 }, takeOver);
+      await listenShared(app.server, { host, port }, takeOver);
       const bound = app.server.address();
       return bound && typeof bound === 'object' ? textOf(bound) : host;
     },
@@ -174,7 +188,7 @@ function addRoute(
     method,
     url,
     config: { grant, operation },
-    schema: schemaOf(route),
+    schema: serializersOf(route),
     async handler(request, reply) {
       const known = admission(request);
       if (known === undefined) throw new SealpostError('internal', 'a request came past the door');

@@ -2,36 +2,55 @@
 import { STATUS_CODES } from 'node:http';
 import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger';
 import type { FastifySchema } from 'fastify';
-import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
+import { jsonSchemaTransform } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { problemSchema, problemType } from './problem.ts';
 import { nothing, type Route } from './route.ts';
+import {
+  actBody,
+  acted,
+  attachment,
+  formMessage,
+  jsonMessage,
+  mailboxList,
+  messageDetail,
+  messageList,
+  messageSummary,
+  partnerList,
+  queueList,
+  submitted,
+  terminateBody,
+} from './schemas.ts';
+
+/** Schemas that have a name in the document. */
+const requests = {
+  Attachment: attachment,
+  NewMessage: jsonMessage,
+  FormMessage: formMessage,
+  Act: actBody,
+  Terminate: terminateBody,
+};
+const answers = {
+  Problem: problemSchema,
+  Submitted: submitted,
+  MessageSummary: messageSummary,
+  Message: messageDetail,
+  MessageList: messageList,
+  Acted: acted,
+  PartnerList: partnerList,
+  MailboxList: mailboxList,
+  QueueList: queueList,
+};
 
 /** Statuses that any request may be answered with, apart from its own. */
-const refusals = [400, 401, 403, 404, 409, 413, 415, 421, 429, 503] as const;
+const refusals = [400, 401, 403, 404, 409, 413, 415, 421, 429, 500, 503] as const;
 
-/** What the document says of a route. */
-export function schemaOf(route: Route): FastifySchema {
-  const { params, query, headers, answer, status } = route;
-  const problems = refusals.map((each) => [
-    each,
-    { description: STATUS_CODES[each] ?? '', content: { [problemType]: { schema: problemSchema } } },
-  ]);
-  const success =
-    'type' in answer && !(answer instanceof z.ZodType)
-      ? { description: answer.description, content: { [answer.type]: { schema: z.string() } } }
-      : { description: 'Done.', content: { 'application/json': { schema: answer } } };
-  return {
-    summary: route.summary,
-    description: `${route.description} Grant: ${route.grant === 'token' ? 'any valid token' : route.grant}.`,
-    operationId: route.name,
-    tags: [route.tag],
-    ...(params === nothing ? {} : { params }),
-    ...(query === nothing ? {} : { querystring: query }),
-    ...(headers === undefined ? {} : { headers }),
-    response: Object.fromEntries([[status, success], ...problems]),
-  };
+/** How fastify writes the answers of a route. */
+export function serializersOf({ answer, status }: Route): FastifySchema {
+  return isJson(answer) ? { response: { [status]: answer } } : {};
 }
+
+const isJson = (answer: Route['answer']): answer is z.ZodType => answer instanceof z.ZodType;
 
 export const documentOptions = (routes: readonly Route[], version: string): FastifyDynamicSwaggerOptions => ({
   openapi: {
@@ -40,37 +59,106 @@ export const documentOptions = (routes: readonly Route[], version: string): Fast
       title: 'Sealpost',
       version,
       description:
-        'Send messages to partners and learn what became of them. Each request needs the token of a client: sealpost tokens add.',
+        'Send messages to partners and learn what became of them. Each request needs the token of a client: `sealpost tokens add`.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
-    servers: [{ url: 'http://localhost:8026', description: 'As api.host and api.port say.' }],
+    servers: [{ url: 'http://127.0.0.1:8026', description: 'As api.host and api.port say.' }],
     tags: [
       { name: 'messages', description: 'Send messages, and see and act on them.' },
       { name: 'directory', description: 'Partners, mailboxes and queues.' },
-      { name: 'events', description: 'What happens to messages, as it happens.' },
     ],
-    components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
+    components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } }, schemas: components() },
     security: [{ token: [] }],
   },
   transform: (document) => {
-    const made = jsonSchemaTransform(document);
     const route = routes.find(({ url, method }) => url === document.url && method === document.route.method);
-    if (route?.bodies === undefined) return made;
-    const content = Object.fromEntries(
-      Object.entries(route.bodies).map(([type, { schema, description }]) => [
-        type,
-        { schema: { ...bodySchema(type, schema), description } },
-      ]),
-    );
-    return { ...made, schema: { ...made.schema, body: { content, required: true } } };
+    if (route === undefined) return { schema: { hide: true }, url: document.url };
+    const { params, query, headers, bodies } = route;
+    const parameters = {
+      ...(params === nothing ? {} : { params }),
+      ...(query === nothing ? {} : { querystring: query }),
+      ...(headers === undefined ? {} : { headers }),
+    };
+    const { schema, url } = jsonSchemaTransform({ ...document, schema: parameters });
+    const described = {
+      ...schema,
+      summary: route.summary,
+      description: `${route.description} Grant: ${route.grant === 'token' ? 'any valid token' : route.grant}.`,
+      operationId: route.name,
+      tags: [route.tag],
+      response: responsesOf(route),
+      ...(bodies === undefined ? {} : { body: { content: contentOf(bodies), required: true } }),
+    };
+    return { schema: described, url };
   },
-  transformObject: jsonSchemaTransformObject,
 });
+
+function components() {
+  const made = Object.entries(requests).map(([name, schema]) => [name, jsonOf(schema, 'input')] as const);
+  const said = Object.entries(answers).map(([name, schema]) => [name, jsonOf(schema, 'output')] as const);
+  const all = [...made, ...said];
+  return Object.fromEntries(all.map(([name, schema]) => [name, withReferences(schema, name, all)]));
+}
+
+/** The schema with the name in place of each named schema inside. */
+function withReferences(
+  schema: Record<string, unknown>,
+  own: string,
+  all: readonly (readonly [string, Record<string, unknown>])[],
+): object {
+  const texts = new Map(all.map(([name, each]) => [JSON.stringify(each), name]));
+  return JSON.parse(JSON.stringify(schema), (_key, value: unknown) => {
+    const name = typeof value === 'object' && value !== null ? texts.get(JSON.stringify(value)) : undefined;
+    return name === undefined || name === own ? value : { $ref: `#/components/schemas/${name}` };
+  });
+}
+
+function jsonOf(schema: z.ZodType, io: 'input' | 'output'): Record<string, unknown> {
+  const { $schema: _, ...json } = z.toJSONSchema(schema, {
+    io,
+    override: ({ jsonSchema }) => {
+      // Every integer is one that JavaScript can count.
+      if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
+      if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+    },
+  });
+  return json;
+}
+
+/** A schema by its name, if it has one. */
+function reference(schema: z.ZodType, io: 'input' | 'output'): Record<string, unknown> {
+  const named = Object.entries({ ...requests, ...answers }).find(([, each]) => each === schema);
+  return named ? { $ref: `#/components/schemas/${named[0]}` } : jsonOf(schema, io);
+}
+
+function responsesOf({ answer, status }: Route): Record<string, object> {
+  const success = isJson(answer)
+    ? { description: 'Done.', content: { 'application/json': { schema: reference(answer, 'output') } } }
+    : {
+        description: answer.description,
+        content: { [answer.type]: { schema: { type: 'string', format: 'binary' } } },
+      };
+  const problem = { [problemType]: { schema: reference(problemSchema, 'output') } };
+  const problems = refusals.map((each) => [
+    each,
+    { description: STATUS_CODES[each] ?? '', content: problem },
+  ]);
+  return Object.fromEntries([[status, success], ...problems]);
+}
+
+function contentOf(bodies: NonNullable<Route['bodies']>): Record<string, object> {
+  return Object.fromEntries(
+    Object.entries(bodies).map(([type, { schema }]) => [type, { schema: bodySchema(type, schema) }]),
+  );
+}
 
 function bodySchema(type: string, schema: z.ZodType | 'octets'): object {
   if (schema === 'octets') return { type: 'string', format: 'binary' };
-  const { $schema: _, ...json } = z.toJSONSchema(schema, { io: 'input', target: 'draft-2020-12' });
-  if (type !== 'multipart/form-data') return json;
+  if (type !== 'multipart/form-data') return reference(schema, 'input');
   const files = { type: 'array', items: { type: 'string', format: 'binary' } };
-  return { type: 'object', required: ['message'], properties: { message: json, attachment: files } };
+  return {
+    type: 'object',
+    required: ['message'],
+    properties: { message: reference(schema, 'input'), attachment: files },
+  };
 }

@@ -11,7 +11,7 @@ export const problemSchema = z
     detail: z.string().optional().describe('What is wrong in this case.'),
     hint: z.string().optional().describe('What to do about it in this case.'),
   })
-  .meta({ id: 'Problem', description: 'An error (RFC 9457).' });
+  .describe('An error (RFC 9457).');
 export type Problem = z.output<typeof problemSchema>;
 
 export const problemType = 'application/problem+json';

@@ -29,13 +29,11 @@ const delivery = {
   notAfter: time.describe('A message that has not left by then is suspended (expired).').optional(),
 };
 
-const attachment = z
-  .strictObject({
-    filename: fileName.describe('Name of the file, without folders.'),
-    contentType: line(255).describe('Media type. Default: by the extension of the name.').optional(),
-    content: z.string().meta({ contentEncoding: 'base64', description: 'The octets, in base64.' }),
-  })
-  .meta({ id: 'Attachment' });
+export const attachment = z.strictObject({
+  filename: fileName.describe('Name of the file, without folders.'),
+  contentType: line(255).describe('Media type. Default: by the extension of the name.').optional(),
+  content: z.string().meta({ contentEncoding: 'base64', description: 'The octets, in base64.' }),
+});
 
 const text = {
   partner: partner.describe('Name of a partner. The mail goes to its first address.').optional(),
@@ -56,10 +54,10 @@ const text = {
 /** The part `message` of multipart/form-data. */
 export const formMessage = z
   .strictObject(text)
-  .meta({ id: 'FormMessage', description: 'A mail whose attachments are the other parts of the form.' });
+  .describe('A mail whose attachments are the other parts of the form.');
 export const jsonMessage = z
   .strictObject({ ...text, attachments: z.array(attachment).max(100).optional() })
-  .meta({ id: 'NewMessage', description: 'A mail to one partner, or to recipients of several.' });
+  .describe('A mail to one partner, or to recipients of several.');
 export type FormMessage = z.output<typeof formMessage>;
 export type JsonMessage = z.output<typeof jsonMessage>;
 
@@ -102,7 +100,7 @@ export const submitted = z
       )
       .describe('One message for each partner.'),
   })
-  .meta({ id: 'Submitted', description: 'The messages are stored durably.' });
+  .describe('The messages are stored durably.');
 
 const isoTime = z.iso.datetime();
 const scalars = z.record(
@@ -130,24 +128,22 @@ const summary = {
   notAfter: isoTime.nullable(),
 };
 
-export const messageSummary = z.object(summary).meta({ id: 'MessageSummary' });
+export const messageSummary = z.object(summary);
 export type MessageSummary = z.output<typeof messageSummary>;
 
-export const messageDetail = z
-  .object({
-    ...summary,
-    origin: z.string().describe('How it came: smtp, imap, command, api, submission, folder, queue.'),
-    attempts: z.number().int().describe('Attempts of the current step that failed.'),
-    lastError: z
-      .object({ code: z.string(), at: isoTime, facts: scalars })
-      .nullable()
-      .describe('What failed last.'),
-    nextAttempt: isoTime.nullable().describe('When it is tried again at the latest.'),
-    events: z
-      .array(z.object({ type: z.string(), at: isoTime, facts: scalars }))
-      .describe('What happened to it, oldest first.'),
-  })
-  .meta({ id: 'Message' });
+export const messageDetail = z.object({
+  ...summary,
+  origin: z.string().describe('How it came: smtp, imap, command, api, submission, folder, queue.'),
+  attempts: z.number().int().describe('Attempts of the current step that failed.'),
+  lastError: z
+    .object({ code: z.string(), at: isoTime, facts: scalars })
+    .nullable()
+    .describe('What failed last.'),
+  nextAttempt: isoTime.nullable().describe('When it is tried again at the latest.'),
+  events: z
+    .array(z.object({ type: z.string(), at: isoTime, facts: scalars }))
+    .describe('What happened to it, oldest first.'),
+});
 export type MessageDetail = z.output<typeof messageDetail>;
 
 export const idParams = z.object({ id });
@@ -175,45 +171,37 @@ export const listQuery = z.strictObject({
 });
 export type MessageQuery = z.output<typeof listQuery>;
 
-export const messageList = z
-  .object({
-    messages: z.array(messageSummary),
-    cursor: z
-      .string()
-      .nullable()
-      .describe('Leads to the next page; null at the end. A page may have fewer messages than asked for.'),
-  })
-  .meta({ id: 'MessageList' });
+export const messageList = z.object({
+  messages: z.array(messageSummary),
+  cursor: z
+    .string()
+    .nullable()
+    .describe('Leads to the next page; null at the end. A page may have fewer messages than asked for.'),
+});
 
-export const actBody = z
-  .strictObject({ why: line(500).describe('The reason, for ledger and audit trail.').optional() })
-  .meta({ id: 'Act' });
-export const terminateBody = z
-  .strictObject({ why: line(500).min(1).describe('The reason, for ledger and audit trail.') })
-  .meta({ id: 'Terminate' });
-export const acted = z.object({ id, state: z.enum(messageStates) }).meta({ id: 'Acted' });
+export const actBody = z.strictObject({
+  why: line(500).describe('The reason, for ledger and audit trail.').optional(),
+});
+export const terminateBody = z.strictObject({
+  why: line(500).min(1).describe('The reason, for ledger and audit trail.'),
+});
+export const acted = z.object({ id, state: z.enum(messageStates) });
 
-export const partnerList = z
-  .object({
-    partners: z.array(z.object({ name: z.string(), addresses: z.array(z.string()) })),
-  })
-  .meta({ id: 'PartnerList' });
-export const mailboxList = z
-  .object({
-    mailboxes: z.array(z.object({ name: z.string(), addresses: z.array(z.string()) })),
-  })
-  .meta({ id: 'MailboxList' });
-export const queueList = z
-  .object({
-    queues: z
-      .array(
-        z.object({
-          name: z.string().describe('Of the mailbox (inbound) or partner (outbound).'),
-          direction: z.enum(['inbound', 'outbound']),
-          waiting: z.number().int().describe('Messages that are in progress or wait.'),
-          suspended: z.number().int().describe('Messages that wait for a person.'),
-        }),
-      )
-      .describe('One for each mailbox and partner that the client may see.'),
-  })
-  .meta({ id: 'QueueList' });
+export const partnerList = z.object({
+  partners: z.array(z.object({ name: z.string(), addresses: z.array(z.string()) })),
+});
+export const mailboxList = z.object({
+  mailboxes: z.array(z.object({ name: z.string(), addresses: z.array(z.string()) })),
+});
+export const queueList = z.object({
+  queues: z
+    .array(
+      z.object({
+        name: z.string().describe('Of the mailbox (inbound) or partner (outbound).'),
+        direction: z.enum(['inbound', 'outbound']),
+        waiting: z.number().int().describe('Messages that are in progress or wait.'),
+        suspended: z.number().int().describe('Messages that wait for a person.'),
+      }),
+    )
+    .describe('One for each mailbox and partner that the client may see.'),
+});
