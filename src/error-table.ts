@@ -418,6 +418,12 @@ export const errorRows = {
     remedy:
       'Read the message of the event; look at your resolver (dns.resolver) and at the DNSSEC of the domain.',
   },
+  'token-failed': {
+    class: 'peer',
+    cause: 'the token endpoint of a mail server gave no token to log in with',
+    remedy: 'Read the message, which names the setting; Sealpost asks again, less and less often.',
+    seen: ['message', 'command', 'log'],
+  },
   'send-refused': {
     class: 'peer',
     cause: "the partner's server permanently refused the message",

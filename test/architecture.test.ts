@@ -67,13 +67,14 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
     why: 'a destination gets octets and a verdict; it cannot decrypt',
   },
   smtp: {
-    may: ['client', 'message', 'queue', 'spool', 'config', 'net', 'pki'],
+    may: ['client', 'message', 'oauth', 'queue', 'spool', 'config', 'net', 'pki'],
     why: 'what listens to the network cannot decrypt',
   },
   imap: {
-    may: ['message', 'queue', 'redis', 'spool', 'config'],
+    may: ['message', 'oauth', 'queue', 'redis', 'spool', 'config'],
     why: 'what listens to the network cannot decrypt',
   },
+  oauth: { may: ['redis', 'config'], why: 'a token is asked for and kept the same way for every protocol' },
   queue: { may: ['spool', 'redis', 'config'], why: 'the queue carries references and sealed octets' },
   spool: { may: ['redis', 'config'], why: 'the spool seals octets and knows nothing of what they are' },
   redis: { may: ['config'], why: 'connections and scripts know nothing of messages' },

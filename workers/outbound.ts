@@ -1,6 +1,7 @@
 /** Signs and encrypts messages for partners and sends them by the partner's route. */
 import { loadKeys, ownName, readSecret } from '../src/config/index.ts';
 import { runRole } from '../src/daemon/index.ts';
+import { createRefreshTokens, Tokens } from '../src/oauth/index.ts';
 import { loadOpensAt, outboundProtection } from '../src/partner/index.ts';
 import { sendStep } from '../src/pipeline/index.ts';
 import { sealedValues } from '../src/redis/index.ts';
@@ -9,6 +10,7 @@ import { createLookups, createSender } from '../src/smtp/index.ts';
 await runRole('outbound', async ({ config, queue }) => {
   const { queues, flow, spool } = queue;
   const lookups = createLookups(config, sealedValues(queue, 'sts'));
+  const tokens = new Tokens({ readSecret, refreshTokens: createRefreshTokens(queue) });
   const keys = await loadKeys(config);
   const { partners, limits, workers } = config;
   const routes = new Map(
@@ -17,6 +19,7 @@ await runRole('outbound', async ({ config, queue }) => {
         route: partner.route,
         readSecret,
         name: ownName(config),
+        tokens,
         ...lookups,
       });
       return [partner.name, { partner, sender }];

@@ -61,10 +61,20 @@ async function pollersOf({ config: { mailboxes }, log, queue }: Omit<RoleContext
   if (!mailboxes.some(({ imap }) => imap)) return [];
   const { createCheckpoints, createImapPoller } = await import('../src/imap/index.ts');
   const { intake, redis, prefix } = queue;
+  const { createRefreshTokens, Tokens } = await import('../src/oauth/index.ts');
+  const tokens = new Tokens({ readSecret, refreshTokens: createRefreshTokens(queue) });
   const checkpoint = createCheckpoints(redis, prefix);
   return mailboxes.flatMap(({ name, imap }) => {
     if (imap === undefined) return [];
-    const poller = createImapPoller({ mailbox: name, config: imap, intake, checkpoint, log, readSecret });
+    const poller = createImapPoller({
+      mailbox: name,
+      config: imap,
+      intake,
+      checkpoint,
+      log,
+      readSecret,
+      tokens,
+    });
     return [Object.assign(poller, { mailbox: name })];
   });
 }

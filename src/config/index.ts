@@ -44,6 +44,7 @@ export { AddressBook, type AddressKey, parseAddressEntry } from './addresses.ts'
 export { allDestinations } from './destinations.ts';
 export { isLoopback, networkOf, ownName } from './hosts.ts';
 export type { LoadedKeys } from './keys.ts';
+export type { OAuth2Config } from './oauth2-rules.ts';
 export { changedConfig, restoreConfig, storeConfig } from './origin.ts';
 export { isPrivateRedis } from './private-redis.ts';
 export { formatProblem, type Problem } from './problem.ts';

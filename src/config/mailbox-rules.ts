@@ -2,6 +2,7 @@ import { AddressBook, addressHint, parseAddressEntry } from './addresses.ts';
 import { checkDestination } from './destination-rules.ts';
 import { allDestinations } from './destinations.ts';
 import { isLoopback } from './hosts.ts';
+import { checkOAuth2 } from './oauth2-rules.ts';
 import { checkNames, type Report, type SettingPath } from './problem.ts';
 import type { Config, DestinationConfig, MailboxConfig } from './schema.ts';
 
@@ -146,19 +147,7 @@ function checkImap({ imap }: MailboxConfig, at: SettingPath, report: Report): vo
     report(at, 'has neither password nor oauth2', { hint: 'write one of them' });
   if (password !== undefined && oauth2 !== undefined)
     report([...at, 'oauth2'], 'is set together with password', { hint: 'keep one of them' });
-  if (oauth2 !== undefined) {
-    const grant = [oauth2.tokenUrl, oauth2.clientId, oauth2.clientSecret];
-    const written = grant.filter((each) => each !== undefined).length;
-    const wrong = oauth2.accessToken === undefined ? written < 3 : written > 0;
-    if (wrong)
-      report([...at, 'oauth2'], 'needs accessToken, or tokenUrl with clientId and clientSecret', {
-        hint: 'write one of the two',
-      });
-    if (oauth2.tokenUrl?.startsWith('http:') && !isLoopback(new URL(oauth2.tokenUrl).hostname))
-      report([...at, 'oauth2', 'tokenUrl'], 'would send the client secret in clear', {
-        hint: 'write https:',
-      });
-  }
+  if (oauth2 !== undefined) checkOAuth2(oauth2, [...at, 'oauth2'], report);
   if (tls === 'none' && !isLoopback(imap.host))
     report([...at, 'tls'], 'none is allowed only on loopback: password and mail would be sent in clear', {
       hint: 'write implicit or starttls',

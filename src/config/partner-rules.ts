@@ -4,6 +4,7 @@ import { protectionOf } from '../smime/encode/presets.ts';
 import { parseAddressEntry } from './addresses.ts';
 import { isLoopback } from './hosts.ts';
 import { checkAddresses, knownNames } from './mailbox-rules.ts';
+import { checkOAuth2 } from './oauth2-rules.ts';
 import { checkNames, type Report, type SettingPath } from './problem.ts';
 import type { Config, PartnerConfig } from './schema.ts';
 
@@ -65,14 +66,20 @@ function checkProtection(partner: PartnerConfig, at: SettingPath, known: readonl
 }
 
 function checkRoute({ route }: PartnerConfig, at: SettingPath, report: Report): void {
-  const { host, tls, user, password } = route;
-  if (user !== undefined && password === undefined)
-    report([...at, 'user'], 'is set without a password', { hint: 'write password, or remove user' });
-  if (password !== undefined && user === undefined)
-    report([...at, 'password'], 'is set without a user', { hint: 'write user, or remove password' });
+  const { host, tls, user, password, oauth2 } = route;
+  if (user !== undefined && password === undefined && oauth2 === undefined)
+    report([...at, 'user'], 'is set without a password', {
+      hint: 'write password or oauth2, or remove user',
+    });
+  for (const name of ['password', 'oauth2'] as const)
+    if (route[name] !== undefined && user === undefined)
+      report([...at, name], 'is set without a user', { hint: `write user, or remove ${name}` });
+  if (password !== undefined && oauth2 !== undefined)
+    report([...at, 'oauth2'], 'is set together with password', { hint: 'keep one of them' });
+  if (oauth2 !== undefined) checkOAuth2(oauth2, [...at, 'oauth2'], report);
   if (user !== undefined && host === undefined)
     report([...at, 'user'], 'would log in to any server that the MX records name', {
-      hint: 'write host, or remove user and password',
+      hint: 'write host, or remove user and password or oauth2',
     });
   if (
     user !== undefined &&
@@ -80,7 +87,7 @@ function checkRoute({ route }: PartnerConfig, at: SettingPath, report: Report): 
     !isLoopback(host) &&
     (tls === 'none' || tls === 'opportunistic')
   )
-    report([...at, 'tls'], `${tls} would send the password in clear`, {
+    report([...at, 'tls'], `${tls} would send the ${oauth2 === undefined ? 'password' : 'token'} in clear`, {
       hint: 'write required or implicit',
     });
   if (tls === 'implicit' && host === undefined)

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { oauth2Settings } from './oauth2-settings.ts';
 
 interface Parts {
   secret: () => z.ZodType<{ file: string } | { env: string }>;
@@ -60,6 +61,7 @@ export function routeSettings({ secret, path, port, tlsFiles }: Parts) {
         ),
       user: z.string().optional().describe('Login name.'),
       password: secret().optional().describe('Password.'),
+      oauth2: oauth2Settings({ secret }),
       connections: z.number().int().min(1).default(5).describe('Maximum concurrent connections.'),
     })
     .prefault({})

@@ -7,6 +7,7 @@ import { logLevels } from '../log.ts';
 import { apiSettings } from './api-settings.ts';
 import { destinationSettings } from './destination-settings.ts';
 import { limits } from './limit-settings.ts';
+import { oauth2Settings } from './oauth2-settings.ts';
 import { protectionSettings } from './protection-settings.ts';
 import { redisSettings } from './redis-settings.ts';
 import { mailboxRequire, partnerRequire, strong } from './require-settings.ts';
@@ -189,18 +190,7 @@ const imap = z.strictObject({
   ca: path().optional().describe("CA certificates to verify the server with, instead of the system's."),
   user: z.string().describe('Login name.'),
   password: secret().optional().describe('Password.'),
-  oauth2: z
-    .strictObject({
-      accessToken: secret()
-        .optional()
-        .describe('A bearer token that another program keeps fresh. It is read again at each login.'),
-      tokenUrl: z.url().optional().describe('Token endpoint for the client credentials grant.'),
-      clientId: z.string().optional().describe('Client id.'),
-      clientSecret: secret().optional().describe('Client secret.'),
-      scope: z.string().optional().describe('Scope, such as https://outlook.office365.com/.default.'),
-    })
-    .optional()
-    .describe('OAuth 2.0 bearer login instead of a password.'),
+  oauth2: oauth2Settings({ secret }),
   folder: z.string().default('INBOX').describe('Folder to read.'),
   action: z
     .enum(['move', 'seen', 'delete'])

@@ -1,7 +1,7 @@
 import { ImapFlow, type ImapFlowOptions } from 'imapflow';
 import { type MailboxConfig, readPublicFile, type Secret } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
-import { TokenSource } from './oauth.ts';
+import { challengeOf, loginHint, Tokens } from '../oauth/index.ts';
 import { Watch, watchOf } from './watch.ts';
 
 export type ImapConfig = NonNullable<MailboxConfig['imap']>;
@@ -16,24 +16,36 @@ const LOGIN_FACTOR = 2;
 export class Connector {
   readonly #config: ImapConfig;
   readonly #readSecret: (secret: Secret) => string;
-  readonly #tokens: TokenSource | undefined;
+  readonly #tokens: Pick<Tokens, 'for'>;
   readonly #ca: string | undefined;
 
-  /** @param config as checked by the configuration reader. Errors: `file-access`. */
-  constructor(config: ImapConfig, readSecret: (secret: Secret) => string) {
+  /**
+   * @param config as checked by the configuration reader
+   * @param tokens shared by the logins of a process
+   * @throws {SealpostError} `file-access`
+   */
+  constructor(
+    config: ImapConfig,
+    readSecret: (secret: Secret) => string,
+    tokens: Pick<Tokens, 'for'> = new Tokens({ readSecret, refreshTokens: undefined }),
+  ) {
     this.#config = config;
     this.#readSecret = readSecret;
-    this.#tokens = config.oauth2 === undefined ? undefined : new TokenSource(config.oauth2, readSecret);
+    this.#tokens = tokens;
     this.#ca = config.ca === undefined ? undefined : readPublicFile(config.ca).toString();
   }
 
-  /** A logged-in connection. Errors: `imap-failed`, those of imapflow, those of the secrets. */
+  /** A logged-in connection. Errors: `imap-failed`, `token-failed`, those of imapflow, those of the secrets. */
   async open(signal: AbortSignal): Promise<ImapFlow> {
-    const { host, port, tls, user, password } = this.#config;
-    const secret =
-      this.#tokens === undefined
-        ? { pass: password === undefined ? '' : this.#readSecret(password) }
-        : { accessToken: await this.#tokens.get(signal) };
+    const { user, password, oauth2 } = this.#config;
+    if (oauth2 === undefined)
+      return await this.#open({ pass: password === undefined ? '' : this.#readSecret(password) }, signal);
+    const tokens = this.#tokens.for(oauth2, user);
+    return await tokens.login(signal, (accessToken) => this.#open({ accessToken }, signal), refusedLogin);
+  }
+
+  async #open(secret: { pass: string } | { accessToken: string }, signal: AbortSignal): Promise<ImapFlow> {
+    const { host, port, tls, user } = this.#config;
     let watch: Watch | undefined;
     const hear = (entry: unknown) => {
       if (typeof entry === 'object' && entry !== null && 'err' in entry) watch?.hear(entry.err);
@@ -64,7 +76,6 @@ export class Connector {
       await watch.answered('the login', () => client.connect(), LOGIN_FACTOR);
     } catch (error) {
       client.close();
-      this.#tokens?.forget();
       throw sessionError(error, client, this.#config);
     } finally {
       signal.removeEventListener('abort', abort);
@@ -120,7 +131,18 @@ export function sessionError(error: unknown, client: ImapFlow, config: ImapConfi
   const message = error instanceof SealpostError ? error.message : (watch.failure?.message ?? what);
   const { words } = watch;
   const said = words === '' || message.includes('the server said:') ? '' : `; the server said: ${words}`;
-  return new SealpostError('imap-failed', `${message}${said}`, { cause: error });
+  const hint = hintOf(error, words, config);
+  return new SealpostError('imap-failed', `${message}${said}`, { cause: error, ...(hint && { hint }) });
+}
+
+/** Exchange Online takes the login of an app that may not open the mailbox, and says so afterwards. */
+const noMailbox = /authenticated but not connected/i;
+
+function hintOf(error: unknown, words: string, { host, oauth2 }: ImapConfig): string | undefined {
+  if (!refusedLogin(error) && !noMailbox.test(words)) return undefined;
+  const challenge =
+    error instanceof Error && 'oauthError' in error ? challengeOf(error.oauthError) : undefined;
+  return loginHint({ protocol: 'imap', host, words, bearer: oauth2 !== undefined, challenge });
 }
 
 /** Whether the login failed, here or in the cause. */

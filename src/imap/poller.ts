@@ -3,6 +3,7 @@ import type { ImapFlow } from 'imapflow';
 import type { Secret } from '../config/index.ts';
 import { SealpostError, toErrorInfo } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { Tokens } from '../oauth/index.ts';
 import type { Intake } from '../queue/index.ts';
 import { lifetimes } from '../redis/index.ts';
 import type { Checkpoint } from './checkpoint.ts';
@@ -33,6 +34,8 @@ export interface ImapPollerParts {
   checkpoint: Checkpoint;
   log: Log;
   readSecret: (secret: Secret) => string;
+  /** Bearer tokens, shared by the mailboxes of a process. */
+  tokens?: Pick<Tokens, 'for'> | undefined;
   /** Called for each message that stays in the folder for good. It is logged in any case. */
   onSkipped?: (skipped: Skipped) => void;
 }
@@ -93,7 +96,7 @@ class Poller implements ImapPoller {
     this.#config = config;
     this.#log = parts.log;
     this.#checkpoint = parts.checkpoint;
-    this.#connector = new Connector(config, parts.readSecret);
+    this.#connector = new Connector(config, parts.readSecret, parts.tokens);
     this.#key = folderKey(parts.mailbox, config);
     this.#folder = {
       mailbox: parts.mailbox,

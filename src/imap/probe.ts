@@ -1,5 +1,6 @@
 import type { Secret } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
+import type { Tokens } from '../oauth/index.ts';
 import { Connector, type ImapConfig, leave, sessionError } from './connect.ts';
 import { pathOf, refuseSameFolder } from './folder.ts';
 import { watchOf } from './watch.ts';
@@ -20,8 +21,9 @@ export interface ProbeNote {
 export async function probeMailbox(
   config: ImapConfig,
   readSecret: (secret: Secret) => string,
+  tokens?: Pick<Tokens, 'for'>,
 ): Promise<ProbeNote[]> {
-  const client = await new Connector(config, readSecret).open(AbortSignal.timeout(LOGIN_TIMEOUT));
+  const client = await new Connector(config, readSecret, tokens).open(AbortSignal.timeout(LOGIN_TIMEOUT));
   const watch = watchOf(client);
   try {
     await watch

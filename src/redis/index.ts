@@ -17,5 +17,5 @@ export { lifetimes, type PresenceKind, presenceKinds } from './lifetimes.ts';
 export { type PrivateServer, privateServerUrl, startPrivateServer } from './private-server.ts';
 export { checkReplicas, ensureReplicas } from './replicas.ts';
 export { freeingScript, type Octets, run, type Script, type ScriptArguments, script } from './scripts.ts';
-export { type SealedValues, sealedValues } from './sealed-values.ts';
+export { type SealedValues, type SealedValuesParts, sealedValues } from './sealed-values.ts';
 export { type RedisTarget, redisTarget } from './target.ts';

@@ -17,6 +17,8 @@ export const lifetimes = {
   imapLease: 20_000,
   /** Lease of the sweep. */
   sweepLease: 15 * 60_000 - 1000,
+  /** Lease of a refresh token: longer than its endpoint may take to answer. */
+  oauthLease: 40_000,
 } as const;
 
 /** The entries of a process; the names of the keys are in a set with this name. */

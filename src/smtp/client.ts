@@ -5,6 +5,7 @@ import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import { isLoopback } from '../config/index.ts';
 import { cleanText } from '../log.ts';
 import { Body } from './body.ts';
+import { type Auth, type Credentials, logIn } from './login.ts';
 import {
   countTested,
   countTls,
@@ -30,7 +31,7 @@ export interface ClientOptions {
   demand: TlsDemand;
   /** Certificate chain and key that the server may ask for, in PEM. */
   clientCertificate: { cert: Buffer; key: Buffer } | undefined;
-  auth: { user: string; pass: string } | undefined;
+  auth: Auth | undefined;
   /** Name in EHLO. */
   name: string;
   /** LMTP (RFC 2033): the server answers a message once for each recipient. Default: SMTP. */
@@ -64,13 +65,15 @@ export class ClientError extends Error {
     stage: ClientError['stage'],
     error: SMTPConnection.SMTPError | string,
     passed: ClientError['passed'] = 'nothing',
+    hint?: string,
   ) {
     const found = typeof error === 'string' ? { reply: error, code: null } : readError(error);
-    super(found.reply);
+    const reply = hint === undefined ? found.reply : `${found.reply}; ${hint}`;
+    super(reply);
     this.stage = stage;
     this.passed = passed;
     this.code = found.code;
-    this.reply = found.reply;
+    this.reply = reply;
     this.recipients = typeof error === 'string' ? [] : rejectedOf(error.rejectedErrors);
   }
 }
@@ -119,8 +122,23 @@ export class Client {
     return this.host === host && this.#demand === JSON.stringify(demand);
   }
 
-  /** Connects, secures and logs in. Rejects with a `ClientError`. */
+  /** Connects, secures and logs in. Rejects with a `ClientError`, or with those of the tokens. */
   static async open(options: ClientOptions, signal: AbortSignal): Promise<Client> {
+    const { auth } = options;
+    if (auth === undefined || 'pass' in auth) return await Client.#open(options, auth, signal);
+    const { user, tokens } = auth;
+    return await tokens.login(
+      signal,
+      (token) => Client.#open(options, { user, token }, signal),
+      (error) => error instanceof ClientError && error.stage === 'login' && error.code !== null,
+    );
+  }
+
+  static async #open(
+    options: ClientOptions,
+    login: Credentials | undefined,
+    signal: AbortSignal,
+  ): Promise<Client> {
     const connection = new SMTPConnection({
       host: options.address ?? options.host,
       port: options.port,
@@ -136,6 +154,7 @@ export class Client {
     const client = new Client(options, connection);
     try {
       await client.#start(options, signal);
+      if (login !== undefined) await client.#login(options.host, login);
       return client;
     } catch (error) {
       client.close();
@@ -168,20 +187,14 @@ export class Client {
     const { secured } = handshake;
     countTls(demand.policy, demand.how === 'none' || secured ? 'ok' : 'starttls-not-supported');
     countTested(demand.tested, secured);
-    if (options.auth === undefined) return;
-    if (!connection.secure && !isLoopback(options.host)) {
+  }
+
+  async #login(host: string, login: Credentials): Promise<void> {
+    if (!this.#connection.secure && !isLoopback(host)) {
       throw new ClientError('login', 'the server offers no TLS, and the login is not sent in clear text');
     }
-    const { user, pass } = options.auth;
-    await new Promise<void>((resolve, reject) => {
-      const failed = (error: SMTPConnection.SMTPError) => reject(new ClientError('login', error));
-      connection.once('error', failed);
-      connection.login({ user, pass, credentials: { user, pass } }, (error) => {
-        connection.removeListener('error', failed);
-        if (error) failed(error);
-        else resolve();
-      });
-    });
+    const refusal = await logIn(this.#connection, host, login);
+    if (refusal !== undefined) throw new ClientError('login', refusal.error, 'nothing', refusal.hint);
   }
 
   /** True when the server can take addresses that are not ASCII (RFC 6531). */

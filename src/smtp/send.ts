@@ -2,8 +2,10 @@ import { type PartnerConfig, readCertificateAndKey, readPublicFile, type Secret 
 import { SealpostError } from '../errors.ts';
 import { parseMailbox } from '../message/index.ts';
 import { type Dns, DnsFailure } from '../net/index.ts';
+import type { Tokens } from '../oauth/index.ts';
 import { type Envelope, type Facts, type Outcome, outcomeOf, type PeerState } from '../queue/index.ts';
 import { type Client, ClientError, type ClientOptions, cleanReply } from './client.ts';
+import type { Auth } from './login.ts';
 import { sendResults } from './metrics.ts';
 import { Pool } from './pool.ts';
 import { countOctets, eightBitRefusal, type MakeOctets, Prepared, Unsendable } from './prepared.ts';
@@ -55,12 +57,22 @@ export interface SenderParts {
   readSecret: (secret: Secret) => string;
   /** Name in EHLO. */
   name: string;
+  /** Bearer tokens, shared by the routes of a process. */
+  tokens?: Pick<Tokens, 'for'> | undefined;
   /** MX lookup; default: the system's. */
   resolver?: MxResolver;
   /** A validating resolver, in place of that lookup, for DANE. */
   dns?: Dns | undefined;
   /** For routes that follow MTA-STS. */
   sts?: Pick<StsPolicies, 'policyOf'> | undefined;
+}
+
+function authOf({ route, readSecret, tokens }: SenderParts): Auth | undefined {
+  const { user, password, oauth2 } = route;
+  if (user === undefined) return undefined;
+  if (password !== undefined) return { user, pass: readSecret(password) };
+  if (oauth2 === undefined || tokens === undefined) return undefined;
+  return { user, tokens: tokens.for(oauth2, user) };
 }
 
 /** What a hop or a host said, and the recipients that it refused separately. */
@@ -81,10 +93,7 @@ export function createSender(parts: SenderParts): Sender {
 
   /** Read at each use, because another program may renew them. */
   const credentials = () => ({
-    auth:
-      route.user === undefined || route.password === undefined
-        ? undefined
-        : { user: route.user, pass: parts.readSecret(route.password) },
+    auth: authOf(parts),
     clientCertificate:
       route.clientCertificate === undefined ? undefined : readCertificateAndKey(route.clientCertificate),
   });
@@ -262,6 +271,7 @@ async function tryHost(
   try {
     taken = await pool.take(options, signal);
   } catch (error) {
+    if (error instanceof SealpostError) return { answer: noLogin(error), next: false };
     return { answer: failure(options.host, asClientError(error), false), next: true };
   }
   const { client, reused } = taken;
@@ -338,6 +348,14 @@ function broke(host: string | null, error: unknown): Answer | undefined {
 function nowhere({ status, reply }: Extract<Hop, { reply: string }>): Outcome {
   const facts = factsOf(null, null, reply);
   return status === 'refused' ? { ...refusedFor, facts } : { retry: 'dns-failed', facts, peer: 'down' };
+}
+
+/** There is nothing to log in with; every host of the route would ask for it. */
+function noLogin(error: SealpostError): Answer {
+  const { facts, ...outcome } = outcomeOf(error) ?? { retry: error.code, facts: {} };
+  const text = typeof facts.message === 'string' ? facts.message : error.message;
+  const peer = error.code === 'token-failed' ? 'down' : undefined;
+  return { outcome: { ...outcome, facts: factsOf(null, null, text), peer }, rejected: [] };
 }
 
 function asClientError(error: unknown): ClientError {

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { createServer as createHttp } from 'node:http';
 import { createServer, type Server } from 'node:net';
 import { describe, it } from 'node:test';
 import { configSchema } from '../../src/config/schema.ts';
@@ -7,6 +6,7 @@ import { Connector, type ImapConfig } from '../../src/imap/connect.ts';
 import { envelopeOf } from '../../src/imap/fetch.ts';
 import { parseHeaders } from '../../src/message/headers.ts';
 import { skipWithoutDovecot, startDovecot } from '../support/dovecot.ts';
+import { clientSecret, startTokenServer } from '../support/token-server.ts';
 
 function config(imap: Record<string, unknown>): ImapConfig {
   const [mailbox] = configSchema.parse({
@@ -63,49 +63,25 @@ describe('imap connection', () => {
   });
 
   it('logs in with a bearer token, given or granted', { skip: skipWithoutDovecot() }, async () => {
-    const grants: string[] = [];
-    const server = createHttp((request, response) => {
-      let body = '';
-      request.on('data', (chunk) => {
-        body += chunk;
-      });
-      request.on('end', () => {
-        response.setHeader('content-type', 'application/json');
-        if (request.url === '/token') {
-          grants.push(body);
-          const good = body.includes('client_secret=s3cret');
-          response.statusCode = good ? 200 : 401;
-          response.end(
-            JSON.stringify(
-              good
-                ? { access_token: 'granted', token_type: 'Bearer', expires_in: 3600 }
-                : { error: 'invalid_client' },
-            ),
-          );
-        } else {
-          const token = new URL(request.url ?? '', 'http://x').searchParams.get('access_token');
-          const good = token === 'granted' || token === 'given';
-          response.statusCode = good ? 200 : 401;
-          response.end(
-            JSON.stringify(good ? { email: 'orders@example.com', active: true } : { error: 'invalid_token' }),
-          );
-        }
-      });
-    });
-    const http = `http://127.0.0.1:${await listen(server)}`;
-    const dovecot = await startDovecot({ tokenInfo: `${http}/info?access_token=` });
+    const server = await startTokenServer();
+    const dovecot = await startDovecot({ tokenInfo: server.infoUrl });
     const base = { port: dovecot.tlsPort, ca: dovecot.tls.cert };
+    const oauth2 = { tokenUrl: server.url, clientId: 'me', clientSecret: { env: 'X' }, scope: 'mail' };
     try {
+      server.valid.add('given');
       const given = new Connector(config({ ...base, oauth2: { accessToken: { env: 'X' } } }), () => 'given');
       (await given.open(signal)).close();
 
-      const oauth2 = { tokenUrl: `${http}/token`, clientId: 'me', clientSecret: { env: 'X' }, scope: 'mail' };
-      const granted = new Connector(config({ ...base, oauth2 }), () => 's3cret');
+      const granted = new Connector(config({ ...base, oauth2 }), () => clientSecret);
       (await granted.open(signal)).close();
       (await granted.open(signal)).close();
-      assert.deepEqual(grants, [
-        'scope=mail&grant_type=client_credentials&client_id=me&client_secret=s3cret',
+      assert.deepEqual(server.asked.map(Object.fromEntries), [
+        { scope: 'mail', grant_type: 'client_credentials', client_id: 'me', client_secret: clientSecret },
       ]);
+      // it expires in the middle
+      server.valid.clear();
+      (await granted.open(signal)).close();
+      assert.equal(server.asked.length, 2);
 
       const wrong = new Connector(config({ ...base, oauth2 }), () => 'wr0ng');
       await assert.rejects(
@@ -113,9 +89,13 @@ describe('imap connection', () => {
         (error: Error) => /status 401/.test(error.message) && !/wr0ng/.test(error.message),
       );
       const stale = new Connector(config({ ...base, oauth2: { accessToken: { env: 'X' } } }), () => 'stale');
-      await assert.rejects(stale.open(signal), { code: 'imap-failed', message: /refused the login of/ });
+      await assert.rejects(stale.open(signal), {
+        code: 'imap-failed',
+        message: /refused the login of/,
+        hint: /user and scope/,
+      });
     } finally {
-      server.close();
+      await server.stop();
       await dovecot.stop();
     }
   });

@@ -1,0 +1,75 @@
+import type SMTPConnection from 'nodemailer/lib/smtp-connection';
+import { type Challenge, loginHint, readChallenge, type TokenSource } from '../oauth/index.ts';
+
+/** How to log in: with a password, or with tokens. */
+export type Auth = { user: string } & ({ pass: string } | { tokens: Pick<TokenSource, 'login'> });
+
+/** What one login needs. */
+export type Credentials = { user: string } & ({ pass: string } | { token: string });
+
+export interface Refusal {
+  error: SMTPConnection.SMTPError | string;
+  /** Which settings to look at. */
+  hint: string | undefined;
+}
+
+/** Logs in; resolves with the refusal if there is one. */
+export async function logIn(
+  connection: SMTPConnection,
+  host: string,
+  login: Credentials,
+): Promise<Refusal | undefined> {
+  if ('token' in login) return await bearerLogin(connection, host, login);
+  const { user, pass } = login;
+  const error = await attempt(connection, { user, pass, credentials: { user, pass } });
+  return error && { error, hint: hintFor(host, error) };
+}
+
+/** Resolves with the error of nodemailer, if any. */
+function attempt(connection: SMTPConnection, auth: Record<string, unknown>) {
+  return new Promise<SMTPConnection.SMTPError | undefined>((resolve) => {
+    connection.once('error', resolve);
+    connection.login(auth, (error) => {
+      connection.removeListener('error', resolve);
+      resolve(error ?? undefined);
+    });
+  });
+}
+
+/**
+ * XOAUTH2, as Exchange Online and Gmail have it. nodemailer's own sends a refused token a second time, and drops what the
+ * server says about it.
+ */
+async function bearerLogin(
+  connection: SMTPConnection,
+  host: string,
+  { user, token }: { user: string; token: string },
+): Promise<Refusal | undefined> {
+  const offered: unknown = Reflect.get(connection, '_supportedAuth');
+  if (!Array.isArray(offered) || !offered.includes('XOAUTH2')) {
+    const error = `${host} offers no login by token (XOAUTH2)`;
+    return { error, hint: 'check host and port of the route, or use a password' };
+  }
+  const response = Buffer.from(`user=${user}\x01auth=Bearer ${token}\x01\x01`).toString('base64');
+  let challenge: Challenge | undefined;
+  connection.customAuth.set('XOAUTH2', async ({ sendCommand }) => {
+    let reply = await sendCommand(`AUTH XOAUTH2 ${response}`);
+    if (reply.status === 334) {
+      challenge = readChallenge(reply.text);
+      // the client has to answer before the server gives its reply
+      reply = await sendCommand('');
+    }
+    if (reply.status !== 235) throw new Error('the token was refused');
+  });
+  const error = await attempt(connection, { user, method: 'XOAUTH2' });
+  return error && { error, hint: hintFor(host, error, { bearer: true, challenge }) };
+}
+
+function hintFor(
+  host: string,
+  { response = '' }: SMTPConnection.SMTPError,
+  token: { bearer: boolean; challenge?: Challenge | undefined } = { bearer: false },
+): string | undefined {
+  // without a reply it was the network
+  return response === '' ? undefined : loginHint({ protocol: 'smtp', host, words: response, ...token });
+}
