@@ -92,3 +92,41 @@ describe('an entity that is to be signed', () => {
     );
   });
 });
+
+describe('an entity of somebody else that is handed on', () => {
+  const exact = (input: string, expected: string) => converts(input, expected, 'exact');
+
+  it('stays unchanged if it is 7bit in lines that everybody reads alike', () => {
+    for (const entity of [
+      'Content-Type: text/plain\r\n\r\nplain\r\n',
+      'Content-Type: text/plain\r\n\r\nplain\nlf\n',
+      'Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\none\r\n--b--\r\n',
+    ])
+      exact(entity, entity);
+  });
+
+  it('becomes base64, octet for octet, where it has a CR without LF, also at its end', () => {
+    for (const text of ['a\rb', 'a\r', '\r\r\n', '\r--b\r', 'ü\r\n', 'a\0'])
+      exact(
+        `Content-Type: text/plain\r\n\r\n${text}`,
+        `Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n${base64(text)}`,
+      );
+  });
+
+  it('has no bare CR in the header of a part, which would be a field of its own', () => {
+    exact(
+      'Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nX: y\rZ: z\r\n\r\none\r\n--b--\r\n',
+      'Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nX: y Z: z\r\n\r\none\r\n--b--\r\n',
+    );
+  });
+
+  it('is refused with a bare CR in what must not be changed', () => {
+    for (const type of ['multipart/signed; boundary=s', 'text/plain\r\nContent-Transfer-Encoding: base64'])
+      for (const text of ['\rx', 'x\r'])
+        for (const { chunks } of cuts(Buffer.from(`Content-Type: ${type}\r\n\r\n${text}`, 'latin1')))
+          assert.throws(
+            () => pushThrough(chunks, (output) => sevenBitEntity(output, 'exact', defaultMessageLimits)),
+            { code: 'mime-malformed' },
+          );
+  });
+});

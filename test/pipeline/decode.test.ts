@@ -128,6 +128,25 @@ describe('decode', () => {
     assert.equal(readResult(stored.result).whole, true);
   });
 
+  it('suspends what was handed on from this mailbox before, and leaves nothing behind', async () => {
+    const with_ = (field: string) => Buffer.concat([Buffer.from(`${field}\r\n`), mail('plain')]);
+    const hops = (count: number) => with_(Array(count).fill('Received: from a by b; date').join('\r\n'));
+    for (const limit of [1_000_000, 10]) {
+      for (const [octets, kind] of [
+        [with_('X-Sealpost-Trace: trace-of-open'), 'suspend mail-loop'],
+        [with_('x-sealpost-trace : trace-of-open'), 'suspend mail-loop'],
+        [with_('X-Sealpost-Trace: trace-of-strict'), 'done'],
+        [hops(101), 'suspend mail-loop'],
+        [hops(100), 'done'],
+      ] as const) {
+        const { outcome, decoded, spool } = await decode(octets, { limit });
+        assert.equal(kindOf(outcome), kind);
+        if (kind === 'done') continue;
+        assert.deepEqual([decoded.length, spool.open_, spool.stored.size], [0, 0, 1]);
+      }
+    }
+  });
+
   it('suspends what the policy refuses, with the verdict, and leaves nothing behind', async () => {
     for (const limit of [1_000_000, 10]) {
       const { outcome, decoded, spool } = await decode(mail('plain'), { mailbox: 'strict', limit });
