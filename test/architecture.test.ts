@@ -75,6 +75,10 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
     why: 'what listens to the network cannot decrypt',
   },
   oauth: { may: ['redis', 'config'], why: 'a token is asked for and kept the same way for every protocol' },
+  drop: {
+    may: ['redis', 'config'],
+    why: 'a folder gives octets to the function it was given, and knows no message',
+  },
   queue: { may: ['spool', 'redis', 'config'], why: 'the queue carries references and sealed octets' },
   spool: { may: ['redis', 'config'], why: 'the spool seals octets and knows nothing of what they are' },
   redis: { may: ['config'], why: 'connections and scripts know nothing of messages' },

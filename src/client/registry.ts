@@ -198,6 +198,16 @@ export class ClientRegistry {
     return found && new Client(found.name, found.grants);
   }
 
+  /** As `byName`. Errors: `client-unknown`, `clients-changed`. */
+  named(name: string): Client {
+    if (this.#trouble) throw this.#trouble;
+    const found = this.byName(name);
+    if (found) return found;
+    throw new SealpostError('client-unknown', `there is no client ${name}`, {
+      hint: `add it: sealpost clients add ${name}`,
+    });
+  }
+
   /** @param pin SHA-256 of the SubjectPublicKeyInfo of a certificate that was proven in a TLS handshake, in hex */
   byCertificate(pin: string): Client | undefined {
     const found = this.#document.clients.find(({ pins }) => pins.includes(pin.toLowerCase()));

@@ -1,4 +1,13 @@
-import { accessSync, constants, existsSync, mkdtempSync, rmdirSync, statSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  rmdirSync,
+  statSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { allDestinations } from './destinations.ts';
 import { KeyReader } from './key-reader.ts';
@@ -48,7 +57,7 @@ export async function checkConfig(file: string, probes: CheckProbes = {}): Promi
 
 /** For a configuration with unreadable settings: at least the missing files. */
 function missingFiles(rejected: Rejected | undefined): Problem[] {
-  const made = ['dataDir', 'directory', 'path'];
+  const made = ['dataDir', 'directory', 'path', 'failed'];
   return (rejected?.paths ?? [])
     .filter(([at, path]) => !made.includes(String(at.at(-1))) && !existsSync(path))
     .flatMap(([at, path]) => rejected?.source.problem(at, `${path}: there is no such file`) ?? []);
@@ -183,6 +192,32 @@ function checkFolders(config: Config, reader: KeyReader): void {
     checkFolder(['spool', 'directory'], config.spool.directory, reader);
   for (const [path, destination] of allDestinations(config))
     if (destination.type === 'directory') checkFolder([...path, 'path'], destination.path, reader);
+  config.folders.forEach(({ path, failed }, index) => {
+    checkDropFolder(['folders', index, 'path'], path, failed, reader);
+  });
+}
+
+/**
+ * What everyone may write to, everyone can send from; and a link could be turned to a folder whose files are nobody's
+ * to send.
+ */
+function checkDropFolder(
+  path: SettingPath,
+  folder: string,
+  failed: string | undefined,
+  reader: KeyReader,
+): void {
+  checkFolder(path, folder, reader);
+  const inner = existsSync(folder) ? readdirSync(folder, { withFileTypes: true }) : [];
+  const names = inner.filter((each) => each.isDirectory() || each.isSymbolicLink());
+  for (const each of [folder, ...names.map(({ name }) => join(folder, name)), failed ?? []].flat()) {
+    if (!existsSync(each)) continue;
+    const found = lstatSync(each);
+    if (found.isSymbolicLink())
+      reader.report(path, `${each} is a link`, { hint: 'name the folder itself; links are not followed' });
+    else if ((found.mode & 0o002) !== 0)
+      reader.report(path, `${each}: everyone may write there`, { hint: `run: chmod o-w ${each}` });
+  }
 }
 
 /** A missing folder is created at the start, so its parent must be writable. */

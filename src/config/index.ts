@@ -49,7 +49,14 @@ export { changedConfig, restoreConfig, storeConfig } from './origin.ts';
 export { isPrivateRedis } from './private-redis.ts';
 export { formatProblem, type Problem } from './problem.ts';
 export { parseRecipientTemplate, type RecipientTemplate } from './recipient-template.ts';
-export type { Config, DestinationConfig, MailboxConfig, PartnerConfig, Secret } from './schema.ts';
+export type {
+  Config,
+  DestinationConfig,
+  FolderConfig,
+  MailboxConfig,
+  PartnerConfig,
+  Secret,
+} from './schema.ts';
 export { readPrivateFile, readPublicFile, readSecret } from './secrets.ts';
 export { readCertificateAndKey } from './tls.ts';
 export { readDuration, readSize } from './unit-text.ts';

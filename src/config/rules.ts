@@ -1,3 +1,4 @@
+import { checkDropFolders } from './folder-rules.ts';
 import { checkMailboxes } from './mailbox-rules.ts';
 import { checkPartners } from './partner-rules.ts';
 import { checkNames, type Problem, type Report, type SettingPath } from './problem.ts';
@@ -13,6 +14,7 @@ export function checkRules(config: Config, source: ConfigSource): Problem[] {
   checkMailboxes(config, report);
   checkPartners(config, report);
   checkServers(config, report);
+  checkDropFolders(config, report);
   return problems;
 }
 

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { logLevels } from '../log.ts';
 import { apiSettings } from './api-settings.ts';
 import { destinationSettings } from './destination-settings.ts';
+import { folderSettings } from './folder-settings.ts';
 import { limits } from './limit-settings.ts';
 import { oauth2Settings } from './oauth2-settings.ts';
 import { protectionSettings } from './protection-settings.ts';
@@ -390,6 +391,7 @@ export const configSchema = z.strictObject({
     .describe('Where partners send their mail, and where it goes from there.'),
   partners: z.array(partner).default([]).describe('The partners you exchange mail with.'),
   dns: dnsSettings({ path, port }),
+  folders: folderSettings({ name, path }),
   retry: retry.prefault({}).describe('Retry schedule for hand-off and sending.'),
   strong,
   limits: limits.prefault({}).describe('Limits for messages and queues.'),
@@ -408,5 +410,6 @@ export const configSchema = z.strictObject({
 export type Config = z.output<typeof configSchema>;
 export type MailboxConfig = Config['mailboxes'][number];
 export type PartnerConfig = Config['partners'][number];
+export type FolderConfig = Config['folders'][number];
 export type DestinationConfig = MailboxConfig['destinations'][number];
 export type Secret = z.output<ReturnType<typeof secret>>;

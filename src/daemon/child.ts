@@ -48,10 +48,12 @@ const runtimeFlags = [
 
 /**
  * Threads for calls that wait for a disk. A folder on a hanging network file system blocks a few of them
- * (src/handoff/volume.ts: four messages, a sync, a probe). Each folder adds its own, so that none waits for another's.
+ * (src/handoff/volume.ts: four messages, a sync, a probe; src/drop/folder.ts: sixteen files, a scan, a probe). Each folder adds
+ * its own, so that none waits for another's.
  */
 export function threadsOf(role: RoleName, config: Config): number {
   const usual = Number(process.env.UV_THREADPOOL_SIZE) || 4;
+  if (role === 'submit') return Math.min(mostThreads, usual + config.folders.length * 18);
   if (role !== 'handoff') return usual;
   const folders = allDestinations(config).filter(([, { type }]) => type === 'directory').length;
   return Math.min(mostThreads, usual + folders * 6);

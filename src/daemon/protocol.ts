@@ -1,7 +1,7 @@
 /** The messages between the supervisor and the role processes over Node's IPC channel. */
 import { type ErrorCode, isErrorCode, SealpostError } from '../errors.ts';
 
-export const roleNames = ['receive', 'decrypt', 'handoff', 'outbound', 'http', 'api'] as const;
+export const roleNames = ['receive', 'decrypt', 'handoff', 'outbound', 'submit', 'http', 'api'] as const;
 export type RoleName = (typeof roleNames)[number];
 
 /** Facts that a role reports when it is ready, such as the addresses it listens on. */

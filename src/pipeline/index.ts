@@ -6,9 +6,11 @@
  * `deliver.ts`. The two steps that take the codec along are loaded when they are made.
  */
 
+import type { PartnerConfig } from '../config/index.ts';
 import type { SubmissionDoor } from '../smtp/index.ts';
 import type { DecodeParts, decodeStep as makeDecodeStep } from './decode.ts';
 import type { DecoderParts, decoderOptions as makeDecoderOptions } from './decoding.ts';
+import type { DropDoorParts, dropDoor as makeDropDoor } from './drop-door.ts';
 import type { sendStep as makeSendStep, SendParts } from './send.ts';
 import type { SubmissionDoorParts } from './submission-door.ts';
 
@@ -30,6 +32,17 @@ export async function sendStep(parts: SendParts): Promise<ReturnType<typeof make
 /** As `submissionDoor` of `submission-door.ts`. */
 export async function openSubmissionDoor(parts: SubmissionDoorParts): Promise<SubmissionDoor> {
   return (await import('./submission-door.ts')).submissionDoor(parts);
+}
+
+/** As `drop-door.ts`, with the book of partners made. */
+export async function openDropDoor(
+  parts: Omit<DropDoorParts, 'partners'> & { partners: readonly PartnerConfig[] },
+): Promise<ReturnType<typeof makeDropDoor>> {
+  const [{ dropDoor }, { PartnerBook }] = await Promise.all([
+    import('./drop-door.ts'),
+    import('./submit.ts'),
+  ]);
+  return dropDoor({ ...parts, partners: new PartnerBook(parts.partners) });
 }
 
 export type { DecodeParts } from './decode.ts';

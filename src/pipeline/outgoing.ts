@@ -1,7 +1,13 @@
 /** Outgoing data for a partner: content, or a mail if the caller says so. What it contains does not decide. */
 import mime from 'mime';
 import { SealpostError } from '../errors.ts';
-import { checkWholeHeader, contentHeader, type HeaderBlock, HeaderSplitter } from '../message/index.ts';
+import {
+  asciiField,
+  checkWholeHeader,
+  contentHeader,
+  type HeaderBlock,
+  HeaderSplitter,
+} from '../message/index.ts';
 
 export type Octets = Iterable<Buffer> | AsyncIterable<Buffer>;
 
@@ -10,6 +16,8 @@ export interface ContentFacts {
   type?: string | undefined;
   /** File name for the partner, without folders. Content without a file name must not be empty. */
   name?: string | undefined;
+  /** Subject of the new mail, as text. */
+  subject?: string | undefined;
 }
 
 /** Business documents whose extension the registry of `mime` lacks (RFC 1767). */
@@ -43,8 +51,9 @@ export class Outgoing {
    * @param source as for `mail`
    * @throws {SealpostError} `usage` for an invalid type, or one that is a structure of its own
    */
-  static content(octets: () => Octets, source: string, { type, name }: ContentFacts): Outgoing {
-    const header = contentHeader(type ?? contentType(name), name);
+  static content(octets: () => Octets, source: string, { type, name, subject }: ContentFacts): Outgoing {
+    const own = contentHeader(type ?? contentType(name), name);
+    const header = subject === undefined ? own : Buffer.concat([subjectField(subject), own]);
     return new Outgoing(() => withHeader(source, header, octets(), name !== undefined));
   }
 
@@ -52,6 +61,10 @@ export class Outgoing {
   open(): Octets {
     return this.#open();
   }
+}
+
+function subjectField(subject: string): Buffer {
+  return asciiField(Buffer.from(`Subject: ${subject.replaceAll(/\p{Cc}+/gu, ' ')}\r\n`));
 }
 
 /** The media type for a file name; `application/octet-stream` if it says nothing. */

@@ -36,8 +36,10 @@ export interface Submission extends Request {
   /** MAIL FROM, where the door has one. */
   from?: string | undefined;
   dsn?: DsnRequest | undefined;
-  /** The fields X-Sealpost-... of the mail say what is asked for; otherwise they are just removed. */
+  /** The fields X-Sealpost-... of the mail say what is asked for besides; otherwise they are just removed. */
   fields?: boolean;
+  /** Makes the idempotency key, where no other is given, once the octets were read. */
+  keyOfOctets?: (() => string) | undefined;
 }
 
 export interface SubmitParts {
@@ -161,12 +163,15 @@ class SubmittedMail {
 
   /** Reads the header; returns the fields to prepend. */
   #head(headers: HeaderBlock): Buffer {
-    const { fields, idempotencyKey } = this.#submission;
+    const { fields, metadata, keyOfOctets } = this.#submission;
     if (fields) {
-      this.#request = requestOfFields(headers);
+      const asked = requestOfFields(headers);
+      const pairs = { ...metadata, ...asked.metadata };
+      const both = Object.keys(pairs).length > 0 ? { metadata: pairs } : {};
+      this.#request = { ...this.#request, ...asked, ...both };
       checkRequest(this.#request, this.#parts.now().getTime());
     }
-    if (this.#request.idempotencyKey !== undefined || idempotencyKey !== undefined)
+    if (this.#request.idempotencyKey !== undefined || keyOfOctets !== undefined)
       this.#digest = new MailDigest();
     this.#from = this.#addressed.map(({ partner }) => this.#sender(partner, headers));
     const missing = missingFields(headers, this.#from[0] ?? '', this.#addressed, this.#parts.now());
@@ -201,8 +206,9 @@ class SubmittedMail {
 
   /** One for each partner, once the mail is in the spool. */
   entries(): OutboundEntry[] {
-    const { client, origin, dsn } = this.#submission;
-    const { metadata, idempotencyKey, delivery } = this.#request;
+    const { client, origin, dsn, keyOfOctets } = this.#submission;
+    const { metadata, delivery } = this.#request;
+    const idempotencyKey = this.#request.idempotencyKey ?? keyOfOctets?.();
     return this.#addressed.map(({ partner, recipients }, index) => {
       const asked = dsn && dsnFor(dsn, recipients);
       return {

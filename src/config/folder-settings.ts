@@ -1,0 +1,47 @@
+/** Settings of the folders into which programs put files for partners. */
+import { z } from 'zod';
+import { duration, size } from './units.ts';
+
+interface Parts {
+  name: () => z.ZodString;
+  path: () => z.ZodString;
+}
+
+export function folderSettings({ name, path }: Parts) {
+  return z
+    .array(
+      z.strictObject({
+        path: path().describe(
+          'Folder with a folder for each partner: PATH/PARTNER/FILE. Those of the granted partners are made if they are missing.',
+        ),
+        client: name().describe(
+          'Name of the client that the files come from (sealpost clients add). Its grants decide about partners and senders.',
+        ),
+        settle: duration('100ms')
+          .prefault('2s')
+          .describe('How long size and time of a file must not change until it is taken.'),
+        failed: path()
+          .optional()
+          .describe(
+            'Folder, on the same volume, for files that cannot be sent; beside each is NAME.error.json with the reason. Default: the folder failed in PATH.',
+          ),
+        subject: z
+          .string()
+          .min(1)
+          .default('{name}')
+          .describe(
+            'Subject of the mail that a file becomes. {name} is its name, {stem} the name without its extension, {partner} the partner. A file named *.eml is a mail, and keeps its own.',
+          ),
+        watch: z
+          .boolean()
+          .default(true)
+          .describe(
+            'Let the kernel tell of new files. false: rely on scan alone. A network volume is recognised, and scanned in any case.',
+          ),
+        scan: duration('1s').prefault('10s').describe('Interval at which the folder is looked through.'),
+        maxSize: size('1KiB').prefault('150MiB').describe('Maximum size of a file.'),
+      }),
+    )
+    .default([])
+    .describe('Folders into which your programs put files for partners.');
+}
