@@ -1,6 +1,6 @@
 /** Where a request comes from, and over what: checked for each connection and each request, before anything is read. */
 import type { IncomingMessage } from 'node:http';
-import { BlockList, isIP } from 'node:net';
+import { BlockList, isIP, isIPv4 } from 'node:net';
 import { isLoopback, networkOf } from '../config/index.ts';
 import { refusal } from './problem.ts';
 
@@ -19,7 +19,11 @@ const single = new Set([
   ...['idempotency-key', 'last-event-id', 'expect', 'x-forwarded-proto'],
 ]);
 
-const withoutMapping = (address: string) => address.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, '');
+/** An IPv4 address that came over IPv6, as IPv4. */
+function withoutMapping(address: string): string {
+  const mapped = /^::ffff:/i.test(address) ? address.slice(7) : '';
+  return isIPv4(mapped) ? mapped : address;
+}
 
 export class Origins {
   readonly #rules: OriginRules;

@@ -39,9 +39,11 @@ export function readPolicy(text: string, id: string): StsPolicy | undefined {
   const fields = new Map<string, string>();
   const mx: string[] = [];
   for (const line of text.split(/\r?\n/)) {
-    const [, name, value = ''] = /^([A-Za-z0-9][A-Za-z0-9_.-]{0,31}):[ \t]*(.*?)[ \t]*$/.exec(line) ?? [];
+    const colon = line.indexOf(':');
+    const name = line.slice(0, Math.max(0, colon));
+    const value = line.slice(colon + 1).trim();
     if (name === 'mx') mx.push(value.toLowerCase());
-    else if (name !== undefined && !fields.has(name)) fields.set(name, value);
+    else if (/^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$/.test(name) && !fields.has(name)) fields.set(name, value);
   }
   const mode = fields.get('mode');
   const maxAge = fields.get('max_age') ?? '';
