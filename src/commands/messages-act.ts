@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { loadConfig } from '../config/index.ts';
 import { SealpostError, toErrorInfo } from '../errors.ts';
-import type { Flow, ListQuery, QueueRoom } from '../queue/index.ts';
+import type { Flow, ListQuery, MessageState, QueueRoom } from '../queue/index.ts';
 import { OutputFile } from './files.ts';
 import { addFilters, type FilterOptions, queryOf } from './message-filter.ts';
 import { operator } from './operator.ts';
@@ -24,16 +24,22 @@ type Act = (flow: Flow, id: string) => Promise<boolean>;
 const firstIds = 20;
 const atOnce = 50;
 
-/** Acts on the named messages, or on all suspended ones that the filters select. */
-async function bulk(ids: string[], options: BulkOptions, act: Act, not: string): Promise<void> {
+/** Acts on the named messages, or on all in these states that the filters select. */
+async function bulk(
+  ids: string[],
+  options: BulkOptions,
+  act: Act,
+  not: string,
+  states: readonly MessageState[] = ['suspended'],
+): Promise<void> {
   const filters = queryOf(options);
   const filtered = Object.keys(filters).length > 0 || options.all === true;
   if (filtered === ids.length > 0)
     throw new SealpostError('usage', 'select messages either by id or by filters', {
-      hint: '--all selects every suspended message; --dry-run shows what would be selected',
+      hint: '--all selects every message that the command is for; --dry-run shows what would be selected',
     });
   await withQueue(await loadConfig(options.config), async (queue) => {
-    const chosen = await choose(queue, ids, { ...filters, state: 'suspended' });
+    const chosen = await choose(queue, ids, filters, states);
     if (options.dryRun)
       return report(options, { dryRun: true, messages: chosen.length, ids: chosen.slice(0, firstIds) });
     const done: string[] = [];
@@ -57,10 +63,15 @@ async function bulk(ids: string[], options: BulkOptions, act: Act, not: string):
   });
 }
 
-async function choose(queue: QueueRoom, ids: string[], query: ListQuery): Promise<string[]> {
+async function choose(
+  queue: QueueRoom,
+  ids: string[],
+  filters: ListQuery,
+  states: readonly MessageState[],
+): Promise<string[]> {
   if (ids.length > 0) return ids;
   const chosen: string[] = [];
-  for await (const id of queue.ledger.ids(query)) chosen.push(id);
+  for (const state of states) for await (const id of queue.ledger.ids({ ...filters, state })) chosen.push(id);
   return chosen;
 }
 
@@ -120,10 +131,10 @@ function actOf({ why }: { why?: string }): { by: string; why?: string } {
   return { by: operator(), ...(why === undefined ? {} : { why }) };
 }
 
-function bulkCommand(name: string, description: string): Command {
+function bulkCommand(name: string, description: string, all = 'every suspended message'): Command {
   const command = new Command(name).description(description).argument('[id...]').addOption(configOption());
   return addFilters(command, { state: false })
-    .option('--all', 'every suspended message')
+    .option('--all', all)
     .option('--dry-run', 'only print how many, and the first ids')
     .option('--json', 'print JSON');
 }
@@ -136,6 +147,23 @@ export function addActs(command: Command): void {
       .option('--why <reason>', whyText)
       .action((ids: string[], options: BulkOptions) =>
         bulk(ids, options, (flow, id) => flow.resume(id, actOf(options)), 'is not suspended'),
+      ),
+  );
+  command.addCommand(
+    bulkCommand(
+      'retry',
+      'try messages that wait again now, and with them the server or destination that they wait for',
+      'every message that waits',
+    )
+      .option('--why <reason>', whyText)
+      .action((ids: string[], options: BulkOptions) =>
+        bulk(
+          ids,
+          options,
+          (flow, id) => flow.retry(id, actOf(options)),
+          'has nothing that waits (a suspended message is resumed)',
+          ['received', 'decoded', 'queued'],
+        ),
       ),
   );
   command.addCommand(

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { loadConfig } from '../config/index.ts';
 import { errorRow, SealpostError } from '../errors.ts';
 import type { LedgerEvent, ListQuery, MessageRecord } from '../queue/index.ts';
+import { type Attempts, attemptsOf, attemptsText } from './attempts.ts';
 import { addFilters, countOf, type FilterOptions, queryOf } from './message-filter.ts';
 import { addActs } from './messages-act.ts';
 import { configOption } from './options.ts';
@@ -50,10 +51,26 @@ async function list(options: ListOptions): Promise<void> {
   if (options.cursor !== undefined) query.cursor = options.cursor;
   await withRecords(await loadConfig(options.config), async ({ ledger }) => {
     const { messages, cursor } = await ledger.list(query);
-    if (options.json) printJson(messages);
-    else for (const message of messages) printLine(line(message));
+    const due = await ledger.due(messages.map(({ id }) => id));
+    const attempts = messages.map((message, at) => attemptsOf(message, due[at] ?? null));
+    if (options.json) printJson(messages.map((message, at) => ({ ...message, ...forJson(attempts[at]) })));
+    else
+      messages.forEach((message, at) => {
+        const said = attempts[at] && attemptsText(attempts[at]);
+        printLine(`${line(message)}${said ? `  ${said}` : ''}`);
+      });
     if (cursor !== null) printError(`more: --cursor ${cursor}`);
   });
+}
+
+/** The same names as in the HTTP API. */
+function forJson(found: Attempts | undefined): object {
+  const next = found?.next ?? null;
+  return {
+    attempts: found?.attempts ?? 0,
+    lastError: found?.last ?? null,
+    nextAttempt: next === null || next === 0 ? null : time(next),
+  };
 }
 
 /** Why the message is suspended, or why its last attempt failed: the code, and the one behind `attempts-exhausted`. */
@@ -79,15 +96,21 @@ async function show(id: string, options: { config: string; json?: boolean }): Pr
       throw new SealpostError('message-unknown', `there is no message ${id}`, {
         hint: 'see sealpost messages list',
       });
+    const [due = null] = await ledger.due([id]);
+    const attempts = attemptsOf(message, due);
     if (options.json) {
-      printJson(message, 2);
+      printJson({ ...message, ...forJson(attempts) }, 2);
       return;
     }
     const { events, envelope, origin, ...facts } = message;
     for (const [name, value] of Object.entries(facts)) {
-      if (value !== null)
-        printLine(`${name.padEnd(11)} ${name.endsWith('At') ? time(Number(value)) : value}`);
+      if (value === null) continue;
+      const text = typeof value === 'object' ? JSON.stringify(value) : value;
+      printLine(`${name.padEnd(11)} ${name.endsWith('At') ? time(Number(value)) : text}`);
     }
+    if (attempts.attempts > 0) printLine(`${'attempts'.padEnd(11)} ${attempts.attempts}`);
+    if (attempts.last !== null) printLine(`${'last reply'.padEnd(11)} ${attempts.last}`);
+    if (due !== null) printLine(`${'next'.padEnd(11)} ${due === 0 ? 'waits for its turn' : time(due)}`);
     printLine(`${'from'.padEnd(11)} ${envelope.from || '<>'}`);
     printLine(`${'to'.padEnd(11)} ${envelope.to.join(', ')}`);
     printLine(`${'origin'.padEnd(11)} ${origin.kind} ${JSON.stringify(origin.detail)}`);

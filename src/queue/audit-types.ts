@@ -7,6 +7,7 @@ export interface AuditEntry {
   by: string;
   what:
     | 'resume'
+    | 'retry'
     | 'terminate'
     | 'decode'
     | 'save'

@@ -56,6 +56,11 @@ export class Breaker {
     this.#probe = undefined;
   }
 
+  /** There is reason to believe that the other side works again: the next attempt may begin at once, as the probe. */
+  hurry(): void {
+    if (this.#pause > 0) this.#openUntil = this.#now();
+  }
+
   /** The other side did not answer, or does not work. */
   failed(pass: Pass): void {
     this.#failures++;

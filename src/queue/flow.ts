@@ -15,6 +15,7 @@ import { messageOf } from './jobs.ts';
 import type { Keys } from './keys.ts';
 import { auditLine, eventLine, parseRecord } from './ledger.ts';
 import { routeOf } from './parking.ts';
+import { newNudge } from './retry.ts';
 import { type Step, scripts } from './steps.ts';
 import {
   type Act,
@@ -278,6 +279,12 @@ export class RedisFlow implements Flow {
 
   async resume(id: string, act: Act = nobody): Promise<boolean> {
     const reply = await this.#run(scripts.resume, this.#act(id, 'resumed', 'resume', act));
+    if (reply === -1) throw unknownMessage(id);
+    return reply === 1;
+  }
+
+  async retry(id: string, act: Act = nobody): Promise<boolean> {
+    const reply = await this.#run(scripts.retry, [...this.#act(id, 'retry-now', 'retry', act), newNudge()]);
     if (reply === -1) throw unknownMessage(id);
     return reply === 1;
   }

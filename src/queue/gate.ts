@@ -96,6 +96,11 @@ export class Gate {
     }
   }
 
+  /** A route that is paused may be tried at once. */
+  hurry(name: string): void {
+    this.#routes.get(name)?.breaker.hurry();
+  }
+
   /** How many jobs of a route should be called back now. */
   vacant(name: string): number {
     if (this.#closed) return 0;

@@ -28,6 +28,12 @@ export interface Keys extends SpoolKeys {
   parked(queue: QueueName): string;
   /** Set: routes that have such jobs. */
   parkedRoutes(queue: QueueName): string;
+  /** Set: jobs of a route that failed because it was down. */
+  late(queue: QueueName, route: string): string;
+  /** Set: routes that have such jobs. */
+  lateRoutes(queue: QueueName): string;
+  /** Hash: by route, a value that changes when the route should be tried at once. */
+  nudges(queue: QueueName): string;
 }
 
 export function keysOf(prefix: string): Keys {
@@ -47,5 +53,8 @@ export function keysOf(prefix: string): Keys {
     clock: `${prefix}:clock`,
     parked: (queue) => `${prefix}:parked:${queue}`,
     parkedRoutes: (queue) => `${prefix}:routes:${queue}`,
+    late: (queue, route) => `${prefix}:late:${queue}:${route}`,
+    lateRoutes: (queue) => `${prefix}:late:${queue}`,
+    nudges: (queue) => `${prefix}:nudged:${queue}`,
   };
 }

@@ -1,6 +1,6 @@
 /** The scripts of the ledger: finding, noting and forgetting records. */
 import { freeingScript, script } from '../redis/index.ts';
-import { records } from './lua.ts';
+import { jobsOf, records } from './lua.ts';
 
 /** now, id, event, line of the audit trail or ''. Returns 0 when unknown. */
 const note = freeingScript(
@@ -93,4 +93,30 @@ return { #ids, gone, unpack(files) }
 `,
 );
 
-export const ledgerScripts = { note, find, forget };
+/** ids. Returns for each the earliest score of its jobs in BullMQ's delayed set, 0 if one only waits, -1 without any. */
+const due = script(
+  records,
+  jobsOf,
+  `
+local reply = {}
+for at, id in ipairs(ARGV) do
+  local old = rcall('HMGET', record(id), 's', 'g')
+  local earliest = '-1'
+  if old[1] and not finished[old[1]] then
+    for _, each in ipairs(jobs_of(id, old[1], old[2])) do
+      local score = rcall('ZSCORE', P .. ':' .. each[1] .. ':delayed', each[2]) or '0'
+      if earliest == '-1' or tonumber(score) < tonumber(earliest) then earliest = score end
+    end
+  end
+  reply[at] = earliest
+end
+return reply
+`,
+);
+
+export const ledgerScripts = {
+  due,
+  note,
+  find,
+  forget,
+};

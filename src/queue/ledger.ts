@@ -262,6 +262,16 @@ export class RedisLedger implements Ledger {
     return { waiting, suspended };
   }
 
+  async due(ids: readonly string[]): Promise<(number | null)[]> {
+    if (ids.length === 0) return [];
+    const reply = await run(this.#redis, this.#keys.prefix, ledgerScripts.due, [...ids], 'ledger');
+    const times: unknown[] = Array.isArray(reply) ? reply : [];
+    return ids.map((_, at) => {
+      const time = Number(times[at] ?? -1);
+      return time < 0 ? null : Math.floor(time / 4096);
+    });
+  }
+
   async load(): Promise<Partial<Record<MessageState, number>>> {
     const fields = await guarded('ledger', this.#redis.hgetall(this.#keys.load));
     const load: Partial<Record<MessageState, number>> = {};

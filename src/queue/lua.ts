@@ -109,6 +109,37 @@ local function unindex(id, state, fields)
 end
 `;
 
+/** The jobs of a message that has not ended, by state and field `g` of its record: queue and id of each. */
+export const jobsOf = `
+local function jobs_of(id, state, turns)
+  local found, last = {}, math.min(tonumber(turns or 0), 99)
+  local function try(queue, job)
+    if rcall('EXISTS', P .. ':' .. queue .. ':' .. job) == 1 then found[#found + 1] = { queue, job } end
+  end
+  local function all(queue, ...)
+    for _, name in ipairs({ ... }) do
+      for turn = 1, last do try(queue, id .. '.' .. name .. '.' .. turn) end
+    end
+  end
+  if state == 'queued' then
+    try('outbound', id)
+    all('outbound', 'life', 'outbound')
+  elseif state == 'received' then
+    try('inbound', id)
+    all('inbound', 'life', 'again', 'inbound')
+  else
+    for _, field in ipairs(rcall('HKEYS', record(id))) do
+      local name = string.match(field, '^d:(.+)$')
+      if name then
+        try('handoff', id .. '.' .. name)
+        all('handoff', name, 'handoff.' .. name)
+      end
+    end
+  end
+  return found
+end
+`;
+
 export const jobs = () => `
 local add_bullmq
 do

@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto';
+
 export interface RetrySchedule {
   /** Milliseconds. */
   firstDelay: number;
@@ -16,4 +18,12 @@ export function retryDelay(
 ): number {
   const longest = Math.min(maxDelay, firstDelay * 2 ** Math.min(failures - 1, 40));
   return Math.round(longest * (0.1 + 0.9 * random()));
+}
+
+/** Milliseconds that a nudge stays (`recovery.ts`). A process that starts later tries everything anyway. */
+export const nudgeLasts = 600_000;
+
+/** A value that no nudge had before. */
+export function newNudge(): string {
+  return randomBytes(6).toString('hex');
 }

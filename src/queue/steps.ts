@@ -1,6 +1,7 @@
 /** The steps of a message, one script each; `lua.ts` says what a record is made of. */
 import { freeingScript, type Script, script } from '../redis/index.ts';
-import { ending, jobs, records } from './lua.ts';
+import { ending, jobs, jobsOf, records } from './lua.ts';
+import { nudgeLasts } from './retry.ts';
 
 /** A step that ends a job: by itself, and in one script with the end of the job and the next one (`ending`). */
 export interface Step {
@@ -395,7 +396,51 @@ return release(id, string.sub(old[4], #token + 1), { 1 })
 `,
 );
 
+/**
+ * now, id, event, line of the audit trail, nudge. What waits of a message is due now, and is the first of its route, which
+ * is tried at once. Returns -1 when unknown, 0 when nothing of it waits, else 1.
+ */
+const retry = freeingScript(
+  records,
+  jobsOf,
+  `
+local now, id = tonumber(ARGV[1]), ARGV[2]
+local m = record(id)
+local old = rcall('HMGET', m, 's', 'e', 'g', 'p')
+if not old[1] then return -1 end
+if finished[old[1]] then return 0 end
+local any = false
+for _, each in ipairs(jobs_of(id, old[1], old[3])) do
+  local queue, job = each[1], each[2]
+  local q, parked = P .. ':' .. queue .. ':', P .. ':parked:' .. queue
+  local route = rcall('HGET', q .. job, 'rt') or (queue == 'outbound' and old[4])
+  if rcall('ZSCORE', q .. 'delayed', job) then
+    any = true
+    rcall('ZADD', q .. 'delayed', 'XX', string.format('%.0f', now * 4096), job)
+    rcall('ZADD', q .. 'marker', 0, '0')
+  elseif rcall('ZSCORE', parked, job) and route then
+    any = true
+    local first = rcall('ZRANGE', parked .. ':' .. route, 0, 0, 'WITHSCORES')
+    local order = string.format('%.0f', tonumber(first[2] or 0) - 1)
+    rcall('ZADD', parked, 'XX', order, job)
+    rcall('ZADD', parked .. ':' .. route, 'XX', order, job)
+  elseif rcall('LPOS', q .. 'wait', job) then
+    any = true
+  end
+  if any and route then
+    rcall('HSET', P .. ':nudged:' .. queue, route, ARGV[5])
+    rcall('PEXPIRE', P .. ':nudged:' .. queue, ${nudgeLasts})
+  end
+end
+if not any then return 0 end
+audit(ARGV[4])
+rcall('HSET', m, 'u', ARGV[1], 'e', joined(old[2], ARGV[3]))
+return 1
+`,
+);
+
 export const scripts = {
+  retry,
   accept,
   decoded,
   handedOff,

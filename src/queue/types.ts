@@ -102,6 +102,7 @@ export type LedgerEventType =
   | 'retried'
   | 'suspended'
   | 'resumed'
+  | 'retry-now'
   | 'decode-again'
   | 'saved'
   | 'reported'
@@ -352,6 +353,11 @@ export interface Flow {
   ): Promise<void>;
   /** Queues the suspended work again; false if the message is not suspended. `message-unknown`. */
   resume(id: string, act?: Act): Promise<boolean>;
+  /**
+   * Makes what waits of a message due at once, and has its route tried even if it is known to be down; false if nothing
+   * of it waits. What is not due yet (`DeliveryOptions`) goes on waiting. `message-unknown`.
+   */
+  retry(id: string, act?: Act): Promise<boolean>;
   /** Ends a message for good and removes its octets; false if it has already ended. `message-unknown`. */
   terminate(id: string, why: string, act?: Act): Promise<boolean>;
 }
@@ -393,6 +399,11 @@ export interface Ledger {
   listAmong(query: ListQuery, among: Among): Promise<{ messages: MessageRecord[]; cursor: string | null }>;
   /** Ids of all matches, newest first. Messages that change meanwhile may or may not be included. */
   ids(query: ListQuery): AsyncIterable<string>;
+  /**
+   * When each of the messages is due next, in milliseconds since the epoch: 0 if it only waits for its turn, null if
+   * nothing of it is queued.
+   */
+  due(ids: readonly string[]): Promise<(number | null)[]>;
   count(): Promise<Record<MessageState, number>>;
   /** Messages of a mailbox (inbound) or partner (outbound) that are in progress, and that are suspended; up to 10,000. */
   backlog(direction: Message['direction'], name: string): Promise<{ waiting: number; suspended: number }>;

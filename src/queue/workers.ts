@@ -23,6 +23,7 @@ import { type JobEnd, JobLost } from './job-end.ts';
 import { isCurrent, upgraded } from './jobs.ts';
 import type { Keys } from './keys.ts';
 import { Parking, routeOf } from './parking.ts';
+import { Recovery } from './recovery.ts';
 import { type RetrySchedule, retryDelay } from './retry.ts';
 import { Suspects } from './suspects.ts';
 import type {
@@ -98,6 +99,7 @@ interface Start {
   end: JobEnd | undefined;
   /** Receives what the attempt showed about its route. */
   heard: (peer: PeerState | undefined) => void;
+  recovery: Recovery;
 }
 
 /** Tells BullMQ to run the job again. BullMQ keeps the message in Redis, so it is only a reason code. */
@@ -131,6 +133,10 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     const inHand = new Map<string, string>();
     const gate = this.#gate(options);
     const parking = new Parking({ now: this.#parts.now, redis, keys, queue: name, gate, log });
+    const pause = Math.min(this.#parts.retry.maxDelay, longestUntried);
+    const recovery = new Recovery({ now: this.#parts.now, redis, keys, queue: name, gate, log, pause });
+    // The first success may be all that it sees.
+    await recovery.look();
     const work = async (job: Job<Jobs[N]>, token: string) => {
       const route = routeOf(name, job.data);
       const entry = await gate.turn(route);
@@ -147,10 +153,11 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
       try {
         if (!isCurrent(name, job.data)) job.data = upgraded(name, job.data, await ledger.get(job.data.id));
         const end = worker.endOf(job, token);
-        await this.#work(name, handler, job, { lane, signal: ended.signal, end, heard });
+        await this.#work(name, handler, job, { lane, signal: ended.signal, end, heard, recovery });
       } finally {
         gate.leave(entry, peer);
         if (worker.isFollowed(job)) gate.expect(route, 1);
+        if (peer === 'works') recovery.works(route);
         parking.refill(route);
       }
     };
@@ -191,11 +198,13 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     );
     const late = setInterval(() => void this.#bringLateForward(name), lookForLateEvery).unref();
     parking.start();
+    recovery.start();
     let closing: Promise<void> | undefined;
     const handle: QueueWorker = {
       close: (timeoutMs) => {
         clearInterval(late);
         parking.stop();
+        recovery.stop();
         gate.close();
         closing ??= closeWorker(worker, connection, ended, timeoutMs).finally(() => {
           clearInterval(renewal);
@@ -263,7 +272,7 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     handler: JobHandler<N>,
     job: Job<Jobs[N]>,
     marks: JobMarks,
-    { signal, end, heard }: Start,
+    { signal, end, heard, recovery }: Start,
   ): Promise<void> {
     const { retry } = this.#parts;
     const { data } = job;
@@ -275,6 +284,8 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     if ('done' in outcome) return this.#count(name, 'done');
     if (outcome.reached && outcome.reached.length > 0)
       await job.updateData({ ...data, reached: [...(data.reached ?? []), ...outcome.reached] });
+    if ('retry' in outcome && outcome.peer === 'down' && (outcome.untried === true || !last))
+      await recovery.failed(routeOf(name, data), job.id ?? '');
     if ('retry' in outcome && outcome.untried === true) {
       await job.updateData({ ...job.data, ...marks, untried: untried + 1 });
       const after = outcome.after ?? retryDelay(attempt, retry);

@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import { stringify } from 'yaml';
 import type { Facts, QueueRoom } from '../../src/queue/index.ts';
 import { command } from '../support/command.ts';
-import { accept } from '../support/messages.ts';
+import { accept, until } from '../support/messages.ts';
 import { openTestQueue } from '../support/queue.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
 import { makeWorld, skipWithout, type World } from '../support/world.ts';
@@ -100,6 +100,34 @@ describe('messages', { skip: skipWithout('openssl') }, () => {
     assert.equal(partly.code, 1);
     assert.match(partly.stderr, /there is no message i0/);
     assert.equal(await stateOf(id), 'received');
+  });
+
+  it('says when a message is tried next, and tries it now', async () => {
+    const { id } = await accept(queue, 'tried again later');
+    const worker = await queue.queues.createWorker(
+      'inbound',
+      async (job) =>
+        job.id === id ? { retry: 'spool-refused', facts: { message: 'busy' } } : { done: true },
+      { concurrency: 1 },
+    );
+    await until(async () => ((await queue.ledger.due([id]))[0] ?? 0) > 0);
+    await worker.close(1000);
+    const listed = await run('messages', 'list', '--json');
+    const said = JSON.parse(listed.stdout).find((each: { id: string }) => each.id === id);
+    assert.deepEqual([said.attempts, said.lastError], [1, 'busy']);
+    assert.ok(Date.parse(said.nextAttempt) > Date.now() - 60_000);
+    const shown = await run('messages', 'show', id);
+    assert.match(shown.stdout, /^attempts +1\nlast reply +busy\nnext +20\d\d-/m);
+    assert.match((await run('messages', 'list')).stdout, /attempt 1 failed, next 20\S+: busy/);
+    const dry = await run('messages', 'retry', '--mailbox', 'edi', '--dry-run', '--json');
+    assert.ok(JSON.parse(dry.stdout).ids.includes(id), dry.stderr);
+    const tried = await run('messages', 'retry', id, '--why', 'repaired');
+    assert.equal(tried.code, 0, tried.stderr);
+    assert.ok(((await queue.ledger.due([id]))[0] ?? Number.POSITIVE_INFINITY) <= Date.now());
+    await queue.flow.terminate(id, 'enough');
+    const ended = await run('messages', 'retry', id);
+    assert.equal(ended.code, 1);
+    assert.match(ended.stderr, /has nothing that waits/);
   });
 
   it('lists no more than requested, and rejects an invalid number', async () => {
