@@ -38,8 +38,8 @@ await runRole('outbound', async ({ config, queue }) => {
   });
   const worker = await queues.createWorker('outbound', step, {
     concurrency: workers.concurrency,
-    // More of them would only wait for a connection.
-    most: (partner) => routes.get(partner)?.partner.route.connections ?? 1,
+    // While one message is recorded as sent, the next one is ready for its connection.
+    most: (partner) => Math.ceil((routes.get(partner)?.partner.route.connections ?? 1) * 1.5),
   });
   return {
     facts: { partners: routes.size },

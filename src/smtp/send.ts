@@ -100,23 +100,30 @@ export function createSender(parts: SenderParts): Sender {
 
   return {
     async send(message, signal = new AbortController().signal) {
-      await pool.enter();
+      const prepared = new Preparation(message.octets);
       try {
         const envelope = checkEnvelope(message.envelope);
-        const outcomes: Outcome[] = [];
+        // Before it waits for a connection: others send meanwhile.
+        const broken = await prepared.get().then(() => undefined, notMade);
+        const outcomes: Outcome[] = broken ? envelope.to.map((to) => outcomeFor(to, broken)) : [];
         const reached: string[] = [];
-        for (const hop of await hopsFor(envelope.to, route, parts)) {
-          const answer =
-            'hosts' in hop
-              ? await tryHosts(pool, hop, { ...base, ...credentials() }, demands, signal, {
-                  ...message,
-                  envelope: { from: envelope.from, to: hop.recipients },
-                })
-              : { outcome: nowhere(hop), rejected: [] };
-          for (const recipient of hop.recipients) {
-            const outcome = outcomeFor(recipient, answer);
-            outcomes.push(outcome);
-            if ('done' in outcome) reached.push(writtenAs(recipient, message.envelope.to, envelope.to));
+        if (!broken) {
+          await pool.enter();
+          try {
+            for (const hop of await hopsFor(envelope.to, route, parts)) {
+              const part = { ...message, prepared, envelope: { from: envelope.from, to: hop.recipients } };
+              const answer =
+                'hosts' in hop
+                  ? await tryHosts(pool, hop, { ...base, ...credentials() }, demands, signal, part)
+                  : { outcome: nowhere(hop), rejected: [] };
+              for (const recipient of hop.recipients) {
+                const outcome = outcomeFor(recipient, answer);
+                outcomes.push(outcome);
+                if ('done' in outcome) reached.push(writtenAs(recipient, message.envelope.to, envelope.to));
+              }
+            }
+          } finally {
+            pool.leave();
           }
         }
         for (const outcome of outcomes) sendResults.inc({ status: statusOf(outcome) });
@@ -127,7 +134,7 @@ export function createSender(parts: SenderParts): Sender {
         if (outcome) return outcome;
         throw error;
       } finally {
-        pool.leave();
+        await prepared.drop();
       }
     },
     close: () => pool.close(),
@@ -146,14 +153,13 @@ async function tryHosts(
   options: Omit<ClientOptions, 'host' | 'demand'>,
   demands: DemandParts,
   signal: AbortSignal,
-  message: OutboundMessage,
+  message: PreparedMessage,
 ): Promise<Answer> {
   let last: Answer | undefined;
-  const prepared = new Preparation(message.octets);
   try {
     for (const host of hosts) {
       if (signal.aborted) break;
-      await prepared.get();
+      await message.prepared.get();
       const target = await targetFor(host, destination, demands).catch((error: unknown) =>
         demandFault(host, error),
       );
@@ -161,18 +167,21 @@ async function tryHosts(
         last = target;
         continue;
       }
-      const tried = await tryAddresses(pool, { ...options, host }, target, signal, { ...message, prepared });
+      const tried = await tryAddresses(pool, { ...options, host }, target, signal, message);
       last = tried.answer;
       if (!tried.next) break;
     }
   } catch (error) {
-    return (
-      broke(null, error) ?? failure(null, new ClientError('message', 'the message could not be read'), false)
-    );
-  } finally {
-    await prepared.drop();
+    return notMade(error);
   }
   return last ?? failure(null, new ClientError('connect', 'sending was aborted'), false);
+}
+
+/** The octets could not be made, or the store is away. */
+function notMade(error: unknown): Answer {
+  return (
+    broke(null, error) ?? failure(null, new ClientError('message', 'the message could not be read'), false)
+  );
 }
 
 /** Tries the addresses of a host in turn. */

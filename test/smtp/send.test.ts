@@ -341,6 +341,33 @@ describe('smtp sender', () => {
     server.stop();
   });
 
+  it('makes the next message while the only connection is busy, and each of them once', async () => {
+    const [began, release] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const server = await scripted({
+      onData: (stream, _session, done) => {
+        began.resolve();
+        stream.resume().on('end', () => void release.promise.then(() => done()));
+      },
+    });
+    const { send, close } = sender({ port: server.port, connections: 1 });
+    const first = send(message());
+    await began.promise;
+    let made = 0;
+    const { octets, ...rest } = message();
+    const second = send({
+      ...rest,
+      octets: () => {
+        made += 1;
+        return octets();
+      },
+    });
+    await until('the second one is made', () => made === 1);
+    release.resolve();
+    assert.deepEqual([(await first).status, (await second).status, made], ['sent', 'sent', 1]);
+    close();
+    server.stop();
+  });
+
   it('sends nothing twice by itself when a kept connection breaks in the middle of a message', async () => {
     let begun = 0;
     let data = false;
