@@ -20,14 +20,14 @@ export const outbound = mutants('smtp', [
   ],
   [
     'smtp/body.ts',
-    'else this.#socket.once',
-    "else if (process.argv[0] === '') this.#socket.once",
+    'if (flows) done();',
+    'if (flows || chunk.length > 0) done();',
     'smtp/body',
-    'a large message stops when the connection is full',
+    'a large message piles up before a connection that is full',
   ],
   [
     'smtp/prepared.ts',
-    'if (this.#lineEnds.bare) throw',
+    'if (this.#lineEnds.end()) throw',
     'if (this.#line < 0) throw',
     'attacks/outgoing-wire~NUL',
     'a bare LF can end the message for some servers',

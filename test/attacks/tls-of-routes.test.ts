@@ -1,7 +1,7 @@
 /** Somebody on the way to a partner's server, in its DNS, or in the place of the server itself. */
 import assert from 'node:assert/strict';
 import { createHash, X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import type { Dns } from '../../src/net/index.ts';
 import { tlsResults } from '../../src/smtp/metrics.ts';
@@ -298,6 +298,23 @@ describe('DNS with proof', { skip: skipWithoutUnbound() }, () => {
     assert.equal(alone.outcome, 'tls-failed');
     assert.match(alone.reply, /not for other\.partner\.test/);
     server.options = { cert: own.cert, key: own.key };
+  });
+
+  it('does not take a published authority for the issuer because it is named and stands beside', async () => {
+    // without the key identifier, the name alone leads to the issuer
+    const other = await makeIssuedTls('DNS:mx.partner.test', ['authorityKeyIdentifier=none']);
+    const [forged = ''] = other.pem.split(/(?<=-----END CERTIFICATE-----\n)/);
+    const cert = `${other.cert}.forged`;
+    writeFileSync(cert, forged + readFileSync(issued.ca, 'utf8'));
+    await partner(tlsa(`2 1 1 ${digest(issued.ca)}`));
+    server.options = { cert, key: other.key };
+    const result = await heard(() => via());
+    assert.deepEqual([result.outcome, result.over], ['tls-failed', 0]);
+    assert.match(result.reply, /no issuer of that name has signed it/);
+    server.options = { cert: issued.cert, key: issued.key };
+    assert.equal((await heard(() => via())).outcome, 'sent');
+    server.options = { cert: own.cert, key: own.key };
+    other.remove();
   });
 
   it('requires TLS, whoever answers, where records are published that cannot be used', async () => {

@@ -27,13 +27,16 @@ export async function makeTlsFiles(names = 'DNS:localhost,IP:127.0.0.1', days = 
 }
 
 /** A certificate that an authority of its own has issued; the authority is the second one in the file. */
-export async function makeIssuedTls(names: string): Promise<TlsFiles & { ca: string }> {
+export async function makeIssuedTls(
+  names: string,
+  extensions: string[] = [],
+): Promise<TlsFiles & { ca: string }> {
   const folder = mkdtempSync(join(tmpdir(), 'sealpost-tls-'));
   const file = (name: string) => join(folder, name);
   const openssl = (line: string) => runOk('openssl', line.split(' '), { cwd: folder });
   await openssl('req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority -keyout ca.key -out ca.pem');
   await openssl('req -newkey rsa:2048 -nodes -subj /CN=server -keyout key.pem -out server.csr');
-  writeFileSync(file('names'), `subjectAltName=${names}\n`);
+  writeFileSync(file('names'), [`subjectAltName=${names}`, ...extensions, ''].join('\n'));
   await openssl(
     'x509 -req -in server.csr -CA ca.pem -CAkey ca.key -set_serial 2 -days 2 -extfile names -out server.pem',
   );
