@@ -11,12 +11,17 @@ export interface Streams {
   input(): AsyncIterable<Buffer>;
   output(octets: Buffer | string): void;
   error(text: string): void;
+  /** One line that replaces the one before; absent unless a person is watching. */
+  progress?(text: string): void;
 }
 
 export const ownStreams: Streams = {
   input: () => process.stdin,
   output: (octets) => void process.stdout.write(octets),
   error: (text) => void process.stderr.write(text),
+  ...(process.stderr.isTTY && {
+    progress: (text: string) => void process.stderr.write(`\r\u001b[K${text}`),
+  }),
 };
 
 let streams = ownStreams;
@@ -39,6 +44,11 @@ export function printLine(text: string): void {
 /** One line on standard error. */
 export function printError(text: string): void {
   streams.error(`${printable(text)}\n`);
+}
+
+/** Shows on a terminal how far it is; '' removes it. Elsewhere it does nothing. */
+export function showProgress(text: string): void {
+  streams.progress?.(printable(text));
 }
 
 /** @param indent spaces; on one line unless given */

@@ -38,7 +38,7 @@ const commands: Record<string, Entry> = {
     load: async () => (await import('./encode.ts')).encodeCommand(),
   },
   send: {
-    usage: '[options] <file>',
+    usage: '[options] <files...>',
     description:
       "put content or a mail on the outbound queue: it is signed, encrypted and sent as the partner's entry says",
     load: async () => (await import('./send.ts')).sendCommand(),

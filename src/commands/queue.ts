@@ -7,14 +7,34 @@ import { SealpostError } from '../errors.ts';
 import { createLog } from '../log.ts';
 import type { QueueRoom, Records } from '../queue/index.ts';
 
+async function open(config: Config): Promise<QueueRoom> {
+  const { openQueue } = await import('../queue/index.ts');
+  const log = createLog('error', 'command');
+  return await openQueue(config, { role: 'command', log, checkDurability: false });
+}
+
 /** Opens the queue, runs the work, closes the queue. */
 export function withQueue<T>(config: Config, work: (queue: QueueRoom) => Promise<T>): Promise<T> {
-  const open = async () => {
-    const { openQueue } = await import('../queue/index.ts');
-    const log = createLog('error', 'command');
-    return await openQueue(config, { role: 'command', log, checkDurability: false });
-  };
-  return withOpened(config, open, work);
+  return withOpened(config, () => open(config), work);
+}
+
+/** Like `withQueue`, but the queue is opened when the work asks for it, and once. */
+export async function withLazyQueue<T>(
+  config: Config,
+  work: (open: () => Promise<QueueRoom>) => Promise<T>,
+): Promise<T> {
+  let opened: Promise<QueueRoom> | undefined;
+  try {
+    return await work(() => {
+      opened ??= explained(config, () => open(config));
+      return opened;
+    });
+  } finally {
+    await opened?.then(
+      (queue) => queue.close(),
+      () => {},
+    );
+  }
 }
 
 /** Like `withQueue`, for a command that only reads records. */
@@ -31,9 +51,18 @@ async function withOpened<Room extends { close(): Promise<void> }, T>(
   open: () => Promise<Room>,
   work: (room: Room) => Promise<T>,
 ): Promise<T> {
-  let room: Room;
+  const room = await explained(config, open);
   try {
-    room = await open();
+    return await work(room);
+  } finally {
+    await room.close();
+  }
+}
+
+/** Says what it means if the private server does not answer. */
+async function explained<Room>(config: Config, open: () => Promise<Room>): Promise<Room> {
+  try {
+    return await open();
   } catch (error) {
     if (isPrivateRedis(config.redis) && error instanceof SealpostError && error.code === 'redis-unreachable')
       throw new SealpostError(
@@ -45,10 +74,5 @@ async function withOpened<Room extends { close(): Promise<void> }, T>(
         },
       );
     throw error;
-  }
-  try {
-    return await work(room);
-  } finally {
-    await room.close();
   }
 }

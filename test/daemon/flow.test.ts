@@ -349,7 +349,7 @@ describe('the flow through the running daemon', { skip }, () => {
         1,
         /\[mime-malformed\]\nhint: /,
       ],
-      [[file], 2, /required option '--partner <name>'/],
+      [[file], 2, /nobody to send to/],
     ] as const) {
       const ran = await daemon.command(['send', ...args]);
       assert.equal(ran.code, code, ran.stderr);
