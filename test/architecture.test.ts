@@ -75,6 +75,9 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
     why: 'what listens to the network cannot decrypt',
   },
   oauth: { may: ['redis', 'config'], why: 'a token is asked for and kept the same way for every protocol' },
+  sealed: { may: [], why: 'both sides of a queue have it, and nothing else in common' },
+  producer: { may: ['sealed'], why: 'what other programs see of the queue, and nothing of the daemon' },
+  consumer: { may: ['sealed', 'redis'], why: 'it hands on what it opened, and knows no message' },
   drop: {
     may: ['redis', 'config'],
     why: 'a folder gives octets to the function it was given, and knows no message',

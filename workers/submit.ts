@@ -1,11 +1,14 @@
-/** Takes what programs leave in drop folders. Holds no keys of S/MIME. */
-import { createHash, randomUUID } from 'node:crypto';
+/** Takes what programs leave in drop folders and in their queues. Holds no keys of S/MIME. */
+import { createHash } from 'node:crypto';
 import { loadClients } from '../src/client/index.ts';
 import type { FolderConfig } from '../src/config/index.ts';
+import { Consumer } from '../src/consumer/index.ts';
 import { runRole } from '../src/daemon/index.ts';
 import { DropFolder } from '../src/drop/index.ts';
-import { openDropDoor } from '../src/pipeline/index.ts';
+import { draftOwner, isDeadOwner } from '../src/files.ts';
+import { openDropDoor, openQueueDoor } from '../src/pipeline/index.ts';
 import { holdLease, releaseLease } from '../src/redis/index.ts';
+import { submissionKey } from '../src/sealed/index.ts';
 
 await runRole('submit', async ({ config, log, queue }) => {
   const { redis, prefix, intake } = queue;
@@ -13,7 +16,15 @@ await runRole('submit', async ({ config, log, queue }) => {
   const registry = await ClientRegistry.open({ ...queue, folder: config.dataDir, log, now: Date.now });
   registry.start();
   const rates = new Rates();
-  const owner = randomUUID();
+  const owner = draftOwner;
+  const hold = async (lease: string, ms: number): Promise<boolean> => {
+    if (await holdLease(redis, prefix, lease, { owner, ms })) return true;
+    // A process of this machine that was killed does not keep its lease to the end.
+    const other = await redis.get(lease);
+    if (other === null || !isDeadOwner(other)) return false;
+    await releaseLease(redis, lease, other);
+    return await holdLease(redis, prefix, lease, { owner, ms });
+  };
 
   const folderOf = async (folder: FolderConfig): Promise<DropFolder> => {
     const { client: name, path, subject } = folder;
@@ -25,22 +36,37 @@ await runRole('submit', async ({ config, log, queue }) => {
       config: folder,
       door: await openDropDoor({ client, subject, partners, intake, rates, now }),
       partners: () => partners.map((each) => each.name).filter((each) => client().mayUsePartner(each)),
-      hold: (ms) => holdLease(redis, prefix, lease, { owner, ms }),
+      hold: (ms) => hold(lease, ms),
       release: () => releaseLease(redis, lease, owner),
       log,
       now: Date.now,
     });
   };
+  const consumerOf = async (): Promise<Consumer> => {
+    const { partners } = config;
+    const client = (name: string) => registry.named(name);
+    const lease = `${prefix}:from:lease`;
+    return new Consumer({
+      ...{ redis, prefix, log, now: Date.now, key: submissionKey(queue.deriveKey) },
+      clients: () => registry.document.clients.filter((each) => each.queue).map((each) => each.name),
+      submit: await openQueueDoor({ client, partners, intake, rates, now: () => new Date() }),
+      hold: (ms) => hold(lease, ms),
+      release: () => releaseLease(redis, lease, owner),
+      maxSize: config.clientQueues.maxSize,
+    });
+  };
   const folders = await Promise.all(config.folders.map(folderOf));
   for (const folder of folders) folder.start();
+  const consumer = config.clientQueues.enabled ? await consumerOf() : undefined;
+  consumer?.start();
   return {
-    facts: { folders: folders.length },
+    facts: { folders: folders.length, queues: consumer ? 'read' : 'off' },
     troubles: () =>
       folders.flatMap(({ trouble }, index) =>
         trouble ? [{ what: `folder ${config.folders[index]?.path}`, ...trouble }] : [],
       ),
     async drain(timeoutMs) {
-      await Promise.all(folders.map((folder) => folder.stop(timeoutMs)));
+      await Promise.all([...folders, consumer].map((each) => each?.stop(timeoutMs)));
       registry.stop();
     },
   };

@@ -3,7 +3,7 @@
  * there, and hands the `Client` that it gets to `submit` and to whatever reads. The registry is loaded when it is called:
  * the command line sends without it.
  */
-export { maskCredentials } from './credential.ts';
+export { makeCredential, maskCredentials } from './credential.ts';
 export {
   allGranted,
   Client,

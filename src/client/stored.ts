@@ -29,6 +29,8 @@ const clientSchema = z.strictObject({
   createdAt: time,
   /** SHA-256 of the public keys (SubjectPublicKeyInfo, hex) of certificates that log in as this client. */
   pins: z.array(z.string()).default([]),
+  /** It has a queue in Redis for what it sends. */
+  queue: z.boolean().optional(),
 });
 const credentialSchema = z.strictObject({
   id: z.string(),

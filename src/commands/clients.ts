@@ -15,6 +15,7 @@ import { type Config, loadConfig, readDuration, readSize } from '../config/index
 import { SealpostError } from '../errors.ts';
 import { createLog } from '../log.ts';
 import type { AuditEntry, QueueRoom } from '../queue/index.ts';
+import { makeClientQueue, printClientQueue } from './client-queue.ts';
 import { operator } from './operator.ts';
 import { configOption } from './options.ts';
 import { printJson, printLine } from './output.ts';
@@ -185,13 +186,13 @@ function grantsText({ verbs, partners, mailboxes, senders, identities, limits }:
   return lines;
 }
 
-async function add(name: string, options: LimitOptions): Promise<void> {
+async function add(name: string, options: LimitOptions & { queue?: boolean }): Promise<void> {
   checkName(name);
   const config = await loadConfig(options.config);
   const scope = scopeOf(options, config);
   const pins = pinsOf(options.pin);
   const limits = limitsOf(options, nothingGranted.limits);
-  await withClients(config, async ({ change, registry }) => {
+  await withClients(config, async ({ change, registry, queue }) => {
     await change('client-add', name, (document) => {
       if (document.clients.some((each) => each.name.toLowerCase() === name.toLowerCase()))
         throw usage(`there is a client ${name} already`, 'change it with sealpost clients grant');
@@ -200,9 +201,11 @@ async function add(name: string, options: LimitOptions): Promise<void> {
         grants: { ...replaced(nothingGranted, scope), limits },
         createdAt: Date.now(),
         pins,
+        queue: options.queue ?? false,
       });
     });
-    show(clientOf(registry.document, name), options);
+    if (!options.json || !options.queue) show(clientOf(registry.document, name), options);
+    if (options.queue) printClientQueue(makeClientQueue(name, queue), options.json);
   });
 }
 
@@ -223,14 +226,18 @@ async function grant(name: string, options: LimitOptions): Promise<void> {
   });
 }
 
-function show({ name, grants, pins, createdAt }: ClientDocument['clients'][number], { json }: Common): void {
+function show(
+  { name, grants, pins, queue, createdAt }: ClientDocument['clients'][number],
+  { json }: Common,
+): void {
   if (json) {
-    printJson({ name, grants, pins, createdAt: new Date(createdAt).toISOString() });
+    printJson({ name, grants, pins, queue, createdAt: new Date(createdAt).toISOString() });
     return;
   }
   printLine(`client      ${name}`);
   for (const line of grantsText(grants)) printLine(line);
   for (const pin of pins) printLine(`pin         ${pin}`);
+  if (queue) printLine('queue       yes');
 }
 
 export function clientsCommand(): Command {
@@ -238,6 +245,7 @@ export function clientsCommand(): Command {
   addLimitOptions(
     command.command('add').argument('<name>').description('add a client: a program that sends or reads'),
   )
+    .option('--queue', 'it sends through a queue in Redis: print its user, password and key')
     .option('--json', 'print JSON')
     .action(add);
   addLimitOptions(
@@ -245,6 +253,21 @@ export function clientsCommand(): Command {
   )
     .option('--json', 'print JSON')
     .action(grant);
+  command
+    .command('queue')
+    .argument('<name>')
+    .description('give a client a queue in Redis, or its queue a new password')
+    .addOption(configOption())
+    .option('--json', 'print JSON')
+    .action(async (name: string, options: Common) => {
+      await withClients(await loadConfig(options.config), async ({ change, registry, queue }) => {
+        await change('client-grant', name, (document) => {
+          clientOf(document, name).queue = true;
+        });
+        const made = makeClientQueue(clientOf(registry.document, name).name, queue);
+        printClientQueue(made, options.json);
+      });
+    });
   command
     .command('list')
     .description('list the clients')

@@ -1,11 +1,20 @@
 import { sep } from 'node:path';
 import { allDestinations } from './destinations.ts';
+import { isPrivateRedis } from './private-redis.ts';
 import type { Report, SettingPath } from './problem.ts';
 import type { Config } from './schema.ts';
 
 /** A file in a folder must mean one thing: to send it, once. */
 export function checkDropFolders(config: Config, report: Report): void {
-  const { folders, partners } = config;
+  const { folders, partners, clientQueues, redis } = config;
+  if (clientQueues.enabled && isPrivateRedis(redis))
+    report(
+      ['clientQueues', 'enabled'],
+      'needs a Redis that programs reach; the private one is for Sealpost alone',
+      {
+        hint: 'write redis.url',
+      },
+    );
   folders.forEach(({ path, failed, client, subject }, index) => {
     const at: SettingPath = ['folders', index];
     if (partners.length === 0)

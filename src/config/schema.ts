@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { logLevels } from '../log.ts';
 import { apiSettings } from './api-settings.ts';
+import { clientQueueSettings } from './client-queue-settings.ts';
 import { destinationSettings } from './destination-settings.ts';
 import { folderSettings } from './folder-settings.ts';
 import { limits } from './limit-settings.ts';
@@ -392,6 +393,7 @@ export const configSchema = z.strictObject({
   partners: z.array(partner).default([]).describe('The partners you exchange mail with.'),
   dns: dnsSettings({ path, port }),
   folders: folderSettings({ name, path }),
+  clientQueues: clientQueueSettings(),
   retry: retry.prefault({}).describe('Retry schedule for hand-off and sending.'),
   strong,
   limits: limits.prefault({}).describe('Limits for messages and queues.'),

@@ -11,6 +11,7 @@ import type { SubmissionDoor } from '../smtp/index.ts';
 import type { DecodeParts, decodeStep as makeDecodeStep } from './decode.ts';
 import type { DecoderParts, decoderOptions as makeDecoderOptions } from './decoding.ts';
 import type { DropDoorParts, dropDoor as makeDropDoor } from './drop-door.ts';
+import type { queueDoor as makeQueueDoor, QueueDoorParts } from './queue-door.ts';
 import type { sendStep as makeSendStep, SendParts } from './send.ts';
 import type { SubmissionDoorParts } from './submission-door.ts';
 
@@ -43,6 +44,17 @@ export async function openDropDoor(
     import('./submit.ts'),
   ]);
   return dropDoor({ ...parts, partners: new PartnerBook(parts.partners) });
+}
+
+/** As `queue-door.ts`, with the book of partners made. */
+export async function openQueueDoor(
+  parts: Omit<QueueDoorParts, 'partners'> & { partners: readonly PartnerConfig[] },
+): Promise<ReturnType<typeof makeQueueDoor>> {
+  const [{ queueDoor }, { PartnerBook }] = await Promise.all([
+    import('./queue-door.ts'),
+    import('./submit.ts'),
+  ]);
+  return queueDoor({ ...parts, partners: new PartnerBook(parts.partners) });
 }
 
 export type { DecodeParts } from './decode.ts';

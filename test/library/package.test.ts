@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { makeWorld, openssl, skipWithout, textEntity } from '../support/world.ts';
@@ -153,6 +153,17 @@ describe('sealpost/smime as it is packed', { skip: skipWithout('openssl', 'npm',
           content === `Content-Type: text/plain; charset=utf-8\r\n\r\n${large}`,
           content.slice(0, 100),
         );
+      });
+
+      it(`has sealpost/client on ${version}, with ioredis beside it`, () => {
+        symlinkSync(join(root, 'node_modules/ioredis'), join(app, 'node_modules/ioredis'));
+        writeFileSync(
+          join(app, 'client.mjs'),
+          "import * as client from 'sealpost/client'; console.log(Object.keys(client).join());",
+        );
+        const { stdout, stderr } = run(path, ['client.mjs'], app);
+        rmSync(join(app, 'node_modules/ioredis'));
+        assert.deepEqual([stdout, stderr], ['QueueClient,SealpostError\n', '']);
       });
 
       it(`can be required on ${version}`, () => {

@@ -1,0 +1,77 @@
+/** What stands behind the queue of a client: the client, the partners, and `submit`. */
+import type { Client, Rates } from '../client/index.ts';
+import { SealpostError } from '../errors.ts';
+import type { Intake } from '../queue/index.ts';
+import { Outgoing, type PartnerBook, type Request, type Submitted, submit, type To } from './submit.ts';
+
+export interface QueueDoorParts {
+  /** Errors: `client-unknown`, `clients-changed`. */
+  client(name: string): Client;
+  partners: PartnerBook;
+  intake: Pick<Intake, 'begin' | 'commitOutbound'>;
+  rates: Rates;
+  now: () => Date;
+}
+
+/** A request from a queue, opened and of the right form. */
+export interface QueuedRequest {
+  partner?: string | undefined;
+  recipients?: readonly string[] | undefined;
+  from?: string | undefined;
+  mail?: boolean | undefined;
+  filename?: string | undefined;
+  contentType?: string | undefined;
+  subject?: string | undefined;
+  metadata?: Readonly<Record<string, string>> | undefined;
+  idempotencyKey: string;
+  priority?: number | undefined;
+  notBefore?: number | undefined;
+  notAfter?: number | undefined;
+  octets: Buffer;
+}
+
+export function queueDoor(
+  parts: QueueDoorParts,
+): (client: string, request: QueuedRequest) => Promise<Submitted[]> {
+  const { partners, intake, rates, now } = parts;
+  return async (name, request) => {
+    const { from, metadata, idempotencyKey } = request;
+    return await submit(
+      { partners, rates, withIntake: (work) => work(intake), now },
+      {
+        client: parts.client(name),
+        to: toOf(request),
+        outgoing: outgoingOf(request),
+        origin: { kind: 'queue', detail: { client: name } },
+        from,
+        metadata: metadata && { ...metadata },
+        idempotencyKey,
+        delivery: deliveryOf(request),
+      },
+    );
+  };
+}
+
+function toOf({ partner, recipients }: QueuedRequest): To {
+  if (partner !== undefined) return { partner, recipients };
+  if (recipients !== undefined) return { recipients };
+  throw new SealpostError('request-invalid', 'the message has no partner and no recipients');
+}
+
+function outgoingOf({ mail, filename, contentType, subject, octets }: QueuedRequest): Outgoing {
+  if (mail) {
+    if (filename !== undefined || contentType !== undefined || subject !== undefined)
+      throw new SealpostError('request-invalid', 'a mail has no filename, contentType or subject beside it');
+    return Outgoing.mail(() => [octets], 'the mail');
+  }
+  return Outgoing.content(() => [octets], 'the content', { type: contentType, name: filename, subject });
+}
+
+function deliveryOf({ priority, notBefore, notAfter }: QueuedRequest): Request['delivery'] {
+  const delivery = {
+    ...(priority === undefined ? {} : { priority }),
+    ...(notBefore === undefined ? {} : { notBefore }),
+    ...(notAfter === undefined ? {} : { notAfter }),
+  };
+  return Object.keys(delivery).length === 0 ? undefined : delivery;
+}
