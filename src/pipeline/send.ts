@@ -72,6 +72,7 @@ async function sendTo(
     const { work, output } = limits;
     const options = { ...protection(partner), budget: new Budget({ work, output }) };
     message = {
+      id: job.id,
       envelope: { ...job.envelope, to: without(job.envelope.to, job.reached) },
       // Keys are judged when the octets are made, which the sender does before it connects.
       estimate: estimateOctets(job.octets.octets, options),

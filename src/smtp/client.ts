@@ -5,6 +5,7 @@ import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import { isLoopback } from '../config/index.ts';
 import { cleanText } from '../log.ts';
 import { Body } from './body.ts';
+import type { DsnParameters } from './dsn.ts';
 import { type Auth, type Credentials, logIn } from './login.ts';
 import {
   countTested,
@@ -48,6 +49,8 @@ export interface OutgoingEnvelope {
   utf8: boolean;
   /** Whether there may be octets above 127 in the body. */
   eightBit: boolean;
+  /** What to say to a server that offers DSN. */
+  dsn?: DsnParameters | undefined;
 }
 
 /** A failure before or during a transaction. `reply` is the server's, if there was one. */
@@ -221,7 +224,7 @@ export class Client {
 
   /** One transaction. Resolves with the final reply and the refused recipients; rejects with a `ClientError`. */
   async send(
-    { utf8, eightBit, ...envelope }: OutgoingEnvelope,
+    { utf8, eightBit, dsn, ...envelope }: OutgoingEnvelope,
     octets: Buffer | Readable,
     signal: AbortSignal,
   ): Promise<{ reply: string; rejected: ClientError['recipients'] }> {
@@ -229,7 +232,7 @@ export class Client {
     this.#body = undefined;
     this.#taken.splice(0);
     const connection = this.#connection;
-    declareUtf8(connection, utf8);
+    declare(connection, utf8, this.#offers('DSN') ? dsn : undefined);
     const abort = () => connection.close();
     signal.addEventListener('abort', abort, { once: true });
     try {
@@ -272,16 +275,22 @@ export class Client {
 
 /**
  * nodemailer checks only the envelope, but a header with a non-ASCII address needs SMTPUTF8 too (RFC 6531, section
- * 3.4). It writes commands in one place, which is patched here.
+ * 3.4); and it takes parameters of DSN for all recipients alike. It writes commands in one place, which is patched here.
  */
-function declareUtf8(connection: SMTPConnection, utf8: boolean): void {
+function declare(connection: SMTPConnection, utf8: boolean, dsn: DsnParameters | undefined): void {
   Reflect.deleteProperty(connection, '_sendCommand');
-  if (!utf8) return;
+  if (!utf8 && !dsn) return;
   const write: unknown = Reflect.get(connection, '_sendCommand');
-  if (typeof write !== 'function') throw new ClientError('message', 'SMTPUTF8 cannot be declared');
+  if (typeof write !== 'function') throw new ClientError('message', 'no parameters can be declared');
   const declared = (line: string, ...more: unknown[]) => {
-    const needs = line.startsWith('MAIL FROM:') && !/ SMTPUTF8(?: |$)/.test(line);
-    return Reflect.apply(write, connection, [needs ? `${line} SMTPUTF8` : line, ...more]);
+    let added = '';
+    if (line.startsWith('MAIL FROM:')) {
+      if (utf8 && !/ SMTPUTF8(?: |$)/.test(line)) added = ' SMTPUTF8';
+      added += dsn?.mail ?? '';
+    }
+    const recipient = /^RCPT TO:<(.*)>/.exec(line)?.[1];
+    if (recipient !== undefined) added += dsn?.recipients.get(recipient) ?? '';
+    return Reflect.apply(write, connection, [`${line}${added}`, ...more]);
   };
   Reflect.set(connection, '_sendCommand', declared);
 }

@@ -1,6 +1,9 @@
-/** What a client asks to be told of the delivery: parameters of MAIL and RCPT (RFC 3461), kept as they were written. */
+/**
+ * What a client asks to be told of the delivery: parameters of MAIL and RCPT (RFC 3461), kept as they were written, and
+ * passed on to a server that offers DSN.
+ */
 import type { SMTPServerSession } from 'smtp-server';
-import type { DsnRequest } from '../queue/index.ts';
+import type { DsnRequest, Envelope } from '../queue/index.ts';
 
 /** Parameters of a MAIL or RCPT command, by name in upper case. smtp-server decodes what it passes on. */
 export type SmtpParameters = ReadonlyMap<string, string>;
@@ -65,4 +68,45 @@ export function dsnOf(
     ...(recipients.size === 0 ? {} : { recipients: Object.fromEntries(recipients) }),
   };
   return Object.keys(dsn).length === 0 ? undefined : dsn;
+}
+
+/** Parameters as they are written behind the address, each with a space before it. */
+export interface DsnParameters {
+  mail: string;
+  /** By recipient. */
+  recipients: ReadonlyMap<string, string>;
+}
+
+/** Without a wish of the client: what went wrong, and no copy of a message that nobody here can read. */
+const usual = { ret: 'HDRS', notify: ['FAILURE', 'DELAY'] } as const;
+const notifications = /^(?:NEVER|(?:SUCCESS|FAILURE|DELAY)(?:,(?:SUCCESS|FAILURE|DELAY)){0,2})$/;
+
+/**
+ * What to ask of a server for a message (RFC 3461 section 4). Values that are not what the RFC allows are left out.
+ *
+ * @param id of the message, which a notification brings back if the client gave no ENVID
+ * @param written how each recipient of the envelope is written to the server
+ */
+export function dsnParameters(
+  { dsn = {}, to }: Envelope,
+  id: string,
+  written: (recipient: string) => string,
+): DsnParameters {
+  const envid = dsn.envid !== undefined && isEnvid(dsn.envid) ? dsn.envid : xtextOf(id);
+  const ret = dsn.ret === 'FULL' ? 'FULL' : usual.ret;
+  const recipients = new Map<string, string>();
+  for (const recipient of to) {
+    const asked = dsn.recipients?.[recipient] ?? {};
+    const wanted = (asked.notify ?? usual.notify).join(',').toUpperCase();
+    const notify = notifications.test(wanted) ? wanted : usual.notify.join(',');
+    const own = /^[!-~]+$/.test(recipient) ? `rfc822;${xtextOf(recipient)}` : undefined;
+    const orcpt = asked.orcpt !== undefined && isOrcpt(asked.orcpt) ? asked.orcpt : own;
+    recipients.set(written(recipient), ` NOTIFY=${notify}${orcpt === undefined ? '' : ` ORCPT=${orcpt}`}`);
+  }
+  return { mail: ` RET=${ret} ENVID=${envid}`, recipients };
+}
+
+/** RFC 3461 section 4, of printable ASCII. */
+function xtextOf(text: string): string {
+  return text.replace(/[+=]/g, (char) => `+${char.charCodeAt(0).toString(16).toUpperCase()}`);
 }

@@ -5,6 +5,7 @@ import { type Dns, DnsFailure } from '../net/index.ts';
 import type { Tokens } from '../oauth/index.ts';
 import { type Envelope, type Facts, type Outcome, outcomeOf, type PeerState } from '../queue/index.ts';
 import { type Client, ClientError, type ClientOptions, cleanReply } from './client.ts';
+import { type DsnParameters, dsnParameters } from './dsn.ts';
 import type { Auth } from './login.ts';
 import { sendResults } from './metrics.ts';
 import { Pool } from './pool.ts';
@@ -16,6 +17,8 @@ import { type DemandParts, type Destination, type Target, targetFor } from './tl
 
 export interface OutboundMessage {
   envelope: Envelope;
+  /** Id of the message: notifications are asked of a server that offers DSN, and bring it back. */
+  id?: string;
   /**
    * The message, with CRLF line ends; called again for each attempt. Its start (all of a small message) is produced
    * before a connection is opened, so that no server is contacted for a message that cannot be encoded.
@@ -107,11 +110,21 @@ export function createSender(parts: SenderParts): Sender {
         const broken = await prepared.get().then(() => undefined, notMade);
         const outcomes: Outcome[] = broken ? envelope.to.map((to) => outcomeFor(to, broken)) : [];
         const reached: string[] = [];
+        const { id } = message;
+        const written = (recipient: string) =>
+          envelope.to[message.envelope.to.indexOf(recipient)] ?? recipient;
+        const dsn = id === undefined ? undefined : dsnParameters(message.envelope, id, written);
+        const failed: Facts = {};
         if (!broken) {
           await pool.enter();
           try {
             for (const hop of await hopsFor(envelope.to, route, parts)) {
-              const part = { ...message, prepared, envelope: { from: envelope.from, to: hop.recipients } };
+              const part = {
+                ...message,
+                prepared,
+                dsn,
+                envelope: { from: envelope.from, to: hop.recipients },
+              };
               const answer =
                 'hosts' in hop
                   ? await tryHosts(pool, hop, { ...base, ...credentials() }, demands, signal, part)
@@ -119,7 +132,9 @@ export function createSender(parts: SenderParts): Sender {
               for (const recipient of hop.recipients) {
                 const outcome = outcomeFor(recipient, answer);
                 outcomes.push(outcome);
-                if ('done' in outcome) reached.push(writtenAs(recipient, message.envelope.to, envelope.to));
+                const given = writtenAs(recipient, message.envelope.to, envelope.to);
+                if ('done' in outcome) reached.push(given);
+                else note(failed, 'retry' in outcome ? 'deferred' : 'refused', given);
               }
             }
           } finally {
@@ -128,7 +143,9 @@ export function createSender(parts: SenderParts): Sender {
         }
         for (const outcome of outcomes) sendResults.inc({ status: statusOf(outcome) });
         const outcome = together(outcomes, signal.aborted);
-        return 'done' in outcome || reached.length === 0 ? outcome : { ...outcome, reached };
+        if ('done' in outcome) return outcome;
+        const facts = outcomes.length > 1 ? { ...outcome.facts, ...failed, reached } : outcome.facts;
+        return { ...outcome, ...(facts && { facts }), ...(reached.length > 0 && { reached }) };
       } catch (error) {
         const outcome = outcomeOf(error);
         if (outcome) return outcome;
@@ -243,7 +260,14 @@ class Preparation {
   }
 }
 
+/** Adds a recipient to a list of the facts. */
+function note(facts: Facts, name: string, recipient: string): void {
+  const list = facts[name];
+  facts[name] = [...(Array.isArray(list) ? list : []), recipient];
+}
+
 interface PreparedMessage extends OutboundMessage {
+  dsn: DsnParameters | undefined;
   prepared: Preparation;
 }
 
@@ -304,7 +328,7 @@ async function tryHost(
   });
   try {
     const { reply, rejected } = await client.send(
-      { ...envelope, size: fits.size, utf8, eightBit: !ready.ascii },
+      { ...envelope, size: fits.size, utf8, eightBit: !ready.ascii, dsn: message.dsn },
       octets,
       signal,
     );
