@@ -27,6 +27,12 @@ const otherNames = new Set([
   'spool-key',
   'certificate-mismatch',
   'key-restricted',
+  'idempotency-key',
+  'dns-packet',
+  // results of TLS reports (RFC 8460, section 4.3)
+  'certificate-host-mismatch',
+  'certificate-expired',
+  'certificate-not-trusted',
 ]);
 const firstWords = new Set(errorCodes.filter((code) => code.includes('-')).map((code) => code.split('-')[0]));
 
