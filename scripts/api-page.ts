@@ -66,6 +66,19 @@ seen by its mailbox alone.
 - A body may be large, but it must come: at \`api.bodyMinimumRate\` or faster.
 - \`Content-Encoding\` is not taken.
 
+## Events
+
+\`GET /v1/events\` tells what happens to messages, as it happens. A program that cannot listen asks for pages. The same
+goes to a system of yours, if you name it:
+
+    events:
+      url: https://erp.example.com/hooks/events
+      secret: { file: secrets/webhook-events }
+
+Each request has the body \`{"events":[...],"missed":false}\`, with events as in the API, and is signed as webhooks of
+[destinations](handoff.md) are. Events come in order, and each at least once. Any answer but 2xx is tried again, at first
+after a second, later every minute. The last 50,000 events are kept; \`missed\` is true when older ones are gone.
+
 ## Errors
 
 An error is a problem document (RFC 9457, \`application/problem+json\`). \`code\` is stable, and

@@ -1,9 +1,20 @@
-/** The HTTP API for programs. Holds no S/MIME keys, and its environment has no passwords of any. */
-import { createApi } from '../src/api/index.ts';
+/** The HTTP API for programs, and the webhook for events. Holds no S/MIME keys and none of their passwords. */
+import { createApi, openEventWebhook } from '../src/api/index.ts';
 import { runRole } from '../src/daemon/index.ts';
 
 await runRole('api', async ({ config, log, queue, takeOver }) => {
-  const api = await createApi({ config, log, queue });
-  const bound = await api.listen(takeOver);
-  return { facts: { api: bound }, drain: (timeoutMs) => api.close(timeoutMs) };
+  const { events } = config;
+  const webhook = events && (await openEventWebhook({ config: events, events: queue.events, log }));
+  const api = config.api.port === undefined ? undefined : await createApi({ config, log, queue });
+  const bound = await api?.listen(takeOver);
+  return {
+    facts: { ...(bound === undefined ? {} : { api: bound }), webhooks: webhook ? 1 : 0 },
+    troubles() {
+      const trouble = webhook?.trouble();
+      return trouble ? [{ what: 'webhook for events', ...trouble }] : [];
+    },
+    async drain(timeoutMs) {
+      await Promise.all([api?.close(timeoutMs), webhook?.close()]);
+    },
+  };
 });

@@ -12,6 +12,11 @@ export function sendAnswer(reply: FastifyReply, answer: Answer): FastifyReply {
       .code(answer.status)
       .headers(answer.headers ?? {})
       .send(answer.json);
+  if ('live' in answer) {
+    reply.hijack();
+    void answer.live();
+    return reply;
+  }
   const { stream, type, octets, fileName } = answer;
   limitAnswer(reply.raw);
   return reply

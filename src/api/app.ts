@@ -19,6 +19,7 @@ import { problemOf, refusal } from './problem.ts';
 import { checkUrl, parseQuery } from './query.ts';
 import type { Grant, Route } from './route.ts';
 import { routesOf } from './routes.ts';
+import { Streams } from './streams.ts';
 
 export interface ApiParts {
   config: Config;
@@ -72,7 +73,12 @@ async function makeApi({ config, log, queue }: ApiParts) {
   const { api } = config;
   const { ClientRegistry, Rates } = await loadClients();
   const registry = await ClientRegistry.open({ ...queue, folder: config.dataDir, log, now: Date.now });
-  const routes = routesOf({ config, queue, rates: new Rates(), openapi: () => app.swagger() });
+  const streams = new Streams({
+    events: queue.events,
+    registry,
+    onFailure: (err) => logRarely(log, 'warn', 'api stream', { err }, 'a stream of events ended'),
+  });
+  const routes = routesOf({ config, queue, rates: new Rates(), openapi: () => app.swagger(), streams });
   const { host, hostnames, trustedProxies } = api;
   const tls = api.tls && readCertificateAndKey(api.tls);
   const origins = new Origins({ host, hostnames, trustedProxies, tls: tls !== undefined });
@@ -81,13 +87,14 @@ async function makeApi({ config, log, queue }: ApiParts) {
     connectionsPerAddress: api.maxConnectionsPerAddress,
   };
   const app: App = await createApp({ routes, registry, log, origins, api, tls, connections });
-  return { app, registry };
+  return { app, registry, streams };
 }
 
 export async function createApi(parts: ApiParts): Promise<Api> {
-  const { app, registry } = await makeApi(parts);
+  const { app, registry, streams } = await makeApi(parts);
   const { host, port = 0 } = parts.config.api;
   registry.start();
+  await streams.start();
   return {
     async listen(takeOver) {
       await listenShared(app.server, { host, port }, takeOver);
@@ -96,6 +103,7 @@ export async function createApi(parts: ApiParts): Promise<Api> {
     },
     async close(timeoutMs) {
       const closed = new Promise<void>((resolve) => app.server.close(() => resolve()));
+      streams.stop();
       app.server.closeIdleConnections();
       const late = setTimeout(() => app.server.closeAllConnections(), timeoutMs);
       await closed;

@@ -10,10 +10,12 @@ import {
   actBody,
   acted,
   attachment,
+  eventList,
   formMessage,
   jsonMessage,
   mailboxList,
   messageDetail,
+  messageEvent,
   messageList,
   messageSummary,
   partnerList,
@@ -40,6 +42,8 @@ const answers = {
   PartnerList: partnerList,
   MailboxList: mailboxList,
   QueueList: queueList,
+  Event: messageEvent,
+  EventList: eventList,
 };
 
 /** Statuses that any request may be answered with, apart from its own. */
@@ -65,6 +69,7 @@ export const documentOptions = (routes: readonly Route[], version: string): Fast
     servers: [{ url: 'http://127.0.0.1:8026', description: 'As api.host and api.port say.' }],
     tags: [
       { name: 'messages', description: 'Send messages, and see and act on them.' },
+      { name: 'events', description: 'What happens to messages, as it happens.' },
       { name: 'directory', description: 'Partners, mailboxes and queues.' },
     ],
     components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } }, schemas: components() },
@@ -131,9 +136,13 @@ function reference(schema: z.ZodType, io: 'input' | 'output'): Record<string, un
   return named ? { $ref: `#/components/schemas/${named[0]}` } : jsonOf(schema, io);
 }
 
-function responsesOf({ answer, status }: Route): Record<string, object> {
+function responsesOf({ answer, status, url }: Route): Record<string, object> {
+  const more = url === '/v1/events' ? { 'text/event-stream': { schema: { type: 'string' } } } : {};
   const success = isJson(answer)
-    ? { description: 'Done.', content: { 'application/json': { schema: reference(answer, 'output') } } }
+    ? {
+        description: 'Done.',
+        content: { 'application/json': { schema: reference(answer, 'output') }, ...more },
+      }
     : {
         description: answer.description,
         content: { [answer.type]: { schema: { type: 'string', format: 'binary' } } },

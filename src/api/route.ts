@@ -18,9 +18,10 @@ export interface Call<P = unknown, Q = unknown> {
   response: ServerResponse;
 }
 
-/** An answer in JSON, or octets that are streamed. */
+/** An answer in JSON, one that writes itself as long as it lasts, or octets that are streamed. */
 export type Answer =
   | { status: number; json: unknown; headers?: Record<string, string> }
+  | { live(): Promise<void> }
   | { stream: AsyncIterable<Buffer>; type: string; octets: number; fileName: string };
 
 /** What a body may be: JSON, files after a JSON, or octets. */

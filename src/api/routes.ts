@@ -9,6 +9,7 @@ import { contentRoutes } from './content.ts';
 import { directoryRoutes } from './directory.ts';
 import { messageRoutes } from './messages.ts';
 import { nothing, type Route, route } from './route.ts';
+import type { Streams } from './streams.ts';
 import { submittingRoute } from './submitting.ts';
 
 export interface RoutesParts {
@@ -17,9 +18,10 @@ export interface RoutesParts {
   rates: Rates;
   /** The OpenAPI document. */
   openapi(): object;
+  streams: Streams;
 }
 
-export function routesOf({ config, queue, rates, openapi }: RoutesParts): Route[] {
+export function routesOf({ config, queue, rates, openapi, streams }: RoutesParts): Route[] {
   const { api, partners } = config;
   const { maxSize, maxJsonSize, bodyTimeout, bodyMinimumRate } = api;
   const body = { timeout: bodyTimeout, minimumRate: bodyMinimumRate };
@@ -36,6 +38,7 @@ export function routesOf({ config, queue, rates, openapi }: RoutesParts): Route[
     ...contentRoutes({ config, queue }),
     ...actRoutes({ queue, body }),
     ...directoryRoutes({ config, queue }),
+    streams.route,
     documentRoute(openapi),
   ];
 }

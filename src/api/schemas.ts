@@ -79,7 +79,7 @@ export const submitQuery = z.strictObject({
 export type SubmitQuery = z.output<typeof submitQuery>;
 
 export const idempotencyHeader = z.object({
-  'idempotency-key': z
+  'Idempotency-Key': z
     .string()
     .describe(
       'The same key with the same request gives the same ids and one mail, for 7 days; with another request it is refused. 1 to 200 printable characters of ASCII.',
@@ -145,6 +145,35 @@ export const messageDetail = z.object({
     .describe('What happened to it, oldest first.'),
 });
 export type MessageDetail = z.output<typeof messageDetail>;
+
+export const eventsQuery = z.strictObject({
+  after: z
+    .string()
+    .regex(/^\d{1,16}-\d{1,16}$/, 'is not the id of an event')
+    .describe('Events after that one. Default: all that are kept; for a stream, those from now on.')
+    .optional(),
+});
+export const messageEvent = z
+  .object({
+    id: z.string().describe('Place in the stream.'),
+    type: z
+      .string()
+      .describe('received, decoded, handed-off, delivered, queued, sent, retried, suspended ...'),
+    at: isoTime,
+    message: z.object({
+      ...{ id: summary.id, direction: summary.direction, mailbox: summary.mailbox },
+      ...{ partner: summary.partner, client: summary.client, metadata: summary.metadata },
+    }),
+    facts: scalars,
+  })
+  .describe('Something that happened to a message.');
+export type MessageEvent = z.output<typeof messageEvent>;
+export const eventList = z.object({
+  events: z.array(messageEvent).describe('Oldest first.'),
+  cursor: z.string().describe('Place to go on from, in after.'),
+  more: z.boolean().describe('There are further ones already.'),
+  missed: z.boolean().describe('Events after that place may be gone, because only the last 50,000 are kept.'),
+});
 
 export const idParams = z.object({ id });
 

@@ -50,3 +50,19 @@ export const apiSettings = <P extends z.ZodType, T extends z.ZodType>(kinds: {
       .describe('Octets per second. A client that sends at least at this average rate is never cut off.'),
   });
 };
+
+/** @param kinds the types for secrets and paths */
+export const eventsSettings = <S extends z.ZodType, P extends z.ZodType>(kinds: {
+  secret: () => S;
+  path: () => P;
+}) =>
+  z.strictObject({
+    url: z.url({ protocol: /^https?$/ }).describe('URL that the JSON is posted to.'),
+    secret: kinds.secret().describe('Key of the HMAC-SHA-256 signature of each request.'),
+    timeout: duration('100ms').prefault('30s').describe('Timeout of one request.'),
+    allowPrivate: z.boolean().default(false).describe('Allow loopback, private and link-local addresses.'),
+    ca: kinds
+      .path()
+      .optional()
+      .describe("CA certificates to verify the server with, instead of the system's."),
+  });

@@ -173,6 +173,7 @@ function checkOwnTls(
 
 function checkCaFiles(config: Config, reader: KeyReader): void {
   const { mailboxes, partners, redis, dns } = config;
+  if (config.events?.ca !== undefined) reader.certificates(['events', 'ca'], config.events.ca);
   if (redis.ca !== undefined) reader.certificates(['redis', 'ca'], redis.ca);
   mailboxes.forEach(({ imap }, index) => {
     if (imap?.ca !== undefined) reader.certificates(['mailboxes', index, 'imap', 'ca'], imap.ca);

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { logLevels } from '../log.ts';
-import { apiSettings } from './api-settings.ts';
+import { apiSettings, eventsSettings } from './api-settings.ts';
 import { clientQueueSettings } from './client-queue-settings.ts';
 import { destinationSettings } from './destination-settings.ts';
 import { folderSettings } from './folder-settings.ts';
@@ -400,6 +400,11 @@ export const configSchema = z.strictObject({
   workers: workers.prefault({}).describe('Processes.'),
   retention: retention.prefault({}).describe('How long data is kept.'),
   http: http.prefault({}).describe('HTTP listener.'),
+  events: eventsSettings({ secret, path })
+    .optional()
+    .describe(
+      'A webhook that gets what happens to messages, as it happens: in order, each event at least once.',
+    ),
   api: api.prefault({}).describe('The HTTP API for your programs. Each needs a token: sealpost tokens add.'),
   log: z
     .strictObject({

@@ -30,6 +30,7 @@ function asSecret(value: object): Secret | undefined {
 const readers: readonly [RegExp, readonly string[] | 'all'][] = [
   [/^(?:redis|spool)\./, 'all'],
   [/^identities\./, ['decrypt', 'outbound']],
+  [/^events\./, ['api']],
   [/^mailboxes\.\d+\.imap\./, ['receive']],
   [/^mailboxes\.\d+\.(?:destinations|onSuspend)\./, ['handoff', 'decrypt']],
   [/^partners\.\d+\.onSuspend\./, ['handoff']],

@@ -37,7 +37,7 @@ function hasWork(role: RoleName, config: Config): boolean {
     return config.mailboxes.length > 0 || config.partners.some(({ onSuspend }) => onSuspend);
   if (role === 'outbound') return config.partners.length > 0;
   if (role === 'submit') return config.folders.length > 0 || config.clientQueues.enabled;
-  if (role === 'api') return config.api.port !== undefined;
+  if (role === 'api') return config.api.port !== undefined || config.events !== undefined;
   return config.http.port !== undefined;
 }
 

@@ -6,11 +6,13 @@
  */
 import type { DestinationConfig } from '../config/index.ts';
 import { counted } from './counted.ts';
+import type { EventPoster, createEventPoster as makeEventPoster } from './event-webhook.ts';
 import type { LocalDestination } from './local.ts';
 import type { Destination, DestinationDeps } from './types.ts';
 
 export { type ContentServerDeps, createContentHandler, type StoredContent } from './content-server.ts';
 export type { HandoffDocument } from './document.ts';
+export type { EventPoster, EventWebhookConfig } from './event-webhook.ts';
 export { failureDocument } from './failure.ts';
 export { messageLimits } from './limits.ts';
 export type { LocalDestination } from './local.ts';
@@ -54,6 +56,11 @@ async function create(config: DestinationConfig, deps: DestinationDeps): Promise
     case 's3':
       return await (await import('./bucket.ts')).createBucketDestination(config, deps);
   }
+}
+
+/** As `createEventPoster` of `event-webhook.ts`. */
+export async function createEventPoster(...given: Parameters<typeof makeEventPoster>): Promise<EventPoster> {
+  return await (await import('./event-webhook.ts')).createEventPoster(...given);
 }
 
 /** As `createLocalDestination` of `local.ts`. */

@@ -22,6 +22,8 @@ export interface Keys extends SpoolKeys {
   digest(kind: 'i' | 'h', digest: string): string;
   /** Stream: what people did. */
   audit: string;
+  /** Stream: what happens to messages, while somebody follows it. */
+  events: string;
   /** Hash: the last jump of a clock, and what had to be shortened for it (JSON). */
   clock: string;
   /** Sorted set: jobs of a queue that wait for a place of their route. */
@@ -50,6 +52,7 @@ export function keysOf(prefix: string): Keys {
     load: `${prefix}:load`,
     digest: (kind, digest) => `${prefix}:ix:${kind}:${digest.slice(0, 4)}`,
     audit: `${prefix}:audit`,
+    events: `${prefix}:events`,
     clock: `${prefix}:clock`,
     parked: (queue) => `${prefix}:parked:${queue}`,
     parkedRoutes: (queue) => `${prefix}:routes:${queue}`,

@@ -10,7 +10,7 @@ local m = record(ARGV[2])
 local old = rcall('HMGET', m, 's', 'e')
 if not old[1] then return 0 end
 audit(ARGV[4])
-rcall('HSET', m, 'u', ARGV[1], 'e', joined(old[2], ARGV[3]))
+rcall('HSET', m, 'u', ARGV[1], 'e', joined(m, old[2], ARGV[3]))
 return 1
 `,
 );

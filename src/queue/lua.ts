@@ -14,6 +14,9 @@
  * which need a third of the memory. `load` holds the octets by state. `d:ID` replaces a removed record that still
  * counts for duplicate detection; its value is the fingerprint. `audit` is the stream of what people did.
  *
+ * `events` is the stream of what happens to messages, as it happens: `i` id, `e` event. It is there while somebody follows
+ * it (`events.ts`).
+ *
  * A job has two fields that BullMQ does not know: `rt` its route and `sq` its place in the order of arrival. Jobs that
  * have to wait for their route are kept apart (`parking.ts`): `parked:QUEUE` is a sorted set of all of them by `sq`,
  * `parked:QUEUE:ROUTE` of those of one route, `routes:QUEUE` the set of the routes that have any.
@@ -38,11 +41,15 @@ export const records = `
 local rcall = redis.call
 local P = string.sub(KEYS[1], 1, -3)
 local function record(id) return P .. ':m:' .. id end
--- Events beyond this many octets are dropped: a message that is retried for weeks stays small.
-local function joined(events, ...)
+-- Events beyond this many octets are dropped: a message that is retried for weeks stays small. Whoever follows the stream
+-- of events sees them all; without a follower there is no stream.
+local function joined(m, events, ...)
   local e = events or ''
   for _, line in ipairs({ ... }) do
     if #e < 30000 then e = e .. line .. '\\n' end
+    for each in string.gmatch(line, '[^\\n]+') do
+      rcall('XADD', P .. ':events', 'NOMKSTREAM', 'MAXLEN', '~', 50000, '*', 'i', string.sub(m, #P + 4), 'e', each)
+    end
   end
   return e
 end

@@ -30,6 +30,8 @@ import {
 } from '../spool/index.ts';
 import { RedisAudit } from './audit.ts';
 import { type ClockFacts, ClockWatch, readClockFacts } from './clock-watch.ts';
+import type { Events } from './event-types.ts';
+import { RedisEvents } from './events.ts';
 import { RedisFlow } from './flow.ts';
 import { RedisIntake } from './intake.ts';
 import { type Keys, keysOf } from './keys.ts';
@@ -50,6 +52,8 @@ export interface QueueRoom {
   flow: Flow;
   /** What people did. */
   audit: Audit;
+  /** What happens to messages, as it happens. */
+  events: Events;
   queues: Queues;
   sweep(): Promise<SweepResult>;
   /** Jumps of clocks, and what they would have delayed. `redis-unreachable`. */
@@ -194,6 +198,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     intake,
     flow,
     audit,
+    events: new RedisEvents(redis, keys),
     queues,
     sweep: sweepNow,
     clock: () => readClockFacts(redis, keys, now()),

@@ -49,7 +49,7 @@ local function accept(at, now)
   -- What a person has ended is no duplicate: it comes to life again under its id, after the events of its first life.
   local ended = old[1] == 'terminated'
   if old[1] and not ended and (not finished[old[1]] or tonumber(old[2]) >= tonumber(now) - known) then
-    rcall('HSET', m, 'e', joined(old[3], ARGV[at + 4]))
+    rcall('HSET', m, 'e', joined(m, old[3], ARGV[at + 4]))
     drop_octets(token)
     return 1
   end
@@ -76,7 +76,7 @@ local function accept(at, now)
     end
   end
   rcall('HSET', m, 'r', ARGV[at + 2], 's', state, 'a', now, 'u', now, index, name,
-    'e', joined(old[3], ARGV[at + 3]), 'k', token, 'o', ARGV[at + 9])
+    'e', joined(m, old[3], ARGV[at + 3]), 'k', token, 'o', ARGV[at + 9])
   if print ~= '' then rcall('HSET', m, 'f', print) end
   rcall('ZADD', P .. ':ix:all', now, id)
   rcall('ZADD', P .. ':ix:' .. index .. ':' .. name, now, id)
@@ -146,7 +146,7 @@ end
 for _, token in ipairs(tokens) do keep_octets(id, token) end
 local kept = old[2] .. ' ' .. table.concat(tokens, ' ')
 local octets = tonumber(old[5] or 0) + tonumber(ARGV[8])
-local fields = { 's', 'decoded', 'u', now, 'e', joined(old[4], ARGV[3]), 'k', kept,
+local fields = { 's', 'decoded', 'u', now, 'e', joined(m, old[4], ARGV[3]), 'k', kept,
   'n', (#ARGV - first + 1) / 3, 'c', ARGV[7], 'o', octets }
 if partner ~= '' then
   fields[#fields + 1] = 'p'
@@ -174,7 +174,7 @@ return 1
 const late = `
 local function late(m, state, events, kept, token, event)
   if not state or (state ~= 'terminated' and holds(kept, token)) then return false end
-  rcall('HSET', m, 'e', joined(events, event))
+  rcall('HSET', m, 'e', joined(m, events, event))
   return true
 end
 `;
@@ -196,12 +196,12 @@ if hold > 0 then rcall('HSET', m, 'h', string.format('%.0f', hold)) end
 local left = tonumber(old[2]) - 1
 if left > 0 then
   rcall('HDEL', m, 'd:' .. name, 'w:handoff.' .. name)
-  rcall('HSET', m, 'n', left, 'u', now, 'e', joined(old[5], ARGV[4]))
+  rcall('HSET', m, 'n', left, 'u', now, 'e', joined(m, old[5], ARGV[4]))
   return { 0 }
 end
 rcall('HDEL', m, 'd:' .. name, 'w:handoff.' .. name, 'n', 'x', 'o')
 no_reason(id, old[9])
-rcall('HSET', m, 's', 'delivered', 'u', now, 'e', joined(old[5], ARGV[4], ARGV[5]))
+rcall('HSET', m, 's', 'delivered', 'u', now, 'e', joined(m, old[5], ARGV[4], ARGV[5]))
 move(id, old[3], 'delivered', old[4], old[8], 0)
 local held = hold - tonumber(now)
 if held <= 0 then rcall('HDEL', m, 'c') end
@@ -240,7 +240,7 @@ if partner ~= '' then
   rcall('ZADD', P .. ':ix:p:' .. partner, old[3], id)
 end
 rcall('HDEL', m, 'o')
-rcall('HSET', m, 's', 'delivered', 'u', now, 'e', joined(old[4], ARGV[4]))
+rcall('HSET', m, 's', 'delivered', 'u', now, 'e', joined(m, old[4], ARGV[4]))
 move(id, 'received', 'delivered', old[3], old[5], 0)
 if kept <= 0 then return release(id, old[2], { 1 }) end
 local kind, object = string.match(old[2], '^(%a):(%w+)')
@@ -262,7 +262,7 @@ local old = rcall('HMGET', m, 's', 'a', 'e', 'k', 'o', 'x')
 if late(m, old[1], old[3], old[4], ARGV[4], ARGV[5]) or not old[1] or finished[old[1]] then return { 0 } end
 rcall('HDEL', m, 'x', 'w:outbound', 'o')
 no_reason(id, old[6])
-rcall('HSET', m, 's', 'sent', 'u', now, 'e', joined(old[3], ARGV[3]))
+rcall('HSET', m, 's', 'sent', 'u', now, 'e', joined(m, old[3], ARGV[3]))
 move(id, old[1], 'sent', old[2], old[5], 0)
 return release(id, old[4], { 1 })
 `,
@@ -287,7 +287,7 @@ if ARGV[8] ~= '' and not old[6] then
 end
 if old[5] ~= ARGV[4] then no_reason(id, old[5]) end
 rcall('ZADD', P .. ':ix:x:' .. ARGV[4], old[2], id)
-rcall('HSET', m, 's', 'suspended', 'u', now, 'e', joined(old[3], ARGV[3]), 'x', ARGV[4],
+rcall('HSET', m, 's', 'suspended', 'u', now, 'e', joined(m, old[3], ARGV[3]), 'x', ARGV[4],
   'w:' .. ARGV[5], ARGV[6] .. '\\n' .. ARGV[7])
 move(id, old[1], 'suspended', old[2], old[4])
 return 1
@@ -322,7 +322,7 @@ end
 state = state or 'suspended'
 rcall('HDEL', m, 'x')
 no_reason(id, old[5])
-rcall('HSET', m, 's', state, 'u', now, 'e', joined(old[3], ARGV[3]))
+rcall('HSET', m, 's', state, 'u', now, 'e', joined(m, old[3], ARGV[3]))
 move(id, 'suspended', state, old[2], old[4])
 return 1
 `,
@@ -343,7 +343,7 @@ for _, field in ipairs(rcall('HKEYS', m)) do
 end
 rcall('HDEL', m, 'n', 'x', 'o', 'c', 'h')
 no_reason(id, old[6])
-rcall('HSET', m, 's', 'terminated', 'u', now, 'e', joined(old[3], ARGV[3]))
+rcall('HSET', m, 's', 'terminated', 'u', now, 'e', joined(m, old[3], ARGV[3]))
 move(id, old[1], 'terminated', old[2], old[5], 0)
 return release(id, old[4], { 1 })
 `,
@@ -388,7 +388,7 @@ end
 if string.sub(token, 1, 1) == 'i' then rcall('PERSIST', P .. ':o:' .. object) end
 rcall('HDEL', m, 'n', 'x', 'c', 'h')
 no_reason(id, old[6])
-rcall('HSET', m, 's', 'received', 'u', now, 'e', joined(old[3], ARGV[3]), 'k', token, 'o', ARGV[6])
+rcall('HSET', m, 's', 'received', 'u', now, 'e', joined(m, old[3], ARGV[3]), 'k', token, 'o', ARGV[6])
 local turn = rcall('HINCRBY', m, 'g', 1)
 move(id, old[1], 'received', old[2], old[5], ARGV[6])
 add_job('inbound', id .. '.again.' .. turn, ARGV[7], now)

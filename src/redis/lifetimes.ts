@@ -15,6 +15,10 @@ export const lifetimes = {
   presence: 20_000,
   /** Lease of a folder of an IMAP mailbox: longer than a fail-over of Redis takes. */
   imapLease: 20_000,
+  /** Stream of events, after its last follower. */
+  events: 86_400_000,
+  /** Lease of who posts events: longer than an attempt waits. */
+  eventsLease: 120_000,
   /** Lease of the sweep. */
   sweepLease: 15 * 60_000 - 1000,
   /** Lease of a refresh token: longer than its endpoint may take to answer. */

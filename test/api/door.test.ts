@@ -8,6 +8,7 @@ import { Held } from '../../src/api/body.ts';
 import { RequestLimits } from '../../src/api/limits.ts';
 import { type OriginRules, Origins } from '../../src/api/origin.ts';
 import { routesOf } from '../../src/api/routes.ts';
+import { Streams } from '../../src/api/streams.ts';
 import { allGranted, Client, verbs } from '../../src/client/index.ts';
 import { ClientRegistry, Rates } from '../../src/client/registry.ts';
 import { readConfig } from '../../src/config/load.ts';
@@ -140,7 +141,8 @@ describe('the table of routes', () => {
     const config = configSchema.parse({ dataDir: server.dataDir });
     const log = createLog('silent', 'test');
     const registry = await ClientRegistry.open({ ...queue, folder: server.dataDir, log, now: Date.now });
-    const routes = routesOf({ config, queue, rates: new Rates(), openapi: () => ({}) });
+    const streams = new Streams({ events: queue.events, registry, onFailure: () => undefined });
+    const routes = routesOf({ config, queue, rates: new Rates(), openapi: () => ({}), streams });
     assert.ok(routes.length > 9);
     for (const { grant, url } of routes) assert.ok([...verbs, 'token'].includes(grant), url);
     // What acts or shows more than a name needs its own verb.

@@ -48,6 +48,7 @@ describe('the environment of a role', () => {
       handoff: ['REDIS', 'HOOK'],
       outbound: ['REDIS', 'KEY'],
       http: ['REDIS'],
+      submit: ['REDIS'],
       api: ['REDIS'],
     });
   });

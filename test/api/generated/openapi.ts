@@ -208,6 +208,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow what happens to messages
+         * @description With Accept: text/event-stream a stream of server-sent events, each with the id of its place; come again with that id in Last-Event-ID, and nothing is missed that is still kept. It beats every 15 seconds, and an event missed says that some may be gone. Otherwise one page in JSON: ask again with its cursor in after. Only messages that the client may see. Grant: read.
+         */
+        get: operations["followEvents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/openapi.json": {
         parameters: {
             query?: never;
@@ -462,6 +482,44 @@ export interface components {
                 suspended: number;
             }[];
         };
+        /** @description Something that happened to a message. */
+        Event: {
+            /** @description Place in the stream. */
+            id: string;
+            /** @description received, decoded, handed-off, delivered, queued, sent, retried, suspended ... */
+            type: string;
+            /** Format: date-time */
+            at: string;
+            message: {
+                /** @description Id of a message. */
+                id: string;
+                /** @enum {string} */
+                direction: "inbound" | "outbound";
+                /** @description Which mailbox it came for; null for an outbound message. */
+                mailbox: string | null;
+                /** @description Whom it is for, or who sent it as far as known. */
+                partner: string | null;
+                /** @description Who submitted it. */
+                client: string | null;
+                /** @description As it was submitted. */
+                metadata: {
+                    [key: string]: string;
+                };
+            };
+            facts: {
+                [key: string]: string | number | boolean | null | string[];
+            };
+        };
+        EventList: {
+            /** @description Oldest first. */
+            events: components["schemas"]["Event"][];
+            /** @description Place to go on from, in after. */
+            cursor: string;
+            /** @description There are further ones already. */
+            more: boolean;
+            /** @description Events after that place may be gone, because only the last 50,000 are kept. */
+            missed: boolean;
+        };
     };
     responses: never;
     parameters: never;
@@ -635,7 +693,7 @@ export interface operations {
             };
             header?: {
                 /** @description The same key with the same request gives the same ids and one mail, for 7 days; with another request it is refused. 1 to 200 printable characters of ASCII. */
-                "idempotency-key"?: string;
+                "Idempotency-Key"?: string;
             };
             path?: never;
             cookie?: never;
@@ -1760,6 +1818,132 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["QueueList"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Payload Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Misdirected Request */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    followEvents: {
+        parameters: {
+            query?: {
+                /** @description Events after that one. Default: all that are kept; for a stream, those from now on. */
+                after?: string;
+            };
+            header?: {
+                /** @description Place to go on from, for a stream. */
+                "Last-Event-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventList"];
+                    "text/event-stream": string;
                 };
             };
             /** @description Bad Request */

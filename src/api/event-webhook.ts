@@ -1,0 +1,104 @@
+/**
+ * What happens to messages, posted to a system of the operator's: in order, each event at least once. One process of an
+ * installation posts at a time; where it stands is in Redis, so the next one goes on there.
+ */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { readSecret } from '../config/index.ts';
+import { createEventPoster, type EventPoster, type EventWebhookConfig } from '../handoff/index.ts';
+import { type Log, logRarely } from '../log.ts';
+import type { Events } from '../queue/index.ts';
+import { eventOf } from './streams.ts';
+
+export interface EventWebhookParts {
+  config: EventWebhookConfig;
+  events: Events;
+  log: Log;
+}
+
+export interface EventWebhook {
+  /** What fails now, and since when. */
+  trouble(): { since: number; why: string } | undefined;
+  close(): Promise<void>;
+}
+
+/** Milliseconds: between two looks for new events, between two attempts at first and at most, between two renewals. */
+const times = { look: 500, retryFirst: 1000, retryMost: 60_000, keep: 3_600_000 };
+const follower = 'webhook';
+
+export async function openEventWebhook(parts: EventWebhookParts): Promise<EventWebhook> {
+  const poster = await createEventPoster(parts.config, { readSecret, now: Date.now });
+  await parts.events.keep();
+  const keeping = setInterval(() => void parts.events.keep().catch(() => undefined), times.keep).unref();
+  const stop = new AbortController();
+  const walk = new Walk(parts, poster, stop.signal);
+  const over = walk.run();
+  return {
+    trouble: () => walk.trouble,
+    async close() {
+      clearInterval(keeping);
+      stop.abort();
+      await over;
+      await poster.close();
+    },
+  };
+}
+
+class Walk {
+  readonly #parts: EventWebhookParts;
+  readonly #poster: EventPoster;
+  readonly #stop: AbortSignal;
+  readonly #owner = randomUUID();
+  trouble: { since: number; why: string } | undefined;
+
+  constructor(parts: EventWebhookParts, poster: EventPoster, stop: AbortSignal) {
+    this.#parts = parts;
+    this.#poster = poster;
+    this.#stop = stop;
+  }
+
+  async run(): Promise<void> {
+    const { events, log } = this.#parts;
+    let wait = times.retryFirst;
+    while (!this.#stop.aborted) {
+      let pause = times.look;
+      try {
+        const went = (await events.claim(follower, this.#owner)) ? await this.#step() : 'idle';
+        if (went === 'more') pause = 0;
+        if (went === 'failed') {
+          pause = wait;
+          wait = Math.min(wait * 2, times.retryMost);
+        } else wait = times.retryFirst;
+      } catch (err) {
+        if (!this.#stop.aborted) logRarely(log, 'warn', 'events', { err }, 'events could not be posted');
+      }
+      if (pause > 0) await sleep(pause, undefined, { signal: this.#stop }).catch(() => undefined);
+    }
+    await events.release(follower, this.#owner).catch(() => undefined);
+  }
+
+  async #step(): Promise<'idle' | 'more' | 'failed'> {
+    const { events, log } = this.#parts;
+    const known = await events.position(follower);
+    if (known === undefined) {
+      // It begins with what happens from now on.
+      await events.moveTo(follower, await events.newest());
+      return 'more';
+    }
+    const page = await events.read(known);
+    if (page.events.length > 0) {
+      const body = { events: page.events.map(eventOf), missed: page.missed };
+      const why = await this.#poster.post(Buffer.from(JSON.stringify(body)), page.last, this.#stop);
+      if (why !== undefined) {
+        if (this.#stop.aborted) return 'idle';
+        this.trouble ??= { since: Date.now(), why };
+        this.trouble.why = why;
+        logRarely(log, 'warn', 'events webhook', { why }, 'the webhook for events did not take them');
+        return 'failed';
+      }
+    }
+    this.trouble = undefined;
+    if (page.last !== known) await events.moveTo(follower, page.last);
+    return page.more ? 'more' : 'idle';
+  }
+}

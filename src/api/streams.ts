@@ -1,0 +1,163 @@
+/**
+ * `GET /v1/events`: what happens to the messages that a client may see, as server-sent events or page by page. A stream
+ * ends when its client is revoked, and when its reader is too slow.
+ */
+import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import type { Client, ClientRegistry } from '../client/index.ts';
+import type { Events, FollowedEvent } from '../queue/index.ts';
+import { refusal } from './problem.ts';
+import { type Answer, nothing, type Route, route } from './route.ts';
+import { eventList, eventsQuery, type MessageEvent } from './schemas.ts';
+
+export interface StreamParts {
+  events: Events;
+  registry: Pick<ClientRegistry, 'again' | 'onChange'>;
+  /** A stream ended because of us. */
+  onFailure(error: unknown): void;
+}
+
+/** Milliseconds: between two looks for new events; between two beats; that a reader may leave octets unread. */
+export interface StreamTimes {
+  look: number;
+  beat: number;
+  unread: number;
+}
+
+const times: StreamTimes = { look: 200, beat: 15_000, unread: 15_000 };
+/** How often the stream is kept from ending. */
+const keepEvery = 3_600_000;
+const place = /^\d{1,16}-\d{1,16}$/;
+
+export class Streams {
+  readonly #parts: StreamParts;
+  readonly #times: StreamTimes;
+  readonly #open = new Set<AbortController>();
+  #keeping: NodeJS.Timeout | undefined;
+
+  constructor(parts: StreamParts, own: Partial<StreamTimes> = {}) {
+    this.#parts = parts;
+    this.#times = { ...times, ...own };
+  }
+
+  /** From now on, events are recorded. */
+  async start(): Promise<void> {
+    const { events } = this.#parts;
+    await events.keep();
+    this.#keeping = setInterval(() => void events.keep().catch(() => undefined), keepEvery).unref();
+  }
+
+  /** Ends all streams; their readers come again with the id of the last event. */
+  stop(): void {
+    clearInterval(this.#keeping);
+    for (const each of this.#open) each.abort();
+  }
+
+  get route(): Route {
+    return route({
+      method: 'GET',
+      url: '/v1/events',
+      grant: 'read',
+      name: 'followEvents',
+      tag: 'events',
+      summary: 'Follow what happens to messages',
+      description:
+        'With Accept: text/event-stream a stream of server-sent events, each with the id of its place; come again with that id in Last-Event-ID, and nothing is missed that is still kept. It beats every 15 seconds, and an event missed says that some may be gone. Otherwise one page in JSON: ask again with its cursor in after. Only messages that the client may see.',
+      headers: z.object({
+        'Last-Event-ID': z.string().describe('Place to go on from, for a stream.').optional(),
+      }),
+      params: nothing,
+      query: eventsQuery,
+      status: 200,
+      answer: eventList,
+      handle: async ({ client, query, request, response }): Promise<Answer> => {
+        const { after = '0-0' } = query;
+        if (!/\btext\/event-stream\b/.test(request.headers.accept ?? ''))
+          return { status: 200, json: await this.#page(client, after) };
+        const given = request.headers['last-event-id'] ?? query.after;
+        if (given !== undefined && (typeof given !== 'string' || !place.test(given)))
+          throw refusal('request-invalid', 'Last-Event-ID is not the id of an event');
+        const from = given ?? (await this.#parts.events.newest());
+        return { live: () => this.#follow(client, from, response) };
+      },
+    });
+  }
+
+  async #page(client: Client, after: string): Promise<z.output<typeof eventList>> {
+    const { events, last, more, missed } = await this.#parts.events.read(after);
+    return { events: shown(client, events), cursor: last, more, missed };
+  }
+
+  async #follow(first: Client, from: string, response: ServerResponse): Promise<void> {
+    const { events, registry } = this.#parts;
+    const ended = new AbortController();
+    const end = () => ended.abort();
+    let client: Client | undefined = first;
+    const look = () => {
+      client = registry.again(first);
+      if (!client?.may('read')) end();
+    };
+    this.#open.add(ended);
+    const off = registry.onChange(look);
+    // A token may also expire.
+    const expiry = setInterval(look, 1000);
+    response.once('close', end);
+    response.on('error', end);
+    let beaten = performance.now();
+    const write = async (text: string) => {
+      beaten = performance.now();
+      if (response.write(text) || ended.signal.aborted) return;
+      // Waits for a slow reader, but not for long.
+      const late = AbortSignal.any([ended.signal, AbortSignal.timeout(this.#times.unread)]);
+      await once(response, 'drain', { signal: late }).catch(end);
+    };
+    try {
+      response.writeHead(200, {
+        'Content-Type': 'text/event-stream',
+        'Cache-Control': 'no-store',
+        'X-Content-Type-Options': 'nosniff',
+        'X-Accel-Buffering': 'no',
+      });
+      await write(': events\n\n');
+      for (let after = from; !ended.signal.aborted; ) {
+        const page = await events.read(after);
+        after = page.last;
+        if (page.missed) await events.keep();
+        if (page.missed) await write('event: missed\ndata: {}\n\n');
+        for (const each of client ? shown(client, page.events) : [])
+          await write(`id: ${each.id}\ndata: ${JSON.stringify(each)}\n\n`);
+        if (page.more) continue;
+        if (performance.now() - beaten >= this.#times.beat) await write(': beat\n\n');
+        await sleep(this.#times.look, undefined, { signal: ended.signal });
+      }
+    } catch (error) {
+      // Its reader comes again with the id of the last event.
+      if (!ended.signal.aborted) this.#parts.onFailure(error);
+    } finally {
+      off();
+      clearInterval(expiry);
+      this.#open.delete(ended);
+      response.end();
+      // What was written may still leave; a reader that does not take it is cut.
+      setTimeout(() => response.destroy(), 1000).unref();
+    }
+  }
+}
+
+/** What a client may see of events. */
+export function shown(client: Client, events: readonly FollowedEvent[]): MessageEvent[] {
+  return events.filter(({ record }) => client.maySee(record)).map(eventOf);
+}
+
+export function eventOf({ id, event, record }: FollowedEvent): MessageEvent {
+  const { direction, mailbox, partner, client = null, metadata = {} } = record;
+  return {
+    id,
+    type: event.type,
+    at: new Date(event.at).toISOString(),
+    message: { id: record.id, direction, mailbox, partner, client, metadata },
+    facts: event.facts,
+  };
+}

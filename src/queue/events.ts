@@ -1,0 +1,96 @@
+/**
+ * The stream of what happens to messages, as it happens. The steps append to it while it is there (`joined` in `lua.ts`);
+ * it is there while somebody follows it, and a day longer.
+ */
+import type { Redis } from 'ioredis';
+import { guarded, holdLease, lifetimes, releaseLease, run, script } from '../redis/index.ts';
+import type { Events, FollowedEvent } from './event-types.ts';
+import type { Keys } from './keys.ts';
+import { parseRecord } from './ledger.ts';
+
+/** Milliseconds that it is kept without a follower. A stream always has an entry, so that what was trimmed shows. */
+const keep = script(`
+local key = string.sub(KEYS[1], 1, -3) .. ':events'
+if redis.call('EXISTS', key) == 0 then redis.call('XADD', key, '*', 'b', '1') end
+redis.call('PEXPIRE', key, ARGV[1])
+return 1`);
+
+/** Entries that one read examines. */
+const most = 500;
+
+export class RedisEvents implements Events {
+  readonly #redis: Redis;
+  readonly #keys: Keys;
+
+  constructor(redis: Redis, keys: Keys) {
+    this.#redis = redis;
+    this.#keys = keys;
+  }
+
+  async keep(): Promise<void> {
+    await run(this.#redis, this.#keys.prefix, keep, [lifetimes.events], 'events');
+  }
+
+  async newest(): Promise<string> {
+    const [last] = await guarded('events', this.#redis.xrevrange(this.#keys.events, '+', '-', 'COUNT', 1));
+    return last?.[0] ?? '0-0';
+  }
+
+  async position(follower: string): Promise<string | undefined> {
+    const place = await guarded('events', this.#redis.hget(`${this.#keys.events}:at`, follower));
+    return place ?? undefined;
+  }
+
+  async moveTo(follower: string, id: string): Promise<void> {
+    await guarded('events', this.#redis.hset(`${this.#keys.events}:at`, follower, id));
+  }
+
+  async claim(follower: string, owner: string): Promise<boolean> {
+    const { prefix } = this.#keys;
+    return await holdLease(this.#redis, prefix, this.#lease(follower), { owner, ms: lifetimes.eventsLease });
+  }
+
+  async release(follower: string, owner: string): Promise<void> {
+    await releaseLease(this.#redis, this.#lease(follower), owner);
+  }
+
+  #lease(follower: string): string {
+    return `${this.#keys.prefix}:lease:events:${follower}`;
+  }
+
+  async read(after: string): ReturnType<Events['read']> {
+    const { events: key } = this.#keys;
+    const [[first], entries] = await Promise.all([
+      guarded('events', this.#redis.xrange(key, '-', '+', 'COUNT', 1)),
+      guarded('events', this.#redis.xrange(key, `(${after}`, '+', 'COUNT', most)),
+    ]);
+    // The entry that the reader saw last is there, or it was trimmed, and perhaps others after it.
+    const missed = first === undefined || isBefore(after, first[0]);
+    const ids = new Set(entries.map(([, fields]) => fieldOf(fields, 'i')));
+    const records = new Map(
+      await Promise.all(
+        [...ids].map(async (id) => {
+          const fields = await guarded('events', this.#redis.hgetall(this.#keys.message(id)));
+          return [id, parseRecord(id, fields)] as const;
+        }),
+      ),
+    );
+    const events = entries.flatMap(([id, fields]): FollowedEvent[] => {
+      const record = records.get(fieldOf(fields, 'i'));
+      return record ? [{ id, event: JSON.parse(fieldOf(fields, 'e')), record }] : [];
+    });
+    return { events, missed, last: entries.at(-1)?.[0] ?? after, more: entries.length === most };
+  }
+}
+
+function fieldOf(fields: string[], name: string): string {
+  const at = fields.indexOf(name);
+  return at % 2 === 0 ? (fields[at + 1] ?? '') : '';
+}
+
+/** Whether an id of a stream comes before another one: milliseconds, a hyphen, a number. */
+function isBefore(a: string, b: string): boolean {
+  const [time = 0, number = 0] = a.split('-').map(Number);
+  const [otherTime = 0, otherNumber = 0] = b.split('-').map(Number);
+  return time < otherTime || (time === otherTime && number < otherNumber);
+}

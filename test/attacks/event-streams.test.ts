@@ -1,0 +1,276 @@
+/** Attacks on the stream of events: foreign places, revoked tokens, slow readers; and what a good reader sees. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { after, before, describe, it } from 'node:test';
+import { createApp } from '../../src/api/app.ts';
+import { Origins } from '../../src/api/origin.ts';
+import { Streams } from '../../src/api/streams.ts';
+import { ClientRegistry } from '../../src/client/registry.ts';
+import { configSchema } from '../../src/config/schema.ts';
+import { createLog } from '../../src/log.ts';
+import { startApi, type TestApi } from '../support/api.ts';
+import { openTestQueue } from '../support/queue.ts';
+import { startTestRedis } from '../support/redis.ts';
+import { makeWorld, skipWithout } from '../support/world.ts';
+
+interface Seen {
+  id: string;
+  event: string;
+  data: ReturnType<typeof JSON.parse>;
+}
+
+/** A reader of server-sent events. */
+class Reader {
+  readonly seen: Seen[] = [];
+  ended = false;
+  readonly #stop = new AbortController();
+
+  static async open(url: string, token: string, lastId?: string): Promise<Reader> {
+    const reader = new Reader();
+    const answer = await fetch(`${url}/v1/events`, {
+      headers: {
+        authorization: `Bearer ${token}`,
+        accept: 'text/event-stream',
+        ...(lastId === undefined ? {} : { 'last-event-id': lastId }),
+      },
+      signal: reader.#stop.signal,
+    });
+    assert.equal(answer.status, 200, answer.status === 200 ? '' : await answer.text());
+    assert.equal(answer.headers.get('content-type'), 'text/event-stream');
+    void reader.#read(answer);
+    return reader;
+  }
+
+  async #read(answer: Response): Promise<void> {
+    let text = '';
+    try {
+      for await (const chunk of answer.body ?? []) {
+        text += Buffer.from(chunk).toString();
+        const blocks = text.split('\n\n');
+        text = blocks.pop() ?? '';
+        for (const block of blocks) this.#take(block);
+      }
+    } catch {}
+    this.ended = true;
+  }
+
+  #take(block: string): void {
+    const fields = new Map(
+      block.split('\n').map((line) => [line.slice(0, line.indexOf(':')), line.replace(/^\w*: ?/, '')]),
+    );
+    const data = fields.get('data');
+    if (data !== undefined)
+      this.seen.push({
+        id: fields.get('id') ?? '',
+        event: fields.get('event') ?? 'message',
+        data: JSON.parse(data),
+      });
+  }
+
+  of(id: string): Seen[] {
+    return this.seen.filter(({ data }) => data.message?.id === id);
+  }
+
+  close(): void {
+    this.#stop.abort();
+  }
+}
+
+describe('events of the running daemon', { skip: skipWithout('openssl'), timeout: 300_000 }, () => {
+  const world = makeWorld();
+  let api: TestApi;
+  let acme: string;
+  let other: string;
+  before(async () => {
+    api = await startApi(world);
+    acme = await api.token(
+      'acme-erp',
+      '--scope',
+      'send,read,terminate',
+      '--partner',
+      'acme',
+      '--sender',
+      '*',
+    );
+    other = await api.token('other-erp', '--scope', 'send,read', '--partner', 'other', '--sender', '*');
+  });
+  after(async () => {
+    await api?.daemon.stop();
+    world.remove();
+  });
+  const submitted = async (token: string, partner: string) => {
+    const { status, json } = await api.post(token, { partner, text: 'x', metadata: { order: '1' } });
+    assert.equal(status, 202, JSON.stringify(json));
+    return String(json.messages[0].id);
+  };
+
+  it('are seen as they happen, are resumed by id, and are those of the client alone', async () => {
+    const reader = await Reader.open(api.url, acme);
+    const id = await submitted(acme, 'acme');
+    const theirs = await submitted(other, 'other');
+    const [first] = await api.daemon.waitFor('its event', () =>
+      reader.of(id).length > 0 ? reader.of(id) : undefined,
+    );
+    assert.deepEqual(
+      [first?.data.type, first?.data.message.partner, first?.data.message.metadata, first?.data.id],
+      ['queued', 'acme', { order: '1' }, first?.id],
+    );
+    reader.close();
+    const ended = await api.call(acme, `/v1/messages/${id}/terminate`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{"why":"a test"}',
+    });
+    assert.equal(ended.status, 200);
+    // It goes on behind the event that it saw last.
+    const again = await Reader.open(api.url, acme, first?.id);
+    await api.daemon.waitFor('the next event', () => again.of(id).length > 0);
+    assert.deepEqual(
+      again.of(id).map(({ data }) => data.type),
+      ['terminated'],
+    );
+    // A place in the events of another client shows nothing of them.
+    const foreign = await api.call(other, '/v1/events');
+    const place = foreign.json.events.find((each: { message: { id: string } }) => each.message.id === theirs);
+    assert.ok(place);
+    const spy = await Reader.open(api.url, acme, `${Number.parseInt(place.id, 10) - 1}-0`);
+    const next = await submitted(acme, 'acme');
+    await api.daemon.waitFor('an event after it', () => spy.of(next).length > 0);
+    for (const each of [reader, again, spy]) {
+      assert.deepEqual(each.of(theirs), []);
+      assert.ok(each.seen.every(({ data }) => data.message === undefined || data.message.partner === 'acme'));
+      each.close();
+    }
+  });
+
+  it('can be polled, and each page goes on where the last one ended', async () => {
+    const start = (await api.call(acme, '/v1/events')).json.cursor;
+    const id = await submitted(acme, 'acme');
+    const page = await api.call(acme, `/v1/events?after=${start}`);
+    assert.deepEqual(
+      page.json.events.map((each: { type: string; message: { id: string } }) => [each.type, each.message.id]),
+      [['queued', id]],
+    );
+    assert.equal(page.json.missed, false);
+    const next = await api.call(acme, `/v1/events?after=${page.json.cursor}`);
+    assert.deepEqual([next.json.events, next.json.cursor], [[], page.json.cursor]);
+    for (const wrong of ['x', '1', '-1-0', `${'9'.repeat(30)}-0`])
+      assert.equal((await api.call(acme, `/v1/events?after=${wrong}`)).status, 400, wrong);
+    const header = await api.call(acme, '/v1/events', {
+      headers: { accept: 'text/event-stream', 'last-event-id': 'a\tb' },
+    });
+    assert.equal(header.status, 400);
+  });
+
+  it('say when some were missed', async () => {
+    const { redis, prefix } = api.daemon.queue;
+    const { cursor } = (await api.call(acme, '/v1/events')).json;
+    await submitted(acme, 'acme');
+    await submitted(acme, 'acme');
+    await redis.xtrim(`${prefix}:events`, 'MAXLEN', 1);
+    const page = await api.call(acme, `/v1/events?after=${cursor}`);
+    assert.deepEqual([page.json.missed, page.json.events.length], [true, 1]);
+    const reader = await Reader.open(api.url, acme, cursor);
+    await api.daemon.waitFor('it is told', () => reader.seen.length === 2);
+    assert.deepEqual(
+      reader.seen.map(({ event }) => event),
+      ['missed', 'message'],
+    );
+    reader.close();
+  });
+
+  it('end within a second of the revocation of their token, and when the daemon stops', async () => {
+    const token = await api.token('leaver', '--scope', 'read', '--partner', 'acme');
+    const [reader, stays] = [await Reader.open(api.url, token), await Reader.open(api.url, acme)];
+    const id = /^sealpost_([^_]+)_/.exec(token)?.[1] ?? '';
+    await api.daemon.command(['tokens', 'revoke', id]);
+    await api.daemon.waitFor('the stream has ended', () => reader.ended);
+    assert.deepEqual([stays.ended, (await api.call(token, '/v1/events')).status], [false, 401]);
+    const narrowed = await api.token('narrowed', '--scope', 'read', '--partner', 'acme');
+    const narrow = await Reader.open(api.url, narrowed);
+    await api.daemon.command(['clients', 'grant', 'narrowed', '--scope', 'send']);
+    await api.daemon.waitFor('nor may it stay without its verb', () => narrow.ended);
+    stays.close();
+  });
+});
+
+describe('a stream of events', { skip: skipWithout('openssl'), timeout: 120_000 }, () => {
+  it('costs nothing that nobody follows, beats, and cuts a reader that does not read', async (t) => {
+    const server = await startTestRedis();
+    t.after(() => server.stop());
+    const queue = await openTestQueue(server);
+    t.after(() => queue.close());
+    const log = createLog('silent', 'test');
+    const submit = async () => {
+      const writer = queue.intake.begin();
+      await writer.write(Buffer.from('x'));
+      const envelope = { from: 'a@own.example', to: ['b@acme.example'] };
+      const origin = { kind: 'command' as const, detail: {} };
+      const entry = { origin, envelope, messageId: null, partner: 'acme' };
+      return (await queue.intake.commitOutbound(writer, [entry]))[0]?.id ?? '';
+    };
+    await submit();
+    const key = `${queue.prefix}:events`;
+    assert.equal(await queue.redis.exists(key), 0);
+
+    const registry = await ClientRegistry.open({ ...queue, folder: server.dataDir, log, now: Date.now });
+    await registry.change((document) => {
+      document.clients.push({
+        name: 'erp',
+        grants: {
+          ...{ verbs: ['read'], partners: ['acme'], mailboxes: [], senders: [], identities: [] },
+          limits: { messages: 0, octets: 0, size: 0 },
+        },
+        createdAt: 0,
+        pins: [],
+      });
+    });
+    const { text: token } = await registry.addCredential('erp', { note: '', scope: {}, expiresAt: null });
+    const streams = new Streams(
+      { events: queue.events, registry, onFailure: () => undefined },
+      { look: 20, beat: 100, unread: 500 },
+    );
+    const origins = new Origins({ host: '127.0.0.1', hostnames: [], trustedProxies: [], tls: false });
+    const { api } = configSchema.parse({});
+    const connections = { connections: 10, connectionsPerAddress: 10 };
+    const app = await createApp({ routes: [streams.route], registry, log, origins, api, connections });
+    await streams.start();
+    await app.listen({ host: '127.0.0.1', port: 0 });
+    t.after(() => app.close());
+    t.after(() => streams.stop());
+    const address = app.server.address();
+    const port = typeof address === 'object' && address ? address.port : 0;
+    const id = await submit();
+    assert.equal(await queue.redis.xlen(key), 2, 'the mark of its beginning, and the event');
+
+    const socket = connect(port, '127.0.0.1');
+    const request = [
+      'GET /v1/events?after=0-0 HTTP/1.1',
+      'Host: localhost',
+      `Authorization: Bearer ${token}`,
+      'Accept: text/event-stream',
+    ];
+    socket.write(`${request.join('\r\n')}\r\n\r\n`);
+    let text = '';
+    socket.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+    });
+    while (!(text.includes(id) && text.includes(': beat'))) await once(socket, 'data');
+    socket.pause();
+    // More than the buffers of two sockets hold.
+    const event = JSON.stringify({ type: 'retried', at: 1, facts: { message: 'x'.repeat(2000) } });
+    const many = queue.redis.pipeline();
+    for (let each = 0; each < 8000; each++) many.xadd(key, '*', 'i', id, 'e', event);
+    await many.exec();
+    const connected = () =>
+      new Promise<number>((resolve, reject) =>
+        app.server.getConnections((error, count) => (error ? reject(error) : resolve(count))),
+      );
+    const deadline = Date.now() + 60_000;
+    while ((await connected()) > 0 && Date.now() < deadline)
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.equal(await connected(), 0);
+    socket.destroy();
+  });
+});
