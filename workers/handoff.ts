@@ -11,7 +11,7 @@ await runRole('handoff', async ({ config, queue, log }) => {
   const deliver = deliverStep({ spool, flow, destination: destinations.find, large: new Turns(large) });
   const report = reportStep({ route: routes.find, ledger, flow, spool, now: Date.now });
   const workers = [
-    await queues.createWorker('handoff', deliver, { concurrency }),
+    await queues.createWorker('handoff', deliver, { concurrency, most: destinations.most }),
     await queues.createWorker('failures', report, { concurrency }),
   ];
   return {

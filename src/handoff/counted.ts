@@ -18,6 +18,7 @@ const seconds = histogram(
 export function counted(kind: DestinationConfig['type'], destination: Destination): Destination {
   return {
     name: destination.name,
+    ...(destination.most === undefined ? {} : { most: destination.most }),
     async deliver(delivery, signal) {
       const done = seconds.startTimer({ kind });
       const outcome = await destination.deliver(delivery, signal);

@@ -120,6 +120,7 @@ export async function createMailDestination(config: MailConfig, deps: Destinatio
 
   return {
     name,
+    most: config.connections,
     deliver: (delivery, signal) => guarded(signal, () => deliver(delivery, signal)),
     report: (failure, signal) => guarded(signal, () => report(failure, signal)),
     async close() {

@@ -93,6 +93,8 @@ export interface FailureReport {
 /** A destination does not throw for failures outside of it. Its facts have a `message` for the operator. */
 export interface Destination {
   readonly name: string;
+  /** Attempts at a time that make sense; more would only wait. Default: any number. */
+  readonly most?: number;
   /** One attempt. Aborting the signal ends it soon with `retry`. */
   deliver(delivery: Delivery, signal: AbortSignal): Promise<Outcome>;
   /** One attempt to report a suspended message; otherwise like `deliver`. */

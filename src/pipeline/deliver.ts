@@ -7,6 +7,7 @@ import {
   type JobContext,
   messageOf,
   type Outcome,
+  routeOf,
 } from '../queue/index.ts';
 import type { Spool } from '../spool/index.ts';
 import { type DecodeResultRecord, deliveryPieces, readResult } from './stored.ts';
@@ -30,7 +31,7 @@ export function deliverStep(
     if (!destination) return { suspend: 'destination-unknown' };
     const deliver = () => deliverTo(destination, job, parts, context);
     if (job.content.kind !== 'file') return await deliver();
-    return await parts.large.run(`${job.mailbox}\n${job.destination}`, deliver);
+    return await parts.large.run(routeOf('handoff', job), deliver);
   };
 }
 

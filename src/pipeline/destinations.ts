@@ -9,7 +9,7 @@ import {
   UrlSigner,
 } from '../handoff/index.ts';
 import { tracerOf } from '../message/index.ts';
-import type { FailureJob, QueueRoom } from '../queue/index.ts';
+import { type FailureJob, type QueueRoom, routeOf } from '../queue/index.ts';
 
 export interface DestinationsParts
   extends Pick<DestinationDeps, 'readSecret' | 'log' | 'now'>,
@@ -21,6 +21,8 @@ export interface Destinations {
   readonly size: number;
   /** Undefined if the mailbox has no destination with that name. */
   find(mailbox: string, name: string): Destination | undefined;
+  /** Attempts at a time that a route of the queue `handoff` has use for. */
+  most(route: string): number;
   /** Closes all connections. */
   close(): Promise<void>;
 }
@@ -39,7 +41,7 @@ export interface ReportRoutes {
 
 /** Opens the destinations of all mailboxes. Errors: those of `createDestination`. */
 export async function openDestinations(parts: DestinationsParts): Promise<Destinations> {
-  const keyOf = (mailbox: string, name: string) => `${mailbox}\n${name}`;
+  const keyOf = (mailbox: string, destination: string) => routeOf('handoff', { mailbox, destination });
   // All at once, because a folder that does not answer is given up only after seconds.
   const opened = parts.config.mailboxes.flatMap(({ name, bodyPart, destinations }) =>
     destinations.map(async (settings): Promise<[string, Destination]> => {
@@ -48,9 +50,11 @@ export async function openDestinations(parts: DestinationsParts): Promise<Destin
     }),
   );
   const all = new Map(await Promise.all(opened));
+  const mostOf = new Map(Array.from(all, ([route, { most }]) => [route, most]));
   return {
     size: all.size,
     find: (mailbox, name) => all.get(keyOf(mailbox, name)),
+    most: (route) => mostOf.get(route) ?? Number.POSITIVE_INFINITY,
     close: () => closeAll(all.values()),
   };
 }
@@ -76,7 +80,8 @@ export async function openLocalDestinations(
 /** Opens the destinations of every `onSuspend`. Errors: those of `createDestination`. */
 export async function openReportRoutes(parts: DestinationsParts): Promise<ReportRoutes> {
   const { mailboxes, partners } = parts.config;
-  const keyOf = ({ direction, owner }: Pick<FailureJob, 'direction' | 'owner'>) => `${direction}\n${owner}`;
+  const keyOf = ({ direction, owner }: Pick<FailureJob, 'direction' | 'owner'>) =>
+    routeOf('failures', { direction, owner });
   const owners = [
     ...mailboxes.map(({ name, onSuspend }) => ({ direction: 'inbound' as const, owner: name, onSuspend })),
     ...partners.map(({ name, onSuspend }) => ({ direction: 'outbound' as const, owner: name, onSuspend })),

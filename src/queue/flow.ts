@@ -11,10 +11,9 @@ import {
 import type { FinishedOctets, SpoolRef, TieredSpool } from '../spool/index.ts';
 import { inlineOctets, octetsToken } from './intake.ts';
 import { type JobEnd, JobLost } from './job-end.ts';
-import { messageOf } from './jobs.ts';
+import { messageOf, routeOf } from './jobs.ts';
 import type { Keys } from './keys.ts';
 import { auditLine, eventLine, parseRecord } from './ledger.ts';
-import { routeOf } from './parking.ts';
 import { newNudge } from './retry.ts';
 import { type Step, scripts } from './steps.ts';
 import {

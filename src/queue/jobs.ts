@@ -1,5 +1,5 @@
 /** What a job says of its message, also one that an earlier version stored. */
-import type { InboundMessage, Jobs, MessageRecord, QueueName } from './types.ts';
+import type { FailureJob, InboundMessage, Jobs, MessageRecord, QueueName } from './types.ts';
 
 /** The message alone, without what is of the job. */
 export function messageOf(job: InboundMessage): InboundMessage {
@@ -23,4 +23,27 @@ export function upgraded<N extends QueueName>(
   if (!record) return { ...data, direction, messageId: null };
   const { messageId, origin, receivedAt } = record;
   return { ...data, direction, messageId, origin, receivedAt };
+}
+
+/** The fields of a job that make up its route. */
+interface RouteFacts {
+  mailbox?: string;
+  destination?: string;
+  partner?: string;
+  direction?: FailureJob['direction'];
+  owner?: string;
+}
+
+/** The route of a job, which has a share of its own. For new messages it is the name of the mailbox or partner. */
+export function routeOf(queue: QueueName, job: RouteFacts): string {
+  switch (queue) {
+    case 'inbound':
+      return job.mailbox ?? '';
+    case 'outbound':
+      return job.partner ?? '';
+    case 'handoff':
+      return `${job.mailbox}\n${job.destination}`;
+    case 'failures':
+      return `${job.direction}\n${job.owner}`;
+  }
 }

@@ -12,7 +12,7 @@ import { freeingScript, guarded, run } from '../redis/index.ts';
 import type { Gate } from './gate.ts';
 import type { Keys } from './keys.ts';
 import { jobs, records } from './lua.ts';
-import type { FailureJob, QueueName } from './types.ts';
+import type { QueueName } from './types.ts';
 
 /** Milliseconds between checks for routes with waiting jobs: one command, however many wait. */
 const lookEvery = 500;
@@ -24,29 +24,6 @@ const callLasts = 1000;
 const mostNamed = 500;
 
 const parkedRoutes = gauge('parked_routes', 'Routes whose messages wait for a place, by queue.', ['queue']);
-
-/** The fields of a job that make up its route. */
-interface RouteFacts {
-  mailbox?: string;
-  destination?: string;
-  partner?: string;
-  direction?: FailureJob['direction'];
-  owner?: string;
-}
-
-/** The route of a job, which has a share of its own. For new messages it is the name of the mailbox or partner. */
-export function routeOf(queue: QueueName, job: RouteFacts): string {
-  switch (queue) {
-    case 'inbound':
-      return job.mailbox ?? '';
-    case 'outbound':
-      return job.partner ?? '';
-    case 'handoff':
-      return `${job.mailbox}\n${job.destination}`;
-    case 'failures':
-      return `${job.direction}\n${job.owner}`;
-  }
-}
 
 /**
  * queue, id, token of its lock, route, now, then full routes. Puts a job back, and jobs of full routes among the next

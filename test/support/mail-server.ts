@@ -17,6 +17,8 @@ export interface KeepingServer {
   refuse: Map<string, string>;
   /** What the next messages are answered with. */
   answers: string[];
+  /** Messages get no answer any more. */
+  mute: boolean;
   connections(): number;
   close(): Promise<void>;
 }
@@ -56,9 +58,10 @@ export async function startKeepingServer(): Promise<KeepingServer> {
           data = pending.subarray(0, Math.max(0, end + 2));
           pending = pending.subarray(end + 5);
           const answer = keeping.answers.shift() ?? '250 2.0.0 kept';
-          if (answer.startsWith('2')) keeping.kept.push({ from, to, octets: Buffer.from(data) });
+          if (answer.startsWith('2') && !keeping.mute)
+            keeping.kept.push({ from, to, octets: Buffer.from(data) });
           data = undefined;
-          socket.write(`${answer}\r\n`);
+          if (!keeping.mute) socket.write(`${answer}\r\n`);
         } else {
           const end = pending.indexOf('\r\n');
           if (end < 0) return;
@@ -77,6 +80,7 @@ export async function startKeepingServer(): Promise<KeepingServer> {
     commands: [],
     refuse: new Map(),
     answers: [],
+    mute: false,
     connections: () => connections,
     close: () =>
       new Promise((resolve) => {
