@@ -61,6 +61,12 @@ export type Windows = z.output<typeof windows>;
 
 /** The settings of a partner that say when its mail leaves. */
 export const sendingSettings = {
+  order: z
+    .enum(['any', 'stop', 'skip'])
+    .default('any')
+    .describe(
+      'any: messages leave side by side. stop, skip: one after the other, in the order in which they were accepted; a message that is suspended stops those behind it until you resume or terminate it (stop), or is left behind (skip).',
+    ),
   windows: windows
     .optional()
     .describe('Service windows: mail is sent only while the clock of the time zone is in one of them.'),

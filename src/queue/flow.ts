@@ -52,6 +52,8 @@ export interface FlowParts {
   keepOriginal: number;
   /** Names of the mailboxes and partners whose suspended messages are reported. */
   reported: { inbound: ReadonlySet<string>; outbound: ReadonlySet<string> };
+  /** Partners whose mail leaves in order, and stops at a message that is suspended. */
+  stops: ReadonlySet<string>;
 }
 
 /** The name of a suspended job in the record: a message may have one for each destination. */
@@ -206,8 +208,14 @@ export class RedisFlow implements Flow {
       JSON.stringify({ ...job, untried: undefined, alone: undefined, forgiven: undefined }),
       ...this.#report(job, { work, reason, facts, starts }),
       octetsToken('octets' in job ? job.octets : job.content),
+      // One that has expired will not be sent, so nobody has to wait for it.
+      reason === 'expired' || !('partner' in job && this.#parts.stops.has(job.partner)) ? '1' : '',
     ];
     await this.#step(scripts.suspend, args, end);
+  }
+
+  async tendLines(): Promise<void> {
+    await this.#run(scripts.tendLines, [this.#parts.now(), ...this.#parts.stops]);
   }
 
   /** Job of the report without its turn, which the script knows, and its route; both '' if no report is wanted. */

@@ -54,6 +54,8 @@ export interface IntakeParts {
   repeating: ReadonlySet<string>;
   /** What makes two arrivals the same message, by mailbox; the octets by default. */
   identity: ReadonlyMap<string, 'content' | 'message-id' | 'uid'>;
+  /** Partners whose mail leaves in the order in which it came. */
+  ordered: ReadonlySet<string>;
   limits: QueueLimits;
   pressure: Pressure;
   /** Called when messages were accepted. */
@@ -260,7 +262,13 @@ export class RedisIntake implements Intake {
       for (const { id, name, facts, received, duplicate, octets, job, fingerprint } of items) {
         args.push(id, name, JSON.stringify(facts), received, duplicate, octetsToken(octets.ref));
         args.push(JSON.stringify(job), facts.messageId ?? '', octets.ref.sha256, octets.ref.octets);
-        args.push(fingerprint);
+        const { priority = 5 } = ('delivery' in job ? job.delivery : undefined) ?? {};
+        const isOutbound = job.direction === 'outbound';
+        args.push(
+          fingerprint,
+          isOutbound ? priority : '',
+          this.#parts.ordered.has(name) && isOutbound ? '1' : '',
+        );
       }
     }
     const octets = arrivals.flatMap(({ items }) => items.map((item) => item.octets));

@@ -100,8 +100,8 @@ const due = script(
   `
 local reply = {}
 for at, id in ipairs(ARGV) do
-  local old = rcall('HMGET', record(id), 's', 'g')
-  local earliest = '-1'
+  local old = rcall('HMGET', record(id), 's', 'g', 'j')
+  local earliest = old[3] and '0' or '-1'
   if old[1] and not finished[old[1]] then
     for _, each in ipairs(jobs_of(id, old[1], old[2])) do
       local score = rcall('ZSCORE', P .. ':' .. each[1] .. ':delayed', each[2]) or '0'

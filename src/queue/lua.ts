@@ -147,6 +147,9 @@ local function jobs_of(id, state, turns)
 end
 `;
 
+/** Places in the order of arrival between two priorities: more than there ever are jobs. */
+const priorityStep = 2 ** 40;
+
 export const jobs = () => `
 local add_bullmq
 do
@@ -169,18 +172,57 @@ local function add_to(q, name, data, id, options, now)
     { { q, id, name, tonumber(now) }, data, options })
 end
 -- Behind the jobs of the same route that are parked, if there are any; a job without a route is sorted by its worker.
-local function add_job(queue, id, data, now, route)
+local function add_job(queue, id, data, now, route, priority)
   local q = P .. ':' .. queue .. ':'
   add_to(q, queue, data, id,
     { attempts = 1000000, removeOnComplete = true, stackTraceLimit = 0, backoff = { type = 'custom' } }, now)
   -- One with this id may have been there.
   if not route or rcall('LINDEX', q .. 'wait', 0) ~= id then return end
   local order = rcall('GET', q .. 'id')
+  if priority then order = string.format('%.0f', order + priority * ${priorityStep}) end
   rcall('HSET', q .. id, 'rt', route, 'sq', order)
   if rcall('EXISTS', P .. ':parked:' .. queue .. ':' .. route) == 1 then
     rcall('LPOP', q .. 'wait')
     park(queue, route, id, order)
   end
+end
+`;
+
+/**
+ * Mail of a partner in strict order: `line:PARTNER` is a sorted set of the messages that have not ended, by their place.
+ * Only the first has a job, or is suspended; field `j` of the record of another is its job (id, line feed, data).
+ * `lines` is the set of these partners. Goes with `jobs`.
+ */
+export const lines = `
+-- Puts the first of a line on the queue, unless it is there.
+local function advance(partner, now)
+  local line = P .. ':line:' .. partner
+  while true do
+    local first = rcall('ZRANGE', line, 0, 0)[1]
+    if not first then
+      rcall('SREM', P .. ':lines', partner)
+      return
+    end
+    local old = rcall('HMGET', record(first), 's', 'j')
+    if old[1] and not finished[old[1]] then
+      if old[2] and old[1] == 'queued' then
+        local id, data = string.match(old[2], '^(%S+)\\n(.*)$')
+        rcall('HDEL', record(first), 'j')
+        add_job('outbound', id, data, now, partner)
+      end
+      return
+    end
+    rcall('ZREM', line, first)
+  end
+end
+local function enter_line(partner, id, job, data, now)
+  rcall('ZADD', P .. ':line:' .. partner, rcall('INCR', P .. ':places'), id)
+  rcall('SADD', P .. ':lines', partner)
+  rcall('HSET', record(id), 'j', job .. '\\n' .. data)
+  advance(partner, now)
+end
+local function leave_line(partner, id, now)
+  if partner and rcall('ZREM', P .. ':line:' .. partner, id) == 1 then advance(partner, now) end
 end
 `;
 

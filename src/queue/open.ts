@@ -143,7 +143,10 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
   const writes = writer
     ? new ReplicatedWrites({ redis: writer, prefix: keys.prefix, ...waiting })
     : primaryWrites(redis, keys.prefix);
+  const inOrder = (...orders: string[]) =>
+    new Set(config.partners.filter(({ order }) => orders.includes(order)).map(({ name }) => name));
   const intake = new RedisIntake({
+    ordered: inOrder('stop', 'skip'),
     now,
     writes,
     spool,
@@ -158,7 +161,16 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
   const named = (owners: { name: string; onSuspend?: unknown }[]) =>
     new Set(owners.filter(({ onSuspend }) => onSuspend !== undefined).map(({ name }) => name));
   const reported = { inbound: named(config.mailboxes), outbound: named(config.partners) };
-  const flow = new RedisFlow({ now, redis, keys, writes, spool, keepOriginal: retention.original, reported });
+  const flow = new RedisFlow({
+    now,
+    redis,
+    keys,
+    writes,
+    spool,
+    keepOriginal: retention.original,
+    reported,
+    stops: inOrder('stop'),
+  });
   const queues = openQueues({ now, redis, target, keys, writes, flow, ledger, log, retry, onWork });
   const sweepNow = () =>
     sweep(

@@ -45,11 +45,15 @@ async function depth(redis: Redis, keys: Keys): ReturnType<Queues['depth']> {
     );
     return { waiting: waiting + parked, active, delayed };
   };
+  const partners = await guarded('queues', redis.smembers(`${keys.prefix}:lines`));
+  const inLine = await guarded('queues', Promise.all(partners.map((each) => redis.zcard(keys.line(each)))));
   const [inbound, handoff, outbound, failures] = await Promise.all([
     of('inbound'),
     of('handoff'),
     of('outbound'),
     of('failures'),
   ]);
+  // The first of each line has a job, or is suspended.
+  outbound.waiting += inLine.reduce((sum, each) => sum + Math.max(0, each - 1), 0);
   return { inbound, handoff, outbound, failures };
 }

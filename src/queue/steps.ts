@@ -1,6 +1,6 @@
 /** The steps of a message, one script each; `lua.ts` says what a record is made of. */
 import { freeingScript, type Script, script } from '../redis/index.ts';
-import { ending, jobs, jobsOf, records } from './lua.ts';
+import { ending, jobs, jobsOf, lines, records } from './lua.ts';
 import { nudgeLasts } from './retry.ts';
 
 /** A step that ends a job: by itself, and in one script with the end of the job and the next one (`ending`). */
@@ -10,20 +10,21 @@ export interface Step {
 }
 
 function step(make: typeof script, body: string): Step {
-  return { alone: make(records, jobs(), body), ending: make(records, jobs(), ending(body)) };
+  return { alone: make(records, jobs(), lines, body), ending: make(records, jobs(), lines, ending(body)) };
 }
 
 /**
  * Milliseconds that a message is known as a duplicate, queue, first state, kind of the second index, twice: state, most
  * messages and most octets in it (the second state may be ''), then for each arrival: now and its number of messages,
  * and for each of these: id, name in the second index, facts, event, event if it is a duplicate, token of the octets,
- * job, Message-ID or '', SHA-256, octets, fingerprint of the request or ''. Returns for each arrival 1 for each duplicate
+ * job, Message-ID or '', SHA-256, octets, fingerprint of the request or '', priority or '', '1' if the partner's mail leaves in strict order. Returns for each arrival 1 for each duplicate
  * and 0 for each that was accepted; or -2 if one has the id of another request, and nothing is stored then; or -1, state, and 'depth' or 'octets' if there is no room; nothing is stored then. An arrival that an
  * interrupted run accepted under the same token is not a duplicate.
  */
 const accept = script(
   records,
   jobs(),
+  lines,
   `
 local known, queue, state, index = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local function no_room()
@@ -87,7 +88,12 @@ local function accept(at, now)
   end
   local bucket, member = digest_index('h', ARGV[at + 8], id)
   rcall('ZADD', bucket, 0, member)
-  add_job(queue, work, job, now, name)
+  -- Also if the setting is gone: who comes later waits behind those that are in line.
+  if queue == 'outbound' and (ARGV[at + 12] == '1' or rcall('EXISTS', P .. ':line:' .. name) == 1) then
+    enter_line(name, id, work, job, now)
+  else
+    add_job(queue, work, job, now, name, tonumber(ARGV[at + 11]))
+  end
   return 0
 end
 -- True if a message is known from another request. What was ended or forgotten conflicts with nothing.
@@ -103,7 +109,7 @@ local function conflicts(at, now)
   if finished[old[1]] and tonumber(old[2]) < tonumber(now) - known then return false end
   return old[3] ~= print
 end
-local each_size = 11
+local each_size = 13
 local results, at = {}, 11
 while at <= #ARGV do
   local now, last = ARGV[at], at + 2 + each_size * (tonumber(ARGV[at + 1]) - 1)
@@ -258,26 +264,27 @@ const sent = step(
   `${late}
 local now, id = ARGV[1], ARGV[2]
 local m = record(id)
-local old = rcall('HMGET', m, 's', 'a', 'e', 'k', 'o', 'x')
+local old = rcall('HMGET', m, 's', 'a', 'e', 'k', 'o', 'x', 'p')
 if late(m, old[1], old[3], old[4], ARGV[4], ARGV[5]) or not old[1] or finished[old[1]] then return { 0 } end
 rcall('HDEL', m, 'x', 'w:outbound', 'o')
 no_reason(id, old[6])
 rcall('HSET', m, 's', 'sent', 'u', now, 'e', joined(m, old[3], ARGV[3]))
 move(id, old[1], 'sent', old[2], old[5], 0)
+leave_line(old[7], id, now)
 return release(id, old[4], { 1 })
 `,
 );
 
 /**
  * now, id, event, reason, name of the work, queue, job, job of the report without its turn or '', its route, token of the
- * octets. Returns 0 when it has already ended, or has other octets by now.
+ * octets, '1' if those behind it in line go on. Returns 0 when it has already ended, or has other octets by now.
  */
 const suspend = step(
   freeingScript,
   `
 local now, id = ARGV[1], ARGV[2]
 local m = record(id)
-local old = rcall('HMGET', m, 's', 'a', 'e', 'o', 'x', 'w:' .. ARGV[5], 'g', 'k')
+local old = rcall('HMGET', m, 's', 'a', 'e', 'o', 'x', 'w:' .. ARGV[5], 'g', 'k', 'p')
 if not old[1] or finished[old[1]] or not holds(old[8], ARGV[10]) then return 0 end
 -- Once for each time that the work is suspended, and not again for a job that lost its lock.
 if ARGV[8] ~= '' and not old[6] then
@@ -290,6 +297,7 @@ rcall('ZADD', P .. ':ix:x:' .. ARGV[4], old[2], id)
 rcall('HSET', m, 's', 'suspended', 'u', now, 'e', joined(m, old[3], ARGV[3]), 'x', ARGV[4],
   'w:' .. ARGV[5], ARGV[6] .. '\\n' .. ARGV[7])
 move(id, old[1], 'suspended', old[2], old[4])
+if ARGV[11] == '1' then leave_line(old[9], id, now) end
 return 1
 `,
 );
@@ -331,20 +339,23 @@ return 1
 /** now, id, event, line of the audit trail. Returns -1 when unknown, 0 when it has already ended, else 1 and the files to remove. */
 const terminate = freeingScript(
   records,
+  jobs(),
+  lines,
   `
 local now, id = ARGV[1], ARGV[2]
 local m = record(id)
-local old = rcall('HMGET', m, 's', 'a', 'e', 'k', 'o', 'x')
+local old = rcall('HMGET', m, 's', 'a', 'e', 'k', 'o', 'x', 'p')
 if not old[1] then return { -1 } end
 if finished[old[1]] then return { 0 } end
 audit(ARGV[4])
 for _, field in ipairs(rcall('HKEYS', m)) do
   if string.match(field, '^[dw]:') then rcall('HDEL', m, field) end
 end
-rcall('HDEL', m, 'n', 'x', 'o', 'c', 'h')
+rcall('HDEL', m, 'n', 'x', 'o', 'c', 'h', 'j')
 no_reason(id, old[6])
 rcall('HSET', m, 's', 'terminated', 'u', now, 'e', joined(m, old[3], ARGV[3]))
 move(id, old[1], 'terminated', old[2], old[5], 0)
+leave_line(old[7], id, now)
 return release(id, old[4], { 1 })
 `,
 );
@@ -439,7 +450,31 @@ return 1
 `,
 );
 
+/**
+ * now, then the partners whose line stops at a message that is suspended. For all others, such a message leaves its line;
+ * the setting may have been another one when it was suspended. The first of each line is put on the queue.
+ */
+const tendLines = script(
+  records,
+  jobs(),
+  lines,
+  `
+local now, stops = ARGV[1], {}
+for at = 2, #ARGV do stops[ARGV[at]] = true end
+for _, partner in ipairs(rcall('SMEMBERS', P .. ':lines')) do
+  local line = P .. ':line:' .. partner
+  local first = rcall('ZRANGE', line, 0, 0)[1]
+  while first and not stops[partner] and rcall('HGET', record(first), 's') == 'suspended' do
+    rcall('ZREM', line, first)
+    first = rcall('ZRANGE', line, 0, 0)[1]
+  end
+  advance(partner, now)
+end
+`,
+);
+
 export const scripts = {
+  tendLines,
   retry,
   accept,
   decoded,

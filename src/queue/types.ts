@@ -351,6 +351,11 @@ export interface Flow {
     starts?: number,
     end?: JobEnd,
   ): Promise<void>;
+  /**
+   * Where mail of a partner leaves in order: lets those go on whose line stands behind a suspended message, if the
+   * settings do not say so any more. To be called now and then.
+   */
+  tendLines(): Promise<void>;
   /** Queues the suspended work again; false if the message is not suspended. `message-unknown`. */
   resume(id: string, act?: Act): Promise<boolean>;
   /**

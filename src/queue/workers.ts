@@ -342,8 +342,9 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
   }
 
   async #bringLateForward(queue: QueueName): Promise<void> {
-    const { redis, keys, log } = this.#parts;
+    const { redis, keys, log, flow } = this.#parts;
     try {
+      if (queue === 'outbound') await flow.tendLines();
       const count = await bringLateForward(
         redis,
         keys,

@@ -124,6 +124,7 @@ describe('a message of which Redis did not say whether it has it', () => {
           spool,
           duplicates: 1000,
           repeating: new Set<string>(),
+          ordered: new Set<string>(),
           identity: new Map(),
         },
         limits: { inbound: room, handoff: room, outbound: room },

@@ -401,7 +401,7 @@ describe('the end of a job', () => {
       });
       const reported = { inbound: new Set<string>(), outbound: new Set<string>() };
       const common = { now: Date.now, redis, keys, writes };
-      const flow = new RedisFlow({ ...common, spool, keepOriginal: 0, reported });
+      const flow = new RedisFlow({ ...common, spool, keepOriginal: 0, reported, stops: new Set() });
       const retry = { attempts: 1, firstDelay: 100, maxDelay: 100 };
       const workers = new BullWorkers({ ...common, target, flow, ledger: queue.ledger, log, retry });
       const kept: boolean[] = [];

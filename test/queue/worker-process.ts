@@ -1,4 +1,4 @@
-/** A worker in a process of its own, to be killed: `node worker-process.ts URL DATA_DIR hang|done|poison`. */
+/** A worker in a process of its own, to be killed: `node worker-process.ts URL DATA_DIR hang|done|poison|order`. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openTestQueue } from '../support/queue.ts';
 
@@ -13,6 +13,10 @@ await queue.queues.createWorker(
     if (behaviour === 'poison') await sleep(job.id === poison ? 20 : 200);
     if (job.id === poison) process.kill(process.pid, 'SIGKILL');
     if (behaviour === 'hang') await new Promise(() => undefined);
+    if (behaviour === 'order') {
+      await queue.redis.rpush('test:order', job.id);
+      await sleep(30);
+    }
     await queue.flow.sent(job, {});
     return { done: true };
   },
