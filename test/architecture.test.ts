@@ -36,6 +36,11 @@ const doors: Record<string, { may: string[]; why: string }> = {
     may: ['commands', 'api'],
     why: 'encode and send take the codec along, and no destination, BullMQ or reader of mail; a door only submits',
   },
+  'src/pki/certificate.ts': {
+    may: ['smtp'],
+    why: 'a server is judged by its certificate (DANE); the index takes along what reads private keys',
+  },
+  'src/pki/path.ts': { may: ['smtp'], why: 'as certificate.ts' },
   'src/config/problem.ts': {
     may: ['commands'],
     why: 'any command may have to print a problem; the schema and its libraries take longer than most commands',

@@ -1,6 +1,7 @@
 import { createHash, X509Certificate } from 'node:crypto';
 import { type Dns, plainName, type RecordOf } from '../net/index.ts';
-import { type Certificate, parseCertificate, validatePath } from '../pki/index.ts';
+import { type Certificate, parseCertificate } from '../pki/certificate.ts';
+import { validatePath } from '../pki/path.ts';
 
 /** A TLSA record that SMTP uses (RFC 7672 section 3.1). */
 export interface Tlsa {
