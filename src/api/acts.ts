@@ -1,4 +1,4 @@
-/** What a client does with messages: resume, terminate, decode again. Each act has its own verb, and is audited. */
+/** What a client does with messages: resume, retry, terminate, decode again. Each act has its own verb, and is audited. */
 import type { z } from 'zod';
 import type { Client } from '../client/index.ts';
 import type { Act, QueueRoom } from '../queue/index.ts';
@@ -56,6 +56,24 @@ export function actRoutes({ queue, body }: ActParts): Route[] {
         const { why } = await read(call, actBody);
         await visible(queue, client, params.id);
         if (!(await flow.resume(params.id, actOf(client, why)))) throw state(params.id, 'is not suspended');
+        return await done(params.id);
+      },
+    }),
+    route({
+      ...common,
+      url: '/v1/messages/:id/retry',
+      grant: 'retry',
+      name: 'retryMessage',
+      summary: 'Try a message again now',
+      description: 'What waits for its next attempt, or for its route, is tried at once.',
+      bodies: bodies(actBody),
+      answer: acted,
+      async handle(call) {
+        const { client, params } = call;
+        const { why } = await read(call, actBody);
+        await visible(queue, client, params.id);
+        if (!(await flow.retry(params.id, actOf(client, why))))
+          throw state(params.id, 'waits for no attempt');
         return await done(params.id);
       },
     }),

@@ -23,7 +23,7 @@ describe('the documents of the API', { skip: skipWithout('openssl', 'curl'), tim
   let token: string;
   before(async () => {
     api = await startApi(world);
-    const grants = ['--scope', 'send,read,terminate,content', '--partner', 'acme', '--sender', '*'];
+    const grants = ['--scope', 'send,read,retry,terminate,content', '--partner', 'acme', '--sender', '*'];
     token = await api.token('erp', ...grants);
   });
   after(async () => {
@@ -95,6 +95,8 @@ describe('the documents of the API', { skip: skipWithout('openssl', 'curl'), tim
     assert.deepEqual([again.error?.status, again.error?.code], [409, 'message-state']);
     const resumed = await client.POST('/v1/messages/{id}/resume', { params: { path }, body: {} });
     assert.equal(resumed.error?.code, 'not-granted');
+    const retried = await client.POST('/v1/messages/{id}/retry', { params: { path }, body: {} });
+    assert.deepEqual([retried.error?.status, retried.error?.code], [409, 'message-state']);
     const [entry] = await api.daemon.queue.audit.list({ id });
     assert.deepEqual([entry?.what, entry?.why], ['terminate', 'a test']);
   });

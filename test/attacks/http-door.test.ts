@@ -105,6 +105,7 @@ describe('attacks on the HTTP API', { skip: skipWithout('openssl'), timeout: 600
       ['GET', '/content'],
       ['GET', '/original'],
       ['POST', '/resume'],
+      ['POST', '/retry'],
       ['POST', '/decode-again'],
       ['POST', '/terminate'],
     ] as const) {
@@ -187,6 +188,7 @@ describe('attacks on the HTTP API', { skip: skipWithout('openssl'), timeout: 600
       ['GET', `/v1/messages/${id}/content`],
       ['GET', `/v1/messages/${id}/original`],
       ['POST', `/v1/messages/${id}/resume`],
+      ['POST', `/v1/messages/${id}/retry`],
       ['POST', `/v1/messages/${id}/terminate`],
       ['POST', `/v1/messages/${id}/decode-again`],
       ['GET', '/v1/queues'],
