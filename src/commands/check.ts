@@ -1,6 +1,5 @@
 import { Command } from 'commander';
-import { type Config, checkConfig, formatProblem, readSecret } from '../config/index.ts';
-import type { ImapConfig } from '../imap/index.ts';
+import { type Config, checkConfig, formatProblem } from '../config/index.ts';
 import { createLog } from '../log.ts';
 import { tryProtection } from '../partner/index.ts';
 import { configOption } from './options.ts';
@@ -19,24 +18,35 @@ async function probeObjectStore(s3: NonNullable<Config['spool']['s3']>): Promise
   await probeObjectStore(s3, createLog('silent', 'check'));
 }
 
-async function probeMailbox(imap: ImapConfig) {
-  const probe = await import('../imap/index.ts');
-  return probe.probeMailbox(imap, readSecret);
-}
-
 const counted = (count: number, what: string) => `${count} ${what}${count === 1 ? '' : 's'}`;
+
+interface CheckOptions {
+  config: string;
+  online?: boolean;
+  probeRecipient?: boolean;
+  json?: boolean;
+}
 
 export function checkCommand(): Command {
   return new Command('check')
     .addOption(configOption())
-    .option('--online', 'also log in to the mailboxes and look at what their servers can do')
+    .option(
+      '--online',
+      'also try the mailboxes, the routes of the partners up to the login, and the webhooks (with a signed test document), and compare clocks; nothing is sent',
+    )
+    .option('--probe-recipient', 'with --online: also name sender and recipient to the servers of the routes')
     .option('--json', 'print the problems as JSON')
-    .action(async (options: { config: string; online?: boolean; json?: boolean }) => {
+    .action(async (options: CheckOptions) => {
       const problems = await checkConfig(options.config, {
         protection: tryProtection,
         redis: probeRedis,
         objectStore: probeObjectStore,
-        ...(options.online ? { mailbox: probeMailbox } : {}),
+        ...(options.online && {
+          online: async (config: Config) => {
+            const { onlineProbes } = await import('./check-online.ts');
+            return await onlineProbes(config, { recipient: options.probeRecipient === true });
+          },
+        }),
       });
       const errors = problems.filter(({ severity }) => severity === 'error').length;
       if (options.json) printJson(problems, 2);

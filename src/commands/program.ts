@@ -48,6 +48,11 @@ const commands: Record<string, Entry> = {
     description: 'show and manage the messages in the ledger',
     load: async () => (await import('./messages.ts')).messagesCommand(),
   },
+  partners: {
+    usage: '[options] [command]',
+    description: 'test the way to a partner',
+    load: async () => (await import('./partners.ts')).partnersCommand(),
+  },
   clients: {
     usage: '[options] [command]',
     description: 'manage the programs that may use the doors, and what they may do',

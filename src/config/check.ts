@@ -15,11 +15,27 @@ import { checkKeys } from './key-rules.ts';
 import { type LoadedKeys, readKeys } from './keys.ts';
 import { type Rejected, readConfig } from './load.ts';
 import { formatSetting, type Problem, type SettingPath, sortProblems } from './problem.ts';
-import type { Config, MailboxConfig, PartnerConfig } from './schema.ts';
+import type { Config, DestinationConfig, MailboxConfig, PartnerConfig } from './schema.ts';
 import { secretsOf } from './secret-places.ts';
 import type { ConfigSource } from './source.ts';
 import { readConfigText } from './text.ts';
 import { readCertificateAndKey } from './tls.ts';
+
+/** What works, but not as well as it could. */
+export interface ProbeNote {
+  message: string;
+  hint: string;
+}
+
+/** Each tries one thing, and returns warnings. Errors: a `SealpostError`, in one sentence with what to do. */
+export interface OnlineProbes {
+  mailbox(imap: NonNullable<MailboxConfig['imap']>): Promise<readonly ProbeNote[]>;
+  route(partner: PartnerConfig): Promise<readonly ProbeNote[]>;
+  webhook(destination: Extract<DestinationConfig, { type: 'webhook' }>): Promise<readonly ProbeNote[]>;
+  /** The clock of this machine against that of Redis. */
+  clock(): Promise<readonly ProbeNote[]>;
+  close(): Promise<void>;
+}
 
 /** What `sealpost check` tests besides the files. Each probe throws `SealpostError` if something is wrong. */
 export interface CheckProbes {
@@ -31,11 +47,8 @@ export interface CheckProbes {
   redis?: (config: Config) => Promise<void>;
   /** Stores something in the object store. */
   objectStore?: (s3: NonNullable<Config['spool']['s3']>) => Promise<void>;
-  /** Logs in to a mailbox (`--online`). Returns warnings. */
-  mailbox?: (
-    imap: NonNullable<MailboxConfig['imap']>,
-    mailbox: MailboxConfig,
-  ) => Promise<readonly { message: string; hint: string }[]>;
+  /** What is tried over the network (`--online`). */
+  online?: (config: Config) => Promise<OnlineProbes>;
 }
 
 /**
@@ -97,26 +110,43 @@ async function checkNamed(
   checkCaFiles(config, reader);
   checkFolders(config, reader);
 
-  const { redis, mailbox, objectStore } = probes;
+  await probeAll(config, reader, probes);
+  return sortProblems([...problems, ...reader.problems]);
+}
+
+/** All side by side: one that hangs delays no other. */
+async function probeAll(
+  config: Config,
+  reader: KeyReader,
+  { redis, objectStore, online }: CheckProbes,
+): Promise<void> {
+  const running: Promise<void>[] = [];
+  const probe = (path: SettingPath, run: () => Promise<readonly ProbeNote[]>) =>
+    void running.push(
+      reader.tryAsync(path, async () => {
+        for (const { message, hint } of await run())
+          reader.report(path, message, { severity: 'warning', hint });
+      }),
+    );
   const { s3 } = config.spool;
   if (objectStore !== undefined && config.spool.store === 's3' && s3 !== undefined)
-    await reader.tryAsync(['spool', 's3'], () => objectStore(s3));
+    probe(['spool', 's3'], () => objectStore(s3).then(() => []));
   const store = (['url', 'sentinel', 'cluster'] as const).find((name) => config.redis[name] !== undefined);
-  if (redis !== undefined && store !== undefined)
-    await reader.tryAsync(['redis', store], () => redis(config));
-  if (mailbox !== undefined) {
-    const polled = config.mailboxes.map(async (each, index) => {
-      const { imap } = each;
-      const path = ['mailboxes', index, 'imap'];
-      if (imap !== undefined)
-        await reader.tryAsync(path, async () => {
-          for (const { message, hint } of await mailbox(imap, each))
-            reader.report(path, message, { severity: 'warning', hint });
-        });
+  if (redis !== undefined && store !== undefined) probe(['redis', store], () => redis(config).then(() => []));
+  const probes = await online?.(config);
+  if (probes !== undefined) {
+    if (store !== undefined) probe(['redis', store], () => probes.clock());
+    config.mailboxes.forEach(({ imap }, index) => {
+      if (imap !== undefined) probe(['mailboxes', index, 'imap'], () => probes.mailbox(imap));
     });
-    await Promise.all(polled);
+    config.partners.forEach((partner, index) => {
+      probe(['partners', index, 'route'], () => probes.route(partner));
+    });
+    for (const [path, destination] of allDestinations(config))
+      if (destination.type === 'webhook') probe(path, () => probes.webhook(destination));
   }
-  return sortProblems([...problems, ...reader.problems]);
+  await Promise.all(running);
+  await probes?.close();
 }
 
 /** What prevents mail to a partner and is not covered by a rule, such as a key that is too small for its preset. */

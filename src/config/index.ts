@@ -3,7 +3,7 @@
  * certificates, secrets. Begin with `schema.ts`. What reads the file is loaded when it is called, because YAML and the
  * schema are a third of what a process loads; so is what reads keys, because it takes X.509 along.
  */
-import type { CheckProbes } from './check.ts';
+import type { CheckProbes, OnlineProbes, ProbeNote } from './check.ts';
 import type { LoadedKeys } from './keys.ts';
 import { knownConfigs } from './known.ts';
 import type { Problem } from './problem.ts';
@@ -60,3 +60,4 @@ export type {
 export { readPrivateFile, readPublicFile, readSecret } from './secrets.ts';
 export { readCertificateAndKey } from './tls.ts';
 export { readDuration, readSize } from './unit-text.ts';
+export type { OnlineProbes, ProbeNote };

@@ -4,6 +4,8 @@ import { guardedLookup, type Resolve, refusePrivateLiteral } from '../net/index.
 export interface HttpReply {
   status: number;
   retryAfter: string | undefined;
+  /** The clock of the receiver, as it says (Date). */
+  date: string | undefined;
 }
 
 export interface PosterSettings {
@@ -71,8 +73,8 @@ export class HttpPoster {
       const { statusCode, headers: found, body: rest } = await this.#request(body, headers, stop.signal);
       // the timer also ends a reply whose body does not
       rest.dump({ limit: replyLimit, signal: stop.signal }).then(done, done);
-      const [after] = [found['retry-after']].flat();
-      return { status: statusCode, retryAfter: after };
+      const [after, date] = [found['retry-after'], found.date].map((field) => [field].flat()[0]);
+      return { status: statusCode, retryAfter: after, date };
     } catch (error) {
       done();
       throw error;

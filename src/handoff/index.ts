@@ -5,6 +5,7 @@
  * webhooks take an HTTP client along (12 MB), queues BullMQ.
  */
 import type { DestinationConfig } from '../config/index.ts';
+import { SealpostError } from '../errors.ts';
 import { counted } from './counted.ts';
 import type { EventPoster, createEventPoster as makeEventPoster } from './event-webhook.ts';
 import type { LocalDestination } from './local.ts';
@@ -61,6 +62,30 @@ async function create(config: DestinationConfig, deps: DestinationDeps): Promise
 /** As `createEventPoster` of `event-webhook.ts`. */
 export async function createEventPoster(...given: Parameters<typeof makeEventPoster>): Promise<EventPoster> {
   return await (await import('./event-webhook.ts')).createEventPoster(...given);
+}
+
+/**
+ * Posts a signed test document to a webhook. Resolves with the Date field of the answer.
+ *
+ * Errors: `handoff-failed`, with what to do; those of `readSecret`; `file-access`.
+ */
+export async function probeWebhook(
+  config: Extract<DestinationConfig, { type: 'webhook' }>,
+  deps: Pick<DestinationDeps, 'readSecret' | 'limits' | 'now'>,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const { createWebhookDestination } = await import('./webhook.ts');
+  const bodyPart = { index: 0 };
+  const webhook = await createWebhookDestination(config, { ...deps, bodyPart, signedUrl: undefined });
+  try {
+    const { outcome, date } = await webhook.probe(signal);
+    if ('done' in outcome) return date;
+    throw new SealpostError('handoff-failed', String(outcome.facts?.message ?? 'the webhook failed'), {
+      hint: 'check url, secret and ca, and that it answers a document with "test": true with a 2xx',
+    });
+  } finally {
+    await webhook.close();
+  }
 }
 
 /** As `createLocalDestination` of `local.ts`. */

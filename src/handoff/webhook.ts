@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { type DestinationConfig, readPublicFile } from '../config/index.ts';
 import { privateAddressCode, type Resolve } from '../net/index.ts';
 import { type Outcome, outcomeOf } from '../queue/index.ts';
@@ -15,6 +16,13 @@ type WebhookConfig = Extract<DestinationConfig, { type: 'webhook' }>;
 export interface WebhookOptions {
   resolve?: Resolve;
 }
+
+export interface ProbedWebhook extends Destination {
+  /** Posts a signed test document, which is marked as such. `date` is the Date field of the answer. */
+  probe(signal: AbortSignal): Promise<{ outcome: Outcome; date: string | undefined }>;
+}
+
+const testNote = 'sealpost check --online: nothing has arrived; answer with a 2xx if the signature is right';
 
 /** A receiver cannot make us wait longer than this. */
 const longestRetryAfter = 3_600_000;
@@ -37,9 +45,9 @@ export function retryAfter(value: string | undefined, now: number): number | und
  */
 export async function createWebhookDestination(
   config: WebhookConfig,
-  deps: DestinationDeps,
+  deps: Pick<DestinationDeps, 'readSecret' | 'signedUrl' | 'bodyPart' | 'limits' | 'now'>,
   options: WebhookOptions = {},
-): Promise<Destination> {
+): Promise<ProbedWebhook> {
   const name = config.name ?? config.type;
   const secret = await deps.readSecret(config.secret);
   const ca = config.ca === undefined ? undefined : readPublicFile(config.ca);
@@ -64,8 +72,14 @@ export async function createWebhookDestination(
     return judge(reply, keepUntil);
   }
 
-  async function post(body: Buffer, idempotencyKey: string, signal: AbortSignal): Promise<HttpReply> {
+  async function post(
+    body: Buffer,
+    idempotencyKey: string,
+    signal: AbortSignal,
+    more: Record<string, string> = {},
+  ): Promise<HttpReply> {
     const headers = {
+      ...more,
       'Content-Type': 'application/json',
       'User-Agent': 'Sealpost',
       'Idempotency-Key': idempotencyKey,
@@ -114,6 +128,18 @@ export async function createWebhookDestination(
         const body = Buffer.from(JSON.stringify(await failureWithOriginal(report, config.inlineLimit)));
         return judge(await post(body, report.document.idempotencyKey, signal));
       }),
+    async probe(signal) {
+      let date: string | undefined;
+      const outcome = await guarded(signal, async () => {
+        const idempotencyKey = `sealpost-test-${randomUUID()}`;
+        const document = { test: true, idempotencyKey, destination: name, about: testNote };
+        const body = Buffer.from(JSON.stringify(document));
+        const reply = await post(body, idempotencyKey, signal, { 'Sealpost-Test': 'true' });
+        date = reply.date;
+        return judge(reply);
+      });
+      return { outcome, date };
+    },
     async close() {
       await poster.close();
     },

@@ -3,8 +3,9 @@ import type { Readable } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import { isLoopback } from '../config/index.ts';
-import { cleanText } from '../log.ts';
 import { Body } from './body.ts';
+import { ClientError, rejectedOf } from './client-error.ts';
+import { type Trace, traceLogger } from './dialogue.ts';
 import type { DsnParameters } from './dsn.ts';
 import { type Auth, type Credentials, logIn } from './login.ts';
 import {
@@ -37,6 +38,8 @@ export interface ClientOptions {
   name: string;
   /** LMTP (RFC 2033): the server answers a message once for each recipient. Default: SMTP. */
   lmtp?: boolean | undefined;
+  /** Told of the dialogue, without secrets. */
+  trace?: Trace | undefined;
 }
 
 /** The envelope, and what the server must know about the message. */
@@ -51,34 +54,6 @@ export interface OutgoingEnvelope {
   eightBit: boolean;
   /** What to say to a server that offers DSN. */
   dsn?: DsnParameters | undefined;
-}
-
-/** A failure before or during a transaction. `reply` is the server's, if there was one. */
-export class ClientError extends Error {
-  readonly code: number | null;
-  readonly reply: string;
-  readonly stage: 'connect' | 'tls' | 'login' | 'message';
-  readonly recipients: readonly { recipient: string; code: number | null; reply: string }[];
-  /** How much of the message was passed to the connection. */
-  readonly passed: 'nothing' | 'part' | 'all';
-  /** Recipients that an LMTP server had accepted the message for when it failed. */
-  taken: readonly string[] = [];
-
-  constructor(
-    stage: ClientError['stage'],
-    error: SMTPConnection.SMTPError | string,
-    passed: ClientError['passed'] = 'nothing',
-    hint?: string,
-  ) {
-    const found = typeof error === 'string' ? { reply: error, code: null } : readError(error);
-    const reply = hint === undefined ? found.reply : `${found.reply}; ${hint}`;
-    super(reply);
-    this.stage = stage;
-    this.passed = passed;
-    this.code = found.code;
-    this.reply = reply;
-    this.recipients = typeof error === 'string' ? [] : rejectedOf(error.rejectedErrors);
-  }
 }
 
 /**
@@ -149,7 +124,9 @@ export class Client {
       connectionTimeout: CONNECT_TIMEOUT,
       greetingTimeout: GREETING_TIMEOUT,
       socketTimeout: SOCKET_TIMEOUT,
-      logger: false,
+      ...(options.trace === undefined
+        ? { logger: false }
+        : { logger: traceLogger(options.trace), transactionLog: true }),
       lmtp: options.lmtp === true,
       ...tlsOptions(options),
     });
@@ -253,6 +230,37 @@ export class Client {
     } finally {
       signal.removeEventListener('abort', abort);
     }
+  }
+
+  /** Names sender and recipients, and takes it back. Rejects with a `ClientError` if the server refuses one of them. */
+  async probe(from: string, to: readonly string[]): Promise<void> {
+    const command = async (line: string) => {
+      const reply = await this.#command(line);
+      if (reply.startsWith('2')) return;
+      throw new ClientError(
+        'message',
+        Object.assign(new Error(reply), { response: reply, responseCode: Number(reply.slice(0, 3)) }),
+      );
+    };
+    await command(`MAIL FROM:<${from}>`);
+    for (const each of to) await command(`RCPT TO:<${each}>`);
+    await command('RSET');
+  }
+
+  /** A command and its reply, by the one place of nodemailer that writes commands. */
+  async #command(line: string): Promise<string> {
+    const connection = this.#connection;
+    const [write, actions]: unknown[] = [
+      Reflect.get(connection, '_sendCommand'),
+      Reflect.get(connection, '_responseActions'),
+    ];
+    if (typeof write !== 'function' || !Array.isArray(actions))
+      throw new ClientError('message', 'a command cannot be written');
+    return await new Promise((resolve, reject) => {
+      this.#onEnd = () => reject(new ClientError('message', 'the connection was closed before the reply'));
+      actions.push(resolve);
+      Reflect.apply(write, connection, [line]);
+    });
   }
 
   #passed(): ClientError['passed'] {
@@ -452,18 +460,4 @@ function explainTls(
 ): SMTPConnection.SMTPError | string {
   if (demand.how !== 'required' || !isRefusedStartTls(error)) return error;
   return `TLS is required by the route but ${host} does not offer STARTTLS`;
-}
-
-function rejectedOf(errors: SMTPConnection.SMTPError[] | undefined): ClientError['recipients'] {
-  return (errors ?? []).map((error) => ({ recipient: error.recipient ?? '', ...readError(error) }));
-}
-
-function readError(error: SMTPConnection.SMTPError): { code: number | null; reply: string } {
-  const text = error.response || error.message || error.code || 'unknown error';
-  return { code: error.responseCode || null, reply: cleanReply(text) };
-}
-
-/** A reply for the ledger: one line, no control characters, at most 400 characters. */
-export function cleanReply(text: string): string {
-  return cleanText(text, 400);
 }

@@ -11,6 +11,8 @@ export async function createSmtpReceiver(parts: SmtpReceiverParts): Promise<Smtp
   return server.createSmtpReceiver(parts);
 }
 
+export type { Trace } from './dialogue.ts';
 export { createLookups, type Lookups } from './lookups.ts';
-export { createSender, type OutboundMessage, type Sender } from './send.ts';
+export { probeRoute, type RouteProbe } from './probe-route.ts';
+export { createSender, type OutboundMessage, type Sender, type SenderParts } from './send.ts';
 export type { SubmissionDoor, SubmittedMail } from './submission.ts';

@@ -4,7 +4,9 @@ import { parseMailbox } from '../message/index.ts';
 import { type Dns, DnsFailure } from '../net/index.ts';
 import type { Tokens } from '../oauth/index.ts';
 import { type Envelope, type Facts, type Outcome, outcomeOf, type PeerState } from '../queue/index.ts';
-import { type Client, ClientError, type ClientOptions, cleanReply } from './client.ts';
+import type { Client, ClientOptions } from './client.ts';
+import { ClientError, cleanReply } from './client-error.ts';
+import type { Trace } from './dialogue.ts';
 import { type DsnParameters, dsnParameters } from './dsn.ts';
 import type { Auth } from './login.ts';
 import { sendResults } from './metrics.ts';
@@ -60,6 +62,8 @@ export interface SenderParts {
   readSecret: (secret: Secret) => string;
   /** Name in EHLO. */
   name: string;
+  /** Told of the dialogue, without secrets. */
+  trace?: Trace | undefined;
   /** Bearer tokens, shared by the routes of a process. */
   tokens?: Pick<Tokens, 'for'> | undefined;
   /** MX lookup; default: the system's. */
@@ -86,20 +90,30 @@ interface Answer {
   taken?: readonly string[];
 }
 
+/** What connections over a route need. Errors: `file-access`; those of the secrets, of `options`. */
+export function wayOf(parts: SenderParts): {
+  options: () => Omit<ClientOptions, 'host' | 'demand'>;
+  demands: DemandParts;
+} {
+  const { route, name, trace } = parts;
+  const ca = route.ca === undefined ? undefined : readPublicFile(route.ca).toString();
+  return {
+    demands: { route: { ...route, ca }, dns: parts.dns, sts: parts.sts },
+    // secrets are read at each use, because another program may renew them
+    options: () => ({
+      ...{ port: route.port, name, lmtp: route.lmtp, trace },
+      auth: authOf(parts),
+      clientCertificate:
+        route.clientCertificate === undefined ? undefined : readCertificateAndKey(route.clientCertificate),
+    }),
+  };
+}
+
 /** Sends messages over one route, over at most `route.connections` connections. Errors: `file-access`. */
 export function createSender(parts: SenderParts): Sender {
   const { route } = parts;
   const pool = new Pool(route.connections);
-  const base = { port: route.port, name: parts.name, lmtp: route.lmtp };
-  const ca = route.ca === undefined ? undefined : readPublicFile(route.ca).toString();
-  const demands: DemandParts = { route: { ...route, ca }, dns: parts.dns, sts: parts.sts };
-
-  /** Read at each use, because another program may renew them. */
-  const credentials = () => ({
-    auth: authOf(parts),
-    clientCertificate:
-      route.clientCertificate === undefined ? undefined : readCertificateAndKey(route.clientCertificate),
-  });
+  const { options, demands } = wayOf(parts);
 
   return {
     async send(message, signal = new AbortController().signal) {
@@ -127,7 +141,7 @@ export function createSender(parts: SenderParts): Sender {
               };
               const answer =
                 'hosts' in hop
-                  ? await tryHosts(pool, hop, { ...base, ...credentials() }, demands, signal, part)
+                  ? await tryHosts(pool, hop, options(), demands, signal, part)
                   : { outcome: nowhere(hop), rejected: [] };
               for (const recipient of hop.recipients) {
                 const outcome = outcomeFor(recipient, answer);
@@ -442,7 +456,7 @@ function peerOf(outcomes: Outcome[]): PeerState | undefined {
  * Checks strictly before anything is sent: nodemailer would send an address that contains CRLF as a different address.
  * A non-ASCII domain becomes A-labels, so that only local parts need SMTPUTF8.
  */
-function checkEnvelope(envelope: Envelope): Envelope {
+export function checkEnvelope(envelope: Envelope): Envelope {
   if (envelope.to.length === 0) throw new SealpostError('address-invalid', 'the envelope has no recipient');
   const check = (address: string) => {
     const { domain, host } = parseMailbox(address, { utf8: true });

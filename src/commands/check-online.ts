@@ -1,0 +1,98 @@
+/** What `sealpost check --online` tries over the network. */
+import {
+  type Config,
+  type OnlineProbes,
+  ownName,
+  type PartnerConfig,
+  type ProbeNote,
+  readSecret,
+} from '../config/index.ts';
+import { type ErrorCode, SealpostError } from '../errors.ts';
+import type { SenderParts } from '../smtp/index.ts';
+import { openNetwork } from './network.ts';
+
+/** Milliseconds for each probe. */
+const DEADLINE = 30_000;
+/** Milliseconds that clocks may differ: expiry of keys in Redis, and signatures of webhooks. */
+const REDIS_CLOCK = 2000;
+const HTTP_CLOCK = 60_000;
+
+export interface OnlineOptions {
+  /** Also name sender and recipient to the servers of the routes. */
+  recipient: boolean;
+}
+
+export async function onlineProbes(config: Config, { recipient }: OnlineOptions): Promise<OnlineProbes> {
+  const { parts: network, queue, close } = await openNetwork(config);
+  return {
+    mailbox: (imap) =>
+      within('imap-failed', `the login at ${imap.host}`, async () => {
+        const { probeMailbox } = await import('../imap/index.ts');
+        return await probeMailbox(imap, readSecret, network.tokens);
+      }),
+    route: (partner) =>
+      within('send-failed', 'the route', async (signal) => {
+        const { probeRoute } = await import('../smtp/index.ts');
+        const parts: SenderParts = {
+          route: partner.route,
+          readSecret,
+          name: ownName(config),
+          ...network,
+        };
+        const [to, full] = addressOf(partner);
+        await probeRoute(parts, { from: partner.from ?? '', to, recipient: recipient && full }, signal);
+        return [];
+      }),
+    webhook: (destination) =>
+      within('handoff-failed', 'the webhook', async (signal) => {
+        const { probeWebhook } = await import('../handoff/index.ts');
+        const deps = { readSecret, limits: config.limits, now: Date.now };
+        const date = await probeWebhook(destination, deps, signal);
+        return clockNote(Date.parse(date ?? ''), HTTP_CLOCK, `of ${new URL(destination.url).host}`);
+      }),
+    clock: () =>
+      within('redis-unreachable', 'Redis', async () => {
+        if (queue === undefined) return [];
+        const [seconds, micros] = await queue.redis.time();
+        return clockNote(Number(seconds) * 1000 + Number(micros) / 1000, REDIS_CLOCK, 'of Redis');
+      }),
+    close,
+  };
+}
+
+/** The address that mail goes to, or one of a partner that has only domains, which is not named to the server. */
+function addressOf({ addresses }: PartnerConfig): [string, boolean] {
+  const full = addresses.find((each) => !each.startsWith('@'));
+  if (full !== undefined) return [full, true];
+  return [`postmaster${(addresses[0] ?? '@localhost').replace('@*.', '@')}`, false];
+}
+
+function clockNote(other: number, allowed: number, whose: string): ProbeNote[] {
+  const difference = Date.now() - other;
+  if (Number.isNaN(difference) || Math.abs(difference) <= allowed) return [];
+  const seconds = Math.round(Math.abs(difference) / 1000);
+  const side = difference > 0 ? 'behind' : 'ahead of';
+  return [
+    {
+      message: `the clock ${whose} is ${seconds} seconds ${side} the clock of this machine`,
+      hint: 'set both by NTP; leases and signatures depend on it',
+    },
+  ];
+}
+
+/** Ends with an error after the deadline, whatever the other side does. */
+async function within<T>(
+  code: ErrorCode,
+  what: string,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const signal = AbortSignal.timeout(DEADLINE);
+  const late = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => {
+      const hint = 'check host and port, and the firewall';
+      const message = `${what} did not answer within ${DEADLINE / 1000} seconds`;
+      reject(new SealpostError(code, message, { hint }));
+    });
+  });
+  return await Promise.race([work(signal), late]);
+}

@@ -1,0 +1,38 @@
+/** What a command needs to connect to the servers of partners as the daemon does. */
+import { type Config, readSecret } from '../config/index.ts';
+import { createLog } from '../log.ts';
+import { createRefreshTokens, Tokens } from '../oauth/index.ts';
+import type { QueueRoom } from '../queue/index.ts';
+import { sealedValues } from '../redis/index.ts';
+import { createLookups, type SenderParts } from '../smtp/index.ts';
+
+export interface Network {
+  parts: Pick<SenderParts, 'dns' | 'sts'> & { tokens: Tokens };
+  /** Undefined while the daemon does not run. */
+  queue: QueueRoom | undefined;
+  close(): Promise<void>;
+}
+
+/** With refresh tokens and policies of MTA-STS that the daemon keeps. Errors: `file-access`. */
+export async function openNetwork(config: Config): Promise<Network> {
+  const queue = await daemonQueue(config);
+  const tokens = new Tokens({ readSecret, refreshTokens: queue && createRefreshTokens(queue) });
+  // without the daemon, a policy is fetched, and forgotten
+  const forgetful = { get: async () => undefined, put: async () => {} };
+  const { dns, sts, close } = createLookups(config, queue ? sealedValues(queue, 'sts') : forgetful);
+  return {
+    parts: { dns, sts, tokens },
+    queue,
+    async close() {
+      close();
+      await queue?.close();
+    },
+  };
+}
+
+/** What is wrong with Redis is told by others. */
+async function daemonQueue(config: Config): Promise<QueueRoom | undefined> {
+  const { openQueue } = await import('../queue/index.ts');
+  const log = createLog('silent', 'check');
+  return await openQueue(config, { role: 'check', log, checkDurability: false }).catch(() => undefined);
+}
