@@ -45,20 +45,23 @@ export async function* bodyOf(
   if (request.headers.expect !== undefined) response.writeContinue();
   // The connection must outlive a refusal: the client is to read the answer.
   const chunks = request.iterator({ destroyOnReturn: false });
-  const late = Promise.withResolvers<never>();
-  late.promise.catch(() => undefined);
+  // Of the chunk that is waited for. A promise that lives as long as the body would keep every chunk that it raced with.
+  let fail: ((error: SealpostError) => void) | undefined;
   let octets = 0;
   let waited = 0;
   let since: number | undefined = performance.now();
   const watch = setInterval(() => {
     if (since === undefined) return;
     if (waited + performance.now() - since > timeout + (octets / minimumRate) * 1000)
-      late.reject(refusal('request-timeout', 'the body came too slowly'));
+      fail?.(refusal('request-timeout', 'the body came too slowly'));
   }, every);
   try {
     for (;;) {
       since = performance.now();
-      const { done, value } = await Promise.race([chunks.next(), late.promise]);
+      const next = Promise.withResolvers<IteratorResult<Buffer>>();
+      fail = next.reject;
+      chunks.next().then(next.resolve, next.reject);
+      const { done, value } = await next.promise;
       waited += performance.now() - since;
       since = undefined;
       if (done) break;
