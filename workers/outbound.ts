@@ -5,7 +5,7 @@ import { createRefreshTokens, Tokens } from '../src/oauth/index.ts';
 import { loadOpensAt, outboundProtection } from '../src/partner/index.ts';
 import { sendStep } from '../src/pipeline/index.ts';
 import { sealedValues } from '../src/redis/index.ts';
-import { createLookups, createSender } from '../src/smtp/index.ts';
+import { createLookups, createSender, withBackup } from '../src/smtp/index.ts';
 
 await runRole('outbound', async ({ config, queue }) => {
   const { queues, flow, spool } = queue;
@@ -15,13 +15,12 @@ await runRole('outbound', async ({ config, queue }) => {
   const { partners, limits, workers } = config;
   const routes = new Map(
     partners.map((partner) => {
-      const sender = createSender({
-        route: partner.route,
-        readSecret,
-        name: ownName(config),
-        tokens,
-        ...lookups,
-      });
+      const senderOf = (route: typeof partner.route) =>
+        createSender({ route, readSecret, name: ownName(config), tokens, ...lookups });
+      const { route, backup } = partner;
+      const sender = backup
+        ? withBackup(senderOf(route), senderOf(backup.route), backup, () => performance.now())
+        : senderOf(route);
       return [partner.name, { partner, sender }];
     }),
   );

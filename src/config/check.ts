@@ -182,9 +182,11 @@ function checkTls({ smtp, api, partners }: Config, reader: KeyReader, now: Date)
   const listener = 'renew it; peers that verify it cannot connect';
   checkOwnTls(smtp.tls, ['smtp', 'tls'], listener, reader, now);
   checkOwnTls(api.tls, ['api', 'tls'], listener, reader, now);
-  partners.forEach(({ route }, index) => {
+  partners.forEach(({ route, backup }, index) => {
     const path = ['partners', index, 'route', 'clientCertificate'];
     checkOwnTls(route.clientCertificate, path, 'renew it; the server will refuse it', reader, now);
+    const second = ['partners', index, 'backup', 'route', 'clientCertificate'];
+    checkOwnTls(backup?.route.clientCertificate, second, 'renew it; the server will refuse it', reader, now);
   });
 }
 
@@ -211,7 +213,9 @@ function checkCaFiles(config: Config, reader: KeyReader): void {
   for (const [path, destination] of allDestinations(config))
     if ('ca' in destination && destination.ca !== undefined)
       reader.certificates([...path, 'ca'], destination.ca);
-  partners.forEach(({ route }, index) => {
+  partners.forEach(({ route, backup }, index) => {
+    if (backup?.route.ca !== undefined)
+      reader.certificates(['partners', index, 'backup', 'route', 'ca'], backup.route.ca);
     if (route.ca !== undefined) reader.certificates(['partners', index, 'route', 'ca'], route.ca);
   });
   if (dns?.ca !== undefined) reader.certificates(['dns', 'ca'], dns.ca);

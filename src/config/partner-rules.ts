@@ -17,6 +17,8 @@ export function checkPartners({ partners, identities, dns }: Config, report: Rep
     checkProtection(partner, at, known, report);
     checkRoute(partner, [...at, 'route'], report);
     checkPublished(partner, [...at, 'route'], dns !== undefined, report);
+    if (partner.backup)
+      checkBackup(partner.route, partner.backup, [...at, 'backup'], dns !== undefined, report);
     checkWindows(partner, [...at, 'windows'], report);
     if (partner.from !== undefined && parseAddressEntry(partner.from)?.kind !== 'address')
       report([...at, 'from'], 'is not an address', { hint: 'write user@example.com' });
@@ -65,7 +67,7 @@ function checkProtection(partner: PartnerConfig, at: SettingPath, known: readonl
     });
 }
 
-function checkRoute({ route }: PartnerConfig, at: SettingPath, report: Report): void {
+function checkRoute({ route }: Pick<PartnerConfig, 'route'>, at: SettingPath, report: Report): void {
   const { host, tls, user, password, oauth2 } = route;
   if (user !== undefined && password === undefined && oauth2 === undefined)
     report([...at, 'user'], 'is set without a password', {
@@ -102,7 +104,12 @@ function checkRoute({ route }: PartnerConfig, at: SettingPath, report: Report): 
 }
 
 /** What says which server is the right one: the operator, or what the partner publishes. */
-function checkPublished({ route }: PartnerConfig, at: SettingPath, dns: boolean, report: Report): void {
+function checkPublished(
+  { route }: Pick<PartnerConfig, 'route'>,
+  at: SettingPath,
+  dns: boolean,
+  report: Report,
+): void {
   const { host, tls, ca, pins, clientCertificate, dane, mtaSts } = route;
   const verifies = tls === 'required' || tls === 'implicit';
   if (pins.length > 0 && !verifies)
@@ -134,6 +141,32 @@ function checkPublished({ route }: PartnerConfig, at: SettingPath, dns: boolean,
     report([...at, 'mtaSts'], 'conflicts with tls: none, pins and ca', {
       hint: 'write tls: required without pins and ca, or remove mtaSts',
     });
+}
+
+type Route = PartnerConfig['route'];
+
+function checkBackup(
+  first: Route,
+  backup: NonNullable<PartnerConfig['backup']>,
+  at: SettingPath,
+  dns: boolean,
+  report: Report,
+): void {
+  checkRoute(backup, [...at, 'route'], report);
+  checkPublished(backup, [...at, 'route'], dns, report);
+  if (strengthOf(backup.route) < strengthOf(first))
+    report([...at, 'route'], 'has weaker TLS than route', {
+      hint: 'give it tls, ca, pins and dane that demand as much as those of route',
+    });
+}
+
+/** How much a route demands of the server, to compare two of them. Whoever makes the first one fail must gain nothing. */
+export function strengthOf({ tls, ca, pins, dane }: Route): number {
+  if (tls === 'none') return 0;
+  if (tls === 'opportunistic') return 1;
+  if (pins.length > 0) return 5;
+  if (ca !== undefined || dane === 'required') return 4;
+  return dane === 'off' ? 2 : 3;
 }
 
 function checkWindows({ windows }: PartnerConfig, at: SettingPath, report: Report): void {

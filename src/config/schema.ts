@@ -14,7 +14,7 @@ import { protectionSettings } from './protection-settings.ts';
 import { redisSettings } from './redis-settings.ts';
 import { mailboxRequire, partnerRequire, strong } from './require-settings.ts';
 import { dnsSettings, routeSettings } from './route-settings.ts';
-import { sendingSettings } from './sending-settings.ts';
+import { backupSettings, sendingSettings } from './sending-settings.ts';
 import { spoolSettings } from './spool-settings.ts';
 import { duration, size } from './units.ts';
 
@@ -303,6 +303,7 @@ const partner = z.strictObject({
   from: z.string().optional().describe('Envelope sender, and From of messages without a From field.'),
   route: routeSettings({ secret, path, port, tlsFiles }),
   ...sendingSettings,
+  backup: backupSettings(routeSettings({ secret, path, port, tlsFiles })),
   onSuspend: onSuspend('readable, as your system gave it'),
 });
 

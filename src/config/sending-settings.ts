@@ -1,5 +1,6 @@
 /** When mail may leave for a partner. */
 import { z } from 'zod';
+import { duration } from './units.ts';
 
 /** Days of the week, as they are written; Monday first (ISO 8601). */
 export const weekdays = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
@@ -58,6 +59,27 @@ const windows = z.strictObject({
 });
 
 export type Windows = z.output<typeof windows>;
+
+/** A second route. */
+export function backupSettings<Route extends z.ZodType>(route: Route) {
+  return z
+    .strictObject({
+      failures: z
+        .number()
+        .int()
+        .min(1)
+        .default(3)
+        .describe('Failures of the first route in a row after which the backup is used.'),
+      time: duration('1s')
+        .prefault('10m')
+        .describe('How long the first route may fail before the backup is used, whatever comes first.'),
+      route: route.describe(
+        'The backup, with the settings of route: another host or a smarthost. Its TLS must not be weaker than that of route.',
+      ),
+    })
+    .optional()
+    .describe('Another way to the partner for when the first one is down.');
+}
 
 /** The settings of a partner that say when its mail leaves. */
 export const sendingSettings = {

@@ -1,0 +1,60 @@
+/** A second route for mail whose first one is down. */
+import type { Outcome } from '../queue/index.ts';
+import type { OutboundMessage, Sender } from './send.ts';
+
+/** Milliseconds after which the first route is tried again with one message, while the second one has the others. */
+const probeEvery = 60_000;
+
+/** When the second route takes over: after so many failures in a row, or so many milliseconds since the first of them. */
+export interface TakeOver {
+  failures: number;
+  time: number;
+}
+
+/**
+ * Sends by the first route until it is down (it cannot be reached, or its TLS policy is not met), then by the second one,
+ * and by the first again when a probe shows that it works. A message that the first server may have, or that some of its
+ * recipients have, is not given to the second one in the same attempt.
+ *
+ * @param now milliseconds of a monotonic clock
+ */
+export function withBackup(
+  first: Sender,
+  second: Sender,
+  { failures, time }: TakeOver,
+  now: () => number,
+): Sender {
+  let failed = 0;
+  let since = 0;
+  let nextProbe = 0;
+  const isOver = () => failed > 0 && (failed >= failures || now() - since >= time);
+
+  async function bySecond(message: OutboundMessage, signal?: AbortSignal): Promise<Outcome> {
+    const outcome = await second.send(message, signal);
+    return { ...outcome, facts: { ...outcome.facts, backup: true } };
+  }
+
+  return {
+    async send(message, signal) {
+      if (isOver()) {
+        if (now() < nextProbe) return await bySecond(message, signal);
+        nextProbe = now() + probeEvery;
+      }
+      const outcome = await first.send(message, signal);
+      const peer = 'done' in outcome ? 'works' : outcome.peer;
+      if (peer === 'works') failed = 0;
+      if (peer !== 'down' || signal?.aborted) return outcome;
+      if (failed === 0) since = now();
+      failed += 1;
+      const isSafe = outcome.facts?.possibleDuplicate !== true && !('reached' in outcome && outcome.reached);
+      if (!isOver()) return outcome;
+      nextProbe = now() + probeEvery;
+      if (!isSafe) return outcome;
+      return await bySecond(message, signal);
+    },
+    close() {
+      first.close();
+      second.close();
+    },
+  };
+}

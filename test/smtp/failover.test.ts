@@ -1,0 +1,155 @@
+/** A backup route: it takes over when the first one is down, gives back when it works, and never has weaker TLS. */
+import assert from 'node:assert/strict';
+import { createServer } from 'node:net';
+import { after, describe, it } from 'node:test';
+import { readConfig } from '../../src/config/load.ts';
+import { configSchema } from '../../src/config/schema.ts';
+import { withBackup } from '../../src/smtp/failover.ts';
+import { createSender, type Sender } from '../../src/smtp/send.ts';
+
+const closing: (() => void)[] = [];
+after(() => {
+  for (const close of closing) close();
+});
+
+/** A server that takes everything, `stopped` in between: then it answers 421. */
+async function startServer() {
+  const state = { port: 0, taken: 0, asked: 0, stopped: false, mute: false };
+  const server = createServer((socket) => {
+    let [text, inData] = ['', false];
+    socket.on('error', () => {});
+    state.asked += 1;
+    socket.write(state.stopped ? '421 closing\r\n' : '220 here\r\n');
+    if (state.stopped) return void socket.end();
+    socket.on('data', (octets) => {
+      text += octets.toString('latin1');
+      for (let end = text.indexOf('\r\n'); end >= 0; end = text.indexOf('\r\n')) {
+        const line = text.slice(0, end);
+        text = text.slice(end + 2);
+        if (inData && line !== '.') continue;
+        if (inData) {
+          state.taken += 1;
+          if (state.mute) return void socket.destroy();
+        }
+        inData = line === 'DATA';
+        socket.write(inData ? '354 go on\r\n' : line === 'QUIT' ? '221 bye\r\n' : '250 2.0.0 fine\r\n');
+        // a connection for each message
+        if (line === '.') socket.end();
+      }
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  closing.push(() => server.close());
+  const address = server.address();
+  state.port = typeof address === 'object' && address ? address.port : 0;
+  return state;
+}
+
+const senderTo = (port: number): Sender => {
+  const [partner] = configSchema.parse({
+    partners: [{ name: 'p', addresses: ['@p.example'], route: { host: '127.0.0.1', tls: 'none', port } }],
+  }).partners;
+  assert.ok(partner);
+  return createSender({ route: partner.route, readSecret: () => '', name: 'own.example' });
+};
+
+async function pair(takeOver: { failures: number; time: number }) {
+  const [first, second] = [await startServer(), await startServer()];
+  const clock = { now: 0 };
+  const sender = withBackup(senderTo(first.port), senderTo(second.port), takeOver, () => clock.now);
+  closing.push(() => sender.close());
+  const send = async (to = ['a@p.example']) => {
+    const octets = async function* () {
+      yield Buffer.from('Subject: x\r\n\r\nbody\r\n');
+    };
+    const outcome = await sender.send({ envelope: { from: 'a@own.example', to }, octets });
+    if ('done' in outcome) return outcome.facts?.backup === true ? 'backup' : 'first';
+    return 'retry' in outcome ? 'retry' : 'suspend';
+  };
+  return { first, second, clock, send };
+}
+
+describe('a backup route', () => {
+  it('takes over after the failures, is left by a probe, and asks the first server no more than that', async () => {
+    const { first, second, clock, send } = await pair({ failures: 3, time: 600_000 });
+    assert.equal(await send(), 'first');
+    first.stopped = true;
+    assert.deepEqual([await send(), await send(), await send()], ['retry', 'retry', 'backup']);
+    const asked = first.asked;
+    for (let at = 0; at < 5; at++) assert.equal(await send(), 'backup');
+    assert.equal(first.asked, asked, 'the first one is left alone');
+    clock.now += 60_000;
+    assert.equal(await send(), 'backup');
+    assert.equal(first.asked, asked + 1, 'one probe');
+    first.stopped = false;
+    assert.equal(await send(), 'backup');
+    clock.now += 60_000;
+    assert.deepEqual([await send(), await send()], ['first', 'first']);
+    assert.equal(second.taken, 8);
+  });
+
+  it('takes over after a time, and a success in between counts anew', async () => {
+    const { first, clock, send } = await pair({ failures: 100, time: 1000 });
+    first.stopped = true;
+    assert.equal(await send(), 'retry');
+    clock.now = 999;
+    assert.equal(await send(), 'retry');
+    first.stopped = false;
+    assert.equal(await send(), 'first');
+    first.stopped = true;
+    clock.now = 1000;
+    assert.equal(await send(), 'retry');
+    clock.now = 1999;
+    assert.equal(await send(), 'retry');
+    clock.now = 2000;
+    assert.equal(await send(), 'backup');
+  });
+
+  it('does not get in the same attempt what the first server may have', async () => {
+    const { first, second, send } = await pair({ failures: 1, time: 600_000 });
+    first.mute = true;
+    assert.equal(await send(), 'retry');
+    assert.deepEqual([first.taken, second.taken], [1, 0]);
+    assert.equal(await send(), 'backup');
+  });
+
+  it('of two partners, one that is down costs the other nothing', async () => {
+    const [sick, healthy] = [
+      await pair({ failures: 1, time: 1000 }),
+      await pair({ failures: 1, time: 1000 }),
+    ];
+    sick.first.stopped = true;
+    sick.second.stopped = true;
+    assert.deepEqual([await sick.send(), await healthy.send()], ['retry', 'first']);
+    assert.equal(healthy.second.asked, 0);
+  });
+});
+
+describe('the TLS of a backup', () => {
+  const problems = (route: string, backup: string) => {
+    const text = `partners:\n  - { name: acme, addresses: [edi@acme.example], encrypt: false, sign: none, route: ${route}, backup: { route: ${backup} } }\n`;
+    return readConfig(text, 'test.yaml').problems.filter(({ message }) => /weaker TLS/.test(message)).length;
+  };
+  const pin = `pins: ['${'ab'.repeat(32)}']`;
+
+  it('is refused if it is weaker than that of the route', () => {
+    for (const [route, backup] of [
+      ['{ host: a.example, tls: opportunistic }', '{ host: b.example, tls: none }'],
+      ['{ host: a.example }', '{ host: b.example, tls: opportunistic }'],
+      ['{ host: a.example }', '{ host: b.example, dane: off }'],
+      ['{ host: a.example, ca: ca.pem }', '{ host: b.example }'],
+      [`{ host: a.example, ${pin} }`, '{ host: b.example, ca: ca.pem }'],
+    ] as const)
+      assert.equal(problems(route, backup), 1, `${route} ${backup}`);
+  });
+
+  it('is accepted if it is as strong or stronger', () => {
+    for (const [route, backup] of [
+      ['{ host: a.example }', '{ host: b.example, tls: implicit, port: 465 }'],
+      ['{ host: a.example, tls: opportunistic }', '{ host: b.example }'],
+      ['{ host: a.example }', `{ host: b.example, ${pin} }`],
+      [`{ host: a.example, ${pin} }`, `{ host: b.example, ${pin} }`],
+    ] as const)
+      assert.equal(problems(route, backup), 0, `${route} ${backup}`);
+  });
+});
