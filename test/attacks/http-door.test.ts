@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { randomKey, startApi, type TestApi } from '../support/api.ts';
-import { kill } from '../support/daemon.ts';
+import { kill, peakMegabytes } from '../support/daemon.ts';
 import { makeWorld, skipWithout, textEntity } from '../support/world.ts';
 
 const all = 'send,read,content,resume,retry,decode-again,terminate';
@@ -344,6 +344,9 @@ describe('attacks on the HTTP API', { skip: skipWithout('openssl'), timeout: 600
         duplex: 'half',
       })
       .catch((error: unknown) => error);
+    // A process that kept what it took would have 150 MB more.
+    const most = peakMegabytes(api.daemon.pidOf('api'));
+    assert.ok(most < 270, `${most} MB`);
     // Fetch may find the connection cut before it reads the answer.
     if (!(large instanceof Error)) assert.equal(Reflect.get(Object(large), 'status'), 413);
     const empty = await api.call(acme, '/v1/messages?partner=acme', {
