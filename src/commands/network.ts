@@ -1,9 +1,10 @@
 /** What a command needs to connect to the servers of partners as the daemon does. */
-import { type Config, readSecret } from '../config/index.ts';
+import { existsSync } from 'node:fs';
+import { type Config, isPrivateRedis, readSecret } from '../config/index.ts';
 import { createLog } from '../log.ts';
 import { createRefreshTokens, Tokens } from '../oauth/index.ts';
 import type { QueueRoom } from '../queue/index.ts';
-import { sealedValues } from '../redis/index.ts';
+import { privateServerUrl, sealedValues } from '../redis/index.ts';
 import { createLookups, type SenderParts } from '../smtp/index.ts';
 
 export interface Network {
@@ -32,7 +33,13 @@ export async function openNetwork(config: Config): Promise<Network> {
 
 /** What is wrong with Redis is told by others. */
 async function daemonQueue(config: Config): Promise<QueueRoom | undefined> {
+  // a connection would be waited for
+  if (isPrivateRedis(config.redis) && !existsSync(await privateSocket(config))) return undefined;
   const { openQueue } = await import('../queue/index.ts');
   const log = createLog('silent', 'check');
   return await openQueue(config, { role: 'check', log, checkDurability: false }).catch(() => undefined);
+}
+
+async function privateSocket({ dataDir }: Config): Promise<string> {
+  return decodeURI((await privateServerUrl(dataDir)).slice('unix://'.length));
 }
