@@ -4,6 +4,9 @@ import { isPrivateRedis } from './private-redis.ts';
 import type { Report, SettingPath } from './problem.ts';
 import type { Config } from './schema.ts';
 
+/** What a template for subjects may name. */
+const places = ['{name}', '{stem}', '{partner}'];
+
 /** A file in a folder must mean one thing: to send it, once. */
 export function checkDropFolders(config: Config, report: Report): void {
   const { folders, partners, clientQueues, redis } = config;
@@ -25,7 +28,7 @@ export function checkDropFolders(config: Config, report: Report): void {
       report([...at, 'client'], 'operator is the person at the command line, and no client', {
         hint: 'make a client for the folder: sealpost clients add NAME',
       });
-    const unknown = /\{(?!(?:name|stem|partner)\})[^}]*\}/.exec(subject)?.[0];
+    const unknown = (subject.match(/\{[^{}]*\}/g) ?? []).find((each) => !places.includes(each));
     if (unknown !== undefined)
       report([...at, 'subject'], `there is no ${unknown}`, { hint: 'use {name}, {stem} and {partner}' });
     if (failed === undefined && partners.some(({ name }) => name === 'failed'))

@@ -50,6 +50,7 @@ export function dropDoor(parts: DropDoorParts): { submit(file: FileToSend): Prom
 }
 
 function subjectOf(template: string, name: string, partner: string): string {
-  const values: Record<string, string> = { name, stem: name.replace(/(?<=.)\.[^.]*$/, ''), partner };
+  const dot = name.lastIndexOf('.');
+  const values: Record<string, string> = { name, stem: dot > 0 ? name.slice(0, dot) : name, partner };
   return template.replaceAll(/\{(name|stem|partner)\}/g, (_, each: string) => values[each] ?? '');
 }
