@@ -445,7 +445,7 @@ for _, each in ipairs(jobs_of(id, old[1], old[3])) do
 end
 if not any then return 0 end
 audit(ARGV[4])
-rcall('HSET', m, 'u', ARGV[1], 'e', joined(old[2], ARGV[3]))
+rcall('HSET', m, 'u', ARGV[1], 'e', joined(m, old[2], ARGV[3]))
 return 1
 `,
 );
