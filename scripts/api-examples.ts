@@ -9,27 +9,30 @@ export interface ApiExample {
 const api = 'http://127.0.0.1:8026/v1';
 const curl = 'curl -sS -H "Authorization: Bearer $TOKEN"';
 
+const orderMail = [
+  `${curl} ${api}/messages \\`,
+  '  -H "Content-Type: application/json" -H "Idempotency-Key: order-4711" \\',
+  `  -d '{"partner":"acme","subject":"Order 4711","text":"See the attachment.",`,
+  `       "attachments":[{"filename":"order.xml","content":"PG9yZGVyLz4="}],"metadata":{"order":"4711"}}'`,
+];
+
+/** A line of output as the page shows it: JSON that is too long for a line, in several. */
+export function shown(line: string): string[] {
+  if (line.length <= 116) return [line];
+  return JSON.stringify(JSON.parse(line), null, 2).split('\n');
+}
+
 export const apiExamples: ApiExample[] = [
   {
     title: 'A mail in JSON',
-    command: [
-      `${curl} ${api}/messages \\`,
-      '  -H "Content-Type: application/json" -H "Idempotency-Key: order-4711" \\',
-      `  -d '{"partner":"acme","subject":"Order 4711","text":"See the attachment.",`,
-      `       "attachments":[{"filename":"order.xml","content":"PG9yZGVyLz4="}],"metadata":{"order":"4711"}}'`,
-    ],
+    command: orderMail,
     prints: [
       '{"messages":[{"id":"o5d7a0b4e1f0c3a8d6b2e9f7c4a1d8b3","partner":"acme","recipients":["edi@acme.example"],"duplicate":false}]}',
     ],
   },
   {
     title: 'The same again: nothing new is made',
-    command: [
-      `${curl} ${api}/messages \\`,
-      '  -H "Content-Type: application/json" -H "Idempotency-Key: order-4711" \\',
-      `  -d '{"partner":"acme","subject":"Order 4711","text":"See the attachment.",`,
-      `       "attachments":[{"filename":"order.xml","content":"PG9yZGVyLz4="}],"metadata":{"order":"4711"}}'`,
-    ],
+    command: orderMail,
     prints: [
       '{"messages":[{"id":"o5d7a0b4e1f0c3a8d6b2e9f7c4a1d8b3","partner":"acme","recipients":["edi@acme.example"],"duplicate":true}]}',
     ],

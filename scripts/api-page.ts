@@ -1,5 +1,5 @@
 /** The page docs/api.md, from the OpenAPI document and the examples. */
-import { apiExamples } from './api-examples.ts';
+import { apiExamples, shown } from './api-examples.ts';
 import { foldMarkdown } from './fold.ts';
 
 /** What this page reads of an OpenAPI document. */
@@ -170,7 +170,9 @@ function typeText(schema: Schema): string {
 
 function examplesText(): string {
   const texts = apiExamples.map(({ title, command, prints }) =>
-    [`### ${title}`, [...command, ...prints].map((line) => `    ${line}`).join('\n')].join('\n\n'),
+    [`### ${title}`, [...command, ...prints.flatMap(shown)].map((line) => `    ${line}`).join('\n')].join(
+      '\n\n',
+    ),
   );
   return [
     '## Examples',

@@ -58,7 +58,7 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
   commands: { may: anything, why: 'the commands of the command line compose' },
   workers: { may: anything, why: 'a process composes its parts' },
   pipeline: {
-    may: ['client', 'smime', 'partner', 'handoff', 'smtp', 'message', 'queue', 'spool', 'config'],
+    may: ['client', 'smime', 'partner', 'handoff', 'smtp', 'message', 'queue', 'spool', 'config', 'sealed'],
     why: 'a step takes what it works with as arguments; processes are composed above it',
   },
   api: {

@@ -1,7 +1,7 @@
 /** What a client does with messages: resume, retry, terminate, decode again. Each act has its own verb, and is audited. */
 import type { z } from 'zod';
-import type { Client } from '../client/index.ts';
-import type { Act, QueueRoom } from '../queue/index.ts';
+import type { Client, Verb } from '../client/index.ts';
+import type { Act, MessageRecord, QueueRoom } from '../queue/index.ts';
 import { type BodyRules, bodyOf, wholeBody } from './body.ts';
 import { parseJson } from './json.ts';
 import { visible } from './messages.ts';
@@ -12,6 +12,17 @@ import { actBody, acted, idParams, terminateBody } from './schemas.ts';
 export interface ActParts {
   queue: Pick<QueueRoom, 'flow' | 'ledger'>;
   body: BodyRules;
+}
+
+/** What differs from act to act. */
+interface ActFacts {
+  path: string;
+  grant: Verb;
+  name: string;
+  summary: string;
+  description: string;
+  /** `terminateBody` asks for a reason. */
+  body: z.ZodType<{ why?: string | undefined }>;
 }
 
 const largest = 16 * 1024;
@@ -31,90 +42,85 @@ export function actRoutes({ queue, body }: ActParts): Route[] {
       throw refusal('media-type-unsupported', 'the body is not application/json');
     return checked(schema, octets.length === 0 ? {} : parseJson(octets), 'the body');
   };
-  const bodies = (schema: z.ZodType) => ({ 'application/json': { schema, description: 'Why.' } });
-  const common = { method: 'POST', tag: 'messages', params: idParams, query: nothing, status: 200 } as const;
-  const done = async (id: string) => {
-    const state = (await ledger.get(id))?.state ?? 'terminated';
-    return { status: 200, json: { id, state } };
+  /** `perform` returns what the message is not, where nothing was done. */
+  const act = (
+    facts: ActFacts,
+    perform: (message: MessageRecord, act: Act) => Promise<string | undefined>,
+  ) => {
+    const { path, body: schema, ...rest } = facts;
+    return route({
+      ...rest,
+      ...{
+        method: 'POST',
+        url: `/v1/messages/:id/${path}`,
+        tag: 'messages',
+        params: idParams,
+        query: nothing,
+      },
+      bodies: { 'application/json': { schema, description: 'Why.' } },
+      status: 200,
+      answer: acted,
+      async handle(call) {
+        const { client, params } = call;
+        const { why } = await read(call, schema);
+        const message = await visible(queue, client, params.id);
+        const not = await perform(message, { by: actor(client), ...(why !== undefined && { why }) });
+        if (not !== undefined) throw refusal('message-state', `message ${params.id} ${not}`);
+        const state = (await ledger.get(params.id))?.state ?? 'terminated';
+        return { status: 200, json: { id: params.id, state } };
+      },
+    });
   };
-  const actOf = (client: Client, why: string | undefined): Act => ({
-    by: actor(client),
-    ...(why === undefined ? {} : { why }),
-  });
   return [
-    route({
-      ...common,
-      url: '/v1/messages/:id/resume',
-      grant: 'resume',
-      name: 'resumeMessage',
-      summary: 'Resume a suspended message',
-      description: 'The step that failed is done again.',
-      bodies: bodies(actBody),
-      answer: acted,
-      async handle(call) {
-        const { client, params } = call;
-        const { why } = await read(call, actBody);
-        await visible(queue, client, params.id);
-        if (!(await flow.resume(params.id, actOf(client, why)))) throw state(params.id, 'is not suspended');
-        return await done(params.id);
+    act(
+      {
+        path: 'resume',
+        grant: 'resume',
+        name: 'resumeMessage',
+        summary: 'Resume a suspended message',
+        description: 'The step that failed is done again.',
+        body: actBody,
       },
-    }),
-    route({
-      ...common,
-      url: '/v1/messages/:id/retry',
-      grant: 'retry',
-      name: 'retryMessage',
-      summary: 'Try a message again now',
-      description: 'What waits for its next attempt, or for its route, is tried at once.',
-      bodies: bodies(actBody),
-      answer: acted,
-      async handle(call) {
-        const { client, params } = call;
-        const { why } = await read(call, actBody);
-        await visible(queue, client, params.id);
-        if (!(await flow.retry(params.id, actOf(client, why))))
-          throw state(params.id, 'waits for no attempt');
-        return await done(params.id);
+      async ({ id }, act) => ((await flow.resume(id, act)) ? undefined : 'is not suspended'),
+    ),
+    act(
+      {
+        path: 'retry',
+        grant: 'retry',
+        name: 'retryMessage',
+        summary: 'Try a message again now',
+        description: 'What waits for its next attempt, or for its route, is tried at once.',
+        body: actBody,
       },
-    }),
-    route({
-      ...common,
-      url: '/v1/messages/:id/terminate',
-      grant: 'terminate',
-      name: 'terminateMessage',
-      summary: 'End a message for good',
-      description: 'It is not delivered or sent any more, and its octets are removed.',
-      bodies: bodies(terminateBody),
-      answer: acted,
-      async handle(call) {
-        const { client, params } = call;
-        const { why } = await read(call, terminateBody);
-        await visible(queue, client, params.id);
-        if (!(await flow.terminate(params.id, why, { by: actor(client) })))
-          throw state(params.id, 'has already ended');
-        return await done(params.id);
+      async ({ id }, act) => ((await flow.retry(id, act)) ? undefined : 'waits for no attempt'),
+    ),
+    act(
+      {
+        path: 'terminate',
+        grant: 'terminate',
+        name: 'terminateMessage',
+        summary: 'End a message for good',
+        description: 'It is not delivered or sent any more, and its octets are removed.',
+        body: terminateBody,
       },
-    }),
-    route({
-      ...common,
-      url: '/v1/messages/:id/decode-again',
-      grant: 'decode-again',
-      name: 'decodeMessageAgain',
-      summary: 'Decode a message again',
-      description:
-        'From its original, with the current keys and settings: a suspended message, or a delivered one whose original is kept. What was delivered before is delivered again, under another idempotency key.',
-      bodies: bodies(actBody),
-      answer: acted,
-      async handle(call) {
-        const { client, params } = call;
-        const { why } = await read(call, actBody);
-        const { direction } = await visible(queue, client, params.id);
-        if (direction === 'outbound') throw state(params.id, 'is outbound, and is not decoded');
-        await flow.decodeAgain(params.id, actOf(client, why));
-        return await done(params.id);
+      async ({ id }, { by, why = '' }) =>
+        (await flow.terminate(id, why, { by })) ? undefined : 'has already ended',
+    ),
+    act(
+      {
+        path: 'decode-again',
+        grant: 'decode-again',
+        name: 'decodeMessageAgain',
+        summary: 'Decode a message again',
+        description:
+          'From its original, with the current keys and settings: a suspended message, or a delivered one whose original is kept. What was delivered before is delivered again, under another idempotency key.',
+        body: actBody,
       },
-    }),
+      async ({ id, direction }, act) => {
+        if (direction === 'outbound') return 'is outbound, and is not decoded';
+        await flow.decodeAgain(id, act);
+        return undefined;
+      },
+    ),
   ];
 }
-
-const state = (id: string, what: string) => refusal('message-state', `message ${id} ${what}`);

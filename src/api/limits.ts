@@ -1,22 +1,18 @@
 /** What each client may take of this process: requests at a time, and in a minute. */
-import { LRUCache } from 'lru-cache';
-import type { Client } from '../client/index.ts';
+import { Buckets, type Client } from '../client/index.ts';
 import { refusal } from './problem.ts';
-
-const minute = 60_000;
 
 export class RequestLimits {
   readonly #atATime: number;
   readonly #perMinute: number;
-  readonly #now: () => number;
   readonly #open = new Map<string, number>();
-  readonly #left = new LRUCache<string, { requests: number; at: number }>({ max: 10_000 });
+  readonly #requests: Buckets;
 
   /** @param now milliseconds of a clock that only goes forward */
-  constructor(atATime: number, perMinute: number, now: () => number = () => performance.now()) {
+  constructor(atATime: number, perMinute: number, now?: () => number) {
     this.#atATime = atATime;
     this.#perMinute = perMinute;
-    this.#now = now;
+    this.#requests = new Buckets(now);
   }
 
   /**
@@ -42,15 +38,12 @@ export class RequestLimits {
 
   #takeOne(credential: string): void {
     if (this.#perMinute === 0) return;
-    const now = this.#now();
-    const known = this.#left.get(credential) ?? { requests: this.#perMinute, at: now };
-    const back = ((now - known.at) / minute) * this.#perMinute;
-    const requests = Math.min(this.#perMinute, known.requests + back);
-    if (requests < 1)
+    const size = { holds: this.#perMinute, perMinute: this.#perMinute };
+    if (this.#requests.left(credential, size) < 1)
       throw refusal(
         'rate-limited',
         `more than ${this.#perMinute} requests in a minute (api.requestsPerMinute)`,
       );
-    this.#left.set(credential, { requests: requests - 1, at: now });
+    this.#requests.take(credential, 1, size);
   }
 }

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { Client, Verb } from '../client/index.ts';
 import { refusal } from './problem.ts';
 
-/** The verb that a client needs; `token`: any valid token. */
+/** The verb that a client needs; `token`: a valid token is enough. */
 export type Grant = Verb | 'token';
 
 /** A request that was let in. */

@@ -3,7 +3,8 @@
  * there, and hands the `Client` that it gets to `submit` and to whatever reads. The registry is loaded when it is called:
  * the command line sends without it.
  */
-export { makeCredential, maskCredentials } from './credential.ts';
+export { Buckets } from './buckets.ts';
+export { makeCredential } from './credential.ts';
 export {
   allGranted,
   Client,

@@ -1,26 +1,19 @@
-/** How much a client may send in a minute: token buckets that hold one minute's worth, for each process of a door. */
-import { LRUCache } from 'lru-cache';
+/** How much a client may send in a minute, for each process of a door. */
 import { SealpostError } from '../errors.ts';
+import { type BucketSize, Buckets } from './buckets.ts';
 import type { Client } from './grants.ts';
 
-interface Bucket {
-  /** What is left. */
-  messages: number;
-  octets: number;
-  /** Milliseconds of a clock that only goes forward. */
-  at: number;
-}
-
-const minute = 60_000;
-const mostBuckets = 10_000;
+/** A minute's worth at once. */
+const sizeOf = (limit: number): BucketSize => ({ holds: limit, perMinute: limit });
 
 export class Rates {
-  readonly #now: () => number;
-  readonly #buckets = new LRUCache<string, Bucket>({ max: mostBuckets });
+  readonly #messages: Buckets;
+  readonly #octets: Buckets;
 
   /** @param now milliseconds of a clock that only goes forward */
-  constructor(now: () => number = () => performance.now()) {
-    this.#now = now;
+  constructor(now?: () => number) {
+    this.#messages = new Buckets(now);
+    this.#octets = new Buckets(now);
   }
 
   /**
@@ -29,28 +22,18 @@ export class Rates {
    * @throws {SealpostError} `rate-limited`; nothing was taken then
    */
   takeMessage(client: Client): void {
-    const { messages, octets } = client.grants.limits;
-    const bucket = this.#bucket(client);
-    if (messages > 0 && bucket.messages < 1) throw limited(client, `${messages} messages`);
+    const { name, grants } = client;
+    const { messages, octets } = grants.limits;
+    if (messages > 0 && this.#messages.left(name, sizeOf(messages)) < 1)
+      throw limited(client, `${messages} messages`);
     // A message that is larger than what is left may still come, and the next one waits for it.
-    if (octets > 0 && bucket.octets <= 0) throw limited(client, `${octets} octets`);
-    bucket.messages -= 1;
+    if (octets > 0 && this.#octets.left(name, sizeOf(octets)) <= 0) throw limited(client, `${octets} octets`);
+    if (messages > 0) this.#messages.take(name, 1, sizeOf(messages));
   }
 
-  takeOctets(client: Client, octets: number): void {
-    this.#bucket(client).octets -= octets;
-  }
-
-  #bucket(client: Client): Bucket {
-    const { messages, octets } = client.grants.limits;
-    const now = this.#now();
-    const bucket = this.#buckets.get(client.name) ?? { messages, octets, at: now };
-    const share = Math.max(0, now - bucket.at) / minute;
-    bucket.messages = Math.min(messages, bucket.messages + messages * share);
-    bucket.octets = Math.min(octets, bucket.octets + octets * share);
-    bucket.at = now;
-    this.#buckets.set(client.name, bucket);
-    return bucket;
+  takeOctets({ name, grants }: Client, amount: number): void {
+    const { octets } = grants.limits;
+    if (octets > 0) this.#octets.take(name, amount, sizeOf(octets));
   }
 }
 

@@ -2,6 +2,7 @@
 import type { Client, Rates } from '../client/index.ts';
 import { SealpostError } from '../errors.ts';
 import type { Intake } from '../queue/index.ts';
+import type { SealedRequest } from '../sealed/index.ts';
 import { Outgoing, type PartnerBook, type Request, type Submitted, submit, type To } from './submit.ts';
 
 export interface QueueDoorParts {
@@ -14,21 +15,7 @@ export interface QueueDoorParts {
 }
 
 /** A request from a queue, opened and of the right form. */
-export interface QueuedRequest {
-  partner?: string | undefined;
-  recipients?: readonly string[] | undefined;
-  from?: string | undefined;
-  mail?: boolean | undefined;
-  filename?: string | undefined;
-  contentType?: string | undefined;
-  subject?: string | undefined;
-  metadata?: Readonly<Record<string, string>> | undefined;
-  idempotencyKey: string;
-  priority?: number | undefined;
-  notBefore?: number | undefined;
-  notAfter?: number | undefined;
-  octets: Buffer;
-}
+export type QueuedRequest = SealedRequest & { octets: Buffer };
 
 export function queueDoor(
   parts: QueueDoorParts,

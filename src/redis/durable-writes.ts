@@ -33,7 +33,7 @@ export interface Ended {
 export interface DurableWrites {
   run(script: Script, args: ScriptArguments, what: string, octets?: Octets): Promise<unknown>;
   /**
-   * Runs a script that can not be tried again, since it takes away what it needs (the job). That too few replicas have
+   * Runs a script that cannot be tried again, because it removes what it needs (the job). That too few replicas have
    * it is no error then, but said beside the reply. `patient` is a connection that waits while Redis is away.
    */
   end(script: Script, args: ScriptArguments, what: string, octets: Octets, patient: Redis): Promise<Ended>;
@@ -56,7 +56,7 @@ interface Write {
   args: ScriptArguments;
   what: string;
   octets: Octets;
-  /** It can not be tried again: its reply is needed even if too few replicas have it. */
+  /** It cannot be tried again: its reply is needed even if too few replicas have it. */
   ends: boolean;
   /** The server did not know the script once already. */
   loaded: boolean;

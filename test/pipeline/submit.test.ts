@@ -323,6 +323,14 @@ partners: [{ name: acme, addresses: [e@p.example], from: us@x.example, identity:
       // Another client has what is its own.
       const shop = new Client('shop', { ...allGranted, limits });
       assert.ok(Array.isArray((await handIn(small, { client: shop, rates })).result));
+      // What was sent before there was a limit does not count against it, and a changed limit counts at once.
+      const free = new Client('free', { ...allGranted, limits: { messages: 0, octets: 0, size: 0 } });
+      for (let at = 0; at < 5; at++) await handIn(small, { client: free, rates });
+      const bound = (messages: number) =>
+        new Client('free', { ...allGranted, limits: { messages, octets: 1000, size: 0 } });
+      assert.ok(Array.isArray((await handIn(small, { client: bound(1), rates })).result));
+      assert.equal(codeOf((await handIn(small, { client: bound(1), rates })).result), 'rate-limited');
+      assert.ok(Array.isArray((await handIn(small, { client: bound(2), rates })).result));
       const exact = mail('a: b', '', 'x'.repeat(12));
       assert.ok(Array.isArray(await code({ limits }, exact)));
       assert.equal(await code({ limits }, mail('a: b', '', 'x'.repeat(13))), 'message-too-large');
