@@ -5,13 +5,13 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import { checkConfig } from '../../src/config/check.ts';
+import { type CheckProbes, checkConfig } from '../../src/config/check.ts';
 import { loadKeys } from '../../src/config/keys.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { changedConfig, restoreConfig, storeConfig } from '../../src/config/origin.ts';
 import { ConfigError, formatProblem } from '../../src/config/problem.ts';
 import { readCertificateAndKey } from '../../src/config/tls.ts';
-import { SealpostError } from '../../src/errors.ts';
+import { type ErrorCode, SealpostError } from '../../src/errors.ts';
 import { createTestCa } from '../support/ca.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sealpost-keys-'));
@@ -214,7 +214,7 @@ describe('checkConfig', () => {
     `partners: [{ name: p, addresses: [p@p.example], identity: ${identityName}, certificates: [${certificates}] }]\n`;
   const own = (...names: string[]) =>
     `dataDir: .\nidentities: [${names.map((name) => `{ name: ${name}, key: ${name}.pem }`).join(', ')}]\n`;
-  const check = async (text: string, probes = {}) =>
+  const check = async (text: string, probes: CheckProbes = {}) =>
     said(await checkConfig(config(text), { now, ...probes }));
 
   for (const [why, text, expected] of [
@@ -308,26 +308,42 @@ mailboxes:
     ]);
   });
 
-  it('puts what the probes find at its setting', async () => {
+  it('puts what the probes find at its setting, and lets go of what they hold', async () => {
+    const fails = (code: ErrorCode, message: string) => async () => {
+      throw new SealpostError(code, message, { hint: 'mend it' });
+    };
+    let closed = 0;
     const found = await check(
       `dataDir: .
 redis: { url: "redis://127.0.0.1:1" }
 mailboxes:
   - { name: a, imap: { host: localhost, user: a, password: { file: password } }, destinations: [{ type: directory, path: in }] }
+partners:
+  - { name: p, addresses: [x@p.example], encrypt: false, sign: none, route: { host: localhost } }
 `,
       {
-        redis: async () => {
-          throw new SealpostError('redis-unreachable', 'Redis does not answer', { hint: 'start it' });
-        },
-        mailbox: async (imap: { user: string }) => {
-          throw new SealpostError('imap-failed', `login of ${imap.user} failed`);
-        },
+        redis: fails('redis-unreachable', 'Redis does not answer'),
+        online: async () => ({
+          mailbox: fails('imap-failed', 'login failed'),
+          route: fails('send-failed', 'the server does not answer'),
+          webhook: async () => [],
+          clock: async () => [{ message: 'the clock is ahead', hint: 'set it' }],
+          close: async () => {
+            closed += 1;
+          },
+        }),
       },
     );
-    assert.deepEqual(found, [
-      '2:15: error: redis.url: Redis does not answer (start it)',
-      '4:22: error: mailboxes[0].imap: login of a failed',
-    ]);
+    assert.deepEqual(
+      found.filter((line) => !/neither encrypted nor signed|to verify with/.test(line)).sort(),
+      [
+        '2:15: error: redis.url: Redis does not answer (mend it)',
+        '2:15: warning: redis.url: the clock is ahead (set it)',
+        '4:22: error: mailboxes[0].imap: login failed (mend it)',
+        '6:79: error: partners[0].route: the server does not answer (mend it)',
+      ],
+    );
+    assert.equal(closed, 1);
   });
 });
 
