@@ -340,7 +340,7 @@ partners:
         '2:15: error: redis.url: Redis does not answer (mend it)',
         '2:15: warning: redis.url: the clock is ahead (set it)',
         '4:22: error: mailboxes[0].imap: login failed (mend it)',
-        '6:79: error: partners[0].route: the server does not answer (mend it)',
+        '6:77: error: partners[0].route: the server does not answer (mend it)',
       ],
     );
     assert.equal(closed, 1);
