@@ -110,7 +110,12 @@ All settings of Sealpost. \`npm run docs:settings\` generates this page from the
 configuration file at once, with line and column.
 
 The file is YAML. Unknown settings are errors; they are never ignored. Relative paths are relative to the folder of the
-file.
+file that they stand in.
+
+A partner may have a file of its own in the folder \`partners\` beside the configuration file (\`partnerFiles\`). It has
+the settings of an entry of \`partners\`, without the list around it. \`sealpost.schema.json\` and
+\`partner.schema.json\` beside this page are JSON Schemas: editors with a YAML language server complete and check
+settings with them.
 
 - **time span**: a number with \`ms\`, \`s\`, \`m\`, \`h\` or \`d\`, such as \`30s\`.
 - **size**: a number with \`B\`, \`KiB\`, \`MiB\` or \`GiB\`, such as \`100MiB\`.

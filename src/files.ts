@@ -146,8 +146,13 @@ export function isDeadOwner(owner: string): boolean {
   return where !== undefined && where === machine && startOf(Number(pid)) !== start;
 }
 
-/** Size limits in octets: certificates and bundles, keys and secrets, the configuration itself. */
-export const fileLimits = { certificates: 16 * 1024 * 1024, secret: 1024 * 1024, config: 4 * 1024 * 1024 };
+/** Size limits in octets: certificates and bundles, keys and secrets, the configuration itself, the file of a partner. */
+export const fileLimits = {
+  certificates: 16 * 1024 * 1024,
+  secret: 1024 * 1024,
+  config: 4 * 1024 * 1024,
+  partner: 256 * 1024,
+};
 
 const isMissing = (error: unknown) => hasCode(error, 'ENOENT', 'ENOTDIR');
 

@@ -14,10 +14,11 @@ import { KeyReader } from './key-reader.ts';
 import { checkKeys } from './key-rules.ts';
 import { type LoadedKeys, readKeys } from './keys.ts';
 import { type Rejected, readConfig } from './load.ts';
-import { formatSetting, type Problem, type SettingPath, sortProblems } from './problem.ts';
+import { isOpenToAll } from './partner-files.ts';
+import { type Problem, type SettingPath, sortProblems } from './problem.ts';
 import type { Config, DestinationConfig, MailboxConfig, PartnerConfig } from './schema.ts';
 import { secretsOf } from './secret-places.ts';
-import type { ConfigSource } from './source.ts';
+import type { Sources } from './sources.ts';
 import { readConfigText } from './text.ts';
 import { readCertificateAndKey } from './tls.ts';
 
@@ -58,19 +59,19 @@ export interface CheckProbes {
  * @throws {SealpostError} `file-access` if the file itself cannot be read
  */
 export async function checkConfig(file: string, probes: CheckProbes = {}): Promise<Problem[]> {
-  const read = readConfig(readConfigText(file), file);
+  const read = readConfig(readConfigText(file), file, true);
   if (read.config === undefined) {
     const { problems, rejected } = read;
     if (rejected?.config !== undefined)
       return await checkNamed(rejected.config, rejected.source, problems, probes.now ?? new Date());
-    return sortProblems([...problems, ...missingFiles(rejected)]);
+    return sortProblems([...problems, ...missingFiles(rejected)], rejected?.source.names);
   }
   return await checkNamed(read.config, read.source, read.problems, probes.now ?? new Date(), probes);
 }
 
 /** For a configuration with unreadable settings: at least the missing files. */
 function missingFiles(rejected: Rejected | undefined): Problem[] {
-  const made = ['dataDir', 'directory', 'path', 'failed'];
+  const made = ['dataDir', 'directory', 'path', 'failed', 'partnerFiles'];
   return (rejected?.paths ?? [])
     .filter(([at, path]) => !made.includes(String(at.at(-1))) && !existsSync(path))
     .flatMap(([at, path]) => rejected?.source.problem(at, `${path}: there is no such file`) ?? []);
@@ -79,7 +80,7 @@ function missingFiles(rejected: Rejected | undefined): Problem[] {
 /** Checks what the configuration names; probes only if it has no errors of its own. */
 async function checkNamed(
   config: Config,
-  source: ConfigSource,
+  source: Sources,
   problems: Problem[],
   now: Date,
   probes: CheckProbes = {},
@@ -92,7 +93,7 @@ async function checkNamed(
   if (keys !== undefined) {
     problems.push(...checkKeys(config, keys, source, now));
     if (probes.protection !== undefined)
-      checkProtection(config, keys, problems, reader, probes.protection, now);
+      checkProtection(config, keys, { problems, source }, reader, probes.protection, now);
   }
   for (const [path, secret] of secretsOf(config)) {
     // the passwords of identities have been read with their keys
@@ -111,7 +112,7 @@ async function checkNamed(
   checkFolders(config, reader);
 
   await probeAll(config, reader, probes);
-  return sortProblems([...problems, ...reader.problems]);
+  return sortProblems([...problems, ...reader.problems], source.names);
 }
 
 /** All side by side: one that hangs delays no other. */
@@ -153,22 +154,21 @@ async function probeAll(
 function checkProtection(
   { partners }: Config,
   keys: LoadedKeys,
-  problems: readonly Problem[],
+  found: { problems: readonly Problem[]; source: Sources },
   reader: KeyReader,
   protect: NonNullable<CheckProbes['protection']>,
   now: Date,
 ): void {
-  const hasError = (setting: string) =>
-    problems.some(
-      (each) =>
-        each.severity === 'error' && (each.setting === setting || each.setting.startsWith(`${setting}.`)),
-    );
+  const { problems, source } = found;
+  const failing = new Set(
+    problems.filter(({ severity }) => severity === 'error').map((each) => source.partnerOf(each)),
+  );
   const identityFails = problems.some(
     ({ severity, setting }) => severity === 'error' && setting.startsWith('identities'),
   );
   partners.forEach((partner, index) => {
     const path = ['partners', index];
-    if (identityFails || hasError(formatSetting(path))) return;
+    if (identityFails || failing.has(index)) return;
     reader.try(path, () => protect(partner, keys, now), `mail to partner ${partner.name} would fail: `);
   });
 }
@@ -223,6 +223,14 @@ function checkCaFiles(config: Config, reader: KeyReader): void {
 
 function checkFolders(config: Config, reader: KeyReader): void {
   checkFolder(['dataDir'], config.dataDir, reader);
+  if (isOpenToAll(config.partnerFiles))
+    reader.report(
+      ['partnerFiles'],
+      `${config.partnerFiles}: everyone may write there, and decide who is trusted`,
+      {
+        hint: `run: chmod o-w ${config.partnerFiles}`,
+      },
+    );
   if (config.spool.directory !== undefined)
     checkFolder(['spool', 'directory'], config.spool.directory, reader);
   for (const [path, destination] of allDestinations(config))

@@ -1,15 +1,12 @@
 import { SealpostError } from '../errors.ts';
 import { type Certificate, readCertificates } from '../pki/index.ts';
-import { formatSetting, type Problem, type SettingPath } from './problem.ts';
+import { formatSetting, type Places, type Problem, type SettingPath } from './problem.ts';
 import type { Secret } from './schema.ts';
 import { readPublicFile, readSecret } from './secrets.ts';
-import type { ConfigSource } from './source.ts';
-
-/** What a problem needs of the file: its place. */
-export type Places = Pick<ConfigSource, 'problem'>;
 
 /** For a first try, which needs no places as long as nothing is wrong. */
 export const placeless: Places = {
+  file: '',
   problem: (path, message) => ({
     severity: 'error',
     file: '',

@@ -1,8 +1,7 @@
 import { type Certificate, describeValidity, type Identity, nameOf, unusableFor } from '../pki/index.ts';
 import type { LoadedKeys } from './keys.ts';
-import type { Problem, Report } from './problem.ts';
+import type { Places, Problem, Report } from './problem.ts';
 import type { Config } from './schema.ts';
-import type { ConfigSource } from './source.ts';
 
 type CertificateUse = 'encrypt' | 'sign';
 
@@ -13,7 +12,7 @@ const warnDays = 30;
  * key that only decrypts is a warning, because old mail can still be read. One that signs is an error, because nobody
  * accepts its signatures.
  */
-export function checkKeys(config: Config, keys: LoadedKeys, source: ConfigSource, now: Date): Problem[] {
+export function checkKeys(config: Config, keys: LoadedKeys, source: Places, now: Date): Problem[] {
   const problems: Problem[] = [];
   const report: Report = (path, message, extra) => problems.push(source.problem(path, message, extra));
   config.identities.forEach(({ name }, index) => {

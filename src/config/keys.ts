@@ -15,9 +15,9 @@ import {
   readPrivateKey,
   unusableFor,
 } from '../pki/index.ts';
-import { decodeParts, KeyReader, type Places, placeless } from './key-reader.ts';
+import { decodeParts, KeyReader, placeless } from './key-reader.ts';
 import { sourceOf } from './origin.ts';
-import { ConfigError, type Problem, type SettingPath, sortProblems } from './problem.ts';
+import { ConfigError, type Places, type Problem, type SettingPath, sortProblems } from './problem.ts';
 import type { Config } from './schema.ts';
 import { readPrivateFile } from './secrets.ts';
 
@@ -179,6 +179,7 @@ export async function loadKeys(config: Config): Promise<LoadedKeys> {
   // only now, because the places take the reader of YAML along
   const source = await sourceOf(config);
   const again = readKeys(config, source);
-  if (again.keys === undefined) throw new ConfigError(source.file, again.problems);
+  if (again.keys === undefined)
+    throw new ConfigError(source.file, sortProblems(again.problems, source.names));
   return again.keys;
 }

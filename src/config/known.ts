@@ -1,13 +1,15 @@
 /**
  * Configurations that this program has found right before. Most of what a command costs is to load YAML, the schema and
  * its library, and to check what was checked by the last command; so the result is kept beside the compiled code, in a
- * folder that is ours alone. It is used only for the same octets of the same file, checked by the same program. Whoever
- * can write into that folder decides what runs anyway.
+ * folder that is ours alone. It is used only for the same octets of the same file and partner files that were not
+ * written since, checked by the same program. Whoever can write into that folder decides what runs anyway.
  */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { extname, join, resolve } from 'node:path';
-import { restoreConfig, storeConfig } from './origin.ts';
+import { stateOf } from './kept-partners.ts';
+import { originOf, restoreConfig, storeConfig } from './origin.ts';
+import { listPartnerFiles } from './partner-files.ts';
 import type { Config } from './schema.ts';
 
 /**
@@ -40,24 +42,42 @@ export class KnownConfigs {
     this.#program = program;
   }
 
-  /** Undefined if this text was not found right before. */
+  /** Undefined if this text, with the partner files that are there now, was not found right before. */
   recall(file: string, text: string): Config | undefined {
     try {
       const kept = readFileSync(this.#place(file), 'utf8');
-      const end = kept.indexOf('\n');
-      return kept.slice(0, end) === this.#key(file, text) ? restoreConfig(kept.slice(end + 1)) : undefined;
+      const ends = [kept.indexOf('\n')];
+      ends.push(kept.indexOf('\n', (ends[0] ?? 0) + 1));
+      const [first = 0, second = 0] = ends;
+      if (kept.slice(0, first) !== this.#key(file, text)) return undefined;
+      const { setting, state }: { setting?: string; state: string } = JSON.parse(
+        kept.slice(first + 1, second),
+      );
+      return partnersState(file, setting)?.state === state
+        ? restoreConfig(kept.slice(second + 1))
+        : undefined;
     } catch {
       // not there, or cut: it is checked anew
       return undefined;
     }
   }
 
-  /** Keeps a configuration that was found right. Without the folder, or room in it, nothing is kept. */
-  remember(file: string, text: string, config: Config): void {
+  /**
+   * Keeps a configuration that was found right. Without the folder, or room in it, nothing is kept; nor if a partner file
+   * has just been written, which may be written again without a new time.
+   *
+   * @param now milliseconds since the epoch
+   */
+  remember(file: string, text: string, config: Config, now = Date.now()): void {
+    const setting = originOf(config)?.setting;
+    const partners = partnersState(file, setting);
+    const read = originOf(config)?.folder.names.length ?? 0;
+    if (partners === undefined || partners.count !== read || partners.changed > now - 2000) return;
     const place = this.#place(file);
     const draft = `${place}.${process.pid}`;
+    const head = JSON.stringify({ setting, state: partners.state });
     try {
-      writeFileSync(draft, `${this.#key(file, text)}\n${storeConfig(config)}`, { mode: 0o600 });
+      writeFileSync(draft, `${this.#key(file, text)}\n${head}\n${storeConfig(config)}`, { mode: 0o600 });
       renameSync(draft, place);
     } catch {
       rmSync(draft, { force: true });
@@ -74,12 +94,38 @@ export class KnownConfigs {
   }
 }
 
+/** What the partner files are now, without reading them; undefined if there is anything to say about their folder. */
+function partnersState(
+  file: string,
+  setting: string | undefined,
+): { state: string; count: number; changed: number } | undefined {
+  const { folder, problems } = listPartnerFiles(file, setting);
+  if (problems.length > 0) return undefined;
+  const hash = createHash('sha256').update(folder.path);
+  let last = 0;
+  for (const name of folder.names) {
+    const found = stateOf(join(folder.path, name));
+    if (found === undefined) return undefined;
+    hash.update(`\n${name} ${found.state}`);
+    last = Math.max(last, found.changed);
+  }
+  return { state: hash.digest('hex'), count: folder.names.length, changed: last };
+}
+
 const digest = (text: string) => createHash('sha256').update(text).digest('hex');
+
+let ofThis: string | undefined;
+
+/** The stamp of the program that runs. */
+export function programOfThis(): string {
+  const fromSource = extname(import.meta.filename) === '.ts';
+  ofThis ??= programStamp(join(import.meta.dirname, '../..'), fromSource);
+  return ofThis;
+}
 
 /** Those of this user; undefined without a cache of compiled code (`bin/compile-cache.cjs` chooses the folder). */
 export function knownConfigs(env: NodeJS.ProcessEnv = process.env): KnownConfigs | undefined {
   const folder = env.NODE_COMPILE_CACHE;
   if (folder === undefined || folder === '' || env.NODE_DISABLE_COMPILE_CACHE !== undefined) return undefined;
-  const fromSource = extname(import.meta.filename) === '.ts';
-  return new KnownConfigs(folder, programStamp(join(import.meta.dirname, '../..'), fromSource));
+  return new KnownConfigs(folder, programOfThis());
 }

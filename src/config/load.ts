@@ -1,24 +1,29 @@
 import { dirname, resolve } from 'node:path';
 import { explainIssue } from './explain.ts';
+import { KeptPartners } from './kept-partners.ts';
+import { programOfThis } from './known.ts';
 import { rememberOrigin } from './origin.ts';
+import { listPartnerFiles } from './partner-files.ts';
+import { readPartnerFolder } from './partner-reader.ts';
 import { ConfigError, hasErrors, type Problem, type SettingPath, sortProblems } from './problem.ts';
 import { checkRules } from './rules.ts';
 import { type Config, configSchema } from './schema.ts';
-import { mapFormat } from './shape.ts';
+import { isRecord, mapFormat } from './shape.ts';
 import { ConfigSource } from './source.ts';
+import { Sources } from './sources.ts';
 import { readConfigText } from './text.ts';
 
 /** A usable configuration, with the place of each setting for later messages. */
 export interface LoadedConfig {
   config: Config;
-  source: ConfigSource;
+  source: Sources;
   /** Warnings only. */
   problems: Problem[];
 }
 
 /** What is known of a configuration with errors, for `check`, which reports everything. */
 export interface Rejected {
-  source: ConfigSource;
+  source: Sources;
   /** The files and folders it names, as absolute paths. */
   paths: [SettingPath, string][];
   /** Present if each setting is right on its own. */
@@ -26,36 +31,61 @@ export interface Rejected {
 }
 
 /**
- * Reads a configuration. Relative paths are resolved against the folder of `file`; only the text is read. Reports all
- * problems at once.
+ * Reads a configuration with its partner files. Relative paths are resolved against the folder of the file that they
+ * stand in; what they lead to is not read. Reports all problems at once.
  *
  * @param text The YAML text.
  * @param file Its name, for messages and as the base of relative paths.
+ * @param keep Whether partner files that have not changed since are taken from what is kept in the data folder.
  * @returns Without `config` if one of the problems is an error.
  */
 export function readConfig(
   text: string,
   file: string,
+  keep = false,
 ): LoadedConfig | { config?: never; problems: Problem[]; rejected?: Rejected } {
-  const source = new ConfigSource(text, file);
-  if (source.syntaxProblems.length > 0) return { problems: sortProblems(source.syntaxProblems) };
+  const main = new ConfigSource(text, file);
+  if (main.syntaxProblems.length > 0) return { problems: sortProblems(main.syntaxProblems) };
 
   const base = dirname(resolve(file));
   const paths: [SettingPath, string][] = [];
-  const located = mapFormat(configSchema, source.value, 'path', (text, at) => {
+  const located = mapFormat(configSchema, main.value, 'path', (text, at) => {
     const path = resolve(base, text);
     paths.push([at, path]);
     return path;
   });
   const parsed = configSchema.safeParse(located);
-  if (!parsed.success) {
-    const problems = parsed.error.issues.flatMap((issue) => explainIssue(issue, configSchema, source));
-    return { problems: sortProblems(problems), rejected: { source, paths } };
+  const written = isRecord(main.value) ? main.value : {};
+  const setting = typeof written.partnerFiles === 'string' ? written.partnerFiles : undefined;
+  const listed = listPartnerFiles(file, setting);
+  const { folder } = listed;
+  const own = Array.isArray(written.partners) ? written.partners.length : 0;
+  const source = new Sources(main, own, folder);
+  const kept =
+    keep && parsed.success && folder.names.length > 0
+      ? new KeptPartners(parsed.data.dataDir, programOfThis(), folder.path)
+      : undefined;
+  const read = readPartnerFolder(folder, own, source, kept);
+  kept?.save();
+  const found = [...listed.problems, ...read.problems];
+  const all = [...paths, ...read.paths];
+  if (!parsed.success || hasErrors(found)) {
+    const issues = parsed.error?.issues ?? [];
+    const problems = issues.flatMap((issue) => explainIssue(issue, configSchema, main));
+    return {
+      problems: sortProblems([...problems, ...found], source.names),
+      rejected: { source, paths: all },
+    };
   }
-  const problems = sortProblems(checkRules(parsed.data, source));
-  rememberOrigin(parsed.data, { file, text });
-  if (hasErrors(problems)) return { problems, rejected: { source, paths, config: parsed.data } };
-  return { config: parsed.data, source, problems };
+  const config: Config = {
+    ...parsed.data,
+    partners: [...parsed.data.partners, ...read.partners],
+    partnerFiles: folder.path,
+  };
+  const problems = sortProblems([...found, ...checkRules(config, source)], source.names);
+  rememberOrigin(config, { file, text, setting, own, folder });
+  if (hasErrors(problems)) return { problems, rejected: { source, paths: all, config } };
+  return { config, source, problems };
 }
 
 /**
@@ -66,7 +96,7 @@ export function readConfig(
  * @throws {SealpostError} `file-access`
  */
 export function openConfig(file: string, text = readConfigText(file)): LoadedConfig {
-  const read = readConfig(text, file);
+  const read = readConfig(text, file, true);
   if (read.config === undefined) throw new ConfigError(file, read.problems);
   return read;
 }

@@ -2,28 +2,45 @@
  * Where a configuration was read from, and how one process gives a checked one to another. Reading YAML and checking it
  * against the schema take longer than the rest of a role's start, so the supervisor alone does it.
  */
+import type { PartnerFolder } from './partner-files.ts';
 import type { Config } from './schema.ts';
-import type { ConfigSource } from './source.ts';
+import type { Sources } from './sources.ts';
 
-/** A configuration file as it was read. */
-interface Origin {
+/** A configuration file as it was read, with the partner files that belong to it. */
+export interface Origin {
   file: string;
   text: string;
+  /** What it says about the folder of partner files, if anything. */
+  setting: string | undefined;
+  /** How many partners the file itself has. Those with files come after them. */
+  own: number;
+  folder: PartnerFolder;
 }
 
 const origins = new WeakMap<Config, Origin>();
-const madeInCode: Origin = { file: 'configuration', text: '' };
+const madeInCode: Origin = {
+  file: 'configuration',
+  text: '',
+  setting: undefined,
+  own: Number.POSITIVE_INFINITY,
+  folder: { path: '', shown: '', names: [] },
+};
 
 /** Remembers where a configuration was read from, so that later checks can name places. */
 export function rememberOrigin(config: Config, origin: Origin): void {
   origins.set(config, origin);
 }
 
+/** Where a configuration was read from; undefined if it was made in code. */
+export function originOf(config: Config): Origin | undefined {
+  return origins.get(config);
+}
+
 /** Where a configuration was read from; without places if it was made in code. Loads the reader of YAML. */
-export async function sourceOf(config: Config): Promise<ConfigSource> {
-  const { ConfigSource } = await import('./source.ts');
-  const { text, file } = origins.get(config) ?? madeInCode;
-  return new ConfigSource(text, file);
+export async function sourceOf(config: Config): Promise<Sources> {
+  const [{ ConfigSource }, { Sources }] = await Promise.all([import('./source.ts'), import('./sources.ts')]);
+  const { text, file, own, folder } = origins.get(config) ?? madeInCode;
+  return new Sources(new ConfigSource(text, file), own, folder);
 }
 
 /**

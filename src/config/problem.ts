@@ -21,6 +21,17 @@ export interface Problem extends Position {
   hint?: string;
 }
 
+/** What names the place of a setting in messages. */
+export interface Places {
+  /** The configuration file. */
+  readonly file: string;
+  problem(
+    path: SettingPath,
+    message: string,
+    extra?: { severity?: Problem['severity']; hint?: string; at?: 'key' | 'value' },
+  ): Problem;
+}
+
 /** Reports an error or warning at a setting. */
 export type Report = (
   path: SettingPath,
@@ -57,13 +68,18 @@ export function formatProblem(problem: Problem): string {
   return `${file}:${line}:${column}: ${severity}: ${what}${hint === undefined ? '' : ` (${hint})`}`;
 }
 
-/** In the order of the file, errors and warnings together. */
-export function sortProblems(problems: readonly Problem[]): Problem[] {
-  return [...problems].sort((a, b) => a.line - b.line || a.column - b.column);
+/** In the order of the files and of their lines, errors and warnings together; files in the order given. */
+export function sortProblems(problems: readonly Problem[], files: readonly string[] = []): Problem[] {
+  const place = new Map(files.map((file, index) => [file, index]));
+  const of = ({ file }: Problem) => place.get(file) ?? -1;
+  return [...problems].sort((a, b) => of(a) - of(b) || a.line - b.line || a.column - b.column);
 }
 
 export const hasErrors = (problems: readonly Problem[]) =>
   problems.some((problem) => problem.severity === 'error');
+
+/** Errors in one message; `sealpost check` shows all. */
+const mostErrors = 100;
 
 /**
  * `config-invalid` with all problems. The message has one line for each, so that printing the message alone is enough.
@@ -74,7 +90,9 @@ export class ConfigError extends SealpostError {
   constructor(file: string, problems: readonly Problem[]) {
     const errors = problems.filter((problem) => problem.severity === 'error');
     const count = errors.length === 1 ? 'an error' : `${errors.length} errors`;
-    super('config-invalid', [`${file} has ${count}`, ...errors.map(formatProblem)].join('\n'));
+    const shown = errors.slice(0, mostErrors).map(formatProblem);
+    if (errors.length > mostErrors) shown.push(`and ${errors.length - mostErrors} more`);
+    super('config-invalid', [`${file} has ${count}`, ...shown].join('\n'));
     this.name = 'ConfigError';
     this.problems = problems;
   }

@@ -1,13 +1,12 @@
 import { checkDropFolders } from './folder-rules.ts';
 import { checkMailboxes } from './mailbox-rules.ts';
 import { checkPartners } from './partner-rules.ts';
-import { checkNames, type Problem, type Report, type SettingPath } from './problem.ts';
+import { checkNames, type Places, type Problem, type Report, type SettingPath } from './problem.ts';
 import type { Config } from './schema.ts';
 import { checkServers } from './server-rules.ts';
-import type { ConfigSource } from './source.ts';
 
 /** The rules that a schema cannot express: settings that must fit together. */
-export function checkRules(config: Config, source: ConfigSource): Problem[] {
+export function checkRules(config: Config, source: Places): Problem[] {
   const problems: Problem[] = [];
   const report: Report = (path, message, extra) => problems.push(source.problem(path, message, extra));
   checkIdentities(config, report);

@@ -24,7 +24,10 @@ z.config({ jitless: true });
 const name = () =>
   z
     .string()
-    .regex(/^[a-z0-9][a-z0-9._-]{0,62}$/i, 'use letters, digits, dot, underscore and hyphen, at most 63');
+    .regex(
+      /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/,
+      'use letters, digits, dot, underscore and hyphen, at most 63',
+    );
 const path = () => z.string().min(1).meta({ format: 'path' });
 const port = () => z.number().int().min(0).max(65535);
 
@@ -284,7 +287,8 @@ const mailbox = z.strictObject({
   onSuspend: onSuspend('as it came'),
 });
 
-const partner = z.strictObject({
+/** One partner: an entry of `partners`, or all of a partner file. */
+export const partnerSchema = z.strictObject({
   name: name().describe('Name of the partner.'),
   addresses: z
     .array(z.string())
@@ -391,7 +395,17 @@ export const configSchema = z.strictObject({
     .array(mailbox)
     .default([])
     .describe('Where partners send their mail, and where it goes from there.'),
-  partners: z.array(partner).default([]).describe('The partners you exchange mail with.'),
+  partners: z
+    .array(partnerSchema)
+    .default([])
+    .describe(
+      'The partners you exchange mail with, beside those that have a file of their own (partnerFiles).',
+    ),
+  partnerFiles: path()
+    .default('partners')
+    .describe(
+      'Folder of partner files: each file *.yaml in it is one partner, with the settings of an entry of partners. Paths in it are relative to that file. The folder need not exist unless you name it here.',
+    ),
   dns: dnsSettings({ path, port }),
   folders: folderSettings({ name, path }),
   clientQueues: clientQueueSettings(),

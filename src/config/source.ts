@@ -1,5 +1,5 @@
 import { type Document, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
-import { formatSetting, type Position, type Problem, type SettingPath } from './problem.ts';
+import { formatSetting, type Places, type Position, type Problem, type SettingPath } from './problem.ts';
 
 /** What the YAML library reports, in an operator's words; its own message if it is good enough. */
 const syntaxMessages: Record<string, [message: string, hint?: string]> = {
@@ -15,7 +15,7 @@ const syntaxMessages: Record<string, [message: string, hint?: string]> = {
 };
 
 /** The text of a configuration, with the place of each setting. */
-export class ConfigSource {
+export class ConfigSource implements Places {
   readonly file: string;
   readonly syntaxProblems: readonly Problem[];
   /** What was written, as plain values; undefined if the syntax is wrong. */

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describe, it } from 'node:test';
 import { parse } from 'yaml';
+import { configJsonSchema, schemaFiles } from '../../scripts/config-schema.ts';
 import { exampleFile, settingsPage } from '../../scripts/settings.ts';
 import { readConfig } from '../../src/config/load.ts';
 import { restoreConfig, storeConfig } from '../../src/config/origin.ts';
@@ -20,6 +21,11 @@ describe('settings page and example', () => {
   it('config/sealpost.example.yaml is what the schema says', () => {
     assert.equal(read('config/sealpost.example.yaml') === exampleFile(), true, stale);
   });
+
+  for (const name of schemaFiles)
+    it(`docs/${name} is what the schema says`, () => {
+      assert.equal(read(`docs/${name}`) === configJsonSchema(name), true, 'run: npm run docs:config-schema');
+    });
 
   it('the example is right as it stands', () => {
     const { config, problems } = readConfig(exampleFile(), 'example.yaml');

@@ -53,7 +53,7 @@ describe('loadConfig', () => {
   it('keeps the place of each setting, and of the nearest one above for what is not written', () => {
     const { source } = openConfig(write(full));
     const at = (...path: (string | number)[]) => {
-      const { line, column } = source.locate(path);
+      const { line, column } = source.main.locate(path);
       return `${line}:${column}`;
     };
     assert.equal(at('identities', 0, 'pkcs12'), '5:35');

@@ -1,0 +1,145 @@
+/**
+ * What was read from partner files, kept in the data folder: to read 10,000 files and check them takes many seconds, to
+ * see that none has changed takes a fraction of one. The data folder is ours alone, and whoever can write there can
+ * replace the spool key; so what is kept needs no seal. But it is never trusted blindly: it counts only for the same
+ * program and the same files, and what is cut or broken is made anew.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { PartnerConfig } from './schema.ts';
+
+/** A file as it was when it was read. */
+interface Kept {
+  /** Changes whenever the file is written: its inode, size, and times in nanoseconds. */
+  state: string;
+  /** SHA-256 of its text in base64. */
+  digest: string;
+  partner: PartnerConfig;
+}
+
+interface Stored {
+  /** When the files were looked at, in milliseconds since the epoch. */
+  at: number;
+  folder: string;
+  files: Record<string, Kept>;
+}
+
+/** A file that was written this shortly before it was read may change again without a new time. */
+const racyMs = 2000;
+
+/** State of a file, and when it was last written, in milliseconds. Undefined if there is none. */
+export function stateOf(path: string): { state: string; changed: number } | undefined {
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+  if (found === undefined) return undefined;
+  const { dev, ino, size, mtimeNs, ctimeNs } = found;
+  const changed = Math.max(Number(mtimeNs / 1_000_000n), Number(ctimeNs / 1_000_000n));
+  return { state: [dev, ino, size, mtimeNs, ctimeNs].join(' '), changed };
+}
+
+/** Reads a file of ours as `writeKept` writes it; undefined if it is not there, not ours, cut, or of another program. */
+export function readKept(path: string, program: string): unknown {
+  try {
+    const { uid, mode } = statSync(path);
+    if (uid !== process.geteuid?.() || (mode & 0o077) !== 0) return undefined;
+    const text = readFileSync(path);
+    const end = text.indexOf(0x0a);
+    const body = text.subarray(end + 1);
+    return text.toString('latin1', 0, end) === sealOf(program, body)
+      ? JSON.parse(body.toString())
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Without room or permission nothing is kept. The folder must be there and belong to this user. */
+export function writeKept(path: string, folder: string, program: string, value: unknown): void {
+  const draft = `${path}.${process.pid}-${randomBytes(4).toString('hex')}`;
+  try {
+    if (statSync(folder).uid !== process.geteuid?.()) return;
+    const body = Buffer.from(JSON.stringify(value));
+    writeFileSync(draft, Buffer.concat([Buffer.from(`${sealOf(program, body)}\n`), body]), { mode: 0o600 });
+    renameSync(draft, path);
+  } catch {
+    rmSync(draft, { force: true });
+  }
+}
+
+/** Finds what is cut or damaged; it is no protection from those who may write here. */
+function sealOf(program: string, body: Buffer): string {
+  return createHash('sha256').update(program).update('\0').update(body).digest('hex');
+}
+
+export class KeptPartners {
+  readonly #dataDir: string;
+  readonly #program: string;
+  readonly #old: Stored;
+  readonly #new: Stored;
+  #changed = false;
+
+  /**
+   * @param dataDir what is kept is `partners.json` there
+   * @param program changes with everything that reads and checks
+   * @param folder absolute path of the partner files
+   */
+  constructor(dataDir: string, program: string, folder: string, now = Date.now()) {
+    this.#dataDir = dataDir;
+    this.#program = program;
+    const stored = readKept(join(dataDir, 'partners.json'), program);
+    this.#old = isStored(stored) && stored.folder === folder ? stored : { at: 0, folder, files: {} };
+    this.#new = { at: now, folder, files: {} };
+  }
+
+  /** The partner of a file that has not been written since; its text is not read. */
+  unchanged(name: string, path: string): PartnerConfig | undefined {
+    const kept = this.#of(name);
+    const found = kept && stateOf(path);
+    if (found?.state !== kept?.state || kept === undefined || found === undefined) return undefined;
+    // it may have been written again within one tick of the clock
+    if (found.changed > this.#old.at - racyMs) return undefined;
+    this.#new.files[name] = kept;
+    return kept.partner;
+  }
+
+  stateOf(path: string): string | undefined {
+    return stateOf(path)?.state;
+  }
+
+  /** The partner of a file that was written again with the same text. */
+  sameText(name: string, state: string, digest: string): PartnerConfig | undefined {
+    const kept = this.#of(name);
+    if (kept?.digest !== digest) return undefined;
+    this.add(name, { ...kept, state });
+    return kept.partner;
+  }
+
+  add(name: string, kept: Kept): void {
+    this.#new.files[name] = kept;
+    this.#changed = true;
+  }
+
+  #of(name: string): Kept | undefined {
+    return Object.hasOwn(this.#old.files, name) ? this.#old.files[name] : undefined;
+  }
+
+  /** Writes what has changed. */
+  save(): void {
+    const gone = Object.keys(this.#old.files).length !== Object.keys(this.#new.files).length;
+    if (!this.#changed && !gone) return;
+    writeKept(join(this.#dataDir, 'partners.json'), this.#dataDir, this.#program, this.#new);
+  }
+}
+
+function isStored(value: unknown): value is Stored {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'at' in value &&
+    typeof value.at === 'number' &&
+    'folder' in value &&
+    'files' in value &&
+    typeof value.files === 'object' &&
+    value.files !== null
+  );
+}
