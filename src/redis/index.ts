@@ -17,5 +17,13 @@ export { lifetimes, type PresenceKind, presenceKinds } from './lifetimes.ts';
 export { type PrivateServer, privateServerUrl, startPrivateServer } from './private-server.ts';
 export { checkReplicas, ensureReplicas } from './replicas.ts';
 export { freeingScript, type Octets, run, type Script, type ScriptArguments, script } from './scripts.ts';
+export {
+  type Adopted,
+  type DocumentKind,
+  type Edited,
+  refreshEvery,
+  SealedDocument,
+  type SealedDocumentParts,
+} from './sealed-document.ts';
 export { type SealedValues, type SealedValuesParts, sealedValues } from './sealed-values.ts';
 export { type RedisTarget, redisTarget } from './target.ts';

@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { allGranted, type Client } from '../../src/client/index.ts';
-import { ClientRegistry, clientOf, refreshEvery } from '../../src/client/registry.ts';
+import { ClientRegistry, clientOf } from '../../src/client/registry.ts';
 import { createLog } from '../../src/log.ts';
+import { refreshEvery } from '../../src/redis/index.ts';
 import { useTestQueue } from '../support/queue.ts';
 
 describe('the clients of an installation', () => {

@@ -1,0 +1,342 @@
+/**
+ * A document of an installation that nobody can forge who merely writes into Redis: sealed with the spool key, as a whole
+ * or in parts. Its version only goes forward. Each process remembers the newest one that it has seen, and each machine in
+ * a file, so an older document, or none, is noticed.
+ */
+import { createHash } from 'node:crypto';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Redis } from 'ioredis';
+import { type ErrorCode, hasCode, SealpostError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { guarded } from './connection.ts';
+import { run, script } from './scripts.ts';
+
+export interface SealedDocumentParts {
+  redis: Redis;
+  prefix: string;
+  seal(context: string, value: unknown): Buffer;
+  /** Errors: `spool-corrupt`. */
+  unseal(context: string, sealed: Buffer): unknown;
+  /** The data folder, where the newest version seen is kept. */
+  folder: string;
+  log: Log;
+}
+
+/** What kind of document it is. */
+export interface DocumentKind<T> {
+  /** Names its key in Redis, what it is sealed for, and the file of its version. */
+  name: string;
+  /** For messages: `the list of clients`. */
+  title: string;
+  /** The error for one that cannot be trusted, and what follows from it, for the log. */
+  code: ErrorCode;
+  consequence: string;
+  /** What holds where there is none. */
+  empty: T;
+  /** Throws for a value that has not its shape. */
+  parse(value: unknown): T;
+}
+
+/** Milliseconds until a process knows of a change. */
+export const refreshEvery = 500;
+/** A document may have parts, which are stored with it in one step, and are known by their digests. */
+type PartDigests = Readonly<Record<string, string>>;
+
+interface Stored<T> {
+  version: number;
+  document: T;
+  /** SHA-256 of the sealed text of each part, in hex. */
+  parts: PartDigests;
+}
+
+/** SHA-1 of the text that the caller has. Returns false if it is that, else the text, or '' for none. */
+const read = script(`
+local text = redis.call('GET', string.sub(KEYS[1], 1, -3) .. ':' .. ARGV[2]) or ''
+if redis.sha1hex(text) == ARGV[1] then return false end
+return text`);
+
+/** SHA-1 of the text to replace; name; the new text; then name and text of each part. Returns 0 if another one is there. */
+const replace = script(`
+local key = string.sub(KEYS[1], 1, -3) .. ':' .. ARGV[2]
+if redis.sha1hex(redis.call('GET', key) or '') ~= ARGV[1] then return 0 end
+for at = 4, #ARGV, 2 do redis.call('HSET', key .. ':parts', ARGV[at], ARGV[at + 1]) end
+redis.call('SET', key, ARGV[3])
+return 1`);
+
+const sha1 = (text: string) => createHash('sha1').update(text).digest('hex');
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+
+/** What a reader adopts: the document, and those of its parts that changed. */
+export interface Adopted<T> {
+  document: T;
+  /** By name, opened; only those that are other than before. */
+  parts: ReadonlyMap<string, unknown>;
+  /** Names of all parts that it has: of none when it cannot be trusted. */
+  names: ReadonlySet<string>;
+}
+
+/** An edit of the document, and of some of its parts. */
+export interface Edited<T> {
+  document: T;
+  parts?: ReadonlyMap<string, unknown>;
+}
+
+export class SealedDocument<T> {
+  readonly #parts: SealedDocumentParts;
+  readonly #kind: DocumentKind<T>;
+  readonly #adopt: (adopted: Adopted<T>) => void;
+  #sha = '';
+  #stored: Stored<T>;
+  #seen: number;
+  #trouble: SealpostError | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  readonly #listeners = new Set<() => void>();
+
+  /** @param adopt takes each document that is read or written, and `empty` when none can be trusted */
+  constructor(
+    parts: SealedDocumentParts,
+    kind: DocumentKind<T>,
+    adopt: (adopted: Adopted<T>) => void = () => undefined,
+  ) {
+    this.#parts = parts;
+    this.#kind = kind;
+    this.#adopt = adopt;
+    this.#stored = this.#nothing;
+    this.#seen = versionOf(this.#versionFile);
+  }
+
+  get #nothing(): Stored<T> {
+    return { version: 0, document: this.#kind.empty, parts: {} };
+  }
+
+  get #versionFile(): string {
+    return join(this.#parts.folder, `${this.#kind.name}.version`);
+  }
+
+  /** Why none is trusted now; undefined normally. */
+  get trouble(): SealpostError | undefined {
+    return this.#trouble;
+  }
+
+  get document(): T {
+    return this.#stored.document;
+  }
+
+  get version(): number {
+    return this.#stored.version;
+  }
+
+  /** Follows changes until `stop`. */
+  start(): void {
+    const again = () => {
+      this.#timer = setTimeout(() => {
+        // Without Redis nothing can be done here either; what is known stays known.
+        this.refresh()
+          .catch(() => undefined)
+          .finally(() => this.#timer && again());
+      }, refreshEvery);
+      this.#timer.unref();
+    };
+    again();
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** Calls back after each change. Returns what ends that. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Reads what changed. Errors: `redis-unreachable`; what is not ours is a trouble. */
+  async refresh(): Promise<void> {
+    const { redis, prefix, log } = this.#parts;
+    const { name, consequence } = this.#kind;
+    // While it is written, the parts may already be those of the next version.
+    for (let left = 5; ; left--) {
+      const text = await run(redis, prefix, read, [this.#sha, name], name);
+      if (typeof text !== 'string') return;
+      try {
+        const stored = this.#opened(text);
+        const parts = await this.#read(changed(this.#stored.parts, stored.parts), stored.parts);
+        if (parts === undefined) {
+          if (left > 0) continue;
+          throw this.#changed('has parts that do not belong to it');
+        }
+        this.#take(text, stored, parts);
+      } catch (error) {
+        if (!(error instanceof SealpostError) || error.code !== this.#kind.code) throw error;
+        this.#trouble = error;
+        log.error({ err: error }, consequence);
+        this.#sha = sha1(text);
+        this.#stored = this.#nothing;
+        this.#tell(new Map());
+      }
+      return;
+    }
+  }
+
+  #take(text: string, stored: Stored<T>, parts: ReadonlyMap<string, unknown>): void {
+    this.#trouble = undefined;
+    this.#remember(stored.version);
+    this.#sha = sha1(text);
+    this.#stored = stored;
+    this.#tell(parts);
+  }
+
+  #tell(parts: ReadonlyMap<string, unknown>): void {
+    const names = new Set(Object.keys(this.#stored.parts));
+    this.#adopt({ document: this.#stored.document, parts, names });
+    for (const listener of this.#listeners) listener();
+  }
+
+  /** Opened parts by name; undefined if one is not the one that the document means. Errors: `redis-unreachable`. */
+  async #read(names: readonly string[], digests: PartDigests): Promise<Map<string, unknown> | undefined> {
+    const { redis, prefix, unseal } = this.#parts;
+    const { name } = this.#kind;
+    const found = new Map<string, unknown>();
+    // In portions: all at once would hold up others.
+    for (let at = 0; at < names.length; at += 16) {
+      const some = names.slice(at, at + 16);
+      const texts = await guarded(name, redis.hmget(`${prefix}:${name}:parts`, ...some));
+      for (const [index, part] of some.entries()) {
+        const text = texts[index] ?? '';
+        if (sha256(text) !== digests[part]) return undefined;
+        found.set(part, unseal(`${name}:${part}`, Buffer.from(text, 'base64')));
+      }
+    }
+    return found;
+  }
+
+  #changed(why: string): SealpostError {
+    return new SealpostError(this.#kind.code, `${this.#kind.title} ${why}`);
+  }
+
+  /** Errors: the code of the kind. */
+  #opened(text: string, accepted = false): Stored<T> {
+    if (text === '') {
+      if (this.#seen > 0 && !accepted) throw this.#changed('is gone from Redis');
+      return this.#nothing;
+    }
+    let value: unknown;
+    try {
+      value = this.#parts.unseal(this.#kind.name, Buffer.from(text, 'base64'));
+    } catch (error) {
+      if (!(error instanceof SealpostError)) throw error;
+      throw this.#changed('in Redis was not written by Sealpost');
+    }
+    const stored = { version: versionIn(value), document: this.#kind.parse(value), parts: partsIn(value) };
+    if (stored.version < this.#seen && !accepted)
+      throw this.#changed(`has version ${stored.version}, but version ${this.#seen} was seen before`);
+    return stored;
+  }
+
+  #remember(version: number): void {
+    if (version <= this.#seen) return;
+    this.#seen = version;
+    keepVersion(this.#versionFile, version);
+  }
+
+  /**
+   * Changes the document, as a whole or not at all. The edit may run several times.
+   *
+   * @param edit gets the document, and reads a part as it is stored (undefined for none). It returns what is other than
+   *   before; undefined for nothing.
+   * @param accept takes the document as it is in Redis although it is older than one seen before, after a restore
+   * @throws {SealpostError} the code of the kind, and what the edit throws
+   */
+  async change(
+    edit: (
+      document: T,
+      part: (name: string) => Promise<unknown>,
+    ) => Edited<T> | undefined | Promise<Edited<T> | undefined>,
+    accept = false,
+  ): Promise<void> {
+    const { redis, prefix, seal } = this.#parts;
+    const { name, parse } = this.#kind;
+    for (;;) {
+      const text = (await guarded(name, redis.get(`${prefix}:${name}`))) ?? '';
+      const old = this.#opened(text, accept);
+      let torn = false;
+      const part = async (wanted: string) => {
+        if (old.parts[wanted] === undefined) return undefined;
+        const found = await this.#read([wanted], old.parts);
+        torn ||= found === undefined;
+        return found?.get(wanted);
+      };
+      const edited = await edit(structuredClone(old.document), part);
+      // Another process writes at this moment, or somebody else did: reading again says which.
+      if (torn) {
+        await this.#settle(text);
+        continue;
+      }
+      if (edited === undefined) return;
+      const { document, parts = new Map() } = edited;
+      const sealed = [...parts].map(
+        ([each, value]) => [each, seal(`${name}:${each}`, value).toString('base64')] as const,
+      );
+      const version = Math.max(old.version, this.#seen) + 1;
+      const digests = {
+        ...old.parts,
+        ...Object.fromEntries(sealed.map(([each, made]) => [each, sha256(made)])),
+      };
+      const hasParts = Object.keys(digests).length > 0;
+      const whole = { ...parse(document), version, ...(hasParts && { parts: digests }) };
+      const made = seal(name, whole).toString('base64');
+      if ((await run(redis, prefix, replace, [sha1(text), name, made, ...sealed.flat()], name)) !== 1)
+        continue;
+      await this.refresh();
+      return;
+    }
+  }
+
+  /** Errors: the code of the kind if the parts of this very text are not there. */
+  async #settle(text: string): Promise<void> {
+    const { redis, prefix } = this.#parts;
+    const now = (await guarded(this.#kind.name, redis.get(`${prefix}:${this.#kind.name}`))) ?? '';
+    if (now === text) throw this.#changed('has parts that do not belong to it');
+  }
+}
+
+/** Names of the parts that are other than before. */
+function changed(before: PartDigests, now: PartDigests): string[] {
+  return Object.keys(now).filter((name) => now[name] !== before[name]);
+}
+
+function versionIn(value: unknown): number {
+  const version = typeof value === 'object' && value !== null && 'version' in value ? value.version : 0;
+  return typeof version === 'number' && Number.isSafeInteger(version) ? version : 0;
+}
+
+function partsIn(value: unknown): PartDigests {
+  const parts = typeof value === 'object' && value !== null && 'parts' in value ? value.parts : {};
+  return Object.fromEntries(
+    Object.entries(parts ?? {}).flatMap(([name, digest]) =>
+      typeof digest === 'string' ? [[name, digest]] : [],
+    ),
+  );
+}
+
+function versionOf(file: string): number {
+  try {
+    return Number.parseInt(readFileSync(file, 'utf8'), 10) || 0;
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'EACCES')) return 0;
+    throw error;
+  }
+}
+
+/** A process that may not write there relies on the others, and on what it has seen itself. */
+function keepVersion(file: string, version: number): void {
+  const draft = `${file}.${process.pid}`;
+  try {
+    writeFileSync(draft, `${version}\n`, { mode: 0o600 });
+    renameSync(draft, file);
+  } catch (error) {
+    if (!hasCode(error, 'EACCES', 'EROFS', 'EPERM', 'ENOENT', 'ENOSPC')) throw error;
+  }
+}
