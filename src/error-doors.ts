@@ -31,6 +31,27 @@ export const doorRows = {
     smtp: { code: 454, enhanced: '4.7.0', text: 'Logins are not possible now, try again later' },
     http: 503,
   },
+  'certs-changed': {
+    class: 'operator',
+    cause: 'the store of certificates was not written by Sealpost, or is older than one seen before',
+    remedy: 'Find out who writes into Redis; after a restore, accept the store with sealpost certs accept.',
+    seen: ['start', 'command', 'log'],
+    http: 503,
+  },
+  'certificate-unknown': {
+    class: 'operator',
+    cause: 'no certificate of that id, thumbprint or serial number is known',
+    remedy: 'Find it with sealpost certs list.',
+    seen: ['command'],
+    http: 404,
+  },
+  'certificate-conflict': {
+    class: 'operator',
+    cause: 'the certificate is not the one that was compared, or something was decided about it meanwhile',
+    remedy: 'Compare it again with sealpost certs show.',
+    seen: ['command'],
+    http: 409,
+  },
   'idempotency-conflict': {
     class: 'operator',
     cause: 'the idempotency key was used before, with another request',

@@ -88,7 +88,7 @@ export const errorRows = {
     class: 'message',
     cause: 'none of the keys here belongs to a recipient of the message',
     remedy:
-      'Add the key of a certificate that the event lists, or send the partner your current certificate.',
+      'See which key it is with sealpost certs show and a serial number of the event; add that key, or send the partner your current certificate.',
   },
   'decrypt-failed': {
     class: 'message',

@@ -14,6 +14,14 @@ export function printable(text: string): string {
 }
 
 /**
+ * As `printable`, with everything beyond ASCII escaped, for names that somebody has to compare: letters of other scripts
+ * look like those of ours.
+ */
+export function comparable(text: string): string {
+  return printable(text).replace(/[^\x20-\x7e]/gu, (char) => `\\u{${hex(char)}}`);
+}
+
+/**
  * Characters that JSON may contain literally but a terminal should not get. JSON itself escapes controls below U+0020.
  */
 const hostileInJson = /[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]/gu;

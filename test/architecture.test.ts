@@ -58,14 +58,30 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
   commands: { may: anything, why: 'the commands of the command line compose' },
   workers: { may: anything, why: 'a process composes its parts' },
   pipeline: {
-    may: ['client', 'smime', 'partner', 'handoff', 'smtp', 'message', 'queue', 'spool', 'config', 'sealed'],
+    may: [
+      'client',
+      'certstore',
+      'smime',
+      'partner',
+      'handoff',
+      'smtp',
+      'message',
+      'queue',
+      'spool',
+      'config',
+      'sealed',
+    ],
     why: 'a step takes what it works with as arguments; processes are composed above it',
   },
   api: {
-    may: ['client', 'pipeline', 'handoff', 'message', 'queue', 'spool', 'config', 'net'],
+    may: ['client', 'certstore', 'pipeline', 'handoff', 'message', 'queue', 'spool', 'config', 'net', 'pki'],
     why: 'a door has no keys: it hands mail to submit, and shows what is stored',
   },
   client: { may: ['redis', 'config'], why: 'who may do what is known without any message' },
+  certstore: {
+    may: ['partner', 'redis', 'config', 'pki'],
+    why: 'what is known of certificates is known without any message',
+  },
   daemon: { may: ['config', 'queue', 'redis'], why: 'the supervisor holds no keys and reads no message' },
   handoff: {
     may: ['smtp', 'message', 'queue', 'spool', 'config', 'net'],

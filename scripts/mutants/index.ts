@@ -1,3 +1,4 @@
+import { certs } from './certs.ts';
 import { codec } from './codec.ts';
 import { flow } from './flow.ts';
 import type { Mutant } from './mutant.ts';
@@ -18,4 +19,5 @@ export const allMutants: readonly Mutant[] = [
   ...work,
   ...newest,
   ...outbound,
+  ...certs,
 ];

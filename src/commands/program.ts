@@ -53,6 +53,11 @@ const commands: Record<string, Entry> = {
     description: 'test the way to a partner',
     load: async () => (await import('./partners.ts')).partnersCommand(),
   },
+  certs: {
+    usage: '[options] [command]',
+    description: "list all certificates, own and partners', and decide about those that wait for approval",
+    load: async () => (await import('./certs.ts')).certsCommand(),
+  },
   clients: {
     usage: '[options] [command]',
     description: 'manage the programs that may use the doors, and what they may do',

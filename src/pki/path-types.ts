@@ -60,6 +60,11 @@ export interface PathOptions {
   intermediates?: readonly Certificate[];
   /** Certificates trusted for themselves within their validity, without a path. */
   pinned?: readonly Certificate[];
+  /**
+   * What the operator has revoked, whatever issuers say: it returns why. No path leads through such a certificate, and
+   * pinning it is no help.
+   */
+  refused?: { why(certificate: Certificate): string | undefined } | undefined;
   /** The time in question, such as that of signing. */
   at: Date;
   /** What the leaf's key is used for; `any` checks neither keyUsage nor extKeyUsage. */

@@ -56,6 +56,8 @@ function tryPath(
   signatures: SignatureChecker,
   issuers: Issuers,
 ): PathResult {
+  const refused = refusedIn(path, options);
+  if (refused !== undefined) return refused;
   let checked: CheckedPath;
   try {
     checked = checkPath(path, options, signatures);
@@ -106,6 +108,8 @@ function revocationOf(
 
 /** A pinned certificate is trusted by itself; only its validity, key and usage are checked. */
 function validatePinned(leaf: Certificate, options: PathOptions): PathResult {
+  const refused = refusedIn([leaf], options);
+  if (refused !== undefined) return refused;
   try {
     const signatures = new SignatureChecker(options, 0);
     const { leafKey, weak } = checkPath([leaf], options, signatures);
@@ -123,6 +127,16 @@ function validatePinned(leaf: Certificate, options: PathOptions): PathResult {
   } catch (error) {
     return failureOf([leaf], error);
   }
+}
+
+/** The result for a path through a certificate that the operator has revoked; undefined if there is none in it. */
+function refusedIn(path: Certificate[], { refused }: PathOptions): PathResult | undefined {
+  if (refused === undefined) return undefined;
+  for (const certificate of path) {
+    const why = refused.why(certificate);
+    if (why !== undefined) return untrusted(path, 'revoked', `${describe(certificate)}: ${why}`);
+  }
+  return undefined;
 }
 
 function withoutPath(leaf: Certificate, missing: readonly Certificate[]): PathResult {

@@ -19,8 +19,13 @@ export interface AuditEntry {
     | 'client-remove'
     | 'clients-accept'
     | 'token-add'
-    | 'token-revoke';
-  /** Name of the client, or id of the token. */
+    | 'token-revoke'
+    | 'certificate-approve'
+    | 'certificate-reject'
+    | 'certificate-revoke'
+    | 'certificate-pin'
+    | 'certs-accept';
+  /** Name of the client, id of the token, or SHA-256 of the certificate. */
   subject?: string;
   /** Of the message; absent if there was none. */
   id?: string;

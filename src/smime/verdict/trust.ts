@@ -42,6 +42,7 @@ export interface Trust
     | 'anchors'
     | 'intermediates'
     | 'pinned'
+    | 'refused'
     | 'limits'
     | 'md5'
     | 'sha1'
@@ -96,7 +97,7 @@ export class PathCache {
 
   /** Identifies this Trust by its arrays and options. */
   keyOf(trust: Trust): string {
-    const arrays = [trust.anchors, trust.intermediates, trust.pinned, trust.crls];
+    const arrays = [trust.anchors, trust.intermediates, trust.pinned, trust.refused, trust.crls];
     const numbers = arrays.map((array) => (array === undefined ? 0 : this.#numberOf(array)));
     const { policies, requireExplicitPolicy, inhibitPolicyMapping, inhibitAnyPolicy } = trust;
     const words = [trust.md5, trust.sha1, trust.minimumKeyBits, trust.revocation, policies?.join()];

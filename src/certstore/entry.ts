@@ -1,0 +1,82 @@
+/** A certificate as the store keeps it: what it is, whose, and what was decided about it. */
+import { createHash } from 'node:crypto';
+import type { Certificate } from '../pki/index.ts';
+
+/** `waiting` for approval is used for nothing. `revoked` is a compromise: its key counts for nothing either. */
+export const storedStates = ['waiting', 'approved', 'rejected', 'revoked'] as const;
+export type StoredState = (typeof storedStates)[number];
+
+export const storedUses = ['encrypt', 'verify'] as const;
+export type StoredUse = (typeof storedUses)[number];
+
+/** The rules that may approve a certificate without a person. */
+export const ruleNames = ['same-key', 'signed-by-old', 'private-anchor'] as const;
+export type RuleName = (typeof ruleNames)[number];
+
+/** Where a certificate came from. */
+export const sources = ['traffic', 'operator', 'ldap', 'dns', 'folder'] as const;
+export type Source = (typeof sources)[number];
+
+export interface StoredCertificate {
+  /** SHA-256 in hex: its name. */
+  thumbprint: string;
+  /** Of the key alone, whatever algorithm identifier is before it: SHA-256 in hex. */
+  key: string;
+  /** As configured; '' for a certificate that is revoked and is no partner's. */
+  partner: string;
+  state: StoredState;
+  /** DER in base64. */
+  der: string;
+  uses: StoredUse[];
+  /** Milliseconds since the epoch: the window in which it is used, inside its own validity; null for no limit. */
+  from: number | null;
+  until: number | null;
+  source: Source;
+  /** When it came into the store, in milliseconds since the epoch. */
+  addedAt: number;
+  /** Goes up with each change of this entry. A decision names the one that was compared. */
+  version: number;
+  /** What was found when it came: why it waits. Lines for a person, in words of ours. */
+  findings: string[];
+  /** The rule that approves it, and when; null if a person must. */
+  rule: { name: RuleName; due: number } | null;
+  /** Who decided, when, and why; null while it waits. */
+  decided: { by: string; at: number; why: string } | null;
+}
+
+/** A name for people: long enough to be unique, short enough to type. */
+export function idOf({ thumbprint }: Pick<StoredCertificate, 'thumbprint'>): string {
+  return thumbprint.slice(0, 16);
+}
+
+/** SHA-256 of the public key, without its algorithm identifier: the same key stays the same under another one. */
+export function keyOf({ publicKeyInfo }: Pick<Certificate, 'publicKeyInfo'>): string {
+  return createHash('sha256').update(publicKeyInfo.key).digest('hex');
+}
+
+/** The part of the document that has the certificates of a partner. */
+export function partOf(partner: string): string {
+  return createHash('sha256').update(partner.toLowerCase()).digest('hex').slice(0, 2);
+}
+
+/** Entries of a part. They were sealed by us, so only what another version may have written otherwise is looked at. */
+export function readEntries(value: unknown): StoredCertificate[] {
+  return Array.isArray(value) ? value.filter(isEntry) : [];
+}
+
+function isEntry(value: unknown): value is StoredCertificate {
+  if (typeof value !== 'object' || value === null) return false;
+  const { thumbprint, key, partner, der, state } = { ...emptyFields, ...value };
+  return (
+    [thumbprint, key, partner, der].every((each) => typeof each === 'string') &&
+    storedStates.some((each) => each === state)
+  );
+}
+
+const emptyFields: Record<'thumbprint' | 'key' | 'partner' | 'der' | 'state', unknown> = {
+  thumbprint: undefined,
+  key: undefined,
+  partner: undefined,
+  der: undefined,
+  state: undefined,
+};

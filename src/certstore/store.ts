@@ -1,0 +1,312 @@
+/**
+ * What is known of certificates beside the configuration: those that wait for approval, and what was decided. One sealed
+ * document in Redis (`SealedDocument`), with the certificates of some partners in each of its parts.
+ */
+import { SealpostError } from '../errors.ts';
+import { type Certificate, parseCertificate } from '../pki/index.ts';
+import { type Adopted, SealedDocument, type SealedDocumentParts } from '../redis/index.ts';
+import { keyOf, partOf, readEntries, type StoredCertificate } from './entry.ts';
+import { RefusedFile } from './refused.ts';
+
+export interface CertStoreParts extends SealedDocumentParts {
+  /** Milliseconds since the epoch. */
+  now(): number;
+}
+
+/** The document itself; the certificates are in its parts. */
+interface Totals {
+  /** How many wait for approval. */
+  waiting: number;
+}
+
+/** Certificates that wait: of one partner, and in all. Anybody may make them, so their number is bounded. */
+export const mostWaiting = { partner: 10, all: 1000 };
+
+/** What comes into the store; the rest of an entry is made here. */
+export type NewCertificate = Pick<
+  StoredCertificate,
+  'partner' | 'uses' | 'from' | 'until' | 'source' | 'findings' | 'rule'
+>;
+
+/** Who decides, and what was compared. */
+export interface Decision {
+  by: string;
+  why: string;
+}
+
+export class CertStore {
+  readonly #parts: CertStoreParts;
+  readonly #stored: SealedDocument<Totals>;
+  readonly #refusedFile: RefusedFile;
+  /** Entries by part, and indices over all of them. */
+  #byPart = new Map<string, StoredCertificate[]>();
+  readonly #byThumbprint = new Map<string, StoredCertificate>();
+  readonly #byPartner = new Map<string, StoredCertificate[]>();
+  /** Revoked ones by their key. */
+  #revokedKeys = new Map<string, StoredCertificate>();
+  readonly #certificates = new WeakMap<StoredCertificate, Certificate>();
+
+  private constructor(parts: CertStoreParts) {
+    this.#parts = parts;
+    this.#refusedFile = new RefusedFile(parts);
+    const kind = {
+      name: 'certs',
+      title: 'the store of certificates',
+      code: 'certs-changed',
+      consequence: 'no certificate counts as approved until this is mended; those of the configuration do',
+      empty: { waiting: 0 },
+      parse: totalsOf,
+    } as const;
+    this.#stored = new SealedDocument<Totals>(parts, kind, (adopted) => this.#adopt(adopted));
+    this.#index();
+  }
+
+  /** Reads the store. Errors: `redis-unreachable`; one that is not ours is a trouble, and approves nothing. */
+  static async open(parts: CertStoreParts): Promise<CertStore> {
+    const store = new CertStore(parts);
+    await store.refresh();
+    return store;
+  }
+
+  /** Follows changes until `stop`. */
+  start(): void {
+    this.#stored.start();
+  }
+
+  stop(): void {
+    this.#stored.stop();
+  }
+
+  /** Calls back after each change. Returns what ends that. */
+  onChange(listener: () => void): () => void {
+    return this.#stored.onChange(listener);
+  }
+
+  /** Why nothing in it counts now, except what was refused; undefined normally. */
+  get trouble(): SealpostError | undefined {
+    return this.#stored.trouble;
+  }
+
+  /** Goes up with each change. */
+  get version(): number {
+    return this.#stored.version;
+  }
+
+  async refresh(): Promise<void> {
+    await this.#stored.refresh();
+  }
+
+  #adopt({ parts, names }: Adopted<Totals>): void {
+    const kept = [...this.#byPart].filter(([name]) => names.has(name));
+    const read = [...parts].map(([name, value]) => [name, readEntries(value)] as const);
+    this.#byPart = new Map([...kept, ...read]);
+    this.#refusedFile.keep(read.flatMap(([, entries]) => entries));
+    this.#index();
+  }
+
+  #index(): void {
+    this.#byThumbprint.clear();
+    this.#byPartner.clear();
+    for (const entries of this.#byPart.values())
+      for (const entry of entries) {
+        this.#byThumbprint.set(entry.thumbprint, entry);
+        const name = entry.partner.toLowerCase();
+        const own = this.#byPartner.get(name);
+        if (own) own.push(entry);
+        else this.#byPartner.set(name, [entry]);
+      }
+    // What this machine knows to be refused counts, whatever the store says of it or does not say.
+    for (const entry of this.#refusedFile.entries.values()) this.#byThumbprint.set(entry.thumbprint, entry);
+    const revoked = [...this.#byThumbprint.values()].filter(({ state }) => state === 'revoked');
+    this.#revokedKeys = new Map(revoked.map((entry) => [entry.key, entry]));
+  }
+
+  /** All of them. */
+  all(): StoredCertificate[] {
+    return [...this.#byThumbprint.values()];
+  }
+
+  /** @param thumbprint SHA-256 in hex, in lower case */
+  of(thumbprint: string): StoredCertificate | undefined {
+    return this.#byThumbprint.get(thumbprint);
+  }
+
+  /** Those that a person or a rule approved for a partner, and nobody revoked since then. */
+  approvedOf(partner: string): StoredCertificate[] {
+    const own = this.#byPartner.get(partner.toLowerCase()) ?? [];
+    return own.filter(
+      (entry) => entry.state === 'approved' && this.#byThumbprint.get(entry.thumbprint) === entry,
+    );
+  }
+
+  waitingOf(partner: string): StoredCertificate[] {
+    return (this.#byPartner.get(partner.toLowerCase()) ?? []).filter(({ state }) => state === 'waiting');
+  }
+
+  /** Read when it is first asked for. */
+  certificateOf(entry: StoredCertificate): Certificate {
+    let certificate = this.#certificates.get(entry);
+    if (certificate === undefined) {
+      certificate = parseCertificate(Buffer.from(entry.der, 'base64'));
+      this.#certificates.set(entry, certificate);
+    }
+    return certificate;
+  }
+
+  /**
+   * Why a certificate counts for nothing, wherever it is configured and whatever issuers say; undefined if nobody refused
+   * it. Completes "the certificate ...".
+   */
+  whyRefused(certificate: Certificate): string | undefined {
+    if (this.#byThumbprint.size === 0) return undefined;
+    const entry = this.#byThumbprint.get(certificate.thumbprint);
+    if (entry?.state === 'rejected') return `was rejected by ${entry.decided?.by ?? 'a person'}`;
+    if (entry?.state === 'revoked') return `was revoked by ${entry.decided?.by ?? 'a person'}`;
+    if (this.#revokedKeys.size === 0) return undefined;
+    const other = this.#revokedKeys.get(keyOf(certificate));
+    return other && `has the key of certificate ${other.thumbprint}, which was revoked`;
+  }
+
+  /**
+   * Puts a certificate into the store, to wait for approval. Nothing happens to one that is known.
+   *
+   * @returns what became of it; `full` if so many wait already
+   */
+  async offer(certificate: Certificate, facts: NewCertificate): Promise<'waiting' | 'known' | 'full'> {
+    let result: 'waiting' | 'known' | 'full' = 'waiting';
+    await this.#edit(facts.partner, (entries, totals) => {
+      result = 'waiting';
+      // What has expired while it waited makes room.
+      const { now } = this.#parts;
+      const expired = (each: StoredCertificate) =>
+        each.state === 'waiting' && this.certificateOf(each).notAfter.getTime() < now();
+      entries.splice(0, entries.length, ...entries.filter((each) => !expired(each)));
+      const own = entries.filter(
+        ({ partner, state }) => state === 'waiting' && partner.toLowerCase() === facts.partner.toLowerCase(),
+      );
+      if (
+        this.of(certificate.thumbprint) ||
+        entries.some(({ thumbprint }) => thumbprint === certificate.thumbprint)
+      )
+        result = 'known';
+      else if (own.length >= mostWaiting.partner || totals.waiting >= mostWaiting.all) result = 'full';
+      if (result !== 'waiting') return false;
+      entries.push({ ...this.#made(certificate, facts), state: 'waiting' });
+      return true;
+    });
+    return result;
+  }
+
+  #made(certificate: Certificate, facts: NewCertificate): StoredCertificate {
+    return {
+      thumbprint: certificate.thumbprint,
+      key: keyOf(certificate),
+      state: 'waiting',
+      der: certificate.der.toString('base64'),
+      addedAt: this.#parts.now(),
+      version: (this.of(certificate.thumbprint)?.version ?? 0) + 1,
+      decided: null,
+      ...facts,
+    };
+  }
+
+  /**
+   * Decides about a certificate that is in the store.
+   *
+   * @param version of the entry that was compared
+   * @throws {SealpostError} `certificate-unknown`, `certificate-conflict` if it is another one by now
+   */
+  async decide(
+    thumbprint: string,
+    version: number,
+    state: 'approved' | 'rejected' | 'revoked',
+    decision: Decision,
+    changes: Partial<Pick<StoredCertificate, 'uses' | 'from' | 'until'>> = {},
+  ): Promise<void> {
+    const known = this.of(thumbprint);
+    if (known === undefined) throw unknown(thumbprint);
+    await this.#edit(known.partner, (entries) => {
+      const at = entries.findIndex((each) => each.thumbprint === thumbprint);
+      const entry = entries[at] ?? known;
+      if (entry.version !== version)
+        throw new SealpostError(
+          'certificate-conflict',
+          `certificate ${thumbprint.slice(0, 16)} has version ${entry.version} by now; version ${version} was compared`,
+        );
+      const decided = { ...decision, at: this.#parts.now() };
+      const next = { ...entry, ...changes, state, decided, rule: null, version: version + 1 };
+      if (at < 0) entries.push(next);
+      else entries[at] = next;
+      return true;
+    });
+  }
+
+  /**
+   * Puts a certificate into the store as decided: a person pins one from a file, or revokes one of the configuration.
+   *
+   * @throws {SealpostError} `certificate-conflict` if it is there already
+   */
+  async put(
+    certificate: Certificate,
+    facts: NewCertificate,
+    state: 'approved' | 'rejected' | 'revoked',
+    decision: Decision,
+  ): Promise<void> {
+    await this.#edit(facts.partner, (entries) => {
+      if (
+        this.of(certificate.thumbprint) ||
+        entries.some(({ thumbprint }) => thumbprint === certificate.thumbprint)
+      )
+        throw new SealpostError(
+          'certificate-conflict',
+          `certificate ${certificate.thumbprint.slice(0, 16)} is in the store`,
+        );
+      const decided = { ...decision, at: this.#parts.now() };
+      entries.push({ ...this.#made(certificate, facts), state, decided });
+      return true;
+    });
+  }
+
+  /** Takes the store as it is in Redis, after a restore; what this machine knows to be refused is refused again. */
+  async accept(): Promise<void> {
+    await this.#stored.change((document) => ({ document }), true);
+    for (const refused of this.#refusedFile.entries.values())
+      await this.#edit(refused.partner, (entries) => {
+        const at = entries.findIndex(({ thumbprint }) => thumbprint === refused.thumbprint);
+        const old = entries[at];
+        if (old?.state === refused.state) return false;
+        const next = { ...refused, version: Math.max(refused.version, old?.version ?? 0) + 1 };
+        if (at < 0) entries.push(next);
+        else entries[at] = next;
+        return true;
+      });
+  }
+
+  /** Changes the entries of the part of a partner. The edit may run several times; false for nothing. */
+  async #edit(
+    partner: string,
+    edit: (entries: StoredCertificate[], totals: Totals) => boolean,
+  ): Promise<void> {
+    const name = partOf(partner);
+    const waits = (entries: readonly StoredCertificate[]) =>
+      entries.filter(({ state }) => state === 'waiting').length;
+    await this.#stored.change(async (document, part) => {
+      const entries = readEntries(await part(name));
+      const before = waits(entries);
+      if (!edit(entries, document)) return undefined;
+      const waiting = document.waiting + waits(entries) - before;
+      return { document: { waiting }, parts: new Map([[name, entries]]) };
+    });
+  }
+}
+
+function totalsOf(value: unknown): Totals {
+  const waiting = typeof value === 'object' && value !== null && 'waiting' in value ? value.waiting : 0;
+  return { waiting: typeof waiting === 'number' && Number.isSafeInteger(waiting) ? Math.max(0, waiting) : 0 };
+}
+
+export function unknown(what: string): SealpostError {
+  return new SealpostError('certificate-unknown', `there is no certificate ${what}`, {
+    hint: 'find it with sealpost certs list',
+  });
+}

@@ -1,0 +1,222 @@
+/** Decisions about certificates. Each is in the audit trail, and names what was compared. */
+import type { Command } from 'commander';
+import {
+  type KnownCertificate,
+  type NewCertificate,
+  type StoredCertificate,
+  storedUses,
+  usesOf,
+} from '../certstore/index.ts';
+import { readPublicFile } from '../config/index.ts';
+import { SealpostError } from '../errors.ts';
+import { type Certificate, readCertificates } from '../pki/index.ts';
+import type { AuditEntry } from '../queue/index.ts';
+import { type CertsOptions, linesOf, type OpenedCerts, oneOf, withCerts } from './certs-open.ts';
+import { timeOf } from './message-filter.ts';
+import { operator } from './operator.ts';
+import { configOption } from './options.ts';
+import { printLine } from './output.ts';
+
+interface DecideOptions extends CertsOptions {
+  sha256?: string;
+  compared?: string;
+  why?: string;
+}
+
+interface WindowOptions {
+  use?: string;
+  from?: string;
+  until?: string;
+}
+
+const usage = (message: string, hint?: string) =>
+  new SealpostError('usage', message, hint === undefined ? {} : { hint });
+
+const hexOf = (text: string) => text.replace(/[\s:]/g, '').toLowerCase();
+
+/** What the person has seen must be what is decided about. Errors: `usage`, `certificate-conflict`. */
+function checkCompared(entry: StoredCertificate, { sha256, compared }: DecideOptions, verb: string): void {
+  const whole = `sealpost certs ${verb} ${entry.thumbprint.slice(0, 16)} --sha256 ${entry.thumbprint} --compared ${entry.version}`;
+  if (sha256 === undefined || compared === undefined)
+    throw usage('nothing was decided yet', `compare it with what the partner told you, then: ${whole}`);
+  if (hexOf(sha256) !== entry.thumbprint)
+    throw new SealpostError(
+      'certificate-conflict',
+      `the SHA-256 of the certificate is ${entry.thumbprint}, and --sha256 has another one`,
+    );
+  if (!/^\d{1,9}$/.test(compared)) throw usage('--compared: not a version');
+  if (Number(compared) !== entry.version)
+    throw new SealpostError(
+      'certificate-conflict',
+      `the certificate has version ${entry.version} by now, and version ${compared} was compared`,
+    );
+}
+
+function windowOf({
+  use,
+  from,
+  until,
+}: WindowOptions): Partial<Pick<StoredCertificate, 'uses' | 'from' | 'until'>> {
+  const uses = use?.split(',').map((each) => each.trim());
+  const known = storedUses.filter((each) => uses?.includes(each) ?? true);
+  if (uses !== undefined && (known.length !== uses.length || known.length === 0))
+    throw usage('--use: not a use', `uses are ${storedUses.join(', ')}`);
+  return {
+    ...(uses !== undefined && { uses: known }),
+    ...(from !== undefined && { from: timeOf('--from', from) }),
+    ...(until !== undefined && { until: timeOf('--until', until) }),
+  };
+}
+
+async function audit({ queue }: OpenedCerts, what: AuditEntry['what'], subject: string, why: string) {
+  await queue.audit.add({ at: Date.now(), by: operator(), what, subject, ...(why !== '' && { why }) });
+}
+
+async function showOne({ views }: OpenedCerts, known: KnownCertificate): Promise<void> {
+  for (const view of await views([known])) for (const line of linesOf(view)) printLine(line);
+}
+
+async function approve(text: string, options: DecideOptions & WindowOptions): Promise<void> {
+  const changes = windowOf(options);
+  await withCerts(options.config, async (opened) => {
+    const found = oneOf(opened.known, text);
+    const { entry } = found;
+    if (entry === undefined) throw usage('it is in the configuration, and needs no approval');
+    if (entry.state === 'approved') throw usage('it is approved already');
+    if (entry.state === 'revoked') throw usage('it was revoked, and is not approved again');
+    await showOne(opened, found);
+    checkCompared(entry, options, 'approve');
+    const { why = '' } = options;
+    await audit(opened, 'certificate-approve', entry.thumbprint, why);
+    await opened.store.decide(entry.thumbprint, entry.version, 'approved', { by: operator(), why }, changes);
+    printLine(`approved; every role knows of it within a second`);
+  });
+}
+
+async function reject(text: string, options: DecideOptions): Promise<void> {
+  await withCerts(options.config, async (opened) => {
+    const { entry } = oneOf(opened.known, text);
+    if (entry === undefined)
+      throw usage('it is in the configuration', 'remove it there, or revoke it with sealpost certs revoke');
+    if (entry.state === 'rejected' || entry.state === 'revoked') throw usage(`it is ${entry.state} already`);
+    const { why = '' } = options;
+    await audit(opened, 'certificate-reject', entry.thumbprint, why);
+    await opened.store.decide(entry.thumbprint, entry.version, 'rejected', { by: operator(), why });
+    printLine('rejected; it counts for nothing from now on, also for mail that waits');
+  });
+}
+
+async function revoke(text: string, options: DecideOptions): Promise<void> {
+  const { why = '' } = options;
+  if (why === '')
+    throw usage('--why: say what happened', 'it is kept with the certificate and in the audit trail');
+  await withCerts(options.config, async (opened) => {
+    const { entry, certificate, partner } = oneOf(opened.known, text);
+    const decision = { by: operator(), why };
+    if (entry?.state === 'revoked') throw usage('it is revoked already');
+    await audit(opened, 'certificate-revoke', certificate.thumbprint, why);
+    if (entry) await opened.store.decide(entry.thumbprint, entry.version, 'revoked', decision);
+    else await opened.store.put(certificate, byHand(partner ?? ''), 'revoked', decision);
+    printLine('revoked; it counts for nothing from now on, nor does another certificate of its key');
+  });
+}
+
+const byHand = (partner: string): NewCertificate => ({
+  partner,
+  ...{ uses: [], from: null, until: null, source: 'operator', findings: [], rule: null },
+});
+
+async function pin(
+  file: string,
+  options: DecideOptions & WindowOptions & { partner: string },
+): Promise<void> {
+  const { partner, certificate } = { partner: options.partner, certificate: readOne(file) };
+  const changes = windowOf(options);
+  await withCerts(options.config, async (opened) => {
+    const owner = opened.config.partners.find((each) => each.name.toLowerCase() === partner.toLowerCase());
+    if (owner === undefined) throw new SealpostError('partner-unknown', `there is no partner ${partner}`);
+    const { why = '' } = options;
+    const facts: NewCertificate = {
+      ...byHand(owner.name),
+      uses: usesOf(certificate, storedUses),
+      ...changes,
+    };
+    await audit(opened, 'certificate-pin', certificate.thumbprint, why);
+    await opened.store.put(certificate, facts, 'approved', { by: operator(), why });
+    printLine(
+      `certificate ${certificate.thumbprint.slice(0, 16)} counts as one of partner ${owner.name} from now on`,
+    );
+  });
+}
+
+/** The one certificate of a file. Errors: `usage`, `certificate-malformed`, `file-access`. */
+function readOne(file: string): Certificate {
+  const found = readCertificates(readPublicFile(file)).filter(
+    (each) => each.basicConstraints?.ca !== true || each.isSelfIssued,
+  );
+  const [first] = found;
+  if (first === undefined || found.length > 1)
+    throw usage(`${file}: has ${found.length} certificates of an end entity`, 'give a file with one of them');
+  return first;
+}
+
+async function accept(options: CertsOptions): Promise<void> {
+  await withCerts(options.config, async (opened) => {
+    const { store, queue } = opened;
+    await queue.audit.add({ at: Date.now(), by: operator(), what: 'certs-accept' });
+    await store.accept();
+    printLine(`${store.all().length} certificates; what this machine knows to be refused is refused`);
+  });
+}
+
+const why = ['--why <text>', 'the reason, for the certificate and the audit trail'] as const;
+
+function addWindow(command: Command): Command {
+  return command
+    .option('--use <uses>', `what it is used for: ${storedUses.join(', ')} (default: what it allows)`)
+    .option('--from <time>', 'not before that time (ISO 8601)')
+    .option('--until <time>', 'not from that time on (ISO 8601)');
+}
+
+export function addDecisions(command: Command): void {
+  addWindow(
+    command
+      .command('approve')
+      .argument('<certificate>', 'id, serial number or thumbprint')
+      .description('show a certificate that waits; with --sha256 and --compared, approve it')
+      .addOption(configOption())
+      .option('--sha256 <hex>', 'its SHA-256, as the partner has told you')
+      .option('--compared <version>', 'its version as it was shown')
+      .option(...why),
+  ).action(approve);
+  command
+    .command('reject')
+    .argument('<certificate>', 'id, serial number or thumbprint')
+    .description('refuse a certificate that waits, or that was approved')
+    .addOption(configOption())
+    .option(...why)
+    .action(reject);
+  command
+    .command('revoke')
+    .argument('<certificate>', 'id, serial number or thumbprint')
+    .description(
+      'its key is in wrong hands: nothing is encrypted for it or verified with it, wherever it is configured',
+    )
+    .addOption(configOption())
+    .option(...why)
+    .action(revoke);
+  addWindow(
+    command
+      .command('pin')
+      .argument('<file>', 'a certificate in PEM or DER')
+      .description('add a certificate to those of a partner, without a change of the configuration')
+      .addOption(configOption())
+      .requiredOption('--partner <name>', 'whose it is')
+      .option(...why),
+  ).action(pin);
+  command
+    .command('accept')
+    .description('accept the store of certificates as it is in Redis, after a restore')
+    .addOption(configOption())
+    .action(accept);
+}
