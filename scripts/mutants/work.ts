@@ -296,13 +296,6 @@ export const work = [
     ],
     [
       'client/registry.ts',
-      'if (document.version < this.#seen && !accepted)',
-      'if (document.version < this.#seen - 1 && !accepted)',
-      'client/registry~writes.into.Redis',
-      'an old list brings a revoked token back',
-    ],
-    [
-      'client/registry.ts',
       'expiresAt !== null && expiresAt <= this.#parts.now()',
       'expiresAt !== null && expiresAt < this.#parts.now()',
       'client/registry~until.it.expires',
