@@ -16,6 +16,7 @@ const leaves = [
   'log',
   'metrics',
   'printable',
+  'volume',
 ];
 const anything = '*';
 /** Files of data alone, which import nothing but such; anyone may import them. */

@@ -48,7 +48,7 @@ const runtimeFlags = [
 
 /**
  * Threads for calls that wait for a disk. A folder on a hanging network file system blocks a few of them
- * (src/handoff/volume.ts: four messages, a sync, a probe; src/drop/folder.ts: sixteen files, a scan, a probe). Each folder adds
+ * (src/volume.ts: four messages, a sync, a probe; src/drop/folder.ts: sixteen files, a scan, a probe). Each folder adds
  * its own, so that none waits for another's.
  */
 export function threadsOf(role: RoleName, config: Config): number {

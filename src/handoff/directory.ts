@@ -4,7 +4,8 @@ import type { DestinationConfig } from '../config/index.ts';
 import { hasCode } from '../errors.ts';
 import { makeFolder } from '../files.ts';
 import { type Outcome, outcomeOf } from '../queue/index.ts';
-import { FolderSync, sweepTemporary } from './folder.ts';
+import { FolderSync, Volume, withDeadline } from '../volume.ts';
+import { sweepTemporary } from './folder.ts';
 import { writeFailure } from './folder-failure.ts';
 import { writeSmall } from './folder-small.ts';
 import { writeStreamed } from './folder-streamed.ts';
@@ -12,7 +13,6 @@ import { attemptLimits } from './limits.ts';
 import { folderName } from './names.ts';
 import { foreignCode, stopped } from './outcome.ts';
 import type { Destination, DestinationDeps } from './types.ts';
-import { Volume, withDeadline } from './volume.ts';
 
 type DirectoryConfig = Extract<DestinationConfig, { type: 'directory' }>;
 

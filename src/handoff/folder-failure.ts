@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { syncFolder } from '../files.ts';
-import { type FolderSync, fileMode, TemporaryFolder } from './folder.ts';
+import type { FolderSync } from '../volume.ts';
+import { fileMode, TemporaryFolder } from './folder.ts';
 import type { FailureReport } from './types.ts';
 
 /** Writes the folder of a report: `report.json`, and `original.eml` if it is wanted and still kept. */

@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { MailboxConfig } from '../config/index.ts';
 import { hasCode } from '../errors.ts';
-import { draftOwner, isDeadOwner, syncFolder } from '../files.ts';
+import { draftOwner, isDeadOwner } from '../files.ts';
 import type { MessageLimits } from '../message/index.ts';
+import type { FolderSync } from '../volume.ts';
 import { extensionFor, partFileName } from './names.ts';
 import type { PartFacts } from './walk.ts';
 
@@ -47,41 +48,6 @@ export function bodyFileName(part: PartFacts): string {
 
 export function partsJson(parts: readonly PartFile[], body: number | undefined): string {
   return `${JSON.stringify({ body: body ?? null, parts }, undefined, 2)}\n`;
-}
-
-/**
- * Syncs the entries of one folder to disk. Callers that arrive while a sync runs share the next one, so under load one
- * fsync serves many messages.
- */
-export class FolderSync {
-  readonly #path: string;
-  #running: Promise<void> | undefined;
-  #next: Promise<void> | undefined;
-
-  constructor(path: string) {
-    this.#path = path;
-  }
-
-  /** Resolves when everything renamed into the folder before the call is on disk. */
-  sync(): Promise<void> {
-    if (this.#running === undefined) return this.#start();
-    this.#next ??= this.#running
-      .catch(() => {})
-      .then(() => {
-        this.#next = undefined;
-        return this.#start();
-      });
-    return this.#next;
-  }
-
-  /** Opened each time, because the operator may have replaced the folder. */
-  #start(): Promise<void> {
-    const running = syncFolder(this.#path).finally(() => {
-      if (this.#running === running) this.#running = undefined;
-    });
-    this.#running = running;
-    return running;
-  }
 }
 
 /** A folder that is being written. Its leading dot hides it from programs that list the parent. */

@@ -5,7 +5,7 @@ import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { Volume } from '../../src/handoff/volume.ts';
+import { Volume } from '../../src/volume.ts';
 
 const turnOfLoop = () => new Promise((resolve) => setImmediate(resolve));
 const never = new AbortController().signal;

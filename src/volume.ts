@@ -4,8 +4,8 @@
  * call at a time and a deadline. Only local disks are written to synchronously. Anything else is written by a few
  * messages at a time, with threads of their own (`threadsFor`).
  */
-import { hasCode } from '../errors.ts';
-import { isLocalDisk } from '../files.ts';
+import { hasCode } from './errors.ts';
+import { isLocalDisk, syncFolder } from './files.ts';
 
 /** Milliseconds that a file system has to answer. */
 const patience = 5000;
@@ -96,5 +96,40 @@ export class Volume {
     } finally {
       signal.removeEventListener('abort', abort);
     }
+  }
+}
+
+/**
+ * Syncs the entries of one folder to disk. Callers that arrive while a sync runs share the next one, so under load one
+ * fsync serves many messages.
+ */
+export class FolderSync {
+  readonly #path: string;
+  #running: Promise<void> | undefined;
+  #next: Promise<void> | undefined;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** Resolves when everything renamed into the folder before the call is on disk. */
+  sync(): Promise<void> {
+    if (this.#running === undefined) return this.#start();
+    this.#next ??= this.#running
+      .catch(() => {})
+      .then(() => {
+        this.#next = undefined;
+        return this.#start();
+      });
+    return this.#next;
+  }
+
+  /** Opened each time, because the operator may have replaced the folder. */
+  #start(): Promise<void> {
+    const running = syncFolder(this.#path).finally(() => {
+      if (this.#running === running) this.#running = undefined;
+    });
+    this.#running = running;
+    return running;
   }
 }
