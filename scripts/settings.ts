@@ -34,11 +34,12 @@ const flow = (value: unknown) =>
   stringify(value, { collectionStyle: 'flow', lineWidth: 0, singleQuote: true }).trim();
 
 function numberType(schema: Schema): string {
-  const { minimum, maximum = Number.MAX_SAFE_INTEGER } = z.toJSONSchema(schema);
-  if (minimum === undefined) return 'whole number';
+  const { type, minimum, maximum = Number.MAX_SAFE_INTEGER } = z.toJSONSchema(schema);
+  const kind = type === 'integer' ? 'whole number' : 'number';
+  if (minimum === undefined) return kind;
   return maximum < Number.MAX_SAFE_INTEGER
-    ? `whole number, ${minimum} to ${maximum}`
-    : `whole number, at least ${minimum}`;
+    ? `${kind}, ${minimum} to ${maximum}`
+    : `${kind}, at least ${minimum}`;
 }
 
 function typeOf(schema: Schema): string {

@@ -4,7 +4,7 @@ import { runRole } from '../src/daemon/index.ts';
 import { createRefreshTokens, Tokens } from '../src/oauth/index.ts';
 import { loadOpensAt, outboundProtection } from '../src/partner/index.ts';
 import { sendStep } from '../src/pipeline/index.ts';
-import { sealedValues } from '../src/redis/index.ts';
+import { sealedValues, sharedBucket } from '../src/redis/index.ts';
 import { createLookups, createSender, withBackup } from '../src/smtp/index.ts';
 
 await runRole('outbound', async ({ config, queue }) => {
@@ -15,12 +15,15 @@ await runRole('outbound', async ({ config, queue }) => {
   const { partners, limits, workers } = config;
   const routes = new Map(
     partners.map((partner) => {
-      const senderOf = (route: typeof partner.route) =>
-        createSender({ route, readSecret, name: ownName(config), tokens, ...lookups });
+      const senderOf = (route: typeof partner.route, rated: string) => {
+        const rate = sharedBucket(queue, rated, route.rate);
+        return createSender({ route, readSecret, name: ownName(config), tokens, rate, ...lookups });
+      };
       const { route, backup } = partner;
+      const first = senderOf(route, `outbound:${partner.name}`);
       const sender = backup
-        ? withBackup(senderOf(route), senderOf(backup.route), backup, () => performance.now())
-        : senderOf(route);
+        ? withBackup(first, senderOf(backup.route, `backup:${partner.name}`), backup, () => performance.now())
+        : first;
       return [partner.name, { partner, sender }];
     }),
   );
@@ -39,6 +42,8 @@ await runRole('outbound', async ({ config, queue }) => {
     concurrency: workers.concurrency,
     // While one message is recorded as sent, the next one is ready for its connection.
     most: (partner) => Math.ceil((routes.get(partner)?.partner.route.connections ?? 1) * 1.5),
+    pace: (partner) => routes.get(partner)?.sender.pace,
+    hurried: (partner) => routes.get(partner)?.sender.hurry?.(),
   });
   return {
     facts: { partners: routes.size },

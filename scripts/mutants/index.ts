@@ -3,7 +3,7 @@ import { codec } from './codec.ts';
 import { flow } from './flow.ts';
 import type { Mutant } from './mutant.ts';
 import { newest } from './newest.ts';
-import { outbound } from './outbound.ts';
+import { outbound, rates } from './outbound.ts';
 import { rules } from './rules.ts';
 import { structures } from './structures.ts';
 import { work } from './work.ts';
@@ -20,4 +20,5 @@ export const allMutants: readonly Mutant[] = [
   ...newest,
   ...outbound,
   ...certs,
+  ...rates,
 ];

@@ -231,8 +231,8 @@ export const newest = [
     ],
     [
       'queue/gate.ts',
-      'const left = (route.trusted ? route.most : 1) - route.running.size;',
-      'const left = route.most - route.running.size;',
+      'const places = (route.trusted ? route.most : 1) - route.running.size;',
+      'const places = route.most - route.running.size;',
       'queue/gate',
       'a route that never worked takes all the places',
     ],

@@ -1,6 +1,73 @@
 /** Mutants of the way to a partner's server: what is sent, and over which TLS. */
 import { mutants } from './mutant.ts';
 
+/** The rate of a route, and the way back from a backup. */
+export const rates = mutants('queue', [
+  [
+    'queue/gate.ts',
+    'const left = Math.min(places, this.#paced(route.name));',
+    'const left = places;',
+    'queue/rates~without.being.asked',
+    'messages over the rate are tried again and again',
+  ],
+  [
+    'queue/gate.ts',
+    'this.#isSlow(route) || this.rests(route.name) > 0)',
+    'this.#isSlow(route))',
+    'queue/gate~rate',
+    'messages over the rate wait in the process, and others behind them',
+  ],
+  [
+    'queue/parking.ts',
+    'this.#later(route, rests);',
+    '',
+    'queue/rates~as.the.rate.lets',
+    'a route with a rate is looked after twice a second only',
+  ],
+  [
+    'queue/workers.ts',
+    'if (isInLine && marks.forgiven !== undefined)',
+    'if (isInLine && marks.forgiven === undefined)',
+    'queue/rates~kill.their.process',
+    'a message that waits for its rate counts as one that kills its process',
+  ],
+  [
+    'redis/shared-bucket.ts',
+    'if wait == 0 then',
+    'if wait >= 0 then',
+    'queue/rates~takes.nothing',
+    'each try makes the wait longer',
+  ],
+  [
+    'redis/shared-bucket.ts',
+    'local past = math.max(0, now - tonumber(kept[1] or now))',
+    'local past = now - tonumber(kept[1] or now)',
+    'queue/rates~set.back',
+    'a clock that is set back stops a route',
+  ],
+  [
+    'redis/shared-bucket.ts',
+    'this.#tight = rest > 0;',
+    'this.#tight = false;',
+    'queue/rates~about.once',
+    'with each token all places are tried',
+  ],
+  [
+    'smtp/failover.ts',
+    'outcome.inLine && isOver()',
+    'outcome.inLine && failed < 0',
+    'smtp/failover~of.the.second.one',
+    'mail waits for the rate of a route that is down',
+  ],
+  [
+    'smtp/failover.ts',
+    'nextProbe = now();',
+    'nextProbe = nextProbe + 0;',
+    'smtp/failover~tried.at.once',
+    'retry tries the backup alone',
+  ],
+]);
+
 const routes = 'attacks/tls-of-routes';
 
 export const outbound = mutants('smtp', [

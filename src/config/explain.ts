@@ -16,7 +16,8 @@ function wanted(schema: z.core.$ZodType | undefined): string {
   if (format === 'path') return 'a path to a file or folder';
   if (core instanceof z.core.$ZodEnum) return `one of ${Object.values(core._zod.def.entries).join(', ')}`;
   if (core instanceof z.core.$ZodBoolean) return 'true or false';
-  if (core instanceof z.core.$ZodNumber) return 'a whole number';
+  if (core instanceof z.core.$ZodNumber)
+    return z.toJSONSchema(core).type === 'integer' ? 'a whole number' : 'a number';
   if (core instanceof z.core.$ZodArray) return 'a list: [a, b], or one entry per line after "- "';
   if (core instanceof z.core.$ZodObject)
     return `settings below it: ${Object.keys(core._zod.def.shape).join(', ')}`;

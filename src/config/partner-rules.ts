@@ -68,7 +68,9 @@ function checkProtection(partner: PartnerConfig, at: SettingPath, known: readonl
 }
 
 function checkRoute({ route }: Pick<PartnerConfig, 'route'>, at: SettingPath, report: Report): void {
-  const { host, tls, user, password, oauth2 } = route;
+  const { host, tls, user, password, oauth2, rate } = route;
+  if (rate !== undefined && rate.messages === undefined && rate.octets === undefined)
+    report([...at, 'rate'], 'limits nothing', { hint: 'write messages or octets' });
   if (user !== undefined && password === undefined && oauth2 === undefined)
     report([...at, 'user'], 'is set without a password', {
       hint: 'write password or oauth2, or remove user',

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { oauth2Settings } from './oauth2-settings.ts';
+import { duration, size } from './units.ts';
 
 interface Parts {
   secret: () => z.ZodType<{ file: string } | { env: string }>;
@@ -21,6 +22,23 @@ const pin = () =>
     });
     return z.NEVER;
   });
+
+/** How much may be sent over a route. */
+const rate = () =>
+  z
+    .strictObject({
+      messages: z.number().min(0.001).optional().describe('Messages a second; 0.1 is one in ten seconds.'),
+      octets: size('1B').optional().describe('Octets a second, as the mail is sent.'),
+      burst: duration('1ms')
+        .prefault('1s')
+        .describe(
+          'After a pause, as much may leave at once as otherwise in this time; at least one message, however large.',
+        ),
+    })
+    .optional()
+    .describe(
+      'How much may be sent, over all processes together. What is too much waits, by priority and in order, and no attempt counts.',
+    );
 
 /** How mail is sent to a partner. */
 export function routeSettings({ secret, path, port, tlsFiles }: Parts) {
@@ -62,7 +80,13 @@ export function routeSettings({ secret, path, port, tlsFiles }: Parts) {
       user: z.string().optional().describe('Login name.'),
       password: secret().optional().describe('Password.'),
       oauth2: oauth2Settings({ secret }),
-      connections: z.number().int().min(1).default(5).describe('Maximum concurrent connections.'),
+      connections: z
+        .number()
+        .int()
+        .min(1)
+        .default(5)
+        .describe('Maximum concurrent connections of one process.'),
+      rate: rate(),
     })
     .prefault({})
     .describe('How mail is sent to the partner.');

@@ -71,11 +71,13 @@ async function sendTo(
   try {
     const { work, output } = limits;
     const options = { ...protection(partner), budget: new Budget({ work, output }) };
+    const estimate = estimateOctets(job.octets.octets, options);
     message = {
       id: job.id,
       envelope: { ...job.envelope, to: without(job.envelope.to, job.reached) },
       // Keys are judged when the octets are made, which the sender does before it connects.
-      estimate: estimateOctets(job.octets.octets, options),
+      estimate,
+      weight: estimate ?? job.octets.octets,
       octets: () => encode(plain, options),
     };
   } catch (error) {

@@ -80,8 +80,12 @@ export class EndingWorker<D> extends Worker<D> {
     return job instanceof EndingJob && job.ended?.takesPlace === true;
   }
 
-  /** For the handler of a job. */
-  endOf(job: Job<D>, token: string): JobEnd | undefined {
+  /**
+   * For the handler of a job.
+   *
+   * @param follows whether a job that waits for its route may take its place, at the time when it ends
+   */
+  endOf(job: Job<D>, token: string, follows = () => true): JobEnd | undefined {
     if (!(job instanceof EndingJob)) return undefined;
     return {
       ahead() {
@@ -92,7 +96,8 @@ export class EndingWorker<D> extends Worker<D> {
         const { queue, writes, connection, lockDuration } = this.#parts;
         // BullMQ's clock for everything it writes, delays included.
         const at = Date.now();
-        const next = job.wantsNext() && !this.closing && !this.isPaused() ? 1 : 0;
+        const wanted = job.wantsNext() && !this.closing && !this.isPaused();
+        const next = wanted ? (follows() ? 1 : 2) : 0;
         const first = [queue, job.id ?? '', token, lockDuration, next, at, mostAlong, ...needed[queue]];
         const { reply, kept } = await writes.end(step.ending, [...first, ...args], queue, octets, connection);
         const [code, outcome, ...rest] = Array.isArray(reply) ? reply : [];

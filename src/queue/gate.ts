@@ -4,7 +4,7 @@
  * their places. So a message never waits for somebody else's server, however many of them hang.
  */
 import { Breaker, type BreakerSettings, type Pass } from './breaker.ts';
-import type { PeerState } from './types.ts';
+import type { Pace, PeerState } from './types.ts';
 
 export interface GateSettings {
   /** Common places, beside the one of each route. */
@@ -14,6 +14,8 @@ export interface GateSettings {
   /** The work has no other side that could be down, so a route has all its places from the start. */
   local: boolean;
   breaker: BreakerSettings;
+  /** Of routes that have a rate. */
+  pace?: ((route: string) => Pace | undefined) | undefined;
   /** Milliseconds of a monotonic clock. */
   now: () => number;
 }
@@ -111,7 +113,13 @@ export class Gate {
   /** True if a route has enough free places to be worth a call. */
   isHungry(name: string): boolean {
     const { running, most, trusted } = this.#route(name);
-    return this.vacant(name) >= (trusted && running.size > 0 ? Math.ceil(most / 4) : 1);
+    const some = trusted && running.size > 0 && this.#paced(name) >= most;
+    return this.vacant(name) >= (some ? Math.ceil(most / 4) : 1);
+  }
+
+  /** Milliseconds until the rate of a route may let another one go; 0 if it may now, or without a rate. */
+  rests(name: string): number {
+    return this.#settings.pace?.(name)?.rests() ?? 0;
   }
 
   /** Jobs of a route were called back. */
@@ -152,6 +160,11 @@ export class Gate {
     return route;
   }
 
+  /** How many the rate of a route lets go now. */
+  #paced(name: string): number {
+    return this.#settings.pace?.(name)?.room() ?? Number.POSITIVE_INFINITY;
+  }
+
   #admit(route: Route): Entry {
     const pass = route.breaker.enter();
     // `#room` has checked the breaker in the same turn of the event loop.
@@ -169,7 +182,8 @@ export class Gate {
   /** How many more jobs of a route may begin. */
   #room(route: Route): number {
     if (route.breaker.wait() > 0) return 0;
-    const left = (route.trusted ? route.most : 1) - route.running.size;
+    const places = (route.trusted ? route.most : 1) - route.running.size;
+    const left = Math.min(places, this.#paced(route.name));
     if (left <= 0) return 0;
     const common = this.#common(this.#isSlow(route));
     return Math.min(left, route.running.size === 0 ? common + 1 : common);
@@ -195,7 +209,8 @@ export class Gate {
 
   /** A place is likely to become free in a moment. */
   #goesOn(route: Route): boolean {
-    if (this.#closed || route.breaker.wait() > 0 || this.#isSlow(route)) return false;
+    if (this.#closed || route.breaker.wait() > 0 || this.#isSlow(route) || this.rests(route.name) > 0)
+      return false;
     return route.waiting.length < Math.ceil((route.trusted ? route.most : 1) / 4);
   }
 }

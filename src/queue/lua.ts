@@ -228,7 +228,7 @@ end
 
 /**
  * A step together with the end of its job, and the next one. Arguments: queue, id of the job, token and milliseconds of
- * its lock, 1 if the next job is wanted, now, the most octets that may come with it, the first and the last of those of its
+ * its lock, 1 if the next job is wanted (2: none of those that wait for the place of this one), now, the most octets that may come with it, the first and the last of those of its
  * message that its work needs, and then those of the step. Returns a negative number as BullMQ does, if the job is not
  * ours any more: nothing is written then. Else 0, what the step returned, and of the next job, if one was wanted: its
  * fields (or 0), id, and two delays, as BullMQ says them; 1 if it waited for a place of the same route; state and tokens of
@@ -259,7 +259,7 @@ for at = 10, #ARGV do own[at - 9] = ARGV[at] end
 local outcome = step(own)
 -- A job that waits for the place which becomes free is the next one: it need not be called back.
 local called = 0
-local route = ARGV[5] ~= '0' and rcall('HGET', q .. job, 'rt')
+local route = ARGV[5] == '1' and rcall('HGET', q .. job, 'rt')
 if route then
   local key = P .. ':parked:' .. ARGV[1] .. ':' .. route
   local id = rcall('ZPOPMIN', key)[1]
@@ -276,7 +276,7 @@ end
 local ended = end_bullmq(
   { q .. 'wait', q .. 'active', q .. 'prioritized', q .. 'events', q .. 'stalled', q .. 'limiter', q .. 'delayed',
     q .. 'paused', q .. 'meta', q .. 'pc', q .. 'completed', q .. job, q .. 'metrics:completed', q .. 'marker' },
-  { job, ARGV[6], 'returnvalue', 'null', 'completed', ARGV[5], q,
+  { job, ARGV[6], 'returnvalue', 'null', 'completed', ARGV[5] == '0' and '0' or '1', q,
     { token = token, lockDuration = ARGV[4], keepJobs = { count = 0 }, maxMetricsSize = '' } })
 if type(ended) ~= 'table' then return { ended, outcome } end
 local reply = { 0, outcome, ended[1], ended[2], ended[3], ended[4], called }

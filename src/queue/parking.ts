@@ -110,6 +110,8 @@ export class Parking {
   readonly #parts: ParkingParts;
   readonly #parked = new Set<string>();
   readonly #hungry = new Set<string>();
+  /** Routes that wait until their rate lets another one go. */
+  readonly #resting = new Map<string, NodeJS.Timeout>();
   #timer: NodeJS.Timeout | undefined;
   #looking = false;
 
@@ -123,6 +125,8 @@ export class Parking {
 
   stop(): void {
     clearInterval(this.#timer);
+    for (const timer of this.#resting.values()) clearTimeout(timer);
+    this.#resting.clear();
   }
 
   /**
@@ -151,8 +155,22 @@ export class Parking {
   /** A place of a route has become free. */
   refill(route: string): void {
     if (!this.#parked.has(route)) return;
+    const rests = this.#parts.gate.rests(route);
+    if (rests > 0) {
+      this.#later(route, rests);
+      return;
+    }
     if (this.#hungry.size === 0) setImmediate(() => void this.#feed());
     this.#hungry.add(route);
+  }
+
+  #later(route: string, rests: number): void {
+    if (this.#resting.has(route)) return;
+    const timer = setTimeout(() => {
+      this.#resting.delete(route);
+      this.refill(route);
+    }, Math.ceil(rests));
+    this.#resting.set(route, timer.unref());
   }
 
   async #feed(): Promise<void> {

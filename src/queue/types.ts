@@ -9,6 +9,9 @@ import type { AuditEntry } from './audit-types.ts';
 export type { Audit, AuditEntry, AuditQuery } from './audit-types.ts';
 
 import type { JobEnd } from './job-end.ts';
+import type { QueueWorker, WorkerOptions } from './worker-types.ts';
+
+export type { Pace, QueueWorker, WorkerOptions } from './worker-types.ts';
 
 /** Where a message came from. Metadata only: nothing of the content except its Message-ID. */
 export interface Origin {
@@ -435,6 +438,8 @@ export type Outcome =
       after?: number;
       /** The other side was not even asked: the attempt does not count. */
       untried?: boolean;
+      /** It has not begun: it waits for the rate of its route, in its place among the others. */
+      inLine?: boolean;
       /** What the attempt showed about the route as a whole; absent if it was not tried. */
       peer?: PeerState | undefined;
       reached?: JobMarks['reached'];
@@ -456,30 +461,6 @@ export interface JobContext {
 }
 
 export type JobHandler<N extends QueueName> = (job: Jobs[N], context: JobContext) => Promise<Outcome>;
-
-export interface WorkerOptions {
-  /**
-   * Concurrent jobs. Each route (mailbox, partner, destination) may have one more, so that none waits for the others.
-   */
-  concurrency: number;
-  /** Jobs of one route at a time; at most `concurrency`, which is the default. */
-  most?: (route: string) => number;
-  /** The work has no other side that could be down. Default false. */
-  local?: boolean;
-  /** Milliseconds without renewal after which a worker loses a job; default 10,000. */
-  lockDuration?: number;
-  /**
-   * No job runs beside one that was in progress when a process died; otherwise just no other such job. Default false.
-   */
-  suspectsAlone?: boolean;
-}
-
-export interface QueueWorker {
-  /**
-   * Takes no more jobs and waits for current ones, at most `timeoutMs`; the rest is repeated elsewhere. Idempotent.
-   */
-  close(timeoutMs: number): Promise<void>;
-}
 
 export interface Queues {
   createWorker<N extends QueueName>(

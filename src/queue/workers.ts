@@ -111,6 +111,9 @@ class RetryLater extends Error {
   }
 }
 
+/** The job has not begun, and goes back to those that wait for its route. */
+class InLine extends Error {}
+
 export class BullWorkers implements Pick<Queues, 'createWorker'> {
   #parts: WorkersParts;
   #workers = new Set<QueueWorker>();
@@ -134,32 +137,50 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     const gate = this.#gate(options);
     const parking = new Parking({ now: this.#parts.now, redis, keys, queue: name, gate, log });
     const pause = Math.min(this.#parts.retry.maxDelay, longestUntried);
-    const recovery = new Recovery({ now: this.#parts.now, redis, keys, queue: name, gate, log, pause });
+    const hurry = (route: string) => {
+      gate.hurry(route);
+      options.hurried?.(route);
+    };
+    const recovery = new Recovery({
+      now: this.#parts.now,
+      redis,
+      keys,
+      queue: name,
+      gate: { hurry },
+      log,
+      pause,
+    });
     // The first success may be all that it sees.
     await recovery.look();
     const work = async (job: Job<Jobs[N]>, token: string) => {
       const route = routeOf(name, job.data);
-      const entry = await gate.turn(route);
-      if (entry === null) {
+      const putBack = async (): Promise<never> => {
         const stolen = await parking.park(job.id ?? '', token, route, ended.signal);
         inHand.delete(job.id ?? '');
         if (stolen) await fetches.less();
         throw new DelayedError();
-      }
+      };
+      const entry = await gate.turn(route);
+      if (entry === null) return await putBack();
+      let isInLine = false;
       let peer: PeerState | undefined;
       const heard = (state: PeerState | undefined) => {
         peer = state;
       };
       try {
         if (!isCurrent(name, job.data)) job.data = upgraded(name, job.data, await ledger.get(job.data.id));
-        const end = worker.endOf(job, token);
+        const end = worker.endOf(job, token, () => gate.rests(route) === 0);
         await this.#work(name, handler, job, { lane, signal: ended.signal, end, heard, recovery });
+      } catch (error) {
+        if (!(error instanceof InLine)) throw error;
+        isInLine = true;
       } finally {
         gate.leave(entry, peer);
         if (worker.isFollowed(job)) gate.expect(route, 1);
         if (peer === 'works') recovery.works(route);
         parking.refill(route);
       }
+      if (isInLine) await putBack();
     };
     const counted = async (job: Job<Jobs[N]>, token = '') => {
       const id = job.id ?? '';
@@ -282,8 +303,11 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     const outcome = await this.#attempt(name, data, () => handler(data, { attempt, last, signal, end }));
     heard('done' in outcome ? 'works' : outcome.peer);
     if ('done' in outcome) return this.#count(name, 'done');
+    const isInLine = 'retry' in outcome && outcome.inLine === true;
+    if (isInLine && marks.forgiven !== undefined) await job.updateData({ ...job.data, ...marks });
     if (outcome.reached && outcome.reached.length > 0)
-      await job.updateData({ ...data, reached: [...(data.reached ?? []), ...outcome.reached] });
+      await job.updateData({ ...job.data, reached: [...(data.reached ?? []), ...outcome.reached] });
+    if (isInLine) throw new InLine();
     if ('retry' in outcome && outcome.peer === 'down' && (outcome.untried === true || !last))
       await recovery.failed(routeOf(name, data), job.id ?? '');
     if ('retry' in outcome && outcome.untried === true) {
@@ -318,11 +342,11 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     await ledger.note(data.id, { type: 'report-failed', at: this.#parts.now(), facts: { reason, ...facts } });
   }
 
-  #gate({ concurrency: total, most = () => total, local = false }: WorkerOptions): Gate {
+  #gate({ concurrency: total, most = () => total, local = false, pace }: WorkerOptions): Gate {
     const { firstDelay, maxDelay } = this.#parts.retry;
     const { failures, firstPause, longestPause } = breaker;
     return new Gate({
-      ...{ total, most, local, now: () => performance.now() },
+      ...{ total, most, local, pace, now: () => performance.now() },
       // A route is paused no longer than the schedule lets a message wait.
       breaker: {
         failures,

@@ -26,4 +26,5 @@ export {
   type SealedDocumentParts,
 } from './sealed-document.ts';
 export { type SealedValues, type SealedValuesParts, sealedValues } from './sealed-values.ts';
+export { type SharedRate, sharedBucket } from './shared-bucket.ts';
 export { type RedisTarget, redisTarget } from './target.ts';

@@ -1,6 +1,6 @@
 /** A second route for mail whose first one is down. */
 import type { Outcome } from '../queue/index.ts';
-import type { OutboundMessage, Sender } from './send.ts';
+import type { OutboundMessage, Sender } from './sender.ts';
 
 /** Milliseconds after which the first route is tried again with one message, while the second one has the others. */
 const probeEvery = 60_000;
@@ -29,6 +29,8 @@ export function withBackup(
   let nextProbe = 0;
   const isOver = () => failed > 0 && (failed >= failures || now() - since >= time);
 
+  const inUse = () => (isOver() ? second : first).pace;
+
   async function bySecond(message: OutboundMessage, signal?: AbortSignal): Promise<Outcome> {
     const outcome = await second.send(message, signal);
     return { ...outcome, facts: { ...outcome.facts, backup: true } };
@@ -41,6 +43,8 @@ export function withBackup(
         nextProbe = now() + probeEvery;
       }
       const outcome = await first.send(message, signal);
+      // The backup takes it rather than that it waits until a route that is down has room for another try.
+      if ('retry' in outcome && outcome.inLine && isOver()) return await bySecond(message, signal);
       const peer = 'done' in outcome ? 'works' : outcome.peer;
       if (peer === 'works') failed = 0;
       if (peer !== 'down' || signal?.aborted) return outcome;
@@ -51,6 +55,13 @@ export function withBackup(
       nextProbe = now() + probeEvery;
       if (!isSafe) return outcome;
       return await bySecond(message, signal);
+    },
+    pace: {
+      room: () => inUse()?.room() ?? Number.POSITIVE_INFINITY,
+      rests: () => inUse()?.rests() ?? 0,
+    },
+    hurry() {
+      nextProbe = now();
     },
     close() {
       first.close();

@@ -15,5 +15,6 @@ export type { Trace } from './dialogue.ts';
 export { withBackup } from './failover.ts';
 export { createLookups, type Lookups } from './lookups.ts';
 export { probeRoute, type RouteProbe } from './probe-route.ts';
-export { createSender, type OutboundMessage, type Sender, type SenderParts } from './send.ts';
+export { createSender } from './send.ts';
+export type { OutboundMessage, RouteRate, Sender, SenderParts } from './sender.ts';
 export type { SubmissionDoor, SubmittedMail } from './submission.ts';

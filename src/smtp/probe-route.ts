@@ -4,7 +4,8 @@ import { DnsFailure } from '../net/index.ts';
 import { Client } from './client.ts';
 import { ClientError } from './client-error.ts';
 import { hopsFor } from './route.ts';
-import { checkEnvelope, type SenderParts, wayOf } from './send.ts';
+import { checkEnvelope, wayOf } from './send.ts';
+import type { SenderParts } from './sender.ts';
 import { TlsFault } from './tls-check.ts';
 import { targetFor } from './tls-demand.ts';
 

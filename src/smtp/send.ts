@@ -1,78 +1,19 @@
-import { type PartnerConfig, readCertificateAndKey, readPublicFile, type Secret } from '../config/index.ts';
+import { readCertificateAndKey, readPublicFile } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { parseMailbox } from '../message/index.ts';
-import { type Dns, DnsFailure } from '../net/index.ts';
-import type { Tokens } from '../oauth/index.ts';
+import { DnsFailure } from '../net/index.ts';
 import { type Envelope, type Facts, type Outcome, outcomeOf, type PeerState } from '../queue/index.ts';
 import type { Client, ClientOptions } from './client.ts';
 import { ClientError, cleanReply } from './client-error.ts';
-import type { Trace } from './dialogue.ts';
 import { type DsnParameters, dsnParameters } from './dsn.ts';
 import type { Auth } from './login.ts';
 import { sendResults } from './metrics.ts';
 import { Pool } from './pool.ts';
 import { countOctets, eightBitRefusal, type MakeOctets, Prepared, Unsendable } from './prepared.ts';
-import { type Hop, hopsFor, type MxResolver } from './route.ts';
-import type { StsPolicies } from './sts-policies.ts';
+import { type Hop, hopsFor } from './route.ts';
+import { heldByRate, type OutboundMessage, type Sender, type SenderParts } from './sender.ts';
 import { countTls, TlsFault } from './tls-check.ts';
 import { type DemandParts, type Destination, type Target, targetFor } from './tls-demand.ts';
-
-export interface OutboundMessage {
-  envelope: Envelope;
-  /** Id of the message: notifications are asked of a server that offers DSN, and bring it back. */
-  id?: string;
-  /**
-   * The message, with CRLF line ends; called again for each attempt. Its start (all of a small message) is produced
-   * before a connection is opened, so that no server is contacted for a message that cannot be encoded.
-   */
-  octets: MakeOctets;
-  /** Approximate octets of a large message, for SIZE (RFC 1870). Those of a small one are counted. */
-  estimate?: number | undefined;
-}
-
-export interface Sender {
-  /**
-   * - `done`: every recipient was accepted.
-   * - `send-failed`: try again, since at least one recipient was deferred. `tls-failed`, `dns-failed`: as this, because no
-   *   server met the TLS policy, or because the resolver gave no answer.
-   * - `send-refused`: permanently refused for at least one recipient, and none is deferred.
-   * - the outcome of the error that stopped the message: an invalid address, or a SealpostError of `octets`. If that comes
-   *   at the start of the message, no connection was opened.
-   *
-   * Of what is tried again or refused, `reached` are the recipients that have it nevertheless.
-   *
-   * The facts: `host` that gave the last reply (null if none was reached), its reply `code`, the `reply` or what went wrong
-   * in one line, and `possibleDuplicate`: the whole message was sent but no reply came, so the server may have it.
-   */
-  send(message: OutboundMessage, signal?: AbortSignal): Promise<Outcome>;
-  close(): void;
-}
-
-type Settings = PartnerConfig['route'];
-
-/** Where mail goes, and how. */
-export type Route = Pick<Settings, 'port' | 'tls' | 'connections'> &
-  Partial<Settings> & {
-    /** LMTP (RFC 2033) instead of SMTP, which needs a host. */
-    lmtp?: boolean;
-  };
-
-export interface SenderParts {
-  route: Route;
-  readSecret: (secret: Secret) => string;
-  /** Name in EHLO. */
-  name: string;
-  /** Told of the dialogue, without secrets. */
-  trace?: Trace | undefined;
-  /** Bearer tokens, shared by the routes of a process. */
-  tokens?: Pick<Tokens, 'for'> | undefined;
-  /** MX lookup; default: the system's. */
-  resolver?: MxResolver;
-  /** A validating resolver, in place of that lookup, for DANE. */
-  dns?: Dns | undefined;
-  /** For routes that follow MTA-STS. */
-  sts?: Pick<StsPolicies, 'policyOf'> | undefined;
-}
 
 function authOf({ route, readSecret, tokens }: SenderParts): Auth | undefined {
   const { user, password, oauth2 } = route;
@@ -111,7 +52,7 @@ export function wayOf(parts: SenderParts): {
 
 /** Sends messages over one route, over at most `route.connections` connections. Errors: `file-access`. */
 export function createSender(parts: SenderParts): Sender {
-  const { route } = parts;
+  const { route, rate } = parts;
   const pool = new Pool(route.connections);
   const { options, demands } = wayOf(parts);
 
@@ -120,6 +61,8 @@ export function createSender(parts: SenderParts): Sender {
       const prepared = new Preparation(message.octets);
       try {
         const envelope = checkEnvelope(message.envelope);
+        const held = await heldByRate(rate, message);
+        if (held !== undefined) return held;
         // Before it waits for a connection: others send meanwhile.
         const broken = await prepared.get().then(() => undefined, notMade);
         const outcomes: Outcome[] = broken ? envelope.to.map((to) => outcomeFor(to, broken)) : [];
@@ -168,6 +111,7 @@ export function createSender(parts: SenderParts): Sender {
         await prepared.drop();
       }
     },
+    ...(rate && { pace: rate }),
     close: () => pool.close(),
   };
 }

@@ -6,7 +6,8 @@ import { simpleParser } from 'mailparser';
 import { SealpostError } from '../../src/errors.ts';
 import { asciiField, longestLine } from '../../src/message/index.ts';
 import { decode, encode, encodeSync } from '../../src/smime/index.ts';
-import { createSender, type OutboundMessage, type Sender } from '../../src/smtp/send.ts';
+import { createSender } from '../../src/smtp/send.ts';
+import type { OutboundMessage, Sender } from '../../src/smtp/sender.ts';
 import { sentAs } from '../support/smtp.ts';
 import { alice, bob, options } from './support.ts';
 

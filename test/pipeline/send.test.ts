@@ -5,7 +5,7 @@ import { opensAt, type Windows } from '../../src/partner/windows.ts';
 import { sendStep } from '../../src/pipeline/send.ts';
 import type { DeliveryOptions, Facts, MessageState, OutboundJob, Outcome } from '../../src/queue/index.ts';
 import { decodeSync, type EncodeOptions } from '../../src/smime/index.ts';
-import type { OutboundMessage } from '../../src/smtp/send.ts';
+import type { OutboundMessage } from '../../src/smtp/sender.ts';
 import { alice, options } from '../attacks/support.ts';
 import { configOf, fetchFrom, kindOf, MemorySpool, messageOf, never } from './support.ts';
 

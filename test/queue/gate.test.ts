@@ -66,6 +66,25 @@ describe('places of a route', () => {
     assert.equal(await begin('d', 99), 1);
   });
 
+  it('as many as its rate has room for, and none waits here while it rests', async () => {
+    const paces = { a: { left: 2, rest: 0 } };
+    const pace = (route: string) =>
+      route === 'a' ? { room: () => paces.a.left, rests: () => paces.a.rest } : undefined;
+    const { gate, begin, end, trust } = setting({ pace });
+    await trust('a', 'b');
+    assert.equal(gate.vacant('a'), 2);
+    assert.equal(await begin('a'), 1);
+    Object.assign(paces.a, { left: 0, rest: 1000 });
+    end('a', 'works');
+    assert.deepEqual([gate.vacant('a'), gate.isHungry('a'), gate.rests('a')], [0, false, 1000]);
+    assert.equal(await gate.turn('a'), null);
+    assert.deepEqual(gate.full(), ['a']);
+    assert.equal(await begin('b', 9), 4);
+    Object.assign(paces.a, { left: 1, rest: 0 });
+    // One is worth a call: there is never room for more.
+    assert.deepEqual([gate.vacant('a'), gate.isHungry('a'), gate.rests('a')], [1, true, 0]);
+  });
+
   it('one is left for each, however many hang', async () => {
     const { begin, trust } = setting();
     const many = Array.from({ length: 200 }, (_, index) => `sick ${index}`);

@@ -4,8 +4,13 @@ import { createServer } from 'node:net';
 import { after, describe, it } from 'node:test';
 import { readConfig } from '../../src/config/load.ts';
 import { configSchema } from '../../src/config/schema.ts';
+import type { OutboundJob, Outcome, QueueRoom } from '../../src/queue/index.ts';
+import { sharedBucket } from '../../src/redis/index.ts';
 import { withBackup } from '../../src/smtp/failover.ts';
-import { createSender, type Sender } from '../../src/smtp/send.ts';
+import { createSender } from '../../src/smtp/send.ts';
+import type { RouteRate, Sender } from '../../src/smtp/sender.ts';
+import { until } from '../support/messages.ts';
+import { commitOne, useTestQueue } from '../support/queue.ts';
 
 const closing: (() => void)[] = [];
 after(() => {
@@ -45,18 +50,22 @@ async function startServer() {
   return state;
 }
 
-const senderTo = (port: number): Sender => {
+const senderTo = (port: number, rate?: RouteRate): Sender => {
   const [partner] = configSchema.parse({
     partners: [{ name: 'p', addresses: ['@p.example'], route: { host: '127.0.0.1', tls: 'none', port } }],
   }).partners;
   assert.ok(partner);
-  return createSender({ route: partner.route, readSecret: () => '', name: 'own.example' });
+  return createSender({ route: partner.route, readSecret: () => '', name: 'own.example', rate });
 };
 
-async function pair(takeOver: { failures: number; time: number }) {
+async function pair(
+  takeOver: { failures: number; time: number },
+  rates: { first?: RouteRate | undefined; second?: RouteRate | undefined } = {},
+) {
   const [first, second] = [await startServer(), await startServer()];
   const clock = { now: 0 };
-  const sender = withBackup(senderTo(first.port), senderTo(second.port), takeOver, () => clock.now);
+  const [own, other] = [senderTo(first.port, rates.first), senderTo(second.port, rates.second)];
+  const sender = withBackup(own, other, takeOver, () => clock.now);
   closing.push(() => sender.close());
   const send = async (to = ['a@p.example']) => {
     const octets = async function* () {
@@ -66,7 +75,7 @@ async function pair(takeOver: { failures: number; time: number }) {
     if ('done' in outcome) return outcome.facts?.backup === true ? 'backup' : 'first';
     return 'retry' in outcome ? 'retry' : 'suspend';
   };
-  return { first, second, clock, send };
+  return { first, second, clock, send, sender };
 }
 
 describe('a backup route', () => {
@@ -122,6 +131,93 @@ describe('a backup route', () => {
     sick.second.stopped = true;
     assert.deepEqual([await sick.send(), await healthy.send()], ['retry', 'first']);
     assert.equal(healthy.second.asked, 0);
+  });
+});
+
+/** A rate that lets so many go, and then none for long. */
+function rateOf(count: number): RouteRate {
+  let left = count;
+  const take = async () => (left-- > 0 ? 0 : 500_000);
+  return { take, room: () => Math.max(0, left), rests: () => (left > 0 ? 0 : 500_000) };
+}
+
+describe('rates beside a backup route', () => {
+  it('of the first one hold mail back while it is in use, and are no failure of it', async () => {
+    const { second, send, sender } = await pair({ failures: 1, time: 600_000 }, { first: rateOf(1) });
+    assert.deepEqual([await send(), await send(), await send()], ['first', 'retry', 'retry']);
+    assert.equal(second.taken, 0);
+    assert.equal(sender.pace?.room(), 0);
+    assert.ok((sender.pace?.rests() ?? 0) > 0);
+  });
+
+  it('of the second one count when it is in use, and those of the first one do not', async () => {
+    const rates = { first: rateOf(1), second: rateOf(2) };
+    const { first, clock, send, sender } = await pair({ failures: 1, time: 600_000 }, rates);
+    first.stopped = true;
+    assert.equal(await send(), 'backup');
+    assert.equal(sender.pace?.room(), 1);
+    // the probe finds that the first one has no room: the mail need not wait for that
+    clock.now += 60_000;
+    assert.equal(await send(), 'backup');
+    assert.equal(sender.pace?.room(), 0);
+    assert.equal(await send(), 'retry');
+  });
+});
+
+describe('a person who says that a server is back', () => {
+  let queue: QueueRoom;
+  useTestQueue(
+    (opened) => {
+      ({ queue } = opened);
+    },
+    { retry: { attempts: 20, firstDelay: '1h', maxDelay: '1h' } },
+  );
+
+  it('has the first route tried at once, though mail takes the backup, and at its rate', async () => {
+    const rate = sharedBucket(queue, 'outbound:acme', { messages: 0.001, burst: 3_000_000 });
+    const { first, second, sender } = await pair({ failures: 1, time: 600_000 }, { first: rate });
+    const send = async (job: OutboundJob): Promise<Outcome> => {
+      const octets = async function* () {
+        yield Buffer.from('Subject: x\r\n\r\nbody\r\n');
+      };
+      const outcome = await sender.send({ envelope: job.envelope, octets });
+      if ('done' in outcome) await queue.flow.sent(job, {});
+      return outcome;
+    };
+    const submit = async () => {
+      const writer = queue.intake.begin();
+      void writer.write(Buffer.from('Subject: order\r\n\r\n4711\r\n'));
+      const envelope = { from: 'us@own.example', to: ['edi@acme.example'] };
+      const entry = {
+        partner: 'acme',
+        origin: { kind: 'command', detail: {} },
+        envelope,
+        messageId: null,
+      } as const;
+      return (await commitOne(queue, writer, entry)).id;
+    };
+    for (const server of [first, second]) server.stopped = true;
+    const ids = [await submit(), await submit(), await submit()];
+    const worker = await queue.queues.createWorker('outbound', send, {
+      concurrency: 4,
+      pace: () => sender.pace,
+      hurried: () => sender.hurry?.(),
+    });
+    try {
+      await until(async () => (await queue.queues.depth()).outbound.delayed > 0);
+      first.stopped = false;
+      for (const id of ids) await queue.flow.retry(id);
+      const sent = async () => {
+        const states = await Promise.all(ids.map(async (id) => (await queue.ledger.get(id))?.state));
+        return states.filter((state) => state === 'sent').length;
+      };
+      await until(async () => (await sent()) === 2);
+      // The failure was one of the three that the rate lets go.
+      await until(async () => (await queue.redis.zcard('{sealpost}:parked:outbound:acme')) === 1);
+      assert.deepEqual([first.taken, second.taken], [2, 0]);
+    } finally {
+      await worker.close(1000);
+    }
   });
 });
 
