@@ -181,16 +181,16 @@ describe('messages over the rate of their route', () => {
     const rates = { acme: { messages: still, burst: 3_000_000 } };
     await submitSome('acme', 40);
     await Promise.all([work(rates), work(rates, second)]);
-    await until(() => sentTo('acme').length === 3);
+    await until(async () => sentTo('acme').length === 3);
     await submitSome('globex', 40);
-    await until(() => sentTo('globex').length === 40);
+    await until(async () => sentTo('globex').length === 40);
     assert.equal(sentTo('acme').length, 3);
     assert.equal(await queue.redis.zcard('{sealpost}:parked:outbound:acme'), 37);
     // Each process may have begun as many as there are places when it learned that nothing is left.
     const begun = starts.get('acme') ?? 0;
     assert.ok(begun <= 3 + 2 * 4, String(begun));
     await submitSome('initech', 40);
-    await until(() => sentTo('initech').length === 40);
+    await until(async () => sentTo('initech').length === 40);
     assert.equal(starts.get('acme'), begun);
     await closeAll();
   });
@@ -198,14 +198,14 @@ describe('messages over the rate of their route', () => {
   it('leave by priority and in order as the rate lets them, each begun about once', async () => {
     await submit('acme', 'acme first');
     const slow = await work({ acme: { messages: still, burst: 1 } });
-    await until(() => sent.length === 1);
+    await until(async () => sent.length === 1);
     for (let each = 0; each < 10; each++) await submit('acme', `acme late ${each}`, 9);
     for (let each = 0; each < 10; each++) await submit('acme', `acme soon ${each}`, 1);
     await until(async () => (await queue.redis.zcard('{sealpost}:parked:outbound:acme')) === 20);
     await slow.close(1000);
     // another rate counts at once
     await work({ acme: { messages: 40, burst: 1 } });
-    await until(() => sent.length === 21);
+    await until(async () => sent.length === 21);
     const order = (what: string) => Array.from({ length: 10 }, (_, each) => `acme ${what} ${each}`);
     assert.deepEqual(sent.slice(1), [...order('soon'), ...order('late')]);
     assert.ok((starts.get('acme') ?? 0) <= 21 + 10, String(starts.get('acme')));
