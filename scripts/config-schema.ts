@@ -7,6 +7,7 @@ import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { configSchema, partnerSchema } from '../src/config/schema.ts';
+import { momentPattern } from '../src/config/term-settings.ts';
 import { durationUnits, sizeUnits } from '../src/config/unit-text.ts';
 
 const titles = {
@@ -21,6 +22,7 @@ const patterns: Record<string, string> = {
   path: '',
   duration: unitPattern(durationUnits),
   size: unitPattern(sizeUnits),
+  moment: momentPattern,
 };
 
 export const schemaFiles = ['sealpost.schema.json', 'partner.schema.json'] as const;

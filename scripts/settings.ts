@@ -7,7 +7,7 @@ import { resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { z } from 'zod';
 import { configSchema } from '../src/config/schema.ts';
-import { optionsOf, settingsOf, shapeOf } from '../src/config/shape.ts';
+import { isSecret, optionsOf, settingsOf, shapeOf } from '../src/config/shape.ts';
 import { type Protection, presets, protectionOf } from '../src/smime/encode/presets.ts';
 import { foldMarkdown } from './fold.ts';
 import { examples, written } from './settings-examples.ts';
@@ -45,7 +45,8 @@ function numberType(schema: Schema): string {
 function typeOf(schema: Schema): string {
   const { core, format } = shapeOf(schema);
   if (core instanceof z.core.$ZodDiscriminatedUnion) return 'as an entry of `mailboxes[].destinations`';
-  if (optionsOf(schema) !== undefined) return 'secret';
+  if (isSecret(schema)) return 'secret';
+  if (optionsOf(schema) !== undefined) return 'path or group';
   if (core instanceof z.core.$ZodArray) {
     const element = typeOf(core._zod.def.element);
     return element.startsWith('one of') ? `list of ${element.slice(7)}` : `list of ${element}`;
@@ -58,7 +59,9 @@ function typeOf(schema: Schema): string {
   if (core instanceof z.core.$ZodBoolean) return '`true` or `false`';
   if (core instanceof z.core.$ZodNumber) return numberType(core);
   if (core instanceof z.core.$ZodURL) return 'URL';
-  const formats: Record<string, string> = { duration: 'time span', size: 'size', path: 'path' };
+  const formats: Record<string, string> = {
+    ...{ duration: 'time span', size: 'size', path: 'path', moment: 'day or time' },
+  };
   return formats[format ?? ''] ?? 'text';
 }
 

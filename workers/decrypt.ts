@@ -2,7 +2,7 @@
 import { loadKeys, readSecret } from '../src/config/index.ts';
 import { runRole } from '../src/daemon/index.ts';
 import { tracerOf } from '../src/message/index.ts';
-import { authoritiesOf, PartnerDirectory } from '../src/partner/index.ts';
+import { authoritiesOf, PartnerDirectory, pinsOf } from '../src/partner/index.ts';
 import { decoderOptions, decodeStep, openLocalDestinations, Turns } from '../src/pipeline/index.ts';
 
 await runRole('decrypt', async ({ config, queue, log }) => {
@@ -17,7 +17,10 @@ await runRole('decrypt', async ({ config, queue, log }) => {
     mailboxes,
     strong,
     partners: new PartnerDirectory(config.partners, keys.partners),
-    optionsFor: await decoderOptions({ keys, limits, authorities, now: () => new Date() }),
+    optionsFor: await decoderOptions({
+      ...{ keys, limits, authorities, now: () => new Date() },
+      pins: pinsOf(keys.partners.values()),
+    }),
     large: new Turns(workers.large),
     local,
     trace: tracerOf(queue.deriveKey),

@@ -1,6 +1,6 @@
 /** The certificates of the configuration, own and partners', with what each may be used for. */
 import type { LoadedKeys } from '../config/index.ts';
-import { type Certificate, unusableFor } from '../pki/index.ts';
+import { type Certificate, type Term, unusableFor } from '../pki/index.ts';
 import { type Configured, type KnownUse, keyUseOf } from './known.ts';
 
 /** Those of the uses that the certificate itself allows. */
@@ -9,20 +9,23 @@ export function usesOf<Use extends KnownUse>(certificate: Certificate, uses: rea
 }
 
 export function configuredCertificates(keys: Pick<LoadedKeys, 'identities' | 'partners'>): Configured[] {
-  const always = { from: null, until: null };
   const own = keys.identities.map(
-    ({ name, certificate }): Configured => ({
+    ({ name, certificate, use, ...term }): Configured => ({
       ...{ certificate, partner: null, identity: name },
-      ...{ uses: usesOf(certificate, ['sign', 'decrypt']), ...always },
+      ...{ uses: usesOf(certificate, use), ...termOf(term) },
     }),
   );
   const others = [...keys.partners].flatMap(([partner, certificates]) =>
     certificates.map(
-      (certificate): Configured => ({
+      ({ certificate, use, ...term }): Configured => ({
         ...{ certificate, partner, identity: null },
-        ...{ uses: usesOf(certificate, ['encrypt', 'verify']), ...always },
+        ...{ uses: usesOf(certificate, use), ...termOf(term) },
       }),
     ),
   );
   return [...own, ...others];
+}
+
+function termOf({ from, until }: Term): Pick<Configured, 'from' | 'until'> {
+  return { from: from?.getTime() ?? null, until: until?.getTime() ?? null };
 }

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { loadConfig, loadKeys } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
-import { authoritiesOf } from '../partner/index.ts';
+import { authoritiesOf, pinsOf } from '../partner/index.ts';
 import { type DecodeOptions, type DecodeResult, decodeReopenable } from '../smime/index.ts';
 import { OutputFile, readPieces } from './files.ts';
 import { certificatesOf, identitiesOf, type KeyOptions } from './keys.ts';
@@ -37,6 +37,7 @@ function parseTime(text: string | undefined): Date {
  */
 async function materialOf(
   options: DecodeCommandOptions,
+  at: Date,
 ): Promise<Pick<DecodeOptions, 'identities' | 'trust' | 'limits'>> {
   const { identities, certificates } = identitiesOf(options);
   const anchors = (options.trust ?? []).flatMap(certificatesOf);
@@ -54,7 +55,7 @@ async function materialOf(
         ...keys.intermediates,
         ...trusts.flatMap((trust) => trust.intermediates ?? []),
       ],
-      pinned: keys.pinned,
+      pinned: pinsOf(keys.partners.values())(at),
       ...(options.offline ? {} : authoritiesOf(config.trust)?.(new Date())),
     },
     limits: config.limits,
@@ -67,7 +68,7 @@ async function decodeFile(
   options: DecodeCommandOptions,
 ): Promise<Pick<DecodeResult, 'verdict' | 'detail'>> {
   const at = parseTime(options.at);
-  const material = await materialOf(options);
+  const material = await materialOf(options, at);
   const toFile = options.out !== undefined && options.out !== '-';
   const output = toFile && options.out !== undefined ? await OutputFile.create(options.out) : undefined;
   const { content } = options;

@@ -1,7 +1,16 @@
 /** Turns what the schema found wrong into words that say what to do. */
 import { z } from 'zod';
 import type { Problem, SettingPath } from './problem.ts';
-import { chooseOption, isRecord, optionsOf, schemaAt, settingsOf, shapeOf, valueAt } from './shape.ts';
+import {
+  chooseOption,
+  isRecord,
+  isSecret,
+  optionsOf,
+  schemaAt,
+  settingsOf,
+  shapeOf,
+  valueAt,
+} from './shape.ts';
 import type { ConfigSource } from './source.ts';
 
 const secretHint =
@@ -13,6 +22,7 @@ function wanted(schema: z.core.$ZodType | undefined): string {
   const { core, format } = shapeOf(schema);
   if (format === 'duration') return 'a time span with its unit, such as 30s';
   if (format === 'size') return 'a size with its unit, such as 100MiB';
+  if (format === 'moment') return 'a day or a time with its offset, such as 2027-01-01';
   if (format === 'path') return 'a path to a file or folder';
   if (core instanceof z.core.$ZodEnum) return `one of ${Object.values(core._zod.def.entries).join(', ')}`;
   if (core instanceof z.core.$ZodBoolean) return 'true or false';
@@ -151,14 +161,18 @@ function explainUnion(
     return [source.problem(path, 'is not a known value', { hint })];
   }
   const options = (here && optionsOf(here)) ?? [];
-  if (!isRecord(value)) return [source.problem(path, `is ${kindOf(value)}`, { hint: secretHint })];
-  const names = options.flatMap((option) => Object.keys(settingsOf(option) ?? {}));
+  const secret = here === undefined || isSecret(here);
+  const hint = secret ? secretHint : 'write a path, or a group with the path as file';
+  if (!isRecord(value)) return [source.problem(path, `is ${kindOf(value)}`, { hint })];
+  const names = options.map((option) => Object.keys(settingsOf(option) ?? {}));
   const written = Object.keys(value);
-  if (written.length > 1 && written.every((key) => names.includes(key)))
+  const of = (known: readonly string[]) => written.every((key) => known.includes(key));
+  if (written.length > 1 && of(names.flat()) && !names.some(of))
     return [source.problem(path, `has ${written.join(' and ')}`, { hint: 'keep one of them' })];
   const chosen = chooseOption(options, value);
   const found = chosen === undefined ? undefined : issue.errors[options.indexOf(chosen)];
-  if (found === undefined) return [source.problem(path, 'has no file or env', { hint: secretHint })];
+  if (found === undefined)
+    return [source.problem(path, secret ? 'has no file or env' : 'has no file', { hint })];
   return found.flatMap((each) =>
     explainIssue({ ...each, path: [...issue.path, ...each.path] }, schema, source),
   );

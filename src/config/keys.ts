@@ -5,6 +5,7 @@ import { SealpostError } from '../errors.ts';
 import {
   type Certificate,
   createIdentity,
+  type Employed,
   hasPrivateKey,
   hasSigned,
   type Identity,
@@ -21,6 +22,24 @@ import { ConfigError, type Places, type Problem, type SettingPath, sortProblems 
 import type { Config } from './schema.ts';
 import { readPrivateFile } from './secrets.ts';
 
+/** A certificate of a partner that the configuration names. */
+export interface ConfiguredCertificate extends Employed<'encrypt' | 'verify'> {
+  readonly source: 'configuration';
+  /** SHA-256 of the certificate, in hexadecimal. */
+  readonly thumbprint: string;
+  /** The file that it is in, and which entry of the partner names it. */
+  readonly file: string;
+  readonly entry: number;
+  /** The operator says that the partner can read what is encrypted for it. */
+  readonly confirmed: boolean;
+}
+
+/** A key of our own, with what it is for and when it signs. It decrypts as long as it is here. */
+export interface OwnIdentity extends Identity, Readonly<Omit<Employed<'decrypt' | 'sign'>, 'certificate'>> {
+  /** Which entry of the configuration names it. */
+  readonly entry: number;
+}
+
 /** The keys that a mailbox decrypts with, and what it trusts. */
 export interface MailboxKeys {
   identities: readonly Identity[];
@@ -33,29 +52,43 @@ export interface TrustedCertificates {
   anchors: readonly Certificate[];
   /** Help to build paths. */
   intermediates: readonly Certificate[];
-  /** Certificates of all partners. Which partner a signer is, `PartnerDirectory` says. */
-  pinned: readonly Certificate[];
 }
 
 export interface LoadedKeys {
   /**
    * All our own keys. A name may occur several times: a PKCS#12 file may hold one key to sign and one to decrypt, and a
-   * key may have an old and a renewed certificate.
+   * key may have an old and a renewed certificate; and several entries of the configuration may share it.
    */
-  identities: readonly Identity[];
+  identities: readonly OwnIdentity[];
   /** Trusted for all mailboxes. */
   anchors: readonly Certificate[];
   /** Help to build paths; includes the CA certificates in files of partners. */
   intermediates: readonly Certificate[];
   /** By name of the mailbox. */
   mailboxes: ReadonlyMap<string, MailboxKeys>;
-  /** Certificates of each partner by name, without CA certificates: to encrypt for, and trusted as pinned. */
-  partners: ReadonlyMap<string, readonly Certificate[]>;
-  /** Certificates of all partners: signers that are trusted as pinned. */
-  pinned: readonly Certificate[];
+  /**
+   * Certificates of each partner by name, without CA certificates: to encrypt for, and trusted as pinned while they are
+   * in force (`partner/certificates`).
+   */
+  partners: ReadonlyMap<string, readonly ConfiguredCertificate[]>;
 }
 
-function identitiesOf(entry: Config['identities'][number], at: SettingPath, reader: KeyReader): Identity[] {
+/** A setting in milliseconds since the epoch as a time. */
+const timeOf = (setting: number | undefined) => (setting === undefined ? undefined : new Date(setting));
+
+function identitiesOf(
+  entry: Config['identities'][number],
+  at: SettingPath,
+  reader: KeyReader,
+): OwnIdentity[] {
+  const { use, from, until } = entry;
+  const term = { from: timeOf(from), until: timeOf(until) };
+  return readIdentities(entry, at, reader).map((identity) =>
+    Object.freeze({ ...identity, ...term, use, entry: Number(at[1]) }),
+  );
+}
+
+function readIdentities(entry: Config['identities'][number], at: SettingPath, reader: KeyReader): Identity[] {
   const { name, certificate, key, pkcs12 } = entry;
   const { password: secret } = entry;
   const password = secret && reader.secret([...at, 'password'], secret);
@@ -108,7 +141,7 @@ function belongs(test: () => boolean): boolean {
  * own, whatever its basicConstraints say, unless it signed another certificate or its key may only sign certificates.
  */
 function splitAuthorities(certificates: readonly Certificate[]): {
-  own: Certificate[];
+  own: Set<Certificate>;
   authorities: Certificate[];
 } {
   const selfSigned = new Set(certificates.filter(isSelfSigned));
@@ -118,7 +151,7 @@ function splitAuthorities(certificates: readonly Certificate[]): {
       (unusableFor(each, 'encrypt') !== undefined && unusableFor(each, 'sign') !== undefined) ||
       certificates.some((other) => !selfSigned.has(other) && hasSigned(each, other)));
   return {
-    own: certificates.filter((each) => !isAuthority(each)),
+    own: new Set(certificates.filter((each) => !isAuthority(each))),
     authorities: certificates.filter(isAuthority),
   };
 }
@@ -140,31 +173,40 @@ export function readKeys(
   const anchors = reader.list(['trust', 'anchors'], config.trust.anchors);
   const intermediates = reader.list(['trust', 'intermediates'], config.trust.intermediates);
 
-  const partners = new Map<string, Certificate[]>();
+  const partners = new Map<string, ConfiguredCertificate[]>();
   config.partners.forEach(({ name, certificates }, index) => {
-    const read = reader.list(['partners', index, 'certificates'], certificates);
-    const { own, authorities } = splitAuthorities(read);
-    partners.set(name, own);
+    const entries = certificates.flatMap(({ file, use, from, until, confirmed }, entry) => {
+      const found = reader.certificates(['partners', index, 'certificates', entry], file);
+      return found.map((certificate) => ({
+        ...{ certificate, use, from: timeOf(from), until: timeOf(until), confirmed, file, entry },
+        ...{ source: 'configuration' as const, thumbprint: certificate.thumbprint },
+      }));
+    });
+    const { own, authorities } = splitAuthorities(entries.map(({ certificate }) => certificate));
+    partners.set(
+      name,
+      entries.filter(({ certificate }) => own.has(certificate)),
+    );
     intermediates.push(...authorities);
   });
 
-  const pinned = [...partners.values()].flat();
   const mailboxes = new Map<string, MailboxKeys>();
   config.mailboxes.forEach(({ name, identities: named, trust }, index) => {
     const at = ['mailboxes', index, 'trust'];
     mailboxes.set(name, {
-      identities: identities.filter((identity) => named === undefined || named.includes(identity.name)),
+      identities: identities.filter(
+        ({ name: each, use }) => use.includes('decrypt') && (named === undefined || named.includes(each)),
+      ),
       trust: {
         anchors: [...anchors, ...reader.list([...at, 'anchors'], trust.anchors)],
         intermediates: [...intermediates, ...reader.list([...at, 'intermediates'], trust.intermediates)],
-        pinned,
       },
     });
   });
 
   const { problems } = reader;
   if (problems.length > 0) return { problems: sortProblems(problems) };
-  return { keys: { identities, anchors, intermediates, mailboxes, partners, pinned }, problems };
+  return { keys: { identities, anchors, intermediates, mailboxes, partners }, problems };
 }
 
 /**

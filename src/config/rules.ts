@@ -1,7 +1,7 @@
 import { checkDropFolders } from './folder-rules.ts';
 import { checkMailboxes } from './mailbox-rules.ts';
 import { checkPartners } from './partner-rules.ts';
-import { checkNames, type Places, type Problem, type Report, type SettingPath } from './problem.ts';
+import type { Places, Problem, Report, SettingPath } from './problem.ts';
 import type { Config } from './schema.ts';
 import { checkServers } from './server-rules.ts';
 
@@ -18,9 +18,13 @@ export function checkRules(config: Config, source: Places): Problem[] {
 }
 
 function checkIdentities({ identities }: Config, report: Report): void {
-  checkNames(identities, ['identities'], 'an identity', report);
-  identities.forEach(({ certificate, key, pkcs12 }, index) => {
+  identities.forEach(({ name, certificate, key, pkcs12 }, index) => {
     const at: SettingPath = ['identities', index];
+    // entries with the same name are one identity over time
+    if (identities.some((each) => each.name !== name && each.name.toLowerCase() === name.toLowerCase()))
+      report([...at, 'name'], `another identity has the name ${name} in other letters`, {
+        hint: 'give it another name, or exactly the same',
+      });
     if (pkcs12 !== undefined && (key !== undefined || certificate !== undefined))
       report([...at, 'pkcs12'], 'conflicts with certificate or key', {
         hint: 'keep pkcs12, or certificate and key',

@@ -16,6 +16,7 @@ import { mailboxRequire, partnerRequire, strong } from './require-settings.ts';
 import { dnsSettings, routeSettings } from './route-settings.ts';
 import { backupSettings, sendingSettings } from './sending-settings.ts';
 import { spoolSettings } from './spool-settings.ts';
+import { certificateEntry, ownUses, termSettings } from './term-settings.ts';
 import { duration, size } from './units.ts';
 
 // a process checks one configuration: to compile a checker for it takes longer than to check
@@ -124,7 +125,9 @@ const smtp = z.strictObject({
 });
 
 const identity = z.strictObject({
-  name: name().describe('Name of this key in the log, the ledger and the verdict.'),
+  name: name().describe(
+    'Name of this key in the log, the ledger and the verdict. Entries with the same name are one identity over time: the newest of them that is in force signs.',
+  ),
   certificate: path()
     .optional()
     .describe('Certificate in PEM or DER. Further certificates of its chain may follow.'),
@@ -133,6 +136,12 @@ const identity = z.strictObject({
     .optional()
     .describe('PKCS#12 file (.p12, .pfx) with key and certificates, instead of certificate and key.'),
   password: secret().optional().describe('Password of the key or PKCS#12 file.'),
+  use: z
+    .array(z.enum(ownUses))
+    .min(1)
+    .default([...ownUses])
+    .describe('What the key is for: decrypt, sign. Its key usage must allow it, too.'),
+  ...termSettings('The key signs', ' It decrypts before and after, as long as its entry stands.'),
 });
 
 const trust = z.strictObject({
@@ -298,10 +307,10 @@ export const partnerSchema = z.strictObject({
     ),
   require: partnerRequire,
   certificates: z
-    .array(path())
+    .array(certificateEntry(path))
     .default([])
     .describe(
-      "The partner's certificates: used to encrypt mail for the partner, and trusted (pinned) as signers.",
+      "The partner's certificates: used to encrypt mail for the partner, and trusted (pinned) as signers. An entry is a path, or a group with the path as file.",
     ),
   ...protectionSettings(name),
   from: z.string().optional().describe('Envelope sender, and From of messages without a From field.'),

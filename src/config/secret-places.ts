@@ -1,7 +1,7 @@
 /** Where the secrets of a configuration are written, and which roles need them. */
 import type { SettingPath } from './problem.ts';
 import { type Config, configSchema, type Secret } from './schema.ts';
-import { optionsOf, schemaAt } from './shape.ts';
+import { isSecret, schemaAt } from './shape.ts';
 
 /** Every configured secret, found by the schema so that none is forgotten. */
 export function secretsOf(config: Config): [SettingPath, Secret][] {
@@ -10,7 +10,7 @@ export function secretsOf(config: Config): [SettingPath, Secret][] {
     if (typeof value !== 'object' || value === null) return;
     const secret = asSecret(value);
     const schema = schemaAt(configSchema, path, config);
-    if (secret !== undefined && schema !== undefined && optionsOf(schema) !== undefined) {
+    if (secret !== undefined && schema !== undefined && isSecret(schema)) {
       found.push([path, secret]);
       return;
     }

@@ -6,7 +6,7 @@ import type { SettingPath } from './problem.ts';
 export interface Shape {
   core: z.core.$ZodType;
   description: string | undefined;
-  /** `path`, `duration` or `size`, which are more exact than the type. */
+  /** `path`, `duration`, `size` or `moment`, which are more exact than the type. */
   format: string | undefined;
   /** False if the setting is required. */
   optional: boolean;
@@ -55,6 +55,11 @@ export function settingsOf(schema: z.core.$ZodType): Record<string, z.core.$ZodT
 export function optionsOf(schema: z.core.$ZodType): readonly z.core.$ZodType[] | undefined {
   const { core } = shapeOf(schema);
   return core instanceof z.core.$ZodUnion ? core._zod.def.options : undefined;
+}
+
+/** Whether a setting is a secret: one that may come from the environment. */
+export function isSecret(schema: z.core.$ZodType): boolean {
+  return optionsOf(schema)?.some((option) => settingsOf(option)?.env !== undefined) ?? false;
 }
 
 /**

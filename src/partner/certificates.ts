@@ -1,35 +1,52 @@
+/**
+ * The certificates of partners and our own keys over time: which of them are in force for a use. What the configuration
+ * names and what was approved later are the same type here, and all uses go through these functions.
+ */
 import { SealpostError } from '../errors.ts';
-import { type Certificate, describeValidity, type Identity, nameOf, unusableFor } from '../pki/index.ts';
+import { type Certificate, type Employed, nameOf, spanOf, type Use, whyNotInForce } from '../pki/index.ts';
 
-/** Which of several certificates can be used on a day, and why the others cannot. */
-export interface InForce<T> {
-  /** The one that became valid last is first. */
-  usable: T[];
-  /** `reason` completes "the certificate ...", as in "expired on 2026-01-31". */
-  skipped: { entry: T; certificate: Certificate; reason: string }[];
+/** Who let a certificate in that the configuration does not name. */
+export interface Approval {
+  readonly at: Date;
+  /** The operator, or the rule. */
+  readonly by: string;
 }
 
-/** Selects the certificates for a use on a day: meant for that use, already valid and not expired. */
-export function inForce<T>(
-  entries: readonly T[],
-  certificateOf: (entry: T) => Certificate,
-  use: 'encrypt' | 'sign',
-  at: Date,
-): InForce<T> {
+/** A certificate of a partner with what it is for and when, wherever we have it from. */
+export interface PartnerCertificate extends Employed<'encrypt' | 'verify'> {
+  readonly source: 'configuration' | 'approved';
+  /** SHA-256 of the certificate, in hexadecimal. */
+  readonly thumbprint: string;
+  /** The operator says that the partner can read what is encrypted for it. */
+  readonly confirmed: boolean;
+  /** Only with the source `approved`. */
+  readonly approval?: Approval | undefined;
+}
+
+/** Which of several entries serve for a use at a time, and why the others do not. */
+export interface InForce<T> {
+  /** The one that began last is first. */
+  usable: T[];
+  /** `reason` completes "the certificate ...", as in "expired on 2026-01-31". */
+  skipped: { entry: T; reason: string }[];
+}
+
+/** Selects the entries for a use at a time: meant for that use, valid, and within their term. */
+export function inForce<T extends Employed>(entries: readonly T[], use: Use, at: Date): InForce<T> {
   const result: InForce<T> = { usable: [], skipped: [] };
   for (const entry of entries) {
-    const certificate = certificateOf(entry);
-    const reason = unusableFor(certificate, use) ?? describeValidity(certificate, at);
+    const reason = whyNotInForce(entry, use, at);
     if (reason === undefined) result.usable.push(entry);
-    else result.skipped.push({ entry, certificate, reason });
+    else result.skipped.push({ entry, reason });
   }
-  const began = (entry: T) => certificateOf(entry).notBefore.getTime();
-  result.usable.sort((a, b) => began(b) - began(a));
+  const began = (entry: T) => spanOf(entry.certificate, entry).from.getTime();
+  const ownBeginning = (entry: T) => entry.certificate.notBefore.getTime();
+  result.usable.sort((a, b) => began(b) - began(a) || ownBeginning(b) - ownBeginning(a));
   return result;
 }
 
-const reasons = (skipped: InForce<unknown>['skipped']) =>
-  skipped.map(({ certificate, reason }) => `${nameOf(certificate)}, ${reason}`).join('; ');
+const reasons = (skipped: readonly { entry: { certificate: Certificate }; reason: string }[]) =>
+  skipped.map(({ entry, reason }) => `${nameOf(entry.certificate)}, ${reason}`).join('; ');
 
 /**
  * All certificates in force to encrypt for, newest first. During a roll-over both the old and the new one are in force.
@@ -39,10 +56,10 @@ const reasons = (skipped: InForce<unknown>['skipped']) =>
  */
 export function encryptionCertificates(
   partner: string,
-  certificates: readonly Certificate[],
+  certificates: readonly PartnerCertificate[],
   at: Date,
-): Certificate[] {
-  const { usable, skipped } = inForce(certificates, (each) => each, 'encrypt', at);
+): PartnerCertificate[] {
+  const { usable, skipped } = inForce(certificates, 'encrypt', at);
   if (usable.length > 0) return usable;
   throw new SealpostError(
     'encode-recipient',
@@ -53,26 +70,35 @@ export function encryptionCertificates(
   );
 }
 
+/** The certificates that signatures are verified with at a time. */
+export function verificationCertificates<T extends PartnerCertificate>(
+  certificates: readonly T[],
+  at: Date,
+): T[] {
+  return inForce(certificates, 'verify', at).usable;
+}
+
 /**
- * Our own key that signs for a partner: the newest one in force with that name.
+ * Our own key for a use at a time: the newest one in force with that name.
  *
  * @throws {SealpostError} `encode-signer` if none is in force
  */
-export function signingIdentity(
+export function ownIdentity<T extends Employed & { readonly name: string }>(
   partner: string,
   name: string | undefined,
-  identities: readonly Identity[],
+  identities: readonly T[],
+  use: 'decrypt' | 'sign',
   at: Date,
-): Identity {
+): T {
   const named = identities.filter((identity) => identity.name === name);
-  const { usable, skipped } = inForce(named, ({ certificate }) => certificate, 'sign', at);
+  const { usable, skipped } = inForce(named, use, at);
   const [newest] = usable;
   if (newest !== undefined) return newest;
   throw new SealpostError(
     'encode-signer',
     skipped.length === 0
-      ? `partner ${partner}: there is no identity ${name ?? ''} to sign with`
-      : `partner ${partner}: identity ${name ?? ''} cannot sign: ${reasons(skipped)}`,
+      ? `partner ${partner}: there is no identity ${name ?? ''} to ${use} with`
+      : `partner ${partner}: identity ${name ?? ''} cannot ${use}: ${reasons(skipped)}`,
     { hint: `name an identity in force as identity of partner ${partner}, or renew its certificate` },
   );
 }

@@ -6,8 +6,10 @@
 import type { opensAt } from './windows.ts';
 
 export { type Authorities, authoritiesOf } from './authorities.ts';
+export type { Approval, PartnerCertificate } from './certificates.ts';
 export { PartnerDirectory } from './directory.ts';
 export { outboundProtection, tryProtection } from './outbound.ts';
+export { pinsOf } from './pins.ts';
 export { judge } from './policy.ts';
 export { type Sender, senderOf } from './sender.ts';
 export type { Windows } from './windows.ts';

@@ -1,7 +1,7 @@
 import type { LoadedKeys, PartnerConfig } from '../config/index.ts';
 import type { Certificate } from '../pki/index.ts';
 import { type EncodeOptions, encodeSync, protectionOf } from '../smime/index.ts';
-import { encryptionCertificates, signingIdentity } from './certificates.ts';
+import { encryptionCertificates, ownIdentity } from './certificates.ts';
 
 /**
  * The protection that the partner's entry asks for, with the certificates in force at a time.
@@ -11,11 +11,11 @@ import { encryptionCertificates, signingIdentity } from './certificates.ts';
 export function outboundProtection(partner: PartnerConfig, keys: LoadedKeys, at: Date): EncodeOptions {
   const { name, preset, allowWeak, encryptionIdentity } = partner;
   const protection = protectionOf(preset, partner);
-  const identityOf = (each: string | undefined) => signingIdentity(name, each, keys.identities, at);
+  const identityOf = (each: string | undefined) => ownIdentity(name, each, keys.identities, 'sign', at);
   const signs = protection.sign !== 'none';
   const identity = signs ? identityOf(partner.identity) : undefined;
   const recipients = partner.encrypt
-    ? encryptionCertificates(name, keys.partners.get(name) ?? [], at)
+    ? encryptionCertificates(name, keys.partners.get(name) ?? [], at).map(({ certificate }) => certificate)
     : undefined;
   return {
     ...protection,
@@ -37,12 +37,7 @@ function answersFor(
   at: Date,
 ): Certificate | undefined {
   if (identity === undefined) return undefined;
-  const own = keys.identities.filter(({ name }) => name === identity);
-  return encryptionCertificates(
-    partner,
-    own.map(({ certificate }) => certificate),
-    at,
-  )[0];
+  return ownIdentity(partner, identity, keys.identities, 'decrypt', at).certificate;
 }
 
 /**

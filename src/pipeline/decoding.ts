@@ -29,6 +29,8 @@ export interface Decoded extends DecodedHead {
 
 export interface DecoderParts {
   keys: Pick<LoadedKeys, 'mailboxes'>;
+  /** The certificates of partners that signatures are verified with, as `pinsOf` gives them. */
+  pins: (at: Date) => NonNullable<DecodeOptions['trust']['pinned']>;
   limits: NonNullable<DecodeOptions['limits']>;
   /** How authorities are asked; undefined if they are not. */
   authorities: ((now: Date) => Authorities) | undefined;
@@ -37,22 +39,25 @@ export interface DecoderParts {
 
 /** The decoder options of a mailbox; what does not depend on the message is made once. */
 export function decoderOptions(parts: DecoderParts): (mailbox: Pick<MailboxConfig, 'name'>) => DecodeOptions {
-  const { keys, limits, authorities, now } = parts;
+  const { keys, pins, limits, authorities, now } = parts;
   const cache = createTrustCache();
   const made = new Map<string, Omit<DecodeOptions, 'at'>>();
   return ({ name }) => {
+    const at = now();
+    const pinned = pins(at);
     let options = made.get(name);
+    // what is pinned changes only when a certificate begins or ends
+    if (options?.trust.pinned !== pinned) options = undefined;
     if (!options) {
       const own = keys.mailboxes.get(name);
       options = {
         identities: own?.identities ?? [],
-        trust: { ...(own?.trust ?? { anchors: [] }), cache },
+        trust: { ...(own?.trust ?? { anchors: [] }), pinned, cache },
         form: 'mail',
         limits,
       };
       made.set(name, options);
     }
-    const at = now();
     if (authorities === undefined) return { ...options, at };
     return { ...options, at, trust: { ...options.trust, ...authorities(at) } };
   };

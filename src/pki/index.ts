@@ -41,3 +41,15 @@ export {
 export { type RevocationOptions, validateWithRevocation } from './revocation.ts';
 export { RevocationCache } from './revocation-cache.ts';
 export { sizeWeakness } from './signature-check.ts';
+export {
+  type Coverage,
+  coverageOf,
+  dayText,
+  describeTerm,
+  type Employed,
+  spanOf,
+  type Term,
+  type Use,
+  unfitFor,
+  whyNotInForce,
+} from './term.ts';

@@ -118,8 +118,9 @@ mailboxes:
     assert.equal(b?.identities.length, 3);
     assert.deepEqual(subjects(a?.trust.anchors), ['CN=Keys Test', 'CN=other']);
     assert.deepEqual(subjects(b?.trust.anchors), ['CN=Keys Test']);
-    assert.deepEqual(subjects(keys.partners.get('acme')), ['CN=partner'], 'its CA is not the partner');
-    assert.deepEqual(subjects(b?.trust.pinned), ['CN=partner', 'CN=Self-signed partner']);
+    const own = (partner: string) => subjects(keys.partners.get(partner)?.map((each) => each.certificate));
+    assert.deepEqual(own('acme'), ['CN=partner'], 'its CA is not the partner');
+    assert.deepEqual(own('self'), ['CN=Self-signed partner']);
     assert.deepEqual(subjects(b?.trust.intermediates), ['CN=Keys Between', 'CN=Keys Test']);
   });
 
@@ -239,7 +240,9 @@ describe('checkConfig', () => {
     [
       'an identity that expires soon',
       own('soon') + partners('soon', 'good.crt'),
-      [/warning: identities\[0\]: CN=soon, serial \w+ expires in 10 days, on 2026-06-11/],
+      [
+        /warning: identities\[0\]: there will be none to sign with from 2026-06-11 on: CN=soon, serial \w+ ends/,
+      ],
     ],
     [
       'a signer that nobody names',
@@ -270,6 +273,52 @@ describe('checkConfig', () => {
       'an old one beside a good one',
       own('good') + partners('good', 'expired.crt', 'good.crt'),
       [/warning: .*expired on 2026-05-01; it is not used/],
+    ],
+    [
+      'two keys of one name that follow each other',
+      `dataDir: .\nidentities: [{ name: own, key: soon.pem }, { name: own, key: good.pem, from: 2026-06-10 }]\n${partners('own', 'good.crt')}`,
+      [],
+    ],
+    [
+      'a day on which no key signs',
+      `dataDir: .\nidentities: [{ name: own, key: soon.pem, until: 2026-06-10 }, { name: own, key: good.pem, from: 2026-06-11 }]\n${partners('own', 'good.crt')}`,
+      [
+        /warning: identities\[0\]: there will be none to sign with from 2026-06-10 until 2026-06-11: CN=soon, serial \w+ ends, and the next one begins then \(let the two overlap/,
+      ],
+    ],
+    [
+      'a day on which a partner has no certificate',
+      own('good') +
+        partners('good', '{ file: soon.crt, until: 2026-06-10 }', '{ file: good.crt, from: 2026-07-11 }'),
+      [
+        /warning: partners\[0\].certificates: partner p will have none to encrypt for from 2026-06-10 until 2026-07-11/,
+        /warning: partners\[0\].certificates: partner p will have none to verify with from 2026-06-10 until 2026-07-11/,
+      ],
+    ],
+    [
+      'a term to the days on which the validity begins and ends',
+      own('good') + partners('good', '{ file: good.crt, from: 2026-01-01, until: 2028-01-02 }'),
+      [],
+    ],
+    [
+      'a term before the validity',
+      own('good') + partners('good', '{ file: good.crt, from: 2025-12-31 }'),
+      [
+        /^3:104: error: partners\[0\].certificates\[0\].from: 2025-12-31 is outside of the certificate's validity: CN=good, serial \w+ is valid from 2026-01-01 until 2028-01-01/,
+      ],
+    ],
+    [
+      'a term after the validity',
+      own('good') + partners('good', '{ file: good.crt, until: 2028-01-03 }'),
+      [/error: partners\[0\].certificates\[0\].until: 2028-01-03 is outside of the certificate's validity/],
+    ],
+    [
+      'a term that ends before it begins',
+      own('good') + partners('good', '{ file: good.crt, from: 2026-05-01, until: 2026-05-01 }', 'good.crt'),
+      [
+        /warning: .*was used until 2026-05-01; it is not used/,
+        /error: partners\[0\].certificates\[0\].until: 2026-05-01 is not after from, 2026-05-01/,
+      ],
     ],
   ] as const)
     it(why, async () => {

@@ -66,13 +66,14 @@ async function decode(
     trace: (mailbox) => `trace-of-${mailbox}`,
     partners: new PartnerDirectory(config.partners),
     optionsFor: decoderOptions({
+      pins: () => [],
       keys: {
         mailboxes: new Map(
           ['open', 'strict'].map((name) => [
             name,
             {
               identities: [alice.identity],
-              trust: { anchors: [ca.certificate], intermediates: [], pinned: [] },
+              trust: { anchors: [ca.certificate], intermediates: [] },
             },
           ]),
         ),
@@ -200,7 +201,13 @@ describe('decode', () => {
 });
 
 describe('the options of the decoder', () => {
-  const parts = { keys: { mailboxes: new Map() }, limits: config.limits, authorities: undefined };
+  const none: [] = [];
+  const parts = {
+    keys: { mailboxes: new Map() },
+    pins: () => none,
+    limits: config.limits,
+    authorities: undefined,
+  };
 
   it('have the time of each message, and are made once for each mailbox', () => {
     let at = 0;

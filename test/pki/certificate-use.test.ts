@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { encryptionCertificates, signingIdentity } from '../../src/partner/certificates.ts';
+import { encryptionCertificates, ownIdentity } from '../../src/partner/certificates.ts';
 import { isForMail, useFault } from '../../src/pki/certificate-use.ts';
 import { type Certificate, validatePath } from '../../src/pki/index.ts';
 import { decodeSync, encodeSync, isSignatureLayer } from '../../src/smime/index.ts';
+import { entryOf, ownOf } from '../partner/support.ts';
 import { createTestCa, type KeyPair } from '../support/ca.ts';
 
 const ca = createTestCa('Uses');
@@ -61,7 +62,7 @@ function encrypts(certificate: Certificate): boolean[] {
   return [
     useFault(certificate, 'encrypt') === undefined,
     validatePath(certificate, { anchors: [ca.certificate], at, purpose: 'encrypt' }).trusted,
-    passes(() => encryptionCertificates('acme', [certificate], at)),
+    passes(() => encryptionCertificates('acme', [entryOf(certificate)], at)),
     passes(() => encodeSync(mail, { recipients: [certificate] })),
   ];
 }
@@ -71,7 +72,7 @@ function signs(certificate: Certificate, key: KeyPair): boolean[] {
   return [
     useFault(certificate, 'sign') === undefined,
     validatePath(certificate, { anchors: [ca.certificate], at, purpose: 'sign' }).trusted,
-    passes(() => signingIdentity('acme', 'own', [identity], at)),
+    passes(() => ownIdentity('acme', 'own', [ownOf(identity)], 'sign', at)),
   ];
 }
 

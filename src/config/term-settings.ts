@@ -1,0 +1,75 @@
+/** When a certificate or key is used, and what for. */
+import { z } from 'zod';
+
+/** How a moment is written. */
+export const momentPattern = String.raw`^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:\d\d))?$`;
+
+/** A day of the calendar in UTC, or a time with its offset (RFC 3339); the value is in milliseconds since the epoch. */
+const moment = () =>
+  z
+    .string()
+    .transform((text, context) => {
+      const value = momentOf(text.trim());
+      if (value !== undefined) return value;
+      context.addIssue({
+        code: 'custom',
+        message: 'is not a time: write a day such as 2027-01-01, or 2027-01-01T06:00:00+01:00',
+      });
+      return z.NEVER;
+    })
+    .meta({ format: 'moment' });
+
+function momentOf(text: string): number | undefined {
+  if (!new RegExp(momentPattern).test(text)) return undefined;
+  const day = text.slice(0, 10);
+  const midnight = Date.parse(`${day}T00:00:00Z`);
+  // Date.parse takes 2027-02-30 for 2027-03-02
+  if (Number.isNaN(midnight) || !new Date(midnight).toISOString().startsWith(day)) return undefined;
+  const value = Date.parse(text);
+  return Number.isNaN(value) ? undefined : value;
+}
+
+/** From when until when, inside the validity of the certificate. */
+export const termSettings = (what: string, more = '') => ({
+  from: moment()
+    .optional()
+    .describe(
+      `${what} from this moment on: a day (midnight in UTC) or a time with its offset. Default: the beginning of the certificate's validity.`,
+    ),
+  until: moment()
+    .optional()
+    .describe(
+      `${what} until this moment, which is not included. Default: the end of the certificate's validity.${more}`,
+    ),
+});
+
+export const partnerUses = ['encrypt', 'verify'] as const;
+export const ownUses = ['decrypt', 'sign'] as const;
+
+/** A certificate of a partner: a path, or a group with the path as `file`. The value is always the group. */
+export const certificateEntry = (path: () => z.ZodString) =>
+  z
+    .union([
+      z.strictObject({
+        file: path().describe('Certificate in PEM or DER. Certificates of its issuers may follow.'),
+        use: z
+          .array(z.enum(partnerUses))
+          .min(1)
+          .default([...partnerUses])
+          .describe(
+            'What the certificate is for: encrypt mail for the partner, verify its signatures. Its key usage must allow it, too.',
+          ),
+        ...termSettings('The certificate is used'),
+        confirmed: z
+          .boolean()
+          .default(false)
+          .describe(
+            'The partner has told you that it can read mail encrypted for this certificate. Mail is then no longer encrypted for older ones.',
+          ),
+      }),
+      path(),
+    ])
+    .meta({ format: 'path' })
+    .transform((entry) =>
+      typeof entry === 'string' ? { file: entry, use: [...partnerUses], confirmed: false } : entry,
+    );
