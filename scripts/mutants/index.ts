@@ -1,6 +1,7 @@
 import { certs } from './certs.ts';
 import { codec } from './codec.ts';
 import { flow } from './flow.ts';
+import { inboundPolicy } from './inbound-policy.ts';
 import type { Mutant } from './mutant.ts';
 import { newest } from './newest.ts';
 import { outbound, rates } from './outbound.ts';
@@ -15,6 +16,7 @@ export const allMutants: readonly Mutant[] = [
   ...structures,
   ...codec,
   ...rules,
+  ...inboundPolicy,
   ...flow,
   ...work,
   ...newest,

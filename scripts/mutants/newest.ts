@@ -98,8 +98,8 @@ export const newest = [
     ],
     [
       'partner/sender.ts',
-      'claimed: distinct([signing, ...named])',
-      'claimed: distinct([signing])',
+      'const claimed = distinct([signing, ...named])',
+      'const claimed = distinct([signing])',
       'attacks/requirements-evaded',
       'what a partner requires is evaded by a message without a signature',
     ],
@@ -126,7 +126,7 @@ export const newest = [
     ],
     [
       'partner/policy.ts',
-      "if (by === 'signer') return undefined;",
+      "if (by === 'signature') return undefined;",
       'if (by !== undefined) return undefined;',
       'attacks/s07-sender partner/policy',
       'any trusted certificate signs for a partner',

@@ -205,7 +205,7 @@ export const work = [
     ],
     [
       'pipeline/decode.ts',
-      "if ('suspend' in judgement) {",
+      "if (fate.fate !== 'accept') {",
       "if ('never' in judgement) {",
       'pipeline/decode~the.policy.refuses',
       'what the policy refuses is handed off',

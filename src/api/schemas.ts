@@ -115,6 +115,12 @@ const summary = {
   reason: z.string().nullable().describe('Why it is suspended: a code of docs/reason-codes.md.'),
   mailbox: z.string().nullable().describe('Which mailbox it came for; null for an outbound message.'),
   partner: z.string().nullable().describe('Whom it is for, or who sent it as far as known.'),
+  partnerBy: z
+    .enum(['signature', 'address', 'conflict'])
+    .nullable()
+    .describe(
+      'Inbound: how the partner was resolved. signature: a certificate of the partner signed. address: the From field says so, as anyone can write. conflict: signer and fields do not agree. null: no partner is concerned.',
+    ),
   client: z.string().nullable().describe('Who submitted it.'),
   envelope: z.object({ from: z.string(), to: z.array(z.string()) }),
   messageId: z.string().nullable().describe('The Message-ID field.'),
@@ -162,7 +168,8 @@ export const messageEvent = z
     at: isoTime,
     message: z.object({
       ...{ id: summary.id, direction: summary.direction, mailbox: summary.mailbox },
-      ...{ partner: summary.partner, client: summary.client, metadata: summary.metadata },
+      ...{ partner: summary.partner, partnerBy: summary.partnerBy },
+      ...{ client: summary.client, metadata: summary.metadata },
     }),
     facts: scalars,
   })

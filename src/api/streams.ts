@@ -152,12 +152,12 @@ export function shown(client: Client, events: readonly FollowedEvent[]): Message
 }
 
 export function eventOf({ id, event, record }: FollowedEvent): MessageEvent {
-  const { direction, mailbox, partner, client = null, metadata = {} } = record;
+  const { direction, mailbox, partner, partnerBy, client = null, metadata = {} } = record;
   return {
     id,
     type: event.type,
     at: new Date(event.at).toISOString(),
-    message: { id: record.id, direction, mailbox, partner, client, metadata },
+    message: { id: record.id, direction, mailbox, partner, partnerBy, client, metadata },
     facts: event.facts,
   };
 }

@@ -6,10 +6,10 @@ const iso = (at: number) => new Date(at).toISOString();
 const isoOr = (at: number | undefined) => (at === undefined ? null : iso(at));
 
 export function summaryOf(record: MessageRecord): MessageSummary {
-  const { id, direction, state, reason, mailbox, partner, client, envelope, messageId } = record;
+  const { id, direction, state, reason, mailbox, partner, partnerBy, client, envelope, messageId } = record;
   const { octets, sha256, receivedAt, updatedAt, metadata = {}, delivery = {} } = record;
   return {
-    ...{ id, direction, state, reason, mailbox, partner, messageId, octets, sha256, metadata },
+    ...{ id, direction, state, reason, mailbox, partner, partnerBy, messageId, octets, sha256, metadata },
     client: client ?? null,
     envelope: { from: envelope.from, to: envelope.to },
     receivedAt: iso(receivedAt),
@@ -22,7 +22,17 @@ export function summaryOf(record: MessageRecord): MessageSummary {
 
 const failures = ['retried', 'suspended', 'report-failed'];
 /** After one of these, what failed before no longer matters for the next attempt. */
-const steps = ['received', 'decoded', 'delivered', 'queued', 'sent', 'resumed', 'decode-again', 'terminated'];
+const steps = [
+  'received',
+  'decoded',
+  'delivered',
+  'queued',
+  'sent',
+  'resumed',
+  'decode-again',
+  'terminated',
+  'dropped',
+];
 
 export function detailOf(record: MessageRecord): MessageDetail {
   const { events, origin } = record;

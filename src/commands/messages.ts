@@ -29,7 +29,8 @@ function line({
   envelope,
   reason,
 }: MessageRecord): string {
-  const place = direction === 'inbound' ? mailbox : partner;
+  // inbound: the mailbox, and the partner behind it, as far as known
+  const place = direction === 'inbound' ? [mailbox, partner].filter(Boolean).join(' < ') : partner;
   const cells = [
     id,
     time(receivedAt),

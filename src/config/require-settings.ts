@@ -8,6 +8,13 @@ export const mailboxRequire = z
     'What a message must have; otherwise it is suspended. encrypted: it arrived encrypted. signed: it has a valid signature of a trusted signer; if the partner has certificates, the signer must be the partner. partner: it is from a configured partner, identified by signer or address. aead: each encryption layer uses an authenticated cipher (AES-GCM, AES-CCM, ChaCha20-Poly1305), so that nobody can turn it into CBC. strong: no MD5 or SHA-1, no DES, 3DES, RC2 or CAST5, no keys below the sizes in strong.',
   );
 
+export const unresolved = z
+  .enum(['pass', 'suspend', 'drop'])
+  .default('pass')
+  .describe(
+    'What becomes of a message that could be decoded and that no partner is found for, neither by the certificate that signed it nor by its From field. pass: it is handed off like any other. suspend: it waits for a person (partner-unknown). drop: it ends, its octets are removed, and its record says so (event dropped). If signer, From and Sender do not agree (conflict), suspend and drop both suspend it.',
+  );
+
 export const partnerRequire = z
   .array(z.enum(['encrypted', 'signed', 'aead', 'strong']))
   .default([])

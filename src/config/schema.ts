@@ -12,7 +12,7 @@ import { limits } from './limit-settings.ts';
 import { oauth2Settings } from './oauth2-settings.ts';
 import { protectionSettings } from './protection-settings.ts';
 import { redisSettings } from './redis-settings.ts';
-import { mailboxRequire, partnerRequire, strong } from './require-settings.ts';
+import { mailboxRequire, partnerRequire, strong, unresolved } from './require-settings.ts';
 import { dnsSettings, routeSettings } from './route-settings.ts';
 import { backupSettings, sendingSettings } from './sending-settings.ts';
 import { spoolSettings } from './spool-settings.ts';
@@ -275,6 +275,7 @@ const mailbox = z.strictObject({
       'What identifies a duplicate for duplicates: drop. content: the octets (SHA-256). message-id: the Message-ID field, even if the octets differ; note that anyone who knows a Message-ID can then block the genuine message. uid: the UIDVALIDITY and UID of an IMAP message, so the same octets may arrive twice. A message without the chosen property is identified by its octets.',
     ),
   require: mailboxRequire,
+  unresolved,
   bodyPart: z
     .strictObject({
       contentType: z.string().optional().describe('Content type of the body part.'),

@@ -6,10 +6,10 @@ import { type Bucket, type BucketUpload, openBucket } from '../spool/index.ts';
 import { chooseBodyPart } from './body-part.ts';
 import { type PartFile, partFile, partsJson } from './folder.ts';
 import { attemptLimits } from './limits.ts';
-import { partnerOf } from './mail-fields.ts';
 import { composeStreamed } from './message.ts';
 import { folderTime, pieceFileName, safeId } from './names.ts';
 import { foreignCode, stopped } from './outcome.ts';
+import { ownPartnerOf } from './party.ts';
 import type { Delivery, Destination, DestinationDeps, FailureReport } from './types.ts';
 import { createWalker, type PartFacts } from './walk.ts';
 
@@ -39,7 +39,7 @@ export async function createBucketDestination(
     const again = delivery.again === undefined ? '' : `.again${delivery.again}`;
     const prefix = filled(key, {
       mailbox: delivery.mailbox,
-      partner: partnerOf(delivery.verdict),
+      partner: ownPartnerOf(delivery.verdict),
       receivedAt: delivery.receivedAt,
       id: delivery.id + again,
     });

@@ -1,17 +1,20 @@
 import type { MailboxConfig } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { type HeadersJson, type MessageLimits, readMailHeader } from '../message/index.ts';
-import type { InboundMessage } from '../queue/index.ts';
+import type { Attribution, InboundMessage } from '../queue/index.ts';
 import { chooseBodyPart } from './body-part.ts';
 import { composeMessage, composeStreamed } from './message.ts';
 import { drawForJson, type PartJson, readParts } from './parts.ts';
+import { partyOf } from './party.ts';
 import type { Delivery, DeliveryPiece, JsonValue, SignedUrl, SignUrl } from './types.ts';
 
 /** Larger content is never inlined in JSON, whatever `inlineLimit` says, because the text would not fit in memory. */
 export const largestInline = 50 * 1024 * 1024;
 
 /** What the webhook and the queue destination hand off. Times are ISO 8601 in UTC. */
-export interface HandoffDocument extends Pick<InboundMessage, 'id' | 'mailbox' | 'envelope' | 'origin'> {
+export interface HandoffDocument
+  extends Pick<InboundMessage, 'id' | 'mailbox' | 'envelope' | 'origin'>,
+    Attribution {
   idempotencyKey: string;
   /** Set if a person had the message decoded again after a hand-off: how often. */
   again?: number;
@@ -74,6 +77,7 @@ export async function makeDocument(
     idempotencyKey: delivery.idempotencyKey,
     ...(delivery.again === undefined ? {} : { again: delivery.again }),
     mailbox: delivery.mailbox,
+    ...partyOf(delivery.verdict),
     destination: delivery.destination,
     receivedAt: new Date(delivery.receivedAt).toISOString(),
     envelope: delivery.envelope,

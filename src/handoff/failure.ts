@@ -23,6 +23,7 @@ export function failureDocument(
     direction,
     mailbox: direction === 'inbound' ? owner : null,
     partner: record.partner,
+    partnerBy: record.partnerBy,
     destination,
     failed: { step, to: to ?? null },
     reason: { code: reason, explanation: errorRow(reason)?.cause ?? 'see the facts', facts },

@@ -1,6 +1,7 @@
 /** The fields that a mail gets when it is handed on to a mail server, and those that nobody else may write. */
 import { z } from 'zod';
 import { type HeaderField, traceField, withLineEnd } from '../message/index.ts';
+import { partyOf } from './party.ts';
 import type { Delivery, JsonValue } from './types.ts';
 
 /** What the fields say of a verdict. It comes from the spool, perhaps from another version. */
@@ -8,7 +9,6 @@ const verdictFacts = z.object({
   encrypted: z.boolean().catch(false),
   signature: z.string().catch('none'),
   integrity: z.string().catch('none'),
-  sender: z.object({ partner: z.string().nullish() }).nullish().catch(undefined),
   layers: z
     .array(
       z.object({
@@ -28,11 +28,6 @@ const verdictFacts = z.object({
 });
 
 type VerdictFacts = z.output<typeof verdictFacts>;
-
-/** Partner that a verdict names; null if none. */
-export function partnerOf(verdict: JsonValue): string | null {
-  return readVerdict(verdict).sender?.partner ?? null;
-}
 
 function readVerdict(verdict: JsonValue): VerdictFacts {
   return verdictFacts.parse(typeof verdict === 'object' && !Array.isArray(verdict) ? (verdict ?? {}) : {});
@@ -60,13 +55,14 @@ export function ownFields(
   { hostname, recipients, trace }: { hostname: string; recipients: readonly string[]; trace: string },
 ): Buffer {
   const verdict = readVerdict(delivery.verdict);
-  const partner = verdict.sender?.partner;
+  const { partner, partnerBy } = partyOf(delivery.verdict);
   const fields = [
     `Authentication-Results: ${hostname};\r\n ${resultsOf(verdict).join(';\r\n ')}`,
     `X-Sealpost-Id: ${word(delivery.id)}`,
     `X-Sealpost-Idempotency-Key: ${word(delivery.idempotencyKey)}`,
     `X-Sealpost-Mailbox: ${word(delivery.mailbox)}`,
     ...(partner ? [`X-Sealpost-Partner: ${word(partner)}`] : []),
+    ...(partnerBy ? [`X-Sealpost-Partner-By: ${partnerBy}`] : []),
     `X-Sealpost-Encrypted: ${verdict.encrypted ? 'yes' : 'no'}`,
     `X-Sealpost-Signature: ${word(verdict.signature)}`,
     `X-Sealpost-Integrity: ${word(verdict.integrity)}`,

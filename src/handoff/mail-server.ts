@@ -3,12 +3,13 @@ import { comparableAddress, readMailHeader } from '../message/index.ts';
 import { type Envelope, type Outcome, outcomeOf } from '../queue/index.ts';
 import { createSender, type OutboundMessage, type Sender } from '../smtp/index.ts';
 import { attemptLimits } from './limits.ts';
-import { mailDate, ownFields, partnerOf } from './mail-fields.ts';
+import { mailDate, ownFields } from './mail-fields.ts';
 import { wireMail, wireOctets } from './mail-octets.ts';
 import { RecipientRules } from './mail-recipients.ts';
 import { reportMail } from './mail-report.ts';
 import { composeStreamed } from './message.ts';
 import { stopped } from './outcome.ts';
+import { ownPartnerOf } from './party.ts';
 import type { Delivery, Destination, DestinationDeps, FailureReport } from './types.ts';
 
 type MailConfig = Extract<DestinationConfig, { type: 'smtp' | 'lmtp' }>;
@@ -35,7 +36,7 @@ export async function createMailDestination(config: MailConfig, deps: Destinatio
       recipients: delivery.envelope.to,
       to: [...headers.to, ...headers.cc].map(({ address }) => address),
       mailbox: delivery.mailbox,
-      partner: partnerOf(delivery.verdict),
+      partner: ownPartnerOf(delivery.verdict),
     });
     if (recipients.length === 0) return nobody(name, left);
     const { hostname } = deps;

@@ -60,7 +60,16 @@ export interface Delivery extends InboundMessage {
 export interface FailureDocument
   extends Pick<
     MessageRecord,
-    'id' | 'direction' | 'mailbox' | 'partner' | 'envelope' | 'origin' | 'messageId' | 'octets' | 'sha256'
+    | 'id'
+    | 'direction'
+    | 'mailbox'
+    | 'partner'
+    | 'partnerBy'
+    | 'envelope'
+    | 'origin'
+    | 'messageId'
+    | 'octets'
+    | 'sha256'
   > {
   kind: 'suspended';
   /** The same for every attempt to report this suspension, and for no other. */

@@ -5,13 +5,13 @@
  */
 import type { opensAt } from './windows.ts';
 
+export { assess, type Fate } from './assess.ts';
 export { type Authorities, authoritiesOf } from './authorities.ts';
 export type { Approval, PartnerCertificate } from './certificates.ts';
 export { PartnerDirectory } from './directory.ts';
 export { outboundProtection, tryProtection } from './outbound.ts';
 export { pinsOf } from './pins.ts';
-export { judge } from './policy.ts';
-export { type Sender, senderOf } from './sender.ts';
+export { type PartyProof, type Sender, senderOf } from './sender.ts';
 export type { Windows } from './windows.ts';
 
 /** `opensAt` of `windows.ts`, with its library of time zones. */

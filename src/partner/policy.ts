@@ -17,7 +17,9 @@ export interface VerdictFacts {
 /** `suspend` is the reason code; the message is for the operator. */
 export type Judgement = { readonly accept: true } | { readonly suspend: ErrorCode; readonly message: string };
 
-type Policy = Pick<MailboxConfig, 'require' | 'notSmime'> & { readonly strong: Config['strong'] };
+export type Requirements = Pick<MailboxConfig, 'require' | 'notSmime'> & {
+  readonly strong: Config['strong'];
+};
 
 /** What the verdict says about the first untrusted signer. */
 function whyUntrusted(layers: VerdictFacts['layers']): string {
@@ -34,9 +36,9 @@ const refused = (message: string): Judgement => ({ suspend: 'policy-refused', me
  */
 export function judge(
   verdict: VerdictFacts,
-  policy: Policy,
+  policy: Requirements,
   sender: Sender,
-  directory: Pick<PartnerDirectory, 'byAddress' | 'anyRequires'>,
+  directory: Pick<PartnerDirectory, 'anyRequires'>,
 ): Judgement {
   const { status, error, encrypted, signature, layers } = verdict;
   if (status === 'failed' && error?.code !== 'not-smime')
@@ -69,7 +71,7 @@ export function judge(
   if (fault !== undefined && directory.anyRequires)
     return { suspend: 'sender-invalid', message: `${fault}, and what is required depends on the partner` };
   if (require.includes('signed')) {
-    const wrong = wrongSigner(verdict, sender, directory);
+    const wrong = wrongSigner(verdict, sender);
     if (wrong !== undefined) return refused(wrong);
   }
   if (require.includes('partner') && sender.partner === undefined)
@@ -91,18 +93,12 @@ export function judge(
  * (RFC 8550 section 3). One without addresses could be anybody's under that anchor, so it never speaks for a configured
  * partner.
  */
-function wrongSigner(
-  { layers }: VerdictFacts,
-  { partner, by, authors }: Sender,
-  directory: Pick<PartnerDirectory, 'byAddress'>,
-): string | undefined {
-  if (by === 'signer') return undefined;
+function wrongSigner({ layers }: VerdictFacts, { partner, by, authors }: Sender): string | undefined {
+  if (by === 'signature') return undefined;
   const signers = layers.flatMap((layer) => layer.signers ?? []).filter((each) => each.valid && each.trusted);
   const emails = signers.flatMap((signer) => signer.emails);
-  if (partner !== undefined) {
-    if (emails.some((email) => directory.byAddress(email) === partner)) return undefined;
+  if (partner !== undefined)
     return `the signer's certificate names no address of partner ${partner.name}; if it is the partner's, add it to its certificates`;
-  }
   if (signers.some((signer) => signer.emails.length === 0)) return undefined;
   // certificates write the local part in any case
   const named = new Set(emails.map((email) => comparableAddress(email)?.toLowerCase()));

@@ -15,14 +15,21 @@ export interface SignerReport {
   readonly message?: string | null;
 }
 
+/**
+ * How a partner was resolved.
+ * - `signature`: one of its certificates signed, or a trusted one that contains its address. Only this proves anything.
+ * - `address`: the From field says so, which anyone can write.
+ * - `conflict`: signer, From and Sender do not agree, or cannot be read. The partner is the one whose certificate signed;
+ *   without such a signature there is none.
+ */
+export type PartyProof = 'signature' | 'address' | 'conflict';
+
 /** Who a message is from: the one answer for policy, ledger and hand-off. */
 export interface Sender {
   /** The partner it is from; undefined if unknown, or if it could be more than one. */
   readonly partner: PartnerConfig | undefined;
-  /**
-   * Identified by a signature with one of the partner's certificates, or by the address alone, which anyone can write.
-   */
-  readonly by: 'signer' | 'address' | undefined;
+  /** How it was resolved; undefined if no partner is concerned. */
+  readonly by: PartyProof | undefined;
   /** All partners that signed or that From names, rightly or not. The requirements of all of them count. */
   readonly claimed: readonly PartnerConfig[];
   /** Why no sender can be determined, where it matters who it is. */
@@ -31,8 +38,8 @@ export interface Sender {
 }
 
 /**
- * Resolves the sender. A signer's certificate says more than an address, so it counts first, as in BizTalk's party
- * resolution. But every address in From must belong to that partner.
+ * Resolves the sender: the one place that does. A signer's certificate says more than an address, so it counts first, as
+ * in BizTalk's party resolution. But every address in From must belong to that partner.
  *
  * @param signers all of the verdict, outermost first
  */
@@ -41,7 +48,7 @@ export function senderOf(
   authors: Authors,
   signers: readonly SignerReport[],
 ): Sender {
-  const named = authors.from.map((address) => (isKnown(address) ? directory.find(address) : undefined));
+  const named = authors.from.map((address) => ownerOf(directory, address));
   const pinned = signers.map(({ valid, thumbprint }) =>
     valid && thumbprint !== null ? directory.bySigner(thumbprint) : [],
   );
@@ -54,8 +61,17 @@ export function senderOf(
   const fault = faultOf({ authors, named, signing, signers: [...pinned, ...certified], directory });
   // an address proves nothing: if anything is wrong, it names nobody
   const partner = signing ?? (fault === undefined ? named[0] : undefined);
-  const by = partner === undefined ? undefined : signing === undefined ? 'address' : 'signer';
-  return { partner, by, claimed: distinct([signing, ...named]), fault, authors };
+  const claimed = distinct([signing, ...named]);
+  const isSigned = signing !== undefined || certified.some((each) => partner && each.includes(partner));
+  const by = partner === undefined ? undefined : isSigned ? 'signature' : 'address';
+  const isConcerned = claimed.length > 0 || authors.sender.addresses.some((each) => ownerOf(directory, each));
+  return {
+    partner,
+    by: fault !== undefined && isConcerned ? 'conflict' : by,
+    claimed,
+    fault,
+    authors,
+  };
 }
 
 interface Found {
@@ -94,13 +110,17 @@ function faultOf({ authors, named, signing, signers, directory }: Found): Sender
       return refused(`the message is from partner ${partner.name}, and partner ${names(other)} signed it`);
   }
   for (const address of authors.sender.addresses) {
-    const sender = isKnown(address) ? directory.find(address) : undefined;
+    const sender = ownerOf(directory, address);
     if (sender !== undefined && sender !== partner)
       return refused(
         `the Sender field names partner ${sender.name}, and the message is from ${partner === undefined ? 'nobody known' : `partner ${partner.name}`}`,
       );
   }
   return undefined;
+}
+
+function ownerOf(directory: PartnerDirectory, address: Authors['from'][number]): PartnerConfig | undefined {
+  return isKnown(address) ? directory.find(address) : undefined;
 }
 
 function distinct<T>(list: readonly (T | undefined)[]): T[] {

@@ -6,8 +6,8 @@ import { createHash } from 'node:crypto';
 import type { Config, MailboxConfig } from '../config/index.ts';
 import type { Delivery, LocalDestination } from '../handoff/index.ts';
 import { type HeadersJson, loopOf, type Tracer } from '../message/index.ts';
-import { judge, type PartnerDirectory } from '../partner/index.ts';
-import type { Facts, Flow, InboundJob, JobContext, Outcome } from '../queue/index.ts';
+import { assess, type PartnerDirectory } from '../partner/index.ts';
+import type { Attribution, Facts, Flow, InboundJob, JobContext, Outcome } from '../queue/index.ts';
 import { type DecodeOptions, isSignatureLayer, type Verdict } from '../smime/index.ts';
 import type { Spool } from '../spool/index.ts';
 import { type Decoded, decodeLarge, decodeSmall } from './decoding.ts';
@@ -18,7 +18,7 @@ import type { Turns } from './turns.ts';
 
 export interface DecodeParts {
   spool: Pick<Spool, 'create' | 'open'>;
-  flow: Pick<Flow, 'fetch' | 'decoded' | 'handedOffAtOnce'>;
+  flow: Pick<Flow, 'fetch' | 'decoded' | 'handedOffAtOnce' | 'dropped'>;
   mailboxes: readonly MailboxConfig[];
   strong: Config['strong'];
   partners: PartnerDirectory;
@@ -68,19 +68,22 @@ async function decodeFor(
   }
   const { verdict, headers, sender } = readSender(decoded, messageLimitsOf(options), partners);
   const facts = factsOf(verdict);
-  const judgement = judge(verdict, { ...mailbox, strong }, sender, partners);
-  if ('suspend' in judgement) {
+  const from: Attribution = { partner: sender.partner?.name ?? null, partnerBy: sender.by ?? null };
+  const fate = assess(verdict, { ...mailbox, strong }, sender, partners);
+  if (fate.fate !== 'accept') {
     await discard(decoded);
-    return { suspend: judgement.suspend, facts: { ...facts, message: judgement.message, detail } };
+    const { code, message } = fate;
+    if (fate.fate === 'suspend') return { suspend: code, facts: { ...facts, message, detail }, from };
+    await flow.dropped(job, { ...from, facts: { reason: code, ...facts, message } }, end);
+    return { done: true };
   }
-  const partner = sender.partner?.name ?? null;
   const whole = isWhole(verdict);
   const local = decoded.small !== null && pieces.isEmpty ? parts.local(job.mailbox) : undefined;
   if (local && decoded.small) {
     const found = { verdict, header, whole, headers };
     const taken = await local.take(deliveryAtOnce(job, local.name, found, decoded.small), signal);
     if (taken) {
-      const all = { ...taken, destination: local.name, decoded: facts, partner };
+      const all = { ...taken, destination: local.name, decoded: facts, ...from };
       await flow.handedOffAtOnce(job, all, end);
       return { done: true };
     }
@@ -101,7 +104,7 @@ async function decodeFor(
     }),
     pieces: stored.octets,
     destinations: mailbox.destinations.map(({ name, type }) => name ?? type),
-    partner,
+    ...from,
     facts,
   };
   await flow.decoded(job, outcome, end);
@@ -157,6 +160,7 @@ function factsOf(verdict: Verdict): Facts {
     decryptionThumbprint: keys[0] ?? null,
     signatureThumbprint: signersOf(verdict)[0] ?? null,
     partner: verdict.sender?.partner ?? null,
+    partnerBy: verdict.sender?.by ?? null,
     sender: verdict.sender?.sender?.address ?? null,
   };
 }

@@ -18,6 +18,7 @@ import { newNudge } from './retry.ts';
 import { type Step, scripts } from './steps.ts';
 import {
   type Act,
+  type Attribution,
   type AuditEntry,
   type DecodedOutcome,
   type DecodedRefs,
@@ -113,7 +114,7 @@ export class RedisFlow implements Flow {
       now,
       job.id,
       eventLine({ type: 'decoded', at: now, facts: outcome.facts }),
-      outcome.partner ?? '',
+      ...attributed(outcome),
       octetsToken(content.ref),
       octetsToken(result.ref),
       JSON.stringify({ content: content.ref, result: result.ref }),
@@ -163,19 +164,26 @@ export class RedisFlow implements Flow {
 
   async handedOffAtOnce(job: InboundJob, outcome: HandedOffOutcome, end?: JobEnd): Promise<void> {
     const now = this.#parts.now();
-    const { destination, facts, decoded, partner, job: queued } = outcome;
+    const { destination, facts, decoded, job: queued } = outcome;
     const events = [
       eventLine({ type: 'decoded', at: now, facts: decoded }),
       eventLine({ type: 'handed-off', at: now, facts: { destination, ...facts } }),
       eventLine({ type: 'delivered', at: now, facts: {} }),
     ];
     const { keepOriginal } = this.#parts;
-    const args = [now, job.id, partner ?? '', events.join('\n'), keepOriginal, octetsToken(job.octets)];
+    const octets = octetsToken(job.octets);
+    const args = [now, job.id, ...attributed(outcome), events.join('\n'), keepOriginal, octets];
     if (queued) {
       const { prefix, queue, name, data, id, options } = queued;
       args.push(`${prefix}:${queue}:`, name, data, id, JSON.stringify(options));
     }
     await this.#release(await this.#step(scripts.handedOffAtOnce, args, end));
+  }
+
+  async dropped(job: InboundJob, outcome: Attribution & { facts: Facts }, end?: JobEnd): Promise<void> {
+    const [now = 0, id = '', event = ''] = this.#event(job.id, 'dropped', outcome.facts);
+    const args = [now, id, ...attributed(outcome), event, octetsToken(job.octets)];
+    await this.#release(await this.#step(scripts.dropped, args, end));
   }
 
   async contentOf(id: string): Promise<DecodedRefs | null> {
@@ -197,6 +205,7 @@ export class RedisFlow implements Flow {
     facts: Facts = {},
     starts = 1,
     end?: JobEnd,
+    from?: Attribution,
   ): Promise<void> {
     const work = workName(queue, job);
     const args = [
@@ -210,6 +219,7 @@ export class RedisFlow implements Flow {
       octetsToken('octets' in job ? job.octets : job.content),
       // One that has expired will not be sent, so nobody has to wait for it.
       reason === 'expired' || !('partner' in job && this.#parts.stops.has(job.partner)) ? '1' : '',
+      ...(from ? attributed(from) : ['-', '']),
     ];
     await this.#step(scripts.suspend, args, end);
   }
@@ -347,6 +357,11 @@ export class RedisFlow implements Flow {
     if (kept) for (const id of files) await this.#parts.spool.removeFile(String(id));
     return outcome;
   }
+}
+
+/** As the script `attribute` takes it. */
+function attributed({ partner, partnerBy }: Attribution): [string, string] {
+  return [partner ?? '', partnerBy ?? ''];
 }
 
 function isFinished(state: MessageState): boolean {

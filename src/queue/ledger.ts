@@ -5,17 +5,16 @@ import { SealpostError } from '../errors.ts';
 import { guarded, run } from '../redis/index.ts';
 import type { Keys } from './keys.ts';
 import { ledgerScripts } from './ledger-scripts.ts';
+import type { Among, Ledger, ListQuery } from './ledger-types.ts';
 import { type Batch, cursorOf, type Found, isAmong, nextOf, sourcesOf, Walk } from './listing.ts';
 import {
-  type Among,
   type AuditEntry,
   isState,
-  type Ledger,
   type LedgerEvent,
-  type ListQuery,
   type MessageRecord,
   type MessageState,
   messageStates,
+  type PartnerBy,
 } from './types.ts';
 
 /** Facts of a record that never change. */
@@ -35,7 +34,7 @@ export function auditLine(entry: AuditEntry): string {
 }
 
 export function parseRecord(id: string, fields: Record<string, string>): MessageRecord | null {
-  const { r, s, a, u, b, p, x, e } = fields;
+  const { r, s, a, u, b, p, y, x, e } = fields;
   if (r === undefined || !isState(s)) return null;
   const facts: RecordFacts = JSON.parse(r);
   const { client, metadata, delivery } = facts;
@@ -49,6 +48,7 @@ export function parseRecord(id: string, fields: Record<string, string>): Message
     state: s,
     mailbox: b ?? null,
     partner: p ?? null,
+    partnerBy: isPartnerBy(y) ? y : null,
     origin: facts.origin,
     envelope: facts.envelope,
     messageId: facts.messageId,
@@ -62,6 +62,10 @@ export function parseRecord(id: string, fields: Record<string, string>): Message
     reason: x ?? null,
     events,
   };
+}
+
+function isPartnerBy(text: string | undefined): text is PartnerBy {
+  return text === 'signature' || text === 'address' || text === 'conflict';
 }
 
 const pageSize = 50;

@@ -1,5 +1,6 @@
 /** Lists of the messages that somebody may see: a merge of the indices of what is granted, with bounded work. */
-import type { Among, ListQuery, MessageRecord } from './types.ts';
+import type { Among, ListQuery } from './ledger-types.ts';
+import type { MessageRecord } from './types.ts';
 
 export interface Found {
   id: string;

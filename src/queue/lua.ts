@@ -2,7 +2,7 @@
  * What all Lua scripts of this room share.
  *
  * A record is one hash: `r` facts that never change (JSON), `s` state, `a` and `u` when received and updated, `b`
- * mailbox, `p` partner, `x` reason, `e` events (a JSON line each), `k` its octets (`i:ID` in Redis, `f:ID` file, the
+ * mailbox, `p` partner, `y` how the partner of an inbound message was resolved, `x` reason, `e` events (a JSON line each), `k` its octets (`i:ID` in Redis, `f:ID` file, the
  * original first), `o` how many octets these are while it is in progress or suspended, `n` remaining hand-offs,
  * `d:NAME` set while that destination is one of them, `w:NAME` data of a suspended job (queue, line feed, JSON), `g`
  * how often it was resumed, `v` how often it was decoded again after a hand-off, `c` references of content and result
@@ -103,6 +103,17 @@ local function keep_octets(id, token)
 end
 local function drop_octets(token)
   if string.sub(token, 1, 1) == 'i' then rcall('UNLINK', P .. ':o:' .. string.sub(token, 3)) end
+end
+-- Who sent an inbound message, and how that is known ('' for nobody, '-' leaves what is there). A message that is decoded
+-- again may be another partner's by now.
+local function attribute(m, id, received, before, partner, by)
+  if partner == '-' then return end
+  if before and before ~= partner then rcall('ZREM', P .. ':ix:p:' .. before, id) end
+  if partner ~= '' then rcall('ZADD', P .. ':ix:p:' .. partner, received, id)
+  elseif before then rcall('HDEL', m, 'p') end
+  if partner ~= '' and by ~= '' then rcall('HSET', m, 'p', partner, 'y', by)
+  elseif by ~= '' then rcall('HSET', m, 'y', by)
+  else rcall('HDEL', m, 'y') end
 end
 -- Takes a record out of every index.
 local function unindex(id, state, fields)

@@ -36,10 +36,11 @@ import { RedisFlow } from './flow.ts';
 import { RedisIntake } from './intake.ts';
 import { type Keys, keysOf } from './keys.ts';
 import { RedisLedger } from './ledger.ts';
+import type { Ledger } from './ledger-types.ts';
 import { Pressure } from './pressure.ts';
 import { openQueues, prepareQueues } from './queues.ts';
 import { type SweepResult, sweep } from './sweep.ts';
-import type { Audit, Flow, Intake, Ledger, Queues } from './types.ts';
+import type { Audit, Flow, Intake, Queues } from './types.ts';
 
 export interface QueueRoom {
   /** Prefix of all keys. */

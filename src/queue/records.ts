@@ -8,7 +8,8 @@ import { connect, disconnect, privateServerUrl, ready, redisTarget } from '../re
 import { RedisAudit } from './audit.ts';
 import { keysOf } from './keys.ts';
 import { RedisLedger } from './ledger.ts';
-import type { Audit, Ledger } from './types.ts';
+import type { Ledger } from './ledger-types.ts';
+import type { Audit } from './types.ts';
 
 export interface Records {
   ledger: Ledger;

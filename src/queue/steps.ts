@@ -1,7 +1,7 @@
-/** The steps of a message, one script each; `lua.ts` says what a record is made of. */
+/** The steps of a message, one script each; `lua.ts` says what a record is made of. Acts of people are in `acts.ts`. */
 import { freeingScript, type Script, script } from '../redis/index.ts';
-import { ending, jobs, jobsOf, lines, records } from './lua.ts';
-import { nudgeLasts } from './retry.ts';
+import { acts } from './acts.ts';
+import { ending, jobs, lines, records } from './lua.ts';
 
 /** A step that ends a job: by itself, and in one script with the end of the job and the next one (`ending`). */
 export interface Step {
@@ -132,33 +132,29 @@ return results
 );
 
 /**
- * now, id, event, partner or '', token of the content, token of the result, references of both, octets of all, token of
- * the octets that were decoded, number of pieces, token of each, then name, job and route for each destination. Returns 0
+ * now, id, event, partner or '', how it was resolved or '', token of the content, token of the result, references of both,
+ * octets of all, token of the octets that were decoded, number of pieces, token of each, then name, job and route for each destination. Returns 0
  * when the message has moved on already, or has other octets by now.
  */
 const decoded = step(
   script,
   `
-local now, id, partner = ARGV[1], ARGV[2], ARGV[4]
+local now, id = ARGV[1], ARGV[2]
 local m = record(id)
-local old = rcall('HMGET', m, 's', 'k', 'a', 'e', 'o', 'g')
-local tokens = { ARGV[5], ARGV[6] }
-local first = 11 + tonumber(ARGV[10])
-for at = 11, first - 1 do tokens[#tokens + 1] = ARGV[at] end
-if old[1] ~= 'received' or not holds(old[2], ARGV[9]) then
+local old = rcall('HMGET', m, 's', 'k', 'a', 'e', 'o', 'g', 'p')
+local tokens = { ARGV[6], ARGV[7] }
+local first = 12 + tonumber(ARGV[11])
+for at = 12, first - 1 do tokens[#tokens + 1] = ARGV[at] end
+if old[1] ~= 'received' or not holds(old[2], ARGV[10]) then
   for _, token in ipairs(tokens) do drop_octets(token) end
   return 0
 end
 for _, token in ipairs(tokens) do keep_octets(id, token) end
 local kept = old[2] .. ' ' .. table.concat(tokens, ' ')
-local octets = tonumber(old[5] or 0) + tonumber(ARGV[8])
+local octets = tonumber(old[5] or 0) + tonumber(ARGV[9])
 local fields = { 's', 'decoded', 'u', now, 'e', joined(m, old[4], ARGV[3]), 'k', kept,
-  'n', (#ARGV - first + 1) / 3, 'c', ARGV[7], 'o', octets }
-if partner ~= '' then
-  fields[#fields + 1] = 'p'
-  fields[#fields + 1] = partner
-  rcall('ZADD', P .. ':ix:p:' .. partner, old[3], id)
-end
+  'n', (#ARGV - first + 1) / 3, 'c', ARGV[8], 'o', octets }
+attribute(m, id, old[3], old[7], ARGV[4], ARGV[5])
 -- Jobs of an earlier turn may not be gone yet: with the same id these would be ignored.
 local turn = ''
 if old[6] then turn = '.' .. old[6] end
@@ -228,7 +224,7 @@ return release(id, table.concat(gone, ' '), { 1 })
 );
 
 /**
- * now, id, partner or '', events, milliseconds that the original is kept, token of the octets, then, where the destination
+ * now, id, partner or '', how it was resolved or '', events, milliseconds that the original is kept, token of the octets, then, where the destination
  * is a queue here: its keys' prefix, name and data of the job, its id, options as JSON. Received and handed off in one
  * step, for a message with one destination. Returns 0 when the message has moved on already, or has other octets by now,
  * else 1 and the files to remove.
@@ -236,22 +232,38 @@ return release(id, table.concat(gone, ' '), { 1 })
 const handedOffAtOnce = step(
   script,
   `
-local now, id, partner, kept = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[5])
+local now, id, kept = ARGV[1], ARGV[2], tonumber(ARGV[6])
 local m = record(id)
-local old = rcall('HMGET', m, 's', 'k', 'a', 'e', 'o')
-if old[1] ~= 'received' or not holds(old[2], ARGV[6]) then return { 0 } end
-if ARGV[7] then add_to(ARGV[7], ARGV[8], ARGV[9], ARGV[10], cjson.decode(ARGV[11]), now) end
-if partner ~= '' then
-  rcall('HSET', m, 'p', partner)
-  rcall('ZADD', P .. ':ix:p:' .. partner, old[3], id)
-end
+local old = rcall('HMGET', m, 's', 'k', 'a', 'e', 'o', 'p')
+if old[1] ~= 'received' or not holds(old[2], ARGV[7]) then return { 0 } end
+if ARGV[8] then add_to(ARGV[8], ARGV[9], ARGV[10], ARGV[11], cjson.decode(ARGV[12]), now) end
+attribute(m, id, old[3], old[6], ARGV[3], ARGV[4])
 rcall('HDEL', m, 'o')
-rcall('HSET', m, 's', 'delivered', 'u', now, 'e', joined(m, old[4], ARGV[4]))
+rcall('HSET', m, 's', 'delivered', 'u', now, 'e', joined(m, old[4], ARGV[5]))
 move(id, 'received', 'delivered', old[3], old[5], 0)
 if kept <= 0 then return release(id, old[2], { 1 }) end
 local kind, object = string.match(old[2], '^(%a):(%w+)')
 if kind == 'i' then rcall('PEXPIRE', P .. ':o:' .. object, string.format('%.0f', kept)) end
 return { 1 }
+`,
+);
+
+/**
+ * now, id, partner or '', how it was resolved or '', event, token of the octets. Ends a message that a rule keeps out.
+ * Returns 0 when it has moved on already, or has other octets by now, else 1 and the files to remove.
+ */
+const dropped = step(
+  freeingScript,
+  `
+local now, id = ARGV[1], ARGV[2]
+local m = record(id)
+local old = rcall('HMGET', m, 's', 'k', 'a', 'e', 'o', 'p')
+if old[1] ~= 'received' or not holds(old[2], ARGV[6]) then return { 0 } end
+attribute(m, id, old[3], old[6], ARGV[3], ARGV[4])
+rcall('HDEL', m, 'o')
+rcall('HSET', m, 's', 'terminated', 'u', now, 'e', joined(m, old[4], ARGV[5]))
+move(id, 'received', 'terminated', old[3], old[5], 0)
+return release(id, old[2], { 1 })
 `,
 );
 
@@ -277,7 +289,7 @@ return release(id, old[4], { 1 })
 
 /**
  * now, id, event, reason, name of the work, queue, job, job of the report without its turn or '', its route, token of the
- * octets, '1' if those behind it in line go on. Returns 0 when it has already ended, or has other octets by now.
+ * octets, '1' if those behind it in line go on, who sent it (as in `attribute`). Returns 0 when it has already ended, or has other octets by now.
  */
 const suspend = step(
   freeingScript,
@@ -298,154 +310,7 @@ rcall('HSET', m, 's', 'suspended', 'u', now, 'e', joined(m, old[3], ARGV[3]), 'x
   'w:' .. ARGV[5], ARGV[6] .. '\\n' .. ARGV[7])
 move(id, old[1], 'suspended', old[2], old[4])
 if ARGV[11] == '1' then leave_line(old[9], id, now) end
-return 1
-`,
-);
-
-/** now, id, event, line of the audit trail. Returns -1 when unknown, 0 when not suspended, else 1. */
-const resume = script(
-  records,
-  jobs(),
-  `
-local now, id = ARGV[1], ARGV[2]
-local m = record(id)
-local fields = rcall('HGETALL', m)
-if #fields == 0 then return -1 end
-local old = rcall('HMGET', m, 's', 'a', 'e', 'o', 'x')
-if old[1] ~= 'suspended' then return 0 end
-audit(ARGV[4])
-local states = { inbound = 'received', handoff = 'decoded', outbound = 'queued' }
--- The job that suspended it may not be gone yet: with the same id this one would be ignored.
-local turn = rcall('HINCRBY', m, 'g', 1)
-local state
-for at = 1, #fields, 2 do
-  local work = string.match(fields[at], '^w:(.+)$')
-  if work then
-    local queue, data = string.match(fields[at + 1], '^(%w+)\\n(.*)$')
-    state = states[queue]
-    add_job(queue, id .. '.' .. work .. '.' .. turn, data, now)
-    rcall('HDEL', m, fields[at])
-  end
-end
-state = state or 'suspended'
-rcall('HDEL', m, 'x')
-no_reason(id, old[5])
-rcall('HSET', m, 's', state, 'u', now, 'e', joined(m, old[3], ARGV[3]))
-move(id, 'suspended', state, old[2], old[4])
-return 1
-`,
-);
-
-/** now, id, event, line of the audit trail. Returns -1 when unknown, 0 when it has already ended, else 1 and the files to remove. */
-const terminate = freeingScript(
-  records,
-  jobs(),
-  lines,
-  `
-local now, id = ARGV[1], ARGV[2]
-local m = record(id)
-local old = rcall('HMGET', m, 's', 'a', 'e', 'k', 'o', 'x', 'p')
-if not old[1] then return { -1 } end
-if finished[old[1]] then return { 0 } end
-audit(ARGV[4])
-for _, field in ipairs(rcall('HKEYS', m)) do
-  if string.match(field, '^[dw]:') then rcall('HDEL', m, field) end
-end
-rcall('HDEL', m, 'n', 'x', 'o', 'c', 'h', 'j')
-no_reason(id, old[6])
-rcall('HSET', m, 's', 'terminated', 'u', now, 'e', joined(m, old[3], ARGV[3]))
-move(id, old[1], 'terminated', old[2], old[5], 0)
-leave_line(old[7], id, now)
-return release(id, old[4], { 1 })
-`,
-);
-
-/**
- * now, id, event, line of the audit trail, token of the original, its octets, job, how often it was decoded again before.
- * Puts a message that is suspended, or delivered while its original is kept, back to its beginning. Returns -1 when
- * unknown, -2 when the original is gone, -3 while another hand-off of it is under way, -4 when it has moved on meanwhile, 0
- * when it is neither, else 1 and the files to remove.
- */
-const redecode = script(
-  records,
-  jobs(),
-  `
-local now, id, token = ARGV[1], ARGV[2], ARGV[5]
-local m = record(id)
-local old = rcall('HMGET', m, 's', 'a', 'e', 'k', 'o', 'x', 'v', 'h')
-if not old[1] then return { -1 } end
-if old[1] ~= 'suspended' and old[1] ~= 'delivered' then return { 0 } end
-if (old[7] or '0') ~= ARGV[8] then return { -4 } end
-if string.match(old[4] or '', '^%S+') ~= token then return { -2 } end
-local object = string.sub(token, 3)
-if string.sub(token, 1, 1) == 'i' then
-  if rcall('EXISTS', P .. ':o:' .. object) == 0 then return { -2 } end
-elseif rcall('SISMEMBER', P .. ':f:' .. object, id) == 0 then
-  return { -2 }
-end
-local names = rcall('HKEYS', m)
-local has = {}
-for _, name in ipairs(names) do has[name] = true end
-for _, name in ipairs(names) do
-  local destination = string.match(name, '^d:(.+)$')
-  if destination and not has['w:handoff.' .. destination] then return { -3 } end
-end
-audit(ARGV[4])
--- What was never decoded was never handed off: no destination has to tell it from an earlier delivery.
-if not has['w:inbound'] then rcall('HINCRBY', m, 'v', 1) end
-for _, name in ipairs(names) do
-  if string.match(name, '^[dw]:') then rcall('HDEL', m, name) end
-end
-if string.sub(token, 1, 1) == 'i' then rcall('PERSIST', P .. ':o:' .. object) end
-rcall('HDEL', m, 'n', 'x', 'c', 'h')
-no_reason(id, old[6])
-rcall('HSET', m, 's', 'received', 'u', now, 'e', joined(m, old[3], ARGV[3]), 'k', token, 'o', ARGV[6])
-local turn = rcall('HINCRBY', m, 'g', 1)
-move(id, old[1], 'received', old[2], old[5], ARGV[6])
-add_job('inbound', id .. '.again.' .. turn, ARGV[7], now)
-return release(id, string.sub(old[4], #token + 1), { 1 })
-`,
-);
-
-/**
- * now, id, event, line of the audit trail, nudge. What waits of a message is due now, and is the first of its route, which
- * is tried at once. Returns -1 when unknown, 0 when nothing of it waits, else 1.
- */
-const retry = freeingScript(
-  records,
-  jobsOf,
-  `
-local now, id = tonumber(ARGV[1]), ARGV[2]
-local m = record(id)
-local old = rcall('HMGET', m, 's', 'e', 'g', 'p')
-if not old[1] then return -1 end
-if finished[old[1]] then return 0 end
-local any = false
-for _, each in ipairs(jobs_of(id, old[1], old[3])) do
-  local queue, job = each[1], each[2]
-  local q, parked = P .. ':' .. queue .. ':', P .. ':parked:' .. queue
-  local route = rcall('HGET', q .. job, 'rt') or (queue == 'outbound' and old[4])
-  if rcall('ZSCORE', q .. 'delayed', job) then
-    any = true
-    rcall('ZADD', q .. 'delayed', 'XX', string.format('%.0f', now * 4096), job)
-    rcall('ZADD', q .. 'marker', 0, '0')
-  elseif rcall('ZSCORE', parked, job) and route then
-    any = true
-    local first = rcall('ZRANGE', parked .. ':' .. route, 0, 0, 'WITHSCORES')
-    local order = string.format('%.0f', tonumber(first[2] or 0) - 1)
-    rcall('ZADD', parked, 'XX', order, job)
-    rcall('ZADD', parked .. ':' .. route, 'XX', order, job)
-  elseif rcall('LPOS', q .. 'wait', job) then
-    any = true
-  end
-  if any and route then
-    rcall('HSET', P .. ':nudged:' .. queue, route, ARGV[5])
-    rcall('PEXPIRE', P .. ':nudged:' .. queue, ${nudgeLasts})
-  end
-end
-if not any then return 0 end
-audit(ARGV[4])
-rcall('HSET', m, 'u', ARGV[1], 'e', joined(m, old[2], ARGV[3]))
+attribute(m, id, old[2], old[9], ARGV[12], ARGV[13])
 return 1
 `,
 );
@@ -475,14 +340,12 @@ end
 
 export const scripts = {
   tendLines,
-  retry,
   accept,
   decoded,
   handedOff,
   handedOffAtOnce,
+  dropped,
   sent,
   suspend,
-  resume,
-  terminate,
-  redecode,
+  ...acts,
 };

@@ -4,7 +4,6 @@
  */
 import type { ErrorCode, SealpostError } from '../errors.ts';
 import type { FinishedOctets, SpoolRef, SpoolWriter } from '../spool/index.ts';
-import type { AuditEntry } from './audit-types.ts';
 
 export type { Audit, AuditEntry, AuditQuery } from './audit-types.ts';
 
@@ -110,6 +109,7 @@ export type LedgerEventType =
   | 'saved'
   | 'reported'
   | 'report-failed'
+  | 'dropped'
   | 'terminated';
 
 export interface LedgerEvent {
@@ -120,6 +120,16 @@ export interface LedgerEvent {
   facts: Record<string, string | number | boolean | null | string[]>;
 }
 
+/** How the partner of an inbound message was resolved, as in the verdict (`sender.by`). */
+export type PartnerBy = 'signature' | 'address' | 'conflict';
+
+export interface Attribution {
+  /** Name of the partner who sent it; null if unknown. */
+  partner: string | null;
+  /** Null if no partner is concerned. */
+  partnerBy: PartnerBy | null;
+}
+
 export interface MessageRecord extends MessageBase {
   direction: Message['direction'];
   state: MessageState;
@@ -127,6 +137,8 @@ export interface MessageRecord extends MessageBase {
   mailbox: string | null;
   /** Whom it is for, or, inbound, who sent it as far as known. */
   partner: string | null;
+  /** Inbound: how the partner was resolved. Null if none is concerned, and in records of 0.1.0. */
+  partnerBy: PartnerBy | null;
   /** Who submitted an outbound message. */
   client?: string;
   metadata?: Record<string, string>;
@@ -262,7 +274,7 @@ export interface Fetched {
   octets: (Buffer | null)[];
 }
 
-export interface DecodedOutcome {
+export interface DecodedOutcome extends Attribution {
   /** The decoded content, not yet committed. */
   content: SpoolWriter;
   /** JSON of verdict and outer header block; it is sealed here. */
@@ -270,8 +282,6 @@ export interface DecodedOutcome {
   /** Octets that the result names, finished by the caller; they are kept as long as the content. */
   pieces?: readonly FinishedOctets[];
   destinations: string[];
-  /** Name of the partner who sent it, as far as known. */
-  partner: string | null;
   /** For the ledger: status, algorithms, signature. */
   facts: Facts;
 }
@@ -288,7 +298,7 @@ export interface ForeignJob {
 }
 
 /** A message that reached its only destination in the step that decoded it. */
-export interface HandedOffOutcome extends Pick<DecodedOutcome, 'partner'> {
+export interface HandedOffOutcome extends Attribution {
   destination: string;
   /** Of the hand-off. */
   facts: Facts;
@@ -329,6 +339,11 @@ export interface Flow {
    * nothing else is kept.
    */
   handedOffAtOnce(job: InboundJob, outcome: HandedOffOutcome, end?: JobEnd): Promise<void>;
+  /**
+   * Ends a message that a rule keeps out: records the event, `terminated` as its state, and removes the octets. When it
+   * arrives again, it is judged again.
+   */
+  dropped(job: InboundJob, outcome: Attribution & { facts: Facts }, end?: JobEnd): Promise<void>;
   /** The decoded content and its result, while they are kept. */
   contentOf(id: string): Promise<DecodedRefs | null>;
   /** Records `sent` and removes the octets. */
@@ -353,6 +368,7 @@ export interface Flow {
     facts?: Facts,
     starts?: number,
     end?: JobEnd,
+    from?: Attribution,
   ): Promise<void>;
   /**
    * Where mail of a partner leaves in order: lets those go on whose line stands behind a suspended message, if the
@@ -368,57 +384,6 @@ export interface Flow {
   retry(id: string, act?: Act): Promise<boolean>;
   /** Ends a message for good and removes its octets; false if it has already ended. `message-unknown`. */
   terminate(id: string, why: string, act?: Act): Promise<boolean>;
-}
-
-export interface ListQuery {
-  direction?: Message['direction'];
-  state?: MessageState;
-  mailbox?: string;
-  partner?: string;
-  /** Reason code; only suspended messages have one. */
-  reason?: string;
-  /** Message-ID field, with its angle brackets. */
-  messageId?: string;
-  /** SHA-256 of the octets as received, in hex. */
-  sha256?: string;
-  /** Received at or after, in milliseconds since the epoch. */
-  since?: number;
-  /** Received before, in milliseconds since the epoch. */
-  until?: number;
-  /** Messages on a page; default 50. */
-  limit?: number;
-  cursor?: string;
-}
-
-/** Whose messages may be listed: inbound ones of these mailboxes, and outbound ones to these partners. */
-export interface Among {
-  mailboxes: '*' | readonly string[];
-  partners: '*' | readonly string[];
-}
-
-export interface Ledger {
-  get(id: string): Promise<MessageRecord | null>;
-  /** Newest first. `cursor` leads to the next page; null at the end. */
-  list(query: ListQuery): Promise<{ messages: MessageRecord[]; cursor: string | null }>;
-  /**
-   * The same of some messages alone, and with bounded work: a page may have fewer messages than asked for, and yet lead
-   * to another one.
-   */
-  listAmong(query: ListQuery, among: Among): Promise<{ messages: MessageRecord[]; cursor: string | null }>;
-  /** Ids of all matches, newest first. Messages that change meanwhile may or may not be included. */
-  ids(query: ListQuery): AsyncIterable<string>;
-  /**
-   * When each of the messages is due next, in milliseconds since the epoch: 0 if it only waits for its turn, null if
-   * nothing of it is queued.
-   */
-  due(ids: readonly string[]): Promise<(number | null)[]>;
-  count(): Promise<Record<MessageState, number>>;
-  /** Messages of a mailbox (inbound) or partner (outbound) that are in progress, and that are suspended; up to 10,000. */
-  backlog(direction: Message['direction'], name: string): Promise<{ waiting: number; suspended: number }>;
-  /** Octets held for messages that are in progress or suspended, by state. */
-  load(): Promise<Partial<Record<MessageState, number>>>;
-  /** Appends an event that changes no state, and with `audit` an entry to the audit trail. */
-  note(id: string, event: LedgerEvent, audit?: AuditEntry): Promise<void>;
 }
 
 /**
@@ -444,7 +409,14 @@ export type Outcome =
       peer?: PeerState | undefined;
       reached?: JobMarks['reached'];
     }
-  | { suspend: ErrorCode; facts?: Facts; peer?: PeerState | undefined; reached?: JobMarks['reached'] };
+  | {
+      suspend: ErrorCode;
+      facts?: Facts;
+      /** Inbound: who sent it, if that was found out. */
+      from?: Attribution;
+      peer?: PeerState | undefined;
+      reached?: JobMarks['reached'];
+    };
 
 /** Whether the other side of a route (a partner's server, a destination) works. */
 export type PeerState = 'works' | 'down';

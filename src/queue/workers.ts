@@ -22,17 +22,18 @@ import { Gate } from './gate.ts';
 import { type JobEnd, JobLost } from './job-end.ts';
 import { isCurrent, routeOf, upgraded } from './jobs.ts';
 import type { Keys } from './keys.ts';
+import type { Ledger } from './ledger-types.ts';
 import { Parking } from './parking.ts';
 import { Recovery } from './recovery.ts';
 import { type RetrySchedule, retryDelay } from './retry.ts';
 import { Suspects } from './suspects.ts';
 import type {
+  Attribution,
   Facts,
   Flow,
   JobHandler,
   JobMarks,
   Jobs,
-  Ledger,
   Outcome,
   PeerState,
   QueueName,
@@ -321,7 +322,10 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
       return await this.#retry(name, data, outcome, attempt);
     }
     this.#count(name, 'suspend');
-    if ('suspend' in outcome) return await this.#giveUp(name, job, outcome.suspend, outcome.facts, end);
+    if ('suspend' in outcome) {
+      const { suspend, facts, from } = outcome;
+      return await this.#giveUp(name, job, suspend, facts, end, from);
+    }
     const facts = { ...outcome.facts, last: outcome.retry, attempts: attempt };
     await this.#giveUp(name, job, 'attempts-exhausted', facts, end);
   }
@@ -333,11 +337,12 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     reason: string,
     facts?: Facts,
     end?: JobEnd,
+    from?: Attribution,
   ): Promise<void> {
     const { flow, ledger, log } = this.#parts;
     const { data } = job;
     if (name !== 'failures' && !('turn' in data))
-      return await flow.suspend(name, data, reason, facts, job.attemptsStarted, end);
+      return await flow.suspend(name, data, reason, facts, job.attemptsStarted, end, from);
     log.error({ id: data.id, reason }, 'a suspended message could not be reported');
     await ledger.note(data.id, { type: 'report-failed', at: this.#parts.now(), facts: { reason, ...facts } });
   }

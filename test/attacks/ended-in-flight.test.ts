@@ -59,7 +59,7 @@ async function take<J>(name: string, id: string): Promise<J> {
 async function decoded(job: InboundJob, content: Buffer | null, destinations = ['one']): Promise<void> {
   const writer = queue.spool.create();
   await writer.write(content ?? Buffer.alloc(0));
-  const rest = { result: Buffer.from('{}'), destinations, partner: null, facts: {} };
+  const rest = { result: Buffer.from('{}'), destinations, partner: null, partnerBy: null, facts: {} };
   await queue.flow.decoded(job, { content: writer, ...rest });
 }
 
@@ -115,7 +115,7 @@ describe('a message that a person ends while it is decoded', () => {
     const data = JSON.stringify({ wrong: true });
     const job = { prefix: '{sealpost}', queue: 'theirs', name: 'message', id: `x-${id}`, data, options: {} };
     await queue.flow.handedOffAtOnce(first, {
-      ...{ destination: 'one', facts: {}, decoded: {}, partner: null },
+      ...{ destination: 'one', facts: {}, decoded: {}, partner: null, partnerBy: null },
       job,
     });
     assert.equal((await record(id)).state, 'received');

@@ -44,7 +44,13 @@ describe('the same octets after their message was terminated', () => {
           jobs.push(job);
           const content = queue.spool.create();
           await content.write(Buffer.from('decoded'));
-          const rest = { result: Buffer.from('{}'), destinations: ['one'], partner: null, facts: {} };
+          const rest = {
+            result: Buffer.from('{}'),
+            destinations: ['one'],
+            partner: null,
+            partnerBy: null,
+            facts: {},
+          };
           await queue.flow.decoded(job, { content, ...rest });
           return { done: true };
         },

@@ -65,7 +65,7 @@ async function handOff(
 
 const verdict: JsonValue = {
   ...{ version: 1, status: 'ok', encrypted: true, signature: 'valid', integrity: 'signed' },
-  sender: { partner: 'acme', by: 'signer', from: [], sender: null },
+  sender: { partner: 'acme', by: 'signature', from: [], sender: null },
   layers: [
     {
       type: 'signed-data',
@@ -73,6 +73,29 @@ const verdict: JsonValue = {
     },
   ],
 };
+
+describe('a mail that is signed by one partner, in the name of another', () => {
+  it('goes to the recipient of neither', async () => {
+    const settings = { recipients: ['{partner}@erp.example'] };
+    const outer = 'From: a@acme.example\r\nContent-Type: application/pkcs7-mime\r\n\r\n';
+    const content = 'Content-Type: text/plain\r\n\r\nan order\r\n';
+    for (const [by, expected] of [
+      ['signature', 'acme@erp.example'],
+      ['conflict', 'unknown@erp.example'],
+    ] as const) {
+      const changes = {
+        header: Buffer.from(outer),
+        verdict: { ...verdict, sender: { partner: 'acme', by, from: [], sender: null } },
+      };
+      const { outcome, kept } = await handOff(content, { settings, changes });
+      assert.ok('done' in outcome, JSON.stringify(outcome));
+      assert.deepEqual(
+        kept.slice(-1).flatMap(({ to }) => to),
+        [expected],
+      );
+    }
+  });
+});
 
 describe('fields that pass for ours', () => {
   const forged = [
@@ -92,6 +115,7 @@ describe('fields that pass for ours', () => {
     ['x-sealpost-idempotency-key', 'm-0001:orders'],
     ['x-sealpost-mailbox', 'edi'],
     ['x-sealpost-partner', 'acme'],
+    ['x-sealpost-partner-by', 'signature'],
     ['x-sealpost-encrypted', 'yes'],
     ['x-sealpost-signature', 'valid'],
     ['x-sealpost-integrity', 'signed'],

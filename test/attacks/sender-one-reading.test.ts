@@ -192,7 +192,7 @@ describe('a Sender field', () => {
     assert.deepEqual(headers.sender, { name: 'Bulk', address: 'out@provider.example' });
     assert.deepEqual(verdict.sender, {
       partner: 'a',
-      by: 'signer',
+      by: 'signature',
       from: [{ name: '', address: 'a@a.example' }],
       sender: { name: 'Bulk', address: 'out@provider.example' },
     });

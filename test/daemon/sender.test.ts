@@ -122,6 +122,8 @@ describe('senders through the running daemon', { skip: skipWithout('openssl') },
     it(`suspends, and hands to nobody: ${name}`, async () => {
       const record = await finished(mailOf(from));
       assert.deepEqual([record.state, record.reason], ['suspended', code], JSON.stringify(record.events));
+      const { messages } = await daemon.queue.ledger.list({ partner: 'partner', state: 'suspended' });
+      assert.equal(messages.find(({ id }) => id === record.id)?.partnerBy, 'conflict');
       assert.deepEqual([inFolder(record.id), posted(record.id), await queued(record.id)], [false, [], []]);
     });
 
@@ -153,7 +155,7 @@ describe('senders through the running daemon', { skip: skipWithout('openssl') },
     const from = [{ name: 'ceo@other.example', address: 'edi@partner.example' }];
     const sender = {
       partner: 'partner',
-      by: 'signer',
+      by: 'signature',
       from,
       sender: { name: 'Bulk', address: 'out@provider.example' },
     };
@@ -163,7 +165,9 @@ describe('senders through the running daemon', { skip: skipWithout('openssl') },
     assert.equal(read('message.eml').split('\r\n\r\n')[0]?.match(/^From/gm)?.length, 1);
     const documents = [...posted(record.id), ...(await queued(record.id))];
     assert.equal(documents.length, 2);
+    assert.equal(record.partnerBy, 'signature');
     for (const { headers, verdict, envelope, ...rest } of documents) {
+      assert.deepEqual([rest.partner, rest.partnerBy], ['partner', 'signature']);
       assert.equal(envelope.from, 'edi@partner.example');
       assert.deepEqual([headers.from, verdict.sender], [from, sender]);
       assert.equal(headers.messageId, record.messageId);

@@ -71,6 +71,7 @@ describe('handoff queue', { skip }, () => {
       direction: 'inbound',
       mailbox: 'orders',
       partner: null,
+      partnerBy: null,
       destination: 'queue',
       failed: { step: 'decode', to: null },
       reason: { code: 'not-smime', explanation: 'no', facts: {} },

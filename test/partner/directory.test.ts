@@ -44,8 +44,8 @@ describe('senderOf', () => {
     return [partner?.name, by, fault?.code];
   };
   it('goes by the signer first', () => {
-    assert.deepEqual(of(['bb'], ['a@big.example']), ['big', 'signer', undefined]);
-    assert.deepEqual(of(['cc', 'BB'], ['a@big.example']), ['big', 'signer', undefined]);
+    assert.deepEqual(of(['bb'], ['a@big.example']), ['big', 'signature', undefined]);
+    assert.deepEqual(of(['cc', 'BB'], ['a@big.example']), ['big', 'signature', undefined]);
   });
   it('goes by the address when no signer is known', () => {
     assert.deepEqual(of(['cc'], ['orders@acme.example']), ['acme', 'address', undefined]);
@@ -54,31 +54,35 @@ describe('senderOf', () => {
   it('takes addresses for nobody where they are of two', () => {
     assert.deepEqual(of([], ['x@unknown.example', 'orders@acme.example']), [
       undefined,
-      undefined,
+      'conflict',
       'policy-refused',
     ]);
     assert.deepEqual(of([], ['bills@acme.example', 'orders@acme.example']), [
       undefined,
-      undefined,
+      'conflict',
       'policy-refused',
     ]);
   });
   it('lets the address choose among partners with one certificate', () => {
-    assert.deepEqual(of(['aa'], ['bills@acme.example']), ['acme-bills', 'signer', undefined]);
-    assert.deepEqual(of(['aa'], ['orders@acme.example']), ['acme', 'signer', undefined]);
+    assert.deepEqual(of(['aa'], ['bills@acme.example']), ['acme-bills', 'signature', undefined]);
+    assert.deepEqual(of(['aa'], ['orders@acme.example']), ['acme', 'signature', undefined]);
   });
   it('says when signer and address are two, and when two partners sign', () => {
-    assert.deepEqual(of(['bb'], ['orders@acme.example']), ['big', 'signer', 'policy-refused']);
-    assert.deepEqual(of(['bb'], ['x@unknown.example']), ['big', 'signer', 'policy-refused']);
-    assert.deepEqual(of(['bb', 'dd'], ['a@big.example']), ['big', 'signer', 'policy-refused']);
-    assert.deepEqual(of(['dd', 'bb'], ['a@big.example']), ['acme', 'signer', 'policy-refused']);
-    assert.deepEqual(of(['dd', 'aa'], ['orders@acme.example']), ['acme', 'signer', undefined]);
+    assert.deepEqual(of(['bb'], ['orders@acme.example']), ['big', 'conflict', 'policy-refused']);
+    assert.deepEqual(of(['bb'], ['x@unknown.example']), ['big', 'conflict', 'policy-refused']);
+    assert.deepEqual(of(['bb', 'dd'], ['a@big.example']), ['big', 'conflict', 'policy-refused']);
+    assert.deepEqual(of(['dd', 'bb'], ['a@big.example']), ['acme', 'conflict', 'policy-refused']);
+    assert.deepEqual(of(['dd', 'aa'], ['orders@acme.example']), ['acme', 'signature', undefined]);
   });
   it('believes a signer only when its signature is valid, and its addresses only when it is trusted, too', () => {
     const facts = { thumbprint: 'bb', emails: [], valid: true, trusted: true };
     const by = (signer: typeof facts) => senderOf(directory, authorsOf('From: a@big.example'), [signer]).by;
-    assert.equal(by(facts), 'signer');
-    assert.equal(by({ ...facts, trusted: false }), 'signer', 'the certificate is the word of the operator');
+    assert.equal(by(facts), 'signature');
+    assert.equal(
+      by({ ...facts, trusted: false }),
+      'signature',
+      'the certificate is the word of the operator',
+    );
     assert.equal(by({ ...facts, valid: false }), 'address');
     const stranger = { thumbprint: 'ff', emails: ['a@big.example'] };
     for (const valid of [true, false])
@@ -87,6 +91,30 @@ describe('senderOf', () => {
         const { fault } = senderOf(directory, authorsOf('From: orders@acme.example'), signers);
         assert.equal(fault?.code, valid && trusted ? 'policy-refused' : undefined, `${valid} ${trusted}`);
       }
+  });
+  it('takes a trusted certificate for the partner whose address From names and it contains', () => {
+    const by = (from: string, emails: string[], more = {}) => {
+      const signer = { thumbprint: 'ff', valid: true, trusted: true, emails, ...more };
+      const found = senderOf(directory, authorsOf(`From: ${from}`), [signer]);
+      return [found.partner?.name, found.by];
+    };
+    assert.deepEqual(by('a@big.example', ['b@big.example']), ['big', 'signature']);
+    assert.deepEqual(by('a@big.example', ['b@big.example'], { trusted: false }), ['big', 'address']);
+    assert.deepEqual(by('a@big.example', ['b@big.example'], { valid: false }), ['big', 'address']);
+    assert.deepEqual(by('a@big.example', ['b@unknown.example']), ['big', 'address']);
+    assert.deepEqual(by('a@big.example', ['b@acme.example']), [undefined, 'conflict']);
+    assert.deepEqual(by('x@unknown.example', ['b@big.example']), [undefined, undefined]);
+  });
+  it('sees a conflict in a Sender of a partner, and in fields that cannot be read beside a signature', () => {
+    const by = (lines: string[], thumbprint = 'cc') => {
+      const signer = { thumbprint, valid: true, trusted: true, emails: [] };
+      const found = senderOf(directory, authorsOf(...lines), [signer]);
+      return [found.partner?.name, found.by];
+    };
+    assert.deepEqual(by(['From: x@unknown.example', 'Sender: a@big.example']), [undefined, 'conflict']);
+    assert.deepEqual(by(['From: x@unknown.example', 'Sender: y@unknown.example']), [undefined, undefined]);
+    assert.deepEqual(by(['X: y'], 'bb'), ['big', 'conflict']);
+    assert.deepEqual(by(['X: y']), [undefined, undefined]);
   });
   it('knows nobody', () =>
     assert.deepEqual(of(['cc'], ['x@unknown.example']), [undefined, undefined, undefined]));

@@ -6,7 +6,7 @@ import { decodeStep } from '../../src/pipeline/decode.ts';
 import { decoderOptions } from '../../src/pipeline/decoding.ts';
 import { Turns } from '../../src/pipeline/index.ts';
 import { readResult } from '../../src/pipeline/stored.ts';
-import type { DecodedOutcome, InboundJob, MessageState } from '../../src/queue/index.ts';
+import type { Attribution, DecodedOutcome, Facts, InboundJob, MessageState } from '../../src/queue/index.ts';
 import { encodeSync } from '../../src/smime/index.ts';
 import { alice, bob, ca } from '../attacks/support.ts';
 import { configOf, envelope, fetchFrom, kindOf, MemorySpool, never, origin } from './support.ts';
@@ -37,11 +37,13 @@ async function decode(
     state = 'received' as MessageState | null,
     limit = 1_000_000,
     local = undefined as LocalDestination | undefined,
+    unresolved = 'pass' as 'pass' | 'suspend' | 'drop',
     spool = new MemorySpool(limit),
   } = {},
 ) {
   const decoded: (DecodedOutcome & { octets: Buffer })[] = [];
   const atOnce: unknown[] = [];
+  const dropped: (Attribution & { facts: Facts })[] = [];
   const job: InboundJob = {
     ...{ id: 'i1', direction: 'inbound', mailbox, origin, envelope, messageId: null, receivedAt: 1 },
     octets: spool.put(octets),
@@ -58,9 +60,12 @@ async function decode(
       async handedOffAtOnce(_job, outcome) {
         atOnce.push(outcome);
       },
+      async dropped(_job, outcome) {
+        dropped.push(outcome);
+      },
     },
     mailboxes: config.mailboxes.map((each) =>
-      each.name === 'strict' ? { ...each, require: ['encrypted'] } : each,
+      each.name === 'strict' ? { ...each, require: ['encrypted'] } : { ...each, unresolved },
     ),
     strong: config.strong,
     trace: (mailbox) => `trace-of-${mailbox}`,
@@ -86,8 +91,53 @@ async function decode(
     local: () => local,
   });
   const outcome = await step(job, { signal: never });
-  return { outcome, decoded, atOnce, spool };
+  return { outcome, decoded, atOnce, dropped, spool };
 }
+
+describe('a message that no partner is resolved for', () => {
+  const from = (address: string) => Buffer.from(mail('x').toString().replace('a@partner.example', address));
+  const to = (address: string) => encodeSync(from(address), { recipients: [alice.certificate] });
+  for (const [unresolved, expected] of [
+    ['pass', 'done'],
+    ['suspend', 'suspend partner-unknown'],
+    ['drop', 'done'],
+  ] as const)
+    it(`${unresolved}: ${expected}`, async () => {
+      const { outcome, decoded, dropped, spool } = await decode(to('x@unknown.example'), { unresolved });
+      assert.equal(kindOf(outcome), expected);
+      assert.equal(decoded.length, unresolved === 'pass' ? 1 : 0);
+      const [one] = dropped;
+      if (unresolved === 'drop') {
+        assert.deepEqual([one?.partner, one?.facts.reason], [null, 'partner-unknown']);
+        assert.equal(one?.facts.encrypted, true);
+      } else assert.equal(one, undefined);
+      assert.equal(spool.open_, 0);
+      const known = await decode(to('a@partner.example'), { unresolved });
+      assert.deepEqual(
+        known.decoded.map(({ partner, partnerBy }) => [partner, partnerBy]),
+        [['acme', 'address']],
+      );
+    });
+
+  it('drop: one that could not be decrypted is kept, because the signer may be inside', async () => {
+    const octets = encodeSync(from('x@unknown.example'), { recipients: [bob.certificate] });
+    const { outcome, dropped } = await decode(octets, { unresolved: 'drop' });
+    assert.deepEqual([kindOf(outcome), dropped.length], ['suspend decrypt-no-key', 0]);
+  });
+
+  it('drop: spam without S/MIME is dropped', async () => {
+    const { dropped } = await decode(from('x@unknown.example'), { unresolved: 'drop' });
+    assert.equal(dropped.length, 1);
+  });
+
+  it('drop: a conflict is suspended, with the partner that is concerned in none', async () => {
+    const { outcome, dropped } = await decode(to('x@unknown.example, a@partner.example'), {
+      unresolved: 'drop',
+    });
+    assert.deepEqual([kindOf(outcome), dropped.length], ['suspend policy-refused', 0]);
+    assert.deepEqual('suspend' in outcome && outcome.from, { partner: null, partnerBy: 'conflict' });
+  });
+});
 
 describe('decode', () => {
   it('stores content and result of a message, for each destination of its mailbox', async () => {

@@ -10,7 +10,8 @@ const job: FailureJob = {
   ...{ facts: { last: 'handoff-failed' }, starts: 3, suspendedAt: 2, turn: 0 },
 };
 const record: MessageRecord = {
-  ...{ id: 'i1', direction: 'inbound', state: 'suspended', mailbox: 'edi', partner: null, origin, envelope },
+  ...{ id: 'i1', direction: 'inbound', state: 'suspended', mailbox: 'edi', origin, envelope },
+  ...{ partner: null, partnerBy: null },
   ...{ messageId: null, octets: 8, sha256: '', receivedAt: 1, updatedAt: 2, reason: job.reason, events: [] },
 };
 

@@ -28,7 +28,14 @@ describe('decoding again', () => {
       async (job: InboundJob) => {
         const content = queue.spool.create();
         await content.write(Buffer.from('content'));
-        const outcome = { content, result: Buffer.from('{}'), destinations, partner: null, facts: {} };
+        const outcome = {
+          content,
+          result: Buffer.from('{}'),
+          destinations,
+          partner: null,
+          partnerBy: null,
+          facts: {},
+        };
         await queue.flow.decoded(job, outcome);
         return { done: true };
       },

@@ -51,7 +51,7 @@ describe('the end of a job', () => {
   const calls = async () =>
     Number(/cmdstat_evalsha:calls=(\d+)/.exec(await queue.redis.info('commandstats'))?.[1]);
   const foreign = (job: InboundJob): HandedOffOutcome => ({
-    ...{ destination: 'theirs', facts: {}, decoded: {}, partner: 'acme' },
+    ...{ destination: 'theirs', facts: {}, decoded: {}, partner: 'acme', partnerBy: null },
     job: { prefix, queue: 'theirs', name: 'message', id: job.id, data: '{}', options: {} },
   });
   const entry: OutboundEntry = {
@@ -179,7 +179,13 @@ describe('the end of a job', () => {
         const decoded = randomBytes(sizes[content.size % 3] ?? 0);
         content.set(job.id, decoded);
         await writer.write(decoded);
-        const rest = { result: Buffer.from('{}'), destinations: ['one'], partner: null, facts: {} };
+        const rest = {
+          result: Buffer.from('{}'),
+          destinations: ['one'],
+          partner: null,
+          partnerBy: null,
+          facts: {},
+        };
         await queue.flow.decoded(job, { content: writer, ...rest }, context.end);
         return done;
       },
@@ -240,7 +246,13 @@ describe('the end of a job', () => {
           };
           const writer = queue.spool.create();
           await writer.write(Buffer.from('content'));
-          const rest = { result: Buffer.from('{}'), destinations: ['one'], partner: 'acme', facts: {} };
+          const rest = {
+            result: Buffer.from('{}'),
+            destinations: ['one'],
+            partner: 'acme',
+            partnerBy: null,
+            facts: {},
+          };
           await tried('at once', () => queue.flow.handedOffAtOnce(job, foreign(job), context.end));
           await tried('decoded', () => queue.flow.decoded(job, { content: writer, ...rest }, context.end));
           const why = 'policy-not-signed';

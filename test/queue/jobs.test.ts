@@ -7,7 +7,8 @@ import { isCurrent, upgraded } from '../../src/queue/jobs.ts';
 const envelope = { from: 'edi@partner.example', to: ['orders@own.example'] };
 const octets = { kind: 'inline', id: 'a1', octets: 3, sha256: '00' } as const;
 const record: MessageRecord = {
-  ...{ id: 'x1', direction: 'inbound', state: 'received', mailbox: 'orders', partner: null, envelope },
+  ...{ id: 'x1', direction: 'inbound', state: 'received', mailbox: 'orders', envelope },
+  ...{ partner: null, partnerBy: null },
   ...{ origin: { kind: 'smtp', detail: { address: '192.0.2.1' } }, messageId: '<1@partner.example>' },
   ...{ octets: 3, sha256: '00', receivedAt: 17, updatedAt: 18, reason: null, events: [] },
 };

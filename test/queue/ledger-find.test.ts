@@ -40,7 +40,13 @@ async function jobOf(queue: QueueRoom, id: string): Promise<InboundJob> {
 
 async function deliver(queue: QueueRoom, id: string): Promise<void> {
   const destinations = ['folder'];
-  const result = { content: queue.spool.create(), result: Buffer.from('{}'), partner: null, facts: {} };
+  const result = {
+    content: queue.spool.create(),
+    result: Buffer.from('{}'),
+    partner: null,
+    partnerBy: null,
+    facts: {},
+  };
   await queue.flow.decoded(await jobOf(queue, id), { ...result, destinations });
   const job = JSON.parse((await queue.redis.hget(`{sealpost}:handoff:${id}.folder`, 'data')) ?? '');
   assert.deepEqual(await queue.flow.handedOff(job, {}), { delivered: true });

@@ -192,7 +192,7 @@ describe('two destinations', () => {
       await content.write(Buffer.from('decoded'));
       const destinations = ['one', 'two'];
       await queue.flow.decoded(job, {
-        ...{ content, result: Buffer.from('{}'), destinations, partner: null, facts: {} },
+        ...{ content, result: Buffer.from('{}'), destinations, partner: null, partnerBy: null, facts: {} },
       });
       const handoffs = new Map<string, HandoffJob>();
       for (const name of destinations) {

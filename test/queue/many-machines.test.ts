@@ -240,7 +240,13 @@ for (const { name, replicas, start } of settings) {
         async (job) => {
           const writer = queue.spool.create();
           await writer.write(Buffer.from(`decoded ${job.id}`));
-          const rest = { result: Buffer.from('{}'), destinations: ['folder'], partner: null, facts: {} };
+          const rest = {
+            result: Buffer.from('{}'),
+            destinations: ['folder'],
+            partner: null,
+            partnerBy: null,
+            facts: {},
+          };
           await queue.flow.decoded(job, { content: writer, ...rest });
           return { done: true };
         },
@@ -348,7 +354,7 @@ async function decodeAll(queue: QueueRoom, destinations: string[], pace = 0): Pr
       await sleep(pace);
       const writer = queue.spool.create();
       await writer.write(Buffer.from('decoded'));
-      const rest = { result: Buffer.from('{}'), destinations, partner: null, facts: {} };
+      const rest = { result: Buffer.from('{}'), destinations, partner: null, partnerBy: null, facts: {} };
       await queue.flow.decoded(job, { content: writer, ...rest });
       return { done: true };
     },

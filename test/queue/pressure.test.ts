@@ -66,7 +66,14 @@ describe('backpressure', () => {
     await assert.rejects(accept(queue, 'small'), full);
     const job = JSON.parse((await queue.redis.hget(`{sealpost}:inbound:${id}`, 'data')) ?? '');
     const content = queue.spool.create();
-    const outcome = { content, result: Buffer.from('{}'), destinations: ['x'], partner: null, facts: {} };
+    const outcome = {
+      content,
+      result: Buffer.from('{}'),
+      destinations: ['x'],
+      partner: null,
+      partnerBy: null,
+      facts: {},
+    };
     await queue.flow.decoded(job, outcome);
     await assert.rejects(accept(queue, 'small'), { ...full, message: /handoff/ });
     await queue.flow.terminate(id, 'test');

@@ -49,7 +49,7 @@ async function work<N extends QueueName>(
 async function decode(job: InboundJob, destinations: string[], content = 'decoded'): Promise<Outcome> {
   const writer = queue.spool.create();
   await writer.write(Buffer.from(content));
-  const rest = { result: Buffer.from('{}'), destinations, partner: 'acme', facts: {} };
+  const rest = { result: Buffer.from('{}'), destinations, partner: 'acme', partnerBy: null, facts: {} };
   await queue.flow.decoded(job, { content: writer, ...rest });
   return { done: true };
 }
@@ -176,7 +176,13 @@ describe('content that a destination reads later', () => {
         pieces.push(...(await piece.finish()));
       }
       refs.push(...pieces.map(({ ref }) => ref));
-      const rest = { result: Buffer.from('{}'), destinations: ['one', 'two'], partner: null, facts: {} };
+      const rest = {
+        result: Buffer.from('{}'),
+        destinations: ['one', 'two'],
+        partner: null,
+        partnerBy: null,
+        facts: {},
+      };
       await queue.flow.decoded(job, { content, pieces, ...rest });
       return { done: true };
     });

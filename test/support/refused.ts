@@ -110,7 +110,14 @@ export async function refusedWebhook(queue: QueueRoom, messages: number): Promis
       void content.write(Buffer.from('Content-Type: text/plain\r\n\r\ntext\r\n'));
       const verdict = { status: 'ok', encrypted: true, layers: [] };
       const result = writeResult({ verdict, header, whole: false, headers, pieces: [] });
-      await queue.flow.decoded(job, { content, result, destinations: ['hook'], partner: null, facts: {} });
+      await queue.flow.decoded(job, {
+        content,
+        result,
+        destinations: ['hook'],
+        partner: null,
+        partnerBy: null,
+        facts: {},
+      });
       decoded += 1;
       return { done: true };
     },

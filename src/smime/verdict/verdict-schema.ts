@@ -275,12 +275,17 @@ const addressSchema = z.strictObject({
 
 export const senderSchema = z
   .strictObject({
-    partner: z.string().nullable().describe('the one partner that it is from; null for nobody known'),
-    by: z
-      .enum(['signer', 'address'])
+    partner: z
+      .string()
       .nullable()
       .describe(
-        "signer: a certificate of the partner's signed; address: the From field says so, as anyone can write",
+        'the one partner that it is from; null for nobody known. In a conflict the one whose certificate signed',
+      ),
+    by: z
+      .enum(['signature', 'address', 'conflict'])
+      .nullable()
+      .describe(
+        "signature: a certificate of the partner's signed, or a trusted one that contains its address; address: the From field says so, as anyone can write; conflict: signer, From and Sender do not agree or cannot be read, so that it is proof of nothing",
       ),
     from: z.array(addressSchema).describe('the From field of the message as it is handed off'),
     sender: addressSchema

@@ -1,0 +1,42 @@
+/** What becomes of a decoded message: the one answer, of all rules for its mailbox and partner. */
+import type { MailboxConfig } from '../config/index.ts';
+import type { ErrorCode } from '../errors.ts';
+import type { PartnerDirectory } from './directory.ts';
+import { judge, type Requirements, type VerdictFacts } from './policy.ts';
+import type { Sender } from './sender.ts';
+
+/** The code is the reason, the message is for the operator. `drop` ends the message, with a record. */
+export type Fate =
+  | { readonly fate: 'accept' }
+  | { readonly fate: 'suspend' | 'drop'; readonly code: ErrorCode; readonly message: string };
+
+type Rules = Requirements & Pick<MailboxConfig, 'unresolved'>;
+
+/** Judges a message by what its verdict and its sender say; nothing is read again. */
+export function assess(
+  verdict: VerdictFacts,
+  rules: Rules,
+  sender: Sender,
+  directory: Pick<PartnerDirectory, 'anyRequires'>,
+): Fate {
+  const judgement = judge(verdict, rules, sender, directory);
+  // What could not be decoded may be from anybody: the signature is inside.
+  const isRead = verdict.status === 'ok' || verdict.error?.code === 'not-smime';
+  const unresolved = isRead ? fateOfUnresolved(rules, sender) : undefined;
+  if (unresolved !== undefined) return unresolved;
+  if ('accept' in judgement) return { fate: 'accept' };
+  return { fate: 'suspend', code: judgement.suspend, message: judgement.message };
+}
+
+/**
+ * Of a message without a partner. A conflict is never dropped, because a partner is concerned: it may just use an address
+ * that is not configured yet.
+ */
+function fateOfUnresolved({ unresolved }: Rules, { partner, by, fault }: Sender): Fate | undefined {
+  if (unresolved === 'pass') return undefined;
+  if (by === 'conflict' && fault !== undefined)
+    return { fate: 'suspend', code: fault.code, message: fault.message };
+  if (partner !== undefined) return undefined;
+  const message = 'neither the signer nor the sender is a configured partner';
+  return { fate: unresolved, code: 'partner-unknown', message };
+}

@@ -1,0 +1,54 @@
+/** The ledger, as the other rooms know it. */
+import type { AuditEntry } from './audit-types.ts';
+import type { LedgerEvent, Message, MessageRecord, MessageState } from './types.ts';
+
+export interface ListQuery {
+  direction?: Message['direction'];
+  state?: MessageState;
+  mailbox?: string;
+  partner?: string;
+  /** Reason code; only suspended messages have one. */
+  reason?: string;
+  /** Message-ID field, with its angle brackets. */
+  messageId?: string;
+  /** SHA-256 of the octets as received, in hex. */
+  sha256?: string;
+  /** Received at or after, in milliseconds since the epoch. */
+  since?: number;
+  /** Received before, in milliseconds since the epoch. */
+  until?: number;
+  /** Messages on a page; default 50. */
+  limit?: number;
+  cursor?: string;
+}
+
+/** Whose messages may be listed: inbound ones of these mailboxes, and outbound ones to these partners. */
+export interface Among {
+  mailboxes: '*' | readonly string[];
+  partners: '*' | readonly string[];
+}
+
+export interface Ledger {
+  get(id: string): Promise<MessageRecord | null>;
+  /** Newest first. `cursor` leads to the next page; null at the end. */
+  list(query: ListQuery): Promise<{ messages: MessageRecord[]; cursor: string | null }>;
+  /**
+   * The same of some messages alone, and with bounded work: a page may have fewer messages than asked for, and yet lead
+   * to another one.
+   */
+  listAmong(query: ListQuery, among: Among): Promise<{ messages: MessageRecord[]; cursor: string | null }>;
+  /** Ids of all matches, newest first. Messages that change meanwhile may or may not be included. */
+  ids(query: ListQuery): AsyncIterable<string>;
+  /**
+   * When each of the messages is due next, in milliseconds since the epoch: 0 if it only waits for its turn, null if
+   * nothing of it is queued.
+   */
+  due(ids: readonly string[]): Promise<(number | null)[]>;
+  count(): Promise<Record<MessageState, number>>;
+  /** Messages of a mailbox (inbound) or partner (outbound) that are in progress, and that are suspended; up to 10,000. */
+  backlog(direction: Message['direction'], name: string): Promise<{ waiting: number; suspended: number }>;
+  /** Octets held for messages that are in progress or suspended, by state. */
+  load(): Promise<Partial<Record<MessageState, number>>>;
+  /** Appends an event that changes no state, and with `audit` an entry to the audit trail. */
+  note(id: string, event: LedgerEvent, audit?: AuditEntry): Promise<void>;
+}
