@@ -1,4 +1,5 @@
 /** All cases, in the order of the matrix. */
+import { doorCases } from './cases/doors.ts';
 import { failoverCases } from './cases/failover.ts';
 import { floodCases } from './cases/floods.ts';
 import { imapCases } from './cases/imap.ts';
@@ -22,6 +23,7 @@ export const cases: readonly FaultCase[] = [
   ...imapCases,
   ...floodCases,
   ...lifeCases,
+  ...doorCases,
 ].sort((a, b) => numberOf(a) - numberOf(b));
 
 /** The cases for a name: an R-number, or the id of one case. */

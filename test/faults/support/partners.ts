@@ -101,14 +101,17 @@ export type PartnerStep =
 
 export interface PartnerServer {
   port: number;
-  /** By Message-ID. */
+  /** By what `knownBy` says, under the Message-ID. */
   received: Received;
   mails: number;
   script: (mail: number) => PartnerStep;
   close(): Promise<void>;
 }
 
-export async function startPartner(): Promise<PartnerServer> {
+const messageIdOf = (mail: string) => /^message-id:\s*<([^>]+)>/im.exec(mail)?.[1] ?? '';
+
+/** @param knownBy what a mail is known by; two Message-IDs under one are two mails */
+export async function startPartner(knownBy = messageIdOf): Promise<PartnerServer> {
   const server = new SMTPServer({
     authOptional: true,
     disabledCommands: ['AUTH', 'STARTTLS'],
@@ -122,7 +125,7 @@ export async function startPartner(): Promise<PartnerServer> {
         return; // the sender died in the middle
       }
       const mail = Buffer.concat(chunks).toString('latin1');
-      const messageId = /^message-id:\s*<([^>]+)>/im.exec(mail)?.[1] ?? '';
+      const taken = () => partner.received.add(knownBy(mail), messageIdOf(mail));
       const step = partner.script(partner.mails++);
       const cut = () => {
         for (const connection of server.connections)
@@ -130,16 +133,16 @@ export async function startPartner(): Promise<PartnerServer> {
       };
       if (step === 'drop') return cut();
       if (step === 'take-and-drop') {
-        partner.received.add(messageId, messageId);
+        taken();
         return cut();
       }
       if ('taken' in step) {
-        partner.received.add(messageId, messageId);
+        taken();
         await step.taken();
         return done();
       }
       if (step.code < 300) {
-        partner.received.add(messageId, messageId);
+        taken();
         return done();
       }
       done(Object.assign(new Error(step.text ?? 'as the script says'), { responseCode: step.code }));
