@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import MimeNode from 'nodemailer/lib/mime-node';
 import { SealpostError } from '../errors.ts';
 import { contentHeader } from '../message/index.ts';
-import { contentType } from '../pipeline/submit.ts';
+import { contentType, nameProblem } from '../pipeline/submit.ts';
 
 export interface MailText {
   from?: string | undefined;
@@ -86,6 +86,8 @@ function withoutOwn(octets: Buffer): Buffer {
 }
 
 function headerOf(filename: string, type: string | undefined): Buffer {
+  const problem = nameProblem(filename);
+  if (problem) throw problem;
   try {
     return contentHeader(type ?? contentType(filename), filename);
   } catch (error) {

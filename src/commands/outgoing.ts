@@ -34,6 +34,7 @@ export function outgoing(file: string, options: OutgoingOptions): Outgoing {
   const source = isStandardInput(file) ? 'standard input' : file;
   const isMail = options.message ?? (options.contentType === undefined && /\.eml$/i.test(file));
   if (isMail) return Outgoing.mail(open, source);
-  const name = isStandardInput(file) ? undefined : basename(file);
+  // Controls in the name of a file of the operator's are no reason to refuse it; they become spaces.
+  const name = isStandardInput(file) ? undefined : basename(file).replaceAll(/[\p{Cc}\u2028\u2029]+/gu, ' ');
   return Outgoing.content(open, source, { type: options.contentType, name });
 }

@@ -123,7 +123,7 @@ async function send(named: string[], options: SendOptions): Promise<void> {
           // the next would fail alike: the store is full or away, or the call is wrong
           if (
             !isOfClass(error, 'message') &&
-            !(error instanceof SealpostError && error.code === 'file-access')
+            !(error instanceof SealpostError && (error.code === 'file-access' || error === mail.problem))
           ) {
             stop = true;
             reportError(error);

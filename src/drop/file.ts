@@ -261,11 +261,14 @@ async function refuse(taken: Taken, parts: FileParts, error: SealpostError): Pro
     const reason = { code, message, hint, file: textOf(taken.raw), partner: taken.partner };
     const at = new Date(now()).toISOString();
     const report = folder.at(reportOf(as));
-    await writeFile(report, `${JSON.stringify({ ...reason, at }, null, 2)}\n`, { flag: 'wx', mode: 0o640 });
+    // Who waits for the reason must not find half of it.
+    const draft = folder.at(`.${taken.box}.${randomBytes(4).toString('hex')}.tmp`);
+    await writeFile(draft, `${JSON.stringify({ ...reason, at }, null, 2)}\n`, { flag: 'wx', mode: 0o640 });
     try {
+      await rename(draft, report);
       await rename(pathOf(kept, taken), folder.at(as));
     } catch (cause) {
-      await rm(report, { force: true });
+      for (const each of [draft, report]) await rm(each, { force: true });
       throw cause;
     }
     await rmdir(String(kept.at(join(keptOf(taken.partner), taken.box))));

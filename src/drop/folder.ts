@@ -245,10 +245,7 @@ export class DropFolder {
     for (let at = 0; at < raws.length; at += looksAtATime)
       await Promise.all(
         raws.slice(at, at + looksAtATime).map(async (raw) => {
-          const stand = await lstat(folder.at(raw)).catch((error: unknown) => {
-            if (hasCode(error, 'ENOENT')) return undefined;
-            throw error;
-          });
+          const stand = await unlessGone(lstat(folder.at(raw)));
           if (stand === undefined || stand.isDirectory()) return;
           const { size, mtimeMs, ino } = stand;
           stands.set(keyOf(partner, raw), { size, mtimeMs, ino });
@@ -262,15 +259,18 @@ export class DropFolder {
     const kept = await this.#kept(top);
     try {
       for (const partner of await readdir(kept.at())) {
-        const boxes = await readdir(kept.at(partner));
-        for (const box of boxes) {
-          const names = await readdir(kept.at(join(partner, box)), { encoding: 'buffer' });
+        // Whoever had the lease before may still be at work here, and so may this process.
+        const boxes = await unlessGone(readdir(kept.at(partner)));
+        for (const box of boxes ?? []) {
+          const path = kept.at(join(partner, box));
+          const names = await unlessGone(readdir(path, { encoding: 'buffer' }));
+          if (names === undefined) continue;
           for (const name of names) {
             const raw = isUtf8(name) ? name.toString() : name;
             const taken = { partner: partnerOf(partner), box, raw };
             this.#add({ partner: taken.partner, raw, taken });
           }
-          if (names.length === 0) await rmdir(kept.at(join(partner, box)));
+          if (names.length === 0) await unlessGone(rmdir(path));
         }
       }
       this.#recovered = true;
@@ -446,3 +446,13 @@ async function strangersIn(top: OpenFolder, partners: readonly string[], failed:
 }
 
 const keyOf = (partner: string, raw: Name) => `${partner}/${textOf(raw)}`;
+
+/** Undefined for what has gone meanwhile. */
+async function unlessGone<T>(call: Promise<T>): Promise<T | undefined> {
+  try {
+    return await call;
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'ENOTEMPTY')) return undefined;
+    throw error;
+  }
+}

@@ -31,8 +31,12 @@ const ediTypes: Record<string, string> = {
 export class Outgoing {
   readonly #open: () => Octets;
 
-  private constructor(open: () => Octets) {
+  /** Why it cannot be sent, as far as is known before it is opened: `request-invalid`. */
+  readonly problem: SealpostError | undefined;
+
+  private constructor(open: () => Octets, problem?: SealpostError) {
     this.#open = open;
+    this.problem = problem;
   }
 
   /**
@@ -54,13 +58,29 @@ export class Outgoing {
   static content(octets: () => Octets, source: string, { type, name, subject }: ContentFacts): Outgoing {
     const own = contentHeader(type ?? contentType(name), name);
     const header = subject === undefined ? own : Buffer.concat([subjectField(subject), own]);
-    return new Outgoing(() => withHeader(source, header, octets(), name !== undefined));
+    const problem =
+      (name === undefined ? undefined : nameProblem(name)) ?? lineProblem('subject', subject ?? '');
+    return new Outgoing(() => withHeader(source, header, octets(), name !== undefined), problem);
   }
 
-  /** The octets of the mail. Errors: `message-empty`, those of an incomplete header, and those of the source. */
+  /** The octets of the mail. Errors: `problem`, `message-empty`, those of an incomplete header, and those of the source. */
   open(): Octets {
+    if (this.problem) throw this.problem;
     return this.#open();
   }
+}
+
+/** Text that becomes a field must be one line to every reader: what is more would be lost, or be a field of its own. */
+function lineProblem(what: string, text: string): SealpostError | undefined {
+  if (!/[\p{Cc}\p{Cs}\u2028\u2029]/u.test(text)) return undefined;
+  return new SealpostError('request-invalid', `the ${what} has a control character or a line end`);
+}
+
+/** Why a name cannot be that of an attachment. Who saves it must not be led into another folder. */
+export function nameProblem(name: string): SealpostError | undefined {
+  if (name !== '' && name.length <= 255 && !/[/\\]/.test(name)) return lineProblem('file name', name);
+  const what = 'the file name is empty, has folders, or has more than 255 characters';
+  return new SealpostError('request-invalid', what, { hint: 'give the file another name' });
 }
 
 function subjectField(subject: string): Buffer {

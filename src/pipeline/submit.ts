@@ -23,7 +23,7 @@ import type { Octets, Outgoing } from './outgoing.ts';
 import type { Addressed, PartnerBook, To } from './recipients.ts';
 import { checkRequest, type Request, requestOfFields, withoutRequest } from './request.ts';
 
-export { type ContentFacts, contentType, Outgoing } from './outgoing.ts';
+export { type ContentFacts, contentType, nameProblem, Outgoing } from './outgoing.ts';
 export { PartnerBook, type To } from './recipients.ts';
 export { checkRequest, type Request, timeOf } from './request.ts';
 

@@ -1,11 +1,12 @@
 /** Attacks on the HTTP API, against the running daemon: who may do what, and what a request can be made of. */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { randomKey, startApi, type TestApi } from '../support/api.ts';
 import { kill, peakMegabytes } from '../support/daemon.ts';
+import { draftsIn } from '../support/doors.ts';
 import { makeWorld, skipWithout, textEntity } from '../support/world.ts';
 
 const all = 'send,read,content,resume,retry,decode-again,terminate';
@@ -365,7 +366,7 @@ describe('attacks on the HTTP API', { skip: skipWithout('openssl'), timeout: 600
     });
     assert.deepEqual([half.status, half.json.code], [400, 'request-invalid']);
     assert.equal(await outboundCount(), before);
-    await api.daemon.waitFor('no draft is left', () => !existsDraft(api.daemon.dataDir));
+    await api.daemon.waitFor('no draft is left', () => draftsIn(api.daemon.dataDir).length === 0);
   });
 
   it('fields that smuggle lines, folders or protection are refused', async () => {
@@ -482,9 +483,3 @@ describe('attacks on the HTTP API', { skip: skipWithout('openssl'), timeout: 600
     assert.equal(await outboundCount(), before + 1);
   });
 });
-
-/** Whether the spool has a file that nobody finished. */
-function existsDraft(dataDir: string): boolean {
-  const names = readdirSync(`${dataDir}/spool`, { recursive: true }).map(String);
-  return names.some((name) => /draft|\.tmp|\.part/.test(name));
-}

@@ -104,6 +104,7 @@ describe('sealpost send', { skip: skipWithout('openssl') }, () => {
     assert.match(ran.stdout.toString(), /batch\/a\.txt/);
     assert.equal(taken.length, before + 4);
     for (const id of ids) assert.equal((await daemon.reaches(id, 'sent')).partner, 'acme');
+    assert.ok(taken.some((mail) => mail.text.includes('filename="two .txt"')));
   });
 
   it('says which one was refused, and by whom, and sends the others', async () => {
@@ -137,6 +138,10 @@ describe('sealpost send', { skip: skipWithout('openssl') }, () => {
     assert.equal(ran.code, 1);
     assert.match(ran.stderr, /^sealpost: \/nonexistent: cannot read .* \[file-access\]$/m);
     assert.equal(lines(ran.stdout).length, 1);
+    // The name of one file says nothing of the others.
+    const odd = await send('--partner', 'acme', world.file('a\\b.txt', 'x'), file);
+    assert.deepEqual([odd.code, lines(odd.stdout).length], [1, 1]);
+    assert.match(odd.stderr, /has folders.* \[request-invalid\]$/m);
     const wrong = await send('--partner', 'acme', '--priority', '11', file, ...Array(40).fill(file));
     assert.equal(wrong.code, 1);
     assert.match(wrong.stderr, /\[request-invalid\]/);

@@ -93,7 +93,8 @@ export async function startApi(
   return api;
 }
 
-function exchange(port: number, pieces: (string | Buffer)[]): Promise<string> {
+/** Octets on a connection of their own; what comes back until it is closed. */
+export function exchange(port: number, pieces: (string | Buffer)[]): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1');
     let text = '';

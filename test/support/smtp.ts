@@ -131,6 +131,14 @@ export class RawClient {
     return client;
   }
 
+  /** TLS from the first octet. */
+  static async connectTls(port: number, ca: string): Promise<RawClient> {
+    const socket = connectTls({ port, host: '127.0.0.1', ca, servername: 'localhost' });
+    const client = new RawClient(socket);
+    await new Promise((resolve, reject) => socket.once('secureConnect', resolve).once('error', reject));
+    return client;
+  }
+
   #listen(): void {
     const wake = () => this.#waiting?.();
     this.socket.on('data', (chunk) => {

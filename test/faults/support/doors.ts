@@ -77,6 +77,11 @@ export async function doorsRig(run: Run): Promise<DoorsRig> {
   await rig.queue.redis.call('ACL', ...acl.split(' ').slice(1));
   await rig.queue.redis.call('ACL', 'SAVE');
   const token = (await rig.daemon.command(['tokens', 'add', 'erp'])).stdout.toString().trim();
+  // A door learns of it within a second.
+  await rig.daemon.waitFor('the token is known', async () => {
+    const headers = { authorization: `Bearer ${token}` };
+    return (await fetch(`http://127.0.0.1:${api}/v1/openapi.json`, { headers })).ok;
+  });
   const producer = new QueueClient({ redis: { host: '127.0.0.1', port: rig.redis?.port ?? 0 }, ...queue });
   run.after(() => producer.close());
   await rig.daemon.waitFor('the folder of the partner is made', () => readdirSync(drop).includes('partner'));
@@ -167,6 +172,11 @@ export class DoorLoad {
     this.#running = Array.from({ length: clients }, () => this.#client(door, attempt));
   }
 
+  /** Messages that were taken so far. */
+  get taken(): number {
+    return this.accepted.length;
+  }
+
   async finish(): Promise<void> {
     this.finishing = true;
     await Promise.all(this.#running);
@@ -214,6 +224,14 @@ class FolderLoad extends DoorLoad {
     this.#writing = this.#write();
   }
 
+  override get taken(): number {
+    return this.#names.length - this.#left();
+  }
+
+  #left(): number {
+    return namesIn(this.#folder).length + namesIn(join(this.#folder, '../.sealpost/partner')).length;
+  }
+
   async #write(): Promise<void> {
     while (!this.finishing) {
       const { name, text } = messageOf('folder', this.sent++);
@@ -228,9 +246,7 @@ class FolderLoad extends DoorLoad {
   override async finish(): Promise<void> {
     await super.finish();
     await this.#writing;
-    const taken = join(this.#folder, '../.sealpost/partner');
-    const left = () => [...namesIn(this.#folder), ...namesIn(taken)];
-    await this.#rig.daemon.waitFor('every file is taken', () => left().length === 0);
+    await this.#rig.daemon.waitFor('every file is taken', () => this.#left() === 0);
     const ids = new Map<string, string>();
     for (let cursor: string | undefined; ; ) {
       const page = await this.#rig.queue.ledger.list({
