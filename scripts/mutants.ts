@@ -28,7 +28,7 @@ import { allMutants, type Mutant, mutate, testOf } from './mutants/index.ts';
 import { Brood } from './mutants/processes.ts';
 
 const root = join(import.meta.dirname, '..');
-const copied = ['src', 'workers', 'test', 'scripts', 'bin', 'bench', 'config', 'deploy', 'docs'];
+const copied = ['src', 'workers', 'test', 'scripts', 'bin', 'bench', 'config', 'deploy', 'docs', 'profiles'];
 /** Milliseconds for one test file. */
 const patience = 300_000;
 

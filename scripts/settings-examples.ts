@@ -90,6 +90,8 @@ export const examples: Record<string, string> = {
   'partners[].certificates[].from': '2026-01-01',
   'partners[].certificates[].until': '2028-01-01',
   'partners[].identity': 'orders-2026',
+  'partners[].profile': 'edi-energy',
+  'profiles.folder': 'profiles',
   'partners[].contentEncryption': 'aes-256-cbc',
   'partners[].deriveKey': 'true',
   'partners[].keyTransport': 'oaep-sha256',

@@ -58,6 +58,11 @@ const commands: Record<string, Entry> = {
     description: "list all certificates, own and partners', and decide about those that wait for approval",
     load: async () => (await import('./certs.ts')).certsCommand(),
   },
+  profiles: {
+    usage: '[options] [command]',
+    description: 'show what profiles demand, and who would fail on a day',
+    load: async () => (await import('./profiles.ts')).profilesCommand(),
+  },
   clients: {
     usage: '[options] [command]',
     description: 'manage the programs that may use the doors, and what they may do',

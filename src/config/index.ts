@@ -48,6 +48,7 @@ export type { OAuth2Config } from './oauth2-rules.ts';
 export { changedConfig, restoreConfig, storeConfig } from './origin.ts';
 export { isPrivateRedis } from './private-redis.ts';
 export { formatProblem, type Problem } from './problem.ts';
+export { profileBook } from './profile-rules.ts';
 export { parseRecipientTemplate, type RecipientTemplate } from './recipient-template.ts';
 export type {
   Config,

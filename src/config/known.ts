@@ -69,6 +69,8 @@ export class KnownConfigs {
    * @param now milliseconds since the epoch
    */
   remember(file: string, text: string, config: Config, now = Date.now()): void {
+    // files of profiles may change while the text does not
+    if (config.profiles.folder !== undefined) return;
     const setting = originOf(config)?.setting;
     const partners = partnersState(file, setting);
     const read = originOf(config)?.folder.names.length ?? 0;

@@ -6,6 +6,7 @@ import { rememberOrigin } from './origin.ts';
 import { listPartnerFiles } from './partner-files.ts';
 import { readPartnerFolder } from './partner-reader.ts';
 import { ConfigError, hasErrors, type Problem, type SettingPath, sortProblems } from './problem.ts';
+import { readProfiles } from './profile-partners.ts';
 import { checkRules } from './rules.ts';
 import { type Config, configSchema } from './schema.ts';
 import { isRecord, mapFormat } from './shape.ts';
@@ -77,13 +78,12 @@ export function readConfig(
       rejected: { source, paths: all },
     };
   }
-  const config: Config = {
-    ...parsed.data,
-    partners: [...parsed.data.partners, ...read.partners],
-    partnerFiles: folder.path,
-  };
-  const problems = sortProblems([...found, ...checkRules(config, source)], source.names);
-  rememberOrigin(config, { file, text, setting, own, folder });
+  const profiled = readProfiles(parsed.data, [...parsed.data.partners, ...read.partners], source);
+  const { partners, profiles, book } = profiled;
+  const config: Config = { ...parsed.data, partners, partnerFiles: folder.path };
+  found.push(...profiled.problems, ...checkRules(config, source, book));
+  const problems = sortProblems(found, source.names);
+  rememberOrigin(config, { file, text, setting, own, folder, profiles });
   if (hasErrors(problems)) return { problems, rejected: { source, paths: all, config } };
   return { config, source, problems };
 }

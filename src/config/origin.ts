@@ -2,6 +2,7 @@
  * Where a configuration was read from, and how one process gives a checked one to another. Reading YAML and checking it
  * against the schema take longer than the rest of a role's start, so the supervisor alone does it.
  */
+import type { Profile } from '../profile/profiles.ts';
 import type { PartnerFolder } from './partner-files.ts';
 import type { Config } from './schema.ts';
 import type { Sources } from './sources.ts';
@@ -15,6 +16,8 @@ export interface Origin {
   /** How many partners the file itself has. Those with files come after them. */
   own: number;
   folder: PartnerFolder;
+  /** Profiles of the operator, with everything that they are built on. */
+  profiles: readonly Profile[];
 }
 
 const origins = new WeakMap<Config, Origin>();
@@ -24,6 +27,7 @@ const madeInCode: Origin = {
   setting: undefined,
   own: Number.POSITIVE_INFINITY,
   folder: { path: '', shown: '', names: [] },
+  profiles: [],
 };
 
 /** Remembers where a configuration was read from, so that later checks can name places. */

@@ -1,12 +1,14 @@
+import type { ProfileBook } from '../profile/profiles.ts';
 import { checkDropFolders } from './folder-rules.ts';
 import { checkMailboxes } from './mailbox-rules.ts';
 import { checkPartners } from './partner-rules.ts';
 import type { Places, Problem, Report, SettingPath } from './problem.ts';
+import { checkProfiles } from './profile-rules.ts';
 import type { Config } from './schema.ts';
 import { checkServers } from './server-rules.ts';
 
 /** The rules that a schema cannot express: settings that must fit together. */
-export function checkRules(config: Config, source: Places): Problem[] {
+export function checkRules(config: Config, source: Places, book: ProfileBook): Problem[] {
   const problems: Problem[] = [];
   const report: Report = (path, message, extra) => problems.push(source.problem(path, message, extra));
   checkIdentities(config, report);
@@ -14,6 +16,7 @@ export function checkRules(config: Config, source: Places): Problem[] {
   checkPartners(config, report);
   checkServers(config, report);
   checkDropFolders(config, report);
+  checkProfiles(config, book, report);
   return problems;
 }
 

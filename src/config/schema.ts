@@ -10,6 +10,7 @@ import { destinationSettings } from './destination-settings.ts';
 import { folderSettings } from './folder-settings.ts';
 import { limits } from './limit-settings.ts';
 import { oauth2Settings } from './oauth2-settings.ts';
+import { partnerProfile, profileSettings } from './profile-settings.ts';
 import { protectionSettings } from './protection-settings.ts';
 import { redisSettings } from './redis-settings.ts';
 import { mailboxRequire, partnerRequire, strong, unresolved } from './require-settings.ts';
@@ -313,6 +314,7 @@ export const partnerSchema = z.strictObject({
     .describe(
       "The partner's certificates: used to encrypt mail for the partner, and trusted (pinned) as signers. An entry is a path, or a group with the path as file.",
     ),
+  profile: partnerProfile(),
   ...protectionSettings(name),
   from: z.string().optional().describe('Envelope sender, and From of messages without a From field.'),
   route: routeSettings({ secret, path, port, tlsFiles }),
@@ -416,6 +418,7 @@ export const configSchema = z.strictObject({
     .describe(
       'Folder of partner files: each file *.yaml in it is one partner, with the settings of an entry of partners. Paths in it are relative to that file. The folder need not exist unless you name it here.',
     ),
+  profiles: profileSettings({ path }),
   dns: dnsSettings({ path, port }),
   folders: folderSettings({ name, path }),
   clientQueues: clientQueueSettings(),

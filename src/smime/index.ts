@@ -30,10 +30,13 @@ export type { EncodeOptions, Parties } from './encode/options.ts';
 export {
   type PresetName,
   type Protection,
+  type ProtectionSettings,
   presetNames,
   presets,
   protectionOf,
 } from './encode/presets.ts';
+export { usedBy, usedKey } from './encode/used.ts';
+export type { Used, UsedEncryption, UsedKey, UsedLayer, UsedSignature } from './used.ts';
 export {
   createTrustCache,
   type IssuerFetch,
@@ -41,6 +44,7 @@ export {
   type RevocationCheck,
   type Trust,
 } from './verdict/trust.ts';
+export { usedIn } from './verdict/used.ts';
 export { isEncryptionLayer, isSignatureLayer } from './verdict/verdict.ts';
 export type {
   EmbeddedVerdict,

@@ -28,7 +28,7 @@ const examples: Example[] = readFileSync(join(root, 'docs/library.md'), 'utf8')
 const printed: RegExp[] = [
   /^CN=me@example\.com CN=me@example\.com \[ 'orders@partner\.example' \] \d{4}-/,
   /^$/,
-  /^\[\s+'default',\s+'bsi-tr-03116-4',/,
+  /^\[\s+'default',\s+'smime-3.2',/,
   /^true valid Content-Type: text\/plain; charset=utf-8\r\n\r\nthe order\s*$/,
   /^valid true\n$/,
   /^$/,

@@ -11,6 +11,8 @@ import {
   presetNames,
   presets,
   protectionOf,
+  usedBy,
+  usedIn,
 } from '../../src/smime/index.ts';
 import { content, mail, Setting } from '../interop/setting.ts';
 import { createTestCa } from '../support/ca.ts';
@@ -37,7 +39,31 @@ const rows: Row[] = [
     'enveloped-data',
   ],
   [
+    'smime-3.2',
+    ['enveloped-data', 'signed-data'],
+    'aes-256-cbc',
+    'rsa-pkcs1',
+    'rsaEncryption',
+    'enveloped-data',
+  ],
+  [
+    'smime-4.0',
+    ['auth-enveloped-data', 'signed-data'],
+    'aes-256-gcm',
+    'rsa-oaep',
+    'rsassaPss',
+    'authEnveloped-data',
+  ],
+  [
     'bsi-tr-03116-4',
+    ['auth-enveloped-data', 'signed-data'],
+    'aes-256-gcm',
+    'rsa-oaep',
+    'rsassaPss',
+    'authEnveloped-data',
+  ],
+  [
+    'bsi-tr-02102',
     ['auth-enveloped-data', 'signed-data'],
     'aes-256-gcm',
     'rsa-oaep',
@@ -78,6 +104,22 @@ const rows: Row[] = [
     'rsaEncryption',
     'enveloped-data',
   ],
+  [
+    'biztalk-classic',
+    ['enveloped-data', 'signed-data'],
+    'des-ede3-cbc',
+    'rsa-pkcs1',
+    'rsaEncryption',
+    'enveloped-data',
+  ],
+  [
+    'cabf-smime-br',
+    ['enveloped-data', 'signed-data'],
+    'aes-256-cbc',
+    'rsa-pkcs1',
+    'rsaEncryption',
+    'enveloped-data',
+  ],
 ];
 
 describe('presets', { skip: missingOpenssl() }, () => {
@@ -88,14 +130,14 @@ describe('presets', { skip: missingOpenssl() }, () => {
   });
   after(() => setting.close());
 
-  const encoded = (preset: PresetName, recipient = 'rsa-3072', signer = 'rsa-3072') =>
-    encodeSync(mail, {
-      ...protectionOf(preset),
-      identity: setting.own(signer),
-      recipients: [setting.own(recipient).certificate],
-      allowWeak: preset === 'biztalk',
-      at,
-    });
+  const options = (preset: PresetName, recipient = 'rsa-3072', signer = 'rsa-3072') => ({
+    ...protectionOf(preset),
+    identity: setting.own(signer),
+    recipients: [setting.own(recipient).certificate],
+    allowWeak: preset.startsWith('biztalk'),
+    at,
+  });
+  const encoded = (...parties: Parameters<typeof options>) => encodeSync(mail, options(...parties));
 
   it('are all in this table', () => {
     assert.deepEqual(
@@ -122,6 +164,8 @@ describe('presets', { skip: missingOpenssl() }, () => {
       const [signed] = verdict.layers.filter(isSignatureLayer);
       assert.equal(signed?.signers[0]?.signatureAlgorithm, signature);
       assert.equal(verdict.signature, 'valid');
+      // what is said before it is made is what is found in it
+      assert.deepEqual(usedBy(options(preset)), usedIn(verdict));
       assert.ok(octets.includes(`smime-type=${smimeType};`));
       const text = found?.toString() ?? '';
       assert.ok(text.includes(content.subarray(content.indexOf('\r\n\r\n')).toString()));
@@ -211,6 +255,19 @@ describe('presets', { skip: missingOpenssl() }, () => {
     const octets = encoded('kim', 'rsa-3072', 'rsa-2048');
     for (const name of ['rsa-3072', 'rsa-2048'])
       assert.equal((await setting.read(octets, name)).verdict.error, null, name);
+  });
+
+  it('say beforehand what a message will use, for every kind of key', async () => {
+    for (const name of ['rsa-2048', 'rsa-4096', 'ec-p256', 'ec-brainpool256', 'ec-p521'])
+      for (const preset of ['secon', 'smime-4.0', 'direct'] as const) {
+        const { verdict } = await setting.read(encoded(preset, name, name), name);
+        assert.deepEqual(usedBy(options(preset, name, name)), usedIn(verdict), `${preset} ${name}`);
+      }
+    const wrapped = { ...options('smime-3.2'), tripleWrap: true, compress: 'before-signing' } as const;
+    const { verdict } = await setting.read(encodeSync(mail, wrapped), 'rsa-3072');
+    assert.deepEqual(usedBy(wrapped), usedIn(verdict));
+    assert.equal(usedBy({}), undefined);
+    assert.equal(usedIn({ layers: [], headers: verdict.headers }), undefined);
   });
 
   it('give way to single settings, and only to those that are set', () => {

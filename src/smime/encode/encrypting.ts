@@ -56,6 +56,22 @@ function recipientOptions(certificate: Certificate, encoding: Encoding): Recipie
   return { certificate };
 }
 
+/**
+ * How the content key will reach a certificate's key, in the words of `UsedEncryption`.
+ *
+ * Errors: `encode-recipient` if key or keyUsage do not allow it.
+ */
+export function managementFor(certificate: Certificate, encoding: Encoding): string {
+  const options = recipientOptions(certificate, encoding);
+  const kind = keyKindOf(certificate);
+  if ('oaep' in options && options.oaep !== undefined) return `rsa-oaep-${options.oaep.digest}`;
+  if (kind === 'rsa') return 'rsa-pkcs1';
+  // RFC 2631 knows no other digest
+  if (kind === 'dh') return 'dh-sha1';
+  if (!('digest' in options)) return kind;
+  return `${kind === 'ec' ? 'ecdh' : 'xdh'}-${options.digest}`;
+}
+
 function keyTransport(certificate: Certificate, encoding: Encoding): string {
   const bits = keyTraits(certificate.publicKeyInfo).bits ?? 0;
   const chosen =

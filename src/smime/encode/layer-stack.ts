@@ -9,7 +9,7 @@ import { DetachedSigner, opaqueSigningSink } from './signing.ts';
 type Layer = 'signed' | 'encrypted' | 'compressed';
 
 /** The layers that the options ask for, outermost first. */
-function layersOf(encoding: Encoding): Layer[] {
+export function layersOf(encoding: Encoding): Layer[] {
   const { compress } = encoding;
   const layers: (Layer | false)[] = [
     isSignedAgain(encoding) && 'signed',

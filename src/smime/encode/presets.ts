@@ -1,7 +1,19 @@
 /**
  * How outbound messages are protected, and the named presets for it: pure data, so that settings and codec share one
- * source. Statements about a profile go as far as its text was read.
+ * source. A preset is what a profile (`profiles/*.json`) says about outbound mail.
  */
+import as1 from '../../../profiles/as1.json' with { type: 'json' };
+import biztalkClassic from '../../../profiles/biztalk-classic.json' with { type: 'json' };
+import bsiTr02102 from '../../../profiles/bsi-tr-02102.json' with { type: 'json' };
+import bsiTr03116 from '../../../profiles/bsi-tr-03116-4.json' with { type: 'json' };
+import cabfSmimeBr from '../../../profiles/cabf-smime-br.json' with { type: 'json' };
+import direct from '../../../profiles/direct.json' with { type: 'json' };
+import ediEnergy from '../../../profiles/edi-energy.json' with { type: 'json' };
+import kim from '../../../profiles/kim.json' with { type: 'json' };
+import secon from '../../../profiles/secon.json' with { type: 'json' };
+import smime32 from '../../../profiles/smime-3.2.json' with { type: 'json' };
+import smime40 from '../../../profiles/smime-4.0.json' with { type: 'json' };
+import { contentEncryptions } from '../../cms/algorithms.ts';
 import { type DigestFor, digestsFor } from '../../pki/algorithms.ts';
 
 export { type ContentEncryption, contentEncryptions } from '../../cms/algorithms.ts';
@@ -67,6 +79,13 @@ export interface Protection {
 /** Single settings; undefined is as if it were not there. */
 export type ProtectionSettings = { readonly [Name in keyof Protection]?: Protection[Name] | undefined };
 
+/** What a profile file says, as far as it is read here. */
+interface ProfileFile {
+  readonly name: string;
+  readonly about: string;
+  readonly outbound: object;
+}
+
 export interface Preset {
   /** What it is for and what it contains, for the settings page. */
   readonly about: string;
@@ -92,92 +111,20 @@ const safe: Protection = {
   minimumRsaBits: 1024,
 };
 
-export const presetNames = [
-  'default',
-  'bsi-tr-03116-4',
-  'edi-energy',
-  'direct',
-  'as1',
-  'kim',
-  'secon',
-  'biztalk',
-] as const;
-export type PresetName = (typeof presetNames)[number];
-
-export const presets: Readonly<Record<PresetName, Preset>> = {
-  default: {
-    about:
-      'Safe, and readable by Outlook, Thunderbird, Apple Mail and OpenSSL: AES-256-CBC, RSA PKCS#1 v1.5 key transport, opaque signature with SHA-256.',
-    protection: safe,
-  },
-  'bsi-tr-03116-4': {
-    about:
-      'BSI TR-03116-4 of 2023: AES-256-GCM (CBC was allowed until 2025), RSAES-OAEP and RSASSA-PSS with SHA-256, RSA keys of 3072 bits or more, ECDH and ECDSA on NIST and Brainpool curves of 256 bits or more.',
-    protection: {
-      ...safe,
-      contentEncryption: 'aes-256-gcm',
-      keyTransport: 'oaep-sha256',
-      signatureScheme: 'pss',
-      minimumRsaBits: 3072,
-      curves: [
-        'brainpoolP256r1',
-        'brainpoolP384r1',
-        'brainpoolP512r1',
-        'prime256v1',
-        'secp384r1',
-        'secp521r1',
-      ],
-    },
-  },
-  'edi-energy': {
-    about:
-      'EDI@Energy (German energy market): AES-256-CBC, RSAES-OAEP and RSASSA-PSS with SHA-256; the file is an attachment. If a partner asks for GCM, also set contentEncryption to aes-128-gcm.',
-    protection: {
-      ...safe,
-      keyTransport: 'oaep-sha256',
-      signatureScheme: 'pss',
-      bodyAsAttachment: true,
-    },
-  },
-  direct: {
-    about:
-      'Direct Project (US health): multipart/signed with SHA-256, then AES-128-CBC and RSA-OAEP. Based on the reference implementation; certificates are not looked up in DNS or LDAP.',
-    protection: {
-      ...safe,
-      contentEncryption: 'aes-128-cbc',
-      keyTransport: 'oaep-sha256',
-      sign: 'detached',
-    },
-  },
-  as1: {
-    about:
-      'AS1 (RFC 3335) with current algorithms: multipart/signed with SHA-256, then AES-256-CBC. It does not request signed receipts.',
-    protection: { ...safe, sign: 'detached' },
-  },
-  kim: {
-    about:
-      'KIM (German health, gemSpec_CM_KOMLE): opaque signature with PSS in binary transfer encoding inside AES-256-GCM, RSAES-OAEP with SHA-256, encrypted to the sender too. The recipient-emails attribute of the client module is not written.',
-    protection: {
-      ...safe,
-      contentEncryption: 'aes-256-gcm',
-      keyTransport: 'oaep-sha256',
-      signatureScheme: 'pss',
-      innerTransferEncoding: 'binary',
-      encryptToSelf: true,
-      authEnvelopedType: 'authenticated-enveloped-data',
-    },
-  },
-  secon: {
-    about:
-      'GKV SECON (German health insurers): AES-256-CBC; RSAES-OAEP with SHA-256 for RSA keys of 4096 bits or more, otherwise PKCS#1 v1.5; PSS if your certificate is signed with PSS.',
-    protection: { ...safe, keyTransport: 'by-key-size', signatureScheme: 'as-certificate' },
-  },
-  biztalk: {
-    about:
-      'What BizTalk Server before 2016 and its partners can read: 3DES, RSA PKCS#1 v1.5, opaque signature with SHA-1. SHA-1 needs allowWeak.',
-    protection: { ...safe, contentEncryption: 'des-ede3-cbc', digest: 'sha1' },
-  },
-};
+/** The files of profiles, whose rules the room `profile` reads. */
+export const profileFiles: readonly ProfileFile[] = [
+  smime32,
+  smime40,
+  bsiTr03116,
+  bsiTr02102,
+  ediEnergy,
+  direct,
+  as1,
+  kim,
+  secon,
+  biztalkClassic,
+  cabfSmimeBr,
+];
 
 const protectionNames = Object.keys({
   ...safe,
@@ -186,9 +133,78 @@ const protectionNames = Object.keys({
   authEnvelopedType: undefined,
 }) as (keyof Protection)[];
 
+const isOneOf = (values: readonly unknown[]) => (value: unknown) => values.includes(value);
+const isBoolean = isOneOf([true, false]);
+
+/** What each setting of a preset may be. */
+const allowed: Readonly<Record<keyof Protection, (value: unknown) => boolean>> = {
+  contentEncryption: isOneOf(contentEncryptions),
+  deriveKey: isBoolean,
+  keyTransport: isOneOf(keyTransports),
+  keyAgreementDigest: isOneOf(keyAgreementDigests),
+  sign: isOneOf(signatureForms),
+  digest: isOneOf(signatureDigests),
+  signatureScheme: isOneOf(signatureSchemes),
+  addSigningCertificate: isBoolean,
+  algorithmProtection: isBoolean,
+  compress: isOneOf(compressions),
+  tripleWrap: isBoolean,
+  headerProtection: isBoolean,
+  legacyDisplay: isBoolean,
+  innerTransferEncoding: isOneOf(transferEncodings),
+  bodyAsAttachment: isBoolean,
+  encryptToSelf: isBoolean,
+  minimumRsaBits: Number.isInteger,
+  curves: (value) => Array.isArray(value) && value.every((name) => typeof name === 'string'),
+  authEnvelopedType: isOneOf(['authEnveloped-data', 'authenticated-enveloped-data']),
+};
+const rules: ReadonlyMap<string, (value: unknown) => boolean> = new Map(Object.entries(allowed));
+
+function isSettings(outbound: object): outbound is ProtectionSettings {
+  return Object.entries(outbound).every(([name, value]) => rules.get(name)?.(value) === true);
+}
+
+/** What a profile says about outbound mail, without the settings of the default. */
+export function outboundOf({ name, outbound }: ProfileFile): ProtectionSettings {
+  if (isSettings(outbound)) return outbound;
+  throw new TypeError(`profile ${name}: outbound is not made of settings of a partner`);
+}
+
+function presetOf(file: ProfileFile): Preset {
+  return { about: file.about, protection: overlaid(safe, outboundOf(file)) };
+}
+
+const plain = presetOf(smime32);
+const classic = presetOf(biztalkClassic);
+
+/** By name; `default` and `biztalk` are the former names of `smime-3.2` and `biztalk-classic`. */
+export const presets = {
+  default: plain,
+  'smime-3.2': plain,
+  'smime-4.0': presetOf(smime40),
+  'bsi-tr-03116-4': presetOf(bsiTr03116),
+  'bsi-tr-02102': presetOf(bsiTr02102),
+  'edi-energy': presetOf(ediEnergy),
+  direct: presetOf(direct),
+  as1: presetOf(as1),
+  kim: presetOf(kim),
+  secon: presetOf(secon),
+  biztalk: classic,
+  'biztalk-classic': classic,
+  'cabf-smime-br': presetOf(cabfSmimeBr),
+} satisfies Readonly<Record<string, Preset>>;
+export type PresetName = keyof typeof presets;
+
+const isPresetName = (name: string): name is PresetName => Object.hasOwn(presets, name);
+export const presetNames: readonly PresetName[] = Object.keys(presets).filter(isPresetName);
+
 /** A preset with some settings replaced; undefined keeps the preset's. */
 export function protectionOf(preset: PresetName, settings: ProtectionSettings = {}): Protection {
+  return overlaid(presets[preset].protection, settings);
+}
+
+function overlaid(protection: Protection, settings: ProtectionSettings): Protection {
   const own: { -readonly [Name in keyof Protection]?: unknown } = {};
   for (const name of protectionNames) if (settings[name] !== undefined) own[name] = settings[name];
-  return { ...presets[preset].protection, ...(own as Partial<Protection>) };
+  return { ...protection, ...(own as Partial<Protection>) };
 }

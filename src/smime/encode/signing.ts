@@ -93,6 +93,26 @@ function signerOptions(identity: Identity, { digest, signatureScheme }: Encoding
   return { certificate, privateKey, digest, pss };
 }
 
+/** What each signer will sign with: digest, and scheme in the words of `pki/algorithms.ts`. */
+export function signaturesFor(
+  encoding: Encoding,
+): { certificate: Certificate; digest: string; scheme: string }[] {
+  return encoding.signers.map((identity) => {
+    const signer = signerOptions(identity, encoding);
+    const kind = identity.privateKey.asymmetricKeyType ?? 'unknown';
+    const [digest = 'unknown'] = signingDigests({ signers: [signer], allowWeak: true });
+    const isPss = kind === 'rsa-pss' || (kind === 'rsa' && signer.pss === true);
+    const scheme = isPss ? 'rsa-pss' : (schemes.get(kind) ?? kind.replace(/^(ml-dsa)-.*$/, '$1'));
+    return { certificate: identity.certificate, digest, scheme };
+  });
+}
+
+const schemes: ReadonlyMap<string, string> = new Map([
+  ['ec', 'ecdsa'],
+  ['ed25519', 'eddsa'],
+  ['ed448', 'eddsa'],
+]);
+
 /** The signer's own certificate, if replies may be encrypted for it. */
 function ownEncryption({ certificate }: Identity): Certificate | undefined {
   const says = certificate.keyUsage !== undefined;

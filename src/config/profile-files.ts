@@ -1,0 +1,73 @@
+/** Profiles of the operator: one YAML file each, in a folder that `profiles.folder` names. */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import { SealpostError } from '../errors.ts';
+import { fileLimits, readRegularFile } from '../files.ts';
+import { ownProfiles, type Profile } from '../profile/profiles.ts';
+import { ownProfileSchema } from './profile-schema.ts';
+
+/**
+ * The profiles in a folder, in the order of their names.
+ *
+ * @throws {SealpostError} `config-invalid`, `file-access`: file and place, and what is wrong there
+ */
+export function readProfileFolder(folder: string | undefined): Profile[] {
+  if (folder === undefined) return [];
+  const profiles: Profile[] = [];
+  for (const file of profileFilesOf(folder)) profiles.push(readProfile(join(folder, file), profiles));
+  return profiles;
+}
+
+function profileFilesOf(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+      .filter((name) => /^[^.].*\.ya?ml$/.test(name))
+      .sort();
+  } catch (cause) {
+    throw new SealpostError('file-access', `${folder}: the folder of profiles cannot be read`, { cause });
+  }
+}
+
+function readProfile(file: string, before: readonly Profile[]): Profile {
+  const value = contentOf(file);
+  const { data, error } = ownProfileSchema.safeParse(value);
+  if (data === undefined) {
+    const [issue] = error.issues;
+    throw wrong(file, `${issue?.path.join('.') || 'the file'}: ${issue?.message}`);
+  }
+  const known = [...ownProfiles, ...before];
+  const taken = [data.name, ...data.aliases].find((name) =>
+    known.some((each) => each.name === name || each.aliases.includes(name)),
+  );
+  if (taken !== undefined) throw wrong(file, `there is another profile named ${taken}`);
+  if (data.extends === undefined) return data;
+  const base = known.find(
+    ({ name, aliases }) => name === data.extends || aliases.includes(data.extends ?? ''),
+  );
+  if (base === undefined) throw wrong(file, `extends: there is no profile ${data.extends} before it`);
+  const replaced = new Set(data.rules.map(({ id }) => id));
+  return {
+    ...data,
+    // the one of the package, whatever stands between
+    extends: base.extends ?? base.name,
+    outbound: { ...base.outbound, ...data.outbound },
+    rules: [...base.rules.filter(({ id }) => !replaced.has(id)), ...data.rules],
+  };
+}
+
+function contentOf(file: string): unknown {
+  const text = readRegularFile(file, fileLimits.config).toString('utf8');
+  try {
+    return parse(text);
+  } catch (cause) {
+    const [first = ''] = cause instanceof Error ? cause.message.split('\n') : [];
+    throw new SealpostError('config-invalid', `${file}: ${first}`, { cause });
+  }
+}
+
+function wrong(file: string, message: string): SealpostError {
+  return new SealpostError('config-invalid', `${file}: ${message}`, {
+    hint: 'docs/profiles.md shows the form; sealpost profiles show NAME --json shows those of the package',
+  });
+}

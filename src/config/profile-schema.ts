@@ -1,0 +1,102 @@
+/** The form of a profile: of ours, which a test holds to it, and of an operator's own. */
+import { z } from 'zod';
+import { certificateUses, directions, levels, protections } from '../profile/profiles.ts';
+import { protectionSettings } from './protection-settings.ts';
+
+const name = () =>
+  z.string().regex(/^[a-z0-9][a-z0-9.-]{0,62}$/, 'use small letters, digits, dot and hyphen, at most 63');
+const text = () => z.string().min(1).max(1000);
+
+/** A day in UTC, such as 2027-07-01. */
+export const day = () =>
+  z.string().refine((value) => {
+    const time = /^\d{4}-\d{2}-\d{2}$/.test(value) ? Date.parse(`${value}T00:00:00Z`) : Number.NaN;
+    return !Number.isNaN(time) && new Date(time).toISOString().startsWith(value);
+  }, 'write a day such as 2027-07-01');
+
+const facts = {
+  id: name(),
+  level: z.enum(levels),
+  directions: z.array(z.enum(directions)).min(1).optional(),
+  from: day().optional(),
+  until: day().optional(),
+  issuedFrom: day().optional(),
+  says: text(),
+  source: z.strictObject({ document: text(), version: text(), section: text() }),
+  unverified: z.boolean().optional(),
+};
+const names = () => z.array(text()).min(1);
+const uses = z.array(z.enum(certificateUses)).min(1);
+
+function rule<const About extends string, Shape extends z.core.$ZodLooseShape>(about: About, shape: Shape) {
+  return z.strictObject({ ...facts, about: z.literal(about), ...shape });
+}
+
+const ruleSchema = z.discriminatedUnion('about', [
+  rule('content', { allow: names() }),
+  rule('key-management', { allow: names() }),
+  rule('digest', { allow: names() }),
+  rule('signature', { allow: names() }),
+  rule('protection', { require: z.array(z.enum(protections)).min(1) }),
+  rule('order', { layers: z.array(z.enum(['encryption', 'signature'])).min(2) }),
+  rule('form', { allow: z.array(z.enum(['opaque', 'detached'])).min(1) }),
+  rule('key-size', { uses, minimum: z.record(z.string(), z.number().int().min(1)) }),
+  rule('key-family', { uses, allow: names() }),
+  rule('curve', { uses, allow: names() }),
+  rule('validity', { uses, maximumDays: z.number().int().min(1) }),
+  rule('certificate-signature', { uses, allow: names() }),
+  rule('extended-key-usage', { uses, require: names(), allow: names().optional() }),
+]);
+
+const settings = protectionSettings(z.string);
+const outbound = z.strictObject({
+  contentEncryption: settings.contentEncryption,
+  deriveKey: settings.deriveKey,
+  keyTransport: settings.keyTransport,
+  keyAgreementDigest: settings.keyAgreementDigest,
+  sign: settings.sign,
+  digest: settings.digest,
+  signatureScheme: settings.signatureScheme,
+  addSigningCertificate: settings.addSigningCertificate,
+  algorithmProtection: settings.algorithmProtection,
+  compress: settings.compress,
+  tripleWrap: settings.tripleWrap,
+  headerProtection: settings.headerProtection,
+  legacyDisplay: settings.legacyDisplay,
+  innerTransferEncoding: settings.innerTransferEncoding,
+  bodyAsAttachment: settings.bodyAsAttachment,
+  encryptToSelf: settings.encryptToSelf,
+  minimumRsaBits: settings.minimumRsaBits,
+});
+
+/** What of it a partner may set, too; the rest belongs to the preset. */
+export const outboundSettings = outbound.strip();
+
+const isUnique = (values: readonly string[]) => new Set(values).size === values.length;
+const common = {
+  name: name(),
+  aliases: z.array(name()).default([]),
+  version: text(),
+  title: text(),
+  about: text(),
+  rules: z
+    .array(ruleSchema)
+    .default([])
+    .refine((rules) => isUnique(rules.map(({ id }) => id)), 'two rules have the same id'),
+};
+
+/** A profile of the package: it may also say what no setting of a partner says. */
+export const ourProfileSchema = z.strictObject({
+  ...common,
+  outbound: outbound.extend({
+    curves: names().optional(),
+    authEnvelopedType: z.enum(['authEnveloped-data', 'authenticated-enveloped-data']).optional(),
+  }),
+});
+
+/** A profile of the operator. With `extends`, its rules replace those of the same id, and its settings those of the name. */
+export const ownProfileSchema = z.strictObject({
+  ...common,
+  extends: name().optional(),
+  outbound: outbound.default({}),
+});

@@ -1,0 +1,39 @@
+/** What protected a message: its layers with their algorithms and sizes of keys, and nothing of content or people. */
+
+/** A key as the verdict has it: family, and bits of modulus or curve; null where they are not known. */
+export interface UsedKey {
+  readonly family: string;
+  readonly bits: number | null;
+}
+
+export interface UsedEncryption {
+  readonly layer: 'encryption';
+  readonly type: 'enveloped-data' | 'auth-enveloped-data' | 'encrypted-data';
+  /** A name of `cms/algorithms.ts`, or an object identifier. */
+  readonly cipher: string;
+  /**
+   * How the content key reaches each key that counts: our own that was found (inbound), all recipients (outbound).
+   * `rsa-pkcs1`, `rsa-oaep-sha256`, `ecdh-sha256`, `xdh-sha512`, `dh-sha1`, `ml-kem-768`, `password`, `kek`.
+   */
+  readonly keys: readonly { readonly management: string; readonly key: UsedKey | null }[];
+}
+
+export interface UsedSignature {
+  readonly layer: 'signature';
+  readonly form: 'opaque' | 'detached';
+  /** `scheme` as in `pki/algorithms.ts`: rsa, rsa-pss, ecdsa, eddsa, ml-dsa, dsa; or an object identifier. */
+  readonly signers: readonly {
+    readonly digest: string;
+    readonly scheme: string;
+    readonly key: UsedKey | null;
+  }[];
+}
+
+export type UsedLayer = UsedEncryption | UsedSignature | { readonly layer: 'compression' | 'digest' };
+
+export interface Used {
+  /** From the outside in. */
+  readonly layers: readonly UsedLayer[];
+  /** Header fields stand under the protection (RFC 9788, or a message/rfc822 as in RFC 8551, section 3.1). */
+  readonly headerProtection: boolean;
+}
