@@ -1,25 +1,40 @@
 /** Decodes messages, and hands off those for local destinations. Holds the keys and does not listen. */
+import { CertStore, CountingCertificates, Harvest, SeenCertificates } from '../src/certstore/index.ts';
 import { loadKeys, readSecret } from '../src/config/index.ts';
 import { runRole } from '../src/daemon/index.ts';
 import { tracerOf } from '../src/message/index.ts';
-import { authoritiesOf, PartnerDirectory, pinsOf } from '../src/partner/index.ts';
+import { authoritiesOf, PartnerDirectory } from '../src/partner/index.ts';
 import { decoderOptions, decodeStep, openLocalDestinations, Turns } from '../src/pipeline/index.ts';
 
 await runRole('decrypt', async ({ config, queue, log }) => {
-  const { queues, flow, spool } = queue;
+  const { queues, flow, spool, ledger } = queue;
   const keys = await loadKeys(config);
+  const store = await CertStore.open({ ...queue, folder: config.dataDir, log, now: Date.now });
+  const counting = new CountingCertificates(store, keys);
   const { mailboxes, strong, limits, workers } = config;
   const authorities = authoritiesOf(config.trust);
   const local = await openLocalDestinations({ ...queue, config, readSecret, log, now: Date.now });
+  const partners = new PartnerDirectory(config.partners, () => counting.partners);
+  const seen = new SeenCertificates({ ...queue, now: Date.now });
+  const harvest = new Harvest({
+    ...{ store, seen, authorities, log, now: Date.now },
+    partners: config.partners,
+    ownerOf: (address) => partners.byAddress(address)?.name,
+    keys,
+    note: (id, facts) => ledger.note(id, { type: 'certificate', at: Date.now(), facts }),
+  });
+  store.start();
+  harvest.start();
   const step = await decodeStep({
     spool,
     flow,
     mailboxes,
     strong,
-    partners: new PartnerDirectory(config.partners, keys.partners),
+    partners,
+    harvest,
     optionsFor: await decoderOptions({
       ...{ keys, limits, authorities, now: () => new Date() },
-      pins: pinsOf(keys.partners.values()),
+      ...{ pins: counting.pins, refused: () => counting.refused },
     }),
     large: new Turns(workers.large),
     local,
@@ -30,5 +45,14 @@ await runRole('decrypt', async ({ config, queue, log }) => {
     suspectsAlone: true,
     local: true,
   });
-  return { facts: { identities: keys.identities.length }, drain: (timeoutMs) => worker.close(timeoutMs) };
+  return {
+    facts: { identities: keys.identities.length },
+    troubles: () => store.troubles(),
+    async drain(timeoutMs) {
+      await worker.close(timeoutMs);
+      store.stop();
+      await harvest.stop();
+      await seen.flush();
+    },
+  };
 });

@@ -1,4 +1,5 @@
 /** Signs and encrypts messages for partners and sends them by the partner's route. */
+import { CertStore, CountingCertificates } from '../src/certstore/index.ts';
 import { loadKeys, ownName, readSecret } from '../src/config/index.ts';
 import { runRole } from '../src/daemon/index.ts';
 import { createRefreshTokens, Tokens } from '../src/oauth/index.ts';
@@ -7,11 +8,13 @@ import { sendStep } from '../src/pipeline/index.ts';
 import { sealedValues, sharedBucket } from '../src/redis/index.ts';
 import { createLookups, createSender, withBackup } from '../src/smtp/index.ts';
 
-await runRole('outbound', async ({ config, queue }) => {
+await runRole('outbound', async ({ config, queue, log }) => {
   const { queues, flow, spool } = queue;
   const lookups = createLookups(config, sealedValues(queue, 'sts'));
   const tokens = new Tokens({ readSecret, refreshTokens: createRefreshTokens(queue) });
-  const keys = await loadKeys(config);
+  const store = await CertStore.open({ ...queue, folder: config.dataDir, log, now: Date.now });
+  const counting = new CountingCertificates(store, await loadKeys(config));
+  store.start();
   const { partners, limits, workers } = config;
   const routes = new Map(
     partners.map((partner) => {
@@ -32,7 +35,7 @@ await runRole('outbound', async ({ config, queue }) => {
     spool,
     flow,
     route: (partner) => routes.get(partner),
-    protection: (partner) => outboundProtection(partner, keys, new Date()),
+    protection: (partner) => outboundProtection(partner, counting, new Date()),
     limits,
     now: Date.now,
     // Time zones take memory, which only those need who have windows.
@@ -47,8 +50,10 @@ await runRole('outbound', async ({ config, queue }) => {
   });
   return {
     facts: { partners: routes.size },
+    troubles: () => store.troubles(),
     async drain(timeoutMs) {
       await worker.close(timeoutMs);
+      store.stop();
       for (const { sender } of routes.values()) sender.close();
       lookups.close();
     },

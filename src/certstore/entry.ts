@@ -38,6 +38,10 @@ export interface StoredCertificate {
   version: number;
   /** What was found when it came: why it waits. Lines for a person, in words of ours. */
   findings: string[];
+  /** Thumbprint of the certificate whose mail named it under the signature; null for none. */
+  announcedBy: string | null;
+  /** Id of the message that brought it; null for none. */
+  message: string | null;
   /** The rule that approves it, and when; null if a person must. */
   rule: { name: RuleName; due: number } | null;
   /** Who decided, when, and why; null while it waits. */

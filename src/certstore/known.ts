@@ -1,5 +1,5 @@
 /** Every certificate known, own and partners', from the configuration and from the store, as people and programs see it. */
-import { type Certificate, describeValidity, keyTraits, unusableFor, validityAt } from '../pki/index.ts';
+import { type Certificate, describeTerm, keyTraits, spanOf, unusableFor } from '../pki/index.ts';
 import { idOf, type StoredCertificate } from './entry.ts';
 import type { SeenTimes } from './seen.ts';
 import type { CertStore } from './store.ts';
@@ -80,17 +80,16 @@ function stateOf(
       state: store.of(certificate.thumbprint)?.state === 'rejected' ? 'rejected' : 'revoked',
       reason: refused,
     };
-  const at = new Date(now);
-  const state = validityAt(certificate, at);
-  const reason = describeValidity(certificate, at) ?? null;
-  if (state === 'expired') return { state, reason };
-  if (until !== null && now >= until) return { state: 'expired', reason: `is used until ${isoOf(until)}` };
-  if (state !== 'valid') return { state: 'next', reason };
-  if (from !== null && now < from) return { state: 'next', reason: `is used from ${isoOf(from)} on` };
+  const term = { from: dateOf(from), until: dateOf(until) };
+  const reason = describeTerm(certificate, term, new Date(now)) ?? null;
+  if (reason !== null)
+    return { state: now < spanOf(certificate, term).from.getTime() ? 'next' : 'expired', reason };
   const faults = uses.map((use) => unusableFor(certificate, keyUseOf[use]));
   const usable = faults.length === 0 || faults.some((fault) => fault === undefined);
   return { state: 'in-force', reason: usable ? null : (faults[0] ?? null) };
 }
+
+const dateOf = (time: number | null) => (time === null ? undefined : new Date(time));
 
 /** The use of the key that a use of a certificate is. */
 export const keyUseOf = { sign: 'sign', verify: 'sign', encrypt: 'encrypt', decrypt: 'encrypt' } as const;

@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis';
 import { guarded } from '../redis/index.ts';
 
 export interface SeenParts {
-  redis: Redis;
+  redis: Pick<Redis, 'pipeline'>;
   prefix: string;
   /** Milliseconds since the epoch. */
   now(): number;
@@ -58,7 +58,7 @@ export interface SeenTimes {
 
 /** When each of these certificates was seen. Errors: `redis-unreachable`. */
 export async function seenTimes(
-  { redis, prefix }: Pick<SeenParts, 'redis' | 'prefix'>,
+  { redis, prefix }: { redis: Pick<Redis, 'hmget'>; prefix: string },
   thumbprints: readonly string[],
 ): Promise<Map<string, SeenTimes>> {
   const found = new Map<string, SeenTimes>();

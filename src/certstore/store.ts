@@ -25,7 +25,7 @@ export const mostWaiting = { partner: 10, all: 1000 };
 /** What comes into the store; the rest of an entry is made here. */
 export type NewCertificate = Pick<
   StoredCertificate,
-  'partner' | 'uses' | 'from' | 'until' | 'source' | 'findings' | 'rule'
+  'partner' | 'uses' | 'from' | 'until' | 'source' | 'findings' | 'rule' | 'announcedBy' | 'message'
 >;
 
 /** Who decides, and what was compared. */
@@ -42,6 +42,9 @@ export class CertStore {
   #byPart = new Map<string, StoredCertificate[]>();
   readonly #byThumbprint = new Map<string, StoredCertificate>();
   readonly #byPartner = new Map<string, StoredCertificate[]>();
+  #decisions = '';
+  /** Milliseconds since the epoch; 0 without a trouble. */
+  #troubleSince = 0;
   /** Revoked ones by their key. */
   #revokedKeys = new Map<string, StoredCertificate>();
   readonly #certificates = new WeakMap<StoredCertificate, Certificate>();
@@ -96,7 +99,17 @@ export class CertStore {
     await this.#stored.refresh();
   }
 
+  /** What fails, as a role reports it. */
+  troubles(): { what: string; since: number; why: string }[] {
+    const { trouble } = this;
+    return trouble
+      ? [{ what: 'store of certificates', since: this.#troubleSince, why: trouble.message }]
+      : [];
+  }
+
   #adopt({ parts, names }: Adopted<Totals>): void {
+    if (this.trouble === undefined) this.#troubleSince = 0;
+    else this.#troubleSince ||= this.#parts.now();
     const kept = [...this.#byPart].filter(([name]) => names.has(name));
     const read = [...parts].map(([name, value]) => [name, readEntries(value)] as const);
     this.#byPart = new Map([...kept, ...read]);
@@ -119,6 +132,13 @@ export class CertStore {
     for (const entry of this.#refusedFile.entries.values()) this.#byThumbprint.set(entry.thumbprint, entry);
     const revoked = [...this.#byThumbprint.values()].filter(({ state }) => state === 'revoked');
     this.#revokedKeys = new Map(revoked.map((entry) => [entry.key, entry]));
+    const decided = [...this.#byThumbprint.values()].filter(({ state }) => state !== 'waiting');
+    this.#decisions = decided.map(({ thumbprint, version }) => `${thumbprint} ${version}`).join('\n');
+  }
+
+  /** Another text whenever something else was decided: not when something merely waits. */
+  get decisions(): string {
+    return this.#decisions;
   }
 
   /** All of them. */
@@ -237,6 +257,18 @@ export class CertStore {
       const next = { ...entry, ...changes, state, decided, rule: null, version: version + 1 };
       if (at < 0) entries.push(next);
       else entries[at] = next;
+      return true;
+    });
+  }
+
+  /** Says of one that waits that no rule approves it any more. Nothing happens to one that was decided about meanwhile. */
+  async withoutRule({ thumbprint, partner, version }: StoredCertificate, finding: string): Promise<void> {
+    await this.#edit(partner, (entries) => {
+      const entry = entries.find((each) => each.thumbprint === thumbprint);
+      if (entry?.state !== 'waiting' || entry.version !== version) return false;
+      entry.rule = null;
+      entry.findings.push(finding);
+      entry.version += 1;
       return true;
     });
   }

@@ -124,6 +124,7 @@ async function revoke(text: string, options: DecideOptions): Promise<void> {
 const byHand = (partner: string): NewCertificate => ({
   partner,
   ...{ uses: [], from: null, until: null, source: 'operator', findings: [], rule: null },
+  ...{ announcedBy: null, message: null },
 });
 
 async function pin(

@@ -71,6 +71,8 @@ export interface LoadedKeys {
    * in force (`partner/certificates`).
    */
   partners: ReadonlyMap<string, readonly ConfiguredCertificate[]>;
+  /** By name of the partner: roots of its own authority, for the approval of new certificates. */
+  approvalAnchors: ReadonlyMap<string, readonly Certificate[]>;
 }
 
 /** A setting in milliseconds since the epoch as a time. */
@@ -174,7 +176,9 @@ export function readKeys(
   const intermediates = reader.list(['trust', 'intermediates'], config.trust.intermediates);
 
   const partners = new Map<string, ConfiguredCertificate[]>();
-  config.partners.forEach(({ name, certificates }, index) => {
+  const approvalAnchors = new Map<string, Certificate[]>();
+  config.partners.forEach(({ name, certificates, approval }, index) => {
+    approvalAnchors.set(name, reader.list(['partners', index, 'approval', 'anchors'], approval.anchors));
     const entries = certificates.flatMap(({ file, use, from, until, confirmed }, entry) => {
       const found = reader.certificates(['partners', index, 'certificates', entry], file);
       return found.map((certificate) => ({
@@ -206,7 +210,7 @@ export function readKeys(
 
   const { problems } = reader;
   if (problems.length > 0) return { problems: sortProblems(problems) };
-  return { keys: { identities, anchors, intermediates, mailboxes, partners }, problems };
+  return { keys: { identities, anchors, intermediates, mailboxes, partners, approvalAnchors }, problems };
 }
 
 /**

@@ -8,13 +8,15 @@ import { checkOAuth2 } from './oauth2-rules.ts';
 import { checkNames, type Report, type SettingPath } from './problem.ts';
 import type { Config, PartnerConfig } from './schema.ts';
 
-export function checkPartners({ partners, identities, dns }: Config, report: Report): void {
+export function checkPartners(config: Config, report: Report): void {
+  const { partners, identities, dns } = config;
   checkNames(partners, ['partners'], 'a partner', report);
   checkAddresses(partners, 'partners', report);
   const known = identities.map(({ name }) => name);
   partners.forEach((partner, index) => {
     const at: SettingPath = ['partners', index];
     checkProtection(partner, at, known, report);
+    checkApproval(partner, config, [...at, 'approval'], report);
     checkRoute(partner, [...at, 'route'], report);
     checkPublished(partner, [...at, 'route'], dns !== undefined, report);
     if (partner.backup)
@@ -64,6 +66,32 @@ function checkProtection(partner: PartnerConfig, at: SettingPath, known: readonl
   if (sign !== 'none' && !allowWeak && digestByName.get(digest)?.weak !== undefined)
     report([...at, by('digest')], `${digest} no longer protects a signature`, {
       hint: 'write digest: sha256; if the partner supports nothing better, allowWeak: true',
+    });
+}
+
+/** A rule that nobody can stop, or that does not ask whether a key was stolen, is worse than none. */
+function checkApproval(
+  { approval: { rules, anchors } }: PartnerConfig,
+  { trust, log }: Pick<Config, 'trust' | 'log'>,
+  at: SettingPath,
+  report: Report,
+): void {
+  if (rules.includes('private-anchor') !== anchors.length > 0)
+    report([...at, 'anchors'], 'and the rule private-anchor belong together', {
+      hint: 'write both or none of them',
+    });
+  if (rules.length === 0) return;
+  if (trust.revocation.mode !== 'hard')
+    report(
+      [...at, 'rules'],
+      `need hard revocation checks, and trust.revocation.mode is ${trust.revocation.mode}`,
+      {
+        hint: 'write trust.revocation.mode: hard, or approve certificates with sealpost certs approve',
+      },
+    );
+  if (['fatal', 'error', 'silent'].includes(log.level))
+    report([...at, 'rules'], `alert you with a warning in the log, and log.level is ${log.level}`, {
+      hint: 'write log.level: warn or info',
     });
 }
 

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { logLevels } from '../log.ts';
 import { apiSettings, eventsSettings } from './api-settings.ts';
+import { approvalSettings } from './approval-settings.ts';
 import { clientQueueSettings } from './client-queue-settings.ts';
 import { destinationSettings } from './destination-settings.ts';
 import { folderSettings } from './folder-settings.ts';
@@ -315,6 +316,7 @@ export const partnerSchema = z.strictObject({
       "The partner's certificates: used to encrypt mail for the partner, and trusted (pinned) as signers. An entry is a path, or a group with the path as file.",
     ),
   profile: partnerProfile(),
+  approval: approvalSettings({ path }),
   ...protectionSettings(name),
   from: z.string().optional().describe('Envelope sender, and From of messages without a From field.'),
   route: routeSettings({ secret, path, port, tlsFiles }),

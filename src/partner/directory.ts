@@ -1,27 +1,43 @@
 import { AddressBook, type AddressKey, type PartnerConfig } from '../config/index.ts';
 
+type Certificates = ReadonlyMap<string, readonly { thumbprint: string }[]>;
+
 /** Who is who, by address (as `AddressBook` looks it up) and by certificate. */
 export class PartnerDirectory {
   readonly #book = new AddressBook<PartnerConfig>();
-  readonly #bySigner = new Map<string, PartnerConfig[]>();
+  readonly #partners: readonly PartnerConfig[];
+  readonly #certificates: () => Certificates;
+  /** Owners by thumbprint, of the certificates that they were made from. */
+  #signers: { of: Certificates; owners: ReadonlyMap<string, PartnerConfig[]> } | undefined;
 
   /** Whether any partner has requirements of its own. If so, it matters who else a message could be from. */
   readonly anyRequires: boolean;
 
-  /** @param certificates Certificates of each partner by name (`LoadedKeys.partners`). */
+  /** @param certificates Certificates of each partner by name; another map when they have changed. */
   constructor(
     partners: readonly PartnerConfig[],
-    certificates: ReadonlyMap<string, readonly { thumbprint: string }[]> = new Map(),
+    certificates: Certificates | (() => Certificates) = new Map(),
   ) {
+    this.#partners = partners;
+    this.#certificates = typeof certificates === 'function' ? certificates : () => certificates;
     this.anyRequires = partners.some((partner) => partner.require.length > 0);
     for (const partner of partners) {
       this.#book.addAll(partner.addresses, partner);
+    }
+  }
+
+  #owners(): ReadonlyMap<string, PartnerConfig[]> {
+    const certificates = this.#certificates();
+    if (this.#signers?.of === certificates) return this.#signers.owners;
+    const found = new Map<string, PartnerConfig[]>();
+    for (const partner of this.#partners)
       for (const { thumbprint } of certificates.get(partner.name) ?? []) {
-        const owners = this.#bySigner.get(thumbprint.toLowerCase());
-        if (owners === undefined) this.#bySigner.set(thumbprint.toLowerCase(), [partner]);
+        const owners = found.get(thumbprint.toLowerCase());
+        if (owners === undefined) found.set(thumbprint.toLowerCase(), [partner]);
         else if (!owners.includes(partner)) owners.push(partner);
       }
-    }
+    this.#signers = { of: certificates, owners: found };
+    return found;
   }
 
   /** The partner that an address of a header or an envelope belongs to. */
@@ -36,6 +52,6 @@ export class PartnerDirectory {
 
   /** The partners with this certificate, by its SHA-256 thumbprint in hexadecimal. Usually there is one. */
   bySigner(thumbprint: string): readonly PartnerConfig[] {
-    return this.#bySigner.get(thumbprint.toLowerCase()) ?? [];
+    return this.#owners().get(thumbprint.toLowerCase()) ?? [];
   }
 }

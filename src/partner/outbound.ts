@@ -1,14 +1,19 @@
 import type { LoadedKeys, PartnerConfig } from '../config/index.ts';
 import type { Certificate } from '../pki/index.ts';
 import { type EncodeOptions, encodeSync, protectionOf } from '../smime/index.ts';
-import { encryptionCertificates, ownIdentity } from './certificates.ts';
+import { encryptionCertificates, ownIdentity, type PartnerCertificate } from './certificates.ts';
+
+/** Our own keys, and the certificates of partners by name: of the configuration, and those that were approved. */
+export interface OutboundKeys extends Pick<LoadedKeys, 'identities'> {
+  readonly partners: ReadonlyMap<string, readonly PartnerCertificate[]>;
+}
 
 /**
  * The protection that the partner's entry asks for, with the certificates in force at a time.
  *
  * @throws {SealpostError} `encode-recipient`, `encode-signer` if none is in force
  */
-export function outboundProtection(partner: PartnerConfig, keys: LoadedKeys, at: Date): EncodeOptions {
+export function outboundProtection(partner: PartnerConfig, keys: OutboundKeys, at: Date): EncodeOptions {
   const { name, preset, allowWeak, encryptionIdentity } = partner;
   const protection = protectionOf(preset, partner);
   const identityOf = (each: string | undefined) => ownIdentity(name, each, keys.identities, 'sign', at);
@@ -33,7 +38,7 @@ export function outboundProtection(partner: PartnerConfig, keys: LoadedKeys, at:
 function answersFor(
   partner: string,
   identity: string | undefined,
-  keys: LoadedKeys,
+  keys: OutboundKeys,
   at: Date,
 ): Certificate | undefined {
   if (identity === undefined) return undefined;
@@ -46,6 +51,6 @@ function answersFor(
  *
  * @throws {SealpostError} as the encoder does
  */
-export function tryProtection(partner: PartnerConfig, keys: LoadedKeys, at: Date): void {
+export function tryProtection(partner: PartnerConfig, keys: OutboundKeys, at: Date): void {
   encodeSync(Buffer.from('Content-Type: text/plain\r\n\r\ntest\r\n'), outboundProtection(partner, keys, at));
 }

@@ -3,6 +3,7 @@
  * the only destination is a queue on the same Redis. Otherwise it queues the hand-off.
  */
 import { createHash } from 'node:crypto';
+import type { Harvest } from '../certstore/index.ts';
 import type { Config, MailboxConfig } from '../config/index.ts';
 import type { Delivery, LocalDestination } from '../handoff/index.ts';
 import { type HeadersJson, loopOf, type Tracer } from '../message/index.ts';
@@ -28,6 +29,8 @@ export interface DecodeParts {
   large: Turns;
   /** Recognizes mail that was handed on from a mailbox before. */
   trace: Tracer;
+  /** Takes the certificates that a message showed; it is not waited for. */
+  harvest?: Pick<Harvest, 'take'>;
   /** The only destination of a mailbox, if it is a queue on the same Redis. */
   local: (mailbox: string) => LocalDestination | undefined;
 }
@@ -67,6 +70,7 @@ async function decodeFor(
     return { suspend: 'mail-loop', facts: { message: loop } };
   }
   const { verdict, headers, sender } = readSender(decoded, messageLimitsOf(options), partners);
+  parts.harvest?.take(job.id, decoded.signers, matchedKeys(verdict));
   const facts = factsOf(verdict);
   const from: Attribution = { partner: sender.partner?.name ?? null, partnerBy: sender.by ?? null };
   const fate = assess(verdict, { ...mailbox, strong }, sender, partners);
@@ -143,13 +147,17 @@ function signersOf(verdict: Verdict): string[] {
     .flatMap(({ valid, thumbprint }) => (valid && thumbprint ? [thumbprint] : []));
 }
 
-/** What the ledger keeps of a verdict: metadata to find and understand a message. */
-function factsOf(verdict: Verdict): Facts {
-  const keys = verdict.layers.flatMap((layer) =>
+/** Thumbprints of our own certificates that it was encrypted for, the outermost first. */
+function matchedKeys({ layers }: Verdict): string[] {
+  return layers.flatMap((layer) =>
     'recipients' in layer
       ? layer.recipients.flatMap(({ matched }) => (matched ? [matched.thumbprint] : []))
       : [],
   );
+}
+
+/** What the ledger keeps of a verdict: metadata to find and understand a message. */
+function factsOf(verdict: Verdict): Facts {
   return {
     status: verdict.status,
     error: verdict.error?.code ?? null,
@@ -157,7 +165,7 @@ function factsOf(verdict: Verdict): Facts {
     signature: verdict.signature,
     integrity: verdict.integrity,
     layers: verdict.layers.map(({ type }) => type),
-    decryptionThumbprint: keys[0] ?? null,
+    decryptionThumbprint: matchedKeys(verdict)[0] ?? null,
     signatureThumbprint: signersOf(verdict)[0] ?? null,
     partner: verdict.sender?.partner ?? null,
     partnerBy: verdict.sender?.by ?? null,

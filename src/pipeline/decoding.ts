@@ -4,6 +4,7 @@ import { headOctets } from '../handoff/index.ts';
 import type { Authorities } from '../partner/index.ts';
 import {
   createTrustCache,
+  type DecodedSigner,
   type DecodeOptions,
   decode,
   decodeReopenable,
@@ -25,12 +26,16 @@ export interface Decoded extends DecodedHead {
   pieces: PieceWriters;
   /** Why the decryption failed. Only for the ledger, which the operator reads, never for logs or destinations. */
   detail: string | null;
+  /** Who signed it, with valid signatures. */
+  signers: readonly DecodedSigner[];
 }
 
 export interface DecoderParts {
   keys: Pick<LoadedKeys, 'mailboxes'>;
   /** The certificates of partners that signatures are verified with, as `pinsOf` gives them. */
   pins: (at: Date) => NonNullable<DecodeOptions['trust']['pinned']>;
+  /** What no path may lead through; another object when that has changed. */
+  refused?: () => DecodeOptions['trust']['refused'];
   limits: NonNullable<DecodeOptions['limits']>;
   /** How authorities are asked; undefined if they are not. */
   authorities: ((now: Date) => Authorities) | undefined;
@@ -39,20 +44,21 @@ export interface DecoderParts {
 
 /** The decoder options of a mailbox; what does not depend on the message is made once. */
 export function decoderOptions(parts: DecoderParts): (mailbox: Pick<MailboxConfig, 'name'>) => DecodeOptions {
-  const { keys, pins, limits, authorities, now } = parts;
+  const { keys, pins, refused: refusedNow, limits, authorities, now } = parts;
   const cache = createTrustCache();
   const made = new Map<string, Omit<DecodeOptions, 'at'>>();
   return ({ name }) => {
     const at = now();
     const pinned = pins(at);
+    const refused = refusedNow?.();
     let options = made.get(name);
-    // what is pinned changes only when a certificate begins or ends
-    if (options?.trust.pinned !== pinned) options = undefined;
+    // they change only when a certificate begins or ends, or something was decided about one
+    if (options?.trust.pinned !== pinned || options.trust.refused !== refused) options = undefined;
     if (!options) {
       const own = keys.mailboxes.get(name);
       options = {
         identities: own?.identities ?? [],
-        trust: { ...(own?.trust ?? { anchors: [] }), pinned, cache },
+        trust: { ...(own?.trust ?? { anchors: [] }), pinned, refused, cache },
         form: 'mail',
         limits,
       };
@@ -71,7 +77,7 @@ export async function decodeSmall(
   // most messages do not need a promise per chunk
   const { revocationCheck, issuerFetch } = options.trust;
   const asks = revocationCheck !== undefined || issuerFetch !== undefined;
-  const { verdict, content, embedded, header, detail } = asks
+  const { verdict, content, embedded, header, detail, signers } = asks
     ? await decode(octets, options)
     : decodeSync(octets, options);
   const writers = new PieceWriters(spool);
@@ -89,6 +95,7 @@ export async function decodeSmall(
     head,
     header: header ?? Buffer.alloc(0),
     detail,
+    signers,
   };
 }
 
@@ -104,7 +111,7 @@ export async function decodeLarge(
   let head: Buffer[] = [];
   let taken = 0;
   try {
-    const { verdict, header, detail } = await decodeReopenable(source, {
+    const { verdict, header, detail, signers } = await decodeReopenable(source, {
       ...options,
       // the spool computes it anyway
       contentDigest: false,
@@ -133,6 +140,7 @@ export async function decodeLarge(
       head: Buffer.concat(head),
       header: header ?? Buffer.alloc(0),
       detail,
+      signers,
     };
   } catch (error) {
     await Promise.all([writer.abort(), pieces.abort()]);

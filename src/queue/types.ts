@@ -110,6 +110,7 @@ export type LedgerEventType =
   | 'reported'
   | 'report-failed'
   | 'dropped'
+  | 'certificate'
   | 'terminated';
 
 export interface LedgerEvent {

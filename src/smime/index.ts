@@ -8,6 +8,7 @@
 export {
   type ContentOutput,
   type DecodeCallOptions,
+  type DecodeFound,
   type DecodeInput,
   type DecodeResult,
   decode,
@@ -17,6 +18,7 @@ export {
   type OpenEmbedded,
 } from './decode/decode.ts';
 export {
+  type DecodedSigner,
   type DecodeOptions,
   Decoder,
   type SharedKeys,

@@ -35,7 +35,7 @@ describe('the store of certificates', () => {
     ca.issue({ commonName: name, email: `${name}@acme.example`, ...options }).certificate;
   const facts = (partner = 'acme'): NewCertificate => ({
     ...{ partner, uses: ['encrypt', 'verify'], from: null, until: null },
-    ...{ source: 'traffic', findings: [], rule: null },
+    ...{ source: 'traffic', findings: [], rule: null, announcedBy: null, message: null },
   });
   const by = { by: 'alice', why: 'compared by telephone' };
 

@@ -55,7 +55,7 @@ describe('certs', { skip: skipWithout('openssl') }, () => {
   const json = async (...args: string[]) => JSON.parse((await run(...args, '--json')).stdout);
   const facts: NewCertificate = {
     ...{ partner: 'acme', uses: ['encrypt', 'verify'], from: null, until: null },
-    ...{ source: 'traffic', findings: ['new'], rule: null },
+    ...{ source: 'traffic', findings: ['new'], rule: null, announcedBy: null, message: null },
   };
   const waiting = async (email: string) => {
     const party = world.party(email, { key: 'p256' });

@@ -1,7 +1,13 @@
 import { Budget } from '../../budget.ts';
 import { BufferSink, type Sink } from '../../message/index.ts';
 import type { Verdict } from '../verdict/verdict-schema.ts';
-import { type DecodeOptions, Decoder, type RunOptions, type StreamedDecodeOptions } from './decoder.ts';
+import {
+  type DecodedSigner,
+  type DecodeOptions,
+  Decoder,
+  type RunOptions,
+  type StreamedDecodeOptions,
+} from './decoder.ts';
 import { settleLimits } from './limits.ts';
 import type { EmbeddedStart } from './state.ts';
 
@@ -38,6 +44,12 @@ export interface DecodeResult {
   detail: string | null;
 }
 
+/** As the daemon gets it, which looks at certificates. */
+export interface DecodeFound extends DecodeResult {
+  /** Those who signed the message itself, with valid signatures; nobody if it could not be decoded. */
+  signers: readonly DecodedSigner[];
+}
+
 export interface DecodeCallOptions extends StreamedDecodeOptions {
   /** See `Decoder`: to be discarded unless the verdict's status is `ok`. */
   readonly output?: ContentOutput;
@@ -70,7 +82,7 @@ function* chunksOf(octets: Buffer): Iterable<Buffer> {
  *
  * @returns the verdict, even for a faulty message; it rejects only if reading or `output` fails
  */
-export async function decode(input: DecodeInput, options: DecodeCallOptions): Promise<DecodeResult> {
+export async function decode(input: DecodeInput, options: DecodeCallOptions): Promise<DecodeFound> {
   if (Buffer.isBuffer(input)) return decodeReopenable(() => chunksOf(input), options);
   const { decoder, ...found } = await run(input, options, {});
   await decoder.askOthers();
@@ -85,7 +97,7 @@ export async function decode(input: DecodeInput, options: DecodeCallOptions): Pr
 export async function decodeReopenable(
   open: () => Iterable<Buffer> | AsyncIterable<Buffer>,
   options: DecodeCallOptions,
-): Promise<DecodeResult> {
+): Promise<DecodeFound> {
   const budget = budgetOf(options);
   let { decoder, ...found } = await run(open(), options, { reopenable: true, budget });
   for (let again = 0; decoder.retry !== undefined && again < mostRetries; again++) {
@@ -99,10 +111,11 @@ export async function decodeReopenable(
 type Contents = Pick<DecodeResult, 'content' | 'embedded'>;
 
 /** The result, unless asking authorities has failed. */
-function resultOf({ verdict, detail, header }: Decoder, { content, embedded }: Contents): DecodeResult {
+function resultOf(decoder: Decoder, { content, embedded }: Contents): DecodeFound {
+  const { verdict, detail, header } = decoder;
   if (verdict.status === 'failed')
-    return { verdict, detail, header, content: undefined, embedded: new Map() };
-  return { verdict, detail, header, content, embedded };
+    return { verdict, detail, header, content: undefined, embedded: new Map(), signers: [] };
+  return { verdict, detail, header, content, embedded, signers: decoder.signers };
 }
 
 /** One per message, however often it is read. */
@@ -161,7 +174,7 @@ async function run(
  * Decodes octets in memory at once: `decode` without promises, so without asking authorities about revocation or
  * issuers.
  */
-export function decodeSync(input: Buffer, options: DecodeOptions): DecodeResult {
+export function decodeSync(input: Buffer, options: DecodeOptions): DecodeFound {
   const once = (how: RunOptions) => {
     const sink = new BufferSink();
     const below = new EmbeddedOutputs();
@@ -177,7 +190,8 @@ export function decodeSync(input: Buffer, options: DecodeOptions): DecodeResult 
   }
   const { verdict, detail, header } = found.decoder;
   const content = verdict.content !== null ? found.sink.toBuffer() : undefined;
-  return { verdict, detail, header, content, embedded: found.below.kept(verdict) };
+  const signers = verdict.status === 'failed' ? [] : found.decoder.signers;
+  return { verdict, detail, header, content, embedded: found.below.kept(verdict), signers };
 }
 
 function push(chunks: Iterable<Buffer>, sink: Sink): void {

@@ -2,11 +2,11 @@ import { Budget, costs, isExhaustion } from '../../budget.ts';
 import type { DecryptionKeys } from '../../cms/index.ts';
 import { SealpostError, toErrorInfo } from '../../errors.ts';
 import { NullSink, refuseStrayControls, type Sink } from '../../message/index.ts';
-import type { Identity } from '../../pki/index.ts';
+import type { Certificate, Identity } from '../../pki/index.ts';
 import { checkRevocation, fetchIssuers } from '../verdict/ask-others.ts';
 import type { Trust } from '../verdict/trust.ts';
 import { failedVerdict, okVerdict, rejudged } from '../verdict/verdict.ts';
-import type { Verdict } from '../verdict/verdict-schema.ts';
+import type { Signer, Verdict } from '../verdict/verdict-schema.ts';
 import { hasPem, TEXT_BEFORE_PEM } from './armor.ts';
 import { detachedContent } from './detached.ts';
 import { handlers } from './dispatch.ts';
@@ -19,6 +19,23 @@ import { DecodeState, type EmbeddedStart, type Hints, noHints } from './state.ts
 
 /** Keys agreed outside the message: for KEK and password recipients, and for EncryptedData. */
 export type SharedKeys = Pick<DecryptionKeys, 'keyEncryptionKeys' | 'passwords' | 'contentKeys'>;
+
+/** A valid signature of a message, with the certificates that came with it. */
+export interface DecodedSigner {
+  /** As in the verdict. */
+  readonly signer: Pick<
+    Signer,
+    | 'valid'
+    | 'trusted'
+    | 'signingTime'
+    | 'smimeCapabilities'
+    | 'signingCertificates'
+    | 'encryptionKeyPreference'
+  >;
+  readonly certificate: Certificate;
+  /** All certificates of the SignedData, which no signature covers. */
+  readonly beside: readonly Certificate[];
+}
 
 const notDetached = 'content was given beside a message that is no detached signature alone';
 
@@ -212,6 +229,14 @@ export class Decoder implements Sink {
       if (!isExhaustion(error)) throw error;
       this.#fail(error);
     }
+  }
+
+  /** After `end`: those who signed the message itself, not parts below it. */
+  get signers(): DecodedSigner[] {
+    const { judged, layers } = this.#state;
+    return judged
+      .filter(({ layer, signer }) => signer.valid && layers.some((each) => each === layer))
+      .map(({ signer, certificate, bag }) => ({ signer, certificate, beside: bag.certificates }));
   }
 
   /**

@@ -16,7 +16,7 @@ import type { SignatureLayer, Signer } from './verdict-schema.ts';
 
 /** A signer of the verdict with a valid signature, and what its certificate was judged by. */
 export interface JudgedSigner {
-  readonly signer: Pick<Signer, 'valid' | 'trusted' | 'chain' | 'reason' | 'message' | 'revocation'>;
+  readonly signer: Signer;
   readonly layer: Pick<SignatureLayer, 'weak'>;
   readonly certificate: Certificate;
   /** The key that the signature verified under. */

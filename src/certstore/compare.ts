@@ -1,0 +1,116 @@
+/** A certificate that is new, beside those that are known of its partner: what a person has to compare, and what rules ask. */
+import { type Certificate, unreadableAddress, unusableFor } from '../pki/index.ts';
+import { idOf, keyOf } from './entry.ts';
+
+/** A certificate of a partner that counts now. */
+export interface Counting {
+  certificate: Certificate;
+  partner: string;
+}
+
+export interface Comparison {
+  /** Those of the partner that have the same key. */
+  sameKey: Certificate[];
+  /** Addresses that none of these has; of all of the partner's if none has the key. */
+  newAddresses: string[];
+  /** Bits of keyUsage and object identifiers of extKeyUsage that none of these has, alike. */
+  newUsages: string[];
+  /** Addresses that are none of the partner. */
+  foreignAddresses: string[];
+  /** Partners whose addresses it names. */
+  named: string[];
+  findings: string[];
+}
+
+/** @param ownerOf the partner that an address belongs to */
+export function compare(
+  certificate: Certificate,
+  partner: string,
+  counting: readonly Counting[],
+  ownerOf: (address: string) => string | undefined,
+): Comparison {
+  const own = counting.filter((each) => each.partner === partner).map((each) => each.certificate);
+  const key = keyOf(certificate);
+  const sameKey = own.filter((each) => keyOf(each) === key);
+  const before = sameKey.length > 0 ? sameKey : own;
+  const { emails } = certificate;
+  const owners = emails.map(ownerOf);
+  const lower = (text: string) => text.toLowerCase();
+  const known = new Set(before.flatMap((each) => emailsOf(each)).map(lower));
+  const allowed = new Set(before.flatMap(usagesOf));
+  const comparison = {
+    sameKey,
+    newAddresses: emails.filter((each) => !known.has(lower(each))),
+    newUsages: usagesOf(certificate).filter((usage) => !isAmong(usage, allowed)),
+    foreignAddresses: emails.filter((each, at) => owners[at] !== partner || each === unreadableAddress),
+    named: [...new Set(owners.filter((each) => each !== undefined))],
+  };
+  return { ...comparison, findings: findingsOf(certificate, partner, own, counting, comparison) };
+}
+
+const anyKeyUsage = 'any keyUsage';
+const anyExtended = 'any extKeyUsage';
+
+/** What the certificate allows its key: without an extension, anything. */
+function usagesOf({ keyUsage, extendedKeyUsage, basicConstraints }: Certificate): string[] {
+  return [
+    ...(keyUsage === undefined ? [anyKeyUsage] : keyUsage),
+    ...(extendedKeyUsage === undefined ? [anyExtended] : extendedKeyUsage),
+    ...(basicConstraints?.ca === true ? ['an authority'] : []),
+  ];
+}
+
+function isAmong(usage: string, allowed: ReadonlySet<string>): boolean {
+  if (allowed.has(usage)) return true;
+  if (usage === anyKeyUsage || usage === anyExtended || usage === 'an authority') return false;
+  return allowed.has(/^\d/.test(usage) ? anyExtended : anyKeyUsage);
+}
+
+function emailsOf(certificate: Certificate): readonly string[] {
+  try {
+    return certificate.emails;
+  } catch {
+    return [];
+  }
+}
+
+const day = (date: Date) => date.toISOString().slice(0, 10);
+
+function findingsOf(
+  certificate: Certificate,
+  partner: string,
+  own: readonly Certificate[],
+  counting: readonly Counting[],
+  { sameKey, newAddresses, foreignAddresses, named }: Omit<Comparison, 'findings'>,
+): string[] {
+  const { emails } = certificate;
+  const newest = own.toSorted((a, b) => b.notBefore.getTime() - a.notBefore.getTime())[0];
+  const lines: string[] = [];
+  if (newest === undefined) lines.push(`partner ${partner} has no other certificate that counts`);
+  if (emails.length === 0) lines.push('it names no address');
+  else if (newAddresses.length > 0) lines.push(`new addresses: ${newAddresses.join(', ')}`);
+  else lines.push('addresses as before');
+  if (named.length > 1) lines.push(`it names addresses of the partners ${named.join(' and ')}`);
+  else if (foreignAddresses.length > 0)
+    lines.push(`addresses that are not of partner ${partner}: ${foreignAddresses.join(', ')}`);
+  if (newest !== undefined) {
+    const same = newest.issuerDer.equals(certificate.issuerDer);
+    lines.push(same ? 'issuer as before' : `another issuer; before: ${newest.issuer}`);
+    if (newest.subjectDer.equals(certificate.subjectDer)) lines.push('subject as before');
+    else lines.push(`another subject; before: ${newest.subject}`);
+    const overlaps = newest.notAfter > certificate.notBefore && newest.notBefore < certificate.notAfter;
+    const [from, until] = [day(newest.notBefore), day(newest.notAfter)];
+    lines.push(
+      `${overlaps ? 'overlaps with' : 'does not overlap with'} ${idOf(newest)} (${from} to ${until})`,
+    );
+  }
+  const [renewed] = sameKey;
+  lines.push(renewed ? `the key of ${idOf(renewed)}` : 'another key than those before');
+  const key = keyOf(certificate);
+  const elsewhere = counting.filter((each) => each.partner !== partner && keyOf(each.certificate) === key);
+  for (const other of elsewhere)
+    lines.push(`the same key as ${idOf(other.certificate)} of partner ${other.partner}`);
+  if (unusableFor(certificate, 'encrypt') !== undefined) lines.push('it is not for encryption');
+  if (unusableFor(certificate, 'sign') !== undefined) lines.push('it is not for signatures');
+  return lines;
+}

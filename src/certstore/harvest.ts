@@ -1,0 +1,329 @@
+/**
+ * Certificates that are new in mail of partners: found beside the decoding, which only hands over what it saw, and judged
+ * later, one after the other. What is worth a decision goes into the store, to wait for a person or for a rule.
+ */
+import { LRUCache } from 'lru-cache';
+import type { LoadedKeys, PartnerConfig } from '../config/index.ts';
+import { SealpostError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { Authorities } from '../partner/index.ts';
+import {
+  type Certificate,
+  describeValidity,
+  type PathOptions,
+  unusableFor,
+  validatePath,
+  validateWithRevocation,
+} from '../pki/index.ts';
+import { announcedBeside, type SeenSigner } from './announced.ts';
+import { type Counting, compare } from './compare.ts';
+import { usesOf } from './configured.ts';
+import { idOf, type RuleName, type StoredCertificate, storedUses } from './entry.ts';
+import { approvingRule, type Evidence } from './rules.ts';
+import type { SeenCertificates } from './seen.ts';
+import type { CertStore } from './store.ts';
+
+/** Anchors and helping certificates that signers are judged by. */
+export type Trusted = Pick<PathOptions, 'anchors' | 'intermediates'>;
+
+/** Own keys and partners' certificates of the configuration, what signers are judged by, and anchors of partners. */
+export type HarvestKeys = Pick<
+  LoadedKeys,
+  'identities' | 'partners' | 'anchors' | 'intermediates' | 'mailboxes' | 'approvalAnchors'
+>;
+
+export interface HarvestParts {
+  store: CertStore;
+  seen: SeenCertificates;
+  partners: readonly PartnerConfig[];
+  /** The partner that an address belongs to. */
+  ownerOf: (address: string) => string | undefined;
+  keys: HarvestKeys;
+  authorities: ((now: Date) => Authorities) | undefined;
+  log: Log;
+  /** Adds an event to the record of a message. */
+  note: (message: string, facts: Record<string, string>) => Promise<unknown>;
+  now: () => number;
+}
+
+interface Found {
+  certificate: Certificate;
+  /** What came with it, and may help to build its path. */
+  beside: readonly Certificate[];
+  /** The signer that named it under the signature; null if it signed itself. */
+  announcedBy: string | null;
+  /** It did so by a digest. */
+  byDigest: boolean;
+  message: string;
+}
+
+/** Certificates that wait to be looked at; more are found again in later mail. */
+const mostFound = 100;
+/** A certificate is looked at again only after that long. */
+const lookedAtEvery = 10 * 60_000;
+const dueEvery = 30_000;
+
+export class Harvest {
+  readonly #parts: HarvestParts;
+  /** Thumbprints of the configuration. */
+  readonly #known: ReadonlySet<string>;
+  readonly #trusted: Trusted;
+  readonly #found: Found[] = [];
+  readonly #lookedAt = new LRUCache<string, true>({ max: 10_000, ttl: lookedAtEvery });
+  #work: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(parts: HarvestParts) {
+    this.#parts = parts;
+    const { identities, partners, anchors, intermediates, mailboxes } = parts.keys;
+    const own = identities.map(({ certificate }) => certificate);
+    this.#known = new Set([...[...partners.values()].flat(), ...own].map(({ thumbprint }) => thumbprint));
+    // A certificate is of a partner, and not of the mailbox that saw it first.
+    const trusts = [...mailboxes.values()].map(({ trust }) => trust);
+    this.#trusted = {
+      anchors: [...new Set([...anchors, ...trusts.flatMap((each) => each.anchors)])],
+      intermediates: [...new Set([...intermediates, ...trusts.flatMap((each) => each.intermediates)])],
+    };
+  }
+
+  /** Looks now and then whether a rule is due. */
+  start(): void {
+    this.#timer = setInterval(() => void this.approveDue(), dueEvery).unref();
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#work;
+  }
+
+  /**
+   * Takes what a message showed. It costs a look-up for each signer; all else happens later.
+   *
+   * @param signers of the message itself, with valid signatures
+   * @param decrypted thumbprints of our own certificates that it was encrypted for
+   */
+  take(message: string, signers: readonly SeenSigner[], decrypted: readonly string[]): void {
+    const { seen } = this.#parts;
+    for (const thumbprint of decrypted) seen.note(thumbprint);
+    for (const signer of signers) {
+      const { certificate, beside } = signer;
+      const { thumbprint } = certificate;
+      if (this.#isKnown(thumbprint)) seen.note(thumbprint);
+      else this.#add({ certificate, byDigest: false, beside, announcedBy: null, message });
+      if (!this.#counts(certificate)) continue;
+      for (const each of announcedBeside(signer))
+        if (!this.#isKnown(each.certificate.thumbprint))
+          this.#add({ ...each, beside, announcedBy: thumbprint, message });
+    }
+  }
+
+  #isKnown(thumbprint: string): boolean {
+    return this.#known.has(thumbprint) || this.#parts.store.of(thumbprint) !== undefined;
+  }
+
+  /** Whether it is a partner's by the configuration or an approval, and nobody refused it. */
+  #counts(certificate: Certificate): boolean {
+    const { store } = this.#parts;
+    const { thumbprint } = certificate;
+    if (!this.#known.has(thumbprint) && store.of(thumbprint)?.state !== 'approved') return false;
+    return store.whyRefused(certificate) === undefined;
+  }
+
+  #add(found: Found): void {
+    const name = `${found.certificate.thumbprint} ${found.announcedBy ?? ''}`;
+    if (this.#lookedAt.has(name) || this.#found.length >= mostFound) return;
+    this.#lookedAt.set(name, true);
+    this.#found.push(found);
+    this.#work ??= this.#run();
+  }
+
+  async #run(): Promise<void> {
+    for (let found = this.#found.shift(); found; found = this.#found.shift()) {
+      // The message goes first.
+      await new Promise((resolve) => setImmediate(resolve));
+      try {
+        await this.#judge(found);
+      } catch (error) {
+        // A certificate that cannot be read, or Redis away: another mail brings it again.
+        this.#parts.log.debug({ err: error }, 'a certificate could not be looked at');
+      }
+    }
+    this.#work = undefined;
+  }
+
+  /** Resolves when all that was taken has been looked at. */
+  async settled(): Promise<void> {
+    while (this.#work) await this.#work;
+  }
+
+  async #judge({ certificate, beside, announcedBy, byDigest, message }: Found): Promise<void> {
+    const { store, log, now } = this.#parts;
+    const partner = this.#partnerOf(certificate, announcedBy);
+    if (partner === undefined) return;
+    if (certificate.basicConstraints?.ca === true && !certificate.isSelfIssued) return;
+    if (describeValidity(certificate, new Date(now()))?.startsWith('expired')) return;
+    if (usesOf(certificate, storedUses).length === 0) return;
+    // A key that was revoked comes back under no other certificate.
+    if (store.whyRefused(certificate) !== undefined) return;
+    const evidence = await this.#evidence(certificate, partner, beside, announcedBy);
+    const { comparison, path, announcedBy: announced } = evidence;
+    // Anybody can make a certificate that names an address.
+    if (!path.trusted && comparison.sameKey.length === 0 && !(announced.there && byDigest)) return;
+    const config = this.#parts.partners.find(({ name }) => name === partner);
+    if (config === undefined) return;
+    const { rule, why = [] } = approvingRule(config.approval, evidence);
+    const due = rule === undefined ? null : { name: rule, due: now() + config.approval.delay };
+    const findings = [
+      ...comparison.findings,
+      path.why,
+      ...(announced.there && announcedBy ? [`named in mail signed with ${announcedBy.slice(0, 16)}`] : []),
+      ...why,
+    ];
+    const result = await store.offer(certificate, {
+      ...{ partner, uses: usesOf(certificate, storedUses), from: null, until: null },
+      ...{ source: 'traffic', findings, rule: due, announcedBy, message },
+    });
+    const facts = { certificate: idOf(certificate), partner };
+    if (result === 'full')
+      log.warn(facts, 'a new certificate of a partner was not kept: too many wait for approval');
+    if (result !== 'waiting') return;
+    if (due === null) log.info(facts, 'a new certificate of a partner waits for approval');
+    else
+      await this.#alert(
+        { ...facts, rule: due.name, due: new Date(due.due).toISOString() },
+        message,
+        'waits for its rule; reject it to prevent that',
+      );
+  }
+
+  async #alert(facts: Record<string, string>, message: string | null, what: string): Promise<void> {
+    const { log, note } = this.#parts;
+    log.warn(facts, `a new certificate of a partner ${what}`);
+    // The record of the message may be gone, and the log has it.
+    if (message !== null) await note(message, facts).catch(() => undefined);
+  }
+
+  /** The one partner that it could be of: by its addresses, or by what vouches for one without any. */
+  #partnerOf(certificate: Certificate, announcedBy: string | null): string | undefined {
+    const { ownerOf } = this.#parts;
+    const named = [...new Set(certificate.emails.map(ownerOf).filter((each) => each !== undefined))];
+    const counting = this.#counting();
+    const signer = counting.find(({ certificate: { thumbprint } }) => thumbprint === announcedBy)?.partner;
+    if (named.length === 1) return named[0];
+    if (named.length > 1) return named.find((each) => each === signer) ?? named[0];
+    const key = certificate.publicKeyInfo.key;
+    return signer ?? counting.find((each) => each.certificate.publicKeyInfo.key.equals(key))?.partner;
+  }
+
+  /** Every certificate of a partner that counts: configured or approved, and not refused. */
+  #counting(): Counting[] {
+    const { keys, store, partners } = this.#parts;
+    return partners
+      .flatMap(({ name }) => [
+        ...(keys.partners.get(name) ?? []).map(({ certificate }) => ({ certificate, partner: name })),
+        ...store.approvedOf(name).map((each) => ({ certificate: store.certificateOf(each), partner: name })),
+      ])
+      .filter(({ certificate }) => store.whyRefused(certificate) === undefined);
+  }
+
+  async #evidence(
+    certificate: Certificate,
+    partner: string,
+    beside: readonly Certificate[],
+    announcedBy: string | null,
+  ): Promise<Evidence> {
+    const { keys, ownerOf, now } = this.#parts;
+    const trusted = this.#trusted;
+    const counting = this.#counting();
+    const comparison = compare(certificate, partner, counting, ownerOf);
+    const namer = counting.find(
+      (each) => each.partner === partner && each.certificate.thumbprint === announcedBy,
+    )?.certificate;
+    const helping = [...(trusted.intermediates ?? []), ...beside];
+    const anchors = keys.approvalAnchors.get(partner) ?? [];
+    const inForce = namer !== undefined && describeValidity(namer, new Date(now())) === undefined;
+    return {
+      comparison,
+      partner,
+      path: await this.#path(certificate, { anchors: trusted.anchors, intermediates: helping }),
+      privatePath:
+        anchors.length === 0
+          ? { good: false, why: 'there are no anchors for it' }
+          : await this.#path(certificate, { anchors, intermediates: helping }),
+      announcedBy: {
+        there: inForce,
+        revoked: namer !== undefined && (await this.#isRevoked(namer, helping)),
+      },
+      keyRevoked: (
+        await Promise.all(comparison.sameKey.map((each) => this.#isRevoked(each, helping)))
+      ).includes(true),
+    };
+  }
+
+  /** Whether it is trusted, and whether the authorities say of all of it that it is good. */
+  async #path(certificate: Certificate, trusted: Trusted): Promise<Evidence['path']> {
+    const { store, authorities } = this.#parts;
+    const options = this.#options(certificate, trusted);
+    const { trusted: leads, message } = validatePath(certificate, {
+      ...options,
+      refused: { why: (each) => store.whyRefused(each) },
+    });
+    if (!leads) return { trusted: false, good: false, why: `not trusted: ${message}` };
+    const check = authorities?.(options.at).revocationCheck;
+    if (check === undefined)
+      return { trusted: true, good: false, why: `${message}; nobody was asked whether it was revoked` };
+    const result = await validateWithRevocation(certificate, { ...options, revocation: 'hard' }, check);
+    return {
+      trusted: true,
+      good: result.trusted,
+      why: result.trusted ? `${message}, not revoked` : result.message,
+    };
+  }
+
+  /** Whether its authority says that it was revoked. Of one that has no authority, only the operator knows. */
+  async #isRevoked(certificate: Certificate, helping: readonly Certificate[]): Promise<boolean> {
+    const { authorities } = this.#parts;
+    const options = this.#options(certificate, { anchors: this.#trusted.anchors, intermediates: helping });
+    const check = authorities?.(options.at).revocationCheck;
+    if (check === undefined) return false;
+    const result = await validateWithRevocation(certificate, { ...options, revocation: 'soft' }, check);
+    return result.reason === 'revoked';
+  }
+
+  #options(certificate: Certificate, trusted: Trusted): PathOptions {
+    const signs = unusableFor(certificate, 'sign') === undefined;
+    return { ...trusted, at: new Date(this.#parts.now()), purpose: signs ? 'sign' : 'encrypt' };
+  }
+
+  /** Approves what a rule is due for, if the rule still says so, with the settings and authorities of now. */
+  async approveDue(): Promise<void> {
+    const { store, now, partners, log } = this.#parts;
+    if (store.trouble) return;
+    for (const entry of store.all()) {
+      if (entry.state !== 'waiting' || entry.rule === null || entry.rule.due > now()) continue;
+      const config = partners.find(({ name }) => name === entry.partner);
+      try {
+        const certificate = store.certificateOf(entry);
+        const evidence = await this.#evidence(certificate, entry.partner, [], entry.announcedBy);
+        const { rule, why = ['its partner is gone'] } = config
+          ? approvingRule(config.approval, evidence)
+          : {};
+        if (rule === undefined) await store.withoutRule(entry, why.join('; '));
+        else await this.#approve(entry, rule);
+      } catch (error) {
+        // Another process was quicker, or a person.
+        if (!(error instanceof SealpostError)) throw error;
+        log.debug({ err: error }, 'a rule was due, and did nothing');
+      }
+    }
+  }
+
+  async #approve(entry: StoredCertificate, rule: RuleName): Promise<void> {
+    const { thumbprint, partner, version, message } = entry;
+    await this.#parts.store.decide(thumbprint, version, 'approved', {
+      by: `rule ${rule}`,
+      why: 'nobody rejected it',
+    });
+    await this.#alert({ certificate: idOf(entry), partner, rule }, message, 'was approved by a rule');
+  }
+}

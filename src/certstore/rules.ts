@@ -1,0 +1,58 @@
+/** Whether a rule may approve a certificate without a person. Each `why` says what is missing, for the comparison. */
+import type { PartnerConfig } from '../config/index.ts';
+import type { Comparison } from './compare.ts';
+import type { RuleName } from './entry.ts';
+
+/** What the rules go by, found out anew whenever they are asked. */
+export interface Evidence {
+  comparison: Comparison;
+  partner: string;
+  /** Leads to an anchor of the configuration, and the authorities say of its whole path that it is not revoked. */
+  path: { trusted: boolean; good: boolean; why: string };
+  /** As `path`, to one of the partner's own anchors. */
+  privatePath: { good: boolean; why: string };
+  /** Certificates of the partner that count and that named it under a signature, and whether one is known as revoked. */
+  announcedBy: { there: boolean; revoked: boolean };
+  /** One with the same key is known as revoked. */
+  keyRevoked: boolean;
+}
+
+/** The rule that approves it, or why none does. */
+export function approvingRule(
+  { rules }: PartnerConfig['approval'],
+  evidence: Evidence,
+): { rule: RuleName; why?: never } | { rule?: never; why: string[] } {
+  const why: string[] = [];
+  for (const rule of rules) {
+    const not = whyNotAny(evidence) ?? tests[rule](evidence);
+    if (not === undefined) return { rule };
+    why.push(`rule ${rule}: ${not}`);
+  }
+  return { why };
+}
+
+/** What all rules ask: nobody else could have got this certificate for other addresses. */
+function whyNotAny({ comparison, partner }: Evidence): string | undefined {
+  const { named, foreignAddresses } = comparison;
+  if (named.length > 1) return 'it names addresses of several partners';
+  if (named.length === 0 || named[0] !== partner) return `it names no address of partner ${partner}`;
+  if (foreignAddresses.length > 0) return `it names addresses that are not of partner ${partner}`;
+  return undefined;
+}
+
+const tests: Record<RuleName, (evidence: Evidence) => string | undefined> = {
+  'same-key': ({ comparison, keyRevoked, path }) => {
+    const { sameKey, newAddresses, newUsages } = comparison;
+    if (sameKey.length === 0) return 'it has another key';
+    if (keyRevoked) return 'a certificate of this key was revoked';
+    if (newAddresses.length > 0) return 'it has a new address';
+    if (newUsages.length > 0) return `it has a new usage: ${newUsages.join(', ')}`;
+    return path.good ? undefined : path.why;
+  },
+  'signed-by-old': ({ announcedBy, path }) => {
+    if (!announcedBy.there) return 'no mail signed with one that counts named it';
+    if (announcedBy.revoked) return 'the certificate that named it was revoked';
+    return path.good ? undefined : path.why;
+  },
+  'private-anchor': ({ privatePath }) => (privatePath.good ? undefined : privatePath.why),
+};

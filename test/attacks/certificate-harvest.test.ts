@@ -1,0 +1,454 @@
+/** Who gets a certificate of a partner approved, and who does not: what mail with a new certificate leads to. */
+import assert from 'node:assert/strict';
+import { createPublicKey } from 'node:crypto';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeEach, describe, it } from 'node:test';
+import { oids } from '../../src/asn1/index.ts';
+import * as der from '../../src/asn1/writer.ts';
+import {
+  CertStore,
+  CountingCertificates,
+  Harvest,
+  SeenCertificates,
+  type StoredCertificate,
+  seenTimes,
+} from '../../src/certstore/index.ts';
+import { encodeSignedData, type SignedDataOptions } from '../../src/cms/index.ts';
+import { createLog } from '../../src/log.ts';
+import { outboundProtection, PartnerDirectory } from '../../src/partner/index.ts';
+import { type Certificate, RevocationCache } from '../../src/pki/index.ts';
+import { type DecodeOptions, decodeSync } from '../../src/smime/index.ts';
+import { configOf } from '../pipeline/support.ts';
+import { createTestCa, type Issued, type IssueOptions, type TestCa } from '../support/ca.ts';
+import { useTestQueue } from '../support/queue.ts';
+
+const hour = 3_600_000;
+const lists = new Map<string, () => Buffer>();
+const uri = (url: string) => der.implicit(6, false, Buffer.from(url));
+const listAt = (url: string) => ({
+  oid: oids.cRLDistributionPoints,
+  value: der.sequence(der.sequence(der.explicit(0, der.implicit(0, true, uri(url))))),
+});
+
+/** An authority with a list of what it has revoked; its certificates name the list. */
+function authority(name: string): {
+  ca: TestCa;
+  issue(options: IssueOptions): Issued;
+  revoke(...c: Certificate[]): void;
+} {
+  const ca = createTestCa(name);
+  const url = `http://crl.example/${name.replace(/\W/g, '')}`;
+  const revoked: Certificate[] = [];
+  lists.set(url, () => ca.crl({ revoked }));
+  return {
+    ca,
+    issue: (options) => ca.issue({ extensions: [listAt(url)], ...options }),
+    revoke: (...certificates) => void revoked.push(...certificates),
+  };
+}
+
+const publicCa = authority('Public Root');
+const privateCa = authority('Acme Own Root');
+const stranger = createTestCa('Nobodys Root');
+
+const old = publicCa.issue({ commonName: 'Acme EDI', email: 'edi@acme.example', freshKey: true });
+const beta = publicCa.issue({ commonName: 'Beta', email: 'edi@beta.example' });
+const sameKeyAs = ({ privateKey }: Issued) => ({ privateKey, publicKey: createPublicKey(privateKey) });
+
+const config = configOf(`
+trust: { revocation: { mode: hard, hosts: [crl.example] } }
+mailboxes:
+  - { name: edi, addresses: [edi@own.example], destinations: [{ type: directory, path: /tmp/certs-none }] }
+partners:
+  - { name: acme, addresses: ['@acme.example'], encrypt: false, sign: none, approval: { rules: [same-key, signed-by-old, private-anchor], delay: 2h, anchors: [acme.pem] } }
+  - { name: beta, addresses: ['@beta.example'], encrypt: false, sign: none }
+`);
+const pinned = ({ certificate }: Issued) => ({
+  ...{ certificate, use: ['encrypt', 'verify'] as const, source: 'configuration' as const },
+  ...{ thumbprint: certificate.thumbprint, confirmed: false, file: 'x.pem', entry: 0 },
+});
+const keys = {
+  identities: [],
+  partners: new Map([
+    ['acme', [pinned(old)]],
+    ['beta', [pinned(beta)]],
+  ]),
+  anchors: [publicCa.ca.certificate],
+  intermediates: [],
+  mailboxes: new Map(),
+  approvalAnchors: new Map([['acme', [privateCa.ca.certificate]]]),
+};
+
+describe('a new certificate that arrives in mail', () => {
+  let test: Parameters<Parameters<typeof useTestQueue>[0]>[0];
+  useTestQueue((opened) => {
+    test = opened;
+  });
+  let clock = Date.now();
+  let store: CertStore;
+  let harvest: Harvest;
+  let notes: Record<string, string>[];
+  let warnings: string[];
+
+  const openHarvest = async () => {
+    const { redis, prefix, seal, unseal } = test.queue;
+    const lines = { write: (line: string) => void warnings.push(line) };
+    const log = createLog('warn', 'test', lines);
+    const now = () => clock;
+    store = await CertStore.open({ redis, prefix, seal, unseal, log, now, folder: test.server.dataDir });
+    const directory = new PartnerDirectory(config.partners, keys.partners);
+    const fetch = async ({ url }: { url: string }) => {
+      const list = lists.get(url);
+      if (list === undefined) throw new Error('no answer');
+      return list();
+    };
+    harvest = new Harvest({
+      ...{ store, keys, log, now },
+      seen: new SeenCertificates({ redis, prefix, now }),
+      partners: config.partners,
+      ownerOf: (address) => directory.byAddress(address)?.name,
+      // Nothing is remembered, because the lists of this test change.
+      authorities: (at) => ({
+        revocationCheck: { mode: 'hard', fetch, cache: new RevocationCache(), now: at },
+      }),
+      note: async (_message, facts) => void notes.push(facts),
+    });
+  };
+  beforeEach(async () => {
+    const { redis, prefix } = test.queue;
+    await redis.del(`${prefix}:certs`, `${prefix}:certs:parts`);
+    for (const name of ['certs.version', 'certs.refused'])
+      rmSync(join(test.server.dataDir, name), { force: true });
+    [clock, notes, warnings] = [Date.now(), [], []];
+    await openHarvest();
+  });
+
+  const trust: DecodeOptions['trust'] = {
+    anchors: keys.anchors,
+    pinned: [old.certificate, beta.certificate],
+  };
+  /** A mail that was signed so, decoded and given to the harvest. */
+  const receive = async (signers: Issued[], options: Partial<SignedDataOptions> = {}) => {
+    const mail = encodeSignedData(Buffer.from('Content-Type: text/plain\r\n\r\norder'), {
+      signers: signers.map(({ certificate, privateKey }) => ({ certificate, privateKey })),
+      ...options,
+    });
+    const found = decodeSync(mail, { identities: [], at: new Date(clock), trust });
+    assert.equal(found.signers.length, signers.length, 'the signatures are valid');
+    harvest.take('m1', found.signers, []);
+    await harvest.settled();
+    return found;
+  };
+  const entryOf = ({ certificate }: Issued): StoredCertificate | undefined =>
+    store.of(certificate.thumbprint);
+  const approvedOnceDue = async (issued: Issued) => {
+    clock += 3 * hour;
+    await harvest.approveDue();
+    return store.approvedOf('acme').some(({ thumbprint }) => thumbprint === issued.certificate.thumbprint);
+  };
+
+  it('hijacked-mailbox: a certificate of the same public authority for the same address waits, and no rule approves it', async () => {
+    const hijacked = publicCa.issue({ commonName: 'Acme EDI', email: 'edi@acme.example', freshKey: true });
+    await receive([hijacked]);
+    const entry = entryOf(hijacked);
+    assert.deepEqual([entry?.state, entry?.rule, entry?.partner], ['waiting', null, 'acme']);
+    assert.match(entry?.findings.join('\n') ?? '', /another key/);
+    assert.equal(await approvedOnceDue(hijacked), false);
+  });
+
+  it('encrypt-to-waiting: nothing is encrypted for it until it is approved', async () => {
+    const renewed = publicCa.issue({
+      commonName: 'Acme EDI',
+      email: 'edi@acme.example',
+      key: sameKeyAs(old),
+    });
+    await receive([renewed]);
+    const counting = new CountingCertificates(store, keys);
+    const partner = { ...config.partners[0], encrypt: true } as (typeof config.partners)[number];
+    const recipients = () =>
+      outboundProtection(partner, counting, new Date(clock)).recipients?.map(
+        ({ thumbprint }) => thumbprint,
+      ) ?? [];
+    assert.deepEqual(recipients(), [old.certificate.thumbprint]);
+    assert.ok(!counting.pins(new Date(clock)).some((each) => each.equals(renewed.certificate)));
+    const entry = entryOf(renewed);
+    assert.ok(entry);
+    await store.decide(entry.thumbprint, entry.version, 'approved', { by: 'alice', why: '' });
+    assert.deepEqual(
+      recipients().toSorted(),
+      [old.certificate.thumbprint, renewed.certificate.thumbprint].toSorted(),
+    );
+    assert.ok(counting.pins(new Date(clock)).some((each) => each.equals(renewed.certificate)));
+    await store.decide(entry.thumbprint, entry.version + 1, 'revoked', { by: 'alice', why: 'stolen' });
+    // The old one has the same key.
+    assert.throws(recipients, { code: 'encode-recipient' });
+    assert.deepEqual(
+      counting.pins(new Date(clock)).map(({ thumbprint }) => thumbprint),
+      [beta.certificate.thumbprint],
+    );
+  });
+
+  it('same key: is approved after its delay, with an alert before and after', async () => {
+    const renewed = publicCa.issue({
+      commonName: 'Acme EDI',
+      email: 'edi@acme.example',
+      key: sameKeyAs(old),
+    });
+    await receive([renewed]);
+    assert.equal(entryOf(renewed)?.rule?.name, 'same-key');
+    assert.match(warnings.join(''), /waits for its rule/);
+    clock += 2 * hour - 1000;
+    await harvest.approveDue();
+    assert.equal(entryOf(renewed)?.state, 'waiting');
+    assert.equal(await approvedOnceDue(renewed), true);
+    assert.equal(entryOf(renewed)?.decided?.by, 'rule same-key');
+    assert.deepEqual(
+      notes.map(({ rule }) => rule),
+      ['same-key', 'same-key'],
+    );
+  });
+
+  it('same key: a person who rejects it within the delay prevents that', async () => {
+    const renewed = publicCa.issue({
+      commonName: 'Acme EDI',
+      email: 'edi@acme.example',
+      key: sameKeyAs(old),
+    });
+    await receive([renewed]);
+    const entry = entryOf(renewed);
+    assert.ok(entry);
+    await store.decide(entry.thumbprint, entry.version, 'rejected', { by: 'alice', why: '' });
+    assert.equal(await approvedOnceDue(renewed), false);
+    await receive([renewed]);
+    assert.equal(entryOf(renewed)?.state, 'rejected');
+  });
+
+  for (const [name, options] of [
+    ['address', { emails: ['edi@acme.example', 'ceo@acme.example'] }],
+    ['address of nobody', { emails: ['edi@acme.example', 'x@elsewhere.example'] }],
+    ['usage', { eku: ['1.3.6.1.5.5.7.3.4', '1.3.6.1.5.5.7.3.2'] }],
+    ['usage without limit', { eku: null }],
+  ] as const)
+    it(`same-key-new-${name.replaceAll(' ', '-')}: is refused with any new ${name}`, async () => {
+      const renewed = publicCa.issue({
+        ...{ commonName: 'Acme EDI', email: 'edi@acme.example', key: sameKeyAs(old) },
+        ...options,
+        ...('emails' in options ? { emails: [...options.emails], email: undefined } : {}),
+        ...('eku' in options && options.eku ? { eku: [...options.eku] } : {}),
+      } as IssueOptions);
+      await receive([renewed]);
+      const entry = entryOf(renewed);
+      assert.deepEqual([entry?.state, entry?.rule], ['waiting', null]);
+      assert.match(entry?.findings.join('\n') ?? '', /rule same-key: it (?:has a new|names addresses that)/);
+      assert.equal(await approvedOnceDue(renewed), false);
+    });
+
+  it('same-key-after-compromise: is refused once the key was revoked, by the operator or by its authority', async () => {
+    const renewed = publicCa.issue({
+      commonName: 'Acme EDI',
+      email: 'edi@acme.example',
+      key: sameKeyAs(old),
+    });
+    await receive([renewed]);
+    assert.equal(entryOf(renewed)?.rule?.name, 'same-key');
+    // While it waits, the operator learns that the key was stolen.
+    await store.put(old.certificate, factsOf(), 'revoked', { by: 'alice', why: 'stolen' });
+    assert.equal(await approvedOnceDue(renewed), false);
+    assert.equal(entryOf(renewed)?.rule, null);
+    const another = publicCa.issue({
+      commonName: 'Acme EDI',
+      email: 'edi@acme.example',
+      key: sameKeyAs(old),
+    });
+    await receive([another]);
+    assert.equal(entryOf(another), undefined);
+  });
+
+  it('same-key-after-compromise: the list of the authority names the old one', async () => {
+    const other = authority('Listing Root');
+    const first = other.issue({ commonName: 'Acme Two', email: 'two@acme.example', freshKey: true });
+    const renewed = other.issue({ commonName: 'Acme Two', email: 'two@acme.example', key: sameKeyAs(first) });
+    keys.partners.set('acme', [pinned(old), pinned(first)]);
+    keys.anchors.push(other.ca.certificate);
+    try {
+      await openHarvest();
+      other.revoke(first.certificate);
+      await receive([renewed]);
+      const entry = entryOf(renewed);
+      assert.equal(entry?.rule, null);
+      assert.match(entry?.findings.join('\n') ?? '', /rule same-key: a certificate of this key was revoked/);
+    } finally {
+      keys.anchors.pop();
+      keys.partners.set('acme', [pinned(old)]);
+    }
+  });
+
+  it('two-partners: a certificate that names addresses of two partners stays manual', async () => {
+    const both = publicCa.issue({
+      ...{ commonName: 'Acme EDI', emails: ['edi@acme.example', 'edi@beta.example'], key: sameKeyAs(old) },
+    });
+    await receive([both]);
+    const entry = entryOf(both);
+    assert.deepEqual([entry?.state, entry?.rule], ['waiting', null]);
+    assert.match(entry?.findings.join('\n') ?? '', /partners acme and beta/);
+    assert.equal(await approvedOnceDue(both), false);
+  });
+
+  it('leaf-as-issuer: what the old certificate issued leads nowhere', async () => {
+    // An authority in all but the certificate: with the name of the old one, and its key.
+    const child = createTestCa('Acme EDI', { key: sameKeyAs(old) }).issue({
+      ...{ commonName: 'Acme Child', email: 'edi@acme.example', freshKey: true },
+    });
+    assert.ok(child.certificate.issuerDer.equals(old.certificate.subjectDer));
+    await receive([child], { certificates: [old.certificate] });
+    assert.equal(entryOf(child), undefined);
+  });
+
+  it('bag-of-strangers: a certificate that somebody adds beside a genuine signature is none that was announced', async () => {
+    const self = createTestCa('edi@acme.example', { email: 'edi@acme.example', ca: false, keyUsage: null });
+    const trusted = publicCa.issue({ commonName: 'Acme EDI', email: 'edi@acme.example', freshKey: true });
+    await receive([old], { certificates: [self.certificate, trusted.certificate] });
+    assert.deepEqual([entryOf(self), entryOf(trusted)], [undefined, undefined]);
+  });
+
+  it('second-signer: a signature that somebody adds beside the genuine one is no continuity', async () => {
+    const hijacked = publicCa.issue({ commonName: 'Acme EDI', email: 'edi@acme.example', freshKey: true });
+    await receive([old, hijacked]);
+    assert.deepEqual([entryOf(hijacked)?.state, entryOf(hijacked)?.rule], ['waiting', null]);
+    assert.equal(await approvedOnceDue(hijacked), false);
+  });
+
+  it('signed by old: what the signed attributes name is approved by its rule, and only that', async () => {
+    const next = publicCa.issue({ commonName: 'Acme Next', email: 'edi@acme.example', freshKey: true });
+    const beside = publicCa.issue({ commonName: 'Acme Beside', email: 'edi@acme.example', freshKey: true });
+    await receive([old], {
+      certificates: [next.certificate, beside.certificate],
+      encryptionCertificate: next.certificate,
+    });
+    const entry = entryOf(next);
+    assert.deepEqual([entry?.rule?.name, entry?.announcedBy], ['signed-by-old', old.certificate.thumbprint]);
+    assert.equal(entryOf(beside), undefined);
+    assert.equal(await approvedOnceDue(next), true);
+  });
+
+  it('signed-by-old-revoked: is refused when the old one is revoked meanwhile', async () => {
+    const next = publicCa.issue({ commonName: 'Acme Next', email: 'edi@acme.example', freshKey: true });
+    await receive([old], { certificates: [next.certificate], encryptionCertificate: next.certificate });
+    await store.put(old.certificate, factsOf(), 'revoked', { by: 'alice', why: 'stolen' });
+    assert.equal(await approvedOnceDue(next), false);
+    assert.match(entryOf(next)?.findings.at(-1) ?? '', /no mail signed with one that counts named it/);
+  });
+
+  it('announced-by-name: a self-made certificate under the announced name and serial number is not kept', async () => {
+    const next = publicCa.issue({ commonName: 'Acme Next', email: 'edi@acme.example', serial: 0x4711n });
+    const fake = createTestCa('Public Root').issue({
+      ...{ commonName: 'Acme Next', email: 'edi@acme.example', serial: 0x4711n, freshKey: true },
+    });
+    await receive([old], { certificates: [fake.certificate], encryptionCertificate: next.certificate });
+    assert.equal(entryOf(fake), undefined);
+  });
+
+  it("private anchor: one of the partner's own authority is approved; its neighbour of another is not", async () => {
+    const own = privateCa.issue({ commonName: 'Acme Own', email: 'edi@acme.example', freshKey: true });
+    // A path to an anchor of signers is not needed for the signature to be valid.
+    await receive([own]);
+    assert.equal(entryOf(own), undefined, 'it leads to no anchor of the configuration');
+    keys.anchors.push(privateCa.ca.certificate);
+    try {
+      await openHarvest();
+      await receive([own]);
+      assert.equal(entryOf(own)?.rule?.name, 'private-anchor');
+      privateCa.revoke(own.certificate);
+      assert.equal(await approvedOnceDue(own), false, 'revoked while it waited');
+      const second = privateCa.issue({ commonName: 'Acme Own 2', email: 'edi@acme.example', freshKey: true });
+      await receive([second]);
+      assert.equal(await approvedOnceDue(second), true);
+    } finally {
+      keys.anchors.pop();
+    }
+  });
+
+  it('no-answer: without an answer of the authority no rule approves', async () => {
+    const [url = '', list = () => Buffer.alloc(0)] = [...lists][0] ?? [];
+    const renewed = publicCa.issue({
+      commonName: 'Acme EDI',
+      email: 'edi@acme.example',
+      key: sameKeyAs(old),
+    });
+    lists.delete(url);
+    try {
+      await receive([renewed]);
+      const entry = entryOf(renewed);
+      assert.deepEqual([entry?.state, entry?.rule], ['waiting', null]);
+    } finally {
+      lists.set(url, list);
+    }
+  });
+
+  it('rules-off: without rules nothing is approved, whatever continues it', async () => {
+    const renewed = publicCa.issue({ commonName: 'Beta', email: 'edi@beta.example', key: sameKeyAs(beta) });
+    await receive([renewed]);
+    assert.deepEqual([entryOf(renewed)?.state, entryOf(renewed)?.rule], ['waiting', null]);
+    clock += 1000 * hour;
+    await harvest.approveDue();
+    assert.deepEqual(store.approvedOf('beta'), []);
+  });
+
+  it('strangers: what nobody vouches for, or names no partner, is not kept', async () => {
+    const unknown = publicCa.issue({ commonName: 'Elsewhere', email: 'x@elsewhere.example', freshKey: true });
+    const untrusted = stranger.issue({ commonName: 'Acme EDI', email: 'edi@acme.example', freshKey: true });
+    const nameless = publicCa.issue({ commonName: 'No Address', freshKey: true });
+    for (const each of [unknown, untrusted, nameless]) {
+      await receive([each]);
+      assert.equal(entryOf(each), undefined);
+    }
+  });
+
+  it('swapped-certificate: another certificate of the same key, made by a stranger, is no renewal', async () => {
+    // On the way, somebody puts a certificate of his own beside a genuine signature of the key.
+    const swapped = stranger.issue({
+      commonName: 'Acme EDI',
+      email: 'edi@acme.example',
+      key: sameKeyAs(old),
+    });
+    await receive([swapped]);
+    const entry = entryOf(swapped);
+    assert.deepEqual([entry?.state, entry?.rule], ['waiting', null]);
+    assert.match(entry?.findings.join('\n') ?? '', /not trusted/);
+    assert.equal(await approvedOnceDue(swapped), false);
+  });
+
+  it('notes when a known certificate was seen, once a minute and not for each mail', async () => {
+    const { redis, prefix } = test.queue;
+    await redis.del(`${prefix}:certs:first`, `${prefix}:certs:last`);
+    let writes = 0;
+    const counted = {
+      pipeline: () => {
+        writes += 1;
+        return redis.pipeline();
+      },
+    };
+    const seen = new SeenCertificates({ redis: counted, prefix, now: () => clock });
+    const { thumbprint } = old.certificate;
+    const first = clock;
+    for (const step of [0, 0, 1000, 58_000]) {
+      clock += step;
+      seen.note(thumbprint);
+      await seen.flush();
+    }
+    assert.equal(writes, 1);
+    clock += 2000;
+    seen.note(thumbprint);
+    await seen.flush();
+    assert.equal(writes, 2);
+    const times = await seenTimes({ redis, prefix }, [thumbprint, beta.certificate.thumbprint]);
+    assert.deepEqual(times.get(thumbprint), { first, last: clock });
+    assert.deepEqual(times.get(beta.certificate.thumbprint), { first: null, last: null });
+  });
+});
+
+const factsOf = () => ({
+  ...{ partner: 'acme', uses: [], from: null, until: null, source: 'operator' as const },
+  ...{ findings: [], rule: null, announcedBy: null, message: null },
+});
