@@ -3,8 +3,9 @@ import { CertStore, CountingCertificates, Harvest, SeenCertificates } from '../s
 import { loadKeys, readSecret } from '../src/config/index.ts';
 import { runRole } from '../src/daemon/index.ts';
 import { tracerOf } from '../src/message/index.ts';
-import { authoritiesOf, PartnerDirectory } from '../src/partner/index.ts';
+import { authoritiesOf, PartnerDirectory, Shown, shownBy } from '../src/partner/index.ts';
 import { decoderOptions, decodeStep, openLocalDestinations, Turns } from '../src/pipeline/index.ts';
+import { sealedValues } from '../src/redis/index.ts';
 
 await runRole('decrypt', async ({ config, queue, log }) => {
   const { queues, flow, spool, ledger } = queue;
@@ -25,6 +26,7 @@ await runRole('decrypt', async ({ config, queue, log }) => {
   });
   store.start();
   harvest.start();
+  const shown = new Shown(sealedValues(queue, 'shown'), Date.now);
   const step = await decodeStep({
     spool,
     flow,
@@ -39,6 +41,9 @@ await runRole('decrypt', async ({ config, queue, log }) => {
     large: new Turns(workers.large),
     local,
     trace: tracerOf(queue.deriveKey),
+    onAccepted(mail) {
+      for (const fact of shownBy(mail, (partner) => counting.partners.get(partner) ?? [])) shown.note(fact);
+    },
   });
   const worker = await queues.createWorker('inbound', step, {
     concurrency: workers.concurrency,
@@ -53,6 +58,7 @@ await runRole('decrypt', async ({ config, queue, log }) => {
       store.stop();
       await harvest.stop();
       await seen.flush();
+      await shown.flush();
     },
   };
 });

@@ -3,7 +3,7 @@ import { CertStore, CountingCertificates } from '../src/certstore/index.ts';
 import { loadKeys, ownName, readSecret } from '../src/config/index.ts';
 import { runRole } from '../src/daemon/index.ts';
 import { createRefreshTokens, Tokens } from '../src/oauth/index.ts';
-import { loadOpensAt, outboundProtection } from '../src/partner/index.ts';
+import { loadOpensAt, outboundProtection, Shown } from '../src/partner/index.ts';
 import { sendStep } from '../src/pipeline/index.ts';
 import { sealedValues, sharedBucket } from '../src/redis/index.ts';
 import { createLookups, createSender, withBackup } from '../src/smtp/index.ts';
@@ -30,12 +30,16 @@ await runRole('outbound', async ({ config, queue, log }) => {
       return [partner.name, { partner, sender }];
     }),
   );
+  const shown = new Shown(sealedValues(queue, 'shown'), Date.now);
   const windowed = partners.some(({ windows }) => windows !== undefined);
   const step = await sendStep({
     spool,
     flow,
     route: (partner) => routes.get(partner),
-    protection: (partner) => outboundProtection(partner, counting, new Date()),
+    async protection(partner) {
+      const facts = partner.encryptTo === 'all' ? undefined : await shown.of(partner.name);
+      return outboundProtection(partner, counting, new Date(), facts);
+    },
     limits,
     now: Date.now,
     // Time zones take memory, which only those need who have windows.

@@ -1,6 +1,6 @@
 /** A certificate as the store keeps it: what it is, whose, and what was decided about it. */
 import { createHash } from 'node:crypto';
-import type { Certificate } from '../pki/index.ts';
+import { keyDigest } from '../pki/index.ts';
 
 /** `waiting` for approval is used for nothing. `revoked` is a compromise: its key counts for nothing either. */
 export const storedStates = ['waiting', 'approved', 'rejected', 'revoked'] as const;
@@ -53,10 +53,7 @@ export function idOf({ thumbprint }: Pick<StoredCertificate, 'thumbprint'>): str
   return thumbprint.slice(0, 16);
 }
 
-/** SHA-256 of the public key, without its algorithm identifier: the same key stays the same under another one. */
-export function keyOf({ publicKeyInfo }: Pick<Certificate, 'publicKeyInfo'>): string {
-  return createHash('sha256').update(publicKeyInfo.key).digest('hex');
-}
+export const keyOf = keyDigest;
 
 /** The part of the document that has the certificates of a partner. */
 export function partOf(partner: string): string {

@@ -18,7 +18,7 @@ import { mailboxRequire, partnerRequire, strong, unresolved } from './require-se
 import { dnsSettings, routeSettings } from './route-settings.ts';
 import { backupSettings, sendingSettings } from './sending-settings.ts';
 import { spoolSettings } from './spool-settings.ts';
-import { certificateEntry, ownUses, termSettings } from './term-settings.ts';
+import { certificateEntry, encryptToSetting, ownUses, termSettings } from './term-settings.ts';
 import { duration, size } from './units.ts';
 
 // a process checks one configuration: to compile a checker for it takes longer than to check
@@ -317,6 +317,7 @@ export const partnerSchema = z.strictObject({
     ),
   profile: partnerProfile(),
   approval: approvalSettings({ path }),
+  encryptTo: encryptToSetting(),
   ...protectionSettings(name),
   from: z.string().optional().describe('Envelope sender, and From of messages without a From field.'),
   route: routeSettings({ secret, path, port, tlsFiles }),

@@ -73,3 +73,12 @@ export const certificateEntry = (path: () => z.ZodString) =>
     .transform((entry) =>
       typeof entry === 'string' ? { file: entry, use: [...partnerUses], confirmed: false } : entry,
     );
+
+/** Which of several certificates in force mail is encrypted for. */
+export const encryptToSetting = () =>
+  z
+    .enum(['all', 'shown-or-all', 'shown'])
+    .default('all')
+    .describe(
+      'Which of several certificates in force mail is encrypted for. all: for all of them, so that the partner reads it with either key. shown-or-all: for the newest that the partner has shown it can read, by mail signed with the same key or naming the certificate as its preference, and until then for all. shown: the same, but until then for the old one alone; for partners that cannot read mail for two certificates. Write all for a partner that reads mail with several keys side by side. A certificate that is confirmed ends older ones in any case.',
+    );

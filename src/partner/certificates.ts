@@ -3,7 +3,16 @@
  * names and what was approved later are the same type here, and all uses go through these functions.
  */
 import { SealpostError } from '../errors.ts';
-import { type Certificate, type Employed, nameOf, spanOf, type Use, whyNotInForce } from '../pki/index.ts';
+import {
+  type Certificate,
+  type Employed,
+  keyDigest,
+  nameOf,
+  spanOf,
+  type Use,
+  whyNotInForce,
+} from '../pki/index.ts';
+import type { ShownKeys } from './shown.ts';
 
 /** Who let a certificate in that the configuration does not name. */
 export interface Approval {
@@ -48,9 +57,13 @@ export function inForce<T extends Employed>(entries: readonly T[], use: Use, at:
 const reasons = (skipped: readonly { entry: { certificate: Certificate }; reason: string }[]) =>
   skipped.map(({ entry, reason }) => `${nameOf(entry.certificate)}, ${reason}`).join('; ');
 
+/** How an overlap of certificates is dealt with (`partners[].encryptTo`). */
+export type EncryptTo = 'all' | 'shown-or-all' | 'shown';
+
 /**
- * All certificates in force to encrypt for, newest first. During a roll-over both the old and the new one are in force.
- * The partner reads the mail with either key, so nobody has to switch at the same moment.
+ * The certificates to encrypt for, newest first. During a roll-over both the old and the new one are in force. Mail is
+ * encrypted for all of them, so that nobody has to switch at the same moment, or for the newest that the partner has
+ * shown it can read. The operator's word (`confirmed`) ends older ones in any case.
  *
  * @throws {SealpostError} `encode-recipient` if none is in force
  */
@@ -58,9 +71,11 @@ export function encryptionCertificates(
   partner: string,
   certificates: readonly PartnerCertificate[],
   at: Date,
+  encryptTo: EncryptTo = 'all',
+  shown: ShownKeys = new Map(),
 ): PartnerCertificate[] {
   const { usable, skipped } = inForce(certificates, 'encrypt', at);
-  if (usable.length > 0) return usable;
+  if (usable.length > 0) return chosenOf(usable, encryptTo, shown);
   throw new SealpostError(
     'encode-recipient',
     skipped.length === 0
@@ -68,6 +83,25 @@ export function encryptionCertificates(
       : `partner ${partner} has no certificate in force to encrypt for: ${reasons(skipped)}`,
     { hint: `ask the partner for its certificate and add it to the certificates of partner ${partner}` },
   );
+}
+
+/** @param usable newest first, at least one */
+function chosenOf(
+  usable: readonly PartnerCertificate[],
+  encryptTo: EncryptTo,
+  shown: ShownKeys,
+): PartnerCertificate[] {
+  const lastShown = (each: PartnerCertificate | undefined) =>
+    (each && shown.get(keyDigest(each.certificate))?.last) ?? Number.NEGATIVE_INFINITY;
+  // A partner that has shown an older one since then has gone back to it, or sends from two systems.
+  const isSettled = (each: PartnerCertificate, index: number) =>
+    each.confirmed ||
+    (encryptTo !== 'all' &&
+      shown.has(keyDigest(each.certificate)) &&
+      usable.slice(index + 1).every((older) => lastShown(older) <= lastShown(each)));
+  const settled = usable.findIndex(isSettled);
+  if (encryptTo === 'shown') return usable.slice(settled, settled === -1 ? undefined : settled + 1);
+  return settled === -1 ? [...usable] : usable.slice(0, settled + 1);
 }
 
 /** The certificates that signatures are verified with at a time. */

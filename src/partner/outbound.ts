@@ -2,6 +2,7 @@ import type { LoadedKeys, PartnerConfig } from '../config/index.ts';
 import type { Certificate } from '../pki/index.ts';
 import { type EncodeOptions, encodeSync, protectionOf } from '../smime/index.ts';
 import { encryptionCertificates, ownIdentity, type PartnerCertificate } from './certificates.ts';
+import type { ShownKeys } from './shown.ts';
 
 /** Our own keys, and the certificates of partners by name: of the configuration, and those that were approved. */
 export interface OutboundKeys extends Pick<LoadedKeys, 'identities'> {
@@ -11,16 +12,24 @@ export interface OutboundKeys extends Pick<LoadedKeys, 'identities'> {
 /**
  * The protection that the partner's entry asks for, with the certificates in force at a time.
  *
+ * @param shown what the partner has shown it can read; not needed with `encryptTo: all`
  * @throws {SealpostError} `encode-recipient`, `encode-signer` if none is in force
  */
-export function outboundProtection(partner: PartnerConfig, keys: OutboundKeys, at: Date): EncodeOptions {
+export function outboundProtection(
+  partner: PartnerConfig,
+  keys: OutboundKeys,
+  at: Date,
+  shown?: ShownKeys,
+): EncodeOptions {
   const { name, preset, allowWeak, encryptionIdentity } = partner;
   const protection = protectionOf(preset, partner);
   const identityOf = (each: string | undefined) => ownIdentity(name, each, keys.identities, 'sign', at);
   const signs = protection.sign !== 'none';
   const identity = signs ? identityOf(partner.identity) : undefined;
   const recipients = partner.encrypt
-    ? encryptionCertificates(name, keys.partners.get(name) ?? [], at).map(({ certificate }) => certificate)
+    ? encryptionCertificates(name, keys.partners.get(name) ?? [], at, partner.encryptTo, shown).map(
+        ({ certificate }) => certificate,
+      )
     : undefined;
   return {
     ...protection,

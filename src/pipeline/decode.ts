@@ -7,7 +7,7 @@ import type { Harvest } from '../certstore/index.ts';
 import type { Config, MailboxConfig } from '../config/index.ts';
 import type { Delivery, LocalDestination } from '../handoff/index.ts';
 import { type HeadersJson, loopOf, type Tracer } from '../message/index.ts';
-import { assess, type PartnerDirectory } from '../partner/index.ts';
+import { assess, type PartnerDirectory, type SignedMail } from '../partner/index.ts';
 import type { Attribution, Facts, Flow, InboundJob, JobContext, Outcome } from '../queue/index.ts';
 import { type DecodeOptions, isSignatureLayer, type Verdict } from '../smime/index.ts';
 import type { Spool } from '../spool/index.ts';
@@ -31,6 +31,8 @@ export interface DecodeParts {
   trace: Tracer;
   /** Takes the certificates that a message showed; it is not waited for. */
   harvest?: Pick<Harvest, 'take'>;
+  /** Is told of each message that the policy accepts. */
+  onAccepted?: (mail: SignedMail) => void;
   /** The only destination of a mailbox, if it is a queue on the same Redis. */
   local: (mailbox: string) => LocalDestination | undefined;
 }
@@ -81,6 +83,8 @@ async function decodeFor(
     await flow.dropped(job, { ...from, facts: { reason: code, ...facts, message } }, end);
     return { done: true };
   }
+  const signers = verdict.layers.filter(isSignatureLayer).flatMap((layer) => layer.signers);
+  parts.onAccepted?.({ sender, signers, receivedAt: job.receivedAt });
   const whole = isWhole(verdict);
   const local = decoded.small !== null && pieces.isEmpty ? parts.local(job.mailbox) : undefined;
   if (local && decoded.small) {

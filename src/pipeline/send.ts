@@ -19,7 +19,7 @@ export interface SendParts {
   /** Undefined if there is no partner with that name. */
   route: (partner: string) => SendRoute | undefined;
   /** How mail for the partner is protected with the current keys; throws a `SealpostError` if that is impossible. */
-  protection: (partner: PartnerConfig) => EncodeOptions;
+  protection: (partner: PartnerConfig) => EncodeOptions | Promise<EncodeOptions>;
   limits: Pick<Config['limits'], 'work' | 'output'>;
   /** The time of day, in milliseconds since the epoch. */
   now: () => number;
@@ -70,7 +70,7 @@ async function sendTo(
   let message: OutboundMessage;
   try {
     const { work, output } = limits;
-    const options = { ...protection(partner), budget: new Budget({ work, output }) };
+    const options = { ...(await protection(partner)), budget: new Budget({ work, output }) };
     const estimate = estimateOctets(job.octets.octets, options);
     message = {
       id: job.id,

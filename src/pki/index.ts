@@ -33,6 +33,7 @@ export { type PssParameters, readMgf1, readPssParameters } from './pss-parameter
 export {
   inheritsParameters,
   type KeyTraits,
+  keyDigest,
   keyTraits,
   oversized,
   type PublicKeyInfo,

@@ -1,4 +1,4 @@
-import { createPublicKey, type KeyObject } from 'node:crypto';
+import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
 import {
   bitString,
   Cursor,
@@ -181,6 +181,11 @@ export function toKeyObject(info: PublicKeyInfo, inherited?: Buffer): KeyObject 
     }
     return createPublicKey({ key: usableSpki(info, inherited), format: 'der', type: 'spki' });
   });
+}
+
+/** SHA-256 of a public key in hex, without its algorithm identifier: the same key stays the same under another one. */
+export function keyDigest({ publicKeyInfo }: { readonly publicKeyInfo: Pick<PublicKeyInfo, 'key'> }): string {
+  return createHash('sha256').update(publicKeyInfo.key).digest('hex');
 }
 
 /** Whether two keys are the same, including parameters. */
