@@ -297,6 +297,12 @@ export const errorRows = {
     seen: ['command'],
     http: 409,
   },
+  'partner-busy': {
+    class: 'operator',
+    cause: 'there is mail for the partner that is not sent',
+    remedy: 'Wait until it is sent, or remove the partner with --force: the mail is then suspended.',
+    seen: ['command'],
+  },
   'original-gone': {
     class: 'operator',
     cause: 'the original octets of the message are no longer kept',

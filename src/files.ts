@@ -7,15 +7,19 @@ import {
   closeSync,
   constants,
   fstatSync,
+  fsyncSync,
   openSync,
   readFileSync,
   readlinkSync,
   readSync,
+  renameSync,
+  rmSync,
   type Stats,
   statSync,
+  writeFileSync,
 } from 'node:fs';
 import { mkdir, open, stat, statfs } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { hasCode, SealpostError, toErrorInfo } from './errors.ts';
 
 /** Syncs the names in a folder to disk. */
@@ -144,6 +148,28 @@ export const draftOwner = `${machine ?? 'unknown'}-${process.pid}-${startOf('sel
 export function isDeadOwner(owner: string): boolean {
   const [, where, pid, start] = /^([0-9a-f]{16})-(\d{1,10})-(\d{1,20})$/.exec(owner) ?? [];
   return where !== undefined && where === machine && startOf(Number(pid)) !== start;
+}
+
+/**
+ * Replaces a file as a whole: a reader sees the old text or the new one. Its mode stays. It is on disk when this returns.
+ * System errors.
+ */
+export function replaceFile(path: string, text: string): void {
+  const draft = join(dirname(path), `.${basename(path)}.${draftOwner}`);
+  const { mode } = statSync(path);
+  try {
+    writeFileSync(draft, text, { mode: mode & 0o777, flush: true });
+    renameSync(draft, path);
+  } catch (error) {
+    rmSync(draft, { force: true });
+    throw error;
+  }
+  const folder = openSync(dirname(path), 'r');
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
 }
 
 /** Size limits in octets: certificates and bundles, keys and secrets, the configuration itself, the file of a partner. */

@@ -1,6 +1,6 @@
 /** Signs and encrypts messages for partners and sends them by the partner's route. */
 import { CertStore, CountingCertificates } from '../src/certstore/index.ts';
-import { loadKeys, ownName, readSecret } from '../src/config/index.ts';
+import { loadKeys, ownName, partnerKey, readSecret } from '../src/config/index.ts';
 import { runRole } from '../src/daemon/index.ts';
 import { createRefreshTokens, Tokens } from '../src/oauth/index.ts';
 import { loadOpensAt, outboundProtection, Shown } from '../src/partner/index.ts';
@@ -23,11 +23,12 @@ await runRole('outbound', async ({ config, queue, log }) => {
         return createSender({ route, readSecret, name: ownName(config), tokens, rate, ...lookups });
       };
       const { route, backup } = partner;
-      const first = senderOf(route, `outbound:${partner.name}`);
+      const key = partnerKey(partner);
+      const first = senderOf(route, `outbound:${key}`);
       const sender = backup
-        ? withBackup(first, senderOf(backup.route, `backup:${partner.name}`), backup, () => performance.now())
+        ? withBackup(first, senderOf(backup.route, `backup:${key}`), backup, () => performance.now())
         : first;
-      return [partner.name, { partner, sender }];
+      return [key, { partner, sender }];
     }),
   );
   const shown = new Shown(sealedValues(queue, 'shown'), Date.now);

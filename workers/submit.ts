@@ -35,7 +35,11 @@ await runRole('submit', async ({ config, log, queue }) => {
     return new DropFolder({
       config: folder,
       door: await openDropDoor({ client, subject, partners, intake, rates, now }),
-      partners: () => partners.map((each) => each.name).filter((each) => client().mayUsePartner(each)),
+      // a folder with a former name goes on
+      partners: () =>
+        partners
+          .filter((each) => client().mayUsePartner(each.name))
+          .flatMap((each) => [each.name, ...each.formerNames]),
       hold: (ms) => hold(lease, ms),
       release: () => releaseLease(redis, lease, owner),
       log,

@@ -8,14 +8,20 @@ export function granted(
   { grants }: Client,
   { mailboxes, partners }: Pick<Config, 'mailboxes' | 'partners'>,
 ): Among {
-  return { mailboxes: names(grants.mailboxes, mailboxes), partners: names(grants.partners, partners) };
+  return {
+    mailboxes: names(grants.mailboxes, mailboxes),
+    partners: names(grants.partners, partners),
+  };
 }
 
 /** A granted name that is not configured any more may still have messages. */
 function names(given: '*' | readonly string[], configured: readonly { name: string }[]): '*' | string[] {
   if (given === '*') return '*';
-  const written = given.map(
-    (name) => configured.find((each) => each.name.toLowerCase() === name.toLowerCase())?.name ?? name,
+  const wanted = new Set(given.map((name) => name.toLowerCase()));
+  const written = new Map(
+    configured
+      .filter(({ name }) => wanted.has(name.toLowerCase()))
+      .map(({ name }) => [name.toLowerCase(), name]),
   );
-  return [...new Set(written)];
+  return [...new Set(given.map((name) => written.get(name.toLowerCase()) ?? name))];
 }

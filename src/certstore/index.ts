@@ -3,7 +3,7 @@
  * revoked. Begin with `store.ts`; `entry.ts` is what it keeps of each, `known.ts` how they are shown.
  */
 
-export type { SeenSigner } from './announced.ts';
+export { announcedBeside, type SeenSigner } from './announced.ts';
 export { configuredCertificates, usesOf } from './configured.ts';
 export { CountingCertificates } from './counting.ts';
 export { idOf, type Source, type StoredCertificate, storedUses } from './entry.ts';

@@ -2,6 +2,7 @@
  * What is known of certificates beside the configuration: those that wait for approval, and what was decided. One sealed
  * document in Redis (`SealedDocument`), with the certificates of some partners in each of its parts.
  */
+import { PartnerNames } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { type Certificate, parseCertificate } from '../pki/index.ts';
 import { type Adopted, SealedDocument, type SealedDocumentParts } from '../redis/index.ts';
@@ -9,6 +10,8 @@ import { keyOf, partOf, readEntries, type StoredCertificate } from './entry.ts';
 import { RefusedFile } from './refused.ts';
 
 export interface CertStoreParts extends SealedDocumentParts {
+  /** Partners may have other names than when a certificate came: entries have their keys. */
+  partnerNames?: Pick<PartnerNames, 'key' | 'present'> | undefined;
   /** Milliseconds since the epoch. */
   now(): number;
 }
@@ -36,6 +39,7 @@ export interface Decision {
 
 export class CertStore {
   readonly #parts: CertStoreParts;
+  readonly #names: Pick<PartnerNames, 'key' | 'present'>;
   readonly #stored: SealedDocument<Totals>;
   readonly #refusedFile: RefusedFile;
   /** Entries by part, and indices over all of them. */
@@ -51,6 +55,7 @@ export class CertStore {
 
   private constructor(parts: CertStoreParts) {
     this.#parts = parts;
+    this.#names = parts.partnerNames ?? new PartnerNames([]);
     this.#refusedFile = new RefusedFile(parts);
     const kind = {
       name: 'certs',
@@ -111,7 +116,8 @@ export class CertStore {
     if (this.trouble === undefined) this.#troubleSince = 0;
     else this.#troubleSince ||= this.#parts.now();
     const kept = [...this.#byPart].filter(([name]) => names.has(name));
-    const read = [...parts].map(([name, value]) => [name, readEntries(value)] as const);
+    const present = (entry: StoredCertificate) => ({ ...entry, partner: this.#names.present(entry.partner) });
+    const read = [...parts].map(([name, value]) => [name, readEntries(value).map(present)] as const);
     this.#byPart = new Map([...kept, ...read]);
     this.#refusedFile.keep(read.flatMap(([, entries]) => entries));
     this.#index();
@@ -202,7 +208,8 @@ export class CertStore {
         each.state === 'waiting' && this.certificateOf(each).notAfter.getTime() < now();
       entries.splice(0, entries.length, ...entries.filter((each) => !expired(each)));
       const own = entries.filter(
-        ({ partner, state }) => state === 'waiting' && partner.toLowerCase() === facts.partner.toLowerCase(),
+        ({ partner, state }) =>
+          state === 'waiting' && partner.toLowerCase() === this.#names.key(facts.partner).toLowerCase(),
       );
       if (
         this.of(certificate.thumbprint) ||
@@ -227,6 +234,7 @@ export class CertStore {
       version: (this.of(certificate.thumbprint)?.version ?? 0) + 1,
       decided: null,
       ...facts,
+      partner: this.#names.key(facts.partner),
     };
   }
 
@@ -319,7 +327,7 @@ export class CertStore {
     partner: string,
     edit: (entries: StoredCertificate[], totals: Totals) => boolean,
   ): Promise<void> {
-    const name = partOf(partner);
+    const name = partOf(this.#names.key(partner));
     const waits = (entries: readonly StoredCertificate[]) =>
       entries.filter(({ state }) => state === 'waiting').length;
     await this.#stored.change(async (document, part) => {

@@ -2,13 +2,16 @@
  * The clients of an installation, and their credentials: one sealed document in Redis (`SealedDocument`). It is opened with
  * the spool key, which no client has, so whoever can write into Redis can neither add a client nor change one.
  */
+import type { PartnerNames } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { guarded, SealedDocument, type SealedDocumentParts } from '../redis/index.ts';
 import { credentialId, isCredential, makeCredential, noHash } from './credential.ts';
-import { Client, narrowed } from './grants.ts';
+import { Client, type Names, narrowed } from './grants.ts';
 import { type ClientDocument, documentSchema, type StoredClient, type StoredCredential } from './stored.ts';
 
 export interface RegistryParts extends SealedDocumentParts {
+  /** Partners may have other names than when something was granted. */
+  partnerNames?: Pick<PartnerNames, 'present'> | undefined;
   /** Milliseconds since the epoch. */
   now(): number;
 }
@@ -100,7 +103,16 @@ export class ClientRegistry {
     )
       throw new SealpostError('client-unauthenticated', 'the token or login is not valid');
     this.#note(stored.id);
-    return new Client(client.name, narrowed(client.grants, stored.scope), stored.id);
+    return this.#client(client, stored.id, stored.scope);
+  }
+
+  /** With what is granted for a partner under any of its names. */
+  #client({ name, grants }: StoredClient, credential = '', scope: StoredCredential['scope'] = {}): Client {
+    const { partnerNames } = this.#parts;
+    const present = (names: Names) =>
+      names === '*' || partnerNames === undefined ? names : names.map((each) => partnerNames.present(each));
+    const within = { ...scope, ...(scope.partners && { partners: present(scope.partners) }) };
+    return new Client(name, narrowed({ ...grants, partners: present(grants.partners) }, within), credential);
   }
 
   #hasExpired({ expiresAt }: Pick<StoredCredential, 'expiresAt'>): boolean {
@@ -110,7 +122,7 @@ export class ClientRegistry {
   /** The client that a door is bound to by the configuration. */
   byName(name: string): Client | undefined {
     const found = this.#byName.get(name.toLowerCase());
-    return found && new Client(found.name, found.grants);
+    return found && this.#client(found);
   }
 
   /** As `byName`. Errors: `client-unknown`, `clients-changed`. */
@@ -126,7 +138,7 @@ export class ClientRegistry {
   /** @param pin SHA-256 of the SubjectPublicKeyInfo of a certificate that was proven in a TLS handshake, in hex */
   byCertificate(pin: string): Client | undefined {
     const found = this.document.clients.find(({ pins }) => pins.includes(pin.toLowerCase()));
-    return found && new Client(found.name, found.grants);
+    return found && this.#client(found);
   }
 
   /** The same client as it is now; undefined if it, or the credential that it came with, is no longer valid. */
@@ -135,7 +147,7 @@ export class ClientRegistry {
     const stored = this.#byId.get(credential);
     const client = this.#byName.get(name.toLowerCase());
     if (stored === undefined || client === undefined || this.#hasExpired(stored)) return undefined;
-    return new Client(client.name, narrowed(client.grants, stored.scope), credential);
+    return this.#client(client, credential, stored.scope);
   }
 
   /** Last use of a credential is worth a note a minute, and no failure. */

@@ -50,7 +50,7 @@ const commands: Record<string, Entry> = {
   },
   partners: {
     usage: '[options] [command]',
-    description: 'test the way to a partner',
+    description: 'manage partners in files of their own, and test the way to a partner',
     load: async () => (await import('./partners.ts')).partnersCommand(),
   },
   certs: {

@@ -13,7 +13,7 @@ import { allDestinations } from './destinations.ts';
 import { KeyReader } from './key-reader.ts';
 import { checkKeys } from './key-rules.ts';
 import { type LoadedKeys, readKeys } from './keys.ts';
-import { type Rejected, readConfig } from './load.ts';
+import { type LoadedConfig, type Rejected, readConfig } from './load.ts';
 import { isOpenToAll } from './partner-files.ts';
 import { type Problem, type SettingPath, sortProblems } from './problem.ts';
 import type { Config, DestinationConfig, MailboxConfig, PartnerConfig } from './schema.ts';
@@ -42,6 +42,8 @@ export interface OnlineProbes {
 export interface CheckProbes {
   /** The day for which certificates are checked; default now. */
   now?: Date;
+  /** Only what concerns partners: the one with this name, or all for `*`. */
+  partners?: string;
   /** Protects something as mail to a partner would be. Not called for a partner with a known error. */
   protection?: (partner: PartnerConfig, keys: LoadedKeys, now: Date) => void;
   /** Connects to Redis and checks its durability. Not called for the private server. */
@@ -66,7 +68,36 @@ export async function checkConfig(file: string, probes: CheckProbes = {}): Promi
       return await checkNamed(rejected.config, rejected.source, problems, probes.now ?? new Date());
     return sortProblems([...problems, ...missingFiles(rejected)], rejected?.source.names);
   }
-  return await checkNamed(read.config, read.source, read.problems, probes.now ?? new Date(), probes);
+  const now = probes.now ?? new Date();
+  if (probes.partners !== undefined) return checkPartnersOnly(read, probes.partners, now, probes);
+  return await checkNamed(read.config, read.source, read.problems, now, probes);
+}
+
+/** Of one partner, or of all of them: settings, certificates, and whether mail can be made. */
+function checkPartnersOnly(
+  { config, source, problems }: LoadedConfig,
+  wanted: string,
+  now: Date,
+  { protection }: CheckProbes,
+): Problem[] {
+  const isMeant = (index: number | undefined) =>
+    index !== undefined && (wanted === '*' || config.partners[index]?.name === wanted);
+  // Those of others are not even read.
+  const partners = config.partners.map((each, index) =>
+    isMeant(index) ? each : { ...each, certificates: [], encrypt: false },
+  );
+  const reader = new KeyReader(source);
+  const part = { ...config, partners, mailboxes: [] };
+  const loaded = readKeys(part, source);
+  const found = [...problems, ...loaded.problems];
+  if (loaded.keys !== undefined) {
+    found.push(...checkKeys(part, loaded.keys, source, now));
+    const meant = config.partners.map((each, index) => (isMeant(index) ? each : undefined));
+    if (protection !== undefined)
+      checkProtection(meant, loaded.keys, { problems: found, source }, reader, protection, now);
+  }
+  const all = [...found, ...reader.problems].filter((each) => isMeant(source.partnerOf(each)));
+  return sortProblems(all, source.names);
 }
 
 /** For a configuration with unreadable settings: at least the missing files. */
@@ -93,7 +124,7 @@ async function checkNamed(
   if (keys !== undefined) {
     problems.push(...checkKeys(config, keys, source, now));
     if (probes.protection !== undefined)
-      checkProtection(config, keys, { problems, source }, reader, probes.protection, now);
+      checkProtection(config.partners, keys, { problems, source }, reader, probes.protection, now);
   }
   for (const [path, secret] of secretsOf(config)) {
     // the passwords of identities have been read with their keys
@@ -152,7 +183,7 @@ async function probeAll(
 
 /** What prevents mail to a partner and is not covered by a rule, such as a key that is too small for its preset. */
 function checkProtection(
-  { partners }: Config,
+  partners: readonly (PartnerConfig | undefined)[],
   keys: LoadedKeys,
   found: { problems: readonly Problem[]; source: Sources },
   reader: KeyReader,
@@ -168,7 +199,7 @@ function checkProtection(
   );
   partners.forEach((partner, index) => {
     const path = ['partners', index];
-    if (identityFails || failing.has(index)) return;
+    if (partner === undefined || identityFails || failing.has(index)) return;
     reader.try(path, () => protect(partner, keys, now), `mail to partner ${partner.name} would fail: `);
   });
 }

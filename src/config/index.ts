@@ -35,9 +35,12 @@ export async function checkConfig(file: string, probes?: CheckProbes): Promise<P
 }
 
 /** As `secretVariables` of `secret-places.ts`. */
-export async function secretVariables(role: string, config: Config): Promise<string[]> {
+export async function secretVariables<Role extends string>(
+  roles: readonly Role[],
+  config: Config,
+): Promise<ReadonlyMap<Role, readonly string[]>> {
   const places = await import('./secret-places.ts');
-  return places.secretVariables(role, config);
+  return places.secretVariables(roles, config);
 }
 
 export { AddressBook, type AddressKey, parseAddressEntry } from './addresses.ts';
@@ -45,7 +48,8 @@ export { allDestinations } from './destinations.ts';
 export { isLoopback, networkOf, ownName } from './hosts.ts';
 export type { LoadedKeys } from './keys.ts';
 export type { OAuth2Config } from './oauth2-rules.ts';
-export { changedConfig, restoreConfig, storeConfig } from './origin.ts';
+export { changedConfig, partnerFileOf, restoreConfig, storeConfig } from './origin.ts';
+export { PartnerNames, partnerKey } from './partner-names.ts';
 export { isPrivateRedis } from './private-redis.ts';
 export { formatProblem, type Problem } from './problem.ts';
 export { profileBook } from './profile-rules.ts';

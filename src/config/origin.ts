@@ -2,9 +2,10 @@
  * Where a configuration was read from, and how one process gives a checked one to another. Reading YAML and checking it
  * against the schema take longer than the rest of a role's start, so the supervisor alone does it.
  */
+import { join } from 'node:path';
 import type { Profile } from '../profile/profiles.ts';
 import type { PartnerFolder } from './partner-files.ts';
-import type { Config } from './schema.ts';
+import type { Config, PartnerConfig } from './schema.ts';
 import type { Sources } from './sources.ts';
 
 /** A configuration file as it was read, with the partner files that belong to it. */
@@ -38,6 +39,13 @@ export function rememberOrigin(config: Config, origin: Origin): void {
 /** Where a configuration was read from; undefined if it was made in code. */
 export function originOf(config: Config): Origin | undefined {
   return origins.get(config);
+}
+
+/** The file of a partner that has one of its own; undefined for one of the configuration file. */
+export function partnerFileOf(config: Config, partner: PartnerConfig): string | undefined {
+  const { own, folder } = origins.get(config) ?? madeInCode;
+  const name = folder.names[config.partners.indexOf(partner) - own];
+  return name === undefined ? undefined : join(folder.path, name);
 }
 
 /** Where a configuration was read from; without places if it was made in code. Loads the reader of YAML. */

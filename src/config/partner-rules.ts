@@ -11,6 +11,7 @@ import type { Config, PartnerConfig } from './schema.ts';
 export function checkPartners(config: Config, report: Report): void {
   const { partners, identities, dns } = config;
   checkNames(partners, ['partners'], 'a partner', report);
+  checkFormerNames(partners, report);
   checkAddresses(partners, 'partners', report);
   const known = identities.map(({ name }) => name);
   partners.forEach((partner, index) => {
@@ -24,6 +25,25 @@ export function checkPartners(config: Config, report: Report): void {
     checkWindows(partner, [...at, 'windows'], report);
     if (partner.from !== undefined && parseAddressEntry(partner.from)?.kind !== 'address')
       report([...at, 'from'], 'is not an address', { hint: 'write user@example.com' });
+  });
+}
+
+/** A name leads to one partner, whenever it was its name: what was kept under it must not become another's. */
+function checkFormerNames(partners: readonly PartnerConfig[], report: Report): void {
+  const owners = new Map(partners.map(({ name }) => [name.toLowerCase(), name]));
+  partners.forEach(({ name, formerNames }, index) => {
+    formerNames.forEach((former, entry) => {
+      const owner = owners.get(former.toLowerCase());
+      // it may have got its first name back, under which its mail is kept
+      if (owner === name && entry === 0) return;
+      if (owner !== undefined)
+        report(
+          ['partners', index, 'formerNames', entry],
+          `${former} is ${owner === name ? 'written twice' : `a name of partner ${owner}`}`,
+          { hint: 'keep one of them' },
+        );
+      owners.set(former.toLowerCase(), name);
+    });
   });
 }
 

@@ -302,6 +302,12 @@ const mailbox = z.strictObject({
 /** One partner: an entry of `partners`, or all of a partner file. */
 export const partnerSchema = z.strictObject({
   name: name().describe('Name of the partner.'),
+  formerNames: z
+    .array(name())
+    .default([])
+    .describe(
+      'Names that the partner had before, the first one first (sealpost partners rename writes them). Mail that waits, records, and grants of clients that have one of them go on. Do not remove one while there are such.',
+    ),
   addresses: z
     .array(z.string())
     .min(1)

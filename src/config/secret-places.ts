@@ -9,7 +9,8 @@ export function secretsOf(config: Config): [SettingPath, Secret][] {
   const visit = (value: unknown, path: SettingPath) => {
     if (typeof value !== 'object' || value === null) return;
     const secret = asSecret(value);
-    const schema = schemaAt(configSchema, path, config);
+    // only now, because there may be thousands of partners
+    const schema = secret && schemaAt(configSchema, path, config);
     if (secret !== undefined && schema !== undefined && isSecret(schema)) {
       found.push([path, secret]);
       return;
@@ -43,10 +44,14 @@ export function readersOf(path: SettingPath): readonly string[] | 'all' {
   return readers.find(([pattern]) => pattern.test(text))?.[1] ?? [];
 }
 
-/** Names of the environment variables that hold secrets of a role. */
-export function secretVariables(role: string, config: Config): string[] {
-  return secretsOf(config).flatMap(([path, secret]) => {
-    const of = readersOf(path);
-    return 'env' in secret && (of === 'all' || of.includes(role)) ? [secret.env] : [];
-  });
+/** Names of the environment variables that hold secrets of each role. */
+export function secretVariables<Role extends string>(
+  roles: readonly Role[],
+  config: Config,
+): ReadonlyMap<Role, readonly string[]> {
+  const secrets = secretsOf(config).flatMap(([path, secret]) =>
+    'env' in secret ? [{ of: readersOf(path), name: secret.env }] : [],
+  );
+  const named = (role: Role) => secrets.filter(({ of }) => of === 'all' || of.includes(role));
+  return new Map(roles.map((role) => [role, named(role).map(({ name }) => name)]));
 }

@@ -32,6 +32,5 @@ export type SecretVariables = ReadonlyMap<RoleName, readonly string[]>;
 
 /** The variables with secrets of each role. */
 export async function secretVariablesOf(config: Config): Promise<SecretVariables> {
-  const found = roleNames.map(async (role) => [role, await secretVariables(role, config)] as const);
-  return new Map(await Promise.all(found));
+  return await secretVariables(roleNames, config);
 }

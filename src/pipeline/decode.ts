@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { Harvest } from '../certstore/index.ts';
-import type { Config, MailboxConfig } from '../config/index.ts';
+import { type Config, type MailboxConfig, partnerKey } from '../config/index.ts';
 import type { Delivery, LocalDestination } from '../handoff/index.ts';
 import { type HeadersJson, loopOf, type Tracer } from '../message/index.ts';
 import { assess, type PartnerDirectory, type SignedMail } from '../partner/index.ts';
@@ -74,7 +74,10 @@ async function decodeFor(
   const { verdict, headers, sender } = readSender(decoded, messageLimitsOf(options), partners);
   parts.harvest?.take(job.id, decoded.signers, matchedKeys(verdict));
   const facts = factsOf(verdict);
-  const from: Attribution = { partner: sender.partner?.name ?? null, partnerBy: sender.by ?? null };
+  const from: Attribution = {
+    partner: sender.partner ? partnerKey(sender.partner) : null,
+    partnerBy: sender.by ?? null,
+  };
   const fate = assess(verdict, { ...mailbox, strong }, sender, partners);
   if (fate.fate !== 'accept') {
     await discard(decoded);

@@ -1,5 +1,11 @@
 /** The destinations of a configuration: those of the mailboxes, and those that get reports of suspended messages. */
-import { type Config, type DestinationConfig, type MailboxConfig, ownName } from '../config/index.ts';
+import {
+  type Config,
+  type DestinationConfig,
+  type MailboxConfig,
+  ownName,
+  partnerKey,
+} from '../config/index.ts';
 import {
   createDestination,
   createLocalDestination,
@@ -80,21 +86,25 @@ export async function openLocalDestinations(
 /** Opens the destinations of every `onSuspend`. Errors: those of `createDestination`. */
 export async function openReportRoutes(parts: DestinationsParts): Promise<ReportRoutes> {
   const { mailboxes, partners } = parts.config;
-  const keyOf = ({ direction, owner }: Pick<FailureJob, 'direction' | 'owner'>) =>
+  const placeOf = ({ direction, owner }: Pick<FailureJob, 'direction' | 'owner'>) =>
     routeOf('failures', { direction, owner });
   const owners = [
     ...mailboxes.map(({ name, onSuspend }) => ({ direction: 'inbound' as const, owner: name, onSuspend })),
-    ...partners.map(({ name, onSuspend }) => ({ direction: 'outbound' as const, owner: name, onSuspend })),
+    ...partners.map((partner) => ({
+      direction: 'outbound' as const,
+      owner: partnerKey(partner),
+      onSuspend: partner.onSuspend,
+    })),
   ];
   const opened = owners.map(async ({ direction, owner, onSuspend }): Promise<[string, ReportRoute][]> => {
     if (onSuspend === undefined) return [];
     // a report has no body part
     const destination = await open(onSuspend.destination, parts, { index: 0 });
-    return [[keyOf({ direction, owner }), { destination, include: onSuspend.include }]];
+    return [[placeOf({ direction, owner }), { destination, include: onSuspend.include }]];
   });
   const routes = new Map((await Promise.all(opened)).flat());
   return {
-    find: (job) => routes.get(keyOf(job)),
+    find: (job) => routes.get(placeOf(job)),
     close: () => closeAll([...routes.values()].map(({ destination }) => destination)),
   };
 }

@@ -14,24 +14,35 @@ export interface Addressed {
   recipients: string[];
 }
 
+/** Names in a message. */
+const shownNames = 50;
+
 /** Whose an address is. A partner that the client may not use does not exist for it, in every answer alike. */
 export class PartnerBook {
   readonly #partners: readonly PartnerConfig[];
   readonly #book = new AddressBook<PartnerConfig>();
+  /** By any of their names, in lower case. */
+  readonly #byName = new Map<string, PartnerConfig>();
 
   constructor(partners: readonly PartnerConfig[]) {
     this.#partners = partners;
-    for (const partner of partners) this.#book.addAll(partner.addresses, partner);
+    for (const partner of partners) {
+      this.#book.addAll(partner.addresses, partner);
+      for (const name of [partner.name, ...partner.formerNames])
+        this.#byName.set(name.toLowerCase(), partner);
+    }
   }
 
   /** Errors: `partner-unknown`. */
   named(client: Client, name: string): PartnerConfig {
+    const partner = this.#byName.get(name.toLowerCase());
+    if (partner && client.mayUsePartner(partner.name)) return partner;
     const usable = this.#partners.filter((each) => client.mayUsePartner(each.name));
-    const partner = usable.find((each) => each.name.toLowerCase() === name.toLowerCase());
-    if (partner) return partner;
-    const names = usable.map((each) => each.name);
+    const names = usable.slice(0, shownNames).map((each) => each.name);
+    const more = usable.length - names.length;
+    const known = `partners are ${names.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
     throw new SealpostError('partner-unknown', `there is no partner ${JSON.stringify(name)}`, {
-      hint: names.length > 0 ? `partners are ${names.join(', ')}` : 'there are no partners to send to',
+      hint: names.length > 0 ? known : 'there are no partners to send to',
     });
   }
 

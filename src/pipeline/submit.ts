@@ -5,7 +5,7 @@
  */
 import { createHash, randomUUID } from 'node:crypto';
 import type { Client, Rates } from '../client/index.ts';
-import type { PartnerConfig } from '../config/index.ts';
+import { type PartnerConfig, partnerKey } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import {
   type HeaderBlock,
@@ -212,7 +212,7 @@ class SubmittedMail {
     return this.#addressed.map(({ partner, recipients }, index) => {
       const asked = dsn && dsnFor(dsn, recipients);
       return {
-        partner: partner.name,
+        partner: partnerKey(partner),
         client: client.name,
         origin,
         envelope: { from: this.#from[index] ?? '', to: recipients, ...(asked && { dsn: asked }) },

@@ -24,8 +24,10 @@ export interface AuditEntry {
     | 'certificate-reject'
     | 'certificate-revoke'
     | 'certificate-pin'
-    | 'certs-accept';
-  /** Name of the client, id of the token, or SHA-256 of the certificate. */
+    | 'certs-accept'
+    | 'partner-remove'
+    | 'partner-rename';
+  /** Name of the client or partner, id of the token, or SHA-256 of the certificate. */
   subject?: string;
   /** Of the message; absent if there was none. */
   id?: string;

@@ -3,6 +3,7 @@
  * it is there while somebody follows it, and a day longer.
  */
 import type { Redis } from 'ioredis';
+import type { PartnerNames } from '../config/index.ts';
 import { guarded, holdLease, lifetimes, releaseLease, run, script } from '../redis/index.ts';
 import type { Events, FollowedEvent } from './event-types.ts';
 import type { Keys } from './keys.ts';
@@ -20,9 +21,12 @@ const most = 500;
 
 export class RedisEvents implements Events {
   readonly #redis: Redis;
+  readonly #names: Pick<PartnerNames, 'present'>;
   readonly #keys: Keys;
 
-  constructor(redis: Redis, keys: Keys) {
+  /** @param names of partners now, for records */
+  constructor(redis: Redis, keys: Keys, names: Pick<PartnerNames, 'present'>) {
+    this.#names = names;
     this.#redis = redis;
     this.#keys = keys;
   }
@@ -71,7 +75,7 @@ export class RedisEvents implements Events {
       await Promise.all(
         [...ids].map(async (id) => {
           const fields = await guarded('events', this.#redis.hgetall(this.#keys.message(id)));
-          return [id, parseRecord(id, fields)] as const;
+          return [id, parseRecord(id, fields, this.#names)] as const;
         }),
       ),
     );

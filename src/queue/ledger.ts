@@ -1,6 +1,7 @@
 /** The ledger: the facts about each message and what happened to it. Written by the scripts, read here. */
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
+import { PartnerNames } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { guarded, run } from '../redis/index.ts';
 import type { Keys } from './keys.ts';
@@ -33,7 +34,12 @@ export function auditLine(entry: AuditEntry): string {
   return JSON.stringify(entry);
 }
 
-export function parseRecord(id: string, fields: Record<string, string>): MessageRecord | null {
+/** @param names of partners now: the record has the key of its partner */
+export function parseRecord(
+  id: string,
+  fields: Record<string, string>,
+  names?: Pick<PartnerNames, 'present'>,
+): MessageRecord | null {
   const { r, s, a, u, b, p, y, x, e } = fields;
   if (r === undefined || !isState(s)) return null;
   const facts: RecordFacts = JSON.parse(r);
@@ -47,7 +53,7 @@ export function parseRecord(id: string, fields: Record<string, string>): Message
     direction: facts.direction,
     state: s,
     mailbox: b ?? null,
-    partner: p ?? null,
+    partner: p === undefined ? null : (names?.present(p) ?? p),
     partnerBy: isPartnerBy(y) ? y : null,
     origin: facts.origin,
     envelope: facts.envelope,
@@ -80,15 +86,17 @@ const digestLimit = 10_000;
 export class RedisLedger implements Ledger {
   #redis: Redis;
   #keys: Keys;
+  readonly #names: PartnerNames;
 
-  constructor(redis: Redis, keys: Keys) {
+  constructor(redis: Redis, keys: Keys, names = new PartnerNames([])) {
     this.#redis = redis;
     this.#keys = keys;
+    this.#names = names;
   }
 
   async get(id: string): Promise<MessageRecord | null> {
     const fields = await guarded('ledger', this.#redis.hgetall(this.#keys.message(id)));
-    return parseRecord(id, fields);
+    return parseRecord(id, fields, this.#names);
   }
 
   /** `usage` for a broken cursor. */
@@ -137,13 +145,21 @@ export class RedisLedger implements Ledger {
     }
   }
 
+  /** What the records of a partner have, and what it is called now. */
+  #partnerOf(name: string | undefined): { key: string | undefined; name: string | undefined } {
+    if (name === undefined) return { key: undefined, name: undefined };
+    return { key: this.#names.key(name), name: this.#names.present(name) };
+  }
+
   async *ids(query: ListQuery): AsyncGenerator<string> {
     for await (const { found } of this.#find(query, parseCursor(query.cursor), lookSize))
       for (const { id } of found) yield id;
   }
 
   /** Walks the narrowest index, newest first, in batches; the server tests the rest of the query. */
-  async *#find(query: ListQuery, start: Found | undefined, expected: number): AsyncGenerator<Batch> {
+  async *#find(asked: ListQuery, start: Found | undefined, expected: number): AsyncGenerator<Batch> {
+    const { key } = this.#partnerOf(asked.partner);
+    const query = key === undefined ? asked : { ...asked, partner: key };
     if (query.messageId !== undefined || query.sha256 !== undefined) {
       const found = await this.#findByDigest(query);
       // Of equal times, the greater id comes first, as in Redis's indices.
@@ -195,9 +211,11 @@ export class RedisLedger implements Ledger {
       this.#redis.zrangebylex(key, `[${start}`, `(${start}~`, 'LIMIT', 0, digestLimit),
     );
     const records = await Promise.all(members.map((member) => this.get(member.slice(start.length))));
+    const { name } = this.#partnerOf(query.partner);
+    const wanted = name === undefined ? query : { ...query, partner: name };
     return records
       .filter((record) => record !== null)
-      .filter((record) => fits(record, query))
+      .filter((record) => fits(record, wanted))
       .sort((a, b) => b.receivedAt - a.receivedAt || (a.id < b.id ? 1 : -1));
   }
 
@@ -251,7 +269,8 @@ export class RedisLedger implements Ledger {
     name: string,
   ): Promise<{ waiting: number; suspended: number }> {
     const states = direction === 'inbound' ? (['received', 'decoded'] as const) : (['queued'] as const);
-    const index = direction === 'inbound' ? this.#keys.mailbox(name) : this.#keys.partner(name);
+    const index =
+      direction === 'inbound' ? this.#keys.mailbox(name) : this.#keys.partner(this.#names.key(name));
     const counts = states.map((state) =>
       guarded('ledger', this.#redis.zintercard(2, index, this.#keys.state(state), 'LIMIT', mostCounted)),
     );

@@ -1,6 +1,6 @@
 /** The queue room, composed: one connection for calls that must answer in time, and workers' connections on demand. */
 import type { Redis } from 'ioredis';
-import type { Config } from '../config/index.ts';
+import { type Config, PartnerNames, partnerKey } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import {
@@ -56,6 +56,8 @@ export interface QueueRoom {
   /** What happens to messages, as it happens. */
   events: Events;
   queues: Queues;
+  /** Names of partners now, and the keys that their mail and records have. */
+  partnerNames: PartnerNames;
   sweep(): Promise<SweepResult>;
   /** Jumps of clocks, and what they would have delayed. `redis-unreachable`. */
   clock(): Promise<ClockFacts>;
@@ -126,7 +128,8 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
 
   const store = await openLargeStore(config, key, log);
   const spool = new TieredSpool({ redis, keys, key, store, inlineLimit: config.spool.inlineLimit });
-  const ledger = new RedisLedger(redis, keys);
+  const partnerNames = new PartnerNames(config.partners);
+  const ledger = new RedisLedger(redis, keys, partnerNames);
   const { retention, retry } = config;
   const repeating = new Set(
     config.mailboxes.filter(({ duplicates }) => duplicates === 'deliver').map(({ name }) => name),
@@ -145,7 +148,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     ? new ReplicatedWrites({ redis: writer, prefix: keys.prefix, ...waiting })
     : primaryWrites(redis, keys.prefix);
   const inOrder = (...orders: string[]) =>
-    new Set(config.partners.filter(({ order }) => orders.includes(order)).map(({ name }) => name));
+    new Set(config.partners.filter(({ order }) => orders.includes(order)).map(partnerKey));
   const intake = new RedisIntake({
     ordered: inOrder('stop', 'skip'),
     now,
@@ -159,9 +162,11 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     onWork,
   });
   const audit = new RedisAudit(redis, keys);
-  const named = (owners: { name: string; onSuspend?: unknown }[]) =>
-    new Set(owners.filter(({ onSuspend }) => onSuspend !== undefined).map(({ name }) => name));
-  const reported = { inbound: named(config.mailboxes), outbound: named(config.partners) };
+  const reports = ({ onSuspend }: { onSuspend?: unknown }) => onSuspend !== undefined;
+  const reported = {
+    inbound: new Set(config.mailboxes.filter(reports).map(({ name }) => name)),
+    outbound: new Set(config.partners.filter(reports).map(partnerKey)),
+  };
   const flow = new RedisFlow({
     now,
     redis,
@@ -211,7 +216,8 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     intake,
     flow,
     audit,
-    events: new RedisEvents(redis, keys),
+    events: new RedisEvents(redis, keys, partnerNames),
+    partnerNames,
     queues,
     sweep: sweepNow,
     clock: () => readClockFacts(redis, keys, now()),

@@ -2,7 +2,7 @@
  * Read-only access to the records of an installation: ledger and audit trail over one connection, without the queues,
  * the spool and its key. Loading all of those takes longer than most queries.
  */
-import type { Config } from '../config/index.ts';
+import { type Config, PartnerNames } from '../config/index.ts';
 import type { Log } from '../log.ts';
 import { connect, disconnect, privateServerUrl, ready, redisTarget } from '../redis/index.ts';
 import { RedisAudit } from './audit.ts';
@@ -35,7 +35,7 @@ export async function openRecords(config: Config, { role, log }: RecordsOptions)
   }
   const keys = keysOf(config.redis.prefix);
   return {
-    ledger: new RedisLedger(redis, keys),
+    ledger: new RedisLedger(redis, keys, new PartnerNames(config.partners)),
     audit: new RedisAudit(redis, keys),
     close: () => disconnect(redis),
   };

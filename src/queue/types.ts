@@ -125,7 +125,7 @@ export interface LedgerEvent {
 export type PartnerBy = 'signature' | 'address' | 'conflict';
 
 export interface Attribution {
-  /** Name of the partner who sent it; null if unknown. */
+  /** The partner who sent it, by its key (`partnerKey`); null if unknown. */
   partner: string | null;
   /** Null if no partner is concerned. */
   partnerBy: PartnerBy | null;

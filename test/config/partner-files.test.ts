@@ -77,7 +77,7 @@ describe('partner files', () => {
     );
     const [partner] = read(folder).config?.partners ?? [];
     assert.deepEqual(
-      partner?.certificates.map((each) => (typeof each === 'string' ? each : Object(each).file)),
+      partner?.certificates.map(({ file }) => file),
       [join(folder, 'others/a.pem'), join(folder, 'b.pem')],
     );
     assert.equal(partner?.route.ca, join(folder, 'others/ca.pem'));

@@ -1,0 +1,141 @@
+/** `partners list`, `show` and `check`. */
+import { Command } from 'commander';
+import {
+  type Config,
+  checkConfig,
+  formatProblem,
+  loadConfig,
+  type PartnerConfig,
+  partnerFileOf,
+  readPublicFile,
+} from '../../config/index.ts';
+import { SealpostError } from '../../errors.ts';
+import { tryProtection } from '../../partner/index.ts';
+import { readCertificates } from '../../pki/index.ts';
+import { protectionOf } from '../../smime/index.ts';
+import { configOption } from '../options.ts';
+import { printJson, printLine } from '../output.ts';
+import { type CertificateFacts, factsOf, factsText } from './certificate.ts';
+import { partnerNamed } from './find.ts';
+
+interface Options {
+  config: string;
+  json?: boolean;
+}
+
+export function listCommand(): Command {
+  return new Command('list')
+    .description('list the partners, with the file of each')
+    .addOption(configOption())
+    .option('--json', 'print them as JSON')
+    .action(async ({ config: file, json }: Options) => {
+      const config = await loadConfig(file);
+      const rows = config.partners.map((partner) => summaryOf(config, partner, file));
+      if (json) return printJson(rows, 2);
+      for (const { name, addresses, certificates, file: at } of rows)
+        printLine([name, shortened(addresses), countOf(certificates), at].join('  '));
+      if (rows.length === 0) printLine('there are no partners; see sealpost partners add --help');
+    });
+}
+
+/** What is known of a partner without reading its certificates. */
+function summaryOf(config: Config, partner: PartnerConfig, configFile: string) {
+  const { name, formerNames, addresses, certificates, preset, encrypt, identity = null } = partner;
+  const { sign } = protectionOf(preset, partner);
+  const own = partnerFileOf(config, partner);
+  return {
+    name,
+    formerNames,
+    addresses,
+    certificates: certificates.length,
+    preset,
+    sign,
+    encrypt,
+    identity,
+    file: own ?? configFile,
+    /** Whether commands may change it: only in a file of its own. */
+    editable: own !== undefined,
+  };
+}
+
+const shownAddresses = 3;
+
+function shortened(addresses: readonly string[]): string {
+  const more = addresses.length - shownAddresses;
+  return `${addresses.slice(0, shownAddresses).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+}
+
+const countOf = (count: number) => `${count} certificate${count === 1 ? '' : 's'}`;
+
+export function showCommand(): Command {
+  return new Command('show')
+    .description('show a partner and its certificates')
+    .argument('<name>')
+    .addOption(configOption())
+    .option('--json', 'print it as JSON')
+    .action(async (name: string, { config: file, json }: Options) => {
+      const config = await loadConfig(file);
+      const partner = partnerNamed(config, name);
+      const summary = summaryOf(config, partner, file);
+      const certificates = certificatesOf(partner, new Date());
+      if (json) return printJson({ ...summary, certificates, settings: partner }, 2);
+      const { formerNames, addresses, preset, sign, encrypt, identity, file: at, editable } = summary;
+      printLine(`${summary.name}`);
+      printLine(`  file         ${at}${editable ? '' : ' (edit it there; commands do not change it)'}`);
+      if (formerNames.length > 0) printLine(`  once         ${formerNames.join(', ')}`);
+      printLine(`  addresses    ${addresses.join(', ')}`);
+      printLine(`  mail to it   ${protectionText({ preset, sign, encrypt, identity })}`);
+      for (const each of certificates) {
+        printLine('');
+        printLine(`  ${each.file}`);
+        for (const line of 'error' in each ? [each.error] : factsText(each)) printLine(`    ${line}`);
+      }
+    });
+}
+
+function protectionText(of: { preset: string; sign: string; encrypt: boolean; identity: string | null }) {
+  const signed = of.sign === 'none' ? 'not signed' : `signed (${of.sign}) by ${of.identity ?? 'nobody yet'}`;
+  return `${signed}, ${of.encrypt ? 'encrypted' : 'not encrypted'}, preset ${of.preset}`;
+}
+
+/** Its certificates with the files that they are in; a file that cannot be read says why. */
+function certificatesOf(
+  { certificates }: PartnerConfig,
+  at: Date,
+): ({ file: string } & (CertificateFacts | { error: string }))[] {
+  type Shown = { file: string } & (CertificateFacts | { error: string });
+  return certificates.flatMap(({ file }): Shown[] => {
+    try {
+      return readCertificates(readPublicFile(file)).map((each) => ({ file, ...factsOf(each, at) }));
+    } catch (error) {
+      if (!(error instanceof SealpostError)) throw error;
+      return [{ file, error: error.message }];
+    }
+  });
+}
+
+export function checkCommand(): Command {
+  return new Command('check')
+    .description(
+      'check a partner, or all of them: settings, certificates, and whether mail to it can be made',
+    )
+    .argument('[name]')
+    .addOption(configOption())
+    .option('--json', 'print the problems as JSON')
+    .action(async (name: string | undefined, { config: file, json }: Options) => {
+      const problems = await partnerProblems(file, name);
+      if (json) printJson(problems, 2);
+      else {
+        for (const problem of problems) printLine(formatProblem(problem));
+        if (problems.length === 0) printLine(name === undefined ? 'no problems' : `${name}: no problems`);
+      }
+      if (problems.some(({ severity }) => severity === 'error')) process.exitCode = 1;
+    });
+}
+
+/** Problems of one partner, or of all of them. Errors: `partner-unknown`, `config-invalid`, `file-access`. */
+export async function partnerProblems(file: string, name: string | undefined) {
+  // A name that is not known is no check that finds nothing.
+  const only = name === undefined ? '*' : partnerNamed(await loadConfig(file), name).name;
+  return await checkConfig(file, { protection: tryProtection, partners: only });
+}
