@@ -73,6 +73,7 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
       'partner',
       'handoff',
       'smtp',
+      'dkim',
       'message',
       'queue',
       'spool',
@@ -130,6 +131,7 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
   smime: { may: ['asn1', 'cms', 'pki', 'message'], why: 'the codec could be published by itself' },
   cms: { may: ['asn1', 'pki', 'message'], why: 'CMS knows certificates and pushes into sinks, and no mail' },
   pki: { may: ['asn1'], why: 'certificates stand alone' },
+  dkim: { may: ['message'], why: 'a signature is about octets; who has the key, others know' },
   net: { may: [], why: 'which addresses may be asked stands alone, so that it is written once' },
   message: { may: [], why: 'mail syntax stands alone' },
   asn1: { may: [], why: 'the lowest room' },
@@ -139,7 +141,7 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
 const stepMayImport = /^(node:crypto|mime)$/;
 
 /** Rooms that may do no I/O: no socket, file, clock of the process or logger. */
-const pure = ['asn1', 'message', 'pki', 'cms', 'smime', 'profile'];
+const pure = ['asn1', 'message', 'pki', 'cms', 'smime', 'profile', 'dkim'];
 const pureMayImport =
   /^(node:(crypto|buffer|zlib|assert|util|url|punycode|string_decoder)|zod|fflate|lru-cache)$/;
 
