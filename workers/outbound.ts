@@ -1,7 +1,15 @@
 /** Signs and encrypts messages for partners and sends them by the partner's route. */
 import { CertStore, CountingCertificates } from '../src/certstore/index.ts';
-import { loadKeys, ownName, partnerKey, readSecret } from '../src/config/index.ts';
+import {
+  loadDkimKeys,
+  loadKeys,
+  ownAddresses,
+  ownName,
+  partnerKey,
+  readSecret,
+} from '../src/config/index.ts';
 import { runRole } from '../src/daemon/index.ts';
+import { tracerOf } from '../src/message/index.ts';
 import { createRefreshTokens, Tokens } from '../src/oauth/index.ts';
 import { loadOpensAt, outboundProtection, Shown } from '../src/partner/index.ts';
 import { sendStep } from '../src/pipeline/index.ts';
@@ -15,6 +23,7 @@ await runRole('outbound', async ({ config, queue, log }) => {
   const store = await CertStore.open({ ...queue, folder: config.dataDir, log, now: Date.now });
   const counting = new CountingCertificates(store, await loadKeys(config));
   store.start();
+  const own = ownAddresses(config);
   const { partners, limits, workers } = config;
   const routes = new Map(
     partners.map((partner) => {
@@ -42,6 +51,10 @@ await runRole('outbound', async ({ config, queue, log }) => {
       return outboundProtection(partner, counting, new Date(), facts);
     },
     limits,
+    hostname: ownName(config),
+    trace: tracerOf(queue.deriveKey),
+    isOwn: (recipient) => own.findText(recipient) !== undefined,
+    dkim: await loadDkimKeys(config),
     now: Date.now,
     // Time zones take memory, which only those need who have windows.
     opensAt: windowed ? await loadOpensAt() : (_windows, now) => now,

@@ -2,6 +2,7 @@ import { certs } from './certs.ts';
 import { codec } from './codec.ts';
 import { flow } from './flow.ts';
 import { inboundPolicy } from './inbound-policy.ts';
+import { leaving } from './leaving.ts';
 import type { Mutant } from './mutant.ts';
 import { newest } from './newest.ts';
 import { outbound, rates } from './outbound.ts';
@@ -23,4 +24,5 @@ export const allMutants: readonly Mutant[] = [
   ...outbound,
   ...certs,
   ...rates,
+  ...leaving,
 ];

@@ -23,7 +23,7 @@ export interface OnlineOptions {
 }
 
 export async function onlineProbes(config: Config, { recipient }: OnlineOptions): Promise<OnlineProbes> {
-  const { parts: network, queue, close } = await openNetwork(config);
+  const { parts: network, texts, queue, close } = await openNetwork(config);
   return {
     mailbox: (imap) =>
       within('imap-failed', `the login at ${imap.host}`, async () => {
@@ -49,6 +49,11 @@ export async function onlineProbes(config: Config, { recipient }: OnlineOptions)
         const deps = { readSecret, limits: config.limits, now: Date.now };
         const date = await probeWebhook(destination, deps, signal);
         return clockNote(Date.parse(date ?? ''), HTTP_CLOCK, `of ${new URL(destination.url).host}`);
+      }),
+    dkim: (entry) =>
+      within('dns-failed', 'DNS', async () => {
+        const { checkRecord } = await import('./dkim.ts');
+        return await checkRecord(entry, texts);
       }),
     clock: () =>
       within('redis-unreachable', 'Redis', async () => {

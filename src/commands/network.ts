@@ -5,10 +5,11 @@ import { createLog } from '../log.ts';
 import { createRefreshTokens, Tokens } from '../oauth/index.ts';
 import type { QueueRoom } from '../queue/index.ts';
 import { privateServerUrl, sealedValues } from '../redis/index.ts';
-import { createLookups, type SenderParts } from '../smtp/index.ts';
+import { createLookups, type Lookups, type SenderParts } from '../smtp/index.ts';
 
 export interface Network {
   parts: Pick<SenderParts, 'dns' | 'sts'> & { tokens: Tokens };
+  texts: Lookups['texts'];
   /** Undefined while the daemon does not run. */
   queue: QueueRoom | undefined;
   close(): Promise<void>;
@@ -20,9 +21,10 @@ export async function openNetwork(config: Config): Promise<Network> {
   const tokens = new Tokens({ readSecret, refreshTokens: queue && createRefreshTokens(queue) });
   // without the daemon, a policy is fetched, and forgotten
   const forgetful = { get: async () => undefined, put: async () => {} };
-  const { dns, sts, close } = createLookups(config, queue ? sealedValues(queue, 'sts') : forgetful);
+  const { dns, sts, texts, close } = createLookups(config, queue ? sealedValues(queue, 'sts') : forgetful);
   return {
     parts: { dns, sts, tokens },
+    texts,
     queue,
     async close() {
       close();

@@ -63,6 +63,11 @@ const commands: Record<string, Entry> = {
     description: 'show what profiles demand, and who would fail on a day',
     load: async () => (await import('./profiles.ts')).profilesCommand(),
   },
+  dkim: {
+    usage: '[options] [command]',
+    description: 'print the DNS records of the keys that sign mail with DKIM',
+    load: async () => (await import('./dkim.ts')).dkimCommand(),
+  },
   clients: {
     usage: '[options] [command]',
     description: 'manage the programs that may use the doors, and what they may do',

@@ -12,7 +12,7 @@ import {
   type To,
   timeOf,
 } from '../pipeline/submit.ts';
-import type { Intake, QueueRoom } from '../queue/index.ts';
+import type { OutboundIntake, QueueRoom } from '../queue/index.ts';
 import { collect, configOption } from './options.ts';
 import { addOutgoingOptions, isStandardInput, type OutgoingOptions, outgoing } from './outgoing.ts';
 import { printError, printJson, printLine } from './output.ts';
@@ -41,8 +41,7 @@ async function submitTo(
 ): Promise<Submitted[]> {
   const parts = {
     partners: new PartnerBook(partners),
-    withIntake: async <T>(work: (intake: Pick<Intake, 'begin' | 'commitOutbound'>) => Promise<T>) =>
-      await work((await open()).intake),
+    withIntake: async <T>(work: (intake: OutboundIntake) => Promise<T>) => await work((await open()).intake),
     now: () => new Date(),
   };
   const origin = { kind: 'command', detail: {} } as const;

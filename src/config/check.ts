@@ -10,13 +10,14 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { allDestinations } from './destinations.ts';
+import { checkDkimKeys } from './dkim-keys.ts';
 import { KeyReader } from './key-reader.ts';
 import { checkKeys } from './key-rules.ts';
 import { type LoadedKeys, readKeys } from './keys.ts';
 import { type LoadedConfig, type Rejected, readConfig } from './load.ts';
 import { isOpenToAll } from './partner-files.ts';
 import { type Problem, type SettingPath, sortProblems } from './problem.ts';
-import type { Config, DestinationConfig, MailboxConfig, PartnerConfig } from './schema.ts';
+import type { Config, DestinationConfig, DkimConfig, MailboxConfig, PartnerConfig } from './schema.ts';
 import { secretsOf } from './secret-places.ts';
 import type { Sources } from './sources.ts';
 import { readConfigText } from './text.ts';
@@ -33,6 +34,8 @@ export interface OnlineProbes {
   mailbox(imap: NonNullable<MailboxConfig['imap']>): Promise<readonly ProbeNote[]>;
   route(partner: PartnerConfig): Promise<readonly ProbeNote[]>;
   webhook(destination: Extract<DestinationConfig, { type: 'webhook' }>): Promise<readonly ProbeNote[]>;
+  /** What DNS says of a key for DKIM. */
+  dkim(entry: DkimConfig): Promise<readonly ProbeNote[]>;
   /** The clock of this machine against that of Redis. */
   clock(): Promise<readonly ProbeNote[]>;
   close(): Promise<void>;
@@ -138,6 +141,7 @@ async function checkNamed(
         hint: 'generate one: openssl rand -hex 32',
       });
   }
+  checkDkimKeys(config, reader);
   checkTls(config, reader, now);
   checkCaFiles(config, reader);
   checkFolders(config, reader);
@@ -173,6 +177,9 @@ async function probeAll(
     });
     config.partners.forEach((partner, index) => {
       probe(['partners', index, 'route'], () => probes.route(partner));
+    });
+    config.dkim.forEach((entry, index) => {
+      probe(['dkim', index], () => probes.dkim(entry));
     });
     for (const [path, destination] of allDestinations(config))
       if (destination.type === 'webhook') probe(path, () => probes.webhook(destination));

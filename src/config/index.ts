@@ -4,10 +4,11 @@
  * schema are a third of what a process loads; so is what reads keys, because it takes X.509 along.
  */
 import type { CheckProbes, OnlineProbes, ProbeNote } from './check.ts';
+import type { LoadedDkimKey } from './dkim-keys.ts';
 import type { LoadedKeys } from './keys.ts';
 import { knownConfigs } from './known.ts';
 import type { Problem } from './problem.ts';
-import type { Config } from './schema.ts';
+import type { Config, DkimConfig } from './schema.ts';
 import { readConfigText } from './text.ts';
 
 /** As `loadConfig` of `load.ts`, which is loaded only if the file was not found right before. */
@@ -26,6 +27,19 @@ export async function loadConfig(file: string): Promise<Config> {
 export async function loadKeys(config: Config): Promise<LoadedKeys> {
   const keys = await import('./keys.ts');
   return await keys.loadKeys(config);
+}
+
+/** As `loadDkimKeys` of `dkim-keys.ts`. */
+export async function loadDkimKeys(config: Pick<Config, 'dkim'>): Promise<LoadedDkimKey[]> {
+  if (config.dkim.length === 0) return [];
+  const keys = await import('./dkim-keys.ts');
+  return keys.loadDkimKeys(config);
+}
+
+/** As `readDkimKey` of `dkim-keys.ts`. */
+export async function readDkimKey(entry: DkimConfig): Promise<LoadedDkimKey> {
+  const keys = await import('./dkim-keys.ts');
+  return keys.readDkimKey(entry);
 }
 
 /** As `checkConfig` of `check.ts`. */
@@ -49,6 +63,7 @@ export { isLoopback, networkOf, ownName } from './hosts.ts';
 export type { LoadedKeys } from './keys.ts';
 export type { OAuth2Config } from './oauth2-rules.ts';
 export { changedConfig, partnerFileOf, restoreConfig, storeConfig } from './origin.ts';
+export { ownAddresses } from './own-addresses.ts';
 export { PartnerNames, partnerKey } from './partner-names.ts';
 export { isPrivateRedis } from './private-redis.ts';
 export { formatProblem, type Problem } from './problem.ts';
@@ -57,6 +72,7 @@ export { parseRecipientTemplate, type RecipientTemplate } from './recipient-temp
 export type {
   Config,
   DestinationConfig,
+  DkimConfig,
   FolderConfig,
   MailboxConfig,
   PartnerConfig,

@@ -1,4 +1,5 @@
 import type { ProfileBook } from '../profile/profiles.ts';
+import { checkDkim } from './dkim-rules.ts';
 import { checkDropFolders } from './folder-rules.ts';
 import { checkMailboxes } from './mailbox-rules.ts';
 import { checkPartners } from './partner-rules.ts';
@@ -14,6 +15,7 @@ export function checkRules(config: Config, source: Places, book: ProfileBook): P
   checkIdentities(config, report);
   checkMailboxes(config, report);
   checkPartners(config, report);
+  checkDkim(config, report);
   checkServers(config, report);
   checkDropFolders(config, report);
   checkProfiles(config, book, report);

@@ -8,6 +8,7 @@ import { apiSettings, eventsSettings } from './api-settings.ts';
 import { approvalSettings } from './approval-settings.ts';
 import { clientQueueSettings } from './client-queue-settings.ts';
 import { destinationSettings } from './destination-settings.ts';
+import { dkimSettings } from './dkim-settings.ts';
 import { folderSettings } from './folder-settings.ts';
 import { limits } from './limit-settings.ts';
 import { oauth2Settings } from './oauth2-settings.ts';
@@ -326,6 +327,10 @@ export const partnerSchema = z.strictObject({
   encryptTo: encryptToSetting(),
   ...protectionSettings(name),
   from: z.string().optional().describe('Envelope sender, and From of messages without a From field.'),
+  dkim: z
+    .boolean()
+    .default(true)
+    .describe('Sign mail to this partner with DKIM, if there is a key for the domain of its From.'),
   route: routeSettings({ secret, path, port, tlsFiles }),
   ...sendingSettings,
   backup: backupSettings(routeSettings({ secret, path, port, tlsFiles })),
@@ -428,6 +433,7 @@ export const configSchema = z.strictObject({
       'Folder of partner files: each file *.yaml in it is one partner, with the settings of an entry of partners. Paths in it are relative to that file. The folder need not exist unless you name it here.',
     ),
   profiles: profileSettings({ path }),
+  dkim: dkimSettings({ path }),
   dns: dnsSettings({ path, port }),
   folders: folderSettings({ name, path }),
   clientQueues: clientQueueSettings(),
@@ -454,6 +460,7 @@ export const configSchema = z.strictObject({
 export type Config = z.output<typeof configSchema>;
 export type MailboxConfig = Config['mailboxes'][number];
 export type PartnerConfig = Config['partners'][number];
+export type DkimConfig = Config['dkim'][number];
 export type FolderConfig = Config['folders'][number];
 export type DestinationConfig = MailboxConfig['destinations'][number];
 export type Secret = z.output<ReturnType<typeof secret>>;

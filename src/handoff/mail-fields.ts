@@ -1,6 +1,12 @@
 /** The fields that a mail gets when it is handed on to a mail server, and those that nobody else may write. */
 import { z } from 'zod';
-import { type HeaderField, traceField, withLineEnd } from '../message/index.ts';
+import {
+  type HeaderField,
+  receivedField,
+  traceField,
+  withLineEnd,
+  fieldWord as word,
+} from '../message/index.ts';
 import { partyOf } from './party.ts';
 import type { Delivery, JsonValue } from './types.ts';
 
@@ -88,42 +94,6 @@ function resultsOf({ layers }: VerdictFacts): string[] {
 
 function quoted(text: string): string {
   return `"${text.replace(/["\\]/g, '\\$&')}"`;
-}
-
-/** RFC 5321, section 4.4. The recipient is only named if there is one, because others must not learn of each other. */
-function receivedField(
-  { id, origin, receivedAt }: Delivery,
-  hostname: string,
-  recipients: readonly string[],
-): string {
-  const { kind, detail } = origin;
-  const said = (name: string) => String(detail[name] ?? '');
-  const [only, ...others] = recipients;
-  const from = kind === 'smtp' ? `from ${host(said('helo'))} (${literal(said('client'))})\r\n ` : '';
-  const protocol = /^[A-Z0-9]{1,16}$/.test(said('protocol')) ? said('protocol') : 'SMTP';
-  // there is no registered word for IMAP: a comment says it
-  const by = kind === 'smtp' ? `with ${protocol}` : `(over ${kind === 'imap' ? 'IMAP' : word(kind)})`;
-  const to = only !== undefined && others.length === 0 && /^[!-~]+$/.test(only) ? `\r\n for <${only}>` : '';
-  return `Received: ${from}by ${hostname} ${by}\r\n id ${word(id)}${to};\r\n ${mailDate(receivedAt)}`;
-}
-
-function host(helo: string): string {
-  return /^(?:[A-Za-z0-9.-]{1,253}|\[[A-Za-z0-9.:]{1,60}\])$/.test(helo) ? helo : 'unknown';
-}
-
-function literal(address: string): string {
-  if (!/^[0-9A-Fa-f.:]{2,45}$/.test(address)) return 'unknown';
-  return address.includes(':') ? `[IPv6:${address}]` : `[${address}]`;
-}
-
-/** RFC 5322, section 3.3, in UTC. */
-export function mailDate(at: number): string {
-  return new Date(at).toUTCString().replace('GMT', '+0000');
-}
-
-/** Text of ours in a field: visible ASCII without what has a meaning there. */
-function word(text: string): string {
-  return text.replace(/[^!#-'*-:<-[\]-~]/g, '_').slice(0, 300);
 }
 
 /** Fields in the form in which they can follow each other. */

@@ -1,9 +1,9 @@
 import type { DestinationConfig } from '../config/index.ts';
-import { comparableAddress, readMailHeader } from '../message/index.ts';
+import { comparableAddress, mailDate, readMailHeader } from '../message/index.ts';
 import { type Envelope, type Outcome, outcomeOf } from '../queue/index.ts';
 import { createSender, type OutboundMessage, type Sender } from '../smtp/index.ts';
 import { attemptLimits } from './limits.ts';
-import { mailDate, ownFields } from './mail-fields.ts';
+import { ownFields } from './mail-fields.ts';
 import { wireMail, wireOctets } from './mail-octets.ts';
 import { RecipientRules } from './mail-recipients.ts';
 import { reportMail } from './mail-report.ts';

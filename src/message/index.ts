@@ -29,6 +29,7 @@ export { comparableAddress, type Mailbox, mailboxKey, parseMailbox, sameAddress 
 export { readMessageId } from './message-id.ts';
 export { type MultipartHandler, MultipartSplitter } from './multipart.ts';
 export { QuotedPrintableDecoder, QuotedPrintableEncoder } from './quoted-printable.ts';
+export { type Arrival, fieldWord, mailDate, receivedField } from './received.ts';
 export {
   openTo,
   rewriteMultipart,
@@ -38,7 +39,7 @@ export {
   withLineEnd,
 } from './seven-bit.ts';
 export { BufferSink, NullSink, type Sink, TeeSink } from './sink.ts';
-export { loopOf, type Tracer, traceField, tracerOf } from './trace.ts';
+export { loopOf, sentTrace, type Tracer, traceField, tracerOf } from './trace.ts';
 export { transferDecoder } from './transfer.ts';
 export { TransferSurvey } from './transfer-survey.ts';
 export { UuDecoder } from './uuencode.ts';

@@ -27,7 +27,7 @@ export interface DecodeParts {
   optionsFor: (mailbox: MailboxConfig) => DecodeOptions;
   /** Limits how many large messages are processed at a time. */
   large: Turns;
-  /** Recognizes mail that was handed on from a mailbox before. */
+  /** Recognizes mail that has been with us before. */
   trace: Tracer;
   /** Takes the certificates that a message showed; it is not waited for. */
   harvest?: Pick<Harvest, 'take'>;
@@ -66,7 +66,7 @@ async function decodeFor(
     ? await decodeSmall(small, spool, options)
     : await parts.large.run(job.mailbox, () => decodeLarge(() => spool.open(job.octets), spool, options));
   const { pieces, header, detail } = decoded;
-  const loop = loopOf(outerBlock(header, messageLimitsOf(options)), parts.trace(job.mailbox));
+  const loop = loopOf(outerBlock(header, messageLimitsOf(options)), parts.trace, job.mailbox);
   if (loop !== undefined) {
     await discard(decoded);
     return { suspend: 'mail-loop', facts: { message: loop } };

@@ -1,6 +1,6 @@
 /** What stands behind a drop folder: its client, the partners, and `submit`. */
 import type { Client, Rates } from '../client/index.ts';
-import type { Intake } from '../queue/index.ts';
+import type { OutboundIntake } from '../queue/index.ts';
 import { Outgoing, type PartnerBook, type Submitted, submit } from './submit.ts';
 
 export interface DropDoorParts {
@@ -9,7 +9,7 @@ export interface DropDoorParts {
   partners: PartnerBook;
   /** Template of the subject of content: `{name}`, `{stem}`, `{partner}`. */
   subject: string;
-  intake: Pick<Intake, 'begin' | 'commitOutbound'>;
+  intake: OutboundIntake;
   rates: Rates;
   now: () => Date;
 }

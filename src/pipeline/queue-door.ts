@@ -1,7 +1,7 @@
 /** What stands behind the queue of a client: the client, the partners, and `submit`. */
 import type { Client, Rates } from '../client/index.ts';
 import { SealpostError } from '../errors.ts';
-import type { Intake } from '../queue/index.ts';
+import type { OutboundIntake } from '../queue/index.ts';
 import type { SealedRequest } from '../sealed/index.ts';
 import { Outgoing, type PartnerBook, type Request, type Submitted, submit, type To } from './submit.ts';
 
@@ -9,7 +9,7 @@ export interface QueueDoorParts {
   /** Errors: `client-unknown`, `clients-changed`. */
   client(name: string): Client;
   partners: PartnerBook;
-  intake: Pick<Intake, 'begin' | 'commitOutbound'>;
+  intake: OutboundIntake;
   rates: Rates;
   now: () => Date;
 }

@@ -1,6 +1,6 @@
 /** What a client may ask for beside the mail itself: metadata, an idempotency key, when and how urgently it leaves. */
 import { SealpostError } from '../errors.ts';
-import type { HeaderBlock } from '../message/index.ts';
+import { type HeaderBlock, type HeaderField, traceField } from '../message/index.ts';
 import type { DeliveryOptions } from '../queue/index.ts';
 
 export interface Request {
@@ -58,15 +58,17 @@ function checkDelivery({ priority, notBefore, notAfter }: DeliveryOptions, now: 
     throw invalid('notAfter is not after now and notBefore', 'leave it out for a message that never expires');
 }
 
-/** Fields of a mail that are meant for Sealpost, and never leave. */
+/** Fields of a mail that are meant for Sealpost, and never leave. Traces do: they stop a mail that comes back. */
 const fieldPrefix = 'x-sealpost-';
+const trace = traceField.toLowerCase();
+
+const isRequest = ({ key }: HeaderField) => key.startsWith(fieldPrefix) && key !== trace;
 
 /** What the fields of a mail ask for. Errors: `request-invalid` for a field that is unknown, repeated or malformed. */
 export function requestOfFields(headers: HeaderBlock): Request {
   const pairs: [string, string][] = [];
   const once = new Map<string, string>();
-  for (const { key, name, value } of headers.fields) {
-    if (!key.startsWith(fieldPrefix)) continue;
+  for (const { key, name, value } of headers.fields.filter(isRequest)) {
     const what = key.slice(fieldPrefix.length);
     if (what === 'metadata') {
       const equals = value.indexOf('=');
@@ -94,7 +96,7 @@ export function requestOfFields(headers: HeaderBlock): Request {
 
 /** The header without the fields that are meant for Sealpost. */
 export function withoutRequest({ fields, raw }: HeaderBlock): Buffer {
-  const kept = fields.filter(({ key }) => !key.startsWith(fieldPrefix));
+  const kept = fields.filter((field) => !isRequest(field));
   if (kept.length === fields.length) return raw;
   const octets = fields.reduce((sum, field) => sum + field.raw.length, 0);
   return Buffer.concat([...kept.map((field) => field.raw), raw.subarray(octets)]);

@@ -1,11 +1,21 @@
 /** Signs and encrypts a message for its partner and sends it by the partner's route. */
 import { Budget } from '../budget.ts';
 import type { Config, PartnerConfig } from '../config/index.ts';
+import type { DkimKey } from '../dkim/index.ts';
+import { receivedField, sentTrace, type Tracer, traceField } from '../message/index.ts';
 import type { Windows } from '../partner/index.ts';
-import { type Flow, type JobContext, type OutboundJob, type Outcome, outcomeOf } from '../queue/index.ts';
+import {
+  type Facts,
+  type Flow,
+  type JobContext,
+  type OutboundJob,
+  type Outcome,
+  outcomeOf,
+} from '../queue/index.ts';
 import { type EncodeOptions, encode, estimateOctets } from '../smime/index.ts';
 import type { OutboundMessage, Sender } from '../smtp/index.ts';
 import type { Spool } from '../spool/index.ts';
+import { signedOctets } from './signed.ts';
 
 /** A partner that mail can be sent to. */
 export interface SendRoute {
@@ -14,13 +24,21 @@ export interface SendRoute {
 }
 
 export interface SendParts {
-  spool: Pick<Spool, 'open'>;
+  spool: Pick<Spool, 'open' | 'draft' | 'remove'>;
   flow: Pick<Flow, 'fetch' | 'sent'>;
   /** Undefined if there is no partner with that name. */
   route: (partner: string) => SendRoute | undefined;
   /** How mail for the partner is protected with the current keys; throws a `SealpostError` if that is impossible. */
   protection: (partner: PartnerConfig) => EncodeOptions | Promise<EncodeOptions>;
   limits: Pick<Config['limits'], 'work' | 'output'>;
+  /** Name of this machine in the mail. */
+  hostname: string;
+  /** Marks what was sent, so that it is known when it comes back. */
+  trace: Tracer;
+  /** True for an address at which we receive mail ourselves: what is sent there is to come back. */
+  isOwn: (recipient: string) => boolean;
+  /** Keys that sign; none for mail without DKIM. */
+  dkim: readonly DkimKey[];
   /** The time of day, in milliseconds since the epoch. */
   now: () => number;
   /** As `opensAt` of the room `partner`. */
@@ -59,14 +77,18 @@ function heldBack(
 async function sendTo(
   { partner, sender }: SendRoute,
   job: OutboundJob,
-  { flow, spool, protection, limits }: SendParts,
+  parts: SendParts,
   { signal, end }: Pick<JobContext, 'signal' | 'end'>,
 ): Promise<Outcome> {
+  const { flow, spool, protection, limits, dkim, now } = parts;
   const { state, octets } = await flow.fetch(job.id, [job.octets], end);
   if (state !== 'queued') return { done: true };
   const [small] = octets;
   // a large message can be read twice, so parts that are already 7bit stay unchanged under a detached signature
   const plain = small ?? (() => spool.open(job.octets));
+  const to = without(job.envelope.to, job.reached);
+  const keys = partner.dkim ? dkim : [];
+  const signed: Facts = {};
   let message: OutboundMessage;
   try {
     const { work, output } = limits;
@@ -74,11 +96,18 @@ async function sendTo(
     const estimate = estimateOctets(job.octets.octets, options);
     message = {
       id: job.id,
-      envelope: { ...job.envelope, to: without(job.envelope.to, job.reached) },
+      envelope: { ...job.envelope, to },
       // Keys are judged when the octets are made, which the sender does before it connects.
       estimate,
       weight: estimate ?? job.octets.octets,
-      octets: () => encode(plain, options),
+      octets: () => {
+        const mail = below(ownFields(job, to, parts), encode(plain, options));
+        if (keys.length === 0) return mail;
+        const onSigned = (names: readonly string[]) => {
+          signed.dkim = [...names];
+        };
+        return signedOctets(mail, { keys, spool, now, onSigned });
+      },
     };
   } catch (error) {
     const outcome = outcomeOf(error);
@@ -87,11 +116,28 @@ async function sendTo(
   }
   const outcome = await sender.send(message, signal);
   if (!('done' in outcome)) return outcome;
-  await flow.sent(job, outcome.facts ?? {}, end);
+  await flow.sent(job, { ...outcome.facts, ...signed }, end);
   return { done: true };
 }
 
 /** Those that do not have the message yet. */
 function without(recipients: readonly string[], reached: readonly string[] = []): string[] {
   return recipients.filter((recipient) => !reached.includes(recipient));
+}
+
+/** The fields that a mail gets above its header when it leaves (RFC 5321, section 4.4). */
+function ownFields(job: OutboundJob, to: readonly string[], { hostname, trace, isOwn }: SendParts): Buffer {
+  const fields = [receivedField(job, hostname, to)];
+  if (!to.some(isOwn)) fields.push(`${traceField}: ${sentTrace(trace)}`);
+  return Buffer.from(fields.map((field) => `${field}\r\n`).join(''), 'latin1');
+}
+
+async function* below(fields: Buffer, octets: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let above: Buffer | undefined = fields;
+  for await (const chunk of octets) {
+    // what is wrong with keys shows before the first octet
+    if (above !== undefined) yield above;
+    above = undefined;
+    yield chunk;
+  }
 }

@@ -1,14 +1,14 @@
 /** What stands behind the listener for SMTP submission: the clients, the partners, and `submit`. */
 import type { ClientRegistry, Rates } from '../client/index.ts';
 import type { PartnerConfig } from '../config/index.ts';
-import type { Intake } from '../queue/index.ts';
+import type { OutboundIntake } from '../queue/index.ts';
 import type { SubmissionDoor } from '../smtp/index.ts';
 import { Outgoing, PartnerBook, submit } from './submit.ts';
 
 export interface SubmissionDoorParts {
   registry: Pick<ClientRegistry, 'byLogin' | 'byCertificate' | 'again' | 'trouble'>;
   partners: readonly PartnerConfig[];
-  intake: Pick<Intake, 'begin' | 'commitOutbound'>;
+  intake: OutboundIntake;
   rates: Rates;
   now: () => Date;
 }

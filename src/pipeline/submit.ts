@@ -11,13 +11,16 @@ import {
   type HeaderBlock,
   HeaderSplitter,
   isKnown,
+  loopOf,
   MailDigest,
   parseMailbox,
   readMailHeader,
   readMessageId,
   sameAddress,
+  type Tracer,
+  tracerOf,
 } from '../message/index.ts';
-import type { DsnRequest, Intake, Origin, OutboundEntry } from '../queue/index.ts';
+import type { DsnRequest, Origin, OutboundEntry, OutboundIntake } from '../queue/index.ts';
 import type { SpoolWriter } from '../spool/index.ts';
 import type { Octets, Outgoing } from './outgoing.ts';
 import type { Addressed, PartnerBook, To } from './recipients.ts';
@@ -49,7 +52,7 @@ export interface SubmitParts {
   /** Octets of the largest mail. */
   maxSize?: number;
   /** Opens the intake if necessary, but only after the request was found to be right. */
-  withIntake<T>(work: (intake: Pick<Intake, 'begin' | 'commitOutbound'>) => Promise<T>): Promise<T>;
+  withIntake<T>(work: (intake: OutboundIntake) => Promise<T>): Promise<T>;
   now: () => Date;
 }
 
@@ -67,7 +70,7 @@ export interface Submitted {
  * Missing From, To, Date and Message-ID are added.
  *
  * Errors: `not-granted`, `partner-unknown`, `address-invalid` (no recipient or no sender),
- * `request-invalid`, `idempotency-conflict`, `rate-limited`, `message-too-large`, those of `Outgoing.open` and of the
+ * `request-invalid`, `mail-loop`, `idempotency-conflict`, `rate-limited`, `message-too-large`, those of `Outgoing.open` and of the
  * intake.
  */
 export async function submit(parts: SubmitParts, submission: Submission): Promise<Submitted[]> {
@@ -80,7 +83,8 @@ export async function submit(parts: SubmitParts, submission: Submission): Promis
   return await parts.withIntake(async (intake) => {
     const writer = intake.begin();
     try {
-      const mail = new SubmittedMail(parts, submission, addressed);
+      const trace = tracerOf((purpose) => intake.deriveKey(purpose));
+      const mail = new SubmittedMail(parts, submission, addressed, trace);
       await mail.spool(writer, outgoing.open());
       const results = await intake.commitOutbound(writer, mail.entries());
       return addressed.map(({ partner, recipients }, index) => {
@@ -113,14 +117,16 @@ class SubmittedMail {
   readonly #parts: SubmitParts;
   readonly #submission: Submission;
   readonly #addressed: readonly Addressed[];
+  readonly #trace: Tracer;
   #request: Request;
   #digest: MailDigest | undefined;
   #messageId: string | null = null;
   /** Envelope sender, by partner. */
   #from: string[] = [];
 
-  constructor(parts: SubmitParts, submission: Submission, addressed: readonly Addressed[]) {
+  constructor(parts: SubmitParts, submission: Submission, addressed: readonly Addressed[], trace: Tracer) {
     this.#parts = parts;
+    this.#trace = trace;
     this.#submission = submission;
     this.#addressed = addressed;
     const { metadata, idempotencyKey, delivery } = submission;
@@ -163,6 +169,8 @@ class SubmittedMail {
 
   /** Reads the header; returns the fields to prepend. */
   #head(headers: HeaderBlock): Buffer {
+    const loop = loopOf(headers, this.#trace);
+    if (loop !== undefined) throw new SealpostError('mail-loop', loop);
     const { fields, metadata, keyOfOctets } = this.#submission;
     if (fields) {
       const asked = requestOfFields(headers);

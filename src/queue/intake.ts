@@ -58,6 +58,8 @@ export interface IntakeParts {
   ordered: ReadonlySet<string>;
   limits: QueueLimits;
   pressure: Pressure;
+  /** As `Intake.deriveKey`. */
+  deriveKey: (purpose: string) => Buffer;
   /** Called when messages were accepted. */
   onWork?: (() => void) | undefined;
 }
@@ -142,6 +144,10 @@ export class RedisIntake implements Intake {
 
   begin(): SpoolWriter {
     return this.#parts.spool.create();
+  }
+
+  deriveKey(purpose: string): Buffer {
+    return this.#parts.deriveKey(purpose);
   }
 
   async commit(writer: SpoolWriter, entries: IntakeEntry[]): Promise<IntakeResult[]> {

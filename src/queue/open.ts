@@ -159,6 +159,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     identity,
     limits,
     pressure,
+    deriveKey: (purpose) => deriveKey(key, purpose),
     onWork,
   });
   const audit = new RedisAudit(redis, keys);

@@ -251,6 +251,8 @@ export interface Intake {
   refusal(): SealpostError | null;
   /** Takes the octets. */
   begin(): SpoolWriter;
+  /** A key for the purpose, the same in all processes of the installation. */
+  deriveKey(purpose: string): Buffer;
   /**
    * One result for each entry, in order, when octets, job and record are on disk. `queue-full`: there is no room.
    * `redis-unreachable`, `redis-full`, `spool-write`: for the sender, nothing was accepted, and a repetition does no
@@ -263,6 +265,9 @@ export interface Intake {
    */
   commitOutbound(writer: SpoolWriter, entries: OutboundEntry[]): Promise<IntakeResult[]>;
 }
+
+/** What a door for mail to partners needs of it. */
+export type OutboundIntake = Pick<Intake, 'begin' | 'commitOutbound' | 'deriveKey'>;
 
 /** What a worker needs at the start of a job, in one round trip. */
 export interface Fetched {

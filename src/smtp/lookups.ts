@@ -9,6 +9,8 @@ export interface Lookups {
   /** Undefined if the operator names no validating resolver. */
   dns: Dns | undefined;
   sts: StsPolicies;
+  /** The TXT records of a name, the strings of each joined. Errors: those of DNS. */
+  texts(name: string): Promise<string[]>;
   close(): void;
 }
 
@@ -27,9 +29,10 @@ export function createLookups(
 ): Lookups {
   const { port = 443, ...how } = connect;
   const dns = settings && createDns(resolverOf(settings));
+  const texts = dns === undefined ? textsOfSystem : (name: string) => textsOf(dns, name);
   const sts = new StsPolicies({
     store,
-    texts: dns === undefined ? textsOfSystem : (name) => textsOf(dns, name),
+    texts,
     fetch: async (host) => {
       const url = new URL(`https://${host}:${port}/.well-known/mta-sts.txt`);
       const limits = { timeout: STS_TIMEOUT, maxLength: STS_SIZE, mediaType: 'text/plain' };
@@ -37,7 +40,7 @@ export function createLookups(
     },
     now: Date.now,
   });
-  return { dns, sts, close: () => dns?.close() };
+  return { dns, sts, texts, close: () => dns?.close() };
 }
 
 function resolverOf({ resolver: address, tls, port = tls ? 853 : 53, name, ca }: NonNullable<Config['dns']>) {

@@ -34,10 +34,10 @@ export class MailboxAcceptance implements Acceptance {
     };
   }
 
-  /** A mail that one of its mailboxes has handed on before: the server that sends it back must know. */
+  /** A mail that has been with us before: the server that sends it back must know. */
   #loop(header: HeaderBlock, mailboxes: Iterable<string>): SealpostError | undefined {
     for (const mailbox of mailboxes) {
-      const why = this.#trace && loopOf(header, this.#trace(mailbox));
+      const why = this.#trace && loopOf(header, this.#trace, mailbox);
       if (why !== undefined) return new SealpostError('mail-loop', `mail for ${mailbox}: ${why}`);
     }
     return undefined;

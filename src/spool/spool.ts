@@ -150,6 +150,10 @@ export class TieredSpool implements Spool {
     return new Writer(this.#parts);
   }
 
+  draft(): SpoolWriter {
+    return new Writer({ ...this.#parts, inlineLimit: 0 });
+  }
+
   /** Seals a small value, which the caller stores. */
   sealInline(octets: Buffer): { ref: SpoolRef; sealed: Buffer } {
     const id = newId();

@@ -41,6 +41,8 @@ export interface SpoolWriter {
 
 export interface Spool {
   create(): SpoolWriter;
+  /** As `create`, but never in Redis: for octets that the caller removes soon. After a crash, the sweep does. */
+  draft(): SpoolWriter;
   /** The octets, opened and verified chunk by chunk. `spool-missing`, `spool-corrupt`. */
   open(ref: SpoolRef): AsyncIterable<Buffer>;
   /** All octets at once, for small ones. */

@@ -126,6 +126,7 @@ describe('a message of which Redis did not say whether it has it', () => {
           repeating: new Set<string>(),
           ordered: new Set<string>(),
           identity: new Map(),
+          deriveKey: () => Buffer.alloc(32),
         },
         limits: { inbound: room, handoff: room, outbound: room },
         pressure: new Pressure({ redis, keys, log, folder, redisMemory: 90, diskFree: 0, store: () => null }),

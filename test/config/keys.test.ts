@@ -376,6 +376,7 @@ partners:
           mailbox: fails('imap-failed', 'login failed'),
           route: fails('send-failed', 'the server does not answer'),
           webhook: async () => [],
+          dkim: async () => [],
           clock: async () => [{ message: 'the clock is ahead', hint: 'set it' }],
           close: async () => {
             closed += 1;

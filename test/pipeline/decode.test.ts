@@ -186,6 +186,7 @@ describe('decode', () => {
       for (const [octets, kind] of [
         [with_('X-Sealpost-Trace: trace-of-open'), 'suspend mail-loop'],
         [with_('x-sealpost-trace : trace-of-open'), 'suspend mail-loop'],
+        [with_('X-Sealpost-Trace: trace-of-(partners)'), 'suspend mail-loop'],
         [with_('X-Sealpost-Trace: trace-of-strict'), 'done'],
         [hops(101), 'suspend mail-loop'],
         [hops(100), 'done'],

@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { type DkimKey, recordName, recordText } from '../../src/dkim/index.ts';
 import { SealpostError } from '../../src/errors.ts';
 import { opensAt, type Windows } from '../../src/partner/windows.ts';
 import { sendStep } from '../../src/pipeline/send.ts';
+import { signedOctets } from '../../src/pipeline/signed.ts';
 import type { DeliveryOptions, Facts, MessageState, OutboundJob, Outcome } from '../../src/queue/index.ts';
 import { decodeSync, type EncodeOptions } from '../../src/smime/index.ts';
 import type { OutboundMessage } from '../../src/smtp/sender.ts';
 import { alice, options } from '../attacks/support.ts';
+import { dkimKey, dkimpy, rsaKey, skipWithoutDkimpy } from '../support/dkim.ts';
 import { configOf, fetchFrom, kindOf, MemorySpool, messageOf, never } from './support.ts';
 
 const config = configOf(`
@@ -37,18 +40,21 @@ async function send(
     delivery = {} as DeliveryOptions,
     now = Date.parse('2026-12-01T12:00:00Z'),
     windows = undefined as Windows | undefined,
+    dkim = [] as readonly DkimKey[],
+    to = envelope.to,
+    settings = config.partners[0],
   } = {},
 ) {
   const messages: OutboundMessage[] = [];
   const sent: Facts[] = [];
   const job: OutboundJob = {
-    ...{ id: 'o1', direction: 'outbound', partner, envelope, messageId: null, receivedAt: 1 },
+    ...{ id: 'o1', direction: 'outbound', partner, messageId: null, receivedAt: 1 },
+    envelope: { ...envelope, to },
     origin: { kind: 'command', detail: {} },
     octets: spool.put(octets),
     delivery,
   };
-  const [acme] = config.partners;
-  assert.ok(acme);
+  assert.ok(settings);
   const step = sendStep({
     spool,
     flow: {
@@ -60,7 +66,7 @@ async function send(
     route: (name) =>
       name === 'acme'
         ? {
-            partner: { ...acme, windows },
+            partner: { ...settings, windows },
             sender: {
               async send(message, signal) {
                 assert.equal(signal, never);
@@ -72,6 +78,9 @@ async function send(
         : undefined,
     protection,
     limits,
+    ...{ hostname: 'own.example', trace: (what: string) => `trace-of-${what}` },
+    isOwn: (recipient) => recipient.endsWith('@own.example'),
+    dkim,
     now: () => now,
     opensAt,
   });
@@ -117,6 +126,108 @@ describe('send', () => {
       const { outcome, sent } = await send(async () => answer);
       assert.deepEqual([outcome, sent], [answer, []]);
     }
+  });
+
+  it('marks what leaves, and says when it came, but not from where', async () => {
+    const { messages } = await send(taken);
+    const [message] = messages;
+    assert.ok(message);
+    const top = (await made(message)).toString().split('\r\n').slice(0, 5);
+    assert.deepEqual(top, [
+      'Received: by own.example (over command)',
+      ' id o1',
+      ' for <edi@partner.example>;',
+      ' Thu, 01 Jan 1970 00:00:00 +0000',
+      'X-Sealpost-Trace: trace-of-(partners)',
+    ]);
+  });
+
+  it('does not mark what is to come back: mail to an address of ours', async () => {
+    for (const to of [['a@own.example'], ['edi@partner.example', 'a@own.example']]) {
+      const { messages } = await send(taken, { to });
+      const [message] = messages;
+      assert.ok(message);
+      const text = (await made(message)).toString();
+      assert.doesNotMatch(text, /X-Sealpost-Trace/);
+      // several recipients must not learn of each other
+      assert.equal(/ for </.test(text), to.length === 1);
+    }
+  });
+
+  describe('DKIM', { skip: skipWithoutDkimpy() }, () => {
+    const key = dkimKey('example.net', 's1', rsaKey());
+    const records = { [recordName(key)]: recordText(key) };
+    const from = Buffer.concat([Buffer.from('From: us@example.net\r\n'), mail]);
+    const large = Buffer.concat([from, Buffer.alloc(2_000_000, 'a line of it\r\n')]);
+
+    it('signs the octets that leave, and the record names who signed', async () => {
+      const asked = async (message: OutboundMessage) => {
+        const octets = await made(message);
+        assert.ok(octets.includes('X-Sealpost-Trace') && !octets.includes('4711'));
+        assert.deepEqual(dkimpy([octets], records), [[true]]);
+        return { done: true, facts: { reply: '250 ok' } } as const;
+      };
+      const { sent } = await send(asked, { octets: from, dkim: [key], now: Date.now() });
+      assert.deepEqual(sent, [{ reply: '250 ok', dkim: ['s1._domainkey.example.net'] }]);
+    });
+
+    it('keeps a large one in the spool until its end is known, and not longer', async () => {
+      const spool = new MemorySpool();
+      const limits = { ...config.limits, work: 1e12 };
+      const asked = async (message: OutboundMessage) => {
+        const before = spool.stored.size;
+        const octets = message.octets()[Symbol.asyncIterator]();
+        const first: IteratorResult<Buffer> = await octets.next();
+        assert.match(String(first.value), /^DKIM-Signature: /);
+        await octets.next();
+        assert.equal(spool.stored.size, before + 1);
+        // the server went away
+        await octets.return?.();
+        assert.equal(spool.stored.size, before);
+        const whole = await made(message);
+        assert.deepEqual([spool.stored.size, dkimpy([whole], records)], [before, [[true]]]);
+        return { done: true } as const;
+      };
+      const { outcome } = await send(asked, { octets: large, dkim: [key], spool, limits, now: Date.now() });
+      assert.deepEqual([outcome, spool.open_], [{ done: true }, 0]);
+    });
+
+    it('does not sign, nor keep, mail of another author, and says so', async () => {
+      const spool = new MemorySpool();
+      const other = Buffer.from(large.toString().replace('us@example.net', 'us@example.org'));
+      const asked = async (message: OutboundMessage) => {
+        const before = spool.stored.size;
+        for await (const _ of message.octets()) assert.equal(spool.stored.size, before);
+        assert.doesNotMatch((await made(message)).toString(), /DKIM-Signature/);
+        return { done: true } as const;
+      };
+      const limits = { ...config.limits, work: 1e12 };
+      const { sent } = await send(asked, { octets: other, dkim: [key], spool, limits });
+      assert.deepEqual([sent, spool.open_], [[{ dkim: [] }], 0]);
+    });
+
+    it('does not sign for a partner with dkim: false', async () => {
+      const quiet = configOf(`
+partners:
+  - { name: acme, addresses: [edi@partner.example], encrypt: false, sign: none, dkim: false }
+`).partners[0];
+      const { messages, sent } = await send(taken, { octets: from, dkim: [key], settings: quiet });
+      const [message] = messages;
+      assert.ok(message);
+      assert.doesNotMatch((await made(message)).toString(), /DKIM-Signature/);
+      assert.deepEqual(sent, [{ reply: '250 ok' }]);
+    });
+
+    it('lets go of what it keeps when the octets end with an error', async () => {
+      const spool = new MemorySpool();
+      async function* broken() {
+        yield large;
+        throw new SealpostError('work-limit', 'too much');
+      }
+      const parts = { keys: [key], spool, now: Date.now, onSigned: () => {} };
+      await assert.rejects(Array.fromAsync(signedOctets(broken(), parts)), { code: 'work-limit' });
+      assert.deepEqual([spool.open_, spool.aborted, spool.stored.size], [0, 1, 0]);
+    });
   });
 
   it('asks nobody for a message that cannot be protected, and says why', async () => {

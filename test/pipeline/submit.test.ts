@@ -36,6 +36,7 @@ async function handIn(outgoing: Outgoing, given: Given = {}) {
         opened += 1;
         return await work({
           begin: () => spool.create(),
+          deriveKey: () => Buffer.alloc(32, 1),
           async commitOutbound(writer, given) {
             if (!accepts) throw new SealpostError('queue-full', 'no room');
             await writer.finish();

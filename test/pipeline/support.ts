@@ -18,7 +18,7 @@ export function configOf(yaml: string): Config {
 }
 
 /** A spool that remembers; octets above the limit are `file`. */
-export class MemorySpool implements Pick<Spool, 'create' | 'open' | 'read'> {
+export class MemorySpool implements Pick<Spool, 'create' | 'draft' | 'open' | 'read' | 'remove'> {
   readonly stored = new Map<string, Buffer>();
   /** Writers that have neither been finished nor aborted. */
   open_ = 0;
@@ -64,6 +64,14 @@ export class MemorySpool implements Pick<Spool, 'create' | 'open' | 'read'> {
         end();
       },
     };
+  }
+
+  draft(): SpoolWriter {
+    return this.create();
+  }
+
+  async remove({ id }: SpoolRef): Promise<void> {
+    this.stored.delete(id);
   }
 
   async *open(ref: SpoolRef): AsyncGenerator<Buffer> {

@@ -53,6 +53,7 @@ async function working(answer: Outcome, done: () => Promise<boolean>, now = Date
     },
     protection: () => ({}),
     limits,
+    ...{ hostname: 'own.example', trace: () => '', isOwn: () => false, dkim: [] },
     now,
     opensAt: (_windows, at) => at,
   });

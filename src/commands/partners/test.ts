@@ -4,6 +4,7 @@ import { operatorClient } from '../../client/index.ts';
 import {
   type Config,
   loadConfig,
+  loadDkimKeys,
   loadKeys,
   ownName,
   type PartnerConfig,
@@ -98,9 +99,9 @@ async function sendTest(
   try {
     const step = await sendStep({
       spool: {
-        open: () => {
-          throw new SealpostError('spool-missing', 'a test is small');
-        },
+        open: tooSmall,
+        draft: tooSmall,
+        remove: async () => {},
       },
       flow: {
         fetch: async () => ({ state: 'queued', octets: [mail] }),
@@ -109,6 +110,11 @@ async function sendTest(
       route: () => open,
       protection: () => outboundProtection(partner, keys, new Date()),
       limits: config.limits,
+      hostname: ownName(config),
+      // a test that comes back has shown that mail arrives
+      isOwn: () => true,
+      trace: () => '',
+      dkim: await loadDkimKeys(config),
       now: Date.now,
       opensAt: await loadOpensAt(),
     });
@@ -117,6 +123,11 @@ async function sendTest(
     sender.close();
     await network.close();
   }
+}
+
+/** For what only large messages need. */
+function tooSmall(): never {
+  throw new SealpostError('spool-missing', 'a test is small');
 }
 
 function testMail({ id, from, to, now }: { id: string; from: string; to: string[]; now: Date }): string {

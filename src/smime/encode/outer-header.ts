@@ -1,4 +1,10 @@
-import { asciiField, type HeaderField, parseContentType, splitParameters } from '../../message/index.ts';
+import {
+  asciiField,
+  type HeaderField,
+  parseContentType,
+  splitParameters,
+  traceField,
+} from '../../message/index.ts';
 
 /*
  * Which header fields are outside the protection, and which inside (RFC 9788 for header protection).
@@ -25,6 +31,7 @@ const outerFields: ReadonlySet<string> = new Set([
 const traceFields: ReadonlySet<string> = new Set([
   ...['return-path', 'received', 'delivered-to', 'received-spf', 'authentication-results', 'dkim-signature'],
   ...['arc-seal', 'arc-message-signature', 'arc-authentication-results'],
+  traceField.toLowerCase(),
   ...['resent-date', 'resent-from', 'resent-sender', 'resent-to', 'resent-cc', 'resent-message-id'],
 ]);
 

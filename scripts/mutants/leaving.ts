@@ -1,0 +1,142 @@
+/** Mutants of what mail gets when it leaves: signatures of DKIM, and the trace that stops loops. */
+import { mutants } from './mutant.ts';
+
+const signing = 'dkim/signing';
+const back = 'attacks/mail-that-comes-back';
+
+export const leaving = [
+  ...mutants('dkim', [
+    [
+      'dkim/body-hash.ts',
+      'if (plain[end - 1] === SPACE) end -= 1;',
+      '',
+      signing,
+      'white space at the end of a chunk breaks signatures',
+    ],
+    [
+      'dkim/body-hash.ts',
+      'this.#lines += (ends - end) / 2;',
+      'this.#lines = (ends - end) / 2;',
+      signing,
+      'empty lines in two chunks count once',
+    ],
+    [
+      'dkim/body-hash.ts',
+      'if (this.#hasText) this.#hash.update(lineEnd);',
+      'this.#hash.update(lineEnd);',
+      signing,
+      'an empty body has a line',
+    ],
+    [
+      'dkim/signature.ts',
+      'from.every((each) =>',
+      'from.some((each) =>',
+      `${signing}~nobody`,
+      'a domain signs for an author of another one',
+    ],
+    [
+      'dkim/signature.ts',
+      'return host === domain ||',
+      'return host.endsWith(domain) ||',
+      `${signing}~nobody`,
+      'notown.example counts as own.example',
+    ],
+    [
+      'dkim/signature.ts',
+      'domain.length === nearest',
+      'domain.length > 0',
+      `${signing}~nearest`,
+      'parents sign as well',
+    ],
+    [
+      'dkim/signature.ts',
+      'filter(({ key }) => key === name).reverse()',
+      'filter(({ key }) => key === name)',
+      `${signing}~repeated`,
+      'repeated fields are signed in the wrong order',
+    ],
+    [
+      'dkim/signature.ts',
+      'return oversign ? [...all, [name, undefined] as [string, undefined]] : all;',
+      'return all;',
+      `${signing}~oversign`,
+      'anybody can add a second From',
+    ],
+    [
+      'dkim/record.ts',
+      "if (published === '') return 'revoked';",
+      '',
+      'dkim/record',
+      'a revoked key is called another one',
+    ],
+    [
+      'dkim/record.ts',
+      "if (!lists('h', 'sha256') || !lists('s', '*', 'email')) return 'not-allowed';",
+      '',
+      'dkim/record',
+      'a record that forbids our signatures is right',
+    ],
+  ]),
+  ...mutants('pipeline', [
+    [
+      'pipeline/signed.ts',
+      'else await this.#draft?.abort();',
+      '',
+      'pipeline/send~lets.go',
+      'a message that fails leaves a draft in the spool',
+    ],
+    [
+      'pipeline/signed.ts',
+      'if (this.#stored !== undefined) await this.#spool.remove(this.#stored);',
+      'if (this.#stored !== undefined) return;',
+      'pipeline/send~keeps.a.large.one',
+      'each large message that was sent stays in the spool',
+    ],
+    [
+      'pipeline/signed.ts',
+      'if (this.#octets <= IN_MEMORY) return;',
+      'if (this.#octets > 0) return;',
+      'pipeline/send~keeps.a.large.one',
+      'a large message is in memory as a whole',
+    ],
+    [
+      'pipeline/send.ts',
+      'if (!to.some(isOwn)) fields.push',
+      'if (!to.every(isOwn)) fields.push',
+      'pipeline/send~to.come.back',
+      'mail to ourselves is refused',
+    ],
+    [
+      'pipeline/send.ts',
+      'const keys = partner.dkim ? dkim : [];',
+      'const keys = dkim;',
+      'pipeline/send~dkim:.false',
+      'mail is signed for a partner that must not get it so',
+    ],
+    [
+      'pipeline/submit.ts',
+      "if (loop !== undefined) throw new SealpostError('mail-loop', loop);",
+      '',
+      `${back}~door`,
+      'a relay and we send each other a mail for ever',
+    ],
+  ]),
+  ...mutants('message', [
+    [
+      'message/trace.ts',
+      "if (traces.includes(sentTrace(trace))) return 'it was sent to a partner from here before';",
+      '',
+      `${back}~refused.with`,
+      'mail that comes back is taken',
+    ],
+  ]),
+  ...mutants('config', [
+    [
+      'config/dkim-keys.ts',
+      'if (bits !== undefined && bits < leastBits)',
+      'if (bits !== undefined && bits < 512)',
+      'commands/dkim~too.short',
+      'mail is signed with a key that anybody can break',
+    ],
+  ]),
+];
