@@ -9,7 +9,7 @@ import {
   statSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { allDestinations } from './destinations.ts';
+import { allDestinations, allRoutes } from './destinations.ts';
 import { checkDkimKeys } from './dkim-keys.ts';
 import { KeyReader } from './key-reader.ts';
 import { checkKeys } from './key-rules.ts';
@@ -105,7 +105,7 @@ function checkPartnersOnly(
 
 /** For a configuration with unreadable settings: at least the missing files. */
 function missingFiles(rejected: Rejected | undefined): Problem[] {
-  const made = ['dataDir', 'directory', 'path', 'failed', 'partnerFiles'];
+  const made = ['dataDir', 'directory', 'path', 'failed', 'folder', 'partnerFiles'];
   return (rejected?.paths ?? [])
     .filter(([at, path]) => !made.includes(String(at.at(-1))) && !existsSync(path))
     .flatMap(([at, path]) => rejected?.source.problem(at, `${path}: there is no such file`) ?? []);
@@ -216,16 +216,15 @@ function checkSpoolKey(path: SettingPath, text: string, reader: KeyReader): void
     reader.report(path, 'is not 32 octets in base64', { hint: 'generate one: openssl rand -base64 32' });
 }
 
-function checkTls({ smtp, api, partners }: Config, reader: KeyReader, now: Date): void {
+function checkTls(config: Config, reader: KeyReader, now: Date): void {
+  const { smtp, api } = config;
   const listener = 'renew it; peers that verify it cannot connect';
   checkOwnTls(smtp.tls, ['smtp', 'tls'], listener, reader, now);
   checkOwnTls(api.tls, ['api', 'tls'], listener, reader, now);
-  partners.forEach(({ route, backup }, index) => {
-    const path = ['partners', index, 'route', 'clientCertificate'];
-    checkOwnTls(route.clientCertificate, path, 'renew it; the server will refuse it', reader, now);
-    const second = ['partners', index, 'backup', 'route', 'clientCertificate'];
-    checkOwnTls(backup?.route.clientCertificate, second, 'renew it; the server will refuse it', reader, now);
-  });
+  for (const [path, { clientCertificate }] of allRoutes(config)) {
+    const at = [...path, 'clientCertificate'];
+    checkOwnTls(clientCertificate, at, 'renew it; the server will refuse it', reader, now);
+  }
 }
 
 function checkOwnTls(
@@ -242,20 +241,17 @@ function checkOwnTls(
 }
 
 function checkCaFiles(config: Config, reader: KeyReader): void {
-  const { mailboxes, partners, redis, dns } = config;
+  const { mailboxes, redis, dns } = config;
   if (config.events?.ca !== undefined) reader.certificates(['events', 'ca'], config.events.ca);
   if (redis.ca !== undefined) reader.certificates(['redis', 'ca'], redis.ca);
   mailboxes.forEach(({ imap }, index) => {
     if (imap?.ca !== undefined) reader.certificates(['mailboxes', index, 'imap', 'ca'], imap.ca);
   });
   for (const [path, destination] of allDestinations(config))
-    if ('ca' in destination && destination.ca !== undefined)
-      reader.certificates([...path, 'ca'], destination.ca);
-  partners.forEach(({ route, backup }, index) => {
-    if (backup?.route.ca !== undefined)
-      reader.certificates(['partners', index, 'backup', 'route', 'ca'], backup.route.ca);
-    if (route.ca !== undefined) reader.certificates(['partners', index, 'route', 'ca'], route.ca);
-  });
+    if (destination.type === 'webhook' || destination.type === 's3')
+      if (destination.ca !== undefined) reader.certificates([...path, 'ca'], destination.ca);
+  for (const [path, { ca }] of allRoutes(config))
+    if (ca !== undefined) reader.certificates([...path, 'ca'], ca);
   if (dns?.ca !== undefined) reader.certificates(['dns', 'ca'], dns.ca);
 }
 
@@ -273,6 +269,8 @@ function checkFolders(config: Config, reader: KeyReader): void {
     checkFolder(['spool', 'directory'], config.spool.directory, reader);
   for (const [path, destination] of allDestinations(config))
     if (destination.type === 'directory') checkFolder([...path, 'path'], destination.path, reader);
+  for (const [path, { folder }] of allRoutes(config))
+    if (folder !== undefined) checkFolder([...path, 'folder'], folder, reader);
   config.folders.forEach(({ path, failed }, index) => {
     checkDropFolder(['folders', index, 'path'], path, failed, reader);
   });

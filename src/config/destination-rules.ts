@@ -3,6 +3,7 @@ import { addressHint, parseAddressEntry } from './addresses.ts';
 import { isLoopback } from './hosts.ts';
 import type { Report, SettingPath } from './problem.ts';
 import { parseRecipientTemplate } from './recipient-template.ts';
+import { checkServerRoute } from './route-rules.ts';
 import type { Config, DestinationConfig } from './schema.ts';
 
 type OfType<T extends DestinationConfig['type']> = Extract<DestinationConfig, { type: T }>;
@@ -43,7 +44,7 @@ export function checkDestination(
       return;
     case 'smtp':
     case 'lmtp':
-      checkMailServer(destination, at, report);
+      checkServerRoute(destination, at, { readable: true, dns: config.dns !== undefined }, report);
       checkRecipients(destination, at, report);
       return;
     case 's3':
@@ -74,18 +75,6 @@ function checkWebhook(webhook: OfType<'webhook'>, at: SettingPath, report: Repor
   if (loopback && !webhook.allowPrivate)
     report([...at, 'url'], 'is on this machine, which is refused without allowPrivate', {
       hint: 'write allowPrivate: true',
-    });
-}
-
-function checkMailServer(server: OfType<'smtp' | 'lmtp'>, at: SettingPath, report: Report): void {
-  const { host, tls, user, password } = server;
-  if (user !== undefined && password === undefined)
-    report([...at, 'user'], 'is set without a password', { hint: 'write password, or remove user' });
-  if (password !== undefined && user === undefined)
-    report([...at, 'password'], 'is set without a user', { hint: 'write user, or remove password' });
-  if ((tls === 'none' || tls === 'opportunistic') && !isLoopback(host))
-    report([...at, 'tls'], `${tls} is allowed only on loopback: decrypted content would be sent in clear`, {
-      hint: 'write required or implicit',
     });
 }
 

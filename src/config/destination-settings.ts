@@ -1,17 +1,22 @@
 /** Where decoded messages go, and reports of suspended ones: one shape for each kind of destination. */
 import { z } from 'zod';
+import { mtaSts, serverSettings } from './route-settings.ts';
 import { bucketSettings } from './spool-settings.ts';
 import { duration, size } from './units.ts';
 
-interface Parts<S extends z.ZodType> {
+type SecretType = z.ZodType<{ file: string } | { env: string }>;
+
+interface Parts<S extends SecretType, F extends z.ZodType> {
   name: () => z.ZodString;
   secret: () => S;
   path: () => z.ZodString;
   port: () => z.ZodNumber;
+  tlsFiles: F;
 }
 
-/** @param parts the types for names, secrets, paths and ports */
-export function destinationSettings<S extends z.ZodType>({ name, secret, path, port }: Parts<S>) {
+/** @param parts the types for names, secrets, paths, ports, and certificates with keys */
+export function destinationSettings<S extends SecretType, F extends z.ZodType>(parts: Parts<S, F>) {
+  const { name, secret, path, port } = parts;
   const directoryDestination = z.strictObject({
     type: z.literal('directory').describe('A folder of files.'),
     name: name().optional().describe('Name in the ledger. Default: the type.'),
@@ -46,7 +51,6 @@ export function destinationSettings<S extends z.ZodType>({ name, secret, path, p
   });
   const mailServer = {
     name: name().optional().describe('Name in the ledger. Default: the type.'),
-    host: z.string().min(1).describe('Host of the mail server.'),
     port: port().optional().describe('Port. Default: 25 for smtp (465 with implicit TLS), 24 for lmtp.'),
     tls: z
       .enum(['opportunistic', 'required', 'implicit', 'none'])
@@ -54,10 +58,7 @@ export function destinationSettings<S extends z.ZodType>({ name, secret, path, p
       .describe(
         'required: always use STARTTLS. implicit: use TLS from the first octet. opportunistic and none are allowed only on loopback, because the content is readable.',
       ),
-    ca: path().optional().describe("CA certificates to verify the server with, instead of the system's."),
-    user: z.string().optional().describe('Login name.'),
-    password: secret().optional().describe('Password.'),
-    connections: z.number().int().min(1).default(5).describe('Maximum concurrent connections.'),
+    ...serverSettings(parts),
     recipients: z
       .array(z.string())
       .min(1)
@@ -77,10 +78,19 @@ export function destinationSettings<S extends z.ZodType>({ name, secret, path, p
   };
   const smtpDestination = z.strictObject({
     type: z.literal('smtp').describe('A mail server, over SMTP.'),
+    host: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        "Host of the mail server. Without it, the MX records of each recipient's domain are used, and the mail goes to whoever they name.",
+      ),
+    mtaSts: mtaSts(),
     ...mailServer,
   });
   const lmtpDestination = z.strictObject({
     type: z.literal('lmtp').describe('A mail store, over LMTP: each recipient is answered on its own.'),
+    host: z.string().min(1).describe('Host of the mail store.'),
     ...mailServer,
   });
   const s3Destination = z.strictObject({

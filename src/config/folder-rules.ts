@@ -1,5 +1,5 @@
 import { sep } from 'node:path';
-import { allDestinations } from './destinations.ts';
+import { allDestinations, allRoutes } from './destinations.ts';
 import { isPrivateRedis } from './private-redis.ts';
 import type { Report, SettingPath } from './problem.ts';
 import type { Config } from './schema.ts';
@@ -10,6 +10,9 @@ const places = ['{name}', '{stem}', '{partner}'];
 /** A file in a folder must mean one thing: to send it, once. */
 export function checkDropFolders(config: Config, report: Report): void {
   const { folders, partners, clientQueues, redis } = config;
+  for (const [where, { folder }] of allRoutes(config))
+    if (folder !== undefined && (isWithin(folder, config.dataDir) || isWithin(config.dataDir, folder)))
+      report([...where, 'folder'], 'overlaps with dataDir', { hint: 'choose another folder' });
   if (clientQueues.enabled && isPrivateRedis(redis))
     report(
       ['clientQueues', 'enabled'],
@@ -42,6 +45,11 @@ export function checkDropFolders(config: Config, report: Report): void {
     for (const [where, destination] of allDestinations(config))
       if (destination.type === 'directory' && isWithin(destination.path, path))
         report([...where, 'path'], `is in folders[${index}]: what is received would be sent`, {
+          hint: 'choose another folder',
+        });
+    for (const [where, { folder }] of allRoutes(config))
+      if (folder !== undefined && isWithin(folder, path))
+        report([...where, 'folder'], `is in folders[${index}]: what is sent would be sent again`, {
           hint: 'choose another folder',
         });
     if (isWithin(config.dataDir, path) || isWithin(path, config.dataDir))

@@ -2,10 +2,9 @@ import { contentCipherOf } from '../cms/algorithms.ts';
 import { digestByName } from '../pki/algorithms.ts';
 import { protectionOf } from '../smime/encode/presets.ts';
 import { parseAddressEntry } from './addresses.ts';
-import { isLoopback } from './hosts.ts';
 import { checkAddresses, knownNames } from './mailbox-rules.ts';
-import { checkOAuth2 } from './oauth2-rules.ts';
 import { checkNames, type Report, type SettingPath } from './problem.ts';
+import { checkServerRoute } from './route-rules.ts';
 import type { Config, PartnerConfig } from './schema.ts';
 
 export function checkPartners(config: Config, report: Report): void {
@@ -18,10 +17,13 @@ export function checkPartners(config: Config, report: Report): void {
     const at: SettingPath = ['partners', index];
     checkProtection(partner, at, known, report);
     checkApproval(partner, config, [...at, 'approval'], report);
-    checkRoute(partner, [...at, 'route'], report);
-    checkPublished(partner, [...at, 'route'], dns !== undefined, report);
-    if (partner.backup)
-      checkBackup(partner.route, partner.backup, [...at, 'backup'], dns !== undefined, report);
+    const how = { readable: false, dns: dns !== undefined };
+    checkServerRoute(partner.route, [...at, 'route'], how, report);
+    if (partner.backup) {
+      checkServerRoute(partner.backup.route, [...at, 'backup', 'route'], how, report);
+      checkBackup(partner.route, partner.backup.route, [...at, 'backup', 'route'], report);
+    }
+    checkReadable(partner, at, report);
     checkWindows(partner, [...at, 'windows'], report);
     if (partner.from !== undefined && parseAddressEntry(partner.from)?.kind !== 'address')
       report([...at, 'from'], 'is not an address', { hint: 'write user@example.com' });
@@ -115,99 +117,35 @@ function checkApproval(
     });
 }
 
-function checkRoute({ route }: Pick<PartnerConfig, 'route'>, at: SettingPath, report: Report): void {
-  const { host, tls, user, password, oauth2, rate } = route;
-  if (rate !== undefined && rate.messages === undefined && rate.octets === undefined)
-    report([...at, 'rate'], 'limits nothing', { hint: 'write messages or octets' });
-  if (user !== undefined && password === undefined && oauth2 === undefined)
-    report([...at, 'user'], 'is set without a password', {
-      hint: 'write password or oauth2, or remove user',
-    });
-  for (const name of ['password', 'oauth2'] as const)
-    if (route[name] !== undefined && user === undefined)
-      report([...at, name], 'is set without a user', { hint: `write user, or remove ${name}` });
-  if (password !== undefined && oauth2 !== undefined)
-    report([...at, 'oauth2'], 'is set together with password', { hint: 'keep one of them' });
-  if (oauth2 !== undefined) checkOAuth2(oauth2, [...at, 'oauth2'], report);
-  if (user !== undefined && host === undefined)
-    report([...at, 'user'], 'would log in to any server that the MX records name', {
-      hint: 'write host, or remove user and password or oauth2',
-    });
-  if (
-    user !== undefined &&
-    host !== undefined &&
-    !isLoopback(host) &&
-    (tls === 'none' || tls === 'opportunistic')
-  )
-    report([...at, 'tls'], `${tls} would send the ${oauth2 === undefined ? 'password' : 'token'} in clear`, {
-      hint: 'write required or implicit',
-    });
-  if (tls === 'implicit' && host === undefined)
-    report([...at, 'tls'], 'implicit is not supported by servers in MX records', {
-      hint: 'write host, or required',
-    });
-  if (tls === 'none' && host !== undefined && !isLoopback(host))
-    report([...at, 'tls'], 'none: addresses and header fields are sent in clear', {
-      severity: 'warning',
-      hint: 'write required if the server supports TLS',
-    });
-}
-
-/** What says which server is the right one: the operator, or what the partner publishes. */
-function checkPublished(
-  { route }: Pick<PartnerConfig, 'route'>,
-  at: SettingPath,
-  dns: boolean,
-  report: Report,
-): void {
-  const { host, tls, ca, pins, clientCertificate, dane, mtaSts } = route;
-  const verifies = tls === 'required' || tls === 'implicit';
-  if (pins.length > 0 && !verifies)
-    report([...at, 'pins'], `are not compared with tls: ${tls} as long as the server offers no TLS`, {
-      hint: 'write required or implicit',
-    });
-  if (pins.length > 0 && ca !== undefined)
-    report([...at, 'ca'], 'is not used beside pins', { hint: 'write one of them' });
-  if (pins.length > 0 && host === undefined)
-    report([...at, 'pins'], 'would have to match every server that the MX records name', {
-      severity: 'warning',
-      hint: 'write host, or the pins of all of them',
-    });
-  if (tls === 'none' && clientCertificate !== undefined)
-    report([...at, 'clientCertificate'], 'is not used without TLS', { hint: 'write tls: required' });
-  if (dane === 'required') {
-    if (!dns)
-      report([...at, 'dane'], 'required needs a resolver that validates DNSSEC', {
-        hint: 'write dns.resolver',
-      });
-    if (tls === 'none' || pins.length > 0 || ca !== undefined)
-      report([...at, 'dane'], 'required conflicts with tls: none, pins and ca', {
-        hint: 'write tls: required without pins and ca, or remove dane',
-      });
-  }
-  if (mtaSts && host !== undefined)
-    report([...at, 'mtaSts'], 'is about MX records, and host replaces them', { hint: 'remove one of them' });
-  if (mtaSts && (tls === 'none' || pins.length > 0 || ca !== undefined))
-    report([...at, 'mtaSts'], 'conflicts with tls: none, pins and ca', {
-      hint: 'write tls: required without pins and ca, or remove mtaSts',
-    });
-}
-
 type Route = PartnerConfig['route'];
 
-function checkBackup(
-  first: Route,
-  backup: NonNullable<PartnerConfig['backup']>,
-  at: SettingPath,
-  dns: boolean,
-  report: Report,
-): void {
-  checkRoute(backup, [...at, 'route'], report);
-  checkPublished(backup, [...at, 'route'], dns, report);
-  if (strengthOf(backup.route) < strengthOf(first))
-    report([...at, 'route'], 'has weaker TLS than route', {
+/** A folder is not reached over a network, so nobody on the way gains anything by making the first route fail. */
+function checkBackup(first: Route, second: Route, at: SettingPath, report: Report): void {
+  if (first.folder !== undefined && second.folder === first.folder)
+    report([...at, 'folder'], 'is the folder of route', { hint: 'name another one' });
+  if (first.folder === undefined && second.folder === undefined && strengthOf(second) < strengthOf(first))
+    report(at, 'has weaker TLS than route', {
       hint: 'give it tls, ca, pins and dane that demand as much as those of route',
     });
+}
+
+/** What nobody encrypts lies in a folder for whoever may read it. */
+function checkReadable({ encrypt, route, backup }: PartnerConfig, at: SettingPath, report: Report): void {
+  if (encrypt) return;
+  const routes: [string[], Route | undefined][] = [
+    [['route'], route],
+    [['backup', 'route'], backup?.route],
+  ];
+  for (const [where, each] of routes)
+    if (each?.folder !== undefined)
+      report(
+        [...at, ...where, 'folder'],
+        'will have readable mail, because mail to the partner is not encrypted',
+        {
+          severity: 'warning',
+          hint: 'write encrypt: true, or see who may read the folder',
+        },
+      );
 }
 
 /** How much a route demands of the server, to compare two of them. Whoever makes the first one fail must gain nothing. */

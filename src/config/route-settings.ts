@@ -40,10 +40,55 @@ const rate = () =>
       'How much may be sent, over all processes together. What is too much waits, by priority and in order, and no attempt counts.',
     );
 
+/** What a connection to a mail server needs, whoever's server it is. */
+export const serverSettings = <S extends ReturnType<Parts['secret']>, F extends z.ZodType>({
+  secret,
+  path,
+  tlsFiles,
+}: {
+  secret: () => S;
+  path: () => z.ZodString;
+  tlsFiles: F;
+}) => ({
+  ca: path().optional().describe("CA certificates to verify the server with, instead of the system's."),
+  pins: z
+    .array(pin())
+    .default([])
+    .describe(
+      "SHA-256 of the server's public key (SubjectPublicKeyInfo), in hex or as sha256//BASE64. One must match; name, issuer and validity of the certificate then do not matter.",
+    ),
+  clientCertificate: tlsFiles.optional().describe('Certificate that the server may ask for.'),
+  dane: z
+    .enum(['published', 'required', 'off'])
+    .default('published')
+    .describe(
+      'DANE (RFC 7672), with the resolver of dns. published: where the domain publishes TLSA records, they decide whether its server is the right one. required: send only with such records. off: ignore them.',
+    ),
+  user: z.string().optional().describe('Login name.'),
+  password: secret().optional().describe('Password.'),
+  oauth2: oauth2Settings({ secret }),
+  connections: z.number().int().min(1).default(5).describe('Maximum concurrent connections of one process.'),
+  rate: rate(),
+});
+
+export const mtaSts = () =>
+  z
+    .boolean()
+    .default(false)
+    .describe(
+      "MTA-STS (RFC 8461): fetch the policy of the recipient's domain over HTTPS and follow it. Only without host.",
+    );
+
 /** How mail is sent to a partner. */
 export function routeSettings({ secret, path, port, tlsFiles }: Parts) {
+  const { ca, pins, clientCertificate, dane, ...others } = serverSettings({ secret, path, tlsFiles });
   return z
     .strictObject({
+      folder: path()
+        .optional()
+        .describe(
+          'A folder instead of a server: each message becomes a file ID.eml, as it would have been sent, with a file ID.json that says whom it is for. Another program takes them from there.',
+        ),
       host: z
         .string()
         .optional()
@@ -57,36 +102,12 @@ export function routeSettings({ secret, path, port, tlsFiles }: Parts) {
         .describe(
           'opportunistic: use STARTTLS if it is offered; if that fails, try again later. required: always use STARTTLS, and verify the server. implicit: use TLS from the first octet, and verify the server. none: never use TLS.',
         ),
-      ca: path().optional().describe("CA certificates to verify the server with, instead of the system's."),
-      pins: z
-        .array(pin())
-        .default([])
-        .describe(
-          "SHA-256 of the server's public key (SubjectPublicKeyInfo), in hex or as sha256//BASE64. One must match; name, issuer and validity of the certificate then do not matter.",
-        ),
-      clientCertificate: tlsFiles.optional().describe('Certificate that the server may ask for.'),
-      dane: z
-        .enum(['published', 'required', 'off'])
-        .default('published')
-        .describe(
-          'DANE (RFC 7672), with the resolver of dns. published: where the partner publishes TLSA records, they decide whether its server is the right one. required: send only with such records. off: ignore them.',
-        ),
-      mtaSts: z
-        .boolean()
-        .default(false)
-        .describe(
-          "MTA-STS (RFC 8461): fetch the policy of the recipient's domain over HTTPS and follow it. Only without host.",
-        ),
-      user: z.string().optional().describe('Login name.'),
-      password: secret().optional().describe('Password.'),
-      oauth2: oauth2Settings({ secret }),
-      connections: z
-        .number()
-        .int()
-        .min(1)
-        .default(5)
-        .describe('Maximum concurrent connections of one process.'),
-      rate: rate(),
+      ca,
+      pins,
+      clientCertificate,
+      dane,
+      mtaSts: mtaSts(),
+      ...others,
     })
     .prefault({})
     .describe('How mail is sent to the partner.');

@@ -231,7 +231,7 @@ const imap = z.strictObject({
     .describe('Maximum message size. Larger messages stay in the folder and are reported.'),
 });
 
-const { destination, onSuspend } = destinationSettings({ name, secret, path, port });
+const { destination, onSuspend } = destinationSettings({ name, secret, path, port, tlsFiles });
 
 const mailbox = z.strictObject({
   name: name().describe('Name of the mailbox.'),

@@ -19,6 +19,7 @@ export function counted(kind: DestinationConfig['type'], destination: Destinatio
   return {
     name: destination.name,
     ...(destination.most === undefined ? {} : { most: destination.most }),
+    ...(destination.pace && { pace: destination.pace }),
     async deliver(delivery, signal) {
       const done = seconds.startTimer({ kind });
       const outcome = await destination.deliver(delivery, signal);

@@ -16,9 +16,9 @@ export interface EventPoster {
 /** Errors: those of `readSecret`; `file-access`. */
 export async function createEventPoster(
   { url, secret, ca, allowPrivate, timeout }: EventWebhookConfig,
-  deps: { readSecret(secret: Secret): string | Promise<string>; now(): number },
+  deps: { readSecret(secret: Secret): string; now(): number },
 ): Promise<EventPoster> {
-  const key = await deps.readSecret(secret);
+  const key = deps.readSecret(secret);
   const poster = new HttpPoster(new URL(url), {
     ca: ca === undefined ? undefined : readPublicFile(ca),
     allowPrivate,

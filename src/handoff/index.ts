@@ -9,7 +9,7 @@ import { SealpostError } from '../errors.ts';
 import { counted } from './counted.ts';
 import type { EventPoster, createEventPoster as makeEventPoster } from './event-webhook.ts';
 import type { LocalDestination } from './local.ts';
-import type { Destination, DestinationDeps } from './types.ts';
+import type { Destination, DestinationDeps, LocalDeps } from './types.ts';
 
 export { type ContentServerDeps, createContentHandler, type StoredContent } from './content-server.ts';
 export type { HandoffDocument } from './document.ts';
@@ -27,6 +27,9 @@ export type {
   DestinationDeps,
   FailureDocument,
   JsonValue,
+  LocalDeps,
+  MailNetwork,
+  RateSettings,
   SignedUrl,
 } from './types.ts';
 
@@ -91,7 +94,7 @@ export async function probeWebhook(
 /** As `createLocalDestination` of `local.ts`. */
 export async function createLocalDestination(
   config: DestinationConfig,
-  deps: DestinationDeps,
+  deps: LocalDeps,
 ): Promise<LocalDestination | undefined> {
   const local = await import('./local.ts');
   return await local.createLocalDestination(config, deps);

@@ -11,7 +11,7 @@ import { countedTaken } from './counted.ts';
 import { makeDocument } from './document.ts';
 import { attemptLimits } from './limits.ts';
 import { jobFacts, jobId, jobName, jobOptions } from './queue-destination.ts';
-import type { Delivery, DestinationDeps } from './types.ts';
+import type { Delivery, LocalDeps } from './types.ts';
 
 /** What was accepted; with `job` if the step that records it adds that job. */
 export interface Taken {
@@ -28,7 +28,7 @@ export interface LocalDestination {
 /** Undefined for destinations that are not on this Redis. Errors: those of `createDestination`. */
 export async function createLocalDestination(
   config: DestinationConfig,
-  deps: DestinationDeps,
+  deps: LocalDeps,
 ): Promise<LocalDestination | undefined> {
   const local = await create(config, deps);
   if (local === undefined) return undefined;
@@ -36,10 +36,7 @@ export async function createLocalDestination(
   return { name, take: (delivery, signal) => countedTaken(config.type, () => local.take(delivery, signal)) };
 }
 
-async function create(
-  config: DestinationConfig,
-  deps: DestinationDeps,
-): Promise<LocalDestination | undefined> {
+async function create(config: DestinationConfig, deps: LocalDeps): Promise<LocalDestination | undefined> {
   switch (config.type) {
     case 'queue':
       // In one script with the record, and so among the keys that are on one node of a cluster.
@@ -53,7 +50,7 @@ async function create(
 
 function localQueue(
   config: Extract<DestinationConfig, { type: 'queue' }>,
-  deps: DestinationDeps,
+  deps: LocalDeps,
 ): LocalDestination {
   const { bodyPart, signedUrl, redisPrefix: prefix } = deps;
   const { queue, inlineLimit } = config;

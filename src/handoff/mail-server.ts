@@ -1,7 +1,7 @@
 import type { DestinationConfig } from '../config/index.ts';
 import { comparableAddress, mailDate, readMailHeader } from '../message/index.ts';
 import { type Envelope, type Outcome, outcomeOf } from '../queue/index.ts';
-import { createSender, type OutboundMessage, type Sender } from '../smtp/index.ts';
+import { createSender, type OutboundMessage, type Sender, type SenderParts } from '../smtp/index.ts';
 import { attemptLimits } from './limits.ts';
 import { ownFields } from './mail-fields.ts';
 import { wireMail, wireOctets } from './mail-octets.ts';
@@ -23,10 +23,9 @@ const mostRecipients = 100;
  * left out when it is tried again for the others.
  */
 export async function createMailDestination(config: MailConfig, deps: DestinationDeps): Promise<Destination> {
-  const name = config.name ?? config.type;
-  const secret = config.password === undefined ? undefined : await deps.readSecret(config.password);
+  const name = nameOf(config);
   const rules = new RecipientRules(config);
-  const sender = senderOf(config, deps, secret);
+  const sender = senderOf(config, deps);
 
   async function deliver(delivery: Delivery, signal: AbortSignal): Promise<Outcome> {
     const limits = () => attemptLimits(deps.limits, delivery.contentOctets);
@@ -58,6 +57,7 @@ export async function createMailDestination(config: MailConfig, deps: Destinatio
     return await sendAll({}, recipients, signal, (to) => ({
       // a bounce of a report helps nobody
       envelope: { from: config.sender ?? '', to },
+      weight: failure.original?.octets ?? 0,
       octets: () => {
         const { header, pieces } = reportMail(failure, { hostname, to, date: mailDate(deps.now()) });
         return wireMail(header, pieces, attemptLimits(deps.limits, failure.original?.octets ?? 0));
@@ -86,8 +86,8 @@ export async function createMailDestination(config: MailConfig, deps: Destinatio
       }
       reached.push(...(outcome.reached ?? []));
       if (!('retry' in worst)) worst = outcome;
-      // the server does not answer: the others would find the same
-      if (outcome.peer === 'down') break;
+      // the server does not answer, or its rate is used up: the others would find the same
+      if (outcome.peer === 'down' || ('retry' in outcome && outcome.inLine)) break;
     }
     if (signal.aborted && !('done' in worst)) worst = stopped;
     return 'done' in worst ? worst : { ...worst, ...(reached.length > 0 && { reached }) };
@@ -100,11 +100,16 @@ export async function createMailDestination(config: MailConfig, deps: Destinatio
       return { done: true, facts: { host, reply } };
     }
     const said = outcome.facts?.reply ?? outcome.facts?.message ?? '';
-    const facts = { message: `${config.host} of destination ${name}: ${said}`, ...outcome.facts };
+    const server = config.host ?? 'the server';
+    const facts = { message: `${server} of destination ${name}: ${said}`, ...outcome.facts };
     const { peer, reached } = outcome;
     const more = { facts, peer, ...(reached && { reached }) };
     if ('retry' in outcome)
-      return { retry: outcome.retry === 'send-failed' ? 'handoff-failed' : outcome.retry, ...more };
+      return {
+        ...outcome,
+        retry: outcome.retry === 'send-failed' ? 'handoff-failed' : outcome.retry,
+        ...more,
+      };
     return { suspend: outcome.suspend === 'send-refused' ? 'handoff-refused' : outcome.suspend, ...more };
   }
 
@@ -122,6 +127,7 @@ export async function createMailDestination(config: MailConfig, deps: Destinatio
   return {
     name,
     most: config.connections,
+    ...(sender.pace && { pace: sender.pace }),
     deliver: (delivery, signal) => guarded(signal, () => deliver(delivery, signal)),
     report: (failure, signal) => guarded(signal, () => report(failure, signal)),
     async close() {
@@ -130,15 +136,24 @@ export async function createMailDestination(config: MailConfig, deps: Destinatio
   };
 }
 
-function senderOf(config: MailConfig, deps: DestinationDeps, secret: string | undefined): Sender {
-  const { type, host, tls, ca, user, password, connections } = config;
-  const lmtp = type === 'lmtp';
-  const port = config.port ?? (lmtp ? 24 : tls === 'implicit' ? 465 : 25);
+function senderOf(config: MailConfig, deps: DestinationDeps): Sender {
+  const { readSecret, hostname: name, network, rate } = deps;
+  const route = mailRoute(config);
   return createSender({
-    route: { host, port, tls, ca, user, password, connections, lmtp },
-    readSecret: () => secret ?? '',
-    name: deps.hostname,
+    route,
+    readSecret,
+    name,
+    rate: config.rate && rate(nameOf(config), config.rate),
+    ...network,
   });
+}
+
+const nameOf = ({ name, type }: MailConfig) => name ?? type;
+
+/** The way to the server, as that of a partner. */
+export function mailRoute(config: MailConfig): SenderParts['route'] {
+  const lmtp = config.type === 'lmtp';
+  return { ...config, port: config.port ?? (lmtp ? 24 : config.tls === 'implicit' ? 465 : 25), lmtp };
 }
 
 function nobody(name: string, left: readonly string[]): Outcome {

@@ -1,8 +1,9 @@
 import type { Redis } from 'ioredis';
-import type { Config, MailboxConfig, Secret } from '../config/index.ts';
+import type { Config, MailboxConfig, PartnerConfig, Secret } from '../config/index.ts';
 import type { Log } from '../log.ts';
 import type { HeadersJson, Tracer } from '../message/index.ts';
-import type { FailureJob, InboundMessage, MessageRecord, Outcome } from '../queue/index.ts';
+import type { FailureJob, InboundMessage, MessageRecord, Outcome, Pace } from '../queue/index.ts';
+import type { RouteRate, SenderParts } from '../smtp/index.ts';
 
 export type JsonValue =
   | string
@@ -104,6 +105,8 @@ export interface Destination {
   readonly name: string;
   /** Attempts at a time that make sense; more would only wait. Default: any number. */
   readonly most?: number;
+  /** Of a destination with a rate. */
+  readonly pace?: Pace;
   /** One attempt. Aborting the signal ends it soon with `retry`. */
   deliver(delivery: Delivery, signal: AbortSignal): Promise<Outcome>;
   /** One attempt to report a suspended message; otherwise like `deliver`. */
@@ -121,9 +124,15 @@ export interface SignedUrl {
 /** Makes the URL for the content of a message, or of the piece with that path. */
 export type SignUrl = (delivery: Delivery, piece?: string) => SignedUrl;
 
+export type MailNetwork = Pick<SenderParts, 'tokens' | 'dns' | 'sts'>;
+export type RateSettings = NonNullable<PartnerConfig['route']['rate']>;
+
+/** What a destination on the same Redis needs. */
+export type LocalDeps = Omit<DestinationDeps, 'network' | 'rate'>;
+
 /** What destinations need from the code that creates them. */
 export interface DestinationDeps {
-  readSecret(secret: Secret): string | Promise<string>;
+  readSecret(secret: Secret): string;
   /** Undefined if there is no HTTP listener; large content cannot be handed off by URL then. */
   signedUrl: SignUrl | undefined;
   /** Opens a connection for the queue destination, which closes it. */
@@ -133,6 +142,10 @@ export interface DestinationDeps {
   /** `redis.prefix` of the configuration. */
   redisPrefix: string;
   bodyPart: MailboxConfig['bodyPart'];
+  /** What connections to mail servers need: tokens, and what their domains publish. */
+  network: MailNetwork;
+  /** The rate of a destination with that name, kept by all processes together. */
+  rate(name: string, rate: RateSettings): RouteRate;
   /** Name of this machine in mail that is handed on. */
   hostname: string;
   /** Value of the field that stops loops, for mail of a mailbox. */

@@ -49,7 +49,7 @@ export async function createWebhookDestination(
   options: WebhookOptions = {},
 ): Promise<ProbedWebhook> {
   const name = config.name ?? config.type;
-  const secret = await deps.readSecret(config.secret);
+  const secret = deps.readSecret(config.secret);
   const ca = config.ca === undefined ? undefined : readPublicFile(config.ca);
   const poster = new HttpPoster(new URL(config.url), {
     ca,

@@ -11,17 +11,21 @@ import {
   createLocalDestination,
   type Destination,
   type DestinationDeps,
+  type LocalDeps,
   type LocalDestination,
   UrlSigner,
 } from '../handoff/index.ts';
 import { tracerOf } from '../message/index.ts';
-import { type FailureJob, type QueueRoom, routeOf } from '../queue/index.ts';
+import { type FailureJob, type Pace, type QueueRoom, routeOf } from '../queue/index.ts';
 
 export interface DestinationsParts
-  extends Pick<DestinationDeps, 'readSecret' | 'log' | 'now'>,
+  extends Pick<DestinationDeps, 'readSecret' | 'log' | 'now' | 'network' | 'rate'>,
     Pick<QueueRoom, 'deriveKey' | 'connect' | 'ensureReplicated'> {
   config: Pick<Config, 'mailboxes' | 'partners' | 'http' | 'redis' | 'limits' | 'smtp'>;
 }
+
+/** Those on the same Redis connect to no mail server. */
+export type LocalParts = Omit<DestinationsParts, 'network' | 'rate'>;
 
 export interface Destinations {
   readonly size: number;
@@ -29,6 +33,8 @@ export interface Destinations {
   find(mailbox: string, name: string): Destination | undefined;
   /** Attempts at a time that a route of the queue `handoff` has use for. */
   most(route: string): number;
+  /** What is known of the rate of such a route. */
+  pace(route: string): Pace | undefined;
   /** Closes all connections. */
   close(): Promise<void>;
 }
@@ -42,6 +48,8 @@ export interface ReportRoute {
 export interface ReportRoutes {
   /** Undefined if no report is wanted. */
   find(job: Pick<FailureJob, 'direction' | 'owner'>): ReportRoute | undefined;
+  /** What is known of the rate of a route of the queue `failures`. */
+  pace(route: string): Pace | undefined;
   close(): Promise<void>;
 }
 
@@ -51,7 +59,7 @@ export async function openDestinations(parts: DestinationsParts): Promise<Destin
   // All at once, because a folder that does not answer is given up only after seconds.
   const opened = parts.config.mailboxes.flatMap(({ name, bodyPart, destinations }) =>
     destinations.map(async (settings): Promise<[string, Destination]> => {
-      const destination = await open(settings, parts, bodyPart);
+      const destination = await open(settings, parts, bodyPart, name);
       return [keyOf(name, destination.name), destination];
     }),
   );
@@ -61,6 +69,7 @@ export async function openDestinations(parts: DestinationsParts): Promise<Destin
     size: all.size,
     find: (mailbox, name) => all.get(keyOf(mailbox, name)),
     most: (route) => mostOf.get(route) ?? Number.POSITIVE_INFINITY,
+    pace: (route) => all.get(route)?.pace,
     close: () => closeAll(all.values()),
   };
 }
@@ -70,12 +79,12 @@ export async function openDestinations(parts: DestinationsParts): Promise<Destin
  * those of `createDestination`.
  */
 export async function openLocalDestinations(
-  parts: DestinationsParts,
+  parts: LocalParts,
 ): Promise<(mailbox: string) => LocalDestination | undefined> {
   const opened = parts.config.mailboxes.map(
     async ({ name, bodyPart, destinations: [only, ...others] }): Promise<[string, LocalDestination][]> => {
       if (only === undefined || others.length > 0) return [];
-      const local = await createLocalDestination(only, depsOf(parts, bodyPart));
+      const local = await createLocalDestination(only, localDepsOf(parts, bodyPart));
       return local ? [[name, local]] : [];
     },
   );
@@ -99,12 +108,13 @@ export async function openReportRoutes(parts: DestinationsParts): Promise<Report
   const opened = owners.map(async ({ direction, owner, onSuspend }): Promise<[string, ReportRoute][]> => {
     if (onSuspend === undefined) return [];
     // a report has no body part
-    const destination = await open(onSuspend.destination, parts, { index: 0 });
+    const destination = await open(onSuspend.destination, parts, { index: 0 }, `${direction} ${owner}`);
     return [[placeOf({ direction, owner }), { destination, include: onSuspend.include }]];
   });
   const routes = new Map((await Promise.all(opened)).flat());
   return {
     find: (job) => routes.get(placeOf(job)),
+    pace: (route) => routes.get(route)?.destination.pace,
     close: () => closeAll([...routes.values()].map(({ destination }) => destination)),
   };
 }
@@ -121,11 +131,26 @@ function open(
   settings: DestinationConfig,
   parts: DestinationsParts,
   bodyPart: MailboxConfig['bodyPart'],
+  owner: string,
 ): Promise<Destination> {
-  return createDestination(settings, depsOf(parts, bodyPart));
+  return createDestination(settings, depsOf(parts, bodyPart, owner));
 }
 
-function depsOf(parts: DestinationsParts, bodyPart: MailboxConfig['bodyPart']): DestinationDeps {
+/** @param owner of the destination: its name is unique among those of one owner */
+function depsOf(
+  parts: DestinationsParts,
+  bodyPart: MailboxConfig['bodyPart'],
+  owner: string,
+): DestinationDeps {
+  const { network, rate } = parts;
+  return {
+    ...localDepsOf(parts, bodyPart),
+    network,
+    rate: (name, settings) => rate(`${owner}:${name}`, settings),
+  };
+}
+
+function localDepsOf(parts: LocalParts, bodyPart: MailboxConfig['bodyPart']): LocalDeps {
   const { config, readSecret, connect, ensureReplicated, deriveKey, log, now } = parts;
   const { port } = config.http;
   const signer = port === undefined ? undefined : contentUrls({ ...config.http, port }, parts);

@@ -58,15 +58,20 @@ redis.call('PEXPIRE', key, math.min(life, 86400000000) + 1000)
 return { wait, after }
 `);
 
+interface BucketParts {
+  redis: Redis;
+  prefix: string;
+}
+
 export class SharedBucket {
-  readonly #parts: { redis: Redis; prefix: string };
+  readonly #parts: BucketParts;
   readonly #name: string;
   readonly #rate: SharedRate;
   #restsUntil = 0;
   #tight = false;
 
   /** @param name the same in each process that shares it */
-  constructor(parts: { redis: Redis; prefix: string }, name: string, rate: SharedRate) {
+  constructor(parts: BucketParts, name: string, rate: SharedRate) {
     this.#parts = parts;
     this.#name = name;
     this.#rate = rate;
@@ -104,11 +109,13 @@ export class SharedBucket {
   }
 }
 
-/** The bucket of a route, if it has a rate. */
+/** The bucket of a route, if it has a rate; as the constructor. */
+export function sharedBucket(parts: BucketParts, name: string, rate: SharedRate): SharedBucket;
 export function sharedBucket(
-  parts: { redis: Redis; prefix: string },
+  parts: BucketParts,
   name: string,
   rate: SharedRate | undefined,
-): SharedBucket | undefined {
+): SharedBucket | undefined;
+export function sharedBucket(parts: BucketParts, name: string, rate: SharedRate | undefined) {
   return rate && new SharedBucket(parts, name, rate);
 }

@@ -77,6 +77,8 @@ export function deps(changes: Partial<DestinationDeps> = {}): DestinationDeps {
     ensureReplicated: async () => undefined,
     redisPrefix: '{test}',
     bodyPart: { index: 0 },
+    network: {},
+    rate: () => ({ take: async () => 0, room: () => Number.POSITIVE_INFINITY, rests: () => 0 }),
     hostname: 'own.example',
     trace: (mailbox) => `trace-of-${mailbox}`,
     limits: { layers: 10, parts: 1000, depth: 50, work: 1_000_000, output: 1 << 24, headerSize: 102400 },
