@@ -4,11 +4,19 @@
  * call at a time and a deadline. Only local disks are written to synchronously. Anything else is written by a few
  * messages at a time, with threads of their own (`threadsFor`).
  */
+import { createHash, randomBytes } from 'node:crypto';
+import { readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { hasCode } from './errors.ts';
-import { isLocalDisk, syncFolder } from './files.ts';
+import { draftOwner, isDeadOwner, isLocalDisk, makeFolder, syncFolder } from './files.ts';
 
 /** Milliseconds that a file system has to answer. */
 const patience = 5000;
+
+/** What a draft's name begins with: the dot hides it from programs that list the folder. */
+const draftPrefix = '.sealpost-';
+/** Milliseconds after which a draft of a process that nobody can ask for is left over. */
+const staleAfter = 3_600_000;
 
 /** Messages written at a time to a disk that is not local. */
 const atATime = 4;
@@ -35,9 +43,28 @@ export class Volume {
   #asked: { answer: Promise<boolean>; late: boolean } | undefined;
   #free = atATime;
   readonly #waiting: (() => void)[] = [];
+  #prepared: Promise<void> | undefined;
 
   constructor(path: string) {
     this.#path = path;
+  }
+
+  /**
+   * Creates the folder, and removes what dead processes were writing: once. A folder that disappears later may be an
+   * unmounted volume, so it is not created again. System errors.
+   */
+  async prepare(now: number): Promise<void> {
+    this.#prepared ??= (async () => {
+      await makeFolder(this.#path);
+      await sweepDrafts(this.#path, now);
+    })();
+    const running = this.#prepared;
+    try {
+      await running;
+    } catch (error) {
+      if (this.#prepared === running) this.#prepared = undefined;
+      throw error;
+    }
   }
 
   /**
@@ -132,4 +159,50 @@ export class FolderSync {
     this.#running = running;
     return running;
   }
+}
+
+/** Where a file or folder is written that will be renamed to its name in the same folder. */
+export function draftPath(folder: string): string {
+  return join(folder, `${draftPrefix}${randomBytes(9).toString('base64url')}.${draftOwner}`);
+}
+
+/**
+ * Removes what a crash left behind in a folder. Drafts of ended processes on this machine go at once, others when they
+ * are more than an hour older than `now`.
+ */
+async function sweepDrafts(folder: string, now: number): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (!name.startsWith(draftPrefix)) continue;
+    const path = join(folder, name);
+    const modified = (await stat(path).catch(() => undefined))?.mtimeMs ?? now;
+    if (isDeadOwner(name.slice(name.indexOf('.', 1) + 1)) || now - modified > staleAfter)
+      await rm(path, { recursive: true, force: true });
+  }
+}
+
+/** Why a folder cannot be written into, for the operator; by the code of a system error, never its text. */
+export function unwritable(folder: string, error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+  const why = hasCode(error, 'ENOSPC', 'EDQUOT')
+    ? `no space is left (${code})`
+    : hasCode(error, 'ETIMEDOUT')
+      ? `its file system does not answer (${code})`
+      : `it fails with ${code}`;
+  return `cannot write into the folder ${folder}: ${why}`;
+}
+
+/** Name of a message's folder: sorts by time of receipt, and is the same for every attempt. */
+export function folderName(receivedAt: number, id: string): string {
+  return `${folderTime(receivedAt)}-${safeId(id)}`;
+}
+
+/** Time of receipt without punctuation. */
+export function folderTime(receivedAt: number): string {
+  return new Date(receivedAt).toISOString().replace(/[-:.]/g, '');
+}
+
+/** An id as it may stand in a name; a digest of one that is longer, or has other characters. */
+export function safeId(id: string): string {
+  const plain = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$/.test(id);
+  return plain ? id : createHash('sha256').update(id).digest('hex').slice(0, 32);
 }

@@ -14,7 +14,7 @@ import { createRefreshTokens, Tokens } from '../src/oauth/index.ts';
 import { loadOpensAt, outboundProtection, Shown } from '../src/partner/index.ts';
 import { sendStep } from '../src/pipeline/index.ts';
 import { sealedValues, sharedBucket } from '../src/redis/index.ts';
-import { createLookups, createSender, withBackup } from '../src/smtp/index.ts';
+import { createLookups, openSender, withBackup } from '../src/smtp/index.ts';
 
 await runRole('outbound', async ({ config, queue, log }) => {
   const { queues, flow, spool } = queue;
@@ -29,7 +29,7 @@ await runRole('outbound', async ({ config, queue, log }) => {
     partners.map((partner) => {
       const senderOf = (route: typeof partner.route, rated: string) => {
         const rate = sharedBucket(queue, rated, route.rate);
-        return createSender({ route, readSecret, name: ownName(config), tokens, rate, ...lookups });
+        return openSender({ route, readSecret, name: ownName(config), tokens, rate, ...lookups });
       };
       const { route, backup } = partner;
       const key = partnerKey(partner);

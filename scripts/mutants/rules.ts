@@ -118,9 +118,9 @@ export const rules = [
       'check is silent about a partner that nothing can be encrypted for',
     ],
     [
-      'config/partner-rules.ts',
-      "if (tls === 'none' && host !== undefined && !isLoopback(host))",
-      "if (tls === 'none' && host !== undefined && isLoopback(host))",
+      'config/route-rules.ts',
+      "else if (tls === 'none' && host !== undefined && !isNear)",
+      "else if (tls === 'none' && host !== undefined && isNear)",
       'config/bad config/documents',
       'mail and password leave without TLS, unsaid',
     ],

@@ -58,7 +58,7 @@ export async function secretVariables<Role extends string>(
 }
 
 export { AddressBook, type AddressKey, parseAddressEntry } from './addresses.ts';
-export { allDestinations } from './destinations.ts';
+export { allDestinations, allRoutes } from './destinations.ts';
 export { isLoopback, networkOf, ownName } from './hosts.ts';
 export type { LoadedKeys } from './keys.ts';
 export type { OAuth2Config } from './oauth2-rules.ts';

@@ -1,7 +1,7 @@
 /** One supervised role process: started, watched, restarted with capped backoff, drained. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { extname, join } from 'node:path';
-import { allDestinations, type Config } from '../config/index.ts';
+import { allDestinations, allRoutes, type Config } from '../config/index.ts';
 import type { Log } from '../log.ts';
 import { environmentOf } from './environment.ts';
 import {
@@ -54,8 +54,11 @@ const runtimeFlags = [
 export function threadsOf(role: RoleName, config: Config): number {
   const usual = Number(process.env.UV_THREADPOOL_SIZE) || 4;
   if (role === 'submit') return Math.min(mostThreads, usual + config.folders.length * 18);
-  if (role !== 'handoff') return usual;
-  const folders = allDestinations(config).filter(([, { type }]) => type === 'directory').length;
+  if (role !== 'handoff' && role !== 'outbound') return usual;
+  const folders =
+    role === 'handoff'
+      ? allDestinations(config).filter(([, { type }]) => type === 'directory').length
+      : allRoutes(config).filter(([, { folder }]) => folder !== undefined).length;
   return Math.min(mostThreads, usual + folders * 6);
 }
 /** The maximum that libuv accepts. */

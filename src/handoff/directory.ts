@@ -2,16 +2,13 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DestinationConfig } from '../config/index.ts';
 import { hasCode } from '../errors.ts';
-import { makeFolder } from '../files.ts';
 import { type Outcome, outcomeOf } from '../queue/index.ts';
-import { FolderSync, Volume, withDeadline } from '../volume.ts';
-import { sweepTemporary } from './folder.ts';
+import { FolderSync, folderName, unwritable, Volume, withDeadline } from '../volume.ts';
 import { writeFailure } from './folder-failure.ts';
 import { writeSmall } from './folder-small.ts';
 import { writeStreamed } from './folder-streamed.ts';
 import { attemptLimits } from './limits.ts';
-import { folderName } from './names.ts';
-import { foreignCode, stopped } from './outcome.ts';
+import { stopped } from './outcome.ts';
 import type { Destination, DestinationDeps } from './types.ts';
 
 type DirectoryConfig = Extract<DestinationConfig, { type: 'directory' }>;
@@ -40,21 +37,7 @@ export async function createDirectoryDestination(
     sync: new FolderSync(config.path),
   };
   const volume = new Volume(config.path);
-  let ready: Promise<void> | undefined;
-  /** Created once. A folder that disappears later may be an unmounted volume, so it is not created again. */
-  const prepare = async () => {
-    ready ??= (async () => {
-      await makeFolder(config.path);
-      await sweepTemporary(config.path, deps.now());
-    })();
-    const running = ready;
-    try {
-      await running;
-    } catch (error) {
-      if (ready === running) ready = undefined;
-      throw error;
-    }
-  };
+  const prepare = () => volume.prepare(deps.now());
   /** Writes the folder with this name; false if it already exists. */
   const put = async (
     folder: string,
@@ -128,12 +111,6 @@ function failure(error: unknown, path: string, signal: AbortSignal): Outcome {
   if (signal.aborted) return stopped;
   const own = outcomeOf(error);
   if (own !== undefined) return own;
-  const code = foreignCode(error);
-  const why = hasCode(error, 'ENOSPC', 'EDQUOT')
-    ? `no space is left (${code})`
-    : hasCode(error, 'ETIMEDOUT')
-      ? `its file system does not answer (${code})`
-      : `it fails with ${code}`;
-  const message = `cannot write into the folder ${path}: ${why}`;
+  const message = unwritable(path, error);
   return { retry: 'handoff-failed', facts: { message }, peer: 'down' };
 }

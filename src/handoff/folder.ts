@@ -1,13 +1,11 @@
-import { randomBytes } from 'node:crypto';
 import { fsync } from 'node:fs';
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { MailboxConfig } from '../config/index.ts';
 import { hasCode } from '../errors.ts';
-import { draftOwner, isDeadOwner } from '../files.ts';
 import type { MessageLimits } from '../message/index.ts';
-import type { FolderSync } from '../volume.ts';
+import { draftPath, type FolderSync } from '../volume.ts';
 import { extensionFor, partFileName } from './names.ts';
 import type { PartFacts } from './walk.ts';
 
@@ -16,9 +14,6 @@ export const syncFile = promisify(fsync);
 /** Readable by the group, so that the operator's programs can run as another user. The umask applies. */
 export const fileMode = 0o640;
 export const folderMode = 0o750;
-
-const prefix = '.sealpost-';
-const staleAfter = 3_600_000;
 
 /** What the folder writers need to know. */
 export interface FolderSettings {
@@ -61,7 +56,7 @@ export class TemporaryFolder {
   }
 
   static async create(parent: string, name: string): Promise<TemporaryFolder> {
-    const path = join(parent, `${prefix}${randomBytes(9).toString('base64url')}.${draftOwner}`);
+    const path = draftPath(parent);
     await mkdir(path, { mode: folderMode });
     return new TemporaryFolder(path, join(parent, name));
   }
@@ -82,19 +77,5 @@ export class TemporaryFolder {
 
   async remove(): Promise<void> {
     await rm(this.path, { recursive: true, force: true });
-  }
-}
-
-/**
- * Removes what a crash left behind in the parent folder. Leftovers of ended processes on this machine go at once,
- * others when they are more than an hour older than `now`.
- */
-export async function sweepTemporary(parent: string, now: number): Promise<void> {
-  for (const name of await readdir(parent)) {
-    if (!name.startsWith(prefix)) continue;
-    const path = join(parent, name);
-    const modified = (await stat(path).catch(() => undefined))?.mtimeMs ?? now;
-    if (isDeadOwner(name.slice(name.indexOf('.', 1) + 1)) || now - modified > staleAfter)
-      await rm(path, { recursive: true, force: true });
   }
 }

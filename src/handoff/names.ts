@@ -119,19 +119,3 @@ export function pieceFileName(path: string, contentType: string | null): string 
   const name = plain.length > maxOctets ? `${plain.slice(0, maxOctets - 17)}-${digest}` : plain;
   return `${name}.${contentType === null ? 'bin' : 'eml'}`;
 }
-
-/** Name of a message's folder: sorts by time of receipt, and is the same for every attempt. */
-export function folderName(receivedAt: number, id: string): string {
-  return `${folderTime(receivedAt)}-${safeId(id)}`;
-}
-
-/** Time of receipt without punctuation. */
-export function folderTime(receivedAt: number): string {
-  return new Date(receivedAt).toISOString().replace(/[-:.]/g, '');
-}
-
-/** An id as it may stand in a name; a digest of one that is longer, or has other characters. */
-export function safeId(id: string): string {
-  const plain = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$/.test(id);
-  return plain ? id : createHash('sha256').update(id).digest('hex').slice(0, 32);
-}

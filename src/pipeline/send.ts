@@ -96,6 +96,7 @@ async function sendTo(
     const estimate = estimateOctets(job.octets.octets, options);
     message = {
       id: job.id,
+      about: aboutOf(job, partner.name),
       envelope: { ...job.envelope, to },
       // Keys are judged when the octets are made, which the sender does before it connects.
       estimate,
@@ -118,6 +119,15 @@ async function sendTo(
   if (!('done' in outcome)) return outcome;
   await flow.sent(job, { ...outcome.facts, ...signed }, end);
   return { done: true };
+}
+
+/** @param partner its name of today; the job has its key */
+function aboutOf({ receivedAt, messageId, client, metadata }: OutboundJob, partner: string) {
+  return {
+    ...{ partner, receivedAt, messageId },
+    ...(client !== undefined && { client }),
+    ...(metadata !== undefined && { metadata }),
+  };
 }
 
 /** Those that do not have the message yet. */

@@ -13,6 +13,7 @@ export async function createSmtpReceiver(parts: SmtpReceiverParts): Promise<Smtp
 
 export type { Trace } from './dialogue.ts';
 export { withBackup } from './failover.ts';
+export { openSender } from './folder-sender.ts';
 export { createLookups, type Lookups } from './lookups.ts';
 export { probeRoute, type RouteProbe } from './probe-route.ts';
 export { createSender } from './send.ts';

@@ -23,6 +23,8 @@ export interface RouteProbe {
  *   `address-invalid`, those of the secrets
  */
 export async function probeRoute(parts: SenderParts, probe: RouteProbe, signal: AbortSignal): Promise<void> {
+  // Whether a folder can be written into is known without asking anybody.
+  if (parts.route.folder !== undefined) return;
   const { options, demands } = wayOf(parts);
   const { from, to } = checkEnvelope({ from: probe.from, to: [probe.to] });
   for (const hop of await hopsFor(to, parts.route, parts)) {

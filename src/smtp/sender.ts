@@ -2,7 +2,7 @@
 import type { PartnerConfig, Secret } from '../config/index.ts';
 import type { Dns } from '../net/index.ts';
 import type { Tokens } from '../oauth/index.ts';
-import type { Envelope, Outcome, Pace } from '../queue/index.ts';
+import type { Envelope, Outcome, Pace, OutboundMessage as Submitted } from '../queue/index.ts';
 import type { Trace } from './dialogue.ts';
 import type { MakeOctets } from './prepared.ts';
 import type { MxResolver } from './route.ts';
@@ -17,6 +17,8 @@ export interface OutboundMessage {
    * before a connection is opened, so that no server is contacted for a message that cannot be encoded.
    */
   octets: MakeOctets;
+  /** What is said of it beside a file. */
+  about?: Pick<Submitted, 'partner' | 'receivedAt' | 'messageId' | 'client' | 'metadata'>;
   /** Approximate octets of a large message, for SIZE (RFC 1870). Those of a small one are counted. */
   estimate?: number | undefined;
   /** Approximate octets for the rate of the route. Default: `estimate`. */

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { extensionFor, folderName, partFileName, pieceFileName, safeName } from '../../src/handoff/names.ts';
+import { extensionFor, partFileName, pieceFileName, safeName } from '../../src/handoff/names.ts';
+import { folderName } from '../../src/volume.ts';
 
 describe('handoff names', () => {
   const cases: [string, string][] = [

@@ -15,7 +15,7 @@ import { loadOpensAt, outboundProtection } from '../../partner/index.ts';
 import { sendStep } from '../../pipeline/index.ts';
 import { PartnerBook } from '../../pipeline/submit.ts';
 import type { OutboundJob, Outcome } from '../../queue/index.ts';
-import { createSender, type Trace } from '../../smtp/index.ts';
+import { openSender, type Trace } from '../../smtp/index.ts';
 import { openNetwork } from '../network.ts';
 import { configOption } from '../options.ts';
 import { printError, printJson, printLine } from '../output.ts';
@@ -82,7 +82,7 @@ async function sendTest(
   const mail = Buffer.from(testMail({ id, from, to, now: new Date() }));
   const network = await openNetwork(config);
   const parts = { route: partner.route, readSecret, name: ownName(config), trace, ...network.parts };
-  const sender = createSender(parts);
+  const sender = openSender(parts);
   const keys = await loadKeys(config);
   // it leaves now, whatever the service windows say
   const open = { partner: { ...partner, windows: undefined }, sender };

@@ -1,0 +1,118 @@
+/**
+ * A folder in place of a server: each message becomes a file as it would have been sent, with a JSON file that says whom
+ * it is for. Another program takes them from there, so the message counts as sent when both are on disk.
+ */
+import { createHash } from 'node:crypto';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { SealpostError } from '../errors.ts';
+import { type Envelope, type Outcome, outcomeOf } from '../queue/index.ts';
+import { draftPath, FolderSync, folderName, unwritable, Volume } from '../volume.ts';
+import { sendResults } from './metrics.ts';
+import { Prepared, Unsendable } from './prepared.ts';
+import { checkEnvelope, createSender } from './send.ts';
+import { heldByRate, type OutboundMessage, type Sender, type SenderParts } from './sender.ts';
+
+/** Readable by the group, so that the program that takes them can run as another user. The umask applies. */
+const fileMode = 0o640;
+
+/** The sender for a route: over SMTP, or into a folder. Errors: `file-access`. */
+export function openSender(parts: SenderParts): Sender {
+  const { folder } = parts.route;
+  return folder === undefined ? createSender(parts) : createFolderSender({ folder, rate: parts.rate });
+}
+
+/**
+ * Writes `TIME-ID.eml` and `TIME-ID.json`. The .eml comes last: who sees it finds the other one. The names are those of
+ * the message, so a repeated attempt writes the same files again. A folder that does not answer holds up only its own
+ * mail (`volume.ts`).
+ *
+ * Outcomes as of a server: `send-failed` while the folder cannot be written into, `send-refused` for what no server would
+ * take, since the program that takes the files will most likely send them by SMTP.
+ */
+function createFolderSender({ folder, rate }: Pick<SenderParts, 'rate'> & { folder: string }): Sender {
+  const volume = new Volume(folder);
+  const sync = new FolderSync(folder);
+
+  async function write(message: OutboundMessage, envelope: Envelope, signal: AbortSignal): Promise<string> {
+    const { id = '', about, envelope: given } = message;
+    const prepared = await Prepared.from(message.octets);
+    const name = folderName(about?.receivedAt ?? Date.now(), id);
+    const drafts = { eml: draftPath(folder), json: draftPath(folder) };
+    try {
+      const written = await put(drafts.eml, prepared, signal);
+      const document = {
+        ...{ version: 1, id, file: `${name}.eml`, ...about },
+        receivedAt: about && new Date(about.receivedAt).toISOString(),
+        envelope: { ...given, ...envelope },
+        ...written,
+      };
+      await put(drafts.json, Buffer.from(`${JSON.stringify(document, undefined, 2)}\n`), signal);
+      for (const kind of ['json', 'eml'] as const)
+        await rename(drafts[kind], join(folder, `${name}.${kind}`));
+      await sync.sync();
+      return `${name}.eml`;
+    } finally {
+      await prepared.drop();
+      for (const draft of Object.values(drafts)) await rm(draft, { force: true }).catch(() => undefined);
+    }
+  }
+
+  return {
+    async send(message, signal = new AbortController().signal) {
+      try {
+        const envelope = checkEnvelope(message.envelope);
+        const held = await heldByRate(rate, message);
+        if (held !== undefined) return held;
+        await volume.isLocal();
+        const file = await volume.run(signal, async () => {
+          await volume.prepare(Date.now());
+          return await write(message, envelope, signal);
+        });
+        sendResults.inc({ status: 'sent' }, envelope.to.length);
+        return { done: true, facts: { host: null, folder, file } };
+      } catch (error) {
+        return failure(error, signal);
+      }
+    },
+    ...(rate && { pace: rate }),
+    close() {},
+  };
+
+  function failure(error: unknown, signal: AbortSignal): Outcome {
+    const facts = (reply: string) => ({ host: null, code: null, reply, possibleDuplicate: false });
+    if (error instanceof Unsendable) return { suspend: 'send-refused', facts: facts(error.message) };
+    if (error instanceof SealpostError) {
+      const outcome = outcomeOf(error);
+      if (outcome !== undefined) return outcome;
+    }
+    if (signal.aborted) return { retry: 'send-failed', facts: facts('sending was aborted') };
+    if (!(error instanceof Error && 'code' in error)) throw error;
+    return { retry: 'send-failed', facts: facts(unwritable(folder, error)), peer: 'down' };
+  }
+}
+
+/** Writes a new file, on disk when this resolves. */
+async function put(
+  path: string,
+  content: Prepared | Buffer,
+  signal: AbortSignal,
+): Promise<{ octets: number; sha256: string }> {
+  const hash = createHash('sha256');
+  let octets = 0;
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(path, 'wx', fileMode);
+    const pieces = Buffer.isBuffer(content) ? content : content.octets(true);
+    for await (const piece of Buffer.isBuffer(pieces) ? [pieces] : pieces) {
+      signal.throwIfAborted();
+      await handle.writeFile(piece);
+      hash.update(piece);
+      octets += piece.length;
+    }
+    await handle.sync();
+  } finally {
+    await handle?.close();
+  }
+  return { octets, sha256: hash.digest('hex') };
+}
