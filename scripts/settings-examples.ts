@@ -109,6 +109,8 @@ export const examples: Record<string, string> = {
   'partners[].certificates[].until': '2028-01-01',
   'partners[].identity': 'orders-2026',
   'partners[].profile': 'edi-energy',
+  'partners[].minimumProfile': 'edi-energy',
+  'mailboxes[].minimumProfile': 'smime-3.2',
   'profiles.folder': 'profiles',
   'partners[].contentEncryption': 'aes-256-cbc',
   'partners[].deriveKey': 'true',

@@ -380,6 +380,12 @@ export const errorRows = {
     remedy: 'Ask the partner for another algorithm or key, or change require or strong.',
     seen: ['message'],
   },
+  'policy-profile': {
+    class: 'message',
+    cause: 'the message does not meet the profile that its mailbox or partner demands',
+    remedy: 'Read which rule it misses; ask the partner to change, or change minimumProfile.',
+    seen: ['message'],
+  },
   'destination-unknown': {
     class: 'operator',
     cause: 'the mailbox no longer has a destination of that name',

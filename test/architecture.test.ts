@@ -71,6 +71,7 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
       'certstore',
       'smime',
       'partner',
+      'profile',
       'handoff',
       'smtp',
       'dkim',

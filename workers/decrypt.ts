@@ -1,6 +1,6 @@
 /** Decodes messages, and hands off those for local destinations. Holds the keys and does not listen. */
 import { CertStore, CountingCertificates, Harvest, SeenCertificates } from '../src/certstore/index.ts';
-import { loadKeys, readSecret } from '../src/config/index.ts';
+import { loadKeys, profileBook, readSecret } from '../src/config/index.ts';
 import { runRole } from '../src/daemon/index.ts';
 import { tracerOf } from '../src/message/index.ts';
 import { authoritiesOf, PartnerDirectory, Shown, shownBy } from '../src/partner/index.ts';
@@ -34,6 +34,7 @@ await runRole('decrypt', async ({ config, queue, log }) => {
     strong,
     partners,
     harvest,
+    profiles: profileBook(config),
     optionsFor: await decoderOptions({
       ...{ keys, limits, authorities, now: () => new Date() },
       ...{ pins: counting.pins, refused: () => counting.refused },

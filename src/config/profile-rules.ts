@@ -22,8 +22,12 @@ export function checkProfiles(config: Config, book: ProfileBook, report: Report)
     if (name !== undefined && book.get(name) === undefined)
       report(at, `there is no profile ${name}`, { hint: `there are ${known.join(', ')}` });
   };
-  config.partners.forEach(({ profile }, index) => {
+  config.partners.forEach(({ profile, minimumProfile }, index) => {
     check(profile, ['partners', index, 'profile']);
+    check(minimumProfile, ['partners', index, 'minimumProfile']);
+  });
+  config.mailboxes.forEach(({ minimumProfile }, index) => {
+    check(minimumProfile, ['mailboxes', index, 'minimumProfile']);
   });
   for (const key of Object.keys(config.profiles.dates)) {
     const [name = '', id] = key.split('/');

@@ -20,6 +20,14 @@ export const profileSettings = ({ path }: { path: () => z.ZodString }) =>
     .prefault({})
     .describe('Named sets of requirements, with dates and sources: sealpost profiles list.');
 
+export const minimumProfile = () =>
+  z
+    .string()
+    .optional()
+    .describe(
+      'A profile that messages must meet: each of its rules of level must, as it holds on the day of receipt, for algorithms and key sizes. Otherwise the message is suspended (policy-profile). sealpost profiles check NAME shows beforehand who would fail.',
+    );
+
 export const partnerProfile = () =>
   z
     .string()

@@ -12,7 +12,7 @@ import { dkimSettings } from './dkim-settings.ts';
 import { folderSettings } from './folder-settings.ts';
 import { limits } from './limit-settings.ts';
 import { oauth2Settings } from './oauth2-settings.ts';
-import { partnerProfile, profileSettings } from './profile-settings.ts';
+import { minimumProfile, partnerProfile, profileSettings } from './profile-settings.ts';
 import { protectionSettings } from './protection-settings.ts';
 import { redisSettings } from './redis-settings.ts';
 import { mailboxRequire, partnerRequire, strong, unresolved } from './require-settings.ts';
@@ -278,6 +278,7 @@ const mailbox = z.strictObject({
       'What identifies a duplicate for duplicates: drop. content: the octets (SHA-256). message-id: the Message-ID field, even if the octets differ; note that anyone who knows a Message-ID can then block the genuine message. uid: the UIDVALIDITY and UID of an IMAP message, so the same octets may arrive twice. A message without the chosen property is identified by its octets.',
     ),
   require: mailboxRequire,
+  minimumProfile: minimumProfile(),
   unresolved,
   bodyPart: z
     .strictObject({
@@ -316,6 +317,7 @@ export const partnerSchema = z.strictObject({
       'Mail addresses of the partner. "@example.com" matches a whole domain; "@*.example.com" matches all domains below it, but not the domain itself. Mail is sent to the first full address.',
     ),
   require: partnerRequire,
+  minimumProfile: minimumProfile(),
   certificates: z
     .array(certificateEntry(path))
     .default([])

@@ -2,6 +2,7 @@
 import type { MailboxConfig } from '../config/index.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { PartnerDirectory } from './directory.ts';
+import { type MinimumFacts, missedMinimum } from './minimum.ts';
 import { judge, type Requirements, type VerdictFacts } from './policy.ts';
 import type { Sender } from './sender.ts';
 
@@ -10,7 +11,8 @@ export type Fate =
   | { readonly fate: 'accept' }
   | { readonly fate: 'suspend' | 'drop'; readonly code: ErrorCode; readonly message: string };
 
-type Rules = Requirements & Pick<MailboxConfig, 'unresolved'>;
+type Rules = Requirements &
+  Pick<MailboxConfig, 'unresolved' | 'minimumProfile'> & { readonly minimum: MinimumFacts };
 
 /** Judges a message by what its verdict and its sender say; nothing is read again. */
 export function assess(
@@ -24,8 +26,17 @@ export function assess(
   const isRead = verdict.status === 'ok' || verdict.error?.code === 'not-smime';
   const unresolved = isRead ? fateOfUnresolved(rules, sender) : undefined;
   if (unresolved !== undefined) return unresolved;
-  if ('accept' in judgement) return { fate: 'accept' };
+  if ('accept' in judgement) return belowMinimum(rules, sender) ?? { fate: 'accept' };
   return { fate: 'suspend', code: judgement.suspend, message: judgement.message };
+}
+
+/** Of a message that misses a profile which its mailbox, or a partner that it may be from, demands. */
+function belowMinimum({ minimumProfile, minimum }: Rules, { claimed }: Sender): Fate | undefined {
+  const message = missedMinimum(
+    [minimumProfile, ...claimed.map((partner) => partner.minimumProfile)],
+    minimum,
+  );
+  return message === undefined ? undefined : { fate: 'suspend', code: 'policy-profile', message };
 }
 
 /**

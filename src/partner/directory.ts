@@ -20,7 +20,9 @@ export class PartnerDirectory {
   ) {
     this.#partners = partners;
     this.#certificates = typeof certificates === 'function' ? certificates : () => certificates;
-    this.anyRequires = partners.some((partner) => partner.require.length > 0);
+    this.anyRequires = partners.some(
+      ({ require, minimumProfile }) => require.length > 0 || minimumProfile !== undefined,
+    );
     for (const partner of partners) {
       this.#book.addAll(partner.addresses, partner);
     }

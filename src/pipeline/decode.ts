@@ -8,8 +8,9 @@ import { type Config, type MailboxConfig, partnerKey } from '../config/index.ts'
 import type { Delivery, LocalDestination } from '../handoff/index.ts';
 import { type HeadersJson, loopOf, type Tracer } from '../message/index.ts';
 import { assess, type PartnerDirectory, type SignedMail } from '../partner/index.ts';
+import { codeOf, type ProfileBook } from '../profile/index.ts';
 import type { Attribution, Facts, Flow, InboundJob, JobContext, Outcome } from '../queue/index.ts';
-import { type DecodeOptions, isSignatureLayer, type Verdict } from '../smime/index.ts';
+import { type DecodeOptions, isSignatureLayer, usedIn, type Verdict } from '../smime/index.ts';
 import type { Spool } from '../spool/index.ts';
 import { type Decoded, decodeLarge, decodeSmall } from './decoding.ts';
 import { identityOf } from './deliver.ts';
@@ -23,6 +24,7 @@ export interface DecodeParts {
   mailboxes: readonly MailboxConfig[];
   strong: Config['strong'];
   partners: PartnerDirectory;
+  profiles: ProfileBook;
   /** Keys, trust, limits and time for a message to a mailbox. */
   optionsFor: (mailbox: MailboxConfig) => DecodeOptions;
   /** Limits how many large messages are processed at a time. */
@@ -55,7 +57,7 @@ async function decodeFor(
   parts: DecodeParts,
   { signal, end }: Pick<JobContext, 'signal' | 'end'>,
 ): Promise<Outcome> {
-  const { flow, spool, partners, strong } = parts;
+  const { flow, spool, partners, profiles, strong } = parts;
   const { state, octets } = await flow.fetch(job.id, [job.octets], end);
   // A repeated job whose work is already done, or whose message a person has ended.
   if (state !== 'received') return { done: true };
@@ -73,12 +75,14 @@ async function decodeFor(
   }
   const { verdict, headers, sender } = readSender(decoded, messageLimitsOf(options), partners);
   parts.harvest?.take(job.id, decoded.signers, matchedKeys(verdict));
-  const facts = factsOf(verdict);
+  const used = usedIn(verdict);
+  const facts = factsOf(verdict, used && codeOf('inbound', used, sender.by === 'address'));
   const from: Attribution = {
     partner: sender.partner ? partnerKey(sender.partner) : null,
     partnerBy: sender.by ?? null,
   };
-  const fate = assess(verdict, { ...mailbox, strong }, sender, partners);
+  const minimum = { profiles, used, at: options.at };
+  const fate = assess(verdict, { ...mailbox, strong, minimum }, sender, partners);
   if (fate.fate !== 'accept') {
     await discard(decoded);
     const { code, message } = fate;
@@ -164,7 +168,7 @@ function matchedKeys({ layers }: Verdict): string[] {
 }
 
 /** What the ledger keeps of a verdict: metadata to find and understand a message. */
-function factsOf(verdict: Verdict): Facts {
+function factsOf(verdict: Verdict, used: string | undefined): Facts {
   return {
     status: verdict.status,
     error: verdict.error?.code ?? null,
@@ -177,5 +181,6 @@ function factsOf(verdict: Verdict): Facts {
     partner: verdict.sender?.partner ?? null,
     partnerBy: verdict.sender?.by ?? null,
     sender: verdict.sender?.sender?.address ?? null,
+    ...(used && verdict.status === 'ok' ? { used } : {}),
   };
 }

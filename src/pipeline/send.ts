@@ -4,6 +4,7 @@ import type { Config, PartnerConfig } from '../config/index.ts';
 import type { DkimKey } from '../dkim/index.ts';
 import { receivedField, sentTrace, type Tracer, traceField } from '../message/index.ts';
 import type { Windows } from '../partner/index.ts';
+import { codeOf } from '../profile/index.ts';
 import {
   type Facts,
   type Flow,
@@ -12,7 +13,7 @@ import {
   type Outcome,
   outcomeOf,
 } from '../queue/index.ts';
-import { type EncodeOptions, encode, estimateOctets } from '../smime/index.ts';
+import { type EncodeOptions, encode, estimateOctets, usedBy } from '../smime/index.ts';
 import type { OutboundMessage, Sender } from '../smtp/index.ts';
 import type { Spool } from '../spool/index.ts';
 import { signedOctets } from './signed.ts';
@@ -90,9 +91,10 @@ async function sendTo(
   const keys = partner.dkim ? dkim : [];
   const signed: Facts = {};
   let message: OutboundMessage;
+  let options: EncodeOptions;
   try {
     const { work, output } = limits;
-    const options = { ...(await protection(partner)), budget: new Budget({ work, output }) };
+    options = { ...(await protection(partner)), budget: new Budget({ work, output }) };
     const estimate = estimateOctets(job.octets.octets, options);
     message = {
       id: job.id,
@@ -117,7 +119,8 @@ async function sendTo(
   }
   const outcome = await sender.send(message, signal);
   if (!('done' in outcome)) return outcome;
-  await flow.sent(job, { ...outcome.facts, ...signed }, end);
+  const used = codeOf('outbound', usedBy(options));
+  await flow.sent(job, { ...outcome.facts, ...signed, ...(used === '' ? {} : { used }) }, end);
   return { done: true };
 }
 

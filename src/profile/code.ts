@@ -1,6 +1,6 @@
 /**
- * What protected a message as a short text for its record, such as `iE256c:p1.r2048/O256:p1.r2048`: direction, then a
- * layer after the other from the outside in, then `+h` for a protected header. A layer is a letter, what belongs to it
+ * What protected a message as a short text for its record, such as `iE256c:p1.r2048/O256:p1.r2048`: direction (`i`, `c` for one that only
+ * claims to be from the partner, `o`), then a layer after the other from the outside in, then `+h` for a protected header. A layer is a letter, what belongs to it
  * (cipher or digest) and its keys. Names in the table below have short forms, which stand in stored records: add rows, and
  * never change one. Other names stand as they are.
  */
@@ -9,6 +9,8 @@ import type { Direction } from './types.ts';
 
 export interface Seen {
   readonly direction: Direction;
+  /** Inbound, and only the From field names the partner: anyone can write that. */
+  readonly claimed: boolean;
   readonly used: Used;
 }
 
@@ -88,24 +90,26 @@ function layerCode(layer: UsedLayer): string {
 const unique = (codes: readonly string[]) => (codes.length < 2 ? codes : [...new Set(codes)].slice(0, most));
 
 /** `''` for a message without protection: there is nothing to keep. */
-export function codeOf(direction: Direction, used: Used | undefined): string {
+export function codeOf(direction: Direction, used: Used | undefined, claimed = false): string {
   if (used === undefined) return '';
   const layers = used.layers.map(layerCode).join('/');
-  const code = `${direction === 'inbound' ? 'i' : 'o'}${layers}${used.headerProtection ? '+h' : ''}`;
+  const letter = direction === 'outbound' ? 'o' : claimed ? 'c' : 'i';
+  const code = `${letter}${layers}${used.headerProtection ? '+h' : ''}`;
   // foreign object identifiers and many layers make it long; a record has no room for all of them
   return code.length <= 200 ? code : '';
 }
 
 /** What a code says; undefined for one that this version does not know. */
 export function readCode(code: string): Seen | undefined {
-  const match = /^([io])([^+]*)(\+h)?$/.exec(code);
+  const match = /^([ico])([^+]*)(\+h)?$/.exec(code);
   if (match === null) return undefined;
   const [, letter, text = '', header] = match;
   const layers = text.split('/').map(readLayer);
   const known = layers.filter((layer) => layer !== undefined);
   if (known.length !== layers.length) return undefined;
   return {
-    direction: letter === 'i' ? 'inbound' : 'outbound',
+    direction: letter === 'o' ? 'outbound' : 'inbound',
+    claimed: letter === 'c',
     used: { layers: known, headerProtection: header !== undefined },
   };
 }

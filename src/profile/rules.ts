@@ -45,7 +45,10 @@ export function rulesAt(
 const isAbout = ({ rule }: HeldRule, direction: Direction) => rule.directions?.includes(direction) ?? true;
 
 /** What a message misses: each rule once, with the first thing that misses it. */
-export function missedByMessage(rules: readonly HeldRule[], { direction, used }: Seen): Missed[] {
+export function missedByMessage(
+  rules: readonly HeldRule[],
+  { direction, used }: Pick<Seen, 'direction' | 'used'>,
+): Missed[] {
   return rules
     .filter((held) => isAbout(held, direction))
     .flatMap((held) => {

@@ -41,6 +41,8 @@ export function trafficOf(counted: readonly Counted[]): { traffic: Traffic[]; un
 /** A rule that messages missed: how many of them, and when last. */
 export interface MissedByTraffic extends Missed {
   readonly direction: Seen['direction'];
+  /** Seen only in messages that anyone could have written; it is a `should` then. */
+  readonly claimed: boolean;
   readonly messages: number;
   readonly last: string;
 }
@@ -49,12 +51,13 @@ export function missedByTraffic(rules: readonly HeldRule[], traffic: readonly Tr
   const found = new Map<string, MissedByTraffic>();
   for (const { seen, messages, last } of traffic)
     for (const missed of missedByMessage(rules, seen)) {
-      const { direction } = seen;
-      const key = `${missed.profile} ${missed.rule.id} ${direction} ${missed.found}`;
+      const { direction, claimed } = seen;
+      const key = `${missed.profile} ${missed.rule.id} ${direction} ${claimed} ${missed.found}`;
       const before = found.get(key);
       found.set(key, {
         ...missed,
-        direction,
+        level: claimed ? 'should' : missed.level,
+        ...{ direction, claimed },
         messages: (before?.messages ?? 0) + messages,
         last: before === undefined || before.last < last ? last : before.last,
       });

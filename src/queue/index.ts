@@ -22,7 +22,7 @@ export async function openRecords(config: Config, options: RecordsOptions): Prom
 export type { ClockFacts } from './clock-watch.ts';
 export type { Events, FollowedEvent } from './event-types.ts';
 export { messageOf, routeOf } from './jobs.ts';
-export type { Among, Ledger, ListQuery } from './ledger-types.ts';
+export type { Among, Ledger, ListQuery, UsedCount } from './ledger-types.ts';
 export type { OpenOptions, QueueRoom } from './open.ts';
 export { outcomeOf } from './outcome.ts';
 export type { Records } from './records.ts';

@@ -34,6 +34,8 @@ export interface Keys extends SpoolKeys {
   late(queue: QueueName, route: string): string;
   /** Set: routes that have such jobs. */
   lateRoutes(queue: QueueName): string;
+  /** Hash: how many messages of a day (since the epoch) were protected in which way, by code. */
+  used(partner: string, day: number): string;
   /** Sorted set: messages of a partner in strict order. */
   line(partner: string): string;
   /** Hash: by route, a value that changes when the route should be tried at once. */
@@ -60,6 +62,7 @@ export function keysOf(prefix: string): Keys {
     parkedRoutes: (queue) => `${prefix}:routes:${queue}`,
     late: (queue, route) => `${prefix}:late:${queue}:${route}`,
     lateRoutes: (queue) => `${prefix}:late:${queue}`,
+    used: (partner, day) => `${prefix}:used:${partner}:${day}`,
     line: (partner) => `${prefix}:line:${partner}`,
     nudges: (queue) => `${prefix}:nudged:${queue}`,
   };

@@ -28,6 +28,13 @@ export interface Among {
   partners: '*' | readonly string[];
 }
 
+export interface UsedCount {
+  /** In UTC, such as `2026-11-30`. */
+  day: string;
+  code: string;
+  messages: number;
+}
+
 export interface Ledger {
   get(id: string): Promise<MessageRecord | null>;
   /** Newest first. `cursor` leads to the next page; null at the end. */
@@ -49,6 +56,13 @@ export interface Ledger {
   backlog(direction: Message['direction'], name: string): Promise<{ waiting: number; suspended: number }>;
   /** Octets held for messages that are in progress or suspended, by state. */
   load(): Promise<Partial<Record<MessageState, number>>>;
+  /**
+   * How messages of a partner, in both directions, were protected on each of the last days: codes as in the fact `used`
+   * of events, `*` for what there was no room for. At most `usedDays` are kept.
+   *
+   * @param now milliseconds since the epoch; its day counts, too
+   */
+  used(partner: string, days: number, now: number): Promise<UsedCount[]>;
   /** Appends an event that changes no state, and with `audit` an entry to the audit trail. */
   note(id: string, event: LedgerEvent, audit?: AuditEntry): Promise<void>;
 }

@@ -6,8 +6,9 @@ import { SealpostError } from '../errors.ts';
 import { guarded, run } from '../redis/index.ts';
 import type { Keys } from './keys.ts';
 import { ledgerScripts } from './ledger-scripts.ts';
-import type { Among, Ledger, ListQuery } from './ledger-types.ts';
+import type { Among, Ledger, ListQuery, UsedCount } from './ledger-types.ts';
 import { type Batch, cursorOf, type Found, isAmong, nextOf, sourcesOf, Walk } from './listing.ts';
+import { usedDays } from './lua.ts';
 import {
   type AuditEntry,
   isState,
@@ -74,6 +75,7 @@ function isPartnerBy(text: string | undefined): text is PartnerBy {
   return text === 'signature' || text === 'address' || text === 'conflict';
 }
 
+const dayLength = 86_400_000;
 const pageSize = 50;
 /** Records that one call of the script examines: at most about two milliseconds in Redis. */
 const lookSize = 1000;
@@ -300,6 +302,19 @@ export class RedisLedger implements Ledger {
     const load: Partial<Record<MessageState, number>> = {};
     for (const state of messageStates) if (fields[state] !== undefined) load[state] = Number(fields[state]);
     return load;
+  }
+
+  async used(partner: string, days: number, now: number): Promise<UsedCount[]> {
+    const today = Math.floor(now / dayLength);
+    const wanted = Array.from({ length: Math.min(days, usedDays) }, (_, back) => today - back);
+    const counts = await guarded(
+      'ledger',
+      Promise.all(wanted.map((day) => this.#redis.hgetall(this.#keys.used(partner, day)))),
+    );
+    return counts.flatMap((codes, back) => {
+      const day = new Date((today - back) * dayLength).toISOString().slice(0, 10);
+      return Object.entries(codes).map(([code, messages]) => ({ day, code, messages: Number(messages) }));
+    });
   }
 
   async note(id: string, event: LedgerEvent, audit?: AuditEntry): Promise<void> {

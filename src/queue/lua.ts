@@ -37,6 +37,9 @@ function bullmqScript(file: string, name: string): string {
   throw new SealpostError('internal', 'this version of BullMQ keeps its scripts elsewhere');
 }
 
+/** Days that counters of how messages were protected are kept. */
+export const usedDays = 92;
+
 export const records = `
 local rcall = redis.call
 local P = string.sub(KEYS[1], 1, -3)
@@ -114,6 +117,20 @@ local function attribute(m, id, received, before, partner, by)
   if partner ~= '' and by ~= '' then rcall('HSET', m, 'p', partner, 'y', by)
   elseif by ~= '' then rcall('HSET', m, 'y', by)
   else rcall('HDEL', m, 'y') end
+end
+-- Counts how a message was protected (the fact \`used\` of its event), once for each message, by partner and day:
+-- \`used:PARTNER:DAY\` is a hash of codes. It has room for 64; further ones count as \`*\`, so that nobody can fill it.
+local function count_used(partner, event, before, now)
+  local code = string.match(event, '"used":"([^"\\\\]+)"')
+  if not code or not partner or partner == '' or partner == '-' then return end
+  if before and string.find(before, '"used":"' .. code .. '"', 1, true) then return end
+  local key = P .. ':used:' .. partner .. ':' .. math.floor(now / 86400000)
+  if rcall('HINCRBY', key, code, 1) > 1 then return end
+  if rcall('HLEN', key) > 64 then
+    rcall('HDEL', key, code)
+    rcall('HINCRBY', key, '*', 1)
+  end
+  rcall('EXPIRE', key, ${usedDays * 86_400})
 end
 -- Takes a record out of every index.
 local function unindex(id, state, fields)

@@ -155,6 +155,7 @@ local octets = tonumber(old[5] or 0) + tonumber(ARGV[9])
 local fields = { 's', 'decoded', 'u', now, 'e', joined(m, old[4], ARGV[3]), 'k', kept,
   'n', (#ARGV - first + 1) / 3, 'c', ARGV[8], 'o', octets }
 attribute(m, id, old[3], old[7], ARGV[4], ARGV[5])
+count_used(ARGV[4], ARGV[3], old[4], now)
 -- Jobs of an earlier turn may not be gone yet: with the same id these would be ignored.
 local turn = ''
 if old[6] then turn = '.' .. old[6] end
@@ -238,6 +239,7 @@ local old = rcall('HMGET', m, 's', 'k', 'a', 'e', 'o', 'p')
 if old[1] ~= 'received' or not holds(old[2], ARGV[7]) then return { 0 } end
 if ARGV[8] then add_to(ARGV[8], ARGV[9], ARGV[10], ARGV[11], cjson.decode(ARGV[12]), now) end
 attribute(m, id, old[3], old[6], ARGV[3], ARGV[4])
+count_used(ARGV[3], ARGV[5], old[4], now)
 rcall('HDEL', m, 'o')
 rcall('HSET', m, 's', 'delivered', 'u', now, 'e', joined(m, old[4], ARGV[5]))
 move(id, 'received', 'delivered', old[3], old[5], 0)
@@ -260,6 +262,7 @@ local m = record(id)
 local old = rcall('HMGET', m, 's', 'k', 'a', 'e', 'o', 'p')
 if old[1] ~= 'received' or not holds(old[2], ARGV[6]) then return { 0 } end
 attribute(m, id, old[3], old[6], ARGV[3], ARGV[4])
+count_used(ARGV[3], ARGV[5], old[4], now)
 rcall('HDEL', m, 'o')
 rcall('HSET', m, 's', 'terminated', 'u', now, 'e', joined(m, old[4], ARGV[5]))
 move(id, 'received', 'terminated', old[3], old[5], 0)
@@ -279,6 +282,7 @@ local m = record(id)
 local old = rcall('HMGET', m, 's', 'a', 'e', 'k', 'o', 'x', 'p')
 if late(m, old[1], old[3], old[4], ARGV[4], ARGV[5]) or not old[1] or finished[old[1]] then return { 0 } end
 rcall('HDEL', m, 'x', 'w:outbound', 'o')
+count_used(old[7], ARGV[3], old[3], now)
 no_reason(id, old[6])
 rcall('HSET', m, 's', 'sent', 'u', now, 'e', joined(m, old[3], ARGV[3]))
 move(id, old[1], 'sent', old[2], old[5], 0)
@@ -311,6 +315,7 @@ rcall('HSET', m, 's', 'suspended', 'u', now, 'e', joined(m, old[3], ARGV[3]), 'x
 move(id, old[1], 'suspended', old[2], old[4])
 if ARGV[11] == '1' then leave_line(old[9], id, now) end
 attribute(m, id, old[2], old[9], ARGV[12], ARGV[13])
+count_used(ARGV[12], ARGV[3], old[3], now)
 return 1
 `,
 );

@@ -5,6 +5,7 @@ import { createLocalDestination, type Delivery, type LocalDestination } from '..
 import { PartnerDirectory } from '../../src/partner/directory.ts';
 import { decodeStep } from '../../src/pipeline/decode.ts';
 import { Turns } from '../../src/pipeline/index.ts';
+import { ProfileBook } from '../../src/profile/index.ts';
 import type { InboundJob, QueueRoom } from '../../src/queue/index.ts';
 import { deps } from '../handoff/support.ts';
 import { accept } from '../support/messages.ts';
@@ -42,6 +43,7 @@ describe('a message that is handed off in the step that decodes it', () => {
       mailboxes,
       strong,
       partners: new PartnerDirectory([], new Map()),
+      profiles: new ProfileBook(),
       optionsFor: () => ({
         identities: [],
         trust: { anchors: [] },

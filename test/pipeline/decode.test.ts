@@ -6,6 +6,7 @@ import { decodeStep } from '../../src/pipeline/decode.ts';
 import { decoderOptions } from '../../src/pipeline/decoding.ts';
 import { Turns } from '../../src/pipeline/index.ts';
 import { readResult } from '../../src/pipeline/stored.ts';
+import { ProfileBook } from '../../src/profile/index.ts';
 import type { Attribution, DecodedOutcome, Facts, InboundJob, MessageState } from '../../src/queue/index.ts';
 import { encodeSync } from '../../src/smime/index.ts';
 import { alice, bob, ca } from '../attacks/support.ts';
@@ -38,6 +39,8 @@ async function decode(
     limit = 1_000_000,
     local = undefined as LocalDestination | undefined,
     unresolved = 'pass' as 'pass' | 'suspend' | 'drop',
+    minimumProfile = undefined as string | undefined,
+    dates = {} as Record<string, string>,
     spool = new MemorySpool(limit),
   } = {},
 ) {
@@ -69,7 +72,8 @@ async function decode(
     ),
     strong: config.strong,
     trace: (mailbox) => `trace-of-${mailbox}`,
-    partners: new PartnerDirectory(config.partners),
+    partners: new PartnerDirectory(config.partners.map((each) => ({ ...each, minimumProfile }))),
+    profiles: new ProfileBook(undefined, dates),
     optionsFor: decoderOptions({
       pins: () => [],
       keys: {
@@ -93,6 +97,49 @@ async function decode(
   const outcome = await step(job, { signal: never });
   return { outcome, decoded, atOnce, dropped, spool };
 }
+
+describe('a profile as a minimum', () => {
+  const old = encodeSync(mail('x'), { recipients: [alice.certificate], contentEncryption: 'des-ede3-cbc' });
+  const usual = encodeSync(mail('x'), { recipients: [alice.certificate] });
+
+  it('lets through what meets it, and suspends what does not, with rule and source', async () => {
+    const passed = await decode(usual, { minimumProfile: 'direct' });
+    assert.equal(kindOf(passed.outcome), 'done');
+    const { outcome, decoded } = await decode(old, { minimumProfile: 'direct' });
+    assert.equal(kindOf(outcome), 'suspend policy-profile');
+    assert.ok('suspend' in outcome);
+    assert.match(
+      String(outcome.facts?.message),
+      /^profile direct, rule content: des-ede3-cbc\. .*\(Direct Project, Java reference/,
+    );
+    assert.equal(outcome.facts?.used, 'cE3d:p1.r2048');
+    assert.deepEqual(decoded, []);
+  });
+
+  it('suspends a message without the protection that it demands', async () => {
+    const { outcome } = await decode(mail('x'), { minimumProfile: 'edi-energy' });
+    assert.ok('suspend' in outcome);
+    assert.match(String(outcome.facts?.message), /rule protection: no encryption/);
+    assert.equal(outcome.facts?.used, undefined);
+  });
+
+  it('suspends by an unverified rule from the day of the settings on, and not before', async () => {
+    const unsigned = (dates: Record<string, string>) => decode(usual, { minimumProfile: 'direct', dates });
+    const kinds = [{ 'direct/protection': '2026-01-02' }, { 'direct/protection': '2026-01-01' }].map(
+      async (dates) => kindOf((await unsigned(dates)).outcome),
+    );
+    assert.deepEqual(await Promise.all(kinds), ['done', 'suspend policy-profile']);
+  });
+
+  it('is that of the partner alone: other mail is not judged by it', async () => {
+    const octets = Buffer.from(mail('x').toString().replace('a@partner.example', 'x@unknown.example'));
+    const foreign = encodeSync(octets, {
+      recipients: [alice.certificate],
+      contentEncryption: 'des-ede3-cbc',
+    });
+    assert.equal(kindOf((await decode(foreign, { minimumProfile: 'direct' })).outcome), 'done');
+  });
+});
 
 describe('a message that no partner is resolved for', () => {
   const from = (address: string) => Buffer.from(mail('x').toString().replace('a@partner.example', address));

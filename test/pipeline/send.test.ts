@@ -92,7 +92,7 @@ const taken = async (): Promise<Outcome> => ({ done: true, facts: { reply: '250 
 describe('send', () => {
   it('gives the sender the protected message, as often as it asks, and records what it said', async () => {
     const { outcome, messages, sent } = await send(taken);
-    assert.deepEqual([outcome, sent], [{ done: true }, [{ reply: '250 ok' }]]);
+    assert.deepEqual([outcome, sent], [{ done: true }, [{ reply: '250 ok', used: 'oE256c:p1.r2048' }]]);
     const [message] = messages;
     assert.ok(message && messages.length === 1);
     assert.deepEqual(message.envelope, envelope);

@@ -93,8 +93,15 @@ describe('the code of what protected a message', () => {
     it(`${code} is written and read`, () => {
       const direction = code.startsWith('i') ? ('inbound' as const) : ('outbound' as const);
       assert.equal(codeOf(direction, used), code);
-      assert.deepEqual(readCode(code), { direction, used });
+      assert.deepEqual(readCode(code), { direction, claimed: false, used });
     });
+
+  it('says whether the partner is only claimed', () => {
+    const code = codeOf('inbound', usual, true);
+    assert.equal(code, 'cE256c:p1.r2048/O:256_r.r2048');
+    assert.deepEqual(readCode(code), { direction: 'inbound', claimed: true, used: usual });
+    assert.equal(codeOf('outbound', usual, true)[0], 'o');
+  });
 
   it('names each kind of key once, and four at most', () => {
     const same = Array.from({ length: 9 }, () => encryption.keys[0] ?? assert.fail());

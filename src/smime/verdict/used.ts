@@ -4,7 +4,10 @@ import type { Layer, Recipient, Verdict } from './verdict-schema.ts';
 
 const signatureByName: ReadonlyMap<string, SignatureInfo> = byName(signatures);
 
-/** What protected a message that was decoded; undefined for one without any layer. */
+/**
+ * What protected a message that was decoded; undefined for one without any layer. A signature that is not valid protects
+ * nothing; whether its signer is trusted is not asked here.
+ */
 export function usedIn(verdict: Pick<Verdict, 'layers' | 'headers'>): Used | undefined {
   const layers = verdict.layers.flatMap(usedLayer);
   if (layers.length === 0) return undefined;
@@ -26,7 +29,8 @@ function usedLayer(layer: Layer): UsedLayer[] {
     }
     case 'signed-data':
     case 'multipart/signed': {
-      const signers = layer.signers.map(({ digestAlgorithm, signatureAlgorithm, key }) => ({
+      const valid = layer.signers.filter((signer) => signer.valid);
+      const signers = valid.map(({ digestAlgorithm, signatureAlgorithm, key }) => ({
         digest: digestAlgorithm,
         scheme: signatureByName.get(signatureAlgorithm)?.scheme ?? signatureAlgorithm,
         key,
