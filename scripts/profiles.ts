@@ -45,19 +45,19 @@ rules:
 
 | about | what it judges | its settings |
 | --- | --- | --- |
-| \`content\` | the cipher of each layer of encryption | \`allow\`: names such as \`aes-256-gcm\` |
-| \`key-management\` | how content keys reach the recipient | \`allow\`: \`rsa-pkcs1\`, \`rsa-oaep-sha256\`, \`ecdh-sha256\`, \`xdh-sha512\`, \`dh-sha1\`, \`ml-kem-768\` |
-| \`digest\` | digests of signatures with RSA, DSA and ECDSA | \`allow\` |
-| \`signature\` | schemes of signatures | \`allow\`: \`rsa\`, \`rsa-pss\`, \`ecdsa\`, \`eddsa\`, \`ml-dsa\`, \`dsa\` |
-| \`protection\` | what must be there | \`require\`: \`encrypted\`, \`signed\`, \`header\` |
-| \`order\` | the layers of a message that is signed and encrypted, from the outside in | \`layers\` |
-| \`form\` | how a signature is written | \`allow\`: \`opaque\`, \`detached\` |
-| \`key-size\` | bits of keys, in messages and certificates | \`uses\`: \`sign\`, \`encrypt\`, \`ca\`; \`minimum\` by family (\`rsa\`, \`ec\`, \`okp\`, \`dsa\`, \`dh\`) |
-| \`key-family\` | families of keys, likewise | \`uses\`, \`allow\` |
-| \`curve\` | curves of EC keys in certificates | \`uses\`, \`allow\`: such as \`prime256v1\` |
-| \`validity\` | how long a certificate is valid | \`uses\`, \`maximumDays\` |
-| \`certificate-signature\` | schemes by which a certificate is signed | \`uses\`, \`allow\` |
-| \`extended-key-usage\` | object identifiers of a certificate | \`uses\`, \`require\`, \`allow\` |
+| **content** | the cipher of each layer of encryption | \`allow\`: names such as \`aes-256-gcm\` |
+| **key-management** | how content keys reach the recipient | \`allow\`: \`rsa-pkcs1\`, \`rsa-oaep-sha256\`, \`ecdh-sha256\`, \`xdh-sha512\`, \`dh-sha1\`, \`ml-kem-768\` |
+| **digest** | digests of signatures with RSA, DSA and ECDSA | \`allow\` |
+| **signature** | schemes of signatures | \`allow\`: \`rsa\`, \`rsa-pss\`, \`ecdsa\`, \`eddsa\`, \`ml-dsa\`, \`dsa\` |
+| **protection** | what must be there | \`require\`: \`encrypted\`, \`signed\`, \`header\` |
+| **order** | the layers of a message that is signed and encrypted, from the outside in | \`layers\` |
+| **form** | how a signature is written | \`allow\`: \`opaque\`, \`detached\` |
+| **key-size** | bits of keys, in messages and certificates | \`uses\`: \`sign\`, \`encrypt\`, \`ca\`; \`minimum\` by family (\`rsa\`, \`ec\`, \`okp\`, \`dsa\`, \`dh\`) |
+| **key-family** | families of keys, likewise | \`uses\`, \`allow\` |
+| **curve** | curves of EC keys in certificates | \`uses\`, \`allow\`: such as \`prime256v1\` |
+| **validity** | how long a certificate is valid | \`uses\`, \`maximumDays\` |
+| **certificate-signature** | schemes by which a certificate is signed | \`uses\`, \`allow\` |
+| **extended-key-usage** | object identifiers of a certificate | \`uses\`, \`require\`, \`allow\` |
 
 Each may also have \`directions\` (\`inbound\`, \`outbound\`), \`from\` and \`until\`, and one about certificates \`issuedFrom\`: it is
 then for certificates that were issued on that day or later.
@@ -98,9 +98,9 @@ function row(rule: Rule): string {
   const whom = 'uses' in rule ? ` of ${rule.uses.join(', ')}` : '';
   const where = rule.directions === undefined ? '' : `, ${rule.directions.join(', ')}`;
   const cells = [
-    `\`${rule.id}\``,
+    `*${rule.id}*`,
     `${rule.level}${where}`,
-    `${rule.says} \`${rule.about}\`${whom}: ${demandOf(rule)}`,
+    `${rule.says} **${rule.about}**${whom}: ${demandOf(rule)}`,
     dates(rule),
     `${document}, ${version}, ${section}`,
   ];
