@@ -87,12 +87,14 @@ async function send(
   return { outcome: await step(job, { signal: never }), messages, sent };
 }
 
+/** What the ledger keeps of `encrypting`. */
+const used = 'oE256c:p1.r2048';
 const taken = async (): Promise<Outcome> => ({ done: true, facts: { reply: '250 ok' } });
 
 describe('send', () => {
   it('gives the sender the protected message, as often as it asks, and records what it said', async () => {
     const { outcome, messages, sent } = await send(taken);
-    assert.deepEqual([outcome, sent], [{ done: true }, [{ reply: '250 ok', used: 'oE256c:p1.r2048' }]]);
+    assert.deepEqual([outcome, sent], [{ done: true }, [{ reply: '250 ok', used }]]);
     const [message] = messages;
     assert.ok(message && messages.length === 1);
     assert.deepEqual(message.envelope, envelope);
@@ -168,7 +170,7 @@ describe('send', () => {
         return { done: true, facts: { reply: '250 ok' } } as const;
       };
       const { sent } = await send(asked, { octets: from, dkim: [key], now: Date.now() });
-      assert.deepEqual(sent, [{ reply: '250 ok', dkim: ['s1._domainkey.example.net'] }]);
+      assert.deepEqual(sent, [{ reply: '250 ok', dkim: ['s1._domainkey.example.net'], used }]);
     });
 
     it('keeps a large one in the spool until its end is known, and not longer', async () => {
@@ -203,7 +205,7 @@ describe('send', () => {
       };
       const limits = { ...config.limits, work: 1e12 };
       const { sent } = await send(asked, { octets: other, dkim: [key], spool, limits });
-      assert.deepEqual([sent, spool.open_], [[{ dkim: [] }], 0]);
+      assert.deepEqual([sent, spool.open_], [[{ dkim: [], used }], 0]);
     });
 
     it('does not sign for a partner with dkim: false', async () => {
@@ -215,7 +217,7 @@ partners:
       const [message] = messages;
       assert.ok(message);
       assert.doesNotMatch((await made(message)).toString(), /DKIM-Signature/);
-      assert.deepEqual(sent, [{ reply: '250 ok' }]);
+      assert.deepEqual(sent, [{ reply: '250 ok', used }]);
     });
 
     it('lets go of what it keeps when the octets end with an error', async () => {
