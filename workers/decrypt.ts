@@ -1,5 +1,11 @@
 /** Decodes messages, and hands off those for local destinations. Holds the keys and does not listen. */
-import { CertStore, CountingCertificates, Harvest, SeenCertificates } from '../src/certstore/index.ts';
+import {
+  CertStore,
+  loadCounting,
+  loadHarvest,
+  publishOwn,
+  SeenCertificates,
+} from '../src/certstore/index.ts';
 import { loadKeys, profileBook, readSecret } from '../src/config/index.ts';
 import { runRole } from '../src/daemon/index.ts';
 import { tracerOf } from '../src/message/index.ts';
@@ -11,6 +17,7 @@ await runRole('decrypt', async ({ config, queue, log }) => {
   const { queues, flow, spool, ledger } = queue;
   const keys = await loadKeys(config);
   const store = await CertStore.open({ ...queue, folder: config.dataDir, log, now: Date.now });
+  const [{ CountingCertificates }, { Harvest }] = await Promise.all([loadCounting(), loadHarvest()]);
   const counting = new CountingCertificates(store, keys);
   const { mailboxes, strong, limits, workers } = config;
   const authorities = authoritiesOf(config.trust);
@@ -25,6 +32,7 @@ await runRole('decrypt', async ({ config, queue, log }) => {
     note: (id, facts) => ledger.note(id, { type: 'certificate', at: Date.now(), facts }),
   });
   store.start();
+  await publishOwn(sealedValues(queue, 'certs-own'), keys);
   harvest.start();
   const shown = new Shown(sealedValues(queue, 'shown'), Date.now);
   const step = await decodeStep({

@@ -1,5 +1,5 @@
 /** Signs and encrypts messages for partners and sends them by the partner's route. */
-import { CertStore, CountingCertificates } from '../src/certstore/index.ts';
+import { CertStore, loadCounting } from '../src/certstore/index.ts';
 import {
   loadDkimKeys,
   loadKeys,
@@ -21,6 +21,7 @@ await runRole('outbound', async ({ config, queue, log }) => {
   const lookups = createLookups(config, sealedValues(queue, 'sts'));
   const tokens = new Tokens({ readSecret, refreshTokens: createRefreshTokens(queue) });
   const store = await CertStore.open({ ...queue, folder: config.dataDir, log, now: Date.now });
+  const { CountingCertificates } = await loadCounting();
   const counting = new CountingCertificates(store, await loadKeys(config));
   store.start();
   const own = ownAddresses(config);

@@ -2,11 +2,11 @@
 import type { z } from 'zod';
 import type { Client, Verb } from '../client/index.ts';
 import type { Act, MessageRecord, QueueRoom } from '../queue/index.ts';
-import { type BodyRules, bodyOf, wholeBody } from './body.ts';
-import { parseJson } from './json.ts';
+import type { BodyRules } from './body.ts';
+import { jsonBody } from './json-body.ts';
 import { visible } from './messages.ts';
 import { refusal } from './problem.ts';
-import { type Call, checked, nothing, type Route, route } from './route.ts';
+import { nothing, type Route, route } from './route.ts';
 import { actBody, acted, idParams, terminateBody } from './schemas.ts';
 
 export interface ActParts {
@@ -34,14 +34,6 @@ export function actor({ name, credential }: Client): string {
 
 export function actRoutes({ queue, body }: ActParts): Route[] {
   const { flow, ledger } = queue;
-  /** The body, or `{}` without one. */
-  const read = async <S extends z.ZodType>({ request, response }: Call, schema: S): Promise<z.output<S>> => {
-    const octets = await wholeBody(bodyOf(request, response, largest, body), () => undefined);
-    const type = request.headers['content-type'] ?? '';
-    if (octets.length > 0 && !/^application\/json\b/i.test(type))
-      throw refusal('media-type-unsupported', 'the body is not application/json');
-    return checked(schema, octets.length === 0 ? {} : parseJson(octets), 'the body');
-  };
   /** `perform` returns what the message is not, where nothing was done. */
   const act = (
     facts: ActFacts,
@@ -62,7 +54,7 @@ export function actRoutes({ queue, body }: ActParts): Route[] {
       answer: acted,
       async handle(call) {
         const { client, params } = call;
-        const { why } = await read(call, schema);
+        const { why } = await jsonBody(call, schema, body, largest);
         const message = await visible(queue, client, params.id);
         const not = await perform(message, { by: actor(client), ...(why !== undefined && { why }) });
         if (not !== undefined) throw refusal('message-state', `message ${params.id} ${not}`);

@@ -78,7 +78,7 @@ async function makeApi({ config, log, queue }: ApiParts) {
     registry,
     onFailure: (err) => logRarely(log, 'warn', 'api stream', { err }, 'a stream of events ended'),
   });
-  const routes = routesOf({ config, queue, rates: new Rates(), openapi: () => app.swagger(), streams });
+  const routes = routesOf({ config, queue, log, rates: new Rates(), openapi: () => app.swagger(), streams });
   const { host, hostnames, trustedProxies } = api;
   const tls = api.tls && readCertificateAndKey(api.tls);
   const origins = new Origins({ host, hostnames, trustedProxies, tls: tls !== undefined });

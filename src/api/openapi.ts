@@ -4,6 +4,15 @@ import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger';
 import type { FastifySchema } from 'fastify';
 import { jsonSchemaTransform } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import {
+  approveBody,
+  certificateDetail,
+  certificateInfo,
+  certificateList,
+  pinBody,
+  rejectBody,
+  revokeBody,
+} from './certificate-schemas.ts';
 import { problemSchema, problemType } from './problem.ts';
 import { nothing, type Route } from './route.ts';
 import {
@@ -31,6 +40,10 @@ const requests = {
   FormMessage: formMessage,
   Act: actBody,
   Terminate: terminateBody,
+  ApproveCertificate: approveBody,
+  RejectCertificate: rejectBody,
+  RevokeCertificate: revokeBody,
+  PinCertificate: pinBody,
 };
 const answers = {
   Problem: problemSchema,
@@ -42,6 +55,9 @@ const answers = {
   PartnerList: partnerList,
   MailboxList: mailboxList,
   QueueList: queueList,
+  CertificateInfo: certificateInfo,
+  Certificate: certificateDetail,
+  CertificateList: certificateList,
   Event: messageEvent,
   EventList: eventList,
 };
@@ -70,6 +86,7 @@ export const documentOptions = (routes: readonly Route[], version: string): Fast
     tags: [
       { name: 'messages', description: 'Send messages, and see and act on them.' },
       { name: 'events', description: 'What happens to messages, as it happens.' },
+      { name: 'certificates', description: 'Certificates of partners, and your own; decide about new ones.' },
       { name: 'directory', description: 'Partners, mailboxes and queues.' },
     ],
     components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } }, schemas: components() },

@@ -36,7 +36,7 @@ interface RouteFacts<P extends z.ZodType, Q extends z.ZodType> {
   grant: Grant;
   /** Name of the operation in the OpenAPI document. */
   name: string;
-  tag: 'messages' | 'directory' | 'events';
+  tag: 'messages' | 'directory' | 'events' | 'certificates';
   summary: string;
   description: string;
   /** Of the path, and of the query; `nothing` for none. */

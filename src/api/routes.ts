@@ -2,9 +2,11 @@
 import { z } from 'zod';
 import type { Rates } from '../client/index.ts';
 import type { Config } from '../config/index.ts';
+import type { Log } from '../log.ts';
 import { PartnerBook } from '../pipeline/submit.ts';
 import type { QueueRoom } from '../queue/index.ts';
 import { actRoutes } from './acts.ts';
+import { certificateRoutes } from './certificates.ts';
 import { contentRoutes } from './content.ts';
 import { directoryRoutes } from './directory.ts';
 import { messageRoutes } from './messages.ts';
@@ -16,12 +18,13 @@ export interface RoutesParts {
   config: Config;
   queue: QueueRoom;
   rates: Rates;
+  log: Log;
   /** The OpenAPI document. */
   openapi(): object;
   streams: Streams;
 }
 
-export function routesOf({ config, queue, rates, openapi, streams }: RoutesParts): Route[] {
+export function routesOf({ config, queue, log, rates, openapi, streams }: RoutesParts): Route[] {
   const { api, partners } = config;
   const { maxSize, maxJsonSize, bodyTimeout, bodyMinimumRate } = api;
   const body = { timeout: bodyTimeout, minimumRate: bodyMinimumRate };
@@ -37,6 +40,7 @@ export function routesOf({ config, queue, rates, openapi, streams }: RoutesParts
     ...messageRoutes({ config, queue }),
     ...contentRoutes({ config, queue }),
     ...actRoutes({ queue, body }),
+    ...certificateRoutes({ config, queue, log, body }),
     ...directoryRoutes({ config, queue }),
     streams.route,
     documentRoute(openapi),

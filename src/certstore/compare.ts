@@ -1,6 +1,6 @@
 /** A certificate that is new, beside those that are known of its partner: what a person has to compare, and what rules ask. */
-import { type Certificate, unreadableAddress, unusableFor } from '../pki/index.ts';
-import { idOf, keyOf } from './entry.ts';
+import { type Certificate, keyDigest, unreadableAddress, unusableFor } from '../pki/index.ts';
+import { idOf } from './entry.ts';
 
 /** A certificate of a partner that counts now. */
 export interface Counting {
@@ -30,8 +30,8 @@ export function compare(
   ownerOf: (address: string) => string | undefined,
 ): Comparison {
   const own = counting.filter((each) => each.partner === partner).map((each) => each.certificate);
-  const key = keyOf(certificate);
-  const sameKey = own.filter((each) => keyOf(each) === key);
+  const key = keyDigest(certificate);
+  const sameKey = own.filter((each) => keyDigest(each) === key);
   const before = sameKey.length > 0 ? sameKey : own;
   const { emails } = certificate;
   const owners = emails.map(ownerOf);
@@ -106,8 +106,10 @@ function findingsOf(
   }
   const [renewed] = sameKey;
   lines.push(renewed ? `the key of ${idOf(renewed)}` : 'another key than those before');
-  const key = keyOf(certificate);
-  const elsewhere = counting.filter((each) => each.partner !== partner && keyOf(each.certificate) === key);
+  const key = keyDigest(certificate);
+  const elsewhere = counting.filter(
+    (each) => each.partner !== partner && keyDigest(each.certificate) === key,
+  );
   for (const other of elsewhere)
     lines.push(`the same key as ${idOf(other.certificate)} of partner ${other.partner}`);
   if (unusableFor(certificate, 'encrypt') !== undefined) lines.push('it is not for encryption');

@@ -1,17 +1,10 @@
 /** A certificate as the store keeps it: what it is, whose, and what was decided about it. */
 import { createHash } from 'node:crypto';
-import { keyDigest } from '../pki/index.ts';
-
-/** `waiting` for approval is used for nothing. `revoked` is a compromise: its key counts for nothing either. */
-export const storedStates = ['waiting', 'approved', 'rejected', 'revoked'] as const;
-export type StoredState = (typeof storedStates)[number];
-
-export const storedUses = ['encrypt', 'verify'] as const;
-export type StoredUse = (typeof storedUses)[number];
+import type { PartnerConfig } from '../config/index.ts';
+import { type StoredState, type StoredUse, storedStates } from './words.ts';
 
 /** The rules that may approve a certificate without a person. */
-export const ruleNames = ['same-key', 'signed-by-old', 'private-anchor'] as const;
-export type RuleName = (typeof ruleNames)[number];
+export type RuleName = PartnerConfig['approval']['rules'][number];
 
 /** Where a certificate came from. */
 export const sources = ['traffic', 'operator', 'ldap', 'dns', 'folder'] as const;
@@ -52,8 +45,6 @@ export interface StoredCertificate {
 export function idOf({ thumbprint }: Pick<StoredCertificate, 'thumbprint'>): string {
   return thumbprint.slice(0, 16);
 }
-
-export const keyOf = keyDigest;
 
 /** The part of the document that has the certificates of a partner. */
 export function partOf(partner: string): string {

@@ -18,10 +18,11 @@ import {
 import { announcedBeside, type SeenSigner } from './announced.ts';
 import { type Counting, compare } from './compare.ts';
 import { usesOf } from './configured.ts';
-import { idOf, type RuleName, type StoredCertificate, storedUses } from './entry.ts';
+import { idOf, type RuleName, type StoredCertificate } from './entry.ts';
 import { approvingRule, type Evidence } from './rules.ts';
 import type { SeenCertificates } from './seen.ts';
 import type { CertStore } from './store.ts';
+import { storedUses } from './words.ts';
 
 /** Anchors and helping certificates that signers are judged by. */
 export type Trusted = Pick<PathOptions, 'anchors' | 'intermediates'>;

@@ -1,26 +1,42 @@
 /**
  * What is known of certificates beside the configuration: seen in traffic, waiting for approval, approved, rejected,
- * revoked. Begin with `store.ts`; `entry.ts` is what it keeps of each, `known.ts` how they are shown.
+ * revoked. Begin with `store.ts`; `entry.ts` is what it keeps of each, `known.ts` how they are shown, `harvest.ts` how
+ * they come from mail.
  */
 
+export {
+  approvable,
+  approveCertificate,
+  type Changes,
+  pinCertificate,
+  rejectCertificate,
+  revokeCertificate,
+} from './acts.ts';
 export { announcedBeside, type SeenSigner } from './announced.ts';
-export { configuredCertificates, usesOf } from './configured.ts';
-export { CountingCertificates } from './counting.ts';
-export { idOf, type Source, type StoredCertificate, storedUses } from './entry.ts';
-export { Harvest, type HarvestParts } from './harvest.ts';
+export { configuredCertificates, publishOwn, readOwn, usesOf } from './configured.ts';
+export type { CountingCertificates } from './counting.ts';
+export { idOf, type Source, type StoredCertificate } from './entry.ts';
+export type { Harvest, HarvestParts } from './harvest.ts';
 export {
   type CertificateQuery,
   type CertificateView,
   type Configured,
-  certificateStates,
-  certificateUses,
   certificateView,
   type KnownCertificate,
-  type KnownState,
-  type KnownUse,
   knownCertificates,
   matching,
   named,
 } from './known.ts';
 export { SeenCertificates, seenTimes } from './seen.ts';
 export { CertStore, type CertStoreParts, mostWaiting, type NewCertificate } from './store.ts';
+export { certificateStates, certificateUses, type KnownState, type KnownUse, storedUses } from './words.ts';
+
+/** `CountingCertificates` of `counting.ts`, for whoever encrypts, verifies or signs: it takes the codec along. */
+export async function loadCounting(): Promise<typeof import('./counting.ts')> {
+  return await import('./counting.ts');
+}
+
+/** `Harvest` of `harvest.ts`, alike. */
+export async function loadHarvest(): Promise<typeof import('./harvest.ts')> {
+  return await import('./harvest.ts');
+}

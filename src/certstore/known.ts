@@ -3,12 +3,7 @@ import { type Certificate, describeTerm, keyTraits, spanOf, unusableFor } from '
 import { idOf, type StoredCertificate } from './entry.ts';
 import type { SeenTimes } from './seen.ts';
 import type { CertStore } from './store.ts';
-
-export const certificateUses = ['sign', 'decrypt', 'encrypt', 'verify'] as const;
-export type KnownUse = (typeof certificateUses)[number];
-
-export const certificateStates = ['in-force', 'next', 'expired', 'revoked', 'waiting', 'rejected'] as const;
-export type KnownState = (typeof certificateStates)[number];
+import type { KnownState, KnownUse } from './words.ts';
 
 /** One certificate in one role: two partners, or a partner and the store, may have the same one. */
 export interface KnownCertificate {

@@ -4,9 +4,9 @@
  */
 import { PartnerNames } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
-import { type Certificate, parseCertificate } from '../pki/index.ts';
+import { type Certificate, keyDigest, parseCertificate } from '../pki/index.ts';
 import { type Adopted, SealedDocument, type SealedDocumentParts } from '../redis/index.ts';
-import { keyOf, partOf, readEntries, type StoredCertificate } from './entry.ts';
+import { partOf, readEntries, type StoredCertificate } from './entry.ts';
 import { RefusedFile } from './refused.ts';
 
 export interface CertStoreParts extends SealedDocumentParts {
@@ -189,7 +189,7 @@ export class CertStore {
     if (entry?.state === 'rejected') return `was rejected by ${entry.decided?.by ?? 'a person'}`;
     if (entry?.state === 'revoked') return `was revoked by ${entry.decided?.by ?? 'a person'}`;
     if (this.#revokedKeys.size === 0) return undefined;
-    const other = this.#revokedKeys.get(keyOf(certificate));
+    const other = this.#revokedKeys.get(keyDigest(certificate));
     return other && `has the key of certificate ${other.thumbprint}, which was revoked`;
   }
 
@@ -227,7 +227,7 @@ export class CertStore {
   #made(certificate: Certificate, facts: NewCertificate): StoredCertificate {
     return {
       thumbprint: certificate.thumbprint,
-      key: keyOf(certificate),
+      key: keyDigest(certificate),
       state: 'waiting',
       der: certificate.der.toString('base64'),
       addedAt: this.#parts.now(),

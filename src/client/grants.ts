@@ -1,7 +1,17 @@
 /** What a client may do. Everything that is not granted is refused, at every door alike. */
 import { AddressBook } from '../config/index.ts';
 
-export const verbs = ['send', 'read', 'content', 'resume', 'retry', 'decode-again', 'terminate'] as const;
+export const verbs = [
+  'send',
+  'read',
+  'content',
+  'resume',
+  'retry',
+  'decode-again',
+  'terminate',
+  'certificates',
+  'approve',
+] as const;
 export type Verb = (typeof verbs)[number];
 
 /** Names, or `*` for all of them, also those that are configured later. */

@@ -1,11 +1,14 @@
 /** Decisions about certificates. Each is in the audit trail, and names what was compared. */
 import type { Command } from 'commander';
 import {
-  type KnownCertificate,
-  type NewCertificate,
-  type StoredCertificate,
+  approvable,
+  approveCertificate,
+  type Changes,
+  idOf,
+  pinCertificate,
+  rejectCertificate,
+  revokeCertificate,
   storedUses,
-  usesOf,
 } from '../certstore/index.ts';
 import { readPublicFile } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
@@ -32,31 +35,7 @@ interface WindowOptions {
 const usage = (message: string, hint?: string) =>
   new SealpostError('usage', message, hint === undefined ? {} : { hint });
 
-const hexOf = (text: string) => text.replace(/[\s:]/g, '').toLowerCase();
-
-/** What the person has seen must be what is decided about. Errors: `usage`, `certificate-conflict`. */
-function checkCompared(entry: StoredCertificate, { sha256, compared }: DecideOptions, verb: string): void {
-  const whole = `sealpost certs ${verb} ${entry.thumbprint.slice(0, 16)} --sha256 ${entry.thumbprint} --compared ${entry.version}`;
-  if (sha256 === undefined || compared === undefined)
-    throw usage('nothing was decided yet', `compare it with what the partner told you, then: ${whole}`);
-  if (hexOf(sha256) !== entry.thumbprint)
-    throw new SealpostError(
-      'certificate-conflict',
-      `the SHA-256 of the certificate is ${entry.thumbprint}, and --sha256 has another one`,
-    );
-  if (!/^\d{1,9}$/.test(compared)) throw usage('--compared: not a version');
-  if (Number(compared) !== entry.version)
-    throw new SealpostError(
-      'certificate-conflict',
-      `the certificate has version ${entry.version} by now, and version ${compared} was compared`,
-    );
-}
-
-function windowOf({
-  use,
-  from,
-  until,
-}: WindowOptions): Partial<Pick<StoredCertificate, 'uses' | 'from' | 'until'>> {
+function windowOf({ use, from, until }: WindowOptions): Changes {
   const uses = use?.split(',').map((each) => each.trim());
   const known = storedUses.filter((each) => uses?.includes(each) ?? true);
   if (uses !== undefined && (known.length !== uses.length || known.length === 0))
@@ -68,85 +47,63 @@ function windowOf({
   };
 }
 
-async function audit({ queue }: OpenedCerts, what: AuditEntry['what'], subject: string, why: string) {
-  await queue.audit.add({ at: Date.now(), by: operator(), what, subject, ...(why !== '' && { why }) });
-}
-
-async function showOne({ views }: OpenedCerts, known: KnownCertificate): Promise<void> {
-  for (const view of await views([known])) for (const line of linesOf(view)) printLine(line);
+/** Who decides, and what notes it in the audit trail. */
+function decisionOf({ queue }: OpenedCerts, what: AuditEntry['what'], why: string) {
+  const record = (subject: string) =>
+    queue.audit.add({ at: Date.now(), by: operator(), what, subject, ...(why !== '' && { why }) });
+  return { decision: { by: operator(), why }, record };
 }
 
 async function approve(text: string, options: DecideOptions & WindowOptions): Promise<void> {
   const changes = windowOf(options);
+  const { sha256, compared, why = '' } = options;
+  if (compared !== undefined && !/^\d{1,9}$/.test(compared)) throw usage('--compared: not a version');
   await withCerts(options.config, async (opened) => {
     const found = oneOf(opened.known, text);
-    const { entry } = found;
-    if (entry === undefined) throw usage('it is in the configuration, and needs no approval');
-    if (entry.state === 'approved') throw usage('it is approved already');
-    if (entry.state === 'revoked') throw usage('it was revoked, and is not approved again');
-    await showOne(opened, found);
-    checkCompared(entry, options, 'approve');
-    const { why = '' } = options;
-    await audit(opened, 'certificate-approve', entry.thumbprint, why);
-    await opened.store.decide(entry.thumbprint, entry.version, 'approved', { by: operator(), why }, changes);
-    printLine(`approved; every role knows of it within a second`);
+    const { thumbprint, version } = approvable(found);
+    for (const view of await opened.views([found])) for (const line of linesOf(view)) printLine(line);
+    if (sha256 === undefined || compared === undefined)
+      throw usage(
+        'nothing was decided yet',
+        `compare it with what the partner told you, then: sealpost certs approve ${thumbprint.slice(0, 16)} --sha256 ${thumbprint} --compared ${version}`,
+      );
+    const how = { ...decisionOf(opened, 'certificate-approve', why), changes };
+    await approveCertificate(opened.store, found, { sha256, version: Number(compared) }, how);
+    printLine('approved; every role knows of it within a second');
   });
 }
 
 async function reject(text: string, options: DecideOptions): Promise<void> {
   await withCerts(options.config, async (opened) => {
-    const { entry } = oneOf(opened.known, text);
-    if (entry === undefined)
-      throw usage('it is in the configuration', 'remove it there, or revoke it with sealpost certs revoke');
-    if (entry.state === 'rejected' || entry.state === 'revoked') throw usage(`it is ${entry.state} already`);
-    const { why = '' } = options;
-    await audit(opened, 'certificate-reject', entry.thumbprint, why);
-    await opened.store.decide(entry.thumbprint, entry.version, 'rejected', { by: operator(), why });
+    const how = decisionOf(opened, 'certificate-reject', options.why ?? '');
+    await rejectCertificate(opened.store, oneOf(opened.known, text), how);
     printLine('rejected; it counts for nothing from now on, also for mail that waits');
   });
 }
 
-async function revoke(text: string, options: DecideOptions): Promise<void> {
-  const { why = '' } = options;
+async function revoke(text: string, { why = '', config }: DecideOptions): Promise<void> {
   if (why === '')
     throw usage('--why: say what happened', 'it is kept with the certificate and in the audit trail');
-  await withCerts(options.config, async (opened) => {
-    const { entry, certificate, partner } = oneOf(opened.known, text);
-    const decision = { by: operator(), why };
-    if (entry?.state === 'revoked') throw usage('it is revoked already');
-    await audit(opened, 'certificate-revoke', certificate.thumbprint, why);
-    if (entry) await opened.store.decide(entry.thumbprint, entry.version, 'revoked', decision);
-    else await opened.store.put(certificate, byHand(partner ?? ''), 'revoked', decision);
+  await withCerts(config, async (opened) => {
+    const how = decisionOf(opened, 'certificate-revoke', why);
+    await revokeCertificate(opened.store, oneOf(opened.known, text), how);
     printLine('revoked; it counts for nothing from now on, nor does another certificate of its key');
   });
 }
-
-const byHand = (partner: string): NewCertificate => ({
-  partner,
-  ...{ uses: [], from: null, until: null, source: 'operator', findings: [], rule: null },
-  ...{ announcedBy: null, message: null },
-});
 
 async function pin(
   file: string,
   options: DecideOptions & WindowOptions & { partner: string },
 ): Promise<void> {
-  const { partner, certificate } = { partner: options.partner, certificate: readOne(file) };
+  const { partner, why = '' } = options;
+  const certificate = readOne(file);
   const changes = windowOf(options);
   await withCerts(options.config, async (opened) => {
     const owner = opened.config.partners.find((each) => each.name.toLowerCase() === partner.toLowerCase());
     if (owner === undefined) throw new SealpostError('partner-unknown', `there is no partner ${partner}`);
-    const { why = '' } = options;
-    const facts: NewCertificate = {
-      ...byHand(owner.name),
-      uses: usesOf(certificate, storedUses),
-      ...changes,
-    };
-    await audit(opened, 'certificate-pin', certificate.thumbprint, why);
-    await opened.store.put(certificate, facts, 'approved', { by: operator(), why });
-    printLine(
-      `certificate ${certificate.thumbprint.slice(0, 16)} counts as one of partner ${owner.name} from now on`,
-    );
+    const how = { ...decisionOf(opened, 'certificate-pin', why), changes };
+    await pinCertificate(opened.store, certificate, owner.name, how);
+    printLine(`certificate ${idOf(certificate)} counts as one of partner ${owner.name} from now on`);
   });
 }
 

@@ -36,17 +36,8 @@ export async function withCerts(file: string, work: (opened: OpenedCerts) => Pro
   const config = await loadConfig(file);
   const configured = configuredCertificates(await loadKeys(config));
   await withQueue(config, async (queue) => {
-    const { redis, prefix, seal, unseal } = queue;
     const log = createLog('silent', 'command');
-    const store = await CertStore.open({
-      redis,
-      prefix,
-      seal,
-      unseal,
-      log,
-      folder: config.dataDir,
-      now: Date.now,
-    });
+    const store = await CertStore.open({ ...queue, log, folder: config.dataDir, now: Date.now });
     if (store.trouble) printError(`sealpost: ${store.trouble.message} [${store.trouble.code}]`);
     const views = async (wanted: readonly KnownCertificate[]) => {
       const seen = await seenTimes(

@@ -42,6 +42,12 @@ export async function readDkimKey(entry: DkimConfig): Promise<LoadedDkimKey> {
   return keys.readDkimKey(entry);
 }
 
+/** As `loadPartnerCertificates` of `keys.ts`. */
+export async function loadPartnerCertificates(config: Config): Promise<LoadedKeys['partners']> {
+  const keys = await import('./keys.ts');
+  return keys.loadPartnerCertificates(config);
+}
+
 /** As `checkConfig` of `check.ts`. */
 export async function checkConfig(file: string, probes?: CheckProbes): Promise<Problem[]> {
   const check = await import('./check.ts');

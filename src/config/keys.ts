@@ -158,6 +158,37 @@ function splitAuthorities(certificates: readonly Certificate[]): {
   };
 }
 
+/** The certificates of partners, and those of authorities that are in the same files. */
+function partnersOf(
+  config: Config,
+  reader: KeyReader,
+): { partners: Map<string, ConfiguredCertificate[]>; authorities: Certificate[] } {
+  const partners = new Map<string, ConfiguredCertificate[]>();
+  const found: Certificate[] = [];
+  config.partners.forEach(({ name, certificates }, index) => {
+    const entries = certificates.flatMap(({ file, use, from, until, confirmed }, entry) =>
+      reader.certificates(['partners', index, 'certificates', entry], file).map((certificate) => ({
+        ...{ certificate, use, from: timeOf(from), until: timeOf(until), confirmed, file, entry },
+        ...{ source: 'configuration' as const, thumbprint: certificate.thumbprint },
+      })),
+    );
+    const { own, authorities } = splitAuthorities(entries.map(({ certificate }) => certificate));
+    partners.set(
+      name,
+      entries.filter(({ certificate }) => own.has(certificate)),
+    );
+    found.push(...authorities);
+  });
+  return { partners, authorities: found };
+}
+
+/**
+ * The certificates of partners alone, for a process that has no keys. A file that cannot be read has none.
+ */
+export function loadPartnerCertificates(config: Config): LoadedKeys['partners'] {
+  return partnersOf(config, new KeyReader(placeless)).partners;
+}
+
 /**
  * Reads the keys and certificates of a configuration. It does not check expiry or key usage, because the answer changes
  * while the daemon runs (see `checkKeys` and `partner/certificates`).
@@ -175,24 +206,14 @@ export function readKeys(
   const anchors = reader.list(['trust', 'anchors'], config.trust.anchors);
   const intermediates = reader.list(['trust', 'intermediates'], config.trust.intermediates);
 
-  const partners = new Map<string, ConfiguredCertificate[]>();
-  const approvalAnchors = new Map<string, Certificate[]>();
-  config.partners.forEach(({ name, certificates, approval }, index) => {
-    approvalAnchors.set(name, reader.list(['partners', index, 'approval', 'anchors'], approval.anchors));
-    const entries = certificates.flatMap(({ file, use, from, until, confirmed }, entry) => {
-      const found = reader.certificates(['partners', index, 'certificates', entry], file);
-      return found.map((certificate) => ({
-        ...{ certificate, use, from: timeOf(from), until: timeOf(until), confirmed, file, entry },
-        ...{ source: 'configuration' as const, thumbprint: certificate.thumbprint },
-      }));
-    });
-    const { own, authorities } = splitAuthorities(entries.map(({ certificate }) => certificate));
-    partners.set(
+  const { partners, authorities } = partnersOf(config, reader);
+  intermediates.push(...authorities);
+  const approvalAnchors = new Map(
+    config.partners.map(({ name, approval }, index) => [
       name,
-      entries.filter(({ certificate }) => own.has(certificate)),
-    );
-    intermediates.push(...authorities);
-  });
+      reader.list(['partners', index, 'approval', 'anchors'], approval.anchors),
+    ]),
+  );
 
   const mailboxes = new Map<string, MailboxKeys>();
   config.mailboxes.forEach(({ name, identities: named, trust }, index) => {

@@ -142,7 +142,10 @@ describe('the table of routes', () => {
     const log = createLog('silent', 'test');
     const registry = await ClientRegistry.open({ ...queue, folder: server.dataDir, log, now: Date.now });
     const streams = new Streams({ events: queue.events, registry, onFailure: () => undefined });
-    const routes = routesOf({ config, queue, rates: new Rates(), openapi: () => ({}), streams });
+    const routes = routesOf({
+      ...{ config, queue, rates: new Rates(), openapi: () => ({}), streams },
+      log: createLog('silent', 'test'),
+    });
     assert.ok(routes.length > 9);
     for (const { grant, url } of routes) assert.ok([...verbs, 'token'].includes(grant), url);
     // What acts or shows more than a name needs its own verb.

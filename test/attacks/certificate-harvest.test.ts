@@ -6,14 +6,9 @@ import { join } from 'node:path';
 import { beforeEach, describe, it } from 'node:test';
 import { oids } from '../../src/asn1/index.ts';
 import * as der from '../../src/asn1/writer.ts';
-import {
-  CertStore,
-  CountingCertificates,
-  Harvest,
-  SeenCertificates,
-  type StoredCertificate,
-  seenTimes,
-} from '../../src/certstore/index.ts';
+import { CountingCertificates } from '../../src/certstore/counting.ts';
+import { Harvest } from '../../src/certstore/harvest.ts';
+import { CertStore, SeenCertificates, type StoredCertificate, seenTimes } from '../../src/certstore/index.ts';
 import { encodeSignedData, type SignedDataOptions } from '../../src/cms/index.ts';
 import { createLog } from '../../src/log.ts';
 import { outboundProtection, PartnerDirectory } from '../../src/partner/index.ts';

@@ -3,7 +3,13 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CertStore, mostWaiting, type NewCertificate } from '../../src/certstore/index.ts';
+import {
+  CertStore,
+  type CertStoreParts,
+  mostWaiting,
+  type NewCertificate,
+} from '../../src/certstore/index.ts';
+import { PartnerNames } from '../../src/config/index.ts';
 import { createLog } from '../../src/log.ts';
 import { refreshEvery } from '../../src/redis/index.ts';
 import { createTestCa } from '../support/ca.ts';
@@ -16,10 +22,10 @@ describe('the store of certificates', () => {
   });
   const ca = createTestCa('Store Root');
   const clock = { now: Date.parse('2026-11-30T10:00:00Z') };
-  const open = () => {
+  const open = (partnerNames?: CertStoreParts['partnerNames']) => {
     const { redis, prefix, seal, unseal } = test.queue;
     const parts = { redis, prefix, seal, unseal, log: createLog('silent', 'test'), now: () => clock.now };
-    return CertStore.open({ ...parts, folder: test.server.dataDir });
+    return CertStore.open({ ...parts, folder: test.server.dataDir, partnerNames });
   };
   const forget = () => {
     for (const name of ['certs.version', 'certs.refused'])
@@ -101,6 +107,20 @@ describe('the store of certificates', () => {
     const some = [...'abcdef'].map((name) => issue(name));
     await Promise.all(some.map((each, at) => (at % 2 ? one : two).offer(each, facts())));
     assert.equal((await open()).waitingOf('acme').length, some.length);
+  });
+
+  it('keeps what is stored of a partner that is renamed', async () => {
+    const store = await anew();
+    const certificate = issue('renamed');
+    await store.put(certificate, facts(), 'approved', by);
+    const later = await open(new PartnerNames([{ name: 'apex', formerNames: ['acme'] }]));
+    assert.deepEqual(
+      later.approvedOf('apex').map(({ thumbprint, partner }) => [thumbprint, partner]),
+      [[certificate.thumbprint, 'apex']],
+    );
+    await later.decide(certificate.thumbprint, 1, 'revoked', by);
+    assert.deepEqual((await open()).approvedOf('acme'), []);
+    assert.equal((await open()).of(certificate.thumbprint)?.state, 'revoked');
   });
 
   it('refuses every certificate of a revoked key', async () => {

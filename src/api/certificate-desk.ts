@@ -1,0 +1,198 @@
+/** Where certificates are seen and decided about. It takes X.509 along, so it is loaded with the first request. */
+import {
+  approveCertificate,
+  type CertificateQuery,
+  type CertificateView,
+  CertStore,
+  type Changes,
+  certificateView,
+  configuredCertificates,
+  type KnownCertificate,
+  knownCertificates,
+  matching,
+  named,
+  pinCertificate,
+  readOwn,
+  rejectCertificate,
+  revokeCertificate,
+  seenTimes,
+} from '../certstore/index.ts';
+import type { Client } from '../client/index.ts';
+import { type Config, loadPartnerCertificates } from '../config/index.ts';
+import { SealpostError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { timeOf } from '../pipeline/submit.ts';
+import { type Certificate, readCertificates } from '../pki/index.ts';
+import type { AuditEntry, QueueRoom } from '../queue/index.ts';
+import { sealedValues } from '../redis/index.ts';
+import { actor } from './acts.ts';
+import type { CertificateChanges } from './certificate-schemas.ts';
+import { refusal } from './problem.ts';
+
+export interface DeskParts {
+  config: Config;
+  queue: QueueRoom;
+  log: Log;
+}
+
+/** What is known, and the store that decisions go to. */
+interface Opened {
+  store: CertStore;
+  known: KnownCertificate[];
+}
+
+const sees = (client: Client, { partner, identity }: KnownCertificate) =>
+  partner === null ? identity !== null && client.maySignAs(identity) : client.mayUsePartner(partner);
+
+function changesOf({ uses, from, until }: CertificateChanges): Changes {
+  const time = (text: string, name: string) => {
+    const at = timeOf(text);
+    if (Number.isNaN(at))
+      throw refusal('request-invalid', `${name} is not a time`, 'write 2026-12-01T08:00:00Z');
+    return at;
+  };
+  return {
+    ...(uses !== undefined && { uses }),
+    ...(from !== undefined && { from: time(from, 'from') }),
+    ...(until !== undefined && { until: time(until, 'until') }),
+  };
+}
+
+type PartnerCertificates = Awaited<ReturnType<typeof loadPartnerCertificates>>;
+
+export type Detail = CertificateView & { pem: string };
+
+/** Errors: `request-invalid`. */
+function oneOf(pem: string): Certificate {
+  try {
+    const [certificate, ...others] = readCertificates(Buffer.from(pem));
+    if (certificate !== undefined && others.length === 0) return certificate;
+  } catch (error) {
+    if (!(error instanceof SealpostError)) throw error;
+  }
+  throw refusal('request-invalid', 'pem is not one certificate');
+}
+
+export class CertificateDesk {
+  readonly #parts: DeskParts;
+  readonly #store: CertStore;
+  readonly #partners: PartnerCertificates;
+
+  private constructor(parts: DeskParts, store: CertStore, partners: PartnerCertificates) {
+    this.#parts = parts;
+    this.#store = store;
+    this.#partners = partners;
+  }
+
+  static async open(parts: DeskParts): Promise<CertificateDesk> {
+    const { config, queue, log } = parts;
+    const store = await CertStore.open({ ...queue, folder: config.dataDir, log, now: Date.now });
+    return new CertificateDesk(parts, store, await loadPartnerCertificates(config));
+  }
+
+  /** What is known now. Errors: `certs-changed`, `redis-unreachable`. */
+  async #open(): Promise<Opened> {
+    const store = this.#store;
+    await store.refresh();
+    if (store.trouble) throw store.trouble;
+    const own = await readOwn(sealedValues(this.#parts.queue, 'certs-own'));
+    const configured = [...own, ...configuredCertificates({ identities: [], partners: this.#partners })];
+    return { store, known: knownCertificates(configured, store, Date.now()) };
+  }
+
+  /** Errors: `certificate-unknown`, alike for one that the client may not see. */
+  async #visible(client: Client, id: string): Promise<Opened & { found: KnownCertificate }> {
+    const opened = await this.#open();
+    const found = opened.known.find(
+      (each) => each.certificate.thumbprint.startsWith(id) && sees(client, each),
+    );
+    if (found) return { ...opened, found };
+    throw new SealpostError('certificate-unknown', `there is no certificate ${id}`);
+  }
+
+  async #views(wanted: readonly KnownCertificate[]): Promise<CertificateView[]> {
+    const seen = await seenTimes(
+      this.#parts.queue,
+      wanted.map(({ certificate }) => certificate.thumbprint),
+    );
+    return wanted.map((each) => certificateView(each, seen.get(each.certificate.thumbprint)));
+  }
+
+  async list(
+    client: Client,
+    query: CertificateQuery,
+    serial: string | undefined,
+  ): Promise<CertificateView[]> {
+    const { known } = await this.#open();
+    const among = serial === undefined ? known : named(known, serial);
+    return await this.#views(matching(among, query, Date.now()).filter((each) => sees(client, each)));
+  }
+
+  /** Errors: `certificate-unknown`. */
+  async detail(client: Client, id: string): Promise<Detail> {
+    const { found } = await this.#visible(client, id);
+    const [view = certificateView(found, undefined)] = await this.#views([found]);
+    return { ...view, pem: found.certificate.toPem() };
+  }
+
+  /** Who decides, and what notes it in the audit trail. */
+  #decision(client: Client, what: AuditEntry['what'], why = '') {
+    const by = actor(client);
+    const record = (subject: string) =>
+      this.#parts.queue.audit.add({ at: Date.now(), by, what, subject, ...(why !== '' && { why }) });
+    return { decision: { by, why }, record };
+  }
+
+  /** Errors: `certificate-unknown`, `certificate-conflict`. */
+  async approve(
+    client: Client,
+    id: string,
+    {
+      sha256,
+      version,
+      why,
+      ...changes
+    }: { sha256: string; version: number; why?: string | undefined } & CertificateChanges,
+  ): Promise<Detail> {
+    const { store, found } = await this.#visible(client, id);
+    const how = { ...this.#decision(client, 'certificate-approve', why), changes: changesOf(changes) };
+    await approveCertificate(store, found, { sha256, version }, how);
+    return await this.detail(client, found.certificate.thumbprint);
+  }
+
+  /** Errors: as `approve`. */
+  async reject(client: Client, id: string, why: string | undefined): Promise<Detail> {
+    const { store, found } = await this.#visible(client, id);
+    await rejectCertificate(store, found, this.#decision(client, 'certificate-reject', why));
+    return await this.detail(client, found.certificate.thumbprint);
+  }
+
+  /** Errors: as `approve`. */
+  async revoke(client: Client, id: string, why: string): Promise<Detail> {
+    const { store, found } = await this.#visible(client, id);
+    await revokeCertificate(store, found, this.#decision(client, 'certificate-revoke', why));
+    return await this.detail(client, found.certificate.thumbprint);
+  }
+
+  /** Errors: `partner-unknown`, `request-invalid`, `certificate-conflict`. */
+  async pin(
+    client: Client,
+    {
+      partner,
+      pem,
+      why,
+      ...changes
+    }: { partner: string; pem: string; why?: string | undefined } & CertificateChanges,
+  ): Promise<Detail> {
+    const owner = this.#parts.config.partners.find(
+      ({ name }) => name.toLowerCase() === partner.toLowerCase(),
+    );
+    if (owner === undefined || !client.mayUsePartner(owner.name))
+      throw new SealpostError('partner-unknown', `there is no partner ${partner}`);
+    const certificate = oneOf(pem);
+    const { store } = await this.#open();
+    const how = { ...this.#decision(client, 'certificate-pin', why), changes: changesOf(changes) };
+    await pinCertificate(store, certificate, owner.name, how);
+    return await this.detail(client, certificate.thumbprint);
+  }
+}

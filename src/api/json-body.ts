@@ -1,0 +1,27 @@
+/** A small body in JSON, for acts. */
+import type { z } from 'zod';
+import { type BodyRules, bodyOf, wholeBody } from './body.ts';
+import { parseJson } from './json.ts';
+import { refusal } from './problem.ts';
+import { type Call, checked } from './route.ts';
+
+const largest = 128 * 1024;
+
+/**
+ * The body as the schema has it; `{}` without one.
+ *
+ * @param most octets
+ * @throws {SealpostError} `media-type-unsupported`, `request-invalid`, and those of `bodyOf`
+ */
+export async function jsonBody<S extends z.ZodType>(
+  { request, response }: Pick<Call, 'request' | 'response'>,
+  schema: S,
+  rules: BodyRules,
+  most = largest,
+): Promise<z.output<S>> {
+  const octets = await wholeBody(bodyOf(request, response, most, rules), () => undefined);
+  const type = request.headers['content-type'] ?? '';
+  if (octets.length > 0 && !/^application\/json\b/i.test(type))
+    throw refusal('media-type-unsupported', 'the body is not application/json');
+  return checked(schema, octets.length === 0 ? {} : parseJson(octets), 'the body');
+}
