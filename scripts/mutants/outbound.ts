@@ -95,7 +95,7 @@ export const rates = mutants('queue', [
     'decoded mail is sent in clear when STARTTLS is removed',
   ],
   [
-    'handoff/mail-server.ts',
+    'handoff/mail-route.ts',
     "return { ...config, port: config.port ?? (lmtp ? 24 : config.tls === 'implicit' ? 465 : 25), lmtp };",
     "return { ...config, pins: [], port: config.port ?? (lmtp ? 24 : config.tls === 'implicit' ? 465 : 25), lmtp };",
     'handoff/mail-routes~pins',
@@ -107,6 +107,20 @@ export const rates = mutants('queue', [
     '',
     'handoff/mail-routes',
     'a destination logs in without a token, and DANE does not count',
+  ],
+  [
+    'config/check.ts',
+    "if (backup) probe(['partners', index, 'backup', 'route']",
+    "if (!backup) probe(['partners', index, 'backup', 'route']",
+    'daemon/tried-online~backup',
+    'a backup is found not to work when it is needed',
+  ],
+  [
+    'handoff/bucket.ts',
+    'return await bucket.remove(object).then(',
+    'return await Promise.resolve().then(',
+    'handoff/bucket~tried',
+    'each check leaves an object in the bucket',
   ],
   [
     'smtp/failover.ts',

@@ -8,7 +8,8 @@ import {
   readSecret,
 } from '../config/index.ts';
 import { type ErrorCode, SealpostError } from '../errors.ts';
-import type { SenderParts } from '../smtp/index.ts';
+import { createLog } from '../log.ts';
+import type { RouteProbe, SenderParts } from '../smtp/index.ts';
 import { openNetwork } from './network.ts';
 
 /** Milliseconds for each probe. */
@@ -24,24 +25,51 @@ export interface OnlineOptions {
 
 export async function onlineProbes(config: Config, { recipient }: OnlineOptions): Promise<OnlineProbes> {
   const { parts: network, texts, queue, close } = await openNetwork(config);
+  const tryRoute = (what: string, route: SenderParts['route'], probe: RouteProbe) =>
+    within('send-failed', what, async (signal): Promise<ProbeNote[]> => {
+      const { probeRoute } = await import('../smtp/index.ts');
+      await probeRoute({ route, readSecret, name: ownName(config), ...network }, probe, signal);
+      return [];
+    });
   return {
     mailbox: (imap) =>
       within('imap-failed', `the login at ${imap.host}`, async () => {
         const { probeMailbox } = await import('../imap/index.ts');
         return await probeMailbox(imap, readSecret, network.tokens);
       }),
-    route: (partner) =>
-      within('send-failed', 'the route', async (signal) => {
-        const { probeRoute } = await import('../smtp/index.ts');
-        const parts: SenderParts = {
-          route: partner.route,
-          readSecret,
-          name: ownName(config),
-          ...network,
-        };
-        const [to, full] = addressOf(partner);
-        await probeRoute(parts, { from: partner.from ?? '', to, recipient: recipient && full }, signal);
-        return [];
+    route: (partner, route) => {
+      const [to, full] = addressOf(partner);
+      const settings = 'from and the first address of the partner';
+      return tryRoute('the route', route, {
+        ...{ from: partner.from ?? '', to, settings },
+        recipient: recipient && full,
+      });
+    },
+    mail: async (destination) => {
+      const { mailProbe, mailRoute } = await import('../handoff/index.ts');
+      const probe = mailProbe(destination);
+      return await tryRoute('the mail server', mailRoute(destination), {
+        ...probe,
+        recipient: recipient && probe.recipient,
+      });
+    },
+    bucket: (destination) =>
+      within('handoff-failed', 'the bucket', async () => {
+        const { probeBucket } = await import('../handoff/index.ts');
+        const left = await probeBucket(destination, createLog('silent', 'check'), Date.now());
+        if (left === undefined) return [];
+        return [
+          {
+            message: `the test object ${left} was stored, but could not be removed`,
+            hint: 'remove it; the destination itself needs no right to remove objects',
+          },
+        ];
+      }),
+    events: (events) =>
+      within('handoff-failed', 'the webhook of events', async (signal) => {
+        const { probeEvents } = await import('../handoff/index.ts');
+        const date = await probeEvents(events, { readSecret, now: Date.now }, signal);
+        return clockNote(Date.parse(date ?? ''), HTTP_CLOCK, `of ${new URL(events.url).host}`);
       }),
     webhook: (destination) =>
       within('handoff-failed', 'the webhook', async (signal) => {

@@ -32,9 +32,9 @@ export function checkCommand(): Command {
     .addOption(configOption())
     .option(
       '--online',
-      'also try the mailboxes, the routes of the partners up to the login, and the webhooks (with a signed test document), and compare clocks; nothing is sent',
+      'also try the mailboxes, the routes of the partners and the mail servers of destinations up to the login, the webhooks (with a signed test document) and the buckets (with a test object), and compare clocks; nothing is sent',
     )
-    .option('--probe-recipient', 'with --online: also name sender and recipient to the servers of the routes')
+    .option('--probe-recipient', 'with --online: also name sender and recipient to these servers')
     .option('--json', 'print the problems as JSON')
     .action(async (options: CheckOptions) => {
       const problems = await checkConfig(options.config, {

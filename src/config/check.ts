@@ -29,11 +29,17 @@ export interface ProbeNote {
   hint: string;
 }
 
+type OfType<T extends DestinationConfig['type']> = Extract<DestinationConfig, { type: T }>;
+
 /** Each tries one thing, and returns warnings. Errors: a `SealpostError`, in one sentence with what to do. */
 export interface OnlineProbes {
   mailbox(imap: NonNullable<MailboxConfig['imap']>): Promise<readonly ProbeNote[]>;
-  route(partner: PartnerConfig): Promise<readonly ProbeNote[]>;
-  webhook(destination: Extract<DestinationConfig, { type: 'webhook' }>): Promise<readonly ProbeNote[]>;
+  /** A route to a partner: its first one, or the backup. */
+  route(partner: PartnerConfig, route: PartnerConfig['route']): Promise<readonly ProbeNote[]>;
+  webhook(destination: OfType<'webhook'>): Promise<readonly ProbeNote[]>;
+  mail(destination: OfType<'smtp' | 'lmtp'>): Promise<readonly ProbeNote[]>;
+  bucket(destination: OfType<'s3'>): Promise<readonly ProbeNote[]>;
+  events(events: NonNullable<Config['events']>): Promise<readonly ProbeNote[]>;
   /** What DNS says of a key for DKIM. */
   dkim(entry: DkimConfig): Promise<readonly ProbeNote[]>;
   /** The clock of this machine against that of Redis. */
@@ -176,16 +182,41 @@ async function probeAll(
       if (imap !== undefined) probe(['mailboxes', index, 'imap'], () => probes.mailbox(imap));
     });
     config.partners.forEach((partner, index) => {
-      probe(['partners', index, 'route'], () => probes.route(partner));
+      const { route, backup } = partner;
+      probe(['partners', index, 'route'], () => probes.route(partner, route));
+      if (backup) probe(['partners', index, 'backup', 'route'], () => probes.route(partner, backup.route));
     });
     config.dkim.forEach((entry, index) => {
       probe(['dkim', index], () => probes.dkim(entry));
     });
-    for (const [path, destination] of allDestinations(config))
-      if (destination.type === 'webhook') probe(path, () => probes.webhook(destination));
+    for (const [path, destination] of allDestinations(config)) {
+      const run = probeOf(destination, probes);
+      if (run !== undefined) probe(path, run);
+    }
+    const { events } = config;
+    if (events !== undefined) probe(['events'], () => probes.events(events));
   }
   await Promise.all(running);
   await probes?.close();
+}
+
+/** What is tried of a destination. A folder was looked at, and a queue is where everything else is. */
+function probeOf(
+  destination: DestinationConfig,
+  probes: OnlineProbes,
+): (() => Promise<readonly ProbeNote[]>) | undefined {
+  switch (destination.type) {
+    case 'webhook':
+      return () => probes.webhook(destination);
+    case 'smtp':
+    case 'lmtp':
+      return () => probes.mail(destination);
+    case 's3':
+      return () => probes.bucket(destination);
+    case 'directory':
+    case 'queue':
+      return undefined;
+  }
 }
 
 /** What prevents mail to a partner and is not covered by a rule, such as a key that is too small for its preset. */

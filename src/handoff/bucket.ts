@@ -1,5 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import type { DestinationConfig } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
+import type { Log } from '../log.ts';
 import type { Sink } from '../message/index.ts';
 import { type Outcome, outcomeOf } from '../queue/index.ts';
 import { type Bucket, type BucketUpload, openBucket } from '../spool/index.ts';
@@ -97,6 +99,40 @@ export async function createBucketDestination(
       bucket.close();
     },
   };
+}
+
+/**
+ * Stores a small object where the destination would, and removes it. Resolves with the name of an object that could not be
+ * removed: a destination needs no right to do that.
+ *
+ * Errors: `handoff-failed`, with what to do; `file-access`.
+ */
+export async function probeBucket(config: BucketConfig, log: Log, now: number): Promise<string | undefined> {
+  const { type, name: given, key, ...settings } = config;
+  const name = given ?? type;
+  const bucket = await openBucket(settings, log, { what: `bucket of ${name}`, settings: name });
+  const facts = {
+    mailbox: 'sealpost-check',
+    partner: null,
+    receivedAt: now,
+    id: `sealpost-check-${randomUUID()}`,
+  };
+  const object = `${filled(key, facts)}test.txt`;
+  try {
+    const upload = bucket.upload(object, 'text/plain');
+    await upload.write([Buffer.from('A test by sealpost check --online. You may remove it.\n')]);
+    await upload.finish();
+    return await bucket.remove(object).then(
+      () => undefined,
+      () => object,
+    );
+  } catch (cause) {
+    if (!(cause instanceof SealpostError) || !cause.code.startsWith('spool-')) throw cause;
+    const hint = cause.hint ?? 'check bucket, endpoint and credentials of the destination';
+    throw new SealpostError('handoff-failed', cause.message, { hint, cause });
+  } finally {
+    bucket.close();
+  }
 }
 
 /** What the store of the destination said. Its codes are those of the spool, whose trouble is another matter. */

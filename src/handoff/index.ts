@@ -6,8 +6,13 @@
  */
 import type { DestinationConfig } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
+import type { probeBucket as tryBucket } from './bucket.ts';
 import { counted } from './counted.ts';
-import type { EventPoster, createEventPoster as makeEventPoster } from './event-webhook.ts';
+import type {
+  EventPoster,
+  EventWebhookConfig,
+  createEventPoster as makeEventPoster,
+} from './event-webhook.ts';
 import type { LocalDestination } from './local.ts';
 import type { Destination, DestinationDeps, LocalDeps } from './types.ts';
 
@@ -17,6 +22,7 @@ export type { EventPoster, EventWebhookConfig } from './event-webhook.ts';
 export { failureDocument } from './failure.ts';
 export { messageLimits } from './limits.ts';
 export type { LocalDestination } from './local.ts';
+export { mailProbe, mailRoute } from './mail-route.ts';
 export { composeMessage, composeStreamed, headOctets, messageOctets } from './message.ts';
 export { pieceFileName } from './names.ts';
 export { UrlSigner } from './signed-url.ts';
@@ -89,6 +95,33 @@ export async function probeWebhook(
   } finally {
     await webhook.close();
   }
+}
+
+/**
+ * Posts a signed test document to the webhook of events. Resolves with the Date field of the answer.
+ *
+ * Errors: `handoff-failed`, with what to do; those of `readSecret`; `file-access`.
+ */
+export async function probeEvents(
+  config: EventWebhookConfig,
+  deps: Pick<DestinationDeps, 'readSecret' | 'now'>,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const poster = await createEventPoster(config, deps);
+  try {
+    const outcome = await poster.probe(signal);
+    if ('date' in outcome) return outcome.date;
+    throw new SealpostError('handoff-failed', `the webhook of events does not work: ${outcome.failed}`, {
+      hint: 'check url, secret and ca of events, and that it answers a document with "test": true with a 2xx',
+    });
+  } finally {
+    await poster.close();
+  }
+}
+
+/** As `probeBucket` of `bucket.ts`. */
+export async function probeBucket(...given: Parameters<typeof tryBucket>): Promise<string | undefined> {
+  return await (await import('./bucket.ts')).probeBucket(...given);
 }
 
 /** As `createLocalDestination` of `local.ts`. */

@@ -1,18 +1,16 @@
-import type { DestinationConfig } from '../config/index.ts';
 import { comparableAddress, mailDate, readMailHeader } from '../message/index.ts';
 import { type Envelope, type Outcome, outcomeOf } from '../queue/index.ts';
-import { createSender, type OutboundMessage, type Sender, type SenderParts } from '../smtp/index.ts';
+import { createSender, type OutboundMessage, type Sender } from '../smtp/index.ts';
 import { attemptLimits } from './limits.ts';
 import { ownFields } from './mail-fields.ts';
 import { wireMail, wireOctets } from './mail-octets.ts';
 import { RecipientRules } from './mail-recipients.ts';
 import { reportMail } from './mail-report.ts';
+import { type MailConfig, mailRoute } from './mail-route.ts';
 import { composeStreamed } from './message.ts';
 import { stopped } from './outcome.ts';
 import { ownPartnerOf } from './party.ts';
 import type { Delivery, Destination, DestinationDeps, FailureReport } from './types.ts';
-
-type MailConfig = Extract<DestinationConfig, { type: 'smtp' | 'lmtp' }>;
 
 /** RFC 5321, section 4.5.3.1.8: a server must take as many in one transaction. */
 const mostRecipients = 100;
@@ -149,12 +147,6 @@ function senderOf(config: MailConfig, deps: DestinationDeps): Sender {
 }
 
 const nameOf = ({ name, type }: MailConfig) => name ?? type;
-
-/** The way to the server, as that of a partner. */
-export function mailRoute(config: MailConfig): SenderParts['route'] {
-  const lmtp = config.type === 'lmtp';
-  return { ...config, port: config.port ?? (lmtp ? 24 : config.tls === 'implicit' ? 465 : 25), lmtp };
-}
 
 function nobody(name: string, left: readonly string[]): Outcome {
   const who = left.length === 0 ? '' : `: ${left.slice(0, 5).join(', ')} may not get it`;

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { type DestinationConfig, readPublicFile } from '../config/index.ts';
 import { privateAddressCode, type Resolve } from '../net/index.ts';
 import { type Outcome, outcomeOf } from '../queue/index.ts';
@@ -7,6 +6,7 @@ import { failureWithOriginal } from './failure.ts';
 import { HttpPoster, type HttpReply, RequestTimeout } from './http-post.ts';
 import { attemptLimits } from './limits.ts';
 import { foreignCode, stopped } from './outcome.ts';
+import { testDocument } from './test-document.ts';
 import type { Delivery, Destination, DestinationDeps } from './types.ts';
 import { webhookSignature } from './webhook-signature.ts';
 
@@ -21,8 +21,6 @@ export interface ProbedWebhook extends Destination {
   /** Posts a signed test document, which is marked as such. `date` is the Date field of the answer. */
   probe(signal: AbortSignal): Promise<{ outcome: Outcome; date: string | undefined }>;
 }
-
-const testNote = 'sealpost check --online: nothing has arrived; answer with a 2xx if the signature is right';
 
 /** A receiver cannot make us wait longer than this. */
 const longestRetryAfter = 3_600_000;
@@ -131,10 +129,8 @@ export async function createWebhookDestination(
     async probe(signal) {
       let date: string | undefined;
       const outcome = await guarded(signal, async () => {
-        const idempotencyKey = `sealpost-test-${randomUUID()}`;
-        const document = { test: true, idempotencyKey, destination: name, about: testNote };
-        const body = Buffer.from(JSON.stringify(document));
-        const reply = await post(body, idempotencyKey, signal, { 'Sealpost-Test': 'true' });
+        const { body, idempotencyKey, headers } = testDocument({ destination: name });
+        const reply = await post(body, idempotencyKey, signal, headers);
         date = reply.date;
         return judge(reply);
       });

@@ -14,6 +14,8 @@ export interface RouteProbe {
   to: string;
   /** Also name sender and recipient (MAIL, RCPT), and take it back (RSET). */
   recipient: boolean;
+  /** Which settings these come from, for a hint. */
+  settings: string;
 }
 
 /**
@@ -43,7 +45,7 @@ export async function probeRoute(parts: SenderParts, probe: RouteProbe, signal: 
         failed = undefined;
         break;
       } catch (error) {
-        failed = explained(error, host);
+        failed = explained(error, host, probe.settings);
         // what the server says of a login or recipient, another host of it says too
         if (error instanceof ClientError && error.code !== null) break;
         if (signal.aborted) break;
@@ -53,7 +55,7 @@ export async function probeRoute(parts: SenderParts, probe: RouteProbe, signal: 
   }
 }
 
-function explained(error: unknown, host: string): unknown {
+function explained(error: unknown, host: string, settings: string): unknown {
   if (error instanceof DnsFailure) return new SealpostError('dns-failed', `${host}: ${error.message}`);
   if (error instanceof TlsFault) return failed('tls-failed', host, error.message);
   if (!(error instanceof ClientError)) return error;
@@ -80,7 +82,7 @@ function explained(error: unknown, host: string): unknown {
         'send-refused',
         host,
         `refused the test envelope: ${reply}`,
-        'check from and the first address of the partner, and whether the server may relay for you',
+        `check ${settings}, and whether the server may relay for you`,
       );
   }
 }

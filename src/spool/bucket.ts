@@ -3,7 +3,7 @@
  * client and knows whether the store is away. While it is away, requests fail at once instead of each waiting and
  * retrying, until a probe succeeds.
  */
-import { ListObjectsV2Command, S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
+import { DeleteObjectCommand, ListObjectsV2Command, S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { type Config, readPublicFile, readSecret } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -157,6 +157,11 @@ export class S3Bucket {
       this.#heardAt = performance.now();
     }
     return await this.#send(what, work);
+  }
+
+  /** Removes an object, whether it is there or not. Errors: those of `request`. */
+  async remove(place: { Bucket: string; Key: string }): Promise<void> {
+    await this.request('delete', (client) => client.send(new DeleteObjectCommand(place)));
   }
 
   /** Why the store cannot be used. While there is a reason, each call probes the store again in the background. */

@@ -35,6 +35,8 @@ export async function probeObjectStore(s3: NonNullable<Config['spool']['s3']>, l
 export interface Bucket {
   /** Begins an object; see `S3Upload`. */
   upload(key: string, contentType: string): BucketUpload;
+  /** Removes an object. Errors: those of `S3Bucket`. */
+  remove(key: string): Promise<void>;
   close(): void;
 }
 
@@ -56,6 +58,7 @@ export async function openBucket(
   const bucket = new S3Bucket({ ...settings, prefix: '', uploads: bucketSockets }, log, name);
   return {
     upload: (Key, contentType) => new S3Upload(bucket, { Bucket: settings.bucket, Key }, contentType),
+    remove: (key) => bucket.remove({ Bucket: settings.bucket, Key: key }),
     close: () => bucket.close(),
   };
 }

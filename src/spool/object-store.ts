@@ -5,7 +5,6 @@
 import { createSecretKey, randomBytes } from 'node:crypto';
 import {
   AbortMultipartUploadCommand,
-  DeleteObjectCommand,
   GetObjectCommand,
   ListMultipartUploadsCommand,
   type ListMultipartUploadsCommandInput,
@@ -159,7 +158,7 @@ export class S3Store implements LargeStore {
   }
 
   async #delete(place: Place): Promise<void> {
-    await this.#bucket.request('delete', (client) => client.send(new DeleteObjectCommand(place)));
+    await this.#bucket.remove(place);
   }
 
   /** The octets from `first` to `last` and the size of the whole. */

@@ -376,6 +376,9 @@ partners:
           mailbox: fails('imap-failed', 'login failed'),
           route: fails('send-failed', 'the server does not answer'),
           webhook: async () => [],
+          mail: async () => [],
+          bucket: async () => [],
+          events: async () => [],
           dkim: async () => [],
           clock: async () => [{ message: 'the clock is ahead', hint: 'set it' }],
           close: async () => {

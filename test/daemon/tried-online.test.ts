@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { chmodSync } from 'node:fs';
 import { createServer as createHttp } from 'node:http';
 import { createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { SMTPServer } from 'smtp-server';
 import { stringify } from 'yaml';
@@ -156,6 +157,87 @@ describe('what is tried over the network', { skip: skipWithout('openssl') }, () 
     assert.equal(probed.code, 0, probed.stdout.toString());
     assert.deepEqual(recipients, ['edi@acme.example']);
     assert.equal(mails.length + bearer.mails.length, 0);
+  });
+
+  const mailTo = (name: string, port: number, more: object = {}) => ({
+    ...{ type: 'smtp', name, host: '127.0.0.1', port, tls: 'none', recipients: [`${name}@erp.example`] },
+    ...more,
+  });
+  const events = (path: string) => ({
+    ...{ url: `http://127.0.0.1:${ports.hook}${path}`, allowPrivate: true },
+    secret: secret('events', webhookSecret),
+  });
+
+  it('tries backups, mail destinations and the webhook of events as well', async () => {
+    const settings = (good: boolean) => ({
+      mailboxes: [
+        {
+          ...mailbox('orders', '/good'),
+          destinations: [
+            mailTo('erp', ports.mx),
+            mailTo('later', good ? ports.mx : closed, {
+              recipients: ['{recipient}'],
+              allow: ['@erp.example'],
+            }),
+            mailTo('archive', ports.mx, {
+              ...{ user: 'own', password: secret(`archive${good}`, good ? password : 'wrong password') },
+            }),
+            ...(good ? [] : [mailTo('nobody', ports.mx)]),
+          ],
+          onSuspend: { destination: mailTo('alarm', good ? ports.mx : closed) },
+        },
+      ],
+      partners: [
+        partner(
+          'acme',
+          {},
+          {
+            backup: { route: { host: '127.0.0.1', tls: 'none', port: good ? ports.mx : closed } },
+          },
+        ),
+        partner('paper', {}, { backup: { route: { folder: join(world.folder, 'paper') } } }),
+      ],
+      events: events(good ? '/good' : '/broken'),
+    });
+    [recipients.length, posted.length, mails.length] = [0, 0, 0];
+    const fine = await command(['check', '--online', '--config', configOf(settings(true))]);
+    assert.equal(fine.code, 0, fine.stdout.toString());
+    assert.ok(!/destinations|backup\.route: |events/.test(fine.stdout.toString()), fine.stdout.toString());
+    assert.deepEqual(recipients, []);
+    assert.deepEqual(
+      posted.map(({ body, test }) => [JSON.parse(body).test, test]),
+      [[true, 'true']],
+    );
+    const ran = await command([
+      'check',
+      '--online',
+      '--probe-recipient',
+      '--json',
+      '--config',
+      configOf(settings(false)),
+    ]);
+    const problems: { setting: string; message: string; hint?: string }[] = JSON.parse(ran.stdout.toString());
+    const said = (setting: string) => problems.find((each) => each.setting === setting);
+    for (const [setting, message, hint] of [
+      ['partners[0].backup.route', /^127\.0\.0\.1 cannot be reached: /, /host and port/],
+      ['mailboxes[0].destinations[1]', /^127\.0\.0\.1 cannot be reached: /, /host and port/],
+      ['mailboxes[0].destinations[2]', /refused the login: 535 5\.7\.8 wrong/, /user, password/],
+      [
+        'mailboxes[0].destinations[3]',
+        /refused the test envelope: 550 5\.1\.1 unknown/,
+        /sender and recipients of the destination/,
+      ],
+      ['mailboxes[0].onSuspend.destination', /cannot be reached/, /host and port/],
+      ['events', /webhook of events does not work: it answered with status 500/, /"test": true/],
+    ] as const) {
+      assert.match(said(setting)?.message ?? '', message, setting);
+      assert.match(said(setting)?.hint ?? '', hint, setting);
+    }
+    assert.equal(said('partners[1].backup.route'), undefined);
+    assert.ok(
+      recipients.includes('erp@erp.example') && !recipients.some((to) => to.startsWith('postmaster')),
+    );
+    assert.equal(mails.length, 0);
   });
 
   it('says each failure in one sentence, with what to do, and two at a time', async () => {

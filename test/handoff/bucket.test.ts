@@ -5,7 +5,8 @@ import { after, before, describe, it } from 'node:test';
 import { GetObjectCommand, ListMultipartUploadsCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
 import { configSchema } from '../../src/config/schema.ts';
 import { readSecret } from '../../src/config/secrets.ts';
-import { createDestination, type Destination } from '../../src/handoff/index.ts';
+import { createDestination, type Destination, probeBucket } from '../../src/handoff/index.ts';
+import { createLog } from '../../src/log.ts';
 import { objectStorePrograms, startObjectStore, type TestObjectStore } from '../support/object-store.ts';
 import { skipWithout } from '../support/world.ts';
 import { crlf, delivery, deps, never, piece } from './support.ts';
@@ -61,6 +62,33 @@ ${Buffer.from('secret').toString('base64')}
 `,
   );
   const prefix = 'edi/2026-11-23/m-0001/';
+
+  it('is tried with an object that goes again, and says what is wrong', async () => {
+    const config = (settings: Record<string, unknown>) => {
+      const [found] =
+        configSchema.parse({
+          mailboxes: [
+            {
+              name: 'edi',
+              destinations: [{ type: 's3', ...store.settings, key: 'tried/{id}/', ...settings }],
+            },
+          ],
+        }).mailboxes[0]?.destinations ?? [];
+      assert.ok(found?.type === 's3');
+      return found;
+    };
+    const log = createLog('silent', 'test');
+    assert.equal(await probeBucket(config({}), log, Date.now()), undefined);
+    assert.deepEqual(await objects('tried/'), []);
+    await assert.rejects(probeBucket(config({ bucket: 'nobody-has-this' }), log, Date.now()), {
+      code: 'handoff-failed',
+      hint: /check bucket, region, credentials/,
+    });
+    await assert.rejects(probeBucket(config({ endpoint: 'http://127.0.0.1:1' }), log, Date.now()), {
+      code: 'handoff-failed',
+      hint: /endpoint/,
+    });
+  });
 
   it('gets an object for each part, the mail, and what is known of it', async () => {
     const target = await destination();
