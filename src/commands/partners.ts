@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { addCommand } from './partners/add.ts';
 import { removeCommand, renameCommand } from './partners/change.ts';
+import { matrixCommand } from './partners/matrix.ts';
 import { checkCommand, listCommand, showCommand } from './partners/show.ts';
 import { testCommand } from './partners/test.ts';
 
@@ -12,6 +13,7 @@ export function partnersCommand(): Command {
     listCommand(),
     showCommand(),
     checkCommand(),
+    matrixCommand(),
     testCommand(),
     renameCommand(),
     removeCommand(),

@@ -2,10 +2,11 @@
 import { existsSync } from 'node:fs';
 import { Command } from 'commander';
 import { loadConfig, profileBook } from '../config/index.ts';
-import { SealpostError } from '../errors.ts';
-import { type HeldRule, type Profile, ProfileBook, type Rule, rulesAt } from '../profile/index.ts';
+import { type HeldRule, ProfileBook, type Rule, rulesAt } from '../profile/index.ts';
 import { configOption } from './options.ts';
 import { printJson, printLine } from './output.ts';
+import { profileCheckCommand } from './profiles-check.ts';
+import { dayOf, profileNamed, sourceOf } from './profiles-text.ts';
 
 interface Options {
   config: string;
@@ -29,6 +30,7 @@ export function profilesCommand(): Command {
     .addOption(configOption())
     .option('--json', 'print the profile as JSON')
     .action(show);
+  command.addCommand(profileCheckCommand());
   return command;
 }
 
@@ -36,25 +38,6 @@ export function profilesCommand(): Command {
 async function bookOf(file: string, wasNamed: boolean): Promise<ProfileBook> {
   if (!wasNamed && !existsSync(file)) return new ProfileBook();
   return profileBook(await loadConfig(file));
-}
-
-/** @throws {SealpostError} `usage` */
-export function profileNamed(book: ProfileBook, name: string): Profile {
-  const profile = book.get(name);
-  if (profile !== undefined) return profile;
-  throw new SealpostError('usage', `there is no profile ${name}`, { hint: 'see sealpost profiles list' });
-}
-
-/**
- * Midnight UTC of a day, or now.
- *
- * @throws {SealpostError} `usage`
- */
-export function dayOf(text: string | undefined): Date {
-  if (text === undefined) return new Date();
-  const date = /^\d{4}-\d{2}-\d{2}$/.test(text) ? new Date(`${text}T00:00:00Z`) : new Date(Number.NaN);
-  if (!Number.isNaN(date.getTime()) && date.toISOString().startsWith(text)) return date;
-  throw new SealpostError('usage', `--at: ${text} is not a day`, { hint: 'write it as 2027-07-01' });
 }
 
 const wasNamed = (command: Command) => command.getOptionValueSource('config') !== 'default';
@@ -111,9 +94,4 @@ function printRule(rule: Rule, held: HeldRule['level'] | undefined, dated: strin
   printLine(`  ${id}: ${held ?? level}${when.length === 0 ? '' : ` (${when.join('; ')})`}`);
   printLine(`    ${says}`);
   printLine(`    ${sourceOf(rule)}`);
-}
-
-/** The citation of a rule in a line. */
-export function sourceOf({ source: { document, version, section } }: Rule): string {
-  return `${document}, ${version}, ${section}`;
 }

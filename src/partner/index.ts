@@ -11,6 +11,14 @@ export type { Approval, PartnerCertificate } from './certificates.ts';
 export { PartnerDirectory } from './directory.ts';
 export { type OutboundKeys, outboundProtection, tryProtection } from './outbound.ts';
 export { pinsOf } from './pins.ts';
+export {
+  isMet,
+  missedByOwn,
+  type Need,
+  type Needs,
+  needsOf,
+  type ReadinessKeys,
+} from './readiness.ts';
 export { type PartyProof, type Sender, senderOf } from './sender.ts';
 export { Shown, type ShownFact, type ShownKeys, type SignedMail, shownBy } from './shown.ts';
 export type { Windows } from './windows.ts';
