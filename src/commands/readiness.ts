@@ -1,5 +1,5 @@
 /** What `profiles check` and `partners matrix` look at: settings, certificates, and the traffic of the last days. */
-import { CertStore, CountingCertificates } from '../certstore/index.ts';
+import { CertStore, loadCounting } from '../certstore/index.ts';
 import { type Config, loadKeys, type PartnerConfig, partnerKey } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { createLog } from '../log.ts';
@@ -42,6 +42,7 @@ export async function withLookout(
     const { redis, prefix, seal, unseal, ledger } = queue;
     const log = createLog('silent', 'command');
     const parts = { redis, prefix, seal, unseal, log, folder: config.dataDir, now: Date.now };
+    const { CountingCertificates } = await loadCounting();
     const { partners, identities } = new CountingCertificates(await CertStore.open(parts), loaded);
     await work({
       keys: { ...loaded, partners, identities },
