@@ -4,7 +4,7 @@ import swagger from '@fastify/swagger';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { serializerCompiler } from 'fastify-type-provider-zod';
 import { type Client, type ClientRegistry, loadClients } from '../client/index.ts';
-import { type Config, readCertificateAndKey } from '../config/index.ts';
+import { type Config, followTls, tlsAt } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { type Log, logRarely } from '../log.ts';
 import { counter } from '../metrics.ts';
@@ -12,7 +12,7 @@ import { listenShared } from '../net/index.ts';
 import type { QueueRoom } from '../queue/index.ts';
 import { lingerThenCut, ours, sendAnswer, sendProblem } from './answer.ts';
 import { RequestLimits } from './limits.ts';
-import { createListener } from './listener.ts';
+import { createListener, setCertificate } from './listener.ts';
 import { documentOptions, serializersOf } from './openapi.ts';
 import { Origins } from './origin.ts';
 import { problemOf, refusal } from './problem.ts';
@@ -80,18 +80,30 @@ async function makeApi({ config, log, queue }: ApiParts) {
   });
   const routes = routesOf({ config, queue, log, rates: new Rates(), openapi: () => app.swagger(), streams });
   const { host, hostnames, trustedProxies } = api;
-  const tls = api.tls && readCertificateAndKey(api.tls);
+  const tls = api.tls && tlsAt(api.tls, new Date());
   const origins = new Origins({ host, hostnames, trustedProxies, tls: tls !== undefined });
   const connections = {
     connections: api.maxConnections,
     connectionsPerAddress: api.maxConnectionsPerAddress,
   };
   const app: App = await createApp({ routes, registry, log, origins, api, tls, connections });
-  return { app, registry, streams };
+  return { app, registry, streams, tls };
 }
 
 export async function createApi(parts: ApiParts): Promise<Api> {
-  const { app, registry, streams } = await makeApi(parts);
+  const { app, registry, streams, tls } = await makeApi(parts);
+  const { config, log } = parts;
+  const followed =
+    config.api.tls &&
+    tls &&
+    followTls(config.api.tls, tls, {
+      now: () => new Date(),
+      apply(pair) {
+        setCertificate(app.server, pair);
+        log.info({}, 'the API uses another certificate from now on');
+      },
+      onTrouble: (err) => log.error({ err }, 'the certificate of the API could not be read again'),
+    });
   const { host, port = 0 } = parts.config.api;
   registry.start();
   await streams.start();
@@ -108,6 +120,7 @@ export async function createApi(parts: ApiParts): Promise<Api> {
       const late = setTimeout(() => app.server.closeAllConnections(), timeoutMs);
       await closed;
       clearTimeout(late);
+      followed?.stop();
       registry.stop();
     },
   };

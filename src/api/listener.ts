@@ -1,6 +1,6 @@
 /** The server below fastify: connections are counted and bounded in time, and nothing is read before it is asked for. */
 import { createServer as createPlainServer, type RequestListener, type Server } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
+import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Origins } from './origin.ts';
 import { problemOf, problemType, refusal } from './problem.ts';
@@ -16,6 +16,13 @@ export interface ListenerParts {
 const times = { header: 10_000, idle: 60_000, keepAlive: 10_000, handshake: 10_000, check: 1000 };
 const maxHeaderSize = 16 * 1024;
 
+const tlsVersions = { minVersion: 'TLSv1.2' } as const;
+
+/** Takes over another certificate for new connections. */
+export function setCertificate(server: Server, { cert, key }: { cert: Buffer; key: Buffer }): void {
+  if (server instanceof TlsServer) server.setSecureContext({ cert, key, ...tlsVersions });
+}
+
 export function createListener(handler: RequestListener, parts: ListenerParts): Server {
   const { tls, connections } = parts;
   const options = {
@@ -29,7 +36,7 @@ export function createListener(handler: RequestListener, parts: ListenerParts): 
     requireHostHeader: true,
   };
   const server = tls
-    ? createTlsServer({ ...options, ...tls, minVersion: 'TLSv1.2', handshakeTimeout: times.handshake })
+    ? createTlsServer({ ...options, ...tls, ...tlsVersions, handshakeTimeout: times.handshake })
     : createPlainServer(options);
   server.maxConnections = connections;
   server.on('connection', (socket: Socket) => admit(socket, parts));

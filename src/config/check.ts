@@ -9,6 +9,7 @@ import {
   statSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { coverageOfSpans, dayText } from '../pki/index.ts';
 import { allDestinations, allRoutes } from './destinations.ts';
 import { checkDkimKeys } from './dkim-keys.ts';
 import { KeyReader } from './key-reader.ts';
@@ -16,12 +17,13 @@ import { checkKeys } from './key-rules.ts';
 import { type LoadedKeys, readKeys } from './keys.ts';
 import { type LoadedConfig, type Rejected, readConfig } from './load.ts';
 import { isOpenToAll } from './partner-files.ts';
-import { type Problem, type SettingPath, sortProblems } from './problem.ts';
+import { type Problem, type Report, type SettingPath, sortProblems } from './problem.ts';
 import type { Config, DestinationConfig, DkimConfig, MailboxConfig, PartnerConfig } from './schema.ts';
 import { secretsOf } from './secret-places.ts';
 import type { Sources } from './sources.ts';
+import { checkTerm } from './term-rules.ts';
 import { readConfigText } from './text.ts';
-import { readCertificateAndKey } from './tls.ts';
+import { readTlsPairs, termOf } from './tls-term.ts';
 
 /** What works, but not as well as it could. */
 export interface ProbeNote {
@@ -266,9 +268,30 @@ function checkOwnTls(
   now: Date,
 ): void {
   if (files === undefined) return;
-  const read = reader.try(path, () => readCertificateAndKey(files));
-  if (read !== undefined && read.notAfter < now)
-    reader.report([...path, 'cert'], `expired on ${read.notAfter.toISOString().slice(0, 10)}`, { hint });
+  // each alone, so that all problems are named
+  const { next = [], ...first } = files;
+  const pairs = [first, ...next].map((pair, index) => {
+    const at = index === 0 ? path : [...path, 'next', index - 1];
+    return { at, read: reader.try(at, () => readTlsPairs(pair)[0]), pair };
+  });
+  const readable = pairs.flatMap(({ at, read, pair }) => (read ? [{ at, read, pair }] : []));
+  const report: Report = (where, message, extra) => reader.report(where, message, extra);
+  for (const { at, read, pair } of readable)
+    checkTerm({ name: pair.cert, ...read, ...termOf(pair) }, at, report);
+  const { until, again, last } = coverageOfSpans(
+    readable.map(({ read }) => read),
+    now,
+  );
+  if (last === undefined) {
+    const expired = readable.filter(({ read }) => read.notAfter < now);
+    for (const { at, read } of expired)
+      report([...at, 'cert'], `expired on ${read.notAfter.toISOString().slice(0, 10)}`, { hint });
+    if (expired.length === 0 && readable.length > 0) report(path, 'no certificate is in force', { hint });
+  } else if (again !== undefined)
+    report(path, `there will be no certificate in force from ${dayText(until)} until ${dayText(again)}`, {
+      severity: 'warning',
+      hint: 'let the two overlap: change from or until',
+    });
 }
 
 function checkCaFiles(config: Config, reader: KeyReader): void {

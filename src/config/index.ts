@@ -85,6 +85,7 @@ export type {
   Secret,
 } from './schema.ts';
 export { readPrivateFile, readPublicFile, readSecret } from './secrets.ts';
-export { readCertificateAndKey } from './tls.ts';
+export { type ListenerTls, readCertificateAndKey } from './tls.ts';
+export { followTls, tlsAt } from './tls-term.ts';
 export { readDuration, readSize } from './unit-text.ts';
 export type { OnlineProbes, ProbeNote };

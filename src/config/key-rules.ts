@@ -11,7 +11,7 @@ import {
 import type { LoadedKeys, OwnIdentity } from './keys.ts';
 import type { Places, Problem, Report, SettingPath } from './problem.ts';
 import type { Config } from './schema.ts';
-import { checkTerm } from './term-rules.ts';
+import { checkTerm, type Dated } from './term-rules.ts';
 
 const warnDays = 30;
 
@@ -25,7 +25,8 @@ export function checkKeys(config: Config, keys: LoadedKeys, source: Places, now:
   const report: Report = (path, message, extra) => problems.push(source.problem(path, message, extra));
   config.identities.forEach(({ name }, index) => {
     const at = ['identities', index];
-    for (const each of keys.identities.filter(({ entry }) => entry === index)) checkTerm(each, at, report);
+    for (const each of keys.identities.filter(({ entry }) => entry === index))
+      checkTerm(datedOf(each), at, report);
     // entries of one name are one identity
     if (config.identities.findIndex((each) => each.name === name) !== index) return;
     const own = keys.identities.filter((identity) => identity.name === name);
@@ -37,7 +38,7 @@ export function checkKeys(config: Config, keys: LoadedKeys, source: Places, now:
   config.partners.forEach((partner, index) => {
     const certificates = keys.partners.get(partner.name) ?? [];
     const at = ['partners', index, 'certificates'];
-    for (const each of certificates) checkTerm(each, [...at, each.entry], report);
+    for (const each of certificates) checkTerm(datedOf(each), [...at, each.entry], report);
     checkPartner(partner, certificates, at, hasAnchors, now, report);
   });
   for (const [index, anchor] of keys.anchors.entries()) {
@@ -49,6 +50,11 @@ export function checkKeys(config: Config, keys: LoadedKeys, source: Places, now:
       });
   }
   return problems;
+}
+
+function datedOf({ certificate, from, until }: Pick<Employed, 'certificate' | 'from' | 'until'>): Dated {
+  const { notBefore, notAfter } = certificate;
+  return { name: nameOf(certificate), notBefore, notAfter, from, until };
 }
 
 const isSigner = ({ partners }: Config, name: string) =>

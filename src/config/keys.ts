@@ -21,6 +21,7 @@ import { sourceOf } from './origin.ts';
 import { ConfigError, type Places, type Problem, type SettingPath, sortProblems } from './problem.ts';
 import type { Config } from './schema.ts';
 import { readPrivateFile } from './secrets.ts';
+import { termOf } from './tls-term.ts';
 
 /** A certificate of a partner that the configuration names. */
 export interface ConfiguredCertificate extends Employed<'encrypt' | 'verify'> {
@@ -75,16 +76,13 @@ export interface LoadedKeys {
   approvalAnchors: ReadonlyMap<string, readonly Certificate[]>;
 }
 
-/** A setting in milliseconds since the epoch as a time. */
-const timeOf = (setting: number | undefined) => (setting === undefined ? undefined : new Date(setting));
-
 function identitiesOf(
   entry: Config['identities'][number],
   at: SettingPath,
   reader: KeyReader,
 ): OwnIdentity[] {
   const { use, from, until } = entry;
-  const term = { from: timeOf(from), until: timeOf(until) };
+  const term = termOf({ from, until });
   return readIdentities(entry, at, reader).map((identity) =>
     Object.freeze({ ...identity, ...term, use, entry: Number(at[1]) }),
   );
@@ -168,7 +166,7 @@ function partnersOf(
   config.partners.forEach(({ name, certificates }, index) => {
     const entries = certificates.flatMap(({ file, use, from, until, confirmed }, entry) =>
       reader.certificates(['partners', index, 'certificates', entry], file).map((certificate) => ({
-        ...{ certificate, use, from: timeOf(from), until: timeOf(until), confirmed, file, entry },
+        ...{ certificate, use, ...termOf({ from, until }), confirmed, file, entry },
         ...{ source: 'configuration' as const, thumbprint: certificate.thumbprint },
       })),
     );

@@ -48,9 +48,19 @@ const redis = redisSettings({ secret, path });
 
 const spool = spoolSettings({ secret, path });
 
-const tlsFiles = z.strictObject({
+const tlsPair = {
   cert: path().describe('Certificate chain in PEM.'),
   key: path().describe('Private key in PEM.'),
+  ...termSettings('The pair is used'),
+};
+const tlsFiles = z.strictObject({
+  ...tlsPair,
+  next: z
+    .array(z.strictObject(tlsPair))
+    .optional()
+    .describe(
+      'Pairs that follow. Of those in force, the one that began last is used, from its moment on and without a restart. Renewed files are noticed as well.',
+    ),
 });
 
 const api = apiSettings({ port, tlsFiles });

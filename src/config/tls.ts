@@ -22,7 +22,7 @@ export interface ListenerTls {
 export function readCertificateAndKey(files: {
   cert: string;
   key: string;
-}): ListenerTls & { notAfter: Date } {
+}): ListenerTls & { notBefore: Date; notAfter: Date } {
   const cert = readPublicFile(files.cert);
   const key = readPrivateFile(files.key);
   const certificate = attempt('certificate-malformed', `${files.cert}: is not a certificate in PEM`, () =>
@@ -42,7 +42,7 @@ export function readCertificateAndKey(files: {
     throw new SealpostError('key-malformed', `${files.key}: is the published key of the SMTP library`, {
       hint: 'make a key of your own',
     });
-  return { cert, key, notAfter: certificate.validToDate };
+  return { cert, key, notBefore: certificate.validFromDate, notAfter: certificate.validToDate };
 }
 
 function pemOnly<T>(data: Buffer, read: () => T): T {

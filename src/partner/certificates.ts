@@ -12,7 +12,6 @@ import {
   type Use,
   whyNotInForce,
 } from '../pki/index.ts';
-import type { ShownKeys } from './shown.ts';
 
 /** Who let a certificate in that the configuration does not name. */
 export interface Approval {
@@ -56,6 +55,9 @@ export function inForce<T extends Employed>(entries: readonly T[], use: Use, at:
 
 const reasons = (skipped: readonly { entry: { certificate: Certificate }; reason: string }[]) =>
   skipped.map(({ entry, reason }) => `${nameOf(entry.certificate)}, ${reason}`).join('; ');
+
+/** When a partner first and last used a key, in milliseconds since the epoch, by the digest of the key (`shown.ts`). */
+export type ShownKeys = ReadonlyMap<string, { readonly first: number; readonly last: number }>;
 
 /** How an overlap of certificates is dealt with (`partners[].encryptTo`). */
 export type EncryptTo = 'all' | 'shown-or-all' | 'shown';

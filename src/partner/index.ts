@@ -7,7 +7,7 @@ import type { opensAt } from './windows.ts';
 
 export { assess, type Fate } from './assess.ts';
 export { type Authorities, authoritiesOf } from './authorities.ts';
-export type { Approval, PartnerCertificate } from './certificates.ts';
+export type { Approval, PartnerCertificate, ShownKeys } from './certificates.ts';
 export { PartnerDirectory } from './directory.ts';
 export { type OutboundKeys, outboundProtection, tryProtection } from './outbound.ts';
 export { pinsOf } from './pins.ts';
@@ -20,7 +20,7 @@ export {
   type ReadinessKeys,
 } from './readiness.ts';
 export { type PartyProof, type Sender, senderOf } from './sender.ts';
-export { Shown, type ShownFact, type ShownKeys, type SignedMail, shownBy } from './shown.ts';
+export { Shown, type ShownFact, type SignedMail, shownBy } from './shown.ts';
 export type { Windows } from './windows.ts';
 
 /** `opensAt` of `windows.ts`, with its library of time zones. */

@@ -1,8 +1,12 @@
 import type { LoadedKeys, PartnerConfig } from '../config/index.ts';
 import type { Certificate } from '../pki/index.ts';
 import { type EncodeOptions, encodeSync, protectionOf } from '../smime/index.ts';
-import { encryptionCertificates, ownIdentity, type PartnerCertificate } from './certificates.ts';
-import type { ShownKeys } from './shown.ts';
+import {
+  encryptionCertificates,
+  ownIdentity,
+  type PartnerCertificate,
+  type ShownKeys,
+} from './certificates.ts';
 
 /** Our own keys, and the certificates of partners by name: of the configuration, and those that were approved. */
 export interface OutboundKeys extends Pick<LoadedKeys, 'identities'> {

@@ -7,7 +7,7 @@
  */
 import { createHash } from 'node:crypto';
 import { type Certificate, keyDigest } from '../pki/index.ts';
-import type { PartnerCertificate } from './certificates.ts';
+import type { PartnerCertificate, ShownKeys } from './certificates.ts';
 import type { Sender, SignerReport } from './sender.ts';
 
 /** As `SealedValues` of the room `redis`. */
@@ -15,9 +15,6 @@ export interface ShownValues {
   get(name: string): Promise<unknown>;
   put(name: string, value: unknown, life: number): Promise<void>;
 }
-
-/** When a key was first and last used, in milliseconds since the epoch, by its digest. */
-export type ShownKeys = ReadonlyMap<string, { readonly first: number; readonly last: number }>;
 
 /** Milliseconds for which a fact is kept after the last mail. */
 const life = 800 * 86_400_000;

@@ -45,6 +45,7 @@ export { sizeWeakness } from './signature-check.ts';
 export {
   type Coverage,
   coverageOf,
+  coverageOfSpans,
   dayText,
   describeTerm,
   type Employed,

@@ -68,27 +68,39 @@ export function whyNotInForce(entry: Employed, use: Use, at: Date): string | und
 }
 
 /** How long something in force at a time is followed without a gap. */
-export interface Coverage {
+export interface Coverage<T> {
   /** The first moment at which nothing is in force; the time in question if nothing is then. */
   readonly until: Date;
   /** When something is in force again after that; undefined for never. */
   readonly again: Date | undefined;
   /** What ends last before the gap; undefined if nothing is in force. */
-  readonly last: Employed | undefined;
+  readonly last: T | undefined;
 }
 
-/** Follows the entries for a use from a time on, as each ends and another takes over. */
-export function coverageOf(entries: readonly Employed[], use: Use, at: Date): Coverage {
-  const spans = entries
-    .filter((each) => unfitFor(each, use) === undefined)
-    .map((entry) => ({ entry, ...spanOf(entry.certificate, entry) }))
+/** Follows spans from a time on, as each ends and another takes over. */
+export function coverageOfSpans<T extends { readonly from: Date; readonly until: Date }>(
+  spans: readonly T[],
+  at: Date,
+): Coverage<T> {
+  const coming = spans
     .filter(({ from, until }) => from < until && until > at)
     .sort((a, b) => a.from.getTime() - b.from.getTime());
   let until = at;
-  let last: Employed | undefined;
-  for (const each of spans) {
+  let last: T | undefined;
+  for (const each of coming) {
     if (each.from > until) return { until, again: each.from, last };
-    if (each.until > until) ({ until, entry: last } = each);
+    if (each.until > until) {
+      until = each.until;
+      last = each;
+    }
   }
   return { until, again: undefined, last };
+}
+
+/** The same for the entries that fit a use. */
+export function coverageOf(entries: readonly Employed[], use: Use, at: Date): Coverage<Employed> {
+  const fit = entries.filter((each) => unfitFor(each, use) === undefined);
+  const spans = fit.map((entry) => ({ entry, ...spanOf(entry.certificate, entry) }));
+  const { last, ...rest } = coverageOfSpans(spans, at);
+  return { ...rest, last: last?.entry };
 }

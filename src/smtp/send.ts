@@ -1,4 +1,4 @@
-import { readCertificateAndKey, readPublicFile } from '../config/index.ts';
+import { readPublicFile, tlsAt } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { parseMailbox } from '../message/index.ts';
 import { DnsFailure } from '../net/index.ts';
@@ -45,7 +45,9 @@ export function wayOf(parts: SenderParts): {
       ...{ port: route.port, name, lmtp: route.lmtp, trace },
       auth: authOf(parts),
       clientCertificate:
-        route.clientCertificate === undefined ? undefined : readCertificateAndKey(route.clientCertificate),
+        route.clientCertificate === undefined
+          ? undefined
+          : tlsAt(route.clientCertificate, new Date((parts.now ?? Date.now)())),
     }),
   };
 }

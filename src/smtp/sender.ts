@@ -81,6 +81,8 @@ export interface SenderParts {
   rate?: RouteRate | undefined;
   /** For routes that follow MTA-STS. */
   sts?: Pick<StsPolicies, 'policyOf'> | undefined;
+  /** The time of day, in milliseconds since the epoch; it chooses the client certificate. Default: this machine's. */
+  now?: (() => number) | undefined;
 }
 
 /** The outcome while the rate of a route is used up; undefined if the message may go, and was taken off it. */

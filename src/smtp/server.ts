@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
-import { type Config, type MailboxConfig, ownName, readCertificateAndKey } from '../config/index.ts';
+import { type Config, followTls, type MailboxConfig, ownName, tlsAt } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { cleanText, type Log } from '../log.ts';
 import type { Tracer } from '../message/index.ts';
@@ -35,6 +35,8 @@ export interface SmtpReceiverParts {
   trace?: Tracer | undefined;
   /** Listen beside the process that this one takes over from. */
   takeOver?: boolean;
+  /** The time of day, in milliseconds since the epoch; it chooses the certificate. Default: this machine's. */
+  now?: () => number;
 }
 
 export interface SmtpReceiver {
@@ -58,7 +60,8 @@ export interface SmtpReceiver {
  */
 export function createSmtpReceiver(parts: SmtpReceiverParts): SmtpReceiver {
   const { config, log } = parts;
-  const tls = config.tls === undefined ? undefined : readCertificateAndKey(config.tls);
+  const clock = () => new Date((parts.now ?? Date.now)());
+  const tls = config.tls === undefined ? undefined : tlsAt(config.tls, clock());
   const gate = new Gate(config.maxConnections, config.maxConnectionsPerClient);
   const refusalLog = new RefusalLog(log);
   const policy = {
@@ -137,6 +140,17 @@ export function createSmtpReceiver(parts: SmtpReceiverParts): SmtpReceiver {
     const now = performance.now();
     for (const server of servers) for (const connection of server.sessions) connection.checkDeadlines(now);
   };
+  const followed =
+    config.tls &&
+    tls &&
+    followTls(config.tls, tls, {
+      now: clock,
+      apply({ cert, key }) {
+        for (const server of servers) server.updateSecureContext({ cert, key });
+        log.info({}, 'the SMTP listener uses another certificate from now on');
+      },
+      onTrouble: (err) => log.error({ err }, 'the certificate of the SMTP listener could not be read again'),
+    });
   let timer: NodeJS.Timeout | undefined;
   let closing: Promise<void> | undefined;
 
@@ -155,6 +169,7 @@ export function createSmtpReceiver(parts: SmtpReceiverParts): SmtpReceiver {
     close(timeout, handover = false) {
       closing ??= drain(servers, gate, timeout, handover).finally(() => {
         clearInterval(timer);
+        followed?.stop();
         refusalLog.flush();
       });
       return closing;

@@ -357,6 +357,36 @@ mailboxes:
     ]);
   });
 
+  it('checks each pair of a listener: its files, its term, and whether one is in force', async () => {
+    const issued = (name: string, from: string, until: string) => {
+      const pair = ca.issue({ commonName: name, notBefore: day(from), notAfter: day(until) });
+      put(`${name}.key`, pair.keyPem);
+      put(`${name}.crt`, pair.certPem, 0o644);
+      return (term: string) => `{ cert: ${name}.crt, key: ${name}.key${term} }`;
+    };
+    const past = issued('past', '2025-01-01', '2026-05-01');
+    const present = issued('present', '2026-01-01', '2027-01-01');
+    const pairs = (first: string, ...next: string[]) =>
+      check(`dataDir: .\nsmtp: { tls: ${first.replace(/ \}$/, `, next: [${next}] }`)} }\n`);
+    const errors = async (...args: Parameters<typeof pairs>) =>
+      (await pairs(...args)).filter((line) => line.includes('error'));
+    assert.deepEqual(await errors(past(''), present('')), [], 'the next one is in force');
+    const [expired, ...others] = await errors(past(''), present(', from: 2026-06-02'));
+    assert.match(expired ?? '', /smtp.tls.cert: expired on 2026-05-01 \(renew it/);
+    assert.deepEqual(others, []);
+    const early = await errors(present(', from: 2026-06-02'));
+    assert.match(early.join(), /smtp.tls: no certificate is in force/);
+    const outside = await errors(past(', until: 2027-01-01'), present(''));
+    assert.match(outside.join(), /smtp.tls.until: 2027-01-01 is outside of the certificate's validity/);
+    const gap = await pairs(present(', until: 2026-07-01'), present(', from: 2026-07-03'));
+    assert.match(
+      gap.join(),
+      /warning: smtp.tls: .* no certificate in force from 2026-07-01 until 2026-07-03/,
+    );
+    const missing = await errors(present(''), '{ cert: none.crt, key: present.key }');
+    assert.match(missing.join(), /smtp.tls.next\[0\]: .*none.crt: there is no such file/);
+  });
+
   it('puts what the probes find at its setting, and lets go of what they hold', async () => {
     const fails = (code: ErrorCode, message: string) => async () => {
       throw new SealpostError(code, message, { hint: 'mend it' });

@@ -95,7 +95,12 @@ export interface TestReceiver {
 /** Starts a receiver on a free port. `smtp` is written as in the configuration file. */
 export async function startReceiver(
   smtp: Record<string, unknown> = {},
-  options: { storeTimeout?: number; intake?: Pick<Intake, 'begin' | 'commit'>; log?: Log } = {},
+  options: {
+    storeTimeout?: number;
+    intake?: Pick<Intake, 'begin' | 'commit'>;
+    log?: Log;
+    now?: () => number;
+  } = {},
 ): Promise<TestReceiver> {
   const intake = new MemoryIntake();
   const { smtp: config } = configSchema.parse({
@@ -107,6 +112,7 @@ export async function startReceiver(
     intake: options.intake ?? intake,
     log: options.log ?? createLog('silent', 'test'),
     ...(options.storeTimeout === undefined ? {} : { storeTimeout: options.storeTimeout }),
+    ...(options.now === undefined ? {} : { now: options.now }),
   });
   const bound = await receiver.listen();
   return { receiver, intake, ports: bound.map(({ port }) => port) };

@@ -1,0 +1,106 @@
+/** Certificates of listeners and routes over time: several pairs, of which the date chooses one. */
+import { spanOf, type Term } from '../pki/index.ts';
+import { type ListenerTls, readCertificateAndKey } from './tls.ts';
+
+interface PairFiles {
+  cert: string;
+  key: string;
+  /** Milliseconds since the epoch. */
+  from?: number | undefined;
+  until?: number | undefined;
+}
+
+/** As the setting is written: the first pair, and those that follow it. */
+export interface TlsFiles extends PairFiles {
+  next?: readonly PairFiles[] | undefined;
+}
+
+/** A pair with the span in which it is used. */
+export interface TlsPair extends ListenerTls {
+  /** The first moment, and the first after it. */
+  from: Date;
+  until: Date;
+  /** Of the certificate itself. */
+  notBefore: Date;
+  notAfter: Date;
+}
+
+/**
+ * Reads the pairs of a setting. Of those that begin later than a time, nothing is read.
+ *
+ * Errors: those of `readCertificateAndKey`.
+ */
+export function readTlsPairs(files: TlsFiles, at?: Date): TlsPair[] {
+  const { next = [], ...first } = files;
+  return [first, ...next].flatMap(({ from, until, ...pair }, index) => {
+    const ours = termOf({ from, until });
+    if (index > 0 && at !== undefined && ours.from !== undefined && ours.from > at) return [];
+    const { notBefore, notAfter, cert, key } = readCertificateAndKey(pair);
+    return [{ cert, key, notBefore, notAfter, ...spanOf({ notBefore, notAfter }, ours) }];
+  });
+}
+
+/** The term of an entry of the configuration. */
+export function termOf({ from, until }: { from?: number | undefined; until?: number | undefined }): Term {
+  const timeOf = (setting: number | undefined) => (setting === undefined ? undefined : new Date(setting));
+  return { from: timeOf(from), until: timeOf(until) };
+}
+
+/**
+ * The pair to use at a time: of those in force, the one that began last. Where none is, the one that ended last, else
+ * the one that begins first: a peer may still accept it, and without any there is no TLS at all.
+ */
+export function pairAt(pairs: readonly TlsPair[], at: Date): TlsPair | undefined {
+  const by = (rank: (pair: TlsPair) => number) => [...pairs].sort((a, b) => rank(b) - rank(a));
+  return (
+    by(({ from }) => from.getTime()).find(({ from, until }) => from <= at && at < until) ??
+    by(({ until }) => until.getTime()).find(({ until }) => until <= at) ??
+    by(({ from }) => -from.getTime())[0]
+  );
+}
+
+/** The certificate and key of a setting at a time. Errors: those of `readCertificateAndKey`. */
+export function tlsAt(files: TlsFiles, at: Date): ListenerTls {
+  const { cert, key } = pairAt(readTlsPairs(files, at), at) ?? readCertificateAndKey(files);
+  return { cert, key };
+}
+
+/** Milliseconds between two looks at the files. */
+const lookEvery = 30_000;
+
+export interface FollowParts {
+  now: () => Date;
+  /** Takes over another pair. New connections have it; open ones keep theirs. */
+  apply: (tls: ListenerTls) => void;
+  /** The files cannot be read, and the pair in use stays. Told once until they can. */
+  onTrouble: (error: unknown) => void;
+}
+
+/**
+ * Keeps a listener at the pair of its date, without a restart. A pair that is renewed in its files counts as another one.
+ *
+ * @param current what the listener has
+ * @returns `look` looks at once; `stop` ends it
+ */
+export function followTls(
+  files: TlsFiles,
+  current: ListenerTls,
+  { now, apply, onTrouble }: FollowParts,
+): { look: () => void; stop: () => void } {
+  let used = current;
+  let isTroubled = false;
+  const look = () => {
+    try {
+      const found = tlsAt(files, now());
+      isTroubled = false;
+      if (found.cert.equals(used.cert) && found.key.equals(used.key)) return;
+      apply(found);
+      used = found;
+    } catch (error) {
+      if (!isTroubled) onTrouble(error);
+      isTroubled = true;
+    }
+  };
+  const timer = setInterval(look, lookEvery).unref();
+  return { look, stop: () => clearInterval(timer) };
+}
