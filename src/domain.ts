@@ -54,6 +54,11 @@ export function isBelow(domain: Domain, parent: Domain): boolean {
 /** The part after the `@` of an address: a domain, or an address literal, `[192.0.2.1]` or `[ipv6:2001:db8::1]`. */
 export type MailHost = Domain | `[${string}]`;
 
+/** True for the domain of an address that is this domain or below it. */
+export function isWithin(host: MailHost, domain: Domain): boolean {
+  return host === domain || host.endsWith(`.${domain}`);
+}
+
 /**
  * Reads the domain of an address, or its literal (RFC 5321, section 4.1.3), in the form for comparison: IPv6 as in RFC
  * 5952. Undefined for anything else, including other kinds of literals.

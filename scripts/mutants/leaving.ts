@@ -35,7 +35,7 @@ export const leaving = [
       'a domain signs for an author of another one',
     ],
     [
-      'dkim/signature.ts',
+      'domain.ts',
       'return host === domain ||',
       'return host.endsWith(domain) ||',
       `${signing}~nobody`,

@@ -1,4 +1,4 @@
-import { toDomain } from '../domain.ts';
+import { isWithin, toDomain, toMailHost } from '../domain.ts';
 import { parseAddressEntry } from './addresses.ts';
 import type { Report, SettingPath } from './problem.ts';
 import type { Config, DkimConfig } from './schema.ts';
@@ -56,8 +56,8 @@ function checkAlignment(dkim: readonly DkimConfig[], partners: Config['partners'
   partners.forEach(({ name, from, dkim: signed }, index) => {
     const address = from === undefined ? undefined : parseAddressEntry(from);
     if (!signed || address?.kind !== 'address') return;
-    const host = address.key.slice(address.key.lastIndexOf('@') + 1);
-    if (domains.some((domain) => host === domain || host.endsWith(`.${domain}`))) return;
+    const host = toMailHost(address.key.slice(address.key.lastIndexOf('@') + 1));
+    if (host === undefined || domains.some((domain) => isWithin(host, domain))) return;
     report(
       ['partners', index, 'from'],
       `is in none of the domains of dkim, so mail to partner ${name} would leave without a signature`,

@@ -3,5 +3,5 @@
  * `signing.ts`. What is signed are the octets that leave, so nothing may change them afterwards.
  */
 export { type RecordFault, recordFault, recordLine, recordName, recordText } from './record.ts';
-export { covers, type DkimKey } from './signature.ts';
+export type { DkimKey } from './signature.ts';
 export { Signing } from './signing.ts';

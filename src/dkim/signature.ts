@@ -1,5 +1,5 @@
 import { createHash, type KeyObject, sign } from 'node:crypto';
-import type { Domain, MailHost } from '../domain.ts';
+import { type Domain, isWithin } from '../domain.ts';
 import { type HeaderBlock, type HeaderField, isKnown, readMailHeader } from '../message/index.ts';
 
 /** A key that signs for a domain (RFC 6376; RFC 8463 for Ed25519). */
@@ -27,14 +27,9 @@ const MAX_LINE = 76;
 export function keysFor(keys: readonly DkimKey[], header: HeaderBlock): DkimKey[] {
   const { from, fault } = readMailHeader(header).authors;
   if (fault !== undefined || from.length === 0) return [];
-  const own = keys.filter(({ domain }) => from.every((each) => isKnown(each) && covers(domain, each.host)));
+  const own = keys.filter(({ domain }) => from.every((each) => isKnown(each) && isWithin(each.host, domain)));
   const nearest = Math.max(...own.map(({ domain }) => domain.length));
   return own.filter(({ domain }) => domain.length === nearest);
-}
-
-/** True if a signature of the domain is aligned with an address of the host. */
-export function covers(domain: Domain, host: MailHost): boolean {
-  return host === domain || host.endsWith(`.${domain}`);
 }
 
 /**

@@ -63,6 +63,17 @@ describe('mail to a partner that comes back', { skip: skipWithout('openssl') }, 
     await daemon.reaches(await daemon.accept(Buffer.from(foreign, 'latin1')), 'delivered');
   });
 
+  it('keeps the traces of mailboxes of ours when it passes through a door', async () => {
+    const { stdout } = await send('acme', `X-Sealpost-Trace: of-a-mailbox\r\n${mail('traced')}`);
+    await daemon.reaches(stdout.toString().trim(), 'sent');
+    const traces = partner.kept
+      .at(-1)
+      ?.octets.toString()
+      .match(/^X-Sealpost-Trace: .*$/gm);
+    assert.equal(traces?.length, 2);
+    assert.equal(traces[1], 'X-Sealpost-Trace: of-a-mailbox');
+  });
+
   it('is not sent again when a relay of ours hands it to a door', async () => {
     const octets = await received('through a door');
     const before = partner.kept.length;

@@ -1,6 +1,8 @@
 /** `sealpost dkim record`, and what `check` says of keys and their records. */
 import assert from 'node:assert/strict';
-import { chmodSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { stringify } from 'yaml';
 import { command } from '../support/command.ts';
@@ -109,6 +111,33 @@ describe('DKIM keys', { skip: skipWithoutUnbound() }, () => {
         'error: dkim[4].key: curve-own-example.key.pem: a key of the type ec cannot sign with DKIM (make one: openssl genrsa 2048, or openssl genpkey -algorithm ed25519)',
         'error: dkim[5].key: open.key: mode 0644 lets others read or write it (run: chmod 600 open.key)',
       ],
+    );
+  });
+
+  it('are made as docs/sending.md says, and its configuration is right', async () => {
+    const page = readFileSync(join(import.meta.dirname, '../../docs/sending.md'), 'utf8');
+    const section = /^## DKIM\n(.*?)^## /ms.exec(page)?.[1] ?? '';
+    const block = (kind: string) => new RegExp(`\`\`\`${kind}\\n(.*?)\`\`\``, 's').exec(section)?.[1] ?? '';
+    mkdirSync(join(world.folder, 'keys'));
+    const config = world.file('sending.yaml', `dataDir: data\n${block('yaml')}`);
+    const lines = block('sh').trim().split('\n');
+    const last = lines.pop();
+    for (const line of lines) {
+      const [program = '', ...args] = line.split(' ');
+      const ran = spawnSync(program, args, { cwd: world.folder });
+      assert.equal(ran.status, 0, `${line}: ${ran.stderr}`);
+    }
+    assert.equal(last, 'sealpost dkim record');
+    const { stdout } = await command(['dkim', 'record', '--config', config]);
+    assert.match(
+      stdout.toString(),
+      /^r2026\._domainkey\.example\.com\. IN TXT .*\ne2026\._domainkey\.example\.com\. IN TXT .*\n$/,
+    );
+    const checked = await command(['check', '--config', config, '--json']);
+    const problems: { severity: string }[] = JSON.parse(checked.stdout.toString());
+    assert.deepEqual(
+      problems.filter(({ severity }) => severity === 'error'),
+      [],
     );
   });
 });

@@ -152,7 +152,7 @@ describe('header protection', { skip: missingOpenssl() }, () => {
   after(() => setting.close());
 
   const fields =
-    'Return-Path: <us@example.com>\r\nReceived: from a by b;\r\n Mon, 1 Jun 2026 00:00:00 +0000\r\n' +
+    'Return-Path: <us@example.com>\r\nReceived: from a by b;\r\n Mon, 1 Jun 2026 00:00:00 +0000\r\nX-Sealpost-Trace: x\r\n' +
     'From: Us <us@example.com>\r\nTo: peer@example.com\r\nBcc: hidden@example.com\r\nSubject: the secret\r\n plan\r\n' +
     'Keywords: plan\r\nDate: Mon, 1 Jun 2026 00:00:00 +0000\r\nHP-Outer: Subject: forged\r\nMIME-Version: 1.0\r\n';
   const body = 'Content-Transfer-Encoding: 7bit\r\n\r\nthe body\r\n';
@@ -163,7 +163,7 @@ describe('header protection', { skip: missingOpenssl() }, () => {
   const type = (hp: string) => `Content-Type: text/plain; charset=us-ascii;\r\n hp="${hp}"\r\n${body}`;
   const outerHead = (octets: Buffer) => octets.toString('latin1', 0, octets.indexOf('MIME-Version'));
   const trace =
-    'Return-Path: <us@example.com>\r\nReceived: from a by b;\r\n Mon, 1 Jun 2026 00:00:00 +0000\r\n';
+    'Return-Path: <us@example.com>\r\nReceived: from a by b;\r\n Mon, 1 Jun 2026 00:00:00 +0000\r\nX-Sealpost-Trace: x\r\n';
 
   for (const form of forms) {
     it(`of a signed mail (${form}) repeats the fields`, async () => {
