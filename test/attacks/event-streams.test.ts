@@ -10,72 +10,10 @@ import { ClientRegistry } from '../../src/client/registry.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { createLog } from '../../src/log.ts';
 import { startApi, type TestApi } from '../support/api.ts';
+import { Reader } from '../support/event-reader.ts';
 import { openTestQueue } from '../support/queue.ts';
 import { startTestRedis } from '../support/redis.ts';
 import { makeWorld, skipWithout } from '../support/world.ts';
-
-interface Seen {
-  id: string;
-  event: string;
-  data: ReturnType<typeof JSON.parse>;
-}
-
-/** A reader of server-sent events. */
-class Reader {
-  readonly seen: Seen[] = [];
-  ended = false;
-  readonly #stop = new AbortController();
-
-  static async open(url: string, token: string, lastId?: string): Promise<Reader> {
-    const reader = new Reader();
-    const answer = await fetch(`${url}/v1/events`, {
-      headers: {
-        authorization: `Bearer ${token}`,
-        accept: 'text/event-stream',
-        ...(lastId === undefined ? {} : { 'last-event-id': lastId }),
-      },
-      signal: reader.#stop.signal,
-    });
-    assert.equal(answer.status, 200, answer.status === 200 ? '' : await answer.text());
-    assert.equal(answer.headers.get('content-type'), 'text/event-stream');
-    void reader.#read(answer);
-    return reader;
-  }
-
-  async #read(answer: Response): Promise<void> {
-    let text = '';
-    try {
-      for await (const chunk of answer.body ?? []) {
-        text += Buffer.from(chunk).toString();
-        const blocks = text.split('\n\n');
-        text = blocks.pop() ?? '';
-        for (const block of blocks) this.#take(block);
-      }
-    } catch {}
-    this.ended = true;
-  }
-
-  #take(block: string): void {
-    const fields = new Map(
-      block.split('\n').map((line) => [line.slice(0, line.indexOf(':')), line.replace(/^\w*: ?/, '')]),
-    );
-    const data = fields.get('data');
-    if (data !== undefined)
-      this.seen.push({
-        id: fields.get('id') ?? '',
-        event: fields.get('event') ?? 'message',
-        data: JSON.parse(data),
-      });
-  }
-
-  of(id: string): Seen[] {
-    return this.seen.filter(({ data }) => data.message?.id === id);
-  }
-
-  close(): void {
-    this.#stop.abort();
-  }
-}
 
 describe('events of the running daemon', { skip: skipWithout('openssl'), timeout: 300_000 }, () => {
   const world = makeWorld();
@@ -161,6 +99,18 @@ describe('events of the running daemon', { skip: skipWithout('openssl'), timeout
       headers: { accept: 'text/event-stream', 'last-event-id': 'a\tb' },
     });
     assert.equal(header.status, 400);
+  });
+
+  it('end when their token expires, in the middle of the stream', async () => {
+    const lasting = ['--scope', 'read', '--partner', 'acme', '--expires', '10s'];
+    const token = await api.token('short-lived', ...lasting);
+    const [reader, stays] = [await Reader.open(api.url, token), await Reader.open(api.url, acme)];
+    const id = await submitted(acme, 'acme');
+    await api.daemon.waitFor('it sees what happens', () => reader.of(id).length > 0);
+    await api.daemon.waitFor('the stream has ended', () => reader.ended);
+    const after = await api.call(token, '/v1/messages');
+    assert.deepEqual([after.status, after.json.code, stays.ended], [401, 'client-unauthenticated', false]);
+    stays.close();
   });
 
   it('say when some were missed', async () => {

@@ -1,11 +1,17 @@
 /** A program with `sealpost/client`, the Redis user that the command prints, and the running daemon. */
 import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import { QueueClient } from '../../src/producer/index.ts';
 import { kill, startDaemon, type TestDaemon } from '../support/daemon.ts';
+import { runOk } from '../support/peers/run.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
 import { healthyServer, type TestServer } from '../support/sick-servers.ts';
 import { makeWorld, skipWithout, type World } from '../support/world.ts';
+
+const root = resolve(import.meta.dirname, '../..');
 
 describe('the queue of a client, with the daemon', { skip: skipWithout('openssl') }, () => {
   let world: World;
@@ -58,6 +64,37 @@ describe('the queue of a client, with the daemon', { skip: skipWithout('openssl'
     for (const id of ids) await daemon.reaches(id, 'sent');
     const arrived = partner.taken.filter((text) => text.includes('many-'));
     assert.equal(arrived.length, 40);
+  });
+
+  it('runs the example of docs/sending.md as it stands there', async () => {
+    const page = readFileSync(join(root, 'docs/sending.md'), 'utf8');
+    const [, example = ''] = /^```js\n(.*?QueueClient.*?)^```$/ms.exec(page) ?? [];
+    const socket = JSON.stringify({ path: server.url.replace(/^unix:\/\//, '') });
+    assert.ok(example.includes("{ host: 'redis.example' }"));
+    world.file('example.mjs', example.replace("{ host: 'redis.example' }", socket));
+    world.file('order.xml', '<order number="4711"/>');
+    const added = await daemon.command(
+      'clients add shop --scope send --partner acme --queue --json'.split(' '),
+    );
+    world.file('sealpost-queue.json', added.stdout.toString());
+    await daemon.queue.redis.call('ACL', ...JSON.parse(added.stdout.toString()).acl.split(' ').slice(1));
+    // The package as Node finds it, with the code of this folder.
+    const found = join(world.folder, 'node_modules/sealpost');
+    mkdirSync(found, { recursive: true });
+    writeFileSync(join(found, 'package.json'), '{ "exports": { "./client": "./client.mjs" } }');
+    writeFileSync(
+      join(found, 'client.mjs'),
+      `export * from ${JSON.stringify(pathToFileURL(join(root, 'src/producer/index.ts')))};`,
+    );
+    const [first, second] = [
+      await runOk(process.execPath, ['example.mjs'], { cwd: world.folder }),
+      await runOk(process.execPath, ['example.mjs'], { cwd: world.folder }),
+    ];
+    const id = first.toString().trim();
+    // Its key is the same: so is the message.
+    assert.equal(second.toString().trim(), id);
+    await daemon.reaches(id, 'sent');
+    assert.equal(partner.taken.filter((text) => text.includes('filename="order.xml"')).length, 1);
   });
 
   it('gets a new password, and the old one is of no use', async () => {
