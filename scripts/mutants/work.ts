@@ -289,8 +289,8 @@ export const work = [
     ],
     [
       'pipeline/recipients.ts',
-      'if (partner && client.mayUsePartner(partner.name))',
-      'if (partner)',
+      'if (partner && client.mayUsePartner(partner.name)) return partner;',
+      'if (partner) return partner;',
       'pipeline/submit~partner',
       'a token of one partner sends to another',
     ],

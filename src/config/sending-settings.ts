@@ -87,7 +87,7 @@ export const sendingSettings = {
     .enum(['any', 'stop', 'skip'])
     .default('any')
     .describe(
-      'any: messages leave side by side. stop, skip: one after the other, in the order in which they were accepted; a message that is suspended stops those behind it until you resume or terminate it (stop), or is left behind (skip).',
+      'any: messages leave side by side. stop, skip: those of a client one after the other, in the order in which they were accepted; a message that is suspended stops those behind it until you resume or terminate it (stop), or is left behind (skip).',
     ),
   windows: windows
     .optional()

@@ -45,7 +45,7 @@ const terminate = freeingScript(
   `
 local now, id = ARGV[1], ARGV[2]
 local m = record(id)
-local old = rcall('HMGET', m, 's', 'a', 'e', 'k', 'o', 'x', 'p')
+local old = rcall('HMGET', m, 's', 'a', 'e', 'k', 'o', 'x')
 if not old[1] then return { -1 } end
 if finished[old[1]] then return { 0 } end
 audit(ARGV[4])
@@ -56,7 +56,7 @@ rcall('HDEL', m, 'n', 'x', 'o', 'c', 'h', 'j')
 no_reason(id, old[6])
 rcall('HSET', m, 's', 'terminated', 'u', now, 'e', joined(m, old[3], ARGV[3]))
 move(id, old[1], 'terminated', old[2], old[5], 0)
-leave_line(old[7], id, now)
+leave_line(id, now)
 return release(id, old[4], { 1 })
 `,
 );

@@ -270,11 +270,8 @@ export class RedisIntake implements Intake {
         args.push(JSON.stringify(job), facts.messageId ?? '', octets.ref.sha256, octets.ref.octets);
         const { priority = 5 } = ('delivery' in job ? job.delivery : undefined) ?? {};
         const isOutbound = job.direction === 'outbound';
-        args.push(
-          fingerprint,
-          isOutbound ? priority : '',
-          this.#parts.ordered.has(name) && isOutbound ? '1' : '',
-        );
+        const line = `${this.#parts.ordered.has(name) ? '1' : '0'}${lineOf(name, facts.client)}`;
+        args.push(fingerprint, isOutbound ? priority : '', isOutbound ? line : '');
       }
     }
     const octets = arrivals.flatMap(({ items }) => items.map((item) => item.octets));
@@ -295,6 +292,9 @@ export class RedisIntake implements Intake {
     }, inDoubt).unref();
   }
 }
+
+/** Clients do not wait for each other in a line. */
+const lineOf = (partner: string, client = '') => `${partner}/${client}`;
 
 /** What the client said of a message, for its record. */
 function requestOf({ client, metadata, delivery }: OutboundMessage): Partial<RecordFacts> {

@@ -36,8 +36,8 @@ export interface Keys extends SpoolKeys {
   lateRoutes(queue: QueueName): string;
   /** Hash: how many messages of a day (since the epoch) were protected in which way, by code. */
   used(partner: string, day: number): string;
-  /** Sorted set: messages of a partner in strict order. */
-  line(partner: string): string;
+  /** Sorted set: messages of a client for a partner in strict order, by the name of the line. */
+  line(name: string): string;
   /** Hash: by route, a value that changes when the route should be tried at once. */
   nudges(queue: QueueName): string;
 }
@@ -63,7 +63,7 @@ export function keysOf(prefix: string): Keys {
     late: (queue, route) => `${prefix}:late:${queue}:${route}`,
     lateRoutes: (queue) => `${prefix}:late:${queue}`,
     used: (partner, day) => `${prefix}:used:${partner}:${day}`,
-    line: (partner) => `${prefix}:line:${partner}`,
+    line: (name) => `${prefix}:line:${name}`,
     nudges: (queue) => `${prefix}:nudged:${queue}`,
   };
 }

@@ -217,18 +217,22 @@ end
 `;
 
 /**
- * Mail of a partner in strict order: `line:PARTNER` is a sorted set of the messages that have not ended, by their place.
- * Only the first has a job, or is suspended; field `j` of the record of another is its job (id, line feed, data).
- * `lines` is the set of these partners. Goes with `jobs`.
+ * Mail of a client for a partner in strict order: `line:PARTNER/CLIENT` is a sorted set of the messages that have not
+ * ended, by their place. Only the first has a job, or is suspended; field `j` of the record of another is its job (id,
+ * line feed, data), and field `l` the name of its line. `lines` is the set of these names. Clients do not wait for each
+ * other. Goes with `jobs`.
  */
 export const lines = `
+local function partner_of(line)
+  return string.match(line, '^[^/]*')
+end
 -- Puts the first of a line on the queue, unless it is there.
-local function advance(partner, now)
-  local line = P .. ':line:' .. partner
+local function advance(line, now)
+  local key = P .. ':line:' .. line
   while true do
-    local first = rcall('ZRANGE', line, 0, 0)[1]
+    local first = rcall('ZRANGE', key, 0, 0)[1]
     if not first then
-      rcall('SREM', P .. ':lines', partner)
+      rcall('SREM', P .. ':lines', line)
       return
     end
     local old = rcall('HMGET', record(first), 's', 'j')
@@ -236,21 +240,22 @@ local function advance(partner, now)
       if old[2] and old[1] == 'queued' then
         local id, data = string.match(old[2], '^(%S+)\\n(.*)$')
         rcall('HDEL', record(first), 'j')
-        add_job('outbound', id, data, now, partner)
+        add_job('outbound', id, data, now, partner_of(line))
       end
       return
     end
-    rcall('ZREM', line, first)
+    rcall('ZREM', key, first)
   end
 end
-local function enter_line(partner, id, job, data, now)
-  rcall('ZADD', P .. ':line:' .. partner, rcall('INCR', P .. ':places'), id)
-  rcall('SADD', P .. ':lines', partner)
-  rcall('HSET', record(id), 'j', job .. '\\n' .. data)
-  advance(partner, now)
+local function enter_line(line, id, job, data, now)
+  rcall('ZADD', P .. ':line:' .. line, rcall('INCR', P .. ':places'), id)
+  rcall('SADD', P .. ':lines', line)
+  rcall('HSET', record(id), 'j', job .. '\\n' .. data, 'l', line)
+  advance(line, now)
 end
-local function leave_line(partner, id, now)
-  if partner and rcall('ZREM', P .. ':line:' .. partner, id) == 1 then advance(partner, now) end
+local function leave_line(id, now)
+  local line = rcall('HGET', record(id), 'l')
+  if line and rcall('ZREM', P .. ':line:' .. line, id) == 1 then advance(line, now) end
 end
 `;
 

@@ -45,8 +45,8 @@ async function depth(redis: Redis, keys: Keys): ReturnType<Queues['depth']> {
     );
     return { waiting: waiting + parked, active, delayed };
   };
-  const partners = await guarded('queues', redis.smembers(`${keys.prefix}:lines`));
-  const inLine = await guarded('queues', Promise.all(partners.map((each) => redis.zcard(keys.line(each)))));
+  const lines = await guarded('queues', redis.smembers(`${keys.prefix}:lines`));
+  const inLine = await guarded('queues', Promise.all(lines.map((each) => redis.zcard(keys.line(each)))));
   const [inbound, handoff, outbound, failures] = await Promise.all([
     of('inbound'),
     of('handoff'),

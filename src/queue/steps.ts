@@ -17,7 +17,7 @@ function step(make: typeof script, body: string): Step {
  * Milliseconds that a message is known as a duplicate, queue, first state, kind of the second index, twice: state, most
  * messages and most octets in it (the second state may be ''), then for each arrival: now and its number of messages,
  * and for each of these: id, name in the second index, facts, event, event if it is a duplicate, token of the octets,
- * job, Message-ID or '', SHA-256, octets, fingerprint of the request or '', priority or '', '1' if the partner's mail leaves in strict order. Returns for each arrival 1 for each duplicate
+ * job, Message-ID or '', SHA-256, octets, fingerprint of the request or '', priority or '', '1' if the partner's mail leaves in strict order, else '0', with the name of its line behind it (outbound). Returns for each arrival 1 for each duplicate
  * and 0 for each that was accepted; or -2 if one has the id of another request, and nothing is stored then; or -1, state, and 'depth' or 'octets' if there is no room; nothing is stored then. An arrival that an
  * interrupted run accepted under the same token is not a duplicate.
  */
@@ -89,8 +89,9 @@ local function accept(at, now)
   local bucket, member = digest_index('h', ARGV[at + 8], id)
   rcall('ZADD', bucket, 0, member)
   -- Also if the setting is gone: who comes later waits behind those that are in line.
-  if queue == 'outbound' and (ARGV[at + 12] == '1' or rcall('EXISTS', P .. ':line:' .. name) == 1) then
-    enter_line(name, id, work, job, now)
+  local line = string.sub(ARGV[at + 12], 2)
+  if line ~= '' and (string.sub(ARGV[at + 12], 1, 1) == '1' or rcall('EXISTS', P .. ':line:' .. line) == 1) then
+    enter_line(line, id, work, job, now)
   else
     add_job(queue, work, job, now, name, tonumber(ARGV[at + 11]))
   end
@@ -279,14 +280,14 @@ const sent = step(
   `${late}
 local now, id = ARGV[1], ARGV[2]
 local m = record(id)
-local old = rcall('HMGET', m, 's', 'a', 'e', 'k', 'o', 'x', 'p')
+local old = rcall('HMGET', m, 's', 'a', 'e', 'k', 'o', 'x')
 if late(m, old[1], old[3], old[4], ARGV[4], ARGV[5]) or not old[1] or finished[old[1]] then return { 0 } end
 rcall('HDEL', m, 'x', 'w:outbound', 'o')
 count_used(old[7], ARGV[3], old[3], now)
 no_reason(id, old[6])
 rcall('HSET', m, 's', 'sent', 'u', now, 'e', joined(m, old[3], ARGV[3]))
 move(id, old[1], 'sent', old[2], old[5], 0)
-leave_line(old[7], id, now)
+leave_line(id, now)
 return release(id, old[4], { 1 })
 `,
 );
@@ -313,7 +314,7 @@ rcall('ZADD', P .. ':ix:x:' .. ARGV[4], old[2], id)
 rcall('HSET', m, 's', 'suspended', 'u', now, 'e', joined(m, old[3], ARGV[3]), 'x', ARGV[4],
   'w:' .. ARGV[5], ARGV[6] .. '\\n' .. ARGV[7])
 move(id, old[1], 'suspended', old[2], old[4])
-if ARGV[11] == '1' then leave_line(old[9], id, now) end
+if ARGV[11] == '1' then leave_line(id, now) end
 attribute(m, id, old[2], old[9], ARGV[12], ARGV[13])
 count_used(ARGV[12], ARGV[3], old[3], now)
 return 1
@@ -331,14 +332,14 @@ const tendLines = script(
   `
 local now, stops = ARGV[1], {}
 for at = 2, #ARGV do stops[ARGV[at]] = true end
-for _, partner in ipairs(rcall('SMEMBERS', P .. ':lines')) do
-  local line = P .. ':line:' .. partner
-  local first = rcall('ZRANGE', line, 0, 0)[1]
-  while first and not stops[partner] and rcall('HGET', record(first), 's') == 'suspended' do
-    rcall('ZREM', line, first)
-    first = rcall('ZRANGE', line, 0, 0)[1]
+for _, line in ipairs(rcall('SMEMBERS', P .. ':lines')) do
+  local key, stop = P .. ':line:' .. line, stops[partner_of(line)]
+  local first = rcall('ZRANGE', key, 0, 0)[1]
+  while first and not stop and rcall('HGET', record(first), 's') == 'suspended' do
+    rcall('ZREM', key, first)
+    first = rcall('ZRANGE', key, 0, 0)[1]
   end
-  advance(partner, now)
+  advance(line, now)
 end
 `,
 );

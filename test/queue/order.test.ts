@@ -37,12 +37,18 @@ afterEach(async () => {
   workers = [];
 });
 
-async function submit(to: string, delivery: DeliveryOptions = {}, room = queue): Promise<string> {
+async function submit(
+  to: string,
+  delivery: DeliveryOptions = {},
+  room = queue,
+  client?: string,
+): Promise<string> {
   const writer = room.intake.begin();
   void writer.write(Buffer.from('Subject: order\r\n\r\n4711\r\n'));
   const envelope = { from: 'us@own.example', to: [`edi@${to}.example`] };
   const origin = { kind: 'command', detail: {} } as const;
-  return (await commitOne(room, writer, { partner: to, origin, envelope, messageId: null, delivery })).id;
+  const message = { partner: to, origin, envelope, messageId: null, delivery, ...(client && { client }) };
+  return (await commitOne(room, writer, message)).id;
 }
 
 /** One after the other, so that their order is known. */
@@ -123,6 +129,26 @@ describe('mail in strict order', () => {
       assert.deepEqual(order, [first, bad, ...(act === 'resume' ? [bad] : []), ...behind]);
       await nothingLeft();
     });
+
+  it('is the order of each client: one that blocks its own line leaves the others as they were', async () => {
+    const by = (client: string, delivery: DeliveryOptions = {}) => submit('stop', delivery, queue, client);
+    const blocking = [await by('blocker', { notBefore: Date.now() + 3_600_000 }), await by('blocker')];
+    const bad = await by('careless');
+    answers.set(bad, { suspend: 'send-refused', facts: {} });
+    const stuck = await by('careless');
+    const ids = [await by('erp'), await by('erp'), await by('erp')];
+    await work();
+    await until(all(ids, 'sent'));
+    assert.deepEqual(
+      order.filter((id) => ids.includes(id)),
+      ids,
+    );
+    await queue.flow.tendLines();
+    assert.ok(await all([...blocking, stuck], 'queued')());
+    assert.equal(order.includes(stuck), false);
+    for (const id of [...blocking, bad, stuck]) await queue.flow.terminate(id, 'enough');
+    await nothingLeft();
+  });
 
   it('leaves a message that is suspended behind, if it is to skip', async () => {
     const ids = await submitSome('skip', 3);
