@@ -280,7 +280,7 @@ const sent = step(
   `${late}
 local now, id = ARGV[1], ARGV[2]
 local m = record(id)
-local old = rcall('HMGET', m, 's', 'a', 'e', 'k', 'o', 'x')
+local old = rcall('HMGET', m, 's', 'a', 'e', 'k', 'o', 'x', 'p')
 if late(m, old[1], old[3], old[4], ARGV[4], ARGV[5]) or not old[1] or finished[old[1]] then return { 0 } end
 rcall('HDEL', m, 'x', 'w:outbound', 'o')
 count_used(old[7], ARGV[3], old[3], now)
