@@ -20,9 +20,6 @@ export interface Approval {
   readonly by: string;
 }
 
-/** When a key was first and last used, in milliseconds since the epoch, by its digest. */
-export type ShownKeys = ReadonlyMap<string, { readonly first: number; readonly last: number }>;
-
 /** A certificate of a partner with what it is for and when, wherever we have it from. */
 export interface PartnerCertificate extends Employed<'encrypt' | 'verify'> {
   readonly source: 'configuration' | 'approved';
