@@ -3,6 +3,7 @@
  */
 
 import { doorRows } from './error-doors.ts';
+import { policyRows } from './error-policy.ts';
 
 /**
  * Whose move it is.
@@ -386,6 +387,7 @@ export const errorRows = {
     remedy: 'Read which rule it misses; ask the partner to change, or change minimumProfile.',
     seen: ['message'],
   },
+  ...policyRows,
   'destination-unknown': {
     class: 'operator',
     cause: 'the mailbox no longer has a destination of that name',

@@ -10,6 +10,7 @@ const leaves = [
   'errors',
   'error-table',
   'error-doors',
+  'error-policy',
   'budget',
   'domain',
   'files',

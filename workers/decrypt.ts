@@ -10,11 +10,17 @@ import { loadKeys, profileBook, readSecret } from '../src/config/index.ts';
 import { runRole } from '../src/daemon/index.ts';
 import { tracerOf } from '../src/message/index.ts';
 import { authoritiesOf, PartnerDirectory, Shown, shownBy } from '../src/partner/index.ts';
-import { decoderOptions, decodeStep, openLocalDestinations, Turns } from '../src/pipeline/index.ts';
+import {
+  decoderOptions,
+  decodeStep,
+  explainer,
+  openLocalDestinations,
+  Turns,
+} from '../src/pipeline/index.ts';
 import { sealedValues } from '../src/redis/index.ts';
 
 await runRole('decrypt', async ({ config, queue, log }) => {
-  const { queues, flow, spool, ledger } = queue;
+  const { queues, flow, spool, ledger, guards, intake } = queue;
   const keys = await loadKeys(config);
   const store = await CertStore.open({ ...queue, folder: config.dataDir, log, now: Date.now });
   const [{ CountingCertificates }, { Harvest }] = await Promise.all([loadCounting(), loadHarvest()]);
@@ -43,6 +49,13 @@ await runRole('decrypt', async ({ config, queue, log }) => {
     partners,
     harvest,
     profiles: profileBook(config),
+    guards,
+    explain: explainer({
+      guards,
+      partners: config.partners,
+      withIntake: (work) => work(intake),
+      now: () => new Date(),
+    }),
     optionsFor: await decoderOptions({
       ...{ keys, limits, authorities, now: () => new Date() },
       ...{ pins: counting.pins, refused: () => counting.refused },

@@ -61,7 +61,7 @@ export const rules = [
     ],
     [
       'partner/strength.ts',
-      'if (bits !== null && bits >= least) return undefined;',
+      'if (least === 0 || (bits !== null && bits >= least)) return undefined;',
       'if (bits !== null && bits >= least / 2) return undefined;',
       'attacks/weak-algorithms partner/policy',
       'keys of half the size count as strong',

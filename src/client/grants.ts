@@ -137,6 +137,9 @@ export class Client {
 /** The person at the machine's command line, who may read the keys anyway. */
 export const operatorClient = new Client('operator', allGranted);
 
+/** Sealpost itself, for mail that it writes on its own: it is sent as mail of yours would be. */
+export const daemonClient = new Client('sealpost', allGranted);
+
 function includes(granted: '*' | readonly string[], wanted: string): boolean {
   return granted === '*' || granted.some((each) => each.toLowerCase() === wanted.toLowerCase());
 }

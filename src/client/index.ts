@@ -8,6 +8,7 @@ export { makeCredential } from './credential.ts';
 export {
   allGranted,
   Client,
+  daemonClient,
   type Grants,
   operatorClient,
   replaced,

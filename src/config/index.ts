@@ -71,6 +71,7 @@ export type { OAuth2Config } from './oauth2-rules.ts';
 export { changedConfig, partnerFileOf, restoreConfig, storeConfig } from './origin.ts';
 export { ownAddresses } from './own-addresses.ts';
 export { PartnerNames, partnerKey } from './partner-names.ts';
+export type { PolicyConfig } from './policy-settings.ts';
 export { isPrivateRedis } from './private-redis.ts';
 export { formatProblem, type Problem } from './problem.ts';
 export { profileBook } from './profile-rules.ts';

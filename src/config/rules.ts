@@ -3,6 +3,7 @@ import { checkDkim } from './dkim-rules.ts';
 import { checkDropFolders } from './folder-rules.ts';
 import { checkMailboxes } from './mailbox-rules.ts';
 import { checkPartners } from './partner-rules.ts';
+import { checkPolicies } from './policy-rules.ts';
 import type { Places, Problem, Report, SettingPath } from './problem.ts';
 import { checkProfiles } from './profile-rules.ts';
 import type { Config } from './schema.ts';
@@ -16,6 +17,7 @@ export function checkRules(config: Config, source: Places, book: ProfileBook): P
   checkMailboxes(config, report);
   checkPartners(config, report);
   checkDkim(config, report);
+  checkPolicies(config, report);
   checkServers(config, report);
   checkDropFolders(config, report);
   checkProfiles(config, book, report);

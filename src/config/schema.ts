@@ -12,6 +12,7 @@ import { dkimSettings } from './dkim-settings.ts';
 import { folderSettings } from './folder-settings.ts';
 import { limits } from './limit-settings.ts';
 import { oauth2Settings } from './oauth2-settings.ts';
+import { explainSettings, policySettings } from './policy-settings.ts';
 import { minimumProfile, partnerProfile, profileSettings } from './profile-settings.ts';
 import { protectionSettings } from './protection-settings.ts';
 import { redisSettings } from './redis-settings.ts';
@@ -290,6 +291,9 @@ const mailbox = z.strictObject({
   require: mailboxRequire,
   minimumProfile: minimumProfile(),
   unresolved,
+  policy: policySettings(
+    'Rules for the mail of this mailbox, beside require. Those of the partner count as well.',
+  ),
   bodyPart: z
     .strictObject({
       contentType: z.string().optional().describe('Content type of the body part.'),
@@ -328,6 +332,10 @@ export const partnerSchema = z.strictObject({
     ),
   require: partnerRequire,
   minimumProfile: minimumProfile(),
+  policy: policySettings(
+    'Rules for the mail of this partner, beside require. Those of the mailbox count as well.',
+  ),
+  explain: explainSettings(),
   certificates: z
     .array(certificateEntry(path))
     .default([])

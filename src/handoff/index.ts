@@ -25,6 +25,7 @@ export type { LocalDestination } from './local.ts';
 export { mailProbe, mailRoute } from './mail-route.ts';
 export { composeMessage, composeStreamed, headOctets, messageOctets } from './message.ts';
 export { pieceFileName } from './names.ts';
+export { isAttachment, type ListedPart, PartLister } from './part-list.ts';
 export { UrlSigner } from './signed-url.ts';
 export type {
   Delivery,

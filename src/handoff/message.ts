@@ -78,6 +78,11 @@ function isEntity(head: Buffer, headers: HeaderBlock | undefined): headers is He
   return head[0] === 0x0a || (head[0] === 0x0d && head[1] === 0x0a);
 }
 
+/** The kind of content that is not a whole mail, by its start. */
+export function contentKind(head: Buffer, limits: MessageLimits): ContentKind {
+  return isEntity(head, leadingHeaders(head, limits)) ? 'entity' : 'octets';
+}
+
 /** The decoder's finding on header protection: the content is a message/rfc822 that is the message itself. */
 function isWrapped(verdict: JsonValue): boolean {
   if (typeof verdict !== 'object' || verdict === null || Array.isArray(verdict)) return false;

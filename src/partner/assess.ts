@@ -4,30 +4,49 @@ import type { ErrorCode } from '../errors.ts';
 import type { PartnerDirectory } from './directory.ts';
 import { type MinimumFacts, missedMinimum } from './minimum.ts';
 import { judge, type Requirements, type VerdictFacts } from './policy.ts';
+import type { Shortfall } from './rules.ts';
 import type { Sender } from './sender.ts';
 
-/** The code is the reason, the message is for the operator. `drop` ends the message, with a record. */
+/**
+ * The code is the reason, the message is for the operator. `drop` ends the message, with a record; `refuse` as well, if the
+ * partner can be told why. `lacks` is what a message that is accepted falls short of.
+ */
 export type Fate =
-  | { readonly fate: 'accept' }
-  | { readonly fate: 'suspend' | 'drop'; readonly code: ErrorCode; readonly message: string };
+  | { readonly fate: 'accept'; readonly lacks: readonly Shortfall[] }
+  | { readonly fate: 'suspend' | 'drop' | 'refuse'; readonly code: ErrorCode; readonly message: string };
 
 type Rules = Requirements &
   Pick<MailboxConfig, 'unresolved' | 'minimumProfile'> & { readonly minimum: MinimumFacts };
 
-/** Judges a message by what its verdict and its sender say; nothing is read again. */
+/** Judges a message by what its verdict and its sender say, and by what `shortfallsOf` found; nothing is read again. */
 export function assess(
   verdict: VerdictFacts,
   rules: Rules,
   sender: Sender,
   directory: Pick<PartnerDirectory, 'anyRequires'>,
+  shortfalls: readonly Shortfall[],
 ): Fate {
   const judgement = judge(verdict, rules, sender, directory);
+  const suspended: Fate | undefined =
+    'suspend' in judgement
+      ? { fate: 'suspend', code: judgement.suspend, message: judgement.message }
+      : undefined;
   // What could not be decoded may be from anybody: the signature is inside.
   const isRead = verdict.status === 'ok' || verdict.error?.code === 'not-smime';
-  const unresolved = isRead ? fateOfUnresolved(rules, sender) : undefined;
-  if (unresolved !== undefined) return unresolved;
-  if ('accept' in judgement) return belowMinimum(rules, sender) ?? { fate: 'accept' };
-  return { fate: 'suspend', code: judgement.suspend, message: judgement.message };
+  if (!isRead && suspended !== undefined) return suspended;
+  return (
+    fateOfUnresolved(rules, sender) ??
+    fateBy(shortfalls, 'refuse') ??
+    suspended ??
+    fateBy(shortfalls, 'suspend') ??
+    belowMinimum(rules, sender) ?? { fate: 'accept', lacks: shortfalls }
+  );
+}
+
+function fateBy(shortfalls: readonly Shortfall[], fate: 'refuse' | 'suspend'): Fate | undefined {
+  const found = shortfalls.filter((each) => each.fate === fate);
+  const [first] = found;
+  return first && { fate, code: first.code, message: found.map(({ message }) => message).join('; ') };
 }
 
 /** Of a message that misses a profile which its mailbox, or a partner that it may be from, demands. */

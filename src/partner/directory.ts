@@ -12,6 +12,8 @@ export class PartnerDirectory {
 
   /** Whether any partner has requirements of its own. If so, it matters who else a message could be from. */
   readonly anyRequires: boolean;
+  readonly anyPolicy: boolean;
+  readonly anyAttachments: boolean;
 
   /** @param certificates Certificates of each partner by name; another map when they have changed. */
   constructor(
@@ -21,8 +23,11 @@ export class PartnerDirectory {
     this.#partners = partners;
     this.#certificates = typeof certificates === 'function' ? certificates : () => certificates;
     this.anyRequires = partners.some(
-      ({ require, minimumProfile }) => require.length > 0 || minimumProfile !== undefined,
+      ({ require, policy, minimumProfile }) =>
+        require.length > 0 || policy !== undefined || minimumProfile !== undefined,
     );
+    this.anyPolicy = partners.some(({ policy }) => policy !== undefined);
+    this.anyAttachments = partners.some(({ policy }) => policy?.attachments !== undefined);
     for (const partner of partners) {
       this.#book.addAll(partner.addresses, partner);
     }

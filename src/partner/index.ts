@@ -19,8 +19,10 @@ export {
   needsOf,
   type ReadinessKeys,
 } from './readiness.ts';
+export { type Evidence, type Shortfall, shortfallsOf } from './rules.ts';
 export { type PartyProof, type Sender, senderOf } from './sender.ts';
 export { Shown, type ShownFact, type SignedMail, shownBy } from './shown.ts';
+export { policiesOf, type Tellable, tellable } from './tellable.ts';
 export type { Windows } from './windows.ts';
 
 /** `opensAt` of `windows.ts`, with its library of time zones. */

@@ -17,7 +17,8 @@ export interface SignerReport {
 
 /**
  * How a partner was resolved.
- * - `signature`: one of its certificates signed, or a trusted one that contains its address. Only this proves anything.
+ * - `signature`: one of its certificates signed and is trusted now, or another trusted one that contains its address. Only
+ *   this proves anything.
  * - `address`: the From field says so, which anyone can write.
  * - `conflict`: signer, From and Sender do not agree, or cannot be read. The partner is the one whose certificate signed;
  *   without such a signature there is none.
@@ -62,7 +63,9 @@ export function senderOf(
   // an address proves nothing: if anything is wrong, it names nobody
   const partner = signing ?? (fault === undefined ? named[0] : undefined);
   const claimed = distinct([signing, ...named]);
-  const isSigned = signing !== undefined || certified.some((each) => partner && each.includes(partner));
+  // a certificate that has ended, or may not be used any more, still says whose it is, and proves nothing
+  const proving = [...pinned.filter((_, at) => signers[at]?.trusted), ...certified];
+  const isSigned = proving.some((each) => partner && each.includes(partner));
   const by = partner === undefined ? undefined : isSigned ? 'signature' : 'address';
   const isConcerned = claimed.length > 0 || authors.sender.addresses.some((each) => ownerOf(directory, each));
   return {

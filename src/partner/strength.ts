@@ -57,15 +57,15 @@ export function weakness(layers: readonly LayerStrength[], strong: Config['stron
 
 const isStrong = (cipher: string) => contentCipherByName.get(cipher)?.strength === 'strong';
 
-/** A key of unknown size is not strong. ML-DSA and ML-KEM keys are strong in all sizes. */
-function tooSmall(
+/** A key of unknown size is not strong, and 0 is no minimum. ML-DSA and ML-KEM keys are strong in all sizes. */
+export function tooSmall(
   key: KeySize | null,
   { minimumRsaBits, minimumCurveBits }: Config['strong'],
 ): string | undefined {
   if (key === null || key.family === 'other') return undefined;
   const { family, bits } = key;
   const least = family === 'ec' || family === 'okp' ? minimumCurveBits : minimumRsaBits;
-  if (bits !== null && bits >= least) return undefined;
+  if (least === 0 || (bits !== null && bits >= least)) return undefined;
   const size = bits === null ? 'unknown size' : `${bits} bits`;
   return `a key (${family}) of ${size}; at least ${least} are required`;
 }

@@ -5,15 +5,26 @@
 import { createHash } from 'node:crypto';
 import type { Harvest } from '../certstore/index.ts';
 import { type Config, type MailboxConfig, partnerKey } from '../config/index.ts';
+import { SealpostError } from '../errors.ts';
 import type { Delivery, LocalDestination } from '../handoff/index.ts';
-import { type HeadersJson, loopOf, type Tracer } from '../message/index.ts';
-import { assess, type PartnerDirectory, type SignedMail } from '../partner/index.ts';
+import { type HeaderBlock, type HeadersJson, loopOf, type Tracer } from '../message/index.ts';
+import type { PartnerDirectory, SignedMail, Tellable } from '../partner/index.ts';
 import { codeOf, type ProfileBook } from '../profile/index.ts';
-import type { Attribution, Facts, Flow, InboundJob, JobContext, Outcome } from '../queue/index.ts';
+import type {
+  Attribution,
+  Facts,
+  Flow,
+  InboundGuards,
+  InboundJob,
+  JobContext,
+  Outcome,
+} from '../queue/index.ts';
 import { type DecodeOptions, isSignatureLayer, usedIn, type Verdict } from '../smime/index.ts';
 import type { Spool } from '../spool/index.ts';
 import { type Decoded, decodeLarge, decodeSmall } from './decoding.ts';
 import { identityOf } from './deliver.ts';
+import type { Explained } from './explanation.ts';
+import { asksForParts, type Judged, type Judgement, judgeMessage, withShortfalls } from './inbound-policy.ts';
 import { isWhole, messageLimitsOf, outerBlock, readSender } from './read-sender.ts';
 import { type DecodeResultRecord, writeResult } from './stored.ts';
 import type { Turns } from './turns.ts';
@@ -25,6 +36,15 @@ export interface DecodeParts {
   strong: Config['strong'];
   partners: PartnerDirectory;
   profiles: ProfileBook;
+  /** Finds out whether a partner has sent a message before. */
+  guards: Pick<InboundGuards, 'first'>;
+  /** Tells a partner why its message is refused, as `explain` of `explanation.ts`. */
+  explain: (
+    job: InboundJob,
+    mailbox: MailboxConfig,
+    headers: readonly HeaderBlock[],
+    tell: Tellable,
+  ) => Promise<Explained>;
   /** Keys, trust, limits and time for a message to a mailbox. */
   optionsFor: (mailbox: MailboxConfig) => DecodeOptions;
   /** Limits how many large messages are processed at a time. */
@@ -57,46 +77,58 @@ async function decodeFor(
   parts: DecodeParts,
   { signal, end }: Pick<JobContext, 'signal' | 'end'>,
 ): Promise<Outcome> {
-  const { flow, spool, partners, profiles, strong } = parts;
+  const { flow, spool, partners } = parts;
   const { state, octets } = await flow.fetch(job.id, [job.octets], end);
   // A repeated job whose work is already done, or whose message a person has ended.
   if (state !== 'received') return { done: true };
 
   const options = parts.optionsFor(mailbox);
   const [small] = octets;
+  const listParts = asksForParts(mailbox, partners);
   const decoded = small
-    ? await decodeSmall(small, spool, options)
-    : await parts.large.run(job.mailbox, () => decodeLarge(() => spool.open(job.octets), spool, options));
-  const { pieces, header, detail } = decoded;
-  const loop = loopOf(outerBlock(header, messageLimitsOf(options)), parts.trace, job.mailbox);
+    ? await decodeSmall(small, spool, options, listParts)
+    : await parts.large.run(job.mailbox, () =>
+        decodeLarge(() => spool.open(job.octets), spool, options, listParts),
+      );
+  const { pieces, header } = decoded;
+  const outer = outerBlock(header, messageLimitsOf(options));
+  const loop = loopOf(outer, parts.trace, job.mailbox);
   if (loop !== undefined) {
     await discard(decoded);
     return { suspend: 'mail-loop', facts: { message: loop } };
   }
-  const { verdict, headers, sender } = readSender(decoded, messageLimitsOf(options), partners);
-  parts.harvest?.take(job.id, decoded.signers, matchedKeys(verdict));
-  const used = usedIn(verdict);
-  const facts = factsOf(verdict, used && codeOf('inbound', used, sender.by === 'address'));
+  const read = readSender(decoded, messageLimitsOf(options), partners);
+  const { headers, sender } = read;
+  parts.harvest?.take(job.id, decoded.signers, matchedKeys(read.verdict));
+  const used = usedIn(read.verdict);
+  const code = used && codeOf('inbound', used, sender.by === 'address');
   const from: Attribution = {
     partner: sender.partner ? partnerKey(sender.partner) : null,
     partnerBy: sender.by ?? null,
   };
-  const minimum = { profiles, used, at: options.at };
-  const fate = assess(verdict, { ...mailbox, strong, minimum }, sender, partners);
+  const whole = isWhole(read.verdict);
+  const listed = decoded.parts(whole);
+  const found = { ...read, job, mailbox, outer, used, code, at: options.at, parts: listed };
+  const judgement = await judgeMessage(found, parts).catch(async (error: unknown) => {
+    await discard(decoded);
+    throw error;
+  });
+  const { fate } = judgement;
   if (fate.fate !== 'accept') {
     await discard(decoded);
-    const { code, message } = fate;
-    if (fate.fate === 'suspend') return { suspend: code, facts: { ...facts, message, detail }, from };
-    await flow.dropped(job, { ...from, facts: { reason: code, ...facts, message } }, end);
-    return { done: true };
+    return await keepOut(found, judgement, from, decoded.detail, parts, end);
   }
+  const verdict = withShortfalls(read.verdict, fate.lacks);
+  const facts = {
+    ...factsOf(verdict, code),
+    ...(fate.lacks.length > 0 && { shortfalls: codesOf(fate.lacks) }),
+  };
   const signers = verdict.layers.filter(isSignatureLayer).flatMap((layer) => layer.signers);
   parts.onAccepted?.({ sender, signers, receivedAt: job.receivedAt });
-  const whole = isWhole(verdict);
   const local = decoded.small !== null && pieces.isEmpty ? parts.local(job.mailbox) : undefined;
   if (local && decoded.small) {
-    const found = { verdict, header, whole, headers };
-    const taken = await local.take(deliveryAtOnce(job, local.name, found, decoded.small), signal);
+    const result = { verdict, header, whole, headers };
+    const taken = await local.take(deliveryAtOnce(job, local.name, result, decoded.small), signal);
     if (taken) {
       const all = { ...taken, destination: local.name, decoded: facts, ...from };
       await flow.handedOffAtOnce(job, all, end);
@@ -125,6 +157,36 @@ async function decodeFor(
   await flow.decoded(job, outcome, end);
   return { done: true };
 }
+
+/** Suspends, drops or refuses a message, and has the partner told why, if it may be. */
+async function keepOut(
+  found: Judged & { job: InboundJob; outer: HeaderBlock; fields: HeaderBlock; code: string | undefined },
+  { fate, tell }: Judgement,
+  from: Attribution,
+  detail: string | null,
+  { flow, explain }: DecodeParts,
+  end: JobContext['end'],
+): Promise<Outcome> {
+  if (fate.fate === 'accept') throw new SealpostError('internal', 'an accepted message is not kept out');
+  const { job, mailbox, verdict, outer, fields } = found;
+  const { code, message } = fate;
+  const explained = tell && (await explain(job, mailbox, [outer, fields], tell));
+  const id = explained && 'id' in explained ? explained.id : undefined;
+  const facts = { ...factsOf(verdict, found.code), message, ...(id !== undefined && { explanation: id }) };
+  if (fate.fate === 'drop' || (fate.fate === 'refuse' && id !== undefined)) {
+    const event = fate.fate === 'drop' ? 'dropped' : 'refused';
+    await flow.dropped(job, { ...from, event, facts: { reason: code, ...facts } }, end);
+    return { done: true };
+  }
+  const not =
+    explained && 'not' in explained
+      ? explained.not
+      : 'no signature of the partner over the content proves who sent it';
+  const unexplained = fate.fate === 'refuse' ? { unexplained: not } : {};
+  return { suspend: code, facts: { ...facts, ...unexplained, detail }, from };
+}
+
+const codesOf = (lacks: readonly { code: string }[]) => [...new Set(lacks.map(({ code }) => code))];
 
 /** Removes what was written of a message that is not handed off. */
 async function discard({ small, content, pieces }: Decoded): Promise<void> {

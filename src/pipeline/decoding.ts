@@ -1,6 +1,6 @@
 /** Runs a message through the decoder, and its content into the spool. */
 import type { LoadedKeys, MailboxConfig } from '../config/index.ts';
-import { headOctets } from '../handoff/index.ts';
+import { headOctets, type ListedPart, PartLister } from '../handoff/index.ts';
 import type { Authorities } from '../partner/index.ts';
 import {
   createTrustCache,
@@ -24,6 +24,8 @@ export interface Decoded extends DecodedHead {
    * discarded.
    */
   pieces: PieceWriters;
+  /** The parts of the content, if they were asked for; undefined if they cannot be read. `whole`: see `PartLister`. */
+  parts(whole: boolean): readonly ListedPart[] | undefined;
   /** Why the decryption failed. Only for the ledger, which the operator reads, never for logs or destinations. */
   detail: string | null;
   /** Who signed it, with valid signatures. */
@@ -73,6 +75,7 @@ export async function decodeSmall(
   octets: Buffer,
   spool: Pick<Spool, 'create'>,
   options: DecodeOptions,
+  listParts = false,
 ): Promise<Decoded> {
   // most messages do not need a promise per chunk
   const { revocationCheck, issuerFetch } = options.trust;
@@ -92,6 +95,13 @@ export async function decodeSmall(
       return writer;
     },
     pieces: writers,
+    parts(whole) {
+      if (!listParts || !content) return undefined;
+      const lister = new PartLister(messageLimitsOf(options));
+      lister.write(content);
+      lister.end();
+      return lister.parts(whole);
+    },
     head,
     header: header ?? Buffer.alloc(0),
     detail,
@@ -104,7 +114,10 @@ export async function decodeLarge(
   source: () => AsyncIterable<Buffer>,
   spool: Pick<Spool, 'create'>,
   options: DecodeOptions,
+  listParts = false,
 ): Promise<Decoded> {
+  const newLister = () => (listParts ? new PartLister(messageLimitsOf(options)) : undefined);
+  let lister = newLister();
   let writer = spool.create();
   const pieces = new PieceWriters(spool);
   const limits = messageLimitsOf(options);
@@ -120,11 +133,13 @@ export async function decodeLarge(
           const start = chunk.subarray(0, Math.max(0, headOctets(limits) - taken));
           if (start.length > 0) head.push(Buffer.from(start));
           taken += start.length;
+          lister?.write(chunk);
           return writer.write(chunk);
         },
         restart: async () => {
           head = [];
           taken = 0;
+          lister = newLister();
           await Promise.all([writer.abort(), pieces.abort()]);
           writer = spool.create();
         },
@@ -132,10 +147,12 @@ export async function decodeLarge(
       embeddedOutput: ({ path }) => pieces.open(path),
     });
     const { content } = verdict;
+    lister?.end();
     return {
       verdict: content === null ? verdict : { ...verdict, content: { ...content, sha256: writer.sha256 } },
       small: null,
       content: () => writer,
+      parts: (whole) => lister?.parts(whole),
       pieces,
       head: Buffer.concat(head),
       header: header ?? Buffer.alloc(0),

@@ -11,6 +11,7 @@ import type { SubmissionDoor } from '../smtp/index.ts';
 import type { DecodeParts, decodeStep as makeDecodeStep } from './decode.ts';
 import type { DecoderParts, decoderOptions as makeDecoderOptions } from './decoding.ts';
 import type { DropDoorParts, dropDoor as makeDropDoor } from './drop-door.ts';
+import type { ExplainerParts } from './explanation.ts';
 import type { queueDoor as makeQueueDoor, QueueDoorParts } from './queue-door.ts';
 import type { sendStep as makeSendStep, SendParts } from './send.ts';
 import type { SubmissionDoorParts } from './submission-door.ts';
@@ -18,6 +19,25 @@ import type { SubmissionDoorParts } from './submission-door.ts';
 /** As `decodeStep` of `decode.ts`. */
 export async function decodeStep(parts: DecodeParts): Promise<ReturnType<typeof makeDecodeStep>> {
   return (await import('./decode.ts')).decodeStep(parts);
+}
+
+/** As `explain` of `explanation.ts`, loaded with the first message that is refused. */
+export function explainer(
+  parts: Omit<ExplainerParts, 'partners'> & { partners: readonly PartnerConfig[] },
+): DecodeParts['explain'] {
+  let loaded: Promise<DecodeParts['explain']> | undefined;
+  const load = async (): Promise<DecodeParts['explain']> => {
+    const [{ explain }, { PartnerBook }] = await Promise.all([
+      import('./explanation.ts'),
+      import('./submit.ts'),
+    ]);
+    const made = { ...parts, partners: new PartnerBook(parts.partners) };
+    return (...message) => explain(made, ...message);
+  };
+  return async (...message) => {
+    loaded ??= load();
+    return await (await loaded)(...message);
+  };
 }
 
 /** As `decoderOptions` of `decoding.ts`. */

@@ -27,11 +27,12 @@ export function readSender(
   decoded: DecodedHead,
   limits: MessageLimits,
   partners: PartnerDirectory,
-): { verdict: Verdict; headers: HeadersJson; sender: Sender } {
-  const read = headerOf(decoded, limits);
+): { verdict: Verdict; headers: HeadersJson; fields: HeaderBlock; sender: Sender } {
+  const fields = headerOf(decoded, limits);
+  const read = readMailHeader(fields);
   const signers = decoded.verdict.layers.filter(isSignatureLayer).flatMap((layer) => layer.signers);
   const sender = senderOf(partners, read.authors, signers);
-  return { verdict: withSender(decoded.verdict, sender, read), headers: read.json, sender };
+  return { verdict: withSender(decoded.verdict, sender, read), headers: read.json, fields, sender };
 }
 
 /** As the destinations get them. */
@@ -46,10 +47,10 @@ export const isWhole = ({ layers }: Verdict) => layers.length === 0;
  * The fields of the message to hand off, read once: the policy uses them, and the destinations get them. Of a message
  * that could not be decoded, only the outer header is known.
  */
-function headerOf({ verdict, header, head }: DecodedHead, limits: MessageLimits): MailHeader {
-  if (verdict.status === 'failed') return readMailHeader(outerBlock(header, limits));
+function headerOf({ verdict, header, head }: DecodedHead, limits: MessageLimits): HeaderBlock {
+  if (verdict.status === 'failed') return outerBlock(header, limits);
   const delivery = { header, whole: isWhole(verdict), verdict, contentOctets: head.length };
-  return readMailHeader(composeMessage(delivery, head, limits).headers);
+  return composeMessage(delivery, head, limits).headers;
 }
 
 /** The fields of the outer header; none of one that cannot be read. */

@@ -38,6 +38,8 @@ export interface Submission extends Request {
   origin: Origin;
   /** MAIL FROM, where the door has one. */
   from?: string | undefined;
+  /** The null sender, whatever the partner's entry says: nobody answers an answer (RFC 3834, section 3.3). */
+  nullSender?: true;
   dsn?: DsnRequest | undefined;
   /** The fields X-Sealpost-... of the mail say what is asked for besides; otherwise they are just removed. */
   fields?: boolean;
@@ -189,7 +191,7 @@ class SubmittedMail {
 
   /** The envelope sender. Whom From names is as much a matter of the client's grants. */
   #sender(partner: PartnerConfig, headers: HeaderBlock): string {
-    const { client, from } = this.#submission;
+    const { client, from, nullSender } = this.#submission;
     const { authors } = readMailHeader(headers);
     // The partner's own setting needs no grant: an operator wrote it.
     const own = (address: string) =>
@@ -200,7 +202,7 @@ class SubmittedMail {
         if (!isKnown(each) || !own(each.address)) throw notGranted(client, `sender ${each.address}`);
       if (from !== undefined && !own(from)) throw notGranted(client, `sender ${from === '' ? '<>' : from}`);
     }
-    const sender = partner.from ?? from ?? authors.from[0]?.address;
+    const sender = nullSender ? '' : (partner.from ?? from ?? authors.from[0]?.address);
     if (sender === '') return '';
     if (sender !== undefined) return parseMailbox(sender, { utf8: true }).address;
     throw new SealpostError(

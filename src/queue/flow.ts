@@ -180,8 +180,8 @@ export class RedisFlow implements Flow {
     await this.#release(await this.#step(scripts.handedOffAtOnce, args, end));
   }
 
-  async dropped(job: InboundJob, outcome: Attribution & { facts: Facts }, end?: JobEnd): Promise<void> {
-    const [now = 0, id = '', event = ''] = this.#event(job.id, 'dropped', outcome.facts);
+  async dropped(job: InboundJob, outcome: Parameters<Flow['dropped']>[1], end?: JobEnd): Promise<void> {
+    const [now = 0, id = '', event = ''] = this.#event(job.id, outcome.event, outcome.facts);
     const args = [now, id, ...attributed(outcome), event, octetsToken(job.octets)];
     await this.#release(await this.#step(scripts.dropped, args, end));
   }

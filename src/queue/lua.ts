@@ -14,6 +14,9 @@
  * which need a third of the memory. `load` holds the octets by state. `d:ID` replaces a removed record that still
  * counts for duplicate detection; its value is the fingerprint. `audit` is the stream of what people did.
  *
+ * `dup:DIGEST` is the message that has what a partner may not send twice, `explained:PARTNER` a sorted set of the messages
+ * that were explained to a partner, by time (`inbound-guards.ts`).
+ *
  * `events` is the stream of what happens to messages, as it happens: `i` id, `e` event. It is there while somebody follows
  * it (`events.ts`).
  *

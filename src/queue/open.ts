@@ -33,6 +33,7 @@ import { type ClockFacts, ClockWatch, readClockFacts } from './clock-watch.ts';
 import type { Events } from './event-types.ts';
 import { RedisEvents } from './events.ts';
 import { RedisFlow } from './flow.ts';
+import { type InboundGuards, RedisInboundGuards } from './inbound-guards.ts';
 import { RedisIntake } from './intake.ts';
 import { type Keys, keysOf } from './keys.ts';
 import { RedisLedger } from './ledger.ts';
@@ -51,6 +52,7 @@ export interface QueueRoom {
   ledger: Ledger;
   intake: Intake;
   flow: Flow;
+  guards: InboundGuards;
   /** What people did. */
   audit: Audit;
   /** What happens to messages, as it happens. */
@@ -216,6 +218,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     ledger,
     intake,
     flow,
+    guards: new RedisInboundGuards(writes, now),
     audit,
     events: new RedisEvents(redis, keys, partnerNames),
     partnerNames,

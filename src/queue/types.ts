@@ -14,7 +14,7 @@ export type { Pace, QueueWorker, WorkerOptions } from './worker-types.ts';
 
 /** Where a message came from. Metadata only: nothing of the content except its Message-ID. */
 export interface Origin {
-  kind: 'smtp' | 'imap' | 'command' | 'api' | 'submission' | 'folder' | 'queue';
+  kind: 'smtp' | 'imap' | 'command' | 'api' | 'submission' | 'folder' | 'queue' | 'daemon';
   /** SMTP: address of the client and name in its greeting; IMAP: host, folder, UIDVALIDITY and UID; others alike. */
   detail: Record<string, string | number>;
 }
@@ -111,6 +111,7 @@ export type LedgerEventType =
   | 'report-failed'
   | 'dropped'
   | 'certificate'
+  | 'refused'
   | 'terminated';
 
 export interface LedgerEvent {
@@ -349,7 +350,11 @@ export interface Flow {
    * Ends a message that a rule keeps out: records the event, `terminated` as its state, and removes the octets. When it
    * arrives again, it is judged again.
    */
-  dropped(job: InboundJob, outcome: Attribution & { facts: Facts }, end?: JobEnd): Promise<void>;
+  dropped(
+    job: InboundJob,
+    outcome: Attribution & { event: 'dropped' | 'refused'; facts: Facts },
+    end?: JobEnd,
+  ): Promise<void>;
   /** The decoded content and its result, while they are kept. */
   contentOf(id: string): Promise<DecodedRefs | null>;
   /** Records `sent` and removes the octets. */

@@ -37,6 +37,8 @@ describe('a message that is handed off in the step that decodes it', () => {
   function step(local: LocalDestination | undefined, room = queue) {
     const { mailboxes, strong } = testConfig(server, settings);
     return decodeStep({
+      guards: room.guards,
+      explain: async () => ({ not: 'nobody is told here' }),
       trace: (mailbox) => `trace-of-${mailbox}`,
       spool: room.spool,
       flow: room.flow,

@@ -71,6 +71,8 @@ async function decode(
       each.name === 'strict' ? { ...each, require: ['encrypted'] } : { ...each, unresolved },
     ),
     strong: config.strong,
+    guards: { first: async () => null },
+    explain: async () => ({ not: 'nobody is told here' }),
     trace: (mailbox) => `trace-of-${mailbox}`,
     partners: new PartnerDirectory(config.partners.map((each) => ({ ...each, minimumProfile }))),
     profiles: new ProfileBook(undefined, dates),

@@ -101,14 +101,18 @@ describe('the partner of an inbound message', () => {
 
   it('a message that a rule drops leaves a record without octets, and is judged again when it comes again', async () => {
     const job = await arrived('dropped');
-    await queue.flow.dropped(job, { ...of(null, null), facts: { reason: 'partner-unknown' } });
+    await queue.flow.dropped(job, {
+      ...of(null, null),
+      event: 'dropped',
+      facts: { reason: 'partner-unknown' },
+    });
     const record = await queue.ledger.get(job.id);
     assert.equal(record?.state, 'terminated');
     assert.deepEqual(record?.events.at(-1)?.type, 'dropped');
     assert.equal(record?.events.at(-1)?.facts.reason, 'partner-unknown');
     assert.equal(await queue.flow.originalOf(job.id), null);
     // Once more by a process that lost its lock: nothing happens.
-    await queue.flow.dropped(job, { ...of(null, null), facts: {} });
+    await queue.flow.dropped(job, { ...of(null, null), event: 'dropped', facts: {} });
     assert.equal((await queue.ledger.get(job.id))?.events.length, record?.events.length);
     await arrived('dropped');
     assert.equal((await queue.ledger.get(job.id))?.state, 'received');

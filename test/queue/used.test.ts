@@ -52,7 +52,11 @@ describe('the counters of how messages were protected', () => {
       if (again) await queue.flow.resume(three.id);
       await queue.flow.suspend('inbound', three, 'policy-profile', { used: code }, 1, undefined, from);
     }
-    await queue.flow.dropped(await arrived('four'), { ...from, facts: { used: 'iE3d:p1.r2048' } });
+    await queue.flow.dropped(await arrived('four'), {
+      ...from,
+      event: 'dropped',
+      facts: { used: 'iE3d:p1.r2048' },
+    });
     assert.deepEqual(
       (await queue.ledger.used('acme', 1, Date.now())).map(({ day }) => day).includes(at),
       true,

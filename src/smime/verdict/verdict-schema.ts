@@ -294,12 +294,21 @@ export const senderSchema = z
   })
   .describe('who the message is from; the daemon adds it, which knows the partners');
 
+const policySchema = z
+  .strictObject({
+    shortfalls: z.array(z.strictObject({ code: z.enum(errorCodes), message: z.string() })),
+  })
+  .describe(
+    'rules that the message falls short of, and that let it pass all the same (policy.shortfall: pass, policy.duplicates.action: flag); absent if there are none. The daemon adds it',
+  );
+
 export const verdictSchema = z
   .strictObject({
     version: z.literal(1),
     ...outcome,
     headers: headersSchema,
     sender: senderSchema.optional(),
+    policy: policySchema.optional(),
     layers: layersSchema,
     content: contentSchema,
     pieces: z

@@ -1,0 +1,165 @@
+/** Rules for inbound mail: the part of the schema that mailboxes and partners share. */
+import { z } from 'zod';
+import { contentCiphers } from '../cms/algorithms.ts';
+import { digests, type SignatureScheme } from '../pki/algorithms.ts';
+import { duration } from './units.ts';
+
+export const policyRequirements = [
+  'encrypted',
+  'signed',
+  'trusted',
+  'bound',
+  'aead',
+  'strong',
+  'header-protection',
+] as const;
+
+const schemes = [
+  'rsa',
+  'rsa-pss',
+  'dsa',
+  'ecdsa',
+  'eddsa',
+  'ml-dsa',
+] as const satisfies readonly SignatureScheme[];
+
+/** Ways to give the content key to a recipient, as `ruleFacts` reads them from the verdict. */
+const keyEncryptions = ['rsa-pkcs1', 'rsa-oaep', 'key-agreement', 'kem', 'kek', 'password'] as const;
+
+const names = (list: readonly { name: string }[]) => list.map(({ name }) => name);
+
+const bits = (least: number, most: number) => z.number().int().min(least).max(most).optional();
+
+/** What one of a list must be; absent: any. */
+const allowed = <const Names extends readonly string[]>(list: Names) =>
+  z.array(z.enum(list)).min(1).optional();
+
+const signing = z
+  .strictObject({
+    minimumRsaBits: bits(1024, 16384).describe('Minimum RSA or DSA key size of each signer.'),
+    minimumCurveBits: bits(160, 521).describe('Minimum curve size of each signer.'),
+    digests: allowed(names(digests)).describe('Digests that a signature may use. Default: any.'),
+    schemes: allowed(schemes).describe(
+      'Signature schemes. rsa is PKCS#1 v1.5, rsa-pss is RSASSA-PSS. Default: any.',
+    ),
+  })
+  .optional()
+  .describe('What each signature must use.');
+
+const encryption = z
+  .strictObject({
+    minimumRsaBits: bits(1024, 16384).describe(
+      'Minimum RSA or Diffie-Hellman size of your key that the message is encrypted for.',
+    ),
+    minimumCurveBits: bits(160, 521).describe('Minimum curve size of that key.'),
+    ciphers: allowed(names(contentCiphers)).describe('Content ciphers. Default: any.'),
+    keyEncryption: allowed(keyEncryptions).describe(
+      'How the content key may be encrypted for you. rsa-pkcs1 is PKCS#1 v1.5, key-agreement is Diffie-Hellman and ECDH. Default: any.',
+    ),
+  })
+  .optional()
+  .describe('What each encryption layer must use.');
+
+const signingTime = z
+  .strictObject({
+    maxAge: duration('1m').describe(
+      'How old the signing time of each valid signature may be when the message arrives. A signature without a signing time falls short.',
+    ),
+    maxFuture: duration()
+      .prefault('10m')
+      .describe('How far it may be in the future, for clocks that differ from yours.'),
+  })
+  .optional()
+  .describe('When the message was signed, as the signer claims.');
+
+const duplicates = z
+  .strictObject({
+    by: z
+      .enum(['message-id', 'content', 'both'])
+      .default('both')
+      .describe(
+        'What makes two messages of one partner the same: the Message-ID field, the decoded content (SHA-256), or both together. A message without a Message-ID goes by its content.',
+      ),
+    within: duration('1m').prefault('30d').describe('How long a message is remembered.'),
+    action: z
+      .enum(['accept', 'flag', 'suspend', 'refuse'])
+      .default('flag')
+      .describe(
+        'accept: nothing is compared. flag: the message is handed off, and its verdict says so (policy.shortfalls). suspend, refuse: as in shortfall.',
+      ),
+  })
+  .optional()
+  .describe(
+    'Messages that a partner sends again, perhaps encrypted anew. Only messages of the same partner are compared, and messages whose partner is proved by a signature only with such messages. What was not accepted does not count.',
+  );
+
+const attachments = z
+  .strictObject({
+    minimum: z.number().int().min(0).optional().describe('Minimum number of attachments.'),
+    maximum: z.number().int().min(0).optional().describe('Maximum number of attachments.'),
+    types: z
+      .array(z.string().regex(/^[a-z0-9!#$&^_.+-]+\/(?:\*|[a-z0-9!#$&^_.+-]+)$/i, 'is not a content type'))
+      .min(1)
+      .optional()
+      .describe('Content types that an attachment may have, such as application/octet-stream or text/*.'),
+    names: z
+      .array(z.string().min(1).max(200))
+      .min(1)
+      .optional()
+      .describe(
+        'Patterns, one of which each file name must match: * stands for any characters, ? for one, # for a digit. Upper and lower case differ.',
+      ),
+    subjectIsName: z
+      .boolean()
+      .default(false)
+      .describe('The subject is the file name of the one attachment, as EDI@Energy asks.'),
+  })
+  .optional()
+  .describe(
+    'Parts with a file name or with Content-Disposition: attachment, and all others that are not text. A message that was only forwarded counts as one.',
+  );
+
+export const policySettings = (whose: string) =>
+  z
+    .strictObject({
+      require: z
+        .array(z.enum(policyRequirements))
+        .default([])
+        .describe(
+          'encrypted: it came encrypted. signed: all signatures are valid. trusted: the signers are trusted, too. bound: the certificate that signed is that of the partner in From. aead: each encryption layer uses an authenticated cipher. strong: no weak algorithms, and no keys below the sizes in strong. header-protection: the header is protected by RFC 9788, or by a message/rfc822 inside.',
+        ),
+      signing,
+      encryption,
+      signingTime,
+      duplicates,
+      attachments,
+      shortfall: z
+        .enum(['pass', 'suspend', 'refuse'])
+        .default('suspend')
+        .describe(
+          'What becomes of a message that falls short of these rules. pass: it is handed off, and its verdict lists what it lacks (policy.shortfalls). suspend: it waits for a person. refuse: it ends, and the partner is told what was wrong and how to mend it; if the partner cannot be told (see partners[].explain), the message is suspended.',
+        ),
+    })
+    .optional()
+    .describe(whose);
+
+export const explainSettings = () =>
+  z
+    .strictObject({
+      to: z
+        .string()
+        .describe('Address that explanations go to. It must be one of the addresses of the partner.'),
+      perDay: z
+        .number()
+        .int()
+        .min(1)
+        .max(1000)
+        .default(10)
+        .describe('Maximum number of explanations in 24 hours. What is refused beyond that is suspended.'),
+    })
+    .optional()
+    .describe(
+      "Tells the partner by mail why a message was refused (policy.shortfall: refuse). Only messages that the partner's certificate signed are explained. Without it, nobody is told.",
+    );
+
+export type PolicyConfig = NonNullable<z.output<ReturnType<typeof policySettings>>>;

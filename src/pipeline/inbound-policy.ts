@@ -1,0 +1,114 @@
+/** The rules of `policy`, applied to a decoded message: what it falls short of, what becomes of it, and who is told. */
+import { createHash } from 'node:crypto';
+import { type Config, type MailboxConfig, type PolicyConfig, partnerKey } from '../config/index.ts';
+import { isAttachment, type ListedPart } from '../handoff/index.ts';
+import type { HeadersJson } from '../message/index.ts';
+import {
+  assess,
+  type Evidence,
+  type Fate,
+  type PartnerDirectory,
+  policiesOf,
+  type Sender,
+  type Shortfall,
+  shortfallsOf,
+  type Tellable,
+  tellable,
+} from '../partner/index.ts';
+import type { ProfileBook } from '../profile/index.ts';
+import type { InboundGuards, InboundJob } from '../queue/index.ts';
+import type { Used, Verdict } from '../smime/index.ts';
+
+export interface PolicyParts {
+  strong: Config['strong'];
+  profiles: ProfileBook;
+  partners: PartnerDirectory;
+  guards: Pick<InboundGuards, 'first'>;
+}
+
+/** What was read of a decoded message. */
+export interface Judged {
+  readonly job: Pick<InboundJob, 'id' | 'receivedAt'>;
+  readonly mailbox: MailboxConfig;
+  readonly verdict: Verdict;
+  readonly sender: Sender;
+  readonly headers: HeadersJson;
+  /** What protected it, and when it is judged by profiles. */
+  readonly used: Used | undefined;
+  readonly at: Date;
+  /** The parts of the content; undefined if they cannot be read or are not asked for. */
+  readonly parts: readonly ListedPart[] | undefined;
+}
+
+/** What becomes of it, and who is to be told why. */
+export interface Judgement {
+  readonly fate: Fate;
+  readonly tell: Tellable | undefined;
+}
+
+/** Whether rules about attachments may concern mail of a mailbox. */
+export function asksForParts({ policy }: Pick<MailboxConfig, 'policy'>, partners: PartnerDirectory): boolean {
+  return policy?.attachments !== undefined || partners.anyAttachments;
+}
+
+/** Errors: those of the store, where duplicates are looked for. */
+export async function judgeMessage(judged: Judged, parts: PolicyParts): Promise<Judgement> {
+  const { mailbox, verdict, sender, used, at } = judged;
+  const { partners, profiles, strong } = parts;
+  const rules = { ...mailbox, strong, minimum: { profiles, used, at } };
+  if (mailbox.policy === undefined && !partners.anyPolicy)
+    return { fate: assess(verdict, rules, sender, partners, []), tell: undefined };
+  const evidence = evidenceOf(judged, strong);
+  const policies = policiesOf(mailbox, sender);
+  const shortfalls = shortfallsOf(policies, evidence);
+  let fate = assess(verdict, rules, sender, partners, shortfalls);
+  // Last, so that what is not accepted is no message that could be repeated.
+  const repeated = fate.fate === 'accept' ? await repetition(judged, policies, parts) : undefined;
+  if (repeated !== undefined) {
+    shortfalls.push(repeated);
+    fate = assess(verdict, rules, sender, partners, shortfalls);
+  }
+  return { fate, tell: tellable(partners, verdict, shortfalls, sender) };
+}
+
+function evidenceOf({ job, verdict, sender, headers, parts }: Judged, strong: Config['strong']): Evidence {
+  const attachments = parts
+    ?.filter(isAttachment)
+    .map(({ contentType, originalFileName }) => ({ contentType, name: originalFileName.slice(0, 255) }));
+  return { verdict, sender, subject: headers.subject, attachments, receivedAt: job.receivedAt, strong };
+}
+
+/** What the partner has sent before; the first policy that says something about duplicates decides. */
+async function repetition(
+  { job, verdict, sender, headers }: Judged,
+  policies: readonly PolicyConfig[],
+  { guards }: PolicyParts,
+): Promise<Shortfall | undefined> {
+  const rule = policies.find(({ duplicates }) => duplicates !== undefined)?.duplicates;
+  const { partner, by } = sender;
+  if (rule === undefined || rule.action === 'accept' || partner === undefined || by === 'conflict')
+    return undefined;
+  const { messageId } = headers;
+  const sha256 = verdict.content?.sha256 ?? null;
+  const id = rule.by === 'content' ? null : messageId;
+  const content = rule.by === 'message-id' && messageId !== null ? null : sha256;
+  if (id === null && content === null) return undefined;
+  // A From that somebody forged must not make the genuine message a repetition.
+  const what = JSON.stringify([partnerKey(partner), by, id, content]);
+  const digest = createHash('sha256').update(what).digest('hex').slice(0, 32);
+  const holder = await guards.first(digest, job.id, rule.within);
+  if (holder === null) return undefined;
+  return {
+    code: 'policy-duplicate',
+    message: `message ${holder} of partner ${partner.name} was the same`,
+    demand:
+      'You have sent this message before: do not send it again, or give it another content and Message-ID.',
+    fate: rule.action === 'flag' ? 'pass' : rule.action,
+  };
+}
+
+/** What the verdict says of rules that an accepted message falls short of. */
+export function withShortfalls(verdict: Verdict, lacks: readonly Shortfall[]): Verdict {
+  if (lacks.length === 0) return verdict;
+  return { ...verdict, policy: { shortfalls: lacks.map(({ code, message }) => ({ code, message })) } };
+}
