@@ -37,6 +37,10 @@ const doors: Record<string, { may: string[]; why: string }> = {
     may: ['config'],
     why: 'every command reads addresses in settings, and hardly one reads mail',
   },
+  'src/pki/span.ts': {
+    may: ['config'],
+    why: 'processes without keys choose the certificate of a listener by its date, and load no X.509 for that',
+  },
   'src/certstore/words.ts': {
     may: ['api'],
     why: 'the schemas of the API name states and uses; X.509 is loaded with the first request about certificates',

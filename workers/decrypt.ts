@@ -5,6 +5,7 @@ import {
   loadHarvest,
   publishOwn,
   SeenCertificates,
+  watchExpiry,
 } from '../src/certstore/index.ts';
 import { loadKeys, profileBook, readSecret } from '../src/config/index.ts';
 import { runRole } from '../src/daemon/index.ts';
@@ -40,6 +41,7 @@ await runRole('decrypt', async ({ config, queue, log }) => {
   store.start();
   await publishOwn(sealedValues(queue, 'certs-own'), keys);
   harvest.start();
+  const expiry = watchExpiry({ config, keys, queue, log, partners: () => counting.partners });
   const shown = new Shown(sealedValues(queue, 'shown'), Date.now);
   const step = await decodeStep({
     spool,
@@ -74,10 +76,11 @@ await runRole('decrypt', async ({ config, queue, log }) => {
   });
   return {
     facts: { identities: keys.identities.length },
-    troubles: () => store.troubles(),
+    troubles: () => [...store.troubles(), ...expiry.troubles()],
     async drain(timeoutMs) {
       await worker.close(timeoutMs);
       store.stop();
+      expiry.stop();
       await harvest.stop();
       await seen.flush();
       await shown.flush();

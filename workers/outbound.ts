@@ -1,5 +1,5 @@
 /** Signs and encrypts messages for partners and sends them by the partner's route. */
-import { CertStore, loadCounting } from '../src/certstore/index.ts';
+import { CertStore, loadCounting, watchExpiry } from '../src/certstore/index.ts';
 import {
   loadDkimKeys,
   loadKeys,
@@ -22,8 +22,10 @@ await runRole('outbound', async ({ config, queue, log }) => {
   const tokens = new Tokens({ readSecret, refreshTokens: createRefreshTokens(queue) });
   const store = await CertStore.open({ ...queue, folder: config.dataDir, log, now: Date.now });
   const { CountingCertificates } = await loadCounting();
-  const counting = new CountingCertificates(store, await loadKeys(config));
+  const keys = await loadKeys(config);
+  const counting = new CountingCertificates(store, keys);
   store.start();
+  const expiry = watchExpiry({ config, keys, queue, log, partners: () => counting.partners });
   const own = ownAddresses(config);
   const { partners, limits, workers } = config;
   const routes = new Map(
@@ -69,10 +71,11 @@ await runRole('outbound', async ({ config, queue, log }) => {
   });
   return {
     facts: { partners: routes.size },
-    troubles: () => store.troubles(),
+    troubles: () => [...store.troubles(), ...expiry.troubles()],
     async drain(timeoutMs) {
       await worker.close(timeoutMs);
       store.stop();
+      expiry.stop();
       for (const { sender } of routes.values()) sender.close();
       lookups.close();
     },

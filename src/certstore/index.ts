@@ -16,6 +16,7 @@ export { announcedBeside, type SeenSigner } from './announced.ts';
 export { configuredCertificates, publishOwn, readOwn, usesOf } from './configured.ts';
 export type { CountingCertificates } from './counting.ts';
 export { idOf, type Source, type StoredCertificate } from './entry.ts';
+export { watchExpiry } from './expiry.ts';
 export type { Harvest, HarvestParts } from './harvest.ts';
 export {
   type CertificateQuery,

@@ -66,7 +66,7 @@ export async function secretVariables<Role extends string>(
 export { AddressBook, type AddressKey, parseAddressEntry } from './addresses.ts';
 export { allDestinations, allRoutes } from './destinations.ts';
 export { isLoopback, networkOf, ownName } from './hosts.ts';
-export type { LoadedKeys } from './keys.ts';
+export type { LoadedKeys, OwnIdentity } from './keys.ts';
 export type { OAuth2Config } from './oauth2-rules.ts';
 export { changedConfig, partnerFileOf, restoreConfig, storeConfig } from './origin.ts';
 export { ownAddresses } from './own-addresses.ts';
@@ -87,6 +87,6 @@ export type {
 } from './schema.ts';
 export { readPrivateFile, readPublicFile, readSecret } from './secrets.ts';
 export { type ListenerTls, readCertificateAndKey } from './tls.ts';
-export { followTls, tlsAt } from './tls-term.ts';
+export { followTls, tlsAt, tlsSpans } from './tls-term.ts';
 export { readDuration, readSize } from './unit-text.ts';
 export type { OnlineProbes, ProbeNote };

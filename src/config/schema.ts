@@ -20,7 +20,13 @@ import { mailboxRequire, partnerRequire, strong, unresolved } from './require-se
 import { dnsSettings, routeSettings } from './route-settings.ts';
 import { backupSettings, sendingSettings } from './sending-settings.ts';
 import { spoolSettings } from './spool-settings.ts';
-import { certificateEntry, encryptToSetting, ownUses, termSettings } from './term-settings.ts';
+import {
+  certificateEntry,
+  encryptToSetting,
+  expirySettings,
+  ownUses,
+  termSettings,
+} from './term-settings.ts';
 import { duration, size } from './units.ts';
 
 // a process checks one configuration: to compile a checker for it takes longer than to check
@@ -461,6 +467,7 @@ export const configSchema = z.strictObject({
   strong,
   limits: limits.prefault({}).describe('Limits for messages and queues.'),
   workers: workers.prefault({}).describe('Processes.'),
+  expiry: expirySettings(),
   retention: retention.prefault({}).describe('How long data is kept.'),
   http: http.prefault({}).describe('HTTP listener.'),
   events: eventsSettings({ secret, path })

@@ -82,3 +82,18 @@ export const encryptToSetting = () =>
     .describe(
       'Which of several certificates in force mail is encrypted for. all: for all of them, so that the partner reads it with either key. shown-or-all: for the newest that the partner has shown it can read, by mail signed with the same key or naming the certificate as its preference, and until then for all. shown: the same, but until then for the old one alone; for partners that cannot read mail for two certificates. Write all for a partner that reads mail with several keys side by side. A certificate that is confirmed ends older ones in any case.',
     );
+
+export const expirySettings = () =>
+  z
+    .strictObject({
+      days: z
+        .array(z.number().int().min(1).max(3650))
+        .min(1)
+        .max(20)
+        .default([60, 30, 14, 7, 1])
+        .describe(
+          'Days before the end of a certificate at which the log warns, once for each certificate and number. What another certificate follows without a gap does not count.',
+        ),
+    })
+    .prefault({})
+    .describe('Warnings of certificates that end: of partners, your own, of authorities and of TLS.');

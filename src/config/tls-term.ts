@@ -1,5 +1,8 @@
 /** Certificates of listeners and routes over time: several pairs, of which the date chooses one. */
-import { spanOf, type Term } from '../pki/index.ts';
+import { X509Certificate } from 'node:crypto';
+import { spanOf, type Term } from '../pki/span.ts';
+import type { Config } from './schema.ts';
+import { readPublicFile } from './secrets.ts';
 import { type ListenerTls, readCertificateAndKey } from './tls.ts';
 
 interface PairFiles {
@@ -103,4 +106,40 @@ export function followTls(
   };
   const timer = setInterval(look, lookEvery).unref();
   return { look, stop: () => clearInterval(timer) };
+}
+
+/** The pairs of one setting, by their certificates alone: nobody needs the keys to know when they end. */
+export interface TlsSpans {
+  /** As in `smtp.tls`. */
+  setting: string;
+  /** Name of the partner whose route it is; '' for others. */
+  partner: string;
+  spans: { name: string; id: string; from: Date; until: Date }[];
+}
+
+/** All settings with TLS certificates of our own. A file that cannot be read is left out: `check` names it. */
+export function tlsSpans({ smtp, api, partners }: Pick<Config, 'smtp' | 'api' | 'partners'>): TlsSpans[] {
+  const settings: [string, string, TlsFiles | undefined][] = [
+    ['smtp.tls', '', smtp.tls],
+    ['api.tls', '', api.tls],
+    ...partners.flatMap(({ name, route, backup }): [string, string, TlsFiles | undefined][] => [
+      [`route of partner ${name}`, name, route.clientCertificate],
+      [`backup of partner ${name}`, name, backup?.route.clientCertificate],
+    ]),
+  ];
+  return settings.flatMap(([setting, partner, files]) => {
+    if (files === undefined) return [];
+    const { next = [], ...first } = files;
+    return [{ setting, partner, spans: [first, ...next].flatMap(readSpan) }];
+  });
+}
+
+function readSpan(pair: PairFiles): TlsSpans['spans'] {
+  try {
+    const { validFromDate, validToDate, fingerprint256 } = new X509Certificate(readPublicFile(pair.cert));
+    const span = spanOf({ notBefore: validFromDate, notAfter: validToDate }, termOf(pair));
+    return [{ name: pair.cert, id: fingerprint256, ...span }];
+  } catch {
+    return [];
+  }
 }

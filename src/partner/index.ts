@@ -9,6 +9,8 @@ export { assess, type Fate } from './assess.ts';
 export { type Authorities, authoritiesOf } from './authorities.ts';
 export type { Approval, PartnerCertificate, ShownKeys } from './certificates.ts';
 export { PartnerDirectory } from './directory.ts';
+export { type Expiry, type ExpiryParts, expiriesAt, expiryText, thresholdOf } from './expiry.ts';
+export { ExpiryWatch, type ExpiryWatchParts } from './expiry-watch.ts';
 export { type OutboundKeys, outboundProtection, tryProtection } from './outbound.ts';
 export { pinsOf } from './pins.ts';
 export {

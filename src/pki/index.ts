@@ -42,16 +42,5 @@ export {
 export { type RevocationOptions, validateWithRevocation } from './revocation.ts';
 export { RevocationCache } from './revocation-cache.ts';
 export { sizeWeakness } from './signature-check.ts';
-export {
-  type Coverage,
-  coverageOf,
-  coverageOfSpans,
-  dayText,
-  describeTerm,
-  type Employed,
-  spanOf,
-  type Term,
-  type Use,
-  unfitFor,
-  whyNotInForce,
-} from './term.ts';
+export { type Coverage, coverageOfSpans, dayText, spanOf, type Term } from './span.ts';
+export { coverageOf, describeTerm, type Employed, type Use, unfitFor, whyNotInForce } from './term.ts';

@@ -1,0 +1,40 @@
+import { randomUUID } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import type { Config, LoadedKeys } from '../config/index.ts';
+import type { Log } from '../log.ts';
+import { ExpiryWatch, expiriesAt, type PartnerCertificate } from '../partner/index.ts';
+import { guarded, holdLease, lifetimes } from '../redis/index.ts';
+
+export interface WatchExpiryParts {
+  config: Config;
+  keys: Pick<LoadedKeys, 'identities' | 'anchors' | 'intermediates'>;
+  queue: { redis: Redis; prefix: string };
+  log: Log;
+  /** The certificates of partners that count, by name of the partner. */
+  partners: () => ReadonlyMap<string, readonly PartnerCertificate[]>;
+}
+
+/** Milliseconds for which a warning counts as said: longer than any that comes again. */
+const said = 400 * 86_400_000;
+
+/** Begins to warn of certificates that end. One process of the installation does it; the others stand by. */
+export function watchExpiry({ config, keys, queue, log, partners }: WatchExpiryParts): ExpiryWatch {
+  const { redis, prefix } = queue;
+  const { identities, anchors, intermediates } = keys;
+  const owner = randomUUID();
+  const watch = new ExpiryWatch({
+    expiries: (at) =>
+      expiriesAt(
+        { config, identities, partners: partners(), authorities: [...anchors, ...intermediates] },
+        at,
+      ),
+    days: config.expiry.days,
+    log,
+    now: () => new Date(),
+    isMine: () => holdLease(redis, prefix, `${prefix}:expiry:lease`, { owner, ms: lifetimes.expiryLease }),
+    once: async (name) =>
+      (await guarded('expiry', redis.set(`${prefix}:expiry:said:${name}`, '1', 'PX', said, 'NX'))) === 'OK',
+  });
+  watch.start();
+  return watch;
+}

@@ -1,0 +1,126 @@
+/**
+ * What ends soon: certificates of partners, our own, of authorities and of TLS, each by what it is used for. What another
+ * one follows without a gap does not count.
+ */
+import { type Config, type OwnIdentity, tlsSpans } from '../config/index.ts';
+import {
+  type Certificate,
+  coverageOf,
+  coverageOfSpans,
+  dayText,
+  type Employed,
+  nameOf,
+  type Use,
+} from '../pki/index.ts';
+import type { PartnerCertificate } from './certificates.ts';
+
+export type ExpiryUse = Use | 'trust' | 'tls';
+
+/** Something that is in force and will end with nothing in its place. */
+export interface Expiry {
+  /** Whose it is, in words: `partner acme`, `identity orders`, `smtp.tls`, `trust.anchors`. */
+  readonly owner: string;
+  /** Name of the partner; '' for what is our own. */
+  readonly partner: string;
+  readonly uses: readonly ExpiryUse[];
+  /** The first moment at which nothing is in force. */
+  readonly until: Date;
+  /** What ends last. */
+  readonly certificate: string;
+  /** Tells it from others of the same owner. */
+  readonly id: string;
+  readonly hint: string;
+}
+
+export interface ExpiryParts {
+  config: Config;
+  identities: readonly OwnIdentity[];
+  partners: ReadonlyMap<string, readonly PartnerCertificate[]>;
+  /** Roots and intermediate certificates that are configured. */
+  authorities: readonly Certificate[];
+}
+
+const hints = {
+  partner: 'ask the partner for its next certificate, and add it to its certificates',
+  own: 'get its successor, add it as another identity of the same name, and send its certificate to your partners',
+  tls: 'renew it, or add the pair that follows as next',
+  authority: 'add the certificate that follows it to the same setting',
+};
+
+/** Everything that ends, the soonest first. */
+export function expiriesAt(parts: ExpiryParts, at: Date): Expiry[] {
+  const { config, identities, partners, authorities } = parts;
+  const found: Expiry[] = [];
+  for (const { name, encrypt } of config.partners) {
+    const uses: Use[] = encrypt ? ['encrypt', 'verify'] : ['verify'];
+    const entries = partners.get(name) ?? [];
+    found.push(
+      ...endsOf({ owner: `partner ${name}`, partner: name, hint: hints.partner }, entries, uses, at),
+    );
+  }
+  for (const name of new Set(identities.map((each) => each.name))) {
+    const signs = config.partners.some(({ identity, sign }) => identity === name && sign !== 'none');
+    const uses: Use[] = signs ? ['sign', 'decrypt'] : ['decrypt'];
+    const own = identities.filter((each) => each.name === name);
+    found.push(...endsOf({ owner: `identity ${name}`, partner: '', hint: hints.own }, own, uses, at));
+  }
+  for (const each of authorities)
+    if (each.notAfter >= at)
+      found.push({
+        ...{ owner: 'trust', partner: '', uses: ['trust'], hint: hints.authority },
+        ...{
+          until: new Date(each.notAfter.getTime() + 1000),
+          certificate: nameOf(each),
+          id: each.thumbprint,
+        },
+      });
+  for (const { setting, partner, spans } of tlsSpans(config)) {
+    const { until, last } = coverageOfSpans(spans, at);
+    if (last !== undefined)
+      found.push({
+        ...{ owner: setting, partner, uses: ['tls'], until, hint: hints.tls },
+        ...{ certificate: last.name, id: last.id },
+      });
+  }
+  return found.sort((a, b) => a.until.getTime() - b.until.getTime());
+}
+
+/** The ends for some uses; those of one certificate and moment are one. */
+function endsOf(
+  of: Pick<Expiry, 'owner' | 'partner' | 'hint'>,
+  entries: readonly Employed[],
+  uses: readonly Use[],
+  at: Date,
+): Expiry[] {
+  const found: Expiry[] = [];
+  for (const use of uses) {
+    const { until, last } = coverageOf(entries, use, at);
+    if (last === undefined) continue;
+    const id = last.certificate.thumbprint;
+    const same = found.findIndex((each) => each.id === id && each.until.getTime() === until.getTime());
+    const known = found[same];
+    if (known !== undefined) found[same] = { ...known, uses: [...known.uses, use] };
+    else found.push({ ...of, uses: [use], until, certificate: nameOf(last.certificate), id });
+  }
+  return found;
+}
+
+const dayLong = 86_400_000;
+
+/** The threshold that has been reached, in days: the smallest that is not below what is left; undefined for none. */
+export function thresholdOf(
+  { until }: Pick<Expiry, 'until'>,
+  at: Date,
+  days: readonly number[],
+): number | undefined {
+  const left = (until.getTime() - at.getTime()) / dayLong;
+  const reached = days.filter((each) => left <= each);
+  return reached.length === 0 ? undefined : Math.min(...reached);
+}
+
+/** One sentence: whose certificate, what for, and when it ends. */
+export function expiryText({ owner, uses, until, certificate }: Expiry, at: Date): string {
+  const days = Math.max(0, Math.floor((until.getTime() - at.getTime()) / dayLong));
+  const left = days === 1 ? 'in 1 day' : `in ${days} days`;
+  return `${owner}: nothing follows ${certificate}, which ends ${left}, on ${dayText(until).slice(0, 10)} (${uses.join(', ')})`;
+}
