@@ -134,7 +134,7 @@ async function measure(kind: Kind, count: number): Promise<{ out: number[]; in: 
       log: { level: 'fatal' },
     }),
   );
-  const config = loadConfig(configFile);
+  const config = await loadConfig(configFile);
   const roles = ['receive', 'decrypt', 'handoff', 'outbound'] as const;
   const log = createLog('fatal', 'bench');
   const supervisor = new Supervisor({ configFile, config, roles: [...roles], log });
