@@ -21,7 +21,7 @@ export const rates = mutants('queue', [
     'queue/parking.ts',
     'this.#later(route, rests);',
     '',
-    'queue/rates~as.the.rate.lets',
+    'queue/rates~looked.after',
     'a route with a rate is looked after twice a second only',
   ],
   [

@@ -102,7 +102,7 @@ export interface ParkingParts {
   redis: Redis;
   keys: Keys;
   queue: QueueName;
-  gate: Gate;
+  gate: Pick<Gate, 'rests' | 'full' | 'isHungry' | 'vacant' | 'expect' | 'expectNothing'>;
   log: Log;
 }
 

@@ -77,7 +77,9 @@ describe('places of a route', () => {
     Object.assign(paces.a, { left: 0, rest: 1000 });
     end('a', 'works');
     assert.deepEqual([gate.vacant('a'), gate.isHungry('a'), gate.rests('a')], [0, false, 1000]);
-    assert.equal(await gate.turn('a'), null);
+    // at once, not when its patience ends
+    const soon = new Promise((resolve) => setImmediate(() => resolve('waits')));
+    assert.equal(await Promise.race([gate.turn('a'), soon]), null);
     assert.deepEqual(gate.full(), ['a']);
     assert.equal(await begin('b', 9), 4);
     Object.assign(paces.a, { left: 1, rest: 0 });

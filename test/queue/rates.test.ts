@@ -2,7 +2,10 @@
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
 import { Buckets } from '../../src/client/buckets.ts';
+import { createLog } from '../../src/log.ts';
 import type { OutboundJob, Outcome, QueueRoom, QueueWorker } from '../../src/queue/index.ts';
+import { keysOf } from '../../src/queue/keys.ts';
+import { Parking } from '../../src/queue/parking.ts';
 import { type SharedRate, sharedBucket } from '../../src/redis/index.ts';
 import { heldByRate, type RouteRate } from '../../src/smtp/sender.ts';
 import { until } from '../support/messages.ts';
@@ -173,6 +176,41 @@ const closeAll = async () => {
   sent.length = 0;
   starts.clear();
 };
+
+describe('a route that rests', () => {
+  it('is looked after when its rest is over, and not before', async () => {
+    const calls: string[] = [];
+    let rest = 100;
+    const gate = {
+      rests: () => rest,
+      full: () => [],
+      isHungry: () => true,
+      vacant: () => 1,
+      expect: () => void calls.push(rest > 0 ? 'early' : 'called back'),
+      expectNothing: () => undefined,
+    };
+    const log = createLog('silent', 'test');
+    const { redis } = queue;
+    // Not started, so it does not look by itself.
+    const parking = new Parking({
+      now: Date.now,
+      redis,
+      keys: keysOf('{sealpost}'),
+      queue: 'outbound',
+      gate,
+      log,
+    });
+    await parking.park('nothing', 'token', 'acme', new AbortController().signal);
+    for (let each = 0; each < 3; each++) parking.refill('acme');
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(calls, []);
+    rest = 0;
+    await until(async () => calls.length === 2);
+    parking.stop();
+    // once before the call, and once with its result
+    assert.deepEqual(calls, ['called back', 'called back']);
+  });
+});
 
 describe('messages over the rate of their route', () => {
   it('wait without being asked for, in two processes together, and nobody waits for them', async () => {
