@@ -85,7 +85,9 @@ async function sideOf(sick: Kind | undefined): Promise<Side> {
   const supervisor = new Supervisor({ configFile, config, roles: ['outbound'], log });
   return {
     arrivals,
-    start: () => supervisor.start(),
+    async start() {
+      await supervisor.start();
+    },
     async stop() {
       await supervisor.stop();
       for (const server of [...servers, tenth]) await server.close();
