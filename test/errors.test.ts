@@ -27,6 +27,7 @@ const otherNames = new Set([
   'spool-key',
   'certificate-mismatch',
   'key-restricted',
+  'key-agreement',
   'idempotency-key',
   'dns-packet',
   // results of TLS reports (RFC 8460, section 4.3)

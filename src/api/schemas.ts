@@ -139,7 +139,11 @@ export type MessageSummary = z.output<typeof messageSummary>;
 
 export const messageDetail = z.object({
   ...summary,
-  origin: z.string().describe('How it came: smtp, imap, command, api, submission, folder, queue.'),
+  origin: z
+    .string()
+    .describe(
+      'How it came: smtp, imap, command, api, submission, folder, queue, or daemon for mail of Sealpost itself.',
+    ),
   attempts: z.number().int().describe('Attempts of the current step that failed.'),
   lastError: z
     .object({ code: z.string(), at: isoTime, facts: scalars })

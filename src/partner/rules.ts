@@ -154,42 +154,43 @@ function wholeRules(policy: PolicyConfig, evidence: Evidence): Said[] {
   const { verdict, sender } = evidence;
   const { signature, headers, encrypted, layers } = verdict;
   const said: Said[] = [];
-  const add = (code: ErrorCode, message: string, demand: string) => said.push({ code, message, demand });
   if (!encrypted && (require.includes('encrypted') || require.includes('aead')))
-    add(
-      require.includes('encrypted') ? 'policy-encrypted' : 'policy-aead',
-      'encryption is required, and the message is not encrypted',
-      'Encrypt it for the certificate that we gave you.',
-    );
+    said.push({
+      code: require.includes('encrypted') ? 'policy-encrypted' : 'policy-aead',
+      message: 'encryption is required, and the message is not encrypted',
+      demand: 'Encrypt it for the certificate that we gave you.',
+    });
   const isSigned = signature === 'valid' || signature === 'untrusted';
   if (require.includes('signed') && !isSigned)
-    add(
-      'policy-signed',
-      signature === 'none'
-        ? 'a signature is required, and the message has none'
-        : 'a signature is required, and it is not valid',
-      'Sign it, and do not let a server on its way change it.',
-    );
+    said.push({
+      code: 'policy-signed',
+      message:
+        signature === 'none'
+          ? 'a signature is required, and the message has none'
+          : 'a signature is required, and it is not valid',
+      demand: 'Sign it, and do not let a server on its way change it.',
+    });
   if (require.includes('trusted') && signature !== 'valid')
-    add(
-      'policy-trusted',
-      isSigned
+    said.push({
+      code: 'policy-trusted',
+      message: isSigned
         ? 'a trusted signer is required, and the signer is not trusted'
         : 'a trusted signature is required, and the message has none',
-      'Sign it with a certificate that we have agreed on, and that has not expired.',
-    );
+      demand: 'Sign it with a certificate that we have agreed on, and that has not expired.',
+    });
   if (require.includes('bound') && sender.by !== 'signature')
-    add(
-      'policy-bound',
-      'the certificate that signed must be that of the partner in From, and it is not',
-      'Sign it with your own certificate, and write one of your addresses, and no other, in From.',
-    );
+    said.push({
+      code: 'policy-bound',
+      message: 'the certificate that signed must be that of the partner in From, and it is not',
+      demand: 'Sign it with your own certificate, and write one of your addresses, and no other, in From.',
+    });
   if (require.includes('header-protection') && !isHeaderProtected(headers))
-    add(
-      'policy-header-protection',
-      'header protection is required, and the header is not protected',
-      'Protect its header (RFC 9788), or wrap the mail as message/rfc822 before you sign and encrypt it.',
-    );
+    said.push({
+      code: 'policy-header-protection',
+      message: 'header protection is required, and the header is not protected',
+      demand:
+        'Protect its header (RFC 9788), or wrap the mail as message/rfc822 before you sign and encrypt it.',
+    });
   // without a valid signature there is no signing time at all
   const hasTime = layers.filter(isSignatureLayer).some(({ signers }) => signers.some(({ valid }) => valid));
   if (signingTime && !hasTime) said.push({ code: 'policy-signing-time', ...noTime });
@@ -227,44 +228,37 @@ function attachmentRules({ attachments: rules }: PolicyConfig, evidence: Evidenc
   if (rules === undefined) return [];
   const { attachments, subject } = evidence;
   const { minimum = 0, maximum = Number.POSITIVE_INFINITY, types, names, subjectIsName } = rules;
-  const code = 'policy-attachments';
+  const lacks = (message: string, demand: string): Said => ({ code: 'policy-attachments', message, demand });
   if (attachments === undefined)
-    return [
-      {
-        code,
-        message: 'the parts of the message cannot be read',
-        demand: 'Send it as a well-formed MIME message.',
-      },
-    ];
+    return [lacks('the parts of the message cannot be read', 'Send it as a well-formed MIME message.')];
   const said: Said[] = [];
   const count = attachments.length;
   if (count < minimum || count > maximum)
-    said.push({
-      code,
-      message: `it has ${count} attachments`,
-      demand: `Send it ${countOf(minimum, rules.maximum)}.`,
-    });
-  const wrongType = types && attachments.findIndex(({ contentType }) => !types.some(isOf(contentType)));
-  if (types && wrongType !== undefined && wrongType >= 0)
-    said.push({
-      code,
-      message: `attachment ${wrongType + 1} has a content type that is not allowed`,
-      demand: `Give each attachment one of these content types: ${types.join(', ')}.`,
-    });
+    said.push(lacks(`it has ${count} attachments`, `Send it ${countOf(minimum, rules.maximum)}.`));
+  const wrongType = types ? attachments.findIndex(({ contentType }) => !types.some(isOf(contentType))) : -1;
+  if (types && wrongType >= 0)
+    said.push(
+      lacks(
+        `attachment ${wrongType + 1} has a content type that is not allowed`,
+        `Give each attachment one of these content types: ${types.join(', ')}.`,
+      ),
+    );
   const isNamed = ({ name }: AttachmentFacts) => names?.some((pattern) => matchesPattern(name, pattern));
-  const wrongName = names && attachments.findIndex((each) => !isNamed(each));
-  if (names && wrongName !== undefined && wrongName >= 0)
-    said.push({
-      code,
-      message: `attachment ${wrongName + 1} has a name that is not allowed`,
-      demand: `Name each file by one of these patterns: ${names.join(', ')}.`,
-    });
+  const wrongName = names ? attachments.findIndex((each) => !isNamed(each)) : -1;
+  if (names && wrongName >= 0)
+    said.push(
+      lacks(
+        `attachment ${wrongName + 1} has a name that is not allowed`,
+        `Name each file by one of these patterns: ${names.join(', ')}.`,
+      ),
+    );
   if (subjectIsName && (count !== 1 || attachments[0]?.name === '' || attachments[0]?.name !== subject))
-    said.push({
-      code,
-      message: 'the subject is not the file name of the one attachment',
-      demand: 'Send one attachment, and write its file name as the subject.',
-    });
+    said.push(
+      lacks(
+        'the subject is not the file name of the one attachment',
+        'Send one attachment, and write its file name as the subject.',
+      ),
+    );
   return said;
 }
 

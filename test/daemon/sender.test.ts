@@ -45,9 +45,14 @@ describe('senders through the running daemon', { skip: skipWithout('openssl') },
     });
     daemon = await startDaemon(world, {
       config: {
-        mailboxes: [mailbox('orders', ['signed', 'partner']), mailbox('open', [])],
+        mailboxes: [
+          mailbox('orders', ['signed', 'partner']),
+          mailbox('open', []),
+          { ...mailbox('sealed', []), policy: { require: ['encrypted'], shortfall: 'refuse' } },
+          { ...mailbox('known', []), unresolved: 'drop' },
+        ],
         partners: [
-          partner('partner', world.partner),
+          partner('partner', world.partner, { explain: { to: 'help@partner.example' } }),
           partner('other', other),
           partner('strict', strict, { require: ['encrypted'] }),
         ],
@@ -67,7 +72,7 @@ describe('senders through the running daemon', { skip: skipWithout('openssl') },
     world.mail(textEntity('an order'), { header: headerOf(from), signer, to });
   const finished = async (mail: Buffer, to = 'orders') => {
     const id = await daemon.accept(mail, { to: [`${to}@own.example`] });
-    return daemon.reaches(id, 'delivered', 'suspended');
+    return daemon.reaches(id, 'delivered', 'suspended', 'terminated');
   };
   const posted = (id: string) =>
     hook.posted.map(({ body }) => JSON.parse(body)).filter((document) => document.id === id);
@@ -176,6 +181,31 @@ describe('senders through the running daemon', { skip: skipWithout('openssl') },
         assert.ok(judged.includes(address));
       assert.deepEqual(addressesIn(rest), [], 'nothing else of the document is an address');
     }
+  });
+
+  it('refuses what falls short of a policy, and tells the partner that signed it, from the null sender', async () => {
+    const about = async (id: string) => {
+      const { messages } = await daemon.queue.ledger.list({ direction: 'outbound', limit: 200 });
+      return messages.filter(({ origin }) => origin.detail.message === id);
+    };
+    const record = await finished(mailOf('From: edi@partner.example', world.partner, false), 'sealed');
+    assert.deepEqual([record.state, record.events.at(-1)?.type], ['terminated', 'refused']);
+    const [told, ...others] = await about(record.id);
+    assert.ok(told && others.length === 0);
+    assert.equal(told.id, record.events.at(-1)?.facts.explanation);
+    assert.deepEqual([told.state, told.partner], ['queued', 'partner']);
+    assert.deepEqual(told.envelope, { from: '', to: ['help@partner.example'] });
+    const forged = await finished(mailOf('From: edi@partner.example', false, false), 'sealed');
+    assert.deepEqual([forged.state, forged.reason], ['suspended', 'policy-encrypted']);
+    assert.deepEqual(await about(forged.id), []);
+  });
+
+  it('drops what no partner is resolved for, with a record and without octets', async () => {
+    const record = await finished(mailOf('From: x@nobody.example', false), 'known');
+    assert.deepEqual([record.state, record.events.at(-1)?.type], ['terminated', 'dropped']);
+    assert.equal(await daemon.queue.flow.originalOf(record.id), null);
+    const known = await finished(mailOf('From: edi@partner.example', false), 'known');
+    assert.deepEqual([known.state, known.partnerBy], ['delivered', 'address']);
   });
 
   it("counts each partner's own require that From names, be it signed by another or by nobody", async () => {
