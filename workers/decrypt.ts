@@ -50,7 +50,7 @@ await runRole('decrypt', async ({ config, queue, log }) => {
     strong,
     partners,
     harvest,
-    profiles: profileBook(config),
+    profiles: await profileBook(config),
     guards,
     explain: explainer({
       guards,

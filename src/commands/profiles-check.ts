@@ -45,7 +45,7 @@ const asJson = ({ rule, level, found, where, what }: Need) => ({
 
 async function check(name: string, options: Options): Promise<void> {
   const config = await loadConfig(options.config);
-  const book = profileBook(config);
+  const book = await profileBook(config);
   const profile = profileNamed(book, name);
   const at = dayOf(options.at);
   const days = daysOf(options.days);

@@ -37,7 +37,7 @@ export function profilesCommand(): Command {
 /** Those of Sealpost alone if there is no configuration in the usual place. */
 async function bookOf(file: string, wasNamed: boolean): Promise<ProfileBook> {
   if (!wasNamed && !existsSync(file)) return new ProfileBook();
-  return profileBook(await loadConfig(file));
+  return await profileBook(await loadConfig(file));
 }
 
 const wasNamed = (command: Command) => command.getOptionValueSource('config') !== 'default';

@@ -3,6 +3,7 @@
  * certificates, secrets. Begin with `schema.ts`. What reads the file is loaded when it is called, because YAML and the
  * schema are a third of what a process loads; so is what reads keys, because it takes X.509 along.
  */
+import type { ProfileBook } from '../profile/profiles.ts';
 import type { CheckProbes, OnlineProbes, ProbeNote } from './check.ts';
 import type { LoadedDkimKey } from './dkim-keys.ts';
 import type { LoadedKeys } from './keys.ts';
@@ -48,6 +49,12 @@ export async function loadPartnerCertificates(config: Config): Promise<LoadedKey
   return keys.loadPartnerCertificates(config);
 }
 
+/** As `profileBook` of `profile-rules.ts`. */
+export async function profileBook(config: Config): Promise<ProfileBook> {
+  const rules = await import('./profile-rules.ts');
+  return rules.profileBook(config);
+}
+
 /** As `checkConfig` of `check.ts`. */
 export async function checkConfig(file: string, probes?: CheckProbes): Promise<Problem[]> {
   const check = await import('./check.ts');
@@ -74,7 +81,6 @@ export { PartnerNames, partnerKey } from './partner-names.ts';
 export type { PolicyConfig } from './policy-settings.ts';
 export { isPrivateRedis } from './private-redis.ts';
 export { formatProblem, type Problem } from './problem.ts';
-export { profileBook } from './profile-rules.ts';
 export { parseRecipientTemplate, type RecipientTemplate } from './recipient-template.ts';
 export type {
   Config,

@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { after, beforeEach, describe, it } from 'node:test';
 import { parse } from 'yaml';
 import { profilesPage } from '../../scripts/profiles.ts';
-import { profileBook, restoreConfig, storeConfig } from '../../src/config/index.ts';
+import { restoreConfig, storeConfig } from '../../src/config/index.ts';
 import { openConfig, readConfig } from '../../src/config/load.ts';
+import { profileBook } from '../../src/config/profile-rules.ts';
 import { protectionOf } from '../../src/smime/index.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sealpost-profiles-'));

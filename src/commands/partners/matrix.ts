@@ -46,7 +46,7 @@ function seenOf(traffic: readonly Traffic[], direction: 'inbound' | 'outbound') 
 
 async function matrix(options: Options): Promise<void> {
   const config = await loadConfig(options.config);
-  const book = profileBook(config);
+  const book = await profileBook(config);
   const at = dayOf(options.at);
   const days = daysOf(options.days);
   const partners = options.partner === undefined ? config.partners : [partnerNamed(config, options.partner)];
