@@ -6,6 +6,7 @@ import { leaving } from './leaving.ts';
 import type { Mutant } from './mutant.ts';
 import { newest } from './newest.ts';
 import { outbound, rates } from './outbound.ts';
+import { profiles } from './profiles.ts';
 import { rules } from './rules.ts';
 import { structures } from './structures.ts';
 import { work } from './work.ts';
@@ -25,4 +26,5 @@ export const allMutants: readonly Mutant[] = [
   ...certs,
   ...rates,
   ...leaving,
+  ...profiles,
 ];

@@ -267,6 +267,12 @@ describe('presets', { skip: missingOpenssl() }, () => {
     const { verdict } = await setting.read(encodeSync(mail, wrapped), 'rsa-3072');
     assert.deepEqual(usedBy(wrapped), usedIn(verdict));
     assert.equal(usedBy({}), undefined);
+    const plain = Buffer.from('Content-Type: text/plain\r\n\r\nthe order\r\n');
+    const signed = encodeSync(plain, { identity: setting.own('rsa-2048'), sign: 'detached', at });
+    const changed = Buffer.from(signed.toString('latin1').replace('the order', 'the other'), 'latin1');
+    const broken = decodeSync(changed, { identities: [], trust: { anchors: [] }, at }).verdict;
+    assert.equal(broken.signature, 'invalid');
+    assert.equal(usedIn(broken), undefined, 'what is not valid protects nothing');
     assert.equal(usedIn({ layers: [], headers: verdict.headers }), undefined);
   });
 
