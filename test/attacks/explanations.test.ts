@@ -121,7 +121,7 @@ describe('explanations of refused messages', () => {
     const { spool, flow, guards, intake } = queue;
     const step = await decodeStep({
       ...{ spool, flow, guards, mailboxes: config.mailboxes, strong: config.strong },
-      profiles: profileBook(config),
+      profiles: await profileBook(config),
       trace: (name) => `trace-of-${name}`,
       partners: new PartnerDirectory(config.partners, certificates),
       explain: explainer({

@@ -64,7 +64,7 @@ partners:
       dropped: async () => undefined,
     },
     ...{ mailboxes: config.mailboxes, strong: config.strong, guards: way.memory ?? new Memory() },
-    profiles: profileBook(config),
+    profiles: await profileBook(config),
     explain: async () => ({ not: 'nobody is told here' }),
     trace: (name) => `trace-of-${name}`,
     partners: new PartnerDirectory(
