@@ -188,6 +188,7 @@ export class Harvest {
     if (result === 'full')
       log.warn(facts, 'a new certificate of a partner was not kept: too many wait for approval');
     if (result !== 'waiting') return;
+    this.#parts.seen.note(certificate.thumbprint);
     if (due === null) log.info(facts, 'a new certificate of a partner waits for approval');
     else
       await this.#alert(
