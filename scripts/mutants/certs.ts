@@ -82,5 +82,33 @@ export const certs = [
       'attacks/certificate-harvest~encrypt-to-waiting',
       'mail is encrypted for a stolen key',
     ],
+    [
+      'certstore/announcement.ts',
+      'if (at <= old.at) return false;',
+      '',
+      'attacks/certificate-harvest~announcement-replay',
+      'a replayed mail lowers the cipher',
+    ],
+    [
+      'certstore/announcement.ts',
+      'at > now + ahead ||',
+      '',
+      'attacks/certificate-harvest~announcement-future',
+      'one statement keeps all later ones out',
+    ],
+    [
+      'partner/negotiated.ts',
+      "cipher === undefined || cipher.strength !== 'strong'",
+      'cipher === undefined',
+      'attacks/certificate-harvest~announcement-floor',
+      'a partner is sent mail that anybody can read',
+    ],
+    [
+      'partner/negotiated.ts',
+      'cipher.keyBits < floor.keyBits ||',
+      '',
+      'attacks/certificate-harvest~announcement-raises',
+      'a statement goes below the setting',
+    ],
   ]),
 ];

@@ -8,6 +8,7 @@ export interface SeenSigner {
   /** The other certificates of the SignedData. No signature covers them: anybody on the way may add one. */
   beside: readonly Certificate[];
   signer: {
+    readonly trusted: boolean;
     readonly signingTime: string | null;
     readonly smimeCapabilities: readonly string[];
     readonly signingCertificates: readonly { version: number; digestAlgorithm: string; digest: string }[];

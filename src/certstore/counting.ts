@@ -85,6 +85,12 @@ export class CountingCertificates {
     return this.#pins(at);
   };
 
+  /** Ciphers that a partner said it can read, the preferred one first, with a certificate that counts now. */
+  announced(partner: string): readonly string[] | undefined {
+    const counting = new Set((this.partners.get(partner) ?? []).map(({ thumbprint }) => thumbprint));
+    return this.#store.announcedBy(partner, (thumbprint) => counting.has(thumbprint))?.ciphers;
+  }
+
   /** What no path may lead through. */
   get refused(): PathOptions['refused'] {
     this.#renew();

@@ -16,6 +16,7 @@ import {
   validateWithRevocation,
 } from '../pki/index.ts';
 import { announcedBeside, type SeenSigner } from './announced.ts';
+import { announcementOf } from './announcement.ts';
 import { type Counting, compare } from './compare.ts';
 import { usesOf } from './configured.ts';
 import { idOf, type RuleName, type StoredCertificate } from './entry.ts';
@@ -69,8 +70,12 @@ export class Harvest {
   /** Thumbprints of the configuration. */
   readonly #known: ReadonlySet<string>;
   readonly #trusted: Trusted;
+  /** Partners with `negotiate`, and their configured certificates by thumbprint. */
+  readonly #negotiates: ReadonlySet<string>;
+  readonly #negotiating: ReadonlyMap<string, string>;
   readonly #found: Found[] = [];
   readonly #lookedAt = new LRUCache<string, true>({ max: 10_000, ttl: lookedAtEvery });
+  readonly #noting = new Set<Promise<void>>();
   #work: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
@@ -79,6 +84,13 @@ export class Harvest {
     const { identities, partners, anchors, intermediates, mailboxes } = parts.keys;
     const own = identities.map(({ certificate }) => certificate);
     this.#known = new Set([...[...partners.values()].flat(), ...own].map(({ thumbprint }) => thumbprint));
+    const negotiating = parts.partners.filter(({ negotiate }) => negotiate).map(({ name }) => name);
+    this.#negotiates = new Set(negotiating);
+    this.#negotiating = new Map(
+      negotiating.flatMap((name) =>
+        (partners.get(name) ?? []).map(({ thumbprint }) => [thumbprint, name] as const),
+      ),
+    );
     // A certificate is of a partner, and not of the mailbox that saw it first.
     const trusts = [...mailboxes.values()].map(({ trust }) => trust);
     this.#trusted = {
@@ -94,7 +106,7 @@ export class Harvest {
 
   async stop(): Promise<void> {
     clearInterval(this.#timer);
-    await this.#work;
+    await this.settled();
   }
 
   /**
@@ -112,10 +124,25 @@ export class Harvest {
       if (this.#isKnown(thumbprint)) seen.note(thumbprint);
       else this.#add({ certificate, byDigest: false, beside, announcedBy: null, message });
       if (!this.#counts(certificate)) continue;
+      this.#announce(signer);
       for (const each of announcedBeside(signer))
         if (!this.#isKnown(each.certificate.thumbprint))
           this.#add({ ...each, beside, announcedBy: thumbprint, message });
     }
+  }
+
+  /** Keeps what a partner says it can read, where its entry asks for that. */
+  #announce({ certificate: { thumbprint }, signer }: SeenSigner): void {
+    const partner = this.#negotiating.get(thumbprint) ?? this.#parts.store.of(thumbprint)?.partner;
+    if (partner === undefined || !this.#negotiates.has(partner) || !signer.trusted) return;
+    const said = announcementOf(partner, thumbprint, signer, this.#parts.now());
+    // One that cannot be kept now comes again with the next mail.
+    if (said === undefined) return;
+    const noting = this.#parts.store
+      .announce(said)
+      .catch(() => undefined)
+      .finally(() => this.#noting.delete(noting));
+    this.#noting.add(noting);
   }
 
   #isKnown(thumbprint: string): boolean {
@@ -152,9 +179,10 @@ export class Harvest {
     this.#work = undefined;
   }
 
-  /** Resolves when all that was taken has been looked at. */
+  /** Resolves when all that was taken has been looked at, and kept. */
   async settled(): Promise<void> {
     while (this.#work) await this.#work;
+    await Promise.all(this.#noting);
   }
 
   async #judge({ certificate, beside, announcedBy, byDigest, message }: Found): Promise<void> {

@@ -6,6 +6,7 @@ import { PartnerNames } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { type Certificate, keyDigest, parseCertificate } from '../pki/index.ts';
 import { type Adopted, SealedDocument, type SealedDocumentParts } from '../redis/index.ts';
+import { type Announcement, isNews, readAnnouncements, withAnnouncement } from './announcement.ts';
 import { partOf, readEntries, type StoredCertificate } from './entry.ts';
 import { RefusedFile } from './refused.ts';
 
@@ -24,6 +25,9 @@ interface Totals {
 
 /** Certificates that wait: of one partner, and in all. Anybody may make them, so their number is bounded. */
 export const mostWaiting = { partner: 10, all: 1000 };
+
+/** Begins the names of parts with what partners announced. */
+const announcedPart = 'announced.';
 
 /** What comes into the store; the rest of an entry is made here. */
 export type NewCertificate = Pick<
@@ -46,6 +50,8 @@ export class CertStore {
   #byPart = new Map<string, StoredCertificate[]>();
   readonly #byThumbprint = new Map<string, StoredCertificate>();
   readonly #byPartner = new Map<string, StoredCertificate[]>();
+  /** What partners announced, by part. */
+  #announced = new Map<string, Announcement[]>();
   #decisions = '';
   /** Milliseconds since the epoch; 0 without a trouble. */
   #troubleSince = 0;
@@ -115,9 +121,14 @@ export class CertStore {
   #adopt({ parts, names }: Adopted<Totals>): void {
     if (this.trouble === undefined) this.#troubleSince = 0;
     else this.#troubleSince ||= this.#parts.now();
+    for (const name of [...this.#announced.keys()]) if (!names.has(name)) this.#announced.delete(name);
+    for (const [name, value] of parts)
+      if (name.startsWith(announcedPart)) this.#announced.set(name, readAnnouncements(value));
     const kept = [...this.#byPart].filter(([name]) => names.has(name));
     const present = (entry: StoredCertificate) => ({ ...entry, partner: this.#names.present(entry.partner) });
-    const read = [...parts].map(([name, value]) => [name, readEntries(value).map(present)] as const);
+    const read = [...parts]
+      .filter(([name]) => !name.startsWith(announcedPart))
+      .map(([name, value]) => [name, readEntries(value).map(present)] as const);
     this.#byPart = new Map([...kept, ...read]);
     this.#refusedFile.keep(read.flatMap(([, entries]) => entries));
     this.#index();
@@ -304,6 +315,32 @@ export class CertStore {
       const decided = { ...decision, at: this.#parts.now() };
       entries.push({ ...this.#made(certificate, facts), state, decided });
       return true;
+    });
+  }
+
+  /** What a partner announced last, with any of its certificates that count. */
+  announcedBy(partner: string, counts: (thumbprint: string) => boolean): Announcement | undefined {
+    const key = this.#names.key(partner);
+    const own = (this.#announced.get(announcedPart + partOf(key)) ?? []).filter(
+      (each) => each.partner === key && counts(each.thumbprint),
+    );
+    return own.reduce<Announcement | undefined>(
+      (last, each) => (last && last.at >= each.at ? last : each),
+      undefined,
+    );
+  }
+
+  /** Keeps what a partner announced, if it is newer than what is known. */
+  async announce(said: Announcement): Promise<void> {
+    const key = this.#names.key(said.partner);
+    const name = announcedPart + partOf(key);
+    const known = this.#announced
+      .get(name)
+      ?.find((each) => each.partner === key && each.thumbprint === said.thumbprint);
+    if (!isNews(known, said)) return;
+    await this.#stored.change(async (document, part) => {
+      const list = withAnnouncement(readAnnouncements(await part(name)), { ...said, partner: key });
+      return list && { document, parts: new Map([[name, list]]) };
     });
   }
 

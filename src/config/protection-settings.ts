@@ -37,6 +37,12 @@ export const protectionSettings = (name: () => z.ZodString) => ({
     .describe(
       'Derive the content key from the algorithm identifier too (RFC 9709), so that the key cannot be used with another algorithm. Few mail programs support it: ask the partner. Default: false.',
     ),
+  negotiate: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Use a better cipher than contentEncryption where the partner has said, in mail that it signed, that it can read it. Of several, its own preference decides. Nothing below contentEncryption is used: fewer bits, or none that authenticates where that one does.',
+    ),
   keyTransport: z
     .enum(keyTransports)
     .optional()

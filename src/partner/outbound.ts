@@ -7,10 +7,13 @@ import {
   type PartnerCertificate,
   type ShownKeys,
 } from './certificates.ts';
+import { negotiatedCipher } from './negotiated.ts';
 
 /** Our own keys, and the certificates of partners by name: of the configuration, and those that were approved. */
 export interface OutboundKeys extends Pick<LoadedKeys, 'identities'> {
   readonly partners: ReadonlyMap<string, readonly PartnerCertificate[]>;
+  /** Ciphers that a partner said it can read, the preferred one first. */
+  announced?(partner: string): readonly string[] | undefined;
 }
 
 /**
@@ -35,8 +38,10 @@ export function outboundProtection(
         ({ certificate }) => certificate,
       )
     : undefined;
+  const announced = partner.negotiate ? keys.announced?.(name) : undefined;
   return {
     ...protection,
+    ...(announced && { contentEncryption: negotiatedCipher(protection.contentEncryption, announced) }),
     identity,
     coSigners: signs ? partner.coSigners.map(identityOf) : [],
     recipients,

@@ -261,6 +261,7 @@ export class SealedDocument<T> {
     for (;;) {
       const text = (await guarded(name, redis.get(`${prefix}:${name}`))) ?? '';
       const old = this.#opened(text, accept);
+      if (accept) old.parts = await this.#whole(old.parts);
       let torn = false;
       const part = async (wanted: string) => {
         if (old.parts[wanted] === undefined) return undefined;
@@ -292,6 +293,16 @@ export class SealedDocument<T> {
       await this.refresh();
       return;
     }
+  }
+
+  /** Those of the parts that are there; after a restore of one key without the other, some may not be. */
+  async #whole(parts: PartDigests): Promise<PartDigests> {
+    const found = await Promise.all(
+      Object.entries(parts).map(async ([name, digest]) =>
+        (await this.#read([name], parts)) === undefined ? [] : [[name, digest] as const],
+      ),
+    );
+    return Object.fromEntries(found.flat());
   }
 
   /** Errors: the code of the kind if the parts of this very text are not there. */

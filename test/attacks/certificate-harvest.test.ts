@@ -441,6 +441,69 @@ describe('a new certificate that arrives in mail', () => {
     assert.deepEqual(times.get(thumbprint), { first, last: clock });
     assert.deepEqual(times.get(beta.certificate.thumbprint), { first: null, last: null });
   });
+
+  describe('what a partner announces', () => {
+    const partner = {
+      ...config.partners[0],
+      negotiate: true,
+      encrypt: true,
+    } as (typeof config.partners)[number];
+    const cipher = () =>
+      outboundProtection(partner, new CountingCertificates(store, keys), new Date(clock)).contentEncryption;
+    const announce = async (capabilities: string[], signingTime: Date, signer = old) => {
+      await receive([signer], { capabilities, signingTime });
+    };
+    const at = (minutes: number) => new Date(Math.floor(clock / 1000) * 1000 + minutes * 60_000);
+    beforeEach(async () => {
+      config.partners[0] = partner;
+      await openHarvest();
+    });
+
+    it('announcement-raises: steers the cipher, with its own preference, at and above the setting', async () => {
+      assert.equal(cipher(), 'aes-256-cbc');
+      await announce(['aes-128-gcm', 'aes-256-gcm', 'aes-256-cbc'], at(-10));
+      assert.equal(cipher(), 'aes-256-gcm', 'the first that has as many bits');
+    });
+
+    it('announcement-floor: weak and small ciphers are never taken', async () => {
+      await announce(['rc2-cbc', 'des-ede3-cbc', 'aes-128-gcm', 'aes-128-cbc'], at(-10));
+      assert.equal(cipher(), 'aes-256-cbc');
+      const aead = { ...partner, contentEncryption: 'aes-128-gcm' as const };
+      await announce(['aes-256-cbc', 'aes-128-cbc'], at(-5));
+      const keysNow = new CountingCertificates(store, keys);
+      assert.equal(outboundProtection(aead, keysNow, new Date(clock)).contentEncryption, 'aes-128-gcm');
+    });
+
+    it('announcement-replay: an older statement that comes again lowers nothing', async () => {
+      await announce(['aes-256-cbc'], at(-60));
+      await announce(['aes-256-gcm'], at(-30));
+      assert.equal(cipher(), 'aes-256-gcm');
+      for (const time of [at(-60), at(-30), at(-31)]) await announce(['aes-256-cbc'], time);
+      assert.equal(cipher(), 'aes-256-gcm');
+      await openHarvest();
+      await announce(['aes-256-cbc'], at(-30));
+      assert.equal(cipher(), 'aes-256-gcm', 'nor after a restart');
+      await announce(['aes-256-cbc'], at(-29));
+      assert.equal(cipher(), 'aes-256-cbc', 'a newer one counts');
+    });
+
+    it('announcement-future: a time in the future keeps no later statement out', async () => {
+      await announce(['aes-256-gcm'], at(60));
+      assert.equal(cipher(), 'aes-256-cbc');
+      await announce(['aes-256-gcm'], at(-1));
+      assert.equal(cipher(), 'aes-256-gcm');
+    });
+
+    it('announcement-of-others: only a certificate of the partner that counts speaks for it', async () => {
+      const hijacked = publicCa.issue({ commonName: 'Acme EDI', email: 'edi@acme.example', freshKey: true });
+      await announce(['aes-256-gcm'], at(-10), hijacked);
+      await announce(['aes-256-gcm'], at(-10), beta);
+      assert.equal(cipher(), 'aes-256-cbc');
+      await announce(['aes-256-gcm'], at(-10));
+      await store.put(old.certificate, factsOf(), 'revoked', { by: 'alice', why: 'stolen' });
+      assert.equal(new CountingCertificates(store, keys).announced('acme'), undefined);
+    });
+  });
 });
 
 const factsOf = () => ({
