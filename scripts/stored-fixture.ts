@@ -1,6 +1,7 @@
 /**
  * Makes a small data folder with messages in every state, as one version of the code writes it:
- * `node --openssl-legacy-provider scripts/stored-fixture.ts --code CHECKOUT --out test/fixtures/VERSION`.
+ * `node --openssl-legacy-provider scripts/stored-fixture.ts --code CHECKOUT --out test/fixtures/VERSION [--ordered]`.
+ * With `--ordered` (later than 0.1.0), also mail in strict order, with metadata, priority and an idempotency key.
  *
  * `CHECKOUT` is a working tree of that version with its node_modules; it runs as it stands, daemon and command line. The
  * fixture has the configuration, throw-away keys, the append-only file, the spool folder, and `expected.json`: which
@@ -20,7 +21,13 @@ import type { LedgerEventType, QueueRoom } from '../src/queue/index.ts';
 import type { PrivateServer } from '../src/redis/index.ts';
 import type { World } from '../test/support/world.ts';
 
-const { values } = parseArgs({ options: { code: { type: 'string' }, out: { type: 'string' } } });
+const { values } = parseArgs({
+  options: {
+    code: { type: 'string' },
+    out: { type: 'string' },
+    ordered: { type: 'boolean', default: false },
+  },
+});
 if (values.code === undefined || values.out === undefined)
   throw new Error('usage: --code CHECKOUT --out FOLDER');
 const [code, out] = [resolve(values.code), resolve(values.out)];
@@ -49,12 +56,12 @@ function settings(decrypts: boolean): string {
     destinations: [{ type: directory, path: delivered/${name} }]
     onSuspend: { destination: { type: directory, path: reports } }
 `;
-  const partner = (name: string) => `  - name: ${name}
+  const partner = (name: string, more = '') => `  - name: ${name}
     addresses: [edi@${name}.example]
     certificates: [keys/partner.pem]
     identity: own
     route: { host: 127.0.0.1, port: ${partnerPort}, tls: none }
-`;
+${more}`;
   return `dataDir: data
 smtp: { listen: [{ host: 127.0.0.1, port: 0 }], hostname: own.example, greetingDelay: 0ms }
 identities:
@@ -62,7 +69,7 @@ identities:
 ${decrypts ? '  - { name: older, certificate: keys/older.pem, key: keys/older.key.pem }\n' : ''}trust: { anchors: [keys/root.pem] }
 mailboxes:
 ${mailbox('orders')}${mailbox('invoices')}partners:
-${partner('first')}${partner('second')}retry: { firstDelay: 20s, maxDelay: 40s }
+${partner('first')}${partner('second')}${values.ordered ? partner('third', '    order: stop\n') : ''}retry: { firstDelay: 20s, maxDelay: 40s }
 retention: { original: 3650d, ledger: 3650d, duplicates: 3650d }
 spool: { inlineLimit: 8KiB }
 workers: { decrypt: 1 }
@@ -189,7 +196,8 @@ try {
       size = 300,
       state,
       act,
-    }: { partner: string; size?: number; state: string; act?: Expected['act'] },
+      options = [],
+    }: { partner: string; size?: number; state: string; act?: Expected['act']; options?: string[] },
   ): Promise<string> {
     const marker = `marker-${expected.length + 1}-${randomBytes(4).toString('hex')}`;
     const file = join(world.folder, `${marker}.eml`);
@@ -197,7 +205,7 @@ try {
       file,
       `From: orders@own.example\r\nTo: edi@${partner}.example\r\nSubject: ${marker}\r\n${text(marker, size)}`,
     );
-    const { stdout } = await sealpost('send', file, '--partner', partner, '--json');
+    const { stdout } = await sealpost('send', file, '--partner', partner, '--json', ...options);
     const { id }: { id: string } = JSON.parse(stdout);
     expected.push({
       id,
@@ -327,6 +335,14 @@ try {
   await receive('received, waits for decrypt, large', { state: 'received', size: large });
   await submit('waits for outbound', { partner: 'second', state: 'queued' });
   await submit('waits for outbound, large', { partner: 'second', state: 'queued', size: large });
+
+  if (values.ordered)
+    for (const place of ['first', 'second'])
+      await submit(`in strict order, ${place} in line`, {
+        partner: 'third',
+        state: 'queued',
+        options: ['--metadata', `place=${place}`, '--priority', '2', '--idempotency-key', `key-${place}`],
+      });
 
   for (const { id, state, what } of expected)
     if ((await stateOf(id)) !== state) throw new Error(`${id} (${what}) is ${await stateOf(id)}`);

@@ -1,5 +1,6 @@
 import { certs } from './certs.ts';
 import { codec } from './codec.ts';
+import { doors } from './doors.ts';
 import { flow } from './flow.ts';
 import { inboundPolicy } from './inbound-policy.ts';
 import { leaving } from './leaving.ts';
@@ -25,6 +26,7 @@ export const allMutants: readonly Mutant[] = [
   ...outbound,
   ...certs,
   ...rates,
+  ...doors,
   ...leaving,
   ...profiles,
 ];
