@@ -26,10 +26,10 @@ export const doors = [
     ],
     [
       'api/body.ts',
-      'if (!request.complete) throw cut();',
+      'if (octets > most) throw tooLarge(most);',
       '',
-      'attacks/http-door~cut,.too.large attacks/bad-input-at-doors~upload.that.is.cut',
-      'half of an upload is sent',
+      'attacks/http-door~cut,.too.large',
+      'a body without a length has no limit',
     ],
     [
       'api/body.ts',

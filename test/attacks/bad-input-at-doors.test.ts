@@ -14,6 +14,7 @@ import { makeWorld, skipWithout } from '../support/world.ts';
 const xml = 'application/xml';
 const mailOf = (subject: string, ...more: string[]) =>
   ['From: <erp@own.example>', `Subject: ${subject}`, ...more, '', 'order 4711'].join('\r\n');
+const boss = 'From: <boss@own.example>\r\nSubject: x\r\n\r\nx';
 /** A mail with an attachment. */
 const attached = (disposition: string, content: string) =>
   [
@@ -147,6 +148,51 @@ describe('bad input at each door of the running daemon', {
         ],
         send: [
           () => doors.send(['--partner', 'acme', '--metadata', 'a=b\nc', '-'], 'x'),
+          /^request-invalid$/,
+        ],
+      },
+    },
+    {
+      what: 'a sender of another client',
+      tries: {
+        http: [
+          () => doors.http(doors.erp, { partner: 'acme', from: 'boss@own.example' }, 'message/rfc822', boss),
+          /^not-granted$/,
+        ],
+        smtp: [() => doors.smtp(doors.erp, 'edi@acme.example', boss), /^550 5\.7\.1 /],
+        folder: [() => doors.file('acme', 'boss.eml', boss), /^not-granted$/],
+        queue: [
+          () => doors.queue(doors.erp, { partner: 'acme', content: boss, mail: true }),
+          /^not-granted$/,
+        ],
+      },
+    },
+    {
+      what: 'a request for less protection than the partner has',
+      tries: {
+        http: [
+          () =>
+            doors.http(
+              doors.erp,
+              {},
+              'application/json',
+              '{"partner":"acme","text":"x","encrypt":false,"sign":"none"}',
+            ),
+          /^request-invalid$/,
+        ],
+        smtp: [
+          () => doors.smtp(doors.erp, 'edi@acme.example', mailOf('x', 'X-Sealpost-Sign: none')),
+          /^550 5\.5\.4 /,
+        ],
+        folder: [
+          () => doors.file('acme', 'less.eml', mailOf('x', 'X-Sealpost-Sign: none')),
+          /^request-invalid$/,
+        ],
+        queue: [
+          () => {
+            const less = { partner: 'acme', content: 'x', filename: 'a', encrypt: false };
+            return doors.queue(doors.erp, less);
+          },
           /^request-invalid$/,
         ],
       },

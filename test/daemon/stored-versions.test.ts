@@ -54,7 +54,7 @@ async function startPartner(): Promise<{ port: number; mails: Buffer[]; stop(): 
   return { port: address.port, mails, stop: () => new Promise((done) => server.close(() => done())) };
 }
 
-for (const version of ['0.1.0']) {
+for (const version of ['0.1.0', 'unreleased-2026-11-30']) {
   describe(`what version ${version} stored`, { skip: skipWithout('openssl') }, () => {
     const folder = mkdtempSync(join(tmpdir(), 'sealpost-stored-'));
     const configFile = join(folder, 'sealpost.yaml');
@@ -139,6 +139,31 @@ for (const version of ['0.1.0']) {
         );
         const content = openssl(['cms', '-verify', '-CAfile', join(keys, 'root.pem')], signed);
         assert.ok(content.includes(marker));
+      });
+
+    const inLine = messages.filter(({ what }) => what.startsWith('in strict order'));
+    if (inLine.length > 0)
+      it('keeps the order, what was asked for, and the idempotency keys', async () => {
+        const sent = await Promise.all(inLine.map(({ id }) => daemon.reaches(id, 'sent')));
+        assert.deepEqual(
+          sent.map(({ metadata, delivery }) => [metadata, delivery]),
+          ['first', 'second'].map((place) => [{ place }, { priority: 2 }]),
+        );
+        const placeOf = ({ marker }: Stored) =>
+          partner.mails.findIndex((mail) => mail.includes(`Subject: ${marker}`));
+        const places = inLine.map(placeOf);
+        assert.ok((places[0] ?? -1) >= 0 && (places[0] ?? 0) < (places[1] ?? 0), `${places}`);
+        const other = join(folder, 'other.eml');
+        writeFileSync(other, 'From: orders@own.example\r\nSubject: another mail\r\n\r\nx\r\n');
+        const again = await daemon.command([
+          'send',
+          other,
+          '--partner',
+          'third',
+          '--idempotency-key',
+          'key-first',
+        ]);
+        assert.deepEqual([again.code, /idempotency-conflict/.test(again.stderr)], [1, true]);
       });
 
     it('reports what was suspended before', async () => {
