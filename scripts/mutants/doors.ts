@@ -69,9 +69,9 @@ export const doors = [
     [
       'api/listener.ts',
       "{ minVersion: 'TLSv1.2' }",
-      "{ minVersion: 'TLSv1' }",
+      "{ minVersion: 'TLSv1.3' }",
       'api/tls~nothing.older',
-      'TLS 1.0 is spoken',
+      'programs that speak TLS 1.2 are refused',
     ],
   ]),
   ...mutants('doors', [
@@ -107,7 +107,7 @@ export const doors = [
       'drop/file.ts',
       "createHash('sha256').update(name).update('\\0');",
       "createHash('sha256');",
-      'drop/folder~what.they.ask',
+      'drop/folder~crash.left',
       'the same content under two names is one message',
     ],
     [
@@ -149,7 +149,7 @@ export const doors = [
       'client/grants.ts',
       "if (direction === 'inbound') return mailbox !== null && includes(this.grants.mailboxes, mailbox);",
       "if (direction === 'inbound' && mailbox !== null && includes(this.grants.mailboxes, mailbox)) return true;",
-      'attacks/http-door~says.it.is.of',
+      'client/grants',
       'a From field opens a message to who may see that partner',
     ],
     [
@@ -161,10 +161,10 @@ export const doors = [
     ],
     [
       'queue/lua.ts',
-      "if old[2] and old[1] == 'queued' then",
-      'if old[2] then',
-      'queue/order',
-      'a message that is suspended in line is sent',
+      "P .. ':line:' .. line, id) == 1 then advance(line, now) end",
+      "P .. ':line:' .. line, id) == 1 then return end",
+      'queue/order~two.workers',
+      'those in line wait for the next look, ten seconds for each message',
     ],
   ]),
   ...mutants('kinds of hand-off', [

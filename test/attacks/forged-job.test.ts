@@ -38,6 +38,8 @@ describe('attacks on the queue of a client', () => {
       [answer] = await erp.raw.hmget(`${base}:${id}`, 'returnvalue');
       return answer !== null && answer !== undefined;
     });
+    // What was sent is of no more use there.
+    assert.equal(await test.queue.redis.hexists(`${base}:${id}`, 'data'), 0);
     return JSON.parse(answer ?? '{}');
   };
   const sealed = (request: object, content = 'order', key = erp.made.key, client = 'erp') => {
@@ -164,6 +166,18 @@ describe('attacks on the queue of a client', () => {
     const [result] = await shop.producer.submit({ partner: 'globex', filename: 'a', content: '1' });
     assert.equal(result?.partner, 'globex');
     await test.queue.redis.del(`${base}:wait`);
+  });
+
+  it('what comes too fast waits, and is not refused', async () => {
+    const { producer, made } = await queues.client('fast', { limits: { messages: 1, octets: 0, size: 0 } });
+    const message = { partner: 'acme', filename: 'a', content: '1' };
+    await producer.submit(message);
+    const second = await producer.enqueue(message);
+    await until('it was tried', async () => (await test.queue.redis.llen(`${made.prefix}:wait`)) === 0);
+    await until('and waits', async () => (await test.queue.redis.llen(`${made.prefix}:wait`)) === 1);
+    const [answer, data] = await test.queue.redis.hmget(`${made.prefix}:${second}`, 'returnvalue', 'data');
+    assert.deepEqual([answer, typeof data], [null, 'string']);
+    await test.queue.redis.del(`${made.prefix}:wait`);
   });
 
   it('a flood of one client does not keep another waiting', async () => {

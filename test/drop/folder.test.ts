@@ -187,6 +187,8 @@ describe('a drop folder', () => {
       assert.equal((await drop.sent()).length, 1);
       writeFileSync(join(drop.path, 'acme', 'order'), 'another');
       await until('other content is another message', async () => (await drop.sent()).length === 2);
+      writeFileSync(join(drop.path, 'acme', 'order-2'), 'once');
+      await until('and so is another name', async () => (await drop.sent()).length === 3);
     } finally {
       await drop.close();
     }
