@@ -4,6 +4,7 @@ import { createLog } from '../log.ts';
 import { tryProtection } from '../partner/index.ts';
 import { configOption } from './options.ts';
 import { printJson, printLine } from './output.ts';
+import { dayOf } from './profiles-text.ts';
 
 /** Connects to Redis and checks its durability; opens and closes it as a role would. */
 async function probeRedis(config: Config): Promise<void> {
@@ -22,6 +23,7 @@ const counted = (count: number, what: string) => `${count} ${what}${count === 1 
 
 interface CheckOptions {
   config: string;
+  at?: string;
   online?: boolean;
   probeRecipient?: boolean;
   json?: boolean;
@@ -35,9 +37,11 @@ export function checkCommand(): Command {
       'also try the mailboxes, the routes of the partners and the mail servers of destinations up to the login, the webhooks (with a signed test document) and the buckets (with a test object), and compare clocks; nothing is sent',
     )
     .option('--probe-recipient', 'with --online: also name sender and recipient to these servers')
+    .option('--at <date>', 'judge certificates as of that day, such as 2027-07-01; default: now')
     .option('--json', 'print the problems as JSON')
     .action(async (options: CheckOptions) => {
       const problems = await checkConfig(options.config, {
+        ...(options.at !== undefined && { now: dayOf(options.at) }),
         protection: tryProtection,
         redis: probeRedis,
         objectStore: probeObjectStore,
