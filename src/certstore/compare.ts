@@ -8,6 +8,42 @@ export interface Counting {
   partner: string;
 }
 
+/** Those of all partners, found by what they have in common with another one. */
+export class CountingIndex {
+  readonly #byPartner: ReadonlyMap<string, Counting[]>;
+  readonly #byKey: ReadonlyMap<string, Counting[]>;
+  readonly #byThumbprint: ReadonlyMap<string, Counting>;
+
+  constructor(all: readonly Counting[]) {
+    this.#byPartner = groupedBy(all, ({ partner }) => partner);
+    this.#byKey = groupedBy(all, ({ certificate }) => keyDigest(certificate));
+    this.#byThumbprint = new Map(all.map((each) => [each.certificate.thumbprint, each]));
+  }
+
+  of(partner: string): Certificate[] {
+    return (this.#byPartner.get(partner) ?? []).map(({ certificate }) => certificate);
+  }
+
+  withKey(certificate: Certificate): readonly Counting[] {
+    return this.#byKey.get(keyDigest(certificate)) ?? [];
+  }
+
+  named(thumbprint: string | null): Counting | undefined {
+    return thumbprint === null ? undefined : this.#byThumbprint.get(thumbprint);
+  }
+}
+
+function groupedBy<T>(all: readonly T[], nameOf: (each: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const each of all) {
+    const name = nameOf(each);
+    const group = groups.get(name);
+    if (group) group.push(each);
+    else groups.set(name, [each]);
+  }
+  return groups;
+}
+
 export interface Comparison {
   /** Those of the partner that have the same key. */
   sameKey: Certificate[];
@@ -26,12 +62,12 @@ export interface Comparison {
 export function compare(
   certificate: Certificate,
   partner: string,
-  counting: readonly Counting[],
+  counting: CountingIndex,
   ownerOf: (address: string) => string | undefined,
 ): Comparison {
-  const own = counting.filter((each) => each.partner === partner).map((each) => each.certificate);
-  const key = keyDigest(certificate);
-  const sameKey = own.filter((each) => keyDigest(each) === key);
+  const own = counting.of(partner);
+  const withKey = counting.withKey(certificate);
+  const sameKey = withKey.filter((each) => each.partner === partner).map((each) => each.certificate);
   const before = sameKey.length > 0 ? sameKey : own;
   const { emails } = certificate;
   const owners = emails.map(ownerOf);
@@ -45,7 +81,7 @@ export function compare(
     foreignAddresses: emails.filter((each, at) => owners[at] !== partner || each === unreadableAddress),
     named: [...new Set(owners.filter((each) => each !== undefined))],
   };
-  return { ...comparison, findings: findingsOf(certificate, partner, own, counting, comparison) };
+  return { ...comparison, findings: findingsOf(certificate, partner, own, withKey, comparison) };
 }
 
 const anyKeyUsage = 'any keyUsage';
@@ -80,7 +116,7 @@ function findingsOf(
   certificate: Certificate,
   partner: string,
   own: readonly Certificate[],
-  counting: readonly Counting[],
+  withKey: readonly Counting[],
   { sameKey, newAddresses, foreignAddresses, named }: Omit<Comparison, 'findings'>,
 ): string[] {
   const { emails } = certificate;
@@ -106,10 +142,7 @@ function findingsOf(
   }
   const [renewed] = sameKey;
   lines.push(renewed ? `the key of ${idOf(renewed)}` : 'another key than those before');
-  const key = keyDigest(certificate);
-  const elsewhere = counting.filter(
-    (each) => each.partner !== partner && keyDigest(each.certificate) === key,
-  );
+  const elsewhere = withKey.filter((each) => each.partner !== partner);
   for (const other of elsewhere)
     lines.push(`the same key as ${idOf(other.certificate)} of partner ${other.partner}`);
   if (unusableFor(certificate, 'encrypt') !== undefined) lines.push('it is not for encryption');

@@ -17,7 +17,7 @@ import {
 } from '../pki/index.ts';
 import { announcedBeside, type SeenSigner } from './announced.ts';
 import { announcementOf } from './announcement.ts';
-import { type Counting, compare } from './compare.ts';
+import { CountingIndex, compare } from './compare.ts';
 import { usesOf } from './configured.ts';
 import { idOf, type RuleName, type StoredCertificate } from './entry.ts';
 import { approvingRule, type Evidence } from './rules.ts';
@@ -75,6 +75,8 @@ export class Harvest {
   readonly #negotiating: ReadonlyMap<string, string>;
   readonly #found: Found[] = [];
   readonly #lookedAt = new LRUCache<string, true>({ max: 10_000, ttl: lookedAtEvery });
+  /** Made anew when something was decided. */
+  #index: { decisions: string; counting: CountingIndex } | undefined;
   readonly #noting = new Set<Promise<void>>();
   #work: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -238,22 +240,26 @@ export class Harvest {
     const { ownerOf } = this.#parts;
     const named = [...new Set(certificate.emails.map(ownerOf).filter((each) => each !== undefined))];
     const counting = this.#counting();
-    const signer = counting.find(({ certificate: { thumbprint } }) => thumbprint === announcedBy)?.partner;
+    const signer = counting.named(announcedBy)?.partner;
     if (named.length === 1) return named[0];
     if (named.length > 1) return named.find((each) => each === signer) ?? named[0];
-    const key = certificate.publicKeyInfo.key;
-    return signer ?? counting.find((each) => each.certificate.publicKeyInfo.key.equals(key))?.partner;
+    return signer ?? counting.withKey(certificate)[0]?.partner;
   }
 
   /** Every certificate of a partner that counts: configured or approved, and not refused. */
-  #counting(): Counting[] {
+  #counting(): CountingIndex {
     const { keys, store, partners } = this.#parts;
-    return partners
+    const { decisions } = store;
+    if (this.#index?.decisions === decisions) return this.#index.counting;
+    const all = partners
       .flatMap(({ name }) => [
         ...(keys.partners.get(name) ?? []).map(({ certificate }) => ({ certificate, partner: name })),
         ...store.approvedOf(name).map((each) => ({ certificate: store.certificateOf(each), partner: name })),
       ])
       .filter(({ certificate }) => store.whyRefused(certificate) === undefined);
+    const counting = new CountingIndex(all);
+    this.#index = { decisions, counting };
+    return counting;
   }
 
   async #evidence(
@@ -266,12 +272,12 @@ export class Harvest {
     const trusted = this.#trusted;
     const counting = this.#counting();
     const comparison = compare(certificate, partner, counting, ownerOf);
-    const namer = counting.find(
-      (each) => each.partner === partner && each.certificate.thumbprint === announcedBy,
-    )?.certificate;
+    const found = counting.named(announcedBy);
+    const namer = found?.partner === partner ? found.certificate : undefined;
     const helping = [...(trusted.intermediates ?? []), ...beside];
     const anchors = keys.approvalAnchors.get(partner) ?? [];
-    const inForce = namer !== undefined && describeValidity(namer, new Date(now())) === undefined;
+    const isInForce = (each: Certificate) => describeValidity(each, new Date(now())) === undefined;
+    const inForce = namer !== undefined && isInForce(namer);
     return {
       comparison,
       partner,
@@ -284,6 +290,7 @@ export class Harvest {
         there: inForce,
         revoked: namer !== undefined && (await this.#isRevoked(namer, helping)),
       },
+      keyInForce: comparison.sameKey.some(isInForce),
       keyRevoked: (
         await Promise.all(comparison.sameKey.map((each) => this.#isRevoked(each, helping)))
       ).includes(true),

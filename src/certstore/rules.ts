@@ -13,6 +13,8 @@ export interface Evidence {
   privatePath: { good: boolean; why: string };
   /** Certificates of the partner that count and that named it under a signature, and whether one is known as revoked. */
   announcedBy: { there: boolean; revoked: boolean };
+  /** One with the same key is valid now. */
+  keyInForce: boolean;
   /** One with the same key is known as revoked. */
   keyRevoked: boolean;
 }
@@ -41,9 +43,10 @@ function whyNotAny({ comparison, partner }: Evidence): string | undefined {
 }
 
 const tests: Record<RuleName, (evidence: Evidence) => string | undefined> = {
-  'same-key': ({ comparison, keyRevoked, path }) => {
+  'same-key': ({ comparison, keyInForce, keyRevoked, path }) => {
     const { sameKey, newAddresses, newUsages } = comparison;
     if (sameKey.length === 0) return 'it has another key';
+    if (!keyInForce) return 'no certificate of this key is in force';
     if (keyRevoked) return 'a certificate of this key was revoked';
     if (newAddresses.length > 0) return 'it has a new address';
     if (newUsages.length > 0) return `it has a new usage: ${newUsages.join(', ')}`;

@@ -279,6 +279,28 @@ describe('a new certificate that arrives in mail', () => {
     }
   });
 
+  it('same-key-after-expiry: a key whose certificates have all expired continues nothing', async () => {
+    const first = publicCa.issue({
+      ...{ commonName: 'Acme Old', email: 'old@acme.example', freshKey: true },
+      notAfter: new Date(clock + hour),
+    });
+    const renewed = publicCa.issue({
+      commonName: 'Acme Old',
+      email: 'old@acme.example',
+      key: sameKeyAs(first),
+    });
+    keys.partners.set('acme', [pinned(old), pinned(first)]);
+    try {
+      await openHarvest();
+      await receive([renewed]);
+      assert.equal(entryOf(renewed)?.rule?.name, 'same-key');
+      assert.equal(await approvedOnceDue(renewed), false, 'it has expired when the rule is due');
+      assert.match(entryOf(renewed)?.findings.at(-1) ?? '', /no certificate of this key is in force/);
+    } finally {
+      keys.partners.set('acme', [pinned(old)]);
+    }
+  });
+
   it('two-partners: a certificate that names addresses of two partners stays manual', async () => {
     const both = publicCa.issue({
       ...{ commonName: 'Acme EDI', emails: ['edi@acme.example', 'edi@beta.example'], key: sameKeyAs(old) },
