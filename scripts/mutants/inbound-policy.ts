@@ -47,13 +47,6 @@ export const inboundPolicy = [
     ],
     [
       'partner/tellable.ts',
-      "sender.by !== 'signature' || partner === undefined",
-      'partner === undefined',
-      'attacks/explanations',
-      'a message in conflict is explained',
-    ],
-    [
-      'partner/tellable.ts',
       'verdict.layers.findLastIndex(isEncryptionLayer) + 1',
       '0',
       'attacks/explanations',

@@ -177,7 +177,7 @@ describe('messages', { skip: skipWithout('openssl') }, () => {
     const { stdout } = await run('messages', 'show', id);
     assert.match(stdout, /^reason +decrypt-no-key$/m);
     assert.match(stdout, /^why +decrypt-no-key: none of the keys here belongs to a recipient/m);
-    assert.match(stdout, /^what to do +Add the key of a certificate/m);
+    assert.match(stdout, /^what to do +See which key it is with sealpost certs show/m);
     const given = await suspended('given up', 'attempts-exhausted', 'edi', { last: 'spool-full' });
     const shown = await run('messages', 'show', given);
     assert.match(

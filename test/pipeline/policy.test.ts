@@ -107,8 +107,13 @@ const mailOf = (from: string, { id = '<1@x.example>', body = 'an order', subject
   Buffer.from(
     `From: ${from}\r\nSubject: ${subject}\r\nMessage-ID: ${id}\r\nContent-Type: text/plain\r\n\r\n${body}\r\n`,
   );
-const sealed = (mail: Buffer, signer: typeof acme | null = acme) =>
+const sealed = (
+  mail: Buffer,
+  signer: typeof acme | null = acme,
+  contentEncryption: 'aes-256-cbc' | 'aes-256-gcm' = 'aes-256-cbc',
+) =>
   encodeSync(mail, {
+    contentEncryption,
     recipients: [alice.certificate],
     ...(signer && { identity: signer.identity, sign: 'opaque', at: new Date(now) }),
   });
@@ -270,9 +275,12 @@ describe('a message that the partner has sent before', () => {
 
   it('does not count if it was not accepted: what is sent again mended is no duplicate', async () => {
     const memory = new Memory();
-    const mailbox = '{ require: [signed], duplicates: { by: both, action: suspend } }';
+    const mailbox = '{ require: [aead], duplicates: { by: both, action: suspend } }';
     const way = { mailbox, memory };
-    assert.equal((await decode(sealed(first, null), { ...way, id: 'a' })).kind, 'suspend policy-signed');
-    assert.equal((await decode(sealed(first), { ...way, id: 'b' })).kind, 'done');
+    assert.equal((await decode(sealed(first), { ...way, id: 'a' })).kind, 'suspend policy-aead');
+    assert.equal(memory.asked, 0);
+    const mended = sealed(first, acme, 'aes-256-gcm');
+    assert.equal((await decode(mended, { ...way, id: 'b' })).kind, 'done');
+    assert.equal((await decode(mended, { ...way, id: 'c' })).kind, 'suspend policy-duplicate');
   });
 });
