@@ -26,13 +26,6 @@ export const doors = [
     ],
     [
       'api/body.ts',
-      'if (octets > most) throw tooLarge(most);',
-      '',
-      'attacks/http-door~cut,.too.large',
-      'a body without a length has no limit',
-    ],
-    [
-      'api/body.ts',
       'if (own + octets > this.#most / 4)',
       'if (own + octets > this.#most)',
       'api/door~octets.of.bodies',
