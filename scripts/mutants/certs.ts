@@ -28,6 +28,13 @@ export const certs = [
     ],
     [
       'certstore/store.ts',
+      'totals.waiting >= mostWaiting.all',
+      'totals.waiting > mostWaiting.all',
+      'attacks/certificate-store~bounds.what.waits.in.all',
+      'what waits has no end',
+    ],
+    [
+      'certstore/store.ts',
       'own.length >= mostWaiting.partner ||',
       '',
       'attacks/certificate-store~bounds',
@@ -65,7 +72,7 @@ export const certs = [
       'certstore/announced.ts',
       'if (isNamed(each)) return',
       'if (each) return',
-      'attacks/certificate-harvest~bag-of-strangers',
+      'attacks/certificate-harvest~attributes.name',
       'whoever adds a certificate to a mail has announced it',
     ],
     [

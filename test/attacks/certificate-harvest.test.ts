@@ -308,7 +308,10 @@ describe('a new certificate that arrives in mail', () => {
     await receive([both]);
     const entry = entryOf(both);
     assert.deepEqual([entry?.state, entry?.rule], ['waiting', null]);
-    assert.match(entry?.findings.join('\n') ?? '', /partners acme and beta/);
+    const said = entry?.findings.join('\n') ?? '';
+    assert.match(said, /partners acme and beta/);
+    for (const rule of ['same-key', 'signed-by-old', 'private-anchor'])
+      assert.ok(said.includes(`rule ${rule}: it names addresses of several partners`), rule);
     assert.equal(await approvedOnceDue(both), false);
   });
 

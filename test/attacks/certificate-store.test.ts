@@ -102,6 +102,37 @@ describe('the store of certificates', () => {
     clock.now = before;
   });
 
+  it('bounds what waits in all', async () => {
+    const { redis, prefix, seal } = test.queue;
+    for (const [waiting, result] of [
+      [mostWaiting.all - 1, 'waiting'],
+      [mostWaiting.all, 'full'],
+    ] as const) {
+      await anew();
+      await redis.set(`${prefix}:certs`, seal('certs', { version: 1, waiting }).toString('base64'));
+      const store = await open();
+      assert.equal(await store.offer(issue('one'), facts()), result, `${waiting}`);
+    }
+  });
+
+  it('is accepted after a restore that brought only a part of it', async () => {
+    const { redis, prefix } = test.queue;
+    const store = await anew();
+    const [good, revoked] = [issue('good'), issue('bad')];
+    await store.put(good, facts(), 'approved', by);
+    await store.put(revoked, facts('other'), 'revoked', by);
+    await redis.del(`${prefix}:certs:parts`);
+    const restored = await open();
+    assert.equal(restored.trouble?.code, 'certs-changed');
+    assert.ok(restored.whyRefused(revoked));
+    await restored.accept();
+    for (const each of [restored, await open()]) {
+      assert.equal(each.trouble, undefined);
+      assert.deepEqual(each.approvedOf('acme'), []);
+      assert.equal(each.of(revoked.thumbprint)?.state, 'revoked');
+    }
+  });
+
   it('loses no change of two processes at once', async () => {
     const [one, two] = [await anew(), await open()];
     const some = [...'abcdef'].map((name) => issue(name));
