@@ -38,6 +38,13 @@ export const doorRows = {
     seen: ['start', 'command', 'log'],
     http: 503,
   },
+  'lookup-failed': {
+    class: 'peer',
+    cause: 'a directory of certificates could not be asked, or what it answered proves nothing',
+    remedy: 'Read the reason: the directory is down, refuses the login, or its zone is not signed.',
+    seen: ['command', 'log'],
+    http: 502,
+  },
   'certificate-unknown': {
     class: 'operator',
     cause: 'no certificate of that id, thumbprint or serial number is known',

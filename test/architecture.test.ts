@@ -109,6 +109,10 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
     why: 'a door has no keys: it hands mail to submit, and shows what is stored',
   },
   client: { may: ['redis', 'config'], why: 'who may do what is known without any message' },
+  lookup: {
+    may: ['redis', 'config', 'net', 'message', 'pki'],
+    why: 'what it finds counts for nothing by itself',
+  },
   certstore: {
     may: ['partner', 'redis', 'config', 'pki'],
     why: 'what is known of certificates is known without any message',

@@ -1,5 +1,11 @@
 /** Signs and encrypts messages for partners and sends them by the partner's route. */
-import { CertStore, loadCounting, watchExpiry } from '../src/certstore/index.ts';
+import {
+  CertStore,
+  type CountingCertificates,
+  loadCounting,
+  offerLookedUp,
+  watchExpiry,
+} from '../src/certstore/index.ts';
 import {
   loadDkimKeys,
   loadKeys,
@@ -9,9 +15,17 @@ import {
   readSecret,
 } from '../src/config/index.ts';
 import { runRole } from '../src/daemon/index.ts';
+import { SealpostError } from '../src/errors.ts';
+import { LookupRound, Lookups } from '../src/lookup/index.ts';
 import { tracerOf } from '../src/message/index.ts';
 import { createRefreshTokens, Tokens } from '../src/oauth/index.ts';
-import { loadOpensAt, outboundProtection, Shown } from '../src/partner/index.ts';
+import {
+  encryptionCertificates,
+  loadOpensAt,
+  outboundProtection,
+  PartnerDirectory,
+  Shown,
+} from '../src/partner/index.ts';
 import { sendStep } from '../src/pipeline/index.ts';
 import { sealedValues, sharedBucket } from '../src/redis/index.ts';
 import { createLookups, openSender, withBackup } from '../src/smtp/index.ts';
@@ -69,11 +83,29 @@ await runRole('outbound', async ({ config, queue, log }) => {
     pace: (partner) => routes.get(partner)?.sender.pace,
     hurried: (partner) => routes.get(partner)?.sender.hurry?.(),
   });
+  const directory = new PartnerDirectory(partners);
+  const ownerOf = (address: string) => directory.byAddress(address)?.name;
+  const round = new LookupRound({
+    lookups: new Lookups({
+      directories: config.lookup.directories,
+      dns: lookups.dns,
+      kept: sealedValues(queue, 'lookup'),
+      life: config.lookup.remember,
+      now: Date.now,
+    }),
+    partners,
+    provided: ({ name }, at) => isProvided(name, counting, at),
+    offer: ({ name }, found) => offerLookedUp({ ...found, partner: name }, { store, counting, ownerOf }),
+    log,
+    now: Date.now,
+  });
+  round.start();
   return {
     facts: { partners: routes.size },
-    troubles: () => [...store.troubles(), ...expiry.troubles()],
+    troubles: () => [...store.troubles(), ...expiry.troubles(), ...round.troubles()],
     async drain(timeoutMs) {
       await worker.close(timeoutMs);
+      await round.stop();
       store.stop();
       expiry.stop();
       for (const { sender } of routes.values()) sender.close();
@@ -81,3 +113,12 @@ await runRole('outbound', async ({ config, queue, log }) => {
     },
   };
 });
+
+function isProvided(name: string, { partners }: CountingCertificates, at: Date): boolean {
+  try {
+    return encryptionCertificates(name, partners.get(name) ?? [], at).length > 0;
+  } catch (error) {
+    if (error instanceof SealpostError) return false;
+    throw error;
+  }
+}

@@ -28,6 +28,7 @@ export {
   matching,
   named,
 } from './known.ts';
+export { type LookedUp, offerLookedUp } from './looked-up.ts';
 export { SeenCertificates, seenTimes } from './seen.ts';
 export { CertStore, type CertStoreParts, mostWaiting, type NewCertificate } from './store.ts';
 export { certificateStates, certificateUses, type KnownState, type KnownUse, storedUses } from './words.ts';

@@ -12,6 +12,7 @@ import {
 import { SealpostError } from '../errors.ts';
 import { comparable } from '../printable.ts';
 import { addDecisions } from './certs-decide.ts';
+import { addLookup } from './certs-lookup.ts';
 import { type CertsOptions, linesOf, oneOf, ownerOf, withCerts } from './certs-open.ts';
 import { configOption } from './options.ts';
 import { printJson, printLine } from './output.ts';
@@ -112,6 +113,7 @@ export function certsCommand(): Command {
     .addOption(configOption())
     .option('--key', 'print its public key instead')
     .action(exportPem);
+  addLookup(command);
   addDecisions(command);
   return command;
 }

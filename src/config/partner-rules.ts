@@ -50,7 +50,8 @@ function checkFormerNames(partners: readonly PartnerConfig[], report: Report): v
 }
 
 function checkProtection(partner: PartnerConfig, at: SettingPath, known: readonly string[], report: Report) {
-  const { encrypt, identity, certificates, allowWeak, preset, coSigners, encryptionIdentity } = partner;
+  const { encrypt, identity, certificates, allowWeak, preset, coSigners, encryptionIdentity, lookup } =
+    partner;
   const { sign, contentEncryption, digest, tripleWrap, headerProtection, legacyDisplay } = protectionOf(
     preset,
     partner,
@@ -58,6 +59,8 @@ function checkProtection(partner: PartnerConfig, at: SettingPath, known: readonl
   const by = (name: 'contentEncryption' | 'digest') => (partner[name] === undefined ? 'preset' : name);
   if (encrypt && certificates.length === 0)
     report(at, 'has no certificates to encrypt with', {
+      // One that a directory has can be approved later; mail waits until then.
+      ...(lookup.length > 0 && { severity: 'warning' }),
       hint: "write certificates with the partner's certificate, or encrypt: false",
     });
   if (sign !== 'none' && identity === undefined)

@@ -1,6 +1,7 @@
 import type { ProfileBook } from '../profile/profiles.ts';
 import { checkDkim } from './dkim-rules.ts';
 import { checkDropFolders } from './folder-rules.ts';
+import { checkLookup } from './lookup-rules.ts';
 import { checkMailboxes } from './mailbox-rules.ts';
 import { checkPartners } from './partner-rules.ts';
 import { checkPolicies } from './policy-rules.ts';
@@ -20,6 +21,7 @@ export function checkRules(config: Config, source: Places, book: ProfileBook): P
   checkPolicies(config, report);
   checkServers(config, report);
   checkDropFolders(config, report);
+  checkLookup(config, report);
   checkProfiles(config, book, report);
   return problems;
 }

@@ -11,6 +11,7 @@ import { destinationSettings } from './destination-settings.ts';
 import { dkimSettings } from './dkim-settings.ts';
 import { folderSettings } from './folder-settings.ts';
 import { limits } from './limit-settings.ts';
+import { lookupSettings, partnerLookup } from './lookup-settings.ts';
 import { oauth2Settings } from './oauth2-settings.ts';
 import { explainSettings, policySettings } from './policy-settings.ts';
 import { minimumProfile, partnerProfile, profileSettings } from './profile-settings.ts';
@@ -350,6 +351,7 @@ export const partnerSchema = z.strictObject({
     ),
   profile: partnerProfile(),
   approval: approvalSettings({ path }),
+  lookup: partnerLookup({ name }),
   encryptTo: encryptToSetting(),
   ...protectionSettings(name),
   from: z.string().optional().describe('Envelope sender, and From of messages without a From field.'),
@@ -461,6 +463,7 @@ export const configSchema = z.strictObject({
   profiles: profileSettings({ path }),
   dkim: dkimSettings({ path }),
   dns: dnsSettings({ path, port }),
+  lookup: lookupSettings({ secret, name, path }),
   folders: folderSettings({ name, path }),
   clientQueues: clientQueueSettings(),
   retry: retry.prefault({}).describe('Retry schedule for hand-off and sending.'),

@@ -32,6 +32,7 @@ const readers: readonly [RegExp, readonly string[] | 'all'][] = [
   [/^(?:redis|spool)\./, 'all'],
   [/^identities\./, ['decrypt', 'outbound']],
   [/^events\./, ['api']],
+  [/^lookup\./, ['outbound']],
   [/^mailboxes\.\d+\.imap\./, ['receive']],
   [/^mailboxes\.\d+\.(?:destinations|onSuspend)\./, ['handoff', 'decrypt']],
   [/^partners\.\d+\.onSuspend\./, ['handoff']],

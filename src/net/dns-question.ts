@@ -1,7 +1,18 @@
 import dns, { type Answer, type DecodedPacket } from 'dns-packet';
 
-export type RecordType = 'A' | 'AAAA' | 'MX' | 'TLSA' | 'TXT';
-export type RecordOf<T extends RecordType> = Extract<Answer, { type: T }>;
+/** Types that `dns-packet` does not read: their data is octets. */
+export type RawType = 'CERT' | 'SMIMEA';
+export type RecordType = 'A' | 'AAAA' | 'MX' | 'TLSA' | 'TXT' | RawType;
+export interface RawRecord {
+  type: string;
+  name: string;
+  ttl?: number | undefined;
+  data: Buffer;
+}
+export type RecordOf<T extends RecordType> = T extends RawType ? RawRecord : Extract<Answer, { type: T }>;
+
+/** How `dns-packet` writes a type. What it does not know becomes type 0 without a word. */
+export const packetType = (type: RecordType) => (type === 'SMIMEA' ? 'UNKNOWN_53' : type);
 
 /** No usable answer: SERVFAIL (which is also what a validating resolver says of forged records), silence, nonsense. */
 export class DnsFailure extends Error {}
@@ -28,7 +39,7 @@ export class Question {
       type: 'query',
       id: this.id,
       flags: dns.RECURSION_DESIRED | dns.AUTHENTIC_DATA,
-      questions: [{ type: this.type, name: this.name }],
+      questions: [Object.assign({ type: 'CERT' as const, name: this.name }, { type: packetType(this.type) })],
       additionals: [
         {
           ...{ type: 'OPT', name: '.', udpPayloadSize: UDP_SIZE, extendedRcode: 0, ednsVersion: 0 },
@@ -43,7 +54,10 @@ export class Question {
     try {
       const packet = dns.decode(message);
       const [asked] = packet.questions ?? [];
-      const own = asked?.type === this.type && sameName(asked.name, this.name);
+      const own =
+        asked !== undefined &&
+        String(asked.type) === packetType(this.type) &&
+        sameName(asked.name, this.name);
       return packet.type === 'response' && packet.id === this.id && own ? packet : undefined;
     } catch {
       return undefined;

@@ -1,9 +1,18 @@
 import { createSocket } from 'node:dgram';
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import type { DecodedPacket } from 'dns-packet';
+import type { Answer, DecodedPacket } from 'dns-packet';
 import { LRUCache } from 'lru-cache';
-import { DnsFailure, plainName, Question, type RecordOf, type RecordType, sameName } from './dns-question.ts';
+import {
+  DnsFailure,
+  packetType,
+  plainName,
+  Question,
+  type RawRecord,
+  type RecordOf,
+  type RecordType,
+  sameName,
+} from './dns-question.ts';
 import { QuestionStream } from './dns-stream.ts';
 
 /** A resolver that validates DNSSEC, which the operator names. */
@@ -148,8 +157,9 @@ function read<T extends RecordType>(
     life = Math.min(life, alias.ttl ?? 0);
     target = plainName(alias.data);
   }
-  const records = answers.filter(
-    (each): each is RecordOf<T> => each.type === type && sameName(each.name, target),
+  const all: (Answer | RawRecord)[] = answers;
+  const records = all.filter(
+    (each): each is RecordOf<T> => each.type === packetType(type) && sameName(each.name, target),
   );
   for (const each of records) life = Math.min(life, 'ttl' in each ? (each.ttl ?? 0) : 0);
   // that there is nothing is remembered briefly: there might be something soon

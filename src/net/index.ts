@@ -1,6 +1,6 @@
 /** The network below mail: which addresses may be connected to, and requests to addresses that others chose, DNS with proof. */
 export { createDns, type Dns, type DnsAnswer, type ResolverSettings } from './dns.ts';
-export { DnsFailure, plainName, type RecordOf, type RecordType } from './dns-question.ts';
+export { DnsFailure, plainName, type RawType, type RecordOf, type RecordType } from './dns-question.ts';
 export { type GuardedRequest, guardedGet } from './guarded-get.ts';
 export { guardedLookup, privateAddressCode, type Resolve, refusePrivateLiteral } from './guarded-lookup.ts';
 export { createBoundedServer, type HttpLimits, httpLimits, limitAnswer } from './http-server.ts';

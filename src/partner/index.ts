@@ -7,7 +7,12 @@ import type { opensAt } from './windows.ts';
 
 export { assess, type Fate } from './assess.ts';
 export { type Authorities, authoritiesOf } from './authorities.ts';
-export type { Approval, PartnerCertificate, ShownKeys } from './certificates.ts';
+export {
+  type Approval,
+  encryptionCertificates,
+  type PartnerCertificate,
+  type ShownKeys,
+} from './certificates.ts';
 export { PartnerDirectory } from './directory.ts';
 export { type Expiry, type ExpiryParts, expiriesAt, expiryText, thresholdOf } from './expiry.ts';
 export { ExpiryWatch, type ExpiryWatchParts } from './expiry-watch.ts';

@@ -58,7 +58,7 @@ describe('the start of a command', () => {
         'cms',
       ])
         assert.ok(!found.has(name), `${args.join(' ')} loads ${name}`);
-      assert.ok(urls.length < 430, `${urls.length} modules`);
+      assert.ok(urls.length < 450, `${urls.length} modules`);
     }
   });
 

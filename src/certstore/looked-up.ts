@@ -1,0 +1,45 @@
+import type { PartnerCertificate } from '../partner/index.ts';
+import type { Certificate } from '../pki/index.ts';
+import { CountingIndex, compare } from './compare.ts';
+import { usesOf } from './configured.ts';
+import type { Source } from './entry.ts';
+import type { CertStore } from './store.ts';
+import { storedUses } from './words.ts';
+
+export interface LookedUp {
+  partner: string;
+  certificate: Certificate;
+  source: Extract<Source, 'ldap' | 'dns' | 'folder'>;
+  /** Name of the directory. */
+  directory: string;
+}
+
+export interface LookedUpParts {
+  store: Pick<CertStore, 'offer' | 'whyRefused'>;
+  /** Certificates that count, by partner. */
+  counting: { readonly partners: ReadonlyMap<string, readonly PartnerCertificate[]> };
+  /** The partner that an address belongs to. */
+  ownerOf: (address: string) => string | undefined;
+}
+
+/**
+ * Puts a certificate that a directory has for a partner into the store, to wait for a person. No rule approves it: a
+ * directory says what somebody wrote there, and nothing about who has the key.
+ */
+export async function offerLookedUp(
+  { partner, certificate, source, directory }: LookedUp,
+  { store, counting, ownerOf }: LookedUpParts,
+): Promise<'waiting' | 'known' | 'full'> {
+  const own = counting.partners.get(partner) ?? [];
+  const known = own.some(({ thumbprint }) => thumbprint === certificate.thumbprint);
+  if (known || store.whyRefused(certificate) !== undefined) return 'known';
+  const all = [...counting.partners].flatMap(([name, certificates]) =>
+    certificates.map((each) => ({ certificate: each.certificate, partner: name })),
+  );
+  const { findings } = compare(certificate, partner, new CountingIndex(all), ownerOf);
+  return await store.offer(certificate, {
+    ...{ partner, uses: usesOf(certificate, storedUses), from: null, until: null, source },
+    ...{ findings: [...findings, `found in directory ${directory}`], rule: null },
+    ...{ announcedBy: null, message: null },
+  });
+}

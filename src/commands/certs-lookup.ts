@@ -1,0 +1,142 @@
+/** Looks certificates of partners up in directories, now. */
+import type { Command } from 'commander';
+import { idOf, loadCounting, offerLookedUp } from '../certstore/index.ts';
+import { loadKeys, type PartnerConfig } from '../config/index.ts';
+import { SealpostError } from '../errors.ts';
+import { type Asked, addressesOf, Lookups } from '../lookup/index.ts';
+import { PartnerDirectory } from '../partner/index.ts';
+import { comparable } from '../printable.ts';
+import { sealedValues } from '../redis/index.ts';
+import { type CertsOptions, type OpenedCerts, withCerts } from './certs-open.ts';
+import { openNetwork } from './network.ts';
+import { configOption } from './options.ts';
+import { printError, printJson, printLine } from './output.ts';
+
+interface LookupOptions extends CertsOptions {
+  fresh?: boolean;
+}
+
+interface Row {
+  address: string;
+  directory: string;
+  thumbprint: string;
+  subject: string | null;
+  notAfter: string;
+  became: 'waiting' | 'known' | 'full';
+}
+
+const words = {
+  waiting: 'waits for approval',
+  known: 'is known already',
+  full: 'was not kept: too many wait for approval',
+};
+
+async function lookup(name: string, options: LookupOptions): Promise<void> {
+  await withCerts(options.config, async (opened) => {
+    const partner = partnerOf(opened, name);
+    const addresses = name.includes('@') ? [name] : addressesOf(partner);
+    const rows: Row[] = [];
+    const refused: string[] = [];
+    const failed: string[] = [];
+    await eachAddress(opened, partner, addresses, options, async (address, asked, offer) => {
+      refused.push(...asked.refused.map((line) => `${address}: ${line}`));
+      failed.push(
+        ...asked.failed.map(({ directory, error }) => `${directory}: ${error.message} [${error.code}]`),
+      );
+      for (const found of asked.found) {
+        const { subject, thumbprint, notAfter } = found.certificate;
+        const became = await offer(found);
+        rows.push({
+          ...{ address, directory: found.directory, thumbprint, subject: subject ?? null },
+          ...{ notAfter: notAfter.toISOString(), became },
+        });
+      }
+    });
+    if (options.json) printJson({ found: rows, refused, failed }, 2);
+    else print(rows, refused, failed);
+    if (failed.length > 0) process.exitCode = 1;
+  });
+}
+
+function partnerOf({ config }: OpenedCerts, name: string): PartnerConfig {
+  const found = name.includes('@')
+    ? new PartnerDirectory(config.partners).byAddress(name)
+    : config.partners.find((each) => each.name.toLowerCase() === name.toLowerCase());
+  if (found === undefined)
+    throw new SealpostError('partner-unknown', `there is no partner ${JSON.stringify(name)}`, {
+      hint: 'only partners are looked up; add one with sealpost partners add',
+    });
+  if (found.lookup.length === 0)
+    throw new SealpostError('usage', `partner ${found.name} names no directory`, {
+      hint: 'write the names of directories under lookup of the partner',
+    });
+  return found;
+}
+
+async function eachAddress(
+  { config, queue, store }: OpenedCerts,
+  partner: PartnerConfig,
+  addresses: readonly string[],
+  { fresh }: LookupOptions,
+  take: (
+    address: string,
+    asked: Asked,
+    offer: (found: Asked['found'][number]) => Promise<Row['became']>,
+  ) => Promise<void>,
+): Promise<void> {
+  if (addresses.length === 0)
+    throw new SealpostError('usage', `partner ${partner.name} has no full address, only domains`, {
+      hint: 'name the address: sealpost certs lookup ADDRESS',
+    });
+  const network = await openNetwork(config);
+  const directory = new PartnerDirectory(config.partners);
+  const ownerOf = (address: string) => directory.byAddress(address)?.name;
+  const { CountingCertificates } = await loadCounting();
+  const counting = new CountingCertificates(store, await loadKeys(config));
+  const lookups = new Lookups({
+    directories: config.lookup.directories,
+    dns: network.parts.dns,
+    kept: sealedValues(queue, 'lookup'),
+    life: config.lookup.remember,
+    now: Date.now,
+  });
+  try {
+    for (const address of addresses) {
+      const asked = await lookups.ask(address, partner.lookup, { fresh: fresh ?? false });
+      await take(address, asked, (found) =>
+        offerLookedUp({ ...found, partner: partner.name }, { store, counting, ownerOf }),
+      );
+    }
+  } finally {
+    await network.close();
+  }
+}
+
+function print(rows: readonly Row[], refused: readonly string[], failed: readonly string[]): void {
+  for (const { address, directory, thumbprint, subject, notAfter, became } of rows)
+    printLine(
+      comparable(
+        `${idOf({ thumbprint })}  ${address}  ${directory}  until ${notAfter.slice(0, 10)}  ${subject ?? '-'}: ${words[became]}`,
+      ),
+    );
+  if (rows.length === 0) printLine('no certificate was found');
+  for (const line of refused) printLine(comparable(`not used: ${line}`));
+  for (const line of failed) printError(`sealpost: ${comparable(line)}`);
+  if (rows.some(({ became }) => became === 'waiting'))
+    printLine(
+      'compare each with what the partner told you: sealpost certs show ID, sealpost certs approve ID',
+    );
+}
+
+export function addLookup(command: Command): void {
+  command
+    .command('lookup')
+    .argument('<partner>', 'name of a partner, or one of its addresses')
+    .description(
+      'look certificates of a partner up in the directories that it names; what is found waits for approval',
+    )
+    .addOption(configOption())
+    .option('--fresh', 'ask the directories, whatever is remembered of them')
+    .option('--json', 'print JSON')
+    .action(lookup);
+}
