@@ -35,7 +35,7 @@ export const inboundPolicy = [
       'partner/assess.ts',
       "fateBy(shortfalls, 'refuse') ??\n    suspended ??",
       "suspended ??\n    fateBy(shortfalls, 'refuse') ??",
-      'partner/rules partner/policy attacks/explanations',
+      'attacks/explanations',
       'what require suspends is never explained',
     ],
     [

@@ -31,6 +31,11 @@ mailboxes:
     notSmime: pass
     policy: { attachments: { maximum: 0 }, shortfall: refuse }
     destinations: [{ type: directory, path: /a }]
+  - name: both
+    addresses: [both@own.example]
+    require: [encrypted]
+    policy: { require: [encrypted], shortfall: refuse }
+    destinations: [{ type: directory, path: /a }]
 partners:
   - name: acme
     addresses: ["@acme.example"]
@@ -92,7 +97,7 @@ describe('explanations of refused messages', () => {
   let count = 0;
 
   interface Came {
-    mailbox?: 'outside' | 'inside';
+    mailbox?: 'outside' | 'inside' | 'both';
     envelopeFrom?: string;
     receivedAt?: number;
   }
@@ -197,6 +202,12 @@ describe('explanations of refused messages', () => {
     assert.match(mail.text, /^In-Reply-To: <p1@big\.example>\r$/m);
     assert.match(mail.text, /^- Encrypt it for the certificate that we gave you\.\r$/m);
     assert.match(mail.text, /^- Send it without attachments\.\r$/m);
+  });
+
+  it('are sent where require would suspend the message as well', async () => {
+    const mail = sign(mailFrom('edi@big.example', { id: unique() }), big);
+    const { record, mails } = await arrive(mail, { mailbox: 'both' });
+    assert.deepEqual([record.state, mails.length], ['terminated', 1]);
   });
 
   it('tell all of it to the partner whose own signature is inside the encryption', async () => {
