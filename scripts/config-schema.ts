@@ -32,7 +32,13 @@ export function configJsonSchema(name: (typeof schemaFiles)[number]): string {
   const [title, schema] = titles[name];
   const { $schema, ...rest } = z.toJSONSchema(schema, {
     io: 'input',
-    override: ({ jsonSchema }) => {
+    override: ({ zodSchema, jsonSchema }) => {
+      // the entries of partners have a file of their own
+      if (zodSchema === partnerSchema && schema !== partnerSchema) {
+        for (const key of Object.keys(jsonSchema)) delete jsonSchema[key];
+        jsonSchema.$ref = 'partner.schema.json';
+        return;
+      }
       // our formats are no formats of JSON Schema, where a duration is written as P1D
       const pattern = patterns[jsonSchema.format ?? ''];
       if (pattern === undefined) return;
@@ -40,7 +46,46 @@ export function configJsonSchema(name: (typeof schemaFiles)[number]): string {
       if (pattern !== '') jsonSchema.pattern = pattern;
     },
   });
-  return `${JSON.stringify({ $schema, title, ...rest }, null, 2)}\n`;
+  return `${JSON.stringify({ $schema, title, ...writtenOnce(rest) }, null, 2)}\n`;
+}
+
+/** Octets from which a part that stands in several places is written once. */
+const worthOnce = 300;
+
+/** Moves parts that stand in several places, such as a route, to `$defs`. */
+function writtenOnce(schema: object): object {
+  const places = new Map<string, number>();
+  const texts = (value: unknown): void => {
+    if (typeof value !== 'object' || value === null) return;
+    const text = JSON.stringify(value);
+    const count = places.get(text) ?? 0;
+    places.set(text, count + 1);
+    // what is inside of a part that is there already is written with it
+    if (count === 0) for (const each of Object.values(value)) texts(each);
+  };
+  texts(schema);
+  const defs: Record<string, unknown> = {};
+  const names = new Map<string, string>();
+  const written = (value: unknown, within: string): unknown => {
+    if (typeof value !== 'object' || value === null) return value;
+    if (Array.isArray(value)) return value.map((each) => written(each, within));
+    const text = JSON.stringify(value);
+    const inner = () =>
+      Object.fromEntries(Object.entries(value).map(([key, each]) => [key, written(each, key)]));
+    const isSchema = 'type' in value || 'anyOf' in value || 'oneOf' in value;
+    if (!isSchema || text.length < worthOnce || (places.get(text) ?? 0) < 2) return inner();
+    let name = names.get(text);
+    if (name === undefined) {
+      const alike = Object.keys(defs).filter((each) => each.replace(/\d+$/, '') === within).length;
+      name = alike === 0 ? within : `${within}${alike + 1}`;
+      names.set(text, name);
+      defs[name] = {};
+      defs[name] = inner();
+    }
+    return { $ref: `#/$defs/${name}` };
+  };
+  const top = Object.entries(schema).map(([key, value]) => [key, written(value, key)]);
+  return { ...Object.fromEntries(top), $defs: defs };
 }
 
 if (import.meta.main)
