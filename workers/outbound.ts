@@ -11,6 +11,7 @@ import {
   loadKeys,
   ownAddresses,
   ownName,
+  type PartnerConfig,
   partnerKey,
   readSecret,
 } from '../src/config/index.ts';
@@ -42,27 +43,37 @@ await runRole('outbound', async ({ config, queue, log }) => {
   const expiry = watchExpiry({ config, keys, queue, log, partners: () => counting.partners });
   const own = ownAddresses(config);
   const { partners, limits, workers } = config;
-  const routes = new Map(
-    partners.map((partner) => {
-      const senderOf = (route: typeof partner.route, rated: string) => {
-        const rate = sharedBucket(queue, rated, route.rate);
-        return openSender({ route, readSecret, name: ownName(config), tokens, rate, ...lookups });
-      };
-      const { route, backup } = partner;
-      const key = partnerKey(partner);
-      const first = senderOf(route, `outbound:${key}`);
-      const sender = backup
-        ? withBackup(first, senderOf(backup.route, `backup:${key}`), backup, () => performance.now())
-        : first;
-      return [key, { partner, sender }];
-    }),
-  );
+  const open = (partner: PartnerConfig) => {
+    const senderOf = (route: typeof partner.route, rated: string) => {
+      const rate = sharedBucket(queue, rated, route.rate);
+      return openSender({ route, readSecret, name: ownName(config), tokens, rate, ...lookups });
+    };
+    const { route, backup } = partner;
+    const key = partnerKey(partner);
+    const first = senderOf(route, `outbound:${key}`);
+    const sender = backup
+      ? withBackup(first, senderOf(backup.route, `backup:${key}`), backup, () => performance.now())
+      : first;
+    return { partner, sender };
+  };
+  const byKey = new Map(partners.map((partner) => [partnerKey(partner), partner]));
+  /** Opened with the first message: there may be thousands of partners. */
+  const routes = new Map<string, ReturnType<typeof open>>();
+  const routeTo = (key: string) => {
+    let route = routes.get(key);
+    const partner = byKey.get(key);
+    if (route === undefined && partner !== undefined) {
+      route = open(partner);
+      routes.set(key, route);
+    }
+    return route;
+  };
   const shown = new Shown(sealedValues(queue, 'shown'), Date.now);
   const windowed = partners.some(({ windows }) => windows !== undefined);
   const step = await sendStep({
     spool,
     flow,
-    route: (partner) => routes.get(partner),
+    route: routeTo,
     async protection(partner) {
       const facts = partner.encryptTo === 'all' ? undefined : await shown.of(partner.name);
       return outboundProtection(partner, counting, new Date(), facts);
@@ -79,9 +90,9 @@ await runRole('outbound', async ({ config, queue, log }) => {
   const worker = await queues.createWorker('outbound', step, {
     concurrency: workers.concurrency,
     // While one message is recorded as sent, the next one is ready for its connection.
-    most: (partner) => Math.ceil((routes.get(partner)?.partner.route.connections ?? 1) * 1.5),
-    pace: (partner) => routes.get(partner)?.sender.pace,
-    hurried: (partner) => routes.get(partner)?.sender.hurry?.(),
+    most: (partner) => Math.ceil((byKey.get(partner)?.route.connections ?? 1) * 1.5),
+    pace: (partner) => routeTo(partner)?.sender.pace,
+    hurried: (partner) => routeTo(partner)?.sender.hurry?.(),
   });
   const directory = new PartnerDirectory(partners);
   const ownerOf = (address: string) => directory.byAddress(address)?.name;
@@ -101,7 +112,7 @@ await runRole('outbound', async ({ config, queue, log }) => {
   });
   round.start();
   return {
-    facts: { partners: routes.size },
+    facts: { partners: byKey.size },
     troubles: () => [...store.troubles(), ...expiry.troubles(), ...round.troubles()],
     async drain(timeoutMs) {
       await worker.close(timeoutMs);

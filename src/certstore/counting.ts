@@ -4,7 +4,13 @@
  */
 import type { LoadedKeys } from '../config/index.ts';
 import { type PartnerCertificate, pinsOf } from '../partner/index.ts';
-import type { Certificate, PathOptions } from '../pki/index.ts';
+import {
+  type Certificate,
+  keyDigest,
+  type PathOptions,
+  type PinnedCertificates,
+  pinnedCertificates,
+} from '../pki/index.ts';
 import type { StoredCertificate } from './entry.ts';
 import type { CertStore } from './store.ts';
 
@@ -35,7 +41,7 @@ export class CountingCertificates {
   #decisions: string | undefined;
   #partners: ReadonlyMap<string, readonly PartnerCertificate[]> = new Map();
   #identities: LoadedKeys['identities'] = [];
-  #pins: (at: Date) => readonly Certificate[] = () => [];
+  #pins: (at: Date) => PinnedCertificates = () => pinnedCertificates([]);
   #refused: PathOptions['refused'];
 
   constructor(store: CertStore, keys: Keys) {
@@ -49,8 +55,9 @@ export class CountingCertificates {
     if (decisions === this.#decisions) return;
     this.#decisions = decisions;
     const store = this.#store;
-    const counts = ({ certificate }: { certificate: Certificate }) =>
-      store.whyRefused(certificate) === undefined;
+    const counts = (each: { certificate: Certificate }) => store.whyRefused(each.certificate) === undefined;
+    const partnerCounts = (each: PartnerCertificate) =>
+      store.whyRefusedBy(each.thumbprint, () => each.keyDigest ?? keyDigest(each.certificate)) === undefined;
     const { partners, identities } = this.#keys;
     this.#partners = new Map(
       [...partners].map(([name, configured]) => {
@@ -59,7 +66,7 @@ export class CountingCertificates {
           .approvedOf(name)
           .filter(({ thumbprint }) => !known.has(thumbprint))
           .map((entry) => approvedCertificate(entry, store));
-        return [name, [...configured, ...approved].filter(counts)];
+        return [name, [...configured, ...approved].filter(partnerCounts)];
       }),
     );
     this.#identities = identities.filter(counts);
@@ -80,7 +87,7 @@ export class CountingCertificates {
   }
 
   /** The certificates that signatures are verified with, as `pinsOf` gives them. */
-  readonly pins = (at: Date): readonly Certificate[] => {
+  readonly pins = (at: Date): PinnedCertificates => {
     this.#renew();
     return this.#pins(at);
   };

@@ -195,12 +195,17 @@ export class CertStore {
    * it. Completes "the certificate ...".
    */
   whyRefused(certificate: Certificate): string | undefined {
+    return this.whyRefusedBy(certificate.thumbprint, () => keyDigest(certificate));
+  }
+
+  /** As `whyRefused`, by what is known of a certificate without parsing it. */
+  whyRefusedBy(thumbprint: string, key: () => string): string | undefined {
     if (this.#byThumbprint.size === 0) return undefined;
-    const entry = this.#byThumbprint.get(certificate.thumbprint);
+    const entry = this.#byThumbprint.get(thumbprint);
     if (entry?.state === 'rejected') return `was rejected by ${entry.decided?.by ?? 'a person'}`;
     if (entry?.state === 'revoked') return `was revoked by ${entry.decided?.by ?? 'a person'}`;
     if (this.#revokedKeys.size === 0) return undefined;
-    const other = this.#revokedKeys.get(keyDigest(certificate));
+    const other = this.#revokedKeys.get(key());
     return other && `has the key of certificate ${other.thumbprint}, which was revoked`;
   }
 

@@ -1,7 +1,15 @@
 import { Cursor, content, der, type Element, octetString, raw, tags } from '../asn1/index.ts';
 import { SealpostError } from '../errors.ts';
-import { type Certificate, nameToString, readName } from '../pki/index.ts';
-import { keyIdentifiersOf } from './identity.ts';
+import {
+  type Certificate,
+  issuerWord,
+  keyIdentifiersOf,
+  keyIdentifierWord,
+  nameToString,
+  readName,
+  withoutZeros,
+} from '../pki/index.ts';
+import type { KnownCertificates } from './identity.ts';
 
 /**
  * How CMS names a certificate or key: IssuerAndSerialNumber or SubjectKeyIdentifier (RFC 5652
@@ -108,8 +116,26 @@ function hasKeyIdentifier(certificate: Certificate, wanted: string): boolean {
   }
 }
 
-function withoutZeros(hex: string): string {
-  return hex.replace(/^(?:00)+/, '') || hex.slice(0, 2);
+/** The certificates among the known ones that an identifier names. */
+export function knownBy(
+  identifier: CertificateIdentifier,
+  known: KnownCertificates | undefined,
+): readonly Certificate[] {
+  const word = wordOf(identifier);
+  return word === undefined || known === undefined
+    ? []
+    : known.find(word).filter((each) => identifies(identifier, each));
+}
+
+function wordOf(identifier: CertificateIdentifier): string | undefined {
+  switch (identifier.type) {
+    case 'issuer-serial':
+      return issuerWord(identifier.issuerDer, identifier.serialNumber);
+    case 'subject-key-identifier':
+      return keyIdentifierWord(identifier.subjectKeyIdentifier);
+    default:
+      return undefined;
+  }
 }
 
 /** In words for an error or a log. */

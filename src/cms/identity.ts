@@ -1,5 +1,5 @@
-import { createHash, type KeyObject } from 'node:crypto';
-import type { Certificate } from '../pki/index.ts';
+import type { KeyObject } from 'node:crypto';
+import { type Certificate, keyIdentifiersOf } from '../pki/index.ts';
 
 /** A private key with its certificate, old ones included: what a message may be encrypted for. */
 export interface DecryptionIdentity {
@@ -28,26 +28,14 @@ export interface DecryptionKeys {
   contentKeys?: readonly { name: string; key: Buffer }[];
   /** More certificates in which signers and originators of static keys are searched. */
   certificates?: readonly Certificate[];
+  /** Certificates that the receiver has anyway, in which they are looked up after those: there may be many. */
+  known?: KnownCertificates;
 }
 
-const computed = new WeakMap<Certificate, readonly [Buffer, Buffer]>();
-
-/**
- * What senders use as the key identifier of a certificate, the usual one first: its extension; without one, method 1 of
- * RFC 5280 section 4.2.1.2 (SHA-1 of the public key), or what Windows and .NET make, SHA-1 over the whole
- * SubjectPublicKeyInfo (CERT_KEY_IDENTIFIER_PROP_ID).
- */
-export function keyIdentifiersOf(certificate: Certificate): readonly [Buffer, ...Buffer[]] {
-  const extension = certificate.subjectKeyIdentifier;
-  if (extension !== undefined) return [extension];
-  let identifiers = computed.get(certificate);
-  if (identifiers === undefined) {
-    const { key, der } = certificate.publicKeyInfo;
-    const sha1 = (octets: Buffer) => createHash('sha1').update(octets).digest();
-    identifiers = [sha1(key), sha1(der)];
-    computed.set(certificate, identifiers);
-  }
-  return identifiers;
+/** Certificates that are looked up. */
+export interface KnownCertificates {
+  /** Candidates for a word of `pki/lookup.ts`, which are compared with what is named. */
+  find(word: string): readonly Certificate[];
 }
 
 /** The one to write. */

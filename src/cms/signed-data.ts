@@ -189,7 +189,7 @@ export class SignedDataReader implements ContentReader {
     const contentType = this.#contentType ?? oids.data;
     const inheritedKey = (certificate: Certificate) =>
       options.inheritedKey?.(certificate, this.#tail.certificates);
-    const context = { contentType, content, certificates, inheritedKey, budget };
+    const context = { contentType, content, certificates, known: options.known, inheritedKey, budget };
     const signers = this.#signers.map((signer) => verifySigner(signer, context));
     handlers.onTail({ ...this.#tail, signers });
   }

@@ -29,6 +29,7 @@ import {
 import {
   type CertificateIdentifier,
   identifies,
+  knownBy,
   readCertificateIdentifier,
 } from './certificate-identifier.ts';
 import type { DetachedContent } from './content-reader.ts';
@@ -38,6 +39,7 @@ import {
   readReceiptRequest,
   readSigningCertificates,
 } from './ess-attributes.ts';
+import type { KnownCertificates } from './identity.ts';
 import type { SignatureReason, SignedAttributes, SignerReport } from './report.ts';
 import { maySign } from './rsa-restrictions.ts';
 import {
@@ -98,6 +100,8 @@ export interface VerificationContext {
   content: DetachedContent | undefined;
   /** The certificates in which signers are searched. */
   certificates: readonly Certificate[];
+  /** Where they are looked up after those. */
+  known: KnownCertificates | undefined;
   /** See `CmsOptions.inheritedKey`. */
   inheritedKey: (certificate: Certificate) => KeyObject | undefined;
   budget: Budget;
@@ -107,7 +111,9 @@ export interface VerificationContext {
 export function verifySigner(signer: SignerInfo, context: VerificationContext): SignerReport {
   const { identifier, digest, algorithm } = signer;
   context.budget.spend(context.certificates.length * costs.comparison);
-  const candidates = namedBy(identifier, context.certificates);
+  const known = knownBy(identifier, context.known);
+  context.budget.spend(known.length * costs.comparison);
+  const candidates = namedBy(identifier, [...context.certificates, ...known]);
   const attributes = readSignedAttributes(signer.signedAttributes);
   const { reason, certificates, key } = check(signer, attributes, candidates, context);
   const [certificate = candidates[0], ...alternatives] = certificates;

@@ -55,6 +55,18 @@ export async function profileBook(config: Config): Promise<ProfileBook> {
   return rules.profileBook(config);
 }
 
+/**
+ * Makes the index of the certificates of all partners, which the roles then read instead of the files. Errors:
+ * `config-invalid` with the problems of the files and their places.
+ */
+export async function indexCertificates(
+  config: Config,
+  target: string,
+): Promise<{ read: number; kept: number }> {
+  const index = await import('./index-certificates.ts');
+  return await index.indexCertificates(config, target);
+}
+
 /** As `checkConfig` of `check.ts`. */
 export async function checkConfig(file: string, probes?: CheckProbes): Promise<Problem[]> {
   const check = await import('./check.ts');

@@ -26,7 +26,7 @@ interface Stored {
 }
 
 /** A file that was written this shortly before it was read may change again without a new time. */
-const racyMs = 2000;
+export const racyMs = 2000;
 
 /** State of a file, and when it was last written, in milliseconds. Undefined if there is none. */
 export function stateOf(path: string): { state: string; changed: number } | undefined {

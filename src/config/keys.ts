@@ -7,33 +7,20 @@ import {
   createIdentity,
   type Employed,
   hasPrivateKey,
-  hasSigned,
   type Identity,
-  isSelfSigned,
   keyBelongsTo,
   readCertificates,
   readPkcs12,
   readPrivateKey,
-  unusableFor,
 } from '../pki/index.ts';
+import { type IndexedPartners, openPartners } from './certificate-index.ts';
 import { decodeParts, KeyReader, placeless } from './key-reader.ts';
-import { sourceOf } from './origin.ts';
+import { originOf, sourceOf } from './origin.ts';
+import { type ConfiguredCertificate, splitAuthorities } from './partner-certificates.ts';
 import { ConfigError, type Places, type Problem, type SettingPath, sortProblems } from './problem.ts';
 import type { Config } from './schema.ts';
 import { readPrivateFile } from './secrets.ts';
 import { termOf } from './tls-term.ts';
-
-/** A certificate of a partner that the configuration names. */
-export interface ConfiguredCertificate extends Employed<'encrypt' | 'verify'> {
-  readonly source: 'configuration';
-  /** SHA-256 of the certificate, in hexadecimal. */
-  readonly thumbprint: string;
-  /** The file that it is in, and which entry of the partner names it. */
-  readonly file: string;
-  readonly entry: number;
-  /** The operator says that the partner can read what is encrypted for it. */
-  readonly confirmed: boolean;
-}
 
 /** A key of our own, with what it is for and when it signs. It decrypts as long as it is here. */
 export interface OwnIdentity extends Identity, Readonly<Omit<Employed<'decrypt' | 'sign'>, 'certificate'>> {
@@ -136,31 +123,8 @@ function belongs(test: () => boolean): boolean {
 }
 
 /**
- * Tells a partner's own certificates from those of authorities in the same file. It goes by who signed what and by key
- * usage, not by names, because the certificates of a roll-over share a name. A self-signed certificate is the partner's
- * own, whatever its basicConstraints say, unless it signed another certificate or its key may only sign certificates.
- */
-function splitAuthorities(certificates: readonly Certificate[]): {
-  own: Set<Certificate>;
-  authorities: Certificate[];
-} {
-  const selfSigned = new Set(certificates.filter(isSelfSigned));
-  const isAuthority = (each: Certificate) =>
-    each.basicConstraints?.ca === true &&
-    (!selfSigned.has(each) ||
-      (unusableFor(each, 'encrypt') !== undefined && unusableFor(each, 'sign') !== undefined) ||
-      certificates.some((other) => !selfSigned.has(other) && hasSigned(each, other)));
-  return {
-    own: new Set(certificates.filter((each) => !isAuthority(each))),
-    authorities: certificates.filter(isAuthority),
-  };
-}
-
 /** The certificates of partners, and those of authorities that are in the same files. */
-function partnersOf(
-  config: Config,
-  reader: KeyReader,
-): { partners: Map<string, ConfiguredCertificate[]>; authorities: Certificate[] } {
+function partnersOf(config: Config, reader: KeyReader): IndexedPartners {
   const partners = new Map<string, ConfiguredCertificate[]>();
   const found: Certificate[] = [];
   config.partners.forEach(({ name, certificates }, index) => {
@@ -175,7 +139,7 @@ function partnersOf(
       name,
       entries.filter(({ certificate }) => own.has(certificate)),
     );
-    found.push(...authorities);
+    for (const each of authorities) if (!found.some((other) => other.equals(each))) found.push(each);
   });
   return { partners, authorities: found };
 }
@@ -184,18 +148,26 @@ function partnersOf(
  * The certificates of partners alone, for a process that has no keys. A file that cannot be read has none.
  */
 export function loadPartnerCertificates(config: Config): LoadedKeys['partners'] {
-  return partnersOf(config, new KeyReader(placeless)).partners;
+  return (indexedOf(config) ?? partnersOf(config, new KeyReader(placeless))).partners;
+}
+
+/** What the supervisor has read already; undefined in a process that has no supervisor. */
+function indexedOf(config: Config): IndexedPartners | undefined {
+  const index = originOf(config)?.certificates;
+  return index === undefined ? undefined : openPartners(index, config);
 }
 
 /**
  * Reads the keys and certificates of a configuration. It does not check expiry or key usage, because the answer changes
  * while the daemon runs (see `checkKeys` and `partner/certificates`).
  *
+ * @param indexed the certificates of partners, if they have been read already
  * @returns Without `keys` if a file, password or pair is wrong.
  */
 export function readKeys(
   config: Config,
   places: Places,
+  indexed?: IndexedPartners,
 ): { keys: LoadedKeys; problems: Problem[] } | { keys?: never; problems: Problem[] } {
   const reader = new KeyReader(places);
   const identities = config.identities.flatMap((entry, index) =>
@@ -204,7 +176,7 @@ export function readKeys(
   const anchors = reader.list(['trust', 'anchors'], config.trust.anchors);
   const intermediates = reader.list(['trust', 'intermediates'], config.trust.intermediates);
 
-  const { partners, authorities } = partnersOf(config, reader);
+  const { partners, authorities } = indexed ?? partnersOf(config, reader);
   intermediates.push(...authorities);
   const approvalAnchors = new Map(
     config.partners.map(({ name, approval }, index) => [
@@ -239,11 +211,12 @@ export function readKeys(
  * @throws {ConfigError} `config-invalid` with all problems of the files
  */
 export async function loadKeys(config: Config): Promise<LoadedKeys> {
-  const read = readKeys(config, placeless);
+  const indexed = indexedOf(config);
+  const read = readKeys(config, placeless, indexed);
   if (read.keys !== undefined) return read.keys;
   // only now, because the places take the reader of YAML along
   const source = await sourceOf(config);
-  const again = readKeys(config, source);
+  const again = readKeys(config, source, indexed);
   if (again.keys === undefined)
     throw new ConfigError(source.file, sortProblems(again.problems, source.names));
   return again.keys;

@@ -17,6 +17,8 @@ export interface Origin {
   /** How many partners the file itself has. Those with files come after them. */
   own: number;
   folder: PartnerFolder;
+  /** The index of its partners' certificates, made by the supervisor (`certificate-index.ts`). */
+  certificates?: string;
   /** Profiles of the operator, with everything that they are built on. */
   profiles: readonly Profile[];
 }
@@ -58,9 +60,11 @@ export async function sourceOf(config: Config): Promise<Sources> {
 /**
  * A checked configuration with its origin, as text for `restoreConfig`. It holds no secrets, as the file does not: it
  * says where they are.
+ *
+ * @param certificates the index of its partners' certificates
  */
-export function storeConfig(config: Config): string {
-  return JSON.stringify({ origin: origins.get(config) ?? madeInCode, config });
+export function storeConfig(config: Config, certificates?: string): string {
+  return JSON.stringify({ origin: { ...(origins.get(config) ?? madeInCode), certificates }, config });
 }
 
 /** The configuration that `storeConfig` wrote. It is not checked again. */

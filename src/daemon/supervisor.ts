@@ -2,7 +2,7 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { type Config, isPrivateRedis, storeConfig } from '../config/index.ts';
+import { type Config, indexCertificates, isPrivateRedis, storeConfig } from '../config/index.ts';
 import { errorTable, SealpostError, toErrorInfo } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { Child, type ChildOptions, threadsOf } from './child.ts';
@@ -40,6 +40,12 @@ function hasWork(role: RoleName, config: Config): boolean {
   if (role === 'api') return config.api.port !== undefined || config.events !== undefined;
   return config.http.port !== undefined;
 }
+
+/** Roles that use the certificates of partners. */
+const readsCertificates: ReadonlySet<RoleName> = new Set(['decrypt', 'outbound', 'api']);
+
+/** Where the index of certificates is that belongs to a stored configuration. */
+const indexOf = (stored: string) => stored.replace(/\.json$/, '.certificates');
 
 /**
  * Milliseconds within which the processes of a new configuration must be ready. Their problems show by themselves; this
@@ -137,7 +143,7 @@ export class Supervisor {
       try {
         await this.#replace(config, stored);
       } catch (error) {
-        await rm(stored, { force: true });
+        await this.#removeStored(stored);
         throw error;
       }
     } catch (error) {
@@ -146,7 +152,7 @@ export class Supervisor {
       log.error({ err: refused }, 'not reloaded');
       throw refused;
     }
-    await rm(old.stored, { force: true });
+    await this.#removeStored(old.stored);
     log.info({ pids: this.pids }, 'reloaded: new processes have taken over');
     await Promise.all(old.children.map((child) => child.drain(old.config.workers.drainTimeout, true)));
     log.info('reloaded: the old processes have ended');
@@ -223,8 +229,20 @@ export class Supervisor {
   async #store(config: Config): Promise<string> {
     this.#stores += 1;
     const file = join(await runFolder(this.#config.dataDir), `config-${process.pid}-${this.#stores}.json`);
-    await writeFile(file, storeConfig(config), { mode: 0o600 });
+    const keyed = this.#working(config).some((role) => readsCertificates.has(role));
+    const certificates = keyed && config.partners.length > 0 ? indexOf(file) : undefined;
+    if (certificates !== undefined) {
+      const began = performance.now();
+      const { read, kept } = await indexCertificates(config, certificates);
+      const ms = Math.round(performance.now() - began);
+      this.#options.log.info({ read, kept, ms }, 'certificates of partners');
+    }
+    await writeFile(file, storeConfig(config, certificates), { mode: 0o600 });
     return file;
+  }
+
+  async #removeStored(file: string): Promise<void> {
+    await Promise.all([file, indexOf(file)].map((each) => rm(each, { force: true })));
   }
 
   /** Drains every role, then stops the private server. Idempotent. */
@@ -239,7 +257,7 @@ export class Supervisor {
     await Promise.all(this.#children.map((child) => child.drain(timeoutMs)));
     // Processes that a reload is replacing, or has started in vain, end by themselves.
     await this.#reloading?.catch(() => undefined);
-    if (this.#stored) await rm(this.#stored, { force: true });
+    if (this.#stored) await this.#removeStored(this.#stored);
     await this.#departures.settled();
     const redis = await this.#redisStart?.catch(() => undefined);
     await redis?.stop();

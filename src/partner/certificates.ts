@@ -25,6 +25,10 @@ export interface PartnerCertificate extends Employed<'encrypt' | 'verify'> {
   readonly source: 'configuration' | 'approved';
   /** SHA-256 of the certificate, in hexadecimal. */
   readonly thumbprint: string;
+  /** What it is found by (`wordsOf`), where that is known without parsing it. */
+  readonly words?: readonly string[] | undefined;
+  /** Of its public key, where that is known without parsing it. */
+  readonly keyDigest?: string | undefined;
   /** The operator says that the partner can read what is encrypted for it. */
   readonly confirmed: boolean;
   /** Only with the source `approved`. */

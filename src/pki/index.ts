@@ -13,6 +13,7 @@ export { type GeneralName, normalizeEmail, readGeneralNames } from './general-na
 export { createIdentity, type Identity } from './identity.ts';
 export { hasSigned, isSelfSigned } from './issuance.ts';
 export { type IssuerOptions, IssuerSearch, issuerAddresses } from './issuer-search.ts';
+export { issuerWord, keyIdentifiersOf, keyIdentifierWord, withoutZeros, wordsOf } from './lookup.ts';
 export { nameToString, readName } from './name.ts';
 export { encodeOcspRequest, type OcspResponse, parseOcspResponse } from './ocsp.ts';
 export { validatePath } from './path.ts';
@@ -27,6 +28,7 @@ export {
   type RevocationStatus,
 } from './path-types.ts';
 export { cmsLabels } from './pem.ts';
+export { type PinnedCertificates, pinnedCertificates } from './pinned.ts';
 export { isPkcs12, type Pkcs12, readPkcs12 } from './pkcs12.ts';
 export { hasPrivateKey, keyBelongsTo, readPrivateKey } from './private-key.ts';
 export { type PssParameters, readMgf1, readPssParameters } from './pss-parameters.ts';
@@ -43,4 +45,12 @@ export { type RevocationOptions, validateWithRevocation } from './revocation.ts'
 export { RevocationCache } from './revocation-cache.ts';
 export { sizeWeakness } from './signature-check.ts';
 export { type Coverage, coverageOfSpans, dayText, spanOf, type Term } from './span.ts';
-export { coverageOf, describeTerm, type Employed, type Use, unfitFor, whyNotInForce } from './term.ts';
+export {
+  coverageOf,
+  describeTerm,
+  type Employed,
+  type Use,
+  unfitFor,
+  validityOf,
+  whyNotInForce,
+} from './term.ts';

@@ -3,6 +3,7 @@ import type { Budget } from '../budget.ts';
 import type { Certificate } from './certificate.ts';
 import type { Crl } from './crl.ts';
 import type { OcspResponse } from './ocsp.ts';
+import type { PinnedCertificates } from './pinned.ts';
 
 /** Why a certificate is not trusted. Codes are stable; docs and the verdict's schema are made from this table. */
 export const pathReasons = {
@@ -59,7 +60,7 @@ export interface PathOptions {
   /** Possible intermediate certificates: from the message, the settings, a cache. */
   intermediates?: readonly Certificate[];
   /** Certificates trusted for themselves within their validity, without a path. */
-  pinned?: readonly Certificate[];
+  pinned?: readonly Certificate[] | PinnedCertificates;
   /**
    * What the operator has revoked, whatever issuers say: it returns why. No path leads through such a certificate, and
    * pinning it is no help.

@@ -13,6 +13,7 @@ import {
   type PathWeakness,
   type RevocationStatus,
 } from './path-types.ts';
+import { pinnedCertificates } from './pinned.ts';
 import { SignatureChecker } from './signature-check.ts';
 
 const defaultLimits: PathLimits = { maxLength: 10, maxIntermediates: 1000, maxWork: 2000 };
@@ -24,7 +25,7 @@ const defaultLimits: PathLimits = { maxLength: 10, maxIntermediates: 1000, maxWo
  * used up.
  */
 export function validatePath(leaf: Certificate, options: PathOptions): PathResult {
-  if (options.pinned?.some((pinned) => pinned.equals(leaf)) === true) return validatePinned(leaf, options);
+  if (pinnedCertificates(options.pinned).has(leaf)) return validatePinned(leaf, options);
   const limits = { ...defaultLimits, ...options.limits };
   const intermediates = (options.intermediates ?? []).slice(0, limits.maxIntermediates);
   options.budget?.spend((options.anchors.length + intermediates.length) * costs.comparison);

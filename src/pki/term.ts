@@ -19,19 +19,36 @@ export function describeTerm(certificate: Certificate, term: Term, at: Date): st
 }
 
 /** What a use asks of a key: whoever verifies or decrypts has the certificate of whoever signs or encrypts. */
+type KeyUse = 'encrypt' | 'sign';
+
 const keyUse = { encrypt: 'encrypt', decrypt: 'encrypt', verify: 'sign', sign: 'sign' } as const;
 
 export type Use = keyof typeof keyUse;
 
 /** A certificate with its term and the uses it is meant for. */
 export interface Employed<U extends Use = Use> extends Term {
+  /** It may be parsed when it is asked for. */
   readonly certificate: Certificate;
+  /** Of the certificate, where that is known without it. */
+  readonly validity?: Pick<Certificate, 'notBefore' | 'notAfter'> | undefined;
   readonly use: readonly U[];
+  /** What its key and keyUsage allow, where that is known without parsing it. */
+  readonly fits?: readonly KeyUse[] | undefined;
 }
+
+/** When the certificate of an entry is valid, without parsing it where that is known. */
+export const validityOf = (entry: Employed): Pick<Certificate, 'notBefore' | 'notAfter'> =>
+  entry.validity ?? entry.certificate;
 
 /** Why an entry never serves for a use, whatever the day: we say so, or its key or keyUsage does. */
 export function unfitFor({ certificate, use: uses }: Employed, use: Use): string | undefined {
   return uses.includes(use) ? unusableFor(certificate, keyUse[use]) : `is not meant to ${use}`;
+}
+
+/** As `unfitFor`, without the reason. */
+function isFit(entry: Employed, use: Use): boolean {
+  if (entry.fits === undefined) return unfitFor(entry, use) === undefined;
+  return entry.use.includes(use) && entry.fits.includes(keyUse[use]);
 }
 
 /** Why an entry does not serve for a use at a time; undefined if it does. */
@@ -41,8 +58,8 @@ export function whyNotInForce(entry: Employed, use: Use, at: Date): string | und
 
 /** The same for the entries that fit a use. */
 export function coverageOf(entries: readonly Employed[], use: Use, at: Date): Coverage<Employed> {
-  const fit = entries.filter((each) => unfitFor(each, use) === undefined);
-  const spans = fit.map((entry) => ({ entry, ...spanOf(entry.certificate, entry) }));
+  const fit = entries.filter((each) => isFit(each, use));
+  const spans = fit.map((entry) => ({ entry, ...spanOf(validityOf(entry), entry) }));
   const { last, ...rest } = coverageOfSpans(spans, at);
   return { ...rest, last: last?.entry };
 }

@@ -166,7 +166,7 @@ describe('a new certificate that arrives in mail', () => {
         ({ thumbprint }) => thumbprint,
       ) ?? [];
     assert.deepEqual(recipients(), [old.certificate.thumbprint]);
-    assert.ok(!counting.pins(new Date(clock)).some((each) => each.equals(renewed.certificate)));
+    assert.ok(!counting.pins(new Date(clock)).has(renewed.certificate));
     const entry = entryOf(renewed);
     assert.ok(entry);
     await store.decide(entry.thumbprint, entry.version, 'approved', { by: 'alice', why: '' });
@@ -174,13 +174,13 @@ describe('a new certificate that arrives in mail', () => {
       recipients().toSorted(),
       [old.certificate.thumbprint, renewed.certificate.thumbprint].toSorted(),
     );
-    assert.ok(counting.pins(new Date(clock)).some((each) => each.equals(renewed.certificate)));
+    assert.ok(counting.pins(new Date(clock)).has(renewed.certificate));
     await store.decide(entry.thumbprint, entry.version + 1, 'revoked', { by: 'alice', why: 'stolen' });
     // The old one has the same key.
     assert.throws(recipients, { code: 'encode-recipient' });
     assert.deepEqual(
-      counting.pins(new Date(clock)).map(({ thumbprint }) => thumbprint),
-      [beta.certificate.thumbprint],
+      [old, renewed, beta].map(({ certificate }) => counting.pins(new Date(clock)).has(certificate)),
+      [false, false, true],
     );
   });
 

@@ -14,7 +14,12 @@ import {
 import { costs, publicKeyCost } from '../../budget.ts';
 import { SealpostError } from '../../errors.ts';
 import { keyTraits, type PublicKeyInfo } from '../../pki/index.ts';
-import { type CertificateIdentifier, identifies, readIssuerAndSerial } from '../certificate-identifier.ts';
+import {
+  type CertificateIdentifier,
+  identifies,
+  knownBy,
+  readIssuerAndSerial,
+} from '../certificate-identifier.ts';
 import { agree, isDiffieHellman } from '../diffie-hellman.ts';
 import { agreeOnCurve, isCurveAgreement } from '../elliptic-curve.ts';
 import type { DecryptionKeys } from '../identity.ts';
@@ -137,7 +142,9 @@ function fits(info: KeyAgreementInfo, algorithm: string): boolean {
 /** Content of the BIT STRING of the originator's key: in the message, or in its certificate (static-static). */
 function originatorKey(originator: Originator, keys: DecryptionKeys): Buffer {
   if ('publicKey' in originator) return originator.publicKey;
-  const found = keys.certificates?.find((candidate) => identifies(originator.certificate, candidate));
+  const found =
+    keys.certificates?.find((candidate) => identifies(originator.certificate, candidate)) ??
+    knownBy(originator.certificate, keys.known)[0];
   if (found === undefined)
     throw new SealpostError('decrypt-failed', "the originator's certificate is missing");
   return found.publicKeyInfo.key;

@@ -1,4 +1,5 @@
 import type { CmsOptions, SignedTail, SignerReport } from '../../cms/index.ts';
+import { pinnedCertificates } from '../../pki/index.ts';
 import { signerOf } from '../verdict/layers.ts';
 import { inheritedKey, judgeSigner, type MessageBag, type SignerTrust, unjudged } from '../verdict/trust.ts';
 import { unique } from '../verdict/verdict.ts';
@@ -13,10 +14,12 @@ export function cmsOptions({ settings }: DecodeState): CmsOptions {
     identities: settings.identities,
     limits: limits.cms,
     budget,
-    // a signer may leave the certificate out when the receiver has it; listed only if one does
-    get certificates() {
-      const { anchors, intermediates = [], pinned = [] } = trust;
-      return [...pinned, ...intermediates, ...anchors];
+    // a signer may leave the certificate out when the receiver has it
+    known: {
+      find: (word) =>
+        [trust.pinned, trust.intermediates, trust.anchors].flatMap((each) =>
+          pinnedCertificates(each).find(word),
+        ),
     },
     aeadInEnvelopedData: settings.aeadInEnvelopedData,
     inheritedKey: (certificate, others) => inheritedKey(certificate, others, trust, at, budget),
