@@ -26,6 +26,7 @@ import { type Certificate, readCertificates } from '../pki/index.ts';
 import type { AuditEntry, QueueRoom } from '../queue/index.ts';
 import { sealedValues } from '../redis/index.ts';
 import { actor } from './acts.ts';
+import { Reach, sees } from './certificate-reach.ts';
 import type { CertificateChanges } from './certificate-schemas.ts';
 import { refusal } from './problem.ts';
 
@@ -40,9 +41,6 @@ interface Opened {
   store: CertStore;
   known: KnownCertificate[];
 }
-
-const sees = (client: Client, { partner, identity }: KnownCertificate) =>
-  partner === null ? identity !== null && client.maySignAs(identity) : client.mayUsePartner(partner);
 
 function changesOf({ uses, from, until }: CertificateChanges): Changes {
   const time = (text: string, name: string) => {
@@ -77,11 +75,13 @@ export class CertificateDesk {
   readonly #parts: DeskParts;
   readonly #store: CertStore;
   readonly #partners: PartnerCertificates;
+  readonly #reach: Reach;
 
   private constructor(parts: DeskParts, store: CertStore, partners: PartnerCertificates) {
     this.#parts = parts;
     this.#store = store;
     this.#partners = partners;
+    this.#reach = new Reach(parts.config);
   }
 
   static async open(parts: DeskParts): Promise<CertificateDesk> {
@@ -143,7 +143,7 @@ export class CertificateDesk {
     return { decision: { by, why }, record };
   }
 
-  /** Errors: `certificate-unknown`, `certificate-conflict`. */
+  /** Errors: `certificate-unknown`, `certificate-conflict`; `not-granted` if it concerns others as well. */
   async approve(
     client: Client,
     id: string,
@@ -154,7 +154,8 @@ export class CertificateDesk {
       ...changes
     }: { sha256: string; version: number; why?: string | undefined } & CertificateChanges,
   ): Promise<Detail> {
-    const { store, found } = await this.#visible(client, id);
+    const { store, found, known } = await this.#visible(client, id);
+    this.#reach.check(client, found.certificate, known);
     const how = { ...this.#decision(client, 'certificate-approve', why), changes: changesOf(changes) };
     await approveCertificate(store, found, { sha256, version }, how);
     return await this.detail(client, found.certificate.thumbprint);
@@ -162,19 +163,21 @@ export class CertificateDesk {
 
   /** Errors: as `approve`. */
   async reject(client: Client, id: string, why: string | undefined): Promise<Detail> {
-    const { store, found } = await this.#visible(client, id);
+    const { store, found, known } = await this.#visible(client, id);
+    this.#reach.check(client, found.certificate, known);
     await rejectCertificate(store, found, this.#decision(client, 'certificate-reject', why));
     return await this.detail(client, found.certificate.thumbprint);
   }
 
   /** Errors: as `approve`. */
   async revoke(client: Client, id: string, why: string): Promise<Detail> {
-    const { store, found } = await this.#visible(client, id);
+    const { store, found, known } = await this.#visible(client, id);
+    this.#reach.checkRevoked(client, found, known);
     await revokeCertificate(store, found, this.#decision(client, 'certificate-revoke', why));
     return await this.detail(client, found.certificate.thumbprint);
   }
 
-  /** Errors: `partner-unknown`, `request-invalid`, `certificate-conflict`. */
+  /** Errors: `partner-unknown`, `request-invalid`, `not-granted`, `certificate-conflict`. */
   async pin(
     client: Client,
     {
@@ -190,7 +193,8 @@ export class CertificateDesk {
     if (owner === undefined || !client.mayUsePartner(owner.name))
       throw new SealpostError('partner-unknown', `there is no partner ${partner}`);
     const certificate = oneOf(pem);
-    const { store } = await this.#open();
+    const { store, known } = await this.#open();
+    this.#reach.checkNew(client, certificate, known);
     const how = { ...this.#decision(client, 'certificate-pin', why), changes: changesOf(changes) };
     await pinCertificate(store, certificate, owner.name, how);
     return await this.detail(client, certificate.thumbprint);

@@ -95,7 +95,7 @@ export function certificateRoutes({ body, ...parts }: CertificatesParts): Route[
       name: 'revokeCertificate',
       summary: 'Revoke a certificate',
       description:
-        'Its key is in wrong hands. Nothing is encrypted for it or verified with it, wherever it is configured, nor with another certificate of its key.',
+        'Its key is in wrong hands. Nothing is encrypted for it or verified with it, wherever it is configured, nor with another certificate of its key. So a client of some partners can revoke only what concerns nobody else, and whose key is proven.',
       params: certificateParams,
       bodies: json(revokeBody),
       async handle(call) {
@@ -108,7 +108,8 @@ export function certificateRoutes({ body, ...parts }: CertificatesParts): Route[
       url: '/v1/certificates',
       name: 'pinCertificate',
       summary: 'Add a certificate to those of a partner',
-      description: 'It counts as one of the configuration.',
+      description:
+        'It counts as one of the configuration. A client of some partners adds none of an authority, and none with the key or an address of another partner.',
       params: nothing,
       bodies: json(pinBody),
       async handle(call) {
