@@ -84,7 +84,7 @@ export const certs = [
     ],
     [
       'certstore/counting.ts',
-      '[...configured, ...approved].filter(counts)',
+      '[...configured, ...approved].filter(partnerCounts)',
       '[...configured, ...approved]',
       'attacks/certificate-harvest~encrypt-to-waiting',
       'mail is encrypted for a stolen key',

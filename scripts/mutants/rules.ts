@@ -126,6 +126,34 @@ export const rules = [
   ]),
   ...mutants('config', [
     [
+      'config/partner-files.ts',
+      'if (!realpathOf(file).startsWith(inside))',
+      'if (false)',
+      'config/partner-files~link.that.leads.out',
+      'a partner file may be a link to anywhere',
+    ],
+    [
+      'config/kept-partners.ts',
+      'if (found.changed > this.#old.at - racyMs) return undefined;',
+      '',
+      'config/partner-files~written.right.before',
+      'a file that was written within one tick counts as unchanged',
+    ],
+    [
+      'config/certificate-index.ts',
+      "if (createHash('sha256').update(octets).digest('hex') !== thumbprint)",
+      'if (false)',
+      'config/certificate-index~parses.no.certificate',
+      'octets of another certificate are used',
+    ],
+    [
+      'config/partner-names.ts',
+      '=> formerNames[0] ?? name;',
+      '=> name;',
+      'commands/partners~rename.carries',
+      'a renamed partner loses what waits for it',
+    ],
+    [
       'config/secrets.ts',
       '(mode & (own ? 0o077 : 0o037)) !== 0',
       '(mode & 0o007) !== 0',
