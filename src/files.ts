@@ -32,6 +32,29 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
+/** Writes a new file, on disk when this resolves; its name is on disk when the folder was synced. */
+export async function writeNewFile(
+  path: string,
+  pieces: AsyncIterable<Buffer> | Iterable<Buffer>,
+  { mode, signal }: { mode: number; signal: AbortSignal },
+): Promise<{ octets: number; sha256: string }> {
+  const handle = await open(path, 'wx', mode);
+  const hash = createHash('sha256');
+  let octets = 0;
+  try {
+    for await (const piece of pieces) {
+      signal.throwIfAborted();
+      await handle.writeFile(piece);
+      hash.update(piece);
+      octets += piece.length;
+    }
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  return { octets, sha256: hash.digest('hex') };
+}
+
 /** Types of local file systems on Linux, as statfs(2) gives them; anything else may hang. */
 const local: ReadonlySet<number> = new Set([
   0xef53, // ext2, ext3, ext4

@@ -74,9 +74,9 @@ export const rates = mutants('queue', [
     'a message that counts as sent is lost with the power',
   ],
   [
-    'smtp/folder-sender.ts',
-    'await handle.sync();',
-    '',
+    'files.ts',
+    '      octets += piece.length;\n    }\n    await handle.sync();',
+    '      octets += piece.length;\n    }',
     'smtp/folder-route~on.disk.before',
     'a message that counts as sent is empty after a loss of power',
   ],

@@ -2,10 +2,10 @@
  * A folder in place of a server: each message becomes a file as it would have been sent, with a JSON file that says whom
  * it is for. Another program takes them from there, so the message counts as sent when both are on disk.
  */
-import { createHash } from 'node:crypto';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SealpostError } from '../errors.ts';
+import { writeNewFile } from '../files.ts';
 import { type Envelope, type Outcome, outcomeOf } from '../queue/index.ts';
 import { draftPath, FolderSync, folderName, unwritable, Volume } from '../volume.ts';
 import { sendResults } from './metrics.ts';
@@ -40,14 +40,16 @@ function createFolderSender({ folder, rate }: Pick<SenderParts, 'rate'> & { fold
     const name = folderName(about?.receivedAt ?? Date.now(), id);
     const drafts = { eml: draftPath(folder), json: draftPath(folder) };
     try {
-      const written = await put(drafts.eml, prepared, signal);
+      const how = { mode: fileMode, signal };
+      const octets = prepared.octets(true);
+      const written = await writeNewFile(drafts.eml, Buffer.isBuffer(octets) ? [octets] : octets, how);
       const document = {
         ...{ version: 1, id, file: `${name}.eml`, ...about },
         receivedAt: about && new Date(about.receivedAt).toISOString(),
         envelope: { ...given, ...envelope },
         ...written,
       };
-      await put(drafts.json, Buffer.from(`${JSON.stringify(document, undefined, 2)}\n`), signal);
+      await writeNewFile(drafts.json, [Buffer.from(`${JSON.stringify(document, undefined, 2)}\n`)], how);
       for (const kind of ['json', 'eml'] as const)
         await rename(drafts[kind], join(folder, `${name}.${kind}`));
       await sync.sync();
@@ -90,29 +92,4 @@ function createFolderSender({ folder, rate }: Pick<SenderParts, 'rate'> & { fold
     if (!(error instanceof Error && 'code' in error)) throw error;
     return { retry: 'send-failed', facts: facts(unwritable(folder, error)), peer: 'down' };
   }
-}
-
-/** Writes a new file, on disk when this resolves. */
-async function put(
-  path: string,
-  content: Prepared | Buffer,
-  signal: AbortSignal,
-): Promise<{ octets: number; sha256: string }> {
-  const hash = createHash('sha256');
-  let octets = 0;
-  let handle: FileHandle | undefined;
-  try {
-    handle = await open(path, 'wx', fileMode);
-    const pieces = Buffer.isBuffer(content) ? content : content.octets(true);
-    for await (const piece of Buffer.isBuffer(pieces) ? [pieces] : pieces) {
-      signal.throwIfAborted();
-      await handle.writeFile(piece);
-      hash.update(piece);
-      octets += piece.length;
-    }
-    await handle.sync();
-  } finally {
-    await handle?.close();
-  }
-  return { octets, sha256: hash.digest('hex') };
 }
