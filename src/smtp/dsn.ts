@@ -25,6 +25,8 @@ export function parametersOf(command: string): SmtpParameters {
 const xtext = /^(?:[!-*,-<>-~]|\+[0-9A-F]{2})+$/;
 const longestEnvid = 100;
 const longestOrcpt = 500;
+const addressType = /^[A-Za-z0-9-]+$/;
+const longestType = 64;
 
 /** RFC 3461 section 4.4. */
 export function isEnvid(value: string): boolean {
@@ -33,8 +35,10 @@ export function isEnvid(value: string): boolean {
 
 /** RFC 3461 section 4.2: the type of the address, and the address in xtext. */
 export function isOrcpt(value: string): boolean {
-  const [, address] = /^[A-Za-z0-9-]{1,64};(.+)$/.exec(value) ?? [];
-  return address !== undefined && value.length <= longestOrcpt && xtext.test(address) && isPrintable(address);
+  const end = value.indexOf(';');
+  if (end < 0 || end > longestType || value.length > longestOrcpt) return false;
+  const address = value.slice(end + 1);
+  return addressType.test(value.slice(0, end)) && xtext.test(address) && isPrintable(address);
 }
 
 /** What it stands for, too, is printable ASCII. */

@@ -148,11 +148,14 @@ describe('smtp submission', () => {
       'NOTIFY=SOMETIMES': /^501 /,
       'ORCPT=rfc822': /^501 5\.5\.4 /,
       'ORCPT=;a': /^501 /,
+      'ORCPT=rfc_822;a': /^501 5\.5\.4 /,
+      [`ORCPT=${'t'.repeat(65)};a`]: /^501 5\.5\.4 /,
       'ORCPT=rfc822;a=b': /^501 5\.5\.4 /,
       'ORCPT=rfc822;a+2g': /^501 5\.5\.4 /,
       [`ORCPT=rfc822;${'a'.repeat(494)}`]: /^501 5\.5\.4 /,
       'FOO=1': /^555 5\.5\.4 /,
       [`ORCPT=rfc822;${'a'.repeat(493)}`]: /^250 /,
+      [`ORCPT=${'t'.repeat(64)};a`]: /^250 /,
       'NOTIFY=success,DELAY': /^250 /,
     }))
       assert.match(await client.command(`RCPT TO:<edi@acme.example> ${line}`), reply, line);
