@@ -10,7 +10,13 @@ export const flow = [
       'spool/file-order',
       '250 for octets that a loss of power takes',
     ],
-    ['files.ts', 'await handle.sync();', '', 'spool/file-order', 'the name of a file is lost with the power'],
+    [
+      'files.ts',
+      "await open(folder, 'r');\n  try {\n    await handle.sync();",
+      "await open(folder, 'r');\n  try {",
+      'spool/file-order',
+      'the name of a file is lost with the power',
+    ],
     [
       'spool/seal.ts',
       'sealed[0] !== wholeVersion',
