@@ -35,6 +35,8 @@ export interface StoredCertificate {
   announcedBy: string | null;
   /** Id of the message that brought it; null for none. */
   message: string | null;
+  /** True if anybody may have made it, for a key of the partner that was seen. */
+  unproven?: boolean;
   /** The rule that approves it, and when; null if a person must. */
   rule: { name: RuleName; due: number } | null;
   /** Who decided, when, and why; null while it waits. */

@@ -10,12 +10,14 @@ import type { Authorities } from '../partner/index.ts';
 import {
   type Certificate,
   describeValidity,
+  isSelfSigned,
   type PathOptions,
+  parseCertificate,
   unusableFor,
   validatePath,
   validateWithRevocation,
 } from '../pki/index.ts';
-import { announcedBeside, type SeenSigner } from './announced.ts';
+import { announcedBeside, namesItself, type SeenSigner } from './announced.ts';
 import { announcementOf } from './announcement.ts';
 import { CountingIndex, compare } from './compare.ts';
 import { usesOf } from './configured.ts';
@@ -56,11 +58,16 @@ interface Found {
   announcedBy: string | null;
   /** It did so by a digest. */
   byDigest: boolean;
+  /** It signed the mail, and the signature says so. */
+  bySelf: boolean;
   message: string;
 }
 
 /** Certificates that wait to be looked at; more are found again in later mail. */
 const mostFound = 100;
+/** Octets of a certificate that is kept, and how many issuers beside it: whoever signs may send a thousand of any size. */
+const mostOctets = 16 * 1024;
+const mostIssuers = 20;
 /** A certificate is looked at again only after that long. */
 const lookedAtEvery = 10 * 60_000;
 const dueEvery = 30_000;
@@ -124,12 +131,15 @@ export class Harvest {
       const { certificate, beside } = signer;
       const { thumbprint } = certificate;
       if (this.#isKnown(thumbprint)) seen.note(thumbprint);
-      else this.#add({ certificate, byDigest: false, beside, announcedBy: null, message });
+      else {
+        const bySelf = namesItself(signer);
+        this.#add({ certificate, byDigest: false, bySelf, beside, announcedBy: null, message });
+      }
       if (!this.#counts(certificate)) continue;
       this.#announce(signer);
       for (const each of announcedBeside(signer))
         if (!this.#isKnown(each.certificate.thumbprint))
-          this.#add({ ...each, beside, announcedBy: thumbprint, message });
+          this.#add({ ...each, bySelf: false, beside, announcedBy: thumbprint, message });
     }
   }
 
@@ -162,8 +172,9 @@ export class Harvest {
   #add(found: Found): void {
     const name = `${found.certificate.thumbprint} ${found.announcedBy ?? ''}`;
     if (this.#lookedAt.has(name) || this.#found.length >= mostFound) return;
+    if (found.certificate.der.length > mostOctets) return;
     this.#lookedAt.set(name, true);
-    this.#found.push(found);
+    this.#found.push({ ...found, certificate: detached(found.certificate), beside: issuersIn(found.beside) });
     this.#work ??= this.#run();
   }
 
@@ -187,7 +198,7 @@ export class Harvest {
     await Promise.all(this.#noting);
   }
 
-  async #judge({ certificate, beside, announcedBy, byDigest, message }: Found): Promise<void> {
+  async #judge({ certificate, beside, announcedBy, byDigest, bySelf, message }: Found): Promise<void> {
     const { store, log, now } = this.#parts;
     const partner = this.#partnerOf(certificate, announcedBy);
     if (partner === undefined) return;
@@ -198,8 +209,11 @@ export class Harvest {
     if (store.whyRefused(certificate) !== undefined) return;
     const evidence = await this.#evidence(certificate, partner, beside, announcedBy);
     const { comparison, path, announcedBy: announced } = evidence;
+    const isAnnounced = announced.there && byDigest;
     // Anybody can make a certificate that names an address.
-    if (!path.trusted && comparison.sameKey.length === 0 && !(announced.there && byDigest)) return;
+    if (!path.trusted && comparison.sameKey.length === 0 && !isAnnounced) return;
+    // Anybody can make one for a key, too, and put it into a mail that the key has signed.
+    const unproven = !(path.trusted || isAnnounced || bySelf || isSelfSigned(certificate));
     const config = this.#parts.partners.find(({ name }) => name === partner);
     if (config === undefined) return;
     const { rule, why = [] } = approvingRule(config.approval, evidence);
@@ -207,12 +221,16 @@ export class Harvest {
     const findings = [
       ...comparison.findings,
       path.why,
+      ...(unproven
+        ? ['nothing proves that it was made for who has the key: anybody could have made it']
+        : []),
       ...(announced.there && announcedBy ? [`named in mail signed with ${announcedBy.slice(0, 16)}`] : []),
       ...why,
     ];
     const result = await store.offer(certificate, {
       ...{ partner, uses: usesOf(certificate, storedUses), from: null, until: null },
       ...{ source: 'traffic', findings, rule: due, announcedBy, message },
+      ...(unproven && { unproven }),
     });
     const facts = { certificate: idOf(certificate), partner };
     if (result === 'full')
@@ -363,4 +381,17 @@ export class Harvest {
     });
     await this.#alert({ certificate: idOf(entry), partner, rule }, message, 'was approved by a rule');
   }
+}
+
+/** A copy, so that what waits does not hold the octets of whole messages. */
+const detached = ({ der }: Certificate) => parseCertificate(Buffer.from(der));
+
+/** Those that may have issued the certificate. */
+function issuersIn(beside: readonly Certificate[]): Certificate[] {
+  const issuers: Certificate[] = [];
+  for (const each of beside) {
+    if (issuers.length >= mostIssuers) break;
+    if (each.der.length <= mostOctets && each.basicConstraints?.ca === true) issuers.push(detached(each));
+  }
+  return issuers;
 }

@@ -23,8 +23,11 @@ interface Totals {
   waiting: number;
 }
 
-/** Certificates that wait: of one partner, and in all. Anybody may make them, so their number is bounded. */
-export const mostWaiting = { partner: 10, all: 1000 };
+/**
+ * Certificates that wait: of one partner, and in all. Their number is bounded. Those that anybody may make have few of the
+ * places, so that they keep nobody out.
+ */
+export const mostWaiting = { partner: 10, all: 1000, unproven: { partner: 3, all: 500 } };
 
 /** Begins the names of parts with what partners announced. */
 const announcedPart = 'announced.';
@@ -32,7 +35,16 @@ const announcedPart = 'announced.';
 /** What comes into the store; the rest of an entry is made here. */
 export type NewCertificate = Pick<
   StoredCertificate,
-  'partner' | 'uses' | 'from' | 'until' | 'source' | 'findings' | 'rule' | 'announcedBy' | 'message'
+  | 'partner'
+  | 'uses'
+  | 'from'
+  | 'until'
+  | 'source'
+  | 'findings'
+  | 'rule'
+  | 'announcedBy'
+  | 'message'
+  | 'unproven'
 >;
 
 /** Who decides, and what was compared. */
@@ -232,7 +244,7 @@ export class CertStore {
         entries.some(({ thumbprint }) => thumbprint === certificate.thumbprint)
       )
         result = 'known';
-      else if (own.length >= mostWaiting.partner || totals.waiting >= mostWaiting.all) result = 'full';
+      else if (isFull(own, totals, facts.unproven === true)) result = 'full';
       if (result !== 'waiting') return false;
       entries.push({ ...this.#made(certificate, facts), state: 'waiting' });
       return true;
@@ -380,6 +392,14 @@ export class CertStore {
       return { document: { waiting }, parts: new Map([[name, entries]]) };
     });
   }
+}
+
+/** @param own those of the partner that wait */
+function isFull(own: readonly StoredCertificate[], { waiting }: Totals, unproven: boolean): boolean {
+  if (own.length >= mostWaiting.partner || waiting >= mostWaiting.all) return true;
+  if (!unproven) return false;
+  const alike = own.filter((each) => each.unproven === true).length;
+  return alike >= mostWaiting.unproven.partner || waiting >= mostWaiting.unproven.all;
 }
 
 function totalsOf(value: unknown): Totals {

@@ -13,7 +13,7 @@ import { encodeSignedData, type SignedDataOptions } from '../../src/cms/index.ts
 import { createLog } from '../../src/log.ts';
 import { outboundProtection, PartnerDirectory } from '../../src/partner/index.ts';
 import { type Certificate, RevocationCache } from '../../src/pki/index.ts';
-import { type DecodeOptions, decodeSync } from '../../src/smime/index.ts';
+import { type DecodedSigner, type DecodeOptions, decodeSync } from '../../src/smime/index.ts';
 import { configOf } from '../pipeline/support.ts';
 import { createTestCa, type Issued, type IssueOptions, type TestCa } from '../support/ca.ts';
 import { useTestQueue } from '../support/queue.ts';
@@ -124,14 +124,19 @@ describe('a new certificate that arrives in mail', () => {
     pinned: [old.certificate, beta.certificate],
   };
   /** A mail that was signed so, decoded and given to the harvest. */
-  const receive = async (signers: Issued[], options: Partial<SignedDataOptions> = {}) => {
+  const receive = async (
+    signers: Issued[],
+    options: Partial<SignedDataOptions> = {},
+    said: Partial<DecodedSigner['signer']> = {},
+  ) => {
     const mail = encodeSignedData(Buffer.from('Content-Type: text/plain\r\n\r\norder'), {
       signers: signers.map(({ certificate, privateKey }) => ({ certificate, privateKey })),
       ...options,
     });
     const found = decodeSync(mail, { identities: [], at: new Date(clock), trust });
     assert.equal(found.signers.length, signers.length, 'the signatures are valid');
-    harvest.take('m1', found.signers, []);
+    const seen = found.signers.map((each) => ({ ...each, signer: { ...each.signer, ...said } }));
+    harvest.take('m1', seen, []);
     await harvest.settled();
     return found;
   };
@@ -437,6 +442,43 @@ describe('a new certificate that arrives in mail', () => {
     assert.deepEqual([entry?.state, entry?.rule], ['waiting', null]);
     assert.match(entry?.findings.join('\n') ?? '', /not trusted/);
     assert.equal(await approvedOnceDue(swapped), false);
+  });
+
+  it('places-taken: who has one signed mail of a partner cannot fill its places, and keep its next certificate out', async () => {
+    const swapped = (at: number) =>
+      stranger.issue({ commonName: `Acme ${at}`, email: 'edi@acme.example', key: sameKeyAs(old) });
+    for (let at = 0; at < 12; at++) await receive([swapped(at)]);
+    assert.equal(store.waitingOf('acme').length, 3);
+    const self = createTestCa('Acme Self', {
+      ...{ email: 'edi@acme.example', ca: false, keyUsage: null, key: sameKeyAs(old) },
+    });
+    const next = publicCa.issue({ commonName: 'Acme Next', email: 'edi@acme.example', freshKey: true });
+    for (const genuine of [self, next]) {
+      await receive([genuine]);
+      assert.equal(entryOf(genuine)?.state, 'waiting');
+    }
+    const named = swapped(12);
+    const digest = named.certificate.thumbprint;
+    await receive(
+      [named],
+      {},
+      {
+        signingCertificates: [{ version: 2, digestAlgorithm: 'sha256', digest }],
+      },
+    );
+    assert.equal(entryOf(named)?.state, 'waiting', 'its signature says that it was made with it');
+  });
+
+  it('large-certificates: one with more octets than a certificate needs is not kept', async () => {
+    const padded = (octets: number) =>
+      publicCa.issue({
+        ...{ commonName: 'Acme EDI', email: 'edi@acme.example', key: sameKeyAs(old) },
+        extensions: [{ oid: '1.3.6.1.4.1.99999.1', value: Buffer.alloc(octets) }],
+      });
+    const [large, small] = [padded(16 * 1024), padded(14 * 1024)];
+    await receive([large]);
+    await receive([small]);
+    assert.deepEqual([entryOf(large)?.state, entryOf(small)?.state], [undefined, 'waiting']);
   });
 
   it('notes when a known certificate was seen, once a minute and not for each mail', async () => {
