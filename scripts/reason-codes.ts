@@ -49,7 +49,8 @@ function seen(code: ErrorCode): string {
   const found = placesOf(code).map((place) =>
     place === 'message' ? consequences[consequence] : places[place],
   );
-  const { smtp } = errorTable[code];
+  const { smtp, waits } = errorTable[code];
+  if (waits !== undefined) found.push(`[replayed](partners.md#an-expired-certificate) when a ${waits} comes`);
   if (smtp !== undefined) found.push(`SMTP reply ${smtp.code} ${smtp.enhanced}`);
   return found.join('; ');
 }

@@ -11,6 +11,7 @@ export const policyRows = {
     cause: 'the policy requires a valid signature, and the message has none',
     remedy:
       'Ask the partner to sign its mail, and look for a gateway that modifies it, or change policy.require.',
+    waits: 'certificate',
     seen: ['message'],
   },
   'policy-trusted': {
@@ -18,12 +19,14 @@ export const policyRows = {
     cause: 'the policy requires a trusted signer, and the signer is not trusted',
     remedy:
       'Add the certificate to those of the partner, or its root to trust.anchors, or change policy.require.',
+    waits: 'certificate',
     seen: ['message'],
   },
   'policy-bound': {
     class: 'message',
     cause: 'the policy requires that the signer is the partner in From, which is not proved',
     remedy: 'Add the certificate to those of the partner, or the address to its addresses.',
+    waits: 'certificate',
     seen: ['message'],
   },
   'policy-header-protection': {

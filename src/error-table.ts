@@ -41,6 +41,8 @@ export interface ErrorRow {
   readonly seen?: readonly Place[];
   /** What it leads to, if it differs from the class. */
   readonly effect?: Consequence;
+  /** What a message that is suspended with it waits for: it is replayed when that comes. */
+  readonly waits?: 'certificate' | 'key';
   /** What an SMTP client is told, unless it is the general 451. */
   readonly smtp?: Reply;
   /** HTTP status, if it differs from that of the class. */
@@ -90,6 +92,7 @@ export const errorRows = {
     cause: 'none of the keys here belongs to a recipient of the message',
     remedy:
       'See which key it is with sealpost certs show and a serial number of the event; add that key, or send the partner your current certificate.',
+    waits: 'key',
   },
   'decrypt-failed': {
     class: 'message',
@@ -105,6 +108,7 @@ export const errorRows = {
     class: 'message',
     cause: 'the signed octets or the signature were changed, or the signature is not from that key',
     remedy: modified,
+    waits: 'certificate',
   },
   // message, smime, pki; then config, files, command line
   'mime-malformed': {
@@ -149,12 +153,14 @@ export const errorRows = {
     class: 'operator',
     cause: 'no certificate of the partner is valid now, or it cannot be used for encryption',
     remedy: 'Ask the partner for a certificate that is valid now and allows encryption, and configure it.',
+    waits: 'certificate',
     seen: ['message', 'command'],
   },
   'encode-signer': {
     class: 'operator',
     cause: 'the identity cannot sign: it has expired, may not sign, or has an unsupported key',
     remedy: 'Renew the certificate of the identity, or name another identity.',
+    waits: 'key',
     seen: ['message', 'command'],
   },
   'encode-policy': {
@@ -367,6 +373,7 @@ export const errorRows = {
     class: 'message',
     cause: 'encryption, a trusted signature or a matching sender is required and missing',
     remedy: 'Ask the partner to protect mail as required, add its certificate, or change require.',
+    waits: 'certificate',
     seen: ['message'],
   },
   'policy-aead': {

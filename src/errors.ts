@@ -40,6 +40,14 @@ export function consequenceOf(code: ErrorCode): Consequence {
   return row.effect ?? classes[row.class].effect;
 }
 
+/** What a message waits for that is suspended with this code; undefined if keys and certificates do not help it. */
+export function waitsFor(code: string): ErrorRow['waits'] {
+  return errorRow(code)?.waits;
+}
+
+/** The codes of all that waits for certificates or keys. */
+export const waitingCodes: readonly ErrorCode[] = errorCodes.filter((code) => waitsFor(code) !== undefined);
+
 /** The HTTP status for an error, whatever was thrown. */
 export function httpStatusOf(error: unknown): number {
   const row = errorTable[toErrorInfo(error).code];

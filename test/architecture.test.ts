@@ -97,6 +97,7 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
       'client',
       'certstore',
       'pipeline',
+      'replay',
       'handoff',
       'message',
       'queue',
@@ -116,6 +117,10 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
   certstore: {
     may: ['partner', 'redis', 'config', 'pki'],
     why: 'what is known of certificates is known without any message',
+  },
+  replay: {
+    may: ['certstore', 'queue', 'redis', 'config'],
+    why: 'what goes on again is judged by its own step, not here',
   },
   daemon: { may: ['config', 'queue', 'redis'], why: 'the supervisor holds no keys and reads no message' },
   handoff: {

@@ -3,6 +3,7 @@ import {
   CertStore,
   loadCounting,
   loadHarvest,
+  loadStanding,
   publishOwn,
   SeenCertificates,
   watchExpiry,
@@ -19,14 +20,20 @@ import {
   Turns,
 } from '../src/pipeline/index.ts';
 import { sealedValues } from '../src/redis/index.ts';
+import { ReplayWatch } from '../src/replay/index.ts';
 
 await runRole('decrypt', async ({ config, queue, log }) => {
   const { queues, flow, spool, ledger, guards, intake } = queue;
   const keys = await loadKeys(config);
   const store = await CertStore.open({ ...queue, folder: config.dataDir, log, now: Date.now });
-  const [{ CountingCertificates }, { Harvest }] = await Promise.all([loadCounting(), loadHarvest()]);
+  const [{ CountingCertificates }, { Harvest }, { KeyStanding }] = await Promise.all([
+    loadCounting(),
+    loadHarvest(),
+    loadStanding(),
+  ]);
   const counting = new CountingCertificates(store, keys);
   const { mailboxes, strong, limits, workers } = config;
+  const standing = new KeyStanding({ config, keys, counting });
   const authorities = authoritiesOf(config.trust);
   const local = await openLocalDestinations({ ...queue, config, readSecret, log, now: Date.now });
   const partners = new PartnerDirectory(config.partners, () => counting.partners);
@@ -65,6 +72,8 @@ await runRole('decrypt', async ({ config, queue, log }) => {
     large: new Turns(workers.large),
     local,
     trace: tracerOf(queue.deriveKey),
+    judgedWith: (reason, mailbox, partner, at) =>
+      standing.digest({ direction: 'inbound', reason, mailbox, partner }, at),
     onAccepted(mail) {
       for (const fact of shownBy(mail, (partner) => counting.partners.get(partner) ?? [])) shown.note(fact);
     },
@@ -74,10 +83,17 @@ await runRole('decrypt', async ({ config, queue, log }) => {
     suspectsAlone: true,
     local: true,
   });
+  const replay = new ReplayWatch({
+    ...{ direction: 'inbound', config, queue, standing, log, now: Date.now },
+    values: sealedValues(queue, 'standing'),
+    onChange: (listener) => store.onChange(listener),
+  });
+  replay.start();
   return {
     facts: { identities: keys.identities.length },
     troubles: () => [...store.troubles(), ...expiry.troubles()],
     async drain(timeoutMs) {
+      await replay.stop();
       await worker.close(timeoutMs);
       store.stop();
       expiry.stop();

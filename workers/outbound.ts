@@ -3,6 +3,7 @@ import {
   CertStore,
   type CountingCertificates,
   loadCounting,
+  loadStanding,
   offerLookedUp,
   watchExpiry,
 } from '../src/certstore/index.ts';
@@ -29,6 +30,7 @@ import {
 } from '../src/partner/index.ts';
 import { sendStep } from '../src/pipeline/index.ts';
 import { sealedValues, sharedBucket } from '../src/redis/index.ts';
+import { ReplayWatch } from '../src/replay/index.ts';
 import { createLookups, openSender, withBackup } from '../src/smtp/index.ts';
 
 await runRole('outbound', async ({ config, queue, log }) => {
@@ -36,9 +38,10 @@ await runRole('outbound', async ({ config, queue, log }) => {
   const lookups = createLookups(config, sealedValues(queue, 'sts'));
   const tokens = new Tokens({ readSecret, refreshTokens: createRefreshTokens(queue) });
   const store = await CertStore.open({ ...queue, folder: config.dataDir, log, now: Date.now });
-  const { CountingCertificates } = await loadCounting();
+  const [{ CountingCertificates }, { KeyStanding }] = await Promise.all([loadCounting(), loadStanding()]);
   const keys = await loadKeys(config);
   const counting = new CountingCertificates(store, keys);
+  const standing = new KeyStanding({ config, keys, counting });
   store.start();
   const expiry = watchExpiry({ config, keys, queue, log, partners: () => counting.partners });
   const own = ownAddresses(config);
@@ -84,6 +87,8 @@ await runRole('outbound', async ({ config, queue, log }) => {
     isOwn: (recipient) => own.findText(recipient) !== undefined,
     dkim: await loadDkimKeys(config),
     now: Date.now,
+    judgedWith: (partner, reason) =>
+      standing.digest({ direction: 'outbound', reason, mailbox: null, partner }, new Date()),
     // Time zones take memory, which only those need who have windows.
     opensAt: windowed ? await loadOpensAt() : (_windows, now) => now,
   });
@@ -111,10 +116,17 @@ await runRole('outbound', async ({ config, queue, log }) => {
     now: Date.now,
   });
   round.start();
+  const replay = new ReplayWatch({
+    ...{ direction: 'outbound', config, queue, standing, log, now: Date.now },
+    values: sealedValues(queue, 'standing'),
+    onChange: (listener) => store.onChange(listener),
+  });
+  replay.start();
   return {
     facts: { partners: byKey.size },
     troubles: () => [...store.troubles(), ...expiry.troubles(), ...round.troubles()],
     async drain(timeoutMs) {
+      await replay.stop();
       await worker.close(timeoutMs);
       await round.stop();
       store.stop();

@@ -30,12 +30,19 @@ export {
 } from './known.ts';
 export { type LookedUp, offerLookedUp } from './looked-up.ts';
 export { SeenCertificates, seenTimes } from './seen.ts';
+export type { KeyStanding } from './standing.ts';
 export { CertStore, type CertStoreParts, mostWaiting, type NewCertificate } from './store.ts';
+export { type Standing, standingName, type Waiting } from './waiting.ts';
 export { certificateStates, certificateUses, type KnownState, type KnownUse, storedUses } from './words.ts';
 
 /** `CountingCertificates` of `counting.ts`, for whoever encrypts, verifies or signs: it takes the codec along. */
 export async function loadCounting(): Promise<typeof import('./counting.ts')> {
   return await import('./counting.ts');
+}
+
+/** `KeyStanding` of `standing.ts`, alike. */
+export async function loadStanding(): Promise<typeof import('./standing.ts')> {
+  return await import('./standing.ts');
 }
 
 /** `Harvest` of `harvest.ts`, alike. */

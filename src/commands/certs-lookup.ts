@@ -11,7 +11,6 @@ import { type CertsOptions, type OpenedCerts, withCerts } from './certs-open.ts'
 import { openNetwork } from './network.ts';
 import { configOption } from './options.ts';
 import { printError, printJson, printLine } from './output.ts';
-import { partnerNamed } from './partners/find.ts';
 
 interface LookupOptions extends CertsOptions {
   fresh?: boolean;
@@ -62,9 +61,9 @@ async function lookup(name: string, options: LookupOptions): Promise<void> {
 function partnerOf({ config }: OpenedCerts, name: string): PartnerConfig {
   const found = name.includes('@')
     ? new PartnerDirectory(config.partners).byAddress(name)
-    : partnerNamed(config, name);
+    : config.partners.find((each) => each.name.toLowerCase() === name.toLowerCase());
   if (found === undefined)
-    throw new SealpostError('partner-unknown', `no partner has the address ${JSON.stringify(name)}`, {
+    throw new SealpostError('partner-unknown', `there is no partner ${JSON.stringify(name)}`, {
       hint: 'only partners are looked up; add one with sealpost partners add',
     });
   if (found.lookup.length === 0)

@@ -5,6 +5,7 @@ import { SealpostError, toErrorInfo } from '../errors.ts';
 import type { Flow, ListQuery, MessageState, QueueRoom } from '../queue/index.ts';
 import { OutputFile } from './files.ts';
 import { addFilters, type FilterOptions, queryOf } from './message-filter.ts';
+import { replayCommand } from './messages-replay.ts';
 import { operator } from './operator.ts';
 import { configOption } from './options.ts';
 import { printError, printJson, printLine } from './output.ts';
@@ -187,6 +188,7 @@ export function addActs(command: Command): void {
       .option('--why <reason>', whyText)
       .action(decodeAgain),
   );
+  command.addCommand(replayCommand());
   command
     .command('save')
     .description('write the octets of a message as they came, still encrypted, to a new file')

@@ -126,12 +126,7 @@ async function send(named: string[], options: SendOptions): Promise<void> {
           ) {
             stop = true;
             reportError(error);
-          } else {
-            const isNamed =
-              error instanceof SealpostError && error.code === 'file-access' && error.message.includes(file);
-            const where = isNamed ? '' : `${file}: `;
-            printError(`sealpost: ${where}${error.message} [${error.code}]`);
-          }
+          } else printError(`sealpost: ${file}: ${error.message} [${error.code}]`);
         }
         if (stop) break;
       }

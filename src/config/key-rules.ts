@@ -95,7 +95,7 @@ function checkIdentity(
  * them.
  */
 function checkPartner(
-  { name, encrypt }: Config['partners'][number],
+  { name, encrypt, certificates: configured }: Config['partners'][number],
   certificates: readonly Employed[],
   at: SettingPath,
   hasAnchors: boolean,
@@ -108,8 +108,9 @@ function checkPartner(
   ];
   const serves = (each: Employed) => uses.some(([use]) => whyNotInForce(each, use, now) === undefined);
   for (const [use, words] of uses) {
-    // Signatures may also lead to an anchor, and the operator may allow unencrypted mail.
-    if (use === 'encrypt' ? !encrypt : hasAnchors) continue;
+    // Signatures may also lead to an anchor, and the operator may allow unencrypted mail. That there is none at all is
+    // said elsewhere.
+    if (use === 'encrypt' ? !encrypt || configured.length === 0 : hasAnchors) continue;
     if (certificates.every((each) => whyNotInForce(each, use, now) !== undefined)) {
       const reasons = certificates
         .map((each) => `${nameOf(each.certificate)} ${whyNotInForce(each, use, now)}`)

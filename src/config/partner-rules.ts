@@ -50,18 +50,16 @@ function checkFormerNames(partners: readonly PartnerConfig[], report: Report): v
 }
 
 function checkProtection(partner: PartnerConfig, at: SettingPath, known: readonly string[], report: Report) {
-  const { encrypt, identity, certificates, allowWeak, preset, coSigners, encryptionIdentity, lookup } =
-    partner;
+  const { encrypt, identity, certificates, allowWeak, preset, coSigners, encryptionIdentity } = partner;
   const { sign, contentEncryption, digest, tripleWrap, headerProtection, legacyDisplay } = protectionOf(
     preset,
     partner,
   );
   const by = (name: 'contentEncryption' | 'digest') => (partner[name] === undefined ? 'preset' : name);
   if (encrypt && certificates.length === 0)
-    report(at, 'has no certificates to encrypt with', {
-      // One that a directory has can be approved later; mail waits until then.
-      ...(lookup.length > 0 && { severity: 'warning' }),
-      hint: "write certificates with the partner's certificate, or encrypt: false",
+    report(at, 'has no certificates to encrypt with: mail to it waits until one is approved or configured', {
+      severity: 'warning',
+      hint: "write certificates with the partner's certificate, approve one (sealpost certs), or write encrypt: false",
     });
   if (sign !== 'none' && identity === undefined)
     report(at, 'has no identity that signs', {

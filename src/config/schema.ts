@@ -18,6 +18,7 @@ import { minimumProfile, partnerProfile, profileSettings } from './profile-setti
 import { protectionSettings } from './protection-settings.ts';
 import { redisSettings } from './redis-settings.ts';
 import { mailboxRequire, partnerRequire, strong, unresolved } from './require-settings.ts';
+import { retry } from './retry-settings.ts';
 import { dnsSettings, routeSettings } from './route-settings.ts';
 import { backupSettings, sendingSettings } from './sending-settings.ts';
 import { spoolSettings } from './spool-settings.ts';
@@ -365,14 +366,6 @@ export const partnerSchema = z.strictObject({
   onSuspend: onSuspend('readable, as your system gave it'),
 });
 
-const retry = z.strictObject({
-  attempts: z.number().int().min(1).default(20).describe('Attempts before the message is suspended.'),
-  firstDelay: duration('100ms')
-    .prefault('5s')
-    .describe('Delay after the first failure. It doubles each time, with jitter.'),
-  maxDelay: duration('100ms').prefault('1h').describe('Maximum delay.'),
-});
-
 const workers = z.strictObject({
   decrypt: z.number().int().min(0).default(0).describe('Number of decrypt processes. 0: one per core.'),
   handoff: z.number().int().min(1).default(1).describe('Number of handoff processes.'),
@@ -466,7 +459,7 @@ export const configSchema = z.strictObject({
   lookup: lookupSettings({ secret, name, path }),
   folders: folderSettings({ name, path }),
   clientQueues: clientQueueSettings(),
-  retry: retry.prefault({}).describe('Retry schedule for hand-off and sending.'),
+  retry: retry.prefault({}).describe('Retry schedule for hand-off and sending, and replay.'),
   strong,
   limits: limits.prefault({}).describe('Limits for messages and queues.'),
   workers: workers.prefault({}).describe('Processes.'),

@@ -174,11 +174,7 @@ export class DropFolder {
         log,
         'error',
         `folder ${config.path}`,
-        {
-          err: error,
-          folder: config.path,
-          ...(error instanceof SealpostError && error.hint !== undefined && { hint: error.hint }),
-        },
+        { err: error, folder: config.path },
         'a folder is not read',
       );
     }

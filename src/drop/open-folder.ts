@@ -36,8 +36,7 @@ export class OpenFolder {
           hint: 'make it a folder; links are not followed here',
           cause,
         });
-      const why = hasCode(cause, 'ENOENT') ? 'there is no such folder' : toErrorInfo(cause).message;
-      throw new SealpostError('file-access', `${shown}: ${why}`, {
+      throw new SealpostError('file-access', `${shown}: ${toErrorInfo(cause).message}`, {
         hint: 'make the folder, and let the user that runs Sealpost read and write there',
         cause,
       });

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import type { Harvest } from '../certstore/index.ts';
 import { type Config, type MailboxConfig, partnerKey } from '../config/index.ts';
-import { SealpostError } from '../errors.ts';
+import { SealpostError, waitsFor } from '../errors.ts';
 import type { Delivery, LocalDestination } from '../handoff/index.ts';
 import { type HeaderBlock, type HeadersJson, loopOf, type Tracer } from '../message/index.ts';
 import type { PartnerDirectory, SignedMail, Tellable } from '../partner/index.ts';
@@ -55,6 +55,8 @@ export interface DecodeParts {
   harvest?: Pick<Harvest, 'take'>;
   /** Is told of each message that the policy accepts. */
   onAccepted?: (mail: SignedMail) => void;
+  /** The digest of the keys and certificates that a message was judged with, which waits for others. */
+  judgedWith?: (reason: string, mailbox: string, partner: string | null, at: Date) => string;
   /** The only destination of a mailbox, if it is a queue on the same Redis. */
   local: (mailbox: string) => LocalDestination | undefined;
 }
@@ -164,7 +166,7 @@ async function keepOut(
   { fate, tell }: Judgement,
   from: Attribution,
   detail: string | null,
-  { flow, explain }: DecodeParts,
+  { flow, explain, judgedWith }: DecodeParts,
   end: JobContext['end'],
 ): Promise<Outcome> {
   if (fate.fate === 'accept') throw new SealpostError('internal', 'an accepted message is not kept out');
@@ -183,7 +185,10 @@ async function keepOut(
       ? explained.not
       : 'no signature of the partner over the content proves who sent it';
   const unexplained = fate.fate === 'refuse' ? { unexplained: not } : {};
-  return { suspend: code, facts: { ...facts, ...unexplained, detail }, from };
+  const keys =
+    waitsFor(code) === undefined ? undefined : judgedWith?.(code, mailbox.name, from.partner, found.at);
+  const waits = keys === undefined ? {} : { keys };
+  return { suspend: code, facts: { ...facts, ...unexplained, detail, ...waits }, from };
 }
 
 const codesOf = (lacks: readonly { code: string }[]) => [...new Set(lacks.map(({ code }) => code))];

@@ -2,6 +2,7 @@
 import { Budget } from '../budget.ts';
 import type { Config, PartnerConfig } from '../config/index.ts';
 import type { DkimKey } from '../dkim/index.ts';
+import { waitsFor } from '../errors.ts';
 import { receivedField, sentTrace, type Tracer, traceField } from '../message/index.ts';
 import type { Windows } from '../partner/index.ts';
 import { codeOf } from '../profile/index.ts';
@@ -44,6 +45,8 @@ export interface SendParts {
   now: () => number;
   /** As `opensAt` of the room `partner`. */
   opensAt: (windows: Windows, now: number) => number | null;
+  /** The digest of the keys and certificates that mail to a partner is judged with, by its key. */
+  judgedWith?: (partner: string, reason: string) => string;
 }
 
 /** The step of the queue `outbound`. Errors: those of the spool and of Redis. */
@@ -55,7 +58,10 @@ export function sendStep(
     if (!route) return { suspend: 'partner-unknown' };
     const early = heldBack(job, route.partner, parts);
     if (early) return early;
-    return await sendTo(route, job, parts, context);
+    const outcome = await sendTo(route, job, parts, context);
+    if (!('suspend' in outcome) || waitsFor(outcome.suspend) === undefined) return outcome;
+    const keys = parts.judgedWith?.(job.partner, outcome.suspend);
+    return keys === undefined ? outcome : { ...outcome, facts: { ...outcome.facts, keys } };
   };
 }
 

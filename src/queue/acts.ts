@@ -1,13 +1,11 @@
 /** What people and clients do with a message: one script each, which also writes the audit trail. */
 import { freeingScript, script } from '../redis/index.ts';
 import { jobs, jobsOf, lines, records } from './lua.ts';
+import { replaying } from './replay-lua.ts';
 import { nudgeLasts } from './retry.ts';
 
 /** now, id, event, line of the audit trail. Returns -1 when unknown, 0 when not suspended, else 1. */
-const resume = script(
-  records,
-  jobs(),
-  `
+const resumed = `
 local now, id = ARGV[1], ARGV[2]
 local m = record(id)
 local fields = rcall('HGETALL', m)
@@ -34,8 +32,10 @@ no_reason(id, old[5])
 rcall('HSET', m, 's', state, 'u', now, 'e', joined(m, old[3], ARGV[3]))
 move(id, 'suspended', state, old[2], old[4])
 return 1
-`,
-);
+`;
+const resume = script(records, jobs(), resumed);
+/** The same, then the arguments of `replaying`. Also returns -5 when it waits no more, -6 without room. */
+const replayResume = script(records, jobs(), replaying(5), resumed);
 
 /** now, id, event, line of the audit trail. Returns -1 when unknown, 0 when it has already ended, else 1 and the files to remove. */
 const terminate = freeingScript(
@@ -67,10 +67,7 @@ return release(id, old[4], { 1 })
  * unknown, -2 when the original is gone, -3 while another hand-off of it is under way, -4 when it has moved on meanwhile, 0
  * when it is neither, else 1 and the files to remove.
  */
-const redecode = script(
-  records,
-  jobs(),
-  `
+const decodedAgain = `
 local now, id, token = ARGV[1], ARGV[2], ARGV[5]
 local m = record(id)
 local old = rcall('HMGET', m, 's', 'a', 'e', 'k', 'o', 'x', 'v', 'h')
@@ -105,8 +102,10 @@ local turn = rcall('HINCRBY', m, 'g', 1)
 move(id, old[1], 'received', old[2], old[5], ARGV[6])
 add_job('inbound', id .. '.again.' .. turn, ARGV[7], now)
 return release(id, string.sub(old[4], #token + 1), { 1 })
-`,
-);
+`;
+const redecode = script(records, jobs(), decodedAgain);
+/** The same, then the arguments of `replaying`; also returns -5 and -6. */
+const replayDecode = script(records, jobs(), replaying(9), decodedAgain);
 
 /**
  * now, id, event, line of the audit trail, nudge. What waits of a message is due now, and is the first of its route, which
@@ -151,4 +150,4 @@ return 1
 `,
 );
 
-export const acts = { resume, terminate, redecode, retry };
+export const acts = { resume, terminate, redecode, retry, replayResume, replayDecode };

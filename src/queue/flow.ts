@@ -14,6 +14,7 @@ import { type JobEnd, JobLost } from './job-end.ts';
 import { messageOf, routeOf } from './jobs.ts';
 import type { Keys } from './keys.ts';
 import { auditLine, eventLine, parseRecord } from './ledger.ts';
+import { replayArguments } from './replays.ts';
 import { newNudge } from './retry.ts';
 import { type Step, scripts } from './steps.ts';
 import {
@@ -28,6 +29,7 @@ import {
   type Flow,
   type HandedOffOutcome,
   type HandoffJob,
+  type Held,
   type InboundJob,
   isState,
   type Jobs,
@@ -35,6 +37,7 @@ import {
   type MessageRecord,
   type MessageState,
   type OutboundJob,
+  type ReplayBudget,
   type WorkQueue,
 } from './types.ts';
 
@@ -247,6 +250,23 @@ export class RedisFlow implements Flow {
   }
 
   async decodeAgain(id: string, act: Act = nobody): Promise<void> {
+    await this.#decodeAgain(id, act, []);
+  }
+
+  async replay(held: Held, keys: string, act: Act, budget: ReplayBudget | undefined) {
+    const { id, direction } = held;
+    const guard = replayArguments(held, keys, budget);
+    const reply =
+      direction === 'inbound'
+        ? await this.#decodeAgain(id, act, guard)
+        : await this.#run(scripts.replayResume, [...this.#act(id, 'resumed', 'resume', act), ...guard]);
+    if (reply === -1) throw unknownMessage(id);
+    if (reply === -6) return 'full';
+    return reply === 1 ? 'released' : 'moved';
+  }
+
+  /** @param guard of `replaying`; empty for what a person names */
+  async #decodeAgain(id: string, act: Act, guard: readonly (string | number)[]): Promise<unknown> {
     const { redis, keys } = this.#parts;
     const fields = await guarded('flow', redis.hgetall(keys.message(id)));
     const record = parseRecord(id, fields);
@@ -270,8 +290,9 @@ export class RedisFlow implements Flow {
       octets.octets,
       JSON.stringify(job),
       before,
+      ...guard,
     ];
-    const reply = await this.#run(scripts.redecode, args);
+    const reply = await this.#run(guard.length > 0 ? scripts.replayDecode : scripts.redecode, args);
     const outcome = await this.#release({ reply, kept: true });
     if (outcome === -1) throw unknownMessage(id);
     if (outcome === -2) throw originalGone(id);
@@ -279,8 +300,10 @@ export class RedisFlow implements Flow {
       throw new SealpostError('message-busy', `a hand-off of ${id} is under way`, {
         hint: 'try again when it is delivered, or suspended for every destination that is left',
       });
+    if (outcome === -5 || outcome === -6) return outcome;
     if (outcome !== 1)
       throw new SealpostError('usage', `${id} is ${record.state}: only a suspended or delivered message`);
+    return outcome;
   }
 
   async originalOf(id: string): Promise<SpoolRef | null> {

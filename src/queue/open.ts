@@ -40,8 +40,9 @@ import { RedisLedger } from './ledger.ts';
 import type { Ledger } from './ledger-types.ts';
 import { Pressure } from './pressure.ts';
 import { openQueues, prepareQueues } from './queues.ts';
+import { RedisReplays } from './replays.ts';
 import { type SweepResult, sweep } from './sweep.ts';
-import type { Audit, Flow, Intake, Queues } from './types.ts';
+import type { Audit, Flow, Intake, Queues, Replays } from './types.ts';
 
 export interface QueueRoom {
   /** Prefix of all keys. */
@@ -53,6 +54,8 @@ export interface QueueRoom {
   intake: Intake;
   flow: Flow;
   guards: InboundGuards;
+  /** What waits for certificates and keys. */
+  replays: Replays;
   /** What people did. */
   audit: Audit;
   /** What happens to messages, as it happens. */
@@ -219,6 +222,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     intake,
     flow,
     guards: new RedisInboundGuards(writes, now),
+    replays: new RedisReplays(redis, keys, flow),
     audit,
     events: new RedisEvents(redis, keys, partnerNames),
     partnerNames,

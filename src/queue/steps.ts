@@ -313,6 +313,8 @@ if old[5] ~= ARGV[4] then no_reason(id, old[5]) end
 rcall('ZADD', P .. ':ix:x:' .. ARGV[4], old[2], id)
 rcall('HSET', m, 's', 'suspended', 'u', now, 'e', joined(m, old[3], ARGV[3]), 'x', ARGV[4],
   'w:' .. ARGV[5], ARGV[6] .. '\\n' .. ARGV[7])
+local keys = string.match(ARGV[3], '"keys":"(%x+)"')
+if keys then rcall('HSET', m, 'q', keys) end
 move(id, old[1], 'suspended', old[2], old[4])
 if ARGV[11] == '1' then leave_line(id, now) end
 attribute(m, id, old[2], old[9], ARGV[12], ARGV[13])

@@ -6,8 +6,10 @@ import type { ErrorCode, SealpostError } from '../errors.ts';
 import type { FinishedOctets, SpoolRef, SpoolWriter } from '../spool/index.ts';
 
 export type { Audit, AuditEntry, AuditQuery } from './audit-types.ts';
+export { type Held, mostReplays, type ReplayBudget, type Replays } from './replay-types.ts';
 
 import type { JobEnd } from './job-end.ts';
+import type { Held, ReplayBudget } from './replay-types.ts';
 import type { QueueWorker, WorkerOptions } from './worker-types.ts';
 
 export type { Pace, QueueWorker, WorkerOptions } from './worker-types.ts';
@@ -386,6 +388,13 @@ export interface Flow {
    * settings do not say so any more. To be called now and then.
    */
   tendLines(): Promise<void>;
+  /** As `Replays.release`. */
+  replay(
+    held: Held,
+    keys: string,
+    act: Act,
+    budget: ReplayBudget | undefined,
+  ): Promise<'released' | 'moved' | 'full'>;
   /** Queues the suspended work again; false if the message is not suspended. `message-unknown`. */
   resume(id: string, act?: Act): Promise<boolean>;
   /**

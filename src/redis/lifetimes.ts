@@ -23,6 +23,8 @@ export const lifetimes = {
   sweepLease: 15 * 60_000 - 1000,
   /** Lease of who warns of certificates that end. */
   expiryLease: 15 * 60_000,
+  /** Lease of who replays messages: longer than a batch takes. */
+  replayLease: 90_000,
   /** Lease of a refresh token: longer than its endpoint may take to answer. */
   oauthLease: 40_000,
 } as const;

@@ -162,9 +162,9 @@ const broken: [what: string, main: string, files: Record<string, string>, said: 
   [
     'a rule that is broken',
     '',
-    { 'a.yaml': 'name: a\naddresses: [edi@a.example]\nsign: none\n' },
+    { 'a.yaml': 'name: a\naddresses: [edi@a.example]\nencrypt: false\n' },
     [
-      "partners/a.yaml:1:1: error: partner: has no certificates to encrypt with (write certificates with the partner's certificate, or encrypt: false)",
+      'partners/a.yaml:1:1: error: partner: has no identity that signs (write identity, or sign: none; there is none in the file)',
     ],
   ],
   [

@@ -1,0 +1,38 @@
+/** When what failed is tried again, and when what waited for a certificate or key is. */
+import { z } from 'zod';
+import { duration } from './units.ts';
+
+const onKeys = z.strictObject({
+  enabled: z
+    .boolean()
+    .default(true)
+    .describe(
+      'Replay suspended messages by themselves when the certificate or key comes that they wait for. docs/reason-codes.md says which do.',
+    ),
+  delay: duration()
+    .prefault('1h')
+    .describe(
+      'How long a certificate that a rule approved must stand before messages are replayed for it. What a person approves or configures is not waited for.',
+    ),
+  perPartner: z
+    .number()
+    .int()
+    .min(1)
+    .default(1000)
+    .describe('Maximum number of messages of one partner that are replayed by themselves on a day (UTC).'),
+  perDay: z
+    .number()
+    .int()
+    .min(1)
+    .default(10_000)
+    .describe('Maximum number of messages of all partners that are replayed by themselves on a day (UTC).'),
+});
+
+export const retry = z.strictObject({
+  attempts: z.number().int().min(1).default(20).describe('Attempts before the message is suspended.'),
+  firstDelay: duration('100ms')
+    .prefault('5s')
+    .describe('Delay after the first failure. It doubles each time, with jitter.'),
+  maxDelay: duration('100ms').prefault('1h').describe('Maximum delay.'),
+  onKeys: onKeys.prefault({}).describe('Replay of messages that wait for a certificate or key.'),
+});
