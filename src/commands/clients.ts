@@ -4,8 +4,10 @@ import {
   allGranted,
   type ClientDocument,
   type ClientRegistry,
+  daemonClient,
   type Grants,
   loadClients,
+  operatorClient,
   replaced,
   type Scope,
   type StoredCredential,
@@ -129,8 +131,11 @@ function limitsOf(options: LimitOptions, old: Grants['limits']): Grants['limits'
 /** A client starts with nothing but what it is given; identities are those that its partners' mail is signed with. */
 const nothingGranted: Grants = { ...allGranted, verbs: [], partners: [], mailboxes: [], senders: [] };
 
+/** What is submitted under these names, and its idempotency keys, must not be those of somebody else. */
+const ownNames: ReadonlySet<string> = new Set([operatorClient.name, daemonClient.name]);
+
 function checkName(name: string): void {
-  if (!/^[a-z0-9][a-z0-9._-]{0,62}$/i.test(name) || name.toLowerCase() === 'operator')
+  if (!/^[a-z0-9][a-z0-9._-]{0,62}$/i.test(name) || ownNames.has(name.toLowerCase()))
     throw usage(
       `${name}: not a name for a client`,
       'use letters, digits, dot, underscore and hyphen, at most 63',

@@ -123,14 +123,21 @@ local function attribute(m, id, received, before, partner, by)
   else rcall('HDEL', m, 'y') end
 end
 -- Counts how a message was protected (the fact \`used\` of its event), once for each message, by partner and day:
--- \`used:PARTNER:DAY\` is a hash of codes. It has room for 64; further ones count as \`*\`, so that nobody can fill it.
+-- \`used:PARTNER:DAY\` is a hash of codes. It has room for 64; further ones count as \`*\`, so that nobody can fill it. Of
+-- these, 16 are for mail that only claims to be from the partner (\`c\`): anybody can write it.
 local function count_used(partner, event, before, now)
   local code = string.match(event, '"used":"([^"\\\\]+)"')
   if not code or not partner or partner == '' or partner == '-' then return end
   if before and string.find(before, '"used":"' .. code .. '"', 1, true) then return end
   local key = P .. ':used:' .. partner .. ':' .. math.floor(now / 86400000)
   if rcall('HINCRBY', key, code, 1) > 1 then return end
-  if rcall('HLEN', key) > 64 then
+  local room, claimed = 64 + rcall('HEXISTS', key, '*') - rcall('HLEN', key), 16
+  if string.sub(code, 1, 1) == 'c' then
+    for _, each in ipairs(rcall('HKEYS', key)) do
+      if string.sub(each, 1, 1) == 'c' then claimed = claimed - 1 end
+    end
+  end
+  if room < 0 or claimed < 0 then
     rcall('HDEL', key, code)
     rcall('HINCRBY', key, '*', 1)
   end

@@ -134,6 +134,7 @@ describe('clients and tokens', { skip: skipWithout('openssl') }, () => {
     const wrong: [string[], RegExp][] = [
       [['clients', 'add', 'a b'], /not a name for a client/],
       [['clients', 'add', 'operator'], /not a name for a client/],
+      [['clients', 'add', 'Sealpost'], /not a name for a client/],
       [['clients', 'add', 'new', '--scope', 'send,fly'], /--scope: not a verb.*verbs are send, read/s],
       [['clients', 'add', 'new', '--partner', 'nobody'], /there is no partner nobody/],
       [['clients', 'add', 'new', '--sender', 'no address'], /--sender/],
