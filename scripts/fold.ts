@@ -16,13 +16,31 @@ function foldLine(text: string, indent: string): string[] {
   return [...lines, line];
 }
 
-/** Folds what is too long: paragraphs and items of lists; tables, headings and code stay as they are. */
+/** Plain text, as opposed to what is kept as it is: tables, headings, code, and empty lines. */
+const isText = (line: string) => line !== '' && !/^(\||#|```| {4})/.test(line);
+
+/** Folds paragraphs and items of lists that have a line too long; tables, headings and code stay as they are. */
 export function foldMarkdown(text: string): string {
-  return text
-    .split('\n')
-    .flatMap((line) => {
-      if (line.length <= most || /^(\||#| {4})/.test(line)) return [line];
-      return foldLine(line, line.startsWith('- ') ? '  ' : '');
-    })
-    .join('\n');
+  const folded: string[] = [];
+  let block: string[] = [];
+  let inCode = false;
+  const end = () => {
+    const [first = ''] = block;
+    const isLong = block.some((line) => line.length > most);
+    const joined = block.map((line, index) => (index === 0 ? line : line.trim())).join(' ');
+    folded.push(...(isLong ? foldLine(joined, first.startsWith('- ') ? '  ' : '') : block));
+    block = [];
+  };
+  for (const line of text.split('\n')) {
+    if (line.startsWith('```')) inCode = !inCode;
+    if (inCode || !isText(line)) {
+      end();
+      folded.push(line);
+    } else {
+      if (line.startsWith('- ')) end();
+      block.push(line);
+    }
+  }
+  end();
+  return folded.join('\n');
 }
