@@ -18,7 +18,7 @@ export function reloadCommand(): Command {
       });
     for (const { ok, message } of replies) {
       if (!ok) throw new SealpostError('reload-refused', message);
-      printLine(message);
+      for (const line of message.split('\n')) printLine(line);
     }
     await withQueue(config, ({ audit }) =>
       audit.add({ at: Date.now(), by: operator(), what: 'reload', why: options.config }),

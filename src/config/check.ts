@@ -13,7 +13,7 @@ import { coverageOfSpans, dayText } from '../pki/index.ts';
 import { allDestinations, allRoutes } from './destinations.ts';
 import { checkDkimKeys } from './dkim-keys.ts';
 import { KeyReader } from './key-reader.ts';
-import { checkKeys } from './key-rules.ts';
+import { checkKeys, mailTo } from './key-rules.ts';
 import { type LoadedKeys, readKeys } from './keys.ts';
 import { type LoadedConfig, type Rejected, readConfig } from './load.ts';
 import { isOpenToAll } from './partner-files.ts';
@@ -240,7 +240,8 @@ function checkProtection(
   partners.forEach((partner, index) => {
     const path = ['partners', index];
     if (partner === undefined || identityFails || failing.has(index)) return;
-    reader.try(path, () => protect(partner, keys, now), `mail to partner ${partner.name} would fail: `);
+    const mail = mailTo(partner.name);
+    reader.try(path, () => protect(partner, keys, now), `${mail} would fail: `, mail);
   });
 }
 
@@ -252,18 +253,21 @@ function checkSpoolKey(path: SettingPath, text: string, reader: KeyReader): void
 function checkTls(config: Config, reader: KeyReader, now: Date): void {
   const { smtp, api } = config;
   const listener = 'renew it; peers that verify it cannot connect';
-  checkOwnTls(smtp.tls, ['smtp', 'tls'], listener, reader, now);
-  checkOwnTls(api.tls, ['api', 'tls'], listener, reader, now);
+  checkOwnTls(smtp.tls, ['smtp', 'tls'], { hint: listener, only: 'peers that verify it' }, reader, now);
+  checkOwnTls(api.tls, ['api', 'tls'], { hint: listener, only: 'peers that verify it' }, reader, now);
   for (const [path, { clientCertificate }] of allRoutes(config)) {
-    const at = [...path, 'clientCertificate'];
-    checkOwnTls(clientCertificate, at, 'renew it; the server will refuse it', reader, now);
+    const [top, index] = path;
+    const partner = top === 'partners' ? config.partners[Number(index)] : undefined;
+    const only = partner ? mailTo(partner.name) : 'mail to that server';
+    const hint = 'renew it; the server will refuse it';
+    checkOwnTls(clientCertificate, [...path, 'clientCertificate'], { hint, only }, reader, now);
   }
 }
 
 function checkOwnTls(
   files: Config['smtp']['tls'],
   path: SettingPath,
-  hint: string,
+  ended: { hint: string; only: string },
   reader: KeyReader,
   now: Date,
 ): void {
@@ -285,8 +289,8 @@ function checkOwnTls(
   if (last === undefined) {
     const expired = readable.filter(({ read }) => read.notAfter < now);
     for (const { at, read } of expired)
-      report([...at, 'cert'], `expired on ${read.notAfter.toISOString().slice(0, 10)}`, { hint });
-    if (expired.length === 0 && readable.length > 0) report(path, 'no certificate is in force', { hint });
+      report([...at, 'cert'], `expired on ${read.notAfter.toISOString().slice(0, 10)}`, ended);
+    if (expired.length === 0 && readable.length > 0) report(path, 'no certificate is in force', ended);
   } else if (again !== undefined)
     report(path, `there will be no certificate in force from ${dayText(until)} until ${dayText(again)}`, {
       severity: 'warning',

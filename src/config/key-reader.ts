@@ -1,6 +1,6 @@
 import { SealpostError } from '../errors.ts';
 import { type Certificate, readCertificates } from '../pki/index.ts';
-import { formatSetting, type Places, type Problem, type SettingPath } from './problem.ts';
+import { formatSetting, type Places, type Problem, type ProblemExtra, type SettingPath } from './problem.ts';
 import type { Secret } from './schema.ts';
 import { readPublicFile, readSecret } from './secrets.ts';
 
@@ -36,17 +36,21 @@ export class KeyReader {
     this.#places = places;
   }
 
-  report(path: SettingPath, message: string, extra: { severity?: Problem['severity']; hint?: string } = {}) {
+  report(path: SettingPath, message: string, extra?: ProblemExtra) {
     this.problems.push(this.#places.problem(path, message, extra));
   }
 
-  try<T>(path: SettingPath, read: () => T, prefix = ''): T | undefined {
+  /** @param only as `only` of a problem */
+  try<T>(path: SettingPath, read: () => T, prefix = '', only?: string): T | undefined {
     try {
       return read();
     } catch (error) {
       if (!(error instanceof SealpostError)) throw error;
       const hint = error.hint ?? hints[error.code];
-      this.report(path, `${prefix}${error.message}`, hint === undefined ? {} : { hint });
+      this.report(path, `${prefix}${error.message}`, {
+        ...(hint !== undefined && { hint }),
+        ...(only !== undefined && { only }),
+      });
       return undefined;
     }
   }

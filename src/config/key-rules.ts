@@ -57,6 +57,9 @@ function datedOf({ certificate, from, until }: Pick<Employed, 'certificate' | 'f
   return { name: nameOf(certificate), notBefore, notAfter, from, until };
 }
 
+/** What an error touches that prevents mail to a partner. */
+export const mailTo = (name: string) => `mail to partner ${name}`;
+
 const isSigner = ({ partners }: Config, name: string) =>
   partners.some(({ identity, sign }) => identity === name && sign !== 'none');
 
@@ -72,6 +75,8 @@ function checkIdentity(
     for (const each of own)
       report(at, `signs for partners, but ${nameOf(each.certificate)} ${whyNotInForce(each, 'sign', now)}`, {
         hint: 'name a valid identity as partners[].identity; keep this one for decrypting',
+        // time has passed, which refuses nobody else; a key that never signs is a mistake
+        ...(unfitFor(each, 'sign') === undefined && { only: `mail signed as ${each.name}` }),
       });
   if (signs && inForce) warnOfEnd(own, 'sign', 'there will be none to sign with', at, now, report);
   if (signs) return;
@@ -119,7 +124,7 @@ function checkPartner(
         at,
         `partner ${name} has no certificate in force to ${words}${reasons === '' ? '' : `: ${reasons}`}`,
         {
-          ...(use === 'encrypt' ? {} : { severity: 'warning' }),
+          ...(use === 'encrypt' ? { only: mailTo(name) } : { severity: 'warning' }),
           hint: 'ask the partner for its current certificate',
         },
       );

@@ -19,25 +19,31 @@ export interface Problem extends Position {
   message: string;
   /** What to do about it. */
   hint?: string;
+  /**
+   * All that the error touches, such as `mail to partner acme`. Everything else works, so the configuration can be used:
+   * a reload goes on. Absent for an error of the configuration itself.
+   */
+  only?: string;
+}
+
+/** What is said of a problem beside its place and message. */
+export interface ProblemExtra {
+  /** Default: an error. */
+  severity?: Problem['severity'];
+  hint?: string;
+  only?: string;
+  at?: 'key' | 'value';
 }
 
 /** What names the place of a setting in messages. */
 export interface Places {
   /** The configuration file. */
   readonly file: string;
-  problem(
-    path: SettingPath,
-    message: string,
-    extra?: { severity?: Problem['severity']; hint?: string; at?: 'key' | 'value' },
-  ): Problem;
+  problem(path: SettingPath, message: string, extra?: ProblemExtra): Problem;
 }
 
 /** Reports an error or warning at a setting. */
-export type Report = (
-  path: SettingPath,
-  message: string,
-  extra?: { severity?: Problem['severity']; hint?: string; at?: 'key' | 'value' },
-) => void;
+export type Report = (path: SettingPath, message: string, extra?: ProblemExtra) => void;
 
 /** Names are case-insensitive, because they become file names, metrics labels and command-line arguments. */
 export function checkNames(
@@ -74,6 +80,9 @@ export function sortProblems(problems: readonly Problem[], files: readonly strin
   const of = ({ file }: Problem) => place.get(file) ?? -1;
   return [...problems].sort((a, b) => of(a) - of(b) || a.line - b.line || a.column - b.column);
 }
+
+/** Whether nothing can be used as long as this is wrong. */
+export const refuses = ({ severity, only }: Problem) => severity === 'error' && only === undefined;
 
 export const hasErrors = (problems: readonly Problem[]) =>
   problems.some((problem) => problem.severity === 'error');

@@ -1,5 +1,12 @@
 import { type Document, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
-import { formatSetting, type Places, type Position, type Problem, type SettingPath } from './problem.ts';
+import {
+  formatSetting,
+  type Places,
+  type Position,
+  type Problem,
+  type ProblemExtra,
+  type SettingPath,
+} from './problem.ts';
 
 /** What the YAML library reports, in an operator's words; its own message if it is good enough. */
 const syntaxMessages: Record<string, [message: string, hint?: string]> = {
@@ -99,15 +106,15 @@ export class ConfigSource implements Places {
   problem(
     path: SettingPath,
     message: string,
-    extra: { severity?: Problem['severity']; hint?: string; at?: 'key' | 'value' } = {},
+    { severity = 'error', hint, only, at }: ProblemExtra = {},
   ): Problem {
-    const { severity = 'error', hint, at } = extra;
     return {
       severity,
       ...this.locate(path, at),
       setting: formatSetting(path),
       message,
       ...(hint !== undefined && { hint }),
+      ...(only !== undefined && { only }),
     };
   }
 }

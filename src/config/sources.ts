@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { SealpostError } from '../errors.ts';
 import { type PartnerFolder, readPartnerText } from './partner-files.ts';
-import type { Places, Problem, SettingPath } from './problem.ts';
+import type { Places, Problem, ProblemExtra, SettingPath } from './problem.ts';
 import { ConfigSource } from './source.ts';
 
 /** As `ConfigSource`, for all files together. Partner files are read again when a place in them is asked for. */
@@ -39,7 +39,7 @@ export class Sources implements Places {
     this.#read.set(index, source);
   }
 
-  problem(path: SettingPath, message: string, extra: Parameters<Places['problem']>[2] = {}): Problem {
+  problem(path: SettingPath, message: string, extra?: ProblemExtra): Problem {
     const [top, index, ...rest] = path;
     const source = top === 'partners' && typeof index === 'number' ? this.#sourceOf(index) : undefined;
     if (source === undefined) return this.main.problem(path, message, extra);

@@ -1,7 +1,7 @@
 /** A changed configuration file, read for a running daemon. */
 import { execFile } from 'node:child_process';
 import { extname, join } from 'node:path';
-import { type Config, formatProblem, loadConfig, type Problem } from '../config/index.ts';
+import { type Config, formatProblem, loadConfig, type Problem, refuses } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 
 /** Why nothing has changed. */
@@ -27,20 +27,27 @@ function check(file: string): Promise<Problem[]> {
   });
 }
 
+/** A configuration that can come into force. */
+export interface NewConfig {
+  config: Config;
+  /** Errors that touch only their own, as a partner whose certificate has expired. */
+  waits: Problem[];
+}
+
 /**
- * The configuration in the file, checked with all files it names. `reload-refused` with all problems, or if it would move
- * a store that already has messages.
+ * The configuration in the file, checked with all files it names. `reload-refused` with all errors of the configuration
+ * itself, or if it would move a store that already has messages.
  */
-export async function readNewConfig(file: string, old: Config): Promise<Config> {
+export async function readNewConfig(file: string, old: Config): Promise<NewConfig> {
   const problems = await check(file);
-  const errors = problems.filter(({ severity }) => severity === 'error');
+  const errors = problems.filter(refuses);
   if (errors.length > 0) throw refusal(errors.map(formatProblem).join('; '));
   const config = await loadConfig(file).catch((error) => {
     throw refusal('the file was changed while it was read', error);
   });
   const moved = movedStore(old, config);
   if (moved) throw refusal(`${moved} was changed, which needs a restart`);
-  return config;
+  return { config, waits: problems.filter(({ severity }) => severity === 'error') };
 }
 
 /** The changed setting that would leave existing messages behind; undefined if there is none. */

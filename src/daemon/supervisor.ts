@@ -2,7 +2,14 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { type Config, indexCertificates, isPrivateRedis, storeConfig } from '../config/index.ts';
+import {
+  type Config,
+  formatProblem,
+  indexCertificates,
+  isPrivateRedis,
+  type Problem,
+  storeConfig,
+} from '../config/index.ts';
 import { errorTable, SealpostError, toErrorInfo } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { Child, type ChildOptions, threadsOf } from './child.ts';
@@ -52,6 +59,16 @@ const indexOf = (stored: string) => stored.replace(/\.json$/, '.certificates');
  * is for one that hangs. With twelve programs for each core a start took 45 seconds, and nothing was wrong.
  */
 const readyTimeoutMs = 5 * 60_000;
+
+/** How many of them are named, in the log and to who reloads. `sealpost check` has all. */
+const mostWaiting = 100;
+
+/** What waits although the configuration is in force, line by line. */
+function waitingLines(waits: readonly Problem[]): string[] {
+  const lines = waits.slice(0, mostWaiting).map((each) => `${each.only} waits: ${formatProblem(each)}`);
+  const more = waits.length - lines.length;
+  return more > 0 ? [...lines, `and ${more} more: run sealpost check`] : lines;
+}
 
 export class Supervisor {
   readonly #options: SupervisorOptions;
@@ -135,9 +152,12 @@ export class Supervisor {
   async #reload(): Promise<string> {
     const { configFile, log } = this.#options;
     const old = { children: this.#children, stored: this.#stored, config: this.#config };
+    let waits: Problem[];
     try {
       if (!this.#control || this.#stopped) throw refusal('the daemon is being started or stopped');
-      const config = await readNewConfig(configFile, old.config);
+      const read = await readNewConfig(configFile, old.config);
+      const { config } = read;
+      waits = read.waits;
       this.#working(config);
       const stored = await this.#store(config);
       try {
@@ -154,9 +174,13 @@ export class Supervisor {
     }
     await this.#removeStored(old.stored);
     log.info({ pids: this.pids }, 'reloaded: new processes have taken over');
+    for (const line of waitingLines(waits)) log.warn(line);
     await Promise.all(old.children.map((child) => child.drain(old.config.workers.drainTimeout, true)));
     log.info('reloaded: the old processes have ended');
-    return `the new configuration is in force, in ${this.#children.length} new processes`;
+    return [
+      `the new configuration is in force, in ${this.#children.length} new processes`,
+      ...waitingLines(waits),
+    ].join('\n');
   }
 
   /** Starts the processes of the new configuration, and adopts them when all are ready. */

@@ -146,7 +146,8 @@ describe('a reload', () => {
     };
     const old = written({});
     const taken = await readNewConfig(file, old);
-    assert.equal(taken.dataDir, folder);
+    assert.equal(taken.config.dataDir, folder);
+    assert.deepEqual(taken.waits, []);
     written({ identities: [{ name: 'own', certificate: '/nowhere.pem', key: '/nowhere.key' }] });
     await assert.rejects(readNewConfig(file, old), {
       code: 'reload-refused',
