@@ -78,14 +78,56 @@ describe('kubernetes manifests', () => {
     }
   });
 
-  it('give the private keys to decrypt and outbound only', () => {
-    const holders = deployments.filter(({ pod }) =>
-      pod.volumes?.some(({ secret }) => secret?.secretName === 'sealpost-keys'),
-    );
-    assert.deepEqual(
-      holders.map(({ name }) => name),
-      ['sealpost-decrypt', 'sealpost-outbound'],
-    );
+  it('give each role the files that it reads, and no key of another role', () => {
+    const holders = (fits: (volume: { secret?: string; configMap?: string }) => boolean) =>
+      deployments
+        .filter(({ pod }) =>
+          pod.volumes?.some(({ secret, configMap }) =>
+            fits({
+              ...(secret?.secretName === undefined ? {} : { secret: secret.secretName }),
+              ...(configMap?.name === undefined ? {} : { configMap: configMap.name }),
+            }),
+          ),
+        )
+        .map(({ name }) => name);
+    const keys = holders(({ secret }) => secret === 'sealpost-keys');
+    assert.deepEqual(keys, ['sealpost-decrypt', 'sealpost-outbound']);
+    const certificates = holders(({ configMap }) => configMap === 'sealpost-certs');
+    assert.deepEqual(certificates, ['sealpost-decrypt', 'sealpost-outbound', 'sealpost-api']);
+    for (const role of ['receive', 'api'])
+      assert.deepEqual(
+        holders(({ secret }) => secret === `sealpost-tls-${role}`),
+        [`sealpost-${role}`],
+      );
+    // what the configuration names is where its readers have it
+    assert.ok(config);
+    const { identities, partners } = config;
+    assert.ok(identities.every(({ key }) => key?.startsWith('/etc/sealpost/keys/')));
+    for (const entry of partners.flatMap((partner) => partner.certificates))
+      assert.match(typeof entry === 'string' ? entry : entry.file, /^\/etc\/sealpost\/certs\//);
+  });
+
+  it('let each role out to what it asks, and no further', () => {
+    const ports = (role: string) =>
+      checked(NetworkPolicy, 'NetworkPolicy')
+        .filter(({ spec }) => (spec?.podSelector?.matchLabels?.role ?? role) === role)
+        .flatMap(({ spec }) => spec?.egress?.flatMap((rule) => rule.ports ?? []) ?? [])
+        .filter(({ protocol }) => protocol === 'TCP')
+        .map(({ port }) => Number(port))
+        .toSorted((a, b) => a - b);
+    const always = [53, 443, 6379];
+    const more: Record<string, number[]> = {
+      receive: [143, 993],
+      decrypt: [80],
+      handoff: [24, 25, 465, 587],
+      outbound: [25, 389, 465, 587, 636],
+    };
+    for (const role of roleNames)
+      assert.deepEqual(
+        ports(role),
+        [...always, ...(more[role] ?? [])].toSorted((a, b) => a - b),
+        role,
+      );
   });
 
   it('run without rights: no root, no writable system, limited memory', () => {
