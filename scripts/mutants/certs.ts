@@ -149,13 +149,6 @@ export const certs = [
     ],
     [
       'lookup/ldap.ts',
-      "if (made > 1) throw new Error('the connection ended');",
-      '',
-      'lookup/ldap',
-      'after StartTLS, the password goes over a second connection in clear text',
-    ],
-    [
-      'lookup/ldap.ts',
       'if (socket.bytesRead > 2 * answerLimits.octets)',
       'if (socket.bytesRead > 2000 * answerLimits.octets)',
       'lookup/ldap',

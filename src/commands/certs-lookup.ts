@@ -11,6 +11,7 @@ import { type CertsOptions, type OpenedCerts, withCerts } from './certs-open.ts'
 import { openNetwork } from './network.ts';
 import { configOption } from './options.ts';
 import { printError, printJson, printLine } from './output.ts';
+import { partnerNamed } from './partners/find.ts';
 
 interface LookupOptions extends CertsOptions {
   fresh?: boolean;
@@ -61,9 +62,9 @@ async function lookup(name: string, options: LookupOptions): Promise<void> {
 function partnerOf({ config }: OpenedCerts, name: string): PartnerConfig {
   const found = name.includes('@')
     ? new PartnerDirectory(config.partners).byAddress(name)
-    : config.partners.find((each) => each.name.toLowerCase() === name.toLowerCase());
+    : partnerNamed(config, name);
   if (found === undefined)
-    throw new SealpostError('partner-unknown', `there is no partner ${JSON.stringify(name)}`, {
+    throw new SealpostError('partner-unknown', `no partner has the address ${JSON.stringify(name)}`, {
       hint: 'only partners are looked up; add one with sealpost partners add',
     });
   if (found.lookup.length === 0)

@@ -16,6 +16,7 @@ import { addLookup } from './certs-lookup.ts';
 import { type CertsOptions, linesOf, oneOf, ownerOf, withCerts } from './certs-open.ts';
 import { configOption } from './options.ts';
 import { printJson, printLine } from './output.ts';
+import { partnerNamed } from './partners/find.ts';
 
 interface ListOptions extends CertsOptions {
   partner?: string;
@@ -39,7 +40,11 @@ const day = (time: string) => time.slice(0, 10);
 
 async function list(options: ListOptions): Promise<void> {
   const query = queryOf(options);
-  await withCerts(options.config, async ({ known, views }) => {
+  await withCerts(options.config, async ({ config, known, views }) => {
+    const { partner } = query;
+    // A removed partner still has what was decided about its certificates.
+    const isKnown = known.some((each) => each.partner?.toLowerCase() === partner?.toLowerCase());
+    if (partner !== undefined && !isKnown) query.partner = partnerNamed(config, partner).name;
     const found = await views(matching(known, query, Date.now()));
     if (options.json) return printJson(found);
     for (const each of found)

@@ -102,7 +102,10 @@ function scopeOf(options: GrantOptions, config: Config): Scope {
   const scope = scopeSchema.safeParse(said);
   if (scope.success) return scope.data;
   const [issue] = scope.error.issues;
-  if (issue?.path[0] === 'verbs') throw usage('--scope: not a verb', `verbs are ${verbs.join(', ')}`);
+  if (issue?.path[0] === 'verbs') {
+    const unknown = (said.verbs ?? []).find((each) => !verbs.some((verb) => verb === each));
+    throw usage(`--scope: ${JSON.stringify(unknown ?? '')} is not a verb`, `verbs are ${verbs.join(', ')}`);
+  }
   throw usage(
     `--${String(issue?.path[0]).replace(/s$/, '')}: not a list of names`,
     "separate them by commas, or write '*'",

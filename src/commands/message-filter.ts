@@ -4,6 +4,7 @@ import { SealpostError } from '../errors.ts';
 import { isState, type ListQuery, messageStates } from '../queue/index.ts';
 
 export interface FilterOptions {
+  direction?: string;
   state?: string;
   reason?: string;
   mailbox?: string;
@@ -14,8 +15,13 @@ export interface FilterOptions {
   sha256?: string;
 }
 
+const directions = ['inbound', 'outbound'] as const;
+
 export function addFilters(command: Command, { state = true } = {}): Command {
-  if (state) command.option('--state <state>', `only messages in this state: ${messageStates.join(', ')}`);
+  if (state)
+    command
+      .addOption(new Option('--direction <direction>', 'only messages of this direction').choices(directions))
+      .option('--state <state>', `only messages in this state: ${messageStates.join(', ')}`);
   return command
     .option('--reason <code>', 'only messages suspended for this reason')
     .option('--mailbox <name>', 'only messages of this mailbox')
@@ -29,7 +35,9 @@ export function addFilters(command: Command, { state = true } = {}): Command {
 /** A query of the ledger. `usage` for an invalid state, time or digest. */
 export function queryOf(options: FilterOptions): ListQuery {
   const query: ListQuery = {};
-  const { state, reason, mailbox, partner, since, until, messageId, sha256 } = options;
+  const { direction, state, reason, mailbox, partner, since, until, messageId, sha256 } = options;
+  const wanted = directions.find((each) => each === direction);
+  if (wanted !== undefined) query.direction = wanted;
   if (state !== undefined) {
     if (!isState(state))
       throw new SealpostError('usage', `--state: unknown state ${JSON.stringify(state)}`, {

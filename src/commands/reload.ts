@@ -14,7 +14,7 @@ export function reloadCommand(): Command {
     const replies = await askReload(config.dataDir);
     if (replies.length === 0)
       throw new SealpostError('reload-refused', 'no daemon with this data folder runs on this machine', {
-        hint: 'sealpost start',
+        hint: 'start it with sealpost start',
       });
     for (const { ok, message } of replies) {
       if (!ok) throw new SealpostError('reload-refused', message);

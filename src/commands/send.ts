@@ -126,7 +126,12 @@ async function send(named: string[], options: SendOptions): Promise<void> {
           ) {
             stop = true;
             reportError(error);
-          } else printError(`sealpost: ${file}: ${error.message} [${error.code}]`);
+          } else {
+            const isNamed =
+              error instanceof SealpostError && error.code === 'file-access' && error.message.includes(file);
+            const where = isNamed ? '' : `${file}: `;
+            printError(`sealpost: ${where}${error.message} [${error.code}]`);
+          }
         }
         if (stop) break;
       }

@@ -345,6 +345,11 @@ function checkDropFolder(
   reader: KeyReader,
 ): void {
   checkFolder(path, folder, reader);
+  if (!existsSync(folder))
+    reader.report(path, `${folder} does not exist, so nothing is read from it`, {
+      severity: 'warning',
+      hint: 'make it, or mount it; Sealpost makes only the folders of partners in it',
+    });
   const inner = existsSync(folder) ? readdirSync(folder, { withFileTypes: true }) : [];
   const names = inner.filter((each) => each.isDirectory() || each.isSymbolicLink());
   for (const each of [folder, ...names.map(({ name }) => join(folder, name)), failed ?? []].flat()) {

@@ -92,7 +92,7 @@ export { ownAddresses } from './own-addresses.ts';
 export { PartnerNames, partnerKey } from './partner-names.ts';
 export type { PolicyConfig } from './policy-settings.ts';
 export { isPrivateRedis } from './private-redis.ts';
-export { formatProblem, type Problem, refuses } from './problem.ts';
+export { ConfigError, formatProblem, type Problem, refuses } from './problem.ts';
 export { parseRecipientTemplate, type RecipientTemplate } from './recipient-template.ts';
 export type {
   Config,

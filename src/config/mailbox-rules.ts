@@ -43,10 +43,15 @@ export function checkMailboxes(config: Config, report: Report): void {
       trust.anchors.length + mailbox.trust.anchors.length === 0
     )
       report([...at, 'require'], 'requires a trusted signature, but nothing is trusted', {
+        // Without partners it is where everybody begins: mail waits until the first one is added.
+        ...(partners.length === 0 && { severity: 'warning' as const }),
         hint: 'write trust.anchors, or the certificates of partners',
       });
     if (mailbox.require.includes('partner') && partners.length === 0)
-      report([...at, 'require'], 'requires a known partner, but there is none', { hint: 'write partners' });
+      report([...at, 'require'], 'requires a known partner, but there is none; all mail is suspended', {
+        severity: 'warning',
+        hint: 'sealpost partners add adds one',
+      });
     if (mailbox.require.some((each) => each === 'encrypted' || each === 'aead') && known.length === 0)
       report([...at, 'require'], 'requires encryption, but there is no identity to decrypt with', {
         hint: 'write identities',

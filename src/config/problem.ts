@@ -96,12 +96,13 @@ const mostErrors = 100;
 export class ConfigError extends SealpostError {
   readonly problems: readonly Problem[];
 
-  constructor(file: string, problems: readonly Problem[]) {
+  /** @param what was not done for these problems, such as "acme is not added"; default: the file has errors */
+  constructor(file: string, problems: readonly Problem[], what?: string) {
     const errors = problems.filter((problem) => problem.severity === 'error');
     const count = errors.length === 1 ? 'an error' : `${errors.length} errors`;
     const shown = errors.slice(0, mostErrors).map(formatProblem);
     if (errors.length > mostErrors) shown.push(`and ${errors.length - mostErrors} more`);
-    super('config-invalid', [`${file} has ${count}`, ...shown].join('\n'));
+    super('config-invalid', [what ?? `${file} has ${count}`, ...shown].join('\n'));
     this.name = 'ConfigError';
     this.problems = problems;
   }

@@ -174,7 +174,11 @@ export class DropFolder {
         log,
         'error',
         `folder ${config.path}`,
-        { err: error, folder: config.path },
+        {
+          err: error,
+          folder: config.path,
+          ...(error instanceof SealpostError && error.hint !== undefined && { hint: error.hint }),
+        },
         'a folder is not read',
       );
     }

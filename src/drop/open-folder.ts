@@ -36,7 +36,8 @@ export class OpenFolder {
           hint: 'make it a folder; links are not followed here',
           cause,
         });
-      throw new SealpostError('file-access', `${shown}: ${toErrorInfo(cause).message}`, {
+      const why = hasCode(cause, 'ENOENT') ? 'there is no such folder' : toErrorInfo(cause).message;
+      throw new SealpostError('file-access', `${shown}: ${why}`, {
         hint: 'make the folder, and let the user that runs Sealpost read and write there',
         cause,
       });

@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { readPublicFile } from '../config/index.ts';
-import { SealpostError, toErrorInfo } from '../errors.ts';
+import { hasCode, SealpostError, toErrorInfo } from '../errors.ts';
 import { sameAddress } from '../message/index.ts';
 import { type Certificate, readCertificates } from '../pki/index.ts';
 import { answerLimits, type Directory } from './types.ts';
@@ -39,7 +39,9 @@ async function namesIn(path: string): Promise<string[]> {
   try {
     names = await readdir(path);
   } catch (error) {
-    throw new SealpostError('lookup-failed', `folder ${path}: ${toErrorInfo(error).message}`, {
+    const why = hasCode(error, 'ENOENT') ? 'there is no such folder' : toErrorInfo(error).message;
+    throw new SealpostError('lookup-failed', `folder ${path}: ${why}`, {
+      hint: 'make the folder, or correct lookup.directories[].path',
       cause: error,
     });
   }

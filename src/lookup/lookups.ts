@@ -157,6 +157,8 @@ function unfit(
   kind: DirectorySettings['kind'],
   now: Date,
 ): string | undefined {
+  // It would wait in the store, and in the memory of all processes.
+  if (certificate.der.length > answerLimits.certificate) return 'has more octets than a certificate needs';
   try {
     const { emails, subjectAltNames } = certificate;
     // Direct has certificates of a whole domain, which name the domain and no address.

@@ -18,5 +18,5 @@ export interface DirectoryAnswer {
   beside: string[];
 }
 
-/** Certificates that are read of one answer, and octets of it. A directory may be wrong, or somebody else's. */
-export const answerLimits = { certificates: 20, octets: 1024 * 1024 };
+/** Certificates that are read of one answer, octets of it, and of one. A directory may be wrong, or somebody else's. */
+export const answerLimits = { certificates: 20, octets: 1024 * 1024, certificate: 16 * 1024 };

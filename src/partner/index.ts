@@ -26,7 +26,7 @@ export {
   needsOf,
   type ReadinessKeys,
 } from './readiness.ts';
-export { type Evidence, type Shortfall, shortfallsOf } from './rules.ts';
+export { type AttachmentFacts, type Evidence, type Shortfall, shortfallsOf } from './rules.ts';
 export { type PartyProof, type Sender, senderOf } from './sender.ts';
 export { Shown, type ShownFact, type SignedMail, shownBy } from './shown.ts';
 export { policiesOf, type Tellable, tellable } from './tellable.ts';

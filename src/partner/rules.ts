@@ -16,8 +16,8 @@ type Layer = Verdict['layers'][number];
 export interface AttachmentFacts {
   /** Such as `application/octet-stream`, in lower case. */
   contentType: string;
-  /** As the sender wrote it; '' if it has none. */
-  name: string;
+  /** As the sender wrote it, without folders; '' if it has none, null if it is longer than any rule allows. */
+  name: string | null;
 }
 
 /** A rule that a message falls short of. */
@@ -243,7 +243,8 @@ function attachmentRules({ attachments: rules }: PolicyConfig, evidence: Evidenc
         `Give each attachment one of these content types: ${types.join(', ')}.`,
       ),
     );
-  const isNamed = ({ name }: AttachmentFacts) => names?.some((pattern) => matchesPattern(name, pattern));
+  const isNamed = ({ name }: AttachmentFacts) =>
+    name !== null && names?.some((pattern) => matchesPattern(name, pattern));
   const wrongName = names ? attachments.findIndex((each) => !isNamed(each)) : -1;
   if (names && wrongName >= 0)
     said.push(
@@ -252,7 +253,8 @@ function attachmentRules({ attachments: rules }: PolicyConfig, evidence: Evidenc
         `Name each file by one of these patterns: ${names.join(', ')}.`,
       ),
     );
-  if (subjectIsName && (count !== 1 || attachments[0]?.name === '' || attachments[0]?.name !== subject))
+  const [{ name } = { name: null }] = attachments;
+  if (subjectIsName && (count !== 1 || name === null || name === '' || name !== subject))
     said.push(
       lacks(
         'the subject is not the file name of the one attachment',

@@ -4,6 +4,7 @@ import { type Config, type MailboxConfig, type PolicyConfig, partnerKey } from '
 import { isAttachment, type ListedPart } from '../handoff/index.ts';
 import type { HeadersJson } from '../message/index.ts';
 import {
+  type AttachmentFacts,
   assess,
   type Evidence,
   type Fate,
@@ -72,10 +73,23 @@ export async function judgeMessage(judged: Judged, parts: PolicyParts): Promise<
 }
 
 function evidenceOf({ job, verdict, sender, headers, parts }: Judged, strong: Config['strong']): Evidence {
-  const attachments = parts
-    ?.filter(isAttachment)
-    .map(({ contentType, originalFileName }) => ({ contentType, name: originalFileName.slice(0, 255) }));
+  const attachments = attachmentsIn(parts);
   return { verdict, sender, subject: headers.subject, attachments, receivedAt: job.receivedAt, strong };
+}
+
+/** Characters of a name that rules compare; no file needs more. */
+const longestName = 255;
+
+/** What rules about attachments go by. */
+export function attachmentsIn(parts: Judged['parts']): AttachmentFacts[] | undefined {
+  return parts?.filter(isAttachment).map(({ contentType, originalFileName: name }) => ({
+    contentType,
+    // The whole name or none: a file is named by its end as well.
+    name:
+      name.length > longestName
+        ? null
+        : name.slice(Math.max(name.lastIndexOf('/'), name.lastIndexOf('\\')) + 1),
+  }));
 }
 
 /** What the partner has sent before; the first policy that says something about duplicates decides. */

@@ -1,4 +1,5 @@
 import { Cursor, type Element, oid, oids, raw, readElement, tags } from '../asn1/index.ts';
+import { SealpostError } from '../errors.ts';
 import { Certificate, parseCertificate } from './certificate.ts';
 import { malformedCertificate, reading } from './malformed.ts';
 import { cmsLabels, isPem, readPem } from './pem.ts';
@@ -17,7 +18,8 @@ const certificateLabels: ReadonlySet<string> = new Set([
  */
 export function readCertificates(data: Buffer): Certificate[] {
   const certificates = isPem(data) ? readPemCertificates(data) : readDer(data);
-  if (certificates.length === 0) throw malformedCertificate('file', 'there is no certificate in it');
+  if (certificates.length === 0)
+    throw new SealpostError('certificate-malformed', 'there is no certificate in it');
   return certificates;
 }
 

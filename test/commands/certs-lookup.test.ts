@@ -24,11 +24,13 @@ describe('certs lookup', { skip: skipWithout('openssl') }, () => {
     };
     put('new.pem', 'orders@partner.example');
     put('other.pem', 'somebody@partner.example');
+    const configured = join(server.dataDir, 'configured.pem');
+    writeFileSync(configured, put('configured.pem', 'orders@partner.example').toPem());
     writeFileSync(join(folder, 'broken.cer'), 'no certificate');
     writeFileSync(join(folder, 'readme.txt'), 'no certificate either');
     const partner = {
       identity: 'own',
-      certificates: [world.partner.certFile],
+      certificates: [world.partner.certFile, configured],
       route: { host: '127.0.0.1' },
     };
     configFile = world.file(
@@ -71,6 +73,7 @@ describe('certs lookup', { skip: skipWithout('openssl') }, () => {
     const first = await run('lookup', 'acme');
     assert.equal(first.code, 0, first.stderr);
     assert.match(first.stdout, /orders@partner\.example {2}files .*: waits for approval/);
+    assert.match(first.stdout, /orders@partner\.example {2}files .*: is known already/);
     assert.match(first.stdout, /not used: .*broken\.cer/);
     assert.doesNotMatch(first.stdout, /readme/);
     const [only, ...more] = await waiting();
@@ -78,7 +81,10 @@ describe('certs lookup', { skip: skipWithout('openssl') }, () => {
     assert.ok(only.findings.includes('found in directory files'), only.findings.join());
     const again = await run('lookup', 'ACME', '--json');
     const { found } = JSON.parse(again.stdout);
-    assert.deepEqual([found.length, found[0].became], [1, 'known']);
+    assert.deepEqual(
+      found.map(({ became }: { became: string }) => became),
+      ['known', 'known'],
+    );
     assert.equal((await waiting()).length, 1);
   });
 
@@ -98,7 +104,7 @@ describe('certs lookup', { skip: skipWithout('openssl') }, () => {
   it('a directory that fails is said, and the others are asked', async () => {
     const { code, stdout, stderr } = await run('lookup', 'globex');
     assert.equal(code, 1);
-    assert.match(stderr, /gone: .*\[lookup-failed\]/);
+    assert.match(stderr, /gone: folder \S+gone: there is no such folder \[lookup-failed\]/);
     assert.match(stdout, /no certificate was found/);
     assert.match(stdout, /not used: .*broken\.cer/);
   });

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { stringify } from 'yaml';
 import { CertStore, type NewCertificate } from '../../src/certstore/index.ts';
@@ -62,6 +63,22 @@ describe('certs', { skip: skipWithout('openssl') }, () => {
     assert.equal(await store.offer(party.certificate, facts), 'waiting');
     return party;
   };
+
+  it('lists those of a partner by any name that it has or had, and of no other', async () => {
+    const idsOf = (found: { id: string }[]) => found.map(({ id }) => id);
+    const byName = idsOf(await json('list', '--partner', 'ACME'));
+    assert.equal(byName.length, 2);
+    const text = readFileSync(configFile, 'utf8').replace(
+      'name: acme\n',
+      'name: acme\n    formerNames: [acme-inc]\n',
+    );
+    const renamed = world.file('renamed.yaml', text);
+    const once = await command(['certs', 'list', '--partner', 'acme-inc', '--json', '--config', renamed]);
+    assert.deepEqual(idsOf(JSON.parse(once.stdout.toString())), byName);
+    const unknown = await run('list', '--partner', 'acne');
+    assert.equal(unknown.code, 1);
+    assert.match(unknown.stderr, /there is no partner "acne" \[partner-unknown\]/);
+  });
 
   it('lists every certificate, with numbers as OpenSSL and Windows print them', async () => {
     const all = await json('list');

@@ -135,7 +135,10 @@ describe('clients and tokens', { skip: skipWithout('openssl') }, () => {
       [['clients', 'add', 'a b'], /not a name for a client/],
       [['clients', 'add', 'operator'], /not a name for a client/],
       [['clients', 'add', 'Sealpost'], /not a name for a client/],
-      [['clients', 'add', 'new', '--scope', 'send,fly'], /--scope: not a verb.*verbs are send, read/s],
+      [
+        ['clients', 'add', 'new', '--scope', 'send,fly'],
+        /--scope: "fly" is not a verb.*verbs are send, read/s,
+      ],
       [['clients', 'add', 'new', '--partner', 'nobody'], /there is no partner nobody/],
       [['clients', 'add', 'new', '--sender', 'no address'], /--sender/],
       [['clients', 'add', 'new', '--pin', 'abc'], /--pin: not a SHA-256/],

@@ -54,7 +54,9 @@ describe('messages', { skip: skipWithout('openssl') }, () => {
     const chosen = [await suspended('a', 'decrypt-no-key'), await suspended('b', 'decrypt-no-key')];
     const other = await suspended('c', 'decrypt-no-key', 'orders');
     const filters = ['--reason', 'decrypt-no-key', '--mailbox', 'edi'];
-    const listed = await run('messages', 'list', ...filters, '--json');
+    const outbound = await run('messages', 'list', ...filters, '--direction', 'outbound', '--json');
+    assert.deepEqual(JSON.parse(outbound.stdout), []);
+    const listed = await run('messages', 'list', ...filters, '--direction', 'inbound', '--json');
     const ids: string[] = JSON.parse(listed.stdout).map(({ id }: { id: string }) => id);
     assert.deepEqual(new Set(ids), new Set(chosen));
     const dry = await run('messages', 'resume', ...filters, '--dry-run', '--json');

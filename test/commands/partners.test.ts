@@ -118,6 +118,8 @@ describe('sealpost partners', { skip: skipWithout('openssl') }, () => {
       const ran = await run('partners', 'add', 'x', ...args);
       assert.notEqual(ran.code, 0);
       assert.match(ran.stderr, why);
+      if (ran.stderr.includes('[config-invalid]'))
+        assert.match(ran.stderr, /^sealpost: partner x is not added \[/);
       assert.deepEqual(
         readdirSync(join(folder, 'partners')).filter((name) => name.startsWith('x')),
         [],
@@ -135,6 +137,35 @@ describe('sealpost partners', { skip: skipWithout('openssl') }, () => {
       );
       assert.match(ran.stderr, /is there already/);
     }
+  });
+
+  it('add writes the first partner beside a mailbox that takes mail of partners only', async () => {
+    const destinations = [{ type: 'directory', path: 'in' }];
+    const orders = { name: 'orders', addresses: ['orders@own.example'], destinations };
+    const smtp = { listen: [{ host: '127.0.0.1', port: 2525 }] };
+    writeConfig({ smtp, mailboxes: [{ ...orders, require: ['encrypted', 'signed', 'partner'] }] });
+    const before = await fine('check');
+    assert.match(before.stdout, /warning: .*there is none; all mail is suspended/);
+    await add('acme');
+    assert.match((await fine('check')).stdout, /no problems/);
+  });
+
+  it('show names the profile of a partner that has one, else its preset', async () => {
+    await add('acme');
+    assert.match((await fine('partners', 'show', 'acme')).stdout, /encrypted, preset default\n/);
+    edit('acme.yaml', 'profile: smime-4.0');
+    assert.match((await fine('partners', 'show', 'acme')).stdout, /encrypted, profile smime-4\.0\n/);
+  });
+
+  it('rename to a name that cannot be one changes nothing, and says so', async () => {
+    await add('acme');
+    const before = textOf('acme.yaml');
+    const ran = await run('partners', 'rename', 'acme', 'a b');
+    assert.match(
+      ran.stderr,
+      /^sealpost: partner acme keeps its name \[config-invalid\]\n.*acme\.yaml:3:7: error: name/,
+    );
+    assert.equal(textOf('acme.yaml'), before);
   });
 
   it('add asks which key signs, if there are several', async () => {

@@ -12,6 +12,8 @@ import {
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { stringify } from 'yaml';
+import { checkConfig } from '../../src/config/check.ts';
 import type { DropDoor, DroppedFile } from '../../src/drop/index.ts';
 import { Settling } from '../../src/drop/settling.ts';
 import { SealpostError } from '../../src/errors.ts';
@@ -240,6 +242,29 @@ describe('a drop folder', () => {
       assert.deepEqual(drop.names('acme'), ['later'], 'nothing is taken');
       await drop.registry.change((document) => void (own && document.clients.push(own)));
       await until('it is sent, too', async () => (await drop.sent()).length === 2);
+    } finally {
+      await drop.close();
+    }
+  });
+
+  it('that is not there is named by check and by the role, and is read when it comes', async () => {
+    const drop = await startDrop(place(), { scan: '1s' }, (path) => rmSync(path, { recursive: true }));
+    const checked = async () => {
+      const file = join(test.server.dataDir, 'check.yaml');
+      const partner = { name: 'acme', addresses: ['a@acme.example'], encrypt: false, sign: 'none' };
+      const folders = [{ path: drop.path, client: 'erp' }];
+      writeFileSync(file, stringify({ dataDir: test.server.dataDir, partners: [partner], folders }));
+      return (await checkConfig(file)).filter(({ setting }) => setting.startsWith('folders'));
+    };
+    try {
+      const why = () => drop.folder.trouble?.why;
+      await until('it is said', () => why() === `${drop.path}: there is no such folder`);
+      const [problem, ...more] = await checked();
+      assert.deepEqual([problem?.severity, more.length], ['warning', 0]);
+      assert.match(problem?.message ?? '', /does not exist, so nothing is read from it$/);
+      mkdirSync(drop.path);
+      await until('it is read', () => why() === undefined);
+      assert.deepEqual(await checked(), []);
     } finally {
       await drop.close();
     }

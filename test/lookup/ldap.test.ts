@@ -171,6 +171,7 @@ describe('certificates from a directory over LDAP', { skip: skipWithoutSlapd() }
 
   it('a server that closes after StartTLS is not asked again in clear text', async () => {
     const connections: Buffer[][] = [];
+    const success = [0x61, 0x07, 0x0a, 0x01, 0, 0x04, 0, 0x04, 0];
     const files = await makeTlsFiles('IP:127.0.0.1');
     const plain = createServer((socket: Socket) => {
       const said: Buffer[] = [];
@@ -181,7 +182,13 @@ describe('certificates from a directory over LDAP', { skip: skipWithoutSlapd() }
         const id = octets[4] ?? 1;
         socket.write(Buffer.from([0x30, 0x0c, 0x02, 0x01, id, 0x78, 0x07, 0x0a, 0x01, 0, 0x04, 0, 0x04, 0]));
         const tls = createTlsServer({ cert: files.pem, key: readFileSync(files.key) });
-        tls.on('secureConnection', (secure) => secure.destroy());
+        tls.on('secureConnection', (secure) => {
+          secure.on('error', () => undefined);
+          // the login succeeds, and then the connection is over
+          secure.once('data', (login) =>
+            secure.end(Buffer.from([0x30, 0x0c, 0x02, 0x01, login[4] ?? 2, ...success])),
+          );
+        });
         tls.on('tlsClientError', () => undefined);
         tls.emit('connection', socket);
       });
@@ -195,7 +202,8 @@ describe('certificates from a directory over LDAP', { skip: skipWithoutSlapd() }
       const directory = ldap({ ...settings, ...login, url: `ldap://127.0.0.1:${port}` }, 500);
       const asked = directory.find(parseMailbox('alice@partner.test'), AbortSignal.timeout(5000));
       await assert.rejects(asked, { code: 'lookup-failed' });
-      assert.ok(!connections.flat().some((octets) => octets.includes('the password')));
+      const said = connections.flat();
+      assert.ok(!said.some((octets) => octets.includes('the password') || octets.includes('alice')));
       assert.equal(connections.length, 1);
     } finally {
       plain.close();
@@ -223,7 +231,7 @@ describe('certificates from a directory over LDAP', { skip: skipWithoutSlapd() }
         'alice@partner.test',
         ['directory'],
       );
-      assert.equal(asked.failed[0]?.error.code, 'lookup-failed');
+      assert.match(asked.failed[0]?.error.message ?? '', /its answer is too large/);
       assert.ok(sent < 32 * 1024 * 1024, `${sent} octets were taken`);
     } finally {
       endless.close();

@@ -3,7 +3,14 @@ import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import { Command } from 'commander';
 import { stringify } from 'yaml';
-import { type Config, formatProblem, loadConfig, loadKeys, parseAddressEntry } from '../../config/index.ts';
+import {
+  type Config,
+  ConfigError,
+  formatProblem,
+  loadConfig,
+  loadKeys,
+  parseAddressEntry,
+} from '../../config/index.ts';
 import { SealpostError, toErrorInfo } from '../../errors.ts';
 import { makeFolder } from '../../files.ts';
 import { type Certificate, unusableFor } from '../../pki/index.ts';
@@ -13,7 +20,7 @@ import { collect, configOption } from '../options.ts';
 import { printError, printJson, printLine } from '../output.ts';
 import { type CertificateFacts, factsOf, factsText } from './certificate.ts';
 import { certificatesOfMail } from './from-mail.ts';
-import { partnerProblems } from './show.ts';
+import { partnerProblems, undone } from './show.ts';
 
 interface AddOptions {
   config: string;
@@ -81,11 +88,7 @@ async function add(name: string, options: AddOptions): Promise<void> {
     write(file, partnerText({ name, options, config, origin: source.origin, found, now }));
     const problems = await partnerProblems(options.config, name);
     const errors = problems.filter(({ severity }) => severity === 'error');
-    if (errors.length > 0)
-      throw new SealpostError(
-        'config-invalid',
-        `nothing is written:\n${errors.map(formatProblem).join('\n')}`,
-      );
+    if (errors.length > 0) throw new ConfigError(options.config, errors);
     writeFileSync(join(folder, schemaName), readFile(packageFile('docs/partner.schema.json')));
     const warnings = problems.map(formatProblem);
     if (options.json) return printJson({ name, file, certificates: found, notes, warnings }, 2);
@@ -93,7 +96,7 @@ async function add(name: string, options: AddOptions): Promise<void> {
     printLine(`written: ${relative(process.cwd(), file) || basename(file)}; it counts after sealpost reload`);
   } catch (error) {
     for (const each of written) rmSync(each, { force: true });
-    if (error instanceof SealpostError) throw error;
+    if (error instanceof SealpostError) throw undone(error, options.config, `partner ${name} is not added`);
     throw new SealpostError('file-access', `cannot write ${file}: ${toErrorInfo(error).message}`, {
       cause: error,
     });
@@ -219,7 +222,7 @@ function partnerText({ name, options, config, origin, found, now }: PartnerText)
     'certificates:',
     `  - ${value(`${name}.pem`)}`,
     '',
-    '# How mail to the partner is protected. preset: smime4 (AES-GCM) if the partner can read it.',
+    '# How mail to the partner is protected. profile: smime-4.0 (AES-GCM) if the partner can read it.',
     ...(identity === undefined
       ? ['# There is no key of yours yet that could sign.', 'sign: none']
       : [`identity: ${value(identity)}`]),

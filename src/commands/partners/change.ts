@@ -3,7 +3,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { Command } from 'commander';
 import { isSeq, parseDocument } from 'yaml';
-import { type Config, formatProblem, loadConfig, type PartnerConfig } from '../../config/index.ts';
+import { type Config, ConfigError, loadConfig, type PartnerConfig } from '../../config/index.ts';
 import { SealpostError } from '../../errors.ts';
 import { replaceFile } from '../../files.ts';
 import { operator } from '../operator.ts';
@@ -11,7 +11,7 @@ import { configOption } from '../options.ts';
 import { printJson, printLine } from '../output.ts';
 import { withQueue } from '../queue.ts';
 import { ownFileOf, partnerNamed } from './find.ts';
-import { partnerProblems } from './show.ts';
+import { partnerProblems, undone } from './show.ts';
 
 interface Options {
   config: string;
@@ -42,11 +42,10 @@ async function rename(old: string, name: string, { config: configFile, json }: O
     const errors = (await partnerProblems(configFile, name)).filter(({ severity }) => severity === 'error');
     // what was wrong before is no reason against another name
     const own = errors.filter(({ setting }) => /^(?:name|formerNames)/.test(setting));
-    if (own.length > 0)
-      throw new SealpostError('config-invalid', `nothing is changed:\n${own.map(formatProblem).join('\n')}`);
+    if (own.length > 0) throw new ConfigError(configFile, own);
   } catch (error) {
     replaceFile(file, before);
-    throw error;
+    throw undone(error, configFile, `partner ${partner.name} keeps its name`);
   }
   const shown = relative(process.cwd(), file);
   await withQueue(config, ({ audit }) =>

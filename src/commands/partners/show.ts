@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import {
   type Config,
+  ConfigError,
   checkConfig,
   formatProblem,
   loadConfig,
@@ -41,6 +42,7 @@ export function listCommand(): Command {
 /** What is known of a partner without reading its certificates. */
 function summaryOf(config: Config, partner: PartnerConfig, configFile: string) {
   const { name, formerNames, addresses, certificates, preset, encrypt, identity = null } = partner;
+  const { profile = null } = partner;
   const { sign } = protectionOf(preset, partner);
   const own = partnerFileOf(config, partner);
   return {
@@ -49,6 +51,7 @@ function summaryOf(config: Config, partner: PartnerConfig, configFile: string) {
     addresses,
     certificates: certificates.length,
     preset,
+    profile,
     sign,
     encrypt,
     identity,
@@ -79,12 +82,12 @@ export function showCommand(): Command {
       const summary = summaryOf(config, partner, file);
       const certificates = certificatesOf(partner, new Date());
       if (json) return printJson({ ...summary, certificates, settings: partner }, 2);
-      const { formerNames, addresses, preset, sign, encrypt, identity, file: at, editable } = summary;
+      const { formerNames, addresses, file: at, editable } = summary;
       printLine(`${summary.name}`);
       printLine(`  file         ${at}${editable ? '' : ' (edit it there; commands do not change it)'}`);
-      if (formerNames.length > 0) printLine(`  once         ${formerNames.join(', ')}`);
+      if (formerNames.length > 0) printLine(`  formerly     ${formerNames.join(', ')}`);
       printLine(`  addresses    ${addresses.join(', ')}`);
-      printLine(`  mail to it   ${protectionText({ preset, sign, encrypt, identity })}`);
+      printLine(`  mail to it   ${protectionText(summary)}`);
       for (const each of certificates) {
         printLine('');
         printLine(`  ${each.file}`);
@@ -93,9 +96,9 @@ export function showCommand(): Command {
     });
 }
 
-function protectionText(of: { preset: string; sign: string; encrypt: boolean; identity: string | null }) {
+function protectionText(of: ReturnType<typeof summaryOf>) {
   const signed = of.sign === 'none' ? 'not signed' : `signed (${of.sign}) by ${of.identity ?? 'nobody yet'}`;
-  return `${signed}, ${of.encrypt ? 'encrypted' : 'not encrypted'}, preset ${of.preset}`;
+  return `${signed}, ${of.encrypt ? 'encrypted' : 'not encrypted'}, ${of.profile === null ? `preset ${of.preset}` : `profile ${of.profile}`}`;
 }
 
 /** Its certificates with the files that they are in; a file that cannot be read says why. */
@@ -131,6 +134,11 @@ export function checkCommand(): Command {
       }
       if (problems.some(({ severity }) => severity === 'error')) process.exitCode = 1;
     });
+}
+
+/** An error of a configuration that was tried and is not there any more, with what was not done. */
+export function undone(error: unknown, file: string, what: string): unknown {
+  return error instanceof ConfigError ? new ConfigError(file, error.problems, what) : error;
 }
 
 /** Problems of one partner, or of all of them. Errors: `partner-unknown`, `config-invalid`, `file-access`. */
