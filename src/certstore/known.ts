@@ -1,5 +1,12 @@
 /** Every certificate known, own and partners', from the configuration and from the store, as people and programs see it. */
-import { type Certificate, describeTerm, keyTraits, spanOf, unusableFor } from '../pki/index.ts';
+import {
+  type Certificate,
+  describeTerm,
+  keyTraits,
+  spanOf,
+  unusableFor,
+  withoutZeros,
+} from '../pki/index.ts';
 import { idOf, type StoredCertificate } from './entry.ts';
 import type { SeenTimes } from './seen.ts';
 import type { CertStore } from './store.ts';
@@ -130,12 +137,12 @@ export function named(known: readonly KnownCertificate[], text: string): KnownCe
     .replace(/[\s:.-]/g, '')
     .toLowerCase();
   if (plain === '' || !/^[0-9a-f]+$/.test(plain)) return [];
-  const serial = plain.replace(/^0+(?=.)/, '');
   return known.filter(({ certificate }) => {
     const { thumbprint, thumbprintSha1, serialHex } = certificate;
     if (plain.length >= 6 && (thumbprint.startsWith(plain) || thumbprintSha1.startsWith(plain))) return true;
-    if (serialHex.replace(/^0+(?=.)/, '') === serial) return true;
-    return /^\d+$/.test(plain) && serialHex !== '' && BigInt(`0x${serialHex}`) === BigInt(plain);
+    if (serialHex === '') return false;
+    const serial = BigInt(`0x${serialHex}`);
+    return serial === BigInt(`0x${plain}`) || (/^\d+$/.test(plain) && serial === BigInt(plain));
   });
 }
 
@@ -158,7 +165,7 @@ export function certificateView(
     issuer: readable(() => certificate.issuer),
     emails: readable(() => [...certificate.emails]) ?? [],
     /** As OpenSSL prints it: without zeros before it, in capitals. */
-    serialNumber: certificate.serialHex.replace(/^(?:00)+(?=.)/, '').toUpperCase(),
+    serialNumber: withoutZeros(certificate.serialHex).toUpperCase(),
     /** As Windows prints it: all octets, in small letters. */
     serialNumberWindows: certificate.serialHex,
     sha1: thumbprintSha1,

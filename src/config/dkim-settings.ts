@@ -10,6 +10,9 @@ const signedFields = [
   ...['mime-version', 'content-type', 'content-transfer-encoding'],
 ];
 
+/** RFC 1035 section 2.3.4. */
+const longestLabel = 63;
+
 /** Keys that sign mail to partners. */
 export function dkimSettings({ path }: { path: () => z.ZodString }) {
   return z
@@ -23,9 +26,12 @@ export function dkimSettings({ path }: { path: () => z.ZodString }) {
         selector: z
           .string()
           .regex(
-            /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/i,
+            /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/i,
             'is not a selector: write letters, digits and hyphens, such as s2026',
           )
+          .refine((selector) => selector.split('.').every((label) => label.length <= longestLabel), {
+            error: `has a part of more than ${longestLabel} characters between its dots`,
+          })
           .describe(
             'Name of the key in DNS: SELECTOR._domainkey.DOMAIN. With two entries for a domain, one with an RSA key and one with an Ed25519 key, mail gets two signatures.',
           ),

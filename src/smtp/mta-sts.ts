@@ -15,7 +15,8 @@ export interface StsPolicy {
 const MAX_MAX_AGE = 31_557_600;
 const MAX_HOSTS = 1000;
 
-const fieldOfRecord = /^[ \t]*([A-Za-z0-9][A-Za-z0-9_.-]{0,31})=([\x21-\x3a\x3c\x3e-\x7e]+)[ \t]*$/;
+const fieldOfRecord = /^[ \t]*([A-Za-z0-9][A-Za-z0-9_.-]*)=([\x21-\x3a\x3c\x3e-\x7e]+)[ \t]*$/;
+const longestName = 32;
 const mxPattern = /^(?:\*\.)?[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
 
 /**
@@ -29,7 +30,7 @@ export function recordId(texts: readonly string[]): string | undefined {
   // the last delimiter is optional
   if (fields.at(-1)?.trim() === '') fields.pop();
   const parsed = fields.map((field) => fieldOfRecord.exec(field));
-  if (parsed.some((field) => field === null)) return undefined;
+  if (parsed.some((field) => field === null || (field[1]?.length ?? 0) > longestName)) return undefined;
   const id = parsed.find((field) => field?.[1] === 'id')?.[2];
   return id !== undefined && /^[A-Za-z0-9]{1,32}$/.test(id) ? id : undefined;
 }

@@ -18,6 +18,8 @@ describe('the record of MTA-STS', () => {
       [['v=STSv1; id=a-b'], undefined],
       [[`v=STSv1; id=${'a'.repeat(32)}`], 'a'.repeat(32)],
       [[`v=STSv1; id=${'a'.repeat(33)}`], undefined],
+      [[`v=STSv1; id=a; ${'n'.repeat(32)}=1`], 'a'],
+      [[`v=STSv1; id=a; ${'n'.repeat(33)}=1`], undefined],
       [['v=STSv1; id=a; ;'], undefined],
       [['v=STSv1; id=a; broken'], undefined],
     ] as const)

@@ -1,6 +1,13 @@
 /** What a certificate is, as these commands show it. */
 import { SealpostError } from '../../errors.ts';
-import { type Certificate, describeValidity, keyKindOf, keyTraits, unusableFor } from '../../pki/index.ts';
+import {
+  type Certificate,
+  describeValidity,
+  keyKindOf,
+  keyTraits,
+  unusableFor,
+  withoutZeros,
+} from '../../pki/index.ts';
 
 /** Facts about a certificate of a partner, for JSON. */
 export interface CertificateFacts {
@@ -41,7 +48,7 @@ export function factsOf(certificate: Certificate, at: Date): CertificateFacts {
     subject: readable(() => certificate.subject),
     issuer: readable(() => certificate.issuer),
     emails: readable(() => certificate.emails) ?? [],
-    serialNumber: serialHex.replace(/^(?:00)+(?=.)/, '').toUpperCase(),
+    serialNumber: withoutZeros(serialHex).toUpperCase(),
     serialNumberWindows: serialHex,
     sha1: certificate.thumbprintSha1,
     sha256: certificate.thumbprint,

@@ -56,6 +56,8 @@ function managementOf({ kind, keyEncryption, matched }: Recipient): string {
   if (algorithm === 'rsa-oaep') return `rsa-oaep-${parameters.digest}`;
   const agreement = kind === 'key-agreement' ? agreements[matched?.key?.family ?? ''] : undefined;
   // such as "x963 sha256"
-  const digest = /\S+$/.exec(String(parameters.kdf ?? ''))?.[0];
-  return agreement === undefined || digest === undefined ? algorithm : `${agreement}-${digest}`;
+  const digest = String(parameters.kdf ?? '')
+    .split(' ')
+    .at(-1);
+  return agreement === undefined || !digest ? algorithm : `${agreement}-${digest}`;
 }
