@@ -78,7 +78,7 @@ await runRole('outbound', async ({ config, queue, log }) => {
     flow,
     route: routeTo,
     async protection(partner) {
-      const facts = partner.encryptTo === 'all' ? undefined : await shown.of(partner.name);
+      const facts = partner.encryptTo === 'all' ? undefined : await shown.of(partnerKey(partner));
       return outboundProtection(partner, counting, new Date(), facts);
     },
     limits,

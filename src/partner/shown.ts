@@ -6,6 +6,7 @@
  * is encrypted for more or older certificates in force, and never for one that is not.
  */
 import { createHash } from 'node:crypto';
+import { partnerKey } from '../config/index.ts';
 import { type Certificate, keyDigest } from '../pki/index.ts';
 import type { PartnerCertificate, ShownKeys } from './certificates.ts';
 import type { Sender, SignerReport } from './sender.ts';
@@ -41,6 +42,7 @@ export type Preference =
   | { readonly keyIdentifier: string };
 
 export interface ShownFact {
+  /** Its key (`partnerKey`), so that a partner that is renamed has shown the same. */
   readonly partner: string;
   readonly key: string;
   /** Milliseconds since the epoch. */
@@ -68,7 +70,7 @@ export function shownBy(
       const at = Number.isNaN(signedAt) ? receivedAt : Math.min(receivedAt, signedAt);
       const wanted = own.filter(({ certificate }) => isNamed(certificate, encryptionKeyPreference));
       const keys = new Set([...signing, ...wanted].map(({ certificate }) => keyDigest(certificate)));
-      return [...keys].map((key) => ({ partner: partner.name, key, at }));
+      return [...keys].map((key) => ({ partner: partnerKey(partner), key, at }));
     });
 }
 
@@ -133,7 +135,7 @@ export class Shown {
     }
   }
 
-  /** What a partner has shown. Errors: `redis-unreachable`. */
+  /** What a partner has shown, by its key (`partnerKey`). Errors: `redis-unreachable`. */
   async of(partner: string): Promise<ShownKeys> {
     const now = this.#now();
     const read = this.#read.get(partner);

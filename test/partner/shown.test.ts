@@ -67,6 +67,16 @@ describe('what a mail shows', () => {
       { partner: 'acme', key: keyDigest(fresh.certificate), at: day('2026-06-05').getTime() },
     ]);
   });
+  it('stays shown when the partner gets another name', () => {
+    const signers = [
+      { thumbprint: fresh.certificate.thumbprint, emails: [], valid: true, trusted: true, signingTime: null },
+    ];
+    const partner = acme && { ...acme, name: 'acme-new', formerNames: ['acme'] };
+    const facts = shownBy({ sender: { partner, by: 'signature' }, signers, receivedAt: 1 }, (name) =>
+      name === 'acme-new' ? (own.get('acme') ?? []) : [],
+    );
+    assert.deepEqual(facts, [{ partner: 'acme', key: keyDigest(fresh.certificate), at: 1 }]);
+  });
   it('is never later than its arrival', () => {
     const [fact] = shownWith(fresh, { at: day('2027-01-01'), arrived: day('2026-06-09') });
     assert.equal(fact?.at, day('2026-06-09').getTime());
