@@ -28,10 +28,24 @@ export const certs = [
     ],
     [
       'certstore/store.ts',
-      'totals.waiting >= mostWaiting.all',
-      'totals.waiting > mostWaiting.all',
+      'waiting >= mostWaiting.all)',
+      'waiting > mostWaiting.all)',
       'attacks/certificate-store~bounds.what.waits.in.all',
       'what waits has no end',
+    ],
+    [
+      'certstore/store.ts',
+      'alike >= mostWaiting.unproven.partner',
+      'alike >= mostWaiting.partner',
+      'attacks/certificate-harvest~places-taken',
+      'whoever has a signed mail of a partner keeps its next certificate out',
+    ],
+    [
+      'certstore/harvest.ts',
+      'if (found.certificate.der.length > mostOctets) return;',
+      '',
+      'attacks/certificate-harvest~large-certificates',
+      'certificates of any size fill the store',
     ],
     [
       'certstore/store.ts',

@@ -79,10 +79,17 @@ export const profiles = [
     ],
     [
       'queue/lua.ts',
-      "if rcall('HLEN', key) > 64 then",
-      "if rcall('HLEN', key) > 64000 then",
+      'local room, claimed = 64 + rcall',
+      'local room, claimed = 64000 + rcall',
       'queue/used~64',
       'a sender fills Redis with ways of protection',
+    ],
+    [
+      'queue/lua.ts',
+      'if room < 0 or claimed < 0 then',
+      'if room < 0 then',
+      'attacks/claimed-traffic~room-taken',
+      'mail that only claims to be from a partner hides its own',
     ],
   ]),
   ...mutants('partner', [
