@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { type Config, checkConfig, formatProblem } from '../config/index.ts';
 import { createLog } from '../log.ts';
 import { tryProtection } from '../partner/index.ts';
@@ -27,42 +27,48 @@ interface CheckOptions {
   online?: boolean;
   probeRecipient?: boolean;
   json?: boolean;
+  inForce?: string;
 }
 
 export function checkCommand(): Command {
-  return new Command('check')
-    .addOption(configOption())
-    .option(
-      '--online',
-      'also try the mailboxes, the routes of the partners and the mail servers of destinations up to the login, the webhooks (with a signed test document) and the buckets (with a test object), and compare clocks; nothing is sent',
-    )
-    .option('--probe-recipient', 'with --online: also name sender and recipient to these servers')
-    .option('--at <date>', 'judge certificates as of that day, such as 2027-07-01; default: now')
-    .option('--json', 'print the problems as JSON')
-    .action(async (options: CheckOptions) => {
-      const problems = await checkConfig(options.config, {
-        ...(options.at !== undefined && { now: dayOf(options.at) }),
-        protection: tryProtection,
-        redis: probeRedis,
-        objectStore: probeObjectStore,
-        ...(options.online && {
-          online: async (config: Config) => {
-            const { onlineProbes } = await import('./check-online.ts');
-            return await onlineProbes(config, { recipient: options.probeRecipient === true });
-          },
-        }),
-      });
-      const errors = problems.filter(({ severity }) => severity === 'error').length;
-      if (options.json) printJson(problems, 2);
-      else {
-        for (const problem of problems) printLine(formatProblem(problem));
-        const warnings = problems.length - errors;
-        printLine(
-          errors + warnings === 0
-            ? `${options.config}: no problems`
-            : `${counted(errors, 'error')}, ${counted(warnings, 'warning')}`,
-        );
-      }
-      if (errors > 0) process.exitCode = 1;
-    });
+  return (
+    new Command('check')
+      .addOption(configOption())
+      .option(
+        '--online',
+        'also try the mailboxes, the routes of the partners and the mail servers of destinations up to the login, the webhooks (with a signed test document) and the buckets (with a test object), and compare clocks; nothing is sent',
+      )
+      .option('--probe-recipient', 'with --online: also name sender and recipient to these servers')
+      .option('--at <date>', 'judge certificates as of that day, such as 2027-07-01; default: now')
+      .option('--json', 'print the problems as JSON')
+      // how the supervisor asks at a reload
+      .addOption(new Option('--in-force <file>').hideHelp())
+      .action(async (options: CheckOptions) => {
+        const problems = await checkConfig(options.config, {
+          ...(options.at !== undefined && { now: dayOf(options.at) }),
+          ...(options.inForce !== undefined && { inForce: options.inForce }),
+          protection: tryProtection,
+          redis: probeRedis,
+          objectStore: probeObjectStore,
+          ...(options.online && {
+            online: async (config: Config) => {
+              const { onlineProbes } = await import('./check-online.ts');
+              return await onlineProbes(config, { recipient: options.probeRecipient === true });
+            },
+          }),
+        });
+        const errors = problems.filter(({ severity }) => severity === 'error').length;
+        if (options.json) printJson(problems, 2);
+        else {
+          for (const problem of problems) printLine(formatProblem(problem));
+          const warnings = problems.length - errors;
+          printLine(
+            errors + warnings === 0
+              ? `${options.config}: no problems`
+              : `${counted(errors, 'error')}, ${counted(warnings, 'warning')}`,
+          );
+        }
+        if (errors > 0) process.exitCode = 1;
+      })
+  );
 }

@@ -213,6 +213,30 @@ function certificateOf(index: OpenIndex, { at, length, thumbprint }: Card): Cert
   return new Certificate(octets);
 }
 
+/**
+ * Tells whether a file is as it was when an index was made; undefined for a file that it was not made of.
+ *
+ * @returns undefined for an index of another program, or none
+ */
+export function unchangedFiles(
+  path: string,
+  program: string,
+): ((file: string) => boolean | undefined) | undefined {
+  const made = previous(path, program);
+  made?.index.close();
+  return (
+    made &&
+    ((file) =>
+      Object.hasOwn(made.sources.files, file) ? isUnchanged(made.sources, file, stateOf(file)) : undefined)
+  );
+}
+
+function isUnchanged({ files, at }: Sources, file: string, found: ReturnType<typeof stateOf>): boolean {
+  const kept = Object.hasOwn(files, file) ? files[file] : undefined;
+  // it may have been written again within one tick of the clock
+  return found !== undefined && kept?.state === found.state && found.changed <= at - racyMs;
+}
+
 export interface BuiltIndex {
   /** How many files were read, and how many were not because they have not changed. */
   read: number;
@@ -330,12 +354,10 @@ class IndexWriter {
     if (done !== undefined) return done.cards;
     // Before it is read: a change after that is seen the next time.
     const found = stateOf(file);
-    const before = this.#old?.sources.files;
-    const kept = before !== undefined && Object.hasOwn(before, file) ? before[file] : undefined;
-    const fresh =
-      this.#old !== undefined && found !== undefined && found.changed <= this.#old.sources.at - racyMs;
+    const before = this.#old?.sources;
+    const kept = before && isUnchanged(before, file, found) ? before.files[file] : undefined;
     let cards: number[];
-    if (kept !== undefined && fresh && kept.state === found.state) {
+    if (kept !== undefined) {
       this.built.kept += 1;
       cards = kept.cards.map((number) => this.#take(number));
     } else {

@@ -10,11 +10,13 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { coverageOfSpans, dayText } from '../pki/index.ts';
+import { changedPartners, SomePlaces } from './changed-partners.ts';
 import { allDestinations, allRoutes } from './destinations.ts';
 import { checkDkimKeys } from './dkim-keys.ts';
 import { KeyReader } from './key-reader.ts';
 import { checkKeys, mailTo } from './key-rules.ts';
 import { type LoadedKeys, readKeys } from './keys.ts';
+import { programOfThis } from './known.ts';
 import { type LoadedConfig, type Rejected, readConfig } from './load.ts';
 import { isOpenToAll } from './partner-files.ts';
 import { type Problem, type Report, type SettingPath, sortProblems } from './problem.ts';
@@ -55,6 +57,8 @@ export interface CheckProbes {
   now?: Date;
   /** Only what concerns partners: the one with this name, or all for `*`. */
   partners?: string;
+  /** The file with the configuration in force: what is the same there is not checked again. */
+  inForce?: string;
   /** Protects something as mail to a partner would be. Not called for a partner with a known error. */
   protection?: (partner: PartnerConfig, keys: LoadedKeys, now: Date) => void;
   /** Connects to Redis and checks its durability. Not called for the private server. */
@@ -127,16 +131,32 @@ async function checkNamed(
   now: Date,
   probes: CheckProbes = {},
 ): Promise<Problem[]> {
-  const reader = new KeyReader(source);
+  const { inForce } = probes;
+  const changed = inForce === undefined ? undefined : changedPartners(config, inForce, programOfThis());
+  const meant = changed?.partners ?? config.partners.map((_, at) => at);
+  const part = { ...config, partners: meant.flatMap((at) => config.partners[at] ?? []) };
+  const reader = new KeyReader(new SomePlaces(source, meant));
 
-  const loaded = readKeys(config, source);
+  const loaded = readKeys(part, new SomePlaces(source, meant));
   problems.push(...loaded.problems);
-  const { keys } = loaded;
-  if (keys !== undefined) {
-    problems.push(...checkKeys(config, keys, source, now));
+  if (loaded.keys !== undefined) {
+    const partners = new Map([...(changed?.indexed.partners ?? []), ...loaded.keys.partners]);
+    const keys = { ...loaded.keys, partners };
+    const isMeant = new Set(meant);
+    problems.push(...checkKeys(config, keys, source, now, (at) => isMeant.has(at)));
+    const trial = config.partners.map((each, at) => (isMeant.has(at) ? each : undefined));
+    const all = new KeyReader(source);
     if (probes.protection !== undefined)
-      checkProtection(config.partners, keys, { problems, source }, reader, probes.protection, now);
+      checkProtection(trial, keys, { problems, source }, all, probes.protection, now);
+    problems.push(...all.problems);
   }
+  checkFiles(part, reader, now);
+  await probeAll(part, reader, probes);
+  return sortProblems([...problems, ...reader.problems], source.names);
+}
+
+/** What the configuration names beside keys of mail. */
+function checkFiles(config: Config, reader: KeyReader, now: Date): void {
   for (const [path, secret] of secretsOf(config)) {
     // the passwords of identities have been read with their keys
     if (path[0] === 'identities') continue;
@@ -153,9 +173,6 @@ async function checkNamed(
   checkTls(config, reader, now);
   checkCaFiles(config, reader);
   checkFolders(config, reader);
-
-  await probeAll(config, reader, probes);
-  return sortProblems([...problems, ...reader.problems], source.names);
 }
 
 /** All side by side: one that hangs delays no other. */

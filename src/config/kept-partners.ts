@@ -115,8 +115,11 @@ export class KeptPartners {
   }
 
   add(name: string, kept: Kept): void {
+    const before = this.#of(name)?.state;
     this.#new.files[name] = kept;
-    this.#changed = true;
+    // One that was only just written is read again anyway: the file with all of them is not written for it.
+    const settled = (stateOf(join(this.#new.folder, name))?.changed ?? 0) <= this.#new.at - racyMs;
+    if (settled || before !== kept.state) this.#changed = true;
   }
 
   #of(name: string): Kept | undefined {

@@ -3,6 +3,7 @@ import {
   dayText,
   describeValidity,
   type Employed,
+  isInForce,
   nameOf,
   type Use,
   unfitFor,
@@ -19,8 +20,16 @@ const warnDays = 30;
  * Problems with certificates on a day: expired, not yet valid, not meant for their use, about to expire, with a term
  * outside of their validity, or with days between two of them. An expired own key that only decrypts is a warning,
  * because old mail can still be read. One that signs is an error, because nobody accepts its signatures.
+ *
+ * @param changed Partners that have not changed since they were checked have errors that come with time, and nothing else.
  */
-export function checkKeys(config: Config, keys: LoadedKeys, source: Places, now: Date): Problem[] {
+export function checkKeys(
+  config: Config,
+  keys: LoadedKeys,
+  source: Places,
+  now: Date,
+  changed: (partner: number) => boolean = () => true,
+): Problem[] {
   const problems: Problem[] = [];
   const report: Report = (path, message, extra) => problems.push(source.problem(path, message, extra));
   config.identities.forEach(({ name }, index) => {
@@ -38,6 +47,10 @@ export function checkKeys(config: Config, keys: LoadedKeys, source: Places, now:
   config.partners.forEach((partner, index) => {
     const certificates = keys.partners.get(partner.name) ?? [];
     const at = ['partners', index, 'certificates'];
+    if (!changed(index)) {
+      if (partner.encrypt) isServed(partner.name, certificates, 'encrypt', at, now, report);
+      return;
+    }
     for (const each of certificates) checkTerm(datedOf(each), [...at, each.entry], report);
     checkPartner(partner, certificates, at, hasAnchors, now, report);
   });
@@ -95,6 +108,29 @@ function checkIdentity(
   warnOfEnd(own, 'decrypt', 'there will be none to decrypt with', at, now, report);
 }
 
+const wordsOf = { encrypt: 'encrypt for', verify: 'verify with' } as const;
+
+/** Whether any certificate of a partner is in force for a use; reports if not. Then only are they parsed. */
+function isServed(
+  name: string,
+  certificates: readonly Employed[],
+  use: keyof typeof wordsOf,
+  at: SettingPath,
+  now: Date,
+  report: Report,
+): boolean {
+  if (certificates.some((each) => isInForce(each, use, now))) return true;
+  const reasons = certificates
+    .map((each) => `${nameOf(each.certificate)} ${whyNotInForce(each, use, now)}`)
+    .join('; ');
+  const none = `partner ${name} has no certificate in force to ${wordsOf[use]}`;
+  report(at, reasons === '' ? none : `${none}: ${reasons}`, {
+    ...(use === 'encrypt' ? { only: mailTo(name) } : { severity: 'warning' }),
+    hint: 'ask the partner for its current certificate',
+  });
+  return false;
+}
+
 /**
  * Both directions count: mail to a partner is encrypted for its certificates, and its signatures are verified with
  * them.
@@ -107,28 +143,14 @@ function checkPartner(
   now: Date,
   report: Report,
 ): void {
-  const uses: [Use, string][] = [
-    ['encrypt', 'encrypt for'],
-    ['verify', 'verify with'],
-  ];
-  const serves = (each: Employed) => uses.some(([use]) => whyNotInForce(each, use, now) === undefined);
-  for (const [use, words] of uses) {
+  const uses = ['encrypt', 'verify'] as const;
+  const serves = (each: Employed) => uses.some((use) => whyNotInForce(each, use, now) === undefined);
+  for (const use of uses) {
     // Signatures may also lead to an anchor, and the operator may allow unencrypted mail. That there is none at all is
     // said elsewhere.
     if (use === 'encrypt' ? !encrypt || configured.length === 0 : hasAnchors) continue;
-    if (certificates.every((each) => whyNotInForce(each, use, now) !== undefined)) {
-      const reasons = certificates
-        .map((each) => `${nameOf(each.certificate)} ${whyNotInForce(each, use, now)}`)
-        .join('; ');
-      report(
-        at,
-        `partner ${name} has no certificate in force to ${words}${reasons === '' ? '' : `: ${reasons}`}`,
-        {
-          ...(use === 'encrypt' ? { only: mailTo(name) } : { severity: 'warning' }),
-          hint: 'ask the partner for its current certificate',
-        },
-      );
-    } else warnOfEnd(certificates, use, `partner ${name} will have none to ${words}`, at, now, report);
+    if (isServed(name, certificates, use, at, now, report))
+      warnOfEnd(certificates, use, `partner ${name} will have none to ${wordsOf[use]}`, at, now, report);
   }
   // An old or future certificate beside one in force is a roll-over. Separate certificates to sign and encrypt are
   // usual.

@@ -10,12 +10,21 @@ export function refusal(why: string, cause?: unknown): SealpostError {
 }
 
 /**
- * What `sealpost check` says about the file. It reads private keys, so it runs as a separate process: the supervisor
+ * What `sealpost check` says about the file, as far as it differs from what is in force. It reads private keys, so it runs as a separate process: the supervisor
  * never has any keys.
  */
-function check(file: string): Promise<Problem[]> {
+function check(file: string, inForce: string): Promise<Problem[]> {
   const main = join(import.meta.dirname, '..', `cli${extname(import.meta.filename)}`);
-  const args = ['--disable-warning=ExperimentalWarning', main, 'check', '--config', file, '--json'];
+  const args = [
+    '--disable-warning=ExperimentalWarning',
+    main,
+    'check',
+    '--config',
+    file,
+    '--json',
+    '--in-force',
+    inForce,
+  ];
   return new Promise((resolve, reject) => {
     execFile(process.execPath, args, { maxBuffer: 16 * 1024 * 1024 }, (error, output, said) => {
       try {
@@ -37,9 +46,11 @@ export interface NewConfig {
 /**
  * The configuration in the file, checked with all files it names. `reload-refused` with all errors of the configuration
  * itself, or if it would move a store that already has messages.
+ *
+ * @param inForce the file with the old configuration, as roles have it
  */
-export async function readNewConfig(file: string, old: Config): Promise<NewConfig> {
-  const problems = await check(file);
+export async function readNewConfig(file: string, old: Config, inForce: string): Promise<NewConfig> {
+  const problems = await check(file, inForce);
   const errors = problems.filter(refuses);
   if (errors.length > 0) throw refusal(errors.map(formatProblem).join('; '));
   const config = await loadConfig(file).catch((error) => {

@@ -155,7 +155,7 @@ export class Supervisor {
     let waits: Problem[];
     try {
       if (!this.#control || this.#stopped) throw refusal('the daemon is being started or stopped');
-      const read = await readNewConfig(configFile, old.config);
+      const read = await readNewConfig(configFile, old.config, old.stored);
       const { config } = read;
       waits = read.waits;
       this.#working(config);

@@ -49,6 +49,7 @@ export {
   coverageOf,
   describeTerm,
   type Employed,
+  isInForce,
   type Use,
   unfitFor,
   validityOf,

@@ -56,6 +56,14 @@ export function whyNotInForce(entry: Employed, use: Use, at: Date): string | und
   return unfitFor(entry, use) ?? describeTerm(entry.certificate, entry, at);
 }
 
+/** As `whyNotInForce`, without the reason, and without parsing the certificate where that is not needed. */
+export function isInForce(entry: Employed, use: Use, at: Date): boolean {
+  const { notBefore, notAfter } = validityOf(entry);
+  const isValid = notBefore <= at && at <= notAfter;
+  const inTerm = !(entry.from && at < entry.from) && !(entry.until && at >= entry.until);
+  return isValid && inTerm && isFit(entry, use);
+}
+
 /** The same for the entries that fit a use. */
 export function coverageOf(entries: readonly Employed[], use: Use, at: Date): Coverage<Employed> {
   const fit = entries.filter((each) => isFit(each, use));

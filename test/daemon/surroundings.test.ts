@@ -145,11 +145,11 @@ describe('a reload', () => {
       return configSchema.parse(all);
     };
     const old = written({});
-    const taken = await readNewConfig(file, old);
+    const taken = await readNewConfig(file, old, join(folder, 'none.json'));
     assert.equal(taken.config.dataDir, folder);
     assert.deepEqual(taken.waits, []);
     written({ identities: [{ name: 'own', certificate: '/nowhere.pem', key: '/nowhere.key' }] });
-    await assert.rejects(readNewConfig(file, old), {
+    await assert.rejects(readNewConfig(file, old, join(folder, 'none.json')), {
       code: 'reload-refused',
       message: /stays in force: .*nowhere/,
     });
