@@ -58,7 +58,7 @@ function seen(code: ErrorCode): string {
 /** Settings, commands and options in the sentences, set as code. */
 function quoted(text: string): string {
   return text
-    .replaceAll(/\bsealpost [a-z]+(?: list)?/g, '`$&`')
+    .replaceAll(/\bsealpost [a-z]+(?: (?:list|show))?/g, '`$&`')
     .replaceAll(/\b(?:limits|retention|redis|spool)\.\w+/g, '`$&`')
     .replaceAll(
       /\b(?:appendonly|appendfsync|maxmemory-policy|allowWeak|maxSize)\b|--help|notSmime: pass/g,

@@ -54,7 +54,8 @@ export async function readNewConfig(file: string, old: Config, inForce: string):
   const errors = problems.filter(refuses);
   if (errors.length > 0) throw refusal(errors.map(formatProblem).join('; '));
   const config = await loadConfig(file).catch((error) => {
-    throw refusal('the file was changed while it was read', error);
+    // Checked by a new process a moment ago, and refused by this one, which may be of another version.
+    throw refusal('the file was changed while it was read, or the program since the daemon started', error);
   });
   const moved = movedStore(old, config);
   if (moved) throw refusal(`${moved} was changed, which needs a restart`);
