@@ -155,6 +155,7 @@ export const examples: Record<string, string> = {
   'partners[].keyTransport': 'oaep-sha256',
   'partners[].keyAgreementDigest': 'sha256',
   'partners[].encryptToSelf': 'true',
+  'partners[].revocation': 'soft',
   'partners[].sign': 'opaque',
   'partners[].encryptionIdentity': 'orders-2026',
   'partners[].digest': 'sha256',

@@ -1,4 +1,4 @@
-/** The rows of the table of errors for the rules of `policy`: what an inbound message falls short of. */
+/** The rows of the table of errors for the rules of `policy`: what an inbound message falls short of, and for that of `revocation`. */
 export const policyRows = {
   'policy-encrypted': {
     class: 'message',
@@ -65,5 +65,13 @@ export const policyRows = {
     cause: 'number, type or name of the attachments is not what the policy asks for',
     remedy: 'Ask the partner to send what policy.attachments says, or change it.',
     seen: ['message'],
+  },
+  'encode-revocation': {
+    class: 'peer',
+    cause:
+      'it is not known whether the certificate of the partner was revoked, and mail to it waits for that',
+    remedy:
+      'See why in the message: write the host in trust.revocation.hosts, the issuer in trust.intermediates, or revocation: soft for the partner.',
+    seen: ['message', 'command'],
   },
 } as const;

@@ -151,7 +151,7 @@ export const errorRows = {
   },
   'encode-recipient': {
     class: 'operator',
-    cause: 'no certificate of the partner is valid now, or it cannot be used for encryption',
+    cause: 'no certificate of the partner is valid now and not revoked, or it cannot be used for encryption',
     remedy: 'Ask the partner for a certificate that is valid now and allows encryption, and configure it.',
     waits: 'certificate',
     seen: ['message', 'command'],

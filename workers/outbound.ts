@@ -5,6 +5,7 @@ import {
   loadCounting,
   loadStanding,
   offerLookedUp,
+  startRevocations,
   watchExpiry,
 } from '../src/certstore/index.ts';
 import {
@@ -44,6 +45,7 @@ await runRole('outbound', async ({ config, queue, log }) => {
   const standing = new KeyStanding({ config, keys, counting });
   store.start();
   const expiry = watchExpiry({ config, keys, queue, log, partners: () => counting.partners });
+  const revocations = await startRevocations({ config, keys, counting, queue, log, now: Date.now });
   const own = ownAddresses(config);
   const { partners, limits, workers } = config;
   const open = (partner: PartnerConfig) => {
@@ -79,7 +81,10 @@ await runRole('outbound', async ({ config, queue, log }) => {
     route: routeTo,
     async protection(partner) {
       const facts = partner.encryptTo === 'all' ? undefined : await shown.of(partnerKey(partner));
-      return outboundProtection(partner, counting, new Date(), facts);
+      const at = new Date();
+      const certificates = counting.partners.get(partner.name) ?? [];
+      const states = await revocations?.revocation.statesOf(partner, certificates, at);
+      return outboundProtection(partner, counting, at, facts, states);
     },
     limits,
     hostname: ownName(config),
@@ -124,11 +129,17 @@ await runRole('outbound', async ({ config, queue, log }) => {
   replay.start();
   return {
     facts: { partners: byKey.size },
-    troubles: () => [...store.troubles(), ...expiry.troubles(), ...round.troubles()],
+    troubles: () => [
+      ...store.troubles(),
+      ...expiry.troubles(),
+      ...(revocations?.troubles() ?? []),
+      ...round.troubles(),
+    ],
     async drain(timeoutMs) {
       await replay.stop();
       await worker.close(timeoutMs);
       await round.stop();
+      await revocations?.stop();
       store.stop();
       expiry.stop();
       for (const { sender } of routes.values()) sender.close();

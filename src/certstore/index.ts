@@ -4,6 +4,9 @@
  * they come from mail.
  */
 
+import { revocationModeOf } from '../config/index.ts';
+import type { RevocationRound, RevocationRoundParts } from './revocation.ts';
+
 export {
   approvable,
   approveCertificate,
@@ -48,4 +51,14 @@ export async function loadStanding(): Promise<typeof import('./standing.ts')> {
 /** `Harvest` of `harvest.ts`, alike. */
 export async function loadHarvest(): Promise<typeof import('./harvest.ts')> {
   return await import('./harvest.ts');
+}
+
+/** Begins to ask about certificates of partners; undefined if no partner's are to be asked about. */
+export async function startRevocations(parts: RevocationRoundParts): Promise<RevocationRound | undefined> {
+  const { partners, trust } = parts.config;
+  if (!partners.some((each) => revocationModeOf(each, trust) !== 'off')) return undefined;
+  const { RevocationRound } = await import('./revocation.ts');
+  const round = new RevocationRound(parts);
+  round.start();
+  return round;
 }

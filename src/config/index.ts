@@ -94,6 +94,7 @@ export type { PolicyConfig } from './policy-settings.ts';
 export { isPrivateRedis } from './private-redis.ts';
 export { ConfigError, formatProblem, type Problem, refuses } from './problem.ts';
 export { parseRecipientTemplate, type RecipientTemplate } from './recipient-template.ts';
+export { revocationModeOf } from './revocation-mode.ts';
 export type {
   Config,
   DestinationConfig,

@@ -11,6 +11,7 @@ import {
 } from '../pki/index.ts';
 import type { LoadedKeys, OwnIdentity } from './keys.ts';
 import type { Places, Problem, Report, SettingPath } from './problem.ts';
+import { checkRevocable } from './revocation-rules.ts';
 import type { Config } from './schema.ts';
 import { checkTerm, type Dated } from './term-rules.ts';
 
@@ -54,6 +55,7 @@ export function checkKeys(
     for (const each of certificates) checkTerm(datedOf(each), [...at, each.entry], report);
     checkPartner(partner, certificates, at, hasAnchors, now, report);
   });
+  checkRevocable(config, keys, now, report);
   for (const [index, anchor] of keys.anchors.entries()) {
     const state = describeValidity(anchor, now);
     if (state !== undefined)

@@ -17,6 +17,11 @@ export function checkPartners(config: Config, report: Report): void {
     const at: SettingPath = ['partners', index];
     checkProtection(partner, at, known, report);
     checkApproval(partner, config, [...at, 'approval'], report);
+    const { revocation } = partner;
+    if (revocation !== undefined && revocation !== 'off' && config.trust.revocation.hosts.length === 0)
+      report([...at, 'revocation'], `is ${revocation}, but no host may be contacted`, {
+        hint: 'write trust.revocation.hosts',
+      });
     const how = { readable: false, dns: dns !== undefined };
     checkServerRoute(partner.route, [...at, 'route'], how, report);
     if (partner.backup) {

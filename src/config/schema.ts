@@ -27,6 +27,7 @@ import {
   encryptToSetting,
   expirySettings,
   ownUses,
+  partnerRevocation,
   termSettings,
 } from './term-settings.ts';
 import { duration, size } from './units.ts';
@@ -180,7 +181,7 @@ const trust = z.strictObject({
         .enum(['off', 'soft', 'hard'])
         .default('off')
         .describe(
-          'Whether to check if a signer has been revoked. soft: a signer stays trusted if its status cannot be determined. hard: it does not.',
+          'Whether to check if a signer has been revoked. soft: a signer stays trusted if its status cannot be determined. hard: it does not. It is also the default of partners[].revocation, for certificates that mail is encrypted for.',
         ),
       hosts: z
         .array(z.string())
@@ -193,7 +194,7 @@ const trust = z.strictObject({
       allowPrivate: z.boolean().default(false).describe('Allow loopback, private and link-local addresses.'),
     })
     .prefault({})
-    .describe('Revocation checks of signers.'),
+    .describe('Revocation checks of signers, and of certificates of partners.'),
   aia: z
     .strictObject({
       fetch: z
@@ -354,6 +355,7 @@ export const partnerSchema = z.strictObject({
   approval: approvalSettings({ path }),
   lookup: partnerLookup({ name }),
   encryptTo: encryptToSetting(),
+  revocation: partnerRevocation(),
   ...protectionSettings(name),
   from: z.string().optional().describe('Envelope sender, and From of messages without a From field.'),
   dkim: z

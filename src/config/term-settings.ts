@@ -83,6 +83,15 @@ export const encryptToSetting = () =>
       'Which of several certificates in force mail is encrypted for. all: for all of them, so that the partner reads it with either key. shown-or-all: for the newest that the partner has shown it can read, by mail signed with the same key or naming the certificate as its preference, and until then for all. shown: the same, but until then for the old one alone; for partners that cannot read mail for two certificates. Write all for a partner that reads mail with several keys side by side. A certificate that is confirmed ends older ones in any case.',
     );
 
+/** Whether mail waits for the authorities of a partner's certificates. */
+export const partnerRevocation = () =>
+  z
+    .enum(['off', 'soft', 'hard'])
+    .optional()
+    .describe(
+      'Whether the authorities are asked if the certificates that mail is encrypted for were revoked, at trust.revocation.hosts. soft: mail is not encrypted for a revoked one; one of which nothing is known is used. hard: mail waits until they say that it is not revoked. Only a certificate with an issuer in trust.anchors, trust.intermediates or approval.anchors, or one that trust.aia fetches below them, can be asked about; a self-signed one passes. Default: trust.revocation.mode.',
+    );
+
 export const expirySettings = () =>
   z
     .strictObject({

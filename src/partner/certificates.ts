@@ -71,6 +71,7 @@ export type EncryptTo = 'all' | 'shown-or-all' | 'shown';
  * encrypted for all of them, so that nobody has to switch at the same moment, or for the newest that the partner has
  * shown it can read. The operator's word (`confirmed`) ends older ones in any case.
  *
+ * @param revoked why it must not be encrypted for, whatever its term says: it completes "the certificate ..."
  * @throws {SealpostError} `encode-recipient` if none is in force
  */
 export function encryptionCertificates(
@@ -79,8 +80,14 @@ export function encryptionCertificates(
   at: Date,
   encryptTo: EncryptTo = 'all',
   shown: ShownKeys = new Map(),
+  revoked: (certificate: Certificate) => string | undefined = () => undefined,
 ): PartnerCertificate[] {
-  const { usable, skipped } = inForce(certificates, 'encrypt', at);
+  const { usable: meant, skipped } = inForce(certificates, 'encrypt', at);
+  const usable = meant.filter((entry) => {
+    const reason = revoked(entry.certificate);
+    if (reason !== undefined) skipped.push({ entry, reason });
+    return reason === undefined;
+  });
   if (usable.length > 0) return chosenOf(usable, encryptTo, shown);
   throw new SealpostError(
     'encode-recipient',

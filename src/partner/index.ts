@@ -10,6 +10,7 @@ export { type Authorities, authoritiesOf } from './authorities.ts';
 export {
   type Approval,
   encryptionCertificates,
+  inForce,
   type PartnerCertificate,
   type ShownKeys,
 } from './certificates.ts';
@@ -26,6 +27,12 @@ export {
   needsOf,
   type ReadinessKeys,
 } from './readiness.ts';
+export {
+  RecipientRevocation,
+  type RecipientRevocationParts,
+  type RecipientStates,
+  type RevocationState,
+} from './recipient-revocation.ts';
 export { type AttachmentFacts, type Evidence, type Shortfall, shortfallsOf } from './rules.ts';
 export { type PartyProof, type Sender, senderOf } from './sender.ts';
 export { Shown, type ShownFact, type SignedMail, shownBy } from './shown.ts';

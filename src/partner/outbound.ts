@@ -1,5 +1,6 @@
 import type { LoadedKeys, PartnerConfig } from '../config/index.ts';
-import type { Certificate } from '../pki/index.ts';
+import { SealpostError } from '../errors.ts';
+import { type Certificate, nameOf } from '../pki/index.ts';
 import { type EncodeOptions, encodeSync, protectionOf } from '../smime/index.ts';
 import {
   encryptionCertificates,
@@ -8,6 +9,7 @@ import {
   type ShownKeys,
 } from './certificates.ts';
 import { negotiatedCipher } from './negotiated.ts';
+import type { RecipientStates } from './recipient-revocation.ts';
 
 /** Our own keys, and the certificates of partners by name: of the configuration, and those that were approved. */
 export interface OutboundKeys extends Pick<LoadedKeys, 'identities'> {
@@ -20,13 +22,16 @@ export interface OutboundKeys extends Pick<LoadedKeys, 'identities'> {
  * The protection that the partner's entry asks for, with the certificates in force at a time.
  *
  * @param shown what the partner has shown it can read; not needed with `encryptTo: all`
- * @throws {SealpostError} `encode-recipient`, `encode-signer` if none is in force
+ * @param states whether its certificates were revoked, as far as that is asked
+ * @throws {SealpostError} `encode-recipient`, `encode-signer` if none is in force; `encode-revocation` if it is not known
+ *   whether one was revoked, and must be
  */
 export function outboundProtection(
   partner: PartnerConfig,
   keys: OutboundKeys,
   at: Date,
   shown?: ShownKeys,
+  states?: RecipientStates,
 ): EncodeOptions {
   const { name, preset, allowWeak, encryptionIdentity } = partner;
   const protection = protectionOf(preset, partner);
@@ -34,9 +39,7 @@ export function outboundProtection(
   const signs = protection.sign !== 'none';
   const identity = signs ? identityOf(partner.identity) : undefined;
   const recipients = partner.encrypt
-    ? encryptionCertificates(name, keys.partners.get(name) ?? [], at, partner.encryptTo, shown).map(
-        ({ certificate }) => certificate,
-      )
+    ? recipientsOf(partner, keys.partners.get(name) ?? [], at, shown, states)
     : undefined;
   const announced = partner.negotiate ? keys.announced?.(name) : undefined;
   return {
@@ -50,6 +53,33 @@ export function outboundProtection(
     unprotected: !signs && !partner.encrypt,
     at,
   };
+}
+
+function recipientsOf(
+  { name, encryptTo }: PartnerConfig,
+  certificates: readonly PartnerCertificate[],
+  at: Date,
+  shown: ShownKeys | undefined,
+  states: RecipientStates | undefined,
+): Certificate[] {
+  const stateOf = ({ thumbprint }: Certificate) => states?.of.get(thumbprint);
+  const revoked = (certificate: Certificate) => {
+    const state = stateOf(certificate);
+    return state?.status === 'revoked' ? `was revoked (${state.why})` : undefined;
+  };
+  const chosen = encryptionCertificates(name, certificates, at, encryptTo, shown, revoked).map(
+    ({ certificate }) => certificate,
+  );
+  if (states?.mode !== 'hard') return chosen;
+  for (const certificate of chosen) {
+    const state = stateOf(certificate);
+    if (state?.status !== 'good')
+      throw new SealpostError(
+        'encode-revocation',
+        `partner ${name}: it is not known whether ${nameOf(certificate)} was revoked: ${state?.why ?? 'no authority has answered so far'}`,
+      );
+  }
+  return chosen;
 }
 
 /** The newest certificate in force of the identity that the partner is to encrypt for. */

@@ -25,6 +25,8 @@ export const lifetimes = {
   expiryLease: 15 * 60_000,
   /** Lease of who replays messages: longer than a batch takes. */
   replayLease: 90_000,
+  /** Lease of who asks whether certificates were revoked. */
+  revocationLease: 10 * 60_000,
   /** Lease of a refresh token: longer than its endpoint may take to answer. */
   oauthLease: 40_000,
 } as const;

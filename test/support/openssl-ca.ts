@@ -21,13 +21,15 @@ export interface OpensslOptions {
   /** Address of the list. */
   crl?: string;
   digest?: 'sha1' | 'sha256';
+  /** keyUsage of what is no authority; digitalSignature without it. */
+  usage?: string;
 }
 
 let serial = 0x1000;
 
 /** Makes a P-256 key and a certificate of ten days, in files of the folder. */
 export function opensslIssue(folder: string, name: string, options: OpensslOptions = {}): OpensslCertificate {
-  const { issuer, email, access = [], crl, digest = 'sha256' } = options;
+  const { issuer, email, access = [], crl, digest = 'sha256', usage = 'digitalSignature' } = options;
   serial += 1;
   const file = (ending: string) => join(folder, `${name.replace(/\W/g, '-')}-${serial}.${ending}`);
   const [certFile, keyFile, requestFile, extensionFile] = ['pem', 'key.pem', 'csr', 'ext'].map(file) as [
@@ -39,7 +41,7 @@ export function opensslIssue(folder: string, name: string, options: OpensslOptio
   const kind = email === undefined ? 'critical,CA:TRUE' : 'CA:FALSE';
   const lines = [
     `basicConstraints=${kind}`,
-    `keyUsage=critical,${email === undefined ? 'keyCertSign,cRLSign' : 'digitalSignature'}`,
+    `keyUsage=critical,${email === undefined ? 'keyCertSign,cRLSign' : usage}`,
     'subjectKeyIdentifier=hash',
     ...(issuer === undefined ? [] : ['authorityKeyIdentifier=keyid']),
     ...(email === undefined ? [] : ['extendedKeyUsage=emailProtection', `subjectAltName=email:${email}`]),

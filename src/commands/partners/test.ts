@@ -11,7 +11,8 @@ import {
   readSecret,
 } from '../../config/index.ts';
 import { SealpostError } from '../../errors.ts';
-import { loadOpensAt, outboundProtection } from '../../partner/index.ts';
+import { createLog } from '../../log.ts';
+import { loadOpensAt, outboundProtection, RecipientRevocation } from '../../partner/index.ts';
 import { sendStep } from '../../pipeline/index.ts';
 import { PartnerBook } from '../../pipeline/submit.ts';
 import type { OutboundJob, Outcome } from '../../queue/index.ts';
@@ -84,6 +85,12 @@ async function sendTest(
   const parts = { route: partner.route, readSecret, name: ownName(config), trace, ...network.parts };
   const sender = openSender(parts);
   const keys = await loadKeys(config);
+  const revocation = new RecipientRevocation({
+    ...{ trust: config.trust, keys, now: Date.now, log: createLog('silent', 'command') },
+    // what others know of it is not asked for: the answer is to be of now
+    values: { get: async () => undefined, put: async () => {} },
+    refused: () => undefined,
+  });
   // it leaves now, whatever the service windows say
   const open = { partner: { ...partner, windows: undefined }, sender };
   const job: OutboundJob = {
@@ -108,7 +115,12 @@ async function sendTest(
         sent: async () => {},
       },
       route: () => open,
-      protection: () => outboundProtection(partner, keys, new Date()),
+      async protection() {
+        const at = new Date();
+        const certificates = keys.partners.get(partner.name) ?? [];
+        const states = await revocation.statesOf(partner, certificates, at, true);
+        return outboundProtection(partner, keys, at, undefined, states);
+      },
       limits: config.limits,
       hostname: ownName(config),
       // a test that comes back has shown that mail arrives

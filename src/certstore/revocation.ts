@@ -1,0 +1,101 @@
+import { randomUUID } from 'node:crypto';
+import { type Config, type LoadedKeys, revocationModeOf } from '../config/index.ts';
+import type { Log } from '../log.ts';
+import { inForce, RecipientRevocation } from '../partner/index.ts';
+import { holdLease, lifetimes, type SealedValuesParts, sealedValues } from '../redis/index.ts';
+import type { CountingCertificates } from './counting.ts';
+
+export interface RevocationRoundParts {
+  config: Pick<Config, 'trust' | 'partners'>;
+  keys: Pick<LoadedKeys, 'anchors' | 'intermediates' | 'approvalAnchors'>;
+  counting: Pick<CountingCertificates, 'partners' | 'refused'>;
+  queue: SealedValuesParts & { redis: Parameters<typeof holdLease>[0] };
+  log: Log;
+  now: () => number;
+}
+
+/** As a role reports it. */
+interface Trouble {
+  readonly what: string;
+  readonly since: number;
+  readonly why: string;
+}
+
+/** Milliseconds between two rounds; what is not due is not asked for. */
+const every = 5 * 60_000;
+
+/**
+ * Asks in the background whether certificates that mail is encrypted for were revoked. One process of the installation
+ * does it; each knows the result.
+ */
+export class RevocationRound {
+  readonly #parts: RevocationRoundParts;
+  readonly #owner = randomUUID();
+  readonly revocation: RecipientRevocation;
+  #revoked: readonly Trouble[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #work: Promise<void> | undefined;
+  #stopped = false;
+
+  constructor(parts: RevocationRoundParts) {
+    this.#parts = parts;
+    const { config, keys, counting, queue, log, now } = parts;
+    const values = sealedValues(queue, 'revocation');
+    const refused = () => counting.refused;
+    this.revocation = new RecipientRevocation({ trust: config.trust, keys, values, refused, log, now });
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => void this.run(), every).unref();
+    void this.run();
+  }
+
+  /** One round; while one is on its way, there is no other. It does not throw. */
+  async run(): Promise<void> {
+    this.#work ??= this.#round()
+      // Redis is away
+      .catch(() => undefined)
+      .finally(() => {
+        this.#work = undefined;
+      });
+    await this.#work;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearInterval(this.#timer);
+    await this.#work;
+  }
+
+  /** Certificates in force that were revoked, as a role reports them. */
+  troubles(): readonly Trouble[] {
+    return this.#revoked;
+  }
+
+  async #round(): Promise<void> {
+    const { config, queue, counting, now } = this.#parts;
+    const { redis, prefix } = queue;
+    const lease = { owner: this.#owner, ms: lifetimes.revocationLease };
+    if (!(await holdLease(redis, prefix, `${prefix}:revocation:lease`, lease))) {
+      this.#revoked = [];
+      return;
+    }
+    const at = new Date(now());
+    const { trust } = config;
+    const partners = config.partners.filter((each) => revocationModeOf(each, trust) !== 'off');
+    const certificates = partners.flatMap(({ name }) =>
+      inForce(counting.partners.get(name) ?? [], 'encrypt', at).usable.map(({ certificate }) => ({
+        partner: name,
+        certificate,
+      })),
+    );
+    await this.revocation.askDue(certificates, () => this.#stopped);
+    const revoked: Trouble[] = [];
+    for (const { partner, certificate } of certificates) {
+      const state = await this.revocation.known(certificate.thumbprint);
+      if (state?.status === 'revoked')
+        revoked.push({ what: `partner ${partner}`, since: state.at, why: state.why });
+    }
+    this.#revoked = revoked;
+  }
+}
