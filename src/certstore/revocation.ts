@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { type Config, type LoadedKeys, revocationModeOf } from '../config/index.ts';
 import type { Log } from '../log.ts';
-import { inForce, RecipientRevocation } from '../partner/index.ts';
+import { RecipientRevocation } from '../partner/index.ts';
+import { whyNotInForce } from '../pki/index.ts';
 import { holdLease, lifetimes, type SealedValuesParts, sealedValues } from '../redis/index.ts';
 import type { CountingCertificates } from './counting.ts';
 
@@ -83,17 +84,17 @@ export class RevocationRound {
     const at = new Date(now());
     const { trust } = config;
     const partners = config.partners.filter((each) => revocationModeOf(each, trust) !== 'off');
+    // None is parsed here: there may be thousands, and hardly one is due.
     const certificates = partners.flatMap(({ name }) =>
-      inForce(counting.partners.get(name) ?? [], 'encrypt', at).usable.map(({ certificate }) => ({
-        partner: name,
-        certificate,
-      })),
+      (counting.partners.get(name) ?? [])
+        .filter(({ use, fits = ['encrypt'] }) => use.includes('encrypt') && fits.includes('encrypt'))
+        .map((entry) => ({ partner: name, entry })),
     );
     await this.revocation.askDue(certificates, () => this.#stopped);
     const revoked: Trouble[] = [];
-    for (const { partner, certificate } of certificates) {
-      const state = await this.revocation.known(certificate.thumbprint);
-      if (state?.status === 'revoked')
+    for (const { partner, entry } of certificates) {
+      const state = await this.revocation.known(entry.thumbprint);
+      if (state?.status === 'revoked' && whyNotInForce(entry, 'encrypt', at) === undefined)
         revoked.push({ what: `partner ${partner}`, since: state.at, why: state.why });
     }
     this.#revoked = revoked;

@@ -10,7 +10,6 @@ export { type Authorities, authoritiesOf } from './authorities.ts';
 export {
   type Approval,
   encryptionCertificates,
-  inForce,
   type PartnerCertificate,
   type ShownKeys,
 } from './certificates.ts';

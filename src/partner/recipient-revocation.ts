@@ -11,7 +11,6 @@ import { type Config, type LoadedKeys, type PartnerConfig, revocationModeOf } fr
 import { toErrorInfo } from '../errors.ts';
 import type { Log } from '../log.ts';
 import {
-  type Certificate,
   IssuerSearch,
   isSelfSigned,
   nameOf,
@@ -19,6 +18,7 @@ import {
   RevocationCache,
   validatePath,
   validateWithRevocation,
+  whyNotInForce,
 } from '../pki/index.ts';
 import { inForce, type PartnerCertificate } from './certificates.ts';
 import { createRevocationFetcher } from './revocation-fetcher.ts';
@@ -70,6 +70,9 @@ const mostAsked = 8;
 /** Octets of lists that are kept: of a large authority, one may have many. */
 const listOctets = 64 * 1024 * 1024;
 
+/** Its certificate is parsed only when somebody is asked. */
+type Asked = Pick<PartnerCertificate, 'thumbprint' | 'certificate'>;
+
 export class RecipientRevocation {
   readonly #parts: RecipientRevocationParts;
   readonly #cache = new RevocationCache(listOctets);
@@ -103,9 +106,9 @@ export class RecipientRevocation {
     const { usable } = inForce(certificates, 'encrypt', at);
     const of = new Map<string, RevocationState>();
     await Promise.all(
-      usable.map(async ({ certificate }) => {
-        const state = await this.#stateOf(partner.name, certificate, waits || mode === 'hard');
-        if (state !== undefined) of.set(certificate.thumbprint, state);
+      usable.map(async (entry) => {
+        const state = await this.#stateOf(partner.name, entry, waits || mode === 'hard');
+        if (state !== undefined) of.set(entry.thumbprint, state);
       }),
     );
     return { mode, of };
@@ -113,12 +116,12 @@ export class RecipientRevocation {
 
   async #stateOf(
     partner: string,
-    certificate: Certificate,
+    entry: PartnerCertificate,
     waits: boolean,
   ): Promise<RevocationState | undefined> {
-    const state = await this.#read(certificate.thumbprint);
+    const state = await this.#read(entry.thumbprint);
     if (state !== undefined && !this.#isDue(state)) return state;
-    const asking = this.ask(partner, certificate);
+    const asking = this.ask(partner, entry);
     const isOld =
       state !== undefined && state.status !== 'revoked' && this.#parts.now() - state.at > times.known;
     if (state !== undefined && !isOld) return state;
@@ -144,16 +147,18 @@ export class RecipientRevocation {
     return latest;
   }
 
-  /** Asks for those that are due, some at a time. Errors: `redis-unreachable`. */
+  /** Asks for those in force that are due, some at a time. Errors: `redis-unreachable`. */
   async askDue(
-    certificates: readonly { partner: string; certificate: Certificate }[],
+    certificates: readonly { partner: string; entry: PartnerCertificate }[],
     isStopped: () => boolean,
   ): Promise<void> {
     for (let from = 0; from < certificates.length && !isStopped(); from += mostAsked / 2)
       await Promise.all(
-        certificates.slice(from, from + mostAsked / 2).map(async ({ partner, certificate }) => {
-          const state = await this.#read(certificate.thumbprint);
-          if (state === undefined || this.#isDue(state)) await this.ask(partner, certificate);
+        certificates.slice(from, from + mostAsked / 2).map(async ({ partner, entry }) => {
+          const state = await this.#read(entry.thumbprint);
+          if (state !== undefined && !this.#isDue(state)) return;
+          if (whyNotInForce(entry, 'encrypt', new Date(this.#parts.now())) !== undefined) return;
+          await this.ask(partner, entry);
         }),
       );
   }
@@ -164,21 +169,20 @@ export class RecipientRevocation {
   }
 
   /** Asks the authorities, once for all who ask meanwhile. Undefined if too many are being asked; it never rejects. */
-  ask(partner: string, certificate: Certificate): Promise<RevocationState | undefined> {
-    const { thumbprint } = certificate;
+  ask(partner: string, entry: Asked): Promise<RevocationState | undefined> {
+    const { thumbprint } = entry;
     const running = this.#asking.get(thumbprint);
     if (running !== undefined) return running;
     if (this.#asking.size >= mostAsked) return Promise.resolve(undefined);
-    const asking = this.#ask(partner, certificate)
-      .then((found) => this.#keep(partner, certificate, found))
+    const asking = this.#ask(partner, entry)
+      .then((found) => this.#keep(partner, thumbprint, found))
       .finally(() => this.#asking.delete(thumbprint));
     this.#asking.set(thumbprint, asking);
     return asking;
   }
 
-  async #keep(partner: string, certificate: Certificate, found: RevocationState): Promise<RevocationState> {
+  async #keep(partner: string, thumbprint: string, found: RevocationState): Promise<RevocationState> {
     const { values, log, now } = this.#parts;
-    const { thumbprint } = certificate;
     const before = this.#known.get(thumbprint)?.state;
     // Who keeps an authority from answering takes no revocation back.
     const state =
@@ -196,11 +200,12 @@ export class RecipientRevocation {
     return state;
   }
 
-  async #ask(partner: string, certificate: Certificate): Promise<RevocationState> {
+  async #ask(partner: string, entry: Asked): Promise<RevocationState> {
     const { trust, keys, refused, now } = this.#parts;
     const at = now();
     const found = (status: RevocationState['status'], why: string) => ({ status, why, at });
     try {
+      const { certificate } = entry;
       if (isSelfSigned(certificate)) return found('good', 'self-signed: there is no authority to ask');
       const date = new Date(at);
       const anchors = [...keys.anchors, ...(keys.approvalAnchors.get(partner) ?? [])];

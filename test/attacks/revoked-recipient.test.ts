@@ -109,7 +109,7 @@ describe('mail for a certificate that was revoked', { skip }, () => {
       },
       /** What was begun in the background has ended. */
       async asked({ certificate }: OpensslCertificate) {
-        return await revocation.ask('p', certificate);
+        return await revocation.ask('p', entryOf(certificate));
       },
     };
   }
