@@ -1,4 +1,7 @@
-/** The rows of the table of errors for the rules of `policy`: what an inbound message falls short of, and for that of `revocation`. */
+/**
+ * The rows of the table of errors for the rules of `policy`, of which an inbound message falls short, and for that of
+ * `revocation`, for which an outbound one waits.
+ */
 export const policyRows = {
   'policy-encrypted': {
     class: 'message',
