@@ -8,6 +8,7 @@ import type { Mutant } from './mutant.ts';
 import { newest } from './newest.ts';
 import { outbound, rates } from './outbound.ts';
 import { profiles } from './profiles.ts';
+import { replays } from './replays.ts';
 import { rules } from './rules.ts';
 import { structures } from './structures.ts';
 import { work } from './work.ts';
@@ -29,4 +30,5 @@ export const allMutants: readonly Mutant[] = [
   ...doors,
   ...leaving,
   ...profiles,
+  ...replays,
 ];

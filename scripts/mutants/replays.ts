@@ -1,0 +1,30 @@
+/** Mutants of hold and replay. */
+import { mutants } from './mutant.ts';
+
+export const replays = [
+  ...mutants('queue', [
+    [
+      'queue/replay-lua.ts',
+      'old[3] == keys or ',
+      '',
+      'attacks/replays~two-deciders',
+      'a message is replayed again for the same keys',
+    ],
+    [
+      'queue/replay-lua.ts',
+      "rcall('HINCRBY', day, whose, 1)",
+      '',
+      'attacks/replays~rotating-sender',
+      'one partner uses up the budget of all',
+    ],
+  ]),
+  ...mutants('certstore', [
+    [
+      'certstore/standing.ts',
+      'approval.at.getTime() + delay <= at.getTime()',
+      'approval.at.getTime() + delay / 2 <= at.getTime()',
+      'attacks/replays~rejected-before-the-delay',
+      'what a rule approved releases mail too soon',
+    ],
+  ]),
+];
