@@ -4,34 +4,57 @@ import { idOf } from './entry.ts';
 
 /** A certificate of a partner that counts now. */
 export interface Counting {
-  certificate: Certificate;
+  /** It may be parsed when it is asked for. */
+  readonly certificate: Certificate;
+  readonly thumbprint: string;
+  /** Of its key, where that is known without parsing it. */
+  readonly keyDigest?: string | undefined;
+}
+
+/** The same with its partner. */
+interface OfPartner {
+  entry: Counting;
   partner: string;
 }
 
-/** Those of all partners, found by what they have in common with another one. */
+/**
+ * Those of all partners, found by what they have in common with another one. Of 30,000, only those that are found are
+ * parsed.
+ */
 export class CountingIndex {
-  readonly #byPartner: ReadonlyMap<string, Counting[]>;
-  readonly #byKey: ReadonlyMap<string, Counting[]>;
-  readonly #byThumbprint: ReadonlyMap<string, Counting>;
+  readonly #byPartner: ReadonlyMap<string, readonly Counting[]>;
+  readonly #byKey: ReadonlyMap<string, OfPartner[]>;
+  readonly #byThumbprint: ReadonlyMap<string, OfPartner>;
 
-  constructor(all: readonly Counting[]) {
-    this.#byPartner = groupedBy(all, ({ partner }) => partner);
-    this.#byKey = groupedBy(all, ({ certificate }) => keyDigest(certificate));
-    this.#byThumbprint = new Map(all.map((each) => [each.certificate.thumbprint, each]));
+  /** @param byPartner certificates that count, by name of the partner */
+  constructor(byPartner: ReadonlyMap<string, readonly Counting[]>) {
+    const all = [...byPartner].flatMap(([partner, entries]) => entries.map((entry) => ({ entry, partner })));
+    this.#byPartner = byPartner;
+    this.#byKey = groupedBy(all, ({ entry }) => entry.keyDigest ?? keyDigest(entry.certificate));
+    this.#byThumbprint = new Map(all.map((each) => [each.entry.thumbprint, each]));
   }
 
   of(partner: string): Certificate[] {
     return (this.#byPartner.get(partner) ?? []).map(({ certificate }) => certificate);
   }
 
-  withKey(certificate: Certificate): readonly Counting[] {
-    return this.#byKey.get(keyDigest(certificate)) ?? [];
+  withKey(certificate: Certificate): Found[] {
+    return (this.#byKey.get(keyDigest(certificate)) ?? []).map(found);
   }
 
-  named(thumbprint: string | null): Counting | undefined {
-    return thumbprint === null ? undefined : this.#byThumbprint.get(thumbprint);
+  named(thumbprint: string | null): Found | undefined {
+    const entry = thumbprint === null ? undefined : this.#byThumbprint.get(thumbprint);
+    return entry && found(entry);
   }
 }
+
+/** A certificate that was asked for. */
+export interface Found {
+  certificate: Certificate;
+  partner: string;
+}
+
+const found = ({ entry, partner }: OfPartner): Found => ({ certificate: entry.certificate, partner });
 
 function groupedBy<T>(all: readonly T[], nameOf: (each: T) => string): Map<string, T[]> {
   const groups = new Map<string, T[]>();
@@ -116,7 +139,7 @@ function findingsOf(
   certificate: Certificate,
   partner: string,
   own: readonly Certificate[],
-  withKey: readonly Counting[],
+  withKey: readonly Found[],
   { sameKey, newAddresses, foreignAddresses, named }: Omit<Comparison, 'findings'>,
 ): string[] {
   const { emails } = certificate;

@@ -11,6 +11,7 @@ import {
   type Certificate,
   describeValidity,
   isSelfSigned,
+  keyDigest,
   type PathOptions,
   parseCertificate,
   unusableFor,
@@ -19,7 +20,7 @@ import {
 } from '../pki/index.ts';
 import { announcedBeside, namesItself, type SeenSigner } from './announced.ts';
 import { announcementOf } from './announcement.ts';
-import { CountingIndex, compare } from './compare.ts';
+import { type Counting, CountingIndex, compare } from './compare.ts';
 import { usesOf } from './configured.ts';
 import { idOf, type RuleName, type StoredCertificate } from './entry.ts';
 import { approvingRule, type Evidence } from './rules.ts';
@@ -269,13 +270,22 @@ export class Harvest {
     const { keys, store, partners } = this.#parts;
     const { decisions } = store;
     if (this.#index?.decisions === decisions) return this.#index.counting;
-    const all = partners
-      .flatMap(({ name }) => [
-        ...(keys.partners.get(name) ?? []).map(({ certificate }) => ({ certificate, partner: name })),
-        ...store.approvedOf(name).map((each) => ({ certificate: store.certificateOf(each), partner: name })),
-      ])
-      .filter(({ certificate }) => store.whyRefused(certificate) === undefined);
-    const counting = new CountingIndex(all);
+    const counts = (each: Counting) =>
+      store.whyRefusedBy(each.thumbprint, () => each.keyDigest ?? keyDigest(each.certificate)) === undefined;
+    const counting = new CountingIndex(
+      new Map(
+        partners.map(({ name }) => {
+          const approved = store.approvedOf(name).map((entry) => ({
+            thumbprint: entry.thumbprint,
+            keyDigest: entry.key,
+            get certificate() {
+              return store.certificateOf(entry);
+            },
+          }));
+          return [name, [...(keys.partners.get(name) ?? []), ...approved].filter(counts)];
+        }),
+      ),
+    );
     this.#index = { decisions, counting };
     return counting;
   }

@@ -14,6 +14,15 @@ export interface LookedUp {
   directory: string;
 }
 
+/** Made anew only with the certificates that count. */
+const indexes = new WeakMap<LookedUpParts['counting']['partners'], CountingIndex>();
+
+function indexOf(partners: LookedUpParts['counting']['partners']): CountingIndex {
+  const index = indexes.get(partners) ?? new CountingIndex(partners);
+  indexes.set(partners, index);
+  return index;
+}
+
 export interface LookedUpParts {
   store: Pick<CertStore, 'offer' | 'whyRefused'>;
   /** Certificates that count, by partner. */
@@ -33,10 +42,7 @@ export async function offerLookedUp(
   const own = counting.partners.get(partner) ?? [];
   const known = own.some(({ thumbprint }) => thumbprint === certificate.thumbprint);
   if (known || store.whyRefused(certificate) !== undefined) return 'known';
-  const all = [...counting.partners].flatMap(([name, certificates]) =>
-    certificates.map((each) => ({ certificate: each.certificate, partner: name })),
-  );
-  const { findings } = compare(certificate, partner, new CountingIndex(all), ownerOf);
+  const { findings } = compare(certificate, partner, indexOf(counting.partners), ownerOf);
   return await store.offer(certificate, {
     ...{ partner, uses: usesOf(certificate, storedUses), from: null, until: null, source },
     ...{ findings: [...findings, `found in directory ${directory}`], rule: null },

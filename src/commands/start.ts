@@ -23,7 +23,7 @@ export function startCommand(): Command {
     .option('--only <roles>', `run only these roles, separated by commas: ${roleNames.join(', ')}`)
     .action(async (options: { config: string; only?: string }) => {
       const roles = options.only === undefined ? roleNames : parseRoles(options.only);
-      const config = await loadConfig(options.config);
+      const config = await loadConfig(options.config, true);
       const log = createLog(config.log.level, 'supervisor');
       const supervisor = new Supervisor({ configFile: options.config, config, roles, log });
 

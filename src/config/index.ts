@@ -6,18 +6,25 @@
 import type { ProfileBook } from '../profile/profiles.ts';
 import type { CheckProbes, OnlineProbes, ProbeNote } from './check.ts';
 import type { LoadedDkimKey } from './dkim-keys.ts';
+import { lacksKept } from './kept-partners.ts';
 import type { LoadedKeys } from './keys.ts';
 import { knownConfigs } from './known.ts';
+import { originOf } from './origin.ts';
 import type { Problem } from './problem.ts';
 import type { Config, DkimConfig } from './schema.ts';
 import { readConfigText } from './text.ts';
 
-/** As `loadConfig` of `load.ts`, which is loaded only if the file was not found right before. */
-export async function loadConfig(file: string): Promise<Config> {
+/**
+ * As `loadConfig` of `load.ts`, which is loaded only if the file was not found right before.
+ *
+ * @param starts the daemon, which keeps what it has read of partner files, for reloads
+ */
+export async function loadConfig(file: string, starts = false): Promise<Config> {
   const text = readConfigText(file);
   const known = knownConfigs();
   const found = known?.recall(file, text);
-  if (found !== undefined) return found;
+  const files = found && originOf(found)?.folder.names.length;
+  if (found !== undefined && !(starts && lacksKept(found, files ?? 0))) return found;
   const load = await import('./load.ts');
   const { config } = load.openConfig(file, text);
   known?.remember(file, text, config);
@@ -85,6 +92,7 @@ export async function secretVariables<Role extends string>(
 export { AddressBook, type AddressKey, parseAddressEntry } from './addresses.ts';
 export { allDestinations, allRoutes } from './destinations.ts';
 export { isLoopback, networkOf, ownName } from './hosts.ts';
+export { saveKept } from './kept-partners.ts';
 export type { LoadedKeys, OwnIdentity } from './keys.ts';
 export type { OAuth2Config } from './oauth2-rules.ts';
 export { changedConfig, partnerFileOf, restoreConfig, storeConfig } from './origin.ts';

@@ -5,9 +5,9 @@
  * program and the same files, and what is cut or broken is made anew.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { PartnerConfig } from './schema.ts';
+import type { Config, PartnerConfig } from './schema.ts';
 
 /** A file as it was when it was read. */
 interface Kept {
@@ -53,16 +53,18 @@ export function readKept(path: string, program: string): unknown {
   }
 }
 
-/** Without room or permission nothing is kept. The folder must be there and belong to this user. */
-export function writeKept(path: string, folder: string, program: string, value: unknown): void {
+/** Without room or permission nothing is kept, and the result is false. The folder must be there and belong to this user. */
+export function writeKept(path: string, folder: string, program: string, value: unknown): boolean {
   const draft = `${path}.${process.pid}-${randomBytes(4).toString('hex')}`;
   try {
-    if (statSync(folder).uid !== process.geteuid?.()) return;
+    if (statSync(folder).uid !== process.geteuid?.()) return false;
     const body = Buffer.from(JSON.stringify(value));
     writeFileSync(draft, Buffer.concat([Buffer.from(`${sealOf(program, body)}\n`), body]), { mode: 0o600 });
     renameSync(draft, path);
+    return true;
   } catch {
     rmSync(draft, { force: true });
+    return false;
   }
 }
 
@@ -126,12 +128,30 @@ export class KeptPartners {
     return Object.hasOwn(this.#old.files, name) ? this.#old.files[name] : undefined;
   }
 
-  /** Writes what has changed. */
-  save(): void {
+  /** Writes what has changed. False if that was not possible. */
+  save(): boolean {
     const gone = Object.keys(this.#old.files).length !== Object.keys(this.#new.files).length;
-    if (!this.#changed && !gone) return;
-    writeKept(join(this.#dataDir, 'partners.json'), this.#dataDir, this.#program, this.#new);
+    if (!this.#changed && !gone) return true;
+    return writeKept(join(this.#dataDir, 'partners.json'), this.#dataDir, this.#program, this.#new);
   }
+}
+
+const unsaved = new WeakMap<object, KeptPartners>();
+
+/** Remembers what could not be written when a configuration was read: before the first start there is no data folder. */
+export function keepLater(config: Config, kept: KeptPartners): void {
+  unsaved.set(config, kept);
+}
+
+/** Writes what is kept of the partner files of a configuration, once its data folder is there. */
+export function saveKept(config: Config): void {
+  unsaved.get(config)?.save();
+  unsaved.delete(config);
+}
+
+/** Whether there are partner files of which nothing is kept. */
+export function lacksKept({ dataDir }: Config, partnerFiles: number): boolean {
+  return partnerFiles > 0 && !existsSync(join(dataDir, 'partners.json'));
 }
 
 function isStored(value: unknown): value is Stored {

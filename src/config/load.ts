@@ -1,6 +1,6 @@
 import { dirname, resolve } from 'node:path';
 import { explainIssue } from './explain.ts';
-import { KeptPartners } from './kept-partners.ts';
+import { KeptPartners, keepLater } from './kept-partners.ts';
 import { programOfThis } from './known.ts';
 import { rememberOrigin } from './origin.ts';
 import { listPartnerFiles } from './partner-files.ts';
@@ -67,7 +67,7 @@ export function readConfig(
       ? new KeptPartners(parsed.data.dataDir, programOfThis(), folder.path)
       : undefined;
   const read = readPartnerFolder(folder, own, source, kept);
-  kept?.save();
+  const isKept = kept?.save() ?? true;
   const found = [...listed.problems, ...read.problems];
   const all = [...paths, ...read.paths];
   if (!parsed.success || hasErrors(found)) {
@@ -85,6 +85,7 @@ export function readConfig(
   const problems = sortProblems(found, source.names);
   rememberOrigin(config, { file, text, setting, own, folder, profiles });
   if (hasErrors(problems)) return { problems, rejected: { source, paths: all, config } };
+  if (kept !== undefined && !isKept) keepLater(config, kept);
   return { config, source, problems };
 }
 

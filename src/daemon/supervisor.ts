@@ -8,6 +8,7 @@ import {
   indexCertificates,
   isPrivateRedis,
   type Problem,
+  saveKept,
   storeConfig,
 } from '../config/index.ts';
 import { errorTable, SealpostError, toErrorInfo } from '../errors.ts';
@@ -253,6 +254,7 @@ export class Supervisor {
   async #store(config: Config): Promise<string> {
     this.#stores += 1;
     const file = join(await runFolder(this.#config.dataDir), `config-${process.pid}-${this.#stores}.json`);
+    saveKept(config);
     const keyed = this.#working(config).some((role) => readsCertificates.has(role));
     const certificates = keyed && config.partners.length > 0 ? indexOf(file) : undefined;
     if (certificates !== undefined) {

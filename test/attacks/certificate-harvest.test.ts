@@ -8,11 +8,17 @@ import { oids } from '../../src/asn1/index.ts';
 import * as der from '../../src/asn1/writer.ts';
 import { CountingCertificates } from '../../src/certstore/counting.ts';
 import { Harvest } from '../../src/certstore/harvest.ts';
-import { CertStore, SeenCertificates, type StoredCertificate, seenTimes } from '../../src/certstore/index.ts';
+import {
+  CertStore,
+  offerLookedUp,
+  SeenCertificates,
+  type StoredCertificate,
+  seenTimes,
+} from '../../src/certstore/index.ts';
 import { encodeSignedData, type SignedDataOptions } from '../../src/cms/index.ts';
 import { createLog } from '../../src/log.ts';
 import { outboundProtection, PartnerDirectory } from '../../src/partner/index.ts';
-import { type Certificate, RevocationCache } from '../../src/pki/index.ts';
+import { type Certificate, keyDigest, RevocationCache, wordsOf } from '../../src/pki/index.ts';
 import { type DecodedSigner, type DecodeOptions, decodeSync } from '../../src/smime/index.ts';
 import { configOf } from '../pipeline/support.ts';
 import { createTestCa, type Issued, type IssueOptions, type TestCa } from '../support/ca.ts';
@@ -59,15 +65,27 @@ partners:
   - { name: acme, addresses: ['@acme.example'], encrypt: false, sign: none, approval: { rules: [same-key, signed-by-old, private-anchor], delay: 2h, anchors: [acme.pem] } }
   - { name: beta, addresses: ['@beta.example'], encrypt: false, sign: none }
 `);
-const pinned = ({ certificate }: Issued) => ({
+const pinned = ({ certificate }: Pick<Issued, 'certificate'>) => ({
   ...{ certificate, use: ['encrypt', 'verify'] as const, source: 'configuration' as const },
   ...{ thumbprint: certificate.thumbprint, confirmed: false, file: 'x.pem', entry: 0 },
+});
+/** How often a certificate of beta was parsed, as one of the index is when it is used. */
+let parsedOfBeta = 0;
+const indexed = ({ certificate }: Issued) => ({
+  ...pinned({ certificate }),
+  keyDigest: keyDigest(certificate),
+  words: wordsOf(certificate),
+  validity: { notBefore: certificate.notBefore, notAfter: certificate.notAfter },
+  get certificate() {
+    parsedOfBeta += 1;
+    return certificate;
+  },
 });
 const keys = {
   identities: [],
   partners: new Map([
     ['acme', [pinned(old)]],
-    ['beta', [pinned(beta)]],
+    ['beta', [indexed(beta)]],
   ]),
   anchors: [publicCa.ca.certificate],
   intermediates: [],
@@ -155,6 +173,28 @@ describe('a new certificate that arrives in mail', () => {
     assert.deepEqual([entry?.state, entry?.rule, entry?.partner], ['waiting', null, 'acme']);
     assert.match(entry?.findings.join('\n') ?? '', /another key/);
     assert.equal(await approvedOnceDue(hijacked), false);
+  });
+
+  it('parses certificates of its partner and those with its key, and of nobody else', async () => {
+    parsedOfBeta = 0;
+    const offered = publicCa.issue({ commonName: 'Acme EDI 2', email: 'edi@acme.example', freshKey: true });
+    await receive([offered]);
+    assert.equal(entryOf(offered)?.state, 'waiting');
+    const looked = publicCa.issue({ commonName: 'Acme EDI 3', email: 'edi@acme.example', freshKey: true });
+    const counting = new CountingCertificates(store, keys);
+    const directory = new PartnerDirectory(config.partners, keys.partners);
+    const ownerOf = (address: string) => directory.byAddress(address)?.name;
+    const lookUp = ({ certificate }: Issued) =>
+      offerLookedUp(
+        { partner: 'acme', certificate, source: 'ldap', directory: 'd' },
+        { store, counting, ownerOf },
+      );
+    assert.equal(await lookUp(looked), 'waiting');
+    assert.equal(parsedOfBeta, 0);
+    const shared = publicCa.issue({ commonName: 'Both', email: 'edi@acme.example', key: sameKeyAs(beta) });
+    assert.equal(await lookUp(shared), 'waiting');
+    assert.ok(parsedOfBeta > 0);
+    assert.match(entryOf(shared)?.findings.join('\n') ?? '', /the same key as \w+ of partner beta/);
   });
 
   it('encrypt-to-waiting: nothing is encrypted for it until it is approved', async () => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -17,7 +18,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { checkConfig } from '../../src/config/check.ts';
-import { KeptPartners } from '../../src/config/kept-partners.ts';
+import { KeptPartners, lacksKept, saveKept } from '../../src/config/kept-partners.ts';
 import { loadConfig, openConfig, readConfig } from '../../src/config/load.ts';
 import { formatProblem } from '../../src/config/problem.ts';
 
@@ -340,6 +341,20 @@ describe('what is kept of partner files', () => {
     assert.equal(statSync(place).mode & 0o777, 0o600);
     chmodSync(place, 0o644);
     assert.equal(known(folder, 'a.yaml'), undefined);
+  });
+
+  it('is written as soon as there is a data folder, once: a first start makes it after it has read the files', async () => {
+    const folder = made('', { 'a.yaml': plain('a') });
+    rmSync(join(folder, 'data'), { recursive: true, force: true });
+    const { config } = openConfig(join(folder, 'sealpost.yaml'));
+    assert.ok(!existsSync(join(folder, 'data')), 'who only reads makes no folder');
+    assert.ok(lacksKept(config, 1) && !lacksKept(config, 0));
+    mkdirSync(join(folder, 'data'));
+    saveKept(config);
+    assert.ok(!lacksKept(config, 1));
+    rmSync(join(folder, 'data/partners.json'));
+    saveKept(config);
+    assert.ok(lacksKept(config, 1), 'it may be old by now');
   });
 
   it('never hides a change: each is seen by the next reader', () => {
