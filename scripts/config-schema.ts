@@ -22,7 +22,7 @@ const patterns: Record<string, string> = {
   path: '',
   duration: unitPattern(durationUnits),
   size: unitPattern(sizeUnits),
-  moment: momentPattern,
+  moment: momentPattern.source,
 };
 
 export const schemaFiles = ['sealpost.schema.json', 'partner.schema.json'] as const;

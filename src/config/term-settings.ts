@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 /** How a moment is written. */
-export const momentPattern = String.raw`^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:\d\d))?$`;
+export const momentPattern = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:\d\d))?$/;
 
 /** A day of the calendar in UTC, or a time with its offset (RFC 3339); the value is in milliseconds since the epoch. */
 const moment = () =>
@@ -20,7 +20,7 @@ const moment = () =>
     .meta({ format: 'moment' });
 
 function momentOf(text: string): number | undefined {
-  if (!new RegExp(momentPattern).test(text)) return undefined;
+  if (!momentPattern.test(text)) return undefined;
   const day = text.slice(0, 10);
   const midnight = Date.parse(`${day}T00:00:00Z`);
   // Date.parse takes 2027-02-30 for 2027-03-02

@@ -55,6 +55,8 @@ async function startPartner(): Promise<{ port: number; mails: Buffer[]; stop(): 
 }
 
 for (const version of ['0.1.0', 'unreleased-2026-11-30']) {
+  // What waits for a key is brought back by a person, or by the daemon, which has the key by now.
+  const byPerson = version === '0.1.0';
   describe(`what version ${version} stored`, { skip: skipWithout('openssl') }, () => {
     const folder = mkdtempSync(join(tmpdir(), 'sealpost-stored-'));
     const configFile = join(folder, 'sealpost.yaml');
@@ -70,10 +72,10 @@ for (const version of ['0.1.0', 'unreleased-2026-11-30']) {
       for (const secret of globSync(['keys/*', 'data/spool.key'], { cwd: folder }))
         chmodSync(join(folder, secret), 0o600);
       partner = await startPartner();
-      const text = readFileSync(configFile, 'utf8').replaceAll(
-        `port: ${partnerPort}`,
-        `port: ${partner.port}`,
-      );
+      const text = readFileSync(configFile, 'utf8')
+        .replaceAll(`port: ${partnerPort}`, `port: ${partner.port}`)
+        .replace(/^retry: \{/m, `retry: { onKeys: { enabled: ${!byPerson} },`);
+      assert.ok(text.includes('onKeys'));
       writeFileSync(configFile, text);
       daemon = await bootDaemon(folder, configFile);
     });
@@ -109,7 +111,7 @@ for (const version of ['0.1.0', 'unreleased-2026-11-30']) {
         assert.equal(known.envelope.from, 'edi@partner.example');
         assert.equal(known.origin.kind, 'smtp');
         assert.ok(known.mailbox);
-        if (act === 'decode') {
+        if (act === 'decode' && (byPerson || state !== 'suspended')) {
           assert.equal(known.state, state);
           const ran = await daemon.command(['messages', 'decode', id]);
           assert.equal(ran.code, 0, ran.stderr);

@@ -263,7 +263,7 @@ describe('supervision', { skip: skipWithout('openssl'), timeout: 600_000 }, () =
     await stop(daemon);
     // msgpackr comes with BullMQ's classes, of which it is enough to have one script
     for (const [role, without, most] of [
-      ['receive', ['msgpackr', 'imapflow', 'cms', 'handoff', 'partner', 'pipeline'], 350],
+      ['receive', ['msgpackr', 'imapflow', 'cms', 'handoff', 'partner', 'pipeline'], 370],
       ['decrypt', ['smtp-server', 'imapflow', 'undici', 'nodemailer'], 740],
       ['handoff', ['smtp-server', 'imapflow', 'undici', 'cms', 'pki', 'smime'], 600],
     ] as const) {

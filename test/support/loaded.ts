@@ -39,9 +39,12 @@ export function countLoaded(world: World, name: string): LoadedModules {
   };
 }
 
-/** Libraries and rooms among modules; the rows of algorithms are data, which settings are checked against. */
+/**
+ * Libraries and rooms among modules. The rows of algorithms are data, which settings are checked against, and spans are
+ * plain dates.
+ */
 export function partsOf(urls: readonly string[]): Set<string | undefined> {
-  const code = urls.filter((url) => !/src\/(cms|pki)\/algorithms\.ts$|src\/asn1\/oids\.ts$/.test(url));
+  const code = urls.filter((url) => !/src\/(cms|pki)\/(algorithms|span)\.ts$|src\/asn1\/oids\.ts$/.test(url));
   const part = /node_modules\/((?:@[^/]+\/)?[^/]+)|src\/(\w+)\//;
   return new Set(code.map((url) => part.exec(url)?.slice(1).find(Boolean)));
 }
