@@ -120,7 +120,7 @@ describe('kubernetes manifests', () => {
       receive: [143, 993],
       decrypt: [80],
       handoff: [24, 25, 465, 587],
-      outbound: [25, 389, 465, 587, 636],
+      outbound: [25, 80, 389, 465, 587, 636],
     };
     for (const role of roleNames)
       assert.deepEqual(
