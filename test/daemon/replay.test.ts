@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { parse, stringify } from 'yaml';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
+import { freePort } from '../support/net.ts';
 import {
   makeWorld,
   type Party,
@@ -31,7 +32,7 @@ describe('replay by the running daemon', { skip: skipWithout('openssl') }, () =>
   const out = (name: string) => join(world.folder, `out-${name}`);
   before(async () => {
     world = makeWorld();
-    next = world.party('orders@own.example', { freshKey: true });
+    next = world.party('next@own.example', { freshKey: true });
     const day = 86_400_000;
     expired = world.party('old@partner.example', {
       notBefore: new Date(Date.now() - 30 * day),
@@ -44,7 +45,10 @@ describe('replay by the running daemon', { skip: skipWithout('openssl') }, () =>
         certificates: [] as string[],
       };
     };
+    // the listener stays at its port when the daemon is reloaded
+    const smtp = { listen: [{ port: await freePort() }], hostname: 'own.example', greetingDelay: '0ms' };
     settings = {
+      smtp,
       partners: [
         { ...partner('acme', ['edi@partner.example']), certificates: [expired.certFile] },
         partner('bolt', ['edi@bolt.example']),
@@ -115,8 +119,10 @@ describe('replay by the running daemon', { skip: skipWithout('openssl') }, () =>
     await change(({ identities }) =>
       identities.push({ name: 'next', certificate: next.certFile, key: next.keyFile }),
     );
-    await daemon.reaches(id, 'delivered');
-    const events = (await daemon.queue.ledger.events(id)).map(({ what }) => what);
-    assert.ok(events.includes('decode-again') || events.includes('replay'), events.join());
+    const { events } = await daemon.reaches(id, 'delivered');
+    assert.ok(
+      events.some(({ type }) => type === 'decode-again'),
+      events.map(({ type }) => type).join(),
+    );
   });
 });
