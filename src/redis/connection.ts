@@ -139,12 +139,20 @@ export function redisError(error: unknown, what: string): SealpostError {
   return new SealpostError('internal', `${what}: redis answered ${reply ?? 'an error'}`);
 }
 
-/** Why a transaction was aborted before it began: one of its commands was refused, for example for lack of memory. */
+/**
+ * Why a transaction was aborted before it began: one of its commands was refused, for example for lack of memory, or EXEC
+ * itself, when memory ran short after its commands were queued.
+ */
 function refusalInTransaction(error: unknown): Error | undefined {
-  if (!(error instanceof Error && error.message.startsWith('EXECABORT') && 'previousErrors' in error)) return;
-  const { previousErrors } = error;
-  if (!Array.isArray(previousErrors)) return;
-  return previousErrors.find((each) => each instanceof Error);
+  if (!(error instanceof Error && error.message.startsWith('EXECABORT'))) return;
+  const ofExec = 'EXECABORT Transaction discarded because of: ';
+  if (error.message.startsWith(ofExec)) {
+    const refusal = new Error(error.message.slice(ofExec.length));
+    refusal.name = error.name;
+    return refusal;
+  }
+  if (!('previousErrors' in error) || !Array.isArray(error.previousErrors)) return;
+  return error.previousErrors.find((each) => each instanceof Error);
 }
 
 /** Awaits a command and lets no error of ioredis through. */

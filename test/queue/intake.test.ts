@@ -218,9 +218,13 @@ describe('intake when redis cannot take it', () => {
     await server.stop();
   });
 
-  it('answers redis-full when memory is short, and continues when there is some', async () => {
+  it('answers redis-full when memory is short, and continues when there is some', async (t) => {
     const server = await startTestRedis({ maxmemory: '4mb' });
     const queue = await openTestQueue(server);
+    t.after(async () => {
+      await queue.close();
+      await server.stop();
+    });
     const ids: string[] = [];
     await assert.rejects(
       async () => {
@@ -232,7 +236,5 @@ describe('intake when redis cannot take it', () => {
     assert.equal((await queue.queues.depth()).inbound.waiting, ids.length);
     await queue.redis.config('SET', 'maxmemory', '100mb');
     assert.equal((await accept(queue, 'again')).duplicate, false);
-    await queue.close();
-    await server.stop();
   });
 });

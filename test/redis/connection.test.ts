@@ -59,6 +59,25 @@ describe('errors of redis', () => {
     await server.stop();
   });
 
+  it('say why EXEC itself was refused, when memory runs short after its commands were queued', async (t) => {
+    const server = await startTestRedis();
+    const redis = connect({ url: server.url, commandTimeout: 1000 }, 'worker', createLog('silent', 'test'));
+    const other = connect({ url: server.url, commandTimeout: 1000 }, 'worker', createLog('silent', 'test'));
+    t.after(async () => {
+      await disconnect(redis);
+      await disconnect(other);
+      await server.stop();
+    });
+    await redis.call('MULTI');
+    assert.equal(await redis.call('SET', 'key', 'value'), 'QUEUED');
+    await other.config('SET', 'maxmemory', '1');
+    await assert.rejects(redis.call('EXEC'), (error: Error) => {
+      assert.match(error.message, /^EXECABORT /);
+      assert.equal(redisError(error, 'test').code, 'redis-full');
+      return true;
+    });
+  });
+
   for (const [reply, code] of [
     ["OOM command not allowed when used memory > 'maxmemory'.", 'redis-full'],
     ['MISCONF Errors writing to the AOF file: No space left on device', 'redis-full'],
