@@ -1,5 +1,5 @@
 /**
- * Replay: what was suspended for want of a certificate or key is put back to work when that has come. Each message is
+ * Replay: what was suspended because a certificate or key was missing goes on when that has come. Each message is
  * judged again by its own step then: policy, recipients, expiry and certificates are those of that moment.
  */
 import type { Standing, Waiting } from '../certstore/index.ts';
