@@ -7,7 +7,7 @@ export const replays = [
       'queue/replay-lua.ts',
       'old[3] == keys or ',
       '',
-      'attacks/replays~two-deciders',
+      'attacks/replays~late-decider',
       'a message is replayed again for the same keys',
     ],
     [

@@ -352,6 +352,22 @@ describe('replay', () => {
     await Promise.all([first.stop(), second.stop()]);
   });
 
+  it('late-decider: what failed with these keys is not released for them again', async () => {
+    const { mailbox, work, look, opened } = await installation();
+    const { id } = await accept(queue, 'Subject: d\r\n\r\nx');
+    await work();
+    mailbox.push(issued('own'));
+    const { standing } = opened();
+    // as a process has read it that goes on only after the message was decoded again and suspended
+    const [held] = await Array.fromAsync(queue.replays.held('inbound'));
+    assert.ok(held);
+    await look('inbound');
+    await work();
+    const { now: keys } = standing.of(held, new Date(clock));
+    assert.equal((await queue.ledger.get(id))?.state, 'suspended');
+    assert.equal(await queue.replays.release(held, keys, { by: 'test' }), 'moved');
+  });
+
   it('says what it would do, and a person need not wait', async () => {
     const { config, values, order, work, look, approve } = await installation({ delay: '1h', perPartner: 1 });
     const [acme, bolt] = [[await submit('acme'), await submit('acme')], await submit('bolt')];
