@@ -2,7 +2,6 @@
 import { Command } from 'commander';
 import { loadConfig } from '../config/index.ts';
 import { waitingCodes } from '../errors.ts';
-
 import { comparable } from '../printable.ts';
 import type { Held } from '../queue/index.ts';
 import { sealedValues } from '../redis/index.ts';
