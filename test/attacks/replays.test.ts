@@ -368,6 +368,19 @@ describe('replay', () => {
     assert.equal(await queue.replays.release(held, keys, { by: 'test' }), 'moved');
   });
 
+  it('late-decider: what is suspended for another reason by then is not released', async () => {
+    const { work, setLate } = await installation();
+    const { id } = await accept(queue, 'Subject: e\r\n\r\nx');
+    await work();
+    const [held] = await Array.fromAsync(queue.replays.held('inbound'));
+    assert.ok(held);
+    setLate([id]);
+    assert.equal(await queue.replays.release(held, 'first', { by: 'test' }), 'released');
+    await work();
+    assert.equal(await stateOf(id), 'internal');
+    assert.equal(await queue.replays.release(held, 'second', { by: 'test' }), 'moved');
+  });
+
   it('says what it would do, and a person need not wait', async () => {
     const { config, values, order, work, look, approve } = await installation({ delay: '1h', perPartner: 1 });
     const [acme, bolt] = [[await submit('acme'), await submit('acme')], await submit('bolt')];
