@@ -231,7 +231,8 @@ describe('messages over the rate of their route', () => {
     await submitSome('globex', 40);
     await until(async () => sentTo('globex').length === 40);
     assert.equal(sentTo('acme').length, 3);
-    assert.equal(await queue.redis.zcard('{sealpost}:parked:outbound:acme'), 37);
+    // One of them may be in hand for a moment: what a process took out to see whether the rate lets it go.
+    await until(async () => (await queue.redis.zcard('{sealpost}:parked:outbound:acme')) === 37);
     // Each process may have begun as many as there are places when it learned that nothing is left.
     const begun = starts.get('acme') ?? 0;
     assert.ok(begun <= 3 + 2 * places, String(begun));
