@@ -109,6 +109,7 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
     ],
     why: 'a door has no keys: it hands mail to submit, and shows what is stored',
   },
+  console: { may: ['api'], why: 'pages for people: what they show and do are operations of the API' },
   client: { may: ['redis', 'config'], why: 'who may do what is known without any message' },
   lookup: {
     may: ['redis', 'config', 'net', 'message', 'pki'],

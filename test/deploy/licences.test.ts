@@ -30,7 +30,7 @@ const shipped = new Set([
   ...['0BSD', 'Apache-2.0', 'BlueOak-1.0.0', 'BSD-2-Clause', 'BSD-3-Clause', 'ISC', 'MIT', 'MIT-0'],
 ]);
 /** Further ones of tools for development. */
-const tools = new Set([...shipped, 'CC0-1.0', 'Python-2.0']);
+const tools = new Set([...shipped, 'CC0-1.0', 'MPL-2.0', 'Python-2.0']);
 
 /** Whether a licence, or one of several to choose from, is among those allowed. Anything else than OR is refused. */
 function isAllowed(licence: string | undefined, allowed: ReadonlySet<string>): boolean {

@@ -1,0 +1,48 @@
+/**
+ * HTML with types, without a build step: `html` is htm over Preact, which escapes all text and all attributes. On the way
+ * it makes the characters visible that could move, hide or reorder text: whatever a stranger wrote in a field comes
+ * through here, so no page has to remember it.
+ */
+import htm from 'htm';
+import { Fragment, h, type VNode } from 'preact';
+import { renderToString } from 'preact-render-to-string';
+import { printable } from '../printable.ts';
+
+/** A piece of a page: an element, text, nothing, or several of these. */
+export type Html = VNode | string | number | null | undefined | false | readonly Html[];
+
+/** What may stand in a template; `true` writes an attribute without a value. */
+export type Piece = Html | boolean;
+
+const bound = htm.bind(h);
+
+/** A template. What stands in `${}` is text or a piece that was made here: no HTML comes in from outside. */
+export function html(strings: TemplateStringsArray, ...values: readonly Piece[]): Html {
+  return bound(strings, ...values.map(visible));
+}
+
+function visible(value: Piece): unknown {
+  if (typeof value === 'string') return shown(value);
+  return Array.isArray(value) ? value.map(visible) : value;
+}
+
+/** Controls, bidirectional and invisible characters as `\u{1b}`; line ends and tabs stay. */
+export function shown(text: string): string {
+  return text
+    .split('\n')
+    .map((line) => line.split('\t').map(printable).join('\t'))
+    .join('\n');
+}
+
+/** The beginning of a long text, with its length behind it. */
+export function short(text: string, most: number): string {
+  if (text.length <= most) return text;
+  // not half of a pair
+  const first = text.slice(0, most).replace(/[\ud800-\udbff]$/, '');
+  return `${first}… (${text.length.toLocaleString('en')} characters)`;
+}
+
+/** A piece as text of HTML. */
+export function textOf(piece: Html): string {
+  return renderToString(h(Fragment, null, piece));
+}
