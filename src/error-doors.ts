@@ -45,6 +45,13 @@ export const doorRows = {
     seen: ['command', 'log'],
     http: 502,
   },
+  'message-ambiguous': {
+    class: 'operator',
+    cause: 'the ids of several messages begin like that',
+    remedy: 'Give more characters of the id.',
+    seen: ['command'],
+    http: 409,
+  },
   'certificate-unknown': {
     class: 'operator',
     cause: 'no certificate of that id, thumbprint or serial number is known',

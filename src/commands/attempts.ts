@@ -1,5 +1,6 @@
 /** What `messages list` and `show` say of the attempts at a message. */
 import type { MessageRecord } from '../queue/index.ts';
+import { relative } from './when.ts';
 
 export interface Attempts {
   /** Failed attempts of the step that is under way. */
@@ -20,10 +21,15 @@ export function attemptsOf({ events }: MessageRecord, due: number | null): Attem
   return { attempts: Number(attempt ?? 0), last: typeof last === 'string' ? last : null, next: due };
 }
 
+/** When the message is tried next, in words. @param now milliseconds since the epoch */
+export function nextText(next: number, now: number): string {
+  if (next === 0) return 'waits for its turn';
+  return next > now ? `next ${relative(next, now)}` : 'is due now';
+}
+
 /** In words, for one line; empty if there is nothing to say. */
-export function attemptsText({ attempts, last, next }: Attempts): string {
+export function attemptsText({ attempts, last, next }: Attempts, now: number): string {
   if (next === null) return '';
-  const when = next === 0 ? 'waits for its turn' : `next ${new Date(next).toISOString()}`;
-  if (attempts === 0) return next === 0 ? '' : when;
-  return `attempt ${attempts} failed, ${when}: ${last ?? '-'}`;
+  if (attempts === 0) return next === 0 ? '' : nextText(next, now);
+  return `attempt ${attempts} failed, ${nextText(next, now)}: ${last ?? '-'}`;
 }

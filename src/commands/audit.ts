@@ -1,7 +1,9 @@
 import { Command } from 'commander';
 import { loadConfig } from '../config/index.ts';
-import type { AuditQuery } from '../queue/index.ts';
+import { hasCode } from '../errors.ts';
+import type { AuditQuery, Ledger } from '../queue/index.ts';
 import { countOf, timeOf } from './message-filter.ts';
+import { wholeId } from './message-id.ts';
 import { configOption } from './options.ts';
 import { printJson, printLine } from './output.ts';
 import { withRecords } from './queue.ts';
@@ -22,7 +24,7 @@ export function auditCommand(): Command {
     .option('--since <time>', 'only at that time (ISO 8601) or later')
     .option('--until <time>', 'only before that time (ISO 8601)')
     .option('--by <user@host>', 'only what this person did')
-    .option('--id <id>', 'only what was done with this message')
+    .option('--id <id>', 'only what was done with this message: its id, or the first characters of it')
     .option('--limit <number>', 'maximum number of results', '100')
     .option('--json', 'print JSON')
     .action(async (options: AuditOptions) => {
@@ -30,12 +32,22 @@ export function auditCommand(): Command {
       if (options.since !== undefined) query.since = timeOf('--since', options.since);
       if (options.until !== undefined) query.until = timeOf('--until', options.until);
       if (options.by !== undefined) query.by = options.by;
-      if (options.id !== undefined) query.id = options.id;
-      await withRecords(await loadConfig(options.config), async ({ audit }) => {
+      await withRecords(await loadConfig(options.config), async ({ audit, ledger }) => {
+        if (options.id !== undefined) query.id = await auditedId(ledger, options.id);
         const entries = await audit.list(query);
         if (options.json) return printJson(entries);
         for (const { at, by, what, id, subject, why } of entries)
           printLine([new Date(at).toISOString(), by, what, id, subject, why].filter(Boolean).join('  '));
       });
     });
+}
+
+/** What was done with a message is on record longer than the message. */
+async function auditedId(ledger: Ledger, text: string): Promise<string> {
+  try {
+    return await wholeId(ledger, text);
+  } catch (error) {
+    if (hasCode(error, 'message-unknown')) return text;
+    throw error;
+  }
 }

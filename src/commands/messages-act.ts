@@ -5,11 +5,13 @@ import { SealpostError, toErrorInfo } from '../errors.ts';
 import type { Flow, ListQuery, MessageState, QueueRoom } from '../queue/index.ts';
 import { OutputFile } from './files.ts';
 import { addFilters, type FilterOptions, queryOf } from './message-filter.ts';
+import { wholeId } from './message-id.ts';
 import { replayCommand } from './messages-replay.ts';
 import { operator } from './operator.ts';
 import { configOption } from './options.ts';
 import { printError, printJson, printLine } from './output.ts';
 import { withQueue } from './queue.ts';
+import { plural } from './when.ts';
 
 interface BulkOptions extends FilterOptions {
   config: string;
@@ -19,20 +21,23 @@ interface BulkOptions extends FilterOptions {
   why?: string;
 }
 
-type Act = (flow: Flow, id: string) => Promise<boolean>;
+interface Act {
+  /** Of what would be done: "resumed". */
+  done: string;
+  /** Why it was not done, after the id. */
+  not: string;
+  /** Of the messages that filters choose among. */
+  states: readonly MessageState[];
+  /** False if there was nothing to do. */
+  do(flow: Flow, id: string): Promise<boolean>;
+}
 
 /** Number of ids that a dry run prints. */
 const firstIds = 20;
 const atOnce = 50;
 
 /** Acts on the named messages, or on all in these states that the filters select. */
-async function bulk(
-  ids: string[],
-  options: BulkOptions,
-  act: Act,
-  not: string,
-  states: readonly MessageState[] = ['suspended'],
-): Promise<void> {
+async function bulk(ids: string[], options: BulkOptions, act: Act): Promise<void> {
   const filters = queryOf(options);
   const filtered = Object.keys(filters).length > 0 || options.all === true;
   if (filtered === ids.length > 0)
@@ -40,28 +45,37 @@ async function bulk(
       hint: '--all selects every message that the command is for; --dry-run shows what would be selected',
     });
   await withQueue(await loadConfig(options.config), async (queue) => {
-    const chosen = await choose(queue, ids, filters, states);
-    if (options.dryRun)
-      return report(options, { dryRun: true, messages: chosen.length, ids: chosen.slice(0, firstIds) });
+    const { chosen, failed } = await choose(queue, ids, filters, act.states);
+    if (failed.length > 0) process.exitCode = 1;
+    if (options.dryRun) {
+      const result = { dryRun: true, messages: chosen.length, ids: chosen.slice(0, firstIds) };
+      return report(options, { ...result, ...(failed.length > 0 && { failed }) }, act.done);
+    }
     const done: string[] = [];
-    const failed: { id: string; error: string }[] = [];
     for (let at = 0; at < chosen.length; at += atOnce)
       await Promise.all(
         chosen.slice(at, at + atOnce).map(async (id) => {
-          const error = await act(queue.flow, id).then(
-            (did) => (did ? undefined : `${id} ${not}`),
-            (thrown: unknown) => {
-              const { code, message } = toErrorInfo(thrown);
-              return `${message} [${code}]`;
-            },
-          );
+          const error = await act
+            .do(queue.flow, id)
+            .then((did) => (did ? undefined : `${id} ${act.not}`), told);
           if (error === undefined) done.push(id);
           else failed.push({ id, error });
         }),
       );
     if (failed.length > 0) process.exitCode = 1;
-    report(options, { messages: done.length, ids: done, failed });
+    report(options, { messages: done.length, ids: done, failed }, act.done);
   });
+}
+
+function told(thrown: unknown): string {
+  const { code, message } = toErrorInfo(thrown);
+  return `${message} [${code}]`;
+}
+
+interface Failure {
+  /** As it was given. */
+  id: string;
+  error: string;
 }
 
 async function choose(
@@ -69,45 +83,57 @@ async function choose(
   ids: string[],
   filters: ListQuery,
   states: readonly MessageState[],
-): Promise<string[]> {
-  if (ids.length > 0) return ids;
-  const chosen: string[] = [];
-  for (const state of states) for await (const id of queue.ledger.ids({ ...filters, state })) chosen.push(id);
-  return chosen;
+): Promise<{ chosen: string[]; failed: Failure[] }> {
+  const chosen = new Set<string>();
+  const failed: Failure[] = [];
+  for (const id of ids)
+    await wholeId(queue.ledger, id).then(
+      (whole) => chosen.add(whole),
+      (thrown: unknown) => failed.push({ id, error: told(thrown) }),
+    );
+  if (ids.length === 0)
+    for (const state of states)
+      for await (const id of queue.ledger.ids({ ...filters, state })) chosen.add(id);
+  return { chosen: [...chosen], failed };
 }
 
 interface Report {
   dryRun?: boolean;
   messages: number;
   ids: string[];
-  failed?: { id: string; error: string }[];
+  failed?: Failure[];
 }
 
-function report({ json }: BulkOptions, result: Report): void {
+function report({ json }: BulkOptions, result: Report, done: string): void {
   if (json) {
     printJson(result);
     return;
   }
   for (const id of result.ids) printLine(id);
   for (const { error } of result.failed ?? []) printError(`sealpost: ${error}`);
-  if (result.dryRun)
-    printLine(
-      `${result.messages} message${result.messages === 1 ? '' : 's'} would be changed; nothing was done`,
-    );
+  if (result.dryRun) printLine(`${plural(result.messages, 'message')} would be ${done}; nothing was done`);
 }
 
 /** Decodes suspended or delivered messages again from the kept original. */
 async function decodeAgain(ids: string[], options: BulkOptions): Promise<void> {
-  const act: Act = async (flow, id) => {
-    await flow.decodeAgain(id, actOf(options));
-    return true;
-  };
-  await bulk(ids, options, act, '');
+  await bulk(ids, options, {
+    done: 'decoded again',
+    not: '',
+    states: ['suspended'],
+    async do(flow, id) {
+      await flow.decodeAgain(id, actOf(options));
+      return true;
+    },
+  });
 }
 
 /** Writes the octets as received into a new file that only its owner can read. The audit entry comes first. */
-async function save(id: string, options: { config: string; original: string; why?: string }): Promise<void> {
+async function save(
+  text: string,
+  options: { config: string; original: string; why?: string },
+): Promise<void> {
   await withQueue(await loadConfig(options.config), async ({ flow, ledger, spool }) => {
+    const id = await wholeId(ledger, text);
     const ref = await flow.originalOf(id);
     if (!ref)
       throw new SealpostError('original-gone', `the original octets of ${id} are no longer kept`, {
@@ -124,7 +150,7 @@ async function save(id: string, options: { config: string; original: string; why
       throw error;
     }
     await file.commit();
-    printLine(`${ref.octets} octets`);
+    printLine(plural(ref.octets, 'octet'));
   });
 }
 
@@ -133,7 +159,10 @@ function actOf({ why }: { why?: string }): { by: string; why?: string } {
 }
 
 function bulkCommand(name: string, description: string, all = 'every suspended message'): Command {
-  const command = new Command(name).description(description).argument('[id...]').addOption(configOption());
+  const command = new Command(name)
+    .description(description)
+    .argument('[id...]', 'ids, or their first characters')
+    .addOption(configOption());
   return addFilters(command, { state: false })
     .option('--all', all)
     .option('--dry-run', 'only print how many, and the first ids')
@@ -147,7 +176,12 @@ export function addActs(command: Command): void {
     bulkCommand('resume', 'put suspended messages back to work: the step that failed is done again')
       .option('--why <reason>', whyText)
       .action((ids: string[], options: BulkOptions) =>
-        bulk(ids, options, (flow, id) => flow.resume(id, actOf(options)), 'is not suspended'),
+        bulk(ids, options, {
+          done: 'resumed',
+          not: 'is not suspended',
+          states: ['suspended'],
+          do: (flow, id) => flow.resume(id, actOf(options)),
+        }),
       ),
   );
   command.addCommand(
@@ -158,13 +192,12 @@ export function addActs(command: Command): void {
     )
       .option('--why <reason>', whyText)
       .action((ids: string[], options: BulkOptions) =>
-        bulk(
-          ids,
-          options,
-          (flow, id) => flow.retry(id, actOf(options)),
-          'has nothing that waits (a suspended message is resumed)',
-          ['received', 'decoded', 'queued'],
-        ),
+        bulk(ids, options, {
+          done: 'tried now',
+          not: 'has nothing that waits (a suspended message is resumed)',
+          states: ['received', 'decoded', 'queued'],
+          do: (flow, id) => flow.retry(id, actOf(options)),
+        }),
       ),
   );
   command.addCommand(
@@ -172,12 +205,12 @@ export function addActs(command: Command): void {
       .requiredOption('--why <reason>', whyText)
       .action((ids: string[], options: BulkOptions) => {
         const why = options.why ?? '';
-        return bulk(
-          ids,
-          options,
-          (flow, id) => flow.terminate(id, why, { by: operator() }),
-          'has already ended',
-        );
+        return bulk(ids, options, {
+          done: 'terminated',
+          not: 'has already ended',
+          states: ['suspended'],
+          do: (flow, id) => flow.terminate(id, why, { by: operator() }),
+        });
       }),
   );
   command.addCommand(
@@ -192,7 +225,7 @@ export function addActs(command: Command): void {
   command
     .command('save')
     .description('write the octets of a message as they came, still encrypted, to a new file')
-    .argument('<id>')
+    .argument('<id>', 'the id, or its first characters')
     .addOption(configOption())
     .requiredOption('--original <file>', 'the file; only its owner can read it')
     .option('--why <reason>', whyText)

@@ -10,6 +10,7 @@ import { operator } from './operator.ts';
 import { configOption } from './options.ts';
 import { printJson, printLine } from './output.ts';
 import { withQueue } from './queue.ts';
+import { plural } from './when.ts';
 
 interface ReplayOptions {
   config: string;
@@ -61,7 +62,9 @@ async function replay({ config: file, dryRun = false, json, why, ...wanted }: Re
       printLine(`${each.id}  ${each.reason}  ${place}  ${what}: ${comparable(each.why)}`);
     }
     const would = dryRun ? 'would be replayed' : 'replayed';
-    printLine(`${replayed} ${would}, ${waiting} waiting${dryRun ? '; nothing was done' : ''}`);
+    printLine(
+      `${plural(replayed, 'message')} ${would}, ${waiting} waiting${dryRun ? '; nothing was done' : ''}`,
+    );
   });
 }
 

@@ -1,140 +1,80 @@
 import { Command } from 'commander';
 import { loadConfig } from '../config/index.ts';
-import { errorRow, SealpostError } from '../errors.ts';
-import type { LedgerEvent, ListQuery, MessageRecord } from '../queue/index.ts';
-import { type Attempts, attemptsOf, attemptsText } from './attempts.ts';
+import type { Ledger, ListQuery, MessageRecord } from '../queue/index.ts';
+import { attemptsOf } from './attempts.ts';
 import { addFilters, countOf, type FilterOptions, queryOf } from './message-filter.ts';
+import { forJson, type Listed, messageColumns, messageRow } from './message-rows.ts';
+import { addShow } from './message-show.ts';
 import { addActs } from './messages-act.ts';
 import { configOption } from './options.ts';
-import { printError, printJson, printLine } from './output.ts';
+import { printError, printJson, terminal } from './output.ts';
 import { withRecords } from './queue.ts';
+import { printTable, tableLines } from './table.ts';
+import { onScreen, repeat } from './watch.ts';
 
 interface ListOptions extends FilterOptions {
   config: string;
   limit: string;
   cursor?: string;
+  watch?: boolean;
   json?: boolean;
 }
 
-const time = (at: number) => new Date(at).toISOString();
-
-function line({
-  id,
-  receivedAt,
-  state,
-  direction,
-  mailbox,
-  partner,
-  octets,
-  envelope,
-  reason,
-}: MessageRecord): string {
-  // inbound: the mailbox, and the partner behind it, as far as known
-  const place = direction === 'inbound' ? [mailbox, partner].filter(Boolean).join(' < ') : partner;
-  const cells = [
-    id,
-    time(receivedAt),
-    state.padEnd(10),
-    (place ?? '-').padEnd(12),
-    String(octets).padStart(9),
-    envelope.from || '<>',
-  ];
-  return `${cells.join('  ')}${reason ? `  ${reason}` : ''}`;
+async function pageOf(
+  ledger: Ledger,
+  query: ListQuery,
+): Promise<{ listed: Listed[]; cursor: string | null }> {
+  const { messages, cursor } = await ledger.list(query);
+  const due = await ledger.due(messages.map(({ id }) => id));
+  const listed = messages.map((message, at) => ({ message, attempts: attemptsOf(message, due[at] ?? null) }));
+  return { listed, cursor };
 }
 
-function eventText({ at, type, facts }: LedgerEvent): string {
-  const shown = Object.entries(facts).filter(([, value]) => value !== null && value !== '');
-  return `  ${time(at)}  ${type.padEnd(10)}  ${shown.map(([name, value]) => `${name}=${Array.isArray(value) ? value.join('+') : value}`).join(' ')}`;
-}
+const rowsOf = (listed: readonly Listed[], now = Date.now()) => listed.map((each) => messageRow(each, now));
 
 async function list(options: ListOptions): Promise<void> {
   const query: ListQuery = { ...queryOf(options), limit: countOf('--limit', options.limit) };
   if (options.cursor !== undefined) query.cursor = options.cursor;
   await withRecords(await loadConfig(options.config), async ({ ledger }) => {
-    const { messages, cursor } = await ledger.list(query);
-    const due = await ledger.due(messages.map(({ id }) => id));
-    const attempts = messages.map((message, at) => attemptsOf(message, due[at] ?? null));
-    if (options.json) printJson(messages.map((message, at) => ({ ...message, ...forJson(attempts[at]) })));
-    else
-      messages.forEach((message, at) => {
-        const said = attempts[at] && attemptsText(attempts[at]);
-        printLine(`${line(message)}${said ? `  ${said}` : ''}`);
-      });
+    if (options.watch) return await watch(ledger, query, options.json === true);
+    const { listed, cursor } = await pageOf(ledger, query);
+    if (options.json) return printJson({ messages: listed.map(forJson), cursor });
+    if (listed.length === 0) return printError('no messages');
+    printTable(messageColumns, rowsOf(listed));
     if (cursor !== null) printError(`more: --cursor ${cursor}`);
   });
 }
 
-/** The same names as in the HTTP API. */
-function forJson(found: Attempts | undefined): object {
-  const next = found?.next ?? null;
-  return {
-    attempts: found?.attempts ?? 0,
-    lastError: found?.last ?? null,
-    nextAttempt: next === null || next === 0 ? null : time(next),
-  };
-}
-
-/** Why the message is suspended, or why its last attempt failed: the code, and the one behind `attempts-exhausted`. */
-function codesOf({ reason, events }: MessageRecord): string[] {
-  const last = events.at(-1);
-  const behind = events.findLast(({ type }) => type === 'suspended')?.facts.last;
-  const codes = reason === null ? [last?.type === 'retried' ? last.facts.reason : null] : [reason, behind];
-  return codes.filter((code) => typeof code === 'string');
-}
-
-/** One line each for what a reason code means and what to do about it. */
-function explain(code: string): void {
-  const row = errorRow(code);
-  if (row === undefined) return;
-  printLine(`${'why'.padEnd(11)} ${code}: ${row.cause}`);
-  printLine(`${'what to do'.padEnd(11)} ${row.remedy}`);
-}
-
-async function show(id: string, options: { config: string; json?: boolean }): Promise<void> {
-  await withRecords(await loadConfig(options.config), async ({ ledger }) => {
-    const message = await ledger.get(id);
-    if (!message)
-      throw new SealpostError('message-unknown', `there is no message ${id}`, {
-        hint: 'see sealpost messages list',
-      });
-    const [due = null] = await ledger.due([id]);
-    const attempts = attemptsOf(message, due);
-    if (options.json) {
-      printJson({ ...message, ...forJson(attempts) }, 2);
-      return;
-    }
-    const { events, envelope, origin, ...facts } = message;
-    for (const [name, value] of Object.entries(facts)) {
-      if (value === null) continue;
-      const text = typeof value === 'object' ? JSON.stringify(value) : value;
-      printLine(`${name.padEnd(11)} ${name.endsWith('At') ? time(Number(value)) : text}`);
-    }
-    if (attempts.attempts > 0) printLine(`${'attempts'.padEnd(11)} ${attempts.attempts}`);
-    if (attempts.last !== null) printLine(`${'last reply'.padEnd(11)} ${attempts.last}`);
-    if (due !== null) printLine(`${'next'.padEnd(11)} ${due === 0 ? 'waits for its turn' : time(due)}`);
-    printLine(`${'from'.padEnd(11)} ${envelope.from || '<>'}`);
-    printLine(`${'to'.padEnd(11)} ${envelope.to.join(', ')}`);
-    printLine(`${'origin'.padEnd(11)} ${origin.kind} ${JSON.stringify(origin.detail)}`);
-    for (const code of codesOf(message)) explain(code);
-    printLine('events');
-    for (const event of events) printLine(eventText(event));
+/** On a terminal, the list as it is; elsewhere a line for each message that is new in it, or has changed. */
+async function watch(ledger: Ledger, query: ListQuery, json: boolean): Promise<void> {
+  if (terminal() && !json)
+    return await onScreen(async () => {
+      const { listed } = await pageOf(ledger, query);
+      return tableLines(messageColumns, rowsOf(listed));
+    });
+  let known = new Map<string, string>();
+  let heading = true;
+  await repeat(async () => {
+    const { listed } = await pageOf(ledger, query);
+    const news = listed.filter(({ message }) => known.get(message.id) !== signOf(message)).reverse();
+    known = new Map(listed.map(({ message }) => [message.id, signOf(message)]));
+    if (json) for (const each of news) printJson(forJson(each));
+    else if (news.length > 0) printTable(messageColumns, rowsOf(news), heading);
+    heading = heading && news.length === 0;
   });
 }
+
+const signOf = ({ updatedAt, state, events }: MessageRecord) => `${updatedAt} ${state} ${events.length}`;
 
 export function messagesCommand(): Command {
   const command = new Command('messages');
   addFilters(command.command('list').description('list messages, newest first').addOption(configOption()))
     .option('--limit <number>', 'maximum number of results', '50')
     .option('--cursor <cursor>', 'continue after the previous page')
-    .option('--json', 'print JSON')
+    .option('--watch', 'go on: show what changes, every two seconds, until Ctrl-C')
+    .option('--json', 'print JSON, with the cursor of the next page; with --watch, a line for each message')
     .action(list);
-  command
-    .command('show')
-    .description('show one message with its events')
-    .argument('<id>')
-    .addOption(configOption())
-    .option('--json', 'print JSON')
-    .action(show);
+  addShow(command);
   addActs(command);
   return command;
 }

@@ -2,6 +2,7 @@
  * All output of commands goes through here: line by line, with foreign characters escaped, and with one way to handle
  * an output that cannot be written.
  */
+import { styleText } from 'node:util';
 import { hasCode } from '../errors.ts';
 import { printable, printableJson } from '../printable.ts';
 
@@ -13,7 +14,46 @@ export interface Streams {
   error(text: string): void;
   /** One line that replaces the one before; absent unless a person is watching. */
   progress?(text: string): void;
+  /** Of standard output; absent if it is not a terminal. */
+  terminal?: Terminal;
 }
+
+export interface Terminal {
+  /** Places in a line. */
+  readonly columns: number;
+  readonly rows: number;
+  readonly colours: boolean;
+}
+
+/** What text means; colours are for terminals only, and nothing is said by colour alone. */
+export type Style = 'heading' | 'good' | 'bad' | 'waiting' | 'quiet';
+
+/** Text with a style, or without one. */
+export interface Piece {
+  text: string;
+  style?: Style | undefined;
+}
+
+const styles: Record<Style, Parameters<typeof styleText>[0]> = {
+  heading: 'bold',
+  good: 'green',
+  bad: 'red',
+  waiting: 'yellow',
+  quiet: 'dim',
+};
+
+/** `hasColors` knows NO_COLOR, and terminals that have none. */
+const ownTerminal: Terminal = {
+  get columns() {
+    return process.stdout.columns || 80;
+  },
+  get rows() {
+    return process.stdout.rows || 24;
+  },
+  get colours() {
+    return process.stdout.hasColors();
+  },
+};
 
 export const ownStreams: Streams = {
   input: () => process.stdin,
@@ -22,6 +62,7 @@ export const ownStreams: Streams = {
   ...(process.stderr.isTTY && {
     progress: (text: string) => void process.stderr.write(`\r\u001b[K${text}`),
   }),
+  ...(process.stdout.isTTY && { terminal: ownTerminal }),
 };
 
 let streams = ownStreams;
@@ -39,6 +80,29 @@ export function standardInput(): AsyncIterable<Buffer> {
 /** One line on standard output. */
 export function printLine(text: string): void {
   streams.output(`${printable(text)}\n`);
+}
+
+/** The terminal that standard output is; undefined for a pipe or a file. */
+export function terminal(): Terminal | undefined {
+  return streams.terminal;
+}
+
+/** One line with styled text, as a terminal shows it. */
+export function styled(pieces: readonly Piece[]): string {
+  const colours = streams.terminal?.colours === true;
+  return pieces
+    .map(({ text, style }) => {
+      const shown = printable(text);
+      return colours && style !== undefined
+        ? styleText(styles[style], shown, { validateStream: false })
+        : shown;
+    })
+    .join('');
+}
+
+/** One line on standard output, in colours on a terminal that has them. */
+export function printPieces(pieces: readonly Piece[]): void {
+  streams.output(`${styled(pieces)}\n`);
 }
 
 /** One line on standard error. */
@@ -71,6 +135,11 @@ export function writeError(text: string): void {
   streams.error(text);
 }
 
+const gone = Promise.withResolvers<void>();
+
+/** Resolves when nobody reads standard output any more: what prints for ever ends then. */
+export const outputGone: Promise<void> = gone.promise;
+
 /**
  * Standard output may be a pipe whose reader has gone (`| head`): the command ends silently. A full or broken output is
  * an error, reported once. Errors of standard error are ignored, because there is nowhere to report them.
@@ -78,6 +147,7 @@ export function writeError(text: string): void {
 export function guardOutput(): void {
   let told = false;
   process.stdout.on('error', (error: Error) => {
+    gone.resolve();
     if (hasCode(error, 'EPIPE') || told) return;
     told = true;
     process.exitCode = 1;

@@ -21,6 +21,7 @@ export async function openRecords(config: Config, options: RecordsOptions): Prom
 
 export type { ClockFacts } from './clock-watch.ts';
 export type { Events, FollowedEvent } from './event-types.ts';
+export { type Explanation, explanationsOf } from './explain.ts';
 export type { InboundGuards } from './inbound-guards.ts';
 export { messageOf, routeOf } from './jobs.ts';
 export type { Among, Ledger, ListQuery, UsedCount } from './ledger-types.ts';

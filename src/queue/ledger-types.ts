@@ -37,6 +37,8 @@ export interface UsedCount {
 
 export interface Ledger {
   get(id: string): Promise<MessageRecord | null>;
+  /** The id itself if there is such a message, else ids that begin like that: at most `most`, in no order. */
+  matching(prefix: string, most: number): Promise<string[]>;
   /** Newest first. `cursor` leads to the next page; null at the end. */
   list(query: ListQuery): Promise<{ messages: MessageRecord[]; cursor: string | null }>;
   /**

@@ -79,6 +79,8 @@ const dayLength = 86_400_000;
 const pageSize = 50;
 /** Records that one call of the script examines: at most about two milliseconds in Redis. */
 const lookSize = 1000;
+/** Ids that one call looks at for a prefix: less than two milliseconds in Redis. */
+const scanSize = 5000;
 /** Records that are examined for one page among grants, in each index. */
 const mostLooked = 20_000;
 const mostCounted = 10_000;
@@ -99,6 +101,23 @@ export class RedisLedger implements Ledger {
   async get(id: string): Promise<MessageRecord | null> {
     const fields = await guarded('ledger', this.#redis.hgetall(this.#keys.message(id)));
     return parseRecord(id, fields, this.#names);
+  }
+
+  async matching(prefix: string, most: number): Promise<string[]> {
+    if (!/^\w+$/.test(prefix)) return [];
+    if (await guarded('ledger', this.#redis.exists(this.#keys.message(prefix)))) return [prefix];
+    const found = new Set<string>();
+    for (let cursor = '0'; ; ) {
+      const pattern = `${prefix}*`;
+      const [next, pairs] = await guarded(
+        'ledger',
+        this.#redis.zscan(this.#keys.all, cursor, 'MATCH', pattern, 'COUNT', scanSize),
+      );
+      // members and their scores
+      for (let at = 0; at < pairs.length; at += 2) found.add(pairs[at] ?? '');
+      if (next === '0' || found.size >= most) return [...found].slice(0, most);
+      cursor = next;
+    }
   }
 
   /** `usage` for a broken cursor. */

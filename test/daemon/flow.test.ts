@@ -274,16 +274,19 @@ describe('the flow through the running daemon', { skip }, () => {
   describe('sealpost messages', () => {
     it('lists, filters and shows', async () => {
       const all = await daemon.command(['messages', 'list', '--json']);
-      const messages: MessageRecord[] = JSON.parse(all.stdout.toString());
+      const { messages }: { messages: MessageRecord[] } = JSON.parse(all.stdout.toString());
       assert.ok(messages.length >= 5);
       const suspended = await daemon.command(['messages', 'list', '--json', '--state', 'suspended']);
-      const found: MessageRecord[] = JSON.parse(suspended.stdout.toString());
+      const { messages: found }: { messages: MessageRecord[] } = JSON.parse(suspended.stdout.toString());
       assert.deepEqual(
         found.map(({ id }) => id),
         messages.filter(({ state }) => state === 'suspended').map(({ id }) => id),
       );
       const lines = await daemon.command(['messages', 'list', '--mailbox', 'polled']);
-      assert.match(lines.stdout.toString(), /^i[0-9a-f]+ {2}\S+ {2}delivered +polled .*\n$/);
+      assert.match(
+        lines.stdout.toString(),
+        /^ID +TIME .*\ni[0-9a-f]+ {2}\S+ \S+ {2}in +delivered +\S+ +polled .*\n$/,
+      );
     });
 
     it('terminates, with a reason that stays', async () => {

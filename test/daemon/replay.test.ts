@@ -100,7 +100,7 @@ describe('replay by the running daemon', { skip: skipWithout('openssl') }, () =>
       return printed.includes('has no certificate in force') ? printed : undefined;
     });
     assert.match(text, new RegExp(`^${first}  encode-recipient  acme  waits: `, 'm'));
-    assert.match(text, /^0 would be replayed, 2 waiting; nothing was done$/m);
+    assert.match(text, /^0 messages would be replayed, 2 waiting; nothing was done$/m);
 
     await change(({ partners }) => partners[0].certificates.push(world.partner.certFile));
     for (const id of [first, second]) await daemon.reaches(id, 'sent');
@@ -110,7 +110,7 @@ describe('replay by the running daemon', { skip: skipWithout('openssl') }, () =>
     );
     assert.equal((await daemon.queue.ledger.get(other))?.state, 'suspended');
     assert.deepEqual(sentTo('bolt'), []);
-    assert.match(await run(...now), /^0 replayed, 0 waiting$/m);
+    assert.match(await run(...now), /^0 messages replayed, 0 waiting$/m);
   });
 
   it('decodes again what it could not read when the key is there', async () => {

@@ -1,11 +1,15 @@
 /** Commands run in the process of the test: the start of a process is most of what a command costs. */
+import type { Terminal } from '../../src/commands/output.ts';
 import { runProgram } from '../../src/commands/program.ts';
 import type { Ran, RunOptions } from './peers/run.ts';
 
 /** Streams and environment belong to the process: one command after the other. */
 let last: Promise<unknown> = Promise.resolve();
 
-export type CommandOptions = Pick<RunOptions, 'input' | 'env'>;
+export interface CommandOptions extends Pick<RunOptions, 'input' | 'env'> {
+  /** What standard output is, if it is a terminal. */
+  terminal?: Terminal;
+}
 
 /** As `sealpost` of daemon.ts, without its process; what belongs to the process itself is not tried here. */
 export function command(args: string[], options: CommandOptions = {}): Promise<Ran> {
@@ -14,7 +18,7 @@ export function command(args: string[], options: CommandOptions = {}): Promise<R
   return ran;
 }
 
-async function runHere(args: string[], { input = '', env = {} }: CommandOptions): Promise<Ran> {
+async function runHere(args: string[], { input = '', env = {}, terminal }: CommandOptions): Promise<Ran> {
   const stdout: Buffer[] = [];
   const stderr: string[] = [];
   const before = { env: process.env, exitCode: process.exitCode };
@@ -26,6 +30,7 @@ async function runHere(args: string[], { input = '', env = {} }: CommandOptions)
       },
       output: (octets) => void stdout.push(Buffer.from(octets)),
       error: (text) => void stderr.push(text),
+      ...(terminal && { terminal }),
     });
     return { code, stdout: Buffer.concat(stdout), stderr: stderr.join('') };
   } finally {

@@ -1,0 +1,61 @@
+/** Messages as rows of a table. */
+import type { MessageRecord } from '../queue/index.ts';
+import { type Attempts, attemptsText } from './attempts.ts';
+import type { Style } from './output.ts';
+import type { Cell, Column } from './table.ts';
+import { stamp } from './when.ts';
+
+/** The first characters of an id that a narrow terminal shows; they are enough to name one among millions. */
+export const shortId = 12;
+
+export const messageColumns: readonly Column[] = [
+  { title: 'ID', least: shortId, bare: true },
+  { title: 'TIME' },
+  { title: 'DIR' },
+  { title: 'STATE' },
+  { title: 'PARTNER', least: 8 },
+  { title: 'TO', least: 8 },
+  { title: 'SIZE', right: true },
+  { title: 'REASON', least: 10 },
+];
+
+const ended: Partial<Record<MessageRecord['state'], Style>> = {
+  delivered: 'good',
+  sent: 'good',
+  suspended: 'bad',
+  terminated: 'quiet',
+};
+
+export interface Listed {
+  message: MessageRecord;
+  attempts: Attempts;
+}
+
+/** The same names as in the HTTP API. */
+export function forJson({ message, attempts: { attempts, last, next } }: Listed): object {
+  return {
+    ...message,
+    attempts,
+    lastError: last,
+    nextAttempt: next === null || next === 0 ? null : new Date(next).toISOString(),
+  };
+}
+
+export function messageRow({ message, attempts }: Listed, now: number): Cell[] {
+  const { id, receivedAt, direction, state, partner, mailbox, envelope, octets, reason } = message;
+  const [first = '-', ...others] = envelope.to;
+  const to =
+    direction === 'inbound' ? (mailbox ?? first) : others.length > 0 ? `${first} +${others.length}` : first;
+  const style = ended[state] ?? (attempts.attempts > 0 ? 'waiting' : undefined);
+  return [
+    { text: id },
+    { text: stamp(receivedAt) },
+    { text: direction === 'inbound' ? 'in' : 'out' },
+    { text: state, ...(style && { style }) },
+    // who sent it, as far as known
+    { text: partner ?? (envelope.from || '<>') },
+    { text: to },
+    { text: String(octets) },
+    { text: reason ?? attemptsText(attempts, now) },
+  ];
+}
