@@ -5,6 +5,7 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { hasCode, SealpostError } from '../errors.ts';
+import { draftOwner } from '../files.ts';
 import type { Log } from '../log.ts';
 import { readEntries, type StoredCertificate } from './entry.ts';
 
@@ -67,7 +68,7 @@ export class RefusedFile {
 
   /** A process that may not write there relies on the others. */
   #write(): void {
-    const draft = `${this.#file}.${process.pid}`;
+    const draft = `${this.#file}.${draftOwner}`;
     try {
       writeFileSync(draft, this.#parts.seal(context, [...this.#entries.values()]).toString('base64'), {
         mode: 0o600,

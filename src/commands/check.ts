@@ -28,6 +28,7 @@ interface CheckOptions {
   probeRecipient?: boolean;
   json?: boolean;
   inForce?: string;
+  roles?: string;
 }
 
 export function checkCommand(): Command {
@@ -43,10 +44,12 @@ export function checkCommand(): Command {
       .option('--json', 'print the problems as JSON')
       // how the supervisor asks at a reload
       .addOption(new Option('--in-force <file>').hideHelp())
+      .addOption(new Option('--roles <roles>').hideHelp())
       .action(async (options: CheckOptions) => {
         const problems = await checkConfig(options.config, {
           ...(options.at !== undefined && { now: dayOf(options.at) }),
           ...(options.inForce !== undefined && { inForce: options.inForce }),
+          roles: options.roles?.split(','),
           protection: tryProtection,
           redis: probeRedis,
           objectStore: probeObjectStore,

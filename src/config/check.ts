@@ -15,13 +15,13 @@ import { allDestinations, allRoutes } from './destinations.ts';
 import { checkDkimKeys } from './dkim-keys.ts';
 import { KeyReader } from './key-reader.ts';
 import { checkKeys, mailTo } from './key-rules.ts';
-import { type LoadedKeys, readKeys } from './keys.ts';
+import { type LoadedKeys, partnersOf, readKeys } from './keys.ts';
 import { programOfThis } from './known.ts';
 import { type LoadedConfig, type Rejected, readConfig } from './load.ts';
 import { isOpenToAll } from './partner-files.ts';
 import { type Problem, type Report, type SettingPath, sortProblems } from './problem.ts';
 import type { Config, DestinationConfig, DkimConfig, MailboxConfig, PartnerConfig } from './schema.ts';
-import { secretsOf } from './secret-places.ts';
+import { readBy, secretsOf } from './secret-places.ts';
 import type { Sources } from './sources.ts';
 import { checkTerm } from './term-rules.ts';
 import { readConfigText } from './text.ts';
@@ -59,6 +59,8 @@ export interface CheckProbes {
   partners?: string;
   /** The file with the configuration in force: what is the same there is not checked again. */
   inForce?: string;
+  /** Only what these roles read. A container of one role does not have the files of the others. */
+  roles?: readonly string[] | undefined;
   /** Protects something as mail to a partner would be. Not called for a partner with a known error. */
   protection?: (partner: PartnerConfig, keys: LoadedKeys, now: Date) => void;
   /** Connects to Redis and checks its durability. Not called for the private server. */
@@ -80,8 +82,11 @@ export async function checkConfig(file: string, probes: CheckProbes = {}): Promi
   if (read.config === undefined) {
     const { problems, rejected } = read;
     if (rejected?.config !== undefined)
-      return await checkNamed(rejected.config, rejected.source, problems, probes.now ?? new Date());
-    return sortProblems([...problems, ...missingFiles(rejected)], rejected?.source.names);
+      return await checkNamed(rejected.config, rejected.source, problems, probes.now ?? new Date(), {
+        roles: probes.roles,
+      });
+    const missing = missingFiles(rejected, readBy(probes.roles));
+    return sortProblems([...problems, ...missing], rejected?.source.names);
   }
   const now = probes.now ?? new Date();
   if (probes.partners !== undefined) return checkPartnersOnly(read, probes.partners, now, probes);
@@ -116,10 +121,10 @@ function checkPartnersOnly(
 }
 
 /** For a configuration with unreadable settings: at least the missing files. */
-function missingFiles(rejected: Rejected | undefined): Problem[] {
+function missingFiles(rejected: Rejected | undefined, reads: KeyReader['reads']): Problem[] {
   const made = ['dataDir', 'directory', 'path', 'failed', 'folder', 'partnerFiles'];
   return (rejected?.paths ?? [])
-    .filter(([at, path]) => !made.includes(String(at.at(-1))) && !existsSync(path))
+    .filter(([at, path]) => reads(at) && !made.includes(String(at.at(-1))) && !existsSync(path))
     .flatMap(([at, path]) => rejected?.source.problem(at, `${path}: there is no such file`) ?? []);
 }
 
@@ -135,11 +140,14 @@ async function checkNamed(
   const changed = inForce === undefined ? undefined : changedPartners(config, inForce, programOfThis());
   const meant = changed?.partners ?? config.partners.map((_, at) => at);
   const part = { ...config, partners: meant.flatMap((at) => config.partners[at] ?? []) };
-  const reader = new KeyReader(new SomePlaces(source, meant));
+  const reads = readBy(probes.roles);
+  const reader = new KeyReader(new SomePlaces(source, meant), reads);
 
-  const loaded = readKeys(part, new SomePlaces(source, meant));
-  problems.push(...loaded.problems);
-  if (loaded.keys !== undefined) {
+  const loaded = reads(['identities', 0]) ? readKeys(part, new SomePlaces(source, meant)) : undefined;
+  // a process without keys may have certificates all the same
+  if (loaded === undefined) partnersOf(part, reader);
+  problems.push(...(loaded?.problems ?? []));
+  if (loaded?.keys !== undefined) {
     const partners = new Map([...(changed?.indexed.partners ?? []), ...loaded.keys.partners]);
     const keys = { ...loaded.keys, partners };
     const isMeant = new Set(meant);
@@ -159,7 +167,7 @@ async function checkNamed(
 function checkFiles(config: Config, reader: KeyReader, now: Date): void {
   for (const [path, secret] of secretsOf(config)) {
     // the passwords of identities have been read with their keys
-    if (path[0] === 'identities') continue;
+    if (path[0] === 'identities' || !reader.reads(path)) continue;
     const text = reader.secret(path, secret);
     if (text === undefined) continue;
     if (path[0] === 'spool' && path[1] === 'key') checkSpoolKey(path, text, reader);
@@ -361,6 +369,7 @@ function checkDropFolder(
   failed: string | undefined,
   reader: KeyReader,
 ): void {
+  if (!reader.reads(path)) return;
   checkFolder(path, folder, reader);
   if (!existsSync(folder))
     reader.report(path, `${folder} does not exist, so nothing is read from it`, {
@@ -381,6 +390,7 @@ function checkDropFolder(
 
 /** A missing folder is created at the start, so its parent must be writable. */
 function checkFolder(path: SettingPath, folder: string, reader: KeyReader): void {
+  if (!reader.reads(path)) return;
   let existing = folder;
   while (!existsSync(existing) && dirname(existing) !== existing) existing = dirname(existing);
   const what = existing === folder ? '' : `does not exist, and ${existing} `;

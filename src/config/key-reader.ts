@@ -31,9 +31,12 @@ export function decodeParts(certificates: Certificate[]): Certificate[] {
 export class KeyReader {
   readonly problems: Problem[] = [];
   readonly #places: Places;
+  /** Whether what a setting names is to be read: files of other roles may not be there. */
+  readonly reads: (path: SettingPath) => boolean;
 
-  constructor(places: Places) {
+  constructor(places: Places, reads: (path: SettingPath) => boolean = () => true) {
     this.#places = places;
+    this.reads = reads;
   }
 
   report(path: SettingPath, message: string, extra?: ProblemExtra) {
@@ -42,6 +45,7 @@ export class KeyReader {
 
   /** @param only as `only` of a problem */
   try<T>(path: SettingPath, read: () => T, prefix = '', only?: string): T | undefined {
+    if (!this.reads(path)) return undefined;
     try {
       return read();
     } catch (error) {
@@ -56,6 +60,7 @@ export class KeyReader {
   }
 
   async tryAsync(path: SettingPath, run: () => Promise<void>): Promise<void> {
+    if (!this.reads(path)) return;
     try {
       await run();
     } catch (error) {

@@ -124,7 +124,7 @@ function belongs(test: () => boolean): boolean {
 
 /**
 /** The certificates of partners, and those of authorities that are in the same files. */
-function partnersOf(config: Config, reader: KeyReader): IndexedPartners {
+export function partnersOf(config: Config, reader: KeyReader): IndexedPartners {
   const partners = new Map<string, ConfiguredCertificate[]>();
   const found: Certificate[] = [];
   config.partners.forEach(({ name, certificates }, index) => {

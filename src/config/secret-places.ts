@@ -1,4 +1,4 @@
-/** Where the secrets of a configuration are written, and which roles need them. */
+/** Where the secrets of a configuration are written, and which roles read them, and the files that it names. */
 import type { SettingPath } from './problem.ts';
 import { type Config, configSchema, type Secret } from './schema.ts';
 import { isSecret, schemaAt } from './shape.ts';
@@ -27,22 +27,41 @@ function asSecret(value: object): Secret | undefined {
   return 'env' in value && typeof value.env === 'string' ? { env: value.env } : undefined;
 }
 
-/** Roles that read the secrets below a setting; the first line that fits counts. A secret that fits none is for nobody. */
+/** Roles that read secrets and files below a setting; the first line that fits counts. What fits none is for nobody. */
 const readers: readonly [RegExp, readonly string[] | 'all'][] = [
   [/^(?:redis|spool)\./, 'all'],
-  [/^identities\./, ['decrypt', 'outbound']],
-  [/^events\./, ['api']],
-  [/^lookup\./, ['outbound']],
+  [/^(?:dataDir|partnerFiles|profiles\.folder)$/, 'all'],
+  [/^(?:identities|trust)\./, ['decrypt', 'outbound']],
+  [/^(?:lookup|dkim|dns)\./, ['outbound']],
+  [/^(?:events|api)\./, ['api']],
+  [/^smtp\./, ['receive']],
+  [/^folders\./, ['submit']],
   [/^mailboxes\.\d+\.imap\./, ['receive']],
-  [/^mailboxes\.\d+\.(?:destinations|onSuspend)\./, ['handoff', 'decrypt']],
+  [/^mailboxes\.\d+\.trust\./, ['decrypt', 'outbound']],
+  [/^mailboxes\.\d+\.(?:destinations|onSuspend)\./, ['handoff']],
   [/^partners\.\d+\.onSuspend\./, ['handoff']],
-  [/^partners\.\d+\./, ['outbound']],
+  [/^partners\.\d+\.certificates\./, ['decrypt', 'outbound', 'api']],
+  [/^partners\.\d+\.approval\./, ['decrypt', 'outbound']],
+  [/^partners\.\d+(?:\.|$)/, ['outbound']],
 ];
 
-/** Roles that read the secret at a path; none for a secret that no line knows. */
+/** Roles that read the secret or file at a path; none for a path that no line knows. */
 export function readersOf(path: SettingPath): readonly string[] | 'all' {
   const text = path.join('.');
   return readers.find(([pattern]) => pattern.test(text))?.[1] ?? [];
+}
+
+/**
+ * Whether one of the roles reads what stands at a path.
+ *
+ * @param roles undefined: all of them
+ */
+export function readBy(roles: readonly string[] | undefined): (path: SettingPath) => boolean {
+  if (roles === undefined) return () => true;
+  return (path) => {
+    const of = readersOf(path);
+    return of === 'all' || of.some((role) => roles.includes(role));
+  };
 }
 
 /** Names of the environment variables that hold secrets of each role. */

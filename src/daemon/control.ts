@@ -4,7 +4,7 @@ import { chmod, lstat, readdir, realpath, rm } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { SealpostError, toErrorInfo } from '../errors.ts';
-import { makeDataFolder } from '../files.ts';
+import { draftOwner, isDeadOwner, makeDataFolder } from '../files.ts';
 
 // sun_path is 108 octets on Linux and 104 elsewhere, with the final NUL.
 const socketPathLimit = 100;
@@ -33,12 +33,31 @@ export async function runFolder(dataDir: string): Promise<string> {
   return folder;
 }
 
-/** Serves the command `reload`; the callback resolves with what was done. */
+/** Where this supervisor keeps the configuration in force, for its roles. Containers that share the folder are told apart. */
+export const storedConfig = (folder: string, turn: number) =>
+  join(folder, `config-${draftOwner}-${turn}.json`);
+
+/** Removes what supervisors that were killed have left in the folder. */
+export async function clearRunFolder(folder: string): Promise<void> {
+  const left = (await readdir(folder)).filter((name) => {
+    const owner = /^config-([0-9a-f]+-\d+-\d+)-\d+\.\w+$/.exec(name)?.[1];
+    return owner !== undefined && isDeadOwner(owner);
+  });
+  await Promise.all(left.map((name) => rm(join(folder, name), { force: true })));
+}
+
+/**
+ * Serves the command `reload`; the callback resolves with what was done.
+ *
+ * @param owner names the supervisor: several containers may share the folder, and each of them has a process 1
+ */
 export async function openControl(
   folder: string,
   reload: () => Promise<string>,
+  owner = draftOwner,
 ): Promise<{ close(): Promise<void> }> {
-  const path = join(folder, `supervisor-${process.pid}.sock`);
+  const digest = createHash('sha256').update(owner).digest('hex').slice(0, 16);
+  const path = join(folder, `supervisor-${digest}.sock`);
   await rm(path, { force: true });
   const server: Server = createServer((socket) => {
     socket.on('error', () => undefined);
@@ -69,7 +88,7 @@ export async function openControl(
 /** Tells every supervisor of a data folder to reload; empty if none runs. */
 export async function askReload(dataDir: string): Promise<ControlReply[]> {
   const folder = await runFolder(dataDir);
-  const names = (await readdir(folder)).filter((name) => /^supervisor-\d+\.sock$/.test(name));
+  const names = (await readdir(folder)).filter((name) => /^supervisor-[0-9a-f]+\.sock$/.test(name));
   const replies = await Promise.all(names.map((name) => ask(join(folder, name))));
   return replies.filter((reply) => reply !== undefined);
 }

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { extname, join } from 'node:path';
 import { type Config, formatProblem, loadConfig, type Problem, refuses } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
+import type { RoleName } from './protocol.ts';
 
 /** Why nothing has changed. */
 export function refusal(why: string, cause?: unknown): SealpostError {
@@ -10,10 +11,11 @@ export function refusal(why: string, cause?: unknown): SealpostError {
 }
 
 /**
- * What `sealpost check` says about the file, as far as it differs from what is in force. It reads private keys, so it runs as a separate process: the supervisor
+ * What `sealpost check` says about the file, as far as it differs from what is in force, and about what the roles read: a
+ * machine need not have the files of others. It reads private keys, so it runs as a separate process: the supervisor
  * never has any keys.
  */
-function check(file: string, inForce: string): Promise<Problem[]> {
+function check(file: string, { inForce, roles }: Running): Promise<Problem[]> {
   const main = join(import.meta.dirname, '..', `cli${extname(import.meta.filename)}`);
   const args = [
     '--disable-warning=ExperimentalWarning',
@@ -24,6 +26,8 @@ function check(file: string, inForce: string): Promise<Problem[]> {
     '--json',
     '--in-force',
     inForce,
+    '--roles',
+    roles.join(','),
   ];
   return new Promise((resolve, reject) => {
     execFile(process.execPath, args, { maxBuffer: 16 * 1024 * 1024 }, (error, output, said) => {
@@ -36,6 +40,13 @@ function check(file: string, inForce: string): Promise<Problem[]> {
   });
 }
 
+/** What runs here. */
+interface Running {
+  /** The file with the old configuration, as roles have it. */
+  inForce: string;
+  roles: readonly RoleName[];
+}
+
 /** A configuration that can come into force. */
 export interface NewConfig {
   config: Config;
@@ -44,13 +55,11 @@ export interface NewConfig {
 }
 
 /**
- * The configuration in the file, checked with all files it names. `reload-refused` with all errors of the configuration
- * itself, or if it would move a store that already has messages.
- *
- * @param inForce the file with the old configuration, as roles have it
+ * The configuration in the file, checked with all files that the roles read. `reload-refused` with all errors of the
+ * configuration itself, or if it would move a store that already has messages.
  */
-export async function readNewConfig(file: string, old: Config, inForce: string): Promise<NewConfig> {
-  const problems = await check(file, inForce);
+export async function readNewConfig(file: string, old: Config, running: Running): Promise<NewConfig> {
+  const problems = await check(file, running);
   const errors = problems.filter(refuses);
   if (errors.length > 0) throw refusal(errors.map(formatProblem).join('; '));
   const config = await loadConfig(file).catch((error) => {

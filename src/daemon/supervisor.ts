@@ -1,7 +1,6 @@
 /** Runs the roles as processes, and the private Redis server if no other is configured. */
 import { rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
 import {
   type Config,
   formatProblem,
@@ -14,7 +13,7 @@ import {
 import { errorTable, SealpostError, toErrorInfo } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { Child, type ChildOptions, threadsOf } from './child.ts';
-import { openControl, runFolder } from './control.ts';
+import { clearRunFolder, openControl, runFolder, storedConfig } from './control.ts';
 import { Departures } from './departures.ts';
 import { type SecretVariables, secretVariablesOf } from './environment.ts';
 import { KeptRedis } from './kept-redis.ts';
@@ -151,12 +150,12 @@ export class Supervisor {
   }
 
   async #reload(): Promise<string> {
-    const { configFile, log } = this.#options;
+    const { configFile, log, roles } = this.#options;
     const old = { children: this.#children, stored: this.#stored, config: this.#config };
     let waits: Problem[];
     try {
       if (!this.#control || this.#stopped) throw refusal('the daemon is being started or stopped');
-      const read = await readNewConfig(configFile, old.config, old.stored);
+      const read = await readNewConfig(configFile, old.config, { inForce: old.stored, roles });
       const { config } = read;
       waits = read.waits;
       this.#working(config);
@@ -253,7 +252,9 @@ export class Supervisor {
    */
   async #store(config: Config): Promise<string> {
     this.#stores += 1;
-    const file = join(await runFolder(this.#config.dataDir), `config-${process.pid}-${this.#stores}.json`);
+    const folder = await runFolder(this.#config.dataDir);
+    if (this.#stores === 1) await clearRunFolder(folder);
+    const file = storedConfig(folder, this.#stores);
     saveKept(config);
     const keyed = this.#working(config).some((role) => readsCertificates.has(role));
     const certificates = keyed && config.partners.length > 0 ? indexOf(file) : undefined;

@@ -8,6 +8,7 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import { type ErrorCode, hasCode, SealpostError } from '../errors.ts';
+import { draftOwner } from '../files.ts';
 import type { Log } from '../log.ts';
 import { guarded } from './connection.ts';
 import { run, script } from './scripts.ts';
@@ -343,7 +344,7 @@ function versionOf(file: string): number {
 
 /** A process that may not write there relies on the others, and on what it has seen itself. */
 function keepVersion(file: string, version: number): void {
-  const draft = `${file}.${process.pid}`;
+  const draft = `${file}.${draftOwner}`;
   try {
     writeFileSync(draft, `${version}\n`, { mode: 0o600 });
     renameSync(draft, file);

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { z } from 'zod';
 import { configSchema } from '../../src/config/schema.ts';
 import { readersOf } from '../../src/config/secret-places.ts';
+import { optionsOf, settingsOf, shapeOf } from '../../src/config/shape.ts';
 import { environmentOf, secretVariablesOf } from '../../src/daemon/environment.ts';
 
 /** Paths of all settings that are secrets, with 0 for a place in a list. */
@@ -19,6 +20,17 @@ function secretPaths(schema: z.core.$ZodType, path: (string | number)[] = []): (
   return [];
 }
 
+/** Paths of all settings that name a file or folder, with 0 for a place in a list. */
+function pathPaths(schema: z.core.$ZodType, path: (string | number)[] = []): (string | number)[][] {
+  const shape = shapeOf(schema);
+  if (shape.format === 'path') return [path];
+  const settings = settingsOf(schema);
+  if (settings !== undefined)
+    return Object.entries(settings).flatMap(([name, each]) => pathPaths(each, [...path, name]));
+  if (shape.core instanceof z.core.$ZodArray) return pathPaths(shape.core._zod.def.element, [...path, 0]);
+  return (optionsOf(schema) ?? []).flatMap((each) => pathPaths(each, path));
+}
+
 describe('the environment of a role', () => {
   it('has what the system needs, the secrets of the role, and nothing else', () => {
     const source = { PATH: '/bin', LC_ALL: 'C', KEY_PASSWORD: 'x', HOOK: 'y', SEALPOST_PASSWORD: 'z' };
@@ -33,6 +45,12 @@ describe('the environment of a role', () => {
     for (const path of paths) assert.ok(readersOf(path).length > 0, `nobody reads ${path.join('.')}`);
   });
 
+  it('has each file and folder of the schema for some role', () => {
+    const paths = pathPaths(configSchema);
+    assert.ok(paths.length > 25, `${paths.length}`);
+    for (const path of paths) assert.ok(readersOf(path).length > 0, `nobody reads ${path.join('.')}`);
+  });
+
   it('gives passwords of keys to decrypt and outbound alone', async () => {
     const config = configSchema.parse({
       redis: { url: 'redis://x', password: { env: 'REDIS' } },
@@ -44,7 +62,7 @@ describe('the environment of a role', () => {
     const variables = await secretVariablesOf(config);
     assert.deepEqual(Object.fromEntries(variables), {
       receive: ['REDIS'],
-      decrypt: ['REDIS', 'KEY', 'HOOK'],
+      decrypt: ['REDIS', 'KEY'],
       handoff: ['REDIS', 'HOOK'],
       outbound: ['REDIS', 'KEY'],
       http: ['REDIS'],

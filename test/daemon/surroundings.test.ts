@@ -6,6 +6,7 @@ import {
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -14,10 +15,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { configSchema } from '../../src/config/schema.ts';
-import { runFolder } from '../../src/daemon/control.ts';
+import { askReload, clearRunFolder, openControl, runFolder, storedConfig } from '../../src/daemon/control.ts';
 import { readHeartbeats, startHeartbeat } from '../../src/daemon/heartbeat.ts';
 import { movedStore, readNewConfig } from '../../src/daemon/new-config.ts';
 import { leave, present, withdraw } from '../../src/daemon/presence.ts';
+import { draftOwner } from '../../src/files.ts';
 import { createLog } from '../../src/log.ts';
 import type { QueueRoom } from '../../src/queue/index.ts';
 import { until } from '../support/net.ts';
@@ -107,6 +109,42 @@ describe("the supervisor's folder", () => {
     symlinkSync(join(folder, 'elsewhere'), join(dataDir, 'run'));
     await assert.rejects(runFolder(dataDir), { code: 'file-access' });
   });
+
+  it('is shared by containers, each with a process 1: none answers for another, or ends its entrance', async () => {
+    const dataDir = join(folder, 'four');
+    const run = await runFolder(dataDir);
+    const machines = ['a'.repeat(16), 'b'.repeat(16)];
+    const controls = await Promise.all(
+      machines.map((machine) => openControl(run, async () => `of ${machine}`, `${machine}-1-100`)),
+    );
+    const said = async () => (await askReload(dataDir)).map(({ message }) => message).sort();
+    assert.deepEqual(
+      await said(),
+      machines.map((machine) => `of ${machine}`),
+    );
+    await controls[0]?.close();
+    assert.deepEqual(await said(), [`of ${machines[1]}`]);
+    await controls[1]?.close();
+  });
+
+  it('is cleared of what killed supervisors left, and of nothing else', async () => {
+    const run = await runFolder(join(folder, 'five'));
+    const [machine, pid, start] = draftOwner.split('-');
+    const living = storedConfig(run, 1);
+    const kept = [
+      living,
+      living.replace('.json', '.certificates'),
+      // a container that shares the folder: nobody here knows whether it lives
+      join(run, `config-${'a'.repeat(16)}-1-100-1.json`),
+      join(run, 'supervisor-0123456789abcdef.sock'),
+    ];
+    const dead = [`config-${machine}-${pid}-1-1.json`, `config-${machine}-${pid}-1-2.certificates`];
+    assert.notEqual(start, '1');
+    for (const file of [...kept, ...dead.map((name) => join(run, name))]) writeFileSync(file, '');
+    await clearRunFolder(run);
+    const left = readdirSync(run).map((name) => join(run, name));
+    assert.deepEqual(left.sort(), kept.sort());
+  });
 });
 
 describe('a reload', () => {
@@ -145,14 +183,20 @@ describe('a reload', () => {
       return configSchema.parse(all);
     };
     const old = written({});
-    const taken = await readNewConfig(file, old, join(folder, 'none.json'));
+    const taken = await readNewConfig(file, old, {
+      inForce: join(folder, 'none.json'),
+      roles: ['receive', 'decrypt'],
+    });
     assert.equal(taken.config.dataDir, folder);
     assert.deepEqual(taken.waits, []);
     written({ identities: [{ name: 'own', certificate: '/nowhere.pem', key: '/nowhere.key' }] });
-    await assert.rejects(readNewConfig(file, old, join(folder, 'none.json')), {
-      code: 'reload-refused',
-      message: /stays in force: .*nowhere/,
-    });
+    await assert.rejects(
+      readNewConfig(file, old, { inForce: join(folder, 'none.json'), roles: ['receive', 'decrypt'] }),
+      {
+        code: 'reload-refused',
+        message: /stays in force: .*nowhere/,
+      },
+    );
   });
 
   it('does not move the bucket, and changes anything else', () => {

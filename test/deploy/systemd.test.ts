@@ -94,6 +94,11 @@ describe('deploy/systemd', () => {
       );
   });
 
+  it('reloads, as a whole and for each role', () => {
+    for (const name of ['sealpost.service', 'sealpost@.service'])
+      assert.match(text(name), /^ExecReload=\/usr\/bin\/env sealpost reload$/m, name);
+  });
+
   it('has drop-ins for roles that exist, and drains before it kills', () => {
     const dropIns = readdirSync(folder).filter((name) => name.endsWith('.d'));
     for (const name of dropIns) assert.ok(units.includes(name.replace(/\.d$/, '')), name);
