@@ -3,6 +3,8 @@
  * so that both have the same share of the machine. One of them has mail for a tenth partner as well, whose server is sick.
  * When the first of them has sent all, the rates of both are compared: messages to the nine in a second, since both have
  * sent a fifth. A pair of two daemons without a sick partner (`well`) shows how far such a comparison is off by itself.
+ * Beside the rates stands the processor time of `outbound` and Redis for each message that came to one of the nine: on a
+ * busy machine, it says more.
  *
  *   node --openssl-legacy-provider bench/one-sick.ts [--messages 80] [--pairs 5] [--kinds well,silent,drip,refusing]
  */
@@ -18,6 +20,7 @@ import { createLog } from '../src/log.ts';
 import { openQueue } from '../src/queue/index.ts';
 import { startTestRedis } from '../test/support/redis.ts';
 import { healthyServer, sickServer } from '../test/support/sick-servers.ts';
+import { cpuOf } from './raw.ts';
 import { figure, median, printTable, progress } from './table.ts';
 
 const { values } = parseArgs({
@@ -36,6 +39,8 @@ const isKind = (text: string): text is Kind => ['silent', 'drip', 'refusing'].in
 interface Side {
   /** Milliseconds of the monotonic clock at which each message came to one of the nine. */
   arrivals: number[];
+  /** Processor time of `outbound` and of Redis so far, in milliseconds. */
+  used(): { outbound: number; redis: number };
   start(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -85,6 +90,13 @@ async function sideOf(sick: Kind | undefined): Promise<Side> {
   const supervisor = new Supervisor({ configFile, config, roles: ['outbound'], log });
   return {
     arrivals,
+    used() {
+      const outbound = supervisor.pids.reduce(
+        (sum, { pid }) => sum + (pid === undefined ? 0 : cpuOf(pid)),
+        0,
+      );
+      return { outbound, redis: cpuOf(redis.pid) };
+    },
     async start() {
       await supervisor.start();
     },
@@ -97,42 +109,79 @@ async function sideOf(sick: Kind | undefined): Promise<Side> {
   };
 }
 
-/** The rate of the side with the sick route, as a share of that of the other one. */
-async function compare(sick: Kind | undefined): Promise<{ share: number; perSecond: number }> {
+interface Comparison {
+  /** The rate of the side with the sick route, as a share of that of the other one. */
+  share: number;
+  /** Rate of the other one. */
+  perSecond: number;
+  /** Microseconds of processor time for each message to the nine, with the sick route and without. */
+  sick: { outbound: number; redis: number };
+  well: { outbound: number; redis: number };
+}
+
+async function until(reached: () => boolean, end: number): Promise<void> {
+  while (!reached() && performance.now() < end) await sleep(5);
+}
+
+async function compare(sick: Kind | undefined): Promise<Comparison> {
   const [control, tried] = [await sideOf(undefined), await sideOf(sick)];
   const all = messages * healthyRoutes;
-  await Promise.all([control.start(), tried.start()]);
   const end = performance.now() + 240_000;
-  while (control.arrivals.length < all && tried.arrivals.length < all && performance.now() < end)
-    await sleep(5);
-  const now = performance.now();
+  await Promise.all([control.start(), tried.start()]);
   // Once both are warm: the one that started first had the machine for itself.
-  const warm = Math.max(...[control, tried].map(({ arrivals }) => arrivals[Math.ceil(all / 5)] ?? now));
-  const rate = ({ arrivals }: Side) => arrivals.filter((at) => at > warm).length / (now - warm);
-  const [usual, found] = [rate(control), rate(tried)];
+  const fifth = Math.ceil(all / 5);
+  await until(() => control.arrivals.length >= fifth && tried.arrivals.length >= fifth, end);
+  const meter = ({ used, arrivals }: Side) => ({ ...used(), count: arrivals.length, at: performance.now() });
+  const [controlBefore, triedBefore] = [meter(control), meter(tried)];
+  await until(() => control.arrivals.length >= all || tried.arrivals.length >= all, end);
+  const cost = (side: Side, before: ReturnType<typeof meter>) => {
+    const after = meter(side);
+    const count = after.count - before.count;
+    const each = (name: 'outbound' | 'redis') => ((after[name] - before[name]) * 1000) / count;
+    return { rate: count / (after.at - before.at), outbound: each('outbound'), redis: each('redis') };
+  };
+  const [well, found] = [cost(control, controlBefore), cost(tried, triedBefore)];
   await Promise.all([control.stop(), tried.stop()]);
-  return { share: found / usual, perSecond: usual * 1000 };
+  return { share: found.rate / well.rate, perSecond: well.rate * 1000, sick: found, well };
 }
+
+/** What the side with the sick route uses more, in percent. */
+function more({ sick, well }: Comparison): number {
+  return 100 * ((sick.outbound + sick.redis) / (well.outbound + well.redis) - 1);
+}
+
+const span = (sorted: readonly number[]) =>
+  `${figure(median([...sorted]))} (${figure(sorted[0] ?? Number.NaN)} to ${figure(sorted.at(-1) ?? Number.NaN)})`;
+const sorted = (found: readonly number[]) => [...found].sort((a, b) => a - b);
 
 const rows: string[][] = [];
 for (const kind of values.kinds.split(',')) {
   if (kind !== 'well' && !isKind(kind)) continue;
-  const found: Awaited<ReturnType<typeof compare>>[] = [];
+  const found: Comparison[] = [];
   for (let pair = 0; pair < Number(values.pairs); pair++) {
     progress(`${kind} ${pair}`);
     found.push(await compare(kind === 'well' ? undefined : kind));
   }
-  const losses = found.map(({ share }) => 100 * (1 - share)).sort((a, b) => a - b);
+  const middle = (of: (each: Comparison) => number) => figure(median(found.map(of)));
   rows.push([
     kind === 'well' ? 'none' : kind,
-    figure(median(found.map(({ perSecond }) => perSecond))),
-    figure(median(losses)),
-    `${figure(losses[0] ?? Number.NaN)} to ${figure(losses.at(-1) ?? Number.NaN)}`,
+    middle(({ perSecond }) => perSecond),
+    span(sorted(found.map(({ share }) => 100 * (1 - share)))),
+    span(sorted(found.map(more))),
+    `${middle(({ well }) => well.outbound)}, ${middle(({ sick }) => sick.outbound)}`,
+    `${middle(({ well }) => well.redis)}, ${middle(({ sick }) => sick.redis)}`,
   ]);
 }
 printTable(
-  `What nine routes lose to a tenth that is sick, in ${values.pairs} pairs of ${messages} messages each`,
-  ['the tenth', 'messages a second without it', 'loss in %', 'least and most'],
+  `What nine routes lose to a tenth that is sick: median (least and most) of ${values.pairs} pairs of ${messages} messages each`,
+  [
+    'the tenth',
+    'messages a second without it',
+    'loss in %',
+    'more processor time in %',
+    'us of outbound without and with it',
+    'us of Redis',
+  ],
   rows,
 );
 process.exit(0);
