@@ -39,21 +39,94 @@ export function cleanText(text: string, max: number): string {
     .slice(0, max);
 }
 
+/** How times are written: milliseconds since the epoch, or ISO 8601 in UTC. */
+export const logTimes = ['epoch', 'iso'] as const;
+export type LogTimes = (typeof logTimes)[number];
+
 /** A structured logger (JSON lines). Use `{ err }` for errors: it is reduced to what is safe to keep. */
-export function createLog(level: LogLevel, role: string, stream?: DestinationStream): Log {
-  const options = { level, base: { role, pid: process.pid }, serializers: { err: describeError } };
+export function createLog(
+  level: LogLevel,
+  role: string,
+  stream?: DestinationStream,
+  times: LogTimes = 'epoch',
+): Log {
+  const options = {
+    level,
+    base: { role, pid: process.pid },
+    serializers: { err: describeError },
+    ...(times === 'iso' && { timestamp: pino.stdTimeFunctions.isoTime }),
+  };
   const target = stream ?? pino.destination({ dest: 2, sync: true });
   // the log may be read on a terminal, and contains text from partners and their servers
-  return pino(options, { write: (line) => target.write(printableJson(line)) });
+  const log = pino(options, { write: (line) => target.write(printableJson(line)) });
+  trees.set(log, { root: log, level, changed: {}, rooms: new Map() });
+  return log;
+}
+
+/** Parts of the program whose level can be changed by itself while it runs. */
+export const logRooms = [
+  ...['alert', 'api', 'certstore', 'console', 'consumer', 'daemon', 'drop', 'handoff', 'imap', 'lookup'],
+  ...['queue', 'redis', 'replay', 'smtp', 'spool'],
+] as const;
+export type LogRoom = (typeof logRooms)[number];
+
+export function isLogRoom(name: string): name is LogRoom {
+  return logRooms.some((room) => room === name);
+}
+
+export function isLogLevel(text: string): text is LogLevel {
+  return logLevels.some((level) => level === text);
+}
+
+/** Levels that differ from the configured one, by room; `all` for what has no level of its own. */
+export type LevelChanges = Readonly<Partial<Record<LogRoom | 'all', LogLevel>>>;
+
+/** The loggers of a process. */
+interface LogTree {
+  root: Log;
+  /** As configured. */
+  level: LogLevel;
+  changed: LevelChanges;
+  rooms: Map<LogRoom, Log>;
+}
+
+const trees = new WeakMap<Log, LogTree>();
+
+/** The logger of a room: its lines have the field `room`, and its level can be changed by itself. */
+export function roomLog(log: Log, room: LogRoom): Log {
+  const tree = trees.get(log);
+  if (tree === undefined) return log;
+  const known = tree.rooms.get(room);
+  if (known !== undefined) return known;
+  const made = tree.root.child({ room }, { level: levelOf(tree, room) });
+  tree.rooms.set(room, made);
+  trees.set(made, tree);
+  return made;
+}
+
+/** Changes levels of a process, in place of all earlier changes. */
+export function changeLevels(log: Log, changed: LevelChanges): void {
+  const tree = trees.get(log);
+  if (tree === undefined) return;
+  tree.changed = changed;
+  tree.root.level = levelOf(tree, 'all');
+  for (const [room, each] of tree.rooms) each.level = levelOf(tree, room);
+}
+
+function levelOf({ level, changed }: LogTree, room: LogRoom | 'all'): LogLevel {
+  return changed[room] ?? changed.all ?? level;
 }
 
 interface Repeated {
+  /** Lines that may still be written at once, until the next round. */
+  left: number;
   /** How often since the last line. */
   more: number;
-  fields: Record<string, unknown>;
+  write(more: number): void;
 }
 
 const repeatedEvery = 30_000;
+/** By log, and there by key. */
 const repeated = new WeakMap<Log, Map<string, Repeated>>();
 
 /**
@@ -68,24 +141,49 @@ export function logRarely(
   fields: Record<string, unknown>,
   message: string,
 ): void {
-  const keys = repeated.get(log) ?? new Map<string, Repeated>();
-  repeated.set(log, keys);
-  const known = keys.get(key);
-  if (known !== undefined) {
-    known.more += 1;
-    known.fields = fields;
+  logSome(log, level, { key, most: 1 }, fields, message);
+}
+
+/**
+ * For events of messages. The first `most` with the same `key` in 30 seconds have a line each; the others are counted, and
+ * one line says how many there were (`more`), with the fields of the last one. The key names the kind and whose message it
+ * is, so that many lines of one partner hide none of another.
+ */
+export function logSome(
+  log: Log,
+  level: 'info' | 'warn' | 'error',
+  { key, most }: { key: string; most: number },
+  fields: Record<string, unknown>,
+  message: string,
+): void {
+  const keys = repeated.get(log) ?? startRounds(log);
+  const entry = keys.get(key) ?? { left: most, more: 0, write: () => undefined };
+  keys.set(key, entry);
+  if (entry.left > 0) {
+    entry.left -= 1;
+    log[level](fields, message);
     return;
   }
-  const entry: Repeated = { more: 0, fields };
-  keys.set(key, entry);
-  log[level](fields, message);
+  entry.more += 1;
+  entry.write = (more) => {
+    log[level]({ ...fields, more }, message);
+    entry.left = most - 1;
+  };
+}
+
+/** Counts what came since the last round, until nothing comes any more. */
+function startRounds(log: Log): Map<string, Repeated> {
+  const keys = new Map<string, Repeated>();
+  repeated.set(log, keys);
   const timer = setInterval(() => {
-    if (entry.more === 0) {
-      clearInterval(timer);
-      keys.delete(key);
-      return;
+    for (const [key, entry] of keys) {
+      if (entry.more === 0) keys.delete(key);
+      else entry.write(entry.more);
+      entry.more = 0;
     }
-    log[level]({ ...entry.fields, more: entry.more }, message);
-    entry.more = 0;
+    if (keys.size > 0) return;
+    clearInterval(timer);
+    repeated.delete(log);
   }, repeatedEvery).unref();
+  return keys;
 }

@@ -1,11 +1,14 @@
 /** The HTTP API for programs, and the webhook for events. Holds no S/MIME keys and none of their passwords. */
 import { createApi, openEventWebhook } from '../src/api/index.ts';
 import { runRole } from '../src/daemon/index.ts';
+import { roomLog } from '../src/log.ts';
 
 await runRole('api', async ({ config, log, queue, takeOver }) => {
   const { events } = config;
-  const webhook = events && (await openEventWebhook({ config: events, events: queue.events, log }));
-  const api = config.api.port === undefined ? undefined : await createApi({ config, log, queue });
+  const webhook =
+    events && (await openEventWebhook({ config: events, events: queue.events, log: roomLog(log, 'api') }));
+  const api =
+    config.api.port === undefined ? undefined : await createApi({ config, log: roomLog(log, 'api'), queue });
   const bound = await api?.listen(takeOver);
   return {
     facts: { ...(bound === undefined ? {} : { api: bound }), webhooks: webhook ? 1 : 0 },

@@ -10,6 +10,7 @@ import {
 } from '../src/certstore/index.ts';
 import { loadKeys, profileBook, readSecret } from '../src/config/index.ts';
 import { runRole } from '../src/daemon/index.ts';
+import { roomLog } from '../src/log.ts';
 import { tracerOf } from '../src/message/index.ts';
 import { authoritiesOf, PartnerDirectory, Shown, shownBy } from '../src/partner/index.ts';
 import {
@@ -25,7 +26,11 @@ import { ReplayWatch } from '../src/replay/index.ts';
 await runRole('decrypt', async ({ config, queue, log }) => {
   const { queues, flow, spool, ledger, guards, intake } = queue;
   const keys = await loadKeys(config);
-  const store = await CertStore.open({ ...queue, folder: config.dataDir, log, now: Date.now });
+  const certLog = roomLog(log, 'certstore');
+  const store = await CertStore.open({
+    ...{ ...queue, folder: config.dataDir, now: Date.now },
+    log: certLog,
+  });
   const [{ CountingCertificates }, { Harvest }, { KeyStanding }] = await Promise.all([
     loadCounting(),
     loadHarvest(),
@@ -35,11 +40,14 @@ await runRole('decrypt', async ({ config, queue, log }) => {
   const { mailboxes, strong, limits, workers } = config;
   const standing = new KeyStanding({ config, keys, counting });
   const authorities = authoritiesOf(config.trust);
-  const local = await openLocalDestinations({ ...queue, config, readSecret, log, now: Date.now });
+  const local = await openLocalDestinations({
+    ...{ ...queue, config, readSecret, now: Date.now },
+    log: roomLog(log, 'handoff'),
+  });
   const partners = new PartnerDirectory(config.partners, () => counting.partners);
   const seen = new SeenCertificates({ ...queue, now: Date.now });
   const harvest = new Harvest({
-    ...{ store, seen, authorities, log, now: Date.now },
+    ...{ store, seen, authorities, log: certLog, now: Date.now },
     partners: config.partners,
     ownerOf: (address) => partners.byAddress(address)?.name,
     keys,
@@ -48,7 +56,7 @@ await runRole('decrypt', async ({ config, queue, log }) => {
   store.start();
   await publishOwn(sealedValues(queue, 'certs-own'), keys);
   harvest.start();
-  const expiry = watchExpiry({ config, keys, queue, log, partners: () => counting.partners });
+  const expiry = watchExpiry({ config, keys, queue, log: certLog, partners: () => counting.partners });
   const shown = new Shown(sealedValues(queue, 'shown'), Date.now);
   const step = await decodeStep({
     spool,
@@ -84,7 +92,8 @@ await runRole('decrypt', async ({ config, queue, log }) => {
     local: true,
   });
   const replay = new ReplayWatch({
-    ...{ direction: 'inbound', config, queue, standing, log, now: Date.now },
+    ...{ direction: 'inbound', config, queue, standing, now: Date.now },
+    log: roomLog(log, 'replay'),
     values: sealedValues(queue, 'standing'),
     onChange: (listener) => store.onChange(listener),
   });

@@ -2,6 +2,7 @@
 import { allDestinations, type Config, readSecret } from '../src/config/index.ts';
 import { runRole } from '../src/daemon/index.ts';
 import type { MailNetwork, RateSettings } from '../src/handoff/index.ts';
+import { roomLog } from '../src/log.ts';
 import { deliverStep, openDestinations, openReportRoutes, reportStep, Turns } from '../src/pipeline/index.ts';
 
 import type { QueueRoom } from '../src/queue/index.ts';
@@ -12,7 +13,15 @@ await runRole('handoff', async ({ config, queue, log }) => {
   const { concurrency, large } = config.workers;
   const mail = await mailNetwork(config, queue);
   const rate = (name: string, settings: RateSettings) => sharedBucket(queue, `handoff:${name}`, settings);
-  const parts = { ...queue, config, readSecret, network: mail.network, rate, log, now: Date.now };
+  const parts = {
+    ...queue,
+    config,
+    readSecret,
+    network: mail.network,
+    rate,
+    log: roomLog(log, 'handoff'),
+    now: Date.now,
+  };
   const [destinations, routes] = await Promise.all([openDestinations(parts), openReportRoutes(parts)]);
   const deliver = deliverStep({ spool, flow, destination: destinations.find, large: new Turns(large) });
   const report = reportStep({ route: routes.find, ledger, flow, spool, now: Date.now });

@@ -19,6 +19,7 @@ import {
 } from '../src/config/index.ts';
 import { runRole } from '../src/daemon/index.ts';
 import { SealpostError } from '../src/errors.ts';
+import { roomLog } from '../src/log.ts';
 import { LookupRound, Lookups } from '../src/lookup/index.ts';
 import { tracerOf } from '../src/message/index.ts';
 import { createRefreshTokens, Tokens } from '../src/oauth/index.ts';
@@ -38,14 +39,20 @@ await runRole('outbound', async ({ config, queue, log }) => {
   const { queues, flow, spool } = queue;
   const lookups = createLookups(config, sealedValues(queue, 'sts'));
   const tokens = new Tokens({ readSecret, refreshTokens: createRefreshTokens(queue) });
-  const store = await CertStore.open({ ...queue, folder: config.dataDir, log, now: Date.now });
+  const certLog = roomLog(log, 'certstore');
+  const store = await CertStore.open({
+    ...{ ...queue, folder: config.dataDir, now: Date.now },
+    log: certLog,
+  });
   const [{ CountingCertificates }, { KeyStanding }] = await Promise.all([loadCounting(), loadStanding()]);
   const keys = await loadKeys(config);
   const counting = new CountingCertificates(store, keys);
   const standing = new KeyStanding({ config, keys, counting });
   store.start();
-  const expiry = watchExpiry({ config, keys, queue, log, partners: () => counting.partners });
-  const revocations = await startRevocations({ config, keys, counting, queue, log, now: Date.now });
+  const expiry = watchExpiry({ config, keys, queue, log: certLog, partners: () => counting.partners });
+  const revocations = await startRevocations({
+    ...{ config, keys, counting, queue, log: certLog, now: Date.now },
+  });
   const own = ownAddresses(config);
   const { partners, limits, workers } = config;
   const open = (partner: PartnerConfig) => {
@@ -117,12 +124,13 @@ await runRole('outbound', async ({ config, queue, log }) => {
     partners,
     provided: ({ name }, at) => isProvided(name, counting, at),
     offer: ({ name }, found) => offerLookedUp({ ...found, partner: name }, { store, counting, ownerOf }),
-    log,
+    log: roomLog(log, 'lookup'),
     now: Date.now,
   });
   round.start();
   const replay = new ReplayWatch({
-    ...{ direction: 'outbound', config, queue, standing, log, now: Date.now },
+    ...{ direction: 'outbound', config, queue, standing, now: Date.now },
+    log: roomLog(log, 'replay'),
     values: sealedValues(queue, 'standing'),
     onChange: (listener) => store.onChange(listener),
   });

@@ -1,6 +1,7 @@
 /** Receives messages over SMTP and from IMAP mailboxes, and takes what programs submit. Holds no keys. */
 import { readSecret } from '../src/config/index.ts';
 import { type RoleContext, runRole } from '../src/daemon/index.ts';
+import { roomLog } from '../src/log.ts';
 import { tracerOf } from '../src/message/index.ts';
 import type { SubmissionDoor } from '../src/smtp/index.ts';
 
@@ -38,7 +39,10 @@ async function receiverOf(
   const { createSmtpReceiver } = await import('../src/smtp/index.ts');
   const { intake, deriveKey } = queue;
   const trace = tracerOf(deriveKey);
-  return await createSmtpReceiver({ config: smtp, mailboxes, intake, log, takeOver, submission, trace });
+  return await createSmtpReceiver({
+    ...{ config: smtp, mailboxes, intake, takeOver, submission, trace },
+    log: roomLog(log, 'smtp'),
+  });
 }
 
 /** The clients, and the way to partners; nothing is loaded without a listener for them. */
@@ -71,7 +75,7 @@ async function pollersOf({ config: { mailboxes }, log, queue }: Omit<RoleContext
       config: imap,
       intake,
       checkpoint,
-      log,
+      log: roomLog(log, 'imap'),
       readSecret,
       tokens,
     });

@@ -6,6 +6,7 @@ import { Consumer } from '../src/consumer/index.ts';
 import { runRole } from '../src/daemon/index.ts';
 import { DropFolder } from '../src/drop/index.ts';
 import { draftOwner, isDeadOwner } from '../src/files.ts';
+import { roomLog } from '../src/log.ts';
 import { openDropDoor, openQueueDoor } from '../src/pipeline/index.ts';
 import { holdLease, releaseLease } from '../src/redis/index.ts';
 import { submissionKey } from '../src/sealed/index.ts';
@@ -42,7 +43,7 @@ await runRole('submit', async ({ config, log, queue }) => {
           .flatMap((each) => [each.name, ...each.formerNames]),
       hold: (ms) => hold(lease, ms),
       release: () => releaseLease(redis, lease, owner),
-      log,
+      log: roomLog(log, 'drop'),
       now: Date.now,
     });
   };
@@ -51,7 +52,7 @@ await runRole('submit', async ({ config, log, queue }) => {
     const client = (name: string) => registry.named(name);
     const lease = `${prefix}:from:lease`;
     return new Consumer({
-      ...{ redis, prefix, log, now: Date.now, key: submissionKey(queue.deriveKey) },
+      ...{ redis, prefix, log: roomLog(log, 'consumer'), now: Date.now, key: submissionKey(queue.deriveKey) },
       clients: () => registry.document.clients.filter((each) => each.queue).map((each) => each.name),
       submit: await openQueueDoor({ client, partners, intake, rates, now: () => new Date() }),
       hold: (ms) => hold(lease, ms),

@@ -95,6 +95,11 @@ const commands: Record<string, Entry> = {
       'show which roles are alive and how many messages wait; exit code 1 if Redis or the given role does not answer',
     load: async () => (await import('./health.ts')).healthCommand(),
   },
+  log: {
+    usage: '[options] [levels...]',
+    description: 'show the levels of the log of the daemon on this machine, or change them until it ends',
+    load: async () => (await import('./log.ts')).logCommand(),
+  },
   demo: {
     usage: '[options]',
     description: 'demonstrate the main job on loopback with throw-away keys',

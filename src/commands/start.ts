@@ -24,7 +24,7 @@ export function startCommand(): Command {
     .action(async (options: { config: string; only?: string }) => {
       const roles = options.only === undefined ? roleNames : parseRoles(options.only);
       const config = await loadConfig(options.config, true);
-      const log = createLog(config.log.level, 'supervisor');
+      const log = createLog(config.log.level, 'supervisor', undefined, config.log.times);
       const supervisor = new Supervisor({ configFile: options.config, config, roles, log });
 
       const ended = Promise.withResolvers<void>();

@@ -3,7 +3,6 @@
  * and `sealpost check` are made from this file. Defaults are written as you would write them in the file.
  */
 import { z } from 'zod';
-import { logLevels } from '../log.ts';
 import { apiSettings, eventsSettings } from './api-settings.ts';
 import { approvalSettings } from './approval-settings.ts';
 import { clientQueueSettings } from './client-queue-settings.ts';
@@ -11,6 +10,7 @@ import { destinationSettings } from './destination-settings.ts';
 import { dkimSettings } from './dkim-settings.ts';
 import { folderSettings } from './folder-settings.ts';
 import { limits } from './limit-settings.ts';
+import { logSettings } from './log-settings.ts';
 import { lookupSettings, partnerLookup } from './lookup-settings.ts';
 import { oauth2Settings } from './oauth2-settings.ts';
 import { explainSettings, policySettings } from './policy-settings.ts';
@@ -474,12 +474,7 @@ export const configSchema = z.strictObject({
       'A webhook that gets what happens to messages, as it happens: in order, each event at least once.',
     ),
   api: api.prefault({}).describe('The HTTP API for your programs. Each needs a token: sealpost tokens add.'),
-  log: z
-    .strictObject({
-      level: z.enum(logLevels).default('info').describe('Minimum severity that is logged.'),
-    })
-    .prefault({})
-    .describe('Logging: JSON lines on standard error.'),
+  log: logSettings(),
 });
 
 export type Config = z.output<typeof configSchema>;

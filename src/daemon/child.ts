@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { extname, join } from 'node:path';
 import { allDestinations, allRoutes, type Config } from '../config/index.ts';
-import type { Log } from '../log.ts';
+import type { LevelChanges, Log } from '../log.ts';
 import { environmentOf } from './environment.ts';
 import {
   EXIT_CONFIG,
@@ -78,6 +78,8 @@ export interface ChildOptions {
   /** It takes over from a process that is still running. */
   takeOver: boolean;
   log: Log;
+  /** Levels of its log that differ from the configured one, now. */
+  levels(): LevelChanges;
   /** The role never ran because its configuration or surroundings are wrong. Returns false to try again anyway. */
   onFailed(role: RoleName, failure: StartFailure): boolean;
   /** A process died and could not remove its entries in Redis. */
@@ -94,6 +96,8 @@ export class Child {
   #delayMs = firstDelayMs;
   #restart: NodeJS.Timeout | undefined;
   #wasReady = false;
+  /** Levels were changed before. */
+  #changed = false;
 
   constructor(options: ChildOptions) {
     this.#options = options;
@@ -132,6 +136,7 @@ export class Child {
       log.error({ role, pid: child.pid, ...facts }, 'a role process exceeded its limits; killed');
       child.kill('SIGKILL');
     }, child.pid);
+    this.tellLevels(this.#options.levels());
     child.on('message', (message) => {
       if (!isFromRole(message)) return;
       watchdog.heard();
@@ -172,6 +177,13 @@ export class Child {
       'role process ended; starting it again',
     );
     this.#restart = setTimeout(() => this.start(), delayMs);
+  }
+
+  /** Changes levels of its log. A process that is just starting takes them when it reads its messages. */
+  tellLevels(levels: LevelChanges): void {
+    if (Object.keys(levels).length === 0 && !this.#changed) return;
+    this.#changed = true;
+    if (this.#process?.connected) this.#process.send({ type: 'levels', levels }, () => undefined);
   }
 
   /** Asks the process to finish what is in flight. Kills it if it has not ended after `timeoutMs` and a second. */

@@ -46,14 +46,24 @@ export async function clearRunFolder(folder: string): Promise<void> {
   await Promise.all(left.map((name) => rm(join(folder, name), { force: true })));
 }
 
+/** What the supervisor does when it is asked to. Each resolves with what was done. */
+export interface Orders {
+  reload(): Promise<string>;
+  /** Changes and shows levels of the log: `smtp=debug,imap=trace`, or nothing to change. */
+  log(changes: string): Promise<string>;
+}
+
+/** Octets of an order: more is none. */
+const longestOrder = 1000;
+
 /**
- * Serves the command `reload`; the callback resolves with what was done.
+ * Serves orders: a line each, its first word the name.
  *
  * @param owner names the supervisor: several containers may share the folder, and each of them has a process 1
  */
 export async function openControl(
   folder: string,
-  reload: () => Promise<string>,
+  orders: Orders,
   owner = draftOwner,
 ): Promise<{ close(): Promise<void> }> {
   const digest = createHash('sha256').update(owner).digest('hex').slice(0, 16);
@@ -62,13 +72,10 @@ export async function openControl(
   const server: Server = createServer((socket) => {
     socket.on('error', () => undefined);
     socket.once('data', async (chunk) => {
-      const reply: ControlReply =
-        chunk.toString() === 'reload\n'
-          ? await reload().then(
-              (message) => ({ ok: true, message }),
-              (error: unknown) => ({ ok: false, message: toErrorInfo(error).message }),
-            )
-          : { ok: false, message: 'unknown command' };
+      const reply = await carriedOut(orders, chunk.toString('utf8', 0, longestOrder)).then(
+        (message): ControlReply => ({ ok: true, message }),
+        (error: unknown): ControlReply => ({ ok: false, message: toErrorInfo(error).message }),
+      );
       socket.end(`${JSON.stringify(reply)}\n`);
     });
   });
@@ -85,23 +92,39 @@ export async function openControl(
   };
 }
 
+async function carriedOut(orders: Orders, line: string): Promise<string> {
+  const [, order, rest = ''] = /^(\w+)(?: ([^\n]*))?\n$/.exec(line) ?? [];
+  if (order === 'reload' && rest === '') return await orders.reload();
+  if (order === 'log') return await orders.log(rest);
+  throw new SealpostError('usage', 'unknown command');
+}
+
 /** Tells every supervisor of a data folder to reload; empty if none runs. */
-export async function askReload(dataDir: string): Promise<ControlReply[]> {
+export function askReload(dataDir: string): Promise<ControlReply[]> {
+  return askAll(dataDir, 'reload');
+}
+
+/** Has every supervisor of a data folder change levels of its log, and say which there are; empty if none runs. */
+export function askLevels(dataDir: string, changes: string): Promise<ControlReply[]> {
+  return askAll(dataDir, changes === '' ? 'log' : `log ${changes}`);
+}
+
+async function askAll(dataDir: string, order: string): Promise<ControlReply[]> {
   const folder = await runFolder(dataDir);
   const names = (await readdir(folder)).filter((name) => /^supervisor-[0-9a-f]+\.sock$/.test(name));
-  const replies = await Promise.all(names.map((name) => ask(join(folder, name))));
+  const replies = await Promise.all(names.map((name) => ask(join(folder, name), order)));
   return replies.filter((reply) => reply !== undefined);
 }
 
 /** Undefined if nobody listens on the socket: a killed supervisor leaves it behind. */
-function ask(path: string): Promise<ControlReply | undefined> {
+function ask(path: string, order: string): Promise<ControlReply | undefined> {
   return new Promise((resolve) => {
     let text = '';
     let connected = false;
     const lost: ControlReply = { ok: false, message: 'the daemon ended before it answered' };
     const socket = connect(path, () => {
       connected = true;
-      socket.write('reload\n');
+      socket.write(`${order}\n`);
     });
     socket.on('data', (chunk) => {
       text += chunk;

@@ -28,7 +28,7 @@ export async function readHeartbeats(queue: QueueRoom): Promise<Heartbeat[]> {
   return await heartbeat.readHeartbeats(queue);
 }
 
-export { askReload } from './control.ts';
+export { askLevels, askReload } from './control.ts';
 export { type RoleName, roleNames } from './protocol.ts';
 export type { RoleContext } from './role.ts';
 export { Supervisor } from './supervisor.ts';

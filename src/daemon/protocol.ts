@@ -1,5 +1,6 @@
 /** The messages between the supervisor and the role processes over Node's IPC channel. */
 import { type ErrorCode, isErrorCode, SealpostError } from '../errors.ts';
+import type { LevelChanges } from '../log.ts';
 
 export const roleNames = ['receive', 'decrypt', 'handoff', 'outbound', 'submit', 'http', 'api'] as const;
 export type RoleName = (typeof roleNames)[number];
@@ -23,12 +24,14 @@ export type FromRole =
   | { type: 'alive' }
   | { type: 'worked' }
   | { type: 'failed'; failure: StartFailure };
-export type ToRole = {
-  type: 'drain';
-  timeoutMs: number;
-  /** The process that takes over is already running. */
-  handover?: boolean;
-};
+export type ToRole =
+  | {
+      type: 'drain';
+      timeoutMs: number;
+      /** The process that takes over is already running. */
+      handover?: boolean;
+    }
+  | { type: 'levels'; levels: LevelChanges };
 
 export const aliveEveryMs = 5_000;
 
@@ -73,5 +76,6 @@ export function startError(role: RoleName, { code, message, hint }: StartFailure
 }
 
 export function isToRole(message: unknown): message is ToRole {
-  return typeof message === 'object' && message !== null && 'type' in message && message.type === 'drain';
+  if (typeof message !== 'object' || message === null || !('type' in message)) return false;
+  return message.type === 'drain' || (message.type === 'levels' && 'levels' in message);
 }

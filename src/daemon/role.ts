@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { type Config, changedConfig, loadConfig, restoreConfig } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
-import { createLog, type Log } from '../log.ts';
+import { changeLevels, createLog, type Log } from '../log.ts';
 import { openQueue, type QueueRoom } from '../queue/index.ts';
 import { startHeartbeat, type Trouble } from './heartbeat.ts';
 import { EXIT_CONFIG, env, isToRole, type ReadyFacts, type RoleName, tellSupervisor } from './protocol.ts';
@@ -46,7 +46,10 @@ export async function runRole(
   let parts: RoleParts | undefined;
   try {
     const config = await configOf(file);
-    log = createLog(config.log.level, name);
+    log = createLog(config.log.level, name, undefined, config.log.times);
+    process.on('message', (message) => {
+      if (isToRole(message) && message.type === 'levels') changeLevels(log, message.levels);
+    });
     const queue = await openQueue(config, { role: name, log, sweep: true, onWork: tellOnce() });
     context = { config, log, queue, takeOver: process.env[env.takeOver] === '1' };
     parts = await build(context);
@@ -89,7 +92,9 @@ async function configOf(file: string): Promise<Config> {
 
 async function untilDrain(parts: RoleParts, { config }: RoleContext, log: Log): Promise<void> {
   const told = Promise.withResolvers<{ timeoutMs: number; handover?: boolean }>();
-  process.on('message', (message) => isToRole(message) && told.resolve(message));
+  process.on('message', (message) => {
+    if (isToRole(message) && message.type === 'drain') told.resolve(message);
+  });
   // Ctrl-C in a terminal reaches every process of the group. The supervisor decides; the roles wait for it.
   process.on('SIGINT', () => undefined);
   process.on('SIGTERM', () => told.resolve({ timeoutMs: config.workers.drainTimeout }));

@@ -11,12 +11,13 @@ import {
   storeConfig,
 } from '../config/index.ts';
 import { errorTable, SealpostError, toErrorInfo } from '../errors.ts';
-import type { Log } from '../log.ts';
+import { changeLevels, type LevelChanges, type Log } from '../log.ts';
 import { Child, type ChildOptions, threadsOf } from './child.ts';
 import { clearRunFolder, openControl, runFolder, storedConfig } from './control.ts';
 import { Departures } from './departures.ts';
 import { type SecretVariables, secretVariablesOf } from './environment.ts';
 import { KeptRedis } from './kept-redis.ts';
+import { changedLevels, levelLines } from './levels.ts';
 import { readNewConfig, refusal } from './new-config.ts';
 import { type ReadyFacts, type RoleName, type StartFailure, startError } from './protocol.ts';
 
@@ -83,6 +84,8 @@ export class Supervisor {
   /** The pending start of the private server. A stop waits for it, so that no server is left behind. */
   #redisStart: Promise<KeptRedis> | undefined;
   #children: Child[] = [];
+  /** Of the log, as changed since the start. */
+  #levels: LevelChanges = {};
   /** A role has run, so the configuration works. If another cannot start, what it needs is only away for a moment. */
   #ran = false;
   readonly #departures: Departures;
@@ -134,7 +137,10 @@ export class Supervisor {
     );
     all.catch(() => undefined);
     const facts = await Promise.race([all, this.failed.promise]);
-    this.#control = await openControl(await runFolder(config.dataDir), () => this.reload());
+    this.#control = await openControl(await runFolder(config.dataDir), {
+      reload: () => this.reload(),
+      log: async (changes) => this.changeLevels(changes),
+    });
     return Object.fromEntries(facts);
   }
 
@@ -147,6 +153,18 @@ export class Supervisor {
       this.#reloading = undefined;
     });
     return this.#reloading;
+  }
+
+  /** Changes levels of the log in all processes, also those of a reload and those that are restarted. */
+  changeLevels(changes: string): string {
+    const { log } = this.#options;
+    this.#levels = changedLevels(this.#levels, changes);
+    if (changes !== '') {
+      log.info({ levels: this.#levels }, 'levels of the log were changed');
+      changeLevels(log, this.#levels);
+      for (const child of this.#children) child.tellLevels(this.#levels);
+    }
+    return levelLines(this.#config.log.level, this.#levels);
   }
 
   async #reload(): Promise<string> {
@@ -228,6 +246,7 @@ export class Supervisor {
         (_, index) =>
           new Child({
             ...{ role, index, configFile, stored, redisUrl, takeOver, log, onFailed, onLost },
+            levels: () => this.#levels,
             threads: threadsOf(role, config),
             secrets: variables.get(role) ?? [],
           }),

@@ -40,6 +40,8 @@ export interface Keys extends SpoolKeys {
   line(name: string): string;
   /** Hash: by route, a value that changes when the route should be tried at once. */
   nudges(queue: QueueName): string;
+  /** Hash: by route, since when it is down, and why (JSON). */
+  sick(queue: QueueName): string;
 }
 
 export function keysOf(prefix: string): Keys {
@@ -65,5 +67,6 @@ export function keysOf(prefix: string): Keys {
     used: (partner, day) => `${prefix}:used:${partner}:${day}`,
     line: (name) => `${prefix}:line:${name}`,
     nudges: (queue) => `${prefix}:nudged:${queue}`,
+    sick: (queue) => `${prefix}:sick:${queue}`,
   };
 }

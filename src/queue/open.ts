@@ -2,7 +2,7 @@
 import type { Redis } from 'ioredis';
 import { type Config, PartnerNames, partnerKey } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
-import type { Log } from '../log.ts';
+import { type Log, roomLog } from '../log.ts';
 import {
   checkReplicas,
   connect,
@@ -104,7 +104,9 @@ const sweepFirst = 10_000;
  * `file-access`, `file-mode`.
  */
 export async function openQueue(config: Config, options: OpenOptions): Promise<QueueRoom> {
-  const { log, onWork, now = Date.now } = options;
+  const { onWork, now = Date.now } = options;
+  const log = roomLog(options.log, 'queue');
+  const wire = roomLog(options.log, 'redis');
   const { ensureReplicated, ensureWaitAof, primaryWrites, ReplicatedWrites } = await loadDurableWrites();
   const key = await loadSpoolKey(config.spool, config.dataDir);
   const url = config.redis.url ?? (await privateServerUrl(config.dataDir));
@@ -112,16 +114,16 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
   const keys = keysOf(config.redis.prefix);
   const { durability } = config.redis;
   const replicas = config.redis.replicas ?? (target.url === undefined ? 1 : 0);
-  const redis = connect(target, 'producer', log, options.role);
-  const writer = replicas > 0 ? connect(target, 'producer', log, `${options.role}-kept`) : undefined;
+  const redis = connect(target, 'producer', wire, options.role);
+  const writer = replicas > 0 ? connect(target, 'producer', wire, `${options.role}-kept`) : undefined;
   try {
     await ready(redis, target);
     if (writer) await ready(writer, target);
     if (writer && config.redis.acknowledge === 'disk') await ensureWaitAof(writer);
     if (options.checkDurability ?? true) {
-      await ensureDurability(redis, durability, log);
+      await ensureDurability(redis, durability, wire);
       if (replicas > 0 || target.url === undefined)
-        await ensureReplicas(await checkReplicas(redis, target, log), { durability, replicas }, log);
+        await ensureReplicas(await checkReplicas(redis, target, wire), { durability, replicas }, wire);
     }
     await checkKey(redis, keys, key);
     await prepareQueues(redis, keys);
@@ -131,7 +133,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     throw error;
   }
 
-  const store = await openLargeStore(config, key, log);
+  const store = await openLargeStore(config, key, roomLog(options.log, 'spool'));
   const spool = new TieredSpool({ redis, keys, key, store, inlineLimit: config.spool.inlineLimit });
   const partnerNames = new PartnerNames(config.partners);
   const ledger = new RedisLedger(redis, keys, partnerNames);
@@ -183,7 +185,10 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     reported,
     stops: inOrder('stop'),
   });
-  const queues = openQueues({ now, redis, target, keys, writes, flow, ledger, log, retry, onWork });
+  const queues = openQueues({
+    ...{ now, redis, target, keys, writes, flow, ledger, log, retry, onWork },
+    names: partnerNames,
+  });
   const sweepNow = () =>
     sweep(
       {
@@ -230,7 +235,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     sweep: sweepNow,
     clock: () => readClockFacts(redis, keys, now()),
     deriveKey: (purpose) => deriveKey(key, purpose),
-    connect: (name, prefix) => connect(redisTarget(config.redis, url, prefix), 'producer', log, name),
+    connect: (name, prefix) => connect(redisTarget(config.redis, url, prefix), 'producer', wire, name),
     ensureReplicated: async (connection, key) => {
       if (replicas > 0) await ensureReplicated(connection, key, waiting);
     },

@@ -1,9 +1,9 @@
 /**
  * BullMQ workers whose handlers return an outcome. A job that cannot continue waits in the ledger.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { DelayedError, type Job, type Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
+import type { PartnerNames } from '../config/index.ts';
 import { SealpostError, toErrorInfo } from '../errors.ts';
 import { type Log, logRarely } from '../log.ts';
 import { counter, histogram } from '../metrics.ts';
@@ -18,14 +18,17 @@ import {
 import { isStoreAway } from '../spool/index.ts';
 import { bringLateForward } from './delayed.ts';
 import { EndingWorker } from './ending-worker.ts';
+import { Fetches } from './fetches.ts';
 import { Gate } from './gate.ts';
 import { type JobEnd, JobLost } from './job-end.ts';
+import { JobLog } from './job-log.ts';
 import { isCurrent, routeOf, upgraded } from './jobs.ts';
 import type { Keys } from './keys.ts';
 import type { Ledger } from './ledger-types.ts';
 import { Parking } from './parking.ts';
 import { Recovery } from './recovery.ts';
 import { type RetrySchedule, retryDelay } from './retry.ts';
+import { SickRoutes } from './sick-routes.ts';
 import { Suspects } from './suspects.ts';
 import type {
   Attribution,
@@ -69,8 +72,6 @@ const lookForLateEvery = 10_000;
 const longestUntried = 300_000;
 /** Clocks of several machines always differ a little. */
 const clockMargin = 60_000;
-/** Milliseconds during which less is fetched, because another process needs the jobs. */
-const restraint = 100;
 /**
  * Failures of a route in a row after which it is paused, and for how many milliseconds, unless the schedule has shorter
  * waits.
@@ -87,6 +88,8 @@ export interface WorkersParts {
   writes: DurableWrites;
   flow: Flow;
   ledger: Ledger;
+  /** Of partners now. */
+  names: PartnerNames;
   log: Log;
   retry: RetrySchedule & { attempts: number };
   /** Called when a job has had an outcome. */
@@ -101,6 +104,7 @@ interface Start {
   /** Receives what the attempt showed about its route. */
   heard: (peer: PeerState | undefined) => void;
   recovery: Recovery;
+  sick: SickRoutes;
 }
 
 /** Tells BullMQ to run the job again. BullMQ keeps the message in Redis, so it is only a reason code. */
@@ -118,9 +122,11 @@ class InLine extends Error {}
 export class BullWorkers implements Pick<Queues, 'createWorker'> {
   #parts: WorkersParts;
   #workers = new Set<QueueWorker>();
+  readonly #said: JobLog;
 
   constructor(parts: WorkersParts) {
     this.#parts = parts;
+    this.#said = new JobLog(parts);
   }
 
   async createWorker<N extends QueueName>(
@@ -151,8 +157,9 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
       log,
       pause,
     });
+    const sick = new SickRoutes({ ...this.#parts, queue: name });
     // The first success may be all that it sees.
-    await recovery.look();
+    await Promise.all([recovery.look(), sick.look()]);
     const work = async (job: Job<Jobs[N]>, token: string) => {
       const route = routeOf(name, job.data);
       const putBack = async (): Promise<never> => {
@@ -171,14 +178,17 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
       try {
         if (!isCurrent(name, job.data)) job.data = upgraded(name, job.data, await ledger.get(job.data.id));
         const end = worker.endOf(job, token, () => gate.rests(route) === 0);
-        await this.#work(name, handler, job, { lane, signal: ended.signal, end, heard, recovery });
+        await this.#work(name, handler, job, { lane, signal: ended.signal, end, heard, recovery, sick });
       } catch (error) {
         if (!(error instanceof InLine)) throw error;
         isInLine = true;
       } finally {
         gate.leave(entry, peer);
         if (worker.isFollowed(job)) gate.expect(route, 1);
-        if (peer === 'works') recovery.works(route);
+        if (peer === 'works') {
+          recovery.works(route);
+          sick.works(route);
+        }
         parking.refill(route);
       }
       if (isInLine) await putBack();
@@ -221,12 +231,14 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     const late = setInterval(() => void this.#bringLateForward(name), lookForLateEvery).unref();
     parking.start();
     recovery.start();
+    if (!options.local) sick.start();
     let closing: Promise<void> | undefined;
     const handle: QueueWorker = {
       close: (timeoutMs) => {
         clearInterval(late);
         parking.stop();
         recovery.stop();
+        sick.stop();
         gate.close();
         closing ??= closeWorker(worker, connection, ended, timeoutMs).finally(() => {
           clearInterval(renewal);
@@ -294,7 +306,7 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     handler: JobHandler<N>,
     job: Job<Jobs[N]>,
     marks: JobMarks,
-    { signal, end, heard, recovery }: Start,
+    { signal, end, heard, recovery, sick }: Start,
   ): Promise<void> {
     const { retry } = this.#parts;
     const { data } = job;
@@ -304,6 +316,8 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     const outcome = await this.#attempt(name, data, () => handler(data, { attempt, last, signal, end }));
     heard('done' in outcome ? 'works' : outcome.peer);
     if ('done' in outcome) return this.#count(name, 'done');
+    if (outcome.peer === 'down' && name !== 'inbound')
+      sick.failed(routeOf(name, data), 'retry' in outcome ? outcome.retry : outcome.suspend, outcome.facts);
     const isInLine = 'retry' in outcome && outcome.inLine === true;
     if (isInLine && marks.forgiven !== undefined) await job.updateData({ ...job.data, ...marks });
     if (outcome.reached && outcome.reached.length > 0)
@@ -341,8 +355,12 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
   ): Promise<void> {
     const { flow, ledger, log } = this.#parts;
     const { data } = job;
-    if (name !== 'failures' && !('turn' in data))
-      return await flow.suspend(name, data, reason, facts, job.attemptsStarted, end, from);
+    if (name !== 'failures' && !('turn' in data)) {
+      await flow.suspend(name, data, reason, facts, job.attemptsStarted, end, from);
+      // The job of a hand-off does not say who sent the message.
+      const known = name === 'handoff' ? await ledger.get(data.id).catch(() => null) : from;
+      return this.#said.suspended(name, data, reason, facts, known ?? undefined);
+    }
     log.error({ id: data.id, reason }, 'a suspended message could not be reported');
     await ledger.note(data.id, { type: 'report-failed', at: this.#parts.now(), facts: { reason, ...facts } });
   }
@@ -388,7 +406,7 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     }
   }
 
-  async #attempt(name: QueueName, data: { id: string }, work: () => Promise<Outcome>): Promise<Outcome> {
+  async #attempt(name: QueueName, data: Jobs[QueueName], work: () => Promise<Outcome>): Promise<Outcome> {
     const timer = jobSeconds.startTimer({ queue: name });
     try {
       return await work();
@@ -396,12 +414,9 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
       // Whoever has the job now does the work, and says how it went.
       if (error instanceof JobLost) throw error;
       const { code } = toErrorInfo(error);
-      const { log } = this.#parts;
-      const facts = { err: error, queue: name, id: data.id };
       // While Redis or the object store is away, every job fails like this.
       const away = isStoreAway(error);
-      if (away) logRarely(log, 'warn', `job ${name} ${code}`, facts, 'job failed');
-      else log.warn(facts, 'job failed');
+      this.#said.failed(name, data, error, code, away);
       // The message did not fail: it waits for the store, however long that is away.
       return { retry: code, ...(away ? { untried: true, after: this.#storeWait() } : {}) };
     } finally {
@@ -424,7 +439,9 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     const planned = Math.max(retryDelay(attempt, retry), Math.min(after, retry.maxDelay));
     const delay = Math.min(planned, untilExpired(data, this.#parts.now()));
     const facts = { queue, reason, attempt, delay, ...more };
-    await ledger.note(data.id, { type: 'retried', at: this.#parts.now(), facts });
+    const now = this.#parts.now();
+    await ledger.note(data.id, { type: 'retried', at: now, facts });
+    this.#said.retried(queue, data, { reason, attempt, at: now + delay, facts: more });
     throw new RetryLater(reason, delay);
   }
 
@@ -436,36 +453,6 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     } catch (error) {
       log.error({ err: redisError(error, name), queue: name, id: job.data.id }, 'could not suspend a job');
     }
-  }
-}
-
-/**
- * Lets BullMQ fetch jobs regardless of how many are in progress. The gate decides which of them are worked on, and the
- * others are put back. BullMQ checks its limit after it has started a job, and after one has ended.
- */
-class Fetches {
-  readonly #worker: Worker;
-  readonly #ahead: number;
-  #inHand = 0;
-  #restrained = 0;
-
-  constructor(worker: Worker, ahead: number) {
-    this.#worker = worker;
-    this.#ahead = ahead;
-  }
-
-  change(by: number): void {
-    this.#inHand += by;
-    this.#worker.concurrency = Math.max(1, this.#inHand + (this.#restrained > 0 ? 0 : this.#ahead));
-  }
-
-  /** Leaves waiting jobs to other processes for a moment. Called with a job in progress, which then ends. */
-  async less(): Promise<void> {
-    this.#restrained += 1;
-    this.change(0);
-    await sleep(restraint);
-    this.#restrained -= 1;
-    this.change(0);
   }
 }
 

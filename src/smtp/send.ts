@@ -313,7 +313,8 @@ function factsOf(host: string | null, code: number | null, reply: string, possib
 
 function failure(host: string | null, error: ClientError, possibleDuplicate: boolean): Answer {
   const { stage, code, reply, recipients: rejected, taken } = error;
-  const facts = factsOf(host, code, reply, possibleDuplicate);
+  const login = stage === 'login' ? { stage } : {};
+  const facts = { ...factsOf(host, code, reply, possibleDuplicate), ...login };
   // 421: "service not available" (RFC 5321 section 3.8), at any point
   const peer = code === null || code === 421 || stage !== 'message' ? 'down' : 'works';
   // a refused login or greeting is about configuration, not about this message: it can be tried again

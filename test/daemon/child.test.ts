@@ -34,6 +34,7 @@ function child(t: TestContext, options: Partial<ChildOptions> = {}) {
     stored: '',
     takeOver: false,
     log: heard,
+    levels: () => ({}),
     onFailed: (_role, failure) => {
       failures.push(failure);
       return true;

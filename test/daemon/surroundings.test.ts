@@ -115,7 +115,13 @@ describe("the supervisor's folder", () => {
     const run = await runFolder(dataDir);
     const machines = ['a'.repeat(16), 'b'.repeat(16)];
     const controls = await Promise.all(
-      machines.map((machine) => openControl(run, async () => `of ${machine}`, `${machine}-1-100`)),
+      machines.map((machine) =>
+        openControl(
+          run,
+          { reload: async () => `of ${machine}`, log: async (changes) => `${machine} ${changes}` },
+          `${machine}-1-100`,
+        ),
+      ),
     );
     const said = async () => (await askReload(dataDir)).map(({ message }) => message).sort();
     assert.deepEqual(

@@ -5,6 +5,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { PartnerNames } from '../../src/config/index.ts';
 import { createLog } from '../../src/log.ts';
 import { EndingWorker } from '../../src/queue/ending-worker.ts';
 import { RedisFlow } from '../../src/queue/flow.ts';
@@ -415,7 +416,8 @@ describe('the end of a job', () => {
       const common = { now: Date.now, redis, keys, writes };
       const flow = new RedisFlow({ ...common, spool, keepOriginal: 0, reported, stops: new Set() });
       const retry = { attempts: 1, firstDelay: 100, maxDelay: 100 };
-      const workers = new BullWorkers({ ...common, target, flow, ledger: queue.ledger, log, retry });
+      const names = new PartnerNames([]);
+      const workers = new BullWorkers({ ...common, target, flow, ledger: queue.ledger, log, retry, names });
       const kept: boolean[] = [];
       const worker = await workers.createWorker(
         'inbound',
