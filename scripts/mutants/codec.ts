@@ -4,6 +4,13 @@ import { mutants } from './mutant.ts';
 export const codec = [
   ...mutants('pki', [
     [
+      'pki/public-key.ts',
+      'isPlainNumber(modulus) && isPlainNumber(exponent) && ',
+      '',
+      'pki/plain-keys',
+      'a key that no library loads counts as an ordinary one',
+    ],
+    [
       'pki/certificate-use.ts',
       "return at > certificate.notAfter ? 'expired' : 'valid';",
       "return at > new Date(certificate.notAfter.getTime() + 1000) ? 'expired' : 'valid';",

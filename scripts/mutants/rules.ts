@@ -162,8 +162,8 @@ export const rules = [
   ...mutants('config', [
     [
       'config/partner-files.ts',
-      'if (!realpathOf(file).startsWith(inside))',
-      'if (false)',
+      'if (isLink(file) && ',
+      'if (false && ',
       'config/partner-files~link.that.leads.out',
       'a partner file may be a link to anywhere',
     ],
@@ -176,10 +176,31 @@ export const rules = [
     ],
     [
       'config/certificate-index.ts',
-      "if (createHash('sha256').update(octets).digest('hex') !== thumbprint)",
+      "if (createHash('sha256').update(octets).digest('hex') !== this.rows.thumbprint(number))",
       'if (false)',
       'config/certificate-index~parses.no.certificate',
       'octets of another certificate are used',
+    ],
+    [
+      'config/certificate-index.ts',
+      'old.sources.of === of && allUnchanged',
+      'allUnchanged',
+      'config/certificate-index~taken.as.it.is',
+      'certificates are taken for those of other entries',
+    ],
+    [
+      'config/source.ts',
+      'if (seen.has(key.value) && ',
+      'if (false && ',
+      'attacks/partner-file-floods~written.twice config/bad',
+      'the second of two settings with one name counts',
+    ],
+    [
+      'config/explain.ts',
+      '.slice(0, mostUnknown)',
+      '',
+      'attacks/partner-file-floods~unknown.settings',
+      'a partner file costs the square of its settings',
     ],
     [
       'config/partner-names.ts',

@@ -23,10 +23,11 @@ export function watchExpiry({ config, keys, queue, log, partners }: WatchExpiryP
   const { identities, anchors, intermediates } = keys;
   const owner = randomUUID();
   const watch = new ExpiryWatch({
-    expiries: (at) =>
+    expiries: (at, before) =>
       expiriesAt(
         { config, identities, partners: partners(), authorities: [...anchors, ...intermediates] },
         at,
+        before,
       ),
     days: config.expiry.days,
     log,

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { type Config, type LoadedKeys, type PartnerConfig, partnerKey } from '../config/index.ts';
 import { toErrorInfo, waitsFor } from '../errors.ts';
 import { type PartnerCertificate, tryProtection } from '../partner/index.ts';
-import { type Certificate, type Employed, type Use, whyNotInForce } from '../pki/index.ts';
+import { type Certificate, type Employed, isInForce, type Use, whyNotInForce } from '../pki/index.ts';
 import type { CountingCertificates } from './counting.ts';
 import type { Standing, Waiting } from './waiting.ts';
 
@@ -63,7 +63,7 @@ export class KeyStanding {
     const { keys, counting } = this.#parts;
     const inForce = (use: Use) =>
       this.#certificatesOf(partner)
-        .filter((each) => counts?.(each) !== false && whyNotInForce(each, use, at) === undefined)
+        .filter((each) => counts?.(each) !== false && isInForce(each, use, at))
         .map(({ thumbprint }) => thumbprint)
         .sort();
     if (direction === 'outbound')

@@ -3,7 +3,8 @@
  * 130 MB in each process. The supervisor reads the files once. The roles read cards (what a certificate is found by, and
  * when it is valid) and parse a certificate when it is first used. Only files that have changed are read again.
  *
- * The file has three lines of JSON (what it was made of, the cards, the length of both), and the octets of the certificates.
+ * The file has a line with the lengths of its parts: what it was made of, and whose the cards are (JSON), the cards, and the
+ * octets of the certificates.
  * It lies in the data folder, which is ours alone. A certificate that is not the one on its card is not used.
  */
 import { createHash, randomBytes } from 'node:crypto';
@@ -24,34 +25,15 @@ import { dirname, join } from 'node:path';
 import { LRUCache } from 'lru-cache';
 import { SealpostError } from '../errors.ts';
 import { Certificate, keyDigest, unusableFor, wordsOf } from '../pki/index.ts';
+import { type Card, CardRows, rowsOf } from './certificate-cards.ts';
 import { racyMs, stateOf } from './kept-partners.ts';
 import type { KeyReader } from './key-reader.ts';
 import { type ConfiguredCertificate, splitAuthorities } from './partner-certificates.ts';
 import type { Config, PartnerConfig } from './schema.ts';
 
-/** What is known of a certificate without parsing it. */
-interface Card {
-  /** SHA-256 in hexadecimal. */
-  thumbprint: string;
-  /** Where its octets begin, and how many they are. */
-  at: number;
-  length: number;
-  /** Validity in milliseconds since the epoch. */
-  from: number;
-  until: number;
-  /** What it is found by (`pki/lookup.ts`). */
-  words: string[];
-  /** `keyDigest` of its key. */
-  key: string;
-  /** What its key and keyUsage allow. */
-  fits: ('encrypt' | 'sign')[];
-  /** Whether it says that it is an authority's. */
-  ca: boolean;
-}
-
-/** Numbers of cards. `own` has the entry of `partners[].certificates` before each. */
+/** Numbers of cards. `own` has the entry of `partners[].certificates` before each: entry, card, entry, card. */
 interface OfPartner {
-  own: [entry: number, card: number][];
+  own: number[];
   authorities: number[];
 }
 
@@ -59,13 +41,12 @@ interface Sources {
   program: string;
   /** When the files were looked at. */
   at: number;
+  /** Of the names of the partners and of what they name, in their order. */
+  of: string;
   files: Record<string, { state: string; cards: number[] }>;
 }
 
-interface Cards {
-  cards: Card[];
-  partners: Record<string, OfPartner>;
-}
+type Partners = Record<string, OfPartner>;
 
 /** Certificates that a process keeps parsed: about 10 MB. */
 const mostParsed = 2000;
@@ -73,10 +54,8 @@ const mostParsed = 2000;
 /** An index that is open. Its octets stay readable when the file is replaced. */
 class OpenIndex {
   readonly #handle: number;
-  readonly sources: string;
-  readonly cards: string;
-  readonly #start: number;
-  readonly size: number;
+  /** Where each part begins, and the end. */
+  readonly #starts: readonly number[];
 
   /** System errors; an error of JSON for a file that is none. */
   constructor(path: string) {
@@ -84,17 +63,37 @@ class OpenIndex {
     const { size } = fstatSync(this.#handle);
     const head = this.#read(0, Math.min(size, 64)).toString('latin1');
     const end = head.indexOf('\n');
-    const [sources = 0, cards = 0, octets = 0]: number[] = JSON.parse(head.slice(0, end));
-    this.#start = end + 1 + sources + cards;
-    if (size !== this.#start + octets) throw new SyntaxError('the index is cut');
-    this.sources = this.#read(end + 1, sources).toString();
-    this.cards = this.#read(end + 1 + sources, cards).toString();
-    this.size = octets;
+    const lengths: unknown = JSON.parse(head.slice(0, end));
+    if (!Array.isArray(lengths) || lengths.length !== 4) throw new SyntaxError('not an index');
+    let at = end + 1;
+    this.#starts = [at, ...lengths.map((length) => (at += Number(length)))];
+    if (size !== at) throw new SyntaxError('the index is cut');
   }
 
-  /** Octets of certificates. */
-  octets(at: number, length: number): Buffer {
-    return this.#read(this.#start + at, length);
+  #part(number: number): Buffer {
+    const [from = 0, to = 0] = this.#starts.slice(number);
+    return this.#read(from, to - from);
+  }
+
+  sourcesText(): Buffer {
+    return this.#part(0);
+  }
+
+  sources(): Sources {
+    return JSON.parse(this.sourcesText().toString());
+  }
+
+  partners(): Buffer {
+    return this.#part(1);
+  }
+
+  rows(): Buffer {
+    return this.#part(2);
+  }
+
+  /** Octets of a certificate; without a place, of all. */
+  octets(place?: { at: number; length: number }): Buffer {
+    return place === undefined ? this.#part(3) : this.#read((this.#starts[3] ?? 0) + place.at, place.length);
   }
 
   #read(at: number, length: number): Buffer {
@@ -108,56 +107,101 @@ class OpenIndex {
   }
 }
 
+/** What a process has of an index. */
+class ReadIndex {
+  readonly #index: OpenIndex;
+  readonly rows: CardRows;
+  readonly #parsed = new LRUCache<number, Certificate>({ max: mostParsed });
+
+  constructor(index: OpenIndex) {
+    this.#index = index;
+    this.rows = new CardRows(index.rows());
+  }
+
+  /** Errors: `certificate-malformed` if the octets are not those of the card. */
+  parse(number: number): Certificate {
+    let certificate = this.#parsed.get(number);
+    if (certificate === undefined) {
+      certificate = this.read(number);
+      this.#parsed.set(number, certificate);
+    }
+    return certificate;
+  }
+
+  /** As `parse`, for one that is kept elsewhere. */
+  read(number: number): Certificate {
+    const octets = this.#index.octets(this.rows.place(number));
+    if (createHash('sha256').update(octets).digest('hex') !== this.rows.thumbprint(number))
+      throw new SealpostError('certificate-malformed', 'the index of certificates is damaged', {
+        hint: 'restart the daemon: it is made anew',
+      });
+    return new Certificate(octets);
+  }
+}
+
 /** A certificate of a partner, parsed when it is first used. */
 class IndexedCertificate implements ConfiguredCertificate {
   readonly source = 'configuration';
-  readonly confirmed: boolean;
-  readonly file: string;
+  readonly thumbprint: string;
   readonly entry: number;
-  readonly use: ConfiguredCertificate['use'];
-  readonly from: Date | undefined;
-  readonly until: Date | undefined;
-  readonly #card: Card;
-  readonly #parse: (card: Card) => Certificate;
+  readonly #written: PartnerConfig['certificates'][number];
+  readonly #number: number;
+  readonly #index: ReadIndex;
 
   constructor(
-    { file, use, from, until, confirmed }: PartnerConfig['certificates'][number],
+    written: PartnerConfig['certificates'][number],
     entry: number,
-    card: Card,
-    parse: (card: Card) => Certificate,
+    number: number,
+    index: ReadIndex,
   ) {
-    this.file = file;
+    this.thumbprint = index.rows.thumbprint(number);
     this.entry = entry;
-    this.use = use;
-    this.from = from === undefined ? undefined : new Date(from);
-    this.until = until === undefined ? undefined : new Date(until);
-    this.confirmed = confirmed;
-    this.#card = card;
-    this.#parse = parse;
+    this.#written = written;
+    this.#number = number;
+    this.#index = index;
   }
 
-  get thumbprint(): string {
-    return this.#card.thumbprint;
+  get file(): string {
+    return this.#written.file;
+  }
+
+  get confirmed(): boolean {
+    return this.#written.confirmed;
+  }
+
+  get use(): ConfiguredCertificate['use'] {
+    return this.#written.use;
+  }
+
+  get from(): Date | undefined {
+    const { from } = this.#written;
+    return from === undefined ? undefined : new Date(from);
+  }
+
+  get until(): Date | undefined {
+    const { until } = this.#written;
+    return until === undefined ? undefined : new Date(until);
   }
 
   get keyDigest(): string {
-    return this.#card.key;
+    return this.#index.rows.key(this.#number);
   }
 
   get fits(): Card['fits'] {
-    return this.#card.fits;
+    return this.#index.rows.fits(this.#number);
   }
 
   get words(): readonly string[] {
-    return this.#card.words;
+    return this.#index.rows.words(this.#number);
   }
 
   get validity(): { notBefore: Date; notAfter: Date } {
-    return { notBefore: new Date(this.#card.from), notAfter: new Date(this.#card.until) };
+    const { from, until } = this.#index.rows.validity(this.#number);
+    return { notBefore: new Date(from), notAfter: new Date(until) };
   }
 
   get certificate(): Certificate {
-    return this.#parse(this.#card);
+    return this.#index.parse(this.#number);
   }
 }
 
@@ -174,43 +218,28 @@ export interface IndexedPartners {
  */
 export function openPartners(path: string, config: Config): IndexedPartners | undefined {
   if (!existsSync(path)) return undefined;
-  const index = new OpenIndex(path);
-  const { cards, partners }: Cards = JSON.parse(index.cards);
-  const parsed = new LRUCache<Card, Certificate>({ max: mostParsed });
-  const parse = (card: Card): Certificate => {
-    let certificate = parsed.get(card);
-    if (certificate === undefined) {
-      certificate = certificateOf(index, card);
-      parsed.set(card, certificate);
-    }
-    return certificate;
-  };
+  const open = new OpenIndex(path);
+  const index = new ReadIndex(open);
+  const partners: Partners = JSON.parse(open.partners().toString());
   const found = new Map<string, readonly ConfiguredCertificate[]>();
-  const issuers = new Set<Card>();
+  const issuers = new Set<number>();
   for (const { name, certificates } of config.partners) {
     const of = Object.hasOwn(partners, name) ? partners[name] : undefined;
     if (of === undefined) return undefined;
-    const own = of.own.flatMap(([entry, number]) => {
-      const [written, card] = [certificates[entry], cards[number]];
-      return written && card ? [new IndexedCertificate(written, entry, card, parse)] : [];
-    });
-    found.set(name, own);
-    for (const number of of.authorities) {
-      const card = cards[number];
-      if (card !== undefined) issuers.add(card);
+    const own: ConfiguredCertificate[] = [];
+    for (const [entry, number] of pairsOf(of.own)) {
+      const written = certificates[entry];
+      if (written !== undefined && number < index.rows.count)
+        own.push(new IndexedCertificate(written, entry, number, index));
     }
+    found.set(name, own);
+    for (const number of of.authorities) if (number < index.rows.count) issuers.add(number);
   }
-  return { partners: found, authorities: [...issuers].map((card) => certificateOf(index, card)) };
+  return { partners: found, authorities: [...issuers].map((number) => index.read(number)) };
 }
 
-/** Errors: `certificate-malformed` if the octets are not those of the card. */
-function certificateOf(index: OpenIndex, { at, length, thumbprint }: Card): Certificate {
-  const octets = index.octets(at, length);
-  if (createHash('sha256').update(octets).digest('hex') !== thumbprint)
-    throw new SealpostError('certificate-malformed', 'the index of certificates is damaged', {
-      hint: 'restart the daemon: it is made anew',
-    });
-  return new Certificate(octets);
+function* pairsOf(numbers: readonly number[]): Generator<readonly [number, number]> {
+  for (let at = 0; at + 1 < numbers.length; at += 2) yield [numbers[at] ?? 0, numbers[at + 1] ?? 0];
 }
 
 /**
@@ -258,24 +287,25 @@ export function buildIndex(
 ): BuiltIndex {
   const place = join(config.dataDir, 'certificates.index');
   const old = previous(place, program);
-  const made = new IndexWriter(old, now);
+  mkdirSync(dirname(target), { recursive: true, mode: 0o700 });
+  rmSync(target, { force: true });
+  const of = nameOfPartners(config);
+  if (old !== undefined && old.sources.of === of && allUnchanged(old.sources)) {
+    publish(place, target);
+    // another process may have replaced it since it was opened
+    if (isSame(old.index, target)) {
+      old.index.close();
+      return { read: 0, kept: Object.keys(old.sources.files).length };
+    }
+    rmSync(target, { force: true });
+  }
+  const made = new IndexWriter(old, of, now);
   config.partners.forEach((partner, index) => {
     made.add(partner, ['partners', index, 'certificates'], reader);
   });
-  if (reader.problems.length > 0) return made.built;
-  mkdirSync(dirname(target), { recursive: true, mode: 0o700 });
-  rmSync(target, { force: true });
-  if (old !== undefined && made.isSame(old.index)) {
-    publish(place, target);
-    // another process may have replaced it since it was opened
-    const again = previous(target, program);
-    const same = again !== undefined && again.index.cards === old.index.cards;
-    again?.index.close();
-    if (same) {
-      old.index.close();
-      return made.built;
-    }
-    rmSync(target, { force: true });
+  if (reader.problems.length > 0) {
+    old?.index.close();
+    return made.built;
   }
   const draft = `${place}.${process.pid}-${randomBytes(4).toString('hex')}`;
   try {
@@ -300,10 +330,33 @@ function publish(from: string, to: string): void {
   }
 }
 
+/** Changes with everything that an index is made of beside the files themselves. */
+function nameOfPartners({ partners }: Config): string {
+  const hash = createHash('sha256');
+  for (const { name, certificates } of partners)
+    hash.update(JSON.stringify([name, certificates.map(({ file }) => file)]));
+  return hash.digest('base64');
+}
+
+const allUnchanged = (sources: Sources) =>
+  Object.keys(sources.files).every((file) => isUnchanged(sources, file, stateOf(file)));
+
+/** Whether a file is what is open. */
+function isSame(open: OpenIndex, path: string): boolean {
+  let other: OpenIndex | undefined;
+  try {
+    other = new OpenIndex(path);
+    return other.sourcesText().equals(open.sourcesText());
+  } catch {
+    return false;
+  } finally {
+    other?.close();
+  }
+}
+
 interface Previous {
   index: OpenIndex;
   sources: Sources;
-  cards: Card[];
 }
 
 /** What was made before; undefined if there is nothing, or nothing that can be used. */
@@ -311,8 +364,8 @@ function previous(path: string, program: string): Previous | undefined {
   let index: OpenIndex | undefined;
   try {
     index = new OpenIndex(path);
-    const sources: Sources = JSON.parse(index.sources);
-    if (sources.program === program) return { index, sources, cards: JSON.parse(index.cards).cards };
+    const sources = index.sources();
+    if (sources.program === program) return { index, sources };
   } catch {
     // not there, cut, or of another form: it is made anew
   }
@@ -326,14 +379,16 @@ class IndexWriter {
   readonly #cards: Card[] = [];
   readonly #octets: Buffer[] = [];
   readonly #byThumbprint = new Map<string, number>();
-  readonly #partners: Record<string, OfPartner> = {};
+  readonly #partners: Partners = {};
+  readonly #of: string;
   readonly #now: number;
-  #oldOctets: Buffer | undefined;
+  #oldParts: { rows: CardRows; octets: Buffer } | undefined;
   #length = 0;
   readonly built: BuiltIndex = { read: 0, kept: 0 };
 
-  constructor(old: Previous | undefined, now: number) {
+  constructor(old: Previous | undefined, of: string, now: number) {
     this.#old = old;
+    this.#of = of;
     this.#now = now;
   }
 
@@ -343,7 +398,7 @@ class IndexWriter {
     );
     const isAuthority = this.#authoritiesAmong(numbers.map(([, card]) => card));
     this.#partners[partner.name] = {
-      own: numbers.filter(([, card]) => !isAuthority(card)),
+      own: numbers.filter(([, card]) => !isAuthority(card)).flat(),
       authorities: numbers.map(([, card]) => card).filter(isAuthority),
     };
   }
@@ -370,12 +425,15 @@ class IndexWriter {
 
   /** A card of the index before. */
   #take(number: number): number {
-    const card = this.#old?.cards[number];
-    if (this.#old === undefined || card === undefined) throw new SyntaxError('a card is missing');
+    if (this.#old === undefined) throw new SyntaxError('there is no index before');
+    const { index } = this.#old;
+    this.#oldParts ??= { rows: new CardRows(index.rows()), octets: index.octets() };
+    const { rows, octets } = this.#oldParts;
+    const card = rows.card(number);
+    if (card === undefined) throw new SyntaxError('a card is missing');
     const known = this.#byThumbprint.get(card.thumbprint);
     if (known !== undefined) return known;
-    this.#oldOctets ??= this.#old.index.octets(0, this.#old.index.size);
-    return this.#add(card, this.#oldOctets.subarray(card.at, card.at + card.length));
+    return this.#add(card, octets.subarray(card.at, card.at + card.length));
   }
 
   #put(certificate: Certificate): number {
@@ -393,12 +451,11 @@ class IndexWriter {
   }
 
   #add(card: Omit<Card, 'at' | 'length'>, der: Buffer): number {
-    const { thumbprint, from, until, words, key, fits, ca } = card;
     const number = this.#cards.length;
-    this.#cards.push({ thumbprint, at: this.#length, length: der.length, from, until, words, key, fits, ca });
+    this.#cards.push({ ...card, at: this.#length, length: der.length });
     this.#octets.push(der);
     this.#length += der.length;
-    this.#byThumbprint.set(thumbprint, number);
+    this.#byThumbprint.set(card.thumbprint, number);
     return number;
   }
 
@@ -417,19 +474,13 @@ class IndexWriter {
     return (card) => ofOthers.has(card);
   }
 
-  #cardsText(): string {
-    const cards: Cards = { cards: this.#cards, partners: this.#partners };
-    return JSON.stringify(cards);
-  }
-
-  /** Whether an index has the same certificates, for the same partners, of files that were not read again. */
-  isSame(old: OpenIndex): boolean {
-    return this.built.read === 0 && old.cards === this.#cardsText();
-  }
-
   octets(program: string): Buffer {
-    const sources: Sources = { program, at: this.#now, files: this.#files };
-    const parts = [Buffer.from(JSON.stringify(sources)), Buffer.from(this.#cardsText())];
+    const sources: Sources = { program, at: this.#now, of: this.#of, files: this.#files };
+    const parts = [
+      Buffer.from(JSON.stringify(sources)),
+      Buffer.from(JSON.stringify(this.#partners)),
+      rowsOf(this.#cards),
+    ];
     const lengths = [...parts.map(({ length }) => length), this.#length];
     return Buffer.concat([Buffer.from(`${JSON.stringify(lengths)}\n`), ...parts, ...this.#octets]);
   }

@@ -66,8 +66,14 @@ export function editDistance(a: string, b: string): number {
   return at(a.length, b.length);
 }
 
+/** A name of ours is shorter; to compare a longer one costs its length for each of ours. */
+const longestName = 64;
+/** Settings of one group that are reported as unknown. */
+const mostUnknown = 50;
+
 /** The known name that was probably meant. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
+  if (name.length > longestName) return undefined;
   const simple = (text: string) => text.toLowerCase().replace(/[-_]/g, '');
   let best: string | undefined;
   let least = Math.max(2, Math.floor(name.length / 3)) + 1;
@@ -110,9 +116,15 @@ export function explainIssue(
     const options = here === undefined ? undefined : optionsOf(here);
     const chosen = options === undefined ? here : chooseOption(options, value);
     const known = Object.keys((chosen && settingsOf(chosen)) ?? {});
-    return issue.keys.map((key) =>
-      source.problem([...path, key], 'is not a setting', { hint: unknownKey(key, known), at: 'key' }),
-    );
+    const problems = issue.keys
+      .slice(0, mostUnknown)
+      .map((key) =>
+        source.problem([...path, key], 'is not a setting', { hint: unknownKey(key, known), at: 'key' }),
+      );
+    const more = issue.keys.length - problems.length;
+    return more > 0
+      ? [...problems, source.problem(path, `has ${more} more that are not settings`)]
+      : problems;
   }
   if (value === undefined) {
     if (issue.code === 'invalid_union' && issue.discriminator !== undefined)

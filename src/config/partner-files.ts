@@ -2,7 +2,7 @@
  * Partners that have a file of their own: each `*.yaml` of one folder is one partner, the same block as an entry of
  * `partners`.
  */
-import { readdirSync, realpathSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { hasCode, SealpostError } from '../errors.ts';
 import { fileLimits, readRegularFile } from '../files.ts';
@@ -66,8 +66,7 @@ export function listPartnerFiles(
  * @throws {SealpostError} `file-access`
  */
 export function readPartnerText(folder: string, file: string): string {
-  const inside = `${realpathOf(folder)}${sep}`;
-  if (!realpathOf(file).startsWith(inside))
+  if (isLink(file) && !realpathOf(file).startsWith(`${realpathOf(folder)}${sep}`))
     throw new SealpostError(
       'file-access',
       `${file}: is a link that leads out of the folder of partner files`,
@@ -76,6 +75,11 @@ export function readPartnerText(folder: string, file: string): string {
       },
     );
   return readRegularFile(file, fileLimits.partner).toString('utf8');
+}
+
+/** What is no link lies where it is named, in the folder itself. */
+function isLink(file: string): boolean {
+  return lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() ?? false;
 }
 
 function realpathOf(path: string): string {

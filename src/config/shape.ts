@@ -14,8 +14,19 @@ export interface Shape {
   default: unknown;
 }
 
-/** Removes the wrappers; the outermost description counts. */
+const shapes = new WeakMap<z.core.$ZodType, Shape>();
+
+/** Removes the wrappers; the outermost description counts. A schema does not change, and is asked for each setting written. */
 export function shapeOf(schema: z.core.$ZodType): Shape {
+  let shape = shapes.get(schema);
+  if (shape === undefined) {
+    shape = unwrapped(schema);
+    shapes.set(schema, shape);
+  }
+  return shape;
+}
+
+function unwrapped(schema: z.core.$ZodType): Shape {
   const shape: Shape = {
     core: schema,
     description: undefined,

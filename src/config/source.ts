@@ -1,4 +1,14 @@
-import { type Document, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseDocument,
+  visit,
+} from 'yaml';
 import {
   formatSetting,
   type Places,
@@ -10,7 +20,6 @@ import {
 
 /** What the YAML library reports, in an operator's words; its own message if it is good enough. */
 const syntaxMessages: Record<string, [message: string, hint?: string]> = {
-  DUPLICATE_KEY: ['is written twice', 'keep one of them'],
   TAB_AS_INDENT: ['a tab is used to indent', 'use spaces'],
   MULTIPLE_DOCS: ['the file holds several YAML documents', 'keep one; remove the line ---'],
   BAD_SCALAR_START: ['a value cannot start with this character', 'write the value in quotes: "@example.com"'],
@@ -20,6 +29,9 @@ const syntaxMessages: Record<string, [message: string, hint?: string]> = {
   MISSING_CHAR: ['a closing quote, bracket or colon is missing here or before'],
   BAD_INDENT: ['is not indented as the lines before ask for'],
 };
+
+/** Keys of a file that are reported as written twice. */
+const mostDuplicates = 100;
 
 /** The text of a configuration, with the place of each setting. */
 export class ConfigSource implements Places {
@@ -36,21 +48,22 @@ export class ConfigSource implements Places {
     this.#document = parseDocument(text, {
       lineCounter: this.#lines,
       prettyErrors: false,
-      uniqueKeys: true,
+      // the library compares each key with each other one: 20,000 of them would take it half a minute
+      uniqueKeys: false,
       stringKeys: true,
     });
     const problems: Problem[] = [];
     for (const { code, message, pos } of [...this.#document.errors, ...this.#document.warnings]) {
       const [ours, hint] = syntaxMessages[code] ?? [`not YAML: ${message}`];
-      const setting = code === 'DUPLICATE_KEY' ? (/^[^\s:]+/.exec(text.slice(pos[0]))?.[0] ?? '') : '';
       problems.push({
         severity: 'error',
         ...this.#position(pos[0]),
-        setting,
+        setting: '',
         message: ours,
         ...(hint && { hint }),
       });
     }
+    if (problems.length === 0) problems.push(...this.#duplicateKeys());
     if (problems.length === 0) {
       try {
         // A few kilobytes of nested aliases can expand to gigabytes; the library counts and refuses them.
@@ -68,6 +81,28 @@ export class ConfigSource implements Places {
       }
     }
     this.syntaxProblems = problems;
+  }
+
+  #duplicateKeys(): Problem[] {
+    const problems: Problem[] = [];
+    visit(this.#document, {
+      Map: (_, { items }) => {
+        const seen = new Set<unknown>();
+        for (const { key } of items) {
+          if (!isScalar(key)) continue;
+          if (seen.has(key.value) && problems.length < mostDuplicates)
+            problems.push({
+              severity: 'error',
+              ...this.#position(key.range?.[0] ?? 0),
+              setting: String(key.value),
+              message: 'is written twice',
+              hint: 'keep one of them',
+            });
+          seen.add(key.value);
+        }
+      },
+    });
+    return problems;
   }
 
   #position(offset: number): Position {

@@ -9,8 +9,8 @@ const seconds = gauge(
 );
 
 export interface ExpiryWatchParts {
-  /** Everything that ends, the soonest first. */
-  expiries: (at: Date) => readonly Expiry[];
+  /** Everything that ends before a time, the soonest first. */
+  expiries: (at: Date, before: Date) => readonly Expiry[];
   /** Days before the end at which is warned (`expiry.days`). */
   days: readonly number[];
   log: Log;
@@ -27,6 +27,7 @@ const every = 10 * 60_000;
 const mostSeries = 500;
 /** Days before the end from which `sealpost health` names it. */
 const healthDays = 7;
+const dayLong = 86_400_000;
 
 /** Warns of certificates that end: in the log, once for each certificate and threshold; as a metric; and in `health`. */
 export class ExpiryWatch {
@@ -61,13 +62,14 @@ export class ExpiryWatch {
       this.#soon = [];
       if (!(await isMine())) return;
       const at = now();
-      const due = expiries(at).filter((each) => thresholdOf(each, at, days) !== undefined);
+      const before = new Date(at.getTime() + Math.max(0, ...days) * dayLong);
+      const due = expiries(at, before).filter((each) => thresholdOf(each, at, days) !== undefined);
       this.#measure(due, at);
       this.#soon = due
         .filter((each) => thresholdOf(each, at, [healthDays]) !== undefined)
         .slice(0, mostSeries)
         .map((expiry) => {
-          const since = expiry.until.getTime() - healthDays * 86_400_000;
+          const since = expiry.until.getTime() - healthDays * dayLong;
           return { expiry, since, why: `${expiryText(expiry, at)}; ${expiry.hint}` };
         });
       for (const each of due) await this.#warn(each, at);

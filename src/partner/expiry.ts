@@ -47,25 +47,31 @@ const hints = {
   authority: 'add the certificate that follows it to the same setting',
 };
 
-/** Everything that ends, the soonest first. */
-export function expiriesAt(parts: ExpiryParts, at: Date): Expiry[] {
+const never = new Date(8.64e15);
+
+/**
+ * Everything that ends, the soonest first.
+ *
+ * @param before what ends later is left out, and its certificate is not even parsed: there may be 30,000
+ */
+export function expiriesAt(parts: ExpiryParts, at: Date, before = never): Expiry[] {
   const { config, identities, partners, authorities } = parts;
   const found: Expiry[] = [];
   for (const { name, encrypt } of config.partners) {
     const uses: Use[] = encrypt ? ['encrypt', 'verify'] : ['verify'];
     const entries = partners.get(name) ?? [];
     found.push(
-      ...endsOf({ owner: `partner ${name}`, partner: name, hint: hints.partner }, entries, uses, at),
+      ...endsOf({ owner: `partner ${name}`, partner: name, hint: hints.partner }, entries, uses, at, before),
     );
   }
   for (const name of new Set(identities.map((each) => each.name))) {
     const signs = config.partners.some(({ identity, sign }) => identity === name && sign !== 'none');
     const uses: Use[] = signs ? ['sign', 'decrypt'] : ['decrypt'];
     const own = identities.filter((each) => each.name === name);
-    found.push(...endsOf({ owner: `identity ${name}`, partner: '', hint: hints.own }, own, uses, at));
+    found.push(...endsOf({ owner: `identity ${name}`, partner: '', hint: hints.own }, own, uses, at, before));
   }
   for (const each of authorities)
-    if (each.notAfter >= at)
+    if (each.notAfter >= at && each.notAfter < before)
       found.push({
         ...{ owner: 'trust', partner: '', uses: ['trust'], hint: hints.authority },
         ...{
@@ -76,7 +82,7 @@ export function expiriesAt(parts: ExpiryParts, at: Date): Expiry[] {
       });
   for (const { setting, partner, spans } of tlsSpans(config)) {
     const { until, last } = coverageOfSpans(spans, at);
-    if (last !== undefined)
+    if (last !== undefined && until <= before)
       found.push({
         ...{ owner: setting, partner, uses: ['tls'], until, hint: hints.tls },
         ...{ certificate: last.name, id: last.id },
@@ -91,11 +97,12 @@ function endsOf(
   entries: readonly Employed[],
   uses: readonly Use[],
   at: Date,
+  before: Date,
 ): Expiry[] {
   const found: Expiry[] = [];
   for (const use of uses) {
     const { until, last } = coverageOf(entries, use, at);
-    if (last === undefined) continue;
+    if (last === undefined || until > before) continue;
     const id = last.certificate.thumbprint;
     const same = found.findIndex((each) => each.id === id && each.until.getTime() === until.getTime());
     const known = found[same];

@@ -1,9 +1,9 @@
 import {
   type Certificate,
+  isInForce,
   type PinnedCertificates,
   spanOf,
   validityOf,
-  whyNotInForce,
   wordsOf,
 } from '../pki/index.ts';
 import type { PartnerCertificate } from './certificates.ts';
@@ -35,7 +35,7 @@ export function pinsOf(partners: Iterable<readonly PartnerCertificate[]>): (at: 
 }
 
 function pinsAt(known: Lookup, at: Date): PinnedCertificates {
-  const inForce = (entry: PartnerCertificate) => whyNotInForce(entry, 'verify', at) === undefined;
+  const inForce = (entry: PartnerCertificate) => isInForce(entry, 'verify', at);
   return {
     has: (certificate) =>
       known

@@ -58,10 +58,12 @@ const usagesThatAllow = {
 export function keyKindOf(certificate: Certificate): string {
   // A DSA key may inherit its parameters from the issuer and cannot be loaded alone. Keys with X9.42 parameters have no
   // name in node:crypto.
-  const { family, onlyFor } = keyTraits(certificate.publicKeyInfo);
+  const { family, onlyFor, isPlain } = keyTraits(certificate.publicKeyInfo);
   if (family === 'dsa' || family === 'dh') return family;
   // An ordinary key, but its certificate allows only OAEP (RFC 4055 section 4.1).
   if (onlyFor === 'encrypt') return 'rsaes-oaep';
+  // Nearly every one is: OpenSSL would load it, which takes longer than to read the rest of the certificate.
+  if (isPlain) return 'rsa';
   return certificate.publicKey.asymmetricKeyType ?? 'unknown';
 }
 

@@ -76,6 +76,8 @@ export interface KeyTraits {
   onlyFor?: 'sign' | 'encrypt';
   /** RSA only: bits of the public exponent. */
   exponentBits?: number | undefined;
+  /** RSA only: two positive numbers of a usual size and nothing else, which every library loads. */
+  isPlain?: boolean;
 }
 
 const knownTraits = new WeakMap<PublicKeyInfo, KeyTraits>();
@@ -94,9 +96,13 @@ function readTraits(info: PublicKeyInfo): KeyTraits {
   if (rsaAlgorithms.has(info.algorithm)) {
     // RSAPublicKey ::= SEQUENCE { modulus, publicExponent } (RFC 8017 appendix A.1.1)
     const numbers = new Cursor(parse(info.key));
-    const traits: KeyTraits = { family: 'rsa', bits: bitsOf(numbers), exponentBits: bitsOf(numbers) };
+    const [modulus, exponent] = [numberOf(numbers), numberOf(numbers)];
+    const traits: KeyTraits = { family: 'rsa', bits: bitsOf(modulus), exponentBits: bitsOf(exponent) };
     if (info.algorithm === oids.rsassaPss) traits.onlyFor = 'sign';
     if (info.algorithm === oids.rsaesOaep) traits.onlyFor = 'encrypt';
+    const isWhole = numbers.atEnd && info.parameters?.equals(nullParameters) === true;
+    if (info.algorithm === oids.rsaEncryption && isWhole)
+      traits.isPlain = isPlainNumber(modulus) && isPlainNumber(exponent) && oversized(traits) === undefined;
     return traits;
   }
   switch (info.algorithm) {
@@ -138,12 +144,23 @@ export function namedCurve(info: PublicKeyInfo): string | undefined {
 function firstParameterBits(parameters: Buffer | undefined): number | undefined {
   return parameters === undefined || parameters[0] !== 0x30
     ? undefined
-    : bitsOf(new Cursor(parse(parameters)));
+    : bitsOf(numberOf(new Cursor(parse(parameters))));
 }
 
-/** Bits of the INTEGER that comes next, without its leading zeros. */
-function bitsOf(numbers: Cursor): number {
-  const octets = content(numbers.expect(tags.integer));
+const nullParameters = Buffer.from('0500', 'hex');
+
+/** Octets of the INTEGER that comes next. */
+const numberOf = (numbers: Cursor): Buffer => content(numbers.expect(tags.integer));
+
+/** Odd, positive, and in the one form that DER has for it. */
+function isPlainNumber(octets: Buffer): boolean {
+  const [first = 0x80, second = 0] = octets;
+  const isShortest = first > 0 || second >= 0x80;
+  return first < 0x80 && isShortest && ((octets.at(-1) ?? 0) & 1) === 1;
+}
+
+/** Bits of an INTEGER, without its leading zeros. */
+function bitsOf(octets: Buffer): number {
   const first = octets.findIndex((octet) => octet !== 0);
   const high = octets[first];
   return high === undefined ? 0 : (octets.length - first) * 8 - Math.clz32(high) + 24;

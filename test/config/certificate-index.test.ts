@@ -1,6 +1,6 @@
 /** The index of partners' certificates: the same as the files say, read once, and parsed when they are used. */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
@@ -119,6 +119,28 @@ describe('the index of certificates', () => {
     rmSync(file('partners/b.yaml'));
     assert.equal((await index()).read, 0);
     assert.equal((await thumbprints()).length, 2);
+  });
+
+  it('is taken as it is if neither partners nor files have changed, and only then', async () => {
+    const { index, keys, write, file } = made();
+    await index();
+    await later();
+    await index();
+    const { ino } = statSync(file('data/certificates.index'));
+    assert.deepEqual(await index(), { read: 0, kept: 4 });
+    assert.equal(statSync(file('data/certificates.index')).ino, ino, 'the same file');
+    assert.equal(statSync(file('run/config.certificates')).ino, ino, 'under another name');
+    // one of the partners names its files in another order, so that each has another entry
+    const text = readFileSync(file('partners/b.yaml'), 'utf8').replace('2.pem, 3.pem', '3.pem, 2.pem');
+    write('partners/b.yaml', text);
+    const entries = async () =>
+      (await keys()).partners.get('b')?.map(({ entry, certificate }) => [entry, certificate.subject]);
+    assert.deepEqual(await index(), { read: 0, kept: 4 });
+    assert.notEqual(statSync(file('data/certificates.index')).ino, ino);
+    assert.deepEqual(await entries(), [
+      [0, 'CN=b2'],
+      [1, 'CN=b1'],
+    ]);
   });
 
   it('is made anew if what is kept is cut, of another form, or not there', async () => {

@@ -93,7 +93,7 @@ describe('a check against the configuration in force', () => {
   /** From now on, whoever parses a certificate of the index fails. */
   function damage() {
     const octets = readFileSync(index);
-    const [, , length = 0]: number[] = JSON.parse(octets.toString('latin1', 0, octets.indexOf(0x0a)));
+    const [, , , length = 0]: number[] = JSON.parse(octets.toString('latin1', 0, octets.indexOf(0x0a)));
     assert.ok(length > 1000);
     writeFileSync(index, octets.fill(0, octets.length - length));
   }

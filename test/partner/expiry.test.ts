@@ -85,6 +85,23 @@ describe('what ends', () => {
     });
     assert.ok(said(gap, now).includes('partner acme encrypt+verify 2027-01-01'));
   });
+  it('is left out, and not even named, if it ends after the time in question', async () => {
+    const parts = await read();
+    const before = (text: string) => expiriesAt(parts, now, day(text)).map(({ owner }) => owner);
+    assert.deepEqual(before('2026-12-30'), []);
+    assert.deepEqual(before('2027-01-01'), ['identity own']);
+    const [own] = parts.partners.get('acme') ?? [];
+    assert.ok(own);
+    const { notBefore, notAfter } = own.certificate;
+    const unparsed = Object.defineProperty(
+      { ...own, validity: { notBefore, notAfter }, fits: ['encrypt', 'sign'] as const },
+      'certificate',
+      { get: () => assert.fail('it is parsed') },
+    );
+    const thousands = { ...parts, partners: new Map([['acme', [unparsed]]]) };
+    assert.equal(expiriesAt(thousands, now, day('2027-01-13')).length, 1);
+    assert.throws(() => expiriesAt(thousands, now, day('2027-01-15')), /it is parsed/);
+  });
   it('is said in one sentence with what to do', async () => {
     const [first] = expiriesAt(await read(), now);
     assert.ok(first);
@@ -129,7 +146,7 @@ describe('the watch', () => {
     const told = new Set<string>();
     let now = day('2026-10-01');
     const watch = new ExpiryWatch({
-      expiries: (at) => expiriesAt(parts, at),
+      expiries: (at, before) => expiriesAt(parts, at, before),
       days: [60, 30, 14, 7, 1],
       log: logOf(lines),
       now: () => now,
