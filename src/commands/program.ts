@@ -5,6 +5,7 @@ import { printable } from '../printable.ts';
 import { packageFile } from './files.ts';
 import { type Streams, useStreams, writeError, writeText } from './output.ts';
 import { reportError } from './report.ts';
+import type { CommandNode } from './tree.ts';
 
 interface Entry {
   /** Shown after the name in the list of commands. */
@@ -100,6 +101,16 @@ const commands: Record<string, Entry> = {
     description: 'show the levels of the log of the daemon on this machine, or change them until it ends',
     load: async () => (await import('./log.ts')).logCommand(),
   },
+  completion: {
+    usage: '[options] <shell>',
+    description: 'print a script that completes commands and options in bash, zsh or fish',
+    load: async () => (await import('./completion.ts')).completionCommand(wholeTree),
+  },
+  man: {
+    usage: '[options] [command]',
+    description: 'print a manual page, or write all of them into a folder',
+    load: async () => (await import('./man.ts')).manCommand(wholeTree, version),
+  },
   demo: {
     usage: '[options]',
     description: 'demonstrate the main job on loopback with throw-away keys',
@@ -109,15 +120,28 @@ const commands: Record<string, Entry> = {
 
 const { version } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8'));
 
+const about = 'mail adapter daemon for S/MIME mail with partners';
+
 /** Commander's own exit codes are 0 for help and 1 for a usage error; ours are 0 and 2. */
 function throwInsteadOfExit(command: Command, program: Command): void {
   command.exitOverride().configureOutput(program.configureOutput());
   for (const each of command.commands) throwInsteadOfExit(each, program);
 }
 
+/** All commands as data, which loads all of them. */
+export async function wholeTree(): Promise<CommandNode> {
+  const program = new Command('sealpost')
+    .description(about)
+    .version(version, '-V, --version', 'print the version');
+  for (const { description, load } of Object.values(commands))
+    program.addCommand((await load()).description(description));
+  const { treeOf } = await import('./tree.ts');
+  return treeOf(program);
+}
+
 async function compose(args: string[]): Promise<Command> {
   const program = new Command('sealpost')
-    .description('mail adapter daemon for S/MIME mail with partners')
+    .description(about)
     .version(version)
     .showHelpAfterError('hint: sealpost --help lists the commands')
     .configureOutput({
