@@ -109,8 +109,15 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
     ],
     why: 'a door has no keys: it hands mail to submit, and shows what is stored',
   },
-  console: { may: ['api'], why: 'pages for people: what they show and do are operations of the API' },
   client: { may: ['redis', 'config'], why: 'who may do what is known without any message' },
+  console: {
+    may: ['user', 'api', 'client', 'queue', 'redis', 'config', 'net'],
+    why: 'it calls the operations of the API as a person, and shows what they answer',
+  },
+  user: {
+    may: ['client', 'queue', 'redis', 'config'],
+    why: 'who a person is and what it may do is known without any message',
+  },
   lookup: {
     may: ['redis', 'config', 'net', 'message', 'pki'],
     why: 'what it finds counts for nothing by itself',

@@ -4,8 +4,8 @@ import { mutants } from './mutant.ts';
 export const doors = [
   ...mutants('api', [
     [
-      'api/app.ts',
-      "if (grant !== undefined && grant !== 'token' && !client.may(grant))",
+      'api/granting.ts',
+      "if (grant !== 'token' && !client.may(grant))",
       "if (grant === 'send' && !client.may(grant))",
       'attacks/http-door~each.verb',
       'who may send may read, act and look into content',

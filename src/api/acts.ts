@@ -1,6 +1,6 @@
 /** What a client does with messages: resume, retry, terminate, decode again. Each act has its own verb, and is audited. */
 import type { z } from 'zod';
-import type { Client, Verb } from '../client/index.ts';
+import type { Verb } from '../client/index.ts';
 import type { Act, MessageRecord, QueueRoom } from '../queue/index.ts';
 import type { BodyRules } from './body.ts';
 import { jsonBody } from './json-body.ts';
@@ -27,11 +27,6 @@ interface ActFacts {
 
 const largest = 16 * 1024;
 
-/** Who did it, for ledger and audit trail. */
-export function actor({ name, credential }: Client): string {
-  return `client ${name}, token ${credential}`;
-}
-
 export function actRoutes({ queue, body }: ActParts): Route[] {
   const { flow, ledger } = queue;
   /** `perform` returns what the message is not, where nothing was done. */
@@ -56,7 +51,7 @@ export function actRoutes({ queue, body }: ActParts): Route[] {
         const { client, params } = call;
         const { why } = await jsonBody(call, schema, body, largest);
         const message = await visible(queue, client, params.id);
-        const not = await perform(message, { by: actor(client), ...(why !== undefined && { why }) });
+        const not = await perform(message, { by: client.actor, ...(why !== undefined && { why }) });
         if (not !== undefined) throw refusal('message-state', `message ${params.id} ${not}`);
         const state = (await ledger.get(params.id))?.state ?? 'terminated';
         return { status: 200, json: { id: params.id, state } };

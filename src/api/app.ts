@@ -1,5 +1,4 @@
 /** The API as a whole: what happens to each request before its route, and how its server runs. */
-import type { AddressInfo } from 'node:net';
 import swagger from '@fastify/swagger';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { serializerCompiler } from 'fastify-type-provider-zod';
@@ -11,8 +10,9 @@ import { counter } from '../metrics.ts';
 import { listenShared } from '../net/index.ts';
 import type { QueueRoom } from '../queue/index.ts';
 import { lingerThenCut, ours, sendAnswer, sendProblem } from './answer.ts';
+import { checkGrant, checkSecond } from './granting.ts';
 import { RequestLimits } from './limits.ts';
-import { createListener, setCertificate } from './listener.ts';
+import { boundTo, createListener, setCertificate } from './listener.ts';
 import { documentOptions, serializersOf } from './openapi.ts';
 import { Origins } from './origin.ts';
 import { problemOf, refusal } from './problem.ts';
@@ -81,12 +81,15 @@ async function makeApi({ config, log, queue }: ApiParts) {
   const routes = routesOf({ config, queue, log, rates: new Rates(), openapi: () => app.swagger(), streams });
   const { host, hostnames, trustedProxies } = api;
   const tls = api.tls && tlsAt(api.tls, new Date());
-  const origins = new Origins({ host, hostnames, trustedProxies, tls: tls !== undefined });
+  const origins = new Origins({ name: 'api', host, hostnames, trustedProxies, tls: tls !== undefined });
   const connections = {
     connections: api.maxConnections,
     connectionsPerAddress: api.maxConnectionsPerAddress,
   };
-  const app: App = await createApp({ routes, registry, log, origins, api, tls, connections });
+  const app: App = await createApp({
+    ...{ routes, registry, log, origins, api, tls, connections },
+    fourEyes: config.console.fourEyes,
+  });
   return { app, registry, streams, tls };
 }
 
@@ -110,8 +113,7 @@ export async function createApi(parts: ApiParts): Promise<Api> {
   return {
     async listen(takeOver) {
       await listenShared(app.server, { host, port }, takeOver);
-      const bound = app.server.address();
-      return bound && typeof bound === 'object' ? textOf(bound) : host;
+      return boundTo(app.server, host);
     },
     async close(timeoutMs) {
       const closed = new Promise<void>((resolve) => app.server.close(() => resolve()));
@@ -126,15 +128,13 @@ export async function createApi(parts: ApiParts): Promise<Api> {
   };
 }
 
-const textOf = ({ address, port, family }: AddressInfo) =>
-  family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}`;
-
 export interface AppParts {
   routes: readonly Route[];
   registry: Pick<ClientRegistry, 'byToken' | 'trouble'>;
   log: Log;
   origins: Origins;
   api: Pick<Config['api'], 'maxRequestsPerClient' | 'requestsPerMinute'>;
+  fourEyes?: boolean;
   tls?: { cert: Buffer; key: Buffer } | undefined;
   connections: { connections: number; connectionsPerAddress: number };
 }
@@ -142,7 +142,16 @@ export interface AppParts {
 export type App = Awaited<ReturnType<typeof createApp>>;
 
 /** The routes behind their door, not listening yet. */
-export async function createApp({ routes, registry, log, origins, api, tls, connections }: AppParts) {
+export async function createApp({
+  routes,
+  registry,
+  log,
+  origins,
+  api,
+  fourEyes = false,
+  tls,
+  connections,
+}: AppParts) {
   const limits = new RequestLimits(api.maxRequestsPerClient, api.requestsPerMinute);
   const admitted = new WeakMap<FastifyRequest, Admitted>();
   const app = fastify({
@@ -169,8 +178,7 @@ export async function createApp({ routes, registry, log, origins, api, tls, conn
     admitted.set(request, { client, address, end });
     request.raw.socket.once('close', end);
     const { grant } = request.routeOptions.config;
-    if (grant !== undefined && grant !== 'token' && !client.may(grant))
-      throw refusal('not-granted', `client ${client.name} is not granted ${grant}`);
+    if (grant !== undefined) checkGrant({ grant }, client);
   });
   app.addHook('onSend', async (_request, reply) => void reply.headers(guards));
   app.addHook('onResponse', async (request, reply) => {
@@ -193,7 +201,7 @@ export async function createApp({ routes, registry, log, origins, api, tls, conn
   });
   await app.register(swagger, documentOptions(routes, apiVersion));
   await app.register(async (scope) => {
-    for (const route of routes) addRoute(scope, route, (request) => admitted.get(request));
+    for (const route of routes) addRoute(scope, route, fourEyes, (request) => admitted.get(request));
   });
   await app.ready();
   return app;
@@ -202,6 +210,7 @@ export async function createApp({ routes, registry, log, origins, api, tls, conn
 function addRoute(
   app: FastifyInstance,
   route: Route,
+  fourEyes: boolean,
   admission: (request: FastifyRequest) => Admitted | undefined,
 ): void {
   const { method, url, grant, name: operation } = route;
@@ -215,6 +224,7 @@ function addRoute(
       if (known === undefined) throw new SealpostError('internal', 'a request came past the door');
       if (route.bodies === undefined && hasBody(request))
         throw refusal('request-invalid', 'this request has no body');
+      checkSecond(route, fourEyes, false);
       const { client, address } = known;
       const { params, query, raw } = request;
       const call = { client, address, params, query, request: raw, response: reply.raw };

@@ -25,7 +25,6 @@ import { timeOf } from '../pipeline/submit.ts';
 import { type Certificate, readCertificates } from '../pki/index.ts';
 import type { AuditEntry, QueueRoom } from '../queue/index.ts';
 import { sealedValues } from '../redis/index.ts';
-import { actor } from './acts.ts';
 import { Reach, sees } from './certificate-reach.ts';
 import type { CertificateChanges } from './certificate-schemas.ts';
 import { refusal } from './problem.ts';
@@ -137,7 +136,7 @@ export class CertificateDesk {
 
   /** Who decides, and what notes it in the audit trail. */
   #decision(client: Client, what: AuditEntry['what'], why = '') {
-    const by = actor(client);
+    const by = client.actor;
     const record = (subject: string) =>
       this.#parts.queue.audit.add({ at: Date.now(), by, what, subject, ...(why !== '' && { why }) });
     return { decision: { by, why }, record };

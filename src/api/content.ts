@@ -5,7 +5,6 @@ import { SealpostError } from '../errors.ts';
 import { composeStreamed, messageLimits, messageOctets } from '../handoff/index.ts';
 import { readStoredContent } from '../pipeline/index.ts';
 import type { QueueRoom } from '../queue/index.ts';
-import { actor } from './acts.ts';
 import { visible } from './messages.ts';
 import { nothing, type Route, route } from './route.ts';
 import { idParams } from './schemas.ts';
@@ -25,7 +24,7 @@ export function contentRoutes({ config, queue }: ContentParts): Route[] {
     query: nothing,
   } as const;
   const look = async (client: Client, id: string, what: 'content' | 'original') =>
-    await audit.add({ at: Date.now(), by: actor(client), what, id });
+    await audit.add({ at: Date.now(), by: client.actor, what, id });
   return [
     route({
       ...common,

@@ -3,5 +3,13 @@
  * happens to each request before its route. It holds no keys: mail goes to `submit`, and what is shown is what is stored.
  */
 
+/** The same operations for the console, and the same door below it. */
+export { sendAnswer } from './answer.ts';
 export { type Api, type ApiParts, createApi, describeApi } from './app.ts';
 export { type EventWebhook, openEventWebhook } from './event-webhook.ts';
+export { boundTo, createListener, setCertificate } from './listener.ts';
+export { type Asked, type Caller, jsonOf, Operations, type OperationsParts } from './operations.ts';
+export { Origins } from './origin.ts';
+export { type Problem, problemOf, refusal } from './problem.ts';
+export { parseQuery } from './query.ts';
+export type { Answer } from './route.ts';

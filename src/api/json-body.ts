@@ -14,11 +14,12 @@ const largest = 128 * 1024;
  * @throws {SealpostError} `media-type-unsupported`, `request-invalid`, and those of `bodyOf`
  */
 export async function jsonBody<S extends z.ZodType>(
-  { request, response }: Pick<Call, 'request' | 'response'>,
+  { request, response, given }: Pick<Call, 'request' | 'response' | 'given'>,
   schema: S,
   rules: BodyRules,
   most = largest,
 ): Promise<z.output<S>> {
+  if (given) return checked(schema, given.json, 'the body');
   const octets = await wholeBody(bodyOf(request, response, most, rules), () => undefined);
   const type = request.headers['content-type'] ?? '';
   if (octets.length > 0 && !/^application\/json\b/i.test(type))

@@ -16,6 +16,14 @@ export interface ListenerParts {
 const times = { header: 10_000, idle: 60_000, keepAlive: 10_000, handshake: 10_000, check: 1000 };
 const maxHeaderSize = 16 * 1024;
 
+/** The address that a server listens on. */
+export function boundTo(server: Server, host: string): string {
+  const bound = server.address();
+  if (bound === null || typeof bound === 'string') return host;
+  const { address, port, family } = bound;
+  return family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
 const tlsVersions = { minVersion: 'TLSv1.2' } as const;
 
 /** Takes over another certificate for new connections. */

@@ -5,7 +5,9 @@ import { isLoopback, networkOf } from '../config/index.ts';
 import { refusal } from './problem.ts';
 
 export interface OriginRules {
-  /** Address that the API listens on. */
+  /** Whose door it is, as its settings are named. */
+  name: 'api' | 'console';
+  /** Address that it listens on. */
   host: string;
   hostnames: readonly string[];
   trustedProxies: readonly string[];
@@ -13,10 +15,12 @@ export interface OriginRules {
   tls: boolean;
 }
 
+const doors = { api: 'API', console: 'console' } as const;
+
 /** Fields that must not be repeated: two readers could take different ones. */
 const single = new Set([
   ...['host', 'authorization', 'content-type', 'content-length', 'transfer-encoding', 'content-encoding'],
-  ...['idempotency-key', 'last-event-id', 'expect', 'x-forwarded-proto'],
+  ...['idempotency-key', 'last-event-id', 'expect', 'x-forwarded-proto', 'cookie', 'origin'],
 ]);
 
 /** An IPv4 address that came over IPv6, as IPv4. */
@@ -73,6 +77,12 @@ export class Origins {
     return client;
   }
 
+  /** Whether a request that `check` let in came over TLS, at least to the proxy. */
+  isSecure({ headers, socket }: IncomingMessage): boolean {
+    if (this.#rules.tls) return true;
+    return this.isProxy(socket.remoteAddress ?? '') && headers['x-forwarded-proto'] === 'https';
+  }
+
   #clientOf(request: IncomingMessage, peer: string): string {
     const field = request.headers['x-forwarded-for'];
     const hops = (Array.isArray(field) ? field.join(',') : (field ?? '')).split(',').map((hop) => hop.trim());
@@ -102,8 +112,10 @@ export class Origins {
   #checkHost(field: string): void {
     const name = field.replace(/:\d{1,5}$/, '').toLowerCase();
     const bare = name.replace(/^\[(.*)\]$/, '$1');
-    if (!this.#names.has(bare) && !isLoopback(bare))
-      throw refusal('host-unknown', 'the API does not answer for this host', 'see api.hostnames');
+    if (this.#names.has(bare) || isLoopback(bare)) return;
+    const { name: door } = this.#rules;
+    const why = `the ${doors[door]} does not answer for this host`;
+    throw refusal('host-unknown', why, `see ${door}.hostnames`);
   }
 }
 

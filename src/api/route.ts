@@ -16,6 +16,10 @@ export interface Call<P = unknown, Q = unknown> {
   address: string;
   request: IncomingMessage;
   response: ServerResponse;
+  /** The body, where the console calls: it has read its own form. */
+  given?: { json: unknown };
+  /** Two persons stand behind it (`console.fourEyes`). */
+  byTwo?: boolean;
 }
 
 /** An answer in JSON, one that writes itself as long as it lasts, or octets that are streamed. */
@@ -34,6 +38,11 @@ interface RouteFacts<P extends z.ZodType, Q extends z.ZodType> {
   method: 'GET' | 'POST';
   url: string;
   grant: Grant;
+  /**
+   * In the console, a person has to show again who it is (step-up), and with `console.fourEyes` a second one has to
+   * confirm it. Default: whether the verb is one of `graveVerbs`.
+   */
+  grave?: boolean;
   /** Name of the operation in the OpenAPI document. */
   name: string;
   tag: 'messages' | 'directory' | 'events' | 'certificates';

@@ -19,8 +19,8 @@ export interface RoutesParts {
   queue: QueueRoom;
   rates: Rates;
   log: Log;
-  /** The OpenAPI document. */
-  openapi(): object;
+  /** The OpenAPI document, for programs. */
+  openapi?: () => object;
   streams: Streams;
 }
 
@@ -43,7 +43,7 @@ export function routesOf({ config, queue, log, rates, openapi, streams }: Routes
     ...certificateRoutes({ config, queue, log, body }),
     ...directoryRoutes({ config, queue }),
     streams.route,
-    documentRoute(openapi),
+    ...(openapi ? [documentRoute(openapi)] : []),
   ];
 }
 

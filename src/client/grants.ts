@@ -93,12 +93,15 @@ export class Client {
   readonly grants: Grants;
   /** Of the token or login; '' where the door is bound to the client itself. */
   readonly credential: string;
+  /** How it is called in ledger and audit trail. */
+  readonly actor: string;
   #senders: AddressBook<true> | undefined;
 
-  constructor(name: string, grants: Grants, credential = '') {
+  constructor(name: string, grants: Grants, credential = '', actor = `client ${name}, token ${credential}`) {
     this.name = name;
     this.grants = grants;
     this.credential = credential;
+    this.actor = actor;
   }
 
   may(verb: Verb): boolean {

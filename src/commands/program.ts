@@ -69,6 +69,11 @@ const commands: Record<string, Entry> = {
     description: 'print the DNS records of the keys that sign mail with DKIM',
     load: async () => (await import('./dkim.ts')).dkimCommand(),
   },
+  users: {
+    usage: '[options] [command]',
+    description: 'manage the people who use the console: who they are, and what they may do',
+    load: async () => (await import('./users.ts')).usersCommand(),
+  },
   clients: {
     usage: '[options] [command]',
     description: 'manage the programs that may use the doors, and what they may do',

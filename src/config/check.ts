@@ -276,10 +276,12 @@ function checkSpoolKey(path: SettingPath, text: string, reader: KeyReader): void
 }
 
 function checkTls(config: Config, reader: KeyReader, now: Date): void {
-  const { smtp, api } = config;
+  const { smtp, api, console } = config;
   const listener = 'renew it; peers that verify it cannot connect';
   checkOwnTls(smtp.tls, ['smtp', 'tls'], { hint: listener, only: 'peers that verify it' }, reader, now);
   checkOwnTls(api.tls, ['api', 'tls'], { hint: listener, only: 'peers that verify it' }, reader, now);
+  const browsers = { hint: 'renew it; browsers will refuse it', only: 'the console' };
+  checkOwnTls(console.tls, ['console', 'tls'], browsers, reader, now);
   for (const [path, { clientCertificate }] of allRoutes(config)) {
     const [top, index] = path;
     const partner = top === 'partners' ? config.partners[Number(index)] : undefined;

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { apiSettings, eventsSettings } from './api-settings.ts';
 import { approvalSettings } from './approval-settings.ts';
 import { clientQueueSettings } from './client-queue-settings.ts';
+import { consoleSettings } from './console-settings.ts';
 import { destinationSettings } from './destination-settings.ts';
 import { dkimSettings } from './dkim-settings.ts';
 import { folderSettings } from './folder-settings.ts';
@@ -474,6 +475,9 @@ export const configSchema = z.strictObject({
       'A webhook that gets what happens to messages, as it happens: in order, each event at least once.',
     ),
   api: api.prefault({}).describe('The HTTP API for your programs. Each needs a token: sealpost tokens add.'),
+  console: consoleSettings({ port, tlsFiles, secret, name })
+    .prefault({})
+    .describe('The console for people, in a browser. The first person: sealpost users add.'),
   log: logSettings(),
 });
 

@@ -36,11 +36,12 @@ const readers: readonly [RegExp, readonly string[] | 'all'][] = [
   [/^(?:events|api)\./, ['api']],
   [/^smtp\./, ['receive']],
   [/^folders\./, ['submit']],
+  [/^console\./, ['console']],
   [/^mailboxes\.\d+\.imap\./, ['receive']],
   [/^mailboxes\.\d+\.trust\./, ['decrypt', 'outbound']],
   [/^mailboxes\.\d+\.(?:destinations|onSuspend)\./, ['handoff']],
   [/^partners\.\d+\.onSuspend\./, ['handoff']],
-  [/^partners\.\d+\.certificates\./, ['decrypt', 'outbound', 'api']],
+  [/^partners\.\d+\.certificates\./, ['decrypt', 'outbound', 'api', 'console']],
   [/^partners\.\d+\.approval\./, ['decrypt', 'outbound']],
   [/^partners\.\d+(?:\.|$)/, ['outbound']],
 ];

@@ -8,7 +8,9 @@ import type { Config } from './schema.ts';
 
 export function checkServers(config: Config, report: Report): void {
   checkListener(config, report);
-  checkApi(config, report);
+  checkDoor('api', config, report);
+  checkDoor('console', config, report);
+  checkProvider(config, report);
   checkRedis(config, report);
   checkSpool(config, report);
   checkResolver(config, report);
@@ -72,30 +74,60 @@ function checkListener({ smtp, mailboxes, partners, http }: Config, report: Repo
   });
 }
 
-function checkApi({ api, http, smtp }: Config, report: Report): void {
-  const { host, port, tls, trustedProxies, hostnames } = api;
+/** What is the same for both doors over HTTP. */
+function checkDoor(name: 'api' | 'console', config: Config, report: Report): void {
+  const { host, port, tls, trustedProxies, hostnames } = config[name];
   trustedProxies.forEach((text, index) => {
     if (networkOf(text) === undefined)
-      report(['api', 'trustedProxies', index], 'is not an address or a network', {
+      report([name, 'trustedProxies', index], 'is not an address or a network', {
         hint: 'write 10.1.2.3, 10.0.0.0/8 or fd00::/8',
       });
   });
   if (port === undefined) return;
   const open = !isLoopback(host);
+  const readable = name === 'api' ? 'tokens' : 'passwords';
   if (open && tls === undefined && trustedProxies.length === 0)
-    report(['api', 'host'], 'is open to other machines without TLS, and tokens would be readable there', {
-      hint: 'write api.tls, or api.trustedProxies if a proxy ends TLS; or listen on 127.0.0.1',
+    report([name, 'host'], `is open to other machines without TLS, and ${readable} would be readable there`, {
+      hint: `write ${name}.tls, or ${name}.trustedProxies if a proxy ends TLS; or listen on 127.0.0.1`,
     });
   if (open && hostnames.length === 0)
-    report(['api', 'hostnames'], 'is empty: only requests to the address itself are answered', {
+    report([name, 'hostnames'], 'is empty: only requests to the address itself are answered', {
       severity: 'warning',
-      hint: 'write the names by which programs reach the API',
+      hint: `write the names by which ${name === 'api' ? 'programs reach the API' : 'people reach the console'}`,
     });
-  const others = [http, ...smtp.listen];
+  const others = [config.http, ...config.smtp.listen, ...(name === 'console' ? [config.api] : [])];
   if (port !== 0 && others.some((each) => each.port === port && each.host === host))
-    report(['api', 'port'], `${host}:${port} is taken by another listener of this file`, {
+    report([name, 'port'], `${host}:${port} is taken by another listener of this file`, {
       hint: 'choose another port',
     });
+}
+
+function checkProvider({ console: { oidc, host, hostnames } }: Config, report: Report): void {
+  if (oidc === undefined) return;
+  for (const name of ['issuer', 'url'] as const) {
+    const { protocol, hostname } = new URL(oidc[name]);
+    if (protocol !== 'https:' && !isLoopback(hostname))
+      report(['console', 'oidc', name], 'is clear text, and logins would be readable there', {
+        hint: 'write https://',
+      });
+  }
+  const { hostname, pathname, search } = new URL(oidc.url);
+  if (pathname !== '/' || search !== '')
+    report(['console', 'oidc', 'url'], 'is more than a host', { hint: 'write https://console.example.com' });
+  const bare = hostname.replace(/^\[(.*)\]$/, '$1');
+  if (bare !== host && !isLoopback(bare) && !hostnames.some((name) => name.toLowerCase() === bare))
+    report(['console', 'oidc', 'url'], 'is a name that the console does not answer for', {
+      hint: 'add it to console.hostnames',
+    });
+  if (oidc.groups.length === 0)
+    report(
+      ['console', 'oidc', 'groups'],
+      'is empty: only people of sealpost users add --subject may log in',
+      {
+        severity: 'warning',
+        hint: 'write which groups may do what',
+      },
+    );
 }
 
 function checkSpool({ spool: { store, s3 } }: Config, report: Report): void {

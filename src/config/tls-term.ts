@@ -118,10 +118,16 @@ export interface TlsSpans {
 }
 
 /** All settings with TLS certificates of our own. A file that cannot be read is left out: `check` names it. */
-export function tlsSpans({ smtp, api, partners }: Pick<Config, 'smtp' | 'api' | 'partners'>): TlsSpans[] {
+export function tlsSpans({
+  smtp,
+  api,
+  console,
+  partners,
+}: Pick<Config, 'smtp' | 'api' | 'console' | 'partners'>): TlsSpans[] {
   const settings: [string, string, TlsFiles | undefined][] = [
     ['smtp.tls', '', smtp.tls],
     ['api.tls', '', api.tls],
+    ['console.tls', '', console.tls],
     ...partners.flatMap(({ name, route, backup }): [string, string, TlsFiles | undefined][] => [
       [`route of partner ${name}`, name, route.clientCertificate],
       [`backup of partner ${name}`, name, backup?.route.clientCertificate],

@@ -2,7 +2,16 @@
 import { type ErrorCode, isErrorCode, SealpostError } from '../errors.ts';
 import type { LevelChanges } from '../log.ts';
 
-export const roleNames = ['receive', 'decrypt', 'handoff', 'outbound', 'submit', 'http', 'api'] as const;
+export const roleNames = [
+  'receive',
+  'decrypt',
+  'handoff',
+  'outbound',
+  'submit',
+  'http',
+  'api',
+  'console',
+] as const;
 export type RoleName = (typeof roleNames)[number];
 
 /** Facts that a role reports when it is ready, such as the addresses it listens on. */

@@ -46,11 +46,12 @@ function hasWork(role: RoleName, config: Config): boolean {
   if (role === 'outbound') return config.partners.length > 0;
   if (role === 'submit') return config.folders.length > 0 || config.clientQueues.enabled;
   if (role === 'api') return config.api.port !== undefined || config.events !== undefined;
+  if (role === 'console') return config.console.port !== undefined;
   return config.http.port !== undefined;
 }
 
 /** Roles that use the certificates of partners. */
-const readsCertificates: ReadonlySet<RoleName> = new Set(['decrypt', 'outbound', 'api']);
+const readsCertificates: ReadonlySet<RoleName> = new Set(['decrypt', 'outbound', 'api', 'console']);
 
 /** Where the index of certificates is that belongs to a stored configuration. */
 const indexOf = (stored: string) => stored.replace(/\.json$/, '.certificates');

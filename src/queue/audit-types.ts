@@ -26,8 +26,23 @@ export interface AuditEntry {
     | 'certificate-pin'
     | 'certs-accept'
     | 'partner-remove'
-    | 'partner-rename';
-  /** Name of the client or partner, id of the token, or SHA-256 of the certificate. */
+    | 'partner-rename'
+    | 'login'
+    | 'logout'
+    | 'step-up'
+    | 'denied'
+    | 'password-set'
+    | 'person-add'
+    | 'person-change'
+    | 'person-disable'
+    | 'person-enable'
+    | 'person-reset'
+    | 'person-remove'
+    | 'users-accept'
+    | 'second-asked'
+    | 'second-confirmed'
+    | 'second-refused';
+  /** Name of the client, person, partner or operation, id of the token, or SHA-256 of the certificate. */
   subject?: string;
   /** Of the message; absent if there was none. */
   id?: string;

@@ -18,6 +18,7 @@ import { openTestQueue } from '../support/queue.ts';
 import { startTestRedis } from '../support/redis.ts';
 
 const rules: OriginRules = {
+  name: 'api',
   host: '10.0.0.5',
   hostnames: ['api.example.com'],
   trustedProxies: [],

@@ -181,7 +181,13 @@ describe('a stream of events', { skip: skipWithout('openssl'), timeout: 120_000 
       { events: queue.events, registry, onFailure: () => undefined },
       { look: 20, beat: 100, unread: 500 },
     );
-    const origins = new Origins({ host: '127.0.0.1', hostnames: [], trustedProxies: [], tls: false });
+    const origins = new Origins({
+      name: 'api',
+      host: '127.0.0.1',
+      hostnames: [],
+      trustedProxies: [],
+      tls: false,
+    });
     const { api } = configSchema.parse({});
     const connections = { connections: 10, connectionsPerAddress: 10 };
     const app = await createApp({ routes: [streams.route], registry, log, origins, api, connections });

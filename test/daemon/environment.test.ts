@@ -68,6 +68,7 @@ describe('the environment of a role', () => {
       http: ['REDIS'],
       submit: ['REDIS'],
       api: ['REDIS'],
+      console: ['REDIS'],
     });
   });
 });

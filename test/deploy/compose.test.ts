@@ -77,11 +77,11 @@ describe('docker-compose.yml', () => {
   it('shows private keys for S/MIME to decrypt and outbound only, beside the command line', () => {
     assert.deepEqual(seeing('config/keys'), ['decrypt', 'outbound', 'cli']);
     // as index of the certificates of partners, these roles read them
-    assert.deepEqual(seeing('config/certs'), ['decrypt', 'outbound', 'api', 'cli']);
+    assert.deepEqual(seeing('config/certs'), ['decrypt', 'outbound', 'api', 'console', 'cli']);
   });
 
   it('shows each TLS key and each file of secrets to one role', () => {
-    for (const role of ['receive', 'handoff', 'outbound', 'api']) {
+    for (const role of ['receive', 'handoff', 'outbound', 'api', 'console']) {
       const name = roles.find((each) => each.role === role)?.name;
       assert.deepEqual(seeing(`config/tls/${role}`), [name, 'cli']);
     }

@@ -93,8 +93,13 @@ describe('kubernetes manifests', () => {
     const keys = holders(({ secret }) => secret === 'sealpost-keys');
     assert.deepEqual(keys, ['sealpost-decrypt', 'sealpost-outbound']);
     const certificates = holders(({ configMap }) => configMap === 'sealpost-certs');
-    assert.deepEqual(certificates, ['sealpost-decrypt', 'sealpost-outbound', 'sealpost-api']);
-    for (const role of ['receive', 'api'])
+    assert.deepEqual(certificates, [
+      'sealpost-decrypt',
+      'sealpost-outbound',
+      'sealpost-api',
+      'sealpost-console',
+    ]);
+    for (const role of ['receive', 'api', 'console'])
       assert.deepEqual(
         holders(({ secret }) => secret === `sealpost-tls-${role}`),
         [`sealpost-${role}`],

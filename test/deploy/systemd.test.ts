@@ -71,11 +71,11 @@ describe('deploy/systemd', () => {
     assert.ok(rate('5').every(({ status }) => status !== 0));
   });
 
-  it('shows private keys to decrypt and outbound only, and certificates to these and api', () => {
+  it('shows private keys to decrypt and outbound only, and certificates to these and the doors over HTTP', () => {
     const readers = (path: string) =>
       roleNames.filter((role) => setting(role, 'BindReadOnlyPaths').includes(`-/etc/sealpost/${path}`));
     assert.deepEqual(readers('keys'), ['decrypt', 'outbound']);
-    assert.deepEqual(readers('certs'), ['decrypt', 'outbound', 'api']);
+    assert.deepEqual(readers('certs'), ['decrypt', 'outbound', 'api', 'console']);
     for (const role of roleNames) {
       assert.deepEqual(readers(`tls/${role}`), [role]);
       assert.deepEqual(setting(role, 'TemporaryFileSystem'), ['/etc/sealpost:ro']);

@@ -146,7 +146,13 @@ describe('following the date', () => {
   });
 
   it('changes the certificate of the API', async () => {
-    const origins = new Origins({ host: '127.0.0.1', hostnames: [], trustedProxies: [], tls: true });
+    const origins = new Origins({
+      name: 'api',
+      host: '127.0.0.1',
+      hostnames: [],
+      trustedProxies: [],
+      tls: true,
+    });
     const first = tlsAt(tls, day('2027-02-28'));
     const parts = { tls: first, origins, connections: 5, connectionsPerAddress: 5 };
     const server = createListener((_request, response) => void response.end(), parts);

@@ -1,0 +1,97 @@
+/** The console for people: where it listens, whom it believes, how long a login lasts, and who may log in elsewhere. */
+import { z } from 'zod';
+import { duration } from './units.ts';
+
+/** @param kinds the types for ports, certificates, secrets and names */
+export const consoleSettings = <
+  P extends z.ZodType,
+  T extends z.ZodType,
+  S extends z.ZodType,
+  N extends z.ZodType,
+>(kinds: {
+  port: () => P;
+  tlsFiles: T;
+  secret: () => S;
+  name: () => N;
+}) => {
+  const count = (most: number) => z.number().int().min(1).default(most);
+  const names = () => z.union([z.literal('*'), z.array(kinds.name())]).default('*');
+  const oidc = z.strictObject({
+    issuer: z
+      .url({ protocol: /^https?$/ })
+      .describe('Issuer, as it is in its ID tokens. http only on loopback.'),
+    clientId: z.string().min(1).describe('Client id of the console there.'),
+    clientSecret: kinds.secret().describe('Client secret of the console there.'),
+    url: z
+      .url({ protocol: /^https?$/ })
+      .describe(
+        'URL by which people reach the console, such as https://console.example.com. The provider is told to send them back to it, at /login/oidc/back.',
+      ),
+    scopes: z.string().default('openid profile').describe('Scopes that are asked for.'),
+    groupsClaim: z
+      .string()
+      .min(1)
+      .default('groups')
+      .describe('Claim of the ID token that lists the groups of a person.'),
+    groups: z
+      .array(
+        z.strictObject({
+          group: z.string().min(1).describe('The group, as the claim has it.'),
+          role: z.enum(['viewer', 'operator', 'administrator']).describe('Role of its members.'),
+          mailboxes: names().describe("Mailboxes whose mail they see; '*' for all."),
+          partners: names().describe("Partners whose mail they see; '*' for all."),
+          content: z.boolean().default(false).describe('They may read the content of messages.'),
+        }),
+      )
+      .default([])
+      .describe(
+        'What groups may do. The first entry that fits counts. Whoever is in none of them is refused.',
+      ),
+    session: duration('1m')
+      .prefault('1h')
+      .describe(
+        'How long a login through the provider lasts at most. Whoever is disabled there is out of the console after this time; sealpost users disable takes effect at once.',
+      ),
+  });
+  return z.strictObject({
+    host: z
+      .string()
+      .default('127.0.0.1')
+      .describe('Address of the console. Any but loopback needs tls or trustedProxies.'),
+    port: kinds.port().optional().describe('Port. Without it, there is no console.'),
+    hostnames: z
+      .array(z.string().min(1))
+      .default([])
+      .describe(
+        'Names by which people reach the console, as in the address bar. localhost, loopback addresses and host are known without being listed; requests to any other name get 421.',
+      ),
+    tls: kinds.tlsFiles.optional().describe('Certificate of the console. Without it, it speaks clear text.'),
+    trustedProxies: z
+      .array(z.string())
+      .default([])
+      .describe(
+        'Addresses or networks (10.0.0.0/8) of proxies that end TLS before the console. Only these may say who is there (X-Forwarded-For), and they must say that it came over TLS (X-Forwarded-Proto: https).',
+      ),
+    idle: duration('1m').prefault('30m').describe('A login ends after this time without a request.'),
+    session: duration('1m').prefault('12h').describe('A login ends after this time in any case.'),
+    stepUp: duration('10s')
+      .prefault('5m')
+      .describe('How long it counts that a person has shown who it is, for acts that ask for it again.'),
+    secondFactor: z
+      .boolean()
+      .default(true)
+      .describe('Passwords count with a code of an authenticator app (TOTP) only.'),
+    fourEyes: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Acts that cannot be undone need a second person, who confirms in the console. Tokens of the API cannot do them at all.',
+      ),
+    maxConnections: count(500).describe('Maximum concurrent connections. Further ones are closed.'),
+    maxConnectionsPerAddress: count(100).describe(
+      'Maximum concurrent connections from one address; trusted proxies have no limit of their own.',
+    ),
+    requestsPerMinute: count(1200).describe('Maximum requests of one login in a minute.'),
+    oidc: oidc.optional().describe('People of your OpenID Connect provider may log in.'),
+  });
+};

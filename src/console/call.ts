@@ -1,0 +1,72 @@
+/** What a page gets: the operations of the API as its person, with the guards of people before them. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { type Asked, jsonOf, type Operations, refusal } from '../api/index.ts';
+import { SealpostError } from '../errors.ts';
+import type { Logins } from '../user/index.ts';
+import type { Form } from './form.ts';
+import type { PageCall, PageOperations } from './page.ts';
+import type { Known } from './visits.ts';
+
+export interface CallParts {
+  operations: Operations;
+  logins: Logins;
+  now(): number;
+}
+
+export interface CallFacts {
+  request: FastifyRequest;
+  reply: FastifyReply;
+  visit: Known;
+  form: Form;
+}
+
+/** What the person asked for, which another one has to confirm. */
+export class SecondNeeded extends SealpostError {
+  readonly operation: string;
+  readonly asked: Asked;
+
+  constructor(operation: string, asked: Asked) {
+    super('second-person-needed', `${operation} needs a second person`);
+    this.operation = operation;
+    this.asked = asked;
+  }
+}
+
+export function operationsOf(
+  { operations, logins }: CallParts,
+  { request, reply, visit }: Omit<CallFacts, 'form'>,
+): PageOperations {
+  const caller = () => {
+    const { person, address } = visit;
+    return { client: person.client, address, request: request.raw, response: reply.raw };
+  };
+  const call: PageOperations['call'] = async (name, asked = {}) => {
+    operations.checkGrant(name, visit.person.client);
+    if (operations.isGrave(name) && !logins.isFresh(visit.session))
+      throw refusal('step-up-needed', 'show again who you are');
+    if (operations.needsSecond(name)) throw new SecondNeeded(name, asked);
+    // A stream is written by the operation itself, past fastify.
+    for (const [field, value] of Object.entries(reply.getHeaders()))
+      if (value !== undefined && !reply.raw.headersSent) reply.raw.setHeader(field, value);
+    return await operations.call(name, caller(), asked);
+  };
+  return { call, json: async (name, schema, asked) => jsonOf(await call(name, asked), schema) };
+}
+
+export function callOf(parts: CallParts, facts: CallFacts): PageCall {
+  const { request, reply, visit, form } = facts;
+  const texts = (value: unknown) =>
+    Object.fromEntries(Object.entries(value ?? {}).map(([name, each]) => [name, String(each)]));
+  return {
+    person: visit.person,
+    csrf: visit.session.csrf,
+    params: texts(request.params),
+    query: texts(request.query),
+    form,
+    operations: operationsOf(parts, facts),
+    now: new Date(parts.now()),
+    stepUpFresh: parts.logins.isFresh(visit.session),
+    request: request.raw,
+    response: reply.raw,
+  };
+}

@@ -1,0 +1,35 @@
+/** Requests that change something come from a page of the console itself, and prove it twice: by Origin and by a token. */
+import { timingSafeEqual } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import { refusal } from '../api/index.ts';
+import type { Session } from '../user/index.ts';
+import type { Form } from './form.ts';
+import { type Html, html } from './html.ts';
+
+export const csrfName = '_csrf';
+
+/** The field for a form. */
+export const csrfField = (csrf: string): Html => html`<input type="hidden" name=${csrfName} value=${csrf} />`;
+
+/**
+ * A browser says where a form comes from. Whoever says nothing is none, or an old one.
+ *
+ * @param secure over TLS
+ * @throws {SealpostError} `request-forged`
+ */
+export function checkOrigin({ headers }: IncomingMessage, secure: boolean): void {
+  const own = `${secure ? 'https' : 'http'}://${headers.host ?? ''}`;
+  if (headers.origin?.toLowerCase() !== own.toLowerCase())
+    throw refusal('request-forged', 'the request does not come from a page of the console');
+  const site = headers['sec-fetch-site'];
+  if (site !== undefined && site !== 'same-origin')
+    throw refusal('request-forged', 'the request comes from another site');
+}
+
+/** Errors: `request-forged`. */
+export function checkToken(form: Form, { csrf }: Session): void {
+  const own = Buffer.from(csrf);
+  const given = Buffer.from(form.get(csrfName));
+  if (own.length !== given.length || !timingSafeEqual(own, given))
+    throw refusal('request-forged', 'the form is not one of this login');
+}

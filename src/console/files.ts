@@ -1,0 +1,29 @@
+/** The files of the console that are the same for everybody: styles, scripts, pictures. Read once, at the start. */
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { extname, join } from 'node:path';
+
+export interface PublicFile {
+  type: string;
+  octets: Buffer;
+  etag: string;
+}
+
+const types: Readonly<Record<string, string>> = {
+  '.css': 'text/css; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.svg': 'image/svg+xml',
+  '.png': 'image/png',
+};
+
+/** A public file with its octets. */
+export function publicFile(name: string, octets: Buffer): PublicFile {
+  const etag = `"${createHash('sha256').update(octets).digest('hex').slice(0, 32)}"`;
+  return { type: types[extname(name)] ?? 'application/octet-stream', octets, etag };
+}
+
+/** By name. Nothing else can be asked for, whatever a path says. */
+export function publicFiles(folder = join(import.meta.dirname, 'static')): Map<string, PublicFile> {
+  const names = readdirSync(folder).filter((name) => extname(name) in types);
+  return new Map(names.map((name) => [name, publicFile(name, readFileSync(join(folder, name)))]));
+}

@@ -1,0 +1,187 @@
+/** Coming and going: login, the first login by invitation, step-up, logout. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Config } from '../config/index.ts';
+import { SealpostError } from '../errors.ts';
+import { type LoggedIn, type Logins, leastLength, totpUri } from '../user/index.ts';
+import { checkToken } from './csrf.ts';
+import { Form, readForm } from './form.ts';
+import { loginBody, welcomeBody } from './login-pages.ts';
+import type { Page } from './page.ts';
+import { proofOf, safePath, stepUpBody } from './step-up.ts';
+import { isKnown, type Visits } from './visits.ts';
+
+export interface LoginRoutesParts {
+  config: Config;
+  logins: Logins;
+  queue: { seal(context: string, value: unknown): Buffer; unseal(context: string, sealed: Buffer): unknown };
+  visits: Visits;
+  sendPage(reply: FastifyReply, request: FastifyRequest, page: Page): FastifyReply;
+}
+
+const welcomeSeal = 'console-welcome';
+
+/** What is wrong, for the page itself; other errors go on. */
+function wrongOf(error: unknown): { wrong: string; status: number } {
+  if (!(error instanceof SealpostError)) throw error;
+  const { code, message, hint } = error;
+  const text = `${message.charAt(0).toUpperCase()}${message.slice(1)}.${hint === undefined ? '' : ` ${hint}.`}`;
+  if (code === 'person-unauthenticated') return { wrong: text, status: 401 };
+  if (code === 'login-limited') return { wrong: text, status: 429 };
+  if (code === 'request-invalid') return { wrong: text, status: 400 };
+  throw error;
+}
+
+export function addLoginRoutes(app: Pick<FastifyInstance, 'route'>, parts: LoginRoutesParts): void {
+  const { config, logins, visits, sendPage, queue } = parts;
+  const { secondFactor, oidc } = config.console;
+  const anybody = { config: { access: 'anybody' } } as const;
+  const query = (request: FastifyRequest, name: string) =>
+    new URLSearchParams(request.url.split('?')[1] ?? '').get(name) ?? '';
+
+  const loginPage = (to: string, wrong = '', status = 200): Page => {
+    const body = loginBody({ to, wrong, secondFactor, oidc: oidc !== undefined });
+    return { title: 'Log in', body, status };
+  };
+
+  /** A new session; an old one of this browser ends. */
+  async function enter(request: FastifyRequest, reply: FastifyReply, { session, device }: LoggedIn) {
+    const before = visits.of(request).session;
+    if (before) await logins.sessions.end(before.id);
+    visits.give(reply, session, device);
+  }
+
+  app.route({
+    ...anybody,
+    method: 'GET',
+    url: '/login',
+    async handler(request, reply) {
+      const to = safePath(query(request, 'to'));
+      return sendPage(reply, request, isKnown(visits.of(request)) ? { to } : loginPage(to));
+    },
+  });
+
+  app.route({
+    ...anybody,
+    method: 'POST',
+    url: '/login',
+    async handler(request, reply) {
+      const form = await readForm(request.raw);
+      const to = safePath(form.get('to'));
+      const shown = { password: form.get('password'), code: form.get('code') };
+      try {
+        await enter(request, reply, await logins.login(form.get('name'), shown, visits.of(request)));
+      } catch (error) {
+        const { wrong, status } = wrongOf(error);
+        return sendPage(reply, request, loginPage(to, wrong, status));
+      }
+      return sendPage(reply, request, { to });
+    },
+  });
+
+  const welcomePage = (name = '', wrong = '', status = 200, given?: string): Page => {
+    const secret = secondFactor ? (given ?? logins.newSecret()) : undefined;
+    const sealed = secret === undefined ? '' : queue.seal(welcomeSeal, { secret }).toString('base64url');
+    const uri = secret === undefined ? '' : totpUri(secret, name === '' ? 'console' : name);
+    const body = welcomeBody({ name, wrong, secret, uri, sealed, leastLength });
+    return { title: 'Welcome', body, status };
+  };
+
+  /** The secret that this page showed. Errors: `request-invalid`. */
+  function secretOf(form: Form): string {
+    try {
+      const value = queue.unseal(welcomeSeal, Buffer.from(form.get('sealed'), 'base64url'));
+      if (typeof value === 'object' && value !== null && 'secret' in value) return String(value.secret);
+    } catch {
+      // As one that was left out.
+    }
+    throw new SealpostError('request-invalid', 'the page was changed', { hint: 'load it again' });
+  }
+
+  app.route({
+    ...anybody,
+    method: 'GET',
+    url: '/welcome',
+    handler: async (request, reply) => sendPage(reply, request, welcomePage()),
+  });
+
+  app.route({
+    ...anybody,
+    method: 'POST',
+    url: '/welcome',
+    async handler(request, reply) {
+      const form = await readForm(request.raw);
+      const name = form.get('name');
+      let secret: string | undefined;
+      try {
+        secret = secondFactor ? secretOf(form) : undefined;
+        const password = form.get('password');
+        if (password !== form.get('again'))
+          throw new SealpostError('request-invalid', 'the passwords differ');
+        const shown = { password, code: form.get('code') };
+        const invitation = form.get('invitation').trim();
+        const came = await logins.welcome(name, invitation, shown, secret ?? '', visits.of(request));
+        await enter(request, reply, came);
+      } catch (error) {
+        const { wrong, status } = wrongOf(error);
+        return sendPage(reply, request, welcomePage(name, wrong, status, secret));
+      }
+      return sendPage(reply, request, { to: '/' });
+    },
+  });
+
+  const stepUpPage = (
+    { session, person }: { session: { csrf: string }; person: { kind: 'local' | 'oidc' } },
+    to: string,
+    wrong = '',
+    status = 200,
+  ): Page => {
+    const action = `/step-up?to=${encodeURIComponent(to)}`;
+    const view = { action, method: 'post', csrf: session.csrf, form: new Form(), kind: person.kind } as const;
+    return { title: 'Confirm that it is you', body: stepUpBody({ ...view, wrong, secondFactor }), status };
+  };
+
+  app.route({
+    config: { access: 'viewer' },
+    method: 'GET',
+    url: '/step-up',
+    async handler(request, reply) {
+      const known = await visits.known(request, 'viewer');
+      return sendPage(reply, request, stepUpPage(known, safePath(query(request, 'to'))));
+    },
+  });
+
+  app.route({
+    config: { access: 'viewer' },
+    method: 'POST',
+    url: '/step-up',
+    async handler(request, reply) {
+      const known = await visits.known(request, 'viewer');
+      const form = await readForm(request.raw);
+      checkToken(form, known.session);
+      const to = safePath(query(request, 'to'));
+      try {
+        visits.give(reply, await logins.stepUp(known.person, known.session, proofOf(form), known));
+      } catch (error) {
+        const { wrong, status } = wrongOf(error);
+        return sendPage(reply, request, stepUpPage(known, to, wrong, status));
+      }
+      return sendPage(reply, request, { to });
+    },
+  });
+
+  app.route({
+    ...anybody,
+    method: 'POST',
+    url: '/logout',
+    async handler(request, reply) {
+      const form = await readForm(request.raw);
+      const visit = visits.of(request);
+      if (isKnown(visit)) {
+        checkToken(form, visit.session);
+        await logins.logout(visit.person, visit.session);
+      }
+      visits.drop(reply);
+      return sendPage(reply, request, { to: '/login' });
+    },
+  });
+}

@@ -1,0 +1,55 @@
+/** What a page of the console is: a path, the role that it needs, and a function from a call to what is shown. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { z } from 'zod';
+import type { Answer, Asked } from '../api/index.ts';
+import type { Person, Role } from '../user/index.ts';
+import type { Form } from './form.ts';
+import type { Html } from './html.ts';
+
+/** The operations of the API, called as the person: its grants count, and its name is in the audit trail. */
+export interface PageOperations {
+  /**
+   * @param name of the operation, as in docs/openapi.json
+   * @throws {SealpostError} `not-granted`, and those of the operation. `step-up-needed` and `second-person-needed` may go
+   *   through: the person is asked then, and the page is called again.
+   */
+  call(name: string, asked?: Asked): Promise<Answer>;
+  /** What it answers in JSON, as the schema has it. */
+  json<S extends z.ZodType>(name: string, schema: S, asked?: Asked): Promise<z.output<S>>;
+}
+
+export interface PageCall {
+  person: Person;
+  /** For the hidden field `_csrf` of each form: `csrfField`. */
+  csrf: string;
+  params: Record<string, string>;
+  query: Record<string, string>;
+  /** Of a POST; empty otherwise. */
+  form: Form;
+  operations: PageOperations;
+  now: Date;
+  /** Whether the person has shown who it is within `console.stepUp`. */
+  stepUpFresh: boolean;
+  /** For pages that write events themselves. */
+  request: IncomingMessage;
+  response: ServerResponse;
+}
+
+export type Page =
+  | { title: string; body: Html; status?: number }
+  /** Another page, after a POST. */
+  | { to: string }
+  /** As an operation gave it: JSON, a download, or a stream of events. */
+  | { answer: Answer };
+
+export interface PageRoute {
+  method: 'GET' | 'POST';
+  /** As fastify writes it: `/messages/:id`. */
+  url: string;
+  needs: Role;
+  /** Asks the person again who it is, whatever operations it calls. Those that are grave ask by themselves. */
+  stepUp?: boolean;
+  handle(call: PageCall): Promise<Page>;
+}
+
+export const page = (route: PageRoute): PageRoute => route;

@@ -1,0 +1,56 @@
+/**
+ * Before a grave act, a person shows again who it is. What was asked for goes along in hidden fields, and is done when
+ * that is done: nothing is lost, and no script is needed.
+ */
+import { csrfField } from './csrf.ts';
+import type { Form } from './form.ts';
+import { type Html, html } from './html.ts';
+import { proofFields } from './login-pages.ts';
+
+/** Fields of the proof; those of a page begin with no underscore. */
+export const proofNames = { password: '_password', code: '_code' } as const;
+
+export const hasProof = (form: Form): boolean => form.has(proofNames.password);
+
+export const proofOf = (form: Form) => ({
+  password: form.get(proofNames.password),
+  code: form.get(proofNames.code),
+});
+
+/** A path of the console to go to; '/' for anything else. */
+export function safePath(text: string): string {
+  const base = 'https://console.invalid';
+  if (!/^\/(?![/\\])/.test(text) || !URL.canParse(text, base)) return '/';
+  const { origin, pathname, search } = new URL(text, base);
+  return origin === base && !pathname.startsWith('//') ? `${pathname}${search}` : '/';
+}
+
+export interface StepUpView {
+  /** Where the form goes: the page that asked. */
+  action: string;
+  method: 'get' | 'post';
+  csrf: string;
+  /** What was asked for. */
+  form: Form;
+  wrong: string;
+  secondFactor: boolean;
+  /** How the person shows who it is. */
+  kind: 'local' | 'oidc';
+}
+
+export function stepUpBody({ action, csrf, form, wrong, secondFactor, kind }: StepUpView): Html {
+  const hidden = form
+    .entries()
+    .map(([name, value]) => html`<input type="hidden" name=${name} value=${value} />`);
+  const proof =
+    kind === 'local'
+      ? proofFields(secondFactor, proofNames)
+      : html`<p>Your organization asks you to log in again, and brings you back here.</p>`;
+  return html`
+    ${wrong !== '' && html`<p role="alert" class="wrong">${wrong}</p>`}
+    <p>This needs to be you. Nothing has been done yet.</p>
+    <form method="post" action=${action}>
+      ${csrfField(csrf)} ${hidden} ${proof}
+      <p><button>Confirm</button> <a href="/">Leave it</a></p>
+    </form>`;
+}

@@ -1,0 +1,20 @@
+/**
+ * The people who use the console: who they are, how they show it, and what they may do. Begin with `logins.ts`. What a
+ * person may do is a `Client` with grants, as a program has it, so everything else asks the same question.
+ */
+export {
+  type FailedLogin,
+  type LoggedIn,
+  Logins,
+  type LoginsParts,
+  type Shown,
+  type Where,
+} from './logins.ts';
+export { leastLength } from './password.ts';
+export type { Person } from './person.ts';
+export { addPerson, invite, personNamed, UserRegistry, type UsersParts } from './registry.ts';
+export { hasRole, type Rights, type Role, roles } from './roles.ts';
+export { type AskedFor, Seconds } from './second.ts';
+export type { Session } from './sessions.ts';
+export type { StoredPerson, UsersDocument } from './stored.ts';
+export { totpAt, totpUri } from './totp.ts';

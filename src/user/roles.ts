@@ -1,0 +1,35 @@
+/** What roles may do. Every verb names the least role that has it, so a new verb is decided about here. */
+import type { Grants, Verb } from '../client/index.ts';
+import { allGranted } from '../client/index.ts';
+
+export const roles = ['viewer', 'operator', 'administrator'] as const;
+export type Role = (typeof roles)[number];
+
+const least: Record<Exclude<Verb, 'content'>, Role> = {
+  read: 'viewer',
+  certificates: 'viewer',
+  send: 'operator',
+  resume: 'operator',
+  retry: 'operator',
+  'decode-again': 'operator',
+  terminate: 'operator',
+  approve: 'operator',
+};
+
+export function hasRole(role: Role, needed: Role): boolean {
+  return roles.indexOf(role) >= roles.indexOf(needed);
+}
+
+/** What a person may do, and with whose mail. */
+export interface Rights {
+  role: Role;
+  mailboxes: '*' | string[];
+  partners: '*' | string[];
+  /** May read the content of messages, whatever the role. */
+  content: boolean;
+}
+
+export function grantsOf({ role, mailboxes, partners, content }: Rights): Grants {
+  const may = (verb: Verb) => (verb === 'content' ? content : hasRole(role, least[verb]));
+  return { ...allGranted, verbs: allGranted.verbs.filter(may), mailboxes, partners };
+}

@@ -1,0 +1,46 @@
+/** People as they are stored: one sealed document. */
+import { z } from 'zod';
+import { roles } from './roles.ts';
+
+export const personName = /^[a-z0-9][a-z0-9._@-]{0,62}$/i;
+
+const names = z.union([z.literal('*'), z.array(z.string()).max(1000)]);
+const time = z.number().int();
+
+const passwordSchema = z.strictObject({
+  /** In base64. */
+  salt: z.string(),
+  hash: z.string(),
+  /** KiB of memory, and passes over it. */
+  memory: z.number().int(),
+  passes: z.number().int(),
+});
+
+const personSchema = z.strictObject({
+  /** Never given to anybody else, even if the name is. */
+  id: z.string(),
+  name: z.string(),
+  role: z.enum(roles),
+  mailboxes: names,
+  partners: names,
+  content: z.boolean(),
+  disabled: z.boolean(),
+  /** Sessions of an earlier epoch have ended. */
+  epoch: z.number().int(),
+  createdAt: time,
+  password: passwordSchema.nullable(),
+  /** Secret of the authenticator app, in base32. */
+  totp: z.string().nullable(),
+  /** A code that is shown once, with which the person sets its password. */
+  invitation: z.strictObject({ hash: z.string(), expiresAt: time }).nullable(),
+  /** Who it is at an OpenID Connect provider. */
+  subject: z.strictObject({ issuer: z.string(), subject: z.string() }).nullable(),
+  /** Its rights are those of its groups there, as of the last login; null if they are written here. */
+  groups: z.array(z.string()).nullable(),
+});
+
+export const usersSchema = z.strictObject({ version: z.number().int(), people: z.array(personSchema) });
+
+export type StoredPerson = z.output<typeof personSchema>;
+export type StoredPassword = z.output<typeof passwordSchema>;
+export type UsersDocument = z.output<typeof usersSchema>;
