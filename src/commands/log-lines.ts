@@ -24,10 +24,12 @@ export interface LogSources {
 }
 
 /** The lines that name the id. `file-access` if a source cannot be read. */
-export async function* logLines(
-  id: string,
-  { log = [], journal, since }: LogSources,
-): AsyncGenerator<LogLine> {
+export function logLines(id: string, sources: LogSources): AsyncGenerator<LogLine> {
+  return readLog(sources, id);
+}
+
+/** All lines, or those that name the id. `file-access` if a source cannot be read. */
+export async function* readLog({ log = [], journal, since }: LogSources, id = ''): AsyncGenerator<LogLine> {
   for (const file of log) {
     const stream = file === '-' ? Readable.from(standardInput()) : createReadStream(file);
     yield* linesOf(stream, id, file);

@@ -106,6 +106,12 @@ const commands: Record<string, Entry> = {
     description: 'show the levels of the log of the daemon on this machine, or change them until it ends',
     load: async () => (await import('./log.ts')).logCommand(),
   },
+  doctor: {
+    usage: '[options]',
+    description:
+      'list what a bundle for the maintainers would have in it, or write it: no name, address or secret',
+    load: async () => (await import('./doctor.ts')).doctorCommand(),
+  },
   completion: {
     usage: '[options] <shell>',
     description: 'print a script that completes commands and options in bash, zsh or fish',

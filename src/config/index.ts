@@ -80,6 +80,11 @@ export async function checkConfig(file: string, probes?: CheckProbes): Promise<P
   return await check.checkConfig(file, probes);
 }
 
+/** As `shareable` and `shareableSetting` of `shareable.ts`. */
+export async function loadShareable(): Promise<typeof import('./shareable.ts')> {
+  return await import('./shareable.ts');
+}
+
 /** As `secretVariables` of `secret-places.ts`. */
 export async function secretVariables<Role extends string>(
   roles: readonly Role[],
