@@ -114,6 +114,13 @@ export const leaving = [
       'mail is signed for a partner that must not get it so',
     ],
     [
+      'pipeline/decode.ts',
+      'if (loop !== undefined) {',
+      "if (loop === '') {",
+      `${back}~into.a.mailbox`,
+      'mail that a server sends back into a mailbox over IMAP is taken for new mail',
+    ],
+    [
       'pipeline/submit.ts',
       "if (loop !== undefined) throw new SealpostError('mail-loop', loop);",
       '',
@@ -137,6 +144,36 @@ export const leaving = [
       'if (bits !== undefined && bits < 512)',
       'commands/dkim~too.short',
       'mail is signed with a key that anybody can break',
+    ],
+  ]),
+  ...mutants('daemon', [
+    [
+      'config/secret-places.ts',
+      "return of === 'all' || of.some((role) => roles.includes(role));",
+      "return of === 'all' || of.length > 0;",
+      'daemon/reload-of-roles~names.the.missing',
+      'a reload in a container of one role asks for the files of the others',
+    ],
+    [
+      'config/secret-places.ts',
+      "[/^smtp\\./, ['receive']],",
+      '',
+      'daemon/reload-of-roles~names.the.missing daemon/environment~each.file',
+      'a reload takes a configuration whose TLS certificate is not there',
+    ],
+    [
+      'daemon/control.ts',
+      ".update(owner).digest('hex').slice(0, 16);\n  const path",
+      ".update(String(process.pid)).digest('hex').slice(0, 16);\n  const path",
+      'daemon/surroundings~shared.by.containers',
+      'a container takes away the entrance of another one',
+    ],
+    [
+      'daemon/control.ts',
+      'owner !== undefined && isDeadOwner(owner)',
+      'owner !== undefined',
+      'daemon/surroundings~cleared',
+      'a supervisor removes the configuration in force of another container',
     ],
   ]),
 ];

@@ -65,6 +65,35 @@ describe('a message over HTTP', { skip: skipWithout('openssl') }, () => {
     );
   });
 
+  it('in JSON has up to 10 MiB, with a length and in chunks without one', async () => {
+    const most = 10 * 1024 * 1024;
+    const frame = JSON.stringify({ partner: 'acme', text: '' });
+    const bodyOf = (octets: number) =>
+      Buffer.from(frame.replace('""', `"${'x'.repeat(octets - frame.length)}"`));
+    const post = (body: Buffer, chunked: boolean) => {
+      const pieces = function* () {
+        for (let at = 0; at < body.length; at += 65_536) yield body.subarray(at, at + 65_536);
+      };
+      const stream = chunked ? ReadableStream.from(pieces()) : undefined;
+      return api.call(erp, '/v1/messages', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: stream ?? new Uint8Array(body),
+        ...(stream && { duplex: 'half' as const }),
+      });
+    };
+    for (const chunked of [false, true]) {
+      const fits = await post(bodyOf(most), chunked);
+      assert.equal(fits.status, 202, fits.text);
+      const { status, json } = await post(bodyOf(most + 1), chunked);
+      assert.deepEqual([status, json.code], [413, 'message-too-large'], `${chunked}`);
+    }
+    const [last] = (await api.call(erp, '/v1/messages?limit=1')).json.messages;
+    const stored = (await storedOctets(api, last.id)).toString('latin1');
+    const text = stored.slice(stored.indexOf('\r\n\r\n'));
+    assert.equal(text.match(/x/g)?.length, most - frame.length);
+  });
+
   it('with text alone, and with an attachment alone', async () => {
     const text = await api.post(erp, { partner: 'acme', text: 'x' });
     assert.equal((await mailOf(text.json.messages[0].id)).text?.trim(), 'x');

@@ -1,10 +1,94 @@
 /** Mail to a partner that a server sends back to us, for ever, if nobody stops it. */
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
+import { type Dovecot, skipWithoutDovecot, startDovecot } from '../support/dovecot.ts';
 import { type KeepingServer, startKeepingServer } from '../support/mail-server.ts';
 import { freePort } from '../support/net.ts';
 import { makeWorld, skipWithout, type World } from '../support/world.ts';
+
+describe('mail to a partner that comes back into a mailbox', {
+  skip: skipWithoutDovecot() || skipWithout('openssl'),
+}, () => {
+  let world: World;
+  let dovecot: Dovecot;
+  let partner: KeepingServer;
+  let daemon: TestDaemon;
+
+  before(async () => {
+    world = makeWorld();
+    [dovecot, partner] = await Promise.all([startDovecot(), startKeepingServer()]);
+    daemon = await startDaemon(world, {
+      config: {
+        mailboxes: [
+          {
+            ...{ name: 'orders', addresses: ['orders@own.example'], notSmime: 'pass' },
+            imap: {
+              ...{ host: '127.0.0.1', port: dovecot.tlsPort, ca: dovecot.tls.cert },
+              ...{ user: dovecot.user, password: { file: world.file('imap', dovecot.password) } },
+              ...{ moveTo: 'Done', pollInterval: '1s' },
+            },
+            destinations: [{ type: 'directory', path: join(world.folder, 'daemon1', 'inbox') }],
+          },
+        ],
+        partners: [
+          {
+            ...{ name: 'acme', addresses: ['edi@acme.example'], from: 'orders@own.example' },
+            ...{ certificates: [world.partner.certFile], identity: 'own' },
+            route: { host: '127.0.0.1', port: partner.port, tls: 'none' },
+          },
+        ],
+      },
+    });
+  });
+  after(async () => {
+    await daemon?.stop();
+    await Promise.all([dovecot?.stop(), partner?.close()]);
+    world?.remove();
+  });
+
+  it('is suspended as a loop and handed to nobody; the same mail of another installation is not', async () => {
+    const mail = 'From: orders@own.example\r\nTo: edi@acme.example\r\nSubject: round\r\n\r\nbody\r\n';
+    const file = world.file('out.eml', mail);
+    const { stdout } = await daemon.command(['send', '--message', '--partner', 'acme', file]);
+    await daemon.reaches(stdout.toString().trim(), 'sent');
+    const [kept] = partner.kept;
+    assert.ok(kept);
+    // the partner's server forwards it to us, as it is but for what servers put above it
+    const returned = Buffer.concat([
+      Buffer.from('Return-Path: <>\r\nReceived: from mx.acme.example by imap.own.example; x\r\n'),
+      kept.octets,
+    ]);
+    const foreign = Buffer.from(
+      returned.toString('latin1').replace(/^(X-Sealpost-Trace: ).{4}/m, '$1AAAA'),
+      'latin1',
+    );
+    assert.notDeepEqual(foreign, returned);
+    const client = await dovecot.client();
+    for (const each of [returned, foreign]) await client.append('INBOX', each);
+    const [first, second] = await daemon.waitFor('both are finished', async () => {
+      const { messages } = await daemon.queue.ledger.list({ mailbox: 'orders' });
+      const ended = messages.filter(({ state }) => state === 'suspended' || state === 'delivered');
+      return ended.length === 2 ? ended : undefined;
+    });
+    const byReason = new Map([first, second].map((each) => [each?.reason, each]));
+    const loop = byReason.get('mail-loop');
+    assert.equal(loop?.state, 'suspended');
+    assert.equal(loop?.origin.kind, 'imap');
+    // Nobody here has the key that it is encrypted for: so much was tried with the other one, and not with this.
+    const other = [...byReason.values()].find((each) => each !== loop);
+    assert.notEqual(other?.reason, 'mail-loop');
+    assert.match(JSON.stringify(other), /no-recipient-key|decrypt/);
+    assert.deepEqual(readdirSync(daemon.inbox), []);
+    // It left the folder all the same: the next poll does not fetch it again.
+    await daemon.waitFor('the folder is empty', async () => {
+      const status = await client.status('INBOX', { messages: true });
+      return status !== false && status.messages === 0;
+    });
+  });
+});
 
 describe('mail to a partner that comes back', { skip: skipWithout('openssl') }, () => {
   let world: World;

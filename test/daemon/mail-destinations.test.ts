@@ -1,7 +1,10 @@
 /** Decoded mail goes on to real mail servers, through the running daemon: Dovecot over LMTP, Postfix, and itself. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { simpleParser } from 'mailparser';
+import { parse, stringify } from 'yaml';
+import { command } from '../support/command.ts';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { type Dovecot, skipWithoutLmtp, startDovecot } from '../support/dovecot.ts';
 import { readMail } from '../support/mail-server.ts';
@@ -104,6 +107,34 @@ describe('mail servers as destinations', { skip }, () => {
       ),
     );
     assert.equal(of('return-path').length, 1);
+  });
+
+  it('is tried by check, over LMTP and TLS: without a mail, and to the recipient if that is wanted', async () => {
+    let files = 0;
+    const settings = parse(readFileSync(daemon.configFile, 'utf8'));
+    const check = async (more: object, ...options: string[]) => {
+      const lmtp = { type: 'lmtp', name: 'store', host: 'localhost', port: dovecot.lmtpPort };
+      const destination = { ...lmtp, ca: dovecot.tls.cert, recipients: [dovecot.user], ...more };
+      const mailboxes = [{ name: 'store', addresses: ['@example.com'], destinations: [destination] }];
+      const file = world.file(`lmtp${files++}.yaml`, stringify({ ...settings, partners: [], mailboxes }));
+      const ran = await command(['check', '--online', '--json', ...options, '--config', file]);
+      const found: { setting: string; message: string }[] = JSON.parse(ran.stdout.toString());
+      return found.filter(({ setting }) => setting.includes('destinations')).map(({ message }) => message);
+    };
+    const before = await fetched();
+    assert.deepEqual(await check({}), []);
+    assert.deepEqual(await check({}, '--probe-recipient'), []);
+    assert.deepEqual(await fetched(), before);
+    const nobody = { recipients: ['nobody@example.com'] };
+    assert.deepEqual(await check(nobody), []);
+    const [refused = '', ...others] = await check(nobody, '--probe-recipient');
+    assert.match(refused, /550 5\.1\.1 <nobody@example\.com> User doesn't exist/);
+    assert.deepEqual(others, []);
+    // its certificate is of nobody that this machine knows
+    assert.match((await check({ ca: undefined })).join(), /certificate|TLS/i);
+    assert.match((await check({ port: await freePort() })).join(), /cannot be reached/);
+    // an IMAP server is none of LMTP
+    assert.equal((await check({ port: dovecot.port })).length, 1);
   });
 
   it('each recipient has an outcome: who has it does not get it again', async () => {
