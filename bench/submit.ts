@@ -1,13 +1,14 @@
 /**
  * Messages a second into the queue, both ways durable: over HTTP (raw content with a token, connections kept) and over SMTP
  * in the same run, by as many connections. Beside the rate, the processor time of the role for each message, which a busy
- * machine does not change. And the memory of the role after uploads of 150 MB.
+ * machine does not change. And the memory of the role during uploads of 149 MiB, some at a time.
  *
- *   node bench/submit.ts [--messages 2000] [--connections 16] [--size 10240] [--uploads 0]
+ *   node bench/submit.ts [--messages 2000] [--connections 16] [--size 10240] [--uploads 0] [--at-once 4,20]
  */
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
+import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { startApi, type TestApi } from '../test/support/api.ts';
 import { peakMegabytes } from '../test/support/daemon.ts';
@@ -21,6 +22,7 @@ const { values } = parseArgs({
     connections: { type: 'string', default: '16' },
     size: { type: 'string', default: '10240' },
     uploads: { type: 'string', default: '0' },
+    'at-once': { type: 'string', default: '4,20' },
   },
 });
 const [messages, connections, size, uploads] = [
@@ -42,9 +44,9 @@ const token = await api.token('bench', '--scope', 'send', '--partner', 'acme', '
 const agent = new Agent({ keepAlive: true, maxSockets: connections });
 
 /** One request; resolves with its status. */
-async function post(body: Buffer, times = 1): Promise<number> {
+async function post(body: Buffer, times = 1, through = agent): Promise<number> {
   const sent = request({
-    ...{ agent, port: api.port, method: 'POST', path: '/v1/messages?partner=acme&filename=a.bin' },
+    ...{ agent: through, port: api.port, method: 'POST', path: '/v1/messages?partner=acme&filename=a.bin' },
     headers: {
       authorization: `Bearer ${token}`,
       'content-type': 'application/octet-stream',
@@ -101,17 +103,44 @@ async function measure(role: string, send: (count: number) => Promise<void>) {
   return { rate: total / seconds, cpu: ((cpuSeconds(pid) - before) / total) * 1000 };
 }
 
-async function memoryOf({ daemon }: TestApi): Promise<string> {
+/** Resident memory of the role in MB, now and at most so far. */
+function memoryOf({ daemon }: TestApi): { now: number; most: number } {
   const pid = daemon.pidOf('api');
-  const before = peakMegabytes(pid);
+  const kilobytes = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1];
+  return { now: Number(kilobytes) / 1024, most: peakMegabytes(pid) };
+}
+
+/** Uploads all of them, so many at a time: the memory before, and after each fifth of them. */
+async function uploadAll(atOnce: number): Promise<string[]> {
+  const through = new Agent({ maxSockets: atOnce });
   const chunk = Buffer.alloc(1024 * 1024, 'x');
-  for (let each = 0; each < uploads; each += 4) {
-    const group = Array.from({ length: Math.min(4, uploads - each) }, () => post(chunk, 149));
-    const statuses = await Promise.all(group);
-    if (statuses.some((status) => status !== 202)) throw new Error(statuses.join());
-    progress(`${each + statuses.length} uploads, at most ${Math.round(peakMegabytes(pid))} MB`);
-  }
-  return `${Math.round(before)} MB before, ${Math.round(peakMegabytes(pid))} MB at most`;
+  const [cpuBefore, began, seen] = [cpuSeconds(api.daemon.pidOf('api')), performance.now(), [memoryOf(api)]];
+  let [begun, done] = [0, 0];
+  const one = async () => {
+    while (begun < uploads) {
+      begun += 1;
+      const status = await post(chunk, 149, through);
+      if (status !== 202) throw new Error(`status ${status}`);
+      done += 1;
+      if (done % Math.ceil(uploads / 5) === 0) seen.push(memoryOf(api));
+      progress(`${done} of ${uploads} uploads, ${atOnce} at a time`);
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, one));
+  through.destroy();
+  const [first] = seen;
+  const cpu = (cpuSeconds(api.daemon.pidOf('api')) - cpuBefore) / uploads;
+  return [
+    `${atOnce}`,
+    figure(first?.now ?? 0),
+    seen
+      .slice(1)
+      .map(({ now }) => figure(now))
+      .join(', '),
+    figure(memoryOf(api).most),
+    figure(cpu),
+    figure((performance.now() - began) / 1000),
+  ];
 }
 
 try {
@@ -130,7 +159,16 @@ try {
     ['HTTP, messages/s', 'SMTP, messages/s', 'HTTP to SMTP', 'ms a message, api', 'ms, receive'],
     rows,
   );
-  if (uploads > 0) console.log(`\n${uploads} uploads of 149 MiB, four at a time: ${await memoryOf(api)}`);
+  const uploaded: string[][] = [];
+  if (uploads > 0)
+    for (const atOnce of values['at-once'].split(',')) uploaded.push(await uploadAll(Number(atOnce)));
+  if (uploads > 0)
+    printTable(
+      `${uploads} uploads of 149 MiB: resident memory of api in MB`,
+      ['at a time', 'before', 'after each fifth of them', 'most so far', 's of the role each', 's in all'],
+      uploaded,
+    );
+  console.log(`\nload ${loadavg()[0]?.toFixed(1)}`);
 } finally {
   agent.destroy();
   await api.daemon.stop();

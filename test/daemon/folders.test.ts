@@ -44,17 +44,19 @@ describe('drop folders of the daemon', { skip: skipWithout('openssl') }, () => {
     assert.match(partner.taken[0] ?? '', /Subject: order\.xml\n/);
   });
 
-  it('loses nothing and sends nothing twice when it is killed among 400 files', async () => {
-    const count = 400;
-    for (let index = 0; index < count; index += 1)
-      writeFileSync(join(path, 'acme', `file-${index}`), `content ${index}`);
+  it('loses nothing and sends nothing twice when it is killed three times among many files', async () => {
+    let count = 0;
     const arrived = () => partner.taken.filter((text) => /Subject: file-/.test(text));
-    for (const some of [5, 60, 120]) {
+    // On a busy machine all may be taken before the kill comes: then it is done once more, with others.
+    for (let among = 0, turn = 0; among < 3; turn += 1) {
+      assert.ok(turn < 30, 'it was never killed among them');
+      for (const end = count + 150; count < end; count += 1)
+        writeFileSync(join(path, 'acme', `file-${count}`), `content ${count}`);
+      const some = count - 145;
       await daemon.waitFor('some are sent', () => arrived().length >= some);
       const killed = daemon.pidOf('submit');
       kill(killed);
-      const left = readdirSync(join(path, 'acme')).length;
-      assert.ok(left > 0, `killed among them: ${left} are left`);
+      if (readdirSync(join(path, 'acme')).length > 0) among += 1;
       await daemon.waitFor('another runs', () =>
         daemon.roles().some(({ role, pid }) => role === 'submit' && pid !== killed),
       );
