@@ -8,31 +8,33 @@ import { isLogRoom } from '../../log.ts';
 /** Folder of `src` and `workers`, as TypeScript or compiled. */
 const top = join(import.meta.dirname, '../../..');
 
-const literal = /'((?:[^'\\\n]|\\.)*)'|"((?:[^"\\\n]|\\.)*)"/g;
-
-/** Texts that stand in the source of the program as they are. */
-function ownTexts(): ReadonlySet<string> {
-  const texts = new Set<string>();
+function ownSource(): string {
+  const texts: string[] = [];
   for (const folder of ['src', 'workers'])
     for (const name of readdirSync(join(top, folder), { recursive: true, encoding: 'utf8' }))
-      if (/\.[jt]s$/.test(name) && !name.endsWith('.d.ts'))
-        for (const [, single, double] of readFileSync(join(top, folder, name), 'utf8').matchAll(literal))
-          texts.add((single ?? double ?? '').replaceAll(/\\(['"\\])/g, '$1'));
-  return texts;
+      if ((name.endsWith('.ts') || name.endsWith('.js')) && !name.endsWith('.d.ts'))
+        texts.push(readFileSync(join(top, folder, name), 'utf8'));
+  return texts.join('\n');
 }
 
-let known: ReadonlySet<string> | undefined;
+let source: string | undefined;
 
-/** The text, if it is one of ours. */
+/** The text, if it stands in the source of the program as it is, in quotes. */
 export function ownText(text: unknown): string | null {
-  known ??= ownTexts();
-  return typeof text === 'string' && known.has(text) ? text : null;
+  if (typeof text !== 'string' || text === '' || text.includes('\n')) return null;
+  source ??= ownSource();
+  const found = [`'${text.replaceAll("'", "\\'")}'`, `"${text}"`].some((each) => source?.includes(each));
+  return found ? text : null;
 }
 
 /** Such as `src/queue/flow.ts:12:3`; null for a place that is not in our source. */
 function placeOf(at: unknown): string | null {
-  const [, file = '', where = ''] = /((?:src|workers)\/[\w/.-]+\.[jt]s)(:\d+:\d+)/.exec(String(at)) ?? [];
-  return file !== '' && !file.includes('..') && existsSync(join(top, file)) ? `${file}${where}` : null;
+  const text = String(at);
+  for (const folder of ['src/', 'workers/']) {
+    const [place = '', file = ''] = /^([\w/.-]+):\d+:\d+/.exec(text.slice(text.lastIndexOf(folder))) ?? [];
+    if (file.startsWith(folder) && !file.includes('..') && existsSync(join(top, file))) return place;
+  }
+  return null;
 }
 
 const errorTypes = ['Error', 'TypeError', 'RangeError', 'SyntaxError', 'ReferenceError', 'AggregateError'];

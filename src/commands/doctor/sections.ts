@@ -29,7 +29,7 @@ function program(version: string): Section {
       node: versions.node,
       openssl: versions.openssl,
       platform: platform(),
-      release: release().replaceAll(/[^\d.]+.*$/g, ''),
+      release: /^[\d.]+/.exec(release())?.[0] ?? null,
       arch,
       processors: cpus().length,
       memory: { total: totalmem(), free: freemem() },
