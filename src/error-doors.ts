@@ -23,6 +23,13 @@ export const doorRows = {
     seen: ['start', 'command', 'log'],
     http: 404,
   },
+  'silence-unknown': {
+    class: 'operator',
+    cause: 'there is no such silence, or it has ended',
+    remedy: 'Find its id with sealpost alerts list.',
+    seen: ['command'],
+    http: 404,
+  },
   'clients-changed': {
     class: 'operator',
     cause: 'the stored list of clients was not written by Sealpost, or is older than one seen before',

@@ -1,9 +1,17 @@
 /** Hands decoded messages off to the destinations of their mailbox, and reports of suspended ones to `onSuspend`. */
+import { alertsFor } from '../src/alert/index.ts';
 import { allDestinations, type Config, readSecret } from '../src/config/index.ts';
 import { runRole } from '../src/daemon/index.ts';
 import type { MailNetwork, RateSettings } from '../src/handoff/index.ts';
 import { roomLog } from '../src/log.ts';
-import { deliverStep, openDestinations, openReportRoutes, reportStep, Turns } from '../src/pipeline/index.ts';
+import {
+  alertMail,
+  deliverStep,
+  openDestinations,
+  openReportRoutes,
+  reportStep,
+  Turns,
+} from '../src/pipeline/index.ts';
 
 import type { QueueRoom } from '../src/queue/index.ts';
 import { sealedValues, sharedBucket } from '../src/redis/index.ts';
@@ -11,13 +19,13 @@ import { sealedValues, sharedBucket } from '../src/redis/index.ts';
 await runRole('handoff', async ({ config, queue, log }) => {
   const { queues, flow, spool, ledger } = queue;
   const { concurrency, large } = config.workers;
-  const mail = await mailNetwork(config, queue);
+  const lookups = await mailNetwork(config, queue);
   const rate = (name: string, settings: RateSettings) => sharedBucket(queue, `handoff:${name}`, settings);
   const parts = {
     ...queue,
     config,
     readSecret,
-    network: mail.network,
+    network: lookups.network,
     rate,
     log: roomLog(log, 'handoff'),
     now: Date.now,
@@ -33,12 +41,19 @@ await runRole('handoff', async ({ config, queue, log }) => {
     }),
     await queues.createWorker('failures', report, { concurrency, pace: routes.pace }),
   ];
+  const mail = alertMail(config, { withIntake: (work) => work(queue.intake), now: () => new Date() });
+  const alerts = await alertsFor('handoff', {
+    ...{ config, queue, mail, now: Date.now },
+    log: roomLog(log, 'alert'),
+  });
   return {
     facts: { destinations: destinations.size },
+    troubles: () => alerts.troubles(),
     async drain(timeoutMs) {
+      await alerts.stop();
       await Promise.all(workers.map((worker) => worker.close(timeoutMs)));
       await Promise.all([destinations.close(), routes.close()]);
-      mail.close();
+      lookups.close();
     },
   };
 });

@@ -1,4 +1,5 @@
 /** Signs and encrypts messages for partners and sends them by the partner's route. */
+import { alertsFor } from '../src/alert/index.ts';
 import {
   CertStore,
   type CountingCertificates,
@@ -30,7 +31,7 @@ import {
   PartnerDirectory,
   Shown,
 } from '../src/partner/index.ts';
-import { sendStep } from '../src/pipeline/index.ts';
+import { alertMail, sendStep } from '../src/pipeline/index.ts';
 import { sealedValues, sharedBucket } from '../src/redis/index.ts';
 import { ReplayWatch } from '../src/replay/index.ts';
 import { createLookups, openSender, withBackup } from '../src/smtp/index.ts';
@@ -135,15 +136,22 @@ await runRole('outbound', async ({ config, queue, log }) => {
     onChange: (listener) => store.onChange(listener),
   });
   replay.start();
+  const mail = alertMail(config, { withIntake: (work) => work(queue.intake), now: () => new Date() });
+  const alerts = await alertsFor('outbound', {
+    ...{ config, queue, mail, now: Date.now },
+    log: roomLog(log, 'alert'),
+  });
   return {
     facts: { partners: byKey.size },
     troubles: () => [
+      ...alerts.troubles(),
       ...store.troubles(),
       ...expiry.troubles(),
       ...(revocations?.troubles() ?? []),
       ...round.troubles(),
     ],
     async drain(timeoutMs) {
+      await alerts.stop();
       await replay.stop();
       await worker.close(timeoutMs);
       await round.stop();

@@ -18,7 +18,7 @@ await runRole('receive', async ({ config, log, queue, takeOver }) => {
         const { failingSince, lastError } = poller.status();
         const { mailbox } = poller;
         if (failingSince === null || lastError === null) return [];
-        return [{ what: `mailbox ${mailbox}`, since: failingSince, why: lastError.message }];
+        return [{ what: `mailbox ${mailbox}`, since: failingSince, why: lastError.message, mailbox }];
       }),
     async drain(timeoutMs, handover) {
       door?.stop();

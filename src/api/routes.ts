@@ -1,11 +1,13 @@
 /** The table of routes. Each declares its grant. */
 import { z } from 'zod';
+import { AlertBook } from '../alert/index.ts';
 import type { Rates } from '../client/index.ts';
 import type { Config } from '../config/index.ts';
 import type { Log } from '../log.ts';
 import { PartnerBook } from '../pipeline/submit.ts';
 import type { QueueRoom } from '../queue/index.ts';
 import { actRoutes } from './acts.ts';
+import { alertRoutes } from './alerts.ts';
 import { certificateRoutes } from './certificates.ts';
 import { contentRoutes } from './content.ts';
 import { directoryRoutes } from './directory.ts';
@@ -42,6 +44,7 @@ export function routesOf({ config, queue, log, rates, openapi, streams }: Routes
     ...actRoutes({ queue, body }),
     ...certificateRoutes({ config, queue, log, body }),
     ...directoryRoutes({ config, queue }),
+    ...alertRoutes({ book: new AlertBook(queue), queue, body, now: Date.now }),
     streams.route,
     ...(openapi ? [documentRoute(openapi)] : []),
   ];

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Config, LoadedKeys } from '../config/index.ts';
 import type { Log } from '../log.ts';
-import { ExpiryWatch, expiriesAt, type PartnerCertificate } from '../partner/index.ts';
+import { ExpiryWatch, endedAt, expiriesAt, type PartnerCertificate } from '../partner/index.ts';
 import { guarded, holdLease, lifetimes } from '../redis/index.ts';
 
 export interface WatchExpiryParts {
@@ -22,13 +22,15 @@ export function watchExpiry({ config, keys, queue, log, partners }: WatchExpiryP
   const { redis, prefix } = queue;
   const { identities, anchors, intermediates } = keys;
   const owner = randomUUID();
+  const authorities = [...anchors, ...intermediates];
+  const now = () => ({ config, identities, partners: partners(), authorities });
   const watch = new ExpiryWatch({
-    expiries: (at, before) =>
-      expiriesAt(
-        { config, identities, partners: partners(), authorities: [...anchors, ...intermediates] },
-        at,
-        before,
-      ),
+    expiries: (at, before) => expiriesAt(now(), at, before),
+    ended: (at) => endedAt(now(), at),
+    publish: async (expiries) => {
+      const text = JSON.stringify(expiries.map((each) => ({ ...each, until: each.until.getTime() })));
+      await guarded('expiry', redis.set(`${prefix}:expiry:due`, text, 'PX', lifetimes.expiryDue));
+    },
     days: config.expiry.days,
     log,
     now: () => new Date(),

@@ -11,6 +11,8 @@ export const verbs = [
   'terminate',
   'certificates',
   'approve',
+  'alerts',
+  'silence',
 ] as const;
 export type Verb = (typeof verbs)[number];
 

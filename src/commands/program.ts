@@ -84,6 +84,11 @@ const commands: Record<string, Entry> = {
     description: 'make, list, rotate and revoke the tokens of clients',
     load: async () => (await import('./clients.ts')).tokensCommand(),
   },
+  alerts: {
+    usage: '[options] [command]',
+    description: 'show what needs a person, silence it for a time, and test how people are told',
+    load: async () => (await import('./alerts.ts')).alertsCommand(),
+  },
   audit: {
     usage: '[options]',
     description: 'show what people did: with messages, with clients and tokens, and reloads, newest first',

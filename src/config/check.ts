@@ -140,7 +140,7 @@ async function checkNamed(
   const changed = inForce === undefined ? undefined : changedPartners(config, inForce, programOfThis());
   const meant = changed?.partners ?? config.partners.map((_, at) => at);
   const part = { ...config, partners: meant.flatMap((at) => config.partners[at] ?? []) };
-  const reads = readBy(probes.roles);
+  const reads = readBy(probes.roles, config);
   const reader = new KeyReader(new SomePlaces(source, meant), reads);
 
   const loaded = reads(['identities', 0]) ? readKeys(part, new SomePlaces(source, meant)) : undefined;

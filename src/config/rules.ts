@@ -1,4 +1,5 @@
 import type { ProfileBook } from '../profile/profiles.ts';
+import { checkAlerts } from './alert-rules.ts';
 import { checkDkim } from './dkim-rules.ts';
 import { checkDropFolders } from './folder-rules.ts';
 import { checkLookup } from './lookup-rules.ts';
@@ -23,6 +24,7 @@ export function checkRules(config: Config, source: Places, book: ProfileBook): P
   checkDropFolders(config, report);
   checkLookup(config, report);
   checkProfiles(config, book, report);
+  checkAlerts(config, report);
   return problems;
 }
 

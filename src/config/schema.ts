@@ -3,6 +3,7 @@
  * and `sealpost check` are made from this file. Defaults are written as you would write them in the file.
  */
 import { z } from 'zod';
+import { alertSettings } from './alert-settings.ts';
 import { apiSettings, eventsSettings } from './api-settings.ts';
 import { approvalSettings } from './approval-settings.ts';
 import { clientQueueSettings } from './client-queue-settings.ts';
@@ -474,6 +475,7 @@ export const configSchema = z.strictObject({
     .describe(
       'A webhook that gets what happens to messages, as it happens: in order, each event at least once.',
     ),
+  alerts: alertSettings({ name, secret, path }),
   api: api.prefault({}).describe('The HTTP API for your programs. Each needs a token: sealpost tokens add.'),
   console: consoleSettings({ port, tlsFiles, secret, name })
     .prefault({})

@@ -1,4 +1,5 @@
 /** Where the secrets of a configuration are written, and which roles read them, and the files that it names. */
+import { alertRoleOf } from './alert-rules.ts';
 import type { SettingPath } from './problem.ts';
 import { type Config, configSchema, type Secret } from './schema.ts';
 import { isSecret, schemaAt } from './shape.ts';
@@ -34,6 +35,7 @@ const readers: readonly [RegExp, readonly string[] | 'all'][] = [
   [/^(?:identities|trust)\./, ['decrypt', 'outbound']],
   [/^(?:lookup|dkim|dns)\./, ['outbound']],
   [/^(?:events|api)\./, ['api']],
+  [/^alerts\./, ['handoff', 'outbound']],
   [/^smtp\./, ['receive']],
   [/^folders\./, ['submit']],
   [/^console\./, ['console']],
@@ -46,9 +48,17 @@ const readers: readonly [RegExp, readonly string[] | 'all'][] = [
   [/^partners\.\d+(?:\.|$)/, ['outbound']],
 ];
 
-/** Roles that read the secret or file at a path; none for a path that no line knows. */
-export function readersOf(path: SettingPath): readonly string[] | 'all' {
+/**
+ * Roles that read the secret or file at a path; none for a path that no line knows.
+ *
+ * @param config says which of two roles looks after alerts
+ */
+export function readersOf(
+  path: SettingPath,
+  config?: Pick<Config, 'mailboxes' | 'partners'>,
+): readonly string[] | 'all' {
   const text = path.join('.');
+  if (config !== undefined && path[0] === 'alerts') return [alertRoleOf(config)];
   return readers.find(([pattern]) => pattern.test(text))?.[1] ?? [];
 }
 
@@ -57,10 +67,13 @@ export function readersOf(path: SettingPath): readonly string[] | 'all' {
  *
  * @param roles undefined: all of them
  */
-export function readBy(roles: readonly string[] | undefined): (path: SettingPath) => boolean {
+export function readBy(
+  roles: readonly string[] | undefined,
+  config?: Pick<Config, 'mailboxes' | 'partners'>,
+): (path: SettingPath) => boolean {
   if (roles === undefined) return () => true;
   return (path) => {
-    const of = readersOf(path);
+    const of = readersOf(path, config);
     return of === 'all' || of.some((role) => roles.includes(role));
   };
 }
@@ -71,7 +84,7 @@ export function secretVariables<Role extends string>(
   config: Config,
 ): ReadonlyMap<Role, readonly string[]> {
   const secrets = secretsOf(config).flatMap(([path, secret]) =>
-    'env' in secret ? [{ of: readersOf(path), name: secret.env }] : [],
+    'env' in secret ? [{ of: readersOf(path, config), name: secret.env }] : [],
   );
   const named = (role: Role) => secrets.filter(({ of }) => of === 'all' || of.includes(role));
   return new Map(roles.map((role) => [role, named(role).map(({ name }) => name)]));

@@ -1,6 +1,7 @@
 /** Certificates of listeners and routes over time: several pairs, of which the date chooses one. */
 import { X509Certificate } from 'node:crypto';
 import { spanOf, type Term } from '../pki/span.ts';
+import { allDestinations } from './destinations.ts';
 import type { Config } from './schema.ts';
 import { readPublicFile } from './secrets.ts';
 import { type ListenerTls, readCertificateAndKey } from './tls.ts';
@@ -118,12 +119,8 @@ export interface TlsSpans {
 }
 
 /** All settings with TLS certificates of our own. A file that cannot be read is left out: `check` names it. */
-export function tlsSpans({
-  smtp,
-  api,
-  console,
-  partners,
-}: Pick<Config, 'smtp' | 'api' | 'console' | 'partners'>): TlsSpans[] {
+export function tlsSpans(config: Config): TlsSpans[] {
+  const { smtp, api, console, partners, mailboxes } = config;
   const settings: [string, string, TlsFiles | undefined][] = [
     ['smtp.tls', '', smtp.tls],
     ['api.tls', '', api.tls],
@@ -133,6 +130,13 @@ export function tlsSpans({
       [`backup of partner ${name}`, name, backup?.route.clientCertificate],
     ]),
   ];
+  for (const [[room, at, kind, index], destination] of allDestinations(config)) {
+    if (destination.type !== 'smtp' && destination.type !== 'lmtp') continue;
+    const owner = typeof at !== 'number' ? undefined : room === 'partners' ? partners[at] : mailboxes[at];
+    const name = kind === 'onSuspend' ? 'onSuspend' : (destination.name ?? `destinations[${index}]`);
+    const whose = `${room === 'partners' ? 'partner' : 'mailbox'} ${owner?.name}`;
+    settings.push([`${name} of ${whose}`, '', destination.clientCertificate]);
+  }
   return settings.flatMap(([setting, partner, files]) => {
     if (files === undefined) return [];
     const { next = [], ...first } = files;

@@ -26,6 +26,10 @@ export interface Trouble {
   /** Milliseconds since the epoch. */
   since: number;
   why: string;
+  /** Name of the mailbox that is not read. */
+  mailbox?: string;
+  /** It is an alert in its own right already, of a certificate. */
+  certificate?: true;
 }
 
 /**

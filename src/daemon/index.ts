@@ -3,7 +3,8 @@
  * and metrics. It holds no keys and reads no message. Begin with `supervisor.ts`. What only a role needs is loaded by it.
  */
 import type { QueueRoom } from '../queue/index.ts';
-import type { Heartbeat } from './heartbeat.ts';
+import type { Heartbeat, Trouble } from './heartbeat.ts';
+import type { Measured } from './metrics.ts';
 import type { RoleName } from './protocol.ts';
 import type { RoleContext, RoleParts } from './role.ts';
 
@@ -22,6 +23,12 @@ export async function collectMetrics(queue: QueueRoom): Promise<{ contentType: s
   return await metrics.collectMetrics(queue);
 }
 
+/** As `readMetrics` of `metrics.ts`. */
+export async function readMetrics(queue: QueueRoom, names: readonly string[]): Promise<Measured[]> {
+  const metrics = await import('./metrics.ts');
+  return await metrics.readMetrics(queue, names);
+}
+
 /** As `readHeartbeats` of `heartbeat.ts`. */
 export async function readHeartbeats(queue: QueueRoom): Promise<Heartbeat[]> {
   const heartbeat = await import('./heartbeat.ts');
@@ -32,3 +39,5 @@ export { askLevels, askReload } from './control.ts';
 export { type RoleName, roleNames } from './protocol.ts';
 export type { RoleContext } from './role.ts';
 export { Supervisor } from './supervisor.ts';
+export { hasWork } from './working.ts';
+export type { Heartbeat, Measured, Trouble };

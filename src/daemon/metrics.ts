@@ -11,13 +11,36 @@ import type { RoleName } from './protocol.ts';
 
 interface ProcessMetrics {
   labels: { role: string; instance: string };
-  metrics: { values: { labels: Record<string, string | number> }[] }[];
+  metrics: { name?: string; values: { labels: Record<string, string | number>; value?: number }[] }[];
 }
 
 /** Stores this process's metrics for `keptMs` milliseconds. */
 export async function publishMetrics(queue: QueueRoom, role: RoleName, keptMs: number): Promise<void> {
   const metrics = await registry.getMetricsAsJSON();
   await leave(queue, 'metrics', role, { labels: { role, instance }, metrics }, keptMs);
+}
+
+/** A value of one process, with the labels of its metric. */
+export interface Measured {
+  /** Without `sealpost_`. */
+  name: string;
+  /** Host and process. */
+  instance: string;
+  role: string;
+  labels: Record<string, string | number>;
+  value: number;
+}
+
+/** The values of some metrics (named without `sealpost_`), process by process. */
+export async function readMetrics(queue: QueueRoom, names: readonly string[]): Promise<Measured[]> {
+  const found = (await present(queue, 'metrics')).map((text): ProcessMetrics => JSON.parse(text));
+  return found.flatMap(({ labels: { role, instance }, metrics }) =>
+    metrics.flatMap(({ name = '', values }) => {
+      const own = name.replace(/^sealpost_/, '');
+      if (!names.includes(own)) return [];
+      return values.map(({ labels, value = 0 }) => ({ name: own, instance, role, labels, value }));
+    }),
+  );
 }
 
 /** All processes' metrics, depth of the queues and messages by state, in the Prometheus text format. */

@@ -20,6 +20,7 @@ import { KeptRedis } from './kept-redis.ts';
 import { changedLevels, levelLines } from './levels.ts';
 import { readNewConfig, refusal } from './new-config.ts';
 import { type ReadyFacts, type RoleName, type StartFailure, startError } from './protocol.ts';
+import { hasWork } from './working.ts';
 
 export interface SupervisorOptions {
   configFile: string;
@@ -34,20 +35,6 @@ function countOf(role: RoleName, config: Config): number {
   if (role === 'handoff') return config.workers.handoff;
   if (role === 'outbound') return config.workers.outbound || availableParallelism();
   return 1;
-}
-
-/** False for a role that has nothing to do with this configuration. */
-function hasWork(role: RoleName, config: Config): boolean {
-  if (role === 'receive')
-    return config.smtp.listen.length > 0 || config.mailboxes.some((mailbox) => mailbox.imap);
-  if (role === 'decrypt') return config.mailboxes.length > 0;
-  if (role === 'handoff')
-    return config.mailboxes.length > 0 || config.partners.some(({ onSuspend }) => onSuspend);
-  if (role === 'outbound') return config.partners.length > 0;
-  if (role === 'submit') return config.folders.length > 0 || config.clientQueues.enabled;
-  if (role === 'api') return config.api.port !== undefined || config.events !== undefined;
-  if (role === 'console') return config.console.port !== undefined;
-  return config.http.port !== undefined;
 }
 
 /** Roles that use the certificates of partners. */

@@ -17,6 +17,10 @@ export interface ExpiryWatchParts {
   now: () => Date;
   /** Whether this process is the one that watches. Errors: `redis-unreachable`. */
   isMine: () => Promise<boolean>;
+  /** What has ended lately. */
+  ended?: (at: Date) => readonly Expiry[];
+  /** Tells the alerts what ends and what has ended. Errors: `redis-unreachable`. */
+  publish?: (expiries: readonly Expiry[]) => Promise<void>;
   /** True once for a name in the whole installation. Errors: `redis-unreachable`. */
   once: (name: string) => Promise<boolean>;
 }
@@ -50,8 +54,11 @@ export class ExpiryWatch {
   }
 
   /** For `sealpost health`. */
-  troubles(): { what: string; since: number; why: string }[] {
-    return this.#soon.map(({ expiry, since, why }) => ({ what: `${expiry.owner} soon`, since, why }));
+  troubles(): { what: string; since: number; why: string; certificate: true }[] {
+    return this.#soon.map(({ expiry, since, why }) => ({
+      ...{ what: `${expiry.owner} soon`, since, why },
+      certificate: true,
+    }));
   }
 
   /** Looks once. While Redis is away, nothing is said, and the next look says it. */
@@ -72,6 +79,8 @@ export class ExpiryWatch {
           const since = expiry.until.getTime() - healthDays * dayLong;
           return { expiry, since, why: `${expiryText(expiry, at)}; ${expiry.hint}` };
         });
+      const { ended = () => [], publish } = this.#parts;
+      await publish?.([...ended(at), ...due].slice(0, mostSeries));
       for (const each of due) await this.#warn(each, at);
     } catch {
       // Redis is away

@@ -9,6 +9,8 @@ import {
   coverageOfSpans,
   dayText,
   type Employed,
+  endedOf,
+  endedOfSpans,
   nameOf,
   type Use,
 } from '../pki/index.ts';
@@ -91,6 +93,60 @@ export function expiriesAt(parts: ExpiryParts, at: Date, before = never): Expiry
   return found.sort((a, b) => a.until.getTime() - b.until.getTime());
 }
 
+/** Milliseconds for which what has ended is still named. */
+const endedLately = 30 * 86_400_000;
+
+/** What has ended in the last 30 days with nothing in its place, the last one first. */
+export function endedAt({ config, identities, partners, authorities }: ExpiryParts, at: Date): Expiry[] {
+  const found: Expiry[] = [];
+  const add = (
+    of: Pick<Expiry, 'owner' | 'partner' | 'hint'>,
+    entries: readonly Employed[],
+    uses: readonly Use[],
+  ) => {
+    for (const use of uses) {
+      const ended = endedOf(entries, use, at);
+      if (ended === undefined) continue;
+      const { certificate } = ended.entry;
+      found.push({
+        ...of,
+        uses: [use],
+        until: ended.until,
+        certificate: nameOf(certificate),
+        id: certificate.thumbprint,
+      });
+    }
+  };
+  for (const { name, encrypt } of config.partners)
+    add(
+      { owner: `partner ${name}`, partner: name, hint: hints.partner },
+      partners.get(name) ?? [],
+      encrypt ? ['encrypt', 'verify'] : ['verify'],
+    );
+  for (const name of new Set(identities.map((each) => each.name))) {
+    const own = identities.filter((each) => each.name === name);
+    // an old key decrypts as long as it is there
+    const signs = config.partners.some(({ identity, sign }) => identity === name && sign !== 'none');
+    if (signs) add({ owner: `identity ${name}`, partner: '', hint: hints.own }, own, ['sign']);
+  }
+  for (const each of authorities)
+    found.push({
+      ...{ owner: 'trust', partner: '', uses: ['trust'], hint: hints.authority },
+      ...{ until: new Date(each.notAfter.getTime() + 1000), certificate: nameOf(each), id: each.thumbprint },
+    });
+  for (const { setting, partner, spans } of tlsSpans(config)) {
+    const last = endedOfSpans(spans, at);
+    if (last !== undefined)
+      found.push({
+        ...{ owner: setting, partner, uses: ['tls'], until: last.until, hint: hints.tls },
+        ...{ certificate: last.name, id: last.id },
+      });
+  }
+  return found
+    .filter(({ until }) => until <= at && at.getTime() - until.getTime() <= endedLately)
+    .sort((a, b) => b.until.getTime() - a.until.getTime());
+}
+
 /** The ends for some uses; those of one certificate and moment are one. */
 function endsOf(
   of: Pick<Expiry, 'owner' | 'partner' | 'hint'>,
@@ -126,8 +182,14 @@ export function thresholdOf(
 }
 
 /** One sentence: whose certificate, what for, and when it ends. */
-export function expiryText({ owner, uses, until, certificate }: Expiry, at: Date): string {
-  const days = Math.max(0, Math.floor((until.getTime() - at.getTime()) / dayLong));
+export function expiryText(
+  { owner, uses, until, certificate }: Pick<Expiry, 'owner' | 'uses' | 'until' | 'certificate'>,
+  at: Date,
+): string {
+  const rest = until.getTime() - at.getTime();
+  if (rest <= 0)
+    return `${owner}: nothing has followed ${certificate}, which ended on ${dayText(until).slice(0, 10)} (${uses.join(', ')})`;
+  const days = Math.max(0, Math.floor(rest / dayLong));
   const left = days === 1 ? 'in 1 day' : `in ${days} days`;
   return `${owner}: nothing follows ${certificate}, which ends ${left}, on ${dayText(until).slice(0, 10)} (${uses.join(', ')})`;
 }

@@ -12,6 +12,7 @@ import type { DecodeParts, decodeStep as makeDecodeStep } from './decode.ts';
 import type { DecoderParts, decoderOptions as makeDecoderOptions } from './decoding.ts';
 import type { DropDoorParts, dropDoor as makeDropDoor } from './drop-door.ts';
 import type { ExplainerParts } from './explanation.ts';
+import type { alertMailer as makeAlertMailer } from './own-mail.ts';
 import type { queueDoor as makeQueueDoor, QueueDoorParts } from './queue-door.ts';
 import type { sendStep as makeSendStep, SendParts } from './send.ts';
 import type { SubmissionDoorParts } from './submission-door.ts';
@@ -37,6 +38,15 @@ export function explainer(
   return async (...message) => {
     loaded ??= load();
     return await (await loaded)(...message);
+  };
+}
+
+/** As `alertMailer` of `own-mail.ts`, loaded with the first mail. */
+export function alertMail(...given: Parameters<typeof makeAlertMailer>): ReturnType<typeof makeAlertMailer> {
+  let loaded: Promise<ReturnType<typeof makeAlertMailer>> | undefined;
+  return async (mail, key) => {
+    loaded ??= import('./own-mail.ts').then(({ alertMailer }) => alertMailer(...given));
+    return await (await loaded)(mail, key);
   };
 }
 

@@ -44,11 +44,12 @@ export {
 export { type RevocationOptions, validateWithRevocation } from './revocation.ts';
 export { RevocationCache } from './revocation-cache.ts';
 export { sizeWeakness } from './signature-check.ts';
-export { type Coverage, coverageOfSpans, dayText, spanOf, type Term } from './span.ts';
+export { type Coverage, coverageOfSpans, dayText, endedOfSpans, spanOf, type Term } from './span.ts';
 export {
   coverageOf,
   describeTerm,
   type Employed,
+  endedOf,
   isInForce,
   type Use,
   unfitFor,

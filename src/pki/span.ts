@@ -58,3 +58,16 @@ export function coverageOfSpans<T extends { readonly from: Date; readonly until:
   }
   return { until, again: undefined, last };
 }
+
+/** The span that ended last, if none holds at a time or begins after it. */
+export function endedOfSpans<T extends { readonly from: Date; readonly until: Date }>(
+  spans: readonly T[],
+  at: Date,
+): T | undefined {
+  const real = spans.filter(({ from, until }) => from < until);
+  if (real.some(({ until }) => until > at)) return undefined;
+  return real.reduce<T | undefined>(
+    (last, each) => (last && last.until >= each.until ? last : each),
+    undefined,
+  );
+}

@@ -4,7 +4,7 @@
  */
 import type { Certificate } from './certificate.ts';
 import { describeValidity, unusableFor } from './certificate-use.ts';
-import { type Coverage, coverageOfSpans, dayText, spanOf, type Term } from './span.ts';
+import { type Coverage, coverageOfSpans, dayText, endedOfSpans, spanOf, type Term } from './span.ts';
 
 /**
  * Why a certificate is not used at a time; undefined if it is. It completes "the certificate ...": `expired on
@@ -70,4 +70,15 @@ export function coverageOf(entries: readonly Employed[], use: Use, at: Date): Co
   const spans = fit.map((entry) => ({ entry, ...spanOf(validityOf(entry), entry) }));
   const { last, ...rest } = coverageOfSpans(spans, at);
   return { ...rest, last: last?.entry };
+}
+
+/** What ended last for a use, where nothing is in force at a time and nothing will be; undefined otherwise. */
+export function endedOf(
+  entries: readonly Employed[],
+  use: Use,
+  at: Date,
+): { until: Date; entry: Employed } | undefined {
+  const fit = entries.filter((each) => isFit(each, use));
+  const spans = fit.map((entry) => ({ entry, ...spanOf(validityOf(entry), entry) }));
+  return endedOfSpans(spans, at);
 }

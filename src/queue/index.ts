@@ -24,7 +24,7 @@ export type { Events, FollowedEvent } from './event-types.ts';
 export { type Explanation, explanationsOf } from './explain.ts';
 export type { InboundGuards } from './inbound-guards.ts';
 export { messageOf, routeOf } from './jobs.ts';
-export type { Among, Ledger, ListQuery, UsedCount } from './ledger-types.ts';
+export type { Among, Ledger, ListQuery, SuspendedGroup, UsedCount } from './ledger-types.ts';
 export type { OpenOptions, QueueRoom } from './open.ts';
 export { outcomeOf } from './outcome.ts';
 export type { Records } from './records.ts';

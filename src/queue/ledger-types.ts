@@ -28,6 +28,17 @@ export interface Among {
   partners: '*' | readonly string[];
 }
 
+/** Suspended messages that have mailbox, partner and reason in common. */
+export interface SuspendedGroup {
+  direction: 'inbound' | 'outbound';
+  mailbox: string | null;
+  partner: string | null;
+  reason: string;
+  messages: number;
+  /** When the first of them was received, in milliseconds since the epoch. */
+  oldest: number;
+}
+
 export interface UsedCount {
   /** In UTC, such as `2026-11-30`. */
   day: string;
@@ -58,6 +69,10 @@ export interface Ledger {
   backlog(direction: Message['direction'], name: string): Promise<{ waiting: number; suspended: number }>;
   /** Octets held for messages that are in progress or suspended, by state. */
   load(): Promise<Partial<Record<MessageState, number>>>;
+  /** Suspended messages by whose they are and why; at most the 20,000 oldest are counted. */
+  suspended(): Promise<{ groups: SuspendedGroup[]; all: boolean }>;
+  /** The oldest messages of a state, oldest first. */
+  oldest(state: MessageState, most: number): Promise<MessageRecord[]>;
   /**
    * How messages of a partner, in both directions, were protected on each of the last days: codes as in the fact `used`
    * of events, `*` for what there was no room for. At most `usedDays` are kept.

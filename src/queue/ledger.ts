@@ -6,7 +6,7 @@ import { SealpostError } from '../errors.ts';
 import { guarded, run } from '../redis/index.ts';
 import type { Keys } from './keys.ts';
 import { ledgerScripts } from './ledger-scripts.ts';
-import type { Among, Ledger, ListQuery, UsedCount } from './ledger-types.ts';
+import type { Among, Ledger, ListQuery, SuspendedGroup, UsedCount } from './ledger-types.ts';
 import { type Batch, cursorOf, type Found, isAmong, nextOf, sourcesOf, Walk } from './listing.ts';
 import { usedDays } from './lua.ts';
 import {
@@ -84,6 +84,8 @@ const scanSize = 5000;
 /** Records that are examined for one page among grants, in each index. */
 const mostLooked = 20_000;
 const mostCounted = 10_000;
+/** Suspended messages that are examined to group them. */
+const mostGrouped = 20_000;
 /** Maximum number of messages examined for one Message-ID or digest. */
 const digestLimit = 10_000;
 
@@ -304,6 +306,37 @@ export class RedisLedger implements Ledger {
     }
     const waiting = (await Promise.all(counts)).reduce((sum, each) => sum + each, 0);
     return { waiting, suspended };
+  }
+
+  async suspended(): ReturnType<Ledger['suspended']> {
+    const groups = new Map<string, SuspendedGroup>();
+    let examined = 0;
+    for (let looked = lookSize; looked === lookSize && examined < mostGrouped; examined += looked) {
+      const args = [examined, examined + lookSize - 1];
+      const reply = await run(this.#redis, this.#keys.prefix, ledgerScripts.suspended, args, 'ledger');
+      const [seen = 0, ...rest]: unknown[] = Array.isArray(reply) ? reply : [];
+      looked = Number(seen);
+      for (let at = 0; at < rest.length; at += 5) {
+        const [mailbox = '', key = '', reason = ''] = rest.slice(at, at + 3).map(String);
+        const [messages = 0, oldest = 0] = rest.slice(at + 3, at + 5).map(Number);
+        const known = groups.get(`${mailbox}\n${key}\n${reason}`);
+        groups.set(`${mailbox}\n${key}\n${reason}`, {
+          direction: mailbox ? 'inbound' : 'outbound',
+          mailbox: mailbox || null,
+          partner: key ? this.#names.present(key) : null,
+          reason,
+          messages: (known?.messages ?? 0) + messages,
+          oldest: known?.oldest ?? oldest,
+        });
+      }
+    }
+    return { groups: [...groups.values()], all: examined < mostGrouped };
+  }
+
+  async oldest(state: MessageState, most: number): Promise<MessageRecord[]> {
+    const ids = await guarded('ledger', this.#redis.zrange(this.#keys.state(state), '0', String(most - 1)));
+    const records = await Promise.all(ids.map((id) => this.get(id)));
+    return records.filter((record) => record !== null);
   }
 
   async due(ids: readonly string[]): Promise<(number | null)[]> {

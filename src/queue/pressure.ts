@@ -23,6 +23,7 @@ const diskShare = 0.05;
 const memoryUsed = gauge('redis_memory_octets', 'Memory that Redis uses, as this process saw it last.');
 const memoryLimit = gauge('redis_memory_limit_octets', 'maxmemory of Redis, else the memory of its machine.');
 const diskFree = gauge('disk_free_octets', 'Free space of the disk with the spool folder, for this process.');
+const diskLimit = gauge('disk_limit_octets', 'Free space below which this process accepts nothing new.');
 const refusing = gauge('refusing', '1 if nothing new is accepted for this reason, else 0.', ['what']);
 
 export type PressureKind = 'memory' | 'disk' | 'store' | 'depth' | 'octets';
@@ -133,6 +134,7 @@ export class Pressure {
     const free = bavail * bsize;
     diskFree.set(free);
     const low = Math.min(this.#parts.diskFree, blocks * bsize * diskShare);
+    diskLimit.set(low);
     const mark = this.#state?.what === 'disk' ? low * (1 + diskMargin) : low;
     if (free >= mark) return null;
     return { what: 'disk', message: `the disk of ${this.#parts.folder} is nearly full (limits.diskFree)` };

@@ -19,6 +19,10 @@ export const lifetimes = {
   events: 86_400_000,
   /** Lease of who posts events: longer than an attempt waits. */
   eventsLease: 120_000,
+  /** What ends soon, for the alerts: longer than anything is between two looks. */
+  expiryDue: 86_400_000,
+  /** Lease of who looks after alerts. */
+  alertsLease: 60_000,
   /** Lease of the sweep. */
   sweepLease: 15 * 60_000 - 1000,
   /** Lease of who warns of certificates that end. */

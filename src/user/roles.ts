@@ -14,6 +14,8 @@ const least: Record<Exclude<Verb, 'content'>, Role> = {
   'decode-again': 'operator',
   terminate: 'operator',
   approve: 'operator',
+  alerts: 'viewer',
+  silence: 'operator',
 };
 
 export function hasRole(role: Role, needed: Role): boolean {

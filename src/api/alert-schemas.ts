@@ -1,0 +1,104 @@
+/** What requests and answers about alerts look like. */
+import { z } from 'zod';
+
+const line = (most: number) =>
+  z
+    .string()
+    .max(most)
+    .regex(/^[^\p{Cc}\p{Cs}\u2028\u2029]*$/u, 'has a control character');
+const isoTime = z.iso.datetime();
+const labels = z
+  .record(z.string(), z.string())
+  .describe('What it is about: mailbox, partner, reason, direction, destination, host, role, owner ...');
+
+const about = {
+  id: z.string().describe('The same as long as the alert lasts.'),
+  rule: z.string().describe('Name of the rule.'),
+  condition: z.string().describe('What is measured: see docs/alerts.md.'),
+  severity: z.enum(['info', 'warning', 'critical']),
+  state: z.enum(['pending', 'firing']).describe('pending: bad, but not for long enough yet.'),
+  labels,
+  value: z.number().describe('In the unit of the condition; durations in milliseconds.'),
+  text: z.string().describe('One sentence.'),
+  hint: z.string().nullable().describe('What to do.'),
+  since: isoTime.describe('Bad since.'),
+  firedAt: isoTime.nullable(),
+};
+
+const match = {
+  alert: line(64).describe('Id of one alert.').optional(),
+  rule: line(63).describe('Name of a rule.').optional(),
+  mailbox: line(63).describe('Name of a mailbox.').optional(),
+  partner: line(63).describe('Name of a partner.').optional(),
+  reason: line(63).describe('A reason code.').optional(),
+};
+
+export const silence = z.object({
+  id: z.string(),
+  match: z.object(match),
+  from: isoTime,
+  until: isoTime,
+  by: z.string().describe('Who silenced it.'),
+  why: z.string(),
+});
+
+export const alertList = z.object({
+  alerts: z
+    .array(
+      z.object({
+        ...about,
+        silencedBy: z.string().nullable().describe('Id of the silence that holds for it.'),
+      }),
+    )
+    .describe('The most serious first. Only those that the client may see.'),
+  silences: z.array(silence),
+  channels: z
+    .array(
+      z.object({
+        name: z.string(),
+        at: isoTime.describe('When it was used last.'),
+        outcome: z.string().describe('What became of that.'),
+        trouble: z.object({ since: isoTime, why: z.string() }).nullable(),
+      }),
+    )
+    .describe('How people are told; empty for a client of some mailboxes and partners alone.'),
+  lookedAt: isoTime.nullable().describe('When the rules were looked at last.'),
+});
+
+export const alertChanges = z.object({
+  changes: z
+    .array(
+      z.object({
+        id: z.string().describe('Place in the order of all changes.'),
+        kind: z
+          .enum(['fired', 'worse', 'reminder', 'cleared', 'test'])
+          .describe('worse: another threshold was reached. cleared: back to normal.'),
+        at: isoTime,
+        alert: z.object(about),
+      }),
+    )
+    .describe('Oldest first.'),
+  cursor: z.string().describe('Place to go on from, in after.'),
+  more: z.boolean().describe('There are further ones already.'),
+  missed: z.boolean().describe('Changes after that place may be gone: the last 2,000 are kept.'),
+});
+
+export const changesQuery = z.strictObject({
+  after: z
+    .string()
+    .regex(/^\d{1,16}-\d{1,16}$/, 'is not the place of a change')
+    .describe('Changes after that one. Default: all that are kept.')
+    .optional(),
+});
+
+export const silenceBody = z.strictObject({
+  ...match,
+  for: line(20).describe('How long, such as 4h or 2d; at most 90d.').optional(),
+  until: line(40).describe('Until when, in place of for: a time with its zone (RFC 3339).').optional(),
+  why: line(500).min(1).describe('The reason, for the audit trail.'),
+});
+
+export const silenceParams = z.object({
+  id: z.string().regex(/^[\w-]{1,64}$/, 'is not the id of a silence'),
+});
+export const tested = z.object({ id: z.string().describe('Place of the test among the changes.') });
