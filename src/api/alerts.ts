@@ -15,7 +15,6 @@ import type { Client } from '../client/index.ts';
 import { readDuration } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import type { QueueRoom } from '../queue/index.ts';
-import { actor } from './acts.ts';
 import {
   alertChanges,
   alertList,
@@ -61,7 +60,7 @@ function alertJson({ since, firedAt, goodSince: _, step: __, toldAt: ___, ...res
 
 export function alertRoutes({ book, queue, body, now }: AlertsRoutesParts): Route[] {
   const common = { params: nothing, query: nothing, status: 200, tag: 'alerts' } as const;
-  const silencing = (client: Client) => ({ book, audit: queue.audit, now: now(), by: actor(client) });
+  const silencing = (client: Client) => ({ book, audit: queue.audit, now: now(), by: client.actor });
   return [
     route({
       ...common,
@@ -144,8 +143,8 @@ export function alertRoutes({ book, queue, body, now }: AlertsRoutesParts): Rout
       answer: tested,
       async handle({ client }) {
         if (!seesAll(client)) throw refusal('not-granted', 'a test concerns all mailboxes and partners');
-        await queue.audit.add({ at: now(), by: actor(client), what: 'alert-test' });
-        return { status: 200, json: { id: await tellTest(book, actor(client), now()) } };
+        await queue.audit.add({ at: now(), by: client.actor, what: 'alert-test' });
+        return { status: 200, json: { id: await tellTest(book, client.actor, now()) } };
       },
     }),
   ];
