@@ -21,11 +21,20 @@ function rule(settings: object): AlertRule {
   return found;
 }
 
+interface FollowOptions {
+  step?: number;
+  repeat?: number;
+  silenced?: (at: number) => boolean;
+  steps?: number[];
+}
+
+const never = () => false;
+
 /** Looks at values one after the other, `step` milliseconds apart; undefined: there is nothing. */
 function follow(
   of: AlertRule,
   values: (number | undefined)[],
-  { step = minute, repeat = 0, silenced = () => false, steps = undefined as number[] | undefined } = {},
+  { step = minute, repeat = 0, silenced = never, steps }: FollowOptions = {},
 ) {
   let state: AlertState | undefined;
   const told: string[] = [];
