@@ -99,6 +99,8 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
       'certstore',
       'pipeline',
       'replay',
+      'partner',
+      'profile',
       'handoff',
       'message',
       'queue',

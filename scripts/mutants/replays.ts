@@ -18,6 +18,22 @@ export const replays = [
       'one partner uses up the budget of all',
     ],
   ]),
+  ...mutants('api', [
+    [
+      'api/replays.ts',
+      'client.maySee({ ...held, partner: nameOf(held.partner) }) &&',
+      '',
+      'api/readiness~of.its.own',
+      'a client replays the mail of other partners',
+    ],
+    [
+      'api/readiness-desk.ts',
+      'client.mayUsePartner(name)',
+      'name !== undefined',
+      'api/readiness~profiles.the.partners',
+      'a client sees which algorithms other partners use',
+    ],
+  ]),
   ...mutants('certstore', [
     [
       'certstore/standing.ts',

@@ -14,6 +14,7 @@ import {
   revokeBody,
 } from './certificate-schemas.ts';
 import { problemSchema, problemType } from './problem.ts';
+import { matrixList, matrixRow, replayBody, replayList } from './readiness-schemas.ts';
 import { nothing, type Route } from './route.ts';
 import {
   actBody,
@@ -44,6 +45,7 @@ const requests = {
   RejectCertificate: rejectBody,
   RevokeCertificate: revokeBody,
   PinCertificate: pinBody,
+  Replay: replayBody,
 };
 const answers = {
   Problem: problemSchema,
@@ -58,6 +60,9 @@ const answers = {
   CertificateInfo: certificateInfo,
   Certificate: certificateDetail,
   CertificateList: certificateList,
+  Replayed: replayList,
+  Readiness: matrixRow,
+  ReadinessList: matrixList,
   Event: messageEvent,
   EventList: eventList,
 };

@@ -12,6 +12,8 @@ import { certificateRoutes } from './certificates.ts';
 import { contentRoutes } from './content.ts';
 import { directoryRoutes } from './directory.ts';
 import { messageRoutes } from './messages.ts';
+import { readinessRoutes } from './readiness.ts';
+import { replayRoutes } from './replays.ts';
 import { nothing, type Route, route } from './route.ts';
 import type { Streams } from './streams.ts';
 import { submittingRoute } from './submitting.ts';
@@ -42,7 +44,9 @@ export function routesOf({ config, queue, log, rates, openapi, streams }: Routes
     ...messageRoutes({ config, queue }),
     ...contentRoutes({ config, queue }),
     ...actRoutes({ queue, body }),
+    ...replayRoutes({ config, queue, body }),
     ...certificateRoutes({ config, queue, log, body }),
+    ...readinessRoutes({ config, queue, log }),
     ...directoryRoutes({ config, queue }),
     ...alertRoutes({ book: new AlertBook(queue), queue, body, now: Date.now }),
     streams.route,

@@ -16,10 +16,21 @@ export interface Announcement {
 
 /** Milliseconds by which a partner's clock may be ahead: a time beyond would keep all later statements out. */
 const ahead = 5 * 60_000;
-/** Milliseconds after which a statement that says the same is noted again. */
-const notedEvery = 3_600_000;
-/** Signers of one partner that are kept: those that spoke last. */
-const mostSigners = 20;
+
+/** How much of what one partner says is kept. */
+export interface Keeping {
+  /** Milliseconds after which a statement that says the same is noted again. */
+  readonly every: number;
+  /** Signers that are kept: those that spoke last. */
+  readonly signers: number;
+}
+
+/** What steers the cipher of mail to a partner (`negotiate`), and what is only shown. */
+export const keepings = {
+  negotiated: { every: 3_600_000, signers: 20 },
+  shown: { every: 86_400_000, signers: 1 },
+} as const satisfies Record<string, Keeping>;
+
 const mostCiphers = 30;
 
 /** The statement of a signature; undefined if it says nothing, or says it at no time or in the future. */
@@ -35,23 +46,28 @@ export function announcementOf(
 }
 
 /** Whether a statement changes what is known. */
-export function isNews(old: Announcement | undefined, { ciphers, at }: Announcement): boolean {
+export function isNews(
+  old: Announcement | undefined,
+  { ciphers, at }: Announcement,
+  { every }: Keeping = keepings.negotiated,
+): boolean {
   if (old === undefined) return true;
   if (at <= old.at) return false;
-  return at >= old.at + notedEvery || ciphers.join() !== old.ciphers.join();
+  return at >= old.at + every || ciphers.join() !== old.ciphers.join();
 }
 
 /** The list with a statement in it; undefined if it changes nothing. */
 export function withAnnouncement(
   list: readonly Announcement[],
   said: Announcement,
+  keeping: Keeping = keepings.negotiated,
 ): Announcement[] | undefined {
   const isSame = ({ partner, thumbprint }: Announcement) =>
     partner === said.partner && thumbprint === said.thumbprint;
-  if (!isNews(list.find(isSame), said)) return undefined;
+  if (!isNews(list.find(isSame), said, keeping)) return undefined;
   const others = list.filter((each) => !isSame(each));
   const own = others.filter(({ partner }) => partner === said.partner).sort((a, b) => b.at - a.at);
-  const kept = new Set(own.slice(0, mostSigners - 1));
+  const kept = new Set(own.slice(0, keeping.signers - 1));
   return [...others.filter((each) => each.partner !== said.partner || kept.has(each)), said];
 }
 

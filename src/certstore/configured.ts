@@ -34,20 +34,32 @@ const ownName = 'own';
 
 /** Says which own certificates there are, without their keys, for processes that have none. */
 export async function publishOwn(values: SealedValues, keys: Pick<LoadedKeys, 'identities'>): Promise<void> {
-  const own = configuredCertificates({ ...keys, partners: new Map() }).map(({ certificate, ...facts }) => ({
-    ...facts,
-    der: certificate.der.toString('base64'),
-  }));
+  const base64 = ({ der }: Certificate) => der.toString('base64');
+  const own = configuredCertificates({ ...keys, partners: new Map() }).map(
+    ({ certificate, ...facts }, index) => ({
+      ...facts,
+      der: base64(certificate),
+      chain: (keys.identities[index]?.chain ?? []).map(base64),
+    }),
+  );
   await values.put(ownName, own, ownKept);
 }
 
+/** One of our own certificates, with its issuers, nearest first, as far as they were given. */
+export interface OwnCertificate extends Configured {
+  chain: Certificate[];
+}
+
 /** What `publishOwn` said; nothing if no decrypt has run so far. */
-export async function readOwn(values: SealedValues): Promise<Configured[]> {
+export async function readOwn(values: SealedValues): Promise<OwnCertificate[]> {
   const own = await values.get(ownName);
   if (!Array.isArray(own)) return [];
-  return own.map(({ der, ...facts }) => ({
+  const parsed = (base64: string) => parseCertificate(Buffer.from(base64, 'base64'));
+  // an older decrypt said nothing of issuers
+  return own.map(({ der, chain = [], ...facts }) => ({
     ...facts,
-    certificate: parseCertificate(Buffer.from(der, 'base64')),
+    certificate: parsed(der),
+    chain: chain.map(parsed),
   }));
 }
 

@@ -11,6 +11,7 @@ import {
   type PinnedCertificates,
   pinnedCertificates,
 } from '../pki/index.ts';
+import type { Announcement } from './announcement.ts';
 import type { StoredCertificate } from './entry.ts';
 import type { CertStore } from './store.ts';
 
@@ -92,10 +93,15 @@ export class CountingCertificates {
     return this.#pins(at);
   };
 
-  /** Ciphers that a partner said it can read, the preferred one first, with a certificate that counts now. */
-  announced(partner: string): readonly string[] | undefined {
+  /** What a partner said last that it can read, with a certificate that counts now. */
+  announcement(partner: string): Announcement | undefined {
     const counting = new Set((this.partners.get(partner) ?? []).map(({ thumbprint }) => thumbprint));
-    return this.#store.announcedBy(partner, (thumbprint) => counting.has(thumbprint))?.ciphers;
+    return this.#store.announcedBy(partner, (thumbprint) => counting.has(thumbprint));
+  }
+
+  /** Ciphers that it said it can read, the preferred one first. */
+  announced(partner: string): readonly string[] | undefined {
+    return this.announcement(partner)?.ciphers;
   }
 
   /** What no path may lead through. */

@@ -19,7 +19,7 @@ import {
   validateWithRevocation,
 } from '../pki/index.ts';
 import { announcedBeside, namesItself, type SeenSigner } from './announced.ts';
-import { announcementOf } from './announcement.ts';
+import { announcementOf, keepings } from './announcement.ts';
 import { type Counting, CountingIndex, compare } from './compare.ts';
 import { usesOf } from './configured.ts';
 import { idOf, type RuleName, type StoredCertificate } from './entry.ts';
@@ -76,11 +76,10 @@ const dueEvery = 30_000;
 export class Harvest {
   readonly #parts: HarvestParts;
   /** Thumbprints of the configuration. */
-  readonly #known: ReadonlySet<string>;
+  readonly #known: ReadonlyMap<string, string | null>;
   readonly #trusted: Trusted;
-  /** Partners with `negotiate`, and their configured certificates by thumbprint. */
+  /** Partners with `negotiate`. */
   readonly #negotiates: ReadonlySet<string>;
-  readonly #negotiating: ReadonlyMap<string, string>;
   readonly #found: Found[] = [];
   readonly #lookedAt = new LRUCache<string, true>({ max: 10_000, ttl: lookedAtEvery });
   /** Made anew when something was decided. */
@@ -93,14 +92,11 @@ export class Harvest {
     this.#parts = parts;
     const { identities, partners, anchors, intermediates, mailboxes } = parts.keys;
     const own = identities.map(({ certificate }) => certificate);
-    this.#known = new Set([...[...partners.values()].flat(), ...own].map(({ thumbprint }) => thumbprint));
-    const negotiating = parts.partners.filter(({ negotiate }) => negotiate).map(({ name }) => name);
-    this.#negotiates = new Set(negotiating);
-    this.#negotiating = new Map(
-      negotiating.flatMap((name) =>
-        (partners.get(name) ?? []).map(({ thumbprint }) => [thumbprint, name] as const),
-      ),
-    );
+    this.#known = new Map([
+      ...own.map(({ thumbprint }) => [thumbprint, null] as const),
+      ...[...partners].flatMap(([name, all]) => all.map(({ thumbprint }) => [thumbprint, name] as const)),
+    ]);
+    this.#negotiates = new Set(parts.partners.filter(({ negotiate }) => negotiate).map(({ name }) => name));
     // A certificate is of a partner, and not of the mailbox that saw it first.
     const trusts = [...mailboxes.values()].map(({ trust }) => trust);
     this.#trusted = {
@@ -144,15 +140,15 @@ export class Harvest {
     }
   }
 
-  /** Keeps what a partner says it can read, where its entry asks for that. */
+  /** Keeps what a partner says it can read: for the cipher of mail to it where its entry asks for that, else to be shown. */
   #announce({ certificate: { thumbprint }, signer }: SeenSigner): void {
-    const partner = this.#negotiating.get(thumbprint) ?? this.#parts.store.of(thumbprint)?.partner;
-    if (partner === undefined || !this.#negotiates.has(partner) || !signer.trusted) return;
+    const partner = this.#known.get(thumbprint) ?? this.#parts.store.of(thumbprint)?.partner;
+    if (partner === undefined || !signer.trusted) return;
     const said = announcementOf(partner, thumbprint, signer, this.#parts.now());
     // One that cannot be kept now comes again with the next mail.
     if (said === undefined) return;
     const noting = this.#parts.store
-      .announce(said)
+      .announce(said, this.#negotiates.has(partner) ? keepings.negotiated : keepings.shown)
       .catch(() => undefined)
       .finally(() => this.#noting.delete(noting));
     this.#noting.add(noting);

@@ -6,7 +6,13 @@ import { PartnerNames } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { type Certificate, keyDigest, parseCertificate } from '../pki/index.ts';
 import { type Adopted, SealedDocument, type SealedDocumentParts } from '../redis/index.ts';
-import { type Announcement, isNews, readAnnouncements, withAnnouncement } from './announcement.ts';
+import {
+  type Announcement,
+  isNews,
+  type Keeping,
+  readAnnouncements,
+  withAnnouncement,
+} from './announcement.ts';
 import { partOf, readEntries, type StoredCertificate } from './entry.ts';
 import { RefusedFile } from './refused.ts';
 
@@ -348,15 +354,15 @@ export class CertStore {
   }
 
   /** Keeps what a partner announced, if it is newer than what is known. */
-  async announce(said: Announcement): Promise<void> {
+  async announce(said: Announcement, keeping?: Keeping): Promise<void> {
     const key = this.#names.key(said.partner);
     const name = announcedPart + partOf(key);
     const known = this.#announced
       .get(name)
       ?.find((each) => each.partner === key && each.thumbprint === said.thumbprint);
-    if (!isNews(known, said)) return;
+    if (!isNews(known, said, keeping)) return;
     await this.#stored.change(async (document, part) => {
-      const list = withAnnouncement(readAnnouncements(await part(name)), { ...said, partner: key });
+      const list = withAnnouncement(readAnnouncements(await part(name)), { ...said, partner: key }, keeping);
       return list && { document, parts: new Map([[name, list]]) };
     });
   }

@@ -8,6 +8,7 @@ export const verbs = [
   'resume',
   'retry',
   'decode-again',
+  'replay',
   'terminate',
   'certificates',
   'approve',

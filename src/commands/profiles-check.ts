@@ -52,14 +52,14 @@ async function check(name: string, options: Options): Promise<void> {
   const partners = options.partner === undefined ? config.partners : [partnerNamed(config, options.partner)];
   const rules = rulesAt(profile, at, book.dates);
   const day = at.toISOString().slice(0, 10);
-  await withLookout(config, { days, offline: options.offline === true }, async ({ keys, traffic }) => {
+  await withLookout(config, { days, offline: options.offline === true }, async ({ keys, seen: seenOf }) => {
     const decrypting = keys.identities.filter(
       ({ use, certificate }) => use.includes('decrypt') && certificate.notAfter >= at,
     );
     const own = missedByOwn(decrypting, 'encrypt', rules);
     const found = [];
     for (const partner of partners) {
-      const seen = await traffic(partner);
+      const seen = await seenOf(partner);
       const needs = needsOf(partner, rules, keys, seen.traffic, at);
       found.push({ partner: partner.name, meets: isMet(needs), unread: seen.unread, ...needs });
     }

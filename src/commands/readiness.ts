@@ -3,15 +3,15 @@ import { CertStore, loadCounting } from '../certstore/index.ts';
 import { type Config, loadKeys, type PartnerConfig, partnerKey } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { createLog } from '../log.ts';
-import type { ReadinessKeys } from '../partner/index.ts';
-import { type Traffic, trafficOf } from '../profile/index.ts';
+import type { ReadinessKeys, SeenPartner } from '../partner/index.ts';
+import { trafficOf } from '../profile/index.ts';
 import { withQueue } from './queue.ts';
 
 export interface Lookout {
   /** With what was approved, where there is Redis. */
   keys: ReadinessKeys;
-  /** What was seen of a partner; `unread` counts messages whose code says nothing here. */
-  traffic(partner: PartnerConfig): Promise<{ traffic: Traffic[]; unread: number }>;
+  /** What was seen of a partner, and what it announced. */
+  seen(partner: PartnerConfig): Promise<SeenPartner>;
 }
 
 /** The counters are kept that long. */
@@ -37,16 +37,21 @@ export async function withLookout(
   work: (lookout: Lookout) => Promise<void>,
 ): Promise<void> {
   const loaded = await loadKeys(config);
-  if (offline) return await work({ keys: loaded, traffic: async () => ({ traffic: [], unread: 0 }) });
+  if (offline)
+    return await work({ keys: loaded, seen: async () => ({ traffic: [], unread: 0, announced: undefined }) });
   await withQueue(config, async (queue) => {
     const { redis, prefix, seal, unseal, ledger } = queue;
     const log = createLog('silent', 'command');
     const parts = { redis, prefix, seal, unseal, log, folder: config.dataDir, now: Date.now };
     const { CountingCertificates } = await loadCounting();
-    const { partners, identities } = new CountingCertificates(await CertStore.open(parts), loaded);
+    const counting = new CountingCertificates(await CertStore.open(parts), loaded);
+    const { partners, identities } = counting;
     await work({
       keys: { ...loaded, partners, identities },
-      traffic: async (partner) => trafficOf(await ledger.used(partnerKey(partner), days, Date.now())),
+      seen: async (partner) => ({
+        ...trafficOf(await ledger.used(partnerKey(partner), days, Date.now())),
+        announced: counting.announcement(partner.name),
+      }),
     });
   });
 }

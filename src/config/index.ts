@@ -56,6 +56,14 @@ export async function loadPartnerCertificates(config: Config): Promise<LoadedKey
   return keys.loadPartnerCertificates(config);
 }
 
+/** As `loadPublicCertificates` of `keys.ts`. */
+export async function loadPublicCertificates(
+  config: Config,
+): Promise<Pick<LoadedKeys, 'anchors' | 'intermediates' | 'partners'>> {
+  const keys = await import('./keys.ts');
+  return keys.loadPublicCertificates(config);
+}
+
 /** As `profileBook` of `profile-rules.ts`. */
 export async function profileBook(config: Config): Promise<ProfileBook> {
   const rules = await import('./profile-rules.ts');

@@ -151,6 +151,19 @@ export function loadPartnerCertificates(config: Config): LoadedKeys['partners'] 
   return (indexedOf(config) ?? partnersOf(config, new KeyReader(placeless))).partners;
 }
 
+/**
+ * What is public of the keys of a configuration, for a process that has none. A file that cannot be read has none.
+ */
+export function loadPublicCertificates(
+  config: Config,
+): Pick<LoadedKeys, 'anchors' | 'intermediates' | 'partners'> {
+  const reader = new KeyReader(placeless);
+  const { partners, authorities } = indexedOf(config) ?? partnersOf(config, reader);
+  const anchors = reader.list(['trust', 'anchors'], config.trust.anchors);
+  const intermediates = reader.list(['trust', 'intermediates'], config.trust.intermediates);
+  return { partners, anchors, intermediates: [...intermediates, ...authorities] };
+}
+
 /** What the supervisor has read already; undefined in a process that has no supervisor. */
 function indexedOf(config: Config): IndexedPartners | undefined {
   const index = originOf(config)?.certificates;

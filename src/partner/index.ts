@@ -16,6 +16,13 @@ export {
 export { PartnerDirectory } from './directory.ts';
 export { type Expiry, type ExpiryParts, endedAt, expiriesAt, expiryText, thresholdOf } from './expiry.ts';
 export { ExpiryWatch, type ExpiryWatchParts } from './expiry-watch.ts';
+export {
+  type AnnouncedCiphers,
+  type MatrixRow,
+  matrixAt,
+  type SeenPartner,
+  type SeenTraffic,
+} from './matrix.ts';
 export { type OutboundKeys, outboundProtection, tryProtection } from './outbound.ts';
 export { pinsOf } from './pins.ts';
 export {

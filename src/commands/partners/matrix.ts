@@ -1,8 +1,9 @@
 /** `partners matrix`: per partner what was seen, which profiles it meets, and what it would need for the others. */
 import { Command } from 'commander';
 import { loadConfig, profileBook } from '../../config/index.ts';
-import { isMet, needsOf } from '../../partner/index.ts';
-import { type Aspects, aspectsOf, rulesAt, type Traffic } from '../../profile/index.ts';
+import { matrixAt, type SeenTraffic } from '../../partner/index.ts';
+import { comparable } from '../../printable.ts';
+import type { Aspects } from '../../profile/index.ts';
 import { configOption } from '../options.ts';
 import { printJson, printLine } from '../output.ts';
 import { dayOf } from '../profiles-text.ts';
@@ -20,7 +21,7 @@ interface Options {
 export function matrixCommand(): Command {
   return new Command('matrix')
     .description(
-      'show for each partner what was seen in its mail and in mail to it, which profiles it meets, and what it would need for the others',
+      'show for each partner what was seen in its mail and in mail to it, which ciphers it announced, which profiles it meets, and what it would need for the others',
     )
     .option('--at <date>', 'the day on which it is to meet them, such as 2027-07-01; default: now')
     .option('--partner <name>', 'only this partner')
@@ -30,53 +31,25 @@ export function matrixCommand(): Command {
     .action(matrix);
 }
 
-/** Messages of one direction, and when the last one was. */
-function seenOf(traffic: readonly Traffic[], direction: 'inbound' | 'outbound') {
-  const those = traffic.filter(({ seen }) => seen.direction === direction);
-  return {
-    messages: those.reduce((sum, { messages }) => sum + messages, 0),
-    last:
-      those
-        .map(({ last }) => last)
-        .sort()
-        .at(-1) ?? null,
-    ...aspectsOf(those, direction),
-  };
-}
-
 async function matrix(options: Options): Promise<void> {
   const config = await loadConfig(options.config);
   const book = await profileBook(config);
   const at = dayOf(options.at);
   const days = daysOf(options.days);
   const partners = options.partner === undefined ? config.partners : [partnerNamed(config, options.partner)];
-  const profiles = book.profiles.map((profile) => ({
-    name: profile.name,
-    rules: rulesAt(profile, at, book.dates),
-  }));
-  await withLookout(config, { days, offline: false }, async ({ keys, traffic }) => {
+  await withLookout(config, { days, offline: false }, async ({ keys, seen }) => {
+    const rowOf = matrixAt(book, keys, at);
     const rows = [];
-    for (const partner of partners) {
-      const seen = await traffic(partner);
-      const judged = profiles.map(({ name, rules }) => {
-        const needs = needsOf(partner, rules, keys, seen.traffic, at);
-        const must = needs.needs.filter(({ level }) => level === 'must');
-        const needed = [...new Set(must.map(({ rule }) => rule.id))];
-        return { name, meets: isMet(needs), needs: needed, blocked: needs.blocked ?? null };
-      });
-      rows.push({
-        partner: partner.name,
-        received: seenOf(seen.traffic, 'inbound'),
-        sent: seenOf(seen.traffic, 'outbound'),
-        unreadMessages: seen.unread,
-        profiles: judged,
-      });
-    }
+    for (const partner of partners) rows.push(rowOf(partner, await seen(partner)));
     if (options.json) return printJson({ at: at.toISOString().slice(0, 10), days, partners: rows }, 2);
-    for (const { partner, received, sent, profiles: judged } of rows) {
+    for (const { partner, received, sent, announced, profiles: judged } of rows) {
       printLine(partner);
       printSeen('received', received);
       printSeen('sent', sent);
+      if (announced !== null)
+        printLine(
+          `  announced ${comparable(announced.ciphers.join(', '))} (on ${announced.at.slice(0, 10)})`,
+        );
       printLine(
         `  meets     ${
           judged
@@ -92,7 +65,7 @@ async function matrix(options: Options): Promise<void> {
   });
 }
 
-function printSeen(what: string, { messages, last, ...aspects }: ReturnType<typeof seenOf>): void {
+function printSeen(what: string, { messages, last, ...aspects }: SeenTraffic): void {
   const count = `${messages} message${messages === 1 ? '' : 's'}`;
   printLine(`  ${what.padEnd(8)}  ${messages === 0 ? 'nothing' : `${count}, last on ${last}`}`);
   for (const [name, counts] of namesOf(aspects)) {

@@ -1,0 +1,108 @@
+/** What waits for certificates and keys: seen, and put back to work. Only what the client may see is looked at. */
+import type { Client } from '../client/index.ts';
+import type { Config } from '../config/index.ts';
+import type { Held, QueueRoom } from '../queue/index.ts';
+import { sealedValues } from '../redis/index.ts';
+import { actor } from './acts.ts';
+import type { BodyRules } from './body.ts';
+import { jsonBody } from './json-body.ts';
+import { refusal } from './problem.ts';
+import {
+  type ReplayList,
+  type ReplayWanted,
+  replayBody,
+  replayList,
+  replayQuery,
+} from './readiness-schemas.ts';
+import { nothing, type Route, route } from './route.ts';
+
+export interface ReplaysParts {
+  config: Config;
+  queue: QueueRoom;
+  body: BodyRules;
+}
+
+/** Messages that are shown; the numbers are of all. */
+const mostShown = 1000;
+/** Runs at a time in this process: each goes through all that waits. */
+const mostRuns = 2;
+
+export function replayRoutes({ config, queue, body }: ReplaysParts): Route[] {
+  const { replays, ledger, partnerNames } = queue;
+  let running = 0;
+
+  /** Errors: `redis-unreachable`, `redis-full`; `rate-limited` while others run. */
+  async function run(client: Client, wanted: ReplayWanted, dryRun: boolean): Promise<ReplayList> {
+    if (running >= mostRuns) throw refusal('rate-limited', 'other replays are under way', 'ask again later');
+    running += 1;
+    try {
+      return await listed(client, wanted, dryRun);
+    } finally {
+      running -= 1;
+    }
+  }
+
+  async function listed(client: Client, wanted: ReplayWanted, dryRun: boolean): Promise<ReplayList> {
+    const { replayMessages, standingsOf } = await import('../replay/index.ts');
+    const nameOf = (partner: string | null) => (partner === null ? null : partnerNames.present(partner));
+    const partner = wanted.partner === undefined ? undefined : partnerNames.key(wanted.partner);
+    const only = (held: Held) =>
+      client.maySee({ ...held, partner: nameOf(held.partner) }) &&
+      (partner === undefined || held.partner === partner) &&
+      (wanted.mailbox === undefined || held.mailbox === wanted.mailbox) &&
+      (wanted.reason === undefined || held.reason === wanted.reason);
+    const act = { by: actor(client), ...(wanted.why !== undefined && { why: wanted.why }) };
+    const result: ReplayList = { replayed: 0, waiting: 0, messages: [] };
+    for (const direction of ['inbound', 'outbound'] as const) {
+      const standing = await standingsOf(sealedValues(queue, 'standing'), direction);
+      const found = replayMessages(
+        { replays, ledger, config, standing },
+        // A program is no person: what a rule approved must have stood for a while.
+        { direction, person: false, act, only, dryRun },
+      );
+      for await (const each of found) {
+        if (each.replayed) result.replayed += 1;
+        else result.waiting += 1;
+        if (result.messages.length < mostShown)
+          result.messages.push({ ...each, partner: nameOf(each.partner) });
+      }
+    }
+    return result;
+  }
+
+  const common = {
+    url: '/v1/replay',
+    tag: 'messages',
+    params: nothing,
+    status: 200,
+    answer: replayList,
+  } as const;
+  return [
+    route({
+      ...common,
+      method: 'GET',
+      grant: 'read',
+      name: 'previewReplay',
+      summary: 'See what waits for certificates and keys',
+      description:
+        'Suspended messages that the client may see, oldest first: which of them would go on now, and what the others wait for. Nothing is done.',
+      query: replayQuery,
+      handle: async ({ client, query }) => ({ status: 200, json: await run(client, query, true) }),
+    }),
+    route({
+      ...common,
+      method: 'POST',
+      grant: 'replay',
+      name: 'replayMessages',
+      summary: 'Replay what waited for certificates and keys',
+      description:
+        'Inbound messages are decoded again and outbound ones sent, each once for a change of keys. The daemon does it by itself (`retry.onKeys`); this does not wait for its next look, nor for the limits of the day.',
+      query: nothing,
+      bodies: { 'application/json': { schema: replayBody, description: 'Which messages, and why.' } },
+      async handle(call) {
+        const wanted = await jsonBody(call, replayBody, body);
+        return { status: 200, json: await run(call.client, wanted, false) };
+      },
+    }),
+  ];
+}
