@@ -3,7 +3,6 @@ import type { Client } from '../client/index.ts';
 import type { Config } from '../config/index.ts';
 import type { Held, QueueRoom } from '../queue/index.ts';
 import { sealedValues } from '../redis/index.ts';
-import { actor } from './acts.ts';
 import type { BodyRules } from './body.ts';
 import { jsonBody } from './json-body.ts';
 import { refusal } from './problem.ts';
@@ -51,7 +50,7 @@ export function replayRoutes({ config, queue, body }: ReplaysParts): Route[] {
       (partner === undefined || held.partner === partner) &&
       (wanted.mailbox === undefined || held.mailbox === wanted.mailbox) &&
       (wanted.reason === undefined || held.reason === wanted.reason);
-    const act = { by: actor(client), ...(wanted.why !== undefined && { why: wanted.why }) };
+    const act = { by: client.actor, ...(wanted.why !== undefined && { why: wanted.why }) };
     const result: ReplayList = { replayed: 0, waiting: 0, messages: [] };
     for (const direction of ['inbound', 'outbound'] as const) {
       const standing = await standingsOf(sealedValues(queue, 'standing'), direction);

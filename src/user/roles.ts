@@ -11,6 +11,7 @@ const least: Record<Exclude<Verb, 'content'>, Role> = {
   send: 'operator',
   resume: 'operator',
   retry: 'operator',
+  replay: 'operator',
   'decode-again': 'operator',
   terminate: 'operator',
   approve: 'operator',
