@@ -122,7 +122,7 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
     why: 'it calls the operations of the API as a person, and shows what they answer',
   },
   user: {
-    may: ['client', 'queue', 'redis', 'config'],
+    may: ['client', 'oauth', 'queue', 'redis', 'config'],
     why: 'who a person is and what it may do is known without any message',
   },
   lookup: {

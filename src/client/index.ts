@@ -10,6 +10,7 @@ export {
   Client,
   daemonClient,
   type Grants,
+  narrowed,
   operatorClient,
   replaced,
   type Scope,

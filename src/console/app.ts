@@ -1,21 +1,13 @@
 /** The console as a whole: what happens to each request before its page, and what becomes of the page. */
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
-import {
-  createListener,
-  type Operations,
-  type Origins,
-  parseQuery,
-  problemOf,
-  refusal,
-  sendAnswer,
-} from '../api/index.ts';
+import { createListener, type Origins, parseQuery, problemOf, refusal, sendAnswer } from '../api/index.ts';
 import type { Config } from '../config/index.ts';
 import { errorTable, hasCode, SealpostError } from '../errors.ts';
 import { type Log, logRarely } from '../log.ts';
 import { counter } from '../metrics.ts';
 import type { QueueRoom } from '../queue/index.ts';
 import type { Logins, Role } from '../user/index.ts';
-import { callOf } from './call.ts';
+import { callOf, SecondNeeded } from './call.ts';
 import { checkOrigin, checkToken } from './csrf.ts';
 import { type PublicFile, publicFiles } from './files.ts';
 import { Form, readForm } from './form.ts';
@@ -23,20 +15,20 @@ import { headersOf, noStore } from './headers.ts';
 import { html } from './html.ts';
 import { layout } from './layout.ts';
 import { addLoginRoutes } from './login-routes.ts';
+import type { OidcRoutesParts } from './oidc-routes.ts';
 import type { Page, PageRoute } from './page.ts';
+import { askForSecond, type SecondParts } from './second-pages.ts';
 import { hasProof, proofOf, stepUpBody } from './step-up.ts';
 import { isKnown, type Known, Visits } from './visits.ts';
 
-export interface ConsoleParts {
+export interface ConsoleParts extends SecondParts, Pick<OidcRoutesParts, 'provider' | 'held'> {
   config: Config;
   log: Log;
-  queue: Pick<QueueRoom, 'audit' | 'seal' | 'unseal'>;
+  queue: Pick<QueueRoom, 'seal' | 'unseal'>;
   origins: Origins;
   logins: Logins;
-  operations: Operations;
   pages: readonly PageRoute[];
   tls?: { cert: Buffer; key: Buffer } | undefined;
-  now(): number;
 }
 
 declare module 'fastify' {
@@ -54,7 +46,7 @@ export type ConsoleApp = Awaited<ReturnType<typeof createConsoleApp>>;
 export async function createConsoleApp(parts: ConsoleParts) {
   const { config, log, origins, logins, pages, tls } = parts;
   const { console: settings } = config;
-  const visits = new Visits({ ...parts.queue, ...parts, requestsPerMinute: settings.requestsPerMinute });
+  const visits = new Visits({ ...parts, requestsPerMinute: settings.requestsPerMinute });
   const listener = {
     ...{ tls, origins, connections: settings.maxConnections },
     connectionsPerAddress: settings.maxConnectionsPerAddress,
@@ -86,6 +78,8 @@ export async function createConsoleApp(parts: ConsoleParts) {
     const known = ours(error);
     const { status, code, title, detail, hint } = problemOf(known);
     if (status >= 500) logRarely(log, 'error', `console ${code}`, { err: known }, 'a page failed');
+    // What fastify itself refuses has been through no hook.
+    if (!reply.hasHeader('Content-Security-Policy')) reply.headers(headersOf(false));
     reply.header('Cache-Control', noStore).code(status);
     if (/\bapplication\/json\b/.test(request.headers.accept ?? ''))
       return reply.type('application/problem+json').send(problemOf(known));
@@ -114,7 +108,9 @@ export async function createConsoleApp(parts: ConsoleParts) {
   app.setErrorHandler(async (error, request, reply) => {
     const known = ours(error);
     const isOurs = known instanceof SealpostError;
-    if (isOurs && known.code === 'person-unauthenticated' && request.method === 'GET')
+    const { access } = request.routeOptions.config;
+    const asked = access !== undefined && access !== 'anybody' && request.method === 'GET';
+    if (asked && isOurs && known.code === 'person-unauthenticated')
       return sendPage(reply, request, { to: `/login?to=${encodeURIComponent(request.url)}` });
     return sendError(reply, request, known);
   });
@@ -175,6 +171,7 @@ export async function createConsoleApp(parts: ConsoleParts) {
   ): Promise<Page | undefined> {
     if (!(error instanceof SealpostError)) return undefined;
     const { code, message } = error;
+    if (error instanceof SecondNeeded) return await askForSecond(parts, visit.person, error);
     if (code === 'not-granted') await visits.denied(visit, what);
     const again = code === 'person-unauthenticated' && hasProof(form);
     if (code !== 'step-up-needed' && !again) return undefined;
@@ -182,7 +179,7 @@ export async function createConsoleApp(parts: ConsoleParts) {
     const { csrf } = visit.session;
     const { kind } = visit.person;
     const wrong = again ? message : '';
-    const view = { action: request.url, method: 'post', csrf, form, wrong, kind } as const;
+    const view = { action: request.url, held: true, csrf, form, wrong, kind };
     const body = stepUpBody({ ...view, secondFactor: settings.secondFactor });
     return { title: 'Confirm that it is you', body, status: 403 };
   }

@@ -59,6 +59,7 @@ export function callOf(parts: CallParts, facts: CallFacts): PageCall {
     Object.fromEntries(Object.entries(value ?? {}).map(([name, each]) => [name, String(each)]));
   return {
     person: visit.person,
+    address: visit.address,
     csrf: visit.session.csrf,
     params: texts(request.params),
     query: texts(request.query),

@@ -7,9 +7,12 @@ import { type Config, followTls, tlsAt } from '../config/index.ts';
 import type { Log } from '../log.ts';
 import { listenShared } from '../net/index.ts';
 import type { QueueRoom } from '../queue/index.ts';
-import { Logins, UserRegistry } from '../user/index.ts';
+import { sealedValues } from '../redis/index.ts';
+import { Logins, Provider, Seconds, UserRegistry } from '../user/index.ts';
 import { createConsoleApp } from './app.ts';
-import { pages } from './pages/index.ts';
+import type { PageRoute } from './page.ts';
+import { pages as allPages } from './pages/index.ts';
+import { secondPages } from './second-pages.ts';
 
 export interface Console {
   /** Returns the address. */
@@ -17,17 +20,37 @@ export interface Console {
   close(timeoutMs: number): Promise<void>;
 }
 
-export async function createConsole(parts: { config: Config; log: Log; queue: QueueRoom }): Promise<Console> {
-  const { config, log, queue } = parts;
+export interface ConsoleFacts {
+  config: Config;
+  log: Log;
+  queue: QueueRoom;
+  /** Milliseconds since the epoch. */
+  now?: () => number;
+  pages?: readonly PageRoute[];
+}
+
+export async function createConsole({
+  config,
+  log,
+  queue,
+  now = Date.now,
+  pages = allPages,
+}: ConsoleFacts): Promise<Console> {
   const { host, port = 0, hostnames, trustedProxies, oidc } = config.console;
-  const now = Date.now;
   const stored = { ...queue, folder: config.dataDir, log, now };
   const registry = await UserRegistry.open({ ...stored, oidc });
   const logins = new Logins({ ...stored, config, registry });
   const operations = await Operations.open({ config, queue, log, registry });
   const tls = config.console.tls && tlsAt(config.console.tls, new Date());
   const origins = new Origins({ name: 'console', host, hostnames, trustedProxies, tls: tls !== undefined });
-  const app = await createConsoleApp({ config, log, queue, origins, logins, operations, pages, tls, now });
+  const { audit } = queue;
+  const acts = { operations, seconds: new Seconds({ ...queue, now }), registry, audit, now };
+  const app = await createConsoleApp({
+    ...{ ...acts, config, log, queue, origins, logins, tls },
+    pages: [...pages, ...secondPages(acts)],
+    provider: oidc && new Provider({ ...queue, settings: oidc, now }),
+    held: sealedValues(queue, 'console-held'),
+  });
   const followed =
     config.console.tls &&
     tls &&

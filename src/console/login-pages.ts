@@ -61,10 +61,7 @@ export function loginBody({ to, wrong, secondFactor, oidc }: LoginView): Html {
     ${warning(wrong)}
     ${
       oidc &&
-      html`<form method="get" action="/login/oidc">
-        <input type="hidden" name="to" value=${to} />
-        <p><button>Log in with your organization</button></p>
-      </form>`
+      html`<p><a href=${`/login/oidc?to=${encodeURIComponent(to)}`}>Log in with your organization</a></p>`
     }
     <form method="post" action="/login">
       <input type="hidden" name="to" value=${to} />

@@ -6,11 +6,12 @@ import { type LoggedIn, type Logins, leastLength, totpUri } from '../user/index.
 import { checkToken } from './csrf.ts';
 import { Form, readForm } from './form.ts';
 import { loginBody, welcomeBody } from './login-pages.ts';
+import { addOidcRoutes, type OidcRoutesParts } from './oidc-routes.ts';
 import type { Page } from './page.ts';
 import { proofOf, safePath, stepUpBody } from './step-up.ts';
 import { isKnown, type Visits } from './visits.ts';
 
-export interface LoginRoutesParts {
+export interface LoginRoutesParts extends Pick<OidcRoutesParts, 'provider' | 'held'> {
   config: Config;
   logins: Logins;
   queue: { seal(context: string, value: unknown): Buffer; unseal(context: string, sealed: Buffer): unknown };
@@ -24,7 +25,11 @@ const welcomeSeal = 'console-welcome';
 function wrongOf(error: unknown): { wrong: string; status: number } {
   if (!(error instanceof SealpostError)) throw error;
   const { code, message, hint } = error;
-  const text = `${message.charAt(0).toUpperCase()}${message.slice(1)}.${hint === undefined ? '' : ` ${hint}.`}`;
+  const sentence = (part: string) => `${part.charAt(0).toUpperCase()}${part.slice(1)}.`;
+  const text = [message, hint]
+    .filter((part) => part !== undefined)
+    .map(sentence)
+    .join(' ');
   if (code === 'person-unauthenticated') return { wrong: text, status: 401 };
   if (code === 'login-limited') return { wrong: text, status: 429 };
   if (code === 'request-invalid') return { wrong: text, status: 400 };
@@ -37,6 +42,8 @@ export function addLoginRoutes(app: Pick<FastifyInstance, 'route'>, parts: Login
   const anybody = { config: { access: 'anybody' } } as const;
   const query = (request: FastifyRequest, name: string) =>
     new URLSearchParams(request.url.split('?')[1] ?? '').get(name) ?? '';
+
+  addOidcRoutes(app, { ...parts, enter });
 
   const loginPage = (to: string, wrong = '', status = 200): Page => {
     const body = loginBody({ to, wrong, secondFactor, oidc: oidc !== undefined });
@@ -135,8 +142,8 @@ export function addLoginRoutes(app: Pick<FastifyInstance, 'route'>, parts: Login
     wrong = '',
     status = 200,
   ): Page => {
-    const action = `/step-up?to=${encodeURIComponent(to)}`;
-    const view = { action, method: 'post', csrf: session.csrf, form: new Form(), kind: person.kind } as const;
+    const action = person.kind === 'oidc' ? to : `/step-up?to=${encodeURIComponent(to)}`;
+    const view = { action, held: false, csrf: session.csrf, form: new Form(), kind: person.kind };
     return { title: 'Confirm that it is you', body: stepUpBody({ ...view, wrong, secondFactor }), status };
   };
 

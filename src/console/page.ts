@@ -20,6 +20,8 @@ export interface PageOperations {
 
 export interface PageCall {
   person: Person;
+  /** Where the request came from, as far as known. */
+  address: string;
   /** For the hidden field `_csrf` of each form: `csrfField`. */
   csrf: string;
   params: Record<string, string>;

@@ -28,7 +28,8 @@ export function safePath(text: string): string {
 export interface StepUpView {
   /** Where the form goes: the page that asked. */
   action: string;
-  method: 'get' | 'post';
+  /** A form waits to be sent there. */
+  held: boolean;
   csrf: string;
   /** What was asked for. */
   form: Form;
@@ -38,7 +39,7 @@ export interface StepUpView {
   kind: 'local' | 'oidc';
 }
 
-export function stepUpBody({ action, csrf, form, wrong, secondFactor, kind }: StepUpView): Html {
+export function stepUpBody({ action, held, csrf, form, wrong, secondFactor, kind }: StepUpView): Html {
   const hidden = form
     .entries()
     .map(([name, value]) => html`<input type="hidden" name=${name} value=${value} />`);
@@ -49,8 +50,10 @@ export function stepUpBody({ action, csrf, form, wrong, secondFactor, kind }: St
   return html`
     ${wrong !== '' && html`<p role="alert" class="wrong">${wrong}</p>`}
     <p>This needs to be you. Nothing has been done yet.</p>
-    <form method="post" action=${action}>
+    <form method="post" action=${kind === 'local' ? action : '/login/oidc/step-up'}>
       ${csrfField(csrf)} ${hidden} ${proof}
+      ${kind === 'oidc' && html`<input type="hidden" name="_action" value=${action} />`}
+      ${kind === 'oidc' && held && html`<input type="hidden" name="_post" value="yes" />`}
       <p><button>Confirm</button> <a href="/">Leave it</a></p>
     </form>`;
 }

@@ -57,7 +57,7 @@ export async function request({ url, type, parameters, ...asking }: Grant): Prom
   const options: Omit<TokenEndpointRequestOptions, 'additionalParameters'> = {
     // the settings allow http: on loopback only
     [oauth.allowInsecureRequests]: true,
-    [oauth.customFetch]: boundedFetch,
+    [oauth.customFetch]: fetchGrant,
     signal: AbortSignal.timeout(TIMEOUT),
   };
   let answer: Response;
@@ -101,10 +101,17 @@ function waitOf({ status, headers }: Response): number {
 }
 
 /** Follows no redirect, since the request holds the secret, and reads a bounded answer. */
-async function boundedFetch(url: string, options: RequestInit): Promise<Response> {
+export async function boundedFetch(url: string, options: RequestInit): Promise<Response> {
   const answer = await fetch(url, { ...options, redirect: 'error' });
   const { status, headers } = answer;
   const text = await readSome(answer);
+  return new Response(text === '' ? null : text, { status, headers });
+}
+
+async function fetchGrant(url: string, options: RequestInit): Promise<Response> {
+  const answer = await boundedFetch(url, options);
+  const { status, headers } = answer;
+  const text = await answer.text();
   return new Response(text === '' ? null : withoutIdToken(text), { status, headers });
 }
 

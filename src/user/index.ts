@@ -10,6 +10,7 @@ export {
   type Shown,
   type Where,
 } from './logins.ts';
+export { type Came, type Flow, Provider } from './oidc.ts';
 export { leastLength } from './password.ts';
 export type { Person } from './person.ts';
 export { addPerson, invite, personNamed, UserRegistry, type UsersParts } from './registry.ts';

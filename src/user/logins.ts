@@ -6,9 +6,10 @@ import { cleanText, type Log, logRarely } from '../log.ts';
 import { counter } from '../metrics.ts';
 import type { Audit } from '../queue/index.ts';
 import { guarded } from '../redis/index.ts';
+import { type Came, flowLasts } from './oidc.ts';
 import { checkNewPassword, isPassword, storePassword } from './password.ts';
 import { type Person, personOf, rightsOf } from './person.ts';
-import { isInvited, personNamed, type UserRegistry } from './registry.ts';
+import { addPerson, isInvited, personNamed, type UserRegistry } from './registry.ts';
 import { type Session, Sessions } from './sessions.ts';
 import type { StoredPerson } from './stored.ts';
 import { newTotpSecret, totpStep } from './totp.ts';
@@ -196,6 +197,73 @@ export class Logins {
     return await this.sessions.prove(session);
   }
 
+  /**
+   * Somebody who comes from the provider. Who is not known yet is added, with the rights of its groups.
+   *
+   * @throws {SealpostError} `person-unauthenticated` for those in no group that may do anything, and for disabled ones
+   */
+  async loginAs(came: Came, where: Where): Promise<LoggedIn> {
+    await this.#once(came.flow.state);
+    const right = await this.#tries.take('address', networkOfStranger(where.address));
+    const registry = await this.#newest();
+    const { config } = this.#parts;
+    const known = registry.bySubject(came.issuer, came.subject);
+    const groups = known && known.groups === null ? null : await this.#groups(came, where);
+    const stored = known ?? newcomer(registry, came, groups, this.#parts.now());
+    if (rightsOf({ ...stored, groups }, config.console.oidc) === undefined)
+      throw await this.#denied(`${came.name} is in no group that may do anything here, or disabled`, where);
+    if (known === undefined || !isSame(known.groups, groups)) await this.#keep(stored, groups);
+    const now = registry.bySubject(came.issuer, came.subject);
+    if (now === undefined) throw wrong();
+    await right();
+    return await this.enter(now, where);
+  }
+
+  /** The same for a step-up: it must be the person of the session. */
+  async stepUpAs(came: Came, person: Person, session: Session, where: Where): Promise<Session> {
+    await this.#once(came.flow.state);
+    const stored = this.#trusted().byId(person.id);
+    const { issuer, subject } = stored?.subject ?? {};
+    if (issuer !== came.issuer || subject !== came.subject)
+      throw await this.#denied('another person came back from the provider', where);
+    return await this.proved(person, session);
+  }
+
+  /** What comes back from the provider counts once. */
+  async #once(state: string): Promise<void> {
+    const { redis, prefix } = this.#parts;
+    const key = `${prefix}:code:oidc:${state}`;
+    if ((await guarded('login', redis.set(key, '1', 'PX', flowLasts, 'NX'))) !== 'OK') throw wrong();
+  }
+
+  async #groups(came: Came, where: Where): Promise<string[]> {
+    const { groups } = came;
+    if (groups !== undefined) return groups;
+    throw await this.#denied(`the provider does not list all groups of ${came.name}`, where);
+  }
+
+  async #denied(why: string, { address }: Where): Promise<SealpostError> {
+    const { audit, now } = this.#parts;
+    logins.inc({ result: 'refused' });
+    const by = `somebody, console, from ${address}`;
+    await audit.add({ at: now(), by, what: 'denied', subject: 'login', why: cleanText(why, 200) });
+    return new SealpostError('person-unauthenticated', cleanText(why, 200));
+  }
+
+  async #keep(stored: StoredPerson, groups: string[] | null): Promise<void> {
+    const { audit, now } = this.#parts;
+    const by = 'provider of console.oidc';
+    await audit.add({ at: now(), by, what: 'person-change', subject: stored.name });
+    await this.#parts.registry.change((document) => {
+      const { issuer, subject } = stored.subject ?? {};
+      const found = document.people.find(
+        (each) => each.subject?.issuer === issuer && each.subject?.subject === subject,
+      );
+      if (found) found.groups = groups;
+      else document.people.push({ ...stored, groups });
+    });
+  }
+
   isFresh({ provedAt }: Session): boolean {
     return this.#parts.now() - provedAt < this.#parts.config.console.stepUp;
   }
@@ -252,6 +320,26 @@ export class Logins {
   newSecret(): string {
     return newTotpSecret();
   }
+}
+
+const isSame = (a: readonly string[] | null, b: readonly string[] | null) =>
+  JSON.stringify(a) === JSON.stringify(b);
+
+/** Somebody of the provider, under a name that nobody has. The name says nothing of who it is. */
+function newcomer(
+  { people }: UserRegistry,
+  { issuer, subject, name }: Came,
+  groups: string[] | null,
+  now: number,
+): StoredPerson {
+  const plain = name.replaceAll(/[^a-z0-9._@-]+/gi, '-').replace(/^[^a-z0-9]+/i, '');
+  const base = plain.slice(0, 55) || 'person';
+  const taken = new Set(people.map((each) => each.name.toLowerCase()));
+  let free = base;
+  for (let number = 2; taken.has(free.toLowerCase()); number += 1) free = `${base}-${number}`;
+  const rights = { role: 'viewer', mailboxes: [], partners: [], content: false } as const;
+  const more = { now, subject: { issuer, subject }, groups };
+  return addPerson({ version: 0, people: [] }, free, { ...rights, mailboxes: [], partners: [] }, more);
 }
 
 function wrong(): SealpostError {

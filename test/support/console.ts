@@ -1,12 +1,19 @@
-/** The console of a running daemon, with people of every kind, and browsers that keep cookies as real ones do. */
+/** The console with people of every kind, and browsers that keep cookies as real ones do. */
 import assert from 'node:assert/strict';
-import { totpAt } from '../../src/user/index.ts';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { createConsole } from '../../src/console/index.ts';
+import type { PageRoute } from '../../src/console/page.ts';
+import { createLog } from '../../src/log.ts';
+import type { QueueRoom } from '../../src/queue/index.ts';
+import { addPerson, invite, type Rights, totpAt, UserRegistry } from '../../src/user/index.ts';
 import { type DaemonOptions, startDaemon, type TestDaemon } from './daemon.ts';
+import { openTestQueue, testConfig } from './queue.ts';
+import { startTestRedis, type TestRedis } from './redis.ts';
 import type { World } from './world.ts';
 
 export interface Answered {
   status: number;
-  headers: Headers;
+  headers: IncomingMessage['headers'];
   text: string;
   /** Where it leads; '' if it does not. */
   to: string;
@@ -19,32 +26,79 @@ export interface Login {
   secret: string;
 }
 
+export type Fields = Record<string, string> | [string, string][];
+
 /** Cookies by name, and requests with them. */
 export interface Browser {
   cookies: Map<string, string>;
   get(path: string, headers?: Record<string, string>): Promise<Answered>;
-  /** A form of the console: with Origin, and the token of the last page unless the form has one. */
-  post(
-    path: string,
-    form: Record<string, string> | [string, string][],
-    headers?: Record<string, string>,
-  ): Promise<Answered>;
+  /** A form of the console: with Origin, and with the token of the last page unless the form has one. */
+  post(path: string, form: Fields, headers?: Record<string, string>): Promise<Answered>;
   /** The `_csrf` of the last page. */
   csrf: string;
+  /** Any request, with the cookies. */
+  ask(method: string, path: string, headers: Record<string, string>, body?: string): Promise<Answered>;
 }
 
-export interface TestConsole {
-  daemon: TestDaemon;
-  port: number;
+export type Somebody = Login & { browser: Browser };
+
+export interface People {
   url: string;
-  browser(): Browser;
+  port: number;
+  /** @param from another address of loopback */
+  browser(from?: string): Browser;
   /** Adds a person, who takes the invitation and logs in with a browser of its own. */
-  person(name: string, role: string, ...options: string[]): Promise<Login & { browser: Browser }>;
+  person(name: string, role: string, ...options: string[]): Promise<Somebody>;
   /** The form of a login, with a code that was not used yet. */
   proof(login: Login): Promise<{ name: string; password: string; code: string }>;
 }
 
 export const password = 'correct horse battery';
+
+export const browserSession = '__Host-sealpost';
+export const browserMark = '__Host-sealpost-browser';
+
+export function peopleOf(
+  port: number,
+  invitationOf: (name: string, role: string, options: string[]) => Promise<string>,
+  now = Date.now,
+): People {
+  const url = `http://127.0.0.1:${port}`;
+  const stepNow = () => Math.floor(now() / 30_000);
+  /** Steps of codes that were used, by secret: each counts once. */
+  const used = new Map<string, number>();
+  const people: People = {
+    url,
+    port,
+    browser: (from) => browserOf(url, from),
+    async proof({ name, password: known, secret }) {
+      // One step before and after now is valid, so three codes in a row are there at once.
+      const step = Math.max(stepNow() - 1, (used.get(secret) ?? 0) + 1);
+      while (step > stepNow() + 1) await new Promise((resolve) => setTimeout(resolve, 200));
+      used.set(secret, step);
+      return { name, password: known, code: totpAt(secret, step * 30_000) };
+    },
+    async person(name, role, ...options) {
+      const invitation = await invitationOf(name, role, options);
+      const browser = people.browser();
+      const page = await browser.get('/welcome');
+      const secret = /<code>([A-Z2-7]+)<\/code>/.exec(page.text)?.[1] ?? '';
+      const sealed = /name="sealed" value="([^"]+)"/.exec(page.text)?.[1] ?? '';
+      const step = stepNow() - 1;
+      used.set(secret, step);
+      const code = secret === '' ? '' : totpAt(secret, step * 30_000);
+      const form = { name, invitation, password, again: password, sealed, code };
+      const came = await browser.post('/welcome', form);
+      assert.equal(came.status, 303, came.text);
+      return { name, password, secret, browser };
+    },
+  };
+  return people;
+}
+
+export interface TestConsole extends People {
+  daemon: TestDaemon;
+}
 
 /** A daemon with the role `console` alone, unless `args` say otherwise; partners acme and other. */
 export async function startConsole(
@@ -65,71 +119,123 @@ export async function startConsole(
     config: { partners: [partner('acme'), partner('other')], ...config, console: { port: 0, ...settings } },
   });
   const port = Number(/"console":"[^"]*:(\d+)"/.exec(daemon.log())?.[1]);
-  const url = `http://127.0.0.1:${port}`;
-  /** Steps of codes that were used, by secret: each counts once. */
-  const used = new Map<string, number>();
-  const room: TestConsole = {
-    daemon,
-    port,
-    url,
-    browser: () => browserOf(url),
-    async proof({ name, password, secret }) {
-      // One step before and after now is valid, so three codes in a row are there at once.
-      const now = Math.floor(Date.now() / 30_000);
-      const step = Math.max(now - 1, (used.get(secret) ?? 0) + 1);
-      if (step > now + 1) {
-        await daemon.waitFor('the next code', () => Math.floor(Date.now() / 30_000) >= step - 1);
-      }
-      used.set(secret, step);
-      return { name, password, code: totpAt(secret, step * 30_000) };
-    },
-    async person(name, role, ...more) {
-      const ran = await daemon.command(['users', 'add', name, '--role', role, ...more, '--json']);
-      assert.equal(ran.code, 0, ran.stderr);
-      const { invitation } = JSON.parse(ran.stdout.toString());
-      const browser = room.browser();
-      const page = await browser.get('/welcome');
-      const secret = /<code>([A-Z2-7]+)<\/code>/.exec(page.text)?.[1] ?? '';
-      const sealed = /name="sealed" value="([^"]+)"/.exec(page.text)?.[1] ?? '';
-      const step = Math.floor(Date.now() / 30_000);
-      used.set(secret, step);
-      const code = totpAt(secret, step * 30_000);
-      const form = { name, invitation, password, again: password, sealed, code };
-      const came = await browser.post('/welcome', form);
-      assert.equal(came.status, 303, came.text);
-      return { name, password, secret, browser };
+  const people = peopleOf(port, async (name, role, more) => {
+    const ran = await daemon.command(['users', 'add', name, '--role', role, ...more, '--json']);
+    assert.equal(ran.code, 0, ran.stderr);
+    return JSON.parse(ran.stdout.toString()).invitation;
+  });
+  return { daemon, ...people };
+}
+
+export interface ConsoleRoom extends People {
+  queue: QueueRoom;
+  server: TestRedis;
+  registry: UserRegistry;
+  /** Rights that differ from those of the role alone, for the next person. */
+  rights: Partial<Rights>;
+  /** Milliseconds by which its clock is ahead. */
+  ahead: number;
+  stop(): Promise<void>;
+}
+
+/** The console in this process, with pages and a clock of the test. */
+export async function startConsoleRoom(
+  settings: Record<string, unknown> = {},
+  pages?: readonly PageRoute[],
+  others: Record<string, unknown> = {},
+): Promise<ConsoleRoom> {
+  const server = await startTestRedis();
+  const whole = { mailboxes: [], ...others, console: { port: 0, ...settings } };
+  const config = testConfig(server, whole);
+  const queue = await openTestQueue(server, whole);
+  const log = createLog('silent', 'test');
+  const now = () => Date.now() + room.ahead;
+  const registry = await UserRegistry.open({
+    ...{ ...queue, folder: config.dataDir, log, now },
+    oidc: config.console.oidc,
+  });
+  const console = await createConsole({ config, log, queue, now, ...(pages && { pages }) });
+  const bound = await console.listen(false);
+  const invitationOf = async (name: string, role: string) => {
+    const rights = { mailboxes: '*', partners: '*', content: false, ...room.rights } as const;
+    let code = '';
+    await registry.change((document) => {
+      const known = role === 'operator' || role === 'administrator' ? role : 'viewer';
+      code = invite(addPerson(document, name, { ...rights, role: known }, { now: now() }), now());
+    });
+    return code;
+  };
+  const people = peopleOf(Number(bound.split(':').at(-1)), invitationOf, () => now());
+  const room: ConsoleRoom = {
+    ...people,
+    ...{ queue, server, registry, rights: {}, ahead: 0 },
+    async stop() {
+      await console.close(1000);
+      await queue.close();
+      await server.stop();
     },
   };
   return room;
 }
 
-export function browserOf(url: string): Browser {
+export function browserOf(url: string, from?: string): Browser {
   const cookies = new Map<string, string>();
-  const ask = async (path: string, options: RequestInit & { headers: Record<string, string> }) => {
-    const cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join('; ');
-    const headers = { ...(cookie !== '' && { cookie }), ...options.headers };
-    const answer = await fetch(`${url}${path}`, { ...options, headers, redirect: 'manual' });
-    for (const line of answer.headers.getSetCookie()) {
-      const [pair = '', ...facts] = line.split('; ');
-      const [name = '', value = ''] = pair.split('=');
-      if (facts.includes('Max-Age=0')) cookies.delete(name);
-      else cookies.set(name, value);
-    }
-    const text = await answer.text();
-    const csrf = /name="_csrf" value="([^"]+)"/.exec(text)?.[1];
-    if (csrf !== undefined) browser.csrf = csrf;
-    return { status: answer.status, headers: answer.headers, text, to: answer.headers.get('location') ?? '' };
-  };
   const browser: Browser = {
     cookies,
     csrf: '',
-    get: (path, headers = {}) => ask(path, { headers }),
+    async ask(method, path, given, body) {
+      const cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join('; ');
+      const headers = { ...(cookie !== '' && { cookie }), ...given };
+      const answer = await exchange(`${url}${path}`, { method, headers, from, body });
+      for (const line of answer.headers['set-cookie'] ?? []) {
+        const [pair = '', ...facts] = line.split('; ');
+        const at = pair.indexOf('=');
+        if (facts.includes('Max-Age=0')) cookies.delete(pair.slice(0, at));
+        else cookies.set(pair.slice(0, at), pair.slice(at + 1));
+      }
+      const csrf = /name="_csrf" value="([^"]+)"/.exec(answer.text)?.[1];
+      if (csrf !== undefined) browser.csrf = csrf;
+      return answer;
+    },
+    get: (path, headers = {}) => browser.ask('GET', path, headers),
     post(path, form, headers = {}) {
       const fields = new URLSearchParams(Array.isArray(form) ? form : Object.entries(form));
       if (!fields.has('_csrf') && browser.csrf !== '') fields.set('_csrf', browser.csrf);
-      const type = { 'content-type': 'application/x-www-form-urlencoded', origin: url };
-      return ask(path, { method: 'POST', body: fields.toString(), headers: { ...type, ...headers } });
+      const more = { 'content-type': 'application/x-www-form-urlencoded', origin: url, ...headers };
+      return browser.ask('POST', path, more, fields.toString());
     },
   };
   return browser;
+}
+
+interface Exchange {
+  method: string;
+  headers: Record<string, string>;
+  from: string | undefined;
+  body: string | undefined;
+}
+
+/** One request on a connection of its own. */
+function exchange(url: string, { method, headers, from, body }: Exchange): Promise<Answered> {
+  return new Promise((resolve, reject) => {
+    const local = from === undefined ? {} : { localAddress: from };
+    const request = httpRequest(url, { method, headers, agent: false, ...local }, async (response) => {
+      const chunks = await Array.fromAsync(response);
+      const text = Buffer.concat(chunks).toString();
+      const { statusCode = 0, headers: answered } = response;
+      resolve({ status: statusCode, headers: answered, text, to: answered.location ?? '' });
+    });
+    request.on('error', reject);
+    request.end(body);
+  });
+}
+
+/** Fields of the first form of a page that leads to `action`. */
+export function formOf(text: string, action: string): [string, string][] {
+  const forms = [...text.matchAll(/<form [^>]*action="([^"]*)"[^>]*>(.*?)<\/form>/gs)];
+  const form = forms.find((each) => each[1]?.replaceAll('&amp;', '&') === action)?.[2] ?? '';
+  return [...form.matchAll(/<input type="hidden" name="([^"]*)" value="([^"]*)"/g)].map((each) => [
+    each[1] ?? '',
+    each[2] ?? '',
+  ]);
 }

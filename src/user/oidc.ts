@@ -1,0 +1,214 @@
+/**
+ * Logins at an OpenID Connect provider: code flow with PKCE, state, nonce and `iss` (RFC 9207), by `oauth4webapi`. A
+ * person is its issuer and subject there, and never a mail address, which somebody else may get one day.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import type { AuthorizationServer, IDToken } from 'oauth4webapi';
+import { z } from 'zod';
+import { type Config, readSecret } from '../config/index.ts';
+import { SealpostError } from '../errors.ts';
+import { boundedFetch } from '../oauth/index.ts';
+
+export type OidcSettings = NonNullable<Config['console']['oidc']>;
+
+export interface ProviderParts {
+  settings: OidcSettings;
+  seal(context: string, value: unknown): Buffer;
+  unseal(context: string, sealed: Buffer): unknown;
+  now(): number;
+}
+
+const flowSchema = z.strictObject({
+  purpose: z.enum(['login', 'step-up']),
+  state: z.string(),
+  nonce: z.string(),
+  verifier: z.string(),
+  /** Where to go afterwards. */
+  to: z.string(),
+  startedAt: z.number().int(),
+});
+/** A login that is under way. Its browser keeps it, sealed. */
+export type Flow = z.output<typeof flowSchema>;
+
+/** Who came back. */
+export interface Came {
+  flow: Flow;
+  issuer: string;
+  subject: string;
+  /** For people to read; says nothing of who it is. */
+  name: string;
+  /** Undefined if the provider did not list all of them. */
+  groups: string[] | undefined;
+}
+
+/** Milliseconds. */
+export const flowLasts = 600_000;
+const timeout = 10_000;
+const discoveryLasts = 3_600_000;
+/** Milliseconds by which the clock of the provider may differ. */
+const clockTolerance = 30_000;
+const mostGroups = 1000;
+
+const context = 'console-oidc';
+const random = () => randomBytes(32).toString('base64url');
+const challengeOf = (verifier: string) => createHash('sha256').update(verifier).digest('base64url');
+
+/** Errors of the library hold answers, and with them perhaps tokens: none is kept as a cause. */
+function refused(why: string): SealpostError {
+  return new SealpostError('person-unauthenticated', `the login at the provider failed: ${why}`);
+}
+
+export class Provider {
+  readonly #parts: ProviderParts;
+  #known: { server: AuthorizationServer; at: number } | undefined;
+  readonly #keys = {};
+
+  constructor(parts: ProviderParts) {
+    this.#parts = parts;
+  }
+
+  get #back(): string {
+    return new URL('/login/oidc/back', this.#parts.settings.url).href;
+  }
+
+  #client() {
+    return { client_id: this.#parts.settings.clientId };
+  }
+
+  async #options() {
+    const { allowInsecureRequests, customFetch } = await import('oauth4webapi');
+    return {
+      [customFetch]: boundedFetch,
+      // The settings allow http: on loopback only.
+      [allowInsecureRequests]: true as const,
+      signal: AbortSignal.timeout(timeout),
+    };
+  }
+
+  async #server(): Promise<AuthorizationServer> {
+    const { now, settings } = this.#parts;
+    if (this.#known && now() - this.#known.at < discoveryLasts) return this.#known.server;
+    const oauth = await import('oauth4webapi');
+    const issuer = new URL(settings.issuer);
+    try {
+      const answer = await oauth.discoveryRequest(issuer, await this.#options());
+      const server = await oauth.processDiscoveryResponse(issuer, answer);
+      this.#known = { server, at: now() };
+      return server;
+    } catch {
+      throw refused('it cannot be reached, or is another one than console.oidc.issuer');
+    }
+  }
+
+  /** Where to send the browser, and what it keeps meanwhile. */
+  async begin(purpose: Flow['purpose'], to: string): Promise<{ url: string; kept: string; flow: Flow }> {
+    const { settings, seal, now } = this.#parts;
+    const { authorization_endpoint: endpoint } = await this.#server();
+    if (endpoint === undefined) throw refused('it has no authorization endpoint');
+    const flow: Flow = {
+      ...{ purpose, state: random(), nonce: random(), verifier: random(), to, startedAt: now() },
+    };
+    const url = new URL(endpoint);
+    const parameters = {
+      ...{ response_type: 'code', client_id: settings.clientId, redirect_uri: this.#back },
+      ...{ scope: settings.scopes, state: flow.state, nonce: flow.nonce },
+      ...{ code_challenge: challengeOf(flow.verifier), code_challenge_method: 'S256' },
+      ...(purpose === 'step-up' && { prompt: 'login', max_age: '0' }),
+    };
+    for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
+    return { url: url.href, kept: seal(context, flow).toString('base64url'), flow };
+  }
+
+  /** Errors: `person-unauthenticated`. */
+  #flowOf(kept: string): Flow {
+    const { unseal, now } = this.#parts;
+    try {
+      const flow = flowSchema.parse(unseal(context, Buffer.from(kept, 'base64url')));
+      if (now() - flow.startedAt < flowLasts) return flow;
+    } catch {
+      // As one that is too old.
+    }
+    throw refused('it was not begun in this browser, or too long ago');
+  }
+
+  /**
+   * Who came back from the provider.
+   *
+   * @param query of the request
+   * @param kept what the browser was given
+   * @throws {SealpostError} `person-unauthenticated`
+   */
+  async finish(query: string, kept: string): Promise<Came> {
+    const flow = this.#flowOf(kept);
+    const server = await this.#server();
+    const claims = await this.#claims(server, flow, new URLSearchParams(query));
+    if (flow.purpose === 'step-up') this.#checkTime(claims, flow);
+    const given = [claims.preferred_username, claims.name].find((each) => typeof each === 'string');
+    const { settings } = this.#parts;
+    return {
+      ...{ flow, issuer: claims.iss, subject: claims.sub, name: String(given ?? claims.sub) },
+      groups: groupsOf(claims, settings.groupsClaim),
+    };
+  }
+
+  async #claims(server: AuthorizationServer, flow: Flow, query: URLSearchParams): Promise<IDToken> {
+    const oauth = await import('oauth4webapi');
+    const { clientSecret } = this.#parts.settings;
+    const client = this.#client();
+    const options = await this.#options();
+    const secret = readSecret(clientSecret);
+    const methods = server.token_endpoint_auth_methods_supported ?? ['client_secret_basic'];
+    const authentication = methods.includes('client_secret_basic')
+      ? oauth.ClientSecretBasic(secret)
+      : oauth.ClientSecretPost(secret);
+    try {
+      const parameters = oauth.validateAuthResponse(server, client, query, flow.state);
+      const answer = await oauth.authorizationCodeGrantRequest(
+        server,
+        client,
+        authentication,
+        parameters,
+        this.#back,
+        flow.verifier,
+        options,
+      );
+      const tokens = await oauth.processAuthorizationCodeResponse(server, client, answer, {
+        expectedNonce: flow.nonce,
+        requireIdToken: true,
+      });
+      const keys = { ...options, [oauth.jwksCache]: this.#keys };
+      await oauth.validateApplicationLevelSignature(server, answer, keys);
+      const claims = oauth.getValidatedIdTokenClaims(tokens);
+      if (claims) return claims;
+    } catch (error) {
+      throw refused(whyOf(error));
+    }
+    throw refused('there was no ID token');
+  }
+
+  /** The person has logged in there just now, and not with what the provider remembered. */
+  #checkTime({ auth_time: at }: IDToken, { startedAt }: Flow): void {
+    if (at === undefined) throw refused('it does not say when the person logged in there (auth_time)');
+    if (at * 1000 < startedAt - clockTolerance) throw refused('the person has not logged in there again');
+  }
+}
+
+/** A code of the library or of the provider, which is one of a few words. */
+function whyOf(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const said = error instanceof Error && 'error' in error ? String(error.error) : '';
+  return [said, code].find((each) => /^[A-Za-z_]{1,60}$/.test(each)) ?? 'its answer is not valid';
+}
+
+/**
+ * Groups of a person. A provider that has too many for a token names a place where to ask for them (`_claim_sources`),
+ * or says `hasgroups`. Nobody asks there: the place is what a token says, and some groups may take rights away.
+ */
+function groupsOf(claims: IDToken, name: string): string[] | undefined {
+  const elsewhere = claims._claim_names;
+  if (typeof elsewhere === 'object' && elsewhere !== null && name in elsewhere) return undefined;
+  if (claims.hasgroups === true || claims.hasgroups === 'true') return undefined;
+  const groups = claims[name] ?? [];
+  if (!Array.isArray(groups) || groups.length > mostGroups) return undefined;
+  return groups.every((each) => typeof each === 'string') ? groups : undefined;
+}
