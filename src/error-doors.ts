@@ -182,6 +182,22 @@ export const doorRows = {
     seen: ['log'],
     http: 403,
   },
+  'mailbox-paused': {
+    class: 'operator',
+    cause: 'a person has paused the mailbox, so that nothing is taken for it',
+    remedy:
+      'Resume it with sealpost mailboxes resume; until then the mail stays with its sender or in its folder.',
+    seen: ['imap', 'log'],
+    smtp: { code: 450, enhanced: '4.2.1', text: 'Mailbox is paused, try again later' },
+    http: 409,
+  },
+  'route-state': {
+    class: 'operator',
+    cause: 'the mailbox or route is not in a state in which this can be done',
+    remedy: 'Look at its state: what is paused can be resumed, and only a mailbox with imap can be polled.',
+    seen: ['command'],
+    http: 409,
+  },
   'message-state': {
     class: 'operator',
     cause: 'the message is not in a state in which this can be done',

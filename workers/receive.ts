@@ -9,6 +9,7 @@ await runRole('receive', async ({ config, log, queue, takeOver }) => {
   const door = await openSubmission({ config, log, queue });
   const smtp = await receiverOf({ config, log, queue, takeOver }, door?.submission);
   const pollers = await pollersOf({ config, log, queue });
+  await queue.routes.follow();
   const listening = (await smtp?.listen()) ?? [];
   for (const poller of pollers) poller.start();
   return {
@@ -37,10 +38,11 @@ async function receiverOf(
 ) {
   if (smtp.listen.length === 0) return undefined;
   const { createSmtpReceiver } = await import('../src/smtp/index.ts');
-  const { intake, deriveKey } = queue;
+  const { intake, deriveKey, routes } = queue;
   const trace = tracerOf(deriveKey);
+  const isPaused = (mailbox: string) => routes.isPaused('mailbox', mailbox);
   return await createSmtpReceiver({
-    ...{ config: smtp, mailboxes, intake, takeOver, submission, trace },
+    ...{ config: smtp, mailboxes, intake, takeOver, submission, trace, isPaused },
     log: roomLog(log, 'smtp'),
   });
 }
@@ -63,12 +65,12 @@ async function openSubmission({ config, log, queue }: Omit<RoleContext, 'takeOve
 /** One for each mailbox that is fetched; none, and nothing loaded, without such. */
 async function pollersOf({ config: { mailboxes }, log, queue }: Omit<RoleContext, 'takeOver'>) {
   if (!mailboxes.some(({ imap }) => imap)) return [];
-  const { createCheckpoints, createImapPoller } = await import('../src/imap/index.ts');
-  const { intake, redis, prefix } = queue;
+  const { attendPollers, createCheckpoints, createImapPoller } = await import('../src/imap/index.ts');
+  const { intake, redis, prefix, routes } = queue;
   const { createRefreshTokens, Tokens } = await import('../src/oauth/index.ts');
   const tokens = new Tokens({ readSecret, refreshTokens: createRefreshTokens(queue) });
   const checkpoint = createCheckpoints(redis, prefix);
-  return mailboxes.flatMap(({ name, imap }) => {
+  const pollers = mailboxes.flatMap(({ name, imap }) => {
     if (imap === undefined) return [];
     const poller = createImapPoller({
       mailbox: name,
@@ -78,7 +80,11 @@ async function pollersOf({ config: { mailboxes }, log, queue }: Omit<RoleContext
       log: roomLog(log, 'imap'),
       readSecret,
       tokens,
+      isPaused: () => routes.isPaused('mailbox', name),
     });
     return [Object.assign(poller, { mailbox: name })];
   });
+  const attended = pollers.map((poller) => ({ mailbox: poller.mailbox, poller }));
+  attendPollers(attended, routes, (err) => log.debug({ err }, 'how mailboxes are read was not written'));
+  return pollers;
 }

@@ -3,7 +3,7 @@ import type { Client } from '../client/index.ts';
 import type { Config } from '../config/index.ts';
 import type { QueueRoom } from '../queue/index.ts';
 import { nothing, type Route, route } from './route.ts';
-import { mailboxList, partnerList, queueList } from './schemas.ts';
+import { partnerList, queueList } from './schemas.ts';
 
 export interface DirectoryParts {
   config: Pick<Config, 'mailboxes' | 'partners'>;
@@ -28,16 +28,6 @@ export function directoryRoutes({ config, queue }: DirectoryParts): Route[] {
       description: 'Those that the client may send to.',
       answer: partnerList,
       handle: async ({ client }) => ({ status: 200, json: { partners: partnersOf(client).map(shown) } }),
-    }),
-    route({
-      ...common,
-      url: '/v1/mailboxes',
-      grant: 'read',
-      name: 'listMailboxes',
-      summary: 'List mailboxes',
-      description: 'Those whose messages the client may see.',
-      answer: mailboxList,
-      handle: async ({ client }) => ({ status: 200, json: { mailboxes: mailboxesOf(client).map(shown) } }),
     }),
     route({
       ...common,

@@ -65,7 +65,8 @@ export function messageRoutes({ config, queue }: MessagesParts): Route[] {
   ];
 }
 
-function queryOf({ since, until, limit, ...rest }: MessageQuery): ListQuery {
+/** A query as the ledger takes it. Errors: `request-invalid`. */
+export function queryOf({ since, until, limit, ...rest }: MessageQuery): ListQuery {
   const time = (text: string, name: string) => {
     const at = timeOf(text);
     if (Number.isNaN(at))

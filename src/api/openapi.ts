@@ -13,6 +13,18 @@ import {
   rejectBody,
   revokeBody,
 } from './certificate-schemas.ts';
+import {
+  bulkResult,
+  mailboxInfo,
+  mailboxList,
+  overview,
+  preview,
+  routeActBody,
+  routeActed,
+  routeInfo,
+  routeList,
+  suspendedList,
+} from './overview-schemas.ts';
 import { problemSchema, problemType } from './problem.ts';
 import { matrixList, matrixRow, replayBody, replayList } from './readiness-schemas.ts';
 import { nothing, type Route } from './route.ts';
@@ -23,7 +35,6 @@ import {
   eventList,
   formMessage,
   jsonMessage,
-  mailboxList,
   messageDetail,
   messageEvent,
   messageList,
@@ -41,6 +52,7 @@ const requests = {
   FormMessage: formMessage,
   Act: actBody,
   Terminate: terminateBody,
+  RouteAct: routeActBody,
   ApproveCertificate: approveBody,
   RejectCertificate: rejectBody,
   RevokeCertificate: revokeBody,
@@ -55,7 +67,15 @@ const answers = {
   MessageList: messageList,
   Acted: acted,
   PartnerList: partnerList,
+  Mailbox: mailboxInfo,
   MailboxList: mailboxList,
+  Overview: overview,
+  SuspendedList: suspendedList,
+  Preview: preview,
+  BulkResult: bulkResult,
+  Route: routeInfo,
+  RouteList: routeList,
+  RouteActed: routeActed,
   QueueList: queueList,
   CertificateInfo: certificateInfo,
   Certificate: certificateDetail,
@@ -92,7 +112,11 @@ export const documentOptions = (routes: readonly Route[], version: string): Fast
       { name: 'messages', description: 'Send messages, and see and act on them.' },
       { name: 'events', description: 'What happens to messages, as it happens.' },
       { name: 'certificates', description: 'Certificates of partners, and your own; decide about new ones.' },
-      { name: 'directory', description: 'Partners, mailboxes and queues.' },
+      { name: 'directory', description: 'Partners and queues, and what happens as a whole.' },
+      {
+        name: 'routes',
+        description: 'Mailboxes, the ways to partners, and destinations: how they are; pause them.',
+      },
     ],
     components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } }, schemas: components() },
     security: [{ token: [] }],

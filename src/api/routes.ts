@@ -8,13 +8,16 @@ import { PartnerBook } from '../pipeline/submit.ts';
 import type { QueueRoom } from '../queue/index.ts';
 import { actRoutes } from './acts.ts';
 import { alertRoutes } from './alerts.ts';
+import { bulkRoutes } from './bulk.ts';
 import { certificateRoutes } from './certificates.ts';
 import { contentRoutes } from './content.ts';
 import { directoryRoutes } from './directory.ts';
 import { messageRoutes } from './messages.ts';
+import { overviewRoutes } from './overview.ts';
 import { readinessRoutes } from './readiness.ts';
 import { replayRoutes } from './replays.ts';
 import { nothing, type Route, route } from './route.ts';
+import { routeDeskRoutes } from './route-desk.ts';
 import type { Streams } from './streams.ts';
 import { submittingRoute } from './submitting.ts';
 
@@ -45,6 +48,9 @@ export function routesOf({ config, queue, log, rates, openapi, streams }: Routes
     ...contentRoutes({ config, queue }),
     ...actRoutes({ queue, body }),
     ...replayRoutes({ config, queue, body }),
+    ...bulkRoutes({ config, queue, body }),
+    ...overviewRoutes({ config, queue }),
+    ...routeDeskRoutes({ config, queue, body }),
     ...certificateRoutes({ config, queue, log, body }),
     ...readinessRoutes({ config, queue, log }),
     ...directoryRoutes({ config, queue }),

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { messageStates } from '../queue/index.ts';
 
 /** Text of one line, as header fields take it. */
-const line = (most: number) =>
+export const line = (most: number) =>
   z
     .string()
     .max(most)
@@ -229,9 +229,6 @@ export const acted = z.object({ id, state: z.enum(messageStates) });
 
 export const partnerList = z.object({
   partners: z.array(z.object({ name: z.string(), addresses: z.array(z.string()) })),
-});
-export const mailboxList = z.object({
-  mailboxes: z.array(z.object({ name: z.string(), addresses: z.array(z.string()) })),
 });
 export const queueList = z.object({
   queues: z

@@ -2,8 +2,8 @@
 import type { LedgerEvent, MessageRecord } from '../queue/index.ts';
 import type { MessageDetail, MessageSummary } from './schemas.ts';
 
-const iso = (at: number) => new Date(at).toISOString();
-const isoOr = (at: number | undefined) => (at === undefined ? null : iso(at));
+export const iso = (at: number) => new Date(at).toISOString();
+export const isoOr = (at: number | undefined) => (at === undefined ? null : iso(at));
 
 export function summaryOf(record: MessageRecord): MessageSummary {
   const { id, direction, state, reason, mailbox, partner, partnerBy, client, envelope, messageId } = record;

@@ -14,6 +14,7 @@ export const verbs = [
   'approve',
   'alerts',
   'silence',
+  'routes',
 ] as const;
 export type Verb = (typeof verbs)[number];
 

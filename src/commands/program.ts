@@ -54,6 +54,16 @@ const commands: Record<string, Entry> = {
     description: 'manage partners in files of their own, and test the way to a partner',
     load: async () => (await import('./partners.ts')).partnersCommand(),
   },
+  mailboxes: {
+    usage: '[options] [command]',
+    description: 'show how mailboxes are read; pause and resume them, poll one now',
+    load: async () => (await import('./routes.ts')).mailboxesCommand(),
+  },
+  routes: {
+    usage: '[options] [command]',
+    description: 'show how the ways to partners and destinations are; pause and resume them',
+    load: async () => (await import('./routes.ts')).routesCommand(),
+  },
   certs: {
     usage: '[options] [command]',
     description: "list all certificates, own and partners', and decide about those that wait for approval",

@@ -36,6 +36,8 @@ export interface ImapPollerParts {
   readSecret: (secret: Secret) => string;
   /** Bearer tokens, shared by the mailboxes of a process. */
   tokens?: Pick<Tokens, 'for'> | undefined;
+  /** Whether a person has paused the mailbox. */
+  isPaused?: () => boolean;
   /** Called for each message that stays in the folder for good. It is logged in any case. */
   onSkipped?: (skipped: Skipped) => void;
 }
@@ -55,6 +57,8 @@ export interface PollerStatus {
 
 export interface ImapPoller {
   start(): void;
+  /** Ends a wait: it looks into the folder now, or whether it is paused. */
+  hurry(): void;
   /** Finishes the current message, within `timeout` milliseconds. Idempotent. */
   stop(timeout: number): Promise<void>;
   status(): PollerStatus;
@@ -75,6 +79,7 @@ class Poller implements ImapPoller {
   readonly #connector: Connector;
   readonly #folder: FolderParts;
   readonly #key: string;
+  readonly #isPaused: () => boolean;
   readonly #owner = randomUUID();
   readonly #abort = new AbortController();
   readonly #status: PollerStatus = {
@@ -98,6 +103,7 @@ class Poller implements ImapPoller {
     this.#checkpoint = parts.checkpoint;
     this.#connector = new Connector(config, parts.readSecret, parts.tokens);
     this.#key = folderKey(parts.mailbox, config);
+    this.#isPaused = parts.isPaused ?? (() => false);
     this.#folder = {
       mailbox: parts.mailbox,
       config,
@@ -117,6 +123,10 @@ class Poller implements ImapPoller {
 
   start(): void {
     this.#running ??= this.#run();
+  }
+
+  hurry(): void {
+    this.#wake();
   }
 
   async stop(timeout: number): Promise<void> {
@@ -191,7 +201,10 @@ class Poller implements ImapPoller {
     });
     client.on('close', () => this.#wake());
     await reader.prepare();
-    const refusal = () => this.#folder.intake.refusal?.() ?? null;
+    const { mailbox } = this.#folder;
+    const paused = () =>
+      this.#isPaused() ? new SealpostError('mailbox-paused', `mailbox ${mailbox} is paused`) : null;
+    const refusal = () => paused() ?? this.#folder.intake.refusal?.() ?? null;
     const full = () => refusal() !== null;
     while (!this.#stopping) {
       const why = refusal();
@@ -228,13 +241,13 @@ class Poller implements ImapPoller {
     }
   }
 
-  /** Mail stays in its folder until there is room. */
+  /** Mail stays in its folder until there is room, or a person resumes the mailbox. */
   #pause(why: SealpostError): void {
     const { state } = this.#status;
     this.#status.state = 'paused';
     this.#status.lastError = toErrorInfo(why);
     const { log, mailbox } = this.#folder;
-    if (state !== 'paused') log.warn({ mailbox, err: why }, 'the mailbox is not read: there is no room');
+    if (state !== 'paused') log.warn({ mailbox, err: why }, 'the mailbox is not read for now');
   }
 
   /** Milliseconds to wait after the failure. */

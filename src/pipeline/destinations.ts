@@ -16,7 +16,7 @@ import {
   UrlSigner,
 } from '../handoff/index.ts';
 import { tracerOf } from '../message/index.ts';
-import { type FailureJob, type Pace, type QueueRoom, routeOf } from '../queue/index.ts';
+import { type FailureJob, type Pace, type QueueRoom, type Routes, routeOf } from '../queue/index.ts';
 
 export interface DestinationsParts
   extends Pick<DestinationDeps, 'readSecret' | 'log' | 'now' | 'network' | 'rate'>,
@@ -25,7 +25,10 @@ export interface DestinationsParts
 }
 
 /** Those on the same Redis connect to no mail server. */
-export type LocalParts = Omit<DestinationsParts, 'network' | 'rate'>;
+export interface LocalParts extends Omit<DestinationsParts, 'network' | 'rate'> {
+  /** What a person has paused goes the way of all others, and waits there. */
+  routes: Pick<Routes, 'follow' | 'isPaused' | 'succeeded'>;
+}
 
 export interface Destinations {
   readonly size: number;
@@ -89,7 +92,22 @@ export async function openLocalDestinations(
     },
   );
   const all = new Map((await Promise.all(opened)).flat());
-  return (mailbox) => all.get(mailbox);
+  const { routes } = parts;
+  if (all.size > 0) await routes.follow();
+  return (mailbox) => {
+    const local = all.get(mailbox);
+    if (local === undefined) return undefined;
+    const route = routeOf('handoff', { mailbox, destination: local.name });
+    if (routes.isPaused('destination', route)) return undefined;
+    return {
+      name: local.name,
+      async take(delivery, signal) {
+        const taken = await local.take(delivery, signal);
+        if (taken) routes.succeeded('destination', route);
+        return taken;
+      },
+    };
+  };
 }
 
 /** Opens the destinations of every `onSuspend`. Errors: those of `createDestination`. */
@@ -150,7 +168,7 @@ function depsOf(
   };
 }
 
-function localDepsOf(parts: LocalParts, bodyPart: MailboxConfig['bodyPart']): LocalDeps {
+function localDepsOf(parts: Omit<LocalParts, 'routes'>, bodyPart: MailboxConfig['bodyPart']): LocalDeps {
   const { config, readSecret, connect, ensureReplicated, deriveKey, log, now } = parts;
   const { port } = config.http;
   const signer = port === undefined ? undefined : contentUrls({ ...config.http, port }, parts);

@@ -25,6 +25,11 @@ export interface AuditEntry {
     | 'certificate-revoke'
     | 'certificate-pin'
     | 'certs-accept'
+    | 'mailbox-pause'
+    | 'mailbox-resume'
+    | 'mailbox-poll'
+    | 'route-pause'
+    | 'route-resume'
     | 'partner-remove'
     | 'partner-rename'
     | 'alert-silence'
@@ -45,7 +50,7 @@ export interface AuditEntry {
     | 'second-asked'
     | 'second-confirmed'
     | 'second-refused';
-  /** Name of the client, person, partner or operation, id of the token, or SHA-256 of the certificate. */
+  /** Name of the client, person, partner, mailbox, destination (`MAILBOX/NAME`) or operation, id of the token, or SHA-256 of the certificate. */
   subject?: string;
   /** Of the message; absent if there was none. */
   id?: string;

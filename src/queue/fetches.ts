@@ -1,3 +1,4 @@
+/** How many jobs a worker of BullMQ fetches. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Worker } from 'bullmq';
 

@@ -16,6 +16,8 @@ export interface GateSettings {
   breaker: BreakerSettings;
   /** Of routes that have a rate. */
   pace?: ((route: string) => Pace | undefined) | undefined;
+  /** Of routes that a person has paused: nothing of them begins. */
+  stopped?: ((route: string) => boolean) | undefined;
   /** Milliseconds of a monotonic clock. */
   now: () => number;
 }
@@ -122,6 +124,11 @@ export class Gate {
     return this.#settings.pace?.(name)?.rests() ?? 0;
   }
 
+  /** Whether a person has paused a route. */
+  isStopped(name: string): boolean {
+    return this.#settings.stopped?.(name) ?? false;
+  }
+
   /** Jobs of a route were called back. */
   expect(name: string, jobs: number): void {
     this.#route(name).coming += jobs;
@@ -182,6 +189,7 @@ export class Gate {
   /** How many more jobs of a route may begin. */
   #room(route: Route): number {
     if (route.breaker.wait() > 0) return 0;
+    if (this.isStopped(route.name)) return 0;
     const places = (route.trusted ? route.most : 1) - route.running.size;
     const left = Math.min(places, this.#paced(route.name));
     if (left <= 0) return 0;
@@ -211,6 +219,7 @@ export class Gate {
   #goesOn(route: Route): boolean {
     if (this.#closed || route.breaker.wait() > 0 || this.#isSlow(route) || this.rests(route.name) > 0)
       return false;
+    if (this.isStopped(route.name)) return false;
     return route.waiting.length < Math.ceil((route.trusted ? route.most : 1) / 4);
   }
 }

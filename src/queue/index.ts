@@ -24,8 +24,29 @@ export type { Events, FollowedEvent } from './event-types.ts';
 export { type Explanation, explanationsOf } from './explain.ts';
 export type { InboundGuards } from './inbound-guards.ts';
 export { messageOf, routeOf } from './jobs.ts';
-export type { Among, Ledger, ListQuery, SuspendedGroup, UsedCount } from './ledger-types.ts';
+export type {
+  Among,
+  Latency,
+  Ledger,
+  ListQuery,
+  SuspendedDay,
+  SuspendedGroup,
+  Tallies,
+  Tally,
+  UsedCount,
+} from './ledger-types.ts';
 export type { OpenOptions, QueueRoom } from './open.ts';
 export { outcomeOf } from './outcome.ts';
 export type { Records } from './records.ts';
+export { pauseRoute, pollMailbox, type RouteRef, resumeRoute } from './route-acts.ts';
+export {
+  type ConfiguredRoute,
+  configuredRoutes,
+  destinationRoute,
+  findMailbox,
+  findRoute,
+  partnerRoute,
+} from './route-refs.ts';
+export type { FolderState, Paused, RouteFailure, RouteKind, RouteState, Routes } from './route-types.ts';
+export { type MailboxView, type RouteView, viewMailboxes, viewRoutes } from './route-views.ts';
 export * from './types.ts';

@@ -42,6 +42,14 @@ export interface Keys extends SpoolKeys {
   nudges(queue: QueueName): string;
   /** Hash: by route, since when it is down, and why (JSON). */
   sick(queue: QueueName): string;
+  /** Hash: what is paused. */
+  paused: string;
+  /** Hash: by mailbox that is to be polled at once, a value that changes each time. */
+  polls: string;
+  /** Hash: what attempts showed. */
+  routeStates(kind: 'mailbox' | 'partner' | 'destination'): string;
+  /** Hash: how many messages reached which state in ten minutes (their number since the epoch). */
+  tally(span: number): string;
 }
 
 export function keysOf(prefix: string): Keys {
@@ -68,5 +76,9 @@ export function keysOf(prefix: string): Keys {
     line: (name) => `${prefix}:line:${name}`,
     nudges: (queue) => `${prefix}:nudged:${queue}`,
     sick: (queue) => `${prefix}:sick:${queue}`,
+    paused: `${prefix}:paused`,
+    polls: `${prefix}:polls`,
+    routeStates: (kind) => `${prefix}:states:${kind}`,
+    tally: (span) => `${prefix}:tally:${span}`,
   };
 }

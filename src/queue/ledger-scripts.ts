@@ -142,7 +142,43 @@ return reply
 `,
 );
 
+/**
+ * greatest time, how many to skip, how many to examine, milliseconds of a day. Suspended messages in groups, newest first.
+ * Returns how many it examined, the time of the last one, how many in a row had that time, then for each group: reason,
+ * mailbox, partner ('' for none), day, number, oldest, newest.
+ */
+const suspendedGroups = script(
+  records,
+  `
+local found = rcall('ZREVRANGEBYSCORE', P .. ':ix:s:suspended', ARGV[1], '-inf', 'WITHSCORES', 'LIMIT', ARGV[2], ARGV[3])
+local groups, order, last, same = {}, {}, '', 0
+for at = 1, #found, 2 do
+  local id, time = found[at], found[at + 1]
+  if time == last then same = same + 1 else last, same = time, 1 end
+  local facts = rcall('HMGET', record(id), 'x', 'b', 'p')
+  if facts[1] then
+    local day = math.floor(tonumber(time) / ARGV[4])
+    local key = facts[1] .. '\\n' .. (facts[2] or '') .. '\\n' .. (facts[3] or '') .. '\\n' .. day
+    local group = groups[key]
+    if group then
+      group[5], group[6] = group[5] + 1, time
+    else
+      group = { facts[1], facts[2] or '', facts[3] or '', day, 1, time, time }
+      groups[key] = group
+      order[#order + 1] = group
+    end
+  end
+end
+local reply = { #found / 2, last, same }
+for _, group in ipairs(order) do
+  for _, value in ipairs(group) do reply[#reply + 1] = value end
+end
+return reply
+`,
+);
+
 export const ledgerScripts = {
+  suspendedGroups,
   due,
   note,
   find,

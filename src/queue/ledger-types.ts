@@ -46,7 +46,57 @@ export interface UsedCount {
   messages: number;
 }
 
+/** What happened in one span of time. */
+export interface Tally {
+  /** Begin of the span, in milliseconds since the epoch. */
+  from: number;
+  /** Accepted from outside. */
+  received: number;
+  /** Handed off to every destination. */
+  delivered: number;
+  /** Submitted for partners. */
+  queued: number;
+  sent: number;
+  suspended: { inbound: number; outbound: number };
+}
+
+/** How long messages took from their acceptance to their end, in milliseconds: at most so long. */
+export interface Latency {
+  messages: number;
+  p50: number;
+  p90: number;
+  p99: number;
+}
+
+export interface Tallies {
+  spans: Tally[];
+  /** Of all spans together; null without a message. */
+  latency: { inbound: Latency | null; outbound: Latency | null };
+}
+
+/** Messages that are suspended for the same reason, of the same partner, mailbox and day (UTC). */
+export interface SuspendedDay {
+  reason: string;
+  direction: Message['direction'];
+  mailbox: string | null;
+  partner: string | null;
+  day: string;
+  messages: number;
+  /** When the oldest and the newest were received, in milliseconds since the epoch. */
+  oldest: number;
+  newest: number;
+}
+
 export interface Ledger {
+  /**
+   * What happened since a time, in spans of ten minutes, the oldest first, and how long it took. It is kept for eight
+   * days, for the installation as a whole.
+   */
+  tallies(since: number, now: number): Promise<Tallies>;
+  /** Of the messages in a state: how many, and when the oldest was received; null without one. */
+  waiting(state: MessageState): Promise<{ messages: number; oldest: number | null }>;
+  /** The newest 10,000 suspended messages, in groups; `more` if there are further ones. */
+  suspendedDays(among: Among): Promise<{ groups: SuspendedDay[]; more: boolean }>;
   get(id: string): Promise<MessageRecord | null>;
   /** The id itself if there is such a message, else ids that begin like that: at most `most`, in no order. */
   matching(prefix: string, most: number): Promise<string[]>;

@@ -6,9 +6,19 @@ import { SealpostError } from '../errors.ts';
 import { guarded, run } from '../redis/index.ts';
 import type { Keys } from './keys.ts';
 import { ledgerScripts } from './ledger-scripts.ts';
-import type { Among, Ledger, ListQuery, SuspendedGroup, UsedCount } from './ledger-types.ts';
+import type {
+  Among,
+  Ledger,
+  ListQuery,
+  SuspendedDay,
+  SuspendedGroup,
+  Tallies,
+  UsedCount,
+} from './ledger-types.ts';
 import { type Batch, cursorOf, type Found, isAmong, nextOf, sourcesOf, Walk } from './listing.ts';
 import { usedDays } from './lua.ts';
+import { readSuspended } from './suspended-groups.ts';
+import { readTallies } from './tallies.ts';
 import {
   type AuditEntry,
   isState,
@@ -347,6 +357,23 @@ export class RedisLedger implements Ledger {
       const time = Number(times[at] ?? -1);
       return time < 0 ? null : Math.floor(time / 4096);
     });
+  }
+
+  async tallies(since: number, now: number): Promise<Tallies> {
+    return await readTallies(this.#redis, this.#keys, since, now);
+  }
+
+  async waiting(state: MessageState): Promise<{ messages: number; oldest: number | null }> {
+    const index = this.#keys.state(state);
+    const [messages, [, time]] = await guarded(
+      'ledger',
+      Promise.all([this.#redis.zcard(index), this.#redis.zrange(index, '0', '0', 'WITHSCORES')]),
+    );
+    return { messages, oldest: time === undefined ? null : Number(time) };
+  }
+
+  async suspendedDays(among: Among): Promise<{ groups: SuspendedDay[]; more: boolean }> {
+    return await readSuspended(this.#redis, this.#keys, this.#names, among);
   }
 
   async load(): Promise<Partial<Record<MessageState, number>>> {

@@ -27,6 +27,7 @@
  */
 import { createRequire } from 'node:module';
 import { SealpostError } from '../errors.ts';
+import { lifetimes } from '../redis/index.ts';
 
 /**
  * One of BullMQ's own scripts, to run inside ours: a job is added in the same transaction as the record, and only if the
@@ -40,6 +41,9 @@ function bullmqScript(file: string, name: string): string {
   if (typeof found === 'object' && found !== null && 'content' in found) return String(found.content);
   throw new SealpostError('internal', 'this version of BullMQ keeps its scripts elsewhere');
 }
+
+/** Milliseconds of one span of the tally. */
+export const tallySpan = 600_000;
 
 /** Days that counters of how messages were protected are kept. */
 export const usedDays = 92;
@@ -60,6 +64,25 @@ local function joined(m, events, ...)
   end
   return e
 end
+-- Counts what happens, by spans of ten minutes: \`tally:N\` is a hash. What came counts by its state, what was handed off or
+-- sent by how long it took, in half powers of two of milliseconds, and what was suspended by its direction.
+local function count_move(from, to, received)
+  local field = to
+  if to == 'received' or to == 'queued' then
+    if from then return end
+  elseif to ~= 'delivered' and to ~= 'sent' and to ~= 'suspended' then
+    return
+  end
+  local time = rcall('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  if to == 'suspended' then
+    field = from == 'queued' and 'suspended:outbound' or 'suspended:inbound'
+  elseif to == 'delivered' or to == 'sent' then
+    field = to .. ':' .. math.ceil(2 * math.log(math.max(1, now - received)) / math.log(2))
+  end
+  local key = P .. ':tally:' .. math.floor(now / ${tallySpan})
+  if rcall('HINCRBY', key, field, 1) == 1 then rcall('PEXPIRE', key, ${lifetimes.tally}) end
+end
 local held = { received = true, decoded = true, queued = true, suspended = true }
 -- From one state to another; before and after are the octets that it holds in them.
 local function move(id, from, to, received, before, after)
@@ -67,6 +90,7 @@ local function move(id, from, to, received, before, after)
   if held[from] and before > 0 then rcall('HINCRBY', P .. ':load', from, -before) end
   if held[to] and after > 0 then rcall('HINCRBY', P .. ':load', to, after) end
   if from == to then return end
+  count_move(from, to, received)
   rcall('ZADD', P .. ':ix:s:' .. to, received, id)
   if from then rcall('ZREM', P .. ':ix:s:' .. from, id) end
 end

@@ -41,6 +41,8 @@ import type { Ledger } from './ledger-types.ts';
 import { Pressure } from './pressure.ts';
 import { openQueues, prepareQueues } from './queues.ts';
 import { RedisReplays } from './replays.ts';
+import type { Routes } from './route-types.ts';
+import { RedisRoutes } from './routes.ts';
 import { type SweepResult, sweep } from './sweep.ts';
 import type { Audit, Flow, Intake, Queues, Replays } from './types.ts';
 
@@ -60,6 +62,8 @@ export interface QueueRoom {
   audit: Audit;
   /** What happens to messages, as it happens. */
   events: Events;
+  /** Pauses and states of mailboxes, ways to partners and destinations. */
+  routes: Routes;
   queues: Queues;
   /** Names of partners now, and the keys that their mail and records have. */
   partnerNames: PartnerNames;
@@ -185,8 +189,10 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     reported,
     stops: inOrder('stop'),
   });
+  const onFailure = (err: unknown) => log.debug({ err }, 'what is paused could not be looked at');
+  const routes = new RedisRoutes({ redis, keys, now, onFailure });
   const queues = openQueues({
-    ...{ now, redis, target, keys, writes, flow, ledger, log, retry, onWork },
+    ...{ now, redis, target, keys, writes, flow, ledger, routes, log, retry, onWork },
     names: partnerNames,
   });
   const sweepNow = () =>
@@ -214,6 +220,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     stopSweeps?.();
     clock.stop();
     pressure.stop();
+    routes.stop();
     await queues.close();
     if (writer) await disconnect(writer);
     store.close();
@@ -230,6 +237,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     replays: new RedisReplays(redis, keys, flow),
     audit,
     events: new RedisEvents(redis, keys, partnerNames),
+    routes,
     partnerNames,
     queues,
     sweep: sweepNow,

@@ -28,6 +28,8 @@ import type { Ledger } from './ledger-types.ts';
 import { Parking } from './parking.ts';
 import { Recovery } from './recovery.ts';
 import { type RetrySchedule, retryDelay } from './retry.ts';
+import { kindOf, noteAttempt } from './route-notes.ts';
+import type { Routes } from './route-types.ts';
 import { SickRoutes } from './sick-routes.ts';
 import { Suspects } from './suspects.ts';
 import type {
@@ -90,6 +92,8 @@ export interface WorkersParts {
   ledger: Ledger;
   /** Of partners now. */
   names: PartnerNames;
+  /** What people have paused, and what attempts show. */
+  routes: Routes;
   log: Log;
   retry: RetrySchedule & { attempts: number };
   /** Called when a job has had an outcome. */
@@ -141,7 +145,10 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     const connection = connect(target, 'worker', log, name);
     const ended = new AbortController();
     const inHand = new Map<string, string>();
-    const gate = this.#gate(options);
+    const kind = kindOf(name);
+    const { routes } = this.#parts;
+    if (kind) await routes.follow();
+    const gate = this.#gate(options, (route) => kind !== undefined && routes.isPaused(kind, route));
     const parking = new Parking({ now: this.#parts.now, redis, keys, queue: name, gate, log });
     const pause = Math.min(this.#parts.retry.maxDelay, longestUntried);
     const hurry = (route: string) => {
@@ -177,7 +184,7 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
       };
       try {
         if (!isCurrent(name, job.data)) job.data = upgraded(name, job.data, await ledger.get(job.data.id));
-        const end = worker.endOf(job, token, () => gate.rests(route) === 0);
+        const end = worker.endOf(job, token, () => gate.rests(route) === 0 && !gate.isStopped(route));
         await this.#work(name, handler, job, { lane, signal: ended.signal, end, heard, recovery, sick });
       } catch (error) {
         if (!(error instanceof InLine)) throw error;
@@ -315,6 +322,7 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     const last = attempt >= retry.attempts;
     const outcome = await this.#attempt(name, data, () => handler(data, { attempt, last, signal, end }));
     heard('done' in outcome ? 'works' : outcome.peer);
+    noteAttempt(this.#parts.routes, name, data, outcome);
     if ('done' in outcome) return this.#count(name, 'done');
     if (outcome.peer === 'down' && name !== 'inbound')
       sick.failed(routeOf(name, data), 'retry' in outcome ? outcome.retry : outcome.suspend, outcome.facts);
@@ -365,11 +373,14 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     await ledger.note(data.id, { type: 'report-failed', at: this.#parts.now(), facts: { reason, ...facts } });
   }
 
-  #gate({ concurrency: total, most = () => total, local = false, pace }: WorkerOptions): Gate {
+  #gate(
+    { concurrency: total, most = () => total, local = false, pace }: WorkerOptions,
+    stopped: (route: string) => boolean,
+  ): Gate {
     const { firstDelay, maxDelay } = this.#parts.retry;
     const { failures, firstPause, longestPause } = breaker;
     return new Gate({
-      ...{ total, most, local, pace, now: () => performance.now() },
+      ...{ total, most, local, pace, stopped, now: () => performance.now() },
       // A route is paused no longer than the schedule lets a message wait.
       breaker: {
         failures,

@@ -15,6 +15,8 @@ export const lifetimes = {
   presence: 20_000,
   /** Lease of a folder of an IMAP mailbox: longer than a fail-over of Redis takes. */
   imapLease: 20_000,
+  /** Counts of what happened in ten minutes: a week and a day, so that an hour can be held against that of last week. */
+  tally: 8 * 86_400_000,
   /** Stream of events, after its last follower. */
   events: 86_400_000,
   /** Lease of who posts events: longer than an attempt waits. */

@@ -11,7 +11,16 @@ export class MailboxAcceptance implements Acceptance {
 
   readonly #trace: Tracer | undefined;
 
-  constructor(recipients: Recipients, intake: Pick<Intake, 'begin' | 'commit'>, trace: Tracer | undefined) {
+  readonly #isPaused: (mailbox: string) => boolean;
+
+  /** @param isPaused whether a person has paused a mailbox */
+  constructor(
+    recipients: Recipients,
+    intake: Pick<Intake, 'begin' | 'commit'>,
+    trace: Tracer | undefined,
+    isPaused: (mailbox: string) => boolean = () => false,
+  ) {
+    this.#isPaused = isPaused;
     this.#recipients = recipients;
     this.#intake = intake;
     this.#trace = trace;
@@ -22,7 +31,9 @@ export class MailboxAcceptance implements Acceptance {
   }
 
   recipient(address: string): string {
-    return this.#recipients.find(address);
+    const mailbox = this.#recipients.find(address);
+    if (this.#isPaused(mailbox)) throw new SealpostError('mailbox-paused', `mailbox ${mailbox} is paused`);
+    return mailbox;
   }
 
   begin(mail: Arriving): Receiving {

@@ -33,6 +33,8 @@ export interface SmtpReceiverParts {
   storeTimeout?: number;
   /** Recognizes mail that was handed on from a mailbox before; without it, nothing does. */
   trace?: Tracer | undefined;
+  /** Whether a person has paused a mailbox: its mail is told to come again. */
+  isPaused?: (mailbox: string) => boolean;
   /** Listen beside the process that this one takes over from. */
   takeOver?: boolean;
   /** The time of day, in milliseconds since the epoch; it chooses the certificate. Default: this machine's. */
@@ -87,7 +89,9 @@ export function createSmtpReceiver(parts: SmtpReceiverParts): SmtpReceiver {
         storeTimeout: parts.storeTimeout ?? STORE_TIMEOUT,
       },
     });
-  const mx = sessionWith(new MailboxAcceptance(new Recipients(parts.mailboxes), parts.intake, parts.trace));
+  const mx = sessionWith(
+    new MailboxAcceptance(new Recipients(parts.mailboxes), parts.intake, parts.trace, parts.isPaused),
+  );
   const programs = parts.submission && new SubmissionAcceptance(parts.submission);
   const submitted = programs && sessionWith(programs);
   const servers = config.listen.map(({ implicitTls, kind }) => {

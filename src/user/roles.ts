@@ -17,6 +17,7 @@ const least: Record<Exclude<Verb, 'content'>, Role> = {
   approve: 'operator',
   alerts: 'viewer',
   silence: 'operator',
+  routes: 'operator',
 };
 
 export function hasRole(role: Role, needed: Role): boolean {

@@ -417,7 +417,10 @@ describe('the end of a job', () => {
       const flow = new RedisFlow({ ...common, spool, keepOriginal: 0, reported, stops: new Set() });
       const retry = { attempts: 1, firstDelay: 100, maxDelay: 100 };
       const names = new PartnerNames([]);
-      const workers = new BullWorkers({ ...common, target, flow, ledger: queue.ledger, log, retry, names });
+      const workers = new BullWorkers({
+        ...{ ...common, target, flow, log, retry, names },
+        ...{ ledger: queue.ledger, routes: queue.routes },
+      });
       const kept: boolean[] = [];
       const worker = await workers.createWorker(
         'inbound',

@@ -1,0 +1,166 @@
+/** Acts on many messages, with a preview that touches nothing. */
+import type { z } from 'zod';
+import type { Client } from '../client/index.ts';
+import type { Config } from '../config/index.ts';
+import { toErrorInfo } from '../errors.ts';
+import type { Act, MessageRecord, MessageState, QueueRoom } from '../queue/index.ts';
+import type { BodyRules } from './body.ts';
+import { granted } from './granted.ts';
+import { jsonBody } from './json-body.ts';
+import { queryOf } from './messages.ts';
+import {
+  type BulkAct,
+  bulkBody,
+  type bulkFilter,
+  bulkResult,
+  preview,
+  previewQuery,
+} from './overview-schemas.ts';
+import { refusal } from './problem.ts';
+import { nothing, type Route, route } from './route.ts';
+import { iso } from './view.ts';
+
+export interface BulkParts {
+  config: Config;
+  queue: QueueRoom;
+  body: BodyRules;
+}
+
+/** Messages that one call acts on; looked for in pages of so many; acted on at a time; shown in a preview. */
+const most = 2000;
+const pageSize = 200;
+const atOnce = 50;
+const shown = 20;
+
+type Filter = z.output<z.ZodObject<typeof bulkFilter>>;
+
+const statesOf: Readonly<Record<BulkAct, readonly MessageState[]>> = {
+  resume: ['suspended'],
+  terminate: ['suspended'],
+  'decode-again': ['suspended'],
+  retry: ['received', 'decoded', 'queued'],
+};
+
+export function bulkRoutes({ config, queue, body }: BulkParts): Route[] {
+  const { flow, ledger } = queue;
+
+  /** What the client may see and the filter selects, newest first. */
+  const choose = async (client: Client, act: BulkAct, filter: Filter) => {
+    const among = granted(client, config);
+    const found: MessageRecord[] = [];
+    for (const state of statesOf[act]) {
+      let cursor: string | undefined;
+      do {
+        const query = { ...queryOf({ ...filter, limit: String(pageSize) }), state };
+        const page = await ledger.listAmong(cursor === undefined ? query : { ...query, cursor }, among);
+        found.push(
+          ...page.messages.filter(({ direction }) => act !== 'decode-again' || direction === 'inbound'),
+        );
+        cursor = page.cursor ?? undefined;
+      } while (cursor !== undefined && found.length <= most);
+    }
+    return { messages: found.slice(0, most), more: found.length > most };
+  };
+
+  const perform = async (act: BulkAct, id: string, by: Act): Promise<string | undefined> => {
+    if (act === 'resume') return (await flow.resume(id, by)) ? undefined : 'is not suspended';
+    if (act === 'retry') return (await flow.retry(id, by)) ? undefined : 'waits for no attempt';
+    if (act === 'terminate')
+      return (await flow.terminate(id, by.why ?? '', by)) ? undefined : 'has already ended';
+    await flow.decodeAgain(id, by);
+    return undefined;
+  };
+
+  const mayOf = (client: Client, act: BulkAct) => {
+    if (!client.may(act)) throw refusal('not-granted', `client ${client.name} is not granted ${act}`);
+  };
+
+  return [
+    route({
+      method: 'GET',
+      url: '/v1/acts',
+      grant: 'read',
+      name: 'previewActs',
+      tag: 'messages',
+      summary: 'See what an act on many messages would do',
+      description: 'Touches nothing. Up to 2,000 messages are counted.',
+      params: nothing,
+      query: previewQuery,
+      status: 200,
+      answer: preview,
+      async handle({ client, query: { act, ...filter } }) {
+        mayOf(client, act);
+        const until = iso(Date.now());
+        const { messages, more } = await choose(client, act, filter);
+        const times = messages.map(({ receivedAt }) => receivedAt);
+        const oldest = times.length === 0 ? null : iso(Math.min(...times));
+        const ids = messages.slice(0, shown).map(({ id }) => id);
+        return {
+          status: 200,
+          json: { messages: messages.length, more, ids, oldest, until: filter.until ?? until },
+        };
+      },
+    }),
+    route({
+      method: 'POST',
+      url: '/v1/acts',
+      grant: 'read',
+      grave: true,
+      name: 'actOnMessages',
+      tag: 'messages',
+      summary: 'Do the same with many messages',
+      description:
+        'Those that a filter selects, or the given ones: at most 2,000 in one call. The client needs the verb of the act. Each message is acted on by itself and noted in the audit trail; what cannot be done stands in the answer.',
+      params: nothing,
+      query: nothing,
+      bodies: { 'application/json': { schema: bulkBody, description: 'What is done, with which messages.' } },
+      status: 200,
+      answer: bulkResult,
+      async handle(call) {
+        const { client } = call;
+        const { act, ids, why, ...filter } = await jsonBody(call, bulkBody, body);
+        mayOf(client, act);
+        if (act === 'terminate' && (why ?? '') === '')
+          throw refusal('request-invalid', 'why: terminate needs a reason');
+        const filters = Object.values(filter).filter((value) => value !== undefined);
+        if ((ids === undefined) === (filters.length === 0))
+          throw refusal('request-invalid', 'give ids, or a filter: one of them');
+        const by = { by: client.actor, ...(why !== undefined && { why }) };
+        const chosen =
+          ids === undefined
+            ? await choose(client, act, filter)
+            : { messages: await Promise.all(ids.map(async (id) => await seen(client, id))), more: false };
+        const done: string[] = [];
+        const failed: z.output<typeof bulkResult>['failed'] = [];
+        const one = async (message: { id: string; direction?: 'inbound' | 'outbound' | undefined }) => {
+          const { id, direction } = message;
+          try {
+            if (direction === undefined) throw refusal('message-unknown', `there is no message ${id}`);
+            if (act === 'decode-again' && direction === 'outbound')
+              throw refusal('message-state', `message ${id} is outbound, and is not decoded`);
+            const not = await perform(act, id, by);
+            if (not !== undefined) throw refusal('message-state', `message ${id} ${not}`);
+            done.push(id);
+          } catch (error) {
+            const { code, message: detail } = toErrorInfo(error);
+            failed.push({ id, code, detail });
+          }
+        };
+        // oldest first, so that order is kept where it matters
+        const order = [...chosen.messages].reverse();
+        for (let at = 0; at < order.length; at += atOnce)
+          await Promise.all(order.slice(at, at + atOnce).map(one));
+        return { status: 200, json: { done, failed, more: chosen.more } };
+      },
+    }),
+  ];
+
+  /** Without direction: unknown, alike for what the client may not see. */
+  async function seen(
+    client: Client,
+    id: string,
+  ): Promise<{ id: string; direction?: 'inbound' | 'outbound' }> {
+    const record = await ledger.get(id);
+    return record && client.maySee(record) ? { id, direction: record.direction } : { id };
+  }
+}

@@ -1,0 +1,271 @@
+/** Mailboxes and routes: how they are, and what a client does with them. One that a client may not see does not exist. */
+import type { Client } from '../client/index.ts';
+import type { Config } from '../config/index.ts';
+import { SealpostError } from '../errors.ts';
+import {
+  type ConfiguredRoute,
+  configuredRoutes,
+  destinationRoute,
+  findMailbox,
+  type MailboxView,
+  partnerRoute,
+  pauseRoute,
+  pollMailbox,
+  type QueueRoom,
+  type RouteRef,
+  type RouteView,
+  resumeRoute,
+  viewMailboxes,
+  viewRoutes,
+} from '../queue/index.ts';
+import type { BodyRules } from './body.ts';
+import { jsonBody } from './json-body.ts';
+import {
+  destinationParams,
+  type MailboxInfo,
+  mailboxList,
+  mailboxParams,
+  partnerParams,
+  type RouteInfo,
+  routeActBody,
+  routeActed,
+  routeList,
+  routesQuery,
+} from './overview-schemas.ts';
+import { refusal } from './problem.ts';
+import { nothing, type Route, route } from './route.ts';
+import { iso, isoOr } from './view.ts';
+
+export interface RouteDeskParts {
+  config: Config;
+  queue: Pick<QueueRoom, 'routes' | 'audit'>;
+  body: BodyRules;
+}
+
+/** Routes whose states are read at a time. */
+const batch = 200;
+
+const pausedOf = (paused: RouteView['paused']) => paused && { ...paused, at: iso(paused.at) };
+const time = (at: number | null) => isoOr(at ?? undefined);
+
+export function routeInfoOf(view: RouteView): RouteInfo {
+  const { kind, shown: name, mailbox, destination, partner, type, target, state, ok, failure, inLine } = view;
+  return {
+    ...{ kind, name, mailbox, destination, partner, type, target, state, inLine },
+    ...{ paused: pausedOf(view.paused), lastSuccess: time(ok) },
+    failingSince: time(view.downSince),
+    lastFailure: failure && { ...failure, at: iso(failure.at) },
+  };
+}
+
+export function mailboxInfoOf({ mailbox, state, paused, folder }: MailboxView): MailboxInfo {
+  const { name, addresses, imap, destinations } = mailbox;
+  return {
+    ...{ name, addresses, state, paused: pausedOf(paused) },
+    imap: imap
+      ? {
+          ...{ host: imap.host, user: imap.user, folder: imap.folder },
+          lastPoll: time(folder?.lastScan ?? null),
+          failingSince: time(folder?.failingSince ?? null),
+          lastError: folder?.lastError ?? null,
+        }
+      : null,
+    destinations: destinations.map((each) => each.name ?? each.type),
+  };
+}
+
+export function routeDeskRoutes({ config, queue, body }: RouteDeskParts): Route[] {
+  const seesMailbox = (client: Client, name: string) =>
+    client.maySee({ direction: 'inbound', mailbox: name, partner: null });
+  const sees = (client: Client, { kind, partner, mailbox }: ConfiguredRoute) =>
+    kind === 'partner' ? client.mayUsePartner(partner ?? '') : seesMailbox(client, mailbox ?? '');
+
+  /** Errors: `mailbox-unknown`, alike for one that the client may not see. */
+  const mailboxOf = (client: Client, text: string) => {
+    const mailbox = findMailbox(config, text);
+    if (seesMailbox(client, mailbox.name)) return mailbox;
+    throw new SealpostError('mailbox-unknown', `there is no mailbox ${text}`);
+  };
+  const partnerOf = (client: Client, text: string): RouteRef => {
+    const found = config.partners.find(({ name }) => name.toLowerCase() === text.toLowerCase());
+    if (found && client.mayUsePartner(found.name)) return partnerRoute(found);
+    throw new SealpostError('partner-unknown', `there is no partner ${text}`);
+  };
+  const destinationOf = (client: Client, mailbox: string, text: string): RouteRef => {
+    const { name, destinations } = mailboxOf(client, mailbox);
+    const found = destinations.find((each) => (each.name ?? each.type) === text);
+    if (found) return destinationRoute(name, found);
+    throw new SealpostError('mailbox-unknown', `mailbox ${name} has no destination ${text}`);
+  };
+  const mailboxRef = ({ name }: Config['mailboxes'][number]): RouteRef => ({
+    ...{ kind: 'mailbox', name, shown: name },
+  });
+
+  const get = { method: 'GET', params: nothing, status: 200, tag: 'routes', grant: 'read' } as const;
+  const post = {
+    method: 'POST',
+    tag: 'routes',
+    grant: 'routes',
+    query: nothing,
+    status: 200,
+    answer: routeActed,
+    bodies: { 'application/json': { schema: routeActBody, description: 'Why.' } },
+  } as const;
+  type Body = { why?: string | undefined };
+  const done = (name: string, paused: boolean) => ({ status: 200, json: { name, paused } });
+  const pause = async (client: Client, ref: RouteRef, { why }: Body) => {
+    await pauseRoute(queue, ref, { by: client.actor, why });
+    return done(ref.shown, true);
+  };
+  const resume = async (client: Client, ref: RouteRef, { why }: Body) => {
+    await resumeRoute(queue, ref, { by: client.actor, why });
+    return done(ref.shown, false);
+  };
+  const later = 'Messages wait in their order; nothing fails, and no attempt counts.';
+  return [
+    route({
+      ...get,
+      url: '/v1/mailboxes',
+      name: 'listMailboxes',
+      summary: 'List mailboxes',
+      description: 'Those whose messages the client may see, with how each is read.',
+      query: nothing,
+      answer: mailboxList,
+      async handle({ client }) {
+        const visible = config.mailboxes.filter(({ name }) => seesMailbox(client, name));
+        const views = await viewMailboxes(queue.routes, visible, Date.now());
+        return { status: 200, json: { mailboxes: views.map(mailboxInfoOf) } };
+      },
+    }),
+    route({
+      ...get,
+      url: '/v1/routes',
+      name: 'listRoutes',
+      summary: 'List the ways to partners and destinations',
+      description: 'With what the last attempts showed, and how many messages stand in line.',
+      query: routesQuery,
+      answer: routeList,
+      async handle({ client, query: { state, mailbox, partner, limit = '100', cursor = '' } }) {
+        const same = (wanted: string | undefined, name: string | null) =>
+          wanted === undefined || wanted.toLowerCase() === name?.toLowerCase();
+        const wanted = configuredRoutes(config)
+          .filter((each) => `${each.kind} ${each.shown}` > cursor)
+          .filter((each) => same(mailbox, each.mailbox) && same(partner, each.partner) && sees(client, each));
+        const found: RouteView[] = [];
+        let at = 0;
+        for (; at < wanted.length && found.length <= Number(limit); at += batch)
+          found.push(
+            ...(await viewRoutes(queue.routes, wanted.slice(at, at + batch))).filter(
+              (each) => state === undefined || each.state === state,
+            ),
+          );
+        const page = found.slice(0, Number(limit));
+        const last = found.length > page.length ? page.at(-1) : undefined;
+        const next = last === undefined ? null : `${last.kind} ${last.shown}`;
+        return { status: 200, json: { routes: page.map(routeInfoOf), cursor: next } };
+      },
+    }),
+    route({
+      ...post,
+      url: '/v1/mailboxes/:mailbox/pause',
+      name: 'pauseMailbox',
+      summary: 'Pause a mailbox',
+      description:
+        'Its folder is not read, and mail for it over SMTP is told to come again later, until it is resumed.',
+      params: mailboxParams,
+      handle: async (call) =>
+        await pause(
+          call.client,
+          mailboxRef(mailboxOf(call.client, call.params.mailbox)),
+          await jsonBody(call, routeActBody, body),
+        ),
+    }),
+    route({
+      ...post,
+      url: '/v1/mailboxes/:mailbox/resume',
+      name: 'resumeMailbox',
+      summary: 'Resume a mailbox',
+      description: 'It takes mail again.',
+      params: mailboxParams,
+      handle: async (call) =>
+        await resume(
+          call.client,
+          mailboxRef(mailboxOf(call.client, call.params.mailbox)),
+          await jsonBody(call, routeActBody, body),
+        ),
+    }),
+    route({
+      ...post,
+      url: '/v1/mailboxes/:mailbox/poll',
+      name: 'pollMailbox',
+      summary: 'Look into the folder of a mailbox now',
+      description: 'Also if it waits after a failure.',
+      params: mailboxParams,
+      async handle(call) {
+        const mailbox = mailboxOf(call.client, call.params.mailbox);
+        const { why } = await jsonBody(call, routeActBody, body);
+        if (mailbox.imap === undefined)
+          throw refusal('route-state', `mailbox ${mailbox.name} has no imap, and is not polled`);
+        await pollMailbox(queue, mailbox.name, { by: call.client.actor, why });
+        const [paused] = await queue.routes.paused('mailbox', [mailbox.name]);
+        return done(mailbox.name, paused !== undefined);
+      },
+    }),
+    route({
+      ...post,
+      url: '/v1/partners/:partner/pause',
+      name: 'pausePartner',
+      summary: 'Pause sending to a partner',
+      description: later,
+      params: partnerParams,
+      handle: async (call) =>
+        await pause(
+          call.client,
+          partnerOf(call.client, call.params.partner),
+          await jsonBody(call, routeActBody, body),
+        ),
+    }),
+    route({
+      ...post,
+      url: '/v1/partners/:partner/resume',
+      name: 'resumePartner',
+      summary: 'Resume sending to a partner',
+      description: 'What waits is sent, in its order.',
+      params: partnerParams,
+      handle: async (call) =>
+        await resume(
+          call.client,
+          partnerOf(call.client, call.params.partner),
+          await jsonBody(call, routeActBody, body),
+        ),
+    }),
+    route({
+      ...post,
+      url: '/v1/mailboxes/:mailbox/destinations/:destination/pause',
+      name: 'pauseDestination',
+      summary: 'Pause a destination',
+      description: later,
+      params: destinationParams,
+      handle: async (call) =>
+        await pause(
+          call.client,
+          destinationOf(call.client, call.params.mailbox, call.params.destination),
+          await jsonBody(call, routeActBody, body),
+        ),
+    }),
+    route({
+      ...post,
+      url: '/v1/mailboxes/:mailbox/destinations/:destination/resume',
+      name: 'resumeDestination',
+      summary: 'Resume a destination',
+      description: 'What waits is handed off, in its order.',
+      params: destinationParams,
+      handle: async (call) =>
+        await resume(
+          call.client,
+          destinationOf(call.client, call.params.mailbox, call.params.destination),
+          await jsonBody(call, routeActBody, body),
+        ),
+    }),
+  ];
+}

@@ -1,0 +1,78 @@
+/** Routes, as people see them and stop them: mailboxes, the ways to partners, and destinations. */
+import type { Facts } from './types.ts';
+
+/** What can be paused: a mailbox (nothing new is taken), the way to a partner, or a destination of a mailbox. */
+export type RouteKind = 'mailbox' | 'partner' | 'destination';
+
+/** What is known of attempts at a route. */
+export interface RouteState {
+  /** Last success, in milliseconds since the epoch; null if none is known. */
+  ok: number | null;
+  /** The last failure; null if none is known. */
+  failure: RouteFailure | null;
+  /** Since when it is down; null if it is not. */
+  downSince: number | null;
+  /** Messages that stand in its line, for a place or because it is paused or down. */
+  inLine: number;
+}
+
+export interface RouteFailure {
+  /** Milliseconds since the epoch. */
+  at: number;
+  code: string;
+  /** The other side as a whole did not work, not just for this message. */
+  down: boolean;
+  /** As in the event of the message: host, reply and so on. No content, no secrets. */
+  facts: Facts;
+}
+
+/** How the IMAP folder of a mailbox is read, as its poller says. */
+export interface FolderState {
+  /** When it said so, in milliseconds since the epoch. */
+  at: number;
+  state: string;
+  /** End of the last scan that succeeded. */
+  lastScan: number | null;
+  failingSince: number | null;
+  lastError: { code: string; message: string } | null;
+}
+
+export interface Paused {
+  by: string;
+  /** Milliseconds since the epoch. */
+  at: number;
+  why: string;
+}
+
+/** Pauses and states of routes. A route has the name that its jobs have (`routeOf`). */
+export interface Routes {
+  /** Loads what is paused, and follows it from now on: a change counts within half a second. Idempotent. */
+  follow(): Promise<void>;
+  /** As followed. */
+  isPaused(kind: RouteKind, name: string): boolean;
+  /** Called when something was paused, resumed, or is to be polled. */
+  onChange(listener: () => void): void;
+  /** Whether a person has asked since the last call that a mailbox be polled at once. As followed. */
+  takePoll(mailbox: string): boolean;
+
+  /** @returns false if it is paused already */
+  pause(kind: RouteKind, name: string, paused: Paused): Promise<boolean>;
+  /** @returns false if it is not paused */
+  resume(kind: RouteKind, name: string): Promise<boolean>;
+  /** Has a mailbox polled now by whoever reads it. */
+  poll(mailbox: string): Promise<void>;
+  /** What is paused, by kind and name; `undefined` for what is not. In the order of the names. */
+  paused(kind: RouteKind, names: readonly string[]): Promise<(Paused | undefined)[]>;
+  /** In the order of the names. */
+  states(kind: 'partner' | 'destination', names: readonly string[]): Promise<RouteState[]>;
+  folders(mailboxes: readonly string[]): Promise<(FolderState | undefined)[]>;
+  /** Notes an attempt; it is written soon. */
+  succeeded(kind: 'partner' | 'destination', name: string): void;
+  failed(
+    kind: 'partner' | 'destination',
+    name: string,
+    failure: Pick<RouteFailure, 'code' | 'down' | 'facts'>,
+  ): void;
+  noteFolder(mailbox: string, state: Omit<FolderState, 'at'>): Promise<void>;
+  stop(): void;
+}
