@@ -5,10 +5,8 @@
  *
  *   node bench/outbound.ts [--messages 2000] [--size "10 KB"] [--connections 5] [--partners 1] [--processes 0]
  */
-import { spawn } from 'node:child_process';
 import { createPrivateKey, sign } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -22,6 +20,7 @@ import { openQueue } from '../src/queue/index.ts';
 import { startTestRedis } from '../test/support/redis.ts';
 import { makeMaterial, type SizeName, sizes } from './material.ts';
 import { cpuOf, keyRate, peakOf } from './raw.ts';
+import { startSink } from './sink.ts';
 import { figure, printTable, progress } from './table.ts';
 
 const { values } = parseArgs({
@@ -43,24 +42,7 @@ const messages = Number(values.messages);
 const material = makeMaterial();
 const server = await startTestRedis();
 
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => probe.once('listening', resolve));
-  const address = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  return typeof address === 'object' && address !== null ? address.port : 0;
-}
-
-const port = await freePort();
-// As root it wants to be told whom to become.
-const user = process.getuid?.() === 0 ? ['-u', 'nobody'] : [];
-const sink = spawn('smtp-sink', [...user, '-c', `127.0.0.1:${port}`, '1000'], {
-  stdio: ['ignore', 'ignore', 'inherit'],
-  env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` },
-});
-sink.on('exit', (code) => {
-  if (code !== null) throw new Error(`smtp-sink ended with ${code}`);
-});
+const { port, stop: stopSink } = await startSink();
 const names = Array.from({ length: Number(values.partners) }, (_, at) => `partner${at}`);
 const configFile = join(material.folder, 'sealpost.yaml');
 writeFileSync(
@@ -202,7 +184,7 @@ try {
   progress('');
   await queue.close();
   await supervisor.stop();
-  sink.kill();
+  stopSink();
   await server.stop();
   material.remove();
 }

@@ -66,13 +66,24 @@ const partner = (name: string) => ({
   route: { host: '127.0.0.1', port: 9, tls: 'none' },
 });
 
-/** Nothing leaves: the role that sends does not run. */
-export async function startDoors(world: World): Promise<Doors> {
+export interface DoorsOptions {
+  /** Without `outbound`, which is the default, nothing leaves. */
+  roles?: string;
+  /** Settings of the partners that differ: by default their mail is neither encrypted nor signed. */
+  partner?: Record<string, unknown>;
+  /** Settings of the daemon that differ. */
+  config?: Record<string, unknown>;
+}
+
+export async function startDoors(
+  world: World,
+  { roles = 'api,receive,submit', partner: more = {}, config = {} }: DoorsOptions = {},
+): Promise<Doors> {
   const [redis, tls] = [await startTestRedis(), await makeTlsFiles()];
   const drop = join(world.folder, 'drop');
   mkdirSync(drop);
   const daemon = await startDaemon(world, {
-    args: ['--only', 'api,receive,submit'],
+    args: ['--only', roles],
     config: {
       redis: { url: redis.url },
       mailboxes: [],
@@ -83,12 +94,13 @@ export async function startDoors(world: World): Promise<Doors> {
         greetingDelay: '0ms',
       },
       partners: [
-        { ...partner('acme'), from: 'erp@own.example' },
-        { ...partner('globex'), from: 'shop@own.example' },
+        { ...partner('acme'), from: 'erp@own.example', ...more },
+        { ...partner('globex'), from: 'shop@own.example', ...more },
       ],
       api: { port: 0 },
       folders: [{ path: drop, client: 'erp', settle: '100ms', scan: '1s' }],
       clientQueues: { enabled: true },
+      ...config,
     },
   });
   const port = (what: RegExp) => Number(what.exec(daemon.log())?.[1]);
