@@ -4,6 +4,20 @@ import { mutants } from './mutant.ts';
 export const doors = [
   ...mutants('api', [
     [
+      'api/messages.ts',
+      'const record = owner && client.maySee(owner) ? await ledger.get(id) : null;',
+      'const record = await ledger.get(id);',
+      'attacks/foreign-ids',
+      'a foreign id is told from an unknown one by the time of its answer',
+    ],
+    [
+      'api/streams.ts',
+      'for (const seen of client ? shown(client, [each]) : [])',
+      'for (const seen of shown(first, [each]))',
+      'attacks/event-streams~shrink',
+      'a slow reader sees what it may not see any more',
+    ],
+    [
       'api/granting.ts',
       "if (grant !== 'token' && !client.may(grant))",
       "if (grant === 'send' && !client.may(grant))",
@@ -181,6 +195,22 @@ export const doors = [
       "const again = '';",
       'handoff/bucket',
       'what is decoded again replaces what was there',
+    ],
+  ]),
+  ...mutants('pipeline', [
+    [
+      'pipeline/submit.ts',
+      'for (const { partner } of this.#addressed) this.#checkAuthors(partner, inner);',
+      '',
+      'attacks/submission-relay~all.of.the.content',
+      'a client names a sender of others in a mail within its mail',
+    ],
+    [
+      'pipeline/submit.ts',
+      "if (!['7bit', '8bit', 'binary'].includes(transferEncoding))",
+      'if (transferEncoding === undefined)',
+      'attacks/submission-relay~all.of.the.content',
+      'the sender of a mail within a mail is hidden by an encoding',
     ],
   ]),
 ];

@@ -21,7 +21,9 @@ export async function visible(
   client: Client,
   id: string,
 ): Promise<MessageRecord> {
-  const record = await ledger.get(id);
+  const owner = await ledger.ownerOf(id);
+  const record = owner && client.maySee(owner) ? await ledger.get(id) : null;
+  // It may have been ended and begun again in between.
   if (record && client.maySee(record)) return record;
   throw new SealpostError('message-unknown', `there is no message ${id}`);
 }

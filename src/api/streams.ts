@@ -126,8 +126,12 @@ export class Streams {
         after = page.last;
         if (page.missed) await events.keep();
         if (page.missed) await write('event: missed\ndata: {}\n\n');
-        for (const each of client ? shown(client, page.events) : [])
-          await write(`id: ${each.id}\ndata: ${JSON.stringify(each)}\n\n`);
+        for (const each of page.events) {
+          // A slow reader may make us wait, and what it may see may change meanwhile.
+          if (ended.signal.aborted) break;
+          for (const seen of client ? shown(client, [each]) : [])
+            await write(`id: ${seen.id}\ndata: ${JSON.stringify(seen)}\n\n`);
+        }
         if (page.more) continue;
         if (performance.now() - beaten >= this.#times.beat) await write(': beat\n\n');
         await sleep(this.#times.look, undefined, { signal: ended.signal });

@@ -8,14 +8,17 @@ import type { Client, Rates } from '../client/index.ts';
 import { type PartnerConfig, partnerKey } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import {
+  entityInfo,
   type HeaderBlock,
   HeaderSplitter,
   isKnown,
   loopOf,
   MailDigest,
+  NullSink,
   parseMailbox,
   readMailHeader,
   readMessageId,
+  type Sink,
   sameAddress,
   type Tracer,
   tracerOf,
@@ -146,11 +149,17 @@ class SubmittedMail {
       const raw = withoutRequest(block);
       ready.push(this.#head(block), raw);
       this.#digest?.write(raw);
+      const inner = this.#innerHeader(block);
       const write = (chunk: Buffer) => {
+        inner?.write(chunk);
         ready.push(Buffer.from(chunk));
         this.#digest?.write(chunk);
       };
-      return { write, end: () => this.#digest?.end() };
+      const end = () => {
+        inner?.end();
+        this.#digest?.end();
+      };
+      return { write, end };
     });
     let octets = 0;
     const flush = async () => {
@@ -192,16 +201,10 @@ class SubmittedMail {
   /** The envelope sender. Whom From names is as much a matter of the client's grants. */
   #sender(partner: PartnerConfig, headers: HeaderBlock): string {
     const { client, from, nullSender } = this.#submission;
-    const { authors } = readMailHeader(headers);
-    // The partner's own setting needs no grant: an operator wrote it.
-    const own = (address: string) =>
-      client.maySendFrom(address) || (partner.from !== undefined && sameAddress(partner.from, address));
-    if (client.grants.senders !== '*') {
-      // The header is whole (`Outgoing`): what the fields name is all that any reader finds there.
-      for (const each of [...authors.from, ...authors.sender.addresses])
-        if (!isKnown(each) || !own(each.address)) throw notGranted(client, `sender ${each.address}`);
-      if (from !== undefined && !own(from)) throw notGranted(client, `sender ${from === '' ? '<>' : from}`);
-    }
+    // The header is whole (`Outgoing`): what the fields name is all that any reader finds there.
+    const { authors } = this.#checkAuthors(partner, headers);
+    if (from !== undefined && !this.#isOwn(partner, from))
+      throw notGranted(client, `sender ${from === '' ? '<>' : from}`);
     const sender = nullSender ? '' : (partner.from ?? from ?? authors.from[0]?.address);
     if (sender === '') return '';
     if (sender !== undefined) return parseMailbox(sender, { utf8: true }).address;
@@ -212,6 +215,47 @@ class SubmittedMail {
         hint: `set from of partner ${partner.name}, or add a From field to the message`,
       },
     );
+  }
+
+  /** The partner's own setting needs no grant: an operator wrote it. */
+  #isOwn({ from }: PartnerConfig, address: string): boolean {
+    const { client } = this.#submission;
+    if (client.grants.senders === '*' || client.maySendFrom(address)) return true;
+    return from !== undefined && sameAddress(from, address);
+  }
+
+  #checkAuthors(partner: PartnerConfig, headers: HeaderBlock) {
+    const { client } = this.#submission;
+    const header = readMailHeader(headers);
+    const { authors } = header;
+    if (client.grants.senders === '*') return header;
+    for (const each of [...authors.from, ...authors.sender.addresses])
+      if (!isKnown(each) || !this.#isOwn(partner, each.address))
+        throw notGranted(client, `sender ${each.address}`);
+    return header;
+  }
+
+  /**
+   * Where all of the content is a mail, readers may take its header for that of the message, under our signature (RFC
+   * 8551, section 3.1). So whom it names is a matter of the grants too.
+   */
+  #innerHeader(headers: HeaderBlock): Sink | undefined {
+    const { client } = this.#submission;
+    const { contentType, transferEncoding } = entityInfo(headers);
+    if (client.grants.senders === '*' || !wrapping.has(contentType.value)) return undefined;
+    // RFC 2046, section 5.2.1 allows no other; there are readers that decode it all the same
+    if (!['7bit', '8bit', 'binary'].includes(transferEncoding))
+      throw notGranted(
+        client,
+        'a mail that is encoded as content of another',
+        'write it without an encoding',
+      );
+    return new HeaderSplitter((inner) => {
+      const { fault } = readMailHeader(inner).authors;
+      if (fault !== undefined) throw notGranted(client, `the sender of the mail inside, which ${fault}`);
+      for (const { partner } of this.#addressed) this.#checkAuthors(partner, inner);
+      return new NullSink();
+    });
   }
 
   /** One for each partner, once the mail is in the spool. */
@@ -251,6 +295,9 @@ class SubmittedMail {
     return createHash('sha256').update(JSON.stringify(request)).digest('hex').slice(0, 32);
   }
 }
+
+/** Types of a mail within a mail. */
+const wrapping: ReadonlySet<string> = new Set(['message/rfc822', 'message/global']);
 
 const keyOf = (address: string) => (address === '' ? '' : parseMailbox(address, { utf8: true }).key);
 

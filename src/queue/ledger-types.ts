@@ -98,6 +98,11 @@ export interface Ledger {
   /** The newest 10,000 suspended messages, in groups; `more` if there are further ones. */
   suspendedDays(among: Among): Promise<{ groups: SuspendedDay[]; more: boolean }>;
   get(id: string): Promise<MessageRecord | null>;
+  /**
+   * Whose a message is, and nothing else: a message that is there costs no more than one that is not, which must not be
+   * told from it by whoever may not see it.
+   */
+  ownerOf(id: string): Promise<Pick<MessageRecord, 'direction' | 'mailbox' | 'partner'> | null>;
   /** The id itself if there is such a message, else ids that begin like that: at most `most`, in no order. */
   matching(prefix: string, most: number): Promise<string[]>;
   /** Newest first. `cursor` leads to the next page; null at the end. */

@@ -115,6 +115,18 @@ export class RedisLedger implements Ledger {
     return parseRecord(id, fields, this.#names);
   }
 
+  async ownerOf(id: string): ReturnType<Ledger['ownerOf']> {
+    const fields = this.#redis.hmget(this.#keys.message(id), 'b', 'p');
+    const [mailbox = null, partner = null] = await guarded('ledger', fields);
+    if (mailbox === null && partner === null) return null;
+    return {
+      // An inbound message has a mailbox, and no other has one.
+      direction: mailbox === null ? 'outbound' : 'inbound',
+      mailbox,
+      partner: partner === null ? null : this.#names.present(partner),
+    };
+  }
+
   async matching(prefix: string, most: number): Promise<string[]> {
     if (!/^\w+$/.test(prefix)) return [];
     if (await guarded('ledger', this.#redis.exists(this.#keys.message(prefix)))) return [prefix];

@@ -1,16 +1,20 @@
 /** Attacks on the stream of events: foreign places, revoked tokens, slow readers; and what a good reader sees. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { createApp } from '../../src/api/app.ts';
 import { Origins } from '../../src/api/origin.ts';
 import { Streams } from '../../src/api/streams.ts';
+import { Client } from '../../src/client/index.ts';
 import { ClientRegistry } from '../../src/client/registry.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { createLog } from '../../src/log.ts';
+import type { FollowedEvent } from '../../src/queue/index.ts';
 import { startApi, type TestApi } from '../support/api.ts';
 import { Reader } from '../support/event-reader.ts';
+import { until } from '../support/net.ts';
 import { openTestQueue } from '../support/queue.ts';
 import { startTestRedis } from '../support/redis.ts';
 import { makeWorld, skipWithout } from '../support/world.ts';
@@ -142,6 +146,78 @@ describe('events of the running daemon', { skip: skipWithout('openssl'), timeout
     await api.daemon.command(['clients', 'grant', 'narrowed', '--scope', 'send']);
     await api.daemon.waitFor('nor may it stay without its verb', () => narrow.ended);
     stays.close();
+  });
+});
+
+describe('grants that shrink while a stream is read slowly', { timeout: 120_000 }, () => {
+  it('count for every event that has not been written yet', async (t) => {
+    const grantsFor = (partners: string[]) => ({
+      ...{ verbs: ['read' as const], partners, mailboxes: [], senders: [], identities: [] },
+      limits: { messages: 0, octets: 0, size: 0 },
+    });
+    const clientOf = (...partners: string[]) => new Client('erp', grantsFor(partners), 'token');
+    let now = clientOf('acme', 'other');
+    const listeners = new Set<() => void>();
+    const eventOf = (number: number, partner: string): FollowedEvent => ({
+      id: `${number}-0`,
+      event: { type: 'retried', at: 1, facts: { message: 'x'.repeat(2000) } },
+      record: {
+        ...{ id: 'a', direction: 'outbound', state: 'queued', mailbox: null, partner, partnerBy: null },
+        ...{ origin: { kind: 'api', detail: {} }, envelope: { from: '', to: [] }, messageId: null },
+        ...{ octets: 1, sha256: '', receivedAt: 1, updatedAt: 1, reason: null, events: [] },
+      },
+    });
+    // More than the buffers of two sockets hold; the last one is of a partner that stays granted.
+    const many = Array.from({ length: 8000 }, (_, each) => eventOf(each + 1, 'acme'));
+    const page = [...many, eventOf(9000, 'other')];
+    let read = 0;
+    const streams = new Streams(
+      {
+        events: {
+          ...{ keep: async () => undefined, newest: async () => '0-0', position: async () => undefined },
+          ...{ moveTo: async () => undefined, claim: async () => true, release: async () => undefined },
+          read: async () => ({
+            events: read++ === 0 ? page : [],
+            last: '9000-0',
+            more: false,
+            missed: false,
+          }),
+        },
+        registry: {
+          again: () => now,
+          onChange(listener) {
+            listeners.add(listener);
+            return () => listeners.delete(listener);
+          },
+        },
+        onFailure: () => undefined,
+      },
+      { look: 20, beat: 100, unread: 100_000 },
+    );
+    let answer: ServerResponse | undefined;
+    const server = createServer(async (request, response) => {
+      answer = response;
+      const call = { client: now, address: '', params: {}, query: {}, request, response };
+      const given = await streams.route.handle(call);
+      if ('live' in given) await given.live();
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    t.after(() => server.close());
+    const address = server.address();
+    const socket = connect(typeof address === 'object' && address ? address.port : 0, '127.0.0.1');
+    t.after(() => socket.destroy());
+    socket.write('GET /v1/events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n');
+    await once(socket, 'readable');
+    await until('the stream waits for its reader', () => answer?.writableNeedDrain === true);
+    now = clientOf('other');
+    for (const listener of listeners) listener();
+    let text = '';
+    socket.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+    });
+    await until('what may be seen still comes', () => text.includes('id: 9000-0') && text.includes(': beat'));
+    const seen = text.match(/^id: /gm)?.length ?? 0;
+    assert.ok(seen < page.length, `${seen} of ${page.length}`);
   });
 });
 

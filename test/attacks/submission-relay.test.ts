@@ -78,6 +78,33 @@ describe('attacks of a client that may submit', () => {
     assert.match(await submitMail(client, mail), /^250 /);
   });
 
+  it('a sender that is not granted is refused in a mail that is all of the content', async () => {
+    const before = await stored();
+    const outer = 'From: <erp@own.example>\r\nSubject: x\r\nContent-Type: message/rfc822';
+    const own = 'From: <erp@own.example>\r\nSubject: y\r\n\r\n1';
+    const ceo = own.replace('erp@', 'ceo@');
+    const refused = /^550 5\.7\.1 Not permitted/;
+    const inBase64 = `Content-Transfer-Encoding: base64\r\n\r\n${Buffer.from(ceo).toString('base64')}`;
+    for (const rest of [
+      `\r\n\r\n${ceo}`,
+      `; forwarded=no\r\n\r\n${ceo}`,
+      `; forwarded=yes\r\nContent-Transfer-Encoding: 8bit\r\n\r\n${ceo}`,
+      `\r\n\r\nSender: <ceo@own.example>\r\n${own}`,
+      `\r\n\r\nFrom : <ceo@own.example>\r\n${own}`,
+      `\r\n\r\nFrom: <ceo@own.example>\r\n${own}`,
+      `\r\n${inBase64}`,
+    ])
+      assert.match(await submitMail(client, `${outer}${rest}`), refused, rest);
+    const global = outer.replace('message/rfc822', 'Message/Global (a comment)');
+    assert.match(await submitMail(client, `${global}\r\n\r\n${ceo}`), refused);
+    assert.equal(await stored(), before);
+    // its own, and one that is a part among others, as a mail that is forwarded
+    assert.match(await submitMail(client, `${outer}; forwarded=no\r\n\r\n${own}`), /^250 /);
+    const part = `--b\r\nContent-Type: message/rfc822\r\n\r\n${ceo}\r\n--b--`;
+    const mixed = outer.replace('message/rfc822', 'multipart/mixed; boundary=b');
+    assert.match(await submitMail(client, `${mixed}\r\n\r\n${part}`), /^250 /);
+  });
+
   it('fields for Sealpost are refused where they are unknown or repeated, and do not inject others', async () => {
     const before = await stored();
     for (const field of [
