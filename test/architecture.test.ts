@@ -45,6 +45,10 @@ const doors: Record<string, { may: string[]; why: string }> = {
     may: ['api'],
     why: 'the schemas of the API name states and uses; X.509 is loaded with the first request about certificates',
   },
+  'src/smime/verdict/verdict-schema.ts': {
+    may: ['documents'],
+    why: 'the schema of the verdict is part of what other programs see; the index takes the codec along',
+  },
   'src/pipeline/submit.ts': {
     may: ['commands', 'api'],
     why: 'encode and send take the codec along, and no destination, BullMQ or reader of mail; a door only submits',
@@ -95,6 +99,7 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
   api: {
     may: [
       'alert',
+      'documents',
       'client',
       'certstore',
       'pipeline',
@@ -139,7 +144,7 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
   },
   daemon: { may: ['config', 'queue', 'redis'], why: 'the supervisor holds no keys and reads no message' },
   handoff: {
-    may: ['smtp', 'message', 'queue', 'spool', 'config', 'net'],
+    may: ['documents', 'smtp', 'message', 'queue', 'spool', 'config', 'net'],
     why: 'a destination gets octets and a verdict; it cannot decrypt',
   },
   smtp: {
@@ -149,6 +154,10 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
   imap: {
     may: ['message', 'oauth', 'queue', 'redis', 'spool', 'config'],
     why: 'what listens to the network cannot decrypt',
+  },
+  documents: {
+    may: ['smime'],
+    why: 'what other programs get of messages, as schemas: who makes the documents takes the types alone',
   },
   oauth: { may: ['redis', 'config'], why: 'a token is asked for and kept the same way for every protocol' },
   sealed: { may: [], why: 'both sides of a queue have it, and nothing else in common' },

@@ -1,6 +1,12 @@
 /** What requests and answers look like. The OpenAPI document is made from these. */
 import { z } from 'zod';
+import { messageEvent } from '../documents/index.ts';
 import { messageStates } from '../queue/index.ts';
+
+export { type MessageEvent, messageEvent } from '../documents/index.ts';
+
+const { facts: scalars, message: eventMessage } = messageEvent.shape;
+const { id, direction, mailbox, partner: ofPartner, partnerBy, client, metadata: given } = eventMessage.shape;
 
 /** Text of one line, as header fields take it. */
 export const line = (most: number) =>
@@ -14,11 +20,6 @@ const fileName = line(255)
   .min(1)
   .regex(/^[^/\\]+$/, 'is not a file name without folders');
 const time = z.string().max(40).describe('A time with its zone (RFC 3339), such as 2026-12-01T08:00:00Z.');
-const id = z
-  .string()
-  .regex(/^[A-Za-z0-9]{1,64}$/, 'is not an id')
-  .describe('Id of a message.');
-
 export const metadata = z
   .record(z.string(), z.string())
   .describe('Up to 20 pairs of your own. They come back with everything that is said of the message.');
@@ -103,32 +104,22 @@ export const submitted = z
   .describe('The messages are stored durably.');
 
 const isoTime = z.iso.datetime();
-const scalars = z.record(
-  z.string(),
-  z.union([z.string(), z.number(), z.boolean(), z.null(), z.array(z.string())]),
-);
-
 const summary = {
   id,
-  direction: z.enum(['inbound', 'outbound']),
+  direction,
   state: z.enum(messageStates),
   reason: z.string().nullable().describe('Why it is suspended: a code of docs/reason-codes.md.'),
-  mailbox: z.string().nullable().describe('Which mailbox it came for; null for an outbound message.'),
-  partner: z.string().nullable().describe('Whom it is for, or who sent it as far as known.'),
-  partnerBy: z
-    .enum(['signature', 'address', 'conflict'])
-    .nullable()
-    .describe(
-      'Inbound: how the partner was resolved. signature: a certificate of the partner signed. address: the From field says so, as anyone can write. conflict: signer and fields do not agree. null: no partner is concerned.',
-    ),
-  client: z.string().nullable().describe('Who submitted it.'),
+  mailbox,
+  partner: ofPartner,
+  partnerBy,
+  client,
   envelope: z.object({ from: z.string(), to: z.array(z.string()) }),
   messageId: z.string().nullable().describe('The Message-ID field.'),
   octets: z.number().int(),
   sha256: z.string().describe('Of the octets as received or submitted, in hex.'),
   receivedAt: isoTime,
   updatedAt: isoTime,
-  metadata: z.record(z.string(), z.string()).describe('As it was submitted.'),
+  metadata: given,
   priority: z.number().int().nullable(),
   notBefore: isoTime.nullable(),
   notAfter: isoTime.nullable(),
@@ -163,22 +154,6 @@ export const eventsQuery = z.strictObject({
     .describe('Events after that one. Default: all that are kept; for a stream, those from now on.')
     .optional(),
 });
-export const messageEvent = z
-  .object({
-    id: z.string().describe('Place in the stream.'),
-    type: z
-      .string()
-      .describe('received, decoded, handed-off, delivered, queued, sent, retried, suspended ...'),
-    at: isoTime,
-    message: z.object({
-      ...{ id: summary.id, direction: summary.direction, mailbox: summary.mailbox },
-      ...{ partner: summary.partner, partnerBy: summary.partnerBy },
-      ...{ client: summary.client, metadata: summary.metadata },
-    }),
-    facts: scalars,
-  })
-  .describe('Something that happened to a message.');
-export type MessageEvent = z.output<typeof messageEvent>;
 export const eventList = z.object({
   events: z.array(messageEvent).describe('Oldest first.'),
   cursor: z.string().describe('Place to go on from, in after.'),

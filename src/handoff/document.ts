@@ -1,39 +1,18 @@
 import type { MailboxConfig } from '../config/index.ts';
+import type * as documents from '../documents/index.ts';
 import { SealpostError } from '../errors.ts';
-import { type HeadersJson, type MessageLimits, readMailHeader } from '../message/index.ts';
-import type { Attribution, InboundMessage } from '../queue/index.ts';
+import { type MessageLimits, readMailHeader } from '../message/index.ts';
 import { chooseBodyPart } from './body-part.ts';
 import { composeMessage, composeStreamed } from './message.ts';
-import { drawForJson, type PartJson, readParts } from './parts.ts';
+import { drawForJson, readParts } from './parts.ts';
 import { partyOf } from './party.ts';
 import type { Delivery, DeliveryPiece, JsonValue, SignedUrl, SignUrl } from './types.ts';
 
 /** Larger content is never inlined in JSON, whatever `inlineLimit` says, because the text would not fit in memory. */
 export const largestInline = 50 * 1024 * 1024;
 
-/** What the webhook and the queue destination hand off. Times are ISO 8601 in UTC. */
-export interface HandoffDocument
-  extends Pick<InboundMessage, 'id' | 'mailbox' | 'envelope' | 'origin'>,
-    Attribution {
-  idempotencyKey: string;
-  /** Set if a person had the message decoded again after a hand-off: how often. */
-  again?: number;
-  destination: string;
-  receivedAt: string;
-  headers: HeadersJson;
-  verdict: JsonValue;
-  /** Number of the body part in `parts`; null if the message has no part. */
-  body: number | null;
-  parts: PartJson[];
-  /** Size and digest of the decoded content, which the verdict is about. */
-  content: { octets: number; sha256: string };
-  /** The complete message (RFC 5322). */
-  message:
-    | { octets: number; encoding: 'base64'; data: string }
-    | { octets: number; url: string; expires: string };
-  /** The decoded content of S/MIME parts below the message, one entry each. The verdict says what they are worth. */
-  pieces: PieceJson[];
-}
+/** What the webhook and the queue destination hand off; the verdict is opaque here. Times are ISO 8601 in UTC. */
+export type HandoffDocument = Omit<documents.HandoffDocument, 'verdict'> & { verdict: JsonValue };
 
 export type PieceJson = Pick<DeliveryPiece, 'path' | 'contentType' | 'octets' | 'sha256'> &
   ({ encoding: 'base64'; data: string } | { url: string; expires: string });

@@ -1,8 +1,9 @@
 import type { Redis } from 'ioredis';
 import type { Config, MailboxConfig, PartnerConfig, Secret } from '../config/index.ts';
+import type { ReportDocument } from '../documents/index.ts';
 import type { Log } from '../log.ts';
 import type { HeadersJson, Tracer } from '../message/index.ts';
-import type { FailureJob, InboundMessage, MessageRecord, Outcome, Pace } from '../queue/index.ts';
+import type { InboundMessage, Outcome, Pace } from '../queue/index.ts';
 import type { RouteRate, SenderParts } from '../smtp/index.ts';
 
 export type JsonValue =
@@ -57,36 +58,8 @@ export interface Delivery extends InboundMessage {
   reached?: readonly string[];
 }
 
-/** The report of a suspended message. Times are ISO 8601 in UTC. It contains no message content. */
-export interface FailureDocument
-  extends Pick<
-    MessageRecord,
-    | 'id'
-    | 'direction'
-    | 'mailbox'
-    | 'partner'
-    | 'partnerBy'
-    | 'envelope'
-    | 'origin'
-    | 'messageId'
-    | 'octets'
-    | 'sha256'
-  > {
-  kind: 'suspended';
-  /** The same for every attempt to report this suspension, and for no other. */
-  idempotencyKey: string;
-  /** Name of the destination that gets the report. */
-  destination: string;
-  /** What failed: `decode`, `handoff` to the destination `to`, or `send`. */
-  failed: { step: 'decode' | 'handoff' | 'send'; to: string | null };
-  reason: { code: string; explanation: string; facts: FailureJob['facts'] };
-  receivedAt: string;
-  suspendedAt: string;
-  /** How often work on it was started since it arrived or was resumed. */
-  starts: number;
-  /** How often it was resumed or decoded again before. */
-  resumed: number;
-}
+/** The report of a suspended message, without its original. Times are ISO 8601 in UTC. */
+export type FailureDocument = Omit<ReportDocument, 'original'>;
 
 /** The message as it lies in the spool. */
 export interface FailureOriginal {

@@ -4,6 +4,7 @@ import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
+import { assertDocument } from '../support/documents.ts';
 import { makeWorld, skipWithout } from '../support/world.ts';
 
 const secret = 'a secret of more than sixteen';
@@ -77,6 +78,7 @@ describe('the webhook for events', { skip: skipWithout('openssl'), timeout: 300_
       ],
     );
     for (const { headers, text } of posted) {
+      assertDocument('events', JSON.parse(text));
       const [, time = '', mac] =
         /^t=(\d+),v1=([0-9a-f]{64})$/.exec(String(headers['sealpost-signature'])) ?? [];
       assert.equal(mac, createHmac('sha256', secret).update(`${time}.${text}`).digest('hex'));

@@ -5,6 +5,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
+import { assertDocument } from '../support/documents.ts';
 import { type Hook, startHook } from '../support/hook.ts';
 import { makeWorld, skipWithout, textEntity, type World } from '../support/world.ts';
 
@@ -84,6 +85,7 @@ describe('routing of suspended messages', { skip: skipWithout('openssl') }, () =
     const [folder = ''] = reports();
     assert.match(folder, new RegExp(`^\\d{8}T\\d{9}Z-${id}\\.suspended\\.inbound\\.0$`));
     const report = JSON.parse(readFileSync(join(failed, folder, 'report.json'), 'utf8'));
+    assertDocument('report', report);
     const original = readFileSync(join(failed, folder, 'original.eml'));
     assert.ok(original.toString().endsWith(plain));
     assert.deepEqual(report.original, {
@@ -129,6 +131,7 @@ describe('routing of suspended messages', { skip: skipWithout('openssl') }, () =
     assert.deepEqual([...keys], [`${id}.suspended.handoff.directory.0`]);
     assert.match(String(posted[0]?.headers['sealpost-signature']), /^t=\d+,v1=[0-9a-f]{64}$/);
     const report = JSON.parse(posted[1]?.body ?? '');
+    assertDocument('report', report);
     assert.deepEqual(report.failed, { step: 'handoff', to: 'directory' });
     assert.deepEqual([report.destination, report.starts], ['alarm', 3]);
     assert.equal(report.reason.facts.last, 'handoff-failed');
@@ -150,6 +153,7 @@ describe('routing of suspended messages', { skip: skipWithout('openssl') }, () =
     await event(id, 'report-failed');
     assert.equal(postedOf(id).length, 3);
     const report = JSON.parse(postedOf(id)[0]?.body ?? '');
+    assertDocument('report', report);
     assert.equal('original' in report, false, 'it was not asked for');
     const record = await daemon.queue.ledger.get(id);
     assert.deepEqual([record?.state, record?.reason], ['suspended', 'not-smime']);
@@ -166,7 +170,9 @@ describe('routing of suspended messages', { skip: skipWithout('openssl') }, () =
     await daemon.queue.flow.terminate(id, 'test');
     process.kill(daemon.pidOf('handoff'), 'SIGCONT');
     await event(id, 'reported');
-    assert.equal(JSON.parse(postedOf(id).at(-1)?.body ?? '').original, null);
+    const report = JSON.parse(postedOf(id).at(-1)?.body ?? '');
+    assertDocument('report', report);
+    assert.equal(report.original, null);
     assert.equal((await daemon.queue.ledger.get(id))?.state, 'terminated');
   });
 
@@ -177,6 +183,7 @@ describe('routing of suspended messages', { skip: skipWithout('openssl') }, () =
     const id = sent.stdout.toString().trim();
     await event(id, 'reported');
     const report = JSON.parse(postedOf(id).at(-1)?.body ?? '');
+    assertDocument('report', report);
     assert.deepEqual([report.direction, report.mailbox, report.partner], ['outbound', null, 'partner']);
     assert.deepEqual([report.failed.step, report.starts], ['send', 3]);
     assert.match(Buffer.from(report.original.data, 'base64').toString(), /for the partner/);

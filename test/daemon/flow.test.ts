@@ -6,6 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { Worker } from 'bullmq';
 import type { MessageRecord } from '../../src/queue/index.ts';
 import { sealpost, startDaemon, type TestDaemon } from '../support/daemon.ts';
+import { assertDocument } from '../support/documents.ts';
 import { type Dovecot, skipWithoutDovecot, startDovecot } from '../support/dovecot.ts';
 import { type Hook, startHook } from '../support/hook.ts';
 import { type Sink, skipWithoutPostfix, startSink } from '../support/postfix.ts';
@@ -174,6 +175,7 @@ describe('the flow through the running daemon', { skip }, () => {
     assert.equal(first.headers['idempotency-key'], third.headers['idempotency-key']);
     assert.match(String(third.headers['sealpost-signature']), /^t=\d+,v1=[0-9a-f]{64}$/);
     const document = JSON.parse(third.body);
+    assertDocument('handoff', document);
     assert.deepEqual([document.id, document.mailbox], [id, 'orders']);
     assert.match(Buffer.from(document.message.data, 'base64').toString(), /for three destinations/);
 

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Queue } from 'bullmq';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
+import { assertDocument } from '../support/documents.ts';
 import { type Hook, startHook } from '../support/hook.ts';
 import { makeWorld, openssl, type Party, skipWithout, textEntity, type World } from '../support/world.ts';
 
@@ -171,7 +172,9 @@ describe('senders through the running daemon', { skip: skipWithout('openssl') },
     const documents = [...posted(record.id), ...(await queued(record.id))];
     assert.equal(documents.length, 2);
     assert.equal(record.partnerBy, 'signature');
-    for (const { headers, verdict, envelope, ...rest } of documents) {
+    for (const document of documents) {
+      assertDocument('handoff', document);
+      const { headers, verdict, envelope, ...rest } = document;
       assert.deepEqual([rest.partner, rest.partnerBy], ['partner', 'signature']);
       assert.equal(envelope.from, 'edi@partner.example');
       assert.deepEqual([headers.from, verdict.sender], [from, sender]);

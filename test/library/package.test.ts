@@ -166,6 +166,21 @@ describe('sealpost/smime as it is packed', { skip: skipWithout('openssl', 'npm',
         assert.deepEqual([stdout, stderr], ['QueueClient,SealpostError\n', '']);
       });
 
+      it(`has sealpost/types on ${version}, with its JSON Schemas`, () => {
+        symlinkSync(join(root, 'node_modules/zod'), join(app, 'node_modules/zod'));
+        writeFileSync(
+          join(app, 'types.mjs'),
+          "import * as types from 'sealpost/types'; import { createRequire } from 'node:module';" +
+            "const schema = createRequire(import.meta.url)('sealpost/schemas/report.json');" +
+            'console.log(Object.keys(types).join(), schema.title ?? schema.description, types.reportDocument.safeParse({}).success);',
+        );
+        const { stdout, stderr } = run(path, ['types.mjs'], app);
+        rmSync(join(app, 'node_modules/zod'));
+        const names =
+          'eventsDocument,handoffDocument,messageEvent,reportDocument,testDocument,verdictDocument';
+        assert.deepEqual([stdout, stderr], [`${names} The report of a suspended message false\n`, '']);
+      });
+
       it(`can be required on ${version}`, () => {
         const { stdout, stderr } = run(path, ['required.cjs'], app);
         assert.equal(stderr, '');
@@ -199,6 +214,17 @@ describe('sealpost/smime as it is packed', { skip: skipWithout('openssl', 'npm',
           "export const verdict: Verdict = decodeSync('text').verdict;\n" +
           'export const count: number = verdict.status;\n',
       );
+      const consumer = 'consumer.mts';
+      writeFileSync(
+        join(typed, consumer),
+        "import { type HandoffDocument, handoffDocument, type ReportDocument } from 'sealpost/types';\n" +
+          'export function take(body: string): string | null {\n' +
+          '  const document: HandoffDocument = handoffDocument.parse(JSON.parse(body));\n' +
+          "  const [first] = document.parts;\n  return document.partnerBy === 'signature' ? (first?.text ?? null) : document.verdict.status;\n" +
+          '}\n' +
+          "export const why = (report: ReportDocument): 'decode' | 'handoff' | 'send' => report.failed.step;\n" +
+          'export const wrong = (report: ReportDocument): number => report.kind;\n',
+      );
       writeFileSync(
         join(typed, 'tsconfig.json'),
         JSON.stringify({
@@ -212,7 +238,7 @@ describe('sealpost/smime as it is packed', { skip: skipWithout('openssl', 'npm',
             module,
             moduleResolution,
           },
-          files: [...examples.map((_, index) => `example-${index}.mts`), wrong],
+          files: [...examples.map((_, index) => `example-${index}.mts`), wrong, consumer],
         }),
       );
       const { stdout } = run(
@@ -224,6 +250,7 @@ describe('sealpost/smime as it is packed', { skip: skipWithout('openssl', 'npm',
       assert.deepEqual(
         errors.map((line) => /^(\S+)\((\d+),\d+\): error (TS\d+)/.exec(line)?.slice(1, 4)),
         [
+          [consumer, '8', 'TS2322'],
           [wrong, '2', 'TS2345'],
           [wrong, '3', 'TS2322'],
         ],
