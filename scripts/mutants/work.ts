@@ -282,7 +282,7 @@ export const work = [
     ],
     [
       'pipeline/submit.ts',
-      'if (from !== undefined && !own(from))',
+      'if (from !== undefined && !this.#isOwn(partner, from))',
       "if (from !== undefined && from !== '' && !own(from))",
       'pipeline/submit~sender',
       'a client sends with a null sender that was not granted',
