@@ -2,6 +2,7 @@
  * The rows of the one table of errors. `errors.ts` is the way in; nothing else reads this file.
  */
 
+import { backupRows } from './error-backup.ts';
 import { doorRows } from './error-doors.ts';
 import { policyRows } from './error-policy.ts';
 
@@ -476,6 +477,7 @@ export const errorRows = {
     seen: ['command', 'log'],
   },
   ...doorRows,
+  ...backupRows,
   'attempts-exhausted': {
     class: 'peer',
     cause: 'all retry attempts have failed',

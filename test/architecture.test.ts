@@ -10,6 +10,7 @@ const leaves = [
   'errors',
   'error-table',
   'error-doors',
+  'error-backup',
   'error-policy',
   'budget',
   'domain',
@@ -137,6 +138,10 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
   certstore: {
     may: ['partner', 'redis', 'config', 'pki'],
     why: 'what is known of certificates is known without any message',
+  },
+  backup: {
+    may: ['client', 'user', 'queue', 'redis', 'spool', 'sealed', 'config'],
+    why: 'a backup copies what is sealed, and opens none of it',
   },
   replay: {
     may: ['certstore', 'queue', 'redis', 'config'],

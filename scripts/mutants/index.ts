@@ -1,3 +1,4 @@
+import { backups } from './backups.ts';
 import { certs } from './certs.ts';
 import { codec } from './codec.ts';
 import { doors } from './doors.ts';
@@ -31,4 +32,5 @@ export const allMutants: readonly Mutant[] = [
   ...leaving,
   ...profiles,
   ...replays,
+  ...backups,
 ];

@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { loadConfig } from '../config/index.ts';
 import { readHeartbeats, roleNames } from '../daemon/index.ts';
 import { SealpostError } from '../errors.ts';
-import type { ClockFacts } from '../queue/index.ts';
+import { type ClockFacts, readRestoreMark } from '../queue/index.ts';
 import { configOption } from './options.ts';
 import { printJson, printLine } from './output.ts';
 import { withQueue } from './queue.ts';
@@ -31,8 +31,14 @@ export function healthCommand(): Command {
           await queue.ledger.count(),
           await queue.clock(),
         ];
-        if (options.json) printJson({ alive, depth, messages, clock });
+        const restored = await readRestoreMark(queue);
+        if (options.json) printJson({ alive, depth, messages, clock, ...(restored && { restored }) });
         else {
+          if (restored?.state === 'paused')
+            printLine(
+              `paused  restored from a backup of ${new Date(restored.of).toISOString()}: sealpost restore release`,
+            );
+          else if (restored) printLine('paused  a restore was not finished');
           for (const { role, host, pid } of alive)
             printLine(`alive  ${role.padEnd(9)} ${host} process ${pid}`);
           // Every process checks for itself; those on one machine see the same.

@@ -1,9 +1,8 @@
 /** The commands, composed. */
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { printable } from '../printable.ts';
-import { packageFile } from './files.ts';
 import { type Streams, useStreams, writeError, writeText } from './output.ts';
+import { packageVersion } from './package-version.ts';
 import { reportError } from './report.ts';
 import type { CommandNode } from './tree.ts';
 
@@ -135,7 +134,18 @@ const commands: Record<string, Entry> = {
   man: {
     usage: '[options] [command]',
     description: 'print a manual page, or write all of them into a folder',
-    load: async () => (await import('./man.ts')).manCommand(wholeTree, version),
+    load: async () => (await import('./man.ts')).manCommand(wholeTree, packageVersion()),
+  },
+  backup: {
+    usage: '[options] [command]',
+    description:
+      'back up the installation, sealed to a key that is kept elsewhere; make that key; verify a backup',
+    load: async () => (await import('./backup.ts')).backupCommand(),
+  },
+  restore: {
+    usage: '[options] [command]',
+    description: 'restore a backup into an empty installation, which then waits until you release it',
+    load: async () => (await import('./restore.ts')).restoreCommand(),
   },
   demo: {
     usage: '[options]',
@@ -143,8 +153,6 @@ const commands: Record<string, Entry> = {
     load: async () => (await import('./demo.ts')).demoCommand(),
   },
 };
-
-const { version } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8'));
 
 const about = 'mail adapter daemon for S/MIME mail with partners';
 
@@ -158,7 +166,7 @@ function throwInsteadOfExit(command: Command, program: Command): void {
 export async function wholeTree(): Promise<CommandNode> {
   const program = new Command('sealpost')
     .description(about)
-    .version(version, '-V, --version', 'print the version');
+    .version(packageVersion(), '-V, --version', 'print the version');
   for (const { description, load } of Object.values(commands))
     program.addCommand((await load()).description(description));
   const { treeOf } = await import('./tree.ts');
@@ -168,7 +176,7 @@ export async function wholeTree(): Promise<CommandNode> {
 async function compose(args: string[]): Promise<Command> {
   const program = new Command('sealpost')
     .description(about)
-    .version(version)
+    .version(packageVersion())
     .showHelpAfterError('hint: sealpost --help lists the commands')
     .configureOutput({
       writeOut: writeText,

@@ -3,9 +3,9 @@
  * index of the certificates; what is the same there, and in the files that it names, has been checked before.
  */
 import { readFileSync, statSync } from 'node:fs';
-import { isAbsolute } from 'node:path';
 import { type IndexedPartners, openPartners, unchangedFiles } from './certificate-index.ts';
 import { racyMs, stateOf } from './kept-partners.ts';
+import { pathsIn } from './named-files.ts';
 import { originOf, restoreConfig } from './origin.ts';
 import type { Places, ProblemExtra, SettingPath } from './problem.ts';
 import type { Config } from './schema.ts';
@@ -56,12 +56,6 @@ const othersOf = (config: Config) => JSON.stringify({ ...config, partners: [] })
 function isOlder(file: string, since: number): boolean {
   const found = stateOf(file);
   return found !== undefined && (found.changed < since || statSync(file).isDirectory());
-}
-
-/** What could be the path of a file; others do no harm, because they are not there. */
-function pathsIn(value: unknown): string[] {
-  if (typeof value === 'string') return isAbsolute(value) ? [value] : [];
-  return typeof value === 'object' && value !== null ? Object.values(value).flatMap(pathsIn) : [];
 }
 
 /** Places of a configuration that has only some of the partners of another one. */

@@ -114,6 +114,7 @@ export { allDestinations, allRoutes } from './destinations.ts';
 export { isLoopback, networkOf, ownName } from './hosts.ts';
 export { saveKept } from './kept-partners.ts';
 export type { LoadedKeys, OwnIdentity } from './keys.ts';
+export { configFiles } from './named-files.ts';
 export type { OAuth2Config } from './oauth2-rules.ts';
 export { changedConfig, partnerFileOf, restoreConfig, storeConfig } from './origin.ts';
 export { ownAddresses } from './own-addresses.ts';

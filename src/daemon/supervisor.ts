@@ -20,6 +20,7 @@ import { KeptRedis } from './kept-redis.ts';
 import { changedLevels, levelLines } from './levels.ts';
 import { readNewConfig, refusal } from './new-config.ts';
 import { type ReadyFacts, type RoleName, type StartFailure, startError } from './protocol.ts';
+import { untilReleased } from './release.ts';
 import { hasWork } from './working.ts';
 
 export interface SupervisorOptions {
@@ -108,6 +109,7 @@ export class Supervisor {
       this.#redisStart = KeptRedis.start({ dataDir: config.dataDir, log });
       this.#redis = await this.#redisStart;
     }
+    await untilReleased(config.redis, this.#redis?.url, log, () => this.#stopped !== undefined);
     if (this.#stopped) return {};
     const onFailed = (role: RoleName, failure: StartFailure) => {
       // A store that is away or full may be back in a moment.

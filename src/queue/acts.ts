@@ -22,7 +22,15 @@ for at = 1, #fields, 2 do
   if work then
     local queue, data = string.match(fields[at + 1], '^(%w+)\\n(.*)$')
     state = states[queue]
-    add_job(queue, id .. '.' .. work .. '.' .. turn, data, now)
+    local job = id .. '.' .. work .. '.' .. turn
+    -- In a line, it waits for those before it, which may be suspended as well after a restore.
+    local line = queue == 'outbound' and rcall('HGET', m, 'l')
+    local first = line and rcall('ZRANGE', P .. ':line:' .. line, 0, 0)[1]
+    if first and first ~= id and rcall('ZSCORE', P .. ':line:' .. line, id) then
+      rcall('HSET', m, 'j', job .. '\\n' .. data)
+    else
+      add_job(queue, job, data, now)
+    end
     rcall('HDEL', m, fields[at])
   end
 end

@@ -3,6 +3,7 @@
  * octets, and reads no message. Begin with `types.ts` (what the others see), then `intake.ts`, `flow.ts` and `steps.ts`.
  * What opens it is loaded when it is called: BullMQ and the rest take longer than most commands.
  */
+import type { Redis } from 'ioredis';
 import type { Config } from '../config/index.ts';
 import type { OpenOptions, QueueRoom } from './open.ts';
 import type { Records, RecordsOptions } from './records.ts';
@@ -17,6 +18,12 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
 export async function openRecords(config: Config, options: RecordsOptions): Promise<Records> {
   const room = await import('./records.ts');
   return await room.openRecords(config, options);
+}
+
+/** As `holdUnfinished` of `hold.ts`. */
+export async function holdUnfinished(parts: { redis: Redis; prefix: string }, now: number): Promise<number> {
+  const { holdUnfinished } = await import('./hold.ts');
+  return await holdUnfinished(parts, now);
 }
 
 export type { ClockFacts } from './clock-watch.ts';
@@ -38,6 +45,13 @@ export type {
 export type { OpenOptions, QueueRoom } from './open.ts';
 export { outcomeOf } from './outcome.ts';
 export type { Records } from './records.ts';
+export {
+  keysLike,
+  type RestoreMark,
+  readRestoreMark,
+  waitsForRelease,
+  writeRestoreMark,
+} from './restored.ts';
 export { pauseRoute, pollMailbox, type RouteRef, resumeRoute } from './route-acts.ts';
 export {
   type ConfiguredRoute,

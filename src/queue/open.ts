@@ -41,6 +41,7 @@ import type { Ledger } from './ledger-types.ts';
 import { Pressure } from './pressure.ts';
 import { openQueues, prepareQueues } from './queues.ts';
 import { RedisReplays } from './replays.ts';
+import { refuseRestored } from './restored.ts';
 import type { Routes } from './route-types.ts';
 import { RedisRoutes } from './routes.ts';
 import { type SweepResult, sweep } from './sweep.ts';
@@ -130,6 +131,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
         await ensureReplicas(await checkReplicas(redis, target, wire), { durability, replicas }, wire);
     }
     await checkKey(redis, keys, key);
+    if (options.sweep) await refuseRestored({ redis, prefix: keys.prefix });
     await prepareQueues(redis, keys);
   } catch (error) {
     if (writer) await disconnect(writer);

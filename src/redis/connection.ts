@@ -14,11 +14,19 @@ export type ConnectionKind = 'producer' | 'worker';
  * A connection. It connects at once, and reconnects for ever. A producer's commands fail if the server is away or
  * silent; a worker's commands wait (BullMQ needs `maxRetriesPerRequest: null`).
  */
-export function connect(target: RedisTarget, kind: ConnectionKind, log: Log, name: string = kind): Redis {
+export function connect(
+  target: RedisTarget,
+  kind: ConnectionKind,
+  log: Log,
+  name: string = kind,
+  /** 2 for one that is told of changed keys: in RESP3, ioredis drops what it does not know. */
+  protocol: 2 | 3 = 3,
+): Redis {
   const producer = kind === 'producer';
   const options: RedisOptions = {
     ...redisOptions(target),
     connectionName: `sealpost-${name}`,
+    protocol,
     connectTimeout: Math.min(target.commandTimeout, 10_000),
     // A half-open socket stays silent, and without this a worker would wait on it for ever. BullMQ blocks for at most
     // ten seconds.

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { hasCode, SealpostError } from '../errors.ts';
 import { draftOwner, isDeadOwner, isLocalDisk, makeFolder, syncFolder } from '../files.ts';
 import { type LargeStore, type LargeWriter, missing, openStored, type StoredObject } from './large-store.ts';
-import { type SpoolKey, StreamSealer } from './seal.ts';
+import { chunkSize, type SpoolKey, StreamSealer } from './seal.ts';
 
 function writeFailed(cause: unknown): SealpostError {
   const full = hasCode(cause, 'ENOSPC', 'EDQUOT');
@@ -40,9 +40,16 @@ export class SpoolFileWriter implements LargeWriter {
   #id: string;
   #handle: FileHandle;
   #isLocal: boolean;
-  #sealer: StreamSealer;
+  /** Undefined for octets that are sealed already. */
+  #sealer: StreamSealer | undefined;
 
-  constructor(store: SpoolFolder, id: string, handle: FileHandle, isLocal: boolean, sealer: StreamSealer) {
+  constructor(
+    store: SpoolFolder,
+    id: string,
+    handle: FileHandle,
+    isLocal: boolean,
+    sealer: StreamSealer | undefined,
+  ) {
     this.#store = store;
     this.#id = id;
     this.#handle = handle;
@@ -51,12 +58,12 @@ export class SpoolFileWriter implements LargeWriter {
   }
 
   write(octets: Buffer): Promise<void> | undefined {
-    return this.#put(this.#sealer.seal(octets));
+    return this.#put(this.#sealer?.seal(octets) ?? [octets]);
   }
 
   /** Ends the stream; the file is on disk under its name when this resolves. */
   async finish(): Promise<void> {
-    await this.#put(this.#sealer.end());
+    await this.#put(this.#sealer?.end() ?? []);
     try {
       await this.#handle.sync();
       await this.#handle.close();
@@ -111,14 +118,21 @@ export class SpoolFolder implements LargeStore {
     return join(this.folder, id.slice(0, 2), id);
   }
 
-  async create(id: string): Promise<SpoolFileWriter> {
+  create(id: string): Promise<SpoolFileWriter> {
+    return this.#draft(id, new StreamSealer(this.#key, id));
+  }
+
+  createSealed(id: string): Promise<SpoolFileWriter> {
+    return this.#draft(id, undefined);
+  }
+
+  async #draft(id: string, sealer: StreamSealer | undefined): Promise<SpoolFileWriter> {
     let handle: FileHandle | undefined;
     try {
       await this.#make('tmp');
       const isLocal = await isLocalDisk(join(this.folder, 'tmp'));
       handle = await open(this.draftPath(id), 'wx', 0o600);
-      const sealer = new StreamSealer(this.#key, id);
-      await handle.writeFile(sealer.header);
+      if (sealer) await handle.writeFile(sealer.header);
       return new SpoolFileWriter(this, id, handle, isLocal, sealer);
     } catch (error) {
       await handle?.close().catch(() => undefined);
@@ -136,14 +150,31 @@ export class SpoolFolder implements LargeStore {
     await syncFolder(join(this.folder, fan));
   }
 
-  async *open(id: string): AsyncGenerator<Buffer> {
-    let handle: FileHandle;
+  async #opened(id: string): Promise<FileHandle> {
     try {
-      handle = await open(this.path(id), 'r');
+      return await open(this.path(id), 'r');
     } catch (error) {
       if (hasCode(error, 'ENOENT')) throw missing(id);
       throw new SealpostError('file-access', `cannot read the spool file ${id}`, { cause: error });
     }
+  }
+
+  async *sealed(id: string): AsyncGenerator<Buffer> {
+    const handle = await this.#opened(id);
+    try {
+      for (;;) {
+        const buffer = Buffer.allocUnsafe(chunkSize);
+        const { bytesRead } = await handle.read(buffer, 0, chunkSize);
+        if (bytesRead === 0) return;
+        yield buffer.subarray(0, bytesRead);
+      }
+    } finally {
+      await handle.close();
+    }
+  }
+
+  async *open(id: string): AsyncGenerator<Buffer> {
+    const handle = await this.#opened(id);
     try {
       const { size } = await handle.stat();
       let buffer = Buffer.alloc(0);

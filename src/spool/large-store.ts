@@ -27,6 +27,10 @@ export interface LargeStore {
   create(id: string): Promise<LargeWriter>;
   /** The plain octets in chunks, each verified before it is returned. `spool-missing`, `spool-corrupt`. */
   open(id: string): AsyncGenerator<Buffer>;
+  /** The octets as they are stored, still sealed: for a backup. `spool-missing`. */
+  sealed(id: string): AsyncGenerator<Buffer>;
+  /** As `create`, for octets that `sealed` gave. */
+  createSealed(id: string): Promise<LargeWriter>;
   /** Idempotent. */
   remove(id: string): Promise<void>;
   objects(): AsyncIterable<StoredObject>;

@@ -29,6 +29,8 @@ import { S3Slots } from './upload-slots.ts';
 
 /** Chunks of one read: 4 MiB. */
 const chunksOfRead = 16;
+/** Octets of one read of what stays sealed. */
+const sealedRead = 4 * 1024 * 1024;
 /** How often an interrupted body is requested again. */
 const bodyRepeats = 2;
 const idPattern = /^[0-9a-f]{32}$/;
@@ -37,21 +39,22 @@ const idPattern = /^[0-9a-f]{32}$/;
 class S3Writer implements LargeWriter {
   #upload: S3Upload;
   #release: () => void;
-  #sealer: StreamSealer;
+  /** Undefined for octets that are sealed already. */
+  #sealer: StreamSealer | undefined;
 
-  constructor(upload: S3Upload, sealer: StreamSealer, release: () => void) {
+  constructor(upload: S3Upload, sealer: StreamSealer | undefined, release: () => void) {
     this.#upload = upload;
     this.#release = release;
     this.#sealer = sealer;
-    this.#upload.hold([sealer.header]);
+    if (sealer) this.#upload.hold([sealer.header]);
   }
 
   write(octets: Buffer): Promise<void> | undefined {
-    return this.#upload.write(this.#sealer.seal(octets));
+    return this.#upload.write(this.#sealer?.seal(octets) ?? [octets]);
   }
 
   async finish(): Promise<void> {
-    this.#upload.hold(this.#sealer.end());
+    this.#upload.hold(this.#sealer?.end() ?? []);
     await this.#upload.finish();
     this.#release();
   }
@@ -76,10 +79,26 @@ export class S3Store implements LargeStore {
     this.#slots = new S3Slots(uploads, timeout);
   }
 
-  async create(id: string): Promise<LargeWriter> {
+  create(id: string): Promise<LargeWriter> {
+    return this.#writer(id, new StreamSealer(this.#key, id));
+  }
+
+  createSealed(id: string): Promise<LargeWriter> {
+    return this.#writer(id, undefined);
+  }
+
+  async #writer(id: string, sealer: StreamSealer | undefined): Promise<LargeWriter> {
     const release = await this.#slots.take();
-    const upload = new S3Upload(this.#bucket, this.#place(id));
-    return new S3Writer(upload, new StreamSealer(this.#key, id), release);
+    return new S3Writer(new S3Upload(this.#bucket, this.#place(id)), sealer, release);
+  }
+
+  async *sealed(id: string): AsyncGenerator<Buffer> {
+    for (let at = 0; ; ) {
+      const { octets, size } = await this.#read(id, at, at + sealedRead - 1);
+      yield octets;
+      at += octets.length;
+      if (at >= size) return;
+    }
   }
 
   open(id: string): AsyncGenerator<Buffer> {

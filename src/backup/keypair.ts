@@ -1,0 +1,32 @@
+/** The key pair that backups are sealed to: X25519. The private half belongs on another machine, or into a safe. */
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { SealpostError } from '../errors.ts';
+import { fileLimits, readRegularFile } from '../files.ts';
+
+/** Both halves as PEM (RFC 8410). */
+export function makeBackupKey(): { privateKey: string; publicKey: string; key: KeyObject } {
+  const { privateKey, publicKey } = generateKeyPairSync('x25519');
+  return {
+    privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    publicKey: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+    key: publicKey,
+  };
+}
+
+/** Errors: `file-access`, `backup-invalid`. */
+export function readBackupKey(file: string, half: 'public' | 'private'): KeyObject {
+  const text = readRegularFile(file, fileLimits.secret).toString('latin1');
+  try {
+    // Node also makes the public half of a private key; whoever backs up has no use for that one.
+    const isPrivate = text.includes('PRIVATE KEY');
+    if (isPrivate !== (half === 'private')) throw new Error('the other half');
+    const key = isPrivate ? createPrivateKey(text) : createPublicKey(text);
+    if (key.asymmetricKeyType === 'x25519') return key;
+    throw new Error('another kind of key');
+  } catch (cause) {
+    throw new SealpostError('backup-invalid', `${file} is not the ${half} half of a key for backups`, {
+      hint: 'sealpost backup keygen makes both: the public half for backup, the private one for verify and restore',
+      cause,
+    });
+  }
+}

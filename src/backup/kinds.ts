@@ -1,0 +1,62 @@
+/**
+ * What an installation keeps in Redis, by the names of its keys. A key that no line knows is left out, and reported: a new
+ * kind of session or token is then not revived by accident.
+ */
+
+export type KeyType = 'string' | 'hash' | 'set' | 'zset' | 'stream';
+
+/** Ids of jobs: of their message, and the rest. */
+const job = '[io][0-9a-f]{31}(?:\\..*)?(?<!:lock)';
+
+/** What is saved: pattern of the name without the prefix, and type. */
+const saved: readonly [RegExp, KeyType][] = [
+  [/^m:/, 'hash'],
+  [/^o:/, 'string'],
+  [/^f:/, 'set'],
+  [/^d:/, 'string'],
+  [/^ix:/, 'zset'],
+  [/^(?:keycheck|places)$/, 'string'],
+  [/^(?:load|paused)$/, 'hash'],
+  [/^audit$/, 'stream'],
+  [/^used:/, 'hash'],
+  [/^line:/, 'zset'],
+  [/^lines$/, 'set'],
+  [/^dup:/, 'string'],
+  [/^explained:/, 'zset'],
+  [/^replays:/, 'hash'],
+  [/^imap:mark:/, 'string'],
+  [/^(?:clients|certs|users)$/, 'string'],
+  [/^certs:(?:parts|first|last)$/, 'hash'],
+  [/^clients:used$/, 'hash'],
+  [/^expiry:said:/, 'string'],
+  [/^(?:shown|standing|certs-own|revocation|lookup|sts):/, 'string'],
+  [new RegExp(`^(?:inbound|handoff|outbound):${job}$`), 'hash'],
+];
+
+/** Leases, whose names begin as others do. */
+const leases = /^(?:leases|lease:.*|imap:lease:.*|(?:expiry|revocation):lease|replay:[a-z]+:lease)$/;
+
+/**
+ * What else is left out: signs of life, rates, queues as BullMQ keeps them (jobs are saved, and what had not ended waits
+ * for a person after a restore), events that were followed, tokens, and what programs have in their queues.
+ */
+const left: readonly RegExp[] = [
+  leases,
+  /^(?:alive|metrics|events|polls|sick|states|tally|jobs)(?:$|:)/,
+  /^(?:session|code|logins|seconds|tries)(?:$|:)/,
+  /^(?:rate|parked|routes|late|nudged|brought|from|oauth|failures|inbound|handoff|outbound):/,
+  /^(?:clock|restore|backup|expiry:(?:due|lists))$/,
+];
+
+/** Type of a key that is saved; `left` for one that is not; undefined for one that is not known. */
+export function kindOf(name: string): KeyType | 'left' | undefined {
+  if (leases.test(name)) return 'left';
+  const found = saved.find(([pattern]) => pattern.test(name));
+  if (found !== undefined) return found[1];
+  return left.some((pattern) => pattern.test(name)) ? 'left' : undefined;
+}
+
+/** The object of the spool whose owners a key holds. */
+export function objectOf(name: string): string | undefined {
+  return /^f:([0-9a-f]{32})$/.exec(name)?.[1];
+}
