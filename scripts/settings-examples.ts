@@ -19,6 +19,7 @@ export const examples: Record<string, string> = {
   'spool.s3.ca': 'keys/s3-ca.pem',
   'spool.directory': '/var/lib/sealpost/spool',
   'smtp.listen[].port': '2525',
+  'http.metricsToken': '{ file: secrets/metrics-token }',
   'alerts.rules[].name': 'acme-waits',
   'alerts.rules[].condition': 'waiting',
   'alerts.rules[].above': '5m',

@@ -26,3 +26,14 @@ export function histogram<L extends string = never>(
 ): Histogram<L> {
   return new Histogram({ name: `sealpost_${name}`, help, buckets, labelNames, registers: [registry] });
 }
+
+/** A label of which there are only so many values; all further ones are `other`. */
+export function boundedLabel(most: number): (value: string) => string {
+  const known = new Set<string>();
+  return (value) => {
+    if (known.has(value)) return value;
+    if (known.size >= most) return 'other';
+    known.add(value);
+    return value;
+  };
+}

@@ -1,6 +1,8 @@
 /** The HTTP listener: signed content URLs, health and metrics. Holds no private keys. */
-import type { ServerResponse } from 'node:http';
-import { collectMetrics, runRole } from '../src/daemon/index.ts';
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { isLoopback, readSecret } from '../src/config/index.ts';
+import { collectMetrics, probe, runRole } from '../src/daemon/index.ts';
 import { createContentHandler, messageLimits } from '../src/handoff/index.ts';
 import type { Log } from '../src/log.ts';
 import { createBoundedServer, listenShared } from '../src/net/index.ts';
@@ -16,11 +18,18 @@ await runRole('http', async ({ config, log, queue, takeOver }) => {
     now: Date.now,
     find: (id) => readStoredContent(id, queue),
   });
+  const mayMeasure = measuringGuard(config.http.metricsToken && readSecret(config.http.metricsToken));
   const server = createBoundedServer((request, response) => {
     const path = request.url ?? '';
-    if (path === '/healthz')
+    // It answers, so its event loop runs. `/healthz` is the older name.
+    if (path === '/livez' || path === '/healthz')
       return void response.writeHead(200, { 'Content-Type': 'text/plain' }).end('ok\n');
-    if (path === '/metrics') return void showMetrics(queue, response, log);
+    if (path === '/readyz' || path === '/readyz?whole')
+      return void showReady(response, () => probe(queue, config, path.endsWith('?whole')));
+    if (path === '/metrics') {
+      if (!mayMeasure(request)) return void response.writeHead(401, { 'WWW-Authenticate': 'Bearer' }).end();
+      return void showMetrics(queue, response, log);
+    }
     void content(request, response);
   });
   await listenShared(server, { host, port }, takeOver);
@@ -46,4 +55,25 @@ async function showMetrics(queue: QueueRoom, response: ServerResponse, log: Log)
     log.warn({ err }, 'metrics could not be collected');
     response.writeHead(503).end();
   }
+}
+
+/** This machine needs no token; others need the right one, and get nothing if there is none. */
+function measuringGuard(token: string | undefined): (request: IncomingMessage) => boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  const expected = token === undefined || token === '' ? undefined : digest(token);
+  return ({ socket, headers }) => {
+    const forwarded = headers['x-forwarded-for'] !== undefined || headers.forwarded !== undefined;
+    if (!forwarded && isLoopback((socket.remoteAddress ?? '').replace(/^::ffff:/, ''))) return true;
+    const given = /^Bearer +([^ ]+) *$/i.exec(headers.authorization ?? '')?.[1];
+    return expected !== undefined && given !== undefined && timingSafeEqual(digest(given), expected);
+  };
+}
+
+async function showReady(
+  response: ServerResponse,
+  probed: () => Promise<{ ok: boolean; problems: string[] }>,
+): Promise<void> {
+  const { ok, problems } = await probed().catch(() => ({ ok: false, problems: ['Redis does not answer'] }));
+  const lines = ok ? ['ok'] : problems;
+  response.writeHead(ok ? 200 : 503, { 'Content-Type': 'text/plain' }).end(`${lines.join('\n')}\n`);
 }

@@ -11,6 +11,7 @@ import { consoleSettings } from './console-settings.ts';
 import { destinationSettings } from './destination-settings.ts';
 import { dkimSettings } from './dkim-settings.ts';
 import { folderSettings } from './folder-settings.ts';
+import { httpSettings } from './http-settings.ts';
 import { limits } from './limit-settings.ts';
 import { logSettings } from './log-settings.ts';
 import { lookupSettings, partnerLookup } from './lookup-settings.ts';
@@ -414,19 +415,7 @@ const retention = z.strictObject({
     .describe('How long a received message is remembered, to detect duplicates.'),
 });
 
-const http = z.strictObject({
-  host: z
-    .string()
-    .default('127.0.0.1')
-    .describe('Address of the HTTP listener for health, metrics and signed content URLs.'),
-  port: port().optional().describe('Port. Without it, there is no HTTP listener.'),
-  publicUrl: z
-    .url()
-    .optional()
-    .describe(
-      'Base URL of the HTTP listener as your systems reach it, for signed URLs. Default: http://host:port.',
-    ),
-});
+const http = httpSettings({ port, secret });
 
 export const configSchema = z.strictObject({
   dataDir: path()

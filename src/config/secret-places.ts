@@ -36,6 +36,7 @@ const readers: readonly [RegExp, readonly string[] | 'all'][] = [
   [/^(?:lookup|dkim|dns)\./, ['outbound']],
   [/^(?:events|api)\./, ['api']],
   [/^alerts\./, ['handoff', 'outbound']],
+  [/^http\./, ['http']],
   [/^smtp\./, ['receive']],
   [/^folders\./, ['submit']],
   [/^console\./, ['console']],

@@ -2,9 +2,11 @@
  * The daemon: the supervisor of the role processes, the skeleton that each of these shares (`role.ts`), their signs of life
  * and metrics. It holds no keys and reads no message. Begin with `supervisor.ts`. What only a role needs is loaded by it.
  */
+import type { Config } from '../config/index.ts';
 import type { QueueRoom } from '../queue/index.ts';
 import type { Heartbeat, Trouble } from './heartbeat.ts';
 import type { Measured } from './metrics.ts';
+import type { Probed } from './probes.ts';
 import type { RoleName } from './protocol.ts';
 import type { RoleContext, RoleParts } from './role.ts';
 
@@ -21,6 +23,12 @@ export async function runRole(
 export async function collectMetrics(queue: QueueRoom): Promise<{ contentType: string; text: string }> {
   const metrics = await import('./metrics.ts');
   return await metrics.collectMetrics(queue);
+}
+
+/** As `probes.ts`: of this process, or of the whole installation. */
+export async function probe(queue: QueueRoom, config: Config, whole: boolean): Promise<Probed> {
+  const probes = await import('./probes.ts');
+  return whole ? await probes.probeAll(queue, config) : await probes.probeSelf(queue);
 }
 
 /** As `readMetrics` of `metrics.ts`. */

@@ -57,24 +57,58 @@ export async function collectMetrics(queue: QueueRoom): Promise<{ contentType: s
   return { contentType: all.contentType, text: await all.metrics() };
 }
 
+/** Groups of suspended messages that have time series of their own. */
+const mostGroups = 500;
+
 async function addGauges(
   queue: QueueRoom,
   all: ReturnType<typeof AggregatorRegistry.aggregate>,
 ): Promise<void> {
-  const [depth, messages] = await Promise.all([queue.queues.depth(), queue.ledger.count()]);
-  const jobs = new Gauge({
-    name: 'sealpost_queue_jobs',
-    help: 'Jobs by queue and what they do (waiting, active, delayed).',
-    labelNames: ['queue', 'state'],
-    registers: [all],
-  });
+  const [depth, messages, suspended, sick] = await Promise.all([
+    queue.queues.depth(),
+    queue.ledger.count(),
+    queue.ledger.suspended(),
+    queue.queues.sick(),
+  ]);
+  const gauge = (name: string, help: string, labelNames: string[]) =>
+    new Gauge({ name: `sealpost_${name}`, help, labelNames, registers: [all] });
+  const jobs = gauge('queue_jobs', 'Jobs by queue and what they do (waiting, active, delayed).', [
+    'queue',
+    'state',
+  ]);
   for (const [name, counts] of Object.entries(depth))
     for (const [state, count] of Object.entries(counts)) jobs.set({ queue: name, state }, count);
-  const gauge = new Gauge({
-    name: 'sealpost_messages',
-    help: 'Messages in the ledger by state.',
-    labelNames: ['state'],
-    registers: [all],
+  const byState = gauge('messages', 'Messages in the ledger by state.', ['state']);
+  for (const [state, count] of Object.entries(messages)) byState.set({ state }, count);
+  const waiting = gauge(
+    'suspended_messages',
+    'Messages that wait for a person, by whose they are and why; the 500 largest groups, and all others together.',
+    ['direction', 'mailbox', 'partner', 'reason'],
+  );
+  const groups = suspended.groups.sort((a, b) => b.messages - a.messages);
+  groups.forEach(({ direction, mailbox, partner, reason, messages: count }, at) => {
+    if (at < mostGroups)
+      waiting.inc({ direction, mailbox: mailbox ?? '', partner: partner ?? '', reason }, count);
+    else waiting.inc({ direction, mailbox: 'other', partner: 'other', reason: 'other' }, count);
   });
-  for (const [state, count] of Object.entries(messages)) gauge.set({ state }, count);
+  const oldest = gauge(
+    'oldest_message_seconds',
+    'Age of the oldest message that is on its way, by state; also of one that shall leave later.',
+    ['state'],
+  );
+  const now = Date.now();
+  for (const state of ['received', 'decoded', 'queued', 'suspended'] as const) {
+    const [first] = await queue.ledger.oldest(state, 1);
+    oldest.set({ state }, first ? Math.max(0, now - first.receivedAt) / 1000 : 0);
+  }
+  const down = gauge(
+    'route_down_seconds',
+    'For how long routes are down; those that are not are not there.',
+    [...['queue', 'mailbox', 'destination', 'partner']],
+  );
+  for (const { queue: name, mailbox, destination, partner, since } of sick.slice(0, mostGroups))
+    down.set(
+      { queue: name, mailbox: mailbox ?? '', destination: destination ?? '', partner: partner ?? '' },
+      Math.max(0, now - since) / 1000,
+    );
 }

@@ -5,12 +5,14 @@
  * file is on disk before that. If the script did not run, no message refers to it and the sweep removes it.
  */
 import { createHash, randomUUID } from 'node:crypto';
+import type { PartnerNames } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { counter } from '../metrics.ts';
 import type { DurableWrites, Octets } from '../redis/index.ts';
 import type { FinishedOctets, SpoolRef, SpoolWriter, TieredSpool } from '../spool/index.ts';
 import { Batches } from './batches.ts';
 import { eventLine, type RecordFacts } from './ledger.ts';
+import { countMessage } from './message-metrics.ts';
 import { type Pressure, queueFull } from './pressure.ts';
 import { scripts } from './steps.ts';
 import {
@@ -47,6 +49,8 @@ export interface IntakeParts {
   now: () => number;
   /** For writes that are acknowledged to a sender. */
   writes: DurableWrites;
+  /** Of partners now, for metrics. */
+  names: Pick<PartnerNames, 'present'>;
   spool: TieredSpool;
   /** Milliseconds that a finished message counts for duplicate detection. */
   duplicates: number;
@@ -247,7 +251,11 @@ export class RedisIntake implements Intake {
     }
     const results = items.map(({ id }, position) => ({ id, duplicate: flags[position] === 1 }));
     this.#parts.onWork?.();
-    for (const { duplicate } of results) accepted.inc({ queue, duplicate: duplicate ? 'yes' : 'no' });
+    results.forEach(({ duplicate }, at) => {
+      accepted.inc({ queue, duplicate: duplicate ? 'yes' : 'no' });
+      const job = items[at]?.job;
+      if (!duplicate && job) countMessage('accepted', queue, job, this.#parts.names);
+    });
 
     if (file?.kind === 'file' && results.every(({ duplicate }) => duplicate)) await spool.remove(file);
     return results;

@@ -163,6 +163,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
   const inOrder = (...orders: string[]) =>
     new Set(config.partners.filter(({ order }) => orders.includes(order)).map(partnerKey));
   const intake = new RedisIntake({
+    names: partnerNames,
     ordered: inOrder('stop', 'skip'),
     now,
     writes,

@@ -25,6 +25,7 @@ import { JobLog } from './job-log.ts';
 import { isCurrent, routeOf, upgraded } from './jobs.ts';
 import type { Keys } from './keys.ts';
 import type { Ledger } from './ledger-types.ts';
+import { countMessage } from './message-metrics.ts';
 import { Parking } from './parking.ts';
 import { Recovery } from './recovery.ts';
 import { type RetrySchedule, retryDelay } from './retry.ts';
@@ -315,7 +316,7 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     marks: JobMarks,
     { signal, end, heard, recovery, sick }: Start,
   ): Promise<void> {
-    const { retry } = this.#parts;
+    const { retry, names } = this.#parts;
     const { data } = job;
     const { untried = 0 } = data;
     const attempt = job.attemptsMade + 1 - untried;
@@ -323,7 +324,10 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     const outcome = await this.#attempt(name, data, () => handler(data, { attempt, last, signal, end }));
     heard('done' in outcome ? 'works' : outcome.peer);
     noteAttempt(this.#parts.routes, name, data, outcome);
-    if ('done' in outcome) return this.#count(name, 'done');
+    if ('done' in outcome) {
+      countMessage('done', name, data, names);
+      return this.#count(name, 'done');
+    }
     if (outcome.peer === 'down' && name !== 'inbound')
       sick.failed(routeOf(name, data), 'retry' in outcome ? outcome.retry : outcome.suspend, outcome.facts);
     const isInLine = 'retry' in outcome && outcome.inLine === true;
@@ -361,10 +365,11 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     end?: JobEnd,
     from?: Attribution,
   ): Promise<void> {
-    const { flow, ledger, log } = this.#parts;
+    const { flow, ledger, log, names } = this.#parts;
     const { data } = job;
     if (name !== 'failures' && !('turn' in data)) {
       await flow.suspend(name, data, reason, facts, job.attemptsStarted, end, from);
+      countMessage('suspended', name, data, names, { reason, from });
       // The job of a hand-off does not say who sent the message.
       const known = name === 'handoff' ? await ledger.get(data.id).catch(() => null) : from;
       return this.#said.suspended(name, data, reason, facts, known ?? undefined);
@@ -446,12 +451,13 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     { retry: reason, facts: more = {}, after = 0 }: Extract<Outcome, { retry: string }>,
     attempt: number,
   ): Promise<never> {
-    const { ledger, retry } = this.#parts;
+    const { ledger, retry, names } = this.#parts;
     const planned = Math.max(retryDelay(attempt, retry), Math.min(after, retry.maxDelay));
     const delay = Math.min(planned, untilExpired(data, this.#parts.now()));
     const facts = { queue, reason, attempt, delay, ...more };
     const now = this.#parts.now();
     await ledger.note(data.id, { type: 'retried', at: now, facts });
+    countMessage('retried', queue, data, names, { reason });
     this.#said.retried(queue, data, { reason, attempt, at: now + delay, facts: more });
     throw new RetryLater(reason, delay);
   }

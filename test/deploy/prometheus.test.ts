@@ -1,0 +1,74 @@
+/** The rules for Prometheus as promtool judges them, and that rules and dashboard ask for nothing that is not there. */
+import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { run } from '../support/peers/run.ts';
+import { skipWithout } from '../support/world.ts';
+
+const root = join(import.meta.dirname, '../..');
+const folder = join(root, 'deploy/prometheus');
+const dashboard = readFileSync(join(root, 'deploy/grafana/sealpost.json'), 'utf8');
+const rules = readFileSync(join(folder, 'sealpost-rules.yaml'), 'utf8');
+
+/** Names of all metrics in the code, without `sealpost_`; a histogram has further ones. */
+function metrics(): Set<string> {
+  const names = new Set<string>();
+  for (const file of globSync('src/**/*.ts', { cwd: root })) {
+    const text = readFileSync(join(root, file), 'utf8');
+    for (const [, kind, name = ''] of text.matchAll(
+      /\b(counter|gauge|histogram)(?:<[^>]*>)?\(\s*'([a-z_]+)'/g,
+    )) {
+      names.add(name);
+      if (kind === 'histogram') for (const end of ['bucket', 'count', 'sum']) names.add(`${name}_${end}`);
+    }
+  }
+  return names;
+}
+
+describe('what Prometheus and Grafana ask for', () => {
+  it('is there', () => {
+    const known = metrics();
+    assert.ok(known.size > 20);
+    for (const [what, text] of Object.entries({ rules, dashboard })) {
+      const asked = [...text.matchAll(/sealpost_([a-z_]+)/g)].map(([, name = '']) => name);
+      assert.ok(asked.length > 5, what);
+      for (const name of asked)
+        assert.ok(known.has(name), `${what} ask for sealpost_${name}, which is not there`);
+    }
+  });
+
+  it('is a dashboard whose panels lie beside each other, each with a source and a question', () => {
+    const { panels } = JSON.parse(dashboard);
+    const places = new Set<string>();
+    for (const { title, targets, gridPos, datasource } of panels) {
+      assert.match(datasource.uid, /source/, title);
+      assert.ok(targets.length > 0 && targets.every(({ expr }: { expr: string }) => expr !== ''), title);
+      for (let x = gridPos.x; x < gridPos.x + gridPos.w; x++)
+        for (let y = gridPos.y; y < gridPos.y + gridPos.h; y++) {
+          assert.ok(x < 24 && !places.has(`${x} ${y}`), title);
+          places.add(`${x} ${y}`);
+        }
+    }
+  });
+});
+
+describe('the rules', { skip: skipWithout('promtool') }, () => {
+  it('are right', async () => {
+    const { code, stdout, stderr } = await run('promtool', [
+      'check',
+      'rules',
+      join(folder, 'sealpost-rules.yaml'),
+    ]);
+    assert.equal(code, 0, stdout.toString() + stderr);
+  });
+
+  it('say what they should, and nothing before', async () => {
+    const { code, stdout, stderr } = await run('promtool', [
+      'test',
+      'rules',
+      join(folder, 'sealpost-rules.test.yaml'),
+    ]);
+    assert.equal(code, 0, stdout.toString() + stderr);
+  });
+});
