@@ -19,6 +19,8 @@ export const examples: Record<string, string> = {
   'spool.s3.ca': 'keys/s3-ca.pem',
   'spool.directory': '/var/lib/sealpost/spool',
   'smtp.listen[].port': '2525',
+  'traces.url': 'http://collector.example.com:4318/v1/traces',
+  'traces.authorization': '{ file: secrets/collector }',
   'http.metricsToken': '{ file: secrets/metrics-token }',
   'alerts.rules[].name': 'acme-waits',
   'alerts.rules[].condition': 'waiting',

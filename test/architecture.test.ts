@@ -18,6 +18,7 @@ const leaves = [
   'log',
   'metrics',
   'printable',
+  'spans',
   'volume',
 ];
 const anything = '*';

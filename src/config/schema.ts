@@ -33,6 +33,7 @@ import {
   partnerRevocation,
   termSettings,
 } from './term-settings.ts';
+import { traceSettings } from './trace-settings.ts';
 import { duration, size } from './units.ts';
 
 // a process checks one configuration: to compile a checker for it takes longer than to check
@@ -470,6 +471,7 @@ export const configSchema = z.strictObject({
     .prefault({})
     .describe('The console for people, in a browser. The first person: sealpost users add.'),
   log: logSettings(),
+  traces: traceSettings({ secret }),
 });
 
 export type Config = z.output<typeof configSchema>;

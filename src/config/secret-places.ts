@@ -30,7 +30,7 @@ function asSecret(value: object): Secret | undefined {
 
 /** Roles that read secrets and files below a setting; the first line that fits counts. What fits none is for nobody. */
 const readers: readonly [RegExp, readonly string[] | 'all'][] = [
-  [/^(?:redis|spool)\./, 'all'],
+  [/^(?:redis|spool|traces)\./, 'all'],
   [/^(?:dataDir|partnerFiles|profiles\.folder)$/, 'all'],
   [/^(?:identities|trust)\./, ['decrypt', 'outbound']],
   [/^(?:lookup|dkim|dns)\./, ['outbound']],

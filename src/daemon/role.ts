@@ -44,12 +44,14 @@ export async function runRole(
   let log = createLog('info', name);
   let context: RoleContext | undefined;
   let parts: RoleParts | undefined;
+  let endTracing = async () => {};
   try {
     const config = await configOf(file);
     log = createLog(config.log.level, name, undefined, config.log.times);
     process.on('message', (message) => {
       if (isToRole(message) && message.type === 'levels') changeLevels(log, message.levels);
     });
+    endTracing = await tracingOf(config, name);
     const queue = await openQueue(config, { role: name, log, sweep: true, onWork: tellOnce() });
     context = { config, log, queue, takeOver: process.env[env.takeOver] === '1' };
     parts = await build(context);
@@ -69,7 +71,15 @@ export async function runRole(
   await untilDrain(parts, context, log);
   await heartbeat.stop();
   await context.queue.close();
+  await endTracing();
   if (process.connected) process.disconnect();
+}
+
+/** Loaded only where it is asked for: the libraries take longer than everything else here. */
+async function tracingOf({ traces }: Config, name: RoleName): Promise<() => Promise<void>> {
+  if (traces === undefined) return async () => {};
+  const { startTracing } = await import('./tracing.ts');
+  return startTracing(traces, name);
 }
 
 /** Tells the supervisor about the first work done: a crash after that resets the backoff. */

@@ -1,6 +1,7 @@
 import type { DestinationConfig } from '../config/index.ts';
 import { counter, histogram } from '../metrics.ts';
 import type { Outcome } from '../queue/index.ts';
+import { traced } from '../spans.ts';
 import type { Destination } from './types.ts';
 
 const attempts = counter('handoff_attempts_total', 'Attempts to hand a message off, by kind and result', [
@@ -22,7 +23,8 @@ export function counted(kind: DestinationConfig['type'], destination: Destinatio
     ...(destination.pace && { pace: destination.pace }),
     async deliver(delivery, signal) {
       const done = seconds.startTimer({ kind });
-      const outcome = await destination.deliver(delivery, signal);
+      const facts = { destination: destination.name, kind };
+      const outcome = await traced('hand off', facts, () => destination.deliver(delivery, signal));
       done();
       attempts.inc({ kind, result: resultOf(outcome) });
       return outcome;
@@ -44,7 +46,7 @@ export async function countedTaken<T>(
   take: () => Promise<T | undefined>,
 ): Promise<T | undefined> {
   const done = seconds.startTimer({ kind });
-  const taken = await take();
+  const taken = await traced('hand off', { kind }, take);
   if (taken === undefined) return undefined;
   done();
   attempts.inc({ kind, result: 'done' });

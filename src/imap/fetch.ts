@@ -10,6 +10,7 @@ import {
   readMessageId,
 } from '../message/index.ts';
 import type { Envelope, Intake, Origin } from '../queue/index.ts';
+import { traced } from '../spans.ts';
 import type { SpoolWriter } from '../spool/index.ts';
 import { CHUNK } from './connect.ts';
 import { PIECE_FACTOR, type Watch, watchOf } from './watch.ts';
@@ -75,7 +76,9 @@ export async function fetchMessage(
     envelope: envelopeOf(headers, target.user),
     messageId: headers === undefined ? null : readMessageId(headers),
   };
-  await intake.commit(writer, [entry]);
+  await traced('fetch', { mailbox: target.mailbox, octets: writer.octets }, () =>
+    intake.commit(writer, [entry]),
+  );
   return 'stored';
 }
 

@@ -16,6 +16,7 @@ import {
 } from '../queue/index.ts';
 import { type EncodeOptions, encode, estimateOctets, usedBy } from '../smime/index.ts';
 import type { OutboundMessage, Sender } from '../smtp/index.ts';
+import { traced } from '../spans.ts';
 import type { Spool } from '../spool/index.ts';
 import { signedOctets } from './signed.ts';
 
@@ -123,7 +124,7 @@ async function sendTo(
     if (outcome) return outcome;
     throw error;
   }
-  const outcome = await sender.send(message, signal);
+  const outcome = await traced('send', { partner: partner.name }, () => sender.send(message, signal));
   if (!('done' in outcome)) return outcome;
   const used = codeOf('outbound', usedBy(options));
   await flow.sent(job, { ...outcome.facts, ...signed, ...(used === '' ? {} : { used }) }, end);

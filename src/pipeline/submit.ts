@@ -24,6 +24,7 @@ import {
   tracerOf,
 } from '../message/index.ts';
 import type { DsnRequest, Origin, OutboundEntry, OutboundIntake } from '../queue/index.ts';
+import { traced } from '../spans.ts';
 import type { SpoolWriter } from '../spool/index.ts';
 import type { Octets, Outgoing } from './outgoing.ts';
 import type { Addressed, PartnerBook, To } from './recipients.ts';
@@ -78,7 +79,12 @@ export interface Submitted {
  * `request-invalid`, `mail-loop`, `idempotency-conflict`, `rate-limited`, `message-too-large`, those of `Outgoing.open` and of the
  * intake.
  */
-export async function submit(parts: SubmitParts, submission: Submission): Promise<Submitted[]> {
+export function submit(parts: SubmitParts, submission: Submission): Promise<Submitted[]> {
+  const { client, origin } = submission;
+  return traced('submit', { door: origin.kind, client: client.name }, () => submitNow(parts, submission));
+}
+
+async function submitNow(parts: SubmitParts, submission: Submission): Promise<Submitted[]> {
   const { client, outgoing, to } = submission;
   if (!client.may('send')) throw notGranted(client, 'send');
   checkRequest(submission, parts.now().getTime());

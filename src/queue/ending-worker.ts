@@ -133,6 +133,8 @@ export class EndingWorker<D> extends Worker<D> {
 
   protected override createJob(data: JobJson, id: string): Job<D> {
     const job = super.createJob(data, id);
+    const trace = this.opts.telemetry && traceOf(job.data);
+    if (trace !== undefined) job.opts = { ...job.opts, telemetry: { metadata: trace } };
     const ahead = this.#came.get(data);
     if (ahead && job instanceof EndingJob) job.came = { ahead, at: performance.now() };
     return job;
@@ -155,6 +157,12 @@ export class EndingWorker<D> extends Worker<D> {
     if (wantsNext && job instanceof EndingJob) job.wantsNext = wantsNext;
     return super.processJob(job, token, wantsNext);
   }
+}
+
+/** The trace that a job carries, which was added by a script of ours and not by BullMQ. */
+function traceOf(data: unknown): string | undefined {
+  if (typeof data !== 'object' || data === null || !('trace' in data)) return undefined;
+  return typeof data.trace === 'string' ? data.trace : undefined;
 }
 
 /** Buffers of a reply as strings. */

@@ -8,6 +8,7 @@ import {
   type Script,
   type ScriptArguments,
 } from '../redis/index.ts';
+import { carried } from '../spans.ts';
 import type { FinishedOctets, SpoolRef, TieredSpool } from '../spool/index.ts';
 import { inlineOctets, octetsToken } from './intake.ts';
 import { type JobEnd, JobLost } from './job-end.ts';
@@ -134,6 +135,7 @@ export class RedisFlow implements Flow {
         content: content.ref,
         result: result.ref,
         ...(job.again === undefined ? {} : { again: job.again }),
+        ...carried(),
       };
       args.push(destination, JSON.stringify(handoff), routeOf('handoff', handoff));
     }

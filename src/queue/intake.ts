@@ -9,6 +9,7 @@ import type { PartnerNames } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { counter } from '../metrics.ts';
 import type { DurableWrites, Octets } from '../redis/index.ts';
+import { carried } from '../spans.ts';
 import type { FinishedOctets, SpoolRef, SpoolWriter, TieredSpool } from '../spool/index.ts';
 import { Batches } from './batches.ts';
 import { eventLine, type RecordFacts } from './ledger.ts';
@@ -223,7 +224,7 @@ export class RedisIntake implements Intake {
       // A duplicate need not have the same octets or recipients: the record's envelope is that of the first.
       duplicate: eventLine({ type: 'duplicate', at, facts: { ...facts, sha256, from, to } }),
       octets,
-      job: { ...message, octets: octets.ref },
+      job: { ...message, octets: octets.ref, ...carried() },
       fingerprint,
     };
   }

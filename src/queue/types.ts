@@ -157,6 +157,8 @@ export interface MessageRecord extends MessageBase {
 
 /** What the queues themselves note in a job. */
 export interface JobMarks {
+  /** The trace that it is part of, as the queues carry it. */
+  trace?: string;
   /** Attempts that did not reach the other side and do not count. */
   untried?: number;
   /** Starts alone without an outcome, after its process died. */

@@ -4,17 +4,11 @@
 import { DelayedError, type Job, type Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { PartnerNames } from '../config/index.ts';
-import { SealpostError, toErrorInfo } from '../errors.ts';
+import { toErrorInfo } from '../errors.ts';
 import { type Log, logRarely } from '../log.ts';
 import { counter, histogram } from '../metrics.ts';
-import {
-  connect,
-  type DurableWrites,
-  disconnect,
-  lifetimes,
-  type RedisTarget,
-  redisError,
-} from '../redis/index.ts';
+import { connect, type DurableWrites, lifetimes, type RedisTarget, redisError } from '../redis/index.ts';
+import { noteOnSpan, queueTelemetry } from '../spans.ts';
 import { isStoreAway } from '../spool/index.ts';
 import { bringLateForward } from './delayed.ts';
 import { EndingWorker } from './ending-worker.ts';
@@ -47,6 +41,7 @@ import type {
   QueueWorker,
   WorkerOptions,
 } from './types.ts';
+import { closeWorker, outcomeText, untilExpired } from './worker-parts.ts';
 
 const jobsDone = counter('jobs_total', 'Jobs by queue and outcome (done, retry, suspend).', [
   'queue',
@@ -212,11 +207,13 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
       });
     };
     const own = { queue: name, connection, lockDuration, writes };
+    const telemetry = queueTelemetry();
     const worker = new EndingWorker<Jobs[N]>(own, counted, {
       prefix: keys.prefix,
       concurrency: options.concurrency,
       // BullMQ goes by the time of day: after a clock was set back, it would renew no lock for that long.
       skipLockRenewal: true,
+      ...(telemetry && { telemetry }),
       stalledInterval: Math.min(lifetimes.stalledCheck, Math.max(100, Math.round(lockDuration / 4))),
       maxStalledCount: maxStalled,
       removeOnComplete: { count: 0 },
@@ -324,6 +321,7 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     const outcome = await this.#attempt(name, data, () => handler(data, { attempt, last, signal, end }));
     heard('done' in outcome ? 'works' : outcome.peer);
     noteAttempt(this.#parts.routes, name, data, outcome);
+    noteOnSpan({ message: data.id, attempt, outcome: outcomeText(outcome) });
     if ('done' in outcome) {
       countMessage('done', name, data, names);
       return this.#count(name, 'done');
@@ -471,33 +469,4 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
       log.error({ err: redisError(error, name), queue: name, id: job.data.id }, 'could not suspend a job');
     }
   }
-}
-
-/** Milliseconds after which a message that has expired should say so; at least a tenth of a second. */
-function untilExpired(data: Jobs[QueueName], now: number): number {
-  const { notAfter } = ('delivery' in data ? data.delivery : undefined) ?? {};
-  return notAfter === undefined ? Number.POSITIVE_INFINITY : Math.max(100, notAfter + 1 - now);
-}
-
-async function closeWorker(
-  worker: Worker,
-  connection: Redis,
-  ended: AbortController,
-  timeoutMs: number,
-): Promise<void> {
-  const graceful = worker.close();
-  graceful.catch(() => undefined);
-  const late = await Promise.race([
-    graceful.then(
-      () => false,
-      () => false,
-    ),
-    new Promise<boolean>((resolve) => {
-      setTimeout(() => resolve(true), timeoutMs).unref();
-    }),
-  ]);
-  // Remaining jobs keep their locks until these expire; then another worker takes them.
-  ended.abort(new SealpostError('internal', 'the worker has closed'));
-  if (late) worker.disconnect().catch(() => undefined);
-  await disconnect(connection);
 }

@@ -4,6 +4,7 @@ import { SealpostError, toErrorInfo } from '../errors.ts';
 import { type Log, logRarely } from '../log.ts';
 import { parseMailbox } from '../message/index.ts';
 import type { Intake } from '../queue/index.ts';
+import { traced } from '../spans.ts';
 import { type Acceptance, type Receiving, traceOf } from './acceptance.ts';
 import type { Connection } from './connection.ts';
 import type { Gate } from './gate.ts';
@@ -29,6 +30,8 @@ export class Session {
   readonly #connections = new WeakMap<SMTPServerSession, Connection>();
   /** Accepted recipients of the transaction, with what they stand for. smtp-server makes a new envelope for each. */
   readonly #accepted = new WeakMap<object, Map<string, string>>();
+  /** When the first recipient was named, in milliseconds since the epoch. */
+  readonly #began = new WeakMap<object, number>();
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
@@ -77,6 +80,7 @@ export class Session {
         return;
       }
       this.#accepted.set(smtp.envelope, accepted.set(address, found));
+      if (!this.#began.has(smtp.envelope)) this.#began.set(smtp.envelope, Date.now());
     } catch (error) {
       connection.note(error);
       done(new ReplyError(replyFor(error)));
@@ -137,7 +141,10 @@ export class Session {
   ): Promise<string | Reply> {
     const { log, limits } = this.#parts;
     try {
-      const stored = await within(limits.storeTimeout, receiving.store(transaction.messageId), (err) =>
+      const { octets } = transaction;
+      const since = this.#began.get(smtp.envelope);
+      const storing = traced('receive', { octets }, () => receiving.store(transaction.messageId), { since });
+      const stored = await within(limits.storeTimeout, storing, (err) =>
         log.error({ err }, 'a commit failed after its deadline'),
       );
       messagesAccepted.inc();

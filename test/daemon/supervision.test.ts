@@ -264,7 +264,7 @@ describe('supervision', { skip: skipWithout('openssl'), timeout: 600_000 }, () =
     // msgpackr comes with BullMQ's classes, of which it is enough to have one script
     for (const [role, without, most] of [
       ['receive', ['msgpackr', 'imapflow', 'cms', 'handoff', 'partner', 'pipeline'], 370],
-      ['decrypt', ['smtp-server', 'imapflow', 'undici', 'nodemailer'], 740],
+      ['decrypt', ['smtp-server', 'imapflow', 'undici', 'nodemailer'], 760],
       ['handoff', ['smtp-server', 'imapflow', 'undici', 'cms', 'pki', 'smime'], 600],
     ] as const) {
       const urls = modules.of(`${role}.ts`);
