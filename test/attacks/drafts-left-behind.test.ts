@@ -118,6 +118,7 @@ describe('a message of which Redis did not say whether it has it', () => {
       };
       const room = { depth: 1000, octets: 1e9 };
       const intake = new RedisIntake({
+        names: { present: (name) => name },
         ...{
           now: Date.now,
           writes: kept,
