@@ -27,4 +27,10 @@ export const backupRows = {
     remedy: 'Do what the hint says, and make the backup again.',
     seen: ['command'],
   },
+  'import-invalid': {
+    class: 'operator',
+    cause: 'a file to import is not XML of BindingInfo, or has what a binding file never has',
+    remedy: 'Export the bindings again, without changing the file.',
+    seen: ['command'],
+  },
 } as const;

@@ -140,6 +140,7 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
     may: ['partner', 'redis', 'config', 'pki'],
     why: 'what is known of certificates is known without any message',
   },
+  biztalk: { may: [], why: 'a file of another program is turned into text, and nothing else' },
   backup: {
     may: ['client', 'user', 'queue', 'redis', 'spool', 'sealed', 'config'],
     why: 'a backup copies what is sealed, and opens none of it',

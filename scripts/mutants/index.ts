@@ -3,6 +3,7 @@ import { certs } from './certs.ts';
 import { codec } from './codec.ts';
 import { doors } from './doors.ts';
 import { flow } from './flow.ts';
+import { imports } from './imports.ts';
 import { inboundPolicy } from './inbound-policy.ts';
 import { leaving } from './leaving.ts';
 import type { Mutant } from './mutant.ts';
@@ -33,4 +34,5 @@ export const allMutants: readonly Mutant[] = [
   ...profiles,
   ...replays,
   ...backups,
+  ...imports,
 ];

@@ -147,6 +147,11 @@ const commands: Record<string, Entry> = {
     description: 'restore a backup into an empty installation, which then waits until you release it',
     load: async () => (await import('./restore.ts')).restoreCommand(),
   },
+  import: {
+    usage: '[options] [command]',
+    description: 'turn the configuration of another program into mailboxes and partners that you complete',
+    load: async () => (await import('./import.ts')).importCommand(),
+  },
   demo: {
     usage: '[options]',
     description: 'demonstrate the main job on loopback with throw-away keys',

@@ -1,0 +1,28 @@
+/** Mutants of imports. */
+import { mutants } from './mutant.ts';
+
+export const imports = [
+  ...mutants('biztalk', [
+    [
+      'biztalk/xml.ts',
+      'open.length >= mostDepth',
+      'open.length >= 1e9',
+      'attacks/binding-files~nested.too.deep',
+      'nesting has no end',
+    ],
+    [
+      'biztalk/xml.ts',
+      'nesting: budget.nesting - 1',
+      'nesting: budget.nesting',
+      'attacks/binding-files~nested.too.deep',
+      'XML within XML has no end',
+    ],
+    [
+      'biztalk/bindings.ts',
+      'else if (secret.test(each.name)) {',
+      'else if (each.name === "") {',
+      'attacks/binding-files~gives.no.password',
+      'a password is read',
+    ],
+  ]),
+];

@@ -1,0 +1,48 @@
+/** Settings with comments, as lines of YAML. Values and comments come from others: neither gets out of its line. */
+import { stringify } from 'yaml';
+import { printable } from '../printable.ts';
+
+export type Value = string | number | boolean | readonly Value[] | { readonly [name: string]: Value };
+
+/** One line, in which nothing ends early. */
+export function oneLine(text: string, most = 300): string {
+  const line = printable(text);
+  return line.length > most ? `${line.slice(0, most)}...` : line;
+}
+
+export class Lines {
+  readonly #lines: string[] = [];
+  readonly #indent: string;
+
+  constructor(indent = '') {
+    this.#indent = indent;
+  }
+
+  comment(text: string): this {
+    this.#lines.push(`${this.#indent}# ${oneLine(text, 1000)}`);
+    return this;
+  }
+
+  /** @param why a comment above it */
+  set(name: string, value: Value | undefined, why?: string): this {
+    if (value === undefined) return this;
+    if (why !== undefined) this.comment(why);
+    const text = stringify({ [name]: value }, { lineWidth: 0 }).trimEnd();
+    for (const line of text.split('\n')) this.#lines.push(this.#indent + line);
+    return this;
+  }
+
+  /** A setting that is written as a comment, because a person has to fill it in. */
+  todo(name: string, value: Value, why: string): this {
+    this.comment(why);
+    for (const line of stringify({ [name]: value }, { lineWidth: 0 })
+      .trimEnd()
+      .split('\n'))
+      this.comment(line);
+    return this;
+  }
+
+  get text(): string {
+    return this.#lines.map((line) => `${line.trimEnd()}\n`).join('');
+  }
+}

@@ -1,0 +1,110 @@
+/** Binding files that somebody made to read other files, to exhaust memory, or to write settings of their own. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { parse } from 'yaml';
+import { importBindings } from '../../src/biztalk/index.ts';
+import {
+  application,
+  bindings,
+  customProps,
+  escaped,
+  receivePort,
+  sendPort,
+  xmlHead,
+} from '../biztalk/support.ts';
+
+const invalid = { code: 'import-invalid' };
+const refused = (xml: string, what: string) =>
+  assert.throws(() => importBindings(Buffer.from(xml)), invalid, what);
+const smtp = (name: string, settings: Record<string, string>, address = 'mailto:a@b.example') =>
+  bindings({ send: sendPort(name, { address, data: customProps(settings) }) });
+
+describe('a binding file', () => {
+  it('with a DTD, its entities or unknown ones is refused, also within the text of an element', () => {
+    const body = '<BindingInfo><SendPortCollection>&x;</SendPortCollection></BindingInfo>';
+    const bomb = `<!DOCTYPE BindingInfo [<!ENTITY a "aaaaaaaaaa"><!ENTITY x "&a;&a;&a;&a;">]>`;
+    const outside = '<!DOCTYPE BindingInfo [<!ENTITY x SYSTEM "file:///etc/passwd">]>';
+    for (const [what, head] of Object.entries({
+      bomb,
+      outside,
+      empty: '<!DOCTYPE BindingInfo SYSTEM "http://127.0.0.1/x">',
+    }))
+      refused(`${xmlHead}${head}${body.replace('&x;', '')}`, what);
+    refused(`${xmlHead}${body}`, 'an unknown entity');
+    for (const inner of [
+      `${bomb}<CustomProps><From>&x;</From></CustomProps>`,
+      '<CustomProps><From>&x;</From></CustomProps>',
+    ])
+      refused(bindings({ send: sendPort('x', { address: 'a@b.example', data: inner }) }), inner);
+    refused(
+      bindings({
+        receive: receivePort({ name: 'x', adapter: 'POP3', data: '<a/>', pipelineData: `${bomb}<Root/>` }),
+      }),
+      'in the settings of a pipeline',
+    );
+  });
+
+  it('is refused when it is nested too deep, has too many elements, or XML within XML too often', () => {
+    refused(`${xmlHead}<BindingInfo>${'<a>'.repeat(5000)}${'</a>'.repeat(5000)}</BindingInfo>`, 'depth');
+    refused(`${xmlHead}<BindingInfo>${'<a/>'.repeat(600_000)}</BindingInfo>`, 'number');
+    // A level of escaping after the other: each is as large as what it holds.
+    let inner = '<x>y</x>';
+    for (let level = 0; level < 6; level += 1) inner = `<x><v>${escaped(inner)}</v></x>`;
+    refused(bindings({ send: sendPort('x', { address: 'a@b.example', data: inner }) }), 'nesting');
+    const wide = `<CustomProps>${`<x>${escaped('<y>'.repeat(70) + '</y>'.repeat(70))}</x>`}</CustomProps>`;
+    refused(bindings({ send: sendPort('x', { address: 'a@b.example', data: wide }) }), 'depth within');
+    // The bounds are those of the whole file: what is within counts with the rest.
+    const many = `<CustomProps>${'<a/>'.repeat(90_000)}</CustomProps>`;
+    const ports = Array.from({ length: 6 }, (_, at) =>
+      sendPort(`p${at}`, { address: 'a@b.example', data: many }),
+    );
+    refused(bindings({ send: ports.join('') }), 'number within');
+  });
+
+  it('is refused when it is cut, not XML, of another kind, or in octets that are no text', () => {
+    refused(application.slice(0, -30), 'cut');
+    refused('not XML', 'text');
+    refused('', 'empty');
+    refused('<Other/>', 'another root');
+    assert.throws(() => importBindings(Buffer.from([0x3c, 0xff, 0xfe])), invalid);
+  });
+
+  it('gives no password away, wherever it stands', () => {
+    const { files, notes } = importBindings(Buffer.from(application));
+    const text = JSON.stringify([files, notes]);
+    assert.equal(text.includes('Hunter2'), false);
+    try {
+      importBindings(
+        Buffer.from(application.replace('</CustomProps>', '').replace('Hunter2-Smtp', 'Hunter2-Smtp&bad;')),
+      );
+      assert.fail('it was read');
+    } catch (error) {
+      assert.equal(`${error}`.includes('Hunter2'), false);
+    }
+  });
+
+  it('writes no setting of its own: names and comments stay in their line', () => {
+    const odd = 'x\nencrypt: false\n# \u2028sign: none\r\u0085';
+    const { files } = importBindings(
+      Buffer.from(smtp(odd, { From: 'a@b.example\nencrypt: false', SMTPHost: 'h\nencrypt: false' })),
+    );
+    const [file] = files;
+    const read = parse(file?.text ?? '');
+    assert.deepEqual(Object.keys(read).sort(), ['addresses', 'identity', 'name', 'route']);
+    assert.match(read.name, /^[a-z0-9._-]+$/);
+  });
+
+  it('names no file elsewhere', () => {
+    for (const name of [
+      '../../etc/passwd',
+      '/etc/passwd',
+      '..',
+      'a/../../b',
+      '\\\\host\\share',
+      '.hidden',
+      'con',
+    ])
+      for (const { name: written } of importBindings(Buffer.from(smtp(name, {}))).files)
+        assert.match(written, /^(?:mailboxes|partners\/[a-z0-9][a-z0-9._-]*)\.yaml\.disabled$/, name);
+  });
+});
