@@ -69,6 +69,14 @@ export const policyRows = {
     remedy: 'Ask the partner to send what policy.attachments says, or change it.',
     seen: ['message'],
   },
+  'signer-revocation': {
+    class: 'peer',
+    cause:
+      'it is not known whether the certificate of the signer was revoked, and revocation checks are hard',
+    remedy:
+      'See why in the message: make the host of the list or responder reachable, or write it in trust.revocation.hosts; add the certificate to the partner if you trust it anyway.',
+    seen: ['message'],
+  },
   'encode-revocation': {
     class: 'peer',
     cause:

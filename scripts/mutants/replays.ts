@@ -34,6 +34,15 @@ export const replays = [
       'a client sees which algorithms other partners use',
     ],
   ]),
+  ...mutants('pipeline', [
+    [
+      'pipeline/decode.ts',
+      'sender.claimed.length === 0) return undefined;',
+      'false) return undefined;',
+      'daemon/signer-revocation~about.a.stranger',
+      'a stranger has authorities asked again and again',
+    ],
+  ]),
   ...mutants('certstore', [
     [
       'certstore/standing.ts',

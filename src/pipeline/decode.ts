@@ -9,6 +9,7 @@ import { SealpostError, waitsFor } from '../errors.ts';
 import type { Delivery, LocalDestination } from '../handoff/index.ts';
 import { type HeaderBlock, type HeadersJson, loopOf, type Tracer } from '../message/index.ts';
 import type { PartnerDirectory, SignedMail, Tellable } from '../partner/index.ts';
+import { revocationFailureKept } from '../pki/index.ts';
 import { codeOf, type ProfileBook } from '../profile/index.ts';
 import type {
   Attribution,
@@ -172,6 +173,13 @@ async function keepOut(
   if (fate.fate === 'accept') throw new SealpostError('internal', 'an accepted message is not kept out');
   const { job, mailbox, verdict, outer, fields } = found;
   const { code, message } = fate;
+  const unasked = fate.fate === 'drop' || code !== 'policy-refused' ? undefined : unaskedSigner(found);
+  if (unasked !== undefined)
+    return {
+      ...{ retry: 'signer-revocation', facts: { ...factsOf(verdict, found.code), message: unasked } },
+      // before, nobody would be asked again
+      after: revocationFailureKept,
+    };
   const explained = tell && (await explain(job, mailbox, [outer, fields], tell));
   const id = explained && 'id' in explained ? explained.id : undefined;
   const facts = { ...factsOf(verdict, found.code), message, ...(id !== undefined && { explanation: id }) };
@@ -189,6 +197,22 @@ async function keepOut(
     waitsFor(code) === undefined ? undefined : judgedWith?.(code, mailbox.name, from.partner, found.at);
   const waits = keys === undefined ? {} : { keys };
   return { suspend: code, facts: { ...facts, ...unexplained, detail, ...waits }, from };
+}
+
+/**
+ * Why nobody could say whether the signer's certificate was revoked, if that is all that is wrong with its signature and
+ * the message may be a partner's: then it is judged when they can. For a stranger nobody is asked twice.
+ */
+function unaskedSigner({ verdict, sender }: Pick<Judged, 'verdict' | 'sender'>): string | undefined {
+  if (verdict.signature !== 'untrusted' || sender.claimed.length === 0) return undefined;
+  const untrusted = verdict.layers
+    .filter(isSignatureLayer)
+    .flatMap(({ signers }) => signers)
+    .filter(({ trusted }) => !trusted);
+  const isUnasked = ({ valid, reason }: (typeof untrusted)[number]) =>
+    valid && reason === 'revocation-unknown';
+  if (!untrusted.every(isUnasked)) return undefined;
+  return untrusted.map(({ message, revocation }) => revocation.message ?? message ?? '').join('; ');
 }
 
 const codesOf = (lacks: readonly { code: string }[]) => [...new Set(lacks.map(({ code }) => code))];

@@ -7,7 +7,7 @@ import type { OcspResponse } from './ocsp.ts';
 /** How long an answer is used before it is fetched again, even if it is valid for longer. */
 const longestAge = 24 * 3_600_000;
 /** How long a failure or outdated answer is kept, so that a bad server is not contacted for each message. */
-const shortestAge = 60_000;
+export const shortestAge = 60_000;
 
 export interface Fetched<T> {
   value: T;

@@ -10,6 +10,7 @@ import {
   loadConfig,
   loadKeys,
   parseAddressEntry,
+  refuses,
 } from '../../config/index.ts';
 import { SealpostError, toErrorInfo } from '../../errors.ts';
 import { makeFolder } from '../../files.ts';
@@ -19,6 +20,7 @@ import { certificatesOf } from '../keys.ts';
 import { collect, configOption } from '../options.ts';
 import { printError, printJson, printLine } from '../output.ts';
 import { type CertificateFacts, factsOf, factsText } from './certificate.ts';
+import { withLookedUp } from './from-directory.ts';
 import { certificatesOfMail } from './from-mail.ts';
 import { partnerProblems, undone } from './show.ts';
 
@@ -27,6 +29,8 @@ interface AddOptions {
   address: string[];
   cert?: string[];
   fromMail?: string;
+  ldap?: boolean;
+  dns?: boolean;
   identity?: string;
   from?: string;
   host?: string;
@@ -40,6 +44,10 @@ interface Source {
   origin: string;
   /** What the operator should know. */
   notes: string[];
+  /** Directories that they were found in: they are not written into the file, and wait for approval. */
+  lookup?: string[];
+  /** Has them wait, once the file is there; returns what a person does next. */
+  keep?(partner: string): Promise<string[]>;
 }
 
 export function addCommand(): Command {
@@ -54,6 +62,11 @@ export function addCommand(): Command {
       '--from-mail <file>',
       'a signed mail of the partner: the certificate that signed, and the one that it wants mail encrypted for',
     )
+    .option(
+      '--ldap',
+      'its certificates in the LDAP directories of lookup.directories; they wait for approval',
+    )
+    .option('--dns', 'its certificates in DNS, as lookup.directories says; they wait for approval')
     .option('--identity <name>', 'your key that signs mail to the partner; default: the only one there is')
     .option('--from <address>', 'sender of mail that has none')
     .option('--host <host>', "host of the partner's mail server, instead of its MX records")
@@ -65,11 +78,19 @@ export function addCommand(): Command {
 async function add(name: string, options: AddOptions): Promise<void> {
   const config = await loadConfig(options.config);
   refuseKnown(config, name);
-  const source = await sourceOf(options, config);
+  const { ldap, dns, address } = options;
+  if (!ldap && !dns) return await addFrom(await sourceOf(options, config), name, options, config);
+  refuseTwoSources(options);
+  const wanted = { ...(ldap && { ldap }), ...(dns && { dns }) };
+  await withLookedUp(options.config, address, wanted, (source) => addFrom(source, name, options, config));
+}
+
+async function addFrom(source: Source, name: string, options: AddOptions, config: Config): Promise<void> {
   const folder = config.partnerFiles;
   const file = join(folder, `${name}.yaml`);
   const bundle = join(folder, `${name}.pem`);
-  for (const each of [file, bundle])
+  const isWritten = source.lookup === undefined;
+  for (const each of [file, ...(isWritten ? [bundle] : [])])
     if (existsSync(each))
       throw new SealpostError('file-access', `${each}: is there already`, {
         hint: 'remove it, or give the partner another name',
@@ -84,15 +105,18 @@ async function add(name: string, options: AddOptions): Promise<void> {
     written.push(path);
   };
   try {
-    if (found.length > 0) write(bundle, bundleText(source, found));
-    write(file, partnerText({ name, options, config, origin: source.origin, found, now }));
+    if (isWritten) write(bundle, bundleText(source, found));
+    write(file, partnerText({ name, options, config, source, found, now }));
     const problems = await partnerProblems(options.config, name);
-    const errors = problems.filter(({ severity }) => severity === 'error');
+    // what waits for approval is not there yet, and mail to the partner waits for it
+    const errors = problems.filter(isWritten ? ({ severity }) => severity === 'error' : refuses);
     if (errors.length > 0) throw new ConfigError(options.config, errors);
     writeFileSync(join(folder, schemaName), readFile(packageFile('docs/partner.schema.json')));
-    const warnings = problems.map(formatProblem);
-    if (options.json) return printJson({ name, file, certificates: found, notes, warnings }, 2);
+    const warnings = problems.filter((each) => !refuses(each)).map(formatProblem);
+    const waiting = (await source.keep?.(name)) ?? [];
+    if (options.json) return printJson({ name, file, certificates: found, waiting, notes, warnings }, 2);
     show(found, notes, warnings);
+    for (const each of waiting) printLine(each);
     printLine(`written: ${relative(process.cwd(), file) || basename(file)}; it counts after sealpost reload`);
   } catch (error) {
     for (const each of written) rmSync(each, { force: true });
@@ -125,17 +149,29 @@ function refuseKnown({ partners }: Config, name: string): void {
   throw new SealpostError('usage', `partner ${name} is ${how}`, { hint: 'see sealpost partners show' });
 }
 
-/** The certificates that the options name; a source that waits for approval would be one more line here. */
-async function sourceOf({ cert = [], fromMail }: AddOptions, config: Config): Promise<Source> {
-  if (cert.length > 0 && fromMail !== undefined)
-    throw new SealpostError('usage', '--cert and --from-mail are two sources', { hint: 'give one of them' });
+/** Errors: `usage`. What is looked up waits for approval, and what is given counts: one partner has one of them. */
+function refuseTwoSources({ cert = [], fromMail, ldap, dns }: AddOptions): void {
+  const given = [
+    ...(cert.length > 0 ? ['--cert'] : []),
+    ...(fromMail !== undefined ? ['--from-mail'] : []),
+    ...(ldap ? ['--ldap'] : []),
+    ...(dns ? ['--dns'] : []),
+  ];
+  if (given.length < 2 || given.join() === '--ldap,--dns') return;
+  throw new SealpostError('usage', `${given.join(' and ')} are two sources`, { hint: 'give one of them' });
+}
+
+/** The certificates of the files that the options name. */
+async function sourceOf(options: AddOptions, config: Config): Promise<Source> {
+  refuseTwoSources(options);
+  const { cert = [], fromMail } = options;
   if (fromMail !== undefined) {
     const { certificates, notes } = await certificatesOfMail(fromMail, (await loadKeys(config)).identities);
     return { certificates, origin: `of the signed mail ${basename(fromMail)}`, notes };
   }
   if (cert.length === 0)
     throw new SealpostError('usage', 'the partner would have no certificate', {
-      hint: 'give --cert FILE, or --from-mail FILE with a signed mail of the partner',
+      hint: 'give --cert FILE, --from-mail FILE with a signed mail of the partner, --ldap, or --dns',
     });
   const certificates = cert.flatMap(certificatesOf);
   return {
@@ -195,13 +231,13 @@ interface PartnerText {
   name: string;
   options: AddOptions;
   config: Config;
-  origin: string;
+  source: Source;
   found: readonly CertificateFacts[];
   now: Date;
 }
 
 /** The commented file. Errors: `usage` if it is not clear which key signs. */
-function partnerText({ name, options, config, origin, found, now }: PartnerText): string {
+function partnerText({ name, options, config, source, found, now }: PartnerText): string {
   const { address, from, host } = options;
   const value = (text: string) => stringify(text).trim();
   const encrypts = found.some(({ uses }) => uses.includes('encrypt'));
@@ -214,13 +250,18 @@ function partnerText({ name, options, config, origin, found, now }: PartnerText)
     'addresses:',
     ...address.map((each) => `  - ${value(each)}`),
     '',
-    `# ${comment(`Certificates ${origin}:`)}`,
+    `# ${comment(`Certificates ${source.origin}:`)}`,
     ...found.map(
       ({ subject, serialNumber, notAfter, uses }) =>
         `# ${comment(`${subject}, serial ${serialNumber}, until ${notAfter.slice(0, 10)}, for ${uses.join(' and ') || 'paths'}`)}`,
     ),
-    'certificates:',
-    `  - ${value(`${name}.pem`)}`,
+    ...(source.lookup === undefined
+      ? ['certificates:', `  - ${value(`${name}.pem`)}`]
+      : [
+          '# They wait for approval (sealpost certs list --state waiting), and count from then on.',
+          'lookup:',
+          ...source.lookup.map((each) => `  - ${value(each)}`),
+        ]),
     '',
     '# How mail to the partner is protected. profile: smime-4.0 (AES-GCM) if the partner can read it.',
     ...(identity === undefined
