@@ -1,6 +1,9 @@
 import type { Config } from '../config/index.ts';
-import { RevocationCache, type RevocationFetcher } from '../pki/index.ts';
+import { RevocationCache, type RevocationFetcher, shortestAge } from '../pki/index.ts';
 import { createRevocationFetcher } from './revocation-fetcher.ts';
+
+/** Milliseconds after which an authority that did not answer is asked again. */
+export const askedAgainAfter = shortestAge;
 
 /** The functions that the decoder queries others with, as the codec's `Trust` takes them. */
 export interface Authorities {

@@ -6,7 +6,7 @@
 import type { opensAt } from './windows.ts';
 
 export { assess, type Fate } from './assess.ts';
-export { type Authorities, authoritiesOf } from './authorities.ts';
+export { type Authorities, askedAgainAfter, authoritiesOf } from './authorities.ts';
 export {
   type Approval,
   encryptionCertificates,

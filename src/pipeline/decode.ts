@@ -8,8 +8,7 @@ import { type Config, type MailboxConfig, partnerKey } from '../config/index.ts'
 import { SealpostError, waitsFor } from '../errors.ts';
 import type { Delivery, LocalDestination } from '../handoff/index.ts';
 import { type HeaderBlock, type HeadersJson, loopOf, type Tracer } from '../message/index.ts';
-import type { PartnerDirectory, SignedMail, Tellable } from '../partner/index.ts';
-import { revocationFailureKept } from '../pki/index.ts';
+import { askedAgainAfter, type PartnerDirectory, type SignedMail, type Tellable } from '../partner/index.ts';
 import { codeOf, type ProfileBook } from '../profile/index.ts';
 import type {
   Attribution,
@@ -178,7 +177,7 @@ async function keepOut(
     return {
       ...{ retry: 'signer-revocation', facts: { ...factsOf(verdict, found.code), message: unasked } },
       // before, nobody would be asked again
-      after: revocationFailureKept,
+      after: askedAgainAfter,
     };
   const explained = tell && (await explain(job, mailbox, [outer, fields], tell));
   const id = explained && 'id' in explained ? explained.id : undefined;

@@ -42,7 +42,7 @@ export {
   sameKey,
 } from './public-key.ts';
 export { type RevocationOptions, validateWithRevocation } from './revocation.ts';
-export { RevocationCache, shortestAge as revocationFailureKept } from './revocation-cache.ts';
+export { RevocationCache, shortestAge } from './revocation-cache.ts';
 export { sizeWeakness } from './signature-check.ts';
 export { type Coverage, coverageOfSpans, dayText, endedOfSpans, spanOf, type Term } from './span.ts';
 export {
