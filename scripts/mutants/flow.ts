@@ -89,6 +89,20 @@ export const flow = [
     ],
     [
       'queue/lua.ts',
+      'local went, reply = pcall(end_one, ',
+      'local went, reply = true, end_one(',
+      'queue/job-end~together.with.others',
+      'a step that fails ends other jobs without an answer',
+    ],
+    [
+      'queue/steps.ts',
+      '  loud = true\n',
+      '',
+      'queue/job-end~events.of.BullMQ',
+      'programs that follow their queue hear of no job',
+    ],
+    [
+      'queue/lua.ts',
       "if not rcall('LPOS', q .. 'active', job) then return { -3 } end",
       '',
       'queue/job-end~is.not.in.progress',

@@ -334,14 +334,14 @@ export const newest = [
   ...mutants('queue', [
     [
       'queue/lua.ts',
-      "    if rcall('EXISTS', q .. id) == 1 then\n      rcall('HSET', q .. id, 'rl', ARGV[6])",
-      "    if false then\n      rcall('HSET', q .. id, 'rl', ARGV[6])",
+      "    if rcall('EXISTS', q .. id) == 1 then\n        rcall('HSET', q .. id, 'rl', at_now)",
+      "    if false then\n        rcall('HSET', q .. id, 'rl', at_now)",
       'queue/job-end~own.place',
       'a message that waits for its partner is lost from the queue',
     ],
     [
       'queue/lua.ts',
-      "    if rcall('EXISTS', key) == 0 then rcall('SREM', P .. ':routes:' .. ARGV[1], route) end\n    if rcall",
+      "    if rcall('EXISTS', key) == 0 then rcall('SREM', P .. ':routes:' .. queue, route) end\n      if rcall",
       '    if rcall',
       'queue/job-end~own.place',
       'a partner without mail is looked for twice a second',

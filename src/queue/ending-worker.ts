@@ -10,8 +10,11 @@ import {
   type WorkerOptions,
 } from 'bullmq';
 import type { Redis } from 'ioredis';
-import type { DurableWrites } from '../redis/index.ts';
+import { type DurableWrites, type Octets, redisError, type ScriptArguments } from '../redis/index.ts';
+import { Batches } from './batches.ts';
 import { type Ahead, type JobEnd, JobLost } from './job-end.ts';
+import { stepFailed } from './lua.ts';
+import type { Step } from './steps.ts';
 import type { QueueName } from './types.ts';
 
 /**
@@ -19,6 +22,11 @@ import type { QueueName } from './types.ts';
  * of its own costs less.
  */
 const mostAlong = 32 * 1024;
+/**
+ * Jobs that end together: those that end while others are on their way share a script, a round trip and an fsync. Nobody
+ * else gets a reply from Redis meanwhile.
+ */
+const mostTogether = 16;
 /** Milliseconds for which state and octets that came with a job count as those of now. */
 const fresh = 250;
 /** Which octets of a message the work of a queue needs, by their place in the record, from 1. */
@@ -60,8 +68,28 @@ export interface EndingParts {
   writes: DurableWrites;
 }
 
+/** A job that ends, with its step. */
+interface End {
+  id: string;
+  token: string;
+  /** As the script takes it. */
+  next: number;
+  args: ScriptArguments;
+  octets: Octets;
+}
+
+interface EndReply {
+  reply: unknown;
+  kept: boolean;
+  /** Milliseconds since the epoch. */
+  at: number;
+}
+
 export class EndingWorker<D> extends Worker<D> {
   readonly #parts: EndingParts;
+  /** Others need the jobs: one that ends takes the next only if fewer are in hand than may be. */
+  isRestrained = false;
+  readonly #steps = new Map<Step, Batches<End, EndReply>>();
   /** By the job's fields, which BullMQ takes from one place to the other. */
   readonly #came = new WeakMap<object, Ahead>();
 
@@ -93,19 +121,42 @@ export class EndingWorker<D> extends Worker<D> {
         return came && performance.now() - came.at <= fresh ? came.ahead : null;
       },
       run: async (step, args, octets) => {
-        const { queue, writes, connection, lockDuration } = this.#parts;
-        // BullMQ's clock for everything it writes, delays included.
-        const at = Date.now();
-        const wanted = job.wantsNext() && !this.closing && !this.isPaused();
+        // BullMQ counts jobs that have just ended, and would often say no: another script would then fetch the next one.
+        const wanted = (!this.isRestrained || job.wantsNext()) && !this.closing && !this.isPaused();
         const next = wanted ? (follows() ? 1 : 2) : 0;
-        const first = [queue, job.id ?? '', token, lockDuration, next, at, mostAlong, ...needed[queue]];
-        const { reply, kept } = await writes.end(step.ending, [...first, ...args], queue, octets, connection);
+        const { reply, kept, at } = await this.#batches(step).add({
+          id: job.id ?? '',
+          token,
+          next,
+          args,
+          octets,
+        });
         const [code, outcome, ...rest] = Array.isArray(reply) ? reply : [];
+        if (code === stepFailed) throw redisError(replyError(String(outcome)), this.#parts.queue);
         if (typeof code !== 'number' || code < 0) throw new JobLost(Number(code));
         job.ended = { next: this.#next(rest), takesPlace: rest[4] === 1, at };
         return { reply: text(outcome), kept };
       },
     };
+  }
+
+  #batches(step: Step): Batches<End, EndReply> {
+    const known = this.#steps.get(step);
+    if (known) return known;
+    const batches = new Batches<End, EndReply>((ends) => this.#run(step, ends), mostTogether);
+    this.#steps.set(step, batches);
+    return batches;
+  }
+
+  async #run(step: Step, ends: readonly End[]): Promise<EndReply[]> {
+    const { queue, writes, connection, lockDuration } = this.#parts;
+    // BullMQ's clock for everything it writes, delays included.
+    const at = Date.now();
+    const args: ScriptArguments = [queue, lockDuration, at, mostAlong, ...needed[queue]];
+    for (const end of ends) args.push(end.id, end.token, end.next, end.args.length, ...end.args);
+    const octets = ends.flatMap((end) => end.octets);
+    const { reply, kept } = await writes.end(step.ending, args, queue, octets, connection);
+    return (Array.isArray(reply) ? reply : []).map((each: unknown) => ({ reply: each, kept, at }));
   }
 
   #next([fields, id, limit, delay, , state, kept, ...octets]: unknown[]): unknown[] {
@@ -163,6 +214,13 @@ export class EndingWorker<D> extends Worker<D> {
 function traceOf(data: unknown): string | undefined {
   if (typeof data !== 'object' || data === null || !('trace' in data)) return undefined;
   return typeof data.trace === 'string' ? data.trace : undefined;
+}
+
+/** An error that a script has caught, as ioredis would have thrown it. Before Redis 7 it says the line first. */
+function replyError(message: string): Error {
+  const error = new Error(message.replace(/^@?user_script: ?\d+: -?/, ''));
+  error.name = 'ReplyError';
+  return error;
 }
 
 /** Buffers of a reply as strings. */

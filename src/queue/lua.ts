@@ -33,12 +33,16 @@ import { lifetimes } from '../redis/index.ts';
  * One of BullMQ's own scripts, to run inside ours: a job is added in the same transaction as the record, and only if the
  * message is new; and it ends in the same transaction as the step that it was for. BullMQ's version is pinned; tests
  * let a BullMQ worker run what was added and ended this way.
+ *
+ * Its events go through `tell`, which the surrounding script defines: nobody reads those of our own queues, and they were
+ * an eighth of what a message cost Redis.
  */
 function bullmqScript(file: string, name: string): string {
   const exported: unknown = createRequire(import.meta.url)(`bullmq/dist/cjs/scripts/${file}.js`);
   const entries = typeof exported === 'object' && exported !== null ? Object.entries(exported) : [];
   const found: unknown = entries.find(([key]) => key === name)?.[1];
-  if (typeof found === 'object' && found !== null && 'content' in found) return String(found.content);
+  if (typeof found === 'object' && found !== null && 'content' in found)
+    return String(found.content).replaceAll(/\brcall\("(?=XADD"|XTRIM")/g, 'tell("');
   throw new SealpostError('internal', 'this version of BullMQ keeps its scripts elsewhere');
 }
 
@@ -54,13 +58,15 @@ local P = string.sub(KEYS[1], 1, -3)
 local function record(id) return P .. ':m:' .. id end
 -- Events beyond this many octets are dropped: a message that is retried for weeks stays small. Whoever follows the stream
 -- of events sees them all; without a follower there is no stream.
+local followed
 local function joined(m, events, ...)
   local e = events or ''
+  if followed == nil then followed = rcall('EXISTS', P .. ':events') == 1 end
   for _, line in ipairs({ ... }) do
     if #e < 30000 then e = e .. line .. '\\n' end
-    for each in string.gmatch(line, '[^\\n]+') do
+    if followed then for each in string.gmatch(line, '[^\\n]+') do
       rcall('XADD', P .. ':events', 'NOMKSTREAM', 'MAXLEN', '~', 50000, '*', 'i', string.sub(m, #P + 4), 'e', each)
-    end
+    end end
   end
   return e
 end
@@ -215,7 +221,12 @@ const priorityStep = 2 ** 40;
 
 export const jobs = () => `
 local add_bullmq
+-- Whether BullMQ's events are written: only those of queues that other programs read.
+local loud = false
 do
+  local function tell(...)
+    if loud then return redis.call(...) end
+  end
   -- Our arguments are tables already.
   local cmsgpack = { unpack = function(value) return value end }
   add_bullmq = function(KEYS, ARGV)
@@ -294,13 +305,17 @@ local function leave_line(id, now)
 end
 `;
 
+/** Of the step of one job, in the reply for several. */
+export const stepFailed = -100;
+
 /**
- * A step together with the end of its job, and the next one. Arguments: queue, id of the job, token and milliseconds of
- * its lock, 1 if the next job is wanted (2: none of those that wait for the place of this one), now, the most octets that may come with it, the first and the last of those of its
- * message that its work needs, and then those of the step. Returns a negative number as BullMQ does, if the job is not
- * ours any more: nothing is written then. Else 0, what the step returned, and of the next job, if one was wanted: its
- * fields (or 0), id, and two delays, as BullMQ says them; 1 if it waited for a place of the same route; state and tokens of
- * its message, token and value of each.
+ * Steps together with the end of their jobs, and the next ones. Arguments: queue, milliseconds of a lock, now, the most
+ * octets that may come with a job, the first and the last of those of its message that its work needs; then for each job:
+ * its id, token of its lock, 1 if the next job is wanted (2: none of those that wait for the place of this one), number of
+ * arguments of the step, and these. Returns a list for each job: a negative number as BullMQ does, if the job is not ours
+ * any more (nothing is written then), or ${stepFailed} and why, if the step failed; the others go on. Else 0, what the step
+ * returned, and of the next job, if one was wanted: its fields (or 0), id, and two delays, as BullMQ says them; 1 if it
+ * waited for a place of the same route; state and tokens of its message, token and value of each.
  *
  * What BullMQ would refuse is asked before, and its script runs last: Redis undoes nothing if a script fails halfway,
  * and a step that failed behind it (a destination's key of a wrong type) would leave a message without its job.
@@ -308,6 +323,7 @@ end
 export const ending = (step: string) => `
 local end_bullmq
 do
+  local function tell() end
   local cmsgpack = { unpack = function(value) return value end }
   end_bullmq = function(KEYS, ARGV)
 ${bullmqScript('moveToFinished-14', 'moveToFinished')}
@@ -316,49 +332,61 @@ end
 local function step(ARGV)
 ${step}
 end
-local q, job, token = P .. ':' .. ARGV[1] .. ':', ARGV[2], ARGV[3]
-if rcall('EXISTS', q .. job) == 0 then return { -1 } end
-local holder = rcall('GET', q .. job .. ':lock')
-if not holder then return { -2 } end
-if holder ~= token then return { -6 } end
-if not rcall('LPOS', q .. 'active', job) then return { -3 } end
-local own = {}
-for at = 10, #ARGV do own[at - 9] = ARGV[at] end
-local outcome = step(own)
--- A job that waits for the place which becomes free is the next one: it need not be called back.
-local called = 0
-local route = ARGV[5] == '1' and rcall('HGET', q .. job, 'rt')
-if route then
-  local key = P .. ':parked:' .. ARGV[1] .. ':' .. route
-  local id = rcall('ZPOPMIN', key)[1]
-  if id then
-    rcall('ZREM', P .. ':parked:' .. ARGV[1], id)
-    if rcall('EXISTS', key) == 0 then rcall('SREM', P .. ':routes:' .. ARGV[1], route) end
-    if rcall('EXISTS', q .. id) == 1 then
-      rcall('HSET', q .. id, 'rl', ARGV[6])
-      rcall('RPUSH', q .. 'wait', id)
-      called = 1
+local queue, lock, at_now, most = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local first, last = tonumber(ARGV[5]), tonumber(ARGV[6])
+local q = P .. ':' .. queue .. ':'
+local function end_one(job, token, wanted, own)
+  if rcall('EXISTS', q .. job) == 0 then return { -1 } end
+  local holder = rcall('GET', q .. job .. ':lock')
+  if not holder then return { -2 } end
+  if holder ~= token then return { -6 } end
+  if not rcall('LPOS', q .. 'active', job) then return { -3 } end
+  local outcome = step(own)
+  -- A job that waits for the place which becomes free is the next one: it need not be called back.
+  local called = 0
+  local route = wanted == '1' and rcall('HGET', q .. job, 'rt')
+  if route then
+    local key = P .. ':parked:' .. queue .. ':' .. route
+    local id = rcall('ZPOPMIN', key)[1]
+    if id then
+      rcall('ZREM', P .. ':parked:' .. queue, id)
+      if rcall('EXISTS', key) == 0 then rcall('SREM', P .. ':routes:' .. queue, route) end
+      if rcall('EXISTS', q .. id) == 1 then
+        rcall('HSET', q .. id, 'rl', at_now)
+        rcall('RPUSH', q .. 'wait', id)
+        called = 1
+      end
     end
   end
-end
-local ended = end_bullmq(
-  { q .. 'wait', q .. 'active', q .. 'prioritized', q .. 'events', q .. 'stalled', q .. 'limiter', q .. 'delayed',
-    q .. 'paused', q .. 'meta', q .. 'pc', q .. 'completed', q .. job, q .. 'metrics:completed', q .. 'marker' },
-  { job, ARGV[6], 'returnvalue', 'null', 'completed', ARGV[5] == '0' and '0' or '1', q,
-    { token = token, lockDuration = ARGV[4], keepJobs = { count = 0 }, maxMetricsSize = '' } })
-if type(ended) ~= 'table' then return { ended, outcome } end
-local reply = { 0, outcome, ended[1], ended[2], ended[3], ended[4], called }
-if type(ended[1]) ~= 'table' then return reply end
-local message = rcall('HMGET', record(string.match(ended[2], '^[^.]+')), 's', 'k')
-reply[8], reply[9] = message[1], message[2]
-local at, most, first, last = 0, tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
-for kind, object in string.gmatch(message[2] or '', '(%a):(%w+)') do
-  at = at + 1
-  local key = P .. ':o:' .. object
-  if kind == 'i' and at >= first and at <= last and rcall('STRLEN', key) <= most then
-    reply[#reply + 1] = object
-    reply[#reply + 1] = rcall('GET', key)
+  local ended = end_bullmq(
+    { q .. 'wait', q .. 'active', q .. 'prioritized', q .. 'events', q .. 'stalled', q .. 'limiter', q .. 'delayed',
+      q .. 'paused', q .. 'meta', q .. 'pc', q .. 'completed', q .. job, q .. 'metrics:completed', q .. 'marker' },
+    { job, at_now, 'returnvalue', 'null', 'completed', wanted == '0' and '0' or '1', q,
+      { token = token, lockDuration = lock, keepJobs = { count = 0 }, maxMetricsSize = '' } })
+  if type(ended) ~= 'table' then return { ended, outcome } end
+  local reply = { 0, outcome, ended[1], ended[2], ended[3], ended[4], called }
+  if type(ended[1]) ~= 'table' then return reply end
+  local message = rcall('HMGET', record(string.match(ended[2], '^[^.]+')), 's', 'k')
+  reply[8], reply[9] = message[1], message[2]
+  local at = 0
+  for kind, object in string.gmatch(message[2] or '', '(%a):(%w+)') do
+    at = at + 1
+    local key = P .. ':o:' .. object
+    if kind == 'i' and at >= first and at <= last and rcall('STRLEN', key) <= most then
+      reply[#reply + 1] = object
+      reply[#reply + 1] = rcall('GET', key)
+    end
   end
+  return reply
 end
-return reply
+local replies, at = {}, 7
+while at <= #ARGV do
+  local own = {}
+  for each = 1, tonumber(ARGV[at + 3]) do own[each] = ARGV[at + 3 + each] end
+  local went, reply = pcall(end_one, ARGV[at], ARGV[at + 1], ARGV[at + 2], own)
+  if not went then reply = { ${stepFailed}, type(reply) == 'table' and reply.err or tostring(reply) } end
+  replies[#replies + 1] = reply
+  at = at + 4 + #own
+end
+return replies
 `;

@@ -238,7 +238,11 @@ local now, id, kept = ARGV[1], ARGV[2], tonumber(ARGV[6])
 local m = record(id)
 local old = rcall('HMGET', m, 's', 'k', 'a', 'e', 'o', 'p')
 if old[1] ~= 'received' or not holds(old[2], ARGV[7]) then return { 0 } end
-if ARGV[8] then add_to(ARGV[8], ARGV[9], ARGV[10], ARGV[11], cjson.decode(ARGV[12]), now) end
+if ARGV[8] then
+  loud = true
+  add_to(ARGV[8], ARGV[9], ARGV[10], ARGV[11], cjson.decode(ARGV[12]), now)
+  loud = false
+end
 attribute(m, id, old[3], old[6], ARGV[3], ARGV[4])
 count_used(ARGV[3], ARGV[5], old[4], now)
 rcall('HDEL', m, 'o')

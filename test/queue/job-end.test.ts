@@ -309,6 +309,55 @@ describe('the end of a job', () => {
     );
   });
 
+  it('together with others: one whose step fails keeps none of them from ending', async () => {
+    await queue.redis.set(`${prefix}:broken:wait`, 'no list');
+    const ids = [(await accept(queue, 'first')).id, (await accept(queue, 'second')).id];
+    const both = Promise.withResolvers<void>();
+    const heard: Record<string, string[]> = {};
+    const started = new Set<string>();
+    const worker = await queue.queues.createWorker(
+      'inbound',
+      async (job, context) => {
+        if (started.add(job.id).size === 2) both.resolve();
+        // So that they end in the same turn of the event loop, the first one before the other.
+        await both.promise;
+        const isFirst = job.id === ids[0];
+        const target = foreign(job);
+        assert.ok(target.job);
+        if (!isFirst && heard[job.id] === undefined) target.job.queue = 'broken';
+        const name = isFirst ? 'first' : 'second';
+        const noted = heard[job.id] ?? [];
+        heard[job.id] = noted;
+        const ended = queue.flow.handedOffAtOnce(job, target, context.end);
+        await ended.then(
+          () => noted.push(`${name} ended`),
+          (error: Error) => noted.push(`${name}: ${error.message}`),
+        );
+        await ended;
+        return done;
+      },
+      { concurrency: 2, local: true },
+    );
+    await until(async () => (await queue.ledger.count()).delivered === 2);
+    await worker.close(1000);
+    assert.deepEqual(heard[ids[0] ?? ''], ['first ended']);
+    assert.deepEqual(heard[ids[1] ?? ''], ['second: inbound: redis answered WRONGTYPE', 'second ended']);
+    assert.equal(await theirs(), 2);
+  });
+
+  it('writes events of BullMQ to queues of other programs alone', async (t) => {
+    const { job, end: next } = await takenAlong(
+      async (first, own) => await queue.flow.handedOffAtOnce(first, foreign(first), own),
+      t,
+    );
+    await queue.flow.handedOffAtOnce(job, foreign(job), next);
+    const told = async (name: string) =>
+      (await queue.redis.xrange(`${prefix}:${name}:events`, '-', '+')).map(([, [, event]]) => event);
+    assert.deepEqual(await told('theirs'), ['added', 'waiting', 'added', 'waiting']);
+    // By BullMQ itself, which took the first one.
+    assert.deepEqual(await told('inbound'), ['active']);
+  });
+
   /** The first of two jobs, done by hand; returns the second one and its end. */
   async function takenAlong(work: (job: InboundJob, end: JobEnd) => Promise<void>, t: TestContext) {
     const ids = [(await accept(queue, 'first')).id, (await accept(queue, 'second')).id];
