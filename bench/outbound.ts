@@ -5,7 +5,6 @@
  *
  *   node bench/outbound.ts [--messages 2000] [--size "10 KB"] [--connections 5] [--partners 1] [--processes 0]
  */
-import { createPrivateKey, sign } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -19,7 +18,7 @@ import { createLog } from '../src/log.ts';
 import { openQueue } from '../src/queue/index.ts';
 import { startTestRedis } from '../test/support/redis.ts';
 import { makeMaterial, type SizeName, sizes } from './material.ts';
-import { cpuOf, keyRate, peakOf } from './raw.ts';
+import { cpuOf, keyCost, keyRate, peakOf } from './raw.ts';
 import { startSink } from './sink.ts';
 import { figure, printTable, progress } from './table.ts';
 
@@ -95,16 +94,6 @@ async function fill(count: number): Promise<void> {
   }
 }
 
-/** Microseconds of processor time for one private-key operation. Unlike L, it says what the work costs on a busy machine. */
-function keyCost(): number {
-  const key = createPrivateKey(readFileSync(material.key));
-  const before = process.cpuUsage();
-  const count = 500;
-  for (let done = 0; done < count; done += 1) sign('sha256', content, key);
-  const { user, system } = process.cpuUsage(before);
-  return (user + system) / count;
-}
-
 async function untilSent(count: number): Promise<void> {
   for (;;) {
     const { sent, suspended } = await queue.ledger.count();
@@ -128,7 +117,7 @@ async function redisCalls(): Promise<Map<string, number>> {
 const supervisor = new Supervisor({ configFile, config, roles: ['outbound'], log });
 try {
   const lead = keyRate();
-  const keyBefore = keyCost();
+  const keyBefore = keyCost(material.key);
   const warm = Math.ceil(messages / 10);
   await fill(warm);
   await supervisor.start();
@@ -151,7 +140,7 @@ try {
   const roleTime = times.reduce((sum, each, at) => sum + (processes[at]?.[0] === 'outbound' ? each : 0), 0);
   // Others may have begun or ended something since.
   const leadAfter = keyRate();
-  const key = (keyBefore + keyCost()) / 2;
+  const key = (keyBefore + keyCost(material.key)) / 2;
   printTable(
     `Outbound, ${values.size}, signed and encrypted, ${values.connections} connections, ${names.length} partners, ${availableParallelism()} cores`,
     ['messages', 'messages a second', 'L before', 'L after', '/ their mean'],

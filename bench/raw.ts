@@ -8,8 +8,9 @@ import {
   privateDecrypt,
   publicEncrypt,
   randomBytes,
+  sign,
 } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { createIdentity, readCertificates, readPrivateKey } from '../src/pki/index.ts';
@@ -73,7 +74,7 @@ export function opensslRate(
 }
 
 /** User and system time of the children of this process that have ended, in milliseconds. */
-function cpuOfChildren(): number {
+export function cpuOfChildren(): number {
   const fields = readFileSync('/proc/self/stat', 'utf8').split(') ')[1]?.split(' ') ?? [];
   return (Number(fields[13]) + Number(fields[14])) * 10;
 }
@@ -82,6 +83,17 @@ function cpuOfChildren(): number {
 export function cpuOf(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
   return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+/** As `cpuOf`, of the threads of V8 that compile and collect garbage. */
+export function helpersOf(pid: number): number {
+  let sum = 0;
+  for (const task of readdirSync(`/proc/${pid}/task`)) {
+    const stat = readFileSync(`/proc/${pid}/task/${task}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(') ') + 2).split(' ');
+    if (stat.includes('(V8Worker')) sum += (Number(fields[11]) + Number(fields[12])) * 10;
+  }
+  return sum;
 }
 
 /** Most resident memory of a process, in MB. */
@@ -143,4 +155,15 @@ export function againstRaw(
     wall: median(pairs.map(([own, limit]) => own.wall / limit.wall)),
     cpu: median(pairs.map(([own, limit]) => own.cpu / limit.cpu)),
   };
+}
+
+/** Microseconds of processor time for one private-key operation. Unlike L, it says what the work costs on a busy machine. */
+export function keyCost(keyFile: string): number {
+  const key = createPrivateKey(readFileSync(keyFile));
+  const content = Buffer.alloc(32);
+  const before = process.cpuUsage();
+  const count = 500;
+  for (let done = 0; done < count; done += 1) sign('sha256', content, key);
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / count;
 }

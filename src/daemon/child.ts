@@ -24,8 +24,8 @@ const steadyMs = 10_000;
 const needsLegacyProvider: readonly RoleName[] = ['decrypt', 'outbound'];
 
 /**
- * A small young generation. Octets live for one message only, and with V8's default of three times 16 MiB they pile up
- * (60 to 100 MB more resident, and no faster; bench/end-to-end.ts).
+ * A small young generation, of this size from the start. Octets live for one message only, and with V8's default of three
+ * times 16 MiB they pile up (60 to 100 MB more resident, and no faster; bench/end-to-end.ts).
  */
 const youngMegabytes = 8;
 /**
@@ -36,9 +36,12 @@ const youngMegabytes = 8;
  * rare that a process takes 50 to 100 MB more (bench/end-to-end.ts).
  */
 const heapMegabytes = 1024;
-const firstCollectionMegabytes = 128;
+const firstCollectionMegabytes = 48;
 const runtimeFlags = [
+  `--min-semi-space-size=${youngMegabytes}`,
   `--max-semi-space-size=${youngMegabytes}`,
+  // There is a process for each core, so helpers of the collector only take time from another process's messages.
+  '--single-threaded-gc',
   `--max-old-space-size=${heapMegabytes}`,
   `--initial-old-space-size=${firstCollectionMegabytes}`,
   // for the octets of large messages (src/queue/reclaim.ts)
@@ -123,6 +126,8 @@ export class Child {
       env: {
         ...environmentOf(process.env, secrets),
         UV_THREADPOOL_SIZE: String(threads),
+        // The C library would give each thread its own arena, and what is freed in one is of no use to another.
+        MALLOC_ARENA_MAX: process.env.MALLOC_ARENA_MAX ?? '2',
         [env.config]: configFile,
         [env.index]: String(index),
         [env.stored]: stored,
