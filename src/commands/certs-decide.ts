@@ -18,7 +18,8 @@ import { type CertsOptions, linesOf, type OpenedCerts, oneOf, withCerts } from '
 import { timeOf } from './message-filter.ts';
 import { operator } from './operator.ts';
 import { configOption } from './options.ts';
-import { printLine } from './output.ts';
+import { printDone, printLine } from './output.ts';
+import { plural } from './when.ts';
 
 interface DecideOptions extends CertsOptions {
   sha256?: string;
@@ -61,7 +62,8 @@ async function approve(text: string, options: DecideOptions & WindowOptions): Pr
   await withCerts(options.config, async (opened) => {
     const found = oneOf(opened.known, text);
     const { thumbprint, version } = approvable(found);
-    for (const view of await opened.views([found])) for (const line of linesOf(view)) printLine(line);
+    const views = await opened.views([found]);
+    if (!options.json) for (const view of views) for (const line of linesOf(view)) printLine(line);
     if (sha256 === undefined || compared === undefined)
       throw usage(
         'nothing was decided yet',
@@ -69,25 +71,29 @@ async function approve(text: string, options: DecideOptions & WindowOptions): Pr
       );
     const how = { ...decisionOf(opened, 'certificate-approve', why), changes };
     await approveCertificate(opened.store, found, { sha256, version: Number(compared) }, how);
-    printLine('approved; every role knows of it within a second');
+    printDone(options, { approved: thumbprint }, 'approved; every role knows of it within a second');
   });
 }
 
 async function reject(text: string, options: DecideOptions): Promise<void> {
   await withCerts(options.config, async (opened) => {
     const how = decisionOf(opened, 'certificate-reject', options.why ?? '');
-    await rejectCertificate(opened.store, oneOf(opened.known, text), how);
-    printLine('rejected; it counts for nothing from now on, also for mail that waits');
+    const found = oneOf(opened.known, text);
+    await rejectCertificate(opened.store, found, how);
+    const said = 'rejected; it counts for nothing from now on, also for mail that waits';
+    printDone(options, { rejected: idOf(found.certificate) }, said);
   });
 }
 
-async function revoke(text: string, { why = '', config }: DecideOptions): Promise<void> {
+async function revoke(text: string, { why = '', config, json = false }: DecideOptions): Promise<void> {
   if (why === '')
     throw usage('--why: say what happened', 'it is kept with the certificate and in the audit trail');
   await withCerts(config, async (opened) => {
     const how = decisionOf(opened, 'certificate-revoke', why);
-    await revokeCertificate(opened.store, oneOf(opened.known, text), how);
-    printLine('revoked; it counts for nothing from now on, nor does another certificate of its key');
+    const found = oneOf(opened.known, text);
+    await revokeCertificate(opened.store, found, how);
+    const said = 'revoked; it counts for nothing from now on, nor does another certificate of its key';
+    printDone({ json }, { revoked: idOf(found.certificate) }, said);
   });
 }
 
@@ -103,7 +109,8 @@ async function pin(
     if (owner === undefined) throw new SealpostError('partner-unknown', `there is no partner ${partner}`);
     const how = { ...decisionOf(opened, 'certificate-pin', why), changes };
     await pinCertificate(opened.store, certificate, owner.name, how);
-    printLine(`certificate ${idOf(certificate)} counts as one of partner ${owner.name} from now on`);
+    const said = `certificate ${idOf(certificate)} counts as one of partner ${owner.name} from now on`;
+    printDone(options, { pinned: idOf(certificate), partner: owner.name }, said);
   });
 }
 
@@ -123,10 +130,13 @@ async function accept(options: CertsOptions): Promise<void> {
     const { store, queue } = opened;
     await queue.audit.add({ at: Date.now(), by: operator(), what: 'certs-accept' });
     await store.accept();
-    printLine(`${store.all().length} certificates; what this machine knows to be refused is refused`);
+    const count = store.all().length;
+    const said = `${plural(count, 'certificate')}; what this machine knows to be refused is refused`;
+    printDone(options, { certificates: count }, said);
   });
 }
 
+const json = ['--json', 'print JSON'] as const;
 const why = ['--why <text>', 'the reason, for the certificate and the audit trail'] as const;
 
 function addWindow(command: Command): Command {
@@ -145,7 +155,8 @@ export function addDecisions(command: Command): void {
       .addOption(configOption())
       .option('--sha256 <hex>', 'its SHA-256, as the partner has told you')
       .option('--compared <version>', 'its version as it was shown')
-      .option(...why),
+      .option(...why)
+      .option(...json),
   ).action(approve);
   command
     .command('reject')
@@ -153,6 +164,7 @@ export function addDecisions(command: Command): void {
     .description('refuse a certificate that waits, or that was approved')
     .addOption(configOption())
     .option(...why)
+    .option(...json)
     .action(reject);
   command
     .command('revoke')
@@ -162,6 +174,7 @@ export function addDecisions(command: Command): void {
     )
     .addOption(configOption())
     .option(...why)
+    .option(...json)
     .action(revoke);
   addWindow(
     command
@@ -170,11 +183,13 @@ export function addDecisions(command: Command): void {
       .description('add a certificate to those of a partner, without a change of the configuration')
       .addOption(configOption())
       .requiredOption('--partner <name>', 'whose it is')
-      .option(...why),
+      .option(...why)
+      .option(...json),
   ).action(pin);
   command
     .command('accept')
     .description('accept the store of certificates as it is in Redis, after a restore')
     .addOption(configOption())
+    .option(...json)
     .action(accept);
 }

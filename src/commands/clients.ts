@@ -20,8 +20,9 @@ import type { AuditEntry, QueueRoom } from '../queue/index.ts';
 import { makeClientQueue, printClientQueue } from './client-queue.ts';
 import { operator } from './operator.ts';
 import { configOption } from './options.ts';
-import { printJson, printLine } from './output.ts';
+import { printDone, printJson, printLine } from './output.ts';
 import { withQueue } from './queue.ts';
+import { plural } from './when.ts';
 
 interface Common {
   config: string;
@@ -309,6 +310,7 @@ export function clientsCommand(): Command {
     .argument('<name>')
     .description('remove a client with its tokens; what it has sent goes on')
     .addOption(configOption())
+    .option('--json', 'print JSON')
     .action(async (name: string, options: Common) => {
       await withClients(await loadConfig(options.config), async ({ change }) => {
         await change('client-remove', name, (document) => {
@@ -316,7 +318,11 @@ export function clientsCommand(): Command {
           document.clients = document.clients.filter((each) => each !== client);
           document.credentials = document.credentials.filter((each) => each.client !== client.name);
         });
-        printLine(`client ${name} is removed; its tokens are refused from now on`);
+        printDone(
+          options,
+          { removed: name },
+          `client ${name} is removed; its tokens are refused from now on`,
+        );
       });
     });
   command
@@ -325,13 +331,13 @@ export function clientsCommand(): Command {
       'accept the list of clients as it is in Redis, after a restore; tokens revoked since then work again',
     )
     .addOption(configOption())
+    .option('--json', 'print JSON')
     .action(async (options: Common) => {
       await withClients(await loadConfig(options.config), async ({ registry, queue }) => {
         await queue.audit.add({ at: Date.now(), by: operator(), what: 'clients-accept' });
         await registry.change(() => undefined, true);
-        printLine(
-          `${registry.document.clients.length} clients, ${registry.document.credentials.length} tokens`,
-        );
+        const [clients, tokens] = [registry.document.clients.length, registry.document.credentials.length];
+        printDone(options, { clients, tokens }, `${plural(clients, 'client')}, ${plural(tokens, 'token')}`);
       });
     });
   return command;
@@ -477,13 +483,14 @@ export function tokensCommand(): Command {
     .argument('<id>')
     .description('refuse a token from now on')
     .addOption(configOption())
+    .option('--json', 'print JSON')
     .action(async (id: string, options: Common) => {
       await withClients(await loadConfig(options.config), async ({ change }) => {
         await change('token-revoke', id, (document) => {
           const token = tokenOf(document, id);
           document.credentials = document.credentials.filter((each) => each !== token);
         });
-        printLine(`token ${id} is refused from now on`);
+        printDone(options, { revoked: id }, `token ${id} is refused from now on`);
       });
     });
   return command;

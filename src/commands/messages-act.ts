@@ -9,7 +9,7 @@ import { wholeId } from './message-id.ts';
 import { replayCommand } from './messages-replay.ts';
 import { operator } from './operator.ts';
 import { configOption } from './options.ts';
-import { printError, printJson, printLine } from './output.ts';
+import { printDone, printError, printJson, printLine } from './output.ts';
 import { withQueue } from './queue.ts';
 import { plural } from './when.ts';
 
@@ -127,11 +127,15 @@ async function decodeAgain(ids: string[], options: BulkOptions): Promise<void> {
   });
 }
 
+interface SaveOptions {
+  config: string;
+  original: string;
+  why?: string;
+  json?: boolean;
+}
+
 /** Writes the octets as received into a new file that only its owner can read. The audit entry comes first. */
-async function save(
-  text: string,
-  options: { config: string; original: string; why?: string },
-): Promise<void> {
+async function save(text: string, options: SaveOptions): Promise<void> {
   await withQueue(await loadConfig(options.config), async ({ flow, ledger, spool }) => {
     const id = await wholeId(ledger, text);
     const ref = await flow.originalOf(id);
@@ -150,7 +154,7 @@ async function save(
       throw error;
     }
     await file.commit();
-    printLine(plural(ref.octets, 'octet'));
+    printDone(options, { id, octets: ref.octets, file: options.original }, plural(ref.octets, 'octet'));
   });
 }
 
@@ -229,5 +233,6 @@ export function addActs(command: Command): void {
     .addOption(configOption())
     .requiredOption('--original <file>', 'the file; only its owner can read it')
     .option('--why <reason>', whyText)
+    .option('--json', 'print JSON')
     .action(save);
 }

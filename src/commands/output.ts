@@ -120,6 +120,12 @@ export function printJson(value: unknown, indent?: number): void {
   streams.output(`${printableJson(JSON.stringify(value, null, indent))}\n`);
 }
 
+/** What an act did: as JSON if that is asked for, else as a sentence. */
+export function printDone(options: { json?: boolean }, done: object, sentence: string): void {
+  if (options.json) printJson(done);
+  else printLine(sentence);
+}
+
 /** Decoded or encoded octets unchanged, as `--out -` asks. */
 export function printOctets(octets: Buffer): void {
   streams.output(octets);

@@ -89,13 +89,19 @@ export function tableLines(
     cells.map((row) => row.map(({ text }) => text)),
     room,
   );
-  const line = (row: readonly { text: string; style: Style | undefined }[]): Piece[] =>
-    row.flatMap(({ text, style }, at) => {
-      const last = at === row.length - 1;
-      const shown = fitted(text, widths[at] ?? 0, columns[at]);
-      const piece = { text: last ? shown.trimEnd() : shown, style };
-      return at === 0 ? [piece] : [{ text: ' '.repeat(gap) }, piece];
-    });
+  const line = (row: readonly { text: string; style: Style | undefined }[]): Piece[] => {
+    const shown = row.map(({ text, style }, at) => ({
+      text: fitted(text, widths[at] ?? 0, columns[at]),
+      style,
+    }));
+    const pieces = shown.flatMap((piece, at): Piece[] =>
+      at === 0 ? [piece] : [{ text: ' '.repeat(gap) }, piece],
+    );
+    // nothing but spaces at the end of a line is nothing
+    while (pieces.at(-1)?.text.trim() === '') pieces.pop();
+    const last = pieces.pop();
+    return last === undefined ? [] : [...pieces, { ...last, text: last.text.trimEnd() }];
+  };
   return [line(columns.map(({ title }) => ({ text: title, style: 'heading' }))), ...cells.map(line)];
 }
 
