@@ -62,20 +62,31 @@ const help: OptionNode = {
   mandatory: false,
 };
 
+/** The command below that runs if none is named: its arguments and options are those of the command, too. */
+function defaultOf(command: Command): Command | undefined {
+  // commander has no other way to ask
+  const name: unknown = Reflect.get(command, '_defaultCommandName');
+  return command.commands.find((each) => each.name() === name);
+}
+
 export function treeOf(command: Command, above = ''): CommandNode {
   const path = command.parent === null ? '' : [above, command.name()].filter(Boolean).join(' ');
+  const inner = defaultOf(command);
   return {
     path,
     name: command.name(),
     description: command.description(),
-    arguments: command.registeredArguments.map((argument) => ({
+    arguments: [...command.registeredArguments, ...(inner?.registeredArguments ?? [])].map((argument) => ({
       name: argument.name(),
       description: argument.description,
       required: argument.required,
       variadic: argument.variadic,
       choices: argument.argChoices ?? [],
     })),
-    options: [...command.options.filter(({ hidden }) => !hidden).map(optionNode), help],
+    options: [
+      ...[...command.options, ...(inner?.options ?? [])].filter(({ hidden }) => !hidden).map(optionNode),
+      help,
+    ],
     commands: command.commands.map((each) => treeOf(each, path)),
   };
 }
