@@ -25,6 +25,7 @@ cp "$first" "$root/first.deb"
 cp "$second" "$root/second.deb"
 
 say "install"
+inside dpkg -P sealpost >/dev/null 2>&1 || true
 rm -rf "$root"/var/lib/sealpost "$root"/var/lib/delivered "$root"/var/lib/drop "$root"/etc/sealpost
 inside dpkg -i /first.deb
 inside dpkg --verify sealpost
