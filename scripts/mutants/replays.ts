@@ -34,6 +34,24 @@ export const replays = [
       'a client sees which algorithms other partners use',
     ],
   ]),
+  ...mutants('queue', [
+    [
+      'queue/acts.ts',
+      "queue == 'outbound' and rcall('HGET', m, 'p') or nil",
+      'nil',
+      'attacks/replays~batches',
+      'mail that waited for a certificate leaves in any order',
+    ],
+  ]),
+  ...mutants('certstore', [
+    [
+      'certstore/known.ts',
+      "if (word?.status === 'revoked')",
+      'if (word === null)',
+      'daemon/recipient-revocation~shown.by.certs',
+      'certs list shows a revoked certificate as in force',
+    ],
+  ]),
   ...mutants('pipeline', [
     [
       'pipeline/decode.ts',

@@ -1,6 +1,7 @@
 /** Where certificates are seen and decided about. It takes X.509 along, so it is loaded with the first request. */
 import {
   approveCertificate,
+  authoritiesSaid,
   type CertificateQuery,
   type CertificateView,
   CertStore,
@@ -96,7 +97,13 @@ export class CertificateDesk {
     if (store.trouble) throw store.trouble;
     const own = await readOwn(sealedValues(this.#parts.queue, 'certs-own'));
     const configured = [...own, ...configuredCertificates({ identities: [], partners: this.#partners })];
-    return { store, known: knownCertificates(configured, store, Date.now()) };
+    const all = [...configured, ...store.all().map((each) => ({ ...each, certificate: each }))];
+    const said = await authoritiesSaid(
+      this.#parts.queue,
+      this.#parts.config,
+      all.map(({ partner, certificate: { thumbprint } }) => ({ partner, thumbprint })),
+    );
+    return { store, known: knownCertificates(configured, store, Date.now(), said) };
   }
 
   /** Errors: `certificate-unknown`, alike for one that the client may not see. */

@@ -51,6 +51,10 @@ export const certificateInfo = z.object({
   source: z.string().describe('configuration, traffic, operator, ldap, dns or folder.'),
   firstSeen: isoTime.nullable().describe('In traffic.'),
   lastSeen: isoTime.nullable(),
+  revocation: z
+    .object({ status: z.enum(['good', 'revoked', 'unknown']), why: z.string(), at: isoTime })
+    .nullable()
+    .describe('What its authority said last, and when it was asked.'),
   version: z.number().int().nullable().describe('To be named when something is decided about it.'),
   findings: z.array(z.string()).describe('What a comparison with those before found.'),
   rule: z

@@ -16,6 +16,7 @@ export {
   revokeCertificate,
 } from './acts.ts';
 export { announcedBeside, type SeenSigner } from './announced.ts';
+export { authoritiesSaid } from './authority-said.ts';
 export { configuredCertificates, type OwnCertificate, publishOwn, readOwn, usesOf } from './configured.ts';
 export type { CountingCertificates } from './counting.ts';
 export { idOf, type Source, type StoredCertificate } from './entry.ts';

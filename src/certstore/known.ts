@@ -1,4 +1,6 @@
 /** Every certificate known, own and partners', from the configuration and from the store, as people and programs see it. */
+
+import type { RevocationState } from '../partner/index.ts';
 import {
   type Certificate,
   describeTerm,
@@ -25,6 +27,8 @@ export interface KnownCertificate {
   reason: string | null;
   /** What the store says of it; undefined if it says nothing. */
   entry: StoredCertificate | undefined;
+  /** What its authority said last; undefined if it was not asked. */
+  said: RevocationState | undefined;
 }
 
 /** A certificate of the configuration. Times in milliseconds since the epoch; null for no limit of ours. */
@@ -37,11 +41,16 @@ export interface Configured {
   until: number | null;
 }
 
-/** All of them: the configuration first, in its order, then what the store has beside it. */
+/**
+ * All of them: the configuration first, in its order, then what the store has beside it.
+ *
+ * @param said what authorities said of them, by SHA-256 (`authoritiesSaid`)
+ */
 export function knownCertificates(
   configured: readonly Configured[],
   store: Pick<CertStore, 'all' | 'of' | 'whyRefused' | 'certificateOf'>,
   now: number,
+  said: ReadonlyMap<string, RevocationState> = new Map(),
 ): KnownCertificate[] {
   const known = configured.map((each): KnownCertificate => {
     const entry = store.of(each.certificate.thumbprint);
@@ -53,7 +62,8 @@ export function knownCertificates(
       uses,
       source: 'configuration',
       entry,
-      ...stateOf(each, store, now),
+      said: said.get(each.certificate.thumbprint),
+      ...stateOf(each, store, now, said),
     };
   });
   const named = new Set(known.map(({ certificate }) => certificate.thumbprint));
@@ -63,9 +73,10 @@ export function knownCertificates(
     const { partner, uses, source, state } = entry;
     known.push({
       ...{ certificate, partner: partner || null, identity: null, uses, source, entry },
+      said: said.get(entry.thumbprint),
       ...(state === 'waiting'
         ? { state, reason: 'waits for approval' }
-        : stateOf({ ...entry, certificate }, store, now)),
+        : stateOf({ ...entry, certificate }, store, now, said)),
     });
   }
   return known;
@@ -75,6 +86,7 @@ function stateOf(
   { certificate, uses, from, until }: Pick<Configured, 'certificate' | 'uses' | 'from' | 'until'>,
   store: Pick<CertStore, 'of' | 'whyRefused'>,
   now: number,
+  said: ReadonlyMap<string, RevocationState>,
 ): Pick<KnownCertificate, 'state' | 'reason'> {
   const refused = store.whyRefused(certificate);
   if (refused !== undefined)
@@ -82,6 +94,8 @@ function stateOf(
       state: store.of(certificate.thumbprint)?.state === 'rejected' ? 'rejected' : 'revoked',
       reason: refused,
     };
+  const word = said.get(certificate.thumbprint);
+  if (word?.status === 'revoked') return { state: 'revoked', reason: `its authority says: ${word.why}` };
   const term = { from: dateOf(from), until: dateOf(until) };
   const reason = describeTerm(certificate, term, new Date(now)) ?? null;
   if (reason !== null)
@@ -148,7 +162,7 @@ export function named(known: readonly KnownCertificate[], text: string): KnownCe
 
 /** A certificate in words and numbers: the one form for commands and API. */
 export function certificateView(
-  { certificate, partner, identity, uses, source, state, reason, entry }: KnownCertificate,
+  { certificate, partner, identity, uses, source, state, reason, entry, said }: KnownCertificate,
   seen: SeenTimes | undefined,
 ) {
   const { thumbprint, thumbprintSha1, notBefore, notAfter } = certificate;
@@ -178,6 +192,7 @@ export function certificateView(
     source,
     firstSeen: time(seen?.first),
     lastSeen: time(seen?.last),
+    revocation: said ? { ...said, at: isoOf(said.at) } : null,
     version: entry?.version ?? null,
     findings: entry?.findings ?? [],
     rule: entry?.rule ? { name: entry.rule.name, due: isoOf(entry.rule.due) } : null,

@@ -1,5 +1,6 @@
 /** What the commands of certificates share: the store beside the configuration, and how a certificate is shown. */
 import {
+  authoritiesSaid,
   type CertificateView,
   CertStore,
   certificateView,
@@ -46,7 +47,14 @@ export async function withCerts(file: string, work: (opened: OpenedCerts) => Pro
       );
       return wanted.map((each) => certificateView(each, seen.get(each.certificate.thumbprint)));
     };
-    await work({ config, queue, store, views, known: knownCertificates(configured, store, Date.now()) });
+    const all = [...configured, ...store.all().map((each) => ({ ...each, certificate: each }))];
+    const said = await authoritiesSaid(
+      queue,
+      config,
+      all.map(({ partner, certificate: { thumbprint } }) => ({ partner, thumbprint })),
+    );
+    const known = knownCertificates(configured, store, Date.now(), said);
+    await work({ config, queue, store, views, known });
   });
 }
 
@@ -85,6 +93,10 @@ export function linesOf(view: CertificateView): string[] {
     ['used', view.from === null && view.until === null ? null : `${view.from ?? ''} to ${view.until ?? ''}`],
     ['source', view.source],
     ['seen', view.firstSeen === null ? 'never' : `first ${view.firstSeen}, last ${view.lastSeen}`],
+    [
+      'authority',
+      view.revocation && `${view.revocation.status}, asked ${view.revocation.at}: ${view.revocation.why}`,
+    ],
     ['version', view.version === null ? null : String(view.version)],
     ['rule', view.rule && `${view.rule.name}: approves it at ${view.rule.due}`],
     ['decided', view.decided && `by ${view.decided.by} at ${view.decided.at}: ${view.decided.why}`],

@@ -38,6 +38,7 @@ export {
   type RecipientRevocationParts,
   type RecipientStates,
   type RevocationState,
+  readRevocationState,
 } from './recipient-revocation.ts';
 export { type AttachmentFacts, type Evidence, type Shortfall, shortfallsOf } from './rules.ts';
 export { type PartyProof, type Sender, senderOf } from './sender.ts';

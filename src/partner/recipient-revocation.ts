@@ -139,7 +139,7 @@ export class RecipientRevocation {
     const { now, values } = this.#parts;
     const known = this.#known.get(thumbprint);
     if (known !== undefined && Math.abs(now() - known.read) < times.read) return known.state;
-    const kept = stateFrom(await values.get(thumbprint));
+    const kept = readRevocationState(await values.get(thumbprint));
     // A value that is gone from Redis, or that is older, takes nothing back.
     const own = this.#known.get(thumbprint)?.state;
     const latest = (own?.at ?? -1) > (kept?.at ?? -1) ? own : kept;
@@ -236,7 +236,8 @@ export class RecipientRevocation {
   }
 }
 
-function stateFrom(value: unknown): RevocationState | undefined {
+/** What is kept of a certificate in Redis, by its thumbprint; undefined for anything else. */
+export function readRevocationState(value: unknown): RevocationState | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const { status, why, at } = value as Partial<Record<keyof RevocationState, unknown>>;
   if (status !== 'good' && status !== 'revoked' && status !== 'unknown') return undefined;

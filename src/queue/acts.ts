@@ -29,7 +29,8 @@ for at = 1, #fields, 2 do
     if first and first ~= id and rcall('ZSCORE', P .. ':line:' .. line, id) then
       rcall('HSET', m, 'j', job .. '\\n' .. data)
     else
-      add_job(queue, job, data, now)
+      -- behind those of its partner that wait already: many may be put back to work in their order
+      add_job(queue, job, data, now, queue == 'outbound' and rcall('HGET', m, 'p') or nil)
     end
     rcall('HDEL', m, fields[at])
   end

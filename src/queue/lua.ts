@@ -251,10 +251,13 @@ local function add_job(queue, id, data, now, route, priority)
   add_to(q, queue, data, id,
     { attempts = 1000000, removeOnComplete = true, stackTraceLimit = 0, backoff = { type = 'custom' } }, now)
   -- One with this id may have been there.
-  if not route or rcall('LINDEX', q .. 'wait', 0) ~= id then return end
+  if rcall('LINDEX', q .. 'wait', 0) ~= id then return end
   local order = rcall('GET', q .. 'id')
   if priority then order = string.format('%.0f', order + priority * ${priorityStep}) end
-  rcall('HSET', q .. id, 'rt', route, 'sq', order)
+  -- Also without a route: many that are put back to work together keep their order when they are parked.
+  rcall('HSET', q .. id, 'sq', order)
+  if not route then return end
+  rcall('HSET', q .. id, 'rt', route)
   if rcall('EXISTS', P .. ':parked:' .. queue .. ':' .. route) == 1 then
     rcall('LPOP', q .. 'wait')
     park(queue, route, id, order)

@@ -13,6 +13,7 @@ import { sendStep } from '../../src/pipeline/send.ts';
 import { type Held, type InboundJob, mostReplays, type QueueRoom } from '../../src/queue/index.ts';
 import { sealedValues } from '../../src/redis/index.ts';
 import { ReplayWatch, replayMessages, standingsOf } from '../../src/replay/index.ts';
+import { replayBatch } from '../../src/replay/replay.ts';
 import { entryOf, ownOf } from '../partner/support.ts';
 import { createTestCa, type Issued } from '../support/ca.ts';
 import { accept, until } from '../support/messages.ts';
@@ -79,6 +80,11 @@ describe('replay', () => {
     };
     const order: string[] = [];
     let late: string[] = [];
+    /** What inbound messages are suspended for, by id: a key is missing, unless it says something else. */
+    const failing = new Map<
+      string,
+      { reason: 'policy-refused' | 'signature-invalid'; partner: Name | null }
+    >();
     /** Lets the real step work on what is queued, until nothing is. */
     const work = async () => {
       const { counting, standing } = opened();
@@ -109,13 +115,13 @@ describe('replay', () => {
         'inbound',
         async (job: InboundJob) => {
           if (late.includes(job.id)) return { suspend: 'internal' };
-          const waiting = {
-            direction: 'inbound',
-            reason: 'decrypt-no-key',
-            mailbox: 'edi',
-            partner: null,
-          } as const;
-          return { suspend: 'decrypt-no-key', facts: { keys: standing.digest(waiting, new Date(clock)) } };
+          const { reason, partner } = failing.get(job.id) ?? { reason: 'decrypt-no-key', partner: null };
+          const waiting = { direction: 'inbound', reason, mailbox: 'edi', partner } as const;
+          return {
+            suspend: reason,
+            facts: { keys: standing.digest(waiting, new Date(clock)) },
+            from: { partner, partnerBy: partner === null ? null : 'address' },
+          };
         },
         { concurrency: 1 },
       );
@@ -143,7 +149,10 @@ describe('replay', () => {
     const setLate = (ids: string[]) => {
       late = ids;
     };
-    return { config, configured, mailbox, store, values, order, work, look, approve, opened, setLate };
+    return {
+      ...{ config, configured, mailbox, store, values, order, failing },
+      ...{ work, look, approve, opened, setLate },
+    };
   }
 
   let minute = 0;
@@ -320,6 +329,71 @@ describe('replay', () => {
     }
     const events = (await queue.ledger.get(id))?.events ?? [];
     assert.equal(events.filter(({ type }) => type === 'decode-again').length, mostReplays);
+  });
+
+  it('policy-codes: what was not trusted is judged again when a certificate of its partner comes, and for no key', async () => {
+    const { configured, mailbox, failing, work, look } = await installation();
+    const [acme, bolt, nobody] = [
+      (await accept(queue, 'Subject: p1\r\n\r\nx')).id,
+      (await accept(queue, 'Subject: p2\r\n\r\nx')).id,
+      (await accept(queue, 'Subject: p3\r\n\r\nx')).id,
+    ];
+    failing.set(acme, { reason: 'policy-refused', partner: 'acme' });
+    failing.set(bolt, { reason: 'signature-invalid', partner: 'bolt' });
+    failing.set(nobody, { reason: 'policy-refused', partner: null });
+    await work();
+    const again = async () => {
+      await look('inbound');
+      await work();
+      const count = async (id: string) =>
+        (await queue.ledger.get(id))?.events.filter(({ type }) => type === 'decode-again').length;
+      return await Promise.all([acme, bolt, nobody].map(count));
+    };
+    assert.deepEqual(await again(), [0, 0, 0]);
+    mailbox.push(issued('own'));
+    assert.deepEqual(await again(), [0, 0, 0]);
+    configured.get('acme')?.push(entryOf(issued('acme').certificate));
+    // whose the third one is, is not known: any partner's certificate may tell
+    assert.deepEqual(await again(), [1, 0, 1]);
+    configured.get('bolt')?.push(entryOf(issued('bolt').certificate));
+    assert.deepEqual(await again(), [1, 1, 2]);
+    assert.deepEqual(await again(), [1, 1, 2]);
+  });
+
+  it('batches: whoever runs it is asked after each batch whether to go on, and what is left stays', async () => {
+    const { config, configured, order, work, opened } = await installation();
+    const ids: string[] = [];
+    for (let at = 0; at < 2 * replayBatch + 1; at++) ids.push(await submit('acme'));
+    await work();
+    configured.get('acme')?.push(entryOf(issued('acme').certificate));
+    const { standing } = opened();
+    const run = async (goesOn: (batches: number) => boolean) => {
+      const released: string[] = [];
+      let batches = 0;
+      const found = replayMessages(
+        {
+          ...{ replays: queue.replays, ledger: queue.ledger, config },
+          standing: (waiting) => standing.of(waiting, new Date(clock)),
+        },
+        {
+          ...{ direction: 'outbound', person: false, act: { by: 'test' } },
+          next: async () => {
+            batches += 1;
+            assert.equal(released.length, batches * replayBatch);
+            return goesOn(batches);
+          },
+        },
+      );
+      for await (const { id, replayed } of found) if (replayed) released.push(id);
+      return { batches, released };
+    };
+    assert.deepEqual(await run(() => false), { batches: 1, released: ids.slice(0, replayBatch) });
+    assert.deepEqual(await run(() => true), { batches: 1, released: ids.slice(replayBatch) });
+    await work();
+    assert.deepEqual(
+      order.map((id) => ids.indexOf(id)),
+      ids.map((_, at) => at),
+    );
   });
 
   it('leaves what is suspended for another reason', async () => {

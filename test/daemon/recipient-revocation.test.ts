@@ -80,6 +80,26 @@ describe('certificates of partners that were revoked, in the running daemon', { 
     });
   });
 
+  it('is shown by certs list, with what the authority said last', async () => {
+    const of = async (partner: string) => {
+      const ran = await daemon.command(['certs', 'list', '--partner', partner, '--json']);
+      const [certificate] = JSON.parse(ran.stdout.toString());
+      return certificate;
+    };
+    await until(
+      'both are known',
+      async () => (await of('stolen')).revocation && (await of('good')).revocation,
+    );
+    const stolen = await of('stolen');
+    assert.deepEqual([stolen.state, stolen.revocation.status], ['revoked', 'revoked']);
+    assert.match(stolen.reason, /^its authority says: .*keyCompromise/);
+    const good = await of('good');
+    assert.deepEqual([good.state, good.reason, good.revocation.status], ['in-force', null, 'good']);
+    const { stdout } = await daemon.command(['certs', 'show', stolen.id]);
+    assert.match(stdout.toString(), /^state {7}revoked: its authority says/m);
+    assert.match(stdout.toString(), /^authority {3}revoked, asked \d{4}-/m);
+  });
+
   it('hard tries again while the authority is silent, then suspends it; soft sends', async () => {
     const silent = await outcome('silent');
     assert.deepEqual([silent.state, silent.reason], ['suspended', 'attempts-exhausted']);
