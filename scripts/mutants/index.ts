@@ -1,6 +1,7 @@
 import { backups } from './backups.ts';
 import { certs } from './certs.ts';
 import { codec } from './codec.ts';
+import { console } from './console.ts';
 import { doors } from './doors.ts';
 import { flow } from './flow.ts';
 import { imports } from './imports.ts';
@@ -35,4 +36,5 @@ export const allMutants: readonly Mutant[] = [
   ...replays,
   ...backups,
   ...imports,
+  ...console,
 ];

@@ -3,13 +3,42 @@
  * happens to each request before its route. It holds no keys: mail goes to `submit`, and what is shown is what is stored.
  */
 
+export type { Verb } from '../client/index.ts';
+/** What operations answer, for those who show it. */
+export { alertList } from './alert-schemas.ts';
 /** The same operations for the console, and the same door below it. */
 export { sendAnswer } from './answer.ts';
 export { type Api, type ApiParts, createApi, describeApi } from './app.ts';
+export { certificateDetail, certificateList } from './certificate-schemas.ts';
 export { type EventWebhook, openEventWebhook } from './event-webhook.ts';
 export { boundTo, createListener, setCertificate } from './listener.ts';
 export { type Asked, type Caller, jsonOf, Operations, type OperationsParts } from './operations.ts';
 export { Origins } from './origin.ts';
+export {
+  type BulkAct,
+  bulkActs,
+  bulkResult,
+  type MailboxInfo,
+  mailboxList,
+  overview,
+  preview,
+  type RouteInfo,
+  routeActed,
+  routeList,
+  suspendedList,
+} from './overview-schemas.ts';
 export { type Problem, problemOf, refusal } from './problem.ts';
 export { parseQuery } from './query.ts';
+export { type MatrixList, matrixList, replayList } from './readiness-schemas.ts';
 export type { Answer } from './route.ts';
+export {
+  acted,
+  type MessageDetail,
+  messageDetail,
+  messageList,
+  messageVerdict,
+  partnerList,
+  submitted,
+} from './schemas.ts';
+export { setupReport } from './setup.ts';
+export type { MessageVerdict } from './verdict.ts';

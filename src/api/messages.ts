@@ -7,7 +7,15 @@ import type { ListQuery, MessageRecord, QueueRoom } from '../queue/index.ts';
 import { granted } from './granted.ts';
 import { refusal } from './problem.ts';
 import { nothing, type Route, route } from './route.ts';
-import { idParams, listQuery, type MessageQuery, messageDetail, messageList } from './schemas.ts';
+import {
+  idParams,
+  listQuery,
+  type MessageQuery,
+  messageDetail,
+  messageList,
+  messageVerdict,
+} from './schemas.ts';
+import { verdictOf } from './verdict.ts';
 import { detailOf, summaryOf } from './view.ts';
 
 export interface MessagesParts {
@@ -28,7 +36,20 @@ export async function visible(
   throw new SealpostError('message-unknown', `there is no message ${id}`);
 }
 
+/** Messages that are shown whose ids begin alike. */
+const mostBegun = 50;
+
 export function messageRoutes({ config, queue }: MessagesParts): Route[] {
+  /** By the beginning of an id. Errors: `request-invalid` beside another filter. */
+  const begun = async (client: Client, id: string, filter: object) => {
+    if (Object.values(filter).some((value) => value !== undefined))
+      throw refusal('request-invalid', 'id is a filter of its own', 'leave the other filters out');
+    const ids = await queue.ledger.matching(id, mostBegun);
+    const records = await Promise.all(ids.map((each) => queue.ledger.get(each)));
+    const seen = records.filter((record) => record !== null && client.maySee(record));
+    const messages = seen.flatMap((record) => record ?? []).sort((a, b) => b.receivedAt - a.receivedAt);
+    return { messages: messages.map(summaryOf), cursor: null };
+  };
   return [
     route({
       method: 'GET',
@@ -49,6 +70,24 @@ export function messageRoutes({ config, queue }: MessagesParts): Route[] {
     }),
     route({
       method: 'GET',
+      url: '/v1/messages/:id/verdict',
+      grant: 'read',
+      name: 'getVerdict',
+      tag: 'messages',
+      summary: 'See what a message was worth',
+      description:
+        'The verdict of an inbound message, while its decoded content is kept. The fields of its header are for clients with the verb content.',
+      params: idParams,
+      query: nothing,
+      status: 200,
+      answer: messageVerdict,
+      async handle({ client, params }) {
+        await visible(queue, client, params.id);
+        return { status: 200, json: await verdictOf(queue, client, params.id) };
+      },
+    }),
+    route({
+      method: 'GET',
       url: '/v1/messages',
       grant: 'read',
       name: 'listMessages',
@@ -60,7 +99,9 @@ export function messageRoutes({ config, queue }: MessagesParts): Route[] {
       status: 200,
       answer: messageList,
       async handle({ client, query }) {
-        const { messages, cursor } = await queue.ledger.listAmong(queryOf(query), granted(client, config));
+        const { id, ...filter } = query;
+        if (id !== undefined) return { status: 200, json: await begun(client, id, filter) };
+        const { messages, cursor } = await queue.ledger.listAmong(queryOf(filter), granted(client, config));
         return { status: 200, json: { messages: messages.map(summaryOf), cursor } };
       },
     }),
@@ -68,7 +109,7 @@ export function messageRoutes({ config, queue }: MessagesParts): Route[] {
 }
 
 /** A query as the ledger takes it. Errors: `request-invalid`. */
-export function queryOf({ since, until, limit, ...rest }: MessageQuery): ListQuery {
+export function queryOf({ since, until, limit, ...rest }: Omit<MessageQuery, 'id'>): ListQuery {
   const time = (text: string, name: string) => {
     const at = timeOf(text);
     if (Number.isNaN(at))

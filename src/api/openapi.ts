@@ -39,11 +39,13 @@ import {
   messageEvent,
   messageList,
   messageSummary,
+  messageVerdict,
   partnerList,
   queueList,
   submitted,
   terminateBody,
 } from './schemas.ts';
+import { setupReport } from './setup.ts';
 
 /** Schemas that have a name in the document. */
 const requests = {
@@ -65,11 +67,13 @@ const answers = {
   MessageSummary: messageSummary,
   Message: messageDetail,
   MessageList: messageList,
+  MessageVerdict: messageVerdict,
   Acted: acted,
   PartnerList: partnerList,
   Mailbox: mailboxInfo,
   MailboxList: mailboxList,
   Overview: overview,
+  Setup: setupReport,
   SuspendedList: suspendedList,
   Preview: preview,
   BulkResult: bulkResult,

@@ -18,6 +18,7 @@ import { readinessRoutes } from './readiness.ts';
 import { replayRoutes } from './replays.ts';
 import { nothing, type Route, route } from './route.ts';
 import { routeDeskRoutes } from './route-desk.ts';
+import { setupRoutes } from './setup.ts';
 import type { Streams } from './streams.ts';
 import { submittingRoute } from './submitting.ts';
 
@@ -51,6 +52,7 @@ export function routesOf({ config, queue, log, rates, openapi, streams }: Routes
     ...bulkRoutes({ config, queue, body }),
     ...overviewRoutes({ config, queue }),
     ...routeDeskRoutes({ config, queue, body }),
+    ...setupRoutes({ config, queue }),
     ...certificateRoutes({ config, queue, log, body }),
     ...readinessRoutes({ config, queue, log }),
     ...directoryRoutes({ config, queue }),

@@ -140,6 +140,15 @@ export const messageDetail = z.object({
     .object({ code: z.string(), at: isoTime, facts: scalars })
     .nullable()
     .describe('What failed last.'),
+  explanations: z
+    .array(
+      z.object({
+        code: z.string().describe('A code of docs/reason-codes.md.'),
+        why: z.string().describe('What happened.'),
+        next: z.string().describe('What a person should do.'),
+      }),
+    )
+    .describe('Why it stands where it stands; empty if nothing is wrong.'),
   nextAttempt: isoTime.nullable().describe('When it is tried again at the latest.'),
   events: z
     .array(z.object({ type: z.string(), at: isoTime, facts: scalars }))
@@ -175,6 +184,16 @@ export const listQuery = z.strictObject({
     .regex(/^[0-9a-fA-F]{64}$/, 'is not a SHA-256 in hex')
     .describe('Only messages whose octets have that SHA-256.')
     .optional(),
+  address: line(320)
+    .describe(
+      'Only messages with that address in the envelope: looked for in one after the other, page by page.',
+    )
+    .optional(),
+  id: z
+    .string()
+    .regex(/^\w{1,64}$/, 'is not the beginning of an id')
+    .describe('Only messages whose id begins so; without any other filter.')
+    .optional(),
   since: time.describe('Received at that time or later.').optional(),
   until: time.describe('Received before that time.').optional(),
   limit: z
@@ -192,6 +211,13 @@ export const messageList = z.object({
     .string()
     .nullable()
     .describe('Leads to the next page; null at the end. A page may have fewer messages than asked for.'),
+});
+
+export const messageVerdict = z.object({
+  verdict: z.record(z.string(), z.unknown()).describe('As docs/verdict.schema.json says.'),
+  headersShown: z
+    .boolean()
+    .describe('False without the verb content: the fields of the header are left out.'),
 });
 
 export const actBody = z.strictObject({

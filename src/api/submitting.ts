@@ -73,6 +73,8 @@ export function submittingRoute(parts: SubmittingParts): Route {
         const headers = messages.length === 1 && first ? { Location: `/v1/messages/${first.id}` } : {};
         return { status: 202, json: { messages }, headers };
       };
+      // The console has read its own form.
+      if (call.given) return await send(mailOf(checked(jsonMessage, call.given.json, 'the body')));
       if (kind === '') throw refusal('media-type-unsupported', 'the request does not say what its body is');
       if (kind === 'application/json') return await sendJson(call, parts, held, send);
       if (kind === 'multipart/form-data') return await sendForm(call, type, parts, send);
@@ -97,12 +99,14 @@ async function sendJson(call: Doing, parts: SubmittingParts, held: Held, send: S
   };
   try {
     const octets = await wholeBody(bodyOf(request, response, parts.maxJsonSize, parts.body), take);
-    const mail = checked(jsonMessage, parseJson(octets), 'the body');
-    const attachments = decoded(mail.attachments ?? []);
-    return await send(submissionOf(mail, composeMail(mail, attachments)));
+    return await send(mailOf(checked(jsonMessage, parseJson(octets), 'the body')));
   } finally {
     held.give(client.name, taken);
   }
+}
+
+function mailOf(mail: JsonMessage): ReturnType<typeof submissionOf> {
+  return submissionOf(mail, composeMail(mail, decoded(mail.attachments ?? [])));
 }
 
 async function sendForm(call: Doing, type: string, parts: SubmittingParts, send: Submit): Promise<Answer> {

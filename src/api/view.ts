@@ -1,5 +1,5 @@
 /** What a client sees of a message: its record, without what is for the operator alone. */
-import type { LedgerEvent, MessageRecord } from '../queue/index.ts';
+import { explanationsOf, type LedgerEvent, type MessageRecord } from '../queue/index.ts';
 import type { MessageDetail, MessageSummary } from './schemas.ts';
 
 export const iso = (at: number) => new Date(at).toISOString();
@@ -44,6 +44,7 @@ export function detailOf(record: MessageRecord): MessageDetail {
     origin: origin.kind,
     attempts: retries.length,
     lastError: last ? { code: codeOf(last), at: iso(last.at), facts: last.facts } : null,
+    explanations: explanationsOf(record),
     nextAttempt: record.state === 'suspended' ? null : nextOf(retries.at(-1)),
     events: events.map(({ type, at, facts }) => ({ type, at: iso(at), facts })),
   };

@@ -12,6 +12,7 @@ import { knownConfigs } from './known.ts';
 import { originOf } from './origin.ts';
 import type { Problem } from './problem.ts';
 import type { Config, DkimConfig } from './schema.ts';
+import type { ListedSetting } from './settings-list.ts';
 import { readConfigText } from './text.ts';
 
 /**
@@ -29,6 +30,12 @@ export async function loadConfig(file: string, starts = false): Promise<Config> 
   const { config } = load.openConfig(file, text);
   known?.remember(file, text, config);
   return config;
+}
+
+/** As `listSettings` of `settings-list.ts`, which takes YAML and the schema along. */
+export async function loadSettingsList(config: Config): Promise<ListedSetting[]> {
+  const list = await import('./settings-list.ts');
+  return await list.listSettings(config);
 }
 
 /** As `loadKeys` of `keys.ts`. */
@@ -116,7 +123,7 @@ export { saveKept } from './kept-partners.ts';
 export type { LoadedKeys, OwnIdentity } from './keys.ts';
 export { configFiles } from './named-files.ts';
 export type { OAuth2Config } from './oauth2-rules.ts';
-export { changedConfig, partnerFileOf, restoreConfig, storeConfig } from './origin.ts';
+export { changedConfig, originOf, partnerFileOf, restoreConfig, storeConfig } from './origin.ts';
 export { ownAddresses } from './own-addresses.ts';
 export { PartnerNames, partnerKey } from './partner-names.ts';
 export type { PolicyConfig } from './policy-settings.ts';

@@ -1,7 +1,8 @@
 /** The files of the console that are the same for everybody: styles, scripts, pictures. Read once, at the start. */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
-import { extname, join } from 'node:path';
+import { createRequire } from 'node:module';
+import { basename, extname, join } from 'node:path';
 
 export interface PublicFile {
   type: string;
@@ -22,8 +23,13 @@ export function publicFile(name: string, octets: Buffer): PublicFile {
   return { type: types[extname(name)] ?? 'application/octet-stream', octets, etag };
 }
 
+/** Files of packages, as they are published. */
+const packaged = ['uplot/dist/uPlot.iife.min.js', 'uplot/dist/uPlot.min.css'];
+
 /** By name. Nothing else can be asked for, whatever a path says. */
 export function publicFiles(folder = join(import.meta.dirname, 'static')): Map<string, PublicFile> {
   const names = readdirSync(folder).filter((name) => extname(name) in types);
-  return new Map(names.map((name) => [name, publicFile(name, readFileSync(join(folder, name)))]));
+  const { resolve } = createRequire(import.meta.url);
+  const paths = [...names.map((name) => join(folder, name)), ...packaged.map((path) => resolve(path))];
+  return new Map(paths.map((path) => [basename(path), publicFile(path, readFileSync(path))]));
 }

@@ -18,7 +18,28 @@ const bound = htm.bind(h);
 
 /** A template. What stands in `${}` is text or a piece that was made here: no HTML comes in from outside. */
 export function html(strings: TemplateStringsArray, ...values: readonly Piece[]): Html {
-  return bound(strings, ...values.map(visible));
+  let spaced = known.get(strings);
+  if (spaced === undefined) {
+    spaced = Object.assign(strings.map(withSpaces), { raw: strings.raw });
+    known.set(strings, spaced);
+  }
+  return bound(spaced, ...values.map(visible));
+}
+
+/** htm remembers a template by its strings, so each has one form. */
+const known = new WeakMap<TemplateStringsArray, TemplateStringsArray>();
+
+/** htm drops a line end beside an element. Between an element or a value and a word it is a space, as in HTML. */
+function withSpaces(text: string): string {
+  const [first = '', ...rest] = text.split('\n');
+  if (rest.length === 0) return text;
+  const lines = rest.map((line, at) => (at === rest.length - 1 ? line.trimStart() : line.trim()));
+  let joined = first.trimEnd();
+  for (const line of lines.filter((each, at) => each !== '' || at === lines.length - 1)) {
+    const isBeside = (joined === '' || joined.endsWith('>')) && (line === '' || line.startsWith('<'));
+    joined += isBeside ? line : ` ${line}`;
+  }
+  return joined;
 }
 
 function visible(value: Piece): unknown {

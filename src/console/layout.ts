@@ -1,4 +1,4 @@
-/** The frame around each page. */
+/** The frame around each page: where one can go, who is there, and how to leave. */
 import type { Person } from '../user/index.ts';
 import { csrfField } from './csrf.ts';
 import { type Html, html, textOf } from './html.ts';
@@ -13,18 +13,58 @@ export interface Frame {
   csrf?: string | undefined;
 }
 
+const places: readonly (readonly [path: string, name: string])[] = [
+  ['/', 'Now'],
+  ['/messages', 'Messages'],
+  ['/suspended', 'Suspended'],
+  ['/partners', 'Partners'],
+  ['/routes', 'Mailboxes and routes'],
+  ['/alerts', 'Alerts'],
+  ['/setup', 'Setup'],
+];
+
 /** A whole document. */
-export function layout({ title, body, person, csrf }: Frame): string {
-  const leave =
-    person &&
-    html`<form method="post" action="/logout">${csrfField(csrf ?? '')}<button>Log out ${person.name}</button></form>`;
+export function layout({ title, body, path, person, csrf }: Frame): string {
   const page = html`<html lang="en">
     <head>
       <meta charset="utf-8" />
       <meta name="viewport" content="width=device-width, initial-scale=1" />
+      <meta name="color-scheme" content="light dark" />
       <title>${title} - Sealpost</title>
+      <link rel="icon" href="/static/icon.svg" type="image/svg+xml" />
+      <link rel="stylesheet" href="/static/uPlot.min.css" />
+      <link rel="stylesheet" href="/static/console.css" />
+      ${person && html`<script src="/static/uPlot.iife.min.js" defer></script>`}
+      ${person && html`<script src="/static/chart.js" defer></script>`}
+      ${person && html`<script src="/static/live.js" defer></script>`}
     </head>
-    <body><header>${leave}</header><main><h1>${title}</h1>${body}</main></body>
+    <body>
+      <a class="skip" href="#main">Skip to the content</a>
+      <header class="top">
+        <a class="brand" href="/">Sealpost</a>
+        ${person && navigation(path)}
+        ${person && leave(person, csrf ?? '')}
+      </header>
+      <main id="main" tabindex="-1"><h1>${title}</h1>${body}</main>
+      <footer>Times are UTC.</footer>
+    </body>
   </html>`;
   return `<!doctype html>${textOf(page)}`;
+}
+
+function navigation(path: string): Html {
+  const isHere = (place: string) =>
+    place === '/' ? path === '/' : path === place || path.startsWith(`${place}/`);
+  return html`<nav aria-label="Pages"><ul>
+    ${places.map(
+      ([place, name]) =>
+        html`<li><a href=${place} aria-current=${isHere(place) ? 'page' : undefined}>${name}</a></li>`,
+    )}
+  </ul></nav>`;
+}
+
+function leave({ name, role }: Person, csrf: string): Html {
+  return html`<form class="who" method="post" action="/logout">
+    ${csrfField(csrf)}<span>${name}, ${role}</span><button class="quiet">Log out</button>
+  </form>`;
 }

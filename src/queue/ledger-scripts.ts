@@ -17,7 +17,7 @@ return 1
 
 /**
  * index, greatest and least time, how many to skip, how many to examine, then state, mailbox, partner, reason and
- * direction that a record must have ('' for any). Newest first. Returns how many it examined, the time of the last one, how many in a
+ * direction that a record must have, and an address in quotes ('' for any). Newest first. Returns how many it examined, the time of the last one, how many in a
  * row had that time, then id and time of each match.
  */
 const find = script(
@@ -31,7 +31,7 @@ for at, field in ipairs({ 's', 'b', 'p', 'x' }) do
     wanted[#wanted + 1] = ARGV[5 + at]
   end
 end
-local direction = ARGV[10] or ''
+local direction, address = ARGV[10] or '', ARGV[11] or ''
 local last, same = '', 0
 local reply = { #found / 2, '', 0 }
 for at = 1, #found, 2 do
@@ -47,6 +47,9 @@ for at = 1, #found, 2 do
   if fits and direction ~= '' then
     -- Only an inbound message has a mailbox.
     fits = (rcall('HEXISTS', record(id), 'b') == 1) == (direction == 'inbound')
+  end
+  if fits and address ~= '' then
+    fits = string.find(string.lower(rcall('HGET', record(id), 'r') or ''), address, 1, true) ~= nil
   end
   if fits then
     reply[#reply + 1] = id

@@ -13,6 +13,8 @@ export interface ListQuery {
   messageId?: string;
   /** SHA-256 of the octets as received, in hex. */
   sha256?: string;
+  /** Address of the envelope, in any case; looked for in record after record. */
+  address?: string;
   /** Received at or after, in milliseconds since the epoch. */
   since?: number;
   /** Received before, in milliseconds since the epoch. */

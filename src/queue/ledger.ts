@@ -218,6 +218,8 @@ export class RedisLedger implements Ledger {
     const tests = [state, mailbox, partner, reason, direction].map((value) =>
       value === undefined || value === tested ? '' : value,
     );
+    // As it stands in the JSON of the facts, with its quotes.
+    tests.push(query.address === undefined ? '' : JSON.stringify(query.address.toLowerCase()));
     // Starts with a little more than a page. If tests or equal times leave it short, it takes more at a time.
     let look = tests.some(Boolean) ? lookSize : Math.min(expected + 10, lookSize);
     let greatest = start ? String(start.receivedAt) : '+inf';
@@ -415,7 +417,7 @@ export class RedisLedger implements Ledger {
 }
 
 function fits(record: MessageRecord, query: ListQuery): boolean {
-  const { state, mailbox, partner, reason, messageId, sha256, since, until, direction } = query;
+  const { state, mailbox, partner, reason, messageId, sha256, since, until, direction, address } = query;
   const same = (wanted: string | undefined, value: string | null) => wanted === undefined || wanted === value;
   return (
     same(state, record.state) &&
@@ -425,9 +427,14 @@ function fits(record: MessageRecord, query: ListQuery): boolean {
     same(reason, record.reason) &&
     same(messageId, record.messageId) &&
     same(sha256?.toLowerCase(), record.sha256) &&
+    (address === undefined || hasAddress(record, address.toLowerCase())) &&
     (since === undefined || record.receivedAt >= since) &&
     (until === undefined || record.receivedAt < until)
   );
+}
+
+function hasAddress({ envelope: { from, to } }: MessageRecord, wanted: string): boolean {
+  return [from, ...to].some((each) => each.toLowerCase() === wanted);
 }
 
 function parseCursor(cursor: string | undefined): Found | undefined {

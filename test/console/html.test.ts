@@ -26,6 +26,21 @@ describe('templates', () => {
     assert.equal(textOf(html`<pre>${'a\n\tb'}</pre>`), '<pre>a\n\tb</pre>');
   });
 
+  it('keeps the space of a line end between words and elements, and none between elements', () => {
+    const text = textOf(html`<p>a
+      <b>b</b>
+      c ${'d'}
+      e</p>`);
+    assert.equal(text, '<p>a <b>b</b> c d e</p>');
+    assert.equal(
+      textOf(html`<ul>
+        <li>1</li>
+        <li>2</li>
+      </ul>`),
+      '<ul><li>1</li><li>2</li></ul>',
+    );
+  });
+
   it('cuts long text between characters, and says how long it is', () => {
     assert.equal(short('x'.repeat(10), 10), 'x'.repeat(10));
     assert.equal(short('x'.repeat(11), 10), `${'x'.repeat(10)}… (11 characters)`);

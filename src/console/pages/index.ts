@@ -1,15 +1,19 @@
 /** All pages of the console. */
-import { html } from '../html.ts';
-import { type PageRoute, page } from '../page.ts';
+import type { PageRoute } from '../page.ts';
+import { alertPages } from './alerts.ts';
+import { messagePages } from './messages.ts';
+import { nowPages } from './now.ts';
+import { partnerPages } from './partners.ts';
+import { routePages } from './routes.ts';
+import { setupPages } from './setup.ts';
+import { suspendedPages } from './suspended.ts';
 
-const start = page({
-  method: 'GET',
-  url: '/',
-  needs: 'viewer',
-  handle: async ({ person }) => ({
-    title: 'Now',
-    body: html`<p>You are ${person.name}, ${person.role}.</p>`,
-  }),
-});
-
-export const pages: readonly PageRoute[] = [start];
+export const pages: readonly PageRoute[] = [
+  ...nowPages,
+  ...messagePages,
+  ...suspendedPages,
+  ...partnerPages,
+  ...routePages,
+  ...alertPages,
+  ...setupPages,
+];

@@ -1,0 +1,33 @@
+/** Mutants of the pages of the console, and of what they act on. */
+import { mutants } from './mutant.ts';
+
+export const console = mutants('console', [
+  [
+    'console/html.ts',
+    "  if (typeof value === 'string') return shown(value);\n",
+    '',
+    'attacks/console-hostile-mail',
+    'characters that reorder text reach a page',
+  ],
+  [
+    'queue/gate.ts',
+    '    if (this.isStopped(route.name)) return 0;\n',
+    '',
+    'queue/overview',
+    'a paused route sends',
+  ],
+  [
+    'queue/lua.ts',
+    "    if from then return end\n  elseif to ~= 'delivered'",
+    "  elseif to ~= 'delivered'",
+    'queue/overview',
+    'a resumed message counts as another one',
+  ],
+  [
+    'api/bulk.ts',
+    "if (!client.may(act)) throw refusal('not-granted',",
+    "if (!client.may('read')) throw refusal('not-granted',",
+    'api/overview',
+    'who only reads acts on many messages',
+  ],
+]);

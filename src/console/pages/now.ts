@@ -1,0 +1,58 @@
+import {
+  alertList,
+  certificateList,
+  mailboxList,
+  overview,
+  routeList,
+  suspendedList,
+} from '../../api/index.ts';
+import { type PageRoute, page } from '../page.ts';
+import { nowBody } from '../views/now.ts';
+
+export const nowPages: readonly PageRoute[] = [
+  page({
+    method: 'GET',
+    url: '/',
+    needs: 'viewer',
+    async handle({ operations, now }) {
+      const [whole, suspended, { mailboxes }, paused, failing, first, waiting, ending, alerts] =
+        await Promise.all([
+          operations.json('getOverview', overview, { query: { hours: '24' } }),
+          operations.json('listSuspended', suspendedList),
+          operations.json('listMailboxes', mailboxList),
+          operations.json('listRoutes', routeList, { query: { state: 'paused', limit: '20' } }),
+          operations.json('listRoutes', routeList, { query: { state: 'failing', limit: '20' } }),
+          operations.json('listRoutes', routeList, { query: { limit: '10' } }),
+          operations.json('listCertificates', certificateList, { query: { state: 'waiting' } }),
+          operations.json('listCertificates', certificateList, { query: { expiring: '60' } }),
+          operations.json('listAlerts', alertList),
+        ]);
+      // what is broken first, then a few of the others
+      const routes = new Map(
+        [...failing.routes, ...paused.routes, ...first.routes].map((each) => [
+          `${each.kind} ${each.name}`,
+          each,
+        ]),
+      );
+      const body = nowBody({
+        ...{ overview: whole, suspended, now },
+        mailboxes: mailboxes.slice(0, 20),
+        routes: [...routes.values()],
+        certificates: [
+          ...waiting.certificates,
+          ...ending.certificates.filter(({ state }) => state !== 'waiting'),
+        ],
+        alerts: alerts.alerts,
+      });
+      return { title: 'Now', body };
+    },
+  }),
+  page({
+    method: 'GET',
+    url: '/events',
+    needs: 'viewer',
+    async handle({ operations }) {
+      return { answer: await operations.call('followEvents') };
+    },
+  }),
+];

@@ -1,0 +1,26 @@
+/** What a page says after an act: by a word in the query, never by text of the query. */
+const words = {
+  resume: 'It is resumed: the step that failed is done again.',
+  retry: 'It is tried now.',
+  terminate: 'It has ended.',
+  'decode-again': 'It is decoded again.',
+  pause: 'It is paused.',
+  resumed: 'It goes on.',
+  poll: 'Its folder is looked into now.',
+  approve:
+    'The certificate counts from now on. What waited for it goes on by itself, or replay it at once on Suspended.',
+  reject: 'The certificate counts for nothing.',
+  revoke: 'The certificate is revoked.',
+  silence: 'The alerts are silenced.',
+  unsilence: 'The silence has ended.',
+  test: 'A test is on its way.',
+} as const;
+export type Told = keyof typeof words;
+
+/** @param word of the query; any other one says nothing */
+export function told(word: string | undefined): string {
+  return Object.entries(words).find(([name]) => name === word)?.[1] ?? '';
+}
+
+/** A path with such a word. */
+export const telling = (path: string, word: Told): string => `${path}?did=${word}`;

@@ -1,0 +1,81 @@
+// @ts-check
+/**
+ * Brings parts of a page up to date: [data-live], each with an id. Events of the console say that something happened; where
+ * there is no stream, the page is asked every ten seconds. Without this script, one loads the page again.
+ */
+
+(() => {
+  const pollEvery = 10_000;
+  const atMostEvery = 1500;
+  if (document.querySelector('[data-live]') === null) return;
+
+  const sign = document.createElement('span');
+  sign.className = 'stream';
+  document.querySelector('main')?.prepend(sign);
+
+  let last = performance.now();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let waiting;
+  let failures = 0;
+
+  /** @param {string} text */
+  const say = (text) => {
+    sign.textContent = text;
+  };
+
+  /**
+   * What a person is writing in or reads with a screen reader is left alone.
+   * @param {Element} part
+   */
+  const isBusy = (part) => document.activeElement !== null && part.contains(document.activeElement);
+
+  const refresh = async () => {
+    waiting = undefined;
+    last = performance.now();
+    const answer = await fetch(location.href, { headers: { accept: 'text/html' } });
+    if (!answer.ok || answer.redirected) throw new Error('logged out');
+    const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+    for (const part of document.querySelectorAll('[data-live]')) {
+      const fresh = page.getElementById(part.id);
+      if (fresh === null || isBusy(part) || fresh.innerHTML === part.getAttribute('data-was')) continue;
+      const was = fresh.innerHTML;
+      fresh.setAttribute('data-was', was);
+      part.replaceWith(fresh);
+    }
+    document.dispatchEvent(new Event('console:fresh'));
+  };
+
+  const soon = () => {
+    if (waiting !== undefined || document.hidden) return;
+    const wait = Math.max(0, last + atMostEvery - performance.now());
+    waiting = setTimeout(() => {
+      refresh().catch(() => say('not up to date: load the page again'));
+    }, wait);
+  };
+
+  const poll = () => {
+    say('up to date every 10 s');
+    setInterval(soon, pollEvery);
+  };
+
+  if (typeof EventSource === 'undefined') {
+    poll();
+    return;
+  }
+  const stream = new EventSource('/events');
+  stream.onopen = () => {
+    failures = 0;
+    say('live');
+  };
+  stream.onmessage = soon;
+  stream.addEventListener('missed', soon);
+  stream.onerror = () => {
+    failures += 1;
+    if (failures < 3) return;
+    stream.close();
+    poll();
+  };
+  document.addEventListener('visibilitychange', soon);
+  // what changes without an event, such as how long ago something was
+  setInterval(soon, 60_000);
+})();

@@ -1,0 +1,215 @@
+/** The pages of the console in a real browser, as people of each role: seen, acted on, without scripts, mouse or room. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import type { BrowserContext, Browser as Chromium, Page } from 'playwright-core';
+import { cookiesOf, findingsOf, skipWithoutChromium, startChromium } from '../support/chromium.ts';
+import { type Browser, startConsole, type TestConsole } from '../support/console.ts';
+import { makeWorld, skipWithout, textEntity } from '../support/world.ts';
+
+/** Where pictures for the documents go; none are taken without it. */
+const shots = process.env.SEALPOST_SHOTS;
+
+const hostile =
+  '<script>document.title="owned"</script><img src=x onerror="document.title=1">\u202egpj.exe\u001b[31m';
+
+describe('the pages of the console', {
+  skip: skipWithoutChromium || skipWithout('openssl'),
+  timeout: 300_000,
+}, () => {
+  const world = makeWorld();
+  let room: TestConsole;
+  let chromium: Chromium;
+  let operator: Browser;
+  let suspended: string;
+  let delivered: string;
+
+  before(async () => {
+    room = await startConsole(world, {
+      args: ['--only', 'console,receive,decrypt,handoff,outbound'],
+      console: { secondFactor: false },
+      config: {
+        partners: [
+          {
+            ...{
+              name: 'acme',
+              addresses: ['edi@partner.example'],
+              certificates: [world.partner.certFile],
+              identity: 'own',
+            },
+            ...{ from: 'orders@own.example', route: { host: '127.0.0.1', port: 9, tls: 'none' } },
+          },
+          {
+            ...{ name: 'globex', addresses: ['edi@globex.example'], encrypt: false, sign: 'none' },
+            ...{ from: 'orders@own.example', route: { host: '127.0.0.1', port: 9, tls: 'none' } },
+          },
+        ],
+        retry: { attempts: 30, firstDelay: '1h', maxDelay: '1h' },
+        retention: { original: '1d' },
+      },
+    });
+    const { daemon } = room;
+    delivered = await daemon.accept(world.mail(textEntity('an order')));
+    await daemon.reaches(delivered, 'delivered');
+    const plain = (text: string) =>
+      Buffer.from(`From: edi@partner.example\r\nSubject: ${hostile}\r\n\r\n${text}\r\n`);
+    suspended = await daemon.accept(plain('one'));
+    await daemon.accept(plain('two'));
+    await daemon.reaches(suspended, 'suspended');
+    ({ browser: operator } = await room.person('olga', 'operator', '--content'));
+    chromium = await startChromium();
+  });
+  after(async () => {
+    await chromium?.close();
+    await room?.daemon.stop();
+    world.remove();
+  });
+
+  const open = async (
+    who: Browser,
+    options: Parameters<Chromium['newContext']>[0] = {},
+  ): Promise<BrowserContext> => {
+    const context = await chromium.newContext({ baseURL: room.url, ...options });
+    await context.addCookies(cookiesOf(who));
+    return context;
+  };
+  const paths = () => [
+    '/',
+    '/messages',
+    `/messages/${suspended}`,
+    `/messages/${delivered}`,
+    '/suspended',
+    '/suspended/preview?act=terminate&reason=not-smime',
+    '/replay',
+    '/partners',
+    '/partners/acme',
+    '/routes',
+    '/alerts',
+    '/setup',
+  ];
+  /** Errors of scripts, and what the policy for content refused. */
+  const listen = (page: Page): string[] => {
+    const errors: string[] = [];
+    page.on('pageerror', (error) => errors.push(String(error)));
+    page.on('console', (message) => {
+      if (message.type() === 'error') errors.push(message.text());
+    });
+    return errors;
+  };
+  const picture = async (page: Page, name: string) => {
+    if (shots === undefined) return;
+    await page.waitForTimeout(300);
+    await page.screenshot({ path: join(shots, `${name}.png`) });
+  };
+  const nameOf = (path: string) =>
+    path
+      .replace(/\?.*/, '')
+      .split('/')
+      .filter(Boolean)
+      .slice(0, 2)
+      .join('-')
+      .replace(suspended, 'suspended')
+      .replace(delivered, 'delivered') || 'now';
+
+  it('are without findings of axe-core and errors, wide and light', async () => {
+    const context = await open(operator, { colorScheme: 'light', viewport: { width: 1280, height: 900 } });
+    const page = await context.newPage();
+    const errors = listen(page);
+    for (const path of paths()) {
+      await page.goto(path);
+      assert.deepEqual(await findingsOf(page), [], path);
+      assert.ok((await page.title()).endsWith(' - Sealpost'), path);
+      await picture(page, `${nameOf(path)}-light`);
+    }
+    assert.deepEqual(errors, []);
+    await context.close();
+  });
+
+  it('fit a phone in the dark', async () => {
+    const context = await open(operator, { colorScheme: 'dark', viewport: { width: 390, height: 844 } });
+    const page = await context.newPage();
+    for (const path of paths()) {
+      await page.goto(path);
+      const over = 'document.documentElement.scrollWidth - document.documentElement.clientWidth';
+      assert.equal(await page.evaluate(over), 0, `${path} is wider than a phone`);
+      await picture(page, `${nameOf(path)}-dark`);
+    }
+    await page.goto(`/messages/${suspended}`);
+    assert.deepEqual(await findingsOf(page), []);
+    await context.close();
+  });
+
+  it('find what a broken page has', async () => {
+    const context = await open(operator);
+    const page = await context.newPage();
+    await page.goto('/messages');
+    await page.evaluate("document.querySelector('label').remove()");
+    assert.match((await findingsOf(page)).join(), /label/);
+    await context.close();
+  });
+
+  it('are of use without scripts: a message is found and ended, with the keyboard alone', async () => {
+    const context = await open(operator, { javaScriptEnabled: false });
+    const page = await context.newPage();
+    await page.goto('/messages');
+    await page.keyboard.press('Tab');
+    const skip = page.locator('.skip');
+    assert.equal(await skip.evaluate((each) => each === each.ownerDocument.activeElement), true);
+    await page.locator('#field-state').focus();
+    await page.keyboard.type('suspended');
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/state=suspended/);
+    const first = page.locator('tbody a').first();
+    await first.focus();
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/\/messages\/i/);
+    const id = new URL(page.url()).pathname.split('/').at(-1) ?? '';
+    const form = page.locator(`form[action="/messages/${id}/terminate"]`);
+    await form.locator('input[name=why]').focus();
+    await page.keyboard.type('not for us');
+    await page.keyboard.press('Enter');
+    // Ended by a person who has shown who it is just now: the login counts.
+    await page.waitForURL(/did=terminate/);
+    assert.equal(await page.locator('[role=status]').textContent(), 'It has ended.');
+    const record = await room.daemon.queue.ledger.get(id);
+    assert.equal(record?.state, 'terminated');
+    const [entry] = await room.daemon.queue.audit.list({ id });
+    assert.deepEqual([entry?.what, entry?.why], ['terminate', 'not for us']);
+    assert.match(entry?.by ?? '', /^person olga, console/);
+    await context.close();
+  });
+
+  it('come up to date by themselves', async () => {
+    const context = await open(operator);
+    const page = await context.newPage();
+    await page.goto('/messages');
+    const before = await page.locator('tbody tr').count();
+    await page.locator('.stream', { hasText: 'live' }).waitFor();
+    const id = await room.daemon.accept(world.mail(textEntity('while somebody looks')));
+    await page.locator(`a[href="/messages/${id}"]`).first().waitFor({ timeout: 60_000 });
+    assert.equal(await page.locator('tbody tr').count(), before + 1);
+    await context.close();
+  });
+
+  it('pause a partner for who may, and show no act to who may not', async () => {
+    const { browser: viewer } = await room.person('vera', 'viewer');
+    const seen = await open(viewer);
+    const page = await seen.newPage();
+    for (const path of ['/routes', `/messages/${suspended}`, '/suspended', '/partners/acme']) {
+      await page.goto(path);
+      assert.equal(await page.locator('main form[method=post]').count(), 0, path);
+    }
+    assert.equal((await viewer.post('/routes/act', { path: 'partners/acme/pause', why: '' })).status, 403);
+    await seen.close();
+    const context = await open(operator);
+    const acts = await context.newPage();
+    await acts.goto('/routes');
+    const route = acts.locator('section', { hasText: 'to acme' });
+    await route.locator('summary').click();
+    await route.getByRole('button', { name: 'Pause' }).click();
+    await acts.waitForURL(/did=pause/);
+    assert.equal(await room.daemon.queue.routes.resume('partner', 'acme'), true);
+    await context.close();
+  });
+});
