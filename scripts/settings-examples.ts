@@ -21,6 +21,8 @@ export const examples: Record<string, string> = {
   'smtp.listen[].port': '2525',
   'traces.url': 'http://collector.example.com:4318/v1/traces',
   'traces.authorization': '{ file: secrets/collector }',
+  'expiry.notice.template': 'texts/next-certificate.txt',
+  'partners[].noticesTo': '[it@acme.example]',
   'http.metricsToken': '{ file: secrets/metrics-token }',
   'alerts.rules[].name': 'acme-waits',
   'alerts.rules[].condition': 'waiting',

@@ -6,6 +6,7 @@ import {
   loadCounting,
   loadStanding,
   offerLookedUp,
+  RollOverNotices,
   startRevocations,
   watchExpiry,
 } from '../src/certstore/index.ts';
@@ -16,6 +17,7 @@ import {
   ownName,
   type PartnerConfig,
   partnerKey,
+  readPublicFile,
   readSecret,
 } from '../src/config/index.ts';
 import { runRole } from '../src/daemon/index.ts';
@@ -31,7 +33,7 @@ import {
   PartnerDirectory,
   Shown,
 } from '../src/partner/index.ts';
-import { alertMail, sendStep } from '../src/pipeline/index.ts';
+import { alertMail, noticeMail, sendStep } from '../src/pipeline/index.ts';
 import { sealedValues, sharedBucket } from '../src/redis/index.ts';
 import { ReplayWatch } from '../src/replay/index.ts';
 import { createLookups, openSender, withBackup } from '../src/smtp/index.ts';
@@ -136,6 +138,16 @@ await runRole('outbound', async ({ config, queue, log }) => {
     onChange: (listener) => store.onChange(listener),
   });
   replay.start();
+  const { template } = config.expiry.notice ?? {};
+  const notices = new RollOverNotices({
+    ...{ config, keys, queue, log: certLog, now: () => new Date() },
+    send: noticeMail(config, {
+      withIntake: (work) => work(queue.intake),
+      now: () => new Date(),
+      template: template === undefined ? undefined : readPublicFile(template).toString(),
+    }),
+  });
+  notices.start();
   const mail = alertMail(config, { withIntake: (work) => work(queue.intake), now: () => new Date() });
   const alerts = await alertsFor('outbound', {
     ...{ config, queue, mail, now: Date.now },
@@ -152,6 +164,7 @@ await runRole('outbound', async ({ config, queue, log }) => {
     ],
     async drain(timeoutMs) {
       await alerts.stop();
+      await notices.stop();
       await replay.stop();
       await worker.close(timeoutMs);
       await round.stop();

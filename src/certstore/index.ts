@@ -33,6 +33,7 @@ export {
   named,
 } from './known.ts';
 export { type LookedUp, offerLookedUp } from './looked-up.ts';
+export { RollOverNotices, type RollOverParts } from './roll-over.ts';
 export { SeenCertificates, seenTimes } from './seen.ts';
 export type { KeyStanding } from './standing.ts';
 export { CertStore, type CertStoreParts, mostWaiting, type NewCertificate } from './store.ts';

@@ -222,6 +222,8 @@ async function probeAll(
     }
     const { events } = config;
     if (events !== undefined) probe(['events'], () => probes.events(events));
+    const { webhook } = config.alerts;
+    if (webhook !== undefined) probe(['alerts', 'webhook'], () => probes.events(webhook));
   }
   await Promise.all(running);
   await probes?.close();
@@ -328,6 +330,8 @@ function checkOwnTls(
 function checkCaFiles(config: Config, reader: KeyReader): void {
   const { mailboxes, redis, dns } = config;
   if (config.events?.ca !== undefined) reader.certificates(['events', 'ca'], config.events.ca);
+  const { webhook } = config.alerts;
+  if (webhook?.ca !== undefined) reader.certificates(['alerts', 'webhook', 'ca'], webhook.ca);
   if (redis.ca !== undefined) reader.certificates(['redis', 'ca'], redis.ca);
   mailboxes.forEach(({ imap }, index) => {
     if (imap?.ca !== undefined) reader.certificates(['mailboxes', index, 'imap', 'ca'], imap.ca);

@@ -23,6 +23,7 @@ export function checkPolicies({ mailboxes, partners }: Config, report: Report): 
         hint: 'write explain.to',
       });
     checkExplain(partner, at, report);
+    checkNotices(partner, at, report);
   });
 }
 
@@ -36,6 +37,34 @@ function checkPolicy(policy: PolicyConfig | undefined, at: SettingPath, report: 
     report([...at, 'attachments', 'subjectIsName'], 'is true, which needs exactly one attachment', {
       hint: 'correct minimum or maximum',
     });
+}
+
+/** Who is told of our next certificate, and that the mail proves itself. */
+function checkNotices(
+  { addresses, noticesTo, sign, name }: PartnerConfig,
+  at: SettingPath,
+  report: Report,
+): void {
+  if (noticesTo.length === 0) return;
+  const book = new AddressBook<true>();
+  book.addAll(addresses, true);
+  noticesTo.forEach((address, index) => {
+    const place = [...at, 'noticesTo', index];
+    if (parseAddressEntry(address)?.kind !== 'address')
+      report(place, 'is not an address', { hint: 'write user@example.com' });
+    else if (book.findText(address) === undefined)
+      report(place, 'is none of the addresses of the partner', {
+        hint: 'add it to addresses, so that it is protected like other mail to the partner',
+      });
+  });
+  if (sign === 'none')
+    report(
+      [...at, 'noticesTo'],
+      `is set, but mail to ${name} is not signed, so a notice would prove nothing`,
+      {
+        hint: 'let sign be another value, or remove noticesTo',
+      },
+    );
 }
 
 function checkExplain({ addresses, explain }: PartnerConfig, at: SettingPath, report: Report): void {

@@ -29,6 +29,7 @@ import {
   certificateEntry,
   encryptToSetting,
   expirySettings,
+  noticesToSetting,
   ownUses,
   partnerRevocation,
   termSettings,
@@ -360,6 +361,7 @@ export const partnerSchema = z.strictObject({
   lookup: partnerLookup({ name }),
   encryptTo: encryptToSetting(),
   revocation: partnerRevocation(),
+  noticesTo: noticesToSetting(),
   ...protectionSettings(name),
   from: z.string().optional().describe('Envelope sender, and From of messages without a From field.'),
   dkim: z
@@ -457,7 +459,7 @@ export const configSchema = z.strictObject({
   strong,
   limits: limits.prefault({}).describe('Limits for messages and queues.'),
   workers: workers.prefault({}).describe('Processes.'),
-  expiry: expirySettings(),
+  expiry: expirySettings(path),
   retention: retention.prefault({}).describe('How long data is kept.'),
   http: http.prefault({}).describe('HTTP listener.'),
   events: eventsSettings({ secret, path })

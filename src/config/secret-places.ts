@@ -37,6 +37,7 @@ const readers: readonly [RegExp, readonly string[] | 'all'][] = [
   [/^(?:events|api)\./, ['api']],
   [/^alerts\./, ['handoff', 'outbound']],
   [/^http\./, ['http']],
+  [/^expiry\./, ['outbound']],
   [/^smtp\./, ['receive']],
   [/^folders\./, ['submit']],
   [/^console\./, ['console']],

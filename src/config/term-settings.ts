@@ -92,7 +92,7 @@ export const partnerRevocation = () =>
       'Whether the authorities are asked if the certificates that mail is encrypted for were revoked, at trust.revocation.hosts. soft: mail is not encrypted for a revoked one; one of which nothing is known is used. hard: mail waits until they say that it is not revoked. Only a certificate with an issuer in trust.anchors, trust.intermediates or approval.anchors, or one that trust.aia fetches below them, can be asked about; a self-signed one passes. Default: trust.revocation.mode.',
     );
 
-export const expirySettings = () =>
+export const expirySettings = (path: () => z.ZodString) =>
   z
     .strictObject({
       days: z
@@ -103,6 +103,35 @@ export const expirySettings = () =>
         .describe(
           'Days before the end of a certificate at which the log warns, once for each certificate and number. What another certificate follows without a gap does not count.',
         ),
+      notice: z
+        .strictObject({
+          days: z
+            .number()
+            .int()
+            .min(1)
+            .max(365)
+            .default(30)
+            .describe('Days before the next certificate begins to sign at which partners are told.'),
+          template: path()
+            .optional()
+            .describe(
+              'File with the text of the mail, its first line beginning with "Subject: ". {partner}, {identity}, {subject}, {serial}, {sha1}, {sha256}, {from} and {until} are filled in. Default: a text in English.',
+            ),
+        })
+        .optional()
+        .describe(
+          'A signed mail to partners that name addresses for it (partners[].noticesTo), before a certificate of yours changes. It has the next certificate attached, and is sent once to each partner for each change. Without it, no mail is sent.',
+        ),
     })
     .prefault({})
     .describe('Warnings of certificates that end: of partners, your own, of authorities and of TLS.');
+
+/** Whom we tell of the next certificate of our own. */
+export const noticesToSetting = () =>
+  z
+    .array(z.string())
+    .max(10)
+    .default([])
+    .describe(
+      'Addresses of the partner that are told before your certificate changes (expiry.notice). They must be among its addresses.',
+    );

@@ -12,7 +12,9 @@ import {
   endedOf,
   endedOfSpans,
   nameOf,
+  spanOf,
   type Use,
+  validityOf,
 } from '../pki/index.ts';
 import type { PartnerCertificate } from './certificates.ts';
 
@@ -192,4 +194,28 @@ export function expiryText(
   const days = Math.max(0, Math.floor(rest / dayLong));
   const left = days === 1 ? 'in 1 day' : `in ${days} days`;
   return `${owner}: nothing follows ${certificate}, which ends ${left}, on ${dayText(until).slice(0, 10)} (${uses.join(', ')})`;
+}
+
+/** A certificate of ours that will begin to sign beside one that signs now. */
+export interface OwnChange {
+  readonly identity: string;
+  readonly next: OwnIdentity;
+  /** Its first moment. */
+  readonly from: Date;
+}
+
+/** Changes of our own certificates that begin within some days, the soonest first; one for each identity. */
+export function ownChangesAt(identities: readonly OwnIdentity[], at: Date, days: number): OwnChange[] {
+  const latest = at.getTime() + days * dayLong;
+  return [...new Set(identities.map(({ name }) => name))]
+    .flatMap((identity): OwnChange[] => {
+      const own = identities.filter((each) => each.name === identity && each.use.includes('sign'));
+      if (coverageOf(own, 'sign', at).last === undefined) return [];
+      const coming = own
+        .map((next) => ({ identity, next, from: spanOf(validityOf(next), next).from }))
+        .filter(({ from }) => from > at && from.getTime() <= latest)
+        .sort((a, b) => a.from.getTime() - b.from.getTime());
+      return coming.slice(0, 1);
+    })
+    .sort((a, b) => a.from.getTime() - b.from.getTime());
 }

@@ -14,7 +14,16 @@ export {
   type ShownKeys,
 } from './certificates.ts';
 export { PartnerDirectory } from './directory.ts';
-export { type Expiry, type ExpiryParts, endedAt, expiriesAt, expiryText, thresholdOf } from './expiry.ts';
+export {
+  type Expiry,
+  type ExpiryParts,
+  endedAt,
+  expiriesAt,
+  expiryText,
+  type OwnChange,
+  ownChangesAt,
+  thresholdOf,
+} from './expiry.ts';
 export { ExpiryWatch, type ExpiryWatchParts } from './expiry-watch.ts';
 export {
   type AnnouncedCiphers,

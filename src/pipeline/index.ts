@@ -12,7 +12,7 @@ import type { DecodeParts, decodeStep as makeDecodeStep } from './decode.ts';
 import type { DecoderParts, decoderOptions as makeDecoderOptions } from './decoding.ts';
 import type { DropDoorParts, dropDoor as makeDropDoor } from './drop-door.ts';
 import type { ExplainerParts } from './explanation.ts';
-import type { alertMailer as makeAlertMailer } from './own-mail.ts';
+import type { alertMailer as makeAlertMailer, noticeMailer as makeNoticeMailer } from './own-mail.ts';
 import type { queueDoor as makeQueueDoor, QueueDoorParts } from './queue-door.ts';
 import type { sendStep as makeSendStep, SendParts } from './send.ts';
 import type { SubmissionDoorParts } from './submission-door.ts';
@@ -47,6 +47,17 @@ export function alertMail(...given: Parameters<typeof makeAlertMailer>): ReturnT
   return async (mail, key) => {
     loaded ??= import('./own-mail.ts').then(({ alertMailer }) => alertMailer(...given));
     return await (await loaded)(mail, key);
+  };
+}
+
+/** As `noticeMailer` of `own-mail.ts`, loaded with the first mail. */
+export function noticeMail(
+  ...given: Parameters<typeof makeNoticeMailer>
+): ReturnType<typeof makeNoticeMailer> {
+  let loaded: Promise<ReturnType<typeof makeNoticeMailer>> | undefined;
+  return async (...notice) => {
+    loaded ??= import('./own-mail.ts').then(({ noticeMailer }) => noticeMailer(...given));
+    return await (await loaded)(...notice);
   };
 }
 

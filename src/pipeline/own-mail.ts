@@ -1,8 +1,9 @@
 /** Mail that Sealpost writes on its own to a partner: it is submitted as any other, and marked as written by a program. */
 import { randomUUID } from 'node:crypto';
 import { daemonClient } from '../client/index.ts';
-import type { Config } from '../config/index.ts';
+import type { Config, PartnerConfig } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
+import type { OwnChange } from '../partner/index.ts';
 import { Outgoing, PartnerBook, type SubmitParts, submit } from './submit.ts';
 
 export interface OwnMail {
@@ -12,10 +13,18 @@ export interface OwnMail {
   /** Lines end with LF. */
   body: string;
   at: Date;
+  attachment?: { name: string; type: string; octets: Buffer };
 }
 
-/** The octets of a mail in plain text. */
-export function ownMail({ from, to, subject, body, at }: OwnMail): Buffer {
+/** The octets of a mail in plain text, with one attachment at most. */
+export function ownMail({ from, to, subject, body, at, attachment }: OwnMail): Buffer {
+  const boundary = `=_${randomUUID()}`;
+  const text = [
+    'Content-Type: text/plain; charset=utf-8',
+    'Content-Transfer-Encoding: 8bit',
+    '',
+    ...body.split('\n'),
+  ];
   const lines = [
     `From: <${from}>`,
     `To: ${to.map((each) => `<${each}>`).join(', ')}`,
@@ -24,10 +33,21 @@ export function ownMail({ from, to, subject, body, at }: OwnMail): Buffer {
     `Message-ID: <${randomUUID()}@${from.slice(from.lastIndexOf('@') + 1)}>`,
     'Auto-Submitted: auto-generated',
     'MIME-Version: 1.0',
-    'Content-Type: text/plain; charset=utf-8',
-    'Content-Transfer-Encoding: 8bit',
-    '',
-    ...body.split('\n'),
+    ...(attachment === undefined
+      ? text
+      : [
+          `Content-Type: multipart/mixed; boundary="${boundary}"`,
+          '',
+          `--${boundary}`,
+          ...text,
+          `--${boundary}`,
+          `Content-Type: ${attachment.type}; name="${attachment.name}"`,
+          `Content-Disposition: attachment; filename="${attachment.name}"`,
+          'Content-Transfer-Encoding: base64',
+          '',
+          ...(attachment.octets.toString('base64').match(/.{1,76}/g) ?? []),
+          `--${boundary}--`,
+        ]),
   ];
   return Buffer.from(lines.map((line) => `${line}\r\n`).join(''));
 }
@@ -51,23 +71,115 @@ export function alertMailer(config: Config, parts: Omit<SubmitParts, 'partners'>
         hint: 'write alerts.mail.from and alerts.mail.to',
       });
     const octets = ownMail({ from, to, subject, body, at: parts.now() });
-    try {
-      const [submitted] = await submit(
-        { ...parts, partners },
-        {
-          client: daemonClient,
-          to: { partner: partner.name, recipients: [...to] },
-          outgoing: Outgoing.mail(() => [octets], 'the alerts'),
-          origin: { kind: 'daemon', detail: { about: 'alerts' } },
-          from,
-          idempotencyKey: key,
-        },
-      );
-      return submitted?.id ?? '';
-    } catch (error) {
-      // It was sent before, by a process that ended before it could note that; its text has another date.
-      if (error instanceof SealpostError && error.code === 'idempotency-conflict') return 'as before';
-      throw error;
-    }
+    return await submitOwn({ ...parts, partners }, { partner, from, to, octets, key, about: 'alerts' });
   };
+}
+
+/** The default text of a notice. */
+export const noticeTemplate = `Subject: Our next certificate, from {from} on
+
+This mail was written by a program. Nobody reads answers to it.
+
+From {from} on, we sign our mail with another certificate. It is attached,
+and this mail is signed with the one that you know.
+
+  subject:  {subject}
+  serial:   {serial}
+  SHA-1:    {sha1}
+  SHA-256:  {sha256}
+  valid:    until {until}
+
+Please add it to the certificates that you verify our mail with, and
+encrypt your mail to us for it from {from} on. Until then, please go on
+using the one that you have. Both will be read.
+`;
+
+/** Fills a template in: its subject, and its text. A line of it that names nothing known stays as it is. */
+export function filledNotice(
+  template: string,
+  facts: Readonly<Record<string, string>>,
+): { subject: string; body: string } {
+  const filled = template
+    .replace(/\r\n?/g, '\n')
+    .replace(/\{(\w{1,20})\}/g, (all, name: string) =>
+      Object.hasOwn(facts, name) ? (facts[name] ?? all) : all,
+    );
+  const [first = '', ...rest] = filled.split('\n');
+  const subject = /^Subject: (.*)$/.exec(first)?.[1];
+  if (subject === undefined) return { subject: 'Our next certificate', body: filled };
+  return { subject, body: rest.join('\n').replace(/^\n/, '') };
+}
+
+export interface NoticeParts extends Omit<SubmitParts, 'partners'> {
+  template: string | undefined;
+}
+
+/** Sends the notice of a next certificate to a partner, protected as all mail to it is. Errors: those of `submit`. */
+export function noticeMailer(config: Config, { template = noticeTemplate, ...parts }: NoticeParts) {
+  const partners = new PartnerBook(config.partners);
+  return async (
+    partner: PartnerConfig,
+    { identity, next, from: begins }: OwnChange,
+    key: string,
+  ): Promise<string> => {
+    const { certificate } = next;
+    const day = (date: Date) => date.toISOString().slice(0, 10);
+    const facts = {
+      ...{
+        partner: partner.name,
+        identity,
+        subject: certificate.subject,
+        serial: certificate.serialHex,
+      },
+      ...{ sha1: certificate.thumbprintSha1, sha256: certificate.thumbprint },
+      ...{ from: day(begins), until: day(certificate.notAfter) },
+    };
+    const [own] = certificate.emails;
+    const from = partner.from ?? own;
+    if (from === undefined)
+      throw new SealpostError('address-invalid', `there is no sender for a notice to ${partner.name}`, {
+        hint: 'set from of the partner',
+      });
+    const attachment = {
+      ...{ name: `${identity}-${day(begins)}.cer`, type: 'application/pkix-cert' },
+      octets: certificate.der,
+    };
+    const { noticesTo: to } = partner;
+    const octets = ownMail({ ...filledNotice(template, facts), from, to, at: parts.now(), attachment });
+    return await submitOwn(
+      { ...parts, partners },
+      { partner, from, to, octets, key, about: 'next certificate' },
+    );
+  };
+}
+
+/** Submits mail of our own. Resolves with its id; the same key is the same message. */
+async function submitOwn(
+  parts: SubmitParts,
+  { partner, from, to, octets, key, about }: OwnSubmission,
+): Promise<string> {
+  try {
+    const [submitted] = await submit(parts, {
+      client: daemonClient,
+      to: { partner: partner.name, recipients: [...to] },
+      outgoing: Outgoing.mail(() => [octets], about),
+      origin: { kind: 'daemon', detail: { about } },
+      from,
+      idempotencyKey: key,
+    });
+    return submitted?.id ?? '';
+  } catch (error) {
+    // It was sent before, by a process that ended before it could note that; its text has another date.
+    if (error instanceof SealpostError && error.code === 'idempotency-conflict') return 'as before';
+    throw error;
+  }
+}
+
+interface OwnSubmission {
+  partner: PartnerConfig;
+  from: string;
+  to: readonly string[];
+  octets: Buffer;
+  key: string;
+  about: string;
 }

@@ -23,6 +23,8 @@ export const lifetimes = {
   eventsLease: 120_000,
   /** What ends soon, for the alerts: longer than anything is between two looks. */
   expiryDue: 86_400_000,
+  /** Lease of who tells partners of our next certificates: longer than a round of mails takes. */
+  noticesLease: 10 * 60_000,
   /** Lease of who looks after alerts. */
   alertsLease: 60_000,
   /** Lease of the sweep. */
