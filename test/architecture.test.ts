@@ -28,6 +28,7 @@ const data = [
   'src/pki/algorithms.ts',
   'src/cms/algorithms.ts',
   'src/smime/encode/presets.ts',
+  'src/config/alert-conditions.ts',
 ];
 
 /** Profiles are data as well, for the codec and for whoever judges by their rules. */
@@ -64,6 +65,10 @@ const doors: Record<string, { may: string[]; why: string }> = {
     why: 'a server is judged by its certificate (DANE); the index takes along what reads private keys',
   },
   'src/pki/path.ts': { may: ['smtp'], why: 'as certificate.ts' },
+  'src/config/alert-rules.ts': {
+    may: ['alert', 'commands'],
+    why: 'one process of an installation looks at the rules of alerts; the others do not load them',
+  },
   'src/config/problem.ts': {
     may: ['commands'],
     why: 'any command may have to print a problem; the schema and its libraries take longer than most commands',

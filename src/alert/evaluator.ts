@@ -4,7 +4,9 @@
  */
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import { type AlertRule, alertRulesOf, type Config, factsOfCondition } from '../config/index.ts';
+import { factsOfCondition } from '../config/alert-conditions.ts';
+import { type AlertRule, alertRulesOf } from '../config/alert-rules.ts';
+import type { Config } from '../config/index.ts';
 import { readHeartbeats, readMetrics, roleNames } from '../daemon/index.ts';
 import { type Log, logRarely } from '../log.ts';
 import { gauge } from '../metrics.ts';

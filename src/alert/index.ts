@@ -3,7 +3,7 @@
  * `judge.ts`, which decides, then `measures.ts`, `evaluator.ts` and `courier.ts`. What looks after them is loaded by the one
  * process that does.
  */
-import { alertRoleOf } from '../config/index.ts';
+import { alertRoleOf } from '../config/alert-rules.ts';
 import type { Alerts, AlertsParts } from './start.ts';
 
 /** Begins to look after alerts, if that is up to this role; otherwise nothing is loaded, and there is nothing. */

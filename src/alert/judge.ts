@@ -1,6 +1,7 @@
 /** Whether a value is bad, and what follows from that over time. Nothing here reads a clock or a store. */
 import { createHash } from 'node:crypto';
-import { type AlertRule, factsOfCondition } from '../config/index.ts';
+import { factsOfCondition } from '../config/alert-conditions.ts';
+import type { AlertRule } from '../config/alert-rules.ts';
 import type { AlertState, ChangeKind, Labels, Sample } from './types.ts';
 
 export interface Judged {

@@ -1,5 +1,8 @@
 /** What is measured for each condition. Null: it is not known now, and nothing changes. */
-import type { AlertCondition, AlertRule, Config } from '../config/index.ts';
+
+import type { AlertCondition } from '../config/alert-conditions.ts';
+import type { AlertRule } from '../config/alert-rules.ts';
+import type { Config } from '../config/index.ts';
 import { type Heartbeat, hasWork, type Measured, roleNames, type Trouble } from '../daemon/index.ts';
 import { errorRow } from '../errors.ts';
 import type { MessageRecord, QueueRoom, SickRoute, SuspendedGroup } from '../queue/index.ts';

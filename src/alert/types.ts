@@ -1,5 +1,5 @@
 /** What alerts are. */
-import type { AlertCondition, AlertSeverity } from '../config/index.ts';
+import type { AlertCondition, AlertSeverity } from '../config/alert-conditions.ts';
 
 /** What an alert is about: `mailbox`, `partner`, `reason`, `direction`, `destination`, `host`, `role`, `certificate` ... */
 export type Labels = Readonly<Record<string, string>>;

@@ -13,7 +13,9 @@ import {
   tellTest,
   unsilenceAlerts,
 } from '../alert/index.ts';
-import { type AlertRule, alertRulesOf, factsOfCondition, loadConfig, readDuration } from '../config/index.ts';
+import { factsOfCondition } from '../config/alert-conditions.ts';
+import { type AlertRule, alertRulesOf } from '../config/alert-rules.ts';
+import { loadConfig, readDuration } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import type { QueueRoom } from '../queue/index.ts';
 import { operator } from './operator.ts';

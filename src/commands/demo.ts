@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import { stringify } from 'yaml';
 import { loadConfig } from '../config/index.ts';
-import { Supervisor } from '../daemon/index.ts';
+import { loadSupervisor } from '../daemon/index.ts';
 import { SealpostError } from '../errors.ts';
 import { createLog } from '../log.ts';
 import { type DemoMailbox, startDemoMailbox } from './demo/dovecot.ts';
@@ -161,6 +161,7 @@ async function runDemo(keep: boolean): Promise<void> {
   const config = await loadConfig(world.configFile);
   const log = createLog('warn', 'demo');
   const roles = ['receive', 'decrypt', 'handoff', 'outbound'] as const;
+  const { Supervisor } = await loadSupervisor();
   const supervisor = new Supervisor({ configFile: world.configFile, config, roles, log });
   const stopOnSignal = () => void supervisor.force().then(() => process.exit(1));
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stopOnSignal);

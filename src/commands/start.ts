@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { loadConfig } from '../config/index.ts';
-import { type RoleName, roleNames, Supervisor } from '../daemon/index.ts';
+import { loadSupervisor, type RoleName, roleNames } from '../daemon/index.ts';
 import { SealpostError } from '../errors.ts';
 import { createLog } from '../log.ts';
 import { configOption } from './options.ts';
@@ -25,6 +25,7 @@ export function startCommand(): Command {
       const roles = options.only === undefined ? roleNames : parseRoles(options.only);
       const config = await loadConfig(options.config, true);
       const log = createLog(config.log.level, 'supervisor', undefined, config.log.times);
+      const { Supervisor } = await loadSupervisor();
       const supervisor = new Supervisor({ configFile: options.config, config, roles, log });
 
       const ended = Promise.withResolvers<void>();

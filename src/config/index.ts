@@ -110,13 +110,6 @@ export async function secretVariables<Role extends string>(
 }
 
 export { AddressBook, type AddressKey, parseAddressEntry } from './addresses.ts';
-export {
-  type AlertCondition,
-  type AlertSeverity,
-  alertConditions,
-  factsOfCondition,
-} from './alert-conditions.ts';
-export { type AlertRule, alertRoleOf, alertRulesOf } from './alert-rules.ts';
 export { allDestinations, allRoutes } from './destinations.ts';
 export { isLoopback, networkOf, ownName } from './hosts.ts';
 export { saveKept } from './kept-partners.ts';

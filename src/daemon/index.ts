@@ -4,6 +4,7 @@
  */
 import type { Config } from '../config/index.ts';
 import type { QueueRoom } from '../queue/index.ts';
+import type { ControlReply } from './control.ts';
 import type { Heartbeat, Trouble } from './heartbeat.ts';
 import type { Measured } from './metrics.ts';
 import type { Probed } from './probes.ts';
@@ -37,15 +38,30 @@ export async function readMetrics(queue: QueueRoom, names: readonly string[]): P
   return await metrics.readMetrics(queue, names);
 }
 
+/** `Supervisor` of `supervisor.ts`. No role needs it, and it takes a dozen files along. */
+export async function loadSupervisor(): Promise<typeof import('./supervisor.ts')> {
+  return await import('./supervisor.ts');
+}
+
+/** As `askReload` of `control.ts`. */
+export async function askReload(dataDir: string): Promise<ControlReply[]> {
+  const control = await import('./control.ts');
+  return await control.askReload(dataDir);
+}
+
+/** As `askLevels` of `control.ts`. */
+export async function askLevels(dataDir: string, changes: string): Promise<ControlReply[]> {
+  const control = await import('./control.ts');
+  return await control.askLevels(dataDir, changes);
+}
+
 /** As `readHeartbeats` of `heartbeat.ts`. */
 export async function readHeartbeats(queue: QueueRoom): Promise<Heartbeat[]> {
   const heartbeat = await import('./heartbeat.ts');
   return await heartbeat.readHeartbeats(queue);
 }
 
-export { askLevels, askReload } from './control.ts';
 export { type RoleName, roleNames } from './protocol.ts';
 export type { RoleContext } from './role.ts';
-export { Supervisor } from './supervisor.ts';
 export { hasWork } from './working.ts';
 export type { Heartbeat, Measured, Trouble };

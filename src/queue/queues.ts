@@ -5,7 +5,6 @@
 import type { Redis } from 'ioredis';
 import { guarded } from '../redis/index.ts';
 import { type Keys, queueNames } from './keys.ts';
-import { sickRoutes } from './sick-routes.ts';
 import type { Queues } from './types.ts';
 import type { BullWorkers, WorkersParts } from './workers.ts';
 
@@ -25,7 +24,10 @@ export function openQueues(parts: WorkersParts): Queues & { close(): Promise<voi
       workers ??= import('./workers.ts').then(({ BullWorkers }) => new BullWorkers(parts));
       return await (await workers).createWorker(name, handler, options);
     },
-    sick: () => sickRoutes(parts.redis, parts.keys, parts.names),
+    async sick() {
+      const { sickRoutes } = await import('./sick-routes.ts');
+      return await sickRoutes(parts.redis, parts.keys, parts.names);
+    },
     depth: () => depth(parts.redis, parts.keys),
     async close() {
       await (await workers)?.close();

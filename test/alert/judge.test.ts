@@ -6,7 +6,7 @@ import { alertId, judge } from '../../src/alert/judge.ts';
 import { isSilenced } from '../../src/alert/silences.ts';
 import { mailText } from '../../src/alert/text.ts';
 import type { AlertState, Sample, Silence } from '../../src/alert/types.ts';
-import { type AlertRule, alertRulesOf } from '../../src/config/index.ts';
+import { type AlertRule, alertRulesOf } from '../../src/config/alert-rules.ts';
 import { configSchema } from '../../src/config/schema.ts';
 
 const minute = 60_000;

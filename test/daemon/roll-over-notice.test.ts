@@ -84,7 +84,8 @@ describe('the notice of our next certificate', { skip: skipWithout('openssl') },
     const read = await simpleParser(stdout);
     const expected = new X509Certificate(next.certPem);
     const [attachment] = read.attachments;
-    assert.ok(attachment?.content.equals(expected.raw));
+    assert.ok(attachment);
+    assert.ok(attachment.content.equals(expected.raw));
     assert.equal(attachment.contentType, 'application/pkix-cert');
     const sha256 = expected.fingerprint256.replaceAll(':', '').toLowerCase();
     assert.equal(read.text?.trim(), `From ${begins}: ${sha256} {unknown}`);
