@@ -120,6 +120,11 @@ const commands: Record<string, Entry> = {
     description: 'show the levels of the log of the daemon on this machine, or change them until it ends',
     load: async () => (await import('./log.ts')).logCommand(),
   },
+  top: {
+    usage: '[options]',
+    description: 'show what flows, what waits and what fails, again and again; in a pipe once',
+    load: async () => (await import('./top.ts')).topCommand(),
+  },
   doctor: {
     usage: '[options]',
     description:

@@ -1,4 +1,6 @@
+import { readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { hasCode } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { QueueRoom } from '../queue/index.ts';
 import { lifetimes } from '../redis/index.ts';
@@ -12,6 +14,8 @@ export interface Heartbeat {
   role: string;
   host: string;
   pid: number;
+  /** Whose numbers process ids are (pid_namespaces(7)); absent where the system does not say, and of older versions. */
+  space?: string;
   /** Milliseconds since the epoch. */
   at: number;
   /** Why this process accepts nothing new; null if it does. */
@@ -51,6 +55,7 @@ export function startHeartbeat(
         role,
         host: hostname(),
         pid: process.pid,
+        ...(space !== undefined && { space }),
         at: Date.now(),
         refusing,
         troubles: troubles(),
@@ -79,8 +84,32 @@ export function startHeartbeat(
   };
 }
 
-/** The processes with a heartbeat in the last 20 seconds. */
+const space = spaceOf();
+
+/** Containers may share the name of a host, and each has processes of the same numbers. */
+function spaceOf(): string | undefined {
+  try {
+    return readlinkSync('/proc/self/ns/pid');
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether the process of a heartbeat has ended since, as far as this machine can tell. */
+function hasEnded(beat: Heartbeat): boolean {
+  if (beat.host !== hostname() || space === undefined || beat.space !== space) return false;
+  try {
+    process.kill(beat.pid, 0);
+    return false;
+  } catch (error) {
+    // not that of another user, of whom the system says EPERM
+    return hasCode(error, 'ESRCH');
+  }
+}
+
+/** The processes with a heartbeat in the last 20 seconds; of this machine, those that run. */
 export async function readHeartbeats(queue: QueueRoom): Promise<Heartbeat[]> {
-  const found = (await present(queue, 'alive')).map((text): Heartbeat => JSON.parse(text));
+  const beats = (await present(queue, 'alive')).map((text): Heartbeat => JSON.parse(text));
+  const found = beats.filter((beat) => !hasEnded(beat));
   return found.sort((a, b) => a.role.localeCompare(b.role) || a.pid - b.pid);
 }

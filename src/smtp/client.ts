@@ -13,9 +13,11 @@ import {
   countTls,
   faultOf,
   isTlsError,
+  refusedCertificate,
   resultOf,
+  shownBy,
   type TlsDemand,
-  type TlsFault,
+  TlsFault,
 } from './tls-check.ts';
 
 /** Milliseconds for the connection, for the greeting, and of silence. */
@@ -145,13 +147,14 @@ export class Client {
   async #start(options: ClientOptions, signal: AbortSignal): Promise<void> {
     const connection = this.#connection;
     const { demand } = options;
-    const handshake = guardHandshake(connection, demand);
+    const handshake = guardHandshake(connection, options);
     await new Promise<void>((resolve, reject) => {
       const failed = (error: SMTPConnection.SMTPError) => {
         const { fault } = handshake;
         const stage = handshake.open || fault || isTlsError(error) ? 'tls' : 'connect';
         if (stage === 'tls') countTls(demand.policy, fault?.result ?? handshakeResult(error));
-        reject(new ClientError(stage, fault?.message ?? explainTls(options, error)));
+        const refused = stage === 'tls' ? refusedCertificate(options.host, error) : undefined;
+        reject(new ClientError(stage, fault?.message ?? refused ?? explainTls(options, error)));
       };
       const aborted = () => reject(new ClientError('connect', 'sending was aborted'));
       signal.addEventListener('abort', aborted, { once: true });
@@ -380,13 +383,14 @@ interface Handshake {
  * Judges the server when the handshake has ended, before anything else is sent. nodemailer goes on to EHLO at once, in two
  * places, which are patched here.
  */
-function guardHandshake(connection: SMTPConnection, { verify }: TlsDemand): Handshake {
+function guardHandshake(connection: SMTPConnection, { host, demand: { verify } }: ClientOptions): Handshake {
   const handshake: Handshake = { open: false, fault: undefined, secured: undefined };
   const judge = () => {
     const socket: unknown = Reflect.get(connection, '_socket');
     if (!(socket instanceof TLSSocket)) throw new ClientError('tls', 'the server cannot be verified');
     handshake.open = false;
-    handshake.fault = faultOf(socket, verify);
+    const fault = faultOf(socket, verify);
+    handshake.fault = fault && new TlsFault(fault.result, `${host}: ${fault.message} (${shownBy(socket)})`);
     if (handshake.fault === undefined) handshake.secured = socket;
     return handshake.fault;
   };

@@ -93,6 +93,43 @@ export function faultOf(socket: TLSSocket, verify: Verification): TlsFault | und
   }
 }
 
+/** Why the certificate of a host was refused in the handshake, naming both; undefined for another kind of error. */
+export function refusedCertificate(host: string, error: unknown): string | undefined {
+  const of = `the TLS certificate of ${host}`;
+  const code = codeOf(error);
+  switch (code) {
+    case 'CERT_HAS_EXPIRED':
+      return `${of} has expired`;
+    case 'CERT_NOT_YET_VALID':
+      return `${of} is not valid yet`;
+    case 'CERT_REVOKED':
+      return `${of} was revoked`;
+    case 'DEPTH_ZERO_SELF_SIGNED_CERT':
+      return `${of} is self-signed, and nobody who is trusted here vouches for it`;
+    case 'ERR_TLS_CERT_ALTNAME_INVALID':
+      return `${of} is for ${namesIn(error)}`;
+    default:
+      return untrusted.has(code) ? `${of} was issued by nobody who is trusted here (${code})` : undefined;
+  }
+}
+
+/** Names that the certificate of an error of Node has. */
+function namesIn(error: unknown): string {
+  const cert: unknown = error instanceof Error && 'cert' in error ? error.cert : undefined;
+  const names =
+    typeof cert === 'object' && cert !== null && 'subjectaltname' in cert ? cert.subjectaltname : undefined;
+  return typeof names === 'string' && names !== '' ? `${names} alone` : 'another name';
+}
+
+/** Which certificate a server showed: subject, serial number and end. */
+export function shownBy(socket: TLSSocket): string {
+  const { subject, serialNumber, valid_to: end } = socket.getPeerCertificate();
+  const name = subject?.CN ?? 'without a common name';
+  return serialNumber === undefined
+    ? 'no certificate'
+    : `certificate ${name}, serial ${serialNumber.toLowerCase()}, until ${end}`;
+}
+
 /** What the server sent, in DER, its own certificate first. */
 function chainOf(socket: TLSSocket): Buffer[] {
   const chain: Buffer[] = [];

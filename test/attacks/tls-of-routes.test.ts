@@ -134,6 +134,7 @@ describe('a server with another key than the pinned one', () => {
       });
       assert.equal(result.outcome, 'tls-failed');
       assert.match(result.reply, /none of the pinned/);
+      assert.match(result.reply, /^127\.0\.0\.1: .* \(certificate .*, serial [0-9a-f]+, until .*GMT\)$/);
       assert.deepEqual(overTls(server), []);
       assert.equal(await counted('pinned', 'certificate-not-trusted'), before + 1);
     }
@@ -148,7 +149,9 @@ describe('a server with another key than the pinned one', () => {
         tls: implicit ? 'implicit' : 'required',
       } as const;
       assert.equal((await send({ ...route, pins: [digest(issued.cert), digest(own.cert)] })).outcome, 'sent');
-      assert.equal((await send(route)).outcome, 'tls-failed', 'without the pin it is not trusted');
+      const without = await send(route);
+      assert.equal(without.outcome, 'tls-failed', 'without the pin it is not trusted');
+      assert.match(without.reply, /^the TLS certificate of 127\.0\.0\.1 is self-signed/);
     }
   });
 
@@ -156,7 +159,9 @@ describe('a server with another key than the pinned one', () => {
     const server = await peer({ cert: issued.cert, key: issued.key });
     const route = { host: 'localhost', port: server.port, ca: issued.ca };
     const before = await counted('pinned', 'certificate-host-mismatch');
-    assert.equal((await send(route)).outcome, 'tls-failed', 'another name');
+    const refused = await send(route);
+    assert.equal(refused.outcome, 'tls-failed', 'another name');
+    assert.match(refused.reply, /^the TLS certificate of localhost is for (?:DNS|IP).* alone$/);
     assert.equal(await counted('pinned', 'certificate-host-mismatch'), before + 1);
     assert.equal((await send({ ...route, ca: own.cert })).outcome, 'tls-failed', 'another authority');
     assert.deepEqual(overTls(server), []);
