@@ -171,8 +171,8 @@ export const outbound = mutants('smtp', [
   ],
   [
     'smtp/client.ts',
-    'handshake.fault = faultOf(socket, verify);',
-    'handshake.fault = undefined;',
+    'const fault = faultOf(socket, verify);',
+    "const fault = faultOf(socket, { by: 'nothing' });",
     `${routes}~pinned`,
     'any server passes for the pinned one',
   ],

@@ -364,5 +364,33 @@ export const work = [
       'commands/messages~dry.run',
       'a dry run terminates messages',
     ],
+    [
+      'commands/message-id.ts',
+      'if (found.length === 1) return id;',
+      'if (found.length >= 1) return id;',
+      'commands/message-ids~none.of.several',
+      'of several messages that an id may mean, one is ended',
+    ],
+    [
+      'config/shareable.ts',
+      'if (schema === undefined || isSecret(schema)) return isSet;',
+      'if (isSecret(schema ?? configSchema)) return isSet;',
+      'commands/doctor~every.other.setting',
+      'what the schema does not know goes out with a bundle',
+    ],
+    [
+      'config/shareable.ts',
+      'wordsOf(schema).includes(value) ? value : isSet',
+      'wordsOf(schema).includes(value) ? isSet : value',
+      'commands/doctor~no.marker',
+      'names and addresses go out with a bundle',
+    ],
+    [
+      'daemon/heartbeat.ts',
+      "return hasCode(error, 'ESRCH');",
+      "return !hasCode(error, 'ESRCH');",
+      'commands/top~no.process.that.has.ended',
+      'a process that has ended looks alive',
+    ],
   ]),
 ];
