@@ -1,10 +1,14 @@
 /** Who calls a command, for the audit trail. */
 import { hostname, userInfo } from 'node:os';
+import { cleanText } from '../log.ts';
 
-/** `user@host`; with sudo, the user who called sudo. */
+/**
+ * `user@host`, as the system says. `SUDO_USER` stands behind it as claimed: whoever is root can write any name into it.
+ */
 export function operator(): string {
-  const user = process.env.SUDO_USER || nameOf();
-  return `${user}@${hostname()}`;
+  const user = `${nameOf()}@${hostname()}`;
+  const claimed = cleanText(process.env.SUDO_USER ?? '', 64);
+  return claimed === '' ? user : `${user} (SUDO_USER says ${claimed})`;
 }
 
 function nameOf(): string {

@@ -85,7 +85,9 @@ export async function createConsoleApp(parts: ConsoleParts) {
       return reply.type('application/problem+json').send(problemOf(known));
     const { remedy } = known instanceof SealpostError ? errorTable[known.code] : errorTable.internal;
     const body = html`<p>${detail ?? title}.</p><p>${hint ?? remedy}</p><p><a href="/">To the start</a></p>`;
-    return reply.type('text/html; charset=utf-8').send(layout({ title: title, body, path: '' }));
+    return reply
+      .type('text/html; charset=utf-8')
+      .send(layout({ title: `${title.charAt(0).toUpperCase()}${title.slice(1)}`, body, path: '' }));
   }
 
   app.removeAllContentTypeParsers();

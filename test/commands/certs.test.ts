@@ -178,7 +178,7 @@ describe('certs', { skip: skipWithout('openssl') }, () => {
       [entry?.thumbprint, entry?.uses, entry?.decided?.why],
       [thumbprint, ['verify'], 'by telephone'],
     );
-    assert.match(entry?.decided?.by ?? '', /^alice@/);
+    assert.match(entry?.decided?.by ?? '', /^\S+@\S+ \(SUDO_USER says alice\)$/);
     const [audited] = await queue.audit.list({ limit: 1 });
     assert.deepEqual(
       [audited?.what, audited?.subject, audited?.why],

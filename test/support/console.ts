@@ -144,8 +144,10 @@ export async function startConsoleRoom(
   pages?: readonly PageRoute[],
   others: Record<string, unknown> = {},
 ): Promise<ConsoleRoom> {
-  const server = await startTestRedis();
   const whole = { mailboxes: [], ...others, console: { port: 0, ...settings } };
+  // What is wrong with the settings shows before anything runs.
+  testConfig({ url: 'redis://127.0.0.1:1', dataDir: '/nowhere' }, whole);
+  const server = await startTestRedis();
   const config = testConfig(server, whole);
   const queue = await openTestQueue(server, whole);
   const log = createLog('silent', 'test');
