@@ -41,6 +41,7 @@ const readers: readonly [RegExp, readonly string[] | 'all'][] = [
   [/^smtp\./, ['receive']],
   [/^folders\./, ['submit']],
   [/^console\./, ['console']],
+  [/^http\./, ['http']],
   [/^mailboxes\.\d+\.imap\./, ['receive']],
   [/^mailboxes\.\d+\.trust\./, ['decrypt', 'outbound']],
   [/^mailboxes\.\d+\.(?:destinations|onSuspend)\./, ['handoff']],

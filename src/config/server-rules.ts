@@ -55,10 +55,10 @@ function checkListener({ smtp, mailboxes, partners, http }: Config, report: Repo
       `is ${smtp.maxConnectionsPerClient}, and there are ${smtp.maxConnections} for all: one client can take every connection`,
       { severity: 'warning', hint: 'write less than smtp.maxConnections' },
     );
-  if (http.port !== undefined && !isLoopback(http.host))
-    report(['http', 'host'], 'is open to other machines, and /metrics answers them without a login', {
+  if (http.port !== undefined && !isLoopback(http.host) && http.metricsToken === undefined)
+    report(['http', 'host'], 'is open to other machines, so /metrics answers nobody', {
       severity: 'warning',
-      hint: 'write 127.0.0.1 with a proxy before it, or let a firewall say who may connect',
+      hint: 'write http.metricsToken',
     });
   const taken = new Set<string>(
     http.port === undefined || http.port === 0 ? [] : [`${http.host}:${http.port}`],
