@@ -57,7 +57,6 @@ export const examples: Record<string, string> = {
   'api.tls.next[].key': 'keys/mail.example.com-2028.key',
   'api.tls.next[].from': '2027-12-01',
   'api.tls.next[].until': '2030-01-01',
-  'http.metricsToken': '{ file: secrets/metrics-token }',
   'console.port': '8027',
   'console.hostnames': '[console.example.com]',
   'console.tls.cert': 'keys/console.example.com.pem',

@@ -4,7 +4,13 @@ import { refusal } from './problem.ts';
 import type { Route } from './route.ts';
 
 /** What cannot be taken back, or shows what is written in a message. */
-const graveVerbs: ReadonlySet<string> = new Set<Verb>(['content', 'decode-again', 'terminate', 'approve']);
+const graveVerbs: ReadonlySet<string> = new Set<Verb>([
+  'content',
+  'replay',
+  'decode-again',
+  'terminate',
+  'approve',
+]);
 
 export function isGrave({ grave, grant }: Pick<Route, 'grave' | 'grant'>): boolean {
   return grave ?? graveVerbs.has(grant);
