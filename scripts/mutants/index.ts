@@ -10,6 +10,7 @@ import { leaving } from './leaving.ts';
 import type { Mutant } from './mutant.ts';
 import { newest } from './newest.ts';
 import { outbound, rates } from './outbound.ts';
+import { people } from './people.ts';
 import { profiles } from './profiles.ts';
 import { replays } from './replays.ts';
 import { rules } from './rules.ts';
@@ -37,4 +38,5 @@ export const allMutants: readonly Mutant[] = [
   ...backups,
   ...imports,
   ...console,
+  ...people,
 ];

@@ -1,4 +1,5 @@
 /** The console as a whole: what happens to each request before its page, and what becomes of the page. */
+import type { ServerResponse } from 'node:http';
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import { createListener, type Origins, parseQuery, problemOf, refusal, sendAnswer } from '../api/index.ts';
 import type { Config } from '../config/index.ts';
@@ -6,7 +7,7 @@ import { errorTable, hasCode, SealpostError } from '../errors.ts';
 import { type Log, logRarely } from '../log.ts';
 import { counter } from '../metrics.ts';
 import type { QueueRoom } from '../queue/index.ts';
-import type { Logins, Role } from '../user/index.ts';
+import type { Logins, Role, Session } from '../user/index.ts';
 import { callOf, SecondNeeded } from './call.ts';
 import { checkOrigin, checkToken } from './csrf.ts';
 import { type PublicFile, publicFiles } from './files.ts';
@@ -38,6 +39,9 @@ declare module 'fastify' {
   }
 }
 
+/** Milliseconds until a stream has noticed that its session has ended. */
+const streamLook = 1000;
+
 const answered = counter('console_requests_total', 'Answers of the console, by status.', ['status']);
 
 export type ConsoleApp = Awaited<ReturnType<typeof createConsoleApp>>;
@@ -63,7 +67,10 @@ export async function createConsoleApp(parts: ConsoleParts) {
   function sendPage(reply: FastifyReply, request: FastifyRequest, page: Page): FastifyReply {
     reply.header('Cache-Control', noStore);
     if ('to' in page) return reply.redirect(page.to, 303);
-    if ('answer' in page) return sendAnswer(reply, page.answer);
+    if ('answer' in page) {
+      if ('live' in page.answer) watchStream(reply.raw, visits.of(request).session);
+      return sendAnswer(reply, page.answer);
+    }
     const { title, body, status = 200 } = page;
     const visit = visits.of(request);
     const who = isKnown(visit) ? { person: visit.person, csrf: visit.session.csrf } : {};
@@ -72,6 +79,15 @@ export async function createConsoleApp(parts: ConsoleParts) {
       .code(status)
       .type('text/html; charset=utf-8')
       .send(layout({ title, body, path, ...who }));
+  }
+
+  /** A stream ends with its session. An open one does not lengthen it. */
+  function watchStream(stream: ServerResponse, session: Session | undefined): void {
+    const watch = setInterval(async () => {
+      const isThere = session !== undefined && (await logins.sessions.isThere(session).catch(() => true));
+      if (!isThere) stream.destroy();
+    }, streamLook).unref();
+    stream.once('close', () => clearInterval(watch));
   }
 
   function sendError(reply: FastifyReply, request: FastifyRequest, error: unknown): FastifyReply {

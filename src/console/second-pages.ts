@@ -19,6 +19,13 @@ export interface SecondParts {
 
 const subjectOf = ({ operation, id }: AskedFor) => `${operation} ${id}`;
 
+/** Whether a person sees the mail of all that another one sees: what that one asked for may say of any of it. */
+function covers({ rights }: Person, other: Person | undefined): boolean {
+  const within = (own: '*' | readonly string[], wanted: '*' | readonly string[] | undefined) =>
+    own === '*' || (wanted !== '*' && (wanted ?? []).every((name) => own.includes(name)));
+  return within(rights.mailboxes, other?.rights.mailboxes) && within(rights.partners, other?.rights.partners);
+}
+
 /** What was asked for, as text: every argument, since that is what is confirmed. */
 function argumentsOf({ params, query, json }: AskedFor): Html {
   const rows = [...Object.entries(params), ...Object.entries(query), ...Object.entries(json ?? {})];
@@ -56,7 +63,8 @@ export async function askForSecond(
 export function secondPages(parts: SecondParts): PageRoute[] {
   const { operations, seconds, registry, audit, now } = parts;
 
-  const mayBoth = ({ operation }: AskedFor, person: Person): boolean => {
+  const mayBoth = ({ operation, person: asker }: AskedFor, person: Person): boolean => {
+    if (asker !== person.id && !covers(person, registry.person(asker, ''))) return false;
     try {
       operations.checkGrant(operation, person.client);
       return true;

@@ -87,6 +87,12 @@ export class Sessions {
     return next;
   }
 
+  /** Whether a session is still there. This does not lengthen it. */
+  async isThere({ id, endsAt }: Session): Promise<boolean> {
+    const { redis, now } = this.#parts;
+    return endsAt > now() && (await guarded('session', redis.exists(this.#keyOf(hashOf(id))))) === 1;
+  }
+
   async end(id: string): Promise<void> {
     await guarded('session', this.#parts.redis.del(this.#keyOf(hashOf(id))));
   }

@@ -299,8 +299,15 @@ describe('acts that need a second person', { skip: skipWithout('redis-server') }
     const id = await queued(room);
     const request = await asked(id);
     const vic = await room.person('vic', 'viewer');
-    await vic.browser.get('/');
-    assert.equal((await vic.browser.post(`/second/${request}`, { answer: 'confirm' })).status, 404);
+    // who may terminate, but sees nothing of this partner
+    room.rights = { partners: ['other'] };
+    const olga = await room.person('olga', 'operator');
+    room.rights = {};
+    for (const { browser } of [vic, olga]) {
+      await browser.get('/');
+      assert.doesNotMatch((await browser.get('/second')).text, new RegExp(id));
+      assert.equal((await browser.post(`/second/${request}`, { answer: 'confirm' })).status, 404);
+    }
     await room.registry.change(({ people }) => {
       for (const each of people) if (each.name === 'ada') each.role = 'viewer';
     });

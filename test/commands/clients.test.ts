@@ -79,7 +79,10 @@ describe('clients and tokens', { skip: skipWithout('openssl') }, () => {
     const listed = await run('tokens', 'list');
     assert.ok(!listed.stdout.includes(token.slice(20)));
     assert.match(listed.stdout, /^\w{10} {2}erp {2}valid {2}until 20\d\d-\S+ {2}used 20\S+ {2}ERP 7\n$/);
-    assert.match((await run('audit')).stdout, /SUDO_USER says alice\) {2}token-add {2}erp\n.*client-add {2}erp\n/);
+    assert.match(
+      (await run('audit')).stdout,
+      /SUDO_USER says alice\) {2}token-add {2}erp\n.*client-add {2}erp\n/,
+    );
   });
 
   it('never gives a token more than its client has', async () => {

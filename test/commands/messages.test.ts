@@ -75,7 +75,11 @@ describe('messages', { skip: skipWithout('openssl') }, () => {
     assert.equal(await stateOf(chosen[0] ?? ''), 'received', 'not suspended, so not chosen');
     const audit = JSON.parse((await run('audit', '--json')).stdout);
     assert.deepEqual(
-      audit.map(({ by, what, why }: Record<string, string>) => [/says (\w+)\)$/.exec(by ?? '')?.[1], what, why]),
+      audit.map(({ by, what, why }: Record<string, string>) => [
+        /says (\w+)\)$/.exec(by ?? '')?.[1],
+        what,
+        why,
+      ]),
       [
         ['alice', 'terminate', 'enough'],
         ['alice', 'resume', 'key loaded'],

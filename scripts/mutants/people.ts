@@ -1,0 +1,58 @@
+/** Mutants of the console and of the people who use it. */
+import { mutants } from './mutant.ts';
+
+export const people = [
+  ...mutants('user', [
+    [
+      'user/tries.ts',
+      'address: [10, 600_000]',
+      'address: [10_000, 600_000]',
+      'attacks/console-logins~are.limited.by.address',
+      'a stranger tries passwords without end',
+    ],
+    [
+      'user/logins.ts',
+      "redis.set(key, '1', 'PX', codeLasts, 'NX'))) === 'OK'",
+      "redis.set(key, '1', 'PX', codeLasts))) === 'OK'",
+      'attacks/console-logins~take.a.code.once',
+      'a code that somebody has seen logs in again',
+    ],
+    [
+      'user/oidc.ts',
+      'if (at * 1000 < startedAt - clockTolerance)',
+      'if (at * 1000 < 0)',
+      'attacks/console-oidc~are.proven.again',
+      'a provider answers a step-up from memory',
+    ],
+    [
+      'user/oidc.ts',
+      "if (typeof elsewhere === 'object' && elsewhere !== null && name in elsewhere) return undefined;",
+      '',
+      'attacks/console-oidc~groups.that.overflow',
+      'some of the groups of a person count for all of them',
+    ],
+  ]),
+  ...mutants('console', [
+    [
+      'console/csrf.ts',
+      'if (headers.origin?.toLowerCase() !== own.toLowerCase())',
+      'if (headers.origin === undefined)',
+      'attacks/console-requests~without.the.Origin',
+      'a page of somebody else logs a browser in',
+    ],
+    [
+      'console/call.ts',
+      'if (operations.isGrave(name) && !logins.isFresh(visit.session))',
+      'if (operations.isGrave(name) && logins === undefined)',
+      'attacks/console-acts~ask.again.who.it.is',
+      'a browser left open terminates messages',
+    ],
+    [
+      'console/second-pages.ts',
+      'if (asked.person === person.id)',
+      'if (asked.id === person.id)',
+      'attacks/console-acts~not.by.one.person.twice',
+      'one person is both',
+    ],
+  ]),
+];
