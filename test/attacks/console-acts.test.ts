@@ -40,6 +40,12 @@ const pages = [
   }),
   page({ method: 'POST', url: '/call', needs: 'viewer', handle: call }),
   page({
+    method: 'GET',
+    url: '/events',
+    needs: 'viewer',
+    handle: async ({ operations }) => ({ answer: await operations.call('followEvents') }),
+  }),
+  page({
     method: 'POST',
     url: '/bulk',
     needs: 'operator',
@@ -167,6 +173,26 @@ describe('acts in the console', { skip: skipWithout('redis-server') }, () => {
     const asked = await eve.browser.post('/call', look);
     assert.equal(asked.status, 403);
     assert.doesNotMatch(asked.text, /4711/);
+  });
+
+  it('are followed live no longer than the session lasts', async () => {
+    const sam = await room.person('sam', 'viewer');
+    await sam.browser.get('/');
+    const cookie = [...sam.browser.cookies].map(([name, value]) => `${name}=${value}`).join('; ');
+    const headers = { cookie, accept: 'text/event-stream' };
+    const stream = await fetch(`${room.url}/events`, { headers });
+    assert.equal(stream.headers.get('x-accel-buffering'), 'no');
+    assert.match(stream.headers.get('content-security-policy') ?? '', /frame-ancestors 'none'/);
+    assert.ok(stream.body);
+    const reader = stream.body.getReader();
+    assert.equal(Buffer.from((await reader.read()).value ?? []).toString(), ': events\n\n');
+    await sam.browser.post('/logout', {});
+    const ended = async () => {
+      for (;;) if ((await reader.read()).done) return 'done';
+    };
+    // It is cut, which a reader may see as an error.
+    await ended().catch(() => 'cut');
+    assert.equal((await fetch(`${room.url}/events`, { headers, redirect: 'manual' })).status, 303);
   });
 
   it('are refused without the right, and noted', async () => {
