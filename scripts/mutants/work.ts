@@ -283,7 +283,7 @@ export const work = [
     [
       'pipeline/submit.ts',
       'if (from !== undefined && !this.#isOwn(partner, from))',
-      "if (from !== undefined && from !== '' && !own(from))",
+      "if (from !== undefined && from !== '' && !this.#isOwn(partner, from))",
       'pipeline/submit~sender',
       'a client sends with a null sender that was not granted',
     ],
