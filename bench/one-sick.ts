@@ -114,9 +114,17 @@ interface Comparison {
   share: number;
   /** Rate of the other one. */
   perSecond: number;
-  /** Microseconds of processor time for each message to the nine, with the sick route and without. */
-  sick: { outbound: number; redis: number };
-  well: { outbound: number; redis: number };
+  /** With the sick route, and without. */
+  sick: Cost;
+  well: Cost;
+}
+
+interface Cost {
+  /** Messages to the nine. */
+  count: number;
+  /** Milliseconds of processor time for them. */
+  outbound: number;
+  redis: number;
 }
 
 async function until(reached: () => boolean, end: number): Promise<void> {
@@ -137,17 +145,18 @@ async function compare(sick: Kind | undefined): Promise<Comparison> {
   const cost = (side: Side, before: ReturnType<typeof meter>) => {
     const after = meter(side);
     const count = after.count - before.count;
-    const each = (name: 'outbound' | 'redis') => ((after[name] - before[name]) * 1000) / count;
-    return { rate: count / (after.at - before.at), outbound: each('outbound'), redis: each('redis') };
+    const [outbound, redis] = [after.outbound - before.outbound, after.redis - before.redis];
+    return { rate: count / (after.at - before.at), count, outbound, redis };
   };
   const [well, found] = [cost(control, controlBefore), cost(tried, triedBefore)];
   await Promise.all([control.stop(), tried.stop()]);
   return { share: found.rate / well.rate, perSecond: well.rate * 1000, sick: found, well };
 }
 
-/** What the side with the sick route uses more, in percent. */
-function more({ sick, well }: Comparison): number {
-  return 100 * ((sick.outbound + sick.redis) / (well.outbound + well.redis) - 1);
+/** Microseconds of processor time for a message, in all pairs together. */
+function costOf(found: readonly Cost[], name: 'outbound' | 'redis'): number {
+  const sum = (of: (each: Cost) => number) => found.reduce((all, each) => all + of(each), 0);
+  return (1000 * sum((each) => each[name])) / sum(({ count }) => count);
 }
 
 const span = (sorted: readonly number[]) =>
@@ -162,22 +171,24 @@ for (const kind of values.kinds.split(',')) {
     progress(`${kind} ${pair}`);
     found.push(await compare(kind === 'well' ? undefined : kind));
   }
-  const middle = (of: (each: Comparison) => number) => figure(median(found.map(of)));
+  const [well, ill] = [found.map((each) => each.well), found.map((each) => each.sick)];
+  const all = (of: readonly Cost[]) => costOf(of, 'outbound') + costOf(of, 'redis');
+  const both = (name: 'outbound' | 'redis') => `${figure(costOf(well, name))}, ${figure(costOf(ill, name))}`;
   rows.push([
     kind === 'well' ? 'none' : kind,
-    middle(({ perSecond }) => perSecond),
+    figure(median(found.map(({ perSecond }) => perSecond))),
     span(sorted(found.map(({ share }) => 100 * (1 - share)))),
-    span(sorted(found.map(more))),
-    `${middle(({ well }) => well.outbound)}, ${middle(({ sick }) => sick.outbound)}`,
-    `${middle(({ well }) => well.redis)}, ${middle(({ sick }) => sick.redis)}`,
+    figure(100 * (all(ill) / all(well) - 1)),
+    both('outbound'),
+    both('redis'),
   ]);
 }
 printTable(
-  `What nine routes lose to a tenth that is sick: median (least and most) of ${values.pairs} pairs of ${messages} messages each`,
+  `What nine routes lose to a tenth that is sick, in ${values.pairs} pairs of ${messages} messages each`,
   [
     'the tenth',
     'messages a second without it',
-    'loss in %',
+    'loss in %: median (least to most)',
     'more processor time in %',
     'us of outbound without and with it',
     'us of Redis',
