@@ -1,7 +1,7 @@
 /** Attacks on the HTTP API, against the running daemon: who may do what, and what a request can be made of. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { randomKey, startApi, type TestApi } from '../support/api.ts';
@@ -414,15 +414,20 @@ describe('attacks on the HTTP API', { skip: skipWithout('openssl'), timeout: 600
   });
 
   it('a client that floods leaves the others as they were', async () => {
-    const hanging = Array.from({ length: 6 }, () => {
-      const socket = connect(api.port, '127.0.0.1');
-      socket.on('error', () => undefined).resume();
-      socket.write(head(acme, `Content-Length: ${body.length}`));
-      return socket;
+    const hanging: Socket[] = [];
+    // Who sends nothing is cut off after a while: on a busy machine, they may not all hang at the same time at once.
+    const { json } = await api.daemon.waitFor('they have all its places', async () => {
+      for (let each = 0; each < 6; each += 1) {
+        const socket = connect(api.port, '127.0.0.1');
+        socket.on('error', () => undefined).resume();
+        socket.write(head(acme, `Content-Length: ${body.length}`));
+        hanging.push(socket);
+      }
+      await sleep(300);
+      const answer = await api.post(acme, { partner: 'acme', text: 'x' });
+      return answer.status === 429 ? answer : undefined;
     });
-    await sleep(300);
-    const { status, json } = await api.post(acme, { partner: 'acme', text: 'x' });
-    assert.deepEqual([status, json.code], [429, 'rate-limited']);
+    assert.equal(json.code, 'rate-limited');
     await submitted(other, 'other');
     for (const socket of hanging) socket.destroy();
     await api.daemon.waitFor('its requests have ended', async () => {
