@@ -81,7 +81,7 @@ describe('a daemon without room', { skip: skipWithout('openssl') || skipWithoutD
     const mail = world.mail(textEntity('waits in its folder'));
     await (await dovecot.client()).append('INBOX', mail);
     await daemon.waitFor('the poller says that it waits', () =>
-      /"mailbox":"polled"[^\n]*not read: there is no room/.test(daemon.log()),
+      /"mailbox":"polled"[^\n]*queue-full[^\n]*not read for now/.test(daemon.log()),
     );
     assert.equal(await inMailbox(), 1);
     assert.equal((await daemon.queue.ledger.list({ mailbox: 'polled' })).messages.length, 0);
