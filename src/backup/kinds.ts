@@ -44,7 +44,7 @@ const left: readonly RegExp[] = [
   leases,
   /^(?:alive|metrics|events|polls|sick|states|tally|jobs)(?:$|:)/,
   /^(?:session|code|logins|seconds|tries)(?:$|:)/,
-  /^(?:rate|parked|routes|late|nudged|brought|from|oauth|failures|inbound|handoff|outbound):/,
+  /^(?:rate|parked|routes|late|nudged|brought|from|folder|oauth|console-held|failures|inbound|handoff|outbound):/,
   /^(?:clock|restore|backup|expiry:(?:due|lists))$/,
 ];
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { createPublicKey, createSecretKey, type KeyObject, randomBytes } from 'node:crypto';
 import {
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -19,12 +20,15 @@ import { makeBackup, proofOf, spoolKeyId } from '../../src/backup/backup.ts';
 import { makeBackupKey, readBackupKey } from '../../src/backup/keypair.ts';
 import { readBackup } from '../../src/backup/reading.ts';
 import { restoreBackup, restoreFiles } from '../../src/backup/restore.ts';
+import { CertStore, type NewCertificate } from '../../src/certstore/index.ts';
 import { allGranted } from '../../src/client/index.ts';
 import { ClientRegistry } from '../../src/client/registry.ts';
 import { createLog } from '../../src/log.ts';
 import { openQueue } from '../../src/queue/index.ts';
 import { connect as connectTo } from '../../src/redis/index.ts';
 import { loadSpoolKey, openLargeStore } from '../../src/spool/index.ts';
+import { addPerson, UserRegistry } from '../../src/user/index.ts';
+import { createTestCa } from '../support/ca.ts';
 import { testConfig, useTestQueue } from '../support/queue.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sealpost-archives-'));
@@ -228,23 +232,51 @@ describe('a restore', () => {
     }
   });
 
-  it('revives no token, and accepts no older list of clients afterwards', async () => {
-    const { redis, prefix, seal, unseal } = test.queue;
-    const dataDir = test.server.dataDir;
-    const open = (
-      parts: { redis: typeof redis; prefix: string; seal: typeof seal; unseal: typeof unseal },
-      at: string,
-    ) =>
-      ClientRegistry.open({
-        redis: parts.redis,
-        prefix: parts.prefix,
-        seal: parts.seal,
-        unseal: parts.unseal,
-        folder: at,
-        log,
-        now: Date.now,
-      });
-    const registry = await open(test.queue, dataDir);
+  const connect = (name: string, isFollower = false) =>
+    connectTo({ url: test.server.url, commandTimeout: 30_000 }, 'producer', log, name, isFollower ? 2 : 3);
+
+  /** Backs up the installation of the test. */
+  async function backup(name: string, how = connect): Promise<{ file: string; own: KeyObject }> {
+    const config = testConfig(test.server);
+    const own = await loadSpoolKey(config.spool, config.dataDir);
+    const store = await openLargeStore(config, own, log);
+    const pieces: Buffer[] = [];
+    await makeBackup(
+      { configFile: 'none', config, version: 'test', connect: how, store, spoolKey: own, log },
+      { recipient: pair.key, withKeys: false, withSpoolKey: false },
+      { write: async (octets) => void pieces.push(octets) },
+    );
+    writeFileSync(place(name), Buffer.concat(pieces));
+    return { file: place(name), own };
+  }
+
+  /** Restores elsewhere on the same server; `prepare` gets the data folder before. */
+  async function restore(name: string, made: { file: string; own: KeyObject }, prepare = (_: string) => {}) {
+    const config = testConfig(
+      { url: test.server.url, dataDir: place(`${name}-data`) },
+      {
+        redis: { prefix: `{${name}}` },
+        spool: { key: { file: join(test.server.dataDir, 'spool.key') } },
+      },
+    );
+    mkdirSync(config.dataDir);
+    prepare(config.dataDir);
+    const store = await openLargeStore(config, made.own, log);
+    const again = () =>
+      restoreBackup(
+        { config, redis: test.queue.redis, store, log },
+        { file: made.file, key, spoolKey: made.own },
+      );
+    const result = await again();
+    const queue = await openQueue(config, { role: 'test', log, checkDurability: false });
+    const parts = { ...queue, folder: config.dataDir, log, now: Date.now };
+    return { result, queue, parts, again };
+  }
+
+  it('revives no token and no person, and accepts no older list of clients afterwards', async () => {
+    const { redis, prefix } = test.queue;
+    const here = { ...test.queue, folder: test.server.dataDir, log, now: Date.now };
+    const registry = await ClientRegistry.open(here);
     await registry.change((document) => {
       document.clients.push({
         name: 'erp',
@@ -255,50 +287,115 @@ describe('a restore', () => {
       });
     });
     const token = await registry.addCredential('erp', { note: '', scope: {}, expiresAt: null });
-    const config = testConfig(test.server);
-    const own = await loadSpoolKey(config.spool, config.dataDir);
-    const connect = (name: string, isFollower = false) =>
-      connectTo({ url: test.server.url, commandTimeout: 30_000 }, 'producer', log, name, isFollower ? 2 : 3);
-    const store = await openLargeStore(config, own, log);
-    const pieces: Buffer[] = [];
-    await makeBackup(
-      { configFile: 'none', config, version: 'test', connect, store, spoolKey: own, log },
-      { recipient: pair.key, withKeys: false, withSpoolKey: false },
-      { write: async (octets) => void pieces.push(octets) },
-    );
-    writeFileSync(place('tokens'), Buffer.concat(pieces));
+    const users = await UserRegistry.open({ ...here, oidc: undefined });
+    await users.change((document) => {
+      const rights = { role: 'viewer', mailboxes: '*', partners: '*', content: false } as const;
+      addPerson(document, 'eve', rights, { now: 1 });
+    });
+    await redis.set(`${prefix}:session:abc`, 'of eve');
+    const made = await backup('tokens');
     const before = await redis.get(`${prefix}:clients`);
 
-    const settings = {
-      redis: { prefix: '{elsewhere}' },
-      spool: { key: { file: join(dataDir, 'spool.key') } },
-    };
-    const there = testConfig({ url: test.server.url, dataDir: place('elsewhere-data') }, settings);
-    mkdirSync(there.dataDir);
-    const parts = { config: there, redis, store: await openLargeStore(there, own, log), log };
-    const { credentials } = await restoreBackup(parts, { file: place('tokens'), key, spoolKey: own });
-    assert.equal(credentials, 2);
-    const queue = await openQueue(there, { role: 'test', log, checkDurability: false });
+    const { result, queue, parts, again } = await restore('elsewhere', made);
     try {
-      const restored = await open(queue, there.dataDir);
-      assert.equal(restored.trouble, undefined);
+      assert.deepEqual([result.credentials, result.people], [2, 1]);
+      assert.equal(await redis.exists('{elsewhere}:session:abc'), 0);
+      const restored = await ClientRegistry.open(parts);
       assert.deepEqual(
         restored.document.clients.map(({ name, pins, queue }) => [name, pins, queue]),
         [['erp', [], undefined]],
       );
       assert.throws(() => restored.byToken(token.text), { code: 'client-unauthenticated' });
       assert.equal(restored.byCertificate('ab'.repeat(32)), undefined);
+      const people = await UserRegistry.open({ ...parts, oidc: undefined });
+      assert.deepEqual(
+        people.people.map(({ name, disabled, epoch }) => [name, disabled, epoch]),
+        [['eve', true, 1]],
+      );
       // The list of then, put back by hand, is older than what was seen.
       await redis.set('{elsewhere}:clients', before ?? '');
       await restored.refresh();
-      const after: ClientRegistry = restored;
-      assert.match(String(after.trouble), /version/);
+      assert.match(String(restored.trouble), /version/);
     } finally {
       await queue.close();
     }
     // And twice is once too often.
-    await assert.rejects(restoreBackup(parts, { file: place('tokens'), key, spoolKey: own }), {
-      code: 'restore-refused',
+    await assert.rejects(again(), { code: 'restore-refused' });
+  });
+
+  it('keeps what was refused among certificates, and what the machine knows of later', async () => {
+    const ca = createTestCa('Backup Root');
+    const here = { ...test.queue, folder: test.server.dataDir, log, now: Date.now };
+    const store = await CertStore.open(here);
+    const facts: NewCertificate = {
+      ...{ partner: 'acme', uses: ['encrypt', 'verify'], from: null, until: null },
+      ...{ source: 'traffic', findings: [], rule: null, announcedBy: null, message: null },
+    };
+    const by = { by: 'alice', why: 'compared by telephone' };
+    const [kept, rejected, later] = ['kept', 'rejected', 'later'].map(
+      (name) => ca.issue({ commonName: name, email: `${name}@acme.example` }).certificate,
+    );
+    assert.ok(kept && rejected && later);
+    for (const each of [kept, rejected, later]) await store.offer(each, facts);
+    await store.decide(kept.thumbprint, 1, 'approved', by);
+    await store.decide(rejected.thumbprint, 1, 'rejected', by);
+    await store.decide(later.thumbprint, 1, 'approved', by);
+    const made = await backup('certs');
+
+    const anew = await restore('certs-anew', made);
+    try {
+      const restored = await CertStore.open(anew.parts);
+      assert.equal(restored.trouble, undefined);
+      assert.deepEqual(
+        [kept, rejected, later].map(({ thumbprint }) => restored.of(thumbprint)?.state),
+        ['approved', 'rejected', 'approved'],
+      );
+    } finally {
+      await anew.queue.close();
+    }
+
+    // Rejected after the backup, on this machine, whose folder outlives the disaster.
+    await store.decide(later.thumbprint, 2, 'revoked', by);
+    const there = await restore('certs-there', made, (folder) => {
+      for (const name of ['certs.version', 'certs.refused'])
+        copyFileSync(join(test.server.dataDir, name), join(folder, name));
     });
+    try {
+      const restored = await CertStore.open(there.parts);
+      assert.match(String(restored.trouble), /was seen before/);
+      assert.deepEqual(restored.approvedOf('acme'), []);
+      await restored.accept();
+      const approved = restored.approvedOf('acme').map(({ thumbprint }) => thumbprint);
+      assert.deepEqual(approved, [kept.thumbprint]);
+    } finally {
+      await there.queue.close();
+    }
+  });
+
+  it('is of one moment, or is none: with a user who may not hold up writes', async () => {
+    const { redis, prefix } = test.queue;
+    await redis.call('ACL', 'SETUSER', 'limited', 'on', '>pw', '~*', '&*', '+@all', '-client|pause');
+    const target = { url: test.server.url, username: 'limited', password: 'pw', commandTimeout: 30_000 };
+    const limited = (name: string, isFollower = false) =>
+      connectTo(target, 'producer', log, name, isFollower ? 2 : 3);
+    const made = await backup('quiet', limited);
+    assert.equal((await readBackup(made.file, key)).trailer.missing, 0);
+    let busy = true;
+    const writer = (async () => {
+      while (busy)
+        await Promise.all(Array.from({ length: 20 }, (_, at) => redis.hset(`${prefix}:m:busy`, 'n', at)));
+    })();
+    // One that no write fell into would be right.
+    const outcomes = new Set<string>();
+    for (let tries = 0; tries < 20 && !outcomes.has('backup-failed'); tries += 1)
+      outcomes.add(
+        await backup('busy', limited).then(
+          () => 'made',
+          ({ code, message }) => (/CLIENT PAUSE/.test(message) ? code : message),
+        ),
+      );
+    busy = false;
+    assert.ok(outcomes.has('backup-failed'), [...outcomes].join());
+    await writer;
   });
 });

@@ -90,6 +90,7 @@ describe('a backup, restored elsewhere', { skip: skipWithout('openssl') }, () =>
     assert.equal((await run('backup', 'keygen', key)).code, 0);
     const made = await run('backup', backup, '--to', `${key}.pub`, ...on('old'));
     assert.equal(made.code, 0, made.text);
+    assert.doesNotMatch(made.text, /warning/);
     assert.match(made.text, /8 objects, \d+ files; written, read again and verified/);
     const again = await run('backup', backup, '--to', `${key}.pub`, ...on('old'));
     assert.match(again.text, /it already exists/);

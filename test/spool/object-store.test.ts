@@ -9,11 +9,12 @@ import {
   ListObjectsV2Command,
   PutObjectCommand,
 } from '@aws-sdk/client-s3';
+import { createLog } from '../../src/log.ts';
 import type { QueueRoom } from '../../src/queue/index.ts';
-import type { SpoolRef } from '../../src/spool/index.ts';
+import { loadSpoolKey, openLargeStore, type SpoolRef } from '../../src/spool/index.ts';
 import { accept, until } from '../support/messages.ts';
 import { objectStorePrograms, startObjectStore, type TestObjectStore } from '../support/object-store.ts';
-import { openTestQueue } from '../support/queue.ts';
+import { openTestQueue, testConfig } from '../support/queue.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
 import { startS3Proxy } from '../support/s3-proxy.ts';
 import { skipWithout } from '../support/world.ts';
@@ -87,6 +88,30 @@ describe('spool in an object store', { skip: skipWithout(...objectStorePrograms)
       await assert.rejects(queue.spool.read(ref), { code: 'spool-missing' });
     });
   }
+
+  it('gives octets as they are stored, and takes them back, for backups', async () => {
+    const octets = randomBytes(9_000_000);
+    const ref = await put(octets);
+    const settings = { spool: { store: 's3', s3: store.settings } };
+    const config = testConfig(server, settings);
+    const log = createLog('silent', 'test');
+    const key = await loadSpoolKey(config.spool, config.dataDir);
+    const large = await openLargeStore(config, key, log);
+    try {
+      const sealed: Buffer[] = [];
+      for await (const piece of large.sealed(ref.id)) sealed.push(piece);
+      assert.equal(Buffer.concat(sealed).includes(octets.subarray(0, 64)), false);
+      await large.remove(ref.id);
+      await assert.rejects(large.sealed(ref.id).next(), { code: 'spool-missing' });
+      const writer = await large.createSealed(ref.id);
+      for (const piece of sealed) await writer.write(piece);
+      await writer.finish();
+      assert.ok(octets.equals(await queue.spool.read(ref)));
+      await large.remove(ref.id);
+    } finally {
+      large.close();
+    }
+  });
 
   it('keeps small octets in Redis', async () => {
     assert.equal((await put(randomBytes(1024))).kind, 'inline');
