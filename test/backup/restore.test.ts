@@ -20,6 +20,8 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SMTPServer } from 'smtp-server';
+import { readBackupKey } from '../../src/backup/keypair.ts';
+import { readBackup } from '../../src/backup/reading.ts';
 import { startPrivateServer } from '../../src/redis/private-server.ts';
 import { command } from '../support/command.ts';
 import { bootDaemon, launch, type TestDaemon } from '../support/daemon.ts';
@@ -228,5 +230,39 @@ describe('a backup, restored elsewhere', { skip: skipWithout('openssl') }, () =>
     );
     const ids = new Set(mails.map((mail) => /^Message-ID: (.*)$/im.exec(mail)?.[1]));
     assert.equal(ids.size, mails.length, 'nothing was sent twice');
+  });
+
+  it('is made while the daemon works, and leaves no trace when it is killed', async () => {
+    assert.ok(daemon);
+    const running = daemon;
+    let mailed = 0;
+    const send = () => {
+      mailed += 1;
+      const header = `From: edi@partner.example\r\nTo: orders@own.example\r\nMessage-ID: <live${mailed}@partner.example>`;
+      return running.accept(Buffer.from(`${header}\r\n\r\nnumber ${mailed}\r\n`));
+    };
+    const live = place('live.backup');
+    const killed = spawn(program, ['backup', live, '--to', `${key}.pub`, ...on('new')], { stdio: 'ignore' });
+    const ended = new Promise((done) => killed.once('exit', done));
+    await until('it has begun to write', () => globSync('.live.backup.*', { cwd: folder }).length > 0);
+    killed.kill('SIGKILL');
+    await ended;
+    assert.equal(existsSync(live), false);
+    // Writes are held up for seconds at most.
+    const before = [await send(), await send()];
+
+    let busy = true;
+    const sending = (async () => {
+      while (busy) await send();
+    })();
+    const made = await run('backup', live, '--to', `${key}.pub`, ...on('new')).finally(() => {
+      busy = false;
+    });
+    await sending;
+    assert.equal(made.code, 0, made.text);
+    assert.doesNotMatch(made.text, /warning/);
+    const names = new Set<string>();
+    await readBackup(live, readBackupKey(key, 'private'), { key: async (name) => void names.add(name) });
+    for (const id of before) assert.ok(names.has(`m:${id}`), id);
   });
 });
