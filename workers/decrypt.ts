@@ -20,6 +20,7 @@ import {
   openLocalDestinations,
   Turns,
 } from '../src/pipeline/index.ts';
+import { verdictsOf } from '../src/queue/index.ts';
 import { sealedValues } from '../src/redis/index.ts';
 import { ReplayWatch } from '../src/replay/index.ts';
 
@@ -80,6 +81,7 @@ await runRole('decrypt', async ({ config, queue, log }) => {
     large: new Turns(workers.large),
     local,
     trace: tracerOf(queue.deriveKey),
+    keepVerdict: verdictsOf(queue).keep,
     judgedWith: (reason, mailbox, partner, at) =>
       standing.digest({ direction: 'inbound', reason, mailbox, partner }, at),
     onAccepted(mail) {

@@ -76,7 +76,7 @@ export function messageRoutes({ config, queue }: MessagesParts): Route[] {
       tag: 'messages',
       summary: 'See what a message was worth',
       description:
-        'The verdict of an inbound message, while its decoded content is kept. The fields of its header are for clients with the verb content.',
+        'The verdict of an inbound message, until it was handed off everywhere or has ended. The fields of its header are for clients with the verb content.',
       params: idParams,
       query: nothing,
       status: 200,

@@ -21,6 +21,7 @@ const places: readonly (readonly [path: string, name: string])[] = [
   ['/routes', 'Mailboxes and routes'],
   ['/alerts', 'Alerts'],
   ['/setup', 'Setup'],
+  ['/second', 'Second person'],
 ];
 
 /** A whole document. */

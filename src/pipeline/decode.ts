@@ -57,6 +57,8 @@ export interface DecodeParts {
   onAccepted?: (mail: SignedMail) => void;
   /** The digest of the keys and certificates that a message was judged with, which waits for others. */
   judgedWith?: (reason: string, mailbox: string, partner: string | null, at: Date) => string;
+  /** Keeps the verdict of a suspended message, for whoever looks at it. It may fail: the message waits all the same. */
+  keepVerdict?: (id: string, verdict: Verdict) => Promise<void>;
   /** The only destination of a mailbox, if it is a queue on the same Redis. */
   local: (mailbox: string) => LocalDestination | undefined;
 }
@@ -166,7 +168,7 @@ async function keepOut(
   { fate, tell }: Judgement,
   from: Attribution,
   detail: string | null,
-  { flow, explain, judgedWith }: DecodeParts,
+  { flow, explain, judgedWith, keepVerdict }: DecodeParts,
   end: JobContext['end'],
 ): Promise<Outcome> {
   if (fate.fate === 'accept') throw new SealpostError('internal', 'an accepted message is not kept out');
@@ -187,6 +189,7 @@ async function keepOut(
     await flow.dropped(job, { ...from, event, facts: { reason: code, ...facts } }, end);
     return { done: true };
   }
+  await keepVerdict?.(job.id, verdict);
   const not =
     explained && 'not' in explained
       ? explained.not

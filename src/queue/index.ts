@@ -64,3 +64,4 @@ export {
 export type { FolderState, Paused, RouteFailure, RouteKind, RouteState, Routes } from './route-types.ts';
 export { type MailboxView, type RouteView, viewMailboxes, viewRoutes } from './route-views.ts';
 export * from './types.ts';
+export { type Verdicts, verdictsOf } from './verdicts.ts';

@@ -91,8 +91,9 @@ const pageSize = 50;
 const lookSize = 1000;
 /** Ids that one call looks at for a prefix: less than two milliseconds in Redis. */
 const scanSize = 5000;
-/** Records that are examined for one page among grants, in each index. */
+/** Records that are examined for one page among grants, in each index; and where their facts are read. */
 const mostLooked = 20_000;
+const mostRead = 10_000;
 const mostCounted = 10_000;
 /** Suspended messages that are examined to group them. */
 const mostGrouped = 20_000;
@@ -168,7 +169,8 @@ export class RedisLedger implements Ledger {
     const limit = Math.max(1, query.limit ?? pageSize);
     const start = parseCursor(query.cursor);
     const walks = sourcesOf(query, among).map(
-      (source) => new Walk(this.#find(source, start, limit), mostLooked),
+      (source) =>
+        new Walk(this.#find(source, start, limit), query.address === undefined ? mostLooked : mostRead),
     );
     await Promise.all(walks.map((walk) => walk.fill()));
     const messages: MessageRecord[] = [];

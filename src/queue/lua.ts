@@ -117,7 +117,8 @@ local function holds(kept, token)
 end
 -- Lets go of octets (as in field k); returns the files that nobody needs any more.
 local function release(id, tokens, files)
-  local values = {}
+  -- Whoever looks at a suspended message sees its verdict, and nobody else afterwards.
+  local values = { P .. ':verdict:' .. id }
   for kind, object in string.gmatch(tokens or '', '(%a):(%w+)') do
     if kind == 'i' then
       values[#values + 1] = P .. ':o:' .. object
@@ -126,7 +127,7 @@ local function release(id, tokens, files)
       if rcall('EXISTS', P .. ':f:' .. object) == 0 then files[#files + 1] = object end
     end
   end
-  if #values > 0 then rcall('UNLINK', unpack(values)) end
+  rcall('UNLINK', unpack(values))
   return files
 end
 -- Values came just before, in the same transaction (withOctets), and would end by themselves.

@@ -17,6 +17,8 @@ export const lifetimes = {
   imapLease: 20_000,
   /** Counts of what happened in ten minutes: a week and a day, so that an hour can be held against that of last week. */
   tally: 8 * 86_400_000,
+  /** Verdict of a suspended message, unless it goes on or ends before. */
+  verdict: 90 * 86_400_000,
   /** Stream of events, after its last follower. */
   events: 86_400_000,
   /** Lease of who posts events: longer than an attempt waits. */

@@ -168,6 +168,10 @@ describe('overview, routes and bulk acts over HTTP', {
 
   it('previews and performs an act on many messages, without those that came later', async () => {
     const ids = [await plain('one'), await plain('two')];
+    const verdict = await api.call(reads, `/v1/messages/${ids[0]}/verdict`);
+    assert.deepEqual([verdict.status, verdict.json.headersShown], [200, false]);
+    assert.deepEqual([verdict.json.verdict.signature, verdict.json.verdict.encrypted], ['none', false]);
+    assert.equal((await api.call(other, `/v1/messages/${ids[0]}/verdict`)).json.code, 'message-unknown');
     const groups = (await api.call(reads, '/v1/suspended')).json.groups;
     const [group] = groups.filter(({ mailbox }: { mailbox: string }) => mailbox === 'strict');
     assert.deepEqual([group.reason, group.messages], ['not-smime', 2]);
@@ -189,6 +193,8 @@ describe('overview, routes and bulk acts over HTTP', {
     const { json: result } = await post(all, '/v1/acts', { ...act, why: 'not for us' });
     assert.deepEqual([new Set(result.done), result.failed, result.more], [new Set(ids), [], false]);
     assert.equal((await api.daemon.queue.ledger.get(late))?.state, 'suspended');
+    // with the octets goes what was kept of them
+    assert.equal((await api.call(reads, `/v1/messages/${ids[0]}/verdict`)).json.code, 'original-gone');
     const named = await post(other, '/v1/acts', { act: 'terminate', why: 'x', ids: [late, 'nobody'] });
     assert.deepEqual(named.json.failed.map(({ code }: { code: string }) => code).sort(), [
       'message-unknown',

@@ -13,7 +13,7 @@ import { makeWorld, skipWithout, textEntity } from '../support/world.ts';
 
 describe('a morning in the console', {
   skip: skipWithoutChromium || skipWithout('openssl'),
-  timeout: 300_000,
+  timeout: 600_000,
 }, () => {
   const world = makeWorld();
   const day = 86_400_000;
@@ -43,6 +43,7 @@ describe('a morning in the console', {
     const { browser } = await room.person('olga', 'operator');
     chromium = await startChromium();
     const context = await chromium.newContext({ baseURL: room.url });
+    context.setDefaultTimeout(120_000);
     await context.addCookies(cookiesOf(browser));
     page = await context.newPage();
   });

@@ -15,7 +15,7 @@ const hostile =
 
 describe('the pages of the console', {
   skip: skipWithoutChromium || skipWithout('openssl'),
-  timeout: 300_000,
+  timeout: 600_000,
 }, () => {
   const world = makeWorld();
   let room: TestConsole;
@@ -70,6 +70,8 @@ describe('the pages of the console', {
     options: Parameters<Chromium['newContext']>[0] = {},
   ): Promise<BrowserContext> => {
     const context = await chromium.newContext({ baseURL: room.url, ...options });
+    // a busy machine is slow, and no page is wrong for that
+    context.setDefaultTimeout(120_000);
     await context.addCookies(cookiesOf(who));
     return context;
   };

@@ -1,0 +1,86 @@
+/**
+ * Pages of the console with many records in the ledger: milliseconds until a page is there, through the running process, as
+ * a person who has logged in. For speed the records are made without an fsync for each.
+ *
+ *   node --openssl-legacy-provider bench/console.ts [--records 1000000] [--rounds 20]
+ */
+import { parseArgs } from 'node:util';
+import { startConsole } from '../test/support/console.ts';
+import { makeWorld } from '../test/support/world.ts';
+import { fillLedger, idOf, messageIdOf } from './filled.ts';
+import { figure, printTable } from './table.ts';
+
+const { values } = parseArgs({
+  options: { records: { type: 'string', default: '1000000' }, rounds: { type: 'string', default: '20' } },
+});
+const records = Number(values.records);
+const rounds = Number(values.rounds);
+const world = makeWorld();
+const own = (name: string) => ({
+  ...{ name, addresses: [`${name}@own.example`], destinations: [{ type: 'queue', queue: 'erp' }] },
+});
+const other = (name: string) => ({
+  ...{ name, addresses: [`edi@${name}.example`], encrypt: false, sign: 'none', from: 'a@own.example' },
+  route: { host: '127.0.0.1', port: 9, tls: 'none' },
+});
+const room = await startConsole(world, {
+  config: {
+    mailboxes: Array.from({ length: 20 }, (_, at) => own(`mailbox${at}`)),
+    partners: Array.from({ length: 50 }, (_, at) => other(`partner${at}`)),
+  },
+  console: { requestsPerMinute: 100_000 },
+});
+try {
+  const { redis } = room.daemon.queue;
+  await redis.config('SET', 'appendonly', 'no');
+  const { memory } = await fillLedger(room.daemon.queue, records);
+  const { browser } = await room.person('olga', 'operator');
+  const any = () => 2 + Math.floor(Math.random() * (records - 2));
+  const timed = async (path: () => string): Promise<[string, string]> => {
+    const times: number[] = [];
+    let octets = 0;
+    // one that does not count: what is loaded with the first look
+    for (let round = -1; round < rounds; round++) {
+      const begin = performance.now();
+      const { status, text } = await browser.get(path());
+      if (round >= 0) times.push(performance.now() - begin);
+      if (status !== 200) throw new Error(`${path()}: ${status} ${text.slice(0, 300)}`);
+      octets = text.length;
+    }
+    times.sort((a, b) => a - b);
+    return [
+      `${figure(times[Math.floor(rounds / 2)] ?? 0)} (${figure(times.at(-1) ?? 0)})`,
+      figure(octets / 1000),
+    ];
+  };
+  const page = async (what: string, path: () => string) => [what, ...(await timed(path))];
+  const { messages } = await room.daemon.queue.ledger.list({ limit: 1 });
+  const middle = new Date((messages[0]?.receivedAt ?? Date.now()) - records / 2).toISOString();
+  printTable(
+    `Pages with ${records} records, ${figure(memory)} octets of memory each`,
+    ['page', 'ms, median (worst)', 'kB'],
+    [
+      await page('Now', () => '/'),
+      await page('Messages', () => '/messages'),
+      await page('Messages from the middle on', () => `/messages?until=${middle}`),
+      await page('Messages of a partner in a mailbox', () => '/messages?partner=partner7&mailbox=mailbox7'),
+      await page('Messages of a state and direction', () => '/messages?state=delivered&direction=inbound'),
+      await page(
+        'Messages by Message-ID',
+        () => `/messages?messageId=${encodeURIComponent(messageIdOf(any()))}`,
+      ),
+      await page('Messages with an address that none has', () => '/messages?address=nobody@example.org'),
+      await page('Messages by the beginning of an id', () => `/messages?id=${idOf(any()).slice(0, 8)}`),
+      await page('One message', () => `/messages/${idOf(any())}`),
+      await page('Suspended, in groups', () => '/suspended'),
+      await page('What an act would do', () => '/suspended/preview?act=resume&reason=decrypt-no-key'),
+      await page('Partners', () => '/partners'),
+      await page('A partner', () => '/partners/partner7'),
+      await page('Mailboxes and routes', () => '/routes'),
+      await page('Setup', () => '/setup'),
+    ],
+  );
+} finally {
+  await room.daemon.stop();
+  world.remove();
+}
