@@ -105,7 +105,7 @@ export function exchange(port: number, pieces: (string | Buffer)[]): Promise<str
     socket.on('close', () => resolve(text));
     socket.on('error', (error) => (text === '' ? reject(error) : resolve(text)));
     for (const piece of pieces) socket.write(piece);
-    socket.setTimeout(20_000, () => socket.destroy());
+    socket.setTimeout(120_000, () => socket.destroy());
   });
 }
 
