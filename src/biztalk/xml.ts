@@ -22,7 +22,7 @@ export interface XmlBudget {
   nesting: number;
 }
 
-export const xmlBudget = (): XmlBudget => ({ characters: 48 * 1024 * 1024, elements: 500_000, nesting: 4 });
+export const xmlBudget = (): XmlBudget => ({ characters: 48 * 1024 * 1024, elements: 250_000, nesting: 4 });
 const mostDepth = 64;
 const mostAttributes = 64;
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { parse } from 'yaml';
+import { readBindings } from '../../src/biztalk/bindings.ts';
 import { importBindings } from '../../src/biztalk/index.ts';
 import {
   application,
@@ -46,7 +47,7 @@ describe('a binding file', () => {
 
   it('is refused when it is nested too deep, has too many elements, or XML within XML too often', () => {
     refused(`${xmlHead}<BindingInfo>${'<a>'.repeat(5000)}${'</a>'.repeat(5000)}</BindingInfo>`, 'depth');
-    refused(`${xmlHead}<BindingInfo>${'<a/>'.repeat(600_000)}</BindingInfo>`, 'number');
+    refused(`${xmlHead}<BindingInfo>${'<a/>'.repeat(251_000)}</BindingInfo>`, 'number');
     // A level of escaping after the other: each is as large as what it holds.
     let inner = '<x>y</x>';
     for (let level = 0; level < 6; level += 1) inner = `<x><v>${escaped(inner)}</v></x>`;
@@ -73,6 +74,13 @@ describe('a binding file', () => {
     const { files, notes } = importBindings(Buffer.from(application));
     const text = JSON.stringify([files, notes]);
     assert.equal(text.includes('Hunter2'), false);
+    // Nor is it kept on the way.
+    const { locations, ports } = readBindings(Buffer.from(application));
+    const settings = [...locations, ...ports.flatMap(({ primary }) => primary ?? [])].flatMap((each) => [
+      ...each.settings.values(),
+    ]);
+    assert.ok(settings.includes('smarthost.own.example') && settings.includes('mail.own.example'));
+    assert.equal(settings.join().includes('Hunter2'), false);
     try {
       importBindings(
         Buffer.from(application.replace('</CustomProps>', '').replace('Hunter2-Smtp', 'Hunter2-Smtp&bad;')),
