@@ -78,7 +78,7 @@ export async function createConsoleApp(parts: ConsoleParts) {
     return reply
       .code(status)
       .type('text/html; charset=utf-8')
-      .send(layout({ title, body, path, ...who }));
+      .send(layout({ title, body, path, fourEyes: settings.fourEyes, ...who }));
   }
 
   /** A stream ends with its session. An open one does not lengthen it. */

@@ -11,6 +11,8 @@ export interface Frame {
   /** Who is there; undefined before the login. */
   person?: Person | undefined;
   csrf?: string | undefined;
+  /** Acts need a second person (`console.fourEyes`). */
+  fourEyes?: boolean;
 }
 
 const places: readonly (readonly [path: string, name: string])[] = [
@@ -23,9 +25,10 @@ const places: readonly (readonly [path: string, name: string])[] = [
   ['/setup', 'Setup'],
   ['/second', 'Second person'],
 ];
+const second = ['/second', 'Second person'] as const;
 
 /** A whole document. */
-export function layout({ title, body, path, person, csrf }: Frame): string {
+export function layout({ title, body, path, person, csrf, fourEyes = false }: Frame): string {
   const page = html`<html lang="en">
     <head>
       <meta charset="utf-8" />
@@ -43,7 +46,7 @@ export function layout({ title, body, path, person, csrf }: Frame): string {
       <a class="skip" href="#main">Skip to the content</a>
       <header class="top">
         <a class="brand" href="/">Sealpost</a>
-        ${person && navigation(path)}
+        ${person && navigation(path, fourEyes)}
         ${person && leave(person, csrf ?? '')}
       </header>
       <main id="main" tabindex="-1"><h1>${title}</h1>${body}</main>
@@ -53,11 +56,11 @@ export function layout({ title, body, path, person, csrf }: Frame): string {
   return `<!doctype html>${textOf(page)}`;
 }
 
-function navigation(path: string): Html {
+function navigation(path: string, fourEyes: boolean): Html {
   const isHere = (place: string) =>
     place === '/' ? path === '/' : path === place || path.startsWith(`${place}/`);
   return html`<nav aria-label="Pages"><ul>
-    ${places.map(
+    ${(fourEyes ? [...places, second] : places).map(
       ([place, name]) =>
         html`<li><a href=${place} aria-current=${isHere(place) ? 'page' : undefined}>${name}</a></li>`,
     )}

@@ -307,6 +307,8 @@ describe('acts that need a second person', { skip: skipWithout('redis-server') }
     await other.get('/');
     assert.equal((await other.post(`/second/${request}`, { answer: 'confirm' })).status, 403);
     assert.equal(await stateOf(room, id), 'queued');
+    // it is among the pages
+    assert.match((await bob.browser.get('/')).text, /href="\/second"/);
     const page = await bob.browser.get('/second');
     assert.match(page.text, /terminateMessage/);
     assert.match(page.text, new RegExp(id));

@@ -72,8 +72,8 @@ export function peopleOf(
     port,
     browser: (from) => browserOf(url, from),
     async proof({ name, password: known, secret }) {
-      // One step before and after now is valid, so three codes in a row are there at once.
-      const step = Math.max(stepNow() - 1, (used.get(secret) ?? 0) + 1);
+      // The step before this one may be over when it arrives; the next one is valid already.
+      const step = Math.max(stepNow(), (used.get(secret) ?? 0) + 1);
       while (step > stepNow() + 1) await new Promise((resolve) => setTimeout(resolve, 200));
       used.set(secret, step);
       return { name, password: known, code: totpAt(secret, step * 30_000) };
@@ -84,7 +84,7 @@ export function peopleOf(
       const page = await browser.get('/welcome');
       const secret = /<code>([A-Z2-7]+)<\/code>/.exec(page.text)?.[1] ?? '';
       const sealed = /name="sealed" value="([^"]+)"/.exec(page.text)?.[1] ?? '';
-      const step = stepNow() - 1;
+      const step = stepNow();
       used.set(secret, step);
       const code = secret === '' ? '' : totpAt(secret, step * 30_000);
       const form = { name, invitation, password, again: password, sealed, code };
