@@ -23,8 +23,8 @@ import type { QueueName } from './types.ts';
  */
 const mostAlong = 32 * 1024;
 /**
- * Jobs that end together: those that end while others are on their way share a script, a round trip and an fsync. Nobody
- * else gets a reply from Redis meanwhile.
+ * Jobs that end together: those that end while others are on their way share a script, a round trip and an fsync.
+ * Nobody else gets a reply from Redis meanwhile.
  */
 const mostTogether = 16;
 /** Milliseconds for which state and octets that came with a job count as those of now. */
@@ -121,7 +121,7 @@ export class EndingWorker<D> extends Worker<D> {
         return came && performance.now() - came.at <= fresh ? came.ahead : null;
       },
       run: async (step, args, octets) => {
-        // BullMQ counts jobs that have just ended, and would often say no: another script would then fetch the next one.
+        // BullMQ counts jobs that have just ended, and would often say no; another script would fetch the next one.
         const wanted = (!this.isRestrained || job.wantsNext()) && !this.closing && !this.isPaused();
         const next = wanted ? (follows() ? 1 : 2) : 0;
         const { reply, kept, at } = await this.#batches(step).add({
