@@ -1,7 +1,7 @@
-import http, { type IncomingMessage } from 'node:http';
-import https from 'node:https';
+import type { IncomingMessage } from 'node:http';
 import type { LookupFunction } from 'node:net';
 import { guardedLookup, refusePrivateLiteral } from './guarded-lookup.ts';
+import { http, https } from './node-http.ts';
 
 export interface GuardedRequest {
   /** http: or https:. */

@@ -1,5 +1,6 @@
 /** The HTTP server of the daemon, with limits in number and time that no client can stretch. */
-import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import type { RequestListener, Server, ServerResponse } from 'node:http';
+import { http } from './node-http.ts';
 
 /** Times in milliseconds. */
 export interface HttpLimits {
@@ -30,7 +31,7 @@ export const httpLimits: HttpLimits = {
 
 /** A server that closes connections that are slow in header, body, pauses or reading. */
 export function createBoundedServer(listener: RequestListener, limits: HttpLimits = httpLimits): Server {
-  const server = createServer(
+  const server = http.createServer(
     {
       headersTimeout: limits.header,
       requestTimeout: limits.request,
