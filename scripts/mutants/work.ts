@@ -373,13 +373,6 @@ export const work = [
     ],
     [
       'config/shareable.ts',
-      'if (schema === undefined || isSecret(schema)) return isSet;',
-      'if (isSecret(schema ?? configSchema)) return isSet;',
-      'commands/doctor~every.other.setting',
-      'what the schema does not know goes out with a bundle',
-    ],
-    [
-      'config/shareable.ts',
       'wordsOf(schema).includes(value) ? value : isSet',
       'wordsOf(schema).includes(value) ? isSet : value',
       'commands/doctor~no.marker',
