@@ -1,3 +1,4 @@
+import { alerts } from './alerts.ts';
 import { backups } from './backups.ts';
 import { certs } from './certs.ts';
 import { codec } from './codec.ts';
@@ -39,4 +40,5 @@ export const allMutants: readonly Mutant[] = [
   ...imports,
   ...console,
   ...people,
+  ...alerts,
 ];

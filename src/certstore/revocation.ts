@@ -1,9 +1,9 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { type Config, type LoadedKeys, revocationModeOf } from '../config/index.ts';
 import type { Log } from '../log.ts';
 import { RecipientRevocation } from '../partner/index.ts';
-import { whyNotInForce } from '../pki/index.ts';
-import { holdLease, lifetimes, type SealedValuesParts, sealedValues } from '../redis/index.ts';
+import { nameToString, whyNotInForce } from '../pki/index.ts';
+import { guarded, holdLease, lifetimes, type SealedValuesParts, sealedValues } from '../redis/index.ts';
 import type { CountingCertificates } from './counting.ts';
 
 export interface RevocationRoundParts {
@@ -98,5 +98,21 @@ export class RevocationRound {
         revoked.push({ what: `partner ${partner}`, since: state.at, why: state.why });
     }
     this.#revoked = revoked;
+    await this.#publishLists();
+  }
+
+  /** For the alerts: lists that end, each under the name of its authority. */
+  async #publishLists(): Promise<void> {
+    const { redis, prefix } = this.#parts.queue;
+    const lists = this.revocation.endingLists().map(({ issuerName, nextUpdate, thisUpdate }) => ({
+      ...{ owner: 'revocation list', partner: '', uses: ['revocation'] },
+      ...{ until: nextUpdate?.getTime() ?? 0, certificate: nameToString(issuerName) },
+      id: createHash('sha256').update(`${issuerName.canonical} ${thisUpdate.getTime()}`).digest('hex'),
+      hint: 'ask the authority for a newer list: until then nothing is known of its certificates',
+    }));
+    await guarded(
+      'revocation',
+      redis.set(`${prefix}:expiry:lists`, JSON.stringify(lists), 'PX', lifetimes.expiryDue),
+    );
   }
 }

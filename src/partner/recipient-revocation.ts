@@ -163,6 +163,11 @@ export class RecipientRevocation {
       );
   }
 
+  /** Revocation lists of those it has that end with no newer one in their place. */
+  endingLists(): ReturnType<RevocationCache['endingLists']> {
+    return this.#cache.endingLists(new Date(this.#parts.now()));
+  }
+
   /** What is known of one certificate. Errors: `redis-unreachable`. */
   async known(thumbprint: string): Promise<RevocationState | undefined> {
     return await this.#read(thumbprint);

@@ -44,6 +44,11 @@ export class FetchStore<T> {
     return pending;
   }
 
+  /** What is kept now. */
+  *values(): Generator<T> {
+    for (const entry of this.#entries.values()) if ('value' in entry) yield entry.value;
+  }
+
   async #fetch(key: string, now: number, fetch: () => Promise<Fetched<T>>): Promise<T> {
     try {
       const { value, size, holdsUntil } = await fetch();
@@ -66,10 +71,28 @@ export class RevocationCache {
   readonly answers: FetchStore<OcspResponse>;
   readonly issuers: FetchStore<Certificate[]>;
 
+  /** Lists whose authority is late with the next one, or that have ended. */
+  endingLists(at: Date): Crl[] {
+    return [...this.crls.values()].filter((crl) => isEnding(crl, at));
+  }
+
   /** @param maxSize octets of lists to keep; answers and issuers get a sixteenth of it each */
   constructor(maxSize = 128 * 1024 * 1024) {
     this.crls = new FetchStore(maxSize);
     this.answers = new FetchStore(Math.ceil(maxSize / 16));
     this.issuers = new FetchStore(Math.ceil(maxSize / 16));
   }
+}
+
+/** The share of its time that is left of a list whose successor should be there. */
+const lateShare = 0.1;
+
+/** Whether a list has ended, or is so near its end that its authority should have published the next one. */
+export function isEnding(
+  { thisUpdate, nextUpdate }: Pick<Crl, 'thisUpdate' | 'nextUpdate'>,
+  at: Date,
+): boolean {
+  if (nextUpdate === undefined) return false;
+  const left = nextUpdate.getTime() - at.getTime();
+  return left <= lateShare * (nextUpdate.getTime() - thisUpdate.getTime());
 }

@@ -12,6 +12,7 @@ import type { AlertChange } from '../../src/alert/types.ts';
 import type { Config } from '../../src/config/index.ts';
 import { leave } from '../../src/daemon/presence.ts';
 import { createLog } from '../../src/log.ts';
+import { isEnding } from '../../src/pki/revocation-cache.ts';
 import type { QueueRoom } from '../../src/queue/index.ts';
 import { openTestQueue, testConfig, useTestQueue } from '../support/queue.ts';
 import type { TestRedis } from '../support/redis.ts';
@@ -207,6 +208,49 @@ describe('alerts over Redis', () => {
     await looks.look();
     assert.deepEqual(await told(), ['fired mailbox']);
     await looks.stop();
+  });
+
+  it('knows what ends by what the roles with certificates have published, until something follows', async () => {
+    const publish = (name: string, list: object[]) =>
+      queue.redis.set(`${queue.prefix}:expiry:${name}`, JSON.stringify(list));
+    const of = (owner: string, days: number, more: object = {}) => ({
+      ...{ owner, partner: '', uses: ['verify'], until: now + days * 24 * hour, certificate: `CN=${owner}` },
+      ...{ id: owner.padEnd(64, '0'), hint: 'renew it' },
+      ...more,
+    });
+    const looks = evaluator();
+    await looks.look();
+    assert.deepEqual(await told(), [], 'nobody has looked yet');
+    await publish('due', [of('partner acme', 59, { partner: 'acme' }), of('smtp.tls', 3), of('trust', 61)]);
+    await publish('lists', [of('revocation list', -0.5)]);
+    now += minute;
+    await looks.look();
+    const found = (await listAlerts(book(), now)).alerts.map(({ severity, labels, text }) => [
+      ...[severity, labels.owner, /ended|ends in \d+ days/.exec(text)?.[0]],
+    ]);
+    assert.deepEqual(found.sort(), [
+      ['critical', 'revocation list', 'ended'],
+      ['critical', 'smtp.tls', 'ends in 2 days'],
+      ['warning', 'partner acme', 'ends in 58 days'],
+    ]);
+    // a month later, another threshold is reached, and the others are renewed
+    now += 30 * 24 * hour;
+    const until = now + 29 * 24 * hour;
+    await publish('due', [of('partner acme', 0, { partner: 'acme', until })]);
+    await publish('lists', []);
+    const before = await book().newest();
+    await looks.look();
+    const changes = (await told(before)).filter((each) => each.endsWith(' certificate')).sort();
+    assert.deepEqual(changes, ['cleared certificate', 'cleared certificate', 'worse certificate']);
+    await looks.stop();
+  });
+
+  it('takes a list for late when a tenth of its time is left, and not before', () => {
+    const day = 24 * hour;
+    const list = { thisUpdate: new Date(0), nextUpdate: new Date(10 * day) };
+    const at = (days: number) => isEnding(list, new Date(days * day));
+    assert.deepEqual([at(8.9), at(9), at(11)], [false, true, true]);
+    assert.equal(isEnding({ thisUpdate: new Date(0), nextUpdate: undefined }, new Date(day)), false);
   });
 
   it('knows a route that is down, and one that works again', async () => {

@@ -35,7 +35,7 @@ function isIn(version: [number, number], range: string): boolean {
 }
 
 function meets([major, minor]: [number, number], comparator: string): boolean {
-  const match = /^(>=|\^|<|)(\d+)(?:\.(\d+|x))?(?:\.(?:\d+|x))?$/.exec(comparator);
+  const match = /^(>=|\^|<|)v?(\d+)(?:\.(\d+|x))?(?:\.(?:\d+|x))?$/.exec(comparator);
   if (match === null) return false;
   const [, sign, wanted = '0', least = '0'] = match;
   const from = [Number(wanted), least === 'x' ? 0 : Number(least)] as const;
