@@ -93,6 +93,7 @@ describe('attacks of a client that may submit', () => {
       `\r\n\r\nFrom : <ceo@own.example>\r\n${own}`,
       `\r\n\r\nFrom: <ceo@own.example>\r\n${own}`,
       `\r\n${inBase64}`,
+      `\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n=46rom: <ceo@own.example>\r\n${own}`,
     ])
       assert.match(await submitMail(client, `${outer}${rest}`), refused, rest);
     const global = outer.replace('message/rfc822', 'Message/Global (a comment)');
