@@ -119,19 +119,20 @@ export class SpoolFolder implements LargeStore {
   }
 
   create(id: string): Promise<SpoolFileWriter> {
-    return this.#draft(id, new StreamSealer(this.#key, id));
+    return this.#draft(id, () => new StreamSealer(this.#key, id));
   }
 
   createSealed(id: string): Promise<SpoolFileWriter> {
-    return this.#draft(id, undefined);
+    return this.#draft(id, () => undefined);
   }
 
-  async #draft(id: string, sealer: StreamSealer | undefined): Promise<SpoolFileWriter> {
+  async #draft(id: string, sealerOf: () => StreamSealer | undefined): Promise<SpoolFileWriter> {
     let handle: FileHandle | undefined;
     try {
       await this.#make('tmp');
       const isLocal = await isLocalDisk(join(this.folder, 'tmp'));
       handle = await open(this.draftPath(id), 'wx', 0o600);
+      const sealer = sealerOf();
       if (sealer) await handle.writeFile(sealer.header);
       return new SpoolFileWriter(this, id, handle, isLocal, sealer);
     } catch (error) {
