@@ -28,7 +28,9 @@ function namer(): (text: string) => string {
       .toLowerCase()
       .replace(/[^a-z0-9._-]+/g, '-')
       .slice(0, 50);
-    const base = plain.replace(/^[^a-z0-9]+/, '').replace(/[^a-z0-9]+$/, '') || 'unnamed';
+    let end = plain.length;
+    while (end > 0 && !/[a-z0-9]/.test(plain.charAt(end - 1))) end -= 1;
+    const base = plain.slice(0, end).replace(/^[^a-z0-9]+/, '') || 'unnamed';
     let name = base;
     for (let at = 2; taken.has(name); at += 1) name = `${base}-${at}`;
     taken.add(name);
