@@ -1,7 +1,8 @@
 /**
  * One measurement in a process of its own, so that its peak memory is its own: prints JSON.
  *
- *   node bench/codec-worker.ts [--digest] [--inner binary] decode|encode KEY CERT SIGNER-KEY SIGNER-CERT FILE SECONDS CIPHER
+ *   node bench/codec-worker.ts [--digest] [--inner binary] decode|encode KEY CERT SIGNER-KEY SIGNER-CERT FILE SECONDS
+ *   CIPHER
  *
  * The other programs do not hash the content, so neither is it done here without --digest.
  */

@@ -1,6 +1,6 @@
 /**
- * Pages of the console with many records in the ledger: milliseconds until a page is there, through the running process, as
- * a person who has logged in. For speed the records are made without an fsync for each.
+ * Pages of the console with many records in the ledger: milliseconds until a page is there, through the running
+ * process, as a person who has logged in. For speed the records are made without an fsync for each.
  *
  *   node --openssl-legacy-provider bench/console.ts [--records 1000000] [--rounds 20]
  */

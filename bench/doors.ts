@@ -1,8 +1,8 @@
 /**
  * Messages a second from each door to a partner's server: handed in by programs, durable, signed, encrypted and sent to
- * smtp-sink (Postfix), through the real daemon with all its roles. In the same run, messages that wait in the queue, which
- * is what sending alone can do. From the first message to the last one that is recorded as sent. Programs, sink, Redis and
- * daemon share the machine's cores, so what a door costs beside sending shows in processor time.
+ * smtp-sink (Postfix), through the real daemon with all its roles. In the same run, messages that wait in the queue,
+ * which is what sending alone can do. From the first message to the last one that is recorded as sent. Programs, sink,
+ * Redis and daemon share the machine's cores, so what a door costs beside sending shows in processor time.
  *
  *   node --openssl-legacy-provider bench/doors.ts [--messages 400] [--at-once 16] [--rounds 2] [--doors queue,http,...]
  */

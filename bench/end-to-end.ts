@@ -1,8 +1,8 @@
 /**
  * Messages a second through the real daemon: smtp-source (Postfix) over SMTP, Redis with appendfsync always, decode,
  * hand-off; from smtp-source's first connection to the last hand-off. The load generator shares the machine's cores, as
- * does the web server that webhooks are posted to. L is what `openssl speed -multi` does with RSA-2048 keys on all cores,
- * in the same run; so is the rate of `openssl cms -decrypt`, a process a message on one core.
+ * does the web server that webhooks are posted to. L is what `openssl speed -multi` does with RSA-2048 keys on all
+ * cores, in the same run; so is the rate of `openssl cms -decrypt`, a process a message on one core.
  *
  *   node bench/end-to-end.ts [--size "10 KB"] [--messages 5000] [--sessions 20] [--destination directory|queue|webhook]
  */

@@ -1,4 +1,7 @@
-/** A ledger with many records: two go the daemon's own way, and the others are made in the server, alike but for what tells them apart. */
+/**
+ * A ledger with many records: two go the daemon's own way, and the others are made in the server, alike but for what
+ * tells them apart.
+ */
 import { createHash, randomBytes } from 'node:crypto';
 import type { MessageRecord, QueueRoom } from '../src/queue/index.ts';
 import { records as luaRecords } from '../src/queue/lua.ts';

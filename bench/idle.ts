@@ -1,6 +1,6 @@
 /**
- * What the queues cost in processor time while nothing happens, by the number of routes that wait, and what the stream of
- * events adds to a message.
+ * What the queues cost in processor time while nothing happens, by the number of routes that wait, and what the stream
+ * of events adds to a message.
  *
  *   node bench/idle.ts [--seconds 10] [--routes 0,10,1000] [--messages 2000] [--pairs 5]
  */

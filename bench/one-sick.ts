@@ -1,10 +1,10 @@
 /**
- * What nine healthy routes lose to a sick tenth one. Two daemons send the same backlog for nine partners at the same time,
- * so that both have the same share of the machine. One of them has mail for a tenth partner as well, whose server is sick.
- * When the first of them has sent all, the rates of both are compared: messages to the nine in a second, since both have
- * sent a fifth. A pair of two daemons without a sick partner (`well`) shows how far such a comparison is off by itself.
- * Beside the rates stands the processor time of `outbound` and Redis for each message that came to one of the nine: on a
- * busy machine, it says more.
+ * What nine healthy routes lose to a sick tenth one. Two daemons send the same backlog for nine partners at the same
+ * time, so that both have the same share of the machine. One of them has mail for a tenth partner as well, whose server
+ * is sick. When the first of them has sent all, the rates of both are compared: messages to the nine in a second, since
+ * both have sent a fifth. A pair of two daemons without a sick partner (`well`) shows how far such a comparison is off
+ * by itself. Beside the rates stands the processor time of `outbound` and Redis for each message that came to one of
+ * the nine: on a busy machine, it says more.
  *
  *   node --openssl-legacy-provider bench/one-sick.ts [--messages 80] [--pairs 5] [--kinds well,silent,drip,refusing]
  */

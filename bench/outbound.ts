@@ -1,7 +1,8 @@
 /**
  * Messages a second to partners: messages that wait in the queue are signed, encrypted and sent to smtp-sink (Postfix),
- * through the outbound processes of the real daemon. From the start of sending to the last message that is recorded as sent.
- * The sink shares the machine's cores. L is what `openssl speed` does with the same keys on all cores, in the same run.
+ * through the outbound processes of the real daemon. From the start of sending to the last message that is recorded as
+ * sent. The sink shares the machine's cores. L is what `openssl speed` does with the same keys on all cores, in the
+ * same run.
  *
  *   node bench/outbound.ts [--messages 2000] [--size "10 KB"] [--connections 5] [--partners 1] [--processes 0]
  */

@@ -1,7 +1,7 @@
 /**
- * 10,000 partners with three certificates each, in files: how long a start takes when all files are new and when none has
- * changed, how long a reload of one changed partner takes, what a role needs more than with ten partners, and what it
- * costs to find out whose a message is. The daemon is the real one, with its own redis-server.
+ * 10,000 partners with three certificates each, in files: how long a start takes when all files are new and when none
+ * has changed, how long a reload of one changed partner takes, what a role needs more than with ten partners, and what
+ * it costs to find out whose a message is. The daemon is the real one, with its own redis-server.
  *
  *   node bench/partners.ts [--partners 10000]
  */

@@ -55,8 +55,8 @@ export function keyRate(seconds = 3): number {
 }
 
 /**
- * What `openssl cms -decrypt` does with a mail, a process each, one after the other: messages a second, and milliseconds
- * of processor time a message, which say more on a machine that has other work.
+ * What `openssl cms -decrypt` does with a mail, a process each, one after the other: messages a second, and
+ * milliseconds of processor time a message, which say more on a machine that has other work.
  */
 export function opensslRate(
   mail: string,
@@ -157,7 +157,10 @@ export function againstRaw(
   };
 }
 
-/** Microseconds of processor time for one private-key operation. Unlike L, it says what the work costs on a busy machine. */
+/**
+ * Microseconds of processor time for one private-key operation. Unlike L, it says what the work costs on a busy
+ * machine.
+ */
 export function keyCost(keyFile: string): number {
   const key = createPrivateKey(readFileSync(keyFile));
   const content = Buffer.alloc(32);

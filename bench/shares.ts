@@ -1,7 +1,8 @@
 /**
- * Delay of a healthy partner and of a healthy webhook beside sick ones with much mail, through the processes of the real
- * daemon: from the message's commit to the queue until its last octets are at the other side. A daemon for each row. The
- * kind `well` is the control: as many routes with as much mail, all of them healthy, so that the delay is only the work.
+ * Delay of a healthy partner and of a healthy webhook beside sick ones with much mail, through the processes of the
+ * real daemon: from the message's commit to the queue until its last octets are at the other side. A daemon for each
+ * row. The kind `well` is the control: as many routes with as much mail, all of them healthy, so that the delay is only
+ * the work.
  *
  *   node bench/shares.ts [--messages 60] [--sick 0,1,10,50] [--kinds well,silent,drip,refusing]
  */

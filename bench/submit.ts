@@ -1,7 +1,7 @@
 /**
- * Messages a second into the queue, both ways durable: over HTTP (raw content with a token, connections kept) and over SMTP
- * in the same run, by as many connections. Beside the rate, the processor time of the role for each message, which a busy
- * machine does not change. And the memory of the role during uploads of 149 MiB, some at a time.
+ * Messages a second into the queue, both ways durable: over HTTP (raw content with a token, connections kept) and over
+ * SMTP in the same run, by as many connections. Beside the rate, the processor time of the role for each message, which
+ * a busy machine does not change. And the memory of the role during uploads of 149 MiB, some at a time.
  *
  *   node bench/submit.ts [--messages 2000] [--connections 16] [--size 10240] [--uploads 0] [--at-once 4,20]
  */

@@ -10,8 +10,8 @@ import { createIdentity, parseCertificate } from '../src/pki/index.ts';
 import { type DecodeOptions, decodeSync, encodeSync } from '../src/smime/index.ts';
 
 /*
- * Makes one dear mail (`make`), or does with it what a process of the daemon does (`run`) and tells the parent what that
- * took. Two processes, since what it takes to make a bomb must not count for what it does.
+ * Makes one dear mail (`make`), or does with it what a process of the daemon does (`run`) and tells the parent what
+ * that took. Two processes, since what it takes to make a bomb must not count for what it does.
  */
 const [, , task = '', name = '', folder = ''] = process.argv;
 const file = (part: string) => join(folder, part);

@@ -1,6 +1,6 @@
 /**
- * What the dearest mail of the tests costs, each in a process of its own: seconds of processor time and megabytes at most,
- * and both for each octet of the mail.
+ * What the dearest mail of the tests costs, each in a process of its own: seconds of processor time and megabytes at
+ * most, and both for each octet of the mail.
  *
  *   npm run bench:cost
  *   node bench/worst-cost.ts --only names

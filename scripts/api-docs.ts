@@ -1,6 +1,6 @@
 /**
- * Writes docs/openapi.json and docs/api.md from the routes in src/api: `npm run docs:api`. A test fails when a file is not
- * what this writes.
+ * Writes docs/openapi.json and docs/api.md from the routes in src/api: `npm run docs:api`. A test fails when a file is
+ * not what this writes.
  */
 import { writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';

@@ -1,7 +1,7 @@
 /**
  * Writes docs/sealpost.schema.json and docs/partner.schema.json, which editors complete and check configuration and
- * partner files with, from the schema in src/config/schema.ts: `npm run docs:config-schema`. A test fails when a file is
- * not what this writes.
+ * partner files with, from the schema in src/config/schema.ts: `npm run docs:config-schema`. A test fails when a file
+ * is not what this writes.
  */
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';

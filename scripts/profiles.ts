@@ -1,4 +1,7 @@
-/** Writes docs/profiles.md from profiles/*.json: `npm run docs:profiles`. A test fails when the file is not what this writes. */
+/**
+ * Writes docs/profiles.md from profiles/*.json: `npm run docs:profiles`. A test fails when the file is not what this
+ * writes.
+ */
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { ownProfiles, type Profile, type Rule } from '../src/profile/index.ts';

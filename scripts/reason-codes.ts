@@ -1,6 +1,6 @@
 /**
- * Writes docs/reason-codes.md from the table in src/error-table.ts: `npm run docs:reason-codes`. A test fails when the file is
- * not what this writes.
+ * Writes docs/reason-codes.md from the table in src/error-table.ts: `npm run docs:reason-codes`. A test fails when the
+ * file is not what this writes.
  */
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';

@@ -1,6 +1,7 @@
 /**
- * Prints the bill of materials of a release (CycloneDX): what is installed with the package. `npm sbom --omit dev` of the
- * checkout leaves out what tools for development need too, so npm gets a manifest and a lock file without those tools.
+ * Prints the bill of materials of a release (CycloneDX): what is installed with the package. `npm sbom --omit dev` of
+ * the checkout leaves out what tools for development need too, so npm gets a manifest and a lock file without those
+ * tools.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

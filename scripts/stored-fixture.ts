@@ -3,9 +3,10 @@
  * `node --openssl-legacy-provider scripts/stored-fixture.ts --code CHECKOUT --out test/fixtures/VERSION [--ordered]`.
  * With `--ordered` (later than 0.1.0), also mail in strict order, with metadata, priority and an idempotency key.
  *
- * `CHECKOUT` is a working tree of that version with its node_modules; it runs as it stands, daemon and command line. The
- * fixture has the configuration, throw-away keys, the append-only file, the spool folder, and `expected.json`: which
- * messages there are and how each ends. `test/daemon/stored-versions.test.ts` opens a copy with the code of today.
+ * `CHECKOUT` is a working tree of that version with its node_modules; it runs as it stands, daemon and command line.
+ * The fixture has the configuration, throw-away keys, the append-only file, the spool folder, and `expected.json`:
+ * which messages there are and how each ends. `test/daemon/stored-versions.test.ts` opens a copy with the code of
+ * today.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
@@ -260,7 +261,8 @@ try {
 
   await rm(join(folder, 'delivered', 'invoices'), { recursive: true });
 
-  // A partner whose server refuses for good, then one that is down: messages are delayed, or wait apart (where that version has it).
+  // A partner whose server refuses for good, then one that is down: messages are delayed, or wait apart (where that
+  // version has it).
   const refusing = createServer((socket) => {
     socket.on('error', () => undefined);
     socket.write('220 partner.example ESMTP\r\n');

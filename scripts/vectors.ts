@@ -1,6 +1,7 @@
 /**
- * Makes the vectors of test/vectors anew: mail and CMS objects that openssl, Bouncy Castle, NSS and gpgsm wrote for keys
- * made for this, with a table of what is to be found in each. All four must be installed (see docs/conformance.md).
+ * Makes the vectors of test/vectors anew: mail and CMS objects that openssl, Bouncy Castle, NSS and gpgsm wrote for
+ * keys made for this, with a table of what is to be found in each. All four must be installed (see
+ * docs/conformance.md).
  *
  *     node --openssl-legacy-provider scripts/vectors.ts
  *

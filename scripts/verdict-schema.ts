@@ -1,7 +1,7 @@
 /**
- * Writes the JSON Schemas of what other programs get: docs/verdict.schema.json from src/smime/verdict/verdict-schema.ts, and
- * those of documents, reports and events from src/documents/: `node scripts/verdict-schema.ts`. A test fails when a file is
- * not what this writes.
+ * Writes the JSON Schemas of what other programs get: docs/verdict.schema.json from
+ * src/smime/verdict/verdict-schema.ts, and those of documents, reports and events from src/documents/:
+ * `node scripts/verdict-schema.ts`. A test fails when a file is not what this writes.
  */
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';

@@ -174,8 +174,8 @@ export function isDeadOwner(owner: string): boolean {
 }
 
 /**
- * Replaces a file as a whole: a reader sees the old text or the new one. Its mode stays. It is on disk when this returns.
- * System errors.
+ * Replaces a file as a whole: a reader sees the old text or the new one. Its mode stays. It is on disk when this
+ * returns. System errors.
  */
 export function replaceFile(path: string, text: string): void {
   const draft = join(dirname(path), `.${basename(path)}.${draftOwner}`);
@@ -195,7 +195,9 @@ export function replaceFile(path: string, text: string): void {
   }
 }
 
-/** Size limits in octets: certificates and bundles, keys and secrets, the configuration itself, the file of a partner. */
+/**
+ * Size limits in octets: certificates and bundles, keys and secrets, the configuration itself, the file of a partner.
+ */
 export const fileLimits = {
   certificates: 16 * 1024 * 1024,
   secret: 1024 * 1024,

@@ -145,9 +145,9 @@ export function logRarely(
 }
 
 /**
- * For events of messages. The first `most` with the same `key` in 30 seconds have a line each; the others are counted, and
- * one line says how many there were (`more`), with the fields of the last one. The key names the kind and whose message it
- * is, so that many lines of one partner hide none of another.
+ * For events of messages. The first `most` with the same `key` in 30 seconds have a line each; the others are counted,
+ * and one line says how many there were (`more`), with the fields of the last one. The key names the kind and whose
+ * message it is, so that many lines of one partner hide none of another.
  */
 export function logSome(
   log: Log,

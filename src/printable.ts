@@ -14,8 +14,8 @@ export function printable(text: string): string {
 }
 
 /**
- * As `printable`, with everything beyond ASCII escaped, for names that somebody has to compare: letters of other scripts
- * look like those of ours.
+ * As `printable`, with everything beyond ASCII escaped, for names that somebody has to compare: letters of other
+ * scripts look like those of ours.
  */
 export function comparable(text: string): string {
   return printable(text).replace(/[^\x20-\x7e]/gu, (char) => `\\u{${hex(char)}}`);

@@ -1,6 +1,6 @@
 /**
- * The parts of prom-client that are used. Its index also loads the default metrics, and with them OpenTelemetry, the push
- * gateway and summaries: eighty of its ninety files, which nothing here uses.
+ * The parts of prom-client that are used. Its index also loads the default metrics, and with them OpenTelemetry, the
+ * push gateway and summaries: eighty of its ninety files, which nothing here uses.
  */
 declare module 'prom-client/lib/counter.js' {
   export { Counter as default } from 'prom-client';

@@ -1,6 +1,6 @@
 /**
- * Traces of messages, in all processes. Off unless the process was told to (`daemon/tracing.ts`), and then nothing but this
- * file is loaded. What a span says is what the log may say: names, ids, counts and codes.
+ * Traces of messages, in all processes. Off unless the process was told to (`daemon/tracing.ts`), and then nothing but
+ * this file is loaded. What a span says is what the log may say: names, ids, counts and codes.
  */
 import type { Telemetry } from 'bullmq';
 

@@ -6,8 +6,8 @@ export interface Mutant {
   find: string;
   replace: string;
   /**
-   * Test files, relative to `test/`, without `.test.ts`. `daemon/flow~is.sent` runs those alone whose name, with the names
-   * of the suites around it, matches the expression.
+   * Test files, relative to `test/`, without `.test.ts`. `daemon/flow~is.sent` runs those alone whose name, with the
+   * names of the suites around it, matches the expression.
    */
   tests: readonly string[];
   /** The consequence for users. */
@@ -16,7 +16,10 @@ export interface Mutant {
 
 export type Row = readonly [file: string, find: string, replace: string, tests: string, why: string];
 
-/** The mutants of a room; files are relative to `src/`, unless they begin with `workers/`, tests are separated by spaces. */
+/**
+ * The mutants of a room; files are relative to `src/`, unless they begin with `workers/`, tests are separated by
+ * spaces.
+ */
 export function mutants(room: string, rows: readonly Row[]): Mutant[] {
   return rows.map(([file, find, replace, tests, why]) => ({
     room,

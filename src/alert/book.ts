@@ -1,7 +1,7 @@
 /**
- * What is kept of alerts in Redis, below `PREFIX:alerts:`. `now`: a hash of what is known of each alert; `told`: the stream
- * of what was told, for channels and readers; `silences`: a hash; `channels`: where each channel stands; `looked`: when
- * the rules were looked at last, and by whom; `failures:DAY`: a hash of counts, by ten minutes.
+ * What is kept of alerts in Redis, below `PREFIX:alerts:`. `now`: a hash of what is known of each alert; `told`: the
+ * stream of what was told, for channels and readers; `silences`: a hash; `channels`: where each channel stands;
+ * `looked`: when the rules were looked at last, and by whom; `failures:DAY`: a hash of counts, by ten minutes.
  */
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';

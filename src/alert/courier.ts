@@ -1,6 +1,6 @@
 /**
- * Tells people what has changed, by one channel: in order, each change at least once. Where a channel stands is in Redis.
- * One that fails is tried again with growing waits, and holds up nothing but itself.
+ * Tells people what has changed, by one channel: in order, each change at least once. Where a channel stands is in
+ * Redis. One that fails is tried again with growing waits, and holds up nothing but itself.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Log, logRarely } from '../log.ts';
@@ -19,8 +19,8 @@ export interface Channel {
   /** Deliveries in an hour. */
   readonly perHour: number;
   /**
-   * Delivers some changes together. `key` is the same for the same changes. Resolves with what became of them, or with why
-   * it failed.
+   * Delivers some changes together. `key` is the same for the same changes. Resolves with what became of them, or with
+   * why it failed.
    */
   deliver(
     changes: readonly AlertChange[],

@@ -1,6 +1,6 @@
 /**
- * Looks at the rules now and then. One process of an installation does it; the others stand by. What it finds is stored,
- * and told by the channels (`courier.ts`), so that a channel that hangs costs nothing here.
+ * Looks at the rules now and then. One process of an installation does it; the others stand by. What it finds is
+ * stored, and told by the channels (`courier.ts`), so that a channel that hangs costs nothing here.
  */
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';

@@ -1,7 +1,7 @@
 /**
- * Alerts: what needs a person, and when it is back to normal. The rules are data (`config/alert-conditions.ts`); begin with
- * `judge.ts`, which decides, then `measures.ts`, `evaluator.ts` and `courier.ts`. What looks after them is loaded by the one
- * process that does.
+ * Alerts: what needs a person, and when it is back to normal. The rules are data (`config/alert-conditions.ts`); begin
+ * with `judge.ts`, which decides, then `measures.ts`, `evaluator.ts` and `courier.ts`. What looks after them is loaded
+ * by the one process that does.
  */
 import { alertRoleOf } from '../config/alert-rules.ts';
 import type { Alerts, AlertsParts } from './start.ts';

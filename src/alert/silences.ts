@@ -44,8 +44,8 @@ export interface Silencing {
 }
 
 /**
- * Silences alerts, for every door alike. It is in the audit trail before it holds. Errors: `usage` for a time that is over
- * or too far off; `redis-unreachable`.
+ * Silences alerts, for every door alike. It is in the audit trail before it holds. Errors: `usage` for a time that is
+ * over or too far off; `redis-unreachable`.
  */
 export async function silenceAlerts(
   { book, audit, now, by }: Silencing,

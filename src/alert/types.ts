@@ -1,7 +1,9 @@
 /** What alerts are. */
 import type { AlertCondition, AlertSeverity } from '../config/alert-conditions.ts';
 
-/** What an alert is about: `mailbox`, `partner`, `reason`, `direction`, `destination`, `host`, `role`, `certificate` ... */
+/**
+ * What an alert is about: `mailbox`, `partner`, `reason`, `direction`, `destination`, `host`, `role`, `certificate` ...
+ */
 export type Labels = Readonly<Record<string, string>>;
 
 /** Something measured. */
@@ -18,7 +20,9 @@ export interface Sample {
   severity?: AlertSeverity | undefined;
 }
 
-/** What is known of an alert, from the first bad value until it is told that all is well again. Times in milliseconds. */
+/**
+ * What is known of an alert, from the first bad value until it is told that all is well again. Times in milliseconds.
+ */
 export interface AlertState {
   /** Derived from the rule and the labels. */
   id: string;

@@ -1,4 +1,6 @@
-/** What a client does with messages: resume, retry, terminate, decode again. Each act has its own verb, and is audited. */
+/**
+ * What a client does with messages: resume, retry, terminate, decode again. Each act has its own verb, and is audited.
+ */
 import type { z } from 'zod';
 import type { Verb } from '../client/index.ts';
 import type { Act, MessageRecord, QueueRoom } from '../queue/index.ts';

@@ -1,4 +1,6 @@
-/** Alerts: what needs a person, who silenced what, and what was told. An alert that a client may not see does not exist. */
+/**
+ * Alerts: what needs a person, who silenced what, and what was told. An alert that a client may not see does not exist.
+ */
 import type { z } from 'zod';
 import {
   type AlertBook,

@@ -50,8 +50,8 @@ const lingerOctets = 1024 * 1024;
 const lingerMs = 2000;
 
 /**
- * A client that is answered while it still sends should be able to read the answer, which a connection that is closed at
- * once would take away. So a little more is read and dropped, and then it is cut off.
+ * A client that is answered while it still sends should be able to read the answer, which a connection that is closed
+ * at once would take away. So a little more is read and dropped, and then it is cut off.
  */
 export function lingerThenCut({ raw }: FastifyRequest): void {
   const { socket } = raw;

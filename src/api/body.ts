@@ -45,7 +45,8 @@ export async function* bodyOf(
   if (request.headers.expect !== undefined) response.writeContinue();
   // The connection must outlive a refusal: the client is to read the answer.
   const chunks = request.iterator({ destroyOnReturn: false });
-  // Of the chunk that is waited for. A promise that lives as long as the body would keep every chunk that it raced with.
+  // Of the chunk that is waited for. A promise that lives as long as the body would keep every chunk that it raced
+  // with.
   let fail: ((error: SealpostError) => void) | undefined;
   let octets = 0;
   let waited = 0;

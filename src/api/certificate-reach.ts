@@ -1,7 +1,7 @@
 /**
- * How far a decision about a certificate reaches. What is refused counts for nothing wherever it is configured, and what
- * is revoked takes every certificate of its key along. So a client that decides for some partners decides only about what
- * concerns nobody else.
+ * How far a decision about a certificate reaches. What is refused counts for nothing wherever it is configured, and
+ * what is revoked takes every certificate of its key along. So a client that decides for some partners decides only
+ * about what concerns nobody else.
  */
 import type { KnownCertificate } from '../certstore/index.ts';
 import type { Client } from '../client/index.ts';

@@ -1,4 +1,7 @@
-/** Certificates of partners and our own: seen, and decided about. A certificate that a client may not see does not exist. */
+/**
+ * Certificates of partners and our own: seen, and decided about. A certificate that a client may not see does not
+ * exist.
+ */
 
 import type { BodyRules } from './body.ts';
 import type { CertificateDesk, DeskParts, Detail } from './certificate-desk.ts';

@@ -23,8 +23,9 @@ export interface Attachment {
 const closed = { newline: 'win', disableFileAccess: true, disableUrlAccess: true };
 
 /**
- * The octets of a mail. Date and Message-ID are left to `submit`. Without attachments it is a text, or two alternatives;
- * with attachments a multipart/mixed, whose attachments are binary: who sends it encodes them as its way needs.
+ * The octets of a mail. Date and Message-ID are left to `submit`. Without attachments it is a text, or two
+ * alternatives; with attachments a multipart/mixed, whose attachments are binary: who sends it encodes them as its way
+ * needs.
  *
  * Errors: `request-invalid` for a mail without anything in it, or a media type that an attachment cannot have.
  */

@@ -1,6 +1,7 @@
 /**
  * The HTTP API for programs. Begin with `route.ts` (what a route is) and `routes.ts` (all of them); `app.ts` is what
- * happens to each request before its route. It holds no keys: mail goes to `submit`, and what is shown is what is stored.
+ * happens to each request before its route. It holds no keys: mail goes to `submit`, and what is shown is what is
+ * stored.
  */
 
 export type { Verb } from '../client/index.ts';

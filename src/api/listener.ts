@@ -1,4 +1,6 @@
-/** The server below fastify: connections are counted and bounded in time, and nothing is read before it is asked for. */
+/**
+ * The server below fastify: connections are counted and bounded in time, and nothing is read before it is asked for.
+ */
 import { createServer as createPlainServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
 import type { Socket } from 'node:net';

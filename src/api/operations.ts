@@ -1,4 +1,7 @@
-/** The operations of the API for a caller in this process: the console. Grants, schemas and acts are those of the routes. */
+/**
+ * The operations of the API for a caller in this process: the console. Grants, schemas and acts are those of the
+ * routes.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { z } from 'zod';
 import { type Client, type ClientRegistry, loadClients } from '../client/index.ts';

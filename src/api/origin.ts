@@ -50,7 +50,9 @@ export class Origins {
     return family !== 0 && this.#proxies.check(plain, family === 4 ? 'ipv4' : 'ipv6');
   }
 
-  /** Whether a connection may be kept at all. In clear text, nobody but proxies and this machine has any business here. */
+  /**
+   * Whether a connection may be kept at all. In clear text, nobody but proxies and this machine has any business here.
+   */
   mayConnect(address: string): boolean {
     return this.#rules.tls || isLoopback(withoutMapping(address)) || this.isProxy(address);
   }

@@ -90,8 +90,8 @@ export class ReadinessDesk {
 }
 
 /**
- * One of our identities as far as a process without keys knows it. Its public key is in the place of the private one, whose
- * kind is all that a description of a message asks for; it signs and decrypts nothing.
+ * One of our identities as far as a process without keys knows it. Its public key is in the place of the private one,
+ * whose kind is all that a description of a message asks for; it signs and decrypts nothing.
  */
 function describedIdentity(own: OwnCertificate, entry: number): OwnIdentity[] {
   const { identity, certificate, chain, uses, from, until } = own;

@@ -1,4 +1,6 @@
-/** Mailboxes and routes: how they are, and what a client does with them. One that a client may not see does not exist. */
+/**
+ * Mailboxes and routes: how they are, and what a client does with them. One that a client may not see does not exist.
+ */
 import type { Client } from '../client/index.ts';
 import type { Config } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';

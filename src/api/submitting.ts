@@ -32,7 +32,10 @@ export interface SubmittingParts extends SubmitParts {
   body: BodyRules;
 }
 
-/** Octets of JSON in memory at a time, of all clients; a client takes a quarter, which is a request of any size at least. */
+/**
+ * Octets of JSON in memory at a time, of all clients; a client takes a quarter, which is a request of any size at
+ * least.
+ */
 const heldAtLeast = 64 * 1024 * 1024;
 
 type Submit = (rest: Omit<Submission, 'client' | 'origin' | 'idempotencyKey'>) => Promise<Answer>;

@@ -2,7 +2,10 @@ import { Cursor, type Element, raw, readElement, tags } from './reader.ts';
 import { oid } from './values.ts';
 import * as der from './writer.ts';
 
-/** `AlgorithmIdentifier ::= SEQUENCE { algorithm OID, parameters ANY OPTIONAL }` (RFC 5280 section 4.1.1.2, RFC 5652 section 10.1). */
+/**
+ * `AlgorithmIdentifier ::= SEQUENCE { algorithm OID, parameters ANY OPTIONAL }` (RFC 5280 section 4.1.1.2, RFC 5652
+ * section 10.1).
+ */
 export interface AlgorithmIdentifier {
   /** Dotted object identifier. */
   oid: string;

@@ -3,9 +3,9 @@
  *
  *     "SEALPOST BACKUP 1" LF | id of the key (8) | encapsulated key (32) | sealed content key (32) | tag (16) | stream
  *
- * The content key is sealed with HPKE (`sealed/hpke.ts`), bound to what stands before it. The stream is that of the spool
- * (`spool/seal.ts`) under the content key, so what is cut, changed, repeated or put in another order does not open. In it
- * are frames: a letter, the length in 4 octets (big-endian), and so many octets.
+ * The content key is sealed with HPKE (`sealed/hpke.ts`), bound to what stands before it. The stream is that of the
+ * spool (`spool/seal.ts`) under the content key, so what is cut, changed, repeated or put in another order does not
+ * open. In it are frames: a letter, the length in 4 octets (big-endian), and so many octets.
  *
  *     H  head (JSON): what the backup is of
  *     K  a key of Redis begins (JSON): name without the prefix, type, when it ends. It replaces what came before
@@ -113,8 +113,8 @@ export class ArchiveWriter {
 }
 
 /**
- * The frames of a backup, each opened and verified before it is given; the end of the file is known to be the end of the
- * backup when this returns. Errors: `backup-invalid`, `file-access`.
+ * The frames of a backup, each opened and verified before it is given; the end of the file is known to be the end of
+ * the backup when this returns. Errors: `backup-invalid`, `file-access`.
  *
  * @param key the private key, or the content key of a backup that was just written
  */

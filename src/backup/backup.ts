@@ -148,7 +148,9 @@ function* filesOf(
     if (withKeys || !isPrivate) yield { place: 'config', name, octets };
 }
 
-/** Elements that belong together: members of a set alone, pairs, and entries of a stream, which say how long they are. */
+/**
+ * Elements that belong together: members of a set alone, pairs, and entries of a stream, which say how long they are.
+ */
 function* unitsOf(type: string, elements: readonly Buffer[]): Generator<Buffer[]> {
   for (let at = 0; at < elements.length; ) {
     const length = type === 'set' ? 1 : type === 'stream' ? 2 + Number(elements[at + 1]) : 2;

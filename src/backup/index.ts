@@ -1,7 +1,7 @@
 /**
- * Backups and restores of an installation: records, jobs and octets, wherever they are kept. A backup is sealed to a key
- * whose private half is elsewhere (`archive.ts`), and shows one moment although the installation works (`snapshot.ts`).
- * Octets stay sealed with the spool key, so nothing in a backup can be read without that key as well.
+ * Backups and restores of an installation: records, jobs and octets, wherever they are kept. A backup is sealed to a
+ * key whose private half is elsewhere (`archive.ts`), and shows one moment although the installation works
+ * (`snapshot.ts`). Octets stay sealed with the spool key, so nothing in a backup can be read without that key as well.
  */
 import { existsSync } from 'node:fs';
 import type { Redis } from 'ioredis';

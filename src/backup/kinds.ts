@@ -1,6 +1,6 @@
 /**
- * What an installation keeps in Redis, by the names of its keys. A key that no line knows is left out, and reported: a new
- * kind of session or token is then not revived by accident.
+ * What an installation keeps in Redis, by the names of its keys. A key that no line knows is left out, and reported: a
+ * new kind of session or token is then not revived by accident.
  */
 
 export type KeyType = 'string' | 'hash' | 'set' | 'zset' | 'stream';
@@ -37,8 +37,8 @@ const saved: readonly [RegExp, KeyType][] = [
 const leases = /^(?:leases|lease:.*|imap:lease:.*|(?:expiry|revocation):lease|replay:[a-z]+:lease)$/;
 
 /**
- * What else is left out: signs of life, rates, queues as BullMQ keeps them (jobs are saved, and what had not ended waits
- * for a person after a restore), events that were followed, tokens, and what programs have in their queues.
+ * What else is left out: signs of life, rates, queues as BullMQ keeps them (jobs are saved, and what had not ended
+ * waits for a person after a restore), events that were followed, tokens, and what programs have in their queues.
  */
 const left: readonly RegExp[] = [
   leases,

@@ -1,7 +1,7 @@
 /**
- * A restore: into an installation that is empty, after the whole backup was read and found right. It marks what it writes
- * as unfinished, so one that was killed is not taken for whole. At its end everything waits: nothing begins before a
- * person says so, and what had not ended is suspended.
+ * A restore: into an installation that is empty, after the whole backup was read and found right. It marks what it
+ * writes as unfinished, so one that was killed is not taken for whole. At its end everything waits: nothing begins
+ * before a person says so, and what had not ended is suspended.
  */
 import type { KeyObject } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -163,8 +163,8 @@ async function removeUnowned(
 }
 
 /**
- * Clients come back without any way to log in, and people disabled: a token or a person may have been shut out since. Both
- * lists then have a version that was never seen, so no older one is taken for them.
+ * Clients come back without any way to log in, and people disabled: a token or a person may have been shut out since.
+ * Both lists then have a version that was never seen, so no older one is taken for them.
  */
 async function endLogins(config: Config, redis: Redis, log: Log): Promise<Ended> {
   const { prefix } = config.redis;

@@ -1,7 +1,7 @@
 /**
  * The keys of an installation as they are at one moment, read while it works. Redis tells of each key that changes
- * (`CLIENT TRACKING`, by prefix), so these are read again, until few are left. For those, writes are held up for a moment
- * (`CLIENT PAUSE WRITE`), and that is the moment. A reader that dies holds nobody up: the pause ends by itself.
+ * (`CLIENT TRACKING`, by prefix), so these are read again, until few are left. For those, writes are held up for a
+ * moment (`CLIENT PAUSE WRITE`), and that is the moment. A reader that dies holds nobody up: the pause ends by itself.
  */
 import type { Redis } from 'ioredis';
 import { SealpostError } from '../errors.ts';

@@ -1,4 +1,6 @@
-/** What a binding file of BizTalk Server says of receive locations, send ports and parties. Passwords are left out here. */
+/**
+ * What a binding file of BizTalk Server says of receive locations, send ports and parties. Passwords are left out here.
+ */
 import {
   child,
   children,

@@ -1,6 +1,7 @@
 /**
- * What becomes of a binding file: mailboxes from receive locations, partners from send ports and parties, as commented YAML
- * that counts for nothing before a person has read and renamed it; and what could not be carried over, in sentences.
+ * What becomes of a binding file: mailboxes from receive locations, partners from send ports and parties, as commented
+ * YAML that counts for nothing before a person has read and renamed it; and what could not be carried over, in
+ * sentences.
  */
 import { domainOf, isAddress } from './addresses.ts';
 import type { Bindings, Party, Properties, ReceiveLocation, SendPort, Transport } from './bindings.ts';

@@ -1,7 +1,7 @@
 /**
- * XML of other programs, read with care: no DTD, no entities but the five of XML, bounded in depth and number, and nothing
- * is looked up elsewhere. BizTalk writes XML into the text of XML, up to three times over; what is in there is read the same
- * way, within the same bounds, so that nesting multiplies nothing.
+ * XML of other programs, read with care: no DTD, no entities but the five of XML, bounded in depth and number, and
+ * nothing is looked up elsewhere. BizTalk writes XML into the text of XML, up to three times over; what is in there is
+ * read the same way, within the same bounds, so that nesting multiplies nothing.
  */
 import { SaxesParser } from 'saxes';
 import { SealpostError } from '../errors.ts';

@@ -58,17 +58,17 @@ function namedBy({ signingCertificates }: SeenSigner['signer']): (certificate: C
 }
 
 /**
- * Whether the signature covers which certificate it was made with. If not, anybody who has the mail may have put another
- * one in its place, made for the same key.
+ * Whether the signature covers which certificate it was made with. If not, anybody who has the mail may have put
+ * another one in its place, made for the same key.
  */
 export function namesItself({ certificate, signer }: SeenSigner): boolean {
   return namedBy(signer)(certificate);
 }
 
 /**
- * Those of the certificates beside the signer that its signed attributes name: by a digest (signingCertificateV2, RFC 5035
- * section 3), or by issuer and serial number as the preferred one to encrypt for (RFC 8551 section 2.5.3). An issuer is
- * only a name, so such a certificate must lead to an anchor in any case.
+ * Those of the certificates beside the signer that its signed attributes name: by a digest (signingCertificateV2, RFC
+ * 5035 section 3), or by issuer and serial number as the preferred one to encrypt for (RFC 8551 section 2.5.3). An
+ * issuer is only a name, so such a certificate must lead to an anchor in any case.
  */
 export function announcedBeside({ certificate, beside, signer }: SeenSigner): Announced[] {
   const { signingCertificates, encryptionKeyPreference } = signer;

@@ -1,4 +1,7 @@
-/** A certificate that is new, beside those that are known of its partner: what a person has to compare, and what rules ask. */
+/**
+ * A certificate that is new, beside those that are known of its partner: what a person has to compare, and what rules
+ * ask.
+ */
 import { type Certificate, keyDigest, unreadableAddress, unusableFor } from '../pki/index.ts';
 import { idOf } from './entry.ts';
 

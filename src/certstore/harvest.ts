@@ -1,6 +1,6 @@
 /**
- * Certificates that are new in mail of partners: found beside the decoding, which only hands over what it saw, and judged
- * later, one after the other. What is worth a decision goes into the store, to wait for a person or for a rule.
+ * Certificates that are new in mail of partners: found beside the decoding, which only hands over what it saw, and
+ * judged later, one after the other. What is worth a decision goes into the store, to wait for a person or for a rule.
  */
 import { LRUCache } from 'lru-cache';
 import type { LoadedKeys, PartnerConfig } from '../config/index.ts';
@@ -66,7 +66,9 @@ interface Found {
 
 /** Certificates that wait to be looked at; more are found again in later mail. */
 const mostFound = 100;
-/** Octets of a certificate that is kept, and how many issuers beside it: whoever signs may send a thousand of any size. */
+/**
+ * Octets of a certificate that is kept, and how many issuers beside it: whoever signs may send a thousand of any size.
+ */
 const mostOctets = 16 * 1024;
 const mostIssuers = 20;
 /** A certificate is looked at again only after that long. */
@@ -140,7 +142,10 @@ export class Harvest {
     }
   }
 
-  /** Keeps what a partner says it can read: for the cipher of mail to it where its entry asks for that, else to be shown. */
+  /**
+   * Keeps what a partner says it can read: for the cipher of mail to it where its entry asks for that, else to be
+   * shown.
+   */
   #announce({ certificate: { thumbprint }, signer }: SeenSigner): void {
     const partner = this.#known.get(thumbprint) ?? this.#parts.store.of(thumbprint)?.partner;
     if (partner === undefined || !signer.trusted) return;

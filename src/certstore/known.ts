@@ -1,4 +1,6 @@
-/** Every certificate known, own and partners', from the configuration and from the store, as people and programs see it. */
+/**
+ * Every certificate known, own and partners', from the configuration and from the store, as people and programs see it.
+ */
 
 import type { RevocationState } from '../partner/index.ts';
 import {
@@ -142,8 +144,8 @@ export function endOf({ certificate, entry }: Pick<KnownCertificate, 'certificat
 }
 
 /**
- * The certificates that a person means: by id or the beginning of a thumbprint, SHA-256 or SHA-1, or by serial number, as
- * OpenSSL and Windows print it, in hex or as a decimal number.
+ * The certificates that a person means: by id or the beginning of a thumbprint, SHA-256 or SHA-1, or by serial number,
+ * as OpenSSL and Windows print it, in hex or as a decimal number.
  */
 export function named(known: readonly KnownCertificate[], text: string): KnownCertificate[] {
   const plain = text

@@ -11,7 +11,9 @@ export interface Evidence {
   path: { trusted: boolean; good: boolean; why: string };
   /** As `path`, to one of the partner's own anchors. */
   privatePath: { good: boolean; why: string };
-  /** Certificates of the partner that count and that named it under a signature, and whether one is known as revoked. */
+  /**
+   * Certificates of the partner that count and that named it under a signature, and whether one is known as revoked.
+   */
   announcedBy: { there: boolean; revoked: boolean };
   /** One with the same key is valid now. */
   keyInForce: boolean;

@@ -1,6 +1,6 @@
 /**
- * How keys and certificates stand for what waits for them: a digest that changes when another one could decode or protect
- * a message. The digest is kept with a message that is suspended, so nothing is tried twice with the same ones.
+ * How keys and certificates stand for what waits for them: a digest that changes when another one could decode or
+ * protect a message. The digest is kept with a message that is suspended, so nothing is tried twice with the same ones.
  */
 import { createHash } from 'node:crypto';
 import { type Config, type LoadedKeys, type PartnerConfig, partnerKey } from '../config/index.ts';

@@ -1,6 +1,6 @@
 /**
- * What is known of certificates beside the configuration: those that wait for approval, and what was decided. One sealed
- * document in Redis (`SealedDocument`), with the certificates of some partners in each of its parts.
+ * What is known of certificates beside the configuration: those that wait for approval, and what was decided. One
+ * sealed document in Redis (`SealedDocument`), with the certificates of some partners in each of its parts.
  */
 import { PartnerNames } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
@@ -30,8 +30,8 @@ interface Totals {
 }
 
 /**
- * Certificates that wait: of one partner, and in all. Their number is bounded. Those that anybody may make have few of the
- * places, so that they keep nobody out.
+ * Certificates that wait: of one partner, and in all. Their number is bounded. Those that anybody may make have few of
+ * the places, so that they keep nobody out.
  */
 export const mostWaiting = { partner: 10, all: 1000, unproven: { partner: 3, all: 500 } };
 
@@ -209,8 +209,8 @@ export class CertStore {
   }
 
   /**
-   * Why a certificate counts for nothing, wherever it is configured and whatever issuers say; undefined if nobody refused
-   * it. Completes "the certificate ...".
+   * Why a certificate counts for nothing, wherever it is configured and whatever issuers say; undefined if nobody
+   * refused it. Completes "the certificate ...".
    */
   whyRefused(certificate: Certificate): string | undefined {
     return this.whyRefusedBy(certificate.thumbprint, () => keyDigest(certificate));
@@ -303,7 +303,9 @@ export class CertStore {
     });
   }
 
-  /** Says of one that waits that no rule approves it any more. Nothing happens to one that was decided about meanwhile. */
+  /**
+   * Says of one that waits that no rule approves it any more. Nothing happens to one that was decided about meanwhile.
+   */
   async withoutRule({ thumbprint, partner, version }: StoredCertificate, finding: string): Promise<void> {
     await this.#edit(partner, (entries) => {
       const entry = entries.find((each) => each.thumbprint === thumbprint);

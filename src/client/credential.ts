@@ -1,6 +1,6 @@
 /**
- * Tokens and passwords of programs: 256 random bits that we make, so one SHA-256 is enough to store them. A guess has no
- * chance, however fast it is checked.
+ * Tokens and passwords of programs: 256 random bits that we make, so one SHA-256 is enough to store them. A guess has
+ * no chance, however fast it is checked.
  *
  *     sealpost_ id (10) _ secret (43) checksum (6), in base62
  *

@@ -89,8 +89,8 @@ export interface Seen {
 }
 
 /**
- * Who asks for something. A door gets one from the registry, for a token, login or name that it has checked; the command
- * line is `operator`. Nobody else makes one, so having it is the proof.
+ * Who asks for something. A door gets one from the registry, for a token, login or name that it has checked; the
+ * command line is `operator`. Nobody else makes one, so having it is the proof.
  */
 export class Client {
   readonly name: string;

@@ -1,7 +1,7 @@
 /**
  * Who may do what: clients with grants, their tokens and logins. Begin with `grants.ts`. Every door asks here who is
- * there, and hands the `Client` that it gets to `submit` and to whatever reads. The registry is loaded when it is called:
- * the command line sends without it.
+ * there, and hands the `Client` that it gets to `submit` and to whatever reads. The registry is loaded when it is
+ * called: the command line sends without it.
  */
 export { Buckets } from './buckets.ts';
 export { makeCredential } from './credential.ts';

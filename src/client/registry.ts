@@ -1,6 +1,6 @@
 /**
- * The clients of an installation, and their credentials: one sealed document in Redis (`SealedDocument`). It is opened with
- * the spool key, which no client has, so whoever can write into Redis can neither add a client nor change one.
+ * The clients of an installation, and their credentials: one sealed document in Redis (`SealedDocument`). It is opened
+ * with the spool key, which no client has, so whoever can write into Redis can neither add a client nor change one.
  */
 import type { PartnerNames } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';

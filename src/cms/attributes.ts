@@ -142,7 +142,9 @@ function typed(element: Element, tag: number): Element {
   return element;
 }
 
-/** `SMIMECapabilities ::= SEQUENCE OF SEQUENCE { capabilityID OID, parameters ANY OPTIONAL }` (RFC 8551 section 2.5.2). */
+/**
+ * `SMIMECapabilities ::= SEQUENCE OF SEQUENCE { capabilityID OID, parameters ANY OPTIONAL }` (RFC 8551 section 2.5.2).
+ */
 function capabilityNames(element: Element): string[] {
   if (!element.constructed) return [];
   const names: string[] = [];

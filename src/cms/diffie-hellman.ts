@@ -36,7 +36,10 @@ export interface DhGroup {
   q: bigint | undefined;
 }
 
-/** DomainParameters ::= SEQUENCE { p, g, q, j OPTIONAL, ... } (RFC 3279 section 2.3.3) or DHParameter ::= SEQUENCE { p, g, length OPTIONAL }. */
+/**
+ * DomainParameters ::= SEQUENCE { p, g, q, j OPTIONAL, ... } (RFC 3279 section 2.3.3) or DHParameter ::= SEQUENCE { p,
+ * g, length OPTIONAL }.
+ */
 export function readGroup(algorithm: string, parameters: Buffer): DhGroup {
   const cursor = new Cursor(parse(parameters));
   const p = integer(cursor.expect(tags.integer));

@@ -59,8 +59,8 @@ function prepare(options: EnvelopedDataOptions): Prepared {
 }
 
 /**
- * Encrypts content of any size as EnvelopedData (AuthEnvelopedData with an AEAD cipher), in BER with indefinite lengths and constant memory.
- * The constructor makes the key and writes everything before the content.
+ * Encrypts content of any size as EnvelopedData (AuthEnvelopedData with an AEAD cipher), in BER with indefinite lengths
+ * and constant memory. The constructor makes the key and writes everything before the content.
  * @throws SealpostError `encode-recipient`, `encode-policy` (a weak cipher without `allowWeak`)
  */
 export class EnvelopedDataWriter implements Sink {

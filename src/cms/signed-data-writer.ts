@@ -20,7 +20,9 @@ import { boundPss, maySign } from './rsa-restrictions.ts';
 export interface SignerOptions {
   certificate: Certificate;
   privateKey: KeyObject;
-  /** Name of the registry; what suits the key unless given (`sha256` for RSA and ECDSA). MD5 and SHA-1 need `allowWeak`. */
+  /**
+   * Name of the registry; what suits the key unless given (`sha256` for RSA and ECDSA). MD5 and SHA-1 need `allowWeak`.
+   */
   digest?: string;
   /** PSS with a salt as long as the digest, instead of PKCS#1 v1.5; always used for keys that are only for PSS. */
   pss?: boolean;

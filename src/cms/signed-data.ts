@@ -167,7 +167,9 @@ export class SignedDataReader implements ContentReader {
     this.#tail.otherCertificates = others;
   }
 
-  /** `RevocationInfoChoices ::= SET OF CHOICE { crl, other [1] { format OID, info ANY } }` (RFC 5652 section 10.2.1). */
+  /**
+   * `RevocationInfoChoices ::= SET OF CHOICE { crl, other [1] { format OID, info ANY } }` (RFC 5652 section 10.2.1).
+   */
   #readRevocation(element: Element): void {
     for (const choice of children(element, { maxElements: this.#context.limits.certificates })) {
       if (choice.cls === 0) {

@@ -1,4 +1,6 @@
-/** Who may use the doors for programs: clients with their grants, and their tokens. Each change is in the audit trail. */
+/**
+ * Who may use the doors for programs: clients with their grants, and their tokens. Each change is in the audit trail.
+ */
 import { Command } from 'commander';
 import {
   allGranted,

@@ -27,7 +27,8 @@ function nextWords({ commands, arguments: args }: CommandNode): { word: string; 
 }
 
 /**
- * The words before the cursor lead to a command, a word at a time; an option that takes a value takes the next word along.
+ * The words before the cursor lead to a command, a word at a time; an option that takes a value takes the next word
+ * along.
  */
 function bash(tree: CommandNode): string {
   const nodes = allOf(tree);

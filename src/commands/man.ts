@@ -1,4 +1,6 @@
-/** Manual pages in the macros of man(7), made from the commands themselves: one for the program, one for each command. */
+/**
+ * Manual pages in the macros of man(7), made from the commands themselves: one for the program, one for each command.
+ */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';

@@ -1,4 +1,6 @@
-/** Who may use the console. The first person is added here: there is none by default. Each change is in the audit trail. */
+/**
+ * Who may use the console. The first person is added here: there is none by default. Each change is in the audit trail.
+ */
 import { Command } from 'commander';
 import { type Config, loadConfig } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';

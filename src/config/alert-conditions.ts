@@ -1,6 +1,6 @@
 /**
- * What alerts can be about, and the rules that hold without any being written. These are data: what is measured for each
- * condition is in `src/alert/`.
+ * What alerts can be about, and the rules that hold without any being written. These are data: what is measured for
+ * each condition is in `src/alert/`.
  */
 
 /** `count`, `days`, `times` and `percent` are numbers; `duration` is written as `30m`. */

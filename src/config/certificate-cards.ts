@@ -1,6 +1,6 @@
 /**
- * What is known of certificates without parsing them, in the form that lies in their index: 30,000 of them as objects take
- * 20 MB in each process and five times as long to read as these rows of octets.
+ * What is known of certificates without parsing them, in the form that lies in their index: 30,000 of them as objects
+ * take 20 MB in each process and five times as long to read as these rows of octets.
  */
 
 /** What is known of a certificate without parsing it. */

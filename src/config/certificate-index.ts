@@ -1,11 +1,11 @@
 /**
- * The certificates of all partners in one file: 30,000 of them, read from as many files and parsed, take many seconds, and
- * 130 MB in each process. The supervisor reads the files once. The roles read cards (what a certificate is found by, and
- * when it is valid) and parse a certificate when it is first used. Only files that have changed are read again.
+ * The certificates of all partners in one file: 30,000 of them, read from as many files and parsed, take many seconds,
+ * and 130 MB in each process. The supervisor reads the files once. The roles read cards (what a certificate is found
+ * by, and when it is valid) and parse a certificate when it is first used. Only files that have changed are read again.
  *
- * The file has a line with the lengths of its parts: what it was made of, and whose the cards are (JSON), the cards, and the
- * octets of the certificates.
- * It lies in the data folder, which is ours alone. A certificate that is not the one on its card is not used.
+ * The file has a line with the lengths of its parts: what it was made of, and whose the cards are (JSON), the cards,
+ * and the octets of the certificates. It lies in the data folder, which is ours alone. A certificate that is not the
+ * one on its card is not used.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import {
@@ -273,8 +273,8 @@ export interface BuiltIndex {
 }
 
 /**
- * Makes the index of a configuration at `target`, with what can be used of the one in the data folder, and keeps it there
- * for the next time. Problems with files go to the reader; then nothing is made.
+ * Makes the index of a configuration at `target`, with what can be used of the one in the data folder, and keeps it
+ * there for the next time. Problems with files go to the reader; then nothing is made.
  *
  * @param program changes with everything that reads and parses
  */

@@ -1,6 +1,6 @@
 /**
- * Which partners differ from those in force. The supervisor gives its roles a file with the configuration in force and an
- * index of the certificates; what is the same there, and in the files that it names, has been checked before.
+ * Which partners differ from those in force. The supervisor gives its roles a file with the configuration in force and
+ * an index of the certificates; what is the same there, and in the files that it names, has been checked before.
  */
 import { readFileSync, statSync } from 'node:fs';
 import { type IndexedPartners, openPartners, unchangedFiles } from './certificate-index.ts';

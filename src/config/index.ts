@@ -1,7 +1,7 @@
 /**
- * The configuration: every setting once (`schema.ts`), read and checked as a whole (`load.ts`), and what it names: keys,
- * certificates, secrets. Begin with `schema.ts`. What reads the file is loaded when it is called, because YAML and the
- * schema are a third of what a process loads; so is what reads keys, because it takes X.509 along.
+ * The configuration: every setting once (`schema.ts`), read and checked as a whole (`load.ts`), and what it names:
+ * keys, certificates, secrets. Begin with `schema.ts`. What reads the file is loaded when it is called, because YAML
+ * and the schema are a third of what a process loads; so is what reads keys, because it takes X.509 along.
  */
 import type { ProfileBook } from '../profile/profiles.ts';
 import type { CheckProbes, OnlineProbes, ProbeNote } from './check.ts';

@@ -37,7 +37,9 @@ export function stateOf(path: string): { state: string; changed: number } | unde
   return { state: [dev, ino, size, mtimeNs, ctimeNs].join(' '), changed };
 }
 
-/** Reads a file of ours as `writeKept` writes it; undefined if it is not there, not ours, cut, or of another program. */
+/**
+ * Reads a file of ours as `writeKept` writes it; undefined if it is not there, not ours, cut, or of another program.
+ */
 export function readKept(path: string, program: string): unknown {
   try {
     const { uid, mode } = statSync(path);
@@ -53,7 +55,10 @@ export function readKept(path: string, program: string): unknown {
   }
 }
 
-/** Without room or permission nothing is kept, and the result is false. The folder must be there and belong to this user. */
+/**
+ * Without room or permission nothing is kept, and the result is false. The folder must be there and belong to this
+ * user.
+ */
 export function writeKept(path: string, folder: string, program: string, value: unknown): boolean {
   const draft = `${path}.${process.pid}-${randomBytes(4).toString('hex')}`;
   try {
@@ -138,7 +143,9 @@ export class KeptPartners {
 
 const unsaved = new WeakMap<object, KeptPartners>();
 
-/** Remembers what could not be written when a configuration was read: before the first start there is no data folder. */
+/**
+ * Remembers what could not be written when a configuration was read: before the first start there is no data folder.
+ */
 export function keepLater(config: Config, kept: KeptPartners): void {
   unsaved.set(config, kept);
 }

@@ -22,7 +22,8 @@ const warnDays = 30;
  * outside of their validity, or with days between two of them. An expired own key that only decrypts is a warning,
  * because old mail can still be read. One that signs is an error, because nobody accepts its signatures.
  *
- * @param changed Partners that have not changed since they were checked have errors that come with time, and nothing else.
+ * @param changed Partners that have not changed since they were checked have errors that come with time, and nothing
+ *   else.
  */
 export function checkKeys(
   config: Config,

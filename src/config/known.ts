@@ -63,8 +63,8 @@ export class KnownConfigs {
   }
 
   /**
-   * Keeps a configuration that was found right. Without the folder, or room in it, nothing is kept; nor if a partner file
-   * has just been written, which may be written again without a new time.
+   * Keeps a configuration that was found right. Without the folder, or room in it, nothing is kept; nor if a partner
+   * file has just been written, which may be written again without a new time.
    *
    * @param now milliseconds since the epoch
    */

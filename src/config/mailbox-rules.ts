@@ -117,8 +117,8 @@ function folderOf({ host, port, user }: Imap, folder: string): string {
 }
 
 /**
- * Two mailboxes that read one folder would take each other's mail. A mailbox that reads what another has dealt with would
- * take it again, and between two that do so it would go round for ever.
+ * Two mailboxes that read one folder would take each other's mail. A mailbox that reads what another has dealt with
+ * would take it again, and between two that do so it would go round for ever.
  */
 function checkFolders(mailboxes: readonly MailboxConfig[], report: Report): void {
   const readers = new Map<string, string>();

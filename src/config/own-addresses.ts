@@ -2,8 +2,8 @@ import { AddressBook } from './addresses.ts';
 import type { Config } from './schema.ts';
 
 /**
- * The addresses at which we receive mail: those of the mailboxes, and the login names of IMAP folders that are addresses.
- * The owner is the name of the mailbox.
+ * The addresses at which we receive mail: those of the mailboxes, and the login names of IMAP folders that are
+ * addresses. The owner is the name of the mailbox.
  */
 export function ownAddresses({ mailboxes }: Pick<Config, 'mailboxes'>): AddressBook<string> {
   const book = new AddressBook<string>();

@@ -154,7 +154,9 @@ function checkReadable({ encrypt, route, backup }: PartnerConfig, at: SettingPat
       );
 }
 
-/** How much a route demands of the server, to compare two of them. Whoever makes the first one fail must gain nothing. */
+/**
+ * How much a route demands of the server, to compare two of them. Whoever makes the first one fail must gain nothing.
+ */
 export function strengthOf({ tls, ca, pins, dane }: Route): number {
   if (tls === 'none') return 0;
   if (tls === 'opportunistic') return 1;

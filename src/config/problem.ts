@@ -20,8 +20,8 @@ export interface Problem extends Position {
   /** What to do about it. */
   hint?: string;
   /**
-   * All that the error touches, such as `mail to partner acme`. Everything else works, so the configuration can be used:
-   * a reload goes on. Absent for an error of the configuration itself.
+   * All that the error touches, such as `mail to partner acme`. Everything else works, so the configuration can be
+   * used: a reload goes on. Absent for an error of the configuration itself.
    */
   only?: string;
 }

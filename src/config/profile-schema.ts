@@ -94,7 +94,10 @@ export const ourProfileSchema = z.strictObject({
   }),
 });
 
-/** A profile of the operator. With `extends`, its rules replace those of the same id, and its settings those of the name. */
+/**
+ * A profile of the operator. With `extends`, its rules replace those of the same id, and its settings those of the
+ * name.
+ */
 export const ownProfileSchema = z.strictObject({
   ...common,
   extends: name().optional(),

@@ -26,7 +26,9 @@ const written = (value: unknown) =>
     ? ''
     : stringify(value, { collectionStyle: 'flow', lineWidth: 0 }).trim().slice(0, longest);
 
-/** Settings of every group; of lists such as `partners` the number of entries. It holds no secrets: the file has none. */
+/**
+ * Settings of every group; of lists such as `partners` the number of entries. It holds no secrets: the file has none.
+ */
 export async function listSettings(config: Config): Promise<ListedSetting[]> {
   const sources = await sourceOf(config);
   const found: ListedSetting[] = [];

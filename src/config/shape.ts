@@ -16,7 +16,10 @@ export interface Shape {
 
 const shapes = new WeakMap<z.core.$ZodType, Shape>();
 
-/** Removes the wrappers; the outermost description counts. A schema does not change, and is asked for each setting written. */
+/**
+ * Removes the wrappers; the outermost description counts. A schema does not change, and is asked for each setting
+ * written.
+ */
 export function shapeOf(schema: z.core.$ZodType): Shape {
   let shape = shapes.get(schema);
   if (shape === undefined) {

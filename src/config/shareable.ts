@@ -1,6 +1,6 @@
 /**
- * The configuration as others may see it. By allow-list: numbers, switches, and words that the schema itself offers. What
- * was chosen freely (names, hosts, addresses, paths, secrets) only shows that it is set.
+ * The configuration as others may see it. By allow-list: numbers, switches, and words that the schema itself offers.
+ * What was chosen freely (names, hosts, addresses, paths, secrets) only shows that it is set.
  */
 import { z } from 'zod';
 import { configSchema } from './schema.ts';

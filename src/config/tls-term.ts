@@ -81,7 +81,8 @@ export interface FollowParts {
 }
 
 /**
- * Keeps a listener at the pair of its date, without a restart. A pair that is renewed in its files counts as another one.
+ * Keeps a listener at the pair of its date, without a restart. A pair that is renewed in its files counts as another
+ * one.
  *
  * @param current what the listener has
  * @returns `look` looks at once; `stop` ends it

@@ -1,4 +1,6 @@
-/** Requests that change something come from a page of the console itself, and prove it twice: by Origin and by a token. */
+/**
+ * Requests that change something come from a page of the console itself, and prove it twice: by Origin and by a token.
+ */
 import { timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { refusal } from '../api/index.ts';

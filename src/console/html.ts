@@ -1,6 +1,6 @@
 /**
- * HTML with types, without a build step: `html` is htm over Preact, which escapes all text and all attributes. On the way
- * it makes the characters visible that could move, hide or reorder text: whatever a stranger wrote in a field comes
+ * HTML with types, without a build step: `html` is htm over Preact, which escapes all text and all attributes. On the
+ * way it makes the characters visible that could move, hide or reorder text: whatever a stranger wrote in a field comes
  * through here, so no page has to remember it.
  */
 import htm from 'htm';

@@ -1,6 +1,6 @@
 /**
- * What is used of htm, preact and preact-render-to-string (tsconfig.json leads here). Preact's own types bring those of a
- * browser along, `window` and `document` included, into every file of the project.
+ * What is used of htm, preact and preact-render-to-string (tsconfig.json leads here). Preact's own types bring those of
+ * a browser along, `window` and `document` included, into every file of the project.
  */
 declare const node: unique symbol;
 /** An element, as Preact makes it. */

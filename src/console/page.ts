@@ -10,8 +10,8 @@ import type { Html } from './html.ts';
 export interface PageOperations {
   /**
    * @param name of the operation, as in docs/openapi.json
-   * @throws {SealpostError} `not-granted`, and those of the operation. `step-up-needed` and `second-person-needed` may go
-   *   through: the person is asked then, and the page is called again.
+   * @throws {SealpostError} `not-granted`, and those of the operation. `step-up-needed` and `second-person-needed` may
+   *   go through: the person is asked then, and the page is called again.
    */
   call(name: string, asked?: Asked): Promise<Answer>;
   /** What it answers in JSON, as the schema has it. */

@@ -1,7 +1,7 @@
 /**
- * The other end of the queues of clients: takes jobs, opens what is sealed in them, hands it on, and writes the answer into
- * the job. Jobs are read by scripts of our own: a job too large is refused before it is read, and what a client writes
- * into its queue concerns its queue alone.
+ * The other end of the queues of clients: takes jobs, opens what is sealed in them, hands it on, and writes the answer
+ * into the job. Jobs are read by scripts of our own: a job too large is refused before it is read, and what a client
+ * writes into its queue concerns its queue alone.
  */
 import type { KeyObject } from 'node:crypto';
 import type { Redis } from 'ioredis';
@@ -59,8 +59,8 @@ const pauseFor = 1000;
 const answerKept = 3600;
 
 /**
- * Base of the queue; number of jobs, octets of data. Returns ids and data, with '' for data that is too large, missing or
- * no text. What is of another type than BullMQ makes it is as good as absent.
+ * Base of the queue; number of jobs, octets of data. Returns ids and data, with '' for data that is too large, missing
+ * or no text. What is of another type than BullMQ makes it is as good as absent.
  */
 const take = script(`
 local function call(...)

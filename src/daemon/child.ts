@@ -24,8 +24,8 @@ const steadyMs = 10_000;
 const needsLegacyProvider: readonly RoleName[] = ['decrypt', 'outbound'];
 
 /**
- * A small young generation, of this size from the start. Octets live for one message only, and with V8's default of three
- * times 16 MiB they pile up (60 to 100 MB more resident, and no faster; bench/end-to-end.ts).
+ * A small young generation, of this size from the start. Octets live for one message only, and with V8's default of
+ * three times 16 MiB they pile up (60 to 100 MB more resident, and no faster; bench/end-to-end.ts).
  */
 const youngMegabytes = 8;
 /**

@@ -33,7 +33,10 @@ export async function runFolder(dataDir: string): Promise<string> {
   return folder;
 }
 
-/** Where this supervisor keeps the configuration in force, for its roles. Containers that share the folder are told apart. */
+/**
+ * Where this supervisor keeps the configuration in force, for its roles. Containers that share the folder are told
+ * apart.
+ */
 export const storedConfig = (folder: string, turn: number) =>
   join(folder, `config-${draftOwner}-${turn}.json`);
 

@@ -1,6 +1,7 @@
 /**
- * The daemon: the supervisor of the role processes, the skeleton that each of these shares (`role.ts`), their signs of life
- * and metrics. It holds no keys and reads no message. Begin with `supervisor.ts`. What only a role needs is loaded by it.
+ * The daemon: the supervisor of the role processes, the skeleton that each of these shares (`role.ts`), their signs of
+ * life and metrics. It holds no keys and reads no message. Begin with `supervisor.ts`. What only a role needs is loaded
+ * by it.
  */
 import type { Config } from '../config/index.ts';
 import type { QueueRoom } from '../queue/index.ts';

@@ -1,4 +1,7 @@
-/** A restored installation waits until a person releases it: its Redis runs, so that it can be looked at, and nothing else. */
+/**
+ * A restored installation waits until a person releases it: its Redis runs, so that it can be looked at, and nothing
+ * else.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
@@ -9,8 +12,8 @@ import { connect, disconnect, ready, redisTarget } from '../redis/index.ts';
 const lookEvery = 500;
 
 /**
- * Resolves when nothing waits. Errors: `restore-refused` if a restore was not finished. If Redis does not answer, the roles
- * say so, and look for themselves.
+ * Resolves when nothing waits. Errors: `restore-refused` if a restore was not finished. If Redis does not answer, the
+ * roles say so, and look for themselves.
  *
  * @param url of the private server, if `redis` has none
  */

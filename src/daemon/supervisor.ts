@@ -256,8 +256,8 @@ export class Supervisor {
   }
 
   /**
-   * Writes the configuration for the roles, which then need not check it again, and of which none, restarted later, reads
-   * a half-finished edit.
+   * Writes the configuration for the roles, which then need not check it again, and of which none, restarted later,
+   * reads a half-finished edit.
    */
   async #store(config: Config): Promise<string> {
     this.#stores += 1;

@@ -46,7 +46,9 @@ class OurSampler implements Sampler {
   }
 }
 
-/** Begins to make traces in this process. Returns what sends the last ones and ends it. Errors: those of `readSecret`. */
+/**
+ * Begins to make traces in this process. Returns what sends the last ones and ends it. Errors: those of `readSecret`.
+ */
 export function startTracing({ url, ratio, authorization }: TracesConfig, role: string): () => Promise<void> {
   const exporter = new OTLPTraceExporter({
     url,

@@ -12,8 +12,8 @@ const nothing = Buffer.alloc(0);
 
 /**
  * The hash of a body in the canonicalization `relaxed` (RFC 6376 section 3.4.4): white space at the end of a line and
- * empty lines at the end of the body do not count, and other white space is one space. The body is pushed in chunks of any
- * size, with CRLF line ends.
+ * empty lines at the end of the body do not count, and other white space is one space. The body is pushed in chunks of
+ * any size, with CRLF line ends.
  */
 export class RelaxedBodyHash implements Sink {
   readonly #hash: Hash = createHash('sha256');

@@ -66,8 +66,8 @@ function signatureOf(privateKey: KeyObject, input: Buffer): Buffer {
 }
 
 /**
- * The names for `h=` and what each stands for: fields of a name from the last one up, then (to oversign) one that is not
- * there (RFC 6376 section 5.4.2).
+ * The names for `h=` and what each stands for: fields of a name from the last one up, then (to oversign) one that is
+ * not there (RFC 6376 section 5.4.2).
  */
 function signedFields(
   { headers, oversign }: DkimKey,

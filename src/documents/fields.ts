@@ -1,6 +1,6 @@
 /**
- * Fields that several documents have. Times are ISO 8601 in UTC. What makes the documents takes the types alone: it loads
- * nothing of this.
+ * Fields that several documents have. Times are ISO 8601 in UTC. What makes the documents takes the types alone: it
+ * loads nothing of this.
  */
 import { z } from 'zod';
 

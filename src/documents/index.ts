@@ -1,7 +1,7 @@
 /**
- * `sealpost/types`: what other programs get from Sealpost, as schemas (zod) with their types. The JSON Schemas in docs/ are
- * made from these, and what makes the documents takes its types from here, so they are one. What is exported here is
- * public; a new version may add fields.
+ * `sealpost/types`: what other programs get from Sealpost, as schemas (zod) with their types. The JSON Schemas in docs/
+ * are made from these, and what makes the documents takes its types from here, so they are one. What is exported here
+ * is public; a new version may add fields.
  */
 
 export { type Verdict, verdictSchema as verdictDocument } from '../smime/verdict/verdict-schema.ts';

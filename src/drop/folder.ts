@@ -1,7 +1,7 @@
 /**
- * A drop folder. One process in the installation works on it, which a lease in Redis decides. It looks at the folder when
- * the kernel says that something happened, and at intervals; it takes what stood still, a few files at a time, oldest
- * first. What an earlier process had taken is continued first.
+ * A drop folder. One process in the installation works on it, which a lease in Redis decides. It looks at the folder
+ * when the kernel says that something happened, and at intervals; it takes what stood still, a few files at a time,
+ * oldest first. What an earlier process had taken is continued first.
  */
 
 import { isUtf8 } from 'node:buffer';
@@ -31,8 +31,8 @@ export interface DropFolderParts {
   config: DropFolderConfig;
   door: DropDoor;
   /**
-   * Names of the partners that have a folder, which is made if it is missing. While it throws, such as for a client that
-   * does not exist, nothing is taken.
+   * Names of the partners that have a folder, which is made if it is missing. While it throws, such as for a client
+   * that does not exist, nothing is taken.
    */
   partners(): readonly string[];
   /** Takes or keeps the lease of the folder for that many milliseconds; false while another process has it. */

@@ -1,6 +1,7 @@
 /**
  * Open folders. What is in one is reached through its handle (`/proc/self/fd/N/NAME`), so nobody can put a link in the
- * place of a folder between two calls. Without /proc the path is used, and a link is only seen when the folder is opened.
+ * place of a folder between two calls. Without /proc the path is used, and a link is only seen when the folder is
+ * opened.
  */
 import { existsSync } from 'node:fs';
 import { constants, type FileHandle, mkdir, open } from 'node:fs/promises';

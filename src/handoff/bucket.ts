@@ -102,8 +102,8 @@ export async function createBucketDestination(
 }
 
 /**
- * Stores a small object where the destination would, and removes it. Resolves with the name of an object that could not be
- * removed: a destination needs no right to do that.
+ * Stores a small object where the destination would, and removes it. Resolves with the name of an object that could not
+ * be removed: a destination needs no right to do that.
  *
  * Errors: `handoff-failed`, with what to do; `file-access`.
  */

@@ -79,7 +79,10 @@ export async function makeDocument(
   return keepUntil === 0 ? { document } : { document, keepUntil };
 }
 
-/** The pieces, in the document as long as all of them together are within the limit; `expires` (0: none) of the last URL. */
+/**
+ * The pieces, in the document as long as all of them together are within the limit; `expires` (0: none) of the last
+ * URL.
+ */
 async function readPieces(
   delivery: Delivery,
   settings: DocumentSettings,

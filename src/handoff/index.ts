@@ -1,8 +1,8 @@
 /**
- * Destinations: one file per kind (`directory.ts`, `webhook.ts`, `queue-destination.ts`, `mail-server.ts`, `bucket.ts`), the document and the parts of a
- * message as they are handed off, reports of suspended messages, and the URLs that content is fetched from. It decides
- * nothing about a message, and cannot decrypt. Begin with `types.ts`. A kind of destination is loaded when one is made:
- * webhooks take an HTTP client along (12 MB), queues BullMQ.
+ * Destinations: one file per kind (`directory.ts`, `webhook.ts`, `queue-destination.ts`, `mail-server.ts`,
+ * `bucket.ts`), the document and the parts of a message as they are handed off, reports of suspended messages, and the
+ * URLs that content is fetched from. It decides nothing about a message, and cannot decrypt. Begin with `types.ts`. A
+ * kind of destination is loaded when one is made: webhooks take an HTTP client along (12 MB), queues BullMQ.
  */
 import type { DestinationConfig } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';

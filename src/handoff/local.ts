@@ -1,9 +1,9 @@
 /**
- * Destinations on the Redis of the daemon, as the process that decodes uses them: it hands a small message off itself, in
- * the step that decodes it, so that nothing has to be stored in between. What cannot be taken so (a text that needs
+ * Destinations on the Redis of the daemon, as the process that decodes uses them: it hands a small message off itself,
+ * in the step that decodes it, so that nothing has to be stored in between. What cannot be taken so (a text that needs
  * mailparser, content above `inlineLimit`, anything that fails) goes through the queue `handoff`, as for all other
- * destinations. Folders always do: written beside the decoding they would have to be asynchronous, one message at a time,
- * and that costs more processor time than the hop saves (docs/performance.md).
+ * destinations. Folders always do: written beside the decoding they would have to be asynchronous, one message at a
+ * time, and that costs more processor time than the hop saves (docs/performance.md).
  */
 import type { DestinationConfig } from '../config/index.ts';
 import type { Facts, ForeignJob } from '../queue/index.ts';

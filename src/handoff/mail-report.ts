@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto';
 import type { FailureReport } from './types.ts';
 
 /**
- * A mail with a sentence for a person, `report.json`, and the original if it is wanted and still kept. Parts are octets:
- * whoever writes the mail encodes them.
+ * A mail with a sentence for a person, `report.json`, and the original if it is wanted and still kept. Parts are
+ * octets: whoever writes the mail encodes them.
  */
 export function reportMail(
   { document, original }: FailureReport,

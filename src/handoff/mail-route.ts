@@ -10,8 +10,8 @@ export function mailRoute(config: MailConfig): SenderParts['route'] {
 }
 
 /**
- * What the server is asked in a test. A recipient is named only if it is written out in the settings: what stands for an
- * address of a message is none.
+ * What the server is asked in a test. A recipient is named only if it is written out in the settings: what stands for
+ * an address of a message is none.
  */
 export function mailProbe({ recipients, allow, sender }: MailConfig): RouteProbe {
   const settings = 'sender and recipients of the destination';

@@ -17,8 +17,8 @@ const mostRecipients = 100;
 
 /**
  * Gives the decoded mail to a mail server, over SMTP or LMTP: with the verdict in `Authentication-Results` and
- * `X-Sealpost-*`, a Received field, and a trace that stops loops. Each recipient has its own outcome: who has the mail is
- * left out when it is tried again for the others.
+ * `X-Sealpost-*`, a Received field, and a trace that stops loops. Each recipient has its own outcome: who has the mail
+ * is left out when it is tried again for the others.
  */
 export async function createMailDestination(config: MailConfig, deps: DestinationDeps): Promise<Destination> {
   const name = nameOf(config);

@@ -1,4 +1,6 @@
-/** The parts of decoded content, listed while it passes: what rules about attachments need, without keeping any of it. */
+/**
+ * The parts of decoded content, listed while it passes: what rules about attachments need, without keeping any of it.
+ */
 import { SealpostError } from '../errors.ts';
 import { type MessageLimits, NullSink, type Sink } from '../message/index.ts';
 import { contentKind, headOctets } from './message.ts';

@@ -1,4 +1,7 @@
-/** A directory that is asked over LDAP (RFC 4511), always inside TLS. Certificates are as RFC 4523 and RFC 2798 have them. */
+/**
+ * A directory that is asked over LDAP (RFC 4511), always inside TLS. Certificates are as RFC 4523 and RFC 2798 have
+ * them.
+ */
 import { connect as connectTcp, isIP, type NetConnectOpts, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import { type Config, readPublicFile, readSecret } from '../config/index.ts';
@@ -8,7 +11,10 @@ import { answerLimits, type Directory } from './types.ts';
 
 export type LdapSettings = Extract<Config['lookup']['directories'][number], { kind: 'ldap' }>;
 
-/** RFC 4523 and RFC 2798. The second one is SignedData without content; OpenLDAP and Active Directory write its name differently. */
+/**
+ * RFC 4523 and RFC 2798. The second one is SignedData without content; OpenLDAP and Active Directory write its name
+ * differently.
+ */
 const attributes = ['userCertificate;binary', 'userSMIMECertificate', 'userSMIMECertificate;binary'];
 /** Entries of one address. */
 const mostEntries = 10;

@@ -61,7 +61,8 @@ export class Lookups {
   }
 
   /**
-   * Asks directories about one address of a partner. A directory that fails leaves the answers of the others as they are.
+   * Asks directories about one address of a partner. A directory that fails leaves the answers of the others as they
+   * are.
    *
    * @param names of directories
    * @param fresh ask again, whatever is remembered

@@ -1,4 +1,6 @@
-/** The trace field of a message that we hand on (RFC 5321, section 4.4), and the text that may stand in fields of ours. */
+/**
+ * The trace field of a message that we hand on (RFC 5321, section 4.4), and the text that may stand in fields of ours.
+ */
 
 /** What is known of how a message came to us. */
 export interface Arrival {
@@ -10,8 +12,8 @@ export interface Arrival {
 }
 
 /**
- * The field Received, without its line end. The recipient is only named if there is one, because others must not learn of
- * each other. Who submitted a mail is not named either: partners need not know the machines of our network.
+ * The field Received, without its line end. The recipient is only named if there is one, because others must not learn
+ * of each other. Who submitted a mail is not named either: partners need not know the machines of our network.
  */
 export function receivedField(
   { id, origin, receivedAt }: Arrival,

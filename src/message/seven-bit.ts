@@ -19,8 +19,8 @@ import { SevenBitScan, type TransferSurvey } from './transfer-survey.ts';
  * section 6.4 wants the widest one there.
  *
  * `exact`: as `signed`, for content of somebody else that is handed on. Octets of a part do not change: where the line
- * ends of a text are more than LF and CRLF, it becomes base64, because a bare CR that is made a line end may make a line
- * that divides parts, or a field of a header.
+ * ends of a text are more than LF and CRLF, it becomes base64, because a bare CR that is made a line end may make a
+ * line that divides parts, or a field of a header.
  */
 export type SevenBitMode = 'signed' | 'exact' | 'binary-only';
 

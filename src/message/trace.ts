@@ -30,8 +30,8 @@ export function tracerOf(deriveKey: (purpose: string) => Buffer): Tracer {
 export const sentTrace = (trace: Tracer): string => trace(partners);
 
 /**
- * Why a mail goes round in circles: we have sent it to a partner before, it has been in this mailbox, or at more than 100
- * servers. Undefined if it does not. Anybody can write the field who has seen one, and then has only their own mail
+ * Why a mail goes round in circles: we have sent it to a partner before, it has been in this mailbox, or at more than
+ * 100 servers. Undefined if it does not. Anybody can write the field who has seen one, and then has only their own mail
  * refused.
  *
  * @param mailbox where it arrives; undefined for a mail that is to leave

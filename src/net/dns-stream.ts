@@ -14,7 +14,9 @@ interface Pending {
   timer: NodeJS.Timeout;
 }
 
-/** Questions over one connection (TCP or TLS), many at a time; each message has its length before it (RFC 1035 4.2.2). */
+/**
+ * Questions over one connection (TCP or TLS), many at a time; each message has its length before it (RFC 1035 4.2.2).
+ */
 export class QuestionStream {
   readonly #open: () => Socket;
   readonly #pending = new Set<Pending>();

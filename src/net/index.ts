@@ -1,4 +1,7 @@
-/** The network below mail: which addresses may be connected to, and requests to addresses that others chose, DNS with proof. */
+/**
+ * The network below mail: which addresses may be connected to, and requests to addresses that others chose, DNS with
+ * proof.
+ */
 export { createDns, type Dns, type DnsAnswer, type ResolverSettings } from './dns.ts';
 export { DnsFailure, plainName, type RawType, type RecordOf, type RecordType } from './dns-question.ts';
 export { type GuardedRequest, guardedGet } from './guarded-get.ts';

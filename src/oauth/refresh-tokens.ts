@@ -12,8 +12,8 @@ const AGAIN = 100;
 type Parts = Omit<SealedValuesParts, 'redis'> & { redis: Parameters<typeof holdLease>[0] };
 
 /**
- * Refresh tokens in Redis, sealed: who reads Redis does not learn them, who writes there cannot make one. A token may be
- * used once, so the processes take turns.
+ * Refresh tokens in Redis, sealed: who reads Redis does not learn them, who writes there cannot make one. A token may
+ * be used once, so the processes take turns.
  */
 export function createRefreshTokens(parts: Parts): RefreshTokens {
   const { redis, prefix } = parts;

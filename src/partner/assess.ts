@@ -8,8 +8,8 @@ import type { Shortfall } from './rules.ts';
 import type { Sender } from './sender.ts';
 
 /**
- * The code is the reason, the message is for the operator. `drop` ends the message, with a record; `refuse` as well, if the
- * partner can be told why. `lacks` is what a message that is accepted falls short of.
+ * The code is the reason, the message is for the operator. `drop` ends the message, with a record; `refuse` as well, if
+ * the partner can be told why. `lacks` is what a message that is accepted falls short of.
  */
 export type Fate =
   | { readonly fate: 'accept'; readonly lacks: readonly Shortfall[] }
@@ -59,8 +59,8 @@ function belowMinimum({ minimumProfile, minimum }: Rules, { claimed }: Sender): 
 }
 
 /**
- * Of a message without a partner. A conflict is never dropped, because a partner is concerned: it may just use an address
- * that is not configured yet.
+ * Of a message without a partner. A conflict is never dropped, because a partner is concerned: it may just use an
+ * address that is not configured yet.
  */
 function fateOfUnresolved({ unresolved }: Rules, { partner, by, fault }: Sender): Fate | undefined {
   if (unresolved === 'pass') return undefined;

@@ -33,7 +33,9 @@ const mostSeries = 500;
 const healthDays = 7;
 const dayLong = 86_400_000;
 
-/** Warns of certificates that end: in the log, once for each certificate and threshold; as a metric; and in `health`. */
+/**
+ * Warns of certificates that end: in the log, once for each certificate and threshold; as a metric; and in `health`.
+ */
 export class ExpiryWatch {
   readonly #parts: ExpiryWatchParts;
   #soon: readonly { expiry: Expiry; since: number; why: string }[] = [];

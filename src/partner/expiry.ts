@@ -1,6 +1,6 @@
 /**
- * What ends soon: certificates of partners, our own, of authorities and of TLS, each by what it is used for. What another
- * one follows without a gap does not count.
+ * What ends soon: certificates of partners, our own, of authorities and of TLS, each by what it is used for. What
+ * another one follows without a gap does not count.
  */
 import { type Config, type OwnIdentity, tlsSpans } from '../config/index.ts';
 import {

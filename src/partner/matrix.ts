@@ -1,4 +1,6 @@
-/** The readiness of a partner in one row: what was seen of it, what it announced, and which profiles are met on a day. */
+/**
+ * The readiness of a partner in one row: what was seen of it, what it announced, and which profiles are met on a day.
+ */
 import type { PartnerConfig } from '../config/index.ts';
 import { type Aspects, aspectsOf, type ProfileBook, rulesAt, type Traffic } from '../profile/index.ts';
 import { isMet, needsOf, type ReadinessKeys } from './readiness.ts';

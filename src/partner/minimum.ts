@@ -11,7 +11,9 @@ export interface MinimumFacts {
   readonly at: Date;
 }
 
-/** The first rule that a message misses, in words for the operator; undefined if it meets every profile that is named. */
+/**
+ * The first rule that a message misses, in words for the operator; undefined if it meets every profile that is named.
+ */
 export function missedMinimum(
   names: readonly (string | undefined)[],
   { profiles, used = { layers: [], headerProtection: false }, at }: MinimumFacts,

@@ -2,9 +2,9 @@ import { contentCipherOf } from '../cms/algorithms.ts';
 import { contentEncryptions } from '../smime/encode/presets.ts';
 
 /**
- * The content cipher for a partner that has said what it can read: the one that it prefers among those that are at least
- * as good as the setting: as many bits, authenticated if that is, and never one that is weak. So a statement can raise
- * what the setting says, and cannot go below it.
+ * The content cipher for a partner that has said what it can read: the one that it prefers among those that are at
+ * least as good as the setting: as many bits, authenticated if that is, and never one that is weak. So a statement can
+ * raise what the setting says, and cannot go below it.
  *
  * @param announced names or object identifiers, the preferred one first
  */

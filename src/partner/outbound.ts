@@ -23,8 +23,8 @@ export interface OutboundKeys extends Pick<LoadedKeys, 'identities'> {
  *
  * @param shown what the partner has shown it can read; not needed with `encryptTo: all`
  * @param states whether its certificates were revoked, as far as that is asked
- * @throws {SealpostError} `encode-recipient`, `encode-signer` if none is in force; `encode-revocation` if it is not known
- *   whether one was revoked, and must be
+ * @throws {SealpostError} `encode-recipient`, `encode-signer` if none is in force; `encode-revocation` if it is not
+ *   known whether one was revoked, and must be
  */
 export function outboundProtection(
   partner: PartnerConfig,

@@ -1,6 +1,6 @@
 /**
- * Whether a name matches a pattern: `*` is any characters, `?` one, `#` a digit. The partner chose the name: the time is
- * bounded by the product of both lengths, whatever the pattern is.
+ * Whether a name matches a pattern: `*` is any characters, `?` one, `#` a digit. The partner chose the name: the time
+ * is bounded by the product of both lengths, whatever the pattern is.
  */
 export function matchesPattern(name: string, pattern: string): boolean {
   const text = [...name];

@@ -10,8 +10,8 @@ import type { PartnerCertificate } from './certificates.ts';
 
 /**
  * The certificates of all partners that signatures are verified with, by time. They are looked up, and a certificate is
- * parsed only when it is looked for. The result stays the same object until the next moment at which one begins or ends,
- * because what is remembered of path validation hangs on it.
+ * parsed only when it is looked for. The result stays the same object until the next moment at which one begins or
+ * ends, because what is remembered of path validation hangs on it.
  */
 export function pinsOf(partners: Iterable<readonly PartnerCertificate[]>): (at: Date) => PinnedCertificates {
   const all = [...partners].flat();

@@ -1,4 +1,6 @@
-/** Whether mail with a partner will meet a profile on a day: by its settings, its certificates, and what was seen of it. */
+/**
+ * Whether mail with a partner will meet a profile on a day: by its settings, its certificates, and what was seen of it.
+ */
 import type { LoadedKeys, PartnerConfig } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { type Certificate, hasSigned, type Identity, nameOf } from '../pki/index.ts';
@@ -17,8 +19,8 @@ import { type OutboundKeys, outboundProtection } from './outbound.ts';
 /** A rule that is missed, and where that shows. */
 export interface Need extends Missed {
   /**
-   * settings: what would be sent by the settings and certificates of the day. certificate: of the partner. own-certificate:
-   * ours. traffic: messages of the last days.
+   * settings: what would be sent by the settings and certificates of the day. certificate: of the partner.
+   * own-certificate: ours. traffic: messages of the last days.
    */
   readonly where: 'settings' | 'certificate' | 'own-certificate' | 'traffic';
   /** The certificate, or how many messages and when last. */

@@ -1,10 +1,10 @@
 /**
- * Whether certificates that mail is encrypted for were revoked. What is known is kept sealed in Redis, for all processes;
- * who sends reads that, and waits for an authority only where `hard` is asked for and nothing is known yet.
+ * Whether certificates that mail is encrypted for were revoked. What is known is kept sealed in Redis, for all
+ * processes; who sends reads that, and waits for an authority only where `hard` is asked for and nothing is known yet.
  *
- * An authority can be asked only where it is known: a path must lead from the certificate to one of the configured roots
- * or intermediates, over issuers that are configured or, with `trust.aia`, fetched. Nobody but its owner can revoke a
- * certificate that signed itself, so it passes.
+ * An authority can be asked only where it is known: a path must lead from the certificate to one of the configured
+ * roots or intermediates, over issuers that are configured or, with `trust.aia`, fetched. Nobody but its owner can
+ * revoke a certificate that signed itself, so it passes.
  */
 import { LRUCache } from 'lru-cache';
 import { type Config, type LoadedKeys, type PartnerConfig, revocationModeOf } from '../config/index.ts';
@@ -90,8 +90,8 @@ export class RecipientRevocation {
   }
 
   /**
-   * What is known of the certificates that mail to a partner could be encrypted for; undefined if nobody is to be asked.
-   * What is unknown or old is asked for meanwhile. Errors: `redis-unreachable`.
+   * What is known of the certificates that mail to a partner could be encrypted for; undefined if nobody is to be
+   * asked. What is unknown or old is asked for meanwhile. Errors: `redis-unreachable`.
    *
    * @param waits wait for what is not known, whatever the partner's setting says
    */

@@ -17,11 +17,11 @@ export interface SignerReport {
 
 /**
  * How a partner was resolved.
- * - `signature`: one of its certificates signed and is trusted now, or another trusted one that contains its address. Only
- *   this proves anything.
+ * - `signature`: one of its certificates signed and is trusted now, or another trusted one that contains its address.
+ *   Only this proves anything.
  * - `address`: the From field says so, which anyone can write.
- * - `conflict`: signer, From and Sender do not agree, or cannot be read. The partner is the one whose certificate signed;
- *   without such a signature there is none.
+ * - `conflict`: signer, From and Sender do not agree, or cannot be read. The partner is the one whose certificate
+ *   signed; without such a signature there is none.
  */
 export type PartyProof = 'signature' | 'address' | 'conflict';
 
@@ -39,8 +39,8 @@ export interface Sender {
 }
 
 /**
- * Resolves the sender: the one place that does. A signer's certificate says more than an address, so it counts first, as
- * in BizTalk's party resolution. But every address in From must belong to that partner.
+ * Resolves the sender: the one place that does. A signer's certificate says more than an address, so it counts first,
+ * as in BizTalk's party resolution. But every address in From must belong to that partner.
  *
  * @param signers all of the verdict, outermost first
  */

@@ -1,9 +1,9 @@
 /**
- * What partners have shown: keys that they use, by mail that they signed. Who signs with a key has it, so it can read what
- * is encrypted for it, where the key may also encrypt.
+ * What partners have shown: keys that they use, by mail that they signed. Who signs with a key has it, so it can read
+ * what is encrypted for it, where the key may also encrypt.
  *
- * The facts are sealed, so nobody who writes into Redis can make one. An older state brings older facts, with which mail
- * is encrypted for more or older certificates in force, and never for one that is not.
+ * The facts are sealed, so nobody who writes into Redis can make one. An older state brings older facts, with which
+ * mail is encrypted for more or older certificates in force, and never for one that is not.
  */
 import { createHash } from 'node:crypto';
 import { partnerKey } from '../config/index.ts';

@@ -1,6 +1,6 @@
 /**
- * What a partner may be told about a message that was refused. An explanation is an answer to whoever sent the message, so
- * it must not help anybody to read or decrypt what is not theirs (RFC 8551, section 6; EFAIL).
+ * What a partner may be told about a message that was refused. An explanation is an answer to whoever sent the message,
+ * so it must not help anybody to read or decrypt what is not theirs (RFC 8551, section 6; EFAIL).
  */
 import type { PartnerConfig, PolicyConfig } from '../config/index.ts';
 import { isEncryptionLayer, isSignatureLayer, type Verdict } from '../smime/index.ts';
@@ -27,10 +27,10 @@ export function policiesOf(
  *
  * Of an encrypted message, that signature must be inside all encryption, over the very content. Its author knows the
  * content, and nobody can have changed the ciphertext, whatever the cipher. A signature around the encryption proves
- * neither: a partner may sign the ciphertext of another one, changed or not, and an answer, its text or its absence would
- * tell it what came out. Nothing is told then, not even what could be seen without decryption: if the decryption fails,
- * nobody knows whether the signature around it was valid. With authenticated encryption it is the same, since the partner
- * may wrap what it did not write.
+ * neither: a partner may sign the ciphertext of another one, changed or not, and an answer, its text or its absence
+ * would tell it what came out. Nothing is told then, not even what could be seen without decryption: if the decryption
+ * fails, nobody knows whether the signature around it was valid. With authenticated encryption it is the same, since
+ * the partner may wrap what it did not write.
  */
 export function tellable(
   directory: PartnerDirectory,

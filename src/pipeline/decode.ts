@@ -202,8 +202,8 @@ async function keepOut(
 }
 
 /**
- * Why nobody could say whether the signer's certificate was revoked, if that is all that is wrong with its signature and
- * the message may be a partner's: then it is judged when they can. For a stranger nobody is asked twice.
+ * Why nobody could say whether the signer's certificate was revoked, if that is all that is wrong with its signature
+ * and the message may be a partner's: then it is judged when they can. For a stranger nobody is asked twice.
  */
 function unaskedSigner({ verdict, sender }: Pick<Judged, 'verdict' | 'sender'>): string | undefined {
   if (verdict.signature !== 'untrusted' || sender.claimed.length === 0) return undefined;

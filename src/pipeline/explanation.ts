@@ -1,6 +1,6 @@
 /**
- * The mail that tells a partner why its message was refused. `tellable` has decided whom to tell what; here it is written
- * and submitted as mail of our own, once for each message, and never as an answer to a machine (RFC 3834).
+ * The mail that tells a partner why its message was refused. `tellable` has decided whom to tell what; here it is
+ * written and submitted as mail of our own, once for each message, and never as an answer to a machine (RFC 3834).
  */
 import { randomUUID } from 'node:crypto';
 import { daemonClient } from '../client/index.ts';
@@ -22,8 +22,8 @@ export type Explained = { id: string } | { not: string };
 export const earliestExplanation = 60_000;
 
 /**
- * Explains a refused message. It leaves at the end of a whole minute that does not depend on how long the message took to
- * be decoded, so that its time says nothing.
+ * Explains a refused message. It leaves at the end of a whole minute that does not depend on how long the message took
+ * to be decoded, so that its time says nothing.
  *
  * Errors: those of the store, and then nothing was sent.
  */

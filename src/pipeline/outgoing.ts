@@ -63,7 +63,9 @@ export class Outgoing {
     return new Outgoing(() => withHeader(source, header, octets(), name !== undefined), problem);
   }
 
-  /** The octets of the mail. Errors: `problem`, `message-empty`, those of an incomplete header, and those of the source. */
+  /**
+   * The octets of the mail. Errors: `problem`, `message-empty`, those of an incomplete header, and those of the source.
+   */
   open(): Octets {
     if (this.problem) throw this.problem;
     return this.#open();

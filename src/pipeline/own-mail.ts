@@ -1,4 +1,6 @@
-/** Mail that Sealpost writes on its own to a partner: it is submitted as any other, and marked as written by a program. */
+/**
+ * Mail that Sealpost writes on its own to a partner: it is submitted as any other, and marked as written by a program.
+ */
 import { randomUUID } from 'node:crypto';
 import { daemonClient } from '../client/index.ts';
 import type { Config, PartnerConfig } from '../config/index.ts';
@@ -53,8 +55,8 @@ export function ownMail({ from, to, subject, body, at, attachment }: OwnMail): B
 }
 
 /**
- * Sends alerts by the partner that the configuration names. Resolves with the id of the message; the same key is the same
- * message. Errors: those of `submit`.
+ * Sends alerts by the partner that the configuration names. Resolves with the id of the message; the same key is the
+ * same message. Errors: those of `submit`.
  */
 export function alertMailer(config: Config, parts: Omit<SubmitParts, 'partners'>) {
   const partners = new PartnerBook(config.partners);

@@ -15,9 +15,9 @@ export interface DkimParts {
 }
 
 /**
- * The octets of a mail, with its signatures above them. A signature says what the body is, and stands before it. The mail
- * cannot be made twice, as it is encrypted with a new key each time. So it is kept until its end is known: in memory, or
- * sealed in the spool. A mail that no key signs passes through.
+ * The octets of a mail, with its signatures above them. A signature says what the body is, and stands before it. The
+ * mail cannot be made twice, as it is encrypted with a new key each time. So it is kept until its end is known: in
+ * memory, or sealed in the spool. A mail that no key signs passes through.
  *
  * Errors: those of the octets and of the spool.
  */

@@ -1,7 +1,7 @@
 /**
- * The one way in for mail to partners, for every door. It finds the partners, checks what the client may do, adds missing
- * header fields, and returns ids once octets, jobs and records are durable. It is a separate entrance that does not load
- * the code that sends.
+ * The one way in for mail to partners, for every door. It finds the partners, checks what the client may do, adds
+ * missing header fields, and returns ids once octets, jobs and records are durable. It is a separate entrance that does
+ * not load the code that sends.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import type { Client, Rates } from '../client/index.ts';
@@ -72,12 +72,11 @@ export interface Submitted {
 }
 
 /**
- * Puts a mail on the outbound queue, one message for each partner: all are durable when this resolves, or none is there.
- * Missing From, To, Date and Message-ID are added.
+ * Puts a mail on the outbound queue, one message for each partner: all are durable when this resolves, or none is
+ * there. Missing From, To, Date and Message-ID are added.
  *
- * Errors: `not-granted`, `partner-unknown`, `address-invalid` (no recipient or no sender),
- * `request-invalid`, `mail-loop`, `idempotency-conflict`, `rate-limited`, `message-too-large`, those of `Outgoing.open` and of the
- * intake.
+ * Errors: `not-granted`, `partner-unknown`, `address-invalid` (no recipient or no sender), `request-invalid`,
+ * `mail-loop`, `idempotency-conflict`, `rate-limited`, `message-too-large`, those of `Outgoing.open` and of the intake.
  */
 export function submit(parts: SubmitParts, submission: Submission): Promise<Submitted[]> {
   const { client, origin } = submission;

@@ -174,7 +174,9 @@ export class Certificate {
     return this.#publicKey();
   }
 
-  /** Addresses in subjectAltName (rfc822Name, SmtpUTF8Mailbox) and the subject, without repeats; domains in lower case. */
+  /**
+   * Addresses in subjectAltName (rfc822Name, SmtpUTF8Mailbox) and the subject, without repeats; domains in lower case.
+   */
   get emails(): readonly string[] {
     return this.#emails();
   }

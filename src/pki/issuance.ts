@@ -27,8 +27,8 @@ export function hasSigned(issuer: Certificate, certificate: Certificate): boolea
 const selfSigned = new WeakMap<Certificate, boolean>();
 
 /**
- * Signed with its own key, not merely issued under its own name. Checked once for a certificate: own ones are asked with
- * every message.
+ * Signed with its own key, not merely issued under its own name. Checked once for a certificate: own ones are asked
+ * with every message.
  */
 export function isSelfSigned(certificate: Certificate): boolean {
   let known = selfSigned.get(certificate);

@@ -1,11 +1,12 @@
 import { hash } from 'node:crypto';
 
 /**
- * A digest of a digest of a digest, hundreds of thousands of times, as PKCS#12 derives its keys (RFC 7292 appendix B.2):
- * `digest` applied `rounds` times to `start`, which is one itself.
+ * A digest of a digest of a digest, hundreds of thousands of times, as PKCS#12 derives its keys (RFC 7292 appendix
+ * B.2): `digest` applied `rounds` times to `start`, which is one itself.
  *
  * node:crypto has no such operation, and the call of it takes several times what the step takes. A file of 600,000
- * iterations needs seven such rows with SHA-1; newer ones need one, with SHA-256, and the rest is PBKDF2. What is hashed is made of a password in the operator's own file.
+ * iterations needs seven such rows with SHA-1; newer ones need one, with SHA-256, and the rest is PBKDF2. What is
+ * hashed is made of a password in the operator's own file.
  */
 export function iterated(digest: string, start: Buffer, rounds: number): Buffer {
   const own = ownSteps.get(digest);
@@ -41,8 +42,8 @@ function iteratedHere(
 }
 
 /**
- * One block of SHA-1 from its first state (FIPS 180-4, section 6.1.2); the digest replaces the first words. Five steps at a
- * time, after which each variable has its own place again: to move them in each step takes twice as long.
+ * One block of SHA-1 from its first state (FIPS 180-4, section 6.1.2); the digest replaces the first words. Five steps
+ * at a time, after which each variable has its own place again: to move them in each step takes twice as long.
  */
 function compressSha1(w: Int32Array): void {
   for (let at = 16; at < 80; at++) {

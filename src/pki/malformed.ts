@@ -15,7 +15,10 @@ export function reading<T>(part: string, read: () => T): T {
   }
 }
 
-/** A value that is made at its first use and kept; so is what `make` throws: nothing is read twice only because it is wrong. */
+/**
+ * A value that is made at its first use and kept; so is what `make` throws: nothing is read twice only because it is
+ * wrong.
+ */
 export function lazy<T>(make: () => T): () => T {
   let made: { value: T } | { error: unknown } | undefined;
   return () => {

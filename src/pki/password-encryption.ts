@@ -95,8 +95,8 @@ export function decryptWithPassword(
 }
 
 /**
- * The IV alone. Of CAST5 also `CAST5CBCParameters ::= SEQUENCE { iv OCTET STRING, keyLength INTEGER }` (RFC 2984), which
- * OpenSSL does not write.
+ * The IV alone. Of CAST5 also `CAST5CBCParameters ::= SEQUENCE { iv OCTET STRING, keyLength INTEGER }` (RFC 2984),
+ * which OpenSSL does not write.
  */
 function readIv(scheme: AlgorithmIdentifier): Buffer {
   const parameters = parse(scheme.parameters ?? Buffer.alloc(0));

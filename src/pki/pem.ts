@@ -19,7 +19,9 @@ export const cmsLabels: ReadonlySet<string> = new Set([
   'CMS OBJECT',
 ]);
 
-/** True unless the octets are DER, a SEQUENCE with the length of the file. Text starts like that only by chance ("0"). */
+/**
+ * True unless the octets are DER, a SEQUENCE with the length of the file. Text starts like that only by chance ("0").
+ */
 export function isPem(data: Buffer): boolean {
   return data[0] !== 0x30 || ((data[1] ?? 0) < 0x80 && data.includes(begin));
 }

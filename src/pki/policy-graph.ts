@@ -17,7 +17,10 @@ export function readCertificatePolicies(value: Buffer): string[] {
   return policies;
 }
 
-/** `PolicyMappings ::= SEQUENCE OF SEQUENCE { issuerDomainPolicy, subjectDomainPolicy }`: issuer's to subject's policies. */
+/**
+ * `PolicyMappings ::= SEQUENCE OF SEQUENCE { issuerDomainPolicy, subjectDomainPolicy }`: issuer's to subject's
+ * policies.
+ */
 export function readPolicyMappings(value: Buffer): Map<string, Set<string>> {
   const mappings = new Map<string, Set<string>>();
   const cursor = new Cursor(parse(value));

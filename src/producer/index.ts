@@ -1,10 +1,10 @@
 /**
  * `sealpost/client`: hands messages for partners to Sealpost through Redis. Each client has a queue and a user of Redis
- * of its own; `sealpost clients queue NAME` prints them with the key that requests are sealed for. What is exported here
- * is public and follows semantic versioning; docs/sending.md has an example.
+ * of its own; `sealpost clients queue NAME` prints them with the key that requests are sealed for. What is exported
+ * here is public and follows semantic versioning; docs/sending.md has an example.
  *
- * A job has the form of BullMQ and is written by plain commands. BullMQ's own producer needs EVAL, and a program that may
- * call that can stop Redis for everybody.
+ * A job has the form of BullMQ and is written by plain commands. BullMQ's own producer needs EVAL, and a program that
+ * may call that can stop Redis for everybody.
  */
 /// <reference types="node" preserve="true" />
 import { randomUUID } from 'node:crypto';

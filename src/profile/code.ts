@@ -1,8 +1,8 @@
 /**
- * What protected a message as a short text for its record, such as `iE256c:p1.r2048/O256:p1.r2048`: direction (`i`, `c` for one that only
- * claims to be from the partner, `o`), then a layer after the other from the outside in, then `+h` for a protected header. A layer is a letter, what belongs to it
- * (cipher or digest) and its keys. Names in the table below have short forms, which stand in stored records: add rows, and
- * never change one. Other names stand as they are.
+ * What protected a message as a short text for its record, such as `iE256c:p1.r2048/O256:p1.r2048`: direction (`i`, `c`
+ * for one that only claims to be from the partner, `o`), then a layer after the other from the outside in, then `+h`
+ * for a protected header. A layer is a letter, what belongs to it (cipher or digest) and its keys. Names in the table
+ * below have short forms, which stand in stored records: add rows, and never change one. Other names stand as they are.
  */
 import type { Used, UsedKey, UsedLayer } from '../smime/index.ts';
 import type { Direction } from './types.ts';

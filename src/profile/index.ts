@@ -1,7 +1,8 @@
 /**
  * Profiles: named, versioned sets of rules for algorithms, keys and certificates, with dates and sources
  * (`profiles/*.json`). They give defaults for outbound mail, minimum requirements for inbound mail, and checks of what
- * would fail on a day. Pure. Begin with `types.ts`; `rules.ts` judges, and `code.ts` is what the ledger keeps of a message.
+ * would fail on a day. Pure. Begin with `types.ts`; `rules.ts` judges, and `code.ts` is what the ledger keeps of a
+ * message.
  */
 export { codeOf, readCode, type Seen } from './code.ts';
 export { ownProfiles, ProfileBook } from './profiles.ts';

@@ -4,7 +4,9 @@ import type { Profile } from './types.ts';
 
 export { certificateUses, directions, levels, type Profile, protections } from './types.ts';
 
-/** The rest of its form is checked by the schema of the room `config`: in a test for ours, at start for an operator's. */
+/**
+ * The rest of its form is checked by the schema of the room `config`: in a test for ours, at start for an operator's.
+ */
 function isProfile(value: object): value is Profile {
   return 'name' in value && 'outbound' in value && 'rules' in value && Array.isArray(value.rules);
 }

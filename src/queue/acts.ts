@@ -46,7 +46,10 @@ const resume = script(records, jobs(), resumed);
 /** The same, then the arguments of `replaying`. Also returns -5 when it waits no more, -6 without room. */
 const replayResume = script(records, jobs(), replaying(5), resumed);
 
-/** now, id, event, line of the audit trail. Returns -1 when unknown, 0 when it has already ended, else 1 and the files to remove. */
+/**
+ * now, id, event, line of the audit trail. Returns -1 when unknown, 0 when it has already ended, else 1 and the files
+ * to remove.
+ */
 const terminate = freeingScript(
   records,
   jobs(),
@@ -71,10 +74,10 @@ return release(id, old[4], { 1 })
 );
 
 /**
- * now, id, event, line of the audit trail, token of the original, its octets, job, how often it was decoded again before.
- * Puts a message that is suspended, or delivered while its original is kept, back to its beginning. Returns -1 when
- * unknown, -2 when the original is gone, -3 while another hand-off of it is under way, -4 when it has moved on meanwhile, 0
- * when it is neither, else 1 and the files to remove.
+ * now, id, event, line of the audit trail, token of the original, its octets, job, how often it was decoded again
+ * before. Puts a message that is suspended, or delivered while its original is kept, back to its beginning. Returns -1
+ * when unknown, -2 when the original is gone, -3 while another hand-off of it is under way, -4 when it has moved on
+ * meanwhile, 0 when it is neither, else 1 and the files to remove.
  */
 const decodedAgain = `
 local now, id, token = ARGV[1], ARGV[2], ARGV[5]
@@ -117,8 +120,8 @@ const redecode = script(records, jobs(), decodedAgain);
 const replayDecode = script(records, jobs(), replaying(9), decodedAgain);
 
 /**
- * now, id, event, line of the audit trail, nudge. What waits of a message is due now, and is the first of its route, which
- * is tried at once. Returns -1 when unknown, 0 when nothing of it waits, else 1.
+ * now, id, event, line of the audit trail, nudge. What waits of a message is due now, and is the first of its route,
+ * which is tried at once. Returns -1 when unknown, 0 when nothing of it waits, else 1.
  */
 const retry = freeingScript(
   records,

@@ -53,7 +53,10 @@ export interface AuditEntry {
     | 'second-asked'
     | 'second-confirmed'
     | 'second-refused';
-  /** Name of the client, person, partner, mailbox, destination (`MAILBOX/NAME`) or operation, id of the token, or SHA-256 of the certificate. */
+  /**
+   * Name of the client, person, partner, mailbox, destination (`MAILBOX/NAME`) or operation, id of the token, or
+   * SHA-256 of the certificate.
+   */
   subject?: string;
   /** Of the message; absent if there was none. */
   id?: string;

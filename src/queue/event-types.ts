@@ -23,9 +23,9 @@ export interface Events {
   claim(follower: string, owner: string): Promise<boolean>;
   release(follower: string, owner: string): Promise<void>;
   /**
-   * Up to 500 events after a place, oldest first; `0-0` for all that are kept. `last` is the place to go on from, `more`
-   * is true if there are further ones, `missed` if some after that place may be gone. Events of messages that were
-   * forgotten are left out.
+   * Up to 500 events after a place, oldest first; `0-0` for all that are kept. `last` is the place to go on from,
+   * `more` is true if there are further ones, `missed` if some after that place may be gone. Events of messages that
+   * were forgotten are left out.
    */
   read(after: string): Promise<{ events: FollowedEvent[]; last: string; more: boolean; missed: boolean }>;
 }

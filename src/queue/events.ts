@@ -1,6 +1,6 @@
 /**
- * The stream of what happens to messages, as it happens. The steps append to it while it is there (`joined` in `lua.ts`);
- * it is there while somebody follows it, and a day longer.
+ * The stream of what happens to messages, as it happens. The steps append to it while it is there (`joined` in
+ * `lua.ts`); it is there while somebody follows it, and a day longer.
  */
 import type { Redis } from 'ioredis';
 import type { PartnerNames } from '../config/index.ts';

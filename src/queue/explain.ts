@@ -12,8 +12,8 @@ export interface Explanation {
 }
 
 /**
- * Of a suspended message its reason, and the one behind `attempts-exhausted`; of one whose last attempt failed the code of
- * that. Empty if nothing is wrong. A code of a later version is left out.
+ * Of a suspended message its reason, and the one behind `attempts-exhausted`; of one whose last attempt failed the code
+ * of that. Empty if nothing is wrong. A code of a later version is left out.
  */
 export function explanationsOf({ reason, events }: Pick<MessageRecord, 'reason' | 'events'>): Explanation[] {
   const last = events.at(-1);

@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { EndingWorker } from './ending-worker.ts';
 
 /**
- * Jobs that are fetched beyond those in progress, one after the other. What came along with the end of a job waits behind
- * them, and must not get old (`fresh` in `ending-worker.ts`).
+ * Jobs that are fetched beyond those in progress, one after the other. What came along with the end of a job waits
+ * behind them, and must not get old (`fresh` in `ending-worker.ts`).
  */
 const mostAhead = 16;
 /** Milliseconds during which less is fetched, because another process needs the jobs. */

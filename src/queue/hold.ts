@@ -1,6 +1,6 @@
 /**
- * What had not ended at the time of a backup may have been sent since. So after a restore it waits for a person, suspended
- * as `restored`.
+ * What had not ended at the time of a backup may have been sent since. So after a restore it waits for a person,
+ * suspended as `restored`.
  */
 import type { Redis } from 'ioredis';
 import { waitingCodes } from '../errors.ts';
@@ -14,8 +14,8 @@ import type { MessageState } from './types.ts';
 type Parts = { redis: Redis; prefix: string };
 
 /**
- * now, reason, codes of what goes on by itself when a certificate or key comes, then id and event of each message. Returns
- * how many wait.
+ * now, reason, codes of what goes on by itself when a certificate or key comes, then id and event of each message.
+ * Returns how many wait.
  */
 const hold = script(
   records,

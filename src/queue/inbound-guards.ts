@@ -6,7 +6,8 @@ import { records } from './lua.ts';
 export interface InboundGuards {
   /**
    * Remembers what makes a message unlike others, for a number of milliseconds. Returns the id of the message that has
-   * it already, or null. A message that has been ended without a hand-off gives it up. `redis-unreachable`, `redis-full`.
+   * it already, or null. A message that has been ended without a hand-off gives it up. `redis-unreachable`,
+   * `redis-full`.
    *
    * @param what letters and digits, at most 64
    */

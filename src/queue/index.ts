@@ -1,7 +1,7 @@
 /**
- * The queue: records, jobs and events of messages in Redis, and the steps between them. It carries references and sealed
- * octets, and reads no message. Begin with `types.ts` (what the others see), then `intake.ts`, `flow.ts` and `steps.ts`.
- * What opens it is loaded when it is called: BullMQ and the rest take longer than most commands.
+ * The queue: records, jobs and events of messages in Redis, and the steps between them. It carries references and
+ * sealed octets, and reads no message. Begin with `types.ts` (what the others see), then `intake.ts`, `flow.ts` and
+ * `steps.ts`. What opens it is loaded when it is called: BullMQ and the rest take longer than most commands.
  */
 import type { Redis } from 'ioredis';
 import type { Config } from '../config/index.ts';

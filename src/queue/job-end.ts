@@ -1,7 +1,7 @@
 /**
  * The end of a job, and what is at hand at its beginning. A worker's job ends in the script of its step, which also
- * takes the next job and reads its octets (`ending` in `lua.ts`): one round trip, and one wait for the disk, in place of
- * three.
+ * takes the next job and reads its octets (`ending` in `lua.ts`): one round trip, and one wait for the disk, in place
+ * of three.
  */
 import type { Ended, Octets, ScriptArguments } from '../redis/index.ts';
 import type { Step } from './steps.ts';

@@ -1,6 +1,7 @@
 /**
- * What the log says of the jobs of messages, so that nobody has to look into the ledger to notice that something is wrong.
- * Each kind of line is limited for each mailbox, partner and reason by itself: a flood of one hides none of another.
+ * What the log says of the jobs of messages, so that nobody has to look into the ledger to notice that something is
+ * wrong. Each kind of line is limited for each mailbox, partner and reason by itself: a flood of one hides none of
+ * another.
  */
 import type { PartnerNames } from '../config/index.ts';
 import { errorRow } from '../errors.ts';

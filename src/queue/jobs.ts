@@ -12,7 +12,9 @@ export function isCurrent(queue: QueueName, data: object): boolean {
   return queue === 'failures' || 'direction' in data;
 }
 
-/** A job in the form of today. What one of 0.1.0 lacks stands in the record; without one nothing is left to do for it. */
+/**
+ * A job in the form of today. What one of 0.1.0 lacks stands in the record; without one nothing is left to do for it.
+ */
 export function upgraded<N extends QueueName>(
   queue: N,
   data: Jobs[N],

@@ -17,8 +17,8 @@ return 1
 
 /**
  * index, greatest and least time, how many to skip, how many to examine, then state, mailbox, partner, reason and
- * direction that a record must have, and an address in quotes ('' for any). Newest first. Returns how many it examined, the time of the last one, how many in a
- * row had that time, then id and time of each match.
+ * direction that a record must have, and an address in quotes ('' for any). Newest first. Returns how many it examined,
+ * the time of the last one, how many in a row had that time, then id and time of each match.
  */
 const find = script(
   records,
@@ -62,8 +62,8 @@ return reply
 );
 
 /**
- * first and last place among the suspended messages, oldest first. Returns how many there were, then of each group mailbox,
- * partner and reason ('' for none), how many it has, and when its first message was received.
+ * first and last place among the suspended messages, oldest first. Returns how many there were, then of each group
+ * mailbox, partner and reason ('' for none), how many it has, and when its first message was received.
  */
 const suspended = script(
   records,
@@ -91,9 +91,9 @@ return reply
 
 /**
  * state, oldest update to keep, how many to skip, how many to examine, now, milliseconds of duplicate detection, and of
- * idempotency keys.
- * Removes records of that state; with an oldest update of '' all that it examines. A record that still counts for
- * duplicate detection leaves a key, whose value is the fingerprint of its request, if it came with an idempotency key. Returns how many it saw, how many it removed, and files to remove.
+ * idempotency keys. Removes records of that state; with an oldest update of '' all that it examines. A record that
+ * still counts for duplicate detection leaves a key, whose value is the fingerprint of its request, if it came with an
+ * idempotency key. Returns how many it saw, how many it removed, and files to remove.
  */
 const forget = freeingScript(
   records,
@@ -124,7 +124,9 @@ return { #ids, gone, unpack(files) }
 `,
 );
 
-/** ids. Returns for each the earliest score of its jobs in BullMQ's delayed set, 0 if one only waits, -1 without any. */
+/**
+ * ids. Returns for each the earliest score of its jobs in BullMQ's delayed set, 0 if one only waits, -1 without any.
+ */
 const due = script(
   records,
   jobsOf,
@@ -146,9 +148,9 @@ return reply
 );
 
 /**
- * greatest time, how many to skip, how many to examine, milliseconds of a day. Suspended messages in groups, newest first.
- * Returns how many it examined, the time of the last one, how many in a row had that time, then for each group: reason,
- * mailbox, partner ('' for none), day, number, oldest, newest.
+ * greatest time, how many to skip, how many to examine, milliseconds of a day. Suspended messages in groups, newest
+ * first. Returns how many it examined, the time of the last one, how many in a row had that time, then for each group:
+ * reason, mailbox, partner ('' for none), day, number, oldest, newest.
  */
 const suspendedGroups = script(
   records,

@@ -122,7 +122,9 @@ export interface Ledger {
    */
   due(ids: readonly string[]): Promise<(number | null)[]>;
   count(): Promise<Record<MessageState, number>>;
-  /** Messages of a mailbox (inbound) or partner (outbound) that are in progress, and that are suspended; up to 10,000. */
+  /**
+   * Messages of a mailbox (inbound) or partner (outbound) that are in progress, and that are suspended; up to 10,000.
+   */
   backlog(direction: Message['direction'], name: string): Promise<{ waiting: number; suspended: number }>;
   /** Octets held for messages that are in progress or suspended, by state. */
   load(): Promise<Partial<Record<MessageState, number>>>;

@@ -2,12 +2,12 @@
  * What all Lua scripts of this room share.
  *
  * A record is one hash: `r` facts that never change (JSON), `s` state, `a` and `u` when received and updated, `b`
- * mailbox, `p` partner, `y` how the partner of an inbound message was resolved, `x` reason, `e` events (a JSON line each), `k` its octets (`i:ID` in Redis, `f:ID` file, the
- * original first), `o` how many octets these are while it is in progress or suspended, `n` remaining hand-offs,
- * `d:NAME` set while that destination is one of them, `w:NAME` data of a suspended job (queue, line feed, JSON), `g`
- * how often it was resumed, `v` how often it was decoded again after a hand-off, `c` references of content and result
- * (JSON), `h` until when they are held for a signed URL, `f` fingerprint of the request that an idempotency key came with,
- * `q` and `z` about replay (`replay-lua.ts`).
+ * mailbox, `p` partner, `y` how the partner of an inbound message was resolved, `x` reason, `e` events (a JSON line
+ * each), `k` its octets (`i:ID` in Redis, `f:ID` file, the original first), `o` how many octets these are while it is
+ * in progress or suspended, `n` remaining hand-offs, `d:NAME` set while that destination is one of them, `w:NAME` data
+ * of a suspended job (queue, line feed, JSON), `g` how often it was resumed, `v` how often it was decoded again after a
+ * hand-off, `c` references of content and result (JSON), `h` until when they are held for a signed URL, `f` fingerprint
+ * of the request that an idempotency key came with, `q` and `z` about replay (`replay-lua.ts`).
  *
  * Indices: `ix:all`, `ix:s:STATE`, `ix:b:MAILBOX`, `ix:p:PARTNER`, `ix:x:REASON` (suspended ones only) are sorted sets
  * of ids by the time of receipt. `ix:i:XXXX` (Message-ID, SHA-1) and `ix:h:XXXX` (octets, SHA-256) are 65,536 small
@@ -15,11 +15,11 @@
  * which need a third of the memory. `load` holds the octets by state. `d:ID` replaces a removed record that still
  * counts for duplicate detection; its value is the fingerprint. `audit` is the stream of what people did.
  *
- * `dup:DIGEST` is the message that has what a partner may not send twice, `explained:PARTNER` a sorted set of the messages
- * that were explained to a partner, by time (`inbound-guards.ts`).
+ * `dup:DIGEST` is the message that has what a partner may not send twice, `explained:PARTNER` a sorted set of the
+ * messages that were explained to a partner, by time (`inbound-guards.ts`).
  *
- * `events` is the stream of what happens to messages, as it happens: `i` id, `e` event. It is there while somebody follows
- * it (`events.ts`).
+ * `events` is the stream of what happens to messages, as it happens: `i` id, `e` event. It is there while somebody
+ * follows it (`events.ts`).
  *
  * A job has two fields that BullMQ does not know: `rt` its route and `sq` its place in the order of arrival. Jobs that
  * have to wait for their route are kept apart (`parking.ts`): `parked:QUEUE` is a sorted set of all of them by `sq`,
@@ -30,12 +30,12 @@ import { SealpostError } from '../errors.ts';
 import { lifetimes } from '../redis/index.ts';
 
 /**
- * One of BullMQ's own scripts, to run inside ours: a job is added in the same transaction as the record, and only if the
- * message is new; and it ends in the same transaction as the step that it was for. BullMQ's version is pinned; tests
- * let a BullMQ worker run what was added and ended this way.
+ * One of BullMQ's own scripts, to run inside ours: a job is added in the same transaction as the record, and only if
+ * the message is new; and it ends in the same transaction as the step that it was for. BullMQ's version is pinned;
+ * tests let a BullMQ worker run what was added and ended this way.
  *
- * Its events go through `tell`, which the surrounding script defines: nobody reads those of our own queues, and they were
- * an eighth of what a message cost Redis.
+ * Its events go through `tell`, which the surrounding script defines: nobody reads those of our own queues, and they
+ * were an eighth of what a message cost Redis.
  */
 function bullmqScript(file: string, name: string): string {
   const exported: unknown = createRequire(import.meta.url)(`bullmq/dist/cjs/scripts/${file}.js`);
@@ -314,12 +314,12 @@ export const stepFailed = -100;
 
 /**
  * Steps together with the end of their jobs, and the next ones. Arguments: queue, milliseconds of a lock, now, the most
- * octets that may come with a job, the first and the last of those of its message that its work needs; then for each job:
- * its id, token of its lock, 1 if the next job is wanted (2: none of those that wait for the place of this one), number of
- * arguments of the step, and these. Returns a list for each job: a negative number as BullMQ does, if the job is not ours
- * any more (nothing is written then), or ${stepFailed} and why, if the step failed; the others go on. Else 0, what the step
- * returned, and of the next job, if one was wanted: its fields (or 0), id, and two delays, as BullMQ says them; 1 if it
- * waited for a place of the same route; state and tokens of its message, token and value of each.
+ * octets that may come with a job, the first and the last of those of its message that its work needs; then for each
+ * job: its id, token of its lock, 1 if the next job is wanted (2: none of those that wait for the place of this one),
+ * number of arguments of the step, and these. Returns a list for each job: a negative number as BullMQ does, if the job
+ * is not ours any more (nothing is written then), or ${stepFailed} and why, if the step failed; the others go on. Else
+ * 0, what the step returned, and of the next job, if one was wanted: its fields (or 0), id, and two delays, as BullMQ
+ * says them; 1 if it waited for a place of the same route; state and tokens of its message, token and value of each.
  *
  * What BullMQ would refuse is asked before, and its script runs last: Redis undoes nothing if a script fails halfway,
  * and a step that failed behind it (a destination's key of a wrong type) would leave a message without its job.

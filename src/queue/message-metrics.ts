@@ -1,6 +1,6 @@
 /**
- * Counts what happens to messages, by whose they are. Names are those of the configuration: who only claims to be somebody
- * has no label, and however many partners there are, a process shows so many of them.
+ * Counts what happens to messages, by whose they are. Names are those of the configuration: who only claims to be
+ * somebody has no label, and however many partners there are, a process shows so many of them.
  */
 import type { PartnerNames } from '../config/index.ts';
 import { isErrorCode } from '../errors.ts';

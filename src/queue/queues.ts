@@ -1,6 +1,6 @@
 /**
- * The queues: how many jobs they hold, and their workers. BullMQ is a quarter of what a process with workers loads, so it
- * is loaded with the first worker; whoever only adds or counts jobs has no use for it.
+ * The queues: how many jobs they hold, and their workers. BullMQ is a quarter of what a process with workers loads, so
+ * it is loaded with the first worker; whoever only adds or counts jobs has no use for it.
  */
 import type { Redis } from 'ioredis';
 import { guarded } from '../redis/index.ts';

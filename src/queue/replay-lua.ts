@@ -1,9 +1,9 @@
 /**
- * For the scripts of acts, behind \`records\`: the step goes on only if the message still waits for this reason, was not
- * judged with these keys yet, and the day has room. Arguments from \`at\` on: keys, reason, name of the work, most
- * replays, then '' or who it counts for, most a day for that one, most a day in all. Returns nil, or what the step is to
- * return. The field \`q\` of a record is the digest of the keys with which it was judged last, \`z\` how often it was
- * replayed; \`replays:DAY\` counts, by partner and (\`*\`) in all.
+ * For the scripts of acts, behind \`records\`: the step goes on only if the message still waits for this reason, was
+ * not judged with these keys yet, and the day has room. Arguments from \`at\` on: keys, reason, name of the work, most
+ * replays, then '' or who it counts for, most a day for that one, most a day in all. Returns nil, or what the step is
+ * to return. The field \`q\` of a record is the digest of the keys with which it was judged last, \`z\` how often it
+ * was replayed; \`replays:DAY\` counts, by partner and (\`*\`) in all.
  */
 export const replaying = (at: number) => `
 do

@@ -1,6 +1,6 @@
 /**
- * The mark of an installation that was restored: nothing begins before a person has said so. `sealpost start` waits while
- * it is there.
+ * The mark of an installation that was restored: nothing begins before a person has said so. `sealpost start` waits
+ * while it is there.
  */
 import type { Redis } from 'ioredis';
 import { SealpostError } from '../errors.ts';

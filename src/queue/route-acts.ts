@@ -1,4 +1,6 @@
-/** What people do with mailboxes and routes, at the command line or through the API. Noted in the audit trail before it. */
+/**
+ * What people do with mailboxes and routes, at the command line or through the API. Noted in the audit trail before it.
+ */
 import { SealpostError } from '../errors.ts';
 import type { AuditEntry } from './audit-types.ts';
 import type { QueueRoom } from './open.ts';

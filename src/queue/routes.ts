@@ -1,6 +1,7 @@
 /**
  * Pauses and states of routes, in Redis for all processes of the installation. `paused` is a hash of what is paused,
- * `polls` one of mailboxes to be polled at once, and `states:KIND` one of what attempts showed: `ok NAME` and `bad NAME`.
+ * `polls` one of mailboxes to be polled at once, and `states:KIND` one of what attempts showed: `ok NAME` and
+ * `bad NAME`.
  */
 import type { Redis } from 'ioredis';
 import { guarded } from '../redis/index.ts';

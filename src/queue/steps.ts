@@ -17,9 +17,11 @@ function step(make: typeof script, body: string): Step {
  * Milliseconds that a message is known as a duplicate, queue, first state, kind of the second index, twice: state, most
  * messages and most octets in it (the second state may be ''), then for each arrival: now and its number of messages,
  * and for each of these: id, name in the second index, facts, event, event if it is a duplicate, token of the octets,
- * job, Message-ID or '', SHA-256, octets, fingerprint of the request or '', priority or '', '1' if the partner's mail leaves in strict order, else '0', with the name of its line behind it (outbound). Returns for each arrival 1 for each duplicate
- * and 0 for each that was accepted; or -2 if one has the id of another request, and nothing is stored then; or -1, state, and 'depth' or 'octets' if there is no room; nothing is stored then. An arrival that an
- * interrupted run accepted under the same token is not a duplicate.
+ * job, Message-ID or '', SHA-256, octets, fingerprint of the request or '', priority or '', '1' if the partner's mail
+ * leaves in strict order, else '0', with the name of its line behind it (outbound). Returns for each arrival 1 for each
+ * duplicate and 0 for each that was accepted; or -2 if one has the id of another request, and nothing is stored then;
+ * or -1, state, and 'depth' or 'octets' if there is no room; nothing is stored then. An arrival that an interrupted run
+ * accepted under the same token is not a duplicate.
  */
 const accept = script(
   records,
@@ -133,9 +135,9 @@ return results
 );
 
 /**
- * now, id, event, partner or '', how it was resolved or '', token of the content, token of the result, references of both,
- * octets of all, token of the octets that were decoded, number of pieces, token of each, then name, job and route for each destination. Returns 0
- * when the message has moved on already, or has other octets by now.
+ * now, id, event, partner or '', how it was resolved or '', token of the content, token of the result, references of
+ * both, octets of all, token of the octets that were decoded, number of pieces, token of each, then name, job and route
+ * for each destination. Returns 0 when the message has moved on already, or has other octets by now.
  */
 const decoded = step(
   script,
@@ -226,10 +228,10 @@ return release(id, table.concat(gone, ' '), { 1 })
 );
 
 /**
- * now, id, partner or '', how it was resolved or '', events, milliseconds that the original is kept, token of the octets, then, where the destination
- * is a queue here: its keys' prefix, name and data of the job, its id, options as JSON. Received and handed off in one
- * step, for a message with one destination. Returns 0 when the message has moved on already, or has other octets by now,
- * else 1 and the files to remove.
+ * now, id, partner or '', how it was resolved or '', events, milliseconds that the original is kept, token of the
+ * octets, then, where the destination is a queue here: its keys' prefix, name and data of the job, its id, options as
+ * JSON. Received and handed off in one step, for a message with one destination. Returns 0 when the message has moved
+ * on already, or has other octets by now, else 1 and the files to remove.
  */
 const handedOffAtOnce = step(
   script,
@@ -297,8 +299,9 @@ return release(id, old[4], { 1 })
 );
 
 /**
- * now, id, event, reason, name of the work, queue, job, job of the report without its turn or '', its route, token of the
- * octets, '1' if those behind it in line go on, who sent it (as in `attribute`). Returns 0 when it has already ended, or has other octets by now.
+ * now, id, event, reason, name of the work, queue, job, job of the report without its turn or '', its route, token of
+ * the octets, '1' if those behind it in line go on, who sent it (as in `attribute`). Returns 0 when it has already
+ * ended, or has other octets by now.
  */
 const suspend = step(
   freeingScript,
@@ -328,8 +331,8 @@ return 1
 );
 
 /**
- * now, then the partners whose line stops at a message that is suspended. For all others, such a message leaves its line;
- * the setting may have been another one when it was suspended. The first of each line is put on the queue.
+ * now, then the partners whose line stops at a message that is suspended. For all others, such a message leaves its
+ * line; the setting may have been another one when it was suspended. The first of each line is put on the queue.
  */
 const tendLines = script(
   records,

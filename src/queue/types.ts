@@ -332,8 +332,8 @@ export interface Act {
 }
 
 /**
- * The steps of a message. Each is atomic and one round trip; a repeated step changes nothing. With `end`, the job ends in
- * the same script, or `JobLost` is thrown.
+ * The steps of a message. Each is atomic and one round trip; a repeated step changes nothing. With `end`, the job ends
+ * in the same script, or `JobLost` is thrown.
  */
 export interface Flow {
   fetch(id: string, refs: SpoolRef[], end?: JobEnd): Promise<Fetched>;

@@ -148,8 +148,8 @@ export function redisError(error: unknown, what: string): SealpostError {
 }
 
 /**
- * Why a transaction was aborted before it began: one of its commands was refused, for example for lack of memory, or EXEC
- * itself, when memory ran short after its commands were queued.
+ * Why a transaction was aborted before it began: one of its commands was refused, for example for lack of memory, or
+ * EXEC itself, when memory ran short after its commands were queued.
  */
 function refusalInTransaction(error: unknown): Error | undefined {
   if (!(error instanceof Error && error.message.startsWith('EXECABORT'))) return;

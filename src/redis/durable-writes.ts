@@ -29,7 +29,10 @@ export interface Ended {
   kept: boolean;
 }
 
-/** Runs scripts, with the octets that they keep, whose effect is kept when this resolves. Errors: `redis-unreachable`, `redis-full`. */
+/**
+ * Runs scripts, with the octets that they keep, whose effect is kept when this resolves. Errors: `redis-unreachable`,
+ * `redis-full`.
+ */
 export interface DurableWrites {
   run(script: Script, args: ScriptArguments, what: string, octets?: Octets): Promise<unknown>;
   /**
@@ -157,8 +160,8 @@ export function acknowledgedBy(reply: unknown): number {
 }
 
 /**
- * Makes sure that the replicas have a key that another library wrote: it and WAIT are asked of one server, whichever that
- * is by now. `redis-unreachable` when the key is not there or too few replicas acknowledge.
+ * Makes sure that the replicas have a key that another library wrote: it and WAIT are asked of one server, whichever
+ * that is by now. `redis-unreachable` when the key is not there or too few replicas acknowledge.
  */
 export async function ensureReplicated(
   redis: Redis,

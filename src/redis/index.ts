@@ -1,6 +1,6 @@
 /**
- * Redis: connections to a server, a Sentinel group or a cluster, whether they lose nothing, how scripts are run, and the
- * private server of an installation that has none. Knows keys by their prefix alone. Begin with `target.ts` and
+ * Redis: connections to a server, a Sentinel group or a cluster, whether they lose nothing, how scripts are run, and
+ * the private server of an installation that has none. Knows keys by their prefix alone. Begin with `target.ts` and
  * `connection.ts`.
  */
 /**

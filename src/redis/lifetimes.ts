@@ -15,7 +15,9 @@ export const lifetimes = {
   presence: 20_000,
   /** Lease of a folder of an IMAP mailbox: longer than a fail-over of Redis takes. */
   imapLease: 20_000,
-  /** Counts of what happened in ten minutes: a week and a day, so that an hour can be held against that of last week. */
+  /**
+   * Counts of what happened in ten minutes: a week and a day, so that an hour can be held against that of last week.
+   */
   tally: 8 * 86_400_000,
   /** Verdict of a suspended message, unless it goes on or ends before. */
   verdict: 90 * 86_400_000,

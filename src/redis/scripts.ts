@@ -91,7 +91,9 @@ export async function runWithOctets(
   return reply;
 }
 
-/** Adds a script with its octets to a pipeline; returns what finds its reply, in Buffers if `binary`, among all replies. */
+/**
+ * Adds a script with its octets to a pipeline; returns what finds its reply, in Buffers if `binary`, among all replies.
+ */
 export function queueScript(
   pipeline: ChainableCommander,
   prefix: string,

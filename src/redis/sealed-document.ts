@@ -1,7 +1,7 @@
 /**
- * A document of an installation that nobody can forge who merely writes into Redis: sealed with the spool key, as a whole
- * or in parts. Its version only goes forward. Each process remembers the newest one that it has seen, and each machine in
- * a file, so an older document, or none, is noticed.
+ * A document of an installation that nobody can forge who merely writes into Redis: sealed with the spool key, as a
+ * whole or in parts. Its version only goes forward. Each process remembers the newest one that it has seen, and each
+ * machine in a file, so an older document, or none, is noticed.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -57,7 +57,9 @@ local text = redis.call('GET', string.sub(KEYS[1], 1, -3) .. ':' .. ARGV[2]) or 
 if redis.sha1hex(text) == ARGV[1] then return false end
 return text`);
 
-/** SHA-1 of the text to replace; name; the new text; then name and text of each part. Returns 0 if another one is there. */
+/**
+ * SHA-1 of the text to replace; name; the new text; then name and text of each part. Returns 0 if another one is there.
+ */
 const replace = script(`
 local key = string.sub(KEYS[1], 1, -3) .. ':' .. ARGV[2]
 if redis.sha1hex(redis.call('GET', key) or '') ~= ARGV[1] then return 0 end

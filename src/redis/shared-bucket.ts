@@ -1,6 +1,6 @@
 /**
- * A rate that all processes of an installation keep together: the token bucket of `client/buckets.ts`, in Redis and by its
- * clock. What was taken is stored, not what is left, so that another size counts at once.
+ * A rate that all processes of an installation keep together: the token bucket of `client/buckets.ts`, in Redis and by
+ * its clock. What was taken is stored, not what is left, so that another size counts at once.
  */
 import type { Redis } from 'ioredis';
 import { freeingScript, run } from './scripts.ts';
@@ -19,9 +19,9 @@ const leastRest = 5;
 
 /**
  * key, then for messages and for octets: how many a full bucket holds (0: not limited), how many come back in a
- * millisecond, how many are to be taken. They are taken if there is at least one of each: more octets than are left make
- * a debt, so that no message is too large. Returns the milliseconds to wait (0: taken), and if taken, those until the
- * next one may be.
+ * millisecond, how many are to be taken. They are taken if there is at least one of each: more octets than are left
+ * make a debt, so that no message is too large. Returns the milliseconds to wait (0: taken), and if taken, those until
+ * the next one may be.
  *
  * The flag says that a full Redis runs it: what leaves makes room.
  */

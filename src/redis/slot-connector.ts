@@ -1,9 +1,9 @@
 /**
  * Connections to a Redis Cluster. All keys of a prefix share a hash tag and so one slot, on one node: a connection need
- * not spread its commands, it has to be at the primary of that slot, and to go where the slot goes. So it is an ordinary
- * connection that asks the cluster, each time it connects, who that is. All that holds for one server holds for it then:
- * the order of commands, blocking ones, SCAN and INFO of the node that has the keys, and WAIT, which is about the
- * connection that wrote.
+ * not spread its commands, it has to be at the primary of that slot, and to go where the slot goes. So it is an
+ * ordinary connection that asks the cluster, each time it connects, who that is. All that holds for one server holds
+ * for it then: the order of commands, blocking ones, SCAN and INFO of the node that has the keys, and WAIT, which is
+ * about the connection that wrote.
  */
 import { createConnection } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -1,6 +1,6 @@
 /**
- * Requests that travel sealed through a queue, from the program that makes them to the daemon: HPKE (RFC 9180). Backups are
- * sealed the same way.
+ * Requests that travel sealed through a queue, from the program that makes them to the daemon: HPKE (RFC 9180). Backups
+ * are sealed the same way.
  */
 import type { KeyObject } from 'node:crypto';
 import { privateKeyOf } from './hpke.ts';

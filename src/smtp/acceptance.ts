@@ -1,4 +1,6 @@
-/** What a listener is for: mail for our mailboxes (`mailboxes.ts`), or mail of programs for partners (`submission.ts`). */
+/**
+ * What a listener is for: mail for our mailboxes (`mailboxes.ts`), or mail of programs for partners (`submission.ts`).
+ */
 import type { SMTPServerSession } from 'smtp-server';
 import type { SealpostError } from '../errors.ts';
 import type { HeaderBlock } from '../message/index.ts';

@@ -286,7 +286,8 @@ export class Client {
 
 /**
  * nodemailer checks only the envelope, but a header with a non-ASCII address needs SMTPUTF8 too (RFC 6531, section
- * 3.4); and it takes parameters of DSN for all recipients alike. It writes commands in one place, which is patched here.
+ * 3.4); and it takes parameters of DSN for all recipients alike. It writes commands in one place, which is patched
+ * here.
  */
 function declare(connection: SMTPConnection, utf8: boolean, dsn: DsnParameters | undefined): void {
   Reflect.deleteProperty(connection, '_sendCommand');
@@ -380,8 +381,8 @@ interface Handshake {
 }
 
 /**
- * Judges the server when the handshake has ended, before anything else is sent. nodemailer goes on to EHLO at once, in two
- * places, which are patched here.
+ * Judges the server when the handshake has ended, before anything else is sent. nodemailer goes on to EHLO at once, in
+ * two places, which are patched here.
  */
 function guardHandshake(connection: SMTPConnection, { host, demand: { verify } }: ClientOptions): Handshake {
   const handshake: Handshake = { open: false, fault: undefined, secured: undefined };

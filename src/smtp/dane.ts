@@ -42,8 +42,8 @@ export async function addressesOf(host: string, dns: Dns): Promise<HostAddresses
 }
 
 /**
- * The validated TLSA records of a host (RFC 7672, section 2.2); undefined if there are none. Errors: `DnsFailure`, after
- * which the host must not be used.
+ * The validated TLSA records of a host (RFC 7672, section 2.2); undefined if there are none. Errors: `DnsFailure`,
+ * after which the host must not be used.
  */
 export async function publishedFor(
   host: string,

@@ -3,8 +3,8 @@ import { Dots } from './dots.ts';
 
 /**
  * The parser of smtp-server with another search for the end of DATA. The library looks at each octet in JavaScript,
- * copies each chunk to put four octets in front of it, and passes through the event loop once for each stuffed dot. With
- * large messages that was a quarter of the receiver's processor time.
+ * copies each chunk to put four octets in front of it, and passes through the event loop once for each stuffed dot.
+ * With large messages that was a quarter of the receiver's processor time.
  */
 export class DataParser extends SMTPStream {
   #dots = new Dots();

@@ -6,7 +6,9 @@ const NOTHING = Buffer.alloc(0);
 /** Octets up to which a loop costs less than a call into native code. Dots may follow each other closely. */
 const FEW = 64;
 
-/** Where the next octet is: behind CRLF (as is the first octet of all), behind an LF without CR, behind a CR, elsewhere. */
+/**
+ * Where the next octet is: behind CRLF (as is the first octet of all), behind an LF without CR, behind a CR, elsewhere.
+ */
 type Place = 'line' | 'bare' | 'cr' | 'inside';
 
 /**

@@ -5,16 +5,18 @@ import type { OutboundMessage, Sender } from './sender.ts';
 /** Milliseconds after which the first route is tried again with one message, while the second one has the others. */
 const probeEvery = 60_000;
 
-/** When the second route takes over: after so many failures in a row, or so many milliseconds since the first of them. */
+/**
+ * When the second route takes over: after so many failures in a row, or so many milliseconds since the first of them.
+ */
 export interface TakeOver {
   failures: number;
   time: number;
 }
 
 /**
- * Sends by the first route until it is down (it cannot be reached, or its TLS policy is not met), then by the second one,
- * and by the first again when a probe shows that it works. A message that the first server may have, or that some of its
- * recipients have, is not given to the second one in the same attempt.
+ * Sends by the first route until it is down (it cannot be reached, or its TLS policy is not met), then by the second
+ * one, and by the first again when a probe shows that it works. A message that the first server may have, or that some
+ * of its recipients have, is not given to the second one in the same attempt.
  *
  * @param now milliseconds of a monotonic clock
  */

@@ -1,6 +1,6 @@
 /**
- * A folder in place of a server: each message becomes a file as it would have been sent, with a JSON file that says whom
- * it is for. Another program takes them from there, so the message counts as sent when both are on disk.
+ * A folder in place of a server: each message becomes a file as it would have been sent, with a JSON file that says
+ * whom it is for. Another program takes them from there, so the message counts as sent when both are on disk.
  */
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -27,8 +27,8 @@ export function openSender(parts: SenderParts): Sender {
  * the message, so a repeated attempt writes the same files again. A folder that does not answer holds up only its own
  * mail (`volume.ts`).
  *
- * Outcomes as of a server: `send-failed` while the folder cannot be written into, `send-refused` for what no server would
- * take, since the program that takes the files will most likely send them by SMTP.
+ * Outcomes as of a server: `send-failed` while the folder cannot be written into, `send-refused` for what no server
+ * would take, since the program that takes the files will most likely send them by SMTP.
  */
 function createFolderSender({ folder, rate }: Pick<SenderParts, 'rate'> & { folder: string }): Sender {
   const volume = new Volume(folder);

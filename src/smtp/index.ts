@@ -1,7 +1,7 @@
 /**
- * SMTP (RFC 5321) in both directions: the receiver (`server.ts`, `session.ts`), the sender (`send.ts`, `client.ts`) and the
- * one table from error to reply (`replies.ts`). It holds no keys and reads no message but its header. The receiver is
- * loaded when it is made: who only sends has no use for it.
+ * SMTP (RFC 5321) in both directions: the receiver (`server.ts`, `session.ts`), the sender (`send.ts`, `client.ts`) and
+ * the one table from error to reply (`replies.ts`). It holds no keys and reads no message but its header. The receiver
+ * is loaded when it is made: who only sends has no use for it.
  */
 import type { SmtpReceiver, SmtpReceiverParts } from './server.ts';
 

@@ -37,8 +37,8 @@ function attempt(connection: SMTPConnection, auth: Record<string, unknown>) {
 }
 
 /**
- * XOAUTH2, as Exchange Online and Gmail have it. nodemailer's own sends a refused token a second time, and drops what the
- * server says about it.
+ * XOAUTH2, as Exchange Online and Gmail have it. nodemailer's own sends a refused token a second time, and drops what
+ * the server says about it.
  */
 async function bearerLogin(
   connection: SMTPConnection,

@@ -20,8 +20,8 @@ const longestName = 32;
 const mxPattern = /^(?:\*\.)?[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
 
 /**
- * The id in the TXT records of `_mta-sts.DOMAIN` (RFC 8461 section 3.1); undefined if there is no valid record, or more than
- * one.
+ * The id in the TXT records of `_mta-sts.DOMAIN` (RFC 8461 section 3.1); undefined if there is no valid record, or more
+ * than one.
  */
 export function recordId(texts: readonly string[]): string | undefined {
   const [record, ...more] = texts.filter((text) => /^v=STSv1[ \t]*;/.test(text));

@@ -28,7 +28,9 @@ const localError: Reply = {
   text: 'The message cannot be stored now, try again',
 };
 
-/** What a client reads when one of these happens. The replies for error codes stand in the table of src/error-table.ts. */
+/**
+ * What a client reads when one of these happens. The replies for error codes stand in the table of src/error-table.ts.
+ */
 const conditions: Readonly<Record<Condition, Reply>> = {
   draining: { code: 421, enhanced: '4.3.2', text: 'The service is being stopped, try again' },
   'too-many-connections': { code: 421, enhanced: '4.7.0', text: 'Too many connections, try again' },

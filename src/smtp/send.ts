@@ -338,7 +338,9 @@ function broke(host: string | null, error: unknown): Answer | undefined {
   return outcome && { outcome, rejected: [] };
 }
 
-/** No host for these recipients. A name server that does not answer means down. A domain without servers says nothing. */
+/**
+ * No host for these recipients. A name server that does not answer means down. A domain without servers says nothing.
+ */
 function nowhere({ status, reply }: Extract<Hop, { reply: string }>): Outcome {
   const facts = factsOf(null, null, reply);
   return status === 'refused' ? { ...refusedFor, facts } : { retry: 'dns-failed', facts, peer: 'down' };

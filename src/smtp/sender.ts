@@ -28,18 +28,19 @@ export interface OutboundMessage {
 export interface Sender {
   /**
    * - `done`: every recipient was accepted.
-   * - `send-failed`: try again, since at least one recipient was deferred. `tls-failed`, `dns-failed`: as this, because no
-   *   server met the TLS policy, or because the resolver gave no answer.
+   * - `send-failed`: try again, since at least one recipient was deferred. `tls-failed`, `dns-failed`: as this, because
+   *   no server met the TLS policy, or because the resolver gave no answer.
    * - `send-refused`: permanently refused for at least one recipient, and none is deferred.
-   * - the outcome of the error that stopped the message: an invalid address, or a SealpostError of `octets`. If that comes
-   *   at the start of the message, no connection was opened.
+   * - the outcome of the error that stopped the message: an invalid address, or a SealpostError of `octets`. If that
+   *   comes at the start of the message, no connection was opened.
    *
    * - `rate-limited`, `inLine`: the rate of the route is used up; nothing was begun.
    *
    * Of what is tried again or refused, `reached` are the recipients that have it nevertheless.
    *
-   * The facts: `host` that gave the last reply (null if none was reached), its reply `code`, the `reply` or what went wrong
-   * in one line, and `possibleDuplicate`: the whole message was sent but no reply came, so the server may have it.
+   * The facts: `host` that gave the last reply (null if none was reached), its reply `code`, the `reply` or what went
+   * wrong in one line, and `possibleDuplicate`: the whole message was sent but no reply came, so the server may have
+   * it.
    */
   send(message: OutboundMessage, signal?: AbortSignal): Promise<Outcome>;
   /** Of a route with a rate. */

@@ -43,8 +43,8 @@ export class StsPolicies {
   }
 
   /**
-   * The policy in force; undefined if there is none. A policy that is still valid is followed when its record is gone, or
-   * when it cannot be fetched anew (RFC 8461 section 5.1).
+   * The policy in force; undefined if there is none. A policy that is still valid is followed when its record is gone,
+   * or when it cannot be fetched anew (RFC 8461 section 5.1).
    */
   async policyOf(domain: string): Promise<StsPolicy | undefined> {
     const name = plainName(domain);

@@ -1,7 +1,7 @@
 /**
  * Mail that programs hand in for partners (RFC 6409). Who submits it has logged in over TLS, or has shown a certificate
- * that is pinned; each recipient is an address of a partner that this client may use. There is no other way on from here,
- * so it is no relay.
+ * that is pinned; each recipient is an address of a partner that this client may use. There is no other way on from
+ * here, so it is no relay.
  */
 import { createHash } from 'node:crypto';
 import type { Socket } from 'node:net';

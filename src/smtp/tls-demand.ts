@@ -56,8 +56,8 @@ export async function targetFor(host: string, destination: Destination, parts: D
 
 /**
  * What connections to a host need: what the route asks for, or what the recipient's domain has published, whichever is
- * stricter. Keys and CAs that the operator has written down are not replaced. DANE comes before MTA-STS (RFC 8461 section
- * 2): its records say which certificate is right, and MTA-STS then says only which hosts are.
+ * stricter. Keys and CAs that the operator has written down are not replaced. DANE comes before MTA-STS (RFC 8461
+ * section 2): its records say which certificate is right, and MTA-STS then says only which hosts are.
  *
  * Errors: `TlsFault`, `DnsFailure` if the host must not be used; those of the store of policies.
  */

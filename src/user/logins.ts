@@ -1,4 +1,6 @@
-/** How people show who they are: the first time, at each login, and again before grave acts. Each is in the audit trail. */
+/**
+ * How people show who they are: the first time, at each login, and again before grave acts. Each is in the audit trail.
+ */
 import type { Redis } from 'ioredis';
 import type { Config } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';

@@ -1,6 +1,6 @@
 /**
- * What waits for a second person (`console.fourEyes`): an operation with its arguments, sealed, as the first person asked
- * for it. Another person confirms or refuses it; the first one may only take it back.
+ * What waits for a second person (`console.fourEyes`): an operation with its arguments, sealed, as the first person
+ * asked for it. Another person confirms or refuses it; the first one may only take it back.
  */
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';

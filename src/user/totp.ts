@@ -1,4 +1,6 @@
-/** Codes of authenticator apps: TOTP with SHA-1, six digits and 30 seconds (RFC 6238, RFC 4226), as all apps have them. */
+/**
+ * Codes of authenticator apps: TOTP with SHA-1, six digits and 30 seconds (RFC 6238, RFC 4226), as all apps have them.
+ */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';

@@ -1,7 +1,7 @@
 /**
- * Limits on tries. None of them is on a name alone: whoever only knows a name must not be able to lock its owner out. So
- * strangers are limited by their address, and a browser that has logged in before by itself, in a line of its own. Wrong
- * codes after the right password are limited by the person, since who gets that far is no stranger.
+ * Limits on tries. None of them is on a name alone: whoever only knows a name must not be able to lock its owner out.
+ * So strangers are limited by their address, and a browser that has logged in before by itself, in a line of its own.
+ * Wrong codes after the right password are limited by the person, since who gets that far is no stranger.
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { isIPv6 } from 'node:net';

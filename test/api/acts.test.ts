@@ -1,4 +1,6 @@
-/** What a program does with messages over HTTP, and what it sees of them: content, original, and each act that succeeds. */
+/**
+ * What a program does with messages over HTTP, and what it sees of them: content, original, and each act that succeeds.
+ */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { simpleParser } from 'mailparser';

@@ -1,4 +1,7 @@
-/** A morning with alerts: mail that nobody can read waits, people are told by mail and webhook, and told when all is well. */
+/**
+ * A morning with alerts: mail that nobody can read waits, people are told by mail and webhook, and told when all is
+ * well.
+ */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { startApi, type TestApi } from '../support/api.ts';

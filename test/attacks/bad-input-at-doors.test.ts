@@ -1,4 +1,6 @@
-/** Bad input at every door of the running daemon: a clear error, nothing half-done, and the next good message is taken. */
+/**
+ * Bad input at every door of the running daemon: a clear error, nothing half-done, and the next good message is taken.
+ */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -5,7 +5,10 @@ import { encodeEnvelopedData, encodeSignedData } from '../../src/cms/index.ts';
 import { allNodes, readNodes, writeNode } from '../fuzz/ber.ts';
 import { aesCbc, alice, enveloped, keyTransInfo, multipartSigned } from './support.ts';
 
-/** The bombs of threats S10 and S12: ASN.1, nesting, compression. Those that cost by their product are in `cost-bombs.ts`. */
+/**
+ * The bombs of threats S10 and S12: ASN.1, nesting, compression. Those that cost by their product are in
+ * `cost-bombs.ts`.
+ */
 const hex = (digits: string) => Buffer.from(digits, 'hex');
 const repeat = (octets: Buffer, times: number): Buffer =>
   Buffer.alloc(octets.length * times, octets.toString('hex'), 'hex');

@@ -1,4 +1,7 @@
-/** A mail with markup, ANSI, bidirectional characters and an enormous subject in every field changes nothing on any page. */
+/**
+ * A mail with markup, ANSI, bidirectional characters and an enormous subject in every field changes nothing on any
+ * page.
+ */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { type Browser, startConsole, type TestConsole } from '../support/console.ts';

@@ -1,4 +1,6 @@
-/** Attacks with requests to the console: forged ones, sessions that were made up or read, and what browsers would run. */
+/**
+ * Attacks with requests to the console: forged ones, sessions that were made up or read, and what browsers would run.
+ */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { html } from '../../src/console/html.ts';

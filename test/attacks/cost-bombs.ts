@@ -16,8 +16,8 @@ import { compressed } from './bombs.ts';
 import { alice, ca, keyTransInfo } from './support.ts';
 
 /*
- * Mail whose cost is a product: small in octets, each count within its limit, dear all together. Makers by size, for the
- * tests and for `bench/worst-cost.ts`.
+ * Mail whose cost is a product: small in octets, each count within its limit, dear all together. Makers by size, for
+ * the tests and for `bench/worst-cost.ts`.
  */
 
 const text = Buffer.from('Content-Type: text/plain\r\n\r\nx\r\n');

@@ -19,8 +19,8 @@ import {
 import { alice, options } from './support.ts';
 
 /*
- * Mail that costs in its parts: they stand in one another, have dear fields or dear text. Reading, hand-off and encoding
- * each have one budget for all of it, which ends them before the work is done.
+ * Mail that costs in its parts: they stand in one another, have dear fields or dear text. Reading, hand-off and
+ * encoding each have one budget for all of it, which ends them before the work is done.
  */
 
 const limits = { parts: 1000, depth: 100, headerSize: 100 << 10, work: 1_000_000, output: 16 << 20 };

@@ -1,6 +1,7 @@
 /**
- * Attacks on the mail that tells a partner why its message was refused: to get one in another's name, to learn what is in a
- * ciphertext (RFC 8551, section 6; EFAIL), to have something repeated, to flood, and to make two machines talk (RFC 3834).
+ * Attacks on the mail that tells a partner why its message was refused: to get one in another's name, to learn what is
+ * in a ciphertext (RFC 8551, section 6; EFAIL), to have something repeated, to flood, and to make two machines talk
+ * (RFC 3834).
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';

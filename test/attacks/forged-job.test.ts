@@ -1,4 +1,6 @@
-/** Attacks of a client that may write into its queue in Redis: other keys, forged jobs, jobs of another form or size. */
+/**
+ * Attacks of a client that may write into its queue in Redis: other keys, forged jobs, jobs of another form or size.
+ */
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';

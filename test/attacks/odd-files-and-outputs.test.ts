@@ -1,4 +1,7 @@
-/** Names that every object inherits, files that never end or begin, folders that cannot be written, outputs that are gone or full. */
+/**
+ * Names that every object inherits, files that never end or begin, folders that cannot be written, outputs that are
+ * gone or full.
+ */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync } from 'node:fs';

@@ -1,4 +1,7 @@
-/** An output that is a device, a FIFO or a link was replaced by a regular file: as root, `--out /dev/null` broke the machine. */
+/**
+ * An output that is a device, a FIFO or a link was replaced by a regular file: as root, `--out /dev/null` broke the
+ * machine.
+ */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import {

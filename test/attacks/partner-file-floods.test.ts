@@ -1,4 +1,7 @@
-/** Partner files whose settings are made to cost: nothing is compared with each of thousands, and little is said of them. */
+/**
+ * Partner files whose settings are made to cost: nothing is compared with each of thousands, and little is said of
+ * them.
+ */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { nearest } from '../../src/config/explain.ts';

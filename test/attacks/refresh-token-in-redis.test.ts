@@ -1,4 +1,6 @@
-/** Who reads or writes Redis gains no refresh token: not the one that is kept, and none of their own that we would use. */
+/**
+ * Who reads or writes Redis gains no refresh token: not the one that is kept, and none of their own that we would use.
+ */
 import assert from 'node:assert/strict';
 import { after, before, it } from 'node:test';
 import { createRefreshTokens } from '../../src/oauth/refresh-tokens.ts';

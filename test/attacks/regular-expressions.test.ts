@@ -6,8 +6,8 @@ import { describe, it } from 'node:test';
 import { type Node, parse } from 'acorn';
 
 /*
- * Every regular expression of the program, with its proof of linearity: recheck builds the automaton and decides. What it
- * cannot decide counts as super-linear. Mail is made to find the one that was written without a thought of that.
+ * Every regular expression of the program, with its proof of linearity: recheck builds the automaton and decides. What
+ * it cannot decide counts as super-linear. Mail is made to find the one that was written without a thought of that.
  */
 process.env.RECHECK_BACKEND = 'pure';
 const { checkSync } = await import('recheck');

@@ -25,7 +25,9 @@ const directory = new PartnerDirectory(
   new Map([['big', [{ thumbprint: pinned.certificate.thumbprint }]]]),
 );
 
-/** What becomes of a mail with these From lines that this signer signed, where a signature and a partner are required. */
+/**
+ * What becomes of a mail with these From lines that this signer signed, where a signature and a partner are required.
+ */
 function outcome(
   from: string,
   signer: ReturnType<typeof signerWith>,

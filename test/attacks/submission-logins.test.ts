@@ -1,4 +1,6 @@
-/** Attacks on who may submit mail: AUTH in clear, a flood of guesses, a name that answers otherwise, a spoken browser. */
+/**
+ * Attacks on who may submit mail: AUTH in clear, a flood of guesses, a name that answers otherwise, a spoken browser.
+ */
 import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import { syncBuiltinESMExports } from 'node:module';

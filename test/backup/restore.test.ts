@@ -1,6 +1,6 @@
 /**
- * A backup of an installation with messages in every state, restored on another machine: with the real daemon, command line
- * and Redis, and killed on its way.
+ * A backup of an installation with messages in every state, restored on another machine: with the real daemon, command
+ * line and Redis, and killed on its way.
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';

@@ -126,7 +126,8 @@ describe('a backup of Redis', () => {
 
   it('shows one moment, although records change all the time', async () => {
     const { redis, prefix: p } = test.queue;
-    // Octets go from one record to the other; their sum never changes, except between the steps of a backup that is none.
+    // Octets go from one record to the other; their sum never changes, except between the steps of a backup that is
+    // none.
     const records = Array.from({ length: 3000 }, (_, at) => `${p}:m:r${at}`);
     const pipeline = redis.pipeline();
     for (const key of records) pipeline.hset(key, 'n', 100);

@@ -1,4 +1,7 @@
-/** Groups that nobody has heard of, p = kq + 1 (RFC 2631 section 2.2.1): made once by `generatePrimeSync`, which takes many seconds. */
+/**
+ * Groups that nobody has heard of, p = kq + 1 (RFC 2631 section 2.2.1): made once by `generatePrimeSync`, which takes
+ * many seconds.
+ */
 export const ownGroups = [
   {
     bits: 1024,

@@ -1,6 +1,7 @@
 /**
- * Project Wycheproof's vectors through the functions that the codec itself uses. Its files are not part of this project:
- * `SEALPOST_WYCHEPROOF` names the folder of its `testvectors_v1` (see docs/conformance.md). Without it, nothing runs.
+ * Project Wycheproof's vectors through the functions that the codec itself uses. Its files are not part of this
+ * project: `SEALPOST_WYCHEPROOF` names the folder of its `testvectors_v1` (see docs/conformance.md). Without it,
+ * nothing runs.
  */
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';

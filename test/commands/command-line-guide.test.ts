@@ -1,4 +1,7 @@
-/** docs/command-line.md: its examples are run, and what they print is what it says; its exit codes are those of the commands. */
+/**
+ * docs/command-line.md: its examples are run, and what they print is what it says; its exit codes are those of the
+ * commands.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';

@@ -1,4 +1,6 @@
-/** The bundle for maintainers: a marker in each secret, name, address, key, message and line of the log is not in it. */
+/**
+ * The bundle for maintainers: a marker in each secret, name, address, key, message and line of the log is not in it.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';

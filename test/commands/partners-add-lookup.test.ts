@@ -1,4 +1,6 @@
-/** `partners add --ldap` and `--dns`: with slapd and unbound; what is found waits for approval and counts from then on. */
+/**
+ * `partners add --ldap` and `--dns`: with slapd and unbound; what is found waits for approval and counts from then on.
+ */
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,6 @@
-/** What belongs to the process of a command: arguments, streams, environment, exit code. The rest is tried in process. */
+/**
+ * What belongs to the process of a command: arguments, streams, environment, exit code. The rest is tried in process.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';

@@ -1,4 +1,6 @@
-/** `profiles` and `partners matrix`, and the section of docs/partners.md about them: its commands are run as they stand. */
+/**
+ * `profiles` and `partners matrix`, and the section of docs/partners.md about them: its commands are run as they stand.
+ */
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * A morning: a partner's certificate has expired overnight, 14 messages are suspended, and an alert came. Somebody finds
- * them, approves the new certificate, previews and replays; everything is sent, and the alert ends.
+ * A morning: a partner's certificate has expired overnight, 14 messages are suspended, and an alert came. Somebody
+ * finds them, approves the new certificate, previews and replays; everything is sent, and the alert ends.
  */
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync } from 'node:fs';

@@ -1,4 +1,6 @@
-/** The pages of the console in a real browser, as people of each role: seen, acted on, without scripts, mouse or room. */
+/**
+ * The pages of the console in a real browser, as people of each role: seen, acted on, without scripts, mouse or room.
+ */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';

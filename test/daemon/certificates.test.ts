@@ -1,6 +1,6 @@
 /**
- * A new certificate arrives at the running daemon: the commands of docs/partners.md are run as they are written there, and
- * what was decided counts in every role, also for mail that waits.
+ * A new certificate arrives at the running daemon: the commands of docs/partners.md are run as they are written there,
+ * and what was decided counts in every role, also for mail that waits.
  */
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';

@@ -1,4 +1,7 @@
-/** The private server that dies: how long it is waited before it is started again. The waits are recorded and not waited. */
+/**
+ * The private server that dies: how long it is waited before it is started again. The waits are recorded and not
+ * waited.
+ */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';

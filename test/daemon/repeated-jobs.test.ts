@@ -1,4 +1,7 @@
-/** A job that runs again after its work was done (its process lost the lock, or died before it could say so) does nothing. */
+/**
+ * A job that runs again after its work was done (its process lost the lock, or died before it could say so) does
+ * nothing.
+ */
 import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { after, before, describe, it } from 'node:test';

@@ -1,4 +1,6 @@
-/** `sealpost send` as scripts use it: many files, what can be asked for, and waiting; and routes that log in by token. */
+/**
+ * `sealpost send` as scripts use it: many files, what can be asked for, and waiting; and routes that log in by token.
+ */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';

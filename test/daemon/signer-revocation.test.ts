@@ -1,4 +1,6 @@
-/** Mail whose signer nobody can be asked about: it waits while the list is away, and is judged when the list is there. */
+/**
+ * Mail whose signer nobody can be asked about: it waits while the list is away, and is judged when the list is there.
+ */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';

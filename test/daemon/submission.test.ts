@@ -1,4 +1,6 @@
-/** The programs that integrators use, against the running daemon: each submits a mail, and the partner's server gets it. */
+/**
+ * The programs that integrators use, against the running daemon: each submits a mail, and the partner's server gets it.
+ */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, before, describe, it } from 'node:test';

@@ -1,6 +1,6 @@
 /**
- * docker-compose.yml against the schema of the Compose Specification, and against what each role needs: no service sees a
- * private key that its role does not use. compose-spec.json is schema/compose-spec.json of
+ * docker-compose.yml against the schema of the Compose Specification, and against what each role needs: no service sees
+ * a private key that its role does not use. compose-spec.json is schema/compose-spec.json of
  * https://github.com/compose-spec/compose-spec at 170098ba07d9f53c383a41bfd4c5166b0a4529a6, Apache-2.0.
  */
 import assert from 'node:assert/strict';

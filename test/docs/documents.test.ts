@@ -1,4 +1,7 @@
-/** README and docs: the commands exist with their options, the configuration is what the schema takes, the links lead somewhere. */
+/**
+ * README and docs: the commands exist with their options, the configuration is what the schema takes, the links lead
+ * somewhere.
+ */
 import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

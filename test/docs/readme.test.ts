@@ -1,4 +1,6 @@
-/** README, "A first partner in five minutes" and "Without the daemon": its commands are run by a shell as they stand. */
+/**
+ * README, "A first partner in five minutes" and "Without the daemon": its commands are run by a shell as they stand.
+ */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

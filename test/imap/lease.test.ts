@@ -1,4 +1,6 @@
-/** A folder is read by one process: what a poller does when the lease is somebody else's, or nobody can say whose it is. */
+/**
+ * A folder is read by one process: what a poller does when the lease is somebody else's, or nobody can say whose it is.
+ */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { configSchema } from '../../src/config/schema.ts';

@@ -10,7 +10,10 @@ const rsa: KeyManagement = { kind: 'rsa-pkcs1' };
 const ecdh: KeyManagement = { kind: 'ecdh', kdf: 'SHA-256', cofactor: false, wrap: 'AES-256' };
 const dh: KeyManagement = { kind: 'dh', wrap: 'AES-256' };
 
-/** NSS 3.87 and gpgsm 2.2 give up on a mail with key agreement in it. Names of identities, and what the peers have to be asked for. X25519 comes from no peer by its own means. */
+/**
+ * NSS 3.87 and gpgsm 2.2 give up on a mail with key agreement in it. Names of identities, and what the peers have to be
+ * asked for. X25519 comes from no peer by its own means.
+ */
 const kinds: [name: string, how: KeyManagement][] = [
   ['rsa-2048', rsa],
   ['rsa-3072', rsa],

@@ -1,6 +1,7 @@
 /**
- * The packed library in an empty project: the examples of docs/library.md, as JavaScript and in TypeScript strict. They run
- * on the Node of the tests, on any other that PATH has, and on those of SEALPOST_TEST_NODES (paths with ":" between).
+ * The packed library in an empty project: the examples of docs/library.md, as JavaScript and in TypeScript strict. They
+ * run on the Node of the tests, on any other that PATH has, and on those of SEALPOST_TEST_NODES (paths with ":"
+ * between).
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';

@@ -5,7 +5,9 @@ import { type Authors, parseHeaders, readMailHeader } from '../../src/message/in
 import type { PartnerCertificate } from '../../src/partner/index.ts';
 import type { Certificate, Identity } from '../../src/pki/index.ts';
 
-/** Partners as the configuration reader makes them; `entries` is YAML below `partners:`. They neither encrypt nor sign. */
+/**
+ * Partners as the configuration reader makes them; `entries` is YAML below `partners:`. They neither encrypt nor sign.
+ */
 export function partnersOf(entries: string): PartnerConfig[] {
   const plain = entries.replaceAll(/ \}\s*$/gm, ', encrypt: false, sign: none }');
   const read = readConfig(`partners:${plain.trimEnd() === '' ? ' []' : plain}`, 'partners.yaml');

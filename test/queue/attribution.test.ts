@@ -1,4 +1,7 @@
-/** Who sent an inbound message, in its record and in the index by partner: handed off, suspended, dropped, or decoded again. */
+/**
+ * Who sent an inbound message, in its record and in the index by partner: handed off, suspended, dropped, or decoded
+ * again.
+ */
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
 import { Redis } from 'ioredis';

@@ -158,7 +158,8 @@ describe('the end of a job', () => {
     await until(async () => (await theirs()) === count);
     await worker.close(1000);
     assert.deepEqual([...seen].sort(), octets.map((each) => each.toString('hex')).sort());
-    // The first ones are taken by themselves, as nothing ended before. Steps and ends apart make more than two for each.
+    // The first ones are taken by themselves, as nothing ended before. Steps and ends apart make more than two for
+    // each.
     assert.ok(along > count / 5, `${along} along`);
     const scripts = await calls();
     assert.ok(scripts < 2 * count, `${scripts} scripts`);

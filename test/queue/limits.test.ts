@@ -1,4 +1,7 @@
-/** Limits of the queue at the limit and one beyond; ids of names that run together; two destinations and a repeated report. */
+/**
+ * Limits of the queue at the limit and one beyond; ids of names that run together; two destinations and a repeated
+ * report.
+ */
 import assert from 'node:assert/strict';
 import promises, { mkdtemp, rm } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';

@@ -1,4 +1,6 @@
-/** What is known of the whole: counts of the last hours, how long it took, groups of suspended messages, paused routes. */
+/**
+ * What is known of the whole: counts of the last hours, how long it took, groups of suspended messages, paused routes.
+ */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { OutboundJob, QueueRoom } from '../../src/queue/index.ts';

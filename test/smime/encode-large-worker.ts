@@ -1,4 +1,6 @@
-/** `node encode-large-worker.ts SIZE FORM`: encodes a message of that size that is made as it is read; prints figures. */
+/**
+ * `node encode-large-worker.ts SIZE FORM`: encodes a message of that size that is made as it is read; prints figures.
+ */
 import { type EncodeOptions, encode } from '../../src/smime/index.ts';
 import { createTestCa } from '../support/ca.ts';
 

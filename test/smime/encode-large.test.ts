@@ -1,4 +1,6 @@
-/** What a detached signature does to large parts, and that a message of tens of megabytes needs no memory for itself. */
+/**
+ * What a detached signature does to large parts, and that a message of tens of megabytes needs no memory for itself.
+ */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { describe, it } from 'node:test';

@@ -1,4 +1,6 @@
-/** A folder as the route to a partner, or as its backup: what lies there, in which order, and what a failure touches. */
+/**
+ * A folder as the route to a partner, or as its backup: what lies there, in which order, and what a failure touches.
+ */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs';

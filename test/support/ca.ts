@@ -34,7 +34,10 @@ export interface IssueOptions {
   /** rfc822Names of subjectAltName. */
   email?: string;
   emails?: string[];
-  /** Kind of key to make, or a key pair that exists; default p256, which is the quickest. RSA keys are made once for each kind and name, and kept. */
+  /**
+   * Kind of key to make, or a key pair that exists; default p256, which is the quickest. RSA keys are made once for
+   * each kind and name, and kept.
+   */
   key?: TestKeyKind | KeyPair;
   /** Makes a fresh RSA key instead of the one that is kept. */
   freshKey?: boolean;

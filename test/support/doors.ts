@@ -1,4 +1,6 @@
-/** A daemon with every door of programs open, and one way to try each: HTTP, submission, folder, queue, `sealpost send`. */
+/**
+ * A daemon with every door of programs open, and one way to try each: HTTP, submission, folder, queue, `sealpost send`.
+ */
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';

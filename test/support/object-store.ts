@@ -34,7 +34,9 @@ export interface TestObjectStore {
   stop(): Promise<void>;
 }
 
-/** No authentication inside of the cluster: what is tested is the gateway. Short waits, so that it starts in seconds. */
+/**
+ * No authentication inside of the cluster: what is tested is the gateway. Short waits, so that it starts in seconds.
+ */
 function cephConf(folder: string, fsid: string, monitor: number, frontends: string): string {
   return `[global]
 fsid = ${fsid}

@@ -1,4 +1,6 @@
-/** An OpenID Connect provider on loopback (code flow with PKCE) that signs its tokens, and lies where a test says so. */
+/**
+ * An OpenID Connect provider on loopback (code flow with PKCE) that signs its tokens, and lies where a test says so.
+ */
 import { createHash, createHmac, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';

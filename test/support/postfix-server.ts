@@ -1,4 +1,6 @@
-/** Postfix itself, in a folder of its own: smtpd with TLS, virtual mailboxes, and routes to other servers. Needs root. */
+/**
+ * Postfix itself, in a folder of its own: smtpd with TLS, virtual mailboxes, and routes to other servers. Needs root.
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {

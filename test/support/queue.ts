@@ -32,7 +32,9 @@ export async function openTestQueue(
   return await openQueue(testConfig(server, settings), { role: 'test', log, now });
 }
 
-/** A Redis and an open queue for the tests of a suite or file, given to `use` before the first one. Both end with it. */
+/**
+ * A Redis and an open queue for the tests of a suite or file, given to `use` before the first one. Both end with it.
+ */
 export function useTestQueue(
   use: (opened: { server: TestRedis; queue: QueueRoom }) => void,
   settings: Record<string, unknown> = {},

@@ -1,6 +1,6 @@
 /**
- * A token endpoint on loopback (RFC 6749) for one app: client credentials, refresh tokens that it replaces at each use and
- * revokes if one comes twice, and assertions of a service account. It also tells Dovecot whose a token is.
+ * A token endpoint on loopback (RFC 6749) for one app: client credentials, refresh tokens that it replaces at each use
+ * and revokes if one comes twice, and assertions of a service account. It also tells Dovecot whose a token is.
  */
 import { verify } from 'node:crypto';
 import { once } from 'node:events';

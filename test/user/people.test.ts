@@ -1,4 +1,6 @@
-/** Codes by the vectors of their RFC, and what does not need a console: networks, marks, roles, the line before argon2. */
+/**
+ * Codes by the vectors of their RFC, and what does not need a console: networks, marks, roles, the line before argon2.
+ */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { allGranted, verbs } from '../../src/client/index.ts';

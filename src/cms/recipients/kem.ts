@@ -107,7 +107,9 @@ function readKem(element: Element): Recipient[] {
   ];
 }
 
-/** HKDF over `CMSORIforKEMOtherInfo ::= SEQUENCE { wrap, kekLength, ukm [0] EXPLICIT OPTIONAL }` (RFC 9629 section 5). */
+/**
+ * HKDF over `CMSORIforKEMOtherInfo ::= SEQUENCE { wrap, kekLength, ukm [0] EXPLICIT OPTIONAL }` (RFC 9629 section 5).
+ */
 function deriveKek(digest: string, secret: Buffer, wrap: Buffer, length: number, ukm?: Buffer): Buffer {
   const material = ukm === undefined ? [] : [der.explicit(0, der.octetString(ukm))];
   const info = der.sequence(wrap, der.integer(length), ...material);

@@ -17,8 +17,8 @@ export function partnerNamed({ partners }: Config, name: string): PartnerConfig 
 }
 
 /**
- * The file of a partner that has one of its own, which commands may change. Errors: `usage` for one of the configuration
- * file, which is yours: no command edits it.
+ * The file of a partner that has one of its own, which commands may change. Errors: `usage` for one of the
+ * configuration file, which is yours: no command edits it.
  */
 export function ownFileOf(config: Config, partner: PartnerConfig, configFile: string): string {
   const file = partnerFileOf(config, partner);

@@ -1,4 +1,6 @@
-/** Certificates of a new partner, out of the directories of the configuration. They count only once they are approved. */
+/**
+ * Certificates of a new partner, out of the directories of the configuration. They count only once they are approved.
+ */
 import { idOf, loadCounting, offerLookedUp } from '../../certstore/index.ts';
 import { type Config, loadConfig, loadKeys, parseAddressEntry } from '../../config/index.ts';
 import { SealpostError } from '../../errors.ts';
@@ -28,8 +30,8 @@ export interface LookedUpSource {
 /**
  * Asks the directories of the configuration about the addresses of a partner that is not there yet.
  *
- * @throws {SealpostError} `usage` if there is no such directory or full address; `lookup-failed` if nothing was found; those
- *   of the store of certificates
+ * @throws {SealpostError} `usage` if there is no such directory or full address; `lookup-failed` if nothing was found;
+ *   those of the store of certificates
  */
 export async function withLookedUp(
   configFile: string,

@@ -6,8 +6,8 @@ import { decode } from '../../smime/index.ts';
 import { readPieces } from '../files.ts';
 
 /**
- * The certificate that signed a mail, and those that its signer names: the one that it wants mail encrypted for. The signature is valid, but
- * says only that whoever wrote the mail has the key: whose it is, a person must know.
+ * The certificate that signed a mail, and those that its signer names: the one that it wants mail encrypted for. The
+ * signature is valid, but says only that whoever wrote the mail has the key: whose it is, a person must know.
  *
  * @param identities keys of ours, for a mail that is encrypted too
  * @throws {SealpostError} `signature-invalid` for a mail without a valid signature, and the codes of decoding

@@ -103,8 +103,8 @@ function askForLineEnds(state: DecodeState, layer: SignatureLayer, { lineEnds }:
 }
 
 /**
- * Takes the content of a detached signature (RFC 5652, section 5.2) and decodes it as if it stood inside; its end checks
- * the signature. Content with bare LF may have been signed as it is or with CRLF, as the first part of a
+ * Takes the content of a detached signature (RFC 5652, section 5.2) and decodes it as if it stood inside; its end
+ * checks the signature. Content with bare LF may have been signed as it is or with CRLF, as the first part of a
  * multipart/signed; it is taken as it is first, since nobody but the caller had it.
  */
 export function detachedContent(state: DecodeState, missing: MissingContent): Sink {

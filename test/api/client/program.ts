@@ -1,6 +1,7 @@
 /**
- * What an integrator would write: a client that is generated from docs/openapi.json. `document.test.ts` generates it beside a
- * copy of this file, checks the types of both, and runs this against a daemon. It prints the id of its message.
+ * What an integrator would write: a client that is generated from docs/openapi.json. `document.test.ts` generates it
+ * beside a copy of this file, checks the types of both, and runs this against a daemon. It prints the id of its
+ * message.
  */
 import assert from 'node:assert/strict';
 import createClient from 'openapi-fetch';

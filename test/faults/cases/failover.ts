@@ -1,6 +1,6 @@
 /**
- * R6: the primary of a Redis Cluster, and one under Sentinels, killed or stopped under load; a replica takes over by itself.
- * `SEALPOST_FAULTS_REPLICAS=0` shows what is lost where no replica is waited for (R6-cluster-ahead).
+ * R6: the primary of a Redis Cluster, and one under Sentinels, killed or stopped under load; a replica takes over by
+ * itself. `SEALPOST_FAULTS_REPLICAS=0` shows what is lost where no replica is waited for (R6-cluster-ahead).
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findProgram } from '../../support/peers/run.ts';

@@ -1,6 +1,7 @@
 /**
- * R5: the power goes. `SEALPOST_FAULTS_FSYNC=everysec` or `no` (appendfsync of Redis), or `SEALPOST_FAULTS_LIARS=redis-server` or
- * `node` (programs whose fsync does nothing) shows what is lost without what the case is about.
+ * R5: the power goes. `SEALPOST_FAULTS_FSYNC=everysec` or `no` (appendfsync of Redis), or
+ * `SEALPOST_FAULTS_LIARS=redis-server` or `node` (programs whose fsync does nothing) shows what is lost without what
+ * the case is about.
  */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';

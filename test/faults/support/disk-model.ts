@@ -1,7 +1,7 @@
 /**
- * What is on a disk for sure, after the lines that unsynced.c wrote: POSIX and no more. A file has what an fsync of it has
- * brought to disk; a name is there when its folder was synced after it was given. Removals count at once.
- * Files are taken to grow at their end: what is written into the middle of one is not seen.
+ * What is on a disk for sure, after the lines that unsynced.c wrote: POSIX and no more. A file has what an fsync of it
+ * has brought to disk; a name is there when its folder was synced after it was given. Removals count at once. Files are
+ * taken to grow at their end: what is written into the middle of one is not seen.
  */
 export interface Inode {
   kind: 'file' | 'folder';

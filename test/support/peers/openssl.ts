@@ -1,4 +1,6 @@
-/** The peer OpenSSL: its command `openssl cms`, with the legacy provider for DES and RC2. Writes and reads whole mails. */
+/**
+ * The peer OpenSSL: its command `openssl cms`, with the legacy provider for DES and RC2. Writes and reads whole mails.
+ */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { caFileName, type Identity, identityOf } from './identities.ts';

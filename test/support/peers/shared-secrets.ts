@@ -1,4 +1,6 @@
-/** Our CMS layer with keys and passwords that both sides have: mail has no use for them, so `decode` does not take them. */
+/**
+ * Our CMS layer with keys and passwords that both sides have: mail has no use for them, so `decode` does not take them.
+ */
 import { CmsReader, encodeEnvelopedData, type RecipientOptions } from '../../../src/cms/index.ts';
 import { BufferSink } from '../../../src/message/index.ts';
 import { cipherName } from './facts.ts';
