@@ -35,7 +35,7 @@ export interface Installation {
 export async function openInstallation(config: Config, log: Log): Promise<Installation> {
   if (config.spool.key === undefined && !existsSync(spoolKeyFile(config)))
     throw new SealpostError('file-access', `there is no spool key in ${config.dataDir}`, {
-      hint: 'put spool.key of the installation there, or set spool.key',
+      hint: 'put spool.key of the installation there, or set spool.key; restore --spool-key takes it from a backup',
     });
   const spoolKey = await loadSpoolKey(config.spool, config.dataDir);
   let server: PrivateServer | undefined;

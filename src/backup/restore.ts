@@ -3,7 +3,7 @@
  * writes as unfinished, so one that was killed is not taken for whole. At its end everything waits: nothing begins
  * before a person says so, and what had not ended is suspended.
  */
-import type { KeyObject } from 'node:crypto';
+import { createSecretKey, type KeyObject } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { link, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -48,24 +48,43 @@ const refused = (what: string, hint: string) => new SealpostError('restore-refus
 export const spoolKeyFile = (config: Config) => join(config.dataDir, 'spool.key');
 
 /**
- * Takes the spool key out of a backup, if the installation has none.
+ * Takes the spool key out of a backup, if the installation has none. Who makes a backup up puts a key of its own into it,
+ * and then proves with that key that it made it: so a person says which one it is.
  *
- * @returns whether it was there
+ * @param id of the spool key, as it was said when the backup was made
+ * @throws {SealpostError} `restore-refused` if there is none, or another one; nothing is written then
  */
-export async function restoreSpoolKey(config: Config, file: string, key: KeyObject): Promise<boolean> {
+export async function restoreSpoolKey(
+  config: Config,
+  { file, key, id }: { file: string; key: KeyObject; id: string },
+): Promise<void> {
   const path = spoolKeyFile(config);
-  if (config.spool.key !== undefined || existsSync(path)) return false;
-  await makeDataFolder(config.dataDir, 0o700);
-  let found = false;
+  if (config.spool.key !== undefined || existsSync(path))
+    throw refused('the installation has a spool key already', 'leave --spool-key out');
+  const pieces: Buffer[] = [];
   await readBackup(file, key, {
     begin: async (what) => {
       if (!('name' in what) || what.place !== 'data' || what.name !== 'spool.key') return undefined;
-      found = true;
-      return await dataFile(config, what.name);
+      return { write: async (octets) => void pieces.push(octets), ...nothingElse };
     },
   });
-  return found;
+  const text = Buffer.concat(pieces);
+  const octets = Buffer.from(text.toString('latin1').trim(), 'base64');
+  const found = octets.length === 32 ? spoolKeyId(createSecretKey(octets)) : undefined;
+  if (found === undefined)
+    throw refused('the backup has no spool key in it', `put the spool key of then into ${path}`);
+  if (found !== id.toLowerCase())
+    throw refused(
+      `the spool key in the backup is ${found}, and not ${id}`,
+      'sealpost backup said which one it is; if that was another one, somebody else made this file',
+    );
+  await makeDataFolder(config.dataDir, 0o700);
+  const writer = await dataFile(config, 'spool.key');
+  await writer?.write(text);
+  await writer?.finish();
 }
+
+const nothingElse = { finish: async () => undefined, abort: async () => undefined };
 
 /** Writes a backup back. Errors: `restore-refused`, `backup-invalid`, `file-access`, those of Redis and spool. */
 export async function restoreBackup(

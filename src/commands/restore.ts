@@ -22,6 +22,10 @@ export function restoreCommand(): Command {
     .description('write a backup into an empty installation; nothing begins before restore release')
     .argument('<file>', 'the backup')
     .requiredOption('--key <file>', 'private half of the key that it is sealed to')
+    .option(
+      '--spool-key <id>',
+      'take the spool key out of the backup, if it is this one: backup said which when it was made',
+    )
     .addOption(configOption())
     .option('--json', 'print JSON')
     .action(restore);
@@ -42,14 +46,14 @@ export function restoreCommand(): Command {
 
 async function restore(
   file: string,
-  options: { key: string; config: string; json?: boolean },
+  options: { key: string; config: string; spoolKey?: string; json?: boolean },
 ): Promise<void> {
   const key = readBackupKey(options.key, 'private');
   const config = await loadConfig(options.config);
   const log = createLog('error', 'restore');
   // All of it, before anything is written.
   await readBackup(file, key);
-  const isFromBackup = await restoreSpoolKey(config, file, key);
+  if (options.spoolKey !== undefined) await restoreSpoolKey(config, { file, key, id: options.spoolKey });
   const installation = await openInstallation(config, log);
   try {
     const { head, trailer, held, credentials, people } = await restoreBackup(
@@ -61,7 +65,7 @@ async function restore(
     );
     if (options.json) return printJson({ ...trailer, spoolKey: head.spoolKey, held, credentials, people });
     printLine(`restored as of ${new Date(trailer.at).toISOString()}, and paused`);
-    if (isFromBackup) printLine(`the spool key is the one in the backup: ${head.spoolKey}`);
+    if (options.spoolKey !== undefined) printLine(`the spool key is the one in the backup: ${head.spoolKey}`);
     const wait = held === 1 ? '1 message waits' : `${held} messages wait`;
     printLine(`${wait} for you: sealpost messages list --state suspended --reason restored`);
     const ended = credentials === 1 ? '1 way' : `${credentials} ways`;

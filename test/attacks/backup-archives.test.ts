@@ -1,6 +1,6 @@
 /** Backups that somebody has cut, changed, made up or aimed at other files; and what a restore must not revive. */
 import assert from 'node:assert/strict';
-import { createPublicKey, createSecretKey, type KeyObject, randomBytes } from 'node:crypto';
+import { createHash, createPublicKey, createSecretKey, type KeyObject, randomBytes } from 'node:crypto';
 import {
   copyFileSync,
   existsSync,
@@ -19,7 +19,7 @@ import { ArchiveWriter, type FrameType, packed } from '../../src/backup/archive.
 import { makeBackup, proofOf, spoolKeyId } from '../../src/backup/backup.ts';
 import { makeBackupKey, readBackupKey } from '../../src/backup/keypair.ts';
 import { readBackup } from '../../src/backup/reading.ts';
-import { restoreBackup, restoreFiles } from '../../src/backup/restore.ts';
+import { restoreBackup, restoreFiles, restoreSpoolKey } from '../../src/backup/restore.ts';
 import { CertStore, type NewCertificate } from '../../src/certstore/index.ts';
 import { allGranted } from '../../src/client/index.ts';
 import { ClientRegistry } from '../../src/client/registry.ts';
@@ -230,6 +230,36 @@ describe('a restore', () => {
         ['P', packed([Buffer.from('x')])],
       ];
     }
+  });
+
+  it('takes the spool key of a backup only if a person has named it: whoever makes one up has a key of its own', async () => {
+    const own = randomBytes(32);
+    const text = Buffer.from(`${own.toString('base64')}\n`);
+    const named = spoolKeyId(createSecretKey(own));
+    const made = await archive(
+      [
+        ['F', { place: 'data', name: 'spool.key' }],
+        ['D', text],
+        ['E', { octets: text.length, sha256: createHash('sha256').update(text).digest('hex') }],
+      ],
+      createSecretKey(own),
+    );
+    const config = testConfig({ url: test.server.url, dataDir: place('machine') }, {});
+    await assert.rejects(restoreSpoolKey(config, { file: made, key, id: spoolKeyId(spoolKey) }), {
+      code: 'restore-refused',
+      message: new RegExp(`is ${named}, and not ${spoolKeyId(spoolKey)}`),
+    });
+    assert.ok(!existsSync(place('machine')), 'nothing was written');
+    await restoreSpoolKey(config, { file: made, key, id: named });
+    assert.deepEqual(readFileSync(place('machine/spool.key')), text);
+    await assert.rejects(restoreSpoolKey(config, { file: made, key, id: named }), {
+      message: /has a spool key already/,
+    });
+    const without = await archive([]);
+    const other = testConfig({ url: test.server.url, dataDir: place('other-machine') }, {});
+    await assert.rejects(restoreSpoolKey(other, { file: without, key, id: named }), {
+      message: /has no spool key in it/,
+    });
   });
 
   const connect = (name: string, isFollower = false) =>
