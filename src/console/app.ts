@@ -84,7 +84,7 @@ export async function createConsoleApp(parts: ConsoleParts) {
   /** A stream ends with its session. An open one does not lengthen it. */
   function watchStream(stream: ServerResponse, session: Session | undefined): void {
     const watch = setInterval(async () => {
-      const isThere = session !== undefined && (await logins.sessions.isThere(session).catch(() => true));
+      const isThere = session !== undefined && (await logins.isOpen(session).catch(() => true));
       if (!isThere) stream.destroy();
     }, streamLook).unref();
     stream.once('close', () => clearInterval(watch));

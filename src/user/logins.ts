@@ -187,6 +187,12 @@ export class Logins {
     return { person, session };
   }
 
+  /** Whether a session has not ended, by itself or with all logins of its person. This does not lengthen it. */
+  async isOpen(session: Session): Promise<boolean> {
+    const isOfNow = this.#parts.registry.byId(session.person)?.epoch === session.epoch;
+    return isOfNow && (await this.sessions.isThere(session));
+  }
+
   /** The person shows again who it is. The session has another id from then on. Errors: as `login`. */
   async stepUp(person: Person, session: Session, shown: Shown, where: Where): Promise<Session> {
     await this.#check(this.#local(this.#trusted().byId(person.id)), shown, where);

@@ -7,6 +7,7 @@ import { routesOf } from '../../src/api/routes.ts';
 import { csrfField } from '../../src/console/csrf.ts';
 import { html } from '../../src/console/html.ts';
 import { type PageCall, page } from '../../src/console/page.ts';
+import { invite, personNamed } from '../../src/user/index.ts';
 import {
   browserSession,
   type ConsoleRoom,
@@ -193,6 +194,22 @@ describe('acts in the console', { skip: skipWithout('redis-server') }, () => {
     // It is cut, which a reader may see as an error.
     await ended().catch(() => 'cut');
     assert.equal((await fetch(`${room.url}/events`, { headers, redirect: 'manual' })).status, 303);
+  });
+
+  it('are followed live no longer than the logins of the person last: sealpost users reset', async () => {
+    const rio = await room.person('rio', 'viewer');
+    const cookie = [...rio.browser.cookies].map(([name, value]) => `${name}=${value}`).join('; ');
+    const stream = await fetch(`${room.url}/events`, { headers: { cookie, accept: 'text/event-stream' } });
+    assert.ok(stream.body);
+    const reader = stream.body.getReader();
+    assert.equal(Buffer.from((await reader.read()).value ?? []).toString(), ': events\n\n');
+    await room.registry.change((document) => void invite(personNamed(document, 'rio'), Date.now()));
+    const ended = (async () => {
+      for (;;) if ((await reader.read()).done) return 'ended';
+    })().catch(() => 'ended');
+    const late = new Promise((resolve) => setTimeout(resolve, 5000, 'it goes on').unref());
+    assert.equal(await Promise.race([ended, late]), 'ended');
+    await reader.cancel().catch(() => undefined);
   });
 
   it('are refused without the right, and noted', async () => {
