@@ -75,10 +75,19 @@ export function addOidcRoutes(app: Pick<FastifyInstance, 'route'>, parts: OidcRo
     async handler(request, reply) {
       const kept = cookieOf(request.raw, 'oidc');
       add(reply, dropCookie('oidc'));
-      const came = await provider.finish(request.url.split('?')[1] ?? '', kept);
-      if (came.flow.purpose === 'step-up')
-        return sendPage(reply, request, await proved(request, reply, came));
-      await enter(request, reply, await logins.loginAs(came, visits.of(request)));
+      const visit = visits.of(request);
+      let right = async () => {};
+      const came = await provider.finish(request.url.split('?')[1] ?? '', kept, async (flow) => {
+        right = await logins.cameBack(flow, visit, visit.person);
+      });
+      if (came.flow.purpose === 'step-up') {
+        const next = await proved(request, reply, came);
+        await right();
+        return sendPage(reply, request, next);
+      }
+      const entered = await logins.loginAs(came, visit);
+      await right();
+      await enter(request, reply, entered);
       return sendPage(reply, request, { to: safePath(came.flow.to) });
     },
   });

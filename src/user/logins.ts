@@ -8,7 +8,7 @@ import { cleanText, type Log, logRarely } from '../log.ts';
 import { counter } from '../metrics.ts';
 import type { Audit } from '../queue/index.ts';
 import { guarded } from '../redis/index.ts';
-import { type Came, flowLasts } from './oidc.ts';
+import { type Came, type Flow, flowLasts } from './oidc.ts';
 import { checkNewPassword, isPassword, storePassword } from './password.ts';
 import { type Person, personOf, rightsOf } from './person.ts';
 import { addPerson, isInvited, personNamed, type UserRegistry } from './registry.ts';
@@ -206,12 +206,28 @@ export class Logins {
   }
 
   /**
+   * Counts a way back from the provider before it is asked with our secret: each one once, and none without end. Returns
+   * what takes the try back when it was right.
+   *
+   * @param person who is there already, and has a line of its own
+   * @throws {SealpostError} `person-unauthenticated`, `login-limited`
+   */
+  async cameBack(
+    { state }: Flow,
+    { address }: Where,
+    person: Person | undefined,
+  ): Promise<() => Promise<void>> {
+    const right = await this.#tries.take('provider', person?.id ?? networkOfStranger(address));
+    await this.#once(state);
+    return right;
+  }
+
+  /**
    * Somebody who comes from the provider. Who is not known yet is added, with the rights of its groups.
    *
    * @throws {SealpostError} `person-unauthenticated` for those in no group that may do anything, and for disabled ones
    */
   async loginAs(came: Came, where: Where): Promise<LoggedIn> {
-    await this.#once(came.flow.state);
     const right = await this.#tries.take('address', networkOfStranger(where.address));
     const registry = await this.#newest();
     const { config } = this.#parts;
@@ -229,7 +245,6 @@ export class Logins {
 
   /** The same for a step-up: it must be the person of the session. */
   async stepUpAs(came: Came, person: Person, session: Session, where: Where): Promise<Session> {
-    await this.#once(came.flow.state);
     const stored = this.#trusted().byId(person.id);
     const { issuer, subject } = stored?.subject ?? {};
     if (issuer !== came.issuer || subject !== came.subject)

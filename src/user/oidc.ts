@@ -136,12 +136,21 @@ export class Provider {
    *
    * @param query of the request
    * @param kept what the browser was given
+   * @param before is called before the provider is asked; what it throws ends it
    * @throws {SealpostError} `person-unauthenticated`
    */
-  async finish(query: string, kept: string): Promise<Came> {
+  async finish(query: string, kept: string, before: (flow: Flow) => Promise<void>): Promise<Came> {
     const flow = this.#flowOf(kept);
     const server = await this.#server();
-    const claims = await this.#claims(server, flow, new URLSearchParams(query));
+    const { validateAuthResponse } = await import('oauth4webapi');
+    let parameters: URLSearchParams;
+    try {
+      parameters = validateAuthResponse(server, this.#client(), new URLSearchParams(query), flow.state);
+    } catch (error) {
+      throw refused(whyOf(error));
+    }
+    await before(flow);
+    const claims = await this.#claims(server, flow, parameters);
     if (flow.purpose === 'step-up') this.#checkTime(claims, flow);
     const given = [claims.preferred_username, claims.name].find((each) => typeof each === 'string');
     const { settings } = this.#parts;
@@ -151,7 +160,7 @@ export class Provider {
     };
   }
 
-  async #claims(server: AuthorizationServer, flow: Flow, query: URLSearchParams): Promise<IDToken> {
+  async #claims(server: AuthorizationServer, flow: Flow, parameters: URLSearchParams): Promise<IDToken> {
     const oauth = await import('oauth4webapi');
     const { clientSecret } = this.#parts.settings;
     const client = this.#client();
@@ -162,7 +171,6 @@ export class Provider {
       ? oauth.ClientSecretBasic(secret)
       : oauth.ClientSecretPost(secret);
     try {
-      const parameters = oauth.validateAuthResponse(server, client, query, flow.state);
       const answer = await oauth.authorizationCodeGrantRequest(
         server,
         client,

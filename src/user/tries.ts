@@ -15,7 +15,13 @@ export interface TriesParts {
 }
 
 /** Tries, and the milliseconds in which they may be made. */
-const limits = { address: [10, 600_000], device: [10, 600_000], code: [10, 3_600_000] } as const;
+const limits = {
+  address: [10, 600_000],
+  device: [10, 600_000],
+  code: [10, 3_600_000],
+  // Ways back of which the provider is asked: it may fail for a while, and is no reason to shut an office out.
+  provider: [60, 600_000],
+} as const;
 type Kind = keyof typeof limits;
 
 /** name, most, milliseconds. Counts a try; returns 0 if there were too many. */

@@ -207,6 +207,32 @@ describe('logins through OpenID Connect', { skip: skipWithout('redis-server') },
     assert.equal((await attacker.get(`${pathname}${search}`)).status, 401);
   });
 
+  it('do not have the provider asked without end, in our name and with our secret, by a stranger', async () => {
+    const browser = room.browser('127.0.0.77');
+    const answers: string[] = [];
+    for (let round = 0; round < 63; round += 1) {
+      browser.cookies.clear();
+      const away = new URL((await browser.get('/login/oidc')).to);
+      const query = new URLSearchParams({
+        ...{ code: 'x', state: away.searchParams.get('state') ?? '', iss: provider.issuer },
+      });
+      const kept = new Map(browser.cookies);
+      const back = async () => await browser.get(`/login/oidc/back?${query}`);
+      const { status, text } = await back();
+      answers.push(`${status} ${text.includes('invalid_grant') ? 'asked' : 'not asked'}`);
+      if (round > 0) continue;
+      for (const [name, value] of kept) browser.cookies.set(name, value);
+      const again = await back();
+      assert.equal(again.status, 401);
+      assert.ok(!again.text.includes('invalid_grant'), 'the same way back is not asked about again');
+    }
+    const reached = answers.filter((each) => each === '401 asked').length;
+    assert.ok(reached > 50 && reached <= 60, `${reached} times`);
+    assert.deepEqual(answers.slice(60), ['429 not asked', '429 not asked', '429 not asked']);
+    // that says nothing of others
+    assert.equal((await login(room.browser(), { sub: '1', groups: ['chiefs'] })).status, 303);
+  });
+
   it('are proven again at the provider before grave acts, just now, and by the same person', async () => {
     const browser = room.browser();
     await login(browser, { sub: '1', groups: ['mail'] });
