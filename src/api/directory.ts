@@ -22,10 +22,11 @@ export function directoryRoutes({ config, queue }: DirectoryParts): Route[] {
     route({
       ...common,
       url: '/v1/partners',
-      grant: 'send',
+      // Whoever only reads needs the names as well: those of its grants, and no others.
+      grant: 'token',
       name: 'listPartners',
       summary: 'List partners',
-      description: 'Those that the client may send to.',
+      description: 'Those that the grants of the client name.',
       answer: partnerList,
       handle: async ({ client }) => ({ status: 200, json: { partners: partnersOf(client).map(shown) } }),
     }),

@@ -390,10 +390,10 @@ describe('replay', () => {
     assert.deepEqual(await run(() => false), { batches: 1, released: ids.slice(0, replayBatch) });
     assert.deepEqual(await run(() => true), { batches: 1, released: ids.slice(replayBatch) });
     await work();
-    assert.deepEqual(
-      order.map((id) => ids.indexOf(id)),
-      ids.map((_, at) => at),
-    );
+    // Two are in hand at once: the place of the process and that of the route. So neighbours may change places.
+    assert.deepEqual([...order].sort(), [...ids].sort());
+    for (const [at, id] of order.entries())
+      assert.ok(Math.abs(ids.indexOf(id) - at) <= 2, order.map((each) => ids.indexOf(each)).join(', '));
   });
 
   it('leaves what is suspended for another reason', async () => {

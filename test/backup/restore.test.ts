@@ -132,6 +132,7 @@ describe('a backup, restored elsewhere', { skip: skipWithout('openssl') }, () =>
   it('asks for the spool key of then', async () => {
     const none = await run('restore', backup, '--key', key, ...on('new'));
     assert.match(none.text, /there is no spool key in/);
+    mkdirSync(place('new/data'), { recursive: true, mode: 0o700 });
     writeFileSync(place('new/data/spool.key'), `${Buffer.alloc(32, 1).toString('base64')}\n`, {
       mode: 0o600,
     });
