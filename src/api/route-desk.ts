@@ -150,7 +150,11 @@ export function routeDeskRoutes({ config, queue, body }: RouteDeskParts): Route[
       async handle({ client, query: { state, mailbox, partner, limit = '100', cursor = '' } }) {
         const same = (wanted: string | undefined, name: string | null) =>
           wanted === undefined || wanted.toLowerCase() === name?.toLowerCase();
+        // The start page asks for these again and again, and 10,000 routes would be counted each time.
+        const troubled =
+          state === 'paused' || state === 'failing' ? await queue.routes.troubled() : undefined;
         const wanted = configuredRoutes(config)
+          .filter((each) => troubled === undefined || troubled.has(`${each.kind} ${each.name}`))
           .filter((each) => `${each.kind} ${each.shown}` > cursor)
           .filter((each) => same(mailbox, each.mailbox) && same(partner, each.partner) && sees(client, each));
         const found: RouteView[] = [];

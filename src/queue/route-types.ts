@@ -63,6 +63,8 @@ export interface Routes {
   poll(mailbox: string): Promise<void>;
   /** What is paused, by kind and name; `undefined` for what is not. In the order of the names. */
   paused(kind: RouteKind, names: readonly string[]): Promise<(Paused | undefined)[]>;
+  /** `KIND NAME` of each route and mailbox that is paused or down: few, however many there are. */
+  troubled(): Promise<ReadonlySet<string>>;
   /** In the order of the names. */
   states(kind: 'partner' | 'destination', names: readonly string[]): Promise<RouteState[]>;
   folders(mailboxes: readonly string[]): Promise<(FolderState | undefined)[]>;

@@ -112,6 +112,21 @@ export class RedisRoutes implements Routes {
     );
   }
 
+  async troubled(): Promise<ReadonlySet<string>> {
+    const { redis, keys } = this.#parts;
+    const read = Promise.all([
+      redis.hkeys(keys.paused),
+      redis.hkeys(keys.sick('outbound')),
+      redis.hkeys(keys.sick('handoff')),
+    ]);
+    const [paused, partners, destinations] = await guarded('routes', read);
+    return new Set([
+      ...paused,
+      ...partners.map((name) => fieldOf('partner', name)),
+      ...destinations.map((name) => fieldOf('destination', name)),
+    ]);
+  }
+
   async states(kind: Kind, names: readonly string[]): Promise<RouteState[]> {
     const { redis, keys } = this.#parts;
     const key = keys.routeStates(kind);

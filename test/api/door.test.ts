@@ -149,10 +149,10 @@ describe('the table of routes', () => {
     });
     assert.ok(routes.length > 9);
     for (const { grant, url } of routes) assert.ok([...verbs, 'token'].includes(grant), url);
-    // What acts or shows more than a name needs its own verb.
+    // What acts or shows more than the client's own grants needs its own verb.
     assert.deepEqual(
       routes.filter(({ grant }) => grant === 'token').map(({ url }) => url),
-      ['/v1/openapi.json'],
+      ['/v1/partners', '/v1/openapi.json'],
     );
     const connections = { connections: 10, connectionsPerAddress: 10 };
     const parts = { registry, log, origins: new Origins(rules), api: config.api, connections };

@@ -108,6 +108,11 @@ describe('overview, routes and bulk acts over HTTP', {
     );
   });
 
+  const routesOf = async (state: string): Promise<string[]> => {
+    const { json } = await api.call(reads, `/v1/routes?state=${state}`);
+    return json.routes.map(({ name }: { name: string }) => name);
+  };
+
   it('pauses a destination, also one that decrypt hands off to itself', async () => {
     assert.equal((await post(all, '/v1/mailboxes/other/destinations/none/pause')).status, 404);
     const path = '/v1/mailboxes/other/destinations/erp';
@@ -125,6 +130,7 @@ describe('overview, routes and bulk acts over HTTP', {
       [line.name, line.state, line.type, line.target],
       ['other/erp', 'paused', 'queue', 'erp'],
     );
+    assert.deepEqual(await routesOf('paused'), ['other/erp']);
     assert.equal((await api.daemon.queue.ledger.get(id))?.state, 'decoded');
     const ran = await api.daemon.command(['routes', 'resume', 'other/erp']);
     assert.deepEqual([ran.code, ran.stdout.toString()], [0, 'other/erp goes on\n'], ran.stderr);
@@ -158,7 +164,9 @@ describe('overview, routes and bulk acts over HTTP', {
     });
     assert.equal(route.lastFailure.down, true);
     assert.equal(route.lastSuccess, null);
+    assert.deepEqual(await routesOf('failing'), ['acme']);
     assert.equal((await post(all, '/v1/partners/acme/pause')).status, 200);
+    assert.deepEqual([await routesOf('failing'), await routesOf('paused')], [[], ['acme']]);
     const ran = await api.daemon.command(['routes', 'list', '--json', '--state', 'paused']);
     const [{ name, state }] = JSON.parse(ran.stdout.toString());
     assert.deepEqual([name, state], ['acme', 'paused']);
