@@ -92,6 +92,13 @@ describe('a job that runs again', { skip: skipWithout('openssl') }, () => {
     return daemon.log().slice(before);
   }
 
+  /** Waits until a message is suspended, and its line is in the log. */
+  async function suspended(id: string): Promise<void> {
+    await daemon.reaches(id, 'suspended');
+    const isSaid = (line: string) => line.includes(id) && line.includes('a message is suspended');
+    await daemon.waitFor('its line is in the log', async () => daemon.log().split('\n').some(isSaid));
+  }
+
   const eventsOf = async (id: string) => (await daemon.queue.ledger.get(id))?.events.map(({ type }) => type);
   /** The job of a suspended message, as `resume` takes it. */
   async function kept(id: string, work: string): Promise<string> {
@@ -103,7 +110,7 @@ describe('a job that runs again', { skip: skipWithout('openssl') }, () => {
 
   it('decodes and judges nothing that waits for a person', async () => {
     const id = await daemon.accept(world.mail(textEntity('not signed'), { signer: false }));
-    await daemon.reaches(id, 'suspended');
+    await suspended(id);
     const events = await eventsOf(id);
     quiet(await again('inbound', await kept(id, 'inbound')));
     assert.deepEqual(await eventsOf(id), events);
@@ -128,7 +135,7 @@ describe('a job that runs again', { skip: skipWithout('openssl') }, () => {
     const { code, stdout, stderr } = await daemon.command(['send', '--partner', 'partner', file]);
     assert.equal(code, 0, stderr);
     const id = stdout.toString().trim();
-    await daemon.reaches(id, 'suspended');
+    await suspended(id);
     const [before, events] = [refused, await eventsOf(id)];
     assert.ok(before > 0);
     quiet(await again('outbound', await kept(id, 'outbound')));
