@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { loadConfig } from '../../src/config/load.ts';
+import { hasCode } from '../../src/errors.ts';
 import { createLog } from '../../src/log.ts';
 import { type MessageRecord, type MessageState, openQueue, type QueueRoom } from '../../src/queue/index.ts';
 import { type CommandOptions, command } from './command.ts';
@@ -170,7 +171,21 @@ export async function bootDaemon(
       .find((line) => line.includes('"msg":"running"'));
   });
   const port = /"smtp":\["[^"]*:(\d+)"/.exec(running)?.[1];
-  const queue = await openQueue(config, { role: 'test', log: createLog('silent', 'test') });
+  // On a busy machine, a cluster of six nodes needs longer for a connection than a role waits for it.
+  let refused: unknown;
+  const queue = await waitFor('the queue is open', async () => {
+    try {
+      return await openQueue(config, { role: 'test', log: createLog('silent', 'test') });
+    } catch (error) {
+      if (!hasCode(error, 'redis-unreachable')) throw error;
+      refused = error;
+      return undefined;
+    }
+  }).catch((error: unknown) => {
+    // Nobody else knows of it, and the test would not end.
+    process.kill(pid, 'SIGKILL');
+    throw refused ?? error;
+  });
   const redisPid = () => {
     const file = join(dataDir, 'redis', 'redis.pid');
     const found = existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0;
