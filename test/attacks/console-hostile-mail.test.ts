@@ -17,7 +17,8 @@ describe('a hostile mail in the console', { skip: skipWithout('openssl'), timeou
   const ids: string[] = [];
   before(async () => {
     room = await startConsole(world, {
-      args: ['--only', 'console,receive,decrypt,handoff'],
+      // without a handoff role the first message stays decoded: a pause is heard of a second later only
+      args: ['--only', 'console,receive,decrypt'],
       config: { limits: { headerSize: '16MiB' } },
     });
     ({ browser: operator } = await room.person('olga', 'operator', '--content'));
@@ -46,8 +47,8 @@ describe('a hostile mail in the console', { skip: skipWithout('openssl'), timeou
     ids.push(await daemon.accept(world.mail(inside)));
     ids.push(await daemon.accept(Buffer.from(`${header(`${evil}\r\n${folded}`)}\r\n${body}`)));
     ids.push(await daemon.accept(Buffer.from(`${header(ansi)}\r\nContent-Type: ${evil}\r\n\r\n${evil}`)));
-    await daemon.reaches(ids[0] ?? '', 'decoded', 'suspended');
-    for (const id of ids.slice(1)) await daemon.reaches(id, 'suspended', 'decoded');
+    await daemon.reaches(ids[0] ?? '', 'decoded');
+    for (const id of ids.slice(1)) await daemon.reaches(id, 'suspended');
   });
   after(async () => {
     await room?.daemon.stop();

@@ -61,7 +61,8 @@ describe('an installation, seen from the command line', { skip: skipWithout('ope
   it('goes on on a terminal until Ctrl-C, which leaves the terminal as it was', {
     skip: skipWithout('script'),
   }, async () => {
-    const child = spawn('script', ['-qefc', `${program} top --config ${configFile}`, '/dev/null'], {
+    // exec: a shell that waits for its child ends by Ctrl-C as well, with a code of its own
+    const child = spawn('script', ['-qefc', `exec ${program} top --config ${configFile}`, '/dev/null'], {
       env: { ...process.env, TERM: 'xterm', NO_COLOR: '' },
     });
     let text = '';
