@@ -97,6 +97,8 @@ export async function disconnect(redis: Redis): Promise<void> {
   });
   if (redis.status === 'ready') await redis.quit().catch(() => undefined);
   redis.disconnect();
+  // ioredis then waits two seconds for the close of a socket, also of one that is closed: it would keep the process.
+  if (redis.stream?.closed) redis.stream.emit('close', false);
   // `end` never comes for a connection that was waiting to reconnect.
   if (redis.stream && !redis.stream.destroyed) await ended;
 }

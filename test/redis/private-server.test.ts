@@ -56,6 +56,17 @@ describe('private server', () => {
     }
   });
 
+  it('leaves no timer of its connections that keeps the process', async () => {
+    const timers = () => process.getActiveResourcesInfo().filter((each) => each === 'Timeout').length;
+    const before = timers();
+    const server = await startPrivateServer(await tempFolder());
+    const redis = connect({ url: server.url, commandTimeout: 2000 }, 'worker', log);
+    await redis.ping();
+    await server.stop();
+    await disconnect(redis);
+    assert.equal(timers(), before);
+  });
+
   it('is shared by the same folder, and stopped by the last who leaves', async () => {
     const folder = await tempFolder();
     const [first, second] = await Promise.all([startPrivateServer(folder), startPrivateServer(folder)]);
