@@ -109,15 +109,15 @@ export class Evaluator {
 
   async #sources(now: number): Promise<Sources> {
     const { config, queue } = this.#parts;
-    const [heartbeats, metrics, sick] = await Promise.all([
+    const [heartbeats, metrics, down] = await Promise.all([
       readHeartbeats(queue),
       readMetrics(queue, [...measured, 'jobs_total']),
-      queue.queues.sick(),
+      queue.routes.down(),
     ]);
     for (const { role } of heartbeats) this.#roleSeen.set(role, now);
     const counts = this.#rules.some(({ condition }) => condition === 'failures');
     const failures = counts ? await this.#failures.count(metrics, now) : undefined;
-    return { now, config, queue, heartbeats, metrics, sick, failures, roleSeen: this.#roleSeen };
+    return { now, config, queue, heartbeats, metrics, down, failures, roleSeen: this.#roleSeen };
   }
 
   async #evaluate(): Promise<void> {

@@ -5,7 +5,7 @@ import type { AlertRule } from '../config/alert-rules.ts';
 import type { Config } from '../config/index.ts';
 import { type Heartbeat, hasWork, type Measured, roleNames, type Trouble } from '../daemon/index.ts';
 import { errorRow } from '../errors.ts';
-import type { MessageRecord, QueueRoom, SickRoute, SuspendedGroup } from '../queue/index.ts';
+import type { DownRoute, MessageRecord, QueueRoom, SuspendedGroup } from '../queue/index.ts';
 import { certificateSamples } from './certificates.ts';
 import type { FailureCount } from './failures.ts';
 import { silentSamples } from './silent.ts';
@@ -20,7 +20,7 @@ export interface Sources {
   queue: Pick<QueueRoom, 'ledger' | 'redis' | 'prefix' | 'partnerNames'>;
   heartbeats: readonly Heartbeat[];
   metrics: readonly Measured[];
-  sick: readonly SickRoute[];
+  down: readonly DownRoute[];
   failures: FailureCount | undefined;
   /** When each role was seen last, by this process and those before it, in milliseconds since the epoch. */
   roleSeen: ReadonlyMap<string, number>;
@@ -30,13 +30,13 @@ type Measure = (rule: AlertRule, sources: Sources) => Promise<Sample[] | null> |
 
 export const measures: Readonly<Record<AlertCondition, Measure>> = {
   suspended: async (rule, { queue }) => {
-    const { groups, all } = await queue.ledger.suspended();
-    return suspendedSamples(rule, groups, all);
+    const { groups, more } = await queue.ledger.suspended();
+    return suspendedSamples(rule, groups, more);
   },
   waiting: async (rule, sources) => waitingSamples(rule, sources, await underWay(sources)),
   overdue: async (rule, sources) => overdueSamples(rule, sources, await underWay(sources)),
   mailbox: (_, sources) => mailboxSamples(sources),
-  route: (_, { sick, now }) => sick.map((route) => routeSample(route, now)),
+  route: (_, { down, now }) => down.map((route) => routeSample(route, now)),
   role: (_, sources) => roleSamples(sources),
   trouble: (_, { heartbeats, now }) =>
     latest(
@@ -105,12 +105,12 @@ function grouped<T extends Groupable>(rule: AlertRule, all: readonly T[]): { lab
   return [...found.values()];
 }
 
-function suspendedSamples(rule: AlertRule, groups: readonly SuspendedGroup[], isAll: boolean): Sample[] {
+function suspendedSamples(rule: AlertRule, groups: readonly SuspendedGroup[], more: boolean): Sample[] {
   const meant = groups.filter((each) => isMeant(rule, each));
   return grouped(rule, meant).map(({ labels, all }) => {
     const value = all.reduce((sum, { messages }) => sum + messages, 0);
     const row = labels.reason === undefined ? undefined : errorRow(labels.reason);
-    const many = isAll ? plural(value, 'message') : `${value} or more messages`;
+    const many = more ? `${value} or more messages` : plural(value, 'message');
     const why = labels.reason === undefined ? '' : `: ${row?.cause ?? labels.reason} (${labels.reason})`;
     const waits = value === 1 ? 'waits' : 'wait';
     return {
@@ -160,11 +160,11 @@ function waitingSamples(rule: AlertRule, { now }: Sources, all: readonly UnderWa
   });
 }
 
-function overdueSamples(rule: AlertRule, { now, sick }: Sources, all: readonly UnderWay[]): Sample[] {
-  const isSick = ({ direction, partner, mailbox }: MessageRecord) =>
-    sick.some((route) => (direction === 'outbound' ? route.partner === partner : route.mailbox === mailbox));
+function overdueSamples(rule: AlertRule, { now, down }: Sources, all: readonly UnderWay[]): Sample[] {
+  const isDown = ({ direction, partner, mailbox }: MessageRecord) =>
+    down.some((route) => (direction === 'outbound' ? route.partner === partner : route.mailbox === mailbox));
   const late = all
-    .filter(({ record, due }) => due !== null && due <= now && isMeant(rule, record) && !isSick(record))
+    .filter(({ record, due }) => due !== null && due <= now && isMeant(rule, record) && !isDown(record))
     .map(({ record, from, due }) => ({
       ...groupable(record),
       id: record.id,
@@ -211,7 +211,7 @@ function mailboxSamples({ heartbeats, config, now }: Sources): Sample[] | null {
 }
 
 function routeSample(
-  { queue, mailbox, destination, partner, since, reason, why }: SickRoute,
+  { queue, mailbox, destination, partner, since, reason, why }: DownRoute,
   now: number,
 ): Sample {
   const value = Math.max(0, now - since);

@@ -63,10 +63,11 @@ export function messageRoutes({ config, queue }: MessagesParts): Route[] {
       query: nothing,
       status: 200,
       answer: messageDetail,
-      handle: async ({ client, params }) => ({
-        status: 200,
-        json: detailOf(await visible(queue, client, params.id)),
-      }),
+      async handle({ client, params }) {
+        const record = await visible(queue, client, params.id);
+        const [due = null] = await queue.ledger.due([record.id]);
+        return { status: 200, json: detailOf(record, due) };
+      },
     }),
     route({
       method: 'GET',

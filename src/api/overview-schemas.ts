@@ -72,7 +72,7 @@ export const suspendedGroup = z.object({
 });
 export const suspendedList = z.object({
   groups: z.array(suspendedGroup),
-  more: z.boolean().describe('Only the newest 10,000 suspended messages were looked at.'),
+  more: z.boolean().describe('Only the newest 20,000 suspended messages were looked at.'),
 });
 
 const paused = z

@@ -57,11 +57,11 @@ export function overviewRoutes({ config, queue: { ledger } }: OverviewParts): Ro
       name: 'listSuspended',
       summary: 'See what is suspended, in groups',
       description:
-        'By reason, partner, mailbox and day, those with the newest message first. Only what the client may see, of the newest 10,000.',
+        'By reason, partner, mailbox and day, those with the newest message first. Only what the client may see, of the newest 20,000.',
       query: nothing,
       answer: suspendedList,
       async handle({ client }) {
-        const { groups, more } = await ledger.suspendedDays(granted(client, config));
+        const { groups, more } = await ledger.suspended(granted(client, config));
         const shown = groups.map((each) => ({ ...each, oldest: iso(each.oldest), newest: iso(each.newest) }));
         return { status: 200, json: { groups: shown, more } };
       },

@@ -149,7 +149,9 @@ export const messageDetail = z.object({
       }),
     )
     .describe('Why it stands where it stands; empty if nothing is wrong.'),
-  nextAttempt: isoTime.nullable().describe('When it is tried again at the latest.'),
+  nextAttempt: isoTime
+    .nullable()
+    .describe('When it is tried next; null if it waits for its turn, or nothing of it is queued.'),
   events: z
     .array(z.object({ type: z.string(), at: isoTime, facts: scalars }))
     .describe('What happened to it, oldest first.'),

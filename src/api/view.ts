@@ -1,5 +1,5 @@
 /** What a client sees of a message: its record, without what is for the operator alone. */
-import { explanationsOf, type LedgerEvent, type MessageRecord } from '../queue/index.ts';
+import { attemptsOf, explanationsOf, type MessageRecord } from '../queue/index.ts';
 import type { MessageDetail, MessageSummary } from './schemas.ts';
 
 export const iso = (at: number) => new Date(at).toISOString();
@@ -20,42 +20,17 @@ export function summaryOf(record: MessageRecord): MessageSummary {
   };
 }
 
-const failures = ['retried', 'suspended', 'report-failed'];
-/** After one of these, what failed before no longer matters for the next attempt. */
-const steps = [
-  'received',
-  'decoded',
-  'delivered',
-  'queued',
-  'sent',
-  'resumed',
-  'decode-again',
-  'terminated',
-  'dropped',
-];
-
-export function detailOf(record: MessageRecord): MessageDetail {
+/** @param due as `Ledger.due` says */
+export function detailOf(record: MessageRecord, due: number | null): MessageDetail {
   const { events, origin } = record;
-  const last = events.findLast(({ type }) => failures.includes(type));
-  const from = events.findLastIndex(({ type }) => steps.includes(type));
-  const retries = events.slice(from + 1).filter(({ type }) => type === 'retried');
+  const { attempts, lastError, next } = attemptsOf(record, due);
   return {
     ...summaryOf(record),
     origin: origin.kind,
-    attempts: retries.length,
-    lastError: last ? { code: codeOf(last), at: iso(last.at), facts: last.facts } : null,
+    attempts,
+    lastError: lastError && { ...lastError, at: iso(lastError.at) },
     explanations: explanationsOf(record),
-    nextAttempt: record.state === 'suspended' ? null : nextOf(retries.at(-1)),
+    nextAttempt: next === null || next === 0 ? null : iso(next),
     events: events.map(({ type, at, facts }) => ({ type, at: iso(at), facts })),
   };
-}
-
-function codeOf({ facts }: LedgerEvent): string {
-  return typeof facts.reason === 'string' ? facts.reason : 'internal';
-}
-
-function nextOf(retried: LedgerEvent | undefined): string | null {
-  if (retried === undefined) return null;
-  const { delay } = retried.facts;
-  return typeof delay === 'number' ? iso(retried.at + delay) : null;
 }

@@ -1,6 +1,6 @@
 /** Messages as rows of a table. */
-import type { MessageRecord } from '../queue/index.ts';
-import { type Attempts, attemptsText } from './attempts.ts';
+import type { Attempts, MessageRecord } from '../queue/index.ts';
+import { attemptsText } from './attempts.ts';
 import type { Style } from './output.ts';
 import type { Cell, Column } from './table.ts';
 import { stamp } from './when.ts';
@@ -32,11 +32,11 @@ export interface Listed {
 }
 
 /** The same names as in the HTTP API. */
-export function forJson({ message, attempts: { attempts, last, next } }: Listed): object {
+export function forJson({ message, attempts: { attempts, lastError, next } }: Listed): object {
   return {
     ...message,
     attempts,
-    lastError: last,
+    lastError: lastError && { ...lastError, at: new Date(lastError.at).toISOString() },
     nextAttempt: next === null || next === 0 ? null : new Date(next).toISOString(),
   };
 }

@@ -2,8 +2,15 @@
 import type { Command } from 'commander';
 import { loadConfig } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
-import { explanationsOf, type Ledger, type LedgerEvent, type MessageRecord } from '../queue/index.ts';
-import { type Attempts, attemptsOf, nextText } from './attempts.ts';
+import {
+  type Attempts,
+  attemptsOf,
+  explanationsOf,
+  type Ledger,
+  type LedgerEvent,
+  type MessageRecord,
+} from '../queue/index.ts';
+import { lastText, nextText } from './attempts.ts';
 import { type LogLine, logLines } from './log-lines.ts';
 import { wholeId } from './message-id.ts';
 import { forJson, type Listed } from './message-rows.ts';
@@ -70,7 +77,7 @@ async function show(text: string, options: { config: string; json?: boolean }): 
     const now = Date.now();
     printWhy(message, attempts, now);
     if (attempts.attempts > 0) line('attempts', attempts.attempts);
-    if (attempts.last !== null) line('last reply', attempts.last);
+    if (attempts.lastError !== null) line('last reply', lastText(attempts.lastError));
     if (attempts.attempts > 0 && attempts.next !== null) line('try', nextText(attempts.next, now));
     const { events, envelope, origin, ...facts } = message;
     for (const [name, value] of Object.entries(facts)) {

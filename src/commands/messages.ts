@@ -1,7 +1,6 @@
 import { Command } from 'commander';
 import { loadConfig } from '../config/index.ts';
-import type { Ledger, ListQuery, MessageRecord } from '../queue/index.ts';
-import { attemptsOf } from './attempts.ts';
+import { attemptsOf, type Ledger, type ListQuery, type MessageRecord } from '../queue/index.ts';
 import { addFilters, countOf, type FilterOptions, queryOf } from './message-filter.ts';
 import { forJson, type Listed, messageColumns, messageRow } from './message-rows.ts';
 import { addShow } from './message-show.ts';

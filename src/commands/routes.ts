@@ -6,6 +6,7 @@ import {
   configuredRoutes,
   findMailbox,
   findRoute,
+  hostSaid,
   pauseRoute,
   pollMailbox,
   type QueueRoom,
@@ -65,15 +66,12 @@ async function listRoutes({ config: file, json, state }: Options): Promise<void>
       printLine(`${shown.padEnd(24)}  ${now.padEnd(8)}  ${type} ${target}${line}  last success ${time(ok)}`);
       if (paused) printLine(`  paused by ${paused.by} at ${time(paused.at)}${whyOf(paused)}`);
       if (downSince !== null) printLine(`  failing since ${time(downSince)}`);
-      if (failure) printLine(`  last failure ${time(failure.at)}: ${said(failure.facts)} [${failure.code}]`);
+      if (failure)
+        printLine(
+          `  last failure ${time(failure.at)}: ${hostSaid(failure.facts, 'no reply')} [${failure.code}]`,
+        );
     }
   });
-}
-
-/** What the other side said, of the facts of a failure. */
-function said({ reply, message, host }: Record<string, unknown>): string {
-  const what = [reply, message].find((each) => typeof each === 'string' && each !== '') ?? 'no reply';
-  return typeof host === 'string' ? `${host}: ${what}` : String(what);
 }
 
 type Work = (

@@ -1,7 +1,7 @@
 /** Waits until messages are sent or need somebody. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Submitted } from '../pipeline/submit.ts';
-import type { Ledger, MessageRecord, MessageState } from '../queue/index.ts';
+import { type Ledger, type MessageRecord, type MessageState, saidOf } from '../queue/index.ts';
 import { showProgress } from './output.ts';
 
 export interface Accepted extends Submitted {
@@ -59,9 +59,7 @@ function resultOf(message: Accepted, record: MessageRecord | null): Waited {
 /** The reason code, and what the other side said. */
 function whyOf(reason: string | null, events: MessageRecord['events']): string {
   const last = events.findLast(({ type }) => type === 'suspended' || type === 'retried')?.facts ?? {};
-  const { reply, message } = last;
-  const said = [reply, message].find((text) => typeof text === 'string' && text !== '');
-  return [reason ?? last.reason, said].filter((text) => typeof text === 'string').join(': ');
+  return [reason ?? last.reason, saidOf(last)].filter((text) => typeof text === 'string').join(': ');
 }
 
 function progressOf(results: readonly Waited[], all: number): string {

@@ -50,7 +50,7 @@ async function snapshotOf(queue: QueueRoom, now: number): Promise<Snapshot> {
     readHeartbeats(queue),
     queues.depth(),
     ledger.tallies(now - 60 * minutes, now),
-    ledger.suspendedDays({ mailboxes: '*', partners: '*' }),
+    ledger.suspended(),
     // what is recorded of the last minutes; ids of a stream begin with the time
     events.read(`${now - 10 * minutes}-0`),
   ]);

@@ -5,7 +5,7 @@
 import AggregatorRegistry from 'prom-client/lib/cluster.js';
 import Gauge from 'prom-client/lib/gauge.js';
 import { registry } from '../metrics.ts';
-import type { QueueRoom } from '../queue/index.ts';
+import type { QueueRoom, SuspendedGroup } from '../queue/index.ts';
 import { instance, leave, present } from './presence.ts';
 import type { RoleName } from './protocol.ts';
 
@@ -57,6 +57,17 @@ export async function collectMetrics(queue: QueueRoom): Promise<{ contentType: s
   return { contentType: all.contentType, text: await all.metrics() };
 }
 
+/** Groups of all days together. */
+function wholeGroups(groups: readonly SuspendedGroup[]): SuspendedGroup[] {
+  const whole = new Map<string, SuspendedGroup>();
+  for (const each of groups) {
+    const { direction, mailbox, partner, reason } = each;
+    const key = JSON.stringify([direction, mailbox, partner, reason]);
+    whole.set(key, { ...each, messages: each.messages + (whole.get(key)?.messages ?? 0) });
+  }
+  return [...whole.values()];
+}
+
 /** Groups of suspended messages that have time series of their own. */
 const mostGroups = 500;
 
@@ -64,11 +75,11 @@ async function addGauges(
   queue: QueueRoom,
   all: ReturnType<typeof AggregatorRegistry.aggregate>,
 ): Promise<void> {
-  const [depth, messages, suspended, sick] = await Promise.all([
+  const [depth, messages, suspended, downRoutes] = await Promise.all([
     queue.queues.depth(),
     queue.ledger.count(),
     queue.ledger.suspended(),
-    queue.queues.sick(),
+    queue.routes.down(),
   ]);
   const gauge = (name: string, help: string, labelNames: string[]) =>
     new Gauge({ name: `sealpost_${name}`, help, labelNames, registers: [all] });
@@ -85,7 +96,7 @@ async function addGauges(
     'Messages that wait for a person, by whose they are and why; the 500 largest groups, and all others together.',
     ['direction', 'mailbox', 'partner', 'reason'],
   );
-  const groups = suspended.groups.sort((a, b) => b.messages - a.messages);
+  const groups = wholeGroups(suspended.groups).sort((a, b) => b.messages - a.messages);
   groups.forEach(({ direction, mailbox, partner, reason, messages: count }, at) => {
     if (at < mostGroups)
       waiting.inc({ direction, mailbox: mailbox ?? '', partner: partner ?? '', reason }, count);
@@ -106,7 +117,7 @@ async function addGauges(
     'For how long routes are down; those that are not are not there.',
     [...['queue', 'mailbox', 'destination', 'partner']],
   );
-  for (const { queue: name, mailbox, destination, partner, since } of sick.slice(0, mostGroups))
+  for (const { queue: name, mailbox, destination, partner, since } of downRoutes.slice(0, mostGroups))
     down.set(
       { queue: name, mailbox: mailbox ?? '', destination: destination ?? '', partner: partner ?? '' },
       Math.max(0, now - since) / 1000,

@@ -1,6 +1,6 @@
-/** Why a message stands where it stands, and what to do about it: one table, for commands, console and alerts. */
+/** Why a message stands where it stands, and what to do about it: computed once, for commands, API, console and alerts. */
 import { errorRow } from '../errors.ts';
-import type { MessageRecord } from './types.ts';
+import type { Facts, LedgerEvent, MessageRecord } from './types.ts';
 
 export interface Explanation {
   /** A code of the table of errors. */
@@ -23,4 +23,62 @@ export function explanationsOf({ reason, events }: Pick<MessageRecord, 'reason' 
     const row = typeof code === 'string' ? errorRow(code) : undefined;
     return row === undefined ? [] : [{ code: String(code), why: row.cause, next: row.remedy }];
   });
+}
+
+export interface Attempts {
+  /** Failed attempts of the step that is under way. */
+  attempts: number;
+  /** What failed last, in this step or an earlier one; null if nothing did. */
+  lastError: { code: string; at: number; facts: LedgerEvent['facts'] } | null;
+  /** Milliseconds since the epoch; 0: it waits for its turn; null: nothing of it is queued. */
+  next: number | null;
+}
+
+/** After one of these, what failed before no longer matters for the next attempt. */
+const begins: readonly LedgerEvent['type'][] = [
+  'received',
+  'decoded',
+  'delivered',
+  'queued',
+  'sent',
+  'resumed',
+  'decode-again',
+  'terminated',
+  'dropped',
+];
+const failures: readonly LedgerEvent['type'][] = ['retried', 'suspended', 'report-failed'];
+
+/** @param due as `Ledger.due` says */
+export function attemptsOf(
+  { state, events }: Pick<MessageRecord, 'state' | 'events'>,
+  due: number | null,
+): Attempts {
+  const begun = events.findLastIndex(({ type }) => begins.includes(type));
+  const step = events.slice(begun + 1);
+  // With several destinations, each has attempts of its own: those that have the message do not count.
+  const reached = step.filter(({ type }) => type === 'handed-off').map(({ facts }) => facts.destination);
+  const failed = step.findLast(
+    ({ type, facts }) => type === 'retried' && !reached.includes(facts.destination ?? ''),
+  );
+  const error = events.findLast(({ type }) => failures.includes(type));
+  return {
+    attempts: Number(failed?.facts.attempt ?? 0),
+    lastError: error ? { code: codeOf(error), at: error.at, facts: error.facts } : null,
+    next: state === 'suspended' ? null : due,
+  };
+}
+
+function codeOf({ facts }: LedgerEvent): string {
+  return typeof facts.reason === 'string' ? facts.reason : 'internal';
+}
+
+/** What the other side said, or what the failure says of itself; undefined if neither says anything. */
+export function saidOf({ reply, message }: Facts): string | undefined {
+  return [reply, message].find((each): each is string => typeof each === 'string' && each !== '');
+}
+
+/** The same, behind the host that said it. */
+export function hostSaid(facts: Facts, silent = 'it does not answer'): string {
+  const said = saidOf(facts) ?? silent;
+  return typeof facts.host === 'string' ? `${facts.host}: ${said}` : said;
 }

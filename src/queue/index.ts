@@ -28,7 +28,7 @@ export async function holdUnfinished(parts: { redis: Redis; prefix: string }, no
 
 export type { ClockFacts } from './clock-watch.ts';
 export type { Events, FollowedEvent } from './event-types.ts';
-export { type Explanation, explanationsOf } from './explain.ts';
+export { type Attempts, attemptsOf, type Explanation, explanationsOf, hostSaid, saidOf } from './explain.ts';
 export type { InboundGuards } from './inbound-guards.ts';
 export { messageOf, routeOf } from './jobs.ts';
 export type {
@@ -36,7 +36,6 @@ export type {
   Latency,
   Ledger,
   ListQuery,
-  SuspendedDay,
   SuspendedGroup,
   Tallies,
   Tally,
@@ -61,7 +60,15 @@ export {
   findRoute,
   partnerRoute,
 } from './route-refs.ts';
-export type { FolderState, Paused, RouteFailure, RouteKind, RouteState, Routes } from './route-types.ts';
+export type {
+  DownRoute,
+  FolderState,
+  Paused,
+  RouteFailure,
+  RouteKind,
+  RouteState,
+  Routes,
+} from './route-types.ts';
 export { type MailboxView, type RouteView, viewMailboxes, viewRoutes } from './route-views.ts';
 export * from './types.ts';
 export { type Verdicts, verdictsOf } from './verdicts.ts';

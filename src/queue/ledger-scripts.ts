@@ -62,34 +62,6 @@ return reply
 );
 
 /**
- * first and last place among the suspended messages, oldest first. Returns how many there were, then of each group
- * mailbox, partner and reason ('' for none), how many it has, and when its first message was received.
- */
-const suspended = script(
-  records,
-  `
-local found = rcall('ZRANGE', P .. ':ix:s:suspended', ARGV[1], ARGV[2], 'WITHSCORES')
-local counts, first, parts, order = {}, {}, {}, {}
-for at = 1, #found, 2 do
-  local f = rcall('HMGET', record(found[at]), 'b', 'p', 'x')
-  local group = (f[1] or '') .. '/' .. (f[2] or '') .. '/' .. (f[3] or '')
-  if not counts[group] then
-    counts[group], first[group], parts[group] = 0, found[at + 1], { f[1] or '', f[2] or '', f[3] or '' }
-    order[#order + 1] = group
-  end
-  counts[group] = counts[group] + 1
-end
-local reply = { #found / 2 }
-for _, group in ipairs(order) do
-  for _, part in ipairs(parts[group]) do reply[#reply + 1] = part end
-  reply[#reply + 1] = counts[group]
-  reply[#reply + 1] = first[group]
-end
-return reply
-`,
-);
-
-/**
  * state, oldest update to keep, how many to skip, how many to examine, now, milliseconds of duplicate detection, and of
  * idempotency keys. Removes records of that state; with an oldest update of '' all that it examines. A record that
  * still counts for duplicate detection leaves a key, whose value is the fingerprint of its request, if it came with an
@@ -152,7 +124,7 @@ return reply
  * first. Returns how many it examined, the time of the last one, how many in a row had that time, then for each group:
  * reason, mailbox, partner ('' for none), day, number, oldest, newest.
  */
-const suspendedGroups = script(
+const suspended = script(
   records,
   `
 local found = rcall('ZREVRANGEBYSCORE', P .. ':ix:s:suspended', ARGV[1], '-inf', 'WITHSCORES', 'LIMIT', ARGV[2], ARGV[3])
@@ -183,7 +155,6 @@ return reply
 );
 
 export const ledgerScripts = {
-  suspendedGroups,
   due,
   note,
   find,

@@ -30,17 +30,6 @@ export interface Among {
   partners: '*' | readonly string[];
 }
 
-/** Suspended messages that have mailbox, partner and reason in common. */
-export interface SuspendedGroup {
-  direction: 'inbound' | 'outbound';
-  mailbox: string | null;
-  partner: string | null;
-  reason: string;
-  messages: number;
-  /** When the first of them was received, in milliseconds since the epoch. */
-  oldest: number;
-}
-
 export interface UsedCount {
   /** In UTC, such as `2026-11-30`. */
   day: string;
@@ -77,7 +66,7 @@ export interface Tallies {
 }
 
 /** Messages that are suspended for the same reason, of the same partner, mailbox and day (UTC). */
-export interface SuspendedDay {
+export interface SuspendedGroup {
   reason: string;
   direction: Message['direction'];
   mailbox: string | null;
@@ -97,8 +86,8 @@ export interface Ledger {
   tallies(since: number, now: number): Promise<Tallies>;
   /** Of the messages in a state: how many, and when the oldest was received; null without one. */
   waiting(state: MessageState): Promise<{ messages: number; oldest: number | null }>;
-  /** The newest 10,000 suspended messages, in groups; `more` if there are further ones. */
-  suspendedDays(among: Among): Promise<{ groups: SuspendedDay[]; more: boolean }>;
+  /** The newest 20,000 suspended messages (of all, or of those that a client may see), in groups; `more` if there are others. */
+  suspended(among?: Among): Promise<{ groups: SuspendedGroup[]; more: boolean }>;
   get(id: string): Promise<MessageRecord | null>;
   /**
    * Whose a message is, and nothing else: a message that is there costs no more than one that is not, which must not be
@@ -128,8 +117,6 @@ export interface Ledger {
   backlog(direction: Message['direction'], name: string): Promise<{ waiting: number; suspended: number }>;
   /** Octets held for messages that are in progress or suspended, by state. */
   load(): Promise<Partial<Record<MessageState, number>>>;
-  /** Suspended messages by whose they are and why; at most the 20,000 oldest are counted. */
-  suspended(): Promise<{ groups: SuspendedGroup[]; all: boolean }>;
   /** The oldest messages of a state, oldest first. */
   oldest(state: MessageState, most: number): Promise<MessageRecord[]>;
   /**

@@ -6,15 +6,7 @@ import { SealpostError } from '../errors.ts';
 import { guarded, run } from '../redis/index.ts';
 import type { Keys } from './keys.ts';
 import { ledgerScripts } from './ledger-scripts.ts';
-import type {
-  Among,
-  Ledger,
-  ListQuery,
-  SuspendedDay,
-  SuspendedGroup,
-  Tallies,
-  UsedCount,
-} from './ledger-types.ts';
+import type { Among, Ledger, ListQuery, SuspendedGroup, Tallies, UsedCount } from './ledger-types.ts';
 import { type Batch, cursorOf, type Found, isAmong, nextOf, sourcesOf, Walk } from './listing.ts';
 import { usedDays } from './lua.ts';
 import { readSuspended } from './suspended-groups.ts';
@@ -86,6 +78,7 @@ function isPartnerBy(text: string | undefined): text is PartnerBy {
 }
 
 const dayLength = 86_400_000;
+const everything: Among = { mailboxes: '*', partners: '*' };
 const pageSize = 50;
 /** Records that one call of the script examines: at most about two milliseconds in Redis. */
 const lookSize = 1000;
@@ -95,8 +88,6 @@ const scanSize = 5000;
 const mostLooked = 20_000;
 const mostRead = 10_000;
 const mostCounted = 10_000;
-/** Suspended messages that are examined to group them. */
-const mostGrouped = 20_000;
 /** Maximum number of messages examined for one Message-ID or digest. */
 const digestLimit = 10_000;
 
@@ -334,29 +325,8 @@ export class RedisLedger implements Ledger {
     return { waiting, suspended };
   }
 
-  async suspended(): ReturnType<Ledger['suspended']> {
-    const groups = new Map<string, SuspendedGroup>();
-    let examined = 0;
-    for (let looked = lookSize; looked === lookSize && examined < mostGrouped; examined += looked) {
-      const args = [examined, examined + lookSize - 1];
-      const reply = await run(this.#redis, this.#keys.prefix, ledgerScripts.suspended, args, 'ledger');
-      const [seen = 0, ...rest]: unknown[] = Array.isArray(reply) ? reply : [];
-      looked = Number(seen);
-      for (let at = 0; at < rest.length; at += 5) {
-        const [mailbox = '', key = '', reason = ''] = rest.slice(at, at + 3).map(String);
-        const [messages = 0, oldest = 0] = rest.slice(at + 3, at + 5).map(Number);
-        const known = groups.get(`${mailbox}\n${key}\n${reason}`);
-        groups.set(`${mailbox}\n${key}\n${reason}`, {
-          direction: mailbox ? 'inbound' : 'outbound',
-          mailbox: mailbox || null,
-          partner: key ? this.#names.present(key) : null,
-          reason,
-          messages: (known?.messages ?? 0) + messages,
-          oldest: known?.oldest ?? oldest,
-        });
-      }
-    }
-    return { groups: [...groups.values()], all: examined < mostGrouped };
+  async suspended(among: Among = everything): Promise<{ groups: SuspendedGroup[]; more: boolean }> {
+    return await readSuspended(this.#redis, this.#keys, this.#names, among);
   }
 
   async oldest(state: MessageState, most: number): Promise<MessageRecord[]> {
@@ -386,10 +356,6 @@ export class RedisLedger implements Ledger {
       Promise.all([this.#redis.zcard(index), this.#redis.zrange(index, '0', '0', 'WITHSCORES')]),
     );
     return { messages, oldest: time === undefined ? null : Number(time) };
-  }
-
-  async suspendedDays(among: Among): Promise<{ groups: SuspendedDay[]; more: boolean }> {
-    return await readSuspended(this.#redis, this.#keys, this.#names, among);
   }
 
   async load(): Promise<Partial<Record<MessageState, number>>> {

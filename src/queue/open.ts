@@ -193,7 +193,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     stops: inOrder('stop'),
   });
   const onFailure = (err: unknown) => log.debug({ err }, 'what is paused could not be looked at');
-  const routes = new RedisRoutes({ redis, keys, now, onFailure });
+  const routes = new RedisRoutes({ redis, keys, names: partnerNames, now, onFailure });
   const queues = openQueues({
     ...{ now, redis, target, keys, writes, flow, ledger, routes, log, retry, onWork },
     names: partnerNames,

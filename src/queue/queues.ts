@@ -24,10 +24,6 @@ export function openQueues(parts: WorkersParts): Queues & { close(): Promise<voi
       workers ??= import('./workers.ts').then(({ BullWorkers }) => new BullWorkers(parts));
       return await (await workers).createWorker(name, handler, options);
     },
-    async sick() {
-      const { sickRoutes } = await import('./sick-routes.ts');
-      return await sickRoutes(parts.redis, parts.keys, parts.names);
-    },
     depth: () => depth(parts.redis, parts.keys),
     async close() {
       await (await workers)?.close();

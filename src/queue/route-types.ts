@@ -1,5 +1,5 @@
 /** Routes, as people see them and stop them: mailboxes, the ways to partners, and destinations. */
-import type { Facts } from './types.ts';
+import type { Facts, QueueName } from './types.ts';
 
 /** What can be paused: a mailbox (nothing new is taken), the way to a partner, or a destination of a mailbox. */
 export type RouteKind = 'mailbox' | 'partner' | 'destination';
@@ -44,6 +44,23 @@ export interface Paused {
   why: string;
 }
 
+/** A route that was down when it was last tried. */
+export interface DownRoute {
+  queue: QueueName;
+  /** Of a hand-off, or of a report of a suspended message. */
+  mailbox: string | null;
+  destination: string | null;
+  /** Whom mail cannot be sent to. */
+  partner: string | null;
+  /** First failure since it last worked, and the last attempt, in milliseconds since the epoch. */
+  since: number;
+  last: number;
+  /** Code. */
+  reason: string;
+  /** What the other side said, or why it could not be reached. */
+  why: string;
+}
+
 /** Pauses and states of routes. A route has the name that its jobs have (`routeOf`). */
 export interface Routes {
   /** Loads what is paused, and follows it from now on: a change counts within half a second. Idempotent. */
@@ -63,6 +80,8 @@ export interface Routes {
   poll(mailbox: string): Promise<void>;
   /** What is paused, by kind and name; `undefined` for what is not. In the order of the names. */
   paused(kind: RouteKind, names: readonly string[]): Promise<(Paused | undefined)[]>;
+  /** Routes that are down, of all queues. */
+  down(): Promise<DownRoute[]>;
   /** `KIND NAME` of each route and mailbox that is paused or down: few, however many there are. */
   troubled(): Promise<ReadonlySet<string>>;
   /** In the order of the names. */

@@ -4,10 +4,20 @@
  * `bad NAME`.
  */
 import type { Redis } from 'ioredis';
+import type { PartnerNames } from '../config/index.ts';
 import { guarded } from '../redis/index.ts';
 import type { Keys } from './keys.ts';
 import { newNudge } from './retry.ts';
-import type { FolderState, Paused, RouteFailure, RouteKind, RouteState, Routes } from './route-types.ts';
+import type {
+  DownRoute,
+  FolderState,
+  Paused,
+  RouteFailure,
+  RouteKind,
+  RouteState,
+  Routes,
+} from './route-types.ts';
+import { readAllDown, readDown } from './sick-routes.ts';
 
 /** Milliseconds between looks at what is paused, and between two writes of what attempts showed. */
 const lookEvery = 500;
@@ -27,6 +37,8 @@ const fieldOf = (kind: RouteKind, name: string) => `${kind} ${name}`;
 export interface RoutesParts {
   redis: Redis;
   keys: Pick<Keys, 'paused' | 'parked' | 'polls' | 'routeStates' | 'sick'>;
+  /** What partners are called now: a route has the key of its partner. */
+  names: Pick<PartnerNames, 'present'>;
   now: () => number;
   /** What could not be written or read is seen anew soon. */
   onFailure: (error: unknown) => void;
@@ -112,6 +124,11 @@ export class RedisRoutes implements Routes {
     );
   }
 
+  async down(): Promise<DownRoute[]> {
+    const { redis, keys, names } = this.#parts;
+    return await readAllDown(redis, keys, names);
+  }
+
   async troubled(): Promise<ReadonlySet<string>> {
     const { redis, keys } = this.#parts;
     const read = Promise.all([
@@ -132,15 +149,15 @@ export class RedisRoutes implements Routes {
     const key = keys.routeStates(kind);
     const queue = kind === 'partner' ? 'outbound' : 'handoff';
     const fields = (of: 'ok' | 'bad') => names.map((name) => `${of} ${name}`);
-    const [ok, bad, sick, inLine] = await Promise.all([
+    const [ok, bad, down, inLine] = await Promise.all([
       this.#read<number>(key, fields('ok')),
       this.#read<RouteFailure>(key, fields('bad')),
-      this.#read<{ since: number }>(keys.sick(queue), names),
+      readDown(redis, keys, queue, names),
       guarded('routes', Promise.all(names.map((name) => redis.zcard(`${keys.parked(queue)}:${name}`)))),
     ]);
     return names.map((_, at) => ({
       ...{ ok: ok[at] ?? null, failure: bad[at] ?? null },
-      ...{ downSince: sick[at]?.since ?? null, inLine: inLine[at] ?? 0 },
+      ...{ downSince: down[at]?.since ?? null, inLine: inLine[at] ?? 0 },
     }));
   }
 

@@ -6,8 +6,10 @@ import type { Redis } from 'ioredis';
 import type { PartnerNames } from '../config/index.ts';
 import { cleanText, type Log } from '../log.ts';
 import { guarded } from '../redis/index.ts';
+import { hostSaid } from './explain.ts';
 import type { Keys } from './keys.ts';
-import type { Facts, QueueName, SickRoute } from './types.ts';
+import type { DownRoute } from './route-types.ts';
+import type { Facts, QueueName } from './types.ts';
 
 /** Milliseconds between looks for what other processes know. */
 const lookEvery = 2000;
@@ -69,7 +71,7 @@ export class SickRoutes {
     const noted = this.#noted.get(route);
     if (noted !== undefined && Math.abs(now - noted) < noteEvery) return;
     this.#noted.set(route, now);
-    void this.#note(route, { since: now, last: now, reason, why: whyOf(facts) });
+    void this.#note(route, { since: now, last: now, reason, why: cleanText(hostSaid(facts), longest) });
   }
 
   async #note(route: string, kept: Kept): Promise<void> {
@@ -81,7 +83,7 @@ export class SickRoutes {
         log.warn({ queue, ...routeNames(queue, route, names), reason, said: why }, 'a route is down');
         return;
       }
-      const before = parsed(await guarded('routes', redis.hget(keys.sick(queue), route)));
+      const [before] = await readDown(redis, keys, queue, [route]);
       const still = { ...kept, since: before?.since ?? kept.since };
       await guarded('routes', redis.hset(keys.sick(queue), route, JSON.stringify(still)));
     } catch (err) {
@@ -100,7 +102,7 @@ export class SickRoutes {
   async #forget(route: string): Promise<void> {
     const { redis, keys, queue, log, names, now } = this.#parts;
     try {
-      const before = parsed(await guarded('routes', redis.hget(keys.sick(queue), route)));
+      const [before] = await readDown(redis, keys, queue, [route]);
       if ((await guarded('routes', redis.hdel(keys.sick(queue), route))) !== 1 || before === undefined)
         return;
       const seconds = Math.max(0, Math.round((now() - before.since) / 1000));
@@ -112,17 +114,28 @@ export class SickRoutes {
   }
 }
 
-/** Routes that are down, of all queues. */
-export async function sickRoutes(
+/** What is known of some routes of a queue, in their order; undefined for those that are not down. */
+export async function readDown(
   redis: Redis,
-  keys: Keys,
+  keys: Pick<Keys, 'sick'>,
+  queue: QueueName,
+  routes: readonly string[],
+): Promise<(Kept | undefined)[]> {
+  if (routes.length === 0) return [];
+  return (await guarded('routes', redis.hmget(keys.sick(queue), ...routes))).map(parsed);
+}
+
+/** Routes that are down, of all queues. */
+export async function readAllDown(
+  redis: Redis,
+  keys: Pick<Keys, 'sick'>,
   names: Pick<PartnerNames, 'present'>,
-): Promise<SickRoute[]> {
+): Promise<DownRoute[]> {
   const queues = ['handoff', 'outbound', 'failures'] as const;
   const found = await Promise.all(
     queues.map(async (queue) => {
       const routes = Object.entries(await guarded('routes', redis.hgetall(keys.sick(queue))));
-      return routes.flatMap(([route, text]): SickRoute[] => {
+      return routes.flatMap(([route, text]): DownRoute[] => {
         const kept = parsed(text);
         if (kept === undefined) return [];
         return [
@@ -139,12 +152,6 @@ export async function sickRoutes(
     }),
   );
   return found.flat();
-}
-
-function whyOf({ reply, message, host }: Facts): string {
-  const text = [reply, message].find((each) => typeof each === 'string' && each !== '');
-  const said = typeof text === 'string' ? text : 'it does not answer';
-  return cleanText(typeof host === 'string' ? `${host}: ${said}` : said, longest);
 }
 
 function parsed(text: string | null): Kept | undefined {

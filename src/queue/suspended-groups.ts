@@ -4,11 +4,11 @@ import type { PartnerNames } from '../config/index.ts';
 import { run } from '../redis/index.ts';
 import type { Keys } from './keys.ts';
 import { ledgerScripts } from './ledger-scripts.ts';
-import type { Among, SuspendedDay } from './ledger-types.ts';
+import type { Among, SuspendedGroup } from './ledger-types.ts';
 
 /** Records that one call examines, and all together. */
 const lookSize = 1000;
-const mostLooked = 10_000;
+const mostLooked = 20_000;
 const dayLength = 86_400_000;
 
 export async function readSuspended(
@@ -16,12 +16,12 @@ export async function readSuspended(
   { prefix }: Pick<Keys, 'prefix'>,
   names: Pick<PartnerNames, 'present'>,
   among: Among,
-): Promise<{ groups: SuspendedDay[]; more: boolean }> {
-  const groups = new Map<string, SuspendedDay>();
+): Promise<{ groups: SuspendedGroup[]; more: boolean }> {
+  const groups = new Map<string, SuspendedGroup>();
   let [greatest, skip, looked, more] = ['+inf', 0, 0, true];
   while (more && looked < mostLooked) {
     const args = [greatest, skip, lookSize, dayLength];
-    const reply = await run(redis, prefix, ledgerScripts.suspendedGroups, args, 'ledger');
+    const reply = await run(redis, prefix, ledgerScripts.suspended, args, 'ledger');
     const [seen = 0, time = '', same = 0, ...values]: unknown[] = Array.isArray(reply) ? reply : [];
     looked += Number(seen);
     more = Number(seen) === lookSize;
@@ -39,7 +39,7 @@ export async function readSuspended(
 }
 
 function add(
-  groups: Map<string, SuspendedDay>,
+  groups: Map<string, SuspendedGroup>,
   [reason, mailbox, partner, day, count, oldest, newest]: unknown[],
   names: Pick<PartnerNames, 'present'>,
 ): void {

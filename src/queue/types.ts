@@ -443,23 +443,6 @@ export type Outcome =
 /** Whether the other side of a route (a partner's server, a destination) works. */
 export type PeerState = 'works' | 'down';
 
-/** A route that was down when it was last tried. */
-export interface SickRoute {
-  queue: QueueName;
-  /** Of a hand-off, or of a report of a suspended message. */
-  mailbox: string | null;
-  destination: string | null;
-  /** Whom mail cannot be sent to. */
-  partner: string | null;
-  /** First failure since it last worked, and the last attempt, in milliseconds since the epoch. */
-  since: number;
-  last: number;
-  /** Code. */
-  reason: string;
-  /** What the other side said, or why it could not be reached. */
-  why: string;
-}
-
 export interface JobContext {
   /** From 1. */
   attempt: number;
@@ -479,8 +462,6 @@ export interface Queues {
     handler: JobHandler<N>,
     options: WorkerOptions,
   ): Promise<QueueWorker>;
-  /** Routes that are down. */
-  sick(): Promise<SickRoute[]>;
   /** Jobs that wait, run or are delayed. */
   depth(): Promise<Record<QueueName, { waiting: number; active: number; delayed: number }>>;
 }

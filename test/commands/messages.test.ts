@@ -120,7 +120,10 @@ describe('messages', { skip: skipWithout('openssl') }, () => {
     await worker.close(1000);
     const listed = await run('messages', 'list', '--json');
     const said = JSON.parse(listed.stdout).messages.find((each: { id: string }) => each.id === id);
-    assert.deepEqual([said.attempts, said.lastError], [1, 'busy']);
+    assert.deepEqual(
+      [said.attempts, said.lastError.code, said.lastError.facts.message],
+      [1, 'spool-refused', 'busy'],
+    );
     assert.ok(Date.parse(said.nextAttempt) > Date.now() - 60_000);
     const shown = await run('messages', 'show', id);
     assert.match(shown.stdout, /^attempts +1\nlast reply +busy\ntry +(?:next in|is due now)/m);

@@ -73,7 +73,7 @@ describe('the log of the running daemon', { skip: skipWithout('openssl') }, () =
     assert.equal(healed.level, 30);
     await daemon.waitFor(
       'the route is not sick any more',
-      async () => (await daemon.queue.queues.sick()).length === 0,
+      async () => (await daemon.queue.routes.down()).length === 0,
     );
     assert.equal(lines('a route is down').filter((each) => each.partner === 'acme').length, 1);
   });
