@@ -24,5 +24,19 @@ export const imports = [
       'attacks/binding-files~gives.no.password',
       'a password is read',
     ],
+    [
+      'biztalk/mailbox.ts',
+      "component?.get('ValidateCRL') ?? ",
+      '',
+      'biztalk/import~public.binding.files',
+      'who checked revocation lists no longer does, and nobody is told',
+    ],
+    [
+      'biztalk/mailbox.ts',
+      "action: isDelete ? 'delete' : 'seen'",
+      "action: 'seen'",
+      'biztalk/import~public.binding.files',
+      'mail that was deleted piles up',
+    ],
   ]),
 ];

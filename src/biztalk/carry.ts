@@ -4,8 +4,9 @@
  * sentences.
  */
 import { domainOf, isAddress } from './addresses.ts';
-import type { Bindings, Party, Properties, ReceiveLocation, SendPort, Transport } from './bindings.ts';
-import { Lines, oneLine, type Value } from './lines.ts';
+import type { Bindings, Party, SendPort, Transport } from './bindings.ts';
+import { isOn, Lines, type Note, oneLine, type Value } from './lines.ts';
+import { isOffice, mailboxHead, mailboxOf, revocationOf } from './mailbox.ts';
 
 export interface CarriedFile {
   /** Below the folder of the import. */
@@ -88,125 +89,6 @@ export function carryOver(bindings: Bindings): Carried {
   return { files, notes, mailboxes: mailboxes.length, partners };
 }
 
-type Note = (text: string) => void;
-
-const mailboxHead = `# From receive locations of BizTalk Server. Nothing here counts before you have put these entries
-# into sealpost.yaml. Read each comment first, then run sealpost check.
-`;
-
-const isPop3 = (adapter: string) => /^POP3$/i.test(adapter);
-const isOffice = (adapter: string) => /^Office ?365 (?:Outlook )?(?:Mail|Email)$/i.test(adapter);
-
-/** Undefined for a location that does not take mail. */
-function mailboxOf(
-  location: ReceiveLocation,
-  nameOf: (text: string) => string,
-  note: Note,
-): string | undefined {
-  const { adapter, settings, decoder, secrets } = location;
-  if (!isPop3(adapter) && !isOffice(adapter)) {
-    note(`the adapter ${oneLine(adapter) || 'without a name'} is not one for mail`);
-    return undefined;
-  }
-  const name = nameOf(location.name);
-  const lines = new Lines('    ');
-  lines.comment(
-    `Receive location ${location.name} of port ${location.port}${location.enabled ? '' : ', which is disabled'}.`,
-  );
-  if (isPop3(adapter)) pop3(lines, name, settings, note);
-  else office(lines, name, settings, note);
-  if (secrets.length > 0)
-    note(`its ${secrets.join(', ')} was not read: put it into the file that password names`);
-  decoding(lines, decoder, location.pipeline, settings, note);
-  const unresolved = ({ '1': 'drop', '2': 'suspend' } as const)[location.authentication];
-  lines.set(
-    'unresolved',
-    unresolved,
-    'Authentication of the receive port: what nobody is known to have sent.',
-  );
-  lines.set(
-    'destinations',
-    [{ type: 'directory', path: `/var/lib/delivered/${name}` }],
-    'Where content goes: choose. In BizTalk, subscriptions decided.',
-  );
-  if (location.hasWindow)
-    note('its service window or dates were not carried over: mailboxes are always read');
-  return `  - name: ${name}\n${lines.text}`;
-}
-
-function pop3(lines: Lines, name: string, settings: Properties, note: Note): void {
-  const port = Number(settings.get('serverPort') ?? 0);
-  const isTls = /^true$/i.test(settings.get('sslRequired') ?? '');
-  const count = settings.get('pollingInterval');
-  const unit = { Seconds: 's', Minutes: 'm', Hours: 'h', Days: 'd' }[
-    settings.get('pollingUnitOfMeasure') ?? 'Minutes'
-  ];
-  const every = unit !== undefined && /^[1-9]\d{0,5}$/.test(count ?? '') ? `${count}${unit}` : undefined;
-  lines.set(
-    'imap',
-    {
-      host: settings.get('mailServer') ?? 'mail.example.com',
-      tls: 'implicit',
-      user: settings.get('userName') ?? 'user',
-      password: { file: `secrets/${name}` },
-      // POP3 always deletes; that is for the person to choose.
-      action: 'move',
-      ...(every === undefined ? {} : { pollInterval: every }),
-    },
-    'POP3 becomes IMAP: see that the server speaks it. BizTalk deleted mail; here it is moved.',
-  );
-  if (port > 0 && port !== 995 && port !== 110) note(`its port ${port} is one for POP3: IMAP has 993`);
-  if (!isTls) note('it had no TLS; the mailbox requires it');
-  if (settings.get('authenticationScheme') !== undefined && settings.get('authenticationScheme') !== 'Basic')
-    note(`its authentication ${oneLine(settings.get('authenticationScheme') ?? '')} has no counterpart`);
-  if (settings.has('errorThreshold')) note('its error threshold was left out: errors shut no mailbox down');
-}
-
-function office(lines: Lines, name: string, settings: Properties, note: Note): void {
-  const find = (pattern: RegExp) => [...settings].find(([each]) => pattern.test(each))?.[1];
-  const action = /delete/i.test(find(/action/i) ?? '') ? 'delete' : 'seen';
-  const folder = find(/folder/i);
-  lines.set(
-    'imap',
-    {
-      host: 'outlook.office365.com',
-      user: find(/mail|account|user/i) ?? 'user@example.com',
-      password: { file: `secrets/${name}` },
-      ...(folder === undefined ? {} : { folder }),
-      action,
-    },
-    'Office 365 becomes IMAP, with oauth2 instead of password: see docs/sending.md, "OAuth".',
-  );
-  note('write oauth2 instead of password: Office 365 takes no passwords over IMAP');
-}
-
-function decoding(
-  lines: Lines,
-  decoder: Properties | undefined,
-  pipeline: string,
-  settings: Properties,
-  note: Note,
-): void {
-  if (decoder === undefined && pipeline !== '')
-    note(
-      `the settings of its pipeline ${oneLine(pipeline.split(',', 1)[0] ?? '')} are in the pipeline, and not in this file`,
-    );
-  const of = (name: string, other: string) => decoder?.get(name) ?? settings.get(other);
-  const allows = decoder?.get('AllowNonMIMEMessage');
-  if (allows !== undefined)
-    lines.set('notSmime', isOn(allows) ? 'pass' : 'suspend', 'Allow Non MIME Message of the decoder.');
-  const contentType = of('BodyPartContentType', 'bodyPartContentType');
-  const index = Number(of('BodyPartIndex', 'bodyPartIndex') ?? 0);
-  const body: Record<string, Value> = {};
-  if (contentType !== undefined && /^[\w.+-]+\/[\w.+-]+$/.test(contentType)) body.contentType = contentType;
-  if (Number.isSafeInteger(index) && index > 0) body.index = index;
-  if (Object.keys(body).length > 0) lines.set('bodyPart', body, 'Body part of the decoder.');
-  if (decoder && isOn(decoder.get('CheckRevocationList') ?? 'true'))
-    note('it checked revocation lists: set trust.revocation.mode, which is for the whole installation');
-}
-
-const isOn = (text: string) => /^(?:true|1|-1)$/i.test(text);
-
 function partnerHead(what: string): Lines {
   return new Lines()
     .comment(`${what}.`)
@@ -225,7 +107,7 @@ function partnerOf(
     note('it is dynamic: partners have fixed addresses; write a partner for each');
     return undefined;
   }
-  if (primary === undefined || !/^SMTP$/i.test(primary.adapter)) {
+  if (primary === undefined || !(isSmtp(primary.adapter) || isOffice(primary.adapter))) {
     note(`the adapter ${oneLine(primary?.adapter ?? '') || 'without a name'} is not one for mail`);
     return undefined;
   }
@@ -252,7 +134,7 @@ function partnerOf(
     lines.set('identity', 'own', 'Your key that signs: the name of one of your identities.');
   route(lines, name, primary, note);
   if (backup !== undefined) {
-    if (/^SMTP$/i.test(backup.adapter)) {
+    if (isSmtp(backup.adapter)) {
       const host = backup.settings.get('SMTPHost');
       lines.set('backup', { route: host === undefined ? {} : { host } }, 'Backup transport.');
     } else note(`its backup transport ${oneLine(backup.adapter)} is not one for mail`);
@@ -267,6 +149,8 @@ function partnerOf(
   others(port, primary, note);
   return { name, text: lines.text };
 }
+
+const isSmtp = (adapter: string) => /^SMTP$/i.test(adapter);
 
 const everyDay = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'];
 
@@ -285,16 +169,34 @@ function others(port: SendPort, primary: Transport, note: Note): void {
     ['EmailBodyText', 'text of the body'],
     ['EmailBodyFile', 'text of the body from a file'],
     ['Attachments', 'attached files'],
+    ['AttachedFiles', 'attached files'],
+    ['MessagePartsAttachments', 'attachments of further parts'],
+    ['Importance', 'importance'],
     ['DeliveryReceipt', 'request of delivery receipts'],
     ['ReadReceipt', 'request of read receipts'],
   ] as const) {
     const value = primary.settings.get(setting);
-    if (value !== undefined && !/^(?:0|false)$/i.test(value))
+    if (value !== undefined && !/^(?:0|false|normal)$/i.test(value))
       note(`its ${what} comes from your message here`);
   }
 }
 
-function route(lines: Lines, name: string, { settings, secrets }: Transport, note: Note): void {
+function route(lines: Lines, name: string, transport: Transport, note: Note): void {
+  const { adapter, settings, secrets } = transport;
+  if (isOffice(adapter)) {
+    const user = settings.get('EmailAddress') ?? settings.get('From') ?? 'user@example.com';
+    lines.set(
+      'route',
+      { host: 'smtp.office365.com', port: 587, user, password: { file: `secrets/${name}` } },
+      'Office 365 becomes SMTP, with oauth2 instead of password: see docs/sending.md, "OAuth".',
+    );
+    note('write oauth2 instead of password: Office 365 takes no passwords over SMTP');
+    return;
+  }
+  if (settings.get('SMTPAuthenticate') === '2')
+    note(
+      'it logged in as the Windows account of its process (NTLM), which has no counterpart: write user and password',
+    );
   const host = settings.get('SMTPHost');
   const user = settings.get('Username') ?? settings.get('UserName');
   if (host === undefined) note("it has no host: without route, mail goes to the partner's MX hosts");
@@ -309,9 +211,12 @@ function route(lines: Lines, name: string, { settings, secrets }: Transport, not
     note(`its ${secrets.join(', ')} was not read: put it into the file that password names`);
 }
 
-function mailAddresses({ address, settings }: Transport, note: Note): string[] {
-  const written = [address.replace(/^mailto:/i, ''), settings.get('To') ?? ''].join(';');
-  const all = written.split(/[;,]/).map((each) => each.trim());
+function mailAddresses({ adapter, address, settings }: Transport, note: Note): string[] {
+  // the address of an Office 365 port is that of the adapter
+  const ofPort = isOffice(adapter) ? '' : address.replace(/^mailto:/i, '');
+  const written = [ofPort, settings.get('To') ?? ''].join(';');
+  // BizTalk writes the recipient twice: as the address of the port, and as To
+  const all = [...new Set(written.split(/[;,]/).map((each) => each.trim()))];
   const right = all.filter(isAddress);
   const wrong = all.filter((each) => each !== '' && !isAddress(each));
   if (wrong.length > 0) note(`${oneLine(wrong.join(', '), 100)} is no mail address`);
@@ -359,7 +264,7 @@ const signatures: Record<string, string> = {
   '0': 'none',
   '1': 'detached',
   '2': 'opaque',
-  NoSignature: 'none',
+  NoSign: 'none',
   ClearSign: 'detached',
   BlobSign: 'opaque',
 };
@@ -374,13 +279,21 @@ function encoding(lines: Lines, { encoder, pipeline }: SendPort, note: Note): vo
       'biztalk',
       'How BizTalk before 2016 protected mail, if the partner knows nothing newer:',
     );
-    note(
-      `the settings of its pipeline ${oneLine(pipeline.split(',', 1)[0] ?? '') || 'without a name'} are in the pipeline, and not in this file: mail is signed and encrypted unless you write otherwise`,
-    );
+    const name = oneLine(pipeline.split(',', 1)[0] ?? '') || 'without a name';
+    // These two have no encoder.
+    if (/^Microsoft\.BizTalk\.DefaultPipelines\.(?:PassThru|XML)Transmit$/.test(name))
+      note(
+        `its pipeline ${name} neither signed nor encrypted: here mail is signed and encrypted unless you write encrypt: false and sign: none`,
+      );
+    else
+      note(
+        `the settings of its pipeline ${name} are in the pipeline, and not in this file: mail is signed and encrypted unless you write otherwise`,
+      );
     return;
   }
   const encrypts = encoder.get('EnableEncryption');
   if (encrypts !== undefined) lines.set('encrypt', isOn(encrypts), 'Enable encryption.');
+  else note('its binding does not say whether it encrypts (its pipeline does): here mail is encrypted');
   const written = encoder.get('EncryptionAlgorithm');
   const algorithm = algorithms[numbers[Number(written)] ?? written ?? ''];
   if (written !== undefined && algorithm === undefined)
@@ -397,11 +310,19 @@ function encoding(lines: Lines, { encoder, pipeline }: SendPort, note: Note): vo
   }
   const sign = signatureOf({ encoder });
   if (sign !== undefined) lines.set('sign', sign, `Signature type ${encoder.get('SignatureType')}.`);
+  else if (encoder.has('SignatureType'))
+    note(
+      `its signature type ${oneLine(encoder.get('SignatureType') ?? '')} is not known: here mail is signed`,
+    );
+  else note('its binding does not say whether it signs (its pipeline does): here mail is signed');
   const adds = encoder.get('AddSigningCertToMessage') ?? encoder.get('AddSigningCertificateToMessage');
   if (adds !== undefined) lines.set('addSigningCertificate', isOn(adds));
   const attaches = encoder.get('SendBodyPartAsAttachment');
   if (attaches !== undefined) lines.set('bodyAsAttachment', isOn(attaches));
-  if (isOn(encoder.get('CheckRevocationList') ?? 'false'))
+  const transfer = encoder.get('ContentTransferEncoding');
+  if (transfer !== undefined && !/^base64$/i.test(transfer))
+    note(`its content transfer encoding ${oneLine(transfer)} was left out: the outermost object is base64`);
+  if (revocationOf(encoder))
     lines.set('revocation', 'hard', 'Check revocation list: mail waits while nothing is known.');
 }
 

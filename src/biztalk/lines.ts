@@ -4,6 +4,12 @@ import { printable } from '../printable.ts';
 
 export type Value = string | number | boolean | readonly Value[] | { readonly [name: string]: Value };
 
+/** What was not carried over, or has to be looked at. */
+export type Note = (text: string) => void;
+
+/** A boolean as adapters and components write it. */
+export const isOn = (text: string) => /^(?:true|1|-1)$/i.test(text);
+
 /** One line, in which nothing ends early. */
 export function oneLine(text: string, most = 300): string {
   const line = printable(text);

@@ -153,7 +153,7 @@ describe('import of a binding file', () => {
   it('reads Office 365, and gives each name once', () => {
     const location = {
       adapter: 'Office365 Outlook Email',
-      data: adapterConfig({ FolderName: 'Orders', PostAction: 'Delete', emailAddress: 'in@own.example' }),
+      data: adapterConfig({ FolderName: 'Orders', PostActionTask: '2', EmailAddress: 'in@own.example' }),
     };
     const { file } = carried(
       bindings({ receive: ['In', 'in'].map((name) => receivePort({ name, ...location })).join('') }),
@@ -168,6 +168,91 @@ describe('import of a binding file', () => {
       [host, folder, action, user],
       ['outlook.office365.com', 'Orders', 'delete', 'in@own.example'],
     );
+  });
+
+  it('takes the names and numbers that public binding files have, in the components and the Office 365 adapter', () => {
+    const { file, notes } = carried(
+      bindings({
+        receive: [
+          receivePort({
+            name: 'unread',
+            adapter: 'Office365 Outlook Email',
+            data: customProps({
+              FolderName: 'Inbox',
+              UnreadMailsOnly: '-1',
+              PostActionTask: '2',
+              MIMEContent: '0',
+              StartTime: '2020-01-20T19:19:19+01:00',
+              EmailAddress: 'in@own.example',
+            }),
+            pipelineData: component('MIME_SMIME_Decoder', { AllowNonMIMEMessage: '-1' }),
+          }),
+          receivePort({
+            name: 'quick',
+            adapter: 'POP3',
+            data: adapterConfig({
+              mailServer: 'mail.own.example',
+              applyMIME: 'false',
+              bodyPartContentType: 'soup',
+            }),
+            pipelineData: component('MIME_SMIME_Decoder', { ValidateCRL: '0' }),
+          }),
+        ].join(''),
+        send: [
+          sendPort('by Office', {
+            adapter: 'Office365 Outlook Email',
+            address: 'O365Mail://edi@acme.example',
+            data: customProps({
+              To: 'edi@acme.example',
+              EmailAddress: 'out@own.example',
+              Importance: 'High',
+            }),
+            encoder: component('MIME_SMIME_Encoder', {
+              EnableEncryption: '0',
+              SignatureType: 'NoSign',
+              ContentTransferEncoding: '7bit',
+              ValidateCRL: '-1',
+            }),
+          }),
+          sendPort('support', {
+            address: 'help@b.example',
+            data: customProps({ To: 'help@b.example', SMTPHost: 'smtp.own.example', SMTPAuthenticate: '2' }),
+            encoder: component('MIME_SMIME_Encoder', { AddSigningCertToMessage: '-1' }),
+          }),
+        ].join(''),
+      }),
+    );
+    const [unread, quick] = file('mailboxes.yaml.disabled').mailboxes;
+    const { folder, action, user } = unread.imap;
+    assert.deepEqual([folder, action, user], ['Inbox', 'delete', 'in@own.example']);
+    assert.deepEqual([unread.notSmime, quick.notSmime], ['pass', undefined]);
+    const office = file('partners/by-office.yaml.disabled');
+    assert.deepEqual(
+      [office.addresses, office.encrypt, office.sign, office.identity, office.revocation, office.route.host],
+      [['edi@acme.example'], false, 'none', undefined, 'hard', 'smtp.office365.com'],
+    );
+    assert.deepEqual(file('partners/support.yaml.disabled').addresses, ['help@b.example']);
+    const said = (of: string) => notes.filter((each) => each.includes(of)).join('\n');
+    for (const [of, ...patterns] of [
+      ['unread', /does not say whether it checks/, /start date 2020-01-20/, /unread mail only/],
+      ['quick', /body part content type soup is none/, /applied no MIME decoding/, /mail that is not MIME/],
+      ['by Office', /encoding 7bit was left out/, /importance comes from your message/, /oauth2/],
+      ['support', /does not say whether it encrypts/, /does not say whether it signs/, /NTLM/],
+    ] as const)
+      for (const pattern of patterns) assert.match(said(of), pattern);
+    assert.doesNotMatch(said('quick'), /revocation lists/);
+    assert.doesNotMatch(said('support'), /several recipients/, 'the address of the port is To once more');
+    assert.doesNotMatch(said('by Office'), /is no mail address|several/);
+  });
+
+  it('knows that the pipelines of BizTalk itself do not encode', () => {
+    const port = sendPort('plain', { address: 'a@b.example', data: customProps({}) });
+    const { notes } = carried(
+      bindings({
+        send: port.replace('Own.Pipelines.EncodeSend', 'Microsoft.BizTalk.DefaultPipelines.PassThruTransmit'),
+      }),
+    );
+    assert.ok(notes.some((each) => /PassThruTransmit neither signed nor encrypted/.test(each)));
   });
 });
 
