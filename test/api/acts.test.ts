@@ -8,7 +8,7 @@ import { startApi, type TestApi } from '../support/api.ts';
 import { type Hook, startHook } from '../support/hook.ts';
 import { makeWorld, skipWithout, textEntity } from '../support/world.ts';
 
-describe('acts and content over HTTP', { skip: skipWithout('openssl'), timeout: 300_000 }, () => {
+describe('acts and content over HTTP', { skip: skipWithout('openssl'), timeout: 1_800_000 }, () => {
   const world = makeWorld();
   let hook: Hook;
   let api: TestApi;

@@ -9,7 +9,7 @@ import { type Hook, startHook } from '../support/hook.ts';
 import { type KeepingServer, startKeepingServer } from '../support/mail-server.ts';
 import { makeWorld, partnerHeader, skipWithout, textEntity } from '../support/world.ts';
 
-describe('alerts of the running daemon', { skip: skipWithout('openssl'), timeout: 300_000 }, () => {
+describe('alerts of the running daemon', { skip: skipWithout('openssl'), timeout: 1_800_000 }, () => {
   const world = makeWorld();
   let hook: Hook;
   let server: KeepingServer;

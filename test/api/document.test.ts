@@ -15,7 +15,7 @@ import { makeWorld, skipWithout } from '../support/world.ts';
 const root = resolve(import.meta.dirname, '../..');
 const module = (name: string) => join(root, 'node_modules', name);
 
-describe('the documents of the API', { skip: skipWithout('openssl', 'curl'), timeout: 300_000 }, () => {
+describe('the documents of the API', { skip: skipWithout('openssl', 'curl'), timeout: 1_800_000 }, () => {
   const world = makeWorld();
   let api: TestApi;
   let token: string;

@@ -15,7 +15,7 @@ interface Posted {
   events: { id: string; type: string; message: { id: string; partner: string } }[];
 }
 
-describe('the webhook for events', { skip: skipWithout('openssl'), timeout: 300_000 }, () => {
+describe('the webhook for events', { skip: skipWithout('openssl'), timeout: 1_800_000 }, () => {
   const world = makeWorld();
   const posted: Posted[] = [];
   let status = 204;

@@ -6,7 +6,7 @@ import { makeWorld, skipWithout, textEntity } from '../support/world.ts';
 
 describe('overview, routes and bulk acts over HTTP', {
   skip: skipWithout('openssl'),
-  timeout: 300_000,
+  timeout: 1_800_000,
 }, () => {
   const world = makeWorld();
   let api: TestApi;

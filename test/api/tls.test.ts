@@ -64,7 +64,7 @@ async function curl(token: string, url: string, ...args: string[]) {
   };
 }
 
-describe('the API with TLS of its own', { skip: skipWithout(...needs), timeout: 300_000 }, () => {
+describe('the API with TLS of its own', { skip: skipWithout(...needs), timeout: 1_800_000 }, () => {
   const world = makeWorld();
   let tls: TlsFiles;
   let next: TlsFiles;
@@ -189,7 +189,7 @@ function closedAfter(port: number, text: string): Promise<string> {
   });
 }
 
-describe('the API behind a proxy', { skip: skipWithout(...needs), timeout: 300_000 }, () => {
+describe('the API behind a proxy', { skip: skipWithout(...needs), timeout: 1_800_000 }, () => {
   const world = makeWorld();
   let daemon: TestDaemon;
   let token: string;

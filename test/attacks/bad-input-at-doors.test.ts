@@ -39,7 +39,7 @@ type Way = 'http' | 'smtp' | 'folder' | 'queue' | 'send';
 
 describe('bad input at each door of the running daemon', {
   skip: skipWithout('openssl'),
-  timeout: 600_000,
+  timeout: 1_800_000,
 }, () => {
   const world = makeWorld();
   let doors: Doors;

@@ -162,7 +162,7 @@ describe('keys that were made by a clock that was two hours ahead', () => {
   });
 });
 
-describe('a clock of Redis that jumps', { skip: skipWithoutClock, timeout: 120_000 }, () => {
+describe('a clock of Redis that jumps', { skip: skipWithoutClock, timeout: 1_800_000 }, () => {
   it('two hours ahead and right again: the job of a worker that was killed meanwhile goes on', async (t) => {
     const world = makeWorld();
     const clock = fakeClock(world.folder, hours / 1000);
@@ -204,7 +204,7 @@ describe('a clock of Redis that jumps', { skip: skipWithoutClock, timeout: 120_0
 
 describe('a daemon whose clock and private Redis are two hours ahead', {
   skip: skipWithout('openssl') || skipWithoutClock,
-  timeout: 240_000,
+  timeout: 1_800_000,
 }, () => {
   const world = makeWorld();
   after(() => world.remove());

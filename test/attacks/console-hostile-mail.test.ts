@@ -10,7 +10,7 @@ import { makeWorld, skipWithout } from '../support/world.ts';
 const evil = '<script>alert(1)</script>"><img src=x onerror=alert(2)>\'{{7*7}}\u202egpj.exe\u2066\u200b';
 const ansi = '\u001b[31mred\u001b]0;title\u0007';
 
-describe('a hostile mail in the console', { skip: skipWithout('openssl'), timeout: 300_000 }, () => {
+describe('a hostile mail in the console', { skip: skipWithout('openssl'), timeout: 1_800_000 }, () => {
   const world = makeWorld();
   let room: TestConsole;
   let operator: Browser;

@@ -19,7 +19,7 @@ import { openTestQueue } from '../support/queue.ts';
 import { startTestRedis } from '../support/redis.ts';
 import { makeWorld, skipWithout } from '../support/world.ts';
 
-describe('events of the running daemon', { skip: skipWithout('openssl'), timeout: 300_000 }, () => {
+describe('events of the running daemon', { skip: skipWithout('openssl'), timeout: 1_800_000 }, () => {
   const world = makeWorld();
   let api: TestApi;
   let acme: string;
@@ -149,7 +149,7 @@ describe('events of the running daemon', { skip: skipWithout('openssl'), timeout
   });
 });
 
-describe('grants that shrink while a stream is read slowly', { timeout: 120_000 }, () => {
+describe('grants that shrink while a stream is read slowly', { timeout: 1_800_000 }, () => {
   it('count for every event that has not been written yet', async (t) => {
     const grantsFor = (partners: string[]) => ({
       ...{ verbs: ['read' as const], partners, mailboxes: [], senders: [], identities: [] },
@@ -221,7 +221,7 @@ describe('grants that shrink while a stream is read slowly', { timeout: 120_000 
   });
 });
 
-describe('a stream of events', { skip: skipWithout('openssl'), timeout: 120_000 }, () => {
+describe('a stream of events', { skip: skipWithout('openssl'), timeout: 1_800_000 }, () => {
   it('costs nothing that nobody follows, beats, and cuts a reader that does not read', async (t) => {
     const server = await startTestRedis();
     t.after(() => server.stop());

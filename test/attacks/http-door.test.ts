@@ -11,7 +11,7 @@ import { makeWorld, skipWithout, textEntity } from '../support/world.ts';
 
 const all = 'send,read,content,resume,retry,decode-again,terminate';
 
-describe('attacks on the HTTP API', { skip: skipWithout('openssl'), timeout: 600_000 }, () => {
+describe('attacks on the HTTP API', { skip: skipWithout('openssl'), timeout: 1_800_000 }, () => {
   const world = makeWorld();
   let api: TestApi;
   /** Of partner acme and of partner other, with every verb; one that may only send to acme. */

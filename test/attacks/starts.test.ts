@@ -10,7 +10,7 @@ import { isAlive, kill, type Launched, launch, startDaemon, writeConfig } from '
 import { until } from '../support/messages.ts';
 import { makeWorld, skipWithout, textEntity } from '../support/world.ts';
 
-describe('starts and ends at the wrong moment', { skip: skipWithout('openssl'), timeout: 300_000 }, () => {
+describe('starts and ends at the wrong moment', { skip: skipWithout('openssl'), timeout: 1_800_000 }, () => {
   const world = makeWorld();
   after(() => world.remove());
 

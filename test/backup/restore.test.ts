@@ -149,23 +149,29 @@ describe('a backup, restored elsewhere', { skip: skipWithout('openssl') }, () =>
     const { createLog } = await import('../../src/log.ts');
     const redis = connect({ url: server.url, commandTimeout: 30_000 }, 'worker', createLog('silent', 'test'));
     const many = redis.pipeline();
-    for (let at = 0; at < 30_000; at += 1) many.set(`{sealpost}:d:${at}`, 'x'.repeat(200));
+    for (let at = 0; at < 6000; at += 1) many.set(`{sealpost}:d:${at}`, 'x'.repeat(200));
     await many.exec();
     const large = place('large.backup');
     const made = await run('backup', large, '--to', `${key}.pub`, ...on('old'));
     assert.equal(made.code, 0, made.text);
-    await redis.del(...Array.from({ length: 30_000 }, (_, at) => `{sealpost}:d:${at}`));
+    await redis.del(...Array.from({ length: 6000 }, (_, at) => `{sealpost}:d:${at}`));
     await redis.quit();
     await server.stop();
 
     const target = await startPrivateServer(place('new/data'));
     const seen = connect({ url: target.url, commandTimeout: 30_000 }, 'worker', createLog('silent', 'test'));
     const args = ['restore', large, '--key', key, ...on('new')];
-    const restore = spawn(program, args, { stdio: 'ignore' });
-    const ended = new Promise((done) => restore.once('exit', done));
-    await until('it is loading', async () => (await seen.dbsize()) > 500);
-    restore.kill('SIGKILL');
-    await ended;
+    // One that was through before it could be killed begins again in an empty installation.
+    for (let tries = 0; tries < 20; tries++) {
+      const restore = spawn(program, args, { stdio: 'ignore' });
+      const ended = new Promise((done) => restore.once('exit', done));
+      await until('it is loading', async () => (await seen.dbsize()) > 500 || restore.exitCode !== null);
+      restore.kill('SIGKILL');
+      await ended;
+      if (!/paused/.test((await seen.get('{sealpost}:restore')) ?? '')) break;
+      await seen.flushall();
+      rmSync(place('new/data/spool'), { recursive: true, force: true });
+    }
     assert.match((await seen.get('{sealpost}:restore')) ?? '', /loading/);
     await seen.quit();
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, describe, it } from 'node:test';
+import { after, afterEach, beforeEach, describe, it, mock } from 'node:test';
 import { indexCertificates } from '../../src/config/index-certificates.ts';
 import { loadKeys, loadPartnerCertificates } from '../../src/config/keys.ts';
 import { loadConfig } from '../../src/config/load.ts';
@@ -58,8 +58,10 @@ function made(): Made & { issued: ReturnType<typeof ca.issue>[] } {
   };
 }
 
-/** The index is read by a process that started later than the clock's tick of the files. */
-const later = () => new Promise((resolve) => setTimeout(resolve, 2100));
+/** The clock stands still, so that files are new until it is set forward: the index is read by a later process. */
+beforeEach(() => mock.timers.enable({ apis: ['Date'], now: Date.now() }));
+afterEach(() => mock.timers.reset());
+const later = () => mock.timers.tick(2100);
 
 describe('the index of certificates', () => {
   it('has what the files have, with the same terms, and authorities apart', async () => {
@@ -106,7 +108,7 @@ describe('the index of certificates', () => {
   it('reads only files that have changed, and forgets those that are gone', async () => {
     const { index, keys, write, issued, file } = made();
     await index();
-    await later();
+    later();
     assert.deepEqual(await index(), { read: 4, kept: 0 }, 'they were written right before');
     assert.deepEqual(await index(), { read: 0, kept: 4 });
     const fresh = ca.issue({ commonName: 'fresh', email: 'fresh@x.example' });
@@ -124,7 +126,7 @@ describe('the index of certificates', () => {
   it('is taken as it is if neither partners nor files have changed, and only then', async () => {
     const { index, keys, write, file } = made();
     await index();
-    await later();
+    later();
     await index();
     const { ino } = statSync(file('data/certificates.index'));
     assert.deepEqual(await index(), { read: 0, kept: 4 });
@@ -146,7 +148,7 @@ describe('the index of certificates', () => {
   it('is made anew if what is kept is cut, of another form, or not there', async () => {
     const { index, keys, file } = made();
     await index();
-    await later();
+    later();
     await index();
     const kept = file('data/certificates.index');
     const whole = readFileSync(kept);

@@ -4,8 +4,7 @@ import fs, { mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFile
 import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { after, before, beforeEach, describe, it } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { after, afterEach, before, beforeEach, describe, it, mock } from 'node:test';
 import { checkConfig } from '../../src/config/check.ts';
 import { indexCertificates } from '../../src/config/index-certificates.ts';
 import { loadConfig } from '../../src/config/load.ts';
@@ -52,13 +51,15 @@ describe('a check against the configuration in force', () => {
       writeFileSync(file(`partners/${name}.pem`), certificate(name).certPem);
       writeFileSync(file(`partners/${name}.yaml`), text(name));
     }
-    await sleep(2100);
+    // The files are old for whoever reads them from here on.
+    mock.timers.enable({ apis: ['Date'], now: Date.now() + 2100 });
     const config = loadConfig(main);
     await indexCertificates(config, index);
     writeFileSync(inForce, storeConfig(config, index));
     const later = new Date(Date.now() + 2100);
     utimesSync(inForce, later, later);
   });
+  afterEach(() => mock.timers.reset());
 
   /** What is read and tried by a check, and what it finds. */
   async function checked(at = now) {

@@ -13,7 +13,7 @@ import { makeWorld, skipWithout, textEntity } from '../support/world.ts';
 
 describe('a morning in the console', {
   skip: skipWithoutChromium || skipWithout('openssl'),
-  timeout: 600_000,
+  timeout: 1_800_000,
 }, () => {
   const world = makeWorld();
   const day = 86_400_000;

@@ -17,7 +17,7 @@ const hostile =
 
 describe('the pages of the console', {
   skip: skipWithoutChromium || skipWithout('openssl'),
-  timeout: 600_000,
+  timeout: 1_800_000,
 }, () => {
   const world = makeWorld();
   let room: TestConsole;

@@ -14,7 +14,7 @@ import { makeWorld, skipWithout, textEntity } from '../support/world.ts';
 
 const skip = skipWithout('openssl', 'redis-server') || skipWithoutDovecot();
 
-describe('several daemons on one Redis', { skip, timeout: 300_000 }, () => {
+describe('several daemons on one Redis', { skip, timeout: 1_800_000 }, () => {
   const world = makeWorld();
   const inbox = join(world.folder, 'shared-inbox');
   const key = { file: world.file('spool.key', randomBytes(32).toString('base64')) };

@@ -37,7 +37,7 @@ function collector() {
   return { spans, fields, server };
 }
 
-describe('traces', { skip: skipWithout('openssl'), timeout: 300_000 }, () => {
+describe('traces', { skip: skipWithout('openssl'), timeout: 1_800_000 }, () => {
   const world = makeWorld();
   const { spans, fields, server } = collector();
   let api: TestApi;

@@ -27,7 +27,7 @@ function blocksBetween(from: string, to: string): string[] {
 
 const tools = ['bash', 'openssl', 'curl', 'redis-server'];
 
-describe('README', { skip: skipWithout(...tools), timeout: 600_000 }, () => {
+describe('README', { skip: skipWithout(...tools), timeout: 1_800_000 }, () => {
   const home = mkdtempSync(join(tmpdir(), 'sealpost-readme-'));
   after(() => rmSync(home, { recursive: true, force: true }));
 

@@ -188,7 +188,7 @@ describe('intake and a crash', () => {
 describe('intake when redis cannot take it', () => {
   it('answers redis-unreachable in time when the server is silent, and knows the repetition', async () => {
     const server = await startTestRedis();
-    const queue = await openTestQueue(server, { redis: { commandTimeout: '300ms' } });
+    const queue = await openTestQueue(server, { redis: { commandTimeout: '2s' } });
     process.kill(server.pid, 'SIGSTOP');
     await assert.rejects(accept(queue, 'secret-octets'), (error: Error & { code: string }) => {
       assert.equal(error.code, 'redis-unreachable');

@@ -72,7 +72,7 @@ const settings: { name: string; replicas: number; start(options?: NodesOptions):
 for (const { name, replicas, start } of settings) {
   describe(`queue room, ${name}`, {
     skip: skipWithout('redis-server', 'redis-cli'),
-    timeout: 300_000,
+    timeout: 1_800_000,
   }, () => {
     const dataDir = mkdtempSync(join(tmpdir(), 'sealpost-many-'));
     let store: Setting;
@@ -298,7 +298,7 @@ for (const { name, replicas, start } of settings) {
 
   describe(`${name} with password and TLS`, {
     skip: skipWithout('redis-server', 'openssl'),
-    timeout: 120_000,
+    timeout: 1_800_000,
   }, () => {
     const dataDir = mkdtempSync(join(tmpdir(), 'sealpost-many-'));
     let tls: TlsFiles;

@@ -74,7 +74,7 @@ describe('durability check', () => {
 
   it('says that a wrong password is one, without it', async () => {
     const url = server.url.replace('unix://', 'unix://limited:wrong-secret@host');
-    const config = testConfig({ ...server, url }, { redis: { commandTimeout: '500ms' } });
+    const config = testConfig({ ...server, url }, { redis: { commandTimeout: '3s' } });
     await assert.rejects(openQueue(config, { role: 'test', log }), (error: Error) => {
       assert.match(error.message, /login/);
       assert.doesNotMatch(error.message + String(error.cause), /wrong-secret/);

@@ -18,7 +18,7 @@ describe('smtp receiver on a real queue', () => {
   before(async () => {
     redis = await startTestRedis();
     const config = configSchema.parse({
-      redis: { url: redis.url, commandTimeout: '1s' },
+      redis: { url: redis.url, commandTimeout: '3s' },
       dataDir: redis.dataDir,
     });
     queue = await openQueue(config, { role: 'test', log: createLog('silent', 'test') });

@@ -4,11 +4,11 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
+import { freePortOf, isFree } from './net.ts';
 import { run } from './peers/run.ts';
 import type { TlsFiles } from './tls.ts';
 
@@ -45,19 +45,9 @@ export interface NodesOptions {
 /** Ports below 20,000, since the bus of a cluster is 10,000 above; nobody listens on either. */
 async function twoPorts(): Promise<number> {
   for (;;) {
-    const port = 10_000 + Math.floor(Math.random() * 10_000);
-    if ((await isFree(port)) && (await isFree(port + 10_000))) return port;
+    const port = await freePortOf(10_000, 10_000);
+    if (await isFree(port + 10_000)) return port;
   }
-}
-
-async function isFree(port: number): Promise<boolean> {
-  const listener = createServer();
-  const free = await new Promise<boolean>((resolve) => {
-    listener.once('error', () => resolve(false));
-    listener.listen(port, '127.0.0.1', () => resolve(true));
-  });
-  if (free) await new Promise((resolve) => listener.close(resolve));
-  return free;
 }
 
 class Server implements Node {
