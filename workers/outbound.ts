@@ -6,6 +6,7 @@ import {
   loadCounting,
   loadStanding,
   offerLookedUp,
+  type RevocationRound,
   RollOverNotices,
   startRevocations,
   watchExpiry,
@@ -49,11 +50,20 @@ await runRole('outbound', async ({ config, queue, log }) => {
   });
   const [{ CountingCertificates }, { KeyStanding }] = await Promise.all([loadCounting(), loadStanding()]);
   const keys = await loadKeys(config);
-  const counting = new CountingCertificates(store, keys);
-  const standing = new KeyStanding({ config, keys, counting });
+  let revocations: RevocationRound | undefined;
+  const nothingRevoked = new Map();
+  const counting = new CountingCertificates(
+    store,
+    keys,
+    () => revocations?.revocation.revoked ?? nothingRevoked,
+  );
+  const standing = new KeyStanding({
+    ...{ config, keys, counting },
+    states: async (...of) => await revocations?.revocation.statesOf(...of, { waits: false, fresh: true }),
+  });
   store.start();
   const expiry = watchExpiry({ config, keys, queue, log: certLog, partners: () => counting.partners });
-  const revocations = await startRevocations({
+  revocations = await startRevocations({
     ...{ config, keys, counting, queue, log: certLog, now: Date.now },
   });
   const own = ownAddresses(config);
@@ -92,7 +102,7 @@ await runRole('outbound', async ({ config, queue, log }) => {
     async protection(partner) {
       const facts = partner.encryptTo === 'all' ? undefined : await shown.of(partnerKey(partner));
       const at = new Date();
-      const certificates = counting.partners.get(partner.name) ?? [];
+      const certificates = counting.decided.get(partner.name) ?? [];
       const states = await revocations?.revocation.statesOf(partner, certificates, at);
       return outboundProtection(partner, counting, at, facts, states);
     },

@@ -46,8 +46,8 @@ export const replays = [
   ...mutants('certstore', [
     [
       'certstore/known.ts',
-      "if (word?.status === 'revoked')",
-      'if (word === null)',
+      "if (said?.status === 'revoked')",
+      'if (said === null)',
       'daemon/recipient-revocation~shown.by.certs',
       'certs list shows a revoked certificate as in force',
     ],
@@ -68,6 +68,33 @@ export const replays = [
       'approval.at.getTime() + delay / 2 <= at.getTime()',
       'attacks/replays~rejected-before-the-delay',
       'what a rule approved releases mail too soon',
+    ],
+  ]),
+  ...mutants('pki', [
+    [
+      'pki/term.ts',
+      "if (use === 'encrypt' && entry.revoked !== undefined) return false;",
+      '',
+      'attacks/revoked-while-waiting~follows.no.other',
+      'a certificate that was revoked hides that another one ends',
+    ],
+  ]),
+  ...mutants('certstore', [
+    [
+      'certstore/standing.ts',
+      'const states = await this.#statesOf(waiting, at);',
+      'const states = undefined;',
+      'attacks/revoked-while-waiting~releases.nothing',
+      'mail that waits is put back to work for a revoked certificate',
+    ],
+  ]),
+  ...mutants('api', [
+    [
+      'api/certificate-desk.ts',
+      'await hear(before);',
+      '',
+      'api/certificate-desk~authority',
+      'the API shows a revoked certificate as in force',
     ],
   ]),
 ];

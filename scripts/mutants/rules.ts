@@ -110,9 +110,9 @@ export const rules = [
     ],
     ['partner/expiry.ts', 'left <= each', 'left < each - 1', 'partner/expiry', 'a warning comes a day late'],
     [
-      'partner/outbound.ts',
-      "state?.status === 'revoked' ?",
-      "state?.status === 'gone' ?",
+      'partner/recipient-revocation.ts',
+      "{ status }]) => status === 'revoked'",
+      "{ status }]) => status === 'good'",
       'attacks/revoked-recipient',
       'mail is encrypted for a certificate that was revoked',
     ],

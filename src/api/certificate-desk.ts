@@ -1,13 +1,13 @@
 /** Where certificates are seen and decided about. It takes X.509 along, so it is loaded with the first request. */
 import {
   approveCertificate,
-  authoritiesSaid,
   type CertificateQuery,
   type CertificateView,
   CertStore,
   type Changes,
   certificateView,
   configuredCertificates,
+  hearAuthorities,
   type KnownCertificate,
   knownCertificates,
   matching,
@@ -40,7 +40,12 @@ export interface DeskParts {
 interface Opened {
   store: CertStore;
   known: KnownCertificate[];
+  /** Reads what authorities said of some of them: until then, a state does not have it. */
+  hear(some: readonly KnownCertificate[]): Promise<void>;
 }
+
+/** Certificates that are made ready to be shown before others have a turn. */
+const atOnce = 200;
 
 function changesOf({ uses, from, until }: CertificateChanges): Changes {
   const time = (text: string, name: string) => {
@@ -97,41 +102,52 @@ export class CertificateDesk {
     if (store.trouble) throw store.trouble;
     const own = await readOwn(sealedValues(this.#parts.queue, 'certs-own'));
     const configured = [...own, ...configuredCertificates({ identities: [], partners: this.#partners })];
-    const all = [...configured, ...store.all().map((each) => ({ ...each, certificate: each }))];
-    const said = await authoritiesSaid(
-      this.#parts.queue,
-      this.#parts.config,
-      all.map(({ partner, certificate: { thumbprint } }) => ({ partner, thumbprint })),
-    );
-    return { store, known: knownCertificates(configured, store, Date.now(), said) };
+    const { queue, config } = this.#parts;
+    const said = new Map();
+    return {
+      store,
+      known: knownCertificates(configured, store, Date.now(), said),
+      hear: (some) => hearAuthorities(said, queue, config, some),
+    };
   }
 
   /** Errors: `certificate-unknown`, alike for one that the client may not see. */
   async #visible(client: Client, id: string): Promise<Opened & { found: KnownCertificate }> {
     const opened = await this.#open();
-    const found = opened.known.find(
-      (each) => each.certificate.thumbprint.startsWith(id) && sees(client, each),
-    );
-    if (found) return { ...opened, found };
+    const found = opened.known.find((each) => each.thumbprint.startsWith(id) && sees(client, each));
+    if (found) {
+      await opened.hear([found]);
+      return { ...opened, found };
+    }
     throw new SealpostError('certificate-unknown', `there is no certificate ${id}`);
   }
 
   async #views(wanted: readonly KnownCertificate[]): Promise<CertificateView[]> {
     const seen = await seenTimes(
       this.#parts.queue,
-      wanted.map(({ certificate }) => certificate.thumbprint),
+      wanted.map(({ thumbprint }) => thumbprint),
     );
-    return wanted.map((each) => certificateView(each, seen.get(each.certificate.thumbprint)));
+    const views: CertificateView[] = [];
+    for (const [index, each] of wanted.entries()) {
+      if (index > 0 && index % atOnce === 0) await new Promise(setImmediate);
+      views.push(certificateView(each, seen.get(each.thumbprint)));
+    }
+    return views;
   }
 
   async list(
     client: Client,
-    query: CertificateQuery,
+    { state, ...query }: CertificateQuery,
     serial: string | undefined,
   ): Promise<CertificateView[]> {
-    const { known } = await this.#open();
-    const among = serial === undefined ? known : named(known, serial);
-    return await this.#views(matching(among, query, Date.now()).filter((each) => sees(client, each)));
+    const { known, hear } = await this.#open();
+    const seen = known.filter((each) => sees(client, each));
+    const among = serial === undefined ? seen : named(seen, serial);
+    const found = matching(among, query, Date.now());
+    // Authorities say that certificates are revoked, and nothing else.
+    const before = state === undefined || state === 'revoked' ? found : matching(found, { state }, 0);
+    await hear(before);
+    return await this.#views(state === undefined ? before : matching(before, { state }, Date.now()));
   }
 
   /** Errors: `certificate-unknown`. */

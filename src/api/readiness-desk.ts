@@ -76,9 +76,7 @@ export class ReadinessDesk {
     await store.refresh();
     if (store.trouble) throw store.trouble;
     const own = await readOwn(sealedValues(this.#parts.queue, 'certs-own'));
-    const name = JSON.stringify(
-      own.map(({ certificate, chain: _, ...facts }) => [certificate.thumbprint, facts]),
-    );
+    const name = JSON.stringify(own.map(({ of, chain: _, ...facts }) => [of.thumbprint, facts]));
     if (this.#counting?.own !== name) {
       const { CountingCertificates } = await loadCounting();
       const identities = own.flatMap(describedIdentity);
@@ -94,7 +92,8 @@ export class ReadinessDesk {
  * whose kind is all that a description of a message asks for; it signs and decrypts nothing.
  */
 function describedIdentity(own: OwnCertificate, entry: number): OwnIdentity[] {
-  const { identity, certificate, chain, uses, from, until } = own;
+  const { identity, chain, uses, from, until } = own;
+  const { certificate } = own.of;
   if (identity === null) return [];
   try {
     return [

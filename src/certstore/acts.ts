@@ -98,6 +98,6 @@ export async function pinCertificate(
 }
 
 const byHand = (partner: string, certificate: Certificate): NewCertificate => ({
-  ...{ partner, uses: usesOf(certificate, storedUses), from: null, until: null },
+  ...{ partner, uses: usesOf({ certificate }, storedUses), from: null, until: null },
   ...{ source: 'operator', findings: [], rule: null, announcedBy: null, message: null },
 });

@@ -7,22 +7,23 @@ import { type SealedValuesParts, sealedValues } from '../redis/index.ts';
 const together = 500;
 
 /**
- * By SHA-256; nothing of a certificate that nobody was asked about. Errors: `redis-unreachable`.
+ * Puts it where `KnownCertificate` reads it, by SHA-256; nothing of a certificate that nobody was asked about. Errors:
+ * `redis-unreachable`.
  *
- * @param certificates of all partners; those of partners whose revocation is off are not looked for
+ * @param certificates those that are shown; those of partners whose revocation is off are not looked for
  */
-export async function authoritiesSaid(
+export async function hearAuthorities(
+  said: Map<string, RevocationState>,
   queue: SealedValuesParts,
   { partners, trust }: Pick<Config, 'partners' | 'trust'>,
   certificates: readonly { readonly partner: string | null; readonly thumbprint: string }[],
-): Promise<ReadonlyMap<string, RevocationState>> {
+): Promise<void> {
   const asked = new Set(
     partners.filter((each) => revocationModeOf(each, trust) !== 'off').map(({ name }) => name),
   );
   const wanted = certificates.filter(({ partner }) => partner !== null && asked.has(partner));
   const thumbprints = [...new Set(wanted.map(({ thumbprint }) => thumbprint))];
   const values = sealedValues(queue, 'revocation');
-  const said = new Map<string, RevocationState>();
   for (let at = 0; at < thumbprints.length; at += together)
     await Promise.all(
       thumbprints.slice(at, at + together).map(async (thumbprint) => {
@@ -30,5 +31,4 @@ export async function authoritiesSaid(
         if (state !== undefined) said.set(thumbprint, state);
       }),
     );
-  return said;
 }

@@ -2,26 +2,32 @@
 import type { LoadedKeys } from '../config/index.ts';
 import { type Certificate, parseCertificate, type Term, unusableFor } from '../pki/index.ts';
 import type { SealedValues } from '../redis/index.ts';
-import { type Configured, keyUseOf } from './known.ts';
+import { type CertificateFacts, type Configured, keyUseOf } from './known.ts';
 import { certificateUses, type KnownUse } from './words.ts';
 
 /** Those of the uses that the certificate itself allows. */
-export function usesOf<Use extends KnownUse>(certificate: Certificate, uses: readonly Use[]): Use[] {
-  return uses.filter((use) => unusableFor(certificate, keyUseOf[use]) === undefined);
+export function usesOf<Use extends KnownUse>(
+  of: Pick<CertificateFacts, 'certificate' | 'fits'>,
+  uses: readonly Use[],
+): Use[] {
+  return uses.filter((use) => {
+    const keyUse = keyUseOf[use];
+    return of.fits?.includes(keyUse) ?? unusableFor(of.certificate, keyUse) === undefined;
+  });
 }
 
 export function configuredCertificates(keys: Pick<LoadedKeys, 'identities' | 'partners'>): Configured[] {
   const own = keys.identities.map(
     ({ name, certificate, use, ...term }): Configured => ({
-      ...{ certificate, partner: null, identity: name },
-      ...{ uses: usesOf(certificate, inOrder(use)), ...termOf(term) },
+      ...{ of: factsOf(certificate), partner: null, identity: name },
+      ...{ uses: usesOf({ certificate }, inOrder(use)), ...termOf(term) },
     }),
   );
   const others = [...keys.partners].flatMap(([partner, certificates]) =>
     certificates.map(
-      ({ certificate, use, ...term }): Configured => ({
-        ...{ certificate, partner, identity: null },
-        ...{ uses: usesOf(certificate, inOrder(use)), ...termOf(term) },
+      (of): Configured => ({
+        ...{ of, partner, identity: null },
+        ...{ uses: usesOf(of, inOrder(of.use)), ...termOf(of) },
       }),
     ),
   );
@@ -35,13 +41,11 @@ const ownName = 'own';
 /** Says which own certificates there are, without their keys, for processes that have none. */
 export async function publishOwn(values: SealedValues, keys: Pick<LoadedKeys, 'identities'>): Promise<void> {
   const base64 = ({ der }: Certificate) => der.toString('base64');
-  const own = configuredCertificates({ ...keys, partners: new Map() }).map(
-    ({ certificate, ...facts }, index) => ({
-      ...facts,
-      der: base64(certificate),
-      chain: (keys.identities[index]?.chain ?? []).map(base64),
-    }),
-  );
+  const own = configuredCertificates({ ...keys, partners: new Map() }).map(({ of, ...facts }, index) => ({
+    ...facts,
+    der: base64(of.certificate),
+    chain: (keys.identities[index]?.chain ?? []).map(base64),
+  }));
   await values.put(ownName, own, ownKept);
 }
 
@@ -58,10 +62,15 @@ export async function readOwn(values: SealedValues): Promise<OwnCertificate[]> {
   // an older decrypt said nothing of issuers
   return own.map(({ der, chain = [], ...facts }) => ({
     ...facts,
-    certificate: parsed(der),
+    of: factsOf(parsed(der)),
     chain: chain.map(parsed),
   }));
 }
+
+const factsOf = (certificate: Certificate): CertificateFacts => ({
+  certificate,
+  thumbprint: certificate.thumbprint,
+});
 
 /** As they are shown, however they are written. */
 const inOrder = (use: readonly KnownUse[]) => certificateUses.filter((each) => use.includes(each));

@@ -3,7 +3,7 @@
  * that encrypts, verifies or signs takes them from here.
  */
 import type { LoadedKeys } from '../config/index.ts';
-import { type PartnerCertificate, pinsOf } from '../partner/index.ts';
+import { type PartnerCertificate, pinsOf, type RecipientStates, withRevoked } from '../partner/index.ts';
 import {
   type Certificate,
   keyDigest,
@@ -35,19 +35,27 @@ export function approvedCertificate(
   };
 }
 
+const nothingSaid: RecipientStates['of'] = new Map();
+
 export class CountingCertificates {
   readonly #store: CertStore;
   readonly #keys: Keys;
+  readonly #revoked: () => RecipientStates['of'];
   /** What was decided when the rest was made. */
   #decisions: string | undefined;
-  #partners: ReadonlyMap<string, readonly PartnerCertificate[]> = new Map();
+  #decided: ReadonlyMap<string, readonly PartnerCertificate[]> = new Map();
+  /** The same with what authorities said, and when that was. */
+  #partners = this.#decided;
+  #said = nothingSaid;
   #identities: LoadedKeys['identities'] = [];
   #pins: (at: Date) => PinnedCertificates = () => pinnedCertificates([]);
   #refused: PathOptions['refused'];
 
-  constructor(store: CertStore, keys: Keys) {
+  /** @param revoked what authorities have revoked, as `RecipientRevocation`: another object when that has changed */
+  constructor(store: CertStore, keys: Keys, revoked = () => nothingSaid) {
     this.#store = store;
     this.#keys = keys;
+    this.#revoked = revoked;
   }
 
   /** Made anew when something was decided, and only then: what is remembered of paths hangs on these objects. */
@@ -60,7 +68,7 @@ export class CountingCertificates {
     const partnerCounts = (each: PartnerCertificate) =>
       store.whyRefusedBy(each.thumbprint, () => each.keyDigest ?? keyDigest(each.certificate)) === undefined;
     const { partners, identities } = this.#keys;
-    this.#partners = new Map(
+    this.#decided = new Map(
       [...partners].map(([name, configured]) => {
         const known = new Set(configured.map(({ thumbprint }) => thumbprint));
         const approved = store
@@ -71,14 +79,28 @@ export class CountingCertificates {
       }),
     );
     this.#identities = identities.filter(counts);
-    this.#pins = pinsOf(this.#partners.values());
+    this.#partners = this.#decided;
+    this.#said = nothingSaid;
+    this.#pins = pinsOf(this.#decided.values());
     this.#refused = { why: (certificate) => store.whyRefused(certificate) };
   }
 
-  /** By name of the partner. */
+  /** By name of the partner, with what authorities said of them. */
   get partners(): ReadonlyMap<string, readonly PartnerCertificate[]> {
     this.#renew();
+    const said = this.#revoked();
+    if (said !== this.#said) {
+      const entries = [...this.#decided].map(([name, of]) => [name, withRevoked(of, said)] as const);
+      this.#partners = said.size === 0 ? this.#decided : new Map(entries);
+      this.#said = said;
+    }
     return this.#partners;
+  }
+
+  /** The same as configuration and store have them, for whoever asks the authorities. */
+  get decided(): ReadonlyMap<string, readonly PartnerCertificate[]> {
+    this.#renew();
+    return this.#decided;
   }
 
   /** Our own keys that may sign; all of them decrypt, because old mail is encrypted for old ones. */

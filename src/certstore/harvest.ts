@@ -206,7 +206,7 @@ export class Harvest {
     if (partner === undefined) return;
     if (certificate.basicConstraints?.ca === true && !certificate.isSelfIssued) return;
     if (describeValidity(certificate, new Date(now()))?.startsWith('expired')) return;
-    if (usesOf(certificate, storedUses).length === 0) return;
+    if (usesOf({ certificate }, storedUses).length === 0) return;
     // A key that was revoked comes back under no other certificate.
     if (store.whyRefused(certificate) !== undefined) return;
     const evidence = await this.#evidence(certificate, partner, beside, announcedBy);
@@ -230,7 +230,7 @@ export class Harvest {
       ...why,
     ];
     const result = await store.offer(certificate, {
-      ...{ partner, uses: usesOf(certificate, storedUses), from: null, until: null },
+      ...{ partner, uses: usesOf({ certificate }, storedUses), from: null, until: null },
       ...{ source: 'traffic', findings, rule: due, announcedBy, message },
       ...(unproven && { unproven }),
     });

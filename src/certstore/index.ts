@@ -16,7 +16,7 @@ export {
   revokeCertificate,
 } from './acts.ts';
 export { announcedBeside, type SeenSigner } from './announced.ts';
-export { authoritiesSaid } from './authority-said.ts';
+export { hearAuthorities } from './authority-said.ts';
 export { configuredCertificates, type OwnCertificate, publishOwn, readOwn, usesOf } from './configured.ts';
 export type { CountingCertificates } from './counting.ts';
 export { idOf, type Source, type StoredCertificate } from './entry.ts';
@@ -33,6 +33,7 @@ export {
   named,
 } from './known.ts';
 export { type LookedUp, offerLookedUp } from './looked-up.ts';
+export type { RevocationRound } from './revocation.ts';
 export { RollOverNotices, type RollOverParts } from './roll-over.ts';
 export { SeenCertificates, seenTimes } from './seen.ts';
 export type { KeyStanding } from './standing.ts';

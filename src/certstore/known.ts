@@ -6,6 +6,7 @@ import type { RevocationState } from '../partner/index.ts';
 import {
   type Certificate,
   describeTerm,
+  keyDigest,
   keyTraits,
   spanOf,
   unusableFor,
@@ -16,26 +17,22 @@ import type { SeenTimes } from './seen.ts';
 import type { CertStore } from './store.ts';
 import type { KnownState, KnownUse } from './words.ts';
 
-/** One certificate in one role: two partners, or a partner and the store, may have the same one. */
-export interface KnownCertificate {
-  certificate: Certificate;
-  /** Name of the partner, or of our own identity. */
-  partner: string | null;
-  identity: string | null;
-  uses: KnownUse[];
-  source: 'configuration' | StoredCertificate['source'];
-  state: KnownState;
-  /** Why it is not in force, in words; null if it is. */
-  reason: string | null;
-  /** What the store says of it; undefined if it says nothing. */
-  entry: StoredCertificate | undefined;
-  /** What its authority said last; undefined if it was not asked. */
-  said: RevocationState | undefined;
+/** A certificate, and what is known of it without parsing it: of 30,000, few are shown. */
+export interface CertificateFacts {
+  /** It may be parsed when it is asked for. */
+  readonly certificate: Certificate;
+  /** SHA-256 in hexadecimal. */
+  readonly thumbprint: string;
+  readonly keyDigest?: string | undefined;
+  readonly validity?: Pick<Certificate, 'notBefore' | 'notAfter'> | undefined;
+  readonly fits?: readonly ('encrypt' | 'sign')[] | undefined;
+  /** SHA-1 and serial number in hexadecimal. */
+  readonly numbers?: { readonly sha1: string; readonly serial: string } | undefined;
 }
 
 /** A certificate of the configuration. Times in milliseconds since the epoch; null for no limit of ours. */
 export interface Configured {
-  certificate: Certificate;
+  of: CertificateFacts;
   partner: string | null;
   identity: string | null;
   uses: KnownUse[];
@@ -43,68 +40,134 @@ export interface Configured {
   until: number | null;
 }
 
+type Store = Pick<CertStore, 'of' | 'whyRefusedBy' | 'certificateOf'>;
+
+/** What authorities said, by SHA-256 (`hearAuthorities`). What is put there later counts from then on. */
+export type Said = ReadonlyMap<string, RevocationState>;
+
+/** One certificate in one role: two partners, or a partner and the store, may have the same one. */
+export class KnownCertificate {
+  readonly #of: CertificateFacts;
+  readonly #in: { store: Store; now: number; said: Said };
+  /** Name of the partner, or of our own identity. */
+  readonly partner: string | null;
+  readonly identity: string | null;
+  readonly uses: KnownUse[];
+  /** The window in which it is used, in milliseconds since the epoch; null for no limit of ours. */
+  readonly from: number | null;
+  readonly until: number | null;
+  readonly source: 'configuration' | StoredCertificate['source'];
+  /** What the store says of it; undefined if it says nothing. */
+  readonly entry: StoredCertificate | undefined;
+
+  constructor(
+    { of, partner, identity, uses, from, until }: Configured,
+    source: KnownCertificate['source'],
+    within: { store: Store; now: number; said: Said },
+  ) {
+    this.#of = of;
+    this.#in = within;
+    this.partner = partner;
+    this.identity = identity;
+    this.uses = uses;
+    this.from = from;
+    this.until = until;
+    this.source = source;
+    this.entry = within.store.of(of.thumbprint);
+  }
+
+  get certificate(): Certificate {
+    return this.#of.certificate;
+  }
+
+  get thumbprint(): string {
+    return this.#of.thumbprint;
+  }
+
+  get keyDigest(): string {
+    return this.#of.keyDigest ?? keyDigest(this.certificate);
+  }
+
+  /** SHA-1 and serial number in hexadecimal. */
+  get numbers(): { readonly sha1: string; readonly serial: string } {
+    const { numbers } = this.#of;
+    if (numbers !== undefined) return numbers;
+    return { sha1: this.certificate.thumbprintSha1, serial: this.certificate.serialHex };
+  }
+
+  /** The span in which it is used: `until` is the first moment after it. */
+  get span(): { from: Date; until: Date } {
+    const term = { from: dateOf(this.from), until: dateOf(this.until) };
+    return spanOf(this.#of.validity ?? this.certificate, term);
+  }
+
+  /** What its authority said last; undefined if it was not asked. */
+  get said(): RevocationState | undefined {
+    return this.#in.said.get(this.thumbprint);
+  }
+
+  get state(): KnownState {
+    return this.#judged().state;
+  }
+
+  /** Why it is not in force, in words; null if it is. */
+  get reason(): string | null {
+    return this.#judged().reason;
+  }
+
+  #judged(): { state: KnownState; reason: string | null } {
+    const { store, now } = this.#in;
+    if (this.source !== 'configuration' && this.entry?.state === 'waiting')
+      return { state: 'waiting', reason: 'waits for approval' };
+    const refused = store.whyRefusedBy(this.thumbprint, () => this.keyDigest);
+    if (refused !== undefined)
+      return { state: this.entry?.state === 'rejected' ? 'rejected' : 'revoked', reason: refused };
+    const { said } = this;
+    if (said?.status === 'revoked') return { state: 'revoked', reason: `its authority says: ${said.why}` };
+    const { from, until } = this.span;
+    const at = new Date(now);
+    if (at < from || at >= until) {
+      const term = { from: dateOf(this.from), until: dateOf(this.until) };
+      const reason = describeTerm(this.certificate, term, at) ?? null;
+      if (reason !== null) return { state: at < from ? 'next' : 'expired', reason };
+    }
+    const isFit = (use: KnownUse) => {
+      const keyUse = keyUseOf[use];
+      return this.#of.fits?.includes(keyUse) ?? unusableFor(this.certificate, keyUse) === undefined;
+    };
+    const [first] = this.uses;
+    if (first === undefined || this.uses.some(isFit)) return { state: 'in-force', reason: null };
+    return { state: 'in-force', reason: unusableFor(this.certificate, keyUseOf[first]) ?? null };
+  }
+}
+
 /**
  * All of them: the configuration first, in its order, then what the store has beside it.
  *
- * @param said what authorities said of them, by SHA-256 (`authoritiesSaid`)
+ * @param said what authorities said of them; more may be put there before a state is asked for
  */
 export function knownCertificates(
   configured: readonly Configured[],
-  store: Pick<CertStore, 'all' | 'of' | 'whyRefused' | 'certificateOf'>,
+  store: Store & Pick<CertStore, 'all'>,
   now: number,
-  said: ReadonlyMap<string, RevocationState> = new Map(),
+  said: Said = new Map(),
 ): KnownCertificate[] {
-  const known = configured.map((each): KnownCertificate => {
-    const entry = store.of(each.certificate.thumbprint);
-    const { certificate, partner, identity, uses } = each;
-    return {
-      certificate,
-      partner,
-      identity,
-      uses,
-      source: 'configuration',
-      entry,
-      said: said.get(each.certificate.thumbprint),
-      ...stateOf(each, store, now, said),
-    };
-  });
-  const named = new Set(known.map(({ certificate }) => certificate.thumbprint));
+  const within = { store, now, said };
+  const known = configured.map((each) => new KnownCertificate(each, 'configuration', within));
+  const named = new Set(known.map(({ thumbprint }) => thumbprint));
   for (const entry of store.all()) {
     if (named.has(entry.thumbprint)) continue;
-    const certificate = store.certificateOf(entry);
-    const { partner, uses, source, state } = entry;
-    known.push({
-      ...{ certificate, partner: partner || null, identity: null, uses, source, entry },
-      said: said.get(entry.thumbprint),
-      ...(state === 'waiting'
-        ? { state, reason: 'waits for approval' }
-        : stateOf({ ...entry, certificate }, store, now, said)),
-    });
+    const { thumbprint, key, partner, uses, from, until, source } = entry;
+    const of: CertificateFacts = {
+      ...{ thumbprint, keyDigest: key },
+      get certificate() {
+        return store.certificateOf(entry);
+      },
+    };
+    const facts = { of, partner: partner || null, identity: null, uses, from, until };
+    known.push(new KnownCertificate(facts, source, within));
   }
   return known;
-}
-
-function stateOf(
-  { certificate, uses, from, until }: Pick<Configured, 'certificate' | 'uses' | 'from' | 'until'>,
-  store: Pick<CertStore, 'of' | 'whyRefused'>,
-  now: number,
-  said: ReadonlyMap<string, RevocationState>,
-): Pick<KnownCertificate, 'state' | 'reason'> {
-  const refused = store.whyRefused(certificate);
-  if (refused !== undefined)
-    return {
-      state: store.of(certificate.thumbprint)?.state === 'rejected' ? 'rejected' : 'revoked',
-      reason: refused,
-    };
-  const word = said.get(certificate.thumbprint);
-  if (word?.status === 'revoked') return { state: 'revoked', reason: `its authority says: ${word.why}` };
-  const term = { from: dateOf(from), until: dateOf(until) };
-  const reason = describeTerm(certificate, term, new Date(now)) ?? null;
-  if (reason !== null)
-    return { state: now < spanOf(certificate, term).from.getTime() ? 'next' : 'expired', reason };
-  const faults = uses.map((use) => unusableFor(certificate, keyUseOf[use]));
-  const usable = faults.length === 0 || faults.some((fault) => fault === undefined);
-  return { state: 'in-force', reason: usable ? null : (faults[0] ?? null) };
 }
 
 const dateOf = (time: number | null) => (time === null ? undefined : new Date(time));
@@ -133,14 +196,10 @@ export function matching(
     if (partner !== undefined && each.partner?.toLowerCase() !== partner.toLowerCase()) return false;
     if (use !== undefined && !each.uses.includes(use)) return false;
     if (state !== undefined && each.state !== state) return false;
-    const end = endOf(each);
-    return until === undefined || (end >= now && end <= until);
+    if (until === undefined) return true;
+    const end = each.span.until.getTime();
+    return end > now && end <= until;
   });
-}
-
-/** When it ends: by its own validity, or by our window before that. */
-export function endOf({ certificate, entry }: Pick<KnownCertificate, 'certificate' | 'entry'>): number {
-  return Math.min(certificate.notAfter.getTime(), entry?.until ?? Number.POSITIVE_INFINITY);
 }
 
 /**
@@ -153,18 +212,17 @@ export function named(known: readonly KnownCertificate[], text: string): KnownCe
     .replace(/[\s:.-]/g, '')
     .toLowerCase();
   if (plain === '' || !/^[0-9a-f]+$/.test(plain)) return [];
-  return known.filter(({ certificate }) => {
-    const { thumbprint, thumbprintSha1, serialHex } = certificate;
-    if (plain.length >= 6 && (thumbprint.startsWith(plain) || thumbprintSha1.startsWith(plain))) return true;
-    if (serialHex === '') return false;
-    const serial = BigInt(`0x${serialHex}`);
-    return serial === BigInt(`0x${plain}`) || (/^\d+$/.test(plain) && serial === BigInt(plain));
+  const serials = [BigInt(`0x${plain}`)];
+  if (/^\d+$/.test(plain)) serials.push(BigInt(plain));
+  return known.filter(({ thumbprint, numbers: { sha1, serial } }) => {
+    if (plain.length >= 6 && (thumbprint.startsWith(plain) || sha1.startsWith(plain))) return true;
+    return serial !== '' && serials.includes(BigInt(`0x${serial}`));
   });
 }
 
 /** A certificate in words and numbers: the one form for commands and API. */
 export function certificateView(
-  { certificate, partner, identity, uses, source, state, reason, entry, said }: KnownCertificate,
+  { certificate, partner, identity, uses, from, until, source, state, reason, entry, said }: KnownCertificate,
   seen: SeenTimes | undefined,
 ) {
   const { thumbprint, thumbprintSha1, notBefore, notAfter } = certificate;
@@ -189,8 +247,8 @@ export function certificateView(
     key: bits === undefined ? family : `${family} ${bits}`,
     notBefore: notBefore.toISOString(),
     notAfter: notAfter.toISOString(),
-    from: time(entry?.from),
-    until: time(entry?.until),
+    from: time(from),
+    until: time(until),
     source,
     firstSeen: time(seen?.first),
     lastSeen: time(seen?.last),

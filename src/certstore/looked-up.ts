@@ -44,7 +44,7 @@ export async function offerLookedUp(
   if (known || store.whyRefused(certificate) !== undefined) return 'known';
   const { findings } = compare(certificate, partner, indexOf(counting.partners), ownerOf);
   return await store.offer(certificate, {
-    ...{ partner, uses: usesOf(certificate, storedUses), from: null, until: null, source },
+    ...{ partner, uses: usesOf({ certificate }, storedUses), from: null, until: null, source },
     ...{ findings: [...findings, `found in directory ${directory}`], rule: null },
     ...{ announcedBy: null, message: null },
   });

@@ -9,7 +9,7 @@ import type { CountingCertificates } from './counting.ts';
 export interface RevocationRoundParts {
   config: Pick<Config, 'trust' | 'partners'>;
   keys: Pick<LoadedKeys, 'anchors' | 'intermediates' | 'approvalAnchors'>;
-  counting: Pick<CountingCertificates, 'partners' | 'refused'>;
+  counting: Pick<CountingCertificates, 'decided' | 'refused'>;
   queue: SealedValuesParts & { redis: Parameters<typeof holdLease>[0] };
   log: Log;
   now: () => number;
@@ -77,28 +77,27 @@ export class RevocationRound {
     const { config, queue, counting, now } = this.#parts;
     const { redis, prefix } = queue;
     const lease = { owner: this.#owner, ms: lifetimes.revocationLease };
-    if (!(await holdLease(redis, prefix, `${prefix}:revocation:lease`, lease))) {
-      this.#revoked = [];
-      return;
-    }
+    const isMine = await holdLease(redis, prefix, `${prefix}:revocation:lease`, lease);
     const at = new Date(now());
     const { trust } = config;
     const partners = config.partners.filter((each) => revocationModeOf(each, trust) !== 'off');
     // None is parsed here: there may be thousands, and hardly one is due.
     const certificates = partners.flatMap(({ name }) =>
-      (counting.partners.get(name) ?? [])
+      (counting.decided.get(name) ?? [])
         .filter(({ use, fits = ['encrypt'] }) => use.includes('encrypt') && fits.includes('encrypt'))
         .map((entry) => ({ partner: name, entry })),
     );
-    await this.revocation.askDue(certificates, () => this.#stopped);
+    if (isMine) await this.revocation.askDue(certificates, () => this.#stopped);
     const revoked: Trouble[] = [];
     for (const { partner, entry } of certificates) {
+      if (this.#stopped) return;
       const state = await this.revocation.known(entry.thumbprint);
       if (state?.status === 'revoked' && whyNotInForce(entry, 'encrypt', at) === undefined)
         revoked.push({ what: `partner ${partner}`, since: state.at, why: state.why });
     }
-    this.#revoked = revoked;
-    await this.#publishLists();
+    // each process knows it now; one of them reports it
+    this.#revoked = isMine ? revoked : [];
+    if (isMine) await this.#publishLists();
   }
 
   /** For the alerts: lists that end, each under the name of its authority. */

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { type Config, type LoadedKeys, type PartnerConfig, partnerKey } from '../config/index.ts';
 import { toErrorInfo, waitsFor } from '../errors.ts';
-import { type PartnerCertificate, tryProtection } from '../partner/index.ts';
+import { type PartnerCertificate, type RecipientStates, tryProtection } from '../partner/index.ts';
 import { type Certificate, type Employed, isInForce, type Use, whyNotInForce } from '../pki/index.ts';
 import type { CountingCertificates } from './counting.ts';
 import type { Standing, Waiting } from './waiting.ts';
@@ -13,7 +13,13 @@ import type { Standing, Waiting } from './waiting.ts';
 export interface KeyStandingParts {
   config: Pick<Config, 'partners' | 'retry'>;
   keys: Pick<LoadedKeys, 'mailboxes' | 'identities'>;
-  counting: Pick<CountingCertificates, 'partners' | 'pins' | 'identities' | 'announced'>;
+  counting: Pick<CountingCertificates, 'partners' | 'decided' | 'pins' | 'identities' | 'announced'>;
+  /** What authorities say of the certificates of a partner, as of now; nobody is waited for. */
+  states?: (
+    partner: PartnerConfig,
+    certificates: readonly PartnerCertificate[],
+    at: Date,
+  ) => Promise<RecipientStates | undefined>;
 }
 
 export class KeyStanding {
@@ -35,8 +41,10 @@ export class KeyStanding {
     return this.#digest(waiting, at);
   }
 
-  of(waiting: Waiting, at: Date): Standing {
+  /** Errors: `redis-unreachable`. */
+  async of(waiting: Waiting, at: Date): Promise<Standing> {
     const { delay } = this.#parts.config.retry.onKeys;
+    const states = await this.#statesOf(waiting, at);
     const isSettled = ({ approval }: PartnerCertificate) =>
       approval === undefined ||
       !approval.by.startsWith('rule ') ||
@@ -44,9 +52,16 @@ export class KeyStanding {
     const now = this.#digest(waiting, at);
     const hasYoung = this.#certificatesOf(waiting.partner).some((each) => !isSettled(each));
     const settled = hasYoung ? this.#digest(waiting, at, isSettled) : now;
-    const lackNow = this.#lack(waiting, now, at);
-    const lack = hasYoung ? this.#lack(waiting, settled, at, isSettled) : lackNow;
+    const lackNow = this.#lack(waiting, now, at, states);
+    const lack = hasYoung ? this.#lack(waiting, settled, at, states, isSettled) : lackNow;
     return { now, settled, lack, lackNow };
+  }
+
+  /** Read before the digests, which then have them too (`CountingCertificates.partners`). */
+  async #statesOf({ direction, partner }: Waiting, at: Date): Promise<RecipientStates | undefined> {
+    const config = direction === 'outbound' ? this.#partners.get(partner ?? '') : undefined;
+    if (config === undefined) return undefined;
+    return await this.#parts.states?.(config, this.#parts.counting.decided.get(config.name) ?? [], at);
   }
 
   #certificatesOf(partner: string | null): readonly PartnerCertificate[] {
@@ -106,12 +121,14 @@ export class KeyStanding {
     { direction, partner }: Waiting,
     keys: string,
     at: Date,
+    states: RecipientStates | undefined,
     counts: (certificate: PartnerCertificate) => boolean = () => true,
   ): string | null {
     if (direction === 'inbound') return null;
     const config = this.#partners.get(partner ?? '');
     if (config === undefined) return 'the partner is not configured any more';
-    const name = `${config.name} ${keys}`;
+    const said = [...(states?.of ?? [])].map(([thumbprint, { status }]) => `${status} ${thumbprint}`).sort();
+    const name = digestOf([config.name, keys, states?.mode, said]);
     const known = this.#lacks.get(name);
     if (known !== undefined) return known;
     const { counting } = this.#parts;
@@ -126,6 +143,7 @@ export class KeyStanding {
           announced: (each) => counting.announced(each),
         },
         at,
+        states,
       );
     } catch (error) {
       lack = toErrorInfo(error).message;

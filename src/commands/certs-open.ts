@@ -1,10 +1,10 @@
 /** What the commands of certificates share: the store beside the configuration, and how a certificate is shown. */
 import {
-  authoritiesSaid,
   type CertificateView,
   CertStore,
   certificateView,
   configuredCertificates,
+  hearAuthorities,
   type KnownCertificate,
   knownCertificates,
   named,
@@ -43,17 +43,13 @@ export async function withCerts(file: string, work: (opened: OpenedCerts) => Pro
     const views = async (wanted: readonly KnownCertificate[]) => {
       const seen = await seenTimes(
         queue,
-        wanted.map(({ certificate }) => certificate.thumbprint),
+        wanted.map(({ thumbprint }) => thumbprint),
       );
-      return wanted.map((each) => certificateView(each, seen.get(each.certificate.thumbprint)));
+      return wanted.map((each) => certificateView(each, seen.get(each.thumbprint)));
     };
-    const all = [...configured, ...store.all().map((each) => ({ ...each, certificate: each }))];
-    const said = await authoritiesSaid(
-      queue,
-      config,
-      all.map(({ partner, certificate: { thumbprint } }) => ({ partner, thumbprint })),
-    );
+    const said = new Map();
     const known = knownCertificates(configured, store, Date.now(), said);
+    await hearAuthorities(said, queue, config, known);
     await work({ config, queue, store, views, known });
   });
 }
@@ -64,7 +60,7 @@ export function oneOf(known: readonly KnownCertificate[], text: string): KnownCe
   const [first] = found;
   if (first === undefined)
     throw new SealpostError('certificate-unknown', `no certificate ${JSON.stringify(text)} is known`);
-  const others = new Set(found.map(({ certificate }) => certificate.thumbprint));
+  const others = new Set(found.map(({ thumbprint }) => thumbprint));
   if (others.size > 1)
     throw new SealpostError('usage', `${text} could be ${others.size} certificates`, {
       hint: `write more of one of ${[...others].join(', ')}`,

@@ -67,9 +67,9 @@ async function list(options: ListOptions): Promise<void> {
 
 async function show(text: string, options: CertsOptions): Promise<void> {
   await withCerts(options.config, async ({ known, views }) => {
-    const { certificate } = oneOf(known, text);
+    const { thumbprint } = oneOf(known, text);
     // The same certificate may have several owners.
-    const same = known.filter((each) => each.certificate.equals(certificate));
+    const same = known.filter((each) => each.thumbprint === thumbprint);
     const found = await views(same);
     if (options.json) return printJson(found);
     for (const [index, each] of found.entries()) {

@@ -17,6 +17,8 @@ export interface Card {
   words: string[];
   /** `keyDigest` of its key. */
   key: string;
+  /** SHA-1 and serial number in hexadecimal; undefined for one whose serial number is longer than any may be. */
+  numbers: { sha1: string; serial: string } | undefined;
   /** What its key and keyUsage allow. */
   fits: ('encrypt' | 'sign')[];
   /** Whether it says that it is an authority's. */
@@ -26,7 +28,9 @@ export interface Card {
 /** A word is as long as 16 characters of base64. */
 const wordOctets = 12;
 const mostWords = 3;
-const rowOctets = 32 + 32 + 8 * 4 + 2 + mostWords * wordOctets;
+/** Of a serial number; RFC 5280 section 4.1.2.2 allows 20, and some have a zero before. */
+const mostSerial = 21;
+const rowOctets = 32 + 32 + 8 * 4 + 2 + mostWords * wordOctets + 20 + 1 + mostSerial;
 const bits = { encrypt: 1, sign: 2, ca: 4 } as const;
 const fitLists: Readonly<Record<number, Card['fits']>> = {
   0: [],
@@ -36,6 +40,7 @@ const fitLists: Readonly<Record<number, Card['fits']>> = {
 };
 
 const places = { key: 32, at: 64, length: 72, from: 80, until: 88, flags: 96, words: 97, first: 98 };
+const numberPlaces = { sha1: 134, serialLength: 154, serial: 155 };
 
 /** Cards as rows of octets, by their number. */
 export class CardRows {
@@ -68,6 +73,17 @@ export class CardRows {
     return this.#rows.toString('hex', row, row + 32);
   }
 
+  numbers(number: number): Card['numbers'] {
+    const row = number * rowOctets;
+    const length = this.#rows[row + numberPlaces.serialLength] ?? 0;
+    if (length > mostSerial) return undefined;
+    const [sha1, serial] = [row + numberPlaces.sha1, row + numberPlaces.serial];
+    return {
+      sha1: this.#rows.toString('hex', sha1, sha1 + 20),
+      serial: this.#rows.toString('hex', serial, serial + length),
+    };
+  }
+
   words(number: number): string[] {
     const row = number * rowOctets;
     return Array.from({ length: this.#rows[row + places.words] ?? 0 }, (_, index) => {
@@ -98,8 +114,9 @@ export class CardRows {
   card(number: number): Card | undefined {
     if (!(number >= 0 && number < this.count)) return undefined;
     const own = { thumbprint: this.thumbprint(number), key: this.key(number), words: this.words(number) };
+    const numbers = this.numbers(number);
     const marks = { fits: this.fits(number), ca: this.isAuthority(number) };
-    return { ...own, ...this.place(number), ...this.validity(number), ...marks };
+    return { ...own, ...this.place(number), ...this.validity(number), numbers, ...marks };
   }
 
   #flags(number: number): number {
@@ -114,7 +131,7 @@ export class CardRows {
 /** The rows of cards, in their order. */
 export function rowsOf(cards: readonly Card[]): Buffer {
   const rows = Buffer.alloc(cards.length * rowOctets);
-  cards.forEach(({ thumbprint, key, at, length, from, until, words, fits, ca }, number) => {
+  cards.forEach(({ thumbprint, key, at, length, from, until, words, numbers, fits, ca }, number) => {
     const row = number * rowOctets;
     rows.write(thumbprint, row, 'hex');
     rows.write(key, row + places.key, 'hex');
@@ -128,6 +145,14 @@ export function rowsOf(cards: readonly Card[]): Buffer {
     found.forEach((word, index) => {
       rows.write(word, row + places.first + index * wordOctets, 'base64');
     });
+    const serial = Buffer.from(numbers?.serial ?? '', 'hex');
+    if (numbers === undefined || serial.length > mostSerial) {
+      rows[row + numberPlaces.serialLength] = 255;
+      return;
+    }
+    rows.write(numbers.sha1, row + numberPlaces.sha1, 'hex');
+    rows[row + numberPlaces.serialLength] = serial.length;
+    serial.copy(rows, row + numberPlaces.serial);
   });
   return rows;
 }

@@ -191,6 +191,10 @@ class IndexedCertificate implements ConfiguredCertificate {
     return this.#index.rows.fits(this.#number);
   }
 
+  get numbers(): Card['numbers'] {
+    return this.#index.rows.numbers(this.#number);
+  }
+
   get words(): readonly string[] {
     return this.#index.rows.words(this.#number);
   }
@@ -445,6 +449,7 @@ class IndexWriter {
       until: notAfter.getTime(),
       words: wordsOf(certificate),
       key: keyDigest(certificate),
+      numbers: { sha1: certificate.thumbprintSha1, serial: certificate.serialHex },
     };
     const fits = (['encrypt', 'sign'] as const).filter((use) => unusableFor(certificate, use) === undefined);
     return this.#add({ thumbprint, ...facts, fits, ca: basicConstraints?.ca === true }, der);

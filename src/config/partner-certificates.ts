@@ -10,6 +10,8 @@ export interface ConfiguredCertificate extends Employed<'encrypt' | 'verify'> {
   readonly words?: readonly string[];
   /** Of its public key, where that is known without parsing it. */
   readonly keyDigest?: string;
+  /** SHA-1 and serial number in hexadecimal, alike. */
+  readonly numbers?: { readonly sha1: string; readonly serial: string } | undefined;
   /** The file that it is in, and which entry of the partner names it. */
   readonly file: string;
   readonly entry: number;

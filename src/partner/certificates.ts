@@ -35,6 +35,35 @@ export interface PartnerCertificate extends Employed<'encrypt' | 'verify'> {
   readonly approval?: Approval | undefined;
 }
 
+/** The same entry, once its authority has revoked it. @param revoked as in `Employed` */
+function revokedEntry(entry: PartnerCertificate, revoked: string): PartnerCertificate {
+  const { source, thumbprint, words, keyDigest: digest, confirmed, approval } = entry;
+  const { use, from, until, validity, fits } = entry;
+  return {
+    ...{ source, thumbprint, words, keyDigest: digest, confirmed, approval },
+    ...{ use, from, until, validity, fits, revoked },
+    get certificate() {
+      return entry.certificate;
+    },
+  };
+}
+
+/**
+ * The entries with what authorities said of them, which all that encrypts goes by; the same array if they said nothing.
+ *
+ * @param said of those that were revoked, by SHA-256
+ */
+export function withRevoked(
+  entries: readonly PartnerCertificate[],
+  said: ReadonlyMap<string, { readonly why: string }>,
+): readonly PartnerCertificate[] {
+  if (!entries.some(({ thumbprint }) => said.has(thumbprint))) return entries;
+  return entries.map((entry) => {
+    const state = said.get(entry.thumbprint);
+    return state === undefined ? entry : revokedEntry(entry, `was revoked (${state.why})`);
+  });
+}
+
 /** Which of several entries serve for a use at a time, and why the others do not. */
 export interface InForce<T> {
   /** The one that began last is first. */
@@ -71,7 +100,6 @@ export type EncryptTo = 'all' | 'shown-or-all' | 'shown';
  * encrypted for all of them, so that nobody has to switch at the same moment, or for the newest that the partner has
  * shown it can read. The operator's word (`confirmed`) ends older ones in any case.
  *
- * @param revoked why it must not be encrypted for, whatever its term says: it completes "the certificate ..."
  * @throws {SealpostError} `encode-recipient` if none is in force
  */
 export function encryptionCertificates(
@@ -80,14 +108,8 @@ export function encryptionCertificates(
   at: Date,
   encryptTo: EncryptTo = 'all',
   shown: ShownKeys = new Map(),
-  revoked: (certificate: Certificate) => string | undefined = () => undefined,
 ): PartnerCertificate[] {
-  const { usable: meant, skipped } = inForce(certificates, 'encrypt', at);
-  const usable = meant.filter((entry) => {
-    const reason = revoked(entry.certificate);
-    if (reason !== undefined) skipped.push({ entry, reason });
-    return reason === undefined;
-  });
+  const { usable, skipped } = inForce(certificates, 'encrypt', at);
   if (usable.length > 0) return chosenOf(usable, encryptTo, shown);
   throw new SealpostError(
     'encode-recipient',

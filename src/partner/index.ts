@@ -12,6 +12,7 @@ export {
   encryptionCertificates,
   type PartnerCertificate,
   type ShownKeys,
+  withRevoked,
 } from './certificates.ts';
 export { PartnerDirectory } from './directory.ts';
 export {

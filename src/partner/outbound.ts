@@ -7,9 +7,10 @@ import {
   ownIdentity,
   type PartnerCertificate,
   type ShownKeys,
+  withRevoked,
 } from './certificates.ts';
 import { negotiatedCipher } from './negotiated.ts';
-import type { RecipientStates } from './recipient-revocation.ts';
+import { type RecipientStates, revokedAmong } from './recipient-revocation.ts';
 
 /** Our own keys, and the certificates of partners by name: of the configuration, and those that were approved. */
 export interface OutboundKeys extends Pick<LoadedKeys, 'identities'> {
@@ -62,17 +63,13 @@ function recipientsOf(
   shown: ShownKeys | undefined,
   states: RecipientStates | undefined,
 ): Certificate[] {
-  const stateOf = ({ thumbprint }: Certificate) => states?.of.get(thumbprint);
-  const revoked = (certificate: Certificate) => {
-    const state = stateOf(certificate);
-    return state?.status === 'revoked' ? `was revoked (${state.why})` : undefined;
-  };
-  const chosen = encryptionCertificates(name, certificates, at, encryptTo, shown, revoked).map(
+  const entries = states ? withRevoked(certificates, revokedAmong(states.of)) : certificates;
+  const chosen = encryptionCertificates(name, entries, at, encryptTo, shown).map(
     ({ certificate }) => certificate,
   );
   if (states?.mode !== 'hard') return chosen;
   for (const certificate of chosen) {
-    const state = stateOf(certificate);
+    const state = states.of.get(certificate.thumbprint);
     if (state?.status !== 'good')
       throw new SealpostError(
         'encode-revocation',
@@ -99,6 +96,12 @@ function answersFor(
  *
  * @throws {SealpostError} as the encoder does
  */
-export function tryProtection(partner: PartnerConfig, keys: OutboundKeys, at: Date): void {
-  encodeSync(Buffer.from('Content-Type: text/plain\r\n\r\ntest\r\n'), outboundProtection(partner, keys, at));
+export function tryProtection(
+  partner: PartnerConfig,
+  keys: OutboundKeys,
+  at: Date,
+  states?: RecipientStates,
+): void {
+  const options = outboundProtection(partner, keys, at, undefined, states);
+  encodeSync(Buffer.from('Content-Type: text/plain\r\n\r\ntest\r\n'), options);
 }

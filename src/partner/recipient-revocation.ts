@@ -38,6 +38,11 @@ export interface RecipientStates {
   readonly of: ReadonlyMap<string, RevocationState>;
 }
 
+/** Those of them that were revoked. */
+export function revokedAmong(states: RecipientStates['of']): RecipientStates['of'] {
+  return new Map([...states].filter(([, { status }]) => status === 'revoked'));
+}
+
 export interface RecipientRevocationParts {
   trust: Config['trust'];
   keys: Pick<LoadedKeys, 'anchors' | 'intermediates' | 'approvalAnchors'>;
@@ -82,6 +87,7 @@ export class RecipientRevocation {
     max: 50_000,
   });
   readonly #asking = new Map<string, Promise<RevocationState | undefined>>();
+  #revoked: RecipientStates['of'] = new Map();
 
   constructor(parts: RecipientRevocationParts) {
     this.#parts = parts;
@@ -93,21 +99,24 @@ export class RecipientRevocation {
    * What is known of the certificates that mail to a partner could be encrypted for; undefined if nobody is to be
    * asked. What is unknown or old is asked for meanwhile. Errors: `redis-unreachable`.
    *
-   * @param waits wait for what is not known, whatever the partner's setting says
+   * @param certificates as they were decided about, without what authorities said of them before
+   * @param how `waits`: for what is not known; `hard` does, unless it is said here. `fresh`: not as this process has
+   *   remembered it for a while
    */
   async statesOf(
     partner: PartnerConfig,
     certificates: readonly PartnerCertificate[],
     at: Date,
-    waits = false,
+    how: { waits?: boolean; fresh?: boolean } = {},
   ): Promise<RecipientStates | undefined> {
     const mode = revocationModeOf(partner, this.#parts.trust);
     if (mode === 'off') return undefined;
+    const { waits = mode === 'hard', fresh = false } = how;
     const { usable } = inForce(certificates, 'encrypt', at);
     const of = new Map<string, RevocationState>();
     await Promise.all(
       usable.map(async (entry) => {
-        const state = await this.#stateOf(partner.name, entry, waits || mode === 'hard');
+        const state = await this.#stateOf(partner.name, entry, { waits, fresh });
         if (state !== undefined) of.set(entry.thumbprint, state);
       }),
     );
@@ -117,9 +126,9 @@ export class RecipientRevocation {
   async #stateOf(
     partner: string,
     entry: PartnerCertificate,
-    waits: boolean,
+    { waits, fresh }: { waits: boolean; fresh: boolean },
   ): Promise<RevocationState | undefined> {
-    const state = await this.#read(entry.thumbprint);
+    const state = await this.#read(entry.thumbprint, fresh);
     if (state !== undefined && !this.#isDue(state)) return state;
     const asking = this.ask(partner, entry);
     const isOld =
@@ -135,16 +144,29 @@ export class RecipientRevocation {
   }
 
   /** What is known, by this process or by others: what was asked for last. */
-  async #read(thumbprint: string): Promise<RevocationState | undefined> {
+  async #read(thumbprint: string, fresh = false): Promise<RevocationState | undefined> {
     const { now, values } = this.#parts;
     const known = this.#known.get(thumbprint);
-    if (known !== undefined && Math.abs(now() - known.read) < times.read) return known.state;
+    if (!fresh && known !== undefined && Math.abs(now() - known.read) < times.read) return known.state;
     const kept = readRevocationState(await values.get(thumbprint));
     // A value that is gone from Redis, or that is older, takes nothing back.
     const own = this.#known.get(thumbprint)?.state;
     const latest = (own?.at ?? -1) > (kept?.at ?? -1) ? own : kept;
     this.#known.set(thumbprint, { state: latest, read: now() });
+    this.#note(thumbprint, latest);
     return latest;
+  }
+
+  #note(thumbprint: string, state: RevocationState | undefined): void {
+    const isRevoked = state?.status === 'revoked';
+    if (isRevoked ? this.#revoked.get(thumbprint)?.why === state.why : !this.#revoked.has(thumbprint)) return;
+    const others = [...this.#revoked].filter(([name]) => name !== thumbprint);
+    this.#revoked = new Map(isRevoked ? [...others, [thumbprint, state]] : others);
+  }
+
+  /** Those that were revoked, by SHA-256, as this process knows; another object when that has changed. */
+  get revoked(): RecipientStates['of'] {
+    return this.#revoked;
   }
 
   /** Asks for those in force that are due, some at a time. Errors: `redis-unreachable`. */
@@ -193,6 +215,7 @@ export class RecipientRevocation {
     const state =
       found.status === 'unknown' && before?.status === 'revoked' ? { ...before, at: found.at } : found;
     this.#known.set(thumbprint, { state, read: now() });
+    this.#note(thumbprint, state);
     const facts = { partner, certificate: thumbprint.slice(0, 16), why: state.why };
     if (state.status === 'revoked' && before?.status !== 'revoked')
       log.warn(facts, 'a certificate of a partner was revoked: mail is not encrypted for it any more');

@@ -34,6 +34,8 @@ export interface Employed<U extends Use = Use> extends Term {
   readonly use: readonly U[];
   /** What its key and keyUsage allow, where that is known without parsing it. */
   readonly fits?: readonly KeyUse[] | undefined;
+  /** Its authority has revoked it, so nothing is encrypted for it: completes "the certificate ...". */
+  readonly revoked?: string | undefined;
 }
 
 /** When the certificate of an entry is valid, without parsing it where that is known. */
@@ -41,12 +43,14 @@ export const validityOf = (entry: Employed): Pick<Certificate, 'notBefore' | 'no
   entry.validity ?? entry.certificate;
 
 /** Why an entry never serves for a use, whatever the day: we say so, or its key or keyUsage does. */
-export function unfitFor({ certificate, use: uses }: Employed, use: Use): string | undefined {
-  return uses.includes(use) ? unusableFor(certificate, keyUse[use]) : `is not meant to ${use}`;
+export function unfitFor(entry: Employed, use: Use): string | undefined {
+  if (!entry.use.includes(use)) return `is not meant to ${use}`;
+  return (use === 'encrypt' ? entry.revoked : undefined) ?? unusableFor(entry.certificate, keyUse[use]);
 }
 
 /** As `unfitFor`, without the reason. */
 function isFit(entry: Employed, use: Use): boolean {
+  if (use === 'encrypt' && entry.revoked !== undefined) return false;
   if (entry.fits === undefined) return unfitFor(entry, use) === undefined;
   return entry.use.includes(use) && entry.fits.includes(keyUse[use]);
 }

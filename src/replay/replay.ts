@@ -19,7 +19,7 @@ export interface ReplayParts {
   ledger: Pick<Ledger, 'get'>;
   config: Pick<Config, 'partners'>;
   /** Undefined for what the deciding process has not looked at yet. */
-  standing: (waiting: Waiting) => Standing | undefined;
+  standing: (waiting: Waiting) => Standing | undefined | Promise<Standing>;
 }
 
 export interface ReplayOptions {
@@ -87,7 +87,7 @@ export async function* replayMessages(
     if (only?.(held) === false) continue;
     const { id, reason, mailbox, partner } = held;
     const said = { id, direction, reason, mailbox, partner };
-    const decision = decideReplay(held, parts.standing(held), person);
+    const decision = decideReplay(held, await parts.standing(held), person);
     const not = decision.keys === undefined ? decision.why : await strayRecipient(parts, held);
     if (decision.keys === undefined || not !== undefined) {
       yield { ...said, replayed: false, why: not ?? decision.why };

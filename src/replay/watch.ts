@@ -110,9 +110,9 @@ export class ReplayWatch {
     const { enabled, perPartner, perDay } = config.retry.onKeys;
     const known = new Map<string, Standing>();
     const at = new Date(now());
-    const of = (waiting: Waiting) => {
+    const of = async (waiting: Waiting) => {
       const name = standingName(waiting);
-      const found = known.get(name) ?? standing.of(waiting, at);
+      const found = known.get(name) ?? (await standing.of(waiting, at));
       known.set(name, found);
       return found;
     };

@@ -420,7 +420,7 @@ describe('replay', () => {
       (await queue.ledger.get(id))?.events.filter(({ type }) => type === 'resumed').length;
     assert.equal(await count(), 1);
     // as a process would that was stopped in between, and knows only what it had read
-    const { now: keys } = standing.of(held, new Date(clock));
+    const { now: keys } = await standing.of(held, new Date(clock));
     assert.equal(await queue.replays.release(held, keys, { by: 'test' }), 'moved');
     assert.equal(await count(), 1);
     await Promise.all([first.stop(), second.stop()]);
@@ -437,7 +437,7 @@ describe('replay', () => {
     assert.ok(held);
     await look('inbound');
     await work();
-    const { now: keys } = standing.of(held, new Date(clock));
+    const { now: keys } = await standing.of(held, new Date(clock));
     assert.equal((await queue.ledger.get(id))?.state, 'suspended');
     assert.equal(await queue.replays.release(held, keys, { by: 'test' }), 'moved');
   });

@@ -74,6 +74,11 @@ describe('certificates of partners that were revoked, in the running daemon', { 
     assert.match(stolen.why, /was revoked .*keyCompromise/);
     const good = await outcome('good');
     assert.deepEqual([good.state, good.reason], ['sent', null], good.why);
+    const replay = ['messages', 'replay', '--dry-run', '--partner', 'stolen'];
+    await until('the preview says the same', async () => {
+      const { stdout } = await daemon.command(replay);
+      return /encode-recipient {2}stolen {2}waits: .*was revoked \(.*keyCompromise/.test(stdout.toString());
+    });
     await until('health names it', async () => {
       const { stdout } = await daemon.command(['health']);
       return /partner stolen.*revoked since/.test(stdout.toString());

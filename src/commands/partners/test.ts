@@ -118,7 +118,7 @@ async function sendTest(
       async protection() {
         const at = new Date();
         const certificates = keys.partners.get(partner.name) ?? [];
-        const states = await revocation.statesOf(partner, certificates, at, true);
+        const states = await revocation.statesOf(partner, certificates, at, { waits: true });
         return outboundProtection(partner, keys, at, undefined, states);
       },
       limits: config.limits,
