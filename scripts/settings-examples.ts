@@ -189,6 +189,7 @@ export const examples: Record<string, string> = {
   'partners[].identity': 'orders-2026',
   'partners[].profile': 'edi-energy',
   'partners[].minimumProfile': 'edi-energy',
+  'partners[].keepSubjects': 'true',
   'mailboxes[].minimumProfile': 'smime-3.2',
   'profiles.folder': 'profiles',
   'partners[].contentEncryption': 'aes-256-cbc',

@@ -142,7 +142,7 @@ export const inboundPolicy = [
     ],
     [
       'queue/flow.ts',
-      "...(from ? attributed(from) : ['-', '']),",
+      "...(from ? this.#attributed(job.id, from) : ['-', '']),",
       "...(from ? attributed(from) : ['', '']),",
       'queue/attribution',
       'a later step forgets the partner',

@@ -55,4 +55,34 @@ export const people = [
       'one person is both',
     ],
   ]),
+  ...mutants('subjects', [
+    [
+      'queue/subjects.ts',
+      'const contextOf = (id: string) =>',
+      "const contextOf = (_: string, id = '') =>",
+      'queue/subjects~do.not.open.for.another',
+      'a subject is shown as that of another message',
+    ],
+    [
+      'api/messages.ts',
+      "client.may('content') ? await queue.ledger.subjects",
+      "client.may('read') ? await queue.ledger.subjects",
+      'attacks/kept-subjects~is.on.no.page',
+      'whoever may read the ledger reads subjects',
+    ],
+    [
+      'api/messages.ts',
+      "if (query.subject !== undefined && !client.may('content'))",
+      "if (query.subject !== undefined && !client.may('read'))",
+      'attacks/kept-subjects~is.on.no.page',
+      'a subject is guessed by searching',
+    ],
+    [
+      'queue/listing.ts',
+      'Math.max(0, Math.min(wanted, this.#left))',
+      'wanted',
+      'queue/subjects~for.a.page',
+      'a search opens the whole ledger for a page',
+    ],
+  ]),
 ];

@@ -48,7 +48,14 @@ export function messageRoutes({ config, queue }: MessagesParts): Route[] {
     const records = await Promise.all(ids.map((each) => queue.ledger.get(each)));
     const seen = records.filter((record) => record !== null && client.maySee(record));
     const messages = seen.flatMap((record) => record ?? []).sort((a, b) => b.receivedAt - a.receivedAt);
-    return { messages: messages.map(summaryOf), cursor: null };
+    return { messages: await summaries(client, messages), cursor: null };
+  };
+  /** What a subject says is content. */
+  const subjects = async (client: Client, records: readonly MessageRecord[]) =>
+    client.may('content') ? await queue.ledger.subjects(records.map(({ id }) => id)) : [];
+  const summaries = async (client: Client, records: readonly MessageRecord[]) => {
+    const opened = await subjects(client, records);
+    return records.map((record, at) => summaryOf(record, opened[at] ?? null));
   };
   return [
     route({
@@ -65,8 +72,11 @@ export function messageRoutes({ config, queue }: MessagesParts): Route[] {
       answer: messageDetail,
       async handle({ client, params }) {
         const record = await visible(queue, client, params.id);
-        const [due = null] = await queue.ledger.due([record.id]);
-        return { status: 200, json: detailOf(record, due) };
+        const [[due = null], [subject = null]] = await Promise.all([
+          queue.ledger.due([record.id]),
+          subjects(client, [record]),
+        ]);
+        return { status: 200, json: detailOf(record, due, subject) };
       },
     }),
     route({
@@ -94,7 +104,8 @@ export function messageRoutes({ config, queue }: MessagesParts): Route[] {
       name: 'listMessages',
       tag: 'messages',
       summary: 'List messages',
-      description: 'Newest first, only those that the client may see.',
+      description:
+        'Newest first, only those that the client may see. With address or subject, 10,000 are looked through for a page.',
       params: nothing,
       query: listQuery,
       status: 200,
@@ -102,8 +113,10 @@ export function messageRoutes({ config, queue }: MessagesParts): Route[] {
       async handle({ client, query }) {
         const { id, ...filter } = query;
         if (id !== undefined) return { status: 200, json: await begun(client, id, filter) };
+        if (query.subject !== undefined && !client.may('content'))
+          throw refusal('not-granted', `client ${client.name} is not granted content`);
         const { messages, cursor } = await queue.ledger.listAmong(queryOf(filter), granted(client, config));
-        return { status: 200, json: { messages: messages.map(summaryOf), cursor } };
+        return { status: 200, json: { messages: await summaries(client, messages), cursor } };
       },
     }),
   ];

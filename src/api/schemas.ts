@@ -115,6 +115,10 @@ const summary = {
   client,
   envelope: z.object({ from: z.string(), to: z.array(z.string()) }),
   messageId: z.string().nullable().describe('The Message-ID field.'),
+  subject: z
+    .string()
+    .nullable()
+    .describe('Where it is kept (keepSubjects), at most 250 characters; null without the verb content.'),
   octets: z.number().int(),
   sha256: z.string().describe('Of the octets as received or submitted, in hex.'),
   receivedAt: isoTime,
@@ -189,6 +193,12 @@ export const listQuery = z.strictObject({
   address: line(320)
     .describe(
       'Only messages with that address in the envelope: looked for in one after the other, page by page.',
+    )
+    .optional(),
+  subject: line(250)
+    .min(1)
+    .describe(
+      'Only messages whose subject has that in it, where subjects are kept: opened one after the other, page by page. For clients with the verb content.',
     )
     .optional(),
   id: z

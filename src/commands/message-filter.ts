@@ -13,6 +13,8 @@ export interface FilterOptions {
   until?: string;
   messageId?: string;
   sha256?: string;
+  address?: string;
+  subject?: string;
 }
 
 const directions = ['inbound', 'outbound'] as const;
@@ -29,13 +31,19 @@ export function addFilters(command: Command, { state = true } = {}): Command {
     .option('--since <time>', 'only messages received at that time (ISO 8601) or later')
     .option('--until <time>', 'only messages received before that time (ISO 8601)')
     .option('--message-id <id>', 'only messages with this Message-ID field')
+    .option(
+      '--address <address>',
+      'only messages with this address in the envelope, looked for in one after the other',
+    )
+    .option('--subject <text>', 'only messages whose subject has this in it, where keepSubjects is set')
     .addOption(new Option('--sha256 <hex>', 'only messages whose octets have this SHA-256'));
 }
 
 /** A query of the ledger. `usage` for an invalid state, time or digest. */
 export function queryOf(options: FilterOptions): ListQuery {
   const query: ListQuery = {};
-  const { direction, state, reason, mailbox, partner, since, until, messageId, sha256 } = options;
+  const { direction, state, reason, mailbox, partner, since, until, messageId, sha256, address, subject } =
+    options;
   const wanted = directions.find((each) => each === direction);
   if (wanted !== undefined) query.direction = wanted;
   if (state !== undefined) {
@@ -48,6 +56,8 @@ export function queryOf(options: FilterOptions): ListQuery {
   if (reason !== undefined) query.reason = reason;
   if (mailbox !== undefined) query.mailbox = mailbox;
   if (partner !== undefined) query.partner = partner;
+  if (address !== undefined) query.address = address;
+  if (subject !== undefined) query.subject = subject;
   if (since !== undefined) query.since = timeOf('--since', since);
   if (until !== undefined) query.until = timeOf('--until', until);
   // Angle brackets are awkward in a shell, so they may be left out.

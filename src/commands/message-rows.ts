@@ -8,16 +8,20 @@ import { stamp } from './when.ts';
 /** The first characters of an id that a narrow terminal shows; they are enough to name one among millions. */
 export const shortId = 12;
 
-export const messageColumns: readonly Column[] = [
-  { title: 'ID', least: shortId, bare: true },
-  { title: 'TIME' },
-  { title: 'DIR' },
-  { title: 'STATE' },
-  { title: 'PARTNER', least: 8 },
-  { title: 'TO', least: 8 },
-  { title: 'SIZE', right: true },
-  { title: 'REASON', least: 10 },
-];
+/** @param subjects whether some may be kept */
+export function messageColumns(subjects: boolean): Column[] {
+  return [
+    { title: 'ID', least: shortId, bare: true },
+    { title: 'TIME' },
+    { title: 'DIR' },
+    { title: 'STATE' },
+    { title: 'PARTNER', least: 8 },
+    { title: 'TO', least: 8 },
+    ...(subjects ? [{ title: 'SUBJECT', least: 8 }] : []),
+    { title: 'SIZE', right: true },
+    { title: 'REASON', least: 10 },
+  ];
+}
 
 const ended: Partial<Record<MessageRecord['state'], Style>> = {
   delivered: 'good',
@@ -29,19 +33,23 @@ const ended: Partial<Record<MessageRecord['state'], Style>> = {
 export interface Listed {
   message: MessageRecord;
   attempts: Attempts;
+  /** Null where none is kept. */
+  subject: string | null;
 }
 
 /** The same names as in the HTTP API. */
-export function forJson({ message, attempts: { attempts, lastError, next } }: Listed): object {
+export function forJson({ message, subject, attempts: { attempts, lastError, next } }: Listed): object {
   return {
     ...message,
+    subject,
     attempts,
     lastError: lastError && { ...lastError, at: new Date(lastError.at).toISOString() },
     nextAttempt: next === null || next === 0 ? null : new Date(next).toISOString(),
   };
 }
 
-export function messageRow({ message, attempts }: Listed, now: number): Cell[] {
+/** @param subjects as for `messageColumns` */
+export function messageRow({ message, attempts, subject }: Listed, now: number, subjects: boolean): Cell[] {
   const { id, receivedAt, direction, state, partner, mailbox, envelope, octets, reason } = message;
   const [first = '-', ...others] = envelope.to;
   const to =
@@ -55,6 +63,7 @@ export function messageRow({ message, attempts }: Listed, now: number): Cell[] {
     // who sent it, as far as known
     { text: partner ?? (envelope.from || '<>') },
     { text: to },
+    ...(subjects ? [{ text: subject ?? '' }] : []),
     { text: String(octets) },
     { text: reason ?? attemptsText(attempts, now) },
   ];

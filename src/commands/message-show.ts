@@ -65,15 +65,15 @@ async function find(ledger: Ledger, text: string): Promise<Listed> {
     throw new SealpostError('message-unknown', `there is no message ${id}`, {
       hint: 'see sealpost messages list',
     });
-  const [due = null] = await ledger.due([id]);
-  return { message, attempts: attemptsOf(message, due) };
+  const [[due = null], [subject = null]] = [await ledger.due([id]), await ledger.subjects([id])];
+  return { message, attempts: attemptsOf(message, due), subject };
 }
 
 async function show(text: string, options: { config: string; json?: boolean }): Promise<void> {
   await withRecords(await loadConfig(options.config), async ({ ledger }) => {
     const found = await find(ledger, text);
     if (options.json) return printJson(forJson(found), 2);
-    const { message, attempts } = found;
+    const { message, attempts, subject } = found;
     const now = Date.now();
     printWhy(message, attempts, now);
     if (attempts.attempts > 0) line('attempts', attempts.attempts);
@@ -88,6 +88,7 @@ async function show(text: string, options: { config: string; json?: boolean }): 
         name.endsWith('At') ? `${stamp(Number(value))} (${new Date(Number(value)).toISOString()})` : text,
       );
     }
+    if (subject !== null) line('subject', subject);
     line('from', envelope.from || '<>');
     line('to', envelope.to.join(', '));
     line('origin', `${origin.kind} ${JSON.stringify(origin.detail)}`);

@@ -308,6 +308,12 @@ const mailbox = z.strictObject({
   policy: policySettings(
     'Rules for the mail of this mailbox, beside require. Those of the partner count as well.',
   ),
+  keepSubjects: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Keep the subject of each message, as it is after decryption, in the ledger: sealed with the spool key, up to 250 characters, as long as the record. People with the right to content see it in lists, and search by it.',
+    ),
   bodyPart: z
     .strictObject({
       contentType: z.string().optional().describe('Content type of the body part.'),
@@ -350,6 +356,12 @@ export const partnerSchema = z.strictObject({
     'Rules for the mail of this partner, beside require. Those of the mailbox count as well.',
   ),
   explain: explainSettings(),
+  keepSubjects: z
+    .boolean()
+    .optional()
+    .describe(
+      'Keep the subjects of mail to the partner, and of mail from it whatever the mailbox says. Default: false to the partner, and keepSubjects of the mailbox from it.',
+    ),
   certificates: z
     .array(certificateEntry(path))
     .default([])

@@ -109,6 +109,7 @@ async function decodeFor(
   const from: Attribution = {
     partner: sender.partner ? partnerKey(sender.partner) : null,
     partnerBy: sender.by ?? null,
+    ...keptSubject(mailbox, sender, headers),
   };
   const whole = isWhole(read.verdict);
   const listed = decoded.parts(whole);
@@ -215,6 +216,15 @@ function unaskedSigner({ verdict, sender }: Pick<Judged, 'verdict' | 'sender'>):
     valid && reason === 'revocation-unknown';
   if (!untrusted.every(isUnasked)) return undefined;
   return untrusted.map(({ message, revocation }) => revocation.message ?? message ?? '').join('; ');
+}
+
+/** The subject, where it is kept: the partner's own setting counts before that of the mailbox. */
+function keptSubject(
+  mailbox: Pick<MailboxConfig, 'keepSubjects'>,
+  { partner }: Pick<Judged['sender'], 'partner'>,
+  { subject }: Pick<HeadersJson, 'subject'>,
+): Pick<Attribution, 'subject'> {
+  return subject !== null && (partner?.keepSubjects ?? mailbox.keepSubjects) ? { subject } : {};
 }
 
 const codesOf = (lacks: readonly { code: string }[]) => [...new Set(lacks.map(({ code }) => code))];

@@ -131,6 +131,7 @@ class SubmittedMail {
   #request: Request;
   #digest: MailDigest | undefined;
   #messageId: string | null = null;
+  #subject: string | null = null;
   /** Envelope sender, by partner. */
   #from: string[] = [];
 
@@ -207,7 +208,8 @@ class SubmittedMail {
   #sender(partner: PartnerConfig, headers: HeaderBlock): string {
     const { client, from, nullSender } = this.#submission;
     // The header is whole (`Outgoing`): what the fields name is all that any reader finds there.
-    const { authors } = this.#checkAuthors(partner, headers);
+    const { authors, json } = this.#checkAuthors(partner, headers);
+    this.#subject = json.subject;
     if (from !== undefined && !this.#isOwn(partner, from))
       throw notGranted(client, `sender ${from === '' ? '<>' : from}`);
     const sender = nullSender ? '' : (partner.from ?? from ?? authors.from[0]?.address);
@@ -276,6 +278,7 @@ class SubmittedMail {
         origin,
         envelope: { from: this.#from[index] ?? '', to: recipients, ...(asked && { dsn: asked }) },
         messageId: this.#messageId,
+        ...(partner.keepSubjects && this.#subject !== null && { subject: this.#subject }),
         ...(metadata && { metadata }),
         ...(delivery && { delivery }),
         ...(idempotencyKey !== undefined && {

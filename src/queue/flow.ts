@@ -18,6 +18,7 @@ import { auditLine, eventLine, parseRecord } from './ledger.ts';
 import { replayArguments } from './replays.ts';
 import { newNudge } from './retry.ts';
 import { type Step, scripts } from './steps.ts';
+import type { Subjects } from './subjects.ts';
 import {
   type Act,
   type Attribution,
@@ -53,6 +54,7 @@ export interface FlowParts {
    */
   writes: DurableWrites;
   spool: TieredSpool;
+  subjects: Pick<Subjects, 'seal'>;
   /** Milliseconds that the original of a delivered message is kept. */
   keepOriginal: number;
   /** Names of the mailboxes and partners whose suspended messages are reported. */
@@ -118,7 +120,7 @@ export class RedisFlow implements Flow {
       now,
       job.id,
       eventLine({ type: 'decoded', at: now, facts: outcome.facts }),
-      ...attributed(outcome),
+      ...this.#attributed(job.id, outcome),
       octetsToken(content.ref),
       octetsToken(result.ref),
       JSON.stringify({ content: content.ref, result: result.ref }),
@@ -177,7 +179,7 @@ export class RedisFlow implements Flow {
     ];
     const { keepOriginal } = this.#parts;
     const octets = octetsToken(job.octets);
-    const args = [now, job.id, ...attributed(outcome), events.join('\n'), keepOriginal, octets];
+    const args = [now, job.id, ...this.#attributed(job.id, outcome), events.join('\n'), keepOriginal, octets];
     if (queued) {
       const { prefix, queue, name, data, id, options } = queued;
       args.push(`${prefix}:${queue}:`, name, data, id, JSON.stringify(options));
@@ -187,7 +189,7 @@ export class RedisFlow implements Flow {
 
   async dropped(job: InboundJob, outcome: Parameters<Flow['dropped']>[1], end?: JobEnd): Promise<void> {
     const [now = 0, id = '', event = ''] = this.#event(job.id, outcome.event, outcome.facts);
-    const args = [now, id, ...attributed(outcome), event, octetsToken(job.octets)];
+    const args = [now, id, ...this.#attributed(job.id, outcome), event, octetsToken(job.octets)];
     await this.#release(await this.#step(scripts.dropped, args, end));
   }
 
@@ -224,13 +226,19 @@ export class RedisFlow implements Flow {
       octetsToken('octets' in job ? job.octets : job.content),
       // One that has expired will not be sent, so nobody has to wait for it.
       reason === 'expired' || !('partner' in job && this.#parts.stops.has(job.partner)) ? '1' : '',
-      ...(from ? attributed(from) : ['-', '']),
+      ...(from ? this.#attributed(job.id, from) : ['-', '']),
     ];
     await this.#step(scripts.suspend, args, end);
   }
 
   async tendLines(): Promise<void> {
     await this.#run(scripts.tendLines, [this.#parts.now(), ...this.#parts.stops]);
+  }
+
+  /** As the script `attribute` takes it. */
+  #attributed(id: string, { partner, partnerBy, subject }: Attribution): [string, string] {
+    const sealed = subject === undefined ? '' : `\n${this.#parts.subjects.seal(id, subject)}`;
+    return [partner ?? '', `${partnerBy ?? ''}${sealed}`];
   }
 
   /** Job of the report without its turn, which the script knows, and its route; both '' if no report is wanted. */
@@ -382,11 +390,6 @@ export class RedisFlow implements Flow {
     if (kept) for (const id of files) await this.#parts.spool.removeFile(String(id));
     return outcome;
   }
-}
-
-/** As the script `attribute` takes it. */
-function attributed({ partner, partnerBy }: Attribution): [string, string] {
-  return [partner ?? '', partnerBy ?? ''];
 }
 
 function isFinished(state: MessageState): boolean {

@@ -16,6 +16,7 @@ import { eventLine, type RecordFacts } from './ledger.ts';
 import { countMessage } from './message-metrics.ts';
 import { type Pressure, queueFull } from './pressure.ts';
 import { scripts } from './steps.ts';
+import type { Subjects } from './subjects.ts';
 import {
   type InboundJob,
   type InboundMessage,
@@ -53,6 +54,7 @@ export interface IntakeParts {
   /** Of partners now, for metrics. */
   names: Pick<PartnerNames, 'present'>;
   spool: TieredSpool;
+  subjects: Pick<Subjects, 'seal'>;
   /** Milliseconds that a finished message counts for duplicate detection. */
   duplicates: number;
   /** Mailboxes for which the same octets may be another message. */
@@ -95,6 +97,8 @@ interface Item {
   job: InboundJob | OutboundJob;
   /** Of the request that came with an idempotency key, or ''. */
   fingerprint: string;
+  /** Sealed, or '' where it is not kept. */
+  subject: string;
 }
 
 /** One arrival, for one or several mailboxes. */
@@ -168,7 +172,7 @@ export class RedisIntake implements Intake {
         ...{ id, direction: 'inbound', mailbox, origin, envelope, messageId },
         receivedAt: now,
       };
-      return this.#item(message, mailbox, octets, '');
+      return this.#item(message, mailbox, octets);
     });
     return await this.#accept(inboundMail, items, now);
   }
@@ -201,31 +205,39 @@ export class RedisIntake implements Intake {
     await this.#ensureRoom(writer);
     const finished = await writer.finish(entries.length);
     const now = this.#parts.now();
-    const items = entries.map(({ idempotency, ...entry }, index): Item => {
+    const items = entries.map(({ idempotency, subject, ...entry }, index): Item => {
       const { partner, client = '' } = entry;
       const id = idOf('o', partner, ...(idempotency ? [client, idempotency.key] : [randomUUID()]));
       const message: OutboundMessage = { id, direction: 'outbound', ...entry, receivedAt: now };
-      return this.#item(message, partner, at(finished, index), idempotency?.fingerprint ?? '');
+      return this.#item(message, partner, at(finished, index), {
+        fingerprint: idempotency?.fingerprint ?? '',
+        subject: subject === undefined ? '' : this.#parts.subjects.seal(id, subject),
+      });
     });
     return await this.#accept(outboundMail, items, now);
   }
 
-  #item(message: Message, name: string, octets: FinishedOctets, fingerprint: string): Item {
+  #item(
+    message: Message,
+    name: string,
+    octets: FinishedOctets,
+    asked: Pick<Item, 'fingerprint' | 'subject'> = { fingerprint: '', subject: '' },
+  ): Item {
     const { direction, origin, envelope, messageId, receivedAt: at } = message;
     const { from, to } = envelope;
     const { sha256 } = octets.ref;
     const facts = { kind: origin.kind, ...origin.detail };
-    const asked = message.direction === 'outbound' ? requestOf(message) : {};
+    const request = message.direction === 'outbound' ? requestOf(message) : {};
     return {
       id: message.id,
       name,
-      facts: { direction, origin, envelope, messageId, octets: octets.ref.octets, sha256, ...asked },
+      facts: { direction, origin, envelope, messageId, octets: octets.ref.octets, sha256, ...request },
       received: eventLine({ type: direction === 'inbound' ? 'received' : 'queued', at, facts }),
       // A duplicate need not have the same octets or recipients: the record's envelope is that of the first.
       duplicate: eventLine({ type: 'duplicate', at, facts: { ...facts, sha256, from, to } }),
       octets,
       job: { ...message, octets: octets.ref, ...carried() },
-      fingerprint,
+      ...asked,
     };
   }
 
@@ -274,13 +286,13 @@ export class RedisIntake implements Intake {
     }
     for (const { items, now } of arrivals) {
       args.push(now, items.length);
-      for (const { id, name, facts, received, duplicate, octets, job, fingerprint } of items) {
+      for (const { id, name, facts, received, duplicate, octets, job, fingerprint, subject } of items) {
         args.push(id, name, JSON.stringify(facts), received, duplicate, octetsToken(octets.ref));
         args.push(JSON.stringify(job), facts.messageId ?? '', octets.ref.sha256, octets.ref.octets);
         const { priority = 5 } = ('delivery' in job ? job.delivery : undefined) ?? {};
         const isOutbound = job.direction === 'outbound';
         const line = `${this.#parts.ordered.has(name) ? '1' : '0'}${lineOf(name, facts.client)}`;
-        args.push(fingerprint, isOutbound ? priority : '', isOutbound ? line : '');
+        args.push(fingerprint, isOutbound ? priority : '', isOutbound ? line : '', subject);
       }
     }
     const octets = arrivals.flatMap(({ items }) => items.map((item) => item.octets));

@@ -17,8 +17,9 @@ return 1
 
 /**
  * index, greatest and least time, how many to skip, how many to examine, then state, mailbox, partner, reason and
- * direction that a record must have, and an address in quotes ('' for any). Newest first. Returns how many it examined,
- * the time of the last one, how many in a row had that time, then id and time of each match.
+ * direction that a record must have, an address in quotes ('' for any), and '1' for those with a subject that is kept.
+ * Newest first. Returns how many it examined, time and id of the last one, how many in a row had that time, then id and time
+ * of each match, and its sealed subject if that is wanted.
  */
 const find = script(
   records,
@@ -31,9 +32,9 @@ for at, field in ipairs({ 's', 'b', 'p', 'x' }) do
     wanted[#wanted + 1] = ARGV[5 + at]
   end
 end
-local direction, address = ARGV[10] or '', ARGV[11] or ''
+local direction, address, subjects = ARGV[10] or '', ARGV[11] or '', ARGV[12] == '1'
 local last, same = '', 0
-local reply = { #found / 2, '', 0 }
+local reply = { #found / 2, '', '', 0 }
 for at = 1, #found, 2 do
   local id, time = found[at], found[at + 1]
   if time == last then same = same + 1 else last, same = time, 1 end
@@ -51,12 +52,18 @@ for at = 1, #found, 2 do
   if fits and address ~= '' then
     fits = string.find(string.lower(rcall('HGET', record(id), 'r') or ''), address, 1, true) ~= nil
   end
+  local subject
+  if fits and subjects then
+    subject = rcall('HGET', record(id), 't')
+    fits = subject and true
+  end
   if fits then
     reply[#reply + 1] = id
     reply[#reply + 1] = time
+    if subjects then reply[#reply + 1] = subject end
   end
 end
-reply[2], reply[3] = last, same
+reply[2], reply[3], reply[4] = last, found[#found - 1] or '', same
 return reply
 `,
 );

@@ -15,6 +15,8 @@ export interface ListQuery {
   sha256?: string;
   /** Address of the envelope, in any case; looked for in record after record. */
   address?: string;
+  /** Part of a subject that is kept (`keepSubjects`), in any case; opened in record after record. */
+  subject?: string;
   /** Received at or after, in milliseconds since the epoch. */
   since?: number;
   /** Received before, in milliseconds since the epoch. */
@@ -96,7 +98,15 @@ export interface Ledger {
   ownerOf(id: string): Promise<Pick<MessageRecord, 'direction' | 'mailbox' | 'partner'> | null>;
   /** The id itself if there is such a message, else ids that begin like that: at most `most`, in no order. */
   matching(prefix: string, most: number): Promise<string[]>;
-  /** Newest first. `cursor` leads to the next page; null at the end. */
+  /**
+   * Subjects of messages, opened, in the order of the ids; null where none is kept. They are content, for whoever may
+   * read that.
+   */
+  subjects(ids: readonly string[]): Promise<(string | null)[]>;
+  /**
+   * Newest first. `cursor` leads to the next page; null at the end. With an address or a subject, 10,000 are looked
+   * through for a page, which may then have fewer.
+   */
   list(query: ListQuery): Promise<{ messages: MessageRecord[]; cursor: string | null }>;
   /**
    * The same of some messages alone, and with bounded work: a page may have fewer messages than asked for, and yet lead

@@ -1,14 +1,26 @@
 /** The ledger: the facts about each message and what happened to it. Written by the scripts, read here. */
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import { PartnerNames } from '../config/index.ts';
-import { SealpostError } from '../errors.ts';
+import type { PartnerNames } from '../config/index.ts';
 import { guarded, run } from '../redis/index.ts';
 import type { Keys } from './keys.ts';
 import { ledgerScripts } from './ledger-scripts.ts';
 import type { Among, Ledger, ListQuery, SuspendedGroup, Tallies, UsedCount } from './ledger-types.ts';
-import { type Batch, cursorOf, type Found, isAmong, nextOf, sourcesOf, Walk } from './listing.ts';
+import {
+  type Batch,
+  cursorOf,
+  type Found,
+  fits,
+  isAmong,
+  Looks,
+  newestOf,
+  nextOf,
+  parseCursor,
+  sourcesOf,
+  Walk,
+} from './listing.ts';
 import { usedDays } from './lua.ts';
+import { type SubjectMatcher, type Subjects, subjectMatcher } from './subjects.ts';
 import { readSuspended } from './suspended-groups.ts';
 import { readTallies } from './tallies.ts';
 import {
@@ -84,7 +96,7 @@ const pageSize = 50;
 const lookSize = 1000;
 /** Ids that one call looks at for a prefix: less than two milliseconds in Redis. */
 const scanSize = 5000;
-/** Records that are examined for one page among grants, in each index; and where their facts are read. */
+/** Records that are examined for one page; and where their facts or subjects are read. */
 const mostLooked = 20_000;
 const mostRead = 10_000;
 const mostCounted = 10_000;
@@ -95,11 +107,18 @@ export class RedisLedger implements Ledger {
   #redis: Redis;
   #keys: Keys;
   readonly #names: PartnerNames;
+  readonly #openSubjects: () => Promise<Pick<Subjects, 'open'>>;
 
-  constructor(redis: Redis, keys: Keys, names = new PartnerNames([])) {
+  constructor(
+    redis: Redis,
+    keys: Keys,
+    names: PartnerNames,
+    openSubjects: () => Promise<Pick<Subjects, 'open'>>,
+  ) {
     this.#redis = redis;
     this.#keys = keys;
     this.#names = names;
+    this.#openSubjects = openSubjects;
   }
 
   async get(id: string): Promise<MessageRecord | null> {
@@ -138,6 +157,7 @@ export class RedisLedger implements Ledger {
 
   /** `usage` for a broken cursor. */
   async list(query: ListQuery): Promise<{ messages: MessageRecord[]; cursor: string | null }> {
+    if (query.address !== undefined || query.subject !== undefined) return await this.listAmong(query, all);
     const limit = Math.max(1, query.limit ?? pageSize);
     const start = parseCursor(query.cursor);
     const messages: MessageRecord[] = [];
@@ -159,10 +179,10 @@ export class RedisLedger implements Ledger {
   ): Promise<{ messages: MessageRecord[]; cursor: string | null }> {
     const limit = Math.max(1, query.limit ?? pageSize);
     const start = parseCursor(query.cursor);
-    const walks = sourcesOf(query, among).map(
-      (source) =>
-        new Walk(this.#find(source, start, limit), query.address === undefined ? mostLooked : mostRead),
-    );
+    const sources = sourcesOf(query, among);
+    const isRead = query.address !== undefined || query.subject !== undefined;
+    const looks = new Looks(isRead ? mostRead : mostLooked, sources.length);
+    const walks = sources.map((source) => new Walk((may) => this.#find(source, start, limit, may), looks));
     await Promise.all(walks.map((walk) => walk.fill()));
     const messages: MessageRecord[] = [];
     let last: string | null = null;
@@ -177,8 +197,8 @@ export class RedisLedger implements Ledger {
       if (batch.length === 0 && empty.length === 0) return { messages, cursor: null };
       const tired = empty.filter((walk) => walk.isTired);
       // What was examined so far is behind the page; whoever wants to go on continues there.
-      if (tired.length > 0 && batch.length === 0)
-        return { messages, cursor: `${Math.max(...tired.map((walk) => walk.last))}.zz` };
+      const stopped = batch.length === 0 ? newestOf(tired) : undefined;
+      if (stopped !== undefined) return { messages, cursor: cursorOf(stopped) };
       await Promise.all(empty.map((walk) => walk.fill()));
     }
   }
@@ -195,7 +215,12 @@ export class RedisLedger implements Ledger {
   }
 
   /** Walks the narrowest index, newest first, in batches; the server tests the rest of the query. */
-  async *#find(asked: ListQuery, start: Found | undefined, expected: number): AsyncGenerator<Batch> {
+  async *#find(
+    asked: ListQuery,
+    start: Found | undefined,
+    expected: number,
+    may = (wanted: number) => wanted,
+  ): AsyncGenerator<Batch> {
     const { key } = this.#partnerOf(asked.partner);
     const query = key === undefined ? asked : { ...asked, partner: key };
     if (query.messageId !== undefined || query.sha256 !== undefined) {
@@ -203,16 +228,21 @@ export class RedisLedger implements Ledger {
       // Of equal times, the greater id comes first, as in Redis's indices.
       const isAfter = ({ id, receivedAt }: Found) =>
         !start || receivedAt < start.receivedAt || (receivedAt === start.receivedAt && id < start.id);
-      yield { found: found.filter(isAfter), last: 0, looked: found.length };
+      if (found.length > 0) yield { found: found.filter(isAfter), last: found.at(-1), looked: found.length };
       return;
     }
     const { index, tested } = await this.#narrowest(query);
-    const { state, mailbox, partner, reason, direction } = query;
+    const { state, mailbox, partner, reason } = query;
+    // Only an inbound message has a mailbox.
+    const direction = query.direction === 'inbound' && mailbox !== undefined ? undefined : query.direction;
     const tests = [state, mailbox, partner, reason, direction].map((value) =>
       value === undefined || value === tested ? '' : value,
     );
     // As it stands in the JSON of the facts, with its quotes.
     tests.push(query.address === undefined ? '' : JSON.stringify(query.address.toLowerCase()));
+    const matches = await this.#subjectMatcher(query);
+    tests.push(matches === undefined ? '' : '1');
+    const size = matches === undefined ? 2 : 3;
     // Starts with a little more than a page. If tests or equal times leave it short, it takes more at a time.
     let look = tests.some(Boolean) ? lookSize : Math.min(expected + 10, lookSize);
     let greatest = start ? String(start.receivedAt) : '+inf';
@@ -220,21 +250,46 @@ export class RedisLedger implements Ledger {
     if (query.until !== undefined && (!start || start.receivedAt >= query.until))
       greatest = `(${query.until}`;
     for (let skip = 0; ; look = lookSize) {
+      look = may(look);
+      if (look === 0) {
+        yield { found: [], last: undefined, looked: 0 };
+        return;
+      }
       const args = [index, greatest, least, skip, look, ...tests];
       const reply = await run(this.#redis, this.#keys.prefix, ledgerScripts.find, args, 'ledger');
-      const [seen = 0, time = '', same = 0, ...pairs]: unknown[] = Array.isArray(reply) ? reply : [];
+      const [seen = 0, time = '', lastId = '', same = 0, ...pairs]: unknown[] = Array.isArray(reply)
+        ? reply
+        : [];
       const batch: Found[] = [];
-      for (let at = 0; at < pairs.length; at += 2) {
+      for (let at = 0; at < pairs.length; at += size) {
         const found = { id: String(pairs[at]), receivedAt: Number(pairs[at + 1]) };
+        if (matches?.(found.id, String(pairs[at + 2])) === false) continue;
         // Of equal times, Redis returns the greater id first; those up to the cursor's were on the last page.
         if (!start || found.receivedAt !== start.receivedAt || found.id < start.id) batch.push(found);
       }
-      yield { found: batch, last: Number(time), looked: Number(seen) };
+      const last = { receivedAt: Number(time), id: String(lastId) };
+      if (Number(seen) > 0) yield { found: batch, last, looked: Number(seen) };
       if (Number(seen) < look) return;
       // Skipping many is slow, so the walk continues by time, and skips only those with the same time.
       skip = greatest === String(time) ? skip + Number(seen) : Number(same);
       greatest = String(time);
     }
+  }
+
+  async #subjectMatcher({ subject }: ListQuery): Promise<SubjectMatcher | undefined> {
+    return subject === undefined ? undefined : subjectMatcher(await this.#openSubjects(), subject);
+  }
+
+  async #sealedSubjects(ids: readonly string[]): Promise<(string | null)[]> {
+    const reads = ids.map((id) => this.#redis.hget(this.#keys.message(id), 't'));
+    return await guarded('ledger', Promise.all(reads));
+  }
+
+  async subjects(ids: readonly string[]): Promise<(string | null)[]> {
+    const sealed = await this.#sealedSubjects(ids);
+    if (sealed.every((each) => each === null)) return sealed;
+    const { open } = await this.#openSubjects();
+    return sealed.map((each, at) => (each === null ? null : open(ids[at] ?? '', each)));
   }
 
   async #findByDigest(query: ListQuery): Promise<Found[]> {
@@ -253,9 +308,11 @@ export class RedisLedger implements Ledger {
     const records = await Promise.all(members.map((member) => this.get(member.slice(start.length))));
     const { name } = this.#partnerOf(query.partner);
     const wanted = name === undefined ? query : { ...query, partner: name };
-    return records
-      .filter((record) => record !== null)
-      .filter((record) => fits(record, wanted))
+    const found = records.filter((record) => record !== null).filter((record) => fits(record, wanted));
+    const matches = await this.#subjectMatcher(query);
+    const sealed = matches === undefined ? [] : await this.#sealedSubjects(found.map(({ id }) => id));
+    return found
+      .filter(({ id }, at) => matches === undefined || matches(id, sealed[at] ?? ''))
       .sort((a, b) => b.receivedAt - a.receivedAt || (a.id < b.id ? 1 : -1));
   }
 
@@ -384,30 +441,4 @@ export class RedisLedger implements Ledger {
   }
 }
 
-function fits(record: MessageRecord, query: ListQuery): boolean {
-  const { state, mailbox, partner, reason, messageId, sha256, since, until, direction, address } = query;
-  const same = (wanted: string | undefined, value: string | null) => wanted === undefined || wanted === value;
-  return (
-    same(state, record.state) &&
-    same(direction, record.direction) &&
-    same(mailbox, record.mailbox) &&
-    same(partner, record.partner) &&
-    same(reason, record.reason) &&
-    same(messageId, record.messageId) &&
-    same(sha256?.toLowerCase(), record.sha256) &&
-    (address === undefined || hasAddress(record, address.toLowerCase())) &&
-    (since === undefined || record.receivedAt >= since) &&
-    (until === undefined || record.receivedAt < until)
-  );
-}
-
-function hasAddress({ envelope: { from, to } }: MessageRecord, wanted: string): boolean {
-  return [from, ...to].some((each) => each.toLowerCase() === wanted);
-}
-
-function parseCursor(cursor: string | undefined): Found | undefined {
-  if (cursor === undefined) return undefined;
-  const match = /^(\d+)\.(\w+)$/.exec(cursor);
-  if (match?.[1] && match[2]) return { receivedAt: Number(match[1]), id: match[2] };
-  throw new SealpostError('usage', 'the cursor is not one that a list returned');
-}
+const all: Among = { mailboxes: '*', partners: '*' };

@@ -1,4 +1,5 @@
 /** Lists of the messages that somebody may see: a merge of the indices of what is granted, with bounded work. */
+import { SealpostError } from '../errors.ts';
 import type { Among, ListQuery } from './ledger-types.ts';
 import type { MessageRecord } from './types.ts';
 
@@ -10,13 +11,21 @@ export interface Found {
 /** What one look into an index found. */
 export interface Batch {
   found: Found[];
-  /** Time of the last record that was examined. */
-  last: number;
-  /** How many were examined. */
+  /** The last record that was examined. */
+  last: Found | undefined;
+  /** How many were examined; 0 if it may examine no more. */
   looked: number;
 }
 
 export const cursorOf = ({ receivedAt, id }: Found) => `${receivedAt}.${id}`;
+
+/** Errors: `usage` for what no list returned. */
+export function parseCursor(cursor: string | undefined): Found | undefined {
+  if (cursor === undefined) return undefined;
+  const match = /^(\d+)\.(\w+)$/.exec(cursor);
+  if (match?.[1] && match[2]) return { receivedAt: Number(match[1]), id: match[2] };
+  throw new SealpostError('usage', 'the cursor is not one that a list returned');
+}
 
 /** More names than that are looked for among all records of their direction. */
 const mostNames = 200;
@@ -47,21 +56,45 @@ export function isAmong({ direction, mailbox, partner }: MessageRecord, among: A
   return granted === '*' || (name !== null && granted.includes(name));
 }
 
+/** Records that the first look into a list examines at least. */
+const leastLooked = 20;
+
+/** Records that are examined for one page, in all of its lists together. */
+export class Looks {
+  #left: number;
+  readonly #share: number;
+
+  constructor(most: number, lists: number) {
+    this.#left = most;
+    this.#share = Math.max(leastLooked, Math.floor(most / 2 / Math.max(1, lists)));
+  }
+
+  /** How many of those that are wanted may be examined. The first look into a list finds out where it stands. */
+  take(wanted: number, first: boolean): number {
+    const taken = first ? Math.min(wanted, this.#share) : Math.max(0, Math.min(wanted, this.#left));
+    this.#left -= taken;
+    return taken;
+  }
+}
+
 /** One of the lists, as far as it was walked. */
 export class Walk {
   readonly #batches: AsyncGenerator<Batch>;
-  readonly #most: number;
-  #looked = 0;
   #over = false;
+  #tired = false;
+  #began = false;
   /** Newest first, not taken yet. */
   readonly ahead: Found[] = [];
-  /** Time of the last record that was examined. */
-  last = Number.POSITIVE_INFINITY;
+  /** The last record that was examined. */
+  last: Found | undefined;
 
-  /** @param most records to examine */
-  constructor(batches: AsyncGenerator<Batch>, most: number) {
-    this.#batches = batches;
-    this.#most = most;
+  /** @param begin makes the looks; it asks before each how many records it may examine */
+  constructor(begin: (may: (wanted: number) => number) => AsyncGenerator<Batch>, looks: Looks) {
+    this.#batches = begin((wanted) => {
+      const first = !this.#began;
+      this.#began = true;
+      return looks.take(wanted, first);
+    });
   }
 
   /** It has more, as far as known, and nothing to take. */
@@ -69,34 +102,40 @@ export class Walk {
     return !this.#over && this.ahead.length === 0;
   }
 
+  /** It may not look any further for this page. */
   get isTired(): boolean {
-    return this.#looked >= this.#most;
+    return this.#tired;
   }
 
   /** Takes one more look, if it may and there is nothing to take. */
   async fill(): Promise<void> {
-    if (!this.isEmpty || this.isTired) return;
+    if (!this.isEmpty || this.#tired) return;
     const { done, value } = await this.#batches.next();
     if (done) {
       this.#over = true;
       return;
     }
+    if (value.looked === 0) {
+      this.#tired = true;
+      return;
+    }
     this.ahead.push(...value.found);
-    this.#looked += value.looked;
     this.last = value.last;
   }
 }
 
 /** The newest records of all walks, as far as none that was not examined yet can be newer. */
 export function nextOf(walks: readonly Walk[], most: number): Found[] {
-  const barrier = Math.max(...walks.filter((walk) => walk.isEmpty).map((walk) => walk.last));
+  const empty = walks.filter((walk) => walk.isEmpty);
+  if (empty.some(({ last }) => last === undefined)) return [];
+  const barrier = newestOf(empty);
   const taken: Found[] = [];
   while (taken.length < most) {
     const best = walks
       .filter((walk) => walk.ahead.length > 0)
       .reduce<Walk | undefined>((found, walk) => (found && !isNewer(walk, found) ? found : walk), undefined);
     const [first] = best?.ahead ?? [];
-    if (best === undefined || first === undefined || first.receivedAt <= barrier) break;
+    if (best === undefined || first === undefined || (barrier && !isAbove(first, barrier))) break;
     taken.push(first);
     best.ahead.shift();
     // It may have more that is newer than what the others have.
@@ -107,5 +146,39 @@ export function nextOf(walks: readonly Walk[], most: number): Found[] {
 
 function isNewer({ ahead: [a] }: Walk, { ahead: [b] }: Walk): boolean {
   if (a === undefined || b === undefined) return a !== undefined;
+  return isAbove(a, b);
+}
+
+/** In the order of a list: of equal times, the greater id comes first. */
+function isAbove(a: Found, b: Found): boolean {
   return a.receivedAt > b.receivedAt || (a.receivedAt === b.receivedAt && a.id > b.id);
+}
+
+/** Where the walk stands that got least far. */
+export function newestOf(walks: readonly Walk[]): Found | undefined {
+  return walks
+    .flatMap(({ last }) => last ?? [])
+    .reduce<Found | undefined>((best, each) => (best && !isAbove(each, best) ? best : each), undefined);
+}
+
+/** Whether a record that a digest led to is one that is asked for. */
+export function fits(record: MessageRecord, query: ListQuery): boolean {
+  const { state, mailbox, partner, reason, messageId, sha256, since, until, direction, address } = query;
+  const same = (wanted: string | undefined, value: string | null) => wanted === undefined || wanted === value;
+  return (
+    same(state, record.state) &&
+    same(direction, record.direction) &&
+    same(mailbox, record.mailbox) &&
+    same(partner, record.partner) &&
+    same(reason, record.reason) &&
+    same(messageId, record.messageId) &&
+    same(sha256?.toLowerCase(), record.sha256) &&
+    (address === undefined || hasAddress(record, address.toLowerCase())) &&
+    (since === undefined || record.receivedAt >= since) &&
+    (until === undefined || record.receivedAt < until)
+  );
+}
+
+function hasAddress({ envelope: { from, to } }: MessageRecord, wanted: string): boolean {
+  return [from, ...to].some((each) => each.toLowerCase() === wanted);
 }

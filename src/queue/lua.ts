@@ -7,7 +7,8 @@
  * in progress or suspended, `n` remaining hand-offs, `d:NAME` set while that destination is one of them, `w:NAME` data
  * of a suspended job (queue, line feed, JSON), `g` how often it was resumed, `v` how often it was decoded again after a
  * hand-off, `c` references of content and result (JSON), `h` until when they are held for a signed URL, `f` fingerprint
- * of the request that an idempotency key came with, `q` and `z` about replay (`replay-lua.ts`).
+ * of the request that an idempotency key came with, `t` sealed subject (`subjects.ts`), `q` and `z` about replay
+ * (`replay-lua.ts`).
  *
  * Indices: `ix:all`, `ix:s:STATE`, `ix:b:MAILBOX`, `ix:p:PARTNER`, `ix:x:REASON` (suspended ones only) are sorted sets
  * of ids by the time of receipt. `ix:i:XXXX` (Message-ID, SHA-1) and `ix:h:XXXX` (octets, SHA-256) are 65,536 small
@@ -142,10 +143,13 @@ end
 local function drop_octets(token)
   if string.sub(token, 1, 1) == 'i' then rcall('UNLINK', P .. ':o:' .. string.sub(token, 3)) end
 end
--- Who sent an inbound message, and how that is known ('' for nobody, '-' leaves what is there). A message that is decoded
--- again may be another partner's by now.
+-- Who sent an inbound message, and how that is known ('' for nobody, '-' leaves what is there); behind a line feed in
+-- \`by\`, its sealed subject if that is kept. A message that is decoded again may be another partner's by now.
 local function attribute(m, id, received, before, partner, by)
   if partner == '-' then return end
+  local subject
+  by, subject = string.match(by, '^(%a*)\\n?(.*)$')
+  if subject ~= '' then rcall('HSET', m, 't', subject) else rcall('HDEL', m, 't') end
   if before and before ~= partner then rcall('ZREM', P .. ':ix:p:' .. before, id) end
   if partner ~= '' then rcall('ZADD', P .. ':ix:p:' .. partner, received, id)
   elseif before then rcall('HDEL', m, 'p') end

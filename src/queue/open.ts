@@ -44,6 +44,7 @@ import { RedisReplays } from './replays.ts';
 import { refuseRestored } from './restored.ts';
 import type { Routes } from './route-types.ts';
 import { RedisRoutes } from './routes.ts';
+import { type SubjectParts, subjectsOf } from './subjects.ts';
 import { type SweepResult, sweep } from './sweep.ts';
 import type { Audit, Flow, Intake, Queues, Replays } from './types.ts';
 
@@ -142,7 +143,12 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
   const store = await openLargeStore(config, key, roomLog(options.log, 'spool'));
   const spool = new TieredSpool({ redis, keys, key, store, inlineLimit: config.spool.inlineLimit });
   const partnerNames = new PartnerNames(config.partners);
-  const ledger = new RedisLedger(redis, keys, partnerNames);
+  const sealing: SubjectParts = {
+    seal: (context, value) => sealValue(key, context, value),
+    unseal: (context, sealed) => openValue(key, context, sealed),
+  };
+  const subjects = subjectsOf(sealing);
+  const ledger = new RedisLedger(redis, keys, partnerNames, async () => subjects);
   const { retention, retry } = config;
   const repeating = new Set(
     config.mailboxes.filter(({ duplicates }) => duplicates === 'deliver').map(({ name }) => name),
@@ -168,6 +174,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     now,
     writes,
     spool,
+    subjects,
     duplicates,
     repeating,
     identity,
@@ -188,6 +195,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     keys,
     writes,
     spool,
+    subjects,
     keepOriginal: retention.original,
     reported,
     stops: inOrder('stop'),
@@ -250,8 +258,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
     ensureReplicated: async (connection, key) => {
       if (replicas > 0) await ensureReplicated(connection, key, waiting);
     },
-    seal: (context, value) => sealValue(key, context, value),
-    unseal: (context, sealed) => openValue(key, context, sealed),
+    ...sealing,
     close: () => {
       closing ??= close();
       return closing;

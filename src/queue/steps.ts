@@ -18,7 +18,7 @@ function step(make: typeof script, body: string): Step {
  * messages and most octets in it (the second state may be ''), then for each arrival: now and its number of messages,
  * and for each of these: id, name in the second index, facts, event, event if it is a duplicate, token of the octets,
  * job, Message-ID or '', SHA-256, octets, fingerprint of the request or '', priority or '', '1' if the partner's mail
- * leaves in strict order, else '0', with the name of its line behind it (outbound). Returns for each arrival 1 for each
+ * leaves in strict order, else '0', with the name of its line behind it (outbound), sealed subject or ''. Returns for each arrival 1 for each
  * duplicate and 0 for each that was accepted; or -2 if one has the id of another request, and nothing is stored then;
  * or -1, state, and 'depth' or 'octets' if there is no room; nothing is stored then. An arrival that an interrupted run
  * accepted under the same token is not a duplicate.
@@ -81,6 +81,7 @@ local function accept(at, now)
   rcall('HSET', m, 'r', ARGV[at + 2], 's', state, 'a', now, 'u', now, index, name,
     'e', joined(m, old[3], ARGV[at + 3]), 'k', token, 'o', ARGV[at + 9])
   if print ~= '' then rcall('HSET', m, 'f', print) end
+  if ARGV[at + 13] ~= '' then rcall('HSET', m, 't', ARGV[at + 13]) end
   rcall('ZADD', P .. ':ix:all', now, id)
   rcall('ZADD', P .. ':ix:' .. index .. ':' .. name, now, id)
   move(id, nil, state, now, 0, ARGV[at + 9])
@@ -112,7 +113,7 @@ local function conflicts(at, now)
   if finished[old[1]] and tonumber(old[2]) < tonumber(now) - known then return false end
   return old[3] ~= print
 end
-local each_size = 13
+local each_size = 14
 local results, at = {}, 11
 while at <= #ARGV do
   local now, last = ARGV[at], at + 2 + each_size * (tonumber(ARGV[at + 1]) - 1)

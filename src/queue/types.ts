@@ -132,6 +132,8 @@ export interface Attribution {
   partner: string | null;
   /** Null if no partner is concerned. */
   partnerBy: PartnerBy | null;
+  /** Where it is kept; it is sealed before it is written. */
+  subject?: string;
 }
 
 export interface MessageRecord extends MessageBase {
@@ -236,6 +238,8 @@ export interface IntakeResult {
 }
 
 export interface OutboundEntry extends Omit<OutboundMessage, 'id' | 'direction' | 'receivedAt'> {
+  /** Where it is kept; it is sealed before it is written. */
+  subject?: string;
   /**
    * A repeated call of the same client with the same key and partner is a duplicate, for `idempotencyKept`. Without a
    * key, each call is a new message.

@@ -123,6 +123,7 @@ describe('a message of which Redis did not say whether it has it', () => {
           now: Date.now,
           writes: kept,
           spool,
+          subjects: { seal: () => '' },
           duplicates: 1000,
           repeating: new Set<string>(),
           ordered: new Set<string>(),

@@ -84,10 +84,10 @@ describe('sealpost doctor', { skip: skipWithout('openssl') }, () => {
     queue = await openTestQueue(server);
     const { id } = await accept(queue, `Subject: ${marker}\r\n\r\n${marker}`, marker);
     const data = (await queue.redis.hget(`{sealpost}:inbound:${id}`, 'data')) ?? '';
-    await queue.flow.suspend('inbound', JSON.parse(data), 'decrypt-no-key', {
-      message: marker,
-      serial: marker,
-    });
+    const from = { partner: null, partnerBy: null, subject: marker };
+    const facts = { message: marker, serial: marker };
+    await queue.flow.suspend('inbound', JSON.parse(data), 'decrypt-no-key', facts, 1, undefined, from);
+    assert.deepEqual(await queue.ledger.subjects([id]), [marker]);
   });
   after(async () => {
     await queue?.close();

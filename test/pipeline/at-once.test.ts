@@ -34,8 +34,8 @@ describe('a message that is handed off in the step that decodes it', () => {
   };
 
   /** The step with a destination that answers as told; a fresh one, as in another process. */
-  function step(local: LocalDestination | undefined, room = queue) {
-    const { mailboxes, strong } = testConfig(server, settings);
+  function step(local: LocalDestination | undefined, room = queue, of: Record<string, unknown> = settings) {
+    const { mailboxes, strong } = testConfig(server, of);
     return decodeStep({
       guards: room.guards,
       explain: async () => ({ not: 'nobody is told here' }),
@@ -105,6 +105,32 @@ describe('a message that is handed off in the step that decodes it', () => {
     assert.equal(taken[1]?.idempotencyKey, `${id}.directory.again1`);
     assert.equal((await queue.ledger.get(id))?.state, 'delivered');
     await queue.redis.unlink(...keys);
+  });
+
+  it('keeps the subject where the mailbox wants it, on each way, and nowhere else', async () => {
+    const keeping = { mailboxes: settings.mailboxes.map((each) => ({ ...each, keepSubjects: true })) };
+    const subjectOf = async (id: string) => (await queue.ledger.subjects([id]))[0];
+    const { local } = destination({ facts: { folder: 'f' } });
+    const [atOnce, queued, unkept] = [
+      await accept(queue, mail('Kept at once')),
+      await accept(queue, mail('Kept and queued')),
+      await accept(queue, mail('Not kept')),
+    ];
+    await step(local, queue, keeping)(await jobOf(atOnce.id), { signal: never });
+    assert.equal(await subjectOf(atOnce.id), 'Kept at once');
+    await step(undefined, queue, keeping)(await jobOf(queued.id), { signal: never });
+    assert.equal(await subjectOf(queued.id), 'Kept and queued');
+    await queue.flow.terminate(queued.id, 'test');
+    await step(local)(await jobOf(unkept.id), { signal: never });
+    assert.equal(await subjectOf(unkept.id), null);
+    const suspends = { mailboxes: keeping.mailboxes.map((each) => ({ ...each, notSmime: 'suspend' })) };
+    const { id } = await accept(queue, mail('Kept and suspended'));
+    const outcome = await step(local, queue, suspends)(await jobOf(id), { signal: never });
+    assert.ok('suspend' in outcome);
+    assert.equal(outcome.from?.subject, 'Kept and suspended');
+    assert.ok(!JSON.stringify(outcome.facts).includes('Kept'));
+    await queue.flow.terminate(id, 'test');
+    await queue.redis.unlink(...(await octetKeys()), ...(await queue.redis.keys('{sealpost}:handoff:*')));
   });
 
   it('goes through the queue when the destination does not take it', async () => {

@@ -69,6 +69,14 @@ const content = (text: string, facts: { type?: string; name?: string } = {}) =>
 const codeOf = (result: unknown) => (result instanceof SealpostError ? result.code : result);
 
 describe('submit', () => {
+  it('hands on the subject to be kept only where the partner wants that', async () => {
+    const keeping = partners.map((each) => ({ ...each, keepSubjects: each.name === 'acme' }));
+    const order = () => mail('Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=', '', '4711', '');
+    assert.equal((await handIn(order(), { of: keeping })).entry?.subject, 'Gr\u00fc\u00dfe');
+    assert.equal((await handIn(order())).entry?.subject, undefined);
+    assert.equal((await handIn(mail('X: y', '', 'z'), { of: keeping })).entry?.subject, undefined);
+  });
+
   it('adds what the header lacks, and says who sends to whom', async () => {
     const { result, entry, octets } = await handIn(mail('Subject: order', '', '4711', ''));
     const recipients = ['edi@partner.example'];

@@ -464,7 +464,8 @@ describe('the end of a job', () => {
       });
       const reported = { inbound: new Set<string>(), outbound: new Set<string>() };
       const common = { now: Date.now, redis, keys, writes };
-      const flow = new RedisFlow({ ...common, spool, keepOriginal: 0, reported, stops: new Set() });
+      const subjects = { seal: () => '' };
+      const flow = new RedisFlow({ ...common, spool, subjects, keepOriginal: 0, reported, stops: new Set() });
       const retry = { attempts: 1, firstDelay: 100, maxDelay: 100 };
       const names = new PartnerNames([]);
       const workers = new BullWorkers({

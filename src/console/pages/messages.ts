@@ -47,7 +47,7 @@ export const messagePages: readonly PageRoute[] = [
     method: 'GET',
     url: '/messages',
     needs: 'viewer',
-    async handle({ operations, query }) {
+    async handle({ operations, query, person }) {
       const filter = filterOf(query);
       const { since, until, id, ...others } = filter;
       const asked =
@@ -56,7 +56,17 @@ export const messagePages: readonly PageRoute[] = [
           : { id };
       const { messages, cursor } = await operations.json('listMessages', messageList, { query: asked });
       const goesOn = query.cursor !== undefined;
-      return { title: 'Messages', body: messagesBody({ filter, messages, cursor, goesOn, states }) };
+      return {
+        title: 'Messages',
+        body: messagesBody({
+          filter,
+          messages,
+          cursor,
+          goesOn,
+          states,
+          content: person.client.may('content'),
+        }),
+      };
     },
   }),
   page({

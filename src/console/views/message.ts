@@ -70,6 +70,7 @@ function about(message: MessageDetail): Html {
     ['Client', cell(message.client)],
     ['Envelope from', cell(envelope.from === '' ? '<>' : envelope.from, 320)],
     ['Envelope to', cell(envelope.to.join(', '), 1000)],
+    ['Subject', cell(message.subject, 300)],
     ['Message-ID', cell(message.messageId, 300)],
     ['Size', size(message.octets)],
     ['SHA-256', html`<span class="id">${message.sha256}</span>`],

@@ -15,6 +15,7 @@ export const filterNames = [
   'partner',
   'messageId',
   'address',
+  'subject',
   'id',
   'since',
   'until',
@@ -28,6 +29,8 @@ export interface MessagesView {
   /** The page is not the first one. */
   goesOn: boolean;
   states: readonly string[];
+  /** The person may read content. */
+  content: boolean;
 }
 
 export function messagesBody(view: MessagesView): Html {
@@ -39,13 +42,14 @@ export function messagesBody(view: MessagesView): Html {
   ];
 }
 
-function form({ filter, states }: MessagesView): Html {
+function form({ filter, states, content }: MessagesView): Html {
   const names = (each: readonly string[]) => each.map((name) => [name, name] as const);
   const rest = [
     filter.mailbox,
     filter.direction,
     filter.messageId,
     filter.address,
+    filter.subject,
     filter.since,
     filter.until,
   ];
@@ -59,6 +63,7 @@ function form({ filter, states }: MessagesView): Html {
     ${field({ name: 'direction', label: 'Direction', value: filter.direction, options: [['', 'both'], ...names(['inbound', 'outbound'])] })}
     ${field({ name: 'messageId', label: 'Message-ID', value: filter.messageId, help: 'The whole field, with its brackets.' })}
     ${field({ name: 'address', label: 'Address', value: filter.address, help: 'Of the envelope; looked for page by page.' })}
+    ${content && field({ name: 'subject', label: 'Subject', value: filter.subject, help: 'A part of it, where keepSubjects is set; looked for page by page.' })}
     ${field({ name: 'since', label: 'Since', value: filter.since, help: 'UTC, such as 2026-12-01 or 2026-12-01T08:00Z.' })}
     ${field({ name: 'until', label: 'Until', value: filter.until, help: 'Before that time.' })}
     </div></details>
@@ -83,6 +88,9 @@ export function rows(messages: readonly ListedMessage[]): Html {
         show: ({ envelope: { from, to } }) =>
           html`${cell(from === '' ? '<>' : from, 60)} → ${cell(to.join(', '), 60)}`,
       },
+      ...(messages.some(({ subject }) => subject !== null)
+        ? [{ name: 'Subject', show: ({ subject }: ListedMessage) => cell(subject, 80) }]
+        : []),
       { name: 'Size', number: true, show: ({ octets }) => size(octets) },
       { name: 'Reason', show: ({ reason }) => (reason === null ? '' : html`<code>${reason}</code>`) },
       { name: 'Id', show: ({ id }) => html`<a class="id" href=${`/messages/${id}`}>${id.slice(0, 10)}</a>` },
