@@ -1,10 +1,14 @@
 /**
  * Pages of the console with many records in the ledger: milliseconds until a page is there, through the running
- * process, as a person who has logged in. For speed the records are made without an fsync for each.
+ * process, as a person who has logged in, and the processor time that console and Redis took for it, which other
+ * programs of the machine change little. For speed the records are made without an fsync for each.
  *
  *   node --openssl-legacy-provider bench/console.ts [--records 1000000] [--rounds 20]
  */
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { readHeartbeats } from '../src/daemon/index.ts';
 import { startConsole } from '../test/support/console.ts';
 import { makeWorld } from '../test/support/world.ts';
 import { fillLedger, idOf, messageIdOf } from './filled.ts';
@@ -23,6 +27,20 @@ const other = (name: string) => ({
   ...{ name, addresses: [`edi@${name}.example`], encrypt: false, sign: 'none', from: 'a@own.example' },
   route: { host: '127.0.0.1', port: 9, tls: 'none' },
 });
+/** Subjects of the newest ones: more than a search opens for a page. */
+async function keepSubjects(most: number): Promise<void> {
+  const { redis, prefix, seal } = room.daemon.queue;
+  for (let at = Math.max(2, records - most); at < records; at += 1000) {
+    const pipe = redis.pipeline();
+    for (let each = at; each < Math.min(at + 1000, records); each++) {
+      const id = idOf(each);
+      const subject = seal(`subject:${id}`, `Order ${each} of the first quarter`);
+      pipe.hset(`${prefix}:m:${id}`, 't', subject.toString('base64'));
+    }
+    await pipe.exec();
+  }
+}
+
 const room = await startConsole(world, {
   config: {
     mailboxes: Array.from({ length: 20 }, (_, at) => own(`mailbox${at}`)),
@@ -33,23 +51,43 @@ const room = await startConsole(world, {
 try {
   const { redis } = room.daemon.queue;
   await redis.config('SET', 'appendonly', 'no');
+  // so that the index of ids counts as whole
+  await room.daemon.queue.sweep();
+  const pid = (await readHeartbeats(room.daemon.queue)).find(({ role }) => role === 'console')?.pid ?? 0;
+  const ticks = Number(execFileSync('getconf', ['CLK_TCK']));
+  /** Milliseconds of processor time until now: of the console, and of Redis. */
+  const spent = async () => {
+    const [, text = ''] = /\) (.*)/s.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? [];
+    const fields = text.split(' ').map(Number);
+    const cpu = [...(await redis.info('cpu')).matchAll(/^used_cpu_(?:user|sys):([\d.]+)/gm)];
+    return {
+      console: (((fields[11] ?? 0) + (fields[12] ?? 0)) / ticks) * 1000,
+      redis: cpu.reduce((sum, [, seconds]) => sum + Number(seconds) * 1000, 0),
+    };
+  };
   const { memory } = await fillLedger(room.daemon.queue, records);
-  const { browser } = await room.person('olga', 'operator');
+  await keepSubjects(20_000);
+  const { browser } = await room.person('olga', 'operator', '--content');
   const any = () => 2 + Math.floor(Math.random() * (records - 2));
-  const timed = async (path: () => string): Promise<[string, string]> => {
+  const timed = async (path: () => string): Promise<string[]> => {
     const times: number[] = [];
     let octets = 0;
+    let before = await spent();
     // one that does not count: what is loaded with the first look
     for (let round = -1; round < rounds; round++) {
+      if (round === 0) before = await spent();
       const begin = performance.now();
       const { status, text } = await browser.get(path());
       if (round >= 0) times.push(performance.now() - begin);
       if (status !== 200) throw new Error(`${path()}: ${status} ${text.slice(0, 300)}`);
       octets = text.length;
     }
+    const after = await spent();
     times.sort((a, b) => a - b);
     return [
       `${figure(times[Math.floor(rounds / 2)] ?? 0)} (${figure(times.at(-1) ?? 0)})`,
+      figure((after.console - before.console) / rounds),
+      figure((after.redis - before.redis) / rounds),
       figure(octets / 1000),
     ];
   };
@@ -58,7 +96,7 @@ try {
   const middle = new Date((messages[0]?.receivedAt ?? Date.now()) - records / 2).toISOString();
   printTable(
     `Pages with ${records} records, ${figure(memory)} octets of memory each`,
-    ['page', 'ms, median (worst)', 'kB'],
+    ['page', 'ms, median (worst)', 'ms of the console', 'ms of Redis', 'kB'],
     [
       await page('Now', () => '/'),
       await page('Messages', () => '/messages'),
@@ -71,6 +109,7 @@ try {
       ),
       await page('Messages with an address that none has', () => '/messages?address=nobody@example.org'),
       await page('Messages by the beginning of an id', () => `/messages?id=${idOf(any()).slice(0, 8)}`),
+      await page('Messages with a subject that none has', () => '/messages?subject=nothing'),
       await page('One message', () => `/messages/${idOf(any())}`),
       await page('Suspended, in groups', () => '/suspended'),
       await page('What an act would do', () => '/suspended/preview?act=resume&reason=decrypt-no-key'),

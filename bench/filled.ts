@@ -90,6 +90,7 @@ for at = tonumber(ARGV[1]), tonumber(ARGV[2]) do
   end
   rcall('HSET', record(id), unpack(fields))
   rcall('ZADD', P .. ':ix:all', now, id)
+  rcall('ZADD', id_index(id), 0, id)
   rcall('ZADD', P .. ':ix:s:' .. template.s, now, id)
   rcall('ZADD', P .. ':ix:b:mailbox' .. at % 20, now, id)
   if template.p then rcall('ZADD', P .. ':ix:p:partner' .. at % 50, now, id) end

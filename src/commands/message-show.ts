@@ -77,7 +77,8 @@ async function show(text: string, options: { config: string; json?: boolean }): 
     const now = Date.now();
     printWhy(message, attempts, now);
     if (attempts.attempts > 0) line('attempts', attempts.attempts);
-    if (attempts.lastError !== null) line('last reply', lastText(attempts.lastError));
+    if (attempts.attempts > 0 && attempts.lastError !== null)
+      line('last reply', lastText(attempts.lastError));
     if (attempts.attempts > 0 && attempts.next !== null) line('try', nextText(attempts.next, now));
     const { events, envelope, origin, ...facts } = message;
     for (const [name, value] of Object.entries(facts)) {

@@ -71,6 +71,8 @@ export interface AuditQuery {
   id?: string;
   /** Default 100. */
   limit?: number;
+  /** Continues behind the page that returned it. */
+  cursor?: string;
 }
 
 /** The audit trail: append-only, and trimmed at its old end by `retention.audit`. */
@@ -79,4 +81,6 @@ export interface Audit {
   add(entry: AuditEntry): Promise<void>;
   /** Newest first. */
   list(query: AuditQuery): Promise<AuditEntry[]>;
+  /** The same, and what leads to the next page; null at the end. Errors: `usage` for a broken cursor. */
+  page(query: AuditQuery): Promise<{ entries: AuditEntry[]; cursor: string | null }>;
 }

@@ -1,5 +1,6 @@
 /** The audit trail. Acts on messages are recorded by the scripts, in the same step as the act. */
 import type { Redis } from 'ioredis';
+import { SealpostError } from '../errors.ts';
 import { guarded } from '../redis/index.ts';
 import type { Keys } from './keys.ts';
 import { auditLine } from './ledger.ts';
@@ -20,10 +21,26 @@ export class RedisAudit implements Audit {
     await guarded('audit', this.#redis.xadd(this.#keys.audit, '*', 'j', auditLine(entry)));
   }
 
-  async list({ since = 0, until, by, id, limit = 100 }: AuditQuery): Promise<AuditEntry[]> {
+  async list(query: AuditQuery): Promise<AuditEntry[]> {
+    return (await this.page(query)).entries;
+  }
+
+  async page({
+    since = 0,
+    until,
+    by,
+    id,
+    limit = 100,
+    cursor,
+  }: AuditQuery): Promise<{ entries: AuditEntry[]; cursor: string | null }> {
     const found: AuditEntry[] = [];
     // Ids of a stream start with the server's time in milliseconds.
     let end = until === undefined ? '+' : String(Math.max(0, until - 1));
+    if (cursor !== undefined) {
+      const [, time, number] = /^(\d{1,15})-(\d{1,15})$/.exec(cursor) ?? [];
+      if (time === undefined) throw new SealpostError('usage', 'the cursor is not one that a list returned');
+      if (until === undefined || Number(time) < until) end = `(${time}-${number}`;
+    }
     for (;;) {
       const page = await guarded(
         'audit',
@@ -34,9 +51,9 @@ export class RedisAudit implements Audit {
         const entry: AuditEntry = JSON.parse(line ?? '');
         if ((by !== undefined && entry.by !== by) || (id !== undefined && entry.id !== id)) continue;
         found.push(entry);
-        if (found.length === limit) return found;
+        if (found.length === limit) return { entries: found, cursor: streamId };
       }
-      if (page.length < batch) return found;
+      if (page.length < batch) return { entries: found, cursor: null };
     }
   }
 }

@@ -20,6 +20,10 @@ export interface Keys extends SpoolKeys {
   load: string;
   /** Sorted set: ids by a digest in hex, of the Message-ID (`i`, SHA-1) or the octets (`h`, SHA-256). */
   digest(kind: 'i' | 'h', digest: string): string;
+  /** Sorted set: ids by the four digits behind their letter. */
+  ids(digits: string): string;
+  /** Value: how often the sweep has looked for ids that are in no such set. */
+  idsKnown: string;
   /** Stream: what people did. */
   audit: string;
   /** Stream: what happens to messages, while somebody follows it. */
@@ -65,6 +69,8 @@ export function keysOf(prefix: string): Keys {
     keyCheck: `${prefix}:keycheck`,
     load: `${prefix}:load`,
     digest: (kind, digest) => `${prefix}:ix:${kind}:${digest.slice(0, 4)}`,
+    ids: (digits) => `${prefix}:ix:n:${digits}`,
+    idsKnown: `${prefix}:ids`,
     audit: `${prefix}:audit`,
     events: `${prefix}:events`,
     clock: `${prefix}:clock`,

@@ -87,6 +87,7 @@ for _, id in ipairs(ids) do
   if not fields[6] then
     rcall('ZREM', P .. ':ix:s:' .. state, id)
     rcall('ZREM', P .. ':ix:all', id)
+    rcall('ZREM', id_index(id), id)
     gone = gone + 1
   elseif oldest == '' or tonumber(fields[1] or 0) < tonumber(oldest) then
     release(id, fields[4], files)

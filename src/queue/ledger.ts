@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { PartnerNames } from '../config/index.ts';
 import { guarded, run } from '../redis/index.ts';
+import { idsLike } from './id-index.ts';
 import type { Keys } from './keys.ts';
 import { ledgerScripts } from './ledger-scripts.ts';
 import type { Among, Ledger, ListQuery, SuspendedGroup, Tallies, UsedCount } from './ledger-types.ts';
@@ -94,8 +95,6 @@ const everything: Among = { mailboxes: '*', partners: '*' };
 const pageSize = 50;
 /** Records that one call of the script examines: at most about two milliseconds in Redis. */
 const lookSize = 1000;
-/** Ids that one call looks at for a prefix: less than two milliseconds in Redis. */
-const scanSize = 5000;
 /** Records that are examined for one page; and where their facts or subjects are read. */
 const mostLooked = 20_000;
 const mostRead = 10_000;
@@ -141,18 +140,7 @@ export class RedisLedger implements Ledger {
   async matching(prefix: string, most: number): Promise<string[]> {
     if (!/^\w+$/.test(prefix)) return [];
     if (await guarded('ledger', this.#redis.exists(this.#keys.message(prefix)))) return [prefix];
-    const found = new Set<string>();
-    for (let cursor = '0'; ; ) {
-      const pattern = `${prefix}*`;
-      const [next, pairs] = await guarded(
-        'ledger',
-        this.#redis.zscan(this.#keys.all, cursor, 'MATCH', pattern, 'COUNT', scanSize),
-      );
-      // members and their scores
-      for (let at = 0; at < pairs.length; at += 2) found.add(pairs[at] ?? '');
-      if (next === '0' || found.size >= most) return [...found].slice(0, most);
-      cursor = next;
-    }
+    return await idsLike({ redis: this.#redis, keys: this.#keys }, prefix, most);
   }
 
   /** `usage` for a broken cursor. */

@@ -13,8 +13,9 @@
  * Indices: `ix:all`, `ix:s:STATE`, `ix:b:MAILBOX`, `ix:p:PARTNER`, `ix:x:REASON` (suspended ones only) are sorted sets
  * of ids by the time of receipt. `ix:i:XXXX` (Message-ID, SHA-1) and `ix:h:XXXX` (octets, SHA-256) are 65,536 small
  * sorted sets each, by the first four digits of the digest, of eight more digits and the id: Redis packs small ones,
- * which need a third of the memory. `load` holds the octets by state. `d:ID` replaces a removed record that still
- * counts for duplicate detection; its value is the fingerprint. `audit` is the stream of what people did.
+ * which need a third of the memory. `ix:n:XXXX` are alike, of the ids themselves (`id-index.ts`). `load` holds the
+ * octets by state. `d:ID` replaces a removed record that still counts for duplicate detection; its value is the
+ * fingerprint. `audit` is the stream of what people did.
  *
  * `dup:DIGEST` is the message that has what a partner may not send twice, `explained:PARTNER` a sorted set of the
  * messages that were explained to a partner, by time (`inbound-guards.ts`).
@@ -107,6 +108,7 @@ end
 local function digest_index(kind, digest, id)
   return P .. ':ix:' .. kind .. ':' .. string.sub(digest, 1, 4), string.sub(digest, 5, 12) .. id
 end
+local function id_index(id) return P .. ':ix:n:' .. string.sub(id, 2, 5) end
 local function audit(line)
   if line ~= '' then rcall('XADD', P .. ':audit', '*', 'j', line) end
 end
@@ -182,6 +184,7 @@ end
 local function unindex(id, state, fields)
   rcall('ZREM', P .. ':ix:s:' .. state, id)
   rcall('ZREM', P .. ':ix:all', id)
+  rcall('ZREM', id_index(id), id)
   if fields.b then rcall('ZREM', P .. ':ix:b:' .. fields.b, id) end
   if fields.p then rcall('ZREM', P .. ':ix:p:' .. fields.p, id) end
   local facts = cjson.decode(fields.r)

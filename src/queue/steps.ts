@@ -83,6 +83,7 @@ local function accept(at, now)
   if print ~= '' then rcall('HSET', m, 'f', print) end
   if ARGV[at + 13] ~= '' then rcall('HSET', m, 't', ARGV[at + 13]) end
   rcall('ZADD', P .. ':ix:all', now, id)
+  rcall('ZADD', id_index(id), 0, id)
   rcall('ZADD', P .. ':ix:' .. index .. ':' .. name, now, id)
   move(id, nil, state, now, 0, ARGV[at + 9])
   if ARGV[at + 7] ~= '' then

@@ -129,7 +129,7 @@ describe('alerts of the running daemon', { skip: skipWithout('openssl'), timeout
     assert.equal((await post(orders, '/v1/alerts/silences/none/end')).status, 404);
     const [entry] = JSON.parse(
       (await api.daemon.command(['audit', '--json', '--limit', '1'])).stdout.toString(),
-    );
+    ).entries;
     assert.deepEqual([entry.what, entry.subject], ['alert-silence', 'mailbox orders']);
     const ended = await api.daemon.command(['alerts', 'unsilence', made.json.id]);
     assert.equal(ended.code, 0, ended.stderr);

@@ -73,7 +73,14 @@ describe('messages', { skip: skipWithout('openssl') }, () => {
     assert.equal(ended.code, 0, ended.stderr);
     assert.equal(await stateOf(other), 'terminated');
     assert.equal(await stateOf(chosen[0] ?? ''), 'received', 'not suspended, so not chosen');
-    const audit = JSON.parse((await run('audit', '--json')).stdout);
+    const { entries: audit, cursor } = JSON.parse((await run('audit', '--json')).stdout);
+    assert.equal(cursor, null);
+    const page = JSON.parse((await run('audit', '--json', '--limit', '2')).stdout);
+    assert.deepEqual(page.entries, audit.slice(0, 2));
+    const next = JSON.parse((await run('audit', '--json', '--cursor', page.cursor)).stdout);
+    assert.deepEqual(next, { entries: audit.slice(2), cursor: null });
+    const more = await run('audit', '--limit', '2');
+    assert.match(more.stderr, new RegExp(`^more: --cursor ${page.cursor}$`, 'm'));
     assert.deepEqual(
       audit.map(({ by, what, why }: Record<string, string>) => [
         /says (\w+)\)$/.exec(by ?? '')?.[1],
@@ -164,7 +171,7 @@ describe('messages', { skip: skipWithout('openssl') }, () => {
     assert.equal(readFileSync(file, 'utf8'), 'octets as they came');
     assert.equal(statSync(file).mode & 0o777, 0o600);
     assert.equal((await run('messages', 'save', id, '--original', file)).code, 1, 'not over another file');
-    assert.equal(JSON.parse((await run('audit', '--id', id, '--json')).stdout)[0].what, 'save');
+    assert.equal(JSON.parse((await run('audit', '--id', id, '--json')).stdout).entries[0].what, 'save');
     await queue.flow.terminate(id, 'test');
     const gone = join(world.folder, 'gone.eml');
     const none = await run('messages', 'save', id, '--original', gone);

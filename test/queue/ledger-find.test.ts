@@ -112,6 +112,39 @@ describe('finding in the ledger', () => {
     assert.deepEqual(await all(queue, { reason: 'not-smime' }), []);
   });
 
+  it('finds by the first characters of an id, in an index once the sweep has seen what has none', async () => {
+    const scans = async () =>
+      Number(/cmdstat_zscan:calls=(\d+)/.exec(await queue.redis.info('commandstats'))?.[1] ?? 0);
+    const { id } = await take(queue, { octets: 'of a version before' });
+    const set = `{sealpost}:ix:n:${id.slice(1, 5)}`;
+    await queue.redis.zrem(set, id);
+    const like = async (prefix: string, most = 50) => (await queue.ledger.matching(prefix, most)).toSorted();
+    assert.equal(await queue.redis.get('{sealpost}:ids'), null);
+    assert.deepEqual(await like(id.slice(0, 12)), [id], 'no index yet');
+    await queue.sweep();
+    assert.deepEqual(await queue.redis.zrange(set, 0, -1), [id]);
+    const known = await like('i', 1000);
+    const before = await scans();
+    for (const length of [2, 3, 4, 5, 6, 12, 31, 32])
+      assert.deepEqual(
+        await like(id.slice(0, length), 1000),
+        known.filter((each) => each.startsWith(id.slice(0, length))),
+        `${length} characters`,
+      );
+    assert.deepEqual(await like(`${id.slice(0, 31)}${id.endsWith('0') ? '1' : '0'}`), []);
+    for (const odd of ['x', 'I', id.slice(1), `${id}0`, 'i~', '*'])
+      assert.deepEqual(await like(odd), [], odd);
+    assert.equal(await scans(), before, 'nothing is looked through');
+    assert.equal((await like('i', 2)).length, 2);
+    // a process of that version beside ours: the next sweep sees to it, and no further one looks
+    await queue.redis.zrem(set, id);
+    await queue.sweep();
+    assert.deepEqual(await like(id.slice(0, 12)), [id]);
+    const swept = await scans();
+    await queue.sweep();
+    assert.equal(await scans(), swept);
+  });
+
   it('finds by a span of time', async () => {
     time += 1;
     const { id } = await take(queue, { octets: 'in the middle' });
@@ -172,7 +205,7 @@ describe('finding in the ledger', () => {
     const tallies = keys.filter((key) => key.includes(':tally:'));
     for (const key of tallies) assert.ok((await room.redis.pttl(key)) > 0, key);
     const left = keys.filter(
-      (key) => !/:(inbound|handoff|outbound|failures|tally):|keycheck|audit$/.test(key),
+      (key) => !/:(inbound|handoff|outbound|failures|tally):|keycheck|audit$|:ids$/.test(key),
     );
     assert.deepEqual(
       left.filter((key) => !key.endsWith(':load')),

@@ -1,0 +1,69 @@
+/**
+ * Ids by their first characters. `ix:n:XXXX` are 65,536 small sorted sets of ids, by the four digits behind the letter,
+ * as the indices by digest are. Records that versions before this index wrote are added by the sweep.
+ */
+import type { Redis } from 'ioredis';
+import { guarded } from '../redis/index.ts';
+import type { Keys } from './keys.ts';
+
+/** Digits of an id that choose the set. */
+const digits = 4;
+/** Sets that are read in one round trip. */
+const setsAtOnce = 256;
+/** Ids that one call looks at where there is no index: less than two milliseconds in Redis. */
+const scanSize = 5000;
+/** Rounds over the records of before: processes of that version may still run beside the first one. */
+const rounds = 2;
+
+type Parts = { redis: Redis; keys: Pick<Keys, 'all' | 'ids' | 'idsKnown'> };
+
+/** At most `most` ids that begin like that. For the letter alone, the first ones that are come upon. */
+export async function idsLike(parts: Parts, prefix: string, most: number): Promise<string[]> {
+  const { redis, keys } = parts;
+  if (!/^[io][0-9a-f]*$/.test(prefix)) return [];
+  if (prefix.length === 1 || (await guarded('ledger', redis.get(keys.idsKnown))) === null)
+    return await scanned(parts, prefix, most);
+  const start = prefix.slice(1, 1 + digits);
+  const open = digits - start.length;
+  const sets = Array.from(
+    { length: 16 ** open },
+    (_, at) => start + (open === 0 ? '' : at.toString(16).padStart(open, '0')),
+  );
+  const found: string[] = [];
+  for (let at = 0; at < sets.length && found.length < most; at += setsAtOnce) {
+    const reads = sets
+      .slice(at, at + setsAtOnce)
+      // '~' comes after every digit
+      .map((each) => redis.zrangebylex(keys.ids(each), `[${prefix}`, `(${prefix}~`, 'LIMIT', 0, most));
+    found.push(...(await guarded('ledger', Promise.all(reads))).flat());
+  }
+  return found.slice(0, most);
+}
+
+async function scanned({ redis, keys }: Parts, prefix: string, most: number): Promise<string[]> {
+  const found = new Set<string>();
+  for (let cursor = '0'; ; ) {
+    const scan = redis.zscan(keys.all, cursor, 'MATCH', `${prefix}*`, 'COUNT', scanSize);
+    const [next, pairs] = await guarded('ledger', scan);
+    // members and their scores
+    for (let at = 0; at < pairs.length; at += 2) found.add(pairs[at] ?? '');
+    if (next === '0' || found.size >= most) return [...found].slice(0, most);
+    cursor = next;
+  }
+}
+
+/** Adds the ids of records that are in no set yet. */
+export async function indexOldIds({ redis, keys }: Parts): Promise<void> {
+  const done = Number((await guarded('sweep', redis.get(keys.idsKnown))) ?? 0);
+  if (done >= rounds) return;
+  for (let cursor = '0'; ; ) {
+    const [next, pairs] = await guarded('sweep', redis.zscan(keys.all, cursor, 'COUNT', scanSize));
+    const adds = pairs
+      .filter((_, at) => at % 2 === 0)
+      .map((id) => redis.zadd(keys.ids(id.slice(1, 1 + digits)), 0, id));
+    await guarded('sweep', Promise.all(adds));
+    if (next === '0') break;
+    cursor = next;
+  }
+  await guarded('sweep', redis.set(keys.idsKnown, done + 1));
+}
