@@ -122,7 +122,7 @@ describe('finding in the ledger', () => {
     assert.equal(await queue.redis.get('{sealpost}:ids'), null);
     assert.deepEqual(await like(id.slice(0, 12)), [id], 'no index yet');
     await queue.sweep();
-    assert.deepEqual(await queue.redis.zrange(set, 0, -1), [id]);
+    assert.deepEqual(await queue.redis.zrange(set, '0', '-1'), [id]);
     const known = await like('i', 1000);
     const before = await scans();
     for (const length of [2, 3, 4, 5, 6, 12, 31, 32])
