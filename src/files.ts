@@ -167,6 +167,16 @@ const machine = findMachine();
  */
 export const draftOwner = `${machine ?? 'unknown'}-${process.pid}-${startOf('self') ?? 0}`;
 
+/** Whether a process of this machine runs: also one of another user, of whom the system says EPERM. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return hasCode(error, 'EPERM');
+  }
+}
+
 /** True if the process has certainly ended; false for processes of other machines and for an invalid owner. */
 export function isDeadOwner(owner: string): boolean {
   const [, where, pid, start] = /^([0-9a-f]{16})-(\d{1,10})-(\d{1,20})$/.exec(owner) ?? [];

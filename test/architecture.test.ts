@@ -18,6 +18,7 @@ const leaves = [
   'log',
   'metrics',
   'printable',
+  'rounds',
   'spans',
   'volume',
 ];

@@ -5,7 +5,7 @@ import { isLoopback, readSecret } from '../src/config/index.ts';
 import { collectMetrics, probe, runRole } from '../src/daemon/index.ts';
 import { createContentHandler, messageLimits } from '../src/handoff/index.ts';
 import type { Log } from '../src/log.ts';
-import { createBoundedServer, listenShared } from '../src/net/index.ts';
+import { boundTo, createBoundedServer, listenShared } from '../src/net/index.ts';
 import { contentUrls, readStoredContent } from '../src/pipeline/index.ts';
 import type { QueueRoom } from '../src/queue/index.ts';
 
@@ -33,11 +33,8 @@ await runRole('http', async ({ config, log, queue, takeOver }) => {
     void content(request, response);
   });
   await listenShared(server, { host, port }, takeOver);
-  const address = server.address();
-  const bound =
-    typeof address === 'object' && address ? `${address.address}:${address.port}` : `${host}:${port}`;
   return {
-    facts: { http: bound },
+    facts: { http: boundTo(server, host) },
     drain: (timeoutMs) =>
       new Promise((resolve) => {
         server.close(() => resolve());

@@ -24,7 +24,7 @@ import {
 import { runRole } from '../src/daemon/index.ts';
 import { SealpostError } from '../src/errors.ts';
 import { roomLog } from '../src/log.ts';
-import { LookupRound, Lookups } from '../src/lookup/index.ts';
+import { LookupRound, lookupsOf } from '../src/lookup/index.ts';
 import { tracerOf } from '../src/message/index.ts';
 import { createRefreshTokens, Tokens } from '../src/oauth/index.ts';
 import {
@@ -127,13 +127,7 @@ await runRole('outbound', async ({ config, queue, log }) => {
   const directory = new PartnerDirectory(partners);
   const ownerOf = (address: string) => directory.byAddress(address)?.name;
   const round = new LookupRound({
-    lookups: new Lookups({
-      directories: config.lookup.directories,
-      dns: lookups.dns,
-      kept: sealedValues(queue, 'lookup'),
-      life: config.lookup.remember,
-      now: Date.now,
-    }),
+    lookups: lookupsOf(config, { queue, dns: lookups.dns }),
     partners,
     provided: ({ name }, at) => isProvided(name, counting, at),
     offer: ({ name }, found) => offerLookedUp({ ...found, partner: name }, { store, counting, ownerOf }),

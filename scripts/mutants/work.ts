@@ -380,8 +380,8 @@ export const work = [
     ],
     [
       'daemon/heartbeat.ts',
-      "return hasCode(error, 'ESRCH');",
-      "return !hasCode(error, 'ESRCH');",
+      'return !isAlive(beat.pid);',
+      'return isAlive(beat.pid);',
       'commands/top~no.process.that.has.ended',
       'a process that has ended looks alive',
     ],

@@ -2,8 +2,8 @@
  * Tells people what has changed, by one channel: in order, each change at least once. Where a channel stands is in
  * Redis. One that fails is tried again with growing waits, and holds up nothing but itself.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type Log, logRarely } from '../log.ts';
+import { walk } from '../rounds.ts';
 import type { AlertBook } from './book.ts';
 import type { AlertChange, ChannelState } from './types.ts';
 
@@ -68,28 +68,11 @@ export class Courier {
 
   async #run(): Promise<void> {
     const { isMine, log, channel } = this.#parts;
-    let wait = times.retryFirst;
-    while (!this.#stop.signal.aborted) {
-      let pause = times.look;
-      try {
-        const went = isMine() ? await this.step(this.#stop.signal) : 'idle';
-        if (went === 'more') pause = 0;
-        if (went === 'failed') {
-          pause = wait;
-          wait = Math.min(wait * 2, times.retryMost);
-        } else wait = times.retryFirst;
-      } catch (err) {
-        if (!this.#stop.signal.aborted)
-          logRarely(
-            log,
-            'warn',
-            `alerts ${channel.name}`,
-            { err, channel: channel.name },
-            'alerts could not be told',
-          );
-      }
-      if (pause > 0) await sleep(pause, undefined, { signal: this.#stop.signal }).catch(() => undefined);
-    }
+    const { name } = channel;
+    const step = async (signal: AbortSignal) => (isMine() ? await this.step(signal) : 'idle');
+    const onFailure = (err: unknown) =>
+      logRarely(log, 'warn', `alerts ${name}`, { err, channel: name }, 'alerts could not be told');
+    await walk({ times, step, onFailure }, this.#stop.signal);
   }
 
   /** Delivers what there is, if it is time. */

@@ -3,16 +3,15 @@ import swagger from '@fastify/swagger';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { serializerCompiler } from 'fastify-type-provider-zod';
 import { type Client, type ClientRegistry, loadClients } from '../client/index.ts';
-import { type Config, followTls, tlsAt } from '../config/index.ts';
+import { type Config, tlsAt } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { type Log, logRarely } from '../log.ts';
 import { counter } from '../metrics.ts';
-import { listenShared } from '../net/index.ts';
 import type { QueueRoom } from '../queue/index.ts';
 import { lingerThenCut, ours, sendAnswer, sendProblem } from './answer.ts';
 import { checkGrant, checkSecond } from './granting.ts';
 import { RequestLimits } from './limits.ts';
-import { boundTo, createListener, setCertificate } from './listener.ts';
+import { createListener, type RunningServer, runServer } from './listener.ts';
 import { documentOptions, serializersOf } from './openapi.ts';
 import { Origins } from './origin.ts';
 import { problemOf, refusal } from './problem.ts';
@@ -25,12 +24,6 @@ export interface ApiParts {
   config: Config;
   log: Log;
   queue: QueueRoom;
-}
-
-export interface Api {
-  /** Returns the address. */
-  listen(takeOver: boolean): Promise<string>;
-  close(timeoutMs: number): Promise<void>;
 }
 
 const answered = counter('api_requests_total', 'Answers of the HTTP API, by operation and status.', [
@@ -93,36 +86,19 @@ async function makeApi({ config, log, queue }: ApiParts) {
   return { app, registry, streams, tls };
 }
 
-export async function createApi(parts: ApiParts): Promise<Api> {
+export async function createApi(parts: ApiParts): Promise<RunningServer> {
   const { app, registry, streams, tls } = await makeApi(parts);
   const { config, log } = parts;
-  const followed =
-    config.api.tls &&
-    tls &&
-    followTls(config.api.tls, tls, {
-      now: () => new Date(),
-      apply(pair) {
-        setCertificate(app.server, pair);
-        log.info({}, 'the API uses another certificate from now on');
-      },
-      onTrouble: (err) => log.error({ err }, 'the certificate of the API could not be read again'),
-    });
-  const { host, port = 0 } = parts.config.api;
+  const running = runServer(app.server, {
+    ...{ title: 'the API', settings: config.api, tls, log },
+    stopAnswers: () => streams.stop(),
+  });
   registry.start();
   await streams.start();
   return {
-    async listen(takeOver) {
-      await listenShared(app.server, { host, port }, takeOver);
-      return boundTo(app.server, host);
-    },
+    listen: running.listen,
     async close(timeoutMs) {
-      const closed = new Promise<void>((resolve) => app.server.close(() => resolve()));
-      streams.stop();
-      app.server.closeIdleConnections();
-      const late = setTimeout(() => app.server.closeAllConnections(), timeoutMs);
-      await closed;
-      clearTimeout(late);
-      followed?.stop();
+      await running.close(timeoutMs);
       registry.stop();
     },
   };

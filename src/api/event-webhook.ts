@@ -3,11 +3,11 @@
  * installation posts at a time; where it stands is in Redis, so the next one goes on there.
  */
 import { randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { readSecret } from '../config/index.ts';
 import { createEventPoster, type EventPoster, type EventWebhookConfig } from '../handoff/index.ts';
 import { type Log, logRarely } from '../log.ts';
 import type { Events } from '../queue/index.ts';
+import { walk } from '../rounds.ts';
 import { eventOf } from './streams.ts';
 
 export interface EventWebhookParts {
@@ -31,10 +31,10 @@ export async function openEventWebhook(parts: EventWebhookParts): Promise<EventW
   await parts.events.keep();
   const keeping = setInterval(() => void parts.events.keep().catch(() => undefined), times.keep).unref();
   const stop = new AbortController();
-  const walk = new Walk(parts, poster, stop.signal);
-  const over = walk.run();
+  const follow = new Following(parts, poster, stop.signal);
+  const over = follow.run();
   return {
-    trouble: () => walk.trouble,
+    trouble: () => follow.trouble,
     async close() {
       clearInterval(keeping);
       stop.abort();
@@ -44,7 +44,7 @@ export async function openEventWebhook(parts: EventWebhookParts): Promise<EventW
   };
 }
 
-class Walk {
+class Following {
   readonly #parts: EventWebhookParts;
   readonly #poster: EventPoster;
   readonly #stop: AbortSignal;
@@ -59,21 +59,10 @@ class Walk {
 
   async run(): Promise<void> {
     const { events, log } = this.#parts;
-    let wait = times.retryFirst;
-    while (!this.#stop.aborted) {
-      let pause = times.look;
-      try {
-        const went = (await events.claim(follower, this.#owner)) ? await this.#step() : 'idle';
-        if (went === 'more') pause = 0;
-        if (went === 'failed') {
-          pause = wait;
-          wait = Math.min(wait * 2, times.retryMost);
-        } else wait = times.retryFirst;
-      } catch (err) {
-        if (!this.#stop.aborted) logRarely(log, 'warn', 'events', { err }, 'events could not be posted');
-      }
-      if (pause > 0) await sleep(pause, undefined, { signal: this.#stop }).catch(() => undefined);
-    }
+    const step = async () => ((await events.claim(follower, this.#owner)) ? await this.#step() : 'idle');
+    const onFailure = (err: unknown) =>
+      logRarely(log, 'warn', 'events', { err }, 'events could not be posted');
+    await walk({ times, step, onFailure }, this.#stop);
     await events.release(follower, this.#owner).catch(() => undefined);
   }
 

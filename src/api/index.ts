@@ -9,10 +9,10 @@ export type { Verb } from '../client/index.ts';
 export { alertList } from './alert-schemas.ts';
 /** The same operations for the console, and the same door below it. */
 export { sendAnswer } from './answer.ts';
-export { type Api, type ApiParts, createApi, describeApi } from './app.ts';
+export { type ApiParts, createApi, describeApi } from './app.ts';
 export { certificateDetail, certificateList } from './certificate-schemas.ts';
 export { type EventWebhook, openEventWebhook } from './event-webhook.ts';
-export { boundTo, createListener, setCertificate } from './listener.ts';
+export { createListener, type RunningServer, runServer } from './listener.ts';
 export { type Asked, type Caller, jsonOf, Operations, type OperationsParts } from './operations.ts';
 export { Origins } from './origin.ts';
 export {

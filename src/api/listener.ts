@@ -4,6 +4,9 @@
 import { createServer as createPlainServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
 import type { Socket } from 'node:net';
+import { type Config, followTls, type tlsAt } from '../config/index.ts';
+import type { Log } from '../log.ts';
+import { boundTo, listenShared } from '../net/index.ts';
 import type { Origins } from './origin.ts';
 import { problemOf, problemType, refusal } from './problem.ts';
 
@@ -18,19 +21,62 @@ export interface ListenerParts {
 const times = { header: 10_000, idle: 60_000, keepAlive: 10_000, handshake: 10_000, check: 1000 };
 const maxHeaderSize = 16 * 1024;
 
-/** The address that a server listens on. */
-export function boundTo(server: Server, host: string): string {
-  const bound = server.address();
-  if (bound === null || typeof bound === 'string') return host;
-  const { address, port, family } = bound;
-  return family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}`;
-}
-
 const tlsVersions = { minVersion: 'TLSv1.2' } as const;
 
 /** Takes over another certificate for new connections. */
 export function setCertificate(server: Server, { cert, key }: { cert: Buffer; key: Buffer }): void {
   if (server instanceof TlsServer) server.setSecureContext({ cert, key, ...tlsVersions });
+}
+
+export interface RunningParts {
+  /** For the log: `the API`. */
+  title: string;
+  settings: Pick<Config['api'], 'host' | 'port' | 'tls'>;
+  /** The certificate that the server began with. */
+  tls: ReturnType<typeof tlsAt> | undefined;
+  log: Log;
+  /** Ends answers that would last as long as their clients want. */
+  stopAnswers: () => void;
+}
+
+export interface RunningServer {
+  /** Returns the address. */
+  listen(takeOver: boolean): Promise<string>;
+  /** No new connections; what is under way may end. */
+  close(timeoutMs: number): Promise<void>;
+}
+
+/** A server from its first connection to its last, with the certificate of its date. */
+export function runServer(
+  server: Server,
+  { title, settings: { host, port = 0, tls: files }, tls, log, stopAnswers }: RunningParts,
+): RunningServer {
+  const followed =
+    files &&
+    tls &&
+    followTls(files, tls, {
+      now: () => new Date(),
+      apply(pair) {
+        setCertificate(server, pair);
+        log.info({}, `${title} uses another certificate from now on`);
+      },
+      onTrouble: (err) => log.error({ err }, `the certificate of ${title} could not be read again`),
+    });
+  return {
+    async listen(takeOver) {
+      await listenShared(server, { host, port }, takeOver);
+      return boundTo(server, host);
+    },
+    async close(timeoutMs) {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      stopAnswers();
+      server.closeIdleConnections();
+      const late = setTimeout(() => server.closeAllConnections(), timeoutMs);
+      await closed;
+      clearTimeout(late);
+      followed?.stop();
+    },
+  };
 }
 
 export function createListener(handler: RequestListener, parts: ListenerParts): Server {

@@ -35,7 +35,7 @@ import {
   routesQuery,
 } from './overview-schemas.ts';
 import { refusal } from './problem.ts';
-import { nothing, type Route, route } from './route.ts';
+import { type Call, nothing, type Route, route } from './route.ts';
 import { iso, isoOr } from './view.ts';
 
 export interface RouteDeskParts {
@@ -113,16 +113,23 @@ export function routeDeskRoutes({ config, queue, body }: RouteDeskParts): Route[
     answer: routeActed,
     bodies: { 'application/json': { schema: routeActBody, description: 'Why.' } },
   } as const;
-  type Body = { why?: string | undefined };
   const done = (name: string, paused: boolean) => ({ status: 200, json: { name, paused } });
-  const pause = async (client: Client, ref: RouteRef, { why }: Body) => {
-    await pauseRoute(queue, ref, { by: client.actor, why });
-    return done(ref.shown, true);
-  };
-  const resume = async (client: Client, ref: RouteRef, { why }: Body) => {
-    await resumeRoute(queue, ref, { by: client.actor, why });
-    return done(ref.shown, false);
-  };
+  /** Pausing or resuming what the parameters of a call name, for whoever may. */
+  const switching =
+    <P>(paused: boolean, refOf: (client: Client, params: P) => RouteRef) =>
+    async (call: Call<P>) => {
+      const ref = refOf(call.client, call.params);
+      const { why } = await jsonBody(call, routeActBody, body);
+      await (paused ? pauseRoute : resumeRoute)(queue, ref, { by: call.client.actor, why });
+      return done(ref.shown, paused);
+    };
+  const ofMailbox = (client: Client, { mailbox }: { mailbox: string }) =>
+    mailboxRef(mailboxOf(client, mailbox));
+  const ofPartner = (client: Client, { partner }: { partner: string }) => partnerOf(client, partner);
+  const ofDestination = (
+    client: Client,
+    { mailbox, destination }: { mailbox: string; destination: string },
+  ) => destinationOf(client, mailbox, destination);
   const later = 'Messages wait in their order; nothing fails, and no attempt counts.';
   return [
     route({
@@ -179,12 +186,7 @@ export function routeDeskRoutes({ config, queue, body }: RouteDeskParts): Route[
       description:
         'Its folder is not read, and mail for it over SMTP is told to come again later, until it is resumed.',
       params: mailboxParams,
-      handle: async (call) =>
-        await pause(
-          call.client,
-          mailboxRef(mailboxOf(call.client, call.params.mailbox)),
-          await jsonBody(call, routeActBody, body),
-        ),
+      handle: switching(true, ofMailbox),
     }),
     route({
       ...post,
@@ -193,12 +195,7 @@ export function routeDeskRoutes({ config, queue, body }: RouteDeskParts): Route[
       summary: 'Resume a mailbox',
       description: 'It takes mail again.',
       params: mailboxParams,
-      handle: async (call) =>
-        await resume(
-          call.client,
-          mailboxRef(mailboxOf(call.client, call.params.mailbox)),
-          await jsonBody(call, routeActBody, body),
-        ),
+      handle: switching(false, ofMailbox),
     }),
     route({
       ...post,
@@ -224,12 +221,7 @@ export function routeDeskRoutes({ config, queue, body }: RouteDeskParts): Route[
       summary: 'Pause sending to a partner',
       description: later,
       params: partnerParams,
-      handle: async (call) =>
-        await pause(
-          call.client,
-          partnerOf(call.client, call.params.partner),
-          await jsonBody(call, routeActBody, body),
-        ),
+      handle: switching(true, ofPartner),
     }),
     route({
       ...post,
@@ -238,12 +230,7 @@ export function routeDeskRoutes({ config, queue, body }: RouteDeskParts): Route[
       summary: 'Resume sending to a partner',
       description: 'What waits is sent, in its order.',
       params: partnerParams,
-      handle: async (call) =>
-        await resume(
-          call.client,
-          partnerOf(call.client, call.params.partner),
-          await jsonBody(call, routeActBody, body),
-        ),
+      handle: switching(false, ofPartner),
     }),
     route({
       ...post,
@@ -252,12 +239,7 @@ export function routeDeskRoutes({ config, queue, body }: RouteDeskParts): Route[
       summary: 'Pause a destination',
       description: later,
       params: destinationParams,
-      handle: async (call) =>
-        await pause(
-          call.client,
-          destinationOf(call.client, call.params.mailbox, call.params.destination),
-          await jsonBody(call, routeActBody, body),
-        ),
+      handle: switching(true, ofDestination),
     }),
     route({
       ...post,
@@ -266,12 +248,7 @@ export function routeDeskRoutes({ config, queue, body }: RouteDeskParts): Route[
       summary: 'Resume a destination',
       description: 'What waits is handed off, in its order.',
       params: destinationParams,
-      handle: async (call) =>
-        await resume(
-          call.client,
-          destinationOf(call.client, call.params.mailbox, call.params.destination),
-          await jsonBody(call, routeActBody, body),
-        ),
+      handle: switching(false, ofDestination),
     }),
   ];
 }

@@ -4,6 +4,7 @@ import type { Log } from '../log.ts';
 import { RecipientRevocation } from '../partner/index.ts';
 import { nameToString, whyNotInForce } from '../pki/index.ts';
 import { guarded, holdLease, lifetimes, type SealedValuesParts, sealedValues } from '../redis/index.ts';
+import { Rounds } from '../rounds.ts';
 import type { CountingCertificates } from './counting.ts';
 
 export interface RevocationRoundParts {
@@ -34,38 +35,29 @@ export class RevocationRound {
   readonly #owner = randomUUID();
   readonly revocation: RecipientRevocation;
   #revoked: readonly Trouble[] = [];
-  #timer: NodeJS.Timeout | undefined;
-  #work: Promise<void> | undefined;
-  #stopped = false;
+  readonly #rounds: Rounds;
 
   constructor(parts: RevocationRoundParts) {
     this.#parts = parts;
     const { config, keys, counting, queue, log, now } = parts;
     const values = sealedValues(queue, 'revocation');
     const refused = () => counting.refused;
+    // Redis is away: the next round asks.
+    this.#rounds = new Rounds({ every, work: () => this.#round(), onFailure: () => undefined });
     this.revocation = new RecipientRevocation({ trust: config.trust, keys, values, refused, log, now });
   }
 
   start(): void {
-    this.#timer = setInterval(() => void this.run(), every).unref();
-    void this.run();
+    this.#rounds.start();
   }
 
   /** One round; while one is on its way, there is no other. It does not throw. */
   async run(): Promise<void> {
-    this.#work ??= this.#round()
-      // Redis is away
-      .catch(() => undefined)
-      .finally(() => {
-        this.#work = undefined;
-      });
-    await this.#work;
+    await this.#rounds.run();
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
-    clearInterval(this.#timer);
-    await this.#work;
+    await this.#rounds.stop();
   }
 
   /** Certificates in force that were revoked, as a role reports them. */
@@ -87,10 +79,10 @@ export class RevocationRound {
         .filter(({ use, fits = ['encrypt'] }) => use.includes('encrypt') && fits.includes('encrypt'))
         .map((entry) => ({ partner: name, entry })),
     );
-    if (isMine) await this.revocation.askDue(certificates, () => this.#stopped);
+    if (isMine) await this.revocation.askDue(certificates, () => this.#rounds.stopped);
     const revoked: Trouble[] = [];
     for (const { partner, entry } of certificates) {
-      if (this.#stopped) return;
+      if (this.#rounds.stopped) return;
       const state = await this.revocation.known(entry.thumbprint);
       if (state?.status === 'revoked' && whyNotInForce(entry, 'encrypt', at) === undefined)
         revoked.push({ what: `partner ${partner}`, since: state.at, why: state.why });

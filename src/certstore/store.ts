@@ -5,7 +5,7 @@
 import { PartnerNames } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { type Certificate, keyDigest, parseCertificate } from '../pki/index.ts';
-import { type Adopted, SealedDocument, type SealedDocumentParts } from '../redis/index.ts';
+import { type Adopted, type DocumentKind, type SealedDocumentParts, SealedStore } from '../redis/index.ts';
 import {
   type Announcement,
   isNews,
@@ -59,10 +59,18 @@ export interface Decision {
   why: string;
 }
 
-export class CertStore {
+const kind: DocumentKind<Totals> = {
+  name: 'certs',
+  title: 'the store of certificates',
+  code: 'certs-changed',
+  consequence: 'no certificate counts as approved until this is mended; those of the configuration do',
+  empty: { waiting: 0 },
+  parse: totalsOf,
+};
+
+export class CertStore extends SealedStore<Totals> {
   readonly #parts: CertStoreParts;
   readonly #names: Pick<PartnerNames, 'key' | 'present'>;
-  readonly #stored: SealedDocument<Totals>;
   readonly #refusedFile: RefusedFile;
   /** Entries by part, and indices over all of them. */
   #byPart = new Map<string, StoredCertificate[]>();
@@ -78,18 +86,10 @@ export class CertStore {
   readonly #certificates = new WeakMap<StoredCertificate, Certificate>();
 
   private constructor(parts: CertStoreParts) {
+    super(parts, kind);
     this.#parts = parts;
     this.#names = parts.partnerNames ?? new PartnerNames([]);
     this.#refusedFile = new RefusedFile(parts);
-    const kind = {
-      name: 'certs',
-      title: 'the store of certificates',
-      code: 'certs-changed',
-      consequence: 'no certificate counts as approved until this is mended; those of the configuration do',
-      empty: { waiting: 0 },
-      parse: totalsOf,
-    } as const;
-    this.#stored = new SealedDocument<Totals>(parts, kind, (adopted) => this.#adopt(adopted));
     this.#index();
   }
 
@@ -100,32 +100,9 @@ export class CertStore {
     return store;
   }
 
-  /** Follows changes until `stop`. */
-  start(): void {
-    this.#stored.start();
-  }
-
-  stop(): void {
-    this.#stored.stop();
-  }
-
-  /** Calls back after each change. Returns what ends that. */
-  onChange(listener: () => void): () => void {
-    return this.#stored.onChange(listener);
-  }
-
-  /** Why nothing in it counts now, except what was refused; undefined normally. */
-  get trouble(): SealpostError | undefined {
-    return this.#stored.trouble;
-  }
-
   /** Goes up with each change. */
   get version(): number {
-    return this.#stored.version;
-  }
-
-  async refresh(): Promise<void> {
-    await this.#stored.refresh();
+    return this.stored.version;
   }
 
   /** What fails, as a role reports it. */
@@ -136,7 +113,7 @@ export class CertStore {
       : [];
   }
 
-  #adopt({ parts, names }: Adopted<Totals>): void {
+  protected override adopt({ parts, names }: Adopted<Totals>): void {
     if (this.trouble === undefined) this.#troubleSince = 0;
     else this.#troubleSince ||= this.#parts.now();
     for (const name of [...this.#announced.keys()]) if (!names.has(name)) this.#announced.delete(name);
@@ -363,7 +340,7 @@ export class CertStore {
       .get(name)
       ?.find((each) => each.partner === key && each.thumbprint === said.thumbprint);
     if (!isNews(known, said, keeping)) return;
-    await this.#stored.change(async (document, part) => {
+    await this.stored.change(async (document, part) => {
       const list = withAnnouncement(readAnnouncements(await part(name)), { ...said, partner: key }, keeping);
       return list && { document, parts: new Map([[name, list]]) };
     });
@@ -371,7 +348,7 @@ export class CertStore {
 
   /** Takes the store as it is in Redis, after a restore; what this machine knows to be refused is refused again. */
   async accept(): Promise<void> {
-    await this.#stored.change((document) => ({ document }), true);
+    await this.stored.change((document) => ({ document }), true);
     for (const refused of this.#refusedFile.entries.values())
       await this.#edit(refused.partner, (entries) => {
         const at = entries.findIndex(({ thumbprint }) => thumbprint === refused.thumbprint);
@@ -392,7 +369,7 @@ export class CertStore {
     const name = partOf(this.#names.key(partner));
     const waits = (entries: readonly StoredCertificate[]) =>
       entries.filter(({ state }) => state === 'waiting').length;
-    await this.#stored.change(async (document, part) => {
+    await this.stored.change(async (document, part) => {
       const entries = readEntries(await part(name));
       const before = waits(entries);
       if (!edit(entries, document)) return undefined;

@@ -4,7 +4,13 @@
  */
 import type { PartnerNames } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
-import { guarded, SealedDocument, type SealedDocumentParts } from '../redis/index.ts';
+import {
+  type Adopted,
+  type DocumentKind,
+  guarded,
+  type SealedDocumentParts,
+  SealedStore,
+} from '../redis/index.ts';
 import { credentialId, isCredential, makeCredential, noHash } from './credential.ts';
 import { Client, type Names, narrowed } from './grants.ts';
 import { type ClientDocument, documentSchema, type StoredClient, type StoredCredential } from './stored.ts';
@@ -23,27 +29,29 @@ export { type ClientDocument, type StoredClient, type StoredCredential, scopeSch
 const usedEvery = 60_000;
 const nobody: ClientDocument = { version: 0, clients: [], credentials: [] };
 
-export class ClientRegistry {
+const kind: DocumentKind<ClientDocument> = {
+  name: 'clients',
+  title: 'the list of clients',
+  code: 'clients-changed',
+  consequence: 'clients are refused until this is mended',
+  empty: nobody,
+  parse: (value) => documentSchema.parse(value),
+};
+
+export class ClientRegistry extends SealedStore<ClientDocument> {
   readonly #parts: RegistryParts;
-  readonly #stored: SealedDocument<ClientDocument>;
   #byId = new Map<string, StoredCredential>();
   #byName = new Map<string, StoredClient>();
   readonly #used = new Map<string, number>();
 
   private constructor(parts: RegistryParts) {
+    super(parts, kind);
     this.#parts = parts;
-    const kind = {
-      name: 'clients',
-      title: 'the list of clients',
-      code: 'clients-changed',
-      consequence: 'clients are refused until this is mended',
-      empty: nobody,
-      parse: (value: unknown) => documentSchema.parse(value),
-    } as const;
-    this.#stored = new SealedDocument(parts, kind, ({ document }) => {
-      this.#byId = new Map(document.credentials.map((each) => [each.id, each]));
-      this.#byName = new Map(document.clients.map((each) => [each.name.toLowerCase(), each]));
-    });
+  }
+
+  protected override adopt({ document }: Adopted<ClientDocument>): void {
+    this.#byId = new Map(document.credentials.map((each) => [each.id, each]));
+    this.#byName = new Map(document.clients.map((each) => [each.name.toLowerCase(), each]));
   }
 
   /** Reads the clients. Errors: `redis-unreachable`; a list that is not ours is a trouble, and grants nothing. */
@@ -53,31 +61,8 @@ export class ClientRegistry {
     return registry;
   }
 
-  /** Follows changes until `stop`. */
-  start(): void {
-    this.#stored.start();
-  }
-
-  stop(): void {
-    this.#stored.stop();
-  }
-
-  /** Calls back after each change: a client may be gone, or have other grants. Returns what ends that. */
-  onChange(listener: () => void): () => void {
-    return this.#stored.onChange(listener);
-  }
-
-  /** Why nobody is a client now; undefined normally. */
-  get trouble(): SealpostError | undefined {
-    return this.#stored.trouble;
-  }
-
   get document(): ClientDocument {
-    return this.#stored.document;
-  }
-
-  async refresh(): Promise<void> {
-    await this.#stored.refresh();
+    return this.stored.document;
   }
 
   /** The client of a token. Errors: `client-unauthenticated`, with the same text for whatever is wrong. */
@@ -173,11 +158,7 @@ export class ClientRegistry {
    * @throws {SealpostError} `clients-changed`, and what the edit throws
    */
   async change(edit: (document: ClientDocument) => void, accept = false): Promise<void> {
-    const edited = (document: ClientDocument) => {
-      edit(document);
-      return { document };
-    };
-    await this.#stored.change(edited, accept);
+    await this.stored.edit(edit, accept);
   }
 
   /** A new credential of a client, in its only readable form. */

@@ -3,10 +3,9 @@ import type { Command } from 'commander';
 import { idOf, loadCounting, offerLookedUp } from '../certstore/index.ts';
 import { loadKeys, type PartnerConfig } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
-import { type Asked, addressesOf, Lookups } from '../lookup/index.ts';
+import { type Asked, addressesOf, lookupsOf } from '../lookup/index.ts';
 import { PartnerDirectory } from '../partner/index.ts';
 import { comparable } from '../printable.ts';
-import { sealedValues } from '../redis/index.ts';
 import { type CertsOptions, type OpenedCerts, withCerts } from './certs-open.ts';
 import { openNetwork } from './network.ts';
 import { configOption } from './options.ts';
@@ -94,13 +93,7 @@ async function eachAddress(
   const ownerOf = (address: string) => directory.byAddress(address)?.name;
   const { CountingCertificates } = await loadCounting();
   const counting = new CountingCertificates(store, await loadKeys(config));
-  const lookups = new Lookups({
-    directories: config.lookup.directories,
-    dns: network.parts.dns,
-    kept: sealedValues(queue, 'lookup'),
-    life: config.lookup.remember,
-    now: Date.now,
-  });
+  const lookups = lookupsOf(config, { queue, dns: network.parts.dns });
   try {
     for (const address of addresses) {
       const asked = await lookups.ask(address, partner.lookup, { fresh: fresh ?? false });

@@ -21,8 +21,22 @@ export interface LoginRoutesParts extends Pick<OidcRoutesParts, 'provider' | 'he
 
 const welcomeSeal = 'console-welcome';
 
-/** What is wrong, for the page itself; other errors go on. */
-function wrongOf(error: unknown): { wrong: string; status: number } {
+interface Wrong {
+  text: string;
+  status: number;
+}
+
+/** Does what a form asks for. Returns what is wrong, for the page itself; other errors go on. */
+async function wrongOf(work: () => Promise<void>): Promise<Wrong | undefined> {
+  try {
+    await work();
+    return undefined;
+  } catch (error) {
+    return wrongIn(error);
+  }
+}
+
+function wrongIn(error: unknown): Wrong {
   if (!(error instanceof SealpostError)) throw error;
   const { code, message, hint } = error;
   const sentence = (part: string) => `${part.charAt(0).toUpperCase()}${part.slice(1)}.`;
@@ -30,11 +44,13 @@ function wrongOf(error: unknown): { wrong: string; status: number } {
     .filter((part) => part !== undefined)
     .map(sentence)
     .join(' ');
-  if (code === 'person-unauthenticated') return { wrong: text, status: 401 };
-  if (code === 'login-limited') return { wrong: text, status: 429 };
-  if (code === 'request-invalid') return { wrong: text, status: 400 };
+  if (code === 'person-unauthenticated') return { text, status: 401 };
+  if (code === 'login-limited') return { text, status: 429 };
+  if (code === 'request-invalid') return { text, status: 400 };
   throw error;
 }
+
+const right: Wrong = { text: '', status: 200 };
 
 export function addLoginRoutes(app: Pick<FastifyInstance, 'route'>, parts: LoginRoutesParts): void {
   const { config, logins, visits, sendPage, queue } = parts;
@@ -45,7 +61,7 @@ export function addLoginRoutes(app: Pick<FastifyInstance, 'route'>, parts: Login
 
   addOidcRoutes(app, { ...parts, enter });
 
-  const loginPage = (to: string, wrong = '', status = 200): Page => {
+  const loginPage = (to: string, { text: wrong, status }: Wrong = right): Page => {
     const body = loginBody({ to, wrong, secondFactor, oidc: oidc !== undefined });
     return { title: 'Log in', body, status };
   };
@@ -75,17 +91,14 @@ export function addLoginRoutes(app: Pick<FastifyInstance, 'route'>, parts: Login
       const form = await readForm(request.raw);
       const to = safePath(form.get('to'));
       const shown = { password: form.get('password'), code: form.get('code') };
-      try {
-        await enter(request, reply, await logins.login(form.get('name'), shown, visits.of(request)));
-      } catch (error) {
-        const { wrong, status } = wrongOf(error);
-        return sendPage(reply, request, loginPage(to, wrong, status));
-      }
-      return sendPage(reply, request, { to });
+      const wrong = await wrongOf(async () =>
+        enter(request, reply, await logins.login(form.get('name'), shown, visits.of(request))),
+      );
+      return sendPage(reply, request, wrong ? loginPage(to, wrong) : { to });
     },
   });
 
-  const welcomePage = (name = '', wrong = '', status = 200, given?: string): Page => {
+  const welcomePage = (name = '', { text: wrong, status }: Wrong = right, given?: string): Page => {
     const secret = secondFactor ? (given ?? logins.newSecret()) : undefined;
     const sealed = secret === undefined ? '' : queue.seal(welcomeSeal, { secret }).toString('base64url');
     const uri = secret === undefined ? '' : totpUri(secret, name === '' ? 'console' : name);
@@ -119,7 +132,7 @@ export function addLoginRoutes(app: Pick<FastifyInstance, 'route'>, parts: Login
       const form = await readForm(request.raw);
       const name = form.get('name');
       let secret: string | undefined;
-      try {
+      const wrong = await wrongOf(async () => {
         secret = secondFactor ? secretOf(form) : undefined;
         const password = form.get('password');
         if (password !== form.get('again'))
@@ -128,19 +141,15 @@ export function addLoginRoutes(app: Pick<FastifyInstance, 'route'>, parts: Login
         const invitation = form.get('invitation').trim();
         const came = await logins.welcome(name, invitation, shown, secret ?? '', visits.of(request));
         await enter(request, reply, came);
-      } catch (error) {
-        const { wrong, status } = wrongOf(error);
-        return sendPage(reply, request, welcomePage(name, wrong, status, secret));
-      }
-      return sendPage(reply, request, { to: '/' });
+      });
+      return sendPage(reply, request, wrong ? welcomePage(name, wrong, secret) : { to: '/' });
     },
   });
 
   const stepUpPage = (
     { session, person }: { session: { csrf: string }; person: { kind: 'local' | 'oidc' } },
     to: string,
-    wrong = '',
-    status = 200,
+    { text: wrong, status }: Wrong = right,
   ): Page => {
     const action = person.kind === 'oidc' ? to : `/step-up?to=${encodeURIComponent(to)}`;
     const view = { action, held: false, csrf: session.csrf, form: new Form(), kind: person.kind };
@@ -166,13 +175,10 @@ export function addLoginRoutes(app: Pick<FastifyInstance, 'route'>, parts: Login
       const form = await readForm(request.raw);
       checkToken(form, known.session);
       const to = safePath(query(request, 'to'));
-      try {
-        visits.give(reply, await logins.stepUp(known.person, known.session, proofOf(form), known));
-      } catch (error) {
-        const { wrong, status } = wrongOf(error);
-        return sendPage(reply, request, stepUpPage(known, to, wrong, status));
-      }
-      return sendPage(reply, request, { to });
+      const wrong = await wrongOf(async () =>
+        visits.give(reply, await logins.stepUp(known.person, known.session, proofOf(form), known)),
+      );
+      return sendPage(reply, request, wrong ? stepUpPage(known, to, wrong) : { to });
     },
   });
 

@@ -1,6 +1,6 @@
 import { readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { hasCode } from '../errors.ts';
+import { isAlive } from '../files.ts';
 import type { Log } from '../log.ts';
 import type { QueueRoom } from '../queue/index.ts';
 import { lifetimes } from '../redis/index.ts';
@@ -98,13 +98,7 @@ function spaceOf(): string | undefined {
 /** Whether the process of a heartbeat has ended since, as far as this machine can tell. */
 function hasEnded(beat: Heartbeat): boolean {
   if (beat.host !== hostname() || space === undefined || beat.space !== space) return false;
-  try {
-    process.kill(beat.pid, 0);
-    return false;
-  } catch (error) {
-    // not that of another user, of whom the system says EPERM
-    return hasCode(error, 'ESRCH');
-  }
+  return !isAlive(beat.pid);
 }
 
 /** The processes with a heartbeat in the last 20 seconds; of this machine, those that run. */

@@ -3,7 +3,7 @@
  * its files, with a growing delay. Until it is back, senders get 451 and workers wait.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { hasCode } from '../errors.ts';
+import { isAlive } from '../files.ts';
 import type { Log } from '../log.ts';
 import { type PrivateServer, startPrivateServer } from '../redis/index.ts';
 
@@ -83,14 +83,5 @@ export class KeptRedis {
     const { signal } = this.#stopping;
     await sleep(ms, undefined, { signal }).catch(() => undefined);
     return !signal.aborted;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return hasCode(error, 'EPERM');
   }
 }

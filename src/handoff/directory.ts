@@ -4,11 +4,10 @@ import type { DestinationConfig } from '../config/index.ts';
 import { hasCode } from '../errors.ts';
 import { type Outcome, outcomeOf } from '../queue/index.ts';
 import { FolderSync, folderName, unwritable, Volume, withDeadline } from '../volume.ts';
+import { attemptLimits, stopped } from './attempt.ts';
 import { writeFailure } from './folder-failure.ts';
 import { writeSmall } from './folder-small.ts';
 import { writeStreamed } from './folder-streamed.ts';
-import { attemptLimits } from './limits.ts';
-import { stopped } from './outcome.ts';
 import type { Destination, DestinationDeps } from './types.ts';
 
 type DirectoryConfig = Extract<DestinationConfig, { type: 'directory' }>;

@@ -2,11 +2,12 @@ import type { MailboxConfig } from '../config/index.ts';
 import type * as documents from '../documents/index.ts';
 import { SealpostError } from '../errors.ts';
 import { type MessageLimits, readMailHeader } from '../message/index.ts';
+import { attemptLimits } from './attempt.ts';
 import { chooseBodyPart } from './body-part.ts';
 import { composeMessage, composeStreamed } from './message.ts';
 import { drawForJson, readParts } from './parts.ts';
 import { partyOf } from './party.ts';
-import type { Delivery, DeliveryPiece, JsonValue, SignedUrl, SignUrl } from './types.ts';
+import type { Delivery, DeliveryPiece, JsonValue, LocalDeps, SignedUrl, SignUrl } from './types.ts';
 
 /** Larger content is never inlined in JSON, whatever `inlineLimit` says, because the text would not fit in memory. */
 export const largestInline = 50 * 1024 * 1024;
@@ -25,6 +26,17 @@ export interface DocumentSettings {
   signedUrl: SignUrl | undefined;
   /** Texts may go through mailparser; the default. */
   mayParse?: boolean;
+}
+
+/** As `makeDocument`, for one attempt of a destination, with a budget of its own. */
+export async function attemptDocument(
+  delivery: Delivery,
+  { inlineLimit }: Pick<DocumentSettings, 'inlineLimit'>,
+  { bodyPart, signedUrl, limits }: Pick<LocalDeps, 'bodyPart' | 'signedUrl' | 'limits'>,
+  more: Pick<DocumentSettings, 'mayParse'> = {},
+): ReturnType<typeof makeDocument> {
+  const ofAttempt = attemptLimits(limits, delivery.contentOctets);
+  return await makeDocument(delivery, { inlineLimit, bodyPart, signedUrl, limits: ofAttempt, ...more });
 }
 
 /**

@@ -1,10 +1,7 @@
 /** Posts documents that are no message, signed as those of webhook destinations are. */
-import { type Config, readPublicFile, type Secret } from '../config/index.ts';
-import { privateAddressCode } from '../net/index.ts';
-import { HttpPoster, RequestTimeout } from './http-post.ts';
-import { foreignCode } from './outcome.ts';
-import { testDocument } from './test-document.ts';
-import { webhookSignature } from './webhook-signature.ts';
+import type { Config, Secret } from '../config/index.ts';
+import type { HttpReply } from './http-post.ts';
+import { SignedPoster } from './signed-post.ts';
 
 export type EventWebhookConfig = NonNullable<Config['events']>;
 
@@ -18,49 +15,26 @@ export interface EventPoster {
 
 /** Errors: those of `readSecret`; `file-access`. */
 export async function createEventPoster(
-  { url, secret, ca, allowPrivate, timeout }: EventWebhookConfig,
+  config: EventWebhookConfig,
   deps: { readSecret(secret: Secret): string; now(): number },
 ): Promise<EventPoster> {
-  const key = deps.readSecret(secret);
-  const poster = new HttpPoster(new URL(url), {
-    ca: ca === undefined ? undefined : readPublicFile(ca),
-    allowPrivate,
-    resolve: undefined,
-    timeout,
-  });
-  async function post(
-    body: Buffer,
-    idempotencyKey: string,
-    signal: AbortSignal,
-    more: Record<string, string> = {},
-  ): Promise<{ failed: string } | { date: string | undefined }> {
-    const headers = {
-      ...more,
-      'Content-Type': 'application/json',
-      'User-Agent': 'Sealpost',
-      'Idempotency-Key': idempotencyKey,
-      'Sealpost-Signature': webhookSignature(key, Math.floor(deps.now() / 1000), body),
-    };
+  const poster = new SignedPoster(config, deps);
+  const judged = async (
+    reply: Promise<HttpReply>,
+  ): Promise<{ failed: string } | { date: string | undefined }> => {
     try {
-      const { status, date } = await poster.post(body, headers, signal);
+      const { status, date } = await reply;
       return status >= 200 && status < 300 ? { date } : { failed: `it answered with status ${status}` };
     } catch (error) {
-      const code = foreignCode(error);
-      if (error instanceof RequestTimeout) return { failed: `it did not answer within ${timeout} ms` };
-      if (code === privateAddressCode)
-        return { failed: 'its address is not public; set allowPrivate when that is meant' };
-      return { failed: `it could not be reached (${code})` };
+      return { failed: `it ${poster.whyFailed(error)}` };
     }
-  }
+  };
   return {
     async post(body, idempotencyKey, signal) {
-      const outcome = await post(body, idempotencyKey, signal);
+      const outcome = await judged(poster.post(body, idempotencyKey, signal));
       return 'failed' in outcome ? outcome.failed : undefined;
     },
-    async probe(signal) {
-      const { body, idempotencyKey, headers } = testDocument();
-      return await post(body, idempotencyKey, signal, headers);
-    },
+    probe: (signal) => judged(poster.test(signal)),
     close: () => poster.close(),
   };
 }

@@ -6,8 +6,8 @@
  */
 import type { DestinationConfig } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
+import { counted } from './attempt.ts';
 import type { probeBucket as tryBucket } from './bucket.ts';
-import { counted } from './counted.ts';
 import type {
   EventPoster,
   EventWebhookConfig,
@@ -16,11 +16,11 @@ import type {
 import type { LocalDestination } from './local.ts';
 import type { Destination, DestinationDeps, LocalDeps } from './types.ts';
 
+export { messageLimits } from './attempt.ts';
 export { type ContentServerDeps, createContentHandler, type StoredContent } from './content-server.ts';
 export type { HandoffDocument } from './document.ts';
 export type { EventPoster, EventWebhookConfig } from './event-webhook.ts';
 export { failureDocument } from './failure.ts';
-export { messageLimits } from './limits.ts';
 export type { LocalDestination } from './local.ts';
 export { mailProbe, mailRoute } from './mail-route.ts';
 export { composeMessage, composeStreamed, headOctets, messageOctets } from './message.ts';

@@ -7,9 +7,8 @@
  */
 import type { DestinationConfig } from '../config/index.ts';
 import type { Facts, ForeignJob } from '../queue/index.ts';
-import { countedTaken } from './counted.ts';
-import { makeDocument } from './document.ts';
-import { attemptLimits } from './limits.ts';
+import { countedTaken } from './attempt.ts';
+import { attemptDocument } from './document.ts';
 import { jobFacts, jobId, jobName, jobOptions } from './queue-destination.ts';
 import type { Delivery, LocalDeps } from './types.ts';
 
@@ -52,16 +51,14 @@ function localQueue(
   config: Extract<DestinationConfig, { type: 'queue' }>,
   deps: LocalDeps,
 ): LocalDestination {
-  const { bodyPart, signedUrl, redisPrefix: prefix } = deps;
-  const { queue, inlineLimit } = config;
+  const { redisPrefix: prefix } = deps;
+  const { queue } = config;
   const name = config.name ?? config.type;
   return {
     name,
     async take(delivery) {
       try {
-        const limits = attemptLimits(deps.limits, delivery.contentOctets);
-        const settings = { inlineLimit, bodyPart, signedUrl, limits, mayParse: false };
-        const { document, keepUntil } = await makeDocument(delivery, settings);
+        const { document, keepUntil } = await attemptDocument(delivery, config, deps, { mayParse: false });
         // A URL needs content that is kept.
         if (keepUntil !== undefined) return undefined;
         const id = jobId(delivery.idempotencyKey);

@@ -1,14 +1,13 @@
 import { comparableAddress, mailDate, readMailHeader } from '../message/index.ts';
 import { type Envelope, type Outcome, outcomeOf } from '../queue/index.ts';
 import { createSender, type OutboundMessage, type Sender } from '../smtp/index.ts';
-import { attemptLimits } from './limits.ts';
+import { attemptLimits, stopped } from './attempt.ts';
 import { ownFields } from './mail-fields.ts';
 import { wireMail, wireOctets } from './mail-octets.ts';
 import { RecipientRules } from './mail-recipients.ts';
 import { reportMail } from './mail-report.ts';
 import { type MailConfig, mailRoute } from './mail-route.ts';
 import { composeStreamed } from './message.ts';
-import { stopped } from './outcome.ts';
 import { ownPartnerOf } from './party.ts';
 import type { Delivery, Destination, DestinationDeps, FailureReport } from './types.ts';
 

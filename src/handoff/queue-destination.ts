@@ -2,10 +2,9 @@ import { createHash } from 'node:crypto';
 import { Queue } from 'bullmq';
 import type { DestinationConfig } from '../config/index.ts';
 import { type Facts, type Outcome, outcomeOf } from '../queue/index.ts';
-import { makeDocument } from './document.ts';
+import { foreignCode, stopped } from './attempt.ts';
+import { attemptDocument } from './document.ts';
 import { failureWithOriginal } from './failure.ts';
-import { attemptLimits } from './limits.ts';
-import { foreignCode, stopped } from './outcome.ts';
 import type { Delivery, Destination, DestinationDeps } from './types.ts';
 
 type QueueConfig = Extract<DestinationConfig, { type: 'queue' }>;
@@ -46,17 +45,8 @@ export async function createQueueDestination(
   queue.on('error', (err) =>
     deps.log.debug({ err, destination: name }, 'connection of the queue destination'),
   );
-  const settings = {
-    inlineLimit: config.inlineLimit,
-    bodyPart: deps.bodyPart,
-    signedUrl: deps.signedUrl,
-  };
-
   async function attempt(delivery: Delivery, signal: AbortSignal): Promise<Outcome> {
-    const { document, keepUntil } = await makeDocument(delivery, {
-      ...settings,
-      limits: attemptLimits(deps.limits, delivery.contentOctets),
-    });
+    const { document, keepUntil } = await attemptDocument(delivery, config, deps);
     const facts = await add(jobName, document, delivery.idempotencyKey, signal);
     return { done: true, facts, ...(keepUntil === undefined ? {} : { keepUntil }) };
   }

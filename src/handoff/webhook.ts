@@ -1,14 +1,12 @@
-import { type DestinationConfig, readPublicFile } from '../config/index.ts';
-import { privateAddressCode, type Resolve } from '../net/index.ts';
+import type { DestinationConfig } from '../config/index.ts';
+import type { Resolve } from '../net/index.ts';
 import { type Outcome, outcomeOf } from '../queue/index.ts';
-import { makeDocument } from './document.ts';
+import { stopped } from './attempt.ts';
+import { attemptDocument } from './document.ts';
 import { failureWithOriginal } from './failure.ts';
-import { HttpPoster, type HttpReply, RequestTimeout } from './http-post.ts';
-import { attemptLimits } from './limits.ts';
-import { foreignCode, stopped } from './outcome.ts';
-import { testDocument } from './test-document.ts';
+import type { HttpReply } from './http-post.ts';
+import { SignedPoster } from './signed-post.ts';
 import type { Delivery, Destination, DestinationDeps } from './types.ts';
-import { webhookSignature } from './webhook-signature.ts';
 
 type WebhookConfig = Extract<DestinationConfig, { type: 'webhook' }>;
 
@@ -47,43 +45,12 @@ export async function createWebhookDestination(
   options: WebhookOptions = {},
 ): Promise<ProbedWebhook> {
   const name = config.name ?? config.type;
-  const secret = deps.readSecret(config.secret);
-  const ca = config.ca === undefined ? undefined : readPublicFile(config.ca);
-  const poster = new HttpPoster(new URL(config.url), {
-    ca,
-    allowPrivate: config.allowPrivate,
-    resolve: options.resolve,
-    timeout: config.timeout,
-  });
-  const settings = {
-    inlineLimit: config.inlineLimit,
-    bodyPart: deps.bodyPart,
-    signedUrl: deps.signedUrl,
-  };
+  const poster = new SignedPoster(config, { ...deps, resolve: options.resolve });
 
   async function attempt(delivery: Delivery, signal: AbortSignal): Promise<Outcome> {
-    const { document, keepUntil } = await makeDocument(delivery, {
-      ...settings,
-      limits: attemptLimits(deps.limits, delivery.contentOctets),
-    });
-    const reply = await post(Buffer.from(JSON.stringify(document)), delivery.idempotencyKey, signal);
-    return judge(reply, keepUntil);
-  }
-
-  async function post(
-    body: Buffer,
-    idempotencyKey: string,
-    signal: AbortSignal,
-    more: Record<string, string> = {},
-  ): Promise<HttpReply> {
-    const headers = {
-      ...more,
-      'Content-Type': 'application/json',
-      'User-Agent': 'Sealpost',
-      'Idempotency-Key': idempotencyKey,
-      'Sealpost-Signature': webhookSignature(secret, Math.floor(deps.now() / 1000), body),
-    };
-    return await poster.post(body, headers, signal);
+    const { document, keepUntil } = await attemptDocument(delivery, config, deps);
+    const body = Buffer.from(JSON.stringify(document));
+    return judge(await poster.post(body, delivery.idempotencyKey, signal), keepUntil);
   }
 
   function judge(reply: HttpReply, keepUntil?: number): Outcome {
@@ -101,13 +68,8 @@ export async function createWebhookDestination(
   function failure(error: unknown, signal: AbortSignal): Outcome {
     const own = outcomeOf(error);
     if (own !== undefined || signal.aborted) return own ?? stopped;
-    const code = foreignCode(error);
-    let why = `could not be reached (${code})`;
-    if (error instanceof RequestTimeout) why = `did not answer within ${config.timeout} ms`;
-    if (code === privateAddressCode) {
-      why = 'has an address that is not public; set allowPrivate when that is meant';
-    }
-    return { retry: 'handoff-failed', facts: { message: `destination ${name} ${why}` }, peer: 'down' };
+    const message = `destination ${name} ${poster.whyFailed(error)}`;
+    return { retry: 'handoff-failed', facts: { message }, peer: 'down' };
   }
 
   async function guarded(signal: AbortSignal, work: () => Promise<Outcome>): Promise<Outcome> {
@@ -124,13 +86,12 @@ export async function createWebhookDestination(
     report: (report, signal) =>
       guarded(signal, async () => {
         const body = Buffer.from(JSON.stringify(await failureWithOriginal(report, config.inlineLimit)));
-        return judge(await post(body, report.document.idempotencyKey, signal));
+        return judge(await poster.post(body, report.document.idempotencyKey, signal));
       }),
     async probe(signal) {
       let date: string | undefined;
       const outcome = await guarded(signal, async () => {
-        const { body, idempotencyKey, headers } = testDocument({ destination: name });
-        const reply = await post(body, idempotencyKey, signal, headers);
+        const reply = await poster.test(signal, { destination: name });
         date = reply.date;
         return judge(reply);
       });

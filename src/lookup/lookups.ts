@@ -4,7 +4,7 @@ import { SealpostError, toErrorInfo } from '../errors.ts';
 import { parseMailbox, sameAddress } from '../message/index.ts';
 import type { Dns } from '../net/index.ts';
 import { type Certificate, describeValidity, parseCertificate, unusableFor } from '../pki/index.ts';
-import type { SealedValues } from '../redis/index.ts';
+import { type SealedValues, type SealedValuesParts, sealedValues } from '../redis/index.ts';
 import { dnsCert } from './dns-cert.ts';
 import { folder } from './folder.ts';
 import { ldap } from './ldap.ts';
@@ -52,6 +52,14 @@ interface Kept {
 const patience = 30_000;
 
 const sourceOf = { ldap: 'ldap', smimea: 'dns', cert: 'dns', folder: 'folder' } as const;
+
+/** Lookups as the configuration has them; what directories said is kept in Redis for all. */
+export function lookupsOf(
+  { lookup: { directories, remember: life } }: Pick<Config, 'lookup'>,
+  { queue, dns, now = Date.now }: { queue: SealedValuesParts; dns: Dns | undefined; now?: () => number },
+): Lookups {
+  return new Lookups({ directories, dns, kept: sealedValues(queue, 'lookup'), life, now });
+}
 
 export class Lookups {
   readonly #parts: LookupsParts;

@@ -1,5 +1,6 @@
 import type { PartnerConfig } from '../config/index.ts';
 import type { Log } from '../log.ts';
+import { Rounds } from '../rounds.ts';
 import type { Asked, Found, Lookups } from './lookups.ts';
 
 export interface RoundParts {
@@ -23,34 +24,29 @@ const every = 10 * 60_000;
 export class LookupRound {
   readonly #parts: RoundParts;
   readonly #failed = new Map<string, { since: number; why: string }>();
-  #timer: NodeJS.Timeout | undefined;
-  #work: Promise<void> | undefined;
-  #stopped = false;
+  readonly #rounds: Rounds;
 
   constructor(parts: RoundParts) {
     this.#parts = parts;
+    this.#rounds = new Rounds({
+      every,
+      work: () => this.#round(),
+      onFailure: (err) => parts.log.warn({ err }, 'certificates were not looked up'),
+    });
   }
 
   start(): void {
     if (this.#parts.partners.every(({ lookup }) => lookup.length === 0)) return;
-    this.#timer = setInterval(() => void this.run(), every).unref();
-    void this.run();
+    this.#rounds.start();
   }
 
   /** One round; while one is on its way, there is no other. Does not throw: what fails is a trouble of the role. */
   async run(): Promise<void> {
-    this.#work ??= this.#round()
-      .catch((error: unknown) => this.#parts.log.warn({ err: error }, 'certificates were not looked up'))
-      .finally(() => {
-        this.#work = undefined;
-      });
-    await this.#work;
+    await this.#rounds.run();
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
-    clearInterval(this.#timer);
-    await this.#work;
+    await this.#rounds.stop();
   }
 
   /** Directories that fail, as a role reports them. */
@@ -61,10 +57,10 @@ export class LookupRound {
   async #round(): Promise<void> {
     const { partners, provided, lookups, now } = this.#parts;
     for (const partner of partners) {
-      if (this.#stopped) return;
+      if (this.#rounds.stopped) return;
       if (partner.lookup.length === 0 || provided(partner, new Date(now() + ahead))) continue;
       for (const address of addressesOf(partner)) {
-        if (this.#stopped) return;
+        if (this.#rounds.stopped) return;
         await this.#take(partner, address, await lookups.ask(address, partner.lookup));
       }
     }

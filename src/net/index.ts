@@ -8,4 +8,4 @@ export { type GuardedRequest, guardedGet } from './guarded-get.ts';
 export { guardedLookup, privateAddressCode, type Resolve, refusePrivateLiteral } from './guarded-lookup.ts';
 export { createBoundedServer, type HttpLimits, httpLimits, limitAnswer } from './http-server.ts';
 export { isPublicAddress } from './ip-address.ts';
-export { listenShared } from './listen.ts';
+export { boundTo, listenShared } from './listen.ts';

@@ -20,6 +20,14 @@ export async function listenShared(
   await listening(server, { host, port, ...(shared ? { reusePort: true } : {}) });
 }
 
+/** The address that a server listens on. */
+export function boundTo(server: Server, host: string): string {
+  const bound = server.address();
+  if (bound === null || typeof bound === 'string') return host;
+  const { address, port, family } = bound;
+  return family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
 function listening(
   server: Server,
   address: { host: string; port: number; reusePort?: boolean },

@@ -120,6 +120,15 @@ export const signatures: readonly SignatureInfo[] = [
   signature('ml-dsa-87', 'ml-dsa'),
 ];
 
+/** Digests of the HMACs that PBKDF2 may name, by object identifier (RFC 8018 appendix B.1). */
+export const hmacDigests: ReadonlyMap<string, string> = new Map([
+  [oids.hmacWithSha1, 'sha1'],
+  [oids.hmacWithSha224, 'sha224'],
+  [oids.hmacWithSha256, 'sha256'],
+  [oids.hmacWithSha384, 'sha384'],
+  [oids.hmacWithSha512, 'sha512'],
+]);
+
 export function byOid<T extends { oid: string }>(list: readonly T[]): ReadonlyMap<string, T> {
   return new Map(list.map((entry) => [entry.oid, entry]));
 }

@@ -11,6 +11,7 @@ import {
   tags,
 } from '../asn1/index.ts';
 import { SealpostError } from '../errors.ts';
+import { hmacDigests } from './algorithms.ts';
 import { iterated } from './iterated-digest.ts';
 
 /** Above this a file is taken for an attack or a mistake; common programs use 2,048 to 1,000,000. */
@@ -53,14 +54,6 @@ const pbes2Ciphers = new Map<string, { cipher: string; keyLength: number }>([
   ['1.2.392.200011.61.1.1.1.4', { cipher: 'camellia-256-cbc', keyLength: 32 }],
   // RFC 2984; other lengths of the key are not known to be written
   [cast5, { cipher: 'cast5-cbc', keyLength: 16 }],
-]);
-
-const prfs = new Map<string, string>([
-  [oids.hmacWithSha1, 'sha1'],
-  [oids.hmacWithSha224, 'sha224'],
-  [oids.hmacWithSha256, 'sha256'],
-  [oids.hmacWithSha384, 'sha384'],
-  [oids.hmacWithSha512, 'sha512'],
 ]);
 
 /**
@@ -148,7 +141,7 @@ const digests = new Map<string, string>(
 );
 
 function prf(type: string): string {
-  const digest = prfs.get(type);
+  const digest = hmacDigests.get(type);
   if (digest === undefined) throw unsupported(`pseudorandom function ${type}`);
   return digest;
 }

@@ -24,6 +24,7 @@ export {
   refreshEvery,
   SealedDocument,
   type SealedDocumentParts,
+  SealedStore,
 } from './sealed-document.ts';
 export { type SealedValues, type SealedValuesParts, sealedValues } from './sealed-values.ts';
 export { type SharedRate, sharedBucket } from './shared-bucket.ts';

@@ -13,7 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Redis } from 'ioredis';
 import { hasCode, SealpostError } from '../errors.ts';
-import { makeDataFolder, syncFolder } from '../files.ts';
+import { isAlive, makeDataFolder, syncFolder } from '../files.ts';
 import { createLog, type Log } from '../log.ts';
 import { connect, disconnect } from './connection.ts';
 
@@ -132,15 +132,6 @@ async function runningPid(paths: Paths): Promise<number | undefined> {
   // The number may belong to another program by now, which may well name this folder in its arguments.
   const program = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => 'redis');
   return /redis|valkey/.test(program) ? pid : undefined;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return hasCode(error, 'EPERM');
-  }
 }
 
 /**

@@ -298,6 +298,14 @@ export class SealedDocument<T> {
     }
   }
 
+  /** As `change`, of a document without parts. */
+  async edit(edit: (document: T) => void, accept = false): Promise<void> {
+    await this.change((document) => {
+      edit(document);
+      return { document };
+    }, accept);
+  }
+
   /** Those of the parts that are there; after a restore of one key without the other, some may not be. */
   async #whole(parts: PartDigests): Promise<PartDigests> {
     const found = await Promise.all(
@@ -313,6 +321,42 @@ export class SealedDocument<T> {
     const { redis, prefix } = this.#parts;
     const now = (await guarded(this.#kind.name, redis.get(`${prefix}:${this.#kind.name}`))) ?? '';
     if (now === text) throw this.#changed('has parts that do not belong to it');
+  }
+}
+
+/** A sealed document as a room shows it to others: it follows changes, and says when none can be trusted. */
+export abstract class SealedStore<T> {
+  protected readonly stored: SealedDocument<T>;
+
+  constructor(parts: SealedDocumentParts, kind: DocumentKind<T>) {
+    this.stored = new SealedDocument(parts, kind, (adopted) => this.adopt(adopted));
+  }
+
+  /** Takes each document that is read or written, and `empty` when none can be trusted. */
+  protected abstract adopt(adopted: Adopted<T>): void;
+
+  /** Follows changes until `stop`. */
+  start(): void {
+    this.stored.start();
+  }
+
+  stop(): void {
+    this.stored.stop();
+  }
+
+  /** Calls back after each change. Returns what ends that. */
+  onChange(listener: () => void): () => void {
+    return this.stored.onChange(listener);
+  }
+
+  /** Why nothing in it counts now; undefined normally. */
+  get trouble(): SealpostError | undefined {
+    return this.stored.trouble;
+  }
+
+  /** Reads it if it is another one by now. Errors: `redis-unreachable`; one that is not ours is a trouble. */
+  async refresh(): Promise<void> {
+    await this.stored.refresh();
   }
 }
 

@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { Client } from '../client/index.ts';
 import type { Config } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
-import { SealedDocument, type SealedDocumentParts } from '../redis/index.ts';
+import { type Adopted, type DocumentKind, type SealedDocumentParts, SealedStore } from '../redis/index.ts';
 import { type Person, personOf, rightsOf } from './person.ts';
 import type { Rights } from './roles.ts';
 import { personName, type StoredPerson, type UsersDocument, usersSchema } from './stored.ts';
@@ -19,25 +19,26 @@ const invitationLasts = 24 * 3_600_000;
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 
-export class UserRegistry {
+const kind: DocumentKind<UsersDocument> = {
+  name: 'users',
+  title: 'the list of people',
+  code: 'users-changed',
+  consequence: 'nobody can use the console until this is mended',
+  empty: { version: 0, people: [] },
+  parse: (value) => usersSchema.parse(value),
+};
+
+export class UserRegistry extends SealedStore<UsersDocument> {
   readonly #parts: UsersParts;
-  readonly #stored: SealedDocument<UsersDocument>;
   #byId = new Map<string, StoredPerson>();
 
   private constructor(parts: UsersParts) {
+    super(parts, kind);
     this.#parts = parts;
-    const empty: UsersDocument = { version: 0, people: [] };
-    const kind = {
-      name: 'users',
-      title: 'the list of people',
-      code: 'users-changed',
-      consequence: 'nobody can use the console until this is mended',
-      empty,
-      parse: (value: unknown) => usersSchema.parse(value),
-    } as const;
-    this.#stored = new SealedDocument<UsersDocument>(parts, kind, ({ document }) => {
-      this.#byId = new Map(document.people.map((each) => [each.id, each]));
-    });
+  }
+
+  protected override adopt({ document }: Adopted<UsersDocument>): void {
+    this.#byId = new Map(document.people.map((each) => [each.id, each]));
   }
 
   static async open(parts: UsersParts): Promise<UserRegistry> {
@@ -46,30 +47,8 @@ export class UserRegistry {
     return registry;
   }
 
-  /** Reads the list if it is another one by now. */
-  async refresh(): Promise<void> {
-    await this.#stored.refresh();
-  }
-
-  start(): void {
-    this.#stored.start();
-  }
-
-  stop(): void {
-    this.#stored.stop();
-  }
-
-  onChange(listener: () => void): () => void {
-    return this.#stored.onChange(listener);
-  }
-
-  /** Why nobody is known now; undefined normally. */
-  get trouble(): SealpostError | undefined {
-    return this.#stored.trouble;
-  }
-
   get people(): readonly StoredPerson[] {
-    return this.#stored.document.people;
+    return this.stored.document.people;
   }
 
   byId(id: string): StoredPerson | undefined {
@@ -103,10 +82,7 @@ export class UserRegistry {
    * @throws {SealpostError} `users-changed`, and what the edit throws
    */
   async change(edit: (document: UsersDocument) => void, accept = false): Promise<void> {
-    await this.#stored.change((document) => {
-      edit(document);
-      return { document };
-    }, accept);
+    await this.stored.edit(edit, accept);
   }
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Budget } from '../../src/budget.ts';
-import { attemptLimits } from '../../src/handoff/limits.ts';
+import { attemptLimits } from '../../src/handoff/attempt.ts';
 import { readParts } from '../../src/handoff/parts.ts';
 import { createWalker } from '../../src/handoff/walk.ts';
 import { defaultMessageLimits } from '../../src/message/index.ts';

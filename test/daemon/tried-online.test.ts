@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { SMTPServer } from 'smtp-server';
 import { stringify } from 'yaml';
-import { webhookSignature } from '../../src/handoff/webhook-signature.ts';
+import { webhookSignature } from '../../src/handoff/signed-post.ts';
 import { type BearerServer, startBearerServer } from '../support/bearer-smtp.ts';
 import { command } from '../support/command.ts';
 import { baseConfig } from '../support/daemon.ts';

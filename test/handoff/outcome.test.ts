@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { foreignCode } from '../../src/handoff/outcome.ts';
+import { foreignCode } from '../../src/handoff/attempt.ts';
 
 describe('an error of somebody else', () => {
   it('is told by its code or name, and never by its text', () => {

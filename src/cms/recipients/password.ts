@@ -13,17 +13,9 @@ import {
   writeAlgorithm,
 } from '../../asn1/index.ts';
 import { type Budget, costs } from '../../budget.ts';
+import { hmacDigests } from '../../pki/algorithms.ts';
 import { type FreshEncryption, type RandomBytes, readContentEncryption } from '../ciphers.ts';
 import type { Recipient } from './recipient.ts';
-
-/** Digests of the HMACs that PBKDF2 may name (RFC 8018 appendix B.1). */
-const prfs = new Map<string, string>([
-  [oids.hmacWithSha1, 'sha1'],
-  [oids.hmacWithSha224, 'sha224'],
-  [oids.hmacWithSha256, 'sha256'],
-  [oids.hmacWithSha384, 'sha384'],
-  [oids.hmacWithSha512, 'sha512'],
-]);
 
 interface Derivation {
   salt: Buffer;
@@ -111,7 +103,7 @@ function readDerivation(algorithm: AlgorithmIdentifier): Derivation | undefined 
   cursor.optional(0, tags.integer);
   const prf = cursor.optional(0, tags.sequence);
   cursor.done();
-  const digest = prf === undefined ? 'sha1' : prfs.get(readAlgorithm(prf).oid);
+  const digest = prf === undefined ? 'sha1' : hmacDigests.get(readAlgorithm(prf).oid);
   return digest === undefined ? undefined : { salt, iterations, digest };
 }
 

@@ -4,10 +4,9 @@
 import { idOf, loadCounting, offerLookedUp } from '../../certstore/index.ts';
 import { type Config, loadConfig, loadKeys, parseAddressEntry } from '../../config/index.ts';
 import { SealpostError } from '../../errors.ts';
-import { type Found, Lookups } from '../../lookup/index.ts';
+import { type Found, lookupsOf } from '../../lookup/index.ts';
 import { PartnerDirectory } from '../../partner/index.ts';
 import type { Certificate } from '../../pki/index.ts';
-import { sealedValues } from '../../redis/index.ts';
 import { withCerts } from '../certs-open.ts';
 import { openNetwork } from '../network.ts';
 
@@ -51,13 +50,7 @@ export async function withLookedUp(
     const found: Found[] = [];
     const notes: string[] = [];
     try {
-      const lookups = new Lookups({
-        directories: config.lookup.directories,
-        dns: network.parts.dns,
-        kept: sealedValues(queue, 'lookup'),
-        life: config.lookup.remember,
-        now: Date.now,
-      });
+      const lookups = lookupsOf(config, { queue, dns: network.parts.dns });
       for (const address of full) {
         const asked = await lookups.ask(address, names, { fresh: true });
         const isNew = ({ certificate }: Found) => !found.some((each) => each.certificate.equals(certificate));

@@ -1,8 +1,47 @@
-import type { DestinationConfig } from '../config/index.ts';
+/** What attempts of all kinds of destinations have in common: their limits, how they end, and how they are counted. */
+import { Budget } from '../budget.ts';
+import type { Config, DestinationConfig } from '../config/index.ts';
+import { defaultMessageLimits, type MessageLimits } from '../message/index.ts';
 import { counter, histogram } from '../metrics.ts';
 import type { Outcome } from '../queue/index.ts';
 import { traced } from '../spans.ts';
 import type { Destination } from './types.ts';
+
+/** The configured limits, in the terms of the message room. */
+export function messageLimits(
+  limits: Pick<Config['limits'], 'parts' | 'depth' | 'headerSize'>,
+): MessageLimits {
+  return {
+    ...defaultMessageLimits,
+    parts: limits.parts,
+    depth: limits.depth,
+    headerOctets: limits.headerSize,
+  };
+}
+
+/** As `messageLimits`, with a budget for one attempt to hand off a message of this size. */
+export function attemptLimits(
+  limits: Pick<Config['limits'], 'parts' | 'depth' | 'headerSize' | 'work' | 'output'>,
+  octets: number,
+): MessageLimits {
+  const { work, output } = limits;
+  const budget = new Budget({ work, output });
+  budget.received(octets);
+  return { ...messageLimits(limits), budget };
+}
+
+/** The outcome if the daemon stops during an attempt. */
+export const stopped = {
+  retry: 'handoff-failed',
+  facts: { message: 'the hand-off was stopped' },
+  untried: true,
+} as const satisfies Outcome;
+
+/** The code of a foreign error, for a message to the operator. Never its text, which may contain arguments. */
+export function foreignCode(error: unknown): string {
+  if (error instanceof Error && 'code' in error) return String(error.code);
+  return error instanceof Error ? error.name : 'unknown';
+}
 
 const attempts = counter('handoff_attempts_total', 'Attempts to hand a message off, by kind and result', [
   'kind',
