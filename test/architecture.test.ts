@@ -106,6 +106,7 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
   },
   api: {
     may: [
+      'user',
       'alert',
       'documents',
       'client',

@@ -85,4 +85,34 @@ export const people = [
       'a search opens the whole ledger for a page',
     ],
   ]),
+  ...mutants('rights', [
+    [
+      'client/grants.ts',
+      'other.verbs.every((verb) => own.verbs.includes(verb)) &&',
+      '',
+      'attacks/rights-raised~it.gives.people.what.it.has',
+      'a token makes an administrator',
+    ],
+    [
+      'user/desk.ts',
+      'if (covers(grants, grantsOf(this.#rightsOf(other)))) return undefined;',
+      'return undefined;',
+      'attacks/rights-raised~takes.over.nobody',
+      'the invitation of an administrator goes to who may do less',
+    ],
+    [
+      'client/desk.ts',
+      "if (credential !== '' && name.toLowerCase() === other.name.toLowerCase())",
+      "if (credential === '' && name.toLowerCase() === other.name.toLowerCase())",
+      'attacks/rights-raised~its.own.client.stays',
+      'a token grants itself what it wants',
+    ],
+    [
+      'client/desk.ts',
+      'if (own !== null && (expiresAt === null || expiresAt > own))',
+      'if (own !== null && expiresAt === null)',
+      'attacks/rights-raised~does.not.outlive',
+      'a token makes one that lasts longer',
+    ],
+  ]),
 ];

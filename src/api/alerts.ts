@@ -28,7 +28,7 @@ import {
 } from './alert-schemas.ts';
 import type { BodyRules } from './body.ts';
 import { jsonBody } from './json-body.ts';
-import { refusal } from './problem.ts';
+import { asRequest, refusal } from './problem.ts';
 import { nothing, type Route, route } from './route.ts';
 
 export interface AlertsRoutesParts {
@@ -174,15 +174,4 @@ function endOf(length: string | undefined, until: string | undefined, now: numbe
       length === undefined ? 'until is not a time' : 'for is not a duration such as 4h',
     );
   return end;
-}
-
-/** What is wrong with the call is wrong with the request. */
-async function asRequest<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof SealpostError && error.code === 'usage')
-      throw refusal('request-invalid', error.message);
-    throw error;
-  }
 }

@@ -3,13 +3,15 @@ import type { Client, Verb } from '../client/index.ts';
 import { refusal } from './problem.ts';
 import type { Route } from './route.ts';
 
-/** What cannot be taken back, or shows what is written in a message. */
+/** What cannot be taken back, shows what is written in a message, or decides who may do such. */
 const graveVerbs: ReadonlySet<string> = new Set<Verb>([
   'content',
   'replay',
   'decode-again',
   'terminate',
   'approve',
+  'users',
+  'clients',
 ]);
 
 export function isGrave({ grave, grant }: Pick<Route, 'grave' | 'grant'>): boolean {

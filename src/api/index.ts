@@ -11,6 +11,14 @@ export { alertList } from './alert-schemas.ts';
 export { sendAnswer } from './answer.ts';
 export { type ApiParts, createApi, describeApi } from './app.ts';
 export { certificateDetail, certificateList } from './certificate-schemas.ts';
+export {
+  type ClientInfo,
+  clientActed,
+  clientList,
+  type TokenInfo,
+  tokenList,
+  tokenMade,
+} from './client-schemas.ts';
 export { type EventWebhook, openEventWebhook } from './event-webhook.ts';
 export { createListener, type RunningServer, runServer } from './listener.ts';
 export { type Asked, type Caller, jsonOf, Operations, type OperationsParts } from './operations.ts';
@@ -42,4 +50,5 @@ export {
   submitted,
 } from './schemas.ts';
 export { setupReport } from './setup.ts';
+export { failedLogins, type UserInfo, userActed, userInvited, userList } from './user-schemas.ts';
 export type { MessageVerdict } from './verdict.ts';

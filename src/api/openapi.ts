@@ -121,6 +121,8 @@ export const documentOptions = (routes: readonly Route[], version: string): Fast
         name: 'routes',
         description: 'Mailboxes, the ways to partners, and destinations: how they are; pause them.',
       },
+      { name: 'users', description: 'People of the console. Nobody gives rights that it does not have.' },
+      { name: 'clients', description: 'Programs and their tokens. No token raises its own rights.' },
     ],
     components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } }, schemas: components() },
     security: [{ token: [] }],

@@ -34,3 +34,14 @@ export function problemOf(error: unknown): Problem {
 export function refusal(code: ErrorCode, message: string, hint?: string): SealpostError {
   return new SealpostError(code, message, hint === undefined ? {} : { hint });
 }
+
+/** What is wrong with the call is wrong with the request. */
+export async function asRequest<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof SealpostError && error.code === 'usage')
+      throw refusal('request-invalid', error.message, error.hint);
+    throw error;
+  }
+}

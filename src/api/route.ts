@@ -45,7 +45,7 @@ interface RouteFacts<P extends z.ZodType, Q extends z.ZodType> {
   grave?: boolean;
   /** Name of the operation in the OpenAPI document. */
   name: string;
-  tag: 'messages' | 'directory' | 'events' | 'certificates' | 'alerts' | 'routes';
+  tag: 'messages' | 'directory' | 'events' | 'certificates' | 'alerts' | 'routes' | 'users' | 'clients';
   summary: string;
   description: string;
   /** Of the path, and of the query; `nothing` for none. */

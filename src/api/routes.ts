@@ -10,6 +10,7 @@ import { actRoutes } from './acts.ts';
 import { alertRoutes } from './alerts.ts';
 import { bulkRoutes } from './bulk.ts';
 import { certificateRoutes } from './certificates.ts';
+import { clientRoutes } from './clients.ts';
 import { contentRoutes } from './content.ts';
 import { directoryRoutes } from './directory.ts';
 import { messageRoutes } from './messages.ts';
@@ -21,6 +22,7 @@ import { routeDeskRoutes } from './route-desk.ts';
 import { setupRoutes } from './setup.ts';
 import type { Streams } from './streams.ts';
 import { submittingRoute } from './submitting.ts';
+import { userRoutes } from './users.ts';
 
 export interface RoutesParts {
   config: Config;
@@ -57,6 +59,8 @@ export function routesOf({ config, queue, log, rates, openapi, streams }: Routes
     ...readinessRoutes({ config, queue, log }),
     ...directoryRoutes({ config, queue }),
     ...alertRoutes({ book: new AlertBook(queue), queue, body, now: Date.now }),
+    ...userRoutes({ config, queue, log, body }),
+    ...clientRoutes({ config, queue, log, body }),
     streams.route,
     ...(openapi ? [documentRoute(openapi)] : []),
   ];

@@ -15,6 +15,8 @@ export const verbs = [
   'alerts',
   'silence',
   'routes',
+  'users',
+  'clients',
 ] as const;
 export type Verb = (typeof verbs)[number];
 
@@ -67,6 +69,35 @@ export function narrowed(grants: Grants, by: Scope): Grants {
     identities: both(grants.identities, by.identities),
     limits: grants.limits,
   };
+}
+
+/** Whether all that somebody else may do is within the own grants: nobody hands out more than it has. */
+export function covers(own: Grants, other: Grants): boolean {
+  const has = (mine: Names, wanted: Names) =>
+    mine === '*' || (wanted !== '*' && wanted.every((name) => includes(mine, name)));
+  const within = (mine: number, wanted: number) => mine === 0 || (wanted !== 0 && wanted <= mine);
+  // The rest limits what is sent, and says nothing of who sends nothing.
+  const sends =
+    !other.verbs.includes('send') ||
+    (has(own.senders, other.senders) &&
+      has(own.identities, other.identities) &&
+      within(own.limits.messages, other.limits.messages) &&
+      within(own.limits.octets, other.limits.octets) &&
+      within(own.limits.size, other.limits.size));
+  return (
+    sends &&
+    other.verbs.every((verb) => own.verbs.includes(verb)) &&
+    has(own.partners, other.partners) &&
+    has(own.mailboxes, other.mailboxes)
+  );
+}
+
+/** Whether the mail that somebody else sees is among the own. */
+export function seesAllOf(own: Grants, other: Pick<Grants, 'mailboxes' | 'partners'>): boolean {
+  return covers(
+    { ...allGranted, mailboxes: own.mailboxes, partners: own.partners },
+    { ...allGranted, ...other },
+  );
 }
 
 /** The grants with those replaced that the scope names. */

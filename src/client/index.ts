@@ -5,9 +5,11 @@
  */
 export { Buckets } from './buckets.ts';
 export { makeCredential } from './credential.ts';
+export type { Acting, ClientDesk, MadeToken } from './desk.ts';
 export {
   allGranted,
   Client,
+  covers,
   daemonClient,
   type Grants,
   narrowed,
@@ -15,6 +17,7 @@ export {
   replaced,
   type Scope,
   type Seen,
+  seesAllOf,
   type Verb,
   verbs,
 } from './grants.ts';
@@ -30,4 +33,9 @@ export type {
 /** `ClientRegistry`, `Rates`, `clientOf` and `scopeSchema` of `registry.ts`. */
 export async function loadClients(): Promise<typeof import('./registry.ts')> {
   return await import('./registry.ts');
+}
+
+/** `ClientDesk` of `desk.ts`, for those who change clients. */
+export async function loadClientDesk(): Promise<typeof import('./desk.ts')> {
+  return await import('./desk.ts');
 }

@@ -3,22 +3,21 @@
  */
 import { Command } from 'commander';
 import {
-  allGranted,
+  type Acting,
+  type ClientDesk,
   type ClientDocument,
   type ClientRegistry,
-  daemonClient,
   type Grants,
+  loadClientDesk,
   loadClients,
   operatorClient,
-  replaced,
   type Scope,
-  type StoredCredential,
   verbs,
 } from '../client/index.ts';
 import { type Config, loadConfig, readDuration, readSize } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { createLog } from '../log.ts';
-import type { AuditEntry, QueueRoom } from '../queue/index.ts';
+import type { QueueRoom } from '../queue/index.ts';
 import { makeClientQueue, printClientQueue } from './client-queue.ts';
 import { operator } from './operator.ts';
 import { configOption } from './options.ts';
@@ -48,26 +47,22 @@ interface LimitOptions extends GrantOptions {
 
 interface Opened {
   registry: ClientRegistry;
-  /** Changes the list, with an entry in the audit trail before it. */
-  change(what: AuditEntry['what'], subject: string, edit: (document: ClientDocument) => void): Promise<void>;
+  desk: ClientDesk;
+  acting: Acting;
   queue: QueueRoom;
 }
 
 const { ClientRegistry: Registry, clientOf, scopeSchema } = await loadClients();
+const { ClientDesk: Desk, checkClientName, checkNames } = await loadClientDesk();
 
 async function withClients(config: Config, work: (opened: Opened) => Promise<void>): Promise<void> {
   await withQueue(config, async (queue) => {
-    const { redis, prefix, seal, unseal } = queue;
+    const { redis, prefix, seal, unseal, audit } = queue;
     const log = createLog('silent', 'command');
     const parts = { redis, prefix, seal, unseal, log, folder: config.dataDir, now: Date.now };
     const registry = await Registry.open(parts);
-    const change: Opened['change'] = async (what, subject, edit) => {
-      // What is wrong with the change shows before anything is written.
-      edit(structuredClone(registry.document));
-      await queue.audit.add({ at: Date.now(), by: operator(), what, subject });
-      await registry.change(edit);
-    };
-    await work({ registry, change, queue });
+    const desk = new Desk({ registry, audit, config, now: Date.now });
+    await work({ registry, desk, acting: { client: operatorClient, by: operator() }, queue });
   });
 }
 
@@ -88,13 +83,6 @@ function namesOf(text: string | undefined): '*' | string[] | undefined {
 
 /** What the options say of grants, and nothing of what they do not name. Errors: `usage`. */
 function scopeOf(options: GrantOptions, config: Config): Scope {
-  const known = { partner: config.partners, mailbox: config.mailboxes, identity: config.identities };
-  for (const what of ['partner', 'mailbox', 'identity'] as const) {
-    const names = namesOf(options[what]);
-    for (const name of names === '*' ? [] : (names ?? []))
-      if (!known[what].some((each) => each.name.toLowerCase() === name.toLowerCase()))
-        throw usage(`--${what}: there is no ${what} ${name}`, `write a name of the configuration, or '*'`);
-  }
   const said = {
     verbs: listOf(options.scope),
     partners: namesOf(options.partner),
@@ -103,7 +91,10 @@ function scopeOf(options: GrantOptions, config: Config): Scope {
     identities: namesOf(options.identity),
   };
   const scope = scopeSchema.safeParse(said);
-  if (scope.success) return scope.data;
+  if (scope.success) {
+    checkNames(scope.data, config);
+    return scope.data;
+  }
   const [issue] = scope.error.issues;
   if (issue?.path[0] === 'verbs') {
     const unknown = (said.verbs ?? []).find((each) => !verbs.some((verb) => verb === each));
@@ -115,41 +106,30 @@ function scopeOf(options: GrantOptions, config: Config): Scope {
   );
 }
 
-function limitsOf(options: LimitOptions, old: Grants['limits']): Grants['limits'] {
-  const number = (text: string | undefined, name: string, before: number) => {
-    if (text === undefined) return before;
+function limitsOf(options: LimitOptions): Partial<Grants['limits']> {
+  const number = (text: string | undefined, name: string) => {
+    if (text === undefined) return undefined;
     if (!/^\d{1,9}$/.test(text)) throw usage(`${name}: not a number`, 'write a whole number; 0 is no limit');
     return Number(text);
   };
-  const octets = (text: string | undefined, name: string, before: number) => {
-    if (text === undefined) return before;
+  const octets = (text: string | undefined, name: string) => {
+    if (text === undefined) return undefined;
     const read = text === '0' ? 0 : readSize(text);
     if (read === undefined) throw usage(`${name}: not a size`, 'write it as 10MiB; 0 is no limit');
     return read;
   };
+  const messages = number(options.messagesPerMinute, '--messages-per-minute');
+  const octetsAMinute = octets(options.octetsPerMinute, '--octets-per-minute');
+  const size = octets(options.maxSize, '--max-size');
   return {
-    messages: number(options.messagesPerMinute, '--messages-per-minute', old.messages),
-    octets: octets(options.octetsPerMinute, '--octets-per-minute', old.octets),
-    size: octets(options.maxSize, '--max-size', old.size),
+    ...(messages !== undefined && { messages }),
+    ...(octetsAMinute !== undefined && { octets: octetsAMinute }),
+    ...(size !== undefined && { size }),
   };
 }
 
-/** A client starts with nothing but what it is given; identities are those that its partners' mail is signed with. */
-const nothingGranted: Grants = { ...allGranted, verbs: [], partners: [], mailboxes: [], senders: [] };
-
-/** What is submitted under these names, and its idempotency keys, must not be those of somebody else. */
-const ownNames: ReadonlySet<string> = new Set([operatorClient.name, daemonClient.name]);
-
-function checkName(name: string): void {
-  if (!/^[a-z0-9][a-z0-9._-]{0,62}$/i.test(name) || ownNames.has(name.toLowerCase()))
-    throw usage(
-      `${name}: not a name for a client`,
-      'use letters, digits, dot, underscore and hyphen, at most 63',
-    );
-}
-
-function pinsOf(pins: string[] | undefined): string[] {
-  return (pins ?? []).map((pin) => {
+function pinsOf(pins: string[] | undefined): string[] | undefined {
+  return pins?.map((pin) => {
     const hex = pin.replaceAll(':', '').toLowerCase();
     if (/^[0-9a-f]{64}$/.test(hex)) return hex;
     throw usage(
@@ -198,24 +178,14 @@ function grantsText({ verbs, partners, mailboxes, senders, identities, limits }:
 }
 
 async function add(name: string, options: LimitOptions & { queue?: boolean }): Promise<void> {
-  checkName(name);
+  checkClientName(name);
   const config = await loadConfig(options.config);
   const scope = scopeOf(options, config);
   const pins = pinsOf(options.pin);
-  const limits = limitsOf(options, nothingGranted.limits);
-  await withClients(config, async ({ change, registry, queue }) => {
-    await change('client-add', name, (document) => {
-      if (document.clients.some((each) => each.name.toLowerCase() === name.toLowerCase()))
-        throw usage(`there is a client ${name} already`, 'change it with sealpost clients grant');
-      document.clients.push({
-        name,
-        grants: { ...replaced(nothingGranted, scope), limits },
-        createdAt: Date.now(),
-        pins,
-        queue: options.queue ?? false,
-      });
-    });
-    if (!options.json || !options.queue) show(clientOf(registry.document, name), options);
+  const limits = limitsOf(options);
+  await withClients(config, async ({ desk, acting, queue }) => {
+    const made = await desk.add(acting, name, { scope, limits, pins, queue: options.queue });
+    if (!options.json || !options.queue) show(made, options);
     if (options.queue) printClientQueue(makeClientQueue(name, queue), options.json);
   });
 }
@@ -224,16 +194,9 @@ async function grant(name: string, options: LimitOptions): Promise<void> {
   const config = await loadConfig(options.config);
   const scope = scopeOf(options, config);
   const pins = pinsOf(options.pin);
-  await withClients(config, async ({ change, registry }) => {
-    await change('client-grant', name, (document) => {
-      const client = clientOf(document, name);
-      client.grants = {
-        ...replaced(client.grants, scope),
-        limits: limitsOf(options, client.grants.limits),
-      };
-      if (options.pin !== undefined) client.pins = pins;
-    });
-    show(clientOf(registry.document, name), options);
+  const limits = limitsOf(options);
+  await withClients(config, async ({ desk, acting }) => {
+    show(await desk.grant(acting, name, { scope, limits, pins }), options);
   });
 }
 
@@ -271,11 +234,9 @@ export function clientsCommand(): Command {
     .addOption(configOption())
     .option('--json', 'print JSON')
     .action(async (name: string, options: Common) => {
-      await withClients(await loadConfig(options.config), async ({ change, registry, queue }) => {
-        await change('client-grant', name, (document) => {
-          clientOf(document, name).queue = true;
-        });
-        const made = makeClientQueue(clientOf(registry.document, name).name, queue);
+      await withClients(await loadConfig(options.config), async ({ desk, acting, queue }) => {
+        const client = await desk.grant(acting, name, { scope: {}, queue: true });
+        const made = makeClientQueue(client.name, queue);
         printClientQueue(made, options.json);
       });
     });
@@ -314,12 +275,8 @@ export function clientsCommand(): Command {
     .addOption(configOption())
     .option('--json', 'print JSON')
     .action(async (name: string, options: Common) => {
-      await withClients(await loadConfig(options.config), async ({ change }) => {
-        await change('client-remove', name, (document) => {
-          const client = clientOf(document, name);
-          document.clients = document.clients.filter((each) => each !== client);
-          document.credentials = document.credentials.filter((each) => each.client !== client.name);
-        });
+      await withClients(await loadConfig(options.config), async ({ desk, acting }) => {
+        await desk.remove(acting, name);
         printDone(
           options,
           { removed: name },
@@ -335,8 +292,8 @@ export function clientsCommand(): Command {
     .addOption(configOption())
     .option('--json', 'print JSON')
     .action(async (options: Common) => {
-      await withClients(await loadConfig(options.config), async ({ registry, queue }) => {
-        await queue.audit.add({ at: Date.now(), by: operator(), what: 'clients-accept' });
+      await withClients(await loadConfig(options.config), async ({ registry, queue, acting: { by } }) => {
+        await queue.audit.add({ at: Date.now(), by, what: 'clients-accept' });
         await registry.change(() => undefined, true);
         const [clients, tokens] = [registry.document.clients.length, registry.document.credentials.length];
         printDone(options, { clients, tokens }, `${plural(clients, 'client')}, ${plural(tokens, 'token')}`);
@@ -362,31 +319,20 @@ async function addToken(name: string, options: TokenOptions): Promise<void> {
   const config = await loadConfig(options.config);
   const scope = scopeOf(options, config);
   const expiresAt = expiryOf(options.expires);
-  await withClients(config, async ({ registry, change, queue }) => {
+  await withClients(config, async ({ registry, desk, acting }) => {
     if (registry.trouble) throw registry.trouble;
     const exists = registry.document.clients.some((each) => each.name.toLowerCase() === name.toLowerCase());
     if (!exists) {
-      checkName(name);
+      checkClientName(name);
       if (scope.verbs === undefined || (scope.partners === undefined && scope.mailboxes === undefined))
         throw usage(
           `there is no client ${name}`,
           'to make one with this token, write --scope, and --partner or --mailbox',
         );
-      await change('client-add', name, (document) => {
-        document.clients.push({
-          name,
-          grants: replaced(nothingGranted, scope),
-          createdAt: Date.now(),
-          pins: [],
-        });
-      });
+      await desk.add(acting, name, { scope });
     }
-    await queue.audit.add({ at: Date.now(), by: operator(), what: 'token-add', subject: name });
-    const { id, text } = await registry.addCredential(name, {
-      note: options.note ?? '',
-      scope: exists ? scope : {},
-      expiresAt,
-    });
+    const note = options.note ?? '';
+    const { id, text } = await desk.addToken(acting, name, { note, scope: exists ? scope : {}, expiresAt });
     if (options.json) return printJson({ id, token: text, client: name, expiresAt: isoOf(expiresAt) });
     printLine(text);
   });
@@ -395,13 +341,12 @@ async function addToken(name: string, options: TokenOptions): Promise<void> {
 const isoOf = (at: number | null) => (at === null ? null : new Date(at).toISOString());
 
 async function listTokens(options: Common): Promise<void> {
-  await withClients(await loadConfig(options.config), async ({ registry }) => {
-    if (registry.trouble) throw registry.trouble;
-    const used = await registry.lastUses();
+  await withClients(await loadConfig(options.config), async ({ desk, acting }) => {
     const now = Date.now();
-    const rows = registry.document.credentials.map(({ id, client, note, createdAt, expiresAt, scope }) => ({
+    const tokens = await desk.tokens(acting);
+    const rows = tokens.map(({ id, client, note, createdAt, expiresAt, scope, usedAt }) => ({
       ...{ id, client, note, scope, createdAt: isoOf(createdAt), expiresAt: isoOf(expiresAt) },
-      lastUsedAt: isoOf(used.get(id) ?? null),
+      lastUsedAt: isoOf(usedAt),
       state: expiresAt !== null && expiresAt <= now ? 'expired' : 'valid',
     }));
     if (options.json) return printJson(rows);
@@ -421,31 +366,15 @@ async function listTokens(options: Common): Promise<void> {
   });
 }
 
-/** Errors: `client-unknown` for an id that is not there. */
-function tokenOf(document: ClientDocument, id: string): StoredCredential {
-  const found = document.credentials.find((each) => each.id === id);
-  if (found) return found;
-  throw new SealpostError('client-unknown', `there is no token ${JSON.stringify(id)}`, {
-    hint: 'see sealpost tokens list',
-  });
-}
-
 /** A new token with the scope of an old one, which stays valid for a while. */
 async function rotate(id: string, options: TokenOptions & { overlap: string }): Promise<void> {
   const overlap = readDuration(options.overlap);
   if (overlap === undefined) throw usage('--overlap: not a time', 'write it as 1d, or 0s');
   const expiresAt = expiryOf(options.expires);
-  await withClients(await loadConfig(options.config), async ({ registry, change, queue }) => {
-    const { client, note, scope } = tokenOf(registry.document, id);
-    await queue.audit.add({ at: Date.now(), by: operator(), what: 'token-add', subject: client });
-    const made = await registry.addCredential(client, { note, scope, expiresAt });
-    const until = Date.now() + overlap;
-    await change('token-revoke', id, (document) => {
-      const old = tokenOf(document, id);
-      old.expiresAt = Math.min(old.expiresAt ?? until, until);
-    });
+  await withClients(await loadConfig(options.config), async ({ desk, acting }) => {
+    const made = await desk.rotateToken(acting, id, { expiresAt, overlap });
     if (options.json)
-      return printJson({ id: made.id, token: made.text, client, expiresAt: isoOf(expiresAt) });
+      return printJson({ id: made.id, token: made.text, client: made.client, expiresAt: isoOf(expiresAt) });
     printLine(made.text);
   });
 }
@@ -487,11 +416,8 @@ export function tokensCommand(): Command {
     .addOption(configOption())
     .option('--json', 'print JSON')
     .action(async (id: string, options: Common) => {
-      await withClients(await loadConfig(options.config), async ({ change }) => {
-        await change('token-revoke', id, (document) => {
-          const token = tokenOf(document, id);
-          document.credentials = document.credentials.filter((each) => each !== token);
-        });
+      await withClients(await loadConfig(options.config), async ({ desk, acting }) => {
+        await desk.revokeToken(acting, id);
         printDone(options, { revoked: id }, `token ${id} is refused from now on`);
       });
     });

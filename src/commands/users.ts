@@ -2,26 +2,25 @@
  * Who may use the console. The first person is added here: there is none by default. Each change is in the audit trail.
  */
 import { Command } from 'commander';
+import { type Acting, operatorClient } from '../client/index.ts';
 import { type Config, loadConfig } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { createLog } from '../log.ts';
-import type { AuditEntry, QueueRoom } from '../queue/index.ts';
+import type { QueueRoom } from '../queue/index.ts';
 import {
-  addPerson,
-  invite,
-  Logins,
-  personNamed,
+  PersonDesk,
+  personView,
   type Rights,
   type Role,
   roles,
   type StoredPerson,
   UserRegistry,
-  type UsersDocument,
 } from '../user/index.ts';
 import { operator } from './operator.ts';
 import { configOption } from './options.ts';
 import { printJson, printLine } from './output.ts';
 import { withQueue } from './queue.ts';
+import { plural } from './when.ts';
 
 interface Common {
   config: string;
@@ -39,8 +38,8 @@ interface RightsOptions extends Common {
 interface Opened {
   registry: UserRegistry;
   queue: QueueRoom;
-  /** Changes the list, with an entry in the audit trail before it. */
-  change(what: AuditEntry['what'], subject: string, edit: (document: UsersDocument) => void): Promise<void>;
+  desk: PersonDesk;
+  acting: Acting;
 }
 
 async function withUsers(config: Config, work: (opened: Opened) => Promise<void>): Promise<void> {
@@ -48,13 +47,8 @@ async function withUsers(config: Config, work: (opened: Opened) => Promise<void>
     const log = createLog('silent', 'command');
     const { oidc } = config.console;
     const registry = await UserRegistry.open({ ...queue, folder: config.dataDir, log, oidc, now: Date.now });
-    const change: Opened['change'] = async (what, subject, edit) => {
-      // What is wrong with the change shows before anything is written.
-      edit({ version: 0, people: structuredClone([...registry.people]) });
-      await queue.audit.add({ at: Date.now(), by: operator(), what, subject });
-      await registry.change(edit);
-    };
-    await work({ registry, queue, change });
+    const desk = new PersonDesk({ ...queue, registry, config, now: Date.now });
+    await work({ registry, queue, desk, acting: { client: operatorClient, by: operator() } });
   });
 }
 
@@ -68,47 +62,28 @@ function roleOf(text: string): Role {
   throw usage(`--role: ${JSON.stringify(text)} is not a role`, `roles are ${roles.join(', ')}`);
 }
 
-/** `*` or names of the configuration. */
-function namesOf(
-  text: string | undefined,
-  what: 'mailbox' | 'partner',
-  config: Config,
-): '*' | string[] | undefined {
-  if (text === undefined || text === '*') return text;
-  const known = what === 'mailbox' ? config.mailboxes : config.partners;
-  return text.split(',').map((each) => {
-    const name = each.trim();
-    const found = known.find((one) => one.name.toLowerCase() === name.toLowerCase());
-    if (found) return found.name;
-    throw usage(`--${what}: there is no ${what} ${name}`, `write a name of the configuration, or '*'`);
-  });
+/** `*` or names, as they are written on the command line. */
+function namesOf(text: string | undefined): '*' | string[] | undefined {
+  return text === undefined || text === '*' ? text : text.split(',').map((each) => each.trim());
 }
 
-/** Rights with those replaced that the options name. */
-function rightsOf(options: RightsOptions, config: Config, old: Rights): Rights {
+/** The rights that options name. */
+function rightsOf({ role, mailbox, partner, content }: RightsOptions): Partial<Rights> {
+  const [mailboxes, partners] = [namesOf(mailbox), namesOf(partner)];
   return {
-    role: options.role === undefined ? old.role : roleOf(options.role),
-    mailboxes: namesOf(options.mailbox, 'mailbox', config) ?? old.mailboxes,
-    partners: namesOf(options.partner, 'partner', config) ?? old.partners,
-    content: options.content ?? old.content,
+    ...(role !== undefined && { role: roleOf(role) }),
+    ...(mailboxes !== undefined && { mailboxes }),
+    ...(partners !== undefined && { partners }),
+    ...(content !== undefined && { content }),
   };
 }
 
 const textOf = (names: '*' | readonly string[]) => (names === '*' ? 'all' : names.join(',') || 'none');
-
-/** What may be shown of a person. */
-function viewOf({ name, role, mailboxes, partners, content, disabled, createdAt, ...rest }: StoredPerson) {
-  const { password, totp, invitation, subject, groups } = rest;
-  const login = subject !== null ? 'oidc' : password !== null ? 'password' : 'none';
-  return {
-    ...{ name, role, mailboxes, partners, content, disabled, login, totp: totp !== null },
-    ...{ invited: invitation !== null && invitation.expiresAt > Date.now(), subject, groups },
-    createdAt: new Date(createdAt).toISOString(),
-  };
-}
+const viewOf = (person: StoredPerson) => personView(person, Date.now());
 
 function lineOf(person: StoredPerson): string {
-  const { name, role, mailboxes, partners, content, disabled, login, totp, invited } = viewOf(person);
+  const { name, role, mailboxes, partners, content, disabled, login, totp, passkeys, invited } =
+    viewOf(person);
   const facts = [
     name,
     person.groups === null ? role : 'as its groups',
@@ -116,6 +91,7 @@ function lineOf(person: StoredPerson): string {
     `partners ${textOf(partners)}`,
     content && 'content',
     login === 'password' ? (totp ? 'password and code' : 'password') : login === 'oidc' && 'provider',
+    passkeys > 0 && plural(passkeys, 'passkey'),
     invited && 'invited',
     disabled && 'disabled',
   ];
@@ -147,36 +123,18 @@ async function add(name: string, options: RightsOptions): Promise<void> {
   const config = await loadConfig(options.config);
   if (options.role === undefined) throw usage('--role is missing', `roles are ${roles.join(', ')}`);
   const none: Rights = { role: 'viewer', mailboxes: '*', partners: '*', content: false };
-  const rights = rightsOf(options, config, none);
-  const { oidc } = config.console;
-  if (options.subject !== undefined && oidc === undefined)
-    throw usage('--subject: there is no provider', 'write console.oidc');
-  const subject =
-    options.subject === undefined || oidc === undefined
-      ? null
-      : { issuer: oidc.issuer, subject: options.subject };
-  await withUsers(config, async ({ change, registry }) => {
-    if (subject && registry.bySubject(subject.issuer, subject.subject))
-      throw usage('--subject: somebody has it already', 'see sealpost users list');
-    let code = '';
-    await change('person-add', name, (document) => {
-      const person = addPerson(document, name, rights, { now: Date.now(), subject });
-      if (subject === null) code = invite(person, Date.now());
-    });
-    if (subject === null) printInvitation(name, code, options, config.console);
-    else if (options.json) printJson(viewOf(personNamed(registry, name)));
-    else printLine(lineOf(personNamed(registry, name)));
+  const rights = { ...none, ...rightsOf(options) };
+  await withUsers(config, async ({ desk, acting }) => {
+    const { person, invitation } = await desk.add(acting, name, rights, options.subject);
+    if (invitation !== undefined) printInvitation(name, invitation, options, config.console);
+    else if (options.json) printJson(viewOf(person));
+    else printLine(lineOf(person));
   });
 }
 
 async function changeRights(name: string, options: RightsOptions): Promise<void> {
-  const config = await loadConfig(options.config);
-  await withUsers(config, async ({ change, registry }) => {
-    await change('person-change', name, (document) => {
-      const person = personNamed(document, name);
-      Object.assign(person, rightsOf(options, config, person));
-    });
-    const person = personNamed(registry, name);
+  await withUsers(await loadConfig(options.config), async ({ desk, acting }) => {
+    const person = await desk.changeRights(acting, name, rightsOf(options));
     if (options.json) printJson(viewOf(person));
     else printLine(lineOf(person));
   });
@@ -186,8 +144,7 @@ async function changeRights(name: string, options: RightsOptions): Promise<void>
 function simple(
   name: string,
   description: string,
-  what: AuditEntry['what'],
-  edit: (person: StoredPerson, document: UsersDocument) => void,
+  act: 'disable' | 'enable' | 'endSessions' | 'remove',
   said: string,
 ): Command {
   return new Command(name)
@@ -195,8 +152,8 @@ function simple(
     .description(description)
     .addOption(configOption())
     .action(async (person: string, options: Common) => {
-      await withUsers(await loadConfig(options.config), async ({ change }) => {
-        await change(what, person, (document) => edit(personNamed(document, person), document));
+      await withUsers(await loadConfig(options.config), async ({ desk, acting }) => {
+        await desk[act](acting, person);
         printLine(`${person} ${said}`);
       });
     });
@@ -230,56 +187,33 @@ export function usersCommand(): Command {
   command
     .command('reset')
     .argument('<name>')
-    .description('take password and app away, end all logins, and print a new invitation')
+    .description('take password, app and passkeys away, end all logins, and print a new invitation')
     .addOption(configOption())
     .option('--json', 'print JSON')
     .action(async (name: string, options: Common) => {
       const config = await loadConfig(options.config);
-      await withUsers(config, async ({ change }) => {
-        let code = '';
-        await change('person-reset', name, (document) => {
-          const person = personNamed(document, name);
-          if (person.subject !== null)
-            throw usage(`${name} logs in at the provider`, 'there is no password here to reset');
-          code = invite(person, Date.now());
-        });
-        printInvitation(name, code, options, config.console);
+      await withUsers(config, async ({ desk, acting }) => {
+        const { invitation = '' } = await desk.reset(acting, name);
+        printInvitation(name, invitation, options, config.console);
       });
     });
-  command.addCommand(
-    simple(
+  for (const [name, description, act, said] of [
+    [
       'disable',
       'end all logins of a person, and refuse new ones',
-      'person-disable',
-      (person) => {
-        person.disabled = true;
-        person.epoch += 1;
-      },
+      'disable',
       'is disabled; its logins end within a second',
-    ),
-  );
-  command.addCommand(
-    simple(
-      'enable',
-      'let a person log in again',
-      'person-enable',
-      (person) => {
-        person.disabled = false;
-      },
-      'may log in again',
-    ),
-  );
-  command.addCommand(
-    simple(
-      'remove',
-      'remove a person',
-      'person-remove',
-      (person, document) => {
-        document.people = document.people.filter((each) => each !== person);
-      },
-      'is removed; its logins end within a second',
-    ),
-  );
+    ],
+    ['enable', 'let a person log in again', 'enable', 'may log in again'],
+    [
+      'end-sessions',
+      'end all logins of a person, who may log in again',
+      'endSessions',
+      'has to log in again; its logins end within a second',
+    ],
+    ['remove', 'remove a person', 'remove', 'is removed; its logins end within a second'],
+  ] as const)
+    command.addCommand(simple(name, description, act, said));
   command
     .command('logins')
     .argument('[name]')
@@ -290,11 +224,8 @@ export function usersCommand(): Command {
     .option('--json', 'print JSON')
     .action(async (name: string | undefined, options: Common) => {
       const config = await loadConfig(options.config);
-      await withUsers(config, async ({ registry, queue }) => {
-        const log = createLog('silent', 'command');
-        const logins = new Logins({ ...queue, config, registry, log, now: Date.now });
-        const id = name === undefined ? undefined : personNamed(registry, name).id;
-        const failed = (await logins.failures(id)).map(({ at, address }) => ({
+      await withUsers(config, async ({ desk, acting }) => {
+        const failed = (await desk.failures(acting, name)).map(({ at, address }) => ({
           at: new Date(at).toISOString(),
           address,
         }));
@@ -309,8 +240,8 @@ export function usersCommand(): Command {
     )
     .addOption(configOption())
     .action(async (options: Common) => {
-      await withUsers(await loadConfig(options.config), async ({ registry, queue }) => {
-        await queue.audit.add({ at: Date.now(), by: operator(), what: 'users-accept' });
+      await withUsers(await loadConfig(options.config), async ({ registry, queue, acting: { by } }) => {
+        await queue.audit.add({ at: Date.now(), by, what: 'users-accept' });
         await registry.change(() => undefined, true);
         printLine(`${registry.people.length} people`);
       });

@@ -23,8 +23,12 @@ const places: readonly (readonly [path: string, name: string])[] = [
   ['/routes', 'Mailboxes and routes'],
   ['/alerts', 'Alerts'],
   ['/setup', 'Setup'],
-  ['/second', 'Second person'],
 ];
+/** For administrators. */
+const rights = [
+  ['/users', 'Users'],
+  ['/clients', 'Clients'],
+] as const;
 const second = ['/second', 'Second person'] as const;
 
 /** A whole document. */
@@ -46,7 +50,7 @@ export function layout({ title, body, path, person, csrf, fourEyes = false }: Fr
       <a class="skip" href="#main">Skip to the content</a>
       <header class="top">
         <a class="brand" href="/">Sealpost</a>
-        ${person && navigation(path, fourEyes)}
+        ${person && navigation(path, person, fourEyes)}
         ${person && leave(person, csrf ?? '')}
       </header>
       <main id="main" tabindex="-1"><h1>${title}</h1>${body}</main>
@@ -56,11 +60,12 @@ export function layout({ title, body, path, person, csrf, fourEyes = false }: Fr
   return `<!doctype html>${textOf(page)}`;
 }
 
-function navigation(path: string, fourEyes: boolean): Html {
+function navigation(path: string, { role }: Person, fourEyes: boolean): Html {
+  const shown = [...places, ...(role === 'administrator' ? rights : []), ...(fourEyes ? [second] : [])];
   const isHere = (place: string) =>
     place === '/' ? path === '/' : path === place || path.startsWith(`${place}/`);
   return html`<nav aria-label="Pages"><ul>
-    ${(fourEyes ? [...places, second] : places).map(
+    ${shown.map(
       ([place, name]) =>
         html`<li><a href=${place} aria-current=${isHere(place) ? 'page' : undefined}>${name}</a></li>`,
     )}

@@ -1,6 +1,6 @@
 /** What waits for a second person (`console.fourEyes`), and the confirmation by another one than who asked. */
 import { type Operations, refusal } from '../api/index.ts';
-import { Client, narrowed } from '../client/index.ts';
+import { Client, narrowed, seesAllOf } from '../client/index.ts';
 import { SealpostError } from '../errors.ts';
 import type { Audit, AuditEntry } from '../queue/index.ts';
 import type { AskedFor, Person, Seconds, UserRegistry } from '../user/index.ts';
@@ -8,6 +8,7 @@ import type { SecondNeeded } from './call.ts';
 import { csrfField } from './csrf.ts';
 import { type Html, html } from './html.ts';
 import { type Page, type PageCall, type PageRoute, page } from './page.ts';
+import { onceBody } from './views/once.ts';
 
 export interface SecondParts {
   operations: Operations;
@@ -18,13 +19,6 @@ export interface SecondParts {
 }
 
 const subjectOf = ({ operation, id }: AskedFor) => `${operation} ${id}`;
-
-/** Whether a person sees the mail of all that another one sees: what that one asked for may say of any of it. */
-function covers({ rights }: Person, other: Person | undefined): boolean {
-  const within = (own: '*' | readonly string[], wanted: '*' | readonly string[] | undefined) =>
-    own === '*' || (wanted !== '*' && (wanted ?? []).every((name) => own.includes(name)));
-  return within(rights.mailboxes, other?.rights.mailboxes) && within(rights.partners, other?.rights.partners);
-}
 
 /** What was asked for, as text: every argument, since that is what is confirmed. */
 function argumentsOf({ params, query, json }: AskedFor): Html {
@@ -64,7 +58,9 @@ export function secondPages(parts: SecondParts): PageRoute[] {
   const { operations, seconds, registry, audit, now } = parts;
 
   const mayBoth = ({ operation, person: asker }: AskedFor, person: Person): boolean => {
-    if (asker !== person.id && !covers(person, registry.person(asker, ''))) return false;
+    const first = registry.person(asker, '');
+    // What was asked for may say of any mail that the first one sees.
+    if (first && asker !== person.id && !seesAllOf(person.client.grants, first.client.grants)) return false;
     try {
       operations.checkGrant(operation, person.client);
       return true;
@@ -122,11 +118,11 @@ export function secondPages(parts: SecondParts): PageRoute[] {
     await note('second-confirmed');
     if (!(await seconds.take(asked.id))) throw refusal('route-unknown', 'it does not wait any more');
     const caller = { client: together(call, first, asked), address, request, response, byTwo: true };
-    await operations.call(asked.operation, caller, asked);
+    const given = await operations.call(asked.operation, caller, asked);
     return {
       title: 'Done',
       body: html`<p>${asked.operation} was done, as ${asked.name} asked.</p>
-        ${argumentsOf(asked)}
+        ${argumentsOf(asked)} ${'json' in given && onceBody(given.json)}
         <p><a href="/second">What waits</a></p>`,
     };
   }

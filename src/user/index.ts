@@ -2,8 +2,10 @@
  * The people who use the console: who they are, how they show it, and what they may do. Begin with `logins.ts`. What a
  * person may do is a `Client` with grants, as a program has it, so everything else asks the same question.
  */
+export { type Invited, PersonDesk, type PersonDeskParts, personView } from './desk.ts';
 export {
   type FailedLogin,
+  failedLogins,
   type LoggedIn,
   Logins,
   type LoginsParts,

@@ -64,6 +64,17 @@ export interface FailedLogin {
   address: string;
 }
 
+const failuresKey = (prefix: string, id: string | undefined) => `${prefix}:logins:${id ?? 'nobody'}`;
+
+/** Failed logins, newest first: of a person, or of names that nobody has. */
+export async function failedLogins(
+  { redis, prefix }: Pick<LoginsParts, 'redis' | 'prefix'>,
+  id: string | undefined,
+): Promise<FailedLogin[]> {
+  const lines = await guarded('login', redis.lrange(failuresKey(prefix, id), 0, -1));
+  return lines.map((line) => JSON.parse(line));
+}
+
 export class Logins {
   readonly #parts: LoginsParts;
   readonly #tries: Tries;
@@ -147,7 +158,7 @@ export class Logins {
     logins.inc({ result: 'refused' });
     const name = stored?.name ?? 'nobody';
     logRarely(log, 'warn', `login of ${name}`, { person: name, address }, 'a login to the console failed');
-    const key = `${prefix}:logins:${stored?.id ?? 'nobody'}`;
+    const key = failuresKey(prefix, stored?.id);
     const failed: FailedLogin = { at: now(), address: cleanText(address, 64) };
     await guarded('login', redis.lpush(key, JSON.stringify(failed)));
     await guarded('login', redis.ltrim(key, 0, keptFailures - 1));
@@ -155,9 +166,7 @@ export class Logins {
 
   /** Failed logins, newest first: of a person, or of names that nobody has. */
   async failures(id: string | undefined): Promise<FailedLogin[]> {
-    const { redis, prefix } = this.#parts;
-    const lines = await guarded('login', redis.lrange(`${prefix}:logins:${id ?? 'nobody'}`, 0, -1));
-    return lines.map((line) => JSON.parse(line));
+    return await failedLogins(this.#parts, id);
   }
 
   /** A new session for a person who has shown who it is. */

@@ -102,6 +102,7 @@ export function invite(person: StoredPerson, now: number): string {
   person.invitation = { hash: sha256(code), expiresAt: now + invitationLasts };
   person.password = null;
   person.totp = null;
+  person.passkeys = [];
   person.epoch += 1;
   return code;
 }
@@ -129,8 +130,8 @@ export function addPerson(
   const { role, mailboxes, partners, content } = rights;
   const person: StoredPerson = {
     ...{ id: randomBytes(8).toString('hex'), name, role, mailboxes, partners, content },
-    ...{ disabled: false, epoch: 0, createdAt: now, password: null, totp: null, invitation: null },
-    ...{ subject, groups },
+    ...{ disabled: false, epoch: 0, createdAt: now, password: null, totp: null, passkeys: [] },
+    ...{ invitation: null, subject, groups },
   };
   document.people.push(person);
   return person;

@@ -18,6 +18,8 @@ const least: Record<Exclude<Verb, 'content'>, Role> = {
   alerts: 'viewer',
   silence: 'operator',
   routes: 'operator',
+  users: 'administrator',
+  clients: 'administrator',
 };
 
 export function hasRole(role: Role, needed: Role): boolean {

@@ -16,6 +16,24 @@ const passwordSchema = z.strictObject({
   passes: z.number().int(),
 });
 
+/** A passkey (WebAuthn), of which only the public half is here. */
+const passkeySchema = z.strictObject({
+  /** Of the credential, in base64url. */
+  id: z.string(),
+  /** What its person calls it. */
+  name: z.string(),
+  /** COSE_Key (RFC 9052 section 7), in base64url. */
+  publicKey: z.string(),
+  /** Signatures as the authenticator counts them; 0 for ever if it does not. */
+  counter: z.number().int(),
+  transports: z.array(z.string()),
+  /** It may be copied to other devices of its person, and has been. */
+  mayBeCopied: z.boolean(),
+  isCopied: z.boolean(),
+  createdAt: time,
+  usedAt: time.nullable(),
+});
+
 const personSchema = z.strictObject({
   /** Never given to anybody else, even if the name is. */
   id: z.string(),
@@ -31,6 +49,7 @@ const personSchema = z.strictObject({
   password: passwordSchema.nullable(),
   /** Secret of the authenticator app, in base32. */
   totp: z.string().nullable(),
+  passkeys: z.array(passkeySchema).default([]),
   /** A code that is shown once, with which the person sets its password. */
   invitation: z.strictObject({ hash: z.string(), expiresAt: time }).nullable(),
   /** Who it is at an OpenID Connect provider. */
@@ -42,5 +61,6 @@ const personSchema = z.strictObject({
 export const usersSchema = z.strictObject({ version: z.number().int(), people: z.array(personSchema) });
 
 export type StoredPerson = z.output<typeof personSchema>;
+export type StoredPasskey = z.output<typeof passkeySchema>;
 export type StoredPassword = z.output<typeof passwordSchema>;
 export type UsersDocument = z.output<typeof usersSchema>;

@@ -81,7 +81,7 @@ describe('clients and tokens', { skip: skipWithout('openssl') }, () => {
     assert.match(listed.stdout, /^\w{10} {2}erp {2}valid {2}until 20\d\d-\S+ {2}used 20\S+ {2}ERP 7\n$/);
     assert.match(
       (await run('audit')).stdout,
-      /SUDO_USER says alice\) {2}token-add {2}erp\n.*client-add {2}erp\n/,
+      /SUDO_USER says alice\) {2}token-add {2}erp {2}token \w{10}\n.*client-add {2}erp {2}send read; partners acme; mailboxes none\n/,
     );
   });
 

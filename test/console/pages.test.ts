@@ -22,7 +22,9 @@ describe('the pages of the console', {
   const world = makeWorld();
   let room: TestConsole;
   let chromium: Chromium;
+  let viewer: Browser;
   let operator: Browser;
+  let administrator: Browser;
   let suspended: string;
   let delivered: string;
 
@@ -58,7 +60,21 @@ describe('the pages of the console', {
     suspended = await daemon.accept(plain('one'));
     await daemon.accept(plain('two'));
     await daemon.reaches(suspended, 'suspended');
+    ({ browser: viewer } = await room.person('vera', 'viewer'));
     ({ browser: operator } = await room.person('olga', 'operator', '--content'));
+    ({ browser: administrator } = await room.person('ada', 'administrator', '--content'));
+    const grants = [
+      '--scope',
+      'send,read',
+      '--partner',
+      'acme',
+      '--mailbox',
+      'orders',
+      '--sender',
+      '@own.example',
+    ];
+    const made = await daemon.command(['tokens', 'add', 'erp', ...grants, '--note', 'the ERP system']);
+    assert.equal(made.code, 0, made.stderr);
     chromium = await startChromium();
   });
   after(async () => {
@@ -77,20 +93,21 @@ describe('the pages of the console', {
     await context.addCookies(cookiesOf(who));
     return context;
   };
-  const paths = () => [
+  /** For everybody, for those who act, and for administrators. */
+  const looks = () => [
     '/',
     '/messages',
     `/messages/${suspended}`,
     `/messages/${delivered}`,
     '/suspended',
-    '/suspended/preview?act=terminate&reason=not-smime',
-    '/replay',
     '/partners',
     '/partners/acme',
     '/routes',
     '/alerts',
     '/setup',
   ];
+  const acts = ['/suspended/preview?act=terminate&reason=not-smime', '/replay'];
+  const rights = ['/users', '/users/olga', '/clients', '/clients/erp'];
   /** Errors of scripts, and what the policy for content refused. */
   const listen = (page: Page): string[] => {
     const errors: string[] = [];
@@ -115,32 +132,43 @@ describe('the pages of the console', {
       .replace(suspended, 'suspended')
       .replace(delivered, 'delivered') || 'now';
 
-  it('are without findings of axe-core and errors, wide and light', async () => {
-    const context = await open(operator, { colorScheme: 'light', viewport: { width: 1280, height: 900 } });
+  const wide = { colorScheme: 'light', viewport: { width: 1280, height: 900 } } as const;
+  const phone = { colorScheme: 'dark', viewport: { width: 390, height: 844 } } as const;
+  /** Each page, in a window and on a phone: what axe-core finds in one of them, and whether it fits the other. */
+  async function walk(who: Browser, paths: readonly string[], axe: 'wide' | 'phone' | 'both'): Promise<void> {
+    const context = await open(who, wide);
     const page = await context.newPage();
     const errors = listen(page);
-    for (const path of paths()) {
+    for (const path of paths) {
+      await page.emulateMedia({ colorScheme: wide.colorScheme });
+      await page.setViewportSize(wide.viewport);
       await page.goto(path);
-      assert.deepEqual(await findingsOf(page), [], path);
       assert.ok((await page.title()).endsWith(' - Sealpost'), path);
+      if (axe !== 'phone') assert.deepEqual(await findingsOf(page), [], path);
       await picture(page, `${nameOf(path)}-light`);
+      await page.emulateMedia({ colorScheme: phone.colorScheme });
+      await page.setViewportSize(phone.viewport);
+      const over = 'document.documentElement.scrollWidth - document.documentElement.clientWidth';
+      assert.equal(await page.evaluate(over), 0, `${path} is wider than a phone`);
+      if (axe !== 'wide') assert.deepEqual(await findingsOf(page), [], `${path} on a phone`);
+      await picture(page, `${nameOf(path)}-dark`);
     }
     assert.deepEqual(errors, []);
     await context.close();
-  });
+  }
 
-  it('fit a phone in the dark', async () => {
-    const context = await open(operator, { colorScheme: 'dark', viewport: { width: 390, height: 844 } });
+  it('are without findings of axe-core and errors for an operator, light, and fit a phone in the dark', () =>
+    walk(operator, [...looks(), ...acts], 'wide'));
+  it('the same for a viewer, who finds on none of them what it may not do', async () => {
+    await walk(viewer, looks(), 'phone');
+    const context = await open(viewer);
     const page = await context.newPage();
-    for (const path of paths()) {
-      await page.goto(path);
-      const over = 'document.documentElement.scrollWidth - document.documentElement.clientWidth';
-      assert.equal(await page.evaluate(over), 0, `${path} is wider than a phone`);
-      await picture(page, `${nameOf(path)}-dark`);
-    }
-    await page.goto(`/messages/${suspended}`);
-    assert.deepEqual(await findingsOf(page), []);
+    for (const path of [...acts, ...rights]) assert.equal((await page.goto(path))?.status(), 403, path);
     await context.close();
+  });
+  it('the same for an administrator, with people, clients and tokens', async () => {
+    await walk(administrator, rights, 'both');
+    await walk(administrator, [...looks(), ...acts], 'phone');
   });
 
   it('find what a broken page has', async () => {
@@ -197,7 +225,6 @@ describe('the pages of the console', {
   });
 
   it('pause a partner for who may, and show no act to who may not', async () => {
-    const { browser: viewer } = await room.person('vera', 'viewer');
     const seen = await open(viewer);
     const page = await seen.newPage();
     for (const path of ['/routes', `/messages/${suspended}`, '/suspended', '/partners/acme']) {

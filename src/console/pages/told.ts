@@ -14,6 +14,15 @@ const words = {
   silence: 'The alerts are silenced.',
   unsilence: 'The silence has ended.',
   test: 'A test is on its way.',
+  changed: 'The rights count from now on.',
+  disable: 'The person is disabled. Its logins end within a second.',
+  enable: 'The person may log in again.',
+  'end-sessions': 'Its logins end within a second. It may log in again.',
+  'user-removed': 'The person is removed.',
+  granted: 'The grants count from now on.',
+  'client-added': 'The client is there. It needs a token.',
+  'client-removed': 'The client is removed, with its tokens.',
+  'token-revoked': 'The token is refused from now on.',
 } as const;
 export type Told = keyof typeof words;
 

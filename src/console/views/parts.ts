@@ -60,6 +60,9 @@ const tones: Readonly<Record<string, string>> = {
   paused: 'warn',
   full: 'warn',
   untrusted: 'warn',
+  disabled: 'bad',
+  invited: 'warn',
+  active: 'good',
   unknown: 'dim',
   terminated: 'dim',
   delivered: 'good',
@@ -155,6 +158,34 @@ export function field({
     help !== undefined && html`<small id=${about}>${help}</small>`
   }</div>`;
 }
+
+/** Boxes to tick, with one name. */
+export function boxes(
+  name: string,
+  legend: string,
+  options: readonly (readonly [value: string, label: string, about: string])[],
+  ticked: readonly string[],
+): Html {
+  return html`<fieldset class="boxes"><legend>${legend}</legend>${options.map(
+    ([
+      value,
+      label,
+      about,
+    ]) => html`<label><input type="checkbox" name=${name} value=${value} checked=${ticked.includes(value)} />
+      <span>${label}${about !== '' && html` <small>${about}</small>`}</span></label>`,
+  )}</fieldset>`;
+}
+
+/** Names as they are written into a field, and back. */
+export const namesText = (names: '*' | readonly string[]): string => (names === '*' ? '*' : names.join(', '));
+export function namesOf(text: string): '*' | string[] {
+  if (text.trim() === '*') return '*';
+  return text.split(/[\s,]/).filter((each) => each !== '');
+}
+
+/** Names in a list of many rows. */
+export const namesCell = (names: '*' | readonly string[]): Html =>
+  names === '*' ? 'all' : names.length === 0 ? 'none' : cell(names.join(', '), 120);
 
 /** Fields that go along. */
 export function hidden(values: Readonly<Record<string, string | undefined>>): Html {

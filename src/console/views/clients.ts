@@ -1,0 +1,200 @@
+/** Clients (programs) and their tokens, for administrators. */
+import type { ClientInfo, TokenInfo } from '../../api/index.ts';
+import { type Verb, verbs } from '../../client/index.ts';
+import { csrfField } from '../csrf.ts';
+import { type Html, html } from '../html.ts';
+import {
+  badge,
+  boxes,
+  cell,
+  empty,
+  facts,
+  field,
+  moment,
+  namesCell,
+  namesText,
+  size,
+  table,
+} from './parts.ts';
+
+const about: Readonly<Record<Verb, string>> = {
+  send: 'submit messages',
+  read: 'see messages',
+  content: 'read what is written in messages',
+  resume: 'resume suspended messages',
+  retry: 'try again now',
+  'decode-again': 'decode again',
+  replay: 'replay what waited',
+  terminate: 'end messages for good',
+  certificates: 'see certificates',
+  approve: 'decide about certificates',
+  alerts: 'see alerts',
+  silence: 'silence alerts',
+  routes: 'pause and resume mailboxes and routes',
+  users: 'people of the console',
+  clients: 'clients and tokens',
+};
+
+type Grants = ClientInfo['grants'];
+const path = (name: string, more = '') => `/clients/${encodeURIComponent(name)}${more}`;
+const list = 'Names with commas, or * for all.';
+
+/** Fields for grants, with their help: of a client, or what narrows them for a token. */
+function grantFields(
+  grants: Pick<Grants, 'verbs' | 'partners' | 'mailboxes' | 'senders' | 'identities'>,
+  own: readonly Verb[],
+): Html {
+  return html`${boxes(
+    'verbs',
+    'What it may do',
+    verbs
+      .filter((verb) => own.includes(verb) || grants.verbs.includes(verb))
+      .map((verb) => [verb, verb, about[verb]] as const),
+    grants.verbs,
+  )}
+    ${field({ name: 'partners', label: 'Partners', value: namesText(grants.partners), help: `That it may send to and see mail for. ${list}` })}
+    ${field({ name: 'mailboxes', label: 'Mailboxes', value: namesText(grants.mailboxes), help: `Whose mail it may see. ${list}` })}
+    ${field({ name: 'senders', label: 'Senders', value: namesText(grants.senders), help: 'Addresses that its mail may come from, also @domain, or * for any.' })}
+    ${field({ name: 'identities', label: 'Identities', value: namesText(grants.identities), help: `That may sign its mail. ${list}` })}`;
+}
+
+function limitFields({ messages, octets, size: largest }: Grants['limits']): Html {
+  return html`${field({ name: 'messages', label: 'Messages a minute', value: String(messages), help: '0 for no limit.' })}
+    ${field({ name: 'octets', label: 'Octets a minute', value: String(octets), help: '0 for no limit.' })}
+    ${field({ name: 'size', label: 'Octets of a message', value: String(largest), help: '0 for the limit of the door.' })}`;
+}
+
+export interface ClientsView {
+  clients: readonly ClientInfo[];
+  /** Verbs of the person. */
+  own: readonly Verb[];
+  csrf: string;
+  now: Date;
+  said: string;
+}
+
+export function clientsBody({ clients, own, csrf, now, said }: ClientsView): Html {
+  const none = {
+    verbs: ['send', 'read'] as Verb[],
+    partners: [],
+    mailboxes: [],
+    senders: [],
+    identities: '*',
+  } as const;
+  return [
+    said !== '' && html`<p class="done" role="status">${said}</p>`,
+    html`<section><h2 class="unseen">Clients</h2>${
+      clients.length === 0
+        ? empty(
+            'There is no client.',
+            html`A client is a program that sends messages or reads them. Add one below, and make a token for it.`,
+          )
+        : table(
+            'Clients',
+            [
+              { name: 'Name', show: ({ name }) => html`<a href=${path(name)}>${cell(name)}</a>` },
+              { name: 'May', show: ({ grants }) => cell(grants.verbs.join(', ') || 'nothing', 120) },
+              { name: 'Partners', show: ({ grants }) => namesCell(grants.partners) },
+              { name: 'Mailboxes', show: ({ grants }) => namesCell(grants.mailboxes) },
+              { name: 'Since', show: ({ createdAt }) => moment(createdAt, now) },
+            ],
+            clients,
+          )
+    }</section>`,
+    html`<section><h2>Add a client</h2><form class="act" method="post" action="/clients/add">${csrfField(csrf)}
+      ${field({ name: 'name', label: 'Name', required: true, help: 'Letters, digits, dot, underscore and hyphen.' })}
+      ${grantFields({ ...none, partners: [], mailboxes: [], senders: [] }, own)}
+      <div class="field"><button>Add the client</button></div></form>
+      <p><small>You can grant what you may do yourself, and no more. On the machine: <code>sealpost clients add</code>.</small></p></section>`,
+  ];
+}
+
+export interface ClientView {
+  client: ClientInfo;
+  tokens: readonly TokenInfo[];
+  own: readonly Verb[];
+  csrf: string;
+  now: Date;
+  said: string;
+}
+
+const expiries = [
+  ['30d', '30 days'],
+  ['90d', '90 days'],
+  ['365d', '1 year'],
+  ['never', 'until it is revoked'],
+] as const;
+
+export function clientBody({ client, tokens, own, csrf, now, said }: ClientView): Html {
+  const { name, grants, pins, queue, may } = client;
+  const { limits } = grants;
+  return [
+    said !== '' && html`<p class="done" role="status">${said}</p>`,
+    html`<section><h2>What it may do</h2>${facts([
+      ['May', cell(grants.verbs.join(', ') || 'nothing', 400)],
+      ['Partners', namesCell(grants.partners)],
+      ['Mailboxes', namesCell(grants.mailboxes)],
+      ['Senders', namesCell(grants.senders)],
+      ['Identities', namesCell(grants.identities)],
+      ['Messages a minute', limits.messages === 0 ? 'no limit' : limits.messages],
+      ['Octets a minute', limits.octets === 0 ? 'no limit' : size(limits.octets)],
+      ['Octets of a message', limits.size === 0 ? 'the limit of the door' : size(limits.size)],
+      [
+        'Certificates that log in',
+        pins.length === 0 ? null : html`<span class="id">${pins.join(', ')}</span>`,
+      ],
+      ['Queue in Redis', queue ? 'yes' : null],
+      ['Added', moment(client.createdAt, now)],
+    ])}</section>`,
+    html`<section><h2>Tokens</h2>${
+      tokens.length === 0
+        ? empty(
+            'It has no token.',
+            may ? html`Make one below.` : html`Somebody who may do all that it may can make one.`,
+          )
+        : table(
+            'Tokens',
+            [
+              { name: 'Id', show: ({ id }) => html`<span class="id">${id}</span>` },
+              { name: 'What for', show: ({ note }) => cell(note, 120) },
+              { name: 'State', show: ({ state }) => badge(state) },
+              {
+                name: 'Until',
+                show: ({ expiresAt }) => (expiresAt === null ? 'revoked' : moment(expiresAt, now)),
+              },
+              {
+                name: 'Last used',
+                show: ({ lastUsedAt }) => (lastUsedAt === null ? 'never' : moment(lastUsedAt, now)),
+              },
+              { name: 'Do', show: ({ id, state }) => may && tokenActs(id, state, csrf) },
+            ],
+            tokens,
+          )
+    }</section>`,
+    may
+      ? [
+          html`<section><h2>Make a token</h2><form class="act" method="post" action=${path(name, '/tokens')}>${csrfField(csrf)}
+            ${field({ name: 'note', label: 'What for', help: 'In your words, for the list.' })}
+            ${field({ name: 'expires', label: 'Valid for', value: '365d', options: expiries })}
+            <div class="field"><button>Make it, and show it</button></div></form></section>`,
+          html`<section><h2>Grants</h2><form class="act" method="post" action=${path(name, '/grant')}>${csrfField(csrf)}
+            ${grantFields(grants, own)} ${limitFields(limits)}<div class="field"><button>Change the grants</button></div></form></section>`,
+          html`<section><h2>Remove</h2><form class="act" method="post" action=${path(name, '/remove')}>${csrfField(csrf)}
+            <p>Its tokens are refused within a second. What it has sent goes on.</p><button class="grave">Remove the client</button></form></section>`,
+        ]
+      : html`<section><p>You cannot change this client: it may do more than you. <code>sealpost clients</code> on the machine can.</p></section>`,
+  ];
+}
+
+function tokenActs(id: string, state: string, csrf: string): Html {
+  const hidden = [csrfField(csrf), html`<input type="hidden" name="id" value=${id} />`];
+  return html`<details id=${`acts-${id}`}><summary>Rotate, revoke</summary>
+    ${
+      state === 'valid' &&
+      html`<form method="post" action="/tokens/rotate">${hidden}
+      <label for=${`overlap-${id}`}>The old one stays valid for</label>
+      <select id=${`overlap-${id}`} name="overlap"><option value="1d">1 day</option><option value="7d">7 days</option><option value="1h">1 hour</option><option value="0s">no time</option></select>
+      <button class="quiet">Rotate</button></form>`
+    }
+    <form method="post" action="/tokens/revoke">${hidden}<button class="quiet grave">Revoke</button></form></details>`;
+}
