@@ -36,6 +36,7 @@ export {
   routeList,
   suspendedList,
 } from './overview-schemas.ts';
+export { type PartnerDetail, partnerDetail } from './partner-detail.ts';
 export { type Problem, problemOf, refusal } from './problem.ts';
 export { parseQuery } from './query.ts';
 export { type MatrixList, matrixList, replayList } from './readiness-schemas.ts';

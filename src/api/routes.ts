@@ -15,6 +15,7 @@ import { contentRoutes } from './content.ts';
 import { directoryRoutes } from './directory.ts';
 import { messageRoutes } from './messages.ts';
 import { overviewRoutes } from './overview.ts';
+import { partnerDetailRoutes } from './partner-detail.ts';
 import { readinessRoutes } from './readiness.ts';
 import { replayRoutes } from './replays.ts';
 import { nothing, type Route, route } from './route.ts';
@@ -58,6 +59,7 @@ export function routesOf({ config, queue, log, rates, openapi, streams }: Routes
     ...certificateRoutes({ config, queue, log, body }),
     ...readinessRoutes({ config, queue, log }),
     ...directoryRoutes({ config, queue }),
+    ...partnerDetailRoutes({ config, queue }),
     ...alertRoutes({ book: new AlertBook(queue), queue, body, now: Date.now }),
     ...userRoutes({ config, queue, log, body }),
     ...clientRoutes({ config, queue, log, body }),

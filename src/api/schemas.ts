@@ -240,6 +240,15 @@ export const terminateBody = z.strictObject({
 });
 export const acted = z.object({ id, state: z.enum(messageStates) });
 
+/** A setting in force. */
+export const setting = z.object({
+  path: z.string(),
+  value: z.string(),
+  default: z.string(),
+  origin: z.string().nullable().describe('File and line; null for a default.'),
+  description: z.string(),
+});
+
 export const partnerList = z.object({
   partners: z.array(z.object({ name: z.string(), addresses: z.array(z.string()) })),
 });

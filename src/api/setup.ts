@@ -8,6 +8,7 @@ import type { QueueRoom } from '../queue/index.ts';
 import { checkDurability } from '../redis/index.ts';
 import { refusal } from './problem.ts';
 import { nothing, type Route, route } from './route.ts';
+import { setting } from './schemas.ts';
 
 export const setupQuery = z.strictObject({
   dns: z
@@ -18,15 +19,7 @@ export const setupQuery = z.strictObject({
 
 export const setupReport = z.object({
   file: z.string().describe('The configuration file.'),
-  settings: z.array(
-    z.object({
-      path: z.string(),
-      value: z.string(),
-      default: z.string(),
-      origin: z.string().nullable().describe('File and line; null for a default.'),
-      description: z.string(),
-    }),
-  ),
+  settings: z.array(setting),
   redis: z.array(
     z.object({
       name: z.string(),

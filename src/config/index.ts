@@ -38,6 +38,12 @@ export async function loadSettingsList(config: Config): Promise<ListedSetting[]>
   return await list.listSettings(config);
 }
 
+/** As `partnerSettings` of `settings-list.ts`. */
+export async function loadPartnerSettings(config: Config): Promise<(index: number) => ListedSetting[]> {
+  const list = await import('./settings-list.ts');
+  return await list.partnerSettings(config);
+}
+
 /** As `loadKeys` of `keys.ts`. */
 export async function loadKeys(config: Config): Promise<LoadedKeys> {
   const keys = await import('./keys.ts');

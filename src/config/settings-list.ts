@@ -3,8 +3,9 @@ import { stringify } from 'yaml';
 import type { z } from 'zod';
 import { sourceOf } from './origin.ts';
 import { formatSetting, type SettingPath } from './problem.ts';
-import { type Config, configSchema } from './schema.ts';
+import { type Config, configSchema, partnerSchema } from './schema.ts';
 import { isRecord, isSecret, optionsOf, settingsOf, shapeOf } from './shape.ts';
+import type { Sources } from './sources.ts';
 
 export interface ListedSetting {
   /** `mailboxes[0].imap.host` */
@@ -31,11 +32,42 @@ const written = (value: unknown) =>
  */
 export async function listSettings(config: Config): Promise<ListedSetting[]> {
   const sources = await sourceOf(config);
+  return listed(configSchema, [], { value: config, written: sources.main.value, sources });
+}
+
+/** Settings of a partner that say where its mail goes and with what it is let in: they say nothing of protection. */
+const ways: ReadonlySet<string> = new Set([
+  ...['name', 'formerNames', 'addresses', 'certificates', 'route', 'backup', 'onSuspend', 'lookup'],
+  ...['approval', 'noticesTo'],
+]);
+
+/**
+ * How mail with partners is protected, and what is demanded of it: by the index of the partner, its settings as
+ * `listSettings` has them, with paths below the partner, those that have a value.
+ */
+export async function partnerSettings(config: Config): Promise<(index: number) => ListedSetting[]> {
+  const sources = await sourceOf(config);
+  return (index) => {
+    const value = config.partners[index];
+    const written = sources.writtenPartner(index);
+    const all = listed(partnerSchema, ['partners', index], { value, written, sources });
+    const start = `${formatSetting(['partners', index])}.`;
+    return all
+      .map((each) => ({ ...each, path: each.path.replace(start, '') }))
+      .filter((each) => each.value !== '' && !ways.has(/^\w+/.exec(each.path)?.[0] ?? ''));
+  };
+}
+
+function listed(
+  schema: z.core.$ZodType,
+  from: SettingPath,
+  { value, written: inFile, sources }: { value: unknown; written: unknown; sources: Sources },
+): ListedSetting[] {
   const found: ListedSetting[] = [];
   const visit = (schema: z.core.$ZodType, path: SettingPath, value: unknown, inFile: unknown) => {
     const { core, description = '', default: standard } = shapeOf(schema);
     const below = isSecret(schema) || optionsOf(schema) !== undefined ? undefined : settingsOf(core);
-    if (below && (path.length === 0 || isRecord(value))) {
+    if (below && (path.length === from.length || isRecord(value))) {
       const values = isRecord(value) ? value : {};
       const set = isRecord(inFile) ? inFile : {};
       for (const [name, each] of Object.entries(below)) visit(each, [...path, name], values[name], set[name]);
@@ -52,6 +84,6 @@ export async function listSettings(config: Config): Promise<ListedSetting[]> {
       description,
     });
   };
-  visit(configSchema, [], config, sources.main.value);
+  visit(schema, from, value, inFile);
   return found;
 }

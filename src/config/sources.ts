@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { SealpostError } from '../errors.ts';
 import { type PartnerFolder, readPartnerText } from './partner-files.ts';
 import type { Places, Problem, ProblemExtra, SettingPath } from './problem.ts';
+import { valueAt } from './shape.ts';
 import { ConfigSource } from './source.ts';
 
 /** As `ConfigSource`, for all files together. Partner files are read again when a place in them is asked for. */
@@ -37,6 +38,11 @@ export class Sources implements Places {
   /** Remembers a partner file that has just been read, by the index of its partner. */
   add(index: number, source: ConfigSource): void {
     this.#read.set(index, source);
+  }
+
+  /** What is written for a partner, by its index; undefined for nothing that can be read. */
+  writtenPartner(index: number): unknown {
+    return this.#sourceOf(index)?.value ?? valueAt(this.main.value, ['partners', index]);
   }
 
   problem(path: SettingPath, message: string, extra?: ProblemExtra): Problem {

@@ -6,6 +6,7 @@ import {
   checkConfig,
   formatProblem,
   loadConfig,
+  loadPartnerSettings,
   type PartnerConfig,
   partnerFileOf,
   readPublicFile,
@@ -88,12 +89,23 @@ export function showCommand(): Command {
       if (formerNames.length > 0) printLine(`  formerly     ${formerNames.join(', ')}`);
       printLine(`  addresses    ${addresses.join(', ')}`);
       printLine(`  mail to it   ${protectionText(summary)}`);
+      for (const { path, value } of await writtenSettings(config, partner))
+        if (!told.has(path)) printLine(`  setting      ${path}: ${value}`);
       for (const each of certificates) {
         printLine('');
         printLine(`  ${each.file}`);
         for (const line of 'error' in each ? [each.error] : factsText(each)) printLine(`    ${line}`);
       }
     });
+}
+
+/** What the other lines say. */
+const told: ReadonlySet<string> = new Set(['sign', 'encrypt', 'identity', 'preset', 'profile']);
+
+/** What the file says of protection and demands, as the console shows it. */
+async function writtenSettings(config: Config, partner: PartnerConfig) {
+  const settingsOf = await loadPartnerSettings(config);
+  return settingsOf(config.partners.indexOf(partner)).filter(({ origin }) => origin !== null);
 }
 
 function protectionText(of: ReturnType<typeof summaryOf>) {

@@ -4,8 +4,8 @@ import {
   certificateList,
   matrixList,
   messageList,
+  partnerDetail,
   partnerList,
-  refusal,
   routeList,
   submitted,
 } from '../../api/index.ts';
@@ -50,10 +50,7 @@ export const partnerPages: readonly PageRoute[] = [
     url: '/partners/:partner',
     needs: 'viewer',
     async handle({ operations, params, query, person, csrf, now }) {
-      const wanted = (params.partner ?? '').toLowerCase();
-      const { partners } = await operations.json('listPartners', partnerList);
-      const partner = partners.find(({ name }) => name.toLowerCase() === wanted);
-      if (partner === undefined) throw refusal('partner-unknown', `there is no partner ${params.partner}`);
+      const partner = await operations.json('getPartner', partnerDetail, { params });
       const of = { partner: partner.name };
       const [{ certificates }, { routes }, matrix, suspended, unsent] = await Promise.all([
         operations.json('listCertificates', certificateList, { query: of }),

@@ -4,6 +4,7 @@ import type {
   certificateDetail,
   certificateList,
   MatrixList,
+  PartnerDetail,
   partnerList,
   RouteInfo,
   Verb,
@@ -13,6 +14,7 @@ import { type Html, html } from '../html.ts';
 import { type ListedMessage, rows } from './messages.ts';
 import { badge, cell, empty, facts, field, link, live, moment, table, time } from './parts.ts';
 import { route } from './routes.ts';
+import { settingsTable } from './setup.ts';
 
 export type Certificate = z.output<typeof certificateList>['certificates'][number];
 type Row = z.output<typeof partnerList>['partners'][number];
@@ -87,7 +89,7 @@ export function certificates(list: readonly Certificate[], now: Date): Html {
 }
 
 export interface PartnerView {
-  partner: Row;
+  partner: PartnerDetail;
   certificates: readonly Certificate[];
   routes: readonly RouteInfo[];
   /** Undefined where the person may not see it. */
@@ -107,8 +109,10 @@ export function partnerBody(view: PartnerView): Html {
     said !== '' && html`<p class="done" role="status">${said}</p>`,
     html`<section><h2>What it is</h2>${facts([
       ['Addresses', cell(partner.addresses.join(', '), 1000)],
+      ['Former names', cell(partner.formerNames.join(', '), 300)],
       ['Messages', html`<a href=${link('/messages', { partner: name })}>with this partner</a>`],
     ])}</section>`,
+    errors(partner, now),
     html`<section><h2>Certificates in time</h2>${
       list.length === 0
         ? empty(
@@ -125,11 +129,53 @@ export function partnerBody(view: PartnerView): Html {
       ),
     ),
     readiness && profiles(readiness),
+    demands(partner),
     suspended.length > 0 && html`<section><h2>Suspended</h2>${rows(suspended)}</section>`,
     unsent.length > 0 && html`<section><h2>To be sent</h2>${rows(unsent)}</section>`,
     may('send') &&
       html`<section><h2>Test mail</h2><form class="act" method="post" action=${`/partners/${encodeURIComponent(name)}/test`}>
       ${csrfField(csrf)}<p>A short mail, protected as any other, to the first address of the partner.</p><button class="quiet">Send a test mail</button></form></section>`,
+  ];
+}
+
+/** What failed last in what waits. */
+function errors({ errors: list }: PartnerDetail, now: Date): Html {
+  if (list.length === 0) return null;
+  return html`<section><h2>Last errors</h2>${table(
+    'What failed last in messages that are suspended or wait to be sent',
+    [
+      {
+        name: 'When',
+        show: ({ id, at }) => html`<a href=${`/messages/${id}`}>${moment(at, now)}</a>`,
+      },
+      { name: 'Direction', show: ({ direction }) => direction },
+      { name: 'State', show: ({ state }) => badge(state) },
+      { name: 'Code', show: ({ code }) => html`<code>${code}</code>` },
+      { name: 'What was said', show: ({ said }) => cell(said, 300) },
+    ],
+    list,
+  )}</section>`;
+}
+
+/** How its mail is protected and what it has to meet: the rules of its profiles, and its settings. */
+function demands({ profiles: list, settings }: PartnerDetail): Html {
+  const uses = { outbound: 'for mail to it', minimum: 'mail from it must meet it' };
+  return [
+    list.map(
+      ({ name, title, version, use, rules }) =>
+        html`<section><h2>Profile ${name}</h2><p>${title}, ${version}: ${use.map((each) => uses[each]).join('; ')}.</p>
+        <details><summary>What it demands today</summary>${table(
+          `Rules of ${name}`,
+          [
+            { name: 'Rule', show: ({ id }) => html`<code>${id}</code>` },
+            { name: 'Level', show: ({ level }) => level },
+            { name: 'What it says', show: ({ says }) => cell(says, 600) },
+            { name: 'Source', show: ({ source }) => cell(source, 300) },
+          ],
+          rules,
+        )}</details></section>`,
+    ),
+    html`<section><h2>Protection and demands</h2>${settingsTable('Settings of the partner', settings)}</section>`,
   ];
 }
 

@@ -76,17 +76,22 @@ export function setupBody({ report, name }: SetupView): Html {
       ${
         shown.length === 0
           ? empty('No setting is called so.', html`docs/settings.md lists all of them.`)
-          : table(
-              'Settings with origin, default and meaning',
-              [
-                { name: 'Setting', show: ({ path }) => html`<code>${path}</code>` },
-                { name: 'Value', show: ({ value }) => cell(value, 200) },
-                { name: 'Origin', show: ({ origin }) => (origin === null ? 'default' : cell(origin)) },
-                { name: 'Default', show: ({ default: each }) => cell(each) },
-                { name: 'What it is', show: ({ description }) => cell(description, 400) },
-              ],
-              shown,
-            )
+          : settingsTable('Settings with origin, default and meaning', shown)
       }</section>`,
   ];
+}
+
+/** Settings with where they stand and what they are. */
+export function settingsTable(caption: string, settings: SetupView['report']['settings']): Html {
+  return table(
+    caption,
+    [
+      { name: 'Setting', show: ({ path }) => html`<code>${path}</code>` },
+      { name: 'Value', show: ({ value }) => cell(value, 200) },
+      { name: 'Origin', show: ({ origin }) => (origin === null ? 'default' : cell(origin)) },
+      { name: 'Default', show: ({ default: each }) => cell(each) },
+      { name: 'What it is', show: ({ description }) => cell(description, 400) },
+    ],
+    settings,
+  );
 }

@@ -1,0 +1,149 @@
+/** One partner: how mail with it is protected, what is demanded of it, and what failed last. */
+import { z } from 'zod';
+import type { Client } from '../client/index.ts';
+import { type Config, loadPartnerSettings, profileBook } from '../config/index.ts';
+import { SealpostError } from '../errors.ts';
+import { attemptsOf, type MessageRecord, type QueueRoom, saidOf } from '../queue/index.ts';
+import { granted } from './granted.ts';
+import { nothing, type Route, route } from './route.ts';
+import { line, setting } from './schemas.ts';
+import { iso } from './view.ts';
+
+export const partnerParams = z.object({ partner: line(63) });
+
+export const partnerDetail = z.object({
+  name: z.string(),
+  formerNames: z.array(z.string()),
+  addresses: z.array(z.string()),
+  settings: z
+    .array(setting)
+    .describe('How mail with it is protected, and what is demanded of its mail: those that have a value.'),
+  profiles: z
+    .array(
+      z.object({
+        name: z.string(),
+        title: z.string(),
+        version: z.string(),
+        use: z
+          .array(z.enum(['outbound', 'minimum']))
+          .describe(
+            'outbound: its settings apply to mail to the partner. minimum: mail from it must meet it.',
+          ),
+        rules: z
+          .array(
+            z.object({
+              id: z.string(),
+              level: z.string().describe('must or should.'),
+              says: z.string(),
+              source: z.string().describe('Document, version and section.'),
+            }),
+          )
+          .describe('Those that hold today.'),
+      }),
+    )
+    .describe('The profiles that its settings name.'),
+  errors: z
+    .array(
+      z.object({
+        id: z.string().describe('Of the message.'),
+        direction: z.enum(['inbound', 'outbound']),
+        state: z.string(),
+        code: z.string().describe('A code of docs/reason-codes.md.'),
+        at: z.iso.datetime(),
+        said: z.string().nullable().describe('What the other side said, or the failure of itself.'),
+      }),
+    )
+    .describe('What failed last in messages with it that are suspended or wait to be sent; newest first.'),
+});
+export type PartnerDetail = z.output<typeof partnerDetail>;
+
+export interface PartnerDetailParts {
+  config: Config;
+  queue: Pick<QueueRoom, 'ledger'>;
+}
+
+/** Messages that are looked at for failures, of each state. */
+const mostLooked = 20;
+const mostErrors = 10;
+
+export function partnerDetailRoutes({ config, queue: { ledger } }: PartnerDetailParts): Route[] {
+  let settings: ReturnType<typeof loadPartnerSettings> | undefined;
+  /** Errors: `partner-unknown`, alike for one that the client may not see. */
+  const indexOf = (client: Client, wanted: string): number => {
+    const index = config.partners.findIndex(({ name }) => name.toLowerCase() === wanted.toLowerCase());
+    const name = config.partners[index]?.name;
+    if (name !== undefined && client.mayUsePartner(name)) return index;
+    throw new SealpostError('partner-unknown', `there is no partner ${wanted}`);
+  };
+  const errorsOf = async (client: Client, partner: string) => {
+    const pages = (['suspended', 'queued'] as const).map((state) =>
+      ledger.listAmong({ partner, state, limit: mostLooked }, granted(client, config)),
+    );
+    const records = (await Promise.all(pages)).flatMap(({ messages }) => messages);
+    return records
+      .flatMap((record) => errorOf(record) ?? [])
+      .sort((a, b) => (a.at < b.at ? 1 : -1))
+      .slice(0, mostErrors);
+  };
+  return [
+    route({
+      method: 'GET',
+      url: '/v1/partners/:partner',
+      grant: 'read',
+      name: 'getPartner',
+      tag: 'directory',
+      summary: 'See a partner',
+      description:
+        'How mail to it is protected, what its mail has to meet, the rules of its profiles, and what failed last.',
+      params: partnerParams,
+      query: nothing,
+      status: 200,
+      answer: partnerDetail,
+      async handle({ client, params }) {
+        const index = indexOf(client, params.partner);
+        const partner = config.partners[index];
+        if (partner === undefined) throw new SealpostError('internal', 'the partner is gone');
+        settings ??= loadPartnerSettings(config);
+        const { name, formerNames, addresses } = partner;
+        const json: PartnerDetail = {
+          ...{ name, formerNames, addresses },
+          settings: (await settings)(index),
+          profiles: await profilesOf(config, partner, new Date()),
+          errors: await errorsOf(client, name),
+        };
+        return { status: 200, json };
+      },
+    }),
+  ];
+}
+
+function errorOf(record: MessageRecord): PartnerDetail['errors'][number] | undefined {
+  const { lastError } = attemptsOf(record, null);
+  if (lastError === null) return undefined;
+  const { id, direction, state } = record;
+  const { code, at, facts } = lastError;
+  return { id, direction, state, code, at: iso(at), said: saidOf(facts) ?? null };
+}
+
+async function profilesOf(
+  config: Config,
+  { profile, minimumProfile }: Pick<Config['partners'][number], 'profile' | 'minimumProfile'>,
+  at: Date,
+): Promise<PartnerDetail['profiles']> {
+  // Most requests do not need it.
+  const [book, { rulesAt }] = await Promise.all([profileBook(config), import('../profile/index.ts')]);
+  const named = [profile, minimumProfile].flatMap((name) =>
+    name === undefined ? [] : (book.get(name) ?? []),
+  );
+  return [...new Set(named)].map((each) => ({
+    ...{ name: each.name, title: each.title, version: each.version },
+    use: [
+      ...(profile !== undefined && book.get(profile) === each ? (['outbound'] as const) : []),
+      ...(minimumProfile !== undefined && book.get(minimumProfile) === each ? (['minimum'] as const) : []),
+    ],
+    rules: rulesAt(each, at, book.dates).map(({ level, rule: { id, says, source } }) => ({
+      ...{ id, level, says },
+      source: `${source.document}, ${source.version}, ${source.section}`,
+    })),
+  }));
+}
