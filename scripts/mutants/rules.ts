@@ -145,7 +145,7 @@ export const rules = [
       'what was good once is good for ever',
     ],
     [
-      'config/tls-term.ts',
+      'config/tls.ts',
       'if (index > 0 && at !== undefined && ours.from !== undefined && ours.from > at) return [];',
       '',
       'smtp/certificate-by-date',

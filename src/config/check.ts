@@ -11,10 +11,10 @@ import {
 import { dirname, join } from 'node:path';
 import { coverageOfSpans, dayText } from '../pki/index.ts';
 import { changedPartners, SomePlaces } from './changed-partners.ts';
-import { allDestinations, allRoutes } from './destinations.ts';
 import { checkDkimKeys } from './dkim-keys.ts';
+import { allDestinations, allRoutes } from './facts.ts';
 import { KeyReader } from './key-reader.ts';
-import { checkKeys, mailTo } from './key-rules.ts';
+import { checkKeys, checkTerm, mailTo } from './key-rules.ts';
 import { type LoadedKeys, partnersOf, readKeys } from './keys.ts';
 import { programOfThis } from './known.ts';
 import { type LoadedConfig, type Rejected, readConfig } from './load.ts';
@@ -22,10 +22,9 @@ import { isOpenToAll } from './partner-files.ts';
 import { type Problem, type Report, type SettingPath, sortProblems } from './problem.ts';
 import type { Config, DestinationConfig, DkimConfig, MailboxConfig, PartnerConfig } from './schema.ts';
 import { readBy, secretsOf } from './secret-places.ts';
+import { readConfigText } from './secrets.ts';
 import type { Sources } from './sources.ts';
-import { checkTerm } from './term-rules.ts';
-import { readConfigText } from './text.ts';
-import { readTlsPairs, termOf } from './tls-term.ts';
+import { readTlsPairs, termOf } from './tls.ts';
 
 /** What works, but not as well as it could. */
 export interface ProbeNote {

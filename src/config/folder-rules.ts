@@ -1,6 +1,5 @@
 import { sep } from 'node:path';
-import { allDestinations, allRoutes } from './destinations.ts';
-import { isPrivateRedis } from './private-redis.ts';
+import { allDestinations, allRoutes, isPrivateRedis } from './facts.ts';
 import type { Report, SettingPath } from './problem.ts';
 import type { Config } from './schema.ts';
 

@@ -12,8 +12,8 @@ import { knownConfigs } from './known.ts';
 import { originOf } from './origin.ts';
 import type { Problem } from './problem.ts';
 import type { Config, DkimConfig } from './schema.ts';
+import { readConfigText } from './secrets.ts';
 import type { ListedSetting } from './settings-list.ts';
-import { readConfigText } from './text.ts';
 
 /**
  * As `loadConfig` of `load.ts`, which is loaded only if the file was not found right before.
@@ -116,20 +116,17 @@ export async function secretVariables<Role extends string>(
 }
 
 export { AddressBook, type AddressKey, parseAddressEntry } from './addresses.ts';
-export { allDestinations, allRoutes } from './destinations.ts';
+export { allDestinations, allRoutes, isPrivateRedis, ownAddresses, revocationModeOf } from './facts.ts';
 export { isLoopback, networkOf, ownName } from './hosts.ts';
 export { saveKept } from './kept-partners.ts';
 export type { LoadedKeys, OwnIdentity } from './keys.ts';
 export { configFiles } from './named-files.ts';
-export type { OAuth2Config } from './oauth2-rules.ts';
 export { changedConfig, originOf, partnerFileOf, restoreConfig, storeConfig } from './origin.ts';
-export { ownAddresses } from './own-addresses.ts';
 export { PartnerNames, partnerKey } from './partner-names.ts';
 export type { PolicyConfig } from './policy-settings.ts';
-export { isPrivateRedis } from './private-redis.ts';
 export { ConfigError, formatProblem, type Problem, refuses } from './problem.ts';
 export { parseRecipientTemplate, type RecipientTemplate } from './recipient-template.ts';
-export { revocationModeOf } from './revocation-mode.ts';
+export type { OAuth2Config } from './route-rules.ts';
 export type {
   Config,
   DestinationConfig,
@@ -140,7 +137,6 @@ export type {
   Secret,
 } from './schema.ts';
 export { readPrivateFile, readPublicFile, readSecret } from './secrets.ts';
-export { type ListenerTls, readCertificateAndKey } from './tls.ts';
-export { followTls, tlsAt, tlsSpans } from './tls-term.ts';
+export { followTls, type ListenerTls, readCertificateAndKey, tlsAt, tlsSpans } from './tls.ts';
 export { readDuration, readSize } from './unit-text.ts';
 export type { OnlineProbes, ProbeNote };

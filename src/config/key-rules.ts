@@ -1,19 +1,24 @@
+/** Problems with certificates and their terms, and with asking whether they were revoked. */
 import {
+  type Certificate,
   coverageOf,
   dayText,
   describeValidity,
   type Employed,
   isInForce,
+  isSelfSigned,
   nameOf,
+  spanOf,
+  type Term,
   type Use,
   unfitFor,
+  validatePath,
   whyNotInForce,
 } from '../pki/index.ts';
+import { revocationModeOf } from './facts.ts';
 import type { LoadedKeys, OwnIdentity } from './keys.ts';
 import type { Places, Problem, Report, SettingPath } from './problem.ts';
-import { checkRevocable } from './revocation-rules.ts';
 import type { Config } from './schema.ts';
-import { checkTerm, type Dated } from './term-rules.ts';
 
 const warnDays = 30;
 
@@ -190,5 +195,101 @@ function warnOfEnd(
     report(at, `${what} from ${until.toISOString().slice(0, 10)} on: ${ends}`, {
       severity: 'warning',
       hint: 'add its successor before then',
+    });
+}
+
+/** Warns of certificates that no authority can be asked about: with `hard`, no mail leaves for them. */
+export function checkRevocable(
+  { partners, trust }: Config,
+  keys: Pick<LoadedKeys, 'anchors' | 'intermediates' | 'partners' | 'approvalAnchors'>,
+  now: Date,
+  report: Report,
+): void {
+  partners.forEach((partner, index) => {
+    const mode = revocationModeOf(partner, trust);
+    if (mode === 'off') return;
+    const anchors = [
+      ...keys.anchors,
+      ...keys.intermediates,
+      ...(keys.approvalAnchors.get(partner.name) ?? []),
+    ];
+    for (const each of keys.partners.get(partner.name) ?? []) {
+      if (whyNotInForce(each, 'encrypt', now) !== undefined) continue;
+      const why = whyNotAsked(each.certificate, anchors, trust.aia.fetch, now);
+      if (why !== undefined)
+        report(
+          ['partners', index, 'certificates', each.entry],
+          `nobody can be asked whether ${nameOf(each.certificate)} was revoked: ${why}`,
+          {
+            severity: 'warning',
+            hint:
+              mode === 'hard'
+                ? 'mail for it does not leave; write its issuer in trust.intermediates, or revocation: soft for the partner'
+                : 'it is used unless you revoke it yourself: sealpost certs revoke',
+          },
+        );
+    }
+  });
+}
+
+function whyNotAsked(
+  certificate: Certificate,
+  anchors: readonly Certificate[],
+  fetches: boolean,
+  at: Date,
+): string | undefined {
+  if (isSelfSigned(certificate)) return undefined;
+  try {
+    const { ocsp } = certificate.authorityInfoAccess;
+    if (ocsp.length === 0 && (certificate.crlDistributionPoints ?? []).length === 0)
+      return 'it names no list and no responder';
+    if (fetches || validatePath(certificate, { anchors, at, purpose: 'any' }).trusted) return undefined;
+    return 'its issuer is not among trust.anchors and trust.intermediates';
+  } catch {
+    return 'it cannot be read';
+  }
+}
+
+const dayLong = 86_400_000;
+const beginOfDay = (date: Date) => Math.floor(date.getTime() / dayLong) * dayLong;
+
+/** A certificate with its validity and its term, and a name for messages. */
+export interface Dated extends Term {
+  readonly name: string;
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+}
+
+/**
+ * Refuses a term that lies outside of the validity of its certificate. A term that is written in days may begin at
+ * midnight of the day on which the validity begins, and end with the day on which it ends.
+ */
+export function checkTerm(
+  { name, notBefore, notAfter, from, until }: Dated,
+  at: SettingPath,
+  report: Report,
+): void {
+  const { until: end } = spanOf({ notBefore, notAfter }, {});
+  const validity = `${name} is valid from ${dayText(notBefore)} until ${dayText(end)}`;
+  const hint = 'write a time within its validity, or remove the setting';
+  const lastMidnight = Math.ceil(end.getTime() / dayLong) * dayLong;
+  const isOutside = {
+    from: (time: number) => time >= end.getTime(),
+    until: (time: number) => time > lastMidnight,
+  };
+  for (const [setting, moment] of [
+    ['from', from],
+    ['until', until],
+  ] as const)
+    if (
+      moment !== undefined &&
+      (moment.getTime() < beginOfDay(notBefore) || isOutside[setting](moment.getTime()))
+    )
+      report([...at, setting], `${dayText(moment)} is outside of the certificate's validity: ${validity}`, {
+        hint,
+      });
+  if (from !== undefined && until !== undefined && from >= until)
+    report([...at, 'until'], `${dayText(until)} is not after from, ${dayText(from)}`, {
+      hint: 'until is the first moment at which the certificate is no longer used',
     });
 }

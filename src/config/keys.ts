@@ -20,7 +20,7 @@ import { type ConfiguredCertificate, splitAuthorities } from './partner-certific
 import { ConfigError, type Places, type Problem, type SettingPath, sortProblems } from './problem.ts';
 import type { Config } from './schema.ts';
 import { readPrivateFile } from './secrets.ts';
-import { termOf } from './tls-term.ts';
+import { termOf } from './tls.ts';
 
 /** A key of our own, with what it is for and when it signs. It decrypts as long as it is here. */
 export interface OwnIdentity extends Identity, Readonly<Omit<Employed<'decrypt' | 'sign'>, 'certificate'>> {

@@ -6,13 +6,13 @@ import { rememberOrigin } from './origin.ts';
 import { listPartnerFiles } from './partner-files.ts';
 import { readPartnerFolder } from './partner-reader.ts';
 import { ConfigError, hasErrors, type Problem, type SettingPath, sortProblems } from './problem.ts';
-import { readProfiles } from './profile-partners.ts';
+import { readProfiles } from './profile-files.ts';
 import { checkRules } from './rules.ts';
 import { type Config, configSchema } from './schema.ts';
+import { readConfigText } from './secrets.ts';
 import { isRecord, mapFormat } from './shape.ts';
 import { ConfigSource } from './source.ts';
 import { Sources } from './sources.ts';
-import { readConfigText } from './text.ts';
 
 /** A usable configuration, with the place of each setting for later messages. */
 export interface LoadedConfig {

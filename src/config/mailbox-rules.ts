@@ -1,9 +1,9 @@
 import { AddressBook, addressHint, parseAddressEntry } from './addresses.ts';
 import { checkDestination } from './destination-rules.ts';
-import { allDestinations } from './destinations.ts';
+import { allDestinations } from './facts.ts';
 import { isLoopback } from './hosts.ts';
-import { checkOAuth2 } from './oauth2-rules.ts';
 import { checkNames, type Report, type SettingPath } from './problem.ts';
+import { checkOAuth2 } from './route-rules.ts';
 import type { Config, DestinationConfig, MailboxConfig } from './schema.ts';
 
 const quoted = (text: string) => JSON.stringify(text);

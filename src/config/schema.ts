@@ -5,27 +5,31 @@
 import { z } from 'zod';
 import { alertSettings } from './alert-settings.ts';
 import { apiSettings, eventsSettings } from './api-settings.ts';
-import { approvalSettings } from './approval-settings.ts';
-import { clientQueueSettings } from './client-queue-settings.ts';
 import { consoleSettings } from './console-settings.ts';
 import { destinationSettings } from './destination-settings.ts';
 import { dkimSettings } from './dkim-settings.ts';
-import { folderSettings } from './folder-settings.ts';
-import { httpSettings } from './http-settings.ts';
+import { clientQueueSettings, folderSettings } from './door-settings.ts';
 import { limits } from './limit-settings.ts';
-import { logSettings } from './log-settings.ts';
 import { lookupSettings, partnerLookup } from './lookup-settings.ts';
 import { oauth2Settings } from './oauth2-settings.ts';
-import { explainSettings, policySettings } from './policy-settings.ts';
-import { minimumProfile, partnerProfile, profileSettings } from './profile-settings.ts';
+import { httpSettings, logSettings, traceSettings } from './operation-settings.ts';
+import {
+  explainSettings,
+  mailboxRequire,
+  partnerRequire,
+  policySettings,
+  strong,
+  unresolved,
+} from './policy-settings.ts';
+import { minimumProfile, partnerProfile, profileSettings } from './profile-schema.ts';
 import { protectionSettings } from './protection-settings.ts';
 import { redisSettings } from './redis-settings.ts';
-import { mailboxRequire, partnerRequire, strong, unresolved } from './require-settings.ts';
 import { retry } from './retry-settings.ts';
 import { dnsSettings, routeSettings } from './route-settings.ts';
 import { backupSettings, sendingSettings } from './sending-settings.ts';
 import { spoolSettings } from './spool-settings.ts';
 import {
+  approvalSettings,
   certificateEntry,
   encryptToSetting,
   expirySettings,
@@ -34,7 +38,6 @@ import {
   partnerRevocation,
   termSettings,
 } from './term-settings.ts';
-import { traceSettings } from './trace-settings.ts';
 import { duration, size } from './units.ts';
 
 // a process checks one configuration: to compile a checker for it takes longer than to check

@@ -1,3 +1,4 @@
+/** Files that settings name, read with care: public ones, secrets, and the configuration itself. */
 import { SealpostError } from '../errors.ts';
 import { fileLimits, readRegularFile } from '../files.ts';
 import type { Secret } from './schema.ts';
@@ -50,4 +51,21 @@ export function readSecret(secret: Secret, env: NodeJS.ProcessEnv = process.env)
     .replace(/\r?\n$/, '');
   if (value === '') throw new SealpostError('config-invalid', `${secret.file}: contains no secret`);
   return value;
+}
+
+/**
+ * The text of the configuration.
+ *
+ * @throws {SealpostError} `file-access`
+ */
+export function readConfigText(file: string): string {
+  try {
+    return readRegularFile(file, fileLimits.config).toString('utf8');
+  } catch (cause) {
+    if (!(cause instanceof SealpostError)) throw cause;
+    throw new SealpostError('file-access', `configuration ${cause.message}`, {
+      hint: 'name it with --config FILE; config/sealpost.example.yaml shows every setting',
+      cause,
+    });
+  }
 }

@@ -1,8 +1,7 @@
 import { isIP } from 'node:net';
 import { checkStore } from './destination-rules.ts';
-import { allDestinations } from './destinations.ts';
+import { allDestinations, isPrivateRedis } from './facts.ts';
 import { isLoopback, networkOf } from './hosts.ts';
-import { isPrivateRedis } from './private-redis.ts';
 import type { Report, SettingPath } from './problem.ts';
 import type { Config } from './schema.ts';
 

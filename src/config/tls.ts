@@ -1,5 +1,9 @@
+/** Certificates with keys, of listeners and routes: read, checked, and chosen by the date. */
 import { createHash, createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
 import { SealpostError } from '../errors.ts';
+import { spanOf, type Term } from '../pki/span.ts';
+import { allDestinations } from './facts.ts';
+import type { Config } from './schema.ts';
 import { readPrivateFile, readPublicFile } from './secrets.ts';
 
 /**
@@ -55,5 +59,154 @@ function attempt<T>(code: 'certificate-malformed' | 'key-malformed', message: st
     return read();
   } catch (cause) {
     throw new SealpostError(code, message, { cause });
+  }
+}
+
+interface PairFiles {
+  cert: string;
+  key: string;
+  /** Milliseconds since the epoch. */
+  from?: number | undefined;
+  until?: number | undefined;
+}
+
+/** As the setting is written: the first pair, and those that follow it. */
+export interface TlsFiles extends PairFiles {
+  next?: readonly PairFiles[] | undefined;
+}
+
+/** A pair with the span in which it is used. */
+export interface TlsPair extends ListenerTls {
+  /** The first moment, and the first after it. */
+  from: Date;
+  until: Date;
+  /** Of the certificate itself. */
+  notBefore: Date;
+  notAfter: Date;
+}
+
+/**
+ * Reads the pairs of a setting. Of those that begin later than a time, nothing is read.
+ *
+ * Errors: those of `readCertificateAndKey`.
+ */
+export function readTlsPairs(files: TlsFiles, at?: Date): TlsPair[] {
+  const { next = [], ...first } = files;
+  return [first, ...next].flatMap(({ from, until, ...pair }, index) => {
+    const ours = termOf({ from, until });
+    if (index > 0 && at !== undefined && ours.from !== undefined && ours.from > at) return [];
+    const { notBefore, notAfter, cert, key } = readCertificateAndKey(pair);
+    return [{ cert, key, notBefore, notAfter, ...spanOf({ notBefore, notAfter }, ours) }];
+  });
+}
+
+/** The term of an entry of the configuration. */
+export function termOf({ from, until }: { from?: number | undefined; until?: number | undefined }): Term {
+  const timeOf = (setting: number | undefined) => (setting === undefined ? undefined : new Date(setting));
+  return { from: timeOf(from), until: timeOf(until) };
+}
+
+/**
+ * The pair to use at a time: of those in force, the one that began last. Where none is, the one that ended last, else
+ * the one that begins first: a peer may still accept it, and without any there is no TLS at all.
+ */
+export function pairAt(pairs: readonly TlsPair[], at: Date): TlsPair | undefined {
+  const by = (rank: (pair: TlsPair) => number) => [...pairs].sort((a, b) => rank(b) - rank(a));
+  return (
+    by(({ from }) => from.getTime()).find(({ from, until }) => from <= at && at < until) ??
+    by(({ until }) => until.getTime()).find(({ until }) => until <= at) ??
+    by(({ from }) => -from.getTime())[0]
+  );
+}
+
+/** The certificate and key of a setting at a time. Errors: those of `readCertificateAndKey`. */
+export function tlsAt(files: TlsFiles, at: Date): ListenerTls {
+  const { cert, key } = pairAt(readTlsPairs(files, at), at) ?? readCertificateAndKey(files);
+  return { cert, key };
+}
+
+/** Milliseconds between two looks at the files. */
+const lookEvery = 30_000;
+
+export interface FollowParts {
+  now: () => Date;
+  /** Takes over another pair. New connections have it; open ones keep theirs. */
+  apply: (tls: ListenerTls) => void;
+  /** The files cannot be read, and the pair in use stays. Told once until they can. */
+  onTrouble: (error: unknown) => void;
+}
+
+/**
+ * Keeps a listener at the pair of its date, without a restart. A pair that is renewed in its files counts as another
+ * one.
+ *
+ * @param current what the listener has
+ * @returns `look` looks at once; `stop` ends it
+ */
+export function followTls(
+  files: TlsFiles,
+  current: ListenerTls,
+  { now, apply, onTrouble }: FollowParts,
+): { look: () => void; stop: () => void } {
+  let used = current;
+  let isTroubled = false;
+  const look = () => {
+    try {
+      const found = tlsAt(files, now());
+      isTroubled = false;
+      if (found.cert.equals(used.cert) && found.key.equals(used.key)) return;
+      apply(found);
+      used = found;
+    } catch (error) {
+      if (!isTroubled) onTrouble(error);
+      isTroubled = true;
+    }
+  };
+  const timer = setInterval(look, lookEvery).unref();
+  return { look, stop: () => clearInterval(timer) };
+}
+
+/** The pairs of one setting, by their certificates alone: nobody needs the keys to know when they end. */
+export interface TlsSpans {
+  /** As in `smtp.tls`. */
+  setting: string;
+  /** Name of the partner whose route it is; '' for others. */
+  partner: string;
+  spans: { name: string; id: string; from: Date; until: Date }[];
+}
+
+/** All settings with TLS certificates of our own. A file that cannot be read is left out: `check` names it. */
+export function tlsSpans(config: Config): TlsSpans[] {
+  const { smtp, api, console, partners, mailboxes } = config;
+  const settings: [string, string, TlsFiles | undefined][] = [
+    ['smtp.tls', '', smtp.tls],
+    ['api.tls', '', api.tls],
+    ['console.tls', '', console.tls],
+    ...partners.flatMap(({ name, route, backup }): [string, string, TlsFiles | undefined][] => [
+      [`route of partner ${name}`, name, route.clientCertificate],
+      [`backup of partner ${name}`, name, backup?.route.clientCertificate],
+    ]),
+  ];
+  for (const [[room, at, kind, index], destination] of allDestinations(config)) {
+    if (destination.type !== 'smtp' && destination.type !== 'lmtp') continue;
+    const owner = typeof at !== 'number' ? undefined : room === 'partners' ? partners[at] : mailboxes[at];
+    const name = kind === 'onSuspend' ? 'onSuspend' : (destination.name ?? `destinations[${index}]`);
+    const whose = `${room === 'partners' ? 'partner' : 'mailbox'} ${owner?.name}`;
+    settings.push([`${name} of ${whose}`, '', destination.clientCertificate]);
+  }
+  return settings.flatMap(([setting, partner, files]) => {
+    if (files === undefined) return [];
+    const { next = [], ...first } = files;
+    return [{ setting, partner, spans: [first, ...next].flatMap(readSpan) }];
+  });
+}
+
+function readSpan(pair: PairFiles): TlsSpans['spans'] {
+  try {
+    const { validFromDate, validToDate, fingerprint256 } = new X509Certificate(readPublicFile(pair.cert));
+    const span = spanOf({ notBefore: validFromDate, notAfter: validToDate }, termOf(pair));
+    return [{ name: pair.cert, id: fingerprint256, ...span }];
+  } catch {
+    return [];
   }
 }

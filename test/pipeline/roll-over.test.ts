@@ -13,7 +13,7 @@ import { after, describe, it } from 'node:test';
 import { type LoadedKeys, loadKeys } from '../../src/config/keys.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/schema.ts';
-import { tlsAt } from '../../src/config/tls-term.ts';
+import { tlsAt } from '../../src/config/tls.ts';
 import { outboundProtection, PartnerDirectory, pinsOf, Shown, shownBy } from '../../src/partner/index.ts';
 import { decodeStep } from '../../src/pipeline/decode.ts';
 import { decoderOptions } from '../../src/pipeline/decoding.ts';

@@ -11,7 +11,7 @@ import { connect } from 'node:tls';
 import { createListener, setCertificate } from '../../src/api/listener.ts';
 import { Origins } from '../../src/api/origin.ts';
 import { configSchema } from '../../src/config/schema.ts';
-import { followTls, tlsAt } from '../../src/config/tls-term.ts';
+import { followTls, tlsAt } from '../../src/config/tls.ts';
 import { createSender } from '../../src/smtp/index.ts';
 import { createTestCa } from '../support/ca.ts';
 import { RawClient, startReceiver } from '../support/smtp.ts';

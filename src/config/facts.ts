@@ -1,6 +1,8 @@
+/** What follows from settings: every destination and route with its place, own addresses, and what is left out. */
+import { AddressBook } from './addresses.ts';
 import type { SettingPath } from './problem.ts';
 import type { ServerRoute } from './route-rules.ts';
-import type { Config, DestinationConfig } from './schema.ts';
+import type { Config, DestinationConfig, PartnerConfig } from './schema.ts';
 
 /** Every configured destination with its place, for messages and for reports about suspended ones. */
 export function allDestinations({ mailboxes, partners }: Config): [SettingPath, DestinationConfig][] {
@@ -26,4 +28,33 @@ export function allRoutes(config: Config): [SettingPath, ServerRoute][] {
   for (const [path, destination] of allDestinations(config))
     if (destination.type === 'smtp' || destination.type === 'lmtp') found.push([path, destination]);
   return found;
+}
+
+/**
+ * The addresses at which we receive mail: those of the mailboxes, and the login names of IMAP folders that are
+ * addresses. The owner is the name of the mailbox.
+ */
+export function ownAddresses({ mailboxes }: Pick<Config, 'mailboxes'>): AddressBook<string> {
+  const book = new AddressBook<string>();
+  for (const { name, addresses, imap } of mailboxes) {
+    book.addAll(addresses, name);
+    if (imap !== undefined) book.addAll([imap.user], name);
+  }
+  return book;
+}
+
+/** The settings that name a Redis server. */
+type Places = { url?: unknown; sentinel?: unknown; cluster?: unknown };
+
+/** True if the daemon starts its own server. */
+export function isPrivateRedis({ url, sentinel, cluster }: Places): boolean {
+  return url === undefined && sentinel === undefined && cluster === undefined;
+}
+
+/** Whether authorities are asked about certificates that mail for a partner is encrypted for. */
+export function revocationModeOf(
+  { encrypt, revocation }: Pick<PartnerConfig, 'encrypt' | 'revocation'>,
+  trust: Config['trust'],
+): 'off' | 'soft' | 'hard' {
+  return encrypt ? (revocation ?? trust.revocation.mode) : 'off';
 }

@@ -1,4 +1,4 @@
-/** Settings of the folders into which programs put files for partners. */
+/** Doors of programs beside SMTP and HTTP: folders with files for partners, and queues with messages. */
 import { z } from 'zod';
 import { duration, size } from './units.ts';
 
@@ -44,4 +44,21 @@ export function folderSettings({ name, path }: Parts) {
     )
     .default([])
     .describe('Folders into which your programs put files for partners.');
+}
+
+export function clientQueueSettings() {
+  return z
+    .strictObject({
+      enabled: z
+        .boolean()
+        .default(false)
+        .describe(
+          'Take messages from the queues of clients in Redis (sealpost clients queue). Needs a Redis that your programs reach, so not the private one.',
+        ),
+      maxSize: size('1KiB')
+        .prefault('10MiB')
+        .describe('Maximum size of a message. It is in Redis and in memory as a whole.'),
+    })
+    .prefault({})
+    .describe('Queues of clients: programs with sealpost/client put messages for partners there.');
 }
