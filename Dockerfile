@@ -9,6 +9,7 @@ COPY bin ./bin
 COPY src ./src
 COPY workers ./workers
 COPY profiles ./profiles
+COPY scripts/bundle.ts ./scripts/bundle.ts
 COPY docs/partner.schema.json ./docs/partner.schema.json
 RUN npm run build && npm prune --omit=dev --omit=optional
 

@@ -43,6 +43,8 @@ cp docs/partner.schema.json "$lib/docs"
 ln -s ../lib/sealpost/bin/sealpost "$root/usr/bin/sealpost"
 if [ -z "$layout" ]; then
   "$run" node_modules/typescript/bin/tsc -p tsconfig.build.json --outDir "$lib/dist"
+  cp -r src/console/static "$lib/dist/src/console/static"
+  "$run" scripts/bundle.ts "$lib/dist"
   mkdir "$lib/node_modules"
   # What the lock file says that the program needs, for this machine.
   "$run" --input-type=module --eval '

@@ -8,6 +8,9 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { startDaemon } from '../support/daemon.ts';
+import { countLoaded } from '../support/loaded.ts';
+import { run as runProgram } from '../support/peers/run.ts';
 import { makeWorld, openssl, skipWithout, textEntity } from '../support/world.ts';
 
 const large = '0123456789\r\n'.repeat(100_000);
@@ -67,6 +70,9 @@ describe('sealpost/smime as it is packed', { skip: skipWithout('openssl', 'npm',
   after(() => world.remove());
   const app = join(world.folder, 'app');
   const typed = join(world.folder, 'typed');
+  /** The package with all that it depends on. */
+  const whole = join(world.folder, 'whole');
+  const program = join(whole, 'bin/sealpost');
 
   before(() => {
     const packed = join(world.folder, 'packed');
@@ -77,6 +83,9 @@ describe('sealpost/smime as it is packed', { skip: skipWithout('openssl', 'npm',
       root,
     );
     assert.equal(built.status, 0, built.stdout);
+    cpSync(join(root, 'src/console/static'), join(packed, 'dist/src/console/static'), { recursive: true });
+    const bundled = run(process.execPath, ['scripts/bundle.ts', join(packed, 'dist')], root);
+    assert.deepEqual([bundled.status, bundled.stderr], [0, '']);
     for (const name of ['package.json', 'bin', 'config', 'docs', 'README.md', 'CHANGELOG.md', 'LICENSE'])
       cpSync(join(root, name), join(packed, name), { recursive: true });
     const npm = run('npm', ['pack', '--offline', '--ignore-scripts', '--silent'], packed);
@@ -93,6 +102,10 @@ describe('sealpost/smime as it is packed', { skip: skipWithout('openssl', 'npm',
         symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name));
       writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
     }
+    mkdirSync(whole);
+    const tar = ['-xf', join(packed, npm.stdout.trim()), '--strip-components=1', '-C', whole];
+    assert.equal(run('tar', tar, packed).status, 0);
+    symlinkSync(join(root, 'node_modules'), join(whole, 'node_modules'));
     prepare();
   });
 
@@ -259,4 +272,67 @@ describe('sealpost/smime as it is packed', { skip: skipWithout('openssl', 'npm',
       );
     });
   }
+
+  it('has commands and a daemon that load few files', async () => {
+    assert.match(run(program, ['--version'], whole).stdout, /^\d+\.\d+\.\d+\n$/);
+    const daemon = await startDaemon(world, {
+      program,
+      config: {
+        partners: [
+          {
+            ...{
+              name: 'partner',
+              addresses: ['edi@partner.example'],
+              identity: 'own',
+              from: world.own.email,
+            },
+            ...{ certificates: [world.partner.certFile] },
+            route: { host: '127.0.0.1', port: 1, tls: 'none' },
+          },
+        ],
+        ...{ http: { port: 0 }, api: { port: 0 }, console: { port: 0 } },
+        folders: [{ path: join(world.folder, 'drop'), client: 'erp' }],
+      },
+    });
+    try {
+      const roles = ['api', 'console', 'decrypt', 'handoff', 'http', 'outbound', 'receive', 'submit'];
+      assert.deepEqual(
+        daemon
+          .roles()
+          .map(({ role }) => role)
+          .sort(),
+        roles,
+      );
+      const id = await daemon.accept(world.mail(textEntity('from the package')));
+      await daemon.reaches(id, 'delivered');
+      const address = /"console":"([^"]*)"/.exec(daemon.log())?.[1];
+      const page = await (await fetch(`http://${address}/login`)).text();
+      const [, style = ''] = /href="([^"]+\.css[^"]*)"/.exec(page) ?? [];
+      assert.equal((await fetch(`http://${address}${style}`)).status, 200, style);
+
+      const modules = countLoaded(world, 'packed');
+      const file = world.file('order.edi', 'UNB');
+      const args = ['send', file, '--partner', 'partner', '--config', daemon.configFile];
+      const env = { ...process.env, ...modules.env, NODE_COMPILE_CACHE: join(world.folder, 'cache') };
+      for (let count = 0; count < 2; count++) {
+        const sent = await runProgram(program, args, { env });
+        assert.deepEqual([sent.code, sent.stderr], [0, '']);
+        assert.equal((await daemon.queue.ledger.get(sent.stdout.toString().trim()))?.partner, 'partner');
+      }
+      const urls = modules.of('cli.js').filter((url) => !url.startsWith('node:'));
+      assert.ok(urls.length < 80, urls.join('\n'));
+    } finally {
+      assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
+    }
+  });
+
+  it('names the libraries that its files contain, with their licences', () => {
+    const text = readFileSync(join(whole, 'dist/bundle/THIRD-PARTY.txt'), 'utf8');
+    const parts = text.split(`\n\n${'-'.repeat(80)}\n\n`).slice(1);
+    for (const name of ['ioredis', 'bullmq', 'zod', 'pino']) {
+      const part = parts.find((each) => each.startsWith(`${name} `));
+      assert.match(part ?? '', /^\S+ \d\S* \(MIT\)\n[\s\S]*permission notice shall be included/i, name);
+    }
+    for (const part of parts) assert.ok(part.length > 500, part);
+  });
 });

@@ -64,6 +64,8 @@ export interface DaemonOptions {
   config?: Record<string, unknown>;
   args?: string[];
   env?: Record<string, string>;
+  /** In place of `bin/sealpost` of the sources. */
+  program?: string;
 }
 
 let daemons = 0;
@@ -112,8 +114,9 @@ export interface Launched {
 }
 
 /** Starts `sealpost start` and waits for nothing. */
-export function launch(configFile: string, { args = [], env = {} }: DaemonOptions = {}): Launched {
-  const child = spawn(program, ['start', '--config', configFile, ...args], {
+export function launch(configFile: string, options: DaemonOptions = {}): Launched {
+  const { args = [], env = {} } = options;
+  const child = spawn(options.program ?? program, ['start', '--config', configFile, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
   });

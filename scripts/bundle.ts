@@ -1,0 +1,113 @@
+/**
+ * Makes of the compiled program fewer files, which load quickly: most of what a command or a role costs to start is to
+ * find and load hundreds of small modules. `npm run build` runs it after the compiler. Commands and roles then come from
+ * `bundle` in that folder; the library stays as it was compiled.
+ *
+ *   node scripts/bundle.ts [folder of the compiled program]
+ */
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { build, type Metafile, type Plugin } from 'esbuild';
+
+const root = resolve(import.meta.dirname, '..');
+const dist = resolve(root, process.argv[2] ?? 'dist');
+const folder = join(dist, 'bundle');
+
+/**
+ * Libraries that become part of the bundle, with all that they need. The others stay where they are installed: they
+ * read files beside them, or are needed seldom.
+ */
+const inlined = new Set([
+  ...['bullmq', 'commander', 'ioredis', 'lru-cache', 'mime', 'nodemailer', 'pino', 'prom-client'],
+  ...['smtp-server', 'yaml', 'zod'],
+]);
+
+const packageOf = (specifier: string) => /^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? '';
+
+const libraries: Plugin = {
+  name: 'libraries',
+  setup({ onResolve }) {
+    onResolve({ filter: /^[^./]/ }, ({ path, importer }) =>
+      path.startsWith('node:') || importer.includes('/node_modules/') || inlined.has(packageOf(path))
+        ? undefined
+        : { path, external: true },
+    );
+  },
+};
+
+/** Files know where they are, for what is beside them; in the bundle too. */
+const places: Plugin = {
+  name: 'places',
+  setup({ onLoad }) {
+    onLoad({ filter: /\.js$/ }, ({ path }) => {
+      if (!path.startsWith(dist) || path.includes('/node_modules/')) return undefined;
+      const text = readFileSync(path, 'utf8');
+      if (!text.includes('import.meta.')) return undefined;
+      const name = relative(dist, path);
+      const below = (where: string) => `(import.meta.dirname + ${JSON.stringify(`/../${where}`)})`;
+      const contents = text
+        .replaceAll('import.meta.url', `new URL(${JSON.stringify(`../${name}`)}, import.meta.url).href`)
+        .replaceAll('import.meta.dirname', below(dirname(name)))
+        .replaceAll('import.meta.filename', below(name));
+      return { contents, loader: 'js' };
+    });
+  },
+};
+
+/** What CommonJS libraries expect of their surroundings. */
+const head = `import { createRequire as bundleRequire } from 'node:module';
+const require = bundleRequire(import.meta.url);
+const __filename = import.meta.filename;
+const __dirname = import.meta.dirname;`;
+
+/** Its licence permits a copy that has the notice with it. */
+function notices({ inputs }: Metafile): string {
+  const packages = new Set(
+    Object.keys(inputs).flatMap((file) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file) ?? []),
+  );
+  const texts = [...packages].sort().map((name) => {
+    const place = resolve(root, name);
+    const {
+      name: title,
+      version,
+      license,
+    }: Record<string, string> = JSON.parse(readFileSync(join(place, 'package.json'), 'utf8'));
+    const files = readdirSync(place).filter((file) => /^(?:licen[cs]e|notice|copying)/i.test(file));
+    const text = files.map((file) => readFileSync(join(place, file), 'utf8').trim()).join('\n\n');
+    return `${title} ${version} (${license})\n\n${text}`;
+  });
+  return `${['The files of this folder contain these libraries.', ...texts].join(`\n\n${'-'.repeat(80)}\n\n`)}\n`;
+}
+
+const mains = [
+  'src/cli.js',
+  ...readdirSync(join(dist, 'workers'))
+    .filter((name) => name.endsWith('.js'))
+    .map((name) => `workers/${name}`),
+];
+if (existsSync(folder)) rmSync(folder, { recursive: true });
+const { metafile } = await build({
+  absWorkingDir: root,
+  nodePaths: [join(root, 'node_modules')],
+  entryPoints: Object.fromEntries(
+    mains.map((name) => [name.replace('/', '-').replace('.js', ''), join(dist, name)]),
+  ),
+  outdir: folder,
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node24',
+  metafile: true,
+  // errors are told apart by the name of their class
+  keepNames: true,
+  legalComments: 'inline',
+  logLevel: 'warning',
+  banner: { js: head },
+  plugins: [libraries, places],
+});
+for (const name of mains) {
+  const stub = `import '../bundle/${name.replace('/', '-')}';\n`;
+  writeFileSync(join(dist, name), name === 'src/cli.js' ? `#!/usr/bin/env node\n${stub}` : stub);
+}
+writeFileSync(join(folder, 'THIRD-PARTY.txt'), notices(metafile));
