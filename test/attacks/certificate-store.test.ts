@@ -54,7 +54,7 @@ describe('the store of certificates', () => {
       assert.equal(await store.offer(certificate, facts()), 'known');
       assert.deepEqual(store.approvedOf('acme'), []);
       await store.decide(certificate.thumbprint, 1, 'approved', by);
-      for (let waited = 0; other.approvedOf('ACME').length === 0 && waited < 100; waited++)
+      for (let waited = 0; other.approvedOf('ACME').length === 0 && waited < 600; waited++)
         await sleep(refreshEvery);
       const [approved] = other.approvedOf('acme');
       assert.ok(approved);

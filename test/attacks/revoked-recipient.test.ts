@@ -73,7 +73,7 @@ describe('mail for a certificate that was revoked', { skip }, () => {
   const trustOf = (more: Record<string, unknown> = {}) =>
     configSchema.parse({
       dataDir: folder,
-      trust: { revocation: { hosts: [web.host], allowPrivate: true, timeout: '3s', ...more } },
+      trust: { revocation: { hosts: [web.host], allowPrivate: true, timeout: '30s', ...more } },
     }).trust;
 
   /** A process that sends. */

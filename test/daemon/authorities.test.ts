@@ -31,7 +31,7 @@ for (const [index, mode] of (['soft', 'hard'] as const).entries()) {
       middle = opensslIssue(world.folder, 'Middle', { issuer: root, crl: web.url('/root.crl') });
       web.answers.set('/middle.cer', middle.certificate.der);
       web.answers.set('/root.crl', () => opensslList(world.folder, root));
-      const asked = { hosts: [web.host, nobody], allowPrivate: true, timeout: '3s' };
+      const asked = { hosts: [web.host, nobody], allowPrivate: true, timeout: '30s' };
       daemon = await startDaemon(world, {
         config: {
           trust: {

@@ -39,7 +39,7 @@ describe('the list of an authority that is away', { skip: skipWithout('openssl')
         smtp: { listen: [{ port: await freePort() }], hostname: 'own.example', greetingDelay: '0ms' },
         trust: {
           anchors: [world.anchorFile],
-          revocation: { mode: 'hard', hosts: [web.host], allowPrivate: true, timeout: '2s' },
+          revocation: { mode: 'hard', hosts: [web.host], allowPrivate: true, timeout: '30s' },
         },
         mailboxes: [
           {

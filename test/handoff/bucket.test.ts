@@ -136,7 +136,7 @@ ${Buffer.from('secret').toString('base64')}
   });
 
   it('is tried again while it is away, and nothing is left of an attempt that broke off', async () => {
-    const target = await destination({ key: 'away/{id}/', timeout: '1s', connectTimeout: '300ms' });
+    const target = await destination({ key: 'away/{id}/', timeout: '10s', connectTimeout: '5s' });
     const stop = new AbortController();
     const cut = delivery(mixed, {
       async *content() {

@@ -136,7 +136,7 @@ describe('handoff queue', { skip }, () => {
     assert.doesNotMatch(String(outcome.facts?.message), /second|Bestellung/);
     await own.start();
     let again = await made.deliver(delivery(mixed), never);
-    for (let i = 0; i < 100 && !('done' in again); i++) {
+    for (let i = 0; i < 2000 && !('done' in again); i++) {
       await sleep(50);
       again = await made.deliver(delivery(mixed), never);
     }

@@ -42,7 +42,7 @@ after(() => {
 
 const settings = (change: Partial<FetcherSettings> = {}): FetcherSettings => ({
   hosts: [host],
-  timeout: 2000,
+  timeout: 30_000,
   maxSize: 1 << 20,
   allowPrivate: true,
   ...change,

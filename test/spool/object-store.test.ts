@@ -170,7 +170,7 @@ describe('spool in an object store', { skip: skipWithout(...objectStorePrograms)
   });
 
   it('stores as many at a time as it may; the others wait, or are told to come again', async (t) => {
-    const room = await open({ uploads: 1, timeout: '500ms' });
+    const room = await open({ uploads: 1, timeout: '3s' });
     t.after(() => room.close());
     const first = room.spool.create();
     await first.write(randomBytes(2000));
@@ -250,7 +250,7 @@ describe('spool in an object store', { skip: skipWithout(...objectStorePrograms)
   it('gives up on a store that hangs, fails at once from then on, and comes back by itself', async (t) => {
     const proxy = await startS3Proxy(store.port);
     t.after(() => proxy.stop());
-    const room = await open({ endpoint: proxy.endpoint, timeout: '300ms' });
+    const room = await open({ endpoint: proxy.endpoint, timeout: '2s' });
     t.after(() => room.close());
     const ref = await put(randomBytes(5000), 5000, room);
     proxy.mode = 'hang';
