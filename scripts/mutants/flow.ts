@@ -272,7 +272,7 @@ export const flow = [
       'connections outlive the drain',
     ],
     [
-      'smtp/recipients.ts',
+      'smtp/mailboxes.ts',
       'if (name !== undefined) return name;',
       '',
       'smtp/parts~recipients',

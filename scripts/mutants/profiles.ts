@@ -94,7 +94,7 @@ export const profiles = [
   ]),
   ...mutants('partner', [
     [
-      'partner/minimum.ts',
+      'partner/assess.ts',
       ".filter(({ level }) => level === 'must')",
       '',
       'pipeline/decode~minimum',

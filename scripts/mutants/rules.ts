@@ -46,14 +46,14 @@ export const rules = [
       'of two owners of a pinned certificate the first counts',
     ],
     [
-      'partner/revocation-fetcher.ts',
+      'partner/authorities.ts',
       "if (url.username !== '' || url.password !== '') return false;",
       '',
       'partner/revocation',
       'a URL with a password is asked',
     ],
     [
-      'partner/revocation-fetcher.ts',
+      'partner/authorities.ts',
       'host.endsWith(wanted.slice(1))',
       'host.endsWith(wanted.slice(2))',
       'partner/revocation',

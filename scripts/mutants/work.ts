@@ -60,7 +60,7 @@ export const work = [
       'a delivered folder is empty after a loss of power',
     ],
     [
-      'handoff/folder-pieces.ts',
+      'handoff/folder.ts',
       'await handle.sync();',
       '',
       'handoff/file-order',

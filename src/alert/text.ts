@@ -1,6 +1,5 @@
-/** What people and programs are told of changes. */
+/** What people and programs are told of changes, and the small words of it. */
 import type { AlertChange } from './types.ts';
-import { plural } from './words.ts';
 
 const iso = (at: number) => new Date(at).toISOString();
 
@@ -80,4 +79,18 @@ export function changeDocument({ id, kind, at, alert }: AlertChange) {
     at: iso(at),
     alert: { ...rest, since: iso(since), firedAt: firedAt === null ? null : iso(firedAt) },
   };
+}
+
+/** Small words of what is told. */
+
+export function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+/** Milliseconds in words: `40 s`, `12 min`, `3 h`, `2 days`. */
+export function agoText(ms: number): string {
+  if (ms < 90_000) return `${Math.round(ms / 1000)} s`;
+  if (ms < 90 * 60_000) return `${Math.round(ms / 60_000)} min`;
+  if (ms < 48 * 3_600_000) return `${Math.round(ms / 3_600_000)} h`;
+  return `${Math.floor(ms / 86_400_000)} days`;
 }

@@ -8,9 +8,8 @@ import { SealpostError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { deriveKey, type LargeStore, type SpoolKey } from '../spool/index.ts';
 import { type ArchiveSink, ArchiveWriter, packed, pieceSize } from './archive.ts';
-import { dataFiles } from './data-files.ts';
 import { savedFiles } from './files.ts';
-import { objectOf } from './kinds.ts';
+import { dataFiles, objectOf } from './kinds.ts';
 import { Snapshot } from './snapshot.ts';
 
 export interface BackupParts {

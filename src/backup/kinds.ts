@@ -60,3 +60,6 @@ export function kindOf(name: string): KeyType | 'left' | undefined {
 export function objectOf(name: string): string | undefined {
   return /^f:([0-9a-f]{32})$/.exec(name)?.[1];
 }
+
+/** Files of the data folder that say what was seen, and what was refused. */
+export const dataFiles = ['certs.refused', 'certs.version', 'clients.version', 'users.version'] as const;

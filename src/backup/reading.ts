@@ -3,9 +3,8 @@ import { createHash, type KeyObject } from 'node:crypto';
 import { z } from 'zod';
 import { type Frame, invalid, readArchive, unpacked } from './archive.ts';
 import type { BackupHead, BackupTrailer } from './backup.ts';
-import { dataFiles } from './data-files.ts';
 import { partsOf } from './files.ts';
-import { type KeyType, kindOf } from './kinds.ts';
+import { dataFiles, type KeyType, kindOf } from './kinds.ts';
 
 /** Takes what a backup holds; calls do not overlap. */
 export interface BackupReader {

@@ -62,7 +62,6 @@ export async function readHeartbeats(queue: QueueRoom): Promise<Heartbeat[]> {
   return await heartbeat.readHeartbeats(queue);
 }
 
-export { type RoleName, roleNames } from './protocol.ts';
+export { hasWork, type RoleName, roleNames } from './protocol.ts';
 export type { RoleContext } from './role.ts';
-export { hasWork } from './working.ts';
 export type { Heartbeat, Measured, Trouble };

@@ -2,8 +2,7 @@
 import type { Config } from '../config/index.ts';
 import type { QueueRoom } from '../queue/index.ts';
 import { readHeartbeats } from './heartbeat.ts';
-import { roleNames } from './protocol.ts';
-import { hasWork } from './working.ts';
+import { hasWork, roleNames } from './protocol.ts';
 
 export interface Probed {
   ok: boolean;

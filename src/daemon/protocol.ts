@@ -1,4 +1,5 @@
-/** The messages between the supervisor and the role processes over Node's IPC channel. */
+/** The roles: which have work, and the messages between the supervisor and them over Node's IPC channel. */
+import type { Config } from '../config/index.ts';
 import { type ErrorCode, isErrorCode, SealpostError } from '../errors.ts';
 import type { LevelChanges } from '../log.ts';
 
@@ -87,4 +88,18 @@ export function startError(role: RoleName, { code, message, hint }: StartFailure
 export function isToRole(message: unknown): message is ToRole {
   if (typeof message !== 'object' || message === null || !('type' in message)) return false;
   return message.type === 'drain' || (message.type === 'levels' && 'levels' in message);
+}
+
+/** False for a role that has nothing to do with this configuration. */
+export function hasWork(role: RoleName, config: Config): boolean {
+  if (role === 'receive')
+    return config.smtp.listen.length > 0 || config.mailboxes.some((mailbox) => mailbox.imap);
+  if (role === 'decrypt') return config.mailboxes.length > 0;
+  if (role === 'handoff')
+    return config.mailboxes.length > 0 || config.partners.some(({ onSuspend }) => onSuspend);
+  if (role === 'outbound') return config.partners.length > 0;
+  if (role === 'submit') return config.folders.length > 0 || config.clientQueues.enabled;
+  if (role === 'api') return config.api.port !== undefined || config.events !== undefined;
+  if (role === 'console') return config.console.port !== undefined;
+  return config.http.port !== undefined;
 }

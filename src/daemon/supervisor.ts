@@ -19,9 +19,8 @@ import { type SecretVariables, secretVariablesOf } from './environment.ts';
 import { KeptRedis } from './kept-redis.ts';
 import { changedLevels, levelLines } from './levels.ts';
 import { readNewConfig, refusal } from './new-config.ts';
-import { type ReadyFacts, type RoleName, type StartFailure, startError } from './protocol.ts';
+import { hasWork, type ReadyFacts, type RoleName, type StartFailure, startError } from './protocol.ts';
 import { untilReleased } from './release.ts';
-import { hasWork } from './working.ts';
 
 export interface SupervisorOptions {
   configFile: string;

@@ -5,7 +5,7 @@ import { hasCode } from '../errors.ts';
 import { type Outcome, outcomeOf } from '../queue/index.ts';
 import { FolderSync, folderName, unwritable, Volume, withDeadline } from '../volume.ts';
 import { attemptLimits, stopped } from './attempt.ts';
-import { writeFailure } from './folder-failure.ts';
+import { writeFailure } from './folder.ts';
 import { writeSmall } from './folder-small.ts';
 import { writeStreamed } from './folder-streamed.ts';
 import type { Destination, DestinationDeps } from './types.ts';

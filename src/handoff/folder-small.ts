@@ -12,8 +12,8 @@ import {
   showParts,
   syncFile,
   TemporaryFolder,
+  writePieces,
 } from './folder.ts';
-import { writePieces } from './folder-pieces.ts';
 import { composeMessage } from './message.ts';
 import type { Delivery } from './types.ts';
 import { createWalker, type PartFacts } from './walk.ts';

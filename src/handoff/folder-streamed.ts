@@ -14,8 +14,8 @@ import {
   partsJson,
   showParts,
   TemporaryFolder,
+  writePieces,
 } from './folder.ts';
-import { writePieces } from './folder-pieces.ts';
 import { composeStreamed } from './message.ts';
 import type { Delivery } from './types.ts';
 import { createWalker, type PartFacts } from './walk.ts';

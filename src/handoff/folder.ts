@@ -1,12 +1,15 @@
+/** The hidden folder in which a message or report is written, until its name is published. */
 import { fsync } from 'node:fs';
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { MailboxConfig } from '../config/index.ts';
 import { hasCode } from '../errors.ts';
+import { syncFolder, writeNewFile } from '../files.ts';
 import type { MessageLimits } from '../message/index.ts';
 import { draftPath, type FolderSync } from '../volume.ts';
-import { extensionFor, partFileName } from './names.ts';
+import { extensionFor, partFileName, pieceFileName } from './names.ts';
+import type { DeliveryPiece, FailureReport } from './types.ts';
 import type { PartFacts } from './walk.ts';
 
 export const syncFile = promisify(fsync);
@@ -78,4 +81,54 @@ export class TemporaryFolder {
   async remove(): Promise<void> {
     await rm(this.path, { recursive: true, force: true });
   }
+}
+
+/** Writes the folder of a report: `report.json`, and `original.eml` if it is wanted and still kept. */
+export async function writeFailure(
+  parent: string,
+  name: string,
+  { document, original }: FailureReport,
+  sync: FolderSync,
+  signal: AbortSignal,
+): Promise<void> {
+  const folder = await TemporaryFolder.create(parent, name);
+  const put = async (file: string, pieces: AsyncIterable<Buffer> | Iterable<Buffer>) => ({
+    ...(await writeNewFile(join(folder.path, file), pieces, { mode: fileMode, signal })),
+    file,
+  });
+  try {
+    const written = original ? await put('original.eml', original.open()) : original;
+    const json = written === undefined ? document : { ...document, original: written };
+    await put('report.json', [Buffer.from(`${JSON.stringify(json, undefined, 2)}\n`)]);
+    await syncFolder(folder.path);
+    await folder.publish(sync);
+  } catch (error) {
+    await folder.remove();
+    throw error;
+  }
+}
+
+/** Writes the content of each piece as a file of its own into `<folder>/pieces/`, on disk when it resolves. */
+export async function writePieces(
+  folder: string,
+  pieces: readonly DeliveryPiece[],
+  signal: AbortSignal,
+): Promise<void> {
+  if (pieces.length === 0) return;
+  const path = join(folder, 'pieces');
+  await mkdir(path, { mode: folderMode });
+  for (const piece of pieces) {
+    const file = pieceFileName(piece.path, piece.contentType);
+    const handle = await open(join(path, file), 'wx', fileMode);
+    try {
+      for await (const chunk of piece.content()) {
+        signal.throwIfAborted();
+        await handle.writeFile(chunk);
+      }
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  }
+  await syncFolder(path);
 }

@@ -1,11 +1,11 @@
 import type { ImapFlow } from 'imapflow';
 import { isOfClass, SealpostError } from '../errors.ts';
 import { type Log, logRarely } from '../log.ts';
+import { counter } from '../metrics.ts';
 import type { Intake } from '../queue/index.ts';
 import { type Checkpoint, freshMark, type Mark } from './checkpoint.ts';
 import type { ImapConfig } from './connect.ts';
 import { FetchError, fetchMessage, isThere, tooLarge } from './fetch.ts';
-import { messagesFetched, messagesSkipped } from './metrics.ts';
 import { watchOf } from './watch.ts';
 
 /** Number of messages whose sizes are requested together, and that are moved or marked together. */
@@ -276,3 +276,13 @@ export function refuseSameFolder(client: ImapFlow, { action, moveTo, folder }: I
 export function pathOf(folder: string): string[] {
   return folder.split('/');
 }
+
+export const messagesFetched = counter('imap_messages_total', 'Messages that were fetched and stored.', [
+  'mailbox',
+]);
+export const messagesSkipped = counter('imap_skipped_total', 'Messages that were left in the folder.', [
+  'mailbox',
+]);
+export const sessionsFailed = counter('imap_failures_total', 'IMAP sessions that ended with an error.', [
+  'mailbox',
+]);

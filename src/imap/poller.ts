@@ -8,8 +8,7 @@ import type { Intake } from '../queue/index.ts';
 import { lifetimes } from '../redis/index.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { Connector, type ImapConfig, leave, refusedLogin, sessionError } from './connect.ts';
-import { type FolderParts, FolderReader, folderKey, type Skipped } from './folder.ts';
-import { sessionsFailed } from './metrics.ts';
+import { type FolderParts, FolderReader, folderKey, type Skipped, sessionsFailed } from './folder.ts';
 import { watchOf } from './watch.ts';
 
 export type { Skipped } from './folder.ts';

@@ -6,8 +6,7 @@ import { connect as connectTcp, isIP, type NetConnectOpts, type Socket } from 'n
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import { type Config, readPublicFile, readSecret } from '../config/index.ts';
 import { SealpostError, toErrorInfo } from '../errors.ts';
-import { readValues } from './reading.ts';
-import { answerLimits, type Directory } from './types.ts';
+import { answerLimits, type Directory, readValues } from './types.ts';
 
 export type LdapSettings = Extract<Config['lookup']['directories'][number], { kind: 'ldap' }>;
 

@@ -5,10 +5,9 @@ import { parseMailbox, sameAddress } from '../message/index.ts';
 import type { Dns } from '../net/index.ts';
 import { type Certificate, describeValidity, parseCertificate, unusableFor } from '../pki/index.ts';
 import { type SealedValues, type SealedValuesParts, sealedValues } from '../redis/index.ts';
-import { dnsCert } from './dns-cert.ts';
+import { dnsCert, smimea } from './dns.ts';
 import { folder } from './folder.ts';
 import { ldap } from './ldap.ts';
-import { smimea } from './smimea.ts';
 import { answerLimits, type Directory } from './types.ts';
 
 export type DirectorySettings = Config['lookup']['directories'][number];

@@ -1,5 +1,7 @@
+/** What all directories have in common: what they are asked, and how certificates are read from their answers. */
+import { SealpostError } from '../errors.ts';
 import type { Mailbox } from '../message/index.ts';
-import type { Certificate } from '../pki/index.ts';
+import { type Certificate, readCertificates } from '../pki/index.ts';
 
 /** A place where certificates are looked up. */
 export interface Directory {
@@ -20,3 +22,25 @@ export interface DirectoryAnswer {
 
 /** Certificates that are read of one answer, octets of it, and of one. A directory may be wrong, or somebody else's. */
 export const answerLimits = { certificates: 20, octets: 1024 * 1024, certificate: 16 * 1024 };
+
+/** Reads values that a directory gave, within the limits of an answer. What is no certificate is said and skipped. */
+export function readValues(values: readonly Buffer[]): DirectoryAnswer {
+  const certificates: Certificate[] = [];
+  const beside: string[] = [];
+  let octets = 0;
+  for (const value of values) {
+    octets += value.length;
+    if (octets > answerLimits.octets || certificates.length >= answerLimits.certificates) {
+      beside.push(`more than ${answerLimits.certificates} certificates; the rest was not read`);
+      break;
+    }
+    const room = answerLimits.certificates - certificates.length;
+    try {
+      certificates.push(...readCertificates(value).slice(0, room));
+    } catch (error) {
+      if (!(error instanceof SealpostError)) throw error;
+      beside.push(`a value that is no certificate: ${error.message}`);
+    }
+  }
+  return { certificates, beside };
+}

@@ -3,7 +3,6 @@ export { type Address, type AddressList, isKnown, type KnownAddress, readAddress
 export { asciiField, longestLine, MAX_LINE, splitParameters } from './ascii-header.ts';
 export { Base64Decoder, Base64Encoder } from './base64.ts';
 export { CanonicalSink, firstBareLf, type LineEnds } from './canonical.ts';
-export { contentHeader } from './content-entity.ts';
 export {
   type ContentType,
   type Parameterized,
@@ -11,7 +10,7 @@ export {
   parseParameterized,
 } from './content-type.ts';
 export { decodeWords } from './encoded-words.ts';
-export { type EntityInfo, entityInfo, headerCost } from './entity.ts';
+export { contentHeader, type EntityInfo, entityInfo, headerCost } from './entity.ts';
 export { HeaderFinder } from './header-finder.ts';
 export {
   HeaderBlock,
@@ -24,12 +23,16 @@ export {
 export { defaultMessageLimits, type MessageLimits } from './limits.ts';
 export { LineFold } from './line-fold.ts';
 export { MailDigest } from './mail-digest.ts';
-export { type Authors, type HeadersJson, type MailHeader, readMailHeader } from './mail-header.ts';
+export {
+  type Authors,
+  type HeadersJson,
+  type MailHeader,
+  readMailHeader,
+  readMessageId,
+} from './mail-header.ts';
 export { comparableAddress, type Mailbox, mailboxKey, parseMailbox, sameAddress } from './mailbox.ts';
-export { readMessageId } from './message-id.ts';
 export { type MultipartHandler, MultipartSplitter } from './multipart.ts';
 export { QuotedPrintableDecoder, QuotedPrintableEncoder } from './quoted-printable.ts';
-export { type Arrival, fieldWord, mailDate, receivedField } from './received.ts';
 export {
   openTo,
   rewriteMultipart,
@@ -39,7 +42,17 @@ export {
   withLineEnd,
 } from './seven-bit.ts';
 export { BufferSink, NullSink, type Sink, TeeSink } from './sink.ts';
-export { loopOf, sentTrace, type Tracer, traceField, tracerOf } from './trace.ts';
+export {
+  type Arrival,
+  fieldWord,
+  loopOf,
+  mailDate,
+  receivedField,
+  sentTrace,
+  type Tracer,
+  traceField,
+  tracerOf,
+} from './trace.ts';
 export { transferDecoder } from './transfer.ts';
 export { TransferSurvey } from './transfer-survey.ts';
 export { UuDecoder } from './uuencode.ts';

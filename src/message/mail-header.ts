@@ -1,7 +1,6 @@
 import { type Address, type AddressList, isKnown, type KnownAddress, readAddressList } from './address.ts';
 import { decodeWords } from './encoded-words.ts';
 import type { HeaderBlock, HeaderField } from './headers.ts';
-import { readMessageId } from './message-id.ts';
 
 export interface AddressJson {
   name: string;
@@ -119,3 +118,15 @@ function readDate(value: string | undefined): string | null {
   const time = Date.parse(value);
   return Number.isNaN(time) ? null : new Date(time).toISOString();
 }
+
+/**
+ * The Message-ID of a message with its angle brackets (RFC 5322 section 3.6.4): of the first such field. Null if it is
+ * missing or invalid. This is the only reading, so ledger, duplicate detection and hand-off agree.
+ */
+export function readMessageId(headers: HeaderBlock): string | null {
+  const value = (headers.get('message-id') ?? '').slice(0, LONGEST);
+  return /^<[!-;=?-~]+>/.exec(value)?.[0] ?? null;
+}
+
+/** Octets of a line that a server accepts (RFC 5321, section 4.5.3.1.6). */
+const LONGEST = 998;

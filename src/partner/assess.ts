@@ -1,8 +1,9 @@
 /** What becomes of a decoded message: the one answer, of all rules for its mailbox and partner. */
 import type { MailboxConfig } from '../config/index.ts';
 import type { ErrorCode } from '../errors.ts';
+import { missedByMessage, type ProfileBook, rulesAt } from '../profile/index.ts';
+import type { Used } from '../smime/index.ts';
 import type { PartnerDirectory } from './directory.ts';
-import { type MinimumFacts, missedMinimum } from './minimum.ts';
 import { judge, type Requirements, type VerdictFacts } from './policy.ts';
 import type { Shortfall } from './rules.ts';
 import type { Sender } from './sender.ts';
@@ -69,4 +70,32 @@ function fateOfUnresolved({ unresolved }: Rules, { partner, by, fault }: Sender)
   if (partner !== undefined) return undefined;
   const message = 'neither the signer nor the sender is a configured partner';
   return { fate: unresolved, code: 'partner-unknown', message };
+}
+
+/** What is judged, and by which profiles. */
+export interface MinimumFacts {
+  readonly profiles: Pick<ProfileBook, 'get' | 'dates'>;
+  /** What protected the message; undefined if nothing did. */
+  readonly used: Used | undefined;
+  /** When it is judged. */
+  readonly at: Date;
+}
+
+/**
+ * The first rule that a message misses, in words for the operator; undefined if it meets every profile that is named.
+ */
+export function missedMinimum(
+  names: readonly (string | undefined)[],
+  { profiles, used = { layers: [], headerProtection: false }, at }: MinimumFacts,
+): string | undefined {
+  for (const name of new Set(names)) {
+    const profile = name === undefined ? undefined : profiles.get(name);
+    if (profile === undefined) continue;
+    const rules = rulesAt(profile, at, profiles.dates).filter(({ level }) => level === 'must');
+    const [missed] = missedByMessage(rules, { direction: 'inbound', used });
+    if (missed === undefined) continue;
+    const { says, source, id } = missed.rule;
+    return `profile ${profile.name}, rule ${id}: ${missed.found}. ${says} (${source.document}, ${source.version})`;
+  }
+  return undefined;
 }

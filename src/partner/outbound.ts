@@ -1,6 +1,8 @@
+import { contentCipherOf } from '../cms/algorithms.ts';
 import type { LoadedKeys, PartnerConfig } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { type Certificate, nameOf } from '../pki/index.ts';
+import { contentEncryptions } from '../smime/encode/presets.ts';
 import { type EncodeOptions, encodeSync, protectionOf } from '../smime/index.ts';
 import {
   encryptionCertificates,
@@ -9,7 +11,6 @@ import {
   type ShownKeys,
   withRevoked,
 } from './certificates.ts';
-import { negotiatedCipher } from './negotiated.ts';
 import { type RecipientStates, revokedAmong } from './recipient-revocation.ts';
 
 /** Our own keys, and the certificates of partners by name: of the configuration, and those that were approved. */
@@ -104,4 +105,24 @@ export function tryProtection(
 ): void {
   const options = outboundProtection(partner, keys, at, undefined, states);
   encodeSync(Buffer.from('Content-Type: text/plain\r\n\r\ntest\r\n'), options);
+}
+
+/**
+ * The content cipher for a partner that has said what it can read: the one that it prefers among those that are at
+ * least as good as the setting: as many bits, authenticated if that is, and never one that is weak. So a statement can
+ * raise what the setting says, and cannot go below it.
+ *
+ * @param announced names or object identifiers, the preferred one first
+ */
+export function negotiatedCipher(setting: string, announced: readonly string[]): string {
+  const floor = contentCipherOf(setting);
+  if (floor === undefined) return setting;
+  for (const name of announced) {
+    const cipher = contentCipherOf(name);
+    if (cipher === undefined || cipher.strength !== 'strong') continue;
+    if (cipher.keyBits < floor.keyBits || (floor.aead && !cipher.aead)) continue;
+    const wanted = contentEncryptions.find((each) => cipher.settable.includes(each));
+    if (wanted !== undefined) return wanted;
+  }
+  return setting;
 }

@@ -20,8 +20,8 @@ import {
   validateWithRevocation,
   whyNotInForce,
 } from '../pki/index.ts';
+import { createRevocationFetcher } from './authorities.ts';
 import { inForce, type PartnerCertificate } from './certificates.ts';
-import { createRevocationFetcher } from './revocation-fetcher.ts';
 
 /** What the authorities said of a certificate. */
 export interface RevocationState {

@@ -6,7 +6,6 @@ import { signatures } from '../cms/algorithms.ts';
 import type { Config, PolicyConfig } from '../config/index.ts';
 import type { ErrorCode } from '../errors.ts';
 import { isEncryptionLayer, isSignatureLayer, type Verdict } from '../smime/index.ts';
-import { matchesPattern } from './patterns.ts';
 import type { Sender } from './sender.ts';
 import { tooSmall, weakness, withoutAead } from './strength.ts';
 
@@ -301,4 +300,39 @@ const schemeOf = (algorithm: string): string => schemes.get(algorithm) ?? algori
 /** Each once, although several signers or recipients fall short alike. */
 function distinct(said: readonly Said[]): Said[] {
   return said.filter((each, at) => said.findIndex(({ message }) => message === each.message) === at);
+}
+
+/**
+ * Whether a name matches a pattern: `*` is any characters, `?` one, `#` a digit. The partner chose the name: the time
+ * is bounded by the product of both lengths, whatever the pattern is.
+ */
+export function matchesPattern(name: string, pattern: string): boolean {
+  const text = [...name];
+  const wanted = [...pattern];
+  let at = 0;
+  let next = 0;
+  let star = -1;
+  let mark = 0;
+  while (at < text.length) {
+    const each = wanted[next];
+    const char = text[at];
+    if (each === '*') {
+      star = next++;
+      mark = at;
+    } else if (each !== undefined && char !== undefined && fits(char, each)) {
+      at++;
+      next++;
+    } else if (star >= 0) {
+      next = star + 1;
+      at = ++mark;
+    } else return false;
+  }
+  while (wanted[next] === '*') next++;
+  return next === wanted.length;
+}
+
+function fits(char: string, each: string): boolean {
+  if (each === '?') return true;
+  if (each === '#') return char >= '0' && char <= '9';
+  return char === each;
 }

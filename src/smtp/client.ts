@@ -4,8 +4,7 @@ import { TLSSocket } from 'node:tls';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import { isLoopback } from '../config/index.ts';
 import { Body } from './body.ts';
-import { ClientError, rejectedOf } from './client-error.ts';
-import { type Trace, traceLogger } from './dialogue.ts';
+import { ClientError, rejectedOf, type Trace, traceLogger } from './dialogue.ts';
 import type { DsnParameters } from './dsn.ts';
 import { type Auth, type Credentials, logIn } from './login.ts';
 import {

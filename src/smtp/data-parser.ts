@@ -1,5 +1,4 @@
 import { SMTPStream } from 'smtp-server/lib/smtp-stream.js';
-import { Dots } from './dots.ts';
 
 /**
  * The parser of smtp-server with another search for the end of DATA. The library looks at each octet in JavaScript,
@@ -37,4 +36,92 @@ export class DataParser extends SMTPStream {
       stream.on('close', resume);
     }
   }
+}
+
+const LF = 0x0a;
+const CR = 0x0d;
+const DOT = 0x2e;
+const LINE_THEN_DOT = Buffer.from('\n.');
+const NOTHING = Buffer.alloc(0);
+/** Octets up to which a loop costs less than a call into native code. Dots may follow each other closely. */
+const FEW = 64;
+
+/**
+ * Where the next octet is: behind CRLF (as is the first octet of all), behind an LF without CR, behind a CR, elsewhere.
+ */
+type Place = 'line' | 'bare' | 'cr' | 'inside';
+
+/**
+ * Removes the dots that the client has put in front of lines, and finds the end of DATA (RFC 5321 section 4.5.2), in
+ * chunked octets. Only CRLF, dot, CRLF is the end, as otherwise a message could smuggle commands. A dot at the start of
+ * a line is removed if another one follows it. That is what smtp-server does, and it does not depend on how the octets
+ * are cut; the exception is a message that begins with a bare LF, which is refused in any case.
+ */
+export class Dots {
+  #place: Place = 'line';
+  /** A dot, or a dot and a CR, of which the next chunk tells what they are. */
+  #held: Buffer = NOTHING;
+
+  /**
+   * The content of a chunk, which is changed: what remains moves together. `rest` is what follows the end of DATA;
+   * undefined if the end has not arrived.
+   */
+  push(arrived: Buffer): { content: Buffer; rest: Buffer | undefined } {
+    const chunk = this.#held.length === 0 ? arrived : Buffer.concat([this.#held, arrived]);
+    this.#held = NOTHING;
+    let kept = 0;
+    let from = 0;
+    const startsLine = this.#place === 'line' || this.#place === 'bare';
+    let dot = startsLine && chunk[0] === DOT ? 0 : nextDot(chunk, 0);
+    for (; dot >= 0; dot = nextDot(chunk, dot + 1)) {
+      const next = chunk[dot + 1];
+      const mayEnd = this.#isBehindCrlf(chunk, dot);
+      if (next === DOT) {
+        kept = move(chunk, kept, from, dot);
+        from = dot + 1;
+      } else if (mayEnd && next === CR && chunk[dot + 2] === LF) {
+        kept = move(chunk, kept, from, dot);
+        return { content: chunk.subarray(0, kept), rest: chunk.subarray(dot + 3) };
+      } else if (next === undefined || (mayEnd && next === CR && dot + 2 === chunk.length)) {
+        this.#held = Buffer.from(chunk.subarray(dot));
+        this.#place = mayEnd ? 'line' : 'bare';
+        return { content: chunk.subarray(0, move(chunk, kept, from, dot)), rest: undefined };
+      }
+    }
+    this.#place = this.#placeBehind(chunk);
+    return { content: chunk.subarray(0, move(chunk, kept, from, chunk.length)), rest: undefined };
+  }
+
+  /** For a dot that is known to be at the start of a line. */
+  #isBehindCrlf(chunk: Buffer, dot: number): boolean {
+    if (dot === 0) return this.#place === 'line';
+    return dot === 1 ? this.#place === 'cr' : chunk[dot - 2] === CR;
+  }
+
+  #placeBehind(chunk: Buffer): Place {
+    const last = chunk.at(-1);
+    if (last === undefined) return this.#place;
+    if (last === CR) return 'cr';
+    if (last !== LF) return 'inside';
+    const behindCr = chunk.length === 1 ? this.#place === 'cr' : chunk.at(-2) === CR;
+    return behindCr ? 'line' : 'bare';
+  }
+}
+
+/** The first dot behind an LF that is at `from` or later; -1 if there is none. */
+function nextDot(chunk: Buffer, from: number): number {
+  const few = Math.min(from + FEW, chunk.length - 1);
+  for (let at = from; at < few; at++) if (chunk[at] === LF && chunk[at + 1] === DOT) return at + 1;
+  if (few < from + FEW) return -1;
+  const found = chunk.indexOf(LINE_THEN_DOT, few);
+  return found < 0 ? -1 : found + 1;
+}
+
+/** Moves the octets from `from` to `end` to `to`; returns where they end. */
+function move(chunk: Buffer, to: number, from: number, end: number): number {
+  const length = end - from;
+  if (to === from) return end;
+  if (length > FEW) chunk.copyWithin(to, from, end);
+  else for (let at = 0; at < length; at++) chunk[to + at] = chunk[from + at] ?? 0;
+  return to + length;
 }

@@ -2,7 +2,7 @@ import { resolveTxt } from 'node:dns/promises';
 import { type Config, readPublicFile } from '../config/index.ts';
 import { hasCode } from '../errors.ts';
 import { createDns, type Dns, type GuardedRequest, guardedGet } from '../net/index.ts';
-import { StsPolicies, type StsStore } from './sts-policies.ts';
+import { StsPolicies, type StsStore } from './mta-sts.ts';
 
 /** What routes learn of the servers that mail goes to. */
 export interface Lookups {

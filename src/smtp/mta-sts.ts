@@ -1,5 +1,7 @@
-/** MTA-STS (RFC 8461): what its record and its policy say. Strictly by the grammar, as a policy is for machines. */
+/** MTA-STS (RFC 8461): what its record and its policy say, strictly by the grammar, and policies that are kept. */
+import { LRUCache } from 'lru-cache';
 import { plainName } from '../net/index.ts';
+import { countTls, type TlsResult } from './tls-check.ts';
 
 export interface StsPolicy {
   /** Of the record that it was fetched for. */
@@ -61,4 +63,103 @@ export function allowsHost({ mx }: Pick<StsPolicy, 'mx'>, host: string): boolean
   return mx.some((pattern) =>
     pattern.startsWith('*.') ? name.replace(/^[^.]+/, '*') === pattern : name === pattern,
   );
+}
+
+/** A policy, and when it was fetched, in milliseconds since the epoch. */
+export interface KeptPolicy extends StsPolicy {
+  fetchedAt: number;
+}
+
+/** Policies outlive the processes: an attacker who can hide a record must not gain by a restart. */
+export interface StsStore {
+  get(domain: string): Promise<unknown>;
+  /** @param life milliseconds */
+  put(domain: string, policy: KeptPolicy, life: number): Promise<void>;
+}
+
+export interface StsParts {
+  store: StsStore;
+  /** TXT records, each in one piece; none if there are none. Rejects if DNS gives no answer. */
+  texts(name: string): Promise<string[]>;
+  /** The policy of a host such as `mta-sts.example.com`. Rejects if it cannot be fetched. */
+  fetch(host: string): Promise<string>;
+  /** Milliseconds since the epoch. */
+  now(): number;
+}
+
+/** Milliseconds until the record is looked up again, or a policy that could not be fetched is asked for again. */
+const LOOK_AGAIN = 5 * 60_000;
+/** Milliseconds after which a policy is fetched anew although its id is the same (RFC 8461 section 3.3). */
+const FETCH_AGAIN = 24 * 3_600_000;
+const REMEMBERED = 1000;
+
+/** The MTA-STS policies of recipients' domains. */
+export class StsPolicies {
+  readonly #parts: StsParts;
+  readonly #looks = new LRUCache<string, { at: number; policy: Promise<KeptPolicy | undefined> }>({
+    max: REMEMBERED,
+  });
+
+  constructor(parts: StsParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * The policy in force; undefined if there is none. A policy that is still valid is followed when its record is gone,
+   * or when it cannot be fetched anew (RFC 8461 section 5.1).
+   */
+  async policyOf(domain: string): Promise<StsPolicy | undefined> {
+    const name = plainName(domain);
+    const { now } = this.#parts;
+    let look = this.#looks.get(name);
+    if (look === undefined || now() - look.at >= LOOK_AGAIN || now() < look.at) {
+      look = { at: now(), policy: this.#look(name) };
+      this.#looks.set(name, look);
+      // while the store is away, the next message asks again
+      look.policy.catch(() => this.#looks.delete(name));
+    }
+    const policy = await look.policy;
+    if (policy === undefined || this.#isOver(policy)) return undefined;
+    return policy;
+  }
+
+  #isOver({ fetchedAt, maxAge }: KeptPolicy): boolean {
+    const age = this.#parts.now() - fetchedAt;
+    return age < 0 || age >= maxAge * 1000;
+  }
+
+  async #look(domain: string): Promise<KeptPolicy | undefined> {
+    const { store, texts, now } = this.#parts;
+    const stored = await store.get(domain);
+    const kept = isKept(stored) && !this.#isOver(stored) ? stored : undefined;
+    const id = recordId(await texts(`_mta-sts.${domain}`).catch(() => []));
+    if (id === undefined) return kept;
+    if (kept?.id === id && now() - kept.fetchedAt < FETCH_AGAIN) return kept;
+    const fetched = await this.#fetch(domain, id);
+    if (fetched === undefined) return kept;
+    await store.put(domain, fetched, fetched.maxAge * 1000);
+    return fetched;
+  }
+
+  async #fetch(domain: string, id: string): Promise<KeptPolicy | undefined> {
+    const { fetch, now } = this.#parts;
+    const failed = (result: TlsResult) => {
+      countTls('mta-sts', result);
+      return undefined;
+    };
+    let text: string;
+    try {
+      text = await fetch(`mta-sts.${domain}`);
+    } catch {
+      return failed('sts-policy-fetch-error');
+    }
+    const policy = readPolicy(text, id);
+    return policy === undefined ? failed('sts-policy-invalid') : { ...policy, fetchedAt: now() };
+  }
+}
+
+function isKept(value: unknown): value is KeptPolicy {
+  if (typeof value !== 'object' || value === null) return false;
+  const fields = ['id', 'mode', 'mx', 'maxAge', 'fetchedAt'];
+  return fields.every((field) => field in value);
 }

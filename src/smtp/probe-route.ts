@@ -2,7 +2,7 @@
 import { errorTable, SealpostError } from '../errors.ts';
 import { DnsFailure } from '../net/index.ts';
 import { Client } from './client.ts';
-import { ClientError } from './client-error.ts';
+import { ClientError } from './dialogue.ts';
 import { hopsFor } from './route.ts';
 import { checkEnvelope, wayOf } from './send.ts';
 import type { SenderParts } from './sender.ts';

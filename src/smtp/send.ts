@@ -4,7 +4,7 @@ import { parseMailbox } from '../message/index.ts';
 import { DnsFailure } from '../net/index.ts';
 import { type Envelope, type Facts, type Outcome, outcomeOf, type PeerState } from '../queue/index.ts';
 import type { Client, ClientOptions } from './client.ts';
-import { ClientError, cleanReply } from './client-error.ts';
+import { ClientError, cleanReply } from './dialogue.ts';
 import { type DsnParameters, dsnParameters } from './dsn.ts';
 import type { Auth } from './login.ts';
 import { sendResults } from './metrics.ts';

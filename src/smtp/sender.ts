@@ -4,9 +4,9 @@ import type { Dns } from '../net/index.ts';
 import type { Tokens } from '../oauth/index.ts';
 import type { Envelope, Outcome, Pace, OutboundMessage as Submitted } from '../queue/index.ts';
 import type { Trace } from './dialogue.ts';
+import type { StsPolicies } from './mta-sts.ts';
 import type { MakeOctets } from './prepared.ts';
 import type { MxResolver } from './route.ts';
-import type { StsPolicies } from './sts-policies.ts';
 
 export interface OutboundMessage {
   envelope: Envelope;

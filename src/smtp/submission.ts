@@ -7,14 +7,13 @@ import { createHash } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { SMTPServerAuthentication, SMTPServerSession } from 'smtp-server';
-import type { Client } from '../client/index.ts';
+import { Buckets, type Client } from '../client/index.ts';
 import { SealpostError } from '../errors.ts';
 import type { DsnRequest, IntakeResult, Origin } from '../queue/index.ts';
 import { type Acceptance, type Arriving, type Receiving, traceOf } from './acceptance.ts';
 import type { Connection } from './connection.ts';
 import { dsnOf, type RecipientDsn } from './dsn.ts';
 import { clientOf } from './gate.ts';
-import { FailedLogins } from './logins.ts';
 import { Pipe } from './pipe.ts';
 import { type Reply, ReplyError, replyFor, replyTo } from './replies.ts';
 
@@ -157,4 +156,33 @@ export class SubmissionAcceptance implements Acceptance {
 
 function originOf(smtp: SMTPServerSession): Origin {
   return { kind: 'submission', detail: traceOf(smtp) };
+}
+
+/** Failures that one client may have at once. */
+export const MAX_FAILURES = 10;
+/** Milliseconds after which one of them is forgotten. */
+export const FORGIVEN_EVERY = 60_000;
+
+const size = { holds: MAX_FAILURES, perMinute: 60_000 / FORGIVEN_EVERY };
+
+/**
+ * Counts failed logins by client, in a table of bounded size. What it protects is the log and the processor: nobody
+ * guesses 256 random bits.
+ */
+export class FailedLogins {
+  readonly #left: Buckets;
+
+  /** @param now milliseconds of a clock that only goes forward */
+  constructor(now?: () => number) {
+    this.#left = new Buckets(now);
+  }
+
+  /** False for a client that has failed too often; whatever it presents is not looked at then. */
+  mayTry(client: string): boolean {
+    return this.#left.left(client, size) >= 1;
+  }
+
+  note(client: string): void {
+    this.#left.take(client, 1, size);
+  }
 }

@@ -1,8 +1,7 @@
 import { isIP } from 'node:net';
 import type { Dns } from '../net/index.ts';
 import { addressesOf, type HostAddresses, type Published, publishedFor } from './dane.ts';
-import { allowsHost, type StsPolicy } from './mta-sts.ts';
-import type { StsPolicies } from './sts-policies.ts';
+import { allowsHost, type StsPolicies, type StsPolicy } from './mta-sts.ts';
 import { type TlsDemand, TlsFault } from './tls-check.ts';
 
 /** The settings of a route that are about TLS. */

@@ -67,8 +67,8 @@ export async function openBucket(
 const bucketSockets = 8;
 
 export { loadSpoolKey } from './key.ts';
-export { type SpoolKeys, spoolKeysOf } from './keys.ts';
 export { isLoss, isStoreAway, type LargeStore, openStored as openStream } from './large-store.ts';
 export { deriveKey, openValue, type SpoolKey, StreamSealer, sealValue } from './seal.ts';
 export { TieredSpool } from './spool.ts';
 export type * from './types.ts';
+export { type SpoolKeys, spoolKeysOf } from './types.ts';

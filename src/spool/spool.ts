@@ -6,10 +6,9 @@ import { createHash, randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { SealpostError } from '../errors.ts';
 import { guarded } from '../redis/index.ts';
-import type { SpoolKeys } from './keys.ts';
 import { type LargeStore, type LargeWriter, missing } from './large-store.ts';
 import { openWhole, type SpoolKey, sealWhole } from './seal.ts';
-import type { FinishedOctets, Spool, SpoolRef, SpoolWriter } from './types.ts';
+import type { FinishedOctets, Spool, SpoolKeys, SpoolRef, SpoolWriter } from './types.ts';
 
 export interface SpoolParts {
   redis: Redis;

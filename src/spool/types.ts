@@ -1,5 +1,4 @@
-/** What the other rooms know of the spool. */
-
+/** What the other rooms know of the spool, and the names of its keys in Redis. */
 /** Names sealed octets in the spool: in Redis (`inline`), or in the spool folder or object store (`file`). */
 export interface SpoolRef {
   kind: 'inline' | 'file';
@@ -48,4 +47,19 @@ export interface Spool {
   /** All octets at once, for small ones. */
   read(ref: SpoolRef): Promise<Buffer>;
   remove(ref: SpoolRef): Promise<void>;
+}
+
+/** Names of the Redis keys of the spool; each begins with the prefix (its hash tag). */
+export interface SpoolKeys {
+  /** Value: small octets, sealed. */
+  octets(objectId: string): string;
+  /** Set: ids of the messages that share a file of the spool folder. */
+  fileOwners(objectId: string): string;
+}
+
+export function spoolKeysOf(prefix: string): SpoolKeys {
+  return {
+    octets: (objectId) => `${prefix}:o:${objectId}`,
+    fileOwners: (objectId) => `${prefix}:f:${objectId}`,
+  };
 }

@@ -7,7 +7,7 @@ import { type Channel, Courier } from '../../src/alert/courier.ts';
 import { Evaluator } from '../../src/alert/evaluator.ts';
 import { FailureCounter } from '../../src/alert/failures.ts';
 import { listAlerts, silenceAlerts, tellTest, unsilenceAlerts } from '../../src/alert/index.ts';
-import { silentSamples } from '../../src/alert/silent.ts';
+import { silentSamples } from '../../src/alert/measures.ts';
 import type { AlertChange } from '../../src/alert/types.ts';
 import type { Config } from '../../src/config/index.ts';
 import { leave } from '../../src/daemon/presence.ts';

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import { syncBuiltinESMExports } from 'node:module';
 import { after, before, describe, it, mock } from 'node:test';
-import { FailedLogins, FORGIVEN_EVERY, MAX_FAILURES } from '../../src/smtp/logins.ts';
+import { FailedLogins, FORGIVEN_EVERY, MAX_FAILURES } from '../../src/smtp/submission.ts';
 import { until } from '../support/net.ts';
 import { useTestQueue } from '../support/queue.ts';
 import { RawClient } from '../support/smtp.ts';

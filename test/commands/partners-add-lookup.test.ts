@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { parse, stringify } from 'yaml';
-import { smimeaName } from '../../src/lookup/smimea.ts';
+import { smimeaName } from '../../src/lookup/dns.ts';
 import { parseMailbox } from '../../src/message/index.ts';
 import { command } from '../support/command.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';

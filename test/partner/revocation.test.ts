@@ -10,7 +10,7 @@ import { after, before, describe, it } from 'node:test';
 import { oids } from '../../src/asn1/index.ts';
 import * as der from '../../src/asn1/writer.ts';
 import { encodeSignedData } from '../../src/cms/index.ts';
-import { createRevocationFetcher, type FetcherSettings } from '../../src/partner/revocation-fetcher.ts';
+import { createRevocationFetcher, type FetcherSettings } from '../../src/partner/authorities.ts';
 import { RevocationCache } from '../../src/pki/index.ts';
 import { decode, type Signer, type Verdict } from '../../src/smime/index.ts';
 import { verdictSchema } from '../../src/smime/verdict/verdict-schema.ts';

@@ -1,8 +1,7 @@
 /** Each rule of a policy: what meets it, and what falls just short of it. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { matchesPattern } from '../../src/partner/patterns.ts';
-import { type Evidence, shortfallsOf } from '../../src/partner/rules.ts';
+import { type Evidence, matchesPattern, shortfallsOf } from '../../src/partner/rules.ts';
 import type { Layer, Verdict } from '../../src/smime/index.ts';
 import { configOf } from '../pipeline/support.ts';
 

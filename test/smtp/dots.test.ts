@@ -3,8 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { SMTPStream } from 'smtp-server/lib/smtp-stream.js';
-import { DataParser } from '../../src/smtp/data-parser.ts';
-import { Dots } from '../../src/smtp/dots.ts';
+import { DataParser, Dots } from '../../src/smtp/data-parser.ts';
 
 /** What a parser makes of the octets of a session that is in DATA already. */
 async function parsed(

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { allowsHost, readPolicy, recordId } from '../../src/smtp/mta-sts.ts';
-import { type KeptPolicy, StsPolicies } from '../../src/smtp/sts-policies.ts';
+import { allowsHost, type KeptPolicy, readPolicy, recordId, StsPolicies } from '../../src/smtp/mta-sts.ts';
 
 describe('the record of MTA-STS', () => {
   it('has an id, or there is none', () => {

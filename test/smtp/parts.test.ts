@@ -5,12 +5,11 @@ import type { SMTPServerSession } from 'smtp-server';
 import { SealpostError } from '../../src/errors.ts';
 import { createLog } from '../../src/log.ts';
 import { HeaderFinder } from '../../src/message/header-finder.ts';
-import { readMailHeader } from '../../src/message/mail-header.ts';
-import { readMessageId } from '../../src/message/message-id.ts';
+import { readMailHeader, readMessageId } from '../../src/message/mail-header.ts';
 import type { Connection } from '../../src/smtp/connection.ts';
 import { Gate } from '../../src/smtp/gate.ts';
 import { LineEnds } from '../../src/smtp/line-ends.ts';
-import { Recipients } from '../../src/smtp/recipients.ts';
+import { Recipients } from '../../src/smtp/mailboxes.ts';
 import { replyFor } from '../../src/smtp/replies.ts';
 import { Session } from '../../src/smtp/session.ts';
 
