@@ -1,4 +1,4 @@
-/** The rows of the table of errors that concern backups, restores and imports. */
+/** The rows of the table of errors that concern backups, restores, imports and what `health` is asked. */
 export const backupRows = {
   restored: {
     class: 'message',
@@ -31,6 +31,12 @@ export const backupRows = {
     class: 'operator',
     cause: 'a file to import is not XML of BindingInfo, or has what a binding file never has',
     remedy: 'Export the bindings again, without changing the file.',
+    seen: ['command'],
+  },
+  'role-not-alive': {
+    class: 'operator',
+    cause: 'no process of a role gives a sign of life on this machine',
+    remedy: 'Start it (sealpost start), or see in its log why it ended.',
     seen: ['command'],
   },
 } as const;

@@ -129,7 +129,7 @@ const rooms: Record<string, { may: string[] | typeof anything; why: string }> = 
     why: 'a door has no keys: it hands mail to submit, and shows what is stored',
   },
   alert: {
-    may: ['daemon', 'handoff', 'queue', 'redis', 'config'],
+    may: ['documents', 'daemon', 'handoff', 'queue', 'redis', 'config'],
     why: 'it looks at what is stored, and tells; mail goes by the function it was given',
   },
   client: { may: ['redis', 'config'], why: 'who may do what is known without any message' },

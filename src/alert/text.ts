@@ -1,4 +1,5 @@
 /** What people and programs are told of changes, and the small words of it. */
+import type { AlertChangeDocument } from '../documents/index.ts';
 import type { AlertChange } from './types.ts';
 
 const iso = (at: number) => new Date(at).toISOString();
@@ -71,7 +72,7 @@ function footer(isBad: boolean): string {
 }
 
 /** A change as programs get it. */
-export function changeDocument({ id, kind, at, alert }: AlertChange) {
+export function changeDocument({ id, kind, at, alert }: AlertChange): AlertChangeDocument {
   const { since, firedAt, ...rest } = alert;
   return {
     id,

@@ -1,5 +1,6 @@
 /** What requests and answers about alerts look like. */
 import { z } from 'zod';
+import { alertChange, alertFields } from '../documents/index.ts';
 
 const line = (most: number) =>
   z
@@ -7,23 +8,6 @@ const line = (most: number) =>
     .max(most)
     .regex(/^[^\p{Cc}\p{Cs}\u2028\u2029]*$/u, 'has a control character');
 const isoTime = z.iso.datetime();
-const labels = z
-  .record(z.string(), z.string())
-  .describe('What it is about: mailbox, partner, reason, direction, destination, host, role, owner ...');
-
-const about = {
-  id: z.string().describe('The same as long as the alert lasts.'),
-  rule: z.string().describe('Name of the rule.'),
-  condition: z.string().describe('What is measured: see docs/alerts.md.'),
-  severity: z.enum(['info', 'warning', 'critical']),
-  state: z.enum(['pending', 'firing']).describe('pending: bad, but not for long enough yet.'),
-  labels,
-  value: z.number().describe('In the unit of the condition; durations in milliseconds.'),
-  text: z.string().describe('One sentence.'),
-  hint: z.string().nullable().describe('What to do.'),
-  since: isoTime.describe('Bad since.'),
-  firedAt: isoTime.nullable(),
-};
 
 const match = {
   alert: line(64).describe('Id of one alert.').optional(),
@@ -46,7 +30,7 @@ export const alertList = z.object({
   alerts: z
     .array(
       z.object({
-        ...about,
+        ...alertFields,
         silencedBy: z.string().nullable().describe('Id of the silence that holds for it.'),
       }),
     )
@@ -66,18 +50,7 @@ export const alertList = z.object({
 });
 
 export const alertChanges = z.object({
-  changes: z
-    .array(
-      z.object({
-        id: z.string().describe('Place in the order of all changes.'),
-        kind: z
-          .enum(['fired', 'worse', 'reminder', 'cleared', 'test'])
-          .describe('worse: another threshold was reached. cleared: back to normal.'),
-        at: isoTime,
-        alert: z.object(about),
-      }),
-    )
-    .describe('Oldest first.'),
+  changes: z.array(alertChange).describe('Oldest first.'),
   cursor: z.string().describe('Place to go on from, in after.'),
   more: z.boolean().describe('There are further ones already.'),
   missed: z.boolean().describe('Changes after that place may be gone: the last 2,000 are kept.'),

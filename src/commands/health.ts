@@ -58,7 +58,7 @@ export function healthCommand(): Command {
           options.role !== undefined &&
           !alive.some(({ role, host }) => role === options.role && host === hostname())
         )
-          throw new SealpostError('redis-unreachable', `${options.role} is not alive on this machine`);
+          throw new SealpostError('role-not-alive', `${options.role} is not alive on this machine`);
       });
     });
 }

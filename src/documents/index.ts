@@ -6,6 +6,13 @@
 
 export { type Verdict, verdictSchema as verdictDocument } from '../smime/verdict/verdict-schema.ts';
 export {
+  type AlertChangeDocument,
+  type AlertsDocument,
+  alertChange,
+  alertFields,
+  alertsDocument,
+} from './alert.ts';
+export {
   type EventsDocument,
   eventsDocument,
   type MessageEvent,

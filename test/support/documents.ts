@@ -4,9 +4,19 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import type { z } from 'zod';
-import { eventsDocument, handoffDocument, reportDocument } from '../../src/documents/index.ts';
+import {
+  alertsDocument,
+  eventsDocument,
+  handoffDocument,
+  reportDocument,
+} from '../../src/documents/index.ts';
 
-const schemas = { handoff: handoffDocument, report: reportDocument, events: eventsDocument } as const;
+const schemas = {
+  handoff: handoffDocument,
+  report: reportDocument,
+  events: eventsDocument,
+  alerts: alertsDocument,
+} as const;
 export type DocumentName = keyof typeof schemas;
 
 const read = (name: string) =>
