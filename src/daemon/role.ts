@@ -8,7 +8,15 @@ import { SealpostError } from '../errors.ts';
 import { changeLevels, createLog, type Log } from '../log.ts';
 import { openQueue, type QueueRoom } from '../queue/index.ts';
 import { startHeartbeat, type Trouble } from './heartbeat.ts';
-import { EXIT_CONFIG, env, isToRole, type ReadyFacts, type RoleName, tellSupervisor } from './protocol.ts';
+import {
+  EXIT_CONFIG,
+  env,
+  isToRole,
+  type ReadyFacts,
+  type RoleName,
+  type ToRole,
+  tellSupervisor,
+} from './protocol.ts';
 
 export interface RoleContext {
   config: Config;
@@ -45,6 +53,11 @@ export async function runRole(
   let context: RoleContext | undefined;
   let parts: RoleParts | undefined;
   let endTracing = async () => {};
+  // A message that comes while the parts are built is not kept for a listener that comes after.
+  const told = Promise.withResolvers<Drain>();
+  process.on('message', (message) => {
+    if (isToRole(message) && message.type === 'drain') told.resolve(message);
+  });
   try {
     const config = await configOf(file);
     log = createLog(config.log.level, name, undefined, config.log.times);
@@ -68,7 +81,7 @@ export async function runRole(
     return;
   }
   const heartbeat = startHeartbeat(context.queue, name, log, () => parts.troubles?.() ?? []);
-  await untilDrain(parts, context, log);
+  await untilDrain(parts, context, log, told);
   await heartbeat.stop();
   await context.queue.close();
   await endTracing();
@@ -100,11 +113,15 @@ async function configOf(file: string): Promise<Config> {
   return url ? changedConfig(config, { redis: { ...config.redis, url } }) : config;
 }
 
-async function untilDrain(parts: RoleParts, { config }: RoleContext, log: Log): Promise<void> {
-  const told = Promise.withResolvers<{ timeoutMs: number; handover?: boolean }>();
-  process.on('message', (message) => {
-    if (isToRole(message) && message.type === 'drain') told.resolve(message);
-  });
+type Drain = Pick<Extract<ToRole, { type: 'drain' }>, 'timeoutMs'> & { handover?: boolean };
+
+/** @param told resolved by the supervisor, perhaps already */
+async function untilDrain(
+  parts: RoleParts,
+  { config }: RoleContext,
+  log: Log,
+  told: PromiseWithResolvers<Drain>,
+): Promise<void> {
   // Ctrl-C in a terminal reaches every process of the group. The supervisor decides; the roles wait for it.
   process.on('SIGINT', () => undefined);
   process.on('SIGTERM', () => told.resolve({ timeoutMs: config.workers.drainTimeout }));

@@ -9,7 +9,7 @@ import { dirname, resolve } from 'node:path';
 import { describe, it } from 'node:test';
 import { parse } from 'yaml';
 import { handoffDocument } from '../../src/documents/index.ts';
-import { webhookSignature } from '../../src/handoff/webhook-signature.ts';
+import { webhookSignature } from '../../src/handoff/signed-post.ts';
 import { blocksOf, wordsOf } from '../support/doc-blocks.ts';
 
 const root = resolve(import.meta.dirname, '../..');
