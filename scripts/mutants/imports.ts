@@ -25,6 +25,20 @@ export const imports = [
       'a password is read',
     ],
     [
+      'biztalk/carry.ts',
+      'next.set(base, at);',
+      '',
+      'attacks/binding-files~many.of.one.name',
+      'each name of many that are the same looks at all before it',
+    ],
+    [
+      'biztalk/carry.ts',
+      'if (this.#left < 0)',
+      'if (this.#left < -1e9)',
+      'attacks/binding-files~many.addresses',
+      'a small file becomes gigabytes of addresses',
+    ],
+    [
       'biztalk/mailbox.ts',
       "component?.get('ValidateCRL') ?? ",
       '',

@@ -109,7 +109,9 @@ export function readBindings(octets: Buffer): Bindings {
   return { locations, ports, parties, others };
 }
 
-const nameOf = (element: Element | undefined) => element?.attributes.get('Name') ?? '';
+/** Cut: a name is repeated in each comment about it, and BizTalk's have 256 characters at most. */
+const named = (text: string | undefined) => (text ?? '').slice(0, 300);
+const nameOf = (element: Element | undefined) => named(element?.attributes.get('Name'));
 const isTrue = (text: string | undefined) => /^(?:true|1|-1)$/i.test(text ?? '');
 
 function locationOf(port: Element, each: Element, budget: XmlBudget): ReceiveLocation {
@@ -181,7 +183,7 @@ function certificateOf(each: Element | undefined): Certificate | undefined {
   const thumbprint = written
     .map((text) => text?.replace(/[^0-9a-f]/gi, '').toUpperCase())
     .find((text) => text?.length === 40);
-  return thumbprint === undefined ? undefined : { name: textAt(each, 'LongName') ?? '', thumbprint };
+  return thumbprint === undefined ? undefined : { name: named(textAt(each, 'LongName')), thumbprint };
 }
 
 /** What may hold a secret, by its name. */

@@ -6,6 +6,7 @@
 import type { Bindings, Party, SendPort, Transport } from './bindings.ts';
 import { isOn, Lines, type Note, oneLine, type Value } from './lines.ts';
 import { isOffice, mailboxHead, mailboxOf, revocationOf } from './mailbox.ts';
+import { invalid } from './xml.ts';
 
 export interface CarriedFile {
   /** Below the folder of the import. */
@@ -24,6 +25,8 @@ export interface Carried {
 /** A name that settings and files take, which no other one has. */
 function namer(): (text: string) => string {
   const taken = new Set<string>();
+  /** By name, the number from which no one has looked: who has the same name again begins there. */
+  const next = new Map<string, number>();
   return (text) => {
     const plain = text
       .toLowerCase()
@@ -33,10 +36,46 @@ function namer(): (text: string) => string {
     while (end > 0 && !/[a-z0-9]/.test(plain.charAt(end - 1))) end -= 1;
     const base = plain.slice(0, end).replace(/^[^a-z0-9]+/, '') || 'unnamed';
     let name = base;
-    for (let at = 2; taken.has(name); at += 1) name = `${base}-${at}`;
+    let at = next.get(base) ?? 2;
+    for (; taken.has(name); at += 1) name = `${base}-${at}`;
+    next.set(base, at);
     taken.add(name);
     return name;
   };
+}
+
+/** Addresses of all partners together. A party can have many, and many send ports; each of these is a partner. */
+const mostAddresses = 100_000;
+
+/** Addresses of parties: found once for each, however many send ports it has. */
+class PartyAddresses {
+  readonly #found = new Map<Party, string[]>();
+  #left = mostAddresses;
+
+  /** For one more partner. Errors: `import-invalid`. */
+  of(party: Party): string[] {
+    const found = this.#found.get(party) ?? addressesOf(party);
+    this.#found.set(party, found);
+    this.#left -= found.length;
+    if (this.#left < 0)
+      throw invalid(
+        'its parties have too many addresses for so many send ports',
+        'export the bindings of one application at a time',
+      );
+    return found;
+  }
+}
+
+/** Parties by the send ports that they name. */
+function partiesByPort(parties: readonly Party[]): Map<string, Party[]> {
+  const found = new Map<string, Party[]>();
+  for (const party of parties)
+    for (const port of new Set(party.sendPorts)) {
+      const those = found.get(port) ?? [];
+      those.push(party);
+      found.set(port, those);
+    }
+  return found;
 }
 
 export function carryOver(bindings: Bindings): Carried {
@@ -55,24 +94,28 @@ export function carryOver(bindings: Bindings): Carried {
       text: `${mailboxHead}mailboxes:\n${mailboxes.join('\n')}`,
     });
   const partnerName = namer();
-  const used = new Set<Party>();
+  const addresses = new PartyAddresses();
+  const byPort = partiesByPort(bindings.parties);
+  /** Send ports that became partners. */
+  const carried = new Set<string>();
   let partners = 0;
   for (const port of bindings.ports) {
     const note = (text: string) => void notes.push({ of: `send port ${port.name}`, text });
-    const parties = bindings.parties.filter(({ sendPorts }) => sendPorts.includes(port.name));
+    const parties = byPort.get(port.name) ?? [];
     const [party] = parties;
     if (parties.length > 1)
       note(`several parties use it; the partner has the name of ${oneLine(party?.name ?? '')}`);
-    const made = partnerOf(port, party, partnerName, note);
+    const made = partnerOf({ port, party, addresses }, partnerName, note);
     if (made === undefined) continue;
-    for (const each of parties) used.add(each);
+    carried.add(port.name);
     partners += 1;
     files.push({ name: `partners/${made.name}.yaml.disabled`, text: made.text });
   }
-  for (const party of bindings.parties.filter((each) => !used.has(each))) {
+  for (const party of bindings.parties) {
+    if (party.sendPorts.some((port) => carried.has(port))) continue;
     const note = (text: string) => void notes.push({ of: `party ${party.name}`, text });
-    const addresses = addressesOf(party);
-    if (party.certificate === undefined && addresses.length === 0) {
+    const those = addresses.of(party);
+    if (party.certificate === undefined && those.length === 0) {
       note('it has neither a certificate nor a mail address, and no send port for mail');
       continue;
     }
@@ -80,7 +123,7 @@ export function carryOver(bindings: Bindings): Carried {
     const name = partnerName(party.name);
     files.push({
       name: `partners/${name}.yaml.disabled`,
-      text: receivingPartner(name, party, addresses, note),
+      text: receivingPartner(name, party, those, note),
     });
   }
   for (const other of bindings.others)
@@ -96,8 +139,11 @@ function partnerHead(what: string): Lines {
 
 /** Undefined for a send port that does not send mail. */
 function partnerOf(
-  port: SendPort,
-  party: Party | undefined,
+  {
+    port,
+    party,
+    addresses: parties,
+  }: { port: SendPort; party: Party | undefined; addresses: PartyAddresses },
   nameOf: (text: string) => string,
   note: Note,
 ): { name: string; text: string } | undefined {
@@ -115,7 +161,7 @@ function partnerOf(
     `Send port ${port.name}${party ? `, party ${party.name}` : ''} of BizTalk Server`,
   );
   lines.set('name', name);
-  const addresses = [...new Set([...mailAddresses(primary, note), ...(party ? addressesOf(party) : [])])];
+  const addresses = [...new Set([...mailAddresses(primary, note), ...(party ? parties.of(party) : [])])];
   if (addresses.length === 0) {
     note('it has no address: write one under addresses');
     addresses.push('edi@partner.example');

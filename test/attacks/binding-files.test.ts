@@ -115,4 +115,74 @@ describe('a binding file', () => {
       for (const { name: written } of importBindings(Buffer.from(smtp(name, {}))).files)
         assert.match(written, /^(?:mailboxes|partners\/[a-z0-9][a-z0-9._-]*)\.yaml\.disabled$/, name);
   });
+
+  /** How often something is looked for in a list, a set or a map while a file is read. */
+  function lookUps(xml: string): number {
+    let count = 0;
+    const spy = (on: object, name: 'has' | 'includes') => {
+      const own = Object.getOwnPropertyDescriptor(on, name);
+      const original: (...args: unknown[]) => unknown = own?.value;
+      Object.defineProperty(on, name, {
+        ...own,
+        value(this: unknown, ...args: unknown[]) {
+          count += 1;
+          return original.apply(this, args);
+        },
+      });
+      return () => Object.defineProperty(on, name, own ?? {});
+    };
+    const undo = [spy(Set.prototype, 'has'), spy(Array.prototype, 'includes')];
+    try {
+      importBindings(Buffer.from(xml));
+    } finally {
+      for (const each of undo) each();
+    }
+    return count;
+  }
+
+  it('with many of one name takes twice the work for twice as many, not four times', () => {
+    const location = receivePort({ name: 'same', adapter: 'POP3', data: '' });
+    const port = sendPort('same', { address: 'a@b.example', data: '' });
+    const party = '<Party Name="p"><SendPorts><SendPortRef Name="same" /></SendPorts></Party>';
+    for (const [what, of] of Object.entries({
+      locations: (count: number) => bindings({ receive: location.repeat(count) }),
+      parties: (count: number) => bindings({ send: port.repeat(count), parties: party.repeat(count) }),
+    })) {
+      const [once, twice] = [lookUps(of(100)), lookUps(of(200))];
+      assert.ok(once > 50 && twice < once * 2.5, `${what}: ${once}, then ${twice}`);
+    }
+    const { files } = importBindings(Buffer.from(bindings({ send: port.repeat(3) })));
+    assert.deepEqual(
+      files.map(({ name }) => name),
+      ['same', 'same-2', 'same-3'].map((name) => `partners/${name}.yaml.disabled`),
+    );
+  });
+
+  it('with one name that is very long does not repeat all of it beside each of many', () => {
+    const long = 'n'.repeat(5000);
+    const port = sendPort(long, { address: 'a@b.example', data: '' });
+    const party = `<Party Name="${long}"><SendPorts><SendPortRef Name="${long}" /></SendPorts></Party>`;
+    const read = readBindings(Buffer.from(bindings({ send: port, parties: party })));
+    for (const { name } of [...read.ports, ...read.parties]) assert.equal(name.length, 300);
+    // and belongs together all the same
+    assert.match(
+      importBindings(Buffer.from(bindings({ send: port, parties: party }))).files[0]?.text ?? '',
+      /, party nnn/,
+    );
+  });
+
+  it('with many addresses of one party for each of many send ports is refused', () => {
+    const of = (ports: number, addresses: number) => {
+      const aliases = Array.from(
+        { length: addresses },
+        (_, at) => `<PartyAlias Name="E-mail" Value="a${at}@b.example" />`,
+      );
+      return bindings({
+        send: sendPort('p', { address: 'a@b.example', data: '' }).repeat(ports),
+        parties: `<Party Name="p"><Aliases>${aliases.join('')}</Aliases><SendPorts><SendPortRef Name="p" /></SendPorts></Party>`,
+      });
+    };
+    assert.equal(importBindings(Buffer.from(of(10, 10_000))).partners, 10);
+    refused(of(10, 10_001), 'addresses');
+  });
 });
