@@ -58,6 +58,7 @@ export const examples: Record<string, string> = {
   'api.tls.next[].from': '2027-12-01',
   'api.tls.next[].until': '2030-01-01',
   'console.port': '8027',
+  'console.publicUrl': 'https://console.example.com',
   'console.hostnames': '[console.example.com]',
   'console.tls.cert': 'keys/console.example.com.pem',
   'console.tls.key': 'keys/console.example.com.key',

@@ -85,6 +85,43 @@ export const people = [
       'a search opens the whole ledger for a page',
     ],
   ]),
+  ...mutants('passkeys', [
+    [
+      'user/passkeys.ts',
+      'redis.getdelBuffer(this.#keyOf(hash))',
+      'redis.getBuffer(this.#keyOf(hash))',
+      'attacks/console-passkeys~count.once',
+      'whoever has seen an answer sends it again',
+    ],
+    [
+      'user/passkeys.ts',
+      'known.purpose === purpose && known.person === person &&',
+      '',
+      'attacks/console-passkeys~step.up.for.their.person',
+      'what a stranger was given confirms an act of another',
+    ],
+    [
+      'user/passkeys.ts',
+      'counter > own.counter ||',
+      'counter >= 0 ||',
+      'attacks/console-passkeys~noticed.by.their.counter',
+      'a copy of a passkey logs in',
+    ],
+    [
+      'user/passkeys.ts',
+      'if (!isPlain) return undefined;',
+      '',
+      'attacks/console-passkeys~by.their.person.alone',
+      'a chain of certificates is looked at, and its lists fetched',
+    ],
+    [
+      'user/logins.ts',
+      'return proof.verified ||',
+      'return proof !== undefined ||',
+      'attacks/console-passkeys~beside.the.password',
+      'a stick that somebody found logs in without a password',
+    ],
+  ]),
   ...mutants('rights', [
     [
       'client/grants.ts',

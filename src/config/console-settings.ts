@@ -65,6 +65,12 @@ export const consoleSettings = <
       .describe(
         'Names by which people reach the console, as in the address bar. localhost, loopback addresses and host are known without being listed; requests to any other name get 421.',
       ),
+    publicUrl: z
+      .url({ protocol: /^https?$/ })
+      .optional()
+      .describe(
+        'URL by which people reach the console, such as https://console.example.com; the one of console.oidc without it. Passkeys are bound to its name: without a name, there are none, and under another name, those that were made count no more.',
+      ),
     tls: kinds.tlsFiles.optional().describe('Certificate of the console. Without it, it speaks clear text.'),
     trustedProxies: z
       .array(z.string())
@@ -80,7 +86,7 @@ export const consoleSettings = <
     secondFactor: z
       .boolean()
       .default(true)
-      .describe('Passwords count with a code of an authenticator app (TOTP) only.'),
+      .describe('Passwords count with a code of an authenticator app (TOTP) or a passkey only.'),
     fourEyes: z
       .boolean()
       .default(false)

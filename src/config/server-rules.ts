@@ -101,23 +101,45 @@ function checkDoor(name: 'api' | 'console', config: Config, report: Report): voi
     });
 }
 
-function checkProvider({ console: { oidc, host, hostnames } }: Config, report: Report): void {
-  if (oidc === undefined) return;
-  for (const name of ['issuer', 'url'] as const) {
-    const { protocol, hostname } = new URL(oidc[name]);
-    if (protocol !== 'https:' && !isLoopback(hostname))
-      report(['console', 'oidc', name], 'is clear text, and logins would be readable there', {
-        hint: 'write https://',
-      });
-  }
-  const { hostname, pathname, search } = new URL(oidc.url);
+/** A URL by which people reach the console. */
+function checkAddress(
+  url: string,
+  path: SettingPath,
+  { host, hostnames }: Config['console'],
+  report: Report,
+): void {
+  const { hostname, pathname, search } = new URL(url);
   if (pathname !== '/' || search !== '')
-    report(['console', 'oidc', 'url'], 'is more than a host', { hint: 'write https://console.example.com' });
+    report(path, 'is more than a host', { hint: 'write https://console.example.com' });
   const bare = hostname.replace(/^\[(.*)\]$/, '$1');
   if (bare !== host && !isLoopback(bare) && !hostnames.some((name) => name.toLowerCase() === bare))
-    report(['console', 'oidc', 'url'], 'is a name that the console does not answer for', {
-      hint: 'add it to console.hostnames',
-    });
+    report(path, 'is a name that the console does not answer for', { hint: 'add it to console.hostnames' });
+}
+
+function checkClear(url: string, path: SettingPath, report: Report): void {
+  const { protocol, hostname } = new URL(url);
+  if (protocol !== 'https:' && !isLoopback(hostname))
+    report(path, 'is clear text, and logins would be readable there', { hint: 'write https://' });
+}
+
+function checkProvider({ console: settings }: Config, report: Report): void {
+  const { oidc, publicUrl } = settings;
+  if (publicUrl !== undefined) {
+    const at = ['console', 'publicUrl'];
+    checkClear(publicUrl, at, report);
+    checkAddress(publicUrl, at, settings, report);
+    const { origin, hostname } = new URL(publicUrl);
+    if (isIP(hostname.replace(/^\[|\]$/g, '')) !== 0)
+      report(at, 'has an IP address, and passkeys are bound to names', {
+        severity: 'warning',
+        hint: 'write a name, or remove it',
+      });
+    if (oidc !== undefined && new URL(oidc.url).origin !== origin)
+      report(at, 'is another address than console.oidc.url', { hint: 'write the same in both' });
+  }
+  if (oidc === undefined) return;
+  for (const name of ['issuer', 'url'] as const) checkClear(oidc[name], ['console', 'oidc', name], report);
+  checkAddress(oidc.url, ['console', 'oidc', 'url'], settings, report);
   if (oidc.groups.length === 0)
     report(
       ['console', 'oidc', 'groups'],

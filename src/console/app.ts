@@ -198,7 +198,8 @@ export async function createConsoleApp(parts: ConsoleParts) {
     const { kind } = visit.person;
     const wrong = again ? message : '';
     const view = { action: request.url, held: true, csrf, form, wrong, kind };
-    const body = stepUpBody({ ...view, secondFactor: settings.secondFactor });
+    const { secondFactor } = settings;
+    const body = stepUpBody({ ...view, secondFactor, passkeys: logins.passkeys.areThere });
     return { title: 'Confirm that it is you', body, status: 403 };
   }
 

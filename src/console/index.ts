@@ -8,6 +8,7 @@ import type { Log } from '../log.ts';
 import type { QueueRoom } from '../queue/index.ts';
 import { sealedValues } from '../redis/index.ts';
 import { Logins, Provider, Seconds, UserRegistry } from '../user/index.ts';
+import { accountPages } from './account-pages.ts';
 import { createConsoleApp } from './app.ts';
 import type { PageRoute } from './page.ts';
 import { pages as allPages } from './pages/index.ts';
@@ -40,7 +41,7 @@ export async function createConsole({
   const acts = { operations, seconds: new Seconds({ ...queue, now }), registry, audit, now };
   const app = await createConsoleApp({
     ...{ ...acts, config, log, queue, origins, logins, tls },
-    pages: [...pages, ...secondPages(acts)],
+    pages: [...pages, ...secondPages(acts), ...accountPages({ logins, registry })],
     provider: oidc && new Provider({ ...queue, settings: oidc, now }),
     held: sealedValues(queue, 'console-held'),
   });

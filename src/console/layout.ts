@@ -42,6 +42,7 @@ export function layout({ title, body, path, person, csrf, fourEyes = false }: Fr
       <link rel="icon" href="/static/icon.svg" type="image/svg+xml" />
       <link rel="stylesheet" href="/static/uPlot.min.css" />
       <link rel="stylesheet" href="/static/console.css" />
+      <script src="/static/passkey.js" defer></script>
       ${person && html`<script src="/static/uPlot.iife.min.js" defer></script>`}
       ${person && html`<script src="/static/chart.js" defer></script>`}
       ${person && html`<script src="/static/live.js" defer></script>`}
@@ -74,6 +75,6 @@ function navigation(path: string, { role }: Person, fourEyes: boolean): Html {
 
 function leave({ name, role }: Person, csrf: string): Html {
   return html`<form class="who" method="post" action="/logout">
-    ${csrfField(csrf)}<span>${name}, ${role}</span><button class="quiet">Log out</button>
+    ${csrfField(csrf)}<a href="/account">${name}, ${role}</a><button class="quiet">Log out</button>
   </form>`;
 }

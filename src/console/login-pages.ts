@@ -7,6 +7,8 @@ export interface LoginView {
   /** What was wrong the last time; '' for nothing. */
   wrong: string;
   secondFactor: boolean;
+  /** There may be passkeys. */
+  passkeys: boolean;
   /** There is a provider. */
   oidc: boolean;
 }
@@ -56,7 +58,22 @@ export function proofFields(secondFactor: boolean, names: { password: string; co
     }`;
 }
 
-export function loginBody({ to, wrong, secondFactor, oidc }: LoginView): Html {
+/** Buttons for passkeys, which a script shows where the browser knows these. */
+export function passkeyFields(what: string, secondFactor: boolean, name: string): Html {
+  return html`<input type="hidden" name=${name} value="" data-passkey-field />
+    <p data-passkey-part="able" hidden>
+      <button type="button" class="quiet" data-passkey="get" data-verify="required">${what} with a passkey</button>
+      ${
+        secondFactor &&
+        html` <button type="button" class="quiet" data-passkey="get" data-verify="discouraged">
+          ${what} with password and passkey
+        </button>`
+      }
+    </p>
+    <p role="status" data-passkey-said></p>`;
+}
+
+export function loginBody({ to, wrong, secondFactor, passkeys, oidc }: LoginView): Html {
   return html`
     ${warning(wrong)}
     ${
@@ -68,6 +85,7 @@ export function loginBody({ to, wrong, secondFactor, oidc }: LoginView): Html {
       ${field('name', 'Name', { autocomplete: 'username' })}
       ${proofFields(secondFactor, { password: 'password', code: 'code' })}
       <p><button>Log in</button></p>
+      ${passkeys && passkeyFields('Log in', secondFactor, 'passkey')}
     </form>
     <p>The first time? <a href="/welcome">Take your invitation</a>.</p>`;
 }

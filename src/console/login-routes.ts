@@ -55,6 +55,7 @@ const right: Wrong = { text: '', status: 200 };
 export function addLoginRoutes(app: Pick<FastifyInstance, 'route'>, parts: LoginRoutesParts): void {
   const { config, logins, visits, sendPage, queue } = parts;
   const { secondFactor, oidc } = config.console;
+  const passkeys = logins.passkeys.areThere;
   const anybody = { config: { access: 'anybody' } } as const;
   const query = (request: FastifyRequest, name: string) =>
     new URLSearchParams(request.url.split('?')[1] ?? '').get(name) ?? '';
@@ -62,7 +63,7 @@ export function addLoginRoutes(app: Pick<FastifyInstance, 'route'>, parts: Login
   addOidcRoutes(app, { ...parts, enter });
 
   const loginPage = (to: string, { text: wrong, status }: Wrong = right): Page => {
-    const body = loginBody({ to, wrong, secondFactor, oidc: oidc !== undefined });
+    const body = loginBody({ to, wrong, secondFactor, passkeys, oidc: oidc !== undefined });
     return { title: 'Log in', body, status };
   };
 
@@ -90,11 +91,25 @@ export function addLoginRoutes(app: Pick<FastifyInstance, 'route'>, parts: Login
     async handler(request, reply) {
       const form = await readForm(request.raw);
       const to = safePath(form.get('to'));
-      const shown = { password: form.get('password'), code: form.get('code') };
+      const shown = {
+        ...{ password: form.get('password'), code: form.get('code'), passkey: form.get('passkey') },
+      };
       const wrong = await wrongOf(async () =>
         enter(request, reply, await logins.login(form.get('name'), shown, visits.of(request))),
       );
       return sendPage(reply, request, wrong ? loginPage(to, wrong) : { to });
+    },
+  });
+
+  app.route({
+    ...anybody,
+    method: 'POST',
+    url: '/login/passkey',
+    async handler(request, reply) {
+      await readForm(request.raw);
+      const visit = visits.of(request);
+      const json = await logins.passkeyOptions(visit.person, visit);
+      return sendPage(reply, request, { answer: { status: 200, json } });
     },
   });
 
@@ -153,7 +168,11 @@ export function addLoginRoutes(app: Pick<FastifyInstance, 'route'>, parts: Login
   ): Page => {
     const action = person.kind === 'oidc' ? to : `/step-up?to=${encodeURIComponent(to)}`;
     const view = { action, held: false, csrf: session.csrf, form: new Form(), kind: person.kind };
-    return { title: 'Confirm that it is you', body: stepUpBody({ ...view, wrong, secondFactor }), status };
+    return {
+      title: 'Confirm that it is you',
+      body: stepUpBody({ ...view, wrong, secondFactor, passkeys }),
+      status,
+    };
   };
 
   app.route({

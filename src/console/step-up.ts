@@ -5,16 +5,17 @@
 import { csrfField } from './csrf.ts';
 import type { Form } from './form.ts';
 import { type Html, html } from './html.ts';
-import { proofFields } from './login-pages.ts';
+import { passkeyFields, proofFields } from './login-pages.ts';
 
 /** Fields of the proof; those of a page begin with no underscore. */
-export const proofNames = { password: '_password', code: '_code' } as const;
+export const proofNames = { password: '_password', code: '_code', passkey: '_passkey' } as const;
 
 export const hasProof = (form: Form): boolean => form.has(proofNames.password);
 
 export const proofOf = (form: Form) => ({
   password: form.get(proofNames.password),
   code: form.get(proofNames.code),
+  passkey: form.get(proofNames.passkey),
 });
 
 /** A path of the console to go to; '/' for anything else. */
@@ -35,11 +36,22 @@ export interface StepUpView {
   form: Form;
   wrong: string;
   secondFactor: boolean;
+  /** There may be passkeys. */
+  passkeys: boolean;
   /** How the person shows who it is. */
   kind: 'local' | 'oidc';
 }
 
-export function stepUpBody({ action, held, csrf, form, wrong, secondFactor, kind }: StepUpView): Html {
+export function stepUpBody({
+  action,
+  held,
+  csrf,
+  form,
+  wrong,
+  secondFactor,
+  passkeys,
+  kind,
+}: StepUpView): Html {
   const hidden = form
     .entries()
     .map(([name, value]) => html`<input type="hidden" name=${name} value=${value} />`);
@@ -55,5 +67,6 @@ export function stepUpBody({ action, held, csrf, form, wrong, secondFactor, kind
       ${kind === 'oidc' && html`<input type="hidden" name="_action" value=${action} />`}
       ${kind === 'oidc' && held && html`<input type="hidden" name="_post" value="yes" />`}
       <p><button>Confirm</button> <a href="/">Leave it</a></p>
+      ${kind === 'local' && passkeys && passkeyFields('Confirm', secondFactor, proofNames.passkey)}
     </form>`;
 }

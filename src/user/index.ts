@@ -19,5 +19,5 @@ export { addPerson, invite, personNamed, UserRegistry, type UsersParts } from '.
 export { hasRole, type Rights, type Role, roles } from './roles.ts';
 export { type AskedFor, Seconds } from './second.ts';
 export type { Session } from './sessions.ts';
-export type { StoredPerson, UsersDocument } from './stored.ts';
+export type { StoredPasskey, StoredPerson, UsersDocument } from './stored.ts';
 export { totpAt, totpUri } from './totp.ts';

@@ -9,7 +9,8 @@ import { counter } from '../metrics.ts';
 import type { Audit } from '../queue/index.ts';
 import { guarded } from '../redis/index.ts';
 import { type Came, type Flow, flowLasts } from './oidc.ts';
-import { checkNewPassword, isPassword, storePassword } from './password.ts';
+import { Passkeys } from './passkeys.ts';
+import { checkNewPassword, isPassword, type Lane, storePassword } from './password.ts';
 import { type Person, personOf, rightsOf } from './person.ts';
 import { addPerson, isInvited, personNamed, type UserRegistry } from './registry.ts';
 import { type Session, Sessions } from './sessions.ts';
@@ -35,6 +36,8 @@ export interface Shown {
   password: string;
   /** Of the authenticator app. */
   code: string;
+  /** What the browser says of a passkey, as JSON; '' for none. */
+  passkey?: string;
 }
 
 /** Where it comes from. */
@@ -80,11 +83,13 @@ export class Logins {
   readonly #tries: Tries;
   readonly #devices: Devices;
   readonly sessions: Sessions;
+  readonly passkeys: Passkeys;
 
   constructor(parts: LoginsParts) {
     this.#parts = parts;
     this.#tries = new Tries(parts);
     this.#devices = new Devices(parts.deriveKey('browsers of the console'));
+    this.passkeys = new Passkeys(parts);
     this.sessions = new Sessions({ ...parts, idle: parts.config.console.idle });
   }
 
@@ -110,29 +115,61 @@ export class Logins {
    * Errors: `person-unauthenticated`, with the same text whatever is wrong; `login-limited`.
    */
   async login(name: string, shown: Shown, where: Where): Promise<LoggedIn> {
-    const stored = this.#local((await this.#newest()).byName(name));
-    await this.#check(stored, shown, where);
-    if (stored === undefined) throw wrong();
+    const named = this.#local((await this.#newest()).byName(name));
+    const stored = shown.passkey ? this.#holder(shown.passkey, name) : named;
+    await this.#check(stored, shown, where, 'login');
+    if (stored === undefined) throw wrong(shown);
     return await this.enter(stored, where);
   }
 
+  /** Whose passkey it is; undefined if that is somebody else than the name says. */
+  #holder(passkey: string, name: string): StoredPerson | undefined {
+    const holder = this.#local(this.passkeys.holder(passkey));
+    return name === '' || holder?.name.toLowerCase() === name.toLowerCase() ? holder : undefined;
+  }
+
+  /** Counts what somebody asks for to use a passkey. Errors: `login-limited`, `request-invalid`. */
+  async passkeyOptions(person: Person | undefined, { address }: Where): Promise<object> {
+    await this.#tries.take('challenge', person?.id ?? networkOfStranger(address));
+    return await this.passkeys.options(person && this.#trusted().byId(person.id));
+  }
+
   /** Errors: as `login`. */
-  async #check(stored: StoredPerson | undefined, shown: Shown, where: Where): Promise<void> {
+  async #check(
+    stored: StoredPerson | undefined,
+    shown: Shown,
+    where: Where,
+    purpose: 'login' | 'step-up',
+  ): Promise<void> {
     const browser = stored && this.#devices.known(where.device, stored);
     const right =
       browser === undefined
         ? await this.#tries.take('address', networkOfStranger(where.address))
         : await this.#tries.take('device', browser);
     const lane = browser === undefined ? 'stranger' : 'known';
-    const fits =
-      (await isPassword(shown.password, stored?.password ?? null, lane)) &&
-      stored !== undefined &&
-      (await this.#isCode(stored, shown.code, browser === undefined));
+    const fits = shown.passkey
+      ? stored !== undefined && (await this.#fitsPasskey(stored, shown, where, lane, purpose))
+      : (await isPassword(shown.password, stored?.password ?? null, lane)) &&
+        stored !== undefined &&
+        (await this.#isCode(stored, shown.code, browser === undefined));
     if (!fits) {
       await this.#failed(stored, where);
-      throw wrong();
+      throw wrong(shown);
     }
     await right();
+  }
+
+  /** A passkey that has verified its person is enough; another one counts as the code does, beside the password. */
+  async #fitsPasskey(
+    stored: StoredPerson,
+    { passkey = '', password }: Shown,
+    where: Where,
+    lane: Lane,
+    purpose: 'login' | 'step-up',
+  ): Promise<boolean> {
+    const proof = await this.passkeys.proof(stored, passkey, purpose, where);
+    if (proof === undefined) return false;
+    return proof.verified || (await isPassword(password, stored.password, lane));
   }
 
   async #isCode(stored: StoredPerson, code: string, stranger: boolean): Promise<boolean> {
@@ -204,7 +241,7 @@ export class Logins {
 
   /** The person shows again who it is. The session has another id from then on. Errors: as `login`. */
   async stepUp(person: Person, session: Session, shown: Shown, where: Where): Promise<Session> {
-    await this.#check(this.#local(this.#trusted().byId(person.id)), shown, where);
+    await this.#check(this.#local(this.#trusted().byId(person.id)), shown, where, 'step-up');
     return await this.proved(person, session);
   }
 
@@ -374,6 +411,7 @@ function newcomer(
   return addPerson({ version: 0, people: [] }, free, { ...rights, mailboxes: [], partners: [] }, more);
 }
 
-function wrong(): SealpostError {
-  return new SealpostError('person-unauthenticated', 'name, password or code are wrong');
+function wrong(shown?: Shown): SealpostError {
+  const what = shown?.passkey ? 'the passkey was not accepted' : 'name, password or code are wrong';
+  return new SealpostError('person-unauthenticated', what);
 }

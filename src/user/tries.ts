@@ -21,6 +21,8 @@ const limits = {
   code: [10, 3_600_000],
   // Ways back of which the provider is asked: it may fail for a while, and is no reason to shut an office out.
   provider: [60, 600_000],
+  // Passkeys that somebody is about to use: each is remembered for a while.
+  challenge: [60, 600_000],
 } as const;
 type Kind = keyof typeof limits;
 

@@ -14,6 +14,8 @@ const words = {
   silence: 'The alerts are silenced.',
   unsilence: 'The silence has ended.',
   test: 'A test is on its way.',
+  passkey: 'The passkey is there. Log in with it the next time.',
+  'passkey-removed': 'The passkey counts no more. Remove it on the device as well.',
   changed: 'The rights count from now on.',
   disable: 'The person is disabled. Its logins end within a second.',
   enable: 'The person may log in again.',
