@@ -4,6 +4,27 @@ import { mutants } from './mutant.ts';
 export const doors = [
   ...mutants('api', [
     [
+      'api/streams.ts',
+      'if (found.length > pageSize || !page.more) break;',
+      'break;',
+      'attacks/event-streams~leave.no.trace',
+      'a client learns from empty pages that much happens at others',
+    ],
+    [
+      'api/places.ts',
+      'this.#seals.seal(contextOf(holder), place)',
+      "this.#seals.seal(contextOf(''), place)",
+      'attacks/event-streams~leave.no.trace',
+      'a cursor of one client is one of all',
+    ],
+    [
+      'api/turns.ts',
+      'if (open >= this.#mostEach)',
+      'if (open > this.#mostEach)',
+      'attacks/replays-of-one-client',
+      'previews of one reader hold up all replays',
+    ],
+    [
       'api/messages.ts',
       'const record = owner && client.maySee(owner) ? await ledger.get(id) : null;',
       'const record = await ledger.get(id);',

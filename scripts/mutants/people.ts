@@ -4,6 +4,13 @@ import { mutants } from './mutant.ts';
 export const people = [
   ...mutants('user', [
     [
+      'user/second.ts',
+      'filter(({ person }) => person === asked.person)',
+      'slice()',
+      'attacks/console-acts~wait.for.each.person',
+      'one person keeps all others from asking for acts of two',
+    ],
+    [
       'user/tries.ts',
       'address: [10, 600_000]',
       'address: [10_000, 600_000]',

@@ -14,6 +14,7 @@ import { RequestLimits } from './limits.ts';
 import { createListener, type RunningServer, runServer } from './listener.ts';
 import { documentOptions, serializersOf } from './openapi.ts';
 import { Origins } from './origin.ts';
+import { Places } from './places.ts';
 import { problemOf, refusal } from './problem.ts';
 import { checkUrl, parseQuery } from './query.ts';
 import type { Grant, Route } from './route.ts';
@@ -68,6 +69,7 @@ async function makeApi({ config, log, queue }: ApiParts) {
   const registry = await ClientRegistry.open({ ...queue, folder: config.dataDir, log, now: Date.now });
   const streams = new Streams({
     events: queue.events,
+    places: new Places(queue),
     registry,
     onFailure: (err) => logRarely(log, 'warn', 'api stream', { err }, 'a stream of events ended'),
   });
@@ -128,7 +130,10 @@ export async function createApp({
   tls,
   connections,
 }: AppParts) {
-  const limits = new RequestLimits(api.maxRequestsPerClient, api.requestsPerMinute);
+  const limits = new RequestLimits(api.maxRequestsPerClient, api.requestsPerMinute, {
+    atATime: 'api.maxRequestsPerClient',
+    perMinute: 'api.requestsPerMinute',
+  });
   const admitted = new WeakMap<FastifyRequest, Admitted>();
   const app = fastify({
     logger: false,

@@ -26,6 +26,11 @@ export const certificateQuery = z.strictObject({
     .regex(/^\d{1,5}$/, 'is not a number of days')
     .describe('Only certificates that end within so many days.')
     .optional(),
+  attention: z
+    .string()
+    .regex(/^\d{1,5}$/, 'is not a number of days')
+    .describe('Only certificates that wait for approval, or end within so many days.')
+    .optional(),
   serial: line(200).describe('Only certificates with that serial number, in hex or decimal.').optional(),
 });
 

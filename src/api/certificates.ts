@@ -51,9 +51,13 @@ export function certificateRoutes({ body, ...parts }: CertificatesParts): Route[
       params: nothing,
       query: certificateQuery,
       answer: certificateList,
-      async handle({ client, query: { serial, expiring, ...rest } }) {
+      async handle({ client, query: { serial, expiring, attention, ...rest } }) {
         const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
-        const query = { ...given, ...(expiring !== undefined && { expiring: Number(expiring) }) };
+        const query = {
+          ...given,
+          ...(expiring !== undefined && { expiring: Number(expiring) }),
+          ...(attention !== undefined && { attention: Number(attention) }),
+        };
         return { status: 200, json: { certificates: await (await desk()).list(client, query, serial) } };
       },
     }),

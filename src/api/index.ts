@@ -20,6 +20,7 @@ export {
   tokenMade,
 } from './client-schemas.ts';
 export { type EventWebhook, openEventWebhook } from './event-webhook.ts';
+export { RequestLimits } from './limits.ts';
 export { createListener, type RunningServer, runServer } from './listener.ts';
 export { type Asked, type Caller, jsonOf, Operations, type OperationsParts } from './operations.ts';
 export { Origins } from './origin.ts';

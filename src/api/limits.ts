@@ -1,17 +1,25 @@
-/** What each client may take of this process: requests at a time, and in a minute. */
+/** What each client or person may take of this process: requests at a time, and in a minute. */
 import { Buckets, type Client } from '../client/index.ts';
 import { refusal } from './problem.ts';
+
+/** The settings that say how much, for whoever meets them. */
+export interface LimitNames {
+  atATime: string;
+  perMinute: string;
+}
 
 export class RequestLimits {
   readonly #atATime: number;
   readonly #perMinute: number;
+  readonly #names: LimitNames;
   readonly #open = new Map<string, number>();
   readonly #requests: Buckets;
 
   /** @param now milliseconds of a clock that only goes forward */
-  constructor(atATime: number, perMinute: number, now?: () => number) {
+  constructor(atATime: number, perMinute: number, names: LimitNames, now?: () => number) {
     this.#atATime = atATime;
     this.#perMinute = perMinute;
+    this.#names = names;
     this.#requests = new Buckets(now);
   }
 
@@ -20,11 +28,11 @@ export class RequestLimits {
    *
    * @throws {SealpostError} `rate-limited`
    */
-  begin({ name, credential }: Client): () => void {
+  begin({ name, credential }: Pick<Client, 'name' | 'credential'>): () => void {
     this.#takeOne(credential);
     const open = this.#open.get(name) ?? 0;
     if (open >= this.#atATime)
-      throw refusal('rate-limited', `the client has ${open} requests at a time (api.maxRequestsPerClient)`);
+      throw refusal('rate-limited', `${open} requests are open at a time (${this.#names.atATime})`);
     this.#open.set(name, open + 1);
     let ended = false;
     return () => {
@@ -42,7 +50,7 @@ export class RequestLimits {
     if (this.#requests.left(credential, size) < 1)
       throw refusal(
         'rate-limited',
-        `more than ${this.#perMinute} requests in a minute (api.requestsPerMinute)`,
+        `more than ${this.#perMinute} requests in a minute (${this.#names.perMinute})`,
       );
     this.#requests.take(credential, 1, size);
   }

@@ -10,6 +10,7 @@ import { SealpostError } from '../errors.ts';
 import { type Log, logRarely } from '../log.ts';
 import type { QueueRoom } from '../queue/index.ts';
 import { checkGrant, checkSecond, isGrave } from './granting.ts';
+import { Places } from './places.ts';
 import { type Answer, checked, type Route } from './route.ts';
 import { routesOf } from './routes.ts';
 import { Streams } from './streams.ts';
@@ -55,6 +56,7 @@ export class Operations {
     const { Rates } = await loadClients();
     const streams = new Streams({
       events: queue.events,
+      places: new Places(queue),
       registry,
       onFailure: (err) => logRarely(log, 'warn', 'console stream', { err }, 'a stream of events ended'),
     });

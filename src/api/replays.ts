@@ -5,7 +5,6 @@ import type { Held, QueueRoom } from '../queue/index.ts';
 import { sealedValues } from '../redis/index.ts';
 import type { BodyRules } from './body.ts';
 import { jsonBody } from './json-body.ts';
-import { refusal } from './problem.ts';
 import {
   type ReplayList,
   type ReplayWanted,
@@ -14,6 +13,7 @@ import {
   replayQuery,
 } from './readiness-schemas.ts';
 import { nothing, type Route, route } from './route.ts';
+import { Turns } from './turns.ts';
 
 export interface ReplaysParts {
   config: Config;
@@ -23,23 +23,16 @@ export interface ReplaysParts {
 
 /** Messages that are shown; the numbers are of all. */
 const mostShown = 1000;
-/** Runs at a time in this process: each goes through all that waits. */
+/** Runs at a time in this process: each goes through all that waits. A client has one of them. */
 const mostRuns = 2;
 
 export function replayRoutes({ config, queue, body }: ReplaysParts): Route[] {
   const { replays, ledger, partnerNames } = queue;
-  let running = 0;
+  const turns = new Turns('replays', mostRuns, 1);
 
-  /** Errors: `redis-unreachable`, `redis-full`; `rate-limited` while others run. */
-  async function run(client: Client, wanted: ReplayWanted, dryRun: boolean): Promise<ReplayList> {
-    if (running >= mostRuns) throw refusal('rate-limited', 'other replays are under way', 'ask again later');
-    running += 1;
-    try {
-      return await listed(client, wanted, dryRun);
-    } finally {
-      running -= 1;
-    }
-  }
+  /** Errors: `redis-unreachable`, `redis-full`; `rate-limited` while another one of the client runs. */
+  const run = async (client: Client, wanted: ReplayWanted, dryRun: boolean): Promise<ReplayList> =>
+    await turns.take(client, () => listed(client, wanted, dryRun));
 
   async function listed(client: Client, wanted: ReplayWanted, dryRun: boolean): Promise<ReplayList> {
     const { replayMessages, standingsOf } = await import('../replay/index.ts');

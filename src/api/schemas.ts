@@ -165,14 +165,20 @@ export type MessageDetail = z.output<typeof messageDetail>;
 export const eventsQuery = z.strictObject({
   after: z
     .string()
-    .regex(/^\d{1,16}-\d{1,16}$/, 'is not the id of an event')
-    .describe('Events after that one. Default: all that are kept; for a stream, those from now on.')
+    .max(200)
+    .describe(
+      'Events after that place: the cursor of a page, or the id of an event. Default: all that are kept; for a stream, those from now on.',
+    )
     .optional(),
 });
 export const eventList = z.object({
   events: z.array(messageEvent).describe('Oldest first.'),
-  cursor: z.string().describe('Place to go on from, in after.'),
-  more: z.boolean().describe('There are further ones already.'),
+  cursor: z
+    .string()
+    .describe(
+      'Place to go on from, in after. Another text each time, and for this client alone: it says nothing else.',
+    ),
+  more: z.boolean().describe('There are further ones already, of those that the client may see.'),
   missed: z.boolean().describe('Events after that place may be gone, because only the last 50,000 are kept.'),
 });
 

@@ -8,12 +8,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Client, ClientRegistry } from '../client/index.ts';
 import type { Events, FollowedEvent } from '../queue/index.ts';
+import type { Places } from './places.ts';
 import { refusal } from './problem.ts';
 import { type Answer, nothing, type Route, route } from './route.ts';
 import { eventList, eventsQuery, type MessageEvent } from './schemas.ts';
+import { Turns } from './turns.ts';
 
 export interface StreamParts {
   events: Events;
+  places: Places;
   registry: Pick<ClientRegistry, 'again' | 'onChange'>;
   /** A stream ended because of us. */
   onFailure(error: unknown): void;
@@ -29,12 +32,15 @@ export interface StreamTimes {
 const times: StreamTimes = { look: 200, beat: 15_000, unread: 15_000 };
 /** How often the stream is kept from ending. */
 const keepEvery = 3_600_000;
-const place = /^\d{1,16}-\d{1,16}$/;
+/** Events of the client on a page, and pages that are read at a time: each may go through all that are kept. */
+const pageSize = 500;
+const pagesAtATime = 4;
 
 export class Streams {
   readonly #parts: StreamParts;
   readonly #times: StreamTimes;
   readonly #open = new Set<AbortController>();
+  readonly #turns = new Turns('pages of events', pagesAtATime, Number.POSITIVE_INFINITY);
   #keeping: NodeJS.Timeout | undefined;
 
   constructor(parts: StreamParts, own: Partial<StreamTimes> = {}) {
@@ -73,21 +79,38 @@ export class Streams {
       status: 200,
       answer: eventList,
       handle: async ({ client, query, request, response }): Promise<Answer> => {
-        const { after = '0-0' } = query;
-        if (!/\btext\/event-stream\b/.test(request.headers.accept ?? ''))
-          return { status: 200, json: await this.#page(client, after) };
-        const given = request.headers['last-event-id'] ?? query.after;
-        if (given !== undefined && (typeof given !== 'string' || !place.test(given)))
-          throw refusal('request-invalid', 'Last-Event-ID is not the id of an event');
-        const from = given ?? (await this.#parts.events.newest());
+        const { events, places } = this.#parts;
+        if (!/\btext\/event-stream\b/.test(request.headers.accept ?? '')) {
+          const after = query.after === undefined ? '0-0' : places.read(client, query.after, 'after');
+          return { status: 200, json: await this.#turns.take(client, () => this.#page(client, after)) };
+        }
+        const header = request.headers['last-event-id'];
+        if (Array.isArray(header)) throw refusal('request-invalid', 'Last-Event-ID is repeated');
+        const given = header ?? query.after;
+        const from =
+          given === undefined ? await events.newest() : places.read(client, given, 'Last-Event-ID');
         return { live: () => this.#follow(client, from, response) };
       },
     });
   }
 
+  /**
+   * Events of others leave no trace in a page: they are passed over in one request, however many there are, and its
+   * cursor is sealed.
+   */
   async #page(client: Client, after: string): Promise<z.output<typeof eventList>> {
-    const { events, last, more, missed } = await this.#parts.events.read(after);
-    return { events: shown(client, events), cursor: last, more, missed };
+    const { events, places } = this.#parts;
+    const found: MessageEvent[] = [];
+    let page = await events.read(after, (owner) => client.maySee(owner));
+    const { missed } = page;
+    for (;;) {
+      found.push(...shown(client, page.events));
+      if (found.length > pageSize || !page.more) break;
+      page = await events.read(page.last, (owner) => client.maySee(owner));
+    }
+    const more = found.length > pageSize;
+    const last = (more && found[pageSize - 1]?.id) || page.last;
+    return { events: found.slice(0, pageSize), cursor: places.seal(client, last), more, missed };
   }
 
   async #follow(first: Client, from: string, response: ServerResponse): Promise<void> {
@@ -122,7 +145,7 @@ export class Streams {
       });
       await write(': events\n\n');
       for (let after = from; !ended.signal.aborted; ) {
-        const page = await events.read(after);
+        const page = await events.read(after, (owner) => client?.maySee(owner) ?? false);
         after = page.last;
         if (page.missed) await events.keep();
         if (page.missed) await write('event: missed\ndata: {}\n\n');

@@ -184,21 +184,25 @@ export interface CertificateQuery {
   state?: KnownState;
   /** Days within which it expires. */
   expiring?: number;
+  /** Days: those that wait for approval, and those that expire within them. */
+  attention?: number;
 }
 
 export function matching(
   known: readonly KnownCertificate[],
-  { partner, use, state, expiring }: CertificateQuery,
+  { partner, use, state, expiring, attention }: CertificateQuery,
   now: number,
 ): KnownCertificate[] {
-  const until = expiring === undefined ? undefined : now + expiring * 86_400_000;
+  const endsIn = (each: KnownCertificate, days: number) => {
+    const end = each.span.until.getTime();
+    return end > now && end <= now + days * 86_400_000;
+  };
   return known.filter((each) => {
     if (partner !== undefined && each.partner?.toLowerCase() !== partner.toLowerCase()) return false;
     if (use !== undefined && !each.uses.includes(use)) return false;
     if (state !== undefined && each.state !== state) return false;
-    if (until === undefined) return true;
-    const end = each.span.until.getTime();
-    return end > now && end <= until;
+    if (attention !== undefined && each.state !== 'waiting' && !endsIn(each, attention)) return false;
+    return expiring === undefined || endsIn(each, expiring);
   });
 }
 

@@ -139,6 +139,11 @@ export class Client {
     this.actor = actor;
   }
 
+  /** Whose limits count for it: those of the client with all its tokens, or of the person. Two people may have one name. */
+  get holder(): string {
+    return this.name.startsWith('person:') ? this.credential : this.name;
+  }
+
   may(verb: Verb): boolean {
     return this.grants.verbs.includes(verb);
   }

@@ -97,6 +97,9 @@ export const consoleSettings = <
     maxConnectionsPerAddress: count(100).describe(
       'Maximum concurrent connections from one address; trusted proxies have no limit of their own.',
     ),
+    maxRequestsPerPerson: count(50).describe(
+      'Maximum concurrent requests of one person, from all browsers and addresses. An open page that shows what happens is one of them. Further ones get 429.',
+    ),
     requestsPerMinute: count(1200).describe('Maximum requests of one login in a minute.'),
     oidc: oidc.optional().describe('People of your OpenID Connect provider may log in.'),
   });

@@ -50,7 +50,8 @@ export type ConsoleApp = Awaited<ReturnType<typeof createConsoleApp>>;
 export async function createConsoleApp(parts: ConsoleParts) {
   const { config, log, origins, logins, pages, tls } = parts;
   const { console: settings } = config;
-  const visits = new Visits({ ...parts, requestsPerMinute: settings.requestsPerMinute });
+  const { requestsPerMinute, maxRequestsPerPerson } = settings;
+  const visits = new Visits({ ...parts, requestsPerMinute, requestsPerPerson: maxRequestsPerPerson });
   const listener = {
     ...{ tls, origins, connections: settings.maxConnections },
     connectionsPerAddress: settings.maxConnectionsPerAddress,
@@ -113,7 +114,7 @@ export async function createConsoleApp(parts: ConsoleParts) {
   });
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(headersOf(false));
-    const visit = await visits.begin(request);
+    const visit = await visits.begin(request, reply);
     reply.headers(headersOf(visit.secure));
     if (request.method !== 'GET') checkOrigin(request.raw, visit.secure);
   });
@@ -191,6 +192,8 @@ export async function createConsoleApp(parts: ConsoleParts) {
     const { code, message } = error;
     if (error instanceof SecondNeeded) return await askForSecond(parts, visit.person, error);
     if (code === 'not-granted') await visits.denied(visit, what);
+    // Another site, or a program, leads to a message: the person says whether it is to be looked at.
+    if (code === 'request-forged' && request.method === 'GET') return cameFromElsewhere(request.url);
     const again = code === 'person-unauthenticated' && hasProof(form);
     if (code !== 'step-up-needed' && !again) return undefined;
     if (request.method === 'GET') return { to: `/step-up?to=${encodeURIComponent(request.url)}` };
@@ -217,6 +220,13 @@ export async function createConsoleApp(parts: ConsoleParts) {
       },
     });
   }
+}
+
+function cameFromElsewhere(url: string): Page {
+  const body = html`<p>No page of the console led you here. Looks at content are noted with your name, so nothing has been
+      shown yet.</p>
+    <p><a href=${url}>Look at it</a></p>`;
+  return { title: 'Do you want to look at it?', body, status: 403 };
 }
 
 /** An error of fastify's as one of ours. */

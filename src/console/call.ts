@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Asked, jsonOf, type Operations, refusal } from '../api/index.ts';
 import { SealpostError } from '../errors.ts';
 import type { Logins } from '../user/index.ts';
+import { checkSite } from './csrf.ts';
 import type { Form } from './form.ts';
 import type { PageCall, PageOperations } from './page.ts';
 import type { Known } from './visits.ts';
@@ -42,6 +43,7 @@ export function operationsOf(
   };
   const call: PageOperations['call'] = async (name, asked = {}) => {
     operations.checkGrant(name, visit.person.client);
+    if (operations.isGrave(name) && request.method === 'GET') checkSite(request.raw, visit.secure);
     if (operations.isGrave(name) && !logins.isFresh(visit.session))
       throw refusal('step-up-needed', 'show again who you are');
     if (operations.needsSecond(name)) throw new SecondNeeded(name, asked);

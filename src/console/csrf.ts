@@ -13,6 +13,9 @@ export const csrfName = '_csrf';
 /** The field for a form. */
 export const csrfField = (csrf: string): Html => html`<input type="hidden" name=${csrfName} value=${csrf} />`;
 
+const ownOrigin = ({ host = '' }: IncomingMessage['headers'], secure: boolean): string =>
+  `${secure ? 'https' : 'http'}://${host}`.toLowerCase();
+
 /**
  * A browser says where a form comes from. Whoever says nothing is none, or an old one.
  *
@@ -20,12 +23,28 @@ export const csrfField = (csrf: string): Html => html`<input type="hidden" name=
  * @throws {SealpostError} `request-forged`
  */
 export function checkOrigin({ headers }: IncomingMessage, secure: boolean): void {
-  const own = `${secure ? 'https' : 'http'}://${headers.host ?? ''}`;
-  if (headers.origin?.toLowerCase() !== own.toLowerCase())
+  if (headers.origin?.toLowerCase() !== ownOrigin(headers, secure))
     throw refusal('request-forged', 'the request does not come from a page of the console');
   const site = headers['sec-fetch-site'];
   if (site !== undefined && site !== 'same-origin')
     throw refusal('request-forged', 'the request comes from another site');
+}
+
+/**
+ * A look that is noted under the name of its reader is one that a page of ours led to, or an address that was typed.
+ * Browsers say which it is, and old ones name the page.
+ *
+ * @param secure over TLS
+ * @throws {SealpostError} `request-forged`
+ */
+export function checkSite({ headers }: IncomingMessage, secure: boolean): void {
+  const site = headers['sec-fetch-site'];
+  if (site === 'same-origin' || site === 'none') return;
+  const { referer } = headers;
+  const isOurs =
+    referer !== undefined && URL.canParse(referer) && new URL(referer).origin === ownOrigin(headers, secure);
+  if (site !== undefined || !isOurs)
+    throw refusal('request-forged', 'no page of the console led to this look');
 }
 
 /** Errors: `request-forged`. */

@@ -1,7 +1,6 @@
 /** Who is behind a request of the console, and what it may. Asked anew for each request. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { type Origins, refusal } from '../api/index.ts';
-import { Buckets } from '../client/index.ts';
+import { type Origins, RequestLimits, refusal } from '../api/index.ts';
 import type { Audit } from '../queue/index.ts';
 import { hasRole, type Logins, type Person, type Role, type Session } from '../user/index.ts';
 import { cookieOf, dropCookie, setCookie } from './cookies.ts';
@@ -27,6 +26,8 @@ export interface VisitsParts {
   logins: Logins;
   audit: Pick<Audit, 'add'>;
   requestsPerMinute: number;
+  /** Streams of events and downloads are requests, too. */
+  requestsPerPerson: number;
   now(): number;
 }
 
@@ -38,16 +39,20 @@ const mostDenied = 10_000;
 
 export class Visits {
   readonly #parts: VisitsParts;
-  readonly #requests = new Buckets();
+  readonly #limits: RequestLimits;
   readonly #visits = new WeakMap<FastifyRequest, Visit>();
   readonly #denied = new Map<string, number>();
 
   constructor(parts: VisitsParts) {
     this.#parts = parts;
+    this.#limits = new RequestLimits(parts.requestsPerPerson, parts.requestsPerMinute, {
+      atATime: 'console.maxRequestsPerPerson',
+      perMinute: 'console.requestsPerMinute',
+    });
   }
 
   /** Errors: those of `Origins.check`, `rate-limited`, `users-changed`, `redis-unreachable`. */
-  async begin(request: FastifyRequest): Promise<Visit> {
+  async begin(request: FastifyRequest, reply: FastifyReply): Promise<Visit> {
     const { origins, logins } = this.#parts;
     const address = origins.check(request.raw);
     const secure = origins.isSecure(request.raw);
@@ -57,18 +62,12 @@ export class Visits {
     const id = cookieOf(request.raw, 'session');
     const found = id === '' ? undefined : await logins.whose(id, address);
     if (found) {
-      this.#take(found.person);
+      // Many people may be behind one proxy, and a name may be that of two.
+      const { id: credential } = found.person;
+      reply.raw.once('close', this.#limits.begin({ name: credential, credential }));
       Object.assign(visit, found);
     }
     return visit;
-  }
-
-  #take({ id }: Person): void {
-    const { requestsPerMinute: most } = this.#parts;
-    const size = { holds: most, perMinute: most };
-    if (this.#requests.left(id, size) < 1)
-      throw refusal('rate-limited', `more than ${most} requests in a minute (console.requestsPerMinute)`);
-    this.#requests.take(id, 1, size);
   }
 
   of(request: FastifyRequest): Visit {

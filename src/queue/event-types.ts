@@ -1,4 +1,5 @@
 /** The stream of events, as the other rooms know it. */
+import type { MessageOwner } from './ledger-types.ts';
 import type { LedgerEvent, MessageRecord } from './types.ts';
 
 /** Something that happened to a message. */
@@ -26,6 +27,11 @@ export interface Events {
    * Up to 500 events after a place, oldest first; `0-0` for all that are kept. `last` is the place to go on from,
    * `more` is true if there are further ones, `missed` if some after that place may be gone. Events of messages that
    * were forgotten are left out.
+   *
+   * @param sees only events of messages for which it is true; of the others, nothing but their owner is read
    */
-  read(after: string): Promise<{ events: FollowedEvent[]; last: string; more: boolean; missed: boolean }>;
+  read(
+    after: string,
+    sees?: (owner: MessageOwner) => boolean,
+  ): Promise<{ events: FollowedEvent[]; last: string; more: boolean; missed: boolean }>;
 }

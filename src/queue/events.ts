@@ -7,7 +7,9 @@ import type { PartnerNames } from '../config/index.ts';
 import { guarded, holdLease, lifetimes, releaseLease, run, script } from '../redis/index.ts';
 import type { Events, FollowedEvent } from './event-types.ts';
 import type { Keys } from './keys.ts';
-import { parseRecord } from './ledger.ts';
+import { ownerFields, ownerIn, parseRecord } from './ledger.ts';
+import type { MessageOwner } from './ledger-types.ts';
+import type { MessageRecord } from './types.ts';
 
 /** Milliseconds that it is kept without a follower. A stream always has an entry, so that what was trimmed shows. */
 const keep = script(`
@@ -62,7 +64,7 @@ export class RedisEvents implements Events {
     return `${this.#keys.prefix}:lease:events:${follower}`;
   }
 
-  async read(after: string): ReturnType<Events['read']> {
+  async read(after: string, sees?: (owner: MessageOwner) => boolean): ReturnType<Events['read']> {
     const { events: key } = this.#keys;
     const [[first], entries] = await Promise.all([
       guarded('events', this.#redis.xrange(key, '-', '+', 'COUNT', 1)),
@@ -72,18 +74,23 @@ export class RedisEvents implements Events {
     const missed = first === undefined || isBefore(after, first[0]);
     const ids = new Set(entries.map(([, fields]) => fieldOf(fields, 'i')));
     const records = new Map(
-      await Promise.all(
-        [...ids].map(async (id) => {
-          const fields = await guarded('events', this.#redis.hgetall(this.#keys.message(id)));
-          return [id, parseRecord(id, fields, this.#names)] as const;
-        }),
-      ),
+      await Promise.all([...ids].map(async (id) => [id, await this.#record(id, sees)] as const)),
     );
     const events = entries.flatMap(([id, fields]): FollowedEvent[] => {
       const record = records.get(fieldOf(fields, 'i'));
       return record ? [{ id, event: JSON.parse(fieldOf(fields, 'e')), record }] : [];
     });
     return { events, missed, last: entries.at(-1)?.[0] ?? after, more: entries.length === most };
+  }
+
+  /** Null for a message that is not there, or that is not to be seen. */
+  async #record(id: string, sees?: (owner: MessageOwner) => boolean): Promise<MessageRecord | null> {
+    const key = this.#keys.message(id);
+    if (sees !== undefined) {
+      const owner = ownerIn(await guarded('events', this.#redis.hmget(key, ...ownerFields)), this.#names);
+      if (owner === null || !sees(owner)) return null;
+    }
+    return parseRecord(id, await guarded('events', this.#redis.hgetall(key)), this.#names);
   }
 }
 

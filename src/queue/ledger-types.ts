@@ -80,6 +80,9 @@ export interface SuspendedGroup {
   newest: number;
 }
 
+/** Whose a message is. */
+export type MessageOwner = Pick<MessageRecord, 'direction' | 'mailbox' | 'partner'>;
+
 export interface Ledger {
   /**
    * What happened since a time, in spans of ten minutes, the oldest first, and how long it took. It is kept for eight
@@ -95,7 +98,7 @@ export interface Ledger {
    * Whose a message is, and nothing else: a message that is there costs no more than one that is not, which must not be
    * told from it by whoever may not see it.
    */
-  ownerOf(id: string): Promise<Pick<MessageRecord, 'direction' | 'mailbox' | 'partner'> | null>;
+  ownerOf(id: string): Promise<MessageOwner | null>;
   /** The id itself if there is such a message, else ids that begin like that: at most `most`, in no order. */
   matching(prefix: string, most: number): Promise<string[]>;
   /**

@@ -6,7 +6,15 @@ import { guarded, run } from '../redis/index.ts';
 import { idsLike } from './id-index.ts';
 import type { Keys } from './keys.ts';
 import { ledgerScripts } from './ledger-scripts.ts';
-import type { Among, Ledger, ListQuery, SuspendedGroup, Tallies, UsedCount } from './ledger-types.ts';
+import type {
+  Among,
+  Ledger,
+  ListQuery,
+  MessageOwner,
+  SuspendedGroup,
+  Tallies,
+  UsedCount,
+} from './ledger-types.ts';
 import {
   type Batch,
   cursorOf,
@@ -86,6 +94,23 @@ export function parseRecord(
   };
 }
 
+/** Fields of a record that say whose it is. */
+export const ownerFields = ['b', 'p'] as const;
+
+/** @param names of partners now */
+export function ownerIn(
+  [mailbox = null, partner = null]: readonly (string | null)[],
+  names: Pick<PartnerNames, 'present'>,
+): MessageOwner | null {
+  if (mailbox === null && partner === null) return null;
+  return {
+    // An inbound message has a mailbox, and no other has one.
+    direction: mailbox === null ? 'outbound' : 'inbound',
+    mailbox,
+    partner: partner === null ? null : names.present(partner),
+  };
+}
+
 function isPartnerBy(text: string | undefined): text is PartnerBy {
   return text === 'signature' || text === 'address' || text === 'conflict';
 }
@@ -126,15 +151,8 @@ export class RedisLedger implements Ledger {
   }
 
   async ownerOf(id: string): ReturnType<Ledger['ownerOf']> {
-    const fields = this.#redis.hmget(this.#keys.message(id), 'b', 'p');
-    const [mailbox = null, partner = null] = await guarded('ledger', fields);
-    if (mailbox === null && partner === null) return null;
-    return {
-      // An inbound message has a mailbox, and no other has one.
-      direction: mailbox === null ? 'outbound' : 'inbound',
-      mailbox,
-      partner: partner === null ? null : this.#names.present(partner),
-    };
+    const fields = this.#redis.hmget(this.#keys.message(id), ...ownerFields);
+    return ownerIn(await guarded('ledger', fields), this.#names);
   }
 
   async matching(prefix: string, most: number): Promise<string[]> {

@@ -33,7 +33,8 @@ export type AskedFor = z.output<typeof schema>;
 
 /** Milliseconds until nobody can confirm it any more. */
 const lasts = 24 * 3_600_000;
-const most = 500;
+/** Acts of one person that wait at a time: nobody keeps others from asking. */
+const mostEach = 50;
 
 export class Seconds {
   readonly #parts: SecondsParts;
@@ -46,11 +47,14 @@ export class Seconds {
     return `${this.#parts.prefix}:seconds`;
   }
 
-  /** Errors: `queue-full` if too much waits already. */
+  /** Errors: `rate-limited` if too much of that person waits already. */
   async ask(asked: Omit<AskedFor, 'id' | 'at'>): Promise<AskedFor> {
     const { redis, seal, now } = this.#parts;
-    if ((await this.list()).length >= most)
-      throw new SealpostError('queue-full', `${most} acts wait for a second person`);
+    const own = (await this.list()).filter(({ person }) => person === asked.person);
+    if (own.length >= mostEach)
+      throw new SealpostError('rate-limited', `${mostEach} acts of ${asked.name} wait for a second person`, {
+        hint: 'take some of them back, or have them confirmed',
+      });
     const id = randomBytes(8).toString('hex');
     const whole = { ...asked, id, at: now() };
     await guarded('second', redis.hset(this.#key, id, seal(`second:${id}`, whole).toString('base64')));

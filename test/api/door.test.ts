@@ -7,6 +7,7 @@ import { createApp } from '../../src/api/app.ts';
 import { Held } from '../../src/api/body.ts';
 import { RequestLimits } from '../../src/api/limits.ts';
 import { type OriginRules, Origins } from '../../src/api/origin.ts';
+import { Places } from '../../src/api/places.ts';
 import { routesOf } from '../../src/api/routes.ts';
 import { Streams } from '../../src/api/streams.ts';
 import { allGranted, Client, verbs } from '../../src/client/index.ts';
@@ -142,7 +143,12 @@ describe('the table of routes', () => {
     const config = configSchema.parse({ dataDir: server.dataDir });
     const log = createLog('silent', 'test');
     const registry = await ClientRegistry.open({ ...queue, folder: server.dataDir, log, now: Date.now });
-    const streams = new Streams({ events: queue.events, registry, onFailure: () => undefined });
+    const streams = new Streams({
+      events: queue.events,
+      places: new Places(queue),
+      registry,
+      onFailure: () => undefined,
+    });
     const routes = routesOf({
       ...{ config, queue, rates: new Rates(), openapi: () => ({}), streams },
       log: createLog('silent', 'test'),
@@ -170,7 +176,7 @@ describe('what a client may take', () => {
   const client = (name: string) => new Client(name, allGranted, `token of ${name}`);
   it('requests at a time and in a minute, each client its own', () => {
     let now = 0;
-    const limits = new RequestLimits(2, 3, () => now);
+    const limits = new RequestLimits(2, 3, { atATime: 'a', perMinute: 'b' }, () => now);
     const [a, b] = [client('a'), client('b')];
     const end = limits.begin(a);
     limits.begin(a);

@@ -15,6 +15,7 @@ import {
   type Somebody,
   startConsoleRoom,
 } from '../support/console.ts';
+import { until } from '../support/net.ts';
 import { commitOne } from '../support/queue.ts';
 import { skipWithout } from '../support/world.ts';
 
@@ -40,6 +41,12 @@ const pages = [
     }),
   }),
   page({ method: 'POST', url: '/call', needs: 'viewer', handle: call }),
+  page({
+    method: 'GET',
+    url: '/messages/:id/original',
+    needs: 'viewer',
+    handle: async ({ operations, params }) => ({ answer: await operations.call('getOriginal', { params }) }),
+  }),
   page({
     method: 'GET',
     url: '/events',
@@ -176,6 +183,49 @@ describe('acts in the console', { skip: skipWithout('redis-server') }, () => {
     assert.doesNotMatch(asked.text, /4711/);
   });
 
+  it('are no looks that another site makes a browser take, with a step-up that still counts', async () => {
+    room.rights = { content: true };
+    const eli = await room.person('eli', 'viewer');
+    room.rights = {};
+    const id = await queued(room);
+    const path = `/messages/${id}/original`;
+    const looks = async () =>
+      (await acts(room)).filter((each) => each.startsWith('original person eli')).length;
+    const led: Record<string, string>[] = [
+      { 'sec-fetch-site': 'cross-site' },
+      { 'sec-fetch-site': 'same-site' },
+      { 'sec-fetch-site': 'cross-site', referer: `${room.url}/messages` },
+      // browsers that say nothing of sites
+      {},
+      { referer: 'https://evil.example/' },
+      { referer: `http://127.0.0.1:${room.port + 1}/` },
+      { referer: `${room.url}.evil.example/` },
+      { referer: 'about:blank' },
+    ];
+    for (const headers of led) {
+      const answer = await eli.browser.ask('GET', path, headers);
+      assert.equal(answer.status, 403, JSON.stringify(headers));
+      assert.doesNotMatch(answer.text, /4711/);
+      // whoever wanted it has a link, which is one of the console
+      assert.ok(answer.text.includes(`<a href="${path}">`), answer.text);
+    }
+    assert.equal(await looks(), 0);
+    const own: Record<string, string>[] = [
+      { 'sec-fetch-site': 'same-origin' },
+      { 'sec-fetch-site': 'none' },
+      { referer: `${room.url}/messages/${id}` },
+    ];
+    for (const headers of own) {
+      const answer = await eli.browser.ask('GET', path, headers);
+      assert.equal(answer.status, 200, JSON.stringify(headers));
+      assert.match(answer.text, /4711/);
+    }
+    assert.equal(await looks(), own.length);
+    // what is no look is opened by a link of a mail, as ever
+    const page = await eli.browser.ask('GET', '/', { 'sec-fetch-site': 'cross-site' });
+    assert.equal(page.status, 200);
+  });
+
   it('are followed live no longer than the session lasts', async () => {
     const sam = await room.person('sam', 'viewer');
     await sam.browser.get('/');
@@ -296,7 +346,7 @@ describe('acts that need a second person', { skip: skipWithout('redis-server') }
   let ada: Somebody;
   let bob: Somebody;
   before(async () => {
-    room = await startConsoleRoom({ fourEyes: true }, pages, { partners });
+    room = await startConsoleRoom({ fourEyes: true, maxRequestsPerPerson: 3 }, pages, { partners });
     ada = await room.person('ada', 'operator');
     bob = await room.person('bob', 'operator');
     await ada.browser.get('/');
@@ -367,6 +417,46 @@ describe('acts that need a second person', { skip: skipWithout('redis-server') }
     assert.equal(await stateOf(room, id), 'queued');
     await room.registry.change(({ people }) => {
       for (const each of people) if (each.name === 'ada') each.role = 'operator';
+    });
+  });
+
+  it('wait for each person alone: whoever asks without end keeps nobody from asking', async () => {
+    const id = await queued(room);
+    const ask = ({ browser }: Somebody) =>
+      browser.post('/call', { operation: 'terminateMessage', id, why: 'x' });
+    const dan = await room.person('dan', 'operator');
+    await dan.browser.get('/');
+    for (let count = 0; count < 50; count += 1) assert.equal((await ask(dan)).status, 202, `${count}`);
+    const refused = await ask(dan);
+    assert.equal(refused.status, 429);
+    assert.match(refused.text, /50 acts of dan wait/);
+    assert.equal((await ask(bob)).status, 202);
+    await room.queue.redis.del(`${room.queue.prefix}:seconds`);
+  });
+
+  it('are asked for by each person a few at a time, streams and downloads included', async () => {
+    const open = async ({ browser }: Somebody) => {
+      const cookie = [...browser.cookies].map(([name, value]) => `${name}=${value}`).join('; ');
+      const stop = new AbortController();
+      const headers = { cookie, accept: 'text/event-stream' };
+      const { status } = await fetch(`${room.url}/events`, { headers, signal: stop.signal });
+      return { status, stop };
+    };
+    const streams = [await open(ada), await open(ada), await open(ada)];
+    assert.deepEqual(
+      streams.map(({ status }) => status),
+      [200, 200, 200],
+    );
+    const refused = await ada.browser.get('/');
+    assert.equal(refused.status, 429);
+    assert.match(refused.text, /console\.maxRequestsPerPerson/);
+    assert.equal((await bob.browser.get('/')).status, 200);
+    streams[0]?.stop.abort();
+    await until('a place is free', async () => (await ada.browser.get('/')).status === 200);
+    for (const { stop } of streams) stop.abort();
+    await until('all places are free', async () => {
+      const again = await Promise.all([ada, ada, ada].map(({ browser }) => browser.get('/')));
+      return again.every(({ status }) => status === 200);
     });
   });
 

@@ -35,6 +35,28 @@ describe('the text of a mail in HTML', () => {
     }
   });
 
+  it('needs nothing of its headers but what MIME says: 140,000 recipients are not read', async (t) => {
+    const read: string[] = [];
+    const { MailParser } = await import('mailparser');
+    const own: unknown = Reflect.get(MailParser.prototype, 'processHeaders');
+    assert.ok(typeof own === 'function');
+    Reflect.set(MailParser.prototype, 'processHeaders', function of(this: unknown, lines: { key: string }[]) {
+      read.push(...(lines ?? []).map(({ key }) => key));
+      return Reflect.apply(own, this, [lines]);
+    });
+    t.after(() => Reflect.set(MailParser.prototype, 'processHeaders', own));
+    const to = `To: ${'a@b.c, '.repeat(140_000)}\r\nReferences: ${'a b '.repeat(10)}\r\n`;
+    const { text } = await look(`${to}Content-Type: text/plain; charset=utf-8\r\n\r\nOrder 4711`);
+    assert.match(text, /Order 4711/);
+    const within = `Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nfirst
+--b\r\nContent-Type: message/rfc822\r\n\r\n${to.slice(0, 500)}\r\n\r\nsecond\r\n--b
+Content-Type: application/pdf; name=order.pdf\r\nContent-Disposition: attachment\r\n\r\n12345\r\n--b--\r\n`;
+    const parts = await look(within);
+    assert.match(parts.text, /first/);
+    assert.match(parts.text, /order\.pdf.*application\/pdf/s);
+    assert.deepEqual([...new Set(read)].sort(), ['content-disposition', 'content-type']);
+  });
+
   it('is its words, and no markup', async () => {
     const { text } = await look(
       html('<style>p { color: red }</style><p class="x">Order 4711 &amp; 4712<br>a &lt; b &#x41;&#66;</p>'),

@@ -6,6 +6,7 @@ import { connect } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { createApp } from '../../src/api/app.ts';
 import { Origins } from '../../src/api/origin.ts';
+import { Places } from '../../src/api/places.ts';
 import { Streams } from '../../src/api/streams.ts';
 import { Client } from '../../src/client/index.ts';
 import { ClientRegistry } from '../../src/client/registry.ts';
@@ -96,13 +97,68 @@ describe('events of the running daemon', { skip: skipWithout('openssl'), timeout
     );
     assert.equal(page.json.missed, false);
     const next = await api.call(acme, `/v1/events?after=${page.json.cursor}`);
-    assert.deepEqual([next.json.events, next.json.cursor], [[], page.json.cursor]);
+    assert.deepEqual([next.json.events, next.json.more], [[], false]);
+    // the id of an event is a place as well
+    const own = await api.call(acme, `/v1/events?after=${page.json.events[0].id}`);
+    assert.deepEqual(own.json.events, []);
     for (const wrong of ['x', '1', '-1-0', `${'9'.repeat(30)}-0`])
       assert.equal((await api.call(acme, `/v1/events?after=${wrong}`)).status, 400, wrong);
     const header = await api.call(acme, '/v1/events', {
       headers: { accept: 'text/event-stream', 'last-event-id': 'a\tb' },
     });
     assert.equal(header.status, 400);
+  });
+
+  it('leave no trace of those of others: cursors are sealed, and a page passes over any number of them', async () => {
+    const { redis, prefix } = api.daemon.queue;
+    const poll = async (token: string, after: string) => {
+      const { status, json } = await api.call(token, `/v1/events?after=${after}`);
+      return { status, ...json };
+    };
+    const { cursor } = (await api.call(acme, '/v1/events')).json;
+    const quiet = await poll(acme, cursor);
+    const theirs = await submitted(other, 'other');
+    const busy = await poll(acme, cursor);
+    assert.deepEqual([quiet.events, quiet.more, busy.events, busy.more], [[], false, [], false]);
+    // another text whether anything happened or not, of the same form
+    assert.equal(new Set([cursor, quiet.cursor, busy.cursor]).size, 3);
+    for (const each of [cursor, quiet.cursor, busy.cursor]) {
+      assert.match(each, /^[\w-]{40,200}$/);
+      assert.doesNotMatch(Buffer.from(each, 'base64url').toString('latin1'), /\d{10}/);
+    }
+    // it is one of this client: another one learns nothing from it
+    assert.equal((await poll(other, cursor)).status, 400);
+    const last = cursor.at(-1) === 'A' ? 'B' : 'A';
+    assert.equal((await poll(acme, `${cursor.slice(0, -2)}${last}${last}`)).status, 400);
+    const id = await submitted(acme, 'acme');
+    const key = `${prefix}:events`;
+    const add = async (message: string, count: number) => {
+      const many = redis.pipeline();
+      const event = JSON.stringify({ type: 'retried', at: 1, facts: {} });
+      for (let each = 0; each < count; each += 1) many.xadd(key, '*', 'i', message, 'e', event);
+      await many.exec();
+    };
+    await add(theirs, 1500);
+    await add(id, 2);
+    await add(theirs, 600);
+    const page = await poll(acme, cursor);
+    assert.deepEqual(
+      page.events.map((each: { type: string }) => each.type),
+      ['queued', 'retried', 'retried'],
+    );
+    assert.equal(page.more, false);
+    // of its own, a page has 500, and there are more only if those are its own as well
+    await add(id, 500);
+    await add(theirs, 10);
+    const full = await poll(acme, page.cursor);
+    assert.deepEqual([full.events.length, full.more], [500, false]);
+    await add(id, 501);
+    const first = await poll(acme, full.cursor);
+    const second = await poll(acme, first.cursor);
+    assert.deepEqual([first.events.length, first.more], [500, true]);
+    assert.deepEqual([second.events.length, second.more], [1, false]);
+    const ids = [...first.events, ...second.events].map((each: { id: string }) => each.id);
+    assert.equal(new Set(ids).size, 501);
   });
 
   it('end when their token expires, in the middle of the stream', async () => {
@@ -173,6 +229,7 @@ describe('grants that shrink while a stream is read slowly', { timeout: 1_800_00
     let read = 0;
     const streams = new Streams(
       {
+        places: new Places({ seal: () => Buffer.of(), unseal: () => '' }),
         events: {
           ...{ keep: async () => undefined, newest: async () => '0-0', position: async () => undefined },
           ...{ moveTo: async () => undefined, claim: async () => true, release: async () => undefined },
@@ -254,7 +311,7 @@ describe('a stream of events', { skip: skipWithout('openssl'), timeout: 1_800_00
     });
     const { text: token } = await registry.addCredential('erp', { note: '', scope: {}, expiresAt: null });
     const streams = new Streams(
-      { events: queue.events, registry, onFailure: () => undefined },
+      { events: queue.events, places: new Places(queue), registry, onFailure: () => undefined },
       { look: 20, beat: 100, unread: 500 },
     );
     const origins = new Origins({

@@ -199,7 +199,8 @@ export function browserOf(url: string, from?: string): Browser {
       if (csrf !== undefined) browser.csrf = csrf;
       return answer;
     },
-    get: (path, headers = {}) => browser.ask('GET', path, headers),
+    // As if a page of the console had led there.
+    get: (path, headers = {}) => browser.ask('GET', path, { 'sec-fetch-site': 'same-origin', ...headers }),
     post(path, form, headers = {}) {
       const fields = new URLSearchParams(Array.isArray(form) ? form : Object.entries(form));
       if (!fields.has('_csrf') && browser.csrf !== '') fields.set('_csrf', browser.csrf);

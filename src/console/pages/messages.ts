@@ -12,8 +12,8 @@ import { hasCode } from '../../errors.ts';
 import { type PageCall, type PageRoute, page } from '../page.ts';
 import { messageBody, textBody } from '../views/message.ts';
 import { type Filter, filterNames, messagesBody } from '../views/messages.ts';
+import { mailText } from './mail-text.ts';
 import { telling, told } from './told.ts';
-import { wordsOf } from './words.ts';
 
 const states = ['received', 'decoded', 'delivered', 'suspended', 'terminated', 'queued', 'sent'];
 
@@ -101,21 +101,8 @@ export const messagePages: readonly PageRoute[] = [
     async handle({ operations, params }) {
       const id = params.id ?? '';
       const { octets, whole } = await beginning(await operations.call('getContent', { params }));
-      // Reads any text; it is loaded with the first look.
-      const { simpleParser } = await import('mailparser');
-      const mail = await simpleParser(octets, {
-        // Its own way takes the square of the length for some: 23 seconds for a megabyte.
-        skipHtmlToText: true,
-        skipTextToHtml: true,
-        skipImageLinks: true,
-        skipTextLinks: true,
-      });
-      const plain = mail.text ?? '';
-      const text = plain.trim() === '' && mail.html !== false ? wordsOf(mail.html ?? '') : plain;
-      const parts = mail.attachments.map(({ filename = 'without a name', contentType, size }) => ({
-        ...{ name: filename, type: contentType, octets: size },
-      }));
-      const cut = !whole || text.length > mostShown;
+      const { text, parts, whole: read } = await mailText(octets);
+      const cut = !whole || !read || text.length > mostShown;
       return {
         title: `Text of ${id.slice(0, 10)}`,
         body: textBody({ id, text: text.slice(0, mostShown), cut, parts }),

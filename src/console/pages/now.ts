@@ -15,7 +15,7 @@ export const nowPages: readonly PageRoute[] = [
     url: '/',
     needs: 'viewer',
     async handle({ operations, now }) {
-      const [whole, suspended, { mailboxes }, paused, failing, first, waiting, ending, alerts] =
+      const [whole, suspended, { mailboxes }, paused, failing, first, { certificates }, alerts] =
         await Promise.all([
           operations.json('getOverview', overview, { query: { hours: '24' } }),
           operations.json('listSuspended', suspendedList),
@@ -23,8 +23,7 @@ export const nowPages: readonly PageRoute[] = [
           operations.json('listRoutes', routeList, { query: { state: 'paused', limit: '20' } }),
           operations.json('listRoutes', routeList, { query: { state: 'failing', limit: '20' } }),
           operations.json('listRoutes', routeList, { query: { limit: '10' } }),
-          operations.json('listCertificates', certificateList, { query: { state: 'waiting' } }),
-          operations.json('listCertificates', certificateList, { query: { expiring: '60' } }),
+          operations.json('listCertificates', certificateList, { query: { attention: '60' } }),
           operations.json('listAlerts', alertList),
         ]);
       // what is broken first, then a few of the others
@@ -38,10 +37,7 @@ export const nowPages: readonly PageRoute[] = [
         ...{ overview: whole, suspended, now },
         mailboxes: mailboxes.slice(0, 20),
         routes: [...routes.values()],
-        certificates: [
-          ...waiting.certificates,
-          ...ending.certificates.filter(({ state }) => state !== 'waiting'),
-        ],
+        certificates,
         alerts: alerts.alerts,
       });
       return { title: 'Now', body };

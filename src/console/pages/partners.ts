@@ -25,10 +25,9 @@ export const partnerPages: readonly PageRoute[] = [
     url: '/partners',
     needs: 'viewer',
     async handle({ operations, query, now }) {
-      const [{ partners }, waiting, ending] = await Promise.all([
+      const [{ partners }, { certificates }] = await Promise.all([
         operations.json('listPartners', partnerList),
-        operations.json('listCertificates', certificateList, { query: { state: 'waiting' } }),
-        operations.json('listCertificates', certificateList, { query: { expiring: '60' } }),
+        operations.json('listCertificates', certificateList, { query: { attention: '60' } }),
       ]);
       const name = query.name ?? '';
       const wanted = name.toLowerCase();
@@ -39,8 +38,8 @@ export const partnerPages: readonly PageRoute[] = [
       const shown = found.slice(from, from + partnersPage);
       const body = partnersBody({
         ...{ partners: shown, name, from, more: found.length > from + partnersPage, now },
-        waiting: waiting.certificates.slice(0, 100),
-        ending: ending.certificates.filter(({ state }) => state !== 'waiting').slice(0, 20),
+        waiting: certificates.filter(({ state }) => state === 'waiting').slice(0, 100),
+        ending: certificates.filter(({ state }) => state !== 'waiting').slice(0, 20),
       });
       return { title: 'Partners', body };
     },
