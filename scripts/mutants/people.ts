@@ -42,7 +42,7 @@ export const people = [
   ...mutants('console', [
     [
       'console/csrf.ts',
-      'if (headers.origin?.toLowerCase() !== own.toLowerCase())',
+      'if (headers.origin?.toLowerCase() !== ownOrigin(headers, secure))',
       'if (headers.origin === undefined)',
       'attacks/console-requests~without.the.Origin',
       'a page of somebody else logs a browser in',
