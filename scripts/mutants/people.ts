@@ -62,6 +62,29 @@ export const people = [
       'one person is both',
     ],
   ]),
+  ...mutants('checks', [
+    [
+      'daemon/checking.ts',
+      'if (id === this.#last || this.#running) return undefined;',
+      'if (this.#running) return undefined;',
+      'daemon/checks~runs.once',
+      'each process of a machine has everything checked',
+    ],
+    [
+      'daemon/checks.ts',
+      'if (last !== undefined && now - last.at < pause) return last;',
+      '',
+      'daemon/checks~once.in.ten.seconds',
+      'who clicks has the machines check without end',
+    ],
+    [
+      'api/checks.ts',
+      "if (!seesAll(client)) throw refusal('not-granted', 'a check",
+      "if (client.name === '') throw refusal('not-granted', 'a check",
+      'api/overview~has.the.files.checked',
+      'a client of one mailbox sees the problems of all',
+    ],
+  ]),
   ...mutants('subjects', [
     [
       'queue/subjects.ts',

@@ -27,6 +27,7 @@ import {
   tested,
 } from './alert-schemas.ts';
 import type { BodyRules } from './body.ts';
+import { seesAll } from './granted.ts';
 import { jsonBody } from './json-body.ts';
 import { asRequest, refusal } from './problem.ts';
 import { nothing, type Route, route } from './route.ts';
@@ -42,7 +43,6 @@ const iso = (at: number) => new Date(at).toISOString();
 const isoOr = (at: number | null) => (at === null ? null : iso(at));
 
 /** Whether everything of an installation is a client's business. */
-const seesAll = ({ grants }: Client) => grants.mailboxes === '*' && grants.partners === '*';
 
 /** What concerns a mailbox is seen by those who see its mail; what is about mail to a partner, by those who send it. */
 function maySee(client: Client, { mailbox, partner, direction }: Labels): boolean {

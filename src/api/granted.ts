@@ -3,6 +3,10 @@ import type { Client } from '../client/index.ts';
 import type { Config } from '../config/index.ts';
 import type { Among } from '../queue/index.ts';
 
+/** Whether a client sees the installation as a whole. */
+export const seesAll = ({ grants }: Pick<Client, 'grants'>) =>
+  grants.mailboxes === '*' && grants.partners === '*';
+
 /** Mailboxes and partners whose messages a client may see, as they are written in the configuration. */
 export function granted(
   { grants }: Client,

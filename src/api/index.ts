@@ -11,6 +11,7 @@ export { alertList } from './alert-schemas.ts';
 export { sendAnswer } from './answer.ts';
 export { type ApiParts, createApi, describeApi } from './app.ts';
 export { certificateDetail, certificateList } from './certificate-schemas.ts';
+export { type CheckReport, checkReport } from './checks.ts';
 export {
   type ClientInfo,
   clientActed,
@@ -20,6 +21,7 @@ export {
   tokenMade,
 } from './client-schemas.ts';
 export { type EventWebhook, openEventWebhook } from './event-webhook.ts';
+export { seesAll } from './granted.ts';
 export { RequestLimits } from './limits.ts';
 export { createListener, type RunningServer, runServer } from './listener.ts';
 export { type Asked, type Caller, jsonOf, Operations, type OperationsParts } from './operations.ts';

@@ -1,8 +1,7 @@
 /** What happens and what waits, as a whole: at a cost that does not grow with the number of messages. */
-import type { Client } from '../client/index.ts';
 import type { Config } from '../config/index.ts';
 import type { QueueRoom, Tally } from '../queue/index.ts';
-import { granted } from './granted.ts';
+import { granted, seesAll } from './granted.ts';
 import { overview, overviewQuery, suspendedList } from './overview-schemas.ts';
 import { nothing, type Route, route } from './route.ts';
 import { iso, isoOr } from './view.ts';
@@ -67,10 +66,6 @@ export function overviewRoutes({ config, queue: { ledger } }: OverviewParts): Ro
       },
     }),
   ];
-}
-
-function seesAll({ grants }: Client): boolean {
-  return grants.mailboxes === '*' && grants.partners === '*';
 }
 
 function flowOf({ from, received, delivered, queued, sent, suspended }: Tally) {

@@ -10,6 +10,7 @@ import { actRoutes } from './acts.ts';
 import { alertRoutes } from './alerts.ts';
 import { bulkRoutes } from './bulk.ts';
 import { certificateRoutes } from './certificates.ts';
+import { checkRoutes } from './checks.ts';
 import { clientRoutes } from './clients.ts';
 import { contentRoutes } from './content.ts';
 import { directoryRoutes } from './directory.ts';
@@ -56,6 +57,7 @@ export function routesOf({ config, queue, log, rates, openapi, streams }: Routes
     ...overviewRoutes({ config, queue }),
     ...routeDeskRoutes({ config, queue, body }),
     ...setupRoutes({ config, queue }),
+    ...checkRoutes({ queue }),
     ...certificateRoutes({ config, queue, log, body }),
     ...readinessRoutes({ config, queue, log }),
     ...directoryRoutes({ config, queue }),

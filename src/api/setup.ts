@@ -1,11 +1,11 @@
 /** What is configured, and what was found of the surroundings: for clients of the whole installation. */
 import { Resolver } from 'node:dns/promises';
 import { z } from 'zod';
-import type { Client } from '../client/index.ts';
 import { type Config, loadSettingsList, originOf } from '../config/index.ts';
 import { readHeartbeats } from '../daemon/index.ts';
 import type { QueueRoom } from '../queue/index.ts';
 import { checkDurability } from '../redis/index.ts';
+import { seesAll } from './granted.ts';
 import { refusal } from './problem.ts';
 import { nothing, type Route, route } from './route.ts';
 import { setting } from './schemas.ts';
@@ -59,8 +59,6 @@ export interface SetupParts {
 /** Domains that are looked up, and milliseconds for each answer. */
 const mostDomains = 20;
 const patience = 2000;
-
-const seesAll = ({ grants }: Client) => grants.mailboxes === '*' && grants.partners === '*';
 
 export function setupRoutes({ config, queue }: SetupParts): Route[] {
   let listed: Promise<Report['settings']> | undefined;

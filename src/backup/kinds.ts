@@ -42,7 +42,7 @@ const leases = /^(?:leases|lease:.*|imap:lease:.*|(?:expiry|revocation):lease|re
  */
 const left: readonly RegExp[] = [
   leases,
-  /^(?:alive|metrics|events|polls|sick|states|tally|jobs)(?:$|:)/,
+  /^(?:alive|metrics|events|polls|sick|states|tally|jobs|check)(?:$|:)/,
   /^(?:session|code|logins|seconds|tries|alerts|challenge)(?:$|:)/,
   /^(?:rate|parked|routes|late|nudged|brought|from|folder|oauth|console-held|failures|inbound|handoff|outbound):/,
   /^(?:clock|restore|backup|expiry:(?:due|lists))$/,

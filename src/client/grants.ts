@@ -17,6 +17,7 @@ export const verbs = [
   'routes',
   'users',
   'clients',
+  'check',
 ] as const;
 export type Verb = (typeof verbs)[number];
 

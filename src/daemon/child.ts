@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { extname, join } from 'node:path';
 import { allDestinations, allRoutes, type Config } from '../config/index.ts';
 import type { LevelChanges, Log } from '../log.ts';
+import type { CheckAnswer } from './check-types.ts';
 import { environmentOf } from './environment.ts';
 import {
   EXIT_CONFIG,
@@ -85,6 +86,8 @@ export interface ChildOptions {
   levels(): LevelChanges;
   /** The role never ran because its configuration or surroundings are wrong. Returns false to try again anyway. */
   onFailed(role: RoleName, failure: StartFailure): boolean;
+  /** It was told that somebody wants the files checked; the answer goes to it. */
+  onCheck(id: string, child: Child): void;
   /** A process died and could not remove its entries in Redis. */
   onLost(role: RoleName, pid: number): void;
 }
@@ -114,7 +117,7 @@ export class Child {
 
   start(): void {
     const { role, index, configFile, stored, redisUrl, threads, secrets, takeOver } = this.#options;
-    const { log, onFailed, onLost } = this.#options;
+    const { log, onFailed, onLost, onCheck } = this.#options;
     const startedAt = performance.now();
     let worked = false;
     let failure: StartFailure | undefined;
@@ -147,6 +150,7 @@ export class Child {
       watchdog.heard();
       if (message.type === 'worked') worked = true;
       if (message.type === 'failed') failure = message.failure;
+      if (message.type === 'check') onCheck(message.id, this);
       if (message.type !== 'ready') return;
       this.#wasReady = true;
       watchdog.start();
@@ -189,6 +193,11 @@ export class Child {
     if (Object.keys(levels).length === 0 && !this.#changed) return;
     this.#changed = true;
     if (this.#process?.connected) this.#process.send({ type: 'levels', levels }, () => undefined);
+  }
+
+  /** What a check found. Lost if the process ends meanwhile. */
+  tellChecked(id: string, answer: CheckAnswer): void {
+    if (this.#process?.connected) this.#process.send({ type: 'checked', id, answer }, () => undefined);
   }
 
   /** Asks the process to finish what is in flight. Kills it if it has not ended after `timeoutMs` and a second. */

@@ -4,6 +4,7 @@ import { isAlive } from '../files.ts';
 import type { Log } from '../log.ts';
 import type { QueueRoom } from '../queue/index.ts';
 import { lifetimes } from '../redis/index.ts';
+import { checkWatch } from './checks.ts';
 import { publishMetrics } from './metrics.ts';
 import { leave, present, withdraw } from './presence.ts';
 import { aliveEveryMs, type RoleName, tellSupervisor } from './protocol.ts';
@@ -48,6 +49,7 @@ export function startHeartbeat(
   troubles: () => Trouble[] = () => [],
 ): { stop(): Promise<void> } {
   let failed = false;
+  const watchChecks = checkWatch(queue, (id) => tellSupervisor({ type: 'check', id }));
   const beat = async () => {
     try {
       const refusing = queue.intake.refusal()?.message ?? null;
@@ -62,6 +64,7 @@ export function startHeartbeat(
       };
       await leave(queue, 'alive', role, value, lifetimes.presence);
       await publishMetrics(queue, role, lifetimes.presence);
+      await watchChecks(Date.now());
       failed = false;
     } catch (error) {
       if (!failed) log.warn({ err: error }, 'Redis does not take the sign of life');

@@ -62,6 +62,11 @@ export async function readHeartbeats(queue: QueueRoom): Promise<Heartbeat[]> {
   return await heartbeat.readHeartbeats(queue);
 }
 
+/** `checks.ts`: asks for a check, and reads what was found. */
+export async function loadChecks(): Promise<typeof import('./checks.ts')> {
+  return await import('./checks.ts');
+}
+
 export { hasWork, type RoleName, roleNames } from './protocol.ts';
 export type { RoleContext } from './role.ts';
 export type { Heartbeat, Measured, Trouble };

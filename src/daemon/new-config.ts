@@ -11,11 +11,14 @@ export function refusal(why: string, cause?: unknown): SealpostError {
 }
 
 /**
- * What `sealpost check` says about the file, as far as it differs from what is in force, and about what the roles read:
+ * What `sealpost check` says about the file, as far as it differs from what is in force if that is given, and about what the roles read:
  * a machine need not have the files of others. It reads private keys, so it runs as a separate process: the supervisor
  * never has any keys.
  */
-function check(file: string, { inForce, roles }: Running): Promise<Problem[]> {
+export function checkFile(
+  file: string,
+  { inForce, roles }: Partial<Pick<Running, 'inForce'>> & Pick<Running, 'roles'>,
+): Promise<Problem[]> {
   const main = join(import.meta.dirname, '..', `cli${extname(import.meta.filename)}`);
   const args = [
     '--disable-warning=ExperimentalWarning',
@@ -24,13 +27,13 @@ function check(file: string, { inForce, roles }: Running): Promise<Problem[]> {
     '--config',
     file,
     '--json',
-    '--in-force',
-    inForce,
+    ...(inForce === undefined ? [] : ['--in-force', inForce]),
     '--roles',
     roles.join(','),
   ];
   return new Promise((resolve, reject) => {
-    execFile(process.execPath, args, { maxBuffer: 16 * 1024 * 1024 }, (error, output, said) => {
+    const limits = { maxBuffer: 16 * 1024 * 1024, timeout: patience };
+    execFile(process.execPath, args, limits, (error, output, said) => {
       try {
         resolve(JSON.parse(output));
       } catch {
@@ -39,6 +42,9 @@ function check(file: string, { inForce, roles }: Running): Promise<Problem[]> {
     });
   });
 }
+
+/** Milliseconds for a check: one that hangs would hold up all further ones. */
+const patience = 5 * 60_000;
 
 /** What runs here. */
 interface Running {
@@ -59,7 +65,7 @@ export interface NewConfig {
  * configuration itself, or if it would move a store that already has messages.
  */
 export async function readNewConfig(file: string, old: Config, running: Running): Promise<NewConfig> {
-  const problems = await check(file, running);
+  const problems = await checkFile(file, running);
   const errors = problems.filter(refuses);
   if (errors.length > 0) throw refusal(errors.map(formatProblem).join('; '));
   const config = await loadConfig(file).catch((error) => {

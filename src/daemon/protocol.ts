@@ -2,6 +2,7 @@
 import type { Config } from '../config/index.ts';
 import { type ErrorCode, isErrorCode, SealpostError } from '../errors.ts';
 import type { LevelChanges } from '../log.ts';
+import { type CheckAnswer, isAnswer } from './check-types.ts';
 
 export const roleNames = [
   'receive',
@@ -33,6 +34,8 @@ export type FromRole =
   | { type: 'ready'; facts: ReadyFacts }
   | { type: 'alive' }
   | { type: 'worked' }
+  /** Somebody wants the files checked. */
+  | { type: 'check'; id: string }
   | { type: 'failed'; failure: StartFailure };
 export type ToRole =
   | {
@@ -41,7 +44,9 @@ export type ToRole =
       /** The process that takes over is already running. */
       handover?: boolean;
     }
-  | { type: 'levels'; levels: LevelChanges };
+  | { type: 'levels'; levels: LevelChanges }
+  /** What was found: to be put where the others see it. */
+  | { type: 'checked'; id: string; answer: CheckAnswer };
 
 export const aliveEveryMs = 5_000;
 
@@ -65,6 +70,7 @@ export const env = {
 export function isFromRole(message: unknown): message is FromRole {
   if (typeof message !== 'object' || message === null || !('type' in message)) return false;
   if (message.type === 'failed') return 'failure' in message && isFailure(message.failure);
+  if (message.type === 'check') return 'id' in message && typeof message.id === 'string';
   return message.type === 'ready' || message.type === 'alive' || message.type === 'worked';
 }
 
@@ -87,6 +93,10 @@ export function startError(role: RoleName, { code, message, hint }: StartFailure
 
 export function isToRole(message: unknown): message is ToRole {
   if (typeof message !== 'object' || message === null || !('type' in message)) return false;
+  if (message.type === 'checked')
+    return (
+      'id' in message && typeof message.id === 'string' && 'answer' in message && isAnswer(message.answer)
+    );
   return message.type === 'drain' || (message.type === 'levels' && 'levels' in message);
 }
 

@@ -7,6 +7,7 @@ import { type Config, changedConfig, loadConfig, restoreConfig } from '../config
 import { SealpostError } from '../errors.ts';
 import { changeLevels, createLog, type Log } from '../log.ts';
 import { openQueue, type QueueRoom } from '../queue/index.ts';
+import { putAnswer } from './checks.ts';
 import { startHeartbeat, type Trouble } from './heartbeat.ts';
 import {
   EXIT_CONFIG,
@@ -66,6 +67,13 @@ export async function runRole(
     });
     endTracing = await tracingOf(config, name);
     const queue = await openQueue(config, { role: name, log, sweep: true, onWork: tellOnce() });
+    const ours = log;
+    process.on('message', (message) => {
+      if (isToRole(message) && message.type === 'checked')
+        putAnswer(queue, message.id, message.answer).catch((err: unknown) =>
+          ours.warn({ err }, 'Redis does not take the answer of a check'),
+        );
+    });
     context = { config, log, queue, takeOver: process.env[env.takeOver] === '1' };
     parts = await build(context);
   } catch (error) {

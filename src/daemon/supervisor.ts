@@ -12,13 +12,14 @@ import {
 } from '../config/index.ts';
 import { errorTable, SealpostError, toErrorInfo } from '../errors.ts';
 import { changeLevels, type LevelChanges, type Log } from '../log.ts';
+import { Checking } from './checking.ts';
 import { Child, type ChildOptions, threadsOf } from './child.ts';
 import { clearRunFolder, openControl, runFolder, storedConfig } from './control.ts';
 import { Departures } from './departures.ts';
 import { type SecretVariables, secretVariablesOf } from './environment.ts';
 import { KeptRedis } from './kept-redis.ts';
 import { changedLevels, levelLines } from './levels.ts';
-import { readNewConfig, refusal } from './new-config.ts';
+import { checkFile, readNewConfig, refusal } from './new-config.ts';
 import { hasWork, type ReadyFacts, type RoleName, type StartFailure, startError } from './protocol.ts';
 import { untilReleased } from './release.ts';
 
@@ -77,6 +78,7 @@ export class Supervisor {
   /** A role has run, so the configuration works. If another cannot start, what it needs is only away for a moment. */
   #ran = false;
   readonly #departures: Departures;
+  readonly #checking: Checking;
   #stopped: Promise<void> | undefined;
   /** Rejects if a role cannot start, or if the private server is lost for good. */
   readonly failed = Promise.withResolvers<never>();
@@ -85,6 +87,8 @@ export class Supervisor {
     this.#options = options;
     this.#config = options.config;
     this.#departures = new Departures(options.config.redis, options.log);
+    const { configFile, roles } = options;
+    this.#checking = new Checking(() => checkFile(configFile, { roles }), roles);
     this.failed.promise.catch(() => undefined);
   }
 
@@ -229,12 +233,16 @@ export class Supervisor {
     const { configFile, log } = this.#options;
     const redisUrl = this.#redis?.url;
     const onLost = (role: RoleName, pid: number) => this.#departures.lost(role, pid, redisUrl);
+    const onCheck = async (id: string, child: Child) => {
+      const answer = await this.#checking.answer(id);
+      if (answer) child.tellChecked(id, answer);
+    };
     const children = this.#working(config).flatMap((role) =>
       Array.from(
         { length: countOf(role, config) },
         (_, index) =>
           new Child({
-            ...{ role, index, configFile, stored, redisUrl, takeOver, log, onFailed, onLost },
+            ...{ role, index, configFile, stored, redisUrl, takeOver, log, onFailed, onLost, onCheck },
             levels: () => this.#levels,
             threads: threadsOf(role, config),
             secrets: variables.get(role) ?? [],

@@ -14,6 +14,7 @@ export interface AuditEntry {
     | 'content'
     | 'original'
     | 'reload'
+    | 'check'
     | 'backup'
     | 'restore'
     | 'restore-release'

@@ -25,6 +25,8 @@ export const lifetimes = {
   events: 86_400_000,
   /** Lease of who posts events: longer than an attempt waits. */
   eventsLease: 120_000,
+  /** A check that somebody asked for, and what was found. */
+  check: 3_600_000,
   /** What ends soon, for the alerts: longer than anything is between two looks. */
   expiryDue: 86_400_000,
   /** Lease of who tells partners of our next certificates: longer than a round of mails takes. */

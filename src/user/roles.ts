@@ -20,6 +20,7 @@ const least: Record<Exclude<Verb, 'content'>, Role> = {
   routes: 'operator',
   users: 'administrator',
   clients: 'administrator',
+  check: 'administrator',
 };
 
 export function hasRole(role: Role, needed: Role): boolean {

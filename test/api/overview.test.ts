@@ -1,5 +1,6 @@
 /** What the API says of the whole, and what it does with mailboxes, routes and many messages. */
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { startApi, type TestApi } from '../support/api.ts';
 import { makeWorld, skipWithout, textEntity } from '../support/world.ts';
@@ -206,5 +207,40 @@ describe('overview, routes and bulk acts over HTTP', {
       'message-unknown',
       'message-unknown',
     ]);
+  });
+
+  it('has the files checked on demand, on the machine that has them, and says what is wrong', async () => {
+    const whole = ['--partner', '*', '--mailbox', '*', '--sender', '*'];
+    const checks = await api.token('checks', '--scope', 'check', ...whole);
+    const part = await api.token('part', '--scope', 'check', '--mailbox', 'orders');
+    const start = (token: string) => api.call(token, '/v1/checks', { method: 'POST' });
+    for (const token of [all, part]) {
+      assert.equal((await start(token)).status, 403);
+      assert.equal((await api.call(token, '/v1/checks')).status, 403);
+    }
+    assert.equal((await api.call(checks, '/v1/checks')).json.check, null);
+    const { configFile } = api.daemon;
+    const before = readFileSync(configFile, 'utf8');
+    writeFileSync(configFile, `${before}\nnonsense: true\n`);
+    try {
+      const asked = await start(checks);
+      assert.equal(asked.status, 200, asked.text);
+      assert.ok(asked.json.check.waiting.length > 0, asked.text);
+      const found = await api.daemon.waitFor('an answer', async () => {
+        const { json } = await api.call(checks, '/v1/checks');
+        return json.check.answers.length > 0 && json.check;
+      });
+      const [answer, ...others] = found.answers;
+      assert.deepEqual(others, [], 'one for the machine, however many processes it has');
+      assert.deepEqual(answer.roles.toSorted(), ['api', 'decrypt', 'handoff', 'outbound', 'receive']);
+      assert.deepEqual([answer.error, found.waiting], [null, []]);
+      const wrong = answer.problems.find(({ setting }: { setting: string }) => setting === 'nonsense');
+      assert.equal(wrong?.severity, 'error', JSON.stringify(answer));
+      assert.ok(wrong.line > 1);
+    } finally {
+      writeFileSync(configFile, before);
+    }
+    const entries = await api.daemon.queue.audit.list({});
+    assert.equal(entries.filter(({ what }) => what === 'check').length, 1);
   });
 });

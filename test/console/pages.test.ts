@@ -167,6 +167,17 @@ describe('the pages of the console', {
     await context.close();
   });
   it('the same for an administrator, with people, clients and tokens', async () => {
+    // what a check finds is on the page, too
+    const check = async (who: Browser) => {
+      await who.get('/setup');
+      return (await who.post('/setup/check', {})).status;
+    };
+    assert.equal(await check(operator), 403);
+    assert.ok(!(await operator.get('/setup')).text.includes('Check now'));
+    assert.equal(await check(administrator), 303);
+    await room.daemon.waitFor('the answer of the check', async () =>
+      /<h3><bdi>[^<]+<\/bdi>: [^<]*console/.test((await administrator.get('/setup')).text),
+    );
     await walk(administrator, rights, 'both');
     await walk(administrator, [...looks(), ...acts], 'phone');
   });

@@ -40,6 +40,7 @@ function child(t: TestContext, options: Partial<ChildOptions> = {}) {
       return true;
     },
     onLost: (_role, pid) => lost.push(pid),
+    onCheck: () => undefined,
     ...options,
   });
   t.after(() => made.kill());

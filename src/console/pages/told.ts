@@ -24,6 +24,7 @@ const words = {
   granted: 'The grants count from now on.',
   'client-added': 'The client is there. It needs a token.',
   'client-removed': 'The client is removed, with its tokens.',
+  check: 'The files are being checked. What is found appears below, within some seconds.',
   'token-revoked': 'The token is refused from now on.',
 } as const;
 export type Told = keyof typeof words;

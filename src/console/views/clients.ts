@@ -33,6 +33,7 @@ const about: Readonly<Record<Verb, string>> = {
   routes: 'pause and resume mailboxes and routes',
   users: 'people of the console',
   clients: 'clients and tokens',
+  check: 'have configuration and keys checked',
 };
 
 type Grants = ClientInfo['grants'];

@@ -1,20 +1,26 @@
 /** Setup: what is configured, with its origin and default, and what was found of the surroundings. */
 import type { z } from 'zod';
-import type { setupReport } from '../../api/index.ts';
+import type { CheckReport, setupReport } from '../../api/index.ts';
+import { csrfField } from '../csrf.ts';
 import { type Html, html } from '../html.ts';
-import { badge, cell, empty, field, table } from './parts.ts';
+import { badge, cell, count, empty, field, live, moment, table, time } from './parts.ts';
 
 export interface SetupView {
   report: z.output<typeof setupReport>;
   /** Only settings with that in their name. */
   name: string;
+  /** Undefined for who may not check. */
+  check: CheckReport | undefined;
+  csrf: string;
   now: Date;
+  said: string;
 }
 
-export function setupBody({ report, name }: SetupView): Html {
+export function setupBody({ report, check, name, csrf, now, said }: SetupView): Html {
   const { settings, redis, dns, processes, file } = report;
   const shown = settings.filter(({ path }) => path.toLowerCase().includes(name.toLowerCase()));
   return [
+    said !== '' && html`<p class="done" role="status">${said}</p>`,
     html`<section><h2>Processes</h2>${
       processes.length === 0
         ? html`<p>No process is alive.</p>`
@@ -70,14 +76,69 @@ export function setupBody({ report, name }: SetupView): Html {
               dns,
             )
     }</section>`,
+    check && checks(check, csrf, now),
     html`<section><h2>Settings</h2>
-      <p>Read from <code>${file}</code>. To see all problems of the configuration and its keys, run <code>sealpost check</code>; to apply a change, <code>sealpost reload</code>.</p>
+      <p>Read from <code>${file}</code>. To apply a change, <code>sealpost reload</code>.</p>
       <form class="filter" method="get" action="/setup" role="search">${field({ name: 'name', label: 'Setting', value: name, type: 'search', help: 'A part of its name.' })}<div class="go"><button>Search</button></div></form>
       ${
         shown.length === 0
           ? empty('No setting is called so.', html`docs/settings.md lists all of them.`)
           : settingsTable('Settings with origin, default and meaning', shown)
       }</section>`,
+  ];
+}
+
+/** What `sealpost check` finds on each machine. */
+function checks({ check }: CheckReport, csrf: string, now: Date): Html {
+  const found =
+    check === null
+      ? html`<p>Nobody has asked for a check within the last hour.</p>`
+      : [
+          html`<p>Asked for ${moment(check.at, now)} by ${cell(check.by)}.${
+            check.waiting.length > 0 && html` No answer yet about ${cell(check.waiting.join(', '), 400)}.`
+          }</p>`,
+          check.answers.map(answer),
+        ];
+  return html`<section id="check"><h2>Check</h2>${live('check', found)}
+    <form class="act" method="post" action="/setup/check">${csrfField(csrf)}
+    <p>Each machine checks the configuration file, the keys and what else its roles read, as <code>sealpost check</code> does. Nothing is sent.</p>
+    <button class="quiet">Check now</button></form></section>`;
+}
+
+function answer({
+  host,
+  roles,
+  at,
+  problems,
+  more,
+  error,
+}: NonNullable<CheckReport['check']>['answers'][number]): Html {
+  return [
+    html`<h3>${cell(host)}: ${roles.join(', ')}</h3><p>${
+      error !== null
+        ? html`${badge('failed')} ${cell(error, 1000)}`
+        : problems.length === 0
+          ? html`${badge('good')} No problems`
+          : count(problems.length + more, 'problem')
+    } at ${time(at)}.${more > 0 && html` <code>sealpost check</code> prints all of them there.`}</p>`,
+    problems.length > 0 &&
+      table(
+        `Problems on ${host}`,
+        [
+          {
+            name: 'How grave',
+            show: ({ severity }) => badge(severity === 'error' ? 'failed' : 'warning'),
+          },
+          { name: 'Where', show: ({ file, line }) => cell(`${file}:${line}`, 200) },
+          { name: 'Setting', show: ({ setting }) => html`<code>${setting}</code>` },
+          {
+            name: 'What',
+            show: ({ message, hint }) =>
+              html`${cell(message, 600)}${hint !== null && html`<br /><small>${cell(hint, 400)}</small>`}`,
+          },
+        ],
+        problems,
+      ),
   ];
 }
 
