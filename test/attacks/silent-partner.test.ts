@@ -65,7 +65,7 @@ function outbound(
       if ('done' in outcome) await queue.flow.sent(job, {});
       return outcome;
     },
-    { concurrency, most: () => 5, lockDuration: 1000 },
+    { concurrency, most: () => 5, lockDuration: 30_000 },
   );
 }
 

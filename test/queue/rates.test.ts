@@ -26,8 +26,9 @@ function bucket(rate: SharedRate, name = `bucket ${names++}`): RouteRate {
   assert.ok(found);
   return found;
 }
+/** Milliseconds to wait, of which up to half a minute may be over. */
 const close = (actual: number, expected: number) =>
-  assert.ok(Math.abs(actual - expected) <= 1000, `${actual} is not about ${expected}`);
+  assert.ok(actual <= expected + 1000 && actual > expected - 30_000, `${actual} is not about ${expected}`);
 
 describe('the bucket of a route', () => {
   it('gives what it holds at once, and says of one more when it may go', async () => {
@@ -113,10 +114,10 @@ describe('the bucket of a route', () => {
   });
 
   it('is forgotten when it is full again', async () => {
-    const rate = bucket({ messages: 1, burst: 1000 }, 'forgotten');
+    const rate = bucket({ messages: 0.01, burst: 100_000 }, 'forgotten');
     await rate.take(1);
     const left = await queue.redis.pttl('{sealpost}:rate:forgotten');
-    assert.ok(left > 0 && left <= 2000, String(left));
+    assert.ok(left > 0 && left <= 101_000, String(left));
   });
 });
 
