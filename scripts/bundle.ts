@@ -46,6 +46,8 @@ const places: Plugin = {
       const name = relative(dist, path);
       const below = (where: string) => `(import.meta.dirname + ${JSON.stringify(`/../${where}`)})`;
       const contents = text
+        // a library that is loaded when it is needed
+        .replaceAll(/createRequire\(import\.meta\.url\)\(('[\w@/-]+')\)/g, 'require($1)')
         .replaceAll('import.meta.url', `new URL(${JSON.stringify(`../${name}`)}, import.meta.url).href`)
         .replaceAll('import.meta.dirname', below(dirname(name)))
         .replaceAll('import.meta.filename', below(name));

@@ -1,11 +1,75 @@
-import { type DestinationStream, type Logger, pino } from 'pino';
+import { createRequire } from 'node:module';
+import type { DestinationStream, Logger } from 'pino';
 import { SealpostError } from './errors.ts';
 import { printableJson } from './printable.ts';
 
-export type Log = Logger;
-
 export const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
+
+type Write = (fields: object | string, message?: string) => void;
+
+/** A structured logger: of pino's, what is used here. */
+export interface Log extends Record<Exclude<LogLevel, 'silent'>, Write> {
+  level: LogLevel;
+  child(fields: object, options?: { level: LogLevel }): Log;
+}
+
+const severity: Record<LogLevel, number> = {
+  ...{ trace: 10, debug: 20, info: 30, warn: 40, error: 50, fatal: 60 },
+  silent: Number.POSITIVE_INFINITY,
+};
+
+/** Loads pino with the first line that is to be written: most commands write none, and pino is a tenth of their time. */
+class LateLog implements Log {
+  level: LogLevel;
+  readonly #make: () => Logger;
+  #made: Logger | undefined;
+
+  /** @param make a logger that writes lines of all levels */
+  constructor(level: LogLevel, make: () => Logger) {
+    this.level = level;
+    this.#make = make;
+  }
+
+  child(fields: object, { level } = { level: this.level }): Log {
+    return new LateLog(level, () => this.#open().child(fields));
+  }
+
+  fatal(fields: object | string, message?: string): void {
+    this.#write('fatal', fields, message);
+  }
+
+  error(fields: object | string, message?: string): void {
+    this.#write('error', fields, message);
+  }
+
+  warn(fields: object | string, message?: string): void {
+    this.#write('warn', fields, message);
+  }
+
+  info(fields: object | string, message?: string): void {
+    this.#write('info', fields, message);
+  }
+
+  debug(fields: object | string, message?: string): void {
+    this.#write('debug', fields, message);
+  }
+
+  trace(fields: object | string, message?: string): void {
+    this.#write('trace', fields, message);
+  }
+
+  #write(level: Exclude<LogLevel, 'silent'>, fields: object | string, message?: string): void {
+    if (severity[level] < severity[this.level]) return;
+    if (typeof fields === 'string') this.#open()[level](fields);
+    else this.#open()[level](fields, message);
+  }
+
+  #open(): Logger {
+    this.#made ??= this.#make();
+    return this.#made;
+  }
+}
 
 /**
  * The parts of an error that may be logged: class, code and message of our own errors. Of foreign errors only class and
@@ -50,15 +114,18 @@ export function createLog(
   stream?: DestinationStream,
   times: LogTimes = 'epoch',
 ): Log {
-  const options = {
-    level,
-    base: { role, pid: process.pid },
-    serializers: { err: describeError },
-    ...(times === 'iso' && { timestamp: pino.stdTimeFunctions.isoTime }),
-  };
-  const target = stream ?? pino.destination({ dest: 2, sync: true });
-  // the log may be read on a terminal, and contains text from partners and their servers
-  const log = pino(options, { write: (line) => target.write(printableJson(line)) });
+  const log = new LateLog(level, () => {
+    const { pino }: typeof import('pino') = createRequire(import.meta.url)('pino');
+    const options = {
+      level: 'trace',
+      base: { role, pid: process.pid },
+      serializers: { err: describeError },
+      ...(times === 'iso' && { timestamp: pino.stdTimeFunctions.isoTime }),
+    };
+    const target = stream ?? pino.destination({ dest: 2, sync: true });
+    // the log may be read on a terminal, and contains text from partners and their servers
+    return pino(options, { write: (line) => target.write(printableJson(line)) });
+  });
   trees.set(log, { root: log, level, changed: {}, rooms: new Map() });
   return log;
 }

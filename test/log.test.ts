@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createLog, logRarely } from '../src/log.ts';
+import { changeLevels, createLog, logRarely, roomLog } from '../src/log.ts';
 
 describe('what happens with every message', () => {
   it('is said once, then each 30 seconds how often, until it stops; then once again', (t) => {
@@ -27,5 +27,36 @@ describe('what happens with every message', () => {
     assert.equal(lines.length, 3);
     say(7);
     assert.deepEqual([lines[3]?.more, lines[3]?.octets, lines.length], [undefined, 7, 4]);
+  });
+});
+
+describe('a log that writes its first line late', () => {
+  it('writes what its level allows, also after the level was changed, and in its rooms and children', () => {
+    const lines: Record<string, unknown>[] = [];
+    const log = createLog('warn', 'test', { write: (line) => void lines.push(JSON.parse(line)) });
+    const room = roomLog(log, 'queue');
+    const silent = log.child({ of: 'a child' }, { level: 'silent' });
+    const say = () => {
+      for (const each of [log, room, silent]) {
+        each.debug({ a: 1 }, 'details');
+        each.warn('away');
+        each.fatal({ err: new Error('with a secret') }, 'ended');
+      }
+      return lines.splice(0).map(({ level, role, room, msg }) => [level, role, room, msg]);
+    };
+    const written = [
+      [40, 'test', undefined, 'away'],
+      [60, 'test', undefined, 'ended'],
+      [40, 'test', 'queue', 'away'],
+      [60, 'test', 'queue', 'ended'],
+    ];
+    assert.deepEqual(say(), written);
+    changeLevels(log, { queue: 'debug', all: 'fatal' });
+    assert.deepEqual(say(), [written[1], [20, 'test', 'queue', 'details'], ...written.slice(2)]);
+    silent.level = 'error';
+    silent.error({ err: new Error('with a secret') }, 'again');
+    const [last] = lines;
+    assert.deepEqual([last?.level, last?.of, last?.msg], [50, 'a child', 'again']);
+    assert.equal(JSON.stringify(lines).includes('secret'), false);
   });
 });

@@ -49,6 +49,7 @@ describe('the start of a command', () => {
       );
       for (const name of [
         'bullmq',
+        'pino',
         'prom-client',
         'imapflow',
         'mailparser',
@@ -79,7 +80,7 @@ describe('the start of a command', () => {
     const codec = partsOf(loaded(['encode', '/nonexistent', '--to', '/nonexistent']));
     for (const name of ['bullmq', 'ioredis', 'mailparser', 'imapflow']) assert.ok(!codec.has(name), name);
     const health = partsOf(loaded(['health', '--config', config]));
-    for (const name of ['mailparser', 'imapflow', '@aws-sdk/client-s3', 'cms'])
+    for (const name of ['mailparser', 'imapflow', '@aws-sdk/client-s3', 'cms', 'pino'])
       assert.ok(!health.has(name), name);
   });
 });
