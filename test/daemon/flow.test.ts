@@ -66,6 +66,9 @@ describe('the flow through the running daemon', { skip }, () => {
 
   before(async () => {
     dovecot = await startDovecot();
+    const first = await dovecot.client();
+    await first.mailboxCreate('Other');
+    await first.logout();
     sink = await startSink();
     refusing = await startSink(['-f', 'RCPT', '-B', '550 5.7.1 we do not know you']);
     hook = await startHook();
@@ -100,6 +103,16 @@ describe('the flow through the running daemon', { skip }, () => {
             imap: {
               ...{ host: '127.0.0.1', port: dovecot.tlsPort, ca: dovecot.tls.cert, user: dovecot.user },
               password: { file: world.file('imap.password', dovecot.password) },
+            },
+            destinations: [{ type: 'directory', path: inbox }],
+          },
+          {
+            // nobody looks into it unless asked
+            name: 'by-hand',
+            imap: {
+              ...{ host: '127.0.0.1', port: dovecot.tlsPort, ca: dovecot.tls.cert, user: dovecot.user },
+              ...{ password: { file: join(world.folder, 'imap.password') }, folder: 'Other' },
+              ...{ pollInterval: '12h', idle: false },
             },
             destinations: [{ type: 'directory', path: inbox }],
           },
@@ -209,6 +222,51 @@ describe('the flow through the running daemon', { skip }, () => {
       const status = await client.status(folder.path, { messages: true });
       return status !== false && status.messages === 1;
     });
+  });
+
+  it('reads an IMAP folder when a person says so, and not while the mailbox is paused', async () => {
+    const act = async (what: string) => {
+      const { code, stderr } = await daemon.command(['mailboxes', what, 'by-hand']);
+      assert.equal(code, 0, stderr);
+    };
+    const listed = async () => {
+      const { stdout } = await daemon.command(['mailboxes', 'list', '--json']);
+      return JSON.parse(`${stdout}`).find(({ name }: { name: string }) => name === 'by-hand');
+    };
+    const append = async (text: string) => {
+      await client.append('Other', world.mail(textEntity(text)));
+    };
+    const delivered = async () =>
+      (await daemon.queue.ledger.list({ mailbox: 'by-hand', state: 'delivered' })).messages.length;
+    const client = await dovecot.client();
+    await daemon.waitFor('the folder has been read', async () => (await listed()).folder?.state === 'idle');
+    await append('polled at once');
+    await act('poll');
+    await daemon.waitFor('it is delivered', async () => (await delivered()) === 1);
+
+    await act('pause');
+    const { lastScan } = await daemon.waitFor('the poller knows', async () => {
+      const { folder } = await listed();
+      return folder?.state === 'paused' && folder;
+    });
+    await append('while it is paused');
+    await act('poll');
+    // The state is written anew when it changes: it did not.
+    const { state, paused, folder } = await listed();
+    assert.deepEqual(
+      [state, paused !== null, folder.state, folder.lastScan],
+      ['paused', true, 'paused', lastScan],
+    );
+    assert.equal(await delivered(), 1);
+    const status = await client.status('Other', { messages: true });
+    assert.equal(status !== false && status.messages, 1, 'it is where it was');
+
+    await act('resume');
+    await daemon.waitFor('it is delivered', async () => (await delivered()) === 2);
+    await append('and nobody looks');
+    await act('poll');
+    await daemon.waitFor('it is delivered', async () => (await delivered()) === 3);
+    await client.logout();
   });
 
   it('keeps what the policy refuses, with the reason', async () => {

@@ -3,6 +3,8 @@
  * backup of it is restored beside it.
  */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +18,8 @@ import { blocksOf, wordsOf } from '../support/doc-blocks.ts';
 import { runDocument } from '../support/doc-runner.ts';
 import { assertDocument } from '../support/documents.ts';
 import { type Hook, startHook } from '../support/hook.ts';
+import { freePort } from '../support/net.ts';
+import { run as runProgram } from '../support/peers/run.ts';
 import { makeWorld, skipWithout, textEntity, type World } from '../support/world.ts';
 
 describe('documents for operators', {
@@ -28,6 +32,7 @@ describe('documents for operators', {
   let hook: Hook;
   let partner: SMTPServer;
   let daemon: TestDaemon;
+  let httpPort = 0;
   let restored: Launched | undefined;
   /** A message for which there is no key. */
   let id: string;
@@ -71,6 +76,7 @@ describe('documents for operators', {
     const address = listener.address();
     assert.ok(typeof address === 'object' && address !== null);
     const { certFile } = world.partner;
+    httpPort = await freePort();
     const config = {
       ...baseConfig(world, folder),
       log: { level: 'info' },
@@ -84,13 +90,15 @@ describe('documents for operators', {
           route: { host: '127.0.0.1', port: address.port, tls: 'none' },
         },
       ],
+      http: { port: httpPort },
       alerts: { every: '1s', webhook: { url: hook.url, allowPrivate: true, secret: { env: 'HOOK_SECRET' } } },
     };
     process.env.HOOK_SECRET = 'a secret of the people who operate it';
     mkdirSync(join(folder, 'inbox'));
     writeFileSync(configFile(), stringify(config));
     writeFileSync(consoleFile(), stringify({ ...config, console: { port: 8027 } }));
-    writeFileSync(restoredFile(), stringify({ ...config, dataDir: join(folder, 'elsewhere') }));
+    const { http: _, ...others } = config;
+    writeFileSync(restoredFile(), stringify({ ...others, dataDir: join(folder, 'elsewhere') }));
     world.file('order.edi', "UNA:+.? 'UNB+UNOC:3+OWN+ACME'");
     world.file('bindings.xml', application);
     daemon = await bootDaemon(folder, configFile());
@@ -204,5 +212,76 @@ describe('documents for operators', {
       assert.equal(ran?.code, 0, `${line}: ${ran?.stdout}${ran?.stderr}`);
     }
     assert.equal(await runDocument('docs/from-biztalk.md', { run, alike }), 1);
+  });
+
+  it('operations.md, "Metrics": promtool and Prometheus take them, and each question of the dashboard', {
+    skip: skipWithout('prometheus', 'promtool'),
+  }, async () => {
+    const answer = await fetch(`http://127.0.0.1:${httpPort}/metrics`);
+    assert.equal(answer.status, 200);
+    const text = await answer.text();
+    const checked = await runProgram('promtool', ['check', 'metrics'], { input: text });
+    assert.doesNotMatch(`${checked.stdout}${checked.stderr}`, /error/i);
+
+    const port = await freePort();
+    const config = world.file(
+      'prometheus.yaml',
+      stringify({
+        global: { scrape_interval: '500ms', scrape_timeout: '500ms' },
+        scrape_configs: [{ job_name: 'sealpost', static_configs: [{ targets: [`127.0.0.1:${httpPort}`] }] }],
+      }),
+    );
+    const server = spawn(
+      'prometheus',
+      [
+        `--config.file=${config}`,
+        `--storage.tsdb.path=${join(folder, 'tsdb')}`,
+        `--web.listen-address=127.0.0.1:${port}`,
+      ],
+      { stdio: 'ignore' },
+    );
+    const ended = once(server, 'exit');
+    try {
+      interface Answer {
+        status: string;
+        error?: string;
+        data?: { result: unknown[] };
+      }
+      const ask = async (query: string): Promise<Answer> => {
+        const url = `http://127.0.0.1:${port}/api/v1/query?query=${encodeURIComponent(query)}`;
+        const answer: Answer = JSON.parse(await (await fetch(url)).text());
+        return answer;
+      };
+      await daemon.waitFor('Prometheus has the metrics', async () => {
+        const found = await ask('count_over_time(sealpost_messages{state="suspended"}[1m]) > 1').catch(
+          () => undefined,
+        );
+        return (found?.data?.result.length ?? 0) > 0;
+      });
+      const { panels } = JSON.parse(readFileSync(join(home, 'deploy/grafana/sealpost.json'), 'utf8'));
+      const silent: string[] = [];
+      for (const { title, targets } of panels)
+        for (const { expr } of targets) {
+          const { status, error, data } = await ask(expr.replaceAll('$__rate_interval', '1m'));
+          assert.equal(status, 'success', `${title}: ${expr}: ${error}`);
+          if (data?.result.length === 0) silent.push(title);
+        }
+      // what a daemon without such events has nothing of
+      const none = new Set([
+        'Inbound',
+        'Outbound',
+        'Partners',
+        'SMTP',
+        'Suspended by reason',
+        'Routes that are down',
+      ]);
+      assert.deepEqual(
+        silent.filter((title) => !none.has(title) && !/certificate/i.test(title)),
+        [],
+      );
+    } finally {
+      server.kill();
+      await ended;
+    }
   });
 });

@@ -1,9 +1,13 @@
 /** The object store as a spool, against Ceph's RADOS Gateway. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import {
   CreateMultipartUploadCommand,
+  DeleteObjectCommand,
   GetObjectCommand,
   ListMultipartUploadsCommand,
   ListObjectsV2Command,
@@ -12,6 +16,7 @@ import {
 import { createLog } from '../../src/log.ts';
 import type { QueueRoom } from '../../src/queue/index.ts';
 import { loadSpoolKey, openLargeStore, type SpoolRef } from '../../src/spool/index.ts';
+import { command } from '../support/command.ts';
 import { accept, until } from '../support/messages.ts';
 import { objectStorePrograms, startObjectStore, type TestObjectStore } from '../support/object-store.ts';
 import { openTestQueue, testConfig } from '../support/queue.ts';
@@ -110,6 +115,53 @@ describe('spool in an object store', { skip: skipWithout(...objectStorePrograms)
       await large.remove(ref.id);
     } finally {
       large.close();
+    }
+  });
+
+  it('is in a backup, and a restore brings it back: with sealpost backup and restore', async () => {
+    const elsewhere = await startTestRedis();
+    const folder = mkdtempSync(join(tmpdir(), 'sealpost-s3-backup-'));
+    try {
+      const place = (name: string) => join(folder, name);
+      const configOf = (name: string, at: TestRedis, prefix: string) => {
+        const s3 = { ...store.settings, prefix };
+        const spool = { store: 's3', inlineLimit: '1KiB', s3, key: { file: place('spool.key') } };
+        writeFileSync(place(name), JSON.stringify({ dataDir: at.dataDir, redis: { url: at.url }, spool }));
+        return place(name);
+      };
+      copyFileSync(join(server.dataDir, 'spool.key'), place('spool.key'));
+      chmodSync(place('spool.key'), 0o600);
+      const [old, fresh] = [
+        configOf('old.json', server, 'sealpost/'),
+        configOf('new.json', elsewhere, 'again/'),
+      ];
+      const sealpost = async (...args: string[]) => {
+        const { code, stdout, stderr } = await command(args);
+        assert.equal(code, 0, `${args.join(' ')}: ${stderr}`);
+        return `${stdout}`;
+      };
+      const mails = [randomBytes(3000), randomBytes(9_000_000)];
+      const ids: string[] = [];
+      for (const octets of mails) ids.push((await accept(queue, octets)).id);
+      const [key, backup] = [place('key'), place('one.backup')];
+      await sealpost('backup', 'keygen', key);
+      assert.match(await sealpost('backup', '--to', `${key}.pub`, backup, '--config', old), / 2 objects, /);
+      assert.match(await sealpost('backup', 'verify', backup, '--key', key), / 2 objects, /);
+      for (const octets of mails) assert.equal(readFileSync(backup).includes(octets.subarray(0, 32)), false);
+      assert.match(await sealpost('restore', backup, '--key', key, '--config', fresh), /2 messages wait/);
+      assert.equal((await objects()).filter((name) => name.startsWith('again/')).length, 2);
+      for (const [at, id] of ids.entries()) {
+        await sealpost('messages', 'save', id, '--original', place(id), '--config', fresh);
+        assert.ok(mails[at]?.equals(readFileSync(place(id))), id);
+      }
+    } finally {
+      await elsewhere.stop();
+      rmSync(folder, { recursive: true });
+      for (const Key of (await objects()).filter((name) => name.startsWith('again/')))
+        await store.client.send(new DeleteObjectCommand({ Bucket: store.bucket, Key }));
+      for (const id of await queue.redis.keys(`${queue.prefix}*`)) await queue.redis.del(id);
+      for (const Key of await objects())
+        await store.client.send(new DeleteObjectCommand({ Bucket: store.bucket, Key }));
     }
   });
 
