@@ -170,6 +170,10 @@ export const eventsQuery = z.strictObject({
       'Events after that place: the cursor of a page, or the id of an event. Default: all that are kept; for a stream, those from now on.',
     )
     .optional(),
+  beats: z
+    .enum(['events'])
+    .describe('Beats of a stream come as events of the name beat, which scripts of browsers see.')
+    .optional(),
 });
 export const eventList = z.object({
   events: z.array(messageEvent).describe('Oldest first.'),

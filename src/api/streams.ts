@@ -70,7 +70,7 @@ export class Streams {
       tag: 'events',
       summary: 'Follow what happens to messages',
       description:
-        'With Accept: text/event-stream a stream of server-sent events, each with the id of its place; come again with that id in Last-Event-ID, and nothing is missed that is still kept. It beats every 15 seconds, and an event missed says that some may be gone. Otherwise one page in JSON: ask again with its cursor in after. Only messages that the client may see.',
+        'With Accept: text/event-stream a stream of server-sent events, each with the id of its place; come again with that id in Last-Event-ID, and nothing is missed that is still kept. It beats every 15 seconds, in comments, or in events of the name beat with beats=events; an event missed says that some may be gone. Otherwise one page in JSON: ask again with its cursor in after. Only messages that the client may see.',
       headers: z.object({
         'Last-Event-ID': z.string().describe('Place to go on from, for a stream.').optional(),
       }),
@@ -89,7 +89,8 @@ export class Streams {
         const given = header ?? query.after;
         const from =
           given === undefined ? await events.newest() : places.read(client, given, 'Last-Event-ID');
-        return { live: () => this.#follow(client, from, response) };
+        const beat = query.beats === undefined ? ': beat\n\n' : 'event: beat\ndata: {}\n\n';
+        return { live: () => this.#follow(client, from, response, beat) };
       },
     });
   }
@@ -113,7 +114,7 @@ export class Streams {
     return { events: found.slice(0, pageSize), cursor: places.seal(client, last), more, missed };
   }
 
-  async #follow(first: Client, from: string, response: ServerResponse): Promise<void> {
+  async #follow(first: Client, from: string, response: ServerResponse, beat: string): Promise<void> {
     const { events, registry } = this.#parts;
     const ended = new AbortController();
     const end = () => ended.abort();
@@ -144,6 +145,8 @@ export class Streams {
         'X-Accel-Buffering': 'no',
       });
       await write(': events\n\n');
+      // A script sees no comment, and wants to know at once whether anything gets through.
+      if (!beat.startsWith(':')) await write(beat);
       for (let after = from; !ended.signal.aborted; ) {
         const page = await events.read(after, (owner) => client?.maySee(owner) ?? false);
         after = page.last;
@@ -156,7 +159,7 @@ export class Streams {
             await write(`id: ${seen.id}\ndata: ${JSON.stringify(seen)}\n\n`);
         }
         if (page.more) continue;
-        if (performance.now() - beaten >= this.#times.beat) await write(': beat\n\n');
+        if (performance.now() - beaten >= this.#times.beat) await write(beat);
         await sleep(this.#times.look, undefined, { signal: ended.signal });
       }
     } catch (error) {

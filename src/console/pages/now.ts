@@ -48,7 +48,7 @@ export const nowPages: readonly PageRoute[] = [
     url: '/events',
     needs: 'viewer',
     async handle({ operations }) {
-      return { answer: await operations.call('followEvents') };
+      return { answer: await operations.call('followEvents', { query: { beats: 'events' } }) };
     },
   }),
 ];

@@ -7,6 +7,9 @@
 (() => {
   const pollEvery = 10_000;
   const atMostEvery = 1500;
+  /** The server beats at once, and every 15 seconds. */
+  const firstBeat = 10_000;
+  const beatLasts = 40_000;
   if (document.querySelector('[data-live]') === null) return;
 
   const sign = document.createElement('span');
@@ -55,6 +58,7 @@
 
   const poll = () => {
     say('up to date every 10 s');
+    soon();
     setInterval(soon, pollEvery);
   };
 
@@ -63,17 +67,47 @@
     return;
   }
   const stream = new EventSource('/events');
-  stream.onopen = () => {
-    failures = 0;
-    say('live');
-  };
-  stream.onmessage = soon;
-  stream.addEventListener('missed', soon);
-  stream.onerror = () => {
-    failures += 1;
-    if (failures < 3) return;
+  let heard = performance.now();
+  let patience = firstBeat;
+  /** @type {number | undefined} */
+  let opened;
+  let hasBeenOpen = false;
+  const giveUp = () => {
+    clearInterval(watch);
     stream.close();
     poll();
+  };
+  // A proxy may hold back what comes: its beats are not heard then.
+  const watch = setInterval(() => {
+    if (performance.now() - heard > patience) giveUp();
+  }, 1000);
+  /** @param {number} lasts */
+  const hear = (lasts) => {
+    heard = performance.now();
+    patience = lasts;
+  };
+  stream.onopen = () => {
+    opened = performance.now();
+    hear(firstBeat);
+    // What happened while there was no stream.
+    if (hasBeenOpen) soon();
+    hasBeenOpen = true;
+  };
+  stream.addEventListener('beat', () => {
+    hear(beatLasts);
+    say('live');
+  });
+  stream.onmessage = () => {
+    hear(beatLasts);
+    soon();
+  };
+  stream.addEventListener('missed', soon);
+  // Or it cuts what lasts. Whoever comes back three times without having heard anything for a while asks instead.
+  stream.onerror = () => {
+    const lasted = opened === undefined ? 0 : performance.now() - opened;
+    opened = undefined;
+    failures = lasted > beatLasts ? 1 : failures + 1;
+    if (failures >= 3) giveUp();
   };
   document.addEventListener('visibilitychange', soon);
   // what changes without an event, such as how long ago something was
