@@ -7,6 +7,7 @@ import {
   publishOwn,
   SeenCertificates,
   watchExpiry,
+  watchLists,
 } from '../src/certstore/index.ts';
 import { loadKeys, profileBook, readSecret } from '../src/config/index.ts';
 import { runRole } from '../src/daemon/index.ts';
@@ -41,6 +42,8 @@ await runRole('decrypt', async ({ config, queue, log }) => {
   const { mailboxes, strong, limits, workers } = config;
   const standing = new KeyStanding({ config, keys, counting });
   const authorities = authoritiesOf(config.trust);
+  // what signers are asked about is fetched here
+  const lists = authorities && (await watchLists(queue, authorities));
   const local = await openLocalDestinations({
     ...{ ...queue, config, readSecret, now: Date.now },
     log: roomLog(log, 'handoff'),
@@ -105,6 +108,7 @@ await runRole('decrypt', async ({ config, queue, log }) => {
     troubles: () => [...store.troubles(), ...expiry.troubles()],
     async drain(timeoutMs) {
       await replay.stop();
+      await lists?.stop();
       await worker.close(timeoutMs);
       store.stop();
       expiry.stop();

@@ -17,6 +17,20 @@ export const alerts = mutants('alert', [
     'who asked for silence is told all the same',
   ],
   [
+    'alert/measures.ts',
+    '.filter(({ record }) => !isPaused(record))',
+    '',
+    'alert/evaluator~has.paused',
+    'what a person has paused is overdue',
+  ],
+  [
+    'alert/certificates.ts',
+    '...seen.filter((each) => each.seen > now - lifetimes.listSeen),',
+    '...seen,',
+    'alert/evaluator~knows.what.ends',
+    'a list that nobody has any more is an alert for a day',
+  ],
+  [
     'alert/silences.ts',
     'if (until - now > longest)',
     'if (until - now < 0)',

@@ -1,7 +1,7 @@
 /** Certificates, authorities and revocation lists that end, as the roles that read them have published it. */
 import type { Redis } from 'ioredis';
 import type { Config } from '../config/index.ts';
-import { guarded } from '../redis/index.ts';
+import { guarded, lifetimes } from '../redis/index.ts';
 import type { Sample } from './types.ts';
 
 const dayLength = 86_400_000;
@@ -31,10 +31,18 @@ export async function certificateSamples({
   queue,
 }: CertificateSources): Promise<Sample[] | null> {
   const { redis, prefix } = queue;
-  const [due, lists] = await guarded('alerts', redis.mget(`${prefix}:expiry:due`, `${prefix}:expiry:lists`));
+  const [due, lists] = await guarded(
+    'alerts',
+    Promise.all([redis.get(`${prefix}:expiry:due`), redis.hvals(`${prefix}:expiry:crls`)]),
+  );
   // Nobody with certificates has looked yet.
-  if (due === null || due === undefined) return null;
-  const found: PublishedExpiry[] = [...JSON.parse(due), ...(lists ? JSON.parse(lists) : [])];
+  if (due === null) return null;
+  const seen = lists.map((text): PublishedExpiry & { seen: number } => JSON.parse(text));
+  const found: PublishedExpiry[] = [
+    ...JSON.parse(due),
+    // a process that had a list may have ended since
+    ...seen.filter((each) => each.seen > now - lifetimes.listSeen),
+  ];
   return found.map((each) => sampleOf(each, now, config.expiry.days));
 }
 

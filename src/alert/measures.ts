@@ -4,7 +4,14 @@ import type { AlertRule } from '../config/alert-rules.ts';
 import type { Config } from '../config/index.ts';
 import { type Heartbeat, hasWork, type Measured, roleNames, type Trouble } from '../daemon/index.ts';
 import { errorRow } from '../errors.ts';
-import type { DownRoute, Ledger, MessageRecord, QueueRoom, SuspendedGroup } from '../queue/index.ts';
+import {
+  type DownRoute,
+  destinationRoute,
+  type Ledger,
+  type MessageRecord,
+  type QueueRoom,
+  type SuspendedGroup,
+} from '../queue/index.ts';
 import { certificateSamples } from './certificates.ts';
 import type { FailureCount } from './failures.ts';
 import { agoText, plural } from './text.ts';
@@ -15,7 +22,7 @@ export interface Sources {
   /** Milliseconds since the epoch. */
   now: number;
   config: Config;
-  queue: Pick<QueueRoom, 'ledger' | 'redis' | 'prefix' | 'partnerNames'>;
+  queue: Pick<QueueRoom, 'ledger' | 'redis' | 'prefix' | 'partnerNames' | 'routes'>;
   heartbeats: readonly Heartbeat[];
   metrics: readonly Measured[];
   down: readonly DownRoute[];
@@ -32,7 +39,7 @@ export const measures: Readonly<Record<AlertCondition, Measure>> = {
     return suspendedSamples(rule, groups, more);
   },
   waiting: async (rule, sources) => waitingSamples(rule, sources, await underWay(sources)),
-  overdue: async (rule, sources) => overdueSamples(rule, sources, await underWay(sources)),
+  overdue: async (rule, sources) => await overdueSamples(rule, sources, await underWay(sources)),
   mailbox: (_, sources) => mailboxSamples(sources),
   route: (_, { down, now }) => down.map((route) => routeSample(route, now)),
   role: (_, sources) => roleSamples(sources),
@@ -158,11 +165,23 @@ function waitingSamples(rule: AlertRule, { now }: Sources, all: readonly UnderWa
   });
 }
 
-function overdueSamples(rule: AlertRule, { now, down }: Sources, all: readonly UnderWay[]): Sample[] {
+async function overdueSamples(
+  rule: AlertRule,
+  sources: Sources,
+  all: readonly UnderWay[],
+): Promise<Sample[]> {
+  const { now, down } = sources;
   const isDown = ({ direction, partner, mailbox }: MessageRecord) =>
     down.some((route) => (direction === 'outbound' ? route.partner === partner : route.mailbox === mailbox));
-  const late = all
-    .filter(({ record, due }) => due !== null && due <= now && isMeant(rule, record) && !isDown(record))
+  const ready = all.filter(
+    ({ record, due }) => due !== null && due <= now && isMeant(rule, record) && !isDown(record),
+  );
+  const isPaused = await pausedWays(
+    sources,
+    ready.map(({ record }) => record),
+  );
+  const late = ready
+    .filter(({ record }) => !isPaused(record))
     .map(({ record, from, due }) => ({
       ...groupable(record),
       id: record.id,
@@ -176,6 +195,36 @@ function overdueSamples(rule: AlertRule, { now, down }: Sources, all: readonly U
     const text = `a message${placeText(labels)} could have gone on ${agoText(value)} ago (${first.id})`;
     return [{ labels, value, text, hint: 'Look at sealpost health: is the role there, and is it busy?' }];
   });
+}
+
+/** Whether a person has paused the way of a message, or one of its destinations. */
+async function pausedWays(
+  { config, queue: { routes, partnerNames } }: Sources,
+  records: readonly MessageRecord[],
+): Promise<(record: MessageRecord) => boolean> {
+  const names = (all: readonly (string | null)[]) => [...new Set(all.filter((each) => each !== null))];
+  const partners = names(
+    records.map(({ direction, partner }) => (direction === 'outbound' ? partner : null)),
+  );
+  // one that is not decoded yet waits for no destination
+  const mailboxes = names(records.map(({ state, mailbox }) => (state === 'decoded' ? mailbox : null)));
+  const ways = config.mailboxes
+    .filter(({ name }) => mailboxes.includes(name))
+    .flatMap(({ name, destinations }) => destinations.map((each) => destinationRoute(name, each)));
+  const keys = partners.map((name) => partnerNames.key(name));
+  const [ofPartners, ofDestinations] = await Promise.all([
+    routes.paused('partner', keys),
+    routes.paused(
+      'destination',
+      ways.map(({ name }) => name),
+    ),
+  ]);
+  const paused = new Set([
+    ...partners.filter((_, at) => ofPartners[at]).map((name) => `outbound ${name}`),
+    ...ways.filter((_, at) => ofDestinations[at]).map(({ mailbox }) => `decoded ${mailbox}`),
+  ]);
+  return ({ direction, state, partner, mailbox }) =>
+    paused.has(direction === 'outbound' ? `outbound ${partner}` : `${state} ${mailbox}`);
 }
 
 function groupable({ direction, mailbox, partner }: MessageRecord): Groupable {

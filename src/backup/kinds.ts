@@ -45,7 +45,7 @@ const left: readonly RegExp[] = [
   /^(?:alive|metrics|events|polls|sick|states|tally|jobs|check)(?:$|:)/,
   /^(?:session|code|logins|seconds|tries|alerts|challenge)(?:$|:)/,
   /^(?:rate|parked|routes|late|nudged|brought|from|folder|oauth|console-held|failures|inbound|handoff|outbound):/,
-  /^(?:clock|restore|backup|expiry:(?:due|lists))$/,
+  /^(?:clock|restore|backup|expiry:(?:due|lists|crls))$/,
 ];
 
 /** Type of a key that is saved; `left` for one that is not; undefined for one that is not known. */

@@ -5,6 +5,8 @@
  */
 
 import { revocationModeOf } from '../config/index.ts';
+import type { Authorities } from '../partner/index.ts';
+import type { EndingListsParts } from './ending-lists.ts';
 import type { RevocationRound, RevocationRoundParts } from './revocation.ts';
 
 export {
@@ -54,6 +56,15 @@ export async function loadStanding(): Promise<typeof import('./standing.ts')> {
 /** `Harvest` of `harvest.ts`, alike. */
 export async function loadHarvest(): Promise<typeof import('./harvest.ts')> {
   return await import('./harvest.ts');
+}
+
+/** As `watchLists` of `ending-lists.ts`. */
+export async function watchLists(
+  queue: EndingListsParts['queue'],
+  authorities: (now: Date) => Authorities,
+): Promise<{ stop(): Promise<void> }> {
+  const lists = await import('./ending-lists.ts');
+  return lists.watchLists(queue, authorities);
 }
 
 /** Begins to ask about certificates of partners; undefined if no partner's are to be asked about. */

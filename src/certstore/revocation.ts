@@ -1,11 +1,12 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { type Config, type LoadedKeys, revocationModeOf } from '../config/index.ts';
 import type { Log } from '../log.ts';
 import { RecipientRevocation } from '../partner/index.ts';
-import { nameToString, whyNotInForce } from '../pki/index.ts';
-import { guarded, holdLease, lifetimes, type SealedValuesParts, sealedValues } from '../redis/index.ts';
+import { whyNotInForce } from '../pki/index.ts';
+import { holdLease, lifetimes, type SealedValuesParts, sealedValues } from '../redis/index.ts';
 import { Rounds } from '../rounds.ts';
 import type { CountingCertificates } from './counting.ts';
+import { EndingLists } from './ending-lists.ts';
 
 export interface RevocationRoundParts {
   config: Pick<Config, 'trust' | 'partners'>;
@@ -36,6 +37,7 @@ export class RevocationRound {
   readonly revocation: RecipientRevocation;
   #revoked: readonly Trouble[] = [];
   readonly #rounds: Rounds;
+  readonly #lists: EndingLists;
 
   constructor(parts: RevocationRoundParts) {
     this.#parts = parts;
@@ -45,6 +47,7 @@ export class RevocationRound {
     // Redis is away: the next round asks.
     this.#rounds = new Rounds({ every, work: () => this.#round(), onFailure: () => undefined });
     this.revocation = new RecipientRevocation({ trust: config.trust, keys, values, refused, log, now });
+    this.#lists = new EndingLists({ queue, now, lists: () => this.revocation.endingLists() });
   }
 
   start(): void {
@@ -89,21 +92,7 @@ export class RevocationRound {
     }
     // each process knows it now; one of them reports it
     this.#revoked = isMine ? revoked : [];
-    if (isMine) await this.#publishLists();
-  }
-
-  /** For the alerts: lists that end, each under the name of its authority. */
-  async #publishLists(): Promise<void> {
-    const { redis, prefix } = this.#parts.queue;
-    const lists = this.revocation.endingLists().map(({ issuerName, nextUpdate, thisUpdate }) => ({
-      ...{ owner: 'revocation list', partner: '', uses: ['revocation'] },
-      ...{ until: nextUpdate?.getTime() ?? 0, certificate: nameToString(issuerName) },
-      id: createHash('sha256').update(`${issuerName.canonical} ${thisUpdate.getTime()}`).digest('hex'),
-      hint: 'ask the authority for a newer list: until then nothing is known of its certificates',
-    }));
-    await guarded(
-      'revocation',
-      redis.set(`${prefix}:expiry:lists`, JSON.stringify(lists), 'PX', lifetimes.expiryDue),
-    );
+    // who is not asked any more has no newer ones
+    if (isMine) await this.#lists.publish();
   }
 }

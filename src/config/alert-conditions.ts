@@ -35,7 +35,7 @@ export const alertConditions = {
   },
   overdue: {
     ...{ unit: 'duration', bad: 'above', grouped: true },
-    what: 'how long a message could go on, and has not: nothing works on it, though its route is not known to be down',
+    what: 'how long a message could go on, and has not: nothing works on it, though its route is neither known to be down nor paused',
   },
   mailbox: { unit: 'duration', bad: 'above', what: 'how long an IMAP folder has not been read' },
   route: {

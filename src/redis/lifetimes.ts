@@ -29,6 +29,8 @@ export const lifetimes = {
   check: 3_600_000,
   /** What ends soon, for the alerts: longer than anything is between two looks. */
   expiryDue: 86_400_000,
+  /** A revocation list that ends, since a process saw it last: three of its rounds. */
+  listSeen: 15 * 60_000,
   /** Lease of who tells partners of our next certificates: longer than a round of mails takes. */
   noticesLease: 10 * 60_000,
   /** Lease of who looks after alerts. */

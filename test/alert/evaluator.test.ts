@@ -9,17 +9,29 @@ import { FailureCounter } from '../../src/alert/failures.ts';
 import { listAlerts, silenceAlerts, tellTest, unsilenceAlerts } from '../../src/alert/index.ts';
 import { silentSamples } from '../../src/alert/measures.ts';
 import type { AlertChange } from '../../src/alert/types.ts';
+import { EndingLists } from '../../src/certstore/ending-lists.ts';
 import type { Config } from '../../src/config/index.ts';
 import { leave } from '../../src/daemon/presence.ts';
 import { createLog } from '../../src/log.ts';
+import { readName } from '../../src/pki/name.ts';
 import { isEnding } from '../../src/pki/revocation-cache.ts';
-import type { QueueRoom } from '../../src/queue/index.ts';
+import { destinationRoute, type QueueRoom } from '../../src/queue/index.ts';
+import { lifetimes } from '../../src/redis/index.ts';
+import { accept } from '../support/messages.ts';
 import { openTestQueue, testConfig, useTestQueue } from '../support/queue.ts';
 import type { TestRedis } from '../support/redis.ts';
 
 const minute = 60_000;
 const hour = 60 * minute;
 const log = createLog('silent', 'test');
+/** A name with a common name alone (X.501). */
+function commonName(text: string) {
+  const value = Buffer.from(text);
+  const attribute = Buffer.from([0x06, 0x03, 0x55, 0x04, 0x03, 0x0c, value.length, ...value]);
+  const wrap = (tag: number, inner: Buffer) => Buffer.from([tag, inner.length, ...inner]);
+  return readName(wrap(0x30, wrap(0x31, wrap(0x30, attribute))));
+}
+
 const directory = { type: 'directory', path: '/tmp/none' };
 
 describe('alerts over Redis', () => {
@@ -133,6 +145,46 @@ describe('alerts over Redis', () => {
     await looks.stop();
   });
 
+  it('says nothing of what a person has paused, and says it when that goes on', async () => {
+    const send = async (partner: string) => {
+      const writer = queue.intake.begin();
+      await writer.write(Buffer.from('x'));
+      const envelope = { from: '', to: ['a@acme.example'] };
+      const origin = { kind: 'command' as const, detail: {} };
+      await queue.intake.commitOutbound(writer, [{ partner, envelope, origin, messageId: null }]);
+    };
+    await send('acme');
+    await send('other');
+    const { id } = await accept(queue, 'decoded', 'orders');
+    const data = await queue.redis.hget(`${queue.prefix}:inbound:${id}`, 'data');
+    const content = { content: queue.spool.create(), result: Buffer.from('{}'), facts: {} };
+    const from = { partner: null, partnerBy: null };
+    await queue.flow.decoded(JSON.parse(data ?? ''), { ...content, ...from, destinations: ['directory'] });
+    const [mailbox] = config.mailboxes;
+    const destination = mailbox?.destinations[0];
+    assert.ok(destination);
+    const way = destinationRoute('orders', destination).name;
+    const paused = { at: now, by: 'ada', why: 'test' };
+    await queue.routes.pause('partner', 'acme', paused);
+    await queue.routes.pause('destination', way, paused);
+    const overdue = async () =>
+      (await listAlerts(book(), now)).alerts
+        .filter(({ rule }) => rule === 'overdue')
+        .map(({ labels }) => labels.partner ?? labels.mailbox)
+        .sort();
+    const looks = evaluator();
+    now += 61 * minute;
+    await looks.look();
+    assert.deepEqual(await overdue(), ['other']);
+    await queue.routes.resume('destination', way);
+    await looks.look();
+    assert.deepEqual(await overdue(), ['orders', 'other']);
+    await queue.routes.resume('partner', 'acme');
+    await looks.look();
+    assert.deepEqual(await overdue(), ['acme', 'orders', 'other']);
+    await looks.stop();
+  });
+
   it('knows roles, mailboxes, disks and memory by what processes leave in Redis', async () => {
     const beat = (troubles: object[] = [], refusing: string | null = null) =>
       leave(
@@ -222,7 +274,17 @@ describe('alerts over Redis', () => {
     await looks.look();
     assert.deepEqual(await told(), [], 'nobody has looked yet');
     await publish('due', [of('partner acme', 59, { partner: 'acme' }), of('smtp.tls', 3), of('trust', 61)]);
-    await publish('lists', [of('revocation list', -0.5)]);
+    const list = (end: number) => ({
+      issuerName: commonName(`CA ${end}`),
+      thisUpdate: new Date(now - 10 * 24 * hour),
+      nextUpdate: new Date(now + end * 24 * hour),
+    });
+    // two processes, of which one has a list that has ended
+    let lists = [list(-0.5)];
+    const told1 = new EndingLists({ queue, now: clock, lists: () => lists });
+    const told2 = new EndingLists({ queue, now: clock, lists: () => [list(-0.5), list(0.5)] });
+    await told1.publish();
+    await told2.publish();
     now += minute;
     await looks.look();
     const found = (await listAlerts(book(), now)).alerts.map(({ severity, labels, text }) => [
@@ -230,18 +292,30 @@ describe('alerts over Redis', () => {
     ]);
     assert.deepEqual(found.sort(), [
       ['critical', 'revocation list', 'ended'],
+      ['critical', 'revocation list', 'ends in 0 days'],
       ['critical', 'smtp.tls', 'ends in 2 days'],
       ['warning', 'partner acme', 'ends in 58 days'],
     ]);
+    // a newer one has come to one process, and the other one has ended since
+    lists = [];
+    await told1.publish();
+    const listed = async () =>
+      (await listAlerts(book(), now)).alerts.filter(({ labels }) => labels.owner === 'revocation list')
+        .length;
+    now += minute;
+    await looks.look();
+    assert.equal(await listed(), 1);
+    now += lifetimes.listSeen;
+    await looks.look();
+    assert.equal(await listed(), 0);
     // a month later, another threshold is reached, and the others are renewed
     now += 30 * 24 * hour;
     const until = now + 29 * 24 * hour;
     await publish('due', [of('partner acme', 0, { partner: 'acme', until })]);
-    await publish('lists', []);
     const before = await book().newest();
     await looks.look();
     const changes = (await told(before)).filter((each) => each.endsWith(' certificate')).sort();
-    assert.deepEqual(changes, ['cleared certificate', 'cleared certificate', 'worse certificate']);
+    assert.deepEqual(changes, ['cleared certificate', 'worse certificate']);
     await looks.stop();
   });
 
