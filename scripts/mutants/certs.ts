@@ -91,6 +91,20 @@ export const certs = [
     ],
     [
       'certstore/harvest.ts',
+      "namer !== undefined && isInForce(namer, 'verify', at)",
+      'namer !== undefined',
+      'attacks/certificate-harvest~ended-key',
+      'a key whose term was ended vouches for another one',
+    ],
+    [
+      'certstore/rules.ts',
+      "if (announcedBy.said === 'unknown')",
+      'if (announcedBy === undefined)',
+      'attacks/certificate-harvest~silenced-authority',
+      'a stolen key vouches while its authority is silenced',
+    ],
+    [
+      'certstore/harvest.ts',
       'entry.rule.due > now()',
       'entry.rule.due < 0',
       'attacks/certificate-harvest~delay',

@@ -146,6 +146,13 @@ export const rules = [
     ],
     [
       'config/tls.ts',
+      'if (time >= due || time < looked) look();',
+      '',
+      'smtp/certificate-by-date~since.the.last.look',
+      'a listener shows a certificate that has ended',
+    ],
+    [
+      'config/tls.ts',
       'if (index > 0 && at !== undefined && ours.from !== undefined && ours.from > at) return [];',
       '',
       'smtp/certificate-by-date',

@@ -62,6 +62,7 @@ export function runServer(
       },
       onTrouble: (err) => log.error({ err }, `the certificate of ${title} could not be read again`),
     });
+  if (followed) server.prependListener('connection', followed.arrives);
   return {
     async listen(takeOver) {
       await listenShared(server, { host, port }, takeOver);

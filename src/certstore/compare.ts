@@ -2,13 +2,11 @@
  * A certificate that is new, beside those that are known of its partner: what a person has to compare, and what rules
  * ask.
  */
-import { type Certificate, keyDigest, unreadableAddress, unusableFor } from '../pki/index.ts';
+import { type Certificate, type Employed, keyDigest, unreadableAddress, unusableFor } from '../pki/index.ts';
 import { idOf } from './entry.ts';
 
-/** A certificate of a partner that counts now. */
-export interface Counting {
-  /** It may be parsed when it is asked for. */
-  readonly certificate: Certificate;
+/** A certificate of a partner that counts, in its term and for its uses. */
+export interface Counting extends Employed {
   readonly thumbprint: string;
   /** Of its key, where that is known without parsing it. */
   readonly keyDigest?: string | undefined;
@@ -52,12 +50,11 @@ export class CountingIndex {
 }
 
 /** A certificate that was asked for. */
-export interface Found {
+export interface Found extends OfPartner {
   certificate: Certificate;
-  partner: string;
 }
 
-const found = ({ entry, partner }: OfPartner): Found => ({ certificate: entry.certificate, partner });
+const found = ({ entry, partner }: OfPartner): Found => ({ entry, certificate: entry.certificate, partner });
 
 function groupedBy<T>(all: readonly T[], nameOf: (each: T) => string): Map<string, T[]> {
   const groups = new Map<string, T[]>();
@@ -72,7 +69,7 @@ function groupedBy<T>(all: readonly T[], nameOf: (each: T) => string): Map<strin
 
 export interface Comparison {
   /** Those of the partner that have the same key. */
-  sameKey: Certificate[];
+  sameKey: Counting[];
   /** Addresses that none of these has; of all of the partner's if none has the key. */
   newAddresses: string[];
   /** Bits of keyUsage and object identifiers of extKeyUsage that none of these has, alike. */
@@ -93,8 +90,8 @@ export function compare(
 ): Comparison {
   const own = counting.of(partner);
   const withKey = counting.withKey(certificate);
-  const sameKey = withKey.filter((each) => each.partner === partner).map((each) => each.certificate);
-  const before = sameKey.length > 0 ? sameKey : own;
+  const sameKey = withKey.filter((each) => each.partner === partner).map(({ entry }) => entry);
+  const before = sameKey.length > 0 ? sameKey.map((each) => each.certificate) : own;
   const { emails } = certificate;
   const owners = emails.map(ownerOf);
   const lower = (text: string) => text.toLowerCase();

@@ -22,9 +22,12 @@ export function approvedCertificate(
   entry: StoredCertificate,
   store: Pick<CertStore, 'certificateOf'>,
 ): PartnerCertificate {
-  const { thumbprint, uses, from, until, decided } = entry;
+  const { thumbprint, key, uses, from, until, decided } = entry;
   return {
-    certificate: store.certificateOf(entry),
+    get certificate() {
+      return store.certificateOf(entry);
+    },
+    keyDigest: key,
     use: uses,
     from: from === null ? undefined : new Date(from),
     until: until === null ? undefined : new Date(until),

@@ -10,6 +10,7 @@ import type { Authorities } from '../partner/index.ts';
 import {
   type Certificate,
   describeValidity,
+  isInForce,
   isSelfSigned,
   keyDigest,
   type PathOptions,
@@ -22,8 +23,9 @@ import { announcedBeside, namesItself, type SeenSigner } from './announced.ts';
 import { announcementOf, keepings } from './announcement.ts';
 import { type Counting, CountingIndex, compare } from './compare.ts';
 import { usesOf } from './configured.ts';
+import { approvedCertificate } from './counting.ts';
 import { idOf, type RuleName, type StoredCertificate } from './entry.ts';
-import { approvingRule, type Evidence } from './rules.ts';
+import { approvingRule, type Evidence, type Said } from './rules.ts';
 import type { SeenCertificates } from './seen.ts';
 import type { CertStore } from './store.ts';
 import { storedUses } from './words.ts';
@@ -276,13 +278,7 @@ export class Harvest {
     const counting = new CountingIndex(
       new Map(
         partners.map(({ name }) => {
-          const approved = store.approvedOf(name).map((entry) => ({
-            thumbprint: entry.thumbprint,
-            keyDigest: entry.key,
-            get certificate() {
-              return store.certificateOf(entry);
-            },
-          }));
+          const approved = store.approvedOf(name).map((entry) => approvedCertificate(entry, store));
           return [name, [...(keys.partners.get(name) ?? []), ...approved].filter(counts)];
         }),
       ),
@@ -302,11 +298,19 @@ export class Harvest {
     const counting = this.#counting();
     const comparison = compare(certificate, partner, counting, ownerOf);
     const found = counting.named(announcedBy);
-    const namer = found?.partner === partner ? found.certificate : undefined;
+    const namer = found?.partner === partner ? found.entry : undefined;
     const helping = [...(trusted.intermediates ?? []), ...beside];
     const anchors = keys.approvalAnchors.get(partner) ?? [];
-    const isInForce = (each: Certificate) => describeValidity(each, new Date(now())) === undefined;
-    const inForce = namer !== undefined && isInForce(namer);
+    const at = new Date(now());
+    // What we ended ourselves continues nothing, whatever its own validity says.
+    const sameKey = comparison.sameKey.map((entry) => ({
+      entry,
+      counts: storedUses.some((use) => isInForce(entry, use, at)),
+    }));
+    const keySaid = sameKey.map(async ({ entry, counts }) => {
+      const said = await this.#said(entry.certificate, helping);
+      return counts || said === 'revoked' ? said : 'good';
+    });
     return {
       comparison,
       partner,
@@ -316,13 +320,11 @@ export class Harvest {
           ? { good: false, why: 'there are no anchors for it' }
           : await this.#path(certificate, { anchors, intermediates: helping }),
       announcedBy: {
-        there: inForce,
-        revoked: namer !== undefined && (await this.#isRevoked(namer, helping)),
+        there: namer !== undefined && isInForce(namer, 'verify', at),
+        said: namer === undefined ? 'unknown' : await this.#said(namer.certificate, helping),
       },
-      keyInForce: comparison.sameKey.some(isInForce),
-      keyRevoked: (
-        await Promise.all(comparison.sameKey.map((each) => this.#isRevoked(each, helping)))
-      ).includes(true),
+      keyInForce: sameKey.some(({ counts }) => counts),
+      keySaid: worstOf(await Promise.all(keySaid)),
     };
   }
 
@@ -346,14 +348,16 @@ export class Harvest {
     };
   }
 
-  /** Whether its authority says that it was revoked. Of one that has no authority, only the operator knows. */
-  async #isRevoked(certificate: Certificate, helping: readonly Certificate[]): Promise<boolean> {
+  /** An authority that is not known, or that somebody silences, says nothing good. */
+  async #said(certificate: Certificate, helping: readonly Certificate[]): Promise<Said> {
+    if (isSelfSigned(certificate)) return 'good';
     const { authorities } = this.#parts;
     const options = this.#options(certificate, { anchors: this.#trusted.anchors, intermediates: helping });
     const check = authorities?.(options.at).revocationCheck;
-    if (check === undefined) return false;
-    const result = await validateWithRevocation(certificate, { ...options, revocation: 'soft' }, check);
-    return result.reason === 'revoked';
+    if (check === undefined) return 'unknown';
+    const result = await validateWithRevocation(certificate, { ...options, revocation: 'hard' }, check);
+    if (result.reason === 'revoked') return 'revoked';
+    return result.trusted ? 'good' : 'unknown';
   }
 
   #options(certificate: Certificate, trusted: Trusted): PathOptions {
@@ -392,6 +396,10 @@ export class Harvest {
     });
     await this.#alert({ certificate: idOf(entry), partner, rule }, message, 'was approved by a rule');
   }
+}
+
+function worstOf(said: readonly Said[]): Said {
+  return (['revoked', 'unknown'] as const).find((each) => said.includes(each)) ?? 'good';
 }
 
 /** A copy, so that what waits does not hold the octets of whole messages. */

@@ -11,15 +11,16 @@ export interface Evidence {
   path: { trusted: boolean; good: boolean; why: string };
   /** As `path`, to one of the partner's own anchors. */
   privatePath: { good: boolean; why: string };
-  /**
-   * Certificates of the partner that count and that named it under a signature, and whether one is known as revoked.
-   */
-  announcedBy: { there: boolean; revoked: boolean };
-  /** One with the same key is valid now. */
+  /** Whether one of the partner, in force to verify with, named it under a signature, and what is said of that one. */
+  announcedBy: { there: boolean; said: Said };
+  /** One with the same key is in force. */
   keyInForce: boolean;
-  /** One with the same key is known as revoked. */
-  keyRevoked: boolean;
+  /** What is said of those with the same key: of all that are in force, that they are good. */
+  keySaid: Said;
 }
+
+/** What an authority says of a certificate. Nobody else can revoke one that signed itself, so it is good. */
+export type Said = 'good' | 'revoked' | 'unknown';
 
 /** The rule that approves it, or why none does. */
 export function approvingRule(
@@ -45,18 +46,21 @@ function whyNotAny({ comparison, partner }: Evidence): string | undefined {
 }
 
 const tests: Record<RuleName, (evidence: Evidence) => string | undefined> = {
-  'same-key': ({ comparison, keyInForce, keyRevoked, path }) => {
+  'same-key': ({ comparison, keyInForce, keySaid, path }) => {
     const { sameKey, newAddresses, newUsages } = comparison;
     if (sameKey.length === 0) return 'it has another key';
     if (!keyInForce) return 'no certificate of this key is in force';
-    if (keyRevoked) return 'a certificate of this key was revoked';
+    if (keySaid === 'revoked') return 'a certificate of this key was revoked';
+    if (keySaid === 'unknown') return 'it is not known whether the certificates of this key were revoked';
     if (newAddresses.length > 0) return 'it has a new address';
     if (newUsages.length > 0) return `it has a new usage: ${newUsages.join(', ')}`;
     return path.good ? undefined : path.why;
   },
   'signed-by-old': ({ announcedBy, path }) => {
-    if (!announcedBy.there) return 'no mail signed with one that counts named it';
-    if (announcedBy.revoked) return 'the certificate that named it was revoked';
+    if (!announcedBy.there) return 'no mail signed with one in force named it';
+    if (announcedBy.said === 'revoked') return 'the certificate that named it was revoked';
+    if (announcedBy.said === 'unknown')
+      return 'it is not known whether the certificate that named it was revoked';
     return path.good ? undefined : path.why;
   },
   'private-anchor': ({ privatePath }) => (privatePath.good ? undefined : privatePath.why),

@@ -125,6 +125,16 @@ export function tlsAt(files: TlsFiles, at: Date): ListenerTls {
   return { cert, key };
 }
 
+/** The next moment after a time at which a setting may choose another pair. Errors: those of `readTlsPairs`. */
+function nextChange(files: TlsFiles, at: Date): number {
+  const moments = [
+    ...readTlsPairs(files, at).flatMap(({ from, until }) => [from, until]),
+    // those that were not read
+    ...(files.next ?? []).map((each) => termOf(each).from ?? at),
+  ];
+  return Math.min(...moments.filter((each) => each > at).map((each) => each.getTime()));
+}
+
 /** Milliseconds between two looks at the files. */
 const lookEvery = 30_000;
 
@@ -141,18 +151,24 @@ export interface FollowParts {
  * one.
  *
  * @param current what the listener has
- * @returns `look` looks at once; `stop` ends it
+ * @returns `look` looks at once; `arrives` does if a moment has come since the last look, and is to be called before
+ *   a connection is served: nobody is shown a certificate that ended in the meantime; `stop` ends it
  */
 export function followTls(
   files: TlsFiles,
   current: ListenerTls,
   { now, apply, onTrouble }: FollowParts,
-): { look: () => void; stop: () => void } {
+): { look: () => void; arrives: () => void; stop: () => void } {
   let used = current;
   let isTroubled = false;
+  let looked = Number.POSITIVE_INFINITY;
+  let due = Number.NEGATIVE_INFINITY;
   const look = () => {
+    const at = now();
+    looked = at.getTime();
     try {
-      const found = tlsAt(files, now());
+      const found = tlsAt(files, at);
+      due = nextChange(files, at);
       isTroubled = false;
       if (found.cert.equals(used.cert) && found.key.equals(used.key)) return;
       apply(found);
@@ -162,8 +178,13 @@ export function followTls(
       isTroubled = true;
     }
   };
+  const arrives = () => {
+    const time = now().getTime();
+    // a clock that was set back may lead to the pair before
+    if (time >= due || time < looked) look();
+  };
   const timer = setInterval(look, lookEvery).unref();
-  return { look, stop: () => clearInterval(timer) };
+  return { look, arrives, stop: () => clearInterval(timer) };
 }
 
 /** The pairs of one setting, by their certificates alone: nobody needs the keys to know when they end. */

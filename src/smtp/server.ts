@@ -154,6 +154,7 @@ export function createSmtpReceiver(parts: SmtpReceiverParts): SmtpReceiver {
       },
       onTrouble: (err) => log.error({ err }, 'the certificate of the SMTP listener could not be read again'),
     });
+  if (followed) for (const { server } of servers) server.prependListener('connection', followed.arrives);
   let timer: NodeJS.Timeout | undefined;
   let closing: Promise<void> | undefined;
 

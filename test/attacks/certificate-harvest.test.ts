@@ -16,6 +16,7 @@ import {
   seenTimes,
 } from '../../src/certstore/index.ts';
 import { encodeSignedData, type SignedDataOptions } from '../../src/cms/index.ts';
+import type { ConfiguredCertificate } from '../../src/config/partner-certificates.ts';
 import { createLog } from '../../src/log.ts';
 import { outboundProtection, PartnerDirectory } from '../../src/partner/index.ts';
 import { type Certificate, keyDigest, RevocationCache, wordsOf } from '../../src/pki/index.ts';
@@ -65,7 +66,7 @@ partners:
   - { name: acme, addresses: ['@acme.example'], encrypt: false, sign: none, approval: { rules: [same-key, signed-by-old, private-anchor], delay: 2h, anchors: [acme.pem] } }
   - { name: beta, addresses: ['@beta.example'], encrypt: false, sign: none }
 `);
-const pinned = ({ certificate }: Pick<Issued, 'certificate'>) => ({
+const pinned = ({ certificate }: Pick<Issued, 'certificate'>): ConfiguredCertificate => ({
   ...{ certificate, use: ['encrypt', 'verify'] as const, source: 'configuration' as const },
   ...{ thumbprint: certificate.thumbprint, confirmed: false, file: 'x.pem', entry: 0 },
 });
@@ -402,7 +403,92 @@ describe('a new certificate that arrives in mail', () => {
     await receive([old], { certificates: [next.certificate], encryptionCertificate: next.certificate });
     await store.put(old.certificate, factsOf(), 'revoked', { by: 'alice', why: 'stolen' });
     assert.equal(await approvedOnceDue(next), false);
-    assert.match(entryOf(next)?.findings.at(-1) ?? '', /no mail signed with one that counts named it/);
+    assert.match(entryOf(next)?.findings.at(-1) ?? '', /no mail signed with one in force named it/);
+  });
+
+  for (const [name, settings] of [
+    ['its term is over', { until: new Date(clock - hour) }],
+    ['it is not to verify with', { use: ['encrypt'] as const }],
+  ] as const)
+    it(`ended-key-vouches: what the old key signs continues nothing when ${name}, as far as we say`, async () => {
+      keys.partners.set('acme', [{ ...pinned(old), ...settings }]);
+      try {
+        await openHarvest();
+        const next = publicCa.issue({ commonName: 'Acme Next', email: 'edi@acme.example', freshKey: true });
+        await receive([old], { certificates: [next.certificate], encryptionCertificate: next.certificate });
+        assert.deepEqual([entryOf(next)?.state, entryOf(next)?.rule], ['waiting', null]);
+        assert.equal(await approvedOnceDue(next), false);
+        if (!('until' in settings)) return;
+        const renewed = publicCa.issue({
+          ...{ commonName: 'Acme EDI', email: 'edi@acme.example', key: sameKeyAs(old) },
+        });
+        await receive([renewed]);
+        assert.equal(entryOf(renewed)?.rule, null);
+        assert.match(
+          entryOf(renewed)?.findings.join() ?? '',
+          /same-key: no certificate of this key is in force/,
+        );
+      } finally {
+        keys.partners.set('acme', [pinned(old)]);
+      }
+    });
+
+  it('silenced-authority: a stolen key vouches for nothing while its own authority cannot be heard', async () => {
+    const other = authority('Silenced Root');
+    const url = 'http://crl.example/SilencedRoot';
+    const list = lists.get(url);
+    assert.ok(list);
+    const first = other.issue({ commonName: 'Acme Two', email: 'two@acme.example', freshKey: true });
+    keys.partners.set('acme', [pinned(old), pinned(first)]);
+    keys.anchors.push(other.ca.certificate);
+    try {
+      await openHarvest();
+      other.revoke(first.certificate);
+      lists.delete(url);
+      const next = publicCa.issue({ commonName: 'Acme Next', email: 'two@acme.example', freshKey: true });
+      const renewed = publicCa.issue({
+        commonName: 'Acme',
+        email: 'two@acme.example',
+        key: sameKeyAs(first),
+      });
+      await receive([first], { certificates: [next.certificate], encryptionCertificate: next.certificate });
+      await receive([renewed]);
+      for (const each of [next, renewed]) {
+        assert.deepEqual([entryOf(each)?.state, entryOf(each)?.rule], ['waiting', null]);
+        assert.match(
+          entryOf(each)?.findings.join() ?? '',
+          /it is not known whether the certificates? .*revoked/,
+        );
+        assert.equal(await approvedOnceDue(each), false);
+      }
+    } finally {
+      keys.anchors.pop();
+      keys.partners.set('acme', [pinned(old)]);
+      lists.set(url, list);
+    }
+  });
+
+  it('silenced-authority: nor does a rule that was due when it could be heard', async () => {
+    const url = 'http://crl.example/PublicRoot';
+    const list = lists.get(url);
+    assert.ok(list);
+    const other = authority('Other Root');
+    keys.anchors.push(other.ca.certificate);
+    try {
+      await openHarvest();
+      const next = other.issue({ commonName: 'Acme Next', email: 'edi@acme.example', freshKey: true });
+      await receive([old], { certificates: [next.certificate], encryptionCertificate: next.certificate });
+      assert.equal(entryOf(next)?.rule?.name, 'signed-by-old');
+      lists.delete(url);
+      assert.equal(await approvedOnceDue(next), false);
+      assert.match(
+        entryOf(next)?.findings.at(-1) ?? '',
+        /it is not known whether the certificate that named it/,
+      );
+    } finally {
+      keys.anchors.pop();
+      lists.set(url, list);
+    }
   });
 
   it('announced-by-name: a self-made certificate under the announced name and serial number is not kept', async () => {
@@ -435,19 +521,20 @@ describe('a new certificate that arrives in mail', () => {
   });
 
   it('no-answer: without an answer of the authority no rule approves', async () => {
-    const [url = '', list = () => Buffer.alloc(0)] = [...lists][0] ?? [];
-    const renewed = publicCa.issue({
-      commonName: 'Acme EDI',
-      email: 'edi@acme.example',
-      key: sameKeyAs(old),
-    });
-    lists.delete(url);
+    const mute = authority('Mute Root');
+    lists.delete('http://crl.example/MuteRoot');
+    keys.anchors.push(mute.ca.certificate);
     try {
+      await openHarvest();
+      const facts = { commonName: 'Acme EDI', email: 'edi@acme.example', key: sameKeyAs(old) };
+      const renewed = mute.issue(facts);
       await receive([renewed]);
-      const entry = entryOf(renewed);
-      assert.deepEqual([entry?.state, entry?.rule], ['waiting', null]);
+      assert.deepEqual([entryOf(renewed)?.state, entryOf(renewed)?.rule], ['waiting', null]);
+      const answered = publicCa.issue(facts);
+      await receive([answered]);
+      assert.equal(entryOf(answered)?.rule?.name, 'same-key');
     } finally {
-      lists.set(url, list);
+      keys.anchors.pop();
     }
   });
 

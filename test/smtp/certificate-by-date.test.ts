@@ -145,6 +145,23 @@ describe('following the date', () => {
     }
   });
 
+  it('shows nobody a certificate that has ended since the last look at the time', async () => {
+    let [now = ''] = days[0] ?? [];
+    const { receiver, ports } = await startReceiver(
+      { listen: [{ port: 0, implicitTls: true }], tls: written },
+      { now: () => Date.parse(now) },
+    );
+    try {
+      // forwards, and backwards as a clock that is set right
+      for (const [at, expected] of [...days, ...days.toReversed()]) {
+        now = at;
+        assert.equal(await shownAt(ports[0] ?? 0), expected, at);
+      }
+    } finally {
+      await receiver.close(0);
+    }
+  });
+
   it('changes the certificate of the API', async () => {
     const origins = new Origins({
       name: 'api',

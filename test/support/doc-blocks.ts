@@ -36,6 +36,16 @@ export function blocksOf(file: string): DocBlock[] {
   return blocks;
 }
 
+/** Those of a section of second level. */
+export function blocksBelow(file: string, heading: string): DocBlock[] {
+  const lines = readFileSync(resolve(root, file), 'utf8').split('\n');
+  const first = lines.indexOf(`## ${heading}`);
+  if (first < 0) throw new Error(`${file} has no section ${heading}`);
+  const end = lines.findIndex((line, at) => at > first && line.startsWith('## '));
+  const lineOf = ({ place }: DocBlock) => Number(place.slice(place.lastIndexOf(':') + 1));
+  return blocksOf(file).filter((block) => lineOf(block) > first && (end < 0 || lineOf(block) <= end));
+}
+
 /** Words of a command as a shell splits them: quotes, and no other magic. */
 export function wordsOf(command: string): string[] {
   const words = command.match(/(?:[^\s"']|"[^"]*"|'[^']*')+/g) ?? [];

@@ -18,6 +18,25 @@ export interface FakeClock {
   set(seconds: number): void;
 }
 
+/** Moves the time of day of this process: `set` as that of a fake clock; `restore` ends it. */
+export function movedDate(): { set(seconds: number): void; restore(): void } {
+  const Real = globalThis.Date;
+  let ahead = 0;
+  const now = () => Real.now() + ahead * 1000;
+  globalThis.Date = new Proxy(Real, {
+    construct: (target, args, made) => Reflect.construct(target, args.length === 0 ? [now()] : args, made),
+    get: (target, name) => (name === 'now' ? now : Reflect.get(target, name)),
+  });
+  return {
+    set(seconds) {
+      ahead = seconds;
+    },
+    restore() {
+      globalThis.Date = Real;
+    },
+  };
+}
+
 /** Makes a clock in a folder; `seconds` ahead of the real one to begin with. */
 export function fakeClock(folder: string, seconds = 0): FakeClock {
   const library = join(folder, 'clock.so');

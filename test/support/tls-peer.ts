@@ -10,6 +10,8 @@ export interface TlsPeer {
   lines: string[];
   /** Messages that were taken. */
   taken: { secure: boolean; client: string | undefined }[];
+  /** Their octets, with dots unstuffed. */
+  octets: Buffer[];
   options: TlsPeerOptions;
   stop(): void;
 }
@@ -25,6 +27,8 @@ export interface TlsPeerOptions {
   implicit?: boolean;
   /** Asks for a certificate, and refuses clients without. */
   clientCa?: string;
+  /** Asks for a certificate, and takes whichever it is shown. */
+  asks?: boolean;
 }
 
 export async function startTlsPeer(given: TlsPeerOptions): Promise<TlsPeer> {
@@ -39,6 +43,7 @@ export async function startTlsPeer(given: TlsPeerOptions): Promise<TlsPeer> {
     port: 0,
     lines: [],
     taken: [],
+    octets: [],
     options: given,
     stop() {
       for (const socket of sockets) socket.destroy();
@@ -47,18 +52,17 @@ export async function startTlsPeer(given: TlsPeerOptions): Promise<TlsPeer> {
   };
 
   function secured(socket: Socket): TLSSocket {
-    const { cert, key, clientCa } = peer.options;
+    const { cert, key, clientCa, asks = clientCa !== undefined } = peer.options;
     const secureContext = createSecureContext({
       cert: readFileSync(cert),
       key: readFileSync(key),
       ...(clientCa === undefined ? {} : { ca: readFileSync(clientCa) }),
     });
-    const asks = clientCa !== undefined;
     const secure = new TLSSocket(socket, {
       isServer: true,
       secureContext,
       requestCert: asks,
-      rejectUnauthorized: asks,
+      rejectUnauthorized: clientCa !== undefined,
     });
     secure.on('error', () => {});
     return secure;
@@ -66,6 +70,7 @@ export async function startTlsPeer(given: TlsPeerOptions): Promise<TlsPeer> {
 
   function serve(socket: Socket, secure: boolean, greets = true): void {
     let [buffer, data] = ['', false];
+    let mail = '';
     if (greets) socket.write('220 peer\r\n');
     const listen = (chunk: Buffer) => {
       buffer += chunk.toString('latin1');
@@ -73,8 +78,13 @@ export async function startTlsPeer(given: TlsPeerOptions): Promise<TlsPeer> {
         const line = buffer.slice(0, end);
         buffer = buffer.slice(end + 2);
         if (data) {
-          if (line !== '.') continue;
+          if (line !== '.') {
+            mail += `${line.replace(/^\./, '')}\r\n`;
+            continue;
+          }
           data = false;
+          peer.octets.push(Buffer.from(mail, 'latin1'));
+          mail = '';
           const client = socket instanceof TLSSocket ? socket.getPeerX509Certificate()?.subject : undefined;
           peer.taken.push({ secure, client });
           socket.write('250 taken\r\n');
