@@ -151,7 +151,7 @@ export const flow = [
       'neighbours of poison are suspended with it',
     ],
     [
-      'queue/delayed.ts',
+      'queue/worker-parts.ts',
       'local latest = math.max(now, time[1] * 1000',
       'local latest = math.min(now, time[1] * 1000',
       'queue/late-retries',

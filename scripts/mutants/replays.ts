@@ -4,14 +4,14 @@ import { mutants } from './mutant.ts';
 export const replays = [
   ...mutants('queue', [
     [
-      'queue/replay-lua.ts',
+      'queue/acts.ts',
       'old[3] == keys or ',
       '',
       'attacks/replays~late-decider',
       'a message is replayed again for the same keys',
     ],
     [
-      'queue/replay-lua.ts',
+      'queue/acts.ts',
       "rcall('HINCRBY', day, whose, 1)",
       '',
       'attacks/replays~rotating-sender',

@@ -55,4 +55,4 @@ export {
 } from './schemas.ts';
 export { setupReport } from './setup.ts';
 export { failedLogins, type UserInfo, userActed, userInvited, userList } from './user-schemas.ts';
-export type { MessageVerdict } from './verdict.ts';
+export type { MessageVerdict } from './view.ts';

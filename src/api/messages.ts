@@ -15,8 +15,7 @@ import {
   messageList,
   messageVerdict,
 } from './schemas.ts';
-import { verdictOf } from './verdict.ts';
-import { detailOf, summaryOf } from './view.ts';
+import { detailOf, summaryOf, verdictOf } from './view.ts';
 
 export interface MessagesParts {
   config: Config;

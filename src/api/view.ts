@@ -1,5 +1,16 @@
-/** What a client sees of a message: its record, without what is for the operator alone. */
-import { attemptsOf, explanationsOf, type MessageRecord } from '../queue/index.ts';
+/** What a client sees of a message (its record, without what is for the operator alone) and of its verdict. */
+
+import type { Client } from '../client/index.ts';
+import { SealpostError } from '../errors.ts';
+import { readStoredContent } from '../pipeline/index.ts';
+import {
+  attemptsOf,
+  explanationsOf,
+  type MessageRecord,
+  type QueueRoom,
+  verdictsOf,
+} from '../queue/index.ts';
+import type { Verdict } from '../smime/index.ts';
 import type { MessageDetail, MessageSummary } from './schemas.ts';
 
 export const iso = (at: number) => new Date(at).toISOString();
@@ -35,4 +46,31 @@ export function detailOf(record: MessageRecord, due: number | null, subject: str
     nextAttempt: next === null || next === 0 ? null : iso(next),
     events: events.map(({ type, at, facts }) => ({ type, at: iso(at), facts })),
   };
+}
+
+/** What the answer has; in the OpenAPI document the verdict is an object, whose schema is a file of its own. */
+export interface MessageVerdict {
+  verdict: Verdict;
+  headersShown: boolean;
+}
+
+/** Errors: `original-gone` when nothing decoded is kept. */
+export async function verdictOf(
+  queue: Pick<QueueRoom, 'flow' | 'spool' | 'redis' | 'prefix' | 'seal' | 'unseal'>,
+  client: Client,
+  id: string,
+): Promise<{ verdict: object; headersShown: boolean }> {
+  const stored = await readStoredContent(id, queue);
+  const verdict = stored?.verdict ?? (await verdictsOf(queue).get(id));
+  if (verdict === undefined)
+    throw new SealpostError('original-gone', `nothing decoded of ${id} is kept`, {
+      hint: 'a verdict is kept until the message was handed off everywhere, or has ended',
+    });
+  if (typeof verdict !== 'object' || verdict === null || Array.isArray(verdict))
+    throw new SealpostError('internal', `the verdict of ${id} is none`);
+  if (client.may('content')) return { verdict, headersShown: true };
+  const headers = 'headers' in verdict ? verdict.headers : undefined;
+  const bare =
+    typeof headers === 'object' && headers !== null ? { ...headers, fields: [], differences: [] } : {};
+  return { verdict: { ...verdict, headers: bare }, headersShown: false };
 }

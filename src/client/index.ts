@@ -3,7 +3,7 @@
  * there, and hands the `Client` that it gets to `submit` and to whatever reads. The registry is loaded when it is
  * called: the command line sends without it.
  */
-export { Buckets } from './buckets.ts';
+
 export { makeCredential } from './credential.ts';
 export type { Acting, ClientDesk, MadeToken } from './desk.ts';
 export {
@@ -21,7 +21,7 @@ export {
   type Verb,
   verbs,
 } from './grants.ts';
-export type { Rates } from './rates.ts';
+export { Buckets, type Rates } from './rates.ts';
 export type {
   ClientDocument,
   ClientRegistry,

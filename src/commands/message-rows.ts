@@ -1,9 +1,8 @@
-/** Messages as rows of a table. */
-import type { Attempts, MessageRecord } from '../queue/index.ts';
-import { attemptsText } from './attempts.ts';
+/** Messages as rows of a table, with what is said of the attempts at each. */
+import { type Attempts, type MessageRecord, saidOf } from '../queue/index.ts';
 import type { Style } from './output.ts';
 import type { Cell, Column } from './table.ts';
-import { stamp } from './when.ts';
+import { relative, stamp } from './when.ts';
 
 /** The first characters of an id that a narrow terminal shows; they are enough to name one among millions. */
 export const shortId = 12;
@@ -67,4 +66,22 @@ export function messageRow({ message, attempts, subject }: Listed, now: number, 
     { text: String(octets) },
     { text: reason ?? attemptsText(attempts, now) },
   ];
+}
+
+/** When the message is tried next, in words. @param now milliseconds since the epoch */
+export function nextText(next: number, now: number): string {
+  if (next === 0) return 'waits for its turn';
+  return next > now ? `next ${relative(next, now)}` : 'is due now';
+}
+
+/** In words, for one line; empty if there is nothing to say. */
+export function attemptsText({ attempts, lastError, next }: Attempts, now: number): string {
+  if (next === null) return '';
+  if (attempts === 0) return next === 0 ? '' : nextText(next, now);
+  return `attempt ${attempts} failed, ${nextText(next, now)}: ${lastText(lastError)}`;
+}
+
+/** What the other side said last, or the code of the failure. */
+export function lastText(last: Attempts['lastError']): string {
+  return last === null ? '-' : (saidOf(last.facts) ?? last.code);
 }

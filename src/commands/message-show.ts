@@ -10,10 +10,9 @@ import {
   type LedgerEvent,
   type MessageRecord,
 } from '../queue/index.ts';
-import { lastText, nextText } from './attempts.ts';
 import { type LogLine, logLines } from './log-lines.ts';
 import { wholeId } from './message-id.ts';
-import { forJson, type Listed } from './message-rows.ts';
+import { forJson, type Listed, lastText, nextText } from './message-rows.ts';
 import { collect, configOption } from './options.ts';
 import { printError, printJson, printLine } from './output.ts';
 import { withRecords } from './queue.ts';

@@ -8,7 +8,7 @@
  * of a suspended job (queue, line feed, JSON), `g` how often it was resumed, `v` how often it was decoded again after a
  * hand-off, `c` references of content and result (JSON), `h` until when they are held for a signed URL, `f` fingerprint
  * of the request that an idempotency key came with, `t` sealed subject (`subjects.ts`), `q` and `z` about replay
- * (`replay-lua.ts`).
+ * (`acts.ts`).
  *
  * Indices: `ix:all`, `ix:s:STATE`, `ix:b:MAILBOX`, `ix:p:PARTNER`, `ix:x:REASON` (suspended ones only) are sorted sets
  * of ids by the time of receipt. `ix:i:XXXX` (Message-ID, SHA-1) and `ix:h:XXXX` (octets, SHA-256) are 65,536 small

@@ -24,7 +24,7 @@ return reply
 `,
 );
 
-/** The arguments of `replaying` (`replay-lua.ts`). */
+/** The arguments of `replaying` (`acts.ts`). */
 export function replayArguments(
   { reason, direction, partner }: Held,
   keys: string,

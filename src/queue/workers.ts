@@ -10,9 +10,7 @@ import { counter, histogram } from '../metrics.ts';
 import { connect, type DurableWrites, lifetimes, type RedisTarget, redisError } from '../redis/index.ts';
 import { noteOnSpan, queueTelemetry } from '../spans.ts';
 import { isStoreAway } from '../spool/index.ts';
-import { bringLateForward } from './delayed.ts';
 import { EndingWorker } from './ending-worker.ts';
-import { Fetches } from './fetches.ts';
 import { Gate } from './gate.ts';
 import { type JobEnd, JobLost } from './job-end.ts';
 import { JobLog } from './job-log.ts';
@@ -23,7 +21,6 @@ import { countMessage } from './message-metrics.ts';
 import { Parking } from './parking.ts';
 import { Recovery } from './recovery.ts';
 import { type RetrySchedule, retryDelay } from './retry.ts';
-import { kindOf, noteAttempt } from './route-notes.ts';
 import type { Routes } from './route-types.ts';
 import { SickRoutes } from './sick-routes.ts';
 import { Suspects } from './suspects.ts';
@@ -41,7 +38,15 @@ import type {
   QueueWorker,
   WorkerOptions,
 } from './types.ts';
-import { closeWorker, outcomeText, untilExpired } from './worker-parts.ts';
+import {
+  bringLateForward,
+  closeWorker,
+  Fetches,
+  kindOf,
+  noteAttempt,
+  outcomeText,
+  untilExpired,
+} from './worker-parts.ts';
 
 const jobsDone = counter('jobs_total', 'Jobs by queue and outcome (done, retry, suspend).', [
   'queue',

@@ -1,5 +1,5 @@
 /**
- * A rate that all processes of an installation keep together: the token bucket of `client/buckets.ts`, in Redis and by
+ * A rate that all processes of an installation keep together: the token bucket of `client/rates.ts`, in Redis and by
  * its clock. What was taken is stored, not what is left, so that another size counts at once.
  */
 import type { Redis } from 'ioredis';

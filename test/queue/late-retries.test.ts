@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { bringLateForward } from '../../src/queue/delayed.ts';
 import type { Outcome, QueueRoom } from '../../src/queue/index.ts';
 import { keysOf } from '../../src/queue/keys.ts';
+import { bringLateForward } from '../../src/queue/worker-parts.ts';
 import { accept, until } from '../support/messages.ts';
 import { useTestQueue } from '../support/queue.ts';
 

@@ -1,7 +1,7 @@
 /** The rate of a route: kept by all processes together; what is too much waits in its place, and nobody else does. */
 import assert from 'node:assert/strict';
 import { after, afterEach, describe, it } from 'node:test';
-import { Buckets } from '../../src/client/buckets.ts';
+import { Buckets } from '../../src/client/rates.ts';
 import { createLog } from '../../src/log.ts';
 import type { OutboundJob, Outcome, QueueRoom, QueueWorker } from '../../src/queue/index.ts';
 import { keysOf } from '../../src/queue/keys.ts';
