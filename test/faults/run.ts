@@ -73,7 +73,11 @@ async function runCase(
   const cleanup: (() => Promise<unknown> | unknown)[] = [];
   const after: Run['after'] = (work) => void cleanup.unshift(work);
   const rig: Run['rig'] = async (options) => {
-    const started = await Rig.start(about.world, options);
+    const started = await Rig.start(about.world, {
+      // the short form runs beside other tests, where a first connection may take long
+      commandTimeout: about.short ? '10s' : '3s',
+      ...options,
+    });
     let closed: Promise<void> | undefined;
     const close = started.close.bind(started);
     started.close = () => {

@@ -23,6 +23,8 @@ export interface RigOptions {
   /** `private`: the daemon's own server. Default: one of the harness, through a proxy. */
   redis?: 'private' | { settings?: Record<string, string>; folder?: string };
   env?: Record<string, string>;
+  /** Of Redis behind the proxy; the first connection is made in this time, too. */
+  commandTimeout?: string;
 }
 
 /** The queue room on a server, bypassing anything between it and the daemon. */
@@ -90,6 +92,7 @@ export class Rig {
   }
 
   static async start(world: World, options: RigOptions = {}): Promise<Rig> {
+    const { commandTimeout = '3s' } = options;
     const port = await freePort();
     const own = options.redis === 'private' ? undefined : (options.redis ?? {});
     const redis = own && (await startFaultRedis(own.settings, own.folder));
@@ -102,7 +105,7 @@ export class Rig {
         maxConnectionsPerClient: 200,
         ...options.smtp,
       },
-      ...(proxy ? { redis: { url: `redis://127.0.0.1:${proxy.port}`, commandTimeout: '3s' } } : {}),
+      ...(proxy ? { redis: { url: `redis://127.0.0.1:${proxy.port}`, commandTimeout } } : {}),
       retry: { attempts: 1000, firstDelay: '100ms', maxDelay: '2s' },
       log: { level: 'info' },
       ...options.config,
