@@ -261,7 +261,7 @@ describe('handoff webhook', () => {
         reply(response, received);
       };
     const { port } = await receiver(t, [watched(endless), watched(dripping), watched(cut)]);
-    const made = await webhook(t, { url: `http://127.0.0.1:${port}/`, timeout: 400 });
+    const made = await webhook(t, { url: `http://127.0.0.1:${port}/`, timeout: 2000 });
     for (let i = 0; i < 3; i++) assert.ok('done' in (await made.deliver(delivery(order), never)));
     // all three connections end by themselves: by the cap, by the time, by the receiver
     await Promise.all(closed);
@@ -277,7 +277,8 @@ describe('handoff webhook', () => {
     const made = await webhook(t, { url: `http://127.0.0.1:${port}/` });
     for (let i = 0; i < 3; i++) {
       assert.ok('done' in (await made.deliver(delivery(order), never)));
-      await new Promise((resolve) => setImmediate(resolve));
+      // the connection is free when the body of the reply has been read
+      await new Promise((resolve) => setTimeout(resolve, 50));
     }
     assert.equal(connections(), 1);
     assert.ok('done' in (await made.deliver(delivery(order), never)));

@@ -287,7 +287,7 @@ describe('smtp receiver: time', () => {
   });
 
   it('sends early talkers away when it waits before the greeting', async () => {
-    const { receiver, ports } = await startReceiver({ greetingDelay: '200ms' });
+    const { receiver, ports } = await startReceiver({ greetingDelay: '1s' });
     const early = await RawClient.connect(ports[0] ?? 0);
     assert.match(await early.command('EHLO early.example'), /^421 /);
     const patient = await RawClient.connect(ports[0] ?? 0);
