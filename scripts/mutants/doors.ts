@@ -11,6 +11,13 @@ export const doors = [
       'a client learns from empty pages that much happens at others',
     ],
     [
+      'queue/ledger.ts',
+      'found.push(...some.filter((_, each) => owners[each] && sees(owners[each])));',
+      'found.push(...some);',
+      'attacks/foreign-ids~hides.none',
+      'messages of others hide those of a client in a search by id',
+    ],
+    [
       'api/places.ts',
       'this.#seals.seal(contextOf(holder), place)',
       "this.#seals.seal(contextOf(''), place)",

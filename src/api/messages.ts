@@ -43,7 +43,7 @@ export function messageRoutes({ config, queue }: MessagesParts): Route[] {
   const begun = async (client: Client, id: string, filter: object) => {
     if (Object.values(filter).some((value) => value !== undefined))
       throw refusal('request-invalid', 'id is a filter of its own', 'leave the other filters out');
-    const ids = await queue.ledger.matching(id, mostBegun);
+    const ids = await queue.ledger.matchingAmong(id, mostBegun, (owner) => client.maySee(owner));
     const records = await Promise.all(ids.map((each) => queue.ledger.get(each)));
     const seen = records.filter((record) => record !== null && client.maySee(record));
     const messages = seen.flatMap((record) => record ?? []).sort((a, b) => b.receivedAt - a.receivedAt);

@@ -102,6 +102,11 @@ export interface Ledger {
   /** The id itself if there is such a message, else ids that begin like that: at most `most`, in no order. */
   matching(prefix: string, most: number): Promise<string[]>;
   /**
+   * The same of messages that somebody may see: of the others, nothing but their owner is read, and they take no place
+   * of these. Up to 5,000 ids are looked at.
+   */
+  matchingAmong(prefix: string, most: number, sees: (owner: MessageOwner) => boolean): Promise<string[]>;
+  /**
    * Subjects of messages, opened, in the order of the ids; null where none is kept. They are content, for whoever may
    * read that.
    */

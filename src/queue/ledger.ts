@@ -94,6 +94,8 @@ export function parseRecord(
   };
 }
 
+const isWholeId = (text: string): boolean => /^[io][0-9a-f]{31}$/.test(text);
+
 /** Fields of a record that say whose it is. */
 export const ownerFields = ['b', 'p'] as const;
 
@@ -124,6 +126,9 @@ const lookSize = 1000;
 const mostLooked = 20_000;
 const mostRead = 10_000;
 const mostCounted = 10_000;
+/** Ids that begin alike whose owners are looked at, and how many of them at a time. */
+const mostBegun = 5000;
+const ownersAtOnce = 500;
 /** Maximum number of messages examined for one Message-ID or digest. */
 const digestLimit = 10_000;
 
@@ -159,6 +164,23 @@ export class RedisLedger implements Ledger {
     if (!/^\w+$/.test(prefix)) return [];
     if (await guarded('ledger', this.#redis.exists(this.#keys.message(prefix)))) return [prefix];
     return await idsLike({ redis: this.#redis, keys: this.#keys }, prefix, most);
+  }
+
+  async matchingAmong(
+    prefix: string,
+    most: number,
+    sees: (owner: MessageOwner) => boolean,
+  ): Promise<string[]> {
+    // A whole id costs the same whether there is such a message, whose ever it is, or not.
+    const parts = { redis: this.#redis, keys: this.#keys };
+    const ids = isWholeId(prefix) ? [prefix] : await idsLike(parts, prefix, mostBegun);
+    const found: string[] = [];
+    for (let at = 0; at < ids.length && found.length < most; at += ownersAtOnce) {
+      const some = ids.slice(at, at + ownersAtOnce);
+      const owners = await Promise.all(some.map((id) => this.ownerOf(id)));
+      found.push(...some.filter((_, each) => owners[each] && sees(owners[each])));
+    }
+    return found.slice(0, most);
   }
 
   /** `usage` for a broken cursor. */
