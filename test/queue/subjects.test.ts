@@ -154,6 +154,8 @@ describe('a search that opens records', () => {
     await pipe.exec();
   }
 
+  /** 10,000 of the search, and what the room reads for itself meanwhile; one look more would be 1,000. */
+  const most = 10_100;
   const calls = async () =>
     Number(/cmdstat_hget:calls=(\d+)/.exec(await queue.redis.info('commandstats'))?.[1] ?? 0);
 
@@ -179,7 +181,7 @@ describe('a search that opens records', () => {
         first.messages.map(({ id }) => id),
         [at(20)],
       );
-      assert.ok((await calls()) - before <= 10_000, 'no more than that');
+      assert.ok((await calls()) - before <= most, 'no more than that');
       assert.ok(first.cursor);
       const second = await list(first.cursor);
       assert.deepEqual(
@@ -206,7 +208,7 @@ describe('a search that opens records', () => {
       const before = await calls();
       const page = await queue.ledger.listAmong({ subject: 'oldest', ...(cursor && { cursor }) }, among);
       const cost = (await calls()) - before;
-      assert.ok(cost <= 10_000, `page ${pages} opened ${cost}`);
+      assert.ok(cost <= most, `page ${pages} opened ${cost}`);
       found.push(...page.messages.map(({ id }) => id));
       cursor = page.cursor;
       pages += 1;
