@@ -71,7 +71,8 @@ await runRole('outbound', async ({ config, queue, log }) => {
   const open = (partner: PartnerConfig) => {
     const senderOf = (route: typeof partner.route, rated: string) => {
       const rate = sharedBucket(queue, rated, route.rate);
-      return openSender({ route, readSecret, name: ownName(config), tokens, rate, ...lookups });
+      const dialogue = { log: roomLog(log, 'smtp'), about: { partner: partner.name } };
+      return openSender({ route, readSecret, name: ownName(config), tokens, rate, dialogue, ...lookups });
     };
     const { route, backup } = partner;
     const key = partnerKey(partner);

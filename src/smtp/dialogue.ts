@@ -1,9 +1,19 @@
 /** What a server says: the dialogue line by line, without secrets, and failures with its reply. */
 import type SMTPConnection from 'nodemailer/lib/smtp-connection';
-import { cleanText } from '../log.ts';
+import { cleanText, type Log } from '../log.ts';
 
 /** Told of each line: `>` what we say, `<` what the server says. */
 export type Trace = (direction: '>' | '<', line: string) => void;
+
+/** Characters of a line in the log. */
+const longestLine = 400;
+
+/** Writes the dialogue into the log while that is on `debug`, as it is when a connection begins; else it is not made. */
+export function loggedDialogue(log: Log, about: Record<string, string>): Trace | undefined {
+  if (log.level !== 'debug' && log.level !== 'trace') return undefined;
+  return (direction, line) =>
+    log.debug({ ...about, direction, line: cleanText(line, longestLine) }, 'dialogue of a route');
+}
 
 /** As nodemailer's logger. What follows AUTH is masked until the server has decided. */
 export function traceLogger(trace: Trace) {

@@ -4,7 +4,7 @@ import { parseMailbox } from '../message/index.ts';
 import { DnsFailure } from '../net/index.ts';
 import { type Envelope, type Facts, type Outcome, outcomeOf, type PeerState } from '../queue/index.ts';
 import type { Client, ClientOptions } from './client.ts';
-import { ClientError, cleanReply } from './dialogue.ts';
+import { ClientError, cleanReply, loggedDialogue } from './dialogue.ts';
 import { type DsnParameters, dsnParameters } from './dsn.ts';
 import type { Auth } from './login.ts';
 import { sendResults } from './metrics.ts';
@@ -36,13 +36,14 @@ export function wayOf(parts: SenderParts): {
   options: () => Omit<ClientOptions, 'host' | 'demand'>;
   demands: DemandParts;
 } {
-  const { route, name, trace } = parts;
+  const { route, name, dialogue } = parts;
   const ca = route.ca === undefined ? undefined : readPublicFile(route.ca).toString();
   return {
     demands: { route: { ...route, ca }, dns: parts.dns, sts: parts.sts },
     // secrets are read at each use, because another program may renew them
     options: () => ({
-      ...{ port: route.port, name, lmtp: route.lmtp, trace },
+      ...{ port: route.port, name, lmtp: route.lmtp },
+      trace: parts.trace ?? (dialogue && loggedDialogue(dialogue.log, dialogue.about)),
       auth: authOf(parts),
       clientCertificate:
         route.clientCertificate === undefined

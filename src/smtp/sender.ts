@@ -1,5 +1,6 @@
 /** What sends mail to a partner or a mail server, whatever its route is. */
 import type { PartnerConfig, Secret } from '../config/index.ts';
+import type { Log } from '../log.ts';
 import type { Dns } from '../net/index.ts';
 import type { Tokens } from '../oauth/index.ts';
 import type { Envelope, Outcome, Pace, OutboundMessage as Submitted } from '../queue/index.ts';
@@ -72,6 +73,8 @@ export interface SenderParts {
   name: string;
   /** Told of the dialogue, without secrets. */
   trace?: Trace | undefined;
+  /** Where the dialogue is logged at level debug, and whose it is. */
+  dialogue?: { log: Log; about: Record<string, string> } | undefined;
   /** Bearer tokens, shared by the routes of a process. */
   tokens?: Pick<Tokens, 'for'> | undefined;
   /** MX lookup; default: the system's. */

@@ -5,6 +5,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
 import type { PartnerConfig } from '../../src/config/schema.ts';
+import { createLog, type Log } from '../../src/log.ts';
 import { sendResults } from '../../src/smtp/metrics.ts';
 import { createSender } from '../../src/smtp/send.ts';
 import type { Sender, SenderParts } from '../../src/smtp/sender.ts';
@@ -115,6 +116,41 @@ describe('smtp sender', () => {
     }
     assert.deepEqual(intake.stored[0]?.entries[0]?.envelope, envelope);
     close();
+    await receiver.close(1000);
+  });
+
+  it('logs the dialogue of a route at level debug, and nothing of what is sent', async () => {
+    const { receiver, ports } = await startReceiver();
+    const lines: { partner: string; direction: string; line: string }[] = [];
+    const log: Log = Object.assign(Object.create(createLog('silent', 'test')), {
+      level: 'info',
+      debug: (fields: (typeof lines)[number]) => lines.push(fields),
+    });
+    const send = async () => {
+      const dialogue = { log, about: { partner: 'acme' } };
+      const made = sender({ port: ports[0] ?? 0 }, { dialogue });
+      const { status } = await made.send(message(Buffer.from('Subject: marker\r\n\r\nmarker\r\n')));
+      assert.equal(status, 'sent');
+      made.close();
+    };
+    await send();
+    assert.deepEqual(lines, []);
+    log.level = 'debug';
+    await send();
+    const said = lines.map(({ direction, line }) => `${direction} ${line}`);
+    for (const expected of [
+      /^< 220 /,
+      /^> EHLO us\.example\.org$/,
+      /^> MAIL FROM:/,
+      /^> DATA$/,
+      /^< 250 2\.0\.0 Ok/,
+    ])
+      assert.ok(
+        said.some((each) => expected.test(each)),
+        `${expected} in ${said.join('\n')}`,
+      );
+    assert.ok(lines.every(({ partner }) => partner === 'acme'));
+    assert.doesNotMatch(JSON.stringify(lines), /marker/);
     await receiver.close(1000);
   });
 
