@@ -90,7 +90,7 @@ describe('rights that somebody would raise', { skip: skipWithout('redis-server')
   let ada: Somebody;
   let desk: string;
   before(async () => {
-    both = await startBoth();
+    both = await startBoth({ stepUp: '1h' });
     ada = await both.room.person('ada', 'administrator');
     await ada.browser.get('/users');
     desk = await both.token('desk', own);
@@ -260,7 +260,7 @@ describe('rights that somebody would raise', { skip: skipWithout('redis-server')
       senders: '',
     });
     assert.deepEqual([added.status, added.to], [303, '/clients/shop?did=client-added']);
-    room.ahead += 6 * 60_000;
+    room.ahead += 61 * 60_000;
     const forms: [string, Record<string, string>][] = [
       ['/users/add', { name: 'zoe', role: 'viewer', mailboxes: '*', partners: '*' }],
       ['/users/bob/act', { act: 'end-sessions' }],
@@ -295,7 +295,7 @@ describe('rights that somebody would raise', { skip: skipWithout('redis-server')
 describe('rights that need a second person', { skip: skipWithout('redis-server') }, () => {
   let both: Both;
   before(async () => {
-    both = await startBoth({ fourEyes: true });
+    both = await startBoth({ fourEyes: true, stepUp: '1h' });
   });
   after(() => both?.stop());
 

@@ -31,7 +31,8 @@ describe('the pages of the console', {
   before(async () => {
     room = await startConsole(world, {
       args: ['--only', 'console,receive,decrypt,handoff,outbound'],
-      console: { secondFactor: false },
+      // A login is fresh for the whole file, however slow the machine is.
+      console: { secondFactor: false, stepUp: '2h' },
       config: {
         partners: [
           {

@@ -12,7 +12,7 @@ const shots = process.env.SEALPOST_SHOTS;
 
 describe('passkeys in a browser', {
   skip: skipWithoutChromium || skipWithout('redis-server'),
-  timeout: 600_000,
+  timeout: 1_800_000,
 }, () => {
   let room: ConsoleRoom;
   let chromium: Chromium;
@@ -27,7 +27,7 @@ describe('passkeys in a browser', {
   before(async () => {
     const port = await freePort();
     baseURL = `http://localhost:${port}`;
-    room = await startConsoleRoom({ port, publicUrl: baseURL });
+    room = await startConsoleRoom({ port, publicUrl: baseURL, stepUp: '1h' });
     ada = await room.person('ada', 'administrator');
     chromium = await startChromium();
     const context = await chromium.newContext({ baseURL, viewport: { width: 1280, height: 760 } });
@@ -125,7 +125,7 @@ describe('passkeys in a browser', {
 
   it('confirm a grave act, which is done then', async () => {
     await page.goto('/account');
-    room.ahead += 6 * 60_000;
+    room.ahead += 61 * 60_000;
     await page.getByRole('button', { name: 'Remove work laptop' }).focus();
     await page.keyboard.press('Enter');
     await page.getByText('Nothing has been done yet').waitFor();

@@ -14,7 +14,7 @@ type Manner = 'pass' | 'hold' | 'cut';
 
 describe('pages behind a proxy', {
   skip: skipWithoutChromium || skipWithout('redis-server'),
-  timeout: 600_000,
+  timeout: 1_800_000,
 }, () => {
   let room: ConsoleRoom;
   let chromium: Chromium;

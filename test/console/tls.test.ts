@@ -11,7 +11,7 @@ import { freePort } from '../support/net.ts';
 import { makeTlsFiles, type TlsFiles } from '../support/tls.ts';
 import { makeWorld, skipWithout } from '../support/world.ts';
 
-describe('the console with TLS of its own', { skip: skipWithout('openssl'), timeout: 600_000 }, () => {
+describe('the console with TLS of its own', { skip: skipWithout('openssl'), timeout: 1_800_000 }, () => {
   const world = makeWorld();
   let tls: TlsFiles;
   let next: TlsFiles;

@@ -94,7 +94,7 @@ export function userBody({ user, failed, csrf, now, said }: UserView): Html {
   const { name, groups, subject, disabled } = user;
   const act = (what: string, title: string, help: string, kind?: string) =>
     html`<form method="post" action=${path(name, '/act')}><h3>${title}</h3><small>${help}</small>${csrfField(csrf)}
-      <input type="hidden" name="act" value=${what} /><button class=${kind}>${title}</button></form>`;
+      <input type="hidden" name="act" value=${what} /><div class="field"><button class=${kind}>${title}</button></div></form>`;
   return [
     said !== '' && html`<p class="done" role="status">${said}</p>`,
     html`<section><h2>Who it is</h2>${facts([
