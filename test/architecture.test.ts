@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { globSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { describe, it } from 'node:test';
 
@@ -382,5 +382,43 @@ describe('architecture', () => {
       long.map((file) => relative(root, file)),
       [],
     );
+  });
+});
+
+describe('docs/architecture.md', () => {
+  const text = readFileSync(join(root, 'docs/architecture.md'), 'utf8');
+  const places = ['', 'src', 'workers', ...globSync('src/**/', { cwd: root })];
+  const isThere = (name: string) => places.some((place) => existsSync(join(root, place, name)));
+
+  it('names files and folders that exist', () => {
+    const names = [...text.matchAll(/`([A-Za-z0-9_./-]+(?:\.[a-z]{2,4}|\/))`/g)].map(([, name = '']) => name);
+    const files = names.filter((name) => /\.(?:ts|json|md|cjs)$|\/$/.test(name) && !name.includes('NAME'));
+    assert.ok(files.length > 100, `${files.length} names`);
+    assert.deepEqual(
+      files.filter((name) => !isThere(name)),
+      [],
+    );
+  });
+
+  it('has each room in its table, with what it may import', () => {
+    const rows = [...text.matchAll(/^\| (`(?:src\/|workers)[^|]*) \| [^|]* \| ([^|]*) \|$/gm)];
+    const documented = new Map(
+      rows.flatMap(([, where = '', may = '']) =>
+        [...where.matchAll(/`(?:src\/)?([a-z0-9]+)(?:\.ts|\/)?`/g)].map(
+          ([, room = '']) => [room, may] as const,
+        ),
+      ),
+    );
+    assert.deepEqual([...documented.keys()].sort(), Object.keys(rooms).sort());
+    const wrong = Object.entries(rooms).flatMap(([room, { may }]) => {
+      const written = documented.get(room) ?? '';
+      if (may === anything) return /^anything/.test(written) ? [] : [`${room}: ${written}`];
+      const said = written
+        .replaceAll(/\([^)]*\)|;.*$/g, '')
+        .split(/[, ]+/)
+        .filter((word) => word in rooms);
+      return said.toSorted().join() === may.toSorted().join() ? [] : [`${room}: ${said} against ${may}`];
+    });
+    assert.deepEqual(wrong, []);
   });
 });
