@@ -58,6 +58,8 @@ describe('documents for operators', {
       .replaceAll(host, '$1mail1');
   const alike = (text: string) =>
     asOnPage(text)
+      // of a busy machine
+      .replaceAll(/^(?:clock|fails) .*\n/gm, '')
       .replaceAll(/\b(?:[0-9a-f]{16}|[0-9a-f]{12}|[0-9a-f]{8})\b/g, 'HEX')
       .replaceAll(/\b\d+ (ms|keys|objects?|files?|octets|s|m|messages?)\b/g, 'N $1')
       .replaceAll(/process \d+|(?<=by mail1) \d+/g, ' process N')
@@ -91,7 +93,12 @@ describe('documents for operators', {
         },
       ],
       http: { port: httpPort },
-      alerts: { every: '1s', webhook: { url: hook.url, allowPrivate: true, secret: { env: 'HOOK_SECRET' } } },
+      alerts: {
+        // what a busy machine may have of its own
+        rules: ['disk', 'memory', 'role', 'refusing', 'trouble'].map((name) => ({ name, off: true })),
+        every: '1s',
+        webhook: { url: hook.url, allowPrivate: true, secret: { env: 'HOOK_SECRET' } },
+      },
     };
     process.env.HOOK_SECRET = 'a secret of the people who operate it';
     mkdirSync(join(folder, 'inbox'));
@@ -153,6 +160,11 @@ describe('documents for operators', {
       ['keygen', 'verify', 'files'].includes(second ?? '');
     const file = isRestored ? restoredFile() : first === 'users' ? consoleFile() : configFile();
     const config = none ? [] : ['--config', file];
+    if (first === 'health')
+      await daemon.waitFor('each role has given a sign of life', async () => {
+        const { stdout } = await daemon.command(['health', '--json']);
+        return JSON.parse(`${stdout}`).alive.length === 5;
+      });
     const ran = await command([...args, ...config]);
     if (second === 'decode') await daemon.reaches(id, 'suspended');
     if (first === 'send') await daemon.reaches(`${ran.stdout}`.trim(), 'sent');
@@ -227,7 +239,7 @@ describe('documents for operators', {
     const config = world.file(
       'prometheus.yaml',
       stringify({
-        global: { scrape_interval: '500ms', scrape_timeout: '500ms' },
+        global: { scrape_interval: '3s', scrape_timeout: '3s' },
         scrape_configs: [{ job_name: 'sealpost', static_configs: [{ targets: [`127.0.0.1:${httpPort}`] }] }],
       }),
     );
@@ -252,20 +264,8 @@ describe('documents for operators', {
         const answer: Answer = JSON.parse(await (await fetch(url)).text());
         return answer;
       };
-      await daemon.waitFor('Prometheus has the metrics', async () => {
-        const found = await ask('count_over_time(sealpost_messages{state="suspended"}[1m]) > 1').catch(
-          () => undefined,
-        );
-        return (found?.data?.result.length ?? 0) > 0;
-      });
+      await daemon.waitFor('Prometheus answers', () => ask('1').catch(() => undefined));
       const { panels } = JSON.parse(readFileSync(join(home, 'deploy/grafana/sealpost.json'), 'utf8'));
-      const silent: string[] = [];
-      for (const { title, targets } of panels)
-        for (const { expr } of targets) {
-          const { status, error, data } = await ask(expr.replaceAll('$__rate_interval', '1m'));
-          assert.equal(status, 'success', `${title}: ${expr}: ${error}`);
-          if (data?.result.length === 0) silent.push(title);
-        }
       // what a daemon without such events has nothing of
       const none = new Set([
         'Inbound',
@@ -275,10 +275,18 @@ describe('documents for operators', {
         'Suspended by reason',
         'Routes that are down',
       ]);
-      assert.deepEqual(
-        silent.filter((title) => !none.has(title) && !/certificate/i.test(title)),
-        [],
-      );
+      for (const { title, targets } of panels)
+        for (const { expr } of targets) {
+          const answer = () => ask(expr.replaceAll('$__rate_interval', '1m'));
+          const { status, error } = await answer();
+          assert.equal(status, 'success', `${title}: ${expr}: ${error}`);
+          if (none.has(title) || /certificate/i.test(title)) continue;
+          // a scrape that comes late on a busy machine has a gap before it
+          await daemon.waitFor(
+            `${title} has an answer`,
+            async () => (await answer()).data?.result.length !== 0,
+          );
+        }
     } finally {
       server.kill();
       await ended;
