@@ -17,7 +17,7 @@ export function makeBackupKey(): { privateKey: string; publicKey: string; key: K
 export function readBackupKey(file: string, half: 'public' | 'private'): KeyObject {
   const text = readRegularFile(file, fileLimits.secret).toString('latin1');
   try {
-    // Node also makes the public half of a private key; whoever backs up has no use for that one.
+    // Node would also derive the public half from a private key, which does not belong on the machine that backs up.
     const isPrivate = text.includes('PRIVATE KEY');
     if (isPrivate !== (half === 'private')) throw new Error('the other half');
     const key = isPrivate ? createPrivateKey(text) : createPublicKey(text);

@@ -140,7 +140,7 @@ export class CertStore extends SealedStore<Totals> {
         if (own) own.push(entry);
         else this.#byPartner.set(name, [entry]);
       }
-    // What this machine knows to be refused counts, whatever the store says of it or does not say.
+    // What this machine knows to be refused stays refused, even if the store does not say so.
     for (const entry of this.#refusedFile.entries.values()) this.#byThumbprint.set(entry.thumbprint, entry);
     const revoked = [...this.#byThumbprint.values()].filter(({ state }) => state === 'revoked');
     this.#revokedKeys = new Map(revoked.map((entry) => [entry.key, entry]));

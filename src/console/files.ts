@@ -26,7 +26,7 @@ export function publicFile(name: string, octets: Buffer): PublicFile {
 /** Files of packages, as they are published. */
 const packaged = ['uplot/dist/uPlot.iife.min.js', 'uplot/dist/uPlot.min.css'];
 
-/** By name. Nothing else can be asked for, whatever a path says. */
+/** By name: no path leads to any other file. */
 export function publicFiles(folder = join(import.meta.dirname, 'static')): Map<string, PublicFile> {
   const names = readdirSync(folder).filter((name) => extname(name) in types);
   const { resolve } = createRequire(import.meta.url);

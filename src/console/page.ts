@@ -49,7 +49,7 @@ export interface PageRoute {
   /** As fastify writes it: `/messages/:id`. */
   url: string;
   needs: Role;
-  /** Asks the person again who it is, whatever operations it calls. Those that are grave ask by themselves. */
+  /** Always asks people to log in again first. Grave operations ask for that by themselves. */
   stepUp?: boolean;
   handle(call: PageCall): Promise<Page>;
 }

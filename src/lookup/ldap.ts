@@ -37,7 +37,7 @@ export function ldap(settings: LdapSettings, patience = 10_000): Directory {
         url: settings.url,
         timeout: patience,
         connectTimeout: patience,
-        // With these, the library begins with TLS whatever the URL says.
+        // With these, the library starts with TLS even if the URL says ldap:.
         ...(protocol === 'ldaps:' ? { tlsOptions } : {}),
         ...connections(protocol === 'ldaps:', tlsOptions),
       });

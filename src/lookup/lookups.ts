@@ -72,7 +72,7 @@ export class Lookups {
    * are.
    *
    * @param names of directories
-   * @param fresh ask again, whatever is remembered
+   * @param fresh ask again, even if an answer is remembered
    * @throws {SealpostError} `address-invalid`
    */
   async ask(address: string, names: readonly string[], { fresh = false } = {}): Promise<Asked> {

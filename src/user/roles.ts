@@ -32,7 +32,7 @@ export interface Rights {
   role: Role;
   mailboxes: '*' | string[];
   partners: '*' | string[];
-  /** May read the content of messages, whatever the role. */
+  /** May read the content of messages, in any role. */
   content: boolean;
 }
 

@@ -1,4 +1,4 @@
-/** The words of HTML, for a look at a mail that has nothing else: in time that grows with its length, whatever is written. */
+/** The words of HTML, for a look at a mail that has nothing else: in time proportional to its length. */
 
 /** Characters that have a name; any other name stays as it is written. */
 const named: Readonly<Record<string, string>> = {
