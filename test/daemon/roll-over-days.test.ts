@@ -236,8 +236,12 @@ describe('two Sealposts and openssl in a roll-over of all certificates', {
       const isFirst = sides[side].written === '';
       sides[side].written = text;
       if (isFirst) continue;
-      const { code, stderr } = await daemonOf(side).command(['reload']);
-      assert.equal(code, 0, `day ${day}: ${stderr}`);
+      for (let tries = 1; ; tries++) {
+        const { code, stderr } = await daemonOf(side).command(['reload']);
+        if (code === 0) break;
+        // On a busy machine, a new process may give up on Redis, and the old ones stay: a person would try again.
+        assert.ok(tries < 4 && stderr.includes('redis does not answer'), `day ${day}: ${stderr}`);
+      }
     }
   }
 
