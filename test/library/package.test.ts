@@ -191,7 +191,7 @@ describe('sealpost/smime as it is packed', { skip: skipWithout('openssl', 'npm',
         const { stdout, stderr } = run(path, ['types.mjs'], app);
         rmSync(join(app, 'node_modules/zod'));
         const names =
-          'eventsDocument,handoffDocument,messageEvent,reportDocument,testDocument,verdictDocument';
+          'alertChange,alertFields,alertsDocument,eventsDocument,handoffDocument,messageEvent,reportDocument,testDocument,verdictDocument';
         assert.deepEqual([stdout, stderr], [`${names} The report of a suspended message false\n`, '']);
       });
 
