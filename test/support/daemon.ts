@@ -159,7 +159,7 @@ export async function bootDaemon(
   const { pid, log, ended, over, roles } = launched;
   const waitFor: TestDaemon['waitFor'] = async (what, test) => {
     // what does not happen is a failure; how fast it happens is the machine's affair
-    const deadline = Date.now() + 180_000;
+    const deadline = Date.now() + 600_000;
     for (;;) {
       const value = await test();
       if (value !== undefined && value !== null && value !== false) return value;

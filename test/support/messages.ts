@@ -23,7 +23,7 @@ export async function accept(
 
 /** Waits until `test` returns something other than undefined or false; fails after two minutes. */
 export async function until<T>(test: () => Promise<T | undefined | false>): Promise<T> {
-  const deadline = Date.now() + 120_000;
+  const deadline = Date.now() + 300_000;
   for (;;) {
     const value = await test();
     if (value !== undefined && value !== false) return value;

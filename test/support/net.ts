@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { hasCode } from '../../src/errors.ts';
 
 /** What does not happen is a failure; how fast it happens is the machine's affair. Milliseconds. */
-const patience = 120_000;
+const patience = 300_000;
 
 /** Waits until something listens on the port. */
 export async function reachable(port: number, host = '127.0.0.1'): Promise<void> {

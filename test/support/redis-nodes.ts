@@ -82,7 +82,7 @@ class Server implements Node {
     this.#child = spawn(server, this.#args, { cwd: this.#folder, stdio: 'ignore' });
     const client = this.client();
     try {
-      for (const deadline = Date.now() + 120_000; ; ) {
+      for (const deadline = Date.now() + 300_000; ; ) {
         if (!this.alive()) throw new Error(`${server} in ${this.#folder} ended`);
         if ((await client.ping().catch(() => '')) === 'PONG') return;
         if (Date.now() > deadline) throw new Error(`${server} in ${this.#folder} does not answer`);
