@@ -11,7 +11,7 @@ import { checkConfig } from '../../src/config/check.ts';
 import { readConfig } from '../../src/config/load.ts';
 import { configSchema, type PartnerConfig } from '../../src/config/schema.ts';
 import { toErrorInfo } from '../../src/errors.ts';
-import { createLog } from '../../src/log.ts';
+import { createLog, type Log } from '../../src/log.ts';
 import { outboundProtection, RecipientRevocation } from '../../src/partner/index.ts';
 import type { QueueRoom } from '../../src/queue/index.ts';
 import { sealedValues } from '../../src/redis/index.ts';
@@ -80,13 +80,15 @@ describe('mail for a certificate that was revoked', { skip }, () => {
   function sender({ trust = trustOf(), anchors = [root], intermediates = [] as OpensslCertificate[] } = {}) {
     const of = (list: OpensslCertificate[]) => list.map(({ certificate }) => certificate);
     const warned: unknown[] = [];
-    const log = createLog('silent', 'test');
+    const log: Log = Object.assign(createLog('silent', 'test'), {
+      warn: (facts: unknown) => void warned.push(facts),
+    });
     const revocation = new RecipientRevocation({
       trust,
       keys: { anchors: of(anchors), intermediates: of(intermediates), approvalAnchors: new Map() },
       values: sealedValues(queue, 'revocation'),
       refused: () => undefined,
-      log: Object.assign(Object.create(log), { warn: (facts: unknown) => void warned.push(facts) }),
+      log,
       now: () => clock,
     });
     return {

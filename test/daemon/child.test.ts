@@ -18,8 +18,7 @@ function child(t: TestContext, options: Partial<ChildOptions> = {}) {
   const failures: StartFailure[] = [];
   const lost: number[] = [];
   const waits: unknown[] = [];
-  const log = createLog('silent', 'test');
-  const heard: Log = Object.assign(Object.create(log), {
+  const heard: Log = Object.assign(createLog('silent', 'test'), {
     error: (facts: { delayMs?: number }) => {
       if (facts.delayMs !== undefined) waits.push(facts.delayMs);
     },

@@ -22,8 +22,7 @@ it('is started again at once the first time, then after twice the wait up to 15 
   /** Waits since the server was found dead. */
   let waits: number[] = [];
   let deaths = 0;
-  const silent = createLog('silent', 'test');
-  const log: Log = Object.assign(Object.create(silent), {
+  const log: Log = Object.assign(createLog('silent', 'test'), {
     error: (facts: { delayMs?: number }) => {
       if (facts.delayMs === undefined) return;
       deaths++;

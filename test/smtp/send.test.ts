@@ -122,7 +122,7 @@ describe('smtp sender', () => {
   it('logs the dialogue of a route at level debug, and nothing of what is sent', async () => {
     const { receiver, ports } = await startReceiver();
     const lines: { partner: string; direction: string; line: string }[] = [];
-    const log: Log = Object.assign(Object.create(createLog('silent', 'test')), {
+    const log: Log = Object.assign(createLog('silent', 'test'), {
       level: 'info',
       debug: (fields: (typeof lines)[number]) => lines.push(fields),
     });
