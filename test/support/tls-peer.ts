@@ -13,6 +13,8 @@ export interface TlsPeer {
   /** Their octets, with dots unstuffed. */
   octets: Buffer[];
   options: TlsPeerOptions;
+  /** Closes all connections, as a server does that starts again. */
+  hangUp(): void;
   stop(): void;
 }
 
@@ -45,8 +47,12 @@ export async function startTlsPeer(given: TlsPeerOptions): Promise<TlsPeer> {
     taken: [],
     octets: [],
     options: given,
-    stop() {
+    hangUp() {
       for (const socket of sockets) socket.destroy();
+      sockets.clear();
+    },
+    stop() {
+      peer.hangUp();
       server.close();
     },
   };

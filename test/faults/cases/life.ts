@@ -166,7 +166,9 @@ export const lifeCases: FaultCase[] = [
         const { code, signal } = await rig.daemon.ended;
         const took = (performance.now() - startedAt) / 1000;
         notes.push(`${forced ? 'forced' : 'drained'} in ${took.toFixed(1)} s, code ${code ?? signal}`);
-        if (took > 8) failures.push(`the end took ${took.toFixed(1)} s with drainTimeout 5 s`);
+        // the short form runs beside other tests: there, an end that takes minutes is one that hangs
+        if (took > (run.short ? 120 : 8))
+          failures.push(`the end took ${took.toFixed(1)} s with drainTimeout 5 s`);
         if (!forced && code !== 0) failures.push(`exit code ${code} after a drain`);
         await rig.boot();
       }
