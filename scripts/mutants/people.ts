@@ -2,6 +2,22 @@
 import { mutants } from './mutant.ts';
 
 export const people = [
+  ...mutants('slow requests', [
+    [
+      'console/app.ts',
+      "if (route.method === 'POST') await visits.again(visit);",
+      '',
+      'attacks/slow-act-of-the-revoked~adds.no.passkey.after.a.reset',
+      'whoever holds a stolen session keeps a way in past the reset',
+    ],
+    [
+      'api/body.ts',
+      'wholeChecks.get(request)?.();',
+      '',
+      'attacks/slow-act-of-the-revoked~revoked.or.narrowed.meanwhile',
+      'a revoked token does what it began minutes before',
+    ],
+  ]),
   ...mutants('user', [
     [
       'user/second.ts',

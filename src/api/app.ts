@@ -2,13 +2,14 @@
 import swagger from '@fastify/swagger';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { serializerCompiler } from 'fastify-type-provider-zod';
-import { type Client, type ClientRegistry, loadClients } from '../client/index.ts';
+import { type Client, type ClientRegistry, covers, loadClients } from '../client/index.ts';
 import { type Config, tlsAt } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { type Log, logRarely } from '../log.ts';
 import { counter } from '../metrics.ts';
 import type { QueueRoom } from '../queue/index.ts';
 import { lingerThenCut, ours, sendAnswer, sendProblem } from './answer.ts';
+import { whenWhole } from './body.ts';
 import { checkGrant, checkSecond } from './granting.ts';
 import { RequestLimits } from './limits.ts';
 import { createListener, type RunningServer, runServer } from './listener.ts';
@@ -108,7 +109,7 @@ export async function createApi(parts: ApiParts): Promise<RunningServer> {
 
 export interface AppParts {
   routes: readonly Route[];
-  registry: Pick<ClientRegistry, 'byToken' | 'trouble'>;
+  registry: Pick<ClientRegistry, 'byToken' | 'again' | 'trouble'>;
   log: Log;
   origins: Origins;
   api: Pick<Config['api'], 'maxRequestsPerClient' | 'requestsPerMinute'>;
@@ -158,6 +159,7 @@ export async function createApp({
     const end = limits.begin(client);
     admitted.set(request, { client, address, end });
     request.raw.socket.once('close', end);
+    whenWhole(request.raw, () => checkStill(registry, client));
     const { grant } = request.routeOptions.config;
     if (grant !== undefined) checkGrant({ grant }, client);
   });
@@ -228,4 +230,16 @@ function authenticate(
   if (registry.trouble) throw registry.trouble;
   const token = /^Bearer +([^ ]+) *$/i.exec(raw.headers.authorization ?? '')?.[1] ?? '';
   return registry.byToken(token);
+}
+
+/**
+ * That a client is what it was when its request began. Errors: `client-unauthenticated`, `clients-changed`,
+ * `not-granted`.
+ */
+function checkStill(registry: Pick<ClientRegistry, 'again' | 'trouble'>, client: Client): void {
+  if (registry.trouble) throw registry.trouble;
+  const now = registry.again(client);
+  if (now === undefined) throw refusal('client-unauthenticated', 'the token or login is not valid');
+  if (!covers(now.grants, client.grants))
+    throw refusal('not-granted', `client ${client.name} was granted less meanwhile`, 'send it again');
 }

@@ -12,6 +12,18 @@ export interface BodyRules {
 
 const every = 250;
 
+/** What has to be so when the body of a request is whole. */
+const wholeChecks = new WeakMap<IncomingMessage, () => void>();
+
+/**
+ * Has something looked at once more when the body is whole: it may take long, and who sends it be revoked meanwhile.
+ *
+ * @param check throws what `bodyOf` is to throw
+ */
+export function whenWhole(request: IncomingMessage, check: () => void): void {
+  wholeChecks.set(request, check);
+}
+
 /** Refuses a body before any of it is read. Errors: `media-type-unsupported`, `message-too-large`. */
 export function checkBodyFields({ headers }: IncomingMessage, most: number): void {
   const encoding = headers['content-encoding'] ?? 'identity';
@@ -71,6 +83,7 @@ export async function* bodyOf(
       yield value;
     }
     if (!request.complete) throw cut();
+    wholeChecks.get(request)?.();
   } catch (error) {
     if (error instanceof SealpostError) throw error;
     throw cut(error);

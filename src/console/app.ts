@@ -162,6 +162,7 @@ export async function createConsoleApp(parts: ConsoleParts) {
   ): Promise<FastifyReply> {
     const what = `${route.method} ${route.url}`;
     const form = route.method === 'POST' ? await readForm(request.raw) : new Form();
+    if (route.method === 'POST') await visits.again(visit);
     try {
       await visits.known(request, route.needs);
       if (route.method === 'POST') checkToken(form, visit.session);

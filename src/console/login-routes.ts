@@ -192,6 +192,7 @@ export function addLoginRoutes(app: Pick<FastifyInstance, 'route'>, parts: Login
     async handler(request, reply) {
       const known = await visits.known(request, 'viewer');
       const form = await readForm(request.raw);
+      await visits.again(known);
       checkToken(form, known.session);
       const to = safePath(query(request, 'to'));
       const wrong = await wrongOf(async () =>

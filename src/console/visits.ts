@@ -21,6 +21,8 @@ export type Known = Visit & { person: Person; session: Session };
 
 export const isKnown = (visit: Visit): visit is Known => visit.session !== undefined;
 
+const notIn = () => refusal('person-unauthenticated', 'you have not logged in, or too long ago');
+
 export interface VisitsParts {
   origins: Origins;
   logins: Logins;
@@ -79,10 +81,22 @@ export class Visits {
   /** Somebody who has logged in, and has the role. Errors: `person-unauthenticated`, `not-granted`. */
   async known(request: FastifyRequest, needs: Role): Promise<Known> {
     const visit = this.of(request);
-    if (!isKnown(visit)) throw refusal('person-unauthenticated', 'you have not logged in, or too long ago');
+    if (!isKnown(visit)) throw notIn();
     const { person } = visit;
     if (hasRole(person.role, needs)) return visit;
     throw refusal('not-granted', `only ${needs === 'administrator' ? 'an' : 'a'} ${needs} may do that`);
+  }
+
+  /**
+   * The visit as it is after its form, which may take long: who was reset, disabled or logged out meanwhile does nothing
+   * more with it.
+   *
+   * @throws {SealpostError} `person-unauthenticated`, `users-changed`, `redis-unreachable`
+   */
+  async again(visit: Known): Promise<void> {
+    const found = await this.#parts.logins.whose(visit.session.id, visit.address);
+    if (found === undefined) throw notIn();
+    Object.assign(visit, found);
   }
 
   /** Notes in the audit trail what somebody wanted and may not do. */
