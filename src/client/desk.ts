@@ -164,6 +164,20 @@ export class ClientDesk {
       throw denied('a token would be valid for longer than the one that makes it', 'write a shorter time');
   }
 
+  /**
+   * Certificates that a client is to have anew. They log in without end, and as one client: mail of whoever has one must
+   * not come under another's name.
+   */
+  #checkPins(document: ClientDocument, acting: Acting, own: StoredClient, pins: readonly string[]): void {
+    const more = pins.filter((pin) => !own.pins.includes(pin));
+    if (more.length === 0) return;
+    this.#checkExpiry(document, acting, null);
+    const name = own.name.toLowerCase();
+    const others = document.clients.filter((each) => each.name.toLowerCase() !== name);
+    if (others.some((each) => each.pins.some((pin) => more.includes(pin))))
+      throw usage('another client logs in with this certificate', 'have it removed there first');
+  }
+
   /** @param notes in the audit trail, before the change */
   async #change(
     { by }: Acting,
@@ -195,9 +209,10 @@ export class ClientDesk {
     const made: StoredClient = { name, grants, createdAt: now(), pins, queue };
     const why = this.why(acting, made);
     if (why) throw denied(`client ${name} would be able to do more than you`, 'grant less');
-    await this.#change(acting, [['client-add', name, grantsLine(grants)]], (document) => {
+    await this.#change(acting, [['client-add', name, grantsLine(grants, pins)]], (document) => {
       if (document.clients.some((each) => each.name.toLowerCase() === name.toLowerCase()))
         throw usage(`there is a client ${name} already`, 'change it with sealpost clients grant');
+      this.#checkPins(document, acting, { ...made, pins: [] }, pins);
       document.clients.push(structuredClone(made));
     });
     return this.#named(name);
@@ -215,8 +230,10 @@ export class ClientDesk {
       limits: { ...grants.limits, ...limits },
     });
     const known = this.#own(await this.#document(), acting, name);
-    await this.#change(acting, [['client-grant', known.name, grantsLine(after(known))]], (document) => {
+    const line = grantsLine(after(known), pins ?? known.pins);
+    await this.#change(acting, [['client-grant', known.name, line]], (document) => {
       const client = this.#own(document, acting, name);
+      if (pins !== undefined) this.#checkPins(document, acting, client, pins);
       client.grants = after(client);
       if (pins !== undefined) client.pins = pins;
       if (queue !== undefined) client.queue = queue;
@@ -290,10 +307,9 @@ export class ClientDesk {
 
 const namesLine = (names: '*' | readonly string[]) => (names === '*' ? 'all' : names.join(' ') || 'none');
 
-/** Grants in a line, for the audit trail. */
-function grantsLine({ verbs, partners, mailboxes }: Grants): string {
-  return `${namesLine(verbs)}; partners ${namesLine(partners)}; mailboxes ${namesLine(mailboxes)}`.slice(
-    0,
-    500,
-  );
+/** Grants in a line, for the audit trail; certificates first, since they log in and the line may be cut. */
+function grantsLine({ verbs, partners, mailboxes }: Grants, pins: readonly string[]): string {
+  const line = `${namesLine(verbs)}; partners ${namesLine(partners)}; mailboxes ${namesLine(mailboxes)}`;
+  const certificates = pins.map((pin) => pin.slice(0, 16)).join(' ');
+  return (certificates === '' ? line : `pins ${certificates}; ${line}`).slice(0, 500);
 }

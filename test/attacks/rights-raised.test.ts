@@ -213,6 +213,45 @@ describe('rights that somebody would raise', { skip: skipWithout('redis-server')
       assert.equal((await both.ask(brief, '/v1/clients/heir/tokens', { expires })).status, status, expires);
   });
 
+  it('of a token: it does not outlive itself by a certificate either', async () => {
+    const brief = await both.token('brief-pins', own, Date.now() + 86_400_000);
+    const pins = ['ab'.repeat(32)];
+    const scope = { verbs: ['send'], partners: ['acme'], senders: ['@own.example'], identities: [] };
+    const made = await both.ask(brief, '/v1/clients', {
+      name: 'forever',
+      ...scope,
+      limits: { messages: 60 },
+      pins,
+    });
+    assert.deepEqual([made.status, made.json.code], [403, 'not-granted']);
+    assert.equal(
+      (await both.ask(brief, '/v1/clients', { name: 'forever', ...scope, limits: { messages: 60 } })).status,
+      200,
+    );
+    const grant = async (token: string, wanted: string[]) =>
+      (await both.ask(token, '/v1/clients/forever/grant', { pins: wanted })).status;
+    assert.equal(await grant(brief, pins), 403);
+    assert.equal(await grant(desk, pins), 200);
+    // a certificate is what logs in, so the trail says which
+    const [entry] = await both.room.queue.audit.list({ limit: 1 });
+    assert.match(entry?.why ?? '', /^pins (?:ab){8}; send;/);
+    // what is there may stay, and go
+    assert.equal(await grant(brief, pins), 200);
+    assert.equal(await grant(brief, []), 200);
+  });
+
+  it('of a client: it gets no certificate of another one, whose mail would come under its name', async () => {
+    const pins = ['cd'.repeat(32)];
+    assert.equal((await both.ask(desk, '/v1/clients', { name: 'older' })).status, 200);
+    await both.registry.change(({ clients }) => {
+      clients.push({ name: 'theirs', grants: structuredClone(allGranted), createdAt: Date.now(), pins });
+    });
+    const taken = await both.ask(desk, '/v1/clients/older/grant', { pins });
+    assert.equal(taken.status, 400, JSON.stringify(taken.json));
+    await both.registry.refresh();
+    assert.equal(both.registry.byCertificate(pins[0] ?? '')?.name, 'theirs');
+  });
+
   it('without the verb, nothing is listed or done', async () => {
     const { verbs: _, ...rest } = own;
     const plain = await both.token('plain', { ...rest, verbs: ['read', 'approve'] });
