@@ -4,6 +4,27 @@ import { mutants } from './mutant.ts';
 export const people = [
   ...mutants('slow requests', [
     [
+      'api/streams.ts',
+      'if (response.destroyed)',
+      'if (false)',
+      'attacks/pages-of-the-gone~nobody.waits.for',
+      'who asks and goes away has pages pile up without end',
+    ],
+    [
+      'user/logins.ts',
+      'person?.id ?? this.#browserOf(device) ?? networkOfStranger(address)',
+      'person?.id ?? networkOfStranger(address)',
+      'attacks/console-left-open~whatever.a.neighbour.does',
+      'a neighbour keeps an office from its passkeys',
+    ],
+    [
+      'client/desk.ts',
+      'this.#checkExpiry(document, acting, null);',
+      '',
+      'attacks/rights-raised~by.a.certificate.either',
+      'a token of a day makes a login for ever',
+    ],
+    [
       'console/app.ts',
       "if (route.method === 'POST') await visits.again(visit);",
       '',

@@ -62,7 +62,7 @@ export class Visits {
     const visit: Visit = { address, secure, device };
     this.#visits.set(request, visit);
     const id = cookieOf(request.raw, 'session');
-    const found = id === '' ? undefined : await logins.whose(id, address);
+    const found = id === '' ? undefined : await logins.whose(id, address, isByItself(request));
     if (found) {
       // Many people may be behind one proxy, and a name may be that of two.
       const { id: credential } = found.person;
@@ -122,3 +122,8 @@ export class Visits {
     reply.header('Clear-Site-Data', '"cache", "storage"');
   }
 }
+
+/** Whether a page asks by itself (live.js): its person may have gone, and the login ends after a while. */
+const isByItself = ({ method, headers }: FastifyRequest): boolean =>
+  method === 'GET' &&
+  (headers['sealpost-refresh'] !== undefined || /\btext\/event-stream\b/.test(headers.accept ?? ''));

@@ -129,9 +129,20 @@ export class Logins {
   }
 
   /** Counts what somebody asks for to use a passkey. Errors: `login-limited`, `request-invalid`. */
-  async passkeyOptions(person: Person | undefined, { address }: Where): Promise<object> {
-    await this.#tries.take('challenge', person?.id ?? networkOfStranger(address));
+  async passkeyOptions(person: Person | undefined, { address, device }: Where): Promise<object> {
+    const whose = person?.id ?? this.#browserOf(device) ?? networkOfStranger(address);
+    await this.#tries.take('challenge', whose);
     return await this.passkeys.options(person && this.#trusted().byId(person.id));
+  }
+
+  /** The name of a browser that somebody has logged in with: nobody else at its address uses up its tries. */
+  #browserOf(mark: string): string | undefined {
+    if (mark === '') return undefined;
+    for (const each of this.#trusted().people) {
+      const browser = this.#devices.known(mark, each);
+      if (browser !== undefined) return browser;
+    }
+    return undefined;
   }
 
   /** Errors: as `login`. */
@@ -220,10 +231,18 @@ export class Logins {
     return { person, session, device: this.#devices.mark(stored) };
   }
 
-  /** The person of a session, as it may be now; undefined if it has ended. Errors: `users-changed`. */
-  async whose(id: string, address: string): Promise<{ person: Person; session: Session } | undefined> {
+  /**
+   * The person of a session, as it may be now; undefined if it has ended. Errors: `users-changed`.
+   *
+   * @param quiet the session lives on no longer for it
+   */
+  async whose(
+    id: string,
+    address: string,
+    quiet = false,
+  ): Promise<{ person: Person; session: Session } | undefined> {
     const registry = this.#trusted();
-    const session = await this.sessions.find(id);
+    const session = await this.sessions.find(id, quiet);
     if (session === undefined) return undefined;
     const person = registry.person(session.person, address);
     if (person === undefined || registry.byId(session.person)?.epoch !== session.epoch) {

@@ -51,12 +51,16 @@ export class Sessions {
     return `${this.#parts.prefix}:session:${hash}`;
   }
 
-  /** A session of that id, which lives on for `idle`; undefined if there is none. */
-  async find(id: string): Promise<Session | undefined> {
+  /** A session of that id, which lives on for `idle` unless `quiet`; undefined if there is none. */
+  async find(id: string, quiet = false): Promise<Session | undefined> {
     if (!form.test(id)) return undefined;
     const { redis, idle, unseal, now } = this.#parts;
     const hash = hashOf(id);
-    const sealed = await guarded('session', redis.getexBuffer(this.#keyOf(hash), 'PX', idle));
+    const key = this.#keyOf(hash);
+    const sealed = await guarded(
+      'session',
+      quiet ? redis.getBuffer(key) : redis.getexBuffer(key, 'PX', idle),
+    );
     if (sealed === null) return undefined;
     const stored = parsed(() => unseal(`session:${hash}`, sealed));
     return stored && stored.endsAt > now() ? { ...stored, id } : undefined;

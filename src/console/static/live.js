@@ -35,7 +35,9 @@
   const refresh = async () => {
     waiting = undefined;
     last = performance.now();
-    const answer = await fetch(location.href, { headers: { accept: 'text/html' } });
+    // It does not count as something that the person does: the login ends by itself some day.
+    const headers = { accept: 'text/html', 'sealpost-refresh': 'yes' };
+    const answer = await fetch(location.href, { headers });
     if (!answer.ok || answer.redirected) throw new Error('logged out');
     const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
     for (const part of document.querySelectorAll('[data-live]')) {
