@@ -4,11 +4,18 @@ import { mutants } from './mutant.ts';
 export const people = [
   ...mutants('slow requests', [
     [
-      'api/streams.ts',
-      'if (response.destroyed)',
+      'api/turns.ts',
+      'if (response?.destroyed === true)',
       'if (false)',
       'attacks/pages-of-the-gone~nobody.waits.for',
       'who asks and goes away has pages pile up without end',
+    ],
+    [
+      'api/messages.ts',
+      'isSearch ? await searches.take(client, list, response) : await list()',
+      'isSearch ? await list() : await list()',
+      'attacks/searches-of-one-client~one.after.the.other',
+      'one client opens subjects by the hundred thousand while others wait',
     ],
     [
       'user/logins.ts',

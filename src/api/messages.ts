@@ -15,6 +15,7 @@ import {
   messageList,
   messageVerdict,
 } from './schemas.ts';
+import { Turns } from './turns.ts';
 import { detailOf, summaryOf, verdictOf } from './view.ts';
 
 export interface MessagesParts {
@@ -37,8 +38,11 @@ export async function visible(
 
 /** Messages that are shown whose ids begin alike. */
 const mostBegun = 50;
+/** Searches that open or read record after record, at a time: each of another client. */
+const searchesAtATime = 4;
 
 export function messageRoutes({ config, queue }: MessagesParts): Route[] {
+  const searches = new Turns('searches', searchesAtATime, Number.POSITIVE_INFINITY);
   /** By the beginning of an id. Errors: `request-invalid` beside another filter. */
   const begun = async (client: Client, id: string, filter: object) => {
     if (Object.values(filter).some((value) => value !== undefined))
@@ -109,12 +113,14 @@ export function messageRoutes({ config, queue }: MessagesParts): Route[] {
       query: listQuery,
       status: 200,
       answer: messageList,
-      async handle({ client, query }) {
+      async handle({ client, query, response }) {
         const { id, ...filter } = query;
         if (id !== undefined) return { status: 200, json: await begun(client, id, filter) };
         if (query.subject !== undefined && !client.may('content'))
           throw refusal('not-granted', `client ${client.name} is not granted content`);
-        const { messages, cursor } = await queue.ledger.listAmong(queryOf(filter), granted(client, config));
+        const list = () => queue.ledger.listAmong(queryOf(filter), granted(client, config));
+        const isSearch = query.subject !== undefined || query.address !== undefined;
+        const { messages, cursor } = isSearch ? await searches.take(client, list, response) : await list();
         return { status: 200, json: { messages: await summaries(client, messages), cursor } };
       },
     }),

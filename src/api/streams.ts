@@ -82,12 +82,8 @@ export class Streams {
         const { events, places } = this.#parts;
         if (!/\btext\/event-stream\b/.test(request.headers.accept ?? '')) {
           const after = query.after === undefined ? '0-0' : places.read(client, query.after, 'after');
-          const page = async () => {
-            // Who asks and goes away, again and again, has no request open, and would have pages pile up.
-            if (response.destroyed) throw refusal('request-invalid', 'nobody waits for the page any more');
-            return await this.#page(client, after);
-          };
-          return { status: 200, json: await this.#turns.take(client, page) };
+          const page = () => this.#page(client, after);
+          return { status: 200, json: await this.#turns.take(client, page, response) };
         }
         const header = request.headers['last-event-id'];
         if (Array.isArray(header)) throw refusal('request-invalid', 'Last-Event-ID is repeated');

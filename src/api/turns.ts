@@ -1,4 +1,5 @@
 /** Long work of clients in this process, some at a time: whoever wants much waits for itself, and not the others. */
+import type { ServerResponse } from 'node:http';
 import type { Client } from '../client/index.ts';
 import { refusal } from './problem.ts';
 
@@ -23,8 +24,17 @@ export class Turns {
     this.#mostEach = mostEach;
   }
 
-  /** Errors: `rate-limited` if too much of the client is under way; those of `work`. */
-  async take<T>({ holder: who }: Client, work: () => Promise<T>): Promise<T> {
+  /**
+   * Errors: `rate-limited` if too much of the client is under way; those of `work`.
+   *
+   * @param response to whoever waits. Who asks and goes away, again and again, has no request open: without it, work
+   * for nobody would pile up.
+   */
+  async take<T>(
+    { holder: who }: Client,
+    work: () => Promise<T>,
+    response?: Pick<ServerResponse, 'destroyed'>,
+  ): Promise<T> {
     const open = this.#open.get(who) ?? 0;
     if (open >= this.#mostEach)
       throw refusal('rate-limited', `other ${this.#what} of yours are under way`, 'ask again later');
@@ -32,6 +42,7 @@ export class Turns {
     try {
       await this.#turnOf(who);
       try {
+        if (response?.destroyed === true) throw refusal('request-invalid', 'nobody waits for it any more');
         return await work();
       } finally {
         this.#ended(who);
