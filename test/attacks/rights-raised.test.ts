@@ -6,6 +6,7 @@ import { allGranted, type Grants } from '../../src/client/index.ts';
 import { ClientRegistry } from '../../src/client/registry.ts';
 import { createLog } from '../../src/log.ts';
 import { type ConsoleRoom, type Somebody, startConsoleRoom } from '../support/console.ts';
+import { until } from '../support/net.ts';
 import { testConfig } from '../support/queue.ts';
 import { skipWithout } from '../support/world.ts';
 
@@ -359,5 +360,24 @@ describe('rights that need a second person', { skip: skipWithout('redis-server')
     await ada.browser.post('/users/bob/change', { role: 'administrator', mailboxes: '*', partners: '*' });
     const own = /action="\/second\/([0-9a-f]+)"/.exec((await bob.browser.get('/second')).text)?.[1] ?? '';
     assert.equal((await bob.browser.post(`/second/${own}`, { answer: 'confirm' })).status, 403);
+  });
+
+  it('and were asked for by somebody who is gone are shown to nobody who sees less', async () => {
+    const { room } = both;
+    const eve = await room.person('eve', 'administrator');
+    const fay = await room.person('fay', 'administrator');
+    room.rights = { mailboxes: ['orders'], partners: ['acme'] };
+    const gus = await room.person('gus', 'administrator');
+    room.rights = {};
+    await eve.browser.get('/users');
+    const asked = { name: 'chief-of-all', role: 'administrator', mailboxes: '*', partners: '*' };
+    assert.equal((await eve.browser.post('/users/add', asked)).status, 202);
+    const sees = async ({ browser }: Somebody) => (await browser.get('/second')).text.includes(asked.name);
+    assert.deepEqual([await sees(fay), await sees(gus)], [true, false]);
+    await room.registry.change((document) => {
+      document.people = document.people.filter(({ name }) => name !== 'eve');
+    });
+    await until('its login has ended', async () => (await eve.browser.get('/users')).status === 303);
+    assert.deepEqual([await sees(fay), await sees(gus)], [true, false]);
   });
 });
