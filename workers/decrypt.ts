@@ -60,7 +60,10 @@ await runRole('decrypt', async ({ config, queue, log }) => {
   store.start();
   await publishOwn(sealedValues(queue, 'certs-own'), keys);
   harvest.start();
-  const expiry = watchExpiry({ config, keys, queue, log: certLog, partners: () => counting.partners });
+  const expiry = watchExpiry({
+    ...{ config, keys, queue, log: certLog, partners: () => counting.partners },
+    onChange: (listener) => store.onChange(listener),
+  });
   const shown = new Shown(sealedValues(queue, 'shown'), Date.now);
   const step = await decodeStep({
     spool,

@@ -62,7 +62,10 @@ await runRole('outbound', async ({ config, queue, log }) => {
     states: async (...of) => await revocations?.revocation.statesOf(...of, { waits: false, fresh: true }),
   });
   store.start();
-  const expiry = watchExpiry({ config, keys, queue, log: certLog, partners: () => counting.partners });
+  const expiry = watchExpiry({
+    ...{ config, keys, queue, log: certLog, partners: () => counting.partners },
+    onChange: (listener) => store.onChange(listener),
+  });
   revocations = await startRevocations({
     ...{ config, keys, counting, queue, log: certLog, now: Date.now },
   });

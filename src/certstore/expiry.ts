@@ -12,13 +12,16 @@ export interface WatchExpiryParts {
   log: Log;
   /** The certificates of partners that count, by name of the partner. */
   partners: () => ReadonlyMap<string, readonly PartnerCertificate[]>;
+  /** Calls the listener when these have changed, and gives what ends that. */
+  onChange: (listener: () => void) => () => void;
 }
 
 /** Milliseconds for which a warning counts as said: longer than any that comes again. */
 const said = 400 * 86_400_000;
 
 /** Begins to warn of certificates that end. One process of the installation does it; the others stand by. */
-export function watchExpiry({ config, keys, queue, log, partners }: WatchExpiryParts): ExpiryWatch {
+export function watchExpiry(parts: WatchExpiryParts): Pick<ExpiryWatch, 'look' | 'troubles' | 'stop'> {
+  const { config, keys, queue, log, partners } = parts;
   const { redis, prefix } = queue;
   const { identities, anchors, intermediates } = keys;
   const owner = randomUUID();
@@ -39,5 +42,14 @@ export function watchExpiry({ config, keys, queue, log, partners }: WatchExpiryP
       (await guarded('expiry', redis.set(`${prefix}:expiry:said:${name}`, '1', 'PX', said, 'NX'))) === 'OK',
   });
   watch.start();
-  return watch;
+  // An approval ends a warning at once, and does not wait for the next look.
+  const forget = parts.onChange(() => watch.lookSoon());
+  return {
+    look: () => watch.look(),
+    troubles: () => watch.troubles(),
+    stop() {
+      forget();
+      watch.stop();
+    },
+  };
 }

@@ -25,8 +25,9 @@ export interface ExpiryWatchParts {
   once: (name: string) => Promise<boolean>;
 }
 
-/** Milliseconds between two looks. */
+/** Milliseconds between two looks, and from a change of certificates to the look that it causes. */
 const every = 10 * 60_000;
+const soonAfter = 1000;
 /** Time series that one process shows: those that end first. */
 const mostSeries = 500;
 /** Days before the end from which `sealpost health` names it. */
@@ -40,6 +41,7 @@ export class ExpiryWatch {
   readonly #parts: ExpiryWatchParts;
   #soon: readonly { expiry: Expiry; since: number; why: string }[] = [];
   #timer: NodeJS.Timeout | undefined;
+  #soonLook: NodeJS.Timeout | undefined;
 
   constructor(parts: ExpiryWatchParts) {
     this.#parts = parts;
@@ -53,6 +55,15 @@ export class ExpiryWatch {
 
   stop(): void {
     clearInterval(this.#timer);
+    clearTimeout(this.#soonLook);
+  }
+
+  /** Looks soon: certificates have changed. Many changes at once are one look. */
+  lookSoon(): void {
+    this.#soonLook ??= setTimeout(() => {
+      this.#soonLook = undefined;
+      void this.look();
+    }, soonAfter).unref();
   }
 
   /** For `sealpost health`. */

@@ -12,6 +12,7 @@ import { registry } from '../../src/metrics.ts';
 import { ExpiryWatch, expiriesAt, expiryText, thresholdOf } from '../../src/partner/index.ts';
 import type { QueueRoom } from '../../src/queue/index.ts';
 import { createTestCa } from '../support/ca.ts';
+import { until } from '../support/messages.ts';
 import { useTestQueue } from '../support/queue.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sealpost-expiry-'));
@@ -184,7 +185,10 @@ describe('the watch', () => {
     writeFileSync(join(folder, 'soon.pem'), soon.certPem);
     const keys = await read({ certificates: 'soon.pem' });
     const lines: string[] = [];
-    const parts = { config: keys.config, keys, queue, log: logOf(lines), partners: () => keys.partners };
+    const parts = {
+      ...{ config: keys.config, keys, queue, log: logOf(lines), partners: () => keys.partners },
+      onChange: () => () => {},
+    };
     const first = watchExpiry(parts);
     await first.look();
     const second = watchExpiry(parts);
@@ -203,5 +207,36 @@ describe('the watch', () => {
     restarted.stop();
     assert.equal(restarted.troubles().length > 0, true);
     assert.equal(about().length, 1);
+  });
+
+  it('looks again when certificates have changed, and not after its end', async () => {
+    const ended = ca.issue({
+      commonName: 'ended',
+      notBefore: new Date(Date.now() - 9 * 86_400_000),
+      notAfter: new Date(Date.now() - 86_400_000),
+    });
+    writeFileSync(join(folder, 'ended.pem'), ended.certPem);
+    const keys = await read({ certificates: 'ended.pem' });
+    // left by the process of the test before
+    await queue.redis.del(`${queue.prefix}:expiry:lease`);
+    const listeners = new Set<() => void>();
+    let partners: typeof keys.partners = keys.partners;
+    const watch = watchExpiry({
+      ...{ config: keys.config, keys, queue, log: logOf([]), partners: () => partners },
+      onChange(listener) {
+        listeners.add(listener);
+        return () => void listeners.delete(listener);
+      },
+    });
+    const published = async (): Promise<string[]> =>
+      JSON.parse((await queue.redis.get(`${queue.prefix}:expiry:due`)) ?? '[]').map(
+        ({ owner }: { owner: string }) => owner,
+      );
+    await until(async () => (await published()).includes('partner acme'));
+    partners = new Map();
+    for (const listener of listeners) listener();
+    await until(async () => !(await published()).includes('partner acme'));
+    watch.stop();
+    assert.equal(listeners.size, 0);
   });
 });
