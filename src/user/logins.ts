@@ -1,15 +1,12 @@
 /**
  * How people show who they are: the first time, at each login, and again before grave acts. Each is in the audit trail.
  */
-import type { Redis } from 'ioredis';
-import type { Config } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { cleanText, type Log, logRarely } from '../log.ts';
 import { counter } from '../metrics.ts';
-import type { Audit } from '../queue/index.ts';
 import { guarded } from '../redis/index.ts';
 import { type Came, type Flow, flowLasts } from './oidc.ts';
-import { Passkeys } from './passkeys.ts';
+import { Passkeys, type PasskeysParts } from './passkeys.ts';
 import { checkNewPassword, isPassword, type Lane, storePassword } from './password.ts';
 import { type Person, personOf, rightsOf } from './person.ts';
 import { addPerson, isInvited, personNamed, type UserRegistry } from './registry.ts';
@@ -18,17 +15,9 @@ import type { StoredPerson } from './stored.ts';
 import { newTotpSecret, totpStep } from './totp.ts';
 import { Devices, networkOfStranger, Tries } from './tries.ts';
 
-export interface LoginsParts {
-  config: Pick<Config, 'console'>;
-  registry: UserRegistry;
-  redis: Redis;
-  prefix: string;
-  seal(context: string, value: unknown): Buffer;
-  unseal(context: string, sealed: Buffer): unknown;
+export interface LoginsParts extends PasskeysParts {
   deriveKey(purpose: string): Buffer;
-  audit: Pick<Audit, 'add'>;
   log: Log;
-  now(): number;
 }
 
 /** What somebody writes into the form. */
