@@ -1,20 +1,21 @@
 /**
- * What is kept of alerts in Redis, below `PREFIX:alerts:`. `now`: a hash of what is known of each alert; `told`: the
- * stream of what was told, for channels and readers; `silences`: a hash; `channels`: where each channel stands;
- * `looked`: when the rules were looked at last, and by whom; `failures:DAY`: a hash of counts, by ten minutes.
+ * What Redis keeps of alerts, below `PREFIX:alerts:`. `now`: a hash with what is known of each alert; `told`: the
+ * stream of changes that were announced, for channels and readers; `silences`: a hash; `channels`: how far each channel
+ * has read; `looked`: when the rules were last evaluated, and by whom; `failures:DAY`: a hash of counts per ten
+ * minutes.
  */
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { guarded, holdLease, lifetimes, releaseLease } from '../redis/index.ts';
 import type { AlertChange, AlertState, ChangeKind, ChannelState, Silence, SilenceMatch } from './types.ts';
 
-/** Entries of the stream that are kept. */
+/** How many entries of the stream are kept. */
 const keptChanges = 2000;
 const page = 200;
 const dayLength = 86_400_000;
-/** Failures are counted by this many milliseconds. */
+/** Failures are counted in intervals of this many milliseconds. */
 export const bucketLength = 600_000;
-/** Days that these counts are kept, in milliseconds. */
+/** How long these counts are kept, in milliseconds. */
 const failuresKept = 9 * dayLength;
 
 export interface Looked {
@@ -24,7 +25,7 @@ export interface Looked {
   by: string;
 }
 
-/** A change without its place. */
+/** A change that has no place in the stream yet. */
 export type NewChange = Omit<AlertChange, 'id'>;
 
 export class AlertBook {
@@ -57,7 +58,7 @@ export class AlertBook {
     return new Map(Object.entries(fields).map(([id, text]): [string, AlertState] => [id, JSON.parse(text)]));
   }
 
-  /** Stores a round at once: states by id (null: forgotten), and what is told. */
+  /** Stores one round as a whole: states by id (null: forgotten), and the changes to announce. */
   async save(
     states: ReadonlyMap<string, AlertState | null>,
     changes: readonly NewChange[],
@@ -78,7 +79,7 @@ export class AlertBook {
     return text === null ? null : JSON.parse(text);
   }
 
-  /** Has something told that is about no rule. Returns its place. */
+  /** Announces something that belongs to no rule. Returns its place. */
   async tell(kind: ChangeKind, at: number, alert: AlertChange['alert']): Promise<string> {
     const change: NewChange = { kind, at, alert };
     const id = await guarded(
@@ -93,7 +94,7 @@ export class AlertBook {
     return last?.[0] ?? '0-0';
   }
 
-  /** What was told after a place, oldest first. `missed`: some of it may be gone. */
+  /** What was announced after a place, oldest first. `missed`: some of it may have been dropped already. */
   async changes(
     after: string,
     most = page,
@@ -108,7 +109,7 @@ export class AlertBook {
     return { changes, last: changes.at(-1)?.id ?? after, more: entries.length === most, missed };
   }
 
-  /** Silences that hold; removes those that have ended. */
+  /** The silences in force. Removes those that have ended. */
   async silences(now: number): Promise<Silence[]> {
     const key = this.#key('silences');
     const all = Object.values(await guarded('alerts', this.#redis.hgetall(key))).map(
@@ -150,7 +151,7 @@ export class AlertBook {
     await guarded('alerts', this.#redis.hset(this.#key('channels'), state.name, JSON.stringify(state)));
   }
 
-  /** Forgets channels that are not configured any more. */
+  /** Forgets channels that are no longer configured. */
   async keepChannels(names: readonly string[]): Promise<void> {
     const gone = (await this.channels()).map(({ name }) => name).filter((name) => !names.includes(name));
     if (gone.length > 0) await guarded('alerts', this.#redis.hdel(this.#key('channels'), ...gone));
@@ -163,7 +164,7 @@ export class AlertBook {
     await guarded('alerts', step.exec());
   }
 
-  /** Failures in an hour that ends at a time; undefined if nobody counted then. */
+  /** Failures in the hour that ends at a given time; undefined if nobody counted then. */
   async failuresBefore(end: number): Promise<number | undefined> {
     const buckets = Array.from({ length: 6 }, (_, back) => Math.floor(end / bucketLength) - back);
     const counts = await guarded(
@@ -182,7 +183,7 @@ export class AlertBook {
   }
 }
 
-/** Whether an id of a stream comes before another one: milliseconds, a hyphen, a number. */
+/** Whether one stream id comes before another. An id is milliseconds, a hyphen and a number. */
 export function isBefore(a: string, b: string): boolean {
   const [time = 0, number = 0] = a.split('-').map(Number);
   const [otherTime = 0, otherNumber = 0] = b.split('-').map(Number);

@@ -1,11 +1,11 @@
-/** Certificates, authorities and revocation lists that end, as the roles that read them have published it. */
+/** Certificates, authorities and revocation lists that are about to end, as the roles that read them published it. */
 import type { Redis } from 'ioredis';
 import type { Config } from '../config/index.ts';
 import { guarded, lifetimes } from '../redis/index.ts';
 import type { Sample } from './types.ts';
 
 const dayLength = 86_400_000;
-/** Days before the end from which it is critical. */
+/** From this many days before the end, the alert is critical. */
 const criticalDays = 7;
 
 /** Something that ends, as it is published: `Expiry` of the room `partner`, with its time in milliseconds. */
@@ -35,7 +35,7 @@ export async function certificateSamples({
     'alerts',
     Promise.all([redis.get(`${prefix}:expiry:due`), redis.hvals(`${prefix}:expiry:crls`)]),
   );
-  // Nobody with certificates has looked yet.
+  // No process that has certificates has looked yet.
   if (due === null) return null;
   const seen = lists.map((text): PublishedExpiry & { seen: number } => JSON.parse(text));
   const found: PublishedExpiry[] = [
@@ -49,7 +49,7 @@ export async function certificateSamples({
 function sampleOf(expiry: PublishedExpiry, now: number, days: readonly number[]): Sample {
   const { owner, partner, uses, until, certificate, id, hint } = expiry;
   const left = (until - now) / dayLength;
-  // from the mildest on, and the end itself
+  // the mildest first, the end itself last
   const steps = [...days].sort((a, b) => b - a).concat(0);
   return {
     labels: {

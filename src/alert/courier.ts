@@ -1,26 +1,26 @@
 /**
- * Tells people what has changed, by one channel: in order, each change at least once. Where a channel stands is in
- * Redis. One that fails is tried again with growing waits, and holds up nothing but itself.
+ * Announces changes on one channel: in order, each change at least once. How far a channel has come is stored in Redis.
+ * A channel that fails is retried with growing delays, and holds up no other channel.
  */
 import { type Log, logRarely } from '../log.ts';
 import { walk } from '../rounds.ts';
 import type { AlertBook } from './book.ts';
 import type { AlertChange, ChannelState } from './types.ts';
 
-/** Milliseconds: between two looks, between two attempts at first and at most. */
+/** Milliseconds: between two looks for changes; the first and the longest delay between two attempts. */
 const times = { look: 1000, retryFirst: 1000, retryMost: 300_000 };
 const hour = 3_600_000;
 
 /** A way to tell people. */
 export interface Channel {
   readonly name: string;
-  /** Milliseconds for which the first change waits for others. */
+  /** How many milliseconds the first change waits for others to join it. */
   readonly gather: number;
-  /** Deliveries in an hour. */
+  /** The most deliveries in an hour. */
   readonly perHour: number;
   /**
    * Delivers some changes together. `key` is the same for the same changes. Resolves with what became of them, or with
-   * why it failed.
+   * the reason why it failed.
    */
   deliver(
     changes: readonly AlertChange[],
@@ -33,7 +33,7 @@ export interface Channel {
 export interface CourierParts {
   channel: Channel;
   book: AlertBook;
-  /** Whether this process is the one that tells. */
+  /** Whether this process is the one that delivers. */
   isMine: () => boolean;
   log: Log;
   now: () => number;
@@ -42,7 +42,7 @@ export interface CourierParts {
 export class Courier {
   readonly #parts: CourierParts;
   readonly #stop = new AbortController();
-  /** When something was delivered, in the last hour. */
+  /** The times of the deliveries of the last hour. */
   #delivered: number[] = [];
   #running: Promise<void> = Promise.resolve();
   #trouble: { since: number; why: string } | undefined;
@@ -51,7 +51,7 @@ export class Courier {
     this.#parts = parts;
   }
 
-  /** What fails now, and since when. */
+  /** What is failing now, and since when. */
   get trouble(): { since: number; why: string } | undefined {
     return this.#trouble;
   }
@@ -75,13 +75,13 @@ export class Courier {
     await walk({ times, step, onFailure }, this.#stop.signal);
   }
 
-  /** Delivers what there is, if it is time. */
+  /** Delivers what is waiting, if it is time. */
   async step(signal: AbortSignal): Promise<'idle' | 'more' | 'failed'> {
     const { book, channel, now, log } = this.#parts;
     const at = now();
     const known = await book.channel(channel.name);
     if (known === null) {
-      // It begins with what happens from now on.
+      // A new channel starts with what happens from now on.
       await book.moveChannel(this.#state(await book.newest(), at, 'nothing yet'));
       return 'idle';
     }
@@ -90,7 +90,7 @@ export class Courier {
     const [first] = changes;
     if (first === undefined) return 'idle';
     const isTest = changes.some(({ kind }) => kind === 'test');
-    // A clock that was set back does not make it wait longer.
+    // A clock that was set back must not prolong the wait.
     const age = Math.abs(at - first.at);
     if (!isTest && !more && age < channel.gather) return 'idle';
     this.#delivered = this.#delivered.filter((each) => Math.abs(at - each) < hour);

@@ -1,6 +1,6 @@
 /**
- * Looks at the rules now and then. One process of an installation does it; the others stand by. What it finds is
- * stored, and told by the channels (`courier.ts`), so that a channel that hangs costs nothing here.
+ * Evaluates the rules at intervals. One process of an installation does it; the others stand by. The changes are
+ * stored, and the channels announce them (`courier.ts`), so that a channel that hangs costs nothing here.
  */
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
@@ -20,9 +20,9 @@ import type { AlertState, Sample, Silence } from './types.ts';
 
 const firing = gauge('alerts_firing', 'Alerts that hold, by rule and severity.', ['rule', 'severity']);
 
-/** Alerts of one rule: the worst ones. Beyond that, one more alert says how many there are. */
+/** The most alerts of one rule: the worst are kept. If there are more, one further alert says how many. */
 const mostOfRule = 100;
-/** Milliseconds between looks whether another process has stopped. */
+/** Milliseconds between two checks whether another process has stopped. */
 const standby = 10_000;
 const measured = [
   'disk_free_octets',
@@ -45,7 +45,7 @@ export class Evaluator {
   readonly #failures: FailureCounter;
   readonly #owner = randomUUID();
   readonly #roleSeen = new Map<string, number>();
-  /** What conditions that are not looked at each time had last. */
+  /** The last values of conditions that are not measured in every round. */
   readonly #kept = new Map<string, { at: number; samples: Sample[] | null }>();
   #isMine = false;
   #timer: NodeJS.Timeout | undefined;
@@ -59,7 +59,7 @@ export class Evaluator {
     this.#failures = new FailureCounter(this.#book);
   }
 
-  /** Whether this process is the one. */
+  /** Whether this process is the one that evaluates. */
   get isMine(): boolean {
     return this.#isMine;
   }
@@ -85,7 +85,10 @@ export class Evaluator {
     this.#isMine = false;
   }
 
-  /** Looks once, if it is this process's turn. It does not throw: what is not known now is looked at next time. */
+  /**
+   * Runs one round, if it is this process's turn. It does not throw: what cannot be known now is measured in the next
+   * round.
+   */
   async look(): Promise<void> {
     try {
       const isMine = await this.#book.claim(this.#owner);
@@ -98,7 +101,7 @@ export class Evaluator {
     }
   }
 
-  /** What was counted before another process had its turn says nothing now. */
+  /** // Counts from before another process had its turn say nothing about now. */
   #begin(): void {
     const now = this.#parts.now();
     this.#kept.clear();
@@ -150,7 +153,7 @@ export class Evaluator {
       this.#kept.set(rule.name, { at: sources.now, samples });
       return samples;
     } catch (err) {
-      // Others can be looked at all the same.
+      // The other conditions can be measured all the same.
       const { log } = this.#parts;
       logRarely(
         log,
@@ -164,15 +167,15 @@ export class Evaluator {
   }
 }
 
-/** One look at all rules: what becomes of each alert, and what is told. */
+/** One round over all rules: what becomes of each alert, and what is announced. */
 export class Round {
   readonly #before: ReadonlyMap<string, AlertState>;
   readonly #silences: readonly Silence[];
   readonly #options: Omit<JudgeOptions, 'silenced'>;
-  /** What changed; null is forgotten. */
+  /** What changed. Null: forgotten. */
   readonly states = new Map<string, AlertState | null>();
   readonly changes: NewChange[] = [];
-  /** All that there is now. */
+  /** All alerts that exist now. */
   readonly after: Map<string, AlertState>;
 
   constructor(
@@ -190,7 +193,7 @@ export class Round {
     const { bad } = factsOfCondition(rule.condition);
     const worst = [...all].sort((a, b) => (bad === 'above' ? b.value - a.value : a.value - b.value));
     const samples = new Map(
-      // One that is known already stays, so that a flood of others does not end it.
+      // A known alert stays, so that a flood of new ones does not end it.
       worst
         .map((sample): [string, Sample] => [alertId(rule.name, sample.labels), sample])
         .filter(([id], place) => place < mostOfRule || this.#before.has(id)),
@@ -200,7 +203,7 @@ export class Round {
       if (state.rule === rule.name && !samples.has(id)) this.#one(rule, id, undefined);
   }
 
-  /** Alerts of rules that do not hold any more. */
+  /** Alerts of rules that no longer apply. */
   dropOthers(rules: readonly AlertRule[]): void {
     for (const [id, state] of this.#before) {
       if (rules.some(({ name }) => name === state.rule)) continue;
@@ -235,7 +238,7 @@ export class Round {
   }
 }
 
-/** The log has each change once, also of a rule that nobody is told of by mail. */
+/** // The log gets each change once, also for a rule that has no channel. */
 function say(
   log: Log,
   kind: NewChange['kind'],

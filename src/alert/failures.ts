@@ -1,20 +1,20 @@
-/** Counts failures by ten minutes, out of what each process counts for itself. */
+/** Counts failures per ten minutes, from the counters that each process keeps for itself. */
 import type { Measured } from '../daemon/index.ts';
 import type { AlertBook } from './book.ts';
 
-/** Failures of the last hour, and of the same hour a week before; undefined where nobody counted. */
+/** Failures of the last hour and of the same hour a week before; undefined where nobody counted. */
 export interface FailureCount {
   last: number;
   before: number | undefined;
 }
 
 const week = 7 * 86_400_000;
-/** Milliseconds after which what was counted meanwhile belongs to no time in particular. */
+/** After this many milliseconds, what was counted in the meantime can no longer be assigned to an interval. */
 const longestGap = 300_000;
 
 export class FailureCounter {
   readonly #book: AlertBook;
-  /** By process, as of the last look. */
+  /** The counters by process, as of the last look. */
   #seen = new Map<string, number>();
   #at: number | undefined;
 
@@ -33,12 +33,12 @@ export class FailureCounter {
     if (!isFirst)
       for (const [instance, total] of totals) {
         const before = this.#seen.get(instance) ?? 0;
-        // A process that was started again counts from zero.
+        // A restarted process counts from zero.
         fresh += total >= before ? total - before : total;
       }
     this.#seen = totals;
     this.#at = now;
-    // also 0: it says that somebody counted
+    // also 0: it records that somebody counted
     await this.#book.countFailures(now, fresh);
     const [last = 0, before] = [
       await this.#book.failuresBefore(now),

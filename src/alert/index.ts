@@ -1,12 +1,12 @@
 /**
- * Alerts: what needs a person, and when it is back to normal. The rules are data (`config/alert-conditions.ts`); begin
- * with `judge.ts`, which decides, then `measures.ts`, `evaluator.ts` and `courier.ts`. What looks after them is loaded
- * by the one process that does.
+ * Alerts: what needs a person, and when it is back to normal. The rules are data (`config/alert-conditions.ts`). Begin
+ * with `judge.ts`, which decides, then read `measures.ts`, `evaluator.ts` and `courier.ts`. Only the process that
+ * evaluates the rules loads them.
  */
 import { alertRoleOf } from '../config/alert-rules.ts';
 import type { Alerts, AlertsParts } from './start.ts';
 
-/** Begins to look after alerts, if that is up to this role; otherwise nothing is loaded, and there is nothing. */
+/** Starts evaluating alerts if this role has to. Otherwise nothing is loaded. */
 export async function alertsFor(role: 'handoff' | 'outbound', parts: AlertsParts): Promise<Alerts> {
   if (!parts.config.alerts.enabled || alertRoleOf(parts.config) !== role) return none;
   const start = await import('./start.ts');

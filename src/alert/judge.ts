@@ -5,17 +5,17 @@ import type { AlertRule } from '../config/alert-rules.ts';
 import type { AlertState, ChangeKind, Labels, Sample } from './types.ts';
 
 export interface Judged {
-  /** Undefined: nothing is wrong, and nothing is to be remembered. */
+  /** Undefined: nothing is wrong, and there is nothing to remember. */
   state: AlertState | undefined;
-  /** What is to be told. */
+  /** What to announce. */
   change?: Exclude<ChangeKind, 'test'>;
 }
 
 export interface JudgeOptions {
   now: number;
-  /** A person does not want to hear of it now. */
+  /** A person has silenced it. */
   silenced: boolean;
-  /** Milliseconds after which an alert that lasts is told again; 0 for never. */
+  /** After this many milliseconds, an alert that lasts is announced again. 0: never. */
   repeat: number;
 }
 
@@ -36,9 +36,9 @@ const isGood = (rule: AlertRule, value: number) =>
   factsOfCondition(rule.condition).bad === 'above' ? value <= rule.clear : value >= rule.clear;
 
 /**
- * One look at one alert.
+ * Judges one alert in one round.
  *
- * @param before as of the last look
+ * @param before its state after the last round
  * @param sample undefined: there is nothing of the kind any more, which is good
  */
 export function judge(
@@ -61,7 +61,7 @@ export function judge(
     ...{ id: alertId(rule.name, sample.labels), rule: rule.name, condition: rule.condition, ...known },
     ...{ state: 'pending', since: now, firedAt: null, goodSince: null, step, toldAt: null },
   };
-  // A clock that was set back must not make it wait longer.
+  // A clock that was set back must not prolong the wait.
   const since = Math.min(kept.since, now);
   const state: AlertState = { ...kept, ...known, since, goodSince: null };
   if (state.state === 'pending') {
@@ -77,7 +77,7 @@ export function judge(
   return { state: { ...state, toldAt: told } };
 }
 
-/** It is not bad any more; whether it is good, and for long enough, decides. */
+/** // It is no longer bad. Whether it is good, and for long enough, is decided below. */
 function ending(rule: AlertRule, before: AlertState, sample: Sample | undefined, now: number): Judged {
   const known = sample === undefined ? {} : { value: sample.value, text: sample.text };
   if (sample !== undefined && !isGood(rule, sample.value))
@@ -86,7 +86,7 @@ function ending(rule: AlertRule, before: AlertState, sample: Sample | undefined,
   if (now - goodSince < rule.clearFor) return { state: { ...before, ...known, goodSince } };
   return {
     state: undefined,
-    // Who was not told that it began, is not told that it ended.
+    // If the beginning was not announced, neither is the end.
     ...(before.toldAt !== null && { change: 'cleared' }),
   };
 }

@@ -1,19 +1,19 @@
-/** What holds now, for everybody who asks: command, API and console. */
+/** The alerts in force, for everybody who asks: command, API and console. */
 import type { AlertBook, Looked } from './book.ts';
 import { silenceOf } from './silences.ts';
 import type { AlertState, ChannelState, Silence } from './types.ts';
 
 export interface ListedAlert extends AlertState {
-  /** Id of the silence that holds for it. */
+  /** Id of the silence that covers it. */
   silencedBy: string | null;
 }
 
 export interface AlertList {
-  /** The most serious first, and of these the oldest. */
+  /** The most serious first, and among these the oldest. */
   alerts: ListedAlert[];
   silences: Silence[];
   channels: ChannelState[];
-  /** Null: nobody has looked yet. */
+  /** Null: the rules have not been evaluated yet. */
   looked: Looked | null;
 }
 
@@ -38,7 +38,7 @@ export async function listAlerts(book: AlertBook, now: number): Promise<AlertLis
   return { alerts, silences, channels, looked };
 }
 
-/** Has a test told by all channels. Returns its place. Errors: `redis-unreachable`. */
+/** Has all channels announce a test. Returns its place. Errors: `redis-unreachable`. */
 export async function tellTest(book: AlertBook, by: string, now: number): Promise<string> {
   return await book.tell('test', now, {
     ...{ id: 'test', rule: 'test', condition: 'trouble', severity: 'info', labels: {}, value: 0 },

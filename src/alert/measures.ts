@@ -1,4 +1,4 @@
-/** What is measured for each condition. Null: it is not known now, and nothing changes. */
+/** How each condition is measured. Null: the value is not known now, and nothing changes. */
 import type { AlertCondition } from '../config/alert-conditions.ts';
 import type { AlertRule } from '../config/alert-rules.ts';
 import type { Config } from '../config/index.ts';
@@ -27,7 +27,7 @@ export interface Sources {
   metrics: readonly Measured[];
   down: readonly DownRoute[];
   failures: FailureCount | undefined;
-  /** When each role was seen last, by this process and those before it, in milliseconds since the epoch. */
+  /** When each role was last seen, by this process and those before it, in milliseconds since the epoch. */
   roleSeen: ReadonlyMap<string, number>;
 }
 
@@ -60,7 +60,7 @@ export const measures: Readonly<Record<AlertCondition, Measure>> = {
   failures: (rule, { failures }) => failureSamples(rule, failures),
 };
 
-/** Whether something belongs to what a rule is about. */
+/** Whether something belongs to the subject of a rule. */
 function isMeant(
   { only }: AlertRule,
   facts: { mailbox: string | null; partner: string | null; reason?: string | null },
@@ -81,7 +81,7 @@ interface Groupable {
   reason?: string | null;
 }
 
-/** The labels by which a rule divides; what is not known has none. */
+/** The labels by which a rule groups. Labels without a value are left out. */
 function labelsOf({ by }: AlertRule, facts: Groupable): Labels {
   return Object.fromEntries(
     by.flatMap((group) => {
@@ -97,7 +97,7 @@ function placeText({ direction, mailbox, partner }: Labels): string {
   return `${who}${mailbox === undefined ? '' : ` in mailbox ${mailbox}`}`;
 }
 
-/** Things under their labels, in the order in which they came. */
+/** Things grouped by their labels, in the order in which they came. */
 function grouped<T extends Groupable>(rule: AlertRule, all: readonly T[]): { labels: Labels; all: T[] }[] {
   const found = new Map<string, { labels: Labels; all: T[] }>();
   for (const each of all) {
@@ -125,15 +125,15 @@ function suspendedSamples(rule: AlertRule, groups: readonly SuspendedGroup[], mo
   });
 }
 
-/** Messages of each state of the way that are looked at, the oldest ones. */
+/** How many messages of each step are looked at, the oldest ones. */
 const mostOldest = 500;
 
 /** A message that has not reached its end, and since when it could have gone on. */
 interface UnderWay {
   record: MessageRecord;
-  /** Milliseconds since the epoch: when it came, or may leave. */
+  /** Milliseconds since the epoch: when it arrived, or when it may leave. */
   from: number;
-  /** When its next attempt is planned; 0 if it waits for its turn, null if nothing of it is queued. */
+  /** When its next attempt is planned; 0 if it waits for its turn; null if no job of it is queued. */
   due: number | null;
 }
 
@@ -145,7 +145,7 @@ async function underWay({ queue, now }: Sources): Promise<UnderWay[]> {
   return records.flatMap((record, at) => {
     const next = due[at] ?? null;
     const failed = record.events.at(-1)?.type === 'retried';
-    // It waits for a window, or for a time that the client named, and not because anything failed.
+    // It waits for a window or for a time that the client named; nothing has failed.
     if (!failed && next !== null && next > now + 60_000) return [];
     const from = Math.max(record.receivedAt, record.delivery?.notBefore ?? 0);
     return from > now ? [] : [{ record, from, due: next }];
@@ -185,7 +185,7 @@ async function overdueSamples(
     .map(({ record, from, due }) => ({
       ...groupable(record),
       id: record.id,
-      // its last event, or the time that was planned
+      // its last event, or the planned time
       from: Math.max(from, record.updatedAt, due ?? 0),
     }))
     .sort((a, b) => a.from - b.from);
@@ -197,7 +197,7 @@ async function overdueSamples(
   });
 }
 
-/** Whether a person has paused the way of a message, or one of its destinations. */
+/** Whether a person has paused the message's route or one of its destinations. */
 async function pausedWays(
   { config, queue: { routes, partnerNames } }: Sources,
   records: readonly MessageRecord[],
@@ -206,7 +206,7 @@ async function pausedWays(
   const partners = names(
     records.map(({ direction, partner }) => (direction === 'outbound' ? partner : null)),
   );
-  // one that is not decoded yet waits for no destination
+  // A message that is not decoded yet waits for no destination.
   const mailboxes = names(records.map(({ state, mailbox }) => (state === 'decoded' ? mailbox : null)));
   const ways = config.mailboxes
     .filter(({ name }) => mailboxes.includes(name))
@@ -231,7 +231,7 @@ function groupable({ direction, mailbox, partner }: MessageRecord): Groupable {
   return { direction, mailbox, partner };
 }
 
-/** One sample for each labels, with the trouble that began first. */
+/** One sample for each set of labels. The trouble that began first gives the text. */
 function latest(all: readonly { labels: Labels; trouble: Trouble }[], now: number): Sample[] {
   const found = new Map<string, { labels: Labels; trouble: Trouble }>();
   for (const each of all) {
@@ -247,7 +247,7 @@ function latest(all: readonly { labels: Labels; trouble: Trouble }[], now: numbe
 
 function mailboxSamples({ heartbeats, config, now }: Sources): Sample[] | null {
   if (!config.mailboxes.some(({ imap }) => imap)) return [];
-  // Who would say that it is read is not there; there is an alert about that.
+  // The process that would report it is gone; another alert says so.
   if (!heartbeats.some(({ role }) => role === 'receive')) return null;
   const failing = heartbeats.flatMap(({ troubles = [] }) =>
     troubles.flatMap((trouble) =>
@@ -342,7 +342,7 @@ const megabytes = (octets: number) => `${Math.round(octets / 1024 ** 2)} MiB`;
 function failureSamples({ least }: AlertRule, failures: FailureCount | undefined): Sample[] | null {
   if (failures?.before === undefined) return null;
   const { last, before } = failures;
-  // Where there were none, one is taken as the measure.
+  // If there were none, the factor is applied to one.
   const value = last < least ? 0 : Math.round((10 * last) / Math.max(1, before)) / 10;
   const text = `${plural(last, 'attempt')} failed in the last hour; in the same hour of last week ${before}`;
   return [
@@ -352,11 +352,14 @@ function failureSamples({ least }: AlertRule, failures: FailureCount | undefined
 
 const day = 86_400_000;
 const week = 7 * day;
-/** Milliseconds: how long before now, and before the same time of each of the weeks before, it is looked for mail. */
+/**
+ * Milliseconds: how far back mail is looked for, both before now and before the same time in each of the previous
+ * weeks.
+ */
 const span = 26 * 3_600_000;
-/** Milliseconds by which mail may come later than in the weeks before. */
+/** How many milliseconds later than in previous weeks mail may arrive. */
 const grace = 3 * 3_600_000;
-/** Days of the week before on which there must have been mail. */
+/** On how many days of the week before there must have been mail. */
 const mostDays = 4;
 
 export interface SilentSources {
@@ -365,7 +368,7 @@ export interface SilentSources {
   queue: { ledger: Pick<Ledger, 'list'> };
 }
 
-/** Partners from which mail is expected now: the time since the last one. */
+/** Partners that are expected to send now, with the time since their last mail. */
 export async function silentSamples({ now, config, queue }: SilentSources): Promise<Sample[]> {
   const { ledger } = queue;
   const lastBefore = async (partner: string, since: number, until: number) => {
@@ -392,7 +395,7 @@ export async function silentSamples({ now, config, queue }: SilentSources): Prom
     ];
   };
   const found: Sample[] = [];
-  // One after the other: there may be thousands, and nobody waits for it.
+  // One after the other: there may be thousands, and nobody waits for the result.
   for (const { name } of config.partners) found.push(...(await sampleOf(name)));
   return found;
 }

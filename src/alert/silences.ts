@@ -1,10 +1,10 @@
-/** Who does not want to hear of what, and until when. */
+/** Who silenced what, and until when. */
 import { SealpostError } from '../errors.ts';
 import type { Audit } from '../queue/index.ts';
 import type { AlertBook } from './book.ts';
 import type { AlertState, Labels, Silence, SilenceMatch } from './types.ts';
 
-/** Milliseconds: nobody remembers a silence longer. */
+/** Milliseconds. A longer silence would be forgotten by people. */
 const longest = 90 * 86_400_000;
 
 const same = (wanted: string | undefined, value: string | undefined) =>
@@ -44,8 +44,8 @@ export interface Silencing {
 }
 
 /**
- * Silences alerts, for every door alike. It is in the audit trail before it holds. Errors: `usage` for a time that is
- * over or too far off; `redis-unreachable`.
+ * Silences alerts, for every door alike. The audit trail has it before it takes effect. Errors: `usage` for a time that
+ * is past or too far off; `redis-unreachable`.
  */
 export async function silenceAlerts(
   { book, audit, now, by }: Silencing,

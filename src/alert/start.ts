@@ -1,4 +1,4 @@
-/** Rules and channels, put together for the process that looks after alerts. */
+/** Puts rules and channels together for the process that evaluates alerts. */
 import { hostname } from 'node:os';
 import { readSecret } from '../config/index.ts';
 import { createEventPoster } from '../handoff/index.ts';
@@ -33,7 +33,7 @@ export async function startAlerts({ mail, ...parts }: AlertsParts): Promise<Aler
     name: channel.name,
     courier: new Courier({ channel, book, isMine, log, now }),
   }));
-  // A channel that is new begins before there is anything to tell.
+  // A new channel has to know its place before there is anything to announce.
   for (const { name } of couriers)
     if ((await book.channel(name)) === null) {
       const position = await book.newest();

@@ -1,4 +1,4 @@
-/** What people and programs are told of changes, and the small words of it. */
+/** How changes are announced to people and programs, and the wording of it. */
 import type { AlertChangeDocument } from '../documents/index.ts';
 import type { AlertChange } from './types.ts';
 
@@ -12,7 +12,7 @@ const headings: Record<AlertChange['kind'], string> = {
   test: 'TEST',
 };
 
-/** The last change of each alert: what began and ended while a mail waited is told once. */
+/** The last change of each alert: what began and ended while a mail was waiting is announced once. */
 function lastOfEach(changes: readonly AlertChange[]): AlertChange[] {
   const last = new Map<string, AlertChange>();
   for (const change of changes) {
@@ -82,7 +82,7 @@ export function changeDocument({ id, kind, at, alert }: AlertChange): AlertChang
   };
 }
 
-/** Small words of what is told. */
+/** Words that announcements are made of. */
 
 export function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;

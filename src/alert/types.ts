@@ -1,4 +1,4 @@
-/** What alerts are. */
+/** Types of alerts. */
 import type { AlertCondition, AlertSeverity } from '../config/alert-conditions.ts';
 
 /**
@@ -15,14 +15,12 @@ export interface Sample {
   text: string;
   /** What to do. */
   hint?: string | undefined;
-  /** Thresholds behind the first one, from the mildest: each of them is told once more. */
+  /** Thresholds above the first one, the mildest first. Each is announced as it is reached. */
   steps?: readonly number[] | undefined;
   severity?: AlertSeverity | undefined;
 }
 
-/**
- * What is known of an alert, from the first bad value until it is told that all is well again. Times in milliseconds.
- */
+/** What is known of an alert, from the first bad value until its end was announced. Times in milliseconds. */
 export interface AlertState {
   /** Derived from the rule and the labels. */
   id: string;
@@ -33,31 +31,31 @@ export interface AlertState {
   value: number;
   text: string;
   hint: string | null;
-  /** `pending`: not for long enough yet. */
+  /** `pending`: it has not been bad for long enough yet. */
   state: 'pending' | 'firing';
-  /** Bad since. */
+  /** Since when it has been bad. */
   since: number;
   firedAt: number | null;
-  /** Good again since, while that is not for long enough. */
+  /** Since when it has been good again, while that is not long enough. */
   goodSince: number | null;
   /** How many of the steps have been reached. */
   step: number;
-  /** When it was told last; null: not yet, because it is silenced. */
+  /** When it was last announced. Null: not yet, because it is silenced. */
   toldAt: number | null;
 }
 
-/** Something that is told. `test` is about nothing. */
+/** An announcement. `test` belongs to no alert. */
 export type ChangeKind = 'fired' | 'worse' | 'reminder' | 'cleared' | 'test';
 
 export interface AlertChange {
-  /** Place in the order of all changes. */
+  /** Its place in the order of all changes. */
   id: string;
   kind: ChangeKind;
   at: number;
   alert: Omit<AlertState, 'goodSince' | 'toldAt' | 'step'>;
 }
 
-/** What a silence is about: alerts that have all of these. */
+/** What a silence covers: alerts that have all of these. */
 export interface SilenceMatch {
   /** Id of one alert. */
   alert?: string | undefined;
@@ -76,13 +74,13 @@ export interface Silence {
   why: string;
 }
 
-/** How a way to tell people works. */
+/** The state of a channel. */
 export interface ChannelState {
   name: string;
-  /** The last change that it took, and when. */
+  /** The last change that it delivered, and when. */
   position: string;
   at: number;
-  /** What became of the last delivery: an id, or that it was taken. */
+  /** The result of the last delivery: an id, or that it was taken. */
   outcome: string;
   trouble: { since: number; why: string } | null;
 }

@@ -1,5 +1,6 @@
 /**
- * What a client does with messages: resume, retry, terminate, decode again. Each act has its own verb, and is audited.
+ * What a client does with messages: resume, retry, terminate, decode again. Each act needs a verb of its own, and is
+ * audited.
  */
 import type { z } from 'zod';
 import type { Verb } from '../client/index.ts';
@@ -16,7 +17,7 @@ export interface ActParts {
   body: BodyRules;
 }
 
-/** What differs from act to act. */
+/** How the acts differ. */
 interface ActFacts {
   path: string;
   grant: Verb;
@@ -31,7 +32,7 @@ const largest = 16 * 1024;
 
 export function actRoutes({ queue, body }: ActParts): Route[] {
   const { flow, ledger } = queue;
-  /** `perform` returns what the message is not, where nothing was done. */
+  /** `perform` returns a word for the state that the message is not in, if nothing was done. */
   const act = (
     facts: ActFacts,
     perform: (message: MessageRecord, act: Act) => Promise<string | undefined>,

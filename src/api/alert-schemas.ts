@@ -1,4 +1,4 @@
-/** What requests and answers about alerts look like. */
+/** Schemas of requests and answers about alerts. */
 import { z } from 'zod';
 import { alertChange, alertFields } from '../documents/index.ts';
 

@@ -1,5 +1,6 @@
 /**
- * Alerts: what needs a person, who silenced what, and what was told. An alert that a client may not see does not exist.
+ * Alerts: what needs a person, who silenced what, and what was announced. For a client, an alert that it may not see
+ * does not exist.
  */
 import type { z } from 'zod';
 import {
@@ -42,9 +43,12 @@ export interface AlertsRoutesParts {
 const iso = (at: number) => new Date(at).toISOString();
 const isoOr = (at: number | null) => (at === null ? null : iso(at));
 
-/** Whether everything of an installation is a client's business. */
+/** Whether the client sees the whole installation. */
 
-/** What concerns a mailbox is seen by those who see its mail; what is about mail to a partner, by those who send it. */
+/**
+ * Alerts about a mailbox are visible to those who may see its mail; alerts about mail to a partner, to those who may
+ * send to it.
+ */
 function maySee(client: Client, { mailbox, partner, direction }: Labels): boolean {
   if (seesAll(client)) return true;
   if (mailbox !== undefined) return client.maySee({ direction: 'inbound', mailbox, partner: null });
@@ -158,7 +162,7 @@ export function alertRoutes({ book, queue, body, now }: AlertsRoutesParts): Rout
   }
 }
 
-/** Whether a silence touches nothing but what a client may see. */
+/** Whether a silence covers nothing that the client may not see. */
 function maySeeMatch(client: Client, { mailbox, partner }: Silence['match']): boolean {
   if (seesAll(client)) return true;
   return mailbox !== undefined && maySee(client, { mailbox, ...(partner !== undefined && { partner }) });

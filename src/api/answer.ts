@@ -1,4 +1,4 @@
-/** How answers are written, and what is done with what a client still sends. */
+/** How answers are written, and what happens to a body that the client is still sending. */
 import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { hasCode, SealpostError } from '../errors.ts';
@@ -36,7 +36,7 @@ export function sendProblem(reply: FastifyReply, error: unknown): FastifyReply {
   return reply.code(problem.status).type(problemType).send(JSON.stringify(problem));
 }
 
-/** An error of fastify's as one of ours. */
+/** A fastify error as one of ours. */
 export function ours(error: unknown): unknown {
   if (error instanceof SealpostError) return error;
   if (hasCode(error, 'FST_ERR_CTP_INVALID_MEDIA_TYPE'))
@@ -50,8 +50,8 @@ const lingerOctets = 1024 * 1024;
 const lingerMs = 2000;
 
 /**
- * A client that is answered while it still sends should be able to read the answer, which a connection that is closed
- * at once would take away. So a little more is read and dropped, and then it is cut off.
+ * A client that is answered while it still sends should be able to read the answer. Closing the connection at once
+ * would take the answer away. So a little more is read and dropped before the connection is cut.
  */
 export function lingerThenCut({ raw }: FastifyRequest): void {
   const { socket } = raw;

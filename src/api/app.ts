@@ -40,7 +40,7 @@ declare module 'fastify' {
   }
 }
 
-/** What is known of a request once it was let in. */
+/** What is known of a request after it was admitted. */
 interface Admitted {
   client: Client;
   address: string;
@@ -143,10 +143,10 @@ export async function createApp({
     frameworkErrors: (error, _request, reply) => void sendProblem(reply, ours(error)),
     serverFactory: (handler) => createListener(handler, { tls, origins, ...connections }),
   });
-  // A route checks its parameters itself (route.ts), against the schemas that the document is made from.
+  // A route checks its parameters itself (route.ts), against the schemas that also make the document.
   app.setValidatorCompiler(() => () => true);
   app.setSerializerCompiler(serializerCompiler);
-  // Nothing reads a body but the handler that wants it, after everything else was checked.
+  // Only the handler that wants a body reads it, after everything else was checked.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, _payload, done) => done(null, undefined));
   app.addHook('onRoute', ({ config: facts, url, method }) => {
@@ -221,7 +221,7 @@ function hasBody({ raw: { headers } }: FastifyRequest): boolean {
 }
 
 /**
- * The client of a request. Errors: `client-unauthenticated`, the same for whatever is wrong; `clients-changed`.
+ * The client of a request. Errors: `client-unauthenticated`, with the same answer whatever is wrong; `clients-changed`.
  */
 function authenticate(
   registry: Pick<ClientRegistry, 'byToken' | 'trouble'>,
@@ -233,8 +233,8 @@ function authenticate(
 }
 
 /**
- * That a client is what it was when its request began. Errors: `client-unauthenticated`, `clients-changed`,
- * `not-granted`.
+ * Checks that a client still is what it was when its request began. Errors: `client-unauthenticated`,
+ * `clients-changed`, `not-granted`.
  */
 function checkStill(registry: Pick<ClientRegistry, 'again' | 'trouble'>, client: Client): void {
   if (registry.trouble) throw registry.trouble;

@@ -1,4 +1,4 @@
-/** The body of a request: counted, timed, and read only when somebody wants it. */
+/** The body of a request: counted, timed, and read only when a handler wants it. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { SealpostError } from '../errors.ts';
 import { refusal } from './problem.ts';
@@ -12,11 +12,12 @@ export interface BodyRules {
 
 const every = 250;
 
-/** What has to be so when the body of a request is whole. */
+/** What must still hold when the body of a request is complete. */
 const wholeChecks = new WeakMap<IncomingMessage, () => void>();
 
 /**
- * Has something looked at once more when the body is whole: it may take long, and who sends it be revoked meanwhile.
+ * Registers a check for the moment when the body is complete: reading may take long, and the sender may be revoked in
+ * the meantime.
  *
  * @param check throws what `bodyOf` is to throw
  */
@@ -41,9 +42,9 @@ export function tooLarge(most: number): SealpostError {
 }
 
 /**
- * The octets of a body as they come. Only the time that the client lets us wait counts for its rate.
+ * The octets of a body as they come. Only the time during which we wait for the client counts for its rate.
  *
- * Errors: `message-too-large`, `request-timeout`, `request-invalid` for a body that ends before it is whole.
+ * Errors: `message-too-large`, `request-timeout`, `request-invalid` for a body that ends too early.
  *
  * @param most octets
  */
@@ -55,10 +56,9 @@ export async function* bodyOf(
 ): AsyncGenerator<Buffer> {
   checkBodyFields(request, most);
   if (request.headers.expect !== undefined) response.writeContinue();
-  // The connection must outlive a refusal: the client is to read the answer.
+  // The connection must outlive a refusal, so that the client can read the answer.
   const chunks = request.iterator({ destroyOnReturn: false });
-  // Of the chunk that is waited for. A promise that lives as long as the body would keep every chunk that it raced
-  // with.
+  // Raced against the current chunk only. A promise that lives as long as the body would keep every chunk it raced.
   let fail: ((error: SealpostError) => void) | undefined;
   let octets = 0;
   let waited = 0;
@@ -97,7 +97,7 @@ function cut(cause?: unknown): SealpostError {
 }
 
 /**
- * Octets of bodies that are kept in memory, of all requests together and of each client. A client takes at most a
+ * How many octets of bodies may be in memory, for all requests together and for each client. A client may use a
  * quarter, so that others find room.
  */
 export class Held {

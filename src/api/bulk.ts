@@ -1,4 +1,4 @@
-/** Acts on many messages, with a preview that touches nothing. */
+/** Acts on many messages, with a preview that changes nothing. */
 import type { z } from 'zod';
 import type { Client } from '../client/index.ts';
 import type { Config } from '../config/index.ts';
@@ -26,7 +26,7 @@ export interface BulkParts {
   body: BodyRules;
 }
 
-/** Messages that one call acts on; looked for in pages of so many; acted on at a time; shown in a preview. */
+/** Limits: messages that one call acts on; page size of the search; acts at a time; messages shown in a preview. */
 const most = 2000;
 const pageSize = 200;
 const atOnce = 50;
@@ -44,7 +44,7 @@ const statesOf: Readonly<Record<BulkAct, readonly MessageState[]>> = {
 export function bulkRoutes({ config, queue, body }: BulkParts): Route[] {
   const { flow, ledger } = queue;
 
-  /** What the client may see and the filter selects, newest first. */
+  /** The messages that the client may see and the filter selects, newest first. */
   const choose = async (client: Client, act: BulkAct, filter: Filter) => {
     const among = granted(client, config);
     const found: MessageRecord[] = [];
@@ -155,7 +155,7 @@ export function bulkRoutes({ config, queue, body }: BulkParts): Route[] {
     }),
   ];
 
-  /** Without direction: unknown, alike for what the client may not see. */
+  /** Without a direction, the message is unknown; what the client may not see looks the same. */
   async function seen(
     client: Client,
     id: string,

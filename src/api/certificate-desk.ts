@@ -1,4 +1,4 @@
-/** Where certificates are seen and decided about. It takes X.509 along, so it is loaded with the first request. */
+/** Shows certificates and records decisions about them. It loads X.509, so it is loaded with the first request. */
 import {
   approveCertificate,
   type CertificateQuery,
@@ -35,15 +35,15 @@ export interface DeskParts {
   log: Log;
 }
 
-/** What is known, and the store that decisions go to. */
+/** The known certificates, and the store that takes decisions. */
 interface Opened {
   store: CertStore;
   known: KnownCertificate[];
-  /** Reads what authorities said of some of them: until then, a state does not have it. */
+  /** Reads what authorities said of some of them. Until then, states do not take that into account. */
   hear(some: readonly KnownCertificate[]): Promise<void>;
 }
 
-/** Certificates that are made ready to be shown before others have a turn. */
+/** How many certificates are prepared before other work gets a turn. */
 const atOnce = 200;
 
 function changesOf({ uses, from, until }: CertificateChanges): Changes {
@@ -94,7 +94,7 @@ export class CertificateDesk {
     return new CertificateDesk(parts, store, await loadPartnerCertificates(config));
   }
 
-  /** What is known now. Errors: `certs-changed`, `redis-unreachable`. */
+  /** The certificates known now. Errors: `certs-changed`, `redis-unreachable`. */
   async #open(): Promise<Opened> {
     const store = this.#store;
     await store.refresh();
@@ -110,7 +110,7 @@ export class CertificateDesk {
     };
   }
 
-  /** Errors: `certificate-unknown`, alike for one that the client may not see. */
+  /** Errors: `certificate-unknown`, also for one that the client may not see. */
   async #visible(client: Client, id: string): Promise<Opened & { found: KnownCertificate }> {
     const opened = await this.#open();
     const found = opened.known.find((each) => each.thumbprint.startsWith(id) && sees(client, each));
@@ -143,7 +143,7 @@ export class CertificateDesk {
     const seen = known.filter((each) => sees(client, each));
     const among = serial === undefined ? seen : named(seen, serial);
     const found = matching(among, query, Date.now());
-    // Authorities say that certificates are revoked, and nothing else.
+    // The word of an authority is that a certificate is revoked, and nothing else.
     const before = state === undefined || state === 'revoked' ? found : matching(found, { state }, 0);
     await hear(before);
     return await this.#views(state === undefined ? before : matching(before, { state }, Date.now()));
@@ -156,7 +156,7 @@ export class CertificateDesk {
     return { ...view, pem: found.certificate.toPem() };
   }
 
-  /** Who decides, and what notes it in the audit trail. */
+  /** Who decides, and how the decision gets into the audit trail. */
   #decision(client: Client, what: AuditEntry['what'], why = '') {
     const by = client.actor;
     const record = (subject: string) =>
@@ -164,7 +164,9 @@ export class CertificateDesk {
     return { decision: { by, why }, record };
   }
 
-  /** Errors: `certificate-unknown`, `certificate-conflict`; `not-granted` if it concerns others as well. */
+  /**
+   * Errors: `certificate-unknown`, `certificate-conflict`; `not-granted` if the certificate concerns others as well.
+   */
   async approve(
     client: Client,
     id: string,
@@ -222,7 +224,7 @@ export class CertificateDesk {
   }
 }
 
-/** Whether a client sees a certificate: those of its partners, and those that may sign its mail. */
+/** Whether a client sees a certificate: those of its partners, and those that may sign its own mail. */
 export function sees(client: Client, { partner, identity }: KnownCertificate): boolean {
   return partner === null ? identity !== null && client.maySignAs(identity) : client.mayUsePartner(partner);
 }
@@ -237,7 +239,7 @@ export class Reach {
     for (const { name, addresses } of partners) this.#owners.addAll(addresses, name);
   }
 
-  /** Errors: `not-granted` if a decision about the certificate concerns others than the partners of the client. */
+  /** Errors: `not-granted` if the decision concerns more than the partners of the client. */
   check(client: Client, certificate: Certificate, known: readonly KnownCertificate[]): void {
     if (client.grants.partners === '*') return;
     const key = keyDigest(certificate);
@@ -251,7 +253,7 @@ export class Reach {
       throw notGranted('it names addresses for which the client may not decide');
   }
 
-  /** Errors: `not-granted`. What issued other certificates is not of one partner alone. */
+  /** Errors: `not-granted`. A certificate that issued others does not belong to one partner alone. */
   checkNew(client: Client, certificate: Certificate, known: readonly KnownCertificate[]): void {
     this.check(client, certificate, known);
     if (client.grants.partners !== '*' && certificate.basicConstraints?.ca === true)
@@ -259,8 +261,8 @@ export class Reach {
   }
 
   /**
-   * Errors: `not-granted`. Anybody can have a certificate made for a key that they have seen, such as that of an
-   * authority. The key of a mail has signed it, and that of a self-signed certificate the certificate.
+   * Errors: `not-granted`. Anybody can get a certificate for a public key that they have seen, such as an authority's.
+   * So a certificate proves its key only if the key has signed the mail, or the certificate itself (self-signed).
    */
   checkRevoked(client: Client, found: KnownCertificate, known: readonly KnownCertificate[]): void {
     const { certificate, source } = found;

@@ -1,4 +1,4 @@
-/** What requests and answers about certificates look like. */
+/** Schemas of requests and answers about certificates. */
 import { z } from 'zod';
 import { certificateStates, certificateUses, storedUses } from '../certstore/words.ts';
 

@@ -1,6 +1,6 @@
 /**
- * Certificates of partners and our own: seen, and decided about. A certificate that a client may not see does not
- * exist.
+ * Certificates of partners and our own: shown, and decided about. For a client, a certificate that it may not see does
+ * not exist.
  */
 
 import type { BodyRules } from './body.ts';

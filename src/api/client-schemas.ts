@@ -1,4 +1,4 @@
-/** What requests and answers about clients and their tokens look like. */
+/** Schemas of requests and answers about clients and their tokens. */
 import { z } from 'zod';
 import { verbs } from '../client/index.ts';
 

@@ -1,4 +1,4 @@
-/** Clients (programs) and their tokens. What is done with them is done by `ClientDesk`. */
+/** Clients (programs) and their tokens. `ClientDesk` does the work. */
 import type { z } from 'zod';
 import {
   type Acting,
@@ -78,7 +78,7 @@ export function clientRoutes({ config, queue, log, body }: ClientRoutesParts): R
     return await opened;
   };
   const acting = ({ client }: Pick<Call, 'client'>): Acting => ({ client, by: client.actor });
-  /** What is named, in the forms that are stored. Errors: `request-invalid`. */
+  /** What a body names, in the form that is stored. Errors: `request-invalid`. */
   const scopeOf = ({ verbs, partners, mailboxes, senders, identities }: Scope): Scope => {
     if (scopes === undefined) throw refusal('internal', 'the desk is not open');
     return checked(scopes, { verbs, partners, mailboxes, senders, identities }, 'the body');

@@ -1,4 +1,4 @@
-/** A mail of text and attachments, written as its parts come. Nodemailer writes header and texts. */
+/** Composes a mail of text and attachments as its parts come. Nodemailer writes the header and the texts. */
 import { randomBytes } from 'node:crypto';
 import MimeNode from 'nodemailer/lib/mime-node';
 import { SealpostError } from '../errors.ts';
@@ -14,7 +14,7 @@ export interface MailText {
 
 export interface Attachment {
   filename: string;
-  /** By the file name unless given. */
+  /** Derived from the file name unless given. */
   contentType?: string | undefined;
   octets: Iterable<Buffer> | AsyncIterable<Buffer>;
 }
@@ -24,10 +24,10 @@ const closed = { newline: 'win', disableFileAccess: true, disableUrlAccess: true
 
 /**
  * The octets of a mail. Date and Message-ID are left to `submit`. Without attachments it is a text, or two
- * alternatives; with attachments a multipart/mixed, whose attachments are binary: who sends it encodes them as its way
- * needs.
+ * alternatives. With attachments it is a multipart/mixed, whose attachments are binary: the sender encodes them as its
+ * route needs.
  *
- * Errors: `request-invalid` for a mail without anything in it, or a media type that an attachment cannot have.
+ * Errors: `request-invalid` for a mail without any content, or a media type that an attachment cannot have.
  */
 export async function* composeMail(
   mail: MailText,
@@ -78,7 +78,7 @@ function mixedHeader(mail: MailText, boundary: string): Buffer {
   return withoutOwn(Buffer.from(`${node.buildHeaders()}\r\n\r\n`));
 }
 
-/** Without Date and Message-ID, which nodemailer makes with the name of this machine. */
+/** // Without Date and Message-ID: nodemailer would put the name of this machine into them. */
 function withoutOwn(octets: Buffer): Buffer {
   const end = octets.indexOf('\r\n\r\n');
   const header = octets.toString('latin1', 0, end + 2);

@@ -1,4 +1,4 @@
-/** What a client may send to and see: partners, mailboxes and how much waits for each. */
+/** The partners and mailboxes that a client may use, and how much is waiting for each. */
 import type { Client } from '../client/index.ts';
 import type { Config } from '../config/index.ts';
 import type { QueueRoom } from '../queue/index.ts';
@@ -22,7 +22,7 @@ export function directoryRoutes({ config, queue }: DirectoryParts): Route[] {
     route({
       ...common,
       url: '/v1/partners',
-      // Whoever only reads needs the names as well: those of its grants, and no others.
+      // Clients that only read need the names as well: those of their grants, and no others.
       grant: 'token',
       name: 'listPartners',
       summary: 'List partners',

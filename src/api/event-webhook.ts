@@ -1,6 +1,6 @@
 /**
- * What happens to messages, posted to a system of the operator's: in order, each event at least once. One process of an
- * installation posts at a time; where it stands is in Redis, so the next one goes on there.
+ * Posts the events of messages to a system of the operator: in order, each at least once. One process of an
+ * installation posts at a time. How far it has come is stored in Redis, so that the next process continues there.
  */
 import { randomUUID } from 'node:crypto';
 import { readSecret } from '../config/index.ts';
@@ -17,12 +17,15 @@ export interface EventWebhookParts {
 }
 
 export interface EventWebhook {
-  /** What fails now, and since when. */
+  /** What is failing now, and since when. */
   trouble(): { since: number; why: string } | undefined;
   close(): Promise<void>;
 }
 
-/** Milliseconds: between two looks for new events, between two attempts at first and at most, between two renewals. */
+/**
+ * Milliseconds: between two looks for new events; the first and the longest delay between two attempts; between two
+ * renewals of the turn.
+ */
 const times = { look: 500, retryFirst: 1000, retryMost: 60_000, keep: 3_600_000 };
 const follower = 'webhook';
 
@@ -70,7 +73,7 @@ class Following {
     const { events, log } = this.#parts;
     const known = await events.position(follower);
     if (known === undefined) {
-      // It begins with what happens from now on.
+      // A new webhook starts with what happens from now on.
       await events.moveTo(follower, await events.newest());
       return 'more';
     }

@@ -21,7 +21,7 @@ interface File {
   type: string;
 }
 
-/** What has come of a form, for one reader. */
+/** What has arrived of a form, for one reader. */
 class Arrived {
   readonly #files: File[] = [];
   #message: Buffer | undefined;
@@ -49,7 +49,7 @@ class Arrived {
     this.#notify();
   }
 
-  /** The first error counts; files that wait for their reader end with it. */
+  /** The first error counts. Files that wait for their reader end with it. */
   fail(error: unknown): void {
     this.#error ??= ours(error);
     for (const { stream } of this.#files) stream.destroy(this.#error);
@@ -106,7 +106,7 @@ export async function readForm(contentType: string, body: AsyncIterable<Buffer>)
   return { message: await arrived.first(), files: filesOf(arrived) };
 }
 
-/** Gives the body to the parser, as fast as its files are read. */
+/** Feeds the body to the parser, as fast as its files are read. */
 async function feed(form: BusboyInstance, body: AsyncIterable<Buffer>, arrived: Arrived): Promise<void> {
   try {
     for await (const chunk of body) {

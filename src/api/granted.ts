@@ -1,13 +1,13 @@
-/** Grants as the ledger's indices have them. */
+/** Grants in the form that the indices of the ledger use. */
 import type { Client } from '../client/index.ts';
 import type { Config } from '../config/index.ts';
 import type { Among } from '../queue/index.ts';
 
-/** Whether a client sees the installation as a whole. */
+/** Whether a client sees the whole installation. */
 export const seesAll = ({ grants }: Pick<Client, 'grants'>) =>
   grants.mailboxes === '*' && grants.partners === '*';
 
-/** Mailboxes and partners whose messages a client may see, as they are written in the configuration. */
+/** The mailboxes and partners whose messages a client may see, spelled as in the configuration. */
 export function granted(
   { grants }: Client,
   { mailboxes, partners }: Pick<Config, 'mailboxes' | 'partners'>,
@@ -18,7 +18,7 @@ export function granted(
   };
 }
 
-/** A granted name that is not configured any more may still have messages. */
+/** // A granted name that is no longer configured may still have messages. */
 function names(given: '*' | readonly string[], configured: readonly { name: string }[]): '*' | string[] {
   if (given === '*') return '*';
   const wanted = new Set(given.map((name) => name.toLowerCase()));

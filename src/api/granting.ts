@@ -1,9 +1,9 @@
-/** Whether a client may call an operation: asked in one place, by the door for programs and by the console. */
+/** Whether a client may call an operation. The door for programs and the console both ask here. */
 import type { Client, Verb } from '../client/index.ts';
 import { refusal } from './problem.ts';
 import type { Route } from './route.ts';
 
-/** What cannot be taken back, shows what is written in a message, or decides who may do such. */
+/** Acts that cannot be undone, that show the content of a message, or that decide who may do such things. */
 const graveVerbs: ReadonlySet<string> = new Set<Verb>([
   'content',
   'replay',
@@ -25,7 +25,7 @@ export function checkGrant({ grant }: Pick<Route, 'grant'>, client: Client): voi
 }
 
 /**
- * What a second person has to confirm, nobody does alone: no token, and no person twice.
+ * Refuses acts that a second person has to confirm: no token may do them, and nobody may confirm their own.
  *
  * @param fourEyes `console.fourEyes`
  * @throws {SealpostError} `second-person-needed`

@@ -1,13 +1,12 @@
 /**
- * The HTTP API for programs. Begin with `route.ts` (what a route is) and `routes.ts` (all of them); `app.ts` is what
- * happens to each request before its route. It holds no keys: mail goes to `submit`, and what is shown is what is
- * stored.
+ * The HTTP API for programs. Begin with `route.ts` (what a route is) and `routes.ts` (all of them). `app.ts` has what
+ * happens to each request before its route. The API holds no keys: it gives mail to `submit`, and shows what is stored.
  */
 
 export type { Verb } from '../client/index.ts';
-/** What operations answer, for those who show it. */
+/** // Types of answers, for code that shows them. */
 export { alertList } from './alert-schemas.ts';
-/** The same operations for the console, and the same door below it. */
+/** // The same operations for the console, and the same checks before them. */
 export { sendAnswer } from './answer.ts';
 export { type ApiParts, createApi, describeApi } from './app.ts';
 export { certificateDetail, certificateList } from './certificate-schemas.ts';

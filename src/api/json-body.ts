@@ -1,4 +1,4 @@
-/** A small body in JSON, for acts. */
+/** A small JSON body, for acts. */
 import type { z } from 'zod';
 import { type BodyRules, bodyOf, wholeBody } from './body.ts';
 import { parseJson } from './json.ts';
@@ -8,7 +8,7 @@ import { type Call, checked } from './route.ts';
 const largest = 128 * 1024;
 
 /**
- * The body as the schema has it; `{}` without one.
+ * The body in the form of the schema; `{}` if there is none.
  *
  * @param most octets
  * @throws {SealpostError} `media-type-unsupported`, `request-invalid`, and those of `bodyOf`

@@ -25,7 +25,7 @@ export function parseJson(octets: Buffer): unknown {
   return value;
 }
 
-/** The end of the string that begins at a quote: the place after its closing quote. */
+/** The end of the string that begins at a quote: the position after its closing quote. */
 function afterString(text: string, start: number): number {
   for (let at = text.indexOf('"', start + 1); at >= 0; at = text.indexOf('"', at + 1)) {
     let slashes = 0;
@@ -37,7 +37,7 @@ function afterString(text: string, start: number): number {
 
 const structure = /["{}[\]:,]/g;
 
-/** Calls back for each bracket, comma and string; the text need not be JSON. */
+/** Calls back for each bracket, comma and string. The text need not be valid JSON. */
 function scan(text: string, found: (char: string, from: number, to: number) => void): void {
   structure.lastIndex = 0;
   for (let match = structure.exec(text); match; match = structure.exec(text)) {
@@ -57,9 +57,9 @@ function checkDepth(text: string): void {
   });
 }
 
-/** @param text is JSON */
+/** @param text valid JSON */
 function checkNames(text: string): void {
-  /** Of each open object its names so far; undefined for an array. */
+  /** For each open object, the names seen so far; undefined for an array. */
   const open: (Set<string> | undefined)[] = [];
   let isName = false;
   scan(text, (char, from, to) => {

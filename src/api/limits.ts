@@ -1,8 +1,8 @@
-/** What each client or person may take of this process: requests at a time, and in a minute. */
+/** How much of this process each client or person may use: requests at a time, and per minute. */
 import { Buckets, type Client } from '../client/index.ts';
 import { refusal } from './problem.ts';
 
-/** The settings that say how much, for whoever meets them. */
+/** The settings that set these limits, to be named in refusals. */
 export interface LimitNames {
   atATime: string;
   perMinute: string;
@@ -24,7 +24,7 @@ export class RequestLimits {
   }
 
   /**
-   * Counts a request; returns what counts it off again when it has ended.
+   * Counts a request. Returns the function that ends it.
    *
    * @throws {SealpostError} `rate-limited`
    */

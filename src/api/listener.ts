@@ -1,5 +1,5 @@
 /**
- * The server below fastify: connections are counted and bounded in time, and nothing is read before it is asked for.
+ * The server below fastify. It bounds connections in number and time, and reads nothing before a handler asks for it.
  */
 import { createServer as createPlainServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
@@ -23,7 +23,7 @@ const maxHeaderSize = 16 * 1024;
 
 const tlsVersions = { minVersion: 'TLSv1.2' } as const;
 
-/** Takes over another certificate for new connections. */
+/** Switches to another certificate for new connections. */
 export function setCertificate(server: Server, { cert, key }: { cert: Buffer; key: Buffer }): void {
   if (server instanceof TlsServer) server.setSecureContext({ cert, key, ...tlsVersions });
 }
@@ -32,7 +32,7 @@ export interface RunningParts {
   /** For the log: `the API`. */
   title: string;
   settings: Pick<Config['api'], 'host' | 'port' | 'tls'>;
-  /** The certificate that the server began with. */
+  /** The certificate that the server started with. */
   tls: ReturnType<typeof tlsAt> | undefined;
   log: Log;
   /** Ends answers that would last as long as their clients want. */
@@ -42,11 +42,11 @@ export interface RunningParts {
 export interface RunningServer {
   /** Returns the address. */
   listen(takeOver: boolean): Promise<string>;
-  /** No new connections; what is under way may end. */
+  /** Accepts no new connections; running requests may finish. */
   close(timeoutMs: number): Promise<void>;
 }
 
-/** A server from its first connection to its last, with the certificate of its date. */
+/** A server from its first connection to its last, with the certificate in force on that date. */
 export function runServer(
   server: Server,
   { title, settings: { host, port = 0, tls: files }, tls, log, stopAnswers }: RunningParts,
@@ -98,7 +98,8 @@ export function createListener(handler: RequestListener, parts: ListenerParts): 
   server.maxConnections = connections;
   server.on('connection', (socket: Socket) => admit(socket, parts));
   server.on('request', handler);
-  // With a listener of our own, Node does not send 100 by itself: the body is asked for when somebody wants it.
+  // With a `checkContinue` listener of our own, Node does not send 100 by itself: it is sent when a handler wants the
+  // body.
   server.on('checkContinue', handler);
   server.on('checkExpectation', (_request, response) => {
     response.writeHead(417, { Connection: 'close' }).end();
@@ -132,7 +133,10 @@ function admit(socket: Socket, { origins, connectionsPerAddress }: ListenerParts
   });
 }
 
-/** What is not HTTP, or could be read in two ways: two lengths, a length beside chunks, a header without end. */
+/**
+ * Input that is not HTTP, or that could be read in two ways: two lengths, a length beside chunks, a header that does
+ * not end.
+ */
 function answerBroken(
   error: NodeJS.ErrnoException,
   socket: NodeJS.WritableStream & { destroy(): void },

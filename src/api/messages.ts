@@ -1,4 +1,4 @@
-/** What is known of messages: one, or a list. A message that a client may not see does not exist for it. */
+/** What is known of messages: one, or a list. For a client, a message that it may not see does not exist. */
 import type { Client } from '../client/index.ts';
 import type { Config } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
@@ -23,7 +23,7 @@ export interface MessagesParts {
   queue: QueueRoom;
 }
 
-/** The record of a message that the client may see. Errors: `message-unknown`, alike for what it may not see. */
+/** The record of a message that the client may see. Errors: `message-unknown`, also for one that it may not see. */
 export async function visible(
   { ledger }: Pick<QueueRoom, 'ledger'>,
   client: Client,
@@ -31,19 +31,19 @@ export async function visible(
 ): Promise<MessageRecord> {
   const owner = await ledger.ownerOf(id);
   const record = owner && client.maySee(owner) ? await ledger.get(id) : null;
-  // It may have been ended and begun again in between.
+  // It may have ended and been resumed in between.
   if (record && client.maySee(record)) return record;
   throw new SealpostError('message-unknown', `there is no message ${id}`);
 }
 
-/** Messages that are shown whose ids begin alike. */
+/** How many messages with the same beginning of an id are shown. */
 const mostBegun = 50;
-/** Searches that open or read record after record, at a time: each of another client. */
+/** How many searches run at a time that open or read record after record, each of another client. */
 const searchesAtATime = 4;
 
 export function messageRoutes({ config, queue }: MessagesParts): Route[] {
   const searches = new Turns('searches', searchesAtATime, Number.POSITIVE_INFINITY);
-  /** By the beginning of an id. Errors: `request-invalid` beside another filter. */
+  /** By the beginning of an id. Errors: `request-invalid` if there is another filter. */
   const begun = async (client: Client, id: string, filter: object) => {
     if (Object.values(filter).some((value) => value !== undefined))
       throw refusal('request-invalid', 'id is a filter of its own', 'leave the other filters out');
@@ -53,7 +53,7 @@ export function messageRoutes({ config, queue }: MessagesParts): Route[] {
     const messages = seen.flatMap((record) => record ?? []).sort((a, b) => b.receivedAt - a.receivedAt);
     return { messages: await summaries(client, messages), cursor: null };
   };
-  /** What a subject says is content. */
+  /** A subject is content. */
   const subjects = async (client: Client, records: readonly MessageRecord[]) =>
     client.may('content') ? await queue.ledger.subjects(records.map(({ id }) => id)) : [];
   const summaries = async (client: Client, records: readonly MessageRecord[]) => {

@@ -91,7 +91,7 @@ const answers = {
   EventList: eventList,
 };
 
-/** Statuses that any request may be answered with, apart from its own. */
+/** Statuses that any request may be answered with, besides its own. */
 const refusals = [400, 401, 403, 404, 409, 413, 415, 421, 429, 500, 503] as const;
 
 /** How fastify writes the answers of a route. */
@@ -157,7 +157,7 @@ function components() {
   return Object.fromEntries(all.map(([name, schema]) => [name, withReferences(schema, name, all)]));
 }
 
-/** The schema with the name in place of each named schema inside. */
+/** The schema, with references in place of the named schemas inside it. */
 function withReferences(
   schema: Record<string, unknown>,
   own: string,
@@ -174,7 +174,7 @@ function jsonOf(schema: z.ZodType, io: 'input' | 'output'): Record<string, unkno
   const { $schema: _, ...json } = z.toJSONSchema(schema, {
     io,
     override: ({ jsonSchema }) => {
-      // Every integer is one that JavaScript can count.
+      // Every integer is one that JavaScript can represent exactly.
       if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
       if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
     },

@@ -15,7 +15,7 @@ import { type Answer, checked, type Route } from './route.ts';
 import { routesOf } from './routes.ts';
 import { Streams } from './streams.ts';
 
-/** What an operation is called with. Parameters of the query are texts, as in a URL. */
+/** The arguments of an operation. Query parameters are text, as in a URL. */
 export interface Asked {
   params?: Record<string, string>;
   query?: Record<string, string | undefined>;
@@ -23,7 +23,7 @@ export interface Asked {
   json?: unknown;
 }
 
-/** Who calls, and on which connection: a stream is written to it. */
+/** Who calls, and the connection that a stream is written to. */
 export interface Caller {
   client: Client;
   address: string;
@@ -37,7 +37,7 @@ export interface OperationsParts {
   config: Config;
   queue: QueueRoom;
   log: Log;
-  /** Who a caller is now, while a stream lasts. */
+  /** The caller's rights now, asked again while a stream lasts. */
   registry: Pick<ClientRegistry, 'again' | 'onChange'>;
 }
 
@@ -83,7 +83,7 @@ export class Operations {
     checkGrant(this.#named(name), client);
   }
 
-  /** Whether a person has to show again who it is. */
+  /** Whether the person has to prove again who it is. */
   isGrave(name: string): boolean {
     return isGrave(this.#named(name));
   }
@@ -109,7 +109,7 @@ export class Operations {
   }
 }
 
-/** What an operation answers in JSON, as the schema has it. Errors: `internal` for any other answer. */
+/** The JSON answer of an operation, in the form of its schema. Errors: `internal` for any other kind of answer. */
 export function jsonOf<S extends z.ZodType>(answer: Answer, schema: S): z.output<S> {
   if (!('json' in answer)) throw new SealpostError('internal', 'the operation answers no JSON');
   return checked(schema, answer.json, 'the answer');

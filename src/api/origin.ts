@@ -1,11 +1,11 @@
-/** Where a request comes from, and over what: checked for each connection and each request, before anything is read. */
+/** Where a request comes from, and over what. Checked for each connection and each request, before anything is read. */
 import type { IncomingMessage } from 'node:http';
 import { BlockList, isIP, isIPv4 } from 'node:net';
 import { isLoopback, networkOf } from '../config/index.ts';
 import { refusal } from './problem.ts';
 
 export interface OriginRules {
-  /** Whose door it is, as its settings are named. */
+  /** Whose door it is, named as in the settings. */
   name: 'api' | 'console';
   /** Address that it listens on. */
   host: string;
@@ -17,7 +17,7 @@ export interface OriginRules {
 
 const doors = { api: 'API', console: 'console' } as const;
 
-/** Fields that must not be repeated: two readers could take different ones. */
+/** Fields that must not be repeated, because two readers could take different ones. */
 const single = new Set([
   ...['host', 'authorization', 'content-type', 'content-length', 'transfer-encoding', 'content-encoding'],
   ...['idempotency-key', 'last-event-id', 'expect', 'x-forwarded-proto', 'cookie', 'origin'],
@@ -50,15 +50,13 @@ export class Origins {
     return family !== 0 && this.#proxies.check(plain, family === 4 ? 'ipv4' : 'ipv6');
   }
 
-  /**
-   * Whether a connection may be kept at all. In clear text, nobody but proxies and this machine has any business here.
-   */
+  /** Whether a connection may be kept at all. In clear text, only proxies and this machine may connect. */
   mayConnect(address: string): boolean {
     return this.#rules.tls || isLoopback(withoutMapping(address)) || this.isProxy(address);
   }
 
   /**
-   * The address of the client. Proxies are believed as far as they are named, from the last one backwards.
+   * The address of the client. Proxies are believed if they are named in the settings, from the last one backwards.
    *
    * Errors: `request-invalid`, `host-unknown`, `transport-insecure`.
    */
@@ -79,7 +77,7 @@ export class Origins {
     return client;
   }
 
-  /** Whether a request that `check` let in came over TLS, at least to the proxy. */
+  /** Whether a request that `check` admitted came over TLS, at least as far as the proxy. */
   isSecure({ headers, socket }: IncomingMessage): boolean {
     if (this.#rules.tls) return true;
     return this.isProxy(socket.remoteAddress ?? '') && headers['x-forwarded-proto'] === 'https';
@@ -105,7 +103,7 @@ export class Origins {
         throw refusal('request-invalid', `the field ${name} is repeated`);
       seen.add(name);
     }
-    // Node's parser reads the chunks, and would leave any other coding as it is.
+    // Node's parser decodes chunks, and would pass any other coding through.
     if ((headers['transfer-encoding'] ?? 'chunked').toLowerCase() !== 'chunked')
       throw refusal('media-type-unsupported', 'the body has a transfer coding beside chunked');
     if (!url.startsWith('/')) throw refusal('request-invalid', 'the request target is not a path');

@@ -1,4 +1,7 @@
-/** What answers about the whole look like: what happens, what waits, and how the ways in and out are. */
+/**
+ * Schemas of answers about the installation as a whole: what happens, what is waiting, and the state of mailboxes and
+ * routes.
+ */
 import { z } from 'zod';
 import { line } from './schemas.ts';
 
@@ -162,7 +165,7 @@ export const destinationParams = z.object({
 export const bulkActs = ['resume', 'retry', 'terminate', 'decode-again'] as const;
 export type BulkAct = (typeof bulkActs)[number];
 
-/** Which messages; the same as for a list. */
+/** Filters, the same as for a list. */
 export const bulkFilter = {
   direction: z.enum(['inbound', 'outbound']).describe('Only messages of that direction.').optional(),
   reason: line(63).describe('Only messages suspended for that reason.').optional(),

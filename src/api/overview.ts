@@ -1,4 +1,7 @@
-/** What happens and what waits, as a whole: at a cost that does not grow with the number of messages. */
+/**
+ * What happens and what is waiting, for the installation as a whole. The cost does not grow with the number of
+ * messages.
+ */
 import type { Config } from '../config/index.ts';
 import type { QueueRoom, Tally } from '../queue/index.ts';
 import { granted, seesAll } from './granted.ts';

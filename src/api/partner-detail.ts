@@ -1,4 +1,4 @@
-/** One partner: how mail with it is protected, what is demanded of it, and what failed last. */
+/** One partner: how mail with it is protected, what is required of it, and what failed last. */
 import { z } from 'zod';
 import type { Client } from '../client/index.ts';
 import { type Config, loadPartnerSettings, profileBook } from '../config/index.ts';
@@ -62,13 +62,13 @@ export interface PartnerDetailParts {
   queue: Pick<QueueRoom, 'ledger'>;
 }
 
-/** Messages that are looked at for failures, of each state. */
+/** How many messages of each state are searched for failures. */
 const mostLooked = 20;
 const mostErrors = 10;
 
 export function partnerDetailRoutes({ config, queue: { ledger } }: PartnerDetailParts): Route[] {
   let settings: ReturnType<typeof loadPartnerSettings> | undefined;
-  /** Errors: `partner-unknown`, alike for one that the client may not see. */
+  /** Errors: `partner-unknown`, also for one that the client may not see. */
   const indexOf = (client: Client, wanted: string): number => {
     const index = config.partners.findIndex(({ name }) => name.toLowerCase() === wanted.toLowerCase());
     const name = config.partners[index]?.name;

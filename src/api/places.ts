@@ -1,6 +1,6 @@
 /**
- * Where a client stands in the stream of events. The id of an event of its own is a place; the end of a page is one that
- * may lie behind events of others, so it is sealed: how far the stream goes is nothing that it may see.
+ * How far a client has read the stream of events. The id of an event is its place in the stream. The end of a page may
+ * lie behind events of others, so it is sealed: a client must not see how far the stream goes.
  */
 import type { Client } from '../client/index.ts';
 import type { QueueRoom } from '../queue/index.ts';
@@ -15,7 +15,7 @@ export class Places {
     this.#seals = seals;
   }
 
-  /** A cursor of that client alone, another one each time. */
+  /** A cursor that is valid for this client alone, and different each time. */
   seal({ holder }: Client, place: string): string {
     return this.#seals.seal(contextOf(holder), place).toString('base64url');
   }
@@ -31,7 +31,7 @@ export class Places {
       const place = this.#seals.unseal(contextOf(holder), Buffer.from(text, 'base64url'));
       if (typeof place === 'string' && idOfEvent.test(place)) return place;
     } catch {
-      // It was sealed for another client, or is none of ours.
+      // It was sealed for another client, or is not one of ours.
     }
     throw refusal('request-invalid', `${what} is neither the id of an event nor a cursor of this client`);
   }

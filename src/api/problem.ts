@@ -17,8 +17,8 @@ export type Problem = z.output<typeof problemSchema>;
 export const problemType = 'application/problem+json';
 
 /**
- * The answer for an error. What went wrong in the daemon itself is for the log alone: from status 500 on, a client
- * learns the code and nothing else.
+ * The answer for an error. Errors of the daemon itself are described in the log alone: from status 500 on, a client
+ * gets the code and nothing else.
  */
 export function problemOf(error: unknown): Problem {
   const { code, message } = toErrorInfo(error);
@@ -30,12 +30,12 @@ export function problemOf(error: unknown): Problem {
   return { ...about, detail: message, ...(hint === undefined ? {} : { hint }) };
 }
 
-/** The same, made of a code alone. */
+/** The same, from a code alone. */
 export function refusal(code: ErrorCode, message: string, hint?: string): SealpostError {
   return new SealpostError(code, message, hint === undefined ? {} : { hint });
 }
 
-/** What is wrong with the call is wrong with the request. */
+/** // A problem of the call is a problem of the request. */
 export async function asRequest<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();

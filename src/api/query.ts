@@ -1,7 +1,9 @@
 /** The query of a request, read strictly and before any body. */
 import { refusal } from './problem.ts';
 
-/** Names under which programs send secrets in URLs, which stand in logs of proxies and in histories of browsers. */
+/**
+ * Names under which programs put secrets into URLs, which end up in the logs of proxies and the history of browsers.
+ */
 const secretNames =
   /^(?:access_?token|token|api_?key|apikey|auth|authorization|bearer|password|secret|key)$/i;
 const credential = /sealpost_[0-9A-Za-z]{10}_/;
@@ -31,7 +33,7 @@ export function checkUrl(url: string): void {
     throw refusal('request-invalid', 'a parameter of the query is repeated', 'write each parameter once');
 }
 
-/** A query without repetitions, for fastify. */
+/** The query without repetitions, for fastify. */
 export function parseQuery(text: string): Record<string, string> {
   return Object.fromEntries(new URLSearchParams(text));
 }

@@ -1,4 +1,4 @@
-/** Which profiles partners meet. It takes X.509 and the codec along, so it is loaded with the first request. */
+/** Which profiles partners meet. It loads X.509 and the codec, so it is loaded with the first request. */
 import {
   CertStore,
   type CountingCertificates,
@@ -20,7 +20,7 @@ import type { MatrixList, MatrixWanted } from './readiness-schemas.ts';
 
 type Public = Awaited<ReturnType<typeof loadPublicCertificates>>;
 
-/** Partners of one answer. */
+/** How many partners one answer has. */
 const mostRows = 100;
 const usualDays = 30;
 
@@ -70,7 +70,7 @@ export class ReadinessDesk {
     return { at: day.toISOString().slice(0, 10), partners: rows, next };
   }
 
-  /** Those that count now. Errors: `certs-changed`, `redis-unreachable`. */
+  /** The certificates in force. Errors: `certs-changed`, `redis-unreachable`. */
   async #certificates(): Promise<CountingCertificates> {
     const store = this.#store;
     await store.refresh();
@@ -88,8 +88,8 @@ export class ReadinessDesk {
 }
 
 /**
- * One of our identities as far as a process without keys knows it. Its public key is in the place of the private one,
- * whose kind is all that a description of a message asks for; it signs and decrypts nothing.
+ * One of our identities, as far as a process without keys knows it. Its public key stands in for the private one: a
+ * description of a message asks only for the kind of the key, and neither signs nor decrypts.
  */
 function describedIdentity(own: OwnCertificate, entry: number): OwnIdentity[] {
   const { identity, chain, uses, from, until } = own;

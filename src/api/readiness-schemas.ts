@@ -1,4 +1,4 @@
-/** What requests and answers about readiness and replays look like. */
+/** Schemas of requests and answers about readiness and replays. */
 import { z } from 'zod';
 import { waitingCodes } from '../errors.ts';
 

@@ -1,4 +1,4 @@
-/** Which profiles partners meet, by settings, certificates, traffic and what they announced. */
+/** Which profiles partners meet, judged by settings, certificates, traffic and what they announced. */
 import type { DeskParts } from './certificate-desk.ts';
 import type { ReadinessDesk } from './readiness-desk.ts';
 import { matrixList, matrixQuery } from './readiness-schemas.ts';

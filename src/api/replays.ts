@@ -1,4 +1,7 @@
-/** What waits for certificates and keys: seen, and put back to work. Only what the client may see is looked at. */
+/**
+ * Messages that wait for certificates and keys: listed, and put back to work. Only those that the client may see are
+ * considered.
+ */
 import type { Client } from '../client/index.ts';
 import type { Config } from '../config/index.ts';
 import type { Held, QueueRoom } from '../queue/index.ts';
@@ -21,9 +24,9 @@ export interface ReplaysParts {
   body: BodyRules;
 }
 
-/** Messages that are shown; the numbers are of all. */
+/** How many messages are shown; the counts cover all. */
 const mostShown = 1000;
-/** Runs at a time in this process: each goes through all that waits. A client has one of them. */
+/** How many runs this process does at a time: each goes through all waiting messages. A client has one at most. */
 const mostRuns = 2;
 
 export function replayRoutes({ config, queue, body }: ReplaysParts): Route[] {
@@ -49,7 +52,7 @@ export function replayRoutes({ config, queue, body }: ReplaysParts): Route[] {
       const standing = await standingsOf(sealedValues(queue, 'standing'), direction);
       const found = replayMessages(
         { replays, ledger, config, standing },
-        // A program is no person: what a rule approved must have stood for a while.
+        // A program is not a person: what a rule approved must have stood for a while.
         { direction, person: false, act, only, dryRun },
       );
       for await (const each of found) {

@@ -1,5 +1,6 @@
 /**
- * Mailboxes and routes: how they are, and what a client does with them. One that a client may not see does not exist.
+ * Mailboxes and routes: their state, and what a client does with them. For a client, one that it may not see does not
+ * exist.
  */
 import type { Client } from '../client/index.ts';
 import type { Config } from '../config/index.ts';
@@ -44,7 +45,7 @@ export interface RouteDeskParts {
   body: BodyRules;
 }
 
-/** Routes whose states are read at a time. */
+/** How many routes are read at a time. */
 const batch = 200;
 
 const pausedOf = (paused: RouteView['paused']) => paused && { ...paused, at: iso(paused.at) };
@@ -82,7 +83,7 @@ export function routeDeskRoutes({ config, queue, body }: RouteDeskParts): Route[
   const sees = (client: Client, { kind, partner, mailbox }: ConfiguredRoute) =>
     kind === 'partner' ? client.mayUsePartner(partner ?? '') : seesMailbox(client, mailbox ?? '');
 
-  /** Errors: `mailbox-unknown`, alike for one that the client may not see. */
+  /** Errors: `mailbox-unknown`, also for one that the client may not see. */
   const mailboxOf = (client: Client, text: string) => {
     const mailbox = findMailbox(config, text);
     if (seesMailbox(client, mailbox.name)) return mailbox;
@@ -114,7 +115,7 @@ export function routeDeskRoutes({ config, queue, body }: RouteDeskParts): Route[
     bodies: { 'application/json': { schema: routeActBody, description: 'Why.' } },
   } as const;
   const done = (name: string, paused: boolean) => ({ status: 200, json: { name, paused } });
-  /** Pausing or resuming what the parameters of a call name, for whoever may. */
+  /** Pauses or resumes what the parameters of a call name, if the client may. */
   const switching =
     <P>(paused: boolean, refOf: (client: Client, params: P) => RouteRef) =>
     async (call: Call<P>) => {
@@ -157,7 +158,7 @@ export function routeDeskRoutes({ config, queue, body }: RouteDeskParts): Route[
       async handle({ client, query: { state, mailbox, partner, limit = '100', cursor = '' } }) {
         const same = (wanted: string | undefined, name: string | null) =>
           wanted === undefined || wanted.toLowerCase() === name?.toLowerCase();
-        // The start page asks for these again and again, and 10,000 routes would be counted each time.
+        // The start page asks for these again and again, and there may be 10,000 routes to count.
         const troubled =
           state === 'paused' || state === 'failing' ? await queue.routes.troubled() : undefined;
         const wanted = configuredRoutes(config)

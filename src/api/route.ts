@@ -1,4 +1,4 @@
-/** What a route of the API is. One without a declared grant is no `Route`, and the API does not start with it. */
+/** What a route of the API is. One without a declared grant is not a `Route`, and the API does not start with it. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { z } from 'zod';
 import type { Client, Verb } from '../client/index.ts';
@@ -7,28 +7,28 @@ import { refusal } from './problem.ts';
 /** The verb that a client needs; `token`: a valid token is enough. */
 export type Grant = Verb | 'token';
 
-/** A request that was let in. */
+/** A request that was admitted. */
 export interface Call<P = unknown, Q = unknown> {
   client: Client;
   params: P;
   query: Q;
-  /** Address of the client, as far as known. */
+  /** Address of the client, if known. */
   address: string;
   request: IncomingMessage;
   response: ServerResponse;
-  /** The body, where the console calls: it has read its own form. */
+  /** The body, if the console calls: it has read its own form. */
   given?: { json: unknown };
-  /** Two persons stand behind it (`console.fourEyes`). */
+  /** Two persons have agreed to it (`console.fourEyes`). */
   byTwo?: boolean;
 }
 
-/** An answer in JSON, one that writes itself as long as it lasts, or octets that are streamed. */
+/** A JSON answer, one that writes itself for as long as it lasts, or streamed octets. */
 export type Answer =
   | { status: number; json: unknown; headers?: Record<string, string> }
   | { live(): Promise<void> }
   | { stream: AsyncIterable<Buffer>; type: string; octets: number; fileName: string };
 
-/** What a body may be: JSON, files after a JSON, or octets. */
+/** What a body may be: JSON, files after a JSON part, or octets. */
 export interface BodyFacts {
   schema: z.ZodType | 'octets';
   description: string;
@@ -39,8 +39,8 @@ interface RouteFacts<P extends z.ZodType, Q extends z.ZodType> {
   url: string;
   grant: Grant;
   /**
-   * In the console, a person has to show again who it is (step-up), and with `console.fourEyes` a second one has to
-   * confirm it. Default: whether the verb is one of `graveVerbs`.
+   * In the console, a person has to prove again who it is (step-up), and with `console.fourEyes` a second person has to
+   * confirm. Default: whether the verb is one of `graveVerbs`.
    */
   grave?: boolean;
   /** Name of the operation in the OpenAPI document. */
@@ -54,19 +54,19 @@ interface RouteFacts<P extends z.ZodType, Q extends z.ZodType> {
   headers?: z.ZodObject;
   /** By media type. */
   bodies?: Record<string, BodyFacts>;
-  /** Of a success. */
+  /** Status of a success. */
   status: number;
   answer: z.ZodType | { type: string; description: string };
 }
 
 export interface Route extends RouteFacts<z.ZodType, z.ZodType> {
-  /** Errors: `request-invalid` for parameters that do not fit, and those of the route. */
+  /** Errors: `request-invalid` for parameters that do not match, and those of the route. */
   handle(call: Call): Promise<Answer>;
 }
 
 export const nothing = z.strictObject({});
 
-/** Makes a route; what it handles has been checked against its schemas. */
+/** Makes a route. Its handler gets what was checked against its schemas. */
 export function route<P extends z.ZodType, Q extends z.ZodType>({
   handle,
   ...facts
@@ -85,7 +85,7 @@ export function route<P extends z.ZodType, Q extends z.ZodType>({
 }
 
 /**
- * A value as the schema has it.
+ * A value in the form of the schema.
  *
  * @param what is checked, in errors
  * @throws {SealpostError} `request-invalid` with the place of what is wrong

@@ -1,4 +1,4 @@
-/** What requests and answers look like. The OpenAPI document is made from these. */
+/** Schemas of requests and answers. The OpenAPI document is made from them. */
 import { z } from 'zod';
 import { messageEvent } from '../documents/index.ts';
 import { messageStates } from '../queue/index.ts';

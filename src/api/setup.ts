@@ -1,4 +1,4 @@
-/** What is configured, and what was found of the surroundings: for clients of the whole installation. */
+/** What is configured, and what was found on the machine and in DNS. For clients of the whole installation. */
 import { Resolver } from 'node:dns/promises';
 import { z } from 'zod';
 import { type Config, loadSettingsList, originOf } from '../config/index.ts';
@@ -56,7 +56,7 @@ export interface SetupParts {
   queue: QueueRoom;
 }
 
-/** Domains that are looked up, and milliseconds for each answer. */
+/** How many domains are looked up, and how many milliseconds each answer may take. */
 const mostDomains = 20;
 const patience = 2000;
 

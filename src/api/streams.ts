@@ -1,6 +1,6 @@
 /**
- * `GET /v1/events`: what happens to the messages that a client may see, as server-sent events or page by page. A stream
- * ends when its client is revoked, and when its reader is too slow.
+ * `GET /v1/events`: events of the messages that a client may see, as server-sent events or page by page. A stream ends
+ * when its client is revoked, or when its reader is too slow.
  */
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
@@ -18,11 +18,11 @@ export interface StreamParts {
   events: Events;
   places: Places;
   registry: Pick<ClientRegistry, 'again' | 'onChange'>;
-  /** A stream ended because of us. */
+  /** We ended the stream. */
   onFailure(error: unknown): void;
 }
 
-/** Milliseconds: between two looks for new events; between two beats; that a reader may leave octets unread. */
+/** Milliseconds: between two looks for new events; between two beats; for which a reader may leave octets unread. */
 export interface StreamTimes {
   look: number;
   beat: number;
@@ -30,9 +30,9 @@ export interface StreamTimes {
 }
 
 const times: StreamTimes = { look: 200, beat: 15_000, unread: 15_000 };
-/** How often the stream is kept from ending. */
+/** How often the stream is extended. */
 const keepEvery = 3_600_000;
-/** Events of the client on a page, and pages that are read at a time: each may go through all that are kept. */
+/** Events on a page, and pages read at a time. Each page may go through all events that are kept. */
 const pageSize = 500;
 const pagesAtATime = 4;
 
@@ -55,7 +55,7 @@ export class Streams {
     this.#keeping = setInterval(() => void events.keep().catch(() => undefined), keepEvery).unref();
   }
 
-  /** Ends all streams; their readers come again with the id of the last event. */
+  /** Ends all streams. Their readers come back with the id of the last event. */
   stop(): void {
     clearInterval(this.#keeping);
     for (const each of this.#open) each.abort();
@@ -97,8 +97,8 @@ export class Streams {
   }
 
   /**
-   * Events of others leave no trace in a page: they are passed over in one request, however many there are, and its
-   * cursor is sealed.
+   * // Events of others leave no trace in a page: one request passes over them, however many there are, and its cursor
+   * is sealed.
    */
   async #page(client: Client, after: string): Promise<z.output<typeof eventList>> {
     const { events, places } = this.#parts;
@@ -146,7 +146,7 @@ export class Streams {
         'X-Accel-Buffering': 'no',
       });
       await write(': events\n\n');
-      // A script sees no comment, and wants to know at once whether anything gets through.
+      // A script does not see comments, and wants to know at once whether anything gets through.
       if (!beat.startsWith(':')) await write(beat);
       for (let after = from; !ended.signal.aborted; ) {
         const page = await events.read(after, (owner) => client?.maySee(owner) ?? false);
@@ -154,7 +154,7 @@ export class Streams {
         if (page.missed) await events.keep();
         if (page.missed) await write('event: missed\ndata: {}\n\n');
         for (const each of page.events) {
-          // A slow reader may make us wait, and what it may see may change meanwhile.
+          // A slow reader may keep us waiting, and its rights may change in the meantime.
           if (ended.signal.aborted) break;
           for (const seen of client ? shown(client, [each]) : [])
             await write(`id: ${seen.id}\ndata: ${JSON.stringify(seen)}\n\n`);
@@ -164,20 +164,20 @@ export class Streams {
         await sleep(this.#times.look, undefined, { signal: ended.signal });
       }
     } catch (error) {
-      // Its reader comes again with the id of the last event.
+      // Its reader comes back with the id of the last event.
       if (!ended.signal.aborted) this.#parts.onFailure(error);
     } finally {
       off();
       clearInterval(expiry);
       this.#open.delete(ended);
       response.end();
-      // What was written may still leave; a reader that does not take it is cut.
+      // What was written may still leave. A reader that does not take it is cut off.
       setTimeout(() => response.destroy(), 1000).unref();
     }
   }
 }
 
-/** What a client may see of events. */
+/** The part of an event that a client may see. */
 export function shown(client: Client, events: readonly FollowedEvent[]): MessageEvent[] {
   return events.filter(({ record }) => client.maySee(record)).map(eventOf);
 }

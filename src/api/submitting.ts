@@ -1,4 +1,4 @@
-/** `POST /v1/messages`: a mail in JSON, as a form, as it is, or made of content of any type. */
+/** `POST /v1/messages`: a mail as JSON, as a form, as it is, or made of content of any type. */
 import { z } from 'zod';
 import { SealpostError } from '../errors.ts';
 import {
@@ -33,8 +33,8 @@ export interface SubmittingParts extends SubmitParts {
 }
 
 /**
- * Octets of JSON in memory at a time, of all clients; a client takes a quarter, which is a request of any size at
- * least.
+ * How many octets of JSON may be in memory, for all clients. A client may use a quarter, and always enough for one
+ * request of any permitted size.
  */
 const heldAtLeast = 64 * 1024 * 1024;
 

@@ -1,4 +1,7 @@
-/** Long work of clients in this process, some at a time: whoever wants much waits for itself, and not the others. */
+/**
+ * Long work of clients in this process, some of it at a time. A client that asks for much waits for itself; the others
+ * do not wait for it.
+ */
 import type { ServerResponse } from 'node:http';
 import type { Client } from '../client/index.ts';
 import { refusal } from './problem.ts';
@@ -7,10 +10,10 @@ export class Turns {
   readonly #what: string;
   readonly #atATime: number;
   readonly #mostEach: number;
-  /** What of a client runs or waits. */
+  /** The work of one client that runs or waits. */
   readonly #open = new Map<string, number>();
   readonly #running = new Set<string>();
-  /** What waits, by client, in the order of their turns. */
+  /** Waiting work by client, in the order of their turns. */
   readonly #waiting = new Map<string, (() => void)[]>();
 
   /**
@@ -25,10 +28,12 @@ export class Turns {
   }
 
   /**
+   * Runs work when it is the client's turn.
+   *
    * Errors: `rate-limited` if too much of the client is under way; those of `work`.
    *
-   * @param response to whoever waits. Who asks and goes away, again and again, has no request open: without it, work
-   * for nobody would pile up.
+   * @param response of the request that waits. If the client goes away, its work is dropped; otherwise, work for nobody
+   *    could pile up.
    */
   async take<T>(
     { holder: who }: Client,
@@ -61,7 +66,7 @@ export class Turns {
     });
   }
 
-  /** What it has besides waits behind everybody else. */
+  /** // Its other work waits behind everybody else's. */
   #ended(who: string): void {
     this.#running.delete(who);
     const line = this.#waiting.get(who);

@@ -1,4 +1,4 @@
-/** What requests and answers about people look like. */
+/** Schemas of requests and answers about people. */
 import { z } from 'zod';
 import { roles } from '../user/index.ts';
 

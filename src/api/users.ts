@@ -1,4 +1,4 @@
-/** People of the console: who may use it, and what for. What is done with them is done by `PersonDesk`. */
+/** People of the console: who may use it, and for what. `PersonDesk` does the work. */
 import type { z } from 'zod';
 import type { Acting } from '../client/index.ts';
 import type { Config } from '../config/index.ts';
@@ -49,7 +49,7 @@ export function userRoutes({ config, queue, log, body }: UserRoutesParts): Route
   });
   const common = { grant: 'users', tag: 'users', query: nothing, status: 200 } as const;
 
-  /** One that changes a person, and takes no body. */
+  /** A route that changes a person and takes no body. */
   const act = (
     path: string,
     name: string,

@@ -1,4 +1,4 @@
-/** What a client sees of a message (its record, without what is for the operator alone) and of its verdict. */
+/** What a client sees of a message (its record, without what only the operator may see) and of its verdict. */
 
 import type { Client } from '../client/index.ts';
 import { SealpostError } from '../errors.ts';
@@ -48,13 +48,13 @@ export function detailOf(record: MessageRecord, due: number | null, subject: str
   };
 }
 
-/** What the answer has; in the OpenAPI document the verdict is an object, whose schema is a file of its own. */
+/** The form of the answer. In the OpenAPI document, the verdict is an object whose schema is a file of its own. */
 export interface MessageVerdict {
   verdict: Verdict;
   headersShown: boolean;
 }
 
-/** Errors: `original-gone` when nothing decoded is kept. */
+/** Errors: `original-gone` if nothing decoded is kept. */
 export async function verdictOf(
   queue: Pick<QueueRoom, 'flow' | 'spool' | 'redis' | 'prefix' | 'seal' | 'unseal'>,
   client: Client,

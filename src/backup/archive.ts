@@ -33,9 +33,9 @@ const info = Buffer.from('sealpost backup v1');
 const streamName = 'backup';
 const sealedKeySize = keySize + 32 + 16;
 const headSize = magic.length + keyIdSize + sealedKeySize;
-/** Octets of frames that are sealed and written together. */
+/** How many octets of frames are sealed and written together. */
 const portion = 256 * 1024;
-/** Octets that a frame may have: a value of Redis goes into pieces of `pieceSize`. */
+/** How many octets a frame may have. A value of Redis is divided into pieces of `pieceSize`. */
 export const mostInFrame = 4 * 1024 * 1024;
 export const pieceSize = 256 * 1024;
 
@@ -63,7 +63,7 @@ function headOf(id: string): Buffer {
   return Buffer.concat([magic, Buffer.from(id, 'hex')]);
 }
 
-/** Where the octets go; calls do not overlap. */
+/** Where the octets go. Calls do not overlap. */
 export interface ArchiveSink {
   write(octets: Buffer): Promise<void>;
 }
@@ -195,7 +195,7 @@ async function* framesOf(stream: AsyncIterable<Buffer>): AsyncGenerator<Frame> {
   if (held.length > 0) throw invalid('it ends in the middle of a frame');
 }
 
-/** Length of the frame at a place; undefined if it is not there as a whole. Errors: `backup-invalid`. */
+/** Length of the frame at a position; undefined if it is not there as a whole. Errors: `backup-invalid`. */
 function lengthAt(held: Buffer, at: number): number | undefined {
   if (held.length < at + 5) return undefined;
   const length = held.readUInt32BE(at + 1);

@@ -1,4 +1,7 @@
-/** A backup: what Redis and the spool hold at one moment, the configuration beside it, and what is asked for. */
+/**
+ * A backup: what Redis and the spool hold at one moment, the configuration beside it, and on request the spool key and
+ * other secrets.
+ */
 import { createHash, createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,7 +18,7 @@ import { Snapshot } from './snapshot.ts';
 export interface BackupParts {
   configFile: string;
   config: Config;
-  /** Version of the program. */
+  /** Version of the program that made it. */
   version: string;
   connect(name: string, isFollower?: boolean): Redis;
   store: LargeStore;
@@ -24,44 +27,47 @@ export interface BackupParts {
 }
 
 export interface BackupOptions {
-  /** Public half of the key of backups. */
+  /** Public half of the key that backups are sealed to. */
   recipient: KeyObject;
-  /** Also the spool key, without which nothing in it can be read. */
+  /** Include the spool key. Nothing in the backup can be read without it. */
   withSpoolKey: boolean;
-  /** Also private keys, passwords and whatever else the configuration names. */
+  /** Include private keys, passwords and whatever else the configuration names. */
   withKeys: boolean;
 }
 
-/** How much a backup has. */
+/** How much a backup contains. */
 export interface Counts {
   keys: number;
   objects: number;
   files: number;
 }
 
-/** What a backup says of itself. */
+/** What a backup says about itself. */
 export interface BackupHead {
   version: string;
   prefix: string;
   /** Milliseconds since the epoch, when it began. */
   startedAt: number;
-  /** Names the spool key, without saying it. */
+  /** Identifies the spool key without revealing it. */
   spoolKey: string;
-  /** Shows whoever has the spool key that the backup was made with it: nobody else knows this of the content key. */
+  /**
+   * Proves to whoever has the spool key that the backup was made with it: nobody else knows this value for the content
+   * key.
+   */
   proof: string;
 }
 
 export interface BackupTrailer extends Counts {
-  /** The moment that it shows, in milliseconds since the epoch. */
+  /** The moment whose state it shows, in milliseconds since the epoch. */
   at: number;
-  /** Objects that records refer to, and that the spool had no longer. */
+  /** Objects that records refer to, and that were no longer in the spool. */
   missing: number;
 }
 
 export interface BackupResult extends BackupTrailer {
-  /** Milliseconds that writes were held up. */
+  /** For how many milliseconds writes were held up. */
   heldUp: number;
-  /** Keys of kinds that this version does not know, which it left out, and the names of the kinds. */
+  /** How many keys were left out because this version does not know their kind, and the names of the kinds. */
   unknown: number;
   unknownKinds: string[];
   spoolKey: string;
@@ -69,7 +75,7 @@ export interface BackupResult extends BackupTrailer {
   contentKey: KeyObject;
 }
 
-/** Names a spool key for people. */
+/** A name for a spool key that people can compare. */
 export function spoolKeyId(key: SpoolKey): string {
   return deriveKey(key, 'backup key id').toString('hex').slice(0, 16);
 }
@@ -105,7 +111,7 @@ export async function makeBackup(
     await writer.frame('H', head);
     const saving = new Saving(writer, parts.store);
     const { at, heldUp, unknown } = await snapshot.read(saving, (held) => saving.objects(held));
-    // What was refused until that moment or later: a later refusal does no harm.
+    // What was refused until that moment or later: refusing too much does no harm.
     await saving.files(filesOf(parts, options));
     const trailer: BackupTrailer = { at, ...saving.counts };
     await writer.frame('T', trailer);
@@ -148,7 +154,8 @@ function* filesOf(
 }
 
 /**
- * Elements that belong together: members of a set alone, pairs, and entries of a stream, which say how long they are.
+ * Elements that belong together: single members of a set, pairs, and entries of a stream, which contain their own
+ * length.
  */
 function* unitsOf(type: string, elements: readonly Buffer[]): Generator<Buffer[]> {
   for (let at = 0; at < elements.length; ) {
@@ -162,7 +169,7 @@ function* unitsOf(type: string, elements: readonly Buffer[]): Generator<Buffer[]
 class Saving {
   readonly #writer: ArchiveWriter;
   readonly #store: LargeStore;
-  /** Objects that are referred to, and not copied yet. */
+  /** Objects that are referred to and not copied yet. */
   #wanted = new Set<string>();
   readonly #copied = new Set<string>();
   #type = '';

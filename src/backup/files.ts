@@ -1,4 +1,7 @@
-/** Files beside the data: the configuration and what it names. They go in under names that lead nowhere else. */
+/**
+ * Files beside the data: the configuration and the files it names. Their names in the backup cannot lead out of the
+ * folder they are restored to.
+ */
 import { X509Certificate } from 'node:crypto';
 import { lstatSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
@@ -19,7 +22,7 @@ export interface SavedFile {
 const begins = /-----BEGIN ([A-Z0-9 ]+)-----/g;
 const publicBlocks = new Set(['CERTIFICATE', 'X509 CRL', 'TRUSTED CERTIFICATE', 'PUBLIC KEY']);
 
-/** What can be read is public only if it is known to be. */
+/** A file is public only if it is known to be. */
 function isPublic(octets: Buffer): boolean {
   const blocks = [...octets.toString('latin1').matchAll(begins)].map((match) => match[1] ?? '');
   if (blocks.length > 0) return blocks.every((each) => publicBlocks.has(each));
@@ -68,7 +71,7 @@ export function partsOf(name: string): string[] {
   return parts;
 }
 
-/** A folder of its own for the files of a backup, which only its owner can read. */
+/** A new folder for the files of a backup, which only its owner can read. */
 export class FilesFolder {
   readonly #folder: string;
 
@@ -82,7 +85,7 @@ export class FilesFolder {
       });
   }
 
-  /** A new file in it. Folders on the way are those made here: nothing in them is a link. */
+  /** Creates a file in it. The folders on the way are created here too, so none of them is a link. */
   async create(name: string): Promise<FileHandle> {
     const parts = partsOf(name);
     let at = this.#folder;

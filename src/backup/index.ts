@@ -29,8 +29,8 @@ export interface Installation {
 }
 
 /**
- * Opens an installation whose daemon may run or not: the private Redis is started if it does not. Errors: `file-access`
- * without a spool key, those of Redis and of the spool.
+ * Opens an installation whether its daemon is running or not; if it is not, the private Redis is started. Errors:
+ * `file-access` without a spool key, those of Redis and of the spool.
  */
 export async function openInstallation(config: Config, log: Log): Promise<Installation> {
   if (config.spool.key === undefined && !existsSync(spoolKeyFile(config)))

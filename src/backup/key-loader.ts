@@ -4,7 +4,7 @@ import { guarded } from '../redis/index.ts';
 import { invalid } from './archive.ts';
 import type { KeyType } from './kinds.ts';
 
-/** Commands and octets of one round trip. */
+/** How many commands and octets one round trip takes. */
 const mostCommands = 500;
 const mostOctets = 1024 * 1024;
 
@@ -84,7 +84,7 @@ export class KeyLoader {
     if (this.#commands >= mostCommands || this.#octets >= mostOctets) await this.#flush();
   }
 
-  /** The first error of a command counts: with `redis-full`, for example, nothing after it would be whole. */
+  /** The first error of a command counts: after `redis-full`, for example, nothing would be complete. */
   async #flush(): Promise<void> {
     const pipeline = this.#pipeline;
     this.#pipeline = this.#redis.pipeline();
@@ -94,7 +94,7 @@ export class KeyLoader {
   }
 }
 
-/** Member and score, as ZSCAN gives them, the other way round. */
+/** Member and score in reverse order, as ZSCAN gives them. */
 function* pairs(elements: readonly Buffer[]): Generator<Buffer> {
   for (let at = 0; at + 1 < elements.length; at += 2) {
     const [member, score] = [elements[at], elements[at + 1]];

@@ -1,4 +1,4 @@
-/** The key pair that backups are sealed to: X25519. The private half belongs on another machine, or into a safe. */
+/** The key pair that backups are sealed to: X25519. Keep the private half on another machine, or in a safe. */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { SealpostError } from '../errors.ts';
 import { fileLimits, readRegularFile } from '../files.ts';

@@ -1,11 +1,11 @@
 /**
- * What an installation keeps in Redis, by the names of its keys. A key that no line knows is left out, and reported: a
- * new kind of session or token is then not revived by accident.
+ * What an installation keeps in Redis, by the names of its keys. A key that no row knows is left out and reported. So a
+ * new kind of session or token is not revived by accident.
  */
 
 export type KeyType = 'string' | 'hash' | 'set' | 'zset' | 'stream';
 
-/** Ids of jobs: of their message, and the rest. */
+/** Ids of jobs: the id of their message, and a suffix. */
 const job = '[io][0-9a-f]{31}(?:\\..*)?(?<!:lock)';
 
 /** What is saved: pattern of the name without the prefix, and type. */
@@ -33,12 +33,12 @@ const saved: readonly [RegExp, KeyType][] = [
   [new RegExp(`^(?:inbound|handoff|outbound):${job}$`), 'hash'],
 ];
 
-/** Leases, whose names begin as others do. */
+/** Leases, whose names begin like others. */
 const leases = /^(?:leases|lease:.*|imap:lease:.*|(?:expiry|revocation):lease|replay:[a-z]+:lease)$/;
 
 /**
- * What else is left out: signs of life, rates, queues as BullMQ keeps them (jobs are saved, and what had not ended
- * waits for a person after a restore), events that were followed, tokens, and what programs have in their queues.
+ * What is left out on purpose: signs of life, rates, BullMQ's own queues (jobs are saved; what had not ended waits for
+ * a person after a restore), positions of followed events, tokens, and the jobs in the queues of programs.
  */
 const left: readonly RegExp[] = [
   leases,
@@ -48,7 +48,7 @@ const left: readonly RegExp[] = [
   /^(?:clock|restore|backup|expiry:(?:due|lists|crls))$/,
 ];
 
-/** Type of a key that is saved; `left` for one that is not; undefined for one that is not known. */
+/** Type of a key that is saved; `left` for one that is left out; undefined for an unknown one. */
 export function kindOf(name: string): KeyType | 'left' | undefined {
   if (leases.test(name)) return 'left';
   const found = saved.find(([pattern]) => pattern.test(name));
@@ -61,5 +61,5 @@ export function objectOf(name: string): string | undefined {
   return /^f:([0-9a-f]{32})$/.exec(name)?.[1];
 }
 
-/** Files of the data folder that say what was seen, and what was refused. */
+/** Files of the data folder that record what was seen, and what was refused. */
 export const dataFiles = ['certs.refused', 'certs.version', 'clients.version', 'users.version'] as const;

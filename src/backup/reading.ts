@@ -6,14 +6,14 @@ import type { BackupHead, BackupTrailer } from './backup.ts';
 import { partsOf } from './files.ts';
 import { dataFiles, type KeyType, kindOf } from './kinds.ts';
 
-/** Takes what a backup holds; calls do not overlap. */
+/** Takes what a backup holds. Calls do not overlap. */
 export interface BackupReader {
   head?(head: BackupHead): Promise<void>;
   /** Replaces what came before under this name. */
   key?(name: string, type: KeyType, expiresAt: number): Promise<void>;
   elements?(elements: readonly Buffer[]): Promise<void>;
   gone?(name: string): Promise<void>;
-  /** @returns what takes its octets; undefined to leave it out */
+  /** @returns what takes its octets; undefined to skip it */
   begin?(what: Stored): Promise<StoredWriter | undefined>;
 }
 
@@ -84,9 +84,9 @@ class Walk {
   readonly #reader: BackupReader;
   #head: BackupHead | undefined;
   #trailer: BackupTrailer | undefined;
-  /** The key whose elements come. */
+  /** The key whose elements are being read. */
   #inKey = false;
-  /** The object or file whose octets come. */
+  /** The object or file whose octets are being read. */
   #stored: { writer: StoredWriter | undefined; isFile: boolean } | undefined;
   #hash = createHash('sha256');
   #octets = 0;

@@ -1,7 +1,7 @@
 /**
- * A restore: into an installation that is empty, after the whole backup was read and found right. It marks what it
- * writes as unfinished, so one that was killed is not taken for whole. At its end everything waits: nothing begins
- * before a person says so, and what had not ended is suspended.
+ * Restores into an empty installation, after the whole backup was read and verified. What is written is marked as
+ * unfinished, so that a restore that was killed is not taken for a complete one. In the end everything waits: nothing
+ * starts before a person says so, and messages that had not ended are suspended.
  */
 import { createSecretKey, type KeyObject } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -31,27 +31,27 @@ export interface RestoreParts {
 }
 
 interface Ended {
-  /** Tokens, passwords and pins of clients that are valid no longer. */
+  /** How many tokens, passwords and pins of clients are no longer valid. */
   credentials: number;
-  /** People who are disabled. */
+  /** How many people are disabled. */
   people: number;
 }
 
 export interface RestoreResult extends BackupFacts, Ended {
-  /** Messages that wait for a person because they were under way. */
+  /** How many messages wait for a person because they were under way. */
   held: number;
 }
 
 const refused = (what: string, hint: string) => new SealpostError('restore-refused', what, { hint });
 
-/** Where `spool.key` is, if the configuration names no other place. */
+/** Where `spool.key` is if the configuration names no other place. */
 export const spoolKeyFile = (config: Config) => join(config.dataDir, 'spool.key');
 
 /**
- * Takes the spool key out of a backup, if the installation has none. Who makes a backup up puts a key of its own into it,
- * and then proves with that key that it made it: so a person says which one it is.
+ * Takes the spool key from a backup if the installation has none. Whoever forges a backup would put their own key into
+ * it, and prove with that key that they made it. So a person has to say which key it is.
  *
- * @param id of the spool key, as it was said when the backup was made
+ * @param id of the spool key, as it was printed when the backup was made
  * @throws {SealpostError} `restore-refused` if there is none, or another one; nothing is written then
  */
 export async function restoreSpoolKey(
@@ -122,12 +122,12 @@ export async function restoreBackup(
   return { ...facts, held, ...ended };
 }
 
-/** Makes sure that nothing is there, but what an unfinished restore has left. Errors: `restore-refused`. */
+/** Makes sure that nothing is there except what an unfinished restore has left. Errors: `restore-refused`. */
 async function clear(parts: { redis: Redis; prefix: string }, store: LargeStore): Promise<void> {
   if ((await readRestoreMark(parts))?.state === 'loading') {
     for await (const object of store.objects()) await object.remove();
     for await (const keys of keysLike(parts, '')) {
-      // The mark goes last, so that this, too, may be interrupted.
+      // The mark is removed last, so that this may be interrupted too.
       const others = keys.filter((key) => key !== `${parts.prefix}:restore`);
       if (others.length > 0) await guarded('restore', parts.redis.unlink(others));
     }
@@ -145,7 +145,7 @@ async function writerOf(config: Config, store: LargeStore, what: Stored): Promis
   return what.place === 'data' && what.name !== 'spool.key' ? await dataFile(config, what.name) : undefined;
 }
 
-/** A file of the data folder; one that is there stays, because it knows of what happened since. */
+/** A file of the data folder. One that exists stays, because it knows what has happened since. */
 async function dataFile({ dataDir }: Config, name: string): Promise<StoredWriter | undefined> {
   const path = join(dataDir, name);
   if (existsSync(path)) return undefined;
@@ -158,7 +158,7 @@ async function dataFile({ dataDir }: Config, name: string): Promise<StoredWriter
     finish: async () => {
       await handle.sync();
       await handle.close();
-      // Does not replace.
+      // Fails if the file exists.
       await link(draft, path).catch((error: unknown) => {
         if (!hasCode(error, 'EEXIST')) throw error;
       });
@@ -182,8 +182,8 @@ async function removeUnowned(
 }
 
 /**
- * Clients come back without any way to log in, and people disabled: a token or a person may have been shut out since.
- * Both lists then have a version that was never seen, so no older one is taken for them.
+ * Clients come back without any way to log in, and people come back disabled: a token or a person may have been shut
+ * out since the backup. Both lists get a version that was never seen, so that no older list is mistaken for them.
  */
 async function endLogins(config: Config, redis: Redis, log: Log): Promise<Ended> {
   const { prefix } = config.redis;

@@ -1,7 +1,8 @@
 /**
- * The keys of an installation as they are at one moment, read while it works. Redis tells of each key that changes
- * (`CLIENT TRACKING`, by prefix), so these are read again, until few are left. For those, writes are held up for a
- * moment (`CLIENT PAUSE WRITE`), and that is the moment. A reader that dies holds nobody up: the pause ends by itself.
+ * The keys of an installation as they are at one moment, read while it works. Redis reports each key that changes
+ * (`CLIENT TRACKING`, by prefix). Those are read again until few are left. For the last ones, writes are held up
+ * briefly (`CLIENT PAUSE WRITE`): that is the moment. A reader that dies holds nobody up, because the pause ends by
+ * itself.
  */
 import type { Redis } from 'ioredis';
 import { SealpostError } from '../errors.ts';
@@ -13,22 +14,25 @@ import { type KeyType, kindOf } from './kinds.ts';
 export interface SnapshotSink {
   /** @param expiresAt milliseconds since the epoch; 0 for never */
   key(name: string, type: KeyType, expiresAt: number): Promise<void>;
-  /** Of a string its octets; pairs of a hash; members of a set; member and score; id, number of the rest, and pairs. */
+  /**
+   * Of a string its octets; of a hash pairs; of a set members; of a sorted set member and score; of a stream the id of
+   * each entry, how many elements follow, and its pairs.
+   */
   elements(elements: Buffer[]): Promise<void>;
   gone(name: string): Promise<void>;
 }
 
-/** Keys of one call of SCAN, and of one round trip. */
+/** How many keys one call of SCAN and one round trip take. */
 const batch = 200;
-/** Elements of one call for a large key. */
+/** How many elements one call takes from a large key. */
 const page = 1000;
-/** Changed keys that are few enough for a pause. */
+/** So few changed keys are left for the pause. */
 const few = 500;
-/** Passes over changed keys before the pause, however many change meanwhile. */
+/** How many passes over changed keys there are before the pause, however many keep changing. */
 const mostPasses = 4;
-/** Changed keys that are remembered. */
+/** How many changed keys are remembered. */
 const mostChanged = 2_000_000;
-/** A key that is written to see that changes are told. */
+/** A key that is written to see that changes are reported. */
 const probe = 'backup';
 /** Milliseconds of one pause; it is renewed at a third of that while it is needed. */
 const pauseFor = 6000;
@@ -47,7 +51,7 @@ export class Snapshot {
   readonly #log: Log;
   #changed = new Set<string>();
   #lost = false;
-  /** Names that no line of `kinds.ts` knows, some of them. */
+  /** Names that no row of `kinds.ts` knows; not all of them. */
   readonly unknown = new Set<string>();
   #unknown = 0;
 
@@ -81,11 +85,11 @@ export class Snapshot {
       'CLIENT TRACKING',
     );
     await this.#proved();
-    // What happened in between is not known then.
+    // What happened in between is unknown.
     for (const each of [redis, follower]) each.once('close', () => (this.#lost = true));
   }
 
-  /** A server or proxy that tells nothing would give a backup of no moment. */
+  /** A server or proxy that does not report changes would give a backup that shows no single moment. */
   async #proved(): Promise<void> {
     await guarded('backup', this.#redis.set(this.#prefix + probe, '1', 'PX', 60_000));
     await this.#settled();
@@ -96,7 +100,7 @@ export class Snapshot {
   }
 
   #note(keys: unknown): void {
-    // Redis was emptied, or it is no list: then nothing is known.
+    // Redis was emptied, or this is not a list of keys. Then nothing is known.
     if (!Array.isArray(keys)) this.#lost = true;
     else for (const key of keys) this.#changed.add(String(key).slice(this.#prefix.length));
     if (this.#changed.size > mostChanged) this.#lost = true;
@@ -146,7 +150,11 @@ export class Snapshot {
     }
   }
 
-  /** Reads again what has changed since. @param postpones leaves large ones to the end: they change all the time */
+  /**
+   * Reads again what has changed since.
+   *
+   * @param postpones leaves large keys to the end, because they change all the time
+   */
   async #again(sink: SnapshotSink, postpones: boolean): Promise<void> {
     const names = [...this.#changed];
     this.#changed = new Set();
@@ -175,7 +183,7 @@ export class Snapshot {
       isHeld = false;
     }
     let renewed = performance.now();
-    // A renewal that comes too late would leave a gap: then it is another moment.
+    // A renewal that comes too late would leave a gap, and the moment would be another one.
     const renew = setInterval(() => {
       const late = performance.now() - renewed > pauseFor - 1000;
       if (late) this.#lost = true;
@@ -198,13 +206,13 @@ export class Snapshot {
     }
   }
 
-  /** What Redis had to say until now has arrived. */
+  /** Resolves when everything that Redis reported until now has arrived. */
   async #settled(): Promise<void> {
     await guarded('backup', this.#redis.ping());
     await guarded('backup', this.#follower.ping());
   }
 
-  /** Whether something changed that is saved. Locks end by themselves. */
+  /** Whether a key that is saved has changed. Locks end by themselves. */
   #isBusy(): boolean {
     return [...this.#changed].some((name) => isSaved(kindOf(name)));
   }
@@ -297,7 +305,7 @@ function odd(name: string, cause: unknown): SealpostError {
 
 interface Page {
   elements: Buffer[];
-  /** Where the next one begins; undefined if there is none. */
+  /** The start of the next one; undefined if there is none. */
   next: string | undefined;
 }
 
@@ -323,7 +331,7 @@ function streamPage(value: unknown): Page {
   return { elements, next: entries.length < page ? undefined : last };
 }
 
-/** A connection that is not there within its own time limits fails at its first command. */
+/** A connection that is not ready within its time limits fails at its first command. */
 async function isReady(redis: Redis): Promise<void> {
   if (redis.status === 'ready') return;
   await new Promise<void>((resolve) => {

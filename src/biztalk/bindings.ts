@@ -1,5 +1,6 @@
 /**
- * What a binding file of BizTalk Server says of receive locations, send ports and parties. Passwords are left out here.
+ * What a binding file of BizTalk Server says about receive locations, send ports and parties. Passwords are left out
+ * here.
  */
 import {
   child,
@@ -14,7 +15,7 @@ import {
   xmlBudget,
 } from './xml.ts';
 
-/** Settings by name; of an adapter, or of a pipeline component. */
+/** Settings by name, of an adapter or of a pipeline component. */
 export type Properties = ReadonlyMap<string, string>;
 
 export interface ReceiveLocation {
@@ -29,7 +30,7 @@ export interface ReceiveLocation {
   /** Settings of the MIME/SMIME decoder for this location; undefined if it has none of its own. */
   decoder: Properties | undefined;
   enabled: boolean;
-  /** Of the port: 0 none, 1 drop, 2 keep. */
+  /** What the port does with its mail: 0 none, 1 drop, 2 keep. */
   authentication: string;
   hasWindow: boolean;
 }
@@ -78,7 +79,7 @@ export interface Bindings {
   locations: ReceiveLocation[];
   ports: SendPort[];
   parties: Party[];
-  /** Names of what else is in the file. */
+  /** Names of what else the file contains. */
   others: string[];
 }
 
@@ -109,7 +110,7 @@ export function readBindings(octets: Buffer): Bindings {
   return { locations, ports, parties, others };
 }
 
-/** Cut: a name is repeated in each comment about it, and BizTalk's have 256 characters at most. */
+/** Cut, because a name is repeated in each comment about it. BizTalk's names have 256 characters at most. */
 const named = (text: string | undefined) => (text ?? '').slice(0, 300);
 const nameOf = (element: Element | undefined) => named(element?.attributes.get('Name'));
 const isTrue = (text: string | undefined) => /^(?:true|1|-1)$/i.test(text ?? '');
@@ -186,10 +187,10 @@ function certificateOf(each: Element | undefined): Certificate | undefined {
   return thumbprint === undefined ? undefined : { name: named(textAt(each, 'LongName')), thumbprint };
 }
 
-/** What may hold a secret, by its name. */
+/** Whether a setting may hold a secret, judged by its name. */
 const secret = /passw|pwd|secret|token|credential|privatekey|clientkey|connectionstring|accesskey/i;
 
-/** Settings of an adapter: elements of CustomProps, and of the configuration that is XML in one of them. */
+/** Settings of an adapter: the elements of CustomProps, and the configuration that is XML inside one of them. */
 function settingsOf(
   data: Element | undefined,
   budget: XmlBudget,

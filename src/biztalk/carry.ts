@@ -1,6 +1,6 @@
 /**
- * What becomes of a binding file: mailboxes from receive locations, partners from send ports and parties, as commented
- * YAML that counts for nothing before a person has read and renamed it; and what could not be carried over, in
+ * Turns a binding file into configuration: mailboxes from receive locations, partners from send ports and parties, as
+ * commented YAML that has no effect before a person has read and renamed it. What could not be carried over is said in
  * sentences.
  */
 import type { Bindings, Party, SendPort, Transport } from './bindings.ts';
@@ -16,16 +16,16 @@ export interface CarriedFile {
 
 export interface Carried {
   files: CarriedFile[];
-  /** Of whom, and what was not carried over or has to be looked at. */
+  /** What it is about, and what was not carried over or has to be checked. */
   notes: { of: string; text: string }[];
   mailboxes: number;
   partners: number;
 }
 
-/** A name that settings and files take, which no other one has. */
+/** A name that settings and files accept, and that is not taken yet. */
 function namer(): (text: string) => string {
   const taken = new Set<string>();
-  /** By name, the number from which no one has looked: who has the same name again begins there. */
+  /** By name, the first number that was not tried yet. The next one with the same name starts there. */
   const next = new Map<string, number>();
   return (text) => {
     const plain = text
@@ -44,15 +44,18 @@ function namer(): (text: string) => string {
   };
 }
 
-/** Addresses of all partners together. A party can have many, and many send ports; each of these is a partner. */
+/**
+ * Addresses of all partners together. A party can have many addresses and many send ports, and each send port becomes a
+ * partner.
+ */
 const mostAddresses = 100_000;
 
-/** Addresses of parties: found once for each, however many send ports it has. */
+/** Addresses of parties: looked up once for each, however many send ports it has. */
 class PartyAddresses {
   readonly #found = new Map<Party, string[]>();
   #left = mostAddresses;
 
-  /** For one more partner. Errors: `import-invalid`. */
+  /** Takes from the budget for one more partner. Errors: `import-invalid`. */
   of(party: Party): string[] {
     const found = this.#found.get(party) ?? addressesOf(party);
     this.#found.set(party, found);
@@ -371,7 +374,7 @@ function encoding(lines: Lines, { encoder, pipeline }: SendPort, note: Note): vo
     lines.set('revocation', 'hard', 'Check revocation list: mail waits while nothing is known.');
 }
 
-/** A party that only sends to us. */
+/** A party that sends to us, and gets no mail from us. */
 function receivingPartner(name: string, party: Party, addresses: string[], note: Note): string {
   const lines = partnerHead(`Party ${party.name} of BizTalk Server, without a send port for mail`);
   lines.set('name', name);

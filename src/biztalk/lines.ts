@@ -1,16 +1,19 @@
-/** Settings with comments, as lines of YAML. Values and comments come from others: neither gets out of its line. */
+/**
+ * Settings with comments, as lines of YAML. Values and comments come from somebody else, and neither can break out of
+ * its line.
+ */
 import { stringify } from 'yaml';
 import { printable } from '../printable.ts';
 
 export type Value = string | number | boolean | readonly Value[] | { readonly [name: string]: Value };
 
-/** What was not carried over, or has to be looked at. */
+/** What was not carried over, or has to be checked. */
 export type Note = (text: string) => void;
 
 /** A boolean as adapters and components write it. */
 export const isOn = (text: string) => /^(?:true|1|-1)$/i.test(text);
 
-/** One line, in which nothing ends early. */
+/** One line. Nothing in it can end it early. */
 export function oneLine(text: string, most = 300): string {
   const line = printable(text);
   return line.length > most ? `${line.slice(0, most)}...` : line;
@@ -38,7 +41,7 @@ export class Lines {
     return this;
   }
 
-  /** A setting that is written as a comment, because a person has to fill it in. */
+  /** A setting that is commented out, because a person has to fill it in. */
   todo(name: string, value: Value, why: string): this {
     this.comment(why);
     for (const line of stringify({ [name]: value }, { lineWidth: 0 })

@@ -61,7 +61,7 @@ function pop3(lines: Lines, name: string, settings: Properties, note: Note): voi
       tls: 'implicit',
       user: settings.get('userName') ?? 'user',
       password: { file: `secrets/${name}` },
-      // POP3 always deletes; that is for the person to choose.
+      // POP3 always deletes. The person has to choose that here.
       action: 'move',
       ...(every === undefined ? {} : { pollInterval: every }),
     },
@@ -122,7 +122,7 @@ function decoding(
   const index = Number(of('BodyPartIndex', 'bodyPartIndex') ?? 0);
   const body: Record<string, Value> = {};
   if (contentType !== undefined && /^[\w.+-]+\/[\w.+-]+$/.test(contentType)) body.contentType = contentType;
-  // "body" and "text/" are what comes first anyway
+  // "body" and "text/" are the default order anyway
   else if (contentType !== undefined && !/^(?:body|text\/|)$/i.test(contentType))
     note(`its body part content type ${oneLine(contentType)} is none`);
   if (Number.isSafeInteger(index) && index > 0) body.index = index;

@@ -1,7 +1,7 @@
 /**
  * XML of other programs, read with care: no DTD, no entities but the five of XML, bounded in depth and number, and
- * nothing is looked up elsewhere. BizTalk writes XML into the text of XML, up to three times over; what is in there is
- * read the same way, within the same bounds, so that nesting multiplies nothing.
+ * nothing is fetched. BizTalk puts XML into the text of XML, up to three levels deep. The inner levels are read in the
+ * same way, and count against the same bounds, so nesting multiplies nothing.
  */
 import { SaxesParser } from 'saxes';
 import { SealpostError } from '../errors.ts';
@@ -14,11 +14,11 @@ export interface Element {
   text: string;
 }
 
-/** What all of a file may have together. */
+/** Bounds for the file as a whole. */
 export interface XmlBudget {
   characters: number;
   elements: number;
-  /** How often XML is in the text of XML. */
+  /** How many levels of XML inside the text of XML are read. */
   nesting: number;
 }
 

@@ -26,7 +26,7 @@ function checksum(text: string): string {
 }
 
 export interface NewCredential {
-  /** Names it in lists and in the log; not secret. */
+  /** The name of the credential in lists and in the log. It is not secret. */
   id: string;
   /** The whole text, shown once. */
   text: string;
@@ -41,21 +41,21 @@ export function makeCredential(): NewCredential {
   return { id, text, hash: hashOf(text) };
 }
 
-/** The id that a credential names; undefined if it is none of ours, or was cut or mistyped. */
+/** The id that a credential contains; undefined if it is not one of ours, or was cut or mistyped. */
 export function credentialId(text: string): string | undefined {
   const [, id, secret, sum] = form.exec(text) ?? [];
   if (id === undefined || secret === undefined) return undefined;
   return sum === checksum(`${prefix}${id}_${secret}`) ? id : undefined;
 }
 
-/** True if the text has that hash. Always hashes and compares, so that it takes as long when it is wrong. */
+/** Whether the text has that hash. It always hashes and compares, so a wrong text takes as long as a right one. */
 export function isCredential(text: string, hash: string): boolean {
   const own = Buffer.from(hashOf(text), 'hex');
   const other = Buffer.from(hash, 'hex');
   return other.length === own.length && timingSafeEqual(own, other);
 }
 
-/** What a check against nobody compares with. */
+/** The hash that is compared if there is nobody to compare with. */
 export const noHash = '0'.repeat(64);
 
 function hashOf(text: string): string {

@@ -1,7 +1,7 @@
 /**
- * What is done with clients and their tokens, by whom: one implementation for the command line, the API and the
- * console. Each act is in the audit trail before it is done. Nobody hands out more than it may do itself, touches a
- * client that may do more, or changes its own client: so no token raises its own rights.
+ * Changes to clients and their tokens: one implementation for the command line, the API and the console. Each act is in
+ * the audit trail before it is done. Nobody can grant more than they have, change a client that may do more than they
+ * may, or change their own client. So no token raises its own rights.
  */
 import type { Config } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
@@ -22,10 +22,10 @@ import type { ClientDocument, StoredClient, StoredCredential } from './stored.ts
 
 type What = 'client-add' | 'client-grant' | 'client-remove' | 'clients-accept' | 'token-add' | 'token-revoke';
 
-/** Who does it. */
+/** Who acts. */
 export interface Acting {
   client: Client;
-  /** How it is called in the audit trail. */
+  /** The name of the actor in the audit trail. */
   by: string;
 }
 
@@ -34,33 +34,33 @@ export interface ClientDeskParts {
   audit: {
     add(entry: { at: number; by: string; what: What; subject?: string; why?: string }): Promise<void>;
   };
-  /** What grants may name. */
+  /** The names that grants may contain. */
   config: Pick<Config, 'partners' | 'mailboxes' | 'identities'>;
   /** Milliseconds since the epoch. */
   now(): number;
 }
 
-/** What a client is made with; what is left out is not granted. */
+/** The facts of a new client. What is left out is not granted. */
 export interface ClientFacts {
   scope: Scope;
   limits?: Partial<Grants['limits']> | undefined;
-  /** As `StoredClient` has them. */
+  /** In the form of `StoredClient`. */
   pins?: string[] | undefined;
   queue?: boolean | undefined;
 }
 
 export interface MadeToken {
   id: string;
-  /** The whole token, which is shown once. */
+  /** The whole token. It is shown once. */
   text: string;
   client: string;
   expiresAt: number | null;
 }
 
-/** A client starts with nothing but what it is given; identities are those that its partners' mail is signed with. */
+/** A client starts with nothing but what it is given. Its identities are those that sign mail to its partners. */
 export const nothingGranted: Grants = { ...allGranted, verbs: [], partners: [], mailboxes: [], senders: [] };
 
-/** What is submitted under these names, and its idempotency keys, must not be those of somebody else. */
+/** These names are taken: messages and idempotency keys of such a client would mix with somebody else's. */
 const ownNames: ReadonlySet<string> = new Set([operatorClient.name, daemonClient.name]);
 
 const usage = (message: string, hint: string) => new SealpostError('usage', message, { hint });
@@ -91,7 +91,7 @@ export function checkNames(
         throw usage(`there is no ${what} ${name}`, "write a name of the configuration, or '*'");
 }
 
-/** Errors: `client-unknown` for an id that is not there. */
+/** Errors: `client-unknown` for an id that does not exist. */
 export function tokenOf(document: ClientDocument, id: string): StoredCredential {
   const found = document.credentials.find((each) => each.id === id);
   if (found) return found;
@@ -107,7 +107,7 @@ export class ClientDesk {
     this.#parts = parts;
   }
 
-  /** As it is at this moment. Errors: `clients-changed`, `redis-unreachable`. */
+  /** The list as it is now. Errors: `clients-changed`, `redis-unreachable`. */
   async #document(): Promise<ClientDocument> {
     const { registry } = this.#parts;
     await registry.refresh();
@@ -115,7 +115,7 @@ export class ClientDesk {
     return registry.document;
   }
 
-  /** The clients whose mail is among that of who asks; another one does not exist for it. */
+  /** The clients that the actor may see: those whose mail it may see. Others do not exist for it. */
   async list({ client }: Acting): Promise<StoredClient[]> {
     const { clients } = await this.#document();
     return clients.filter(({ grants }) => seesAllOf(client.grants, grants));
@@ -130,7 +130,7 @@ export class ClientDesk {
       .map((each) => ({ ...each, usedAt: used.get(each.id) ?? null }));
   }
 
-  /** Whether an act of one on a client would be refused, and why. */
+  /** Whether an act of the actor on a client would be refused, and why. */
   why({ client: { name, grants, credential } }: Acting, other: StoredClient): SealpostError | undefined {
     if (credential !== '' && name.toLowerCase() === other.name.toLowerCase())
       return denied(`client ${other.name} would change itself`, 'have somebody else do it');
@@ -138,7 +138,7 @@ export class ClientDesk {
     return denied(`client ${other.name} may do more than you`, 'have somebody do it who may do all of that');
   }
 
-  /** The client, if one may act on it. Errors: `client-unknown`, `not-granted`. */
+  /** The client, if the actor may change it. Errors: `client-unknown`, `not-granted`. */
   #own(document: ClientDocument, acting: Acting, name: string): StoredClient {
     const seen = document.clients.filter(({ grants }) => seesAllOf(acting.client.grants, grants));
     const found = clientOf({ ...document, clients: seen }, name);
@@ -147,7 +147,7 @@ export class ClientDesk {
     return found;
   }
 
-  /** The token, if one may act on its client; one of an unseen client does not exist. */
+  /** The token, if the actor may change its client. A token of a client that it cannot see does not exist. */
   #ownToken(document: ClientDocument, acting: Acting, id: string): StoredCredential {
     const seen = document.clients.filter(({ grants }) => seesAllOf(acting.client.grants, grants));
     const names = new Set(seen.map(({ name }) => name));
@@ -157,7 +157,7 @@ export class ClientDesk {
     return found;
   }
 
-  /** A token does not outlive itself by one that it makes. */
+  /** A token cannot outlive itself by making another one. */
   #checkExpiry(document: ClientDocument, { client }: Acting, expiresAt: number | null): void {
     const own = document.credentials.find(({ id }) => id === client.credential)?.expiresAt ?? null;
     if (own !== null && (expiresAt === null || expiresAt > own))
@@ -165,8 +165,8 @@ export class ClientDesk {
   }
 
   /**
-   * Certificates that a client is to have anew. They log in without end, and as one client: mail of whoever has one must
-   * not come under another's name.
+   * Certificates that the client does not have yet. They log in without an end, and as one client: the mail of one
+   * holder must not appear under the name of another.
    */
   #checkPins(document: ClientDocument, acting: Acting, own: StoredClient, pins: readonly string[]): void {
     const more = pins.filter((pin) => !own.pins.includes(pin));
@@ -178,14 +178,14 @@ export class ClientDesk {
       throw usage('another client logs in with this certificate', 'have it removed there first');
   }
 
-  /** @param notes in the audit trail, before the change */
+  /** @param notes written to the audit trail before the change */
   async #change(
     { by }: Acting,
     notes: readonly (readonly [what: What, subject: string, why?: string])[],
     edit: (document: ClientDocument) => void,
   ): Promise<void> {
     const { registry, audit, now } = this.#parts;
-    // What is wrong with the change shows before anything is written.
+    // Errors of the change show before anything is written.
     edit(structuredClone(await this.#document()));
     for (const [what, subject, why] of notes)
       await audit.add({ at: now(), by, what, subject, ...(why !== undefined && { why }) });
@@ -218,7 +218,7 @@ export class ClientDesk {
     return this.#named(name);
   }
 
-  /** Replaces what is named. Errors: `client-unknown`, `usage`, `not-granted`, `clients-changed`. */
+  /** Replaces the facts that are given. Errors: `client-unknown`, `usage`, `not-granted`, `clients-changed`. */
   async grant(
     acting: Acting,
     name: string,
@@ -243,7 +243,7 @@ export class ClientDesk {
     return this.#named(name);
   }
 
-  /** With its tokens. Errors: `client-unknown`, `not-granted`, `clients-changed`. */
+  /** Removes a client with its tokens. Errors: `client-unknown`, `not-granted`, `clients-changed`. */
   async remove(acting: Acting, name: string): Promise<void> {
     await this.#change(acting, [['client-remove', name]], (document) => {
       const client = this.#own(document, acting, name);
@@ -307,7 +307,7 @@ export class ClientDesk {
 
 const namesLine = (names: '*' | readonly string[]) => (names === '*' ? 'all' : names.join(' ') || 'none');
 
-/** Grants in a line, for the audit trail; certificates first, since they log in and the line may be cut. */
+/** Grants in one line, for the audit trail. Certificates come first: they can log in, and the line may be cut. */
 function grantsLine({ verbs, partners, mailboxes }: Grants, pins: readonly string[]): string {
   const line = `${namesLine(verbs)}; partners ${namesLine(partners)}; mailboxes ${namesLine(mailboxes)}`;
   const certificates = pins.map((pin) => pin.slice(0, 16)).join(' ');

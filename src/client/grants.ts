@@ -21,7 +21,7 @@ export const verbs = [
 ] as const;
 export type Verb = (typeof verbs)[number];
 
-/** Names, or `*` for all of them, also those that are configured later. */
+/** Names, or `*` for all of them, including those that will be configured later. */
 export type Names = '*' | string[];
 
 export interface Grants {
@@ -44,7 +44,7 @@ export interface Grants {
   };
 }
 
-/** What narrows the grants of a client for one credential. */
+/** What one credential narrows the grants of a client to. */
 export type Scope = { [Name in keyof Omit<Grants, 'limits'>]?: Grants[Name] | undefined };
 
 export const allGranted: Grants = {
@@ -72,12 +72,12 @@ export function narrowed(grants: Grants, by: Scope): Grants {
   };
 }
 
-/** Whether all that somebody else may do is within the own grants: nobody hands out more than it has. */
+/** Whether somebody else's grants are within one's own: nobody can grant more than they have. */
 export function covers(own: Grants, other: Grants): boolean {
   const has = (mine: Names, wanted: Names) =>
     mine === '*' || (wanted !== '*' && wanted.every((name) => includes(mine, name)));
   const within = (mine: number, wanted: number) => mine === 0 || (wanted !== 0 && wanted <= mine);
-  // The rest limits what is sent, and says nothing of who sends nothing.
+  // The other grants limit sending, and do not matter for a client that sends nothing.
   const sends =
     !other.verbs.includes('send') ||
     (has(own.senders, other.senders) &&
@@ -93,7 +93,7 @@ export function covers(own: Grants, other: Grants): boolean {
   );
 }
 
-/** Whether the mail that somebody else sees is among the own. */
+/** Whether somebody else sees no mail that one does not see. */
 export function seesAllOf(own: Grants, other: Pick<Grants, 'mailboxes' | 'partners'>): boolean {
   return covers(
     { ...allGranted, mailboxes: own.mailboxes, partners: own.partners },
@@ -101,7 +101,7 @@ export function seesAllOf(own: Grants, other: Pick<Grants, 'mailboxes' | 'partne
   );
 }
 
-/** The grants with those replaced that the scope names. */
+/** The grants, with those replaced that the scope names. */
 export function replaced(grants: Grants, by: Scope): Grants {
   return {
     verbs: by.verbs ?? grants.verbs,
@@ -113,7 +113,7 @@ export function replaced(grants: Grants, by: Scope): Grants {
   };
 }
 
-/** Of a message: what decides who may see it. */
+/** The facts of a message that decide who may see it. */
 export interface Seen {
   direction: 'inbound' | 'outbound';
   mailbox: string | null;
@@ -121,15 +121,15 @@ export interface Seen {
 }
 
 /**
- * Who asks for something. A door gets one from the registry, for a token, login or name that it has checked; the
- * command line is `operator`. Nobody else makes one, so having it is the proof.
+ * Who asks for something. A door gets a client from the registry, for a token, login or name that it has checked; the
+ * command line is `operator`. Nothing else creates one, so having a `Client` is the proof.
  */
 export class Client {
   readonly name: string;
   readonly grants: Grants;
-  /** Of the token or login; '' where the door is bound to the client itself. */
+  /** Id of the token or login; '' if the door is bound to the client itself. */
   readonly credential: string;
-  /** How it is called in ledger and audit trail. */
+  /** Its name in the ledger and the audit trail. */
   readonly actor: string;
   #senders: AddressBook<true> | undefined;
 
@@ -140,7 +140,10 @@ export class Client {
     this.actor = actor;
   }
 
-  /** Whose limits count for it: those of the client with all its tokens, or of the person. Two people may have one name. */
+  /**
+   * Whose limits apply: those of the client with all its tokens, or those of the person. Two people may have the same
+   * name.
+   */
   get holder(): string {
     return this.name.startsWith('person:') ? this.credential : this.name;
   }
@@ -169,8 +172,8 @@ export class Client {
   }
 
   /**
-   * Whether it may know of a message. An inbound message is seen by its mailbox alone: who sent it may rest on a From
-   * field, and that grants nothing.
+   * Whether it may see a message. For an inbound message, only the mailbox counts: the sender may be known from a From
+   * field alone, and that grants nothing.
    */
   maySee({ direction, mailbox, partner }: Seen): boolean {
     if (direction === 'inbound') return mailbox !== null && includes(this.grants.mailboxes, mailbox);
@@ -178,10 +181,10 @@ export class Client {
   }
 }
 
-/** The person at the machine's command line, who may read the keys anyway. */
+/** The person at the machine's command line, who can read the keys anyway. */
 export const operatorClient = new Client('operator', allGranted);
 
-/** Sealpost itself, for mail that it writes on its own: it is sent as mail of yours would be. */
+/** Sealpost itself, for mail that it writes on its own. It is sent as your mail would be. */
 export const daemonClient = new Client('sealpost', allGranted);
 
 function includes(granted: '*' | readonly string[], wanted: string): boolean {

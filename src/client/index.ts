@@ -1,7 +1,7 @@
 /**
  * Who may do what: clients with grants, their tokens and logins. Begin with `grants.ts`. Every door asks here who is
- * there, and hands the `Client` that it gets to `submit` and to whatever reads. The registry is loaded when it is
- * called: the command line sends without it.
+ * calling, and hands the `Client` that it gets to `submit` and to whatever reads. The registry is loaded when it is
+ * first needed, because the command line sends without it.
  */
 
 export { makeCredential } from './credential.ts';
@@ -35,7 +35,7 @@ export async function loadClients(): Promise<typeof import('./registry.ts')> {
   return await import('./registry.ts');
 }
 
-/** `ClientDesk` of `desk.ts`, for those who change clients. */
+/** `ClientDesk` of `desk.ts`, for code that changes clients. */
 export async function loadClientDesk(): Promise<typeof import('./desk.ts')> {
   return await import('./desk.ts');
 }

@@ -1,10 +1,10 @@
-/** How much a client may send in a minute, for each process of a door, and the buckets that this is counted with. */
+/** How much a client may send per minute, in each process of a door, and the buckets that count it. */
 
 import { LRUCache } from 'lru-cache';
 import { SealpostError } from '../errors.ts';
 import type { Client } from './grants.ts';
 
-/** A minute's worth at once. */
+/** As much as a minute's worth may be sent at once. */
 const sizeOf = (limit: number): BucketSize => ({ holds: limit, perMinute: limit });
 
 export class Rates {
@@ -27,7 +27,7 @@ export class Rates {
     const { messages, octets } = grants.limits;
     if (messages > 0 && this.#messages.left(name, sizeOf(messages)) < 1)
       throw limited(client, `${messages} messages`);
-    // A message that is larger than what is left may still come, and the next one waits for it.
+    // A message that is larger than what is left may still be sent. The next one waits for it.
     if (octets > 0 && this.#octets.left(name, sizeOf(octets)) <= 0) throw limited(client, `${octets} octets`);
     if (messages > 0) this.#messages.take(name, 1, sizeOf(messages));
   }
@@ -54,7 +54,7 @@ const mostNames = 10_000;
 
 export class Buckets {
   readonly #now: () => number;
-  /** What was taken and has not come back, which does not depend on the size: that may change. */
+  /** What was taken and has not come back. The size does not enter into it, because it may change. */
   readonly #taken = new LRUCache<string, { amount: number; at: number }>({ max: mostNames });
 
   /** @param now milliseconds of a clock that only goes forward */
@@ -62,7 +62,7 @@ export class Buckets {
     this.#now = now;
   }
 
-  /** Below zero where more was taken than was there. */
+  /** Below zero if more was taken than was there. */
   left(name: string, { holds, perMinute }: BucketSize): number {
     const taken = this.#taken.get(name);
     if (taken === undefined) return holds;

@@ -1,6 +1,6 @@
 /**
  * The clients of an installation, and their credentials: one sealed document in Redis (`SealedDocument`). It is opened
- * with the spool key, which no client has, so whoever can write into Redis can neither add a client nor change one.
+ * with the spool key, which no client has. So whoever can write to Redis can neither add a client nor change one.
  */
 import type { PartnerNames } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
@@ -54,7 +54,9 @@ export class ClientRegistry extends SealedStore<ClientDocument> {
     this.#byName = new Map(document.clients.map((each) => [each.name.toLowerCase(), each]));
   }
 
-  /** Reads the clients. Errors: `redis-unreachable`; a list that is not ours is a trouble, and grants nothing. */
+  /**
+   * Reads the clients. Errors: `redis-unreachable`. A list that is not ours is reported as trouble, and grants nothing.
+   */
   static async open(parts: RegistryParts): Promise<ClientRegistry> {
     const registry = new ClientRegistry(parts);
     await registry.refresh();
@@ -65,12 +67,12 @@ export class ClientRegistry extends SealedStore<ClientDocument> {
     return this.stored.document;
   }
 
-  /** The client of a token. Errors: `client-unauthenticated`, with the same text for whatever is wrong. */
+  /** The client of a token. Errors: `client-unauthenticated`, with the same text whatever is wrong. */
   byToken(token: string): Client {
     return this.#authenticated(token, undefined);
   }
 
-  /** The client of a login, alike. Unknown users and wrong passwords take the same way. */
+  /** The client of a login, with the same errors. Unknown users and wrong passwords take the same path. */
   byLogin(user: string, password: string): Client {
     return this.#authenticated(password, user);
   }
@@ -91,7 +93,7 @@ export class ClientRegistry extends SealedStore<ClientDocument> {
     return this.#client(client, stored.id, stored.scope);
   }
 
-  /** With what is granted for a partner under any of its names. */
+  /** The client, with what was granted for a partner under any of its names. */
   #client({ name, grants }: StoredClient, credential = '', scope: StoredCredential['scope'] = {}): Client {
     const { partnerNames } = this.#parts;
     const present = (names: Names) =>
@@ -135,7 +137,7 @@ export class ClientRegistry extends SealedStore<ClientDocument> {
     return this.#client(client, credential, stored.scope);
   }
 
-  /** Last use of a credential is worth a note a minute, and no failure. */
+  /** // The last use of a credential is noted once a minute, and a failure to note it is not an error. */
   #note(id: string): void {
     const now = this.#parts.now();
     if (now - (this.#used.get(id) ?? 0) < usedEvery) return;
@@ -154,14 +156,15 @@ export class ClientRegistry extends SealedStore<ClientDocument> {
   /**
    * Changes the list, as a whole or not at all. The edit may run several times.
    *
-   * @param accept takes the list as it is in Redis although it is older than one seen before, after a restore
+   * @param accept takes the list as it is in Redis even if it is older than one that was seen before, as after a
+   *    restore
    * @throws {SealpostError} `clients-changed`, and what the edit throws
    */
   async change(edit: (document: ClientDocument) => void, accept = false): Promise<void> {
     await this.stored.edit(edit, accept);
   }
 
-  /** A new credential of a client, in its only readable form. */
+  /** A new credential of a client. Only this form can be used to log in. */
   async addCredential(
     client: string,
     facts: Pick<StoredCredential, 'note' | 'scope' | 'expiresAt'>,

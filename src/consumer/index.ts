@@ -1,7 +1,7 @@
 /**
  * The other end of the queues of clients: takes jobs, opens what is sealed in them, hands it on, and writes the answer
- * into the job. Jobs are read by scripts of our own: a job too large is refused before it is read, and what a client
- * writes into its queue concerns its queue alone.
+ * into the job. Jobs are read by scripts of our own, so that a job that is too large is refused before it is read, and
+ * what a client writes into its queue affects its queue alone.
  */
 import type { KeyObject } from 'node:crypto';
 import type { Redis } from 'ioredis';
@@ -59,8 +59,8 @@ const pauseFor = 1000;
 const answerKept = 3600;
 
 /**
- * Base of the queue; number of jobs, octets of data. Returns ids and data, with '' for data that is too large, missing
- * or no text. What is of another type than BullMQ makes it is as good as absent.
+ * // Base of the queue; number of jobs, octets of data. Returns ids and data, with '' for data that is too large,
+ * missing or not text. A key of another type than BullMQ makes is treated as absent.
  */
 const take = script(`
 local function call(...)
@@ -79,7 +79,7 @@ for count = 1, tonumber(ARGV[2]) do
 end
 return taken`);
 
-/** Base of the queue; id, answer, time, seconds that it is kept. The data of the job is of no more use. */
+/** // Base of the queue; id, answer, time, seconds that it is kept. The data of the job is no longer needed. */
 const finish = script(`
 local base = string.sub(KEYS[1], 1, -3) .. ARGV[1]
 local job = base .. ':' .. ARGV[2]
@@ -91,7 +91,7 @@ redis.pcall('HSET', job, 'returnvalue', ARGV[3], 'finishedOn', ARGV[4])
 redis.pcall('EXPIRE', job, ARGV[5])
 return 1`);
 
-/** Base of the queue; ids, or none for all. Puts jobs back, first in line. */
+/** // Base of the queue; ids, or none for all. Puts jobs back, first in line. */
 const giveBack = script(`
 local base = string.sub(KEYS[1], 1, -3) .. ARGV[1]
 local ids = {}
@@ -126,7 +126,7 @@ export class Consumer {
     this.#pollIn(0);
   }
 
-  /** Takes nothing more, and waits for what is in flight, at most so many milliseconds. */
+  /** Takes no more jobs, and waits for those in flight, for at most that many milliseconds. */
   async stop(timeout: number): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
@@ -170,7 +170,7 @@ export class Consumer {
     const { redis, prefix, maxSize } = this.#parts;
     const base = baseOf('', client);
     if (!this.#recovered.has(client)) {
-      // What an earlier process had taken: each has a key, so nothing is sent twice.
+      // Jobs that an earlier process had taken. Each has a key, so nothing is sent twice.
       await run(redis, prefix, giveBack, [base], 'client queues');
       this.#recovered.add(client);
     }
@@ -213,14 +213,14 @@ export class Consumer {
       else log.info({ client, job: id.slice(0, 60), ...answer.error }, 'a job is refused');
     } catch (err) {
       logRarely(log, 'error', 'client queues', { err, client }, 'a job could not be answered');
-      // It is still among the active ones; the next time the lease is taken, it is given back.
+      // It stays among the active ones, and is put back when the lease is next taken.
       this.#recovered.delete(client);
     } finally {
       this.#inFlight.set(client, (this.#inFlight.get(client) ?? 1) - 1);
     }
   }
 
-  /** Undefined for an error that says nothing of the job. */
+  /** Undefined for an error that has nothing to do with the job. */
   async #answerTo(
     work: () => Promise<QueueAnswer[]>,
   ): Promise<

@@ -6,7 +6,7 @@ const LF = 0x0a;
 const SPACE = 0x20;
 const TAB = 0x09;
 const lineEnd = Buffer.from('\r\n');
-/** Line ends that are hashed at once: those before the text that follows them. */
+/** How many line ends are hashed at a time, if there are many before the next text. */
 const lineEnds = Buffer.from('\r\n'.repeat(4096));
 const nothing = Buffer.alloc(0);
 
@@ -19,7 +19,7 @@ export class RelaxedBodyHash implements Sink {
   readonly #hash: Hash = createHash('sha256');
   /** Line ends that count only if something follows them. */
   #lines = 0;
-  /** A space, a CR, or both, of which the next chunk tells what they are. */
+  /** A space, a CR, or both. The next chunk decides what they are. */
   #held: Buffer = nothing;
   #hasText = false;
 
@@ -45,7 +45,7 @@ export class RelaxedBodyHash implements Sink {
     if (this.#hasText) this.#hash.update(lineEnd);
   }
 
-  /** In base64, after `end`. */
+  /** In base64. Call it after `end`. */
   get base64(): string {
     return this.#hash.copy().digest('base64');
   }

@@ -33,12 +33,12 @@ export class Signing implements Sink {
     return this.#chosen?.length === 0;
   }
 
-  /** Who signs, as `selector._domainkey.domain`, after `end`. */
+  /** Who signs, as `selector._domainkey.domain`. Call it after `end`. */
   get signers(): readonly DkimKey[] {
     return this.#chosen ?? [];
   }
 
-  /** The fields for the top of the message, after `end`. `now` in milliseconds since the epoch. */
+  /** The fields for the top of the message. Call it after `end`. `now` is in milliseconds since the epoch. */
   fields(now: number): Buffer {
     const header = this.#header;
     if (header === undefined) return Buffer.alloc(0);

@@ -1,4 +1,4 @@
-/** What needs a person, as the webhook of `alerts` and the HTTP API tell it. */
+/** Alerts, as the webhook of `alerts` and the HTTP API send them. */
 import { z } from 'zod';
 import { isoTime } from './fields.ts';
 

@@ -1,8 +1,8 @@
-/** What happens to messages, as the webhook of `events` and the HTTP API tell it. */
+/** Events of messages, as the webhook of `events` and the HTTP API send them. */
 import { z } from 'zod';
 import { direction, facts, isoTime, messageId, partnerBy } from './fields.ts';
 
-/** What an event says of its message. */
+/** What an event says about its message. */
 export const eventMessage = {
   id: messageId,
   direction,

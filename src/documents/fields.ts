@@ -1,6 +1,6 @@
 /**
- * Fields that several documents have. Times are ISO 8601 in UTC. What makes the documents takes the types alone: it
- * loads nothing of this.
+ * Fields that several documents have. Times are ISO 8601 in UTC. Code that makes the documents imports only the types,
+ * so it loads nothing of this.
  */
 import { z } from 'zod';
 
@@ -20,7 +20,7 @@ export const partnerBy = z
     'Inbound: how the partner was resolved. signature: a certificate of the partner signed. address: the From field says so, as anyone can write. conflict: signer and fields do not agree. null: no partner is concerned.',
   );
 
-/** Of an event: no content and no secrets. */
+/** Facts of an event: no content and no secrets. */
 export const facts = z.record(
   z.string(),
   z.union([z.string(), z.number(), z.boolean(), z.null(), z.array(z.string())]),

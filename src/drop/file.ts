@@ -28,11 +28,11 @@ export interface DroppedFile {
   /** The path of the drop folder. */
   folder: string;
   octets: AsyncIterable<Buffer>;
-  /** The idempotency key; known once the octets were read. */
+  /** The idempotency key. It is known once the octets have been read. */
   key(): string;
 }
 
-/** The way to partners. */
+/** How files get to partners. */
 export interface DropDoor {
   /** Errors: those of `submit`, and what the octets threw. */
   submit(file: DroppedFile): Promise<{ id: string; duplicate: boolean }[]>;
@@ -43,7 +43,7 @@ export interface Taken {
   /** Name of the folder that it was in; '' for none. */
   partner: string;
   box: string;
-  /** As it is on disk. */
+  /** Its name as it is on disk. */
   raw: Name;
 }
 
@@ -68,10 +68,10 @@ export type Fate =
   | { unsettled: true }
   | { gone: true };
 
-/** A file that changed while it was read. */
+/** A file that changed while it was being read. */
 class Unsettled extends Error {}
 
-/** Folders in the private one, and in that of the failures, for what lay in no folder of a partner. */
+/** Folders in the private folder and among the failures, for files that were in no partner's folder. */
 const keptOf = (partner: string) => partner || '.none';
 const failedOf = (partner: string) => partner || 'no-partner';
 
@@ -80,7 +80,7 @@ export function partnerOf(folder: string): string {
   return folder === '.none' ? '' : folder;
 }
 
-/** Errors that say nothing of the file: it is tried again, and so are all others. */
+/** Errors that have nothing to do with the file: it is tried again, and so are all others. */
 export function concernsAll({ code }: SealpostError): boolean {
   return (
     errorTable[code].class === 'store' ||
@@ -92,7 +92,7 @@ export function concernsAll({ code }: SealpostError): boolean {
 const pieceSize = 128 * 1024;
 const longestName = 255;
 
-/** The text of a name; octets that are not UTF-8 are shown as they would be in a URL. */
+/** The text of a name. Octets that are not UTF-8 are shown in percent encoding. */
 export function textOf(raw: Name): string {
   if (typeof raw === 'string') return raw;
   return [...raw]
@@ -104,7 +104,7 @@ export function textOf(raw: Name): string {
     .join('');
 }
 
-/** Takes a file out of the folder of a partner; undefined if it is gone. System errors. */
+/** Takes a file out of a partner's folder; undefined if it is gone. Errors: those of the system. */
 export async function take(
   from: OpenFolder,
   raw: Name,
@@ -139,7 +139,7 @@ export async function send(taken: Taken, parts: FileParts): Promise<Fate> {
   let handle: FileHandle | undefined;
   try {
     const path = pathOf(parts.kept, taken);
-    // Looked at before it is opened: nobody else can exchange it here, and opening a device may do something.
+    // Checked before it is opened: nobody else can exchange it here, and opening a device may have effects.
     refuseOdd(await lstat(path, { bigint: true }));
     const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
     handle = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
@@ -219,7 +219,9 @@ function nameOf(raw: Name): string {
 const hasChanged = (a: BigIntStats, b: BigIntStats) =>
   a.size !== b.size || a.mtimeNs !== b.mtimeNs || a.ctimeNs !== b.ctimeNs || a.ino !== b.ino;
 
-/** The octets of a file that nobody writes to meanwhile. Throws `Unsettled` in place of the end otherwise. */
+/**
+ * The octets of a file, provided that nobody writes to it in the meantime. Otherwise it throws `Unsettled` at the end.
+ */
 async function* octetsOf(
   file: FileHandle,
   before: BigIntStats,
@@ -236,7 +238,7 @@ async function* octetsOf(
     see(read);
     yield read;
   }
-  // What was added since then changes its size.
+  // If something was appended, the size has changed.
   if (hasChanged(before, await file.stat({ bigint: true }))) throw new Unsettled('it changed');
 }
 
@@ -261,7 +263,7 @@ async function refuse(taken: Taken, parts: FileParts, error: SealpostError): Pro
     const reason = { code, message, hint, file: textOf(taken.raw), partner: taken.partner };
     const at = new Date(now()).toISOString();
     const report = folder.at(reportOf(as));
-    // Who waits for the reason must not find half of it.
+    // A program that waits for the reason must not find half of it.
     const draft = folder.at(`.${taken.box}.${randomBytes(4).toString('hex')}.tmp`);
     await writeFile(draft, `${JSON.stringify({ ...reason, at }, null, 2)}\n`, { flag: 'wx', mode: 0o640 });
     try {
@@ -281,14 +283,14 @@ async function refuse(taken: Taken, parts: FileParts, error: SealpostError): Pro
 const suffix = '.error.json';
 const reportOf = (name: string) => fitted(name, suffix);
 
-/** A name that is free, also with the reason beside it. */
+/** A name that is not taken, also with the reason beside it. */
 async function freeName(folder: OpenFolder, name: string, box: string): Promise<string> {
   for (const each of [fitted(name, ''), fitted(name, `.${box}`)])
     if (!(await isThere(folder, each)) && !(await isThere(folder, reportOf(each)))) return each;
   return `${box}.${randomBytes(4).toString('hex')}`;
 }
 
-/** The name with an ending, cut where it would be too long for a file system. */
+/** The name with an ending, cut if it would be too long for a file system. */
 function fitted(name: string, ending: string): string {
   let stem = name;
   while (Buffer.byteLength(stem + ending) > longestName) stem = [...stem].slice(0, -1).join('');

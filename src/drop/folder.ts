@@ -56,14 +56,14 @@ const failedName = 'failed';
 const atATime = 16;
 /** Files whose state is asked for at a time. */
 const looksAtATime = 16;
-/** Files of one folder that are looked at in one scan; the others come when these are done. */
+/** How many files of one folder one scan looks at. The others follow when these are done. */
 const mostFiles = 20_000;
 const leaseFor = 30_000;
 const leaseEvery = 10_000;
-/** Milliseconds between two scans at least, however much happens. */
+/** The shortest time between two scans in milliseconds, however much happens. */
 const shortestPause = 200;
 const pauses = { first: 500, most: 30_000 };
-/** Milliseconds until a file is tried again that could not be read or moved. */
+/** Milliseconds until a file that could not be read or moved is tried again. */
 const oddPause = 30_000;
 
 interface Work {
@@ -73,14 +73,14 @@ interface Work {
   taken?: Taken;
 }
 
-/** Not yet, or never, meant for us: a writer gives it its name when it is complete. */
+/** Not yet meant for us, or never: a writer renames it when it is complete. */
 const isLeftAlone = (name: string) => /^\.|\.(?:tmp|part)$/i.test(name);
 
 export class DropFolder {
   readonly #parts: DropFolderParts;
   readonly #settling: Settling;
   readonly #watchers = new Map<string, FSWatcher>();
-  /** What is to be sent, by a key of its partner and name; those in flight are among them. */
+  /** What is to be sent, by a key of partner and name. The files in flight are included. */
   readonly #known = new Set<string>();
   #waiting: Work[] = [];
   #inFlight = 0;
@@ -114,12 +114,12 @@ export class DropFolder {
     }, leaseEvery).unref();
   }
 
-  /** What fails now, for `sealpost health`. */
+  /** What is failing now, for `sealpost health`. */
   get trouble(): { since: number; why: string } | undefined {
     return this.#trouble;
   }
 
-  /** Takes nothing more, and waits for what is in flight, at most so many milliseconds. */
+  /** Takes no more files, and waits for those in flight, for at most that many milliseconds. */
   async stop(timeout: number): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
@@ -190,13 +190,16 @@ export class DropFolder {
     return this.#holding;
   }
 
-  /** Who does not get it stops; a file that two processes take up has one key, and becomes one message. */
+  /**
+   * A process that does not get the lease stops. A file that two processes take up has one key, and becomes one
+   * message.
+   */
   async #hold(): Promise<void> {
     this.#holding = await this.#parts.hold(leaseFor).catch(() => false);
     if (!this.#holding) this.#recovered = false;
   }
 
-  /** Looks at all files. Returns milliseconds until it is worthwhile again. */
+  /** Looks at all files. Returns the milliseconds until the next scan is worthwhile. */
   async #look(): Promise<number> {
     const { config } = this.#parts;
     const opened: OpenFolder[] = [];
@@ -214,7 +217,7 @@ export class DropFolder {
           opened.push(folder);
           folders.set(name, folder);
         } catch (error) {
-          // The others are read nevertheless.
+          // The other folders are read all the same.
           trouble ??= error;
         }
       const stands = new Map<string, Stand>();
@@ -263,7 +266,7 @@ export class DropFolder {
     const kept = await this.#kept(top);
     try {
       for (const partner of await readdir(kept.at())) {
-        // Whoever had the lease before may still be at work here, and so may this process.
+        // The previous holder of the lease may still be at work here, and so may this process.
         const boxes = await unlessGone(readdir(kept.at(partner)));
         for (const box of boxes ?? []) {
           const path = kept.at(join(partner, box));
@@ -354,7 +357,7 @@ export class DropFolder {
     }
   }
 
-  /** A folder that stays open while files are in flight; they are opened anew after that, or after a failure. */
+  /** A folder that stays open while files are in flight. It is opened anew after that, or after a failure. */
   async #open(name: string, open: () => Promise<OpenFolder>): Promise<OpenFolder> {
     const known = this.#opened.get(name);
     if (known) return await known;
@@ -414,7 +417,7 @@ export class DropFolder {
     }, ms).unref();
   }
 
-  /** On a network volume nothing is heard of what other machines write, so it is left to the scans. */
+  /** // On a network volume, the kernel does not report what other machines write, so only the scans count. */
   async #chooseWatching(): Promise<void> {
     if (this.#canWatch && this.#watchers.size === 0)
       this.#canWatch = await isLocalDisk(this.#parts.config.path);
@@ -433,14 +436,14 @@ export class DropFolder {
       watcher.on('close', end);
       this.#watchers.set(partner, watcher);
     } catch (err) {
-      // Without one (fs.inotify.max_user_watches) the scans find everything, only later.
+      // Without a watch (fs.inotify.max_user_watches), the scans still find everything, only later.
       if (!this.#toldOf.has(partner)) log.warn({ err, folder: folder.path }, 'a folder cannot be watched');
       this.#toldOf.add(partner);
     }
   }
 }
 
-/** Folders that are no partner's: what is put there fails. */
+/** Folders that belong to no partner: files in them fail. */
 async function strangersIn(top: OpenFolder, partners: readonly string[], failed: boolean): Promise<string[]> {
   const found = await readdir(top.at(), { withFileTypes: true });
   return found
@@ -451,7 +454,7 @@ async function strangersIn(top: OpenFolder, partners: readonly string[], failed:
 
 const keyOf = (partner: string, raw: Name) => `${partner}/${textOf(raw)}`;
 
-/** Undefined for what has gone meanwhile. */
+/** Undefined for a file that has gone in the meantime. */
 async function unlessGone<T>(call: Promise<T>): Promise<T | undefined> {
   try {
     return await call;

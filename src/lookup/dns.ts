@@ -38,7 +38,7 @@ function readRecords(records: readonly Buffer[]): DirectoryAnswer {
   for (const record of records) {
     const type = record.length > headOctets ? record.readUInt16BE(0) : 0;
     if (type === types.pkix) values.push(record.subarray(headOctets));
-    // Whoever wrote the record would choose what we connect to.
+    // A URL is never fetched: whoever wrote the record would choose what we connect to.
     else if (type === types.ipkix) beside.push('a record that names a URL, which is not fetched');
     else beside.push(`a record of type ${type}, which is no X.509 certificate`);
   }
@@ -46,10 +46,10 @@ function readRecords(records: readonly Buffer[]): DirectoryAnswer {
   return { certificates: read.certificates, beside: [...beside, ...read.beside] };
 }
 
-/** Octets of the SHA-256 of the local part that are its name (RFC 8162 section 3). */
+/** The name is made of this many octets of the SHA-256 of the local part (RFC 8162 section 3). */
 const nameOctets = 28;
 
-/** The name that has the records of a mailbox. The local part counts as it is written, in NFC. */
+/** The name whose records belong to a mailbox. The local part is used as written, in NFC. */
 export function smimeaName({ localPart, host }: Pick<Mailbox, 'localPart' | 'host'>): string {
   const digest = createHash('sha256').update(localPart.normalize('NFC')).digest();
   return `${digest.subarray(0, nameOctets).toString('hex')}._smimecert.${host}`;

@@ -15,7 +15,7 @@ export type LdapSettings = Extract<Config['lookup']['directories'][number], { ki
  * differently.
  */
 const attributes = ['userCertificate;binary', 'userSMIMECertificate', 'userSMIMECertificate;binary'];
-/** Entries of one address. */
+/** The most entries for one address. */
 const mostEntries = 10;
 /** @param patience milliseconds for connecting, and for each answer */
 export function ldap(settings: LdapSettings, patience = 10_000): Directory {
@@ -45,7 +45,7 @@ export function ldap(settings: LdapSettings, patience = 10_000): Directory {
       signal.addEventListener('abort', stop, { once: true });
       try {
         if (protocol === 'ldap:') await client.startTLS(tlsOptions);
-        // The password follows TLS, and never goes without it: startTLS fails where it is not offered.
+        // The password is sent after TLS is up, and never without it: startTLS fails where it is not offered.
         if (settings.user !== undefined)
           await client.bind(
             settings.user,
@@ -53,14 +53,14 @@ export function ldap(settings: LdapSettings, patience = 10_000): Directory {
           );
         const { searchEntries } = await client.search(settings.base, {
           scope: 'sub',
-          // The value is sent as octets, not as text of a filter: nothing in it has a meaning.
+          // The value is sent as octets and not as filter text, so nothing in it has a special meaning.
           filter: new EqualityFilter({ attribute: settings.attribute, value: address }),
           attributes,
           explicitBufferAttributes: attributes,
           sizeLimit: mostEntries,
           timeLimit: Math.ceil(patience / 1000),
         });
-        // Referrals would lead to servers that nobody named: they are not followed.
+        // Referrals would lead to servers that nobody named, so they are not followed.
         const values = searchEntries.flatMap((entry) => attributes.flatMap((name) => buffersOf(entry[name])));
         return readValues(values);
       } catch (error) {
@@ -85,8 +85,8 @@ function buffersOf(value: Buffer | Buffer[] | string | string[] | undefined): Bu
 }
 
 /**
- * Connections that end when an answer is too large. Each is made once: the library connects anew after the server has
- * closed, which after StartTLS would be in clear text.
+ * Connections that are cut when an answer is too large. Each is used once: after the server has closed one, the library
+ * reconnects, which after StartTLS would be in clear text.
  *
  * @param tls from the first octet on
  */

@@ -16,7 +16,7 @@ export interface LookupsParts {
   directories: readonly DirectorySettings[];
   /** The resolver that validates; undefined if the operator names none. */
   dns: Dns | undefined;
-  /** Answers of before. */
+  /** Remembered answers. */
   kept: SealedValues;
   /** Milliseconds for which an answer is kept. */
   life: number;
@@ -35,7 +35,7 @@ export interface Asked {
   found: Found[];
   /** What was refused, and why, a line for each. */
   refused: string[];
-  /** Directories that could not be asked; the others are as they answered. */
+  /** Directories that could not be asked. The answers of the others are used. */
   failed: { directory: string; error: SealpostError }[];
   /** Milliseconds since the epoch of the oldest answer that was used; undefined if no directory answered. */
   at: number | undefined;
@@ -68,8 +68,7 @@ export class Lookups {
   }
 
   /**
-   * Asks directories about one address of a partner. A directory that fails leaves the answers of the others as they
-   * are.
+   * Asks directories about one address of a partner. A directory that fails does not affect the answers of the others.
    *
    * @param names of directories
    * @param fresh ask again, even if an answer is remembered
@@ -107,7 +106,7 @@ export class Lookups {
     fresh: boolean,
   ): Promise<Kept> {
     const { kept, life, now } = this.#parts;
-    // Other settings are another question.
+    // With other settings, it is another question.
     const digest = createHash('sha256')
       .update(JSON.stringify([settings, mailbox.key]))
       .digest('hex');
@@ -158,14 +157,14 @@ function keptOf(value: unknown): Kept | undefined {
     : undefined;
 }
 
-/** Why a certificate is none for the address, or of no use; completes "the certificate ...". */
+/** Why a certificate does not fit the address, or is of no use. Completes "the certificate ...". */
 function unfit(
   certificate: Certificate,
   { address, host }: { address: string; host: string },
   kind: DirectorySettings['kind'],
   now: Date,
 ): string | undefined {
-  // It would wait in the store, and in the memory of all processes.
+  // It would take up room in the store, and in the memory of all processes.
   if (certificate.der.length > answerLimits.certificate) return 'has more octets than a certificate needs';
   try {
     const { emails, subjectAltNames } = certificate;
@@ -191,7 +190,7 @@ async function within<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
       reject(new SealpostError('lookup-failed', `no answer within ${patience / 1000} seconds`)),
     );
   });
-  // What comes after the deadline is nobody's any more.
+  // An answer after the deadline is ignored.
   work.catch(() => undefined);
   try {
     return await Promise.race([work, late]);

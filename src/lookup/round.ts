@@ -15,9 +15,9 @@ export interface RoundParts {
 }
 
 const day = 86_400_000;
-/** A partner is looked up while it has no certificate that is good for so many days more. */
+/** A partner is looked up if it has no certificate that is valid for this many more days. */
 const ahead = 30 * day;
-/** What directories said is remembered by `Lookups`, so most rounds ask nobody. */
+/** Answers are remembered by `Lookups`, so most rounds ask nobody. */
 const every = 10 * 60_000;
 
 /** Looks certificates up in the background, one address after the other, for partners that need one. */
@@ -40,7 +40,7 @@ export class LookupRound {
     this.#rounds.start();
   }
 
-  /** One round; while one is on its way, there is no other. Does not throw: what fails is a trouble of the role. */
+  /** One round. Rounds do not overlap. It does not throw: a failure is reported as trouble of the role. */
   async run(): Promise<void> {
     await this.#rounds.run();
   }

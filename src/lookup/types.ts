@@ -16,14 +16,20 @@ export interface Directory {
 
 export interface DirectoryAnswer {
   certificates: Certificate[];
-  /** What it has beside certificates that can be used, in words that follow "the directory has ". */
+  /** What else is there besides usable certificates, in words that follow "the directory has ". */
   beside: string[];
 }
 
-/** Certificates that are read of one answer, octets of it, and of one. A directory may be wrong, or somebody else's. */
+/**
+ * Limits: certificates read from one answer, octets of an answer, octets of a certificate. A directory may be faulty or
+ * belong to somebody else.
+ */
 export const answerLimits = { certificates: 20, octets: 1024 * 1024, certificate: 16 * 1024 };
 
-/** Reads values that a directory gave, within the limits of an answer. What is no certificate is said and skipped. */
+/**
+ * Reads the values that a directory gave, within the limits of an answer. What is not a certificate is reported and
+ * skipped.
+ */
 export function readValues(values: readonly Buffer[]): DirectoryAnswer {
   const certificates: Certificate[] = [];
   const beside: string[] = [];

@@ -7,7 +7,7 @@ import { endpointHint } from './hints.ts';
 const TIMEOUT = 30_000;
 /** Maximum size of an answer in octets. */
 const MAX_RESPONSE = 64 * 1024;
-/** Milliseconds that an endpoint may ask us to stay away. */
+/** The longest that an endpoint may ask us to stay away, in milliseconds. */
 const LONGEST_WAIT = 600_000;
 
 /** What is asked for. None of it may be logged. */
@@ -16,7 +16,7 @@ export interface Grant {
   /** `grant_type` (RFC 6749, RFC 7523) and its parameters. */
   type: string;
   parameters: Record<string, string>;
-  /** Undefined where the assertion says who asks. */
+  /** Undefined if the assertion identifies the client. */
   clientId: string | undefined;
   clientSecret: string | undefined;
 }
@@ -100,7 +100,7 @@ function waitOf({ status, headers }: Response): number {
   return (status === 429 || status === 503) && seconds > 0 ? Math.min(seconds * 1000, LONGEST_WAIT) : 0;
 }
 
-/** Follows no redirect, since the request holds the secret, and reads a bounded answer. */
+/** Follows no redirect, because the request contains the secret. Reads a bounded answer. */
 export async function boundedFetch(url: string, options: RequestInit): Promise<Response> {
   const answer = await fetch(url, { ...options, redirect: 'error' });
   const { status, headers } = answer;

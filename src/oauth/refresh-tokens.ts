@@ -6,14 +6,14 @@ import type { RefreshTokens } from './tokens.ts';
 
 /** Milliseconds that a refresh token is kept after its last use; servers end unused ones earlier. */
 const LIFE = 365 * 86_400_000;
-/** Milliseconds between attempts to be alone. */
+/** Milliseconds between attempts to get the lease. */
 const AGAIN = 100;
 
 type Parts = Omit<SealedValuesParts, 'redis'> & { redis: Parameters<typeof holdLease>[0] };
 
 /**
- * Refresh tokens in Redis, sealed: who reads Redis does not learn them, who writes there cannot make one. A token may
- * be used once, so the processes take turns.
+ * Refresh tokens in Redis, sealed: who can read Redis does not learn them, and who can write there cannot forge one. A
+ * token may be valid for one use, so the processes take turns.
  */
 export function createRefreshTokens(parts: Parts): RefreshTokens {
   const { redis, prefix } = parts;

@@ -5,13 +5,13 @@ import { chainName, directGrant, refreshGrant } from './grants.ts';
 
 /** Milliseconds before its expiry that a token is renewed. */
 const EARLY = 60_000;
-/** Seconds that a token counts as valid whose endpoint does not say. */
+/** For how many seconds a token is valid if its endpoint does not say. */
 const UNKNOWN_LIFE = 300;
 /** Milliseconds: the first wait after a failure, which doubles, and the longest. */
 const FIRST_WAIT = 5000;
 const LONGEST_WAIT = 300_000;
 
-/** Milliseconds until a refused token leads to another one again, after that was refused as well. */
+/** After a second refused token, this many milliseconds pass before a refusal leads to a new one. */
 const IN_VAIN = 300_000;
 
 /** Keeps the refresh tokens of all processes. */
@@ -25,7 +25,7 @@ export interface RefreshTokens {
 
 export interface TokenParts {
   readSecret: (secret: Secret) => string;
-  /** Undefined where they cannot be kept: then none is used. */
+  /** Undefined if they cannot be kept. Then none is used. */
   refreshTokens: RefreshTokens | undefined;
 }
 
@@ -104,7 +104,7 @@ export class TokenSource {
     }
   }
 
-  /** A new token was refused as well: the fault is in the permissions of one login, and others may use the token. */
+  /** // A new token was refused as well. So the permissions of this login are wrong, and others may use the token. */
   #renewLater(): void {
     this.#renewFrom = performance.now() + IN_VAIN;
   }
@@ -114,7 +114,7 @@ export class TokenSource {
     if (accessToken !== undefined) return this.#parts.readSecret(accessToken);
     if (this.#token !== undefined && performance.now() <= this.#token.until) return this.#token.value;
     if (this.#failed !== undefined && performance.now() < this.#failed.until) throw this.#failed.error;
-    // for all who wait: one who gives up does not end it
+    // It serves all who wait, so one who gives up does not end it.
     this.#asking ??= this.#ask().finally(() => {
       this.#asking = undefined;
     });
@@ -129,7 +129,7 @@ export class TokenSource {
       this.#failed = undefined;
       return token;
     } catch (error) {
-      // a secret that is refused again and again may lock the account, and an endpoint that is down needs no crowd
+      // A secret that is refused again and again may lock the account, and an endpoint that is down needs no crowd.
       const wait = Math.min(FIRST_WAIT * 2 ** Math.min(this.#failures, 10), LONGEST_WAIT);
       const asked = error instanceof EndpointError ? error.wait : 0;
       this.#failures++;

@@ -66,14 +66,14 @@ export class QueueClient {
     const options: RedisOptions = {
       maxRetriesPerRequest: 3,
       ...redis,
-      // What its user may not do is not asked for.
+      // Its user may not do these, so they are not asked for.
       enableReadyCheck: false,
       disableClientInfo: true,
       username: user,
       password,
     };
     this.#redis = new Redis({ ...options, replyMapping: 'legacy' });
-    // Each call says what is wrong.
+    // Each call reports what is wrong.
     this.#redis.on('error', () => undefined);
   }
 
