@@ -1,4 +1,4 @@
-/** What people do about their own logins: passkeys. Nobody else does it for them. */
+/** Pages on which people manage their own logins: passkeys. Nobody else can do that for them. */
 import { refusal } from '../api/index.ts';
 import type { Logins, StoredPerson, UserRegistry } from '../user/index.ts';
 import { type Page, type PageCall, type PageRoute, page } from './page.ts';

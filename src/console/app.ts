@@ -1,4 +1,4 @@
-/** The console as a whole: what happens to each request before its page, and what becomes of the page. */
+/** The console as a whole: what happens to each request before its page, and how pages are answered. */
 import type { ServerResponse } from 'node:http';
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import { createListener, type Origins, parseQuery, problemOf, refusal, sendAnswer } from '../api/index.ts';
@@ -39,7 +39,7 @@ declare module 'fastify' {
   }
 }
 
-/** Milliseconds until a stream has noticed that its session has ended. */
+/** Milliseconds until a stream notices that its session has ended. */
 const streamLook = 1000;
 
 const answered = counter('console_requests_total', 'Answers of the console, by status.', ['status']);
@@ -64,7 +64,7 @@ export async function createConsoleApp(parts: ConsoleParts) {
     serverFactory: (handler) => createListener(handler, listener),
   });
 
-  /** What a page has become, as its document. */
+  /** The document for what a page returned. */
   function sendPage(reply: FastifyReply, request: FastifyRequest, page: Page): FastifyReply {
     reply.header('Cache-Control', noStore);
     if ('to' in page) return reply.redirect(page.to, 303);
@@ -82,7 +82,7 @@ export async function createConsoleApp(parts: ConsoleParts) {
       .send(layout({ title, body, path, fourEyes: settings.fourEyes, ...who }));
   }
 
-  /** A stream ends with its session. An open one does not lengthen it. */
+  /** A stream ends with its session. An open stream does not prolong the session. */
   function watchStream(stream: ServerResponse, session: Session | undefined): void {
     const watch = setInterval(async () => {
       const isThere = session !== undefined && (await logins.isOpen(session).catch(() => true));
@@ -95,7 +95,7 @@ export async function createConsoleApp(parts: ConsoleParts) {
     const known = ours(error);
     const { status, code, title, detail, hint } = problemOf(known);
     if (status >= 500) logRarely(log, 'error', `console ${code}`, { err: known }, 'a page failed');
-    // What fastify itself refuses has been through no hook.
+    // What fastify itself refuses has passed through no hook.
     if (!reply.hasHeader('Content-Security-Policy')) reply.headers(headersOf(false));
     reply.header('Cache-Control', noStore).code(status);
     if (/\bapplication\/json\b/.test(request.headers.accept ?? ''))
@@ -178,13 +178,13 @@ export async function createConsoleApp(parts: ConsoleParts) {
     }
   }
 
-  /** The person has shown again who it is, with the form itself: the session has another id from now on. */
+  /** The form itself has proved who the person is: the session has another id from now on. */
   async function prove(visit: Known, form: Form, reply: FastifyReply): Promise<void> {
     visit.session = await logins.stepUp(visit.person, visit.session, proofOf(form), visit);
     visits.give(reply, visit.session);
   }
 
-  /** What is shown where a page could not be: undefined for errors that are shown as errors. */
+  /** What is shown in place of a page; undefined for errors that are shown as errors. */
   async function insteadOf(
     error: unknown,
     { what, request, visit, form }: { what: string; request: FastifyRequest; visit: Known; form: Form },
@@ -193,7 +193,7 @@ export async function createConsoleApp(parts: ConsoleParts) {
     const { code, message } = error;
     if (error instanceof SecondNeeded) return await askForSecond(parts, visit.person, error);
     if (code === 'not-granted') await visits.denied(visit, what);
-    // Another site, or a program, leads to a message: the person says whether it is to be looked at.
+    // Another site, or a program, links to a message: the person has to say whether to look at it.
     if (code === 'request-forged' && request.method === 'GET') return cameFromElsewhere(request.url);
     const again = code === 'person-unauthenticated' && hasProof(form);
     if (code !== 'step-up-needed' && !again) return undefined;
@@ -230,7 +230,7 @@ function cameFromElsewhere(url: string): Page {
   return { title: 'Do you want to look at it?', body, status: 403 };
 }
 
-/** An error of fastify's as one of ours. */
+/** A fastify error as one of ours. */
 function ours(error: unknown): unknown {
   if (error instanceof SealpostError) return error;
   if (hasCode(error, 'FST_ERR_BAD_URL', 'FST_ERR_CTP_INVALID_MEDIA_TYPE'))

@@ -1,4 +1,4 @@
-/** What a page gets: the operations of the API as its person, with the guards of people before them. */
+/** What a page gets: the operations of the API, called as its person, behind the checks that apply to people. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Asked, jsonOf, type Operations, refusal } from '../api/index.ts';
 import { SealpostError } from '../errors.ts';
@@ -21,7 +21,7 @@ export interface CallFacts {
   form: Form;
 }
 
-/** What the person asked for, which another one has to confirm. */
+/** What the person asked for, to be confirmed by another one. */
 export class SecondNeeded extends SealpostError {
   readonly operation: string;
   readonly asked: Asked;
@@ -47,7 +47,7 @@ export function operationsOf(
     if (operations.isGrave(name) && !logins.isFresh(visit.session))
       throw refusal('step-up-needed', 'show again who you are');
     if (operations.needsSecond(name)) throw new SecondNeeded(name, asked);
-    // A stream is written by the operation itself, past fastify.
+    // The operation itself writes a stream, bypassing fastify.
     for (const [field, value] of Object.entries(reply.getHeaders()))
       if (value !== undefined && !reply.raw.headersSent) reply.raw.setHeader(field, value);
     return await operations.call(name, caller(), asked);

@@ -12,7 +12,7 @@ export type CookieName = keyof typeof names;
 /** Octets; browsers send 4096 for a cookie at most. */
 const longest = 4096;
 
-/** The value of a cookie; '' if there is none, or several that could be taken for each other. */
+/** The value of a cookie; '' if there is none, or if there are several of that name. */
 export function cookieOf({ headers }: IncomingMessage, name: CookieName): string {
   const wanted = `${names[name]}=`;
   const found = (headers.cookie ?? '')
@@ -23,7 +23,7 @@ export function cookieOf({ headers }: IncomingMessage, name: CookieName): string
   return found.length === 1 && only.length <= longest ? only.slice(wanted.length) : '';
 }
 
-/** @param seconds that the browser keeps it; undefined: until it ends */
+/** @param seconds that the browser keeps it; undefined: until the browser ends */
 export function setCookie(name: CookieName, value: string, seconds?: number): string {
   const age = seconds === undefined ? '' : `; Max-Age=${seconds}`;
   return `${names[name]}=${value}; Path=/; Secure; HttpOnly; SameSite=Lax${age}`;

@@ -1,5 +1,6 @@
 /**
- * Requests that change something come from a page of the console itself, and prove it twice: by Origin and by a token.
+ * A request that changes something must come from a page of the console. It proves that twice: by its Origin and by a
+ * token.
  */
 import { timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
@@ -17,7 +18,7 @@ const ownOrigin = ({ host = '' }: IncomingMessage['headers'], secure: boolean): 
   `${secure ? 'https' : 'http'}://${host}`.toLowerCase();
 
 /**
- * A browser says where a form comes from. Whoever says nothing is none, or an old one.
+ * Checks where a form comes from. Browsers say so; a program, or an old browser, does not.
  *
  * @param secure over TLS
  * @throws {SealpostError} `request-forged`
@@ -31,8 +32,8 @@ export function checkOrigin({ headers }: IncomingMessage, secure: boolean): void
 }
 
 /**
- * A look that is noted under the name of its reader is one that a page of ours led to, or an address that was typed.
- * Browsers say which it is, and old ones name the page.
+ * Checks what led to a look that is noted under the reader's name: it must be a page of ours, or an address that was
+ * typed. Browsers say which it is, and old ones name the page.
  *
  * @param secure over TLS
  * @throws {SealpostError} `request-forged`

@@ -1,4 +1,7 @@
-/** The files of the console that are the same for everybody: styles, scripts, pictures. Read once, at the start. */
+/**
+ * The files of the console that are the same for everybody: styles, scripts, pictures. They are read once, at the
+ * start.
+ */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -26,7 +29,7 @@ export function publicFile(name: string, octets: Buffer): PublicFile {
 /** Files of packages, as they are published. */
 const packaged = ['uplot/dist/uPlot.iife.min.js', 'uplot/dist/uPlot.min.css'];
 
-/** By name: no path leads to any other file. */
+/** By name, so no path leads to any other file. */
 export function publicFiles(folder = join(import.meta.dirname, 'static')): Map<string, PublicFile> {
   const names = readdirSync(folder).filter((name) => extname(name) in types);
   const { resolve } = createRequire(import.meta.url);

@@ -28,7 +28,7 @@ export class Form {
     return this.#fields.getAll(name);
   }
 
-  /** What the page itself asked for, without the fields of the console. */
+  /** The fields of the page itself, without those that the console adds. */
   entries(): [string, string][] {
     return [...this.#fields].filter(([name]) => !name.startsWith('_'));
   }

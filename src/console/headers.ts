@@ -28,5 +28,5 @@ export function headersOf(secure: boolean): Record<string, string> {
   return { ...always, ...(secure && { 'Strict-Transport-Security': 'max-age=31536000' }) };
 }
 
-/** Pages hold what only their reader may see. */
+/** A page contains what only its reader may see. */
 export const noStore = 'no-store';

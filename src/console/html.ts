@@ -1,7 +1,7 @@
 /**
- * HTML with types, without a build step: `html` is htm over Preact, which escapes all text and all attributes. On the
- * way it makes the characters visible that could move, hide or reorder text: whatever a stranger wrote in a field comes
- * through here, so no page has to remember it.
+ * HTML with types, without a build step: `html` is htm over Preact, which escapes all text and all attributes. It also
+ * makes characters visible that could move, hide or reorder text. Whatever a stranger wrote passes through here, so no
+ * page has to remember it.
  */
 import htm from 'htm';
 import { Fragment, h, type VNode } from 'preact';
@@ -11,12 +11,12 @@ import { printable } from '../printable.ts';
 /** A piece of a page: an element, text, nothing, or several of these. */
 export type Html = VNode | string | number | null | undefined | false | readonly Html[];
 
-/** What may stand in a template; `true` writes an attribute without a value. */
+/** The values that a template may contain. `true` writes an attribute without a value. */
 export type Piece = Html | boolean;
 
 const bound = htm.bind(h);
 
-/** A template. What stands in `${}` is text or a piece that was made here: no HTML comes in from outside. */
+/** A template. What stands in `${}` is text or a piece that was made here: no HTML gets in from outside. */
 export function html(strings: TemplateStringsArray, ...values: readonly Piece[]): Html {
   let spaced = known.get(strings);
   if (spaced === undefined) {
@@ -29,7 +29,7 @@ export function html(strings: TemplateStringsArray, ...values: readonly Piece[])
 /** htm remembers a template by its strings, so each has one form. */
 const known = new WeakMap<TemplateStringsArray, TemplateStringsArray>();
 
-/** htm drops a line end beside an element. Between an element or a value and a word it is a space, as in HTML. */
+/** htm drops a line end beside an element. Between an element or a value and a word, it means a space, as in HTML. */
 function withSpaces(text: string): string {
   const [first = '', ...rest] = text.split('\n');
   if (rest.length === 0) return text;
@@ -47,7 +47,7 @@ function visible(value: Piece): unknown {
   return Array.isArray(value) ? value.map(visible) : value;
 }
 
-/** Controls, bidirectional and invisible characters as `\u{1b}`; line ends and tabs stay. */
+/** Control, bidirectional and invisible characters as `\u{1b}`. Line ends and tabs stay. */
 export function shown(text: string): string {
   return text
     .split('\n')
@@ -55,10 +55,10 @@ export function shown(text: string): string {
     .join('\n');
 }
 
-/** The beginning of a long text, with its length behind it. */
+/** The beginning of a long text, followed by its length. */
 export function short(text: string, most: number): string {
   if (text.length <= most) return text;
-  // not half of a pair
+  // not half of a surrogate pair
   const first = text.slice(0, most).replace(/[\ud800-\udbff]$/, '');
   return `${first}… (${text.length.toLocaleString('en')} characters)`;
 }

@@ -1,4 +1,4 @@
-/** The frame around each page: where one can go, who is there, and how to leave. */
+/** The frame around each page: the menu, who is logged in, and how to log out. */
 import type { Person } from '../user/index.ts';
 import { csrfField } from './csrf.ts';
 import { type Html, html, textOf } from './html.ts';
@@ -8,10 +8,10 @@ export interface Frame {
   body: Html;
   /** Path of the page. */
   path: string;
-  /** Who is there; undefined before the login. */
+  /** Who is logged in; undefined before the login. */
   person?: Person | undefined;
   csrf?: string | undefined;
-  /** Acts need a second person (`console.fourEyes`). */
+  /** Grave acts need a second person (`console.fourEyes`). */
   fourEyes?: boolean;
 }
 

@@ -1,4 +1,4 @@
-/** The pages for those who are not there yet: login, and the first one by invitation. */
+/** The pages for people who are not logged in: the login, and the first login by invitation. */
 import { type Html, html } from './html.ts';
 
 export interface LoginView {
@@ -7,9 +7,9 @@ export interface LoginView {
   /** What was wrong the last time; '' for nothing. */
   wrong: string;
   secondFactor: boolean;
-  /** There may be passkeys. */
+  /** Some people have passkeys. */
   passkeys: boolean;
-  /** There is a provider. */
+  /** A provider is configured. */
   oidc: boolean;
 }
 
@@ -42,7 +42,7 @@ const field = (name: string, label: string, facts: FieldFacts): Html => html`<p>
 const codeField = (label: string): Html =>
   field('code', label, { inputmode: 'numeric', autocomplete: 'one-time-code' });
 
-/** What shows who somebody is. */
+/** The fields that prove who somebody is. */
 export function proofFields(secondFactor: boolean, names: { password: string; code: string }): Html {
   return html`
     <p>
@@ -58,7 +58,7 @@ export function proofFields(secondFactor: boolean, names: { password: string; co
     }`;
 }
 
-/** Buttons for passkeys, which a script shows where the browser knows these. */
+/** Buttons for passkeys. A script shows them if the browser supports passkeys. */
 export function passkeyFields(what: string, secondFactor: boolean, name: string): Html {
   return html`<input type="hidden" name=${name} value="" data-passkey-field />
     <p data-passkey-part="able" hidden>
@@ -93,7 +93,7 @@ export function loginBody({ to, wrong, secondFactor, passkeys, oidc }: LoginView
 export interface WelcomeView {
   name: string;
   wrong: string;
-  /** Of the authenticator app, in base32; undefined if none is needed. */
+  /** For the authenticator app, in base32; undefined if none is needed. */
   secret: string | undefined;
   uri: string;
   /** The same, sealed. */

@@ -1,4 +1,4 @@
-/** Coming and going: login, the first login by invitation, step-up, logout. */
+/** Logging in and out: login, the first login by invitation, step-up, logout. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Config } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
@@ -26,7 +26,7 @@ interface Wrong {
   status: number;
 }
 
-/** Does what a form asks for. Returns what is wrong, for the page itself; other errors go on. */
+/** Does what a form asks for. Returns what is wrong, to be shown on the page; other errors are thrown. */
 async function wrongOf(work: () => Promise<void>): Promise<Wrong | undefined> {
   try {
     await work();
@@ -67,7 +67,7 @@ export function addLoginRoutes(app: Pick<FastifyInstance, 'route'>, parts: Login
     return { title: 'Log in', body, status };
   };
 
-  /** A new session; an old one of this browser ends. */
+  /** Starts a session. An earlier one of this browser ends. */
   async function enter(request: FastifyRequest, reply: FastifyReply, { session, device }: LoggedIn) {
     const before = visits.of(request).session;
     if (before) await logins.sessions.end(before.id);
@@ -127,7 +127,7 @@ export function addLoginRoutes(app: Pick<FastifyInstance, 'route'>, parts: Login
       const value = queue.unseal(welcomeSeal, Buffer.from(form.get('sealed'), 'base64url'));
       if (typeof value === 'object' && value !== null && 'secret' in value) return String(value.secret);
     } catch {
-      // As one that was left out.
+      // It is treated like one that was left out.
     }
     throw new SealpostError('request-invalid', 'the page was changed', { hint: 'load it again' });
   }

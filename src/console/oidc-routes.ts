@@ -14,7 +14,7 @@ import { isKnown, type Visits } from './visits.ts';
 
 export interface OidcRoutesParts {
   provider: Provider | undefined;
-  /** Forms that wait for their person to come back. */
+  /** Forms that wait until their person comes back from the provider. */
   held: SealedValues;
   logins: Logins;
   visits: Visits;
@@ -22,7 +22,7 @@ export interface OidcRoutesParts {
   sendPage(reply: FastifyReply, request: FastifyRequest, page: Page): FastifyReply;
 }
 
-/** Seconds that a login may take there, and milliseconds. */
+/** How many seconds a login at the provider may take, and the same in milliseconds. */
 const lasts = 600;
 
 const heldSchema = z.strictObject({
@@ -47,7 +47,7 @@ export function addOidcRoutes(app: Pick<FastifyInstance, 'route'>, parts: OidcRo
     },
   });
 
-  // Browsers follow no redirect to elsewhere after a form (form-action), but a link.
+  // After a form, browsers follow no redirect to another site (form-action), but they follow a link.
   app.route({
     config: { access: 'viewer' },
     method: 'POST',
@@ -92,7 +92,7 @@ export function addOidcRoutes(app: Pick<FastifyInstance, 'route'>, parts: OidcRo
     },
   });
 
-  /** Back to what the person wanted to do: nothing was done yet. */
+  /** Back to what the person wanted to do. Nothing has been done yet. */
   async function proved(request: FastifyRequest, reply: FastifyReply, came: Came): Promise<Page> {
     const visit = visits.of(request);
     if (!isKnown(visit)) throw refusal('person-unauthenticated', 'the login has ended meanwhile');

@@ -1,4 +1,6 @@
-/** What a page of the console is: a path, the role that it needs, and a function from a call to what is shown. */
+/**
+ * What a page of the console is: a path, the role that it needs, and a function that turns a call into what is shown.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { z } from 'zod';
 import type { Answer, Asked } from '../api/index.ts';
@@ -6,21 +8,23 @@ import type { Person, Role } from '../user/index.ts';
 import type { Form } from './form.ts';
 import type { Html } from './html.ts';
 
-/** The operations of the API, called as the person: its grants count, and its name is in the audit trail. */
+/** The operations of the API, called as the person: its grants apply, and its name is in the audit trail. */
 export interface PageOperations {
   /**
+   * Calls an operation.
+   *
    * @param name of the operation, as in docs/openapi.json
-   * @throws {SealpostError} `not-granted`, and those of the operation. `step-up-needed` and `second-person-needed` may
-   *   go through: the person is asked then, and the page is called again.
+   * @throws {SealpostError} `not-granted`, and those of the operation. Let `step-up-needed` and `second-person-needed`
+   *    through: the person is asked then, and the page is called again.
    */
   call(name: string, asked?: Asked): Promise<Answer>;
-  /** What it answers in JSON, as the schema has it. */
+  /** The JSON answer, in the form of the schema. */
   json<S extends z.ZodType>(name: string, schema: S, asked?: Asked): Promise<z.output<S>>;
 }
 
 export interface PageCall {
   person: Person;
-  /** Where the request came from, as far as known. */
+  /** Where the request came from, if known. */
   address: string;
   /** For the hidden field `_csrf` of each form: `csrfField`. */
   csrf: string;
@@ -30,7 +34,7 @@ export interface PageCall {
   form: Form;
   operations: PageOperations;
   now: Date;
-  /** Whether the person has shown who it is within `console.stepUp`. */
+  /** Whether the person has proved who it is within `console.stepUp`. */
   stepUpFresh: boolean;
   /** For pages that write events themselves. */
   request: IncomingMessage;
@@ -46,10 +50,10 @@ export type Page =
 
 export interface PageRoute {
   method: 'GET' | 'POST';
-  /** As fastify writes it: `/messages/:id`. */
+  /** The path in fastify's notation: `/messages/:id`. */
   url: string;
   needs: Role;
-  /** Always asks people to log in again first. Grave operations ask for that by themselves. */
+  /** Always asks people to prove who they are first. Grave operations ask for that by themselves. */
   stepUp?: boolean;
   handle(call: PageCall): Promise<Page>;
 }

@@ -1,4 +1,4 @@
-/** What waits for a second person (`console.fourEyes`), and the confirmation by another one than who asked. */
+/** Acts that wait for a second person (`console.fourEyes`), and their confirmation. */
 import { type Operations, refusal } from '../api/index.ts';
 import { allGranted, Client, narrowed, seesAllOf } from '../client/index.ts';
 import { SealpostError } from '../errors.ts';
@@ -20,7 +20,7 @@ export interface SecondParts {
 
 const subjectOf = ({ operation, id }: AskedFor) => `${operation} ${id}`;
 
-/** What was asked for, as text: every argument, since that is what is confirmed. */
+/** The act as text, with every argument, since that is what is confirmed. */
 function argumentsOf({ params, query, json }: AskedFor): Html {
   const rows = [...Object.entries(params), ...Object.entries(query), ...Object.entries(json ?? {})];
   return html`<dl>
@@ -31,7 +31,7 @@ function argumentsOf({ params, query, json }: AskedFor): Html {
   </dl>`;
 }
 
-/** Keeps what the first person asked for. */
+/** Keeps the act that the first person asked for. */
 export async function askForSecond(
   { seconds, audit, now }: SecondParts,
   person: Person,
@@ -58,7 +58,8 @@ export function secondPages(parts: SecondParts): PageRoute[] {
   const { operations, seconds, registry, audit, now } = parts;
 
   const mayBoth = ({ operation, person: asker }: AskedFor, person: Person): boolean => {
-    // What was asked for may say of any mail that the first one sees, and of any at all if it is gone.
+    // The act may reveal something about any mail that the first person sees, and about all mail if that person is
+    // gone.
     const first = registry.person(asker, '')?.client.grants ?? allGranted;
     if (asker !== person.id && !seesAllOf(person.client.grants, first)) return false;
     try {
@@ -92,7 +93,7 @@ export function secondPages(parts: SecondParts): PageRoute[] {
     return { title: 'Waits for a second person', body };
   }
 
-  /** Both may do it, so it is done with what both may. */
+  /** Both persons have to be permitted, so it is done with the rights that both have. */
   function together({ person: { client } }: PageCall, first: Person, asked: AskedFor): Client {
     const actor = `${client.actor}, asked for by ${asked.name}`;
     return new Client(client.name, narrowed(client.grants, first.client.grants), client.credential, actor);

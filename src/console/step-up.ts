@@ -1,13 +1,13 @@
 /**
- * Before a grave act, a person shows again who it is. What was asked for goes along in hidden fields, and is done when
- * that is done: nothing is lost, and no script is needed.
+ * Before a grave act, people have to prove again who they are. The form they sent travels along in hidden fields, and
+ * is carried out afterwards: nothing is lost, and no script is needed.
  */
 import { csrfField } from './csrf.ts';
 import type { Form } from './form.ts';
 import { type Html, html } from './html.ts';
 import { passkeyFields, proofFields } from './login-pages.ts';
 
-/** Fields of the proof; those of a page begin with no underscore. */
+/** The fields of the proof. Those of a page do not begin with an underscore. */
 export const proofNames = { password: '_password', code: '_code', passkey: '_passkey' } as const;
 
 export const hasProof = (form: Form): boolean => form.has(proofNames.password);
@@ -27,18 +27,18 @@ export function safePath(text: string): string {
 }
 
 export interface StepUpView {
-  /** Where the form goes: the page that asked. */
+  /** The form's target: the page that asked. */
   action: string;
-  /** A form waits to be sent there. */
+  /** A form is waiting to be sent there. */
   held: boolean;
   csrf: string;
   /** What was asked for. */
   form: Form;
   wrong: string;
   secondFactor: boolean;
-  /** There may be passkeys. */
+  /** Some people have passkeys. */
   passkeys: boolean;
-  /** How the person shows who it is. */
+  /** How the person proves who it is. */
   kind: 'local' | 'oidc';
 }
 

@@ -1,7 +1,7 @@
 /**
- * What is done with people, by whom: one implementation for the command line, the API and the console. Each act is in
- * the audit trail before it is done. Nobody gives rights that it does not have, touches a person who may do more, or
- * changes its own.
+ * Changes to people: one implementation for the command line, the API and the console. Each act is in the audit trail
+ * before it is done. Nobody can grant rights that they do not have, change a person who may do more than they may, or
+ * change their own rights.
  */
 import { type Acting, covers, seesAllOf } from '../client/index.ts';
 import type { Config } from '../config/index.ts';
@@ -16,16 +16,16 @@ import type { StoredPerson, UsersDocument } from './stored.ts';
 export interface PersonDeskParts extends Pick<LoginsParts, 'redis' | 'prefix'> {
   registry: UserRegistry;
   audit: Pick<Audit, 'add'>;
-  /** What rights may name, and the rights of groups. */
+  /** The names that rights may contain, and the rights of groups. */
   config: Pick<Config, 'partners' | 'mailboxes' | 'console'>;
   /** Milliseconds since the epoch. */
   now(): number;
 }
 
-/** Somebody, and the code of its first login, which is shown once. */
+/** A person, and the code of its first login, which is shown once. */
 export interface Invited {
   person: StoredPerson;
-  /** Undefined for who logs in at the provider. */
+  /** Undefined for a person who logs in at the provider. */
   invitation: string | undefined;
 }
 
@@ -41,7 +41,7 @@ export class PersonDesk {
     this.#parts = parts;
   }
 
-  /** As it is at this moment. Errors: `users-changed`, `redis-unreachable`. */
+  /** The list as it is now. Errors: `users-changed`, `redis-unreachable`. */
   async #document(): Promise<Document> {
     const { registry } = this.#parts;
     await registry.refresh();
@@ -49,7 +49,7 @@ export class PersonDesk {
     return registry;
   }
 
-  /** Rights as they are, or would be if the person were not disabled; those of its own where it has none. */
+  /** The rights of a person, as they would be if it were not disabled; if its groups give none, its stored ones. */
   #rightsOf(person: StoredPerson): Rights {
     return rightsOf({ ...person, disabled: false }, this.#parts.config.console.oidc) ?? person;
   }
@@ -58,12 +58,12 @@ export class PersonDesk {
     return people.filter((each) => seesAllOf(client.grants, grantsOf(this.#rightsOf(each))));
   }
 
-  /** The people whose mail is among that of who asks; another one does not exist for it. */
+  /** The people that the actor may see: those whose mail it may see. Others do not exist for it. */
   async list(acting: Acting): Promise<StoredPerson[]> {
     return this.#seen(await this.#document(), acting);
   }
 
-  /** Why an act of one on a person would be refused; undefined if it would not. */
+  /** Why an act of the actor on a person would be refused; undefined if it would not. */
   why({ client: { grants, credential } }: Acting, other: StoredPerson): SealpostError | undefined {
     if (credential === other.id)
       return denied('nobody changes what concerns itself', 'have another administrator do it');
@@ -74,7 +74,7 @@ export class PersonDesk {
     );
   }
 
-  /** The person, if one may act on it. Errors: `person-unknown`, `not-granted`. */
+  /** The person, if the actor may change it. Errors: `person-unknown`, `not-granted`. */
   #own(document: Document, acting: Acting, name: string): StoredPerson {
     const found = personNamed({ people: this.#seen(document, acting) }, name);
     const why = this.why(acting, found);
@@ -89,7 +89,7 @@ export class PersonDesk {
   ): Promise<void> {
     const { registry, audit, now } = this.#parts;
     const { people } = await this.#document();
-    // What is wrong with the change shows before anything is written.
+    // Errors of the change show before anything is written.
     edit({ version: 0, people: structuredClone([...people]) });
     await audit.add({ at: now(), by, ...note });
     await registry.change(edit);
@@ -137,7 +137,7 @@ export class PersonDesk {
   /**
    * Adds a person.
    *
-   * @param subject of it at the provider (`console.oidc`), where it logs in then
+   * @param subject identifies it at the provider (`console.oidc`), where it will log in
    * @throws {SealpostError} `usage`, `not-granted`, `users-changed`
    */
   async add(acting: Acting, name: string, rights: Rights, subject?: string): Promise<Invited> {
@@ -160,7 +160,7 @@ export class PersonDesk {
     return { person: personNamed(registry, name), invitation };
   }
 
-  /** Replaces the rights that are named. Errors: `person-unknown`, `usage`, `not-granted`, `users-changed`. */
+  /** Replaces the rights that are given. Errors: `person-unknown`, `usage`, `not-granted`, `users-changed`. */
   async changeRights(acting: Acting, name: string, some: Partial<Rights>): Promise<StoredPerson> {
     const after = ({ role, mailboxes, partners, content }: Rights): Rights => ({
       ...{ role: some.role ?? role, mailboxes: some.mailboxes ?? mailboxes },
@@ -201,7 +201,7 @@ export class PersonDesk {
     });
   }
 
-  /** Ends all logins of a person, who may log in again. */
+  /** Ends all logins of a person, who may log in again afterwards. */
   async endSessions(acting: Acting, name: string): Promise<StoredPerson> {
     return await this.#edit(acting, 'person-logout', name, (person) => {
       person.epoch += 1;
@@ -214,7 +214,7 @@ export class PersonDesk {
     });
   }
 
-  /** Failed logins, newest first: of a person, or of names that nobody has. Errors: `person-unknown`. */
+  /** Failed logins, newest first: of a person, or with names that nobody has. Errors: `person-unknown`. */
   async failures(acting: Acting, name: string | undefined): Promise<FailedLogin[]> {
     const people = await this.list(acting);
     return await failedLogins(this.#parts, name === undefined ? undefined : personNamed({ people }, name).id);
@@ -223,13 +223,13 @@ export class PersonDesk {
 
 const namesLine = (names: '*' | readonly string[]) => (names === '*' ? 'all' : names.join(' ') || 'none');
 
-/** Rights in a line, for the audit trail. */
+/** Rights in one line, for the audit trail. */
 function lineOf({ role, mailboxes, partners, content }: Rights): string {
   const line = `${role}; mailboxes ${namesLine(mailboxes)}; partners ${namesLine(partners)}`;
   return `${line}${content ? '; content' : ''}`.slice(0, 500);
 }
 
-/** What may be shown of a person. */
+/** The facts of a person that may be shown. */
 export function personView(stored: StoredPerson, now: number) {
   const { name, role, mailboxes, partners, content, disabled, createdAt } = stored;
   const { password, totp, passkeys, invitation, subject, groups } = stored;

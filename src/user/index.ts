@@ -1,6 +1,6 @@
 /**
- * The people who use the console: who they are, how they show it, and what they may do. Begin with `logins.ts`. What a
- * person may do is a `Client` with grants, as a program has it, so everything else asks the same question.
+ * The people who use the console: who they are, how they prove it, and what they may do. Begin with `logins.ts`. A
+ * person's rights are a `Client` with grants, as a program has it, so all other code asks the same question for both.
  */
 export { type Invited, PersonDesk, type PersonDeskParts, personView } from './desk.ts';
 export {

@@ -1,5 +1,6 @@
 /**
- * How people show who they are: the first time, at each login, and again before grave acts. Each is in the audit trail.
+ * How people prove who they are: at the first login, at each login, and again before grave acts. Each proof is in the
+ * audit trail.
  */
 import { SealpostError } from '../errors.ts';
 import { cleanText, type Log, logRarely } from '../log.ts';
@@ -20,7 +21,7 @@ export interface LoginsParts extends PasskeysParts {
   log: Log;
 }
 
-/** What somebody writes into the form. */
+/** What somebody enters into the form. */
 export interface Shown {
   password: string;
   /** Of the authenticator app. */
@@ -29,7 +30,7 @@ export interface Shown {
   passkey?: string;
 }
 
-/** Where it comes from. */
+/** Address of the other end. */
 export interface Where {
   address: string;
   /** The mark of the browser, or anything. */
@@ -45,9 +46,9 @@ export interface LoggedIn {
 
 const logins = counter('console_logins_total', 'Logins to the console, by how they ended.', ['result']);
 
-/** Milliseconds in which a code counts once: longer than it is valid. */
+/** For this many milliseconds, a code is refused the second time: longer than it is valid. */
 const codeLasts = 300_000;
-/** Failed logins that are kept for each person. */
+/** How many failed logins are kept for each person. */
 const keptFailures = 200;
 
 export interface FailedLogin {
@@ -58,7 +59,7 @@ export interface FailedLogin {
 
 const failuresKey = (prefix: string, id: string | undefined) => `${prefix}:logins:${id ?? 'nobody'}`;
 
-/** Failed logins, newest first: of a person, or of names that nobody has. */
+/** Failed logins, newest first: of a person, or with names that nobody has. */
 export async function failedLogins(
   { redis, prefix }: Pick<LoginsParts, 'redis' | 'prefix'>,
   id: string | undefined,
@@ -82,7 +83,7 @@ export class Logins {
     this.sessions = new Sessions({ ...parts, idle: parts.config.console.idle });
   }
 
-  /** As it is at this moment: who was added or disabled just now. */
+  /** The list as it is now, including people who were just added or disabled. */
   async #newest(): Promise<UserRegistry> {
     await this.#parts.registry.refresh();
     return this.#trusted();
@@ -94,7 +95,7 @@ export class Logins {
     return registry;
   }
 
-  /** A person who may do something, and logs in here. */
+  /** A person who may do something, and who logs in here and not at the provider. */
   #local(stored: StoredPerson | undefined): StoredPerson | undefined {
     const may = stored && stored.subject === null && rightsOf(stored, undefined) !== undefined;
     return may ? stored : undefined;
@@ -111,20 +112,20 @@ export class Logins {
     return await this.enter(stored, where);
   }
 
-  /** Whose passkey it is; undefined if that is somebody else than the name says. */
+  /** The owner of the passkey; undefined if that is not the person who was named. */
   #holder(passkey: string, name: string): StoredPerson | undefined {
     const holder = this.#local(this.passkeys.holder(passkey));
     return name === '' || holder?.name.toLowerCase() === name.toLowerCase() ? holder : undefined;
   }
 
-  /** Counts what somebody asks for to use a passkey. Errors: `login-limited`, `request-invalid`. */
+  /** Counts requests to use a passkey. Errors: `login-limited`, `request-invalid`. */
   async passkeyOptions(person: Person | undefined, { address, device }: Where): Promise<object> {
     const whose = person?.id ?? this.#browserOf(device) ?? networkOfStranger(address);
     await this.#tries.take('challenge', whose);
     return await this.passkeys.options(person && this.#trusted().byId(person.id));
   }
 
-  /** The name of a browser that somebody has logged in with: nobody else at its address uses up its tries. */
+  /** The name of a browser in which somebody has logged in before: others at its address cannot use up its tries. */
   #browserOf(mark: string): string | undefined {
     if (mark === '') return undefined;
     for (const each of this.#trusted().people) {
@@ -159,7 +160,7 @@ export class Logins {
     await right();
   }
 
-  /** A passkey that has verified its person is enough; another one counts as the code does, beside the password. */
+  /** A passkey that has verified its person is enough. Another one counts as the code does, beside the password. */
   async #fitsPasskey(
     stored: StoredPerson,
     { passkey = '', password }: Shown,
@@ -182,14 +183,14 @@ export class Logins {
     return true;
   }
 
-  /** A code counts once (RFC 6238 section 5.2). */
+  /** A code is accepted once (RFC 6238 section 5.2). */
   async #isFirst(id: string, step: number): Promise<boolean> {
     const { redis, prefix } = this.#parts;
     const key = `${prefix}:code:${id}:${step}`;
     return (await guarded('login', redis.set(key, '1', 'PX', codeLasts, 'NX'))) === 'OK';
   }
 
-  /** Nothing that was typed is kept: a password may be in the wrong field. */
+  /** Nothing that was typed is kept: a password may have been typed into the wrong field. */
   async #failed(stored: StoredPerson | undefined, { address }: Where): Promise<void> {
     const { redis, prefix, log, now } = this.#parts;
     logins.inc({ result: 'refused' });
@@ -201,12 +202,12 @@ export class Logins {
     await guarded('login', redis.ltrim(key, 0, keptFailures - 1));
   }
 
-  /** Failed logins, newest first: of a person, or of names that nobody has. */
+  /** Failed logins, newest first: of a person, or with names that nobody has. */
   async failures(id: string | undefined): Promise<FailedLogin[]> {
     return await failedLogins(this.#parts, id);
   }
 
-  /** A new session for a person who has shown who it is. */
+  /** A new session for a person who has proved who it is. */
   async enter(stored: StoredPerson, { address }: Where): Promise<LoggedIn> {
     const { config, audit, now } = this.#parts;
     const rights = rightsOf(stored, config.console.oidc);
@@ -221,9 +222,9 @@ export class Logins {
   }
 
   /**
-   * The person of a session, as it may be now; undefined if it has ended. Errors: `users-changed`.
+   * The person of a session, with its rights of now; undefined if the session has ended. Errors: `users-changed`.
    *
-   * @param quiet the session lives on no longer for it
+   * @param quiet the session is not prolonged
    */
   async whose(
     id: string,
@@ -241,29 +242,29 @@ export class Logins {
     return { person, session };
   }
 
-  /** Whether a session has not ended, by itself or with all logins of its person. This does not lengthen it. */
+  /** Whether a session still lasts, and has not been ended with all logins of its person. This does not prolong it. */
   async isOpen(session: Session): Promise<boolean> {
     const isOfNow = this.#parts.registry.byId(session.person)?.epoch === session.epoch;
     return isOfNow && (await this.sessions.isThere(session));
   }
 
-  /** The person shows again who it is. The session has another id from then on. Errors: as `login`. */
+  /** The person proves again who it is. The session has another id from then on. Errors: as `login`. */
   async stepUp(person: Person, session: Session, shown: Shown, where: Where): Promise<Session> {
     await this.#check(this.#local(this.#trusted().byId(person.id)), shown, where, 'step-up');
     return await this.proved(person, session);
   }
 
-  /** The same once it has shown so elsewhere. */
+  /** The same after a proof elsewhere, at the provider. */
   async proved(person: Person, session: Session): Promise<Session> {
     await this.#parts.audit.add({ at: this.#parts.now(), by: person.client.actor, what: 'step-up' });
     return await this.sessions.prove(session);
   }
 
   /**
-   * Counts a way back from the provider before it is asked with our secret: each one once, and none without end. Returns
-   * what takes the try back when it was right.
+   * Counts a return from the provider before the provider is asked with our secret: each return once, and a limited
+   * number in all. Returns the function that takes the try back if it was right.
    *
-   * @param person who is there already, and has a line of its own
+   * @param person who is already logged in, and is counted by itself
    * @throws {SealpostError} `person-unauthenticated`, `login-limited`
    */
   async cameBack(
@@ -277,9 +278,9 @@ export class Logins {
   }
 
   /**
-   * Somebody who comes from the provider. Who is not known yet is added, with the rights of its groups.
+   * Logs in somebody who comes from the provider. A new person is added, with the rights of its groups.
    *
-   * @throws {SealpostError} `person-unauthenticated` for those in no group that may do anything, and for disabled ones
+   * @throws {SealpostError} `person-unauthenticated` for people in no group with rights, and for disabled ones
    */
   async loginAs(came: Came, where: Where): Promise<LoggedIn> {
     const right = await this.#tries.take('address', networkOfStranger(where.address));
@@ -306,7 +307,7 @@ export class Logins {
     return await this.proved(person, session);
   }
 
-  /** What comes back from the provider counts once. */
+  /** A return from the provider is accepted once. */
   async #once(state: string): Promise<void> {
     const { redis, prefix } = this.#parts;
     const key = `${prefix}:code:oidc:${state}`;
@@ -382,7 +383,7 @@ export class Logins {
     await this.#parts.audit.add({ at: now(), by, what: 'password-set', subject: stored.name });
     await this.#parts.registry.change((document) => {
       const own = personNamed(document, stored.name);
-      // Another one may have taken the invitation meanwhile.
+      // Somebody else may have taken the invitation in the meantime.
       if (!isInvited(own, invitation, now())) throw wrong();
       own.password = kept;
       own.totp = secondFactor ? secret : null;
@@ -402,7 +403,7 @@ export class Logins {
 const isSame = (a: readonly string[] | null, b: readonly string[] | null) =>
   JSON.stringify(a) === JSON.stringify(b);
 
-/** Somebody of the provider, under a name that nobody has. The name says nothing of who it is. */
+/** A name that nobody has, for somebody of the provider. It reveals nothing about the person. */
 function newcomer(
   { people }: UserRegistry,
   { issuer, subject, name }: Came,

@@ -1,6 +1,6 @@
 /**
- * Logins at an OpenID Connect provider: code flow with PKCE, state, nonce and `iss` (RFC 9207), by `oauth4webapi`. A
- * person is its issuer and subject there, and never a mail address, which somebody else may get one day.
+ * Logins at an OpenID Connect provider: code flow with PKCE, state, nonce and `iss` (RFC 9207), with `oauth4webapi`. A
+ * person is identified by issuer and subject, and never by a mail address, which may be given to somebody else one day.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import type { AuthorizationServer, IDToken } from 'oauth4webapi';
@@ -27,15 +27,15 @@ const flowSchema = z.strictObject({
   to: z.string(),
   startedAt: z.number().int(),
 });
-/** A login that is under way. Its browser keeps it, sealed. */
+/** A login that has been started. Its browser keeps it, sealed. */
 export type Flow = z.output<typeof flowSchema>;
 
-/** Who came back. */
+/** The person that the provider names. */
 export interface Came {
   flow: Flow;
   issuer: string;
   subject: string;
-  /** For people to read; says nothing of who it is. */
+  /** A name for people to read. It identifies nobody. */
   name: string;
   /** Undefined if the provider did not list all of them. */
   groups: string[] | undefined;
@@ -45,7 +45,7 @@ export interface Came {
 export const flowLasts = 600_000;
 const timeout = 10_000;
 const discoveryLasts = 3_600_000;
-/** Milliseconds by which the clock of the provider may differ. */
+/** How many milliseconds the clock of the provider may be off. */
 const clockTolerance = 30_000;
 const mostGroups = 1000;
 
@@ -53,7 +53,7 @@ const context = 'console-oidc';
 const random = () => randomBytes(32).toString('base64url');
 const challengeOf = (verifier: string) => createHash('sha256').update(verifier).digest('base64url');
 
-/** Errors of the library hold answers, and with them perhaps tokens: none is kept as a cause. */
+/** The library's errors contain answers, and with them perhaps tokens, so none is kept as a cause. */
 function refused(why: string): SealpostError {
   return new SealpostError('person-unauthenticated', `the login at the provider failed: ${why}`);
 }
@@ -126,13 +126,13 @@ export class Provider {
       const flow = flowSchema.parse(unseal(context, Buffer.from(kept, 'base64url')));
       if (now() - flow.startedAt < flowLasts) return flow;
     } catch {
-      // As one that is too old.
+      // It is treated like one that is too old.
     }
     throw refused('it was not begun in this browser, or too long ago');
   }
 
   /**
-   * Who came back from the provider.
+   * The person, after the return from the provider.
    *
    * @param query of the request
    * @param kept what the browser was given
@@ -194,14 +194,14 @@ export class Provider {
     throw refused('there was no ID token');
   }
 
-  /** The person has logged in there just now, and not with what the provider remembered. */
+  /** Checks that the person has just logged in there: what the provider remembered does not count. */
   #checkTime({ auth_time: at }: IDToken, { startedAt }: Flow): void {
     if (at === undefined) throw refused('it does not say when the person logged in there (auth_time)');
     if (at * 1000 < startedAt - clockTolerance) throw refused('the person has not logged in there again');
   }
 }
 
-/** A code of the library or of the provider, which is one of a few words. */
+/** The error code of the library or of the provider, one of a few words. */
 function whyOf(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   const said = error instanceof Error && 'error' in error ? String(error.error) : '';
@@ -209,8 +209,9 @@ function whyOf(error: unknown): string {
 }
 
 /**
- * Groups of a person. A provider that has too many for a token names a place where to ask for them (`_claim_sources`),
- * or says `hasgroups`. Nobody asks there: the place is what a token says, and some groups may take rights away.
+ * Groups of a person. If a token has no room for all groups, the provider names a place to ask for them
+ * (`_claim_sources`), or says `hasgroups`. Sealpost does not ask there: a token names the place, and some groups may
+ * take rights away. Such a person is refused.
  */
 function groupsOf(claims: IDToken, name: string): string[] | undefined {
   const elsewhere = claims._claim_names;

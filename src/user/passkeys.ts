@@ -27,7 +27,7 @@ export interface PasskeysParts {
   now(): number;
 }
 
-/** Milliseconds in which a challenge has to come back. */
+/** For how many milliseconds a challenge is valid. */
 export const challengeLasts = 300_000;
 /** Passkeys of one person. */
 const mostPasskeys = 10;
@@ -71,7 +71,7 @@ type Purpose = z.output<typeof challengeSchema>['purpose'];
 
 const clientDataSchema = z.object({ crossOrigin: z.boolean().optional(), topOrigin: z.string().optional() });
 
-/** Where passkeys are for: undefined without a name by which people reach the console. */
+/** What passkeys are bound to; undefined if people reach the console by no name. */
 export function passkeyPlace({
   publicUrl,
   oidc,
@@ -129,7 +129,10 @@ export class Passkeys {
     return octets;
   }
 
-  /** Whether we gave that challenge for this, not long ago, and it did not come back before. It is gone from now on. */
+  /**
+   * Whether we issued that challenge for this purpose, not long ago, and it has not been used. It is used up from now
+   * on.
+   */
   async #isOurs(challenge: string, purpose: Purpose, person: string | null): Promise<boolean> {
     const { redis, unseal, now } = this.#parts;
     const hash = hashOf(challenge);
@@ -200,7 +203,7 @@ export class Passkeys {
     if (made === undefined) throw refused('the passkey was not accepted', 'try again, within five minutes');
     const passkey: StoredPasskey = { ...made, name: wanted, createdAt: now(), usedAt: null };
     const edit = (people: readonly StoredPerson[]) => {
-      // One credential is one person, whatever its authenticator says.
+      // One credential belongs to one person, whatever its authenticator says.
       if (people.some(({ passkeys }) => passkeys.some(({ id }) => id === passkey.id)))
         throw refused('this passkey is known already', 'remove the old one first');
       const own = people.find(({ id }) => id === person.id);
@@ -225,7 +228,8 @@ export class Passkeys {
     const { verifyRegistrationResponse } = await import('@simplewebauthn/server');
     const { decodeAttestationObject } = await import('@simplewebauthn/server/helpers');
     try {
-      // Who made the authenticator was not asked for. A chain of certificates would have the library ask elsewhere.
+      // Nobody asked who made the authenticator. With a chain of certificates, the library would make requests
+      // elsewhere.
       const octets = Uint8Array.from(Buffer.from(response.response.attestationObject, 'base64url'));
       const attestation = decodeAttestationObject(octets);
       const kind = attestation.get('fmt');
@@ -254,7 +258,7 @@ export class Passkeys {
     }
   }
 
-  /** Whose passkey somebody claims to use: nothing is proven yet. */
+  /** The person whose passkey somebody claims to use. Nothing is proved yet. */
   holder(given: string): StoredPerson | undefined {
     const id = parsed(assertionSchema, given)?.id;
     return this.#parts.registry.people.find(({ passkeys }) => passkeys.some((each) => each.id === id));
@@ -302,7 +306,7 @@ export class Passkeys {
           expectedRPID: id,
           requireUserVerification: false,
         },
-        // The counter is compared where it is stored, after the signature.
+        // The counter is compared where it is stored, after the signature was verified.
         credential: {
           ...{ id: key.id, counter: 0 },
           publicKey: Uint8Array.from(Buffer.from(key.publicKey, 'base64url')),
@@ -320,7 +324,7 @@ export class Passkeys {
     }
   }
 
-  /** Notes a use. False if the counter does not go on: somebody else has used a copy. */
+  /** Notes a use. False if the counter did not increase: somebody else has used a copy. */
   async #count(
     stored: StoredPerson,
     key: StoredPasskey,
@@ -356,7 +360,7 @@ export class Passkeys {
   }
 }
 
-/** Whether a page of another site had the console in a frame of its own. The library does not mind without its name. */
+/** Whether a page of another site had the console in a frame. The library ignores that. */
 function isFramed(clientDataJSON: string): boolean {
   const found = parsed(clientDataSchema, Buffer.from(clientDataJSON, 'base64url').toString());
   return found === undefined || found.crossOrigin === true || found.topOrigin !== undefined;

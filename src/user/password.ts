@@ -1,6 +1,7 @@
 /**
- * Passwords of people: argon2id (RFC 9106), 64 MiB and three passes. Two at a time in a process, since each takes a
- * thread of the pool that also writes files; and few wait, so that a flood of logins is refused and not remembered.
+ * Passwords of people: argon2id (RFC 9106), 64 MiB and three passes. A process computes two at a time, because each
+ * takes a thread of the pool that also writes files. Few may wait, so that a flood of logins is refused instead of
+ * queued.
  */
 import { argon2, randomBytes, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
@@ -15,21 +16,21 @@ const parallelism = 4;
 const tagLength = 32;
 
 export const leastLength = 12;
-/** Longer than any that a person remembers or a program makes. */
+/** Longer than any password that a person remembers or a program makes. */
 export const mostLength = 200;
 
 const atATime = 2;
 const mostWaiting = 20;
 
-/** Whether it is somebody who is known: those who are do not wait behind strangers. */
+/** Whether it is a known browser: those do not wait behind strangers. */
 export type Lane = 'known' | 'stranger';
 
-/** Places for two, and two lines before them. */
+/** Two places, and two queues before them. */
 export class Places {
   #free = atATime;
   readonly #lines: Record<Lane, (() => void)[]> = { known: [], stranger: [] };
 
-  /** Errors: `login-limited` if the line is full. */
+  /** Errors: `login-limited` if the queue is full. */
   async within<T>(lane: Lane, work: () => Promise<T>): Promise<T> {
     if (this.#free === 0) {
       const line = this.#lines[lane];
@@ -54,14 +55,14 @@ async function hashOf(text: string, { salt, memory, passes }: Omit<StoredPasswor
   return await derive('argon2id', { message, nonce, parallelism, tagLength, memory, passes });
 }
 
-/** Nobody has it: a login without a person takes as long as one with a wrong password. */
+/** A password that nobody has: a login without a person takes as long as one with a wrong password. */
 const nobody: StoredPassword = {
   ...cost,
   salt: randomBytes(16).toString('base64'),
   hash: randomBytes(tagLength).toString('base64'),
 };
 
-/** Errors: `request-invalid`, which says what is wrong with it. */
+/** Errors: `request-invalid` with what is wrong with it. */
 export function checkNewPassword(text: string, name: string): void {
   const refuse = (why: string) => {
     throw new SealpostError('request-invalid', `the password ${why}`);
@@ -78,7 +79,7 @@ export async function storePassword(text: string): Promise<StoredPassword> {
   return { ...cost, salt, hash: hash.toString('base64') };
 }
 
-/** Whether it is the password; against nobody it takes as long, and is not. Errors: `login-limited`. */
+/** Whether the password is right. Without a person, it takes as long and is wrong. Errors: `login-limited`. */
 export async function isPassword(text: string, stored: StoredPassword | null, lane: Lane): Promise<boolean> {
   const against = stored ?? nobody;
   const tried = text.slice(0, mostLength);

@@ -1,4 +1,4 @@
-/** A person who has logged in, with what it may do now. */
+/** A person who has logged in, with its rights of now. */
 import { Client } from '../client/index.ts';
 import type { Config } from '../config/index.ts';
 import { grantsOf, type Rights, type Role } from './roles.ts';
@@ -9,9 +9,9 @@ export interface Person {
   readonly name: string;
   readonly role: Role;
   readonly rights: Rights;
-  /** Shows who it is at the provider, or with a password. */
+  /** Proves who it is at the provider, and not with a password. */
   readonly kind: 'oidc' | 'local';
-  /** With what it may do; the door for programs knows no such client. */
+  /** Its rights. The door for programs knows no such client. */
   readonly client: Client;
 }
 
@@ -27,7 +27,7 @@ export function rightsOf(stored: StoredPerson, oidc: Oidc): Rights | undefined {
 }
 
 /**
- * Names of people as clients: no client of the door for programs can have one.
+ * Names of people as clients. No client of the door for programs can have such a name.
  *
  * @param address where the request came from
  */

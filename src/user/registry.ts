@@ -14,7 +14,7 @@ export interface UsersParts extends SealedDocumentParts {
   now(): number;
 }
 
-/** Milliseconds that an invitation lasts. */
+/** For how many milliseconds an invitation is valid. */
 const invitationLasts = 24 * 3_600_000;
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
@@ -63,14 +63,14 @@ export class UserRegistry extends SealedStore<UsersDocument> {
     return this.people.find((each) => each.subject?.issuer === issuer && each.subject.subject === subject);
   }
 
-  /** The person as it is now; undefined if it may do nothing any more. */
+  /** The person with its rights of now; undefined if it has none any more. */
   person(id: string, address: string): Person | undefined {
     const stored = this.#byId.get(id);
     const rights = stored && rightsOf(stored, this.#parts.oidc);
     return stored && rights && personOf(stored, rights, address);
   }
 
-  /** The client of a person as it is now: what a stream asks while it lasts. */
+  /** The client of a person now: a stream asks for it while it lasts. */
   again({ credential, actor }: Client): Client | undefined {
     return this.person(credential, actor.replace(/^.* from /, ''))?.client;
   }
@@ -78,7 +78,8 @@ export class UserRegistry extends SealedStore<UsersDocument> {
   /**
    * Changes the list, as a whole or not at all. The edit may run several times.
    *
-   * @param accept takes the list as it is in Redis although it is older than one seen before, after a restore
+   * @param accept takes the list as it is in Redis even if it is older than one that was seen before, as after a
+   *    restore
    * @throws {SealpostError} `users-changed`, and what the edit throws
    */
   async change(edit: (document: UsersDocument) => void, accept = false): Promise<void> {
@@ -111,7 +112,7 @@ export function isInvited({ invitation, disabled }: StoredPerson, code: string, 
   return !disabled && invitation !== null && invitation.expiresAt > now && invitation.hash === sha256(code);
 }
 
-/** Adds a person who can do nothing yet. Errors: `usage`. */
+/** Adds a person who has no rights yet. Errors: `usage`. */
 export function addPerson(
   document: UsersDocument,
   name: string,

@@ -1,4 +1,4 @@
-/** What roles may do. Every verb names the least role that has it, so a new verb is decided about here. */
+/** What roles may do. Every verb names the lowest role that has it, so a new verb has to be assigned here. */
 import type { Grants, Verb } from '../client/index.ts';
 import { allGranted } from '../client/index.ts';
 
@@ -27,12 +27,12 @@ export function hasRole(role: Role, needed: Role): boolean {
   return roles.indexOf(role) >= roles.indexOf(needed);
 }
 
-/** What a person may do, and with whose mail. */
+/** What a person may do, and to whose mail. */
 export interface Rights {
   role: Role;
   mailboxes: '*' | string[];
   partners: '*' | string[];
-  /** May read the content of messages, in any role. */
+  /** It may read the content of messages, in any role. */
   content: boolean;
 }
 

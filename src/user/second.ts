@@ -1,6 +1,6 @@
 /**
- * What waits for a second person (`console.fourEyes`): an operation with its arguments, sealed, as the first person
- * asked for it. Another person confirms or refuses it; the first one may only take it back.
+ * Acts that wait for a second person (`console.fourEyes`): an operation with its arguments, sealed, as the first person
+ * asked for it. Another person confirms or refuses it. The first one can only withdraw it.
  */
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
@@ -31,9 +31,9 @@ const schema = z.strictObject({
 
 export type AskedFor = z.output<typeof schema>;
 
-/** Milliseconds until nobody can confirm it any more. */
+/** After this many milliseconds, it can no longer be confirmed. */
 const lasts = 24 * 3_600_000;
-/** Acts of one person that wait at a time: nobody keeps others from asking. */
+/** How many acts of one person may wait, so that nobody keeps others from asking. */
 const mostEach = 50;
 
 export class Seconds {
@@ -61,7 +61,7 @@ export class Seconds {
     return whole;
   }
 
-  /** Oldest first. What is too old is gone. */
+  /** Oldest first. Acts that are too old are dropped. */
   async list(): Promise<AskedFor[]> {
     const { redis, now } = this.#parts;
     const fields = await guarded('second', redis.hgetall(this.#key));
@@ -87,7 +87,7 @@ export class Seconds {
     return (await this.list()).find((each) => each.id === id);
   }
 
-  /** Takes it away; true for the one who did, of several at a time. */
+  /** Removes it. Of several callers at a time, one gets true. */
   async take(id: string): Promise<boolean> {
     return (await guarded('second', this.#parts.redis.hdel(this.#key, id))) === 1;
   }

@@ -1,6 +1,6 @@
 /**
- * Sessions of people: an opaque id in a cookie, and beside its hash in Redis what it stands for, sealed. So nobody who
- * reads Redis has an id, and nobody who writes there makes a session.
+ * Sessions of people: an opaque id in a cookie. Redis has its hash, and beside it what the session stands for, sealed.
+ * So nobody who reads Redis learns an id, and nobody who writes there can make a session.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
@@ -20,20 +20,20 @@ export interface SessionsParts {
 const time = z.number().int();
 const schema = z.strictObject({
   person: z.string(),
-  /** Of the person when it began. */
+  /** The person's epoch when it began. */
   epoch: z.number().int(),
-  /** What forms of this session carry. */
+  /** The token that forms of this session contain. */
   csrf: z.string(),
   startedAt: time,
   /** When it ends in any case. */
   endsAt: time,
-  /** When the person last showed who it is. */
+  /** When the person last proved who it is. */
   provedAt: time,
 });
 type Stored = z.output<typeof schema>;
 
 export interface Session extends Readonly<Stored> {
-  /** What the cookie holds. */
+  /** The value of the cookie. */
   readonly id: string;
 }
 
@@ -51,7 +51,7 @@ export class Sessions {
     return `${this.#parts.prefix}:session:${hash}`;
   }
 
-  /** A session of that id, which lives on for `idle` unless `quiet`; undefined if there is none. */
+  /** The session with that id, which is prolonged by `idle` unless `quiet`; undefined if there is none. */
   async find(id: string, quiet = false): Promise<Session | undefined> {
     if (!form.test(id)) return undefined;
     const { redis, idle, unseal, now } = this.#parts;
@@ -84,14 +84,14 @@ export class Sessions {
     return { ...stored, id };
   }
 
-  /** The same session after its person has shown who it is, with another id; the old one is no more. */
+  /** The same session with another id, after its person has proved who it is. The old id is no longer valid. */
   async prove({ id, ...stored }: Session): Promise<Session> {
     const next = await this.#put({ ...stored, provedAt: this.#parts.now() });
     await this.end(id);
     return next;
   }
 
-  /** Whether a session is still there. This does not lengthen it. */
+  /** Whether a session still exists. This does not prolong it. */
   async isThere({ id, endsAt }: Session): Promise<boolean> {
     const { redis, now } = this.#parts;
     return endsAt > now() && (await guarded('session', redis.exists(this.#keyOf(hashOf(id))))) === 1;
@@ -102,7 +102,7 @@ export class Sessions {
   }
 }
 
-/** Undefined for what was not sealed with our key, or has another shape. */
+/** Undefined for data that was not sealed with our key, or has another shape. */
 function parsed(open: () => unknown): Stored | undefined {
   try {
     return schema.parse(open());

@@ -11,7 +11,7 @@ const passwordSchema = z.strictObject({
   /** In base64. */
   salt: z.string(),
   hash: z.string(),
-  /** KiB of memory, and passes over it. */
+  /** KiB of memory, and number of passes. */
   memory: z.number().int(),
   passes: z.number().int(),
 });
@@ -24,7 +24,7 @@ const passkeySchema = z.strictObject({
   name: z.string(),
   /** COSE_Key (RFC 9052 section 7), in base64url. */
   publicKey: z.string(),
-  /** Signatures as the authenticator counts them; 0 for ever if it does not. */
+  /** The authenticator's count of signatures; always 0 if it does not count. */
   counter: z.number().int(),
   transports: z.array(z.string()),
   /** It may be copied to other devices of its person, and has been. */
@@ -35,7 +35,7 @@ const passkeySchema = z.strictObject({
 });
 
 const personSchema = z.strictObject({
-  /** Never given to anybody else, even if the name is. */
+  /** Never given to anybody else, unlike the name. */
   id: z.string(),
   name: z.string(),
   role: z.enum(roles),
@@ -52,9 +52,9 @@ const personSchema = z.strictObject({
   passkeys: z.array(passkeySchema).default([]),
   /** A code that is shown once, with which the person sets its password. */
   invitation: z.strictObject({ hash: z.string(), expiresAt: time }).nullable(),
-  /** Who it is at an OpenID Connect provider. */
+  /** Its identity at an OpenID Connect provider. */
   subject: z.strictObject({ issuer: z.string(), subject: z.string() }).nullable(),
-  /** Its rights are those of its groups there, as of the last login; null if they are written here. */
+  /** Its rights are those of its groups there, as of the last login; null if they are stored here. */
   groups: z.array(z.string()).nullable(),
 });
 

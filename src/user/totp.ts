@@ -1,5 +1,5 @@
 /**
- * Codes of authenticator apps: TOTP with SHA-1, six digits and 30 seconds (RFC 6238, RFC 4226), as all apps have them.
+ * Codes of authenticator apps: TOTP with SHA-1, six digits and 30 seconds (RFC 6238, RFC 4226), which all apps support.
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 
@@ -38,7 +38,10 @@ export function totpAt(secret: string, at: number, digits = 6): string {
   return codeOf(octetsOf(secret), Math.floor(at / 1000 / period), digits);
 }
 
-/** The step of time that a code belongs to, now or one step off; undefined if it is none. Compares all of them. */
+/**
+ * The time step of a code, the current one or one beside it; undefined if it matches none. It always compares all of
+ * them.
+ */
 export function totpStep(secret: string, code: string, now: number): number | undefined {
   const key = octetsOf(secret);
   const current = Math.floor(now / 1000 / period);
@@ -51,7 +54,7 @@ export function totpStep(secret: string, code: string, now: number): number | un
   return found;
 }
 
-/** What an authenticator app reads. */
+/** The URI that an authenticator app reads. */
 export function totpUri(secret: string, name: string): string {
   return `otpauth://totp/Sealpost:${encodeURIComponent(name)}?secret=${secret}&issuer=Sealpost`;
 }

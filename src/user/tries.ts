@@ -1,7 +1,7 @@
 /**
- * Limits on tries. None of them is on a name alone: whoever only knows a name must not be able to lock its owner out.
- * So strangers are limited by their address, and a browser that has logged in before by itself, in a line of its own.
- * Wrong codes after the right password are limited by the person, since who gets that far is no stranger.
+ * Limits on tries. None of them depends on a name alone: whoever only knows a name must not be able to lock its owner
+ * out. So strangers are limited by address, and a browser in which somebody has logged in before is counted separately.
+ * Wrong codes after the right password are limited by person, since whoever gets that far is not a stranger.
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { isIPv6 } from 'node:net';
@@ -14,14 +14,14 @@ export interface TriesParts {
   prefix: string;
 }
 
-/** Tries, and the milliseconds in which they may be made. */
+/** How many tries are allowed in how many milliseconds. */
 const limits = {
   address: [10, 600_000],
   device: [10, 600_000],
   code: [10, 3_600_000],
-  // Ways back of which the provider is asked: it may fail for a while, and is no reason to shut an office out.
+  // Returns from the provider. It may fail for a while, which is no reason to shut an office out.
   provider: [60, 600_000],
-  // Passkeys that somebody is about to use: each is remembered for a while.
+  // Passkeys that somebody is about to use: each challenge is remembered for a while.
   challenge: [60, 600_000],
 } as const;
 type Kind = keyof typeof limits;

@@ -4,12 +4,13 @@ import { wordsOf } from './words.ts';
 export interface MailText {
   text: string;
   parts: { name: string; type: string; octets: number }[];
-  /** False if it could not be read to its end. */
+  /** False if the mail could not be read to its end. */
   whole: boolean;
 }
 
 const options = {
-  // Its own way takes the square of the length for some: 23 seconds for a megabyte.
+  // The library's own conversion takes time that grows with the square of the length for some input: 23 seconds for a
+  // megabyte.
   skipHtmlToText: true,
   skipTextToHtml: true,
   skipImageLinks: true,
@@ -21,14 +22,14 @@ interface HeaderLine {
 }
 
 /**
- * Reads it with mailparser. Only what MIME says about parts is read of the headers: a list of 150,000 recipients takes
- * longer than all of its text.
+ * Reads it with mailparser. Of the headers, only what MIME says about parts is read: a list of 150,000 recipients would
+ * take longer than all of the text.
  */
 export async function mailText(octets: Buffer): Promise<MailText> {
-  // Reads any text; it is loaded with the first look.
+  // Reads any text. It is loaded with the first look.
   const { MailParser } = await import('mailparser');
   class TextParser extends MailParser {
-    /** Called by mailparser for the header of each part, also of a mail within the mail. */
+    /** mailparser calls this for the header of each part, also of a mail within the mail. */
     processHeaders(lines: readonly HeaderLine[] | null | undefined): unknown {
       const process: unknown = Reflect.get(MailParser.prototype, 'processHeaders');
       if (typeof process !== 'function') return new Map();

@@ -1,4 +1,4 @@
-/** Messages, one message, and what a person does with it. */
+/** Messages, one message, and the acts on it. */
 import {
   type Answer,
   acted,
@@ -17,7 +17,7 @@ import { telling, told } from './told.ts';
 
 const states = ['received', 'decoded', 'delivered', 'suspended', 'terminated', 'queued', 'sent'];
 
-/** What of the query is a filter, without empty fields: a form sends all of them. */
+/** The filters of the query, without empty fields: a form sends all of them. */
 function filterOf(query: Record<string, string>): Filter {
   const filter: Filter = {};
   for (const name of filterNames) {
@@ -27,7 +27,7 @@ function filterOf(query: Record<string, string>): Filter {
   return filter;
 }
 
-/** A day alone is one of UTC, from its beginning. */
+/** A date without a time means its beginning in UTC. */
 const timeOf = (text: string | undefined) =>
   text !== undefined && /^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text;
 
@@ -122,7 +122,7 @@ export const messagePages: readonly PageRoute[] = [
   ),
 ];
 
-/** Undefined when nothing decoded is kept: the page shows what the ledger knows. */
+/** Undefined if nothing decoded is kept. The page then shows what the ledger knows. */
 async function verdictOf(
   operations: PageCall['operations'],
   params: Record<string, string>,
@@ -136,7 +136,7 @@ async function verdictOf(
   }
 }
 
-/** The codec wrote it; a version before may have written less. */
+/** The codec wrote it. An earlier version may have written less. */
 function isVerdict(answer: {
   verdict: Record<string, unknown>;
   headersShown: boolean;

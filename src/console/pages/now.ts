@@ -26,7 +26,7 @@ export const nowPages: readonly PageRoute[] = [
           operations.json('listCertificates', certificateList, { query: { attention: '60' } }),
           operations.json('listAlerts', alertList),
         ]);
-      // what is broken first, then a few of the others
+      // Broken ones first, then a few of the others.
       const routes = new Map(
         [...failing.routes, ...paused.routes, ...first.routes].map((each) => [
           `${each.kind} ${each.name}`,

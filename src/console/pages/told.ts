@@ -1,4 +1,4 @@
-/** What a page says after an act: by a word in the query, never by text of the query. */
+/** The notice on a page after an act. The query has a word that selects it, never its text. */
 const words = {
   resume: 'It is resumed: the step that failed is done again.',
   retry: 'It is tried now.',
@@ -29,7 +29,7 @@ const words = {
 } as const;
 export type Told = keyof typeof words;
 
-/** @param word of the query; any other one says nothing */
+/** @param word of the query; any other word says nothing */
 export function told(word: string | undefined): string {
   return Object.entries(words).find(([name]) => name === word)?.[1] ?? '';
 }

@@ -14,7 +14,7 @@ const rightsOf = (form: Form) => ({
   content: form.get('content') === 'yes',
 });
 
-/** Names of forms, operations, and what is said afterwards. */
+/** Forms with their operations, and the notice after each. */
 const acts: Readonly<Record<string, { operation: string; did: Told }>> = {
   disable: { operation: 'disableUser', did: 'disable' },
   enable: { operation: 'enableUser', did: 'enable' },

@@ -1,6 +1,6 @@
-/** The words of HTML, for a look at a mail that has nothing else: in time proportional to its length. */
+/** Reduces HTML to its words, for a look at a mail that has no other text. The time is proportional to the length. */
 
-/** Characters that have a name; any other name stays as it is written. */
+/** Characters that have a name here. Any other name stays as it is written. */
 const named: Readonly<Record<string, string>> = {
   amp: '&',
   lt: '<',
@@ -17,7 +17,7 @@ function characterOf(whole: string, decimal?: string, hex?: string, name?: strin
   return isOne ? String.fromCodePoint(code) : whole;
 }
 
-// Each pattern ends at the next <, so no text is gone through twice.
+// Each pattern ends at the next <, so no text is scanned twice.
 export function wordsOf(html: string): string {
   return html
     .replaceAll(/<(?:style|script)\b[^<>]*>[^<]*/gi, '')

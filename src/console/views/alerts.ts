@@ -1,4 +1,4 @@
-/** Alerts that hold now, silences, and how people are told. */
+/** Alerts in force, silences, and the channels. */
 import type { z } from 'zod';
 import type { alertList } from '../../api/index.ts';
 import { csrfField } from '../csrf.ts';

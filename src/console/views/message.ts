@@ -1,4 +1,4 @@
-/** One message: why and what next on top, then its way, its verdict, and what a person may do. */
+/** One message: why and what next on top, then its way, its verdict, and the acts that the person may do. */
 import type { MessageDetail, MessageVerdict, Verb } from '../../api/index.ts';
 import { csrfField } from '../csrf.ts';
 import { type Html, html } from '../html.ts';
@@ -13,7 +13,7 @@ export interface MessageView {
   may: (verb: Verb) => boolean;
   csrf: string;
   now: Date;
-  /** What was just done. */
+  /** The notice about the last act. */
   said: string;
 }
 
@@ -86,7 +86,7 @@ function about(message: MessageDetail): Html {
   ]);
 }
 
-/** What was found, from the events, where the verdict itself is not kept. */
+/** What the events say of the findings, if the verdict itself is not kept. */
 function verdictOf({ verdict, message: { events, direction } }: MessageView): Html {
   if (verdict) return verdictView(verdict);
   if (direction === 'outbound')
@@ -148,7 +148,7 @@ function acts({ message, may, csrf }: MessageView): Html {
   return html`<section><h2>What you can do</h2><div class="acts">${shown}</div>${looks}</section>`;
 }
 
-/** The text of a message, for who may read it. */
+/** The text of a message, for people who may read it. */
 export function textBody({
   id,
   text,

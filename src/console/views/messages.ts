@@ -6,7 +6,7 @@ import { badge, cell, empty, field, link, live, size, table, time } from './part
 
 export type ListedMessage = z.output<typeof messageList>['messages'][number];
 
-/** What may be asked for; the names are those of the API and of `sealpost messages list`. */
+/** The filters. Their names are those of the API and of `sealpost messages list`. */
 export const filterNames = [
   'direction',
   'state',

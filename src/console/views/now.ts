@@ -1,4 +1,4 @@
-/** Now: what needs a person first, then what flows, what waits, and how the ways in and out are. */
+/** Now: first what needs a person, then what flows, what waits, and the state of mailboxes and routes. */
 import type { z } from 'zod';
 import type {
   alertList,
@@ -102,7 +102,7 @@ interface Hour {
   suspended: number;
 }
 
-/** Steps of ten minutes as half hours: fewer points, and a table that one can read. */
+/** Steps of ten minutes summed up to half hours: fewer points, and a table that is short enough to read. */
 function steps(flow: NonNullable<NowView['overview']['flow']>): Hour[] {
   const found = new Map<string, Hour>();
   for (const each of flow) {

@@ -1,4 +1,4 @@
-/** What is shown once and kept nowhere in a readable form: codes of invitations, and tokens. */
+/** What is shown once and not kept in a readable form: codes of invitations, and tokens. */
 import { type Html, html } from '../html.ts';
 
 const of = (json: unknown, name: string): string | undefined => {
@@ -6,7 +6,7 @@ const of = (json: unknown, name: string): string | undefined => {
   return typeof value === 'string' ? value : undefined;
 };
 
-/** @param json that an operation answered; undefined where it has nothing of the kind */
+/** @param json the answer of an operation; undefined if it contains nothing of the kind */
 export function onceBody(json: unknown): Html {
   const [invitation, token] = [of(json, 'invitation'), of(json, 'token')];
   if (invitation !== undefined)

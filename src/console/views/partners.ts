@@ -21,9 +21,9 @@ type Row = z.output<typeof partnerList>['partners'][number];
 
 export interface PartnersView {
   partners: readonly Row[];
-  /** Only names with that in them. */
+  /** Only names that contain it. */
   name: string;
-  /** The place in the list, and whether there are more. */
+  /** The position in the list, and whether there are more. */
   from: number;
   more: boolean;
   waiting: readonly Certificate[];
@@ -138,7 +138,7 @@ export function partnerBody(view: PartnerView): Html {
   ];
 }
 
-/** What failed last in what waits. */
+/** The last failures of messages that wait. */
 function errors({ errors: list }: PartnerDetail, now: Date): Html {
   if (list.length === 0) return null;
   return html`<section><h2>Last errors</h2>${table(
@@ -188,7 +188,7 @@ export function timeLine(list: readonly Certificate[], now: Date): Html {
   const ends = shown.map(({ notAfter, until }) =>
     Math.min(Date.parse(notAfter), until ? Date.parse(until) : Infinity),
   );
-  // of a certificate that is valid for decades, the years around now
+  // For a certificate that is valid for decades, the years around now.
   const first = Math.max(Math.min(...starts, now.getTime() - 30 * day), now.getTime() - 3 * 365 * day);
   const last = Math.min(Math.max(...ends, now.getTime() + 90 * day), now.getTime() + 5 * 365 * day);
   const width = 760;

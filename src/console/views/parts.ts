@@ -1,7 +1,7 @@
-/** What pages are made of. */
+/** The parts that pages are made of. */
 import { type Html, html, short } from '../html.ts';
 
-/** Longest text of a stranger in a cell. */
+/** The longest text of a stranger in a cell. */
 const mostInCell = 120;
 
 /** A time as `2026-11-30 08:47:12`; `-` for none. */
@@ -23,7 +23,7 @@ export function span(ms: number): string {
   return hours % 24 === 0 ? `${days} d` : `${days} d ${hours % 24} h`;
 }
 
-/** A time, and how long ago or ahead it is. */
+/** A time, and how far it is from now. */
 export function moment(iso: string | null, now: Date): Html {
   if (iso === null) return '-';
   const ms = Date.parse(iso) - now.getTime();
@@ -80,7 +80,7 @@ const tones: Readonly<Record<string, string>> = {
   reading: 'good',
 };
 
-/** A state in a word. The word says it; the colour only helps. */
+/** A state as a word. The word says it; the colour only helps. */
 export function badge(state: string): Html {
   return html`<span class=${`badge ${tones[state] ?? 'plain'}`}>${state}</span>`;
 }
@@ -112,7 +112,7 @@ export function table<Row>(
   </table></div>`;
 }
 
-/** Names with what they are; those without a value are left out. */
+/** Names with their values. Those without a value are left out. */
 export function facts(pairs: readonly (readonly [name: string, value: Html])[]): Html {
   const shown = pairs.filter(
     ([, value]) => value !== null && value !== '' && value !== undefined && value !== '-',
@@ -120,7 +120,7 @@ export function facts(pairs: readonly (readonly [name: string, value: Html])[]):
   return html`<dl class="facts">${shown.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
 }
 
-/** What to do where there is nothing to see. */
+/** What to do, if there is nothing to show. */
 export function empty(what: string, next: Html): Html {
   return html`<div class="empty"><p><strong>${what}</strong></p><p>${next}</p></div>`;
 }
@@ -133,11 +133,11 @@ export interface FieldView {
   value?: string | undefined;
   type?: 'text' | 'search' | 'datetime-local' | 'hidden' | 'checkbox';
   required?: boolean;
-  /** Values to choose from, with what they are called; '' for any. */
+  /** Values to choose from, with their labels; '' means any. */
   options?: readonly (readonly [value: string, name: string])[];
 }
 
-/** A field with its label and what it is. */
+/** A field with its label and its explanation. */
 export function field({
   name,
   label,
@@ -159,7 +159,7 @@ export function field({
   }</div>`;
 }
 
-/** Boxes to tick, with one name. */
+/** Check boxes with one name. */
 export function boxes(
   name: string,
   legend: string,
@@ -176,18 +176,18 @@ export function boxes(
   )}</fieldset>`;
 }
 
-/** Names as they are written into a field, and back. */
+/** Names as they are written in a field, and back. */
 export const namesText = (names: '*' | readonly string[]): string => (names === '*' ? '*' : names.join(', '));
 export function namesOf(text: string): '*' | string[] {
   if (text.trim() === '*') return '*';
   return text.split(/[\s,]/).filter((each) => each !== '');
 }
 
-/** Names in a list of many rows. */
+/** Names, in a list of many rows. */
 export const namesCell = (names: '*' | readonly string[]): Html =>
   names === '*' ? 'all' : names.length === 0 ? 'none' : cell(names.join(', '), 120);
 
-/** Fields that go along. */
+/** Hidden fields. */
 export function hidden(values: Readonly<Record<string, string | undefined>>): Html {
   return Object.entries(values).flatMap(([name, value]) =>
     value === undefined || value === '' ? [] : [html`<input type="hidden" name=${name} value=${value} />`],
@@ -202,7 +202,7 @@ export function link(path: string, query: Readonly<Record<string, string | undef
   return given.length === 0 ? path : `${path}?${new URLSearchParams(given)}`;
 }
 
-/** A part of a page that scripts bring up to date. */
+/** A part of a page that scripts keep up to date. */
 export function live(id: string, content: Html): Html {
   return html`<div id=${id} data-live>${content}</div>`;
 }

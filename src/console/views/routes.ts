@@ -1,4 +1,4 @@
-/** Mailboxes and routes: how they are, what the last failure was, and pausing them. */
+/** Mailboxes and routes: their state, the last failure, and pausing them. */
 import type { MailboxInfo, RouteInfo } from '../../api/index.ts';
 import { csrfField } from '../csrf.ts';
 import { type Html, html } from '../html.ts';

@@ -1,4 +1,4 @@
-/** Setup: what is configured, with its origin and default, and what was found of the surroundings. */
+/** Setup: the configuration, with origin and default, and what was found on the machines and in DNS. */
 import type { z } from 'zod';
 import type { CheckReport, setupReport } from '../../api/index.ts';
 import { csrfField } from '../csrf.ts';
@@ -7,9 +7,9 @@ import { badge, cell, count, empty, field, live, moment, table, time } from './p
 
 export interface SetupView {
   report: z.output<typeof setupReport>;
-  /** Only settings with that in their name. */
+  /** Only settings whose names contain it. */
   name: string;
-  /** Undefined for who may not check. */
+  /** Undefined for people who may not check. */
   check: CheckReport | undefined;
   csrf: string;
   now: Date;
@@ -142,7 +142,7 @@ function answer({
   ];
 }
 
-/** Settings with where they stand and what they are. */
+/** Settings with their place in the file and their meaning. */
 export function settingsTable(caption: string, settings: SetupView['report']['settings']): Html {
   return table(
     caption,

@@ -1,4 +1,4 @@
-/** A verdict as what it is: layers, one in the other, the outermost first. */
+/** A verdict as nested layers, the outermost first. */
 import type { MessageVerdict } from '../../api/index.ts';
 import { type Html, html } from '../html.ts';
 import { badge, cell, count, facts, size, table, time } from './parts.ts';
