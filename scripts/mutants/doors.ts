@@ -4,6 +4,34 @@ import { mutants } from './mutant.ts';
 export const doors = [
   ...mutants('api', [
     [
+      'api/form.ts',
+      "if (value !== 'form-data' || name === undefined)",
+      "if (value !== 'form-data')",
+      'attacks/forms',
+      'a file of a form is sent under the name of something else',
+    ],
+    [
+      'api/form.ts',
+      'if (!splitter.closed) throw',
+      'if (splitter.closed === undefined) throw',
+      'attacks/forms',
+      'half a form is sent as a whole one',
+    ],
+    [
+      'message/mail-digest.ts',
+      "replaceAll(/[\\t\\n\\r ]+/g, '')",
+      "replaceAll(/ /g, '')",
+      'api/submit~lines.of.base64',
+      'a retry by another library is a conflict',
+    ],
+    [
+      'pipeline/submit.ts',
+      '...authors.sender.addresses, ...resenders(headers)]',
+      '...authors.sender.addresses]',
+      'attacks/submission-relay~sends.a.mail.on',
+      'a client sends mail on in the name of somebody else',
+    ],
+    [
       'api/streams.ts',
       'if (found.length > pageSize || !page.more) break;',
       'break;',
@@ -112,8 +140,8 @@ export const doors = [
   ...mutants('doors', [
     [
       'pipeline/submit.ts',
-      'from,\n      dsn,\n',
-      'dsn,\n',
+      'from: from && (comparableAddress(from) ?? from),\n',
+      '',
       'pipeline/submit~repetition',
       'a key stands for mails of two senders',
     ],

@@ -275,7 +275,7 @@ export const work = [
     ],
     [
       'pipeline/submit.ts',
-      '[...authors.from, ...authors.sender.addresses]',
+      '[...authors.from, ...authors.sender.addresses, ...resenders(headers)]',
       '[...authors.from]',
       'pipeline/submit~sender',
       'a client sends in the name of somebody else by Sender',

@@ -40,7 +40,7 @@ export async function* composeMail(
   for await (const { filename, contentType: type, octets } of attachments) {
     if (!mixed) {
       yield mixedHeader(mail, boundary);
-      if (body) yield* [open, await body.build(), Buffer.from('\r\n')];
+      if (body) yield* [open, withoutOwn(await body.build()), Buffer.from('\r\n')];
       mixed = true;
     }
     yield* [open, headerOf(filename, type)];

@@ -1,153 +1,146 @@
-/** multipart/form-data (RFC 7578) as a stream: the part `message` first, then files, one after the other. */
-import type { Readable } from 'node:stream';
-import { Busboy, type BusboyInstance } from '@fastify/busboy';
+/**
+ * multipart/form-data (RFC 7578) as a stream: the part `message` first, then files, one after the other. Every part
+ * counts. What two readers could take for different things is refused, and so is what would be left out.
+ */
 import { SealpostError } from '../errors.ts';
+import {
+  defaultMessageLimits,
+  type HeaderBlock,
+  HeaderSplitter,
+  MultipartSplitter,
+  parseContentType,
+  parseParameterized,
+} from '../message/index.ts';
+import { tooLarge } from './body.ts';
 import type { Attachment } from './compose.ts';
 import { refusal } from './problem.ts';
 
 const mostFiles = 100;
 const largestMessage = 1024 * 1024;
+const limits = { ...defaultMessageLimits, headerOctets: 16_384, headerFields: 20, parts: mostFiles + 1 };
 
 export interface Form {
   /** Of the part `message`. */
   message: Buffer;
   /** Each is read to its end before the next one. A form that is cut ends with an error. */
   files: AsyncIterable<Attachment>;
+  /** Nothing more is read of it. */
+  close(): Promise<void>;
 }
 
-interface File {
-  stream: Readable;
-  filename: string;
-  type: string;
+/** What the header of a part says. */
+interface Part {
+  name: string;
+  filename: string | undefined;
+  type: string | undefined;
 }
 
-/** What has arrived of a form, for one reader. */
-class Arrived {
-  readonly #files: File[] = [];
-  #message: Buffer | undefined;
-  #error: SealpostError | undefined;
-  #over = false;
-  #wake = Promise.withResolvers<void>();
+/** Parts, their octets, and their ends, in order. */
+type Piece = Part | Buffer | 'end';
 
-  #notify(): void {
-    this.#wake.resolve();
-    this.#wake = Promise.withResolvers<void>();
-  }
+const invalid = (what: string, hint?: string) => refusal('request-invalid', what, hint);
 
-  message(octets: Buffer): void {
-    if (this.#message !== undefined)
-      this.fail(refusal('request-invalid', 'the form has a field beside its first part, message'));
-    this.#message ??= octets;
-    this.#notify();
-  }
-
-  file(file: File): void {
-    file.stream.on('error', (error) => this.fail(error));
-    if (this.#message === undefined)
-      this.fail(refusal('request-invalid', 'the form does not begin with a part message'));
-    this.#files.push(file);
-    this.#notify();
-  }
-
-  /** The first error counts. Files that wait for their reader end with it. */
-  fail(error: unknown): void {
-    this.#error ??= ours(error);
-    for (const { stream } of this.#files) stream.destroy(this.#error);
-    this.#notify();
-  }
-
-  end(): void {
-    this.#over = true;
-    if (this.#message === undefined) this.fail(refusal('request-invalid', 'the form has no part message'));
-    this.#notify();
-  }
-
-  get error(): SealpostError | undefined {
-    return this.#error;
-  }
-
-  async first(): Promise<Buffer> {
-    for (;;) {
-      if (this.#error) throw this.#error;
-      if (this.#message) return this.#message;
-      await this.#wake.promise;
-    }
-  }
-
-  /** The next file; undefined at the end of the form. */
-  async next(): Promise<File | undefined> {
-    for (;;) {
-      if (this.#error) throw this.#error;
-      const file = this.#files.shift();
-      if (file || this.#over) return file;
-      await this.#wake.promise;
-    }
-  }
-}
-
-/** Errors: `request-invalid`, and those of the body. */
+/** Errors: `request-invalid`, `message-too-large`, and those of the body. */
 export async function readForm(contentType: string, body: AsyncIterable<Buffer>): Promise<Form> {
-  const form = openForm(contentType);
-  const arrived = new Arrived();
-  const wrong = (what: string) => () => arrived.fail(refusal('request-invalid', what));
-  form.on('field', (name, value, _nameCut, valueCut) => {
-    if (name === 'message' && !valueCut) arrived.message(Buffer.from(value));
-    else arrived.fail(refusal('request-invalid', 'the form has a field beside its first part, message'));
-  });
-  form.on('file', (_name, stream, filename, _encoding, type) => {
-    arrived.file({ stream, filename: String(filename ?? ''), type });
-  });
-  form.on('filesLimit', wrong(`the form has more than ${mostFiles} files`));
-  form.on('fieldsLimit', wrong('the form has a field beside its first part, message'));
-  form.on('partsLimit', wrong(`the form has more than ${mostFiles} files`));
-  form.on('error', (error) => arrived.fail(error));
-  form.on('finish', () => arrived.end());
-  void feed(form, body, arrived);
-  return { message: await arrived.first(), files: filesOf(arrived) };
-}
-
-/** Feeds the body to the parser, as fast as its files are read. */
-async function feed(form: BusboyInstance, body: AsyncIterable<Buffer>, arrived: Arrived): Promise<void> {
+  const pieces = piecesOf(contentType, body);
   try {
-    for await (const chunk of body) {
-      if (arrived.error) return;
-      await new Promise<void>((resolve) => form.write(chunk, () => resolve()));
+    const first = await nextPart(pieces);
+    if (first === undefined) throw invalid('the form has no part message');
+    if (first.name !== 'message') throw invalid('the form does not begin with a part message');
+    const kept: Buffer[] = [];
+    let octets = 0;
+    for await (const chunk of octetsOf(pieces)) {
+      octets += chunk.length;
+      if (octets > largestMessage) throw tooLarge(largestMessage);
+      kept.push(chunk);
     }
-    form.end();
+    const close = async () => void (await pieces.return(undefined));
+    return { message: Buffer.concat(kept), files: filesOf(pieces), close };
   } catch (error) {
-    arrived.fail(error);
+    await pieces.return(undefined);
+    throw error;
   }
 }
 
-function openForm(contentType: string): BusboyInstance {
-  const limits = {
-    ...{ files: mostFiles, fields: 1, parts: mostFiles + 1, headerPairs: 20, headerSize: 16_384 },
-    ...{ fieldNameSize: 100, fieldSize: largestMessage },
-  };
+async function* filesOf(pieces: AsyncIterator<Piece>): AsyncGenerator<Attachment> {
+  for (let part = await nextPart(pieces); part; part = await nextPart(pieces)) {
+    const { filename, type } = part;
+    if (filename === undefined) throw invalid('the form has a field beside its first part, message');
+    if (filename === '') throw invalid('a file of the form has no name');
+    yield { filename, contentType: type, octets: octetsOf(pieces) };
+  }
+}
+
+/** The part that begins, once the one before was read to its end; undefined at the end of the form. */
+async function nextPart(pieces: AsyncIterator<Piece>): Promise<Part | undefined> {
+  const { done, value } = await pieces.next();
+  if (done) return undefined;
+  if (value === 'end' || Buffer.isBuffer(value))
+    throw new SealpostError('internal', 'a part of a form was not read to its end');
+  return value;
+}
+
+/** The octets of the part that has begun. */
+async function* octetsOf(pieces: AsyncIterator<Piece>): AsyncGenerator<Buffer> {
+  for (;;) {
+    const { done, value } = await pieces.next();
+    if (done || !Buffer.isBuffer(value)) return;
+    yield value;
+  }
+}
+
+/** The body is read as far as somebody asks for. */
+async function* piecesOf(contentType: string, body: AsyncIterable<Buffer>): AsyncGenerator<Piece, undefined> {
+  const found: Piece[] = [];
+  const splitter = splitterOf(contentType, (piece) => void found.push(piece));
+  for await (const chunk of body) {
+    asForm(() => splitter.write(chunk));
+    yield* found.splice(0);
+  }
+  asForm(() => splitter.end());
+  if (!splitter.closed) throw invalid('the form is cut or malformed');
+  yield* found.splice(0);
+  return undefined;
+}
+
+function splitterOf(contentType: string, take: (piece: Piece) => void): MultipartSplitter {
+  const boundary = parseContentType(contentType).parameters.get('boundary')?.trim() ?? '';
+  if (boundary === '') throw invalid('the form has no boundary');
+  const part = () =>
+    new HeaderSplitter((headers) => {
+      take(partOf(headers));
+      return { write: take, end: () => take('end') };
+    }, limits);
+  return asForm(() => new MultipartSplitter(boundary, { part }, limits));
+}
+
+/** Codings that leave the octets as they are (RFC 7578, section 4.7 has no others). */
+const asTheyAre: ReadonlySet<string> = new Set(['', '7bit', '8bit', 'binary']);
+
+function partOf(headers: HeaderBlock): Part {
+  for (const name of ['content-disposition', 'content-type', 'content-transfer-encoding'])
+    if (headers.all(name).length > 1) throw invalid(`a part of the form has two fields ${name}`);
+  const { value, parameters } = parseParameterized(headers.get('content-disposition') ?? '');
+  const name = parameters.get('name');
+  if (value !== 'form-data' || name === undefined)
+    throw invalid('a part of the form has no Content-Disposition: form-data with a name');
+  if (headers.fields.some(({ isUtf8 }) => !isUtf8))
+    throw invalid('the header of a part of the form is not UTF-8');
+  const coding = headers.get('content-transfer-encoding') ?? '';
+  if (!asTheyAre.has(coding.trim().toLowerCase()))
+    throw invalid(
+      'a part of the form is encoded',
+      'leave out Content-Transfer-Encoding, and send the octets',
+    );
+  return { name, filename: parameters.get('filename'), type: headers.get('content-type') };
+}
+
+/** A form is no mail: what is wrong with it is wrong with the request. */
+function asForm<T>(work: () => T): T {
   try {
-    return new Busboy({ headers: { 'content-type': contentType }, limits });
-  } catch {
-    throw refusal('request-invalid', 'the form has no boundary');
-  }
-}
-
-async function* filesOf(arrived: Arrived): AsyncGenerator<Attachment> {
-  for (let file = await arrived.next(); file; file = await arrived.next()) {
-    const { stream, filename, type } = file;
-    if (filename === '') throw refusal('request-invalid', 'a file of the form has no name');
-    yield { filename, contentType: type, octets: octetsOf(stream, arrived) };
-  }
-}
-
-async function* octetsOf(stream: Readable, arrived: Arrived): AsyncGenerator<Buffer> {
-  try {
-    yield* stream;
+    return work();
   } catch (error) {
-    throw arrived.error ?? ours(error);
+    if (!(error instanceof SealpostError && /^mime-/.test(error.code))) throw error;
+    throw invalid(/parts$/.test(error.message) ? `the form has more than ${mostFiles} files` : error.message);
   }
-}
-
-function ours(error: unknown): SealpostError {
-  if (error instanceof SealpostError) return error;
-  return new SealpostError('request-invalid', 'the form is cut or malformed', { cause: error });
 }

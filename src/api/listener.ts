@@ -90,7 +90,8 @@ export function createListener(handler: RequestListener, parts: ListenerParts): 
     keepAliveTimeout: times.keepAlive,
     connectionsCheckingInterval: times.check,
     insecureHTTPParser: false,
-    requireHostHeader: true,
+    // Origins say what is wrong with one that has none.
+    requireHostHeader: false,
   };
   const server = tls
     ? createTlsServer({ ...options, ...tls, ...tlsVersions, handshakeTimeout: times.handshake })
@@ -101,9 +102,9 @@ export function createListener(handler: RequestListener, parts: ListenerParts): 
   // With a `checkContinue` listener of our own, Node does not send 100 by itself: it is sent when a handler wants the
   // body.
   server.on('checkContinue', handler);
-  server.on('checkExpectation', (_request, response) => {
-    response.writeHead(417, { Connection: 'close' }).end();
-  });
+  server.on('checkExpectation', ({ socket }) =>
+    answerRefused(socket, 'the field Expect asks for anything but 100-continue'),
+  );
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => answerBroken(error, socket));
   server.setTimeout(times.idle, (socket) => void socket.destroy());
   return server;
@@ -145,10 +146,11 @@ function answerBroken(
     socket.destroy();
     return;
   }
-  const problem = problemOf(
-    refusal('request-invalid', 'the request is not HTTP/1.1 that can be read in one way'),
-  );
-  const body = JSON.stringify(problem);
+  answerRefused(socket, 'the request is not HTTP/1.1 that can be read in one way');
+}
+
+function answerRefused(socket: NodeJS.WritableStream & { destroy(): void }, why: string): void {
+  const body = JSON.stringify(problemOf(refusal('request-invalid', why)));
   socket.end(
     `HTTP/1.1 400 Bad Request\r\nContent-Type: ${problemType}\r\nContent-Length: ${body.length}\r\n` +
       `Connection: close\r\n\r\n${body}`,

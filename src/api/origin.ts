@@ -62,7 +62,9 @@ export class Origins {
    */
   check(request: IncomingMessage): string {
     this.#checkFields(request);
-    this.#checkHost(request.headers.host ?? '');
+    const { host } = request.headers;
+    if (host === undefined) throw refusal('request-invalid', 'the request has no field Host');
+    this.#checkHost(host);
     const peer = withoutMapping(request.socket.remoteAddress ?? '');
     if (!this.isProxy(peer)) {
       if (!this.mayConnect(peer)) throw insecure();

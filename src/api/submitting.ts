@@ -116,8 +116,12 @@ async function sendForm(call: Doing, type: string, parts: SubmittingParts, send:
   noQuery(call.query);
   const { request, response } = call;
   const form = await readForm(type, bodyOf(request, response, parts.maxSize, parts.body));
-  const mail = checked(formMessage, parseJson(form.message), 'the part message');
-  return await send(submissionOf(mail, composeMail(mail, form.files)));
+  try {
+    const mail = checked(formMessage, parseJson(form.message), 'the part message');
+    return await send(submissionOf(mail, composeMail(mail, form.files)));
+  } finally {
+    await form.close();
+  }
 }
 
 async function sendRaw(

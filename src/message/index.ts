@@ -27,6 +27,7 @@ export {
   type Authors,
   type HeadersJson,
   type MailHeader,
+  readAddressField,
   readMailHeader,
   readMessageId,
 } from './mail-header.ts';

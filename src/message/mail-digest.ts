@@ -1,5 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
-import { parseContentType } from './content-type.ts';
+import { CanonicalSink } from './canonical.ts';
+import { entityInfo } from './entity.ts';
 import { type HeaderBlock, HeaderSplitter } from './headers.ts';
 import { defaultMessageLimits, type MessageLimits } from './limits.ts';
 import { MultipartSplitter } from './multipart.ts';
@@ -12,7 +13,8 @@ const deepest = 8;
 
 /**
  * A digest of what a mail says, as a stream: equal for two mails that differ in multipart boundaries, Date, Message-ID,
- * order and folding of header fields, and preambles alone. Bodies count as they are encoded.
+ * order and folding of header fields, preambles, line ends, and the lines of base64 alone. Otherwise bodies count as
+ * they are encoded.
  */
 export class MailDigest implements Sink {
   readonly #hash = createHash('sha256');
@@ -44,7 +46,7 @@ export class MailDigest implements Sink {
 
 function entitySink(hash: Hash, without: ReadonlySet<string>, limits: MessageLimits, depth: number): Sink {
   return new HeaderSplitter((headers) => {
-    const type = parseContentType(headers.get('content-type'));
+    const { contentType: type, transferEncoding } = entityInfo(headers);
     const boundary = type.parameters.get('boundary')?.trimEnd() ?? '';
     const splits =
       type.type === 'multipart' &&
@@ -52,7 +54,7 @@ function entitySink(hash: Hash, without: ReadonlySet<string>, limits: MessageLim
       boundary.length <= limits.boundaryLength &&
       depth < deepest;
     addHeader(hash, headers, boundary, without);
-    if (!splits) return leafSink(hash);
+    if (!splits) return leafSink(hash, transferEncoding);
     const part = () => entitySink(hash, without, limits, depth + 1);
     const splitter = new MultipartSplitter(boundary, { part }, limits);
     const end = () => {
@@ -79,13 +81,16 @@ function addHeader(hash: Hash, headers: HeaderBlock, boundary: string, without: 
 const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
 
 /** The octets of a body; their number behind them ends them. */
-function leafSink(hash: Hash): Sink {
+function leafSink(hash: Hash, encoding: string): Sink {
   let octets = 0;
-  return {
-    write: (chunk) => {
-      octets += chunk.length;
-      hash.update(chunk);
-    },
-    end: () => void hash.update(`\nbody ${octets}\n`),
+  const update = (chunk: Buffer | string) => {
+    octets += chunk.length;
+    hash.update(chunk);
   };
+  const end = () => void hash.update(`\nbody ${octets}\n`);
+  if (encoding === 'base64') return { write: (chunk) => update(withoutSpace(chunk)), end };
+  return encoding === 'binary' ? { write: update, end } : new CanonicalSink({ write: update, end });
 }
+
+/** Lines of base64 are as long as its writer likes (RFC 2045, section 6.8). */
+const withoutSpace = (chunk: Buffer) => chunk.toString('latin1').replaceAll(/[\t\n\r ]+/g, '');

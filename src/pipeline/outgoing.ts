@@ -80,7 +80,8 @@ function lineProblem(what: string, text: string): SealpostError | undefined {
 
 /** Why a name cannot be that of an attachment. Who saves it must not be led into another folder. */
 export function nameProblem(name: string): SealpostError | undefined {
-  if (name !== '' && name.length <= 255 && !/[/\\]/.test(name)) return lineProblem('file name', name);
+  if (!['', '.', '..'].includes(name) && name.length <= 255 && !/[/\\]/.test(name))
+    return lineProblem('file name', name);
   const what = 'the file name is empty, has folders, or has more than 255 characters';
   return new SealpostError('request-invalid', what, { hint: 'give the file another name' });
 }

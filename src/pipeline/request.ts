@@ -1,6 +1,6 @@
 /** What a client may ask for beside the mail itself: metadata, an idempotency key, when and how urgently it leaves. */
 import { SealpostError } from '../errors.ts';
-import { type HeaderBlock, type HeaderField, traceField } from '../message/index.ts';
+import { decodeWords, type HeaderBlock, type HeaderField, traceField } from '../message/index.ts';
 import type { DeliveryOptions } from '../queue/index.ts';
 
 export interface Request {
@@ -68,8 +68,10 @@ const isRequest = ({ key }: HeaderField) => key.startsWith(fieldPrefix) && key !
 export function requestOfFields(headers: HeaderBlock): Request {
   const pairs: [string, string][] = [];
   const once = new Map<string, string>();
-  for (const { key, name, value } of headers.fields.filter(isRequest)) {
+  for (const { key, name, value: written } of headers.fields.filter(isRequest)) {
     const what = key.slice(fieldPrefix.length);
+    // Libraries for mail encode text beyond ASCII, and words that are too long for a line (RFC 2047).
+    const value = decodeWords(written);
     if (what === 'metadata') {
       const equals = value.indexOf('=');
       if (equals < 1) throw invalid(`${name} has no name and value`, 'write name=value');
@@ -102,11 +104,16 @@ export function withoutRequest({ fields, raw }: HeaderBlock): Buffer {
   return Buffer.concat([...kept.map((field) => field.raw), raw.subarray(octets)]);
 }
 
+const timeForm = /^(\d{4}-\d\d-\d\d)T\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:\d\d)$/;
+
 /**
  * A time with its zone (RFC 3339), in milliseconds since the epoch; NaN if it is not one.
  */
 export function timeOf(text: string): number {
-  return /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:\d\d)$/.test(text)
-    ? Date.parse(text)
-    : Number.NaN;
+  const [, day] = timeForm.exec(text) ?? [];
+  if (day === undefined) return Number.NaN;
+  const midnight = Date.parse(`${day}T00:00:00Z`);
+  // Date.parse takes 2027-02-30 for 2027-03-02
+  if (Number.isNaN(midnight) || !new Date(midnight).toISOString().startsWith(day)) return Number.NaN;
+  return Date.parse(text);
 }

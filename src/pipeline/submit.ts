@@ -8,6 +8,7 @@ import type { Client, Rates } from '../client/index.ts';
 import { type PartnerConfig, partnerKey } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import {
+  comparableAddress,
   entityInfo,
   type HeaderBlock,
   HeaderSplitter,
@@ -16,6 +17,7 @@ import {
   MailDigest,
   NullSink,
   parseMailbox,
+  readAddressField,
   readMailHeader,
   readMessageId,
   type Sink,
@@ -23,7 +25,13 @@ import {
   type Tracer,
   tracerOf,
 } from '../message/index.ts';
-import type { DsnRequest, Origin, OutboundEntry, OutboundIntake } from '../queue/index.ts';
+import {
+  type DsnRequest,
+  type Origin,
+  type OutboundEntry,
+  type OutboundIntake,
+  usualPriority,
+} from '../queue/index.ts';
 import { traced } from '../spans.ts';
 import type { SpoolWriter } from '../spool/index.ts';
 import type { Octets, Outgoing } from './outgoing.ts';
@@ -132,6 +140,8 @@ class SubmittedMail {
   #digest: MailDigest | undefined;
   #messageId: string | null = null;
   #subject: string | null = null;
+  /** The first of From. */
+  #author: string | undefined;
   /** Envelope sender, by partner. */
   #from: string[] = [];
 
@@ -210,6 +220,7 @@ class SubmittedMail {
     // The header is whole (`Outgoing`): what the fields name is all that any reader finds there.
     const { authors, json } = this.#checkAuthors(partner, headers);
     this.#subject = json.subject;
+    this.#author = authors.from[0]?.address;
     if (from !== undefined && !this.#isOwn(partner, from))
       throw notGranted(client, `sender ${from === '' ? '<>' : from}`);
     const sender = nullSender ? '' : (partner.from ?? from ?? authors.from[0]?.address);
@@ -236,7 +247,7 @@ class SubmittedMail {
     const header = readMailHeader(headers);
     const { authors } = header;
     if (client.grants.senders === '*') return header;
-    for (const each of [...authors.from, ...authors.sender.addresses])
+    for (const each of [...authors.from, ...authors.sender.addresses, ...resenders(headers)])
       if (!isKnown(each) || !this.#isOwn(partner, each.address))
         throw notGranted(client, `sender ${each.address}`);
     return header;
@@ -290,18 +301,29 @@ class SubmittedMail {
 
   /** A digest of the request as it was understood; framing and what is made anew each time do not count. */
   #fingerprint(recipients: readonly string[]): string {
-    const { from, dsn } = this.#submission;
-    const { metadata = {}, delivery } = this.#request;
+    const { from = this.#author, dsn } = this.#submission;
+    const { metadata = {}, delivery = {} } = this.#request;
+    const asked = Object.entries(dsn?.recipients ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
     const request = {
       to: recipients.map(keyOf).sort(),
-      from,
-      dsn,
-      delivery: delivery && [delivery.priority, delivery.notBefore, delivery.notAfter],
+      from: from && (comparableAddress(from) ?? from),
+      dsn: dsn && [dsn.ret, dsn.envid, asked],
+      delivery: [delivery.priority ?? usualPriority, delivery.notBefore, delivery.notAfter],
       metadata: Object.entries(metadata).sort(([a], [b]) => (a < b ? -1 : 1)),
       mail: this.#digest?.digest,
     };
     return createHash('sha256').update(JSON.stringify(request)).digest('hex').slice(0, 32);
   }
+}
+
+/** Who sends a mail on says so beside its author (RFC 5322, section 3.6.6), and readers show it. */
+function resenders({ fields }: HeaderBlock) {
+  return fields
+    .filter(({ key }) => key === 'resent-from' || key === 'resent-sender')
+    .flatMap((field) => {
+      const { addresses, fault } = readAddressField(field);
+      return fault === undefined ? addresses : [{ name: '', address: field.value.slice(0, 80) }];
+    });
 }
 
 /** Types of a mail within a mail. */

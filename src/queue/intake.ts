@@ -29,6 +29,7 @@ import {
   type OutboundEntry,
   type OutboundJob,
   type OutboundMessage,
+  usualPriority,
   type WorkQueue,
 } from './types.ts';
 
@@ -289,7 +290,7 @@ export class RedisIntake implements Intake {
       for (const { id, name, facts, received, duplicate, octets, job, fingerprint, subject } of items) {
         args.push(id, name, JSON.stringify(facts), received, duplicate, octetsToken(octets.ref));
         args.push(JSON.stringify(job), facts.messageId ?? '', octets.ref.sha256, octets.ref.octets);
-        const { priority = 5 } = ('delivery' in job ? job.delivery : undefined) ?? {};
+        const { priority = usualPriority } = ('delivery' in job ? job.delivery : undefined) ?? {};
         const isOutbound = job.direction === 'outbound';
         const line = `${this.#parts.ordered.has(name) ? '1' : '0'}${lineOf(name, facts.client)}`;
         args.push(fingerprint, isOutbound ? priority : '', isOutbound ? line : '', subject);

@@ -39,9 +39,12 @@ export interface DsnRequest {
   recipients?: Record<string, { notify?: string[]; orcpt?: string }>;
 }
 
+/** Of a message that asks for none. */
+export const usualPriority = 5;
+
 /** When and how urgently a message leaves. */
 export interface DeliveryOptions {
-  /** 1 is first, 10 is last; 5 without it. */
+  /** 1 is first, 10 is last; `usualPriority` without it. */
   priority?: number;
   /** Not before, in milliseconds since the epoch. */
   notBefore?: number;

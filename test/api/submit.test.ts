@@ -207,4 +207,74 @@ describe('a message over HTTP', { skip: skipWithout('openssl') }, () => {
     const other = await api.post(erp, { partner: 'acme', text: 'another' }, headers);
     assert.deepEqual([other.status, other.json.code], [409, 'idempotency-conflict']);
   });
+
+  it('repeated as a mail with other lines of base64 and other line ends is the same; other octets are not', async () => {
+    const content = randomBytes(600).toString('base64');
+    const mail = (
+      width: number,
+      more: { boundary?: string; newline?: string; text?: string; data?: string } = {},
+    ) => {
+      const { boundary = 'one', newline = '\r\n', text = 'größe', data = content } = more;
+      const lines = data.match(new RegExp(`.{1,${width}}`, 'g')) ?? [];
+      return [
+        'From: <erp@own.example>',
+        `Date: ${new Date(Date.now() + width).toUTCString()}`,
+        `Message-ID: <${randomKey()}@own.example>`,
+        'MIME-Version: 1.0',
+        `Content-Type: multipart/mixed; boundary=${boundary}`,
+        '',
+        `--${boundary}`,
+        'Content-Type: text/plain; charset=utf-8',
+        'Content-Transfer-Encoding: 8bit',
+        '',
+        text,
+        `--${boundary}`,
+        'Content-Type: application/octet-stream',
+        'Content-Transfer-Encoding: base64',
+        '',
+        ...lines,
+        `--${boundary}--`,
+        '',
+      ].join(newline);
+    };
+    const key = randomKey();
+    const send = (body: string, query = '') =>
+      api.call(erp, `/v1/messages?partner=acme${query}`, {
+        method: 'POST',
+        headers: { 'content-type': 'message/rfc822', 'idempotency-key': key },
+        body,
+      });
+    const first = await send(mail(76));
+    assert.equal(first.status, 202, first.text);
+    for (const [what, again] of Object.entries({
+      'the same': await send(mail(76)),
+      'shorter lines': await send(mail(60, { boundary: 'two' })),
+      'one long line': await send(mail(900)),
+      'line ends of Unix': await send(mail(76, { newline: '\n' })),
+      'the usual priority': await send(mail(76), '&priority=5'),
+      'the sender of From, named': await send(mail(76), '&from=erp@own.example'),
+    })) {
+      assert.equal(again.json.messages?.[0].id, first.json.messages[0].id, `${what}: ${again.text}`);
+      assert.equal(again.json.messages[0].duplicate, true, what);
+    }
+    for (const [what, other] of Object.entries({
+      'another text': await send(mail(76, { text: 'große' })),
+      'another line in the text': await send(mail(76, { text: 'größe\r\n' })),
+      'other octets': await send(mail(76, { data: randomBytes(600).toString('base64') })),
+      'another priority': await send(mail(76), '&priority=4'),
+    }))
+      assert.deepEqual([other.status, other.json.code], [409, 'idempotency-conflict'], what);
+  });
+
+  it('a time that is no day of the calendar is refused, not moved', async () => {
+    for (const time of [
+      '2027-02-29T08:00:00Z',
+      '2027-04-31T08:00:00+02:00',
+      '2027-13-01T08:00:00Z',
+      '2027-01-01T08:00',
+    ])
+      assert.equal((await api.post(erp, { partner: 'acme', text: 'x', notBefore: time })).status, 400, time);
+    const leap = await api.post(erp, { partner: 'acme', text: 'x', notBefore: '2028-02-29T08:00:00Z' });
+    assert.equal(leap.status, 202);
+  });
 });

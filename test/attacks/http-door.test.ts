@@ -263,6 +263,11 @@ describe('attacks on the HTTP API', { skip: skipWithout('openssl'), timeout: 1_8
       `GET http://evil.example/v1/messages HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${acme}\r\nConnection: close\r\n\r\n`,
     );
     assert.equal(statusOf(absolute), 400);
+    // Not by Node, whose answers have no code.
+    for (const fields of ['', 'Host: localhost\r\nExpect: gold\r\n']) {
+      const answer = await api.raw(`GET /v1/messages HTTP/1.1\r\n${fields}Connection: close\r\n\r\n`);
+      assert.match(answer, /^HTTP\/1\.1 400 [^]*"code":"request-invalid"/, fields);
+    }
   });
 
   it('who is not let in is not asked for a body, and the body is not read', async () => {

@@ -78,6 +78,19 @@ describe('attacks of a client that may submit', () => {
     assert.match(await submitMail(client, mail), /^250 /);
   });
 
+  it('who sends a mail on is checked as its author is', async () => {
+    const before = await stored();
+    for (const header of [
+      'Resent-From: <ceo@own.example>',
+      'RESENT-SENDER: <ceo@own.example>\r\nResent-From: <erp@own.example>',
+      'Resent-From: <erp@own.example>\r\nResent-From: <ceo@own.example>',
+      'Resent-From: nobody at all',
+    ])
+      assert.match(await submitMail(client, `${header}\r\n${mail}`), /^550 5\.7\.1 Not permitted/, header);
+    assert.equal(await stored(), before);
+    assert.match(await submitMail(client, `Resent-From: <erp@own.example>\r\n${mail}`), /^250 /);
+  });
+
   it('a sender that is not granted is refused in a mail that is all of the content', async () => {
     const before = await stored();
     const outer = 'From: <erp@own.example>\r\nSubject: x\r\nContent-Type: message/rfc822';

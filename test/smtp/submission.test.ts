@@ -119,6 +119,25 @@ describe('smtp submission', () => {
     client.close();
   });
 
+  it('reads its fields as libraries for mail write them: encoded, and folded', async () => {
+    const client = await door.loggedIn('erp', token);
+    const folded = [
+      `X-Sealpost-Idempotency-Key: =?utf-8?q?${'k'.repeat(60)}?=`,
+      ` =?utf-8?q?${'k'.repeat(60)}?=`,
+      'X-Sealpost-Metadata: =?utf-8?b?bm90ZT1HcsO8w59l?= an',
+      ' alle =?utf-8?q?=C3=BCberall?=',
+    ].join('\r\n');
+    const first = await submitMail(client, `${folded}\r\n${mail}`);
+    assert.match(first, /^250 /);
+    const plain = `X-Sealpost-Idempotency-Key: ${'k'.repeat(120)}\r\nX-Sealpost-Metadata: note=Grüße an alle überall`;
+    assert.equal(await submitMail(client, `${plain}\r\n${mail}`), first);
+    const id = first.split(' ').at(-1) ?? '';
+    assert.deepEqual((await test.queue.ledger.get(id))?.metadata, { note: 'Grüße an alle überall' });
+    const twoLines = 'X-Sealpost-Metadata: =?utf-8?q?note=3Da=0D=0Ab?=';
+    assert.match(await submitMail(client, `${twoLines}\r\n${mail}`), /^550 5\.5\.4 /);
+    client.close();
+  });
+
   it('does not make a message twice for a repeated key', async () => {
     const client = await door.loggedIn('erp', token);
     const keyed = `X-Sealpost-Idempotency-Key: once\r\nDate: Mon, 30 Nov 2026 10:00:00 +0000\r\n${mail}`;
