@@ -21,8 +21,10 @@ const mailParameters = ['SIZE', 'BODY', 'SMTPUTF8', 'REQUIRETLS'];
 /** What submission knows besides: DSN (RFC 3461), and AUTH (RFC 4954 section 5), whose value is never trusted. */
 const submissionParameters = ['RET', 'ENVID', 'AUTH'];
 const recipientParameters = ['NOTIFY', 'ORCPT'];
+/** Methods of HTTP are no commands of SMTP, whatever follows them. */
+const httpMethod = /^(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE|CONNECT|PRI)[ \t]/i;
 /** A request line of HTTP, of any version and method. */
-const httpRequest = /^[A-Za-z]{3,20} \S.* HTTP\/\d(?:\.\d)?\s*$/;
+const httpRequest = /^[A-Za-z-]{3,20} \S.* HTTP\/\d(?:\.\d)?\s*$/;
 
 /** A refusal, for log and metrics. */
 export interface RefusedCommand {
@@ -143,7 +145,7 @@ export class Connection extends SMTPConnection {
         return;
       }
       // A browser can be made to send a form here, and what stands in the form would be commands.
-      if (httpRequest.test(this.#command)) {
+      if (httpMethod.test(this.#command) || httpRequest.test(this.#command)) {
         this.reply(replyTo('not-smtp'));
         return;
       }

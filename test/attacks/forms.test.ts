@@ -20,8 +20,16 @@ const first = part('form-data; name="message"', message);
 const file = (more: string, ...fields: string[]) => part(`form-data; name="f"; ${more}`, 'octets', ...fields);
 const end = '--b--\r\n';
 
+interface Read {
+  /** The body was closed: it holds no timer any more. */
+  ended: boolean;
+  message?: string;
+  files?: { filename: string; type: string | undefined; content: string }[];
+  refused?: string;
+}
+
 /** What is read of a form, in pieces of that many octets. */
-async function read(form: string | Buffer, size = 7, contentType = type) {
+async function read(form: string | Buffer, size = 7): Promise<Read> {
   const octets = Buffer.from(form);
   const state = { ended: false };
   async function* body() {
@@ -32,8 +40,8 @@ async function read(form: string | Buffer, size = 7, contentType = type) {
     }
   }
   try {
-    const opened = await readForm(contentType, body());
-    const files = [];
+    const opened = await readForm(type, body());
+    const files: Read['files'] = [];
     try {
       for await (const each of opened.files)
         files.push({

@@ -134,6 +134,9 @@ describe('attacks on logins for submission', () => {
       'CONNECT mx.example.com:25 HTTP/1.1',
       'PRI * HTTP/2.0',
       'get /x?y HTTP/1.1',
+      'GET  /  HTTP/1.1 ',
+      'GET /',
+      'M-SEARCH * HTTP/1.1',
     ])
       for (const port of [door.ports.starttls, door.ports.mx]) {
         const client = await RawClient.connect(port);
