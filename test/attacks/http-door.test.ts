@@ -266,7 +266,7 @@ describe('attacks on the HTTP API', { skip: skipWithout('openssl'), timeout: 1_8
     // Not by Node, whose answers have no code.
     for (const fields of ['', 'Host: localhost\r\nExpect: gold\r\n']) {
       const answer = await api.raw(`GET /v1/messages HTTP/1.1\r\n${fields}Connection: close\r\n\r\n`);
-      assert.match(answer, /^HTTP\/1\.1 400 [^]*"code":"request-invalid"/, fields);
+      assert.match(answer, /^HTTP\/1\.1 400 .*"code":"request-invalid"/s, fields);
     }
   });
 
