@@ -5,8 +5,7 @@ import { roomLog } from '../src/log.ts';
 
 await runRole('api', async ({ config, log, queue, takeOver }) => {
   const { events } = config;
-  const webhook =
-    events && (await openEventWebhook({ config: events, events: queue.events, log: roomLog(log, 'api') }));
+  const webhook = events && (await openEventWebhook({ ...queue, config: events, log: roomLog(log, 'api') }));
   const api =
     config.api.port === undefined ? undefined : await createApi({ config, log: roomLog(log, 'api'), queue });
   const bound = await api?.listen(takeOver);

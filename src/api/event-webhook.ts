@@ -8,11 +8,13 @@ import { createEventPoster, type EventPoster, type EventWebhookConfig } from '..
 import { type Log, logRarely } from '../log.ts';
 import type { Events } from '../queue/index.ts';
 import { walk } from '../rounds.ts';
+import { EventIds } from './places.ts';
 import { eventOf } from './streams.ts';
 
 export interface EventWebhookParts {
   config: EventWebhookConfig;
   events: Events;
+  deriveKey(purpose: string): Buffer;
   log: Log;
 }
 
@@ -52,12 +54,14 @@ class Following {
   readonly #poster: EventPoster;
   readonly #stop: AbortSignal;
   readonly #owner = randomUUID();
+  readonly #ids: EventIds;
   trouble: { since: number; why: string } | undefined;
 
   constructor(parts: EventWebhookParts, poster: EventPoster, stop: AbortSignal) {
     this.#parts = parts;
     this.#poster = poster;
     this.#stop = stop;
+    this.#ids = new EventIds(parts);
   }
 
   async run(): Promise<void> {
@@ -79,8 +83,12 @@ class Following {
     }
     const page = await events.read(known);
     if (page.events.length > 0) {
-      const body = { events: page.events.map(eventOf), missed: page.missed };
-      const why = await this.#poster.post(Buffer.from(JSON.stringify(body)), page.last, this.#stop);
+      const body = { events: page.events.map((each) => eventOf(each, this.#ids)), missed: page.missed };
+      const why = await this.#poster.post(
+        Buffer.from(JSON.stringify(body)),
+        this.#ids.of(page.last),
+        this.#stop,
+      );
       if (why !== undefined) {
         if (this.#stop.aborted) return 'idle';
         this.trouble ??= { since: Date.now(), why };

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Client, ClientRegistry } from '../client/index.ts';
 import type { Events, FollowedEvent } from '../queue/index.ts';
-import type { Places } from './places.ts';
+import type { EventIds, Places } from './places.ts';
 import { refusal } from './problem.ts';
 import { type Answer, nothing, type Route, route } from './route.ts';
 import { eventList, eventsQuery, type MessageEvent } from './schemas.ts';
@@ -97,12 +97,12 @@ export class Streams {
   }
 
   /**
-   * // Events of others leave no trace in a page: one request passes over them, however many there are, and its cursor
+   * Events of others leave no trace in a page: one request passes over them, however many there are, and its cursor
    * is sealed.
    */
   async #page(client: Client, after: string): Promise<z.output<typeof eventList>> {
     const { events, places } = this.#parts;
-    const found: MessageEvent[] = [];
+    const found: FollowedEvent[] = [];
     let page = await events.read(after, (owner) => client.maySee(owner));
     const { missed } = page;
     for (;;) {
@@ -112,11 +112,12 @@ export class Streams {
     }
     const more = found.length > pageSize;
     const last = (more && found[pageSize - 1]?.id) || page.last;
-    return { events: found.slice(0, pageSize), cursor: places.seal(client, last), more, missed };
+    const seen = found.slice(0, pageSize).map((each) => eventOf(each, places.ids));
+    return { events: seen, cursor: places.seal(client, last), more, missed };
   }
 
   async #follow(first: Client, from: string, response: ServerResponse, beat: string): Promise<void> {
-    const { events, registry } = this.#parts;
+    const { events, places, registry } = this.#parts;
     const ended = new AbortController();
     const end = () => ended.abort();
     let client: Client | undefined = first;
@@ -144,6 +145,8 @@ export class Streams {
         'Cache-Control': 'no-store',
         'X-Content-Type-Options': 'nosniff',
         'X-Accel-Buffering': 'no',
+        // Whose stream has ended keeps no connection either.
+        Connection: 'close',
       });
       await write(': events\n\n');
       // A script does not see comments, and wants to know at once whether anything gets through.
@@ -156,8 +159,10 @@ export class Streams {
         for (const each of page.events) {
           // A slow reader may keep us waiting, and its rights may change in the meantime.
           if (ended.signal.aborted) break;
-          for (const seen of client ? shown(client, [each]) : [])
+          for (const event of client ? shown(client, [each]) : []) {
+            const seen = eventOf(event, places.ids);
             await write(`id: ${seen.id}\ndata: ${JSON.stringify(seen)}\n\n`);
+          }
         }
         if (page.more) continue;
         if (performance.now() - beaten >= this.#times.beat) await write(beat);
@@ -177,15 +182,15 @@ export class Streams {
   }
 }
 
-/** The part of an event that a client may see. */
-export function shown(client: Client, events: readonly FollowedEvent[]): MessageEvent[] {
-  return events.filter(({ record }) => client.maySee(record)).map(eventOf);
+/** Those that a client may see. */
+function shown(client: Client, events: readonly FollowedEvent[]): FollowedEvent[] {
+  return events.filter(({ record }) => client.maySee(record));
 }
 
-export function eventOf({ id, event, record }: FollowedEvent): MessageEvent {
+export function eventOf({ id, event, record }: FollowedEvent, ids: EventIds): MessageEvent {
   const { direction, mailbox, partner, partnerBy, client = null, metadata = {} } = record;
   return {
-    id,
+    id: ids.of(id),
     type: event.type,
     at: new Date(event.at).toISOString(),
     message: { id: record.id, direction, mailbox, partner, partnerBy, client, metadata },

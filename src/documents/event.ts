@@ -15,7 +15,7 @@ export const eventMessage = {
 
 export const messageEvent = z
   .object({
-    id: z.string().describe('Place in the stream.'),
+    id: z.string().describe('Place in the stream, in a form that tells nothing else: the same each time.'),
     type: z
       .string()
       .describe('received, decoded, handed-off, delivered, queued, sent, retried, suspended ...'),

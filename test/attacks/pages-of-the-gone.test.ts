@@ -13,7 +13,7 @@ it('pages of events that nobody waits for any more are not read', async (t) => {
   const first = Promise.withResolvers<void>();
   let [reads, arrived, gone] = [0, 0, 0];
   const streams = new Streams({
-    places: new Places({ seal: () => Buffer.of(1), unseal: () => '' }),
+    places: new Places({ seal: () => Buffer.of(1), unseal: () => '', deriveKey: () => Buffer.alloc(32) }),
     events: {
       ...{ keep: async () => undefined, newest: async () => '0-0', position: async () => undefined },
       ...{ moveTo: async () => undefined, claim: async () => true, release: async () => undefined },
