@@ -253,6 +253,13 @@ export const rules = [
     ],
     [
       'config/partner-rules.ts',
+      'return first.mtaSts && !mtaSts && !names && strengthOf(second) < 5;',
+      'return false;',
+      'smtp/failover~weaker',
+      'a backup leaves out the policy that protects the first route',
+    ],
+    [
+      'config/partner-rules.ts',
       'if (encrypt && certificates.length === 0)',
       'if (encrypt && certificates.length < 0)',
       'config/bad',

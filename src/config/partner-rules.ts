@@ -129,9 +129,9 @@ type Route = PartnerConfig['route'];
 function checkBackup(first: Route, second: Route, at: SettingPath, report: Report): void {
   if (first.folder !== undefined && second.folder === first.folder)
     report([...at, 'folder'], 'is the folder of route', { hint: 'name another one' });
-  if (first.folder === undefined && second.folder === undefined && strengthOf(second) < strengthOf(first))
+  if (first.folder === undefined && second.folder === undefined && isWeaker(second, first))
     report(at, 'has weaker TLS than route', {
-      hint: 'give it tls, ca, pins and dane that demand as much as those of route',
+      hint: 'give it tls, ca, pins, dane and mtaSts that demand as much as those of route',
     });
 }
 
@@ -155,14 +155,24 @@ function checkReadable({ encrypt, route, backup }: PartnerConfig, at: SettingPat
 }
 
 /**
- * How much a route demands of the server, to compare two of them. Whoever makes the first one fail must gain nothing.
+ * Whether a route demands less of the server than the first one. Whoever makes the first one fail must gain nothing.
  */
-export function strengthOf({ tls, ca, pins, dane }: Route): number {
+function isWeaker(second: Route, first: Route): boolean {
+  if (strengthOf(second) < strengthOf(first)) return true;
+  // A policy says which servers are right, and that they have TLS. A route that names its server needs only the latter.
+  const { tls, host, mtaSts } = second;
+  const names = host !== undefined && (tls === 'required' || tls === 'implicit');
+  return first.mtaSts && !mtaSts && !names && strengthOf(second) < 5;
+}
+
+/** What the partner publishes makes TLS necessary where the route would do without. */
+function strengthOf({ tls, ca, pins, dane }: Route): number {
   if (tls === 'none') return 0;
-  if (tls === 'opportunistic') return 1;
-  if (pins.length > 0) return 5;
-  if (ca !== undefined || dane === 'required') return 4;
-  return dane === 'off' ? 2 : 3;
+  if (dane === 'required') return 5;
+  const published = dane === 'off' ? 0 : 1;
+  if (tls === 'opportunistic') return 1 + published;
+  if (pins.length > 0) return 6;
+  return ca === undefined ? 3 + published : 5;
 }
 
 function checkWindows({ windows }: PartnerConfig, at: SettingPath, report: Report): void {

@@ -235,6 +235,13 @@ describe('the TLS of a backup', () => {
       ['{ host: a.example }', '{ host: b.example, dane: off }'],
       ['{ host: a.example, ca: ca.pem }', '{ host: b.example }'],
       [`{ host: a.example, ${pin} }`, '{ host: b.example, ca: ca.pem }'],
+      // What the partner publishes makes TLS necessary, so leaving it out is weaker too.
+      ['{ host: a.example, tls: opportunistic }', '{ host: b.example, tls: opportunistic, dane: off }'],
+      ['{ tls: opportunistic, mtaSts: true }', '{ tls: opportunistic }'],
+      ['{ tls: opportunistic, mtaSts: true }', '{ host: b.example, tls: opportunistic }'],
+      ['{ tls: opportunistic, mtaSts: true }', '{ tls: required }'],
+      ['{ mtaSts: true }', '{ tls: required }'],
+      ['{ host: a.example, tls: opportunistic, dane: required }', '{ host: b.example }'],
     ] as const)
       assert.equal(problems(route, backup), 1, `${route} ${backup}`);
   });
@@ -245,6 +252,10 @@ describe('the TLS of a backup', () => {
       ['{ host: a.example, tls: opportunistic }', '{ host: b.example }'],
       ['{ host: a.example }', `{ host: b.example, ${pin} }`],
       [`{ host: a.example, ${pin} }`, `{ host: b.example, ${pin} }`],
+      ['{ tls: opportunistic, mtaSts: true }', '{ tls: opportunistic, mtaSts: true }'],
+      ['{ mtaSts: true }', '{ host: b.example }'],
+      ['{ mtaSts: true }', '{ dane: required }'],
+      ['{ host: a.example }', '{ host: b.example, tls: opportunistic, dane: required }'],
     ] as const)
       assert.equal(problems(route, backup), 0, `${route} ${backup}`);
   });
