@@ -3,19 +3,24 @@
  * process, as a person who has logged in, and the processor time that console and Redis took for it, which other
  * programs of the machine change little. For speed the records are made without an fsync for each.
  *
- *   node --openssl-legacy-provider bench/console.ts [--records 1000000] [--rounds 20]
+ *   node --openssl-legacy-provider bench/console.ts [--records 1000000] [--rounds 20] [--kept FOLDER]
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readHeartbeats } from '../src/daemon/index.ts';
 import { startConsole } from '../test/support/console.ts';
 import { makeWorld } from '../test/support/world.ts';
-import { fillLedger, idOf, messageIdOf } from './filled.ts';
+import { filledServer, idOf, messageIdOf } from './filled.ts';
 import { figure, printTable } from './table.ts';
 
 const { values } = parseArgs({
-  options: { records: { type: 'string', default: '1000000' }, rounds: { type: 'string', default: '20' } },
+  options: {
+    records: { type: 'string', default: '1000000' },
+    rounds: { type: 'string', default: '20' },
+    kept: { type: 'string' },
+  },
 });
 const records = Number(values.records);
 const rounds = Number(values.rounds);
@@ -27,22 +32,11 @@ const other = (name: string) => ({
   ...{ name, addresses: [`edi@${name}.example`], encrypt: false, sign: 'none', from: 'a@own.example' },
   route: { host: '127.0.0.1', port: 9, tls: 'none' },
 });
-/** Subjects of the newest ones: more than a search opens for a page. */
-async function keepSubjects(most: number): Promise<void> {
-  const { redis, prefix, seal } = room.daemon.queue;
-  for (let at = Math.max(2, records - most); at < records; at += 1000) {
-    const pipe = redis.pipeline();
-    for (let each = at; each < Math.min(at + 1000, records); each++) {
-      const id = idOf(each);
-      const subject = seal(`subject:${id}`, `Order ${each} of the first quarter`);
-      pipe.hset(`${prefix}:m:${id}`, 't', subject.toString('base64'));
-    }
-    await pipe.exec();
-  }
-}
-
+const dataDir = join(world.folder, 'filled');
+const { server, redis: redisSettings, memory } = await filledServer(dataDir, records, values.kept);
 const room = await startConsole(world, {
   config: {
+    ...{ dataDir, redis: redisSettings },
     mailboxes: Array.from({ length: 20 }, (_, at) => own(`mailbox${at}`)),
     partners: Array.from({ length: 50 }, (_, at) => other(`partner${at}`)),
   },
@@ -50,9 +44,6 @@ const room = await startConsole(world, {
 });
 try {
   const { redis } = room.daemon.queue;
-  await redis.config('SET', 'appendonly', 'no');
-  // so that the index of ids counts as whole
-  await room.daemon.queue.sweep();
   const pid = (await readHeartbeats(room.daemon.queue)).find(({ role }) => role === 'console')?.pid ?? 0;
   const ticks = Number(execFileSync('getconf', ['CLK_TCK']));
   /** Milliseconds of processor time until now: of the console, and of Redis. */
@@ -65,8 +56,6 @@ try {
       redis: cpu.reduce((sum, [, seconds]) => sum + Number(seconds) * 1000, 0),
     };
   };
-  const { memory } = await fillLedger(room.daemon.queue, records);
-  await keepSubjects(20_000);
   const { browser } = await room.person('olga', 'operator', '--content');
   const any = () => 2 + Math.floor(Math.random() * (records - 2));
   const timed = async (path: () => string): Promise<string[]> => {
@@ -121,5 +110,6 @@ try {
   );
 } finally {
   await room.daemon.stop();
+  await server.stop();
   world.remove();
 }

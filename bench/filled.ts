@@ -3,8 +3,13 @@
  * tells them apart.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import type { MessageRecord, QueueRoom } from '../src/queue/index.ts';
+import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { configSchema } from '../src/config/schema.ts';
+import { createLog } from '../src/log.ts';
+import { type MessageRecord, openQueue, type QueueRoom } from '../src/queue/index.ts';
 import { records as luaRecords } from '../src/queue/lua.ts';
+import { type PrivateServer, startPrivateServer } from '../src/redis/private-server.ts';
 import { run, script } from '../src/redis/scripts.ts';
 import { progress } from './table.ts';
 
@@ -77,11 +82,13 @@ for at = tonumber(ARGV[1]), tonumber(ARGV[2]) do
   local one = redis.sha1hex('digest ' .. at)
   local digest = one .. string.sub(one, 1, 24)
   local now = string.format('%.0f', tonumber(ARGV[3]) + at)
-  local fields = {}
+  local fields, facts = {}, ''
   for name, value in pairs(template) do
     if name == 'r' then
       value = string.gsub(value, string.gsub(ARGV[6 + kind], '%p', '%%%0'), mid)
       value = string.gsub(value, ARGV[8 + kind], digest)
+      value = string.gsub(value, 'edi@partner', 'edi' .. at % 1000 .. '@partner')
+      facts = value
     elseif name == 'a' or name == 'u' then value = now
     elseif name == 'b' then value = 'mailbox' .. at % 20
     elseif name == 'p' then value = 'partner' .. at % 50 end
@@ -99,6 +106,7 @@ for at = tonumber(ARGV[1]), tonumber(ARGV[2]) do
   rcall('ZADD', bucket, 0, member)
   bucket, member = digest_index('h', digest, id)
   rcall('ZADD', bucket, 0, member)
+  each_address(cjson.decode(facts), id, function(set, entry) rcall('ZADD', set, now, entry) end)
 end
 `,
 );
@@ -131,4 +139,67 @@ export async function fillLedger(
   }
   progress('');
   return { memory: ((await used()) - before) / records, start };
+}
+
+/** Subjects of the newest ones: more than a search opens for a page. */
+async function keepSubjects(
+  { redis, prefix, seal }: QueueRoom,
+  records: number,
+  most: number,
+): Promise<void> {
+  for (let at = Math.max(2, records - most); at < records; at += 1000) {
+    const pipe = redis.pipeline();
+    for (let each = at; each < Math.min(at + 1000, records); each++) {
+      const id = idOf(each);
+      const subject = seal(`subject:${id}`, `Order ${each} of the first quarter`);
+      pipe.hset(`${prefix}:m:${id}`, 't', subject.toString('base64'));
+    }
+    await pipe.exec();
+  }
+}
+
+/** Settings for a server that is only read: no fsync, and nothing is written to its folder. */
+export const readOnly = { appendonly: 'no', save: '""' };
+
+/**
+ * A private server of a data folder with that many records. What was made once can be kept, since a million takes
+ * minutes.
+ *
+ * @param kept folder in which the records and the key are kept, or from which they are taken
+ */
+export async function filledServer(
+  dataDir: string,
+  records: number,
+  kept?: string,
+): Promise<{ server: PrivateServer; redis: Record<string, string>; memory: number }> {
+  mkdirSync(join(dataDir, 'redis'), { recursive: true, mode: 0o700 });
+  const files = (['redis/dump.rdb', 'spool.key'] as const).map((file) => ({
+    there: join(dataDir, file),
+    away: join(kept ?? dataDir, `${records}.${file.replace('/', '.')}`),
+  }));
+  const isKept = files.every(({ away }) => existsSync(away));
+  if (isKept) for (const { there, away } of files) copyFileSync(away, there);
+  const server = await startPrivateServer(dataDir, { settings: readOnly, startTimeout: 300_000 });
+  const redis = { url: server.url, durability: 'relaxed', commandTimeout: '10m' };
+  const queue = await openQueue(configSchema.parse({ dataDir, redis }), {
+    role: 'bench',
+    log: createLog('silent', 'bench'),
+  });
+  try {
+    if (!isKept) {
+      // so that the indices count as whole
+      await queue.sweep();
+      await fillLedger(queue, records);
+      await keepSubjects(queue, records, 20_000);
+      if (kept !== undefined) {
+        mkdirSync(kept, { recursive: true });
+        await queue.redis.save();
+        for (const { there, away } of files) copyFileSync(there, away);
+      }
+    }
+    const used = /^used_memory:(\d+)/m.exec(await queue.redis.info('memory'))?.[1];
+    return { server, redis, memory: Number(used) / records };
+  } finally {
+    await queue.close();
+  }
 }

@@ -30,4 +30,11 @@ export const console = mutants('console', [
     'api/overview',
     'who only reads acts on many messages',
   ],
+  [
+    'api/bulk.ts',
+    'if (limit === 0 || pages === mostPages)',
+    'if (limit === 0)',
+    'attacks/searches-of-one-client~go.on.where',
+    'one call looks through everything for a filter that selects few',
+  ],
 ]);

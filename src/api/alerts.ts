@@ -14,7 +14,7 @@ import {
   tellTest,
   unsilenceAlerts,
 } from '../alert/index.ts';
-import type { Client } from '../client/index.ts';
+import { type Client, seesAll } from '../client/index.ts';
 import { readDuration } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import type { QueueRoom } from '../queue/index.ts';
@@ -28,7 +28,6 @@ import {
   tested,
 } from './alert-schemas.ts';
 import type { BodyRules } from './body.ts';
-import { seesAll } from './granted.ts';
 import { jsonBody } from './json-body.ts';
 import { asRequest, refusal } from './problem.ts';
 import { nothing, type Route, route } from './route.ts';

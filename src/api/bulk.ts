@@ -18,6 +18,7 @@ import {
 } from './overview-schemas.ts';
 import { refusal } from './problem.ts';
 import { nothing, type Route, route } from './route.ts';
+import { Turns } from './turns.ts';
 import { iso } from './view.ts';
 
 export interface BulkParts {
@@ -26,9 +27,15 @@ export interface BulkParts {
   body: BodyRules;
 }
 
-/** Limits: messages that one call acts on; page size of the search; acts at a time; messages shown in a preview. */
+/**
+ * Limits: messages that one call acts on; page size of the search, and pages of one call, each of which examines 20,000
+ * at most; acts at a time; messages shown in a preview.
+ */
 const most = 2000;
 const pageSize = 200;
+const mostPages = 20;
+/** Calls that look for messages at a time: each of another client. */
+const actsAtATime = 4;
 const atOnce = 50;
 const shown = 20;
 
@@ -41,25 +48,53 @@ const statesOf: Readonly<Record<BulkAct, readonly MessageState[]>> = {
   retry: ['received', 'decoded', 'queued'],
 };
 
+interface Place {
+  state: MessageState;
+  /** Of the list of that state; undefined for its beginning. */
+  cursor: string | undefined;
+}
+
+/** Errors: `request-invalid` for what no call returned. */
+function placeOf(cursor: string | undefined, states: readonly MessageState[]): Place | null {
+  const [first] = states;
+  if (cursor === undefined) return first === undefined ? null : { state: first, cursor: undefined };
+  const at = cursor.indexOf('.');
+  const state = states.find((each) => each === cursor.slice(0, at));
+  if (state === undefined) throw refusal('request-invalid', 'the cursor is not one that this act returned');
+  return { state, cursor: cursor.slice(at + 1) || undefined };
+}
+
 export function bulkRoutes({ config, queue, body }: BulkParts): Route[] {
   const { flow, ledger } = queue;
+  const turns = new Turns('acts on many messages', actsAtATime, Number.POSITIVE_INFINITY);
 
-  /** The messages that the client may see and the filter selects, newest first. */
-  const choose = async (client: Client, act: BulkAct, filter: Filter) => {
+  /**
+   * The messages that the client may see and the filter selects: of each state, newest first. A filter that selects little is looked
+   * for as long as one call may; `cursor` leads on from there.
+   */
+  const choose = async (client: Client, act: BulkAct, { cursor: from, ...filter }: Filter) => {
+    const messages: MessageRecord[] = [];
+    // Outbound mail is not decoded.
+    if (act === 'decode-again' && filter.direction === 'outbound') return { messages, cursor: null };
+    const direction = act === 'decode-again' ? 'inbound' : filter.direction;
     const among = granted(client, config);
-    const found: MessageRecord[] = [];
-    for (const state of statesOf[act]) {
-      let cursor: string | undefined;
-      do {
-        const query = { ...queryOf({ ...filter, limit: String(pageSize) }), state };
-        const page = await ledger.listAmong(cursor === undefined ? query : { ...query, cursor }, among);
-        found.push(
-          ...page.messages.filter(({ direction }) => act !== 'decode-again' || direction === 'inbound'),
-        );
-        cursor = page.cursor ?? undefined;
-      } while (cursor !== undefined && found.length <= most);
+    const states = statesOf[act];
+    let place = placeOf(from, states);
+    for (let pages = 0; place !== null; pages++) {
+      const limit = Math.min(pageSize, most - messages.length);
+      if (limit === 0 || pages === mostPages)
+        return { messages, cursor: `${place.state}.${place.cursor ?? ''}` };
+      const query = { ...queryOf({ ...filter, direction, limit: String(limit) }), state: place.state };
+      const page: Awaited<ReturnType<typeof ledger.listAmong>> = await ledger.listAmong(
+        place.cursor === undefined ? query : { ...query, cursor: place.cursor },
+        among,
+      );
+      messages.push(...page.messages);
+      const next = states[states.indexOf(place.state) + 1];
+      if (page.cursor !== null) place = { state: place.state, cursor: page.cursor };
+      else place = next === undefined ? null : { state: next, cursor: undefined };
     }
-    return { messages: found.slice(0, most), more: found.length > most };
+    return { messages, cursor: null };
   };
 
   const perform = async (act: BulkAct, id: string, by: Act): Promise<string | undefined> => {
@@ -83,21 +118,25 @@ export function bulkRoutes({ config, queue, body }: BulkParts): Route[] {
       name: 'previewActs',
       tag: 'messages',
       summary: 'See what an act on many messages would do',
-      description: 'Touches nothing. Up to 2,000 messages are counted.',
+      description:
+        'Touches nothing. Up to 2,000 messages are counted, among those that one call looks through; cursor leads on.',
       params: nothing,
       query: previewQuery,
       status: 200,
       answer: preview,
-      async handle({ client, query: { act, ...filter } }) {
+      async handle({ client, query: { act, ...filter }, response }) {
         mayOf(client, act);
         const until = iso(Date.now());
-        const { messages, more } = await choose(client, act, filter);
+        const { messages, cursor } = await turns.take(client, () => choose(client, act, filter), response);
         const times = messages.map(({ receivedAt }) => receivedAt);
         const oldest = times.length === 0 ? null : iso(Math.min(...times));
         const ids = messages.slice(0, shown).map(({ id }) => id);
         return {
           status: 200,
-          json: { messages: messages.length, more, ids, oldest, until: filter.until ?? until },
+          json: {
+            ...{ messages: messages.length, more: cursor !== null, cursor, ids, oldest },
+            until: filter.until ?? until,
+          },
         };
       },
     }),
@@ -110,7 +149,7 @@ export function bulkRoutes({ config, queue, body }: BulkParts): Route[] {
       tag: 'messages',
       summary: 'Do the same with many messages',
       description:
-        'Those that a filter selects, or the given ones: at most 2,000 in one call. The client needs the verb of the act. Each message is acted on by itself and noted in the audit trail; what cannot be done stands in the answer.',
+        'Those that a filter selects, or the given ones: at most 2,000 in one call, among those that it looks through; cursor leads on. The client needs the verb of the act. Each message is acted on by itself and noted in the audit trail; what cannot be done stands in the answer.',
       params: nothing,
       query: nothing,
       bodies: { 'application/json': { schema: bulkBody, description: 'What is done, with which messages.' } },
@@ -122,14 +161,15 @@ export function bulkRoutes({ config, queue, body }: BulkParts): Route[] {
         mayOf(client, act);
         if (act === 'terminate' && (why ?? '') === '')
           throw refusal('request-invalid', 'why: terminate needs a reason');
-        const filters = Object.values(filter).filter((value) => value !== undefined);
+        const { cursor: _, ...selecting } = filter;
+        const filters = Object.values(selecting).filter((value) => value !== undefined);
         if ((ids === undefined) === (filters.length === 0))
           throw refusal('request-invalid', 'give ids, or a filter: one of them');
         const by = { by: client.actor, ...(why !== undefined && { why }) };
         const chosen =
           ids === undefined
-            ? await choose(client, act, filter)
-            : { messages: await Promise.all(ids.map(async (id) => await seen(client, id))), more: false };
+            ? await turns.take(client, () => choose(client, act, filter), call.response)
+            : { messages: await Promise.all(ids.map(async (id) => await seen(client, id))), cursor: null };
         const done: string[] = [];
         const failed: z.output<typeof bulkResult>['failed'] = [];
         const one = async (message: { id: string; direction?: 'inbound' | 'outbound' | undefined }) => {
@@ -150,7 +190,8 @@ export function bulkRoutes({ config, queue, body }: BulkParts): Route[] {
         const order = [...chosen.messages].reverse();
         for (let at = 0; at < order.length; at += atOnce)
           await Promise.all(order.slice(at, at + atOnce).map(one));
-        return { status: 200, json: { done, failed, more: chosen.more } };
+        const { cursor } = chosen;
+        return { status: 200, json: { done, failed, more: cursor !== null, cursor } };
       },
     }),
   ];

@@ -4,7 +4,7 @@
  */
 
 import type { BodyRules } from './body.ts';
-import type { CertificateDesk, DeskParts, Detail } from './certificate-desk.ts';
+import type { DeskParts, Detail } from './certificate-desk.ts';
 import {
   approveBody,
   certificateDetail,
@@ -15,6 +15,7 @@ import {
   rejectBody,
   revokeBody,
 } from './certificate-schemas.ts';
+import { openedOnce } from './desk.ts';
 import { jsonBody } from './json-body.ts';
 import { nothing, type Route, route } from './route.ts';
 
@@ -23,16 +24,10 @@ export interface CertificatesParts extends DeskParts {
 }
 
 export function certificateRoutes({ body, ...parts }: CertificatesParts): Route[] {
-  let opened: Promise<CertificateDesk> | undefined;
-  const desk = () => {
-    opened ??= import('./certificate-desk.ts')
-      .then((room) => room.CertificateDesk.open(parts))
-      .catch((error: unknown) => {
-        opened = undefined;
-        throw error;
-      });
-    return opened;
-  };
+  const desk = openedOnce(async () => {
+    const room = await import('./certificate-desk.ts');
+    return await room.CertificateDesk.open(parts);
+  });
   const ok = (json: Detail) => ({ status: 200, json });
   const get = { method: 'GET', grant: 'certificates', tag: 'certificates', status: 200 } as const;
   const act = { method: 'POST', grant: 'approve', tag: 'certificates', status: 200 } as const;

@@ -1,9 +1,8 @@
 /** `sealpost check` on demand: each machine checks the files of its roles. */
 import { z } from 'zod';
-import type { Client } from '../client/index.ts';
+import { type Client, seesAll } from '../client/index.ts';
 import { loadChecks, readHeartbeats } from '../daemon/index.ts';
 import type { QueueRoom } from '../queue/index.ts';
-import { seesAll } from './granted.ts';
 import { refusal } from './problem.ts';
 import { nothing, type Route, route } from './route.ts';
 import { iso } from './view.ts';
@@ -92,7 +91,7 @@ export function checkRoutes({ queue }: CheckParts): Route[] {
         const { askCheck } = await loadChecks();
         const at = Date.now();
         await queue.audit.add({ at, by: client.actor, what: 'check' });
-        await askCheck(queue, client.actor, at);
+        await askCheck(queue, client.actor);
         return { status: 200, json: await report() };
       },
     }),

@@ -1,8 +1,8 @@
 /** Clients (programs) and their tokens. `ClientDesk` does the work. */
 import type { z } from 'zod';
 import {
-  type Acting,
   type ClientDesk,
+  type ClientFacts,
   loadClientDesk,
   loadClients,
   type MadeToken,
@@ -30,9 +30,10 @@ import {
   tokenRevoked,
   tokenRotate,
 } from './client-schemas.ts';
-import { jsonBody } from './json-body.ts';
-import { asRequest, refusal } from './problem.ts';
-import { type Call, checked, nothing, type Route, route } from './route.ts';
+import { type Asking, DeskRoutes, openedOnce } from './desk.ts';
+import { refusal } from './problem.ts';
+import { checked, nothing, type Route } from './route.ts';
+import { iso, isoOr } from './view.ts';
 
 export interface ClientRoutesParts {
   config: Config;
@@ -40,9 +41,6 @@ export interface ClientRoutesParts {
   log: Log;
   body: BodyRules;
 }
-
-const iso = (at: number) => new Date(at).toISOString();
-const isoOr = (at: number | null) => (at === null ? null : iso(at));
 
 /** Errors: `request-invalid`. */
 function expiryOf(text: string): number | null {
@@ -58,106 +56,104 @@ const madeJson = ({ id, text, client, expiresAt }: MadeToken) => ({
 });
 
 export function clientRoutes({ config, queue, log, body }: ClientRoutesParts): Route[] {
-  let opened: Promise<ClientDesk> | undefined;
   let scopes: Awaited<ReturnType<typeof loadClients>>['scopeSchema'] | undefined;
-  /** Opened with the first request. */
-  const desk = async (): Promise<ClientDesk> => {
-    opened ??= (async () => {
-      const [{ ClientRegistry, scopeSchema }, { ClientDesk: Desk }] = [
-        await loadClients(),
-        await loadClientDesk(),
-      ];
-      scopes = scopeSchema;
-      const parts = { ...queue, folder: config.dataDir, log, now: Date.now };
-      const registry = await ClientRegistry.open(parts);
-      return new Desk({ registry, audit: queue.audit, config, now: Date.now });
-    })();
-    opened.catch(() => {
-      opened = undefined;
-    });
-    return await opened;
-  };
-  const acting = ({ client }: Pick<Call, 'client'>): Acting => ({ client, by: client.actor });
+  const desk = openedOnce(async () => {
+    const { ClientRegistry, scopeSchema } = await loadClients();
+    const { ClientDesk: Desk } = await loadClientDesk();
+    scopes = scopeSchema;
+    const registry = await ClientRegistry.open({ ...queue, folder: config.dataDir, log, now: Date.now });
+    return new Desk({ registry, audit: queue.audit, config, now: Date.now });
+  });
+  const routes = new DeskRoutes(desk, body);
   /** What a body names, in the form that is stored. Errors: `request-invalid`. */
   const scopeOf = ({ verbs, partners, mailboxes, senders, identities }: Scope): Scope => {
     if (scopes === undefined) throw refusal('internal', 'the desk is not open');
     return checked(scopes, { verbs, partners, mailboxes, senders, identities }, 'the body');
   };
-  const limitsOf = (limits: Record<string, number | undefined> | undefined) =>
-    Object.fromEntries(Object.entries(limits ?? {}).filter(([, value]) => value !== undefined));
-  const viewOf = (by: Acting, own: ClientDesk, stored: StoredClient): z.output<typeof clientInfo> => {
+  /** Errors: `request-invalid`. */
+  const factsOf = ({
+    limits,
+    pins,
+    ...scope
+  }: Scope &
+    Pick<ClientFacts, 'pins'> & {
+      limits?: Record<string, number | undefined> | undefined;
+    }): ClientFacts => ({
+    scope: scopeOf(scope),
+    limits: Object.fromEntries(Object.entries(limits ?? {}).filter(([, value]) => value !== undefined)),
+    pins,
+  });
+  type Asked = Pick<Asking<ClientDesk, unknown, unknown>, 'desk' | 'by'>;
+  const viewOf = ({ desk: own, by }: Asked, stored: StoredClient): z.output<typeof clientInfo> => {
     const { name, grants, pins, queue: hasQueue = false, createdAt } = stored;
     const may = own.why(by, stored) === undefined;
     return { name, grants, pins, queue: hasQueue, createdAt: iso(createdAt), may };
   };
-  const common = { grant: 'clients', tag: 'clients', query: nothing, status: 200 } as const;
+  const common = { grant: 'clients', tag: 'clients', query: nothing } as const;
+  const post = { ...common, method: 'POST' } as const;
+  const get = { ...common, method: 'GET', grave: false, params: nothing } as const;
 
   return [
-    route({
-      ...common,
-      ...{ method: 'GET', url: '/v1/clients', name: 'listClients', grave: false, params: nothing },
-      summary: 'List clients',
-      description: 'Programs, with their grants: those whose mail is among that of the client that asks.',
-      answer: clientList,
-      async handle(call) {
-        const [by, own] = [acting(call), await desk()];
-        return { status: 200, json: { clients: (await own.list(by)).map((each) => viewOf(by, own, each)) } };
+    routes.plain(
+      {
+        ...{ ...get, url: '/v1/clients', name: 'listClients' },
+        summary: 'List clients',
+        description: 'Programs, with their grants: those whose mail is among that of the client that asks.',
+        answer: clientList,
       },
-    }),
-    route({
-      ...common,
-      ...{ method: 'POST', url: '/v1/clients', name: 'addClient', params: nothing },
-      summary: 'Add a client',
-      description: 'With grants that the client that asks has itself. What is left out is not granted.',
-      bodies: { 'application/json': { schema: clientAdd, description: 'Its name and its grants.' } },
-      answer: clientActed,
-      async handle(call) {
-        const [by, own] = [acting(call), await desk()];
-        const { name, limits, pins, ...scope } = await jsonBody(call, clientAdd, body);
-        const facts = { scope: scopeOf(scope), limits: limitsOf(limits), pins };
-        const made = await asRequest(() => own.add(by, name, facts));
-        return { status: 200, json: { client: viewOf(by, own, made) } };
+      async (asked) => ({
+        clients: (await asked.desk.list(asked.by)).map((each) => viewOf(asked, each)),
+      }),
+    ),
+    routes.told(
+      {
+        ...{ ...post, url: '/v1/clients', name: 'addClient', params: nothing },
+        summary: 'Add a client',
+        description: 'With grants that the client that asks has itself. What is left out is not granted.',
+        body: { schema: clientAdd, description: 'Its name and its grants.' },
+        answer: clientActed,
       },
-    }),
-    route({
-      ...common,
-      ...{ method: 'POST', url: '/v1/clients/:client/grant', name: 'grantClient', params: clientParams },
-      summary: 'Replace grants of a client',
-      description: 'Those that are named. Nobody grants more than it has, and no client changes itself.',
-      bodies: { 'application/json': { schema: clientGrant, description: 'The grants.' } },
-      answer: clientActed,
-      async handle(call) {
-        const [by, own] = [acting(call), await desk()];
-        const { limits, pins, ...scope } = await jsonBody(call, clientGrant, body);
-        const facts = { scope: scopeOf(scope), limits: limitsOf(limits), pins };
-        const client = await asRequest(() => own.grant(by, call.params.client, facts));
-        return { status: 200, json: { client: viewOf(by, own, client) } };
+      async (asked) => {
+        const { name, ...facts } = asked.given;
+        return { client: viewOf(asked, await asked.desk.add(asked.by, name, factsOf(facts))) };
       },
-    }),
-    route({
-      ...common,
-      ...{ method: 'POST', url: '/v1/clients/:client/remove', name: 'removeClient', params: clientParams },
-      summary: 'Remove a client with its tokens',
-      description: 'They are refused within a second. What it has sent goes on.',
-      answer: clientRemoved,
-      async handle(call) {
-        const { client } = call.params;
-        const own = await desk();
-        await asRequest(() => own.remove(acting(call), client));
-        return { status: 200, json: { removed: client } };
+    ),
+    routes.told(
+      {
+        ...{ ...post, url: '/v1/clients/:client/grant', name: 'grantClient', params: clientParams },
+        summary: 'Replace grants of a client',
+        description: 'Those that are named. Nobody grants more than it has, and no client changes itself.',
+        body: { schema: clientGrant, description: 'The grants.' },
+        answer: clientActed,
       },
-    }),
-    route({
-      ...{ ...common, query: tokenQuery },
-      ...{ method: 'GET', url: '/v1/tokens', name: 'listTokens', grave: false, params: nothing },
-      summary: 'List tokens',
-      description: 'Without their secrets.',
-      answer: tokenList,
-      async handle(call) {
-        const own = await desk();
-        const wanted = call.query.client?.toLowerCase();
+      async (asked) => {
+        const { desk: own, by, params, given } = asked;
+        return { client: viewOf(asked, await own.grant(by, params.client, factsOf(given))) };
+      },
+    ),
+    routes.plain(
+      {
+        ...{ ...post, url: '/v1/clients/:client/remove', name: 'removeClient', params: clientParams },
+        summary: 'Remove a client with its tokens',
+        description: 'They are refused within a second. What it has sent goes on.',
+        answer: clientRemoved,
+      },
+      async ({ desk: own, by, params }) => {
+        await own.remove(by, params.client);
+        return { removed: params.client };
+      },
+    ),
+    routes.plain(
+      {
+        ...{ ...get, url: '/v1/tokens', name: 'listTokens', query: tokenQuery },
+        summary: 'List tokens',
+        description: 'Without their secrets.',
+        answer: tokenList,
+      },
+      async ({ desk: own, by, query }) => {
+        const wanted = query.client?.toLowerCase();
         const now = Date.now();
-        const tokens = (await own.tokens(acting(call)))
+        const tokens = (await own.tokens(by))
           .filter(({ client }) => wanted === undefined || client.toLowerCase() === wanted)
           .map(
             ({ id, client, note, scope, createdAt, expiresAt, usedAt }): z.output<typeof tokenInfo> => ({
@@ -166,57 +162,49 @@ export function clientRoutes({ config, queue, log, body }: ClientRoutesParts): R
               state: expiresAt !== null && expiresAt <= now ? 'expired' : 'valid',
             }),
           );
-        return { status: 200, json: { tokens } };
+        return { tokens };
       },
-    }),
-    route({
-      ...common,
-      ...{ method: 'POST', url: '/v1/clients/:client/tokens', name: 'addToken', params: clientParams },
-      summary: 'Make a token of a client',
-      description: 'It is shown this once. Grants in the body narrow those of the client.',
-      bodies: { 'application/json': { schema: tokenAdd, description: 'How long, what for, and how far.' } },
-      answer: tokenMade,
-      async handle(call) {
-        const [by, own] = [acting(call), await desk()];
-        const { note, expires, ...scope } = await jsonBody(call, tokenAdd, body);
+    ),
+    routes.told(
+      {
+        ...{ ...post, url: '/v1/clients/:client/tokens', name: 'addToken', params: clientParams },
+        summary: 'Make a token of a client',
+        description: 'It is shown this once. Grants in the body narrow those of the client.',
+        body: { schema: tokenAdd, description: 'How long, what for, and how far.' },
+        answer: tokenMade,
+      },
+      async ({ desk: own, by, params, given: { note, expires, ...scope } }) => {
         const facts = { note, expiresAt: expiryOf(expires), scope: scopeOf(scope) };
-        return {
-          status: 200,
-          json: madeJson(await asRequest(() => own.addToken(by, call.params.client, facts))),
-        };
+        return madeJson(await own.addToken(by, params.client, facts));
       },
-    }),
-    route({
-      ...common,
-      ...{ method: 'POST', url: '/v1/tokens/:id/rotate', name: 'rotateToken', params: tokenParams },
-      summary: 'Replace a token',
-      description: 'A new one with the same scope, shown this once; the old one stays valid for the overlap.',
-      bodies: { 'application/json': { schema: tokenRotate, description: 'How long.' } },
-      answer: tokenMade,
-      async handle(call) {
-        const [by, own] = [acting(call), await desk()];
-        const { expires, overlap: text } = await jsonBody(call, tokenRotate, body);
+    ),
+    routes.told(
+      {
+        ...{ ...post, url: '/v1/tokens/:id/rotate', name: 'rotateToken', params: tokenParams },
+        summary: 'Replace a token',
+        description:
+          'A new one with the same scope, shown this once; the old one stays valid for the overlap.',
+        body: { schema: tokenRotate, description: 'How long.' },
+        answer: tokenMade,
+      },
+      async ({ desk: own, by, params, given: { expires, overlap: text } }) => {
         const overlap = readDuration(text);
         if (overlap === undefined)
           throw refusal('request-invalid', 'overlap is not a duration', 'write it as 1d, or 0s');
-        const facts = { expiresAt: expiryOf(expires), overlap };
-        return {
-          status: 200,
-          json: madeJson(await asRequest(() => own.rotateToken(by, call.params.id, facts))),
-        };
+        return madeJson(await own.rotateToken(by, params.id, { expiresAt: expiryOf(expires), overlap }));
       },
-    }),
-    route({
-      ...common,
-      ...{ method: 'POST', url: '/v1/tokens/:id/revoke', name: 'revokeToken', params: tokenParams },
-      summary: 'Revoke a token',
-      description: 'It is refused within a second.',
-      answer: tokenRevoked,
-      async handle(call) {
-        const own = await desk();
-        await asRequest(() => own.revokeToken(acting(call), call.params.id));
-        return { status: 200, json: { revoked: call.params.id } };
+    ),
+    routes.plain(
+      {
+        ...{ ...post, url: '/v1/tokens/:id/revoke', name: 'revokeToken', params: tokenParams },
+        summary: 'Revoke a token',
+        description: 'It is refused within a second.',
+        answer: tokenRevoked,
       },
-    }),
+      async ({ desk: own, by, params }) => {
+        await own.revokeToken(by, params.id);
+        return { revoked: params.id };
+      },
+    ),
   ];
 }

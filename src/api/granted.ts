@@ -3,10 +3,6 @@ import type { Client } from '../client/index.ts';
 import type { Config } from '../config/index.ts';
 import type { Among } from '../queue/index.ts';
 
-/** Whether a client sees the whole installation. */
-export const seesAll = ({ grants }: Pick<Client, 'grants'>) =>
-  grants.mailboxes === '*' && grants.partners === '*';
-
 /** The mailboxes and partners whose messages a client may see, spelled as in the configuration. */
 export function granted(
   { grants }: Client,

@@ -4,6 +4,7 @@
  */
 
 export type { Verb } from '../client/index.ts';
+export { seesAll } from '../client/index.ts';
 /** // Types of answers, for code that shows them. */
 export { alertList } from './alert-schemas.ts';
 /** // The same operations for the console, and the same checks before them. */
@@ -20,7 +21,6 @@ export {
   tokenMade,
 } from './client-schemas.ts';
 export { type EventWebhook, openEventWebhook } from './event-webhook.ts';
-export { seesAll } from './granted.ts';
 export { RequestLimits } from './limits.ts';
 export { createListener, type RunningServer, runServer } from './listener.ts';
 export { type Asked, type Caller, jsonOf, Operations, type OperationsParts } from './operations.ts';

@@ -108,7 +108,7 @@ export function messageRoutes({ config, queue }: MessagesParts): Route[] {
       tag: 'messages',
       summary: 'List messages',
       description:
-        'Newest first, only those that the client may see. With address or subject, 10,000 are looked through for a page.',
+        'Newest first, only those that the client may see. With a subject, 10,000 are looked through for a page.',
       params: nothing,
       query: listQuery,
       status: 200,

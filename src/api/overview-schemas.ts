@@ -173,12 +173,18 @@ export const bulkFilter = {
   partner: line(63).describe('Only messages of that partner.').optional(),
   since: line(40).describe('Received at that time or later (RFC 3339).').optional(),
   until: line(40).describe('Received before that time.').optional(),
+  cursor: line(80)
+    .describe('Goes on behind what an earlier call with the same filter looked through.')
+    .optional(),
 };
 const act = z.enum(bulkActs).describe('What is done.');
 export const previewQuery = z.strictObject({ act, ...bulkFilter });
 export const preview = z.object({
   messages: z.number().int().describe('How many it would be.'),
-  more: z.boolean().describe('There are more than one call acts on (2,000).'),
+  more: z
+    .boolean()
+    .describe('There may be more: one call acts on 2,000, and looks through a limited number.'),
+  cursor: z.string().nullable().describe('Leads on behind what was looked through; null at the end.'),
   ids: z.array(z.string()).describe('The newest twenty.'),
   oldest: isoTime.nullable(),
   until: isoTime.describe('Give it as until, and nothing is touched that came after this.'),
@@ -192,5 +198,6 @@ export const bulkBody = z.strictObject({
 export const bulkResult = z.object({
   done: z.array(z.string()).describe('Ids.'),
   failed: z.array(z.object({ id: z.string(), code: z.string(), detail: z.string() })),
-  more: z.boolean().describe('There are more that the filter selects.'),
+  more: z.boolean().describe('There may be more that the filter selects.'),
+  cursor: z.string().nullable().describe('Leads on behind what was looked through; null at the end.'),
 });

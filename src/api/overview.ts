@@ -2,9 +2,10 @@
  * What happens and what is waiting, for the installation as a whole. The cost does not grow with the number of
  * messages.
  */
+import { seesAll } from '../client/index.ts';
 import type { Config } from '../config/index.ts';
 import type { QueueRoom, Tally } from '../queue/index.ts';
-import { granted, seesAll } from './granted.ts';
+import { granted } from './granted.ts';
 import { overview, overviewQuery, suspendedList } from './overview-schemas.ts';
 import { nothing, type Route, route } from './route.ts';
 import { iso, isoOr } from './view.ts';

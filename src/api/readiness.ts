@@ -1,20 +1,14 @@
 /** Which profiles partners meet, judged by settings, certificates, traffic and what they announced. */
 import type { DeskParts } from './certificate-desk.ts';
-import type { ReadinessDesk } from './readiness-desk.ts';
+import { openedOnce } from './desk.ts';
 import { matrixList, matrixQuery } from './readiness-schemas.ts';
 import { nothing, type Route, route } from './route.ts';
 
 export function readinessRoutes(parts: DeskParts): Route[] {
-  let opened: Promise<ReadinessDesk> | undefined;
-  const desk = () => {
-    opened ??= import('./readiness-desk.ts')
-      .then((room) => room.ReadinessDesk.open(parts))
-      .catch((error: unknown) => {
-        opened = undefined;
-        throw error;
-      });
-    return opened;
-  };
+  const desk = openedOnce(async () => {
+    const room = await import('./readiness-desk.ts');
+    return await room.ReadinessDesk.open(parts);
+  });
   return [
     route({
       method: 'GET',

@@ -1,11 +1,11 @@
 /** What is configured, and what was found on the machine and in DNS. For clients of the whole installation. */
 import { Resolver } from 'node:dns/promises';
 import { z } from 'zod';
+import { seesAll } from '../client/index.ts';
 import { type Config, loadSettingsList, originOf } from '../config/index.ts';
 import { readHeartbeats } from '../daemon/index.ts';
 import type { QueueRoom } from '../queue/index.ts';
 import { checkDurability } from '../redis/index.ts';
-import { seesAll } from './granted.ts';
 import { refusal } from './problem.ts';
 import { nothing, type Route, route } from './route.ts';
 import { setting } from './schemas.ts';

@@ -97,14 +97,14 @@ async function sendJson(call: Doing, parts: SubmittingParts, held: Held, send: S
   noQuery(call.query);
   let taken = 0;
   const take = (octets: number) => {
-    held.take(client.name, octets);
+    held.take(client.holder, octets);
     taken += octets;
   };
   try {
     const octets = await wholeBody(bodyOf(request, response, parts.maxJsonSize, parts.body), take);
     return await send(mailOf(checked(jsonMessage, parseJson(octets), 'the body')));
   } finally {
-    held.give(client.name, taken);
+    held.give(client.holder, taken);
   }
 }
 

@@ -14,7 +14,7 @@ import type { Verdict } from '../smime/index.ts';
 import type { MessageDetail, MessageSummary } from './schemas.ts';
 
 export const iso = (at: number) => new Date(at).toISOString();
-export const isoOr = (at: number | undefined) => (at === undefined ? null : iso(at));
+export const isoOr = (at: number | null | undefined) => (at === undefined || at === null ? null : iso(at));
 
 /** @param subject opened, for whoever may read content */
 export function summaryOf(record: MessageRecord, subject: string | null): MessageSummary {

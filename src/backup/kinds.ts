@@ -15,7 +15,7 @@ const saved: readonly [RegExp, KeyType][] = [
   [/^f:/, 'set'],
   [/^d:/, 'string'],
   [/^ix:/, 'zset'],
-  [/^(?:keycheck|places|ids)$/, 'string'],
+  [/^(?:keycheck|places|ids|addresses)$/, 'string'],
   [/^(?:load|paused)$/, 'hash'],
   [/^audit$/, 'stream'],
   [/^used:/, 'hash'],

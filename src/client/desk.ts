@@ -3,15 +3,17 @@
  * the audit trail before it is done. Nobody can grant more than they have, change a client that may do more than they
  * may, or change their own client. So no token raises its own rights.
  */
-import type { Config } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { makeCredential } from './credential.ts';
 import {
   allGranted,
   type Client,
+  checkNames,
   covers,
   daemonClient,
   type Grants,
+  type Named,
+  namesLine,
   operatorClient,
   replaced,
   type Scope,
@@ -34,8 +36,7 @@ export interface ClientDeskParts {
   audit: {
     add(entry: { at: number; by: string; what: What; subject?: string; why?: string }): Promise<void>;
   };
-  /** The names that grants may contain. */
-  config: Pick<Config, 'partners' | 'mailboxes' | 'identities'>;
+  config: Named;
   /** Milliseconds since the epoch. */
   now(): number;
 }
@@ -73,22 +74,6 @@ export function checkClientName(name: string): void {
       `${name}: not a name for a client`,
       'use letters, digits, dot, underscore and hyphen, at most 63',
     );
-}
-
-/** Errors: `usage` for a name that the configuration does not have. */
-export function checkNames(
-  { partners, mailboxes, identities }: Pick<Scope, 'partners' | 'mailboxes' | 'identities'>,
-  config: ClientDeskParts['config'],
-): void {
-  const kinds = [
-    ['partner', partners, config.partners],
-    ['mailbox', mailboxes, config.mailboxes],
-    ['identity', identities, config.identities],
-  ] as const;
-  for (const [what, names, known] of kinds)
-    for (const name of names === '*' ? [] : (names ?? []))
-      if (!known.some((each) => each.name.toLowerCase() === name.toLowerCase()))
-        throw usage(`there is no ${what} ${name}`, "write a name of the configuration, or '*'");
 }
 
 /** Errors: `client-unknown` for an id that does not exist. */
@@ -304,8 +289,6 @@ export class ClientDesk {
     });
   }
 }
-
-const namesLine = (names: '*' | readonly string[]) => (names === '*' ? 'all' : names.join(' ') || 'none');
 
 /** Grants in one line, for the audit trail. Certificates come first: they can log in, and the line may be cut. */
 function grantsLine({ verbs, partners, mailboxes }: Grants, pins: readonly string[]): string {

@@ -1,5 +1,6 @@
 /** What a client may do. Everything that is not granted is refused, at every door alike. */
-import { AddressBook } from '../config/index.ts';
+import { AddressBook, type Config } from '../config/index.ts';
+import { SealpostError } from '../errors.ts';
 
 export const verbs = [
   'send',
@@ -101,6 +102,10 @@ export function seesAllOf(own: Grants, other: Pick<Grants, 'mailboxes' | 'partne
   );
 }
 
+/** Whether a client sees the whole installation. */
+export const seesAll = ({ grants }: Pick<Client, 'grants'>): boolean =>
+  grants.mailboxes === '*' && grants.partners === '*';
+
 /** The grants, with those replaced that the scope names. */
 export function replaced(grants: Grants, by: Scope): Grants {
   return {
@@ -113,12 +118,40 @@ export function replaced(grants: Grants, by: Scope): Grants {
   };
 }
 
+/** The names that grants may contain. */
+export type Named = Pick<Config, 'partners' | 'mailboxes' | 'identities'>;
+
+/** Errors: `usage` for a name that the configuration does not have. */
+export function checkNames(
+  { partners, mailboxes, identities }: Pick<Scope, 'partners' | 'mailboxes' | 'identities'>,
+  config: Named,
+): void {
+  const kinds = [
+    ['partner', partners, config.partners],
+    ['mailbox', mailboxes, config.mailboxes],
+    ['identity', identities, config.identities],
+  ] as const;
+  for (const [what, names, known] of kinds)
+    for (const name of names === '*' ? [] : (names ?? []))
+      if (!known.some((each) => each.name.toLowerCase() === name.toLowerCase()))
+        throw new SealpostError('usage', `there is no ${what} ${name}`, {
+          hint: "write a name of the configuration, or '*'",
+        });
+}
+
+/** For the audit trail. */
+export const namesLine = (names: Names | readonly string[]): string =>
+  names === '*' ? 'all' : names.join(' ') || 'none';
+
 /** The facts of a message that decide who may see it. */
 export interface Seen {
   direction: 'inbound' | 'outbound';
   mailbox: string | null;
   partner: string | null;
 }
+
+/** What names of people begin with, as clients. */
+export const personPrefix = 'person:';
 
 /**
  * Who asks for something. A door gets a client from the registry, for a token, login or name that it has checked; the
@@ -141,11 +174,11 @@ export class Client {
   }
 
   /**
-   * Whose limits apply: those of the client with all its tokens, or those of the person. Two people may have the same
-   * name.
+   * Whose limits and places apply: those of the client with all its tokens, or those of the person, whose name another
+   * one may have later. No client can have such a name: `checkClientName` takes no colon.
    */
   get holder(): string {
-    return this.name.startsWith('person:') ? this.credential : this.name;
+    return this.name.startsWith(personPrefix) ? `person-id:${this.credential}` : this.name;
   }
 
   may(verb: Verb): boolean {

@@ -5,18 +5,23 @@
  */
 
 export { makeCredential } from './credential.ts';
-export type { Acting, ClientDesk, MadeToken } from './desk.ts';
+export type { Acting, ClientDesk, ClientFacts, MadeToken } from './desk.ts';
 export {
   allGranted,
   Client,
+  checkNames,
   covers,
   daemonClient,
   type Grants,
+  type Named,
+  namesLine,
   narrowed,
   operatorClient,
+  personPrefix,
   replaced,
   type Scope,
   type Seen,
+  seesAll,
   seesAllOf,
   type Verb,
   verbs,

@@ -7,6 +7,7 @@ import {
   type ClientDesk,
   type ClientDocument,
   type ClientRegistry,
+  checkNames,
   type Grants,
   loadClientDesk,
   loadClients,
@@ -53,7 +54,7 @@ interface Opened {
 }
 
 const { ClientRegistry: Registry, clientOf, scopeSchema } = await loadClients();
-const { ClientDesk: Desk, checkClientName, checkNames } = await loadClientDesk();
+const { ClientDesk: Desk, checkClientName } = await loadClientDesk();
 
 async function withClients(config: Config, work: (opened: Opened) => Promise<void>): Promise<void> {
   await withQueue(config, async (queue) => {

@@ -31,10 +31,7 @@ export function addFilters(command: Command, { state = true } = {}): Command {
     .option('--since <time>', 'only messages received at that time (ISO 8601) or later')
     .option('--until <time>', 'only messages received before that time (ISO 8601)')
     .option('--message-id <id>', 'only messages with this Message-ID field')
-    .option(
-      '--address <address>',
-      'only messages with this address in the envelope, looked for in one after the other',
-    )
+    .option('--address <address>', 'only messages with this address in the envelope')
     .option('--subject <text>', 'only messages whose subject has this in it, where keepSubjects is set')
     .addOption(new Option('--sha256 <hex>', 'only messages whose octets have this SHA-256'));
 }

@@ -10,7 +10,7 @@ const longest = 1000;
 
 export class Checking {
   #last = '';
-  #running = false;
+  #running: Promise<unknown> = Promise.resolve();
   readonly #check: () => Promise<Problem[]>;
   readonly #roles: readonly string[];
 
@@ -20,18 +20,24 @@ export class Checking {
     this.#roles = roles;
   }
 
-  /** Undefined for what another process has told already, and while a check runs. Does not throw. */
+  /**
+   * Undefined for what another process has told already. A wish that comes while a check runs is answered by the next
+   * one, since files may have changed; undefined if still another one comes meanwhile. Does not throw.
+   */
   async answer(id: string): Promise<CheckAnswer | undefined> {
-    if (id === this.#last || this.#running) return undefined;
+    if (id === this.#last) return undefined;
     this.#last = id;
-    this.#running = true;
+    const before = this.#running;
+    const own = before.then(() => (this.#last === id ? this.#answer() : undefined));
+    this.#running = own;
+    return await own;
+  }
+
+  async #answer(): Promise<CheckAnswer> {
     try {
-      const problems = await this.#check();
-      return this.#answerOf(problems, null);
+      return this.#answerOf(await this.#check(), null);
     } catch (error) {
       return this.#answerOf([], toErrorInfo(error).message.slice(0, longest));
-    } finally {
-      this.#running = false;
     }
   }
 

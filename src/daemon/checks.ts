@@ -22,10 +22,22 @@ const askedOf = (parts: Parts) => sealedValues(parts, 'check');
 const keyOf = ({ prefix }: Pick<Parts, 'prefix'>, id: string) => `${prefix}:check:answers:${id}`;
 const contextOf = (id: string) => `check-answer:${id}`;
 
-/** Has everything checked; what was asked for just before counts. */
-export async function askCheck(parts: Parts, by: string, now: number): Promise<CheckAsked> {
+/** Milliseconds since the epoch, by the one clock that all machines have: theirs may differ by hours. */
+async function timeOf({ redis }: Parts): Promise<number> {
+  const [seconds, micros] = await guarded('check', redis.time());
+  return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000);
+}
+
+/**
+ * Has everything checked; what was asked for just before counts.
+ *
+ * @param clock of all machines
+ */
+export async function askCheck(parts: Parts, by: string, clock = timeOf): Promise<CheckAsked> {
+  const now = await clock(parts);
   const last = await lastAsked(parts);
-  if (last !== undefined && now - last.at < pause) return last;
+  // one from the future: the clock was set back
+  if (last !== undefined && Math.abs(now - last.at) < pause) return last;
   const asked: CheckAsked = { id: randomUUID().replaceAll('-', ''), at: now, by };
   await askedOf(parts).put('asked', asked, lifetimes.check);
   return asked;
@@ -66,13 +78,17 @@ export async function readAnswers(parts: Parts, id: string): Promise<CheckAnswer
   });
 }
 
-/** Finds wishes for a process: each once, while it is fresh. */
-export function checkWatch(parts: Parts, tell: (id: string) => void): (now: number) => Promise<void> {
+/**
+ * Finds wishes for a process: each once, while it is fresh.
+ *
+ * @param clock of all machines
+ */
+export function checkWatch(parts: Parts, tell: (id: string) => void, clock = timeOf): () => Promise<void> {
   let seen = '';
-  return async (now) => {
+  return async () => {
     const asked = await lastAsked(parts);
-    if (asked === undefined || asked.id === seen || now - asked.at > fresh) return;
+    if (asked === undefined || asked.id === seen) return;
     seen = asked.id;
-    tell(asked.id);
+    if (Math.abs((await clock(parts)) - asked.at) <= fresh) tell(asked.id);
   };
 }

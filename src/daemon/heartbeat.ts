@@ -64,7 +64,7 @@ export function startHeartbeat(
       };
       await leave(queue, 'alive', role, value, lifetimes.presence);
       await publishMetrics(queue, role, lifetimes.presence);
-      await watchChecks(Date.now());
+      await watchChecks();
       failed = false;
     } catch (error) {
       if (!failed) log.warn({ err: error }, 'Redis does not take the sign of life');

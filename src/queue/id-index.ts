@@ -1,6 +1,6 @@
 /**
  * Ids by their first characters. `ix:n:XXXX` are 65,536 small sorted sets of ids, by the four digits behind the letter,
- * as the indices by digest are. Records that versions before this index wrote are added by the sweep.
+ * as the indices by digest are.
  */
 import type { Redis } from 'ioredis';
 import { guarded } from '../redis/index.ts';
@@ -12,10 +12,11 @@ const digits = 4;
 const setsAtOnce = 256;
 /** Ids that one call looks at where there is no index: less than two milliseconds in Redis. */
 const scanSize = 5000;
-/** Rounds over the records of before: processes of that version may still run beside the first one. */
-const rounds = 2;
 
 type Parts = { redis: Redis; keys: Pick<Keys, 'all' | 'ids' | 'idsKnown'> };
+
+/** The set of an id. */
+export const digitsOf = (id: string) => id.slice(1, 1 + digits);
 
 /** At most `most` ids that begin like that. For the letter alone, the first ones that are come upon. */
 export async function idsLike(parts: Parts, prefix: string, most: number): Promise<string[]> {
@@ -50,20 +51,4 @@ async function scanned({ redis, keys }: Parts, prefix: string, most: number): Pr
     if (next === '0' || found.size >= most) return [...found].slice(0, most);
     cursor = next;
   }
-}
-
-/** Adds the ids of records that are in no set yet. */
-export async function indexOldIds({ redis, keys }: Parts): Promise<void> {
-  const done = Number((await guarded('sweep', redis.get(keys.idsKnown))) ?? 0);
-  if (done >= rounds) return;
-  for (let cursor = '0'; ; ) {
-    const [next, pairs] = await guarded('sweep', redis.zscan(keys.all, cursor, 'COUNT', scanSize));
-    const adds = pairs
-      .filter((_, at) => at % 2 === 0)
-      .map((id) => redis.zadd(keys.ids(id.slice(1, 1 + digits)), 0, id));
-    await guarded('sweep', Promise.all(adds));
-    if (next === '0') break;
-    cursor = next;
-  }
-  await guarded('sweep', redis.set(keys.idsKnown, done + 1));
 }

@@ -293,7 +293,9 @@ export class RedisIntake implements Intake {
         const { priority = usualPriority } = ('delivery' in job ? job.delivery : undefined) ?? {};
         const isOutbound = job.direction === 'outbound';
         const line = `${this.#parts.ordered.has(name) ? '1' : '0'}${lineOf(name, facts.client)}`;
+        const { from, to } = facts.envelope;
         args.push(fingerprint, isOutbound ? priority : '', isOutbound ? line : '', subject);
+        args.push([from, ...to].join('\n'));
       }
     }
     const octets = arrivals.flatMap(({ items }) => items.map((item) => item.octets));

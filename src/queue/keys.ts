@@ -24,6 +24,8 @@ export interface Keys extends SpoolKeys {
   ids(digits: string): string;
   /** Value: how often the sweep has looked for ids that are in no such set. */
   idsKnown: string;
+  /** Value: the same of records that are in no set of their addresses. */
+  addressesKnown: string;
   /** Stream: what people did. */
   audit: string;
   /** Stream: what happens to messages, while somebody follows it. */
@@ -71,6 +73,7 @@ export function keysOf(prefix: string): Keys {
     digest: (kind, digest) => `${prefix}:ix:${kind}:${digest.slice(0, 4)}`,
     ids: (digits) => `${prefix}:ix:n:${digits}`,
     idsKnown: `${prefix}:ids`,
+    addressesKnown: `${prefix}:addresses`,
     audit: `${prefix}:audit`,
     events: `${prefix}:events`,
     clock: `${prefix}:clock`,

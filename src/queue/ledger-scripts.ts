@@ -17,8 +17,8 @@ return 1
 
 /**
  * index, greatest and least time, how many to skip, how many to examine, then state, mailbox, partner, reason and
- * direction that a record must have, an address in quotes ('' for any), and '1' for those with a subject that is kept.
- * Newest first. Returns how many it examined, time and id of the last one, how many in a row had that time, then id and time
+ * direction that a record must have, an address in quotes ('' for any), '1' for those with a subject that is kept, and
+ * for an index of addresses what its members begin with (8 digits). Newest first. Returns how many it examined, time and id of the last one, how many in a row had that time, then id and time
  * of each match, and its sealed subject if that is wanted.
  */
 const find = script(
@@ -32,14 +32,22 @@ for at, field in ipairs({ 's', 'b', 'p', 'x' }) do
     wanted[#wanted + 1] = ARGV[5 + at]
   end
 end
-local direction, address, subjects = ARGV[10] or '', ARGV[11] or '', ARGV[12] == '1'
+local direction, address, subjects, begin = ARGV[10] or '', ARGV[11] or '', ARGV[12] == '1', ARGV[13] or ''
 local last, same = '', 0
+-- Of equal times, the members of an address stand together, in the order of their ids: one of another address comes
+-- before or behind all of them.
+local tail = found[#found - 1] or ''
+if begin ~= '' and tail ~= '' then
+  local own = string.sub(tail, 1, 8)
+  tail = own == begin and string.sub(tail, 9) or own > begin and 'z' or '0'
+end
 local reply = { #found / 2, '', '', 0 }
 for at = 1, #found, 2 do
   local id, time = found[at], found[at + 1]
   if time == last then same = same + 1 else last, same = time, 1 end
-  local fits = true
-  if #fields > 0 then
+  local fits = begin == '' or string.sub(id, 1, 8) == begin
+  if begin ~= '' then id = string.sub(id, 9) end
+  if fits and #fields > 0 then
     local values = rcall('HMGET', record(id), unpack(fields))
     for each, value in ipairs(wanted) do
       if values[each] ~= value then fits = false end
@@ -63,7 +71,7 @@ for at = 1, #found, 2 do
     if subjects then reply[#reply + 1] = subject end
   end
 end
-reply[2], reply[3], reply[4] = last, found[#found - 1] or '', same
+reply[2], reply[3], reply[4] = last, tail, same
 return reply
 `,
 );
@@ -162,7 +170,21 @@ return reply
 `,
 );
 
+/** ids. Adds records to the index of addresses. */
+const indexAddresses = script(
+  records,
+  `
+for _, id in ipairs(ARGV) do
+  local old = rcall('HMGET', record(id), 'r', 'a')
+  if old[1] then
+    each_address(cjson.decode(old[1]), id, function(set, entry) rcall('ZADD', set, old[2], entry) end)
+  end
+end
+`,
+);
+
 export const ledgerScripts = {
+  indexAddresses,
   due,
   note,
   find,

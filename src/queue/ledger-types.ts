@@ -13,7 +13,7 @@ export interface ListQuery {
   messageId?: string;
   /** SHA-256 of the octets as received, in hex. */
   sha256?: string;
-  /** Address of the envelope, in any case; looked for in record after record. */
+  /** Address of the envelope, in any case. */
   address?: string;
   /** Part of a subject that is kept (`keepSubjects`), in any case; opened in record after record. */
   subject?: string;
@@ -112,8 +112,8 @@ export interface Ledger {
    */
   subjects(ids: readonly string[]): Promise<(string | null)[]>;
   /**
-   * Newest first. `cursor` leads to the next page; null at the end. With an address or a subject, 10,000 are looked
-   * through for a page, which may then have fewer.
+   * Newest first. `cursor` leads to the next page; null at the end. With a subject, 10,000 are looked through for a
+   * page, which may then have fewer; so it is with an address until the sweep has seen the records of versions before.
    */
   list(query: ListQuery): Promise<{ messages: MessageRecord[]; cursor: string | null }>;
   /**

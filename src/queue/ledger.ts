@@ -4,6 +4,7 @@ import type { Redis } from 'ioredis';
 import type { PartnerNames } from '../config/index.ts';
 import { guarded, run } from '../redis/index.ts';
 import { idsLike } from './id-index.ts';
+import { Indices, smallLetters } from './indices.ts';
 import type { Keys } from './keys.ts';
 import { ledgerScripts } from './ledger-scripts.ts';
 import type {
@@ -137,6 +138,7 @@ export class RedisLedger implements Ledger {
   #keys: Keys;
   readonly #names: PartnerNames;
   readonly #openSubjects: () => Promise<Pick<Subjects, 'open'>>;
+  readonly #indices: Indices;
 
   constructor(
     redis: Redis,
@@ -148,6 +150,7 @@ export class RedisLedger implements Ledger {
     this.#keys = keys;
     this.#names = names;
     this.#openSubjects = openSubjects;
+    this.#indices = new Indices(redis, keys);
   }
 
   async get(id: string): Promise<MessageRecord | null> {
@@ -208,7 +211,8 @@ export class RedisLedger implements Ledger {
     const limit = Math.max(1, query.limit ?? pageSize);
     const start = parseCursor(query.cursor);
     const sources = sourcesOf(query, among);
-    const isRead = query.address !== undefined || query.subject !== undefined;
+    const isRead =
+      query.subject !== undefined || (query.address !== undefined && !(await this.#indices.knowAddresses()));
     const looks = new Looks(isRead ? mostRead : mostLooked, sources.length);
     const walks = sources.map((source) => new Walk((may) => this.#find(source, start, limit, may), looks));
     await Promise.all(walks.map((walk) => walk.fill()));
@@ -259,20 +263,23 @@ export class RedisLedger implements Ledger {
       if (found.length > 0) yield { found: found.filter(isAfter), last: found.at(-1), looked: found.length };
       return;
     }
-    const { index, tested } = await this.#narrowest(query);
+    const { index, tested, begin } = await this.#indices.narrowest(query);
     const { state, mailbox, partner, reason } = query;
     // Only an inbound message has a mailbox.
     const direction = query.direction === 'inbound' && mailbox !== undefined ? undefined : query.direction;
     const tests = [state, mailbox, partner, reason, direction].map((value) =>
       value === undefined || value === tested ? '' : value,
     );
-    // As it stands in the JSON of the facts, with its quotes.
-    tests.push(query.address === undefined ? '' : JSON.stringify(query.address.toLowerCase()));
     const matches = await this.#subjectMatcher(query);
-    tests.push(matches === undefined ? '' : '1');
+    // Whoever is in the index of an address has it, as good as always.
+    const isScanned =
+      tests.some(Boolean) || matches !== undefined || (query.address !== undefined && begin === '');
+    // As it stands in the JSON of the facts, with its quotes.
+    tests.push(query.address === undefined ? '' : JSON.stringify(smallLetters(query.address)));
+    tests.push(matches === undefined ? '' : '1', begin);
     const size = matches === undefined ? 2 : 3;
     // Starts with a little more than a page. If tests or equal times leave it short, it takes more at a time.
-    let look = tests.some(Boolean) ? lookSize : Math.min(expected + 10, lookSize);
+    let look = isScanned ? lookSize : Math.min(expected + 10, lookSize);
     let greatest = start ? String(start.receivedAt) : '+inf';
     const least = query.since ?? '-inf';
     if (query.until !== undefined && (!start || start.receivedAt >= query.until))
@@ -342,31 +349,6 @@ export class RedisLedger implements Ledger {
     return found
       .filter(({ id }, at) => matches === undefined || matches(id, sealed[at] ?? ''))
       .sort((a, b) => b.receivedAt - a.receivedAt || (a.id < b.id ? 1 : -1));
-  }
-
-  /** The index with the fewest entries in the requested time, and its value. */
-  async #narrowest(query: ListQuery): Promise<{ index: string; tested: string | undefined }> {
-    const { state, mailbox, partner, reason } = query;
-    const candidates = [
-      ...(reason === undefined ? [] : [{ index: `x:${reason}`, tested: reason }]),
-      ...(state === undefined ? [] : [{ index: `s:${state}`, tested: state }]),
-      ...(partner === undefined ? [] : [{ index: `p:${partner}`, tested: partner }]),
-      ...(mailbox === undefined ? [] : [{ index: `b:${mailbox}`, tested: mailbox }]),
-    ];
-    // The value of one could be the name of another, so all are tested again.
-    const values = candidates.map(({ tested }) => tested);
-    const unique = new Set(values).size === values.length;
-    if (candidates.length < 2) return candidates[0] ?? { index: 'all', tested: undefined };
-    const most = query.until === undefined ? '+inf' : `(${query.until}`;
-    const sized = await Promise.all(
-      candidates.map(async (candidate) => {
-        const key = `${this.#keys.prefix}:ix:${candidate.index}`;
-        const size = await guarded('ledger', this.#redis.zcount(key, query.since ?? '-inf', most));
-        return { ...candidate, size };
-      }),
-    );
-    const [best] = sized.sort((a, b) => a.size - b.size);
-    return { index: best?.index ?? 'all', tested: unique ? best?.tested : undefined };
   }
 
   async count(): Promise<Record<MessageState, number>> {

@@ -13,8 +13,8 @@
  * Indices: `ix:all`, `ix:s:STATE`, `ix:b:MAILBOX`, `ix:p:PARTNER`, `ix:x:REASON` (suspended ones only) are sorted sets
  * of ids by the time of receipt. `ix:i:XXXX` (Message-ID, SHA-1) and `ix:h:XXXX` (octets, SHA-256) are 65,536 small
  * sorted sets each, by the first four digits of the digest, of eight more digits and the id: Redis packs small ones,
- * which need a third of the memory. `ix:n:XXXX` are alike, of the ids themselves (`id-index.ts`). `load` holds the
- * octets by state. `d:ID` replaces a removed record that still counts for duplicate detection; its value is the
+ * which need a third of the memory. `ix:n:XXXX` are alike, of the ids themselves, and `ix:a:XXXX` of the addresses of
+ * the envelope (SHA-1), by time (`old-indices.ts` adds both to records of before). `load` holds the octets by state. `d:ID` replaces a removed record that still counts for duplicate detection; its value is the
  * fingerprint. `audit` is the stream of what people did.
  *
  * `dup:DIGEST` is the message that has what a partner may not send twice, `explained:PARTNER` a sorted set of the
@@ -109,6 +109,15 @@ local function digest_index(kind, digest, id)
   return P .. ':ix:' .. kind .. ':' .. string.sub(digest, 1, 4), string.sub(digest, 5, 12) .. id
 end
 local function id_index(id) return P .. ':ix:n:' .. string.sub(id, 2, 5) end
+-- The set of an address, in small letters, and the member of a message there.
+local function address_index(address, id) return digest_index('a', redis.sha1hex(string.lower(address)), id) end
+-- Calls with these for each address of the facts of a record.
+local function each_address(facts, id, call)
+  local envelope = facts.envelope or {}
+  for _, address in ipairs({ envelope.from or '', unpack(envelope.to or {}) }) do
+    if address ~= '' then call(address_index(address, id)) end
+  end
+end
 local function audit(line)
   if line ~= '' then rcall('XADD', P .. ':audit', '*', 'j', line) end
 end
@@ -190,6 +199,7 @@ local function unindex(id, state, fields)
   local facts = cjson.decode(fields.r)
   if type(facts.messageId) == 'string' then rcall('ZREM', digest_index('i', redis.sha1hex(facts.messageId), id)) end
   rcall('ZREM', digest_index('h', facts.sha256, id))
+  each_address(facts, id, function(bucket, member) rcall('ZREM', bucket, member) end)
 end
 `;
 

@@ -18,7 +18,8 @@ function step(make: typeof script, body: string): Step {
  * messages and most octets in it (the second state may be ''), then for each arrival: now and its number of messages,
  * and for each of these: id, name in the second index, facts, event, event if it is a duplicate, token of the octets,
  * job, Message-ID or '', SHA-256, octets, fingerprint of the request or '', priority or '', '1' if the partner's mail
- * leaves in strict order, else '0', with the name of its line behind it (outbound), sealed subject or ''. Returns for each arrival 1 for each
+ * leaves in strict order, else '0', with the name of its line behind it (outbound), sealed subject or '', addresses of
+ * the envelope, a line each. Returns for each arrival 1 for each
  * duplicate and 0 for each that was accepted; or -2 if one has the id of another request, and nothing is stored then;
  * or -1, state, and 'depth' or 'octets' if there is no room; nothing is stored then. An arrival that an interrupted run
  * accepted under the same token is not a duplicate.
@@ -92,6 +93,10 @@ local function accept(at, now)
   end
   local bucket, member = digest_index('h', ARGV[at + 8], id)
   rcall('ZADD', bucket, 0, member)
+  for address in string.gmatch(ARGV[at + 14], '[^\\n]+') do
+    bucket, member = address_index(address, id)
+    rcall('ZADD', bucket, now, member)
+  end
   -- Also if the setting is gone: who comes later waits behind those that are in line.
   local line = string.sub(ARGV[at + 12], 2)
   if line ~= '' and (string.sub(ARGV[at + 12], 1, 1) == '1' or rcall('EXISTS', P .. ':line:' .. line) == 1) then
@@ -114,7 +119,7 @@ local function conflicts(at, now)
   if finished[old[1]] and tonumber(old[2]) < tonumber(now) - known then return false end
   return old[3] ~= print
 end
-local each_size = 14
+local each_size = 15
 local results, at = {}, 11
 while at <= #ARGV do
   local now, last = ARGV[at], at + 2 + each_size * (tonumber(ARGV[at + 1]) - 1)

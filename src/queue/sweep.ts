@@ -3,9 +3,9 @@ import type { Redis } from 'ioredis';
 import type { Log } from '../log.ts';
 import { guarded, run } from '../redis/index.ts';
 import type { LargeStore } from '../spool/index.ts';
-import { indexOldIds } from './id-index.ts';
 import type { Keys } from './keys.ts';
 import { ledgerScripts } from './ledger-scripts.ts';
+import { indexOldRecords } from './old-indices.ts';
 import { idempotencyKept } from './types.ts';
 
 export interface SweepParts {
@@ -43,7 +43,7 @@ export async function sweep(parts: SweepParts, now: number): Promise<SweepResult
     'sweep',
     parts.redis.xtrim(parts.keys.audit, 'MINID', '~', String(Math.max(0, now - parts.keepAudit))),
   );
-  await indexOldIds(parts);
+  await indexOldRecords(parts);
   const files = await sweepFiles(parts, now);
   if (records > 0 || files > 0) parts.log.info({ records, files }, 'swept');
   return { records, files };

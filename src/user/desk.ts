@@ -3,7 +3,15 @@
  * before it is done. Nobody can grant rights that they do not have, change a person who may do more than they may, or
  * change their own rights.
  */
-import { type Acting, covers, seesAllOf } from '../client/index.ts';
+import {
+  type Acting,
+  checkNames,
+  covers,
+  type Named,
+  namesLine,
+  seesAll,
+  seesAllOf,
+} from '../client/index.ts';
 import type { Config } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import type { Audit, AuditEntry } from '../queue/index.ts';
@@ -17,7 +25,7 @@ export interface PersonDeskParts extends Pick<LoginsParts, 'redis' | 'prefix'> {
   registry: UserRegistry;
   audit: Pick<Audit, 'add'>;
   /** The names that rights may contain, and the rights of groups. */
-  config: Pick<Config, 'partners' | 'mailboxes' | 'console'>;
+  config: Named & Pick<Config, 'console'>;
   /** Milliseconds since the epoch. */
   now(): number;
 }
@@ -114,22 +122,9 @@ export class PersonDesk {
     throw new SealpostError('person-unknown', `there is no person ${JSON.stringify(name)}`);
   }
 
-  /** Errors: `usage` for a name that the configuration does not have. */
-  #checkNames({ mailboxes, partners }: Rights): void {
-    const { config } = this.#parts;
-    const kinds = [
-      ['mailbox', mailboxes, config.mailboxes],
-      ['partner', partners, config.partners],
-    ] as const;
-    for (const [what, names, known] of kinds)
-      for (const name of names === '*' ? [] : names)
-        if (!known.some((each) => each.name.toLowerCase() === name.toLowerCase()))
-          throw usage(`there is no ${what} ${name}`, "write a name of the configuration, or '*'");
-  }
-
   /** Errors: `usage`, `not-granted`. */
   #checkRights({ client: { grants } }: Acting, rights: Rights): void {
-    this.#checkNames(rights);
+    checkNames(rights, this.#parts.config);
     if (!covers(grants, grantsOf(rights)))
       throw denied('these rights are more than your own', 'give less, or use sealpost users on the machine');
   }
@@ -145,6 +140,12 @@ export class PersonDesk {
     const { oidc } = config.console;
     if (subject !== undefined && oidc === undefined)
       throw usage('there is no provider for a subject', 'write console.oidc');
+    // Whoever is added loses the rights of its groups, which may be more than the giver has.
+    if (subject !== undefined && !seesAll(acting.client))
+      throw denied(
+        'a subject of the provider is for an administrator of all mailboxes and partners to add',
+        'leave the subject out: the person gets an invitation',
+      );
     const own = subject === undefined || oidc === undefined ? null : { issuer: oidc.issuer, subject };
     this.#checkRights(acting, rights);
     let invitation: string | undefined;
@@ -220,8 +221,6 @@ export class PersonDesk {
     return await failedLogins(this.#parts, name === undefined ? undefined : personNamed({ people }, name).id);
   }
 }
-
-const namesLine = (names: '*' | readonly string[]) => (names === '*' ? 'all' : names.join(' ') || 'none');
 
 /** Rights in one line, for the audit trail. */
 function lineOf({ role, mailboxes, partners, content }: Rights): string {

@@ -1,5 +1,5 @@
 /** A person who has logged in, with its rights of now. */
-import { Client } from '../client/index.ts';
+import { Client, personPrefix } from '../client/index.ts';
 import type { Config } from '../config/index.ts';
 import { grantsOf, type Rights, type Role } from './roles.ts';
 import type { StoredPerson } from './stored.ts';
@@ -35,7 +35,7 @@ export function personOf(stored: StoredPerson, rights: Rights, address: string):
   const { id, name, subject } = stored;
   const kind = subject === null ? 'local' : 'oidc';
   const actor = `person ${name}, console, from ${address}`;
-  const client = new Client(`person:${name}`, grantsOf(rights), id, actor);
+  const client = new Client(`${personPrefix}${name}`, grantsOf(rights), id, actor);
   const { role, mailboxes, partners, content } = rights;
   return { id, name, role, rights: { role, mailboxes, partners, content }, kind, client };
 }

@@ -91,7 +91,14 @@ describe('rights that somebody would raise', { skip: skipWithout('redis-server')
   let ada: Somebody;
   let desk: string;
   before(async () => {
-    both = await startBoth({ stepUp: '1h' });
+    process.env.SEALPOST_TEST_SUBJECTS = 'a secret';
+    both = await startBoth({
+      stepUp: '1h',
+      oidc: {
+        ...{ issuer: 'http://127.0.0.1:9', clientId: 'console', url: 'http://127.0.0.1:9' },
+        clientSecret: { env: 'SEALPOST_TEST_SUBJECTS' },
+      },
+    });
     ada = await both.room.person('ada', 'administrator');
     await ada.browser.get('/users');
     desk = await both.token('desk', own);
@@ -131,6 +138,19 @@ describe('rights that somebody would raise', { skip: skipWithout('redis-server')
       (await both.ask(desk, '/v1/users', { name: 'x', ...some, mailboxes: ['none'] })).status,
       400,
     );
+  });
+
+  it('of a token: it takes from nobody the rights of its groups, by adding its subject beforehand', async () => {
+    const some = { role: 'viewer', mailboxes: ['orders'], partners: ['acme'] };
+    const add = async (token: string, name: string) =>
+      await both.ask(token, '/v1/users', { name, ...some, subject: `sub of ${name}` });
+    const taken = await add(desk, 'boss-to-come');
+    assert.deepEqual([taken.status, taken.json.code], [403, 'not-granted']);
+    const whole = await both.token('whole', allGranted);
+    assert.equal((await add(whole, 'newcomer')).status, 200);
+    const page = await ada.browser.get('/users');
+    assert.match(page.text, /name="subject"/);
+    assert.equal((await both.ask(whole, '/v1/users/newcomer/remove', null)).status, 200);
   });
 
   it('of a token: it takes over nobody who may do more', async () => {

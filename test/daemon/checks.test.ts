@@ -12,6 +12,8 @@ const problem = (message: string): Problem => ({
   ...{ severity: 'error', file: 'sealpost.yaml', line: 1, column: 1, setting: 'smtp', message },
 });
 
+const at = (time: number) => async () => time;
+
 describe('a check on demand', () => {
   let queue: QueueRoom;
   useTestQueue((opened) => {
@@ -19,26 +21,41 @@ describe('a check on demand', () => {
   });
 
   it('is asked for once in ten seconds, and each process sees it once while it is fresh', async () => {
-    const first = await askCheck(queue, 'ada', 1_000_000);
-    assert.deepEqual(await askCheck(queue, 'bob', 1_009_999), first);
-    const second = await askCheck(queue, 'bob', 1_010_000);
+    const first = await askCheck(queue, 'ada', at(1_000_000));
+    assert.deepEqual(await askCheck(queue, 'bob', at(1_009_999)), first);
+    const second = await askCheck(queue, 'bob', at(1_010_000));
     assert.notEqual(second.id, first.id);
     assert.deepEqual(await lastAsked(queue), second);
     const told: string[] = [];
-    const watch = checkWatch(queue, (id) => told.push(id));
-    await watch(1_010_001);
-    await watch(1_015_000);
+    const watch = checkWatch(queue, (id) => told.push(id), at(1_010_001));
+    await watch();
+    await watch();
     assert.deepEqual(told, [second.id]);
-    const late: string[] = [];
-    const lateWatch = checkWatch(queue, (id) => late.push(id));
-    await lateWatch(1_010_000 + 60_001);
-    assert.deepEqual(late, []);
-    await lateWatch(1_010_000 + 60_000);
-    assert.deepEqual(late, [second.id]);
+    for (const [off, sees] of [
+      [60_001, false],
+      [60_000, true],
+      [-60_001, false],
+    ] as const) {
+      const late: string[] = [];
+      await checkWatch(queue, (id) => late.push(id), at(1_010_000 + off))();
+      assert.deepEqual(late, sees ? [second.id] : [], String(off));
+    }
+  });
+
+  it('is asked for again by everybody, although a clock was ahead when it was asked for last', async () => {
+    const first = await askCheck(queue, 'ada', at(9_000_000));
+    assert.deepEqual(await askCheck(queue, 'bob', at(8_990_001)), first);
+    assert.notEqual((await askCheck(queue, 'bob', at(8_990_000))).id, first.id);
+  });
+
+  it("goes by Redis's clock, which all machines have", async () => {
+    const { at: asked } = await askCheck(queue, 'ada');
+    const [seconds] = await queue.redis.time();
+    assert.ok(Math.abs(asked / 1000 - Number(seconds)) <= 60);
   });
 
   it('is wanted by nobody who writes into Redis, and answered by nobody else', async () => {
-    const asked = await askCheck(queue, 'ada', 2_000_000);
+    const asked = await askCheck(queue, 'ada', at(2_000_000));
     const mine = { host: 'one', roles: ['api'], at: 1, problems: [], more: 0, error: null };
     await putAnswer(queue, asked.id, mine);
     const key = `{sealpost}:check:answers:${asked.id}`;
@@ -64,15 +81,19 @@ describe('a check on demand', () => {
     }, ['decrypt', 'outbound']);
     const first = checking.answer('a');
     assert.equal(await checking.answer('a'), undefined, 'another process tells the same');
-    assert.equal(await checking.answer('b'), undefined, 'one is running');
+    const [second, third] = [checking.answer('b'), checking.answer('c')];
+    assert.equal(await checking.answer('c'), undefined, 'another process tells the same');
+    assert.equal(runs, 1, 'one at a time');
     release();
     const answer = await first;
-    assert.equal(runs, 1);
+    assert.equal(await second, undefined, 'nobody wants that one any more');
+    assert.ok(await third, 'what was wanted meanwhile is answered');
+    assert.equal(runs, 2);
     assert.deepEqual(answer?.roles, ['decrypt', 'outbound']);
     assert.deepEqual([answer?.problems.length, answer?.more], [200, 1]);
     assert.equal(answer?.problems[0]?.message.length, 1000);
-    assert.equal(await checking.answer('a'), undefined);
-    assert.ok(await checking.answer('c'));
+    assert.equal(await checking.answer('c'), undefined);
+    assert.ok(await checking.answer('d'));
   });
 
   it('says why nothing could be checked', async () => {

@@ -11,6 +11,8 @@ const imap = (uid: number, uidValidity = '7'): Origin => ({
   detail: { host: 'imap.example', folder: 'INBOX', uidValidity, uid },
 });
 
+const usual = { from: 'a@partner.example', to: ['b@own.example'] };
+
 /** The time of day for the queues under test: it stands still until a test moves it. */
 let time = Date.now();
 const now = () => time;
@@ -20,15 +22,15 @@ interface Mail {
   mailbox?: string;
   messageId?: string | null;
   origin?: Origin;
+  envelope?: { from: string; to: string[] };
 }
 
 async function take(
   queue: QueueRoom,
-  { octets, mailbox = 'edi', messageId = null, origin = smtp }: Mail,
+  { octets, mailbox = 'edi', messageId = null, origin = smtp, envelope = usual }: Mail,
 ): Promise<IntakeResult> {
   const writer = queue.intake.begin();
   await writer.write(Buffer.from(octets));
-  const envelope = { from: 'a@partner.example', to: ['b@own.example'] };
   const [result] = await queue.intake.commit(writer, [{ mailbox, origin, envelope, messageId }]);
   if (!result) throw new Error('nothing was accepted');
   return result;
@@ -145,6 +147,82 @@ describe('finding in the ledger', () => {
     assert.equal(await scans(), swept);
   });
 
+  it('finds by address, in an index once the sweep has seen what has none, without a look at other records', async () => {
+    const hgets = async () =>
+      Number(/cmdstat_h(?:m?get|getall):calls=(\d+)/.exec(await queue.redis.info('commandstats'))?.[1] ?? 0);
+    const from = (name: string, ...to: string[]) => ({ from: name, to });
+    const first = await take(queue, { octets: 'a1', envelope: from('Ada@Far.example', 'x@own.example') });
+    const second = await take(queue, {
+      octets: 'a2',
+      envelope: from('', 'y@own.example', 'ADA@far.example'),
+    });
+    const third = await take(queue, {
+      ...{ octets: 'a3', mailbox: 'orders' },
+      envelope: from('other@far.example', 'x@own.example'),
+    });
+    await queue.redis.del('{sealpost}:addresses');
+    const sets = async () =>
+      (await queue.redis.keys('{sealpost}:ix:a:*')).filter((key) => key.startsWith('{sealpost}:ix:a:'));
+    // as a version before has written them
+    await queue.redis.del(...(await sets()));
+    const address = 'ada@far.EXAMPLE';
+    const both = [second.id, first.id].toSorted();
+    const found = async (query: ListQuery) => (await all(queue, query)).toSorted();
+    assert.deepEqual(await found({ address }), both, 'no index yet');
+    await queue.sweep();
+    assert.notEqual(await queue.redis.get('{sealpost}:addresses'), null);
+    assert.ok((await sets()).length >= 4);
+    for (let at = 0; at < 30; at++) await take(queue, { octets: `others ${at}` });
+    const before = await hgets();
+    assert.deepEqual(await found({ address }), both);
+    assert.deepEqual(await found({ address: 'nobody@far.example' }), []);
+    assert.ok((await hgets()) - before < 10, 'records of others were read');
+    assert.deepEqual(await found({ address, limit: 1 }), both);
+    assert.deepEqual(await found({ address, mailbox: 'orders' }), []);
+    assert.deepEqual(await found({ address: 'x@own.example', mailbox: 'orders' }), [third.id]);
+    assert.deepEqual(await found({ address: 'x@own.example', limit: 1 }), [first.id, third.id].toSorted());
+    assert.deepEqual(await found({ address: 'far.example' }), []);
+    await queue.flow.terminate(first.id, 'test');
+    time += 1;
+    // it comes to life again, and is not there twice
+    await take(queue, { octets: 'a1', envelope: from('ada@far.example', 'z@own.example') });
+    assert.deepEqual(await found({ address }), both);
+    assert.deepEqual(await found({ address: 'x@own.example' }), [third.id]);
+  });
+
+  it('finds by address although another one of the same time shares its set', async () => {
+    await queue.sweep();
+    const { id } = await take(queue, {
+      octets: 'shared',
+      envelope: { from: 's@far.example', to: ['b@own.example'] },
+    });
+    const digest = createHash('sha1').update('s@far.example').digest('hex');
+    const set = `{sealpost}:ix:a:${digest.slice(0, 4)}`;
+    const score = String((await queue.redis.zscore(set, `${digest.slice(4, 12)}${id}`)) ?? '');
+    assert.equal(score, String(time));
+    // more of a stranger before and behind it than one look examines, all of the same time
+    const strangers = (letter: string) =>
+      Array.from({ length: 1100 }, (_, at) => [score, `${letter.repeat(8)}i${String(at).padStart(31, '0')}`]);
+    await queue.redis.zadd(set, ...[...strangers('0'), ...strangers('f')].flat());
+    assert.deepEqual(await all(queue, { address: 's@far.example' }), [id]);
+    await queue.redis.del(set);
+  });
+
+  it('forgets the addresses of a record with it', async () => {
+    const { id } = await take(queue, {
+      octets: 'gone',
+      envelope: { from: 'gone@far.example', to: ['b@own.example'] },
+    });
+    const digest = createHash('sha1').update('gone@far.example').digest('hex');
+    const set = `{sealpost}:ix:a:${digest.slice(0, 4)}`;
+    assert.equal(await queue.redis.zcard(set), 1);
+    await queue.flow.terminate(id, 'test');
+    time += 400 * 86_400_000;
+    await queue.sweep();
+    assert.equal(await queue.ledger.get(id), null);
+    assert.equal(await queue.redis.exists(set), 0);
+  });
+
   it('finds by a span of time', async () => {
     time += 1;
     const { id } = await take(queue, { octets: 'in the middle' });
@@ -205,7 +283,7 @@ describe('finding in the ledger', () => {
     const tallies = keys.filter((key) => key.includes(':tally:'));
     for (const key of tallies) assert.ok((await room.redis.pttl(key)) > 0, key);
     const left = keys.filter(
-      (key) => !/:(inbound|handoff|outbound|failures|tally):|keycheck|audit$|:ids$/.test(key),
+      (key) => !/:(inbound|handoff|outbound|failures|tally):|keycheck|audit$|:(?:ids|addresses)$/.test(key),
     );
     assert.deepEqual(
       left.filter((key) => !key.endsWith(':load')),

@@ -7,7 +7,7 @@ import { type PageCall, type PageRoute, page } from '../page.ts';
 import { cell, count, field, hidden, table } from '../views/parts.ts';
 import { previewBody, suspendedBody } from '../views/suspended.ts';
 
-const filters = ['direction', 'reason', 'mailbox', 'partner', 'since', 'until'] as const;
+const filters = ['direction', 'reason', 'mailbox', 'partner', 'since', 'until', 'cursor'] as const;
 
 function filterOf(
   get: (name: string) => string | undefined,
@@ -15,7 +15,7 @@ function filterOf(
   const of = (name: string) => get(name) || undefined;
   return {
     ...{ direction: of('direction'), reason: of('reason'), mailbox: of('mailbox') },
-    ...{ partner: of('partner'), since: of('since'), until: of('until') },
+    ...{ partner: of('partner'), since: of('since'), until: of('until'), cursor: of('cursor') },
   };
 }
 

@@ -1,5 +1,5 @@
 /** People of the console: who may use it, and what for. */
-import { failedLogins, refusal, userActed, userInvited, userList } from '../../api/index.ts';
+import { failedLogins, refusal, seesAll, userActed, userInvited, userList } from '../../api/index.ts';
 import type { Form } from '../form.ts';
 import { type PageRoute, page } from '../page.ts';
 import { onceBody } from '../views/once.ts';
@@ -26,9 +26,10 @@ export const userPages: readonly PageRoute[] = [
     method: 'GET',
     url: '/users',
     needs: 'administrator',
-    async handle({ operations, query, csrf, now }) {
+    async handle({ operations, person, query, csrf, now }) {
       const { users } = await operations.json('listUsers', userList);
-      return { title: 'Users', body: usersBody({ users, csrf, now, said: told(query.did) }) };
+      const all = seesAll(person.client);
+      return { title: 'Users', body: usersBody({ users, all, csrf, now, said: told(query.did) }) };
     },
   }),
   page({

@@ -62,7 +62,7 @@ function form({ filter, states, content }: MessagesView): Html {
     ${field({ name: 'mailbox', label: 'Mailbox', value: filter.mailbox, help: 'Name of a mailbox.' })}
     ${field({ name: 'direction', label: 'Direction', value: filter.direction, options: [['', 'both'], ...names(['inbound', 'outbound'])] })}
     ${field({ name: 'messageId', label: 'Message-ID', value: filter.messageId, help: 'The whole field, with its brackets.' })}
-    ${field({ name: 'address', label: 'Address', value: filter.address, help: 'Of the envelope; looked for page by page.' })}
+    ${field({ name: 'address', label: 'Address', value: filter.address, help: 'Of the envelope, as a whole.' })}
     ${content && field({ name: 'subject', label: 'Subject', value: filter.subject, help: 'A part of it, where keepSubjects is set; looked for page by page.' })}
     ${field({ name: 'since', label: 'Since', value: filter.since, help: 'UTC, such as 2026-12-01 or 2026-12-01T08:00Z.' })}
     ${field({ name: 'until', label: 'Until', value: filter.until, help: 'Before that time.' })}

@@ -119,6 +119,11 @@ export interface PreviewView {
 /** What an act would do, before it is done. */
 export function previewBody({ act, filter, found, csrf, now }: PreviewView): Html {
   const back = html`<p><a href="/suspended">Back, and do nothing</a></p>`;
+  const further =
+    found.cursor !== null &&
+    html`<p class="more"><a class="button quiet" href=${link('/suspended/preview', { ...filter, act, cursor: found.cursor })}>Look further back</a></p>`;
+  if (found.messages === 0 && found.cursor !== null)
+    return [html`<p>None among those that were looked through so far.</p>`, further, back];
   if (found.messages === 0)
     return [html`<p>There is nothing left to do: no such message is suspended now.</p>`, back];
   return [
@@ -127,7 +132,7 @@ export function previewBody({ act, filter, found, csrf, now }: PreviewView): Htm
       ${act === 'terminate' && html`<p>What is ended is not delivered any more, and its octets are removed. There is no way back.</p>`}
       ${act !== 'terminate' && html`<p>What cannot go on is suspended again, with the reason of then.</p>`}</section>`,
     html`<section><h2>Which</h2><p>${Object.entries(filter)
-      .filter(([, value]) => value)
+      .filter(([name, value]) => value && name !== 'cursor')
       .map(([name, value], at) => [
         at > 0 && ', ',
         html`${name} <strong>${cell(value ?? null)}</strong>`,
@@ -139,6 +144,7 @@ export function previewBody({ act, filter, found, csrf, now }: PreviewView): Htm
       ${field({ name: 'why', label: 'Reason', required: act === 'terminate', help: 'For the ledger and the audit trail.' })}
       <div class="field"><button class=${act === 'terminate' ? 'grave' : undefined}>${actNames[act]} ${count(found.messages, 'message')}</button></div>
     </form></section>`,
+    further,
     back,
   ];
 }

@@ -47,12 +47,14 @@ function rightsFields({
 
 export interface UsersView {
   users: readonly UserInfo[];
+  /** The person sees all mailboxes and partners. */
+  all: boolean;
   csrf: string;
   now: Date;
   said: string;
 }
 
-export function usersBody({ users, csrf, now, said }: UsersView): Html {
+export function usersBody({ users, all, csrf, now, said }: UsersView): Html {
   return [
     said !== '' && html`<p class="done" role="status">${said}</p>`,
     html`<section><h2 class="unseen">People</h2>${
@@ -76,7 +78,7 @@ export function usersBody({ users, csrf, now, said }: UsersView): Html {
     html`<section><h2>Add a person</h2><form class="act" method="post" action="/users/add">${csrfField(csrf)}
       ${field({ name: 'name', label: 'Name', required: true, help: 'For logins: letters, digits, dot, underscore, hyphen and @.' })}
       ${rightsFields({ role: 'viewer', mailboxes: '*', partners: '*', content: false })}
-      ${field({ name: 'subject', label: 'Subject at the provider', help: 'Only with console.oidc: it logs in there. Leave it empty for a password.' })}
+      ${all && field({ name: 'subject', label: 'Subject at the provider', help: 'Only with console.oidc: it logs in there. Leave it empty for a password.' })}
       <div class="field"><button>Add, and show the invitation</button></div></form>
       <p><small>You can give what you may do yourself, and no more. On the machine: <code>sealpost users add</code>.</small></p></section>`,
   ];
