@@ -213,8 +213,8 @@ export const people = [
     ],
     [
       'client/grants.ts',
-      '`person-id:${this.credential}`',
-      'this.credential',
+      'person-id:',
+      '',
       'client/grants~whatever.a.client.is.called',
       'a client called like the id of a person reads its cursors and waits in its place',
     ],

@@ -200,11 +200,7 @@ export const listQuery = z.strictObject({
     .regex(/^[0-9a-fA-F]{64}$/, 'is not a SHA-256 in hex')
     .describe('Only messages whose octets have that SHA-256.')
     .optional(),
-  address: line(320)
-    .describe(
-      'Only messages with that address in the envelope: looked for in one after the other, page by page.',
-    )
-    .optional(),
+  address: line(320).describe('Only messages with that address in the envelope, as a whole.').optional(),
   subject: line(250)
     .min(1)
     .describe(

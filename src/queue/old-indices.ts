@@ -1,4 +1,5 @@
 /** Indices that came with a later version: the sweep adds the records that versions before wrote. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { guarded, run } from '../redis/index.ts';
 import { digitsOf } from './id-index.ts';
@@ -9,9 +10,9 @@ type Parts = { redis: Redis; keys: Pick<Keys, 'all' | 'ids' | 'idsKnown' | 'addr
 
 /** Rounds over the records of before: processes of that version may still run beside the first one. */
 const rounds = 2;
-/** Ids that one call looks at, and records that one script reads: a few milliseconds in Redis. */
-const scanSize = 5000;
-const readSize = 200;
+/** Ids that one call looks at, and records that one script reads: a millisecond or two in Redis. */
+const scanSize = 1000;
+const readSize = 100;
 
 /** Adds what is missing. */
 export async function indexOldRecords(parts: Parts): Promise<void> {
@@ -34,11 +35,14 @@ async function once(
   const done = Number((await guarded('sweep', redis.get(known))) ?? 0);
   if (done >= rounds) return;
   for (let cursor = '0'; ; ) {
+    const began = performance.now();
     const [next, pairs] = await guarded('sweep', redis.zscan(keys.all, cursor, 'COUNT', scanSize));
     // members and their scores
     await add(pairs.filter((_, at) => at % 2 === 0));
     if (next === '0') break;
     cursor = next;
+    // half of the time is for whoever else wants something of Redis and of this process
+    await sleep(performance.now() - began);
   }
   await guarded('sweep', redis.set(known, done + 1));
 }
