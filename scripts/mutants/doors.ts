@@ -4,6 +4,20 @@ import { mutants } from './mutant.ts';
 export const doors = [
   ...mutants('api', [
     [
+      'api/connections.ts',
+      'this.#waiting.delete(connection);\n    return',
+      'return',
+      'attacks/connections-without-request',
+      'a request is cut when somebody else connects',
+    ],
+    [
+      'api/connections.ts',
+      'const ofClient = (each: Connection) => each.client === client;',
+      'const ofClient = () => true;',
+      'attacks/connections-without-request~networks',
+      'one address cuts the connections of others',
+    ],
+    [
       'api/streams.ts',
       'id: ids.of(id),',
       'id,',

@@ -7,6 +7,7 @@ import type { Socket } from 'node:net';
 import { type Config, followTls, type tlsAt } from '../config/index.ts';
 import type { Log } from '../log.ts';
 import { boundTo, listenShared } from '../net/index.ts';
+import { Connections } from './connections.ts';
 import type { Origins } from './origin.ts';
 import { problemOf, problemType, refusal } from './problem.ts';
 
@@ -81,7 +82,7 @@ export function runServer(
 }
 
 export function createListener(handler: RequestListener, parts: ListenerParts): Server {
-  const { tls, connections } = parts;
+  const { tls, origins, connections, connectionsPerAddress } = parts;
   const options = {
     maxHeaderSize,
     headersTimeout: times.header,
@@ -96,42 +97,25 @@ export function createListener(handler: RequestListener, parts: ListenerParts): 
   const server = tls
     ? createTlsServer({ ...options, ...tls, ...tlsVersions, handshakeTimeout: times.handshake })
     : createPlainServer(options);
-  server.maxConnections = connections;
-  server.on('connection', (socket: Socket) => admit(socket, parts));
-  server.on('request', handler);
+  const places = new Connections({ most: connections, mostEach: connectionsPerAddress });
+  server.on('connection', (socket: Socket) => {
+    const address = socket.remoteAddress ?? '';
+    if (!origins.mayConnect(address) || !places.enter(socket, origins.isProxy(address))) socket.destroy();
+  });
+  const served: RequestListener = (request, response) => {
+    response.once('close', places.begin(request.socket));
+    handler(request, response);
+  };
+  server.on('request', served);
   // With a `checkContinue` listener of our own, Node does not send 100 by itself: it is sent when a handler wants the
   // body.
-  server.on('checkContinue', handler);
+  server.on('checkContinue', served);
   server.on('checkExpectation', ({ socket }) =>
     answerRefused(socket, 'the field Expect asks for anything but 100-continue'),
   );
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => answerBroken(error, socket));
   server.setTimeout(times.idle, (socket) => void socket.destroy());
   return server;
-}
-
-const counts = new WeakMap<Origins, Map<string, number>>();
-
-function admit(socket: Socket, { origins, connectionsPerAddress }: ListenerParts): void {
-  const address = socket.remoteAddress ?? '';
-  if (!origins.mayConnect(address)) {
-    socket.destroy();
-    return;
-  }
-  if (origins.isProxy(address)) return;
-  const of = counts.get(origins) ?? new Map<string, number>();
-  counts.set(origins, of);
-  const open = (of.get(address) ?? 0) + 1;
-  if (open > connectionsPerAddress) {
-    socket.destroy();
-    return;
-  }
-  of.set(address, open);
-  socket.once('close', () => {
-    const left = (of.get(address) ?? 1) - 1;
-    if (left > 0) of.set(address, left);
-    else of.delete(address);
-  });
 }
 
 /**

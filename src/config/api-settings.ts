@@ -29,9 +29,11 @@ export const apiSettings = <P extends z.ZodType, T extends z.ZodType>(kinds: {
       ),
     maxSize: size('1KiB').prefault('150MiB').describe('Maximum size of a message that is streamed.'),
     maxJsonSize: size('1KiB').prefault('10MiB').describe('Maximum size of a request in JSON.'),
-    maxConnections: count(500).describe('Maximum concurrent connections. Further ones are closed.'),
+    maxConnections: count(500).describe(
+      'Maximum concurrent connections. Beyond it, one without a request is closed, or else the new one.',
+    ),
     maxConnectionsPerAddress: count(100).describe(
-      'Maximum concurrent connections from one address; trusted proxies have no limit of their own.',
+      'Maximum concurrent connections from one address, or one network of IPv6 (64 bits); trusted proxies have no limit of their own.',
     ),
     maxRequestsPerClient: count(50).describe(
       'Maximum concurrent requests of one client. Further ones get 429.',

@@ -93,9 +93,11 @@ export const consoleSettings = <
       .describe(
         'Acts that cannot be undone need a second person, who confirms in the console. Tokens of the API cannot do them at all.',
       ),
-    maxConnections: count(500).describe('Maximum concurrent connections. Further ones are closed.'),
+    maxConnections: count(500).describe(
+      'Maximum concurrent connections. Beyond it, one without a request is closed, or else the new one.',
+    ),
     maxConnectionsPerAddress: count(100).describe(
-      'Maximum concurrent connections from one address; trusted proxies have no limit of their own.',
+      'Maximum concurrent connections from one address, or one network of IPv6 (64 bits); trusted proxies have no limit of their own.',
     ),
     maxRequestsPerPerson: count(50).describe(
       'Maximum concurrent requests of one person, from all browsers and addresses. An open page that shows what happens is one of them. Further ones get 429.',

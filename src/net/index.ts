@@ -7,5 +7,5 @@ export { DnsFailure, plainName, type RawType, type RecordOf, type RecordType } f
 export { type GuardedRequest, guardedGet } from './guarded-get.ts';
 export { guardedLookup, privateAddressCode, type Resolve, refusePrivateLiteral } from './guarded-lookup.ts';
 export { createBoundedServer, type HttpLimits, httpLimits, limitAnswer } from './http-server.ts';
-export { isPublicAddress } from './ip-address.ts';
+export { clientOf, isPublicAddress } from './ip-address.ts';
 export { boundTo, listenShared } from './listen.ts';

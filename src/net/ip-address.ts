@@ -1,4 +1,4 @@
-import { BlockList, isIP, isIPv4 } from 'node:net';
+import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net';
 
 /** IANA's special-purpose, multicast and reserved IPv4 addresses: a webhook must not reach them. */
 const special4: [string, number][] = [
@@ -59,4 +59,21 @@ export function isPublicAddress(address: string): boolean {
     return inside !== undefined && isPublicAddress(inside);
   }
   return global6.check(address, 'ipv6') && !blocked6.check(address, 'ipv6');
+}
+
+/**
+ * What counts as one client: an IPv4 address (including its form on a listener on `::`, ::ffff:192.0.2.1), or the first
+ * 64 bits of an IPv6 address (RFC 4291 section 2.5.1).
+ */
+export function clientOf(address: string): string {
+  const mapped = address.replace(/^::ffff:/i, '');
+  if (isIPv4(mapped) || !isIPv6(address)) return mapped;
+  const [head = '', tail = ''] = address.split('::');
+  const groups = head === '' ? [] : head.split(':');
+  const missing = address.includes('::') ? 8 - groups.length - (tail === '' ? 0 : tail.split(':').length) : 0;
+  const all = [...groups, ...Array<string>(Math.max(0, missing)).fill('0'), ...tail.split(':')];
+  return all
+    .slice(0, 4)
+    .map((group) => group.toLowerCase().replace(/^0+/, '') || group.slice(0, 1))
+    .join(':');
 }

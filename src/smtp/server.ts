@@ -4,11 +4,11 @@ import { type Config, followTls, type MailboxConfig, ownName, tlsAt } from '../c
 import { SealpostError } from '../errors.ts';
 import { cleanText, type Log } from '../log.ts';
 import type { Tracer } from '../message/index.ts';
-import { listenShared } from '../net/index.ts';
+import { clientOf, listenShared } from '../net/index.ts';
 import type { Intake } from '../queue/index.ts';
 import type { Acceptance } from './acceptance.ts';
 import { Connection, type ConnectionPolicy, type RefusedCommand } from './connection.ts';
-import { clientOf, Gate } from './gate.ts';
+import { Gate } from './gate.ts';
 import { MailboxAcceptance, Recipients } from './mailboxes.ts';
 import { connectionsOpen, connectionsTotal, refusals } from './metrics.ts';
 import { RefusalLog } from './refusal-log.ts';

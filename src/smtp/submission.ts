@@ -9,11 +9,11 @@ import { TLSSocket } from 'node:tls';
 import type { SMTPServerAuthentication, SMTPServerSession } from 'smtp-server';
 import { Buckets, type Client } from '../client/index.ts';
 import { SealpostError } from '../errors.ts';
+import { clientOf } from '../net/index.ts';
 import type { DsnRequest, IntakeResult, Origin } from '../queue/index.ts';
 import { type Acceptance, type Arriving, type Receiving, traceOf } from './acceptance.ts';
 import type { Connection } from './connection.ts';
 import { dsnOf, type RecipientDsn } from './dsn.ts';
-import { clientOf } from './gate.ts';
 import { Pipe } from './pipe.ts';
 import { type Reply, ReplyError, replyFor, replyTo } from './replies.ts';
 

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { createLog } from '../../src/log.ts';
+import { clientOf } from '../../src/net/index.ts';
 import { MAX_ERRORS, MAX_IDLE_COMMANDS } from '../../src/smtp/connection.ts';
-import { clientOf, Gate } from '../../src/smtp/gate.ts';
+import { Gate } from '../../src/smtp/gate.ts';
 import { commandForLog, RefusalLog } from '../../src/smtp/refusal-log.ts';
 import { RawClient, startReceiver, type TestReceiver } from '../support/smtp.ts';
 import { makeTlsFiles, type TlsFiles } from '../support/tls.ts';
