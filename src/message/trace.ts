@@ -21,9 +21,16 @@ export type Tracer = (mailbox: string) => string;
  */
 export function tracerOf(deriveKey: (purpose: string) => Buffer): Tracer {
   let key: Buffer | undefined;
+  // Each mail needs the same few: there are no more than mailboxes in the configuration.
+  const known = new Map<string, string>();
   return (mailbox) => {
-    key ??= deriveKey('mail trace');
-    return createHmac('sha256', key).update(mailbox).digest('base64url').slice(0, 27);
+    let value = known.get(mailbox);
+    if (value === undefined) {
+      key ??= deriveKey('mail trace');
+      value = createHmac('sha256', key).update(mailbox).digest('base64url').slice(0, 27);
+      known.set(mailbox, value);
+    }
+    return value;
   };
 }
 

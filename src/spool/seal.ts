@@ -17,7 +17,6 @@ import {
   createCipheriv,
   createDecipheriv,
   createHmac,
-  createSecretKey,
   hkdfSync,
   type KeyObject,
   randomBytes,
@@ -54,11 +53,15 @@ function corrupt(id: string): SealpostError {
  * HKDF-Expand (RFC 5869 section 2.3) for one block. The spool key is uniformly random, so the extract step may be left
  * out (section 3.3); it would cost as much as sealing a small message.
  */
-function objectKey(key: SpoolKey, salt: Buffer): KeyObject {
-  const octets = createHmac('sha256', key).update('sealpost spool 1').update(salt).update('\x01').digest();
-  // Given octets, a cipher of node:crypto finds out by two exceptions that they are not a key object.
-  return createSecretKey(octets);
+function objectKey(key: SpoolKey, salt: Buffer): string {
+  return createHmac('sha256', key).update('sealpost spool 1').update(salt).update('\x01').digest('binary');
 }
+
+/**
+ * Keys are given as text of one character an octet. Given octets, a cipher of node:crypto finds out by two exceptions
+ * that they are not a key object; a key object made for one message outlives every young collection.
+ */
+const rawKey = { encoding: 'latin1', authTagLength: tagSize } as const;
 
 function nonceOf(index: number, last: boolean): Buffer {
   const nonce = Buffer.alloc(12);
@@ -79,7 +82,7 @@ function header(version: number): Buffer {
 /** Seals small octets, given in pieces, in one pass. */
 export function sealWhole(key: SpoolKey, id: string, pieces: Buffer[]): Buffer {
   const head = header(wholeVersion);
-  const cipher = createCipheriv(cipherName, objectKey(key, head.subarray(1)), nonceOf(0, true));
+  const cipher = createCipheriv(cipherName, objectKey(key, head.subarray(1)), nonceOf(0, true), rawKey);
   cipher.setAAD(Buffer.from(id));
   const sealed = pieces.map((piece) => cipher.update(piece));
   cipher.final();
@@ -93,7 +96,7 @@ export function openWhole(key: SpoolKey, id: string, sealed: Buffer): Buffer {
     cipherName,
     objectKey(key, sealed.subarray(1, headerSize)),
     nonceOf(0, true),
-    { authTagLength: tagSize },
+    rawKey,
   );
   decipher.setAAD(Buffer.from(id));
   decipher.setAuthTag(sealed.subarray(sealed.length - tagSize));
@@ -109,7 +112,7 @@ export function openWhole(key: SpoolKey, id: string, sealed: Buffer): Buffer {
 /** Seals a stream as it comes; write `header` before everything else. */
 export class StreamSealer {
   readonly header: Buffer;
-  #key: KeyObject;
+  #key: string;
   #aad: Buffer;
   #index = 0;
   /** The cipher of the chunk that was begun, and what it still takes. */
@@ -148,7 +151,7 @@ export class StreamSealer {
   }
 
   #begin(last: boolean): CipherGCM {
-    return createCipheriv(cipherName, this.#key, nonceOf(this.#index++, last)).setAAD(this.#aad);
+    return createCipheriv(cipherName, this.#key, nonceOf(this.#index++, last), rawKey).setAAD(this.#aad);
   }
 
   /** The tag of the chunk that was begun. */
@@ -165,7 +168,7 @@ export class StreamSealer {
 export class StreamOpener {
   /** Sealed octets of a chunk; the last one has fewer. */
   #step: number;
-  #key: KeyObject;
+  #key: string;
   #id: string;
   #hasOwnEnd: boolean;
   #index = 0;
@@ -204,9 +207,7 @@ export class StreamOpener {
   #chunk(sealed: Buffer, last: boolean): Buffer[] {
     const end = sealed.length - tagSize;
     if (end < 0) throw corrupt(this.#id);
-    const decipher = createDecipheriv(cipherName, this.#key, nonceOf(this.#index++, last), {
-      authTagLength: tagSize,
-    });
+    const decipher = createDecipheriv(cipherName, this.#key, nonceOf(this.#index++, last), rawKey);
     decipher.setAAD(Buffer.from(this.#id));
     decipher.setAuthTag(sealed.subarray(end));
     const plain: Buffer[] = [];
