@@ -21,6 +21,9 @@ const DOT_STRING_UTF8 =
 /** A quoted local part without white space and angle brackets, which some servers would misread. */
 const QUOTED = /^"(?:[!#-;=?-[\]-~]|\\[!-;=?-~])*"$/;
 
+/** Nothing in it that `checkCharacters` refuses: most addresses. */
+const VISIBLE_ASCII = /^[!-;=?-~]*$/;
+
 /**
  * Reads an envelope address (RFC 5321, section 4.1.2; with `utf8` RFC 6531, section 3.3), strictly: a valid address
  * contains no CR, LF, control character, space or angle bracket, so it cannot become a second SMTP command. The caller
@@ -32,15 +35,7 @@ export function parseMailbox(text: string, options: { utf8?: boolean } = {}): Ma
   const utf8 = options.utf8 ?? false;
   const refused = (why: string) => new SealpostError('address-invalid', `an envelope address ${why}`);
   if (text.length > 320) throw refused('is too long');
-  for (const char of text) {
-    const code = char.codePointAt(0) ?? 0;
-    if (code <= 0x20 || code === 0x7f || (code >= 0x80 && code < 0xa0)) {
-      throw refused('has a space or control character');
-    }
-    if (char === '<' || char === '>') throw refused('has an angle bracket');
-    if (code > 0x7f && !utf8) throw refused('is not ASCII, and SMTPUTF8 was not asked for');
-    if (/\p{Zs}|\p{Zl}|\p{Zp}|\p{Cf}|\p{Cs}/u.test(char)) throw refused('has an invisible character');
-  }
+  if (!VISIBLE_ASCII.test(text)) checkCharacters(text, utf8, refused);
   const at = text.lastIndexOf('@');
   if (at < 1) throw refused('has no local part or no domain');
   const local = text.slice(0, at);
@@ -53,6 +48,18 @@ export function parseMailbox(text: string, options: { utf8?: boolean } = {}): Ma
   if (host === undefined) throw refused('has an invalid domain');
   const localPart = quoted ? local.slice(1, -1).replace(/\\(.)/g, '$1') : local;
   return { localPart, domain, address: text, host, key: mailboxKey(localPart, host) };
+}
+
+function checkCharacters(text: string, utf8: boolean, refused: (why: string) => SealpostError): void {
+  for (const char of text) {
+    const code = char.codePointAt(0) ?? 0;
+    if (code <= 0x20 || code === 0x7f || (code >= 0x80 && code < 0xa0)) {
+      throw refused('has a space or control character');
+    }
+    if (char === '<' || char === '>') throw refused('has an angle bracket');
+    if (code > 0x7f && !utf8) throw refused('is not ASCII, and SMTPUTF8 was not asked for');
+    if (/\p{Zs}|\p{Zl}|\p{Zp}|\p{Cf}|\p{Cs}/u.test(char)) throw refused('has an invisible character');
+  }
 }
 
 /**

@@ -137,26 +137,26 @@ class WireCheck {
     }
     this.#lineEnds.push(chunk);
     if (this.#lineEnds.bare) throw new Unsendable(bareRefusal);
+    // A line end within the longest line is enough: not each line is looked for.
     let start = 0;
-    for (let end = chunk.indexOf(0x0a); end >= 0; end = chunk.indexOf(0x0a, start)) {
-      this.#grow(end - start);
-      this.#line = 0;
-      start = end + 1;
+    for (;;) {
+      const most = start + MAX_LINE + 1 - this.#line;
+      const end = chunk.lastIndexOf(0x0a, most);
+      if (end >= start) {
+        this.#line = 0;
+        start = end + 1;
+      } else if (most < chunk.length) {
+        throw new Unsendable(
+          `5.6.0 the message has a line of more than ${MAX_LINE} octets that cannot be broken`,
+        );
+      } else {
+        this.#line += chunk.length - start;
+        return;
+      }
     }
-    this.#grow(chunk.length - start);
   }
 
   end(): void {
     if (this.#lineEnds.end()) throw new Unsendable(bareRefusal);
-  }
-
-  #grow(octets: number): void {
-    this.#line += octets;
-    // the count includes the CR of the line end
-    if (this.#line > MAX_LINE + 1) {
-      throw new Unsendable(
-        `5.6.0 the message has a line of more than ${MAX_LINE} octets that cannot be broken`,
-      );
-    }
   }
 }
