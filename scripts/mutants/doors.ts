@@ -4,6 +4,13 @@ import { mutants } from './mutant.ts';
 export const doors = [
   ...mutants('api', [
     [
+      'pipeline/request.ts',
+      'idempotencyKey === undefined ? now : 0',
+      'now',
+      'api/submit~after.its.time',
+      'a retry after its time is told that the message was wrong, though it was sent',
+    ],
+    [
       'api/connections.ts',
       'this.#waiting.delete(connection);\n    return',
       'return',

@@ -303,7 +303,7 @@ export const work = [
     ],
     [
       'queue/steps.ts',
-      'tonumber(old[2]) < tonumber(now) - known then return false end',
+      'tonumber(old[2]) < tonumber(now) - known then return unknown end',
       'tonumber(old[2]) <= tonumber(now) - known then return false end',
       'queue/idempotency~used.again',
       'a key is forgotten too early',

@@ -28,8 +28,13 @@ export function checkRequest({ metadata, idempotencyKey, delivery }: Request, no
   if (metadata !== undefined) checkMetadata(metadata);
   if (idempotencyKey !== undefined && !keyForm.test(idempotencyKey))
     throw invalid('the idempotency key is empty, too long or has other characters', 'use 1 to 200 of ASCII');
-  if (delivery !== undefined) checkDelivery(delivery, now);
+  // Whether a repetition comes in time does not matter: the message may have left long ago.
+  if (delivery !== undefined) checkDelivery(delivery, idempotencyKey === undefined ? now : 0);
 }
+
+/** Whether it may only repeat what is known: a new message would have expired. */
+export const isOver = ({ delivery }: Request, now: number): boolean =>
+  delivery?.notAfter !== undefined && delivery.notAfter <= now;
 
 function checkMetadata(metadata: Record<string, string>): void {
   const pairs = Object.entries(metadata);

@@ -36,7 +36,7 @@ import { traced } from '../spans.ts';
 import type { SpoolWriter } from '../spool/index.ts';
 import type { Octets, Outgoing } from './outgoing.ts';
 import type { Addressed, PartnerBook, To } from './recipients.ts';
-import { checkRequest, type Request, requestOfFields, withoutRequest } from './request.ts';
+import { checkRequest, isOver, type Request, requestOfFields, withoutRequest } from './request.ts';
 
 export { type ContentFacts, contentType, nameProblem, Outgoing } from './outgoing.ts';
 export { PartnerBook, type To } from './recipients.ts';
@@ -204,7 +204,7 @@ class SubmittedMail {
       const pairs = { ...metadata, ...asked.metadata };
       const both = Object.keys(pairs).length > 0 ? { metadata: pairs } : {};
       this.#request = { ...this.#request, ...asked, ...both };
-      checkRequest(this.#request, this.#parts.now().getTime());
+      checkRequest(this.#request, keyOfOctets === undefined ? this.#parts.now().getTime() : 0);
     }
     if (this.#request.idempotencyKey !== undefined || keyOfOctets !== undefined)
       this.#digest = new MailDigest();
@@ -281,6 +281,7 @@ class SubmittedMail {
     const { client, origin, dsn, keyOfOctets } = this.#submission;
     const { metadata, delivery } = this.#request;
     const idempotencyKey = this.#request.idempotencyKey ?? keyOfOctets?.();
+    const late = isOver(this.#request, this.#parts.now().getTime());
     return this.#addressed.map(({ partner, recipients }, index) => {
       const asked = dsn && dsnFor(dsn, recipients);
       return {
@@ -293,7 +294,11 @@ class SubmittedMail {
         ...(metadata && { metadata }),
         ...(delivery && { delivery }),
         ...(idempotencyKey !== undefined && {
-          idempotency: { key: idempotencyKey, fingerprint: this.#fingerprint(recipients) },
+          idempotency: {
+            key: idempotencyKey,
+            fingerprint: this.#fingerprint(recipients),
+            ...(late && { onlyKnown: true }),
+          },
         }),
       };
     });

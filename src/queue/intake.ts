@@ -211,7 +211,7 @@ export class RedisIntake implements Intake {
       const id = idOf('o', partner, ...(idempotency ? [client, idempotency.key] : [randomUUID()]));
       const message: OutboundMessage = { id, direction: 'outbound', ...entry, receivedAt: now };
       return this.#item(message, partner, at(finished, index), {
-        fingerprint: idempotency?.fingerprint ?? '',
+        fingerprint: `${idempotency?.onlyKnown ? '!' : ''}${idempotency?.fingerprint ?? ''}`,
         subject: subject === undefined ? '' : this.#parts.subjects.seal(id, subject),
       });
     });
@@ -254,6 +254,10 @@ export class RedisIntake implements Intake {
     if (flags[0] === -2) {
       if (file?.kind === 'file') await spool.remove(file);
       throw new SealpostError('idempotency-conflict', 'the idempotency key was used for another request');
+    }
+    if (flags[0] === -3) {
+      if (file?.kind === 'file') await spool.remove(file);
+      throw new SealpostError('request-invalid', 'notAfter is over, and the idempotency key is not known');
     }
     if (flags[0] === -1) {
       if (file?.kind === 'file') await spool.remove(file);

@@ -20,7 +20,8 @@ function step(make: typeof script, body: string): Step {
  * job, Message-ID or '', SHA-256, octets, fingerprint of the request or '', priority or '', '1' if the partner's mail
  * leaves in strict order, else '0', with the name of its line behind it (outbound), sealed subject or '', addresses of
  * the envelope, a line each. Returns for each arrival 1 for each
- * duplicate and 0 for each that was accepted; or -2 if one has the id of another request, and nothing is stored then;
+ * duplicate and 0 for each that was accepted; or -2 if one has the id of another request, or -3 if one whose fingerprint
+ * begins with '!' repeats none, and nothing is stored then;
  * or -1, state, and 'depth' or 'octets' if there is no room; nothing is stored then. An arrival that an interrupted run
  * accepted under the same token is not a duplicate.
  */
@@ -106,18 +107,21 @@ local function accept(at, now)
   end
   return 0
 end
--- True if a message is known from another request. What was ended or forgotten conflicts with nothing.
+-- -2 if a message is known from another request, -3 if it may only be a repetition, and is none; else nothing. What
+-- was ended or forgotten conflicts with nothing.
 local function conflicts(at, now)
-  local print = ARGV[at + 10]
-  if print == '' then return false end
+  local print, unknown = ARGV[at + 10], nil
+  if print == '' then return end
+  if string.sub(print, 1, 1) == '!' then print, unknown = string.sub(print, 2), -3 end
   local old = rcall('HMGET', record(ARGV[at]), 's', 'a', 'f')
   if not old[1] then
     local forgotten = rcall('GET', P .. ':d:' .. ARGV[at])
-    return forgotten and forgotten ~= print
+    if not forgotten then return unknown end
+    return forgotten ~= print and -2 or nil
   end
-  if old[1] == 'terminated' then return false end
-  if finished[old[1]] and tonumber(old[2]) < tonumber(now) - known then return false end
-  return old[3] ~= print
+  if old[1] == 'terminated' then return unknown end
+  if finished[old[1]] and tonumber(old[2]) < tonumber(now) - known then return unknown end
+  return old[3] ~= print and -2 or nil
 end
 local each_size = 15
 local results, at = {}, 11
@@ -125,7 +129,8 @@ while at <= #ARGV do
   local now, last = ARGV[at], at + 2 + each_size * (tonumber(ARGV[at + 1]) - 1)
   local result
   for each = at + 2, last, each_size do
-    if conflicts(each, now) then result = { -2 } end
+    local conflict = conflicts(each, now)
+    if conflict then result = { conflict } end
   end
   result = result or no_room()
   if result then

@@ -251,6 +251,8 @@ export interface OutboundEntry extends Omit<OutboundMessage, 'id' | 'direction' 
     key: string;
     /** Digest of the request; the same key with another one is refused. At most 64 letters and digits. */
     fingerprint: string;
+    /** It may repeat a message, and must not be a new one: `request-invalid`. */
+    onlyKnown?: true;
   };
 }
 

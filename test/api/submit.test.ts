@@ -277,4 +277,24 @@ describe('a message over HTTP', { skip: skipWithout('openssl') }, () => {
     const leap = await api.post(erp, { partner: 'acme', text: 'x', notBefore: '2028-02-29T08:00:00Z' });
     assert.equal(leap.status, 202);
   });
+
+  it('repeated after its time with its key is the same; without one, or with a new one, it is refused', async () => {
+    const over = '2026-01-01T00:00:00Z';
+    const soon = new Date(Date.now() + 3000).toISOString();
+    const headers = { 'idempotency-key': randomKey() };
+    const mail = { partner: 'acme', text: 'x', notAfter: soon };
+    const first = await api.post(erp, mail, headers);
+    assert.equal(first.status, 202, first.text);
+    await api.daemon.waitFor('its time is over', () => Date.now() > Date.parse(soon));
+    const again = await api.post(erp, mail, headers);
+    assert.deepEqual(
+      [again.status, again.json.messages?.[0].id, again.json.messages?.[0].duplicate],
+      [202, first.json.messages[0].id, true],
+    );
+    for (const more of [{}, { 'idempotency-key': randomKey() }]) {
+      const late = await api.post(erp, { ...mail, notAfter: over }, more);
+      assert.deepEqual([late.status, late.json.code], [400, 'request-invalid']);
+      assert.match(late.json.detail, /notAfter/);
+    }
+  });
 });

@@ -102,6 +102,30 @@ describe('an idempotency key', () => {
     assert.deepEqual(await send(entryOf('long', 'two')), { id, duplicate: false });
   });
 
+  it('of what may only be a repetition makes nothing new, before, during and after the life of the first', async () => {
+    const late = (key: string, fingerprint = 'one') => {
+      const entry = entryOf(key, fingerprint);
+      return { ...entry, idempotency: { key, fingerprint, onlyKnown: true as const } };
+    };
+    const objects = async () => (await queue.redis.keys('{sealpost}:o:*')).length;
+    const before = [await waiting(), await objects()];
+    await assert.rejects(send(late('late')), { code: 'request-invalid' });
+    const { id } = await send(entryOf('late'));
+    assert.deepEqual(await send(late('late')), { id, duplicate: true });
+    await assert.rejects(send(late('late', 'two')), { code: 'idempotency-conflict' });
+    await sent(id);
+    clock.now += 2 * 86_400_000;
+    await queue.sweep();
+    assert.equal(await queue.ledger.get(id), null);
+    assert.deepEqual(await send(late('late')), { id, duplicate: true });
+    await queue.redis.del(`{sealpost}:d:${id}`);
+    await assert.rejects(send(late('late')), { code: 'request-invalid' });
+    assert.deepEqual([await waiting(), await objects()], before);
+    const again = await send(entryOf('late'));
+    assert.ok(await queue.flow.terminate(again.id, 'test', { by: 'test' }));
+    await assert.rejects(send(late('late')), { code: 'request-invalid' }, 'what a person has ended stays so');
+  });
+
   it('is free again when a person has ended the message: nothing is lost in silence', async () => {
     const { id } = await send(entryOf('ended'));
     assert.ok(await queue.flow.terminate(id, 'test', { by: 'test' }));
