@@ -50,7 +50,7 @@ export class Evaluator {
   #isMine = false;
   #timer: NodeJS.Timeout | undefined;
   #round: Promise<void> = Promise.resolve();
-  #stopped = false;
+  readonly #stopping = new AbortController();
 
   constructor(parts: EvaluatorParts) {
     this.#parts = parts;
@@ -72,13 +72,13 @@ export class Evaluator {
     this.#timer = setTimeout(() => {
       this.#round = this.look().finally(() => {
         const { every } = this.#parts.config.alerts;
-        if (!this.#stopped) this.#next(this.#isMine ? every : Math.min(every, standby));
+        if (!this.#stopping.signal.aborted) this.#next(this.#isMine ? every : Math.min(every, standby));
       });
     }, ms).unref();
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
+    this.#stopping.abort();
     clearTimeout(this.#timer);
     await this.#round;
     if (this.#isMine) await this.#book.release(this.#owner).catch(() => undefined);
@@ -120,7 +120,8 @@ export class Evaluator {
     for (const { role } of heartbeats) this.#roleSeen.set(role, now);
     const counts = this.#rules.some(({ condition }) => condition === 'failures');
     const failures = counts ? await this.#failures.count(metrics, now) : undefined;
-    return { now, config, queue, heartbeats, metrics, down, failures, roleSeen: this.#roleSeen };
+    const { signal } = this.#stopping;
+    return { now, config, queue, heartbeats, metrics, down, failures, roleSeen: this.#roleSeen, signal };
   }
 
   async #evaluate(): Promise<void> {
@@ -153,6 +154,7 @@ export class Evaluator {
       this.#kept.set(rule.name, { at: sources.now, samples });
       return samples;
     } catch (err) {
+      if (sources.signal.aborted) return null;
       // The other conditions can be measured all the same.
       const { log } = this.#parts;
       logRarely(

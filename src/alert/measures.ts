@@ -29,6 +29,8 @@ export interface Sources {
   failures: FailureCount | undefined;
   /** When each role was last seen, by this process and those before it, in milliseconds since the epoch. */
   roleSeen: ReadonlyMap<string, number>;
+  /** Ends what takes long: nobody waits for it when the process ends. */
+  signal: AbortSignal;
 }
 
 type Measure = (rule: AlertRule, sources: Sources) => Promise<Sample[] | null> | Sample[] | null;
@@ -362,14 +364,13 @@ const grace = 3 * 3_600_000;
 /** On how many days of the week before there must have been mail. */
 const mostDays = 4;
 
-export interface SilentSources {
-  now: number;
+export interface SilentSources extends Pick<Sources, 'now' | 'signal'> {
   config: Pick<Config, 'partners'>;
   queue: { ledger: Pick<Ledger, 'list'> };
 }
 
-/** Partners that are expected to send now, with the time since their last mail. */
-export async function silentSamples({ now, config, queue }: SilentSources): Promise<Sample[]> {
+/** Partners that are expected to send now, with the time since their last mail. It throws when it is ended. */
+export async function silentSamples({ now, config, queue, signal }: SilentSources): Promise<Sample[]> {
   const { ledger } = queue;
   const lastBefore = async (partner: string, since: number, until: number) => {
     const { messages } = await ledger.list({ partner, direction: 'inbound', since, until, limit: 1 });

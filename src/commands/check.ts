@@ -1,5 +1,6 @@
+import { writeFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
-import { type Config, checkConfig, formatProblem } from '../config/index.ts';
+import { type Config, checkConfig, formatProblem, storeConfig } from '../config/index.ts';
 import { createLog } from '../log.ts';
 import { tryProtection } from '../partner/index.ts';
 import { configOption } from './options.ts';
@@ -29,6 +30,7 @@ interface CheckOptions {
   json?: boolean;
   inForce?: string;
   roles?: string;
+  store?: string;
 }
 
 export function checkCommand(): Command {
@@ -45,11 +47,16 @@ export function checkCommand(): Command {
       // how the supervisor asks at a reload
       .addOption(new Option('--in-force <file>').hideHelp())
       .addOption(new Option('--roles <roles>').hideHelp())
+      .addOption(new Option('--store <file>').hideHelp())
       .action(async (options: CheckOptions) => {
+        const { store } = options;
         const problems = await checkConfig(options.config, {
           ...(options.at !== undefined && { now: dayOf(options.at) }),
           ...(options.inForce !== undefined && { inForce: options.inForce }),
           roles: options.roles?.split(','),
+          ...(store !== undefined && {
+            readable: (config: Config) => writeFileSync(store, storeConfig(config), { mode: 0o600 }),
+          }),
           protection: tryProtection,
           redis: probeRedis,
           objectStore: probeObjectStore,

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { loadConfig } from '../config/index.ts';
+import { knownSettings, loadConfig } from '../config/index.ts';
 import { askReload } from '../daemon/index.ts';
 import { SealpostError } from '../errors.ts';
 import { operator } from './operator.ts';
@@ -12,14 +12,16 @@ export function reloadCommand(): Command {
     .addOption(configOption())
     .option('--json', 'print JSON')
     .action(async (options: { config: string; json?: boolean }) => {
-      // Reports problems of the text itself, with places.
-      const config = await loadConfig(options.config);
+      // The daemon checks the files anyway. They are read here to say what is wrong with them, with places.
+      const known = knownSettings(options.config);
+      const config = known ?? (await loadConfig(options.config));
       const replies = await askReload(config.dataDir);
+      const refused = replies.find(({ ok }) => !ok);
+      if (known !== undefined && (refused || replies.length === 0)) await loadConfig(options.config);
       if (replies.length === 0)
         throw new SealpostError('reload-refused', 'no daemon with this data folder runs on this machine', {
           hint: 'start it with sealpost start',
         });
-      const refused = replies.find(({ ok }) => !ok);
       if (refused) throw new SealpostError('reload-refused', refused.message);
       const lines = replies.flatMap(({ message }) => message.split('\n'));
       if (options.json) printJson({ reloaded: lines });

@@ -66,6 +66,8 @@ export interface CheckProbes {
   redis?: (config: Config) => Promise<void>;
   /** Stores something in the object store. */
   objectStore?: (s3: NonNullable<Config['spool']['s3']>) => Promise<void>;
+  /** Given the configuration, if it is right but for what it names; before that is looked at. */
+  readable?: (config: Config) => void;
   /** What is tried over the network (`--online`). */
   online?: (config: Config) => Promise<OnlineProbes>;
 }
@@ -88,6 +90,7 @@ export async function checkConfig(file: string, probes: CheckProbes = {}): Promi
     return sortProblems([...problems, ...missing], rejected?.source.names);
   }
   const now = probes.now ?? new Date();
+  probes.readable?.(read.config);
   if (probes.partners !== undefined) return checkPartnersOnly(read, probes.partners, now, probes);
   return await checkNamed(read.config, read.source, read.problems, now, probes);
 }

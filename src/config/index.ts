@@ -32,6 +32,14 @@ export async function loadConfig(file: string, starts = false): Promise<Config> 
   return config;
 }
 
+/**
+ * The settings of a configuration file that was found right before; undefined if they have to be read. Its partners may
+ * be old ones.
+ */
+export function knownSettings(file: string): Config | undefined {
+  return knownConfigs()?.recallSettings(file, readConfigText(file));
+}
+
 /** As `listSettings` of `settings-list.ts`, which takes YAML and the schema along. */
 export async function loadSettingsList(config: Config): Promise<ListedSetting[]> {
   const list = await import('./settings-list.ts');

@@ -29,6 +29,12 @@ export function programStamp(root: string, fromSource: boolean): string {
   return [manifest, ...states].join('\n');
 }
 
+/** Where the partner files of a configuration were, and what they were. */
+interface KnownHead {
+  setting?: string;
+  state: string;
+}
+
 export class KnownConfigs {
   readonly #folder: string;
   readonly #program: string;
@@ -44,18 +50,23 @@ export class KnownConfigs {
 
   /** Undefined if this text, with the partner files that are there now, was not found right before. */
   recall(file: string, text: string): Config | undefined {
+    return this.#recall(file, text, ({ setting, state }) => partnersState(file, setting)?.state === state);
+  }
+
+  /** As `recall`, whatever the partner files are now: those of it may be old ones. */
+  recallSettings(file: string, text: string): Config | undefined {
+    return this.#recall(file, text, () => true);
+  }
+
+  #recall(file: string, text: string, isMeant: (head: KnownHead) => boolean): Config | undefined {
     try {
       const kept = readFileSync(this.#place(file), 'utf8');
       const ends = [kept.indexOf('\n')];
       ends.push(kept.indexOf('\n', (ends[0] ?? 0) + 1));
       const [first = 0, second = 0] = ends;
       if (kept.slice(0, first) !== this.#key(file, text)) return undefined;
-      const { setting, state }: { setting?: string; state: string } = JSON.parse(
-        kept.slice(first + 1, second),
-      );
-      return partnersState(file, setting)?.state === state
-        ? restoreConfig(kept.slice(second + 1))
-        : undefined;
+      const head: KnownHead = JSON.parse(kept.slice(first + 1, second));
+      return isMeant(head) ? restoreConfig(kept.slice(second + 1)) : undefined;
     } catch {
       // not there, or cut: it is checked anew
       return undefined;

@@ -1,7 +1,8 @@
 /** A changed configuration file, read for a running daemon. */
 import { execFile } from 'node:child_process';
+import { readFile, rm } from 'node:fs/promises';
 import { extname, join } from 'node:path';
-import { type Config, formatProblem, loadConfig, type Problem, refuses } from '../config/index.ts';
+import { type Config, formatProblem, type Problem, refuses, restoreConfig } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import type { RoleName } from './protocol.ts';
 
@@ -17,7 +18,7 @@ export function refusal(why: string, cause?: unknown): SealpostError {
  */
 export function checkFile(
   file: string,
-  { inForce, roles }: Partial<Pick<Running, 'inForce'>> & Pick<Running, 'roles'>,
+  { inForce, roles, checked }: Partial<Pick<Running, 'inForce' | 'checked'>> & Pick<Running, 'roles'>,
 ): Promise<Problem[]> {
   const main = join(import.meta.dirname, '..', `cli${extname(import.meta.filename)}`);
   const args = [
@@ -28,6 +29,7 @@ export function checkFile(
     file,
     '--json',
     ...(inForce === undefined ? [] : ['--in-force', inForce]),
+    ...(checked === undefined ? [] : ['--store', checked]),
     '--roles',
     roles.join(','),
   ];
@@ -50,6 +52,8 @@ const patience = 5 * 60_000;
 interface Running {
   /** The file with the old configuration, as roles have it. */
   inForce: string;
+  /** Where the new one, as it was checked, is put for a moment. */
+  checked: string;
   roles: readonly RoleName[];
 }
 
@@ -65,16 +69,24 @@ export interface NewConfig {
  * configuration itself, or if it would move a store that already has messages.
  */
 export async function readNewConfig(file: string, old: Config, running: Running): Promise<NewConfig> {
-  const problems = await checkFile(file, running);
-  const errors = problems.filter(refuses);
-  if (errors.length > 0) throw refusal(errors.map(formatProblem).join('; '));
-  const config = await loadConfig(file).catch((error) => {
-    // Checked by a new process a moment ago, and refused by this one, which may be of another version.
-    throw refusal('the file was changed while it was read, or the program since the daemon started', error);
-  });
+  const { checked } = running;
+  await rm(checked, { force: true });
+  try {
+    const problems = await checkFile(file, running);
+    const errors = problems.filter(refuses);
+    if (errors.length > 0) throw refusal(errors.map(formatProblem).join('; '));
+    // What was checked is what comes into force, even if the files have been changed again since.
+    const config = restoreConfig(await readFile(checked, 'utf8'));
+    refuseMoved(old, config);
+    return { config, waits: problems.filter(({ severity }) => severity === 'error') };
+  } finally {
+    await rm(checked, { force: true });
+  }
+}
+
+function refuseMoved(old: Config, config: Config): void {
   const moved = movedStore(old, config);
   if (moved) throw refusal(`${moved} was changed, which needs a restart`);
-  return { config, waits: problems.filter(({ severity }) => severity === 'error') };
 }
 
 /** The changed setting that would leave existing messages behind; undefined if there is none. */

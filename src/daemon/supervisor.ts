@@ -44,6 +44,9 @@ const readsCertificates: ReadonlySet<RoleName> = new Set(['decrypt', 'outbound',
 /** Where the index of certificates is that belongs to a stored configuration. */
 const indexOf = (stored: string) => stored.replace(/\.json$/, '.certificates');
 
+/** Where it is while it is checked. */
+const checkedOf = (stored: string) => stored.replace(/\.json$/, '.checked');
+
 /**
  * Milliseconds within which the processes of a new configuration must be ready. Their problems show by themselves; this
  * is for one that hangs. With twelve programs for each core a start took 45 seconds, and nothing was wrong.
@@ -106,12 +109,12 @@ export class Supervisor {
   async start(): Promise<Partial<Record<RoleName, ReadyFacts>>> {
     const { config, log } = this.#options;
     this.#working(config);
+    // It reads its files while the certificates of partners are read here.
+    if (isPrivateRedis(config.redis)) this.#redisStart = KeptRedis.start({ dataDir: config.dataDir, log });
+    this.#redisStart?.catch(() => undefined);
     this.#stored = await this.#store(config);
     const variables = await secretVariablesOf(config);
-    if (isPrivateRedis(config.redis)) {
-      this.#redisStart = KeptRedis.start({ dataDir: config.dataDir, log });
-      this.#redis = await this.#redisStart;
-    }
+    this.#redis = await this.#redisStart;
     await untilReleased(config.redis, this.#redis?.url, log, () => this.#stopped !== undefined);
     if (this.#stopped) return {};
     const onFailed = (role: RoleName, failure: StartFailure) => {
@@ -166,7 +169,9 @@ export class Supervisor {
     let waits: Problem[];
     try {
       if (!this.#control || this.#stopped) throw refusal('the daemon is being started or stopped');
-      const read = await readNewConfig(configFile, old.config, { inForce: old.stored, roles });
+      const folder = await runFolder(old.config.dataDir);
+      const checked = checkedOf(storedConfig(folder, this.#stores + 1));
+      const read = await readNewConfig(configFile, old.config, { inForce: old.stored, checked, roles });
       const { config } = read;
       waits = read.waits;
       this.#working(config);

@@ -412,11 +412,28 @@ describe('alerts over Redis', () => {
       },
     };
     const partners = ['daily', 'weekdays', 'today', 'never'].map((name) => ({ name }));
-    const found = await silentSamples({ now, config: { partners }, queue: { ledger } } as never);
+    const { signal } = new AbortController();
+    const found = await silentSamples({ now, signal, config: { partners }, queue: { ledger } } as never);
     assert.deepEqual(
       found.map(({ labels, value }) => [labels.partner, value]),
       [['daily', 2 * day]],
     );
+  });
+
+  it('asks for no further partner when the process ends', async () => {
+    const stopping = new AbortController();
+    const asked: string[] = [];
+    const ledger = {
+      list: async ({ partner = '' }) => {
+        asked.push(partner);
+        if (asked.length === 3) stopping.abort();
+        return { messages: [], cursor: null };
+      },
+    };
+    const partners = Array.from({ length: 1000 }, (_, at) => ({ name: `p${at}` }));
+    const { signal } = stopping;
+    await assert.rejects(silentSamples({ now, signal, config: { partners }, queue: { ledger } } as never));
+    assert.deepEqual(asked, ['p0', 'p1', 'p2']);
   });
 
   describe('channels', () => {

@@ -76,6 +76,20 @@ describe('a configuration that was found right', () => {
     assert.ok(!existsSync(join(folder, 'none')));
   });
 
+  it('gives the settings alone whatever the partner files are now, and never those of another text', () => {
+    const place = kept('settings');
+    const partners = join(folder, 'partners');
+    mkdirSync(partners);
+    after(() => rmSync(partners, { recursive: true, force: true }));
+    writeFileSync(join(partners, 'acme.yaml'), 'name: broken: yaml');
+    const known = new KnownConfigs(place, 'program');
+    assert.equal(known.recall(file, text), undefined);
+    assert.equal(known.recallSettings(file, text)?.dataDir, config.dataDir);
+    assert.equal(known.recallSettings(file, `${text}\n`), undefined);
+    assert.equal(new KnownConfigs(place, 'program 2').recallSettings(file, text), undefined);
+    rmSync(partners, { recursive: true });
+  });
+
   it('takes one of 256 places, however many there are', () => {
     const place = join(folder, 'many');
     mkdirSync(place);

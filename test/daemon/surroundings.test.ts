@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import {
   chmodSync,
   chownSync,
+  existsSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -14,6 +15,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
+import { originOf } from '../../src/config/origin.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { askReload, clearRunFolder, openControl, runFolder, storedConfig } from '../../src/daemon/control.ts';
 import { readHeartbeats, startHeartbeat } from '../../src/daemon/heartbeat.ts';
@@ -189,20 +191,19 @@ describe('a reload', () => {
       return configSchema.parse(all);
     };
     const old = written({});
-    const taken = await readNewConfig(file, old, {
-      inForce: join(folder, 'none.json'),
-      roles: ['receive', 'decrypt'],
-    });
+    const checked = join(folder, 'next.checked');
+    const running = { inForce: join(folder, 'none.json'), checked, roles: ['receive', 'decrypt'] as const };
+    const taken = await readNewConfig(file, old, running);
     assert.equal(taken.config.dataDir, folder);
+    assert.equal(originOf(taken.config)?.file, file, 'later messages name the file');
     assert.deepEqual(taken.waits, []);
+    assert.equal(existsSync(checked), false, 'the hand-over leaves nothing');
     written({ identities: [{ name: 'own', certificate: '/nowhere.pem', key: '/nowhere.key' }] });
-    await assert.rejects(
-      readNewConfig(file, old, { inForce: join(folder, 'none.json'), roles: ['receive', 'decrypt'] }),
-      {
-        code: 'reload-refused',
-        message: /stays in force: .*nowhere/,
-      },
-    );
+    await assert.rejects(readNewConfig(file, old, running), {
+      code: 'reload-refused',
+      message: /stays in force: .*nowhere/,
+    });
+    assert.equal(existsSync(checked), false);
   });
 
   it('does not move the bucket, and changes anything else', () => {
