@@ -397,6 +397,9 @@ export async function silentSamples({ now, config, queue, signal }: SilentSource
   };
   const found: Sample[] = [];
   // One after the other: there may be thousands, and nobody waits for the result.
-  for (const { name } of config.partners) found.push(...(await sampleOf(name)));
+  for (const { name } of config.partners) {
+    signal.throwIfAborted();
+    found.push(...(await sampleOf(name)));
+  }
   return found;
 }
