@@ -27,9 +27,9 @@ export function noAnswer(): Error {
 }
 
 /** The result of the work, or `noAnswer` if it takes too long; the work itself continues. */
-export async function withDeadline<T>(work: Promise<T>): Promise<T> {
+export async function withDeadline<T>(work: Promise<T>, ms = patience): Promise<T> {
   const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(noAnswer()), patience);
+  const timer = setTimeout(() => late.reject(noAnswer()), ms);
   try {
     return await Promise.race([work, late.promise]);
   } finally {

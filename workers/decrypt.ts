@@ -25,7 +25,7 @@ import { verdictsOf } from '../src/queue/index.ts';
 import { sealedValues } from '../src/redis/index.ts';
 import { ReplayWatch } from '../src/replay/index.ts';
 
-await runRole('decrypt', async ({ config, queue, log }) => {
+await runRole('decrypt', async ({ config, queue, log, isBeside }) => {
   const { queues, flow, spool, ledger, guards, intake } = queue;
   const keys = await loadKeys(config);
   const certLog = roomLog(log, 'certstore');
@@ -47,6 +47,7 @@ await runRole('decrypt', async ({ config, queue, log }) => {
   const local = await openLocalDestinations({
     ...{ ...queue, config, readSecret, now: Date.now },
     log: roomLog(log, 'handoff'),
+    besideHandoff: isBeside('handoff'),
   });
   const partners = new PartnerDirectory(config.partners, () => counting.partners);
   const seen = new SeenCertificates({ ...queue, now: Date.now });

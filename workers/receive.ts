@@ -33,7 +33,7 @@ await runRole('receive', async ({ config, log, queue, takeOver }) => {
 
 /** Loaded only with something to listen on: the libraries of both ways in are as large as the rest of this process. */
 async function receiverOf(
-  { config: { smtp, mailboxes }, log, queue, takeOver }: RoleContext,
+  { config: { smtp, mailboxes }, log, queue, takeOver }: Omit<RoleContext, 'isBeside'>,
   submission: SubmissionDoor | undefined,
 ) {
   if (smtp.listen.length === 0) return undefined;
@@ -48,7 +48,7 @@ async function receiverOf(
 }
 
 /** The clients, and the way to partners; nothing is loaded without a listener for them. */
-async function openSubmission({ config, log, queue }: Omit<RoleContext, 'takeOver'>) {
+async function openSubmission({ config, log, queue }: Pick<RoleContext, 'config' | 'log' | 'queue'>) {
   if (!config.smtp.listen.some(({ kind }) => kind === 'submission')) return undefined;
   const { openSubmissionDoor } = await import('../src/pipeline/index.ts');
   const { loadClients } = await import('../src/client/index.ts');
@@ -63,7 +63,11 @@ async function openSubmission({ config, log, queue }: Omit<RoleContext, 'takeOve
 }
 
 /** One for each mailbox that is fetched; none, and nothing loaded, without such. */
-async function pollersOf({ config: { mailboxes }, log, queue }: Omit<RoleContext, 'takeOver'>) {
+async function pollersOf({
+  config: { mailboxes },
+  log,
+  queue,
+}: Pick<RoleContext, 'config' | 'log' | 'queue'>) {
   if (!mailboxes.some(({ imap }) => imap)) return [];
   const { attendPollers, createCheckpoints, createImapPoller } = await import('../src/imap/index.ts');
   const { intake, redis, prefix, routes } = queue;

@@ -62,13 +62,14 @@ const runtimeFlags = (role: RoleName) => [
  */
 export function threadsOf(role: RoleName, config: Config): number {
   const usual = Number(process.env.UV_THREADPOOL_SIZE) || 4;
+  const folders = allDestinations(config).filter(([, { type }]) => type === 'directory').length;
+  // src/handoff/folder-draft.ts: messages that are decoded into a folder, and a probe for each
+  if (role === 'decrypt') return Math.min(mostThreads, usual + (folders > 0 ? 4 + folders : 0));
   if (role === 'submit') return Math.min(mostThreads, usual + config.folders.length * 18);
   if (role !== 'handoff' && role !== 'outbound') return usual;
-  const folders =
-    role === 'handoff'
-      ? allDestinations(config).filter(([, { type }]) => type === 'directory').length
-      : allRoutes(config).filter(([, { folder }]) => folder !== undefined).length;
-  return Math.min(mostThreads, usual + folders * 6);
+  const each =
+    role === 'handoff' ? folders : allRoutes(config).filter(([, { folder }]) => folder !== undefined).length;
+  return Math.min(mostThreads, usual + each * 6);
 }
 /** The maximum that libuv accepts. */
 const mostThreads = 1024;
@@ -84,6 +85,8 @@ export interface ChildOptions {
   secrets: readonly string[];
   /** File with the checked configuration in force. */
   stored: string;
+  /** The roles that run on this machine. */
+  beside: readonly RoleName[];
   /** It takes over from a process that is still running. */
   takeOver: boolean;
   log: Log;
@@ -121,7 +124,7 @@ export class Child {
   }
 
   start(): void {
-    const { role, index, configFile, stored, redisUrl, threads, secrets, takeOver } = this.#options;
+    const { role, index, configFile, stored, redisUrl, threads, secrets, takeOver, beside } = this.#options;
     const { log, onFailed, onLost, onCheck } = this.#options;
     const startedAt = performance.now();
     let worked = false;
@@ -139,6 +142,7 @@ export class Child {
         [env.config]: configFile,
         [env.index]: String(index),
         [env.stored]: stored,
+        [env.beside]: beside.join(','),
         // Only the first time: no old process runs beside one that is restarted later.
         [env.takeOver]: takeOver && !this.#wasReady ? '1' : '',
         ...(redisUrl === undefined ? {} : { [env.redisUrl]: redisUrl }),

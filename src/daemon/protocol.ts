@@ -65,6 +65,8 @@ export const env = {
   stored: 'SEALPOST_CONFIG_CHECKED',
   /** Set for a process that takes over from another process of its role. */
   takeOver: 'SEALPOST_TAKE_OVER',
+  /** The roles that this supervisor runs, separated by commas. */
+  beside: 'SEALPOST_ROLES',
 } as const;
 
 export function isFromRole(message: unknown): message is FromRole {

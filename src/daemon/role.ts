@@ -25,6 +25,8 @@ export interface RoleContext {
   queue: QueueRoom;
   /** Another process of this role is still running. It ends when this one is ready. */
   takeOver: boolean;
+  /** The role runs on this machine, too. */
+  isBeside: (role: RoleName) => boolean;
 }
 
 export interface RoleParts {
@@ -74,7 +76,9 @@ export async function runRole(
           ours.warn({ err }, 'Redis does not take the answer of a check'),
         );
     });
-    context = { config, log, queue, takeOver: process.env[env.takeOver] === '1' };
+    const beside = (process.env[env.beside] ?? '').split(',');
+    const takeOver = process.env[env.takeOver] === '1';
+    context = { config, log, queue, takeOver, isBeside: (role) => beside.includes(role) };
     parts = await build(context);
   } catch (error) {
     log.fatal({ err: error }, 'could not start');

@@ -242,12 +242,25 @@ export class Supervisor {
       const answer = await this.#checking.answer(id);
       if (answer) child.tellChecked(id, answer);
     };
-    const children = this.#working(config).flatMap((role) =>
+    const beside = this.#working(config);
+    const children = beside.flatMap((role) =>
       Array.from(
         { length: countOf(role, config) },
         (_, index) =>
           new Child({
-            ...{ role, index, configFile, stored, redisUrl, takeOver, log, onFailed, onLost, onCheck },
+            ...{
+              role,
+              index,
+              configFile,
+              stored,
+              redisUrl,
+              takeOver,
+              log,
+              onFailed,
+              onLost,
+              onCheck,
+              beside,
+            },
             levels: () => this.#levels,
             threads: threadsOf(role, config),
             secrets: variables.get(role) ?? [],

@@ -1,6 +1,6 @@
 /** The hidden folder in which a message or report is written, until its name is published. */
 import { fsync } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { chmod, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { MailboxConfig } from '../config/index.ts';
@@ -52,6 +52,8 @@ export function partsJson(parts: readonly PartFile[], body: number | undefined):
 export class TemporaryFolder {
   readonly path: string;
   readonly #final: string;
+  /** What it will have, while nobody else may look into it. */
+  #mode: number | undefined;
 
   private constructor(path: string, final: string) {
     this.path = path;
@@ -62,6 +64,17 @@ export class TemporaryFolder {
     const path = draftPath(parent);
     await mkdir(path, { mode: folderMode });
     return new TemporaryFolder(path, join(parent, name));
+  }
+
+  /** For what nobody has judged yet: until `unlock`, only the user of the daemon can look into it. */
+  async lock(): Promise<void> {
+    // with the umask, and with what the parent passes on
+    this.#mode = (await stat(this.path)).mode & 0o7777;
+    await chmod(this.path, this.#mode & 0o7700);
+  }
+
+  async unlock(): Promise<void> {
+    if (this.#mode !== undefined) await chmod(this.path, this.#mode);
   }
 
   /**

@@ -21,6 +21,7 @@ export { type ContentServerDeps, createContentHandler, type StoredContent } from
 export type { HandoffDocument } from './document.ts';
 export type { EventPoster, EventWebhookConfig } from './event-webhook.ts';
 export { failureDocument } from './failure.ts';
+export type { LocalDraft } from './folder-draft.ts';
 export type { LocalDestination } from './local.ts';
 export { mailProbe, mailRoute } from './mail-route.ts';
 export { composeMessage, composeStreamed, headOctets, messageOctets } from './message.ts';

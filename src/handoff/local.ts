@@ -2,13 +2,15 @@
  * Destinations on the Redis of the daemon, as the process that decodes uses them: it hands a small message off itself,
  * in the step that decodes it, so that nothing has to be stored in between. What cannot be taken so (a text that needs
  * mailparser, content above `inlineLimit`, anything that fails) goes through the queue `handoff`, as for all other
- * destinations. Folders always do: written beside the decoding they would have to be asynchronous, one message at a
- * time, and that costs more processor time than the hop saves (docs/performance.md).
+ * destinations. Small messages for folders always do: written beside the decoding, each would have to be asynchronous,
+ * and that costs more processor time than the hop saves (docs/performance.md). Large ones go into a folder of this
+ * machine while they are decoded (`folder-draft.ts`).
  */
 import type { DestinationConfig } from '../config/index.ts';
 import type { Facts, ForeignJob } from '../queue/index.ts';
 import { countedTaken } from './attempt.ts';
 import { attemptDocument } from './document.ts';
+import type { DraftOf, LocalDraft } from './folder-draft.ts';
 import { jobFacts, jobId, jobName, jobOptions } from './queue-destination.ts';
 import type { Delivery, LocalDeps } from './types.ts';
 
@@ -22,6 +24,11 @@ export interface LocalDestination {
   readonly name: string;
   /** Undefined when the message must go through the queue `handoff`. Does not throw. */
   take(delivery: Delivery, signal: AbortSignal): Promise<Taken | undefined>;
+  /**
+   * For large messages: where one goes while it is decoded, and what is published when it has been judged. Undefined
+   * when it must go through the queue `handoff`. Does not throw.
+   */
+  begin?(message: DraftOf): Promise<LocalDraft | undefined>;
 }
 
 /** Undefined for destinations that are not on this Redis. Errors: those of `createDestination`. */
@@ -31,8 +38,12 @@ export async function createLocalDestination(
 ): Promise<LocalDestination | undefined> {
   const local = await create(config, deps);
   if (local === undefined) return undefined;
-  const { name } = local;
-  return { name, take: (delivery, signal) => countedTaken(config.type, () => local.take(delivery, signal)) };
+  const { name, begin } = local;
+  return {
+    name,
+    take: (delivery, signal) => countedTaken(config.type, () => local.take(delivery, signal)),
+    ...(begin && { begin }),
+  };
 }
 
 async function create(config: DestinationConfig, deps: LocalDeps): Promise<LocalDestination | undefined> {
@@ -42,9 +53,26 @@ async function create(config: DestinationConfig, deps: LocalDeps): Promise<Local
       return config.prefix === undefined || config.prefix === deps.redisPrefix
         ? localQueue(config, deps)
         : undefined;
+    case 'directory':
+      return deps.besideHandoff === true ? await localFolder(config, deps) : undefined;
     default:
       return undefined;
   }
+}
+
+/** The hand-off of this machine writes into the same folder. Another machine may have another one at that path. */
+async function localFolder(
+  config: Extract<DestinationConfig, { type: 'directory' }>,
+  deps: LocalDeps,
+): Promise<LocalDestination> {
+  const { FolderDrafts } = await import('./folder-draft.ts');
+  const drafts = new FolderDrafts(config, deps);
+  await drafts.sweep();
+  return {
+    name: config.name ?? config.type,
+    take: async () => undefined,
+    begin: (message) => drafts.begin(message),
+  };
 }
 
 function localQueue(

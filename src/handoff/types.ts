@@ -101,7 +101,10 @@ export type MailNetwork = Pick<SenderParts, 'tokens' | 'dns' | 'sts'>;
 export type RateSettings = NonNullable<PartnerConfig['route']['rate']>;
 
 /** What a destination on the same Redis needs. */
-export type LocalDeps = Omit<DestinationDeps, 'network' | 'rate'>;
+export interface LocalDeps extends Omit<DestinationDeps, 'network' | 'rate'> {
+  /** Whether the role `handoff` runs on this machine, and so sees the same folders. Default: it does not. */
+  besideHandoff?: boolean | undefined;
+}
 
 /** What destinations need from the code that creates them. */
 export interface DestinationDeps {

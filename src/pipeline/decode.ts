@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import type { Harvest } from '../certstore/index.ts';
 import { type Config, type MailboxConfig, partnerKey } from '../config/index.ts';
 import { SealpostError, waitsFor } from '../errors.ts';
-import type { Delivery, LocalDestination } from '../handoff/index.ts';
+import type { Delivery, LocalDestination, LocalDraft } from '../handoff/index.ts';
 import { type HeaderBlock, type HeadersJson, loopOf, type Tracer } from '../message/index.ts';
 import { askedAgainAfter, type PartnerDirectory, type SignedMail, type Tellable } from '../partner/index.ts';
 import { codeOf, type ProfileBook } from '../profile/index.ts';
@@ -21,7 +21,7 @@ import type {
 } from '../queue/index.ts';
 import { type DecodeOptions, isSignatureLayer, usedIn, type Verdict } from '../smime/index.ts';
 import type { Spool } from '../spool/index.ts';
-import { type Decoded, decodeLarge, decodeSmall } from './decoding.ts';
+import { type Decoded, decodeLarge, decodeSmall, decodeToDraft } from './decoding.ts';
 import { identityOf } from './deliver.ts';
 import type { Explained } from './explanation.ts';
 import { asksForParts, type Judged, type Judgement, judgeMessage, withShortfalls } from './inbound-policy.ts';
@@ -79,26 +79,69 @@ async function decodeFor(
   job: InboundJob,
   mailbox: MailboxConfig,
   parts: DecodeParts,
-  { signal, end }: Pick<JobContext, 'signal' | 'end'>,
+  context: Pick<JobContext, 'signal' | 'end'>,
 ): Promise<Outcome> {
-  const { flow, spool, partners } = parts;
-  const { state, octets } = await flow.fetch(job.id, [job.octets], end);
+  const { flow, spool } = parts;
+  const { state, octets } = await flow.fetch(job.id, [job.octets], context.end);
   // A repeated job whose work is already done, or whose message a person has ended.
   if (state !== 'received') return { done: true };
 
   const options = parts.optionsFor(mailbox);
+  const listParts = asksForParts(mailbox, parts.partners);
+  const judge = (decoded: Decoded, draft?: LocalDraft) =>
+    judged(decoded, draft, { job, mailbox, options, parts, context });
   const [small] = octets;
-  const listParts = asksForParts(mailbox, partners);
-  const decoded = small
-    ? await decodeSmall(small, spool, options, listParts)
-    : await parts.large.run(job.mailbox, () =>
-        decodeLarge(() => spool.open(job.octets), spool, options, listParts),
-      );
+  if (small) return await needed(judge(await decodeSmall(small, spool, options, listParts)));
+
+  const source = () => spool.open(job.octets);
+  const turn = (decode: () => Promise<Decoded>) => parts.large.run(job.mailbox, decode);
+  const draft = await parts.local(job.mailbox)?.begin?.(job);
+  if (draft) {
+    try {
+      const decoded = await turn(() => decodeToDraft(source, draft, options, listParts));
+      const outcome = draft.failed ? undefined : await judge(decoded, draft);
+      if (outcome) return outcome;
+    } catch (error) {
+      if (!draft.failed) throw error;
+    } finally {
+      await draft.remove();
+    }
+  }
+  return await needed(judge(await turn(() => decodeLarge(source, spool, options, listParts))));
+}
+
+/** The outcome of a message that was not decoded into a folder. */
+async function needed(outcome: Promise<Outcome | undefined>): Promise<Outcome> {
+  const settled = await outcome;
+  if (settled) return settled;
+  throw new SealpostError('internal', 'a message without a draft must be decoded again');
+}
+
+/** Judges what was decoded, and acts on it. Undefined if its draft could not be published: then nothing has happened. */
+async function judged(
+  decoded: Decoded,
+  draft: LocalDraft | undefined,
+  {
+    job,
+    mailbox,
+    options,
+    parts,
+    context: { signal, end },
+  }: {
+    job: InboundJob;
+    mailbox: MailboxConfig;
+    options: DecodeOptions;
+    parts: DecodeParts;
+    context: Pick<JobContext, 'signal' | 'end'>;
+  },
+): Promise<Outcome | undefined> {
+  const { flow, partners } = parts;
+  const discard = () => discarded(decoded, draft);
   const { pieces, header } = decoded;
   const outer = outerBlock(header, messageLimitsOf(options));
   const loop = loopOf(outer, parts.trace, job.mailbox);
   if (loop !== undefined) {
-    await discard(decoded);
+    await discard();
     return { suspend: 'mail-loop', facts: { message: loop } };
   }
   const read = readSender(decoded, messageLimitsOf(options), partners);
@@ -115,12 +158,12 @@ async function decodeFor(
   const listed = decoded.parts(whole);
   const found = { ...read, job, mailbox, outer, used, code, at: options.at, parts: listed };
   const judgement = await judgeMessage(found, parts).catch(async (error: unknown) => {
-    await discard(decoded);
+    await discard();
     throw error;
   });
   const { fate } = judgement;
   if (fate.fate !== 'accept') {
-    await discard(decoded);
+    await discard();
     return await keepOut(found, judgement, from, decoded.detail, parts, end);
   }
   const verdict = withShortfalls(read.verdict, fate.lacks);
@@ -139,6 +182,15 @@ async function decodeFor(
       await flow.handedOffAtOnce(job, all, end);
       return { done: true };
     }
+  }
+  if (draft) {
+    const name = parts.local(job.mailbox)?.name;
+    const result = { verdict, header, whole, headers };
+    const of = { contentOctets: draft.octets, contentSha256: draft.sha256 };
+    const published = name && (await draft.publish(draftDelivery(job, name, result, of), signal));
+    if (!published) return undefined;
+    await flow.handedOffAtOnce(job, { destination: name, facts: published, decoded: facts, ...from }, end);
+    return { done: true };
   }
   const content = decoded.content();
   const stored = await pieces.finish(verdict).catch(async (error: unknown) => {
@@ -230,8 +282,27 @@ function keptSubject(
 const codesOf = (lacks: readonly { code: string }[]) => [...new Set(lacks.map(({ code }) => code))];
 
 /** Removes what was written of a message that is not handed off. */
-async function discard({ small, content, pieces }: Decoded): Promise<void> {
-  await Promise.all([small === null && content().abort(), pieces.abort()]);
+async function discarded({ small, content, pieces }: Decoded, draft: LocalDraft | undefined): Promise<void> {
+  const written = draft ? draft.remove() : small === null && content().abort();
+  await Promise.all([written, pieces.abort()]);
+}
+
+/** A message whose content is in its folder already. */
+function draftDelivery(
+  job: InboundJob,
+  destination: string,
+  result: Pick<DecodeResultRecord, 'verdict' | 'header' | 'whole'> & { headers: HeadersJson },
+  of: Pick<Delivery, 'contentOctets' | 'contentSha256'>,
+): Delivery {
+  const gone = () => {
+    throw new SealpostError('internal', 'the content is in its folder');
+  };
+  return {
+    ...{ ...identityOf(job, destination), ...result, ...of },
+    content: gone,
+    read: gone,
+    pieces: [],
+  };
 }
 
 function deliveryAtOnce(

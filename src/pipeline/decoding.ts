@@ -1,6 +1,7 @@
 /** Runs a message through the decoder, and its content into the spool. */
 import type { LoadedKeys, MailboxConfig } from '../config/index.ts';
-import { headOctets, type ListedPart, PartLister } from '../handoff/index.ts';
+import { SealpostError } from '../errors.ts';
+import { headOctets, type ListedPart, type LocalDraft, PartLister } from '../handoff/index.ts';
 import type { Authorities } from '../partner/index.ts';
 import {
   createTrustCache,
@@ -109,6 +110,73 @@ export async function decodeSmall(
   };
 }
 
+/** Where the content of a large message goes: into the spool, or straight into the folder of its destination. */
+interface LargeOutput {
+  write(chunk: Buffer): Promise<void> | undefined | void;
+  readonly sha256: string;
+  restart(): Promise<void>;
+  /** Does not throw. */
+  abort(): Promise<void>;
+}
+
+class SpoolOutput implements LargeOutput {
+  readonly #spool: Pick<Spool, 'create'>;
+  writer: SpoolWriter;
+
+  constructor(spool: Pick<Spool, 'create'>) {
+    this.#spool = spool;
+    this.writer = spool.create();
+  }
+
+  write(chunk: Buffer): Promise<void> | void {
+    return this.writer.write(chunk);
+  }
+
+  get sha256(): string {
+    return this.writer.sha256;
+  }
+
+  async restart(): Promise<void> {
+    await this.writer.abort();
+    this.writer = this.#spool.create();
+  }
+
+  async abort(): Promise<void> {
+    await this.writer.abort();
+  }
+}
+
+/**
+ * Decodes into a folder. Its caller removes the draft, whatever happens. If the draft has failed, the message must be
+ * decoded again with `decodeLarge`. So must one with S/MIME parts below it, which are stored on their own.
+ */
+export async function decodeToDraft(
+  source: () => AsyncIterable<Buffer>,
+  draft: LocalDraft,
+  options: DecodeOptions,
+  listParts = false,
+): Promise<Decoded> {
+  async function* seen() {
+    for await (const chunk of source()) {
+      draft.see(chunk);
+      yield chunk;
+    }
+  }
+  const output = {
+    write: (chunk: Buffer) => draft.write(chunk),
+    get sha256() {
+      return draft.sha256;
+    },
+    restart: () => draft.restart(),
+    abort: () => draft.remove(),
+  };
+  const notStored = () => {
+    throw new SealpostError('internal', 'what goes into a folder is not in the spool');
+  };
+  const pieces = new PieceWriters({ create: () => draft.refuse() });
+  return await decodeInto(seen, output, pieces, notStored, options, listParts);
+}
+
 /** @param source the octets of the message; opened again if the decoder needs a second pass */
 export async function decodeLarge(
   source: () => AsyncIterable<Buffer>,
@@ -116,10 +184,21 @@ export async function decodeLarge(
   options: DecodeOptions,
   listParts = false,
 ): Promise<Decoded> {
+  const output = new SpoolOutput(spool);
+  const content = () => output.writer;
+  return await decodeInto(source, output, new PieceWriters(spool), content, options, listParts);
+}
+
+async function decodeInto(
+  source: () => AsyncIterable<Buffer>,
+  output: LargeOutput,
+  pieces: PieceWriters,
+  content: Decoded['content'],
+  options: DecodeOptions,
+  listParts: boolean,
+): Promise<Decoded> {
   const newLister = () => (listParts ? new PartLister(messageLimitsOf(options)) : undefined);
   let lister = newLister();
-  let writer = spool.create();
-  const pieces = new PieceWriters(spool);
   const limits = messageLimitsOf(options);
   let head: Buffer[] = [];
   let taken = 0;
@@ -134,24 +213,24 @@ export async function decodeLarge(
           if (start.length > 0) head.push(Buffer.from(start));
           taken += start.length;
           lister?.write(chunk);
-          return writer.write(chunk);
+          return output.write(chunk) ?? undefined;
         },
         restart: async () => {
           head = [];
           taken = 0;
           lister = newLister();
-          await Promise.all([writer.abort(), pieces.abort()]);
-          writer = spool.create();
+          await Promise.all([output.restart(), pieces.abort()]);
         },
       },
       embeddedOutput: ({ path }) => pieces.open(path),
     });
-    const { content } = verdict;
+    const { content: described } = verdict;
     lister?.end();
     return {
-      verdict: content === null ? verdict : { ...verdict, content: { ...content, sha256: writer.sha256 } },
+      verdict:
+        described === null ? verdict : { ...verdict, content: { ...described, sha256: output.sha256 } },
       small: null,
-      content: () => writer,
+      content,
       parts: (whole) => lister?.parts(whole),
       pieces,
       head: Buffer.concat(head),
@@ -160,7 +239,7 @@ export async function decodeLarge(
       signers,
     };
   } catch (error) {
-    await Promise.all([writer.abort(), pieces.abort()]);
+    await Promise.all([output.abort(), pieces.abort()]);
     throw error;
   }
 }

@@ -28,6 +28,8 @@ export interface DestinationsParts
 export interface LocalParts extends Omit<DestinationsParts, 'network' | 'rate'> {
   /** What a person has paused goes the way of all others, and waits there. */
   routes: Pick<Routes, 'follow' | 'isPaused' | 'succeeded'>;
+  /** As in `LocalDeps`. */
+  besideHandoff?: LocalDeps['besideHandoff'];
 }
 
 export interface Destinations {
@@ -78,8 +80,8 @@ export async function openDestinations(parts: DestinationsParts): Promise<Destin
 }
 
 /**
- * The destinations that decrypt hands off to itself: each is the only one of its mailbox, on the same Redis. Errors:
- * those of `createDestination`.
+ * The destinations that decrypt hands off to itself: each is the only one of its mailbox, on the same Redis or a folder
+ * of this machine. Errors: those of `createDestination`.
  */
 export async function openLocalDestinations(
   parts: LocalParts,
@@ -87,7 +89,8 @@ export async function openLocalDestinations(
   const opened = parts.config.mailboxes.map(
     async ({ name, bodyPart, destinations: [only, ...others] }): Promise<[string, LocalDestination][]> => {
       if (only === undefined || others.length > 0) return [];
-      const local = await createLocalDestination(only, localDepsOf(parts, bodyPart));
+      const { besideHandoff } = parts;
+      const local = await createLocalDestination(only, { ...localDepsOf(parts, bodyPart), besideHandoff });
       return local ? [[name, local]] : [];
     },
   );
@@ -106,6 +109,7 @@ export async function openLocalDestinations(
         if (taken) routes.succeeded('destination', route);
         return taken;
       },
+      ...(local.begin && { begin: local.begin }),
     };
   };
 }
@@ -168,7 +172,10 @@ function depsOf(
   };
 }
 
-function localDepsOf(parts: Omit<LocalParts, 'routes'>, bodyPart: MailboxConfig['bodyPart']): LocalDeps {
+function localDepsOf(
+  parts: Omit<LocalParts, 'routes' | 'besideHandoff'>,
+  bodyPart: MailboxConfig['bodyPart'],
+): LocalDeps {
   const { config, readSecret, connect, ensureReplicated, deriveKey, log, now } = parts;
   const { port } = config.http;
   const signer = port === undefined ? undefined : contentUrls({ ...config.http, port }, parts);

@@ -32,6 +32,7 @@ function child(t: TestContext, options: Partial<ChildOptions> = {}) {
     redisUrl: undefined,
     stored: '',
     takeOver: false,
+    beside: ['http'],
     log: heard,
     levels: () => ({}),
     onFailed: (_role, failure) => {
