@@ -81,13 +81,6 @@ export const work = [
       'what was handed off before a crash is decoded into a folder again',
     ],
     [
-      'pipeline/decode.ts',
-      'const written = draft ? draft.remove() : small === null && content().abort();',
-      'const written = !draft && small === null && content().abort();',
-      'pipeline/large-folder',
-      'a refused message is in its folder while its partner is told',
-    ],
-    [
       'handoff/folder-streamed.ts',
       '    await this.#eml.sync();',
       '',
