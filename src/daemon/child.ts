@@ -64,7 +64,7 @@ export function threadsOf(role: RoleName, config: Config): number {
   const usual = Number(process.env.UV_THREADPOOL_SIZE) || 4;
   const folders = allDestinations(config).filter(([, { type }]) => type === 'directory').length;
   // src/handoff/folder-draft.ts: messages that are decoded into a folder, and a probe for each
-  if (role === 'decrypt') return Math.min(mostThreads, usual + (folders > 0 ? 4 + folders : 0));
+  if (role === 'decrypt') return Math.min(mostThreads, usual + (folders > 0 ? 8 + folders : 0));
   if (role === 'submit') return Math.min(mostThreads, usual + config.folders.length * 18);
   if (role !== 'handoff' && role !== 'outbound') return usual;
   const each =

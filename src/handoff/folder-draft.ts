@@ -25,7 +25,7 @@ const batch = 1024 * 1024;
 const endPatience = 30_000;
 
 /** Messages written at a time in this process, whatever the folder. Each occupies at most one thread. */
-export const draftsAtATime = 4;
+const draftsAtATime = 8;
 let places = draftsAtATime;
 
 type DirectoryConfig = Extract<DestinationConfig, { type: 'directory' }>;

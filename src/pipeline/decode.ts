@@ -95,17 +95,19 @@ async function decodeFor(
 
   const source = () => spool.open(job.octets);
   const turn = (decode: () => Promise<Decoded>) => parts.large.run(job.mailbox, decode);
-  const draft = await parts.local(job.mailbox)?.begin?.(job);
-  if (draft) {
-    try {
-      const decoded = await turn(() => decodeToDraft(source, draft, options, listParts));
-      const outcome = draft.failed ? undefined : await judge(decoded, draft);
-      if (outcome) return outcome;
-    } catch (error) {
-      if (!draft.failed) throw error;
-    } finally {
-      await draft.remove();
-    }
+  let draft: LocalDraft | undefined;
+  try {
+    const decoded = await turn(async () => {
+      draft = await parts.local(job.mailbox)?.begin?.(job);
+      if (draft) return await decodeToDraft(source, draft, options, listParts);
+      return await decodeLarge(source, spool, options, listParts);
+    });
+    const outcome = draft?.failed ? undefined : await judge(decoded, draft);
+    if (outcome) return outcome;
+  } catch (error) {
+    if (!draft?.failed) throw error;
+  } finally {
+    await draft?.remove();
   }
   return await needed(judge(await turn(() => decodeLarge(source, spool, options, listParts))));
 }

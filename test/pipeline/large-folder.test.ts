@@ -301,12 +301,7 @@ describe('a large message that is decoded into the folder of its destination', (
   it('is written by a few at a time, whatever the folder', async (t) => {
     const [one, two] = [await folderOf(await temporary(t)), await folderOf(await temporary(t))];
     const of = { id: 'x', receivedAt: 0 };
-    const drafts = [
-      await one?.begin?.(of),
-      await one?.begin?.(of),
-      await two?.begin?.(of),
-      await two?.begin?.(of),
-    ];
+    const drafts = await Promise.all(Array.from({ length: 8 }, (_, at) => (at % 2 ? one : two)?.begin?.(of)));
     assert.ok(drafts.every((draft) => draft));
     assert.equal(await two?.begin?.(of), undefined);
     for (const draft of [...drafts, ...drafts]) await draft?.remove();
