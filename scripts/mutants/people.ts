@@ -219,6 +219,13 @@ export const people = [
       'a client called like the id of a person reads its cursors and waits in its place',
     ],
     [
+      'console/pages/messages.ts',
+      '...(subject !== undefined && { words: veil.hide(subject) })',
+      '...(subject !== undefined && { words: subject })',
+      'attacks/kept-subjects~in.no.address',
+      'logs of proxies have what is looked for in subjects',
+    ],
+    [
       'user/desk.ts',
       'if (subject !== undefined && !seesAll(acting.client))',
       'if (subject !== undefined && !acting.client)',

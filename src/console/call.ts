@@ -2,14 +2,16 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Asked, jsonOf, type Operations, refusal } from '../api/index.ts';
 import { SealpostError } from '../errors.ts';
+import type { QueueRoom } from '../queue/index.ts';
 import type { Logins } from '../user/index.ts';
 import { checkSite } from './csrf.ts';
 import type { Form } from './form.ts';
-import type { PageCall, PageOperations } from './page.ts';
+import type { PageCall, PageOperations, Veil } from './page.ts';
 import type { Known } from './visits.ts';
 
 export interface CallParts {
   operations: Operations;
+  queue: Pick<QueueRoom, 'seal' | 'unseal'>;
   logins: Logins;
   now(): number;
 }
@@ -55,6 +57,21 @@ export function operationsOf(
   return { call, json: async (name, schema, asked) => jsonOf(await call(name, asked), schema) };
 }
 
+function veilOf({ seal, unseal }: CallParts['queue'], holder: string): Veil {
+  const context = `console-address:${holder}`;
+  return {
+    hide: (text) => seal(context, text).toString('base64url'),
+    show(hidden) {
+      try {
+        const text = unseal(context, Buffer.from(hidden, 'base64url'));
+        return typeof text === 'string' ? text : undefined;
+      } catch {
+        return undefined;
+      }
+    },
+  };
+}
+
 export function callOf(parts: CallParts, facts: CallFacts): PageCall {
   const { request, reply, visit, form } = facts;
   const texts = (value: unknown) =>
@@ -63,6 +80,7 @@ export function callOf(parts: CallParts, facts: CallFacts): PageCall {
     person: visit.person,
     address: visit.address,
     csrf: visit.session.csrf,
+    veil: veilOf(parts.queue, visit.person.client.holder),
     params: texts(request.params),
     query: texts(request.query),
     form,

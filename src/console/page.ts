@@ -22,12 +22,21 @@ export interface PageOperations {
   json<S extends z.ZodType>(name: string, schema: S, asked?: Asked): Promise<z.output<S>>;
 }
 
+/** Text that only this person's requests can read. */
+export interface Veil {
+  hide(text: string): string;
+  /** Undefined for what was not hidden for this person. */
+  show(hidden: string): string | undefined;
+}
+
 export interface PageCall {
   person: Person;
   /** Where the request came from, if known. */
   address: string;
   /** For the hidden field `_csrf` of each form: `csrfField`. */
   csrf: string;
+  /** For what is written in messages and has to stand in an address, which browsers and proxies keep. */
+  veil: Veil;
   params: Record<string, string>;
   query: Record<string, string>;
   /** Of a POST; empty otherwise. */

@@ -1,3 +1,4 @@
+import { roomLog } from '../log.ts';
 import { comparableAddress, mailDate, readMailHeader } from '../message/index.ts';
 import { type Envelope, type Outcome, outcomeOf } from '../queue/index.ts';
 import { createSender, type OutboundMessage, type Sender } from '../smtp/index.ts';
@@ -134,13 +135,17 @@ export async function createMailDestination(config: MailConfig, deps: Destinatio
 }
 
 function senderOf(config: MailConfig, deps: DestinationDeps): Sender {
-  const { readSecret, hostname: name, network, rate } = deps;
+  const { readSecret, hostname: name, network, rate, owner, log } = deps;
   const route = mailRoute(config);
   return createSender({
     route,
     readSecret,
     name,
     rate: config.rate && rate(nameOf(config), config.rate),
+    dialogue: {
+      log: roomLog(log, 'smtp'),
+      about: { destination: nameOf(config), ...(owner !== undefined && { owner }) },
+    },
     ...network,
   });
 }

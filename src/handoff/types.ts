@@ -118,6 +118,8 @@ export interface DestinationDeps {
   /** `redis.prefix` of the configuration. */
   redisPrefix: string;
   bodyPart: MailboxConfig['bodyPart'];
+  /** Mailbox or other owner of the destination, for the log: names of destinations are unique among those of one. */
+  owner?: string;
   /** What connections to mail servers need: tokens, and what their domains publish. */
   network: MailNetwork;
   /** The rate of a destination with that name, kept by all processes together. */

@@ -168,6 +168,7 @@ function depsOf(
   return {
     ...localDepsOf(parts, bodyPart),
     network,
+    owner,
     rate: (name, settings) => rate(`${owner}:${name}`, settings),
   };
 }

@@ -11,17 +11,29 @@ export interface Explanation {
   next: string;
 }
 
+/** Codes for one rule of several: the record knows which one it was. */
+const severalCauses: ReadonlySet<string> = new Set(['policy-refused', 'sender-invalid']);
+
 /**
  * Of a suspended message its reason, and the one behind `attempts-exhausted`; of one whose last attempt failed the code
  * of that. Empty if nothing is wrong. A code of a later version is left out.
  */
 export function explanationsOf({ reason, events }: Pick<MessageRecord, 'reason' | 'events'>): Explanation[] {
   const last = events.at(-1);
-  const behind = events.findLast(({ type }) => type === 'suspended')?.facts.last;
+  const suspension = events.findLast(({ type }) => type === 'suspended')?.facts;
+  const behind = suspension?.last;
+  const why = (code: string, cause: string) => {
+    const isSaid = severalCauses.has(code) && suspension?.reason === code;
+    return isSaid && typeof suspension.message === 'string' && suspension.message !== ''
+      ? suspension.message
+      : cause;
+  };
   const codes = reason === null ? [last?.type === 'retried' ? last.facts.reason : null] : [reason, behind];
   return codes.flatMap((code) => {
     const row = typeof code === 'string' ? errorRow(code) : undefined;
-    return row === undefined ? [] : [{ code: String(code), why: row.cause, next: row.remedy }];
+    return row === undefined
+      ? []
+      : [{ code: String(code), why: why(String(code), row.cause), next: row.remedy }];
   });
 }
 

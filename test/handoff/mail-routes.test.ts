@@ -6,6 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { configSchema } from '../../src/config/schema.ts';
 import { createDestination } from '../../src/handoff/index.ts';
 import type { DestinationDeps } from '../../src/handoff/types.ts';
+import { changeLevels, createLog } from '../../src/log.ts';
 import { Tokens } from '../../src/oauth/tokens.ts';
 import type { RouteRate } from '../../src/smtp/sender.ts';
 import { type BearerServer, startBearerServer } from '../support/bearer-smtp.ts';
@@ -64,6 +65,28 @@ describe('two mail destinations, each with what its own server needs', () => {
       assert.equal(refused.code, 'tls-failed');
       assert.match(refused.said, /none of the pinned/);
       assert.deepEqual([right.taken.length, heard(wrong)], [1, []]);
+    }
+  });
+
+  it('has its dialogue in the log while that is at debug, without the mail', async () => {
+    for (const type of ['smtp', 'lmtp'] as const) {
+      const server = await peer();
+      const lines: Record<string, string>[] = [];
+      const log = createLog('info', 'test', { write: (line) => void lines.push(JSON.parse(line)) });
+      const way = { type, name: 'erp', host: '127.0.0.1', port: server.port, pins: [pinOf(own.cert)] };
+      const changes = { log, owner: 'mailbox edi' };
+      assert.equal((await handOff(way, changes)).code, 'done');
+      assert.deepEqual(lines, []);
+      changeLevels(log, { smtp: 'debug' });
+      assert.equal((await handOff(way, changes)).code, 'done');
+      const said = lines.map(({ direction, line }) => `${direction} ${line}`);
+      for (const expected of [type === 'lmtp' ? /^> LHLO / : /^> EHLO /, /^> MAIL FROM:/, /^< 250/])
+        assert.ok(
+          said.some((each) => expected.test(each)),
+          `${expected} in ${said.join('\n')}`,
+        );
+      assert.ok(lines.every(({ destination, owner }) => destination === 'erp' && owner === 'mailbox edi'));
+      assert.doesNotMatch(JSON.stringify(lines), /4711/);
     }
   });
 

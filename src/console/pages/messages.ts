@@ -9,19 +9,20 @@ import {
   refusal,
 } from '../../api/index.ts';
 import { hasCode } from '../../errors.ts';
-import { type PageCall, type PageRoute, page } from '../page.ts';
+import { type PageCall, type PageRoute, page, type Veil } from '../page.ts';
 import { messageBody, textBody } from '../views/message.ts';
 import { type Filter, filterNames, messagesBody } from '../views/messages.ts';
+import { link } from '../views/parts.ts';
 import { mailText } from './mail-text.ts';
 import { telling, told } from './told.ts';
 
 const states = ['received', 'decoded', 'delivered', 'suspended', 'terminated', 'queued', 'sent'];
 
-/** The filters of the query, without empty fields: a form sends all of them. */
-function filterOf(query: Record<string, string>): Filter {
+/** The filters that were given, without empty fields: a form sends all of them. */
+function filterOf(get: (name: string) => string | undefined): Filter {
   const filter: Filter = {};
   for (const name of filterNames) {
-    const value = query[name]?.trim();
+    const value = get(name)?.trim();
     if (value !== undefined && value !== '') filter[name] = value;
   }
   return filter;
@@ -42,13 +43,51 @@ const acts = {
 const mostText = 1024 * 1024;
 const mostShown = 200_000;
 
+/**
+ * A filter as it stands in addresses, which histories and logs of proxies keep. A subject is content of messages, so it
+ * is hidden there.
+ */
+function addressOf({ subject, ...filter }: Filter, veil: Veil): Record<string, string> {
+  return { ...filter, ...(subject !== undefined && { words: veil.hide(subject) }) };
+}
+
 export const messagePages: readonly PageRoute[] = [
+  page({
+    method: 'POST',
+    url: '/messages/search',
+    needs: 'viewer',
+    async handle({ form, veil }) {
+      return {
+        to: link(
+          '/messages',
+          addressOf(
+            filterOf((name) => form.get(name)),
+            veil,
+          ),
+        ),
+      };
+    },
+  }),
   page({
     method: 'GET',
     url: '/messages',
     needs: 'viewer',
-    async handle({ operations, query, person }) {
-      const filter = filterOf(query);
+    async handle({ operations, query, person, csrf, veil }) {
+      // as in an address of before
+      if (query.subject)
+        return {
+          to: link(
+            '/messages',
+            addressOf(
+              filterOf((name) => query[name]),
+              veil,
+            ),
+          ),
+        };
+      const subject = query.words && veil.show(query.words);
+      if (subject === undefined && query.words !== undefined)
+        throw refusal('request-invalid', 'this search is not one of yours', 'search again');
+      const filter = filterOf((name) => (name === 'subject' ? subject : query[name]));
       const { since, until, id, ...others } = filter;
       const asked =
         id === undefined
@@ -60,6 +99,8 @@ export const messagePages: readonly PageRoute[] = [
         title: 'Messages',
         body: messagesBody({
           filter,
+          address: addressOf(filter, veil),
+          csrf,
           messages,
           cursor,
           goesOn,

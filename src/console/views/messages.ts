@@ -1,6 +1,7 @@
 /** Messages: searched, filtered, page by page. */
 import type { z } from 'zod';
 import type { messageList } from '../../api/index.ts';
+import { csrfField } from '../csrf.ts';
 import { type Html, html } from '../html.ts';
 import { badge, cell, empty, field, link, live, size, table, time } from './parts.ts';
 
@@ -24,6 +25,9 @@ export type Filter = Partial<Record<(typeof filterNames)[number], string>>;
 
 export interface MessagesView {
   filter: Filter;
+  /** The same, as it stands in addresses. */
+  address: Readonly<Record<string, string>>;
+  csrf: string;
   messages: readonly ListedMessage[];
   cursor: string | null;
   /** The page is not the first one. */
@@ -42,7 +46,7 @@ export function messagesBody(view: MessagesView): Html {
   ];
 }
 
-function form({ filter, states, content }: MessagesView): Html {
+function form({ filter, states, content, csrf }: MessagesView): Html {
   const names = (each: readonly string[]) => each.map((name) => [name, name] as const);
   const rest = [
     filter.mailbox,
@@ -53,7 +57,9 @@ function form({ filter, states, content }: MessagesView): Html {
     filter.since,
     filter.until,
   ];
-  return html`<form class="filter" method="get" action="/messages" role="search">
+  // What is looked for in subjects does not belong into an address.
+  const [method, action] = content ? ['post', '/messages/search'] : ['get', '/messages'];
+  return html`<form class="filter" method=${method} action=${action} role="search">${content && csrfField(csrf)}
     ${field({ name: 'id', label: 'Id', value: filter.id, type: 'search', help: 'Its beginning is enough.' })}
     ${field({ name: 'partner', label: 'Partner', value: filter.partner, help: 'Name of a partner.' })}
     ${field({ name: 'state', label: 'State', value: filter.state, options: [['', 'any'], ...names(states)] })}
@@ -99,16 +105,16 @@ export function rows(messages: readonly ListedMessage[]): Html {
   );
 }
 
-function more({ filter, cursor, goesOn }: MessagesView): Html {
-  return html`<p class="more">${goesOn && html`<a href=${link('/messages', filter)}>The newest</a> `}${
+function more({ address, cursor, goesOn }: MessagesView): Html {
+  return html`<p class="more">${goesOn && html`<a href=${link('/messages', address)}>The newest</a> `}${
     cursor !== null &&
-    html`<a class="button quiet" rel="next" href=${link('/messages', { ...filter, cursor })}>Older messages</a>`
+    html`<a class="button quiet" rel="next" href=${link('/messages', { ...address, cursor })}>Older messages</a>`
   }</p>`;
 }
 
-function nothing({ filter, cursor }: MessagesView): Html {
+function nothing({ filter, address, cursor }: MessagesView): Html {
   if (cursor !== null)
-    return html`<p>None among those that were looked through so far. <a class="button quiet" href=${link('/messages', { ...filter, cursor })}>Look further back</a></p>`;
+    return html`<p>None among those that were looked through so far. <a class="button quiet" href=${link('/messages', { ...address, cursor })}>Look further back</a></p>`;
   if (Object.values(filter).some(Boolean))
     return empty(
       'No message is like that.',
