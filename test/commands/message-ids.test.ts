@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { stringify } from 'yaml';
@@ -145,6 +146,36 @@ describe('messages as a person handles them', { skip: skipWithout('openssl') }, 
       input: entry(1, { id, msg: 'from a pipe' }),
     });
     assert.equal(JSON.parse(piped.stdout).log[0].msg, 'from a pipe');
+    // journalctl as systemd has it needs a journal: this one prints the log above, and what it was asked for
+    const folder = join(world.folder, 'systemd');
+    mkdirSync(folder, { recursive: true });
+    const journal = (text: string) =>
+      writeFileSync(join(folder, 'journalctl'), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+    const path = process.env.PATH;
+    process.env.PATH = `${folder}:${path}`;
+    try {
+      journal(`echo "$@" > ${join(folder, 'asked')}; cat ${log}`);
+      for (const [options, unit] of [
+        [['--journal'], 'sealpost*'],
+        [['--journal', 'mail.service'], 'mail.service'],
+      ] as const) {
+        const told = await run(['messages', 'trace', id, ...options]);
+        assert.deepEqual([told.code, told.stderr], [0, '']);
+        assert.equal(told.stdout, stdout);
+        const asked = readFileSync(join(folder, 'asked'), 'utf8').trim();
+        const since = Math.floor(at / 1000);
+        assert.equal(asked, `--no-pager --quiet --output=cat --since=@${since} --unit=${unit}`);
+      }
+      journal('echo "Failed to add filter for units: No data available" >&2; exit 1');
+      const refused = await run(['messages', 'trace', id, '--journal']);
+      assert.equal(refused.code, 1);
+      assert.match(
+        refused.stderr,
+        /journalctl: Failed to add filter for units: No data available \[file-access\]/,
+      );
+    } finally {
+      process.env.PATH = path;
+    }
     const gone = await run(['messages', 'trace', id, '--log', join(world.folder, 'none.log')]);
     assert.equal(gone.code, 1);
     assert.match(gone.stderr, /none\.log cannot be read: ENOENT \[file-access\]/);

@@ -95,6 +95,20 @@ describe('messages', { skip: skipWithout('openssl') }, () => {
     );
   });
 
+  it('says which rule a message failed, where a code is for several', async () => {
+    const message = 'encryption is required, but the message is not encrypted';
+    const known = await suspended('not encrypted', 'policy-refused', 'edi', { message });
+    const { stdout } = await run('messages', 'show', known);
+    assert.match(
+      stdout,
+      /^why +policy-refused: encryption is required, but the message is not encrypted\nnext /,
+    );
+    const unknown = await suspended('of a version before', 'policy-refused');
+    const told = await run('messages', 'show', unknown);
+    assert.match(told.stdout, /^why +policy-refused: encryption, a trusted signature or/);
+    for (const id of [known, unknown]) await queue.flow.terminate(id, 'test');
+  });
+
   it('acts on nothing by mistake', async () => {
     const id = await suspended('d', 'not-smime');
     for (const args of [
