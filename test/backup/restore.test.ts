@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { createSecretKey } from 'node:crypto';
 import {
   chmodSync,
   cpSync,
@@ -22,7 +23,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { SMTPServer } from 'smtp-server';
 import { readBackupKey } from '../../src/backup/keypair.ts';
 import { readBackup } from '../../src/backup/reading.ts';
+import { createLog } from '../../src/log.ts';
+import { connect } from '../../src/redis/index.ts';
 import { startPrivateServer } from '../../src/redis/private-server.ts';
+import { sealValue } from '../../src/spool/index.ts';
 import { command } from '../support/command.ts';
 import { bootDaemon, launch, type TestDaemon } from '../support/daemon.ts';
 import { skipWithout } from '../support/world.ts';
@@ -82,6 +86,12 @@ describe('a backup, restored elsewhere', { skip: skipWithout('openssl') }, () =>
     await new Promise<void>((done) => partner.close(() => done()));
     rmSync(folder, { recursive: true, force: true });
   });
+  const connectTo = (url: string) =>
+    connect({ url, commandTimeout: 30_000 }, 'worker', createLog('silent', 'test'));
+  const spoolKey = () =>
+    createSecretKey(readFileSync(join(fixture, 'data/spool.key'), 'utf8').trim(), 'base64');
+  const subject = 'Schrauben für März';
+  const withSubject = stored.messages.find(({ state }) => state === 'delivered')?.id ?? '';
   const run = async (...args: string[]) => {
     const { code, stdout, stderr } = await command(args);
     return { code, text: `${stdout}${stderr}` };
@@ -89,6 +99,13 @@ describe('a backup, restored elsewhere', { skip: skipWithout('openssl') }, () =>
   const on = (name: string) => ['--config', place(name, 'sealpost.yaml')];
 
   it('is made while nothing runs, verified, and has no key in it', async () => {
+    const server = await startPrivateServer(place('old/data'));
+    const redis = connectTo(server.url);
+    // a subject as keepSubjects has it, sealed for its message
+    const sealed = sealValue(spoolKey(), `subject:${withSubject}`, subject).toString('base64');
+    await redis.hset(`{sealpost}:m:${withSubject}`, 't', sealed);
+    await redis.quit();
+    await server.stop();
     assert.equal((await run('backup', 'keygen', key)).code, 0);
     const made = await run('backup', backup, '--to', `${key}.pub`, ...on('old'));
     assert.equal(made.code, 0, made.text);
@@ -145,9 +162,7 @@ describe('a backup, restored elsewhere', { skip: skipWithout('openssl') }, () =>
   it('is not taken for whole when it was killed, and begins anew', async () => {
     // A larger one, so that there is a time to be killed in.
     const server = await startPrivateServer(place('old/data'));
-    const { connect } = await import('../../src/redis/index.ts');
-    const { createLog } = await import('../../src/log.ts');
-    const redis = connect({ url: server.url, commandTimeout: 30_000 }, 'worker', createLog('silent', 'test'));
+    const redis = connectTo(server.url);
     const many = redis.pipeline();
     for (let at = 0; at < 6000; at += 1) many.set(`{sealpost}:d:${at}`, 'x'.repeat(200));
     await many.exec();
@@ -159,7 +174,7 @@ describe('a backup, restored elsewhere', { skip: skipWithout('openssl') }, () =>
     await server.stop();
 
     const target = await startPrivateServer(place('new/data'));
-    const seen = connect({ url: target.url, commandTimeout: 30_000 }, 'worker', createLog('silent', 'test'));
+    const seen = connectTo(target.url);
     const args = ['restore', large, '--key', key, ...on('new')];
     // One that was through before it could be killed begins again in an empty installation.
     for (let tries = 0; tries < 20; tries++) {
@@ -219,6 +234,13 @@ describe('a backup, restored elsewhere', { skip: skipWithout('openssl') }, () =>
 
   it('delivers and sends each once it is resumed, and keeps the order', async () => {
     daemon = await bootDaemon(place('new'), place('new/sealpost.yaml'));
+    assert.deepEqual(await daemon.queue.ledger.subjects([withSubject]), [subject]);
+    const found = await run('messages', 'list', '--subject', 'SCHRAUBEN', '--json', ...on('new'));
+    const { messages } = JSON.parse(found.text);
+    assert.deepEqual(
+      messages.map((each: { id: string; subject: string }) => [each.id, each.subject]),
+      [[withSubject, subject]],
+    );
     const count = await daemon.queue.ledger.count();
     assert.equal(count.received + count.decoded + count.queued, 0);
     const resumed = await run('messages', 'resume', '--reason', 'restored', ...on('new'));
