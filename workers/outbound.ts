@@ -4,6 +4,7 @@ import {
   CertStore,
   type CountingCertificates,
   loadCounting,
+  loadProtecting,
   loadStanding,
   offerLookedUp,
   type RevocationRound,
@@ -27,13 +28,7 @@ import { roomLog } from '../src/log.ts';
 import { LookupRound, lookupsOf } from '../src/lookup/index.ts';
 import { tracerOf } from '../src/message/index.ts';
 import { createRefreshTokens, Tokens } from '../src/oauth/index.ts';
-import {
-  encryptionCertificates,
-  loadOpensAt,
-  outboundProtection,
-  PartnerDirectory,
-  Shown,
-} from '../src/partner/index.ts';
+import { encryptionCertificates, loadOpensAt, PartnerDirectory, Shown } from '../src/partner/index.ts';
 import { alertMail, noticeMail, sendStep } from '../src/pipeline/index.ts';
 import { sealedValues, sharedBucket } from '../src/redis/index.ts';
 import { ReplayWatch } from '../src/replay/index.ts';
@@ -48,7 +43,11 @@ await runRole('outbound', async ({ config, queue, log }) => {
     ...{ ...queue, folder: config.dataDir, now: Date.now },
     log: certLog,
   });
-  const [{ CountingCertificates }, { KeyStanding }] = await Promise.all([loadCounting(), loadStanding()]);
+  const [{ CountingCertificates }, { KeyStanding }, { protecting }] = await Promise.all([
+    loadCounting(),
+    loadStanding(),
+    loadProtecting(),
+  ]);
   const keys = await loadKeys(config);
   let revocations: RevocationRound | undefined;
   const nothingRevoked = new Map();
@@ -103,13 +102,10 @@ await runRole('outbound', async ({ config, queue, log }) => {
     spool,
     flow,
     route: routeTo,
-    async protection(partner) {
-      const facts = partner.encryptTo === 'all' ? undefined : await shown.of(partnerKey(partner));
-      const at = new Date();
-      const certificates = counting.decided.get(partner.name) ?? [];
-      const states = await revocations?.revocation.statesOf(partner, certificates, at);
-      return outboundProtection(partner, counting, at, facts, states);
-    },
+    protection: protecting({
+      ...{ counting, shown, now: Date.now },
+      statesOf: async (...of) => await revocations?.revocation.statesOf(...of),
+    }),
     limits,
     hostname: ownName(config),
     trace: tracerOf(queue.deriveKey),

@@ -3,6 +3,7 @@
  * that encrypts, verifies or signs takes them from here.
  */
 import type { LoadedKeys } from '../config/index.ts';
+import { SealpostError } from '../errors.ts';
 import { type PartnerCertificate, pinsOf, type RecipientStates, withRevoked } from '../partner/index.ts';
 import {
   type Certificate,
@@ -40,8 +41,26 @@ export function approvedCertificate(
 
 const nothingSaid: RecipientStates['of'] = new Map();
 
+/** What is asked of the store. */
+export type Decisions = Pick<
+  CertStore,
+  'decisions' | 'whyRefused' | 'whyRefusedBy' | 'approvedOf' | 'certificateOf' | 'announcedBy'
+>;
+
+/** For whoever cannot reach the store: the configuration alone counts. */
+export const nothingDecided: Decisions = {
+  decisions: '',
+  whyRefused: () => undefined,
+  whyRefusedBy: () => undefined,
+  approvedOf: () => [],
+  announcedBy: () => undefined,
+  certificateOf: (entry) => {
+    throw new SealpostError('certificate-unknown', `nothing is known of ${entry.thumbprint}`);
+  },
+};
+
 export class CountingCertificates {
-  readonly #store: CertStore;
+  readonly #store: Decisions;
   readonly #keys: Keys;
   readonly #revoked: () => RecipientStates['of'];
   /** What was decided when the rest was made. */
@@ -55,7 +74,7 @@ export class CountingCertificates {
   #refused: PathOptions['refused'];
 
   /** @param revoked what authorities have revoked, as `RecipientRevocation`: another object when that has changed */
-  constructor(store: CertStore, keys: Keys, revoked = () => nothingSaid) {
+  constructor(store: Decisions, keys: Keys, revoked = () => nothingSaid) {
     this.#store = store;
     this.#keys = keys;
     this.#revoked = revoked;

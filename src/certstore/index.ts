@@ -53,6 +53,11 @@ export async function loadStanding(): Promise<typeof import('./standing.ts')> {
   return await import('./standing.ts');
 }
 
+/** `protecting` of `protecting.ts`, alike. */
+export async function loadProtecting(): Promise<typeof import('./protecting.ts')> {
+  return await import('./protecting.ts');
+}
+
 /** `Harvest` of `harvest.ts`, alike. */
 export async function loadHarvest(): Promise<typeof import('./harvest.ts')> {
   return await import('./harvest.ts');

@@ -124,6 +124,13 @@ describe('partners add with directories', { skip }, () => {
         list.map((each: Record<string, unknown>) => each.state),
         ['in-force'],
       );
+      // a trial is protected as mail is: what was approved counts, what was revoked does not
+      const after = await run('partners', 'test', name);
+      assert.doesNotMatch(after.stderr, /certificate/);
+      assert.match(after.stderr, /not sent to .*\[dns-[a-z-]+\]|\[route-[a-z-]+\]|\[send-[a-z-]+\]/);
+      assert.equal((await run('certs', 'revoke', thumbprint, '--why', 'stolen')).code, 0);
+      const revoked = await run('partners', 'test', name);
+      assert.match(revoked.stderr, /has no certificate to encrypt for.*\[encode-recipient\]/);
     });
 
   it('adds nothing if nothing is found, if there is no such directory, or if there is no full address', async () => {

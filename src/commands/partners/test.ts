@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Command } from 'commander';
+import { CertStore, type CountingCertificates, loadCounting, loadProtecting } from '../../certstore/index.ts';
 import { operatorClient } from '../../client/index.ts';
 import {
   type Config,
@@ -12,10 +13,11 @@ import {
 } from '../../config/index.ts';
 import { SealpostError } from '../../errors.ts';
 import { createLog } from '../../log.ts';
-import { loadOpensAt, outboundProtection, RecipientRevocation } from '../../partner/index.ts';
+import { loadOpensAt, RecipientRevocation, Shown } from '../../partner/index.ts';
 import { sendStep } from '../../pipeline/index.ts';
 import { PartnerBook } from '../../pipeline/submit.ts';
-import type { OutboundJob, Outcome } from '../../queue/index.ts';
+import type { OutboundJob, Outcome, QueueRoom } from '../../queue/index.ts';
+import { sealedValues } from '../../redis/index.ts';
 import { openSender, type Trace } from '../../smtp/index.ts';
 import { openNetwork } from '../network.ts';
 import { configOption } from '../options.ts';
@@ -84,12 +86,16 @@ async function sendTest(
   const network = await openNetwork(config);
   const parts = { route: partner.route, readSecret, name: ownName(config), trace, ...network.parts };
   const sender = openSender(parts);
-  const keys = await loadKeys(config);
+  const [keys, { protecting }] = await Promise.all([loadKeys(config), loadProtecting()]);
+  const { queue } = network;
+  if (queue === undefined)
+    printError('sealpost: the daemon does not run: only the certificates of the configuration are known');
+  const counting = await countingCertificates(config, keys, queue);
   const revocation = new RecipientRevocation({
     ...{ trust: config.trust, keys, now: Date.now, log: createLog('silent', 'command') },
     // what others know of it is not asked for: the answer is to be of now
     values: { get: async () => undefined, put: async () => {} },
-    refused: () => undefined,
+    refused: () => counting.refused,
   });
   // it leaves now, whatever the service windows say
   const open = { partner: { ...partner, windows: undefined }, sender };
@@ -115,12 +121,11 @@ async function sendTest(
         sent: async () => {},
       },
       route: () => open,
-      async protection() {
-        const at = new Date();
-        const certificates = keys.partners.get(partner.name) ?? [];
-        const states = await revocation.statesOf(partner, certificates, at, { waits: true });
-        return outboundProtection(partner, keys, at, undefined, states);
-      },
+      protection: protecting({
+        ...{ counting, now: Date.now },
+        shown: queue && new Shown(sealedValues(queue, 'shown'), Date.now),
+        statesOf: async (...of) => await revocation.statesOf(...of, { waits: true }),
+      }),
       limits: config.limits,
       hostname: ownName(config),
       // a test that comes back has shown that mail arrives
@@ -135,6 +140,20 @@ async function sendTest(
     sender.close();
     await network.close();
   }
+}
+
+/** The certificates that count for mail. Errors: those of the store, where the outbound role would say the same. */
+async function countingCertificates(
+  config: Config,
+  keys: Awaited<ReturnType<typeof loadKeys>>,
+  queue: QueueRoom | undefined,
+): Promise<CountingCertificates> {
+  const { CountingCertificates, nothingDecided } = await loadCounting();
+  if (queue === undefined) return new CountingCertificates(nothingDecided, keys);
+  const log = createLog('silent', 'command');
+  const store = await CertStore.open({ ...queue, log, folder: config.dataDir, now: Date.now });
+  if (store.trouble) throw store.trouble;
+  return new CountingCertificates(store, keys);
 }
 
 /** For what only large messages need. */
