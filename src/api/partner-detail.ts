@@ -1,9 +1,10 @@
 /** One partner: how mail with it is protected, what is required of it, and what failed last. */
 import { z } from 'zod';
 import type { Client } from '../client/index.ts';
-import { type Config, loadPartnerSettings, profileBook } from '../config/index.ts';
+import { type Config, loadPartnerSettings } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
-import { attemptsOf, type MessageRecord, type QueueRoom, saidOf } from '../queue/index.ts';
+import { namedProfiles } from '../partner/index.ts';
+import { lastErrors, type QueueRoom } from '../queue/index.ts';
 import { granted } from './granted.ts';
 import { nothing, type Route, route } from './route.ts';
 import { line, setting } from './schemas.ts';
@@ -62,10 +63,6 @@ export interface PartnerDetailParts {
   queue: Pick<QueueRoom, 'ledger'>;
 }
 
-/** How many messages of each state are searched for failures. */
-const mostLooked = 20;
-const mostErrors = 10;
-
 export function partnerDetailRoutes({ config, queue: { ledger } }: PartnerDetailParts): Route[] {
   let settings: ReturnType<typeof loadPartnerSettings> | undefined;
   /** Errors: `partner-unknown`, also for one that the client may not see. */
@@ -76,14 +73,9 @@ export function partnerDetailRoutes({ config, queue: { ledger } }: PartnerDetail
     throw new SealpostError('partner-unknown', `there is no partner ${wanted}`);
   };
   const errorsOf = async (client: Client, partner: string) => {
-    const pages = (['suspended', 'queued'] as const).map((state) =>
-      ledger.listAmong({ partner, state, limit: mostLooked }, granted(client, config)),
-    );
-    const records = (await Promise.all(pages)).flatMap(({ messages }) => messages);
-    return records
-      .flatMap((record) => errorOf(record) ?? [])
-      .sort((a, b) => (a.at < b.at ? 1 : -1))
-      .slice(0, mostErrors);
+    const among = granted(client, config);
+    const found = await lastErrors((query) => ledger.listAmong({ partner, ...query }, among));
+    return found.map((each) => ({ ...each, at: iso(each.at) }));
   };
   return [
     route({
@@ -108,42 +100,11 @@ export function partnerDetailRoutes({ config, queue: { ledger } }: PartnerDetail
         const json: PartnerDetail = {
           ...{ name, formerNames, addresses },
           settings: (await settings)(index),
-          profiles: await profilesOf(config, partner, new Date()),
+          profiles: await namedProfiles(config, partner, new Date()),
           errors: await errorsOf(client, name),
         };
         return { status: 200, json };
       },
     }),
   ];
-}
-
-function errorOf(record: MessageRecord): PartnerDetail['errors'][number] | undefined {
-  const { lastError } = attemptsOf(record, null);
-  if (lastError === null) return undefined;
-  const { id, direction, state } = record;
-  const { code, at, facts } = lastError;
-  return { id, direction, state, code, at: iso(at), said: saidOf(facts) ?? null };
-}
-
-async function profilesOf(
-  config: Config,
-  { profile, minimumProfile }: Pick<Config['partners'][number], 'profile' | 'minimumProfile'>,
-  at: Date,
-): Promise<PartnerDetail['profiles']> {
-  // Most requests do not need it.
-  const [book, { rulesAt }] = await Promise.all([profileBook(config), import('../profile/index.ts')]);
-  const named = [profile, minimumProfile].flatMap((name) =>
-    name === undefined ? [] : (book.get(name) ?? []),
-  );
-  return [...new Set(named)].map((each) => ({
-    ...{ name: each.name, title: each.title, version: each.version },
-    use: [
-      ...(profile !== undefined && book.get(profile) === each ? (['outbound'] as const) : []),
-      ...(minimumProfile !== undefined && book.get(minimumProfile) === each ? (['minimum'] as const) : []),
-    ],
-    rules: rulesAt(each, at, book.dates).map(({ level, rule: { id, says, source } }) => ({
-      ...{ id, level, says },
-      source: `${source.document}, ${source.version}, ${source.section}`,
-    })),
-  }));
 }

@@ -1,11 +1,11 @@
 /** What a command needs to connect to the servers of partners as the daemon does. */
-import { existsSync } from 'node:fs';
-import { type Config, isPrivateRedis, readSecret } from '../config/index.ts';
+import { type Config, readSecret } from '../config/index.ts';
 import { createLog } from '../log.ts';
 import { createRefreshTokens, Tokens } from '../oauth/index.ts';
 import type { QueueRoom } from '../queue/index.ts';
-import { privateServerUrl, sealedValues } from '../redis/index.ts';
+import { sealedValues } from '../redis/index.ts';
 import { createLookups, type Lookups, type SenderParts } from '../smtp/index.ts';
+import { mayAnswer } from './queue.ts';
 
 export interface Network {
   parts: Pick<SenderParts, 'dns' | 'sts'> & { tokens: Tokens };
@@ -35,13 +35,8 @@ export async function openNetwork(config: Config): Promise<Network> {
 
 /** What is wrong with Redis is told by others. */
 async function daemonQueue(config: Config): Promise<QueueRoom | undefined> {
-  // a connection would be waited for
-  if (isPrivateRedis(config.redis) && !existsSync(await privateSocket(config))) return undefined;
+  if (!(await mayAnswer(config))) return undefined;
   const { openQueue } = await import('../queue/index.ts');
   const log = createLog('silent', 'check');
   return await openQueue(config, { role: 'check', log, checkDurability: false }).catch(() => undefined);
-}
-
-async function privateSocket({ dataDir }: Config): Promise<string> {
-  return decodeURI((await privateServerUrl(dataDir)).slice('unix://'.length));
 }

@@ -2,10 +2,18 @@
  * The queue room for a command: connected to the configured Redis, or to the running daemon's private server. Only the
  * modules that are needed are loaded.
  */
+import { existsSync } from 'node:fs';
 import { type Config, isPrivateRedis } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { createLog } from '../log.ts';
 import type { QueueRoom, Records } from '../queue/index.ts';
+
+/** False while the private server does not run: a connection would be waited for. */
+export async function mayAnswer({ redis, dataDir }: Config): Promise<boolean> {
+  if (!isPrivateRedis(redis)) return true;
+  const { privateServerUrl } = await import('../redis/index.ts');
+  return existsSync(decodeURI((await privateServerUrl(dataDir)).slice('unix://'.length)));
+}
 
 async function open(config: Config): Promise<QueueRoom> {
   const { openQueue } = await import('../queue/index.ts');

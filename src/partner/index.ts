@@ -33,6 +33,7 @@ export {
   type SeenPartner,
   type SeenTraffic,
 } from './matrix.ts';
+export { type NamedProfile, namedProfiles } from './named-profiles.ts';
 export { type OutboundKeys, outboundProtection, tryProtection } from './outbound.ts';
 export { pinsOf } from './pins.ts';
 export {

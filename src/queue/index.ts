@@ -31,6 +31,7 @@ export type { Events, FollowedEvent } from './event-types.ts';
 export { type Attempts, attemptsOf, type Explanation, explanationsOf, hostSaid, saidOf } from './explain.ts';
 export type { InboundGuards } from './inbound-guards.ts';
 export { messageOf, routeOf } from './jobs.ts';
+export { type LastError, lastErrors } from './last-errors.ts';
 export type {
   Among,
   Latency,

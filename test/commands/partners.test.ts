@@ -296,6 +296,33 @@ describe('sealpost partners', { skip: skipWithout('openssl') }, () => {
     return { order, stop: () => worker.close(500) };
   }
 
+  it('show has the route, the rules of its profiles, and what failed last in its mail alone', async () => {
+    await add('acme');
+    edit('acme.yaml', 'minimumProfile: smime-4.0');
+    const id = await send('acme', 'refused');
+    const queue = await openNow();
+    try {
+      const said = { reply: '550 5.7.1 no\u202email' };
+      const failing = await work(queue, () => ({ suspend: 'send-refused', facts: said }));
+      await until(async () => (await queue.ledger.get(id))?.state === 'suspended');
+      await failing.stop();
+    } finally {
+      await queue.close();
+    }
+    const { stdout } = await fine('partners', 'show', 'acme');
+    assert.match(stdout, /^ {2}route {8}.*, port 25, TLS required$/m);
+    assert.match(stdout, /^ {2}profile {6}smime-4\.0, for mail from it: /m);
+    assert.match(stdout, /^ {4}\S+ must: .* \(RFC 8551, .*\)$/m);
+    assert.match(stdout, new RegExp(`last error .* outbound ${id} suspended \\[send-refused\\]: 550`));
+    assert.ok(!stdout.includes('\u202e'), 'what reads backwards is escaped');
+    const { errors } = JSON.parse((await fine('partners', 'show', 'acme', '--json')).stdout);
+    assert.deepEqual(
+      errors.map((each: Record<string, unknown>) => [each.id, each.code]),
+      [[id, 'send-refused']],
+    );
+    await fine('messages', 'terminate', id, '--why', 'test');
+  });
+
   it('rename carries what waits: in strict order, delayed, suspended, parked, with its idempotency and grants', async () => {
     await add('acme');
     edit('acme.yaml', 'order: stop');

@@ -12,11 +12,14 @@ import {
   readPublicFile,
 } from '../../config/index.ts';
 import { SealpostError } from '../../errors.ts';
-import { tryProtection } from '../../partner/index.ts';
+import { type NamedProfile, namedProfiles, tryProtection } from '../../partner/index.ts';
 import { readCertificates } from '../../pki/index.ts';
+import { comparable } from '../../printable.ts';
+import { type LastError, lastErrors } from '../../queue/index.ts';
 import { protectionOf } from '../../smime/index.ts';
 import { configOption } from '../options.ts';
 import { printJson, printLine } from '../output.ts';
+import { mayAnswer, withRecords } from '../queue.ts';
 import { type CertificateFacts, factsOf, factsText } from './certificate.ts';
 import { partnerNamed } from './find.ts';
 
@@ -81,22 +84,64 @@ export function showCommand(): Command {
       const config = await loadConfig(file);
       const partner = partnerNamed(config, name);
       const summary = summaryOf(config, partner, file);
-      const certificates = certificatesOf(partner, new Date());
-      if (json) return printJson({ ...summary, certificates, settings: partner }, 2);
-      const { formerNames, addresses, file: at, editable } = summary;
+      const at = new Date();
+      const certificates = certificatesOf(partner, at);
+      const profiles = await namedProfiles(config, partner, at);
+      const errors = await lastErrorsOf(config, partner);
+      const known = typeof errors === 'string' ? null : errors;
+      if (json) return printJson({ ...summary, certificates, profiles, errors: known, settings: partner }, 2);
+      const { formerNames, addresses, file: place, editable } = summary;
       printLine(`${summary.name}`);
-      printLine(`  file         ${at}${editable ? '' : ' (edit it there; commands do not change it)'}`);
+      printLine(`  file         ${place}${editable ? '' : ' (edit it there; commands do not change it)'}`);
       if (formerNames.length > 0) printLine(`  formerly     ${formerNames.join(', ')}`);
       printLine(`  addresses    ${addresses.join(', ')}`);
       printLine(`  mail to it   ${protectionText(summary)}`);
+      printLine(`  route        ${routeText(partner)}`);
       for (const { path, value } of await writtenSettings(config, partner))
         if (!told.has(path)) printLine(`  setting      ${path}: ${value}`);
+      for (const each of profiles) for (const line of profileLines(each)) printLine(line);
+      if (typeof errors === 'string') printLine(`  last errors  not known: ${errors}`);
+      else for (const each of errors) printLine(`  last error   ${errorText(each)}`);
       for (const each of certificates) {
         printLine('');
         printLine(`  ${each.file}`);
         for (const line of 'error' in each ? [each.error] : factsText(each)) printLine(`    ${line}`);
       }
     });
+}
+
+/** What a profile demands, and of which mail. */
+function profileLines({ name, title, version, use, rules }: NamedProfile): string[] {
+  const of = { outbound: 'mail to it', minimum: 'mail from it' };
+  const head = `  profile      ${name}, for ${use.map((each) => of[each]).join(' and ')}: ${title}, ${version}`;
+  return [head, ...rules.map(({ id, level, says, source }) => `    ${id} ${level}: ${says} (${source})`)];
+}
+
+function errorText({ at, direction, id, state, code, said }: LastError): string {
+  const why = said === null ? '' : `: ${said}`;
+  return comparable(`${new Date(at).toISOString()} ${direction} ${id} ${state} [${code}]${why}`);
+}
+
+/** What failed last in its messages; in words why nobody can say. */
+async function lastErrorsOf(config: Config, { name }: PartnerConfig): Promise<LastError[] | string> {
+  if (!(await mayAnswer(config))) return 'the daemon does not run';
+  try {
+    return await withRecords(config, ({ ledger }) =>
+      lastErrors((query) => ledger.list({ partner: name, ...query })),
+    );
+  } catch (error) {
+    // What is configured can be shown all the same.
+    if (error instanceof SealpostError) return error.message;
+    throw error;
+  }
+}
+
+function routeText({ route, backup }: PartnerConfig): string {
+  const text = ({ host, port, folder, tls }: PartnerConfig['route']) =>
+    folder === undefined
+      ? `${host ?? 'the mail servers of its domain'}, port ${port}, TLS ${tls}`
+      : `folder ${folder}`;
+  return backup === undefined ? text(route) : `${text(route)}; if that fails, ${text(backup.route)}`;
 }
 
 /** What the other lines say. */
