@@ -3,7 +3,7 @@ import { createApi, openEventWebhook } from '../src/api/index.ts';
 import { runRole } from '../src/daemon/index.ts';
 import { roomLog } from '../src/log.ts';
 
-await runRole('api', async ({ config, log, queue, takeOver }) => {
+void runRole('api', async ({ config, log, queue, takeOver }) => {
   const { events } = config;
   const webhook = events && (await openEventWebhook({ ...queue, config: events, log: roomLog(log, 'api') }));
   const api =

@@ -2,7 +2,7 @@
 import { createConsole } from '../src/console/index.ts';
 import { runRole } from '../src/daemon/index.ts';
 
-await runRole('console', async ({ config, log, queue, takeOver }) => {
+void runRole('console', async ({ config, log, queue, takeOver }) => {
   const room = await createConsole({ config, log, queue });
   const bound = await room.listen(takeOver);
   return { facts: { console: bound }, drain: (timeoutMs) => room.close(timeoutMs) };

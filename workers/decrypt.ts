@@ -25,7 +25,7 @@ import { verdictsOf } from '../src/queue/index.ts';
 import { sealedValues } from '../src/redis/index.ts';
 import { ReplayWatch } from '../src/replay/index.ts';
 
-await runRole('decrypt', async ({ config, queue, log, isBeside }) => {
+void runRole('decrypt', async ({ config, queue, log, isBeside }) => {
   const { queues, flow, spool, ledger, guards, intake } = queue;
   const keys = await loadKeys(config);
   const certLog = roomLog(log, 'certstore');

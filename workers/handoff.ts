@@ -16,7 +16,7 @@ import {
 import type { QueueRoom } from '../src/queue/index.ts';
 import { sealedValues, sharedBucket } from '../src/redis/index.ts';
 
-await runRole('handoff', async ({ config, queue, log }) => {
+void runRole('handoff', async ({ config, queue, log }) => {
   const { queues, flow, spool, ledger } = queue;
   const { concurrency, large } = config.workers;
   const lookups = await mailNetwork(config, queue);

@@ -9,7 +9,7 @@ import { boundTo, createBoundedServer, listenShared } from '../src/net/index.ts'
 import { contentUrls, readStoredContent } from '../src/pipeline/index.ts';
 import type { QueueRoom } from '../src/queue/index.ts';
 
-await runRole('http', async ({ config, log, queue, takeOver }) => {
+void runRole('http', async ({ config, log, queue, takeOver }) => {
   const { host, port = 0 } = config.http;
   const content = createContentHandler({
     signer: contentUrls({ ...config.http, port }, queue),

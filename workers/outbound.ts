@@ -34,7 +34,7 @@ import { sealedValues, sharedBucket } from '../src/redis/index.ts';
 import { ReplayWatch } from '../src/replay/index.ts';
 import { createLookups, openSender, withBackup } from '../src/smtp/index.ts';
 
-await runRole('outbound', async ({ config, queue, log }) => {
+void runRole('outbound', async ({ config, queue, log }) => {
   const { queues, flow, spool } = queue;
   const lookups = createLookups(config, sealedValues(queue, 'sts'));
   const tokens = new Tokens({ readSecret, refreshTokens: createRefreshTokens(queue) });

@@ -5,7 +5,7 @@ import { roomLog } from '../src/log.ts';
 import { tracerOf } from '../src/message/index.ts';
 import type { SubmissionDoor } from '../src/smtp/index.ts';
 
-await runRole('receive', async ({ config, log, queue, takeOver }) => {
+void runRole('receive', async ({ config, log, queue, takeOver }) => {
   const door = await openSubmission({ config, log, queue });
   const smtp = await receiverOf({ config, log, queue, takeOver }, door?.submission);
   const pollers = await pollersOf({ config, log, queue });

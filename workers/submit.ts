@@ -11,7 +11,7 @@ import { openDropDoor, openQueueDoor } from '../src/pipeline/index.ts';
 import { holdLease, releaseLease } from '../src/redis/index.ts';
 import { submissionKey } from '../src/sealed/index.ts';
 
-await runRole('submit', async ({ config, log, queue }) => {
+void runRole('submit', async ({ config, log, queue }) => {
   const { redis, prefix, intake } = queue;
   const { ClientRegistry, Rates } = await loadClients();
   const registry = await ClientRegistry.open({ ...queue, folder: config.dataDir, log, now: Date.now });

@@ -53,16 +53,14 @@ interface Opened {
   queue: QueueRoom;
 }
 
-const { ClientRegistry: Registry, clientOf, scopeSchema } = await loadClients();
-const { ClientDesk: Desk, checkClientName } = await loadClientDesk();
-
 async function withClients(config: Config, work: (opened: Opened) => Promise<void>): Promise<void> {
   await withQueue(config, async (queue) => {
     const { redis, prefix, seal, unseal, audit } = queue;
     const log = createLog('silent', 'command');
     const parts = { redis, prefix, seal, unseal, log, folder: config.dataDir, now: Date.now };
-    const registry = await Registry.open(parts);
-    const desk = new Desk({ registry, audit, config, now: Date.now });
+    const [{ ClientRegistry }, { ClientDesk }] = await Promise.all([loadClients(), loadClientDesk()]);
+    const registry = await ClientRegistry.open(parts);
+    const desk = new ClientDesk({ registry, audit, config, now: Date.now });
     await work({ registry, desk, acting: { client: operatorClient, by: operator() }, queue });
   });
 }
@@ -83,7 +81,7 @@ function namesOf(text: string | undefined): '*' | string[] | undefined {
 }
 
 /** What the options say of grants, and nothing of what they do not name. Errors: `usage`. */
-function scopeOf(options: GrantOptions, config: Config): Scope {
+async function scopeOf(options: GrantOptions, config: Config): Promise<Scope> {
   const said = {
     verbs: listOf(options.scope),
     partners: namesOf(options.partner),
@@ -91,6 +89,7 @@ function scopeOf(options: GrantOptions, config: Config): Scope {
     senders: namesOf(options.sender),
     identities: namesOf(options.identity),
   };
+  const { scopeSchema } = await loadClients();
   const scope = scopeSchema.safeParse(said);
   if (scope.success) {
     checkNames(scope.data, config);
@@ -179,9 +178,10 @@ function grantsText({ verbs, partners, mailboxes, senders, identities, limits }:
 }
 
 async function add(name: string, options: LimitOptions & { queue?: boolean }): Promise<void> {
+  const { checkClientName } = await loadClientDesk();
   checkClientName(name);
   const config = await loadConfig(options.config);
-  const scope = scopeOf(options, config);
+  const scope = await scopeOf(options, config);
   const pins = pinsOf(options.pin);
   const limits = limitsOf(options);
   await withClients(config, async ({ desk, acting, queue }) => {
@@ -193,7 +193,7 @@ async function add(name: string, options: LimitOptions & { queue?: boolean }): P
 
 async function grant(name: string, options: LimitOptions): Promise<void> {
   const config = await loadConfig(options.config);
-  const scope = scopeOf(options, config);
+  const scope = await scopeOf(options, config);
   const pins = pinsOf(options.pin);
   const limits = limitsOf(options);
   await withClients(config, async ({ desk, acting }) => {
@@ -266,6 +266,7 @@ export function clientsCommand(): Command {
     .action(async (name: string, options: Common) => {
       await withClients(await loadConfig(options.config), async ({ registry }) => {
         if (registry.trouble) throw registry.trouble;
+        const { clientOf } = await loadClients();
         show(clientOf(registry.document, name), options);
       });
     });
@@ -318,12 +319,13 @@ function expiryOf(text: string): number | null {
 
 async function addToken(name: string, options: TokenOptions): Promise<void> {
   const config = await loadConfig(options.config);
-  const scope = scopeOf(options, config);
+  const scope = await scopeOf(options, config);
   const expiresAt = expiryOf(options.expires);
   await withClients(config, async ({ registry, desk, acting }) => {
     if (registry.trouble) throw registry.trouble;
     const exists = registry.document.clients.some((each) => each.name.toLowerCase() === name.toLowerCase());
     if (!exists) {
+      const { checkClientName } = await loadClientDesk();
       checkClientName(name);
       if (scope.verbs === undefined || (scope.partners === undefined && scope.mailboxes === undefined))
         throw usage(

@@ -3,4 +3,7 @@ import { guardOutput, ownStreams } from './output.ts';
 import { runProgram } from './program.ts';
 
 guardOutput();
-process.exitCode = await runProgram(process.argv.slice(2), ownStreams);
+// without await: the published program is CommonJS
+void runProgram(process.argv.slice(2), ownStreams).then((code) => {
+  process.exitCode = code;
+});

@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { startDaemon } from '../support/daemon.ts';
@@ -275,6 +275,11 @@ describe('sealpost/smime as it is packed', { skip: skipWithout('openssl', 'npm',
 
   it('has commands and a daemon that load few files', async () => {
     assert.match(run(program, ['--version'], whole).stdout, /^\d+\.\d+\.\d+\n$/);
+    // which loads all commands
+    const pages = join(world.folder, 'man');
+    const manuals = run(program, ['man', '--out', pages], whole);
+    assert.deepEqual([manuals.status, manuals.stderr], [0, '']);
+    assert.ok(readdirSync(pages).length > 20);
     const daemon = await startDaemon(world, {
       program,
       config: {
@@ -319,8 +324,13 @@ describe('sealpost/smime as it is packed', { skip: skipWithout('openssl', 'npm',
         assert.deepEqual([sent.code, sent.stderr], [0, '']);
         assert.equal((await daemon.queue.ledger.get(sent.stdout.toString().trim()))?.partner, 'partner');
       }
-      const urls = modules.of('cli.js').filter((url) => !url.startsWith('node:'));
+      const urls = modules.of('cli.cjs').filter((url) => !url.startsWith('node:'));
       assert.ok(urls.length < 80, urls.join('\n'));
+      // an ES module takes Node three times as long to load
+      assert.deepEqual(
+        urls.filter((url) => url.includes('/whole/') && !url.endsWith('.cjs')),
+        [],
+      );
     } finally {
       assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
     }

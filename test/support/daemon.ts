@@ -300,7 +300,7 @@ function childPids(parent: number): string[] {
 
 function childrenOf(parent: number): RoleProcess[] {
   return childPids(parent).flatMap((pid) => {
-    const role = /workers\/(\w+)\.[jt]s/.exec(textOf(`/proc/${pid}/cmdline`))?.[1];
+    const role = /workers\/(\w+)\.c?[jt]s/.exec(textOf(`/proc/${pid}/cmdline`))?.[1];
     return role === undefined ? [] : { role, pid: Number(pid) };
   });
 }
