@@ -53,6 +53,10 @@ const doors: Record<string, { may: string[]; why: string }> = {
     may: ['documents'],
     why: 'the schema of the verdict is part of what other programs see; the index takes the codec along',
   },
+  'src/queue/types.ts': {
+    may: ['pipeline'],
+    why: 'what a door submits is compared with the usual priority; the index takes Redis along, which encode does not use',
+  },
   'src/pipeline/submit.ts': {
     may: ['commands', 'api'],
     why: 'encode and send take the codec along, and no destination, BullMQ or reader of mail; a door only submits',

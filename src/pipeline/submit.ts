@@ -25,13 +25,8 @@ import {
   type Tracer,
   tracerOf,
 } from '../message/index.ts';
-import {
-  type DsnRequest,
-  type Origin,
-  type OutboundEntry,
-  type OutboundIntake,
-  usualPriority,
-} from '../queue/index.ts';
+import type { DsnRequest, Origin, OutboundEntry, OutboundIntake } from '../queue/index.ts';
+import { usualPriority } from '../queue/types.ts';
 import { traced } from '../spans.ts';
 import type { SpoolWriter } from '../spool/index.ts';
 import type { Octets, Outgoing } from './outgoing.ts';
