@@ -96,6 +96,13 @@ export const flow = [
     ],
     [
       'queue/steps.ts',
+      'local went, reason = pcall(accept_all)',
+      'local went, reason = true, accept_all()',
+      'queue/intake~keeps.in.its.indices',
+      'what came together with a message that fails is in no index',
+    ],
+    [
+      'queue/steps.ts',
       '  loud = true\n',
       '',
       'queue/job-end~events.of.BullMQ',

@@ -72,6 +72,67 @@ local function joined(m, events, ...)
   end
   return e
 end
+-- What many messages of one run write into the same hash or sorted set. After \`collect\`, it is written by \`flush\` with
+-- one command for each of these; what is said last of a member counts. Whoever collects must flush, also after an error.
+local collected
+local function collect() collected = { hashes = {}, lives = {}, sets = {} } end
+local function increase(key, field, by, life)
+  if not collected then
+    if rcall('HINCRBY', key, field, by) == by and life then rcall('PEXPIRE', key, life) end
+    return
+  end
+  local hash = collected.hashes[key]
+  if not hash then
+    hash = {}
+    collected.hashes[key], collected.lives[key] = hash, life
+  end
+  hash[field] = (hash[field] or 0) + by
+end
+-- Without a score, the member is removed.
+local function place(key, id, score)
+  if collected then
+    local set = collected.sets[key]
+    if not set then
+      set = {}
+      collected.sets[key] = set
+    end
+    set[id] = score or false
+  elseif score then
+    rcall('ZADD', key, score, id)
+  else
+    rcall('ZREM', key, id)
+  end
+end
+local function flush()
+  local each = collected
+  collected = nil
+  for key, hash in pairs(each.hashes) do
+    for field, by in pairs(hash) do increase(key, field, by, each.lives[key]) end
+  end
+  for key, set in pairs(each.sets) do
+    local added, removed = {}, {}
+    for id, score in pairs(set) do
+      if score then
+        added[#added + 1] = score
+        added[#added + 1] = id
+      else
+        removed[#removed + 1] = id
+      end
+      -- Lua passes some thousands of arguments at most.
+      if #added >= 1000 then
+        rcall('ZADD', key, unpack(added))
+        added = {}
+      end
+      if #removed >= 1000 then
+        rcall('ZREM', key, unpack(removed))
+        removed = {}
+      end
+    end
+    if #added > 0 then rcall('ZADD', key, unpack(added)) end
+    if #removed > 0 then rcall('ZREM', key, unpack(removed)) end
+  end
+end
+local clock
 -- Counts what happens, by spans of ten minutes: \`tally:N\` is a hash. What came counts by its state, what was handed off or
 -- sent by how long it took, in half powers of two of milliseconds, and what was suspended by its direction.
 local function count_move(from, to, received)
@@ -81,26 +142,27 @@ local function count_move(from, to, received)
   elseif to ~= 'delivered' and to ~= 'sent' and to ~= 'suspended' then
     return
   end
-  local time = rcall('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  if not clock then
+    local time = rcall('TIME')
+    clock = time[1] * 1000 + math.floor(time[2] / 1000)
+  end
   if to == 'suspended' then
     field = from == 'queued' and 'suspended:outbound' or 'suspended:inbound'
   elseif to == 'delivered' or to == 'sent' then
-    field = to .. ':' .. math.ceil(2 * math.log(math.max(1, now - received)) / math.log(2))
+    field = to .. ':' .. math.ceil(2 * math.log(math.max(1, clock - received)) / math.log(2))
   end
-  local key = P .. ':tally:' .. math.floor(now / ${tallySpan})
-  if rcall('HINCRBY', key, field, 1) == 1 then rcall('PEXPIRE', key, ${lifetimes.tally}) end
+  increase(P .. ':tally:' .. math.floor(clock / ${tallySpan}), field, 1, ${lifetimes.tally})
 end
 local held = { received = true, decoded = true, queued = true, suspended = true }
 -- From one state to another; before and after are the octets that it holds in them.
 local function move(id, from, to, received, before, after)
   before, after = tonumber(before or 0), tonumber(after or before or 0)
-  if held[from] and before > 0 then rcall('HINCRBY', P .. ':load', from, -before) end
-  if held[to] and after > 0 then rcall('HINCRBY', P .. ':load', to, after) end
+  if held[from] and before > 0 then increase(P .. ':load', from, -before) end
+  if held[to] and after > 0 then increase(P .. ':load', to, after) end
   if from == to then return end
   count_move(from, to, received)
-  rcall('ZADD', P .. ':ix:s:' .. to, received, id)
-  if from then rcall('ZREM', P .. ':ix:s:' .. from, id) end
+  place(P .. ':ix:s:' .. to, id, received)
+  if from then place(P .. ':ix:s:' .. from, id) end
 end
 local function no_reason(id, reason)
   if reason then rcall('ZREM', P .. ':ix:x:' .. reason, id) end
@@ -239,12 +301,22 @@ const priorityStep = 2 ** 40;
 
 export const jobs = () => `
 local add_bullmq
+local usual = { attempts = 1000000, removeOnComplete = true, stackTraceLimit = 0, backoff = { type = 'custom' } }
 -- Whether BullMQ's events are written: only those of queues that other programs read.
 local loud = false
 do
   local function tell(...)
     if loud then return redis.call(...) end
   end
+  -- Once for all jobs of a run.
+  local encode, known = cjson.encode
+  local cjson = {
+    encode = function(value)
+      if value ~= usual then return encode(value) end
+      known = known or encode(value)
+      return known
+    end,
+  }
   -- Our arguments are tables already.
   local cmsgpack = { unpack = function(value) return value end }
   add_bullmq = function(KEYS, ARGV)
@@ -266,16 +338,17 @@ end
 -- Behind the jobs of the same route that are parked, if there are any; a job without a route is sorted by its worker.
 local function add_job(queue, id, data, now, route, priority)
   local q = P .. ':' .. queue .. ':'
-  add_to(q, queue, data, id,
-    { attempts = 1000000, removeOnComplete = true, stackTraceLimit = 0, backoff = { type = 'custom' } }, now)
+  add_to(q, queue, data, id, usual, now)
   -- One with this id may have been there.
   if rcall('LINDEX', q .. 'wait', 0) ~= id then return end
   local order = rcall('GET', q .. 'id')
   if priority then order = string.format('%.0f', order + priority * ${priorityStep}) end
   -- Also without a route: many that are put back to work together keep their order when they are parked.
-  rcall('HSET', q .. id, 'sq', order)
-  if not route then return end
-  rcall('HSET', q .. id, 'rt', route)
+  if not route then
+    rcall('HSET', q .. id, 'sq', order)
+    return
+  end
+  rcall('HSET', q .. id, 'sq', order, 'rt', route)
   if rcall('EXISTS', P .. ':parked:' .. queue .. ':' .. route) == 1 then
     rcall('LPOP', q .. 'wait')
     park(queue, route, id, order)
@@ -400,6 +473,7 @@ local function end_one(job, token, wanted, own)
   end
   return reply
 end
+collect()
 local replies, at = {}, 7
 while at <= #ARGV do
   local own = {}
@@ -409,5 +483,6 @@ while at <= #ARGV do
   replies[#replies + 1] = reply
   at = at + 4 + #own
 end
+flush()
 return replies
 `;

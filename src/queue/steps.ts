@@ -31,14 +31,18 @@ const accept = script(
   lines,
   `
 local known, queue, state, index = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+-- What is in a state, with what this run has added.
+local depth, load = {}, {}
 local function no_room()
   for at = 5, 8, 3 do
     local limited = ARGV[at]
     if limited ~= '' then
-      if rcall('ZCARD', P .. ':ix:s:' .. limited) >= tonumber(ARGV[at + 1]) then return { -1, limited, 'depth' } end
-      if tonumber(rcall('HGET', P .. ':load', limited) or 0) >= tonumber(ARGV[at + 2]) then
-        return { -1, limited, 'octets' }
+      if not depth[limited] then
+        depth[limited] = rcall('ZCARD', P .. ':ix:s:' .. limited)
+        load[limited] = tonumber(rcall('HGET', P .. ':load', limited) or 0)
       end
+      if depth[limited] >= tonumber(ARGV[at + 1]) then return { -1, limited, 'depth' } end
+      if load[limited] >= tonumber(ARGV[at + 2]) then return { -1, limited, 'octets' } end
     end
   end
 end
@@ -84,10 +88,11 @@ local function accept(at, now)
     'e', joined(m, old[3], ARGV[at + 3]), 'k', token, 'o', ARGV[at + 9])
   if print ~= '' then rcall('HSET', m, 'f', print) end
   if ARGV[at + 13] ~= '' then rcall('HSET', m, 't', ARGV[at + 13]) end
-  rcall('ZADD', P .. ':ix:all', now, id)
+  place(P .. ':ix:all', id, now)
   rcall('ZADD', id_index(id), 0, id)
-  rcall('ZADD', P .. ':ix:' .. index .. ':' .. name, now, id)
+  place(P .. ':ix:' .. index .. ':' .. name, id, now)
   move(id, nil, state, now, 0, ARGV[at + 9])
+  depth[state], load[state] = depth[state] + 1, load[state] + tonumber(ARGV[at + 9])
   if ARGV[at + 7] ~= '' then
     local bucket, member = digest_index('i', redis.sha1hex(ARGV[at + 7]), id)
     rcall('ZADD', bucket, 0, member)
@@ -96,7 +101,7 @@ local function accept(at, now)
   rcall('ZADD', bucket, 0, member)
   for address in string.gmatch(ARGV[at + 14], '[^\\n]+') do
     bucket, member = address_index(address, id)
-    rcall('ZADD', bucket, now, member)
+    place(bucket, member, now)
   end
   -- Also if the setting is gone: who comes later waits behind those that are in line.
   local line = string.sub(ARGV[at + 12], 2)
@@ -124,24 +129,32 @@ local function conflicts(at, now)
   return old[3] ~= print and -2 or nil
 end
 local each_size = 15
-local results, at = {}, 11
-while at <= #ARGV do
-  local now, last = ARGV[at], at + 2 + each_size * (tonumber(ARGV[at + 1]) - 1)
-  local result
-  for each = at + 2, last, each_size do
-    local conflict = conflicts(each, now)
-    if conflict then result = { conflict } end
+local results = {}
+local function accept_all()
+  local at = 11
+  while at <= #ARGV do
+    local now, last = ARGV[at], at + 2 + each_size * (tonumber(ARGV[at + 1]) - 1)
+    local result
+    for each = at + 2, last, each_size do
+      local conflict = conflicts(each, now)
+      if conflict then result = { conflict } end
+    end
+    result = result or no_room()
+    if result then
+      for each = at + 2, last, each_size do drop_octets(ARGV[each + 5]) end
+    else
+      result = {}
+      for each = at + 2, last, each_size do result[#result + 1] = accept(each, now) end
+    end
+    results[#results + 1] = result
+    at = last + each_size
   end
-  result = result or no_room()
-  if result then
-    for each = at + 2, last, each_size do drop_octets(ARGV[each + 5]) end
-  else
-    result = {}
-    for each = at + 2, last, each_size do result[#result + 1] = accept(each, now) end
-  end
-  results[#results + 1] = result
-  at = last + each_size
 end
+collect()
+-- What was accepted before an error stays, and so it must be in its indices.
+local went, reason = pcall(accept_all)
+flush()
+if not went then error(reason, 0) end
 return results
 `,
 );

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { cp, mkdtemp, readdir, readFile, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -106,6 +106,38 @@ describe('intake', () => {
     assert.ok(!other.duplicate && other.id !== keyed.id);
     assert.equal((await queue.queues.depth()).outbound.waiting, 4);
     assert.equal((await queue.ledger.get(keyed.id))?.client, 'erp');
+  });
+
+  it('keeps in its indices what was accepted together with a message whose index is broken', async () => {
+    const sender = 'together@example.net';
+    const commit = async (messageId: string) => {
+      const writer = queue.intake.begin();
+      await writer.write(Buffer.from(messageId));
+      const entry = { mailbox: 'together', origin, envelope: { ...envelope, from: sender }, messageId };
+      const [result] = await queue.intake.commit(writer, [entry]);
+      return result?.id;
+    };
+    const broken = createHash('sha1').update('<broken>').digest('hex').slice(0, 4);
+    await queue.redis.set(`{sealpost}:ix:i:${broken}`, 'no sorted set');
+    const before = await queue.ledger.count();
+    const octets = Number(await queue.redis.hget('{sealpost}:load', 'received'));
+    const all = await Promise.allSettled(['<one>', '<two>', '<broken>'].map(commit));
+    await queue.redis.del(`{sealpost}:ix:i:${broken}`);
+    const ids = all.slice(0, 2).map((each) => (each.status === 'fulfilled' ? each.value : undefined));
+    for (const id of ids) {
+      assert.ok(id);
+      for (const index of ['all', 's:received', 'b:together'])
+        assert.ok(await queue.redis.zscore(`{sealpost}:ix:${index}`, id), index);
+      assert.ok(await queue.redis.exists(`{sealpost}:inbound:${id}`));
+    }
+    const digest = createHash('sha1').update(sender).digest('hex');
+    for (const id of ids) {
+      const member = `${digest.slice(4, 12)}${id}`;
+      assert.ok(await queue.redis.zscore(`{sealpost}:ix:a:${digest.slice(0, 4)}`, member), 'address');
+    }
+    const after = await queue.ledger.count();
+    assert.ok(after.received - before.received >= 2);
+    assert.ok(Number(await queue.redis.hget('{sealpost}:load', 'received')) - octets >= 10);
   });
 
   it('takes a message again when it is no longer known as a duplicate', async () => {
