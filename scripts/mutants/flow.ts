@@ -203,10 +203,17 @@ export const flow = [
     ],
     [
       'smtp/gate.ts',
-      'if (this.#total >= this.#max || count >= this.#maxPerClient)',
-      'if (this.#total >= this.#max && count >= this.#maxPerClient)',
+      'if (isFull || count >= this.#maxPerClient)',
+      'if (isFull && count >= this.#maxPerClient)',
       'smtp/receiver~limits.connections',
       'one client takes all connections',
+    ],
+    [
+      'smtp/gate.ts',
+      'this.#total >= this.#max || this.#kinds[kind] >= this.#maxPerKind;',
+      'this.#total >= this.#max;',
+      'attacks/submission-crowded-out',
+      'strangers keep programs from submitting',
     ],
     [
       'smtp/line-ends.ts',

@@ -122,7 +122,7 @@ const smtp = z.strictObject({
     .min(1)
     .default(500)
     .describe(
-      'Maximum concurrent connections over all listeners, counted before TLS. Further connections get 421, or are closed on implicit TLS ports.',
+      'Maximum concurrent connections over all listeners, counted before TLS. Where there are listeners of both kinds, one kind gets at most four fifths of them. Further connections get 421, or are closed on implicit TLS ports.',
     ),
   maxConnectionsPerClient: z
     .number()

@@ -1,16 +1,25 @@
 import { clientOf } from '../net/index.ts';
 import { type Reply, replyTo } from './replies.ts';
 
-/** Counts connections over all listeners, in total and per client, and knows whether the receiver is draining. */
+/** Who connects: servers of partners (`mx`), or programs of our own (`submission`). */
+export type ListenerKind = 'mx' | 'submission';
+
+/**
+ * Counts connections over all listeners, in total, per client and per kind, and knows whether the receiver is draining.
+ */
 export class Gate {
   draining = false;
   #total = 0;
+  readonly #kinds = { mx: 0, submission: 0 };
   readonly #clients = new Map<string, number>();
   readonly #max: number;
+  readonly #maxPerKind: number;
   readonly #maxPerClient: number;
 
-  constructor(max: number, maxPerClient: number) {
+  /** @param areBoth there are listeners of both kinds, so neither kind can take the last fifth of the connections */
+  constructor(max: number, maxPerClient: number, areBoth = false) {
     this.#max = max;
+    this.#maxPerKind = areBoth ? Math.max(1, max - Math.ceil(max / 5)) : max;
     this.#maxPerClient = maxPerClient;
   }
 
@@ -19,19 +28,21 @@ export class Gate {
   }
 
   /** Admits a client (call the result once when it leaves), or returns the refusal. */
-  enter(address: string): { leave: () => void } | { refusal: Reply } {
+  enter(address: string, kind: ListenerKind = 'mx'): { leave: () => void } | { refusal: Reply } {
     if (this.draining) return { refusal: replyTo('draining') };
     const client = clientOf(address);
     const count = this.#clients.get(client) ?? 0;
-    if (this.#total >= this.#max || count >= this.#maxPerClient)
-      return { refusal: replyTo('too-many-connections') };
+    const isFull = this.#total >= this.#max || this.#kinds[kind] >= this.#maxPerKind;
+    if (isFull || count >= this.#maxPerClient) return { refusal: replyTo('too-many-connections') };
     this.#total++;
+    this.#kinds[kind]++;
     this.#clients.set(client, count + 1);
-    return { leave: () => this.#leave(client) };
+    return { leave: () => this.#leave(client, kind) };
   }
 
-  #leave(client: string): void {
+  #leave(client: string, kind: ListenerKind): void {
     this.#total--;
+    this.#kinds[kind]--;
     const count = (this.#clients.get(client) ?? 1) - 1;
     if (count > 0) this.#clients.set(client, count);
     else this.#clients.delete(client);

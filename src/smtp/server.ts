@@ -63,7 +63,8 @@ export function createSmtpReceiver(parts: SmtpReceiverParts): SmtpReceiver {
   const { config, log } = parts;
   const clock = () => new Date((parts.now ?? Date.now)());
   const tls = config.tls === undefined ? undefined : tlsAt(config.tls, clock());
-  const gate = new Gate(config.maxConnections, config.maxConnectionsPerClient);
+  const areBoth = new Set(config.listen.map(({ kind }) => kind)).size > 1;
+  const gate = new Gate(config.maxConnections, config.maxConnectionsPerClient, areBoth);
   const refusalLog = new RefusalLog(log);
   const policy = {
     gate,
@@ -264,9 +265,9 @@ class Listener extends SMTPServer {
 
   /** Counted before anything else, including TLS: a client that never finishes its handshake counts too. */
   override _acceptSocket(socket: Socket, handshake: boolean): (() => void) | false {
-    const { gate, refusalLog, handshakeTimeout } = this.#policy;
+    const { gate, refusalLog, handshakeTimeout, submission } = this.#policy;
     const address = socket.remoteAddress ?? '';
-    const entry = gate.enter(address);
+    const entry = gate.enter(address, submission ? 'submission' : 'mx');
     if ('refusal' in entry) {
       turnAway(socket, entry.refusal, handshake);
       const { code, enhanced, text } = entry.refusal;

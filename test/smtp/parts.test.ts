@@ -103,6 +103,29 @@ describe('gate', () => {
     first.leave();
     assert.ok('leave' in gate.enter('2001:db8:0:1::2'));
   });
+
+  it('leaves a fifth to each kind of listener, where there are both', () => {
+    for (const [kind, other] of [
+      ['mx', 'submission'],
+      ['submission', 'mx'],
+    ] as const) {
+      const gate = new Gate(10, 10, true);
+      const entries = Array.from({ length: 8 }, (_, at) => gate.enter(`192.0.2.${at}`, kind));
+      assert.ok(entries.every((entry) => 'leave' in entry));
+      assert.ok('refusal' in gate.enter('192.0.2.100', kind), 'the ninth');
+      assert.ok('leave' in gate.enter('192.0.2.101', other));
+      assert.ok('leave' in gate.enter('192.0.2.102', other));
+      assert.ok('refusal' in gate.enter('192.0.2.103', other), 'the eleventh in all');
+      const [first] = entries;
+      assert.ok(first && 'leave' in first);
+      first.leave();
+      assert.ok('leave' in gate.enter('192.0.2.100', kind));
+    }
+    const small = new Gate(1, 1, true);
+    assert.ok('leave' in small.enter('192.0.2.1', 'submission'), 'one place is for either');
+    const alone = new Gate(10, 10);
+    for (let at = 0; at < 10; at++) assert.ok('leave' in alone.enter(`192.0.2.${at}`));
+  });
 });
 
 describe('a transaction', () => {
