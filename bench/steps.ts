@@ -79,7 +79,7 @@ async function handOff(count: number): Promise<void> {
             queue: 'bench',
             name: 'message',
             id,
-            data: document,
+            data: Buffer.from(document),
             options: { jobId: id },
           },
         },

@@ -91,7 +91,14 @@ function localQueue(
         if (keepUntil !== undefined) return undefined;
         const id = jobId(delivery.idempotencyKey);
         const options = { ...jobOptions, jobId: id };
-        const job = { prefix, queue, name: jobName, id, data: JSON.stringify(document), options };
+        const job = {
+          prefix,
+          queue,
+          name: jobName,
+          id,
+          data: Buffer.from(JSON.stringify(document)),
+          options,
+        };
         return { facts: jobFacts(queue, id), job };
       } catch {
         // The queue tries it again, and knows what to say.

@@ -179,7 +179,8 @@ export class RedisFlow implements Flow {
     ];
     const { keepOriginal } = this.#parts;
     const octets = octetsToken(job.octets);
-    const args = [now, job.id, ...this.#attributed(job.id, outcome), events.join('\n'), keepOriginal, octets];
+    const from = this.#attributed(job.id, outcome);
+    const args: ScriptArguments = [now, job.id, ...from, events.join('\n'), keepOriginal, octets];
     if (queued) {
       const { prefix, queue, name, data, id, options } = queued;
       args.push(`${prefix}:${queue}:`, name, data, id, JSON.stringify(options));

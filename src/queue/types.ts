@@ -312,8 +312,8 @@ export interface ForeignJob {
   queue: string;
   name: string;
   id: string;
-  /** JSON. */
-  data: string;
+  /** JSON. Octets, because a string of this size that waits for Redis is copied and promoted by the collector. */
+  data: Buffer;
   options: object;
 }
 

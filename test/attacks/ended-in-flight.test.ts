@@ -112,7 +112,7 @@ describe('a message that a person ends while it is decoded', () => {
 
   it('is not handed off for the one that came after it in the step that decodes it', async () => {
     const { id, first } = await twoLives();
-    const data = JSON.stringify({ wrong: true });
+    const data = Buffer.from(JSON.stringify({ wrong: true }));
     const job = { prefix: '{sealpost}', queue: 'theirs', name: 'message', id: `x-${id}`, data, options: {} };
     await queue.flow.handedOffAtOnce(first, {
       ...{ destination: 'one', facts: {}, decoded: {}, partner: null, partnerBy: null },

@@ -17,7 +17,7 @@ describe('a queue beside the decoding', () => {
     assert.deepEqual(result?.facts, { queue: 'orders', jobId: result?.job?.id });
     const { prefix, queue, name, data } = result?.job ?? {};
     assert.deepEqual([prefix, queue, name], ['{test}', 'orders', 'message']);
-    assert.equal(JSON.parse(data ?? '').parts[0].text, 'Gr\u00fc\u00dfe\n');
+    assert.equal(JSON.parse(String(data)).parts[0].text, 'Gr\u00fc\u00dfe\n');
   });
 
   it('leaves to the hand-off what needs mailparser, and content that needs a URL', async () => {

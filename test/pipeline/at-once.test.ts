@@ -154,7 +154,14 @@ describe('a message that is handed off in the step that decodes it', () => {
         await queue.flow.terminate(id, 'in the middle');
         return {
           facts: {},
-          job: { prefix: '{sealpost}', queue: 'ended', name: 'message', id: 'j', data: '{}', options: {} },
+          job: {
+            prefix: '{sealpost}',
+            queue: 'ended',
+            name: 'message',
+            id: 'j',
+            data: Buffer.from('{}'),
+            options: {},
+          },
         };
       },
     };

@@ -53,7 +53,7 @@ describe('the end of a job', () => {
     Number(/cmdstat_evalsha:calls=(\d+)/.exec(await queue.redis.info('commandstats'))?.[1]);
   const foreign = (job: InboundJob): HandedOffOutcome => ({
     ...{ destination: 'theirs', facts: {}, decoded: {}, partner: 'acme', partnerBy: null },
-    job: { prefix, queue: 'theirs', name: 'message', id: job.id, data: '{}', options: {} },
+    job: { prefix, queue: 'theirs', name: 'message', id: job.id, data: Buffer.from('{}'), options: {} },
   });
   const entry: OutboundEntry = {
     partner: 'acme',
