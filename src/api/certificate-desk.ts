@@ -26,6 +26,7 @@ import { timeOf } from '../pipeline/submit.ts';
 import { type Certificate, isSelfSigned, keyDigest, readCertificates } from '../pki/index.ts';
 import type { AuditEntry, QueueRoom } from '../queue/index.ts';
 import { sealedValues } from '../redis/index.ts';
+import { mostUrgentFirst, type Page, pageOf } from './certificate-pages.ts';
 import type { CertificateChanges } from './certificate-schemas.ts';
 import { refusal } from './problem.ts';
 
@@ -134,19 +135,26 @@ export class CertificateDesk {
     return views;
   }
 
+  /** @param cursor '' for the first page */
   async list(
     client: Client,
     { state, ...query }: CertificateQuery,
-    serial: string | undefined,
-  ): Promise<CertificateView[]> {
+    { serial, limit, cursor }: { serial: string | undefined; limit: number; cursor: string },
+  ): Promise<Page<CertificateView>> {
     const { known, hear } = await this.#open();
     const seen = known.filter((each) => sees(client, each));
     const among = serial === undefined ? seen : named(seen, serial);
-    const found = matching(among, query, Date.now());
-    // The word of an authority is that a certificate is revoked, and nothing else.
-    const before = state === undefined || state === 'revoked' ? found : matching(found, { state }, 0);
-    await hear(before);
-    return await this.#views(state === undefined ? before : matching(before, { state }, Date.now()));
+    let found = matching(among, query, Date.now());
+    if (state !== undefined) {
+      // The word of an authority is that a certificate is revoked, and nothing else.
+      if (state !== 'revoked') found = matching(found, { state }, 0);
+      await hear(found);
+      found = matching(found, { state }, Date.now());
+    }
+    if (query.attention !== undefined) found = mostUrgentFirst(found);
+    const { page, cursor: next } = pageOf(found, limit, cursor);
+    if (state === undefined) await hear(page);
+    return { page: await this.#views(page), cursor: next };
   }
 
   /** Errors: `certificate-unknown`. */

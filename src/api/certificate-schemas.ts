@@ -1,6 +1,7 @@
 /** Schemas of requests and answers about certificates. */
 import { z } from 'zod';
 import { certificateStates, certificateUses, storedUses } from '../certstore/words.ts';
+import { certificateCursor } from './certificate-pages.ts';
 
 const line = (most: number) =>
   z
@@ -29,9 +30,19 @@ export const certificateQuery = z.strictObject({
   attention: z
     .string()
     .regex(/^\d{1,5}$/, 'is not a number of days')
-    .describe('Only certificates that wait for approval, or end within so many days.')
+    .describe('Only certificates that wait for approval, which come first, or end within so many days.')
     .optional(),
   serial: line(200).describe('Only certificates with that serial number, in hex or decimal.').optional(),
+  limit: z
+    .string()
+    .regex(/^(?:[1-9]\d?|1\d\d|200)$/, 'is not a number from 1 to 200')
+    .describe('Maximum number of certificates in the answer; default 200.')
+    .optional(),
+  cursor: z
+    .string()
+    .regex(certificateCursor, 'is not a cursor of a page')
+    .describe('Continues after the page that returned it.')
+    .optional(),
 });
 
 export const certificateInfo = z.object({
@@ -69,7 +80,10 @@ export const certificateInfo = z.object({
   decided: z.object({ by: z.string(), at: isoTime, why: z.string() }).nullable(),
 });
 export const certificateDetail = z.object({ ...certificateInfo.shape, pem: z.string() });
-export const certificateList = z.object({ certificates: z.array(certificateInfo) });
+export const certificateList = z.object({
+  certificates: z.array(certificateInfo),
+  cursor: z.string().nullable().describe('Leads to the next page; null at the end.'),
+});
 
 const changes = {
   uses: z.array(z.enum(storedUses)).min(1).describe('Default: what the certificate allows.').optional(),

@@ -46,14 +46,15 @@ export function certificateRoutes({ body, ...parts }: CertificatesParts): Route[
       params: nothing,
       query: certificateQuery,
       answer: certificateList,
-      async handle({ client, query: { serial, expiring, attention, ...rest } }) {
+      async handle({ client, query: { serial, expiring, attention, limit = '200', cursor = '', ...rest } }) {
         const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
         const query = {
           ...given,
           ...(expiring !== undefined && { expiring: Number(expiring) }),
           ...(attention !== undefined && { attention: Number(attention) }),
         };
-        return { status: 200, json: { certificates: await (await desk()).list(client, query, serial) } };
+        const found = await (await desk()).list(client, query, { serial, limit: Number(limit), cursor });
+        return { status: 200, json: { certificates: found.page, cursor: found.cursor } };
       },
     }),
     route({

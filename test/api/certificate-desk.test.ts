@@ -67,8 +67,10 @@ describe('the certificate desk', () => {
     desk = await CertificateDesk.open({ config: stored, queue, log: createLog('silent', 'test') });
   });
 
-  const list = async (query: Parameters<CertificateDesk['list']>[1], serial?: string) =>
-    (await desk.list(operatorClient, query, serial)).map(({ sha256, state }) => [sha256, state]);
+  const list = async (query: Parameters<CertificateDesk['list']>[1], serial?: string, limit = 200) => {
+    const { page } = await desk.list(operatorClient, query, { serial, limit, cursor: '' });
+    return page.map(({ sha256, state }) => [sha256, state]);
+  };
 
   it('finds what is asked for without a look at any other', async () => {
     const whole = [[thumbprintOf('whole'), 'in-force']];
@@ -85,6 +87,8 @@ describe('the certificate desk', () => {
     assert.deepEqual([detail.partner, detail.uses, detail.from], ['whole', ['encrypt', 'verify'], null]);
     assert.equal(detail.until, '2100-01-01T00:00:00.000Z', 'the window of the configuration');
     await assert.rejects(list({ partner: 'spoiled' }), { code: 'certificate-malformed' });
+    assert.equal((await list({}, undefined, 1)).length, 1, 'a page parses its own certificates');
+    await assert.rejects(list({}), { code: 'certificate-malformed' });
   });
 
   it('says what the authority said, in a list of a state too', async () => {

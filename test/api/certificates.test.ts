@@ -64,6 +64,22 @@ describe('certificates in the API', { skip: skipWithout('openssl') }, () => {
     );
     assert.deepEqual((await api.call(tokens.other, '/v1/certificates')).json.certificates, []);
     assert.equal((await api.call(tokens.none, '/v1/certificates')).status, 403);
+    const others = [await waiting('second@acme.example'), await waiting('third@acme.example')];
+    const pages: string[] = [];
+    let cursor = '';
+    do {
+      const { status, json } = await api.call(tokens.acme, `/v1/certificates?attention=1&limit=1${cursor}`);
+      assert.deepEqual([status, json.certificates.length], [200, 1]);
+      pages.push(json.certificates[0].sha256);
+      cursor = json.cursor === null ? '' : `&cursor=${json.cursor}`;
+    } while (cursor !== '');
+    assert.deepEqual(
+      pages.toSorted(),
+      [certificate, ...others].map(({ thumbprint }) => thumbprint).toSorted(),
+      'each once',
+    );
+    for (const query of ['limit=0', 'limit=201', 'cursor=x', 'cursor=1.'])
+      assert.equal((await api.call(tokens.acme, `/v1/certificates?${query}`)).status, 400, query);
     const path = `/v1/certificates/${certificate.thumbprint}`;
     assert.equal((await api.call(tokens.acme, path)).json.pem, certificate.toPem());
     const [hidden, unknown] = [

@@ -15,7 +15,7 @@ export const nowPages: readonly PageRoute[] = [
     url: '/',
     needs: 'viewer',
     async handle({ operations, now }) {
-      const [whole, suspended, { mailboxes }, paused, failing, first, { certificates }, alerts] =
+      const [whole, suspended, { mailboxes }, paused, failing, first, { certificates, cursor }, alerts] =
         await Promise.all([
           operations.json('getOverview', overview, { query: { hours: '24' } }),
           operations.json('listSuspended', suspendedList),
@@ -38,6 +38,7 @@ export const nowPages: readonly PageRoute[] = [
         mailboxes: mailboxes.slice(0, 20),
         routes: [...routes.values()],
         certificates,
+        moreCertificates: cursor !== null,
         alerts: alerts.alerts,
       });
       return { title: 'Now', body };

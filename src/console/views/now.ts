@@ -16,7 +16,9 @@ export interface NowView {
   suspended: z.output<typeof suspendedList>;
   mailboxes: z.output<typeof mailboxList>['mailboxes'];
   routes: z.output<typeof routeList>['routes'];
+  /** Those that wait come first, then those that end soonest. */
   certificates: z.output<typeof certificateList>['certificates'];
+  moreCertificates: boolean;
   /** Undefined where the person may not see them. */
   alerts: z.output<typeof alertList>['alerts'] | undefined;
   now: Date;
@@ -31,13 +33,15 @@ export function nowBody(view: NowView): Html {
   ];
 }
 
-function needs({ suspended, alerts = [], routes, mailboxes, certificates, now }: NowView): Html {
+function needs(view: NowView): Html {
+  const { suspended, alerts = [], routes, mailboxes, certificates, moreCertificates, now } = view;
   const firing = alerts.filter(({ state, silencedBy }) => state === 'firing' && silencedBy === null);
   const broken = [
     ...mailboxes.filter(({ state }) => state === 'failing' || state === 'paused'),
     ...routes.filter(({ state }) => state === 'failing' || state === 'paused'),
   ];
   const waiting = certificates.filter(({ state }) => state === 'waiting');
+  const atLeast = moreCertificates && waiting.length === certificates.length ? 'more than ' : '';
   const reasons = byReason(suspended.groups);
   if (firing.length + broken.length + waiting.length + reasons.length === 0)
     return html`<section class="why calm"><h2>Nothing needs you</h2>
@@ -53,7 +57,7 @@ function needs({ suspended, alerts = [], routes, mailboxes, certificates, now }:
     )}
     ${
       waiting.length > 0 &&
-      html`<li>${badge('waiting')} <a href="/partners">${count(waiting.length, 'certificate')}</a> to approve or reject</li>`
+      html`<li>${badge('waiting')} <a href="/partners">${atLeast}${count(waiting.length, 'certificate')}</a> to approve or reject</li>`
     }
     ${broken.map(({ name, state }) => html`<li>${badge(state)} <a href="/routes">${cell(name)}</a></li>`)}
   </ul></section>`;
