@@ -103,6 +103,13 @@ export const flow = [
     ],
     [
       'queue/steps.ts',
+      'return { err = (string.gsub(said',
+      'return { err = "ERR " .. (string.gsub(said',
+      'attacks/drafts-left-behind~Redis.without.memory',
+      'that Redis is full looks like a bug of ours',
+    ],
+    [
+      'queue/steps.ts',
       '  loud = true\n',
       '',
       'queue/job-end~events.of.BullMQ',

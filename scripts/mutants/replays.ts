@@ -91,7 +91,7 @@ export const replays = [
   ...mutants('api', [
     [
       'api/certificate-desk.ts',
-      'await hear(before);',
+      'await hear(found);',
       '',
       'api/certificate-desk~authority',
       'the API shows a revoked certificate as in force',

@@ -5,9 +5,9 @@
 
 export type { Verb } from '../client/index.ts';
 export { seesAll } from '../client/index.ts';
-/** // Types of answers, for code that shows them. */
+/** Types of answers, for code that shows them. */
 export { alertList } from './alert-schemas.ts';
-/** // The same operations for the console, and the same checks before them. */
+/** The same operations for the console, and the same checks before them. */
 export { sendAnswer } from './answer.ts';
 export { type ApiParts, createApi, describeApi } from './app.ts';
 export { certificateDetail, certificateList } from './certificate-schemas.ts';

@@ -154,8 +154,10 @@ collect()
 -- What was accepted before an error stays, and so it must be in its indices.
 local went, reason = pcall(accept_all)
 flush()
-if not went then error(reason, 0) end
-return results
+if went then return results end
+-- As Redis would have said it: \`error\` would put a code of its own before OOM. Before Redis 7, the line comes first.
+local said = type(reason) == 'table' and reason.err or tostring(reason)
+return { err = (string.gsub(said, '^@?user_script: ?%d+: %-?', '')) }
 `,
 );
 
