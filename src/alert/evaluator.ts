@@ -101,7 +101,7 @@ export class Evaluator {
     }
   }
 
-  /** // Counts from before another process had its turn say nothing about now. */
+  /** Counts from before another process had its turn say nothing about now. */
   #begin(): void {
     const now = this.#parts.now();
     this.#kept.clear();
@@ -240,7 +240,7 @@ export class Round {
   }
 }
 
-/** // The log gets each change once, also for a rule that has no channel. */
+/** The log gets each change once, also for a rule that has no channel. */
 function say(
   log: Log,
   kind: NewChange['kind'],

@@ -77,7 +77,7 @@ export function judge(
   return { state: { ...state, toldAt: told } };
 }
 
-/** // It is no longer bad. Whether it is good, and for long enough, is decided below. */
+/** It is no longer bad. Whether it is good, and for long enough, is decided below. */
 function ending(rule: AlertRule, before: AlertState, sample: Sample | undefined, now: number): Judged {
   const known = sample === undefined ? {} : { value: sample.value, text: sample.text };
   if (sample !== undefined && !isGood(rule, sample.value))

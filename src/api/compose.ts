@@ -78,7 +78,7 @@ function mixedHeader(mail: MailText, boundary: string): Buffer {
   return withoutOwn(Buffer.from(`${node.buildHeaders()}\r\n\r\n`));
 }
 
-/** // Without Date and Message-ID: nodemailer would put the name of this machine into them. */
+/** Without Date and Message-ID: nodemailer would put the name of this machine into them. */
 function withoutOwn(octets: Buffer): Buffer {
   const end = octets.indexOf('\r\n\r\n');
   const header = octets.toString('latin1', 0, end + 2);

@@ -14,7 +14,7 @@ export function granted(
   };
 }
 
-/** // A granted name that is no longer configured may still have messages. */
+/** A granted name that is no longer configured may still have messages. */
 function names(given: '*' | readonly string[], configured: readonly { name: string }[]): '*' | string[] {
   if (given === '*') return '*';
   const wanted = new Set(given.map((name) => name.toLowerCase()));

@@ -35,7 +35,7 @@ export function refusal(code: ErrorCode, message: string, hint?: string): Sealpo
   return new SealpostError(code, message, hint === undefined ? {} : { hint });
 }
 
-/** // A problem of the call is a problem of the request. */
+/** A problem of the call is a problem of the request. */
 export async function asRequest<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();

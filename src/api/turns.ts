@@ -66,7 +66,7 @@ export class Turns {
     });
   }
 
-  /** // Its other work waits behind everybody else's. */
+  /** Its other work waits behind everybody else's. */
   #ended(who: string): void {
     this.#running.delete(who);
     const line = this.#waiting.get(who);

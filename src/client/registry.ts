@@ -137,7 +137,7 @@ export class ClientRegistry extends SealedStore<ClientDocument> {
     return this.#client(client, credential, stored.scope);
   }
 
-  /** // The last use of a credential is noted once a minute, and a failure to note it is not an error. */
+  /** The last use of a credential is noted once a minute, and a failure to note it is not an error. */
   #note(id: string): void {
     const now = this.#parts.now();
     if (now - (this.#used.get(id) ?? 0) < usedEvery) return;

@@ -59,7 +59,7 @@ const pauseFor = 1000;
 const answerKept = 3600;
 
 /**
- * // Base of the queue; number of jobs, octets of data. Returns ids and data, with '' for data that is too large,
+ * Base of the queue; number of jobs, octets of data. Returns ids and data, with '' for data that is too large,
  * missing or not text. A key of another type than BullMQ makes is treated as absent.
  */
 const take = script(`
@@ -79,7 +79,7 @@ for count = 1, tonumber(ARGV[2]) do
 end
 return taken`);
 
-/** // Base of the queue; id, answer, time, seconds that it is kept. The data of the job is no longer needed. */
+/** Base of the queue; id, answer, time, seconds that it is kept. The data of the job is no longer needed. */
 const finish = script(`
 local base = string.sub(KEYS[1], 1, -3) .. ARGV[1]
 local job = base .. ':' .. ARGV[2]
@@ -91,7 +91,7 @@ redis.pcall('HSET', job, 'returnvalue', ARGV[3], 'finishedOn', ARGV[4])
 redis.pcall('EXPIRE', job, ARGV[5])
 return 1`);
 
-/** // Base of the queue; ids, or none for all. Puts jobs back, first in line. */
+/** Base of the queue; ids, or none for all. Puts jobs back, first in line. */
 const giveBack = script(`
 local base = string.sub(KEYS[1], 1, -3) .. ARGV[1]
 local ids = {}

@@ -417,7 +417,7 @@ export class DropFolder {
     }, ms).unref();
   }
 
-  /** // On a network volume, the kernel does not report what other machines write, so only the scans count. */
+  /** On a network volume, the kernel does not report what other machines write, so only the scans count. */
   async #chooseWatching(): Promise<void> {
     if (this.#canWatch && this.#watchers.size === 0)
       this.#canWatch = await isLocalDisk(this.#parts.config.path);

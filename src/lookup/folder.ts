@@ -8,7 +8,7 @@ import { type Certificate, readCertificates } from '../pki/index.ts';
 import { answerLimits, type Directory } from './types.ts';
 
 const endings: ReadonlySet<string> = new Set(['.pem', '.cer', '.crt', '.der', '.p7b', '.p7c']);
-/** // With more files than this, it is not a folder of partners' certificates. */
+/** With more files than this, it is not a folder of partners' certificates. */
 const mostFiles = 10_000;
 
 export function folder(path: string): Directory {

@@ -104,7 +104,7 @@ export class TokenSource {
     }
   }
 
-  /** // A new token was refused as well. So the permissions of this login are wrong, and others may use the token. */
+  /** A new token was refused as well. So the permissions of this login are wrong, and others may use the token. */
   #renewLater(): void {
     this.#renewFrom = performance.now() + IN_VAIN;
   }
