@@ -35,8 +35,8 @@ export const certs = [
     ],
     [
       'certstore/store.ts',
-      'alike >= mostWaiting.unproven.partner',
-      'alike >= mostWaiting.partner',
+      'unproven: { partner: 3,',
+      'unproven: { partner: 10,',
       'attacks/certificate-harvest~places-taken',
       'whoever has a signed mail of a partner keeps its next certificate out',
     ],
@@ -123,6 +123,27 @@ export const certs = [
       '',
       'attacks/certificate-harvest~announcement-replay',
       'a replayed mail lowers the cipher',
+    ],
+    [
+      'certstore/announcement.ts',
+      '.sort((a, b) => b.at - a.at)',
+      '.reverse()',
+      'attacks/certificate-harvest~announcement-of-older-certificate',
+      'a replayed mail of another certificate lowers the cipher',
+    ],
+    [
+      'certstore/store.ts',
+      'own.filter(isOf[kind]).length >= partner',
+      'false',
+      'attacks/certificate-harvest~crowded-directory',
+      'a directory keeps the next certificate out',
+    ],
+    [
+      'pki/pem.ts',
+      ' || !beginsLine(text, at, last)',
+      '',
+      'pki/certificate~hidden-in-comment',
+      'a certificate that nobody was shown is written into the file of a partner',
     ],
     [
       'certstore/announcement.ts',

@@ -65,10 +65,12 @@ export function withAnnouncement(
   const isSame = ({ partner, thumbprint }: Announcement) =>
     partner === said.partner && thumbprint === said.thumbprint;
   if (!isNews(list.find(isSame), said, keeping)) return undefined;
-  const others = list.filter((each) => !isSame(each));
-  const own = others.filter(({ partner }) => partner === said.partner).sort((a, b) => b.at - a.at);
-  const kept = new Set(own.slice(0, keeping.signers - 1));
-  return [...others.filter((each) => each.partner !== said.partner || kept.has(each)), said];
+  const all = [...list.filter((each) => !isSame(each)), said];
+  const own = all.filter(({ partner }) => partner === said.partner).sort((a, b) => b.at - a.at);
+  const kept = new Set(own.slice(0, keeping.signers));
+  // an older statement of another signer puts no newer one out
+  if (!kept.has(said)) return undefined;
+  return all.filter((each) => each.partner !== said.partner || kept.has(each));
 }
 
 /** As they were stored by us. */

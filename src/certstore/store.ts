@@ -31,9 +31,12 @@ interface Totals {
 
 /**
  * Certificates that wait: of one partner, and in all. Their number is bounded. Those that anybody may make have few of
- * the places, so that they keep nobody out.
+ * the places, and those of directories half of them, so that they keep nobody out.
  */
-export const mostWaiting = { partner: 10, all: 1000, unproven: { partner: 3, all: 500 } };
+export const mostWaiting = {
+  ...{ partner: 10, all: 1000 },
+  ...{ unproven: { partner: 3, all: 500 }, lookedUp: { partner: 5, all: 500 } },
+};
 
 /** Begins the names of parts with what partners announced. */
 const announcedPart = 'announced.';
@@ -227,7 +230,7 @@ export class CertStore extends SealedStore<Totals> {
         entries.some(({ thumbprint }) => thumbprint === certificate.thumbprint)
       )
         result = 'known';
-      else if (isFull(own, totals, facts.unproven === true)) result = 'full';
+      else if (isFull(own, totals, facts)) result = 'full';
       if (result !== 'waiting') return false;
       entries.push({ ...this.#made(certificate, facts), state: 'waiting' });
       return true;
@@ -380,12 +383,19 @@ export class CertStore extends SealedStore<Totals> {
 }
 
 /** @param own those of the partner that wait */
-function isFull(own: readonly StoredCertificate[], { waiting }: Totals, unproven: boolean): boolean {
+function isFull(own: readonly StoredCertificate[], { waiting }: Totals, offered: NewCertificate): boolean {
   if (own.length >= mostWaiting.partner || waiting >= mostWaiting.all) return true;
-  if (!unproven) return false;
-  const alike = own.filter((each) => each.unproven === true).length;
-  return alike >= mostWaiting.unproven.partner || waiting >= mostWaiting.unproven.all;
+  return (['unproven', 'lookedUp'] as const).some((kind) => {
+    const { partner, all } = mostWaiting[kind];
+    return isOf[kind](offered) && (waiting >= all || own.filter(isOf[kind]).length >= partner);
+  });
 }
+
+/** Kinds of certificates that have fewer places than others. */
+const isOf = {
+  unproven: (each: NewCertificate) => each.unproven === true,
+  lookedUp: ({ source }: NewCertificate) => source === 'ldap' || source === 'dns' || source === 'folder',
+};
 
 function totalsOf(value: unknown): Totals {
   const waiting = typeof value === 'object' && value !== null && 'waiting' in value ? value.waiting : 0;

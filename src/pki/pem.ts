@@ -30,17 +30,23 @@ const begin = '-----BEGIN ';
 const dashes = '-----';
 const mostBlocks = 10_000;
 
-/** Finds the blocks of a PEM file among other text. A block without its end is skipped. */
+/**
+ * Finds the blocks of a PEM file among other text. One begins at the beginning of a line: what a certificate is called
+ * may stand in a comment above it. A block without its end is skipped.
+ */
 export function readPem(data: Buffer): PemBlock[] {
   const text = data.toString('latin1');
   const blocks: PemBlock[] = [];
+  let last = text.startsWith(byteOrderMark) ? byteOrderMark.length : 0;
   for (let at = text.indexOf(begin); at >= 0 && blocks.length < mostBlocks; at = text.indexOf(begin, at)) {
     const labelEnd = text.indexOf(dashes, at + begin.length);
     if (labelEnd < 0) break;
     const label = text.slice(at + begin.length, labelEnd);
     const footer = `-----END ${label}-----`;
-    const end = label.length > 64 ? -1 : text.indexOf(footer, labelEnd);
-    if (end < 0) {
+    // the next dashes end it, or it has no end: looked for further on, many without one would take quadratic time
+    const end = text.indexOf(dashes, labelEnd + dashes.length);
+    if (end < 0) break;
+    if (label.length > 64 || !text.startsWith(footer, end) || !beginsLine(text, at, last)) {
       at = labelEnd;
       continue;
     }
@@ -53,6 +59,17 @@ export function readPem(data: Buffer): PemBlock[] {
       encrypted: inside.includes('ENCRYPTED'),
     });
     at = end + footer.length;
+    last = at;
   }
   return blocks;
+}
+
+/** In latin1. */
+const byteOrderMark = '\u00ef\u00bb\u00bf';
+
+/** @param last the end of the block before: files are put together without a line end between them */
+function beginsLine(text: string, at: number, last: number): boolean {
+  let start = at;
+  while (start > last && (text[start - 1] === ' ' || text[start - 1] === '\t')) start--;
+  return start === last || text[start - 1] === '\n' || text[start - 1] === '\r';
 }

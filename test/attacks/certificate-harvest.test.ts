@@ -198,6 +198,20 @@ describe('a new certificate that arrives in mail', () => {
     assert.match(entryOf(shared)?.findings.join('\n') ?? '', /the same key as \w+ of partner beta/);
   });
 
+  it('crowded-directory: certificates of a directory leave places for those that come in mail', async () => {
+    const counting = { partners: keys.partners };
+    const became: string[] = [];
+    for (let number = 0; number < 6; number++) {
+      const { certificate } = publicCa.issue({ commonName: `Acme ${number}`, email: 'edi@acme.example' });
+      const found = { partner: 'acme', certificate, source: 'ldap' as const, directory: 'd' };
+      became.push(await offerLookedUp(found, { store, counting, ownerOf: () => 'acme' }));
+    }
+    assert.deepEqual(became, [...Array(5).fill('waiting'), 'full']);
+    const renewed = publicCa.issue({ commonName: 'Acme EDI', email: 'edi@acme.example', freshKey: true });
+    await receive([renewed]);
+    assert.equal(entryOf(renewed)?.state, 'waiting');
+  });
+
   it('encrypt-to-waiting: nothing is encrypted for it until it is approved', async () => {
     const renewed = publicCa.issue({
       commonName: 'Acme EDI',
@@ -685,6 +699,24 @@ describe('a new certificate that arrives in mail', () => {
       assert.equal(cipher(), 'aes-256-gcm', 'nor after a restart');
       await announce(['aes-256-cbc'], at(-29));
       assert.equal(cipher(), 'aes-256-cbc', 'a newer one counts');
+    });
+
+    it('announcement-of-older-certificate: mail of another certificate that comes again takes no newer statement away', async () => {
+      config.partners[0] = { ...partner, negotiate: false };
+      const other = publicCa.issue({ commonName: 'Acme EDI', email: 'edi@acme.example', key: 'p256' });
+      const configured = [pinned(old), pinned(other)];
+      const { partners } = keys;
+      keys.partners = new Map([['acme', configured]]);
+      try {
+        await openHarvest();
+        await announce(['aes-256-gcm'], at(-30));
+        await announce(['aes-256-cbc'], at(-60), other);
+        assert.equal(cipher(), 'aes-256-gcm', 'also once the partner gets negotiate');
+        await announce(['aes-256-cbc'], at(-29), other);
+        assert.equal(cipher(), 'aes-256-cbc', 'a newer one counts');
+      } finally {
+        keys.partners = partners;
+      }
     });
 
     it('announcement-future: a time in the future keeps no later statement out', async () => {

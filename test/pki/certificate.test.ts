@@ -127,6 +127,26 @@ describe('certificate files', () => {
     assert.deepEqual(names(Buffer.from(bundle)), both);
   });
 
+  it('hidden-in-comment: reads no certificate that stands in the name of another one, in a comment above it', () => {
+    const inLine = alice.certPem.trim().replaceAll('\n', '');
+    for (const commonName of [inLine, '-----BEGIN CERTIFICATE-----', '-----END CERTIFICATE-----']) {
+      const named = ca.issue({ commonName });
+      const read = readCertificates(Buffer.from(`# subject   CN=${commonName}\n${named.certPem}`));
+      assert.deepEqual(
+        read.map(({ thumbprint }) => thumbprint),
+        [named.certificate.thumbprint],
+      );
+    }
+  });
+
+  it('reads a PEM bundle without line ends between its files, with blanks before them, or after one without an end', () => {
+    const joined = `\ufeff${sub.certPem.trim()}${alice.certPem}`;
+    const indented = `certs:\n  ${sub.certPem.replaceAll('\n', '\n  ')}\r \t${alice.certPem}`;
+    for (const bundle of [joined, indented]) assert.deepEqual(names(Buffer.from(bundle)), both);
+    const cut = sub.certPem.slice(0, -40);
+    assert.deepEqual(names(Buffer.from(`${cut}\n${alice.certPem}`)), ['CN=Alice']);
+  });
+
   it('reads DER, one certificate and several', () => {
     assert.deepEqual(names(alice.certificate.der), ['CN=Alice']);
     assert.deepEqual(names(Buffer.concat([sub.certificate.der, alice.certificate.der])), both);
