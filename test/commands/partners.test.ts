@@ -168,6 +168,16 @@ describe('sealpost partners', { skip: skipWithout('openssl') }, () => {
     assert.equal(textOf('acme.yaml'), before);
   });
 
+  it('look-alike-names: add and show have letters of other scripts escaped, where a person compares names', async () => {
+    const alike = world.party('edi@else.example', { commonName: 'P\u0430rtner', key: 'p256' });
+    const args = ['--address', 'edi@partner.example', '--cert', alike.certFile];
+    const added = await fine('partners', 'add', 'alike', ...args);
+    const shown = await fine('partners', 'show', 'alike');
+    for (const text of [added.stdout, shown.stdout]) assert.match(text, /^ *subject.*P\\u\{430\}rtner/m);
+    assert.match(added.stderr, /P\\u\{430\}rtner names edi@else\.example/);
+    for (const name of ['alike.yaml', 'alike.pem']) assert.match(textOf(name), /^[\x20-\x7e\n]+$/);
+  });
+
   it('add asks which key signs, if there are several', async () => {
     const second = { name: 'second', certificate: world.own.certFile, key: world.own.keyFile };
     const first = { name: 'first', certificate: world.own.certFile, key: world.own.keyFile };

@@ -15,6 +15,7 @@ import {
 import { SealpostError, toErrorInfo } from '../../errors.ts';
 import { makeFolder } from '../../files.ts';
 import { type Certificate, unusableFor } from '../../pki/index.ts';
+import { comparable } from '../../printable.ts';
 import { packageFile, readFile } from '../files.ts';
 import { certificatesOf } from '../keys.ts';
 import { collect, configOption } from '../options.ts';
@@ -136,7 +137,7 @@ function show(
     for (const line of factsText(facts)) printLine(line);
     printLine('');
   }
-  for (const note of [...notes, ...warnings]) printError(`note: ${note}`);
+  for (const note of [...notes, ...warnings]) printError(`note: ${comparable(note)}`);
 }
 
 function refuseKnown({ partners }: Config, name: string): void {

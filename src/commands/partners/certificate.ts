@@ -8,6 +8,7 @@ import {
   unusableFor,
   withoutZeros,
 } from '../../pki/index.ts';
+import { comparable } from '../../printable.ts';
 
 /** Facts about a certificate of a partner, for JSON. */
 export interface CertificateFacts {
@@ -63,7 +64,7 @@ export function factsOf(certificate: Certificate, at: Date): CertificateFacts {
   };
 }
 
-/** Lines for a person. */
+/** Lines for a person, who compares them. */
 export function factsText(facts: CertificateFacts): string[] {
   const { subject, issuer, emails, serialNumber, sha1, sha256, key, notBefore, notAfter, uses, state } =
     facts;
@@ -78,5 +79,5 @@ export function factsText(facts: CertificateFacts): string[] {
     `key       ${key}`,
     `valid     ${day(notBefore)} to ${day(notAfter)}${state === null ? '' : `; it ${state}`}`,
     `for       ${uses.length === 0 ? 'nothing: neither encryption nor signatures' : uses.join(', ')}`,
-  ];
+  ].map(comparable);
 }

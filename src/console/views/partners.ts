@@ -9,10 +9,11 @@ import type {
   RouteInfo,
   Verb,
 } from '../../api/index.ts';
+import { comparable } from '../../printable.ts';
 import { csrfField } from '../csrf.ts';
 import { type Html, html } from '../html.ts';
 import { type ListedMessage, rows } from './messages.ts';
-import { badge, cell, empty, facts, field, link, live, moment, table, time } from './parts.ts';
+import { badge, cell, compared, empty, facts, field, link, live, moment, table, time } from './parts.ts';
 import { route } from './routes.ts';
 import { settingsTable } from './setup.ts';
 
@@ -75,7 +76,7 @@ export function certificates(list: readonly Certificate[], now: Date): Html {
     [
       {
         name: 'Subject',
-        show: ({ id, subject }) => html`<a href=${`/certificates/${id}`}>${cell(subject ?? id, 100)}</a>`,
+        show: ({ id, subject }) => html`<a href=${`/certificates/${id}`}>${compared(subject ?? id, 100)}</a>`,
       },
       { name: 'Whose', show: ({ partner, identity }) => cell(partner ?? identity) },
       { name: 'State', show: ({ state }) => badge(state) },
@@ -201,7 +202,7 @@ export function timeLine(list: readonly Certificate[], now: Date): Html {
   ).filter((at) => at > first && at < last);
   const words = shown.map(
     ({ subject, id, notBefore, notAfter, state }) =>
-      `${subject ?? id}: ${notBefore.slice(0, 10)} to ${notAfter.slice(0, 10)}, ${state}`,
+      `${comparable(subject ?? id)}: ${notBefore.slice(0, 10)} to ${notAfter.slice(0, 10)}, ${state}`,
   );
   return html`<svg class="windows" viewBox=${`0 0 ${width} ${height}`} role="img" aria-label=${`Time line. ${words.join('. ')}`}>
     ${years.map((at) => html`<line class="axis" x1=${x(at)} x2=${x(at)} y1="0" y2=${height - 18} /><text x=${x(at) + 3} y=${height - 4}>${new Date(at).getUTCFullYear()}</text>`)}
@@ -221,7 +222,7 @@ export function timeLine(list: readonly Certificate[], now: Date): Html {
 
 function nameOf({ subject, id, uses }: Certificate): string {
   const name = /CN=([^,]*)/.exec(subject ?? '')?.[1] ?? subject ?? id;
-  return `${Array.from(name).slice(0, 20).join('')} (${uses.map((use) => use.slice(0, 4)).join(', ')})`;
+  return `${comparable(name).slice(0, 20)} (${uses.map((use) => use.slice(0, 4)).join(', ')})`;
 }
 
 function profiles({ profiles: list, announced }: NonNullable<PartnerView['readiness']>): Html {
@@ -253,11 +254,11 @@ export function certificateBody({ certificate: each, may, csrf, now, said }: Cer
     html`<form method="post" action=${`/certificates/${id}/${what}`}><h3>${name}</h3><small>${help}</small>${csrfField(csrf)}${fields}
       ${field({ name: 'why', label: 'Reason', required: what === 'revoke', help: 'For the certificate and the audit trail.' })}
       <button class=${grave ? 'grave' : undefined}>${name}</button></form>`;
-  const compared = html`<input type="hidden" name="sha256" value=${each.sha256} /><input type="hidden" name="version" value=${String(each.version ?? 0)} />`;
+  const sameOne = html`<input type="hidden" name="sha256" value=${each.sha256} /><input type="hidden" name="version" value=${String(each.version ?? 0)} />`;
   return [
     said !== '' && html`<p class="done" role="status">${said}</p>`,
     html`<section class=${state === 'waiting' ? 'why' : 'why calm'}><p>${badge(state)} ${cell(each.reason ?? '', 300)}</p>
-      ${findings.length > 0 && html`<h2>Compared with what is known</h2><ul>${findings.map((finding) => html`<li>${cell(finding, 400)}</li>`)}</ul>`}
+      ${findings.length > 0 && html`<h2>Compared with what is known</h2><ul>${findings.map((finding) => html`<li>${compared(finding, 400)}</li>`)}</ul>`}
       ${each.rule && html`<p>The rule <strong>${cell(each.rule.name)}</strong> approves it ${moment(each.rule.due, now)}.</p>`}</section>`,
     may &&
       html`<section><h2>What you can do</h2><div class="acts">${[
@@ -266,7 +267,7 @@ export function certificateBody({ certificate: each, may, csrf, now, said }: Cer
             'Approve',
             'approve',
             'It counts as one of its partner from then on. Compare the SHA-256 with what the partner told you on another way.',
-            compared,
+            sameOne,
           ),
         (state === 'waiting' || each.source !== 'configuration') &&
           act('Reject', 'reject', 'It counts for nothing, also for mail that waits.', null, true),
@@ -280,15 +281,15 @@ export function certificateBody({ certificate: each, may, csrf, now, said }: Cer
           ),
       ].filter(Boolean)}</div></section>`,
     html`<section><h2>What it is</h2>${facts([
-      ['Subject', cell(each.subject, 400)],
-      ['Issuer', cell(each.issuer, 400)],
+      ['Subject', compared(each.subject, 400)],
+      ['Issuer', compared(each.issuer, 400)],
       [
         'Whose',
         each.partner === null
           ? cell(each.identity)
           : html`<a href=${`/partners/${encodeURIComponent(each.partner)}`}>${cell(each.partner)}</a>`,
       ],
-      ['Addresses in it', cell(each.emails.join(', '), 400)],
+      ['Addresses in it', compared(each.emails.join(', '), 400)],
       ['Uses', each.uses.join(', ')],
       ['Key', each.key],
       ['Valid from', moment(each.notBefore, now)],

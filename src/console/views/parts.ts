@@ -1,4 +1,5 @@
 /** The parts that pages are made of. */
+import { comparable } from '../../printable.ts';
 import { type Html, html, short } from '../html.ts';
 
 /** The longest text of a stranger in a cell. */
@@ -45,6 +46,10 @@ export function count(many: number, one: string, more = `${one}s`): string {
 /** Text of a stranger, cut. */
 export const cell = (text: string | null, most = mostInCell): Html =>
   text === null || text === '' ? '-' : html`<bdi>${short(text, most)}</bdi>`;
+
+/** A name that somebody compares, in which letters of other scripts show as such. */
+export const compared = (text: string | null, most = mostInCell): Html =>
+  cell(text === null ? null : comparable(text), most);
 
 const tones: Readonly<Record<string, string>> = {
   suspended: 'bad',
