@@ -46,7 +46,7 @@ export function suspendedBody(view: SuspendedView): Html {
   const reasons = [...new Set(groups.map(({ reason }) => reason))];
   return [
     top,
-    more && html`<p class="wrong">Only the newest 10,000 suspended messages are counted.</p>`,
+    more && html`<p class="wrong">Only the newest 20,000 suspended messages are counted.</p>`,
     live(
       'groups',
       reasons.map((reason) => section(reason, view)),
