@@ -20,8 +20,19 @@ describe('daemon with an object store', { skip: skipWithout(...objectStoreProgra
   before(async () => {
     world = makeWorld();
     store = await startObjectStore();
+    // With two destinations, decrypt hands nothing off itself, and decoded content goes to the store as well.
+    const to = (name: string) => ({ name, type: 'directory', path: join(world.folder, 'daemon1', name) });
     daemon = await startDaemon(world, {
-      config: { spool: { store: 's3', s3: { ...store.settings, timeout: '10s' } } },
+      config: {
+        spool: { store: 's3', s3: { ...store.settings, timeout: '10s' } },
+        mailboxes: [
+          {
+            name: 'orders',
+            addresses: ['orders@own.example'],
+            destinations: [to('inbox'), to('copy')],
+          },
+        ],
+      },
     });
     // with that age the daemon's own sweeps would end uploads that are under way
     const config = loadConfig(daemon.configFile);
