@@ -38,15 +38,18 @@ export async function createLocalDestination(
 ): Promise<LocalDestination | undefined> {
   const local = await create(config, deps);
   if (local === undefined) return undefined;
-  const { name, begin } = local;
+  const { name, take, begin } = local;
   return {
     name,
-    take: (delivery, signal) => countedTaken(config.type, () => local.take(delivery, signal)),
+    // A kind that takes no small messages makes no attempt at them.
+    take: async (delivery, signal) => take && (await countedTaken(config.type, () => take(delivery, signal))),
     ...(begin && { begin }),
   };
 }
 
-async function create(config: DestinationConfig, deps: LocalDeps): Promise<LocalDestination | undefined> {
+type Local = Pick<LocalDestination, 'name'> & Partial<LocalDestination>;
+
+async function create(config: DestinationConfig, deps: LocalDeps): Promise<Local | undefined> {
   switch (config.type) {
     case 'queue':
       // In one script with the record, and so among the keys that are on one node of a cluster.
@@ -64,21 +67,17 @@ async function create(config: DestinationConfig, deps: LocalDeps): Promise<Local
 async function localFolder(
   config: Extract<DestinationConfig, { type: 'directory' }>,
   deps: LocalDeps,
-): Promise<LocalDestination> {
+): Promise<Local> {
   const { FolderDrafts } = await import('./folder-draft.ts');
   const drafts = new FolderDrafts(config, deps);
   await drafts.sweep();
   return {
     name: config.name ?? config.type,
-    take: async () => undefined,
     begin: (message) => drafts.begin(message),
   };
 }
 
-function localQueue(
-  config: Extract<DestinationConfig, { type: 'queue' }>,
-  deps: LocalDeps,
-): LocalDestination {
+function localQueue(config: Extract<DestinationConfig, { type: 'queue' }>, deps: LocalDeps): Local {
   const { redisPrefix: prefix } = deps;
   const { queue } = config;
   const name = config.name ?? config.type;
