@@ -123,7 +123,8 @@ async function makeMissing(folder: string, mode: number): Promise<string[]> {
   return missing;
 }
 
-async function isThere(path: string): Promise<boolean> {
+/** Whether there is anything at a path. Errors: those of the system. */
+export async function isThere(path: string): Promise<boolean> {
   try {
     await stat(path);
     return true;

@@ -8,10 +8,9 @@
  * such a message is decoded again, into the spool.
  */
 import { createHash } from 'node:crypto';
-import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DestinationConfig } from '../config/index.ts';
-import { hasCode } from '../errors.ts';
+import { isThere } from '../files.ts';
 import { HeaderFinder } from '../message/index.ts';
 import { FolderSync, folderName, Volume, withDeadline } from '../volume.ts';
 import { attemptLimits, countedTaken } from './attempt.ts';
@@ -290,15 +289,5 @@ class FolderDraft implements LocalDraft {
       // A later start sweeps it.
       this.#deps.log.warn({ err, path: this.#parent }, 'a folder that was begun cannot be removed');
     }
-  }
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch (error) {
-    if (hasCode(error, 'ENOENT')) return false;
-    throw error;
   }
 }
